@@ -1,0 +1,43 @@
+//! A mistake of the user: where, what, and the way out. Never used for failures of the world.
+
+use super::span::Span;
+
+/// One mistake in a recipe.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// One sentence without a full stop.
+    pub message: String,
+    /// The exact words that are wrong.
+    pub span: Span,
+    /// What stands under the caret.
+    pub label: String,
+    /// Other places that matter: the first definition of a duplicate, the import chain.
+    pub related: Vec<(Span, String)>,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl Diagnostic {
+    /// A mistake at a place.
+    pub fn new(span: Span, message: impl Into<String>) -> Self {
+        Diagnostic { message: message.into(), span, label: String::new(), related: Vec::new(), hint: None }
+    }
+
+    /// Adds the words under the caret.
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
+    }
+
+    /// Adds another place.
+    pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
+        self.related.push((span, message.into()));
+        self
+    }
+
+    /// Adds the way out.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}

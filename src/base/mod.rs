@@ -1,0 +1,18 @@
+//! Vocabulary that every other layer shares: places in source text, mistakes, digests, sizes, instants.
+//!
+//! Input: values. Output: values. It must not know files, processes, clocks or any kiln noun (recipe, lock, plan).
+
+pub mod diagnostic;
+pub mod digest;
+pub mod epoch;
+pub mod render;
+pub mod size;
+pub mod source;
+pub mod span;
+
+pub use diagnostic::Diagnostic;
+pub use digest::{Digest, Hasher};
+pub use epoch::Epoch;
+pub use size::ByteSize;
+pub use source::{FileId, SourceMap};
+pub use span::{Span, Spanned};

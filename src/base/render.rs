@@ -1,0 +1,1 @@
+//! Draws diagnostics the way rustc does: file, line, caret, hint.

@@ -1,0 +1,80 @@
+//! What happens during a build, as data. Renderers (terminal, lines, JSON) live with the commands.
+
+use crate::base::Digest;
+
+/// One thing that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// Fetching starts: files and bytes still to come.
+    FetchPlanned {
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+    },
+    /// More bytes of some file arrived.
+    FetchProgress {
+        /// Bytes since the last such event of this file.
+        bytes: u64,
+    },
+    /// A file is complete and checked.
+    Fetched {
+        /// Its label.
+        label: String,
+    },
+    /// A step's result was in the store.
+    StepAtHand {
+        /// Its name.
+        step: String,
+        /// Its id.
+        id: Digest,
+    },
+    /// A step starts.
+    StepStarted {
+        /// Its name.
+        step: String,
+        /// Its id.
+        id: Digest,
+    },
+    /// A step said something worth showing in a log.
+    StepLog {
+        /// Its name.
+        step: String,
+        /// One line.
+        line: String,
+    },
+    /// A step got this far.
+    StepProgress {
+        /// Its name.
+        step: String,
+        /// Units done.
+        done: u64,
+        /// Units in all.
+        total: u64,
+    },
+    /// A step ended well.
+    StepFinished {
+        /// Its name.
+        step: String,
+        /// Milliseconds it took.
+        millis: u64,
+    },
+    /// Something worth telling that stops nothing.
+    Warning {
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// Who listens.
+pub trait Listener: Sync {
+    /// Called from any thread.
+    fn on(&self, event: Event);
+}
+
+/// Nobody.
+pub struct Silent;
+
+impl Listener for Silent {
+    fn on(&self, _: Event) {}
+}

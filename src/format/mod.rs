@@ -1,0 +1,3 @@
+//! Deterministic writers: tar, cpio, qcow2. Times, owners and ids are arguments.
+//!
+//! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.

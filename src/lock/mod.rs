@@ -1,0 +1,152 @@
+//! The lock: exactly which bits a recipe means.
+//!
+//! Input: a checked recipe and what the archives offer (`resolve`), or the text of a lock (`read`). Output: [`Lock`],
+//! valid by construction, and its one canonical spelling (`write`). It must not know stores, steps or sandboxes.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Digest, Epoch};
+
+/// Version of the file format.
+pub const FORMAT: u32 = 1;
+/// Rises whenever the bytes that kiln writes for the same lock would change; part of every step id.
+pub const OUTPUT: u32 = 1;
+
+/// Everything a build needs to know, and nothing that the builder's machine decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lock {
+    /// [`OUTPUT`] of the kiln that wrote it.
+    pub output_version: u32,
+    /// Which recipe this is the lock of.
+    pub recipe: LockedRecipe,
+    /// `SOURCE_DATE_EPOCH`: the newest signed `Date` of the archives used, or the recipe's.
+    pub epoch: Epoch,
+    /// Every UUID, GUID and hash seed is derived from it.
+    pub seed: Digest,
+    /// By name in the recipe.
+    pub archives: BTreeMap<String, LockedArchive>,
+    /// Package sets by name, each in configure order. An image's set bears the image's name, a kernel's set the
+    /// kernel's name with a suffix; see [`crate::recipe::packages::PackageSet::name`].
+    pub sets: BTreeMap<String, Vec<LockedPackage>>,
+    /// Files that are not binary packages: tarballs and Debian source packages, by name.
+    pub sources: BTreeMap<String, LockedSource>,
+    /// Kernels by name.
+    pub kernels: BTreeMap<String, LockedKernel>,
+    /// The uid and gid table of each image.
+    pub images: BTreeMap<String, LockedImage>,
+    /// Machines by name.
+    pub machines: BTreeMap<String, LockedMachine>,
+    /// Steps by name: the id that [`crate::plan`] gives them.
+    pub steps: BTreeMap<String, Digest>,
+    /// Artifacts by `MACHINE/FILE`, once built.
+    pub outputs: BTreeMap<String, LockedOutput>,
+}
+
+/// The recipe's identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedRecipe {
+    /// Its stem.
+    pub name: String,
+    /// Digest over `files` and `params` in their canonical spelling.
+    pub digest: Digest,
+    /// Every file by path relative to the recipe's root.
+    pub files: BTreeMap<String, Digest>,
+    /// Every parameter.
+    pub params: BTreeMap<String, String>,
+}
+
+/// One suite as it was when the lock was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedArchive {
+    /// Suite.
+    pub suite: String,
+    /// Components read.
+    pub components: Vec<String>,
+    /// Architecture.
+    pub architecture: String,
+    /// Repository on the snapshot service and in the mirror table.
+    pub repository: String,
+    /// `20261121T021046Z`: the newest `Date` among the archives of this lock, where the snapshot service is asked.
+    pub snapshot: String,
+    /// SHA-256 of the signed `InRelease`.
+    pub inrelease: Digest,
+    /// Fingerprints of the listed keys that signed it, upper-case hexadecimal.
+    pub signed_by: Vec<String>,
+    /// Its `Date`.
+    pub date: Epoch,
+    /// Its `Valid-Until`.
+    pub valid_until: Option<Epoch>,
+    /// Every index read, by path relative to the suite's directory.
+    pub indexes: BTreeMap<String, LockedFile>,
+}
+
+/// A file of a known size and digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockedFile {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256.
+    pub sha256: Digest,
+}
+
+/// One package of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedPackage {
+    /// Name.
+    pub name: String,
+    /// `amd64` or `all`.
+    pub architecture: String,
+    /// Version.
+    pub version: String,
+    /// Key of [`Lock::archives`].
+    pub archive: String,
+    /// Path relative to the repository: `pool/main/...`.
+    pub path: String,
+    /// Its `.deb`.
+    pub file: LockedFile,
+    /// Why it is there: `requested`, `essential`, `required`, or `dependency of NAME`.
+    pub why: String,
+}
+
+/// A source file or the files of a Debian source package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedSource {
+    /// Files by file name, with where each is published: a URL, or `ARCHIVE:PATH` for a file of a repository.
+    pub files: BTreeMap<String, (String, LockedFile)>,
+}
+
+/// What is known of a kernel before and after it is built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedKernel {
+    /// Digest of the resolved `.config`, once configured.
+    pub config: Option<Digest>,
+    /// `uname -r` of the kernel, when known.
+    pub release: Option<String>,
+}
+
+/// The users of an image.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LockedImage {
+    /// uid by user name.
+    pub users: BTreeMap<String, u32>,
+    /// gid by group name.
+    pub groups: BTreeMap<String, u32>,
+}
+
+/// The machine as it will be launched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedMachine {
+    /// Upstream QEMU version: `11.1.3`.
+    pub qemu: String,
+    /// `pc-q35-11.1`
+    pub machine_type: String,
+    /// The argv, with artifacts as placeholders.
+    pub argv: Vec<String>,
+}
+
+/// One artifact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedOutput {
+    /// Size and digest.
+    pub file: LockedFile,
+}

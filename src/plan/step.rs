@@ -1,0 +1,129 @@
+//! The nouns of a plan.
+
+use std::collections::BTreeMap;
+
+use crate::base::Digest;
+
+/// Everything a build does, in an order in which every input precedes its use.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Files that the lock names; only those that a step to be run needs are fetched.
+    pub fetches: BTreeMap<Digest, Fetch>,
+    /// Steps; inputs refer to earlier positions only.
+    pub steps: Vec<Step>,
+    /// What the build delivers.
+    pub artifacts: Vec<Artifact>,
+}
+
+/// A file that the lock names by digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetch {
+    /// What progress shows: `bash 5.2.37-2 (amd64)`.
+    pub label: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256.
+    pub digest: Digest,
+    /// Where it may be had.
+    pub place: Place,
+}
+
+/// Where a file may be had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A file of a repository: asked from mirrors, then from the snapshot service.
+    Repository {
+        /// `debian`
+        repository: String,
+        /// `pool/main/b/bash/bash_5.2.37-2_amd64.deb`
+        path: String,
+        /// `20261121T021046Z`
+        snapshot: String,
+    },
+    /// A published URL.
+    Url(String),
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// Unique within the plan: `root debian-cxl`, `disk expander`.
+    pub name: String,
+    /// What is done.
+    pub work: Work,
+    /// What it sees, by path relative to its input root.
+    pub inputs: BTreeMap<String, Input>,
+    /// Paths it must leave behind, relative to its build directory.
+    pub outputs: Vec<String>,
+}
+
+/// What a step does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Kiln's own code, in process.
+    Builtin(Builtin),
+    /// A command in a sandbox whose `/usr` is a tree of unpacked packages.
+    Sandbox {
+        /// The step whose output `tree` is the sandbox's root.
+        tools: usize,
+        /// What runs; relative paths are relative to the build directory.
+        argv: Vec<String>,
+        /// Besides the sandbox's own environment.
+        env: BTreeMap<String, String>,
+        /// Whether the sandbox has a range of user ids.
+        ids: Ids,
+        /// Turns a raw disk among the outputs into a qcow2 without keeping the raw bytes: `(raw, qcow2)`.
+        qcow2: Option<(String, String)>,
+    },
+}
+
+/// User ids in a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ids {
+    /// Only root: enough for everything that changes no owners.
+    Single,
+    /// 0 to 65535.
+    Range,
+}
+
+/// Steps that kiln carries out itself. Parameters that are not here are inputs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Builtin {
+    /// Inputs `*.deb`: their files merged into one tree (output `tree`), for use as a sandbox's root.
+    Tools,
+    /// Inputs `*.deb` and `root.json` (see `exec::root`): a configured root file system (output `root.tar`).
+    Root,
+    /// Input `kernel.deb`: outputs `vmlinuz`, `kernel.config`, `modules.tar`.
+    StockKernel,
+    /// Inputs `modules.tar`, `busybox.deb`, `initrd.json`: output `initrd.img`.
+    Initrd,
+    /// Inputs `*.tar`, later ones on top: output `merged.tar`.
+    MergeTars,
+}
+
+/// What a step reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Input {
+    /// A file of [`Plan::fetches`].
+    Fetched(Digest),
+    /// Bytes that the plan itself holds: scripts, configuration.
+    Inline(Vec<u8>),
+    /// What an earlier step left behind.
+    Output {
+        /// Position in [`Plan::steps`].
+        step: usize,
+        /// One of its outputs.
+        name: String,
+    },
+}
+
+/// A file that the build delivers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// The machine it belongs to.
+    pub machine: String,
+    /// File name in the result directory.
+    pub name: String,
+    /// Where it comes from.
+    pub from: Input,
+}

@@ -1,0 +1,88 @@
+//! `image NAME extends BASE { ... }`: a Debian disk.
+
+use super::packages::PackageSet;
+use crate::base::span::Span;
+
+/// A disk image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its name.
+    pub name: String,
+    /// Bytes of the file system.
+    pub size: u64,
+    /// What is installed.
+    pub packages: PackageSet,
+    /// `/etc/hostname`
+    pub hostname: String,
+    /// Users to add, or to change when they exist (root).
+    pub users: Vec<User>,
+    /// Files to write, in path order.
+    pub files: Vec<ImageFile>,
+    /// systemd units to enable.
+    pub enable: Vec<String>,
+    /// systemd units to disable.
+    pub disable: Vec<String>,
+    /// systemd units to mask.
+    pub mask: Vec<String>,
+    /// Serial console with a login (`ttyS0`).
+    pub serial_console: bool,
+    /// Network interfaces get their address by DHCP from systemd-networkd.
+    pub dhcp: bool,
+    /// Locale for `/etc/default/locale`.
+    pub locale: String,
+    /// Time zone name.
+    pub timezone: String,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// One user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// Fixed uid, else the lock's table.
+    pub uid: Option<u32>,
+    /// A crypt(3) hash; `*` when absent, so that no password works; the empty string logs in without one.
+    pub password_hash: Option<String>,
+    /// Lines of `authorized_keys`.
+    pub authorized_keys: Vec<String>,
+    /// Supplementary groups.
+    pub groups: Vec<String>,
+    /// Login shell.
+    pub shell: String,
+    /// Home directory.
+    pub home: String,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// One file, directory or link to put into the image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageFile {
+    /// Absolute path in the image.
+    pub path: String,
+    /// What is there.
+    pub content: Content,
+    /// Permission bits; 0644 or 0755 unless said.
+    pub mode: u32,
+    /// `user`, or a number.
+    pub owner: String,
+    /// `group`, or a number.
+    pub group: String,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// What an [`ImageFile`] holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// Text in the recipe.
+    Text(String),
+    /// A path in `Recipe::files`.
+    File(String),
+    /// A directory.
+    Directory,
+    /// A symbolic link to this target.
+    Link(String),
+}

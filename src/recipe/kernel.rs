@@ -1,0 +1,111 @@
+//! `kernel NAME { ... }` and `config NAME { ... }`: a stock Debian kernel, or one compiled from locked source.
+
+use std::collections::BTreeMap;
+
+use super::packages::{PackageRequest, PackageSet};
+use crate::base::digest::Digest;
+use crate::base::span::{Span, Spanned};
+
+/// A kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernel {
+    /// Its name.
+    pub name: String,
+    /// Where its bits come from.
+    pub origin: Origin,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// The two ways to a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// A kernel image package, used as Debian built it. `set` resolves to the package and what it depends on; the one
+    /// that ships `/boot/vmlinuz-*` is the kernel.
+    Stock {
+        /// The set holding the kernel image package only (its dependencies do not matter to kiln).
+        set: PackageSet,
+        /// Modules, by name, that the initramfs loads besides those needed to mount the root.
+        initrd_modules: Vec<String>,
+    },
+    /// Compiled here.
+    Compiled(Box<Compiled>),
+}
+
+/// A kernel compiled in a sandbox made of locked packages.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compiled {
+    /// Where the source tree comes from.
+    pub source: Source,
+    /// Patches in order, as paths in `Recipe::files`; applied with fuzz 0.
+    pub patches: Vec<Spanned<String>>,
+    /// What the configuration starts from.
+    pub base: ConfigBase,
+    /// Fragments in order: the options of every `config` block named in `configs`.
+    pub configs: Vec<ConfigBlock>,
+    /// The kernel's own options, applied last.
+    pub options: BTreeMap<String, Spanned<OptionValue>>,
+    /// What must be in the final `.config`, beyond every option above.
+    pub require: BTreeMap<String, Spanned<OptionValue>>,
+    /// Compilers and tools.
+    pub build: PackageSet,
+    /// Whether modules are built and put into the image. False: everything asked for as `m` is an error.
+    pub modules: bool,
+    /// Whether BTF is generated.
+    pub btf: bool,
+}
+
+/// Where a kernel's source tree comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A binary package that ships `/usr/src/linux-source-*.tar.xz`.
+    Package(PackageSet),
+    /// A Debian source package (`.dsc`), by name, from one of the archives.
+    DebianSource(PackageRequest, Vec<String>),
+    /// An upstream tarball.
+    Url {
+        /// Where it was published.
+        url: String,
+        /// What it must be; absent means: pinned by the lock.
+        digest: Option<Digest>,
+    },
+}
+
+/// What a configuration starts from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConfigBase {
+    /// A make target of the source tree: `x86_64_defconfig`, `tinyconfig`.
+    Target(String),
+    /// Debian's own configuration for this kernel (shipped in the linux-config or linux-image package of the set).
+    Debian(PackageSet),
+    /// A file of the recipe.
+    File(String),
+}
+
+/// A named fragment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigBlock {
+    /// Its name.
+    pub name: String,
+    /// What it asks for.
+    pub options: BTreeMap<String, Spanned<OptionValue>>,
+    /// What it insists on.
+    pub require: BTreeMap<String, Spanned<OptionValue>>,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// The value of a Kconfig option.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OptionValue {
+    /// `y`
+    Yes,
+    /// `m`
+    Module,
+    /// `n`
+    No,
+    /// A string option.
+    Text(String),
+    /// A number, in its spelling (`0x1000` or `12`).
+    Number(String),
+}

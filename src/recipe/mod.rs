@@ -1,0 +1,54 @@
+//! Tree to checked recipe: what the words mean, and every mistake in them.
+//!
+//! Input: the tree of a recipe file and the files it names. Output: [`Recipe`], in which every name is resolved,
+//! every `extends` flattened, every parameter and loop expanded. It must not know locks, stores or networks.
+
+pub mod archive;
+pub mod image;
+pub mod kernel;
+pub mod machine;
+pub mod packages;
+pub mod test;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use crate::base::{Digest, Epoch, SourceMap};
+
+/// A whole recipe whose every reference resolves.
+#[derive(Debug, Clone)]
+pub struct Recipe {
+    /// The file's stem.
+    pub name: String,
+    /// The directory that neither imports nor copied files may leave.
+    pub root: PathBuf,
+    /// The texts that spans point into, for reports of later stages.
+    pub sources: SourceMap,
+    /// The recipe, its imports and the files it copies, relative to `root`, by path.
+    pub files: BTreeMap<String, RecipeFile>,
+    /// Every parameter and its value in canonical spelling.
+    pub params: BTreeMap<String, String>,
+    /// The instant every artifact carries, if the recipe fixes it.
+    pub epoch: Option<Epoch>,
+    /// Where packages come from.
+    pub archives: BTreeMap<String, archive::Archive>,
+    /// Named package sets: build roots and tools.
+    pub package_sets: BTreeMap<String, packages::PackageSet>,
+    /// Kernels.
+    pub kernels: BTreeMap<String, kernel::Kernel>,
+    /// Disk images.
+    pub images: BTreeMap<String, image::Image>,
+    /// Machines.
+    pub machines: BTreeMap<String, machine::Machine>,
+    /// Tests in the order of the files.
+    pub tests: Vec<test::Test>,
+}
+
+/// A file that the recipe consists of or copies in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecipeFile {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// Its bytes; files are bounded to 64 MiB.
+    pub bytes: Vec<u8>,
+}

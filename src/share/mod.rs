@@ -1,0 +1,3 @@
+//! Handing results to others.
+//!
+//! Input: a result directory. Output: a form somebody without kiln can use. It must not build.

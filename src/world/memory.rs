@@ -1,0 +1,75 @@
+//! A world for tests: files, variables, pages and a clock that stands still.
+
+use std::collections::BTreeMap;
+use std::io::Cursor;
+use std::path::{Component, Path, PathBuf};
+
+use super::{Response, World, WorldError};
+use crate::base::Epoch;
+
+/// A machine whose whole state is in its fields.
+#[derive(Debug, Clone)]
+pub struct MemoryWorld {
+    /// Files by absolute path.
+    pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Environment variables.
+    pub variables: BTreeMap<String, String>,
+    /// Bodies by URL.
+    pub pages: BTreeMap<String, Vec<u8>>,
+    /// The wall clock.
+    pub now: Epoch,
+}
+
+impl Default for MemoryWorld {
+    fn default() -> Self {
+        MemoryWorld { files: BTreeMap::new(), variables: BTreeMap::new(), pages: BTreeMap::new(), now: Epoch(0) }
+    }
+}
+
+impl World for MemoryWorld {
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
+        let bytes = self.files.get(path).ok_or_else(|| not_found("read", path))?;
+        if bytes.len() as u64 > limit {
+            return Err(WorldError::TooLarge { path: path.to_owned(), limit });
+        }
+        Ok(bytes.clone())
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.files.keys().any(|file| file.starts_with(path))
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
+        let mut plain = PathBuf::new();
+        for component in path.components() {
+            match component {
+                Component::ParentDir => drop(plain.pop()),
+                Component::CurDir => {}
+                other => plain.push(other),
+            }
+        }
+        if self.exists(&plain) { Ok(plain) } else { Err(not_found("resolve", path)) }
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.variables.get(name).cloned()
+    }
+
+    fn now(&self) -> Epoch {
+        self.now
+    }
+
+    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError> {
+        let page = self.pages.get(url).ok_or_else(|| WorldError::Fetch {
+            url: url.to_owned(),
+            reason: "http status: 404".to_owned(),
+            missing: true,
+        })?;
+        let rest = page.get(from as usize..).unwrap_or_default().to_vec();
+        Ok(Response { start: from, length: Some(rest.len() as u64), body: Box::new(Cursor::new(rest)) })
+    }
+}
+
+fn not_found(verb: &'static str, path: &Path) -> WorldError {
+    WorldError::File { verb, path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() }
+}

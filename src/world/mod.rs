@@ -1,0 +1,75 @@
+//! The only door to files, environment, clock and network.
+//!
+//! Input: what to touch. Output: bytes, or a [`WorldError`] that names the path or URL.
+//! It must not know any kiln noun. Layers that decide something take a [`World`], so that tests can hand them
+//! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
+
+pub mod fs;
+pub mod memory;
+pub mod real;
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::base::Epoch;
+
+pub use real::RealWorld;
+
+/// What a command may ask of the machine it runs on.
+pub trait World: Sync {
+    /// A whole file, refused when larger than `limit` bytes.
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError>;
+    /// Whether a file or directory is there.
+    fn exists(&self, path: &Path) -> bool;
+    /// The path without links and `..`; an error when nothing is there.
+    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError>;
+    /// An environment variable; `None` when unset, empty or not UTF-8.
+    fn env(&self, name: &str) -> Option<String>;
+    /// The wall clock: for expiry checks and progress, never for bits.
+    fn now(&self) -> Epoch;
+    /// Starts an HTTP GET at byte `from`.
+    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError>;
+}
+
+/// The start of an answer to a GET.
+pub struct Response {
+    /// The first byte of the body within the whole file: `from`, or 0 when the server ignored the range.
+    pub start: u64,
+    /// Bytes in the body, when the server says so.
+    pub length: Option<u64>,
+    /// The body; the reader bounds it, since the server's word is not proof.
+    pub body: Box<dyn Read + Send>,
+}
+
+/// Something outside kiln did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// A file operation failed.
+    #[error("cannot {verb} {path}: {source}", path = path.display())]
+    File {
+        /// `read`, `write`, `rename`, ...
+        verb: &'static str,
+        /// What it was tried on.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A file is larger than anything of its kind should be.
+    #[error("{path} is larger than {limit} bytes", path = path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The bound.
+        limit: u64,
+    },
+    /// A server refused, or could not be reached.
+    #[error("cannot fetch {url}: {reason}")]
+    Fetch {
+        /// What was asked for.
+        url: String,
+        /// The server's or the network's words.
+        reason: String,
+        /// The server answered that there is no such file (404, 410).
+        missing: bool,
+    },
+}

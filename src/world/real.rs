@@ -1,0 +1,65 @@
+//! The world as it is.
+
+#![allow(clippy::disallowed_methods, reason = "this is the door that the ban points to")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use super::{Response, World, WorldError, fs};
+use crate::base::Epoch;
+
+/// The machine that kiln runs on.
+pub struct RealWorld {
+    agent: ureq::Agent,
+}
+
+impl Default for RealWorld {
+    fn default() -> Self {
+        let config = ureq::Agent::config_builder()
+            .timeout_connect(Some(Duration::from_secs(20)))
+            .timeout_recv_response(Some(Duration::from_secs(60)))
+            .timeout_recv_body(Some(Duration::from_secs(3600)))
+            .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
+            .build();
+        RealWorld { agent: config.into() }
+    }
+}
+
+impl World for RealWorld {
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
+        fs::read(path, limit)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        path.exists()
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
+        fs::context("resolve", path, path.canonicalize())
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok().filter(|value| !value.is_empty())
+    }
+
+    fn now(&self) -> Epoch {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Epoch(since.as_secs() as i64)
+    }
+
+    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError> {
+        let mut request = self.agent.get(url);
+        if from > 0 {
+            request = request.header("Range", format!("bytes={from}-"));
+        }
+        let answer = request.call().map_err(|error| WorldError::Fetch {
+            url: url.to_owned(),
+            missing: matches!(error, ureq::Error::StatusCode(404 | 410)),
+            reason: error.to_string(),
+        })?;
+        let start = if answer.status() == 206 { from } else { 0 };
+        let length = answer.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
+        let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
+        Ok(Response { start, length, body: Box::new(body) })
+    }
+}
