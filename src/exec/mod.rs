@@ -2,4 +2,6 @@
 //!
 //! Input: a [`crate::plan::Plan`], a store, a world. Output: digests of the artifacts. It must not decide what to do.
 
+pub mod builtin;
 pub mod event;
+pub mod sandbox;

@@ -1,0 +1,66 @@
+//! Processes in namespaces of their own: the only unsafe code of kiln.
+//!
+//! Input: a [`Spec`]: a sandbox as a value. Output: a running process, or its exit status and its lines.
+//! It must not know plans, stores or artifacts.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// A process and everything it can see.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Spec {
+    /// Becomes `/`.
+    pub root: Root,
+    /// Mounted on top, in order. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
+    pub mounts: Vec<Mount>,
+    /// User ids inside.
+    pub ids: Ids,
+    /// What the process reaches.
+    pub network: Network,
+    /// The whole environment.
+    pub env: BTreeMap<String, String>,
+    /// Program, absolute inside, and arguments.
+    pub argv: Vec<String>,
+    /// Working directory inside.
+    pub cwd: PathBuf,
+}
+
+/// What becomes `/`.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Root {
+    /// A directory that stays as it is. Mount points that it lacks are provided on a tmpfs above it.
+    ReadOnly(PathBuf),
+    /// A directory that the process may change.
+    Writable(PathBuf),
+}
+
+/// One bind mount.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Mount {
+    /// File, directory or device outside.
+    pub source: PathBuf,
+    /// Absolute path inside; created when missing.
+    pub target: PathBuf,
+    /// Whether writing is refused.
+    pub readonly: bool,
+}
+
+/// User ids inside a sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Ids {
+    /// Only 0, which is the caller.
+    Single,
+    /// 0 to 65535, from the caller's subordinate ids (root: a range that nobody uses).
+    Range,
+    /// No new user namespace: the caller is already inside one, made by [`call`](self).
+    Inherit,
+}
+
+/// What a sandboxed process reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Network {
+    /// Nothing, not even loopback of the host.
+    None,
+    /// The host's network: only for launching a finished machine.
+    Host,
+}
