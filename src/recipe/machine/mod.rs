@@ -3,9 +3,12 @@
 //! Input: an evaluated block. Output: [`Machine`], in which names are resolved and units are bytes. What makes a
 //! machine *work* (the rules of QEMU and of Linux) is judged later, in [`crate::machine::rules`].
 
+pub mod check;
 pub mod cxl;
 pub mod device;
 pub mod memory;
+
+pub use check::check;
 
 use super::packages::PackageSet;
 use crate::base::span::{Span, Spanned};
