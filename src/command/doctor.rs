@@ -10,7 +10,7 @@ use crate::world::RealWorld;
 pub fn run(args: &cli::Doctor) -> Result<(), Failure> {
     let world = RealWorld::default();
     let store = load::open_store(&world)?;
-    let facts = doctor::examine(&world, store.root());
+    let facts = doctor::examine(store.root());
     if args.json {
         output::json(&facts)?;
     } else {
