@@ -9,8 +9,8 @@ use super::state::Input;
 /// A mistake at the first word of a line (a list before it that is not closed) does not cost that line.
 pub(super) fn next_entry<'a>(whole: &str, input: Input<'a>) -> Input<'a> {
     let text = *input.fragment();
-    let line = whole.rsplit('\n').next().unwrap_or_default();
-    if whole.contains('\n') && line.trim().is_empty() && super::lexeme::name_length(text) > 0 {
+    let before = whole.rsplit('\n').next().unwrap_or_default();
+    if whole.contains('\n') && before.trim().is_empty() && super::lexeme::name_length(text) > 0 {
         return input;
     }
     let bytes = text.as_bytes();
