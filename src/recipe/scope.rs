@@ -7,6 +7,8 @@ use super::archive::Archive;
 use super::image::Image;
 use super::kernel::{ConfigBlock, Kernel};
 use super::machine::Machine;
+use super::machine::device::Network;
+use super::machine::memory::Memory;
 use super::nearest::suggest;
 use super::packages::{Base, PackageSet, request};
 use super::reader::Reader;
@@ -31,6 +33,10 @@ pub struct Scope {
     pub kernels: BTreeMap<String, Kernel>,
     /// Images.
     pub images: BTreeMap<String, Image>,
+    /// Memory that machines share, by name: `memory NAME { size = ... }`.
+    pub memories: BTreeMap<String, Memory>,
+    /// Private networks between machines: `network NAME { subnet = ... }`.
+    pub networks: BTreeMap<String, Network>,
     /// Machines.
     pub machines: BTreeMap<String, Machine>,
 }
