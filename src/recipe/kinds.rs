@@ -75,7 +75,11 @@ impl FromValue for i64 {
     const EXPECTED: &'static str = "an integer";
 
     fn convert(value: &Value) -> Option<Self> {
-        if let Value::Integer(number) = value { Some(*number) } else { None }
+        match value {
+            Value::Integer(number) => Some(*number),
+            Value::Hex(number) => i64::try_from(*number).ok(),
+            _ => None,
+        }
     }
 
     fn hint(value: &Value) -> Option<String> {

@@ -12,6 +12,8 @@ pub enum Value {
     Text(String),
     /// `4`
     Integer(i64),
+    /// `0x1000`
+    Hex(u64),
     /// `4GiB`, in bytes.
     Size(u64),
     /// `90s`, in seconds.
@@ -40,6 +42,7 @@ impl Value {
         match self {
             Value::Text(_) => "a text",
             Value::Integer(_) => "an integer",
+            Value::Hex(_) => "a hexadecimal number",
             Value::Size(_) => "a size",
             Value::Duration(_) => "a duration",
             Value::Mode(_) => "a mode",
@@ -70,6 +73,7 @@ impl Value {
         match self {
             Value::Text(text) => crate::syntax::lexeme::quote(text),
             Value::Integer(number) => number.to_string(),
+            Value::Hex(number) => format!("{number:#x}"),
             Value::Size(bytes) => ByteSize(*bytes).to_string(),
             Value::Duration(seconds) => format!("{seconds}s"),
             Value::Mode(mode) => format!("0o{mode:o}"),
