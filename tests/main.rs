@@ -1,7 +1,22 @@
 //! One binary for every integration test: it links once.
-#![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests stop at the first surprise")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests stop at the first surprise"
+)]
 
 mod suite {
+    mod root;
     mod sandbox;
     mod tidy;
+
+    /// Whether slow tests, and those that need a network or a range of user ids, were asked for.
+    fn live(what: &str) -> bool {
+        let asked = std::env::var_os("KILN_LIVE").is_some_and(|value| value == "1");
+        if !asked {
+            println!("skipped without KILN_LIVE=1: {what}");
+        }
+        asked
+    }
 }

@@ -5,6 +5,7 @@
 
 pub mod builder;
 pub mod reapi;
+pub mod root;
 pub mod step;
 
 pub use builder::Builder;
