@@ -90,7 +90,19 @@ mod tests {
 
     #[test]
     fn versions_ascend() {
-        let ascending = ["1.0~beta1~svn1", "1.0~beta1", "1.0", "1.0-1~bpo1", "1.0-1", "1.0a", "1.0+b1", "1.00001.5", "1.2", "1.10", "1:0.1"];
+        let ascending = [
+            "1.0~beta1~svn1",
+            "1.0~beta1",
+            "1.0",
+            "1.0-1~bpo1",
+            "1.0-1",
+            "1.0a",
+            "1.0+b1",
+            "1.00001.5",
+            "1.2",
+            "1.10",
+            "1:0.1",
+        ];
         // `1.0-1` and `1.0` differ by the revision only; letters sort before punctuation.
         for (i, a) in ascending.iter().enumerate() {
             for (j, b) in ascending.iter().enumerate() {
@@ -108,7 +120,17 @@ mod tests {
 
     #[test]
     fn debversion_agrees() {
-        let some = ["1", "0:1-0", "2.0~rc1-1", "2.0-1+deb13u2", "1:1.1a-3.1", "9~9", "1.2.3+ds1-2~bpo13+1", "20250101", "0~git.a"];
+        let some = [
+            "1",
+            "0:1-0",
+            "2.0~rc1-1",
+            "2.0-1+deb13u2",
+            "1:1.1a-3.1",
+            "9~9",
+            "1.2.3+ds1-2~bpo13+1",
+            "20250101",
+            "0~git.a",
+        ];
         for a in some {
             for b in some {
                 let judge: (debversion::Version, debversion::Version) = (a.parse().unwrap(), b.parse().unwrap());

@@ -24,7 +24,11 @@ const SETS: &[(&str, &[&str], Base)] = &[
     ("graphics", &["xserver-xorg-core", "vim", "emacs-nox"], Base::None),
     ("qemu", &["qemu-system-x86/trixie-backports"], Base::None),
     ("qemu-stable", &["qemu-system-x86", "qemu-utils"], Base::None),
-    ("kernel-build", &["gcc", "make", "bc", "bison", "flex", "libelf-dev", "libssl-dev", "dwarves", "rsync", "kmod", "cpio"], Base::Essential),
+    (
+        "kernel-build",
+        &["gcc", "make", "bc", "bison", "flex", "libelf-dev", "libssl-dev", "dwarves", "rsync", "kmod", "cpio"],
+        Base::Essential,
+    ),
     ("init", &["systemd-sysv", "udev", "dbus", "systemd-resolved"], Base::Required),
     ("cxl", &["ndctl", "cxl", "daxctl", "numactl"], Base::Required),
     ("kernel", &["linux-image-amd64"], Base::None),
@@ -40,6 +44,10 @@ const SETS: &[(&str, &[&str], Base)] = &[
 
 /// `(set, package)`: what differs on purpose, and why. An entry that is not needed fails the test.
 const EXPLAINED: &[(&str, &str, &str)] = &[];
+
+/// Sets that apt 2.6 refuses as they stand, because it does not take the dependencies of a pinned package from the pinned
+/// archive (`have unmet dependencies`); it is told the pin of each package that kiln takes from there.
+const HELPED: &[&str] = &["qemu"];
 
 const ARCHIVES: [(&str, i32); 4] =
     [("trixie", 500), ("trixie-updates", 500), ("trixie-security", 500), ("trixie-backports", 100)];
@@ -58,8 +66,13 @@ fn twenty_sets_are_chosen_as_apt_chooses_them() {
         EXPLAINED.iter().map(|(set, package, _)| ((*set).to_owned(), (*package).to_owned())).collect();
     let mut wrong = Vec::new();
     for (name, requests, base) in SETS {
-        let (ours, order) = ours(&indexes, requests, *base);
+        let (ours, order, backports) = ours(&indexes, requests, *base);
         let theirs = apt.simulate(&order);
+        if theirs.is_ok() == HELPED.contains(name) {
+            wrong.push(format!("{name}: {theirs:?}"));
+        }
+        let helped = || apt.simulate(&[order.clone(), backports].concat());
+        let theirs = theirs.or_else(|_| helped()).unwrap_or_default();
         for package in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
             let (ours, theirs) = (ours.get(package), theirs.get(package));
             if ours != theirs && !unused.remove(&((*name).to_owned(), package.clone())) {
@@ -73,12 +86,13 @@ fn twenty_sets_are_chosen_as_apt_chooses_them() {
 }
 
 /// Our choice, and the arguments that make apt choose the same base.
-fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<String>) {
+fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<String>, Vec<String>) {
     let span = Span { file: file(), start: 0, end: 0 };
     let requests: Vec<PackageRequest> = requests
         .iter()
         .map(|request| {
-            let (name, archive) = request.split_once('/').map_or((*request, None), |(name, archive)| (name, Some(archive)));
+            let (name, archive) =
+                request.split_once('/').map_or((*request, None), |(name, archive)| (name, Some(archive)));
             PackageRequest { name: name.to_owned(), archive: archive.map(str::to_owned), version: None, span }
         })
         .collect();
@@ -95,8 +109,11 @@ fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<Stri
     let started = std::time::Instant::now();
     let solution = solve(&problem).unwrap();
     println!("  solved in {:?}", started.elapsed());
-    let implied: BTreeSet<_> =
-        solution.iter().filter(|chosen| ["essential", "required"].contains(&chosen.why.as_str())).map(|c| c.stanza.name()).collect();
+    let implied: BTreeSet<_> = solution
+        .iter()
+        .filter(|chosen| ["essential", "required"].contains(&chosen.why.as_str()))
+        .map(|c| c.stanza.name())
+        .collect();
     let mut order: Vec<String> = implied.into_iter().map(str::to_owned).collect();
     order.extend(requests.iter().map(|request| match &request.archive {
         Some(archive) => format!("{}/{archive}", request.name),
@@ -104,7 +121,9 @@ fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<Stri
     }));
     let versions =
         solution.iter().map(|chosen| (chosen.stanza.name().to_owned(), chosen.stanza.version().to_owned())).collect();
-    (versions, order)
+    let backports = solution.iter().filter(|chosen| chosen.archive == "trixie-backports");
+    let backports = backports.map(|chosen| format!("{}/trixie-backports", chosen.stanza.name())).collect();
+    (versions, order, backports)
 }
 
 fn file() -> FileId {
@@ -118,7 +137,12 @@ struct Apt {
 
 impl Apt {
     fn new(root: &Path) -> Apt {
-        for directory in ["etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"] {
+        for directory in [
+            "etc/apt/preferences.d",
+            "etc/apt/apt.conf.d",
+            "var/lib/apt/lists/partial",
+            "var/cache/apt/archives/partial",
+        ] {
             std::fs::create_dir_all(root.join(directory)).unwrap();
         }
         let sources = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources").expect("a Debian host");
@@ -136,37 +160,50 @@ impl Apt {
         });
         std::fs::write(root.join("etc/apt/sources.list"), lines.collect::<String>()).unwrap();
         let apt = Apt { root: root.to_owned() };
-        apt.run("update", &[]);
+        apt.run("update", &[]).unwrap();
         apt
     }
 
-    fn run(&self, verb: &str, arguments: &[&str]) -> String {
+    fn run(&self, verb: &str, arguments: &[&str]) -> Result<String, String> {
         let output = Command::new("apt-get")
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
             .env("LC_ALL", "C.UTF-8")
             .args(["-o".to_owned(), format!("Dir={}", self.root.display())])
-            .args(["-o", "Dir::State::status=/dev/null", "-o", "APT::Architecture=amd64", "-o", "APT::Architectures=amd64"])
-            .args(["-o", "Acquire::Languages=none", "-o", "Acquire::GzipIndexes=false", "-o", "APT::Sandbox::User=root"])
+            .args([
+                "-o",
+                "Dir::State::status=/dev/null",
+                "-o",
+                "APT::Architecture=amd64",
+                "-o",
+                "APT::Architectures=amd64",
+            ])
+            .args([
+                "-o",
+                "Acquire::Languages=none",
+                "-o",
+                "Acquire::GzipIndexes=false",
+                "-o",
+                "APT::Sandbox::User=root",
+            ])
             .arg(verb)
             .args(arguments)
             .output()
             .expect("apt-get runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
+        let text = String::from_utf8(output.stdout).unwrap();
+        if output.status.success() { Ok(text) } else { Err(text + &String::from_utf8_lossy(&output.stderr)) }
     }
 
-    fn simulate(&self, packages: &[String]) -> Versions {
+    fn simulate(&self, packages: &[String]) -> Result<Versions, String> {
         let mut arguments = vec!["-s", "--no-install-recommends"];
         arguments.extend(packages.iter().map(String::as_str));
-        let output = self.run("install", &arguments);
+        let output = self.run("install", &arguments)?;
         let lines = output.lines().filter_map(|line| line.strip_prefix("Inst "));
-        lines
-            .map(|line| {
-                let (name, rest) = line.split_once(" (").unwrap();
-                (name.to_owned(), rest.split(' ').next().unwrap().to_owned())
-            })
-            .collect()
+        let versions = lines.map(|line| {
+            let (name, rest) = line.split_once(" (").unwrap();
+            (name.to_owned(), rest.split(' ').next().unwrap().to_owned())
+        });
+        Ok(versions.collect())
     }
 
     fn indexes(&self) -> Vec<Index> {

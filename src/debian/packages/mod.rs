@@ -6,6 +6,8 @@
 
 mod build;
 
+
+pub(crate) use build::is_inside;
 pub use build::{Builder, IndexError};
 
 use crate::base::Digest;
@@ -80,9 +82,7 @@ impl Index {
         };
         let names = (0..self.names).all(|i| {
             let [at, length, _, stanza, stanzas, provider, providers] = self.name_entry(i);
-            boundary(at, length)
-                && within(stanza, stanzas, self.stanzas)
-                && within(provider, providers, self.providers)
+            boundary(at, length) && within(stanza, stanzas, self.stanzas) && within(provider, providers, self.providers)
         });
         names
             && (0..self.stanzas).all(|i| {
@@ -136,7 +136,10 @@ impl Index {
 
     /// Names of real packages that begin like this one or contain it, for hints.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        (0..self.names).map(|i| self.name_entry(i)).filter(|entry| entry[4] > 0).map(|entry| self.slice(entry[0], entry[1]))
+        (0..self.names)
+            .map(|i| self.name_entry(i))
+            .filter(|entry| entry[4] > 0)
+            .map(|entry| self.slice(entry[0], entry[1]))
     }
 
     fn stanza(&self, i: usize) -> Stanza<'_> {

@@ -3,8 +3,8 @@
 use std::fmt::Display;
 
 use resolvo::{
-    Candidates, Condition, ConditionId, Dependencies, DenseIndex, DependencyProvider, HintDependenciesAvailable, Interner,
-    KnownDependencies, NameId, Requirement, SolvableId, Solver, SolverCache, StringId, UnsolvableOrCancelled,
+    Candidates, Condition, ConditionId, DenseIndex, Dependencies, DependencyProvider, HintDependenciesAvailable,
+    Interner, KnownDependencies, NameId, Requirement, SolvableId, Solver, SolverCache, StringId, UnsolvableOrCancelled,
     VersionSetId, VersionSetUnionId,
 };
 
@@ -88,7 +88,12 @@ fn add(sets: &mut Vec<Set>, set: Set) -> VersionSetId {
 }
 
 /// A version's relations in the solver's terms. A clause that only recommends is not a demand here: apt, too, lets those go.
-fn known(pool: &mut Pool<'_>, version: Ver, sets: &mut Vec<Set>, unions: &mut Vec<Vec<VersionSetId>>) -> KnownDependencies {
+fn known(
+    pool: &mut Pool<'_>,
+    version: Ver,
+    sets: &mut Vec<Set>,
+    unions: &mut Vec<Vec<VersionSetId>>,
+) -> KnownDependencies {
     let relations = pool.version(version).relations.clone();
     let own = pool.version(version).package;
     let mut known = KnownDependencies::default();

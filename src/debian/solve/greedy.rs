@@ -56,7 +56,8 @@ impl<'a> Search<'_, 'a> {
             return false;
         }
         let relations = self.pool.version(version).relations.clone();
-        if !held && marked.is_some() && relations.wants.iter().all(|(clause, must)| !must || self.is_satisfied(clause)) {
+        if !held && marked.is_some() && relations.wants.iter().all(|(clause, must)| !must || self.is_satisfied(clause))
+        {
             return true;
         }
         if !held && !relations.wants.iter().all(|(clause, must)| !must || self.is_possible(clause)) {
@@ -66,9 +67,8 @@ impl<'a> Search<'_, 'a> {
             self.wasted = true;
             return false;
         }
-        let open: Vec<usize> = (0..relations.wants.len())
-            .filter(|i| held || !self.is_satisfied(&relations.wants[*i].0))
-            .collect();
+        let open: Vec<usize> =
+            (0..relations.wants.len()).filter(|i| held || !self.is_satisfied(&relations.wants[*i].0)).collect();
         if !self.refuse(package, &relations.refuses, held) && !held {
             return false;
         }
@@ -290,9 +290,10 @@ impl<'a> Search<'_, 'a> {
         clause.iter().any(|atom| {
             self.candidates(atom).into_iter().any(|version| {
                 let relations = self.pool.version(version).relations.clone();
-                relations.wants.iter().all(|(clause, must)| {
-                    !must || clause.iter().any(|atom| !self.candidates(atom).is_empty())
-                })
+                relations
+                    .wants
+                    .iter()
+                    .all(|(clause, must)| !must || clause.iter().any(|atom| !self.candidates(atom).is_empty()))
             })
         })
     }
