@@ -9,6 +9,7 @@
 mod suite {
     mod root;
     mod sandbox;
+    mod apt;
     mod tidy;
 
     /// Whether slow tests, and those that need a network or a range of user ids, were asked for.
