@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests stop at the first surprise")]
 
 mod suite {
+    mod sandbox;
     mod tidy;
 }

@@ -25,6 +25,11 @@ impl<'a> Builder<'a> {
         Builder { lock, plan: Plan::default(), tools: BTreeMap::new() }
     }
 
+    /// The variable that every step with times in its output reads.
+    pub fn epoch_env(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), self.lock.epoch.0.to_string())])
+    }
+
     /// Appends a step; its position.
     pub fn add_step(&mut self, step: Step) -> usize {
         debug_assert!(self.plan.steps.iter().all(|other| other.name != step.name), "two steps called {}", step.name);
