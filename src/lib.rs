@@ -24,6 +24,7 @@
 //!    touched; a bug is a panic with the broken invariant.
 
 pub mod base;
+pub mod cli;
 pub mod command;
 pub mod debian;
 pub mod exec;

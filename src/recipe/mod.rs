@@ -6,9 +6,15 @@
 pub mod archive;
 pub mod image;
 pub mod kernel;
+pub mod kinds;
 pub mod machine;
+pub mod nearest;
 pub mod packages;
+pub mod reader;
+pub mod report;
+pub mod scope;
 pub mod test;
+pub mod value;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

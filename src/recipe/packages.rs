@@ -1,6 +1,10 @@
 //! `packages NAME { from include ... }`: a set of packages resolved and locked on its own.
 
-use crate::base::span::Span;
+use super::kinds::{FromValue, Name};
+use super::scope::Scope;
+use super::value::Value;
+use crate::base::Diagnostic;
+use crate::base::span::{Span, Spanned};
 
 /// A set of packages: the tools of a step, or the contents of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,4 +47,59 @@ pub struct PackageRequest {
     pub version: Option<String>,
     /// Where it was asked for.
     pub span: Span,
+}
+
+/// Reads `"x"` or `package "x" from ARCHIVE version "1.2-3"`.
+pub fn request(value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> {
+    let (name, rest) = match &value.value {
+        Value::Text(name) => (name, [].as_slice()),
+        Value::Call(word, arguments) if word.value == "package" => match arguments.split_first() {
+            Some((Spanned { value: Value::Text(name), .. }, rest)) => (name, rest),
+            _ => return expected_package(value, scope),
+        },
+        _ => return expected_package(value, scope),
+    };
+    let mut request = PackageRequest { name: name.clone(), archive: None, version: None, span: value.span };
+    for pair in rest.chunks(2) {
+        match (&pair[0].value, pair.get(1)) {
+            (Value::Name(word), Some(archive)) if word == "from" => {
+                let archive_name = Name::read(archive, &scope.report)?.0;
+                let archive = Spanned::new(archive_name, archive.span);
+                request.archive = scope.resolves("archive", &archive).then_some(archive.value);
+            }
+            (Value::Name(word), Some(version)) if word == "version" => {
+                request.version = Some(String::read(version, &scope.report)?);
+            }
+            _ => {
+                let mistake = Diagnostic::new(pair[0].span, "`package` does not take this").label("unexpected");
+                scope.report.push(
+                    mistake.hint(
+                        "write `package \"x\"`, `package \"x\" from ARCHIVE` or `package \"x\" version \"1.2-3\"`",
+                    ),
+                );
+                return None;
+            }
+        }
+    }
+    is_package_name(&request, scope).then_some(request)
+}
+
+fn expected_package<T>(value: &Spanned<Value>, scope: &Scope) -> Option<T> {
+    let message = format!("expected a package, found {}", value.value.describe());
+    let mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));
+    scope.report.push(mistake.hint("write `\"x\"` or `package \"x\" from ARCHIVE`"));
+    None
+}
+
+/// Debian policy 5.6.7: at least two of lower-case letters, digits, `+`, `-`, `.`, the first a letter or digit.
+fn is_package_name(request: &PackageRequest, scope: &Scope) -> bool {
+    let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
+    let name = request.name.as_bytes();
+    let good = name.len() >= 2 && name[0].is_ascii_alphanumeric() && name.iter().all(|b| legal(*b));
+    if !good {
+        let message = format!("`{}` cannot be the name of a Debian package", request.name);
+        let label = "at least two of lower-case letters, digits, `+`, `-` and `.`";
+        scope.report.push(Diagnostic::new(request.span, message).label(label));
+    }
+    good
 }

@@ -1,0 +1,221 @@
+//! Hands a block's fields out as typed values, and reports whatever nobody asked for.
+//!
+//! A checker asks for each field and block that it knows; [`Reader::finish`] then knows what is unknown. No checker
+//! lists its fields twice.
+
+use super::kinds::{FromValue, Name};
+use super::nearest::suggest;
+use super::report::Report;
+use super::value::{Form, Node, Value};
+use crate::base::{Diagnostic, Spanned};
+
+/// Reads one block.
+pub struct Reader<'a> {
+    node: &'a Node,
+    report: &'a Report,
+    known: Vec<(&'static str, Form)>,
+    arguments: usize,
+}
+
+impl<'a> Reader<'a> {
+    /// Starts on a block.
+    pub fn new(node: &'a Node, report: &'a Report) -> Self {
+        Reader { node, report, known: Vec::new(), arguments: 0 }
+    }
+
+    /// The block.
+    pub fn node(&self) -> &'a Node {
+        self.node
+    }
+
+    /// Where mistakes go.
+    pub fn report(&self) -> &'a Report {
+        self.report
+    }
+
+    /// The name a block declares: `machine NAME { ... }`; a text is taken too, for names made in loops.
+    pub fn name(&mut self) -> Option<Spanned<String>> {
+        self.argument::<Name>("a name").map(|name| name.map(|Name(name)| name))
+    }
+
+    /// The next value between the keyword and the body; `what` says what is missing when there is none.
+    pub fn argument<T: FromValue>(&mut self, what: &str) -> Option<Spanned<T>> {
+        let at = self.arguments;
+        self.arguments += 1;
+        let Some(argument) = self.node.arguments.get(at) else {
+            let message = format!("`{}` needs {what}", self.node.keyword.value);
+            self.report.push(Diagnostic::new(self.node.head(), message).label(format!("{what} is missing here")));
+            return None;
+        };
+        T::read(argument, self.report).map(|value| Spanned::new(value, argument.span))
+    }
+
+    /// A fixed word between the arguments: `on` in `test "..." on machine`. False, and a report, when it is not there.
+    pub fn keyword(&mut self, word: &str) -> bool {
+        let at = self.arguments;
+        self.arguments += 1;
+        let found = self.node.arguments.get(at);
+        if matches!(found, Some(argument) if argument.value == Value::Name(word.to_owned())) {
+            return true;
+        }
+        let span = found.map_or(self.node.head(), |argument| argument.span);
+        let message = format!("`{}` needs the word `{word}` here", self.node.keyword.value);
+        self.report.push(Diagnostic::new(span, message).label(format!("expected `{word}`")));
+        false
+    }
+
+    /// A field that may be absent.
+    pub fn optional<T: FromValue>(&mut self, field: &'static str) -> Option<Spanned<T>> {
+        let value = self.field(field)?;
+        T::read(value, self.report).map(|read| Spanned::new(read, value.span))
+    }
+
+    /// A field that must be there; a report when it is not.
+    pub fn required<T: FromValue>(&mut self, field: &'static str) -> Option<Spanned<T>> {
+        match self.field(field) {
+            Some(value) => T::read(value, self.report).map(|read| Spanned::new(read, value.span)),
+            None => {
+                if !self.node.children.iter().any(|child| child.keyword.value == field) {
+                    self.missing(field, T::EXPECTED);
+                }
+                None
+            }
+        }
+    }
+
+    /// A field with a default.
+    pub fn or<T: FromValue>(&mut self, field: &'static str, default: T) -> T {
+        self.optional(field).map_or(default, |read| read.value)
+    }
+
+    /// A list that is empty when absent.
+    pub fn list<T: FromValue>(&mut self, field: &'static str) -> Vec<Spanned<T>> {
+        self.optional::<Vec<Spanned<T>>>(field).map(|list| list.value).unwrap_or_default()
+    }
+
+    /// An integer within bounds.
+    pub fn integer(&mut self, field: &'static str, bounds: std::ops::RangeInclusive<i64>) -> Option<Spanned<i64>> {
+        let number = self.optional::<i64>(field)?;
+        if bounds.contains(&number.value) {
+            return Some(number);
+        }
+        let message = format!("`{field}` is out of range");
+        let label = format!("from {} to {}", bounds.start(), bounds.end());
+        self.report.push(Diagnostic::new(number.span, message).label(label));
+        None
+    }
+
+    /// One of a fixed set of words.
+    pub fn word(&mut self, field: &'static str, words: &[&'static str]) -> Option<Spanned<&'static str>> {
+        let Spanned { value: Name(name), span } = self.optional::<Name>(field)?;
+        if let Some(word) = words.iter().find(|word| **word == name) {
+            return Some(Spanned::new(word, span));
+        }
+        let message = format!("`{field}` cannot be `{name}`");
+        let mut mistake = Diagnostic::new(span, message).label(format!("one of: {}", words.join(", ")));
+        mistake.hint = super::nearest::nearest(&name, words.iter().copied()).map(|w| format!("did you mean `{w}`?"));
+        self.report.push(mistake);
+        None
+    }
+
+    /// Every block of a kind.
+    pub fn blocks(&mut self, kind: &'static str) -> Vec<&'a Node> {
+        self.every(kind, Form::Block)
+    }
+
+    /// The one block of a kind; a second one is reported.
+    pub fn block(&mut self, kind: &'static str) -> Option<&'a Node> {
+        let blocks = self.blocks(kind);
+        if let [first, second, ..] = blocks[..] {
+            self.report.push(duplicate(second, first, &format!("`{kind}`")));
+        }
+        blocks.first().copied()
+    }
+
+    /// Every statement of a kind: `option X = y`, `run "..."`.
+    pub fn statements(&mut self, kind: &'static str) -> Vec<&'a Node> {
+        self.every(kind, Form::Statement)
+    }
+
+    /// Reports a mistake.
+    pub fn error(&self, mistake: Diagnostic) {
+        self.report.push(mistake);
+    }
+
+    /// Reports a field that is needed but absent; for rules that depend on other fields.
+    pub fn missing(&self, field: &str, expected: &str) {
+        let message = format!("{} has no `{field}`", self.node.title());
+        let mistake = Diagnostic::new(self.node.head(), message).label(format!("`{field}` is missing"));
+        self.report.push(mistake.hint(format!("add `{field} = ...`, {expected}")));
+    }
+
+    /// Reports arguments, fields and blocks that were not asked for.
+    pub fn finish(self) {
+        for extra in self.node.arguments.iter().skip(self.arguments) {
+            let message = format!("`{}` does not take this", self.node.keyword.value);
+            self.report.push(Diagnostic::new(extra.span, message).label("unexpected"));
+        }
+        for child in &self.node.children {
+            let word = child.keyword.value.as_str();
+            let forms: Vec<_> = self.known.iter().filter(|(known, _)| *known == word).map(|(_, form)| *form).collect();
+            if forms.is_empty() {
+                self.unknown(child);
+            } else if !forms.contains(&child.form()) {
+                let message = format!("`{word}` is written in another way here");
+                let mistake = Diagnostic::new(child.head(), message).label("wrong form");
+                self.report.push(mistake.hint(usage(word, forms[0])));
+            }
+        }
+    }
+
+    fn unknown(&self, child: &Node) {
+        let (word, form) = (child.keyword.value.as_str(), child.form());
+        let noun = match form {
+            Form::Field => "field",
+            Form::Statement => "statement",
+            Form::Block => "block",
+        };
+        let message = format!("unknown {noun} `{word}` in {}", self.node.title());
+        let mut mistake =
+            Diagnostic::new(child.keyword.span, message).label(format!("not known in `{}`", self.node.keyword.value));
+        let same: Vec<&str> = self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name).collect();
+        let all: Vec<&str> = self.known.iter().map(|(name, _)| *name).collect();
+        mistake.hint = super::nearest::nearest(word, all.iter().copied())
+            .map(|name| format!("did you mean `{name}`?"))
+            .or_else(|| suggest(word, if same.is_empty() { &all } else { &same }));
+        self.report.push(mistake);
+    }
+
+    fn field(&mut self, field: &'static str) -> Option<&'a Spanned<Value>> {
+        let found = self.every(field, Form::Field);
+        if let [first, second, ..] = found[..] {
+            self.report.push(duplicate(second, first, &format!("`{field}`")));
+        }
+        found.first().and_then(|node| node.value.as_ref())
+    }
+
+    fn every(&mut self, word: &'static str, form: Form) -> Vec<&'a Node> {
+        if !self.known.contains(&(word, form)) {
+            self.known.push((word, form));
+        }
+        self.node.children.iter().filter(|child| child.keyword.value == word && child.form() == form).collect()
+    }
+}
+
+/// The report that `second` repeats `first`; `what` is how both are called.
+pub fn duplicate(second: &Node, first: &Node, what: &str) -> Diagnostic {
+    let again = Diagnostic::new(second.head(), format!("{what} is given twice")).label("again here");
+    if first.span == second.span {
+        return again
+            .hint("each round of the loop gives it again: make the name depend on the loop, as in \"name${i}\"");
+    }
+    again.related(first.head(), "first given here").hint("keep one of the two")
+}
+
+fn usage(word: &str, form: Form) -> String {
+    match form {
+        Form::Field => format!("write `{word} = ...`"),
+        Form::Statement => format!("write `{word} ...` on a line of its own, without braces"),
+        Form::Block => format!("write `{word} ... {{ ... }}`"),
+    }
+}

@@ -1,0 +1,37 @@
+//! Where checkers put mistakes: shared by reference, so that readers of nested blocks need no threading.
+
+use std::cell::RefCell;
+
+use crate::base::Diagnostic;
+
+/// More mistakes than this help nobody.
+const LIMIT: usize = 100;
+
+/// The mistakes found so far.
+#[derive(Debug, Default)]
+pub struct Report {
+    diagnostics: RefCell<Vec<Diagnostic>>,
+}
+
+impl Report {
+    /// Adds a mistake; the same words about the same place (a loop's body) are kept once.
+    pub fn push(&self, diagnostic: Diagnostic) {
+        let mut all = self.diagnostics.borrow_mut();
+        let known = |old: &Diagnostic| old.span == diagnostic.span && old.message == diagnostic.message;
+        if all.len() < LIMIT && !all.iter().any(known) {
+            all.push(diagnostic);
+        }
+    }
+
+    /// Whether nothing was found.
+    pub fn is_empty(&self) -> bool {
+        self.diagnostics.borrow().is_empty()
+    }
+
+    /// Everything found, in the order of the files and of their lines.
+    pub fn into_diagnostics(self) -> Vec<Diagnostic> {
+        let mut all = self.diagnostics.into_inner();
+        all.sort_by_key(|diagnostic| diagnostic.span);
+        all
+    }
+}

@@ -1,0 +1,154 @@
+//! What evaluation leaves of a recipe: plain values and blocks, with nothing left to compute.
+
+use crate::base::digest::Digest;
+use crate::base::epoch::Epoch;
+use crate::base::size::ByteSize;
+use crate::base::span::{Span, Spanned};
+
+/// A value without names of `let`, `param` or loops in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// `"text"`, interpolated.
+    Text(String),
+    /// `4`
+    Integer(i64),
+    /// `4GiB`, in bytes.
+    Size(u64),
+    /// `90s`, in seconds.
+    Duration(u64),
+    /// `0o755`
+    Mode(u32),
+    /// `2026-11-01T00:00:00Z`
+    Instant(Epoch),
+    /// `sha256:...`
+    Digest(Digest),
+    /// `true`, `false`
+    Boolean(bool),
+    /// A bare word: the name of something, or one of a fixed set of words.
+    Name(String),
+    /// `[a, b]`
+    List(Vec<Spanned<Value>>),
+    /// `file "x"`: a key of [`crate::recipe::Recipe::files`], relative to the recipe's root.
+    File(String),
+    /// Any other word applied to values: `package "qemu" from backports`.
+    Call(Spanned<String>, Vec<Spanned<Value>>),
+}
+
+impl Value {
+    /// The kind in words, for reports: `a size`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Value::Text(_) => "a text",
+            Value::Integer(_) => "an integer",
+            Value::Size(_) => "a size",
+            Value::Duration(_) => "a duration",
+            Value::Mode(_) => "a mode",
+            Value::Instant(_) => "an instant",
+            Value::Digest(_) => "a digest",
+            Value::Boolean(_) => "a boolean",
+            Value::Name(_) => "a name",
+            Value::List(_) => "a list",
+            Value::File(_) => "a file",
+            Value::Call(..) => "a call",
+        }
+    }
+
+    /// The kind with the word of a call or a name: `the name \`y\``, `\`package ...\``.
+    pub fn describe(&self) -> String {
+        match self {
+            Value::Name(name) => format!("the name `{name}`"),
+            Value::Call(word, _) => format!("`{} ...`", word.value),
+            Value::Integer(number) => format!("the integer {number}"),
+            Value::Size(bytes) => format!("the size {}", ByteSize(*bytes)),
+            Value::Boolean(boolean) => format!("`{boolean}`"),
+            other => other.kind().to_owned(),
+        }
+    }
+
+    /// The one canonical spelling, as a recipe would write it.
+    pub fn spelling(&self) -> String {
+        match self {
+            Value::Text(text) => crate::syntax::lexeme::quote(text),
+            Value::Integer(number) => number.to_string(),
+            Value::Size(bytes) => ByteSize(*bytes).to_string(),
+            Value::Duration(seconds) => format!("{seconds}s"),
+            Value::Mode(mode) => format!("0o{mode:o}"),
+            Value::Instant(epoch) => epoch.to_string(),
+            Value::Digest(digest) => format!("sha256:{digest}"),
+            Value::Boolean(boolean) => boolean.to_string(),
+            Value::Name(name) => name.clone(),
+            Value::List(items) => {
+                format!("[{}]", items.iter().map(|item| item.value.spelling()).collect::<Vec<_>>().join(", "))
+            }
+            Value::File(path) => format!("file {}", crate::syntax::lexeme::quote(path)),
+            Value::Call(word, arguments) => {
+                arguments.iter().fold(word.value.clone(), |text, item| format!("{text} {}", item.value.spelling()))
+            }
+        }
+    }
+
+    /// How many values this is, lists and calls counted with what they hold.
+    pub fn count(&self) -> usize {
+        match self {
+            Value::List(items) | Value::Call(_, items) => {
+                1 + items.iter().map(|item| item.value.count()).sum::<usize>()
+            }
+            _ => 1,
+        }
+    }
+}
+
+/// One evaluated entry: a field, a statement or a block whose `extends` is flattened and whose loops are expanded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Node {
+    /// The first word.
+    pub keyword: Spanned<String>,
+    /// Values between the keyword and the assignment or the body; `extends BASE` is gone.
+    pub arguments: Vec<Spanned<Value>>,
+    /// What stands after `=`; `+=` and `-=` are already carried out.
+    pub value: Option<Spanned<Value>>,
+    /// What stands between braces.
+    pub children: Vec<Node>,
+    /// Whether there were braces.
+    pub block: bool,
+    /// From the keyword to the end.
+    pub span: Span,
+}
+
+/// The three shapes of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// `name = value`
+    Field,
+    /// `word argument...` with or without a value: `option X = y`, `run "..."`, `reboot`.
+    Statement,
+    /// `kind name { ... }`
+    Block,
+}
+
+impl Node {
+    /// Which shape it has.
+    pub fn form(&self) -> Form {
+        match (self.block, self.arguments.is_empty(), &self.value) {
+            (true, ..) => Form::Block,
+            (false, true, Some(_)) => Form::Field,
+            _ => Form::Statement,
+        }
+    }
+
+    /// The keyword and its arguments: what a report about the whole block points at.
+    pub fn head(&self) -> Span {
+        self.arguments.iter().filter(|a| a.span.file == self.keyword.span.file).fold(self.keyword.span, |span, a| {
+            // An argument that came out of a `let` in another place must not stretch the caret over the file.
+            if a.span.start >= span.start && a.span.end <= self.span.end { span.to(a.span) } else { span }
+        })
+    }
+
+    /// How a report names it: `machine \`expander\``.
+    pub fn title(&self) -> String {
+        match self.arguments.first().map(|argument| &argument.value) {
+            Some(Value::Name(name) | Value::Text(name)) => format!("{} `{name}`", self.keyword.value),
+            _ => format!("`{}`", self.keyword.value),
+        }
+    }
+}
