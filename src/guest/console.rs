@@ -16,7 +16,7 @@ const LINE: usize = 1024;
 
 /// What a kernel or an initramfs prints when a guest is lost, and what it means. Sources: `kernel/panic.c`,
 /// `lib/bug.c` and `arch/x86/mm/fault.c`; systemd's `emergency.service`; initramfs-tools' `scripts/functions`.
-const FATAL: [(&str, &str); 8] = [
+const FATAL: [(&str, &str); 7] = [
     ("Kernel panic - not syncing", "the kernel panicked"),
     ("BUG: unable to handle", "the kernel hit a bug"),
     ("kernel BUG at ", "the kernel hit a bug"),
@@ -24,11 +24,15 @@ const FATAL: [(&str, &str); 8] = [
     ("You are in emergency mode", "the guest went into emergency mode"),
     ("You are in rescue mode", "the guest went into rescue mode"),
     ("Gave up waiting for root", "the initramfs did not find the root file system"),
-    ("(initramfs)", "the initramfs gave up and started a shell"),
 ];
+/// The prompt of the shell that initramfs-tools leaves one alone with.
+const PROMPT: &str = "(initramfs)";
 
 /// What a line says about the guest's health, if anything.
 pub fn fatal(line: &str) -> Option<&'static str> {
+    if line.starts_with(PROMPT) {
+        return Some("the initramfs gave up and started a shell");
+    }
     FATAL.iter().find(|(words, _)| line.contains(words)).map(|(_, meaning)| *meaning)
 }
 
@@ -112,7 +116,7 @@ impl Console {
         }
         // A prompt has no line end: `(initramfs) `.
         let partial = String::from_utf8_lossy(&self.partial).into_owned();
-        if partial.starts_with("(initramfs)") {
+        if partial.starts_with(PROMPT) {
             self.verdict = self.verdict.or(fatal(&partial));
         }
     }
