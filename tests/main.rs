@@ -20,4 +20,10 @@ mod suite {
         }
         asked
     }
+    mod argv;
+    mod draw;
+    mod launch;
+    mod machine;
+    mod machine_live;
+    mod machine_support;
 }
