@@ -8,5 +8,6 @@
 
 mod suite {
     mod sandbox;
+    mod store;
     mod tidy;
 }
