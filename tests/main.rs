@@ -10,6 +10,7 @@ mod suite {
     mod root;
     mod sandbox;
     mod apt;
+    mod store;
     mod tidy;
 
     /// Whether slow tests, and those that need a network or a range of user ids, were asked for.

@@ -7,6 +7,7 @@ pub mod builder;
 pub mod image;
 pub mod kernel;
 pub mod lower;
+pub mod id;
 pub mod reapi;
 pub mod root;
 pub mod step;
