@@ -4,6 +4,7 @@
 //! it must not look at the disk, the store or the network, and it cannot fail.
 
 pub mod builder;
+pub mod kernel;
 pub mod reapi;
 pub mod step;
 
