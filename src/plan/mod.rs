@@ -8,6 +8,7 @@ pub mod image;
 pub mod kernel;
 pub mod lower;
 pub mod id;
+pub mod kernel;
 pub mod reapi;
 pub mod root;
 pub mod step;

@@ -31,18 +31,13 @@ release=$(cat ../kernel.release)
 
 grep -q '^CONFIG_MODULES=y' .config || exit 0
 run modules
-# Without DEPMOD the install step would index what is not complete; the indexes are made below, once.
+# The indexes are made by a step of their own, as they are for a stock kernel.
 run modules_install INSTALL_MOD_PATH=/kiln/build/modules INSTALL_MOD_STRIP=1 DEPMOD=true
 modules=/kiln/build/modules/lib/modules/$release
 # Links into the build tree, which nobody will have.
 rm -f "$modules/build" "$modules/source"
 mkdir -p ../modules/usr/lib
 mv ../modules/lib/modules ../modules/usr/lib/modules
-rmdir ../modules/lib
-# depmod looks below lib/modules or usr/lib/modules, depending on who built it.
-ln -s usr/lib ../modules/lib
-depmod -b /kiln/build/modules -F System.map "$release"
-rm ../modules/lib
 # Only what lies below usr/lib/modules: the image already has the directories above, and /lib as a link.
 tar -c --format=gnu --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$source_date" \
     --mode=u=rwX,go=rX -C ../modules -f ../modules.tar "usr/lib/modules/$release"
