@@ -29,7 +29,8 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     machines::judge(&loaded.recipe, &new)?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
     let plan = plan::lower(&loaded.recipe, &new);
-    new.steps = plan::id::static_ids(&plan).into_iter().collect();
+    let names = plan.steps.iter().map(|step| step.name.clone());
+    new.steps = names.zip(plan::id::static_ids(&plan)).collect();
     carry_over(&mut new, previous.as_ref());
     let text = lock::write(&new);
     if previous.as_ref().map(lock::write).as_deref() == Some(&text) {

@@ -70,7 +70,12 @@ impl Lowering<'_> {
         let kernel = &self.recipe.kernels[&machine.kernel];
         let parts = match &kernel.origin {
             Origin::Stock { set, initrd_modules } => stock::lower(&mut self.builder, &kernel.name, set, initrd_modules, tools),
-            Origin::Compiled(compiled) => kernel::lower(&mut self.builder, self.recipe, kernel, compiled, tools),
+            Origin::Compiled(compiled) => {
+                let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
+                let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, tools);
+                let modules = parts.modules.map(index);
+                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd: None }
+            }
         };
         self.kernels.insert(key, parts.clone());
         parts

@@ -4,12 +4,12 @@
 //! it must not look at the disk, the store or the network, and it cannot fail.
 
 pub mod builder;
+pub mod id;
 pub mod image;
 pub mod kernel;
 pub mod lower;
-pub mod id;
-pub mod kernel;
 pub mod reapi;
+pub mod restrict;
 pub mod root;
 pub mod step;
 pub mod stock;
