@@ -19,6 +19,9 @@ pub trait FromValue: Sized {
 
     /// The value; a report when it has another type.
     fn read(value: &Spanned<Value>, report: &Report) -> Option<Self> {
+        if value.value == Value::Wrong {
+            return None;
+        }
         let read = Self::convert(&value.value);
         if read.is_none() {
             let message = format!("expected {}, found {}", Self::EXPECTED, value.value.describe());
@@ -232,6 +235,9 @@ impl<T: FromValue> FromValue for Vec<Spanned<T>> {
     }
 
     fn read(value: &Spanned<Value>, report: &Report) -> Option<Self> {
+        if value.value == Value::Wrong {
+            return None;
+        }
         let Value::List(items) = &value.value else {
             let message = format!("expected {}, found {}", Self::EXPECTED, value.value.describe());
             let mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));

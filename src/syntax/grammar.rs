@@ -5,7 +5,7 @@ use nom::Input as _;
 use super::lexeme::name_length;
 use super::state::{Input, MAX_BYTES, Parsed, State, Trouble, ahead, between, mistake, next_char};
 use super::tree::{Entry, File, Op, Value};
-use super::value::{simple, starts_with_op, value};
+use super::value::{argument, starts_with_op, value};
 use super::{recover, trivia};
 use crate::base::{Diagnostic, FileId, Span, Spanned};
 
@@ -107,7 +107,7 @@ fn arguments(mut at: Input<'_>) -> Parsed<'_, Vec<Spanned<Value>>> {
         if ends || starts_with_op(start) {
             return Ok((at, arguments));
         }
-        let (rest, argument) = simple(start)?;
+        let (rest, argument) = argument(start)?;
         arguments.push(argument);
         at = rest;
     }

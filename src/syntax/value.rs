@@ -6,7 +6,7 @@ use super::lexeme::name_length;
 use super::state::{Input, Parsed, Trouble, ahead, backtrack, between, mistake, next_char};
 use super::tree::Value;
 use super::{number, text, trivia};
-use crate::base::{Diagnostic, Spanned};
+use crate::base::{ByteSize, Diagnostic, Spanned};
 
 /// A value after `=` or in a list: a simple one, or a word and a string: `package "x" from backports`.
 pub(super) fn value(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
@@ -42,6 +42,20 @@ pub(super) fn simple(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
         return Ok((rest, Spanned::new(Value::Range(Box::new(first), Box::new(last)), between(input, rest))));
     }
     Ok((rest, first))
+}
+
+/// A value between a keyword and its body. Kernel options may start with a digit there: `option 9P_FS = y`.
+pub(super) fn argument(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
+    let text = *input.fragment();
+    let length = text.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(text.len());
+    let ends = !text[length..].starts_with(|c: char| c.is_ascii_lowercase() || "-:.".contains(c));
+    let word = &text[..length];
+    let digit = word.starts_with(|c: char| c.is_ascii_digit());
+    if digit && ends && word.contains(|c: char| c.is_ascii_uppercase()) && ByteSize::parse(word).is_none() {
+        input.extra.count(input)?;
+        return Ok((input.take_from(length), Spanned::new(Value::Name(word.to_owned()), ahead(input, length))));
+    }
+    simple(input)
 }
 
 fn word(input: Input<'_>) -> Parsed<'_, Value> {
