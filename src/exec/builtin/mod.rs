@@ -3,6 +3,7 @@
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
 pub mod root;
+pub mod tools;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

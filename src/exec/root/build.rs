@@ -1,13 +1,13 @@
 //! What happens inside the user namespace, from first to last.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::packages::{self, Known};
 use super::run::Runner;
 use super::unpack::{Manner, unpack};
-use super::{RootError, database, pack, parts, rules, script, tree};
+use super::{RootError, database, pack, parts, rules, script, tree, workspace};
 use crate::exec::sandbox::inside::say;
 use crate::plan::root::{RootIds, RootPackage, RootSpec};
 
@@ -32,7 +32,7 @@ pub(crate) fn entry(argument: &str) -> Result<(), String> {
 fn build(job: &Job) -> Result<(), RootError> {
     let spec = &job.spec;
     let packages = packages::read(&files(job)?)?;
-    fresh(&job.root)?;
+    workspace::prepare(&job.root, size(&packages))?;
     let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
     unpack_all(job, &packages)?;
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
@@ -134,9 +134,10 @@ fn files(job: &Job) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
     job.spec.packages.iter().map(find).collect()
 }
 
-fn fresh(root: &Path) -> Result<(), RootError> {
-    tree::remove(root)?;
-    tree::directory(root)
+/// Bytes of the tree: what the packages say they need (policy 5.6.20, in KiB), twice for what scripts add.
+fn size(packages: &[Known]) -> u64 {
+    let kibibytes = |known: &Known| known.control.stanza.get("Installed-Size")?.parse::<u64>().ok();
+    packages.iter().filter_map(kibibytes).sum::<u64>().saturating_mul(2 * 1024)
 }
 
 fn json(ids: &RootIds) -> Vec<u8> {

@@ -15,12 +15,16 @@ mod relations;
 mod rules;
 mod run;
 mod script;
-mod tree;
+pub(crate) mod tree;
 mod unpack;
+mod workspace;
 
 use std::path::Path;
 
 pub(crate) use build::{Job, entry};
+pub(crate) use claims::Verdict;
+pub(crate) use layout::place;
+pub(crate) use unpack::{Manner, Unpacked, unpack};
 
 use crate::debian::deb::DebError;
 use crate::exec::builtin::Context;

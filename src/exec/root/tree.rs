@@ -110,3 +110,14 @@ pub(crate) fn directory(path: &Path) -> Result<(), RootError> {
     std::fs::create_dir(path).map_err(|error| fs_error("create directory", path, error))?;
     permit(path, 0o755)
 }
+
+/// Gives everything in a tree, and the tree itself, one time.
+pub(crate) fn set_times(path: &Path, mtime: i64) -> Result<(), RootError> {
+    let data = path.symlink_metadata().map_err(|error| fs_error("read", path, error))?;
+    if data.is_dir() {
+        for entry in entries(path)? {
+            set_times(&entry, mtime)?;
+        }
+    }
+    super::unpack::set_time(path, mtime).map_err(|error| fs_error("set the time of", path, error))
+}
