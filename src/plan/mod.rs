@@ -6,6 +6,7 @@
 pub mod builder;
 pub mod id;
 pub mod reapi;
+pub mod root;
 pub mod step;
 
 pub use builder::Builder;
