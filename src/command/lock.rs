@@ -3,8 +3,9 @@
 use super::failure::Failure;
 use super::load::{self, Loaded};
 use super::{machines, mirrors, output};
+use crate::base::{ByteSize, render};
 use crate::cli;
-use crate::lock::resolve::{self, ResolveError, Update};
+use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
 use crate::lock::{self, Lock};
 use crate::world::fs;
 use crate::{plan, recipe};
@@ -22,9 +23,13 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
         Some(names) => Update::Some(names.iter().cloned().collect()),
     };
     let store = load::open_store(&loaded.world)?;
-    let mirrors = mirrors::mirrors(&loaded.world)?;
-    let tell = |line: &str| eprintln!("{line}");
-    let mut new = resolve::resolve(&loaded.world, &store, &mirrors, &loaded.recipe, previous.as_ref(), &update, &tell)
+    let context = Context {
+        world: &loaded.world,
+        cache: &DirectoryCache::new(store.root().join("index")),
+        mirrors: &mirrors::known(&loaded.world)?,
+        listener: &tell,
+    };
+    let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update)
         .map_err(|error| failure(&loaded.recipe, error))?;
     machines::judge(&loaded.recipe, &new)?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
@@ -41,6 +46,16 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     }
     fs::write_atomically(&loaded.lock_path, text.as_bytes()).map_err(Failure::world)?;
     output::print(&summary(&loaded, previous.as_ref(), &new))
+}
+
+fn tell(progress: Progress) {
+    match progress {
+        Progress::Archive { name } => eprintln!("asking {name}"),
+        Progress::Download { label, bytes } => eprintln!("reading {label} ({})", ByteSize(bytes).rounded()),
+        Progress::Solving { set } => eprintln!("solving {set}"),
+        Progress::Warning { message } => eprintln!("warning: {message}"),
+        Progress::Received { .. } => {}
+    }
 }
 
 fn check(loaded: &Loaded) -> Result<(), Failure> {
@@ -73,7 +88,7 @@ fn carry_over(new: &mut Lock, previous: Option<&Lock>) {
 
 fn failure(recipe: &recipe::Recipe, error: ResolveError) -> Failure {
     match error.diagnostic() {
-        Some(diagnostic) => Failure::Mistakes(crate::base::render::render(&recipe.sources, &[diagnostic], false)),
+        Some(diagnostic) => Failure::Mistakes(render::render(&recipe.sources, &[diagnostic], false)),
         None => Failure::world(error),
     }
 }
@@ -82,10 +97,10 @@ fn summary(loaded: &Loaded, previous: Option<&Lock>, new: &Lock) -> String {
     let mut text = String::new();
     for (name, packages) in &new.sets {
         let size: u64 = packages.iter().map(|package| package.file.size).sum();
-        text.push_str(&format!("{name}: {} packages, {}\n", packages.len(), crate::base::ByteSize(size).rounded()));
+        text.push_str(&format!("{name}: {} packages, {}\n", packages.len(), ByteSize(size).rounded()));
     }
     if let Some(previous) = previous {
-        for change in lock::diff::packages(previous, new) {
+        for change in lock::diff::diff(previous, new) {
             text.push_str(&format!("  {change}\n"));
         }
     }

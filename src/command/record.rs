@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::build;
 use super::failure::Failure;
 use super::load::Ready;
 use crate::base::Digest;
@@ -10,6 +9,9 @@ use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedImage, LockedKernel, LockedOutput};
 use crate::plan::Input;
 use crate::world::fs;
+
+/// No table of users is larger.
+const SMALL: u64 = 4 << 20;
 
 /// Compares what came out with the lock, then adds what the lock did not know.
 pub fn record(ready: &Ready, realized: &Realized) -> Result<(), Failure> {
@@ -60,7 +62,7 @@ fn users(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, LockedIm
         let Some(image) = step.name.strip_prefix("root ") else { continue };
         let file = realized.file(&Input::Output { step: at, name: "users.json".to_owned() });
         let path = ready.store.path(&file.sha256).map_err(Failure::world)?;
-        let bytes = fs::read(&path, build::SMALL).map_err(Failure::world)?;
+        let bytes = fs::read(&path, SMALL).map_err(Failure::world)?;
         let table: crate::plan::root::RootIds = serde_json::from_slice(&bytes).map_err(Failure::world)?;
         tables.insert(image.to_owned(), LockedImage { users: table.users, groups: table.groups });
     }
