@@ -112,7 +112,7 @@ impl Keyring {
     fn unlisted(&self, signatures: &[Signature]) -> KeyError {
         let names = signatures.iter().map(|signature| match signature.issuer_fingerprint().first() {
             Some(fingerprint) => format!("{fingerprint:X}"),
-            None => signature.issuer_key_id().first().map_or("nobody named".to_owned(), |id| format!("{id:X}")),
+            None => signature.issuer_key_id().first().map_or("nobody named".to_owned(), |id| id.to_string().to_uppercase()),
         });
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
