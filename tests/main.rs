@@ -7,6 +7,7 @@
 )]
 
 mod suite {
+    mod qcow2;
     mod sandbox;
     mod tidy;
 }
