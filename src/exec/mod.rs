@@ -4,4 +4,5 @@
 
 pub mod builtin;
 pub mod event;
+pub mod root;
 pub mod sandbox;

@@ -4,7 +4,9 @@
 //! it must not look at the disk, the store or the network, and it cannot fail.
 
 pub mod builder;
+pub mod id;
 pub mod reapi;
+pub mod root;
 pub mod step;
 
 pub use builder::Builder;

@@ -2,6 +2,8 @@
 //!
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
+pub mod root;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
