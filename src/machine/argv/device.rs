@@ -4,30 +4,26 @@ use super::slot::{self, addr};
 use super::{Console, Launch, Place, QemuOption, Text, size};
 use crate::recipe::machine::Machine;
 
-/// The console, and when asked for the test agent's port and QMP.
+/// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
 pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
-    let console = QemuOption::kind("-chardev", "stdio").with("id", "kiln.console").with("signal", "off");
     let mut options = match launch.console {
-        Console::Pipe => vec![console],
-        Console::Terminal => {
-            let monitor = QemuOption::keyed("-mon").with("chardev", "kiln.console").with("mode", "readline");
-            vec![console.with("mux", "on"), monitor]
+        Console::Pipe => {
+            let console = QemuOption::kind("-chardev", "stdio").with("id", "kiln.console").with("signal", "off");
+            vec![console, QemuOption::whole("-serial", "chardev:kiln.console")]
         }
+        Console::Terminal => vec![QemuOption::whole("-serial", "mon:stdio")],
     };
-    options.push(QemuOption::whole("-serial", "chardev:kiln.console"));
     if launch.agent {
-        options.extend([socket("kiln.agent", "agent.sock"), QemuOption::whole("-serial", "chardev:kiln.agent")]);
+        let path = Text::from(Place::Run).then("/agent.sock");
+        let socket = QemuOption::kind("-chardev", "socket").with("id", "kiln.agent").with("path", path);
+        options.push(socket.with("server", "on").with("wait", "off"));
+        options.push(QemuOption::whole("-serial", "chardev:kiln.agent"));
     }
     if launch.qmp {
-        options.push(socket("kiln.qmp", "qmp.sock"));
-        options.push(QemuOption::keyed("-mon").with("chardev", "kiln.qmp").with("mode", "control"));
+        let socket = Text::from("unix:").then(Place::Run).then("/qmp.sock,server=on,wait=off");
+        options.push(QemuOption::whole("-qmp", socket));
     }
     options
-}
-
-fn socket(id: &str, file: &str) -> QemuOption {
-    let path = Text::from(Place::Run).then(format!("/{file}"));
-    QemuOption::kind("-chardev", "socket").with("id", id).with("path", path).with("server", "on").with("wait", "off")
 }
 
 /// The image as `/dev/vda`, and an empty file of this run for each further disk.

@@ -98,6 +98,15 @@ impl Text {
         self.0.iter().map(one).collect()
     }
 
+    /// The word for a POSIX shell, each place being the shell variable that `variable` names.
+    pub fn shell(&self, variable: &dyn Fn(Place) -> &'static str) -> String {
+        let one = |piece: &Piece| match piece {
+            Piece::Literal(text) => super::quote(text),
+            Piece::Place(place) => format!("\"${}\"", variable(*place)),
+        };
+        if self.0.is_empty() { super::quote("") } else { self.0.iter().map(one).collect() }
+    }
+
     /// Reads what [`fmt::Display`] writes; `None` for a place that does not exist.
     pub fn parse(text: &str) -> Option<Text> {
         let mut read = Text::default();
