@@ -7,9 +7,11 @@
 )]
 
 mod suite {
+    mod deb;
     mod root;
     mod sandbox;
     mod tidy;
+    mod tools;
 
     /// Whether slow tests, and those that need a network or a range of user ids, were asked for.
     fn live(what: &str) -> bool {
