@@ -10,6 +10,8 @@ mod suite {
     mod deb;
     mod root;
     mod sandbox;
+    mod apt;
+    mod store;
     mod tidy;
     mod tools;
 
@@ -21,4 +23,10 @@ mod suite {
         }
         asked
     }
+    mod argv;
+    mod draw;
+    mod launch;
+    mod machine;
+    mod machine_live;
+    mod machine_support;
 }

@@ -1,10 +1,16 @@
 //! `kernel NAME { ... }` and `config NAME { ... }`: a stock Debian kernel, or one compiled from locked source.
 
+mod check;
+mod config;
+
 use std::collections::BTreeMap;
 
 use super::packages::{PackageRequest, PackageSet};
 use crate::base::digest::Digest;
 use crate::base::span::{Span, Spanned};
+
+pub use check::check;
+pub use config::config;
 
 /// A kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +21,13 @@ pub struct Kernel {
     pub origin: Origin,
     /// Where it was declared.
     pub span: Span,
+}
+
+impl Kernel {
+    /// The key of its tarball or Debian source package among the lock's sources, where it has one.
+    pub fn source_name(&self) -> String {
+        format!("{}-source", self.name)
+    }
 }
 
 /// The two ways to a kernel.
@@ -96,7 +109,7 @@ pub struct ConfigBlock {
 }
 
 /// The value of a Kconfig option.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum OptionValue {
     /// `y`
     Yes,

@@ -4,7 +4,11 @@
 //! every `extends` flattened, every parameter and loop expanded. It must not know locks, stores or networks.
 
 pub mod archive;
+mod check;
+mod evaluate;
+mod files;
 pub mod image;
+mod import;
 pub mod kernel;
 pub mod kinds;
 pub mod machine;
@@ -15,6 +19,8 @@ pub mod report;
 pub mod scope;
 pub mod test;
 pub mod value;
+
+pub use check::{Mistakes, check};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
     pub fn missing(&self, field: &str, expected: &str) {
         let message = format!("{} has no `{field}`", self.node.title());
         let mistake = Diagnostic::new(self.node.head(), message).label(format!("`{field}` is missing"));
-        self.report.push(mistake.hint(format!("add `{field} = ...`, {expected}")));
+        self.report.push_absence(mistake.hint(format!("add `{field} = ...`, {expected}")));
     }
 
     /// Reports arguments, fields and blocks that were not asked for.

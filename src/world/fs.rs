@@ -69,3 +69,91 @@ fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
     context("write", path, std::io::Write::write_all(&mut file, bytes))?;
     context("sync", path, file.sync_all())
 }
+
+/// Opens a file to lock it, making it when there is none.
+pub fn open_lock(path: &Path) -> Result<File, WorldError> {
+    context("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
+}
+
+/// Opens a file to go on writing at its end, making it when there is none.
+pub fn open_append(path: &Path) -> Result<File, WorldError> {
+    context("open", path, fs::OpenOptions::new().append(true).create(true).open(path))
+}
+
+/// Adds bytes at the end of a file in one piece, so that several processes may do so at once.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
+    context("write", path, std::io::Write::write_all(&mut open_append(path)?, bytes))
+}
+
+/// The names in a directory, sorted.
+pub fn names(path: &Path) -> Result<Vec<std::ffi::OsString>, WorldError> {
+    let list = || fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let mut names: Vec<_> = context("list", path, list())?;
+    names.sort();
+    Ok(names)
+}
+
+/// What is known of a file without reading it; a link is not followed.
+pub fn metadata(path: &Path) -> Result<fs::Metadata, WorldError> {
+    context("look at", path, fs::symlink_metadata(path))
+}
+
+/// Sets the mode of a file or directory, and its times, counted from 1970, when given.
+pub fn protect(path: &Path, mode: u32, time: Option<std::time::Duration>) -> Result<(), WorldError> {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(time) = time {
+        let time = std::time::SystemTime::UNIX_EPOCH + time;
+        let times = fs::FileTimes::new().set_accessed(time).set_modified(time);
+        context("set the times of", path, File::open(path).and_then(|file| file.set_times(times)))?;
+    }
+    context("set the mode of", path, fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+}
+
+/// Removes a directory with everything in it, or a file, read-only or not; it is no error when there is none.
+pub fn remove_tree(path: &Path) -> Result<(), WorldError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if !found.is_dir() => remove_file(path),
+        _ => match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                open_up(path)?;
+                context("remove", path, fs::remove_dir_all(path))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => context("remove", path, result),
+        },
+    }
+}
+
+/// Lets the owner change every directory below `path`.
+fn open_up(path: &Path) -> Result<(), WorldError> {
+    let mut open = vec![path.to_owned()];
+    while let Some(directory) = open.pop() {
+        protect(&directory, 0o700, None)?;
+        for name in names(&directory)? {
+            let below = directory.join(name);
+            if metadata(&below)?.is_dir() {
+                open.push(below);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sets the times of a file to now.
+pub fn touch(path: &Path) -> Result<(), WorldError> {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    set_times(path, now, rustix::fs::AtFlags::empty())
+}
+
+/// Sets the times of a link itself, counted from 1970.
+pub fn set_link_time(path: &Path, time: std::time::Duration) -> Result<(), WorldError> {
+    let time = rustix::fs::Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+    set_times(path, time, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn set_times(path: &Path, time: rustix::fs::Timespec, flags: rustix::fs::AtFlags) -> Result<(), WorldError> {
+    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+    let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
+    context("set the times of", path, set.map_err(std::io::Error::from))
+}

@@ -15,6 +15,7 @@ mod ids;
 mod init;
 pub mod inside;
 mod job;
+pub mod kvm;
 mod lines;
 mod monitor;
 mod mounts;

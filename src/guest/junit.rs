@@ -1,0 +1,75 @@
+//! Test results as JUnit XML, the format that CI services read.
+
+use super::report::{Outcome, Report, TestResult};
+
+/// The whole document.
+pub fn document(name: &str, report: &Report) -> String {
+    let (_, failed, skipped) = report.counts();
+    let seconds: u64 = report.tests.iter().map(|test| test.millis).sum();
+    let counts = format!(
+        "name=\"{}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{}\"",
+        escape(name),
+        report.tests.len(),
+        time(seconds)
+    );
+    let cases: String = report.tests.iter().map(|test| case(name, test)).collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite {counts}>\n{cases}  \
+         </testsuite>\n</testsuites>\n"
+    )
+}
+
+fn case(name: &str, test: &TestResult) -> String {
+    let class = escape(&format!("{name}.{}", test.machine));
+    let head = format!("    <testcase name=\"{}\" classname=\"{class}\" time=\"{}\"", escape(&test.title), time(test.millis));
+    match &test.outcome {
+        Outcome::Passed => format!("{head}/>\n"),
+        Outcome::Skipped { reason } => format!("{head}><skipped message=\"{}\"/></testcase>\n", escape(reason)),
+        Outcome::Failed(failed) => format!(
+            "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+            escape(&failed.reason),
+            escape(&failed.text())
+        ),
+    }
+}
+
+fn time(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// Text and attribute values alike. Characters that XML 1.0 (section 2.2) does not know become U+FFFD.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' => escaped.push_str("&#10;"),
+            '\t' => escaped.push('\t'),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_well_formed_whatever_guests_print() {
+        let text = document("r\"&", &crate::guest::report::tests::sample());
+        insta::assert_snapshot!(text, @"");
+        let markup = text.replace("&lt;", "").replace("&gt;", "");
+        assert_eq!(markup.matches('<').count(), markup.matches('>').count());
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn no_tests_are_a_document_too() {
+        assert!(document("empty", &Report::default()).contains("tests=\"0\" failures=\"0\""));
+    }
+}
