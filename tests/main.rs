@@ -8,11 +8,13 @@
 
 mod suite {
     mod qcow2;
+    mod deb;
     mod root;
     mod sandbox;
     mod apt;
     mod store;
     mod tidy;
+    mod tools;
 
     /// Whether slow tests, and those that need a network or a range of user ids, were asked for.
     fn live(what: &str) -> bool {

@@ -4,6 +4,7 @@ mod packages;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use kiln::base::{Digest, Epoch};
 use kiln::exec::builtin::{self, Context};
@@ -23,9 +24,9 @@ impl Listener for Shown {
     }
 }
 
-/// The package set of the machine that this project is for.
-const CXL: [&str; 9] =
-    ["systemd-sysv", "openssh-server", "cxl", "ndctl", "daxctl", "numactl", "iproute2", "dbus", "udev"];
+/// Variables by which a test tells the process that it starts what to build, and where.
+const SET: &str = "KILN_TEST_ROOT_SET";
+const WORK: &str = "KILN_TEST_ROOT_WORK";
 
 fn spec(packages: &[packages::Package]) -> RootSpec {
     RootSpec {
@@ -88,19 +89,70 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> Digest
     let context = Context { step: "root", inputs: &inputs, out: &out, scratch: &scratch, listener: &Shown };
     let started = std::time::Instant::now();
     builtin::root::run(&context).unwrap_or_else(|error| panic!("{error}"));
-    println!("root step: {:?}", started.elapsed());
+    println!("{} packages: {:?}", packages.len(), started.elapsed());
+    assert!(!scratch.join("root").exists(), "the tree stayed behind");
     Digest::of(&std::fs::read(out.join("root.tar")).unwrap())
 }
 
+/// Not a test of its own: what [`in_two_environments`] starts.
 #[test]
-fn a_root_for_cxl_is_the_same_twice() {
-    if !live("building a root file system") {
+fn one_build() {
+    let (Ok(set), Ok(work)) = (std::env::var(SET), std::env::var(WORK)) else { return };
+    let packages = packages::fetch("trixie", &set.split(' ').collect::<Vec<_>>());
+    println!("digest {}", build(Path::new(&work), &spec(&packages), &packages));
+}
+
+/// Builds a set in two processes that differ in umask, time zone, locale, cores, directory and environment.
+fn in_two_environments(set: &str) {
+    if !live(&format!("building a root file system with {set}")) {
         return;
     }
-    let packages = packages::fetch("trixie", &CXL);
-    let spec = spec(&packages);
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("root");
-    let first = build(&base.join("one"), &spec, &packages);
-    let second = build(&base.join("two"), &spec, &packages);
-    assert_eq!(first, second);
+    let name: String = set.split(' ').next().unwrap().into();
+    let digest = |directory: &str, umask: &str, variables: &[(&str, &str)]| {
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "suite::root::one_build", "--nocapture"])
+            .env(SET, set)
+            .env(WORK, base.join(&name).join(directory))
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        println!("{}", text.lines().filter(|line| line.contains(" packages: ")).collect::<String>());
+        text.lines().find_map(|line| line.strip_prefix("digest ")).unwrap().to_owned()
+    };
+    let one = digest("one", "022", &[]);
+    let other = [("TZ", "Pacific/Chatham"), ("LANG", "tr_TR.UTF-8"), ("RAYON_NUM_THREADS", "1"), ("HOME", "/")];
+    let two = digest("another/place", "077", &other);
+    assert_eq!(one, two, "{set}: trees differ; see {}", base.display());
+    std::fs::remove_dir_all(base.join(name)).unwrap();
+}
+
+macro_rules! sets {
+    ($($name:ident: $set:expr,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                in_two_environments($set);
+            }
+        )*
+    };
+}
+
+// The sets that people install, besides that of the machine that this project is for.
+sets! {
+    cxl: "systemd-sysv openssh-server cxl ndctl daxctl numactl iproute2 dbus udev",
+    databases: "systemd-sysv nginx postgresql",
+    compilers: "systemd-sysv python3 python3-venv build-essential",
+    java: "systemd-sysv openjdk-21-jre-headless ca-certificates-java",
+    containers: "systemd-sysv containerd runc nftables iptables containernetworking-plugins",
+    docker: "systemd-sysv docker.io",
+    caches: "systemd-sysv fontconfig fonts-dejavu man-db locales",
+    desktop_services: "systemd-sysv network-manager openssh-server sudo polkitd dbus",
+    storage: "systemd-sysv nvme-cli mdadm lvm2 cryptsetup",
+    mail: "systemd-sysv exim4 logrotate cron",
+    editors: "systemd-sysv xserver-xorg-core vim emacs-nox",
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::packages::{self, Known};
 use super::run::Runner;
 use super::unpack::{Manner, unpack};
-use super::{RootError, database, pack, parts, rules, script, tree, workspace};
+use super::{RootError, database, pack, parts, rules, script, workspace};
 use crate::exec::sandbox::inside::say;
 use crate::plan::root::{RootIds, RootPackage, RootSpec};
 
@@ -38,7 +38,7 @@ fn build(job: &Job) -> Result<(), RootError> {
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let runner = Runner { root: &job.root, epoch: spec.epoch, debs };
-    tree::put(&job.root.join("usr/sbin/policy-rc.d"), b"#!/bin/sh\nexit 101\n", 0o755)?;
+    rules::foresee(&job.root)?;
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version.ok_or_else(|| RootError::Broken("the image has no package dpkg".to_owned()))?;
     let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
@@ -47,7 +47,6 @@ fn build(job: &Job) -> Result<(), RootError> {
         done += usize::from(line.starts_with("Setting up "));
         say(&format!("{done}/{} {line}", packages.len()));
     })?;
-    tree::remove(&job.root.join("usr/sbin/policy-rc.d"))?;
     parts::apply(job, &runner)?;
     let ids = rules::apply(spec, &job.root)?;
     check_ids(spec.ids.as_ref(), &ids)?;

@@ -6,10 +6,13 @@
 mod accounts;
 mod caches;
 mod databases;
+mod foresight;
 mod identity;
 mod leftovers;
 
 use std::path::Path;
+
+pub(crate) use foresight::foresee;
 
 use super::RootError;
 use crate::plan::root::{RULES, RootIds, RootSpec};
@@ -18,7 +21,8 @@ use crate::plan::root::{RULES, RootIds, RootSpec};
 type Rule = fn(&RootSpec, &Path) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
-const ALL: [(&str, Rule); 14] = [
+const ALL: [(&str, Rule); 15] = [
+    ("placeholders", foresight::remove),
     ("machine-id", identity::machine_id),
     ("secrets", identity::secrets),
     ("ssh-host-keys", identity::ssh_host_keys),
