@@ -10,6 +10,7 @@ mod suite {
     mod qcow2;
     mod deb;
     mod root;
+    mod guest;
     mod sandbox;
     mod apt;
     mod store;

@@ -239,11 +239,10 @@ mod tests {
     fn the_script_runs_commands_bounds_them_and_survives_them() {
         let (mut agent, mut child, home) = shell();
         let mut call = |command: &str, seconds| agent.call(command, seconds, &mut || Ok(())).unwrap();
-        assert_eq!(call("printf 'a\\nb'; echo \"ü 'x' $((6*7))\" >&2; exit 3", 10), Answer {
-            code: 3,
-            output: "a\nbü 'x' 42\n".into(),
-            total: 13
-        });
+        assert_eq!(
+            call("printf 'a\\nb'; echo \"ü 'x' $((6*7))\" >&2; exit 3", 10),
+            Answer { code: 3, output: "a\nbü 'x' 42\n".into(), total: 13 }
+        );
         assert_eq!(call("cat; exit 0", 10).output, b"");
         assert_eq!(call("sleep 20", 1).code, 124);
         let big = call("head -c 400000 /dev/zero", 20);

@@ -169,7 +169,9 @@ mod tests {
         assert_eq!(parse_body(&head, &["aGVs".into(), "bG8=".into()]), Some(b"hello".to_vec()));
         assert_eq!(parse_body(&head, &["aGVs".into(), "bG9=".into(), "AAAA".into()]), None);
         assert_eq!(parse_body(&head, &["aGVsbGg=".into()]), None);
-        for line in ["=7 1 5", "7 1 5 5 0123456789abcdef", "=7 1 99999999 5 0123456789abcdef", "=7 x 5 5 0123456789abcdef"] {
+        for line in
+            ["=7 1 5", "7 1 5 5 0123456789abcdef", "=7 1 99999999 5 0123456789abcdef", "=7 x 5 5 0123456789abcdef"]
+        {
             assert_eq!(parse_head(line), None, "{line}");
         }
     }

@@ -62,6 +62,8 @@ pub struct Disk {
 pub enum Purpose {
     /// Console on the terminal; `Ctrl-A X` ends QEMU.
     Terminal,
+    /// Beside another machine that has the terminal: the console goes to a log.
+    Background,
     /// Headless, with the log, the test shell's port and QMP.
     Test,
 }
@@ -97,12 +99,7 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
 }
 
 /// The argv with everything filled in.
-pub fn argv(
-    launch: &Launch,
-    purpose: Purpose,
-    places: &Places,
-    accel: Accelerator,
-) -> Result<Vec<String>, GuestError> {
+pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
     let place = |name: &str| -> Option<String> {
         let artifact = |file: &String| format!("{ARTIFACTS}/{file}");
         Some(match name {
@@ -126,11 +123,14 @@ pub fn argv(
     for word in &launch.argv {
         argv.push(without(&fill(word, &place).ok_or_else(|| failed(word))?, "snapshot="));
     }
+    if purpose != Purpose::Terminal {
+        argv = without_console(argv);
+        argv.extend(log_port(places.log.as_ref().map_or("console.log", |(_, name)| name)));
+    }
     if purpose == Purpose::Test {
         append(launch, &mut argv)?;
-        argv = without_console(argv);
         argv.iter_mut().for_each(|word| *word = without(word, "hostfwd="));
-        argv.extend(test_ports(places.log.as_ref().map_or("console.log", |(_, name)| name)));
+        argv.extend(test_ports());
     }
     Ok(argv)
 }
@@ -180,24 +180,21 @@ fn without(word: &str, property: &str) -> String {
     word.split(',').filter(|part| !part.starts_with(property)).collect::<Vec<_>>().join(",")
 }
 
-/// The serial ports and the monitor of a test. ttyS0 goes to a file, ttyS1 to the test shell. QEMU is the one that
-/// connects: when it starts, somebody listens, so the guest's first word is not lost.
-fn test_ports(console: &str) -> Vec<String> {
-    [
-        "-chardev".to_owned(),
-        format!("file,id=kiln-console,path={LOGS}/{console},append=on"),
-        "-serial".to_owned(),
-        "chardev:kiln-console".to_owned(),
-        "-chardev".to_owned(),
-        format!("socket,id=kiln-agent,path={RUN}/agent"),
-        "-serial".to_owned(),
-        "chardev:kiln-agent".to_owned(),
-        "-chardev".to_owned(),
-        format!("socket,id=kiln-qmp,path={RUN}/qmp"),
-        "-mon".to_owned(),
-        "chardev=kiln-qmp,mode=control".to_owned(),
-    ]
-    .into()
+/// ttyS0 as a file.
+fn log_port(console: &str) -> Vec<String> {
+    let file = format!("file,id=kiln-console,path={LOGS}/{console}");
+    ["-chardev", &file, "-serial", "chardev:kiln-console"].map(str::to_owned).into()
+}
+
+/// ttyS1 for the test shell, and the monitor. QEMU is the one that connects: when it starts, somebody listens, so the
+/// guest's first word is not lost.
+fn test_ports() -> Vec<String> {
+    let socket = |id: &str, file: &str| ["-chardev".to_owned(), format!("socket,id={id},path={RUN}/{file}")];
+    let mut words: Vec<String> = socket("kiln-agent", "agent").into();
+    words.extend(["-serial", "chardev:kiln-agent"].map(str::to_owned));
+    words.extend(socket("kiln-qmp", "qmp"));
+    words.extend(["-mon", "chardev=kiln-qmp,mode=control"].map(str::to_owned));
+    words
 }
 
 /// Adds the words that start the test shell to the kernel's command line.
@@ -223,7 +220,8 @@ fn append(launch: &Launch, argv: &mut [String]) -> Result<(), GuestError> {
 
 /// Everything the QEMU of this start can see.
 pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
-    let bind = |source: &Path, target: &str, readonly| Mount { source: source.to_owned(), target: target.into(), readonly };
+    let bind =
+        |source: &Path, target: &str, readonly| Mount { source: source.to_owned(), target: target.into(), readonly };
     let mut mounts = vec![
         bind(&launch.artifacts, ARTIFACTS, true),
         bind(&places.run, RUN, false),
@@ -233,7 +231,8 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     mounts.extend(places.keep.as_ref().map(|keep| bind(keep, KEEP, false)));
     let kvm = Path::new("/dev/kvm");
     mounts.extend(kvm.exists().then(|| bind(kvm, "/dev/kvm", false)));
-    let env = [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("PATH", "/usr/bin:/usr/sbin")];
+    let env =
+        [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("PATH", "/usr/bin:/usr/sbin")];
     Spec {
         root: Root::ReadOnly(launch.tree.clone()),
         mounts,
@@ -292,7 +291,8 @@ pub(super) mod tests {
 
     #[test]
     fn places_are_filled_in() {
-        let base = ["-accel", "${accel}", "-kernel", "${kernel}", "-drive", "if=none,file=${disk},snapshot=on", "-x", "a$$b"];
+        let base =
+            ["-accel", "${accel}", "-kernel", "${kernel}", "-drive", "if=none,file=${disk},snapshot=on", "-x", "a$$b"];
         let argv = argv(&launch(&base), Purpose::Terminal, &places(), Accelerator::Kvm).unwrap();
         let wanted = [
             "/usr/bin/qemu",

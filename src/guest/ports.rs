@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn forwards_are_read_in_all_their_spellings() {
-        let argv = ["-netdev".to_owned(), "user,id=n,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::53-10.0.2.15:5353".to_owned()];
+        let argv = [
+            "-netdev".to_owned(),
+            "user,id=n,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::53-10.0.2.15:5353".to_owned(),
+        ];
         let found = forwards(&argv);
         assert_eq!(found.len(), 2);
         assert_eq!((found[0].host.as_str(), found[0].port, found[0].guest_port), ("127.0.0.1", 2222, 22));

@@ -163,7 +163,7 @@ impl Waiting {
                     return Ok(stream);
                 }
                 Err(error) if error.raw_os_error() == Some(Errno::AGAIN.raw_os_error()) => {}
-                Err(error) => return Err(fs::context::<()>("accept on", &self.path, Err(error)).unwrap_err().into()),
+                Err(error) => fs::context("accept on", &self.path, Err(error))?,
             }
             qemu.check()?;
             if deadline.passed() {

@@ -155,7 +155,8 @@ mod tests {
 
     use super::*;
 
-    const GREETING: &str = r#"{"QMP": {"version": {"qemu": {"micro": 3, "minor": 1, "major": 11}}, "capabilities": []}}"#;
+    const GREETING: &str =
+        r#"{"QMP": {"version": {"qemu": {"micro": 3, "minor": 1, "major": 11}}, "capabilities": []}}"#;
 
     /// A QEMU that greets, then answers each request with the next of these texts, `@` standing for its id.
     fn server(greeting: &'static str, answers: Vec<&'static str>) -> (UnixStream, JoinHandle<Vec<Value>>) {
@@ -179,11 +180,14 @@ mod tests {
 
     #[test]
     fn commands_answers_errors_and_events_are_told_apart() {
-        let (stream, handle) = server(GREETING, vec![
-            "{\"return\": {}, \"id\": @}\r\n",
-            "{\"event\": \"RESET\", \"data\": {\"guest\": true}}\r\n{\"return\": {\"status\": \"running\"}, \"id\": @}\r\n",
-            "{\"id\": @, \"error\": {\"class\": \"GenericError\", \"desc\": \"no such device\"}}\n{\"event\": \"STOP\"}\n",
-        ]);
+        let (stream, handle) = server(
+            GREETING,
+            vec![
+                "{\"return\": {}, \"id\": @}\r\n",
+                "{\"event\": \"RESET\", \"data\": {\"guest\": true}}\r\n{\"return\": {\"status\": \"running\"}, \"id\": @}\r\n",
+                "{\"id\": @, \"error\": {\"class\": \"GenericError\", \"desc\": \"no such device\"}}\n{\"event\": \"STOP\"}\n",
+            ],
+        );
         let mut qmp = Qmp::connect(stream).unwrap();
         assert_eq!(qmp.execute("query-status", None).unwrap()["status"], "running");
         let error = qmp.execute("cxl-inject-poison", Some(&json!({"path": "/x", "start": 0}))).unwrap_err();

@@ -136,7 +136,8 @@ pub(super) mod tests {
 
     /// One test of each outcome, with characters that every format must treat with care.
     pub(in crate::guest) fn sample() -> Report {
-        let result = |title: &str, outcome| TestResult { title: title.into(), machine: "m".into(), millis: 1500, outcome };
+        let result =
+            |title: &str, outcome| TestResult { title: title.into(), machine: "m".into(), millis: 1500, outcome };
         let failed = Failed {
             step: Some(1),
             action: "run \"a < b & c\"".into(),

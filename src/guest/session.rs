@@ -50,7 +50,12 @@ pub struct Session<'a> {
 
 impl<'a> Session<'a> {
     /// Starts QEMU; `number` tells the starts of one machine apart. The guest is not awaited.
-    pub fn start(group: &Group<'a>, launch: &Launch, number: usize, accel: Accelerator) -> Result<Session<'a>, GuestError> {
+    pub fn start(
+        group: &Group<'a>,
+        launch: &Launch,
+        number: usize,
+        accel: Accelerator,
+    ) -> Result<Session<'a>, GuestError> {
         let name = if number == 0 { launch.machine.clone() } else { format!("{}.{number}", launch.machine) };
         let log = format!("{name}.console.log");
         let places = Places {
@@ -74,7 +79,16 @@ impl<'a> Session<'a> {
         let console = Console::follow(&group.logs.join(log));
         let boot = accel.patience(group.boot);
         let place = places.run;
-        Ok(Session { machine: machine.to_owned(), qemu, console, agent, qmp, boot, interrupted: group.interrupted, place })
+        Ok(Session {
+            machine: machine.to_owned(),
+            qemu,
+            console,
+            agent,
+            qmp,
+            boot,
+            interrupted: group.interrupted,
+            place,
+        })
     }
 
     /// Waits until the guest answers and has reached its default target. Gives the milliseconds since the start.

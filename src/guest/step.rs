@@ -110,9 +110,11 @@ fn within(guest: &mut dyn Guest, command: &str, deadline: Deadline) -> Result<An
 
 fn expect(guest: &mut dyn Guest, what: (&str, &str, bool), deadline: Deadline) -> Result<(), StepError> {
     let (command, pattern, matches) = what;
-    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build().map_err(|error| {
-        StepError::Wrong { reason: format!("the pattern {pattern:?} is not a regular expression"), output: error.to_string() }
-    })?;
+    let regex =
+        RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build().map_err(|error| StepError::Wrong {
+            reason: format!("the pattern {pattern:?} is not a regular expression"),
+            output: error.to_string(),
+        })?;
     let answer = run(guest, command, deadline)?;
     let found = regex.is_match(&answer.text());
     if answer.cut() && !(found && matches) {
@@ -186,7 +188,11 @@ pub(super) mod tests {
         }
 
         fn check(&mut self) -> Result<(), GuestError> {
-            let failed = GuestError::Guest { machine: "m".into(), reason: "the kernel panicked".into(), console: vec!["last".into()] };
+            let failed = GuestError::Guest {
+                machine: "m".into(),
+                reason: "the kernel panicked".into(),
+                console: vec!["last".into()],
+            };
             if self.dead { Err(failed) } else { Ok(()) }
         }
 

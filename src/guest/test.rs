@@ -49,10 +49,23 @@ pub fn run(
         boot: options.boot,
         interrupted: options.interrupted,
     };
-    let mut runner = Runner { machines, group, listener, accel: options.accel.first(), running: BTreeMap::new(), starts: BTreeMap::new(), report: Report::default() };
+    let mut runner = Runner {
+        machines,
+        group,
+        listener,
+        accel: options.accel.first(),
+        running: BTreeMap::new(),
+        starts: BTreeMap::new(),
+        report: Report::default(),
+    };
     for (index, test) in tests.iter().enumerate() {
         let outcome = match skip(test, options) {
-            Some(reason) => TestResult { title: test.title.clone(), machine: test.machine.clone(), millis: 0, outcome: Outcome::Skipped { reason } },
+            Some(reason) => TestResult {
+                title: test.title.clone(),
+                machine: test.machine.clone(),
+                millis: 0,
+                outcome: Outcome::Skipped { reason },
+            },
             None => {
                 listener.on(Event::TestStarted { title: &test.title });
                 runner.test(test)?
@@ -91,7 +104,8 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn test(&mut self, test: &Test) -> Result<TestResult, GuestError> {
-        let result = |millis, outcome| TestResult { title: test.title.clone(), machine: test.machine.clone(), millis, outcome };
+        let result =
+            |millis, outcome| TestResult { title: test.title.clone(), machine: test.machine.clone(), millis, outcome };
         if let Err(error) = self.boot(&named(test).collect()) {
             return Ok(result(0, Outcome::Failed(lost(None, String::new(), error)?)));
         }
@@ -113,7 +127,8 @@ impl<'a> Runner<'a> {
         loop {
             match self.boot_with(&missing, self.accel) {
                 Err(GuestError::KvmBroken { reason }) => {
-                    let notice = format!("KVM does not work here ({reason}): using software emulation, which is slower");
+                    let notice =
+                        format!("KVM does not work here ({reason}): using software emulation, which is slower");
                     self.listener.on(Event::Notice(&notice));
                     self.accel = Accelerator::Tcg;
                 }
@@ -151,8 +166,11 @@ impl<'a> Runner<'a> {
     fn dead(&mut self) -> Vec<String> {
         let check = |(name, session): (&String, &mut Session<'a>)| session.check().is_err().then(|| name.clone());
         let mut dead: Vec<String> = self.running.iter_mut().filter_map(check).collect();
-        let silent = |(name, session): (&String, &mut Session<'a>)| session.run("true", 20).is_err().then(|| name.clone());
-        dead.extend(self.running.iter_mut().filter(|(name, _)| !dead.contains(name)).filter_map(silent).collect::<Vec<_>>());
+        let silent =
+            |(name, session): (&String, &mut Session<'a>)| session.run("true", 20).is_err().then(|| name.clone());
+        dead.extend(
+            self.running.iter_mut().filter(|(name, _)| !dead.contains(name)).filter_map(silent).collect::<Vec<_>>(),
+        );
         dead
     }
 
@@ -198,7 +216,9 @@ fn steps<G: Guest>(
 /// A lost guest is the test's failure; an interrupt and a failing disk are not.
 fn lost(step: Option<usize>, action: String, error: GuestError) -> Result<Failed, GuestError> {
     let (reason, output, console) = match error {
-        GuestError::Guest { machine, reason, console } => (format!("machine {machine}: {reason}"), String::new(), console),
+        GuestError::Guest { machine, reason, console } => {
+            (format!("machine {machine}: {reason}"), String::new(), console)
+        }
         GuestError::Qemu { machine, what, said } => (format!("machine {machine}: QEMU {what}"), said, Vec::new()),
         GuestError::Interrupted | GuestError::World(_) => return Err(error),
         other => (other.to_string(), String::new(), Vec::new()),
