@@ -46,6 +46,7 @@ pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest,
         lock: lock::inputs_digest(&ready.lock),
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
+        qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name.clone())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
     record::record(ready, &realized)?;

@@ -12,6 +12,7 @@ pub mod failure;
 pub mod fmt;
 pub mod gc;
 pub mod kconfig;
+pub mod launches;
 pub mod load;
 pub mod lock;
 pub mod machines;

@@ -2,21 +2,23 @@
 
 use super::report::{Outcome, Report, TestResult};
 
-/// The whole document.
-pub fn document(name: &str, report: &Report) -> String {
+/// One document for the reports of several recipes, each under its name.
+pub fn documents(reports: &[(String, Report)]) -> String {
+    let suites: String = reports.iter().map(|(name, report)| suite(name, report)).collect();
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n{suites}</testsuites>\n")
+}
+
+fn suite(name: &str, report: &Report) -> String {
     let (_, failed, skipped) = report.counts();
-    let seconds: u64 = report.tests.iter().map(|test| test.millis).sum();
+    let millis: u64 = report.tests.iter().map(|test| test.millis).sum();
     let counts = format!(
         "name=\"{}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{}\"",
         escape(name),
         report.tests.len(),
-        time(seconds)
+        time(millis)
     );
     let cases: String = report.tests.iter().map(|test| case(name, test)).collect();
-    format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites {counts}>\n  <testsuite {counts}>\n{cases}  \
-         </testsuite>\n</testsuites>\n"
-    )
+    format!("  <testsuite {counts}>\n{cases}  </testsuite>\n")
 }
 
 fn case(name: &str, test: &TestResult) -> String {

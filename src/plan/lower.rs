@@ -53,7 +53,8 @@ impl Lowering<'_> {
             self.deliver(machine, "initrd.img", initrd);
         }
         self.deliver(machine, "disk.qcow2", disk);
-        self.builder.tools(&machine.qemu.name);
+        let qemu = self.builder.tools(&machine.qemu.name);
+        self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
     fn deliver(&mut self, machine: &Machine, name: &str, from: Input) {
