@@ -9,6 +9,7 @@
 mod suite {
     mod root;
     mod sandbox;
+    mod schedule;
     mod store;
     mod tidy;
 
