@@ -13,6 +13,7 @@ mod suite {
     mod guest;
     mod sandbox;
     mod apt;
+    mod schedule;
     mod store;
     mod tidy;
     mod tools;
