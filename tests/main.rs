@@ -32,4 +32,5 @@ mod suite {
     mod machine;
     mod machine_live;
     mod machine_support;
+    mod language;
 }

@@ -20,6 +20,9 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
     let size = reader.required::<ByteSize>("size").and_then(|size| size_in_bounds(size, &reader));
     let packages = contents(&mut reader, scope, "packages", Base::Required);
     let tools = scope.required_set(&mut reader, "tools", &format!("{own}.tools"));
+    if let Some(tools) = &tools {
+        needed_tools(tools, &reader);
+    }
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader);
@@ -46,6 +49,17 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
         timezone,
         span: node.head(),
     })
+}
+
+/// The steps that make a disk and an initramfs run these: a set without them would fail only when it is built.
+fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
+    for needed in ["busybox-static", "e2fsprogs", "kmod"] {
+        if !tools.requests.iter().any(|request| request.name == needed) {
+            let wrong = Diagnostic::new(reader.node().head(), format!("the tools of this image lack `{needed}`"));
+            let wrong = wrong.label("its disk cannot be made").related(tools.span, "these are its tools");
+            reader.error(wrong.hint(format!("ask for `{needed}` in the package set")));
+        }
+    }
 }
 
 fn size_in_bounds(size: Spanned<ByteSize>, reader: &Reader<'_>) -> Option<u64> {
