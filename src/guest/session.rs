@@ -16,9 +16,12 @@ use super::qmp::Qmp;
 use super::rundir::RunDir;
 use super::step::Guest;
 use super::{Accel, GuestError, Launch, accel::Accelerator};
+use crate::world::fs;
 
 /// After a failure the console is given this long to say why.
 const LAST_WORDS: Duration = Duration::from_millis(1500);
+/// How long a look at the monitor takes when there is nothing to hear.
+const GLANCE: Duration = Duration::from_millis(2);
 /// QEMU opens its sockets before it does anything slow.
 const SOCKETS: Duration = Duration::from_secs(60);
 
@@ -39,13 +42,23 @@ pub struct Group<'a> {
 /// A machine that runs.
 pub struct Session<'a> {
     machine: String,
+    agent: Agent<UnixStream>,
+    body: Body<'a>,
+    boot: Duration,
+    place: PathBuf,
+}
+
+/// Everything about a machine that is looked at while the shell in it is awaited.
+struct Body<'a> {
+    machine: String,
     qemu: Qemu,
     console: Console,
-    agent: Agent<UnixStream>,
     qmp: Qmp<UnixStream>,
-    boot: Duration,
     interrupted: &'a AtomicBool,
-    place: PathBuf,
+    /// What the guest did of itself, once it did something that no test asked for.
+    gone: Option<&'static str>,
+    /// A reboot was asked for.
+    may_restart: bool,
 }
 
 impl<'a> Session<'a> {
@@ -58,14 +71,16 @@ impl<'a> Session<'a> {
     ) -> Result<Session<'a>, GuestError> {
         let name = if number == 0 { launch.machine.clone() } else { format!("{}.{number}", launch.machine) };
         let log = format!("{name}.console.log");
+        // What an earlier start of this name left behind, one that KVM failed for example.
+        fs::remove_dir_all(&group.run.path().join(&name))?;
         let places = Places {
             run: group.run.sub(&name)?,
             shared: group.run.sub("shared")?,
             log: Some((group.logs.to_owned(), log.clone())),
             keep: None,
         };
-        crate::world::fs::create_dir_all(group.logs)?;
-        crate::world::fs::remove_file(&group.logs.join(&log))?;
+        fs::create_dir_all(group.logs)?;
+        fs::remove_file(&group.logs.join(&log))?;
         launch::prepare(launch, &places)?;
         let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
         let (agent, monitor) = (Waiting::at(&places.run.join("agent"))?, Waiting::at(&places.run.join("qmp"))?);
@@ -75,51 +90,51 @@ impl<'a> Session<'a> {
         let deadline = Deadline::after(SOCKETS);
         let agent = Agent::new(agent.accept(&mut qemu, deadline)?);
         let stream = monitor.accept(&mut qemu, deadline)?;
-        let qmp = Qmp::connect(stream).map_err(|error| qmp_failed(machine, "greeting", &error.to_string()))?;
-        let console = Console::follow(&group.logs.join(log));
-        let boot = accel.patience(group.boot);
-        let place = places.run;
-        Ok(Session {
+        // It is looked at between reads of the other one, and must not slow them down.
+        fs::context("set up", &places.run, stream.set_read_timeout(Some(GLANCE)))?;
+        let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(LAST_WORDS) {
+            Ok(Some(status)) => qemu.end(status),
+            _ => qmp_failed(machine, "greeting", &error.to_string()),
+        })?;
+        let body = Body {
             machine: machine.to_owned(),
             qemu,
-            console,
-            agent,
+            console: Console::follow(&group.logs.join(log)),
             qmp,
-            boot,
             interrupted: group.interrupted,
-            place,
-        })
+            gone: None,
+            may_restart: false,
+        };
+        Ok(Session { machine: machine.to_owned(), agent, body, boot: accel.patience(group.boot), place: places.run })
     }
 
     /// Waits until the guest answers and has reached its default target. Gives the milliseconds since the start.
     pub fn ready(&mut self) -> Result<u64, GuestError> {
         let deadline = Deadline::after(self.boot);
-        let greeted = {
-            let mut watch = watch(&mut self.qemu, &mut self.console, self.interrupted, &self.machine);
-            self.agent.greet(deadline, &mut watch)
-        };
+        let greeted = self.agent.greet(deadline, &mut || self.body.look());
         greeted.map_err(|lost| self.explain(lost))?;
+        self.body.may_restart = false;
         // Exit codes other than 0 mean that some unit failed, which is for the recipe's tests to mind.
         self.run("systemctl is-system-running --wait; udevadm settle", deadline.left().as_secs().max(10))?;
-        Ok(self.qemu.millis())
+        Ok(self.body.qemu.millis())
     }
 
     /// What executes its instructions.
     pub fn accel(&self) -> Accelerator {
-        self.qemu.accel()
+        self.body.qemu.accel()
     }
 
     /// Where its console log is.
     pub fn log(&self) -> &Path {
-        self.console.path()
+        self.body.console.path()
     }
 
     /// Ends the machine at once and removes what belonged to it.
     pub fn end(mut self) {
         // A file system below an overlay that is thrown away needs no goodbye.
-        let _ = self.qmp.execute("quit", None);
-        let _ = self.qemu.ended(Duration::from_secs(3));
-        self.qemu.kill();
+        let _ = self.body.qmp.execute("quit", None);
+        let _ = self.body.qemu.ended(Duration::from_secs(3));
+        self.body.qemu.kill();
         let _ = std::fs::remove_dir_all(&self.place);
     }
 
@@ -128,47 +143,30 @@ impl<'a> Session<'a> {
         if let Lost::Watch(error @ (GuestError::Interrupted | GuestError::KvmBroken { .. })) = lost {
             return error;
         }
-        let _ = self.qemu.ended(LAST_WORDS);
-        let why = self.console.poll().ok().flatten().map(str::to_owned);
-        let why = why.or_else(|| self.power_off()).unwrap_or_else(|| match lost {
+        self.body.last_words();
+        let why = self.body.console.poll().ok().flatten().or(self.body.gone).map(str::to_owned);
+        self.failed(why.unwrap_or_else(|| match lost {
             Lost::Watch(GuestError::Guest { reason, .. }) => reason,
+            Lost::Watch(GuestError::Qemu { what, said, .. }) => format!("QEMU {what} {said}").trim_end().to_owned(),
             other => other.to_string(),
-        });
-        self.failed(why)
-    }
-
-    /// QEMU's account of a guest that went away.
-    fn power_off(&mut self) -> Option<String> {
-        let ended = self.qemu.ended(Duration::ZERO).ok().flatten();
-        let events = self.qmp.events().unwrap_or_default();
-        let shutdown = events.iter().rfind(|event| event.name == "SHUTDOWN");
-        match (shutdown, ended) {
-            (Some(event), _) if event.data["guest"] == true => Some("the guest powered itself off".to_owned()),
-            (_, Some(status)) => Some(format!("QEMU ended ({status}) {}", self.qemu.said()).trim_end().to_owned()),
-            _ => None,
-        }
+        }))
     }
 
     fn failed(&self, reason: String) -> GuestError {
-        GuestError::Guest { machine: self.machine.clone(), reason, console: self.console.last_lines() }
+        GuestError::Guest { machine: self.machine.clone(), reason, console: self.body.console.last_lines() }
     }
 }
 
 impl Guest for Session<'_> {
     fn run(&mut self, command: &str, seconds: u64) -> Result<Answer, GuestError> {
-        let answer = {
-            let mut watch = watch(&mut self.qemu, &mut self.console, self.interrupted, &self.machine);
-            self.agent.call(command, seconds, &mut watch)
-        };
+        let answer = self.agent.call(command, seconds, &mut || self.body.look());
         answer.map_err(|lost| self.explain(lost))
     }
 
     fn reboot(&mut self) -> Result<(), GuestError> {
-        let answer = {
-            let mut watch = watch(&mut self.qemu, &mut self.console, self.interrupted, &self.machine);
-            // The unit goes on alone: the shell that starts it is one of the first things to be stopped.
-            self.agent.call("systemctl reboot --no-block", 30, &mut watch)
-        };
+        self.body.may_restart = true;
+        // The unit goes on alone: the shell that starts it is one of the first things to be stopped.
+        let answer = self.agent.call("systemctl reboot --no-block", 30, &mut || self.body.look());
         match answer {
             Ok(answer) if answer.code != 0 => {
                 return Err(self.failed(format!("it refused to reboot: {}", answer.text().trim())));
@@ -185,41 +183,58 @@ impl Guest for Session<'_> {
             "" => None,
             text => Some(serde_json::from_str(text).map_err(|error| failed(format!("its arguments: {error}")))?),
         };
-        self.qmp.execute(command, arguments.as_ref()).map_err(|error| failed(error.to_string()))
+        self.body.qmp.execute(command, arguments.as_ref()).map_err(|error| failed(error.to_string()))
     }
 
     fn check(&mut self) -> Result<(), GuestError> {
-        let healthy = watch(&mut self.qemu, &mut self.console, self.interrupted, &self.machine)();
-        healthy.map_err(|error| self.explain(Lost::Watch(error)))
+        self.body.look().map_err(|error| self.explain(Lost::Watch(error)))
     }
 
     fn last_lines(&mut self) -> Vec<String> {
         // A log that cannot be read any more leaves the lines that were read.
-        let _ = self.console.poll();
-        self.console.last_lines()
+        let _ = self.body.console.poll();
+        self.body.console.last_lines()
     }
 }
 
-/// Looks around while something is awaited: interrupted? QEMU gone? a panic on the console?
-fn watch(
-    qemu: &mut Qemu,
-    console: &mut Console,
-    interrupted: &AtomicBool,
-    machine: &str,
-) -> impl FnMut() -> Result<(), GuestError> {
-    move || {
-        if interrupted.load(Ordering::Relaxed) {
+impl Body<'_> {
+    /// Looks around while something is awaited: interrupted? the guest or QEMU gone? a panic on the console?
+    fn look(&mut self) -> Result<(), GuestError> {
+        if self.interrupted.load(Ordering::Relaxed) {
             return Err(GuestError::Interrupted);
         }
-        qemu.check()?;
-        match console.poll()? {
-            None => Ok(()),
-            Some(verdict) => Err(GuestError::Guest {
-                machine: machine.to_owned(),
-                reason: verdict.to_owned(),
-                console: console.last_lines(),
+        self.hear();
+        let verdict = self.console.poll()?.or(self.gone);
+        match verdict {
+            None => self.qemu.check(),
+            Some(reason) => Err(GuestError::Guest {
+                machine: self.machine.clone(),
+                reason: reason.to_owned(),
+                console: self.console.last_lines(),
             }),
         }
+    }
+
+    /// Takes note of what QEMU says that the guest did.
+    fn hear(&mut self) {
+        for event in self.qmp.events().unwrap_or_default() {
+            let by_guest = event.data["guest"] == true;
+            match event.name.as_str() {
+                "RESET" if by_guest && !self.may_restart => {
+                    self.gone.get_or_insert("the guest restarted by itself");
+                }
+                "SHUTDOWN" if by_guest => {
+                    self.gone.get_or_insert("the guest powered itself off");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// After a failure: gives QEMU time to end, and the console to say why.
+    fn last_words(&mut self) {
+        let _ = self.qemu.ended(LAST_WORDS);
+        self.hear();
     }
 }
 

@@ -132,7 +132,13 @@ impl<'a> Runner<'a> {
                     self.listener.on(Event::Notice(&notice));
                     self.accel = Accelerator::Tcg;
                 }
-                other => return other,
+                other => {
+                    // The next start of a machine gets logs of its own; one that only KVM failed does not count.
+                    for name in missing {
+                        *self.starts.entry(name.to_owned()).or_default() += 1;
+                    }
+                    return other;
+                }
             }
         }
     }
@@ -145,9 +151,8 @@ impl<'a> Runner<'a> {
                 reason: "it is not among the built machines".to_owned(),
             })?;
             self.listener.on(Event::Booting { machine: name, accel });
-            let number = self.starts.entry((*name).to_owned()).or_default();
-            sessions.push(Session::start(&self.group, launch, *number, accel)?);
-            *number += 1;
+            let number = self.starts.get(*name).copied().unwrap_or(0);
+            sessions.push(Session::start(&self.group, launch, number, accel)?);
         }
         for (name, mut session) in names.iter().zip(sessions) {
             let millis = session.ready();

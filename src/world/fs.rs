@@ -57,6 +57,14 @@ pub fn remove_file(path: &Path) -> Result<(), WorldError> {
     }
 }
 
+/// Removes a directory with all it holds; it is no error when there is none.
+pub fn remove_dir_all(path: &Path) -> Result<(), WorldError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => context("remove", path, result),
+    }
+}
+
 /// Writes a file so that a reader sees the old bytes or the new ones, never a mixture.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
