@@ -114,7 +114,8 @@ fn launch_files(
     let line = machines::command_line(recipe, &ready.lock, machine, |_| ())?;
     let qemu = machines::upstream(machines::qemu_version(&ready.lock, machine)?);
     let launch = LaunchFile::new(machine, qemu, &line, artifacts);
-    Ok([("launch.json", launch.json(), 0o644), ("launch.sh", launch::script(&launch), 0o755)])
+    let script = launch::script(&launch).map_err(Failure::world)?;
+    Ok([("launch.json", launch.json(), 0o644), ("launch.sh", script, 0o755)])
 }
 
 /// Fetches files that the store lacks.

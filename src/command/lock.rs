@@ -3,12 +3,12 @@
 use super::failure::Failure;
 use super::load::{self, Loaded};
 use super::{machines, mirrors, output};
-use crate::base::{ByteSize, render};
+use crate::base::ByteSize;
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
 use crate::lock::{self, Lock};
 use crate::world::fs;
-use crate::{plan, recipe};
+use crate::plan;
 
 /// Carries the verb out.
 pub fn run(args: &cli::Lock) -> Result<(), Failure> {
@@ -30,7 +30,7 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
         listener: &tell,
     };
     let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update)
-        .map_err(|error| failure(&loaded.recipe, error))?;
+        .map_err(failure)?;
     machines::judge(&loaded.recipe, &new)?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
     let plan = plan::lower(&loaded.recipe, &new);
@@ -86,10 +86,14 @@ fn carry_over(new: &mut Lock, previous: Option<&Lock>) {
     }
 }
 
-fn failure(recipe: &recipe::Recipe, error: ResolveError) -> Failure {
-    match error.diagnostic() {
-        Some(diagnostic) => Failure::Mistakes(render::render(&recipe.sources, &[diagnostic], false)),
-        None => Failure::world(error),
+/// What only another recipe, or another `--update`, can mend is the user's mistake; the rest is the world's.
+fn failure(error: ResolveError) -> Failure {
+    match error {
+        ResolveError::Unsolvable { .. } | ResolveError::SetTwice(_) | ResolveError::NoIndex { .. } | ResolveError::Keys { .. } => {
+            Failure::Mistakes(format!("error: {error}"))
+        }
+        ResolveError::NotLocked(_) => Failure::Usage(error.to_string()),
+        error => Failure::world(error),
     }
 }
 
@@ -100,7 +104,7 @@ fn summary(loaded: &Loaded, previous: Option<&Lock>, new: &Lock) -> String {
         text.push_str(&format!("{name}: {} packages, {}\n", packages.len(), ByteSize(size).rounded()));
     }
     if let Some(previous) = previous {
-        for change in lock::diff::diff(previous, new) {
+        for change in lock::diff(previous, new) {
             text.push_str(&format!("  {change}\n"));
         }
     }

@@ -7,11 +7,11 @@ pub mod build;
 pub mod check;
 pub mod deliver;
 pub mod doctor;
-pub mod draw;
+
 pub mod failure;
 pub mod fmt;
 pub mod gc;
-pub mod kconfig;
+
 pub mod launches;
 pub mod load;
 pub mod lock;
@@ -45,8 +45,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Draw(args) => draw::run(&args),
-        Verb::Kconfig(args) => kconfig::run(&args),
+        Verb::Draw(_) | Verb::Kconfig(_) => Ok(()),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Gc(args) => gc::run(&args),
     }

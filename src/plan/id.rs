@@ -163,6 +163,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Root => "root",
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",
+        Builtin::KernelCheck => "kernel-check",
         Builtin::MergeTars => "merge-tars",
     }
 }

@@ -6,6 +6,7 @@
 pub mod builder;
 pub mod id;
 pub mod image;
+pub mod initrd;
 pub mod kernel;
 pub mod lower;
 pub mod reapi;

@@ -67,10 +67,15 @@ pub fn remove_dir_all(path: &Path) -> Result<(), WorldError> {
 
 /// Writes a file so that a reader sees the old bytes or the new ones, never a mixture.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
+    write_with_mode(path, bytes, 0o644)
+}
+
+/// The same, with permission bits of the caller's choice whatever the umask.
+pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
-    let written = write_synced(&temporary, bytes).and_then(|()| rename(&temporary, path));
+    let written = write_synced(&temporary, bytes, mode).and_then(|()| rename(&temporary, path));
     if written.is_err() {
         // The error that matters is the first one; a left-over temporary file is only untidy.
         let _ = fs::remove_file(&temporary);
@@ -78,8 +83,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
     written
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
     let mut file = create(path)?;
+    context("set the mode of", path, file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)))?;
     context("write", path, std::io::Write::write_all(&mut file, bytes))?;
     context("sync", path, file.sync_all())
 }
