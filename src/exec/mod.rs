@@ -3,6 +3,7 @@
 //! Input: a [`crate::plan::Plan`], a store, a world. Output: digests of the artifacts. It must not decide what to do.
 
 pub mod builtin;
+pub mod doctor;
 mod error;
 pub mod event;
 pub mod fetch;
