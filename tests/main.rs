@@ -8,6 +8,7 @@
 
 mod suite {
     mod root;
+    mod fetch;
     mod sandbox;
     mod schedule;
     mod store;
