@@ -11,6 +11,7 @@ mod suite {
     mod deb;
     mod root;
     mod guest;
+    mod fetch;
     mod sandbox;
     mod apt;
     mod schedule;
