@@ -7,5 +7,6 @@
 )]
 
 mod suite {
+    mod format;
     mod language;
 }
