@@ -33,5 +33,6 @@ mod suite {
     mod machine;
     mod machine_live;
     mod machine_support;
+    mod format;
     mod language;
 }

@@ -152,7 +152,10 @@ impl FromValue for Mode {
 
     fn hint(value: &Value) -> Option<String> {
         match value {
-            Value::Integer(number) => Some(format!("a mode is octal: `0o{number}`")),
+            Value::Integer(number) if number.to_string().bytes().all(|digit| (b'0'..b'8').contains(&digit)) => {
+                Some(format!("a mode is octal: `0o{number}`"))
+            }
+            Value::Integer(number) => Some(format!("a mode is octal: `0o{number:o}` is {number}")),
             _ => None,
         }
     }

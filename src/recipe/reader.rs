@@ -175,9 +175,14 @@ impl<'a> Reader<'a> {
             Form::Statement => "statement",
             Form::Block => "block",
         };
-        let message = format!("unknown {noun} `{word}` in {}", self.node.title());
+        // Only the block that stands for the whole recipe has no words of its own.
+        let top = self.node.head().end == 0;
+        let (place, label) = match top {
+            true => ("a recipe".to_owned(), "not known at the top level".to_owned()),
+            false => (self.node.title(), format!("not known in `{}`", self.node.keyword.value)),
+        };
         let mut mistake =
-            Diagnostic::new(child.keyword.span, message).label(format!("not known in `{}`", self.node.keyword.value));
+            Diagnostic::new(child.keyword.span, format!("unknown {noun} `{word}` in {place}")).label(label);
         let same: Vec<&str> = self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name).collect();
         let all: Vec<&str> = self.known.iter().map(|(name, _)| *name).collect();
         mistake.hint = super::nearest::nearest(word, all.iter().copied())

@@ -121,6 +121,7 @@ impl Scope {
     }
 }
 
-fn noun(kind: &str) -> &str {
+/// What a report calls a kind of block.
+pub(super) fn noun(kind: &str) -> &str {
     if kind == "packages" { "package set" } else { kind }
 }

@@ -5,7 +5,7 @@ use nom::Input as _;
 use super::lexeme::name_length;
 use super::state::{Input, MAX_BYTES, Parsed, State, Trouble, ahead, between, mistake, next_char};
 use super::tree::{Entry, File, Op, Value};
-use super::value::{argument, starts_with_op, value};
+use super::value::{argument, starts_with_op, unexpected_char, value};
 use super::{recover, trivia};
 use crate::base::{Diagnostic, FileId, Span, Spanned};
 
@@ -40,6 +40,7 @@ pub fn parse_value(file: FileId, text: &str, offset: usize) -> Result<Spanned<Va
 fn entries<'a>(input: Input<'a>, open: Option<Input<'a>>) -> (Input<'a>, Vec<Entry>) {
     let state = input.extra;
     let mut entries = Vec::new();
+    let mut margin = None;
     let mut at = trivia::space(input);
     while !at.fragment().is_empty() && !state.hopeless() {
         if at.fragment().starts_with('}') {
@@ -53,6 +54,9 @@ fn entries<'a>(input: Input<'a>, open: Option<Input<'a>>) -> (Input<'a>, Vec<Ent
         }
         at = match entry(at) {
             Ok((rest, entry)) => {
+                if margin.is_none() && at.get_column() == 1 {
+                    margin = Some(entries.len());
+                }
                 entries.push(entry);
                 trivia::space(rest)
             }
@@ -66,7 +70,9 @@ fn entries<'a>(input: Input<'a>, open: Option<Input<'a>>) -> (Input<'a>, Vec<Ent
         };
     }
     if let Some(open) = open.filter(|_| !state.hopeless()) {
-        state.report_unclosed(open);
+        // What starts at the margin was most likely meant to stand outside.
+        let outside = margin.map(|first| entries.split_off(first).remove(0));
+        state.report_unclosed(open, outside.map(|entry: Entry| entry.keyword.span));
     }
     (at.take_from(at.fragment().len()), entries)
 }
@@ -88,8 +94,8 @@ fn keyword(input: Input<'_>) -> Parsed<'_, Spanned<String>> {
         return Ok((input.take_from(length), Spanned::new(word, ahead(input, length))));
     }
     let found = input.fragment().chars().next().unwrap_or_default();
-    let message = format!("unexpected `{}`", found.escape_debug());
-    let mut wrong = Diagnostic::new(next_char(input), message).label("expected a field, a statement or a block");
+    let mut wrong =
+        Diagnostic::new(next_char(input), unexpected_char(found)).label("expected a field, a statement or a block");
     wrong.hint = match found {
         '/' if input.fragment().starts_with("//") => Some("comments start with `#`".to_owned()),
         ';' | ',' => Some("nothing is needed between entries".to_owned()),

@@ -5,6 +5,7 @@
 mod grammar;
 pub mod lexeme;
 mod number;
+pub mod print;
 mod recover;
 mod state;
 mod text;

@@ -124,10 +124,13 @@ impl State {
     }
 
     /// Keeps the mistake that a `{` is never closed; the blocks around it then miss theirs too, which is no news.
-    pub(super) fn report_unclosed(&self, open: Input<'_>) {
+    pub(super) fn report_unclosed(&self, open: Input<'_>, outside: Option<Span>) {
         if !self.unclosed.replace(true) {
             let wrong = Diagnostic::new(ahead(open, 1), "this block is not closed").label("no `}` for this");
-            self.report(wrong.hint("or a `}` is missing in a block further up"));
+            self.report(match outside {
+                Some(span) => wrong.related(span, "is the `}` missing before this?"),
+                None => wrong.hint("or a `}` is missing in a block further up"),
+            });
         }
     }
 

@@ -105,7 +105,12 @@ fn list(input: Input<'_>) -> Parsed<'_, Value> {
             at = trivia::space(at.take_from(1));
         } else if !at.fragment().starts_with(']') && !at.fragment().is_empty() {
             let wrong = Diagnostic::new(next_char(at), "expected `,` or `]`").label("after an element of a list");
-            return mistake(wrong.related(ahead(input, 1), "the list starts here"));
+            let wrong = wrong.related(ahead(input, 1), "the list starts here");
+            // Another literal is another element; a name may be the next field after a list that is not closed.
+            if !at.fragment().starts_with(|c: char| c == '"' || c == '[' || c.is_ascii_digit()) {
+                return mistake(wrong);
+            }
+            input.extra.report(wrong);
         }
     }
 }
@@ -157,8 +162,7 @@ fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<Trouble>> {
     let Some(c) = rest.chars().next().filter(|c| *c != '\n') else {
         return mistake(Diagnostic::new(ahead(input, 0), "expected a value").label("nothing here"));
     };
-    let mut wrong =
-        Diagnostic::new(next_char(input), format!("unexpected `{}`", c.escape_debug())).label("expected a value");
+    let mut wrong = Diagnostic::new(next_char(input), unexpected_char(c)).label("expected a value");
     wrong.hint = match c {
         '/' if rest.starts_with("//") => Some("comments start with `#`".to_owned()),
         '\'' => Some("text stands in double quotes".to_owned()),
@@ -169,4 +173,9 @@ fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<Trouble>> {
         _ => None,
     };
     mistake(wrong)
+}
+
+/// A message that shows a character as it is, and one that cannot be seen by its number.
+pub(super) fn unexpected_char(c: char) -> String {
+    if c.is_control() { format!("unexpected character {}", c.escape_unicode()) } else { format!("unexpected `{c}`") }
 }

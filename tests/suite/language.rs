@@ -30,7 +30,8 @@ fn world(text: &str) -> (MemoryWorld, Vec<(String, String)>) {
         } else if let Some(path) = line.strip_prefix("#! file ") {
             name = path.trim_end().to_owned();
         } else {
-            let path = Path::new("/r/recipes").join(&name);
+            let path =
+                name.strip_prefix("../").map_or(Path::new("/r/recipes").join(&name), |out| Path::new("/r").join(out));
             world.files.entry(path).or_default().extend(line.bytes());
         }
     }

@@ -8,6 +8,7 @@ use super::merge::merge;
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::nearest::suggest;
 use crate::recipe::report::Report;
+use crate::recipe::scope::noun;
 use crate::recipe::value::{Node, Value};
 
 /// Blocks by kind and name: which of the top-level items it is.
@@ -81,7 +82,7 @@ impl Work<'_> {
         let kind = &node.keyword.value;
         let found = self.index.get(&(kind.clone(), base.value.clone())).copied();
         if found.is_none() {
-            let wrong = Diagnostic::new(base.span, format!("there is no {kind} called `{}`", base.value));
+            let wrong = Diagnostic::new(base.span, format!("there is no {} called `{}`", noun(kind), base.value));
             let mut wrong = wrong.label("nothing to extend");
             let names: Vec<&str> = self.index.keys().filter(|(k, _)| k == kind).map(|(_, n)| n.as_str()).collect();
             let names: Vec<&str> = names.into_iter().filter(|known| Some(*known) != name(node)).collect();
