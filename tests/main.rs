@@ -3,5 +3,7 @@
 
 mod suite {
     mod apt;
+    mod archive_support;
+    mod lock;
     mod tidy;
 }
