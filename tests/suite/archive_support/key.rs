@@ -1,8 +1,8 @@
 //! OpenPGP keys for tests: made from a number, so that two tests with the same number have the same key.
 
 use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedPublicKey, SignedSecretKey,
-    SubkeyParamsBuilder,
+    ArmorOptions, CleartextSignedMessage, EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedPublicKey,
+    SignedSecretKey, SubkeyParamsBuilder,
 };
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
@@ -31,12 +31,21 @@ pub(crate) struct TestKey {
 impl TestKey {
     /// The key of a number: Ed25519, with a signing subkey.
     pub(crate) fn new(seed: u64) -> Self {
+        Self::of_type(seed, KeyType::Ed25519Legacy)
+    }
+
+    /// The same with RSA, which, unlike Ed25519, can be used with weak digests.
+    pub(crate) fn rsa(seed: u64) -> Self {
+        Self::of_type(seed, KeyType::Rsa(2048))
+    }
+
+    fn of_type(seed: u64, primary: KeyType) -> Self {
         let created = Timestamp::from_secs(CREATED);
         let mut subkey = SubkeyParamsBuilder::default();
         subkey.key_type(KeyType::Ed25519Legacy).can_sign(true).can_encrypt(EncryptionCaps::None).created_at(created);
         let mut params = SecretKeyParamsBuilder::default();
         params
-            .key_type(KeyType::Ed25519Legacy)
+            .key_type(primary)
             .can_certify(true)
             .can_sign(true)
             .can_encrypt(EncryptionCaps::None)
@@ -94,7 +103,13 @@ impl TestKey {
         config.sign_key(key, &Password::empty(), key.public_key()).unwrap()
     }
 
-    fn config(&self, key: &impl SigningKey, kind: SignatureType, at: Epoch, more: Vec<SubpacketData>) -> SignatureConfig {
+    fn config(
+        &self,
+        key: &impl SigningKey,
+        kind: SignatureType,
+        at: Epoch,
+        more: Vec<SubpacketData>,
+    ) -> SignatureConfig {
         let mut config = SignatureConfig::from_key(ChaCha8Rng::seed_from_u64(self.seed), key, kind).unwrap();
         let mut subpackets = vec![
             SubpacketData::SignatureCreationTime(Timestamp::from_secs(at.0 as u32)),

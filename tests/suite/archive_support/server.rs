@@ -46,11 +46,7 @@ impl Server {
     /// Serves archives, each below `/REPOSITORY`.
     pub(crate) fn start(archives: &[&TinyArchive]) -> Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let server = Server {
-            address: listener.local_addr().unwrap(),
-            state: Arc::default(),
-            over: Arc::default(),
-        };
+        let server = Server { address: listener.local_addr().unwrap(), state: Arc::default(), over: Arc::default() };
         archives.iter().for_each(|archive| server.publish(archive));
         let (state, over) = (server.state.clone(), server.over.clone());
         std::thread::spawn(move || {
@@ -139,14 +135,18 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, over: &AtomicBool) -> std
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len());
     match fault {
         None => stream.write_all(&[head.as_bytes(), &rest].concat()),
-        Some(Fault::Truncated(length)) => stream.write_all(&[head.as_bytes(), &rest[..length.min(rest.len())]].concat()),
+        Some(Fault::Truncated(length)) => {
+            stream.write_all(&[head.as_bytes(), &rest[..length.min(rest.len())]].concat())
+        }
         Some(Fault::Flipped) => {
             let mut rest = rest;
             let middle = rest.len() / 2;
             rest[middle] ^= 1;
             stream.write_all(&[head.as_bytes(), &rest].concat())
         }
-        Some(Fault::Missing) => stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+        Some(Fault::Missing) => {
+            stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        }
         Some(Fault::Broken) => stream.write_all(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
         Some(Fault::Stalled) => {
             stream.write_all(&[head.as_bytes(), &rest[..rest.len() / 2]].concat())?;
