@@ -16,6 +16,8 @@ mod suite {
     mod apt;
     mod schedule;
     mod store;
+    mod archive_support;
+    mod lock;
     mod tidy;
     mod tools;
 

@@ -112,7 +112,9 @@ impl Keyring {
     fn unlisted(&self, signatures: &[Signature]) -> KeyError {
         let names = signatures.iter().map(|signature| match signature.issuer_fingerprint().first() {
             Some(fingerprint) => format!("{fingerprint:X}"),
-            None => signature.issuer_key_id().first().map_or("nobody named".to_owned(), |id| id.to_string().to_uppercase()),
+            None => {
+                signature.issuer_key_id().first().map_or("nobody named".to_owned(), |id| id.to_string().to_uppercase())
+            }
         });
         let mut names: Vec<String> = names.collect();
         names.sort_unstable();
@@ -133,7 +135,8 @@ fn by_certificate(
     now: Epoch,
 ) -> Option<Result<(), String>> {
     if issued_by(signature, &certificate.primary_key) {
-        let good = primary_is_valid(certificate, now).and_then(|()| counts(signature, &certificate.primary_key, text, now));
+        let good =
+            primary_is_valid(certificate, now).and_then(|()| counts(signature, &certificate.primary_key, text, now));
         return Some(good);
     }
     let subkey = certificate.public_subkeys.iter().find(|subkey| issued_by(signature, &subkey.key))?;
@@ -165,7 +168,9 @@ fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Epoc
     if created < i64::from(key.created_at().as_secs()) {
         return Err("it is older than its key".to_owned());
     }
-    signature.verify(key, text).map_err(|_| "it does not fit the text: the text or the signature was changed".to_owned())
+    signature
+        .verify(key, text)
+        .map_err(|_| "it does not fit the text: the text or the signature was changed".to_owned())
 }
 
 fn created(signature: &Signature) -> Result<i64, String> {
@@ -195,10 +200,14 @@ fn primary_is_valid(certificate: &SignedPublicKey, now: Epoch) -> Result<(), Str
     }
     let direct = details.direct_signatures.iter().filter(|own| own.verify_key(key).is_ok());
     let by_user = details.users.iter().flat_map(|user| {
-        let holds = |own: &&Signature| own.is_certification() && own.verify_certification(key, Tag::UserId, &user.id).is_ok();
+        let holds =
+            |own: &&Signature| own.is_certification() && own.verify_certification(key, Tag::UserId, &user.id).is_ok();
         user.signatures.iter().filter(holds)
     });
-    let newest = direct.chain(by_user).filter(|own| is_sound(own, now)).max_by_key(|own| own.created().map(|time| time.as_secs()));
+    let newest = direct
+        .chain(by_user)
+        .filter(|own| is_sound(own, now))
+        .max_by_key(|own| own.created().map(|time| time.as_secs()));
     let newest = newest.ok_or("its key has no valid self-signature")?;
     let lifetime = newest.key_expiration_time().map_or(0, |lifetime| lifetime.as_secs());
     let start = i64::from(key.created_at().as_secs());
@@ -218,7 +227,10 @@ fn is_sound(own: &Signature, now: Epoch) -> bool {
 fn subkey_is_valid(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, now: Epoch) -> Result<(), String> {
     let (primary, key) = (&certificate.primary_key, &subkey.key);
     let of_type = |wanted: SignatureType| {
-        subkey.signatures.iter().filter(move |own| own.typ() == Some(wanted) && own.verify_subkey_binding(primary, key).is_ok())
+        subkey
+            .signatures
+            .iter()
+            .filter(move |own| own.typ() == Some(wanted) && own.verify_subkey_binding(primary, key).is_ok())
     };
     if of_type(SignatureType::SubkeyRevocation).next().is_some() {
         return Err("its subkey was revoked".to_owned());

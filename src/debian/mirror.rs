@@ -92,7 +92,9 @@ impl Mirrors {
             "sources" => self.add_stanzas(text),
             "list" => {
                 for line in text.lines().map(|line| line.split('#').next().unwrap_or("")) {
-                    let mut words = line.split_whitespace().skip_while(|word| word.starts_with("deb") || word.contains(['[', ']', '=']));
+                    let mut words = line
+                        .split_whitespace()
+                        .skip_while(|word| word.starts_with("deb") || word.contains(['[', ']', '=']));
                     self.host.extend(words.next().and_then(web));
                 }
             }
@@ -156,7 +158,10 @@ mod tests {
 
     fn world() -> MemoryWorld {
         let mut world = MemoryWorld::default();
-        world.variables.insert("KILN_MIRROR".to_owned(), "debian=http://one.mirror.example/d/ https://two.mirror.example".to_owned());
+        world.variables.insert(
+            "KILN_MIRROR".to_owned(),
+            "debian=http://one.mirror.example/d/ https://two.mirror.example".to_owned(),
+        );
         world.variables.insert("HOME".to_owned(), "/home/me".to_owned());
         let file = b"# mine\ndebian-security=http://three.mirror.example/s\n".to_vec();
         world.files.insert("/home/me/.config/kiln/mirrors".into(), file);

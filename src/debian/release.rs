@@ -86,7 +86,8 @@ fn table(text: &str) -> Result<BTreeMap<String, (u64, Digest)>, ReleaseError> {
     let mut files = BTreeMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split_whitespace();
-        let (Some(digest), Some(size), Some(path), None) = (words.next(), words.next(), words.next(), words.next()) else {
+        let (Some(digest), Some(size), Some(path), None) = (words.next(), words.next(), words.next(), words.next())
+        else {
             return Err(bad("SHA256", line, "a digest, a size and a path"));
         };
         let digest = digest.parse().map_err(|_| bad("SHA256", line, "a line with a SHA-256"))?;

@@ -72,7 +72,12 @@ pub fn diff(before: &Lock, after: &Lock) -> Vec<Change> {
     }
     for name in names(&before.sources, &after.sources) {
         let files = |lock: &Lock| {
-            let files = lock.sources.get(name)?.files.iter().map(|(file, (_, locked))| format!("{file} {}", locked.sha256.short()));
+            let files = lock
+                .sources
+                .get(name)?
+                .files
+                .iter()
+                .map(|(file, (_, locked))| format!("{file} {}", locked.sha256.short()));
             Some(files.collect::<Vec<_>>().join(", "))
         };
         fact(&mut changes, &format!("source {name}"), files(before), files(after));

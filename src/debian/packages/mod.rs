@@ -6,7 +6,6 @@
 
 mod build;
 
-
 pub(crate) use build::is_inside;
 pub use build::{Builder, IndexError};
 

@@ -112,11 +112,16 @@ fn check(
     (url, bytes): (&str, &[u8]),
 ) -> Result<Signed, ResolveError> {
     let (name, url, now) = (archive.name.clone(), url.to_owned(), context.world.now());
-    let verified = keyring
-        .verify(bytes, now)
-        .map_err(|source| ResolveError::Signature { archive: name.clone(), url: url.clone(), source })?;
-    let release = Release::parse(&verified.text)
-        .map_err(|source| ResolveError::Release { archive: name.clone(), url: url.clone(), source })?;
+    let verified = keyring.verify(bytes, now).map_err(|source| ResolveError::Signature {
+        archive: name.clone(),
+        url: url.clone(),
+        source,
+    })?;
+    let release = Release::parse(&verified.text).map_err(|source| ResolveError::Release {
+        archive: name.clone(),
+        url: url.clone(),
+        source,
+    })?;
     if !release.is_suite(&archive.suite) {
         let found = release.codename.clone().or(release.suite.clone()).unwrap_or_else(|| "without a name".to_owned());
         return Err(ResolveError::WrongSuite { archive: name, url, asked: archive.suite.clone(), found });

@@ -110,7 +110,8 @@ pub(super) fn bytes(
     let urls: Vec<Vec<String>> = paths.iter().map(|path| archive::urls(context, archive, path)).collect();
     // Each mirror is asked both ways before the next one is.
     let count = urls[0].len();
-    let urls = (0..count).flat_map(|mirror| urls.iter().map(move |by_path| by_path[mirror].clone())).collect::<Vec<_>>();
+    let urls =
+        (0..count).flat_map(|mirror| urls.iter().map(move |by_path| by_path[mirror].clone())).collect::<Vec<_>>();
     fetch::exact(context, urls.into_iter(), found.size, &found.digest)
         .map_err(|tried| ResolveError::Unreachable { what: label, tried })
 }
@@ -122,7 +123,8 @@ pub(super) fn unpack(
     bytes: &[u8],
     read: &mut dyn FnMut(&mut dyn std::io::BufRead) -> Result<(), ResolveError>,
 ) -> Result<(), ResolveError> {
-    let wrong = |reason: String| ResolveError::Index { archive: archive.name.clone(), path: found.path.clone(), reason };
+    let wrong =
+        |reason: String| ResolveError::Index { archive: archive.name.clone(), path: found.path.clone(), reason };
     let limit = found.plain.map_or(MAX_INDEX, |(size, _)| size);
     let plain: Box<dyn Read + '_> = match found.path.rsplit('.').next() {
         Some("xz") => {
@@ -132,7 +134,8 @@ pub(super) fn unpack(
         Some("gz") => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
         _ => Box::new(bytes),
     };
-    let mut text = BufReader::with_capacity(1 << 16, Checked { inner: plain, hasher: Hasher::new(std::io::sink()), limit });
+    let mut text =
+        BufReader::with_capacity(1 << 16, Checked { inner: plain, hasher: Hasher::new(std::io::sink()), limit });
     read(&mut text)?;
     let mut checked = text.into_inner();
     std::io::copy(&mut checked, &mut std::io::sink()).map_err(|error| wrong(error.to_string()))?;
@@ -155,7 +158,10 @@ impl Read for Checked<'_> {
         let read = self.inner.read(buffer)?;
         std::io::Write::write_all(&mut self.hasher, &buffer[..read])?;
         if self.hasher.count() > self.limit {
-            return Err(std::io::Error::other(format!("unpacks to more than the {} bytes that are signed", self.limit)));
+            return Err(std::io::Error::other(format!(
+                "unpacks to more than the {} bytes that are signed",
+                self.limit
+            )));
         }
         Ok(read)
     }

@@ -12,7 +12,9 @@ pub(super) fn all(recipe: &Recipe, previous: Option<&Lock>, lock: &Lock) -> BTre
     let mut machines = BTreeMap::new();
     for (name, machine) in &recipe.machines {
         let packages = lock.sets.get(&machine.qemu.name).into_iter().flatten();
-        let Some(qemu) = packages.into_iter().find(|package| package.name.starts_with("qemu-system-x86")) else { continue };
+        let Some(qemu) = packages.into_iter().find(|package| package.name.starts_with("qemu-system-x86")) else {
+            continue;
+        };
         let number = upstream_number(&qemu.version);
         let machine_type = machine_type(&number);
         let before = previous.and_then(|lock| lock.machines.get(name)).filter(|before| before.qemu == number);

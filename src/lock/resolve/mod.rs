@@ -155,18 +155,18 @@ fn load<'a>(
         let threads: Vec<_> = archives.iter().map(|archive| one(archive)).collect();
         threads.into_iter().map(|thread| thread.join().expect("loading an archive does not panic")).collect()
     });
-    archives.iter().map(|archive| archive.name.as_str()).zip(results).map(|(name, result)| Ok((name, result?))).collect()
+    archives
+        .iter()
+        .map(|archive| archive.name.as_str())
+        .zip(results)
+        .map(|(name, result)| Ok((name, result?)))
+        .collect()
 }
 
 type Pinned = (BTreeMap<String, Vec<super::LockedPackage>>, BTreeMap<String, super::LockedSource>);
 
 /// Puts the lock together, with what only builds know carried over where its cause did not change.
-fn assemble(
-    recipe: &Recipe,
-    previous: Option<&Lock>,
-    loaded: BTreeMap<&str, Loaded>,
-    (sets, sources): Pinned,
-) -> Lock {
+fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loaded>, (sets, sources): Pinned) -> Lock {
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
     let digest = recipe_digest(&files, &recipe.params);
     let archives = archives(recipe, previous, loaded, (&sets, &sources));
@@ -215,14 +215,17 @@ fn archives(
         let mut locked = loaded.locked;
         locked.snapshot = newest.unwrap_or(locked.date).snapshot();
         // The same state keeps the moment it was locked at: nothing changed, so nothing in the lock does.
-        if let Some(before) = previous.and_then(|lock| lock.archives.get(name)).filter(|b| b.inrelease == locked.inrelease) {
+        if let Some(before) =
+            previous.and_then(|lock| lock.archives.get(name)).filter(|b| b.inrelease == locked.inrelease)
+        {
             locked.snapshot.clone_from(&before.snapshot);
         }
         archives.insert(name.to_owned(), locked);
     }
     let Some(previous) = previous else { return archives };
     let packages = sets.values().flatten().map(|package| package.archive.as_str());
-    let sources = sources.values().flat_map(|source| source.files.values()).filter_map(|(place, _)| place.split(':').next());
+    let sources =
+        sources.values().flat_map(|source| source.files.values()).filter_map(|(place, _)| place.split(':').next());
     let of_sets = sets_archives(recipe);
     for name in packages.chain(sources).chain(of_sets) {
         let before = previous.archives.get(name).or_else(|| {
@@ -237,5 +240,7 @@ fn archives(
 }
 
 fn sets_archives(recipe: &Recipe) -> Vec<&str> {
-    sets(recipe).map(|sets| sets.values().flat_map(|set| &set.archives).map(String::as_str).collect()).unwrap_or_default()
+    sets(recipe)
+        .map(|sets| sets.values().flat_map(|set| &set.archives).map(String::as_str).collect())
+        .unwrap_or_default()
 }

@@ -59,7 +59,8 @@ pub(super) fn base_name(archive: &str) -> &str {
 /// Whether what is locked for a set is still what the set asks for. It does not look at the archives: what is pinned stays.
 pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
     let Some(packages) = lock.sets.get(&set.name) else { return false };
-    let answered = set.requests.iter().filter(|request| packages.iter().any(|package| answers(package, request))).count();
+    let answered =
+        set.requests.iter().filter(|request| packages.iter().any(|package| answers(package, request))).count();
     let requested = packages.iter().filter(|package| package.why.starts_with("requested")).count();
     let has = |why: &str| packages.iter().any(|package| package.why.starts_with(why));
     let base = match set.base {
@@ -120,10 +121,12 @@ impl Solving<'_> {
             base: set.base,
             recommends: set.recommends,
             exclude: &set.exclude,
-            locked: pins.map(|(package, archive)| (package.name.as_str(), (package.version.as_str(), archive))).collect(),
+            locked: pins
+                .map(|(package, archive)| (package.name.as_str(), (package.version.as_str(), archive)))
+                .collect(),
         };
-        let solution = solve::solve(&problem)
-            .map_err(|source| ResolveError::Unsolvable { set: set.name.clone(), source })?;
+        let solution =
+            solve::solve(&problem).map_err(|source| ResolveError::Unsolvable { set: set.name.clone(), source })?;
         solution.into_iter().map(|chosen| self.locked(set, chosen)).collect()
     }
 
@@ -226,7 +229,9 @@ impl Solving<'_> {
 
 fn offers(index: &Index, package: &LockedPackage) -> bool {
     let Some(name) = index.find(&package.name) else { return false };
-    index.packages(name).any(|stanza| stanza.version() == package.version && stanza.sha256() == Some(package.file.sha256))
+    index
+        .packages(name)
+        .any(|stanza| stanza.version() == package.version && stanza.sha256() == Some(package.file.sha256))
 }
 
 /// `libc6, python3:any | python3` of `libc6 (>= 2.38), python3:any (>= 3) | python3`.

@@ -30,21 +30,27 @@ fn is_kept(source: &Source, locked: &LockedSource, update: &Update, kernel: &Ker
     let moved = match update {
         Update::Keep => false,
         Update::All => true,
-        Update::Some(names) => names.contains(&kernel.name) || matches!(source, Source::DebianSource(request, _) if names.contains(&request.name)),
+        Update::Some(names) => {
+            names.contains(&kernel.name)
+                || matches!(source, Source::DebianSource(request, _) if names.contains(&request.name))
+        }
     };
     let mut files = locked.files.values();
     match source {
         Source::Url { url, digest } => files.next().is_some_and(|(from, file)| {
-            from == url && match digest {
-                Some(digest) => *digest == file.sha256,
-                None => !moved,
-            }
+            from == url
+                && match digest {
+                    Some(digest) => *digest == file.sha256,
+                    None => !moved,
+                }
         }),
         Source::DebianSource(request, archives) => {
-            let fits = |file: &str| file.strip_suffix(".dsc").and_then(|stem| stem.split_once('_')).is_some_and(|(name, found)| {
-                let asked = request.version.as_deref().map(|version| version.rsplit(':').next().unwrap_or(version));
-                name == request.name && asked.is_none_or(|asked| asked == found)
-            });
+            let fits = |file: &str| {
+                file.strip_suffix(".dsc").and_then(|stem| stem.split_once('_')).is_some_and(|(name, found)| {
+                    let asked = request.version.as_deref().map(|version| version.rsplit(':').next().unwrap_or(version));
+                    name == request.name && asked.is_none_or(|asked| asked == found)
+                })
+            };
             let from = |place: &str| archives.iter().any(|name| place.split(['@', ':']).next() == Some(name.as_str()));
             !moved && locked.files.keys().any(|file| fits(file)) && locked.files.values().all(|(place, _)| from(place))
         }
@@ -57,7 +63,9 @@ pub(super) fn archives<'a>(recipe: &'a Recipe, previous: Option<&Lock>, update: 
     let mut names = Vec::new();
     for kernel in recipe.kernels.values() {
         let kept = |source| {
-            previous.and_then(|lock| lock.sources.get(&kernel.source_name())).is_some_and(|locked| is_kept(source, locked, update, kernel))
+            previous
+                .and_then(|lock| lock.sources.get(&kernel.source_name()))
+                .is_some_and(|locked| is_kept(source, locked, update, kernel))
         };
         if let Some(source @ Source::DebianSource(_, archives)) = origin(kernel)
             && !kept(source)
@@ -85,7 +93,9 @@ pub(super) fn all(
             Some(locked) => locked.clone(),
             None => match source {
                 Source::Url { url, digest } => by_url(context, kernel, url, *digest)?,
-                Source::DebianSource(request, archives) => debian(context, recipe, loaded, (kernel, request, archives))?,
+                Source::DebianSource(request, archives) => {
+                    debian(context, recipe, loaded, (kernel, request, archives))?
+                }
                 Source::Package(_) => continue,
             },
         };
@@ -95,7 +105,12 @@ pub(super) fn all(
 }
 
 /// A tarball: read once, to know its size and, where the recipe does not say it, its digest.
-fn by_url(context: &Context<'_>, kernel: &Kernel, url: &str, digest: Option<Digest>) -> Result<LockedSource, ResolveError> {
+fn by_url(
+    context: &Context<'_>,
+    kernel: &Kernel,
+    url: &str,
+    digest: Option<Digest>,
+) -> Result<LockedSource, ResolveError> {
     let wrong = |problem: String| ResolveError::Source { kernel: kernel.name.clone(), problem };
     let path = url.split(['?', '#']).next().unwrap_or(url);
     let name = path.rsplit('/').next().unwrap_or("");
@@ -128,7 +143,8 @@ fn debian(
             let bytes = index::bytes(context, archive, &loaded.release, &signed)?;
             index::unpack(archive, &signed, &bytes, &mut |text| {
                 let mut stanzas = Stanzas::new(text);
-                let broken = |reason: String| ResolveError::Index { archive: name.clone(), path: signed.path.clone(), reason };
+                let broken =
+                    |reason: String| ResolveError::Index { archive: name.clone(), path: signed.path.clone(), reason };
                 while let Some(stanza) = stanzas.next().map_err(|error| broken(error.to_string()))? {
                     if control::field(stanza, "Package") != Some(&request.name) {
                         continue;
@@ -137,7 +153,9 @@ fn debian(
                     let asked = request.version.as_ref().is_none_or(|asked| *asked == found);
                     let better = best.as_ref().is_none_or(|(known, _)| version::compare(&found, known).is_gt());
                     if asked && better {
-                        let source = files(name, stanza).ok_or_else(|| broken(format!("{} {found}: files without digest or place", request.name)))?;
+                        let source = files(name, stanza).ok_or_else(|| {
+                            broken(format!("{} {found}: files without digest or place", request.name))
+                        })?;
                         best = Some((found, source));
                     }
                 }
