@@ -12,6 +12,7 @@
 pub mod address;
 pub mod argv;
 pub mod capability;
+pub mod draw;
 mod finding;
 pub mod network;
 pub mod rules;

@@ -8,7 +8,7 @@ use kiln::machine::argv::{Launch, Place, argv};
 use kiln::machine::capability::Emulator;
 use kiln::share::launch::{LaunchArtifact, LaunchError, LaunchFile, script};
 
-use super::machine_support::machine;
+use super::machine_support::{fixtures, golden, machine};
 
 const BODY: &str = "append = [\"quote='$HOME'\"]\n disk data { size = 8MiB }\n\
     cxl { bridge b { port p { expander e { persistent = 256MiB } } }\n window w { targets = [b] size = 256MiB } }";
@@ -36,6 +36,13 @@ fn json_reads_back() {
     assert_eq!(file.machine_type, "pc-q35-11.1");
     let words = file.fill(&|place| format!("/run/{}", place.name())).unwrap();
     assert!(words.contains(&"root=/dev/vda rw console=ttyS0 quote='$HOME'".to_owned()));
+}
+
+#[test]
+fn the_script_and_the_json_are_golden() {
+    let file = launch_file();
+    golden(&fixtures("launch").join("launch.json"), &file.json());
+    golden(&fixtures("launch").join("launch.sh"), &script(&file).unwrap());
 }
 
 #[test]
