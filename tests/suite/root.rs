@@ -103,19 +103,18 @@ fn one_build() {
 }
 
 /// Builds a set in two processes that differ in umask, time zone, locale, cores, directory and environment.
-fn in_two_environments(set: &str) {
+fn in_two_environments(name: &str, set: &str) {
     if !live(&format!("building a root file system with {set}")) {
         return;
     }
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("root");
-    let name: String = set.split(' ').next().unwrap().into();
     let digest = |directory: &str, umask: &str, variables: &[(&str, &str)]| {
         let output = Command::new("/bin/sh")
             .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
             .arg(std::env::current_exe().unwrap())
             .args(["--exact", "suite::root::one_build", "--nocapture"])
             .env(SET, set)
-            .env(WORK, base.join(&name).join(directory))
+            .env(WORK, base.join(name).join(directory))
             .envs(variables.iter().copied())
             .output()
             .unwrap();
@@ -136,7 +135,7 @@ macro_rules! sets {
         $(
             #[test]
             fn $name() {
-                in_two_environments($set);
+                in_two_environments(stringify!($name), $set);
             }
         )*
     };
