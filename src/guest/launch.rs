@@ -1,9 +1,11 @@
 //! A machine ready to be started, and the argv that starts it: on the terminal, or under test.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::accel::Accelerator;
-use super::{GuestError, agent, overlay};
+use super::overlay::{self, Below};
+use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{Ids, Mount, Network, Root, Spec};
 use crate::world::fs;
@@ -36,25 +38,12 @@ pub struct Launch {
     pub program: String,
     /// Its arguments as `launch.json` has them, with `${kernel}`, `${disk}`, `${run}`, ... left open and `$$` for `$`.
     pub argv: Vec<String>,
-    /// The kernel's file name below the artifacts.
-    pub kernel: Option<String>,
-    /// The initramfs' file name below the artifacts.
-    pub initrd: Option<String>,
-    /// The disk.
-    pub disk: Disk,
+    /// Files below `artifacts` by the place that they fill: `kernel`, `initrd`, `disk`, `firmware-code`, `firmware-vars`.
+    pub files: BTreeMap<String, String>,
+    /// Digest of the disk: a lasting overlay only fits this one.
+    pub disk: Digest,
     /// Sparse files that QEMU expects in `${run}`: name and bytes.
     pub blanks: Vec<(String, u64)>,
-    /// UEFI: code and template of the variables, as paths in the tree.
-    pub firmware: Option<(String, String)>,
-}
-
-/// The disk that the machine boots from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Disk {
-    /// File name below the artifacts.
-    pub file: String,
-    /// Its digest: a lasting overlay only fits this disk.
-    pub digest: Digest,
 }
 
 /// What a start is for.
@@ -83,17 +72,22 @@ pub struct Places {
 
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
+    let disk = launch.files.get("disk").ok_or_else(|| GuestError::Launch {
+        machine: launch.machine.clone(),
+        reason: "it has no disk to boot from".to_owned(),
+    })?;
+    let below = Below { artifacts: &launch.artifacts, file: disk, digest: launch.disk };
     match &places.keep {
-        Some(keep) => overlay::create_or_check(keep, &launch.artifacts, &launch.disk)?,
-        None => overlay::create(&places.run.join("disk.qcow2"), &launch.artifacts, &launch.disk)?,
+        Some(keep) => overlay::create_or_check(keep, below)?,
+        None => overlay::create(&places.run.join("disk.qcow2"), below)?,
     }
     for (name, bytes) in &launch.blanks {
         let path = places.run.join(name);
         fs::context("size", &path, fs::create(&path)?.set_len(*bytes))?;
     }
-    if let Some((_, variables)) = &launch.firmware {
-        let template = launch.tree.join(variables.trim_start_matches('/'));
-        fs::write_atomically(&places.run.join("firmware-vars"), &fs::read(&template, 64 << 20)?)?;
+    if let Some(variables) = launch.files.get("firmware-vars") {
+        let bytes = fs::read(&launch.artifacts.join(variables), 64 << 20)?;
+        fs::write_atomically(&places.run.join("firmware-vars"), &bytes)?;
     }
     Ok(())
 }
@@ -101,17 +95,14 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
 /// The argv with everything filled in.
 pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
     let place = |name: &str| -> Option<String> {
-        let artifact = |file: &String| format!("{ARTIFACTS}/{file}");
         Some(match name {
-            "kernel" => artifact(launch.kernel.as_ref()?),
-            "initrd" => artifact(launch.initrd.as_ref()?),
             "disk" if places.keep.is_some() => KEEP.to_owned(),
             "disk" => format!("{RUN}/disk.qcow2"),
+            "firmware-vars" => format!("{RUN}/firmware-vars"),
             "run" => RUN.to_owned(),
             "shared" => SHARED.to_owned(),
-            "firmware-code" => launch.firmware.as_ref()?.0.clone(),
-            "firmware-vars" => format!("{RUN}/firmware-vars"),
             "accel" => accel.name().to_owned(),
+            "kernel" | "initrd" | "firmware-code" => format!("{ARTIFACTS}/{}", launch.files.get(name)?),
             _ => return None,
         })
     };
@@ -189,12 +180,10 @@ fn log_port(console: &str) -> Vec<String> {
 /// ttyS1 for the test shell, and the monitor. QEMU is the one that connects: when it starts, somebody listens, so the
 /// guest's first word is not lost.
 fn test_ports() -> Vec<String> {
-    let socket = |id: &str, file: &str| ["-chardev".to_owned(), format!("socket,id={id},path={RUN}/{file}")];
-    let mut words: Vec<String> = socket("kiln-agent", "agent").into();
-    words.extend(["-serial", "chardev:kiln-agent"].map(str::to_owned));
-    words.extend(socket("kiln-qmp", "qmp"));
-    words.extend(["-mon", "chardev=kiln-qmp,mode=control"].map(str::to_owned));
-    words
+    let agent = format!("socket,id=kiln-agent,path={RUN}/agent");
+    // `-mon`, the longer spelling, makes QEMU 11.1 print a warning; older ones have no other long spelling.
+    let qmp = format!("unix:{RUN}/qmp");
+    ["-chardev", &agent, "-serial", "chardev:kiln-agent", "-qmp", &qmp].map(str::to_owned).into()
 }
 
 /// Adds the words that start the test shell to the kernel's command line.
@@ -256,11 +245,9 @@ pub(super) mod tests {
             artifacts: "/built".into(),
             program: "/usr/bin/qemu".into(),
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-            kernel: Some("vmlinuz".into()),
-            initrd: None,
-            disk: Disk { file: "disk.qcow2".into(), digest: Digest::of(b"") },
+            files: [("kernel", "vmlinuz"), ("disk", "disk.qcow2")].map(|(a, b)| (a.into(), b.into())).into(),
+            disk: Digest::of(b""),
             blanks: Vec::new(),
-            firmware: None,
         }
     }
 

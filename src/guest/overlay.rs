@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use super::GuestError;
-use super::launch::{ARTIFACTS, Disk};
+use super::launch::ARTIFACTS;
 use crate::base::Digest;
 use crate::world::fs;
 
@@ -24,26 +24,37 @@ const BACKING_DIGEST: u32 = 0x6b69_6c6e;
 /// 64 TiB: far beyond any disk that kiln builds.
 const LARGEST: u64 = 1 << 46;
 
+/// The disk below an overlay.
+#[derive(Debug, Clone, Copy)]
+pub struct Below<'a> {
+    /// The directory it is in, which QEMU sees as [`ARTIFACTS`].
+    pub artifacts: &'a Path,
+    /// Its file name.
+    pub file: &'a str,
+    /// Its digest.
+    pub digest: Digest,
+}
+
 /// Makes an empty overlay above a built disk.
-pub fn create(path: &Path, artifacts: &Path, disk: &Disk) -> Result<(), GuestError> {
-    let (format, size) = virtual_size(&artifacts.join(&disk.file))?;
-    fs::write_atomically(path, &empty(&format!("{ARTIFACTS}/{}", disk.file), format, size, disk.digest))?;
+pub fn create(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+    let (format, size) = virtual_size(&below.artifacts.join(below.file))?;
+    fs::write_atomically(path, &empty(&format!("{ARTIFACTS}/{}", below.file), format, size, below.digest))?;
     Ok(())
 }
 
 /// A lasting overlay: made when it is not there, else checked to be one for this disk.
-pub fn create_or_check(path: &Path, artifacts: &Path, disk: &Disk) -> Result<(), GuestError> {
+pub fn create_or_check(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
     if !path.exists() {
-        return create(path, artifacts, disk);
+        return create(path, below);
     }
     let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
     match backing_digest(&start(path)?) {
-        Some(digest) if digest == disk.digest => Ok(()),
+        Some(digest) if digest == below.digest => Ok(()),
         Some(digest) => Err(failed(format!(
             "it was made by `--keep` for another disk (sha256 {}, this one is {}): \
              give another file, or remove it to start afresh",
             digest.short(),
-            disk.digest.short()
+            below.digest.short()
         ))),
         None => Err(failed("it is not a disk made by `kiln run --keep`: give the name of a new file".to_owned())),
     }
@@ -154,14 +165,14 @@ mod tests {
     fn an_overlay_knows_its_disk_and_refuses_others() {
         let dir = scratch("knows");
         fs::write_atomically(&dir.join("disk.raw"), &[0; 1024]).unwrap();
-        let disk = Disk { file: "disk.raw".into(), digest: Digest::of(b"one") };
+        let disk = Below { artifacts: &dir, file: "disk.raw", digest: Digest::of(b"one") };
         let keep = dir.join("keep.qcow2");
-        create_or_check(&keep, &dir, &disk).unwrap();
-        create_or_check(&keep, &dir, &disk).unwrap();
-        let other = Disk { digest: Digest::of(b"two"), ..disk.clone() };
-        let error = create_or_check(&keep, &dir, &other).unwrap_err().to_string();
+        create_or_check(&keep, disk).unwrap();
+        create_or_check(&keep, disk).unwrap();
+        let other = Below { digest: Digest::of(b"two"), ..disk };
+        let error = create_or_check(&keep, other).unwrap_err().to_string();
         assert!(error.contains("another disk"), "{error}");
-        let error = create_or_check(&dir.join("disk.raw"), &dir, &disk).unwrap_err().to_string();
+        let error = create_or_check(&dir.join("disk.raw"), disk).unwrap_err().to_string();
         assert!(error.contains("not a disk made by"), "{error}");
         std::fs::remove_dir_all(dir).unwrap();
     }

@@ -165,12 +165,9 @@ impl Guest for Session<'_> {
 
     fn reboot(&mut self) -> Result<(), GuestError> {
         self.body.may_restart = true;
-        // The unit goes on alone: the shell that starts it is one of the first things to be stopped.
-        let answer = self.agent.call("systemctl reboot --no-block", 30, &mut || self.body.look());
-        match answer {
-            Ok(answer) if answer.code != 0 => {
-                return Err(self.failed(format!("it refused to reboot: {}", answer.text().trim())));
-            }
+        // Answered first, done then: the shell is one of the first things to be stopped.
+        let command = "{ sleep 2; exec systemctl reboot; } </dev/null >/dev/null 2>&1 &";
+        match self.agent.call(command, self.boot.as_secs(), &mut || self.body.look()) {
             Ok(_) | Err(Lost::Restarted) => {}
             Err(lost) => return Err(self.explain(lost)),
         }

@@ -9,7 +9,6 @@ use std::time::Duration;
 use kiln::base::{Digest, SourceMap, Span};
 use kiln::exec::sandbox;
 use kiln::guest::event::{Event, Listener};
-use kiln::guest::launch::Disk;
 use kiln::guest::report::{Outcome, Report};
 use kiln::guest::test::{Options, run};
 use kiln::guest::{Accel, Launch};
@@ -31,7 +30,9 @@ fn span() -> Span {
 fn machine(name: &str, material: &Path, more: &[&str]) -> Launch {
     let mut argv =
         vec!["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,cxl=on", "-accel", "${accel}"];
-    argv.extend(["-cpu", "max,-hypervisor", "-smp", "2", "-m", "size=1G", "-kernel", "${kernel}"]);
+    argv.extend(["-cpu", "max,-hypervisor", "-smp", "2", "-m", "size=1G"]);
+    // Without a NUMA node there is no SRAT, and Linux then gives CXL memory to node 0.
+    argv.extend(["-object", "memory-backend-ram,id=ram,size=1G", "-numa", "node,memdev=ram", "-kernel", "${kernel}"]);
     argv.extend(["-initrd", "${initrd}", "-append", "root=/dev/vda rw console=ttyS0"]);
     argv.extend(["-chardev", "stdio,id=kiln.console,signal=off,mux=on", "-mon", "chardev=kiln.console,mode=readline"]);
     argv.extend(["-serial", "chardev:kiln.console"]);
@@ -44,19 +45,19 @@ fn machine(name: &str, material: &Path, more: &[&str]) -> Launch {
         artifacts: material.to_owned(),
         program: "/usr/bin/qemu-system-x86_64".to_owned(),
         argv: argv.into_iter().map(str::to_owned).collect(),
-        kernel: Some("vmlinuz".to_owned()),
-        initrd: Some("initrd.img".to_owned()),
-        disk: Disk { file: "disk.qcow2".to_owned(), digest: Digest::of(b"live") },
+        files: [("kernel", "vmlinuz"), ("initrd", "initrd.img"), ("disk", "disk.qcow2")]
+            .map(|(place, file)| (place.to_owned(), file.to_owned()))
+            .into(),
+        disk: Digest::of(b"live"),
         blanks: Vec::new(),
-        firmware: None,
     }
 }
 
 fn cxl() -> Vec<&'static str> {
     let mut argv = vec!["-object", "memory-backend-ram,id=mem,size=512M"];
     argv.extend(["-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=bridge,addr=0x10"]);
-    argv.extend(["-device", "cxl-rp,port=0,bus=bridge,id=port,chassis=1,slot=1"]);
-    argv.extend(["-device", "cxl-type3,bus=port,volatile-memdev=mem,id=expander,sn=0x1"]);
+    argv.extend(["-device", "cxl-rp,port=0,bus=bridge,id=rp0,chassis=1,slot=1"]);
+    argv.extend(["-device", "cxl-type3,bus=rp0,volatile-memdev=mem,id=expander,sn=0x1"]);
     argv.extend(["-M", "cxl-fmw.0.targets.0=bridge,cxl-fmw.0.size=1G"]);
     argv
 }
