@@ -2,15 +2,11 @@
 
 use std::process::ExitCode;
 
-use kiln::exec::builtin::root;
-use kiln::exec::sandbox::inside::{self, Entry};
-
-/// What kiln runs inside its own sandboxes, by name.
-const ENTRIES: &[(&str, Entry)] = &[(root::ENTRY, root::inside)];
+use kiln::exec::sandbox::inside;
 
 fn main() -> ExitCode {
     // Before anything else: this process may be part of a sandbox, which wants to have one thread.
-    if let Some(code) = inside::maybe_run(std::env::args_os(), ENTRIES) {
+    if let Some(code) = inside::maybe_run(std::env::args_os(), kiln::exec::ENTRIES) {
         return code;
     }
     ExitCode::SUCCESS

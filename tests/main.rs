@@ -10,6 +10,7 @@ mod suite {
     mod qcow2;
     mod root;
     mod sandbox;
+    mod schedule;
     mod store;
     mod tidy;
 

@@ -42,7 +42,7 @@ impl Store {
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
         let path = self.session.path("blob");
-        let file = fs::create(&path).map_err(|error| StoreError::at(&self.root, error))?;
+        let file = fs::create(&path).map_err(|error| self.failure(error))?;
         Ok(BlobWriter { store: self, path, hasher: Some(Hasher::new(file)) })
     }
 
@@ -52,7 +52,7 @@ impl Store {
         if !self.has(&digest) {
             let mut writer = self.writer()?;
             let written = fs::context("write", &writer.path.clone(), writer.write_all(bytes));
-            written.map_err(|error| StoreError::at(&self.root, error))?;
+            written.map_err(|error| self.failure(error))?;
             writer.finish()?;
         }
         Ok(digest)
@@ -164,22 +164,37 @@ impl Store {
         loop {
             let aside = self.root.join("quarantine").join(format!("{digest}-{number}"));
             if aside.symlink_metadata().is_err() {
-                let moved = fs::rename(path, &aside).map_err(|error| StoreError::at(&self.root, error));
+                let moved = fs::rename(path, &aside).map_err(|error| self.failure(error));
                 return moved.map(|()| aside);
             }
             number += 1;
         }
     }
 
-    /// Gives a finished file of this file system its name.
-    fn adopt(&self, path: &Path, digest: Digest) -> Result<(), StoreError> {
+    /// Where a file grows that is being fetched.
+    pub fn part_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("part").join(digest.hex())
+    }
+
+    /// [`Store::part_path`], to be read and then continued; whoever opens it holds the lock of the digest.
+    pub fn open_part(&self, digest: &Digest) -> Result<File, StoreError> {
+        fs::open_grow(&self.part_path(digest)).map_err(|error| self.failure(error))
+    }
+
+    /// A failed file operation in this store, sorted by what the user can do about it.
+    pub fn failure(&self, error: crate::world::WorldError) -> StoreError {
+        StoreError::at(&self.root, error)
+    }
+
+    /// Gives a finished file of this file system, whose bytes the caller has just hashed, its name.
+    pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), StoreError> {
         let place = self.blob_path(&digest);
         let finished = (|| {
             fs::protect(path, 0o444, Some(TIME))?;
             fs::context("sync", path, fs::open(path)?.sync_all())?;
             fs::rename(path, &place)
         })();
-        finished.map_err(|error| StoreError::at(&self.root, error))?;
+        finished.map_err(|error| self.failure(error))?;
         self.remember(&place, digest);
         Ok(())
     }
@@ -205,7 +220,7 @@ impl BlobWriter<'_> {
     /// What a failed write means.
     pub fn failure(&self, error: io::Error) -> StoreError {
         match fs::context::<()>("write", &self.path, Err(error)) {
-            Err(error) => StoreError::at(&self.store.root, error),
+            Err(error) => self.store.failure(error),
             Ok(()) => StoreError::Full(self.store.root.clone()),
         }
     }

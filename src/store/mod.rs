@@ -62,7 +62,7 @@ impl Store {
 
     /// Opens, and makes where there is none, the store at `root`.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
-        for part in ["cas", "ac", "tree", "tmp", "lock", "note", "log", "quarantine"] {
+        for part in ["cas", "ac", "tree", "tmp", "part", "lock", "note", "log", "quarantine"] {
             fs::create_dir_all(&root.join(part)).map_err(|error| StoreError::at(root, error))?;
         }
         // Mount points of sandboxes and keys of the lock table are absolute.

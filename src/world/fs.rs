@@ -23,6 +23,12 @@ pub fn create(path: &Path) -> Result<File, WorldError> {
     context("create", path, File::create(path))
 }
 
+/// Creates a file that is also read back, truncating what was there.
+pub fn create_rw(path: &Path) -> Result<File, WorldError> {
+    let mut options = fs::OpenOptions::new();
+    context("create", path, options.read(true).write(true).create(true).truncate(true).open(path))
+}
+
 /// A whole file, refused when larger than `limit`.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
     let mut bytes = Vec::new();
@@ -78,6 +84,11 @@ pub fn open_lock(path: &Path) -> Result<File, WorldError> {
 /// Opens a file to go on writing at its end, making it when there is none.
 pub fn open_append(path: &Path) -> Result<File, WorldError> {
     context("open", path, fs::OpenOptions::new().append(true).create(true).open(path))
+}
+
+/// Opens a file to read it and then go on writing at its end, making it when there is none.
+pub fn open_grow(path: &Path) -> Result<File, WorldError> {
+    context("open", path, fs::OpenOptions::new().read(true).append(true).create(true).open(path))
 }
 
 /// Adds bytes at the end of a file in one piece, so that several processes may do so at once.

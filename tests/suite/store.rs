@@ -19,7 +19,7 @@ fn remove(path: &Path) {
 }
 
 /// Changes a byte of a read-only file.
-fn tamper(path: &Path) {
+pub(super) fn tamper(path: &Path) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[0] ^= 1;
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).unwrap();

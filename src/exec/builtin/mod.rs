@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::exec::event::Listener;
+use crate::exec::root::RootError;
+use crate::plan::{Builtin, id};
 
 /// What a builtin step is handed.
 pub struct Context<'a> {
@@ -21,4 +23,23 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// Who hears of progress.
     pub listener: &'a dyn Listener,
+}
+
+/// Why a builtin step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuiltinError {
+    /// Configuring a root file system failed.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// This kiln was built without the step's code.
+    #[error("this kiln cannot carry out `{0}`")]
+    Unknown(&'static str),
+}
+
+/// Carries a builtin step out.
+pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
+    match builtin {
+        Builtin::Root => Ok(root::run(context)?),
+        other => Err(BuiltinError::Unknown(id::name(other))),
+    }
 }
