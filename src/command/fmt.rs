@@ -38,7 +38,7 @@ fn formatted(path: &Path) -> Result<(String, String), Failure> {
     let file = sources.add(path.to_owned(), text.clone());
     let (tree, mistakes) = syntax::parse(file, &text);
     if mistakes.is_empty() {
-        let printed = text.clone(); let _ = tree;
+        let printed = syntax::print::print(&tree, &text);
         return Ok((text, printed));
     }
     Err(Failure::Mistakes(render::render(&sources, &mistakes, false)))
