@@ -7,8 +7,9 @@
 )]
 
 mod suite {
-    mod root;
+    mod crash;
     mod fetch;
+    mod root;
     mod sandbox;
     mod schedule;
     mod store;

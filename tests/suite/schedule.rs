@@ -322,3 +322,50 @@ fn a_build_with_nothing_to_do_is_quick() {
     println!("a build with nothing to do: {took} ms");
     assert!(took < 100, "{took} ms");
 }
+
+const SLEEPER: &str = "KILN_SLEEPER";
+
+/// Not a test by itself: the process that the next test interrupts.
+#[test]
+fn sleeper() {
+    if std::env::var(SLEEPER).is_err() {
+        return;
+    }
+    let Some(mut bench) = Bench::new("sleeper") else { return };
+    let step = bench.step("long", "echo asleep; sleep 1000", &[]);
+    bench.deliver(step);
+    println!("store {}", bench.root.display());
+    let error = bench.realize_with(Options::default()).unwrap_err();
+    println!("said {error}");
+    drop(bench);
+    std::process::exit(130);
+}
+
+#[test]
+fn an_interrupt_ends_the_sandboxes_and_leaves_nothing_behind() {
+    use std::io::{BufRead, BufReader};
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", "--nocapture", "suite::schedule::sleeper"]).env(SLEEPER, "1");
+    let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let Some(store) = lines.find_map(|line| Some(line.split_once("store ")?.1.to_owned())) else {
+        return println!("skipped: no sandboxes here");
+    };
+    // The step's own log says when it sleeps.
+    let tmp = Path::new(&store).join("store/tmp");
+    let asleep = || {
+        let find = Command::new("grep").arg("-rqs").arg("asleep").arg(&tmp).status().unwrap();
+        find.success()
+    };
+    while !asleep() {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    let began = std::time::Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let said: Vec<String> = lines.collect();
+    assert!(said.iter().any(|line| line == "said interrupted"), "{said:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(began.elapsed().as_secs() < 4, "{:?}", began.elapsed());
+    assert!(!Path::new(&store).exists(), "the store with everything temporary could be removed");
+}
