@@ -130,8 +130,10 @@ fn a_full_disk_is_one_clear_error_and_harms_nothing() {
     let mount = format!("mount -t tmpfs -o size=3M kiln {0} || {{ echo cannot mount; exit 0; }};", root.display());
     let this = std::env::current_exe().unwrap();
     let run = format!("{} --exact --nocapture suite::crash::victim", this.display());
-    // Twice on the same full disk, then with more room: all within one namespace, for the disk ends with it.
-    let script = format!("{mount} {run}; {run}; mount -o remount,size=200M {}; {run}", root.display());
+    // Twice on the same full disk, then moved to one with more room: all within one namespace, for both end with it.
+    let larger = "mkdir large; mount -t tmpfs -o size=200M kiln large; cp -a cas ac tree large";
+    let larger = format!("cd {}; {larger}; {STORE}=$PWD/large", root.display());
+    let script = format!("{mount} {run}; {run}; {larger} {run}");
     let output = Command::new("unshare").args(["-rm", "sh", "-c", &script]).env(STORE, &root).output();
     let text = match output {
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -42,7 +42,7 @@ fn started(event: Event) -> Option<String> {
 }
 
 /// The programs that the steps of these tests use, with the libraries that they want.
-const PROGRAMS: [&str; 6] = ["sh", "cat", "mkdir", "sleep", "date", "truncate"];
+const PROGRAMS: [&str; 6] = ["sh", "cat", "chown", "mkdir", "sleep", "truncate"];
 
 /// A plan over a store that has the tree of its tools already.
 struct Bench {
@@ -264,6 +264,41 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
     );
     drop(events);
     assert_eq!(bench.content(&first, two), "precious\n");
+}
+
+#[test]
+fn a_raw_disk_becomes_a_qcow2_and_goes() {
+    let Some(mut bench) = Bench::new("qcow2") else { return };
+    let script = "truncate -s 8M disk.raw; echo hello | (cat; cat /kiln/in/x) 1<>disk.raw";
+    let step = bench.step("disk", script, &[("x", inline("world"))]);
+    bench.plan.steps[step].outputs = vec!["disk.qcow2".to_owned()];
+    if let Work::Sandbox { qcow2, .. } = &mut bench.plan.steps[step].work {
+        *qcow2 = Some(("disk.raw".to_owned(), "disk.qcow2".to_owned()));
+    }
+    let realized = bench.realize();
+    let file = realized.file(&Input::Output { step, name: "disk.qcow2".to_owned() });
+    let bytes = bench.store.read(&file.sha256, 1 << 20).unwrap();
+    assert_eq!(&bytes[..8], b"QFI\xfb\0\0\0\x03");
+    assert_eq!(u64::from_be_bytes(bytes[24..32].try_into().unwrap()), 8 << 20);
+}
+
+#[test]
+fn files_of_other_owners_are_cleaned_up() {
+    let Some(mut bench) = Bench::new("owners") else { return };
+    let step = bench.step("owners", "mkdir -p -m 700 d/e; echo x >d/e/f; chown -R 1234:1234 d; echo done >out", &[]);
+    bench.deliver(step);
+    if let Work::Sandbox { ids, .. } = &mut bench.plan.steps[step].work {
+        *ids = Ids::Range;
+    }
+    match bench.realize_with(Options::default()) {
+        Ok(_) => {}
+        Err(ExecError::Step { reason, .. }) if reason.contains("subordinate ids") => {
+            return println!("skipped: {reason}");
+        }
+        Err(error) => panic!("{error}"),
+    }
+    let left = Command::new("find").arg(bench.store.root().join("tmp")).args(["-name", "d"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&left.stdout), "");
 }
 
 #[test]
