@@ -11,7 +11,9 @@ mod suite {
     mod deb;
     mod root;
     mod guest;
+    mod crash;
     mod fetch;
+    mod root;
     mod sandbox;
     mod apt;
     mod schedule;

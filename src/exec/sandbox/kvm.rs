@@ -140,9 +140,10 @@ pub fn probe() -> Result<(), String> {
     }
     match guest(&kvm) {
         Ok(EXIT_HLT) => Ok(()),
-        Ok(reason) => {
-            Err(format!("/dev/kvm opens, but a guest of two ordinary instructions ends with KVM exit reason {reason}"))
+        Ok(EXIT_INTERNAL_ERROR) => {
+            Err("/dev/kvm opens, but two ordinary instructions end in a KVM internal error".to_owned())
         }
+        Ok(reason) => Err(format!("/dev/kvm opens, but two ordinary instructions end with KVM exit reason {reason}")),
         Err(error) => Err(format!("/dev/kvm opens, but cannot run a guest: {error}")),
     }
 }
