@@ -165,8 +165,10 @@ fn port_needs(port: &Port) -> u32 {
 
 /// Each bridge's bus number: as written, else the first free cell from its position on.
 fn buses(bridges: &[Bridge], positions: &[u32]) -> Vec<u32> {
-    let mut taken: Vec<(u32, u32)> =
-        bridges.iter().filter_map(|b| b.bus.as_ref().map(|bus| (bus.value, bus.value.saturating_add(needs(b))))).collect();
+    let mut taken: Vec<(u32, u32)> = bridges
+        .iter()
+        .filter_map(|b| b.bus.as_ref().map(|bus| (bus.value, bus.value.saturating_add(needs(b)))))
+        .collect();
     let mut buses: Vec<u32> = bridges.iter().map(|bridge| bridge.bus.as_ref().map_or(0, |bus| bus.value)).collect();
     let mut order: Vec<usize> = (0..bridges.len()).filter(|&i| bridges[i].bus.is_none()).collect();
     order.sort_by_key(|&i| positions[i]);

@@ -60,7 +60,8 @@ fn distance(statement: &value::Node, nodes: &[Node], outer: &Reader<'_>) -> Opti
     };
     let number = i64::read(value, outer.report())?;
     if !(10..=254).contains(&number) {
-        let mistake = Diagnostic::new(value.span, "a distance is a number from 10 (local) to 254").label("out of range");
+        let mistake =
+            Diagnostic::new(value.span, "a distance is a number from 10 (local) to 254").label("out of range");
         outer.error(mistake.hint("ACPI 6.5, 5.2.17 (SLIT); 255 would mean unreachable"));
         return None;
     }

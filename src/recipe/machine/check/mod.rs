@@ -82,7 +82,8 @@ fn total_memory(reader: &mut Reader<'_>, nodes: &[super::memory::Node]) -> Spann
     if let Some(memory) = reader.optional::<ByteSize>("memory") {
         return memory.map(|size| size.0);
     }
-    let given = nodes.iter().filter_map(|node| node.memory.as_ref()).fold(0u64, |sum, m| sum.saturating_add(m.value.size));
+    let given =
+        nodes.iter().filter_map(|node| node.memory.as_ref()).fold(0u64, |sum, m| sum.saturating_add(m.value.size));
     Spanned::new(if given == 0 { DEFAULT_MEMORY } else { given }, reader.node().head())
 }
 
@@ -93,11 +94,14 @@ fn cpu_model(reader: &mut Reader<'_>) -> Spanned<String> {
     };
     let legal = |c: char| c.is_ascii_alphanumeric() || "+-_.=".contains(c);
     let mut parts = cpu.value.split(',');
-    let good = parts.next().is_some_and(|model| !model.is_empty() && model.chars().all(|c| legal(c) && !"+=".contains(c)))
-        && parts.all(|flag| flag.len() > 1 && flag.chars().all(legal));
+    let good =
+        parts.next().is_some_and(|model| !model.is_empty() && model.chars().all(|c| legal(c) && !"+=".contains(c)))
+            && parts.all(|flag| flag.len() > 1 && flag.chars().all(legal));
     if !good {
         let mistake = Diagnostic::new(cpu.span, format!("`{}` is not a CPU model with flags", cpu.value));
-        reader.error(mistake.label("cannot be read").hint("write `\"max\"`, `\"max,-hypervisor\"` or `\"EPYC,+x2apic\"`"));
+        reader.error(
+            mistake.label("cannot be read").hint("write `\"max\"`, `\"max,-hypervisor\"` or `\"EPYC,+x2apic\"`"),
+        );
     }
     cpu
 }
