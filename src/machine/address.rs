@@ -1,7 +1,7 @@
 //! Where QEMU puts windows in the guest's physical address space, and how much of it a machine uses.
 //!
 //! Follows QEMU's `hw/i386/pc.c` (`pc_get_cxl_range_start`, `pc_get_cxl_range_end`, `pc_pci_hole64_start`,
-//! `pc_max_used_gpa`) and `hw/i386/pc_q35.c` (`pc_q35_init`): low memory, high memory, the bridges' registers, windows,
+//! `pc_max_used_gpa`, `pc_memory_init`) and `hw/i386/pc_q35.c` (`pc_q35_init`): low memory, high memory, the bridges' registers, windows,
 //! then a hole of 32 GiB for 64-bit PCI devices, all of it below the CPU's last physical address.
 
 use crate::recipe::machine::Machine;
@@ -13,9 +13,14 @@ const PCI_HOLE: u64 = 32 * GIB;
 /// Physical address bits of every CPU under software emulation (`TCG_PHYS_ADDR_BITS`).
 pub const EMULATED_BITS: u32 = 40;
 
+/// Where AMD's HyperTransport range begins (`AMD_HT_START`).
+const HYPERTRANSPORT: u64 = 0xfd_0000_0000;
+/// Where QEMU puts high memory instead when it would reach into that range (`AMD_ABOVE_1TB_START`).
+const ABOVE_HYPERTRANSPORT: u64 = 1 << 40;
+
 /// The first address of each window, in order.
 pub fn windows(machine: &Machine) -> Vec<u64> {
-    let mut next = registers(machine).saturating_add(MIB).next_multiple_of(256 * MIB);
+    let mut next = first_window(machine, high_memory(machine));
     let windows = machine.cxl.iter().flat_map(|cxl| &cxl.windows);
     windows
         .map(|window| {
@@ -28,16 +33,27 @@ pub fn windows(machine: &Machine) -> Vec<u64> {
 
 /// One past the last address that the machine uses.
 pub fn end(machine: &Machine) -> u64 {
+    end_from(machine, high_memory(machine))
+}
+
+/// Software emulation's CPUs are AMD's, for which QEMU keeps the HyperTransport range free: a machine that would reach
+/// it has its high memory, and all that follows, above 1 TiB. (On an Intel host under KVM it stays; such a machine is
+/// refused here all the same, for it would not run elsewhere.)
+fn high_memory(machine: &Machine) -> u64 {
+    if end_from(machine, 4 * GIB) > HYPERTRANSPORT { ABOVE_HYPERTRANSPORT } else { 4 * GIB }
+}
+
+fn end_from(machine: &Machine, high: u64) -> u64 {
     let windows = machine.cxl.iter().flat_map(|cxl| &cxl.windows);
-    let first = registers(machine).saturating_add(MIB).next_multiple_of(256 * MIB);
-    let last = windows.fold(first, |sum: u64, window| sum.saturating_add(window.size.value));
+    let last = windows.fold(first_window(machine, high), |sum: u64, window| sum.saturating_add(window.size.value));
     last.checked_next_multiple_of(GIB).unwrap_or(u64::MAX).saturating_add(PCI_HOLE)
 }
 
-/// Where the bridges' registers lie: behind high memory.
-fn registers(machine: &Machine) -> u64 {
+/// Behind high memory come the bridges' registers, then the windows.
+fn first_window(machine: &Machine, high: u64) -> u64 {
     // pc_q35_init splits at 2 GiB, or at 2.75 GiB when all memory fits below that.
     let below = if machine.memory.value >= 0xb000_0000 { 0x8000_0000 } else { 0xb000_0000 };
     // Larger than any address space is refused by a rule; here it only must not overflow.
-    (4 * GIB).saturating_add(machine.memory.value.saturating_sub(below)).min(1 << 62)
+    let registers = high.saturating_add(machine.memory.value.saturating_sub(below)).min(1 << 62);
+    (registers + MIB).next_multiple_of(256 * MIB)
 }

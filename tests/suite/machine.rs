@@ -1,11 +1,16 @@
 //! Each rule has fixtures that break it, at the words that break it, and the good machines break none.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use kiln::base::Spanned;
 use kiln::base::render::render;
+use kiln::machine::argv::{Launch, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts, Version};
 use kiln::machine::rules;
+use kiln::recipe::Recipe;
+use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, OptionValue, Origin, Source};
 use kiln::recipe::machine::Machine;
+use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 
 use super::machine_support::{every, machine, read};
 
@@ -117,4 +122,119 @@ fn newer_devices_need_newer_emulators() {
         assert!(errors.iter().any(|error| error.contains(word)), "{field}: {errors:?}");
         assert!(judged(&machine, (11, 1), None).0.is_empty(), "{field}");
     }
+}
+
+/// A recipe with these machines, all on one stock kernel.
+fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
+    let read = read(text);
+    assert!(read.mistakes.is_empty(), "{}", render(&read.sources, &read.mistakes, false));
+    let span = read.machines[0].span;
+    let set = |name: &str| PackageSet {
+        name: name.to_owned(),
+        archives: Vec::new(),
+        requests: vec![PackageRequest { name: name.to_owned(), archive: None, version: None, span }],
+        base: Base::None,
+        recommends: false,
+        exclude: Vec::new(),
+        span,
+    };
+    let yes = Spanned::new(OptionValue::Yes, span);
+    let origin = if stock {
+        Origin::Stock { set: set("linux-image-6.12.57-cloud-amd64"), initrd_modules: Vec::new() }
+    } else {
+        Origin::Compiled(Box::new(Compiled {
+            source: Source::Package(set("linux-source-6.12")),
+            patches: Vec::new(),
+            base: ConfigBase::Target("x86_64_defconfig".to_owned()),
+            configs: Vec::new(),
+            options: BTreeMap::from([("CXL_REGION_INVALIDATION_TEST".to_owned(), yes)]),
+            require: BTreeMap::new(),
+            build: set("gcc"),
+            modules: false,
+            btf: false,
+        }))
+    };
+    let recipe = Recipe {
+        name: "r".to_owned(),
+        root: "/".into(),
+        sources: read.sources.clone(),
+        files: BTreeMap::new(),
+        params: BTreeMap::new(),
+        epoch: None,
+        archives: BTreeMap::new(),
+        package_sets: BTreeMap::new(),
+        kernels: BTreeMap::from([("k".to_owned(), Kernel { name: "k".to_owned(), origin, span })]),
+        images: BTreeMap::new(),
+        machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),
+        tests: Vec::new(),
+    };
+    (recipe, read.sources)
+}
+
+fn mistakes(text: &str, stock: bool) -> Vec<String> {
+    let (recipe, _) = recipe(text, stock);
+    rules::check_all(&recipe).errors.into_iter().map(|mistake| mistake.message).collect()
+}
+
+fn block(name: &str, body: &str) -> String {
+    format!("machine {name} {{\n kernel = k\n image = i\n qemu = package \"qemu\"\n{body}\n}}\n")
+}
+
+#[test]
+fn a_stock_kernel_needs_a_hidden_hypervisor() {
+    assert!(mistakes(&block("m", VOLATILE), true)[0].contains("Failed to synchronize CPU cache state"));
+    assert_eq!(mistakes(&block("m", &format!("cpu = \"max,-hypervisor\"\n{VOLATILE}")), true), [""; 0]);
+    assert_eq!(mistakes(&block("m", VOLATILE), false), [""; 0]);
+    assert_eq!(mistakes(&block("m", "cpus = 1"), true), [""; 0]);
+}
+
+#[test]
+fn machines_of_one_recipe_do_not_collide() {
+    let network = "network lan { subnet = \"10.0.0.0/24\" }\n";
+    let at = |name: &str, address: &str| block(name, &format!("join lan {{ address = \"{address}\" }}"));
+    let text = format!("{network}{}{}", at("a", "10.0.0.5"), at("b", "10.0.0.5"));
+    assert!(mistakes(&text, false)[0].contains("two machines have the address 10.0.0.5"));
+    let text = format!("{network}{}{}", at("a", "10.0.0.5"), at("b", "10.0.0.6"));
+    assert_eq!(mistakes(&text, false), [""; 0]);
+    let text = block("a", "forward ssh = 2222") + &block("b", "forward ssh = 2222");
+    assert!(mistakes(&text, false)[0].contains("forward the same port"));
+}
+
+#[test]
+fn one_shared_memory_is_one_device_to_everybody() {
+    let device = |name: &str, serial: &str| {
+        let cxl = format!("cxl {{ bridge h {{ port p {{ expander e {{ volatile = pool\n {serial} }} }} }}\n");
+        block(name, &(cxl + "window w { targets = [h] size = 256MiB } }"))
+    };
+    let text = |serial: &str| format!("memory pool {{ size = 256MiB }}\n{}{}", device("a", ""), device("b", serial));
+    assert_eq!(mistakes(&text(""), false), [""; 0]);
+    assert!(mistakes(&text("serial = 9"), false)[0].contains("has another serial number in another machine"));
+}
+
+#[test]
+fn the_end_of_the_address_space_is_where_qemu_says_it_is() {
+    let (_, text) = every("rules").into_iter().find(|(stem, _)| stem == "address-space").unwrap();
+    // QEMU 10.0.13 and 11.1.3: `Address space limit 0xffffffffff < 0x2083fffffff`.
+    assert_eq!(kiln::machine::address::end(&read(&text).machine()), 0x208_4000_0000);
+    let machine = machine("memory = 4GiB\n cxl { window w { targets = [b] size = 1GiB } }");
+    // QEMU 11.1.3, `info mtree -f`.
+    assert_eq!(kiln::machine::address::windows(&machine), [0x1_9000_0000]);
+}
+
+#[test]
+fn sixteen_expanders_are_checked_and_turned_into_an_argv_within_ten_milliseconds() {
+    let (_, text) = every("good").into_iter().find(|(stem, _)| stem == "sixteen").unwrap();
+    let machine = read(&text).machine();
+    let networks = Default::default();
+    let emulator = Emulator::of("11.1.3").unwrap();
+    let once = || {
+        let begun = std::time::Instant::now();
+        assert!(rules::check(&machine).errors.is_empty());
+        let line = argv(&machine, &emulator, &Launch::plain(true, &networks));
+        assert!(line.template().len() > 100);
+        begun.elapsed()
+    };
+    let fastest = (0..5).map(|_| once()).min().unwrap();
+    println!("checks and argv of sixteen expanders: {fastest:?}");
+    assert!(fastest < std::time::Duration::from_millis(10), "{fastest:?}");
 }

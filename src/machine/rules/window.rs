@@ -21,7 +21,9 @@ pub(super) fn size(context: &Context) -> Vec<Diagnostic> {
     let report = |window: &Window| {
         let size = ByteSize(window.size.value);
         let message = format!("window `{}` has {size}, which is not a multiple of 256MiB", window.name.value);
-        Diagnostic::new(window.size.span, message).label("must be a multiple of 256MiB").hint(rounded(window.size.value))
+        Diagnostic::new(window.size.span, message)
+            .label("must be a multiple of 256MiB")
+            .hint(rounded(window.size.value))
     };
     wrong.map(report).collect()
 }
@@ -90,7 +92,10 @@ pub(super) fn address_space(context: &Context) -> Vec<Diagnostic> {
     let last = windows(context).last();
     let span = last.map_or(machine.memory.span, |window| window.size.span);
     let message = format!("the machine needs addresses up to {}, and its CPU has {bits} bits", ByteSize(end).rounded());
-    let label = format!("memory, windows and 32GiB for PCI must fit into {}", ByteSize(limit));
+    let label = format!(
+        "memory, windows and 32GiB for PCI must fit into {}, less AMD's range from 1012GiB on",
+        ByteSize(limit)
+    );
     vec![Diagnostic::new(span, message).label(label).hint("make windows or memory smaller")]
 }
 

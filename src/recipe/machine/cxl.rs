@@ -46,7 +46,7 @@ pub struct Port {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Below {
     /// A memory device.
-    Expander(Expander),
+    Expander(Box<Expander>),
     /// A switch.
     Switch(Switch),
 }
@@ -136,7 +136,7 @@ impl Switch {
         Box::new(self.ports.iter().flat_map(|port| &port.below).flat_map(
             |below| -> Box<dyn Iterator<Item = &Expander> + '_> {
                 match below {
-                    Below::Expander(expander) => Box::new(std::iter::once(expander)),
+                    Below::Expander(expander) => Box::new(std::iter::once(expander.as_ref())),
                     Below::Switch(switch) => switch.expanders(),
                 }
             },

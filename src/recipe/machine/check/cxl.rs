@@ -38,7 +38,8 @@ fn port(node: &Node, scope: &Scope, depth: u32) -> Option<Port> {
     let number = reader.integer("number", 0..=31).map(|number| number.map(|number| number as u32));
     let (expanders, switches) = (reader.blocks("expander"), reader.blocks("switch"));
     reader.finish();
-    let expanders = expanders.into_iter().filter_map(|block| expander(block, scope)).map(Below::Expander);
+    let expanders =
+        expanders.into_iter().filter_map(|block| expander(block, scope)).map(|one| Below::Expander(Box::new(one)));
     let switches = switches.into_iter().filter_map(|block| switch(block, scope, depth)).map(Below::Switch);
     Some(Port { name: name?, number, below: expanders.chain(switches).collect(), span: node.head() })
 }
