@@ -9,4 +9,6 @@
 mod suite {
     mod format;
     mod language;
+    mod language_docs;
+    mod language_limits;
 }
