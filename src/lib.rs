@@ -8,7 +8,7 @@
 //! Layers, each of which may use only what stands to its left (`format` uses `base` only):
 //!
 //! ```text
-//! base < world < syntax < recipe < debian < lock < plan < store < exec < machine < guest < share < command
+//! base < world < syntax < recipe < kconfig < debian < lock < plan < store < exec < machine < guest < share < command
 //! ```
 //!
 //! Invariants:
@@ -24,11 +24,13 @@
 //!    touched; a bug is a panic with the broken invariant.
 
 pub mod base;
+pub mod cli;
 pub mod command;
 pub mod debian;
 pub mod exec;
 pub mod format;
 pub mod guest;
+pub mod kconfig;
 pub mod lock;
 pub mod machine;
 pub mod plan;

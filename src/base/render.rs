@@ -7,15 +7,24 @@ use super::diagnostic::Diagnostic;
 use super::source::{FileId, SourceMap};
 use super::span::Span;
 
-/// Every diagnostic as text, with a blank line between two.
+/// Every mistake as text, with a blank line between two.
 pub fn render(sources: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> String {
+    render_as(Level::ERROR, sources, diagnostics, color)
+}
+
+/// Every doubt as text: what works, slowly or only with care.
+pub fn render_warnings(sources: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> String {
+    render_as(Level::WARNING, sources, diagnostics, color)
+}
+
+fn render_as(level: Level<'static>, sources: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> String {
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
-    let reports = diagnostics.iter().map(|diagnostic| renderer.render(&[group(sources, diagnostic)]));
+    let reports = diagnostics.iter().map(|diagnostic| renderer.render(&[group(level.clone(), sources, diagnostic)]));
     reports.map(|report| report + "\n").collect::<Vec<_>>().join("\n")
 }
 
-fn group<'a>(sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
+fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
     let mut places = vec![(AnnotationKind::Primary, diagnostic.span, diagnostic.label.as_str())];
     let related = diagnostic.related.iter();
     places.extend(related.map(|(span, label)| (AnnotationKind::Context, *span, label.as_str())));
@@ -26,7 +35,7 @@ fn group<'a>(sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
         }
     }
     let mut group =
-        Level::ERROR.primary_title(diagnostic.message.as_str()).elements([] as [Snippet<'_, Annotation<'_>>; 0]);
+        level.primary_title(diagnostic.message.as_str()).elements([] as [Snippet<'_, Annotation<'_>>; 0]);
     for file in files {
         let here: Vec<_> = places.iter().filter(|(_, span, _)| span.file == file).collect();
         group = group.element(snippet(sources, file, &here));

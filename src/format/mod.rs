@@ -1,3 +1,7 @@
 //! Deterministic writers: tar, cpio, qcow2. Times, owners and ids are arguments.
 //!
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
+
+pub mod cpio;
+pub mod qcow2;
+pub mod tar;

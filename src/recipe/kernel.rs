@@ -23,6 +23,13 @@ pub struct Kernel {
     pub span: Span,
 }
 
+impl Kernel {
+    /// The key of its tarball or Debian source package among the lock's sources, where it has one.
+    pub fn source_name(&self) -> String {
+        format!("{}-source", self.name)
+    }
+}
+
 /// The two ways to a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
@@ -102,7 +109,7 @@ pub struct ConfigBlock {
 }
 
 /// The value of a Kconfig option.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum OptionValue {
     /// `y`
     Yes,

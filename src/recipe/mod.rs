@@ -14,6 +14,7 @@ pub mod kinds;
 pub mod machine;
 pub mod nearest;
 pub mod packages;
+pub mod reach;
 pub mod reader;
 pub mod report;
 pub mod scope;

@@ -1,3 +1,6 @@
 //! Handing results to others.
 //!
 //! Input: a result directory. Output: a form somebody without kiln can use. It must not build.
+pub mod manifest;
+
+pub mod launch;

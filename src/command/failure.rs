@@ -1,0 +1,45 @@
+//! Why a command did not succeed, and the exit code that scripts see.
+
+use std::fmt::Display;
+
+/// The end of a command that did not succeed.
+#[derive(Debug)]
+pub enum Failure {
+    /// The recipe is wrong, or does not fit its lock: already rendered for people.
+    Mistakes(String),
+    /// The command line is wrong.
+    Usage(String),
+    /// Bits are not what they should be, or a test of the recipe failed.
+    Differs(String),
+    /// A file, a network, a kernel did not do what it was asked.
+    World(String),
+    /// The user pressed Ctrl-C.
+    Interrupted,
+}
+
+impl Failure {
+    /// 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the world failed, 130 interrupted.
+    pub fn code(&self) -> u8 {
+        match self {
+            Failure::Mistakes(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Differs(_) => 3,
+            Failure::World(_) => 4,
+            Failure::Interrupted => 130,
+        }
+    }
+
+    /// A failure of the world, in the words of a layer's error.
+    pub fn world(error: impl Display) -> Failure {
+        Failure::World(error.to_string())
+    }
+
+    /// What is printed on standard error.
+    pub fn text(&self) -> String {
+        match self {
+            Failure::Mistakes(text) => text.clone(),
+            Failure::Usage(text) | Failure::Differs(text) | Failure::World(text) => format!("error: {text}"),
+            Failure::Interrupted => "interrupted: what was finished is kept, the same command continues".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Progress on standard error: bars on a terminal, one line an event elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use crate::base::ByteSize;
+use crate::exec::event::{Event, Listener};
+
+/// The renderer that fits where standard error goes.
+pub fn listener() -> Box<dyn Listener> {
+    if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
+}
+
+#[derive(Default)]
+struct Fetching {
+    files: u64,
+    bytes: u64,
+    done: u64,
+    shown: u64,
+}
+
+/// One line an event; downloads are told every tenth.
+#[derive(Default)]
+struct Lines {
+    fetching: Mutex<Fetching>,
+}
+
+impl Listener for Lines {
+    fn on(&self, event: Event) {
+        match event {
+            Event::FetchPlanned { files, bytes } => {
+                let mut fetching = lock(&self.fetching);
+                fetching.files += files;
+                fetching.bytes += bytes;
+                eprintln!("fetch: {files} files, {}", ByteSize(bytes).rounded());
+            }
+            Event::FetchProgress { bytes } => {
+                let mut fetching = lock(&self.fetching);
+                fetching.done += bytes;
+                let tenth = fetching.done * 10 / fetching.bytes.max(1);
+                if tenth > fetching.shown {
+                    fetching.shown = tenth;
+                    eprintln!("fetch: {} of {}", ByteSize(fetching.done).rounded(), ByteSize(fetching.bytes).rounded());
+                }
+            }
+            Event::StepAtHand { step, id } => eprintln!("{step}: at hand ({})", id.short()),
+            Event::StepStarted { step, id } => eprintln!("{step}: running ({})", id.short()),
+            Event::StepFinished { step, millis } => eprintln!("{step}: done in {}", seconds(millis)),
+            Event::Warning { message } => eprintln!("warning: {message}"),
+            Event::Fetched { .. } | Event::StepLog { .. } | Event::StepProgress { .. } => {}
+        }
+    }
+}
+
+/// Bars: one for downloads, a spinner for every running step.
+#[derive(Default)]
+struct Bars {
+    bars: MultiProgress,
+    state: Mutex<BarState>,
+}
+
+#[derive(Default)]
+struct BarState {
+    fetch: Option<ProgressBar>,
+    steps: Vec<(String, ProgressBar)>,
+}
+
+impl Listener for Bars {
+    fn on(&self, event: Event) {
+        let mut state = lock(&self.state);
+        match event {
+            Event::FetchPlanned { bytes, .. } => {
+                let bar = state.fetch.get_or_insert_with(|| self.bars.add(fetch_bar()));
+                bar.inc_length(bytes);
+            }
+            Event::FetchProgress { bytes } => {
+                if let Some(bar) = &state.fetch {
+                    bar.inc(bytes);
+                }
+            }
+            Event::Fetched { label } => {
+                if let Some(bar) = &state.fetch {
+                    bar.set_message(label);
+                    if bar.length().is_some_and(|length| bar.position() >= length) {
+                        bar.finish_and_clear();
+                    }
+                }
+            }
+            Event::StepAtHand { .. } => {}
+            Event::StepStarted { step, .. } => {
+                let bar = self.bars.add(ProgressBar::new_spinner().with_message(step.clone()));
+                bar.enable_steady_tick(Duration::from_millis(120));
+                state.steps.push((step, bar));
+            }
+            Event::StepLog { step, line } => {
+                if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {
+                    let line: String = line.chars().filter(|c| !c.is_control()).take(80).collect();
+                    bar.set_message(format!("{step}: {line}"));
+                }
+            }
+            Event::StepProgress { step, done, total } => {
+                if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {
+                    bar.set_message(format!("{step}: {} %", done * 100 / total.max(1)));
+                }
+            }
+            Event::StepFinished { step, millis } => {
+                if let Some(at) = state.steps.iter().position(|(name, _)| *name == step) {
+                    state.steps.remove(at).1.finish_and_clear();
+                }
+                // When the terminal is gone there is nobody to tell.
+                let _ = self.bars.println(format!("{step}: done in {}", seconds(millis)));
+            }
+            Event::Warning { message } => {
+                let _ = self.bars.println(format!("warning: {message}"));
+            }
+        }
+    }
+}
+
+fn fetch_bar() -> ProgressBar {
+    let style = ProgressStyle::with_template("fetch {bar:30} {bytes} of {total_bytes} {bytes_per_sec} {msg}");
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn seconds(millis: u64) -> String {
+    format!("{}.{} s", millis / 1000, millis % 1000 / 100)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // A panic elsewhere is no reason to hide progress.
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

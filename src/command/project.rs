@@ -1,0 +1,36 @@
+//! Where the files of a recipe's project are: its lock and its results.
+
+use std::path::{Path, PathBuf};
+
+/// The lock of a recipe: `lockfiles/NAME.lock` beside a directory called `recipes`, else `NAME.lock` beside the recipe.
+pub fn lock_path(recipe: &Path) -> PathBuf {
+    let name = format!("{}.lock", stem(recipe));
+    let directory = recipe.parent().unwrap_or(Path::new(""));
+    match directory.file_name() {
+        Some(last) if last == "recipes" => directory.with_file_name("lockfiles").join(name),
+        _ => directory.join(name),
+    }
+}
+
+/// Where a build goes unless told: `result/NAME` in the working directory.
+pub fn result_path(recipe: &Path) -> PathBuf {
+    Path::new("result").join(stem(recipe))
+}
+
+/// The recipe's name: its file's stem.
+pub fn stem(recipe: &Path) -> String {
+    recipe.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_stand_beside_recipes() {
+        assert_eq!(lock_path(Path::new("recipes/a.kiln")), Path::new("lockfiles/a.lock"));
+        assert_eq!(lock_path(Path::new("x/recipes/a.kiln")), Path::new("x/lockfiles/a.lock"));
+        assert_eq!(lock_path(Path::new("a.kiln")), Path::new("a.lock"));
+        assert_eq!(lock_path(Path::new("lab/a.kiln")), Path::new("lab/a.lock"));
+    }
+}

@@ -1,0 +1,252 @@
+//! Reads ustar, GNU and pax archives from a stream, without trusting a byte.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+
+use super::TarError;
+use super::entry::{Device, Entry, Kind, TarPath, check_target, lossy};
+use super::header::{self, BLOCK};
+use super::pax::{self, Records};
+
+/// Entries of an archive, one after the other; after [`TarReader::next_entry`] the reader itself gives the content.
+///
+/// What cannot be expressed in [`Entry`] (sparse files, multi-volume archives) is an error, never skipped. Memory is
+/// bounded by one extended header of 1 MiB, whatever the archive says.
+pub struct TarReader<R> {
+    input: R,
+    offset: u64,
+    content: u64,
+    padding: u64,
+    ended: bool,
+}
+
+/// What extended headers said about the entry that follows them.
+#[derive(Default)]
+struct Extended {
+    records: Records,
+    name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
+}
+
+impl<R: Read> TarReader<R> {
+    /// Reads from the start of an archive; decompress before.
+    pub fn new(input: R) -> Self {
+        TarReader { input, offset: 0, content: 0, padding: 0, ended: false }
+    }
+
+    /// The next entry, or `None` at the end-of-archive mark. What is left of the content before it is skipped.
+    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+        let mut extended = Extended::default();
+        while !self.ended {
+            self.skip_content()?;
+            let at = self.offset;
+            let Some(block) = self.header()? else {
+                self.ended = true;
+                break;
+            };
+            let header = tar::Header::from_byte_slice(&block);
+            let flag = block[156];
+            if !matches!(flag, b'x' | b'g' | b'L' | b'K') {
+                return self.entry(header, extended, at).map(Some);
+            }
+            let size = header.entry_size().map_err(|_| malformed(at, "a size that is not a number"))?;
+            let body = self.body(size, at)?;
+            match flag {
+                b'x' => extended.records = pax::decode(&body).map_err(|what| malformed(at, what))?,
+                b'L' => extended.name = Some(up_to_nul(&body).to_vec()),
+                b'K' => extended.link = Some(up_to_nul(&body).to_vec()),
+                _ => check_global(&body, at)?,
+            }
+        }
+        Ok(None)
+    }
+
+    /// How many bytes of the archive were read.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Whoever gives the bytes.
+    pub fn into_inner(self) -> R {
+        self.input
+    }
+
+    fn entry(&mut self, header: &tar::Header, extended: Extended, at: u64) -> Result<Entry, TarError> {
+        let mut records = extended.records;
+        if records.keys().any(|key| key.starts_with(b"GNU.sparse")) {
+            return Err(malformed(at, "a sparse file, which kiln does not read"));
+        }
+        let name = records.remove(b"path".as_slice()).or(extended.name);
+        let name = name.unwrap_or_else(|| header.path_bytes().into_owned());
+        let link = records.remove(b"linkpath".as_slice()).or(extended.link);
+        let link = link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
+        let mut kind = kind(header, link).map_err(|error| locate(error, at))?;
+        // Version 7 archives had no type for directories, only the slash.
+        if kind == Kind::File && name.ends_with(b"/") {
+            kind = Kind::Directory;
+        }
+        let size = match records.remove(b"size".as_slice()) {
+            Some(text) => pax::number(&text).ok_or_else(|| malformed(at, "a pax size that is not a number"))?,
+            None => header.entry_size().map_err(|_| malformed(at, "a size that is not a number"))?,
+        };
+        if size > i64::MAX as u64 {
+            return Err(malformed(at, "a size of more than 8 EiB"));
+        }
+        if kind != Kind::File && size != 0 {
+            return Err(malformed(at, "content on something that is not a regular file"));
+        }
+        (self.content, self.padding) = (size, size.next_multiple_of(BLOCK as u64) - size);
+        let mut entry = Entry {
+            path: TarPath::new(&name)?,
+            kind,
+            mode: header.mode().map_err(|_| malformed(at, "a mode that is not a number"))? & 0o7777,
+            uid: owner(&mut records, "uid", header.uid()).ok_or_else(|| malformed(at, "an owner out of range"))?,
+            gid: owner(&mut records, "gid", header.gid()).ok_or_else(|| malformed(at, "a group out of range"))?,
+            mtime: time(&mut records, header).ok_or_else(|| malformed(at, "a time out of range"))?,
+            size,
+            xattrs: BTreeMap::new(),
+        };
+        for (key, value) in records {
+            if let Some(name) = key.strip_prefix(pax::XATTR).filter(|name| !name.is_empty()) {
+                entry.xattrs.insert(name.to_vec(), value);
+            }
+        }
+        Ok(entry)
+    }
+
+    /// The next header block; `None` at a block of zeros. An archive that just stops was cut.
+    fn header(&mut self) -> Result<Option<[u8; BLOCK]>, TarError> {
+        let mut block = [0; BLOCK];
+        let at = self.offset;
+        let read = read_full(&mut self.input, &mut block)?;
+        self.offset += read as u64;
+        if read < BLOCK {
+            return Err(malformed(at, "the archive ends without an end-of-archive mark"));
+        }
+        if block == [0; BLOCK] {
+            return Ok(None);
+        }
+        let stated = tar::Header::from_byte_slice(&block).cksum();
+        if stated.ok() != Some(header::checksum(&block)) {
+            return Err(malformed(at, "the checksum of a header is wrong"));
+        }
+        Ok(Some(block))
+    }
+
+    fn body(&mut self, size: u64, at: u64) -> Result<Vec<u8>, TarError> {
+        if size > pax::LIMIT {
+            return Err(malformed(at, "an extended header of more than 1 MiB"));
+        }
+        (self.content, self.padding) = (size, size.next_multiple_of(BLOCK as u64) - size);
+        let mut body = Vec::new();
+        self.read_to_end(&mut body)?;
+        Ok(body)
+    }
+
+    fn skip_content(&mut self) -> Result<(), TarError> {
+        io::copy(self, &mut io::sink())?;
+        let skipped = io::copy(&mut (&mut self.input).take(self.padding), &mut io::sink())?;
+        self.offset += skipped;
+        if skipped < self.padding {
+            return Err(malformed(self.offset, "the archive ends inside a file"));
+        }
+        self.padding = 0;
+        Ok(())
+    }
+}
+
+/// The content of the entry that was read last.
+impl<R: Read> Read for TarReader<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.content).unwrap_or(usize::MAX));
+        if wanted == 0 {
+            return Ok(0);
+        }
+        let read = self.input.read(&mut buffer[..wanted])?;
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends inside a file"));
+        }
+        self.content -= read as u64;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match input.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+fn kind(header: &tar::Header, link: Vec<u8>) -> Result<Kind, TarError> {
+    let device = || {
+        let number = |field: io::Result<Option<u32>>| field.ok().flatten();
+        number(header.device_major())
+            .zip(number(header.device_minor()))
+            .map(|(major, minor)| Device { major, minor })
+            .ok_or_else(|| malformed(0, "a device without a number"))
+    };
+    Ok(match header.as_bytes()[156] {
+        0 | b'0' | b'7' => Kind::File,
+        b'1' => Kind::Hardlink(TarPath::new(&link)?),
+        b'2' => {
+            check_target(&link).map_err(|what| malformed(0, what))?;
+            Kind::Symlink(link)
+        }
+        b'3' => Kind::CharDevice(device()?),
+        b'4' => Kind::BlockDevice(device()?),
+        b'5' => Kind::Directory,
+        b'6' => Kind::Fifo,
+        other => {
+            let shown = char::from(other).escape_default();
+            return Err(malformed(0, &format!("an entry of type '{shown}', which kiln does not read")));
+        }
+    })
+}
+
+fn owner(records: &mut Records, key: &str, field: io::Result<u64>) -> Option<u32> {
+    let number = match records.remove(key.as_bytes()) {
+        Some(text) => pax::number(&text)?,
+        None => field.ok()?,
+    };
+    u32::try_from(number).ok()
+}
+
+fn time(records: &mut Records, header: &tar::Header) -> Option<i64> {
+    match records.remove(b"mtime".as_slice()) {
+        Some(text) => pax::seconds(&text),
+        // GNU's base-256 numbers are signed: a time before 1970 comes out as its two's complement.
+        None => Some(header.mtime().ok()? as i64),
+    }
+}
+
+/// A global header may carry a comment (git writes its commit there); one that redefines files is refused.
+fn check_global(body: &[u8], at: u64) -> Result<(), TarError> {
+    let records = pax::decode(body).map_err(|what| malformed(at, what))?;
+    match records.keys().find(|key| key.as_slice() != b"comment") {
+        Some(key) => Err(malformed(at, &format!("a global pax header sets {:?} for all files", lossy(key)))),
+        None => Ok(()),
+    }
+}
+
+fn up_to_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
+fn malformed(offset: u64, what: &str) -> TarError {
+    TarError::Malformed { offset, what: what.to_owned() }
+}
+
+fn locate(error: TarError, at: u64) -> TarError {
+    match error {
+        TarError::Malformed { what, .. } => TarError::Malformed { offset: at, what },
+        other => other,
+    }
+}

@@ -1,0 +1,164 @@
+//! What one writes the other reads; what is hostile is refused.
+
+use std::io::Read;
+
+use super::*;
+
+fn path(text: &str) -> TarPath {
+    TarPath::new(text).unwrap()
+}
+
+fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
+    let mut writer = TarWriter::new(Vec::new());
+    for (entry, content) in entries {
+        writer.append(entry, *content).unwrap();
+    }
+    writer.finish().unwrap()
+}
+
+fn list(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, TarError> {
+    let mut reader = TarReader::new(bytes);
+    let mut found = Vec::new();
+    while let Some(entry) = reader.next_entry()? {
+        let mut content = Vec::new();
+        reader.read_to_end(&mut content)?;
+        found.push((entry, content));
+    }
+    Ok(found)
+}
+
+#[test]
+fn everything_that_an_entry_can_say_survives() {
+    let mut ping = Entry::file(path("usr/bin/ping"), 0o755, 1_700_000_000, 4);
+    ping.xattrs.insert(b"security.capability".to_vec(), vec![1, 0, 0, 2, b'\n', b'=', 0, 0xff]);
+    ping.uid = 4_000_000_000;
+    let long = format!("usr/share/{}/{}", "d".repeat(200), "é".repeat(100));
+    let mut raw = b"var/\xff".repeat(30);
+    raw.insert(0, b'z');
+    let device =
+        Entry { kind: Kind::CharDevice(Device { major: 1, minor: 3 }), ..Entry::file(path("dev/null"), 0o666, 0, 0) };
+    let link = Entry { kind: Kind::Hardlink(path("usr/bin/ping")), ..Entry::file(path("usr/bin/ping6"), 0o755, 7, 0) };
+    let entries = [
+        (Entry::directory(TarPath::root(), 0o755, 5), b"".as_slice()),
+        (device, b""),
+        (Entry::symlink(path("lib"), "usr/lib", -5), b""),
+        (ping, b"ELF!"),
+        (link, b""),
+        (Entry::file(path(&long), 0o4755, 1 << 40, 1), b"x"),
+        (Entry::file(TarPath::new(raw).unwrap(), 0o600, 1, 0), b""),
+    ];
+    let bytes = archive(&entries);
+    let found = list(&bytes).unwrap();
+    let expected: Vec<(Entry, Vec<u8>)> = entries.iter().map(|(e, c)| (e.clone(), c.to_vec())).collect();
+    assert_eq!(found, expected);
+    assert!((0..10).all(|_| archive(&entries) == bytes));
+}
+
+#[test]
+fn a_plain_file_needs_no_pax_header() {
+    let bytes = archive(&[(Entry::file(path("etc/hostname"), 0o644, 1, 5), b"kiln\n")]);
+    assert_eq!(bytes.len(), 512 + 512 + 1024);
+    assert_eq!(&bytes[..12], b"etc/hostname");
+}
+
+#[test]
+fn order_size_and_kind_are_checked() {
+    let mut writer = TarWriter::new(Vec::new());
+    writer.append(&Entry::file(path("b"), 0o644, 0, 1), b"1".as_slice()).unwrap();
+    for (entry, content, expected) in [
+        (Entry::file(path("b"), 0o644, 0, 0), b"".as_slice(), "order"),
+        (Entry::file(path("a"), 0o644, 0, 0), b"", "order"),
+        (Entry::file(path("c"), 0o10644, 0, 0), b"", "permissions"),
+        (Entry { kind: Kind::Hardlink(path("d")), ..Entry::file(path("c"), 0, 0, 0) }, b"", "later"),
+        (Entry::symlink(path("c"), "", 0), b"", "target"),
+        (Entry::file(path("c"), 0o644, 0, 2), b"1", "ended after 1"),
+        (Entry::file(path("d"), 0o644, 0, 2), b"123", "goes on"),
+    ] {
+        let error = writer.append(&entry, content).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn gnu_long_names_and_big_numbers_are_read() {
+    let long = format!("opt/{}/file", "x".repeat(180));
+    let mut builder = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(3);
+    header.set_mode(0o100_644);
+    header.set_uid(u64::from(u32::MAX));
+    header.set_gid(0);
+    header.set_mtime(9);
+    builder.append_data(&mut header, &long, b"abc".as_slice()).unwrap();
+    let mut link = tar::Header::new_gnu();
+    link.set_entry_type(tar::EntryType::Symlink);
+    link.set_size(0);
+    link.set_mode(0o777);
+    link.set_mtime(9);
+    link.set_uid(0);
+    link.set_gid(0);
+    builder.append_link(&mut link, "opt/link", format!("/{long}")).unwrap();
+    let found = list(&builder.into_inner().unwrap()).unwrap();
+    assert_eq!(found[0].0.path.as_bytes(), long.as_bytes());
+    assert_eq!((found[0].0.uid, found[0].0.mode, found[0].1.as_slice()), (u32::MAX, 0o644, b"abc".as_slice()));
+    assert_eq!(found[1].0.kind, Kind::Symlink(format!("/{long}").into_bytes()));
+}
+
+#[test]
+fn paths_that_climb_are_refused() {
+    for text in ["/etc/passwd", "../x", "a/../../b", "a\0b", &"n".repeat(256), &"n/".repeat(2500)] {
+        assert!(TarPath::new(text).is_err(), "{text}");
+    }
+    assert_eq!(path("./usr//bin/./x/").as_bytes(), b"usr/bin/x");
+    assert!(path(".").is_root());
+    assert!(path("usr/lib").is_within(&path("usr")) && !path("usrlib").is_within(&path("usr")));
+}
+
+#[test]
+fn a_guard_refuses_paths_through_links() {
+    let mut guard = TreeGuard::new();
+    guard.admit(&Entry::symlink(path("a/out"), "/etc", 0)).unwrap();
+    guard.admit(&Entry::file(path("a/file"), 0o644, 0, 0)).unwrap();
+    let hard = |target: &str| Entry { kind: Kind::Hardlink(path(target)), ..Entry::file(path("h"), 0, 0, 0) };
+    for (bad, what) in [
+        (Entry::file(path("a/out/passwd"), 0o644, 0, 0), "through a symbolic link"),
+        (Entry::file(path("a/file/x"), 0o644, 0, 0), "not a directory"),
+        (Entry::symlink(path("a"), "/", 0), "same path"),
+        (hard("a/out"), "hard link"),
+        (hard("nowhere"), "hard link"),
+    ] {
+        assert!(guard.admit(&bad).unwrap_err().to_string().contains(what), "{what}");
+    }
+    guard.admit(&hard("a/file")).unwrap();
+}
+
+#[test]
+fn archives_that_lie_are_refused() {
+    let good = archive(&[(Entry::file(path("f"), 0o644, 0, 600), &[7; 600])]);
+    for cut in [1, 511, 512, 700, 1500, 1536] {
+        assert!(list(&good[..cut]).is_err(), "cut at {cut}");
+    }
+    let with = |change: &dyn Fn(&mut tar::Header)| {
+        let mut header = tar::Header::new_gnu();
+        for set in [tar::Header::set_uid, tar::Header::set_gid, tar::Header::set_mtime, tar::Header::set_size] {
+            set(&mut header, 0);
+        }
+        header.set_mode(0o644);
+        change(&mut header);
+        header.set_cksum();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(&[0; 2048]);
+        list(&bytes)
+    };
+    let typed = |flag: u8| with(&move |header: &mut tar::Header| header.set_entry_type(tar::EntryType::new(flag)));
+    assert!(typed(b'S').unwrap_err().to_string().contains("type 'S'"));
+    assert!(typed(b'V').is_err() && typed(b'M').is_err() && typed(b'2').is_err());
+    let huge = with(&|header| {
+        header.set_entry_type(tar::EntryType::GNULongName);
+        header.set_size(10 << 30);
+    });
+    assert!(huge.unwrap_err().to_string().contains("more than 1 MiB"));
+    let mut broken = good;
+    broken[0] ^= 1;
+    assert!(list(&broken).unwrap_err().to_string().contains("checksum"));
+}

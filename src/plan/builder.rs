@@ -1,0 +1,116 @@
+//! What lowering writes into: a plan that grows step by step, with fetches and tool trees made once.
+//!
+//! Input: locked packages and sources, finished steps. Output: positions and inputs that later steps refer to.
+//! A lock that satisfies its recipe has every set and source that is asked for here; anything else is a bug.
+
+use std::collections::BTreeMap;
+
+use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
+use crate::base::Digest;
+use crate::lock::{Lock, LockedFile, LockedPackage};
+
+/// A plan under construction.
+#[derive(Debug)]
+pub struct Builder<'a> {
+    /// The lock that names every input.
+    pub lock: &'a Lock,
+    /// What there is so far.
+    pub plan: Plan,
+    tools: BTreeMap<Vec<Digest>, usize>,
+}
+
+impl<'a> Builder<'a> {
+    /// An empty plan over a lock.
+    pub fn new(lock: &'a Lock) -> Self {
+        Builder { lock, plan: Plan::default(), tools: BTreeMap::new() }
+    }
+
+    /// The variable that every step with times in its output reads.
+    pub fn epoch_env(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), self.lock.epoch.0.to_string())])
+    }
+
+    /// Appends a step; its position.
+    pub fn add_step(&mut self, step: Step) -> usize {
+        debug_assert!(self.plan.steps.iter().all(|other| other.name != step.name), "two steps called {}", step.name);
+        self.plan.steps.push(step);
+        self.plan.steps.len() - 1
+    }
+
+    /// An input that is a locked package's `.deb`.
+    pub fn fetch(&mut self, package: &LockedPackage) -> Input {
+        let label = format!("{} {} ({})", package.name, package.version, package.architecture);
+        let place = self.repository_place(&package.archive, &package.path);
+        self.fetch_file(label, package.file, place)
+    }
+
+    /// An input that is one file of a locked source.
+    pub fn fetch_source(&mut self, source: &str, file: &str) -> Input {
+        let lock = self.lock;
+        let (place, locked) =
+            lock.sources.get(source).and_then(|found| found.files.get(file)).expect("the lock has every source file");
+        let place = match place.split_once(':') {
+            Some((archive, path)) if lock.archives.contains_key(archive) => self.repository_place(archive, path),
+            _ => Place::Url(place.clone()),
+        };
+        self.fetch_file(file.to_owned(), *locked, place)
+    }
+
+    /// An input that is any file with a known size and digest.
+    pub fn fetch_file(&mut self, label: String, file: LockedFile, place: Place) -> Input {
+        let digest = file.sha256;
+        self.plan.fetches.entry(digest).or_insert(Fetch { label, size: file.size, digest, place });
+        Input::Fetched(digest)
+    }
+
+    /// The packages of a set, in configure order.
+    pub fn set(&self, name: &str) -> &'a [LockedPackage] {
+        let lock = self.lock;
+        lock.sets.get(name).expect("the lock has every package set of its recipe")
+    }
+
+    /// A set's `.deb` files as inputs `NNN-name_version_arch.deb`, numbered in configure order from zero.
+    pub fn set_inputs(&mut self, name: &str) -> BTreeMap<String, Input> {
+        let packages = self.set(name);
+        packages.iter().enumerate().map(|(at, package)| (deb_name(at, package), self.fetch(package))).collect()
+    }
+
+    /// The position of the step that unpacks a set into a sandbox's root (output `tree`); one step for each set of
+    /// equal contents, whatever its name.
+    pub fn tools(&mut self, set: &str) -> usize {
+        let key = contents(self.set(set));
+        if let Some(&step) = self.tools.get(&key) {
+            return step;
+        }
+        let inputs = self.set_inputs(set);
+        let step = self.add_step(Step {
+            name: format!("tools {set}"),
+            work: Work::Builtin(Builtin::Tools),
+            inputs,
+            outputs: vec!["tree".to_owned()],
+        });
+        self.tools.insert(key, step);
+        step
+    }
+
+    fn repository_place(&self, archive: &str, path: &str) -> Place {
+        let archive = self.lock.archives.get(archive).expect("the lock has every archive that it names");
+        Place::Repository {
+            repository: archive.repository.clone(),
+            path: path.to_owned(),
+            snapshot: archive.snapshot.clone(),
+        }
+    }
+}
+
+/// `003-bash_5.2.37-2_amd64.deb`: the number keeps the configure order in a sorted directory; a version's epoch is
+/// spelled as apt spells it in its cache.
+pub(super) fn deb_name(at: usize, package: &LockedPackage) -> String {
+    let version = package.version.replace(':', "%3a");
+    format!("{at:03}-{}_{version}_{}.deb", package.name, package.architecture)
+}
+
+/// What a tool tree depends on.
+fn contents(packages: &[LockedPackage]) -> Vec<Digest> {
+    packages.iter().map(|package| package.file.sha256).collect()
+}

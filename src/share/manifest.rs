@@ -1,0 +1,128 @@
+//! `manifest.json`: what a build delivered, so that anybody can check it with `sha256sum` alone.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Digest;
+
+/// Version of the file format.
+pub const FORMAT: u32 = 1;
+
+/// The file's name in a result directory.
+pub const FILE: &str = "manifest.json";
+
+/// A manifest is refused when it is larger than this; real ones have a few kilobytes.
+pub const LIMIT: u64 = 4 << 20;
+
+/// What a build delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The recipe's name.
+    pub recipe: String,
+    /// Output version of the kiln that built it.
+    pub output_version: u32,
+    /// Digest of the lock's inputs: its canonical text without what only a build can know.
+    pub lock: Digest,
+    /// Every file, by path relative to the manifest.
+    pub artifacts: BTreeMap<String, Artifact>,
+    /// Every step's id, by name.
+    pub steps: BTreeMap<String, Digest>,
+    /// By machine: the step that unpacks its QEMU.
+    pub qemu: BTreeMap<String, String>,
+}
+
+/// One delivered file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256.
+    pub sha256: Digest,
+}
+
+/// A manifest that cannot be believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the JSON of a manifest.
+    #[error("not a manifest: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// Written by a newer kiln.
+    #[error("manifest format {0}; this kiln reads format {FORMAT}")]
+    Format(u32),
+    /// A name that points out of the result directory.
+    #[error("artifact `{0}` does not name a file below the manifest")]
+    Name(String),
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    pub fn read(text: &[u8]) -> Result<Manifest, ManifestError> {
+        let manifest: Manifest = serde_json::from_slice(text)?;
+        if manifest.format != FORMAT {
+            return Err(ManifestError::Format(manifest.format));
+        }
+        match manifest.artifacts.keys().find(|name| !is_plain(name)) {
+            Some(name) => Err(ManifestError::Name(name.clone())),
+            None => Ok(manifest),
+        }
+    }
+
+    /// The one spelling of this manifest.
+    pub fn write(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only strings and numbers");
+        text.push('\n');
+        text
+    }
+}
+
+fn is_plain(name: &str) -> bool {
+    let path = Path::new(name);
+    !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Manifest {
+        let artifact = Artifact { size: 3, sha256: Digest::of(b"abc") };
+        Manifest {
+            format: FORMAT,
+            recipe: "example".to_owned(),
+            output_version: 1,
+            lock: Digest::of(b"lock"),
+            artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
+            steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
+            qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        assert_eq!(Manifest::read(example().write().as_bytes()).unwrap(), example());
+    }
+
+    #[test]
+    fn names_that_climb_out_are_refused() {
+        for name in ["../disk", "/etc/passwd", "a/../../b", ""] {
+            let mut manifest = example();
+            manifest.artifacts.insert(name.to_owned(), Artifact { size: 0, sha256: Digest::of(b"") });
+            let error = Manifest::read(manifest.write().as_bytes()).unwrap_err();
+            assert!(matches!(error, ManifestError::Name(_)), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn other_formats_and_fields_are_refused() {
+        let text = example().write();
+        assert!(Manifest::read(text.replace("\"format\": 1", "\"format\": 2").as_bytes()).is_err());
+        assert!(Manifest::read(text.replace("\"recipe\"", "\"recipy\"").as_bytes()).is_err());
+        assert!(Manifest::read(b"").is_err());
+    }
+}

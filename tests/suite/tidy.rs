@@ -1,0 +1,152 @@
+//! The rules of the source tree, as tests: layers, lengths, headers, locks, words that must not be there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Left may not use right; see `src/lib.rs`.
+const LAYERS: [&str; 16] = [
+    "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "exec", "machine", "guest",
+    "share", "command", "cli", "main",
+];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(below: &str, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join(below)];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn shown(path: &Path) -> String {
+    path.strip_prefix(root()).unwrap().display().to_string()
+}
+
+/// The part of a source file before its unit tests.
+fn code(text: &str) -> &str {
+    text.split("\n#[cfg(test)]").next().unwrap()
+}
+
+#[test]
+fn a_layer_uses_only_what_stands_to_its_left() {
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        let name = shown(&path);
+        let own = name.strip_prefix("src/").unwrap().split(['/', '.']).next().unwrap().to_owned();
+        let rank = |layer: &str| LAYERS.iter().position(|known| *known == layer);
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            for used in line.split("crate::").skip(1) {
+                let used: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                let allowed = match own.as_str() {
+                    "lib" => true,
+                    "format" => matches!(used.as_str(), "base" | "format"),
+                    _ if used == "format" => rank(&own) >= rank("plan"),
+                    _ if rank(&used).is_none() => true,
+                    _ => rank(&used) <= rank(&own),
+                };
+                if !allowed {
+                    wrong.push(format!("{name}:{}: {own} uses {used}", number + 1));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "layers used against their order:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_file_is_too_long() {
+    let long: Vec<String> = files("src", "rs")
+        .into_iter()
+        .map(|path| (code(&fs::read_to_string(&path).unwrap()).lines().count(), path))
+        .filter(|(lines, _)| *lines > 400)
+        .map(|(lines, path)| format!("{lines} {}", shown(&path)))
+        .collect();
+    assert!(long.is_empty(), "split these:\n{}", long.join("\n"));
+}
+
+#[test]
+fn every_file_says_why_it_exists() {
+    for path in files("src", "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} has no header", shown(&path));
+    }
+    for layer in LAYERS {
+        let path = root().join("src").join(layer).join("mod.rs");
+        if let Ok(text) = fs::read_to_string(&path) {
+            let header: String = text.lines().take_while(|line| line.starts_with("//!")).collect();
+            for word in ["Input", "Output", "must not"] {
+                assert!(header.contains(word), "the header of {} lacks its {word}", shown(&path));
+            }
+        }
+    }
+}
+
+/// Recipes without a committed lock, each with its reason.
+const WITHOUT_LOCK: [(&str, &str); 0] = [];
+
+#[test]
+fn every_recipe_has_a_lock_and_every_lock_a_recipe() {
+    let stems = |directory: &str, extension: &str| -> Vec<String> {
+        let mut stems: Vec<String> = fs::read_dir(root().join(directory))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|found| found == extension))
+            .map(|path| path.file_stem().unwrap().to_string_lossy().into_owned())
+            .collect();
+        stems.sort();
+        stems
+    };
+    let mut locks = stems("lockfiles", "lock");
+    for (recipe, reason) in WITHOUT_LOCK {
+        assert!(!locks.contains(&recipe.to_owned()), "{recipe} has a lock, but is excused: {reason}");
+        locks.push(recipe.to_owned());
+    }
+    locks.sort();
+    assert_eq!(stems("recipes", "kiln"), locks);
+}
+
+#[test]
+fn nothing_is_left_for_later() {
+    let words =
+        [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat(), ["un", "implemented!"].concat()];
+    for path in [files("src", "rs"), files("tests", "rs"), files("benches", "rs")].concat() {
+        let text = fs::read_to_string(&path).unwrap();
+        for word in &words {
+            assert!(!text.contains(word.as_str()), "{} contains {word}", shown(&path));
+        }
+    }
+}
+
+#[test]
+fn unsafe_code_stays_in_the_sandbox() {
+    for path in files("src", "rs") {
+        let name = shown(&path);
+        let text = fs::read_to_string(&path).unwrap();
+        let allows = text.contains("allow(unsafe_code") || text.contains("expect(unsafe_code");
+        assert!(!allows || name.starts_with("src/exec/sandbox/"), "{name} allows unsafe code");
+    }
+}
+
+#[test]
+fn the_snapshot_service_stands_in_one_constant() {
+    let host = ["snapshot", "debian", "org"].join(".");
+    let mentions: Vec<String> = files("src", "rs")
+        .into_iter()
+        .filter(|path| fs::read_to_string(path).unwrap().contains(&host))
+        .map(|path| shown(&path))
+        .collect();
+    assert!(mentions.len() <= 1, "one constant, please: {mentions:?}");
+}
