@@ -39,4 +39,6 @@ mod suite {
     mod machine_support;
     mod format;
     mod language;
+    mod language_docs;
+    mod language_limits;
 }

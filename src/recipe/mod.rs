@@ -58,10 +58,17 @@ pub struct Recipe {
 }
 
 /// A file that the recipe consists of or copies in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct RecipeFile {
     /// SHA-256 of its bytes.
     pub digest: Digest,
     /// Its bytes; files are bounded to 64 MiB.
     pub bytes: Vec<u8>,
+}
+
+impl std::fmt::Debug for RecipeFile {
+    /// The digest and the length: a recipe that is shown somewhere must not show megabytes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "RecipeFile({:?}, {} bytes)", self.digest, self.bytes.len())
+    }
 }
