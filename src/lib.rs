@@ -8,7 +8,7 @@
 //! Layers, each of which may use only what stands to its left (`format` uses `base` only):
 //!
 //! ```text
-//! base < world < syntax < recipe < debian < lock < plan < store < exec < machine < guest < share < command
+//! base < world < syntax < recipe < kconfig < debian < lock < plan < store < exec < machine < guest < share < command
 //! ```
 //!
 //! Invariants:
@@ -30,6 +30,7 @@ pub mod debian;
 pub mod exec;
 pub mod format;
 pub mod guest;
+pub mod kconfig;
 pub mod lock;
 pub mod machine;
 pub mod plan;

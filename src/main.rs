@@ -1,5 +1,21 @@
 //! Arguments in, exit code out.
 
-fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+use std::process::ExitCode;
+
+use clap::Parser;
+use kiln::exec::sandbox::inside;
+use kiln::{cli, command};
+
+fn main() -> ExitCode {
+    // Before anything else: this process may be part of a sandbox, which wants to have one thread.
+    if let Some(code) = inside::maybe_run(std::env::args_os(), command::ENTRIES) {
+        return code;
+    }
+    match command::run(cli::Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", failure.text().trim_end());
+            ExitCode::from(failure.code())
+        }
+    }
 }

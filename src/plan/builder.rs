@@ -25,6 +25,11 @@ impl<'a> Builder<'a> {
         Builder { lock, plan: Plan::default(), tools: BTreeMap::new() }
     }
 
+    /// The variable that every step with times in its output reads.
+    pub fn epoch_env(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([("SOURCE_DATE_EPOCH".to_owned(), self.lock.epoch.0.to_string())])
+    }
+
     /// Appends a step; its position.
     pub fn add_step(&mut self, step: Step) -> usize {
         debug_assert!(self.plan.steps.iter().all(|other| other.name != step.name), "two steps called {}", step.name);
@@ -100,7 +105,7 @@ impl<'a> Builder<'a> {
 
 /// `003-bash_5.2.37-2_amd64.deb`: the number keeps the configure order in a sorted directory; a version's epoch is
 /// spelled as apt spells it in its cache.
-fn deb_name(at: usize, package: &LockedPackage) -> String {
+pub(super) fn deb_name(at: usize, package: &LockedPackage) -> String {
     let version = package.version.replace(':', "%3a");
     format!("{at:03}-{}_{version}_{}.deb", package.name, package.architecture)
 }

@@ -13,6 +13,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the build delivers.
     pub artifacts: Vec<Artifact>,
+    /// By machine: the step that unpacks its QEMU.
+    pub qemu: BTreeMap<String, usize>,
 }
 
 /// A file that the lock names by digest.
@@ -68,7 +70,8 @@ pub enum Work {
         tools: usize,
         /// What runs; relative paths are relative to the build directory.
         argv: Vec<String>,
-        /// Besides the sandbox's own environment.
+        /// Besides the sandbox's own environment. Whoever runs the step adds `KILN_JOBS`, the number of jobs it may
+        /// start; that is no part of the step's id, since it must not change a bit.
         env: BTreeMap<String, String>,
         /// Whether the sandbox has a range of user ids.
         ids: Ids,
@@ -97,6 +100,9 @@ pub enum Builtin {
     StockKernel,
     /// Inputs `modules.tar`, `busybox.deb`, `initrd.json`: output `initrd.img`.
     Initrd,
+    /// Inputs `kernel.config`, `kconfig.tar` and `requested.json` (see [`super::kernel::requested`]): output
+    /// `kernel.config`, unchanged, if every option that was asked for is in it.
+    KernelCheck,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
 }

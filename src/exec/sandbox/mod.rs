@@ -3,8 +3,32 @@
 //! Input: a [`Spec`]: a sandbox as a value. Output: a running process, or its exit status and its lines.
 //! It must not know plans, stores or artifacts.
 
+#![allow(
+    unsafe_code,
+    reason = "namespaces and inherited descriptors have no safe interface; nothing else in kiln needs any"
+)]
+#![allow(clippy::disallowed_methods, reason = "pid 1 arranges mounts; its errors name what was tried")]
+
+mod cancel;
+mod error;
+mod ids;
+mod init;
+pub mod inside;
+mod job;
+pub mod kvm;
+mod lines;
+mod monitor;
+mod mounts;
+mod root;
+mod spawn;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+
+pub use cancel::{cancel_all, cancelled};
+pub use error::SandboxError;
+pub use ids::range_possible;
+pub use spawn::{Running, Streams, call, namespaces_possible, run, spawn, use_program};
 
 /// A process and everything it can see.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

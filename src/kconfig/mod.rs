@@ -1,0 +1,21 @@
+//! Kernel configurations: what was asked, what came out, and why something did not.
+//!
+//! Input: the bytes of `.config` files, the Kconfig files of a source tree, the options that a recipe asks for.
+//! Output: fragments, the options that were dropped, explanations. Pure: it must not look at a disk, and it never
+//! decides a configuration: the kernel's own program does that, and is the judge of what is said here.
+
+pub mod check;
+pub mod diff;
+pub mod dotconfig;
+pub mod explain;
+pub mod expr;
+pub mod fragment;
+mod sentence;
+pub mod tree;
+pub mod value;
+
+pub use check::{Dropped, Kind, Request, check};
+pub use dotconfig::DotConfig;
+pub use explain::{Explanation, explain};
+pub use tree::Tree;
+pub use value::Tri;

@@ -1,0 +1,373 @@
+//! Reads Kconfig files: blocks, attributes, `source`. The language is documented in the kernel's
+//! Documentation/kbuild/kconfig-language.rst and kconfig-macro-language.rst.
+
+use std::collections::BTreeMap;
+
+use super::lines::{Line, logical, quoted};
+use super::{Choice, Definition, Symbol, Tree, Type};
+use crate::kconfig::expr::{self, Expr};
+use crate::kconfig::value::Tri;
+
+/// The files of a source tree that decide its configuration.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// Contents by path relative to the tree.
+    pub files: BTreeMap<String, Vec<u8>>,
+    /// What the build sets: `SRCARCH` is `x86`.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// What is wrong with a Kconfig file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{file}:{line}: {what}")]
+pub struct NotKconfig {
+    /// Relative to the source tree.
+    pub file: String,
+    /// Counted from one.
+    pub line: u32,
+    /// The mistake.
+    pub what: String,
+}
+
+/// `source` in `source` in ...: the kernel's own tree needs six.
+const DEPTH: usize = 32;
+/// The kernel has twenty thousand options; a file that sources itself in a fan would make them without end.
+const DEFINITIONS: usize = 200_000;
+
+impl Tree {
+    /// Reads the file `Kconfig` and everything that it sources.
+    pub fn read(source: &Source) -> Result<Tree, NotKconfig> {
+        let mut parser = Parser {
+            source,
+            tree: Tree::default(),
+            frames: vec![Frame::default()],
+            open: Open::Nothing,
+            definitions: 0,
+        };
+        let nowhere = Place { file: "Kconfig", line: 0, depth: 0 };
+        parser.file("Kconfig", nowhere)?;
+        parser.close();
+        parser.tree.index();
+        Ok(parser.tree)
+    }
+}
+
+struct Parser<'a> {
+    source: &'a Source,
+    tree: Tree,
+    /// The blocks around the current line.
+    frames: Vec<Frame>,
+    open: Open,
+    definitions: usize,
+}
+
+/// What a block asks of everything in it, together with the blocks around it.
+#[derive(Clone)]
+struct Frame {
+    depends: Expr,
+    visible: Expr,
+    choice: Option<usize>,
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Frame { depends: Expr::always(), visible: Expr::always(), choice: None }
+    }
+}
+
+/// What an attribute line belongs to.
+enum Open {
+    Nothing,
+    Config {
+        name: String,
+        definition: Box<Definition>,
+        visible: Expr,
+    },
+    /// The innermost frame: a menu or a choice.
+    Block,
+    Comment,
+}
+
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    file: &'a str,
+    line: u32,
+    depth: usize,
+}
+
+impl Place<'_> {
+    fn error(self, what: impl Into<String>) -> NotKconfig {
+        NotKconfig { file: self.file.to_owned(), line: self.line, what: what.into() }
+    }
+}
+
+impl Parser<'_> {
+    fn file(&mut self, path: &str, from: Place<'_>) -> Result<(), NotKconfig> {
+        let source = self.source;
+        let path = path.strip_prefix("./").unwrap_or(path);
+        let bytes = source.files.get(path).ok_or_else(|| from.error(format!("there is no file {path}")))?;
+        if from.depth > DEPTH {
+            return Err(from.error(format!("files are nested more than {DEPTH} deep")));
+        }
+        let blocks = self.frames.len();
+        for line in logical(&String::from_utf8_lossy(bytes), &source.variables) {
+            let place = Place { file: path, line: line.number, depth: from.depth };
+            self.line(&line, place)?;
+        }
+        match self.frames.len() == blocks {
+            true => Ok(()),
+            false => Err(from.error(format!("a block of {path} is not closed"))),
+        }
+    }
+
+    fn line(&mut self, line: &Line, place: Place<'_>) -> Result<(), NotKconfig> {
+        let (word, rest) = split_word(&line.text);
+        match word {
+            "config" | "menuconfig" => self.begin_config(rest, place),
+            "menu" => self.begin_block(Open::Block, None),
+            "choice" => {
+                self.tree.choices.push(Choice { prompt: String::new(), members: Vec::new() });
+                self.begin_block(Open::Block, Some(self.tree.choices.len() - 1))
+            }
+            "if" => {
+                let condition = whole(rest).ok_or_else(|| place.error("this condition is no expression"))?;
+                self.begin_block(Open::Nothing, None)?;
+                self.innermost().depends = self.innermost().depends.clone().and(condition);
+                Ok(())
+            }
+            "endmenu" | "endchoice" | "endif" => self.end_block(word, place),
+            "comment" => {
+                self.close();
+                self.open = Open::Comment;
+                Ok(())
+            }
+            "mainmenu" => Ok(()),
+            "source" => {
+                self.close();
+                let (path, _) = quoted(rest).ok_or_else(|| place.error("the file to source is not in quotes"))?;
+                self.file(&path, Place { depth: place.depth + 1, ..place })
+            }
+            _ if is_assignment(&line.text) => Ok(()),
+            _ => self.attribute(word, rest, place),
+        }
+    }
+
+    fn begin_config(&mut self, name: &str, place: Place<'_>) -> Result<(), NotKconfig> {
+        self.close();
+        self.definitions += 1;
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            return Err(place.error(format!("`{name}` cannot be the name of an option")));
+        }
+        if self.definitions > DEFINITIONS {
+            return Err(place.error(format!("more than {DEFINITIONS} options")));
+        }
+        let frame = self.innermost().clone();
+        let definition = Definition {
+            file: place.file.to_owned(),
+            line: place.line,
+            depends: frame.depends,
+            prompt: None,
+            defaults: Vec::new(),
+            selects: Vec::new(),
+            implies: Vec::new(),
+            choice: frame.choice,
+        };
+        self.open = Open::Config { name: name.to_owned(), definition: Box::new(definition), visible: frame.visible };
+        Ok(())
+    }
+
+    fn begin_block(&mut self, open: Open, choice: Option<usize>) -> Result<(), NotKconfig> {
+        self.close();
+        let mut frame = self.innermost().clone();
+        frame.choice = choice.or(frame.choice);
+        self.frames.push(frame);
+        self.open = open;
+        Ok(())
+    }
+
+    fn end_block(&mut self, word: &str, place: Place<'_>) -> Result<(), NotKconfig> {
+        self.close();
+        if self.frames.len() < 2 {
+            return Err(place.error(format!("`{word}` closes nothing")));
+        }
+        self.frames.pop();
+        Ok(())
+    }
+
+    /// Hands a finished definition to the tree.
+    fn close(&mut self) {
+        let Open::Config { name, mut definition, visible } = std::mem::replace(&mut self.open, Open::Nothing) else {
+            return;
+        };
+        definition.prompt = definition.prompt.map(|(text, when)| (text, when.and(visible)));
+        if let Some(choice) = definition.choice {
+            self.tree.choices[choice].members.push(name.clone());
+        }
+        self.tree.symbols.entry(name).or_default().definitions.push(*definition);
+    }
+
+    fn innermost(&mut self) -> &mut Frame {
+        self.frames.last_mut().expect("the outermost frame is never popped")
+    }
+
+    fn attribute(&mut self, word: &str, rest: &str, place: Place<'_>) -> Result<(), NotKconfig> {
+        let broken = || place.error(format!("this `{word}` does not parse"));
+        match &mut self.open {
+            Open::Config { name, definition, .. } => {
+                let symbol = self.tree.symbols.entry(name.clone()).or_default();
+                config_attribute(symbol, definition, (word, rest)).ok_or_else(broken)
+            }
+            Open::Block => self.block_attribute(word, rest).ok_or_else(broken),
+            Open::Comment => Ok(()),
+            Open::Nothing => Err(place.error(format!("`{word}` belongs to no block"))),
+        }
+    }
+
+    fn block_attribute(&mut self, word: &str, rest: &str) -> Option<()> {
+        match word {
+            "depends" => {
+                let condition = whole(rest.strip_prefix("on")?)?;
+                self.innermost().depends = self.innermost().depends.clone().and(condition);
+            }
+            "visible" => {
+                let condition = whole(rest.strip_prefix("if")?)?;
+                self.innermost().visible = self.innermost().visible.clone().and(condition);
+            }
+            // The prompt of a choice: its members are there only where it is.
+            "prompt" | "bool" | "tristate" => {
+                let (text, when) = prompt(rest)?;
+                let frame = self.innermost();
+                frame.depends = frame.depends.clone().and(when);
+                if let Some(choice) = frame.choice {
+                    self.tree.choices[choice].prompt = text;
+                }
+            }
+            "default" | "optional" => {}
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn config_attribute(symbol: &mut Symbol, definition: &mut Definition, (word, rest): (&str, &str)) -> Option<()> {
+    let kind = match word {
+        "bool" | "def_bool" => Some(Type::Bool),
+        "tristate" | "def_tristate" => Some(Type::Tristate),
+        "string" => Some(Type::String),
+        "int" => Some(Type::Int),
+        "hex" => Some(Type::Hex),
+        _ => None,
+    };
+    symbol.kind = symbol.kind.or(kind);
+    match word {
+        "bool" | "tristate" | "string" | "int" | "hex" if rest.is_empty() => {}
+        "bool" | "tristate" | "string" | "int" | "hex" | "prompt" => definition.prompt = Some(prompt(rest)?),
+        "def_bool" | "def_tristate" | "default" => definition.defaults.push(conditional(rest)?),
+        "depends" => {
+            let condition = whole(rest.strip_prefix("on")?)?;
+            let depends = std::mem::replace(&mut definition.depends, Expr::always());
+            definition.depends = depends.and(condition);
+        }
+        "select" | "imply" => {
+            let (Expr::Symbol(target), when) = conditional(rest)? else { return None };
+            let targets = if word == "select" { &mut definition.selects } else { &mut definition.implies };
+            targets.push((target, when));
+        }
+        "range" | "option" | "modules" | "transitional" | "optional" => {}
+        _ => return None,
+    }
+    Some(())
+}
+
+/// `"text" if CONDITION`
+fn prompt(rest: &str) -> Option<(String, Expr)> {
+    let (text, rest) = quoted(rest)?;
+    Some((text, condition(rest)?))
+}
+
+/// `EXPRESSION if CONDITION`
+fn conditional(rest: &str) -> Option<(Expr, Expr)> {
+    let (value, rest) = expr::parse(rest)?;
+    Some((value, condition(rest)?))
+}
+
+fn condition(rest: &str) -> Option<Expr> {
+    match rest.trim() {
+        "" => Some(Expr::always()),
+        rest => whole(rest.strip_prefix("if")?),
+    }
+}
+
+fn whole(text: &str) -> Option<Expr> {
+    let (expr, rest) = expr::parse(text)?;
+    // `depends on y` is as good as no dependency, and would clutter every explanation.
+    let expr = if expr == Expr::Const(Tri::Y) { Expr::always() } else { expr };
+    rest.trim().is_empty().then_some(expr)
+}
+
+fn split_word(text: &str) -> (&str, &str) {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len());
+    (&text[..end], text[end..].trim())
+}
+
+/// `name := value` and its like, or a bare call such as `$(error-if,...)`: matters to the kernel's program only.
+fn is_assignment(text: &str) -> bool {
+    let end = text.find(|c: char| c.is_whitespace() || c == '=').unwrap_or(text.len());
+    let rest = text[end..].trim_start();
+    let colon = text[..end].ends_with([':', '+']) && rest.starts_with('=');
+    text.starts_with("$(") || colon || [":=", "+=", "="].iter().any(|operator| rest.starts_with(operator))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tree(text: &str) -> Result<Tree, NotKconfig> {
+        let files = BTreeMap::from([
+            ("Kconfig".to_owned(), text.as_bytes().to_vec()),
+            ("sub/Kconfig".to_owned(), b"config SUB\n\tbool\n".to_vec()),
+            ("loop/Kconfig".to_owned(), b"source \"loop/Kconfig\"\n".to_vec()),
+        ]);
+        Tree::read(&Source { files, variables: BTreeMap::from([("DIR".to_owned(), "sub".to_owned())]) })
+    }
+
+    #[test]
+    fn blocks_lend_their_dependencies() {
+        let text = "mainmenu \"x\"\nmenu \"m\"\n\tdepends on A\n\tvisible if V\nif B || C\nconfig X\n\ttristate \"x\" if P\n\
+                    \tdepends on D\n\tselect S if T\n\tdefault m if U\nendif\nendmenu\nsource \"$(DIR)/Kconfig\"\n";
+        let tree = tree(text).unwrap();
+        let definition = &tree.symbols["X"].definitions[0];
+        assert_eq!(definition.depends.to_string(), "A && (B || C) && D");
+        let (prompt, when) = definition.prompt.as_ref().unwrap();
+        assert_eq!((prompt.as_str(), when.to_string().as_str()), ("x", "P && V"));
+        assert_eq!((definition.selects[0].0.as_str(), definition.line), ("S", 6));
+        assert!(tree.symbols["SUB"].definitions[0].depends.symbols().is_empty());
+    }
+
+    #[test]
+    fn members_belong_to_their_choice() {
+        let tree = tree(
+            "choice\n\tprompt \"c\" if Q\n\tdefault B\nconfig A\n\tbool \"a\"\nconfig B\n\tbool \"b\"\nendchoice\n",
+        )
+        .unwrap();
+        assert_eq!((tree.choices[0].prompt.as_str(), tree.choices[0].members.join(" ").as_str()), ("c", "A B"));
+        assert_eq!(tree.symbols["A"].definitions[0].depends.to_string(), "Q");
+    }
+
+    #[test]
+    fn mistakes_are_named_by_file_and_line() {
+        for (text, shown) in [
+            ("source \"nowhere\"\n", "Kconfig:1: there is no file nowhere"),
+            ("\nendif\n", "Kconfig:2: `endif` closes nothing"),
+            ("config A\n\tbool \"a\n", "Kconfig:2: this `bool` does not parse"),
+            ("config A\n\tdepends on B &&\n", "Kconfig:2: this `depends` does not parse"),
+            ("config A\n\tnonsense\n", "Kconfig:2: this `nonsense` does not parse"),
+            ("bool\n", "Kconfig:1: `bool` belongs to no block"),
+            ("config A-B\n", "Kconfig:1: `A-B` cannot be the name of an option"),
+            ("menu \"m\"\n", "Kconfig:0: a block of Kconfig is not closed"),
+            ("source \"loop/Kconfig\"\n", "loop/Kconfig:1: files are nested more than 32 deep"),
+        ] {
+            assert_eq!(tree(text).unwrap_err().to_string(), shown);
+        }
+    }
+}

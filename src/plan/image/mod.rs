@@ -1,0 +1,104 @@
+//! An image: packages to a configured root, and a root to an ext4 disk.
+//!
+//! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::root`.
+
+mod spec;
+
+use std::collections::BTreeMap;
+
+use super::builder::Builder;
+use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::base::Digest;
+use crate::recipe::Recipe;
+use crate::recipe::image::Image;
+
+/// What goes onto a disk.
+#[derive(Debug)]
+pub struct DiskParts {
+    /// The configured root file system.
+    pub root: Input,
+    /// The kernel's modules.
+    pub modules: Option<Input>,
+    /// The kernel they belong to; empty when there are none.
+    pub kernel: String,
+}
+
+/// The step that unpacks and configures an image's packages; shared by all disks of the image.
+pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
+    let name = format!("root {}", image.name);
+    let known = builder.plan.steps.iter().position(|step| step.name == name);
+    let step = known.unwrap_or_else(|| {
+        let (spec, files) = spec::root_spec(recipe, image, builder.lock);
+        let mut inputs = builder.set_inputs(&image.packages.name);
+        inputs.extend(files);
+        let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
+        inputs.insert("root.json".to_owned(), Input::Inline(json));
+        let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];
+        builder.add_step(Step { name, work: Work::Builtin(Builtin::Root), inputs, outputs })
+    });
+    Input::Output { step, name: "root.tar".to_owned() }
+}
+
+/// The steps from a root to a compressed disk.
+pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input {
+    let label = if parts.kernel.is_empty() { image.name.clone() } else { format!("{} {}", image.name, parts.kernel) };
+    let tar = match parts.modules {
+        None => parts.root,
+        Some(modules) => {
+            let step = builder.add_step(Step {
+                name: format!("tree {label}"),
+                work: Work::Builtin(Builtin::MergeTars),
+                inputs: BTreeMap::from([("0-root.tar".to_owned(), parts.root), ("1-modules.tar".to_owned(), modules)]),
+                outputs: vec!["merged.tar".to_owned()],
+            });
+            Input::Output { step, name: "merged.tar".to_owned() }
+        }
+    };
+    let mut env = builder.epoch_env();
+    env.insert("KILN_FS_UUID".to_owned(), uuid(builder.lock.seed, &format!("fs {}", image.name)));
+    env.insert("KILN_HASH_SEED".to_owned(), uuid(builder.lock.seed, &format!("hash {}", image.name)));
+    let argv = ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
+    let step = Step {
+        name: format!("disk {label}"),
+        work: Work::Sandbox {
+            tools: builder.tools(&image.tools.name),
+            argv,
+            env,
+            ids: Ids::Single,
+            qcow2: Some(("disk.raw".to_owned(), "disk.qcow2".to_owned())),
+        },
+        inputs: BTreeMap::from([
+            ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
+            ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
+            ("root.tar".to_owned(), tar),
+        ]),
+        outputs: vec!["disk.qcow2".to_owned()],
+    };
+    Input::Output { step: builder.add_step(step), name: "disk.qcow2".to_owned() }
+}
+
+/// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.
+fn uuid(seed: Digest, purpose: &str) -> String {
+    let digest = Digest::of(format!("{seed} {purpose}").as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
+    bytes[6] = bytes[6] & 0x0f | 0x80;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_follow_from_the_seed_and_the_purpose() {
+        let seed = Digest::of(b"seed");
+        let one = uuid(seed, "fs a");
+        assert_eq!(one, uuid(seed, "fs a"));
+        assert_ne!(one, uuid(seed, "fs b"));
+        assert_ne!(one, uuid(Digest::of(b"other"), "fs a"));
+        assert_eq!((one.len(), &one[14..15]), (36, "8"));
+    }
+}

@@ -1,0 +1,182 @@
+//! A compiled kernel: source, configuration, check, build.
+//!
+//! Input: a checked kernel and the lock. Output: four steps.
+//! 1. `kernel-kconfig`: source and patches to `kconfig.tar`, the few files that decide a configuration;
+//! 2. `kernel-config`: base and fragments through the kernel's own configuration step, from that tar alone, so that
+//!    another configuration of the same source unpacks nothing;
+//! 3. `kernel-check`: stops the build, with the reason, where an option that was asked for did not survive;
+//! 4. `kernel-build`: the bits.
+//!
+//! It must not know what Kconfig decides: that is the kernel's own program's word, and `kconfig`'s to explain.
+
+pub mod requested;
+
+mod policy;
+
+use std::collections::BTreeMap;
+
+use super::builder::Builder;
+use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::kconfig::fragment;
+use crate::recipe::Recipe;
+use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, Source};
+
+/// Where the steps' inputs appear inside the sandbox.
+const IN: &str = "/kiln/in";
+
+/// What a compiled kernel leaves behind.
+#[derive(Debug, Clone)]
+pub struct CompiledParts {
+    /// The bootable kernel.
+    pub vmlinuz: Input,
+    /// Its final configuration.
+    pub config: Input,
+    /// Its modules below `usr/lib/modules`, without indexes, if it has any.
+    pub modules: Option<Input>,
+    /// `uname -r`, with a line feed.
+    pub release: Input,
+    /// The Kconfig files that decided the configuration, for explanations.
+    pub kconfig: Input,
+}
+
+/// The steps of a compiled kernel.
+pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compiled: &Compiled) -> CompiledParts {
+    let mut lowering = Lowering { builder, recipe, kernel, compiled };
+    let kconfig = lowering.kconfig();
+    let proposed = lowering.config(kconfig.clone());
+    let config = lowering.check(kconfig.clone(), proposed);
+    let build = lowering.build(config.clone());
+    let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
+    CompiledParts {
+        vmlinuz: output("vmlinuz"),
+        config,
+        modules: compiled.modules.then(|| output("modules.tar")),
+        release: output("kernel.release"),
+        kconfig,
+    }
+}
+
+struct Lowering<'a, 'lock> {
+    builder: &'a mut Builder<'lock>,
+    recipe: &'a Recipe,
+    kernel: &'a Kernel,
+    compiled: &'a Compiled,
+}
+
+impl Lowering<'_, '_> {
+    fn kconfig(&mut self) -> Input {
+        let script = include_bytes!("kconfig.sh");
+        let mut inputs = self.source();
+        inputs.insert("kconfig.sh".to_owned(), Input::Inline(script.to_vec()));
+        let step = self.sandbox("kernel-kconfig", &["kconfig.sh"], inputs, &["kconfig.tar"]);
+        Input::Output { step, name: "kconfig.tar".to_owned() }
+    }
+
+    fn config(&mut self, kconfig: Input) -> Input {
+        let script = include_bytes!("configure.sh");
+        let mut inputs = BTreeMap::from([
+            ("configure.sh".to_owned(), Input::Inline(script.to_vec())),
+            ("kconfig.tar".to_owned(), kconfig),
+        ]);
+        for (name, text) in self.fragments() {
+            inputs.insert(format!("fragments/{name}"), Input::Inline(text.into_bytes()));
+        }
+        let base = match &self.compiled.base {
+            ConfigBase::Target(target) => vec!["target", target],
+            ConfigBase::Debian(set) => {
+                let packages = self.builder.set(&set.name);
+                let carries = |name: &str| name.starts_with("linux-config-") || name.starts_with("linux-image-");
+                let package = packages.iter().find(|package| carries(&package.name)).or(packages.last());
+                let package = package.expect("a locked set is not empty");
+                inputs.insert("base.deb".to_owned(), self.builder.fetch(package));
+                vec!["deb"]
+            }
+            ConfigBase::File(path) => {
+                inputs.insert("base.config".to_owned(), Input::Inline(self.recipe.files[path].bytes.clone()));
+                vec!["file"]
+            }
+        };
+        let argv = [vec!["configure.sh"], base].concat();
+        let step = self.sandbox("kernel-config", &argv, inputs, &["config.log", "kernel.config"]);
+        Input::Output { step, name: "kernel.config".to_owned() }
+    }
+
+    fn check(&mut self, kconfig: Input, proposed: Input) -> Input {
+        let requested = requested::Requested::new(&self.kernel.name, self.compiled);
+        let requested = serde_json::to_vec(&requested).expect("requests have only strings");
+        let step = self.builder.add_step(Step {
+            name: format!("kernel-check {}", self.kernel.name),
+            work: Work::Builtin(Builtin::KernelCheck),
+            inputs: BTreeMap::from([
+                ("kconfig.tar".to_owned(), kconfig),
+                ("kernel.config".to_owned(), proposed),
+                ("requested.json".to_owned(), Input::Inline(requested)),
+            ]),
+            outputs: vec!["kernel.config".to_owned()],
+        });
+        Input::Output { step, name: "kernel.config".to_owned() }
+    }
+
+    fn build(&mut self, config: Input) -> usize {
+        let script = include_bytes!("build.sh");
+        let mut inputs = self.source();
+        inputs.insert("build.sh".to_owned(), Input::Inline(script.to_vec()));
+        inputs.insert("kernel.config".to_owned(), config);
+        let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
+        if self.compiled.modules {
+            outputs.push("modules.tar");
+        }
+        self.sandbox("kernel-build", &["build.sh"], inputs, &outputs)
+    }
+
+    /// What `source.sh` reads: itself, the source, the patches in order.
+    fn source(&mut self) -> BTreeMap<String, Input> {
+        let script = include_bytes!("source.sh");
+        let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script.to_vec()))]);
+        match &self.compiled.source {
+            Source::Package(set) => {
+                let packages = self.builder.set(&set.name);
+                let package = packages.iter().find(|package| package.name.starts_with("linux-source-"));
+                let package = package.or(packages.last()).expect("a locked set is not empty");
+                inputs.insert("source.deb".to_owned(), self.builder.fetch(package));
+            }
+            Source::DebianSource(..) | Source::Url { .. } => {
+                let name = self.kernel.source_name();
+                let source = self.builder.lock.sources.get(&name).expect("the lock has every source of its recipe");
+                for file in source.files.keys() {
+                    inputs.insert(format!("source/{file}"), self.builder.fetch_source(&name, file));
+                }
+            }
+        }
+        for (at, patch) in self.compiled.patches.iter().enumerate() {
+            let file = patch.value.rsplit('/').next().unwrap_or_default();
+            let bytes = self.recipe.files[&patch.value].bytes.clone();
+            inputs.insert(format!("patches/{at:03}-{file}"), Input::Inline(bytes));
+        }
+        inputs
+    }
+
+    /// Kiln's own rules first, so that a recipe may overrule them; the kernel's own options last.
+    fn fragments(&self) -> Vec<(String, String)> {
+        let mut fragments = vec![("000-kiln".to_owned(), fragment::render(&policy::options(self.compiled)))];
+        for (at, block) in self.compiled.configs.iter().enumerate() {
+            fragments
+                .push((format!("{:03}-{}", at + 1, block.name), fragment::render(&requested::plain(&block.options))));
+        }
+        let own = fragment::render(&requested::plain(&self.compiled.options));
+        fragments.push((format!("{:03}-{}", fragments.len(), self.kernel.name), own));
+        fragments
+    }
+
+    fn sandbox(&mut self, kind: &str, argv: &[&str], inputs: BTreeMap<String, Input>, outputs: &[&str]) -> usize {
+        let tools = self.builder.tools(&self.compiled.build.name);
+        let mut command = vec!["/bin/sh".to_owned(), format!("{IN}/{}", argv[0])];
+        command.extend(argv[1..].iter().map(|&word| word.to_owned()));
+        self.builder.add_step(Step {
+            name: format!("{kind} {}", self.kernel.name),
+            work: Work::Sandbox { tools, argv: command, env: BTreeMap::new(), ids: Ids::Single, qcow2: None },
+            inputs,
+            outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
+        })
+    }
+}

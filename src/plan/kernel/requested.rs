@@ -1,0 +1,46 @@
+//! What a recipe asked of a kernel's configuration, as one file that the check reads.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::policy::UNREPEATABLE;
+use crate::base::Spanned;
+use crate::kconfig::{Kind, Request};
+use crate::recipe::kernel::{Compiled, OptionValue};
+
+/// Everything the check of a configuration needs besides the configuration and its source.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Requested {
+    /// Options and requirements, by option; where several ask for one option the last one counts.
+    pub requests: Vec<Request>,
+    /// Options that must be off, with the reason.
+    pub forbidden: Vec<(String, String)>,
+}
+
+impl Requested {
+    /// What a kernel's recipe asks for.
+    pub fn new(kernel: &str, compiled: &Compiled) -> Self {
+        let mut options = BTreeMap::new();
+        let mut requirements = Vec::new();
+        let own = (format!("kernel {kernel}"), &compiled.options, &compiled.require);
+        let blocks =
+            compiled.configs.iter().map(|block| (format!("config {}", block.name), &block.options, &block.require));
+        for (by, asked, required) in blocks.chain([own]) {
+            for (name, value) in plain(asked) {
+                let request = Request { name: name.clone(), value, by: by.clone(), kind: Kind::Option };
+                options.insert(name, request);
+            }
+            for (name, value) in plain(required) {
+                requirements.push(Request { name, value, by: by.clone(), kind: Kind::Require });
+            }
+        }
+        let forbidden = UNREPEATABLE.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();
+        Requested { requests: options.into_values().chain(requirements).collect(), forbidden }
+    }
+}
+
+/// Options without the places where they were asked for.
+pub(super) fn plain(options: &BTreeMap<String, Spanned<OptionValue>>) -> BTreeMap<String, OptionValue> {
+    options.iter().map(|(name, value)| (name.clone(), value.value.clone())).collect()
+}

@@ -1,0 +1,99 @@
+//! Recipe and lock to the whole plan: kernels, images, disks and the QEMU of every machine.
+
+use std::collections::BTreeMap;
+
+use super::builder::Builder;
+use super::image::{self, DiskParts};
+use super::kernel;
+use super::stock;
+use super::step::{Artifact, Input, Plan};
+use crate::lock::Lock;
+use crate::recipe::Recipe;
+use crate::recipe::kernel::Origin;
+use crate::recipe::machine::Machine;
+
+/// What a kernel's steps leave behind.
+#[derive(Debug, Clone)]
+pub struct KernelParts {
+    /// The bootable kernel.
+    pub vmlinuz: Input,
+    /// Its final configuration.
+    pub config: Input,
+    /// Its modules below `usr/lib/modules`, if it has any.
+    pub modules: Option<Input>,
+    /// Its initramfs, if it needs one to mount the root.
+    pub initrd: Option<Input>,
+}
+
+/// The steps that build everything the recipe's machines consist of.
+///
+/// The lock must satisfy the recipe: every set, source and archive that the recipe asks for is there.
+pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
+    let mut lowering = Lowering { builder: Builder::new(lock), recipe, kernels: BTreeMap::new(), disks: BTreeMap::new() };
+    for machine in recipe.machines.values() {
+        lowering.machine(machine);
+    }
+    lowering.builder.plan
+}
+
+struct Lowering<'a> {
+    builder: Builder<'a>,
+    recipe: &'a Recipe,
+    kernels: BTreeMap<(String, String), KernelParts>,
+    disks: BTreeMap<(String, String), Input>,
+}
+
+impl Lowering<'_> {
+    fn machine(&mut self, machine: &Machine) {
+        let parts = self.kernel(machine);
+        let disk = self.disk(machine, &parts);
+        self.deliver(machine, "vmlinuz", parts.vmlinuz);
+        self.deliver(machine, "kernel.config", parts.config);
+        if let Some(initrd) = parts.initrd {
+            self.deliver(machine, "initrd.img", initrd);
+        }
+        self.deliver(machine, "disk.qcow2", disk);
+        let qemu = self.builder.tools(&machine.qemu.name);
+        self.builder.plan.qemu.insert(machine.name.clone(), qemu);
+    }
+
+    fn deliver(&mut self, machine: &Machine, name: &str, from: Input) {
+        self.builder.plan.artifacts.push(Artifact { machine: machine.name.clone(), name: name.to_owned(), from });
+    }
+
+    /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
+    fn kernel(&mut self, machine: &Machine) -> KernelParts {
+        let tools = &self.recipe.images[&machine.image].tools.name;
+        let key = (machine.kernel.clone(), tools.clone());
+        if let Some(parts) = self.kernels.get(&key) {
+            return parts.clone();
+        }
+        let kernel = &self.recipe.kernels[&machine.kernel];
+        let parts = match &kernel.origin {
+            Origin::Stock { set, initrd_modules } => stock::lower(&mut self.builder, &kernel.name, set, initrd_modules, tools),
+            Origin::Compiled(compiled) => {
+                let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
+                let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, tools);
+                let modules = parts.modules.map(index);
+                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd: None }
+            }
+        };
+        self.kernels.insert(key, parts.clone());
+        parts
+    }
+
+    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> Input {
+        // Two kernels without modules share one disk.
+        let with = if kernel.modules.is_some() { machine.kernel.clone() } else { String::new() };
+        let key = (machine.image.clone(), with);
+        if let Some(disk) = self.disks.get(&key) {
+            return disk.clone();
+        }
+        let image = &self.recipe.images[&machine.image];
+        let root = image::root(&mut self.builder, self.recipe, image);
+        let parts = DiskParts { root, modules: kernel.modules.clone(), kernel: key.1.clone() };
+        let disk = image::disk(&mut self.builder, image, parts);
+        self.disks.insert(key, disk.clone());
+        disk
+    }
+}

@@ -1,0 +1,86 @@
+//! A stock Debian kernel: its files as Debian built them, its modules indexed by the locked kmod, its initramfs ours.
+
+use std::collections::BTreeMap;
+
+use super::builder::Builder;
+use super::initrd::InitrdSpec;
+use super::lower::KernelParts;
+use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::recipe::packages::PackageSet;
+
+/// The steps of a stock kernel. `tools` names the set with kmod, tar and busybox-static.
+pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet, wanted: &[String], tools: &str) -> KernelParts {
+    let mut inputs = BTreeMap::new();
+    for (at, package) in builder.set(&set.name).iter().filter(|package| carries_kernel(&package.name)).enumerate() {
+        let name = if at == 0 { "kernel.deb".to_owned() } else { format!("kernel-{at}.deb") };
+        inputs.insert(name, builder.fetch(package));
+    }
+    let unpacked = builder.add_step(Step {
+        name: format!("kernel {kernel}"),
+        work: Work::Builtin(Builtin::StockKernel),
+        inputs,
+        outputs: vec!["kernel.config".to_owned(), "modules.tar".to_owned(), "vmlinuz".to_owned()],
+    });
+    let output = |name: &str| Input::Output { step: unpacked, name: name.to_owned() };
+    let modules = with_index(builder, kernel, output("modules.tar"), tools);
+    let initrd = initrd(builder, kernel, output("modules.tar"), wanted, tools);
+    KernelParts {
+        vmlinuz: output("vmlinuz"),
+        config: output("kernel.config"),
+        modules: Some(modules),
+        initrd: Some(initrd),
+    }
+}
+
+/// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it.
+fn carries_kernel(name: &str) -> bool {
+    ["linux-image-", "linux-modules-", "linux-binary-"]
+        .iter()
+        .filter_map(|prefix| name.strip_prefix(prefix))
+        .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// A module tree together with what depmod says of it.
+pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools: &str) -> Input {
+    let step = Step {
+        name: format!("depmod {kernel}"),
+        work: Work::Sandbox {
+            tools: builder.tools(tools),
+            argv: ["/bin/sh", "/kiln/in/depmod.sh", "/kiln/in/modules.tar"].map(str::to_owned).to_vec(),
+            env: builder.epoch_env(),
+            ids: Ids::Single,
+            qcow2: None,
+        },
+        inputs: BTreeMap::from([
+            ("depmod.sh".to_owned(), Input::Inline(include_bytes!("image/depmod.sh").to_vec())),
+            ("modules.tar".to_owned(), modules.clone()),
+        ]),
+        outputs: vec!["depmod.tar".to_owned()],
+    };
+    let index = Input::Output { step: builder.add_step(step), name: "depmod.tar".to_owned() };
+    let merge = builder.add_step(Step {
+        name: format!("modules {kernel}"),
+        work: Work::Builtin(Builtin::MergeTars),
+        inputs: BTreeMap::from([("0-modules.tar".to_owned(), modules), ("1-depmod.tar".to_owned(), index)]),
+        outputs: vec!["merged.tar".to_owned()],
+    });
+    Input::Output { step: merge, name: "merged.tar".to_owned() }
+}
+
+fn initrd(builder: &mut Builder<'_>, kernel: &str, modules: Input, wanted: &[String], tools: &str) -> Input {
+    let busybox = builder.set(tools).iter().find(|package| package.name == "busybox-static");
+    let busybox = builder.fetch(busybox.expect("a checked recipe's image tools hold busybox-static"));
+    let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
+    spec.modules.extend(wanted.iter().cloned());
+    let step = builder.add_step(Step {
+        name: format!("initrd {kernel}"),
+        work: Work::Builtin(Builtin::Initrd),
+        inputs: BTreeMap::from([
+            ("busybox.deb".to_owned(), busybox),
+            ("initrd.json".to_owned(), Input::Inline(spec.to_json())),
+            ("modules.tar".to_owned(), modules),
+        ]),
+        outputs: vec!["initrd.img".to_owned()],
+    });
+    Input::Output { step, name: "initrd.img".to_owned() }
+}

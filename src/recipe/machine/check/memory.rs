@@ -1,0 +1,69 @@
+//! Reads `memory`, `node` and `distance`.
+
+use super::value::{CpuList, memory, own_name};
+use crate::base::{ByteSize, Diagnostic, Spanned};
+use crate::recipe::kinds::FromValue;
+use crate::recipe::machine::memory::{Distance, Memory, Node, SharedMemory};
+use crate::recipe::nearest::suggest;
+use crate::recipe::reader::{Reader, duplicate};
+use crate::recipe::scope::Scope;
+use crate::recipe::value;
+
+/// Reads a top-level `memory NAME { size = 3GiB }`: one file that machines may share.
+pub fn shared(node: &value::Node, scope: &Scope) -> Option<Memory> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = own_name(&mut reader);
+    let size = reader.required::<ByteSize>("size");
+    reader.finish();
+    Some(Memory { size: size?.value.0, shared: Some(SharedMemory { name: name?.value, span: node.head() }) })
+}
+
+/// Every `node NAME { cpus = ... memory = ... }` of a machine.
+pub(super) fn nodes(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Node> {
+    let blocks = reader.blocks("node");
+    let mut nodes: Vec<(&value::Node, Node)> = Vec::new();
+    for block in blocks {
+        let mut reader = Reader::new(block, &scope.report);
+        let name = own_name(&mut reader);
+        let cpus = reader.optional::<CpuList>("cpus");
+        let cpus = cpus.map(|list| list.value.0.into_iter().map(|cpu| Spanned::new(cpu, list.span)).collect());
+        let memory = memory(&mut reader, "memory", scope);
+        reader.finish();
+        let Some(name) = name else { continue };
+        if let Some((first, _)) = nodes.iter().find(|(_, node)| node.name == name.value) {
+            scope.report.push(duplicate(block, first, &format!("node `{}`", name.value)));
+        }
+        nodes.push((block, Node { name: name.value, cpus: cpus.unwrap_or_default(), memory, span: block.head() }));
+    }
+    nodes.into_iter().map(|(_, node)| node).collect()
+}
+
+/// Every `distance A B = 21` of a machine.
+pub(super) fn distances(reader: &mut Reader<'_>, nodes: &[Node]) -> Vec<Distance> {
+    let statements = reader.statements("distance");
+    statements.into_iter().filter_map(|statement| distance(statement, nodes, reader)).collect()
+}
+
+fn distance(statement: &value::Node, nodes: &[Node], outer: &Reader<'_>) -> Option<Distance> {
+    let mut reader = Reader::new(statement, outer.report());
+    let (from, to) = (reader.name(), reader.name());
+    reader.finish();
+    for name in [&from, &to].into_iter().flatten().filter(|name| nodes.iter().all(|node| node.name != name.value)) {
+        let mut mistake = Diagnostic::new(name.span, format!("there is no node called `{}`", name.value));
+        mistake.hint = suggest(&name.value, &nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
+        outer.error(mistake.label("not a `node` of this machine"));
+    }
+    let Some(value) = &statement.value else {
+        let mistake = Diagnostic::new(statement.head(), "a distance needs a number").label("`= 20` is missing");
+        outer.error(mistake);
+        return None;
+    };
+    let number = i64::read(value, outer.report())?;
+    if !(10..=254).contains(&number) {
+        let mistake =
+            Diagnostic::new(value.span, "a distance is a number from 10 (local) to 254").label("out of range");
+        outer.error(mistake.hint("ACPI 6.5, 5.2.17 (SLIT); 255 would mean unreachable"));
+        return None;
+    }
+    Some(Distance { from: from?, to: to?, value: Spanned::new(number as u32, value.span) })
+}

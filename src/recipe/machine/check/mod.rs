@@ -1,0 +1,142 @@
+//! Reads `machine NAME { ... }` and what stands in it.
+//!
+//! Input: evaluated blocks. Output: the types of the parent module, or reports at the exact words. It judges spelling,
+//! units and ranges of single values; what depends on several of them is a rule of [`crate::machine::rules`].
+
+mod cxl;
+mod device;
+mod memory;
+mod value;
+
+pub use device::network;
+pub use memory::shared;
+
+use super::{Chipset, Firmware, Machine};
+use crate::base::{ByteSize, Diagnostic, Spanned};
+use crate::recipe::reader::Reader;
+use crate::recipe::scope::Scope;
+use crate::recipe::value::Node;
+
+/// CPUs that a machine may have: an APIC id above 254 needs an interrupt remapper.
+const CPUS: std::ops::RangeInclusive<i64> = 1..=255;
+const DEFAULT_CPUS: u32 = 2;
+const DEFAULT_MEMORY: u64 = 2 << 30;
+/// Linux' COMMAND_LINE_SIZE on x86 is 2048; kiln's own words take the rest.
+const APPEND_LIMIT: usize = 1500;
+
+/// Reads one `machine` block; every mistake goes to `scope.report`.
+pub fn check(node: &Node, scope: &Scope) -> Option<Machine> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    let kernel = scope.reference(&mut reader, "kernel", "kernel");
+    let image = scope.reference(&mut reader, "image", "image");
+    let own_name = format!("{}.qemu", name.as_ref().map_or("", |name| &name.value));
+    let qemu = scope.package_set(&mut reader, "qemu", &own_name);
+    if qemu.is_none() && !node.children.iter().any(|child| child.keyword.value == "qemu") {
+        reader.missing("qemu", "the packages that QEMU comes from");
+    }
+    let nodes = memory::nodes(&mut reader, scope);
+    let memory = total_memory(&mut reader, &nodes);
+    let cpus = reader.integer("cpus", CPUS).map(|cpus| cpus.map(|cpus| cpus as u32));
+    let machine = Machine {
+        cpus: cpus.unwrap_or(Spanned::new(DEFAULT_CPUS, node.head())),
+        memory,
+        cpu: cpu_model(&mut reader),
+        chipset: chipset(&mut reader),
+        firmware: firmware(&mut reader),
+        append: append(&mut reader),
+        distances: memory::distances(&mut reader, &nodes),
+        nodes,
+        cxl: reader.block("cxl").map(|block| cxl::check(block, scope)),
+        disks: device::disks(&mut reader),
+        user_network: reader.or("user-network", true),
+        forwards: device::forwards(&mut reader),
+        attachments: device::attachments(&mut reader, scope),
+        bounce: reader.or("bounce", false),
+        rng: reader.or("rng", true),
+        span: node.head(),
+        name: String::new(),
+        kernel: String::new(),
+        image: String::new(),
+        qemu: empty_set(node),
+    };
+    reader.finish();
+    Some(Machine { name: name?.value, kernel: kernel?.value, image: image?.value, qemu: qemu?, ..machine })
+}
+
+/// Stands in until it is known whether the recipe gave a set; never part of a result.
+fn empty_set(node: &Node) -> crate::recipe::packages::PackageSet {
+    crate::recipe::packages::PackageSet {
+        name: String::new(),
+        archives: Vec::new(),
+        requests: Vec::new(),
+        base: crate::recipe::packages::Base::None,
+        recommends: false,
+        exclude: Vec::new(),
+        span: node.head(),
+    }
+}
+
+/// `memory = 4GiB`, else what the nodes add up to.
+fn total_memory(reader: &mut Reader<'_>, nodes: &[super::memory::Node]) -> Spanned<u64> {
+    if let Some(memory) = reader.optional::<ByteSize>("memory") {
+        return memory.map(|size| size.0);
+    }
+    let given =
+        nodes.iter().filter_map(|node| node.memory.as_ref()).fold(0u64, |sum, m| sum.saturating_add(m.value.size));
+    Spanned::new(if given == 0 { DEFAULT_MEMORY } else { given }, reader.node().head())
+}
+
+/// `cpu = "max,-hypervisor"`: a model and flags.
+fn cpu_model(reader: &mut Reader<'_>) -> Spanned<String> {
+    let Some(cpu) = reader.optional::<String>("cpu") else {
+        return Spanned::new("max".to_owned(), reader.node().head());
+    };
+    let legal = |c: char| c.is_ascii_alphanumeric() || "+-_.=".contains(c);
+    let mut parts = cpu.value.split(',');
+    let good =
+        parts.next().is_some_and(|model| !model.is_empty() && model.chars().all(|c| legal(c) && !"+=".contains(c)))
+            && parts.all(|flag| flag.len() > 1 && flag.chars().all(legal));
+    if !good {
+        let mistake = Diagnostic::new(cpu.span, format!("`{}` is not a CPU model with flags", cpu.value));
+        reader.error(
+            mistake.label("cannot be read").hint("write `\"max\"`, `\"max,-hypervisor\"` or `\"EPYC,+x2apic\"`"),
+        );
+    }
+    cpu
+}
+
+fn chipset(reader: &mut Reader<'_>) -> Spanned<Chipset> {
+    let word = reader.word("type", &["q35", "pc"]);
+    let span = word.as_ref().map_or(reader.node().head(), |word| word.span);
+    Spanned::new(if word.is_some_and(|word| word.value == "pc") { Chipset::I440fx } else { Chipset::Q35 }, span)
+}
+
+fn firmware(reader: &mut Reader<'_>) -> Spanned<Firmware> {
+    let Some(word) = reader.word("firmware", &["direct", "seabios", "uefi"]) else {
+        return Spanned::new(Firmware::Direct, reader.node().head());
+    };
+    word.map(|word| match word {
+        "seabios" => Firmware::Seabios,
+        "uefi" => Firmware::Uefi,
+        _ => Firmware::Direct,
+    })
+}
+
+/// `append = ["memhp_default_state=offline"]`: words for the kernel's command line.
+fn append(reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
+    let words = reader.list::<String>("append");
+    for word in &words {
+        let printable = word.value.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+        if word.value.trim().is_empty() || !printable {
+            let mistake = Diagnostic::new(word.span, "a word of the kernel's command line must be printable ASCII");
+            reader.error(mistake.label("empty, or has a character that the kernel would not see as written"));
+        }
+    }
+    let length: usize = words.iter().map(|word| word.value.len() + 1).sum();
+    if let Some(last) = words.last().filter(|_| length > APPEND_LIMIT) {
+        let message = format!("the kernel's command line would be too long: {length} bytes are added");
+        reader.error(Diagnostic::new(last.span, message).label(format!("at most {APPEND_LIMIT} bytes together")));
+    }
+    words
+}

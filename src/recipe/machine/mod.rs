@@ -1,0 +1,83 @@
+//! `machine NAME { ... }`: what QEMU emulates, checked part by part, each part with the words that said it.
+//!
+//! Input: an evaluated block. Output: [`Machine`], in which names are resolved and units are bytes. What makes a
+//! machine *work* (the rules of QEMU and of Linux) is judged later, in [`crate::machine::rules`].
+
+pub mod check;
+pub mod cxl;
+pub mod device;
+pub mod memory;
+
+pub use check::check;
+
+use super::packages::PackageSet;
+use crate::base::span::{Span, Spanned};
+use cxl::Cxl;
+use device::{Attachment, Disk, Forward};
+use memory::{Distance, Node};
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Machine {
+    /// Its name.
+    pub name: String,
+    /// Key of `Recipe::kernels`.
+    pub kernel: String,
+    /// Key of `Recipe::images`.
+    pub image: String,
+    /// The QEMU package set.
+    pub qemu: PackageSet,
+    /// Number of CPUs.
+    pub cpus: Spanned<u32>,
+    /// Bytes of ordinary memory; with nodes, the sum of theirs.
+    pub memory: Spanned<u64>,
+    /// Model and flags as QEMU spells them: `max`, `max,-hypervisor`.
+    pub cpu: Spanned<String>,
+    /// Chipset.
+    pub chipset: Spanned<Chipset>,
+    /// What runs before the kernel.
+    pub firmware: Spanned<Firmware>,
+    /// Words added to the kernel's command line, in order.
+    pub append: Vec<Spanned<String>>,
+    /// NUMA nodes of ordinary memory; none means one node, made by QEMU.
+    pub nodes: Vec<Node>,
+    /// Distances between nodes; 10 to itself and 20 to others unless said.
+    pub distances: Vec<Distance>,
+    /// CXL host bridges and windows.
+    pub cxl: Option<Cxl>,
+    /// Disks besides the image.
+    pub disks: Vec<Disk>,
+    /// Whether the guest reaches out through user-mode networking.
+    pub user_network: bool,
+    /// Ports of the host that lead to ports of the guest.
+    pub forwards: Vec<Forward>,
+    /// Private networks that the machine is on.
+    pub attachments: Vec<Attachment>,
+    /// Whether virtio devices copy what they transfer through memory that QEMU can reach directly: slower, and what
+    /// keeps a disk alive when its buffers lie in CXL memory that QEMU emulates as MMIO.
+    pub bounce: bool,
+    /// Whether there is a virtio random number generator.
+    pub rng: bool,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// The chipset family; the lock makes a versioned machine type of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chipset {
+    /// PCI Express: `pc-q35-VERSION`.
+    Q35,
+    /// Conventional PCI, without CXL: `pc-i440fx-VERSION`.
+    I440fx,
+}
+
+/// What runs before the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firmware {
+    /// QEMU hands the kernel and the initrd over by itself (through SeaBIOS' option ROM).
+    Direct,
+    /// SeaBIOS boots the disk.
+    Seabios,
+    /// OVMF boots the disk.
+    Uefi,
+}

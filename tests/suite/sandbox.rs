@@ -1,0 +1,223 @@
+//! Sandboxes as a program sees them from inside. The root is the host's own `/usr`, for want of a locked one.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use kiln::exec::sandbox::{self, Ids, Mount, Network, Root, SandboxError, Spec, Streams};
+
+/// A directory that has `/usr` as its only content, and a sandbox of it.
+fn spec(name: &str, script: &str) -> Spec {
+    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let root = std::env::temp_dir().join(format!("kiln-sandbox-{}-{name}", std::process::id()));
+    std::fs::create_dir_all(root.join("usr")).unwrap();
+    for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+        let _ = std::os::unix::fs::symlink(target, root.join(link));
+    }
+    Spec {
+        root: Root::ReadOnly(root),
+        mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
+        ids: Ids::Single,
+        network: Network::None,
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
+        argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
+        cwd: PathBuf::from("/tmp"),
+    }
+}
+
+/// What the script prints; `None`, said aloud, where this machine allows no sandbox at all.
+fn output(spec: &Spec) -> Option<String> {
+    let mut lines = Vec::new();
+    match sandbox::run(spec, &mut |line| lines.push(line.to_owned())) {
+        Ok(status) => {
+            assert!(status.success(), "{status}: {lines:?}");
+            Some(lines.join("\n"))
+        }
+        Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
+            println!("skipped: {error}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+#[test]
+fn a_sandbox_has_what_the_contract_says() {
+    let script = "hostname; umask; pwd; id -u; echo $$; env | sort | tr '\\n' ' '; ls /dev | tr '\\n' ' '; \
+                  ls / | tr '\\n' ' '; stat -c %a /tmp /dev/shm; test ! -t 0; cat </dev/null; tty || true";
+    let Some(text) = output(&spec("contract", script)) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[..5], ["kiln", "0022", "/tmp", "0", "2"]);
+    assert_eq!(
+        lines[5],
+        "PATH=/usr/bin PWD=/tmp fd full null ptmx pts random shm stderr stdin stdout tty urandom zero \
+         bin dev lib lib64 proc tmp usr 1777"
+    );
+    assert_eq!(lines[6..], ["1777", "not a tty"]);
+}
+
+#[test]
+fn there_is_no_network_and_nothing_of_the_host() {
+    let script = "cat /proc/net/dev | tail -n +3 | cut -d: -f1; cat /proc/net/route | wc -l; \
+                  ls -d /proc/[0-9]* | wc -l; readlink /proc/1/exe || echo hidden; cat /proc/1/environ 2>&1 || true; \
+                  cut -d' ' -f5 /proc/self/mountinfo | grep -c host || true; ls /sys /home /root /etc 2>/dev/null || echo none; \
+                  (echo x >/proc/sys/kernel/hostname) 2>&1 || true; ls /proc/self/fd | tr '\\n' ' '";
+    let mut spec = spec("nothing", script);
+    spec.env.insert("LC_ALL".to_owned(), "C".to_owned());
+    let Some(text) = output(&spec) else { return };
+    println!("{text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0].trim(), "lo");
+    assert_eq!(lines[1], "0", "no route, not even the heading that a table with routes has");
+    assert!(lines.contains(&"hidden") && lines.contains(&"none"), "{text}");
+    assert!(text.contains("Permission denied") && text.contains("Read-only file system"), "{text}");
+    assert_eq!(lines.last().unwrap().trim(), "0 1 2 3", "3 is the listing itself");
+}
+
+#[test]
+fn the_network_of_the_host_cannot_be_reached() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let script = format!("bash -c 'exec 3<>/dev/tcp/127.0.0.1/{port}' 2>/dev/null && echo reached || echo refused");
+    let mut spec = spec("network", &script);
+    let Some(text) = output(&spec) else { return };
+    assert_eq!(text, "refused");
+    spec.network = Network::Host;
+    assert_eq!(output(&spec).as_deref(), Some("reached"), "the same check finds a network that is there");
+}
+
+#[test]
+fn a_read_only_root_stays_as_it_is_and_has_every_mount_point() {
+    let mut spec = spec(
+        "points",
+        "cat /usr/lib/kiln-test/deep/x; ls /srv/build; touch /srv/build/y; touch /usr/z || echo ro; touch /z || echo ro",
+    );
+    let Root::ReadOnly(root) = spec.root.clone() else { unreachable!() };
+    let given = root.with_extension("given");
+    std::fs::create_dir_all(given.join("build")).unwrap();
+    std::fs::write(given.join("x"), "seen\n").unwrap();
+    std::fs::create_dir_all(root.join("opt/there")).unwrap();
+    // The real /usr as the root's own directory this time, so that mount points below it are missing.
+    spec.root = Root::ReadOnly("/usr".into());
+    spec.mounts = vec![
+        Mount { source: "/usr".into(), target: "/usr".into(), readonly: true },
+        Mount { source: given.join("build"), target: "/srv/build".into(), readonly: false },
+        Mount { source: given.join("x"), target: "/lib/kiln-test/deep/x".into(), readonly: true },
+    ];
+    spec.argv[2] =
+        "cat /lib/kiln-test/deep/x; ls /lib/os-release; touch /srv/build/y; touch /lib/z 2>/dev/null || echo ro; \
+                    touch /z 2>/dev/null || echo ro"
+            .to_owned();
+    let Some(text) = output(&spec) else { return };
+    assert_eq!(text, "seen\n/lib/os-release\nro\nro");
+    assert!(given.join("build/y").exists());
+    assert!(!PathBuf::from("/usr/lib/kiln-test").exists());
+}
+
+#[test]
+fn a_range_gives_other_owners() {
+    let mut spec =
+        spec("range", "touch /tmp/x; chown 1000:65534 /tmp/x; stat -c %u:%g /tmp/x; cut -c-11 /proc/self/uid_map");
+    spec.ids = Ids::Range;
+    let Some(text) = output(&spec) else { return };
+    assert!(text.starts_with("1000:65534\n"), "{text}");
+}
+
+#[test]
+fn what_fails_is_named() {
+    let mut spec = spec("names", "exit 3");
+    if output(&Spec { argv: vec!["/bin/true".to_owned()], ..spec.clone() }).is_none() {
+        return;
+    }
+    assert_eq!(sandbox::run(&spec, &mut |_| ()).unwrap().code(), Some(3));
+    spec.argv[2] = "kill -9 $$".to_owned();
+    assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sandbox::run(&spec, &mut |_| ()).unwrap()), Some(9));
+    spec.argv = vec!["/bin/no-such-program".to_owned()];
+    let error = sandbox::run(&spec, &mut |_| ()).unwrap_err();
+    assert!(matches!(&error, SandboxError::Program { program, .. } if program == "/bin/no-such-program"), "{error}");
+    spec.cwd = "/usr/nowhere/at/all".into();
+    spec.mounts.push(Mount { source: "/no/such/source".into(), target: "/in".into(), readonly: true });
+    let error = sandbox::run(&spec, &mut |_| ()).unwrap_err().to_string();
+    assert!(error.contains("/no/such/source does not exist"), "{error}");
+}
+
+#[test]
+fn killing_ends_everything_inside() {
+    let mut spec =
+        spec("kill", "trap '' TERM; (sleep 1000 & echo $! ; exec sleep 1000) & echo ready; read line; sleep 1000");
+    let piped = || Streams { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: Stdio::null() };
+    let mut running = match sandbox::spawn(&spec, piped()) {
+        Ok(running) => running,
+        Err(error) => return println!("skipped: {error}"),
+    };
+    let mut output = BufReader::new(running.stdout.take().unwrap());
+    let mut line = String::new();
+    while line.trim() != "ready" {
+        line.clear();
+        output.read_line(&mut line).unwrap();
+    }
+    assert!(running.wait_timeout(Duration::from_millis(20)).unwrap().is_none());
+    running.terminate();
+    assert!(running.wait_timeout(Duration::from_millis(20)).unwrap().is_none(), "it ignores SIGTERM");
+    running.kill();
+    let mut rest = String::new();
+    std::io::Read::read_to_string(&mut output, &mut rest).unwrap();
+
+    spec.argv[2] = "read line; echo got $line; exit 7".to_owned();
+    let mut running = sandbox::spawn(&spec, piped()).unwrap();
+    running.stdin.take().unwrap().write_all(b"hello\n").unwrap();
+    let mut line = String::new();
+    BufReader::new(running.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!((line.as_str(), running.wait().unwrap().code()), ("got hello\n", Some(7)));
+}
+
+#[test]
+fn an_unknown_function_is_refused() {
+    spec("call", "");
+    match sandbox::call(Ids::Single, "no-such-function", "{}", &mut |_| ()) {
+        Err(SandboxError::Failed(message)) => assert_eq!(message, "kiln has no function no-such-function"),
+        Err(error @ SandboxError::NoUserNamespace { .. }) => println!("skipped: {error}"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn functions_of_kiln_make_sandboxes_of_their_own() {
+    let mut spec = spec("nested", "cut -c-11 /proc/self/uid_map; touch /out/x; chown 33:44 /out/x; hostname; echo $$");
+    let Root::ReadOnly(root) = spec.root.clone() else { unreachable!() };
+    let out = root.with_extension("out");
+    std::fs::create_dir_all(&out).unwrap();
+    spec.ids = Ids::Inherit;
+    spec.mounts.push(Mount { source: out.clone(), target: "/out".into(), readonly: false });
+    let mut lines = Vec::new();
+    let argument = serde_json::to_string(&spec).unwrap();
+    match sandbox::call(Ids::Range, sandbox::inside::NESTED, &argument, &mut |line| lines.push(line.to_owned())) {
+        Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
+            return println!("skipped: {error}");
+        }
+        result => result.unwrap(),
+    }
+    assert_eq!(lines[lines.len() - 2..], ["kiln", "2"]);
+    let owner = std::os::unix::fs::MetadataExt::uid(&out.join("x").metadata().unwrap());
+    assert!(owner > 33, "outside it is a subordinate id: {owner}");
+    let argument = serde_json::to_string(&[&out]).unwrap();
+    sandbox::call(Ids::Range, sandbox::inside::REMOVE, &argument, &mut |_| ()).unwrap();
+    assert!(!out.exists());
+}
+
+#[test]
+fn what_the_machine_allows_is_tried_and_not_guessed() {
+    match sandbox::kvm::probe() {
+        Ok(()) => println!("KVM runs guests here"),
+        Err(reason) => {
+            println!("{reason}");
+            assert!(reason.contains("/dev/kvm"), "{reason}");
+        }
+    }
+    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    if let Err(error) = sandbox::namespaces_possible() {
+        assert!(matches!(error, SandboxError::NoUserNamespace { .. } | SandboxError::Setup { .. }), "{error}");
+    }
+}
