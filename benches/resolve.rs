@@ -117,7 +117,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
 }
 
 /// apt with its own root, lists fetched and its binary cache made.
-fn prepare_apt(root: &Path) -> impl Fn(&[&str], &[&str]) {
+fn prepare_apt(root: &Path) -> impl Fn(&[&str], &[&str]) + use<> {
     for directory in
         ["etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"]
     {

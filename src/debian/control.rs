@@ -40,12 +40,12 @@ impl<R: BufRead> Stanzas<R> {
     }
 
     /// The line on which the current stanza began.
-    pub fn line(&self) -> u64 {
+    pub fn start_line(&self) -> u64 {
         self.start
     }
 
     /// The next stanza, or nothing at the end.
-    pub fn next(&mut self) -> Result<Option<&str>, ControlError> {
+    pub fn advance(&mut self) -> Result<Option<&str>, ControlError> {
         self.buffer.clear();
         self.start = self.line + 1;
         loop {
@@ -126,7 +126,7 @@ mod tests {
     fn all(text: &str) -> Vec<String> {
         let mut stanzas = Stanzas::new(text.as_bytes());
         let mut found = Vec::new();
-        while let Some(stanza) = stanzas.next().unwrap() {
+        while let Some(stanza) = stanzas.advance().unwrap() {
             found.push(stanza.to_owned());
         }
         found
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn an_endless_stanza_is_refused() {
         let mut stanzas = Stanzas::new(std::io::BufReader::new(std::io::repeat(b'a')));
-        assert!(matches!(stanzas.next(), Err(ControlError::TooLong { line: 1 })));
+        assert!(matches!(stanzas.advance(), Err(ControlError::TooLong { line: 1 })));
     }
 
     proptest::proptest! {

@@ -250,3 +250,19 @@ fn subkey_is_valid(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, n
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes: Vec<u8>, text in "\\PC{0,40}") {
+            let mut keyring = Keyring::default();
+            let _ = keyring.add("key", &bytes);
+            let _ = keyring.verify(&bytes, Epoch(0));
+            let framed = format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{text}\n-----BEGIN PGP SIGNATURE-----\n\n{text}\n-----END PGP SIGNATURE-----\n");
+            let _ = keyring.verify(framed.as_bytes(), Epoch(0));
+        }
+    }
+}

@@ -106,7 +106,7 @@ impl Mirrors {
 
     fn add_stanzas(&mut self, text: &str) {
         let mut stanzas = control::Stanzas::new(text.as_bytes());
-        while let Ok(Some(stanza)) = stanzas.next() {
+        while let Ok(Some(stanza)) = stanzas.advance() {
             let disabled = control::field(stanza, "Enabled").is_some_and(|value| matches!(value, "no" | "false" | "0"));
             let uris = control::field(stanza, "URIs").filter(|_| !disabled).unwrap_or("");
             self.host.extend(uris.split_whitespace().filter_map(web));

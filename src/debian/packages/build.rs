@@ -59,14 +59,16 @@ impl Builder {
     pub fn read(&mut self, input: impl BufRead, architecture: &str) -> Result<(), IndexError> {
         let mut stanzas = Stanzas::new(input);
         loop {
-            let line = stanzas.line();
-            let Some(stanza) = stanzas.next()? else { return Ok(()) };
+            let Some(stanza) = stanzas.advance()? else { return Ok(()) };
             let raw = collect(stanza);
             let package = || raw.values[0].unwrap_or("(no Package field)").chars().take(100).collect();
             if raw.values[2].is_some_and(|found| found != architecture && found != "all") {
                 continue;
             }
-            check(&raw).map_err(|reason| IndexError::Stanza { line: line + 1, package: package(), reason })?;
+            if let Err(reason) = check(&raw) {
+                let package = package();
+                return Err(IndexError::Stanza { line: stanzas.start_line(), package, reason });
+            }
             self.add(&raw)?;
         }
     }
@@ -198,8 +200,8 @@ fn check(raw: &Raw<'_>) -> Result<(), String> {
     size.parse::<u64>().map_err(|_| format!("not a size: {size:?}"))?;
     digest.parse::<Digest>().map_err(|error| format!("SHA256: {error}"))?;
     // Whoever reads the index later relies on relations that parse.
-    for i in 6..13 {
-        relation::parse(raw.values[i].unwrap_or("")).map_err(|error| format!("{}: {error}", KEYS[i].0))?;
+    for ((field, _), value) in KEYS.iter().zip(raw.values).skip(6).take(7) {
+        relation::parse(value.unwrap_or("")).map_err(|error| format!("{field}: {error}"))?;
     }
     Ok(())
 }
@@ -210,4 +212,82 @@ pub(crate) fn is_inside(path: &str) -> bool {
     path.len() <= 1024
         && path.bytes().all(allowed)
         && path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(name: &str, more: &str) -> String {
+        let digest = Digest::of(name.as_bytes());
+        format!(
+            "Package: {name}\nVersion: 1\nArchitecture: amd64\nFilename: pool/{name}.deb\nSize: 1\nSHA256: {digest}\n{more}\n"
+        )
+    }
+
+    fn index(text: &str) -> Result<Index, IndexError> {
+        let mut builder = Builder::default();
+        builder.read(text.as_bytes(), "amd64")?;
+        Ok(builder.finish())
+    }
+
+    #[test]
+    fn stanzas_are_found_by_name_and_by_what_they_provide() {
+        let text =
+            stanza("zsh", "Provides: shell (= 5),\n ksh\nEssential: yes\n") + &stanza("bash", "Depends: zsh | dash\n");
+        let index = index(&text).unwrap();
+        let zsh = index.packages(index.find("zsh").unwrap()).next().unwrap();
+        assert!(zsh.essential() && zsh.size() == 1 && zsh.path() == "pool/zsh.deb");
+        assert_eq!(zsh.relation("Provides"), "shell (= 5),  ksh");
+        let shells = index.providers(index.find("ksh").unwrap());
+        assert_eq!(shells.map(|stanza| stanza.name()).collect::<Vec<_>>(), ["zsh"]);
+        assert_eq!(index.names().collect::<Vec<_>>(), ["bash", "zsh"]);
+        assert!(index.find("dash").unwrap().mention > index.find("bash").unwrap().mention);
+        assert!(index.find("fish").is_none());
+    }
+
+    #[test]
+    fn what_is_kept_is_taken_back_unless_a_bit_changed() {
+        let bytes = index(&stanza("zsh", "Provides: shell\n")).unwrap().bytes().to_vec();
+        assert!(Index::from_bytes(bytes.clone()).is_some());
+        for i in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[i] ^= 1;
+            assert!(Index::from_bytes(changed).is_none(), "byte {i}");
+        }
+    }
+
+    #[test]
+    fn a_bad_stanza_is_named_with_its_line() {
+        let bad = stanza("b", "").replace("pool/b", "../b");
+        let error = index(&(stanza("a", "") + &bad)).err().unwrap().to_string();
+        assert_eq!(error, "line 8: b: a path that leaves the repository: \"../b.deb\"");
+        for (from, to) in [
+            ("Version: 1", "Version: é"),
+            ("Size: 1", "Size: -1"),
+            ("SHA256: ", "SHA256: x"),
+            ("Package: a", "Package: A b"),
+        ] {
+            assert!(index(&stanza("a", "").replace(from, to)).is_err(), "{to}");
+        }
+        assert!(index(&stanza("a", "Depends: b (\n")).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "\\PC{0,60}", field in "(Depends|Package|Version|Filename|Provides)") {
+            let _ = index(&text);
+            let _ = index(&stanza("a", &format!("{field}: {text}\n")));
+        }
+
+        #[test]
+        fn no_bytes_make_the_cache_panic(bytes: Vec<u8>) {
+            let mut sealed = MAGIC.to_vec();
+            sealed.extend_from_slice(Digest::of(&bytes).as_bytes());
+            sealed.extend_from_slice(&bytes);
+            if let Some(index) = Index::from_bytes(sealed) {
+                index.iter().for_each(|stanza| _ = stanza.sha256());
+            }
+        }
+    }
 }

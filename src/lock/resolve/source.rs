@@ -145,7 +145,7 @@ fn debian(
                 let mut stanzas = Stanzas::new(text);
                 let broken =
                     |reason: String| ResolveError::Index { archive: name.clone(), path: signed.path.clone(), reason };
-                while let Some(stanza) = stanzas.next().map_err(|error| broken(error.to_string()))? {
+                while let Some(stanza) = stanzas.advance().map_err(|error| broken(error.to_string()))? {
                     if control::field(stanza, "Package") != Some(&request.name) {
                         continue;
                     }
