@@ -1,6 +1,6 @@
 //! The root step on real packages: live, for it needs the network for the packages and a range of user ids.
 
-mod packages;
+pub(super) mod packages;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

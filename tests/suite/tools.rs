@@ -1,9 +1,11 @@
 //! Trees of tools: the same bits however many threads, and nothing outside the tree, whatever the packages bring.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use kiln::exec::builtin::tools::merge;
+use kiln::exec::sandbox::{self, Ids, Network, Root, Spec};
 
 /// Path, kind, content or target.
 type File<'a> = (&'a str, tar::EntryType, &'a str, u32);
@@ -140,4 +142,53 @@ fn a_file_in_the_place_of_a_directory_is_an_error_that_names_both() {
     let both = error.contains("debs/a.deb") && error.contains("debs/b.deb") && error.contains("/usr/x");
     assert!(both, "{error}");
     std::fs::remove_dir_all(at).unwrap();
+}
+
+#[test]
+fn a_tree_of_real_tools_compiles_and_makes_file_systems() {
+    if !super::live("unpacking a build root") {
+        return;
+    }
+    let names = [
+        "gcc",
+        "make",
+        "bc",
+        "bison",
+        "flex",
+        "libelf-dev",
+        "libssl-dev",
+        "perl",
+        "python3",
+        "rsync",
+        "cpio",
+        "e2fsprogs",
+    ];
+    let packages: Vec<(String, PathBuf)> = super::root::packages::fetch("trixie", &names)
+        .into_iter()
+        .map(|package| (package.locked.input, package.file))
+        .collect();
+    let tree = Path::new(env!("CARGO_TARGET_TMPDIR")).join("tools");
+    let _ = std::fs::remove_dir_all(&tree);
+    let started = std::time::Instant::now();
+    merge(&packages, &tree).unwrap();
+    println!("{} packages: {:?}", packages.len(), started.elapsed());
+    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let script = "cd /tmp && echo 'int main(void) { return 7; }' > x.c && cc x.c && { ./a.out; test $? = 7; } && \
+                  awk 'BEGIN { print 6 * 7 }' && perl -e 'print \"perl\\n\"' && python3 -c 'import json, ssl' && \
+                  make --version | head -1 && bison --version | head -1 && flex --version && \
+                  truncate -s 8M disk && mkfs.ext4 -q disk && e2fsck -fn disk";
+    let spec = Spec {
+        root: Root::ReadOnly(tree.clone()),
+        mounts: Vec::new(),
+        ids: Ids::Single,
+        network: Network::None,
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned())]),
+        argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
+        cwd: PathBuf::from("/tmp"),
+    };
+    let mut lines = Vec::new();
+    let status = sandbox::run(&spec, &mut |line| lines.push(line.to_owned())).unwrap();
+    assert!(status.success(), "{}", lines.join("\n"));
+    assert!(lines.contains(&"42".to_owned()), "{}", lines.join("\n"));
+    std::fs::remove_dir_all(tree).unwrap();
 }

@@ -28,7 +28,9 @@ pub fn run(context: &Context<'_>) -> Result<(), RootError> {
     let result = sandbox::call(Ids::Range, ENTRY, &argument, &mut hear);
     // Its files have owners whom only a process inside may act for.
     let paths = serde_json::to_string(&[&root]).map_err(|error| RootError::Broken(error.to_string()))?;
-    let removed = if root.exists() { sandbox::call(Ids::Range, REMOVE, &paths, &mut |_| {}) } else { Ok(()) };
+    // Only a tree that did not fit into memory left anything there.
+    let left = root.exists() && std::fs::remove_dir(&root).is_err();
+    let removed = if left { sandbox::call(Ids::Range, REMOVE, &paths, &mut |_| {}) } else { Ok(()) };
     result.and(removed).map_err(|error| RootError::Sandbox(error.to_string()))
 }
 

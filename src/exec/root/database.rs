@@ -32,7 +32,7 @@ pub(crate) fn write(root: &Path, packages: &[Unpacked]) -> Result<(), RootError>
     }
     put(&admin.join("status"), status.as_bytes(), false)?;
     put(&admin.join("info/format"), b"1\n", false)?;
-    for empty in ["available", "diversions", "statoverride", "triggers/Unincorp", "triggers/Lock", "lock"] {
+    for empty in ["diversions", "statoverride", "triggers/Unincorp"] {
         put(&admin.join(empty), b"", false)?;
     }
     triggers(&admin, packages)

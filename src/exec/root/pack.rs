@@ -13,8 +13,9 @@ use crate::base::Epoch;
 use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
 use crate::world::fs;
 
-/// Extended attributes that belong to a package's files. Others (SELinux labels, say) come from the builder's machine.
-const XATTRS: [&str; 2] = ["security.capability", "system.posix_acl_access"];
+/// Extended attributes that belong to a package's files. Others come from the builder's machine (SELinux labels) or
+/// depend on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
+const XATTRS: [&str; 1] = ["security.capability"];
 
 /// Character devices of `/dev` with major, minor and mode (Linux `Documentation/admin-guide/devices.txt`). The kernel
 /// mounts its own above them; they are there for whoever looks into the tree without booting it.

@@ -95,3 +95,57 @@ fn qualified(package: &Candidate) -> String {
         other => format!("{}:{other}", package.name),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidate(name: &str, preinst: bool, before: &[usize]) -> Candidate {
+        Candidate {
+            name: name.to_owned(),
+            architecture: "all".to_owned(),
+            stem: name.to_owned(),
+            preinst,
+            before: before.to_vec(),
+            deb: None,
+        }
+    }
+
+    /// The lines that do something, shortened.
+    fn steps(packages: &[Candidate]) -> Vec<String> {
+        let text = configure(packages, "1.22");
+        let short = |line: &str| match line.split_once("/info/") {
+            Some((_, script)) => script.to_owned(),
+            None => line.to_owned(),
+        };
+        text.lines().filter(|line| line.contains("$D") || line.contains("/info/")).map(short).collect()
+    }
+
+    #[test]
+    fn dpkg_is_called_once_where_no_preinst_needs_more() {
+        let packages = [candidate("a", false, &[]), candidate("b", true, &[]), candidate("c", false, &[0, 1])];
+        assert_eq!(steps(&packages), ["b.preinst install", "$D --configure a b c"]);
+    }
+
+    #[test]
+    fn what_a_preinst_depends_on_is_configured_before_it_runs() {
+        let packages = [candidate("a", false, &[]), candidate("b", true, &[0]), candidate("c", true, &[0])];
+        let expected = ["$D --configure a", "b.preinst install", "c.preinst install", "$D --configure b c"];
+        assert_eq!(steps(&packages), expected);
+    }
+
+    #[test]
+    fn the_base_comes_first_and_diverting_packages_go_through_dpkg() {
+        let mut diverting = candidate("d", true, &[0]);
+        diverting.deb = Some("/tmp/debs/d.deb".to_owned());
+        let packages = [candidate("a", false, &[]), diverting, candidate("base-passwd", true, &[])];
+        let expected = [
+            "base-passwd.preinst install",
+            "$D --force-depends --configure base-passwd",
+            "$D --configure a",
+            "$D --unpack /tmp/debs/d.deb",
+            "$D --configure d",
+        ];
+        assert_eq!(steps(&packages), expected);
+    }
+}

@@ -6,13 +6,13 @@ use std::process::Command;
 use kiln::plan::root::RootPackage;
 
 /// A package at hand.
-pub(super) struct Package {
-    pub(super) locked: RootPackage,
-    pub(super) file: PathBuf,
+pub(in crate::suite) struct Package {
+    pub(in crate::suite) locked: RootPackage,
+    pub(in crate::suite) file: PathBuf,
 }
 
 /// The named packages with everything required, in the order in which apt would configure them.
-pub(super) fn fetch(suite: &str, names: &[&str]) -> Vec<Package> {
+pub(in crate::suite) fn fetch(suite: &str, names: &[&str]) -> Vec<Package> {
     let apt = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("apt-{suite}"));
     let config = prepare(&apt, suite);
     let mut wanted = required(&apt);

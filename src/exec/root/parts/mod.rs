@@ -4,6 +4,7 @@
 
 mod accounts;
 mod files;
+mod first_boot;
 mod network;
 mod system;
 mod units;
@@ -22,5 +23,6 @@ pub(crate) fn apply(job: &Job, runner: &Runner<'_>) -> Result<(), RootError> {
     network::apply(spec, root)?;
     users::apply(spec, root)?;
     files::apply(job)?;
-    units::apply(spec, runner)
+    let born = first_boot::apply(root)?;
+    units::apply(spec, runner, &born)
 }

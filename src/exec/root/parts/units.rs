@@ -4,15 +4,12 @@ use std::fmt::Write as _;
 
 use super::super::RootError;
 use super::super::run::Runner;
-use super::network;
 use crate::plan::root::RootSpec;
 
-/// Runs `systemctl --root=/` for every kind of change.
-pub(super) fn apply(spec: &RootSpec, runner: &Runner<'_>) -> Result<(), RootError> {
+/// Runs `systemctl --root=/` for every kind of change; `born` are the units that act at first boot.
+pub(super) fn apply(spec: &RootSpec, runner: &Runner<'_>, born: &[String]) -> Result<(), RootError> {
     let mut enable = spec.units.enable.clone();
-    if network::has_ssh(runner.root) {
-        enable.push(network::HOST_KEYS_UNIT.to_owned());
-    }
+    enable.extend_from_slice(born);
     if spec.dhcp {
         enable.push("systemd-networkd.service".to_owned());
         if runner.root.join("usr/lib/systemd/system/systemd-resolved.service").exists() {

@@ -8,6 +8,7 @@ mod caches;
 mod databases;
 mod foresight;
 mod identity;
+mod keystore;
 mod leftovers;
 
 use std::path::Path;
@@ -21,7 +22,7 @@ use crate::plan::root::{RULES, RootIds, RootSpec};
 type Rule = fn(&RootSpec, &Path) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
-const ALL: [(&str, Rule); 15] = [
+const ALL: [(&str, Rule); 16] = [
     ("placeholders", foresight::remove),
     ("machine-id", identity::machine_id),
     ("secrets", identity::secrets),
@@ -35,6 +36,7 @@ const ALL: [(&str, Rule); 15] = [
     ("loader-cache", caches::loader),
     ("archive-caches", caches::apt),
     ("timed-caches", caches::timed),
+    ("java-keystore", keystore::date),
     ("accounts", accounts::order),
     ("databases", databases::sort),
 ];

@@ -1,0 +1,62 @@
+//! What packages would make when they are configured and what must be born in each machine instead: keys and
+//! databases with identities. A unit makes each at first boot; the rules keep the packages from making it here.
+
+use std::path::Path;
+
+use super::super::{RootError, tree};
+
+/// Made once, before the server starts; `ssh-keygen -A` only makes keys that are missing. Debian 13 has a unit of its
+/// own (`sshd-keygen.service`), but with `ConditionFirstBoot=yes`, which an empty machine-id does not fulfil.
+const HOST_KEYS: &str = "[Unit]\nDescription=Make the SSH server's host keys\nBefore=ssh.service ssh.socket\n\
+                         ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n\n\
+                         [Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n\n\
+                         [Install]\nWantedBy=multi-user.target\n";
+
+const HOST_KEYS_UNIT: &str = "kiln-ssh-host-keys.service";
+const CLUSTER_UNIT: &str = "kiln-postgresql-cluster.service";
+const SYSTEMD: &str = "usr/lib/systemd/systemd";
+
+/// Writes the units that this system needs, and returns their names for enabling.
+pub(super) fn apply(root: &Path) -> Result<Vec<String>, RootError> {
+    let mut units = Vec::new();
+    if !root.join(SYSTEMD).exists() {
+        return Ok(Vec::new());
+    }
+    if root.join("usr/sbin/sshd").exists() {
+        units.push((HOST_KEYS_UNIT, HOST_KEYS.to_owned()));
+    }
+    if let Some(version) = postgresql(root)? {
+        units.push((CLUSTER_UNIT, cluster(&version)));
+    }
+    let mut names = Vec::new();
+    for (name, text) in units {
+        let place = root.join("etc/systemd/system").join(name);
+        tree::directory(&root.join("etc/systemd/system"))?;
+        tree::put(&place, text.as_bytes(), 0o644)?;
+        names.push(name.to_owned());
+    }
+    Ok(names)
+}
+
+/// The newest server version that is installed.
+fn postgresql(root: &Path) -> Result<Option<String>, RootError> {
+    let mut newest: Option<(u32, String)> = None;
+    for entry in tree::entries(&root.join("usr/lib/postgresql"))? {
+        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let number = name.parse().unwrap_or(0);
+        if number > 0 && entry.join("bin/initdb").exists() && newest.as_ref().is_none_or(|(old, _)| *old < number) {
+            newest = Some((number, name));
+        }
+    }
+    Ok(newest.map(|(_, name)| name))
+}
+
+/// The call that `postgresql-common` makes in its scripts, at boot.
+fn cluster(version: &str) -> String {
+    format!(
+        "[Unit]\nDescription=Make the PostgreSQL cluster {version}/main\nAfter=local-fs.target systemd-tmpfiles-setup.service\n\
+         ConditionPathExists=!/etc/postgresql/{version}/main\n\n\
+         [Service]\nType=oneshot\nExecStart=/usr/bin/pg_createcluster -u postgres --no-status --start {version} main\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
+}
