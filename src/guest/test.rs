@@ -15,6 +15,10 @@ use super::step::{self, Guest, StepError};
 use super::{Accel, GuestError, Launch};
 use crate::recipe::test::{Action, Test};
 
+/// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
+/// down many times.
+pub const BOOT: Duration = Duration::from_secs(60);
+
 /// How tests are run.
 pub struct Options<'a> {
     /// What executes guests.
@@ -23,7 +27,7 @@ pub struct Options<'a> {
     pub logs: PathBuf,
     /// A short path for sockets and overlays: `/tmp`.
     pub base: PathBuf,
-    /// Time that a boot may take under KVM; TCG is given ten times as much.
+    /// [`BOOT`] unless said; TCG is given ten times as much.
     pub boot: Duration,
     /// Whether slow tests run too.
     pub slow: bool,
