@@ -17,6 +17,11 @@ impl Deadline {
         Deadline { start, limit }
     }
 
+    /// The same with more patience.
+    pub fn extended(self, by: Duration) -> Deadline {
+        Deadline { limit: self.limit.saturating_add(by), ..self }
+    }
+
     /// Time since it was set.
     pub fn elapsed(&self) -> Duration {
         self.start.elapsed()

@@ -147,6 +147,7 @@ pub struct Waiting {
 impl Waiting {
     /// Listens.
     pub fn at(path: &Path) -> Result<Waiting, GuestError> {
+        fs::remove_file(path)?;
         let listener = fs::context("listen on", path, UnixListener::bind(path))?;
         fs::context("listen on", path, listener.set_nonblocking(true))?;
         Ok(Waiting { listener, path: path.to_owned() })

@@ -11,11 +11,12 @@ use super::agent::{Agent, Answer, Lost};
 use super::clock::Deadline;
 use super::console::Console;
 use super::launch::{self, Places, Purpose};
-use super::process::{Qemu, Start, Waiting};
+use super::process::{Qemu, Start, TICK, Waiting};
 use super::qmp::Qmp;
 use super::rundir::RunDir;
 use super::step::Guest;
 use super::{Accel, GuestError, Launch, accel::Accelerator};
+use crate::exec::sandbox::Spec;
 use crate::world::fs;
 
 /// After a failure the console is given this long to say why.
@@ -45,7 +46,17 @@ pub struct Session<'a> {
     agent: Agent<UnixStream>,
     body: Body<'a>,
     boot: Duration,
-    place: PathBuf,
+    wiring: Wiring,
+}
+
+/// What it takes to start QEMU again with the same disks and files.
+struct Wiring {
+    machine: String,
+    spec: Spec,
+    accel: Accelerator,
+    fallback: bool,
+    errors: PathBuf,
+    run: PathBuf,
 }
 
 /// Everything about a machine that is looked at while the shell in it is awaited.
@@ -57,8 +68,6 @@ struct Body<'a> {
     interrupted: &'a AtomicBool,
     /// What the guest did of itself, once it did something that no test asked for.
     gone: Option<&'static str>,
-    /// A reboot was asked for.
-    may_restart: bool,
 }
 
 impl<'a> Session<'a> {
@@ -83,29 +92,24 @@ impl<'a> Session<'a> {
         fs::remove_file(&group.logs.join(&log))?;
         launch::prepare(launch, &places)?;
         let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
-        let (agent, monitor) = (Waiting::at(&places.run.join("agent"))?, Waiting::at(&places.run.join("qmp"))?);
-        let (machine, errors) = (launch.machine.as_str(), group.logs.join(format!("{name}.qemu.log")));
-        let fallback = group.accel == Accel::Auto;
-        let mut qemu = Qemu::start(Start { machine, spec: &spec, accel, fallback, errors }, false)?;
-        let deadline = Deadline::after(SOCKETS);
-        let agent = Agent::new(agent.accept(&mut qemu, deadline)?);
-        let stream = monitor.accept(&mut qemu, deadline)?;
-        // It is looked at between reads of the other one, and must not slow them down.
-        fs::context("set up", &places.run, stream.set_read_timeout(Some(GLANCE)))?;
-        let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(LAST_WORDS) {
-            Ok(Some(status)) => qemu.end(status),
-            _ => qmp_failed(machine, "greeting", &error.to_string()),
-        })?;
+        let wiring = Wiring {
+            machine: launch.machine.clone(),
+            spec,
+            accel,
+            fallback: group.accel == Accel::Auto,
+            errors: group.logs.join(format!("{name}.qemu.log")),
+            run: places.run,
+        };
+        let (qemu, agent, qmp) = wiring.start()?;
         let body = Body {
-            machine: machine.to_owned(),
+            machine: launch.machine.clone(),
             qemu,
             console: Console::follow(&group.logs.join(log)),
             qmp,
             interrupted: group.interrupted,
             gone: None,
-            may_restart: false,
         };
-        Ok(Session { machine: machine.to_owned(), agent, body, boot: accel.patience(group.boot), place: places.run })
+        Ok(Session { machine: launch.machine.clone(), agent, body, boot: accel.patience(group.boot), wiring })
     }
 
     /// Waits until the guest answers and has reached its default target. Gives the milliseconds since the start.
@@ -113,7 +117,6 @@ impl<'a> Session<'a> {
         let deadline = Deadline::after(self.boot);
         let greeted = self.agent.greet(deadline, &mut || self.body.look());
         greeted.map_err(|lost| self.explain(lost))?;
-        self.body.may_restart = false;
         // Exit codes other than 0 mean that some unit failed, which is for the recipe's tests to mind.
         self.run("systemctl is-system-running --wait; udevadm settle", deadline.left().as_secs().max(10))?;
         Ok(self.body.qemu.millis())
@@ -135,7 +138,7 @@ impl<'a> Session<'a> {
         let _ = self.body.qmp.execute("quit", None);
         let _ = self.body.qemu.ended(Duration::from_secs(3));
         self.body.qemu.kill();
-        let _ = std::fs::remove_dir_all(&self.place);
+        let _ = fs::remove_dir_all(&self.wiring.run);
     }
 
     /// Turns silence into the reason that the console or QEMU gives for it.
@@ -164,13 +167,22 @@ impl Guest for Session<'_> {
     }
 
     fn reboot(&mut self) -> Result<(), GuestError> {
-        self.body.may_restart = true;
         // Answered first, done then: the shell is one of the first things to be stopped.
-        let command = "{ sleep 2; exec systemctl reboot; } </dev/null >/dev/null 2>&1 &";
-        match self.agent.call(command, self.boot.as_secs(), &mut || self.body.look()) {
-            Ok(_) | Err(Lost::Restarted) => {}
+        let command = "{ sleep 2; exec systemctl poweroff; } </dev/null >/dev/null 2>&1 &";
+        match self.agent.call(command, self.boot.as_secs(), &mut || self.body.glance()) {
+            Ok(_) | Err(Lost::Closed) => {}
             Err(lost) => return Err(self.explain(lost)),
         }
+        let deadline = Deadline::after(self.boot);
+        while self.body.qemu.ended(TICK)?.is_none() {
+            if let Err(error) = self.body.glance() {
+                return Err(self.explain(Lost::Watch(error)));
+            }
+            if deadline.passed() {
+                return Err(self.failed(format!("it did not go down within {} s", deadline.limit().as_secs())));
+            }
+        }
+        (self.body.qemu, self.agent, self.body.qmp) = self.wiring.start()?;
         self.ready().map(drop)
     }
 
@@ -194,22 +206,56 @@ impl Guest for Session<'_> {
     }
 }
 
+impl Wiring {
+    /// Starts QEMU and takes its calls.
+    fn start(&self) -> Result<(Qemu, Agent<UnixStream>, Qmp<UnixStream>), GuestError> {
+        let (agent, monitor) = (Waiting::at(&self.run.join("agent"))?, Waiting::at(&self.run.join("qmp"))?);
+        let start = Start {
+            machine: &self.machine,
+            spec: &self.spec,
+            accel: self.accel,
+            fallback: self.fallback,
+            errors: self.errors.clone(),
+        };
+        let mut qemu = Qemu::start(start, false)?;
+        let deadline = Deadline::after(SOCKETS);
+        let agent = Agent::new(agent.accept(&mut qemu, deadline)?);
+        let stream = monitor.accept(&mut qemu, deadline)?;
+        // It is looked at between reads of the other one, and must not slow them down.
+        fs::context("set up", &self.run, stream.set_read_timeout(Some(GLANCE)))?;
+        let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(LAST_WORDS) {
+            Ok(Some(status)) => qemu.end(status),
+            _ => qmp_failed(&self.machine, "greeting", &error.to_string()),
+        })?;
+        Ok((qemu, agent, qmp))
+    }
+}
+
 impl Body<'_> {
     /// Looks around while something is awaited: interrupted? the guest or QEMU gone? a panic on the console?
     fn look(&mut self) -> Result<(), GuestError> {
+        self.hear();
+        self.glance()?;
+        match self.gone {
+            None => self.qemu.check(),
+            Some(reason) => Err(self.failed(reason)),
+        }
+    }
+
+    /// The same for a guest that may go away.
+    fn glance(&mut self) -> Result<(), GuestError> {
         if self.interrupted.load(Ordering::Relaxed) {
             return Err(GuestError::Interrupted);
         }
-        self.hear();
-        let verdict = self.console.poll()?.or(self.gone);
-        match verdict {
-            None => self.qemu.check(),
-            Some(reason) => Err(GuestError::Guest {
-                machine: self.machine.clone(),
-                reason: reason.to_owned(),
-                console: self.console.last_lines(),
-            }),
+        match self.console.poll()? {
+            None => Ok(()),
+            Some(reason) => Err(self.failed(reason)),
         }
+    }
+
+    fn failed(&self, reason: &str) -> GuestError {
+        let (machine, console) = (self.machine.clone(), self.console.last_lines());
+        GuestError::Guest { machine, reason: reason.to_owned(), console }
     }
 
     /// Takes note of what QEMU says that the guest did.
@@ -217,7 +263,7 @@ impl Body<'_> {
         for event in self.qmp.events().unwrap_or_default() {
             let by_guest = event.data["guest"] == true;
             match event.name.as_str() {
-                "RESET" if by_guest && !self.may_restart => {
+                "RESET" if by_guest => {
                     self.gone.get_or_insert("the guest restarted by itself");
                 }
                 "SHUTDOWN" if by_guest => {

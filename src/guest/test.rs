@@ -13,7 +13,11 @@ use super::rundir::RunDir;
 use super::session::{Group, Session};
 use super::step::{self, Guest, StepError};
 use super::{Accel, GuestError, Launch};
-use crate::recipe::test::Test;
+use crate::recipe::test::{Action, Test};
+
+/// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
+/// down many times.
+pub const BOOT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
 pub struct Options<'a> {
@@ -23,7 +27,7 @@ pub struct Options<'a> {
     pub logs: PathBuf,
     /// A short path for sockets and overlays: `/tmp`.
     pub base: PathBuf,
-    /// Time that a boot may take under KVM; TCG is given ten times as much.
+    /// [`BOOT`] unless said; TCG is given ten times as much.
     pub boot: Duration,
     /// Whether slow tests run too.
     pub slow: bool,
@@ -194,14 +198,17 @@ impl<'a> Runner<'a> {
 /// All steps of a test. The outer error is the test's failure, the inner one ends everything.
 fn steps<G: Guest>(
     test: &Test,
-    clock: Deadline,
+    mut clock: Deadline,
     guests: &mut BTreeMap<String, G>,
 ) -> Result<(), Result<Failed, GuestError>> {
     for (index, step) in test.steps.iter().enumerate() {
         let name = step.machine.as_deref().unwrap_or(&test.machine);
         let action = step::describe(&step.action);
         let guest = guests.get_mut(name).expect("every machine that a test names was booted");
+        let before = clock.elapsed();
         match step::perform(guest, &step.action, clock) {
+            // The time of a test does not count boots.
+            Ok(()) if step.action == Action::Reboot => clock = clock.extended(clock.elapsed() - before),
             Ok(()) => {}
             Err(StepError::Wrong { reason, output }) => {
                 let console = guest.last_lines();
@@ -229,4 +236,62 @@ fn lost(step: Option<usize>, action: String, error: GuestError) -> Result<Failed
         other => (other.to_string(), String::new(), Vec::new()),
     };
     Ok(Failed { step, action, reason, output, console })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{SourceMap, Span};
+    use crate::guest::step::tests::Fake;
+    use crate::recipe::test::TestStep;
+
+    fn test(steps: &[(Option<&str>, Action)]) -> Test {
+        let file = SourceMap::default().add("t.kiln".into(), String::new());
+        let span = Span { file, start: 0, end: 0 };
+        let step = |(machine, action): &(Option<&str>, Action)| TestStep {
+            machine: machine.map(str::to_owned),
+            action: action.clone(),
+            span,
+        };
+        let steps = steps.iter().map(step).collect();
+        Test { title: "title".into(), machine: "a".into(), steps, timeout: 60, slow: false, span }
+    }
+
+    fn go(test: &Test) -> (Result<(), Result<Failed, GuestError>>, BTreeMap<String, Fake>) {
+        let mut guests: BTreeMap<String, Fake> =
+            [("a".to_owned(), Fake::default()), ("b".to_owned(), Fake::default())].into();
+        let result = steps(test, Deadline::after(Duration::from_secs(60)), &mut guests);
+        (result, guests)
+    }
+
+    #[test]
+    fn steps_go_to_their_machines_and_stop_at_the_first_failure() {
+        let run = |words: &str| Action::Run(words.into());
+        let (result, guests) =
+            go(&test(&[(None, run("0 x")), (Some("b"), run("0 y")), (Some("b"), run("7")), (None, run("0 never"))]));
+        let failed = result.unwrap_err().unwrap();
+        assert_eq!((failed.step, failed.reason.as_str()), (Some(2), "`7` ended with exit code 7"));
+        assert_eq!(failed.console, ["last"]);
+        assert_eq!((guests["a"].commands.as_slice(), guests["b"].commands.len()), (["0 x".to_owned()].as_slice(), 2));
+    }
+
+    #[test]
+    fn a_lost_guest_fails_the_test_and_an_interrupt_ends_everything() {
+        let (result, _) = go(&test(&[(None, Action::Run("panic".into()))]));
+        let failed = result.unwrap_err().unwrap();
+        assert_eq!(failed.reason, "machine m: the kernel panicked");
+        assert!(matches!(lost(None, String::new(), GuestError::Interrupted), Err(GuestError::Interrupted)));
+    }
+
+    #[test]
+    fn a_machine_that_died_unasked_fails_the_test() {
+        let mut guests: BTreeMap<String, Fake> =
+            [("a".to_owned(), Fake::default()), ("b".to_owned(), Fake { dead: true, ..Fake::default() })].into();
+        let both = test(&[
+            (None, Action::Run("0".into())),
+            (Some("b"), Action::Qmp { command: "good".into(), arguments: String::new() }),
+        ]);
+        let failed = steps(&both, Deadline::after(Duration::from_secs(60)), &mut guests).unwrap_err().unwrap();
+        assert_eq!((failed.step, failed.reason.as_str()), (None, "machine m: the kernel panicked"));
+    }
 }

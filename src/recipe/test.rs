@@ -58,7 +58,7 @@ pub enum Action {
         /// Seconds.
         limit: u64,
     },
-    /// `reboot`: the guest restarts and answers again.
+    /// `reboot`: the guest goes down and starts again with the same disks and memory files, and answers again.
     Reboot,
     /// `qmp "command" { ... }`: a QMP command with JSON arguments, to the machine's QEMU.
     Qmp {

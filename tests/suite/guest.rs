@@ -10,7 +10,7 @@ use kiln::base::{Digest, SourceMap, Span};
 use kiln::exec::sandbox;
 use kiln::guest::event::{Event, Listener};
 use kiln::guest::report::{Outcome, Report};
-use kiln::guest::test::{Options, run};
+use kiln::guest::test::{BOOT, Options, run};
 use kiln::guest::{Accel, Launch};
 use kiln::recipe::test::{Action, Test, TestStep};
 
@@ -86,7 +86,7 @@ impl Listener for Print {
     }
 }
 
-fn boot(machines: Vec<Launch>, tests: &[Test], accel: Accel, boot: u64) -> Report {
+fn boot(machines: Vec<Launch>, tests: &[Test], accel: Accel) -> Report {
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     let scratch = std::env::temp_dir().join(format!("kiln-live-guest-{}-{}", std::process::id(), tests[0].title.len()));
     let interrupted = AtomicBool::new(false);
@@ -94,7 +94,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: Accel, boot: u64) -> Repor
         accel,
         logs: scratch.clone(),
         base: std::env::temp_dir(),
-        boot: Duration::from_secs(boot),
+        boot: BOOT,
         slow: false,
         filter: None,
         interrupted: &interrupted,
@@ -144,7 +144,7 @@ fn cxl_memory_becomes_a_node_and_a_program_runs_on_it() {
         sh("test \"$(cat /sys/block/*/size | wc -l)\" -ge 1"),
     ];
     let tests = [test("the memory works", "cxl", proof), test("it reboots", "cxl", more)];
-    let report = boot(vec![machine("cxl", &material, &cxl())], &tests, Accel::Tcg, 20);
+    let report = boot(vec![machine("cxl", &material, &cxl())], &tests, Accel::Tcg);
     assert_eq!((report.counts(), report.boots.len()), ((2, 0, 0), 1));
 }
 
@@ -160,7 +160,7 @@ fn guests_that_panic_power_off_hang_or_go_wrong_are_told_apart() {
         test("restarts", "m", vec![sh("echo b >/proc/sysrq-trigger; sleep 60")]),
         test("is well again", "m", vec![sh("true"), expect("echo $((6*7))", "^42$", true)]),
     ];
-    let report = boot(vec![machine("m", &material, &[])], &tests, Accel::Tcg, 20);
+    let report = boot(vec![machine("m", &material, &[])], &tests, Accel::Tcg);
     assert!(reason(&report, 0).contains("the kernel panicked"), "{}", reason(&report, 0));
     assert!(reason(&report, 1).contains("powered itself off"), "{}", reason(&report, 1));
     assert!(reason(&report, 2).contains("did not end within the 5 s"), "{}", reason(&report, 2));
@@ -177,7 +177,44 @@ fn a_guest_without_a_root_and_a_qemu_that_refuses_are_failures_with_words() {
     rootless.argv[place] = "root=/dev/nothing rootdelay=1 console=ttyS0".into();
     let refused = machine("refused", &material, &["-device", "no-such-device"]);
     let tests = [test("no root", "rootless", vec![sh("true")]), test("no device", "refused", vec![sh("true")])];
-    let report = boot(vec![rootless, refused], &tests, Accel::Auto, 20);
+    let report = boot(vec![rootless, refused], &tests, Accel::Auto);
     assert!(reason(&report, 0).contains("root file system") || reason(&report, 0).contains("initramfs"));
     assert!(format!("{:?}", report.tests[1].outcome).contains("no-such-device"));
+}
+
+/// A machine that starts, and powers off by itself when it has.
+fn fleeting(material: &Path, seconds: u32) -> Launch {
+    let mut launch = machine("fleeting", material, &[]);
+    let place = launch.argv.iter().position(|word| word.starts_with("root=")).unwrap();
+    launch.argv[place] += &format!(" systemd.run_success_action=poweroff systemd.run=\"/bin/sleep {seconds}\"");
+    launch
+}
+
+#[test]
+fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
+    let Some(material) = material() else { return };
+    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let base = std::env::temp_dir().join(format!("kiln-live-run-{}", std::process::id()));
+    std::fs::create_dir_all(&base).unwrap();
+    let interrupted = AtomicBool::new(false);
+    let keep = base.join("keep.qcow2");
+    let options = kiln::guest::run::Options {
+        accel: Accel::Auto,
+        keep: Some(keep.clone()),
+        base: base.clone(),
+        interrupted: &interrupted,
+    };
+    kiln::guest::run::run(&fleeting(&material, 0), &[], &options, &Print).unwrap();
+    assert!(std::fs::metadata(&keep).unwrap().len() > 1 << 20, "what the guest wrote is kept");
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_secs(4));
+            interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        let options = kiln::guest::run::Options { keep: None, accel: Accel::Tcg, ..options };
+        let result = kiln::guest::run::run(&fleeting(&material, 1000), &[], &options, &Print);
+        assert!(matches!(result, Err(kiln::guest::GuestError::Interrupted)), "{result:?}");
+    });
+    std::fs::remove_file(keep).unwrap();
+    std::fs::remove_dir(base).expect("nothing else is left");
 }
