@@ -7,6 +7,7 @@
 )]
 
 mod suite {
+    mod initrd;
     mod qcow2;
     mod root;
     mod sandbox;

@@ -5,6 +5,7 @@
 
 pub mod builder;
 pub mod id;
+pub mod initrd;
 pub mod reapi;
 pub mod root;
 pub mod step;
