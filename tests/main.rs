@@ -7,6 +7,7 @@
 )]
 
 mod suite {
+    mod format;
     mod initrd;
     mod qcow2;
     mod root;
