@@ -7,19 +7,20 @@
 )]
 
 mod suite {
-    mod qcow2;
-    mod deb;
-    mod root;
-    mod guest;
+    mod apt;
+    mod archive_support;
     mod crash;
+    mod deb;
     mod fetch;
+    mod format;
+    mod guest;
+    mod initrd;
+    mod lock;
+    mod qcow2;
     mod root;
     mod sandbox;
-    mod apt;
     mod schedule;
     mod store;
-    mod archive_support;
-    mod lock;
     mod tidy;
     mod tools;
 
@@ -33,12 +34,11 @@ mod suite {
     }
     mod argv;
     mod draw;
+    mod language;
+    mod language_docs;
+    mod language_limits;
     mod launch;
     mod machine;
     mod machine_live;
     mod machine_support;
-    mod format;
-    mod language;
-    mod language_docs;
-    mod language_limits;
 }

@@ -3,10 +3,9 @@
 //! `/dev/kvm` that opens proves nothing: in some containers and nested machines the guest dies in its first
 //! instructions. QEMU then says so and stops the guest without ending, so what it says is watched.
 
-use std::path::Path;
 use std::time::Duration;
 
-use rustix::fs::{Access, AtFlags, CWD};
+use crate::exec::sandbox::kvm;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,14 +52,10 @@ impl Accel {
         match self {
             Accel::Kvm => Accelerator::Kvm,
             Accel::Tcg => Accelerator::Tcg,
-            Accel::Auto if may_open(Path::new("/dev/kvm")) => Accelerator::Kvm,
+            Accel::Auto if kvm::probe().is_ok() => Accelerator::Kvm,
             Accel::Auto => Accelerator::Tcg,
         }
     }
-}
-
-fn may_open(device: &Path) -> bool {
-    rustix::fs::accessat(CWD, device, Access::READ_OK | Access::WRITE_OK, AtFlags::EACCESS).is_ok()
 }
 
 /// A KVM that fails does so within this time after the start of QEMU.
