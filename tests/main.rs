@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "tests stop at the first surprise")]
 
 mod suite {
+    mod kconfig;
     mod sandbox;
     mod tidy;
 }
