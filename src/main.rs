@@ -2,15 +2,20 @@
 
 use std::process::ExitCode;
 
-use kiln::exec::sandbox::inside::{self, Entry};
-
-/// What kiln runs inside its own sandboxes, by name.
-const ENTRIES: &[(&str, Entry)] = &[];
+use clap::Parser;
+use kiln::exec::sandbox::inside;
+use kiln::{cli, command};
 
 fn main() -> ExitCode {
     // Before anything else: this process may be part of a sandbox, which wants to have one thread.
-    if let Some(code) = inside::maybe_run(std::env::args_os(), ENTRIES) {
+    if let Some(code) = inside::maybe_run(std::env::args_os(), command::ENTRIES) {
         return code;
     }
-    ExitCode::SUCCESS
+    match command::run(cli::Cli::parse().verb) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", failure.text().trim_end());
+            ExitCode::from(failure.code())
+        }
+    }
 }

@@ -1,1 +1,109 @@
 //! Draws diagnostics the way rustc does: file, line, caret, hint.
+
+use annotate_snippets::renderer::{DecorStyle, Renderer};
+use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Snippet};
+
+use super::diagnostic::Diagnostic;
+use super::source::{FileId, SourceMap};
+use super::span::Span;
+
+/// Every mistake as text, with a blank line between two.
+pub fn render(sources: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> String {
+    render_as(Level::ERROR, sources, diagnostics, color)
+}
+
+/// Every doubt as text: what works, slowly or only with care.
+pub fn render_warnings(sources: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> String {
+    render_as(Level::WARNING, sources, diagnostics, color)
+}
+
+fn render_as(level: Level<'static>, sources: &SourceMap, diagnostics: &[Diagnostic], color: bool) -> String {
+    let renderer = if color { Renderer::styled() } else { Renderer::plain() };
+    let renderer = renderer.decor_style(DecorStyle::Ascii);
+    let reports = diagnostics.iter().map(|diagnostic| renderer.render(&[group(level.clone(), sources, diagnostic)]));
+    reports.map(|report| report + "\n").collect::<Vec<_>>().join("\n")
+}
+
+fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
+    let mut places = vec![(AnnotationKind::Primary, diagnostic.span, diagnostic.label.as_str())];
+    let related = diagnostic.related.iter();
+    places.extend(related.map(|(span, label)| (AnnotationKind::Context, *span, label.as_str())));
+    let mut files: Vec<FileId> = Vec::new();
+    for (_, span, _) in &places {
+        if !files.contains(&span.file) {
+            files.push(span.file);
+        }
+    }
+    let mut group =
+        level.primary_title(diagnostic.message.as_str()).elements([] as [Snippet<'_, Annotation<'_>>; 0]);
+    for file in files {
+        let here: Vec<_> = places.iter().filter(|(_, span, _)| span.file == file).collect();
+        group = group.element(snippet(sources, file, &here));
+    }
+    match &diagnostic.hint {
+        Some(hint) => group.element(Level::HELP.message(hint.as_str())),
+        None => group,
+    }
+}
+
+type Place<'a> = (AnnotationKind, Span, &'a str);
+
+/// The lines of one file from the first to the last annotated one: the renderer need not look at the rest.
+fn snippet<'a>(sources: &'a SourceMap, file: FileId, places: &[&Place<'a>]) -> Snippet<'a, Annotation<'a>> {
+    let text = sources.text(file);
+    let bounds = |span: Span| {
+        let start = text.floor_char_boundary(span.start as usize);
+        (start, text.floor_char_boundary(span.end as usize).max(start))
+    };
+    let first = places.iter().map(|(_, span, _)| bounds(*span).0).min().unwrap_or(0);
+    let last = places.iter().map(|(_, span, _)| bounds(*span).1).max().unwrap_or(0);
+    let from = text[..first].rfind('\n').map_or(0, |newline| newline + 1);
+    let to = text[last..].find('\n').map_or(text.len(), |newline| last + newline);
+    let line = text[..from].matches('\n').count() + 1;
+    let annotations = places.iter().map(|(kind, span, label)| {
+        let (start, end) = bounds(*span);
+        let annotation = kind.span(start - from..end - from);
+        if label.is_empty() { annotation } else { annotation.label(*label) }
+    });
+    let path = sources.path(file).to_string_lossy().into_owned();
+    Snippet::source(&text[from..to]).line_start(line).path(path).annotations(annotations)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sources(text: &str) -> (SourceMap, FileId) {
+        let mut sources = SourceMap::default();
+        let file = sources.add("a.kiln".into(), text.to_owned());
+        (sources, file)
+    }
+
+    #[test]
+    fn a_report_shows_place_words_and_hint() {
+        let (sources, file) = sources("# one\nsize = 4\nname = \"é\"\n");
+        let wrong = Diagnostic::new(Span { file, start: 13, end: 14 }, "expected a size").label("a number");
+        let wrong = wrong.related(Span { file, start: 22, end: 26 }, "unlike this").hint("write `4GiB`");
+        let expected = "\
+error: expected a size
+ --> a.kiln:2:8
+  |
+2 | size = 4
+  |        ^ a number
+3 | name = \"é\"
+  |        --- unlike this
+  |
+  = help: write `4GiB`
+";
+        assert_eq!(render(&sources, &[wrong], false), expected);
+    }
+
+    #[test]
+    fn a_span_outside_the_text_or_inside_a_character_is_no_panic() {
+        let (sources, file) = sources("é");
+        for (start, end) in [(1, 1), (0, 9), (7, 9), (2, 1)] {
+            let wrong = Diagnostic::new(Span { file, start, end }, "m");
+            assert!(render(&sources, &[wrong], true).contains("a.kiln"));
+        }
+    }
+}

@@ -34,7 +34,7 @@ pub fn recipe(args: &RecipeArgs) -> Result<Loaded, Failure> {
     }
     let recipe = recipe::check(&world, &path, &args.set).map_err(|mistakes| Failure::Mistakes(rendered(&mistakes)))?;
     let lock_path = args.lock.clone().unwrap_or_else(|| project::lock_path(&path));
-    Ok(Loaded { world, recipe, lock_path })
+    Ok(Loaded { world, recipe: recipe.reachable(), lock_path })
 }
 
 fn rendered(mistakes: &recipe::Mistakes) -> String {

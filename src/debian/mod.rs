@@ -3,3 +3,11 @@
 //! Input: bytes of Release, Packages and .deb files. Output: checked values. It must not fetch or write anything.
 
 pub mod deb;
+pub mod control;
+pub mod keyring;
+pub mod mirror;
+pub mod packages;
+pub mod relation;
+pub mod release;
+pub mod solve;
+pub mod version;

@@ -3,5 +3,71 @@
 //! Input: a [`crate::plan::Plan`], a store, a world. Output: digests of the artifacts. It must not decide what to do.
 
 pub mod builtin;
+pub mod doctor;
+mod error;
 pub mod event;
+pub mod fetch;
+mod gate;
+mod interrupt;
+mod realize;
+mod realized;
+pub mod root;
 pub mod sandbox;
+mod status;
+mod step;
+
+use std::path::PathBuf;
+
+pub use error::ExecError;
+pub use realize::realize;
+pub use realized::Realized;
+pub use status::{State, Status, status};
+
+use event::{Event, Listener};
+use sandbox::inside::Entry;
+
+/// What kiln runs inside its own sandboxes, by name.
+pub const ENTRIES: &[(&str, Entry)] = &[(builtin::root::ENTRY, builtin::root::inside)];
+
+/// How a plan is carried out; nothing here changes a bit of what comes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Steps at a time, and processors that each may use; all when not given.
+    pub jobs: Option<u32>,
+    /// Never ask a network.
+    pub offline: bool,
+    /// Run every step, whatever is known.
+    pub no_cache: bool,
+}
+
+impl Options {
+    #[allow(clippy::disallowed_methods, reason = "this is the scheduling that may know")]
+    fn parallel(&self) -> usize {
+        let all = std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or(all, |jobs| jobs as usize)
+    }
+
+    /// Lets the current thread, and the processes that it starts, use no more than the given number of processors.
+    fn pin(&self) {
+        let Some(jobs) = self.jobs else { return };
+        // Where that is not possible, a step uses more processors than it was given.
+        let Ok(mut allowed) = rustix::thread::sched_getaffinity(None) else { return };
+        let all: Vec<usize> =
+            (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect();
+        for processor in all.into_iter().skip(jobs as usize) {
+            allowed.unset(processor);
+        }
+        let _ = rustix::thread::sched_setaffinity(None, &allowed);
+    }
+}
+
+/// Removes directories that hold files of subordinate ids.
+fn remove_inside(paths: &[PathBuf], listener: &dyn Listener) {
+    let removed = match serde_json::to_string(paths) {
+        Ok(list) => sandbox::call(sandbox::Ids::Range, sandbox::inside::REMOVE, &list, &mut |_| ()),
+        Err(error) => Err(sandbox::SandboxError::Failed(error.to_string())),
+    };
+    if let Err(error) = removed {
+        listener.on(Event::Warning { message: format!("temporary files stay behind: {error}") });
+    }
+}

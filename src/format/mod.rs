@@ -2,4 +2,5 @@
 //!
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
 
+pub mod qcow2;
 pub mod tar;

@@ -1,3 +1,31 @@
 //! Runs machines and the tests inside them.
 //!
 //! Input: built artifacts and an argv. Output: a running QEMU on the terminal, or test results. It must not build.
+//!
+//! Nothing is added to the image under test: a test boots with one more serial port, and words on the kernel's
+//! command line make systemd start a shell that reads its orders from there (see [`agent`]).
+
+pub mod accel;
+pub mod agent;
+pub mod clock;
+pub mod console;
+pub mod error;
+pub mod event;
+pub mod frame;
+pub mod junit;
+pub mod launch;
+pub mod overlay;
+pub mod ports;
+pub mod process;
+pub mod qmp;
+pub mod report;
+pub mod run;
+pub mod rundir;
+pub mod session;
+pub mod step;
+pub mod test;
+
+pub use accel::Accel;
+pub use error::GuestError;
+pub use launch::Launch;
+pub use report::Report;

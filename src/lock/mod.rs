@@ -3,6 +3,18 @@
 //! Input: a checked recipe and what the archives offer (`resolve`), or the text of a lock (`read`). Output: [`Lock`],
 //! valid by construction, and its one canonical spelling (`write`). It must not know stores, steps or sandboxes.
 
+mod diff;
+mod read;
+pub mod resolve;
+mod satisfies;
+mod wire;
+mod write;
+
+pub use diff::{Change, diff};
+pub use read::{ReadError, read};
+pub use satisfies::{Mismatch, recipe_digest, satisfies};
+pub use write::{inputs_digest, write};
+
 use std::collections::BTreeMap;
 
 use crate::base::{Digest, Epoch};
@@ -150,3 +162,6 @@ pub struct LockedOutput {
     /// Size and digest.
     pub file: LockedFile,
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,15 @@
 //! ```
 
 pub mod address;
+pub mod argv;
+pub mod capability;
+pub mod draw;
+mod finding;
+pub mod network;
+pub mod rules;
 pub mod topology;
 
+pub use argv::argv;
+pub use capability::help::questions as emitted_properties;
+pub use finding::Findings;
 pub use topology::Topology;

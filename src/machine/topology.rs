@@ -7,7 +7,9 @@
 //!   sibling has it, else the lowest free one, in the order of declaration. Parents number independently.
 //! * Bridge `n` begins at PCI bus `15 (n + 1)` and sits in slot `15 + n` of the root bus: room for 16 bridges of 15
 //!   buses. A bridge that needs more takes the following cell too, and only then do bridges behind it move.
-//! * Port `n` of bridge `b` has chassis `b + 1` and slot `n`; port `m` of a switch below it has slot `32 (n + 1) + m`.
+//! * Port `n` of bridge `b` has chassis `b + 1` and slot `n`; port `m` of a switch below it has chassis `b + 1 + 16 q` and
+//!   slot `32 (r + 1) + m`, where `n = 7 q + r`. QEMU compares slots by their low 8 bits only
+//!   (`pcie_chassis_find_slot_with_chassis` in hw/pci/pcie_port.c; measured on 10.0.13 and 11.1.3), so none is above 255.
 //! * An expander's serial number comes from its name (from the shared memory's, when it shows one, so that all machines
 //!   see one device), hence survives being moved to another port.
 //! * Ids are paths of names joined by dots, which no name contains; an expander's id is its bare name.
@@ -24,6 +26,8 @@ pub const CELL: u32 = 15;
 pub const BRIDGES: u32 = 16;
 /// Slots of a PCI bus, and so ports of one parent.
 pub const PORTS: u32 = 32;
+/// Switches whose ports share a chassis with the root ports: what 256 slot numbers have room for.
+const SWITCHES: u32 = 7;
 
 /// A topology with every number decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -204,8 +208,8 @@ fn place_below<'a>(below: &'a Below, port: &str, chassis: u32, slot: u32) -> Bel
         Below::Expander(expander) => BelowAt::Expander(place_expander(expander, port)),
         Below::Switch(switch) => {
             let id = format!("{port}.{}", switch.name.value);
-            let first_slot = slot.saturating_add(1).saturating_mul(PORTS);
-            let ports = place_ports(&switch.ports, &id, chassis, first_slot);
+            let chassis = chassis.saturating_add(BRIDGES * (slot / SWITCHES));
+            let ports = place_ports(&switch.ports, &id, chassis, PORTS * (slot % SWITCHES + 1));
             BelowAt::Switch(SwitchAt { switch, parent: port.to_owned(), serial: serial(&id), ports, id })
         }
     }

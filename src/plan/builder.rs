@@ -105,7 +105,7 @@ impl<'a> Builder<'a> {
 
 /// `003-bash_5.2.37-2_amd64.deb`: the number keeps the configure order in a sorted directory; a version's epoch is
 /// spelled as apt spells it in its cache.
-fn deb_name(at: usize, package: &LockedPackage) -> String {
+pub(super) fn deb_name(at: usize, package: &LockedPackage) -> String {
     let version = package.version.replace(':', "%3a");
     format!("{at:03}-{}_{version}_{}.deb", package.name, package.architecture)
 }

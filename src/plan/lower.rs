@@ -53,7 +53,8 @@ impl Lowering<'_> {
             self.deliver(machine, "initrd.img", initrd);
         }
         self.deliver(machine, "disk.qcow2", disk);
-        self.builder.tools(&machine.qemu.name);
+        let qemu = self.builder.tools(&machine.qemu.name);
+        self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
     fn deliver(&mut self, machine: &Machine, name: &str, from: Input) {
@@ -70,7 +71,12 @@ impl Lowering<'_> {
         let kernel = &self.recipe.kernels[&machine.kernel];
         let parts = match &kernel.origin {
             Origin::Stock { set, initrd_modules } => stock::lower(&mut self.builder, &kernel.name, set, initrd_modules, tools),
-            Origin::Compiled(compiled) => kernel::lower(&mut self.builder, self.recipe, kernel, compiled, tools),
+            Origin::Compiled(compiled) => {
+                let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
+                let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, tools);
+                let modules = parts.modules.map(index);
+                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd: None }
+            }
         };
         self.kernels.insert(key, parts.clone());
         parts

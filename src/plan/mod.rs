@@ -4,9 +4,17 @@
 //! it must not look at the disk, the store or the network, and it cannot fail.
 
 pub mod builder;
+pub mod id;
+pub mod image;
+pub mod initrd;
 pub mod kernel;
+pub mod lower;
 pub mod reapi;
+pub mod restrict;
+pub mod root;
 pub mod step;
+pub mod stock;
 
 pub use builder::Builder;
+pub use lower::lower;
 pub use step::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work};

@@ -4,6 +4,8 @@
 
 use prost::Message;
 
+use crate::base::Digest;
+
 /// Digest of a blob: hexadecimal SHA-256 and size.
 #[derive(Clone, PartialEq, Eq, Message)]
 pub struct BlobDigest {
@@ -13,6 +15,18 @@ pub struct BlobDigest {
     /// Bytes.
     #[prost(int64, tag = "2")]
     pub size_bytes: i64,
+}
+
+impl BlobDigest {
+    /// Spelled as the protocol wants it.
+    pub fn new(digest: &Digest, size: u64) -> BlobDigest {
+        BlobDigest { hash: digest.hex(), size_bytes: i64::try_from(size).expect("no blob has 2^63 bytes") }
+    }
+
+    /// Digest and size; `None` when somebody wrote something else there.
+    pub fn parts(&self) -> Option<(Digest, u64)> {
+        Some((self.hash.parse().ok()?, u64::try_from(self.size_bytes).ok()?))
+    }
 }
 
 /// What to run, on what.
@@ -127,6 +141,17 @@ pub struct SymlinkNode {
     /// Where it points.
     #[prost(string, tag = "2")]
     pub target: String,
+}
+
+/// A directory with all directories below it.
+#[derive(Clone, PartialEq, Eq, Message)]
+pub struct Tree {
+    /// The root.
+    #[prost(message, optional, tag = "1")]
+    pub root: Option<Directory>,
+    /// Every other directory.
+    #[prost(message, repeated, tag = "2")]
+    pub children: Vec<Directory>,
 }
 
 /// What came out.

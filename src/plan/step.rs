@@ -13,6 +13,8 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the build delivers.
     pub artifacts: Vec<Artifact>,
+    /// By machine: the step that unpacks its QEMU.
+    pub qemu: BTreeMap<String, usize>,
 }
 
 /// A file that the lock names by digest.

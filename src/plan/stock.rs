@@ -70,14 +70,14 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
 fn initrd(builder: &mut Builder<'_>, kernel: &str, modules: Input, wanted: &[String], tools: &str) -> Input {
     let busybox = builder.set(tools).iter().find(|package| package.name == "busybox-static");
     let busybox = builder.fetch(busybox.expect("a checked recipe's image tools hold busybox-static"));
-    let spec = InitrdSpec::new(wanted, builder.lock.epoch);
-    let spec = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
+    let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
+    spec.modules.extend(wanted.iter().cloned());
     let step = builder.add_step(Step {
         name: format!("initrd {kernel}"),
         work: Work::Builtin(Builtin::Initrd),
         inputs: BTreeMap::from([
             ("busybox.deb".to_owned(), busybox),
-            ("initrd.json".to_owned(), Input::Inline(spec)),
+            ("initrd.json".to_owned(), Input::Inline(spec.to_json())),
             ("modules.tar".to_owned(), modules),
         ]),
         outputs: vec!["initrd.img".to_owned()],

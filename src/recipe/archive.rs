@@ -1,6 +1,11 @@
 //! `archive NAME { suite components repository keys }`: one suite of one Debian repository.
 
-use crate::base::span::Span;
+use super::kinds::FileKey;
+use super::reader::Reader;
+use super::scope::Scope;
+use super::value::Node;
+use crate::base::Diagnostic;
+use crate::base::span::{Span, Spanned};
 
 /// One suite of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,4 +29,54 @@ pub struct Archive {
     pub priority: i32,
     /// Where it was declared.
     pub span: Span,
+}
+
+/// Debian's architectures that kiln has machines for.
+const ARCHITECTURES: [&str; 1] = ["amd64"];
+
+/// Reads one `archive` block.
+pub fn check(node: &Node, scope: &Scope) -> Option<Archive> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    let suite = reader.optional::<String>("suite").or(name.clone()).and_then(|suite| plain(suite, &reader));
+    let components = reader.list::<String>("components").into_iter();
+    let mut components: Vec<_> = components.filter_map(|component| plain(component, &reader)).collect();
+    if components.is_empty() {
+        components.push("main".to_owned());
+    }
+    let repository = reader.optional::<String>("repository").map(|repository| plain(repository, &reader));
+    let keys = reader.required::<Vec<Spanned<FileKey>>>("keys");
+    if let Some(none) = keys.as_ref().filter(|keys| keys.value.is_empty()) {
+        let wrong = Diagnostic::new(none.span, "an archive needs a key that signs it").label("no key is listed");
+        reader.error(wrong.hint("name at least one OpenPGP certificate: `keys = [file \"keys/debian.asc\"]`"));
+    }
+    let architecture = reader.word("architecture", &ARCHITECTURES).map_or(ARCHITECTURES[0], |word| word.value);
+    let check_valid_until = reader.or("check-valid-until", true);
+    let priority = reader.integer("priority", 1..=1000).map_or(500, |priority| priority.value as i32);
+    reader.finish();
+    Some(Archive {
+        name: name?.value,
+        suite: suite?,
+        components,
+        repository: repository.unwrap_or(Some("debian".to_owned()))?,
+        architecture: architecture.to_owned(),
+        keys: keys?.value.into_iter().map(|key| key.value.0).collect(),
+        check_valid_until,
+        priority,
+        span: node.head(),
+    })
+}
+
+/// What becomes a part of an address: letters, digits, `.`, `_`, `-`, and `/` between two of those.
+fn plain(text: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
+    let legal = |part: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        part.starts_with(|c: char| c.is_ascii_alphanumeric()) && part.chars().all(plain)
+    };
+    if text.value.split('/').all(legal) {
+        return Some(text.value);
+    }
+    let wrong = Diagnostic::new(text.span, format!("`{}` cannot be a part of an address", text.value));
+    reader.error(wrong.label("letters, digits, `.`, `_`, `-` and single `/` only"));
+    None
 }

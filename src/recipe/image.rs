@@ -1,7 +1,13 @@
 //! `image NAME extends BASE { ... }`: a Debian disk.
 
+mod check;
+mod file;
+mod user;
+
 use super::packages::PackageSet;
 use crate::base::span::Span;
+
+pub use check::check;
 
 /// A disk image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +18,8 @@ pub struct Image {
     pub size: u64,
     /// What is installed.
     pub packages: PackageSet,
+    /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
+    pub tools: PackageSet,
     /// `/etc/hostname`
     pub hostname: String,
     /// Users to add, or to change when they exist (root).

@@ -1,10 +1,16 @@
 //! `kernel NAME { ... }` and `config NAME { ... }`: a stock Debian kernel, or one compiled from locked source.
 
+mod check;
+mod config;
+
 use std::collections::BTreeMap;
 
 use super::packages::{PackageRequest, PackageSet};
 use crate::base::digest::Digest;
 use crate::base::span::{Span, Spanned};
+
+pub use check::check;
+pub use config::config;
 
 /// A kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]

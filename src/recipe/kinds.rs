@@ -19,6 +19,9 @@ pub trait FromValue: Sized {
 
     /// The value; a report when it has another type.
     fn read(value: &Spanned<Value>, report: &Report) -> Option<Self> {
+        if value.value == Value::Wrong {
+            return None;
+        }
         let read = Self::convert(&value.value);
         if read.is_none() {
             let message = format!("expected {}, found {}", Self::EXPECTED, value.value.describe());
@@ -75,7 +78,11 @@ impl FromValue for i64 {
     const EXPECTED: &'static str = "an integer";
 
     fn convert(value: &Value) -> Option<Self> {
-        if let Value::Integer(number) = value { Some(*number) } else { None }
+        match value {
+            Value::Integer(number) => Some(*number),
+            Value::Hex(number) => i64::try_from(*number).ok(),
+            _ => None,
+        }
     }
 
     fn hint(value: &Value) -> Option<String> {
@@ -145,7 +152,10 @@ impl FromValue for Mode {
 
     fn hint(value: &Value) -> Option<String> {
         match value {
-            Value::Integer(number) => Some(format!("a mode is octal: `0o{number}`")),
+            Value::Integer(number) if number.to_string().bytes().all(|digit| (b'0'..b'8').contains(&digit)) => {
+                Some(format!("a mode is octal: `0o{number}`"))
+            }
+            Value::Integer(number) => Some(format!("a mode is octal: `0o{number:o}` is {number}")),
             _ => None,
         }
     }
@@ -228,6 +238,9 @@ impl<T: FromValue> FromValue for Vec<Spanned<T>> {
     }
 
     fn read(value: &Spanned<Value>, report: &Report) -> Option<Self> {
+        if value.value == Value::Wrong {
+            return None;
+        }
         let Value::List(items) = &value.value else {
             let message = format!("expected {}, found {}", Self::EXPECTED, value.value.describe());
             let mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));

@@ -4,17 +4,24 @@
 //! every `extends` flattened, every parameter and loop expanded. It must not know locks, stores or networks.
 
 pub mod archive;
+mod check;
+mod evaluate;
+mod files;
 pub mod image;
+mod import;
 pub mod kernel;
 pub mod kinds;
 pub mod machine;
 pub mod nearest;
 pub mod packages;
+pub mod reach;
 pub mod reader;
 pub mod report;
 pub mod scope;
 pub mod test;
 pub mod value;
+
+pub use check::{Mistakes, check};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,8 +1,12 @@
 //! `packages NAME { from include ... }`: a set of packages resolved and locked on its own.
 
+use std::collections::BTreeMap;
+
 use super::kinds::{FromValue, Name};
+use super::reader::Reader;
+use super::report::Report;
 use super::scope::Scope;
-use super::value::Value;
+use super::value::{Node, Value};
 use crate::base::Diagnostic;
 use crate::base::span::{Span, Spanned};
 
@@ -49,6 +53,73 @@ pub struct PackageRequest {
     pub span: Span,
 }
 
+/// Reads one `packages` block.
+pub fn check(node: &Node, scope: &Scope) -> Option<PackageSet> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    let set = contents(&mut reader, scope, "include", Base::None);
+    reader.finish();
+    Some(PackageSet { name: name?.value, ..set })
+}
+
+/// The fields that `packages` blocks and images share; the name is left empty.
+pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, field: &'static str, base: Base) -> PackageSet {
+    let asked = reader.list::<Value>(field);
+    let requests = once(asked.iter().filter_map(|item| request(item, scope)).collect(), &scope.report);
+    let exclude = reader.list::<String>("exclude");
+    for name in exclude.iter().filter(|name| requests.iter().any(|request| request.name == name.value)) {
+        let wrong = Diagnostic::new(name.span, format!("`{}` is both asked for and excluded", name.value));
+        scope.report.push(wrong.label("excluded here"));
+    }
+    let base = match reader.word("base", &["none", "essential", "required"]).map(|word| word.value) {
+        Some("none") => Base::None,
+        Some("essential") => Base::Essential,
+        Some(_) => Base::Required,
+        None => base,
+    };
+    PackageSet {
+        name: String::new(),
+        archives: scope.archives(reader, "from"),
+        requests,
+        base,
+        recommends: reader.or("recommends", false),
+        exclude: exclude.into_iter().map(|name| name.value).collect(),
+        span: reader.node().head(),
+    }
+}
+
+/// Asking twice for the same is harmless (a base image may do it); one package asked for in two ways cannot be both.
+fn once(requests: Vec<PackageRequest>, report: &Report) -> Vec<PackageRequest> {
+    let mut kept: BTreeMap<String, PackageRequest> = BTreeMap::new();
+    let mut order = Vec::new();
+    for request in requests {
+        match kept.get(&request.name) {
+            Some(first) if (&first.archive, &first.version) != (&request.archive, &request.version) => {
+                let twice = Diagnostic::new(request.span, format!("`{}` is asked for in two ways", request.name));
+                report.push(twice.label("here").related(first.span, "and here").hint("take one away with `-=`"));
+            }
+            Some(_) => {}
+            None => {
+                order.push(request.name.clone());
+                kept.insert(request.name.clone(), request);
+            }
+        }
+    }
+    order.iter().filter_map(|name| kept.remove(name)).collect()
+}
+
+/// The lock names the set of an image after the image: a named set must not be called the same.
+pub(super) fn distinct(scope: &Scope) {
+    let none = BTreeMap::new();
+    let sets = scope.declared.get("packages").unwrap_or(&none);
+    for (name, span) in scope.declared.get("image").unwrap_or(&none) {
+        if let Some(set) = sets.get(name) {
+            let wrong = Diagnostic::new(*span, format!("an image and a package set are both called `{name}`"));
+            scope.report.push(wrong.label("the image").related(*set, "the package set").hint("rename one of the two"));
+        }
+    }
+}
+
 /// Reads `"x"` or `package "x" from ARCHIVE version "1.2-3"`.
 pub fn request(value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> {
     let (name, rest) = match &value.value {
@@ -85,6 +156,9 @@ pub fn request(value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> 
 }
 
 fn expected_package<T>(value: &Spanned<Value>, scope: &Scope) -> Option<T> {
+    if value.value == Value::Wrong {
+        return None;
+    }
     let message = format!("expected a package, found {}", value.value.describe());
     let mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));
     scope.report.push(mistake.hint("write `\"x\"` or `package \"x\" from ARCHIVE`"));

@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
     pub fn missing(&self, field: &str, expected: &str) {
         let message = format!("{} has no `{field}`", self.node.title());
         let mistake = Diagnostic::new(self.node.head(), message).label(format!("`{field}` is missing"));
-        self.report.push(mistake.hint(format!("add `{field} = ...`, {expected}")));
+        self.report.push_absence(mistake.hint(format!("add `{field} = ...`, {expected}")));
     }
 
     /// Reports arguments, fields and blocks that were not asked for.
@@ -175,9 +175,14 @@ impl<'a> Reader<'a> {
             Form::Statement => "statement",
             Form::Block => "block",
         };
-        let message = format!("unknown {noun} `{word}` in {}", self.node.title());
+        // Only the block that stands for the whole recipe has no words of its own.
+        let top = self.node.head().end == 0;
+        let (place, label) = match top {
+            true => ("a recipe".to_owned(), "not known at the top level".to_owned()),
+            false => (self.node.title(), format!("not known in `{}`", self.node.keyword.value)),
+        };
         let mut mistake =
-            Diagnostic::new(child.keyword.span, message).label(format!("not known in `{}`", self.node.keyword.value));
+            Diagnostic::new(child.keyword.span, format!("unknown {noun} `{word}` in {place}")).label(label);
         let same: Vec<&str> = self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name).collect();
         let all: Vec<&str> = self.known.iter().map(|(name, _)| *name).collect();
         mistake.hint = super::nearest::nearest(word, all.iter().copied())

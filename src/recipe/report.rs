@@ -10,6 +10,7 @@ const LIMIT: usize = 100;
 /// The mistakes found so far.
 #[derive(Debug, Default)]
 pub struct Report {
+    partial: std::cell::Cell<bool>,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
@@ -21,6 +22,18 @@ impl Report {
         if all.len() < LIMIT && !all.iter().any(known) {
             all.push(diagnostic);
         }
+    }
+
+    /// Adds the mistake that something is missing, unless a part of the text could not be read: it may stand there.
+    pub fn push_absence(&self, diagnostic: Diagnostic) {
+        if !self.partial.get() {
+            self.push(diagnostic);
+        }
+    }
+
+    /// Says that a part of the text could not be read.
+    pub fn set_partial(&self) {
+        self.partial.set(true);
     }
 
     /// Whether nothing was found.

@@ -10,7 +10,7 @@ use super::machine::Machine;
 use super::machine::device::Network;
 use super::machine::memory::Memory;
 use super::nearest::suggest;
-use super::packages::{Base, PackageSet, request};
+use super::packages::{Base, PackageRequest, PackageSet, request};
 use super::reader::Reader;
 use super::report::Report;
 use super::value::Value;
@@ -23,6 +23,8 @@ pub struct Scope {
     pub report: Report,
     /// Names by kind (`kernel`, `image`, ...), so that a reference to a block with a mistake is not a second mistake.
     pub declared: BTreeMap<&'static str, BTreeMap<String, Span>>,
+    /// The files of the recipe, by the keys that `file "..."` evaluates to.
+    pub files: BTreeMap<String, super::RecipeFile>,
     /// Archives.
     pub archives: BTreeMap<String, Archive>,
     /// Named package sets.
@@ -58,7 +60,7 @@ impl Scope {
             None if names.is_empty() => Some(format!("this recipe declares no {} at all", noun(kind))),
             None => suggest(&name.value, &names),
         };
-        self.report.push(mistake);
+        self.report.push_absence(mistake);
         false
     }
 
@@ -82,6 +84,14 @@ impl Scope {
         names.filter(|name| self.resolves("archive", name)).map(|name| name.value).collect()
     }
 
+    /// A field that must be a set of packages: see [`Scope::package_set`].
+    pub fn required_set(&self, reader: &mut Reader<'_>, field: &'static str, own_name: &str) -> Option<PackageSet> {
+        if !reader.node().children.iter().any(|child| child.keyword.value == field) {
+            reader.missing(field, "the name of a `packages` set");
+        }
+        self.package_set(reader, field, own_name)
+    }
+
     /// An optional field that is the name of a `packages` set, one `package ...`, or a list of those. What it asks for
     /// becomes the set `own_name` unless a set is named.
     pub fn package_set(&self, reader: &mut Reader<'_>, field: &'static str, own_name: &str) -> Option<PackageSet> {
@@ -95,18 +105,23 @@ impl Scope {
             other => vec![Spanned::new(other, value.span)],
         };
         let requests = items.iter().filter_map(|item| request(item, self)).collect();
-        Some(PackageSet {
-            name: own_name.to_owned(),
+        Some(self.own_set(own_name, requests, value.span))
+    }
+    /// A set that a part of the recipe has for itself: from all archives, and nothing that is not asked for.
+    pub fn own_set(&self, name: &str, requests: Vec<PackageRequest>, span: Span) -> PackageSet {
+        PackageSet {
+            name: name.to_owned(),
             archives: self.archives.keys().cloned().collect(),
             requests,
             base: Base::None,
             recommends: false,
             exclude: Vec::new(),
-            span: value.span,
-        })
+            span,
+        }
     }
 }
 
-fn noun(kind: &str) -> &str {
+/// What a report calls a kind of block.
+pub(super) fn noun(kind: &str) -> &str {
     if kind == "packages" { "package set" } else { kind }
 }

@@ -1,6 +1,11 @@
 //! `test "what must hold" on MACHINE { ... }`: commands for the guest, in order.
 
+mod check;
+mod qmp;
+
 use crate::base::span::Span;
+
+pub use check::check;
 
 /// One test.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,6 +12,8 @@ pub enum Value {
     Text(String),
     /// `4`
     Integer(i64),
+    /// `0x1000`
+    Hex(u64),
     /// `4GiB`, in bytes.
     Size(u64),
     /// `90s`, in seconds.
@@ -32,6 +34,8 @@ pub enum Value {
     File(String),
     /// Any other word applied to values: `package "qemu" from backports`.
     Call(Spanned<String>, Vec<Spanned<Value>>),
+    /// Stands where a mistake was reported already: a reader takes it for absent and says nothing more.
+    Wrong,
 }
 
 impl Value {
@@ -40,6 +44,7 @@ impl Value {
         match self {
             Value::Text(_) => "a text",
             Value::Integer(_) => "an integer",
+            Value::Hex(_) => "a hexadecimal number",
             Value::Size(_) => "a size",
             Value::Duration(_) => "a duration",
             Value::Mode(_) => "a mode",
@@ -50,6 +55,7 @@ impl Value {
             Value::List(_) => "a list",
             Value::File(_) => "a file",
             Value::Call(..) => "a call",
+            Value::Wrong => "a mistake",
         }
     }
 
@@ -70,6 +76,7 @@ impl Value {
         match self {
             Value::Text(text) => crate::syntax::lexeme::quote(text),
             Value::Integer(number) => number.to_string(),
+            Value::Hex(number) => format!("{number:#x}"),
             Value::Size(bytes) => ByteSize(*bytes).to_string(),
             Value::Duration(seconds) => format!("{seconds}s"),
             Value::Mode(mode) => format!("0o{mode:o}"),
@@ -80,6 +87,7 @@ impl Value {
             Value::List(items) => {
                 format!("[{}]", items.iter().map(|item| item.value.spelling()).collect::<Vec<_>>().join(", "))
             }
+            Value::Wrong => "?".to_owned(),
             Value::File(path) => format!("file {}", crate::syntax::lexeme::quote(path)),
             Value::Call(word, arguments) => {
                 arguments.iter().fold(word.value.clone(), |text, item| format!("{text} {}", item.value.spelling()))
@@ -87,13 +95,15 @@ impl Value {
         }
     }
 
-    /// How many values this is, lists and calls counted with what they hold.
-    pub fn count(&self) -> usize {
-        match self {
-            Value::List(items) | Value::Call(_, items) => {
-                1 + items.iter().map(|item| item.value.count()).sum::<usize>()
-            }
-            _ => 1,
+    /// Whether both say the same, wherever they were written.
+    pub fn same(&self, other: &Value) -> bool {
+        let all = |a: &[Spanned<Value>], b: &[Spanned<Value>]| {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.value.same(&b.value))
+        };
+        match (self, other) {
+            (Value::List(a), Value::List(b)) => all(a, b),
+            (Value::Call(word, a), Value::Call(other, b)) => word.value == other.value && all(a, b),
+            _ => self == other,
         }
     }
 }

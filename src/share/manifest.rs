@@ -32,6 +32,8 @@ pub struct Manifest {
     pub artifacts: BTreeMap<String, Artifact>,
     /// Every step's id, by name.
     pub steps: BTreeMap<String, Digest>,
+    /// By machine: the step that unpacks its QEMU.
+    pub qemu: BTreeMap<String, String>,
 }
 
 /// One delivered file.
@@ -97,6 +99,7 @@ mod tests {
             lock: Digest::of(b"lock"),
             artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
+            qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
         }
     }
 

@@ -2,3 +2,5 @@
 //!
 //! Input: a result directory. Output: a form somebody without kiln can use. It must not build.
 pub mod manifest;
+
+pub mod launch;

@@ -1,3 +1,122 @@
 //! Content-addressed bytes on disk: `cas/<sha256>` blobs, `ac/<sha256>` results, `tree/<sha256>` materialised trees.
 //!
 //! Input: bytes with a digest. Output: the same bytes, checked. It must not know what any blob means.
+//!
+//! What holds, whatever is interrupted at whatever moment:
+//!
+//! * a name appears below `cas`, `ac` or `tree` only when its content is complete, synced and equal to its name;
+//! * a blob is checked when it comes in and when it goes out. The second check is skipped for a file whose device,
+//!   inode, size and times of modification and change are those of a file that was checked before: writing to it
+//!   through the kernel cannot go unnoticed (a change within the same clock tick as the check, and a disk that forgets,
+//!   can; [`Store::recheck`] reads everything anew);
+//! * several kilns share a store: whoever does a piece of work holds its lock, the others wait and find the result;
+//!   everything unfinished is below `tmp` in a directory whose lock its maker holds, so that it is known as left over
+//!   the moment the maker is gone.
+//!
+//! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
+
+mod blob;
+mod error;
+pub mod gc;
+mod lock;
+mod result;
+mod session;
+mod stamp;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::world::{World, fs};
+
+pub use blob::{BlobWriter, Presence};
+pub use error::StoreError;
+pub use lock::Lock;
+pub use result::Output;
+
+use session::Session;
+use stamp::Stamps;
+
+/// A store that this process has open.
+#[derive(Debug)]
+pub struct Store {
+    root: PathBuf,
+    /// Temporary files of this process.
+    session: Session,
+    /// Files that are known to be what their digests say.
+    stamps: Mutex<Stamps>,
+    /// Held as long as the store is open, so that garbage collection waits.
+    shared: Lock,
+}
+
+impl Store {
+    /// The user's store: `$KILN_STORE`, else `$XDG_CACHE_HOME/kiln`, else `~/.cache/kiln`.
+    pub fn open_default(world: &dyn World) -> Result<Store, StoreError> {
+        let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
+        let root = below("KILN_STORE", "").or_else(|| below("XDG_CACHE_HOME", "kiln"));
+        match root.or_else(|| below("HOME", ".cache/kiln")) {
+            Some(root) => Store::open(&root),
+            None => Err(StoreError::Nowhere),
+        }
+    }
+
+    /// Opens, and makes where there is none, the store at `root`.
+    pub fn open(root: &Path) -> Result<Store, StoreError> {
+        for part in ["cas", "ac", "tree", "tmp", "part", "lock", "note", "log", "quarantine"] {
+            fs::create_dir_all(&root.join(part)).map_err(|error| StoreError::at(root, error))?;
+        }
+        // Mount points of sandboxes and keys of the lock table are absolute.
+        let root = fs::context("resolve", root, root.canonicalize())?;
+        let shared = Lock::shared(&root.join("lock/store")).map_err(|error| error.of(&root))?;
+        let session = Session::open(&root.join("tmp")).map_err(|error| error.of(&root))?;
+        let stamps = Mutex::new(Stamps::read(&root.join("stamps"))?);
+        Ok(Store { root, session, stamps, shared })
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A fresh empty directory on the store's file system; it is removed with its content when the process ends, or
+    /// by the next process when this one is killed.
+    pub fn scratch(&self, purpose: &str) -> Result<PathBuf, StoreError> {
+        self.session.directory(purpose).map_err(|error| error.of(&self.root))
+    }
+
+    /// Directories that earlier processes left behind and that this user may not remove: they hold files of
+    /// subordinate ids. Whoever can make a user namespace removes them.
+    pub fn leftovers(&self) -> &[PathBuf] {
+        self.session.leftovers()
+    }
+
+    /// Waits until no other process or thread does the work named `key`, then keeps them out. `stop` is asked now and
+    /// then; when it says so, the wait ends with [`StoreError::Interrupted`].
+    pub fn lock(&self, key: &crate::base::Digest, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
+        Lock::exclusive(&self.root.join("lock").join(key.hex()), stop).map_err(|error| error.of(&self.root))
+    }
+
+    /// Where the log of a failed step is kept.
+    pub fn log_path(&self, key: &crate::base::Digest) -> PathBuf {
+        self.root.join("log").join(key.hex())
+    }
+
+    /// Keeps all others out, if there are none now; they wait while this store is open.
+    fn alone(&self) -> Result<Option<&Lock>, StoreError> {
+        self.shared.upgrade(&self.root.join("lock/store"))
+    }
+
+    /// A note taken under this name; notes speed things up and are never believed.
+    pub fn recall(&self, name: &crate::base::Digest) -> Option<Vec<u8>> {
+        fs::read(&self.root.join("note").join(name.hex()), NOTE).ok()
+    }
+
+    /// Takes a note.
+    pub fn note(&self, name: &crate::base::Digest, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.root.join("note").join(name.hex());
+        fs::write_atomically(&path, bytes).map_err(|error| StoreError::at(&self.root, error))
+    }
+}
+
+/// No note is larger.
+const NOTE: u64 = 256 << 20;

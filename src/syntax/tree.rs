@@ -53,6 +53,8 @@ pub enum Value {
     Text(Vec<TextPart>),
     /// `4`
     Integer(i64),
+    /// `0x1000`
+    Hex(u64),
     /// `4GiB`, in bytes.
     Size(u64),
     /// `90s`, in seconds.
@@ -69,8 +71,8 @@ pub enum Value {
     Name(String),
     /// `[a, b]`
     List(Vec<Spanned<Value>>),
-    /// `a..b`, for loops.
-    Range(i64, i64),
+    /// `a..b`, for loops: integers, or names of integers.
+    Range(Box<Spanned<Value>>, Box<Spanned<Value>>),
     /// A word applied to values: `file "x"`, `package "qemu" from backports`, `url "https://..." sha256:...`.
     Call(Spanned<String>, Vec<Spanned<Value>>),
 }

@@ -23,6 +23,12 @@ pub fn create(path: &Path) -> Result<File, WorldError> {
     context("create", path, File::create(path))
 }
 
+/// Creates a file that is also read back, truncating what was there.
+pub fn create_rw(path: &Path) -> Result<File, WorldError> {
+    let mut options = fs::OpenOptions::new();
+    context("create", path, options.read(true).write(true).create(true).truncate(true).open(path))
+}
+
 /// A whole file, refused when larger than `limit`.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
     let mut bytes = Vec::new();
@@ -51,12 +57,25 @@ pub fn remove_file(path: &Path) -> Result<(), WorldError> {
     }
 }
 
+/// Removes a directory with all it holds; it is no error when there is none.
+pub fn remove_dir_all(path: &Path) -> Result<(), WorldError> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => context("remove", path, result),
+    }
+}
+
 /// Writes a file so that a reader sees the old bytes or the new ones, never a mixture.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
+    write_with_mode(path, bytes, 0o644)
+}
+
+/// The same, with permission bits of the caller's choice whatever the umask.
+pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
-    let written = write_synced(&temporary, bytes).and_then(|()| rename(&temporary, path));
+    let written = write_synced(&temporary, bytes, mode).and_then(|()| rename(&temporary, path));
     if written.is_err() {
         // The error that matters is the first one; a left-over temporary file is only untidy.
         let _ = fs::remove_file(&temporary);
@@ -64,8 +83,102 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
     written
 }
 
-fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
+fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
     let mut file = create(path)?;
+    context("set the mode of", path, file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)))?;
     context("write", path, std::io::Write::write_all(&mut file, bytes))?;
     context("sync", path, file.sync_all())
+}
+
+/// Opens a file to lock it, making it when there is none.
+pub fn open_lock(path: &Path) -> Result<File, WorldError> {
+    context("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
+}
+
+/// Opens a file to go on writing at its end, making it when there is none.
+pub fn open_append(path: &Path) -> Result<File, WorldError> {
+    context("open", path, fs::OpenOptions::new().append(true).create(true).open(path))
+}
+
+/// Opens a file to read it and then go on writing at its end, making it when there is none.
+pub fn open_grow(path: &Path) -> Result<File, WorldError> {
+    context("open", path, fs::OpenOptions::new().read(true).append(true).create(true).open(path))
+}
+
+/// Adds bytes at the end of a file in one piece, so that several processes may do so at once.
+pub fn append(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
+    context("write", path, std::io::Write::write_all(&mut open_append(path)?, bytes))
+}
+
+/// The names in a directory, sorted.
+pub fn names(path: &Path) -> Result<Vec<std::ffi::OsString>, WorldError> {
+    let list = || fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect();
+    let mut names: Vec<_> = context("list", path, list())?;
+    names.sort();
+    Ok(names)
+}
+
+/// What is known of a file without reading it; a link is not followed.
+pub fn metadata(path: &Path) -> Result<fs::Metadata, WorldError> {
+    context("look at", path, fs::symlink_metadata(path))
+}
+
+/// Sets the mode of a file or directory, and its times, counted from 1970, when given.
+pub fn protect(path: &Path, mode: u32, time: Option<std::time::Duration>) -> Result<(), WorldError> {
+    use std::os::unix::fs::PermissionsExt;
+    if let Some(time) = time {
+        let time = std::time::SystemTime::UNIX_EPOCH + time;
+        let times = fs::FileTimes::new().set_accessed(time).set_modified(time);
+        context("set the times of", path, File::open(path).and_then(|file| file.set_times(times)))?;
+    }
+    context("set the mode of", path, fs::set_permissions(path, fs::Permissions::from_mode(mode)))
+}
+
+/// Removes a directory with everything in it, or a file, read-only or not; it is no error when there is none.
+pub fn remove_tree(path: &Path) -> Result<(), WorldError> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Ok(found) if !found.is_dir() => remove_file(path),
+        _ => match fs::remove_dir_all(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                open_up(path)?;
+                context("remove", path, fs::remove_dir_all(path))
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            result => context("remove", path, result),
+        },
+    }
+}
+
+/// Lets the owner change every directory below `path`.
+fn open_up(path: &Path) -> Result<(), WorldError> {
+    let mut open = vec![path.to_owned()];
+    while let Some(directory) = open.pop() {
+        protect(&directory, 0o700, None)?;
+        for name in names(&directory)? {
+            let below = directory.join(name);
+            if metadata(&below)?.is_dir() {
+                open.push(below);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Sets the times of a file to now.
+pub fn touch(path: &Path) -> Result<(), WorldError> {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    set_times(path, now, rustix::fs::AtFlags::empty())
+}
+
+/// Sets the times of a link itself, counted from 1970.
+pub fn set_link_time(path: &Path, time: std::time::Duration) -> Result<(), WorldError> {
+    let time = rustix::fs::Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
+    set_times(path, time, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
+}
+
+fn set_times(path: &Path, time: rustix::fs::Timespec, flags: rustix::fs::AtFlags) -> Result<(), WorldError> {
+    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+    let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
+    context("set the times of", path, set.map_err(std::io::Error::from))
 }

@@ -51,6 +51,16 @@ impl World for MemoryWorld {
         if self.exists(&plain) { Ok(plain) } else { Err(not_found("resolve", path)) }
     }
 
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
+        let mut entries: Vec<PathBuf> = self
+            .files
+            .keys()
+            .filter_map(|file| Some(path.join(file.strip_prefix(path).ok()?.components().next()?)))
+            .collect();
+        entries.dedup();
+        if entries.is_empty() { Err(not_found("list", path)) } else { Ok(entries) }
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         self.variables.get(name).cloned()
     }

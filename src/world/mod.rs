@@ -23,6 +23,8 @@ pub trait World: Sync {
     fn exists(&self, path: &Path) -> bool;
     /// The path without links and `..`; an error when nothing is there.
     fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError>;
+    /// The entries of a directory, sorted.
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError>;
     /// An environment variable; `None` when unset, empty or not UTF-8.
     fn env(&self, name: &str) -> Option<String>;
     /// The wall clock: for expiry checks and progress, never for bits.

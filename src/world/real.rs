@@ -38,6 +38,14 @@ impl World for RealWorld {
         fs::context("resolve", path, path.canonicalize())
     }
 
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
+        let entries = fs::context("list", path, std::fs::read_dir(path))?;
+        let entries: std::io::Result<Vec<PathBuf>> = entries.map(|entry| Ok(entry?.path())).collect();
+        let mut entries = fs::context("list", path, entries)?;
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
     fn env(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }

@@ -182,3 +182,42 @@ fn an_unknown_function_is_refused() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn functions_of_kiln_make_sandboxes_of_their_own() {
+    let mut spec = spec("nested", "cut -c-11 /proc/self/uid_map; touch /out/x; chown 33:44 /out/x; hostname; echo $$");
+    let Root::ReadOnly(root) = spec.root.clone() else { unreachable!() };
+    let out = root.with_extension("out");
+    std::fs::create_dir_all(&out).unwrap();
+    spec.ids = Ids::Inherit;
+    spec.mounts.push(Mount { source: out.clone(), target: "/out".into(), readonly: false });
+    let mut lines = Vec::new();
+    let argument = serde_json::to_string(&spec).unwrap();
+    match sandbox::call(Ids::Range, sandbox::inside::NESTED, &argument, &mut |line| lines.push(line.to_owned())) {
+        Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
+            return println!("skipped: {error}");
+        }
+        result => result.unwrap(),
+    }
+    assert_eq!(lines[lines.len() - 2..], ["kiln", "2"]);
+    let owner = std::os::unix::fs::MetadataExt::uid(&out.join("x").metadata().unwrap());
+    assert!(owner > 33, "outside it is a subordinate id: {owner}");
+    let argument = serde_json::to_string(&[&out]).unwrap();
+    sandbox::call(Ids::Range, sandbox::inside::REMOVE, &argument, &mut |_| ()).unwrap();
+    assert!(!out.exists());
+}
+
+#[test]
+fn what_the_machine_allows_is_tried_and_not_guessed() {
+    match sandbox::kvm::probe() {
+        Ok(()) => println!("KVM runs guests here"),
+        Err(reason) => {
+            println!("{reason}");
+            assert!(reason.contains("/dev/kvm"), "{reason}");
+        }
+    }
+    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    if let Err(error) = sandbox::namespaces_possible() {
+        assert!(matches!(error, SandboxError::NoUserNamespace { .. } | SandboxError::Setup { .. }), "{error}");
+    }
+}

@@ -2,10 +2,15 @@
 //!
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
+pub mod root;
+pub mod tools;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::exec::event::Listener;
+use crate::exec::root::RootError;
+use crate::plan::{Builtin, id};
 
 /// What a builtin step is handed.
 pub struct Context<'a> {
@@ -19,4 +24,23 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// Who hears of progress.
     pub listener: &'a dyn Listener,
+}
+
+/// Why a builtin step failed.
+#[derive(Debug, thiserror::Error)]
+pub enum BuiltinError {
+    /// Configuring a root file system failed.
+    #[error(transparent)]
+    Root(#[from] RootError),
+    /// This kiln was built without the step's code.
+    #[error("this kiln cannot carry out `{0}`")]
+    Unknown(&'static str),
+}
+
+/// Carries a builtin step out.
+pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
+    match builtin {
+        Builtin::Root => Ok(root::run(context)?),
+        other => Err(BuiltinError::Unknown(id::name(other))),
+    }
 }

@@ -77,6 +77,11 @@ pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
     start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: false }, streams)
 }
 
+/// Makes every namespace that builds need, and leaves them again.
+pub fn namespaces_possible() -> Result<(), SandboxError> {
+    call(Ids::Single, super::inside::REMOVE, "[]", &mut |_| ())
+}
+
 fn run_job(job: &Job, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, SandboxError> {
     let failed = |error: std::io::Error| SandboxError::setup("make a pipe", error);
     let (output, input) = std::io::pipe().map_err(failed)?;

@@ -2,14 +2,15 @@
 //!
 //! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::root`.
 
+mod spec;
+
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
-use super::root::RootSpec;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::recipe::Recipe;
-use crate::recipe::image::{Content, Image};
+use crate::recipe::image::Image;
 
 /// What goes onto a disk.
 #[derive(Debug)]
@@ -27,14 +28,9 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     let name = format!("root {}", image.name);
     let known = builder.plan.steps.iter().position(|step| step.name == name);
     let step = known.unwrap_or_else(|| {
-        let spec = RootSpec::new(image, builder.lock);
+        let (spec, files) = spec::root_spec(recipe, image, builder.lock);
         let mut inputs = builder.set_inputs(&image.packages.name);
-        for file in &image.files {
-            if let Content::File(path) = &file.content {
-                let bytes = recipe.files[path].bytes.clone();
-                inputs.insert(format!("files/{path}"), Input::Inline(bytes));
-            }
-        }
+        inputs.extend(files);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("root.json".to_owned(), Input::Inline(json));
         let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];

@@ -1,0 +1,204 @@
+//! Resolution beside apt's, with the indexes of both at hand: medians of three, and kiln's peak memory.
+//!
+//! `cargo bench --bench resolve` needs apt and the host's Debian mirrors (to fill both caches first; nothing that is
+//! measured touches the network). kiln's time is that of a whole `kiln lock --update`: signatures of four `InRelease` files
+//! checked, cached indexes read and checked, the set solved, the lock written.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout, reason = "a bench measures and prints")]
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use kiln::base::span::Span;
+use kiln::base::{Digest, Epoch, SourceMap};
+use kiln::debian::mirror::Mirrors;
+use kiln::lock::resolve::{Context, DirectoryCache, Update, resolve};
+use kiln::lock::{Lock, write};
+use kiln::recipe::archive::Archive;
+use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
+use kiln::recipe::{Recipe, RecipeFile};
+use kiln::world::{RealWorld, Response, World, WorldError};
+
+const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+const SUITES: [(&str, i32); 4] =
+    [("trixie", 500), ("trixie-updates", 500), ("trixie-security", 500), ("trixie-backports", 100)];
+const SETS: [&[&str]; 3] = [
+    &["nginx", "postgresql"],
+    &["systemd-sysv", "openssh-server", "network-manager", "cxl", "ndctl", "daxctl", "numactl"],
+    &["gnome-core"],
+];
+
+fn main() {
+    let root = std::env::temp_dir().join("kiln-bench-resolve");
+    let apt = prepare_apt(&root.join("apt"));
+    let world = Remembering { world: RealWorld::default(), pages: Mutex::default() };
+    let cache = DirectoryCache::new(root.join("indexes"));
+    for packages in SETS {
+        let recipe = recipe(&world, packages);
+        let lock = run(&world, &cache, &recipe);
+        let ours = median(|| drop(write(&run(&world, &cache, &recipe))));
+        let uris = median(|| apt(&["install", "--print-uris", "-y", "--no-install-recommends"], packages));
+        let simulated = median(|| apt(&["install", "-s", "--no-install-recommends"], packages));
+        println!(
+            "{}: {} packages; kiln {ours:.0?}; apt --print-uris {uris:.0?} ({:.1}x); apt -s {simulated:.0?} ({:.1}x)",
+            packages.join(" "),
+            lock.sets["bench"].len(),
+            uris.as_secs_f64() / ours.as_secs_f64(),
+            simulated.as_secs_f64() / ours.as_secs_f64()
+        );
+    }
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    println!("peak memory: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+}
+
+fn median(mut what: impl FnMut()) -> Duration {
+    let mut times: Vec<Duration> = (0..3)
+        .map(|_| {
+            let started = Instant::now();
+            what();
+            started.elapsed()
+        })
+        .collect();
+    times.sort_unstable();
+    times[1]
+}
+
+fn run(world: &dyn World, cache: &DirectoryCache, recipe: &Recipe) -> Lock {
+    let mirrors = Mirrors::of(world).unwrap();
+    let context = Context { world, cache, mirrors: &mirrors, listener: &|_| {} };
+    resolve(&context, recipe, None, &Update::All).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
+    let file = SourceMap::default().add(PathBuf::from("bench.kiln"), String::new());
+    let span = Span { file, start: 0, end: 0 };
+    let archives = SUITES.map(|(suite, priority)| {
+        let repository = if suite.ends_with("-security") { "debian-security" } else { "debian" };
+        let archive = Archive {
+            name: suite.to_owned(),
+            suite: suite.to_owned(),
+            components: vec!["main".to_owned()],
+            repository: repository.to_owned(),
+            architecture: "amd64".to_owned(),
+            keys: vec![KEYRING.to_owned()],
+            check_valid_until: true,
+            priority,
+            span,
+        };
+        (suite.to_owned(), archive)
+    });
+    let request = |name: &&str| PackageRequest { name: (*name).to_owned(), archive: None, version: None, span };
+    let set = PackageSet {
+        name: "bench".to_owned(),
+        archives: SUITES.map(|(suite, _)| suite.to_owned()).to_vec(),
+        requests: packages.iter().map(request).collect(),
+        base: Base::None,
+        recommends: false,
+        exclude: Vec::new(),
+        span,
+    };
+    let bytes = world.read(Path::new(KEYRING), 1 << 20).unwrap();
+    Recipe {
+        name: "bench".to_owned(),
+        root: PathBuf::from("/"),
+        sources: SourceMap::default(),
+        files: BTreeMap::from([(KEYRING.to_owned(), RecipeFile { digest: Digest::of(&bytes), bytes })]),
+        params: BTreeMap::new(),
+        epoch: None,
+        archives: BTreeMap::from(archives),
+        package_sets: BTreeMap::from([(set.name.clone(), set)]),
+        kernels: BTreeMap::new(),
+        images: BTreeMap::new(),
+        machines: BTreeMap::new(),
+        tests: Vec::new(),
+    }
+}
+
+/// apt with its own root, lists fetched and its binary cache made.
+fn prepare_apt(root: &Path) -> impl Fn(&[&str], &[&str]) {
+    for directory in
+        ["etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"]
+    {
+        std::fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    let mirrors = Mirrors::of(&RealWorld::default()).unwrap();
+    let lines = SUITES.iter().map(|(suite, _)| {
+        let repository = if suite.ends_with("-security") { "debian-security" } else { "debian" };
+        let base = mirrors.bases(repository, None).into_iter().next().expect("a mirror of Debian");
+        format!("deb [arch=amd64 signed-by={KEYRING}] {base} {suite} main\n")
+    });
+    std::fs::write(root.join("etc/apt/sources.list"), lines.collect::<String>()).unwrap();
+    let root = root.to_owned();
+    let apt = move |verb: &[&str], packages: &[&str]| {
+        let output = Command::new("apt-get")
+            .args(["-o".to_owned(), format!("Dir={}", root.display())])
+            .args([
+                "-o",
+                "Dir::State::status=/dev/null",
+                "-o",
+                "APT::Architecture=amd64",
+                "-o",
+                "APT::Architectures=amd64",
+            ])
+            .args(["-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=root"])
+            .args(verb)
+            .args(packages)
+            .output()
+            .expect("apt-get runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    apt(&["update"], &[]);
+    apt(&["install", "-s"], &["dash"]);
+    apt
+}
+
+/// The world, but a page that was fetched once is remembered: what is measured is resolution, not the network.
+struct Remembering {
+    world: RealWorld,
+    pages: Mutex<BTreeMap<String, Vec<u8>>>,
+}
+
+impl World for Remembering {
+    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
+        self.world.read(path, limit)
+    }
+
+    fn exists(&self, path: &Path) -> bool {
+        self.world.exists(path)
+    }
+
+    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
+        self.world.canonical(path)
+    }
+
+    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
+        self.world.list(path)
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        self.world.env(name)
+    }
+
+    fn now(&self) -> Epoch {
+        self.world.now()
+    }
+
+    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError> {
+        if !url.ends_with("/InRelease") {
+            return self.world.get(url, from);
+        }
+        let known = self.pages.lock().unwrap().get(url).cloned();
+        let page = match known {
+            Some(page) => page,
+            None => {
+                let mut page = Vec::new();
+                std::io::Read::read_to_end(&mut self.world.get(url, 0)?.body, &mut page).unwrap();
+                self.pages.lock().unwrap().insert(url.to_owned(), page.clone());
+                page
+            }
+        };
+        Ok(Response { start: 0, length: Some(page.len() as u64), body: Box::new(std::io::Cursor::new(page)) })
+    }
+}

@@ -1,0 +1,130 @@
+//! `kiln build RECIPE`: realizes the plan, delivers the artifacts, records or compares what came out.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::deliver::{self, Delivery};
+use super::failure::Failure;
+use super::load::{self, Ready};
+use super::{machines, mirrors, output, progress, project, record};
+use crate::cli::{self, RealizeArgs};
+use crate::exec::{self, ExecError, Realized};
+use crate::lock;
+use crate::plan::step::Place;
+use crate::plan::{self, Plan};
+use crate::recipe::machine::Machine;
+use crate::share::launch::{self, LaunchArtifact, LaunchFile};
+use crate::share::manifest::{self, Manifest};
+use crate::store::Store;
+
+/// Carries the verb out.
+pub fn run(args: &cli::Build) -> Result<(), Failure> {
+    let ready = load::ready(&args.recipe)?;
+    let out = args.out.clone().unwrap_or_else(|| project::result_path(&args.recipe.recipe));
+    let (manifest, _) = build(&ready, &args.realize, &out)?;
+    if args.json { output::print(&manifest.write()) } else { summary(&out, &manifest) }
+}
+
+fn summary(out: &Path, manifest: &Manifest) -> Result<(), Failure> {
+    let lines: Vec<String> = manifest
+        .artifacts
+        .iter()
+        .map(|(name, artifact)| format!("{}  {:>12}  {}\n", artifact.sha256, artifact.size, out.join(name).display()))
+        .collect();
+    output::print(&lines.concat())
+}
+
+/// Builds into a directory; the manifest, and what came out.
+pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest, Realized), Failure> {
+    machines::judge(&ready.loaded.recipe, &ready.lock)?;
+    let realized = realize(ready, args)?;
+    let deliveries = deliveries(ready, &realized)?;
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        recipe: ready.loaded.recipe.name.clone(),
+        output_version: lock::OUTPUT,
+        lock: lock::inputs_digest(&ready.lock),
+        artifacts: deliver::artifacts(&deliveries),
+        steps: realized.ids.clone(),
+        qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name.clone())).collect(),
+    };
+    deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
+    record::record(ready, &realized)?;
+    Ok((manifest, realized))
+}
+
+/// Carries the plan out, telling progress on standard error.
+pub fn realize(ready: &Ready, args: &RealizeArgs) -> Result<Realized, Failure> {
+    realize_in(ready, &ready.plan, &ready.store, args)
+}
+
+/// Carries a plan out in a store.
+pub fn realize_in(ready: &Ready, plan: &Plan, store: &Store, args: &RealizeArgs) -> Result<Realized, Failure> {
+    let options = exec::Options { jobs: args.jobs, offline: args.offline, no_cache: args.no_cache };
+    let listener = progress::listener();
+    let known = mirrors::known(&ready.loaded.world)?;
+    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener.as_ref());
+    result.map_err(|error| match error {
+        ExecError::Interrupted => Failure::Interrupted,
+        error => Failure::world(error),
+    })
+}
+
+/// Where a machine's files go: the result directory itself when the recipe has one machine.
+pub fn machine_directory(ready: &Ready, machine: &str) -> PathBuf {
+    if ready.loaded.recipe.machines.len() == 1 { PathBuf::new() } else { PathBuf::from(machine) }
+}
+
+fn deliveries(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, Delivery>, Failure> {
+    let mut deliveries = BTreeMap::new();
+    for artifact in &ready.plan.artifacts {
+        let name = machine_directory(ready, &artifact.machine).join(&artifact.name);
+        deliveries.insert(name.display().to_string(), Delivery::Blob(realized.file(&artifact.from)));
+    }
+    for machine in ready.loaded.recipe.machines.values() {
+        let directory = machine_directory(ready, &machine.name);
+        for (name, text, mode) in launch_files(ready, realized, machine)? {
+            deliveries.insert(directory.join(name).display().to_string(), Delivery::Text(text, mode));
+        }
+    }
+    Ok(deliveries)
+}
+
+/// `launch.json` and `launch.sh` of a machine.
+fn launch_files(
+    ready: &Ready,
+    realized: &Realized,
+    machine: &Machine,
+) -> Result<[(&'static str, String, u32); 2], Failure> {
+    let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
+    let artifact = |artifact: &plan::Artifact| {
+        let place = match artifact.name.as_str() {
+            "vmlinuz" => "kernel",
+            "initrd.img" => "initrd",
+            "disk.qcow2" => "disk",
+            _ => return None,
+        };
+        let file = realized.file(&artifact.from);
+        let (place, file_name) = (place.to_owned(), artifact.name.clone());
+        Some(LaunchArtifact { place, file: file_name, size: file.size, sha256: file.sha256 })
+    };
+    let artifacts = files.filter_map(artifact).collect();
+    let recipe = &ready.loaded.recipe;
+    let line = machines::command_line(recipe, &ready.lock, machine, |_| ())?;
+    let qemu = machines::upstream(machines::qemu_version(&ready.lock, machine)?);
+    let launch = LaunchFile::new(machine, qemu, &line, artifacts);
+    let script = launch::script(&launch).map_err(Failure::world)?;
+    Ok([("launch.json", launch.json(), 0o644), ("launch.sh", script, 0o755)])
+}
+
+/// Fetches files that the store lacks.
+pub fn fetch(ready: &Ready, fetches: &[&plan::Fetch]) -> Result<(), Failure> {
+    let listener = progress::listener();
+    let known = mirrors::known(&ready.loaded.world)?;
+    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let missing = exec::fetch::missing(&ready.store, fetches.iter().copied());
+    let never = || false;
+    let fetcher = exec::fetch::Fetcher::new(&ready.store, &ready.loaded.world, &addresses, listener.as_ref(), &never);
+    fetcher.fetch(&missing).map_err(Failure::world)
+}

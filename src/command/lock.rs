@@ -1,0 +1,113 @@
+//! `kiln lock RECIPE`: asks the archives what exists, and writes down which bits the recipe means.
+
+use super::failure::Failure;
+use super::load::{self, Loaded};
+use super::{machines, mirrors, output};
+use crate::base::ByteSize;
+use crate::cli;
+use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
+use crate::lock::{self, Lock};
+use crate::world::fs;
+use crate::plan;
+
+/// Carries the verb out.
+pub fn run(args: &cli::Lock) -> Result<(), Failure> {
+    let loaded = load::recipe(&args.recipe)?;
+    if args.check {
+        return check(&loaded);
+    }
+    let previous = previous(&loaded)?;
+    let update = match &args.update {
+        None => Update::Keep,
+        Some(names) if names.is_empty() => Update::All,
+        Some(names) => Update::Some(names.iter().cloned().collect()),
+    };
+    let store = load::open_store(&loaded.world)?;
+    let context = Context {
+        world: &loaded.world,
+        cache: &DirectoryCache::new(store.root().join("index")),
+        mirrors: &mirrors::known(&loaded.world)?,
+        listener: &tell,
+    };
+    let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update)
+        .map_err(failure)?;
+    machines::judge(&loaded.recipe, &new)?;
+    new.machines = machines::locked(&loaded.recipe, &new)?;
+    let plan = plan::lower(&loaded.recipe, &new);
+    let names = plan.steps.iter().map(|step| step.name.clone());
+    new.steps = names.zip(plan::id::static_ids(&plan)).collect();
+    carry_over(&mut new, previous.as_ref());
+    let text = lock::write(&new);
+    if previous.as_ref().map(lock::write).as_deref() == Some(&text) {
+        return output::print(&format!("{}: unchanged\n", loaded.lock_path.display()));
+    }
+    if let Some(parent) = loaded.lock_path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(Failure::world)?;
+    }
+    fs::write_atomically(&loaded.lock_path, text.as_bytes()).map_err(Failure::world)?;
+    output::print(&summary(&loaded, previous.as_ref(), &new))
+}
+
+fn tell(progress: Progress) {
+    match progress {
+        Progress::Archive { name } => eprintln!("asking {name}"),
+        Progress::Download { label, bytes } => eprintln!("reading {label} ({})", ByteSize(bytes).rounded()),
+        Progress::Solving { set } => eprintln!("solving {set}"),
+        Progress::Warning { message } => eprintln!("warning: {message}"),
+        Progress::Received { .. } => {}
+    }
+}
+
+fn check(loaded: &Loaded) -> Result<(), Failure> {
+    let lock = load::lock_of(loaded)?;
+    machines::judge(&loaded.recipe, &lock)?;
+    let packages: usize = lock.sets.values().map(Vec::len).sum();
+    output::print(&format!("{}: the lock of this recipe; {packages} packages\n", loaded.lock_path.display()))
+}
+
+/// The lock that is there. One that cannot be read is as good as none, but the user is told.
+fn previous(loaded: &Loaded) -> Result<Option<Lock>, Failure> {
+    match load::read_lock(&loaded.world, &loaded.lock_path) {
+        Err(Failure::Mistakes(text)) => {
+            eprintln!("{text}\nwarning: made again from nothing");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+/// What a build found out stays true as long as no input has moved.
+fn carry_over(new: &mut Lock, previous: Option<&Lock>) {
+    let Some(previous) = previous else { return };
+    if lock::inputs_digest(new) == lock::inputs_digest(previous) && new.steps == previous.steps {
+        new.outputs = previous.outputs.clone();
+        new.kernels = previous.kernels.clone();
+        new.images = previous.images.clone();
+    }
+}
+
+/// What only another recipe, or another `--update`, can mend is the user's mistake; the rest is the world's.
+fn failure(error: ResolveError) -> Failure {
+    match error {
+        ResolveError::Unsolvable { .. } | ResolveError::SetTwice(_) | ResolveError::NoIndex { .. } | ResolveError::Keys { .. } => {
+            Failure::Mistakes(format!("error: {error}"))
+        }
+        ResolveError::NotLocked(_) => Failure::Usage(error.to_string()),
+        error => Failure::world(error),
+    }
+}
+
+fn summary(loaded: &Loaded, previous: Option<&Lock>, new: &Lock) -> String {
+    let mut text = String::new();
+    for (name, packages) in &new.sets {
+        let size: u64 = packages.iter().map(|package| package.file.size).sum();
+        text.push_str(&format!("{name}: {} packages, {}\n", packages.len(), ByteSize(size).rounded()));
+    }
+    if let Some(previous) = previous {
+        for change in lock::diff(previous, new) {
+            text.push_str(&format!("  {change}\n"));
+        }
+    }
+    text.push_str(&format!("wrote {}\n", loaded.lock_path.display()));
+    text
+}

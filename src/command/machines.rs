@@ -1,0 +1,95 @@
+//! The machines of a recipe with the QEMU of its lock: rules judged, argv written down.
+
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
+use crate::base::render;
+use crate::lock::{Lock, LockedMachine};
+use crate::machine::argv::{CommandLine, Launch};
+use crate::machine::capability::{self, Emulator, KernelFacts};
+use crate::machine::{self, Findings, network, rules};
+use crate::recipe::Recipe;
+use crate::recipe::kernel::Origin;
+use crate::recipe::machine::Machine;
+
+/// The package whose version is QEMU's.
+const QEMU: &str = "qemu-system-x86";
+
+/// The version of the QEMU that the lock gives a machine: `1:11.1.3+ds-1~bpo13+1`.
+pub fn qemu_version<'a>(lock: &'a Lock, machine: &Machine) -> Result<&'a str, Failure> {
+    let set = lock.sets.get(&machine.qemu.name);
+    let package = set.and_then(|packages| packages.iter().find(|package| package.name == QEMU));
+    let missing = || {
+        let (set, machine) = (&machine.qemu.name, &machine.name);
+        Failure::Mistakes(format!("error: package set `{set}`, the QEMU of machine `{machine}`, has no `{QEMU}`"))
+    };
+    package.map(|package| package.version.as_str()).ok_or_else(missing)
+}
+
+/// `11.1.3` of `1:11.1.3+ds-1~bpo13+1`.
+pub fn upstream(version: &str) -> &str {
+    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
+    version.split(['+', '-', '~']).next().unwrap_or(version)
+}
+
+fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, Failure> {
+    let version = qemu_version(lock, machine)?;
+    Emulator::of(version).ok_or_else(|| Failure::Mistakes(format!("error: `{version}` is no version of QEMU")))
+}
+
+/// Judges every machine by every rule; warnings are told, errors end the command.
+pub fn judge(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
+    let mut findings = Findings::default();
+    for machine in recipe.machines.values() {
+        let kernel = KernelFacts::of(&recipe.kernels[&machine.kernel]);
+        findings.extend(capability::check(machine, &emulator(lock, machine)?, &kernel));
+    }
+    findings.extend(rules::check_all(recipe));
+    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    if !findings.warnings.is_empty() {
+        eprint!("{}", render::render_warnings(&recipe.sources, &findings.warnings, color));
+    }
+    if findings.errors.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Mistakes(render::render(&recipe.sources, &findings.errors, color)))
+}
+
+/// The argv of a machine; `change` says what this launch wants besides the machine itself.
+pub fn command_line(
+    recipe: &Recipe,
+    lock: &Lock,
+    machine: &Machine,
+    change: impl FnOnce(&mut Launch<'_>),
+) -> Result<CommandLine, Failure> {
+    let networks = network::networks(&recipe.machines);
+    let initrd = matches!(recipe.kernels[&machine.kernel].origin, Origin::Stock { .. });
+    let mut launch = Launch::plain(initrd, &networks);
+    change(&mut launch);
+    Ok(machine::argv(machine, &emulator(lock, machine)?, &launch))
+}
+
+/// What the lock says of every machine.
+pub fn locked(recipe: &Recipe, lock: &Lock) -> Result<BTreeMap<String, LockedMachine>, Failure> {
+    let one = |machine: &Machine| {
+        let locked = LockedMachine {
+            qemu: upstream(qemu_version(lock, machine)?).to_owned(),
+            machine_type: emulator(lock, machine)?.machine_type(machine.chipset.value),
+            argv: command_line(recipe, lock, machine, |_| ())?.template(),
+        };
+        Ok((machine.name.clone(), locked))
+    };
+    recipe.machines.values().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_versions_have_an_upstream_part() {
+        assert_eq!(upstream("1:11.1.3+ds-1~bpo13+1"), "11.1.3");
+        assert_eq!(upstream("10.0.2"), "10.0.2");
+        assert_eq!(upstream("1:7.2+dfsg-7+deb12u7"), "7.2");
+    }
+}

@@ -1,0 +1,22 @@
+//! The places that may have a locked file, in the order of `docs/lock.md`.
+
+use super::failure::Failure;
+use crate::debian::mirror::Mirrors;
+use crate::plan::step::Place;
+use crate::world::World;
+
+/// What the user, their configuration and the host name.
+pub fn known(world: &dyn World) -> Result<Mirrors, Failure> {
+    Mirrors::of(world).map_err(|error| Failure::Usage(error.to_string()))
+}
+
+/// The addresses of a file.
+pub fn addresses(mirrors: &Mirrors, place: &Place) -> Vec<String> {
+    match place {
+        Place::Url(url) => vec![url.clone()],
+        Place::Repository { repository, path, snapshot } => {
+            let bases = mirrors.bases(repository, Some(snapshot));
+            bases.iter().map(|base| format!("{}/{path}", base.trim_end_matches('/'))).collect()
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `kiln plan RECIPE`: the steps of a build, without carrying them out.
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::{load, output};
+use crate::base::{ByteSize, Digest};
+use crate::cli;
+use crate::exec::{self, State};
+
+#[derive(Serialize)]
+struct Shown<'a> {
+    name: &'a str,
+    id: Digest,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<Digest>,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    recipe: &'a str,
+    steps: Vec<Shown<'a>>,
+    files: usize,
+    files_missing: usize,
+    bytes_missing: u64,
+}
+
+/// Carries the verb out.
+pub fn run(args: &cli::Plan) -> Result<(), Failure> {
+    let ready = load::ready(&args.recipe)?;
+    let status = exec::status(&ready.plan, &ready.store).map_err(Failure::world)?;
+    let missing: Vec<_> = ready.plan.fetches.values().filter(|fetch| !ready.store.has(&fetch.digest)).collect();
+    let document = Document {
+        recipe: &ready.loaded.recipe.name,
+        steps: ready.plan.steps.iter().zip(&status).map(|(step, status)| Shown {
+            name: &step.name,
+            id: status.id,
+            state: word(&status.state),
+            action: status.action,
+        }).collect(),
+        files: ready.plan.fetches.len(),
+        files_missing: missing.len(),
+        bytes_missing: missing.iter().map(|fetch| fetch.size).sum(),
+    };
+    if args.json { output::json(&document) } else { output::print(&text(&document)) }
+}
+
+fn word(state: &State) -> &'static str {
+    match state {
+        State::AtHand => "at hand",
+        State::WouldRun => "would run",
+        State::Unknown => "depends on earlier steps",
+    }
+}
+
+fn text(document: &Document<'_>) -> String {
+    let width = document.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
+    let mut lines: Vec<String> = document
+        .steps
+        .iter()
+        .map(|step| format!("{}  {:width$}  {}\n", step.id.short(), step.name, step.state))
+        .collect();
+    let size = ByteSize(document.bytes_missing).rounded();
+    lines.push(format!("{} files, of which {} ({size}) are still to be fetched\n", document.files, document.files_missing));
+    lines.concat()
+}

@@ -1,0 +1,99 @@
+//! `kiln run RECIPE|DIR`: boots with the locked QEMU, or prints the command that would.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::failure::Failure;
+use super::{launches, load, machines, output};
+use crate::cli::{self, PrintForm};
+use crate::guest::event::{Event, Listener};
+use crate::guest::{self, Launch};
+use crate::machine::argv::{Accel, CommandLine, Place};
+
+/// Sockets and overlays of a run: a short path, since a socket's may have 107 bytes.
+const BASE: &str = "/tmp";
+
+/// Carries the verb out.
+pub fn run(args: &cli::Run) -> Result<(), Failure> {
+    if let Some(form) = args.print {
+        return print(args, form);
+    }
+    let launches = launches::named(&args.recipe, &args.realize)?;
+    let front = chosen(&launches, args.machine.as_deref())?;
+    let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
+    let interrupted = launches::interruption()?;
+    let options = guest::run::Options {
+        accel: launches::accel(args.accel),
+        keep: args.keep.clone(),
+        base: PathBuf::from(BASE),
+        interrupted: &interrupted,
+    };
+    guest::run::run(front, &background, &options, &Told).map_err(launches::failure)
+}
+
+fn chosen<'a>(launches: &'a BTreeMap<String, Launch>, asked: Option<&str>) -> Result<&'a Launch, Failure> {
+    let names: Vec<&str> = launches.keys().map(String::as_str).collect();
+    match asked {
+        Some(name) => launches.get(name).ok_or_else(|| {
+            Failure::Usage(format!("there is no machine `{name}`; there are: {}", names.join(", ")))
+        }),
+        None => launches.values().next().ok_or_else(|| Failure::Usage("the recipe has no machine".to_owned())),
+    }
+}
+
+/// The argv with what a launch fills in: relative to the result directory, so that it can be pasted there.
+fn print(args: &cli::Run, form: PrintForm) -> Result<(), Failure> {
+    if args.recipe.recipe.is_dir() {
+        return Err(Failure::Usage("--print takes a recipe; a directory has launch.sh --print".to_owned()));
+    }
+    let loaded = load::recipe(&args.recipe)?;
+    let lock = load::lock_of(&loaded)?;
+    machines::judge(&loaded.recipe, &lock)?;
+    for machine in loaded.recipe.machines.values() {
+        if args.machine.as_ref().is_some_and(|name| *name != machine.name) {
+            continue;
+        }
+        let accel = match args.accel {
+            cli::Accel::Auto => Accel::Open,
+            cli::Accel::Kvm => Accel::Kvm,
+            cli::Accel::Tcg => Accel::Tcg,
+        };
+        let line = machines::command_line(&loaded.recipe, &lock, machine, |launch| launch.accel = accel)?;
+        output::print(&spelled(&line, form))?;
+    }
+    Ok(())
+}
+
+fn spelled(line: &CommandLine, form: PrintForm) -> String {
+    const QEMU: &str = "qemu-system-x86_64";
+    let fill = |place: Place| match place {
+        Place::Kernel => "vmlinuz".to_owned(),
+        Place::Initrd => "initrd.img".to_owned(),
+        Place::Disk => "disk.qcow2".to_owned(),
+        Place::Accel => "tcg".to_owned(),
+        other => other.name().to_owned(),
+    };
+    match form {
+        PrintForm::Argv => {
+            let words = line.words(&fill);
+            std::iter::once(QEMU.to_owned()).chain(words).map(|word| format!("{word}\n")).collect()
+        }
+        PrintForm::Sh => line.sh(QEMU, &fill),
+        PrintForm::Json => line.json(QEMU, &fill),
+    }
+}
+
+/// What happens around a run, on standard error.
+pub struct Told;
+
+impl Listener for Told {
+    fn on(&self, event: Event<'_>) {
+        match event {
+            Event::Booting { machine, accel } => eprintln!("{machine}: booting under {}", accel.name()),
+            Event::Ready { machine, millis } => eprintln!("{machine}: ready after {:.1} s", millis as f64 / 1000.0),
+            Event::TestStarted { title } => eprintln!("test: {title}"),
+            Event::TestFinished(result) => eprintln!("{}", result.text()),
+            Event::Notice(text) => eprintln!("{text}"),
+        }
+    }
+}

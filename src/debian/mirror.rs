@@ -1,0 +1,197 @@
+//! Where a repository may be asked for: the mirrors a user names, those the host uses, then Debian's snapshot service.
+//!
+//! Input: texts. Output: base URLs in the order in which they are asked. Whatever answers, digests and signatures
+//! decide; so the choice is about speed and reach only, and never about bits.
+//!
+//! `KILN_MIRROR` holds words, the user's file (`$XDG_CONFIG_HOME/kiln/mirrors`) lines of them: `REPOSITORY=URL` is one
+//! repository's base, a bare `URL` means `URL/REPOSITORY` for every repository. The host's apt sources count where the
+//! last part of a URI is the repository's name.
+
+use std::path::{Path, PathBuf};
+
+use super::control;
+use crate::world::{World, WorldError};
+
+/// Debian's snapshot service: every state of the archive, by timestamp.
+pub const SNAPSHOT: &str = "https://snapshot.debian.org/archive";
+/// Configuration beyond this is refused.
+const LIMIT: u64 = 1 << 20;
+
+/// The mirrors that are known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// What the user named, in order.
+    chosen: Vec<Chosen>,
+    /// URIs of the host's apt sources, in order.
+    host: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Chosen {
+    /// `None`: every repository lies below the URL.
+    repository: Option<String>,
+    url: String,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// A word that is neither form.
+    #[error("{place}: {word:?} is neither REPOSITORY=URL nor URL (http:// or https://)")]
+    Word {
+        /// `KILN_MIRROR`, or the file.
+        place: String,
+        /// The word.
+        word: String,
+    },
+    /// A file could not be read.
+    #[error(transparent)]
+    World(#[from] WorldError),
+}
+
+impl Mirrors {
+    /// Asks the world for the variable, the user's file and the host's apt sources.
+    pub fn of(world: &dyn World) -> Result<Mirrors, MirrorError> {
+        let mut mirrors = Mirrors::default();
+        if let Some(words) = world.env("KILN_MIRROR") {
+            mirrors.add("KILN_MIRROR", &words)?;
+        }
+        if let Some(path) = config_file(world)
+            && world.exists(&path)
+        {
+            mirrors.add(&path.display().to_string(), &text(world.read(&path, LIMIT)?))?;
+        }
+        let mut sources = vec![PathBuf::from("/etc/apt/sources.list")];
+        sources.extend(world.list(Path::new("/etc/apt/sources.list.d")).unwrap_or_default());
+        for path in sources {
+            // A host without apt, or whose sources we may not read, only has fewer mirrors.
+            if let Ok(bytes) = world.read(&path, LIMIT) {
+                mirrors.add_apt(path.extension().and_then(|end| end.to_str()).unwrap_or(""), &text(bytes));
+            }
+        }
+        Ok(mirrors)
+    }
+
+    /// Adds the user's words; `#` begins a comment.
+    pub fn add(&mut self, place: &str, words: &str) -> Result<(), MirrorError> {
+        let words = words.lines().flat_map(|line| line.split('#').next().unwrap_or("").split_whitespace());
+        for word in words {
+            let (repository, url) = match word.split_once('=') {
+                Some((name, url)) if !name.contains([':', '/']) => (Some(name.to_owned()), url),
+                _ => (None, word),
+            };
+            let url = web(url).ok_or_else(|| MirrorError::Word { place: place.to_owned(), word: word.to_owned() })?;
+            self.chosen.push(Chosen { repository, url });
+        }
+        Ok(())
+    }
+
+    /// Adds the URIs of one of apt's files: stanzas in `.sources`, lines in `.list`.
+    pub fn add_apt(&mut self, extension: &str, text: &str) {
+        match extension {
+            "sources" => self.add_stanzas(text),
+            "list" => {
+                for line in text.lines().map(|line| line.split('#').next().unwrap_or("")) {
+                    let mut words = line
+                        .split_whitespace()
+                        .skip_while(|word| word.starts_with("deb") || word.contains(['[', ']', '=']));
+                    self.host.extend(words.next().and_then(web));
+                }
+            }
+            _ => {}
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        self.host.retain(|url| seen.insert(url.clone()));
+    }
+
+    fn add_stanzas(&mut self, text: &str) {
+        let mut stanzas = control::Stanzas::new(text.as_bytes());
+        while let Ok(Some(stanza)) = stanzas.next() {
+            let disabled = control::field(stanza, "Enabled").is_some_and(|value| matches!(value, "no" | "false" | "0"));
+            let uris = control::field(stanza, "URIs").filter(|_| !disabled).unwrap_or("");
+            self.host.extend(uris.split_whitespace().filter_map(web));
+        }
+    }
+
+    /// Base URLs for a repository, in the order in which they are asked, each once. `snapshot` is the timestamp of a lock;
+    /// without one (nothing is locked yet) the service is not asked.
+    pub fn bases(&self, repository: &str, snapshot: Option<&str>) -> Vec<String> {
+        let chosen = self.chosen.iter().filter_map(|chosen| match &chosen.repository {
+            None => Some(format!("{}/{repository}", chosen.url)),
+            Some(name) if name == repository => Some(chosen.url.clone()),
+            Some(_) => None,
+        });
+        let end = format!("/{repository}");
+        let host = self.host.iter().filter(|url| url.ends_with(&end)).cloned();
+        let service = snapshot.map(|timestamp| format!("{SNAPSHOT}/{repository}/{timestamp}"));
+        let mut bases: Vec<String> = Vec::new();
+        for base in chosen.chain(host).chain(service) {
+            if !bases.contains(&base) {
+                bases.push(base);
+            }
+        }
+        bases
+    }
+}
+
+fn config_file(world: &dyn World) -> Option<PathBuf> {
+    let home = || world.env("HOME").map(|home| Path::new(&home).join(".config"));
+    let directory = world.env("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
+    Some(directory.join("kiln/mirrors"))
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// An http or https URL without its last slash.
+fn web(url: &str) -> Option<String> {
+    let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"))?;
+    let plain = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic());
+    plain.then(|| url.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::memory::MemoryWorld;
+
+    fn world() -> MemoryWorld {
+        let mut world = MemoryWorld::default();
+        world.variables.insert(
+            "KILN_MIRROR".to_owned(),
+            "debian=http://one.mirror.example/d/ https://two.mirror.example".to_owned(),
+        );
+        world.variables.insert("HOME".to_owned(), "/home/me".to_owned());
+        let file = b"# mine\ndebian-security=http://three.mirror.example/s\n".to_vec();
+        world.files.insert("/home/me/.config/kiln/mirrors".into(), file);
+        let sources = b"Types: deb\nURIs: http://host.mirror.example/debian/\nSuites: x\n\nEnabled: no\nURIs: http://off.mirror.example/debian\n";
+        world.files.insert("/etc/apt/sources.list.d/debian.sources".into(), sources.to_vec());
+        let list = b"# deb http://no.mirror.example/debian x main\ndeb [arch=amd64 signed-by=/k] http://list.mirror.example/debian x main\ndeb file:/srv/debian x main\n";
+        world.files.insert("/etc/apt/sources.list".into(), list.to_vec());
+        world
+    }
+
+    #[test]
+    fn the_users_words_come_first_then_the_host_then_the_snapshot_service() {
+        let mirrors = Mirrors::of(&world()).unwrap();
+        let expected = [
+            "http://one.mirror.example/d",
+            "https://two.mirror.example/debian",
+            "http://list.mirror.example/debian",
+            "http://host.mirror.example/debian",
+            &format!("{SNAPSHOT}/debian/20261121T021046Z"),
+        ];
+        assert_eq!(mirrors.bases("debian", Some("20261121T021046Z")), expected);
+        let security = ["https://two.mirror.example/debian-security", "http://three.mirror.example/s"];
+        assert_eq!(mirrors.bases("debian-security", None), security);
+    }
+
+    #[test]
+    fn a_word_that_is_no_mirror_is_named_with_its_place() {
+        for word in ["mirror.example/debian", "debian=ftp://mirror.example", "debian=", "http://"] {
+            let error = Mirrors::default().add("KILN_MIRROR", word).unwrap_err().to_string();
+            assert!(error.contains("KILN_MIRROR") && error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Boils a stream of `Packages` text down to an [`Index`].
+
+use std::collections::BTreeMap;
+use std::io::BufRead;
+
+use super::{ALLOWED, ESSENTIAL, Index, KEYS, MAGIC, PROTECTED, REQUIRED};
+use crate::base::Digest;
+use crate::debian::control::{self, ControlError, Stanzas};
+use crate::debian::{relation, version};
+
+/// Offsets are 32 bits; a quarter of that is five times today's largest Debian index.
+const MAX_TEXT: usize = 200 << 20;
+
+/// An index that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum IndexError {
+    /// Not a control file.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A stanza lacks a field, or the field is not what it should be.
+    #[error("line {line}: {package}: {reason}")]
+    Stanza {
+        /// Where the stanza begins.
+        line: u64,
+        /// Its `Package` field.
+        package: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// More text than an index may have.
+    #[error("more than {MAX_TEXT} bytes of relations")]
+    TooLarge,
+}
+
+#[derive(Default)]
+struct Entry {
+    mention: u32,
+    stanzas: Vec<u32>,
+    providers: Vec<u32>,
+}
+
+/// Collects stanzas.
+#[derive(Default)]
+pub struct Builder {
+    text: Vec<u8>,
+    names: BTreeMap<Box<str>, Entry>,
+    stanzas: Vec<[u32; 3]>,
+}
+
+/// The fields of one stanza, by position in [`KEYS`], and the three that become flags.
+struct Raw<'a> {
+    values: [Option<&'a str>; KEYS.len()],
+    flags: u32,
+    rest: [&'a str; 2],
+}
+
+impl Builder {
+    /// Adds every stanza of a stream whose architecture is `architecture` or `all`.
+    pub fn read(&mut self, input: impl BufRead, architecture: &str) -> Result<(), IndexError> {
+        let mut stanzas = Stanzas::new(input);
+        loop {
+            let line = stanzas.line();
+            let Some(stanza) = stanzas.next()? else { return Ok(()) };
+            let raw = collect(stanza);
+            let package = || raw.values[0].unwrap_or("(no Package field)").chars().take(100).collect();
+            if raw.values[2].is_some_and(|found| found != architecture && found != "all") {
+                continue;
+            }
+            check(&raw).map_err(|reason| IndexError::Stanza { line: line + 1, package: package(), reason })?;
+            self.add(&raw)?;
+        }
+    }
+
+    fn add(&mut self, raw: &Raw<'_>) -> Result<(), IndexError> {
+        let number = self.stanzas.len() as u32;
+        self.entry(raw.values[0].unwrap_or("")).stanzas.push(number);
+        // apt numbers packages in the order in which it meets their names: relations in this order, Provides last.
+        let [replaces, enhances] = raw.rest;
+        for field in [6, 7, 8, 9, 10, 11].map(|i| raw.values[i].unwrap_or("")).into_iter().chain([replaces, enhances]) {
+            for name in mentioned(field) {
+                self.entry(name);
+            }
+        }
+        for name in mentioned(raw.values[12].unwrap_or("")) {
+            let providers = &mut self.entry(name).providers;
+            if providers.last() != Some(&number) {
+                providers.push(number);
+            }
+        }
+        let start = self.text.len();
+        for ((_, key), value) in KEYS.iter().zip(raw.values) {
+            if let Some(value) = value {
+                self.text.push(*key);
+                self.text.extend(value.bytes().map(|byte| if byte == b'\n' { b' ' } else { byte }));
+                self.text.push(b'\n');
+            }
+        }
+        if self.text.len() > MAX_TEXT {
+            return Err(IndexError::TooLarge);
+        }
+        self.stanzas.push([start as u32, (self.text.len() - start) as u32, raw.flags]);
+        Ok(())
+    }
+
+    fn entry(&mut self, name: &str) -> &mut Entry {
+        if !self.names.contains_key(name) {
+            let entry = Entry { mention: self.names.len() as u32, ..Entry::default() };
+            self.names.insert(name.into(), entry);
+        }
+        self.names.get_mut(name).expect("it was inserted above")
+    }
+
+    /// The finished index.
+    pub fn finish(mut self) -> Index {
+        let (mut names, mut stanzas, mut providers) = (Vec::new(), Vec::new(), Vec::new());
+        for (name, entry) in &self.names {
+            let at = self.text.len() as u32;
+            self.text.extend_from_slice(name.as_bytes());
+            let first = (stanzas.len() as u32, providers.len() as u32);
+            stanzas.extend(entry.stanzas.iter().copied());
+            providers.extend(entry.providers.iter().copied());
+            let counts = (entry.stanzas.len() as u32, entry.providers.len() as u32);
+            names.push([at, name.len() as u32, entry.mention, first.0, counts.0, first.1, counts.1]);
+        }
+        // Stanzas move into name order; providers follow them to their new numbers.
+        let mut moved = vec![0; stanzas.len()];
+        for (new, old) in stanzas.iter().enumerate() {
+            moved[*old as usize] = new as u32;
+        }
+        let counts = [names.len(), stanzas.len(), providers.len(), self.text.len()].map(|count| count as u32);
+        let mut body: Vec<u8> = Vec::with_capacity(self.text.len() + names.len() * 28 + stanzas.len() * 12 + 64);
+        body.extend_from_slice(MAGIC);
+        body.extend_from_slice(&[0; 32]);
+        let mut words = |words: &[u32]| words.iter().for_each(|word| body.extend_from_slice(&word.to_le_bytes()));
+        words(&counts);
+        names.iter().for_each(|entry| words(entry));
+        stanzas.iter().for_each(|old| words(&self.stanzas[*old as usize]));
+        providers.iter().for_each(|old| words(&[moved[*old as usize]]));
+        body.extend_from_slice(&self.text);
+        let digest = Digest::of(&body[40..]);
+        body[8..40].copy_from_slice(digest.as_bytes());
+        let [names, stanzas, providers, _] = counts.map(|count| count as usize);
+        Index { bytes: body, names, stanzas, providers }
+    }
+}
+
+fn collect(stanza: &str) -> Raw<'_> {
+    let mut raw = Raw { values: [None; KEYS.len()], flags: 5, rest: ["", ""] };
+    for (name, value) in control::fields(stanza) {
+        if let Some(i) = KEYS.iter().position(|(key, _)| key.eq_ignore_ascii_case(name)) {
+            raw.values[i] = Some(value);
+            continue;
+        }
+        match (name, value) {
+            ("Priority", value) => raw.flags = raw.flags & !0b111 | priority(value),
+            ("Essential", "yes") => raw.flags |= ESSENTIAL,
+            ("Protected" | "Important", "yes") => raw.flags |= PROTECTED,
+            ("Multi-Arch", "allowed") => raw.flags |= ALLOWED,
+            ("Replaces", value) => raw.rest[0] = value,
+            ("Enhances", value) => raw.rest[1] = value,
+            _ => {}
+        }
+    }
+    raw
+}
+
+fn priority(word: &str) -> u32 {
+    match word {
+        "required" => REQUIRED,
+        "important" => 2,
+        "standard" => 3,
+        "optional" => 4,
+        _ => 5,
+    }
+}
+
+/// The names in a relation field, whether or not the rest of it is well-formed.
+fn mentioned(field: &str) -> impl Iterator<Item = &str> {
+    field
+        .split([',', '|'])
+        .map(|part| part.trim_start().split([' ', '\t', '\n', '(', ':', '[']).next().unwrap_or(""))
+        .filter(|name| !name.is_empty())
+}
+
+/// What the rest of kiln relies on: a name, a version, a path that stays inside the repository, a size, a digest.
+fn check(raw: &Raw<'_>) -> Result<(), String> {
+    let get = |i: usize| raw.values[i].ok_or_else(|| format!("no {} field", KEYS[i].0));
+    let (name, version, architecture, path, size, digest) = (get(0)?, get(1)?, get(2)?, get(3)?, get(4)?, get(5)?);
+    if !relation::is_package_name(name) || !relation::is_package_name(architecture) {
+        return Err("not a package name or architecture".to_owned());
+    }
+    if !version::is_valid(version) {
+        return Err(format!("not a version: {version:?}"));
+    }
+    if !is_inside(path) {
+        return Err(format!("a path that leaves the repository: {path:?}"));
+    }
+    size.parse::<u64>().map_err(|_| format!("not a size: {size:?}"))?;
+    digest.parse::<Digest>().map_err(|error| format!("SHA256: {error}"))?;
+    // Whoever reads the index later relies on relations that parse.
+    for i in 6..13 {
+        relation::parse(raw.values[i].unwrap_or("")).map_err(|error| format!("{}: {error}", KEYS[i].0))?;
+    }
+    Ok(())
+}
+
+/// Whether a path is relative and plain: no `..`, no empty or hidden part, no character that a URL would change.
+pub(crate) fn is_inside(path: &str) -> bool {
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"+-._~:/@=,".contains(&c);
+    path.len() <= 1024
+        && path.bytes().all(allowed)
+        && path.split('/').all(|part| !part.is_empty() && !part.starts_with('.'))
+}

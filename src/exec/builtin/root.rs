@@ -1,0 +1,50 @@
+//! [`crate::plan::Builtin::Root`]: from `root.json` and its packages to `root.tar` and `users.json`.
+
+use super::Context;
+use crate::exec::event::Event;
+use crate::exec::root::{Job, RootError, SPEC_LIMIT, entry, input};
+use crate::exec::sandbox::inside::REMOVE;
+use crate::exec::sandbox::{self, Ids};
+use crate::plan::root::RootSpec;
+use crate::world::fs;
+
+/// Name of [`inside`] among the functions that `main` registers.
+pub const ENTRY: &str = "root";
+
+/// What runs inside the user namespace.
+pub fn inside(argument: &str) -> Result<(), String> {
+    entry(argument)
+}
+
+/// Carries the step out.
+pub fn run(context: &Context<'_>) -> Result<(), RootError> {
+    let bytes = fs::read(input(context, "root.json")?, SPEC_LIMIT)?;
+    let spec: RootSpec =
+        serde_json::from_slice(&bytes).map_err(|error| RootError::Broken(format!("root.json: {error}")))?;
+    let root = context.scratch.join("root");
+    let job = Job { spec, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned() };
+    let argument = serde_json::to_string(&job).map_err(|error| RootError::Broken(error.to_string()))?;
+    let mut hear = |line: &str| hear(context, line);
+    let result = sandbox::call(Ids::Range, ENTRY, &argument, &mut hear);
+    // Its files have owners whom only a process inside may act for.
+    let paths = serde_json::to_string(&[&root]).map_err(|error| RootError::Broken(error.to_string()))?;
+    let removed = if root.exists() { sandbox::call(Ids::Range, REMOVE, &paths, &mut |_| {}) } else { Ok(()) };
+    result.and(removed).map_err(|error| RootError::Sandbox(error.to_string()))
+}
+
+/// Lines of progress are `DONE/TOTAL TEXT`.
+fn hear(context: &Context<'_>, line: &str) {
+    let step = context.step.to_owned();
+    let counted = line.split_once(' ').and_then(|(count, text)| {
+        let (done, total) = count.split_once('/')?;
+        Some((done.parse().ok()?, total.parse().ok()?, text))
+    });
+    let Some((done, total, text)) = counted else {
+        context.listener.on(Event::StepLog { step, line: line.to_owned() });
+        return;
+    };
+    if text.starts_with("Setting up ") {
+        context.listener.on(Event::StepProgress { step: step.clone(), done, total });
+    }
+    context.listener.on(Event::StepLog { step, line: text.to_owned() });
+}

@@ -1,0 +1,54 @@
+//! [`crate::plan::Builtin::Tools`]: packages unpacked side by side into a tree that sandboxes use as their root.
+//!
+//! Nothing is configured: no script of a package runs. What programs need of that, kiln does itself: merged `/usr`,
+//! the links that `update-alternatives` would make, and a `passwd` with root in it.
+
+mod alternatives;
+
+use std::path::{Path, PathBuf};
+
+use super::Context;
+use crate::exec::root::{Manner, RootError, Unpacked, Verdict, tree, unpack};
+
+/// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).
+const MTIME: i64 = 315_532_800;
+
+/// Mount points and directories that programs expect.
+const DIRECTORIES: [&str; 9] = ["dev", "etc", "proc", "run", "sys", "tmp", "var", "build", "root"];
+
+const PASSWD: &[u8] = b"root:x:0:0:root:/nonexistent:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n";
+const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
+
+/// Carries the step out: inputs `*.deb` become the output `tree`.
+pub fn run(context: &Context<'_>) -> Result<(), RootError> {
+    let debs = context.inputs.iter().filter(|(name, _)| name.ends_with(".deb"));
+    let packages: Vec<(String, PathBuf)> = debs.map(|(name, path)| (name.clone(), path.clone())).collect();
+    merge(&packages, &context.out.join("tree"))
+}
+
+/// Unpacks `packages` (name for messages, file) into the new directory `root`. Where two ship one file, the later in
+/// the list wins.
+pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootError> {
+    tree::directory(root)?;
+    let manner = Manner { faithful: false, mtime: Some(MTIME) };
+    let unpacked = unpack(root, packages, manner, &|_, _| Verdict::Second)?;
+    for directory in DIRECTORIES {
+        tree::directory(&root.join(directory))?;
+    }
+    for (name, bytes) in [("passwd", PASSWD), ("group", GROUP)] {
+        tree::put(&root.join("etc").join(name), bytes, 0o644)?;
+    }
+    let script = |package: &Unpacked| {
+        let bytes = package.control.files.get("postinst").map(|file| file.bytes.as_slice()).unwrap_or_default();
+        String::from_utf8_lossy(bytes).into_owned()
+    };
+    let scripts: Vec<String> = unpacked.iter().map(script).collect();
+    for (link, target) in alternatives::choose(&scripts, root) {
+        let place = root.join(&link);
+        if let Some(parent) = place.parent() {
+            tree::directory(parent)?;
+        }
+        tree::link(&place, &target)?;
+    }
+    tree::set_times(root, MTIME)
+}

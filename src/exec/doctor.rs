@@ -1,0 +1,133 @@
+//! What this machine allows: namespaces, user ids, KVM that really works, disk space. Facts, each with the way out.
+
+use std::fmt;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::base::ByteSize;
+use crate::exec::sandbox::{self, kvm};
+
+/// A build of a small image wants about this much; a kernel build three times as much.
+const SPACE: u64 = 6 << 30;
+
+/// How much a fact matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Something is slower, or not possible, but builds go on.
+    Limited,
+    /// Nothing can be built.
+    Missing,
+}
+
+/// One thing about this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fact {
+    /// What was looked at.
+    pub subject: &'static str,
+    /// How it is.
+    pub verdict: Verdict,
+    /// In words.
+    pub found: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remedy: Option<String>,
+}
+
+impl Fact {
+    /// Whether nothing can be built because of it.
+    pub fn stops_builds(&self) -> bool {
+        self.verdict == Verdict::Missing
+    }
+}
+
+impl fmt::Display for Fact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mark = match self.verdict {
+            Verdict::Good => "good   ",
+            Verdict::Limited => "limited",
+            Verdict::Missing => "MISSING",
+        };
+        write!(f, "{mark}  {}: {}", self.subject, self.found)?;
+        match &self.remedy {
+            Some(remedy) => write!(f, "\n         {remedy}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Looks at everything. Each namespace is really made, each guest really run: files under `/proc` are only opinions.
+pub fn examine(store: &Path) -> Vec<Fact> {
+    vec![namespaces(), id_range(), acceleration(), space(store)]
+}
+
+fn namespaces() -> Fact {
+    let subject = "namespaces";
+    match sandbox::namespaces_possible() {
+        Ok(()) => {
+            Fact { subject, verdict: Verdict::Good, found: "user, mount, pid, net, ipc, uts".to_owned(), remedy: None }
+        }
+        Err(error) => Fact {
+            subject,
+            verdict: Verdict::Missing,
+            found: error.to_string(),
+            remedy: Some(
+                "allow user namespaces: sysctl user.max_user_namespaces (not 0), kernel.unprivileged_userns_clone=1 \
+                 where it exists, kernel.apparmor_restrict_unprivileged_userns=0 where it exists; in a container, \
+                 ask for them from its runtime"
+                    .to_owned(),
+            ),
+        },
+    }
+}
+
+fn id_range() -> Fact {
+    let subject = "user ids";
+    match sandbox::range_possible() {
+        Ok(()) => Fact { subject, verdict: Verdict::Good, found: "65536 for images".to_owned(), remedy: None },
+        Err(error) => Fact {
+            subject,
+            verdict: Verdict::Missing,
+            found: error.to_string(),
+            remedy: Some(
+                "as root: install uidmap, then `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`"
+                    .to_owned(),
+            ),
+        },
+    }
+}
+
+fn acceleration() -> Fact {
+    let subject = "KVM";
+    match kvm::probe() {
+        Ok(()) => Fact { subject, verdict: Verdict::Good, found: "a guest ran".to_owned(), remedy: None },
+        Err(found) => Fact {
+            subject,
+            verdict: Verdict::Limited,
+            found,
+            remedy: Some("machines run in software emulation, about ten times slower; builds do not mind".to_owned()),
+        },
+    }
+}
+
+fn space(store: &Path) -> Fact {
+    let subject = "disk space";
+    let free = match rustix::fs::statvfs(store) {
+        Ok(found) => found.f_bavail * found.f_frsize,
+        Err(error) => {
+            let found = format!("{}: {error}", store.display());
+            let remedy = Some("name a writable directory with KILN_STORE".to_owned());
+            return Fact { subject, verdict: Verdict::Missing, found, remedy };
+        }
+    };
+    let found = format!("{} free at {}", ByteSize(free).rounded(), store.display());
+    if free >= SPACE {
+        return Fact { subject, verdict: Verdict::Good, found, remedy: None };
+    }
+    let remedy =
+        Some("an image wants about 6 GiB, a kernel 20 GiB: `kiln gc`, or another disk by KILN_STORE".to_owned());
+    Fact { subject, verdict: Verdict::Limited, found, remedy }
+}

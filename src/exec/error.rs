@@ -1,0 +1,62 @@
+//! Why a plan was not carried out.
+
+use std::path::PathBuf;
+
+use crate::store::StoreError;
+
+/// The plan was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecError {
+    /// The user pressed Ctrl-C, or asked otherwise for an end.
+    #[error("interrupted")]
+    Interrupted,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be had anywhere.
+    #[error(
+        "cannot fetch {label} ({digest}, {size} bytes) from any place:\n{asked}\n\
+         ways out: `kiln lock --update` locks what the archives have now; or put the file into the store with a bundle \
+         from somebody who built this lock"
+    )]
+    Fetch {
+        /// What it is.
+        label: String,
+        /// Its digest.
+        digest: crate::base::Digest,
+        /// Its size.
+        size: u64,
+        /// Every place asked and its answer, a line each.
+        asked: String,
+    },
+    /// A file is not in the store and may not be fetched.
+    #[error(
+        "{files} files that this build needs are not in the store, and --offline forbids to fetch them; the first is {label}"
+    )]
+    Offline {
+        /// How many.
+        files: usize,
+        /// One of them.
+        label: String,
+    },
+    /// A step failed.
+    #[error("step {step} failed: {reason}{tail}\nits whole log: {log}", log = log.display())]
+    Step {
+        /// Its name.
+        step: String,
+        /// Why.
+        reason: String,
+        /// Its last lines, each after a line feed and two spaces.
+        tail: String,
+        /// Where everything that it printed is.
+        log: PathBuf,
+    },
+    /// A step whose results had been lost gave other bits than the first time.
+    #[error("step {step} gave other bits when it was run again: {output}; it is not reproducible")]
+    Irreproducible {
+        /// Its name.
+        step: String,
+        /// The output that differs.
+        output: String,
+    },
+}

@@ -1,0 +1,117 @@
+//! Dpkg's database, written so that the image's own dpkg finds every package unpacked and waiting to be configured.
+//!
+//! Layout: dpkg's `doc/internals` and `dpkg(1)`; states: `deb-triggers(5)` and dpkg's `lib/dpkg/dpkg-db.h`.
+//! File triggers need no entry: a package that was never configured runs its `postinst configure` anyway, which does
+//! what its triggers would do, and dpkg records none for packages in that state.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::RootError;
+use super::unpack::Unpacked;
+use crate::debian::deb::{Control, ControlFile};
+use crate::world::fs;
+
+/// Where dpkg keeps everything.
+const ADMIN: &str = "var/lib/dpkg";
+
+/// Maintainer scripts, the only files of the database that are run.
+const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
+
+/// Writes the database for packages that were just unpacked below `root`.
+pub(crate) fn write(root: &Path, packages: &[Unpacked]) -> Result<(), RootError> {
+    let admin = root.join(ADMIN);
+    for directory in ["info", "updates", "triggers", "alternatives", "parts"] {
+        fs::create_dir_all(&admin.join(directory))?;
+    }
+    let mut status = String::new();
+    for package in packages {
+        info(&admin, package)?;
+        status.push_str(&stanza(&package.control));
+    }
+    put(&admin.join("status"), status.as_bytes(), false)?;
+    put(&admin.join("info/format"), b"1\n", false)?;
+    for empty in ["available", "diversions", "statoverride", "triggers/Unincorp", "triggers/Lock", "lock"] {
+        put(&admin.join(empty), b"", false)?;
+    }
+    triggers(&admin, packages)
+}
+
+/// The stem of a package's files below `info`: with the architecture where several may be installed side by side.
+pub(crate) fn stem(control: &Control) -> String {
+    match control.stanza.get("Multi-Arch") {
+        Some("same") => format!("{}:{}", control.package(), control.architecture()),
+        _ => control.package().to_owned(),
+    }
+}
+
+fn info(admin: &Path, package: &Unpacked) -> Result<(), RootError> {
+    let stem = admin.join("info").join(stem(&package.control));
+    for (name, ControlFile { bytes, .. }) in &package.control.files {
+        put(&stem.with_added_extension(name), bytes, SCRIPTS.contains(&name.as_str()))?;
+    }
+    let mut list = String::new();
+    for path in &package.paths {
+        // The root is `/.`, everything else absolute without a trailing slash.
+        let _ = writeln!(list, "/{}", if path.is_empty() { "." } else { path });
+    }
+    put(&stem.with_added_extension("list"), list.as_bytes(), false)
+}
+
+fn stanza(control: &Control) -> String {
+    let mut text = String::new();
+    for (name, value) in &control.stanza.fields {
+        let _ = writeln!(text, "{name}: {value}");
+        if name.eq_ignore_ascii_case("Package") {
+            text.push_str("Status: install ok unpacked\n");
+        }
+    }
+    let conffiles = conffiles(control);
+    if !conffiles.is_empty() {
+        text.push_str("Conffiles:\n");
+        for path in conffiles {
+            // Dpkg puts the hash in place of this word when it configures the package.
+            let _ = writeln!(text, " {path} newconffile");
+        }
+    }
+    text.push('\n');
+    text
+}
+
+/// Absolute paths; lines with a flag (`remove-on-upgrade`) name files that the package does not ship.
+fn conffiles(control: &Control) -> Vec<String> {
+    control.lines("conffiles").into_iter().filter(|line| line.starts_with('/')).collect()
+}
+
+fn triggers(admin: &Path, packages: &[Unpacked]) -> Result<(), RootError> {
+    let mut named: BTreeMap<String, String> = BTreeMap::new();
+    let mut files = String::new();
+    for package in packages {
+        for line in package.control.lines("triggers") {
+            let Some((directive, trigger)) = line.split_once(char::is_whitespace) else { continue };
+            let suffix = match directive {
+                "interest" | "interest-await" => "",
+                "interest-noawait" => "/noawait",
+                _ => continue,
+            };
+            let (trigger, name) = (trigger.trim(), package.control.package());
+            if trigger.starts_with('/') {
+                let _ = writeln!(files, "{trigger} {name}{suffix}");
+            } else if trigger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._:".contains(&byte)) {
+                let _ = writeln!(named.entry(trigger.to_owned()).or_default(), "{name}{suffix}");
+            } else {
+                return Err(RootError::Broken(format!("package {name} has a trigger with the name `{trigger}`")));
+            }
+        }
+    }
+    put(&admin.join("triggers/File"), files.as_bytes(), false)?;
+    for (trigger, interested) in named {
+        put(&admin.join("triggers").join(trigger), interested.as_bytes(), false)?;
+    }
+    Ok(())
+}
+
+fn put(path: &Path, bytes: &[u8], executable: bool) -> Result<(), RootError> {
+    super::tree::put(path, bytes, if executable { 0o755 } else { 0o644 })
+}

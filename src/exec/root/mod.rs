@@ -1,0 +1,84 @@
+//! The root step: locked packages in, one configured Debian root file system out, as a canonical tar.
+//!
+//! Input: `root.json` ([`crate::plan::root::RootSpec`]), the `.deb`s and files it names. Output: `root.tar` and
+//! `users.json`. Everything happens in a user namespace with a range of ids; the packages are unpacked by kiln and
+//! configured by their own dpkg, in a sandbox. It must not know locks, recipes or stores.
+
+mod build;
+mod claims;
+mod database;
+mod layout;
+mod pack;
+mod packages;
+mod parts;
+mod relations;
+mod rules;
+mod run;
+mod script;
+pub(crate) mod tree;
+mod unpack;
+mod workspace;
+
+use std::path::Path;
+
+pub(crate) use build::{Job, entry};
+pub(crate) use claims::Verdict;
+pub(crate) use layout::place;
+pub(crate) use unpack::{Manner, Unpacked, unpack};
+
+use crate::debian::deb::DebError;
+use crate::exec::builtin::Context;
+use crate::format::tar::TarError;
+use crate::world::WorldError;
+
+/// Why a root file system could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A package is damaged or refused.
+    #[error("package {package}: {source}")]
+    Package {
+        /// Its name.
+        package: String,
+        /// What is wrong with it.
+        source: DebError,
+    },
+    /// Two packages ship one file, and neither replaces the other.
+    #[error("packages {a} and {b} both contain {path}, and neither says that it replaces the other", a = packages[0], b = packages[1])]
+    Conflict {
+        /// Absolute path in the image.
+        path: String,
+        /// The packages.
+        packages: [String; 2],
+    },
+    /// The description of the step, or what the packages say, contradicts itself.
+    #[error("{0}")]
+    Broken(String),
+    /// A program inside failed; its last lines say why.
+    #[error("{what} failed ({status}):\n{tail}")]
+    Program {
+        /// What kiln wanted.
+        what: &'static str,
+        /// How it ended.
+        status: String,
+        /// Its last lines.
+        tail: String,
+    },
+    /// The sandbox could not be made.
+    #[error("{0}")]
+    Sandbox(String),
+    /// The archive could not be written.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+}
+
+/// Bytes of an input file of the step that is text.
+pub(crate) const SPEC_LIMIT: u64 = 64 << 20;
+
+/// An input of the step, by its path.
+pub(crate) fn input<'a>(context: &'a Context<'_>, name: &str) -> Result<&'a Path, RootError> {
+    let found = context.inputs.get(name).map(|path| path.as_path());
+    found.ok_or_else(|| RootError::Broken(format!("the step `{}` has no input `{name}`", context.step)))
+}

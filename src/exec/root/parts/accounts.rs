@@ -1,0 +1,162 @@
+//! `/etc/passwd`, `group`, `shadow` and `gshadow` as data, changed together.
+
+use std::path::Path;
+
+use super::super::{RootError, tree};
+
+/// Numbers for people start here (policy 9.2.2).
+const FIRST_UID: u32 = 1000;
+const LAST_UID: u32 = 59_999;
+
+/// The four files, each line as its fields.
+pub(crate) struct Accounts {
+    pub(crate) passwd: Vec<Vec<String>>,
+    pub(crate) group: Vec<Vec<String>>,
+    shadow: Option<Vec<Vec<String>>>,
+    gshadow: Option<Vec<Vec<String>>>,
+}
+
+impl Accounts {
+    /// Reads them below `root`.
+    pub(crate) fn read(root: &Path) -> Result<Accounts, RootError> {
+        let table = |name: &str, fields: usize| -> Result<Option<Vec<Vec<String>>>, RootError> {
+            let Some(text) = tree::text(&root.join("etc").join(name))? else { return Ok(None) };
+            let mut lines = Vec::new();
+            for line in text.lines().filter(|line| !line.is_empty()) {
+                let parts: Vec<String> = line.split(':').map(str::to_owned).collect();
+                if parts.len() != fields {
+                    return Err(RootError::Broken(format!("/etc/{name}: line `{line}` has not {fields} fields")));
+                }
+                lines.push(parts);
+            }
+            Ok(Some(lines))
+        };
+        Ok(Accounts {
+            passwd: table("passwd", 7)?.unwrap_or_default(),
+            group: table("group", 4)?.unwrap_or_default(),
+            shadow: table("shadow", 9)?,
+            gshadow: table("gshadow", 4)?,
+        })
+    }
+
+    /// Writes them back, keeping owners and permissions.
+    pub(crate) fn write(&self, root: &Path) -> Result<(), RootError> {
+        let put = |name: &str, table: &[Vec<String>]| {
+            let text: String = table.iter().map(|fields| fields.join(":") + "\n").collect();
+            tree::edit(&root.join("etc").join(name), |_| text)
+        };
+        put("passwd", &self.passwd)?;
+        put("group", &self.group)?;
+        put("shadow", self.shadow.as_deref().unwrap_or_default())?;
+        put("gshadow", self.gshadow.as_deref().unwrap_or_default())
+    }
+
+    /// uid and gid of a user.
+    pub(crate) fn user(&self, name: &str) -> Option<(u32, u32)> {
+        let line = self.passwd.iter().find(|line| line[0] == name)?;
+        Some((line[2].parse().ok()?, line[3].parse().ok()?))
+    }
+
+    /// gid of a group.
+    pub(crate) fn gid(&self, name: &str) -> Option<u32> {
+        self.group.iter().find(|line| line[0] == name)?[2].parse().ok()
+    }
+
+    /// A user's line, made with a group of the same name and number when it is missing.
+    pub(crate) fn ensure_user(&mut self, name: &str, uid: Option<u32>) -> Result<&mut Vec<String>, RootError> {
+        if let Some(index) = self.passwd.iter().position(|line| line[0] == name) {
+            let line = &mut self.passwd[index];
+            return match uid {
+                Some(uid) if line[2] != uid.to_string() => {
+                    let text = format!("user {name} has the uid {} from a package; the recipe wants {uid}", line[2]);
+                    Err(RootError::Broken(text))
+                }
+                _ => Ok(line),
+            };
+        }
+        let taken = |id: &u32| {
+            let id = id.to_string();
+            self.passwd.iter().any(|line| line[2] == id) || self.group.iter().any(|line| line[2] == id)
+        };
+        let id = match uid {
+            Some(id) if taken(&id) => {
+                return Err(RootError::Broken(format!(
+                    "uid {id} of user {name} is already taken by another user or group"
+                )));
+            }
+            Some(id) => id,
+            None => (FIRST_UID..=LAST_UID)
+                .find(|id| !taken(id))
+                .ok_or_else(|| RootError::Broken("no uid from 1000 to 59999 is free".to_owned()))?,
+        };
+        self.add_group(name, id);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.push([name, "*", "", "0", "99999", "7", "", "", ""].map(str::to_owned).to_vec());
+        }
+        let line = vec![name.to_owned(), "x".to_owned(), id.to_string(), id.to_string(), String::new()];
+        self.passwd.push([line, vec![format!("/home/{name}"), "/bin/bash".to_owned()]].concat());
+        Ok(self.passwd.last_mut().expect("a line was just added"))
+    }
+
+    fn add_group(&mut self, name: &str, gid: u32) {
+        self.group.push([name, "x", &gid.to_string(), ""].map(str::to_owned).to_vec());
+        if let Some(gshadow) = &mut self.gshadow {
+            gshadow.push([name, "!", "", ""].map(str::to_owned).to_vec());
+        }
+    }
+
+    /// Makes the user a member of a group that exists.
+    pub(crate) fn join(&mut self, user: &str, group: &str) -> Result<(), RootError> {
+        let missing = || RootError::Broken(format!("user {user} is to be in group {group}, which no package makes"));
+        add_member(self.group.iter_mut().find(|line| line[0] == group).ok_or_else(missing)?, user);
+        if let Some(line) = self.gshadow.iter_mut().flatten().find(|line| line[0] == group) {
+            add_member(line, user);
+        }
+        Ok(())
+    }
+
+    /// Sets a password hash.
+    pub(crate) fn set_hash(&mut self, user: &str, hash: &str) -> Result<(), RootError> {
+        if hash.contains([':', '\n']) {
+            return Err(RootError::Broken(format!("the password hash of user {user} has a `:` or a line break")));
+        }
+        match self.shadow.iter_mut().flatten().find(|line| line[0] == user) {
+            Some(line) => line[1] = hash.to_owned(),
+            None => return Err(RootError::Broken(format!("user {user} has no line in /etc/shadow"))),
+        }
+        Ok(())
+    }
+
+    /// Puts the lines into their canonical order, and the day of every password's last change to `day`.
+    pub(crate) fn normalise(&mut self, day: i64) {
+        let number = |line: &Vec<String>| (line[2].parse::<u64>().unwrap_or(u64::MAX), line[0].clone());
+        self.passwd.sort_by_key(number);
+        self.group.sort_by_key(number);
+        let position = |table: &[Vec<String>], name: &str| table.iter().position(|line| line[0] == name);
+        if let Some(shadow) = &mut self.shadow {
+            shadow.sort_by_key(|line| (position(&self.passwd, &line[0]), line[0].clone()));
+            for line in shadow.iter_mut() {
+                line[2] = day.to_string();
+            }
+        }
+        if let Some(gshadow) = &mut self.gshadow {
+            gshadow.sort_by_key(|line| (position(&self.group, &line[0]), line[0].clone()));
+        }
+        for line in self.group.iter_mut().chain(self.gshadow.iter_mut().flatten()) {
+            let mut members: Vec<&str> = line[3].split(',').collect();
+            members.sort_unstable();
+            line[3] = members.join(",");
+        }
+    }
+}
+
+fn add_member(line: &mut [String], user: &str) {
+    let members = &mut line[3];
+    if members.split(',').any(|member| member == user) {
+        return;
+    }
+    if !members.is_empty() {
+        members.push(',');
+    }
+    members.push_str(user);
+}

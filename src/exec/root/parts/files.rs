@@ -1,0 +1,54 @@
+//! Files, directories and links of the recipe.
+
+use std::path::Path;
+
+use super::super::build::Job;
+use super::super::{RootError, tree};
+use super::Accounts;
+use super::users::{inside, make, own, own_file};
+use crate::plan::root::{RootContent, RootFile};
+use crate::world::fs;
+
+/// Most bytes of a file that a recipe copies in.
+const LIMIT: u64 = 64 << 20;
+
+/// Writes them all; owners are looked up among the users of the image.
+pub(super) fn apply(job: &Job) -> Result<(), RootError> {
+    let accounts = Accounts::read(&job.root)?;
+    for file in &job.spec.files {
+        let owner = owner(&accounts, file)?;
+        write(job, file, owner)?;
+    }
+    Ok(())
+}
+
+fn write(job: &Job, file: &RootFile, owner: (u32, u32)) -> Result<(), RootError> {
+    let place = inside(&job.root, &file.path)?;
+    if place.is_dir() && !place.is_symlink() && file.content != RootContent::Directory {
+        return Err(RootError::Broken(format!("{} is a directory in the image", file.path)));
+    }
+    if let Some(parent) = place.parent() {
+        tree::directory(parent)?;
+    }
+    match &file.content {
+        RootContent::Directory => make(&place, file.mode, owner),
+        RootContent::Link(target) => {
+            tree::link(&place, target)?;
+            own(&place, owner)
+        }
+        RootContent::Input(name) => {
+            let source = job.inputs.get(name);
+            let source = source.ok_or_else(|| RootError::Broken(format!("there is no input `{name}`")))?;
+            own_file(&place, &fs::read(Path::new(source), LIMIT)?, file.mode, owner)
+        }
+    }
+}
+
+fn owner(accounts: &Accounts, file: &RootFile) -> Result<(u32, u32), RootError> {
+    let missing = |what, name: &str| {
+        RootError::Broken(format!("{} is to belong to the {what} {name}, which the image does not have", file.path))
+    };
+    let uid = file.owner.parse().ok().or_else(|| accounts.user(&file.owner).map(|(uid, _)| uid));
+    let gid = file.group.parse().ok().or_else(|| accounts.gid(&file.group));
+    Ok((uid.ok_or_else(|| missing("user", &file.owner))?, gid.ok_or_else(|| missing("group", &file.group))?))
+}

@@ -1,0 +1,49 @@
+//! systemd units: enabled, disabled and masked by the image's own `systemctl`, which works on files alone here.
+
+use std::fmt::Write as _;
+
+use super::super::RootError;
+use super::super::run::Runner;
+use super::network;
+use crate::plan::root::RootSpec;
+
+/// Runs `systemctl --root=/` for every kind of change.
+pub(super) fn apply(spec: &RootSpec, runner: &Runner<'_>) -> Result<(), RootError> {
+    let mut enable = spec.units.enable.clone();
+    if network::has_ssh(runner.root) {
+        enable.push(network::HOST_KEYS_UNIT.to_owned());
+    }
+    if spec.dhcp {
+        enable.push("systemd-networkd.service".to_owned());
+        if runner.root.join("usr/lib/systemd/system/systemd-resolved.service").exists() {
+            enable.push("systemd-resolved.service".to_owned());
+        }
+    }
+    if spec.serial_console {
+        // Without it the login would depend on the kernel's command line naming this console.
+        enable.push("serial-getty@ttyS0.service".to_owned());
+    }
+    let mut script = "set -e\n".to_owned();
+    for (verb, units) in [("enable", &enable), ("disable", &spec.units.disable), ("mask", &spec.units.mask)] {
+        if let Some(odd) = units.iter().find(|unit| !is_unit_name(unit)) {
+            return Err(RootError::Broken(format!("`{odd}` is not the name of a systemd unit")));
+        }
+        if !units.is_empty() {
+            let _ = writeln!(script, "systemctl --root=/ --no-reload --quiet {verb} -- {}", units.join(" "));
+        }
+    }
+    if script.lines().count() == 1 {
+        return Ok(());
+    }
+    if !runner.root.join("usr/bin/systemctl").exists() {
+        let text = "the image has no systemctl to change units with: add the package systemd-sysv";
+        return Err(RootError::Broken(text.to_owned()));
+    }
+    runner.script("enabling units", &script, &mut |_| {})
+}
+
+/// `systemd.unit(5)`: letters, digits and `:-_.\@`. The backslash is refused here, for it would stand in a script.
+fn is_unit_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b":-_.@".contains(&byte);
+    !name.is_empty() && !name.starts_with('-') && name.bytes().all(plain)
+}

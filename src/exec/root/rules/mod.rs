@@ -1,0 +1,57 @@
+//! Everything that is taken out of a configured system, or put in order, so that two builds are equal.
+//!
+//! Input: the tree as packages and recipe left it. Output: the same tree without what only this build knew, and the
+//! table of its users. Each rule is a function with its reason; [`crate::plan::root::RULES`] is their version.
+
+mod accounts;
+mod caches;
+mod databases;
+mod foresight;
+mod identity;
+mod leftovers;
+
+use std::path::Path;
+
+pub(crate) use foresight::foresee;
+
+use super::RootError;
+use crate::plan::root::{RULES, RootIds, RootSpec};
+
+/// One rule.
+type Rule = fn(&RootSpec, &Path) -> Result<(), RootError>;
+
+/// In this order; a name per rule for errors and documentation.
+const ALL: [(&str, Rule); 15] = [
+    ("placeholders", foresight::remove),
+    ("machine-id", identity::machine_id),
+    ("secrets", identity::secrets),
+    ("ssh-host-keys", identity::ssh_host_keys),
+    ("resolver", identity::resolver),
+    ("apt-sources", identity::apt_sources),
+    ("logs", leftovers::logs),
+    ("temporary-files", leftovers::temporary),
+    ("backups", leftovers::backups),
+    ("bytecode", caches::bytecode),
+    ("loader-cache", caches::loader),
+    ("archive-caches", caches::apt),
+    ("timed-caches", caches::timed),
+    ("accounts", accounts::order),
+    ("databases", databases::sort),
+];
+
+/// Applies every rule and returns the users of the result.
+pub(crate) fn apply(spec: &RootSpec, root: &Path) -> Result<RootIds, RootError> {
+    if spec.rules != RULES {
+        return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", spec.rules)));
+    }
+    for (name, rule) in ALL {
+        rule(spec, root).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
+    }
+    accounts::table(root)
+}
+
+/// Whether `dpkg --verify` says something that a rule did on purpose.
+pub(crate) fn expected_finding(line: &str) -> bool {
+    let path = line.split_ascii_whitespace().next_back().unwrap_or_default();
+    leftovers::is_log(path) || caches::is_bytecode(path)
+}

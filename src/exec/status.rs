@@ -1,0 +1,71 @@
+//! What a build would do, without doing it.
+
+use std::collections::BTreeSet;
+
+use super::ExecError;
+use super::realize::{self, Outputs};
+use crate::base::Digest;
+use crate::plan::{Plan, id};
+use crate::store::{Presence, Store};
+
+/// What a build would do with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Its result is known, and whatever of it is needed is in the store.
+    AtHand,
+    /// It would run.
+    WouldRun,
+    /// Steps that it reads would run; it runs when they leave other bits behind than ever before.
+    Unknown,
+}
+
+/// One step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Its static id.
+    pub id: Digest,
+    /// Its resolved id, when everything that it reads is known.
+    pub action: Option<Digest>,
+    /// What a build would do.
+    pub state: State,
+}
+
+/// The state of every step, in order.
+pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
+    let mut results: Vec<Option<Outputs>> = Vec::new();
+    let mut all = Vec::new();
+    for (at, id) in id::static_ids(plan).into_iter().enumerate() {
+        let output = |step: usize, name: &str| results[step].as_ref()?.get(name).map(realize::value);
+        let action = realize::resolve(plan, at, &output).map(|messages| messages.action);
+        let result = action.and_then(|action| realize::result(plan, store, at, &action));
+        let state = match (&action, &result) {
+            (None, _) => State::Unknown,
+            (_, None) => State::WouldRun,
+            (_, Some(_)) => State::AtHand,
+        };
+        results.push(result);
+        all.push(Status { id, action, state });
+    }
+    let mut needed: BTreeSet<usize> = realize::wanted(plan);
+    for at in (0..all.len()).rev() {
+        if needed.contains(&at)
+            && let Some(outputs) = &results[at]
+            && !present(store, outputs)?
+        {
+            all[at].state = State::WouldRun;
+        }
+        if all[at].state == State::WouldRun {
+            needed.extend(realize::reads(&plan.steps[at]));
+        }
+    }
+    Ok(all)
+}
+
+fn present(store: &Store, outputs: &Outputs) -> Result<bool, ExecError> {
+    for output in outputs.values() {
+        if !matches!(store.output(output)?, Presence::Good(_)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

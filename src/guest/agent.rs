@@ -1,0 +1,282 @@
+//! The shell in the guest that carries out commands: how it gets there, and how it is spoken to.
+//!
+//! It gets there without a byte in the image. Words on the kernel's command line make `systemd-run-generator(8)` start
+//! a transient unit whose shell opens the second serial port, reads a script from it (`agent.sh`) and becomes that
+//! script. Needed in the guest: systemd (232 or newer), `sh`, coreutils and an 8250 serial port, which every PC kernel
+//! has built in, so it makes no difference whether there are modules or an initramfs. Nothing is plugged into the PCI
+//! bus for it, so the machine under test is the machine of the recipe.
+
+use std::collections::VecDeque;
+use std::io::{ErrorKind, Read, Write};
+
+use super::GuestError;
+use super::clock::Deadline;
+use super::frame::{self, Head, Lines};
+
+/// What reads the real script. No quotes, no `%`, no `${`: it stands inside two levels of quotes in a unit file.
+const LOADER: &str = "exec 3<>/dev/ttyS1;stty raw -echo <&3;set -f;IFS=;s=;echo kiln-hello >&3;\
+                      while read -r l <&3;do [ . = $l ]&&break;s=$s$l;echo + >&3;done;eval $(echo $s|base64 -d)";
+/// What the loader becomes.
+const SCRIPT: &str = include_str!("agent.sh");
+/// Answers that arrive damaged are asked for again this often.
+const RETRIES: u32 = 3;
+
+/// The words that start the shell. `systemd.run=` would make itself the default target: Debian's own default is put
+/// back, and the unit wanted from there. `systemd-run` returns at once, so no boot waits for the shell's end.
+pub fn kernel_words() -> String {
+    format!(
+        "systemd.unit=graphical.target systemd.wants=kernel-command-line.service systemd.run_success_action=none \
+         systemd.run_failure_action=none systemd.run=\"/usr/bin/systemd-run -q -u kiln-agent -p OOMScoreAdjust=-1000 \
+         -p TimeoutStopSec=2 /bin/sh -c '{LOADER}'\""
+    )
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Its exit code; 124 or 137 when its time was up.
+    pub code: i32,
+    /// What it wrote on both streams, up to [`frame::OUTPUT_LIMIT`].
+    pub output: Vec<u8>,
+    /// Bytes it wrote.
+    pub total: u64,
+}
+
+impl Answer {
+    /// The output as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).into_owned()
+    }
+
+    /// Whether output is missing.
+    pub fn cut(&self) -> bool {
+        self.total > self.output.len() as u64
+    }
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// Nothing came in time.
+    #[error("the guest does not answer ({0})")]
+    Silent(String),
+    /// The serial port was closed: QEMU is gone.
+    #[error("QEMU closed the guest's serial port")]
+    Closed,
+    /// The shell said hello again.
+    #[error("the guest restarted by itself")]
+    Restarted,
+    /// What was to be sent is too large, or an answer was damaged every time.
+    #[error("{0}")]
+    Protocol(String),
+    /// Whoever watches the machine meanwhile found something.
+    #[error(transparent)]
+    Watch(#[from] GuestError),
+}
+
+/// Called between reads: says when waiting has become pointless.
+pub type Watch<'a> = &'a mut dyn FnMut() -> Result<(), GuestError>;
+
+/// kiln's end of the guest's second serial port. Reads of the stream must time out after a fraction of a second.
+#[derive(Debug)]
+pub struct Agent<S> {
+    stream: S,
+    lines: Lines,
+    queue: VecDeque<String>,
+    next: u64,
+}
+
+impl<S: Read + Write> Agent<S> {
+    /// Over a fresh connection.
+    pub fn new(stream: S) -> Agent<S> {
+        Agent { stream, lines: Lines::default(), queue: VecDeque::new(), next: 1 }
+    }
+
+    /// Waits for the loader and gives it the script. Also after a restart of the guest.
+    pub fn greet(&mut self, deadline: Deadline, watch: Watch<'_>) -> Result<(), Lost> {
+        while self.line("it never said hello", deadline, watch)? != "kiln-hello" {}
+        for chunk in frame::chunks(SCRIPT.as_bytes()) {
+            self.send(&chunk[1..])?;
+            self.expect("+", deadline, watch)?;
+        }
+        self.send(".")?;
+        self.expect("kiln-ready", deadline, watch)
+    }
+
+    /// Runs a command with `sh -c`; the guest ends it after `seconds`.
+    pub fn call(&mut self, command: &str, seconds: u64, watch: Watch<'_>) -> Result<Answer, Lost> {
+        if command.len() > frame::COMMAND_LIMIT {
+            return Err(Lost::Protocol(format!("a command is longer than {} bytes", frame::COMMAND_LIMIT)));
+        }
+        let deadline = Deadline::after(std::time::Duration::from_secs(seconds.saturating_add(30)));
+        let id = self.next;
+        self.next += 1;
+        for _ in 0..RETRIES {
+            self.send("-")?;
+            self.expect("-", deadline, watch)?;
+            for chunk in frame::chunks(command.as_bytes()) {
+                self.send(&chunk)?;
+                self.expect("+", deadline, watch)?;
+            }
+            self.send(&frame::run_line(id, seconds.max(1), command.as_bytes()))?;
+            if let Some(answer) = self.answer(id, deadline, watch)? {
+                return Ok(answer);
+            }
+        }
+        Err(Lost::Protocol("the command arrived damaged every time".to_owned()))
+    }
+
+    /// The answer to a command; `None` when the command arrived damaged and did not run.
+    fn answer(&mut self, id: u64, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Answer>, Lost> {
+        for _ in 0..RETRIES {
+            let head = loop {
+                let line = self.line("a command has no end", deadline, watch)?;
+                if line == format!("?{id}") {
+                    return Ok(None);
+                }
+                if let Some(head) = frame::parse_head(&line).filter(|head| head.id == id) {
+                    break head;
+                }
+            };
+            if let Some(output) = self.body(&head, deadline, watch)? {
+                return Ok(Some(Answer { code: head.code, output, total: head.total }));
+            }
+            self.send("@")?;
+        }
+        Err(Lost::Protocol("the answer arrived damaged every time".to_owned()))
+    }
+
+    fn body(&mut self, head: &Head, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Vec<u8>>, Lost> {
+        let mut lines = Vec::new();
+        loop {
+            let line = self.line("an answer has no end", deadline, watch)?;
+            if line == "." {
+                return Ok(frame::parse_body(head, &lines));
+            }
+            if lines.len() <= frame::OUTPUT_LIMIT / 512 {
+                lines.push(line);
+            }
+        }
+    }
+
+    fn expect(&mut self, wanted: &str, deadline: Deadline, watch: Watch<'_>) -> Result<(), Lost> {
+        while self.line("it stopped in the middle of a message", deadline, watch)? != wanted {}
+        Ok(())
+    }
+
+    /// The next line; a second hello is no line but the news that the guest restarted.
+    fn line(&mut self, waiting: &str, deadline: Deadline, watch: Watch<'_>) -> Result<String, Lost> {
+        let greeting = waiting.ends_with("hello");
+        loop {
+            if let Some(line) = self.queue.pop_front() {
+                if line == "kiln-hello" && !greeting {
+                    self.queue.push_front(line);
+                    return Err(Lost::Restarted);
+                }
+                return Ok(line);
+            }
+            watch()?;
+            if deadline.passed() {
+                return Err(Lost::Silent(format!("{waiting} within {} s", deadline.limit().as_secs())));
+            }
+            let mut buffer = [0; 4096];
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return Err(Lost::Closed),
+                Ok(count) => self.queue.extend(self.lines.feed(&buffer[..count])),
+                Err(error) if is_pause(error.kind()) => {}
+                Err(_) => return Err(Lost::Closed),
+            }
+        }
+    }
+
+    fn send(&mut self, line: &str) -> Result<(), Lost> {
+        self.stream.write_all(format!("{line}\n").as_bytes()).map_err(|_| Lost::Closed)
+    }
+}
+
+/// A read that timed out, or was interrupted.
+pub fn is_pause(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+    use std::process::{Command, Stdio};
+    use std::time::Duration;
+
+    use super::*;
+
+    fn deadline(seconds: u64) -> Deadline {
+        Deadline::after(Duration::from_secs(seconds))
+    }
+
+    /// The loader and the script, run by this machine's `sh` on a socket instead of a serial port.
+    fn shell() -> (Agent<UnixStream>, std::process::Child, String) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let home = format!("{}/kiln-agent-test-{}", std::env::temp_dir().display(), std::process::id());
+        let script = SCRIPT.replace("/run/kiln-agent", &home).replace("mount -t", "true");
+        let loader = LOADER.replace("exec 3<>/dev/ttyS1;stty raw -echo <&3", "exec 3<&0");
+        let child = Command::new("sh")
+            .args(["-c", &loader])
+            .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut agent = Agent::new(ours);
+        while agent.line("hello", deadline(10), &mut || Ok(())).unwrap() != "kiln-hello" {}
+        for chunk in frame::chunks(script.as_bytes()) {
+            agent.send(&chunk[1..]).unwrap();
+            agent.expect("+", deadline(10), &mut || Ok(())).unwrap();
+        }
+        agent.send(".").unwrap();
+        agent.expect("kiln-ready", deadline(10), &mut || Ok(())).unwrap();
+        (agent, child, home)
+    }
+
+    #[test]
+    fn the_script_runs_commands_bounds_them_and_survives_them() {
+        let (mut agent, mut child, home) = shell();
+        let mut call = |command: &str, seconds| agent.call(command, seconds, &mut || Ok(())).unwrap();
+        assert_eq!(
+            call("printf 'a\\nb'; echo \"ü 'x' $((6*7))\" >&2; exit 3", 10),
+            Answer { code: 3, output: "a\nbü 'x' 42\n".into(), total: 13 }
+        );
+        assert_eq!(call("cat; exit 0", 10).output, b"");
+        assert_eq!(call("sleep 20", 1).code, 124);
+        let big = call("head -c 400000 /dev/zero", 20);
+        assert!(big.cut() && big.output.len() == frame::OUTPUT_LIMIT && big.total == 400_000);
+        let long = format!("echo {}", "x".repeat(9000));
+        assert_eq!(call(&long, 10).output.len(), 9001);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let error = agent.call("true", 5, &mut || Ok(())).unwrap_err();
+        assert!(matches!(error, Lost::Closed), "{error}");
+        std::fs::remove_dir_all(home).unwrap();
+    }
+
+    #[test]
+    fn silence_restarts_and_the_watcher_end_the_wait() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+        let mut agent = Agent::new(ours);
+        let silent = agent.greet(deadline(0), &mut || Ok(())).unwrap_err();
+        assert!(silent.to_string().contains("never said hello"), "{silent}");
+        let mut polls = 0;
+        let watch = agent.greet(deadline(60), &mut || {
+            polls += 1;
+            if polls > 3 { Err(GuestError::Interrupted) } else { Ok(()) }
+        });
+        assert!(matches!(watch, Err(Lost::Watch(GuestError::Interrupted))));
+        theirs.write_all(b"noise\r\nkiln-hello\r\n").unwrap();
+        let restarted = agent.call("true", 5, &mut || Ok(())).unwrap_err();
+        assert!(matches!(restarted, Lost::Restarted), "{restarted}");
+    }
+
+    #[test]
+    fn the_words_survive_their_two_levels_of_quotes() {
+        assert!(!LOADER.contains(['\'', '"', '%']) && !LOADER.contains("${") && !LOADER.contains("$$"));
+        assert!(kernel_words().len() < 700, "the kernel keeps 2047 characters for everything");
+    }
+}

@@ -1,0 +1,83 @@
+//! What goes wrong with a running machine: the world's failures apart from the guest's.
+
+use crate::world::WorldError;
+
+/// A machine could not be started, or did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GuestError {
+    /// A file operation.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// QEMU could not be started, or ended by itself.
+    #[error("machine {machine}: QEMU {what}{}", tail(said))]
+    Qemu {
+        /// The machine.
+        machine: String,
+        /// `could not be started: ...`, `ended with exit status 1`.
+        what: String,
+        /// Its last words on standard error.
+        said: String,
+    },
+    /// The guest failed: panic, silence, power-off.
+    #[error("machine {machine}: {reason}{}", tail(&console.join("\n")))]
+    Guest {
+        /// The machine.
+        machine: String,
+        /// What happened.
+        reason: String,
+        /// The last lines of its console.
+        console: Vec<String>,
+    },
+    /// A QMP command was refused or not answered.
+    #[error("machine {machine}: QMP {command}: {reason}")]
+    Qmp {
+        /// The machine.
+        machine: String,
+        /// The command.
+        command: String,
+        /// QEMU's words.
+        reason: String,
+    },
+    /// A forwarded port belongs to another program.
+    #[error(
+        "port {port} on {host} is in use by another program, so machine {machine} cannot forward it: \
+         end that program, or give the machine's `forward` another host port"
+    )]
+    PortTaken {
+        /// The machine.
+        machine: String,
+        /// Address on this machine.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// The argv cannot be used as asked.
+    #[error("machine {machine}: {reason}")]
+    Launch {
+        /// The machine.
+        machine: String,
+        /// Why.
+        reason: String,
+    },
+    /// KVM was found not to work while `auto` was asked for: start again with TCG.
+    #[error("KVM does not work on this machine ({reason})")]
+    KvmBroken {
+        /// QEMU's words.
+        reason: String,
+    },
+    /// A file given to `--keep` cannot serve.
+    #[error("{path}: {reason}")]
+    Overlay {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// Ctrl-C or a termination signal.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+fn tail(text: &str) -> String {
+    if text.trim().is_empty() { String::new() } else { format!("\n{}", text.trim_end()) }
+}

@@ -1,0 +1,45 @@
+//! What happens while machines run, as data; the commands draw it.
+
+use super::accel::Accelerator;
+use super::report::TestResult;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// A machine starts.
+    Booting {
+        /// Its name.
+        machine: &'a str,
+        /// What executes its instructions.
+        accel: Accelerator,
+    },
+    /// A machine has reached its default target and answers.
+    Ready {
+        /// Its name.
+        machine: &'a str,
+        /// Milliseconds since it started.
+        millis: u64,
+    },
+    /// A test starts.
+    TestStarted {
+        /// Its title.
+        title: &'a str,
+    },
+    /// A test ended.
+    TestFinished(&'a TestResult),
+    /// Something worth telling that stops nothing.
+    Notice(&'a str),
+}
+
+/// Who listens.
+pub trait Listener {
+    /// Called in order, from one thread.
+    fn on(&self, event: Event<'_>);
+}
+
+/// Nobody.
+pub struct Silent;
+
+impl Listener for Silent {
+    fn on(&self, _: Event<'_>) {}
+}

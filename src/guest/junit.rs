@@ -1,0 +1,86 @@
+//! Test results as JUnit XML, the format that CI services read.
+
+use super::report::{Outcome, Report, TestResult};
+
+/// One document for the reports of several recipes, each under its name.
+pub fn documents(reports: &[(String, Report)]) -> String {
+    let suites: String = reports.iter().map(|(name, report)| suite(name, report)).collect();
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n{suites}</testsuites>\n")
+}
+
+fn suite(name: &str, report: &Report) -> String {
+    let (_, failed, skipped) = report.counts();
+    let millis: u64 = report.tests.iter().map(|test| test.millis).sum();
+    let counts = format!(
+        "name=\"{}\" tests=\"{}\" failures=\"{failed}\" errors=\"0\" skipped=\"{skipped}\" time=\"{}\"",
+        escape(name),
+        report.tests.len(),
+        time(millis)
+    );
+    let cases: String = report.tests.iter().map(|test| case(name, test)).collect();
+    format!("  <testsuite {counts}>\n{cases}  </testsuite>\n")
+}
+
+fn case(name: &str, test: &TestResult) -> String {
+    let class = escape(&format!("{name}.{}", test.machine));
+    let head =
+        format!("    <testcase name=\"{}\" classname=\"{class}\" time=\"{}\"", escape(&test.title), time(test.millis));
+    match &test.outcome {
+        Outcome::Passed => format!("{head}/>\n"),
+        Outcome::Skipped { reason } => format!("{head}><skipped message=\"{}\"/></testcase>\n", escape(reason)),
+        Outcome::Failed(failed) => format!(
+            "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+            escape(&failed.reason),
+            // In an attribute a line end is written as a number; between tags it may stand as it is.
+            escape(&failed.text()).replace("&#10;", "\n")
+        ),
+    }
+}
+
+fn time(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+/// Text and attribute values alike. Characters that XML 1.0 (section 2.2) does not know become U+FFFD.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\n' => escaped.push_str("&#10;"),
+            '\t' => escaped.push('\t'),
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
+            c => escaped.push(c),
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_well_formed_whatever_guests_print() {
+        let text = document("r\"&", &crate::guest::report::tests::sample());
+        let lines: Vec<&str> = text.lines().collect();
+        let suite = r#"<testsuite name="r&quot;&amp;" tests="3" failures="1" errors="0" skipped="1" time="4.500">"#;
+        assert_eq!(lines[2].trim(), suite);
+        let passed = r#"<testcase name="memory &amp; node" classname="r&quot;&amp;.m" time="1.500"/>"#;
+        assert_eq!(lines[3].trim(), passed);
+        assert!(text.contains("<failure message=\"`a` ended with exit code 1 ]]&gt;\">"), "{text}");
+        assert!(text.contains("| \u{fffd}[31mred\u{fffd}\u{fffd} &lt;tag&gt; &quot;q&quot;\n"), "{text}");
+        assert!(text.contains("<skipped message=\"slow\"/></testcase>"), "{text}");
+        let markup = text.replace("&lt;", "").replace("&gt;", "");
+        assert_eq!(markup.matches('<').count(), markup.matches('>').count());
+        assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
+    }
+
+    #[test]
+    fn no_tests_are_a_document_too() {
+        assert!(document("empty", &Report::default()).contains("tests=\"0\" failures=\"0\""));
+    }
+}

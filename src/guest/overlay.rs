@@ -1,0 +1,207 @@
+//! The writable disk above the built one: an empty qcow2 file that names the other as its backing file.
+//!
+//! Format: `docs/interop/qcow2.rst` in QEMU. Such a file is a header and tables without entries, so no tool is needed.
+//! A lasting overlay remembers the digest of the disk it was made for: above another one it would be garbage.
+
+use std::path::Path;
+
+use super::GuestError;
+use super::launch::ARTIFACTS;
+use crate::base::Digest;
+use crate::world::fs;
+
+const MAGIC: u32 = 0x5146_49fb;
+const CLUSTER_BITS: u32 = 16;
+const CLUSTER: u64 = 1 << CLUSTER_BITS;
+/// Bytes that one entry of the first table reaches: a cluster of 8-byte entries, each one cluster.
+const REACH: u64 = CLUSTER / 8 * CLUSTER;
+/// Header length of version 3, without `compression_type`.
+const HEADER: u32 = 104;
+/// Header extension: format of the backing file.
+const BACKING_FORMAT: u32 = 0xe279_2aca;
+/// Header extension of our own (QEMU keeps those it does not know): digest of the backing file.
+const BACKING_DIGEST: u32 = 0x6b69_6c6e;
+/// 64 TiB: far beyond any disk that kiln builds.
+const LARGEST: u64 = 1 << 46;
+
+/// The disk below an overlay.
+#[derive(Debug, Clone, Copy)]
+pub struct Below<'a> {
+    /// The directory it is in, which QEMU sees as [`ARTIFACTS`].
+    pub artifacts: &'a Path,
+    /// Its file name.
+    pub file: &'a str,
+    /// Its digest.
+    pub digest: Digest,
+}
+
+/// Makes an empty overlay above a built disk.
+pub fn create(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+    let (format, size) = virtual_size(&below.artifacts.join(below.file))?;
+    fs::write_atomically(path, &empty(&format!("{ARTIFACTS}/{}", below.file), format, size, below.digest))?;
+    Ok(())
+}
+
+/// A lasting overlay: made when it is not there, else checked to be one for this disk.
+pub fn create_or_check(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+    if !path.exists() {
+        return create(path, below);
+    }
+    let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
+    match backing_digest(&start(path)?) {
+        Some(digest) if digest == below.digest => Ok(()),
+        Some(digest) => Err(failed(format!(
+            "it was made by `--keep` for another disk (sha256 {}, this one is {}): \
+             give another file, or remove it to start afresh",
+            digest.short(),
+            below.digest.short()
+        ))),
+        None => Err(failed("it is not a disk made by `kiln run --keep`: give the name of a new file".to_owned())),
+    }
+}
+
+/// The whole file: header, refcount table, one refcount block, first table.
+fn empty(backing: &str, format: &str, size: u64, digest: Digest) -> Vec<u8> {
+    let entries = size.div_ceil(REACH);
+    let table_clusters = (entries * 8).div_ceil(CLUSTER).max(1);
+    let mut file = Vec::new();
+    let mut extensions = extension(BACKING_FORMAT, format.as_bytes());
+    extensions.extend(extension(BACKING_DIGEST, digest.as_bytes()));
+    extensions.extend(extension(0, b""));
+    let name_at = u64::from(HEADER) + extensions.len() as u64;
+    put32(&mut file, &[MAGIC, 3]);
+    put64(&mut file, &[name_at]);
+    put32(&mut file, &[backing.len() as u32, CLUSTER_BITS]);
+    put64(&mut file, &[size]);
+    put32(&mut file, &[0, entries as u32]);
+    put64(&mut file, &[3 * CLUSTER, CLUSTER]);
+    put32(&mut file, &[1, 0]);
+    // No snapshots; no incompatible, compatible or autoclear features; refcounts of 16 bits.
+    put64(&mut file, &[0, 0, 0, 0]);
+    put32(&mut file, &[4, HEADER]);
+    file.extend(extensions);
+    file.extend(backing.as_bytes());
+    file.resize(CLUSTER as usize, 0);
+    put64(&mut file, &[2 * CLUSTER]);
+    file.resize(2 * CLUSTER as usize, 0);
+    for _ in 0..3 + table_clusters {
+        file.extend(1u16.to_be_bytes());
+    }
+    file.resize(((3 + table_clusters) * CLUSTER) as usize, 0);
+    file
+}
+
+fn extension(kind: u32, data: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    put32(&mut bytes, &[kind, data.len() as u32]);
+    bytes.extend(data);
+    bytes.resize(8 + data.len().next_multiple_of(8), 0);
+    bytes
+}
+
+fn put32(bytes: &mut Vec<u8>, numbers: &[u32]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+}
+
+fn put64(bytes: &mut Vec<u8>, numbers: &[u64]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+}
+
+/// The first cluster of a file, or less.
+fn start(path: &Path) -> Result<Vec<u8>, GuestError> {
+    use std::io::Read;
+    let mut bytes = Vec::new();
+    fs::context("read", path, fs::open(path)?.take(CLUSTER).read_to_end(&mut bytes))?;
+    Ok(bytes)
+}
+
+/// Format and size of the disk that the guest sees.
+fn virtual_size(path: &Path) -> Result<(&'static str, u64), GuestError> {
+    let bytes = start(path)?;
+    let (format, size) = match at32(&bytes, 0) {
+        Some(MAGIC) => ("qcow2", at64(&bytes, 24).unwrap_or(0)),
+        _ => ("raw", fs::context("measure", path, fs::open(path)?.metadata())?.len()),
+    };
+    if size == 0 || size > LARGEST || !size.is_multiple_of(512) {
+        let reason = format!("its size of {size} bytes is not that of a disk");
+        return Err(GuestError::Overlay { path: path.display().to_string(), reason });
+    }
+    Ok((format, size))
+}
+
+fn backing_digest(bytes: &[u8]) -> Option<Digest> {
+    let mut at = at32(bytes, 100).filter(|_| at32(bytes, 0) == Some(MAGIC) && at32(bytes, 4) == Some(3))? as usize;
+    loop {
+        let (kind, length) = (at32(bytes, at)?, at32(bytes, at + 4)? as usize);
+        if kind == BACKING_DIGEST {
+            return Some(Digest::from_bytes(bytes.get(at + 8..at + 8 + length)?.try_into().ok()?));
+        }
+        if kind == 0 || length > bytes.len() {
+            return None;
+        }
+        at += 8 + length.next_multiple_of(8);
+    }
+}
+
+fn at32(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+fn at64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_be_bytes(bytes.get(at..at.checked_add(8)?)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scratch(name: &str) -> std::path::PathBuf {
+        let path = std::env::temp_dir().join(format!("kiln-overlay-test-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn an_overlay_knows_its_disk_and_refuses_others() {
+        let dir = scratch("knows");
+        fs::write_atomically(&dir.join("disk.raw"), &[0; 1024]).unwrap();
+        let disk = Below { artifacts: &dir, file: "disk.raw", digest: Digest::of(b"one") };
+        let keep = dir.join("keep.qcow2");
+        create_or_check(&keep, disk).unwrap();
+        create_or_check(&keep, disk).unwrap();
+        let other = Below { digest: Digest::of(b"two"), ..disk };
+        let error = create_or_check(&keep, other).unwrap_err().to_string();
+        assert!(error.contains("another disk"), "{error}");
+        let error = create_or_check(&dir.join("disk.raw"), disk).unwrap_err().to_string();
+        assert!(error.contains("not a disk made by"), "{error}");
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn the_size_comes_from_below_and_nonsense_is_refused() {
+        let dir = scratch("size");
+        let below = empty("x", "raw", 5 << 30, Digest::of(b""));
+        fs::write_atomically(&dir.join("a"), &below).unwrap();
+        assert_eq!(virtual_size(&dir.join("a")).unwrap(), ("qcow2", 5 << 30));
+        fs::write_atomically(&dir.join("b"), b"short").unwrap();
+        assert!(virtual_size(&dir.join("b")).is_err());
+        let mut huge = below;
+        huge[24..32].fill(0xff);
+        fs::write_atomically(&dir.join("c"), &huge).unwrap();
+        assert!(virtual_size(&dir.join("c")).is_err());
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
+    fn damaged_headers_end_the_search() {
+        let good = empty("x", "raw", 1 << 20, Digest::of(b"d"));
+        assert_eq!(backing_digest(&good), Some(Digest::of(b"d")));
+        for length in 0..200 {
+            let found = backing_digest(&good[..length]);
+            assert!(found.is_none() || found == Some(Digest::of(b"d")));
+        }
+        let mut wild = good;
+        wild[100..104].fill(0xff);
+        assert_eq!(backing_digest(&wild), None);
+    }
+}

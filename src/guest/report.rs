@@ -1,0 +1,175 @@
+//! What tests found: for people, and as JSON.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+/// The results of all tests, in order.
+#[derive(Debug, Default, Serialize)]
+pub struct Report {
+    /// One for each test.
+    pub tests: Vec<TestResult>,
+    /// Every boot that was needed.
+    pub boots: Vec<Boot>,
+}
+
+/// One boot.
+#[derive(Debug, Serialize)]
+pub struct Boot {
+    /// The machine.
+    pub machine: String,
+    /// `kvm` or `tcg`.
+    pub accel: String,
+    /// Milliseconds until its default target was reached; absent when it was not.
+    pub millis: Option<u64>,
+    /// Its console log.
+    pub console: PathBuf,
+}
+
+/// The result of one test.
+#[derive(Debug, Clone, Serialize)]
+pub struct TestResult {
+    /// What must hold.
+    pub title: String,
+    /// The machine that it names first.
+    pub machine: String,
+    /// Milliseconds it took, boot excluded.
+    pub millis: u64,
+    /// Whether it holds.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// How a test ended.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "outcome", rename_all = "lowercase")]
+pub enum Outcome {
+    /// Every step did what it should.
+    Passed,
+    /// It was not run.
+    Skipped {
+        /// Why.
+        reason: String,
+    },
+    /// A step failed.
+    Failed(Failed),
+}
+
+/// Why a test failed.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failed {
+    /// The step's place in the test, from 0; absent when no step was reached.
+    pub step: Option<usize>,
+    /// The step, in one line; empty when no step was reached.
+    pub action: String,
+    /// What went wrong, in one sentence.
+    pub reason: String,
+    /// What the step's command wrote.
+    pub output: String,
+    /// The last lines of the machine's console.
+    pub console: Vec<String>,
+}
+
+impl Report {
+    /// How many passed, failed and were skipped.
+    pub fn counts(&self) -> (usize, usize, usize) {
+        let count = |wanted: fn(&Outcome) -> bool| self.tests.iter().filter(|test| wanted(&test.outcome)).count();
+        (
+            count(|outcome| matches!(outcome, Outcome::Passed)),
+            count(|outcome| matches!(outcome, Outcome::Failed(_))),
+            count(|outcome| matches!(outcome, Outcome::Skipped { .. })),
+        )
+    }
+
+    /// Whether nothing failed.
+    pub fn good(&self) -> bool {
+        self.counts().1 == 0
+    }
+
+    /// The last line for people.
+    pub fn summary(&self) -> String {
+        let (passed, failed, skipped) = self.counts();
+        let skipped = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+        format!("{passed} passed, {failed} failed{skipped}")
+    }
+}
+
+impl TestResult {
+    /// A few lines for people.
+    pub fn text(&self) -> String {
+        let seconds = self.millis as f64 / 1000.0;
+        match &self.outcome {
+            Outcome::Passed => format!("ok      {} ({}, {seconds:.1} s)", self.title, self.machine),
+            Outcome::Skipped { reason } => format!("skipped {} ({}): {reason}", self.title, self.machine),
+            Outcome::Failed(failed) => {
+                format!("FAILED  {} ({}, {seconds:.1} s)\n{}", self.title, self.machine, failed.text())
+            }
+        }
+    }
+}
+
+impl Failed {
+    /// The lines below the title, indented.
+    pub fn text(&self) -> String {
+        let mut text = format!("        {}\n", self.reason);
+        if !self.action.is_empty() {
+            text.push_str(&format!("        in: {}\n", self.action));
+        }
+        for (title, lines) in [("output", self.output.lines().collect()), ("console", tail(&self.console, 20))] {
+            let lines: Vec<&str> = lines;
+            if !lines.is_empty() {
+                text.push_str(&format!("        {title}:\n"));
+                lines.iter().for_each(|line| text.push_str(&format!("        | {line}\n")));
+            }
+        }
+        text.trim_end().to_owned()
+    }
+}
+
+fn tail(lines: &[String], count: usize) -> Vec<&str> {
+    lines[lines.len().saturating_sub(count)..].iter().map(String::as_str).collect()
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// One test of each outcome, with characters that every format must treat with care.
+    pub(in crate::guest) fn sample() -> Report {
+        let result =
+            |title: &str, outcome| TestResult { title: title.into(), machine: "m".into(), millis: 1500, outcome };
+        let failed = Failed {
+            step: Some(1),
+            action: "run \"a < b & c\"".into(),
+            reason: "`a` ended with exit code 1 ]]>".into(),
+            output: "\u{1b}[31mred\u{0}\u{fffe} <tag> \"q\"\nü".into(),
+            console: vec!["login: ".into(), "Kernel panic".into()],
+        };
+        let tests = vec![
+            result("memory & node", Outcome::Passed),
+            result("fails", Outcome::Failed(failed)),
+            result("slow", Outcome::Skipped { reason: "slow".into() }),
+        ];
+        Report { tests, boots: Vec::new() }
+    }
+
+    #[test]
+    fn a_report_counts_and_shows_why() {
+        let report = sample();
+        assert_eq!((report.counts(), report.good()), ((1, 1, 1), false));
+        assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped");
+        let text = report.tests[1].text();
+        for part in ["FAILED  fails (m, 1.5 s)", "exit code 1", "in: run", "| Kernel panic"] {
+            assert!(text.contains(part), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_says_the_outcome_beside_the_title() {
+        let json = serde_json::to_value(sample()).unwrap();
+        assert_eq!(json["tests"][0]["outcome"], "passed");
+        assert_eq!(json["tests"][1]["outcome"], "failed");
+        assert_eq!(json["tests"][1]["step"], 1);
+        assert_eq!(json["tests"][2]["reason"], "slow");
+    }
+}

@@ -1,0 +1,154 @@
+//! `kiln run`: one machine, or several, on the terminal until they end.
+//!
+//! QEMU has the terminal itself (its `mux` chardev puts it into raw mode; Ctrl-A X ends it, Ctrl-A C opens its monitor),
+//! so nothing stands between the keys and the guest, and a window of another size harms nobody. kiln remembers the
+//! terminal's settings before and restores them after, however QEMU ended.
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+
+use super::accel::Accelerator;
+use super::clock::Deadline;
+use super::event::{Event, Listener};
+use super::launch::{self, Places, Purpose};
+use super::process::{Qemu, Start};
+use super::rundir::RunDir;
+use super::{Accel, GuestError, Launch, ports};
+use crate::world::fs;
+
+/// How often somebody looks whether the run is over.
+const LOOK: Duration = Duration::from_millis(200);
+/// Time for QEMU to close its files when asked to end.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// How a machine is run.
+pub struct Options<'a> {
+    /// What executes the guest.
+    pub accel: Accel,
+    /// A lasting overlay.
+    pub keep: Option<PathBuf>,
+    /// A short path for overlays: `/tmp`.
+    pub base: PathBuf,
+    /// Set by SIGTERM, SIGHUP, or Ctrl-C when there is no terminal.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// Runs a machine until it ends; the others in `background` run beside it without a terminal and end with it.
+pub fn run(
+    front: &Launch,
+    background: &[&Launch],
+    options: &Options<'_>,
+    listener: &dyn Listener,
+) -> Result<(), GuestError> {
+    for launch in std::iter::once(front).chain(background.iter().copied()) {
+        ports::check(launch)?;
+    }
+    let keep = options.keep.as_ref().map(|keep| absolute(keep)).transpose()?;
+    let run = RunDir::new(&options.base)?;
+    let _terminal = Terminal::remember();
+    let mut accel = options.accel.first();
+    loop {
+        listener.on(Event::Booting { machine: &front.machine, accel });
+        match attempt(front, background, (&run, keep.as_ref(), accel), options) {
+            Err(GuestError::KvmBroken { reason }) => {
+                let notice = format!("KVM does not work here ({reason}): starting again with software emulation");
+                listener.on(Event::Notice(&notice));
+                accel = Accelerator::Tcg;
+            }
+            other => return other,
+        }
+    }
+}
+
+fn attempt(
+    front: &Launch,
+    background: &[&Launch],
+    (run, keep, accel): (&RunDir, Option<&PathBuf>, Accelerator),
+    options: &Options<'_>,
+) -> Result<(), GuestError> {
+    let fallback = options.accel == Accel::Auto;
+    let start = |launch: &Launch, keep: Option<&PathBuf>, terminal: bool| {
+        let places = Places {
+            run: run.sub(&launch.machine)?,
+            shared: run.sub("shared")?,
+            log: (!terminal).then(|| (run.path().to_owned(), format!("{}.console.log", launch.machine))),
+            keep: keep.cloned(),
+        };
+        launch::prepare(launch, &places)?;
+        let purpose = if terminal { Purpose::Terminal } else { Purpose::Background };
+        let spec = launch::spec(launch, &places, launch::argv(launch, purpose, &places, accel)?);
+        let errors = run.path().join(format!("{}.qemu.log", launch.machine));
+        Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors }, terminal)
+    };
+    let mut others = Vec::new();
+    for launch in background {
+        others.push(start(launch, None, false)?);
+    }
+    follow(&mut start(front, keep, true)?, options.interrupted)
+}
+
+/// Waits for the end of the machine on the terminal.
+fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
+    loop {
+        if let Some(status) = qemu.ended(LOOK)? {
+            // What QEMU says when KVM cannot even be opened.
+            qemu.check_kvm()?;
+            return if status.success() { Ok(()) } else { Err(qemu.end(status)) };
+        }
+        qemu.check_kvm()?;
+        if interrupted.load(Ordering::Relaxed) {
+            qemu.terminate();
+            let deadline = Deadline::after(GOODBYE);
+            while qemu.ended(LOOK)?.is_none() && !deadline.passed() {}
+            qemu.kill();
+            return Err(GuestError::Interrupted);
+        }
+    }
+}
+
+/// The sandbox has another working directory, so the file's directory is looked up first; the file may not exist yet.
+fn absolute(path: &std::path::Path) -> Result<PathBuf, GuestError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let name = path.file_name().ok_or_else(|| GuestError::Overlay {
+        path: path.display().to_string(),
+        reason: "it is not the name of a file".to_owned(),
+    })?;
+    Ok(fs::context("resolve", parent, parent.canonicalize())?.join(name))
+}
+
+/// The terminal's settings, restored when dropped.
+struct Terminal(Option<Termios>);
+
+impl Terminal {
+    fn remember() -> Terminal {
+        let stdin = std::io::stdin();
+        Terminal(stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten())
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.0 {
+            // A terminal that is gone needs no settings.
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, settings);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lasting_overlay_is_found_from_anywhere() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(absolute("keep.qcow2".as_ref()).unwrap(), here.canonicalize().unwrap().join("keep.qcow2"));
+        let error = absolute("nowhere-at-all/keep.qcow2".as_ref()).unwrap_err().to_string();
+        assert!(error.contains("nowhere-at-all"), "{error}");
+        assert!(absolute("..".as_ref()).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! The private directory of one start: sockets, overlays. It disappears with the start, however that ends.
+//!
+//! A start that was killed cannot tidy up, so each directory holds a lock while it is in use, and the next start
+//! removes those whose lock is free.
+
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FlockOperation, Mode, OFlags};
+
+use crate::world::{WorldError, fs};
+
+const PREFIX: &str = "kiln-run-";
+const LOCK: &str = "lock";
+
+/// A directory that lives as long as this value.
+#[derive(Debug)]
+pub struct RunDir {
+    path: PathBuf,
+    _lock: OwnedFd,
+}
+
+impl RunDir {
+    /// Makes one in `base` (`/tmp`, say), after removing what killed starts left there. `base` must be short: paths of
+    /// sockets have at most 107 bytes.
+    pub fn new(base: &Path) -> Result<RunDir, WorldError> {
+        sweep(base);
+        let mut number = 0u32;
+        let path = loop {
+            let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
+            match rustix::fs::mkdir(&path, Mode::RWXU) {
+                Ok(()) => break path,
+                Err(rustix::io::Errno::EXIST) if number < 10_000 => number += 1,
+                Err(error) => return fs::context("create directory", &path, Err(error.into())),
+            }
+        };
+        let lock = lock(&path.join(LOCK), OFlags::CREATE)?;
+        Ok(RunDir { path, _lock: lock })
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A new directory in it.
+    pub fn sub(&self, name: &str) -> Result<PathBuf, WorldError> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path)?;
+        Ok(path)
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        // Nobody is left to be told; the next start tries again.
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn lock(path: &Path, more: OFlags) -> Result<OwnedFd, WorldError> {
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | more;
+    let file = fs::context("open", path, rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(Into::into))?;
+    fs::context("lock", path, rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(Into::into))?;
+    Ok(file)
+}
+
+/// Removes the directories of starts that are no more. Failures are left for the next start.
+fn sweep(base: &Path) {
+    let Ok(entries) = std::fs::read_dir(base) else { return };
+    for entry in entries.flatten() {
+        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        if ours && lock(&entry.path().join(LOCK), OFlags::empty()).is_ok() {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_goes_with_its_value_and_what_was_left_is_swept() {
+        let base = std::env::temp_dir().join(format!("kiln-rundir-test-{}", std::process::id()));
+        fs::create_dir_all(&base.join("kiln-run-1-0")).unwrap();
+        fs::write_atomically(&base.join("kiln-run-1-0/lock"), b"").unwrap();
+        let first = RunDir::new(&base).unwrap();
+        assert!(!base.join("kiln-run-1-0").exists(), "nobody holds its lock");
+        let second = RunDir::new(&base).unwrap();
+        assert!(first.path().exists() && first.path() != second.path());
+        first.sub("a/b").unwrap();
+        let gone = first.path().to_owned();
+        drop(first);
+        assert!(!gone.exists() && second.path().exists());
+        drop(second);
+        std::fs::remove_dir(&base).unwrap();
+    }
+}

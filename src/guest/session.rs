@@ -1,0 +1,240 @@
+//! One booted machine that carries out commands, and the news when it fails.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::agent::{Agent, Answer, Lost};
+use super::clock::Deadline;
+use super::console::Console;
+use super::launch::{self, Places, Purpose};
+use super::process::{Qemu, Start, Waiting};
+use super::qmp::Qmp;
+use super::rundir::RunDir;
+use super::step::Guest;
+use super::{Accel, GuestError, Launch, accel::Accelerator};
+use crate::world::fs;
+
+/// After a failure the console is given this long to say why.
+const LAST_WORDS: Duration = Duration::from_millis(1500);
+/// How long a look at the monitor takes when there is nothing to hear.
+const GLANCE: Duration = Duration::from_millis(2);
+/// QEMU opens its sockets before it does anything slow.
+const SOCKETS: Duration = Duration::from_secs(60);
+
+/// What all machines of one start have in common.
+pub struct Group<'a> {
+    /// Sockets and overlays.
+    pub run: &'a RunDir,
+    /// Where console logs are kept.
+    pub logs: &'a Path,
+    /// What executes guests.
+    pub accel: Accel,
+    /// Time for a boot under KVM; TCG is given ten times as much.
+    pub boot: Duration,
+    /// Set by a signal.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// A machine that runs.
+pub struct Session<'a> {
+    machine: String,
+    agent: Agent<UnixStream>,
+    body: Body<'a>,
+    boot: Duration,
+    place: PathBuf,
+}
+
+/// Everything about a machine that is looked at while the shell in it is awaited.
+struct Body<'a> {
+    machine: String,
+    qemu: Qemu,
+    console: Console,
+    qmp: Qmp<UnixStream>,
+    interrupted: &'a AtomicBool,
+    /// What the guest did of itself, once it did something that no test asked for.
+    gone: Option<&'static str>,
+    /// A reboot was asked for.
+    may_restart: bool,
+}
+
+impl<'a> Session<'a> {
+    /// Starts QEMU; `number` tells the starts of one machine apart. The guest is not awaited.
+    pub fn start(
+        group: &Group<'a>,
+        launch: &Launch,
+        number: usize,
+        accel: Accelerator,
+    ) -> Result<Session<'a>, GuestError> {
+        let name = if number == 0 { launch.machine.clone() } else { format!("{}.{number}", launch.machine) };
+        let log = format!("{name}.console.log");
+        // What an earlier start of this name left behind, one that KVM failed for example.
+        fs::remove_dir_all(&group.run.path().join(&name))?;
+        let places = Places {
+            run: group.run.sub(&name)?,
+            shared: group.run.sub("shared")?,
+            log: Some((group.logs.to_owned(), log.clone())),
+            keep: None,
+        };
+        fs::create_dir_all(group.logs)?;
+        fs::remove_file(&group.logs.join(&log))?;
+        launch::prepare(launch, &places)?;
+        let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
+        let (agent, monitor) = (Waiting::at(&places.run.join("agent"))?, Waiting::at(&places.run.join("qmp"))?);
+        let (machine, errors) = (launch.machine.as_str(), group.logs.join(format!("{name}.qemu.log")));
+        let fallback = group.accel == Accel::Auto;
+        let mut qemu = Qemu::start(Start { machine, spec: &spec, accel, fallback, errors }, false)?;
+        let deadline = Deadline::after(SOCKETS);
+        let agent = Agent::new(agent.accept(&mut qemu, deadline)?);
+        let stream = monitor.accept(&mut qemu, deadline)?;
+        // It is looked at between reads of the other one, and must not slow them down.
+        fs::context("set up", &places.run, stream.set_read_timeout(Some(GLANCE)))?;
+        let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(LAST_WORDS) {
+            Ok(Some(status)) => qemu.end(status),
+            _ => qmp_failed(machine, "greeting", &error.to_string()),
+        })?;
+        let body = Body {
+            machine: machine.to_owned(),
+            qemu,
+            console: Console::follow(&group.logs.join(log)),
+            qmp,
+            interrupted: group.interrupted,
+            gone: None,
+            may_restart: false,
+        };
+        Ok(Session { machine: machine.to_owned(), agent, body, boot: accel.patience(group.boot), place: places.run })
+    }
+
+    /// Waits until the guest answers and has reached its default target. Gives the milliseconds since the start.
+    pub fn ready(&mut self) -> Result<u64, GuestError> {
+        let deadline = Deadline::after(self.boot);
+        let greeted = self.agent.greet(deadline, &mut || self.body.look());
+        greeted.map_err(|lost| self.explain(lost))?;
+        self.body.may_restart = false;
+        // Exit codes other than 0 mean that some unit failed, which is for the recipe's tests to mind.
+        self.run("systemctl is-system-running --wait; udevadm settle", deadline.left().as_secs().max(10))?;
+        Ok(self.body.qemu.millis())
+    }
+
+    /// What executes its instructions.
+    pub fn accel(&self) -> Accelerator {
+        self.body.qemu.accel()
+    }
+
+    /// Where its console log is.
+    pub fn log(&self) -> &Path {
+        self.body.console.path()
+    }
+
+    /// Ends the machine at once and removes what belonged to it.
+    pub fn end(mut self) {
+        // A file system below an overlay that is thrown away needs no goodbye.
+        let _ = self.body.qmp.execute("quit", None);
+        let _ = self.body.qemu.ended(Duration::from_secs(3));
+        self.body.qemu.kill();
+        let _ = std::fs::remove_dir_all(&self.place);
+    }
+
+    /// Turns silence into the reason that the console or QEMU gives for it.
+    fn explain(&mut self, lost: Lost) -> GuestError {
+        if let Lost::Watch(error @ (GuestError::Interrupted | GuestError::KvmBroken { .. })) = lost {
+            return error;
+        }
+        self.body.last_words();
+        let why = self.body.console.poll().ok().flatten().or(self.body.gone).map(str::to_owned);
+        self.failed(why.unwrap_or_else(|| match lost {
+            Lost::Watch(GuestError::Guest { reason, .. }) => reason,
+            Lost::Watch(GuestError::Qemu { what, said, .. }) => format!("QEMU {what} {said}").trim_end().to_owned(),
+            other => other.to_string(),
+        }))
+    }
+
+    fn failed(&self, reason: String) -> GuestError {
+        GuestError::Guest { machine: self.machine.clone(), reason, console: self.body.console.last_lines() }
+    }
+}
+
+impl Guest for Session<'_> {
+    fn run(&mut self, command: &str, seconds: u64) -> Result<Answer, GuestError> {
+        let answer = self.agent.call(command, seconds, &mut || self.body.look());
+        answer.map_err(|lost| self.explain(lost))
+    }
+
+    fn reboot(&mut self) -> Result<(), GuestError> {
+        self.body.may_restart = true;
+        // Answered first, done then: the shell is one of the first things to be stopped.
+        let command = "{ sleep 2; exec systemctl reboot; } </dev/null >/dev/null 2>&1 &";
+        match self.agent.call(command, self.boot.as_secs(), &mut || self.body.look()) {
+            Ok(_) | Err(Lost::Restarted) => {}
+            Err(lost) => return Err(self.explain(lost)),
+        }
+        self.ready().map(drop)
+    }
+
+    fn qmp(&mut self, command: &str, arguments: &str) -> Result<Value, GuestError> {
+        let failed = |reason: String| qmp_failed(&self.machine, command, &reason);
+        let arguments = match arguments.trim() {
+            "" => None,
+            text => Some(serde_json::from_str(text).map_err(|error| failed(format!("its arguments: {error}")))?),
+        };
+        self.body.qmp.execute(command, arguments.as_ref()).map_err(|error| failed(error.to_string()))
+    }
+
+    fn check(&mut self) -> Result<(), GuestError> {
+        self.body.look().map_err(|error| self.explain(Lost::Watch(error)))
+    }
+
+    fn last_lines(&mut self) -> Vec<String> {
+        // A log that cannot be read any more leaves the lines that were read.
+        let _ = self.body.console.poll();
+        self.body.console.last_lines()
+    }
+}
+
+impl Body<'_> {
+    /// Looks around while something is awaited: interrupted? the guest or QEMU gone? a panic on the console?
+    fn look(&mut self) -> Result<(), GuestError> {
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(GuestError::Interrupted);
+        }
+        self.hear();
+        let verdict = self.console.poll()?.or(self.gone);
+        match verdict {
+            None => self.qemu.check(),
+            Some(reason) => Err(GuestError::Guest {
+                machine: self.machine.clone(),
+                reason: reason.to_owned(),
+                console: self.console.last_lines(),
+            }),
+        }
+    }
+
+    /// Takes note of what QEMU says that the guest did.
+    fn hear(&mut self) {
+        for event in self.qmp.events().unwrap_or_default() {
+            let by_guest = event.data["guest"] == true;
+            match event.name.as_str() {
+                "RESET" if by_guest && !self.may_restart => {
+                    self.gone.get_or_insert("the guest restarted by itself");
+                }
+                "SHUTDOWN" if by_guest => {
+                    self.gone.get_or_insert("the guest powered itself off");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// After a failure: gives QEMU time to end, and the console to say why.
+    fn last_words(&mut self) {
+        let _ = self.qemu.ended(LAST_WORDS);
+        self.hear();
+    }
+}
+
+fn qmp_failed(machine: &str, command: &str, reason: &str) -> GuestError {
+    GuestError::Qmp { machine: machine.to_owned(), command: command.to_owned(), reason: reason.to_owned() }
+}

@@ -1,0 +1,252 @@
+//! One step of a test, carried out on a machine. It knows machines only as [`Guest`], so it is tested without any.
+
+use std::time::Duration;
+
+use regex::RegexBuilder;
+use serde_json::Value;
+
+use super::GuestError;
+use super::agent::Answer;
+use super::clock::Deadline;
+use crate::recipe::test::Action;
+
+/// A wait asks again after this long.
+const PAUSE: Duration = Duration::from_secs(1);
+/// Bytes of output in a report.
+const SHOWN: usize = 4000;
+/// Bytes that a compiled pattern may take: a hostile recipe must not eat the memory.
+const PATTERN: usize = 1 << 20;
+
+/// What a step can do to a machine.
+pub trait Guest {
+    /// Runs a command; its exit code and output.
+    fn run(&mut self, command: &str, seconds: u64) -> Result<Answer, GuestError>;
+    /// Restarts the guest and waits until it answers again.
+    fn reboot(&mut self) -> Result<(), GuestError>;
+    /// Carries out a QMP command with arguments in JSON (or none).
+    fn qmp(&mut self, command: &str, arguments: &str) -> Result<Value, GuestError>;
+    /// An error when the machine has failed meanwhile.
+    fn check(&mut self) -> Result<(), GuestError>;
+    /// The last lines of the console.
+    fn last_lines(&mut self) -> Vec<String>;
+}
+
+/// Why a step failed.
+#[derive(Debug)]
+pub enum StepError {
+    /// The machine does what it is told, and the result is not what the test says.
+    Wrong {
+        /// One sentence.
+        reason: String,
+        /// What the command wrote.
+        output: String,
+    },
+    /// The machine, or the world, failed.
+    Lost(GuestError),
+}
+
+impl From<GuestError> for StepError {
+    fn from(error: GuestError) -> StepError {
+        StepError::Lost(error)
+    }
+}
+
+/// Carries one step out within the time that the test has left.
+pub fn perform(guest: &mut dyn Guest, action: &Action, deadline: Deadline) -> Result<(), StepError> {
+    match action {
+        Action::Run(command) => run(guest, command, deadline).map(drop),
+        Action::Expect { command, pattern, matches } => expect(guest, (command, pattern, *matches), deadline),
+        Action::Fails(command) => {
+            let answer = within(guest, command, deadline)?;
+            if answer.code == 0 { wrong(format!("`{command}` succeeded, but was to fail"), &answer) } else { Ok(()) }
+        }
+        Action::Wait { command, limit } => wait(guest, command, Duration::from_secs(*limit), deadline),
+        Action::Reboot => Ok(guest.reboot()?),
+        Action::Qmp { command, arguments } => match guest.qmp(command, arguments) {
+            Ok(_) => Ok(()),
+            Err(GuestError::Qmp { command, reason, .. }) => {
+                Err(StepError::Wrong { reason: format!("QMP command {command}: {reason}"), output: String::new() })
+            }
+            Err(error) => Err(error.into()),
+        },
+    }
+}
+
+/// What a step does, in one line for a report.
+pub fn describe(action: &Action) -> String {
+    match action {
+        Action::Run(command) => format!("run {command:?}"),
+        Action::Expect { command, pattern, matches } => {
+            format!("expect {command:?} {} {pattern:?}", if *matches { "matches" } else { "lacks" })
+        }
+        Action::Fails(command) => format!("fails {command:?}"),
+        Action::Wait { command, limit } => format!("wait {command:?} for {limit}s"),
+        Action::Reboot => "reboot".to_owned(),
+        Action::Qmp { command, .. } => format!("qmp {command:?}"),
+    }
+}
+
+fn run(guest: &mut dyn Guest, command: &str, deadline: Deadline) -> Result<Answer, StepError> {
+    let answer = within(guest, command, deadline)?;
+    if answer.code == 0 {
+        return Ok(answer);
+    }
+    wrong(format!("`{command}` ended with exit code {}", answer.code), &answer)
+}
+
+/// Runs a command for no longer than the test may still take.
+fn within(guest: &mut dyn Guest, command: &str, deadline: Deadline) -> Result<Answer, StepError> {
+    let seconds = deadline.left().as_secs();
+    if seconds == 0 {
+        return Err(late(deadline));
+    }
+    let answer = guest.run(command, seconds)?;
+    if matches!(answer.code, 124 | 137) && deadline.left().as_secs() == 0 {
+        let reason = format!("`{command}` did not end within the {} s of the test", deadline.limit().as_secs());
+        return wrong(reason, &answer);
+    }
+    Ok(answer)
+}
+
+fn expect(guest: &mut dyn Guest, what: (&str, &str, bool), deadline: Deadline) -> Result<(), StepError> {
+    let (command, pattern, matches) = what;
+    let regex =
+        RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build().map_err(|error| StepError::Wrong {
+            reason: format!("the pattern {pattern:?} is not a regular expression"),
+            output: error.to_string(),
+        })?;
+    let answer = run(guest, command, deadline)?;
+    let found = regex.is_match(&answer.text());
+    if answer.cut() && !(found && matches) {
+        let reason = format!("`{command}` wrote {} bytes, too many to judge: filter them in the guest", answer.total);
+        return wrong(reason, &answer);
+    }
+    match (found, matches) {
+        (false, true) => wrong(format!("the output of `{command}` has no match of {pattern:?}"), &answer),
+        (true, false) => wrong(format!("the output of `{command}` has a match of {pattern:?}"), &answer),
+        _ => Ok(()),
+    }
+}
+
+fn wait(guest: &mut dyn Guest, command: &str, limit: Duration, deadline: Deadline) -> Result<(), StepError> {
+    let own = Deadline::after(limit.min(deadline.left()));
+    loop {
+        let answer = guest.run(command, own.left().as_secs().max(1))?;
+        if answer.code == 0 {
+            return Ok(());
+        }
+        if own.passed() {
+            return wrong(format!("`{command}` did not succeed within {} s", own.limit().as_secs()), &answer);
+        }
+        std::thread::sleep(PAUSE.min(own.left()));
+    }
+}
+
+fn late(deadline: Deadline) -> StepError {
+    let reason = format!("the test took longer than its {} s", deadline.limit().as_secs());
+    StepError::Wrong { reason, output: String::new() }
+}
+
+fn wrong<T>(reason: String, answer: &Answer) -> Result<T, StepError> {
+    let text = answer.text();
+    let start = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
+    Err(StepError::Wrong { reason, output: text[start..].to_owned() })
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// A guest whose commands do what their words say.
+    #[derive(Default)]
+    pub(in crate::guest) struct Fake {
+        pub(in crate::guest) commands: Vec<String>,
+        pub(in crate::guest) dead: bool,
+    }
+
+    impl Guest for Fake {
+        fn run(&mut self, command: &str, _: u64) -> Result<Answer, GuestError> {
+            self.commands.push(command.to_owned());
+            let (code, output) = command.split_once(' ').unwrap_or((command, ""));
+            if code == "panic" {
+                self.dead = true;
+            }
+            self.check()?;
+            let total = if output == "cut" { 1 << 30 } else { output.len() as u64 };
+            let code = if code == "later" { i32::from(self.commands.len() < 2) } else { code.parse().unwrap() };
+            Ok(Answer { code, output: output.into(), total })
+        }
+
+        fn reboot(&mut self) -> Result<(), GuestError> {
+            self.commands.push("reboot".into());
+            self.check()
+        }
+
+        fn qmp(&mut self, command: &str, _: &str) -> Result<Value, GuestError> {
+            let failed = GuestError::Qmp { machine: "m".into(), command: command.into(), reason: "no".into() };
+            if command == "good" { Ok(Value::Null) } else { Err(failed) }
+        }
+
+        fn check(&mut self) -> Result<(), GuestError> {
+            let failed = GuestError::Guest {
+                machine: "m".into(),
+                reason: "the kernel panicked".into(),
+                console: vec!["last".into()],
+            };
+            if self.dead { Err(failed) } else { Ok(()) }
+        }
+
+        fn last_lines(&mut self) -> Vec<String> {
+            vec!["last".into()]
+        }
+    }
+
+    fn outcome(action: Action) -> Result<(), String> {
+        let result = perform(&mut Fake::default(), &action, Deadline::after(Duration::from_secs(10)));
+        result.map_err(|error| match error {
+            StepError::Wrong { reason, .. } => reason,
+            StepError::Lost(error) => error.to_string(),
+        })
+    }
+
+    fn expect(command: &str, pattern: &str, matches: bool) -> Action {
+        Action::Expect { command: command.into(), pattern: pattern.into(), matches }
+    }
+
+    #[test]
+    fn each_step_passes_and_fails_as_it_says() {
+        for good in [
+            Action::Run("0".into()),
+            Action::Fails("3".into()),
+            expect("0 one two", "o.e t", true),
+            expect("0 one", "two", false),
+            Action::Reboot,
+            Action::Wait { command: "later".into(), limit: 5 },
+            Action::Qmp { command: "good".into(), arguments: String::new() },
+        ] {
+            assert_eq!(outcome(good.clone()), Ok(()), "{}", describe(&good));
+        }
+        for (bad, words) in [
+            (Action::Run("3".into()), "exit code 3"),
+            (Action::Fails("0".into()), "was to fail"),
+            (expect("0 one", "two", true), "no match"),
+            (expect("0 one", "one", false), "has a match"),
+            (expect("1 one", "one", true), "exit code 1"),
+            (expect("0 one", "(", true), "not a regular expression"),
+            (expect("0 cut", "x", false), "too many to judge"),
+            (Action::Wait { command: "1".into(), limit: 0 }, "did not succeed within 0 s"),
+            (Action::Qmp { command: "bad".into(), arguments: String::new() }, "QMP command bad: no"),
+            (Action::Run("panic".into()), "the kernel panicked"),
+        ] {
+            let said = outcome(bad.clone()).unwrap_err();
+            assert!(said.contains(words), "{}: {said}", describe(&bad));
+        }
+    }
+
+    #[test]
+    fn no_command_starts_when_the_time_of_the_test_is_up() {
+        let mut fake = Fake::default();
+        let result = perform(&mut fake, &Action::Run("0".into()), Deadline::after(Duration::ZERO));
+        assert!(matches!(result, Err(StepError::Wrong { .. })) && fake.commands.is_empty());
+    }
+}

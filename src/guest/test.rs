@@ -1,0 +1,232 @@
+//! Runs the tests of a recipe: boots the machines that they name, carries their steps out, reports.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use super::accel::Accelerator;
+use super::clock::Deadline;
+use super::event::{Event, Listener};
+use super::report::{Boot, Failed, Outcome, Report, TestResult};
+use super::rundir::RunDir;
+use super::session::{Group, Session};
+use super::step::{self, Guest, StepError};
+use super::{Accel, GuestError, Launch};
+use crate::recipe::test::Test;
+
+/// How tests are run.
+pub struct Options<'a> {
+    /// What executes guests.
+    pub accel: Accel,
+    /// Where console logs are kept: `MACHINE.console.log`, and what QEMU said beside it.
+    pub logs: PathBuf,
+    /// A short path for sockets and overlays: `/tmp`.
+    pub base: PathBuf,
+    /// Time that a boot may take under KVM; TCG is given ten times as much.
+    pub boot: Duration,
+    /// Whether slow tests run too.
+    pub slow: bool,
+    /// Only tests whose title contains this.
+    pub filter: Option<String>,
+    /// Set by a signal: ends everything, in order.
+    pub interrupted: &'a AtomicBool,
+}
+
+/// Runs tests in order. An error is a failure of the world, or of this program's user; what a guest does wrong is in the
+/// report.
+pub fn run(
+    machines: &BTreeMap<String, Launch>,
+    tests: &[Test],
+    options: &Options<'_>,
+    listener: &dyn Listener,
+) -> Result<Report, GuestError> {
+    let run = RunDir::new(&options.base)?;
+    let group = Group {
+        run: &run,
+        logs: &options.logs,
+        accel: options.accel,
+        boot: options.boot,
+        interrupted: options.interrupted,
+    };
+    let mut runner = Runner {
+        machines,
+        group,
+        listener,
+        accel: options.accel.first(),
+        running: BTreeMap::new(),
+        starts: BTreeMap::new(),
+        report: Report::default(),
+    };
+    for (index, test) in tests.iter().enumerate() {
+        let outcome = match skip(test, options) {
+            Some(reason) => TestResult {
+                title: test.title.clone(),
+                machine: test.machine.clone(),
+                millis: 0,
+                outcome: Outcome::Skipped { reason },
+            },
+            None => {
+                listener.on(Event::TestStarted { title: &test.title });
+                runner.test(test)?
+            }
+        };
+        listener.on(Event::TestFinished(&outcome));
+        runner.report.tests.push(outcome);
+        let later: BTreeSet<&str> =
+            tests[index + 1..].iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect();
+        runner.end_others(&later);
+    }
+    Ok(runner.report)
+}
+
+fn skip(test: &Test, options: &Options<'_>) -> Option<String> {
+    if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
+        return Some("not asked for".to_owned());
+    }
+    (test.slow && !options.slow).then(|| "slow tests run when asked for".to_owned())
+}
+
+/// Every machine that a test needs, its own first.
+fn named(test: &Test) -> impl Iterator<Item = &str> {
+    std::iter::once(test.machine.as_str()).chain(test.steps.iter().filter_map(|step| step.machine.as_deref()))
+}
+
+struct Runner<'a> {
+    machines: &'a BTreeMap<String, Launch>,
+    group: Group<'a>,
+    listener: &'a dyn Listener,
+    accel: Accelerator,
+    running: BTreeMap<String, Session<'a>>,
+    starts: BTreeMap<String, usize>,
+    report: Report,
+}
+
+impl<'a> Runner<'a> {
+    fn test(&mut self, test: &Test) -> Result<TestResult, GuestError> {
+        let result =
+            |millis, outcome| TestResult { title: test.title.clone(), machine: test.machine.clone(), millis, outcome };
+        if let Err(error) = self.boot(&named(test).collect()) {
+            return Ok(result(0, Outcome::Failed(lost(None, String::new(), error)?)));
+        }
+        let clock = Deadline::after(Duration::from_secs(test.timeout));
+        match steps(test, clock, &mut self.running) {
+            Ok(()) => Ok(result(clock.millis(), Outcome::Passed)),
+            Err(failed) => {
+                // A machine that does not answer any more is of no use for the next test.
+                let dead: Vec<String> = self.dead();
+                dead.iter().for_each(|name| self.end(name));
+                Ok(result(clock.millis(), Outcome::Failed(failed?)))
+            }
+        }
+    }
+
+    /// Boots those that do not run yet, side by side.
+    fn boot(&mut self, names: &BTreeSet<&str>) -> Result<(), GuestError> {
+        let missing: Vec<&str> = names.iter().copied().filter(|name| !self.running.contains_key(*name)).collect();
+        loop {
+            match self.boot_with(&missing, self.accel) {
+                Err(GuestError::KvmBroken { reason }) => {
+                    let notice =
+                        format!("KVM does not work here ({reason}): using software emulation, which is slower");
+                    self.listener.on(Event::Notice(&notice));
+                    self.accel = Accelerator::Tcg;
+                }
+                other => {
+                    // The next start of a machine gets logs of its own; one that only KVM failed does not count.
+                    for name in missing {
+                        *self.starts.entry(name.to_owned()).or_default() += 1;
+                    }
+                    return other;
+                }
+            }
+        }
+    }
+
+    fn boot_with(&mut self, names: &[&str], accel: Accelerator) -> Result<(), GuestError> {
+        let mut sessions = Vec::new();
+        for name in names {
+            let launch = self.machines.get(*name).ok_or_else(|| GuestError::Launch {
+                machine: (*name).to_owned(),
+                reason: "it is not among the built machines".to_owned(),
+            })?;
+            self.listener.on(Event::Booting { machine: name, accel });
+            let number = self.starts.get(*name).copied().unwrap_or(0);
+            sessions.push(Session::start(&self.group, launch, number, accel)?);
+        }
+        for (name, mut session) in names.iter().zip(sessions) {
+            let millis = session.ready();
+            self.report.boots.push(Boot {
+                machine: (*name).to_owned(),
+                accel: accel.name().to_owned(),
+                millis: millis.as_ref().ok().copied(),
+                console: session.log().to_owned(),
+            });
+            self.listener.on(Event::Ready { machine: name, millis: millis? });
+            self.running.insert((*name).to_owned(), session);
+        }
+        Ok(())
+    }
+
+    fn dead(&mut self) -> Vec<String> {
+        let check = |(name, session): (&String, &mut Session<'a>)| session.check().is_err().then(|| name.clone());
+        let mut dead: Vec<String> = self.running.iter_mut().filter_map(check).collect();
+        let silent =
+            |(name, session): (&String, &mut Session<'a>)| session.run("true", 20).is_err().then(|| name.clone());
+        dead.extend(
+            self.running.iter_mut().filter(|(name, _)| !dead.contains(name)).filter_map(silent).collect::<Vec<_>>(),
+        );
+        dead
+    }
+
+    fn end_others(&mut self, wanted: &BTreeSet<&str>) {
+        let idle: Vec<String> = self.running.keys().filter(|name| !wanted.contains(name.as_str())).cloned().collect();
+        idle.iter().for_each(|name| self.end(name));
+    }
+
+    fn end(&mut self, name: &str) {
+        if let Some(session) = self.running.remove(name) {
+            session.end();
+        }
+    }
+}
+
+/// All steps of a test. The outer error is the test's failure, the inner one ends everything.
+fn steps<G: Guest>(
+    test: &Test,
+    clock: Deadline,
+    guests: &mut BTreeMap<String, G>,
+) -> Result<(), Result<Failed, GuestError>> {
+    for (index, step) in test.steps.iter().enumerate() {
+        let name = step.machine.as_deref().unwrap_or(&test.machine);
+        let action = step::describe(&step.action);
+        let guest = guests.get_mut(name).expect("every machine that a test names was booted");
+        match step::perform(guest, &step.action, clock) {
+            Ok(()) => {}
+            Err(StepError::Wrong { reason, output }) => {
+                let console = guest.last_lines();
+                return Err(Ok(Failed { step: Some(index), action, reason, output, console }));
+            }
+            Err(StepError::Lost(error)) => return Err(lost(Some(index), action, error)),
+        }
+    }
+    // A machine may have failed in silence while another one was asked.
+    for name in named(test) {
+        let guest = guests.get_mut(name).expect("every machine that a test names was booted");
+        guest.check().map_err(|error| lost(None, String::new(), error))?;
+    }
+    Ok(())
+}
+
+/// A lost guest is the test's failure; an interrupt and a failing disk are not.
+fn lost(step: Option<usize>, action: String, error: GuestError) -> Result<Failed, GuestError> {
+    let (reason, output, console) = match error {
+        GuestError::Guest { machine, reason, console } => {
+            (format!("machine {machine}: {reason}"), String::new(), console)
+        }
+        GuestError::Qemu { machine, what, said } => (format!("machine {machine}: QEMU {what}"), said, Vec::new()),
+        GuestError::Interrupted | GuestError::World(_) => return Err(error),
+        other => (other.to_string(), String::new(), Vec::new()),
+    };
+    Ok(Failed { step, action, reason, output, console })
+}

@@ -1,0 +1,120 @@
+//! What changed between two locks, as lines for people: `kiln lock` says what it moved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::{Lock, LockedPackage};
+
+/// One difference.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// In a set, and not before.
+    Added {
+        /// The set.
+        set: String,
+        /// The package and its version.
+        package: (String, String),
+    },
+    /// Not in a set any more.
+    Removed {
+        /// The set.
+        set: String,
+        /// The package and its version.
+        package: (String, String),
+    },
+    /// Another version, or other bytes of the same one.
+    Moved {
+        /// The set.
+        set: String,
+        /// The package.
+        package: String,
+        /// Its version before.
+        from: String,
+        /// Its version now.
+        to: String,
+    },
+    /// A fact outside the sets.
+    Fact {
+        /// What it is about.
+        what: String,
+        /// What it was; empty when it is new.
+        from: String,
+        /// What it is; empty when it is gone.
+        to: String,
+    },
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Change::Added { set, package: (name, version) } => write!(f, "{set}: + {name} {version}"),
+            Change::Removed { set, package: (name, version) } => write!(f, "{set}: - {name} {version}"),
+            Change::Moved { set, package, from, to } if from == to => write!(f, "{set}: {package} {to}, other bytes"),
+            Change::Moved { set, package, from, to } => write!(f, "{set}: {package} {from} -> {to}"),
+            Change::Fact { what, from, to } if from.is_empty() => write!(f, "{what}: {to}"),
+            Change::Fact { what, from, to } if to.is_empty() => write!(f, "{what}: {from} is gone"),
+            Change::Fact { what, from, to } => write!(f, "{what}: {from} -> {to}"),
+        }
+    }
+}
+
+/// Everything in which two locks pin other inputs.
+pub fn diff(before: &Lock, after: &Lock) -> Vec<Change> {
+    let mut changes = Vec::new();
+    fact(&mut changes, "epoch", Some(before.epoch), Some(after.epoch));
+    fact(&mut changes, "seed", Some(before.seed), Some(after.seed));
+    for name in names(&before.archives, &after.archives) {
+        let date = |lock: &Lock| lock.archives.get(name).map(|archive| archive.date);
+        fact(&mut changes, &format!("archive {name}"), date(before), date(after));
+    }
+    for name in names(&before.sets, &after.sets) {
+        sets(&mut changes, name, before.sets.get(name), after.sets.get(name));
+    }
+    for name in names(&before.sources, &after.sources) {
+        let files = |lock: &Lock| {
+            let files = lock
+                .sources
+                .get(name)?
+                .files
+                .iter()
+                .map(|(file, (_, locked))| format!("{file} {}", locked.sha256.short()));
+            Some(files.collect::<Vec<_>>().join(", "))
+        };
+        fact(&mut changes, &format!("source {name}"), files(before), files(after));
+    }
+    for name in names(&before.machines, &after.machines) {
+        let qemu = |lock: &Lock| lock.machines.get(name).map(|machine| format!("QEMU {}", machine.qemu));
+        fact(&mut changes, &format!("machine {name}"), qemu(before), qemu(after));
+    }
+    changes
+}
+
+fn names<'a, T>(a: &'a BTreeMap<String, T>, b: &'a BTreeMap<String, T>) -> BTreeSet<&'a str> {
+    a.keys().chain(b.keys()).map(String::as_str).collect()
+}
+
+fn fact<T: PartialEq + ToString>(changes: &mut Vec<Change>, what: &str, from: Option<T>, to: Option<T>) {
+    if from != to {
+        let words = |value: Option<T>| value.map_or(String::new(), |value| value.to_string());
+        changes.push(Change::Fact { what: what.to_owned(), from: words(from), to: words(to) });
+    }
+}
+
+fn sets(changes: &mut Vec<Change>, set: &str, before: Option<&Vec<LockedPackage>>, after: Option<&Vec<LockedPackage>>) {
+    let by_name = |packages: Option<&Vec<LockedPackage>>| -> BTreeMap<String, LockedPackage> {
+        packages.into_iter().flatten().map(|package| (package.name.clone(), package.clone())).collect()
+    };
+    let (before, after) = (by_name(before), by_name(after));
+    for name in names(&before, &after) {
+        let (set, package) = (set.to_owned(), name.to_owned());
+        match (before.get(name), after.get(name)) {
+            (None, Some(new)) => changes.push(Change::Added { set, package: (package, new.version.clone()) }),
+            (Some(old), None) => changes.push(Change::Removed { set, package: (package, old.version.clone()) }),
+            (Some(old), Some(new)) if (&old.version, old.file) != (&new.version, new.file) => {
+                let (from, to) = (old.version.clone(), new.version.clone());
+                changes.push(Change::Moved { set, package, from, to });
+            }
+            _ => {}
+        }
+    }
+}

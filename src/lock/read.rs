@@ -1,0 +1,187 @@
+//! Text to lock. A lock that reads is a lock that is valid: every reference in it resolves, every path is tame.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::wire::{WireArchive, WireImage, WireLock, WirePackage, WireSet};
+use super::{
+    FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
+    LockedSource, OUTPUT,
+};
+
+/// A text that is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Not the TOML of a lock; the message has line and column.
+    #[error("{0}")]
+    Syntax(String),
+    /// Another format.
+    #[error("lock format {0}; this kiln reads format {FORMAT}. Make the lock again with `kiln lock`")]
+    Format(u32),
+    /// From a kiln whose builds give other bytes.
+    #[error(
+        "output version {0}; this kiln writes output version {OUTPUT}. Make the lock again with `kiln lock`, or use the kiln that wrote it"
+    )]
+    Output(u32),
+    /// A fact that contradicts another, or that no lock may state.
+    #[error("{place}: {problem}")]
+    Fact {
+        /// The table.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+fn fact(place: impl Into<String>, problem: impl Into<String>) -> ReadError {
+    ReadError::Fact { place: place.into(), problem: problem.into() }
+}
+
+/// Reads and checks a lock.
+pub fn read(text: &str) -> Result<Lock, ReadError> {
+    let wire: WireLock =
+        toml::from_str(text).map_err(|error| ReadError::Syntax(error.to_string().trim_end().to_owned()))?;
+    if wire.version != FORMAT {
+        return Err(ReadError::Format(wire.version));
+    }
+    if wire.output != OUTPUT {
+        return Err(ReadError::Output(wire.output));
+    }
+    let archives: BTreeMap<String, LockedArchive> =
+        wire.archives.into_iter().map(|(name, archive)| (name, checked(archive))).collect();
+    let mut sets = BTreeMap::new();
+    for (name, set) in wire.sets {
+        let packages = ordered(&name, set, &archives)?;
+        sets.insert(name, packages);
+    }
+    let mut sources = BTreeMap::new();
+    for (name, files) in wire.sources {
+        let files = files
+            .into_iter()
+            .map(|(file, wire)| (file, (wire.from, super::LockedFile { size: wire.size, sha256: wire.sha256 })));
+        let files: BTreeMap<_, _> = files.collect();
+        match files.keys().find(|file| file.contains('/') || file.starts_with('.')) {
+            Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is no plain file name"))),
+            None => sources.insert(name, LockedSource { files }),
+        };
+    }
+    let recipe = wire.recipe;
+    Ok(Lock {
+        output_version: wire.output,
+        recipe: LockedRecipe { name: recipe.name, digest: recipe.digest, files: recipe.files, params: recipe.params },
+        epoch: wire.epoch,
+        seed: wire.seed,
+        archives,
+        sets,
+        sources,
+        kernels: wire
+            .kernels
+            .into_iter()
+            .map(|(name, k)| (name, LockedKernel { config: k.config, release: k.release }))
+            .collect(),
+        images: wire.images.into_iter().map(|(name, image)| (name, users(image))).collect(),
+        machines: wire
+            .machines
+            .into_iter()
+            .map(|(name, m)| (name, LockedMachine { qemu: m.qemu, machine_type: m.machine_type, argv: m.argv }))
+            .collect(),
+        steps: wire.steps,
+        outputs: wire.outputs.into_iter().map(|(name, file)| (name, LockedOutput { file: file.into() })).collect(),
+    })
+}
+
+fn checked(wire: WireArchive) -> LockedArchive {
+    LockedArchive {
+        suite: wire.suite,
+        components: wire.components,
+        architecture: wire.architecture,
+        repository: wire.repository,
+        snapshot: wire.snapshot,
+        inrelease: wire.inrelease,
+        signed_by: wire.signed_by,
+        date: wire.date,
+        valid_until: wire.valid_until,
+        indexes: wire.indexes.into_iter().map(|(path, file)| (path, file.into())).collect(),
+    }
+}
+
+fn users(wire: WireImage) -> LockedImage {
+    LockedImage { users: wire.users, groups: wire.groups }
+}
+
+/// A set's packages in configure order.
+fn ordered(
+    name: &str,
+    set: WireSet,
+    archives: &BTreeMap<String, LockedArchive>,
+) -> Result<Vec<LockedPackage>, ReadError> {
+    let place = format!("sets.{name}");
+    let mut by_name = BTreeMap::new();
+    let mut keys = BTreeSet::new();
+    for wire in set.packages {
+        let package = tame(&place, wire, archives)?;
+        let key = package_key(&package);
+        if by_name.insert(key.clone(), package).is_some() {
+            return Err(fact(
+                place,
+                format!("`{key}` is there twice; a set has one version for each name and architecture"),
+            ));
+        }
+        keys.insert(key);
+    }
+    let mut packages = Vec::new();
+    for key in set.configure {
+        match by_name.remove(&key) {
+            Some(package) => packages.push(package),
+            None if keys.contains(&key) => return Err(fact(place, format!("`{key}` is configured twice"))),
+            None => return Err(fact(place, format!("`{key}` is configured, but not among the packages"))),
+        }
+    }
+    match by_name.keys().next() {
+        Some(key) => Err(fact(place, format!("`{key}` is never configured"))),
+        None => Ok(packages),
+    }
+}
+
+/// The name under which a set knows a package: `libc6:amd64`, `tzdata:all`.
+pub(super) fn package_key(package: &LockedPackage) -> String {
+    format!("{}:{}", package.name, package.architecture)
+}
+
+fn tame(
+    place: &str,
+    wire: WirePackage,
+    archives: &BTreeMap<String, LockedArchive>,
+) -> Result<LockedPackage, ReadError> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
+    // Debian policy 5.6.7: at least two characters, starting alphanumeric.
+    if wire.name.len() < 2
+        || !wire.name.chars().all(allowed)
+        || !wire.name.starts_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        return Err(fact(place, format!("`{}` is no package name", wire.name)));
+    }
+    if !archives.contains_key(&wire.archive) {
+        return Err(fact(
+            place,
+            format!("`{}` comes from `{}`, which is not among the archives", wire.name, wire.archive),
+        ));
+    }
+    let climbs = wire.path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
+    if climbs || wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ') {
+        return Err(fact(place, format!("`{}`: `{}` is no path within a repository", wire.name, wire.path)));
+    }
+    if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        || wire.version.contains(|c: char| c.is_whitespace() || c == '/')
+    {
+        return Err(fact(place, format!("`{}`: its version or architecture is malformed", wire.name)));
+    }
+    Ok(LockedPackage {
+        name: wire.name,
+        architecture: wire.architecture,
+        version: wire.version,
+        archive: wire.archive,
+        path: wire.path,
+        file: super::LockedFile { size: wire.size, sha256: wire.sha256 },
+        why: wire.why,
+    })
+}

@@ -1,0 +1,160 @@
+//! What can stop a resolution. Each names what was touched and the way out.
+
+use crate::base::Epoch;
+use crate::debian::keyring::KeyError;
+use crate::debian::mirror::MirrorError;
+use crate::debian::packages::IndexError;
+use crate::debian::release::ReleaseError;
+use crate::debian::solve::Unsolvable;
+
+/// A place that was asked, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// The URL.
+    pub url: String,
+    /// Its answer.
+    pub reason: String,
+}
+
+/// No lock could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The mirror configuration is wrong.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorError),
+    /// Nobody has a file.
+    #[error(
+        "cannot get {what}; asked:{}\n  help: name a mirror that has it: KILN_MIRROR=\"REPOSITORY=URL\"",
+        list(tried)
+    )]
+    Unreachable {
+        /// What was wanted.
+        what: String,
+        /// Every place asked.
+        tried: Vec<Tried>,
+    },
+    /// The recipe lists no usable key.
+    #[error("archive `{archive}`: {problem}\n  help: list the archive's OpenPGP certificates under `keys`")]
+    Keys {
+        /// The archive.
+        archive: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// The signature does not count.
+    #[error(
+        "archive `{archive}`: {url}: {source}\n  help: if the archive changed its key, add the new certificate to the archive's `keys` after checking its fingerprint; otherwise use another mirror"
+    )]
+    Signature {
+        /// The archive.
+        archive: String,
+        /// The file.
+        url: String,
+        /// Why not.
+        source: KeyError,
+    },
+    /// The signed text makes no sense.
+    #[error("archive `{archive}`: {url}: {source}")]
+    Release {
+        /// The archive.
+        archive: String,
+        /// The file.
+        url: String,
+        /// Why not.
+        source: ReleaseError,
+    },
+    /// The file describes another suite.
+    #[error("archive `{archive}`: {url} is about suite {found}, not {asked}")]
+    WrongSuite {
+        /// The archive.
+        archive: String,
+        /// The file.
+        url: String,
+        /// The suite of the recipe.
+        asked: String,
+        /// What the file says it is.
+        found: String,
+    },
+    /// Past its `Valid-Until`.
+    #[error(
+        "archive `{archive}`: {url} expired on {until} (it is {now}): the mirror is stale, or somebody hides newer packages\n  help: use another mirror; for an archive that is frozen on purpose say `check-valid-until = false` in the recipe"
+    )]
+    Expired {
+        /// The archive.
+        archive: String,
+        /// The file.
+        url: String,
+        /// Its `Valid-Until`.
+        until: Epoch,
+        /// The clock.
+        now: Epoch,
+    },
+    /// Older than what is locked.
+    #[error(
+        "archive `{archive}`: {url} is of {offered}, but the lock was made from one of {locked}: the mirror lags, or somebody rolls it back\n  help: use another mirror, or wait; to go back on purpose, remove the lock"
+    )]
+    RolledBack {
+        /// The archive.
+        archive: String,
+        /// The file.
+        url: String,
+        /// `Date` of the locked one.
+        locked: Epoch,
+        /// `Date` of the offered one.
+        offered: Epoch,
+    },
+    /// The suite has no such component or architecture.
+    #[error("archive `{archive}` has no {index}; its components are: {components}")]
+    NoIndex {
+        /// The archive.
+        archive: String,
+        /// What was looked for.
+        index: String,
+        /// What there is.
+        components: String,
+    },
+    /// An index is signed, and unusable all the same.
+    #[error("archive `{archive}`: {path}: {reason}")]
+    Index {
+        /// The archive.
+        archive: String,
+        /// Path relative to the suite's directory.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// A set has no solution.
+    #[error("package set `{set}`: {source}")]
+    Unsolvable {
+        /// The set.
+        set: String,
+        /// Why.
+        source: Unsolvable,
+    },
+    /// Two sets of one name.
+    #[error("two different package sets are called `{0}`\n  help: give one of them another name")]
+    SetTwice(String),
+    /// `--update NAME` of a package that is in no set.
+    #[error("cannot update {0}: no set of the lock has it")]
+    NotLocked(String),
+    /// A source is not what the recipe says.
+    #[error("kernel `{kernel}`: {problem}")]
+    Source {
+        /// The kernel.
+        kernel: String,
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+fn list(tried: &[Tried]) -> String {
+    if tried.is_empty() {
+        return " nobody: no mirror of that repository is known".to_owned();
+    }
+    tried.iter().map(|Tried { url, reason }| format!("\n  {url}: {reason}")).collect()
+}
+
+/// The words for an index that does not parse.
+pub(super) fn index(archive: &str, path: &str, error: &IndexError) -> ResolveError {
+    ResolveError::Index { archive: archive.to_owned(), path: path.to_owned(), reason: error.to_string() }
+}

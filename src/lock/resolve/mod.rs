@@ -1,0 +1,246 @@
+//! Recipe to lock: asks the archives what there is and pins it.
+//!
+//! Input: a checked recipe, the lock it had, what shall move. Output: a [`Lock`] in which every set, source and archive of
+//! the recipe is pinned. Only signed `InRelease` files, what they name by digest, and sources by URL are read: no package.
+//! It must not know stores or steps; it keeps indexes in an [`IndexCache`] that it is handed.
+
+mod archive;
+mod cache;
+mod error;
+mod fetch;
+mod index;
+mod machine;
+mod sets;
+mod source;
+
+pub use cache::{DirectoryCache, IndexCache, NoCache};
+pub use error::{ResolveError, Tried};
+pub use sets::of as sets;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Lock, LockedImage, LockedRecipe, OUTPUT};
+use crate::base::Digest;
+use crate::debian::mirror::Mirrors;
+use crate::lock::recipe_digest;
+use crate::recipe::Recipe;
+use crate::world::World;
+use archive::Loaded;
+
+/// What may move.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Update {
+    /// Nothing: what is pinned and still satisfies the recipe stays, what is missing is added.
+    Keep,
+    /// Everything moves to what the archives have now.
+    All,
+    /// These packages move, and of the others only what they force.
+    Some(BTreeSet<String>),
+}
+
+/// What happens meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Progress {
+    /// An archive's `InRelease` is asked for.
+    Archive {
+        /// Its name.
+        name: String,
+    },
+    /// A file is being fetched.
+    Download {
+        /// What it is.
+        label: String,
+        /// Its size; 0 when unknown.
+        bytes: u64,
+    },
+    /// More bytes arrived.
+    Received {
+        /// How many.
+        bytes: u64,
+    },
+    /// A set is being solved.
+    Solving {
+        /// Its name.
+        set: String,
+    },
+    /// Worth telling; stops nothing.
+    Warning {
+        /// One sentence.
+        message: String,
+    },
+}
+
+/// What a resolution works with.
+pub struct Context<'a> {
+    /// Network and clock.
+    pub world: &'a dyn World,
+    /// Where boiled-down indexes are kept.
+    pub cache: &'a dyn IndexCache,
+    /// Who is asked.
+    pub mirrors: &'a Mirrors,
+    /// Who hears of it; called from any thread.
+    pub listener: &'a (dyn Fn(Progress) + Sync),
+}
+
+impl Context<'_> {
+    fn report(&self, progress: Progress) {
+        (self.listener)(progress);
+    }
+}
+
+/// Makes the lock of a recipe.
+pub fn resolve(
+    context: &Context<'_>,
+    recipe: &Recipe,
+    previous: Option<&Lock>,
+    update: &Update,
+) -> Result<Lock, ResolveError> {
+    let sets = sets(recipe)?;
+    known_names(previous, update, recipe)?;
+    let stays = |name: &str, set| {
+        let lock = previous.filter(|lock| sets::is_kept(recipe, set, lock));
+        lock.is_some_and(|lock| match update {
+            Update::Keep => true,
+            Update::All => false,
+            Update::Some(names) => !lock.sets[name].iter().any(|package| names.contains(&package.name)),
+        })
+    };
+    let open: Vec<&str> = sets.iter().filter(|(name, set)| !stays(name, set)).map(|(name, _)| *name).collect();
+    let mut wanted: BTreeSet<&str> = source::archives(recipe, previous, update).into_iter().collect();
+    wanted.extend(open.iter().flat_map(|name| &sets[name].archives).map(String::as_str));
+    let loaded = load(context, recipe, previous, &wanted)?;
+    let solving = sets::Solving { context, recipe, loaded: &loaded, previous, update };
+    let mut packages = BTreeMap::new();
+    for (name, set) in &sets {
+        let solved = match previous.filter(|_| !open.contains(name)) {
+            None => solving.solve(set)?,
+            Some(lock) => {
+                let mut kept = lock.sets[*name].clone();
+                kept.iter_mut().for_each(|package| package.archive = solving.home(package));
+                kept
+            }
+        };
+        packages.insert((*name).to_owned(), solved);
+    }
+    let sources = source::all(context, recipe, &loaded, previous, update)?;
+    Ok(assemble(recipe, previous, loaded, (packages, sources)))
+}
+
+/// `--update NAME` must name something.
+fn known_names(previous: Option<&Lock>, update: &Update, recipe: &Recipe) -> Result<(), ResolveError> {
+    let Update::Some(names) = update else { return Ok(()) };
+    let locked = |name: &String| {
+        previous.is_some_and(|lock| lock.sets.values().flatten().any(|package| package.name == *name))
+            || recipe.kernels.contains_key(name)
+    };
+    match names.iter().find(|name| !locked(name)) {
+        Some(name) => Err(ResolveError::NotLocked(name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Loads archives, all at the same time: most of it is waiting for servers and one core each for unpacking.
+fn load<'a>(
+    context: &Context<'_>,
+    recipe: &'a Recipe,
+    previous: Option<&Lock>,
+    wanted: &BTreeSet<&'a str>,
+) -> Result<BTreeMap<&'a str, Loaded>, ResolveError> {
+    let archives: Vec<_> = wanted.iter().filter_map(|name| recipe.archives.get(*name)).collect();
+    let results: Vec<Result<Loaded, ResolveError>> = std::thread::scope(|scope| {
+        let one = |archive: &'a crate::recipe::archive::Archive| {
+            let before = previous.and_then(|lock| lock.archives.get(&archive.name));
+            scope.spawn(move || archive::load(context, recipe, archive, before))
+        };
+        let threads: Vec<_> = archives.iter().map(|archive| one(archive)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("loading an archive does not panic")).collect()
+    });
+    archives
+        .iter()
+        .map(|archive| archive.name.as_str())
+        .zip(results)
+        .map(|(name, result)| Ok((name, result?)))
+        .collect()
+}
+
+type Pinned = (BTreeMap<String, Vec<super::LockedPackage>>, BTreeMap<String, super::LockedSource>);
+
+/// Puts the lock together, with what only builds know carried over where its cause did not change.
+fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loaded>, (sets, sources): Pinned) -> Lock {
+    let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
+    let digest = recipe_digest(&files, &recipe.params);
+    let archives = archives(recipe, previous, loaded, (&sets, &sources));
+    let newest = archives.values().map(|archive| archive.date).max();
+    let seed = Digest::of(format!("kiln seed 1\n{}\n", recipe.name).as_bytes());
+    let mut lock = Lock {
+        output_version: OUTPUT,
+        recipe: LockedRecipe { name: recipe.name.clone(), digest, files, params: recipe.params.clone() },
+        epoch: recipe.epoch.or(newest).unwrap_or(crate::base::Epoch(0)),
+        seed: previous.map_or(seed, |lock| lock.seed),
+        archives,
+        sets,
+        sources,
+        kernels: BTreeMap::new(),
+        images: BTreeMap::new(),
+        machines: BTreeMap::new(),
+        steps: BTreeMap::new(),
+        outputs: BTreeMap::new(),
+    };
+    lock.machines = machine::all(recipe, previous, &lock);
+    for name in recipe.images.keys() {
+        let ids = previous.and_then(|lock| lock.images.get(name)).cloned().unwrap_or_else(LockedImage::default);
+        lock.images.insert(name.clone(), ids);
+    }
+    if let Some(previous) = previous
+        && super::inputs_digest(previous) == super::inputs_digest(&lock)
+    {
+        lock.kernels = previous.kernels.clone();
+        lock.steps = previous.steps.clone();
+        lock.outputs = previous.outputs.clone();
+    }
+    lock
+}
+
+/// The archives that the lock speaks of: those read now, those of sets that stayed, and earlier states that still hold a
+/// locked package. All that were read now share one timestamp, so that the snapshot service is asked for one moment.
+fn archives(
+    recipe: &Recipe,
+    previous: Option<&Lock>,
+    loaded: BTreeMap<&str, Loaded>,
+    (sets, sources): (&BTreeMap<String, Vec<super::LockedPackage>>, &BTreeMap<String, super::LockedSource>),
+) -> BTreeMap<String, super::LockedArchive> {
+    let mut archives = BTreeMap::new();
+    let newest = loaded.values().map(|loaded| loaded.locked.date).max();
+    for (name, loaded) in loaded {
+        let mut locked = loaded.locked;
+        locked.snapshot = newest.unwrap_or(locked.date).snapshot();
+        // The same state keeps the moment it was locked at: nothing changed, so nothing in the lock does.
+        if let Some(before) =
+            previous.and_then(|lock| lock.archives.get(name)).filter(|b| b.inrelease == locked.inrelease)
+        {
+            locked.snapshot.clone_from(&before.snapshot);
+        }
+        archives.insert(name.to_owned(), locked);
+    }
+    let Some(previous) = previous else { return archives };
+    let packages = sets.values().flatten().map(|package| package.archive.as_str());
+    let sources =
+        sources.values().flat_map(|source| source.files.values()).filter_map(|(place, _)| place.split(':').next());
+    let of_sets = sets_archives(recipe);
+    for name in packages.chain(sources).chain(of_sets) {
+        let before = previous.archives.get(name).or_else(|| {
+            let (base, snapshot) = name.split_once('@')?;
+            previous.archives.get(base).filter(|before| before.snapshot == snapshot)
+        });
+        if let Some(before) = before {
+            archives.entry(name.to_owned()).or_insert_with(|| before.clone());
+        }
+    }
+    archives
+}
+
+fn sets_archives(recipe: &Recipe) -> Vec<&str> {
+    sets(recipe)
+        .map(|sets| sets.values().flat_map(|set| &set.archives).map(String::as_str).collect())
+        .unwrap_or_default()
+}

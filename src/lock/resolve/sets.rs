@@ -1,0 +1,250 @@
+//! The package sets of a recipe: which there are, which a lock still answers, and how the others are solved.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+
+use super::archive::Loaded;
+use super::error::ResolveError;
+use super::{Context, Progress, Update};
+use crate::debian::packages::{Builder, Index};
+use crate::debian::solve::{self, Chosen, Offer, Problem};
+use crate::lock::{Lock, LockedFile, LockedPackage};
+use crate::recipe::Recipe;
+use crate::recipe::kernel::{ConfigBase, Origin, Source};
+use crate::recipe::packages::{Base, PackageRequest, PackageSet};
+
+/// Every set of a recipe by name. The same set may be used in several places; two that differ need two names.
+pub fn of(recipe: &Recipe) -> Result<BTreeMap<&str, &PackageSet>, ResolveError> {
+    let mut all: Vec<&PackageSet> = recipe.package_sets.values().collect();
+    all.extend(recipe.images.values().map(|image| &image.packages));
+    all.extend(recipe.machines.values().map(|machine| &machine.qemu));
+    for kernel in recipe.kernels.values() {
+        match &kernel.origin {
+            Origin::Stock { set, .. } => all.push(set),
+            Origin::Compiled(compiled) => {
+                all.push(&compiled.build);
+                if let Source::Package(set) = &compiled.source {
+                    all.push(set);
+                }
+                if let ConfigBase::Debian(set) = &compiled.base {
+                    all.push(set);
+                }
+            }
+        }
+    }
+    let mut sets: BTreeMap<&str, &PackageSet> = BTreeMap::new();
+    for set in all {
+        match sets.insert(&set.name, set) {
+            Some(other) if !same(other, set) => return Err(ResolveError::SetTwice(set.name.clone())),
+            _ => {}
+        }
+    }
+    Ok(sets)
+}
+
+fn same(a: &PackageSet, b: &PackageSet) -> bool {
+    let requests = |set: &PackageSet| -> Vec<(String, Option<String>, Option<String>)> {
+        set.requests.iter().map(|r| (r.name.clone(), r.archive.clone(), r.version.clone())).collect()
+    };
+    (&a.archives, a.base, a.recommends, &a.exclude) == (&b.archives, b.base, b.recommends, &b.exclude)
+        && requests(a) == requests(b)
+}
+
+/// The archive of the recipe that a package came from: `trixie` of `trixie` and of `trixie@20261121T021046Z`, which is
+/// `trixie` as it was when the package was still there.
+pub(super) fn base_name(archive: &str) -> &str {
+    archive.split('@').next().unwrap_or(archive)
+}
+
+/// Whether what is locked for a set is still what the set asks for. It does not look at the archives: what is pinned stays.
+pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
+    let Some(packages) = lock.sets.get(&set.name) else { return false };
+    let answered =
+        set.requests.iter().filter(|request| packages.iter().any(|package| answers(package, request))).count();
+    let requested = packages.iter().filter(|package| package.why.starts_with("requested")).count();
+    let has = |why: &str| packages.iter().any(|package| package.why.starts_with(why));
+    let base = match set.base {
+        Base::None => !has("essential") && !has("required"),
+        Base::Essential => has("essential") && !has("required"),
+        Base::Required => has("required"),
+    };
+    let allowed = |package: &LockedPackage| {
+        let name = base_name(&package.archive);
+        !set.exclude.contains(&package.name)
+            && set.archives.iter().any(|archive| archive == name)
+            && recipe.archives.get(name).zip(lock.archives.get(&package.archive)).is_some_and(|(asked, locked)| {
+                (&asked.suite, &asked.components, &asked.repository, &asked.architecture)
+                    == (&locked.suite, &locked.components, &locked.repository, &locked.architecture)
+            })
+    };
+    let distinct: BTreeSet<&str> = set.requests.iter().map(|request| request.name.as_str()).collect();
+    answered == set.requests.len()
+        && requested == distinct.len()
+        && base
+        && set.recommends == has("recommendation")
+        && packages.iter().all(allowed)
+        && set.archives.iter().all(|name| lock.archives.contains_key(name))
+}
+
+fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {
+    let name = package.name == request.name && package.why == "requested"
+        || package.why.strip_prefix("requested as ") == Some(&request.name);
+    name && request.archive.as_deref().is_none_or(|archive| archive == base_name(&package.archive))
+        && request.version.as_ref().is_none_or(|version| *version == package.version)
+}
+
+/// A set that is solved anew, with what the lock pins preferred.
+pub(super) struct Solving<'a> {
+    pub(super) context: &'a Context<'a>,
+    pub(super) recipe: &'a Recipe,
+    pub(super) loaded: &'a BTreeMap<&'a str, Loaded>,
+    pub(super) previous: Option<&'a Lock>,
+    pub(super) update: &'a Update,
+}
+
+impl Solving<'_> {
+    /// The packages of a set, in configure order.
+    pub(super) fn solve(&self, set: &PackageSet) -> Result<Vec<LockedPackage>, ResolveError> {
+        self.context.report(Progress::Solving { set: set.name.clone() });
+        let pinned = self.pinned(set);
+        let (vanished, present): (Vec<_>, Vec<_>) = pinned.into_iter().partition(|package| self.vanished(package));
+        let ghosts = self.ghosts(set, &vanished)?;
+        let mut offers: Vec<Offer<'_>> = set.archives.iter().flat_map(|name| self.offers(name)).collect();
+        let architecture = set.archives.first().and_then(|name| self.recipe.archives.get(name));
+        offers.extend(ghosts.iter().map(|(archive, index)| Offer { archive, priority: self.priority(archive), index }));
+        let pins = present.iter().map(|package| (package, base_name(&package.archive)));
+        let pins = pins.chain(vanished.iter().map(|package| (package, package.archive.as_str())));
+        let problem = Problem {
+            offers,
+            architecture: architecture.map_or("amd64", |archive| &archive.architecture),
+            requests: &set.requests,
+            base: set.base,
+            recommends: set.recommends,
+            exclude: &set.exclude,
+            locked: pins
+                .map(|(package, archive)| (package.name.as_str(), (package.version.as_str(), archive)))
+                .collect(),
+        };
+        let solution =
+            solve::solve(&problem).map_err(|source| ResolveError::Unsolvable { set: set.name.clone(), source })?;
+        solution.into_iter().map(|chosen| self.locked(set, chosen)).collect()
+    }
+
+    fn offers<'b>(&'b self, name: &'b str) -> impl Iterator<Item = Offer<'b>> {
+        let indexes = self.loaded.get(name).map_or(&[][..], |loaded| &loaded.indexes);
+        indexes.iter().map(move |index| Offer { archive: name, priority: self.priority(name), index })
+    }
+
+    fn priority(&self, archive: &str) -> i32 {
+        self.recipe.archives.get(base_name(archive)).map_or(500, |archive| archive.priority)
+    }
+
+    /// What the lock has for a set, less what shall be updated and what the set may not take from any more. A package that
+    /// left its archive keeps its place under that archive's earlier state.
+    fn pinned(&self, set: &PackageSet) -> Vec<LockedPackage> {
+        let packages = self.previous.and_then(|lock| lock.sets.get(&set.name)).into_iter().flatten();
+        let stays = |package: &&LockedPackage| match self.update {
+            Update::Keep => true,
+            Update::All => false,
+            Update::Some(names) => !names.contains(&package.name),
+        };
+        let allowed = |package: &&LockedPackage| set.archives.iter().any(|name| name == base_name(&package.archive));
+        let mut pinned: Vec<LockedPackage> = packages.filter(stays).filter(allowed).cloned().collect();
+        for package in &mut pinned {
+            package.archive = self.home(package);
+        }
+        pinned
+    }
+
+    /// The archive entry of the new lock under which a locked package is found: the archive as it is now, when it still
+    /// offers these very bytes, else the archive as it was.
+    pub(super) fn home(&self, package: &LockedPackage) -> String {
+        let name = base_name(&package.archive);
+        let Some(loaded) = self.loaded.get(name) else { return package.archive.clone() };
+        if loaded.indexes.iter().any(|index| offers(index, package)) {
+            return name.to_owned();
+        }
+        let earlier = self.previous.and_then(|lock| lock.archives.get(&package.archive));
+        match earlier {
+            Some(earlier) if package.archive == name => format!("{name}@{}", earlier.snapshot),
+            _ => package.archive.clone(),
+        }
+    }
+
+    fn vanished(&self, package: &LockedPackage) -> bool {
+        package.archive.contains('@')
+    }
+
+    /// Stanzas for locked packages that no index has any more. Their relations are those of the package's present version
+    /// without the version numbers: the closest that is still known, and enough to keep what they stand on.
+    fn ghosts(&self, set: &PackageSet, vanished: &[LockedPackage]) -> Result<Vec<(String, Index)>, ResolveError> {
+        let mut by_archive: BTreeMap<&str, String> = BTreeMap::new();
+        for package in vanished {
+            let offers: Vec<Offer<'_>> = set.archives.iter().flat_map(|name| self.offers(name)).collect();
+            let now = offers.iter().find_map(|offer| offer.index.packages(offer.index.find(&package.name)?).last());
+            let text = by_archive.entry(&package.archive).or_default();
+            let LockedPackage { name, version, architecture, path, file, .. } = package;
+            text.push_str(&format!(
+                "Package: {name}\nVersion: {version}\nArchitecture: {architecture}\nFilename: {path}\nSize: {}\nSHA256: {}\n",
+                file.size, file.sha256
+            ));
+            for field in ["Pre-Depends", "Depends", "Provides"] {
+                let relation = now.map_or("", |stanza| stanza.relation(field));
+                if !relation.is_empty() {
+                    text.push_str(&format!("{field}: {}\n", without_versions(relation)));
+                }
+            }
+            text.push('\n');
+        }
+        let mut ghosts = Vec::new();
+        for (archive, text) in by_archive {
+            let mut builder = Builder::default();
+            let architecture = self.recipe.archives.get(base_name(archive)).map_or("amd64", |a| &a.architecture);
+            builder
+                .read(Cursor::new(text), architecture)
+                .map_err(|error| super::error::index(archive, "the previous lock", &error))?;
+            ghosts.push((archive.to_owned(), builder.finish()));
+        }
+        Ok(ghosts)
+    }
+
+    fn locked(&self, set: &PackageSet, chosen: Chosen<'_>) -> Result<LockedPackage, ResolveError> {
+        let stanza = chosen.stanza;
+        let sha256 = stanza.sha256().ok_or_else(|| ResolveError::Index {
+            archive: chosen.archive.to_owned(),
+            path: stanza.path().to_owned(),
+            reason: format!("{} of set {} has no SHA-256", stanza.name(), set.name),
+        })?;
+        Ok(LockedPackage {
+            name: stanza.name().to_owned(),
+            architecture: stanza.architecture().to_owned(),
+            version: stanza.version().to_owned(),
+            archive: chosen.archive.to_owned(),
+            path: stanza.path().to_owned(),
+            file: LockedFile { size: stanza.size(), sha256 },
+            why: chosen.why,
+        })
+    }
+}
+
+fn offers(index: &Index, package: &LockedPackage) -> bool {
+    let Some(name) = index.find(&package.name) else { return false };
+    index
+        .packages(name)
+        .any(|stanza| stanza.version() == package.version && stanza.sha256() == Some(package.file.sha256))
+}
+
+/// `libc6, python3:any | python3` of `libc6 (>= 2.38), python3:any (>= 3) | python3`.
+fn without_versions(relation: &str) -> String {
+    let mut plain = String::new();
+    let mut inside = false;
+    for c in relation.chars() {
+        match c {
+            '(' => inside = true,
+            ')' => inside = false,
+            _ if !inside => plain.push(c),
+            _ => {}
+        }
+    }
+    plain
+}

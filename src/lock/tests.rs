@@ -1,0 +1,102 @@
+//! A lock for tests, and what no lock may say.
+
+use std::collections::BTreeMap;
+
+use super::*;
+
+pub(super) fn example() -> Lock {
+    let file = LockedFile { size: 42, sha256: Digest::of(b"x") };
+    let package = |name: &str| LockedPackage {
+        name: name.to_owned(),
+        architecture: "amd64".to_owned(),
+        version: "1:2.3-4~deb13u1".to_owned(),
+        archive: "trixie".to_owned(),
+        path: format!("pool/main/{name}.deb"),
+        file,
+        why: "requested".to_owned(),
+    };
+    let archive = LockedArchive {
+        suite: "trixie".to_owned(),
+        components: vec!["main".to_owned()],
+        architecture: "amd64".to_owned(),
+        repository: "debian".to_owned(),
+        snapshot: "20261121T021046Z".to_owned(),
+        inrelease: Digest::of(b"release"),
+        signed_by: vec!["0123456789ABCDEF0123456789ABCDEF01234567".to_owned()],
+        date: Epoch(1_789_199_741),
+        valid_until: None,
+        indexes: BTreeMap::from([("main/binary-amd64/Packages.xz".to_owned(), file)]),
+    };
+    let files = BTreeMap::from([("a \"quoted\".kiln".to_owned(), Digest::of(b"recipe"))]);
+    let params = BTreeMap::from([("size".to_owned(), "1GiB".to_owned())]);
+    Lock {
+        output_version: OUTPUT,
+        recipe: LockedRecipe { name: "a".to_owned(), digest: recipe_digest(&files, &params), files, params },
+        epoch: Epoch(1_789_199_741),
+        seed: Digest::of(b"seed"),
+        archives: BTreeMap::from([("trixie".to_owned(), archive)]),
+        sets: BTreeMap::from([("image".to_owned(), vec![package("zlib1g"), package("bash")])]),
+        sources: BTreeMap::from([(
+            "linux".to_owned(),
+            LockedSource {
+                files: BTreeMap::from([("linux.tar.xz".to_owned(), ("https://mirror.example/l".to_owned(), file))]),
+            },
+        )]),
+        kernels: BTreeMap::from([("k".to_owned(), LockedKernel { config: Some(file.sha256), release: None })]),
+        images: BTreeMap::from([(
+            "image".to_owned(),
+            LockedImage { users: BTreeMap::from([("root".to_owned(), 0)]), groups: BTreeMap::new() },
+        )]),
+        machines: BTreeMap::from([(
+            "m".to_owned(),
+            LockedMachine {
+                qemu: "11.1.3".to_owned(),
+                machine_type: "pc-q35-11.1".to_owned(),
+                argv: vec!["-m".to_owned(), "1".to_owned()],
+            },
+        )]),
+        steps: BTreeMap::from([("root image".to_owned(), Digest::of(b"step"))]),
+        outputs: BTreeMap::from([("m/disk.qcow2".to_owned(), LockedOutput { file })]),
+    }
+}
+
+/// One change to a good lock, and words that the refusal must hold.
+const REFUSED: [(&str, &str, &str); 11] = [
+    ("version = 1", "version = 2", "lock format 2"),
+    ("output = 1", "output = 9", "output version 9"),
+    ("epoch = ", "epoch = 3 #", "line 4"),
+    ("[recipe]", "[recipe]\nflavour = 1", "flavour"),
+    ("archive = \"trixie\"", "archive = \"sid\"", "`sid`, which is not among the archives"),
+    ("pool/main/bash.deb", "pool/../../bash.deb", "no path within a repository"),
+    ("\"zlib1g:amd64\",\n", "", "never configured"),
+    ("\"zlib1g:amd64\",\n", "\"bash:amd64\",\n", "configured twice"),
+    ("name = \"zlib1g\"", "name = \"bash\"", "there twice"),
+    ("name = \"zlib1g\"", "name = \"../x\"", "no package name"),
+    ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "no plain file name"),
+];
+
+#[test]
+fn what_no_lock_may_say_is_refused_with_its_place() {
+    let good = write(&example());
+    for (from, to, words) in REFUSED {
+        assert!(good.contains(from), "{from}");
+        let error = read(&good.replacen(from, to, 1)).unwrap_err().to_string();
+        assert!(error.contains(words), "{from} -> {to}: {error}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn arbitrary_text_is_refused_without_a_panic(text in "\\PC{0,400}") {
+        let _ = read(&text);
+    }
+
+    #[test]
+    fn a_lock_with_any_line_damaged_is_refused_or_valid(line in 0usize..60, noise in "[ -~]{0,40}") {
+        let text = write(&example());
+        let mut lines: Vec<&str> = text.lines().collect();
+        let at = line % lines.len();
+        lines[at] = &noise;
+        let _ = read(&lines.join("\n"));
+    }
+}

@@ -1,0 +1,128 @@
+//! The lock as TOML sees it: shapes without meaning. [`super::read`] turns these into a checked [`super::Lock`].
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::LockedFile;
+use crate::base::{Digest, Epoch};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireLock {
+    pub version: u32,
+    pub output: u32,
+    pub epoch: Epoch,
+    pub seed: Digest,
+    pub recipe: WireRecipe,
+    #[serde(default)]
+    pub archives: BTreeMap<String, WireArchive>,
+    #[serde(default)]
+    pub sets: BTreeMap<String, WireSet>,
+    #[serde(default)]
+    pub sources: BTreeMap<String, BTreeMap<String, WireSourceFile>>,
+    #[serde(default)]
+    pub kernels: BTreeMap<String, WireKernel>,
+    #[serde(default)]
+    pub images: BTreeMap<String, WireImage>,
+    #[serde(default)]
+    pub machines: BTreeMap<String, WireMachine>,
+    #[serde(default)]
+    pub steps: BTreeMap<String, Digest>,
+    #[serde(default)]
+    pub outputs: BTreeMap<String, WireFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireRecipe {
+    pub name: String,
+    pub digest: Digest,
+    #[serde(default)]
+    pub files: BTreeMap<String, Digest>,
+    #[serde(default)]
+    pub params: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct WireArchive {
+    pub suite: String,
+    pub components: Vec<String>,
+    pub architecture: String,
+    pub repository: String,
+    pub snapshot: String,
+    pub inrelease: Digest,
+    pub signed_by: Vec<String>,
+    pub date: Epoch,
+    pub valid_until: Option<Epoch>,
+    #[serde(default)]
+    pub indexes: BTreeMap<String, WireFile>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireFile {
+    pub size: u64,
+    pub sha256: Digest,
+}
+
+impl From<WireFile> for LockedFile {
+    fn from(wire: WireFile) -> LockedFile {
+        LockedFile { size: wire.size, sha256: wire.sha256 }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireSet {
+    pub packages: Vec<WirePackage>,
+    /// Names (with `:architecture` where a name is there twice) in the order in which dpkg configures them.
+    pub configure: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WirePackage {
+    pub name: String,
+    pub architecture: String,
+    pub version: String,
+    pub archive: String,
+    pub path: String,
+    pub size: u64,
+    pub sha256: Digest,
+    pub why: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireSourceFile {
+    pub from: String,
+    pub size: u64,
+    pub sha256: Digest,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireKernel {
+    pub config: Option<Digest>,
+    pub release: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireImage {
+    #[serde(default)]
+    pub users: BTreeMap<String, u32>,
+    #[serde(default)]
+    pub groups: BTreeMap<String, u32>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct WireMachine {
+    pub qemu: String,
+    pub machine_type: String,
+    #[serde(default)]
+    pub argv: Vec<String>,
+}

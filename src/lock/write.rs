@@ -1,0 +1,231 @@
+//! Lock to its one canonical text: fixed order, LF, one fact a line, so that a diff of two locks reads like a change log.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::read::package_key;
+use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedPackage};
+use crate::base::Digest;
+
+/// The canonical text of a lock.
+pub fn write(lock: &Lock) -> String {
+    let mut out = Writer(String::new());
+    out.line("# Made by `kiln lock`. Every input of the recipe by hash, and what came out.");
+    out.fact("version", &FORMAT.to_string());
+    out.fact("output", &lock.output_version.to_string());
+    out.text("epoch", &lock.epoch.to_string());
+    out.text("seed", &lock.seed.hex());
+    recipe(&mut out, lock);
+    for (name, archive) in &lock.archives {
+        write_archive(&mut out, name, archive);
+    }
+    for (name, packages) in &lock.sets {
+        write_set(&mut out, name, packages);
+    }
+    for (name, source) in &lock.sources {
+        out.table(&["sources", name]);
+        for (file, (from, locked)) in &source.files {
+            let value = format!("{{ from = {}, {} }}", quoted(from), sized(locked));
+            out.fact(&quoted(file), &value);
+        }
+    }
+    built(&mut out, lock);
+    out.0
+}
+
+/// The digest that a manifest names: the lock without what only a build can know, so that the first build and the
+/// thousandth agree.
+pub fn inputs_digest(lock: &Lock) -> Digest {
+    let mut inputs = lock.clone();
+    inputs.outputs = BTreeMap::new();
+    inputs.kernels = BTreeMap::new();
+    inputs.images = BTreeMap::new();
+    inputs.steps = BTreeMap::new();
+    Digest::of(write(&inputs).as_bytes())
+}
+
+fn recipe(out: &mut Writer, lock: &Lock) {
+    out.table(&["recipe"]);
+    out.text("name", &lock.recipe.name);
+    out.text("digest", &lock.recipe.digest.hex());
+    out.table(&["recipe", "files"]);
+    for (path, digest) in &lock.recipe.files {
+        out.text(&quoted(path), &digest.hex());
+    }
+    if !lock.recipe.params.is_empty() {
+        out.table(&["recipe", "params"]);
+        for (name, value) in &lock.recipe.params {
+            out.text(&quoted(name), value);
+        }
+    }
+}
+
+fn write_archive(out: &mut Writer, name: &str, archive: &LockedArchive) {
+    out.table(&["archives", name]);
+    out.text("suite", &archive.suite);
+    out.fact("components", &list(&archive.components));
+    out.text("architecture", &archive.architecture);
+    out.text("repository", &archive.repository);
+    out.text("snapshot", &archive.snapshot);
+    out.text("inrelease", &archive.inrelease.hex());
+    out.fact("signed-by", &list(&archive.signed_by));
+    out.text("date", &archive.date.to_string());
+    if let Some(until) = archive.valid_until {
+        out.text("valid-until", &until.to_string());
+    }
+    out.table(&["archives", name, "indexes"]);
+    for (path, file) in &archive.indexes {
+        out.fact(&quoted(path), &format!("{{ {} }}", sized(file)));
+    }
+}
+
+fn write_set(out: &mut Writer, name: &str, packages: &[LockedPackage]) {
+    out.table(&["sets", name]);
+    out.line("packages = [");
+    let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
+    sorted.sort_by_key(|package| (&package.name, &package.architecture));
+    for package in sorted {
+        let fields = [
+            ("name", &package.name),
+            ("architecture", &package.architecture),
+            ("version", &package.version),
+            ("archive", &package.archive),
+            ("path", &package.path),
+        ];
+        let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key} = {}", quoted(value))).collect();
+        let (fields, file, why) = (fields.join(", "), sized(&package.file), quoted(&package.why));
+        out.line(&format!("  {{ {fields}, {file}, why = {why} }},"));
+    }
+    out.line("]");
+    out.line("configure = [");
+    for package in packages {
+        out.line(&format!("  {},", quoted(&package_key(package))));
+    }
+    out.line("]");
+}
+
+fn built(out: &mut Writer, lock: &Lock) {
+    for (name, kernel) in &lock.kernels {
+        out.table(&["kernels", name]);
+        if let Some(config) = kernel.config {
+            out.text("config", &config.hex());
+        }
+        if let Some(release) = &kernel.release {
+            out.text("release", release);
+        }
+    }
+    for (name, image) in &lock.images {
+        for (kind, ids) in [("users", &image.users), ("groups", &image.groups)] {
+            out.table(&["images", name, kind]);
+            for (name, id) in ids {
+                out.fact(&quoted(name), &id.to_string());
+            }
+        }
+    }
+    for (name, machine) in &lock.machines {
+        out.table(&["machines", name]);
+        out.text("qemu", &machine.qemu);
+        out.text("machine-type", &machine.machine_type);
+        out.line("argv = [");
+        for argument in &machine.argv {
+            out.line(&format!("  {},", quoted(argument)));
+        }
+        out.line("]");
+    }
+    if !lock.steps.is_empty() {
+        out.table(&["steps"]);
+        for (name, id) in &lock.steps {
+            out.text(&quoted(name), &id.hex());
+        }
+    }
+    if !lock.outputs.is_empty() {
+        out.table(&["outputs"]);
+        for (name, output) in &lock.outputs {
+            out.fact(&quoted(name), &format!("{{ {} }}", sized(&output.file)));
+        }
+    }
+}
+
+struct Writer(String);
+
+impl Writer {
+    fn line(&mut self, line: &str) {
+        self.0.push_str(line);
+        self.0.push('\n');
+    }
+
+    fn fact(&mut self, key: &str, value: &str) {
+        self.line(&format!("{key} = {value}"));
+    }
+
+    fn text(&mut self, key: &str, value: &str) {
+        self.fact(key, &quoted(value));
+    }
+
+    fn table(&mut self, path: &[&str]) {
+        let path: Vec<String> =
+            path.iter().map(|part| if is_bare(part) { (*part).to_owned() } else { quoted(part) }).collect();
+        self.line("");
+        self.line(&format!("[{}]", path.join(".")));
+    }
+}
+
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+fn list(items: &[String]) -> String {
+    let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
+    format!("[{}]", items.join(", "))
+}
+
+fn sized(file: &LockedFile) -> String {
+    format!("size = {}, sha256 = \"{}\"", file.size, file.sha256)
+}
+
+/// A TOML basic string.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if c.is_control() => {
+                // Writing into a String cannot fail.
+                let _ = write!(out, "\\u{:04x}", c as u32);
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::example;
+    use super::*;
+    use crate::lock::read;
+
+    #[test]
+    fn what_is_written_reads_back_and_is_written_the_same() {
+        let lock = example();
+        let text = write(&lock);
+        let again = read(&text).unwrap();
+        assert_eq!(again, lock);
+        assert_eq!(write(&again), text);
+    }
+
+    #[test]
+    fn what_a_build_adds_does_not_change_the_identity() {
+        let mut lock = example();
+        let before = inputs_digest(&lock);
+        lock.outputs.clear();
+        lock.images.clear();
+        assert_eq!(inputs_digest(&lock), before);
+        lock.epoch = crate::base::Epoch(lock.epoch.0 + 1);
+        assert_ne!(inputs_digest(&lock), before);
+    }
+}

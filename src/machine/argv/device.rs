@@ -1,0 +1,68 @@
+//! Serial ports, monitor, disks, random numbers.
+
+use super::slot::{self, addr};
+use super::{Console, Launch, Place, QemuOption, Text, size};
+use crate::recipe::machine::Machine;
+
+/// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
+pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
+    let mut options = match launch.console {
+        Console::Pipe => {
+            let console = QemuOption::kind("-chardev", "stdio").with("id", "kiln.console").with("signal", "off");
+            vec![console, QemuOption::whole("-serial", "chardev:kiln.console")]
+        }
+        Console::Terminal => vec![QemuOption::whole("-serial", "mon:stdio")],
+    };
+    if launch.agent {
+        let path = Text::from(Place::Run).then("/agent.sock");
+        let socket = QemuOption::kind("-chardev", "socket").with("id", "kiln.agent").with("path", path);
+        options.push(socket.with("server", "on").with("wait", "off"));
+        options.push(QemuOption::whole("-serial", "chardev:kiln.agent"));
+    }
+    if launch.qmp {
+        let socket = Text::from("unix:").then(Place::Run).then("/qmp.sock,server=on,wait=off");
+        options.push(QemuOption::whole("-qmp", socket));
+    }
+    options
+}
+
+/// The image as `/dev/vda`, and an empty file of this run for each further disk.
+pub(super) fn disks(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+    let root = QemuOption::keyed("-drive").with("if", "none").with("id", "kiln.root.file");
+    let root = root.with("file", Place::Disk).with("format", "qcow2").with("discard", "unmap");
+    let root = if launch.throw_away { root.with("snapshot", "on") } else { root };
+    let mut options = vec![root, disk(machine, "kiln.root", "root", slot::ROOT_DISK)];
+    for (index, extra) in machine.disks.iter().enumerate() {
+        let name = &extra.name.value;
+        let path = Text::from(Place::Run).then(format!("/{name}.disk"));
+        // What a launch has to make before: a sparse file of this size.
+        let file = QemuOption::keyed("-drive").with("if", "none").with("id", format!("{name}.file"));
+        options.push(file.with("file", path).with("format", "raw").with("discard", "unmap"));
+        options.push(disk(machine, name, name, slot::DISKS + index as u32));
+    }
+    options
+}
+
+fn disk(machine: &Machine, id: &str, serial: &str, slot: u32) -> QemuOption {
+    let device = virtio(machine, "virtio-blk-pci", id, slot);
+    device.with("drive", format!("{id}.file")).with("serial", serial)
+}
+
+/// A virtio device on the root bus. Where memory is emulated as MMIO, QEMU can only reach it through a bounce buffer,
+/// which modern devices behind the IOMMU interface use (measured on 10.0.13: all three settings are needed).
+pub(super) fn virtio(machine: &Machine, driver: &str, id: &str, slot: u32) -> QemuOption {
+    let device = QemuOption::kind("-device", driver).with("id", id).with("bus", "pcie.0").with("addr", addr(slot));
+    if !machine.bounce {
+        return device;
+    }
+    device.with("iommu_platform", "on").with("disable-legacy", "on").with("x-max-bounce-buffer-size", size(1 << 30))
+}
+
+/// Random numbers from the host.
+pub(super) fn rng(machine: &Machine) -> Vec<QemuOption> {
+    if !machine.rng {
+        return Vec::new();
+    }
+    let source = QemuOption::kind("-object", "rng-random").with("id", "kiln.random").with("filename", "/dev/urandom");
+    vec![source, virtio(machine, "virtio-rng-pci", "kiln.rng", slot::RNG).with("rng", "kiln.random")]
+}

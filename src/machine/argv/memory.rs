@@ -1,0 +1,78 @@
+//! Ordinary memory and its NUMA nodes, and backends for all memory.
+
+use super::{Place, QemuOption, Text, size};
+use crate::recipe::machine::Machine;
+use crate::recipe::machine::memory::Memory;
+
+/// `-m`, and a backend and a `-numa node` for each node, and all distances.
+pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
+    let mut options = vec![QemuOption::keyed("-m").with("size", size(machine.memory.value))];
+    for (number, node) in machine.nodes.iter().enumerate() {
+        let id = format!("{}.memory", node.name);
+        options.extend(node.memory.as_ref().map(|memory| backend(&id, &memory.value)));
+        let mut numa = QemuOption::kind("-numa", "node").with("nodeid", number.to_string());
+        for range in ranges(node.cpus.iter().map(|cpu| cpu.value).collect()) {
+            numa = numa.with("cpus", range);
+        }
+        options.push(numa.with_some("memdev", node.memory.as_ref().map(|_| id)));
+    }
+    options.extend(distances(machine));
+    options
+}
+
+/// Memory that nobody else sees, or a file that several machines map.
+pub(super) fn backend(id: &str, memory: &Memory) -> QemuOption {
+    match &memory.shared {
+        None => QemuOption::kind("-object", "memory-backend-ram").with("id", id).with("size", size(memory.size)),
+        Some(shared) => file(id, memory.size, Text::from(Place::Shared).then(format!("/{}.memory", shared.name))),
+    }
+}
+
+/// Memory in a file of this run.
+pub(super) fn run_file(id: &str, bytes: u64) -> QemuOption {
+    file(id, bytes, Text::from(Place::Run).then(format!("/{id}")))
+}
+
+fn file(id: &str, bytes: u64, path: Text) -> QemuOption {
+    let backend = QemuOption::kind("-object", "memory-backend-file").with("id", id).with("size", size(bytes));
+    backend.with("mem-path", path).with("share", "on")
+}
+
+/// CPU numbers as ranges: 0, 1, 2, 8 is `0-2` and `8`.
+fn ranges(mut cpus: Vec<u32>) -> Vec<String> {
+    cpus.sort_unstable();
+    cpus.dedup();
+    let runs = cpus.chunk_by(|a, b| a + 1 == *b);
+    runs.map(|run| if run.len() == 1 { run[0].to_string() } else { format!("{}-{}", run[0], run[run.len() - 1]) }).collect()
+}
+
+/// Once one distance is given, QEMU wants all of them in one direction (`complete_init_numa_distance` in hw/core/numa.c).
+fn distances(machine: &Machine) -> Vec<QemuOption> {
+    if machine.distances.is_empty() {
+        return Vec::new();
+    }
+    let nodes = &machine.nodes;
+    let pairs = (0..nodes.len()).flat_map(|a| (a + 1..nodes.len()).map(move |b| (a, b)));
+    pairs
+        .map(|(a, b)| {
+            let between = machine.distances.iter().find(|distance| {
+                let ends = (&distance.from.value, &distance.to.value);
+                ends == (&nodes[a].name, &nodes[b].name) || ends == (&nodes[b].name, &nodes[a].name)
+            });
+            let value = between.map_or(20, |distance| distance.value.value);
+            let option = QemuOption::kind("-numa", "dist").with("src", a.to_string()).with("dst", b.to_string());
+            option.with("val", value.to_string())
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_become_ranges() {
+        assert_eq!(ranges(vec![2, 0, 1, 8, 8]), ["0-2", "8"]);
+        assert!(ranges(Vec::new()).is_empty());
+    }
+}

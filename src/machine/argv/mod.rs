@@ -1,0 +1,173 @@
+//! The argv of QEMU as a value.
+//!
+//! Input: a machine that passed the rules, the locked QEMU, what the launch wants. Output: [`CommandLine`]: options in
+//! a fixed order, with places open for what only a launch knows. It knows no path of any machine.
+
+mod cxl;
+mod device;
+mod memory;
+mod network;
+mod option;
+mod text;
+
+pub use option::{CommandLine, QemuOption, quote};
+pub use text::{Place, Text};
+
+use super::capability::Emulator;
+use super::network::Networks;
+use crate::recipe::machine::{Firmware, Machine};
+
+/// What a launch wants besides the machine itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch<'a> {
+    /// Whether there is an initramfs.
+    pub initrd: bool,
+    /// What executes the guest.
+    pub accel: Accel,
+    /// Where the first serial port leads.
+    pub console: Console,
+    /// Whether writes to the disk are thrown away by QEMU itself (`snapshot=on`); false when the disk handed over is
+    /// an overlay already.
+    pub throw_away: bool,
+    /// A second serial port at the socket `${run}/agent.sock`, for tests.
+    pub agent: bool,
+    /// A QMP monitor at the socket `${run}/qmp.sock`.
+    pub qmp: bool,
+    /// Stop before the first instruction (`-S`).
+    pub paused: bool,
+    /// Words added to the kernel's command line.
+    pub append: Vec<String>,
+    /// Options added at the end.
+    pub extra: Vec<QemuOption>,
+    /// Who is on the private networks; from [`super::network::networks`].
+    pub networks: &'a Networks,
+}
+
+/// What executes the guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accel {
+    /// Software emulation.
+    Tcg,
+    /// The host's processor.
+    Kvm,
+    /// Left open as `${accel}`.
+    Open,
+}
+
+/// Where the first serial port leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Console {
+    /// The terminal, with QEMU's monitor behind Ctrl-A C and the way out behind Ctrl-A X.
+    Terminal,
+    /// Standard input and output, nothing else.
+    Pipe,
+}
+
+impl<'a> Launch<'a> {
+    /// What `kiln run` and `launch.sh` start: the terminal, a throw-away disk, the accelerator left open.
+    pub fn plain(initrd: bool, networks: &'a Networks) -> Self {
+        Launch {
+            initrd,
+            accel: Accel::Open,
+            console: Console::Terminal,
+            throw_away: true,
+            agent: false,
+            qmp: false,
+            paused: false,
+            append: Vec::new(),
+            extra: Vec::new(),
+            networks,
+        }
+    }
+}
+
+/// The argv of a machine that passed the rules.
+pub fn argv(machine: &Machine, emulator: &Emulator, launch: &Launch) -> CommandLine {
+    let mut options = platform(machine, emulator, launch);
+    options.extend(memory::options(machine));
+    options.extend(firmware(machine, launch));
+    options.extend(device::serial(launch));
+    options.extend(device::disks(machine, launch));
+    options.extend(network::options(machine, launch.networks));
+    options.extend(device::rng(machine));
+    options.extend(cxl::options(machine));
+    options.extend(launch.extra.iter().cloned());
+    if launch.paused {
+        options.push(QemuOption::bare("-S"));
+    }
+    CommandLine { options }
+}
+
+/// Machine type, CPUs and everything that QEMU must not add by itself.
+fn platform(machine: &Machine, emulator: &Emulator, launch: &Launch) -> Vec<QemuOption> {
+    let accel: Text = match launch.accel {
+        Accel::Tcg => "tcg".into(),
+        Accel::Kvm => "kvm".into(),
+        Accel::Open => Place::Accel.into(),
+    };
+    let board = cxl::board(machine, QemuOption::kind("-machine", emulator.machine_type(machine.chipset.value)));
+    let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
+    let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");
+    vec![
+        QemuOption::whole("-name", machine.name.as_str()),
+        QemuOption::bare("-nodefaults"),
+        QemuOption::bare("-no-user-config"),
+        QemuOption::whole("-display", "none"),
+        board,
+        QemuOption::whole("-accel", accel),
+        QemuOption::whole("-cpu", machine.cpu.value.as_str()),
+        smp,
+    ]
+}
+
+/// What runs first.
+fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+    match machine.firmware.value {
+        Firmware::Direct => {
+            let mut options = vec![QemuOption::whole("-kernel", Place::Kernel)];
+            options.extend(launch.initrd.then(|| QemuOption::whole("-initrd", Place::Initrd)));
+            options.push(QemuOption::whole("-append", kernel_command_line(machine, launch)));
+            options
+        }
+        Firmware::Seabios => Vec::new(),
+        Firmware::Uefi => {
+            let flash = |unit: &str| QemuOption::keyed("-drive").with("if", "pflash").with("unit", unit).with("format", "raw");
+            vec![
+                flash("0").with("readonly", "on").with("file", Place::FirmwareCode),
+                flash("1").with("file", Place::FirmwareVars),
+            ]
+        }
+    }
+}
+
+/// The disk is a whole file system and the first virtio-blk device of the bus.
+fn kernel_command_line(machine: &Machine, launch: &Launch) -> String {
+    let own = ["root=/dev/vda", "rw", "console=ttyS0"].into_iter().map(str::to_owned);
+    let words: Vec<String> =
+        own.chain(machine.append.iter().map(|word| word.value.clone())).chain(launch.append.iter().cloned()).collect();
+    words.join(" ")
+}
+
+/// A size as QEMU reads it: the largest of G, M and K that divides it.
+fn size(bytes: u64) -> String {
+    match [(1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")].into_iter().find(|(unit, _)| bytes.is_multiple_of(*unit)) {
+        Some((unit, name)) if bytes > 0 => format!("{}{name}", bytes / unit),
+        _ => bytes.to_string(),
+    }
+}
+
+/// Slots of `pcie.0`: 0 is the host bridge, 31 the chipset, 15 to 30 belong to CXL bridges.
+mod slot {
+    pub(super) const ROOT_DISK: u32 = 1;
+    pub(super) const USER_NETWORK: u32 = 2;
+    pub(super) const RNG: u32 = 3;
+    /// Up to [`crate::machine::rules::DISKS`] more disks.
+    pub(super) const DISKS: u32 = 4;
+    /// Up to [`crate::machine::rules::NETWORKS`] private networks.
+    pub(super) const NETWORKS: u32 = 10;
+
+    /// The `addr` property.
+    pub(super) fn addr(slot: u32) -> String {
+        format!("0x{slot:x}")
+    }
+}

@@ -1,0 +1,83 @@
+//! Holds a machine against the tables.
+
+use super::kernel::KernelFacts;
+use super::table::{CAPABILITIES, Capability, Kind, PROBLEMS, Problem};
+use super::version::{Emulator, Version};
+use super::Findings;
+use crate::base::{Diagnostic, Span};
+use crate::recipe::machine::Machine;
+use crate::recipe::machine::cxl::{Below, Cxl};
+
+/// The first Linux that gives up a CXL device without event logs.
+const EVENT_LOGS: Version = Version::new(6, 3);
+
+/// What the locked QEMU lacks, and what is known to go wrong with it.
+pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Findings {
+    let mut findings = Findings::default();
+    for (capability, span) in needs(machine) {
+        for row in CAPABILITIES.iter().filter(|row| row.capability == capability && row.since > emulator.version) {
+            let message = format!("QEMU {} has no {}", emulator.version, row.what);
+            let mistake = Diagnostic::new(span, message).label(format!("needs QEMU {} or newer", row.since));
+            findings.error(mistake.related(machine.qemu.span, "the QEMU of this machine").hint(row.source));
+        }
+    }
+    for problem in PROBLEMS {
+        let (first, fixed) = problem.versions;
+        if !(first..fixed).contains(&emulator.version) {
+            continue;
+        }
+        for span in struck(problem.kind, machine, kernel) {
+            let report = describe(problem, emulator, span).related(machine.qemu.span, "the QEMU of this machine");
+            if problem.fatal { findings.error(report) } else { findings.warning(report) }
+        }
+    }
+    findings
+}
+
+fn describe(problem: &Problem, emulator: &Emulator, span: Span) -> Diagnostic {
+    let message = format!("QEMU {} {}", emulator.version, problem.what);
+    Diagnostic::new(span, message).label("would be hit").hint(format!("{} ({})", problem.hint, problem.source))
+}
+
+/// What the machine needs, each with the words that ask for it.
+fn needs(machine: &Machine) -> Vec<(Capability, Span)> {
+    let mut needs: Vec<(Capability, Span)> = Vec::new();
+    needs.extend(machine.attachments.iter().map(|attachment| (Capability::Datagrams, attachment.span)));
+    let Some(cxl) = &machine.cxl else { return needs };
+    needs.push((Capability::Cxl, cxl.span));
+    needs.extend(cxl.bridges.iter().filter(|bridge| bridge.decoders).map(|bridge| (Capability::Decoders, bridge.span)));
+    needs.extend(mailboxes(cxl).map(|span| (Capability::Mailbox, span)));
+    for (_, expander) in cxl.expanders() {
+        let speed = expander.speed.as_ref().map(|speed| speed.span);
+        let wanted = [
+            (Capability::Volatile, expander.volatile.as_ref().map(|memory| memory.span)),
+            (Capability::Dynamic, expander.dynamic.as_ref().map(|dynamic| dynamic.memory.span)),
+            (Capability::Link, speed.or(expander.width.as_ref().map(|width| width.span))),
+            (Capability::BackInvalidate, expander.back_invalidate),
+            (Capability::Flit256, expander.flit256),
+        ];
+        needs.extend(wanted.into_iter().filter_map(|(capability, span)| Some((capability, span?))));
+    }
+    needs
+}
+
+fn mailboxes(cxl: &Cxl) -> impl Iterator<Item = Span> {
+    let below = cxl.bridges.iter().flat_map(|bridge| &bridge.ports).flat_map(|port| &port.below);
+    below.filter_map(|below| if let Below::Switch(switch) = below { switch.mailbox } else { None })
+}
+
+/// Where a problem strikes.
+fn struck(kind: Kind, machine: &Machine, kernel: &KernelFacts) -> Vec<Span> {
+    let Some(cxl) = &machine.cxl else { return Vec::new() };
+    let first = cxl.expanders().next().map(|(_, expander)| expander.span);
+    let strikes = match kind {
+        Kind::LonelyPort => {
+            let lonely = cxl.bridges.iter().filter(|bridge| bridge.ports.len() == 1);
+            return lonely.map(|bridge| bridge.span).collect();
+        }
+        Kind::NoMailboxInterrupt => kernel.version.is_none_or(|version| version >= EVENT_LOGS),
+        Kind::AnyExpander => true,
+        Kind::Unbounced => !machine.bounce,
+    };
+    first.filter(|_| strikes).into_iter().collect()
+}

@@ -1,0 +1,17 @@
+//! What each QEMU and each kernel can do, as data with sources.
+//!
+//! Input: a machine, the locked QEMU's version, what is known of the kernel. Output: [`Findings`]. The version decides
+//! what can be said before anything is fetched; [`help`] then asks the binary itself.
+
+mod check;
+pub mod help;
+mod kernel;
+mod table;
+mod version;
+
+pub use check::check;
+pub use kernel::KernelFacts;
+pub use table::{CAPABILITIES, Capability, PROBLEMS, Problem, Row};
+pub use version::{Emulator, Version};
+
+use super::finding::Findings;

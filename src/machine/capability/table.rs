@@ -1,0 +1,130 @@
+//! The tables. *Measured* rows were seen on packages from Debian; the others come from the named source.
+
+use super::version::Version;
+
+/// Something a machine can need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Capability {
+    /// Type 3 devices with persistent memory, and switches.
+    Cxl,
+    /// Decoders in a bridge with one root port.
+    Decoders,
+    /// Volatile memory.
+    Volatile,
+    /// A switch's mailbox.
+    Mailbox,
+    /// Dynamic capacity.
+    Dynamic,
+    /// Link speed and width.
+    Link,
+    /// Back-invalidation.
+    BackInvalidate,
+    /// 256-byte flits.
+    Flit256,
+    /// Networks of datagram sockets.
+    Datagrams,
+}
+
+/// Since when QEMU has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// What.
+    pub capability: Capability,
+    /// The first version with it.
+    pub since: Version,
+    /// In words that fit after "QEMU 9.0 has no".
+    pub what: &'static str,
+    /// Where this can be looked up.
+    pub source: &'static str,
+    /// Whether it was seen on a real binary.
+    pub measured: bool,
+}
+
+const fn row(capability: Capability, since: (u32, u32), what: &'static str, source: &'static str) -> Row {
+    Row { capability, since: Version::new(since.0, since.1), what, source, measured: false }
+}
+
+const fn seen(row: Row) -> Row {
+    Row { measured: true, ..row }
+}
+
+/// What each QEMU has.
+pub const CAPABILITIES: &[Row] = &[
+    row(Capability::Cxl, (7, 2), "CXL switches and serial numbers", "hw/pci-bridge/cxl_upstream.c, hw/mem/cxl_type3.c"),
+    row(Capability::Datagrams, (7, 2), "datagram networks (`-netdev dgram`)", "net/dgram.c"),
+    row(Capability::Decoders, (8, 0), "`hdm_for_passthrough`", "hw/pci-bridge/pci_expander_bridge.c"),
+    row(Capability::Volatile, (8, 1), "volatile CXL memory", "hw/mem/cxl_type3.c (`volatile-memdev`)"),
+    row(Capability::Mailbox, (8, 2), "the mailbox of a CXL switch", "hw/cxl/switch-mailbox-cci.c"),
+    row(Capability::Dynamic, (9, 1), "dynamic capacity", "hw/mem/cxl_type3.c (`num-dc-regions`)"),
+    seen(row(Capability::Link, (10, 0), "link speed and width of CXL devices", "hw/mem/cxl_type3.c (`x-speed`)")),
+    seen(row(Capability::BackInvalidate, (11, 0), "back-invalidation", "hw/mem/cxl_type3.c (`hdm-db`)")),
+    seen(row(Capability::Flit256, (11, 0), "256-byte flits", "hw/mem/cxl_type3.c (`x-256b-flit`)")),
+];
+
+/// A range of versions in which something goes wrong.
+#[derive(Debug, Clone, Copy)]
+pub struct Problem {
+    /// Which one.
+    pub kind: Kind,
+    /// First version with it, and the first without.
+    pub versions: (Version, Version),
+    /// What happens.
+    pub what: &'static str,
+    /// The way out.
+    pub hint: &'static str,
+    /// Where this can be looked up.
+    pub source: &'static str,
+    /// Whether it stops the build.
+    pub fatal: bool,
+}
+
+/// Which machines a [`Problem`] strikes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A bridge with one root port.
+    LonelyPort,
+    /// Linux since 6.3 with any expander.
+    NoMailboxInterrupt,
+    /// Any expander.
+    AnyExpander,
+    /// Any expander, without bounce buffers.
+    Unbounced,
+}
+
+const OLDEST: Version = Version::new(0, 0);
+
+/// Combinations that crash or crawl.
+pub const PROBLEMS: &[Problem] = &[
+    Problem {
+        kind: Kind::LonelyPort,
+        versions: (OLDEST, Version::new(8, 0)),
+        what: "corrupts the memory behind a bridge with one root port, in silence",
+        hint: "add a second, empty port to the bridge, or take a newer QEMU",
+        source: "hw/cxl/cxl-host.c before the pass-through decoder",
+        fatal: true,
+    },
+    Problem {
+        kind: Kind::NoMailboxInterrupt,
+        versions: (OLDEST, Version::new(8, 1)),
+        what: "has no event logs, without which Linux since 6.3 gives a CXL device up (`Failed to get interrupt for event Info log`)",
+        hint: "take QEMU 8.1 or newer, or a kernel before 6.3",
+        source: "Linux drivers/cxl/pci.c (cxl_event_config)",
+        fatal: true,
+    },
+    Problem {
+        kind: Kind::AnyExpander,
+        versions: (Version::new(8, 2), Version::new(9, 0)),
+        what: "aborts when a program runs from CXL memory",
+        hint: "take QEMU 9.0 or newer; 11.1 is the first that is fast",
+        source: "accel/tcg/translate-all.c (cpu_io_recompile)",
+        fatal: true,
+    },
+    Problem {
+        kind: Kind::Unbounced,
+        versions: (Version::new(9, 0), Version::new(11, 1)),
+        what: "emulates CXL memory as MMIO: 70 times slower, and a disk whose buffers lie there stops (`virtio: bogus descriptor`); under KVM the machine is reported to crash",
+        hint: "take QEMU 11.1 (trixie-backports), or write `bounce = true` in the machine",
+        source: "measured: QEMU 10.0.13 writes 0.9 MB/s, 11.1.3 63 MB/s",
+        fatal: false,
+    },
+];

@@ -1,0 +1,54 @@
+//! A machine as a picture: a tree for the terminal, an SVG for documents.
+//!
+//! Input: machines that passed the rules. Output: text. Both show bridges, ports, switches, devices with sizes and
+//! serial numbers, and windows with their targets, under the numbers that the argv uses.
+
+mod canvas;
+mod device;
+mod panel;
+mod svg;
+mod tree;
+
+pub use svg::svg;
+pub use tree::tree;
+
+use super::topology::ExpanderAt;
+use crate::base::ByteSize;
+use crate::recipe::machine::Machine;
+
+/// `4 CPUs, 4GiB`, and what is notable besides.
+fn summary(machine: &Machine) -> String {
+    let cpus = machine.cpus.value;
+    let mut parts = vec![format!("{cpus} {}", if cpus == 1 { "CPU" } else { "CPUs" })];
+    parts.push(format!("{} memory", ByteSize(machine.memory.value)));
+    parts.extend(machine.disks.iter().map(|disk| format!("disk {} {}", disk.name.value, ByteSize(disk.size.value))));
+    parts.extend(machine.forwards.iter().map(|f| format!("port {} on {}", f.guest.value, f.host.value)));
+    parts.extend(machine.attachments.iter().map(|attachment| format!("network {}", attachment.network.name)));
+    parts.join(", ")
+}
+
+/// One kind of memory of a device.
+struct Part {
+    size: ByteSize,
+    kind: &'static str,
+    shared: Option<String>,
+}
+
+impl Part {
+    /// `1GiB volatile`, `3GiB volatile, shared as pool`
+    fn words(&self) -> String {
+        let shared = self.shared.as_ref().map(|name| format!(", shared as {name}")).unwrap_or_default();
+        format!("{} {}{shared}", self.size, self.kind)
+    }
+}
+
+fn parts(at: &ExpanderAt) -> Vec<Part> {
+    let expander = at.expander;
+    let dynamic = expander.dynamic.as_ref().map(|dynamic| &dynamic.memory);
+    let kinds = [("volatile", expander.volatile.as_ref()), ("persistent", expander.persistent.as_ref()), ("dynamic", dynamic)];
+    let part = |(kind, memory): (&'static str, Option<&crate::base::Spanned<crate::recipe::machine::memory::Memory>>)| {
+        let memory = &memory?.value;
+        Some(Part { size: ByteSize(memory.size), kind, shared: memory.shared.as_ref().map(|shared| shared.name.clone()) })
+    };
+    kinds.into_iter().filter_map(part).collect()
+}

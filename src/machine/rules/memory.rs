@@ -1,0 +1,94 @@
+//! Rules about ordinary memory, NUMA nodes and shared memory.
+
+use super::{Context, repeated};
+use crate::base::{ByteSize, Diagnostic};
+
+/// Nodes that do not add up to the machine's memory.
+pub(super) fn total(context: &Context) -> Vec<Diagnostic> {
+    let machine = context.machine;
+    let sizes = machine.nodes.iter().filter_map(|node| node.memory.as_ref()).map(|memory| memory.value.size);
+    let sum = sizes.fold(0u64, u64::saturating_add);
+    if machine.nodes.is_empty() || sum == machine.memory.value {
+        return Vec::new();
+    }
+    let (sum, total) = (ByteSize(sum), ByteSize(machine.memory.value));
+    let message = format!("the nodes have {sum} and the machine {total}");
+    vec![Diagnostic::new(machine.memory.span, message).label("not the sum of the nodes").hint("leave `memory` away: the nodes say it")]
+}
+
+/// Memory that QEMU would round, or too little to boot.
+pub(super) fn granule(context: &Context) -> Vec<Diagnostic> {
+    let machine = context.machine;
+    let mut found = Vec::new();
+    if machine.memory.value < 64 << 20 {
+        let message = format!("{} is not enough memory to boot", ByteSize(machine.memory.value));
+        found.push(Diagnostic::new(machine.memory.span, message).label("at least 64MiB").hint("write `memory = 2GiB`"));
+    }
+    let nodes = machine.nodes.iter().filter_map(|node| node.memory.as_ref()).map(|m| (m.value.size, m.span));
+    let uneven = nodes.chain([(machine.memory.value, machine.memory.span)]).filter(|(size, _)| size % (1 << 20) != 0);
+    let report = |(size, span)| Diagnostic::new(span, format!("{} is not a whole number of MiB", ByteSize(size)));
+    found.extend(uneven.map(|wrong| report(wrong).label("must be a multiple of 1MiB")));
+    found
+}
+
+/// CPUs that do not exist, sit in two nodes, or in none.
+pub(super) fn cpus(context: &Context) -> Vec<Diagnostic> {
+    let machine = context.machine;
+    let placed = machine.nodes.iter().flat_map(|node| &node.cpus);
+    let count = machine.cpus.value;
+    let mut found = repeated(placed.clone().map(|cpu| (cpu.value, cpu.span)), |cpu| format!("CPU {cpu} is in two nodes"));
+    let beyond = placed.clone().filter(|cpu| cpu.value >= count);
+    found.extend(beyond.map(|cpu| {
+        let mistake = Diagnostic::new(cpu.span, format!("there is no CPU {}", cpu.value));
+        mistake.label(format!("CPUs are 0 to {}", count - 1)).related(machine.cpus.span, "their number")
+    }));
+    if machine.nodes.is_empty() {
+        return found;
+    }
+    let missing = (0..count).find(|cpu| placed.clone().all(|placed| placed.value != *cpu));
+    found.extend(missing.map(|cpu| {
+        let mistake = Diagnostic::new(machine.cpus.span, format!("CPU {cpu} is in no node"));
+        mistake.label(format!("{count} CPUs")).hint("name every CPU in the `cpus` of one node")
+    }));
+    found
+}
+
+/// A node with neither CPUs nor memory.
+pub(super) fn empty(context: &Context) -> Vec<Diagnostic> {
+    let empty = context.machine.nodes.iter().filter(|node| node.cpus.is_empty() && node.memory.is_none());
+    let report = |node: &crate::recipe::machine::memory::Node| {
+        let message = format!("node `{}` has neither CPUs nor memory", node.name);
+        Diagnostic::new(node.span, message).label("the guest would not see it").hint("add `memory = 1GiB` or `cpus = \"0-1\"`")
+    };
+    empty.map(report).collect()
+}
+
+/// A distance to itself other than 10, to another of 10, or given twice.
+pub(super) fn distance(context: &Context) -> Vec<Diagnostic> {
+    let distances = &context.machine.distances;
+    let mut found = repeated(
+        distances.iter().map(|d| {
+            let (a, b) = (&d.from.value, &d.to.value);
+            ((a.min(b), a.max(b)), d.from.span.to(d.to.span))
+        }),
+        |(a, b)| format!("the distance between `{a}` and `{b}` is given twice"),
+    );
+    for distance in distances {
+        let local = distance.from.value == distance.to.value;
+        if local != (distance.value.value == 10) {
+            let message = if local { "a node is at distance 10 from itself" } else { "another node is farther than 10" };
+            let mistake = Diagnostic::new(distance.value.span, message).label("10 means local");
+            found.push(mistake.hint("write 11 to 254 between two nodes, and nothing for a node and itself"));
+        }
+    }
+    found
+}
+
+/// One shared memory in two places of one machine.
+pub(super) fn shared_twice(context: &Context) -> Vec<Diagnostic> {
+    let nodes = context.machine.nodes.iter().filter_map(|node| node.memory.as_ref());
+    let devices = context.cxl().into_iter().flat_map(|cxl| cxl.expanders()).flat_map(|(_, device)| device.memories());
+    let views = nodes.chain(devices).filter_map(|memory| Some((memory.value.shared.as_ref()?.name.clone(), memory.span)));
+    let found = repeated(views, |name| format!("the memory `{name}` is used twice in one machine"));
+    found.into_iter().map(|mistake| mistake.hint("two machines may share a memory; two devices of one may not")).collect()
+}

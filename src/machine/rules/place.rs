@@ -1,0 +1,144 @@
+//! Rules about where devices sit: chipset, names, bus numbers, ports, switches.
+
+use super::{Context, repeated};
+use crate::base::{Diagnostic, Span};
+use crate::machine::topology::{BRIDGES, BelowAt, PORTS, PortAt};
+use crate::recipe::machine::Chipset;
+use crate::recipe::machine::cxl::{Below, Port, Switch};
+
+/// CXL needs PCI Express.
+pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
+    let machine = context.machine;
+    let Some(cxl) = context.cxl().filter(|_| machine.chipset.value == Chipset::I440fx) else { return Vec::new() };
+    let mistake = Diagnostic::new(machine.chipset.span, "the machine type `pc` has no PCI Express, and so no CXL");
+    vec![mistake.label("not with a `cxl` block").related(cxl.span, "the CXL devices").hint("write `type = q35`")]
+}
+
+/// Bridges, expanders, disks, nodes and networks become ids of one QEMU; ports and switches share their parent's name.
+pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
+    let machine = context.machine;
+    let cxl = context.cxl();
+    let bridges = cxl.iter().flat_map(|cxl| &cxl.bridges).map(|bridge| (&bridge.name.value, bridge.name.span));
+    let expanders = cxl.iter().flat_map(|cxl| cxl.expanders()).map(|(_, device)| (&device.name.value, device.name.span));
+    let disks = machine.disks.iter().map(|disk| (&disk.name.value, disk.name.span));
+    let networks = machine.attachments.iter().map(|attachment| (&attachment.network.name, attachment.span));
+    let nodes = machine.nodes.iter().map(|node| (&node.name, node.span));
+    let devices = bridges.chain(expanders).chain(disks).chain(networks).chain(nodes);
+    let mut found = repeated(devices, |name| format!("two devices of one machine are called `{name}`"));
+    let windows = cxl.iter().flat_map(|cxl| &cxl.windows).map(|window| (&window.name.value, window.name.span));
+    found.extend(repeated(windows, |name| format!("two windows are called `{name}`")));
+    let mut parents: Vec<&[Port]> = cxl.iter().flat_map(|cxl| &cxl.bridges).map(|b| b.ports.as_slice()).collect();
+    while let Some(ports) = parents.pop() {
+        let names = ports.iter().map(|port| (&port.name.value, port.name.span));
+        found.extend(repeated(names, |name| format!("two ports of one parent are called `{name}`")));
+        parents.extend(switches(ports).map(|switch| switch.ports.as_slice()));
+    }
+    let reserved = context.machine.disks.iter().filter(|disk| disk.name.value == "root");
+    found.extend(reserved.map(|disk| Diagnostic::new(disk.name.span, "the disk `root` is the image").label("taken")));
+    found
+}
+
+fn switches(ports: &[Port]) -> impl Iterator<Item = &Switch> {
+    let below = ports.iter().flat_map(|port| &port.below);
+    below.filter_map(|below| if let Below::Switch(switch) = below { Some(switch) } else { None })
+}
+
+/// At most 16 bridges.
+pub(super) fn bridges(context: &Context) -> Vec<Diagnostic> {
+    let surplus = context.cxl().and_then(|cxl| cxl.bridges.get(BRIDGES as usize));
+    let report = |span| Diagnostic::new(span, format!("more than {BRIDGES} host bridges")).label("one too many");
+    surplus.map(|bridge| report(bridge.span)).into_iter().collect()
+}
+
+/// The same bus number twice.
+pub(super) fn bus_number(context: &Context) -> Vec<Diagnostic> {
+    let bridges = context.cxl().into_iter().flat_map(|cxl| &cxl.bridges);
+    let fixed = bridges.filter_map(|bridge| bridge.bus.as_ref()).map(|bus| (bus.value, bus.span));
+    repeated(fixed, |bus| format!("two bridges have the bus number {bus}"))
+}
+
+/// Bus number 0, beyond 255, or so close to the next bridge that not every port has its bus.
+pub(super) fn bus_range(context: &Context) -> Vec<Diagnostic> {
+    let Some(topology) = context.topology() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut bridges: Vec<_> = topology.bridges.iter().collect();
+    bridges.sort_by_key(|at| at.bus);
+    for (position, at) in bridges.iter().enumerate() {
+        let span = at.bridge.bus.as_ref().map_or(at.bridge.span, |bus| bus.span);
+        let next = bridges.get(position + 1).filter(|next| next.bus > at.bus);
+        let name = &at.bridge.name.value;
+        if at.bus == 0 {
+            let mistake = Diagnostic::new(span, format!("bridge `{name}` cannot have the bus number 0"));
+            found.push(mistake.label("the root bus has it").hint("leave `bus` away, or write a number from 1 to 255"));
+        } else if let Some(next) = next.filter(|next| next.bus < at.bus + at.needs) {
+            let needs = at.needs;
+            let message = format!("bridge `{name}` needs {needs} bus numbers and the next bridge begins {} later", next.bus - at.bus);
+            let mistake = Diagnostic::new(span, message).label(format!("begins at {}", at.bus));
+            let other = next.bridge.bus.as_ref().map_or(next.bridge.span, |bus| bus.span);
+            let mistake = mistake.related(other, format!("begins at {}", next.bus));
+            found.push(mistake.hint("one for the bridge, one a port, one a switch, one a port of a switch"));
+        } else if at.bus + at.needs > 256 {
+            let message = format!("bridge `{name}` needs bus numbers up to {}", at.bus + at.needs - 1);
+            found.push(Diagnostic::new(span, message).label("there are 255").hint("give it a lower `bus`"));
+        }
+    }
+    found
+}
+
+/// Two ports of one parent with one number, or more ports than numbers.
+pub(super) fn port_number(context: &Context) -> Vec<Diagnostic> {
+    let Some(topology) = context.topology() else { return Vec::new() };
+    let mut found = Vec::new();
+    let mut parents: Vec<&[PortAt]> = topology.bridges.iter().map(|at| at.ports.as_slice()).collect();
+    while let Some(ports) = parents.pop() {
+        let span = |at: &PortAt| at.port.number.as_ref().map_or(at.port.span, |number| number.span);
+        let numbers = ports.iter().map(|at| (at.number, span(at)));
+        found.extend(repeated(numbers, |number| format!("two ports of one parent have the number {number}")));
+        let surplus = ports.iter().find(|at| at.number >= PORTS);
+        found.extend(surplus.map(|at| Diagnostic::new(span(at), format!("more than {PORTS} ports")).label("one too many")));
+        for below in ports.iter().flat_map(|at| &at.below) {
+            if let BelowAt::Switch(switch) = below {
+                parents.push(&switch.ports);
+            }
+        }
+    }
+    found
+}
+
+/// Two devices in one port.
+pub(super) fn port_shared(context: &Context) -> Vec<Diagnostic> {
+    let mut found = Vec::new();
+    let mut parents: Vec<&[Port]> =
+        context.cxl().into_iter().flat_map(|cxl| &cxl.bridges).map(|bridge| bridge.ports.as_slice()).collect();
+    while let Some(ports) = parents.pop() {
+        for port in ports {
+            if let [first, second, ..] = &port.below[..] {
+                let message = format!("port `{}` holds more than one device", port.name.value);
+                let mistake = Diagnostic::new(span(second), message).label("no room for this one");
+                found.push(mistake.related(span(first), "already here").hint("add a port for it"));
+            }
+        }
+        parents.extend(switches(ports).map(|switch| switch.ports.as_slice()));
+    }
+    found
+}
+
+fn span(below: &Below) -> Span {
+    match below {
+        Below::Expander(expander) => expander.span,
+        Below::Switch(switch) => switch.span,
+    }
+}
+
+/// A switch below a switch.
+pub(super) fn switch_depth(context: &Context) -> Vec<Diagnostic> {
+    let bridges = context.cxl().into_iter().flat_map(|cxl| &cxl.bridges);
+    let outer = bridges.flat_map(|bridge| switches(&bridge.ports));
+    let inner = outer.flat_map(|outer| switches(&outer.ports).map(move |inner| (outer, inner)));
+    let report = |(outer, inner): (&Switch, &Switch)| {
+        let message = format!("switch `{}` is below another switch", inner.name.value);
+        let mistake = Diagnostic::new(inner.span, message).label("one level of switches is all that QEMU decodes");
+        mistake.related(outer.span, "the other switch").hint("put its expanders into ports of the outer switch")
+    };
+    inner.map(report).collect()
+}

@@ -1,0 +1,96 @@
+//! Rules about a machine with its kernel, and about several machines with each other.
+
+use super::{check, repeated};
+use crate::base::Diagnostic;
+use crate::machine::capability::KernelFacts;
+use crate::machine::finding::Findings;
+use crate::machine::network::networks;
+use crate::recipe::Recipe;
+use crate::recipe::machine::Machine;
+
+/// All mistakes and doubts about every machine of a recipe that need no lock.
+pub fn check_all(recipe: &Recipe) -> Findings {
+    let mut findings = Findings::default();
+    for machine in recipe.machines.values() {
+        findings.extend(check(machine));
+        let kernel = recipe.kernels.get(&machine.kernel).map(KernelFacts::of).unwrap_or_default();
+        findings.errors.extend(invalidation(machine, &kernel));
+    }
+    findings.errors.extend(addresses(recipe));
+    findings.errors.extend(host_ports(recipe));
+    findings.errors.extend(serials(recipe));
+    findings
+}
+
+/// Linux flushes caches before it commits a region and refuses to when it sees a hypervisor, unless it was built for
+/// tests or the hypervisor hides (drivers/cxl/core/region.c; measured both ways on 6.12).
+fn invalidation(machine: &Machine, kernel: &KernelFacts) -> Option<Diagnostic> {
+    let expander = machine.cxl.as_ref()?.expanders().next()?.1;
+    let hidden = machine.cpu.value.split(',').any(|flag| flag == "-hypervisor" || flag == "hypervisor=off");
+    if hidden || kernel.commits_in_guests != Some(false) {
+        return None;
+    }
+    let message = "this kernel refuses to bring CXL memory up in a guest: `Failed to synchronize CPU cache state`";
+    let mistake = Diagnostic::new(machine.cpu.span, message).label("shows the guest that there is a hypervisor");
+    let mistake = mistake.related(expander.span, "the memory");
+    Some(mistake.hint(
+        "write `cpu = \"max,-hypervisor\"`, or compile a kernel with `option CXL_REGION_INVALIDATION_TEST = y` \
+         (Linux drivers/cxl/core/region.c; measured on 6.12)",
+    ))
+}
+
+/// Two machines with one address, or one card address, on one network.
+fn addresses(recipe: &Recipe) -> Vec<Diagnostic> {
+    let networks = networks(&recipe.machines);
+    let mut found = Vec::new();
+    for (name, members) in networks.iter() {
+        let addresses = members.iter().map(|member| (member.address, member.span));
+        let same = repeated(addresses, |address| format!("two machines have the address {address} on `{name}`"));
+        found.extend(same.into_iter().map(|mistake| mistake.hint("write `address = \"...\"` in one of them")));
+        let cards = members.iter().map(|member| (member.mac.clone(), member.span));
+        let same = repeated(cards, |mac| format!("two machines have the card address {mac} on `{name}`"));
+        found.extend(same.into_iter().map(|mistake| mistake.hint("rename one of the machines")));
+    }
+    found
+}
+
+/// Machines of a recipe run at the same time, so they cannot listen on one port.
+fn host_ports(recipe: &Recipe) -> Vec<Diagnostic> {
+    let machines = recipe.machines.values();
+    let ports = machines.flat_map(|machine| machine.forwards.iter().map(move |forward| (forward, &machine.name)));
+    let mut seen: std::collections::BTreeMap<u16, _> = std::collections::BTreeMap::new();
+    let mut found = Vec::new();
+    for (forward, machine) in ports {
+        match seen.get(&forward.host.value) {
+            Some((span, other)) if *other != machine => {
+                let message = format!("machines `{other}` and `{machine}` forward the same port of the host");
+                let mistake = Diagnostic::new(forward.host.span, message).label("again here");
+                found.push(mistake.related(*span, "first here").hint("give each machine its own port"));
+            }
+            // Twice in one machine is that machine's own mistake.
+            Some(_) => {}
+            None => drop(seen.insert(forward.host.value, (forward.host.span, machine))),
+        }
+    }
+    found
+}
+
+/// One shared memory must be one device to everybody: the same serial number.
+fn serials(recipe: &Recipe) -> Vec<Diagnostic> {
+    let mut seen: std::collections::BTreeMap<String, (u64, crate::base::Span)> = std::collections::BTreeMap::new();
+    let mut found = Vec::new();
+    for cxl in recipe.machines.values().filter_map(|machine| machine.cxl.as_ref()) {
+        for at in crate::machine::Topology::of(cxl).expanders() {
+            let Some(shared) = at.expander.shared() else { continue };
+            let span = at.expander.serial.as_ref().map_or(at.expander.span, |serial| serial.span);
+            let (serial, first) = *seen.entry(shared.name.clone()).or_insert((at.serial, span));
+            if serial != at.serial {
+                let message = format!("the memory `{}` has another serial number in another machine", shared.name);
+                let mistake = Diagnostic::new(span, message).label(format!("0x{:x}", at.serial));
+                let mistake = mistake.related(first, format!("0x{serial:x}"));
+                found.push(mistake.hint("leave `serial` away in both: it comes from the memory's name"));
+            }
+        }
+    }
+    found
+}

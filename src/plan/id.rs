@@ -1,0 +1,311 @@
+//! Step ids: digests of remote-execution Actions.
+//!
+//! A step has two. The *static* id follows from recipe and lock alone; it is what a lock and a manifest record. The
+//! *resolved* id is known once everything that the step reads has been made; results are kept under it, so that a step
+//! whose inputs come out the same bits as before is not run again, however those were made.
+//!
+//! What goes into an id is exactly this, and nothing else does:
+//!
+//! | part of the Action | from |
+//! |---|---|
+//! | `salt` | [`crate::lock::OUTPUT`], which rises when kiln's own code writes other bits |
+//! | `command.arguments` | the step's argv; `kiln NAME` for a builtin step |
+//! | `command.environment_variables` | [`ENVIRONMENT`] and the step's own |
+//! | `command.output_paths` | the step's outputs, sorted |
+//! | `command.working_directory` | `build` |
+//! | `input_root_digest` | Merkle tree: `in/PATH` for each input, by digest of its bytes or of its tree |
+//! | `platform` | [`ROOT`] as where the input root lies, operating system, processor, range of ids or not, the tool tree that is the sandbox's root (`chrootRootDigest`), raw disk to be made a qcow2 |
+//!
+//! In the static id an input that is another step's output stands as a file whose digest is that of the other step's
+//! static id and the output's name. The step's own name is in neither: it is for people.
+
+use std::collections::BTreeMap;
+
+use prost::Message;
+
+use super::reapi::{
+    Action, BlobDigest, Command, Directory, DirectoryNode, EnvironmentVariable, FileNode, Platform, Property,
+};
+use super::step::{Builtin, Ids, Input, Plan, Step, Work};
+use crate::base::Digest;
+use crate::lock;
+
+/// Where a step's input root lies: inputs are at `/kiln/in`, the build directory is `/kiln/build`.
+pub const ROOT: &str = "/kiln";
+/// Inputs, relative to [`ROOT`].
+pub const IN: &str = "in";
+/// The build directory, relative to [`ROOT`]; writable, and where the command starts.
+pub const BUILD: &str = "build";
+
+/// What every sandboxed command finds in its environment.
+pub const ENVIRONMENT: [(&str, &str); 4] =
+    [("HOME", "/nonexistent"), ("LC_ALL", "C.UTF-8"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("TZ", "UTC")];
+
+/// What an input is, once it is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// A file.
+    File {
+        /// Its bytes.
+        digest: Digest,
+        /// Their number.
+        size: u64,
+        /// Whether it may be run.
+        executable: bool,
+    },
+    /// A directory.
+    Tree {
+        /// Digest of its `Directory` message.
+        root: Digest,
+        /// Bytes of that message.
+        size: u64,
+    },
+}
+
+/// An action and the messages that it names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Messages {
+    /// Digest of the `Action`: the step's id.
+    pub action: Digest,
+    /// `Action`, `Command` and every `Directory` by digest; what a remote execution would upload.
+    pub blobs: BTreeMap<Digest, Vec<u8>>,
+}
+
+/// The static id of every step, in order.
+pub fn static_ids(plan: &Plan) -> Vec<Digest> {
+    let mut ids: Vec<Digest> = Vec::with_capacity(plan.steps.len());
+    for step in &plan.steps {
+        let value = |input: &Input| match input {
+            Input::Output { step, name } => placeholder(&ids[*step], name),
+            Input::Fetched(digest) => fetched(plan, digest),
+            Input::Inline(bytes) => inline(bytes),
+        };
+        let inputs = step.inputs.iter().map(|(path, input)| (path.as_str(), value(input))).collect();
+        let tools = tools(step).map(|tools| placeholder(&ids[tools], TREE));
+        ids.push(action(step, &inputs, tools.as_ref()).action);
+    }
+    ids
+}
+
+/// The output of a tools step.
+pub const TREE: &str = "tree";
+
+/// The step whose tree is the root of the step's sandbox.
+pub fn tools(step: &Step) -> Option<usize> {
+    match &step.work {
+        Work::Sandbox { tools, .. } => Some(*tools),
+        Work::Builtin(_) => None,
+    }
+}
+
+/// A file that the lock names.
+pub fn fetched(plan: &Plan, digest: &Digest) -> Value {
+    let fetch = plan.fetches.get(digest).expect("a plan fetches every file that its steps read");
+    Value::File { digest: *digest, size: fetch.size, executable: false }
+}
+
+/// Bytes that the plan holds.
+pub fn inline(bytes: &[u8]) -> Value {
+    Value::File { digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
+}
+
+/// The whole environment of a sandboxed command.
+pub fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let fixed = ENVIRONMENT.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    fixed.into_iter().chain(own.clone()).collect()
+}
+
+/// The action of a step whose inputs, and tool tree if it has one, are known.
+pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>) -> Messages {
+    let mut blobs = BTreeMap::new();
+    let command = keep(&command(step), &mut blobs);
+    let mut root = Node::default();
+    for (path, value) in inputs {
+        root.insert(&format!("{IN}/{path}"), value);
+    }
+    let input_root = root.finish(&mut blobs);
+    let action = Action {
+        command_digest: Some(command),
+        input_root_digest: Some(input_root),
+        salt: format!("kiln {}", lock::OUTPUT).into_bytes(),
+        platform: Some(platform(step, tools)),
+    };
+    let bytes = action.encode_to_vec();
+    let digest = Digest::of(&bytes);
+    blobs.insert(digest, bytes);
+    Messages { action: digest, blobs }
+}
+
+fn placeholder(id: &Digest, name: &str) -> Value {
+    Value::File { digest: Digest::of(format!("output {name} of step {id}").as_bytes()), size: 0, executable: false }
+}
+
+fn command(step: &Step) -> Command {
+    let (arguments, environment) = match &step.work {
+        Work::Builtin(builtin) => (vec!["kiln".to_owned(), name(builtin).to_owned()], BTreeMap::new()),
+        Work::Sandbox { argv, env, .. } => (argv.clone(), environment(env)),
+    };
+    let variable = |(name, value)| EnvironmentVariable { name, value };
+    let mut output_paths = step.outputs.clone();
+    output_paths.sort();
+    Command {
+        arguments,
+        environment_variables: environment.into_iter().map(variable).collect(),
+        output_paths,
+        working_directory: BUILD.to_owned(),
+    }
+}
+
+/// The name of a builtin step as a command.
+pub fn name(builtin: &Builtin) -> &'static str {
+    match builtin {
+        Builtin::Tools => "tools",
+        Builtin::Root => "root",
+        Builtin::StockKernel => "stock-kernel",
+        Builtin::Initrd => "initrd",
+        Builtin::KernelCheck => "kernel-check",
+        Builtin::MergeTars => "merge-tars",
+    }
+}
+
+fn platform(step: &Step, tools: Option<&Value>) -> Platform {
+    let mut properties = vec![("ISA", "x86-64".to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
+    properties.push(("OSFamily", "linux".to_owned()));
+    if let Some(Value::File { digest, size, .. } | Value::Tree { root: digest, size }) = tools {
+        properties.push(("chrootRootDigest", format!("{digest}/{size}")));
+    }
+    if let Work::Sandbox { ids, qcow2, .. } = &step.work {
+        let range = if *ids == Ids::Range { "range" } else { "single" };
+        properties.push(("kiln-ids", range.to_owned()));
+        if let Some((raw, qcow2)) = qcow2 {
+            properties.push(("kiln-qcow2", format!("{raw} {qcow2}")));
+        }
+    }
+    properties.sort();
+    let property = |(name, value): (&str, String)| Property { name: name.to_owned(), value };
+    Platform { properties: properties.into_iter().map(property).collect() }
+}
+
+fn keep(message: &impl Message, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> BlobDigest {
+    let bytes = message.encode_to_vec();
+    let digest = Digest::of(&bytes);
+    let size = bytes.len() as u64;
+    blobs.insert(digest, bytes);
+    BlobDigest::new(&digest, size)
+}
+
+/// A directory that is being put together.
+#[derive(Default)]
+struct Node {
+    directories: BTreeMap<String, Node>,
+    leaves: BTreeMap<String, Value>,
+}
+
+impl Node {
+    fn insert(&mut self, path: &str, value: &Value) {
+        match path.split_once('/') {
+            Some((first, rest)) => self.directories.entry(first.to_owned()).or_default().insert(rest, value),
+            None => drop(self.leaves.insert(path.to_owned(), value.clone())),
+        }
+    }
+
+    fn finish(self, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> BlobDigest {
+        let mut directory = Directory::default();
+        for (name, node) in self.directories {
+            directory.directories.push(DirectoryNode { name, digest: Some(node.finish(blobs)) });
+        }
+        for (name, value) in self.leaves {
+            match value {
+                Value::File { digest, size, executable } => {
+                    let digest = Some(BlobDigest::new(&digest, size));
+                    directory.files.push(FileNode { name, digest, is_executable: executable });
+                }
+                Value::Tree { root, size } => {
+                    directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(&root, size)) });
+                }
+            }
+        }
+        directory.directories.sort_by(|a, b| a.name.cmp(&b.name));
+        keep(&directory, blobs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> Plan {
+        let tools = Step {
+            name: "tools".to_owned(),
+            work: Work::Builtin(Builtin::Tools),
+            inputs: [("a.deb".to_owned(), Input::Inline(b"deb".to_vec()))].into(),
+            outputs: vec![TREE.to_owned()],
+        };
+        let disk = Step {
+            name: "disk".to_owned(),
+            work: Work::Sandbox {
+                tools: 0,
+                argv: vec!["/bin/sh".to_owned(), "/kiln/in/x/disk.sh".to_owned()],
+                env: [("SOURCE_DATE_EPOCH".to_owned(), "1".to_owned())].into(),
+                ids: Ids::Single,
+                qcow2: None,
+            },
+            inputs: [("x/disk.sh".to_owned(), Input::Inline(b"true".to_vec()))].into(),
+            outputs: vec!["disk.raw".to_owned()],
+        };
+        Plan { steps: vec![tools, disk], ..Plan::default() }
+    }
+
+    #[test]
+    fn every_part_of_a_step_changes_its_id_and_its_name_does_not() {
+        let first = static_ids(&plan());
+        let changed = |change: &dyn Fn(&mut Plan)| {
+            let mut plan = plan();
+            change(&mut plan);
+            static_ids(&plan)
+        };
+        assert_eq!(changed(&|plan| plan.steps[1].name = "other".to_owned()), first);
+        let changes: [&dyn Fn(&mut Plan); 6] = [
+            &|plan| drop(plan.steps[1].inputs.insert("y".to_owned(), Input::Inline(Vec::new()))),
+            &|plan| plan.steps[1].outputs.push("more".to_owned()),
+            &|plan| plan.steps[1].inputs = [("disk.sh".to_owned(), Input::Inline(b"true".to_vec()))].into(),
+            &|plan| with(plan, |argv, _, _, _| argv.push("-x".to_owned())),
+            &|plan| with(plan, |_, ids, _, _| *ids = Ids::Range),
+            &|plan| with(plan, |_, _, env, _| drop(env.insert("A".to_owned(), "b".to_owned()))),
+        ];
+        for change in changes {
+            let ids = changed(change);
+            assert_eq!(ids[0], first[0]);
+            assert_ne!(ids[1], first[1]);
+        }
+        let ids = changed(&|plan| with(plan, |_, _, _, qcow2| *qcow2 = Some(("a".to_owned(), "b".to_owned()))));
+        assert_ne!(ids[1], first[1]);
+        let ids = changed(&|plan| plan.steps[0].inputs = [("b.deb".to_owned(), Input::Inline(Vec::new()))].into());
+        assert!(ids[0] != first[0] && ids[1] != first[1], "what tools are made of reaches those who use them");
+    }
+
+    type Qcow2 = Option<(String, String)>;
+
+    fn with(plan: &mut Plan, change: impl Fn(&mut Vec<String>, &mut Ids, &mut BTreeMap<String, String>, &mut Qcow2)) {
+        let Work::Sandbox { argv, ids, env, qcow2, .. } = &mut plan.steps[1].work else { unreachable!() };
+        change(argv, ids, env, qcow2);
+    }
+
+    #[test]
+    fn an_action_names_messages_that_are_at_hand() {
+        let plan = plan();
+        let value = inline(b"true");
+        let tree = Value::Tree { root: Digest::of(b"root"), size: 7 };
+        let messages = action(&plan.steps[1], &[("x/disk.sh", value)].into(), Some(&tree));
+        let read = |digest: &BlobDigest| messages.blobs[&digest.parts().unwrap().0].as_slice();
+        let action = Action::decode(messages.blobs[&messages.action].as_slice()).unwrap();
+        let command = Command::decode(read(action.command_digest.as_ref().unwrap())).unwrap();
+        assert_eq!(command.environment_variables.len(), 5);
+        let names: Vec<String> =
+            action.platform.unwrap().properties.into_iter().map(|property| property.name).collect();
+        assert_eq!(names, ["ISA", "InputRootAbsolutePath", "OSFamily", "chrootRootDigest", "kiln-ids"]);
+        let root = Directory::decode(read(action.input_root_digest.as_ref().unwrap())).unwrap();
+        let inner = Directory::decode(read(root.directories[0].digest.as_ref().unwrap())).unwrap();
+        assert_eq!((root.directories[0].name.as_str(), inner.directories[0].name.as_str()), ("in", "x"));
+    }
+}

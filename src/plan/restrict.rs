@@ -1,0 +1,76 @@
+//! A part of a plan: some steps, what they need, nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::id;
+use super::step::{Input, Plan, Step, Work};
+use crate::base::Digest;
+
+/// The plan that carries out only the steps whose names `wanted` accepts, and what they need. No artifacts.
+pub fn restrict(plan: &Plan, wanted: &dyn Fn(&str) -> bool) -> Plan {
+    let mut needed = BTreeSet::new();
+    for (at, step) in plan.steps.iter().enumerate().rev() {
+        if wanted(&step.name) || needed.contains(&at) {
+            needed.insert(at);
+            needed.extend(dependencies(step));
+        }
+    }
+    let moved: BTreeMap<usize, usize> = needed.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+    let steps: Vec<Step> = needed.iter().map(|at| renumbered(&plan.steps[*at], &moved)).collect();
+    let digests: BTreeSet<Digest> = steps.iter().flat_map(fetched).collect();
+    let fetches = plan.fetches.iter().filter(|(digest, _)| digests.contains(*digest));
+    let fetches = fetches.map(|(digest, fetch)| (*digest, fetch.clone())).collect();
+    Plan { fetches, steps, ..Plan::default() }
+}
+
+fn dependencies(step: &Step) -> impl Iterator<Item = usize> {
+    let inputs = step.inputs.values().filter_map(|input| match input {
+        Input::Output { step, .. } => Some(*step),
+        Input::Fetched(_) | Input::Inline(_) => None,
+    });
+    inputs.chain(id::tools(step))
+}
+
+fn fetched(step: &Step) -> impl Iterator<Item = Digest> {
+    step.inputs.values().filter_map(|input| match input {
+        Input::Fetched(digest) => Some(*digest),
+        Input::Output { .. } | Input::Inline(_) => None,
+    })
+}
+
+fn renumbered(step: &Step, moved: &BTreeMap<usize, usize>) -> Step {
+    let mut step = step.clone();
+    for input in step.inputs.values_mut() {
+        if let Input::Output { step, .. } = input {
+            *step = moved[step];
+        }
+    }
+    if let Work::Sandbox { tools, .. } = &mut step.work {
+        *tools = moved[tools];
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::step::Builtin;
+
+    fn step(name: &str, needs: &[usize]) -> Step {
+        let inputs = needs.iter().map(|&step| (format!("in-{step}"), Input::Output { step, name: "x".to_owned() }));
+        Step { name: name.to_owned(), work: Work::Builtin(Builtin::Tools), inputs: inputs.collect(), outputs: Vec::new() }
+    }
+
+    #[test]
+    fn what_nobody_needs_is_left_out_and_the_rest_refers_to_the_right_steps() {
+        let steps = vec![step("a", &[]), step("b", &[]), step("c", &[0]), step("d", &[1, 2])];
+        let plan = Plan { steps, ..Plan::default() };
+        let part = restrict(&plan, &|name| name == "c");
+        assert_eq!(part.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        assert_eq!(part.steps[1], step("c", &[0]));
+        let whole = restrict(&plan, &|name| name == "d");
+        assert_eq!(whole.steps, plan.steps);
+        let ids = id::static_ids(&plan);
+        assert_eq!(id::static_ids(&part), [ids[0], ids[2]]);
+    }
+}

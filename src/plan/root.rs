@@ -1,0 +1,130 @@
+//! `root.json`: everything that the root step must know besides the packages themselves.
+//!
+//! It is an input of the step, so that its bytes are part of the step's id. Field order is the order below.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Digest, Epoch};
+
+/// A root file system as data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootSpec {
+    /// Version of the normalisation rules ([`RULES`]) that the plan was made for.
+    pub rules: u32,
+    /// Packages in configure order.
+    pub packages: Vec<RootPackage>,
+    /// No file is younger.
+    pub epoch: Epoch,
+    /// Random-looking values that must be the same in every build are derived from it.
+    pub seed: Digest,
+    /// `/etc/hostname`
+    pub hostname: String,
+    /// Users to add, or to change when the packages made them.
+    pub users: Vec<RootUser>,
+    /// Files to write, after everything else.
+    pub files: Vec<RootFile>,
+    /// systemd units.
+    pub units: RootUnits,
+    /// A login on `ttyS0`.
+    pub serial_console: bool,
+    /// Addresses by DHCP from systemd-networkd.
+    pub dhcp: bool,
+    /// `/etc/default/locale`
+    pub locale: String,
+    /// Name below `/usr/share/zoneinfo`.
+    pub timezone: String,
+    /// What `/etc/fstab` mounts as `/`: `/dev/vda`, `UUID=...`; no entry when absent.
+    pub root_device: Option<String>,
+    /// The numbers that users and groups must get. Without a table (while a lock is made) any are accepted.
+    pub ids: Option<RootIds>,
+}
+
+/// Version of the normalisation rules of the root step: rises whenever one of them would change a byte.
+pub const RULES: u32 = 1;
+
+/// A package and the step's input that holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootPackage {
+    /// Name.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// `amd64` or `all`.
+    pub architecture: String,
+    /// Input path of its `.deb`.
+    pub input: String,
+}
+
+/// A user of the recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootUser {
+    /// Login name.
+    pub name: String,
+    /// Fixed uid; else the table's, else the first free one from 1000 on.
+    pub uid: Option<u32>,
+    /// A crypt(3) hash; `*` when absent; the empty string logs in without one.
+    pub password_hash: Option<String>,
+    /// Lines of `authorized_keys`.
+    pub authorized_keys: Vec<String>,
+    /// Supplementary groups.
+    pub groups: Vec<String>,
+    /// Login shell.
+    pub shell: String,
+    /// Home directory.
+    pub home: String,
+}
+
+/// A file, directory or link of the recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootFile {
+    /// Absolute path in the image.
+    pub path: String,
+    /// What is there.
+    pub content: RootContent,
+    /// Permission bits.
+    pub mode: u32,
+    /// User name or number.
+    pub owner: String,
+    /// Group name or number.
+    pub group: String,
+}
+
+/// What a [`RootFile`] holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RootContent {
+    /// The bytes of the input at this path.
+    Input(String),
+    /// A directory.
+    Directory,
+    /// A symbolic link to this target.
+    Link(String),
+}
+
+/// What happens to systemd units.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootUnits {
+    /// Started at boot.
+    pub enable: Vec<String>,
+    /// Not started at boot.
+    pub disable: Vec<String>,
+    /// Cannot be started.
+    pub mask: Vec<String>,
+}
+
+/// Users and groups by name: the lock's table, and the step's output `users.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootIds {
+    /// uid by user name.
+    pub users: BTreeMap<String, u32>,
+    /// gid by group name.
+    pub groups: BTreeMap<String, u32>,
+}

@@ -1,0 +1,150 @@
+//! The whole way from a path to a checked recipe.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::evaluate::Evaluator;
+use super::files::{Files, Refused};
+use super::import::Imports;
+use super::reader::{Reader, duplicate};
+use super::report::Report;
+use super::scope::Scope;
+use super::value::{Node, Value};
+use super::{Recipe, archive, image, kernel, machine, packages, test};
+use crate::base::{Diagnostic, Epoch, SourceMap, Span, Spanned};
+use crate::world::World;
+
+/// What may stand at the top level.
+const KINDS: [&str; 9] = ["archive", "packages", "config", "kernel", "image", "memory", "network", "machine", "test"];
+
+/// Every mistake in a recipe, and the texts to show them in.
+#[derive(Debug)]
+pub struct Mistakes {
+    /// The texts that spans point into.
+    pub sources: SourceMap,
+    /// At least one.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads the recipe at `path` with `name=value` pairs for its parameters.
+pub fn check(world: &dyn World, path: &Path, set: &[(String, String)]) -> Result<Recipe, Mistakes> {
+    let (mut files, main) = Files::open(world, path).map_err(|error| unreadable(path, &error.to_string()))?;
+    let mut scope = Scope::default();
+    let mut imports = Imports::default();
+    let start = match imports.load(&mut files, &main, &scope.report) {
+        Ok(file) => Span { file, start: 0, end: 0 },
+        Err(Refused(message, _)) => return Err(unreadable(path, &message)),
+    };
+    if imports.partial {
+        scope.report.set_partial();
+    }
+    let mut evaluator = Evaluator::new(&scope.report, &mut files, set, &main);
+    let nodes = evaluator.run(&imports.files);
+    let params = evaluator.params;
+    scope.files = files.read;
+    let root = root_block(nodes, start);
+    let (epoch, tests) = parts(&root, &mut scope);
+    let name = name(&main, start, &scope.report);
+    let report = std::mem::take(&mut scope.report);
+    if !report.is_empty() {
+        let diagnostics = report.into_diagnostics().into_iter().map(|mistake| imports.explain(mistake)).collect();
+        return Err(Mistakes { sources: files.sources, diagnostics });
+    }
+    Ok(Recipe {
+        name,
+        root: files.root,
+        sources: files.sources,
+        files: scope.files,
+        params,
+        epoch,
+        archives: scope.archives,
+        package_sets: scope.sets,
+        kernels: scope.kernels,
+        images: scope.images,
+        machines: scope.machines,
+        tests,
+    })
+}
+
+fn unreadable(path: &Path, message: &str) -> Mistakes {
+    let mut sources = SourceMap::default();
+    let file = sources.add(path.to_owned(), String::new());
+    let mistake = Diagnostic::new(Span { file, start: 0, end: 0 }, message).label("this is no recipe");
+    Mistakes { sources, diagnostics: vec![mistake] }
+}
+
+/// All top-level entries as the children of one block, so that they are read as any other.
+fn root_block(children: Vec<Node>, span: Span) -> Node {
+    let keyword = Spanned::new("recipe".to_owned(), span);
+    Node { keyword, arguments: Vec::new(), value: None, children, block: true, span }
+}
+
+/// Checks part after part, each with everything it may name at hand.
+fn parts(root: &Node, scope: &mut Scope) -> (Option<Epoch>, Vec<test::Test>) {
+    let blocks =
+        |kind| root.children.iter().filter(|node| node.block && node.keyword.value == kind).collect::<Vec<_>>();
+    scope.archives = checked("archive", &blocks("archive"), scope, archive::check);
+    scope.sets = checked("packages", &blocks("packages"), scope, packages::check);
+    scope.configs = checked("config", &blocks("config"), scope, kernel::config);
+    scope.kernels = checked("kernel", &blocks("kernel"), scope, kernel::check);
+    scope.images = checked("image", &blocks("image"), scope, image::check);
+    scope.memories = checked("memory", &blocks("memory"), scope, machine::check::shared);
+    scope.networks = checked("network", &blocks("network"), scope, machine::check::network);
+    scope.machines = checked("machine", &blocks("machine"), scope, machine::check);
+    packages::distinct(scope);
+    let tests = blocks("test").into_iter().filter_map(|node| test::check(node, scope)).collect();
+    let mut reader = Reader::new(root, &scope.report);
+    KINDS.into_iter().for_each(|kind| drop(reader.blocks(kind)));
+    let epoch = reader.optional::<Epoch>("epoch").map(|epoch| epoch.value);
+    reader.finish();
+    (epoch, tests)
+}
+
+/// Every block of a kind by name. All are checked; of two with one name the first counts.
+fn checked<T>(
+    kind: &'static str,
+    nodes: &[&Node],
+    scope: &mut Scope,
+    check: fn(&Node, &Scope) -> Option<T>,
+) -> BTreeMap<String, T> {
+    declare(kind, nodes, scope);
+    let mut parts = BTreeMap::new();
+    for node in nodes {
+        if let (Some(part), Some(name)) = (check(node, scope), name_of(node)) {
+            parts.entry(name).or_insert(part);
+        }
+    }
+    parts
+}
+
+/// Notes every name of a kind, and reports the second of two.
+fn declare(kind: &'static str, nodes: &[&Node], scope: &mut Scope) {
+    let mut first: BTreeMap<String, &Node> = BTreeMap::new();
+    for node in nodes {
+        let Some(name) = name_of(node) else { continue };
+        match first.get(&name) {
+            Some(first) => scope.report.push(duplicate(node, first, &format!("{kind} `{name}`"))),
+            None => drop(first.insert(name, node)),
+        }
+    }
+    scope.declared.insert(kind, first.into_iter().map(|(name, node)| (name, node.head())).collect());
+}
+
+fn name_of(node: &Node) -> Option<String> {
+    match &node.arguments.first()?.value {
+        Value::Name(name) | Value::Text(name) => Some(name.clone()),
+        _ => None,
+    }
+}
+
+/// The stem names the lock and the directory of the result: plain characters only.
+fn name(key: &str, start: Span, report: &Report) -> String {
+    let stem = Path::new(key).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if !stem.starts_with(|c: char| c.is_ascii_alphanumeric()) || !stem.chars().all(plain) {
+        let wrong = Diagnostic::new(start, format!("`{stem}` cannot be the name of a recipe"));
+        let hint = "a recipe is named after its file: letters, digits, `.`, `_` and `-`";
+        report.push(wrong.label("rename this file").hint(hint));
+    }
+    stem
+}

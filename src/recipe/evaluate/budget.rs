@@ -1,0 +1,60 @@
+//! How much a recipe may become: loops in loops and lists of lists multiply, and a small file must not fill memory.
+
+use crate::base::{Diagnostic, Span};
+use crate::recipe::report::Report;
+use crate::recipe::value::{Node, Value};
+
+/// Entries and values of the whole recipe.
+pub(super) const MAX_ITEMS: usize = 10_000;
+/// Bytes of all texts together.
+const MAX_TEXT: usize = 16 << 20;
+
+/// What has been made so far.
+#[derive(Default)]
+pub(super) struct Budget {
+    items: usize,
+    bytes: usize,
+    exhausted: bool,
+}
+
+impl Budget {
+    /// Counts; false, and one report, when it is too much.
+    pub(super) fn spend(&mut self, items: usize, bytes: usize, span: Span, report: &Report) -> bool {
+        self.items = self.items.saturating_add(items);
+        self.bytes = self.bytes.saturating_add(bytes);
+        if (self.items <= MAX_ITEMS && self.bytes <= MAX_TEXT) || self.exhausted {
+            return !self.exhausted;
+        }
+        self.exhausted = true;
+        let label = format!("the limit of {MAX_ITEMS} items, or of {MAX_TEXT} bytes of text, is passed here");
+        report.push(Diagnostic::new(span, "this recipe becomes too large").label(label));
+        false
+    }
+
+    /// Whether the limit was passed; nothing more is made then.
+    pub(super) fn exhausted(&self) -> bool {
+        self.exhausted
+    }
+}
+
+/// Items and bytes of a value.
+pub(super) fn weigh(value: &Value) -> (usize, usize) {
+    match value {
+        Value::Text(text) | Value::Name(text) | Value::File(text) => (1, text.len()),
+        Value::List(items) | Value::Call(_, items) => {
+            items.iter().fold((1, 0), |sum, item| add(sum, weigh(&item.value)))
+        }
+        _ => (1, 0),
+    }
+}
+
+/// Items and bytes of a block with everything in it.
+pub(super) fn weigh_node(node: &Node) -> (usize, usize) {
+    let values = node.arguments.iter().chain(&node.value);
+    let own = values.fold((1, 0), |sum, value| add(sum, weigh(&value.value)));
+    node.children.iter().fold(own, |sum, child| add(sum, weigh_node(child)))
+}
+
+fn add(a: (usize, usize), b: (usize, usize)) -> (usize, usize) {
+    (a.0 + b.0, a.1 + b.1)
+}

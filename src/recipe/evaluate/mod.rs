@@ -1,0 +1,148 @@
+//! Tree to evaluated blocks: names of `let`, `param` and loops replaced, loops unrolled, `extends` flattened.
+//!
+//! Input: parsed files in order. Output: top-level [`Node`]s. It must not know what any keyword but its own means.
+//! Evaluation always ends: names stand for values given before, loops are bounded, and everything made is counted.
+
+mod binding;
+mod budget;
+mod extends;
+mod merge;
+mod value;
+
+use std::collections::BTreeMap;
+
+use super::files::Files;
+use super::report::Report;
+use super::value::{Node, Value};
+use crate::base::{Diagnostic, Spanned};
+use crate::syntax::tree::{self, Entry, File, Op};
+use binding::{Binding, Overrides};
+use budget::Budget;
+
+/// One entry of a body before it is merged with what the body inherits.
+struct Item {
+    op: Op,
+    /// Without children.
+    node: Node,
+    items: Vec<Item>,
+}
+
+/// Evaluates one recipe.
+pub(super) struct Evaluator<'a, 'w> {
+    report: &'a Report,
+    files: &'a mut Files<'w>,
+    overrides: Overrides,
+    /// Innermost last.
+    scopes: Vec<BTreeMap<String, Binding>>,
+    budget: Budget,
+    /// Every parameter in canonical spelling.
+    pub(super) params: BTreeMap<String, String>,
+}
+
+impl<'a, 'w> Evaluator<'a, 'w> {
+    /// Prepares; `set` holds `name=value` pairs from the command line, `main` is the key of the main recipe.
+    pub(super) fn new(report: &'a Report, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
+        let overrides = Overrides::new(files, set, main, report);
+        let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
+        Evaluator { report, files, overrides, scopes, budget, params }
+    }
+
+    /// All top-level blocks and fields of all files, flattened.
+    pub(super) fn run(&mut self, files: &[File]) -> Vec<Node> {
+        let mut items = Vec::new();
+        for file in files {
+            self.body(&file.entries, &mut items);
+        }
+        self.overrides.report_unknown(self.report, self.params.keys());
+        extends::flatten(items, self.report, &mut self.budget)
+    }
+
+    fn body(&mut self, entries: &[Entry], out: &mut Vec<Item>) {
+        for entry in entries {
+            if self.budget.exhausted() {
+                return;
+            }
+            match entry.keyword.value.as_str() {
+                "let" | "param" => self.bind(entry),
+                "import" if self.scopes.len() == 1 => {}
+                "import" => self.misplaced(entry, "an import stands at the top level of a file"),
+                "for" => self.unroll(entry, out),
+                _ => out.extend(self.item(entry)),
+            }
+        }
+    }
+
+    fn item(&mut self, entry: &Entry) -> Option<Item> {
+        if !self.budget.spend(1, entry.keyword.value.len(), entry.keyword.span, self.report) {
+            return None;
+        }
+        let arguments = entry.arguments.iter().map(|argument| self.value(argument)).collect();
+        let (op, value) = match &entry.assign {
+            Some((op, value)) => (*op, Some(self.value(value))),
+            None => (Op::Set, None),
+        };
+        let mut items = Vec::new();
+        if let Some(body) = &entry.body {
+            self.scopes.push(BTreeMap::new());
+            self.body(body, &mut items);
+            self.scopes.pop();
+        }
+        let (keyword, block, span) = (entry.keyword.clone(), entry.body.is_some(), entry.span);
+        Some(Item { op, node: Node { keyword, arguments, value, children: Vec::new(), block, span }, items })
+    }
+
+    /// `for NAME in RANGE-OR-LIST { ... }`: the body once for each value.
+    fn unroll(&mut self, entry: &Entry, out: &mut Vec<Item>) {
+        let (Some((name, values)), Some(body)) = (self.loop_head(entry), &entry.body) else { return };
+        for value in values {
+            if self.budget.exhausted() {
+                return;
+            }
+            let binding = Binding { value, span: name.span };
+            self.scopes.push(BTreeMap::from([(name.value.clone(), binding)]));
+            self.body(body, out);
+            self.scopes.pop();
+        }
+    }
+
+    fn loop_head(&mut self, entry: &Entry) -> Option<(Spanned<String>, Vec<Value>)> {
+        let usage = "write `for i in 0..4 { ... }`";
+        let wrong = |span, message: &str| Diagnostic::new(span, message).hint(usage);
+        let (name, over) = match entry.arguments.as_slice() {
+            [
+                Spanned { value: tree::Value::Name(name), span },
+                Spanned { value: tree::Value::Name(word), .. },
+                over,
+            ] if word == "in" && entry.body.is_some() && entry.assign.is_none() => {
+                (Spanned::new(name.clone(), *span), over)
+            }
+            _ => {
+                self.report.push(
+                    wrong(entry.keyword.span, "this loop is not complete")
+                        .label("a name, `in`, a range and a body are needed"),
+                );
+                return None;
+            }
+        };
+        if !self.may_bind(&name) {
+            return None;
+        }
+        let values = match &over.value {
+            tree::Value::Range(first, last) => self.range(over.span, first, last)?,
+            _ => match self.value(over).value {
+                Value::List(items) => items.into_iter().map(|item| item.value).collect(),
+                Value::Wrong => return None,
+                other => {
+                    let message = format!("a loop goes over a range or a list, not over {}", other.kind());
+                    self.report.push(wrong(over.span, &message).label("not a range"));
+                    return None;
+                }
+            },
+        };
+        Some((name, values))
+    }
+
+    fn misplaced(&self, entry: &Entry, message: &str) {
+        self.report.push(Diagnostic::new(entry.span, message).label("not here"));
+    }
+}

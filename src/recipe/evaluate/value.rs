@@ -1,0 +1,160 @@
+//! Values: names replaced, texts put together, files found.
+
+use super::Evaluator;
+use super::budget::{MAX_ITEMS, weigh};
+use crate::base::{ByteSize, Diagnostic, Span, Spanned};
+use crate::recipe::files::Refused;
+use crate::recipe::nearest::nearest;
+use crate::recipe::value::Value;
+use crate::syntax::tree::{self, TextPart};
+
+impl Evaluator<'_, '_> {
+    /// The value of an expression; [`Value::Wrong`] after a report.
+    pub(super) fn value(&mut self, expression: &Spanned<tree::Value>) -> Spanned<Value> {
+        let span = expression.span;
+        if !self.budget.spend(1, 0, span, self.report) {
+            return Spanned::new(Value::Wrong, span);
+        }
+        let value = match &expression.value {
+            tree::Value::Text(parts) => self.text(parts, span),
+            tree::Value::Integer(number) => Value::Integer(*number),
+            tree::Value::Hex(number) => Value::Hex(*number),
+            tree::Value::Size(bytes) => Value::Size(*bytes),
+            tree::Value::Duration(seconds) => Value::Duration(*seconds),
+            tree::Value::Mode(mode) => Value::Mode(*mode),
+            tree::Value::Instant(epoch) => Value::Instant(*epoch),
+            tree::Value::Digest(digest) => Value::Digest(*digest),
+            tree::Value::Boolean(boolean) => Value::Boolean(*boolean),
+            tree::Value::Name(name) => self.name(name, span),
+            tree::Value::List(items) => Value::List(items.iter().map(|item| self.value(item)).collect()),
+            tree::Value::Range(..) => {
+                let wrong = Diagnostic::new(span, "a range stands only in a loop").label("not a value");
+                self.report.push(wrong.hint("write `for i in 0..4 { ... }`"));
+                Value::Wrong
+            }
+            tree::Value::Call(word, arguments) => {
+                let arguments: Vec<_> = arguments.iter().map(|argument| self.value(argument)).collect();
+                if word.value == "file" { self.file(span, &arguments) } else { Value::Call(word.clone(), arguments) }
+            }
+        };
+        Spanned::new(value, span)
+    }
+
+    /// The value that a name stands for, else the name itself.
+    fn name(&mut self, name: &str, span: Span) -> Value {
+        let Some(binding) = self.lookup(name) else { return Value::Name(name.to_owned()) };
+        let (items, bytes) = weigh(&binding.value);
+        let value = if bytes > MAX_COPY { None } else { Some(binding.value.clone()) };
+        let afford = self.budget.spend(items - 1, bytes, span, self.report);
+        value.filter(|_| afford).unwrap_or(Value::Wrong)
+    }
+
+    fn text(&mut self, parts: &[TextPart], span: Span) -> Value {
+        let mut text = String::new();
+        for part in parts {
+            match part {
+                TextPart::Literal(literal) => text.push_str(literal),
+                TextPart::Name(name) => match self.interpolated(name) {
+                    Some(words) => text.push_str(&words),
+                    None => return Value::Wrong,
+                },
+            }
+            // Counted piece by piece, so that a text is never much larger than the limit.
+            if text.len() > MAX_COPY {
+                self.budget.spend(0, usize::MAX / 2, span, self.report);
+                return Value::Wrong;
+            }
+        }
+        if self.budget.spend(0, text.len(), span, self.report) { Value::Text(text) } else { Value::Wrong }
+    }
+
+    fn interpolated(&mut self, name: &Spanned<String>) -> Option<String> {
+        let Some(binding) = self.lookup(&name.value) else {
+            let wrong = Diagnostic::new(name.span, format!("there is no value called `{}`", name.value));
+            let mut wrong = wrong.label("no `let`, `param` or loop gives it");
+            let literal = format!("the characters themselves are written `\\${{{}}}`", name.value);
+            wrong.hint =
+                nearest(&name.value, self.bound()).map(|near| format!("did you mean `{near}`?")).or(Some(literal));
+            self.report.push_absence(wrong);
+            return None;
+        };
+        match &binding.value {
+            Value::Text(text) | Value::Name(text) => Some(text.clone()),
+            Value::Size(bytes) => Some(ByteSize(*bytes).to_string()),
+            Value::Wrong => None,
+            Value::List(_) | Value::Call(..) | Value::File(_) => {
+                let message = format!("{} cannot be put into a text", binding.value.kind());
+                let wrong = Diagnostic::new(name.span, message).label("has no text");
+                self.report.push(wrong.related(binding.span, "given here"));
+                None
+            }
+            other => Some(other.spelling()),
+        }
+    }
+
+    /// `file "path"`, relative to the text it stands in: the bytes become part of the recipe.
+    fn file(&mut self, span: Span, arguments: &[Spanned<Value>]) -> Value {
+        let [Spanned { value: Value::Text(path), span: at }] = arguments else {
+            if !arguments.iter().any(|argument| argument.value == Value::Wrong) {
+                self.report.push(Diagnostic::new(span, "`file` takes one path").label("expected `file \"path\"`"));
+            }
+            return Value::Wrong;
+        };
+        let copied = self.files.key(at.file, path).and_then(|key| self.files.copy(&key).map(|()| key));
+        match copied {
+            Ok(key) => Value::File(key),
+            Err(Refused(message, hint)) => {
+                let mut wrong = Diagnostic::new(*at, message).label("cannot be copied");
+                wrong.hint = hint;
+                self.report.push(wrong);
+                Value::Wrong
+            }
+        }
+    }
+
+    /// The integers of `first..last`.
+    pub(super) fn range(
+        &mut self,
+        span: Span,
+        first: &Spanned<tree::Value>,
+        last: &Spanned<tree::Value>,
+    ) -> Option<Vec<Value>> {
+        let first = self.bound_of_range(first);
+        let last = self.bound_of_range(last);
+        let (first, last) = (first?, last?);
+        if last < first {
+            let wrong = Diagnostic::new(span, "this range runs backwards").label(format!("from {first} to {last}"));
+            self.report.push(wrong);
+            return None;
+        }
+        let length = last.abs_diff(first);
+        if length > MAX_ITEMS as u64 {
+            let wrong = Diagnostic::new(span, "this loop goes over too many items").label(format!("{length} rounds"));
+            self.report.push(wrong.hint(format!("the limit is {MAX_ITEMS}")));
+            return None;
+        }
+        Some((first..last).map(Value::Integer).collect())
+    }
+
+    fn bound_of_range(&mut self, expression: &Spanned<tree::Value>) -> Option<i64> {
+        match self.value(expression).value {
+            Value::Integer(number) => Some(number),
+            Value::Wrong => None,
+            Value::Name(name) => {
+                let wrong = Diagnostic::new(expression.span, format!("there is no value called `{name}`"));
+                let mut wrong = wrong.label("no `let`, `param` or loop gives it");
+                wrong.hint = nearest(&name, self.bound()).map(|near| format!("did you mean `{near}`?"));
+                self.report.push_absence(wrong);
+                None
+            }
+            other => {
+                let message = format!("a range goes from integer to integer, not to {}", other.kind());
+                self.report.push(Diagnostic::new(expression.span, message).label("not an integer"));
+                None
+            }
+        }
+    }
+}
+
+/// Bytes of one text.
+const MAX_COPY: usize = 2 << 20;

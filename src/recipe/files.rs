@@ -1,0 +1,138 @@
+//! The files of a recipe: read once, bounded, and never from outside the recipe's root.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use super::RecipeFile;
+use crate::base::{Digest, FileId, SourceMap};
+use crate::syntax::MAX_BYTES;
+use crate::world::{World, WorldError};
+
+/// Bytes of a file that a recipe copies.
+const MAX_COPY: u64 = 64 << 20;
+/// Bytes of all files together: they are held in memory.
+const MAX_TOTAL: usize = 128 << 20;
+
+/// What has been read so far.
+pub(super) struct Files<'w> {
+    world: &'w dyn World,
+    /// The directory that nothing may leave.
+    pub(super) root: PathBuf,
+    /// How reports show the root: the way the user wrote it.
+    shown: PathBuf,
+    /// Texts of recipes.
+    pub(super) sources: SourceMap,
+    /// Every file by its path relative to the root.
+    pub(super) read: BTreeMap<String, RecipeFile>,
+    /// The key of every text.
+    keys: BTreeMap<FileId, String>,
+}
+
+/// Why a file cannot be part of the recipe: a message, and a hint.
+pub(super) struct Refused(pub(super) String, pub(super) Option<String>);
+
+impl<'w> Files<'w> {
+    /// Finds the root of the recipe at `path`, and the recipe's key in it.
+    pub(super) fn open(world: &'w dyn World, path: &Path) -> Result<(Files<'w>, String), WorldError> {
+        let real = world.canonical(path)?;
+        let home = real.parent().unwrap_or(Path::new("/"));
+        let library = home.ancestors().find(|dir| dir.file_name().is_some_and(|name| name == "recipes"));
+        let root = library.unwrap_or(home).to_owned();
+        let relative = real.strip_prefix(&root).unwrap_or(&real).to_owned();
+        let mut shown = path.to_owned();
+        // `recipes/a/b.kiln` with the key `a/b.kiln`: reports show other files below `recipes`, too.
+        if !path.ends_with(&relative) || !relative.components().all(|_| shown.pop()) {
+            shown.clone_from(&root);
+        }
+        let key = relative.to_string_lossy().into_owned();
+        let (read, keys) = (BTreeMap::new(), BTreeMap::new());
+        Ok((Files { world, root, shown, sources: SourceMap::default(), read, keys }, key))
+    }
+
+    /// The key of the file that `path` means in the text `from`.
+    pub(super) fn key(&self, from: FileId, path: &str) -> Result<String, Refused> {
+        if Path::new(path).is_absolute() {
+            let hint = "paths are relative to the file they stand in";
+            return Err(Refused(format!("`{path}` is an absolute path"), Some(hint.to_owned())));
+        }
+        let home = self.keys.get(&from).map_or(Path::new(""), |key| Path::new(key).parent().unwrap_or(Path::new("")));
+        let mut parts: Vec<&str> = home.iter().filter_map(|part| part.to_str()).collect();
+        for component in Path::new(path).components() {
+            match component {
+                Component::Normal(part) => parts.extend(part.to_str()),
+                Component::ParentDir if parts.pop().is_none() => return Err(self.outside(path)),
+                _ => {}
+            }
+        }
+        if parts.is_empty() || path.contains('\0') {
+            return Err(Refused(format!("`{path}` is not a file"), None));
+        }
+        Ok(parts.join("/"))
+    }
+
+    fn outside(&self, path: &str) -> Refused {
+        let hint =
+            format!("the root is the nearest directory called `recipes`, else the recipe's own: {}", self.shown());
+        Refused(format!("`{path}` leaves the recipe's root"), Some(hint))
+    }
+
+    fn shown(&self) -> String {
+        let shown = self.shown.display().to_string();
+        if shown.is_empty() { "this directory".to_owned() } else { format!("`{shown}`") }
+    }
+
+    /// Reads a file that is copied into an image or a build.
+    pub(super) fn copy(&mut self, key: &str) -> Result<(), Refused> {
+        self.load(key, MAX_COPY)
+    }
+
+    /// Reads a recipe's text.
+    pub(super) fn text(&mut self, key: &str) -> Result<FileId, Refused> {
+        self.load(key, MAX_BYTES as u64)?;
+        let text = std::str::from_utf8(&self.read[key].bytes);
+        let text = text.map_err(|wrong| {
+            Refused(format!("`{key}` is not UTF-8"), Some(format!("byte {} cannot be read", wrong.valid_up_to())))
+        })?;
+        let id = self.sources.add(self.shown.join(key), text.to_owned());
+        self.keys.insert(id, key.to_owned());
+        Ok(id)
+    }
+
+    /// Adds a text that stands in no file: a value from the command line, relative to the main recipe's directory.
+    pub(super) fn virtual_text(&mut self, name: &str, text: String, home: &str) -> FileId {
+        let id = self.sources.add(PathBuf::from(name), text);
+        self.keys.insert(id, home.to_owned());
+        id
+    }
+
+    fn load(&mut self, key: &str, limit: u64) -> Result<(), Refused> {
+        if self.read.contains_key(key) {
+            return Ok(());
+        }
+        let path = self.root.join(key);
+        let real = self.world.canonical(&path).map_err(|error| self.refuse(key, error))?;
+        if !real.starts_with(&self.root) {
+            let Refused(message, hint) = self.outside(key);
+            return Err(Refused(format!("{message} through a link"), hint));
+        }
+        let bytes = self.world.read(&real, limit).map_err(|error| self.refuse(key, error))?;
+        let total: usize = self.read.values().map(|file| file.bytes.len()).sum();
+        if total + bytes.len() > MAX_TOTAL {
+            return Err(Refused(format!("the files of this recipe exceed {MAX_TOTAL} bytes"), None));
+        }
+        self.read.insert(key.to_owned(), RecipeFile { digest: Digest::of(&bytes), bytes });
+        Ok(())
+    }
+
+    fn refuse(&self, key: &str, error: WorldError) -> Refused {
+        let shown = self.shown.join(key).display().to_string();
+        match error {
+            WorldError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Refused(format!("there is no file `{shown}`"), None)
+            }
+            WorldError::File { source, .. } => Refused(format!("cannot read `{shown}`: {source}"), None),
+            WorldError::TooLarge { limit, .. } => Refused(format!("`{shown}` is larger than {limit} bytes"), None),
+            other => Refused(other.to_string(), None),
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Reads `image NAME { ... }`.
+
+use super::{Image, file, user};
+use crate::base::{ByteSize, Diagnostic, Spanned};
+use crate::recipe::packages::{Base, PackageSet, contents};
+use crate::recipe::reader::Reader;
+use crate::recipe::scope::Scope;
+use crate::recipe::value::Node;
+
+/// Less does not hold the packages that every Debian system has; more than 2 TiB is a typo.
+const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
+/// mke2fs counts whole blocks.
+const BLOCK: u64 = 4096;
+
+/// Reads one `image` block.
+pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
+    let size = reader.required::<ByteSize>("size").and_then(|size| size_in_bounds(size, &reader));
+    let packages = contents(&mut reader, scope, "packages", Base::Required);
+    let tools = scope.required_set(&mut reader, "tools", &format!("{own}.tools"));
+    if let Some(tools) = &tools {
+        needed_tools(tools, &reader);
+    }
+    let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
+    let users = user::users(&mut reader, scope);
+    let files = file::files(&mut reader);
+    let (enable, disable, mask) = units(&mut reader);
+    let (serial_console, dhcp) = (reader.or("serial-console", true), reader.or("dhcp", true));
+    let locale = word(&mut reader, "locale", "C.UTF-8");
+    let timezone = word(&mut reader, "timezone", "Etc/UTC");
+    reader.finish();
+    let name = name?.value;
+    Some(Image {
+        size: size?,
+        packages: PackageSet { name: name.clone(), ..packages },
+        tools: tools?,
+        hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
+        name,
+        users,
+        files,
+        enable,
+        disable,
+        mask,
+        serial_console,
+        dhcp,
+        locale,
+        timezone,
+        span: node.head(),
+    })
+}
+
+/// The steps that make a disk and an initramfs run these: a set without them would fail only when it is built.
+fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
+    for needed in ["busybox-static", "e2fsprogs", "kmod"] {
+        if !tools.requests.iter().any(|request| request.name == needed) {
+            let wrong = Diagnostic::new(reader.node().head(), format!("the tools of this image lack `{needed}`"));
+            let wrong = wrong.label("its disk cannot be made").related(tools.span, "these are its tools");
+            reader.error(wrong.hint(format!("ask for `{needed}` in the package set")));
+        }
+    }
+}
+
+fn size_in_bounds(size: Spanned<ByteSize>, reader: &Reader<'_>) -> Option<u64> {
+    let Spanned { value: ByteSize(bytes), span } = size;
+    if SIZES.contains(&bytes) && bytes.is_multiple_of(BLOCK) {
+        return Some(bytes);
+    }
+    let bounds = format!("from {} to {}, in whole blocks of 4KiB", ByteSize(*SIZES.start()), ByteSize(*SIZES.end()));
+    reader.error(Diagnostic::new(span, "`size` is out of range").label(bounds));
+    None
+}
+
+/// RFC 1123, 2.1: labels of letters, digits and hyphens; hostname(7) allows 64 characters.
+fn host_name(name: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
+    let label = |label: &str| {
+        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+        !label.is_empty() && !label.starts_with('-') && !label.ends_with('-') && label.bytes().all(plain)
+    };
+    if name.value.len() <= 64 && name.value.split('.').all(label) {
+        return Some(name.value);
+    }
+    let wrong = Diagnostic::new(name.span, format!("`{}` cannot be a host name", name.value));
+    reader.error(wrong.label("lower-case letters, digits and `-`, at most 64 characters"));
+    None
+}
+
+/// Units to enable, to disable and to mask.
+fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
+    let lists = [reader.list::<String>("enable"), reader.list::<String>("disable"), reader.list::<String>("mask")];
+    let mut seen: Vec<&Spanned<String>> = Vec::new();
+    for unit in lists.iter().flatten() {
+        if !is_unit(&unit.value) {
+            let wrong = Diagnostic::new(unit.span, format!("`{}` is not the name of a unit", unit.value));
+            let hint = format!("write `\"{}.service\"`", unit.value);
+            let wrong = wrong.label("a systemd unit has a suffix such as `.service`");
+            reader.error(if unit.value.contains(['.', '/', ' ']) { wrong } else { wrong.hint(hint) });
+        }
+        if let Some(first) = seen.iter().find(|other| other.value == unit.value) {
+            let twice = Diagnostic::new(unit.span, format!("the unit `{}` is named twice", unit.value));
+            reader.error(twice.label("again here").related(first.span, "first here"));
+        }
+        seen.push(unit);
+    }
+    let plain = |list: Vec<Spanned<String>>| list.into_iter().map(|unit| unit.value).collect();
+    let [enable, disable, mask] = lists;
+    (plain(enable), plain(disable), plain(mask))
+}
+
+/// systemd.unit(5): a name of at most 255 of these characters, and the suffix of a type.
+fn is_unit(name: &str) -> bool {
+    let types = ["service", "socket", "timer", "target", "mount", "path", "swap", "slice", "automount"];
+    let legal = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    let (stem, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
+    !stem.is_empty() && name.len() <= 255 && name.chars().all(legal) && types.contains(&suffix)
+}
+
+/// A word for a file in `/etc` that a shell reads.
+fn word(reader: &mut Reader<'_>, field: &'static str, default: &str) -> String {
+    let Some(word) = reader.optional::<String>(field) else { return default.to_owned() };
+    let legal = |c: char| c.is_ascii_alphanumeric() || "._-+@/".contains(c);
+    let climbs = word.value.split('/').any(|part| part.is_empty() || part.starts_with('.'));
+    if climbs || !word.value.chars().all(legal) {
+        let wrong = Diagnostic::new(word.span, format!("`{}` cannot be a {field}", word.value));
+        reader.error(wrong.label(format!("as in `\"{default}\"`")));
+    }
+    word.value
+}

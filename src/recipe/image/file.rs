@@ -1,0 +1,119 @@
+//! Reads `file`, `directory` and `link` in an image.
+
+use std::collections::BTreeMap;
+
+use super::{Content, ImageFile};
+use crate::base::{Diagnostic, Spanned};
+use crate::recipe::kinds::{FileKey, FromValue, Mode};
+use crate::recipe::reader::{Reader, duplicate};
+use crate::recipe::value::{Node, Value};
+
+/// Everything an image adds to the tree of its packages, in path order.
+pub(super) fn files(reader: &mut Reader<'_>) -> Vec<ImageFile> {
+    let blocks = reader.blocks("file").into_iter().map(|node| (node, file(node, reader))).collect::<Vec<_>>();
+    let directories =
+        reader.blocks("directory").into_iter().map(|node| (node, directory(node, reader))).collect::<Vec<_>>();
+    let links = reader.statements("link").into_iter().map(|node| (node, link(node, reader))).collect::<Vec<_>>();
+    let mut files: BTreeMap<String, (&Node, ImageFile)> = BTreeMap::new();
+    for (node, made) in blocks.into_iter().chain(directories).chain(links) {
+        let Some(made) = made else { continue };
+        match files.get(&made.path) {
+            Some((first, _)) => reader.error(duplicate(node, first, &format!("`{}`", made.path))),
+            None => drop(files.insert(made.path.clone(), (node, made))),
+        }
+    }
+    files.into_values().map(|(_, file)| file).collect()
+}
+
+/// Absolute, and without anything that could lead elsewhere.
+pub(super) fn is_absolute(path: &str) -> bool {
+    let part = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(['\0', '\n']);
+    path.len() < 4096 && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part))
+}
+
+/// `file "/path" { text = "..." }` or `file "/path" { source = file "..." }`
+fn file(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
+    let mut reader = Reader::new(node, outer.report());
+    let path = path(&mut reader);
+    let text = reader.optional::<String>("text");
+    let source = reader.optional::<FileKey>("source");
+    let given = ["text", "source"].iter().any(|field| node.children.iter().any(|child| child.keyword.value == *field));
+    let content = match (text, source) {
+        (Some(text), Some(source)) => {
+            let wrong = Diagnostic::new(source.span, format!("{} has both `text` and `source`", node.title()));
+            reader.error(wrong.label("and this").related(text.span, "this").hint("keep one of the two"));
+            None
+        }
+        (Some(text), None) => Some(Content::Text(text.value)),
+        (None, Some(source)) => Some(Content::File(source.value.0)),
+        (None, None) => {
+            if !given {
+                reader.missing("text", "or `source = file \"...\"`");
+            }
+            None
+        }
+    };
+    finish(reader, path, content, 0o644)
+}
+
+/// `directory "/path" { mode = 0o700 }`
+fn directory(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
+    let mut reader = Reader::new(node, outer.report());
+    let path = path(&mut reader);
+    finish(reader, path, Some(Content::Directory), 0o755)
+}
+
+/// `link "/path" = "target"`
+fn link(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
+    let mut reader = Reader::new(node, outer.report());
+    let path = path(&mut reader);
+    let Some(value) = &node.value else {
+        let wrong = Diagnostic::new(node.head(), "a link needs a target").label("`= \"target\"` is missing");
+        reader.error(wrong.hint("write `link \"/path\" = \"target\"`"));
+        return None;
+    };
+    let target = String::read(value, outer.report())?;
+    if target.is_empty() || target.len() >= 4096 || target.contains('\0') {
+        reader.error(Diagnostic::new(value.span, "this cannot be the target of a link").label("empty, or too long"));
+        return None;
+    }
+    finish(reader, path, Some(Content::Link(target)), 0o777)
+}
+
+fn path(reader: &mut Reader<'_>) -> Option<String> {
+    let path: Spanned<String> = reader.argument("an absolute path in quotes")?;
+    if is_absolute(&path.value) {
+        return Some(path.value);
+    }
+    let wrong = Diagnostic::new(path.span, format!("`{}` is not a path in the image", path.value));
+    reader.error(wrong.label("expected `/...` without `.`, `..` or `//`"));
+    None
+}
+
+fn finish(mut reader: Reader<'_>, path: Option<String>, content: Option<Content>, mode: u32) -> Option<ImageFile> {
+    let span = reader.node().head();
+    let mode = reader.or("mode", Mode(mode)).0;
+    let owner = account(&mut reader, "owner");
+    let group = account(&mut reader, "group");
+    reader.finish();
+    Some(ImageFile { path: path?, content: content?, mode, owner: owner?, group: group?, span })
+}
+
+/// A name, or a number; root unless said.
+fn account(reader: &mut Reader<'_>, field: &'static str) -> Option<String> {
+    let Some(value) = reader.optional::<Value>(field) else { return Some("root".to_owned()) };
+    match value.value {
+        Value::Integer(number @ 0..=65_535) => Some(number.to_string()),
+        Value::Text(name)
+            if !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b)) =>
+        {
+            Some(name)
+        }
+        Value::Wrong => None,
+        _ => {
+            let wrong = Diagnostic::new(value.span, format!("`{field}` is a name in quotes, or a number"));
+            reader.error(wrong.label("expected `\"root\"` or `0`"));
+            None
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Reads `kernel NAME { ... }`.
+
+use super::config::options;
+use super::{Compiled, ConfigBase, ConfigBlock, Kernel, Origin, Source};
+use crate::base::{Diagnostic, Digest, Spanned};
+use crate::recipe::kinds::{FileKey, FromValue, Name};
+use crate::recipe::packages::{PackageRequest, PackageSet, request};
+use crate::recipe::reader::Reader;
+use crate::recipe::scope::Scope;
+use crate::recipe::value::{Node, Value};
+
+/// Reads one `kernel` block: stock with `package`, compiled with `source`.
+pub fn check(node: &Node, scope: &Scope) -> Option<Kernel> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
+    let has = |field: &str| node.children.iter().find(|child| child.keyword.value == field);
+    let origin = match (has("package"), has("source")) {
+        (Some(package), Some(source)) => {
+            let wrong =
+                Diagnostic::new(source.keyword.span, format!("{} has both `package` and `source`", node.title()));
+            let wrong = wrong.label("compiled from source").related(package.keyword.span, "used as Debian built it");
+            scope.report.push(wrong.hint("keep one of the two"));
+            return None;
+        }
+        (None, None) => {
+            let wrong = Diagnostic::new(node.head(), format!("{} has neither `package` nor `source`", node.title()));
+            let hint =
+                "add `package = package \"linux-image-cloud-amd64\"` or `source = package \"linux-source-6.12\"`";
+            scope.report.push_absence(wrong.label("comes from nowhere").hint(hint));
+            return None;
+        }
+        (Some(_), None) => stock(&mut reader, scope, &own),
+        (None, Some(_)) => compiled(&mut reader, scope, &own).map(|compiled| Origin::Compiled(Box::new(compiled))),
+    };
+    reader.finish();
+    Some(Kernel { name: name?.value, origin: origin?, span: node.head() })
+}
+
+fn stock(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Origin> {
+    let value = reader.required::<Value>("package");
+    let modules = reader.list::<String>("initrd-modules");
+    for module in &modules {
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if module.value.is_empty() || !module.value.chars().all(legal) {
+            let wrong = Diagnostic::new(module.span, format!("`{}` cannot be the name of a module", module.value));
+            reader.error(wrong.label("letters, digits, `_` and `-` only").hint("a module is named without `.ko`"));
+        }
+    }
+    let value = value?;
+    let request = request(&value, scope)?;
+    let set = scope.own_set(&format!("{own}.package"), vec![request], value.span);
+    Some(Origin::Stock { set, initrd_modules: modules.into_iter().map(|module| module.value).collect() })
+}
+
+fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Compiled> {
+    let source = reader.required::<Value>("source").and_then(|value| source(&value, scope, own));
+    let base = reader.required::<Value>("base").and_then(|value| base(&value, scope, own, source.as_ref()));
+    let patches = reader.list::<FileKey>("patches").into_iter().map(|patch| patch.map(|key| key.0)).collect();
+    let configs = configs(reader, scope);
+    let (options, require) = (options(reader, "option"), options(reader, "require"));
+    let build = scope.required_set(reader, "build", &format!("{own}.build"));
+    let (modules, btf) = (reader.or("modules", false), reader.or("btf", false));
+    Some(Compiled { source: source?, patches, base: base?, configs, options, require, build: build?, modules, btf })
+}
+
+fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
+    let mut configs: Vec<ConfigBlock> = Vec::new();
+    for name in reader.list::<Name>("configs") {
+        let name = name.map(|name| name.0);
+        if configs.iter().any(|config| config.name == name.value) {
+            reader.error(Diagnostic::new(name.span, format!("`{}` is listed twice", name.value)).label("again here"));
+        } else if scope.resolves("config", &name) {
+            configs.extend(scope.configs.get(&name.value).cloned());
+        }
+    }
+    configs
+}
+
+/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, or `url "https://..." sha256:...`.
+fn source(value: &Spanned<Value>, scope: &Scope, own: &str) -> Option<Source> {
+    match &value.value {
+        Value::Call(word, arguments) if word.value == "url" => url(value, arguments, scope),
+        Value::Call(word, arguments) if word.value == "source-package" => {
+            let package = Spanned::new("package".to_owned(), word.span);
+            let request = request(&Spanned::new(Value::Call(package, arguments.clone()), value.span), scope)?;
+            let archives =
+                request.archive.clone().map_or_else(|| scope.archives.keys().cloned().collect(), |one| vec![one]);
+            Some(Source::DebianSource(request, archives))
+        }
+        Value::Text(_) | Value::Call(..) => {
+            let request = request(value, scope)?;
+            Some(Source::Package(scope.own_set(&format!("{own}.source"), vec![request], value.span)))
+        }
+        Value::Wrong => None,
+        other => {
+            let message = format!("expected the source of a kernel, found {}", other.describe());
+            let hint =
+                "write `package \"linux-source-6.12\"`, `source-package \"linux\"` or `url \"https://...\" sha256:...`";
+            scope
+                .report
+                .push(Diagnostic::new(value.span, message).label(format!("this is {}", other.kind())).hint(hint));
+            None
+        }
+    }
+}
+
+fn url(value: &Spanned<Value>, arguments: &[Spanned<Value>], scope: &Scope) -> Option<Source> {
+    let [address, digest @ ..] = arguments else { return None };
+    let url = String::read(address, &scope.report)?;
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
+    let graphic = rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
+    if !matches!(scheme, "https" | "http") || rest.is_empty() || rest.starts_with('/') || !graphic {
+        let wrong = Diagnostic::new(address.span, "this is not an address that can be fetched");
+        scope.report.push(wrong.label("expected `https://HOST/PATH`"));
+        return None;
+    }
+    match digest {
+        [] => Some(Source::Url { url, digest: None }),
+        [digest] => Some(Source::Url { url, digest: Some(Digest::read(digest, &scope.report)?) }),
+        [_, extra, ..] => {
+            let wrong = Diagnostic::new(extra.span, "`url` takes an address and a digest").label("unexpected");
+            scope.report.push(wrong.related(value.span, "in this"));
+            None
+        }
+    }
+}
+
+/// `"x86_64_defconfig"`, `debian`, `package "linux-config-6.12"` or `file "my.config"`.
+fn base(value: &Spanned<Value>, scope: &Scope, own: &str, source: Option<&Source>) -> Option<ConfigBase> {
+    let set =
+        |request: PackageRequest| -> PackageSet { scope.own_set(&format!("{own}.base"), vec![request], value.span) };
+    match &value.value {
+        Value::File(key) => Some(ConfigBase::File(key.clone())),
+        Value::Text(target) => config_target(target, value, scope),
+        Value::Name(name) if name == "debian" => {
+            debian(source?, value, scope).map(|request| ConfigBase::Debian(set(request)))
+        }
+        Value::Call(word, _) if word.value == "package" => Some(ConfigBase::Debian(set(request(value, scope)?))),
+        Value::Wrong => None,
+        other => {
+            let message = format!("expected what a configuration starts from, found {}", other.describe());
+            let hint = match other {
+                Value::Name(name) => format!("a make target is text: `\"{name}\"`"),
+                _ => "write `\"x86_64_defconfig\"`, `debian` or `file \"my.config\"`".to_owned(),
+            };
+            scope
+                .report
+                .push(Diagnostic::new(value.span, message).label(format!("this is {}", other.kind())).hint(hint));
+            None
+        }
+    }
+}
+
+/// A target of the source's Makefile that writes a whole `.config`.
+fn config_target(target: &str, value: &Spanned<Value>, scope: &Scope) -> Option<ConfigBase> {
+    let plain = target.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
+    let known = target.ends_with("defconfig") || ["tinyconfig", "allnoconfig"].contains(&target);
+    if plain && known && !target.starts_with('-') {
+        return Some(ConfigBase::Target(target.to_owned()));
+    }
+    let wrong = Diagnostic::new(value.span, format!("`{target}` is not a configuration that a kernel starts from"));
+    let hint = "a target is `..._defconfig`, `tinyconfig` or `allnoconfig`; a file is `file \"my.config\"`";
+    scope.report.push(wrong.label("not a target").hint(hint));
+    None
+}
+
+/// Debian ships the configurations of `linux-source-X` in `linux-config-X`.
+fn debian(source: &Source, value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> {
+    let version = match source {
+        Source::Package(set) => set.requests.first().and_then(|request| {
+            Some((request.name.strip_prefix("linux-source-")?.to_owned(), request.archive.clone()))
+        }),
+        _ => None,
+    };
+    let Some((version, archive)) = version else {
+        let wrong = Diagnostic::new(value.span, "`debian` is known only for the package `linux-source-...`");
+        let hint = "name the package that has the configuration: `package \"linux-config-6.12\"`";
+        scope.report.push(wrong.label("which configuration?").hint(hint));
+        return None;
+    };
+    Some(PackageRequest { name: format!("linux-config-{version}"), archive, version: None, span: value.span })
+}

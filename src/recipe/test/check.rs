@@ -1,0 +1,146 @@
+//! Reads `test "title" on MACHINE { ... }`.
+
+use super::{Action, Test, TestStep, qmp};
+use crate::base::{Diagnostic, Spanned};
+use crate::recipe::kinds::{Name, Seconds};
+use crate::recipe::nearest::suggest;
+use crate::recipe::reader::Reader;
+use crate::recipe::scope::Scope;
+use crate::recipe::value::Node;
+
+/// What software emulation needs for a short test, several times over.
+const TIMEOUT: u64 = 300;
+const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=86_400;
+const STEPS: [&str; 7] = ["run", "expect", "fails", "wait", "reboot", "qmp", "on"];
+
+/// Reads one `test` block.
+pub fn check(node: &Node, scope: &Scope) -> Option<Test> {
+    let mut reader = Reader::new(node, &scope.report);
+    let title = reader.argument::<String>("a title in quotes");
+    let machine = reader.keyword("on").then(|| reader.argument::<Name>("the name of a machine")).flatten();
+    let machine = machine.map(|name| name.map(|name| name.0)).filter(|name| scope.resolves("machine", name));
+    let timeout = reader.optional::<Seconds>("timeout");
+    let timeout = timeout.map_or(TIMEOUT, |limit| limit_in_bounds(&limit, scope));
+    let slow = reader.or("slow", false);
+    let steps = steps(node, &mut reader, scope, None);
+    reader.finish();
+    if steps.is_empty() && scope.report.is_empty() {
+        let wrong = Diagnostic::new(node.head(), "this test does nothing").label("has no step");
+        scope.report.push_absence(wrong.hint("add `run \"command\"` or `expect \"command\" matches \"pattern\"`"));
+    }
+    Some(Test { title: title?.value, machine: machine?.value, steps, timeout, slow, span: node.head() })
+}
+
+/// The steps of a block in the order in which they stand there.
+fn steps(node: &Node, reader: &mut Reader<'_>, scope: &Scope, machine: Option<&str>) -> Vec<TestStep> {
+    for word in STEPS {
+        if word == "on" { drop(reader.blocks(word)) } else { drop(reader.statements(word)) }
+    }
+    reader.blocks("qmp");
+    let mut steps = Vec::new();
+    for child in &node.children {
+        match child.keyword.value.as_str() {
+            "on" if child.block => steps.extend(elsewhere(child, scope, machine)),
+            word if STEPS.contains(&word) => {
+                let action = action(child, scope);
+                let machine = machine.map(str::to_owned);
+                steps.extend(action.map(|action| TestStep { machine, action, span: child.head() }));
+            }
+            _ => {}
+        }
+    }
+    steps
+}
+
+/// `on MACHINE { ... }`: steps for another machine than the test's own.
+fn elsewhere(node: &Node, scope: &Scope, outer: Option<&str>) -> Vec<TestStep> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    if let Some(outer) = outer {
+        let wrong = Diagnostic::new(node.head(), format!("these steps run on `{outer}` already"));
+        scope.report.push(wrong.label("`on` in `on`").hint("close the outer block first"));
+        return Vec::new();
+    }
+    let Some(name) = name.filter(|name| scope.resolves("machine", name)) else { return Vec::new() };
+    let steps = steps(node, &mut reader, scope, Some(&name.value));
+    reader.finish();
+    steps
+}
+
+fn action(node: &Node, scope: &Scope) -> Option<Action> {
+    let mut reader = Reader::new(node, &scope.report);
+    let action = match node.keyword.value.as_str() {
+        "reboot" => Some(Action::Reboot),
+        "run" => command(&mut reader).map(Action::Run),
+        "fails" => command(&mut reader).map(Action::Fails),
+        "expect" => expect(&mut reader, scope),
+        "wait" => wait(&mut reader, scope),
+        _ => return qmp_action(reader, scope),
+    };
+    reader.finish();
+    action
+}
+
+fn command(reader: &mut Reader<'_>) -> Option<String> {
+    let command: Spanned<String> = reader.argument("a command in quotes")?;
+    if command.value.trim().is_empty() || command.value.contains('\0') {
+        reader.error(Diagnostic::new(command.span, "this is not a command").label("a shell would do nothing"));
+        return None;
+    }
+    Some(command.value)
+}
+
+/// `expect "command" matches "pattern"`
+fn expect(reader: &mut Reader<'_>, scope: &Scope) -> Option<Action> {
+    let command = command(reader);
+    let word: Spanned<Name> = reader.argument("`matches` or `lacks`, and a pattern")?;
+    let pattern: Option<Spanned<String>> = reader.argument("a pattern in quotes");
+    let matches = match word.value.0.as_str() {
+        "matches" => true,
+        "lacks" => false,
+        other => {
+            let mut wrong = Diagnostic::new(word.span, format!("`expect` does not know `{other}`"));
+            wrong.hint = suggest(other, &["matches", "lacks"]);
+            scope.report.push(wrong.label("expected `matches` or `lacks`"));
+            return None;
+        }
+    };
+    Some(Action::Expect { command: command?, pattern: pattern?.value, matches })
+}
+
+/// `wait "command" for 30s`
+fn wait(reader: &mut Reader<'_>, scope: &Scope) -> Option<Action> {
+    let command = command(reader);
+    if !reader.keyword("for") {
+        return None;
+    }
+    let limit: Spanned<Seconds> = reader.argument("a duration such as `30s`")?;
+    Some(Action::Wait { command: command?, limit: limit_in_bounds(&limit, scope) })
+}
+
+fn limit_in_bounds(limit: &Spanned<Seconds>, scope: &Scope) -> u64 {
+    let seconds = limit.value.0;
+    if !TIMEOUTS.contains(&seconds) {
+        let wrong = Diagnostic::new(limit.span, "this time limit is out of range").label("from 1s to 24h");
+        scope.report.push(wrong);
+    }
+    seconds
+}
+
+/// `qmp "command" { ... }`, or `qmp "command"` without arguments.
+fn qmp_action(mut reader: Reader<'_>, scope: &Scope) -> Option<Action> {
+    let command = reader.argument::<String>("a QMP command in quotes")?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    if command.value.is_empty() || !command.value.bytes().all(legal) {
+        let wrong = Diagnostic::new(command.span, format!("`{}` is not a QMP command", command.value));
+        scope.report.push(wrong.label("as in `\"cxl-inject-poison\"`"));
+        return None;
+    }
+    let arguments = qmp::object(reader.node(), &scope.report)?;
+    // The members are free: only the words before the body can be wrong.
+    let head = Node { children: Vec::new(), ..reader.node().clone() };
+    let mut rest = Reader::new(&head, &scope.report);
+    let _: Option<Spanned<String>> = rest.argument("a QMP command in quotes");
+    rest.finish();
+    Some(Action::Qmp { command: command.value, arguments: serde_json::Value::Object(arguments).to_string() })
+}

@@ -1,0 +1,163 @@
+//! `launch.sh`: POSIX sh for somebody without kiln.
+
+use super::{LaunchError, LaunchFile};
+use crate::machine::argv::Place;
+
+const HEAD: &str = r#"#!/bin/sh
+# Starts the machine @MACHINE@ from the files beside this script. Written by kiln.
+#
+#   ./launch.sh            checks the files, then runs the machine on this terminal (Ctrl-A X ends it);
+#                          what the guest writes to its disks is thrown away
+#   ./launch.sh --print    shows the command and runs nothing
+#
+# KILN_QEMU=PROGRAM   instead of qemu-system-x86_64
+# KILN_ANY_QEMU=1     take another version than @QEMU@
+# KILN_ACCEL=kvm|tcg  instead of finding out
+# KILN_SHARED=DIR     where machines that share memory or a network meet
+# Exit codes: 2 usage, 3 a file differs, 4 something is missing, else QEMU's own.
+# shellcheck disable=SC2016 # what a guest is told stands in single quotes on purpose
+set -eu
+
+fail() {
+    code=$1
+    shift
+    printf 'launch.sh: %s\n' "$*" >&2
+    exit "$code"
+}
+
+print=
+case ${1-} in
+    '') ;;
+    --print) print=1 ;;
+    *) fail 2 "unknown argument $1 (there is --print)" ;;
+esac
+[ $# -le 1 ] || fail 2 'too many arguments'
+
+CDPATH='' cd -- "$(dirname -- "$0")"
+qemu=${KILN_QEMU:-qemu-system-x86_64}
+machine=@MACHINE@
+want=@QEMU@
+"#;
+
+const CHECKS: &str = r#"
+if [ -z "$print" ]; then
+    command -v sha256sum >/dev/null 2>&1 || fail 4 'sha256sum is missing, so nothing can be checked'
+    if ! said=$(printf '%s\n' "$sums" | sha256sum -c - 2>&1); then
+        printf '%s\n' "$said" >&2
+        fail 3 'a file is not the one that was built; get it again'
+    fi
+    command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: qemu-system-x86)"
+    have=$("$qemu" --version | sed -n '1s/^QEMU emulator version \([^ ]*\).*/\1/p')
+    if [ "$have" != "$want" ] && [ "${KILN_ANY_QEMU-}" != 1 ]; then
+        fail 4 "this is QEMU ${have:-of an unknown version}, and the machine was locked with $want; KILN_ANY_QEMU=1 tries it"
+    fi
+fi
+
+# /dev/kvm may open, and firmware may even run, where Linux dies in its first instructions: only Linux proves that it works.
+kvm_works() {
+    if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then return 1; fi
+    timeout 8 "$qemu" -accel kvm -cpu max -machine q35 -m 256M -nodefaults -no-user-config -display none -no-reboot \
+        -serial stdio -kernel "$kernel" -append 'earlyprintk=serial console=ttyS0 panic=-1' </dev/null 2>/dev/null |
+        grep -q 'Linux version'
+}
+
+accel=${KILN_ACCEL-}
+case $accel in
+    kvm | tcg) ;;
+    '')
+        accel=tcg
+        if [ -n "$print" ]; then
+            if [ -w /dev/kvm ]; then accel=kvm; fi
+        elif kvm_works; then
+            accel=kvm
+        else
+            printf 'launch.sh: no working KVM here: emulating in software, which is slow\n' >&2
+        fi
+        ;;
+    *) fail 2 "KILN_ACCEL is kvm or tcg, not $accel" ;;
+esac
+
+if [ -n "$print" ]; then
+    run=${TMPDIR:-/tmp}/kiln-$machine
+else
+    run=$(mktemp -d "${TMPDIR:-/tmp}/kiln-$machine.XXXXXX") || fail 4 'no directory for temporary files'
+    trap 'rm -rf -- "$run"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' TERM HUP
+fi
+shared=${KILN_SHARED:-$run}
+# QEMU reads a comma in a path as the end of it.
+case $run$shared in *,*) fail 4 'TMPDIR and KILN_SHARED must not contain a comma' ;; esac
+# Throw-away disks grow here.
+TMPDIR=$run
+export TMPDIR
+"#;
+
+const TAIL: &str = r#"
+if [ -n "$print" ]; then
+    printf '%s' "$qemu"
+    for word in "$@"; do
+        case $word in
+            -[a-z]*) printf ' \\\n  %s' "$word" ;;
+            *) printf " '%s'" "$(printf '%s' "$word" | sed "s/'/'\\\\''/g")" ;;
+        esac
+    done
+    printf '\n'
+    exit 0
+fi
+status=0
+"$qemu" "$@" || status=$?
+exit "$status"
+"#;
+
+/// The text of `launch.sh`.
+pub fn script(file: &LaunchFile) -> Result<String, LaunchError> {
+    let mut text = HEAD.replace("@MACHINE@", &file.machine).replace("@QEMU@", &file.qemu);
+    for artifact in &file.artifacts {
+        let place = super::place(&artifact.place)?;
+        text.push_str(&format!("{}=./{}\n", variable(place), artifact.file));
+    }
+    if file.artifacts.iter().all(|artifact| artifact.place != Place::Kernel.name()) {
+        // Without a kernel of its own the machine has nothing to try KVM with.
+        text.push_str("kernel=/nonexistent\n");
+    }
+    let sums: Vec<String> = file.artifacts.iter().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
+    text.push_str(&format!("sums='{}'\n", sums.join("\n")));
+    text.push_str(CHECKS);
+    text.push_str(&prepare(file));
+    text.push_str("\nset --");
+    for word in file.words()? {
+        let word = word.shell(&variable);
+        text.push_str(if word.starts_with('-') { " \\\n    " } else { " " });
+        text.push_str(&word);
+    }
+    text.push('\n');
+    text.push_str(TAIL);
+    Ok(text)
+}
+
+/// Empty disks, and a copy of what the firmware writes to.
+fn prepare(file: &LaunchFile) -> String {
+    let mut text = String::new();
+    for empty in &file.empty {
+        let make = format!("dd if=/dev/null of=\"$run/{}\" bs=1 count=0 seek={} 2>/dev/null", empty.file, empty.size);
+        text.push_str(&format!("[ -n \"$print\" ] || {make}\n"));
+    }
+    if file.artifacts.iter().any(|artifact| artifact.place == Place::FirmwareVars.name()) {
+        text.push_str("[ -n \"$print\" ] || cp -- \"$firmware_vars\" \"$run/vars\"\nfirmware_vars=$run/vars\n");
+    }
+    text
+}
+
+fn variable(place: Place) -> &'static str {
+    match place {
+        Place::Kernel => "kernel",
+        Place::Initrd => "initrd",
+        Place::Disk => "disk",
+        Place::Run => "run",
+        Place::Shared => "shared",
+        Place::FirmwareCode => "firmware_code",
+        Place::FirmwareVars => "firmware_vars",
+        Place::Accel => "accel",
+    }
+}

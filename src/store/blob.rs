@@ -1,0 +1,271 @@
+//! Blobs: bytes in, bytes out, checked both ways.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::time::Duration;
+
+use super::stamp::Stamp;
+use super::{Store, StoreError};
+use crate::base::{Digest, Hasher};
+use crate::world::fs;
+
+/// The modification time of everything in a store: steps see it, and may look. The first second of 1970 itself is
+/// "no time" to some programs.
+pub(super) const TIME: Duration = Duration::from_secs(1);
+
+/// Whether a blob is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Presence {
+    /// It is, and it is what its name says.
+    Good(PathBuf),
+    /// It is not.
+    Missing,
+    /// It was, but it was not what its name says; it was moved to this path.
+    SetAside(PathBuf),
+}
+
+/// Bytes on their way into the store; forgotten when dropped unfinished.
+pub struct BlobWriter<'a> {
+    store: &'a Store,
+    path: PathBuf,
+    hasher: Option<Hasher<File>>,
+}
+
+impl Store {
+    /// Where the blob lies or would lie.
+    pub(super) fn blob_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("cas").join(digest.hex())
+    }
+
+    /// Starts a new blob.
+    pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
+        let path = self.session.path("blob");
+        let file = fs::create(&path).map_err(|error| self.failure(error))?;
+        Ok(BlobWriter { store: self, path, hasher: Some(Hasher::new(file)) })
+    }
+
+    /// Keeps bytes that are in memory.
+    pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = Digest::of(bytes);
+        if !self.has(&digest) {
+            let mut writer = self.writer()?;
+            let written = fs::context("write", &writer.path.clone(), writer.write_all(bytes));
+            written.map_err(|error| self.failure(error))?;
+            writer.finish()?;
+        }
+        Ok(digest)
+    }
+
+    /// Takes a file of this file system into the store; it is gone from where it was.
+    pub fn import(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(StoreError::Tree { path: path.to_owned(), reason: "it is no plain file".to_owned() });
+        }
+        let (digest, size) = digest_of(fs::open(path)?, path)?;
+        self.adopt(path, digest)?;
+        Ok((digest, size))
+    }
+
+    /// Takes a download into the store when it is what was announced.
+    pub fn import_expecting(&self, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
+        let (found, found_size) = digest_of(fs::open(path)?, path)?;
+        if (found, found_size) != (*digest, size) {
+            return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
+        }
+        self.adopt(path, *digest)
+    }
+
+    /// Whether a blob is there and sound; one that is not sound is set aside.
+    pub fn check(&self, digest: &Digest) -> Result<Presence, StoreError> {
+        let path = self.blob_path(digest);
+        let Some(stamp) = Stamp::at(&path) else { return Ok(Presence::Missing) };
+        if self.knows(digest, stamp) {
+            return Ok(Presence::Good(path));
+        }
+        let sound = match fs::open(&path).map_err(StoreError::from).and_then(|file| digest_of(file, &path)) {
+            Ok((found, _)) => found == *digest,
+            // A disk that cannot read a file has lost it.
+            Err(_) => false,
+        };
+        if !sound {
+            return Ok(Presence::SetAside(self.set_aside(&path, digest)?));
+        }
+        // The stamp from before reading: had the file changed meanwhile, the fact is of a state that is gone.
+        self.learn(*digest, stamp);
+        Ok(Presence::Good(path))
+    }
+
+    /// Whether a sound blob is there.
+    pub fn has(&self, digest: &Digest) -> bool {
+        matches!(self.check(digest), Ok(Presence::Good(_)))
+    }
+
+    /// The file that holds a blob, after checking it.
+    pub fn path(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
+        match self.check(digest)? {
+            Presence::Good(path) => Ok(path),
+            Presence::Missing => Err(StoreError::Missing(*digest)),
+            Presence::SetAside(aside) => Err(StoreError::Damaged { digest: *digest, aside }),
+        }
+    }
+
+    /// A blob for reading, after checking it.
+    pub fn open_checked(&self, digest: &Digest) -> Result<File, StoreError> {
+        Ok(fs::open(&self.path(digest)?)?)
+    }
+
+    /// A small blob.
+    pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
+        Ok(fs::read(&self.path(digest)?, limit)?)
+    }
+
+    /// Copies a blob to a place outside, so that writing there cannot reach the store; the old file there is replaced
+    /// at once and never half.
+    pub fn copy_out(&self, digest: &Digest, to: &Path) -> Result<(), StoreError> {
+        let from = self.path(digest)?;
+        let mut name = to.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".{}.tmp", std::process::id()));
+        let temporary = to.with_file_name(name);
+        let copied = copy(&from, &temporary).and_then(|()| fs::rename(&temporary, to));
+        if copied.is_err() {
+            // The error that matters is the first one.
+            let _ = fs::remove_file(&temporary);
+        }
+        Ok(copied?)
+    }
+
+    /// Remembers that the file at `path`, in or outside the store, has this digest.
+    pub fn remember(&self, path: &Path, digest: Digest) {
+        if let Some(stamp) = Stamp::at(path) {
+            self.learn(digest, stamp);
+        }
+    }
+
+    /// Whether the file at `path` is known to have this digest, and is unchanged since.
+    pub fn remembers(&self, path: &Path, digest: Digest) -> bool {
+        Stamp::at(path).is_some_and(|stamp| self.knows(&digest, stamp))
+    }
+
+    pub(super) fn knows(&self, digest: &Digest, stamp: Stamp) -> bool {
+        self.stamps.lock().unwrap_or_else(PoisonError::into_inner).know(digest, stamp)
+    }
+
+    /// Not to remember costs a read later; it is no error.
+    pub(super) fn learn(&self, digest: Digest, stamp: Stamp) {
+        let _ = self.stamps.lock().unwrap_or_else(PoisonError::into_inner).learn(digest, stamp);
+    }
+
+    /// Moves what is not what its name says out of the way.
+    pub(super) fn set_aside(&self, path: &Path, digest: &Digest) -> Result<PathBuf, StoreError> {
+        let mut number = 0;
+        loop {
+            let aside = self.root.join("quarantine").join(format!("{digest}-{number}"));
+            if aside.symlink_metadata().is_err() {
+                let moved = fs::rename(path, &aside).map_err(|error| self.failure(error));
+                return moved.map(|()| aside);
+            }
+            number += 1;
+        }
+    }
+
+    /// Where a file grows that is being fetched.
+    pub fn part_path(&self, digest: &Digest) -> PathBuf {
+        self.root.join("part").join(digest.hex())
+    }
+
+    /// [`Store::part_path`], to be read and then continued; whoever opens it holds the lock of the digest.
+    pub fn open_part(&self, digest: &Digest) -> Result<File, StoreError> {
+        fs::open_grow(&self.part_path(digest)).map_err(|error| self.failure(error))
+    }
+
+    /// A failed file operation in this store, sorted by what the user can do about it.
+    pub fn failure(&self, error: crate::world::WorldError) -> StoreError {
+        StoreError::at(&self.root, error)
+    }
+
+    /// Gives a finished file of this file system, whose bytes the caller has just hashed, its name.
+    pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), StoreError> {
+        let place = self.blob_path(&digest);
+        let finished = (|| {
+            fs::protect(path, 0o444, Some(TIME))?;
+            fs::context("sync", path, fs::open(path)?.sync_all())?;
+            fs::rename(path, &place)
+        })();
+        finished.map_err(|error| self.failure(error))?;
+        self.remember(&place, digest);
+        Ok(())
+    }
+}
+
+impl BlobWriter<'_> {
+    /// Gives the bytes their name.
+    pub fn finish(mut self) -> Result<(Digest, u64), StoreError> {
+        let (digest, size) = self.close();
+        self.store.adopt(&self.path, digest)?;
+        Ok((digest, size))
+    }
+
+    /// Gives the bytes their name if they are those announced.
+    pub fn finish_expecting(mut self, digest: &Digest, size: u64) -> Result<(), StoreError> {
+        let (found, found_size) = self.close();
+        if (found, found_size) != (*digest, size) {
+            return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
+        }
+        self.store.adopt(&self.path, found)
+    }
+
+    /// What a failed write means.
+    pub fn failure(&self, error: io::Error) -> StoreError {
+        match fs::context::<()>("write", &self.path, Err(error)) {
+            Err(error) => self.store.failure(error),
+            Ok(()) => StoreError::Full(self.store.root.clone()),
+        }
+    }
+
+    fn close(&mut self) -> (Digest, u64) {
+        let (_, digest, size) = self.hasher.take().expect("a writer is finished once").finish();
+        (digest, size)
+    }
+}
+
+impl Write for BlobWriter<'_> {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        self.hasher.as_mut().expect("a writer is finished once").write(buffer)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.hasher.as_mut().expect("a writer is finished once").flush()
+    }
+}
+
+impl Drop for BlobWriter<'_> {
+    fn drop(&mut self) {
+        // After finishing it is not there any more; otherwise it is swept later at worst.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// Digest and size of what is left of a file.
+pub(super) fn digest_of(mut file: impl Read, path: &Path) -> Result<(Digest, u64), StoreError> {
+    let mut hasher = Hasher::new(io::sink());
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        let count = fs::context("read", path, file.read(&mut buffer))?;
+        if count == 0 {
+            break;
+        }
+        fs::context("hash", path, hasher.write_all(&buffer[..count]))?;
+    }
+    let (_, digest, size) = hasher.finish();
+    Ok((digest, size))
+}
+
+/// `io::copy` on two files shares blocks where the file system can (`copy_file_range`).
+fn copy(from: &Path, to: &Path) -> Result<(), crate::world::WorldError> {
+    let (mut source, mut target) = (fs::open(from)?, fs::create(to)?);
+    fs::context("write", to, io::copy(&mut source, &mut target))?;
+    fs::context("sync", to, target.sync_all())
+}

@@ -1,0 +1,93 @@
+//! What can go wrong with a store.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::base::Digest;
+use crate::world::WorldError;
+
+/// The store, or the disk below it, did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No environment variable says where.
+    #[error("no place for the store: set KILN_STORE to a directory, or HOME")]
+    Nowhere,
+    /// The disk, or the user's share of it, is full.
+    #[error("no space is left for the store at {}: free some, run `kiln gc`, or set KILN_STORE to another disk", .0.display())]
+    Full(PathBuf),
+    /// The store cannot be written.
+    #[error("the store at {root} cannot be written ({source}): set KILN_STORE to a directory of yours", root = root.display())]
+    Unwritable {
+        /// Where it is.
+        root: PathBuf,
+        /// What was tried.
+        source: Box<WorldError>,
+    },
+    /// Another file operation failed.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// Bytes are not those that were announced.
+    #[error("expected {expected} ({expected_size} bytes), got {found} ({found_size} bytes)")]
+    Wrong {
+        /// The digest wanted.
+        expected: Digest,
+        /// Its size.
+        expected_size: u64,
+        /// The digest found.
+        found: Digest,
+        /// Bytes found.
+        found_size: u64,
+    },
+    /// A blob is not there.
+    #[error("the store has no blob {0}")]
+    Missing(Digest),
+    /// A blob or tree was changed behind the store's back.
+    #[error("{digest} in the store no longer had that digest; it was set aside as {aside}", aside = aside.display())]
+    Damaged {
+        /// Its name.
+        digest: Digest,
+        /// Where it is now.
+        aside: PathBuf,
+    },
+    /// A directory holds what a tree cannot.
+    #[error("{path} cannot be kept in a tree: {reason}", path = path.display())]
+    Tree {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Garbage collection found the store in use.
+    #[error("another kiln is using the store; try again when it has finished")]
+    Busy,
+    /// The wait for another process was called off.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl StoreError {
+    /// A failed file operation in the store at `root`, sorted by what the user can do about it.
+    pub(super) fn at(root: &Path, error: WorldError) -> StoreError {
+        let kind = match &error {
+            WorldError::File { source, .. } => source.kind(),
+            _ => return StoreError::World(error),
+        };
+        match kind {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+                StoreError::Full(root.to_owned())
+            }
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem | ErrorKind::NotADirectory => {
+                StoreError::Unwritable { root: root.to_owned(), source: Box::new(error) }
+            }
+            _ => StoreError::World(error),
+        }
+    }
+
+    /// The same error, now that the store is known.
+    pub(super) fn of(self, root: &Path) -> StoreError {
+        match self {
+            StoreError::World(error) => StoreError::at(root, error),
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Garbage collection: keeps what results used lately consist of and were made from, and what came in lately.
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use prost::Message;
+
+use super::{Output, Store, StoreError};
+use crate::base::Digest;
+use crate::plan::reapi::{Action, BlobDigest, Directory, Tree};
+use crate::world::fs;
+
+/// No message is larger.
+const LIMIT: u64 = 256 << 20;
+
+/// What may go.
+#[derive(Debug, Clone, Copy)]
+pub struct Policy {
+    /// Seconds since 1970: what was used or came in at or after this instant stays.
+    pub since: i64,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What went.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Report {
+    /// Files and trees removed.
+    pub removed: u64,
+    /// Bytes that they held.
+    pub bytes: u64,
+    /// Blobs and trees kept.
+    pub kept: u64,
+}
+
+impl Store {
+    /// Removes what the policy does not keep, if nobody else uses the store.
+    pub fn collect(&self, policy: &Policy) -> Result<Report, StoreError> {
+        let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
+        let live = self.live(policy)?;
+        let mut report = Report::default();
+        for part in ["cas", "tree", "ac", "part", "quarantine", "log", "note", "lock"] {
+            for name in fs::names(&self.root.join(part))? {
+                let path = self.root.join(part).join(&name);
+                let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
+                let named = digest.is_some_and(|digest| live.contains(&digest));
+                let keep = match part {
+                    "lock" => digest.is_none(),
+                    _ => named || recent(&path, policy)?,
+                };
+                if keep {
+                    report.kept += u64::from(matches!(part, "cas" | "tree"));
+                } else {
+                    report.removed += 1;
+                    report.bytes += size(&path)?;
+                    if !policy.dry_run {
+                        fs::remove_tree(&path)?;
+                    }
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    /// Reads every blob and tree again, whatever is remembered; those that are not what their names say are set
+    /// aside, and their number is the second one. The first is the number of all.
+    pub fn recheck(&self) -> Result<(u64, u64), StoreError> {
+        let (mut all, mut wrong) = (0, 0);
+        for name in fs::names(&self.root.join("cas"))? {
+            let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            let path = self.blob_path(&digest);
+            let (found, _) = super::blob::digest_of(fs::open(&path)?, &path)?;
+            all += 1;
+            if found != digest {
+                wrong += 1;
+                self.set_aside(&path, &digest)?;
+            }
+        }
+        for name in fs::names(&self.root.join("tree"))? {
+            let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            self.forget_tree(&digest)?;
+            all += 1;
+            wrong += u64::from(!matches!(self.check_tree(&digest)?, super::Presence::Good(_)));
+        }
+        Ok((all, wrong))
+    }
+
+    /// Digests that results used lately name: outputs, the action, its inputs.
+    fn live(&self, policy: &Policy) -> Result<BTreeSet<Digest>, StoreError> {
+        let mut live = BTreeSet::new();
+        for name in fs::names(&self.root.join("ac"))? {
+            let path = self.root.join("ac").join(&name);
+            let Some(action) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            if !recent(&path, policy)? {
+                continue;
+            }
+            live.insert(action);
+            for output in self.peek_result(&action).unwrap_or_default().values() {
+                match output {
+                    Output::File { digest, .. } => drop(live.insert(*digest)),
+                    Output::Tree { root, messages, .. } => live.extend([*root, *messages]),
+                }
+            }
+            self.mark_action(&action, &mut live);
+        }
+        Ok(live)
+    }
+
+    /// What cannot be read is not kept for its content: it would be made anew.
+    fn mark_action(&self, action: &Digest, live: &mut BTreeSet<Digest>) {
+        let Some(action) = self.message::<Action>(action) else { return };
+        let digests = [&action.command_digest, &action.input_root_digest];
+        live.extend(digests.into_iter().flatten().filter_map(|digest| Some(digest.parts()?.0)));
+        let mut open: Vec<BlobDigest> = action.input_root_digest.into_iter().collect();
+        while let Some(digest) = open.pop() {
+            let Some(directory) = digest.parts().and_then(|(digest, _)| self.message::<Directory>(&digest)) else {
+                continue;
+            };
+            live.extend(directory.files.iter().filter_map(|file| Some(file.digest.as_ref()?.parts()?.0)));
+            for node in directory.directories {
+                if let Some(digest) = node.digest
+                    && digest.parts().is_some_and(|(known, _)| live.insert(known))
+                {
+                    open.push(digest);
+                }
+            }
+        }
+    }
+
+    fn message<M: Message + Default>(&self, digest: &Digest) -> Option<M> {
+        M::decode(fs::read(&self.blob_path(digest), LIMIT).ok()?.as_slice()).ok()
+    }
+
+    /// All directories of a tree, for whoever sends it elsewhere.
+    pub fn tree_messages(&self, messages: &Digest) -> Result<Option<Tree>, StoreError> {
+        Ok(Tree::decode(self.read(messages, LIMIT)?.as_slice()).ok())
+    }
+}
+
+/// Whether it was used or came in lately. Results are touched when used; blobs have the time at which they got their
+/// name.
+fn recent(path: &Path, policy: &Policy) -> Result<bool, StoreError> {
+    let metadata = fs::metadata(path)?;
+    Ok(metadata.mtime().max(metadata.ctime()) >= policy.since)
+}
+
+fn size(path: &Path) -> Result<u64, StoreError> {
+    let metadata = fs::metadata(path)?;
+    if !metadata.is_dir() {
+        return Ok(metadata.len());
+    }
+    fs::names(path)?.iter().map(|name| size(&path.join(name))).sum()
+}

@@ -1,0 +1,58 @@
+//! Locks between processes and threads: `flock(2)` on small files, which the kernel drops when their holder dies.
+
+use std::fs::{File, TryLockError};
+use std::path::Path;
+use std::time::Duration;
+
+use super::StoreError;
+use crate::world::fs;
+
+/// How often somebody who waits looks again. Work that is worth a lock takes longer.
+const PAUSE: Duration = Duration::from_millis(40);
+
+/// A lock that is held until dropped.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Together with others that share it.
+    pub(super) fn shared(path: &Path) -> Result<Lock, StoreError> {
+        let file = fs::open_lock(path)?;
+        fs::context("lock", path, file.lock_shared())?;
+        Ok(Lock { file })
+    }
+
+    /// From shared to alone, at once or not at all.
+    pub(super) fn upgrade(&self, path: &Path) -> Result<Option<&Lock>, StoreError> {
+        match self.file.try_lock() {
+            Ok(()) => Ok(Some(self)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Ok(fs::context("lock", path, Err(error))?),
+        }
+    }
+
+    /// Alone, at once or not at all.
+    pub(super) fn try_exclusive(path: &Path) -> Result<Option<Lock>, StoreError> {
+        let file = fs::open_lock(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Ok(fs::context("lock", path, Err(error))?),
+        }
+    }
+
+    /// Alone, waiting until that is possible or `stop` says so.
+    pub(super) fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
+        loop {
+            if let Some(lock) = Lock::try_exclusive(path)? {
+                return Ok(lock);
+            }
+            if stop() {
+                return Err(StoreError::Interrupted);
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+}

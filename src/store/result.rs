@@ -1,0 +1,130 @@
+//! Results of actions: which blobs and trees came out, by action digest, as REAPI `ActionResult` messages.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use prost::Message;
+
+use super::{Presence, Store, StoreError};
+use crate::base::Digest;
+use crate::plan::reapi::{ActionResult, BlobDigest, OutputDirectory, OutputFile};
+use crate::world::fs;
+
+/// No result is larger.
+const LIMIT: u64 = 16 << 20;
+
+/// One thing that a step left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// A file.
+    File {
+        /// Its bytes.
+        digest: Digest,
+        /// Their number.
+        size: u64,
+        /// Whether it may be run.
+        executable: bool,
+    },
+    /// A directory.
+    Tree {
+        /// Digest of its root `Directory` message: what actions name it by, and where it is in the store.
+        root: Digest,
+        /// Bytes of that message.
+        root_size: u64,
+        /// Blob with the `Tree` message: all its directories.
+        messages: Digest,
+        /// Bytes of that message.
+        messages_size: u64,
+    },
+}
+
+impl Store {
+    fn result_path(&self, action: &Digest) -> PathBuf {
+        self.root.join("ac").join(action.hex())
+    }
+
+    /// Keeps what came of an action.
+    pub fn put_result(&self, action: &Digest, outputs: &BTreeMap<String, Output>) -> Result<(), StoreError> {
+        let bytes = to_message(outputs).encode_to_vec();
+        let written = fs::write_atomically(&self.result_path(action), &bytes);
+        written.map_err(|error| StoreError::at(&self.root, error))
+    }
+
+    /// What came of an action, when that is known; whether the outputs are at hand is another question. A result that
+    /// cannot be read is none.
+    pub fn get_result(&self, action: &Digest) -> Option<BTreeMap<String, Output>> {
+        let outputs = self.peek_result(action)?;
+        // Garbage collection goes by last use; not to record it is no error.
+        let _ = fs::touch(&self.result_path(action));
+        Some(outputs)
+    }
+
+    /// [`Store::get_result`] that does not count as use.
+    pub fn peek_result(&self, action: &Digest) -> Option<BTreeMap<String, Output>> {
+        let bytes = fs::read(&self.result_path(action), LIMIT).ok()?;
+        from_message(ActionResult::decode(bytes.as_slice()).ok()?)
+    }
+
+    /// Whether an output is in the store and sound.
+    pub fn output(&self, output: &Output) -> Result<Presence, StoreError> {
+        match output {
+            Output::File { digest, .. } => self.check(digest),
+            Output::Tree { root, .. } => self.check_tree(root),
+        }
+    }
+}
+
+/// As the protocol spells it.
+fn to_message(outputs: &BTreeMap<String, Output>) -> ActionResult {
+    let mut message = ActionResult::default();
+    for (path, output) in outputs {
+        match output {
+            Output::File { digest, size, executable } => message.output_files.push(OutputFile {
+                path: path.clone(),
+                digest: Some(BlobDigest::new(digest, *size)),
+                is_executable: *executable,
+            }),
+            Output::Tree { root, root_size, messages, messages_size } => {
+                message.output_directories.push(OutputDirectory {
+                    path: path.clone(),
+                    tree_digest: Some(BlobDigest::new(messages, *messages_size)),
+                    root_directory_digest: Some(BlobDigest::new(root, *root_size)),
+                });
+            }
+        }
+    }
+    message
+}
+
+/// `None` when a digest is missing or none.
+fn from_message(message: ActionResult) -> Option<BTreeMap<String, Output>> {
+    let mut outputs = BTreeMap::new();
+    for file in message.output_files {
+        let (digest, size) = file.digest?.parts()?;
+        outputs.insert(file.path, Output::File { digest, size, executable: file.is_executable });
+    }
+    for directory in message.output_directories {
+        let (messages, messages_size) = directory.tree_digest?.parts()?;
+        let (root, root_size) = directory.root_directory_digest?.parts()?;
+        outputs.insert(directory.path, Output::Tree { root, root_size, messages, messages_size });
+    }
+    Some(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_survive_their_message() {
+        let (a, b) = (Digest::of(b"a"), Digest::of(b"b"));
+        let outputs = BTreeMap::from([
+            ("disk.qcow2".to_owned(), Output::File { digest: a, size: 1, executable: false }),
+            ("tree".to_owned(), Output::Tree { root: a, root_size: 2, messages: b, messages_size: 3 }),
+        ]);
+        let bytes = to_message(&outputs).encode_to_vec();
+        assert_eq!(from_message(ActionResult::decode(bytes.as_slice()).unwrap()), Some(outputs));
+        let broken = OutputFile { path: "x".to_owned(), digest: None, is_executable: false };
+        assert_eq!(from_message(ActionResult { output_files: vec![broken], ..Default::default() }), None);
+    }
+}

@@ -1,0 +1,135 @@
+//! Remembers which files were found to have which digest, so that an unchanged file need not be read again.
+//!
+//! One line a fact, appended whole; a line that cannot be read is no fact. Whoever may write the store may write
+//! wrong facts, and could as well replace kiln.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::base::Digest;
+use crate::world::{WorldError, fs};
+
+/// The file is written anew without old facts when it is longer.
+const LONG: usize = 16 << 20;
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Stamp([i128; 6]);
+
+impl Stamp {
+    /// Of a file as it is now.
+    pub(super) fn of(metadata: &std::fs::Metadata) -> Stamp {
+        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        Stamp([
+            metadata.dev().into(),
+            metadata.ino().into(),
+            metadata.size().into(),
+            metadata.mode().into(),
+            nanos(metadata.mtime(), metadata.mtime_nsec()),
+            nanos(metadata.ctime(), metadata.ctime_nsec()),
+        ])
+    }
+
+    /// Of the file at `path`, not following a link.
+    pub(super) fn at(path: &Path) -> Option<Stamp> {
+        path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata))
+    }
+
+    /// As bytes, to be part of a digest.
+    pub(super) fn text(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl fmt::Display for Stamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [dev, ino, size, mode, mtime, ctime] = self.0;
+        write!(f, "{dev} {ino} {size} {mode} {mtime} {ctime}")
+    }
+}
+
+impl FromStr for Stamp {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Stamp, ()> {
+        let mut numbers = [0; 6];
+        let mut words = text.split(' ');
+        for number in &mut numbers {
+            *number = words.next().and_then(|word| word.parse().ok()).ok_or(())?;
+        }
+        if words.next().is_none() { Ok(Stamp(numbers)) } else { Err(()) }
+    }
+}
+
+/// Every fact.
+#[derive(Debug)]
+pub(super) struct Stamps {
+    path: PathBuf,
+    facts: BTreeSet<(Digest, Stamp)>,
+}
+
+impl Stamps {
+    /// The facts of earlier processes.
+    pub(super) fn read(path: &Path) -> Result<Stamps, WorldError> {
+        let text = if path.exists() { fs::read(path, u64::MAX - 1)? } else { Vec::new() };
+        let facts: BTreeSet<(Digest, Stamp)> = String::from_utf8_lossy(&text).lines().filter_map(parse).collect();
+        let stamps = Stamps { path: path.to_owned(), facts };
+        if text.len() > LONG {
+            stamps.rewrite()?;
+        }
+        Ok(stamps)
+    }
+
+    /// Whether a file in this state has this digest.
+    pub(super) fn know(&self, digest: &Digest, stamp: Stamp) -> bool {
+        self.facts.contains(&(*digest, stamp))
+    }
+
+    /// Remembers that it has.
+    pub(super) fn learn(&mut self, digest: Digest, stamp: Stamp) -> Result<(), WorldError> {
+        if self.facts.insert((digest, stamp)) {
+            fs::append(&self.path, format!("{digest} {stamp}\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Keeps one fact for each inode: older states of it cannot come back.
+    fn rewrite(&self) -> Result<(), WorldError> {
+        let mut newest: BTreeMap<(i128, i128), &(Digest, Stamp)> = BTreeMap::new();
+        for fact in &self.facts {
+            let [dev, ino, .., ctime] = fact.1.0;
+            let kept = newest.entry((dev, ino)).or_insert(fact);
+            if kept.1.0[5] < ctime {
+                *kept = fact;
+            }
+        }
+        let text: String = newest.values().map(|(digest, stamp)| format!("{digest} {stamp}\n")).collect();
+        fs::write_atomically(&self.path, text.as_bytes())
+    }
+}
+
+fn parse(line: &str) -> Option<(Digest, Stamp)> {
+    let (digest, stamp) = line.split_once(' ')?;
+    Some((digest.parse().ok()?, stamp.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_survive_and_broken_lines_do_not() {
+        let path = std::env::temp_dir().join(format!("kiln-stamps-{}", std::process::id()));
+        let (digest, stamp) = (Digest::of(b"x"), Stamp([1, 2, 3, 4, 5, -6]));
+        let mut stamps = Stamps::read(&path).unwrap();
+        stamps.learn(digest, stamp).unwrap();
+        fs::append(&path, format!("{digest} 1 2 3\n\u{fffd}\n{digest} 1 2 3 4 5 6 7\n").as_bytes()).unwrap();
+        let again = Stamps::read(&path).unwrap();
+        assert!(again.know(&digest, stamp) && again.facts.len() == 1);
+        assert!(!again.know(&Digest::of(b"y"), stamp));
+        fs::remove_file(&path).unwrap();
+    }
+}

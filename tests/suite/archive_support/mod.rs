@@ -1,0 +1,174 @@
+//! A tiny signed Debian archive, made while a test runs: in memory for a `MemoryWorld`, or served over loopback HTTP.
+//!
+//! ```ignore
+//! let archive = TinyArchive::new("trixie").package(Package::new("hello", "1.0").depends("libc6 (>= 2)"));
+//! let server = Server::start(&[&archive]);      // KILN_MIRROR=server.url()
+//! ```
+
+pub(crate) mod deb;
+pub(crate) mod key;
+pub(crate) mod recipes;
+pub(crate) mod server;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use kiln::base::{Digest, Epoch};
+use kiln::world::memory::MemoryWorld;
+
+pub(crate) use deb::Package;
+pub(crate) use key::TestKey;
+#[allow(unused_imports, reason = "each topic takes what it needs")]
+pub(crate) use recipes::{recipe, request, set};
+#[allow(unused_imports, reason = "each topic takes what it needs")]
+pub(crate) use server::{Fault, Server};
+
+/// The mirror of `MemoryWorld`s: `KILN_MIRROR` in them.
+pub(crate) const MIRROR: &str = "http://mirror.example";
+
+/// One suite with one component, `main`.
+#[derive(Clone)]
+pub(crate) struct TinyArchive {
+    pub(crate) suite: String,
+    pub(crate) repository: String,
+    pub(crate) architecture: String,
+    pub(crate) packages: Vec<Package>,
+    pub(crate) date: Epoch,
+    pub(crate) valid_until: Option<Epoch>,
+    pub(crate) by_hash: bool,
+    pub(crate) key: TestKey,
+    /// Lines added to `Sources`.
+    pub(crate) sources: String,
+}
+
+#[allow(dead_code, reason = "each topic takes what it needs")]
+impl TinyArchive {
+    /// An empty suite of the repository `debian`, made an hour ago and valid for a week.
+    pub(crate) fn new(suite: &str) -> Self {
+        let date = Epoch(now().0 - 3600);
+        TinyArchive {
+            suite: suite.to_owned(),
+            repository: "debian".to_owned(),
+            architecture: "amd64".to_owned(),
+            packages: Vec::new(),
+            date,
+            valid_until: Some(Epoch(date.0 + 7 * 86_400)),
+            by_hash: true,
+            key: TestKey::new(1),
+            sources: String::new(),
+        }
+    }
+
+    pub(crate) fn package(mut self, package: Package) -> Self {
+        self.packages.push(package);
+        self
+    }
+
+    pub(crate) fn repository(mut self, repository: &str) -> Self {
+        self.repository = repository.to_owned();
+        self
+    }
+
+    pub(crate) fn signed_by(mut self, key: &TestKey) -> Self {
+        self.key = key.clone();
+        self
+    }
+
+    pub(crate) fn dated(mut self, date: Epoch) -> Self {
+        self.date = date;
+        self
+    }
+
+    pub(crate) fn valid_until(mut self, until: Option<Epoch>) -> Self {
+        self.valid_until = until;
+        self
+    }
+
+    /// Every file by path relative to the repository's base.
+    pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        let mut packages = String::new();
+        for package in &self.packages {
+            let (path, bytes) = (package.path(), package.build());
+            packages.push_str(&package.stanza(&path, &bytes));
+            packages.push('\n');
+            files.insert(path, bytes);
+        }
+        let binary = format!("main/binary-{}/Packages", self.architecture);
+        let mut indexes = vec![(format!("{binary}.xz"), xz(packages.as_bytes())), (binary, packages.into_bytes())];
+        if !self.sources.is_empty() {
+            indexes.push(("main/source/Sources.gz".to_owned(), gz(self.sources.as_bytes())));
+            indexes.push(("main/source/Sources".to_owned(), self.sources.clone().into_bytes()));
+        }
+        let release = self.key.sign(&self.release(&indexes), self.date);
+        files.insert(format!("dists/{}/InRelease", self.suite), release.into_bytes());
+        for (path, bytes) in indexes {
+            // As on Debian's mirrors, the unpacked index is signed, but not there.
+            if path.ends_with("Packages") || path.ends_with("Sources") {
+                continue;
+            }
+            let directory = path.rsplit_once('/').unwrap().0;
+            let hashed = format!("dists/{}/{directory}/by-hash/SHA256/{}", self.suite, Digest::of(&bytes));
+            files.insert(hashed, bytes.clone());
+            files.insert(format!("dists/{}/{path}", self.suite), bytes);
+        }
+        files
+    }
+
+    fn release(&self, indexes: &[(String, Vec<u8>)]) -> String {
+        let mut text = format!("Origin: Test\nSuite: {0}\nCodename: {0}\nDate: {1}\n", self.suite, spelled(self.date));
+        if let Some(until) = self.valid_until {
+            text.push_str(&format!("Valid-Until: {}\n", spelled(until)));
+        }
+        let by_hash = if self.by_hash { "yes" } else { "no" };
+        text.push_str(&format!(
+            "Acquire-By-Hash: {by_hash}\nArchitectures: all {}\nNo-Support-for-Architecture-all: Packages\nComponents: main\nSHA256:\n",
+            self.architecture
+        ));
+        for (path, bytes) in indexes {
+            text.push_str(&format!(" {} {:>8} {path}\n", Digest::of(bytes), bytes.len()));
+        }
+        text
+    }
+
+    /// Puts every file into a world, at [`MIRROR`]; changes to what is there already replace it.
+    pub(crate) fn publish(&self, world: &mut MemoryWorld) {
+        world.now = now();
+        world.variables.insert("KILN_MIRROR".to_owned(), MIRROR.to_owned());
+        for (path, bytes) in self.files() {
+            world.pages.insert(format!("{MIRROR}/{}/{path}", self.repository), bytes);
+        }
+    }
+
+    /// The page of one of its files in a [`MemoryWorld`].
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("{MIRROR}/{}/dists/{}/{path}", self.repository, self.suite)
+    }
+}
+
+/// The clock of tests is the machine's: signatures are made while they run.
+pub(crate) fn now() -> Epoch {
+    Epoch(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64)
+}
+
+/// `Sat, 12 Sep 2026 07:55:41 UTC`
+pub(crate) fn spelled(instant: Epoch) -> String {
+    let (year, month, day, hour, minute, second) = instant.civil();
+    let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let weekday = days[(instant.0.div_euclid(86_400)).rem_euclid(7) as usize];
+    let month = months[month as usize - 1];
+    format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
+pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = xz2::write::XzEncoder::new(Vec::new(), 1);
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}

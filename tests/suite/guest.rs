@@ -1,0 +1,183 @@
+//! Machines that really boot. `KILN_LIVE=1`, and `KILN_GUEST` naming a directory with `tree/` (QEMU's packages,
+//! unpacked), `vmlinuz`, `initrd.img` and `disk.qcow2` (a Debian with cxl, daxctl and numactl); see `docs/testing.md`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use kiln::base::{Digest, SourceMap, Span};
+use kiln::exec::sandbox;
+use kiln::guest::event::{Event, Listener};
+use kiln::guest::report::{Outcome, Report};
+use kiln::guest::test::{Options, run};
+use kiln::guest::{Accel, Launch};
+use kiln::recipe::test::{Action, Test, TestStep};
+
+fn material() -> Option<PathBuf> {
+    let live = std::env::var("KILN_LIVE").is_ok_and(|live| live == "1");
+    let found = std::env::var_os("KILN_GUEST").filter(|_| live).map(PathBuf::from);
+    if found.is_none() {
+        eprintln!("skipped: boots a machine; needs KILN_LIVE=1 and KILN_GUEST=DIR");
+    }
+    found
+}
+
+fn span() -> Span {
+    Span { file: SourceMap::default().add("live.kiln".into(), String::new()), start: 0, end: 0 }
+}
+
+fn machine(name: &str, material: &Path, more: &[&str]) -> Launch {
+    let mut argv =
+        vec!["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,cxl=on", "-accel", "${accel}"];
+    argv.extend(["-cpu", "max,-hypervisor", "-smp", "2", "-m", "size=1G"]);
+    // Without a NUMA node there is no SRAT, and Linux then gives CXL memory to node 0.
+    argv.extend(["-object", "memory-backend-ram,id=ram,size=1G", "-numa", "node,memdev=ram", "-kernel", "${kernel}"]);
+    argv.extend(["-initrd", "${initrd}", "-append", "root=/dev/vda rw console=ttyS0"]);
+    argv.extend(["-chardev", "stdio,id=kiln.console,signal=off,mux=on", "-mon", "chardev=kiln.console,mode=readline"]);
+    argv.extend(["-serial", "chardev:kiln.console"]);
+    argv.extend(["-drive", "if=none,id=root,file=${disk},format=qcow2,snapshot=on"]);
+    argv.extend(["-device", "virtio-blk-pci,bus=pcie.0,addr=0x1,drive=root"]);
+    argv.extend(more);
+    Launch {
+        machine: name.to_owned(),
+        tree: material.join("tree"),
+        artifacts: material.to_owned(),
+        program: "/usr/bin/qemu-system-x86_64".to_owned(),
+        argv: argv.into_iter().map(str::to_owned).collect(),
+        files: [("kernel", "vmlinuz"), ("initrd", "initrd.img"), ("disk", "disk.qcow2")]
+            .map(|(place, file)| (place.to_owned(), file.to_owned()))
+            .into(),
+        disk: Digest::of(b"live"),
+        blanks: Vec::new(),
+    }
+}
+
+fn cxl() -> Vec<&'static str> {
+    let mut argv = vec!["-object", "memory-backend-ram,id=mem,size=512M"];
+    argv.extend(["-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=bridge,addr=0x10"]);
+    argv.extend(["-device", "cxl-rp,port=0,bus=bridge,id=rp0,chassis=1,slot=1"]);
+    argv.extend(["-device", "cxl-type3,bus=rp0,volatile-memdev=mem,id=expander,sn=0x1"]);
+    argv.extend(["-M", "cxl-fmw.0.targets.0=bridge,cxl-fmw.0.size=1G"]);
+    argv
+}
+
+fn test(title: &str, machine: &str, actions: Vec<Action>) -> Test {
+    let steps = actions.into_iter().map(|action| TestStep { machine: None, action, span: span() }).collect();
+    Test { title: title.into(), machine: machine.into(), steps, timeout: 120, slow: false, span: span() }
+}
+
+fn sh(command: &str) -> Action {
+    Action::Run(command.into())
+}
+
+fn expect(command: &str, pattern: &str, matches: bool) -> Action {
+    Action::Expect { command: command.into(), pattern: pattern.into(), matches }
+}
+
+struct Print;
+
+impl Listener for Print {
+    fn on(&self, event: Event<'_>) {
+        match event {
+            Event::TestFinished(result) => eprintln!("{}", result.text()),
+            other => eprintln!("{other:?}"),
+        }
+    }
+}
+
+fn boot(machines: Vec<Launch>, tests: &[Test], accel: Accel, boot: u64) -> Report {
+    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let scratch = std::env::temp_dir().join(format!("kiln-live-guest-{}-{}", std::process::id(), tests[0].title.len()));
+    let interrupted = AtomicBool::new(false);
+    let options = Options {
+        accel,
+        logs: scratch.clone(),
+        base: std::env::temp_dir(),
+        boot: Duration::from_secs(boot),
+        slow: false,
+        filter: None,
+        interrupted: &interrupted,
+    };
+    let machines: BTreeMap<String, Launch> =
+        machines.into_iter().map(|launch| (launch.machine.clone(), launch)).collect();
+    let report = run(&machines, tests, &options, &Print).unwrap();
+    let left: Vec<_> = std::fs::read_dir(std::env::temp_dir())
+        .unwrap()
+        .flatten()
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with(&format!("kiln-run-{}-", std::process::id())))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    std::fs::remove_dir_all(scratch).unwrap();
+    report
+}
+
+/// The reason that a test gave.
+fn reason(report: &Report, index: usize) -> &str {
+    match &report.tests[index].outcome {
+        Outcome::Failed(failed) => &failed.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn cxl_memory_becomes_a_node_and_a_program_runs_on_it() {
+    let Some(material) = material() else { return };
+    let proof = vec![
+        sh("modprobe -a cxl_acpi cxl_pci cxl_mem cxl_port dax_cxl kmem"),
+        Action::Wait { command: "cxl list -M | grep -q mem0".into(), limit: 30 },
+        expect("cxl create-region -m -t ram -d decoder0.0 -w 1 mem0 2>&1", "\"decode_state\":\"commit\"", true),
+        Action::Wait { command: "daxctl list | grep -q system-ram".into(), limit: 30 },
+        expect("numactl -H", "^node 1 size: [1-9]", true),
+        sh("mkdir /run/cxl && mount -t tmpfs -o mpol=bind:1 none /run/cxl && head -c 8M /dev/urandom >/run/a && \
+            cp /run/a /run/cxl/a && echo 3 >/proc/sys/vm/drop_caches && cmp /run/a /run/cxl/a"),
+        sh("test \"$(numactl --membind=1 sha256sum /run/a)\" = \"$(numactl --membind=0 sha256sum /run/a)\""),
+        expect("cat /sys/devices/system/node/node1/numastat", "^numa_hit [1-9]", true),
+        expect("dmesg", "Failed to get interrupt|Failed to synchronize|no free capacity|bogus descriptor", false),
+    ];
+    let more = vec![
+        Action::Fails("test -e /run/cxl-nothing".into()),
+        Action::Qmp { command: "query-status".into(), arguments: String::new() },
+        sh("touch /run/before"),
+        Action::Reboot,
+        Action::Fails("test -e /run/before".into()),
+        sh("test \"$(cat /sys/block/*/size | wc -l)\" -ge 1"),
+    ];
+    let tests = [test("the memory works", "cxl", proof), test("it reboots", "cxl", more)];
+    let report = boot(vec![machine("cxl", &material, &cxl())], &tests, Accel::Tcg, 20);
+    assert_eq!((report.counts(), report.boots.len()), ((2, 0, 0), 1));
+}
+
+#[test]
+fn guests_that_panic_power_off_hang_or_go_wrong_are_told_apart() {
+    let Some(material) = material() else { return };
+    let mut hang = test("hangs!", "m", vec![sh("sleep 1000")]);
+    hang.timeout = 5;
+    let tests = [
+        test("panics", "m", vec![sh("sleep 1; echo c >/proc/sysrq-trigger; sleep 60")]),
+        test("powers off", "m", vec![sh("systemctl poweroff --no-block; sleep 60")]),
+        hang,
+        test("restarts", "m", vec![sh("echo b >/proc/sysrq-trigger; sleep 60")]),
+        test("is well again", "m", vec![sh("true"), expect("echo $((6*7))", "^42$", true)]),
+    ];
+    let report = boot(vec![machine("m", &material, &[])], &tests, Accel::Tcg, 20);
+    assert!(reason(&report, 0).contains("the kernel panicked"), "{}", reason(&report, 0));
+    assert!(reason(&report, 1).contains("powered itself off"), "{}", reason(&report, 1));
+    assert!(reason(&report, 2).contains("did not end within the 5 s"), "{}", reason(&report, 2));
+    assert!(reason(&report, 3).contains("restarted by itself"), "{}", reason(&report, 3));
+    assert_eq!(report.counts(), (1, 4, 0));
+    assert_eq!(report.boots.len(), 4, "a hanging command costs no boot");
+}
+
+#[test]
+fn a_guest_without_a_root_and_a_qemu_that_refuses_are_failures_with_words() {
+    let Some(material) = material() else { return };
+    let mut rootless = machine("rootless", &material, &[]);
+    let place = rootless.argv.iter().position(|word| word.starts_with("root=")).unwrap();
+    rootless.argv[place] = "root=/dev/nothing rootdelay=1 console=ttyS0".into();
+    let refused = machine("refused", &material, &["-device", "no-such-device"]);
+    let tests = [test("no root", "rootless", vec![sh("true")]), test("no device", "refused", vec![sh("true")])];
+    let report = boot(vec![rootless, refused], &tests, Accel::Auto, 20);
+    assert!(reason(&report, 0).contains("root file system") || reason(&report, 0).contains("initramfs"));
+    assert!(format!("{:?}", report.tests[1].outcome).contains("no-such-device"));
+}

@@ -1,0 +1,187 @@
+//! Against real QEMUs: they take what kiln accepts and refuse what `# qemu: refuses ...` says in the fixture.
+//!
+//! Runs with `KILN_LIVE=1` and `KILN_QEMU_TREES`, a colon-separated list of directories, each a root file system made of
+//! the packages of one `qemu-system-x86`. QEMU runs in a mount namespace with that root, so the tests need root.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Read as _, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kiln::machine::argv::{Accel, CommandLine, Console, Launch, Place, argv};
+use kiln::machine::capability::{self, Emulator, KernelFacts, help};
+use kiln::machine::network::networks;
+use kiln::recipe::machine::Machine;
+
+use super::machine_support::{every, read};
+
+/// The trees, or the reason why nothing is run.
+fn trees() -> Vec<PathBuf> {
+    let live = std::env::var("KILN_LIVE").is_ok_and(|value| value == "1");
+    let trees = std::env::var("KILN_QEMU_TREES").unwrap_or_default();
+    if !live || trees.is_empty() {
+        println!("skipped: needs KILN_LIVE=1 and KILN_QEMU_TREES");
+        return Vec::new();
+    }
+    trees.split(':').map(PathBuf::from).collect()
+}
+
+/// The program of a tree in a namespace of its own.
+fn qemu(tree: &Path, words: &[String]) -> Command {
+    let script = "for d in proc dev tmp; do mount --bind /$d $0/$d; done; exec chroot $0 /usr/bin/qemu-system-x86_64 \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).arg(tree).args(words);
+    command
+}
+
+fn ask(tree: &Path, words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+    String::from_utf8(qemu(tree, &words).output().unwrap().stdout).unwrap()
+}
+
+fn emulator(tree: &Path) -> Emulator {
+    let said = ask(tree, &["--version"]);
+    let version = said.split_whitespace().nth(3).unwrap_or_else(|| panic!("{}: {said}", tree.display()));
+    Emulator::of(version).unwrap()
+}
+
+/// A directory of a run, removed with what is in it.
+struct Run(PathBuf);
+
+impl Run {
+    fn new(name: &str) -> Run {
+        let directory = std::env::temp_dir().join(format!("kiln-live-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        Run(directory)
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Starts a machine stopped, and says whether QEMU took it: `Ok` once QMP answers, `Err` with its words otherwise.
+fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Result<(), String> {
+    for file in ["kernel", "initrd", "disk"].into_iter() {
+        std::fs::write(run.0.join(file), kernel_stub()).unwrap();
+    }
+    for disk in &machine.disks {
+        std::fs::File::create(run.0.join(format!("{}.disk", disk.name.value))).unwrap().set_len(disk.size.value).unwrap();
+    }
+    let fill = |place: Place| match place {
+        Place::Run | Place::Shared => run.0.to_str().unwrap().to_owned(),
+        other => run.0.join(other.name()).to_str().unwrap().to_owned(),
+    };
+    let words: Vec<String> = line.words(&fill).iter().map(|word| word.replace("format=qcow2", "format=raw")).collect();
+    // `snapshot=on` makes its file in TMPDIR, else in /var/tmp, which the tree does not have.
+    let mut command = qemu(tree, &words);
+    command.env("TMPDIR", &run.0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let begun = Instant::now();
+    loop {
+        if child.try_wait().unwrap().is_some() {
+            let mut said = String::new();
+            child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+            return Err(said.lines().last().unwrap_or_default().to_owned());
+        }
+        if UnixStream::connect(run.0.join("qmp.sock")).is_ok_and(quit) {
+            child.wait().unwrap();
+            return Ok(());
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "QEMU neither refuses nor answers");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// False when QEMU closes the socket before it greets: it opens it before it makes devices, and greets afterwards.
+fn quit(mut socket: UnixStream) -> bool {
+    let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
+    let mut heard = || lines.next().is_some_and(|line| line.is_ok());
+    let greeted = heard();
+    for command in ["qmp_capabilities", "quit"] {
+        if !greeted || writeln!(socket, "{{\"execute\":\"{command}\"}}").is_err() || !heard() {
+            return false;
+        }
+    }
+    true
+}
+
+/// What QEMU's loader takes for a Linux of boot protocol 2.15 (Documentation/arch/x86/boot.rst); it is never run.
+fn kernel_stub() -> Vec<u8> {
+    let mut stub = vec![0; 64 << 10];
+    stub[0x1f1] = 4;
+    stub[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
+    stub[0x202..0x206].copy_from_slice(b"HdrS");
+    stub[0x206..0x208].copy_from_slice(&[0x0f, 0x02]);
+    stub[0x211] = 1;
+    stub[0x22c..0x230].copy_from_slice(&0x7fff_ffffu32.to_le_bytes());
+    stub[0x238..0x23c].copy_from_slice(&2047u32.to_le_bytes());
+    stub
+}
+
+fn line(machine: &Machine, machines: &BTreeMap<String, Machine>, emulator: &Emulator) -> CommandLine {
+    let networks = networks(machines);
+    let launch = Launch {
+        accel: Accel::Tcg,
+        console: Console::Pipe,
+        qmp: true,
+        agent: true,
+        paused: true,
+        ..Launch::plain(true, &networks)
+    };
+    argv(machine, emulator, &launch)
+}
+
+fn by_name(machines: Vec<Machine>) -> BTreeMap<String, Machine> {
+    machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect()
+}
+
+#[test]
+fn qemu_takes_every_good_machine_and_knows_every_property() {
+    for tree in trees() {
+        let emulator = emulator(&tree);
+        for (stem, text) in every("good") {
+            let machines = by_name(read(&text).machines);
+            for machine in machines.values() {
+                let findings = capability::check(machine, &emulator, &KernelFacts::default());
+                if !findings.errors.is_empty() {
+                    continue;
+                }
+                let line = line(machine, &machines, &emulator);
+                for question in help::questions(&line) {
+                    let [flag, what] = question.arguments();
+                    assert_eq!(question.unknown(&ask(&tree, &[&flag, &what])), [""; 0], "{}", question.driver);
+                }
+                let taken = start(&tree, &line, &Run::new(&stem), machine);
+                assert_eq!(taken, Ok(()), "{stem} on {}", emulator.version);
+            }
+        }
+    }
+}
+
+#[test]
+fn qemu_refuses_what_the_fixtures_say_it_refuses_and_takes_the_rest() {
+    let mut wrong = Vec::new();
+    for tree in trees() {
+        let emulator = emulator(&tree);
+        for (stem, text) in every("rules") {
+            let machines = by_name(read(&text).machines);
+            let machine = machines.values().next().unwrap();
+            let said = text.lines().find_map(|line| line.strip_prefix("# qemu: ")).unwrap_or("not said");
+            let taken = start(&tree, &line(machine, &machines, &emulator), &Run::new(&stem), machine);
+            let as_said = match (&taken, said.strip_prefix("refuses ")) {
+                (Err(words), Some(reason)) => words.contains(reason),
+                (Ok(()), None) => said.starts_with("takes"),
+                _ => false,
+            };
+            if !as_said {
+                wrong.push(format!("{stem} on {}: {taken:?}, the fixture says: {said}", emulator.version));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

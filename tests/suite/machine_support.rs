@@ -1,0 +1,140 @@
+//! Machines from recipe text, without the rest of a recipe.
+
+use std::path::{Path, PathBuf};
+
+use kiln::base::render::render;
+use kiln::base::{Diagnostic, SourceMap, Span, Spanned};
+use kiln::recipe::machine::Machine;
+use kiln::recipe::scope::Scope;
+use kiln::recipe::value::{Node, Value};
+use kiln::syntax::parse;
+use kiln::syntax::tree;
+
+/// What a text declares, and where its words are.
+pub(super) struct Read {
+    pub(super) machines: Vec<Machine>,
+    pub(super) mistakes: Vec<Diagnostic>,
+    pub(super) sources: SourceMap,
+}
+
+impl Read {
+    /// The words under a span.
+    pub(super) fn words(&self, span: Span) -> &str {
+        &self.sources.text(span.file)[span.start as usize..span.end as usize]
+    }
+
+    /// The only machine; every mistake is shown when there is one.
+    pub(super) fn machine(self) -> Machine {
+        assert!(self.mistakes.is_empty(), "{}", render(&self.sources, &self.mistakes, false));
+        let mut machines = self.machines;
+        assert_eq!(machines.len(), 1);
+        machines.remove(0)
+    }
+}
+
+/// Reads `memory`, `network` and `machine` blocks. The kernel `k`, the image `i` and the QEMU `package "qemu"` exist.
+pub(super) fn read(text: &str) -> Read {
+    let mut sources = SourceMap::default();
+    let file = sources.add(PathBuf::from("fixture.kiln"), text.to_owned());
+    let (tree, mut mistakes) = parse(file, text);
+    let nowhere = Span { file, start: 0, end: 0 };
+    let mut scope = Scope::default();
+    for (kind, name) in [("kernel", "k"), ("image", "i")] {
+        scope.declared.entry(kind).or_default().insert(name.to_owned(), nowhere);
+    }
+    let nodes: Vec<Node> = tree.entries.iter().map(node).collect();
+    for node in &nodes {
+        let name = match node.arguments.first().map(|argument| &argument.value) {
+            Some(Value::Name(name)) => name.clone(),
+            _ => continue,
+        };
+        match node.keyword.value.as_str() {
+            "memory" => {
+                scope.declared.entry("memory").or_default().insert(name.clone(), node.span);
+                let memory = kiln::recipe::machine::check::shared(node, &scope);
+                scope.memories.extend(memory.map(|memory| (name, memory)));
+            }
+            "network" => {
+                scope.declared.entry("network").or_default().insert(name.clone(), node.span);
+                let network = kiln::recipe::machine::check::network(node, &scope);
+                scope.networks.extend(network.map(|network| (name, network)));
+            }
+            _ => {}
+        }
+    }
+    let blocks = nodes.iter().filter(|node| node.keyword.value == "machine");
+    let machines = blocks.filter_map(|node| kiln::recipe::machine::check(node, &scope)).collect();
+    mistakes.extend(scope.report.into_diagnostics());
+    Read { machines, mistakes, sources }
+}
+
+/// A machine with these lines in its block.
+pub(super) fn machine(body: &str) -> Machine {
+    read(&format!("machine m {{\n kernel = k\n image = i\n qemu = package \"qemu\"\n{body}\n}}\n")).machine()
+}
+
+/// What evaluation does to text without parameters, loops and interpolation.
+fn node(entry: &tree::Entry) -> Node {
+    Node {
+        keyword: entry.keyword.clone(),
+        arguments: entry.arguments.iter().map(value).collect(),
+        value: entry.assign.as_ref().map(|(_, assigned)| value(assigned)),
+        children: entry.body.iter().flatten().map(node).collect(),
+        block: entry.body.is_some(),
+        span: entry.span,
+    }
+}
+
+fn value(written: &Spanned<tree::Value>) -> Spanned<Value> {
+    let plain = match &written.value {
+        tree::Value::Text(parts) => Value::Text(parts.iter().map(literal).collect()),
+        tree::Value::Integer(number) => Value::Integer(*number),
+        tree::Value::Size(bytes) => Value::Size(*bytes),
+        tree::Value::Duration(seconds) => Value::Duration(*seconds),
+        tree::Value::Mode(mode) => Value::Mode(*mode),
+        tree::Value::Boolean(boolean) => Value::Boolean(*boolean),
+        tree::Value::Name(name) => Value::Name(name.clone()),
+        tree::Value::List(items) => Value::List(items.iter().map(value).collect()),
+        tree::Value::Call(word, items) => Value::Call(word.clone(), items.iter().map(value).collect()),
+        other => panic!("fixtures of machines have no {other:?}"),
+    };
+    Spanned::new(plain, written.span)
+}
+
+fn literal(part: &tree::TextPart) -> &str {
+    match part {
+        tree::TextPart::Literal(text) => text,
+        tree::TextPart::Name(name) => panic!("fixtures of machines have no ${{{}}}", name.value),
+    }
+}
+
+/// The directory of a kind of fixture.
+pub(super) fn fixtures(kind: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/machine").join(kind)
+}
+
+/// Every `*.kiln` of a kind, by stem, with its text.
+pub(super) fn every(kind: &str) -> Vec<(String, String)> {
+    let directory = std::fs::read_dir(fixtures(kind)).unwrap();
+    let paths = directory.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "kiln"));
+    let mut found: Vec<(String, String)> = paths
+        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), kiln_text(&path)))
+        .collect();
+    found.sort();
+    found
+}
+
+fn kiln_text(path: &Path) -> String {
+    String::from_utf8(kiln::world::fs::read(path, 1 << 20).unwrap()).unwrap()
+}
+
+/// Compares with a committed file; `KILN_UPDATE=1` writes it instead.
+pub(super) fn golden(path: &Path, actual: &str) {
+    #[allow(clippy::disallowed_methods, reason = "a switch for whoever changes the expected output")]
+    if std::env::var_os("KILN_UPDATE").is_some() {
+        kiln::world::fs::write_atomically(path, actual.as_bytes()).unwrap();
+        return;
+    }
+    let expected = if path.exists() { kiln_text(path) } else { String::new() };
+    assert_eq!(actual, expected, "{} differs; KILN_UPDATE=1 writes it", path.display());
+}

@@ -1,0 +1,157 @@
+//! The root step on real packages: live, for it needs the network for the packages and a range of user ids.
+
+mod packages;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kiln::base::{Digest, Epoch};
+use kiln::exec::builtin::{self, Context};
+use kiln::exec::event::{Event, Listener};
+use kiln::plan::root::{RULES, RootContent, RootFile, RootSpec, RootUnits, RootUser};
+
+use super::live;
+
+/// Prints what a failing build would otherwise keep to itself.
+struct Shown;
+
+impl Listener for Shown {
+    fn on(&self, event: Event) {
+        if let Event::StepLog { line, .. } = event {
+            println!("{line}");
+        }
+    }
+}
+
+/// Variables by which a test tells the process that it starts what to build, and where.
+const SET: &str = "KILN_TEST_ROOT_SET";
+const WORK: &str = "KILN_TEST_ROOT_WORK";
+
+fn spec(packages: &[packages::Package]) -> RootSpec {
+    RootSpec {
+        rules: RULES,
+        packages: packages.iter().map(|package| package.locked.clone()).collect(),
+        epoch: Epoch(1_789_199_741),
+        seed: Digest::of(b"seed"),
+        hostname: "cxl-guest".to_owned(),
+        users: vec![
+            RootUser {
+                name: "root".to_owned(),
+                uid: None,
+                password_hash: Some(String::new()),
+                authorized_keys: Vec::new(),
+                groups: Vec::new(),
+                shell: "/bin/bash".to_owned(),
+                home: "/root".to_owned(),
+            },
+            RootUser {
+                name: "kiln".to_owned(),
+                uid: Some(1000),
+                password_hash: None,
+                authorized_keys: vec!["ssh-ed25519 AAAA test".to_owned()],
+                groups: vec!["systemd-journal".to_owned()],
+                shell: "/bin/bash".to_owned(),
+                home: "/home/kiln".to_owned(),
+            },
+        ],
+        files: vec![RootFile {
+            path: "/opt/hello/text".to_owned(),
+            content: RootContent::Input("files/text".to_owned()),
+            mode: 0o640,
+            owner: "kiln".to_owned(),
+            group: "adm".to_owned(),
+        }],
+        units: RootUnits { mask: vec!["apt-daily.timer".to_owned()], ..RootUnits::default() },
+        serial_console: true,
+        dhcp: true,
+        locale: "C.UTF-8".to_owned(),
+        timezone: "Etc/UTC".to_owned(),
+        root_device: Some("/dev/vda".to_owned()),
+        ids: None,
+    }
+}
+
+/// Runs the step in `work`, and gives the archive's digest.
+fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> Digest {
+    kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let _ = std::fs::remove_dir_all(work);
+    let [out, scratch] = ["out", "scratch"].map(|name| work.join(name));
+    for directory in [&out, &scratch] {
+        std::fs::create_dir_all(directory).unwrap();
+    }
+    std::fs::write(work.join("root.json"), serde_json::to_vec(spec).unwrap()).unwrap();
+    std::fs::write(work.join("text"), "hello\n").unwrap();
+    let mut inputs: BTreeMap<String, PathBuf> =
+        packages.iter().map(|package| (package.locked.input.clone(), package.file.clone())).collect();
+    inputs.insert("root.json".to_owned(), work.join("root.json"));
+    inputs.insert("files/text".to_owned(), work.join("text"));
+    let context = Context { step: "root", inputs: &inputs, out: &out, scratch: &scratch, listener: &Shown };
+    let started = std::time::Instant::now();
+    builtin::root::run(&context).unwrap_or_else(|error| panic!("{error}"));
+    println!("{} packages: {:?}", packages.len(), started.elapsed());
+    assert!(!scratch.join("root").exists(), "the tree stayed behind");
+    Digest::of(&std::fs::read(out.join("root.tar")).unwrap())
+}
+
+/// Not a test of its own: what [`in_two_environments`] starts.
+#[test]
+fn one_build() {
+    let (Ok(set), Ok(work)) = (std::env::var(SET), std::env::var(WORK)) else { return };
+    let packages = packages::fetch("trixie", &set.split(' ').collect::<Vec<_>>());
+    println!("digest {}", build(Path::new(&work), &spec(&packages), &packages));
+}
+
+/// Builds a set in two processes that differ in umask, time zone, locale, cores, directory and environment.
+fn in_two_environments(name: &str, set: &str) {
+    if !live(&format!("building a root file system with {set}")) {
+        return;
+    }
+    let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("root");
+    let digest = |directory: &str, umask: &str, variables: &[(&str, &str)]| {
+        let output = Command::new("/bin/sh")
+            .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+            .arg(std::env::current_exe().unwrap())
+            .args(["--exact", "suite::root::one_build", "--nocapture"])
+            .env(SET, set)
+            .env(WORK, base.join(name).join(directory))
+            .envs(variables.iter().copied())
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+        println!("{}", text.lines().filter(|line| line.contains(" packages: ")).collect::<String>());
+        text.lines().find_map(|line| line.strip_prefix("digest ")).unwrap().to_owned()
+    };
+    let one = digest("one", "022", &[]);
+    let other = [("TZ", "Pacific/Chatham"), ("LANG", "tr_TR.UTF-8"), ("RAYON_NUM_THREADS", "1"), ("HOME", "/")];
+    let two = digest("another/place", "077", &other);
+    assert_eq!(one, two, "{set}: trees differ; see {}", base.display());
+    std::fs::remove_dir_all(base.join(name)).unwrap();
+}
+
+macro_rules! sets {
+    ($($name:ident: $set:expr,)*) => {
+        $(
+            #[test]
+            fn $name() {
+                in_two_environments(stringify!($name), $set);
+            }
+        )*
+    };
+}
+
+// The sets that people install, besides that of the machine that this project is for.
+sets! {
+    cxl: "systemd-sysv openssh-server cxl ndctl daxctl numactl iproute2 dbus udev",
+    databases: "systemd-sysv nginx postgresql",
+    compilers: "systemd-sysv python3 python3-venv build-essential",
+    java: "systemd-sysv openjdk-21-jre-headless ca-certificates-java",
+    containers: "systemd-sysv containerd runc nftables iptables containernetworking-plugins",
+    docker: "systemd-sysv docker.io",
+    caches: "systemd-sysv fontconfig fonts-dejavu man-db locales",
+    desktop_services: "systemd-sysv network-manager openssh-server sudo polkitd dbus",
+    storage: "systemd-sysv nvme-cli mdadm lvm2 cryptsetup",
+    mail: "systemd-sysv exim4 logrotate cron",
+    editors: "systemd-sysv xserver-xorg-core vim emacs-nox",
+}

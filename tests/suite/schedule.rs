@@ -1,0 +1,324 @@
+//! Plans carried out: what runs, what does not, and what happens when something breaks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use kiln::base::Digest;
+use kiln::exec::event::{Event, Listener};
+use kiln::exec::{self, ExecError, Options, Realized, State, sandbox};
+use kiln::plan::step::Place;
+use kiln::plan::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work, id};
+use kiln::store::Store;
+use kiln::world::memory::MemoryWorld;
+
+use super::store::scratch;
+
+/// What was told.
+#[derive(Default)]
+struct Heard(Mutex<Vec<Event>>);
+
+impl Listener for Heard {
+    fn on(&self, event: Event) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+impl Heard {
+    /// Names of the steps that ran, sorted.
+    fn ran(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.0.lock().unwrap().drain(..).filter_map(started).collect();
+        names.sort();
+        names
+    }
+}
+
+fn started(event: Event) -> Option<String> {
+    match event {
+        Event::StepStarted { step, .. } => Some(step),
+        _ => None,
+    }
+}
+
+/// The programs that the steps of these tests use, with the libraries that they want.
+const PROGRAMS: [&str; 6] = ["sh", "cat", "mkdir", "sleep", "date", "truncate"];
+
+/// A plan over a store that has the tree of its tools already.
+struct Bench {
+    root: PathBuf,
+    store: Store,
+    plan: Plan,
+    world: MemoryWorld,
+    heard: Heard,
+}
+
+impl Bench {
+    /// `None`, said aloud, where no sandbox can be made.
+    fn new(name: &str) -> Option<Bench> {
+        sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+        if let Err(error) = sandbox::call(sandbox::Ids::Single, sandbox::inside::REMOVE, "[]", &mut |_| ()) {
+            println!("skipped: {error}");
+            return None;
+        }
+        let root = scratch(name);
+        let store = Store::open(&root.join("store")).unwrap();
+        let step = Step {
+            name: "tools".to_owned(),
+            work: Work::Builtin(Builtin::Tools),
+            inputs: [("a.deb".to_owned(), Input::Inline(b"deb".to_vec()))].into(),
+            outputs: vec![id::TREE.to_owned()],
+        };
+        let plan = Plan { steps: vec![step], ..Plan::default() };
+        let bench = Bench { root, store, plan, world: MemoryWorld::default(), heard: Heard::default() };
+        bench.seed_tools();
+        Some(bench)
+    }
+
+    fn seed_tools(&self) {
+        let tree = self.store.scratch("tools").unwrap();
+        copy_programs(&tree);
+        let output = self.store.import_tree(&tree).unwrap();
+        let value = id::inline(b"deb");
+        let messages = id::action(&self.plan.steps[0], &[("a.deb", value)].into(), None);
+        self.store.put_result(&messages.action, &[(id::TREE.to_owned(), output)].into()).unwrap();
+    }
+
+    /// Adds a shell script; its position.
+    fn step(&mut self, name: &str, script: &str, inputs: &[(&str, Input)]) -> usize {
+        let inputs: BTreeMap<String, Input> =
+            inputs.iter().map(|(path, input)| ((*path).to_owned(), input.clone())).collect();
+        self.plan.steps.push(Step {
+            name: name.to_owned(),
+            work: Work::Sandbox {
+                tools: 0,
+                argv: ["/usr/bin/sh", "-eu", "-c", script].map(str::to_owned).to_vec(),
+                env: BTreeMap::new(),
+                ids: Ids::Single,
+                qcow2: None,
+            },
+            inputs,
+            outputs: vec!["out".to_owned()],
+        });
+        self.plan.steps.len() - 1
+    }
+
+    fn deliver(&mut self, step: usize) {
+        let from = out(step);
+        self.plan.artifacts.push(Artifact { machine: "m".to_owned(), name: format!("a{step}"), from });
+    }
+
+    fn realize_with(&self, options: Options) -> Result<Realized, ExecError> {
+        let mirrors = |place: &Place| match place {
+            Place::Url(url) => vec![url.clone()],
+            Place::Repository { .. } => Vec::new(),
+        };
+        exec::realize(&self.plan, &self.store, &self.world, &mirrors, &options, &self.heard)
+    }
+
+    fn realize(&self) -> Realized {
+        self.realize_with(Options::default()).unwrap()
+    }
+
+    fn content(&self, realized: &Realized, step: usize) -> String {
+        String::from_utf8(self.store.read(&realized.file(&out(step)).sha256, 1000).unwrap()).unwrap()
+    }
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        kiln::world::fs::remove_tree(&self.root).unwrap();
+    }
+}
+
+fn out(step: usize) -> Input {
+    Input::Output { step, name: "out".to_owned() }
+}
+
+fn inline(text: &str) -> Input {
+    Input::Inline(text.as_bytes().to_vec())
+}
+
+fn copy_programs(tree: &Path) {
+    let mut script = format!("set -e; cd {}; mkdir -p usr/bin lib64; ", tree.display());
+    for program in PROGRAMS {
+        script += &format!("p=$(readlink -f /usr/bin/{program}); cp $p usr/bin/{program}; ");
+        script += "for l in $(ldd $p | grep -o '/[^ )]*'); do mkdir -p .${l%/*}; cp -L -n $l .$l || true; done; ";
+    }
+    assert!(Command::new("sh").arg("-c").arg(script).status().unwrap().success());
+}
+
+#[test]
+fn a_plan_runs_once_and_then_not_again() {
+    let Some(mut bench) = Bench::new("once") else { return };
+    let one =
+        bench.step("one", "cat /kiln/in/a/b /kiln/in/c >out; umask; pwd", &[("a/b", inline("1")), ("c", inline("2"))]);
+    let two = bench.step("two", "cat /kiln/in/x /kiln/in/x >out", &[("x", out(one))]);
+    bench.deliver(two);
+    let first = bench.realize();
+    assert_eq!(bench.content(&first, two), "1212");
+    assert_eq!(bench.heard.ran(), ["one", "two"]);
+    let states = |bench: &Bench| -> Vec<State> {
+        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
+    };
+    assert_eq!(states(&bench), [State::AtHand; 3]);
+    assert_eq!(bench.realize(), first);
+    assert_eq!(bench.heard.ran(), Vec::<String>::new());
+
+    // The last result is lost: only what makes it runs, and finds its input at hand.
+    let path = bench.store.path(&first.file(&out(two)).sha256).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(states(&bench), [State::AtHand, State::AtHand, State::WouldRun]);
+    assert_eq!(bench.realize(), first);
+    assert_eq!(bench.heard.ran(), ["two"]);
+
+    // Both are lost: the input is made again because it is needed again.
+    for step in [one, two] {
+        std::fs::remove_file(bench.store.path(&first.file(&out(step)).sha256).unwrap()).unwrap();
+    }
+    assert_eq!(bench.realize(), first);
+    assert_eq!(bench.heard.ran(), ["one", "two"]);
+    let again = Options { no_cache: true, ..Options::default() };
+    // The builtin step of the tools cannot run in this test, so everything again stops there.
+    assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools"));
+}
+
+#[test]
+fn equal_bits_end_the_rebuilding() {
+    let Some(mut bench) = Bench::new("cutoff") else { return };
+    let one =
+        bench.step("one", "cat /kiln/in/source | (read first rest; echo $first) >out", &[("source", inline("a b\n"))]);
+    let two = bench.step("two", "cat /kiln/in/x >out", &[("x", out(one))]);
+    bench.deliver(two);
+    let first = bench.realize();
+    bench.heard.ran();
+    bench.plan.steps[one].inputs.insert("source".to_owned(), inline("a c\n"));
+    let states: Vec<State> =
+        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect();
+    assert_eq!(states, [State::AtHand, State::WouldRun, State::Unknown]);
+    let second = bench.realize();
+    assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
+    assert_eq!(second.file(&out(two)), first.file(&out(two)));
+    assert_ne!(second.ids["two"], first.ids["two"], "the static id is another: it is the lock's");
+    assert_eq!(second.actions["two"], first.actions["two"]);
+}
+
+#[test]
+fn independent_steps_run_at_the_same_time() {
+    let Some(mut bench) = Bench::new("parallel") else { return };
+    for name in ["a", "b", "c", "d"] {
+        let step = bench.step(name, &format!("sleep 0.5; echo {name} >out"), &[]);
+        bench.deliver(step);
+    }
+    let began = std::time::Instant::now();
+    bench.realize_with(Options { jobs: Some(4), ..Options::default() }).unwrap();
+    let took = began.elapsed().as_millis();
+    assert!(took < 1500, "{took} ms for four times 500 ms");
+}
+
+#[test]
+fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
+    let Some(mut bench) = Bench::new("fails") else { return };
+    let bad = bench.step("bad", "echo first; echo cannot find the thing >&2; exit 9", &[]);
+    let next = bench.step("next", "cat /kiln/in/x >out", &[("x", out(bad))]);
+    bench.deliver(next);
+    let error = bench.realize_with(Options::default()).unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("step bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
+    let ExecError::Step { log, .. } = error else { panic!() };
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "first\ncannot find the thing\n");
+    assert_eq!(bench.heard.ran(), ["bad"]);
+
+    bench.plan.steps[bad].work = bench.plan.steps[next].work.clone();
+    let text = bench.realize_with(Options::default()).unwrap_err().to_string();
+    assert!(text.contains("/kiln/in/x"), "{text}");
+    let mut silent = bench.plan.steps[next].clone();
+    if let Work::Sandbox { argv, .. } = &mut silent.work {
+        argv[3] = "mkdir -p x".to_owned();
+    }
+    silent.inputs.clear();
+    silent.name = "silent".to_owned();
+    bench.plan.steps.truncate(1);
+    bench.plan.artifacts.clear();
+    bench.plan.steps.push(silent);
+    let text = bench.realize_with(Options::default()).unwrap_err().to_string();
+    assert!(text.contains("it left no out behind"), "{text}");
+}
+
+#[test]
+fn a_changed_byte_in_an_input_is_healed_on_the_way() {
+    let Some(mut bench) = Bench::new("heals") else { return };
+    let one = bench.step("one", "echo precious >out", &[]);
+    let two = bench.step("two", "cat /kiln/in/x >out", &[("x", out(one))]);
+    bench.deliver(two);
+    let first = bench.realize();
+    bench.heard.ran();
+    // Both are the same blob here; it is the delivered one that is looked at.
+    super::store::tamper(&bench.store.path(&first.file(&out(two)).sha256).unwrap());
+    assert_eq!(bench.realize(), first);
+    let events = bench.heard.0.lock().unwrap();
+    assert!(
+        events
+            .iter()
+            .any(|event| matches!(event, Event::Warning { message } if message.contains("was changed in the store")))
+    );
+    drop(events);
+    assert_eq!(bench.content(&first, two), "precious\n");
+}
+
+#[test]
+fn only_what_is_needed_is_fetched() {
+    let Some(mut bench) = Bench::new("needed") else { return };
+    let bytes = b"from afar".to_vec();
+    let (digest, url) = (Digest::of(&bytes), "http://mirror.example/x".to_owned());
+    let fetch = Fetch { label: "x 1.0".to_owned(), size: 9, digest, place: Place::Url(url.clone()) };
+    bench.plan.fetches.insert(digest, fetch);
+    let step = bench.step("one", "cat /kiln/in/x /kiln/in/x >out", &[("x", Input::Fetched(digest))]);
+    bench.deliver(step);
+    let error = bench.realize_with(Options { offline: true, ..Options::default() }).unwrap_err();
+    assert!(matches!(&error, ExecError::Offline { files: 1, label } if label == "x 1.0"), "{error}");
+    let error = bench.realize_with(Options::default()).unwrap_err().to_string();
+    for word in ["x 1.0", &url, "404", "kiln lock --update", "bundle"] {
+        assert!(error.contains(word), "{word}: {error}");
+    }
+    bench.world.pages.insert(url, bytes);
+    let realized = bench.realize();
+    assert_eq!(bench.content(&realized, step), "from afarfrom afar");
+    // With the result at hand the input may be gone, and nobody asks for it.
+    std::fs::remove_file(bench.store.path(&digest).unwrap()).unwrap();
+    bench.world.pages.clear();
+    assert_eq!(bench.realize(), realized);
+}
+
+#[test]
+fn a_build_with_nothing_to_do_is_quick() {
+    let Some(mut bench) = Bench::new("quick") else { return };
+    for number in 0..500 {
+        let digest = Digest::of(format!("{number}").as_bytes());
+        let place = Place::Url(String::new());
+        bench.plan.fetches.insert(digest, Fetch { label: String::new(), size: number, digest, place });
+        bench.store.put(format!("{number}").as_bytes()).unwrap();
+    }
+    let inputs: Vec<(String, Input)> =
+        bench.plan.fetches.keys().map(|digest| (format!("{}.deb", digest.short()), Input::Fetched(*digest))).collect();
+    let mut last = 0;
+    for number in 0..12 {
+        // One step reads the packages of an image, as it is in real plans.
+        let some = if number == 0 { inputs.len() } else { 20 };
+        let mut all: Vec<(&str, Input)> =
+            inputs.iter().take(some).map(|(name, input)| (name.as_str(), input.clone())).collect();
+        if number > 0 {
+            all.push(("before", out(last)));
+        }
+        last = bench.step(&format!("step {number}"), "echo $PPID >out", &all);
+    }
+    bench.deliver(last);
+    bench.realize();
+    let began = std::time::Instant::now();
+    let store = Store::open(bench.store.root()).unwrap();
+    let realized = exec::realize(&bench.plan, &store, &bench.world, &|_| Vec::new(), &Options::default(), &bench.heard);
+    let took = began.elapsed().as_millis();
+    realized.unwrap();
+    println!("a build with nothing to do: {took} ms");
+    assert!(took < 100, "{took} ms");
+}
