@@ -7,18 +7,18 @@
 )]
 
 mod suite {
-    mod kconfig;
-    mod qcow2;
-    mod deb;
-    mod root;
-    mod guest;
-    mod fetch;
-    mod sandbox;
     mod apt;
+    mod archive_support;
+    mod deb;
+    mod fetch;
+    mod guest;
+    mod kconfig;
+    mod lock;
+    mod qcow2;
+    mod root;
+    mod sandbox;
     mod schedule;
     mod store;
-    mod archive_support;
-    mod lock;
     mod tidy;
     mod tools;
 
@@ -32,10 +32,10 @@ mod suite {
     }
     mod argv;
     mod draw;
+    mod format;
+    mod language;
     mod launch;
     mod machine;
     mod machine_live;
     mod machine_support;
-    mod format;
-    mod language;
 }

@@ -2,6 +2,7 @@
 //!
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
+pub mod kernel_check;
 pub mod root;
 pub mod tools;
 
@@ -32,6 +33,9 @@ pub enum BuiltinError {
     /// Configuring a root file system failed.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// The kernel's configuration is not the one that was asked for.
+    #[error(transparent)]
+    KernelCheck(#[from] kernel_check::CheckError),
     /// This kiln was built without the step's code.
     #[error("this kiln cannot carry out `{0}`")]
     Unknown(&'static str),
@@ -41,6 +45,7 @@ pub enum BuiltinError {
 pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
     match builtin {
         Builtin::Root => Ok(root::run(context)?),
+        Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         other => Err(BuiltinError::Unknown(id::name(other))),
     }
 }
