@@ -11,7 +11,6 @@ use super::build;
 use super::failure::Failure;
 use super::load::{self, Ready};
 use crate::cli::{self, RealizeArgs, RecipeArgs};
-use crate::guest::launch::Disk;
 use crate::guest::{self, GuestError, Launch};
 use crate::share::launch::{self, LaunchFile};
 use crate::share::manifest::{self, Manifest};
@@ -68,19 +67,17 @@ fn qemu_tree(store: &Store, manifest: &Manifest, machine: &str) -> Result<PathBu
 }
 
 fn launch_of(file: LaunchFile, artifacts: PathBuf, tree: PathBuf) -> Result<Launch, Failure> {
-    let at = |place: &str| file.artifacts.iter().find(|artifact| artifact.place == place);
-    let disk = at("disk").ok_or_else(|| Failure::Differs(format!("launch.json of {} has no disk", file.machine)))?;
+    let disk = file.artifacts.iter().find(|artifact| artifact.place == "disk");
+    let disk = disk.ok_or_else(|| Failure::Differs(format!("launch.json of {} has no disk", file.machine)))?;
     Ok(Launch {
-        kernel: at("kernel").map(|artifact| artifact.file.clone()),
-        initrd: at("initrd").map(|artifact| artifact.file.clone()),
-        disk: Disk { file: disk.file.clone(), digest: disk.sha256 },
+        disk: disk.sha256,
+        files: file.artifacts.iter().map(|artifact| (artifact.place.clone(), artifact.file.clone())).collect(),
         blanks: file.empty.iter().map(|empty| (empty.file.clone(), empty.size)).collect(),
         machine: file.machine.clone(),
         argv: file.argv.clone(),
         program: PROGRAM.to_owned(),
         artifacts: fs::context("resolve", &artifacts, artifacts.canonicalize()).map_err(Failure::world)?,
         tree,
-        firmware: None,
     })
 }
 

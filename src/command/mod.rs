@@ -7,6 +7,7 @@ pub mod build;
 pub mod check;
 pub mod deliver;
 pub mod doctor;
+pub mod draw;
 
 pub mod failure;
 pub mod fmt;
@@ -45,7 +46,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Run(args) => run::run(&args),
         Verb::Test(args) => test::run(&args),
         Verb::Verify(args) => verify::run(&args),
-        Verb::Draw(_) | Verb::Kconfig(_) => Ok(()),
+        Verb::Draw(args) => draw::run(&args),
+        Verb::Kconfig(_) => Ok(()),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Gc(args) => gc::run(&args),
     }

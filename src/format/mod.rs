@@ -2,5 +2,6 @@
 //!
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
 
+pub mod cpio;
 pub mod qcow2;
 pub mod tar;

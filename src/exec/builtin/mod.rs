@@ -3,15 +3,25 @@
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
 pub mod kernel_check;
+mod initrd;
+mod merge;
 pub mod root;
+mod stock_kernel;
 pub mod tools;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::debian::deb::DebError;
 use crate::exec::event::Listener;
 use crate::exec::root::RootError;
+use crate::format::cpio::CpioError;
+use crate::format::tar::TarError;
 use crate::plan::{Builtin, id};
+use crate::world::WorldError;
 
 /// What a builtin step is handed.
 pub struct Context<'a> {
@@ -36,6 +46,26 @@ pub enum BuiltinError {
     /// The kernel's configuration is not the one that was asked for.
     #[error(transparent)]
     KernelCheck(#[from] kernel_check::CheckError),
+    /// A file could not be read or written.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A package is damaged or refused.
+    #[error("package {package}: {source}")]
+    Package {
+        /// Its name.
+        package: String,
+        /// What is wrong with it.
+        source: DebError,
+    },
+    /// An archive is damaged, hostile, or cannot be written.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+    /// The initramfs could not be written.
+    #[error(transparent)]
+    Cpio(#[from] CpioError),
+    /// The inputs contradict each other, or what the step is to do.
+    #[error("{0}")]
+    Broken(String),
     /// This kiln was built without the step's code.
     #[error("this kiln cannot carry out `{0}`")]
     Unknown(&'static str),
@@ -44,8 +74,39 @@ pub enum BuiltinError {
 /// Carries a builtin step out.
 pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
     match builtin {
+        Builtin::Tools => Ok(tools::run(context)?),
         Builtin::Root => Ok(root::run(context)?),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
+        Builtin::StockKernel => stock_kernel::run(context),
+        Builtin::Initrd => initrd::run(context),
+        Builtin::MergeTars => merge::run(context),
         other => Err(BuiltinError::Unknown(id::name(other))),
+    }
+}
+
+/// An input of the step, by its path.
+fn input<'a>(context: &'a Context<'_>, name: &str) -> Result<&'a Path, BuiltinError> {
+    let found = context.inputs.get(name).map(PathBuf::as_path);
+    found.ok_or_else(|| BuiltinError::Broken(format!("the step `{}` has no input `{name}`", context.step)))
+}
+
+/// A stretch of a file, read without moving the file's position.
+fn part(file: &File, offset: u64, length: u64) -> Part<'_> {
+    Part { file, offset, length }
+}
+
+struct Part<'a> {
+    file: &'a File,
+    offset: u64,
+    length: u64,
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.length).unwrap_or(usize::MAX));
+        let read = self.file.read_at(&mut buffer[..wanted], self.offset)?;
+        self.offset += read as u64;
+        self.length -= read as u64;
+        Ok(read)
     }
 }

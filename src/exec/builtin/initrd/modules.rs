@@ -1,0 +1,170 @@
+//! Which modules an initramfs needs, in the order in which they are loaded.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::{BufReader, Read};
+
+use super::modinfo::{self, ModInfo, normal};
+use crate::exec::builtin::{BuiltinError, part};
+use crate::format::tar::{Kind, TarReader};
+
+/// Most bytes of one of the lists beside the modules.
+const LIST_LIMIT: u64 = 16 << 20;
+
+/// A module to be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Its name, in the kernel's spelling.
+    pub(super) name: String,
+    /// Whether booting cannot go on without it: not so for what only a `softdep` asks for.
+    pub(super) required: bool,
+}
+
+/// Where everything in `modules.tar` is.
+pub(super) struct Modules<'a> {
+    file: &'a File,
+    /// Module to (path, offset, size).
+    places: BTreeMap<String, (String, u64, u64)>,
+    /// Modules that are part of the kernel, with what they are also called.
+    builtin: BTreeSet<String>,
+    /// Alias to modules, of the directories where algorithms are; read when first needed.
+    algorithms: Option<BTreeMap<String, Vec<String>>>,
+}
+
+impl<'a> Modules<'a> {
+    pub(super) fn open(file: &'a File) -> Result<Modules<'a>, BuiltinError> {
+        let mut modules = Modules { file, places: BTreeMap::new(), builtin: BTreeSet::new(), algorithms: None };
+        let mut reader = TarReader::new(BufReader::with_capacity(1 << 18, file));
+        while let Some(entry) = reader.next_entry()? {
+            if entry.kind != Kind::File {
+                continue;
+            }
+            let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
+            let name = path.rsplit('/').next().unwrap_or_default();
+            if let Some(module) = module_name(name) {
+                modules.places.insert(module, (path, reader.offset(), entry.size));
+            } else if matches!(name, "modules.builtin" | "modules.builtin.modinfo") {
+                let mut bytes = Vec::new();
+                let limited = (&mut reader).take(LIST_LIMIT).read_to_end(&mut bytes);
+                limited.map_err(|error| BuiltinError::Broken(format!("{path}: {error}")))?;
+                modules.know_builtin(name, &bytes);
+            }
+        }
+        Ok(modules)
+    }
+
+    fn know_builtin(&mut self, list: &str, bytes: &[u8]) {
+        if list == "modules.builtin" {
+            let text = String::from_utf8_lossy(bytes);
+            self.builtin.extend(text.lines().filter_map(|line| module_name(line.rsplit('/').next()?)));
+        } else {
+            for (name, info) in modinfo::parse_builtin(bytes) {
+                self.builtin.extend(info.aliases);
+                self.builtin.insert(name);
+            }
+        }
+    }
+
+    /// The modules for `wanted`: each after everything it depends on, each once.
+    pub(super) fn order(&mut self, wanted: &[String]) -> Result<Vec<Load>, BuiltinError> {
+        let mut order = Order::default();
+        for name in wanted.iter().map(|name| normal(name)) {
+            self.visit(&name, &mut order, true)?;
+        }
+        let required = order.required;
+        let load = |name: String| Load { required: required.contains(&name), name };
+        Ok(order.loads.into_iter().map(load).collect())
+    }
+
+    fn visit(&mut self, name: &str, order: &mut Order, required: bool) -> Result<(), BuiltinError> {
+        let known = order.seen.contains(name) && (!required || order.required.contains(name));
+        if known || self.builtin.contains(name) {
+            return Ok(());
+        }
+        if !self.places.contains_key(name) {
+            return match order.path.last() {
+                _ if !required => Ok(()),
+                Some(user) => Err(BuiltinError::Broken(format!("kernel module {user} needs {name}, which is missing"))),
+                None => Err(BuiltinError::Broken(format!("this kernel has no module {name}, nor is it built in"))),
+            };
+        }
+        if order.path.iter().any(|above| above == name) {
+            return Ok(());
+        }
+        order.seen.insert(name.to_owned());
+        if required {
+            order.required.insert(name.to_owned());
+        }
+        let info = self.info(name)?;
+        order.path.push(name.to_owned());
+        for soft in &info.before {
+            self.visit_soft(soft, order)?;
+        }
+        for hard in &info.depends {
+            self.visit(hard, order, required)?;
+        }
+        if !order.loads.iter().any(|load| load == name) {
+            order.loads.push(name.to_owned());
+        }
+        for soft in &info.after {
+            self.visit_soft(soft, order)?;
+        }
+        order.path.pop();
+        Ok(())
+    }
+
+    /// A `softdep` names a module or an algorithm; what nobody provides is left out, as modprobe does.
+    fn visit_soft(&mut self, name: &str, order: &mut Order) -> Result<(), BuiltinError> {
+        if self.builtin.contains(name) || self.places.contains_key(name) {
+            return self.visit(name, order, false);
+        }
+        for provider in self.algorithms()?.get(name).cloned().unwrap_or_default() {
+            self.visit(&provider, order, false)?;
+        }
+        Ok(())
+    }
+
+    fn algorithms(&mut self) -> Result<&BTreeMap<String, Vec<String>>, BuiltinError> {
+        if self.algorithms.is_none() {
+            let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            let near = |path: &str| path.contains("/crypto/") || path.contains("/kernel/lib/");
+            let names: Vec<String> =
+                self.places.iter().filter(|(_, (path, ..))| near(path)).map(|(name, _)| name.clone()).collect();
+            for name in names {
+                for alias in self.info(&name)?.aliases {
+                    found.entry(alias).or_default().push(name.clone());
+                }
+            }
+            self.algorithms = Some(found);
+        }
+        Ok(self.algorithms.get_or_insert_default())
+    }
+
+    fn info(&self, name: &str) -> Result<ModInfo, BuiltinError> {
+        modinfo::parse(&self.bytes(name)?)
+            .ok_or_else(|| BuiltinError::Broken(format!("kernel module {name} is not a 64-bit ELF file with .modinfo")))
+    }
+
+    /// A module's bytes, decompressed.
+    pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>, BuiltinError> {
+        let (path, offset, size) =
+            self.places.get(name).ok_or_else(|| BuiltinError::Broken(format!("this kernel has no module {name}")))?;
+        modinfo::decompress(path, part(self.file, *offset, *size)).map_err(BuiltinError::Broken)
+    }
+}
+
+/// A walk through the dependencies.
+#[derive(Default)]
+struct Order {
+    loads: Vec<String>,
+    seen: BTreeSet<String>,
+    required: BTreeSet<String>,
+    /// From a wanted module down to the one at hand.
+    path: Vec<String>,
+}
+
+/// `virtio-rng.ko.xz` is the module `virtio_rng`.
+fn module_name(file: &str) -> Option<String> {
+    let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|ending| file.strip_suffix(ending))?;
+    Some(normal(stem))
+}
