@@ -15,6 +15,10 @@ mod suite {
     mod format;
     mod guest;
     mod initrd;
+    mod deb;
+    mod fetch;
+    mod guest;
+    mod kconfig;
     mod lock;
     mod qcow2;
     mod root;
@@ -37,6 +41,8 @@ mod suite {
     mod language;
     mod language_docs;
     mod language_limits;
+    mod format;
+    mod language;
     mod launch;
     mod machine;
     mod machine_live;

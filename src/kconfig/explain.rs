@@ -3,6 +3,7 @@
 //! The answer is a chain of needs, each one read off the Kconfig files under the final configuration, and ends at
 //! options that somebody can set. It explains what the kernel's program did; it does not predict it.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use super::dotconfig::DotConfig;
@@ -21,6 +22,8 @@ pub struct Explanation {
     pub places: Vec<(String, u32, String)>,
     /// Its value in its spelling; `n` when it has none.
     pub value: String,
+    /// What the question is about.
+    pub wanted: Tri,
     /// Options that select it, those that do so now first, with the value that they force now.
     pub selected_by: Vec<(String, Tri)>,
     /// Why it is not on.
@@ -53,23 +56,26 @@ pub enum Need {
         name: String,
         /// `m`, `y`, or `n`.
         wanted: Tri,
+        /// What it is.
+        found: Tri,
         /// Why it is not.
         why: Box<Why>,
     },
     /// A comparison or a question to the compiler that does not hold.
     Fact(String),
-    /// One of these would do.
-    Any(Vec<Need>),
+    /// One of these would do, the easiest first; each is a list of needs that go together.
+    Any(Vec<Vec<Need>>),
 }
 
-/// How far a chain is followed.
-const DEPTH: usize = 12;
+/// How many options one explanation looks at; beyond that it would explain nothing.
+const BUDGET: usize = 500;
 
 /// Why `option` is below `wanted` (or, for [`Tri::N`], above it).
 pub fn explain(tree: &Tree, config: &DotConfig, option: &str, wanted: Tri) -> Explanation {
     let symbol = tree.symbols.get(option);
     let definitions = symbol.map_or(&[][..], |symbol| &symbol.definitions);
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeSet::from([option.to_owned()]);
+    let reasoner = Reasoner { tree, config, budget: Cell::new(BUDGET) };
     let mut selected_by: Vec<(String, Tri)> =
         tree.selectors(option, config).into_iter().map(|s| (s.name, s.force.unwrap_or(Tri::N))).collect();
     selected_by.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -78,20 +84,26 @@ pub fn explain(tree: &Tree, config: &DotConfig, option: &str, wanted: Tri) -> Ex
         prompt: definitions.iter().find_map(|definition| definition.prompt.as_ref()).map(|(text, _)| text.clone()),
         places: definitions.iter().map(|d| (d.file.clone(), d.line, d.depends.to_string())).collect(),
         value: config.value(option).to_owned(),
+        wanted,
         selected_by,
-        why: Reasoner { tree, config }.why(option, wanted, &mut seen),
+        why: match reasoner.why(option, wanted, &mut seen) {
+            Why::Unknown(_) => Why::Unknown(reasoner.near(option)),
+            why => why,
+        },
     }
 }
 
+/// `seen` are the options that the chain has already explained: a need that hangs on one of them alone is met with it.
 struct Reasoner<'a> {
     tree: &'a Tree,
     config: &'a DotConfig,
+    budget: Cell<usize>,
 }
 
 impl Reasoner<'_> {
     fn why(&self, option: &str, wanted: Tri, seen: &mut BTreeSet<String>) -> Why {
         let Some(symbol) = self.tree.symbols.get(option).filter(|symbol| symbol.kind.is_some()) else {
-            return Why::Unknown(self.near(option));
+            return Why::Unknown(Vec::new());
         };
         if wanted == Tri::N {
             return self.why_on(option);
@@ -100,19 +112,35 @@ impl Reasoner<'_> {
         if offered.is_empty() {
             return self.why_unoffered(symbol, option, wanted, seen);
         }
-        if !seen.insert(option.to_owned()) || seen.len() > DEPTH {
+        if !self.spend() {
             return Why::Free;
         }
         // The definition that lacks least is the one to fix.
-        let needs = offered.iter().map(|definition| self.needs(&reach(definition), wanted, seen)).min_by_key(Vec::len);
-        let needs = needs.unwrap_or_default();
-        seen.remove(option);
+        let needs = self.easiest(offered.iter().map(|definition| reach(definition)), wanted, seen);
         let rival = offered.iter().find_map(|definition| self.rival(definition, option));
         match rival {
             _ if !needs.is_empty() => Why::Needs(needs),
             Some(rival) => Why::Chosen(rival),
             None => Why::Free,
         }
+    }
+
+    fn spend(&self) -> bool {
+        let left = self.budget.get();
+        self.budget.set(left.saturating_sub(1));
+        left > 0
+    }
+
+    /// Of several ways the one with the least to do.
+    fn easiest(&self, ways: impl Iterator<Item = Expr>, wanted: Tri, seen: &mut BTreeSet<String>) -> Vec<Need> {
+        let tried = ways.map(|way| {
+            let mut seen = seen.clone();
+            (self.needs(&way, wanted, &mut seen), seen)
+        });
+        let best = tried.min_by_key(|(needs, _)| needs.iter().map(effort).sum::<usize>());
+        let Some((needs, after)) = best else { return Vec::new() };
+        *seen = after;
+        needs
     }
 
     fn why_on(&self, option: &str) -> Why {
@@ -124,15 +152,14 @@ impl Reasoner<'_> {
 
     /// An option without a prompt follows its dependencies where it has a default, and its selectors otherwise.
     fn why_unoffered(&self, symbol: &Symbol, option: &str, wanted: Tri, seen: &mut BTreeSet<String>) -> Why {
-        if seen.insert(option.to_owned()) && seen.len() <= DEPTH {
-            for definition in &symbol.definitions {
-                for (value, when) in &definition.defaults {
-                    let all = definition.depends.clone().and(when.clone()).and(value.clone());
-                    let needs = self.needs(&all, wanted, seen);
-                    if !needs.is_empty() {
-                        return Why::Needs(needs);
-                    }
-                }
+        let defaults = symbol.definitions.iter().flat_map(|definition| {
+            let all = |(value, when): &(Expr, Expr)| definition.depends.clone().and(when.clone()).and(value.clone());
+            definition.defaults.iter().map(all)
+        });
+        if self.spend() {
+            let needs = self.easiest(defaults, wanted, seen);
+            if !needs.is_empty() {
+                return Why::Needs(needs);
             }
         }
         let mut by: Vec<String> = self.tree.selectors(option, self.config).into_iter().map(|s| s.name).collect();
@@ -161,18 +188,28 @@ impl Reasoner<'_> {
                 needs
             }
             Expr::Any(terms) => {
-                let ways: Vec<Vec<Need>> = terms.iter().map(|term| self.needs(term, wanted, seen)).collect();
-                let mut ways: Vec<Need> = ways.into_iter().filter_map(|way| way.into_iter().next()).collect();
-                ways.sort_by_key(effort);
-                if ways.len() == 1 { ways } else { vec![Need::Any(ways)] }
+                let mut ways: Vec<(Vec<Need>, BTreeSet<String>)> = terms
+                    .iter()
+                    .map(|term| {
+                        let mut seen = seen.clone();
+                        (self.needs(term, wanted, &mut seen), seen)
+                    })
+                    .collect();
+                ways.sort_by_key(|(needs, _)| needs.iter().map(effort).sum::<usize>());
+                let Some((_, after)) = ways.first() else { return Vec::new() };
+                *seen = after.clone();
+                let mut ways: Vec<Vec<Need>> = ways.into_iter().map(|(needs, _)| needs).collect();
+                if ways.len() == 1 || ways[0].is_empty() { ways.remove(0) } else { vec![Need::Any(ways)] }
             }
+            Expr::Symbol(name) if !seen.insert(name.clone()) => Vec::new(),
             Expr::Symbol(name) => {
                 let why = Box::new(self.why(name, wanted, seen));
-                vec![Need::Option { name: name.clone(), wanted, why }]
+                vec![Need::Option { name: name.clone(), wanted, found: self.config.tri(name), why }]
             }
             Expr::Not(inner) => match &**inner {
                 Expr::Symbol(name) => {
-                    vec![Need::Option { name: name.clone(), wanted: Tri::N, why: Box::new(self.why_on(name)) }]
+                    let (found, why) = (self.config.tri(name), Box::new(self.why_on(name)));
+                    vec![Need::Option { name: name.clone(), wanted: Tri::N, found, why }]
                 }
                 _ => vec![Need::Fact(expr.to_string())],
             },
@@ -206,7 +243,7 @@ fn reach(definition: &Definition) -> Expr {
 fn effort(need: &Need) -> usize {
     match need {
         Need::Fact(_) => 100,
-        Need::Any(ways) => ways.iter().map(effort).min().unwrap_or(0),
+        Need::Any(ways) => ways.first().map_or(0, |way| way.iter().map(effort).sum()),
         Need::Option { why, .. } => match &**why {
             Why::Free | Why::Chosen(_) => 1,
             Why::Needs(needs) => 1 + needs.iter().map(effort).sum::<usize>(),

@@ -4,6 +4,7 @@
 //! Output: fragments, the options that were dropped, explanations. Pure: it must not look at a disk, and it never
 //! decides a configuration: the kernel's own program does that, and is the judge of what is said here.
 
+pub mod archive;
 pub mod check;
 pub mod diff;
 pub mod dotconfig;

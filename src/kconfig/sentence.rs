@@ -27,27 +27,38 @@ impl Explanation {
     /// The options that would resolve it, those that others wait for first.
     pub fn remedies(&self, asked: &BTreeSet<String>) -> Vec<(String, Tri)> {
         let mut found = Vec::new();
-        collect(&self.why, &mut found);
+        collect(&self.option, self.wanted, &self.why, &mut found);
+        // What is forced or chosen elsewhere is not cured by asking for it once more.
+        if matches!(self.why, Why::Needs(_)) {
+            found.retain(|(name, _)| *name != self.option);
+        }
         let mut seen = BTreeSet::new();
         found.retain(|(name, _)| !asked.contains(name) && seen.insert(name.clone()));
         found
     }
 }
 
-fn collect(why: &Why, found: &mut Vec<(String, Tri)>) {
-    let Why::Needs(needs) = why else { return };
-    for need in needs {
-        // Of alternatives the easiest comes first.
-        let need = match need {
-            Need::Any(ways) => ways.first(),
-            need => Some(need),
-        };
-        if let Some(Need::Option { name, wanted, why }) = need {
-            collect(why, found);
-            if matches!(**why, Why::Free | Why::Needs(_) | Why::Chosen(_)) {
-                found.push((name.clone(), *wanted));
+fn collect(option: &str, wanted: Tri, why: &Why, found: &mut Vec<(String, Tri)>) {
+    match why {
+        Why::Unknown(_) => return,
+        Why::NoPrompt(by) | Why::Forced(by) => {
+            // Which of several is the recipe's business.
+            if let [only] = &by[..] {
+                found.push((only.clone(), wanted));
             }
+            return;
         }
+        Why::Free | Why::Chosen(_) => {}
+        Why::Needs(needs) => needs.iter().for_each(|need| collect_need(need, found)),
+    }
+    found.push((option.to_owned(), wanted));
+}
+
+fn collect_need(need: &Need, found: &mut Vec<(String, Tri)>) {
+    match need {
+        Need::Fact(_) => {}
+        Need::Any(ways) => ways.first().into_iter().flatten().for_each(|need| collect_need(need, found)),
+        Need::Option { name, wanted, why, .. } => collect(name, *wanted, why, found),
     }
 }
 
@@ -62,33 +73,39 @@ fn clause(why: &Why) -> String {
         Why::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
         Why::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
         Why::Needs(needs) => {
-            let needs: Vec<String> = needs.iter().map(need).collect();
+            let more = needs.len().saturating_sub(SHOWN);
+            let mut needs: Vec<String> = needs.iter().take(SHOWN).map(need).collect();
+            if more > 0 {
+                needs.push(format!("{more} more"));
+            }
             format!("needs {}", needs.join("; it also needs "))
         }
     }
 }
 
+/// So many needs of one option are spelled out.
+const SHOWN: usize = 4;
+
 fn need(need: &Need) -> String {
     match need {
         Need::Fact(text) => format!("{text}, which does not hold"),
         Need::Any(ways) => {
-            let names: Vec<String> = ways.iter().map(self::name).collect();
-            match ways.first() {
-                Some(first @ Need::Option { .. }) => format!("{} ({})", join(&names, "or"), self::need(first)),
-                _ => join(&names, "or"),
+            let names: Vec<String> =
+                ways.iter().map(|way| join(&way.iter().map(name).collect::<Vec<_>>(), "and")).collect();
+            let names = join(&shortened(&names), "or");
+            match ways.first().map(Vec::as_slice) {
+                Some([first @ Need::Option { .. }]) => format!("{names} ({})", self::need(first)),
+                _ => names,
             }
         }
-        Need::Option { name, wanted: Tri::N, why } => match &**why {
+        Need::Option { name, wanted: Tri::N, why, .. } => match &**why {
             Why::Free => format!("{name} to be off, which is on"),
             why => format!("{name} to be off, which {}", clause(why)),
         },
-        Need::Option { name, wanted, why } => {
-            let value = if *wanted == Tri::Y && matches!(**why, Why::Free) { "is not set" } else { "" };
-            match &**why {
-                Why::Free if !value.is_empty() => format!("{name}, which {value}"),
-                why => format!("{name}, which {}", clause(why)),
-            }
+        Need::Option { name, found: Tri::M, why, .. } if **why == Why::Free => {
+            format!("{name}, which is only a module")
         }
+        Need::Option { name, why, .. } => format!("{name}, which {}", clause(why)),
     }
 }
 
@@ -97,7 +114,7 @@ fn name(need: &Need) -> String {
         Need::Option { name, wanted: Tri::N, .. } => format!("no {name}"),
         Need::Option { name, .. } => name.clone(),
         Need::Fact(text) => text.clone(),
-        Need::Any(ways) => join(&ways.iter().map(name).collect::<Vec<_>>(), "or"),
+        Need::Any(ways) => ways.first().and_then(|way| way.first()).map(name).unwrap_or_default(),
     }
 }
 
@@ -114,5 +131,129 @@ fn join(words: &[String], last: &str) -> String {
         [] => String::new(),
         [one] => one.clone(),
         [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use crate::kconfig::tree::Source;
+    use crate::kconfig::{Tree, Tri, dotconfig, explain};
+
+    const KCONFIG: &str = r#"
+config MODULES
+	bool "modules"
+config HUGE
+	bool "huge pages"
+config DAX
+	tristate "dax"
+	depends on HUGE
+config CXL
+	tristate "cxl"
+config DAX_CXL
+	tristate "dax on cxl"
+	depends on CXL && DAX
+config HIDDEN
+	bool
+config PICKER
+	bool "picker"
+	select HIDDEN
+config ON_HIDDEN
+	bool "on hidden"
+	depends on HIDDEN
+config EITHER
+	bool "either"
+	depends on DAX_CXL || PICKER
+config NOT
+	bool "not"
+	depends on !HIDDEN
+config PROBED
+	bool "probed"
+	depends on $(cc-option,-fnew)
+config OLD
+	bool "old"
+	depends on CXL = n
+choice
+	prompt "preemption"
+config VOLUNTARY
+	bool "voluntary"
+config FULL
+	bool "full"
+endchoice
+"#;
+
+    fn sentence(config: &str, option: &str, wanted: Tri, asked: &[&str]) -> String {
+        let files = BTreeMap::from([("Kconfig".to_owned(), KCONFIG.as_bytes().to_vec())]);
+        let tree = Tree::read(&Source { files, variables: BTreeMap::new() }).unwrap();
+        let config = dotconfig::read(config.as_bytes()).unwrap();
+        let asked: BTreeSet<String> = asked.iter().map(|&name| name.to_owned()).collect();
+        explain(&tree, &config, option, wanted).sentence(&asked)
+    }
+
+    #[test]
+    fn a_chain_is_followed_to_what_can_be_set() {
+        assert_eq!(
+            sentence("CONFIG_CXL=y\n", "DAX_CXL", Tri::Y, &["DAX_CXL", "DAX"]),
+            "DAX_CXL needs DAX, which needs HUGE, which is not set; add `option HUGE = y`"
+        );
+        assert_eq!(
+            sentence("", "DAX_CXL", Tri::Y, &[]),
+            "DAX_CXL needs CXL, which is not set; it also needs DAX, which needs HUGE, which is not set; \
+             add `option CXL = y`, `option HUGE = y` and `option DAX = y`"
+        );
+    }
+
+    #[test]
+    fn a_dependency_that_is_a_module_keeps_an_option_a_module() {
+        let config = "CONFIG_MODULES=y\nCONFIG_CXL=y\nCONFIG_DAX=m\nCONFIG_HUGE=y\nCONFIG_DAX_CXL=m\n";
+        assert_eq!(
+            sentence(config, "DAX_CXL", Tri::Y, &[]),
+            "DAX_CXL needs DAX, which is only a module; add `option DAX = y`"
+        );
+    }
+
+    #[test]
+    fn every_other_reason_has_its_words() {
+        for (config, option, wanted, shown) in [
+            (
+                "",
+                "HIDDEN",
+                Tri::Y,
+                "HIDDEN has no prompt: it is on only when selected by PICKER; add `option PICKER = y`",
+            ),
+            (
+                "",
+                "ON_HIDDEN",
+                Tri::Y,
+                "ON_HIDDEN needs HIDDEN, which has no prompt: it is on only when selected by PICKER; add `option PICKER = y`",
+            ),
+            (
+                "",
+                "EITHER",
+                Tri::Y,
+                "EITHER needs PICKER or DAX_CXL (PICKER, which is not set); add `option PICKER = y`",
+            ),
+            ("CONFIG_HIDDEN=y\n", "NOT", Tri::Y, "NOT needs HIDDEN to be off, which is on; add `option HIDDEN = n`"),
+            (
+                "CONFIG_HIDDEN=y\nCONFIG_PICKER=y\n",
+                "HIDDEN",
+                Tri::N,
+                "HIDDEN is selected by PICKER; add `option PICKER = n`",
+            ),
+            ("", "PROBED", Tri::Y, "PROBED needs $(cc-option,-fnew), which does not hold"),
+            ("CONFIG_CXL=y\n", "OLD", Tri::Y, "OLD needs CXL = n, which does not hold"),
+            (
+                "CONFIG_VOLUNTARY=y\n",
+                "FULL",
+                Tri::Y,
+                "FULL is one of a choice, in which VOLUNTARY is chosen; add `option FULL = y`",
+            ),
+            ("", "DAX_CLX", Tri::Y, "DAX_CLX does not exist in this source; did you mean DAX_CXL?"),
+            ("", "NOTHING_LIKE_IT", Tri::Y, "NOTHING_LIKE_IT does not exist in this source"),
+            ("", "HUGE", Tri::Y, "HUGE is not set, though nothing forbids it; add `option HUGE = y`"),
+        ] {
+            assert_eq!(sentence(config, option, wanted, &[]), shown);
+        }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
+pub mod kernel_check;
 mod initrd;
 mod merge;
 pub mod root;
@@ -42,6 +43,9 @@ pub enum BuiltinError {
     /// Configuring a root file system failed.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// The kernel's configuration is not the one that was asked for.
+    #[error(transparent)]
+    KernelCheck(#[from] kernel_check::CheckError),
     /// A file could not be read or written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -72,6 +76,7 @@ pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError>
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
         Builtin::Root => Ok(root::run(context)?),
+        Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),
         Builtin::MergeTars => merge::run(context),

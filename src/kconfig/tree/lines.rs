@@ -33,7 +33,7 @@ pub(super) fn logical(text: &str, known: &BTreeMap<String, String>) -> Vec<Line>
         let trimmed = whole.trim();
         match trimmed {
             "" => {}
-            "help" | "---help---" => help = Some(Help { indent: None, keyword: indent(first) }),
+            "help" | "---help---" => help = Some(Help { indent: None }),
             _ => lines.push(Line { number: at as u32 + 1, text: expand(trimmed, known) }),
         }
     }
@@ -43,7 +43,6 @@ pub(super) fn logical(text: &str, known: &BTreeMap<String, String>) -> Vec<Line>
 /// A help text lasts until a line that is indented less than its first one.
 struct Help {
     indent: Option<usize>,
-    keyword: usize,
 }
 
 impl Help {
@@ -54,8 +53,8 @@ impl Help {
         let found = indent(line);
         match self.indent {
             Some(first) => found >= first,
-            // A help text without words: the first line that is not deeper than the keyword ends it.
-            None if found < self.keyword || found == 0 => false,
+            // A help text without words.
+            None if found == 0 => false,
             None => {
                 self.indent = Some(found);
                 true

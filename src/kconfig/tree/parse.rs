@@ -122,6 +122,10 @@ impl Parser<'_> {
 
     fn line(&mut self, line: &Line, place: Place<'_>) -> Result<(), NotKconfig> {
         let (word, rest) = split_word(&line.text);
+        // First, since `if-success = ...` is one.
+        if is_assignment(&line.text) {
+            return Ok(());
+        }
         match word {
             "config" | "menuconfig" => self.begin_config(rest, place),
             "menu" => self.begin_block(Open::Block, None),
@@ -147,7 +151,6 @@ impl Parser<'_> {
                 let (path, _) = quoted(rest).ok_or_else(|| place.error("the file to source is not in quotes"))?;
                 self.file(&path, Place { depth: place.depth + 1, ..place })
             }
-            _ if is_assignment(&line.text) => Ok(()),
             _ => self.attribute(word, rest, place),
         }
     }
