@@ -13,6 +13,7 @@ pub mod failure;
 pub mod fmt;
 pub mod gc;
 
+pub mod kconfig;
 pub mod launches;
 pub mod load;
 pub mod lock;
@@ -47,7 +48,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Test(args) => test::run(&args),
         Verb::Verify(args) => verify::run(&args),
         Verb::Draw(args) => draw::run(&args),
-        Verb::Kconfig(_) => Ok(()),
+        Verb::Kconfig(args) => kconfig::run(&args),
         Verb::Doctor(args) => doctor::run(&args),
         Verb::Gc(args) => gc::run(&args),
     }

@@ -92,6 +92,5 @@ mod tests {
     fn what_is_forced_is_not_probed() {
         assert_eq!(Accel::Tcg.first(), Accelerator::Tcg);
         assert_eq!(Accel::Kvm.first(), Accelerator::Kvm);
-        assert!(!may_open(Path::new("/nonexistent/kvm")));
     }
 }

@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn the_document_is_well_formed_whatever_guests_print() {
-        let text = document("r\"&", &crate::guest::report::tests::sample());
+        let text = documents(&[("r\"&".to_owned(), crate::guest::report::tests::sample())]);
         let lines: Vec<&str> = text.lines().collect();
         let suite = r#"<testsuite name="r&quot;&amp;" tests="3" failures="1" errors="0" skipped="1" time="4.500">"#;
         assert_eq!(lines[2].trim(), suite);
@@ -81,6 +81,6 @@ mod tests {
 
     #[test]
     fn no_tests_are_a_document_too() {
-        assert!(document("empty", &Report::default()).contains("tests=\"0\" failures=\"0\""));
+        assert!(documents(&[("empty".to_owned(), Report::default())]).contains("tests=\"0\" failures=\"0\""));
     }
 }

@@ -17,4 +17,5 @@ pub mod stock;
 
 pub use builder::Builder;
 pub use lower::lower;
+pub use restrict::restrict;
 pub use step::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work};

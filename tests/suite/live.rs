@@ -67,7 +67,8 @@ pub fn fail_with(command: &mut Command, code: i32) -> String {
 
 /// Whether a judge is installed here; says so when it is not.
 pub fn judge(program: &str) -> bool {
-    let there = Command::new("sh").arg("-c").arg(format!("command -v {program}")).output().is_ok_and(|o| o.status.success());
+    let there =
+        Command::new("sh").arg("-c").arg(format!("command -v {program}")).output().is_ok_and(|o| o.status.success());
     if !there {
         eprintln!("skipped: no {program} on this machine");
     }

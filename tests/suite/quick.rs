@@ -23,7 +23,11 @@ fn cxl_quick_is_the_same_everywhere_and_works() {
     // Everything that could leak differs, and nothing is shared, not even downloads.
     std::fs::write(&lock, &locked).unwrap();
     let mut hostile = kiln(&other);
-    hostile.env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8").env("HOME", scratch.path("home")).env("USER", "eve");
+    hostile
+        .env("TZ", "Pacific/Kiritimati")
+        .env("LANG", "tr_TR.UTF-8")
+        .env("HOME", scratch.path("home"))
+        .env("USER", "eve");
     build(hostile.args(["--jobs", "1"]), &lock, &two);
     assert_eq!(manifest(&one), manifest(&two), "two builds of one lock differ");
 
@@ -32,7 +36,12 @@ fn cxl_quick_is_the_same_everywhere_and_works() {
     tampering_is_found(&store, &two);
     let report = scratch.path("junit.xml");
     let mut test = kiln(&store);
-    test.args(["test", RECIPE, "--lock"]).arg(&lock).arg("--junit").arg(&report).arg("--logs").arg(scratch.path("logs"));
+    test.args(["test", RECIPE, "--lock"])
+        .arg(&lock)
+        .arg("--junit")
+        .arg(&report)
+        .arg("--logs")
+        .arg(scratch.path("logs"));
     let output = succeed(&mut test);
     println!("{}", String::from_utf8_lossy(&output.stdout));
     let junit = std::fs::read_to_string(&report).unwrap();
