@@ -7,17 +7,17 @@
 )]
 
 mod suite {
-    mod qcow2;
-    mod deb;
-    mod root;
-    mod guest;
-    mod fetch;
-    mod sandbox;
     mod apt;
+    mod archive_support;
+    mod deb;
+    mod fetch;
+    mod guest;
+    mod lock;
+    mod qcow2;
+    mod root;
+    mod sandbox;
     mod schedule;
     mod store;
-    mod archive_support;
-    mod lock;
     mod tidy;
     mod tools;
 
@@ -31,10 +31,10 @@ mod suite {
     }
     mod argv;
     mod draw;
+    mod format;
+    mod language;
     mod launch;
     mod machine;
     mod machine_live;
     mod machine_support;
-    mod format;
-    mod language;
 }

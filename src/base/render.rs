@@ -34,8 +34,7 @@ fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnosti
             files.push(span.file);
         }
     }
-    let mut group =
-        level.primary_title(diagnostic.message.as_str()).elements([] as [Snippet<'_, Annotation<'_>>; 0]);
+    let mut group = level.primary_title(diagnostic.message.as_str()).elements([] as [Snippet<'_, Annotation<'_>>; 0]);
     for file in files {
         let here: Vec<_> = places.iter().filter(|(_, span, _)| span.file == file).collect();
         group = group.element(snippet(sources, file, &here));

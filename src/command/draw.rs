@@ -13,7 +13,9 @@ pub fn run(args: &cli::Draw) -> Result<(), Failure> {
         return Err(Failure::Usage("the recipe has no machine".to_owned()));
     }
     match &args.svg {
-        Some(path) => fs::write_atomically(path, draw::svg(recipe.machines.values()).as_bytes()).map_err(Failure::world),
+        Some(path) => {
+            fs::write_atomically(path, draw::svg(recipe.machines.values()).as_bytes()).map_err(Failure::world)
+        }
         None => {
             let trees: Vec<String> = recipe.machines.values().map(draw::tree).collect();
             output::print(&trees.join("\n"))

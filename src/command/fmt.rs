@@ -27,13 +27,16 @@ pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
     }
     match differing.is_empty() {
         true => Ok(()),
-        false => Err(Failure::Differs(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" ")))),
+        false => {
+            Err(Failure::Differs(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" "))))
+        }
     }
 }
 
 fn formatted(path: &Path) -> Result<(String, String), Failure> {
     let bytes = fs::read(path, LIMIT).map_err(Failure::world)?;
-    let text = String::from_utf8(bytes).map_err(|_| Failure::Mistakes(format!("error: {}: not UTF-8", path.display())))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Failure::Mistakes(format!("error: {}: not UTF-8", path.display())))?;
     let mut sources = SourceMap::default();
     let file = sources.add(path.to_owned(), text.clone());
     let (tree, mistakes) = syntax::parse(file, &text);

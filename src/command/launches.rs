@@ -45,7 +45,8 @@ pub fn of_directory(store: &Store, directory: &Path) -> Result<BTreeMap<String, 
     for name in manifest.artifacts.keys().filter(|name| name.ends_with("launch.json")) {
         let path = directory.join(name);
         let bytes = fs::read(&path, launch::LIMIT).map_err(Failure::world)?;
-        let file = LaunchFile::read(&bytes).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
+        let file =
+            LaunchFile::read(&bytes).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
         let tree = qemu_tree(store, &manifest, &file.machine)?;
         let artifacts = path.parent().unwrap_or(directory).to_owned();
         launches.insert(file.machine.clone(), launch_of(file, artifacts, tree)?);

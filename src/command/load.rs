@@ -60,7 +60,9 @@ pub fn lock_of(loaded: &Loaded) -> Result<Lock, Failure> {
         return Err(Failure::Mistakes(format!("error: no lock at {shown}\n  help: make it with `kiln lock`")));
     };
     fits(&loaded.recipe, &lock).map_err(|why| {
-        Failure::Mistakes(format!("error: {shown} is not the lock of this recipe\n{why}\n  help: `kiln lock` brings it up to date"))
+        Failure::Mistakes(format!(
+            "error: {shown} is not the lock of this recipe\n{why}\n  help: `kiln lock` brings it up to date"
+        ))
     })?;
     Ok(lock)
 }

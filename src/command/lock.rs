@@ -7,8 +7,8 @@ use crate::base::ByteSize;
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
 use crate::lock::{self, Lock};
-use crate::world::fs;
 use crate::plan;
+use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(args: &cli::Lock) -> Result<(), Failure> {
@@ -29,8 +29,7 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
         mirrors: &mirrors::known(&loaded.world)?,
         listener: &tell,
     };
-    let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update)
-        .map_err(failure)?;
+    let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update).map_err(failure)?;
     machines::judge(&loaded.recipe, &new)?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
     let plan = plan::lower(&loaded.recipe, &new);
@@ -89,9 +88,10 @@ fn carry_over(new: &mut Lock, previous: Option<&Lock>) {
 /// What only another recipe, or another `--update`, can mend is the user's mistake; the rest is the world's.
 fn failure(error: ResolveError) -> Failure {
     match error {
-        ResolveError::Unsolvable { .. } | ResolveError::SetTwice(_) | ResolveError::NoIndex { .. } | ResolveError::Keys { .. } => {
-            Failure::Mistakes(format!("error: {error}"))
-        }
+        ResolveError::Unsolvable { .. }
+        | ResolveError::SetTwice(_)
+        | ResolveError::NoIndex { .. }
+        | ResolveError::Keys { .. } => Failure::Mistakes(format!("error: {error}")),
         ResolveError::NotLocked(_) => Failure::Usage(error.to_string()),
         error => Failure::world(error),
     }

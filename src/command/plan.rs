@@ -33,12 +33,18 @@ pub fn run(args: &cli::Plan) -> Result<(), Failure> {
     let missing: Vec<_> = ready.plan.fetches.values().filter(|fetch| !ready.store.has(&fetch.digest)).collect();
     let document = Document {
         recipe: &ready.loaded.recipe.name,
-        steps: ready.plan.steps.iter().zip(&status).map(|(step, status)| Shown {
-            name: &step.name,
-            id: status.id,
-            state: word(&status.state),
-            action: status.action,
-        }).collect(),
+        steps: ready
+            .plan
+            .steps
+            .iter()
+            .zip(&status)
+            .map(|(step, status)| Shown {
+                name: &step.name,
+                id: status.id,
+                state: word(&status.state),
+                action: status.action,
+            })
+            .collect(),
         files: ready.plan.fetches.len(),
         files_missing: missing.len(),
         bytes_missing: missing.iter().map(|fetch| fetch.size).sum(),
@@ -62,6 +68,9 @@ fn text(document: &Document<'_>) -> String {
         .map(|step| format!("{}  {:width$}  {}\n", step.id.short(), step.name, step.state))
         .collect();
     let size = ByteSize(document.bytes_missing).rounded();
-    lines.push(format!("{} files, of which {} ({size}) are still to be fetched\n", document.files, document.files_missing));
+    lines.push(format!(
+        "{} files, of which {} ({size}) are still to be fetched\n",
+        document.files, document.files_missing
+    ));
     lines.concat()
 }

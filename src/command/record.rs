@@ -53,7 +53,9 @@ fn outputs(ready: &Ready, realized: &Realized) -> BTreeMap<String, LockedOutput>
 fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<String> {
     let locked = lock.outputs.get(name)?;
     let (was, is) = (locked.file, built.file);
-    (was != is).then(|| format!("{name}: {} ({} bytes), the lock says {} ({} bytes)", is.sha256, is.size, was.sha256, was.size))
+    (was != is).then(|| {
+        format!("{name}: {} ({} bytes), the lock says {} ({} bytes)", is.sha256, is.size, was.sha256, was.size)
+    })
 }
 
 fn users(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, Failure> {

@@ -34,9 +34,9 @@ pub fn run(args: &cli::Run) -> Result<(), Failure> {
 fn chosen<'a>(launches: &'a BTreeMap<String, Launch>, asked: Option<&str>) -> Result<&'a Launch, Failure> {
     let names: Vec<&str> = launches.keys().map(String::as_str).collect();
     match asked {
-        Some(name) => launches.get(name).ok_or_else(|| {
-            Failure::Usage(format!("there is no machine `{name}`; there are: {}", names.join(", ")))
-        }),
+        Some(name) => launches
+            .get(name)
+            .ok_or_else(|| Failure::Usage(format!("there is no machine `{name}`; there are: {}", names.join(", ")))),
         None => launches.values().next().ok_or_else(|| Failure::Usage("the recipe has no machine".to_owned())),
     }
 }

@@ -29,7 +29,8 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
         fs::write_atomically(path, junit::documents(&reports).as_bytes()).map_err(Failure::world)?;
     }
     if args.json {
-        let named: std::collections::BTreeMap<&String, &Report> = reports.iter().map(|(name, report)| (name, report)).collect();
+        let named: std::collections::BTreeMap<&String, &Report> =
+            reports.iter().map(|(name, report)| (name, report)).collect();
         output::json(&named)?;
     }
     let failed: usize = reports.iter().map(|(_, report)| report.counts().1).sum();

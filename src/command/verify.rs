@@ -47,14 +47,17 @@ pub fn directory(directory: &Path) -> Result<Report, Failure> {
     let path = directory.join(manifest::FILE);
     let text = fs::read(&path, manifest::LIMIT).map_err(Failure::world)?;
     let manifest = Manifest::read(&text).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
-    let wrong: Vec<String> = manifest.artifacts.iter().filter_map(|(name, artifact)| compare(directory, name, artifact)).collect();
+    let wrong: Vec<String> =
+        manifest.artifacts.iter().filter_map(|(name, artifact)| compare(directory, name, artifact)).collect();
     Ok(Report { checked: manifest.artifacts.len(), wrong })
 }
 
 fn compare(directory: &Path, name: &str, artifact: &Artifact) -> Option<String> {
     let path = directory.join(name);
     match digest_of(&path) {
-        Ok((_, size)) if size != artifact.size => Some(format!("{name}: {size} bytes, the manifest says {}", artifact.size)),
+        Ok((_, size)) if size != artifact.size => {
+            Some(format!("{name}: {size} bytes, the manifest says {}", artifact.size))
+        }
         Ok((digest, _)) if digest != artifact.sha256 => {
             Some(format!("{name}: its digest is {digest}, the manifest says {}", artifact.sha256))
         }

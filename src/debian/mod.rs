@@ -2,8 +2,8 @@
 //!
 //! Input: bytes of Release, Packages and .deb files. Output: checked values. It must not fetch or write anything.
 
-pub mod deb;
 pub mod control;
+pub mod deb;
 pub mod keyring;
 pub mod mirror;
 pub mod packages;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::image::{self, DiskParts};
 use super::kernel;
-use super::stock;
 use super::step::{Artifact, Input, Plan};
+use super::stock;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::Origin;
@@ -29,7 +29,8 @@ pub struct KernelParts {
 ///
 /// The lock must satisfy the recipe: every set, source and archive that the recipe asks for is there.
 pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
-    let mut lowering = Lowering { builder: Builder::new(lock), recipe, kernels: BTreeMap::new(), disks: BTreeMap::new() };
+    let mut lowering =
+        Lowering { builder: Builder::new(lock), recipe, kernels: BTreeMap::new(), disks: BTreeMap::new() };
     for machine in recipe.machines.values() {
         lowering.machine(machine);
     }
@@ -70,7 +71,9 @@ impl Lowering<'_> {
         }
         let kernel = &self.recipe.kernels[&machine.kernel];
         let parts = match &kernel.origin {
-            Origin::Stock { set, initrd_modules } => stock::lower(&mut self.builder, &kernel.name, set, initrd_modules, tools),
+            Origin::Stock { set, initrd_modules } => {
+                stock::lower(&mut self.builder, &kernel.name, set, initrd_modules, tools)
+            }
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
                 let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, tools);

@@ -58,7 +58,12 @@ mod tests {
 
     fn step(name: &str, needs: &[usize]) -> Step {
         let inputs = needs.iter().map(|&step| (format!("in-{step}"), Input::Output { step, name: "x".to_owned() }));
-        Step { name: name.to_owned(), work: Work::Builtin(Builtin::Tools), inputs: inputs.collect(), outputs: Vec::new() }
+        Step {
+            name: name.to_owned(),
+            work: Work::Builtin(Builtin::Tools),
+            inputs: inputs.collect(),
+            outputs: Vec::new(),
+        }
     }
 
     #[test]

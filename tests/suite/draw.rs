@@ -18,7 +18,9 @@ fn every_good_machine_has_its_golden_tree_and_picture() {
             assert_eq!(picture.matches(name).count(), count, "{stem}: {name}");
         }
         for machine in &machines {
-            for at in machine.cxl.iter().flat_map(|cxl| Topology::of(cxl).expanders().map(|at| at.serial).collect::<Vec<_>>()) {
+            for at in
+                machine.cxl.iter().flat_map(|cxl| Topology::of(cxl).expanders().map(|at| at.serial).collect::<Vec<_>>())
+            {
                 assert!(picture.contains(&format!("sn 0x{at:x}")), "{stem} shows the serial number {at:x}");
             }
         }

@@ -14,7 +14,12 @@ const BODY: &str = "append = [\"quote='$HOME'\"]\n disk data { size = 8MiB }\n\
     cxl { bridge b { port p { expander e { persistent = 256MiB } } }\n window w { targets = [b] size = 256MiB } }";
 
 fn artifact(place: Place, file: &str, bytes: &[u8]) -> LaunchArtifact {
-    LaunchArtifact { place: place.name().into(), file: file.into(), size: bytes.len() as u64, sha256: Digest::of(bytes) }
+    LaunchArtifact {
+        place: place.name().into(),
+        file: file.into(),
+        size: bytes.len() as u64,
+        sha256: Digest::of(bytes),
+    }
 }
 
 fn launch_file() -> LaunchFile {
@@ -156,7 +161,8 @@ fn the_printed_command_is_the_one_that_runs() {
     let printed = String::from_utf8(output.stdout).unwrap();
     // The printed text is a command: run it, and the words arrive whole.
     let directory = bench.0.to_str().unwrap();
-    let status = Command::new("sh").args(["-c", &printed]).current_dir(directory).env("TMPDIR", directory).status().unwrap();
+    let status =
+        Command::new("sh").args(["-c", &printed]).current_dir(directory).env("TMPDIR", directory).status().unwrap();
     assert_eq!(status.code(), Some(7));
     assert!(bench.file("said").lines().any(|word| word == "root=/dev/vda rw console=ttyS0 quote='$HOME'"));
 }

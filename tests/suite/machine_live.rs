@@ -30,7 +30,8 @@ fn trees() -> Vec<PathBuf> {
 
 /// The program of a tree in a namespace of its own.
 fn qemu(tree: &Path, words: &[String]) -> Command {
-    let script = "for d in proc dev tmp; do mount --bind /$d $0/$d; done; exec chroot $0 /usr/bin/qemu-system-x86_64 \"$@\"";
+    let script =
+        "for d in proc dev tmp; do mount --bind /$d $0/$d; done; exec chroot $0 /usr/bin/qemu-system-x86_64 \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", script]).arg(tree).args(words);
     command
@@ -70,7 +71,10 @@ fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Resul
         std::fs::write(run.0.join(file), kernel_stub()).unwrap();
     }
     for disk in &machine.disks {
-        std::fs::File::create(run.0.join(format!("{}.disk", disk.name.value))).unwrap().set_len(disk.size.value).unwrap();
+        std::fs::File::create(run.0.join(format!("{}.disk", disk.name.value)))
+            .unwrap()
+            .set_len(disk.size.value)
+            .unwrap();
     }
     let fill = |place: Place| match place {
         Place::Run | Place::Shared => run.0.to_str().unwrap().to_owned(),

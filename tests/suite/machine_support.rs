@@ -116,10 +116,10 @@ pub(super) fn fixtures(kind: &str) -> PathBuf {
 /// Every `*.kiln` of a kind, by stem, with its text.
 pub(super) fn every(kind: &str) -> Vec<(String, String)> {
     let directory = std::fs::read_dir(fixtures(kind)).unwrap();
-    let paths = directory.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "kiln"));
-    let mut found: Vec<(String, String)> = paths
-        .map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), kiln_text(&path)))
-        .collect();
+    let paths =
+        directory.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|e| e == "kiln"));
+    let mut found: Vec<(String, String)> =
+        paths.map(|path| (path.file_stem().unwrap().to_str().unwrap().to_owned(), kiln_text(&path))).collect();
     found.sort();
     found
 }

@@ -47,7 +47,8 @@ fn port(driver: &str, at: &PortAt) -> Vec<QemuOption> {
 }
 
 fn switch(at: &SwitchAt) -> Vec<QemuOption> {
-    let upstream = QemuOption::kind("-device", "cxl-upstream").with("id", at.id.as_str()).with("bus", at.parent.as_str());
+    let upstream =
+        QemuOption::kind("-device", "cxl-upstream").with("id", at.id.as_str()).with("bus", at.parent.as_str());
     let upstream = upstream.with("addr", "0x0").with("sn", format!("0x{:x}", at.serial));
     if at.switch.mailbox.is_none() {
         return std::iter::once(upstream).chain(at.ports.iter().flat_map(|at| port("cxl-downstream", at))).collect();

@@ -43,7 +43,8 @@ fn ranges(mut cpus: Vec<u32>) -> Vec<String> {
     cpus.sort_unstable();
     cpus.dedup();
     let runs = cpus.chunk_by(|a, b| a + 1 == *b);
-    runs.map(|run| if run.len() == 1 { run[0].to_string() } else { format!("{}-{}", run[0], run[run.len() - 1]) }).collect()
+    runs.map(|run| if run.len() == 1 { run[0].to_string() } else { format!("{}-{}", run[0], run[run.len() - 1]) })
+        .collect()
 }
 
 /// Once one distance is given, QEMU wants all of them in one direction (`complete_init_numa_distance` in hw/core/numa.c).

@@ -131,7 +131,8 @@ fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
         }
         Firmware::Seabios => Vec::new(),
         Firmware::Uefi => {
-            let flash = |unit: &str| QemuOption::keyed("-drive").with("if", "pflash").with("unit", unit).with("format", "raw");
+            let flash =
+                |unit: &str| QemuOption::keyed("-drive").with("if", "pflash").with("unit", unit).with("format", "raw");
             vec![
                 flash("0").with("readonly", "on").with("file", Place::FirmwareCode),
                 flash("1").with("file", Place::FirmwareVars),

@@ -62,6 +62,7 @@ fn socket(network: &str, member: &str, side: &str) -> Text {
 }
 
 fn datagrams(id: &str, local: Text, remote: Text) -> QemuOption {
-    let option = QemuOption::kind("-netdev", "dgram").with("id", id).with("local.type", "unix").with("local.path", local);
+    let option =
+        QemuOption::kind("-netdev", "dgram").with("id", id).with("local.type", "unix").with("local.path", local);
     option.with("remote.type", "unix").with("remote.path", remote)
 }

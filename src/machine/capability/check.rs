@@ -1,9 +1,9 @@
 //! Holds a machine against the tables.
 
+use super::Findings;
 use super::kernel::KernelFacts;
 use super::table::{CAPABILITIES, Capability, Kind, PROBLEMS, Problem};
 use super::version::{Emulator, Version};
-use super::Findings;
 use crate::base::{Diagnostic, Span};
 use crate::recipe::machine::Machine;
 use crate::recipe::machine::cxl::{Below, Cxl};

@@ -78,10 +78,15 @@ fn expander(at: &ExpanderAt, cursor: &mut Cursor, canvas: &mut Canvas) -> (f64, 
     canvas.words("name", (area.x + 20.0, area.y + 20.0), &short(&at.id, 14));
     let sizes: Vec<String> = parts.iter().map(|part| format!("{} {}", part.size, part.kind)).collect();
     // Both kinds in full would not fit beside a long name.
-    let sizes = if sizes.len() > 1 { parts.iter().map(|part| format!("{} {}", part.size, &part.kind[..3])).collect() } else { sizes };
+    let sizes = if sizes.len() > 1 {
+        parts.iter().map(|part| format!("{} {}", part.size, &part.kind[..3])).collect()
+    } else {
+        sizes
+    };
     canvas.words("size end", (area.right() - 12.0, area.y + 20.0), &sizes.join(" + "));
     canvas.words("mono dim", (area.x + 20.0, area.y + 37.0), &format!("sn 0x{:x}", at.serial));
-    let shared = parts.iter().find_map(|part| part.shared.as_ref()).map(|name| format!("shared as {}", short(name, 14)));
+    let shared =
+        parts.iter().find_map(|part| part.shared.as_ref()).map(|name| format!("shared as {}", short(name, 14)));
     let labels = at.expander.labels.as_ref().map(|labels| format!("labels {}", ByteSize(labels.value)));
     if let Some(note) = shared.or(labels) {
         canvas.words("small dim end", (area.right() - 12.0, area.y + 37.0), &note);

@@ -45,10 +45,16 @@ impl Part {
 fn parts(at: &ExpanderAt) -> Vec<Part> {
     let expander = at.expander;
     let dynamic = expander.dynamic.as_ref().map(|dynamic| &dynamic.memory);
-    let kinds = [("volatile", expander.volatile.as_ref()), ("persistent", expander.persistent.as_ref()), ("dynamic", dynamic)];
-    let part = |(kind, memory): (&'static str, Option<&crate::base::Spanned<crate::recipe::machine::memory::Memory>>)| {
-        let memory = &memory?.value;
-        Some(Part { size: ByteSize(memory.size), kind, shared: memory.shared.as_ref().map(|shared| shared.name.clone()) })
-    };
+    let kinds =
+        [("volatile", expander.volatile.as_ref()), ("persistent", expander.persistent.as_ref()), ("dynamic", dynamic)];
+    let part =
+        |(kind, memory): (&'static str, Option<&crate::base::Spanned<crate::recipe::machine::memory::Memory>>)| {
+            let memory = &memory?.value;
+            Some(Part {
+                size: ByteSize(memory.size),
+                kind,
+                shared: memory.shared.as_ref().map(|shared| shared.name.clone()),
+            })
+        };
     kinds.into_iter().filter_map(part).collect()
 }

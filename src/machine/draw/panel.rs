@@ -44,10 +44,12 @@ fn nodes(nodes: &[Node], top: f64, canvas: &mut Canvas) -> (f64, f64) {
     let mut right: f64 = 0.0;
     for (number, node) in nodes.iter().enumerate() {
         let (column, row) = ((number % 6) as f64, (number / 6) as f64);
-        let area = Area { x: MARGIN + column * (NODE_WIDTH + 16.0), y: top + row * 66.0, width: NODE_WIDTH, height: 52.0 };
+        let area =
+            Area { x: MARGIN + column * (NODE_WIDTH + 16.0), y: top + row * 66.0, width: NODE_WIDTH, height: 52.0 };
         canvas.area(if node.cpus.is_empty() { "node idle" } else { "node" }, area);
         canvas.words("name", (area.x + 14.0, area.y + 22.0), &format!("{} (node {number})", short(&node.name, 12)));
-        let memory = node.memory.as_ref().map_or("no memory".to_owned(), |memory| ByteSize(memory.value.size).to_string());
+        let memory =
+            node.memory.as_ref().map_or("no memory".to_owned(), |memory| ByteSize(memory.value.size).to_string());
         let cpus = if node.cpus.is_empty() { "no CPUs".to_owned() } else { format!("{} CPUs", node.cpus.len()) };
         canvas.words("small dim", (area.x + 14.0, area.y + 40.0), &format!("{memory}, {cpus}"));
         right = right.max(area.right() + MARGIN);
@@ -115,7 +117,11 @@ fn window(window: &Window, start: u64, (area, color): (Area, &str), canvas: &mut
     canvas.words("size end", (area.right() - 12.0, area.y + 22.0), &ByteSize(window.size.value).to_string());
     canvas.words("mono dim", (area.x + 24.0, area.y + 38.0), &format!("0x{start:x}"));
     let ways = window.targets.len();
-    let ways = if ways > 1 { format!("{ways} ways by {}", ByteSize(window.granularity.value)) } else { "one target".to_owned() };
+    let ways = if ways > 1 {
+        format!("{ways} ways by {}", ByteSize(window.granularity.value))
+    } else {
+        "one target".to_owned()
+    };
     canvas.words("small dim", (area.x + 24.0, area.y + 54.0), &ways);
 }
 

@@ -16,7 +16,8 @@ struct Branch {
 
 /// One machine as a tree.
 pub fn tree(machine: &Machine) -> String {
-    let mut branches: Vec<Branch> = machine.nodes.iter().enumerate().map(|(number, node)| self::node(number, node)).collect();
+    let mut branches: Vec<Branch> =
+        machine.nodes.iter().enumerate().map(|(number, node)| self::node(number, node)).collect();
     if let Some(cxl) = &machine.cxl {
         let addresses = address::windows(machine);
         branches.extend(cxl.windows.iter().zip(addresses).map(|(window, start)| {

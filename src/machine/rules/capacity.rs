@@ -15,15 +15,19 @@ pub(super) fn device(context: &Context) -> Vec<Diagnostic> {
     let Some(cxl) = context.cxl() else { return Vec::new() };
     let mut found = Vec::new();
     for (bridge, expander) in cxl.expanders() {
-        let Some(largest) = cxl.windows.iter().filter(|window| leads_to(window, bridge)).max_by_key(|w| w.size.value) else {
+        let Some(largest) = cxl.windows.iter().filter(|window| leads_to(window, bridge)).max_by_key(|w| w.size.value)
+        else {
             continue;
         };
         for memory in expander.memories().filter(|memory| memory.value.size > largest.size.value) {
             let size = ByteSize(memory.value.size);
-            let message = format!("expander `{}` has {size}, more than any window that leads to it", expander.name.value);
+            let message =
+                format!("expander `{}` has {size}, more than any window that leads to it", expander.name.value);
             let room = ByteSize(largest.size.value);
             let mistake = Diagnostic::new(memory.span, message).label(format!("the largest has {room}"));
-            found.push(mistake.related(largest.size.span, "that window").hint(format!("give the window `size = {size}`")));
+            found.push(
+                mistake.related(largest.size.span, "that window").hint(format!("give the window `size = {size}`")),
+            );
         }
     }
     found
@@ -53,7 +57,8 @@ pub(super) fn sum(context: &Context) -> Vec<Diagnostic> {
 
 fn report(window: &Window, (devices, room): (u64, u64)) -> Diagnostic {
     let (devices, room) = (ByteSize(devices), ByteSize(room));
-    let message = format!("the expanders behind window `{}` have {devices} and their windows {room}", window.name.value);
+    let message =
+        format!("the expanders behind window `{}` have {devices} and their windows {room}", window.name.value);
     let mistake = Diagnostic::new(window.size.span, message).label("too small for all of them");
     mistake.hint("make the window larger, or add another one")
 }
@@ -62,8 +67,13 @@ fn report(window: &Window, (devices, room): (u64, u64)) -> Diagnostic {
 fn groups(cxl: &Cxl) -> Vec<usize> {
     let mut groups: Vec<usize> = (0..cxl.bridges.len()).collect();
     for window in &cxl.windows {
-        let members: Vec<usize> =
-            cxl.bridges.iter().enumerate().filter(|(_, bridge)| leads_to(window, bridge)).map(|(i, _)| groups[i]).collect();
+        let members: Vec<usize> = cxl
+            .bridges
+            .iter()
+            .enumerate()
+            .filter(|(_, bridge)| leads_to(window, bridge))
+            .map(|(i, _)| groups[i])
+            .collect();
         let Some(lowest) = members.iter().min().copied() else { continue };
         for group in groups.iter_mut().filter(|group| members.contains(group)) {
             *group = lowest;

@@ -9,7 +9,9 @@ pub(super) fn disks(context: &Context) -> Vec<Diagnostic> {
     let disks = &context.machine.disks;
     let mut found = Vec::new();
     if let Some(surplus) = disks.get(DISKS) {
-        found.push(Diagnostic::new(surplus.span, format!("more than {DISKS} disks besides the image")).label("one too many"));
+        found.push(
+            Diagnostic::new(surplus.span, format!("more than {DISKS} disks besides the image")).label("one too many"),
+        );
     }
     for disk in disks {
         if disk.size.value == 0 || !disk.size.value.is_multiple_of(1 << 20) || disk.size.value > 16 << 40 {
@@ -39,8 +41,10 @@ pub(super) fn forwards(context: &Context) -> Vec<Diagnostic> {
 /// A port of the host that only root may listen on.
 pub(super) fn privileged(context: &Context) -> Vec<Diagnostic> {
     let low = context.machine.forwards.iter().filter(|forward| forward.host.value < 1024);
-    let report = |port: u16, span| Diagnostic::new(span, format!("port {port} of the host needs a privilege to listen on"));
-    low.map(|forward| report(forward.host.value, forward.host.span).label("below 1024").hint("write a higher port")).collect()
+    let report =
+        |port: u16, span| Diagnostic::new(span, format!("port {port} of the host needs a privilege to listen on"));
+    low.map(|forward| report(forward.host.value, forward.host.span).label("below 1024").hint("write a higher port"))
+        .collect()
 }
 
 /// Too many private networks, or an address that is not one of the network's hosts.
@@ -48,7 +52,9 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
     let attachments = &context.machine.attachments;
     let mut found = Vec::new();
     if let Some(surplus) = attachments.get(NETWORKS) {
-        found.push(Diagnostic::new(surplus.span, format!("more than {NETWORKS} private networks")).label("one too many"));
+        found.push(
+            Diagnostic::new(surplus.span, format!("more than {NETWORKS} private networks")).label("one too many"),
+        );
     }
     for attachment in attachments {
         let Some(address) = &attachment.address else { continue };

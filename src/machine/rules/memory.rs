@@ -13,7 +13,11 @@ pub(super) fn total(context: &Context) -> Vec<Diagnostic> {
     }
     let (sum, total) = (ByteSize(sum), ByteSize(machine.memory.value));
     let message = format!("the nodes have {sum} and the machine {total}");
-    vec![Diagnostic::new(machine.memory.span, message).label("not the sum of the nodes").hint("leave `memory` away: the nodes say it")]
+    vec![
+        Diagnostic::new(machine.memory.span, message)
+            .label("not the sum of the nodes")
+            .hint("leave `memory` away: the nodes say it"),
+    ]
 }
 
 /// Memory that QEMU would round, or too little to boot.
@@ -36,7 +40,8 @@ pub(super) fn cpus(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
     let placed = machine.nodes.iter().flat_map(|node| &node.cpus);
     let count = machine.cpus.value;
-    let mut found = repeated(placed.clone().map(|cpu| (cpu.value, cpu.span)), |cpu| format!("CPU {cpu} is in two nodes"));
+    let mut found =
+        repeated(placed.clone().map(|cpu| (cpu.value, cpu.span)), |cpu| format!("CPU {cpu} is in two nodes"));
     let beyond = placed.clone().filter(|cpu| cpu.value >= count);
     found.extend(beyond.map(|cpu| {
         let mistake = Diagnostic::new(cpu.span, format!("there is no CPU {}", cpu.value));
@@ -58,7 +63,9 @@ pub(super) fn empty(context: &Context) -> Vec<Diagnostic> {
     let empty = context.machine.nodes.iter().filter(|node| node.cpus.is_empty() && node.memory.is_none());
     let report = |node: &crate::recipe::machine::memory::Node| {
         let message = format!("node `{}` has neither CPUs nor memory", node.name);
-        Diagnostic::new(node.span, message).label("the guest would not see it").hint("add `memory = 1GiB` or `cpus = \"0-1\"`")
+        Diagnostic::new(node.span, message)
+            .label("the guest would not see it")
+            .hint("add `memory = 1GiB` or `cpus = \"0-1\"`")
     };
     empty.map(report).collect()
 }
@@ -76,7 +83,8 @@ pub(super) fn distance(context: &Context) -> Vec<Diagnostic> {
     for distance in distances {
         let local = distance.from.value == distance.to.value;
         if local != (distance.value.value == 10) {
-            let message = if local { "a node is at distance 10 from itself" } else { "another node is farther than 10" };
+            let message =
+                if local { "a node is at distance 10 from itself" } else { "another node is farther than 10" };
             let mistake = Diagnostic::new(distance.value.span, message).label("10 means local");
             found.push(mistake.hint("write 11 to 254 between two nodes, and nothing for a node and itself"));
         }
@@ -88,7 +96,11 @@ pub(super) fn distance(context: &Context) -> Vec<Diagnostic> {
 pub(super) fn shared_twice(context: &Context) -> Vec<Diagnostic> {
     let nodes = context.machine.nodes.iter().filter_map(|node| node.memory.as_ref());
     let devices = context.cxl().into_iter().flat_map(|cxl| cxl.expanders()).flat_map(|(_, device)| device.memories());
-    let views = nodes.chain(devices).filter_map(|memory| Some((memory.value.shared.as_ref()?.name.clone(), memory.span)));
+    let views =
+        nodes.chain(devices).filter_map(|memory| Some((memory.value.shared.as_ref()?.name.clone(), memory.span)));
     let found = repeated(views, |name| format!("the memory `{name}` is used twice in one machine"));
-    found.into_iter().map(|mistake| mistake.hint("two machines may share a memory; two devices of one may not")).collect()
+    found
+        .into_iter()
+        .map(|mistake| mistake.hint("two machines may share a memory; two devices of one may not"))
+        .collect()
 }

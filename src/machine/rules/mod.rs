@@ -74,16 +74,32 @@ pub const RULES: &[Rule] = &[
     rule("port-shared", "QEMU hw/pci/pci.c: a port's bus has one device", place::port_shared),
     rule("switch-depth", "QEMU hw/cxl/cxl-host.c (cxl_cfmws_find_device): one level", place::switch_depth),
     rule("window-size", "QEMU hw/cxl/cxl-host.c (cxl_fixed_memory_window_config)", window::size),
-    rule("window-granularity", "QEMU hw/cxl/cxl-component-utils.c (cxl_interleave_granularity_enc)", window::granularity),
+    rule(
+        "window-granularity",
+        "QEMU hw/cxl/cxl-component-utils.c (cxl_interleave_granularity_enc)",
+        window::granularity,
+    ),
     rule("window-ways", "QEMU hw/cxl/cxl-component-utils.c (cxl_interleave_ways_enc)", window::ways),
     rule("window-target", "QEMU hw/cxl/cxl-host.c (cxl_fmws_link_targets)", window::target),
-    rule("window-target-twice", "QEMU takes it; Linux drivers/cxl/acpi.c then finds half of the targets", window::twice),
+    rule(
+        "window-target-twice",
+        "QEMU takes it; Linux drivers/cxl/acpi.c then finds half of the targets",
+        window::twice,
+    ),
     rule("address-space", "QEMU hw/i386/pc.c (pc_max_used_gpa)", window::address_space),
     doubt("window-interleaved", "QEMU hw/cxl/cxl-host.c; measured on 11.1.3", window::interleaved),
-    rule("memory-size", "CXL capacities count in 256 MiB; QEMU hw/mem/cxl_type3.c (CXL_CAPACITY_MULTIPLIER)", expander::size),
+    rule(
+        "memory-size",
+        "CXL capacities count in 256 MiB; QEMU hw/mem/cxl_type3.c (CXL_CAPACITY_MULTIPLIER)",
+        expander::size,
+    ),
     rule("no-memory", "QEMU hw/mem/cxl_type3.c (cxl_setup_memory)", expander::no_memory),
     rule("label-area", "Linux drivers/nvdimm/label.c: two index blocks and labels", expander::labels),
-    rule("serial-zero", "Linux drivers/cxl/core/pmem.c: a persistent device is known by its serial number", expander::serial_zero),
+    rule(
+        "serial-zero",
+        "Linux drivers/cxl/core/pmem.c: a persistent device is known by its serial number",
+        expander::serial_zero,
+    ),
     rule("serial-twice", "Linux drivers/cxl/core/region.c tells devices apart by it", expander::serial_twice),
     rule("dynamic-regions", "QEMU hw/mem/cxl_type3.c (cxl_create_dc_regions)", expander::dynamic),
     rule("device-fits", "QEMU takes it; Linux drivers/cxl/core/region.c: `no free capacity`", capacity::device),
@@ -144,7 +160,9 @@ fn repeated<K: Ord>(items: impl IntoIterator<Item = (K, Span)>, what: impl Fn(&K
     let mut found = Vec::new();
     for (key, span) in items {
         match seen.get(&key) {
-            Some(first) => found.push(Diagnostic::new(span, what(&key)).label("again here").related(*first, "first here")),
+            Some(first) => {
+                found.push(Diagnostic::new(span, what(&key)).label("again here").related(*first, "first here"))
+            }
             None => drop(seen.insert(key, span)),
         }
     }

@@ -19,7 +19,8 @@ pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
     let cxl = context.cxl();
     let bridges = cxl.iter().flat_map(|cxl| &cxl.bridges).map(|bridge| (&bridge.name.value, bridge.name.span));
-    let expanders = cxl.iter().flat_map(|cxl| cxl.expanders()).map(|(_, device)| (&device.name.value, device.name.span));
+    let expanders =
+        cxl.iter().flat_map(|cxl| cxl.expanders()).map(|(_, device)| (&device.name.value, device.name.span));
     let disks = machine.disks.iter().map(|disk| (&disk.name.value, disk.name.span));
     let networks = machine.attachments.iter().map(|attachment| (&attachment.network.name, attachment.span));
     let nodes = machine.nodes.iter().map(|node| (&node.name, node.span));
@@ -72,7 +73,10 @@ pub(super) fn bus_range(context: &Context) -> Vec<Diagnostic> {
             found.push(mistake.label("the root bus has it").hint("leave `bus` away, or write a number from 1 to 255"));
         } else if let Some(next) = next.filter(|next| next.bus < at.bus + at.needs) {
             let needs = at.needs;
-            let message = format!("bridge `{name}` needs {needs} bus numbers and the next bridge begins {} later", next.bus - at.bus);
+            let message = format!(
+                "bridge `{name}` needs {needs} bus numbers and the next bridge begins {} later",
+                next.bus - at.bus
+            );
             let mistake = Diagnostic::new(span, message).label(format!("begins at {}", at.bus));
             let other = next.bridge.bus.as_ref().map_or(next.bridge.span, |bus| bus.span);
             let mistake = mistake.related(other, format!("begins at {}", next.bus));
@@ -95,7 +99,9 @@ pub(super) fn port_number(context: &Context) -> Vec<Diagnostic> {
         let numbers = ports.iter().map(|at| (at.number, span(at)));
         found.extend(repeated(numbers, |number| format!("two ports of one parent have the number {number}")));
         let surplus = ports.iter().find(|at| at.number >= PORTS);
-        found.extend(surplus.map(|at| Diagnostic::new(span(at), format!("more than {PORTS} ports")).label("one too many")));
+        found.extend(
+            surplus.map(|at| Diagnostic::new(span(at), format!("more than {PORTS} ports")).label("one too many")),
+        );
         for below in ports.iter().flat_map(|at| &at.below) {
             if let BelowAt::Switch(switch) = below {
                 parents.push(&switch.ports);

@@ -21,7 +21,9 @@ pub(super) fn size(context: &Context) -> Vec<Diagnostic> {
     let report = |window: &Window| {
         let size = ByteSize(window.size.value);
         let message = format!("window `{}` has {size}, which is not a multiple of 256MiB", window.name.value);
-        Diagnostic::new(window.size.span, message).label("must be a multiple of 256MiB").hint(rounded(window.size.value))
+        Diagnostic::new(window.size.span, message)
+            .label("must be a multiple of 256MiB")
+            .hint(rounded(window.size.value))
     };
     wrong.map(report).collect()
 }

@@ -57,7 +57,8 @@ pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input
     let mut env = builder.epoch_env();
     env.insert("KILN_FS_UUID".to_owned(), uuid(builder.lock.seed, &format!("fs {}", image.name)));
     env.insert("KILN_HASH_SEED".to_owned(), uuid(builder.lock.seed, &format!("hash {}", image.name)));
-    let argv = ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
+    let argv =
+        ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
     let step = Step {
         name: format!("disk {label}"),
         work: Work::Sandbox {

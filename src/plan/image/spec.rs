@@ -65,11 +65,5 @@ fn root_file(recipe: &Recipe, at: usize, file: &ImageFile, inputs: &mut BTreeMap
         Content::Directory => RootContent::Directory,
         Content::Link(target) => RootContent::Link(target.clone()),
     };
-    RootFile {
-        path: file.path.clone(),
-        content,
-        mode: file.mode,
-        owner: file.owner.clone(),
-        group: file.group.clone(),
-    }
+    RootFile { path: file.path.clone(), content, mode: file.mode, owner: file.owner.clone(), group: file.group.clone() }
 }

@@ -98,7 +98,8 @@ impl LaunchFile {
         if file.format != FORMAT {
             return Err(LaunchError::Format(file.format));
         }
-        let names = file.artifacts.iter().map(|artifact| &artifact.file).chain(file.empty.iter().map(|empty| &empty.file));
+        let names =
+            file.artifacts.iter().map(|artifact| &artifact.file).chain(file.empty.iter().map(|empty| &empty.file));
         if let Some(name) = names.into_iter().find(|name| !is_plain(name)) {
             return Err(LaunchError::Name(name.clone()));
         }
