@@ -10,28 +10,11 @@ use crate::debian::packages::{Builder, Index};
 use crate::debian::solve::{self, Chosen, Offer, Problem};
 use crate::lock::{Lock, LockedFile, LockedPackage};
 use crate::recipe::Recipe;
-use crate::recipe::kernel::{ConfigBase, Origin, Source};
 use crate::recipe::packages::{Base, PackageRequest, PackageSet};
 
 /// Every set of a recipe by name. The same set may be used in several places; two that differ need two names.
 pub fn of(recipe: &Recipe) -> Result<BTreeMap<&str, &PackageSet>, ResolveError> {
-    let mut all: Vec<&PackageSet> = recipe.package_sets.values().collect();
-    all.extend(recipe.images.values().map(|image| &image.packages));
-    all.extend(recipe.machines.values().map(|machine| &machine.qemu));
-    for kernel in recipe.kernels.values() {
-        match &kernel.origin {
-            Origin::Stock { set, .. } => all.push(set),
-            Origin::Compiled(compiled) => {
-                all.push(&compiled.build);
-                if let Source::Package(set) = &compiled.source {
-                    all.push(set);
-                }
-                if let ConfigBase::Debian(set) = &compiled.base {
-                    all.push(set);
-                }
-            }
-        }
-    }
+    let all = recipe.package_sets.values().chain(recipe.sets());
     let mut sets: BTreeMap<&str, &PackageSet> = BTreeMap::new();
     for set in all {
         match sets.insert(&set.name, set) {
