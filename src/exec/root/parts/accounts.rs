@@ -160,3 +160,46 @@ fn add_member(line: &mut [String], user: &str) {
     }
     members.push_str(user);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(lines: &[&str]) -> Vec<Vec<String>> {
+        lines.iter().map(|line| line.split(':').map(str::to_owned).collect()).collect()
+    }
+
+    fn accounts() -> Accounts {
+        Accounts {
+            passwd: table(&["b:x:999:999::/:/bin/sh", "root:x:0:0:root:/root:/bin/sh"]),
+            group: table(&["b:x:999:", "root:x:0:", "adm:x:4:b"]),
+            shadow: Some(table(&["b:!:20000::::::", "root:*:1:0:99999:7:::"])),
+            gshadow: Some(table(&["b:!::", "root:*::", "adm:*::b"])),
+        }
+    }
+
+    #[test]
+    fn a_new_user_stands_in_all_four_files() {
+        let mut accounts = accounts();
+        accounts.ensure_user("a", None).unwrap();
+        accounts.join("a", "adm").unwrap();
+        accounts.set_hash("a", "$y$hash").unwrap();
+        accounts.normalise(7);
+        let lines = |table: &[Vec<String>]| table.iter().map(|line| line.join(":")).collect::<Vec<_>>();
+        assert_eq!(lines(&accounts.passwd)[2], "a:x:1000:1000::/home/a:/bin/bash");
+        assert_eq!(lines(&accounts.group), ["root:x:0:", "adm:x:4:a,b", "b:x:999:", "a:x:1000:"]);
+        let shadow = accounts.shadow.unwrap();
+        assert_eq!(lines(&shadow), ["root:*:7:0:99999:7:::", "b:!:7::::::", "a:$y$hash:7:0:99999:7:::"]);
+        assert_eq!(lines(&accounts.gshadow.unwrap()), ["root:*::", "adm:*::a,b", "b:!::", "a:!::"]);
+    }
+
+    #[test]
+    fn numbers_that_are_taken_and_groups_that_are_missing_are_errors() {
+        let mut accounts = accounts();
+        assert!(accounts.ensure_user("a", Some(4)).is_err());
+        assert!(accounts.ensure_user("b", Some(1000)).is_err());
+        assert!(accounts.join("b", "docker").is_err());
+        assert!(accounts.set_hash("b", "x:y").is_err());
+        assert_eq!(accounts.user("b"), Some((999, 999)));
+    }
+}

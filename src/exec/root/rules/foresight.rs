@@ -23,7 +23,8 @@ pub(crate) fn foresee(root: &Path) -> Result<(), RootError> {
             tree::put(&root.join(key), b"", 0o600)?;
         }
     }
-    if root.join("usr/bin/pg_createcluster").exists() {
+    // Not `postgresql-common` itself, which diverts files and so is unpacked later, by dpkg.
+    if root.join("usr/lib/postgresql").exists() {
         let place = root.join(CLUSTER.0);
         place.parent().map_or(Ok(()), tree::directory)?;
         tree::put(&place, CLUSTER.1, 0o644)?;
