@@ -10,6 +10,8 @@ mod suite {
     mod format;
     mod initrd;
     mod qcow2;
+    mod crash;
+    mod fetch;
     mod root;
     mod sandbox;
     mod schedule;

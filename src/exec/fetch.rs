@@ -174,7 +174,12 @@ impl<'a> Fetcher<'a> {
                 hasher = Hasher::new(io::sink());
                 have = 0;
             }
-            self.pour(fetch, response, &mut (&mut file, &mut hasher, &mut have), part)?;
+            let poured = self.pour(fetch, response, &mut (&mut file, &mut hasher, &mut have), part);
+            if let Err(Refusal::Useless(_)) = &poured {
+                // Whatever that was, it is no beginning of the file.
+                fs::remove_file(part).map_err(|error| fatal(error.into()))?;
+            }
+            poured?;
         }
         let (_, found, _) = hasher.finish();
         if found == fetch.digest {

@@ -211,7 +211,10 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
 fn what_the_machine_allows_is_tried_and_not_guessed() {
     match sandbox::kvm::probe() {
         Ok(()) => println!("KVM runs guests here"),
-        Err(reason) => assert!(reason.contains("/dev/kvm"), "{reason}"),
+        Err(reason) => {
+            println!("{reason}");
+            assert!(reason.contains("/dev/kvm"), "{reason}");
+        }
     }
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     if let Err(error) = sandbox::namespaces_possible() {
