@@ -7,11 +7,11 @@
 )]
 
 mod suite {
+    mod crash;
+    mod fetch;
     mod format;
     mod initrd;
     mod qcow2;
-    mod crash;
-    mod fetch;
     mod root;
     mod sandbox;
     mod schedule;
