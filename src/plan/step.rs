@@ -96,7 +96,8 @@ pub enum Builtin {
     Tools,
     /// Inputs `*.deb` and `root.json` (see `exec::root`): a configured root file system (output `root.tar`).
     Root,
-    /// Input `kernel.deb`: outputs `vmlinuz`, `kernel.config`, `modules.tar`.
+    /// Input `kernel.deb`, and perhaps `epoch` (RFC 3339), which no module is then younger than: outputs `vmlinuz`,
+    /// `kernel.config`, `modules.tar`.
     StockKernel,
     /// Inputs `modules.tar`, `busybox.deb`, `initrd.json`: output `initrd.img`.
     Initrd,

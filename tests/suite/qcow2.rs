@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::format::qcow2::{Options, Stats, write_qcow2};
+use kiln::format::qcow2::{Options, Qcow2Error, Stats, write_qcow2};
 use proptest::prelude::*;
 
 /// A scratch directory that goes away with the test.
@@ -219,6 +219,16 @@ fn judge(disk: &Path, image: &Path) {
 
 const SMALL: Options = Options { cluster_bits: 12, level: 3 };
 const QEMU: Options = Options { cluster_bits: 16, level: 3 };
+
+#[test]
+fn options_out_of_range_are_refused() {
+    let raw = File::open("/dev/null").unwrap();
+    for (cluster_bits, level) in [(11, 3), (19, 3), (16, 0), (16, 4)] {
+        let options = Options { cluster_bits, level };
+        let result = write_qcow2(&raw, std::io::Cursor::new(Vec::new()), options, &mut |_, _| {});
+        assert!(matches!(result, Err(Qcow2Error::Options(_))), "{options:?}");
+    }
+}
 
 #[test]
 fn sizes_at_and_beside_a_cluster_boundary() {

@@ -58,6 +58,3 @@ pub enum Qcow2Error {
     #[error("a disk of {0} bytes is too large for this cluster size")]
     TooLarge(u64),
 }
-
-#[cfg(test)]
-mod tests;

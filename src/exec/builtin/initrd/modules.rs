@@ -168,3 +168,60 @@ fn module_name(file: &str) -> Option<String> {
     let stem = [".ko", ".ko.xz", ".ko.zst", ".ko.gz"].iter().find_map(|ending| file.strip_suffix(ending))?;
     Some(normal(stem))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::modinfo::tests::module;
+    use super::*;
+    use crate::format::tar::{Entry, TarPath, TarWriter};
+
+    /// The order for `wanted` among modules of a kernel: `name` when needed, `name?` when a softdep asks for it.
+    fn order(test: &str, files: &[(&str, &[&str])], wanted: &[&str]) -> Result<Vec<String>, String> {
+        let at = std::env::temp_dir().join(format!("kiln-modules-{test}-{}.tar", std::process::id()));
+        let mut sorted: BTreeMap<TarPath, Vec<u8>> = BTreeMap::new();
+        for (path, fields) in files {
+            let bytes = if path.ends_with(".ko") { module(fields) } else { fields.concat().into_bytes() };
+            sorted.insert(TarPath::new(path).unwrap(), bytes);
+        }
+        let mut tar = TarWriter::new(crate::world::fs::create(&at).unwrap());
+        for (path, bytes) in sorted {
+            tar.append(&Entry::file(path, 0o644, 0, bytes.len() as u64), bytes.as_slice()).unwrap();
+        }
+        tar.finish().unwrap();
+        let file = crate::world::fs::open(&at).unwrap();
+        crate::world::fs::remove_file(&at).unwrap();
+        let wanted: Vec<String> = wanted.iter().map(|name| (*name).to_owned()).collect();
+        let loads = Modules::open(&file).unwrap().order(&wanted).map_err(|error| error.to_string())?;
+        Ok(loads.into_iter().map(|load| format!("{}{}", load.name, if load.required { "" } else { "?" })).collect())
+    }
+
+    const EXT4: [(&str, &[&str]); 6] = [
+        ("k/fs/ext4.ko", &["depends=jbd2,crc16", "softdep=pre: crc32c nowhere"]),
+        ("k/fs/jbd2.ko", &["softdep=pre: crc16"]),
+        ("k/kernel/lib/crc16.ko", &[]),
+        ("k/crypto/crc32c-generic.ko", &["alias=crc32c"]),
+        ("k/drivers/virtio-blk.ko", &["depends=virtio"]),
+        ("k/modules.builtin", &["kernel/drivers/virtio/virtio.ko\n", "kernel/drivers/virtio/virtio_pci.ko\n"]),
+    ];
+
+    #[test]
+    fn dependencies_come_first_and_once() {
+        let found = order("first", &EXT4, &["virtio-pci", "virtio_blk", "ext4", "jbd2"]).unwrap();
+        assert_eq!(found, ["virtio_blk", "crc32c_generic?", "crc16", "jbd2", "ext4"]);
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        assert!(order("unknown", &EXT4, &["xfs"]).unwrap_err().contains("no module xfs"));
+        let lacking = [("k/a.ko", ["depends=b"].as_slice())];
+        assert!(order("lacking", &lacking, &["a"]).unwrap_err().contains("module a needs b"));
+    }
+
+    #[test]
+    fn circles_end() {
+        let circle = [("k/a.ko", ["depends=b"].as_slice()), ("k/b.ko", &["depends=a"])];
+        assert_eq!(order("circle", &circle, &["a"]).unwrap(), ["b", "a"]);
+        let soft = [("k/a.ko", ["softdep=pre: b"].as_slice()), ("k/b.ko", &["depends=a"])];
+        assert_eq!(order("soft", &soft, &["a"]).unwrap(), ["b?", "a"]);
+    }
+}
