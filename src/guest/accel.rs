@@ -59,7 +59,7 @@ impl Accel {
 }
 
 /// A KVM that fails does so within this time after the start of QEMU.
-pub const PROBATION: Duration = Duration::from_secs(20);
+pub const PROBATION: Duration = Duration::from_secs(120);
 
 /// What QEMU says when KVM cannot be used, or failed the guest (`accel/kvm/kvm-all.c` and `target/i386/kvm/kvm.c`).
 const BROKEN: [&str; 6] = [
