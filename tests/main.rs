@@ -18,6 +18,7 @@ mod suite {
     mod guest;
     mod initrd;
     mod kconfig;
+    mod kernel;
     mod language;
     mod language_docs;
     mod language_limits;
