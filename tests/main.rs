@@ -38,6 +38,7 @@ mod suite {
     mod guest;
     mod initrd;
     mod kconfig;
+    mod kernel;
     mod language;
     mod language_docs;
     mod language_limits;
