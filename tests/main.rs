@@ -9,26 +9,6 @@
 mod suite {
     mod apt;
     mod archive_support;
-    mod deb;
-    mod fetch;
-    mod guest;
-    mod lock;
-    mod qcow2;
-    mod root;
-    mod sandbox;
-    mod schedule;
-    mod store;
-    mod tidy;
-    mod tools;
-
-    /// Whether slow tests, and those that need a network or a range of user ids, were asked for.
-    fn live(what: &str) -> bool {
-        let asked = std::env::var_os("KILN_LIVE").is_some_and(|value| value == "1");
-        if !asked {
-            println!("skipped without KILN_LIVE=1: {what}");
-        }
-        asked
-    }
     mod argv;
     mod crash;
     mod deb;
@@ -42,8 +22,6 @@ mod suite {
     mod language;
     mod language_docs;
     mod language_limits;
-    mod format;
-    mod language;
     mod launch;
     mod live;
     mod lock;
@@ -59,5 +37,5 @@ mod suite {
     mod tidy;
     mod tools;
 
-    use live::live;
+    pub(crate) use live::live;
 }

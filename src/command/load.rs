@@ -32,7 +32,8 @@ pub fn recipe(args: &RecipeArgs) -> Result<Loaded, Failure> {
     if path.is_dir() {
         return Err(Failure::Usage(format!("{} is a directory; a recipe is a .kiln file", args.recipe.display())));
     }
-    let recipe = recipe::check(&world, &args.recipe, &args.set).map_err(|mistakes| Failure::Mistakes(rendered(&mistakes)))?;
+    let recipe =
+        recipe::check(&world, &args.recipe, &args.set).map_err(|mistakes| Failure::Mistakes(rendered(&mistakes)))?;
     let lock_path = args.lock.clone().unwrap_or_else(|| project::lock_path(&path));
     Ok(Loaded { world, recipe: recipe.reachable(), lock_path })
 }

@@ -22,8 +22,10 @@ pub const LOGS: &str = "/kiln/logs";
 pub const KEEP: &str = "/kiln/keep.qcow2";
 /// `COMMAND_LINE_SIZE` of `arch/x86/include/asm/setup.h`, less the final zero.
 const KERNEL_LINE: usize = 2047;
-/// How the machine layer calls the first serial port.
+/// How the machine layer calls the first serial port where it leads to a pipe.
 const CONSOLE: &str = "kiln.console";
+/// What it says where that port leads to the terminal, with QEMU's monitor behind it.
+const TERMINAL: &str = "mon:stdio";
 
 /// A machine ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,8 +153,9 @@ fn without_console(argv: Vec<String>) -> Vec<String> {
     let mut kept = Vec::new();
     let mut words = argv.into_iter().peekable();
     while let Some(word) = words.next() {
-        let of_console = matches!(word.as_str(), "-chardev" | "-mon" | "-serial")
-            && words.peek().is_some_and(|value| value.split([',', ':', '=']).any(|part| part == CONSOLE));
+        let leads_there =
+            |value: &String| value == TERMINAL || value.split([',', ':', '=']).any(|part| part == CONSOLE);
+        let of_console = matches!(word.as_str(), "-chardev" | "-serial") && words.peek().is_some_and(leads_there);
         if of_console {
             words.next();
         } else {
@@ -260,19 +263,15 @@ pub(super) mod tests {
         let base = [
             "-append",
             "root=/dev/vda",
-            "-chardev",
-            "stdio,id=kiln.console,mux=on",
-            "-mon",
-            "chardev=kiln.console,mode=readline",
             "-serial",
-            "chardev:kiln.console",
+            "mon:stdio",
             "-netdev",
             "user,id=n,hostfwd=tcp:127.0.0.1:2222-:22,restrict=on",
         ];
         let argv = argv(&launch(&base), Purpose::Test, &places(), Accelerator::Tcg).unwrap();
         assert!(argv[2].starts_with("root=/dev/vda systemd.unit=") && argv[2].contains("/dev/ttyS1"));
         assert_eq!(argv[3..6], ["-netdev", "user,id=n,restrict=on", "-chardev"]);
-        assert!(!argv.iter().any(|word| word.contains("kiln.console")));
+        assert!(!argv.iter().any(|word| word.contains("stdio")));
         assert_eq!(argv.iter().filter(|word| *word == "-serial").count(), 2);
     }
 

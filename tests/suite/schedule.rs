@@ -388,6 +388,7 @@ fn an_interrupt_ends_the_sandboxes_and_leaves_nothing_behind() {
     let mut child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let Some(store) = lines.find_map(|line| Some(line.split_once("store ")?.1.to_owned())) else {
+        child.wait().unwrap();
         return println!("skipped: no sandboxes here");
     };
     // The step's own log says when it sleeps.

@@ -16,8 +16,20 @@ pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
         }
         options.push(numa.with_some("memdev", node.memory.as_ref().map(|_| id)));
     }
+    if machine.nodes.is_empty() && machine.cxl.is_some() {
+        options.extend(single_node(machine));
+    }
     options.extend(distances(machine));
     options
+}
+
+/// Without a node QEMU writes no SRAT, and Linux puts CXL memory into node 0, beside ordinary memory, instead of a node
+/// of its own (drivers/acpi/numa/srat.c: windows become nodes after those of the SRAT).
+fn single_node(machine: &Machine) -> [QemuOption; 2] {
+    let id = "kiln.memory";
+    let object = QemuOption::kind("-object", "memory-backend-ram").with("id", id);
+    let node = QemuOption::kind("-numa", "node").with("nodeid", "0").with("memdev", id);
+    [object.with("size", size(machine.memory.value)), node]
 }
 
 /// Memory that nobody else sees, or a file that several machines map.
