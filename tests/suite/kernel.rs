@@ -20,6 +20,7 @@ fn a_kernel_is_the_same_twice_and_a_dropped_option_is_explained() {
     if !live("kernel: two builds of a tiny kernel, one refused configuration") {
         return;
     }
+    kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     let scratch = Scratch::new("kernel");
     let plan = lowered(&scratch);
     let tiny = plan::restrict(&plan, &|step| step.ends_with(" tiny") && step.starts_with("kernel-"));
