@@ -1,7 +1,8 @@
-//! What the live tests share: the gate, scratch directories, running kiln and independent judges.
+//! What the live tests share: the gate, scratch directories, running kiln, independent judges, one built machine.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::OnceLock;
 
 /// True with `KILN_LIVE=1`; otherwise says what is skipped.
 pub(crate) fn live(what: &str) -> bool {
@@ -73,4 +74,59 @@ pub(crate) fn judge(program: &str) -> bool {
         eprintln!("skipped: no {program} on this machine");
     }
     there
+}
+
+/// Whether a case of a long list has its turn: two of them each day, all with `KILN_ALL=1`, one by `KILN_ONLY=NAME`.
+pub(crate) fn has_its_turn(case: &str, all: &[&str]) -> bool {
+    if std::env::var_os("KILN_ALL").is_some() {
+        return true;
+    }
+    if let Ok(only) = std::env::var("KILN_ONLY") {
+        return only == case;
+    }
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let first = (seconds / 86_400) as usize * 2 % all.len();
+    let turn = case == all[first] || case == all[(first + 1) % all.len()];
+    if !turn {
+        eprintln!("skipped today: {case}; KILN_ALL=1 runs every case, KILN_ONLY={case} this one");
+    }
+    turn
+}
+
+/// `recipes/cxl-quick.kiln`, locked afresh and built from an empty store; once for all tests.
+pub(crate) struct Quick {
+    pub(crate) lock: PathBuf,
+    pub(crate) store: PathBuf,
+    pub(crate) out: PathBuf,
+    /// The unpacked packages of its QEMU.
+    pub(crate) qemu: PathBuf,
+}
+
+pub(crate) const QUICK: &str = "recipes/cxl-quick.kiln";
+
+pub(crate) fn quick() -> &'static Quick {
+    static BUILT: OnceLock<Quick> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-quick");
+        let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(&base).output();
+        let _ = std::fs::remove_dir_all(&base);
+        std::fs::create_dir_all(&base).unwrap();
+        let [lock, store, out] = ["quick.lock", "store", "out"].map(|name| base.join(name));
+        succeed(kiln(&store).args(["lock", QUICK, "--lock"]).arg(&lock));
+        succeed(kiln(&store).args(["build", QUICK, "--lock"]).arg(&lock).arg("--out").arg(&out));
+        let qemu = qemu_tree(&store, &out);
+        Quick { lock, store, out, qemu }
+    })
+}
+
+fn qemu_tree(store: &Path, out: &Path) -> PathBuf {
+    use kiln::share::manifest::Manifest;
+    use kiln::store::{Output, Store};
+    let manifest = Manifest::read(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
+    let store = Store::open(store).unwrap();
+    let step = manifest.steps[&manifest.qemu["quick"]];
+    match store.get_result(&step).unwrap()["tree"] {
+        Output::Tree { root, .. } => store.tree(&root).unwrap(),
+        Output::File { .. } => panic!("a tools step leaves a tree"),
+    }
 }

@@ -1,7 +1,7 @@
 //! Against real QEMUs: they take what kiln accepts and refuse what `# qemu: refuses ...` says in the fixture.
 //!
-//! Runs with `KILN_LIVE=1` and `KILN_QEMU_TREES`, a colon-separated list of directories, each a root file system made of
-//! the packages of one `qemu-system-x86`. QEMU runs in a mount namespace with that root, so the tests need root.
+//! Runs with `KILN_LIVE=1` on the QEMU of `recipes/cxl-quick.kiln`, and on those in `KILN_QEMU_TREES`: a colon-separated list
+//! of directories, each a root file system made of the packages of one `qemu-system-x86`. QEMU runs in a mount namespace with that root, so the tests need root.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read as _, Write};
@@ -15,17 +15,28 @@ use kiln::machine::capability::{self, Emulator, KernelFacts, help};
 use kiln::machine::network::networks;
 use kiln::recipe::machine::Machine;
 
+use super::live::{live, quick};
 use super::machine_support::{every, read};
 
-/// The trees, or the reason why nothing is run.
+/// The trees; none, and the reason told, when nothing is run.
 fn trees() -> Vec<PathBuf> {
-    let live = std::env::var("KILN_LIVE").is_ok_and(|value| value == "1");
-    let trees = std::env::var("KILN_QEMU_TREES").unwrap_or_default();
-    if !live || trees.is_empty() {
-        println!("skipped: needs KILN_LIVE=1 and KILN_QEMU_TREES");
+    if !live("asking QEMU what it takes and refuses") {
         return Vec::new();
     }
-    trees.split(':').map(PathBuf::from).collect()
+    let more = std::env::var("KILN_QEMU_TREES").unwrap_or_default();
+    let more = more.split(':').filter(|tree| !tree.is_empty()).map(PathBuf::from);
+    std::iter::once(linked(&quick().qemu)).chain(more).collect()
+}
+
+/// The same files in a directory that may get mount points: trees of a store stay as they are.
+fn linked(tree: &Path) -> PathBuf {
+    let linked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-quick/qemu");
+    if !linked.exists() {
+        assert!(Command::new("cp").arg("-al").arg(tree).arg(&linked).status().unwrap().success());
+        assert!(Command::new("chmod").arg("u+w").arg(&linked).status().unwrap().success());
+        ["proc", "dev", "tmp"].iter().for_each(|name| std::fs::create_dir_all(linked.join(name)).unwrap());
+    }
+    linked
 }
 
 /// The program of a tree in a namespace of its own.

@@ -3,9 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::live::{Scratch, fail_with, judge, kiln, live, succeed};
-
-const RECIPE: &str = "recipes/cxl-quick.kiln";
+use super::live::{QUICK, Quick, Scratch, fail_with, judge, kiln, live, quick, succeed};
 
 #[test]
 fn cxl_quick_is_the_same_everywhere_and_works() {
@@ -13,52 +11,30 @@ fn cxl_quick_is_the_same_everywhere_and_works() {
         return;
     }
     let scratch = Scratch::new("quick");
-    let (lock, one, two) = (scratch.path("quick.lock"), scratch.path("one"), scratch.path("two"));
-    let (store, other) = (scratch.path("store"), scratch.path("elsewhere/other-store"));
-    succeed(kiln(&store).args(["lock", RECIPE, "--lock"]).arg(&lock));
-    let locked = std::fs::read(&lock).unwrap();
-    succeed(kiln(&store).args(["lock", RECIPE, "--check", "--lock"]).arg(&lock));
-    build(&mut kiln(&store), &lock, &one);
+    let Quick { lock, store, out: one, .. } = quick();
+    succeed(kiln(store).args(["lock", QUICK, "--check", "--lock"]).arg(lock));
 
-    // Everything that could leak differs, and nothing is shared, not even downloads.
-    std::fs::write(&lock, &locked).unwrap();
-    let mut hostile = kiln(&other);
-    hostile
-        .env("TZ", "Pacific/Kiritimati")
-        .env("LANG", "tr_TR.UTF-8")
-        .env("HOME", scratch.path("home"))
-        .env("USER", "eve");
-    build(hostile.args(["--jobs", "1"]), &lock, &two);
-    assert_eq!(manifest(&one), manifest(&two), "two builds of one lock differ");
+    // Everything that could leak differs, and nothing is shared, not even downloads. The lock knows by now what came out
+    // the first time, so that a difference already ends the build.
+    let two = scratch.path("two");
+    let mut hostile = Command::new("sh");
+    hostile.args(["-c", "umask 077; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_kiln"), "build", QUICK, "--jobs", "1"]);
+    hostile.arg("--lock").arg(lock).arg("--out").arg(&two).current_dir(env!("CARGO_MANIFEST_DIR"));
+    hostile.env("KILN_STORE", scratch.path("elsewhere/other-store")).env("HOME", scratch.path("home"));
+    hostile.env("TZ", "Pacific/Kiritimati").env("LANG", "tr_TR.UTF-8").env("USER", "eve");
+    succeed(&mut hostile);
+    assert_eq!(manifest(one), manifest(&two), "two builds of one lock differ");
 
-    nothing_to_do_does_nothing(&store, &lock, &one);
-    judges_agree(&scratch, &one);
-    tampering_is_found(&store, &two);
+    nothing_to_do_does_nothing(store, lock, one);
+    judges_agree(&scratch, one);
+    tampering_is_found(store, &two);
     let report = scratch.path("junit.xml");
-    let mut test = kiln(&store);
-    test.args(["test", RECIPE, "--lock"])
-        .arg(&lock)
-        .arg("--junit")
-        .arg(&report)
-        .arg("--logs")
-        .arg(scratch.path("logs"));
+    let mut test = kiln(store);
+    test.args(["test", QUICK, "--lock"]).arg(lock).arg("--junit").arg(&report).arg("--logs").arg(scratch.path("logs"));
     let output = succeed(&mut test);
-    println!("{}", String::from_utf8_lossy(&output.stdout));
+    println!("{}", String::from_utf8_lossy(&output.stderr));
     let junit = std::fs::read_to_string(&report).unwrap();
     assert!(junit.contains("<testcase") && !junit.contains("<failure"), "{junit}");
-}
-
-fn build(command: &mut Command, lock: &Path, out: &Path) {
-    // `--jobs` may stand before the verb's own arguments only after the verb.
-    let jobs: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
-    let mut ordered = Command::new(command.get_program());
-    for (name, value) in command.get_envs() {
-        if let Some(value) = value {
-            ordered.env(name, value);
-        }
-    }
-    ordered.current_dir(command.get_current_dir().unwrap());
-    succeed(ordered.args(["build", RECIPE]).args(jobs).arg("--lock").arg(lock).arg("--out").arg(out));
 }
 
 fn manifest(directory: &Path) -> String {
@@ -68,7 +44,7 @@ fn manifest(directory: &Path) -> String {
 fn nothing_to_do_does_nothing(store: &Path, lock: &Path, out: &Path) {
     let before = manifest(out);
     let mut again = kiln(store);
-    let output = succeed(again.args(["build", RECIPE, "--offline", "--lock"]).arg(lock).arg("--out").arg(out));
+    let output = succeed(again.args(["build", QUICK, "--offline", "--lock"]).arg(lock).arg("--out").arg(out));
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!text.contains("running"), "a second build ran something:\n{text}");
     assert_eq!(before, manifest(out));

@@ -12,6 +12,7 @@ use kiln::exec::event::{Event, Listener};
 use kiln::plan::root::{RULES, RootContent, RootFile, RootSpec, RootUnits, RootUser};
 
 use super::live;
+use super::live::has_its_turn;
 
 /// Prints what a failing build would otherwise keep to itself.
 struct Shown;
@@ -104,7 +105,7 @@ fn one_build() {
 
 /// Builds a set in two processes that differ in umask, time zone, locale, cores, directory and environment.
 fn in_two_environments(name: &str, set: &str) {
-    if !live(&format!("building a root file system with {set}")) {
+    if !live(&format!("building a root file system with {set}")) || !has_its_turn(name, SETS) {
         return;
     }
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("root");
@@ -132,6 +133,7 @@ fn in_two_environments(name: &str, set: &str) {
 
 macro_rules! sets {
     ($($name:ident: $set:expr,)*) => {
+        const SETS: &[&str] = &[$(stringify!($name)),*];
         $(
             #[test]
             fn $name() {
