@@ -13,7 +13,9 @@ raw=${1:-}
 if [ -z "$raw" ]; then
     raw=$work/disk.raw
     mkdir "$work/tree"
-    find /usr/bin /usr/lib /usr/share -xdev -type f -size -20M -print0 | sort -z | head -z -n 12000 > "$work/list"
+    find /usr/bin /usr/lib /usr/share -xdev -type f -size -20M -print0 | sort -z > "$work/all"
+    # Not in the pipe: `head` leaves early, and then `sort` fails.
+    head -z -n 12000 "$work/all" > "$work/list"
     tar -C / -c --null -T "$work/list" 2> "$work/tar.log" | tar -C "$work/tree" -x
     truncate -s 3G "$raw"
     mke2fs -q -t ext4 -d "$work/tree" "$raw"
