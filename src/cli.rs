@@ -76,6 +76,9 @@ pub struct RealizeArgs {
     /// Run every step again from the inputs at hand
     #[arg(long)]
     pub no_cache: bool,
+    /// Deliver even what has traces of this machine in it: its paths, its name, today's date
+    #[arg(long)]
+    pub allow_leaks: bool,
 }
 
 /// `kiln check`

@@ -12,13 +12,17 @@ mod suite {
     mod argv;
     mod crash;
     mod deb;
+    mod differ;
     mod draw;
+    mod failure;
+    mod failure_support;
     mod fetch;
     mod format;
     mod guest;
     mod initrd;
     mod kconfig;
     mod kernel;
+    mod kills;
     mod language;
     mod language_docs;
     mod language_limits;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::deliver::{self, Delivery};
 use super::failure::Failure;
 use super::load::{self, Ready};
-use super::{machines, mirrors, output, progress, project, record};
+use super::{leaks, machines, mirrors, output, progress, project, record};
 use crate::cli::{self, RealizeArgs};
 use crate::exec::{self, ExecError, Realized};
 use crate::lock;
@@ -16,6 +16,15 @@ use crate::recipe::machine::Machine;
 use crate::share::launch::{self, LaunchArtifact, LaunchFile};
 use crate::share::manifest::{self, Manifest};
 use crate::store::Store;
+
+/// What traces of the building machine mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Warn {
+    /// A warning.
+    Only,
+    /// The end of the build.
+    Fail,
+}
 
 /// Carries the verb out.
 pub fn run(args: &cli::Build) -> Result<(), Failure> {
@@ -38,6 +47,7 @@ fn summary(out: &Path, manifest: &Manifest) -> Result<(), Failure> {
 pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest, Realized), Failure> {
     machines::judge(&ready.loaded.recipe, &ready.lock)?;
     let realized = realize(ready, args)?;
+    leaks::check(ready, &realized, if args.allow_leaks { Warn::Only } else { Warn::Fail })?;
     let deliveries = deliveries(ready, &realized)?;
     let manifest = Manifest {
         format: manifest::FORMAT,

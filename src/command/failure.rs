@@ -39,7 +39,7 @@ impl Failure {
         match self {
             Failure::Mistakes(text) => text.clone(),
             Failure::Usage(text) | Failure::Differs(text) | Failure::World(text) => format!("error: {text}"),
-            Failure::Interrupted => "interrupted: what was finished is kept, the same command continues".to_owned(),
+            Failure::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::store::Store;
 use crate::world::{RealWorld, World, WorldError};
 
 /// Locks are refused when they are larger than this; 500 packages make about 200 KiB.
-const LOCK_LIMIT: u64 = 64 << 20;
+pub const LOCK_LIMIT: u64 = 64 << 20;
 
 /// A recipe that has no mistakes, and where its lock is.
 pub struct Loaded {

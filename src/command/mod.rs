@@ -8,6 +8,7 @@ pub mod check;
 pub mod deliver;
 pub mod doctor;
 pub mod draw;
+pub mod elsewhere;
 
 pub mod failure;
 pub mod fmt;
@@ -15,6 +16,7 @@ pub mod gc;
 
 pub mod kconfig;
 pub mod launches;
+pub mod leaks;
 pub mod load;
 pub mod lock;
 pub mod machines;

@@ -1,56 +1,84 @@
 //! `kiln verify --rebuild RECIPE` and `--inputs`: the same bits again, from the same inputs, in a store of their own.
 
+use std::path::{Path, PathBuf};
+
 use super::build;
+use super::elsewhere::{self, Elsewhere, Second};
 use super::failure::Failure;
 use super::load::{self, Ready};
 use super::verify::Report;
 use crate::cli::{RealizeArgs, RecipeArgs};
 use crate::exec::Realized;
 use crate::plan::{Fetch, Input};
-use crate::store::Store;
+use crate::share::differ;
+use crate::store::{Output, Store};
 
 /// Builds in this store first, where there is anything to build, then again from nothing but the inputs.
 pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
     let ready = load::ready(args)?;
-    let first = build::realize(&ready, &realize_args(None, false))?;
+    let first = build::realize(&ready, &realize_args(false))?;
     let place = ready.store.scratch("rebuild").map_err(Failure::world)?;
-    let second = Store::open(&place.join("store")).map_err(Failure::world)?;
-    let result = again(&ready, &second);
-    let report = result.map(|realized| compare(&ready, &first, &realized));
-    drop(second);
+    let report = second(args, &ready, &place).map(|second| compare(&ready, &first, &second));
     // What is left is swept with the store's other scratch directories, should this fail.
     let _ = crate::world::fs::remove_tree(&place);
     report
 }
 
-fn realize_args(jobs: Option<u32>, offline: bool) -> RealizeArgs {
-    RealizeArgs { offline, jobs, no_cache: false }
+fn realize_args(offline: bool) -> RealizeArgs {
+    RealizeArgs { offline, jobs: None, no_cache: false, allow_leaks: false }
 }
 
-/// The second leg sees other processors, another umask, another store, another working directory.
-fn again(ready: &Ready, second: &Store) -> Result<Realized, Failure> {
-    for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
-        let path = ready.store.path(&fetch.digest).map_err(Failure::world)?;
-        second.import_expecting(&path, &fetch.digest, fetch.size).map_err(Failure::world)?;
+/// The second leg is another process, which sees another world; its results are read from its store.
+fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Failure> {
+    let elsewhere = Elsewhere::new(place, &ready.loaded.lock_path)?;
+    {
+        let store = Store::open(&elsewhere.store).map_err(Failure::world)?;
+        for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
+            // A copy, which the other store then owns: both may be cleaned without regard to the other.
+            let copy = store.part_path(&fetch.digest);
+            ready.store.copy_out(&fetch.digest, &copy).map_err(Failure::world)?;
+            store.import_expecting(&copy, &fetch.digest, fetch.size).map_err(Failure::world)?;
+        }
     }
-    build::realize_in(ready, &ready.plan, second, &realize_args(Some(1), false))
+    elsewhere::build(&elsewhere, args)?;
+    let store = Store::open(&elsewhere.store).map_err(Failure::world)?;
+    // Everything is at hand there now; this only asks what it is.
+    let realized = build::realize_in(ready, &ready.plan, &store, &realize_args(true))?;
+    Ok(Second { store, realized })
 }
 
-fn compare(ready: &Ready, first: &Realized, second: &Realized) -> Report {
+fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
     let mut report = Report { checked: 0, wrong: Vec::new() };
     for (at, step) in ready.plan.steps.iter().enumerate() {
         for output in &step.outputs {
             let from = Input::Output { step: at, name: output.clone() };
-            let (one, two) = (first.file(&from), second.file(&from));
+            let (one, two) = (first.file(&from), second.realized.file(&from));
             report.checked += 1;
-            if one != two {
-                let name = format!("step {}, output {output}", step.name);
-                let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
-                report.wrong.push(format!("{name}: {sizes}"));
+            if one == two {
+                continue;
             }
+            let name = format!("step {}, output {output}", step.name);
+            let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
+            let paths = (
+                place(&ready.store, first.output(at, output)),
+                place(&second.store, second.realized.output(at, output)),
+            );
+            let lines = match paths {
+                (Some(one), Some(two)) => differ::differences(&one, &two),
+                _ => vec!["one of them is no longer in its store; `kiln build --no-cache` makes it again".to_owned()],
+            };
+            let lines: String = lines.iter().map(|line| format!("\n    {line}")).collect();
+            report.wrong.push(format!("{name}: {sizes}{lines}"));
         }
     }
     report
+}
+
+fn place(store: &Store, output: &Output) -> Option<PathBuf> {
+    match output {
+        Output::File { digest, .. } => store.path(digest).ok(),
+        Output::Tree { root, .. } => store.tree(root).ok(),
+    }
 }
 
 /// Every input is in the store with its digest, or a mirror still has it: then it is fetched, which checks it.

@@ -15,6 +15,7 @@ use std::time::Duration;
 use super::ExecError;
 use super::event::{Event, Listener};
 use super::gate::Gate;
+use super::stream::{Next, Stream};
 use crate::base::Hasher;
 use crate::plan::Fetch;
 use crate::plan::step::Place;
@@ -27,8 +28,8 @@ const PARALLEL: usize = 8;
 const TRIES: u32 = 3;
 /// After so many failures in a row a host is asked last.
 const PATIENCE: u32 = 2;
-/// Progress is told in pieces of this size.
-const BUFFER: usize = 128 << 10;
+/// A server that sends nothing for so long is given up.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The addresses at which a place may be found, best first.
 pub type Mirrors<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
@@ -42,6 +43,8 @@ pub struct Fetcher<'a> {
     /// When it becomes true, downloads end soon.
     stop: &'a (dyn Fn() -> bool + Sync),
     gate: Gate,
+    /// How long a server may send nothing.
+    silence: Duration,
     /// Failures in a row by host.
     failures: Mutex<BTreeMap<String, u32>>,
 }
@@ -66,7 +69,12 @@ impl<'a> Fetcher<'a> {
         stop: &'a (dyn Fn() -> bool + Sync),
     ) -> Self {
         let failures = Mutex::new(BTreeMap::new());
-        Fetcher { store, world, mirrors, listener, stop, gate: Gate::new(PARALLEL), failures }
+        Fetcher { store, world, mirrors, listener, stop, gate: Gate::new(PARALLEL), silence: SILENCE, failures }
+    }
+
+    /// Gives servers that fall silent up after this time instead of a minute.
+    pub fn patient_for(self, silence: Duration) -> Self {
+        Fetcher { silence, ..self }
     }
 
     /// Gets every file of the list that the store lacks; the first failure ends it.
@@ -199,27 +207,26 @@ impl<'a> Fetcher<'a> {
         (file, hasher, have): &mut (&mut File, &mut Hasher<io::Sink>, &mut u64),
         part: &Path,
     ) -> Result<(), Refusal> {
-        let mut body = response.body;
-        let mut buffer = vec![0; BUFFER];
-        let failed = |error: io::Error| Refusal::Again(format!("broke off: {error}"));
-        while **have < fetch.size {
-            if (self.stop)() {
-                return Err(Refusal::Fatal(ExecError::Interrupted));
+        let stream = Stream::start(response.body, fetch.size - **have);
+        loop {
+            let piece = match stream.next(self.stop, self.silence) {
+                Next::Piece(piece) => piece,
+                Next::Broken(why) => return Err(Refusal::Again(why)),
+                Next::Stopped => return Err(Refusal::Fatal(ExecError::Interrupted)),
+                Next::End if **have < fetch.size => {
+                    return Err(Refusal::Again(format!("ended after {} of {} bytes", **have, fetch.size)));
+                }
+                Next::End => return Ok(()),
+            };
+            if piece.len() as u64 > fetch.size - **have {
+                let why = format!("sends more than the {} bytes that are locked", fetch.size);
+                return Err(Refusal::Useless(why));
             }
-            let wanted = buffer.len().min((fetch.size - **have) as usize);
-            let count = body.read(&mut buffer[..wanted]).map_err(failed)?;
-            if count == 0 {
-                return Err(Refusal::Again(format!("ended after {} of {} bytes", **have, fetch.size)));
-            }
-            let written = file.write_all(&buffer[..count]).and_then(|()| hasher.write_all(&buffer[..count]));
+            let written = file.write_all(&piece).and_then(|()| hasher.write_all(&piece));
             let written = fs::context("write", part, written);
             written.map_err(|error| Refusal::Fatal(self.store.failure(error).into()))?;
-            **have += count as u64;
-            self.listener.on(Event::FetchProgress { bytes: count as u64 });
-        }
-        match body.read(&mut buffer[..1]) {
-            Ok(0) | Err(_) => Ok(()),
-            Ok(_) => Err(Refusal::Useless(format!("sends more than the {} bytes that are locked", fetch.size))),
+            **have += piece.len() as u64;
+            self.listener.on(Event::FetchProgress { bytes: piece.len() as u64 });
         }
     }
 }

@@ -13,7 +13,9 @@ use super::sandbox;
 /// Exit code of a build that was interrupted: 128 and the number of SIGINT, as shells have it.
 const CODE: i32 = 130;
 /// How long cleaning up may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(2);
+/// What the user is told in the end, whichever way it comes.
+pub const GOODBYE: &str = "interrupted: what was finished is kept, the same command continues";
 
 static BUILDS: AtomicUsize = AtomicUsize::new(0);
 static STOPPED: AtomicBool = AtomicBool::new(false);
@@ -42,7 +44,7 @@ impl Drop for Listening {
 }
 
 /// Whether builds are to end.
-pub(super) fn stopped() -> bool {
+pub(in crate::exec) fn stopped() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }
 
@@ -59,6 +61,7 @@ fn listen(mut signals: Signals) {
         sandbox::cancel_all();
         std::thread::spawn(|| {
             std::thread::sleep(PATIENCE);
+            eprintln!("{GOODBYE}");
             std::process::exit(CODE);
         });
     }

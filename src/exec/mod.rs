@@ -8,13 +8,14 @@ mod error;
 pub mod event;
 pub mod fetch;
 mod gate;
-mod interrupt;
+pub mod interrupt;
 mod realize;
 mod realized;
 pub mod root;
 pub mod sandbox;
 mod status;
 mod step;
+mod stream;
 
 use std::path::PathBuf;
 

@@ -12,7 +12,7 @@ use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
 use crate::base::Digest;
 use crate::format::qcow2;
 use crate::plan::{Ids, Step, Work, id};
-use crate::store::{Output, Store};
+use crate::store::{Output, Store, StoreError};
 use crate::world::fs;
 
 /// Lines of a failed step that its error shows.
@@ -165,6 +165,11 @@ fn explain(ready: &Ready<'_>, log: Log<'_>, trouble: Trouble) -> ExecError {
         Trouble::Step(_) if super::interrupt::stopped() => return ExecError::Interrupted,
         Trouble::Step(reason) => reason,
     };
+    // Programs and C libraries say it in these words, in every sandbox's locale.
+    let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
+    if full(&reason) || log.tail.iter().any(full) {
+        return StoreError::Full(ready.store.root().to_owned()).into();
+    }
     let kept = ready.store.log_path(&ready.action);
     if let Err(error) = fs::rename(&log.path, &kept) {
         return ready.store.failure(error).into();

@@ -3,4 +3,6 @@
 //! Input: a result directory. Output: a form somebody without kiln can use. It must not build.
 pub mod manifest;
 
+pub mod differ;
 pub mod launch;
+pub mod leak;

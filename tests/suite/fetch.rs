@@ -201,3 +201,29 @@ fn many_files_arrive_at_the_same_time_and_each_once() {
     fetch(bench.store(), &[&server], &same).unwrap();
     assert_eq!(server.requests.load(Ordering::SeqCst), 1);
 }
+
+#[test]
+fn a_server_that_falls_silent_is_given_up_and_whoever_waits_can_be_called_off() {
+    let (bench, body) = (Bench::new("fetch-silent"), body());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            // Part of the body, then nothing, with the connection open.
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n1234").unwrap();
+            open.push(stream);
+        }
+    });
+    let (mirrors, world) = (|_: &Place| vec![url.clone()], RealWorld::default());
+    let fetch = wanted(&body);
+    let patient = Fetcher::new(bench.store(), &world, &mirrors, &Silent, &|| false);
+    let error = patient.patient_for(std::time::Duration::from_millis(200)).fetch(&[&fetch]).unwrap_err();
+    assert!(error.to_string().contains("sent nothing for"), "{error}");
+    let began = std::time::Instant::now();
+    let stop = || began.elapsed() > std::time::Duration::from_millis(300);
+    let error = Fetcher::new(bench.store(), &world, &mirrors, &Silent, &stop).fetch(&[&fetch]).unwrap_err();
+    assert!(matches!(error, ExecError::Interrupted), "{error}");
+    assert!(began.elapsed() < std::time::Duration::from_secs(5));
+}

@@ -156,6 +156,9 @@ impl Tree {
         let mut tar = TarWriter::new(out);
         let mut first: Vec<Option<&TarPath>> = vec![None; self.inodes.len()];
         for (path, index) in &self.names {
+            if crate::exec::interrupt::stopped() {
+                return Err(broken(path, "was not reached before the build was interrupted"));
+            }
             let inode = &self.inodes[*index];
             let mut entry = Entry { path: path.clone(), ..inode.entry.clone() };
             if let Some(target) = first[*index] {

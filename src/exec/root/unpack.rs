@@ -17,6 +17,7 @@ use super::RootError;
 use super::claims::{Answer, Claims, Refusal, Verdict};
 use super::layout;
 use crate::debian::deb::{self, Control, Data, Entry, Kind};
+use crate::exec::interrupt;
 use crate::world::fs;
 
 /// Owner, permissions and time of a file or directory.
@@ -135,6 +136,9 @@ fn one(
     let (mut paths, mut hard) = (Vec::new(), Vec::new());
     while let Some(entry) = data.next().map_err(broken)? {
         let path = entry.path.clone();
+        if interrupt::stopped() {
+            return Err(fs_error("unpack", &root.join(&path), io::ErrorKind::Interrupted.into()));
+        }
         if let Kind::Hard(target) = &entry.kind {
             hard.push((layout::place(&entry.path), layout::place(target)));
         }

@@ -1,0 +1,117 @@
+//! After a build: nothing that is delivered may tell on which machine, by whom or when it was built.
+//!
+//! Disks are searched as the tar archives that they were made of. What was searched once is not searched again: a note
+//! in the store says so, by the artifact's digest and what was looked for (but for the date, which passes).
+
+use super::build::Warn;
+use super::failure::Failure;
+use super::load::Ready;
+use crate::base::Digest;
+use crate::exec::Realized;
+use crate::lock;
+use crate::plan::step::Work;
+use crate::plan::{Artifact, Input};
+use crate::share::leak::{Excuses, Hit, Kind, Machine, Needle, Scanner, needles};
+use crate::world::{World, fs};
+
+/// Rises when the scanner learns to find more.
+const VERSION: u32 = 1;
+/// Hits that are told.
+const TOLD: usize = 10;
+
+/// Searches every artifact that was not searched before.
+pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failure> {
+    let needles = wanted(ready);
+    let mut all = Vec::new();
+    for artifact in &ready.plan.artifacts {
+        let Some(searched) = searched(ready, artifact) else { continue };
+        let file = realized.file(searched);
+        let memo = memo(&file.sha256, &needles);
+        if ready.store.recall(&memo).is_some() {
+            continue;
+        }
+        let Ok(path) = ready.store.path(&file.sha256) else {
+            // Made by an earlier build, and swept since.
+            eprintln!("warning: {} was not searched for traces of this machine; `--no-cache` does", artifact.name);
+            continue;
+        };
+        let Some(scanner) = Scanner::new(needles.clone()) else { return Ok(()) };
+        let stream = fs::open(&path).map_err(Failure::world)?;
+        let hits = fs::context("read", &path, scanner.scan(&artifact.name, stream)).map_err(Failure::world)?;
+        let hits = unexplained(ready, hits)?;
+        if hits.is_empty() {
+            ready.store.note(&memo, b"clean").map_err(Failure::world)?;
+        }
+        all.extend(hits);
+    }
+    tell(&all, warn)
+}
+
+fn tell(hits: &[Hit], warn: Warn) -> Result<(), Failure> {
+    if hits.is_empty() {
+        return Ok(());
+    }
+    let more = if hits.len() > TOLD { format!("\n  and {} more", hits.len() - TOLD) } else { String::new() };
+    let lines: String = hits.iter().take(TOLD).map(|hit| format!("\n  {hit}")).collect();
+    let text = format!("what was built has traces of this machine in it{lines}{more}");
+    if warn == Warn::Only {
+        eprintln!("warning: {text}");
+        return Ok(());
+    }
+    Err(Failure::Differs(format!("{text}\n  help: --allow-leaks delivers it all the same")))
+}
+
+/// What is searched for an artifact: of a disk, the archive that it was made of. Inputs are what they are.
+fn searched<'a>(ready: &'a Ready, artifact: &'a Artifact) -> Option<&'a Input> {
+    let Input::Output { step, .. } = &artifact.from else { return None };
+    let step = &ready.plan.steps[*step];
+    match &step.work {
+        Work::Sandbox { qcow2: Some(_), .. } => step.inputs.get("root.tar"),
+        _ => Some(&artifact.from),
+    }
+}
+
+fn memo(digest: &Digest, needles: &[Needle]) -> Digest {
+    let lasting = needles.iter().filter(|needle| !matches!(needle.kind, Kind::Date | Kind::Clock));
+    let mut text = format!("leaks {VERSION} {digest}");
+    for needle in lasting {
+        text.push('\n');
+        text.push_str(&String::from_utf8_lossy(&needle.text));
+    }
+    Digest::of(text.as_bytes())
+}
+
+fn wanted(ready: &Ready) -> Vec<Needle> {
+    let (recipe, world) = (&ready.loaded.recipe, &ready.loaded.world);
+    let system = rustix::system::uname();
+    let machine = Machine {
+        store: ready.store.root().display().to_string(),
+        home: world.env("HOME").map(|home| home.trim_end_matches('/').to_owned()),
+        user: world.env("USER").or_else(|| world.env("LOGNAME")),
+        host: system.nodename().to_string_lossy().into_owned(),
+        kernel: system.release().to_string_lossy().into_owned(),
+        now: world.now(),
+    };
+    let lock = lock::write(&ready.lock);
+    let mut known: Vec<&[u8]> = vec![lock.as_bytes()];
+    known.extend(recipe.files.values().map(|file| file.bytes.as_slice()).filter(|bytes| bytes.len() <= KNOWN));
+    needles(&machine, ready.lock.epoch, &known)
+}
+
+/// Larger files that a recipe copies in are searched like everything else.
+const KNOWN: usize = 256 << 10;
+
+/// The hits that no input of the build has in it. Only read when there are hits at all.
+fn unexplained(ready: &Ready, hits: Vec<Hit>) -> Result<Vec<Hit>, Failure> {
+    let Some(mut excuses) = Excuses::new(&hits) else { return Ok(hits) };
+    for digest in ready.plan.fetches.keys() {
+        if excuses.complete() {
+            break;
+        }
+        if let Ok(path) = ready.store.path(digest) {
+            // An input that cannot be unpacked explains nothing; its step would have failed.
+            let _ = excuses.read(fs::open(&path).map_err(Failure::world)?);
+        }
+    }
+    Ok(excuses.left(hits))
+}

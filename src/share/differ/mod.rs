@@ -1,0 +1,141 @@
+//! Says where two results that should be equal differ: which file inside, which field or offset, both values decoded.
+//!
+//! Archives, compressed streams and directories are opened, as deep as they go; text is compared by line, anything
+//! else by byte. Everything is read as a stream, and only the first few differences are told: one cause usually has
+//! many effects.
+
+mod bytes;
+mod cpio;
+mod entry;
+mod tar;
+mod text;
+mod tree;
+
+use std::io::{BufReader, Cursor, Read};
+use std::path::Path;
+
+use crate::world::fs;
+
+/// Differences that are told; the others are only counted.
+const TOLD: usize = 8;
+/// Containers within containers that are opened.
+const DEPTH: usize = 4;
+/// Bytes that show what a stream is: the magic of tar lies at 257.
+const PEEK: usize = 4096;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Differences {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Differences {
+    fn add(&mut self, place: &str, what: impl std::fmt::Display) {
+        if self.told.len() < TOLD {
+            let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+            self.told.push(format!("{place}{what}"));
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.told.len() + self.more
+    }
+
+    /// Nothing more would be told.
+    fn full(&self) -> bool {
+        self.more > 0
+    }
+
+    /// A line each.
+    pub fn lines(mut self) -> Vec<String> {
+        if self.more > 0 {
+            self.told.push("and more".to_owned());
+        }
+        self.told
+    }
+}
+
+/// Compares two files, or two directories.
+pub fn differences(one: &Path, two: &Path) -> Vec<String> {
+    let mut found = Differences::default();
+    if one.is_dir() && two.is_dir() {
+        tree::compare("", one, two, &mut found);
+    } else {
+        match (fs::open(one), fs::open(two)) {
+            (Ok(one), Ok(two)) => streams("", (Box::new(one), Box::new(two)), DEPTH, &mut found),
+            (Err(error), _) | (_, Err(error)) => found.add("", error),
+        }
+    }
+    found.lines()
+}
+
+/// What a stream begins like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Gzip,
+    Xz,
+    Zstd,
+    Tar,
+    Cpio,
+    Text,
+    Other,
+}
+
+fn form(head: &[u8]) -> Form {
+    match head {
+        _ if head.starts_with(&[0x1f, 0x8b]) => Form::Gzip,
+        _ if head.starts_with(b"\xfd7zXZ\0") => Form::Xz,
+        _ if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => Form::Zstd,
+        _ if head.starts_with(b"070701") => Form::Cpio,
+        _ if head.get(257..262) == Some(b"ustar") => Form::Tar,
+        _ if !head.contains(&0) && std::str::from_utf8(head).is_ok_and(|text| !text.is_empty()) => Form::Text,
+        _ => Form::Other,
+    }
+}
+
+/// Two streams, one beside the other.
+type Pair<'a> = (Box<dyn Read + 'a>, Box<dyn Read + 'a>);
+
+fn peeked<'a>(mut stream: Box<dyn Read + 'a>) -> std::io::Result<(Vec<u8>, Box<dyn Read + 'a>)> {
+    let mut head = Vec::new();
+    stream.by_ref().take(PEEK as u64).read_to_end(&mut head)?;
+    Ok((head.clone(), Box::new(BufReader::with_capacity(1 << 17, Cursor::new(head).chain(stream)))))
+}
+
+/// Compares two streams, opening what can be opened.
+fn streams(place: &str, (one, two): Pair<'_>, depth: usize, found: &mut Differences) {
+    let ((one_head, one), (two_head, two)) = match (peeked(one), peeked(two)) {
+        (Ok(one), Ok(two)) => (one, two),
+        (Err(error), _) | (_, Err(error)) => return found.add(place, format!("cannot be read: {error}")),
+    };
+    let (form_one, form_two) = (form(&one_head), form(&two_head));
+    let form = if form_one == form_two && depth > 0 { form_one } else { Form::Other };
+    match form {
+        Form::Gzip | Form::Xz | Form::Zstd => {
+            let before = found.count();
+            let unpack = |stream| unpacked(form, stream);
+            match (unpack(one), unpack(two)) {
+                (Ok(one), Ok(two)) => streams(place, (one, two), depth - 1, found),
+                (Err(error), _) | (_, Err(error)) => found.add(place, format!("cannot be unpacked: {error}")),
+            }
+            if found.count() == before && one_head != two_head {
+                found.add(place, format!("the same content, compressed differently ({form:?})"));
+            }
+        }
+        Form::Tar => tar::compare(place, (one, two), depth - 1, found),
+        Form::Cpio => cpio::compare(place, (one, two), depth - 1, found),
+        Form::Text => text::compare(place, (one, two), found),
+        Form::Other => bytes::compare(place, (one, two), found),
+    }
+}
+
+fn unpacked<'a>(form: Form, stream: Box<dyn Read + 'a>) -> std::io::Result<Box<dyn Read + 'a>> {
+    Ok(match form {
+        Form::Gzip => Box::new(flate2::read::MultiGzDecoder::new(stream)),
+        Form::Xz => Box::new(xz2::read::XzDecoder::new_multi_decoder(stream)),
+        _ => Box::new(zstd::stream::read::Decoder::new(stream)?),
+    })
+}

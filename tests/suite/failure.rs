@@ -1,0 +1,171 @@
+//! What goes wrong in the world, through the kiln binary: one clear error with the way out, exit code 4, a sound store,
+//! and the same command succeeds once the world is well again.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::archive_support::Fault;
+use super::failure_support::{LARGE, Lab, refused, text};
+
+const PAYLOAD: &str = "payload_1.0_amd64.deb";
+const WAYS_OUT: [&str; 2] = ["kiln lock --update", "payload 1.0"];
+
+fn well_again(lab: &Lab) {
+    lab.server.heal();
+    let output = lab.inputs().output().unwrap();
+    assert!(output.status.success(), "{}", text(&output));
+    lab.sound();
+}
+
+#[test]
+fn a_dead_mirror() {
+    let lab = Lab::new("dead");
+    let output = lab.inputs().env("KILN_MIRROR", "http://127.0.0.1:9").output().unwrap();
+    refused(&output, 4, &["cannot fetch", "127.0.0.1:9", "kiln lock --update"]);
+    // Nothing is locked yet: resolving says it as clearly.
+    let mut lock = lab.kiln();
+    lock.args(["lock", "tiny.kiln", "--lock", "other.lock"]).env("KILN_MIRROR", "http://127.0.0.1:9");
+    let output = lock.env("KILN_STORE", lab.directory.join("empty")).output().unwrap();
+    refused(&output, 4, &["InRelease", "127.0.0.1:9"]);
+    assert!(!lab.directory.join("other.lock").exists(), "half a lock");
+    well_again(&lab);
+}
+
+#[test]
+fn answers_that_are_not_the_file() {
+    let lab = Lab::new("answers");
+    let cases = [
+        (Fault::Truncated(1000), "ended"),
+        (Fault::Flipped, "have the digest"),
+        (Fault::Missing, "404"),
+        (Fault::Broken, "500"),
+        (Fault::Endless, "more than"),
+    ];
+    for (fault, words) in cases {
+        lab.server.fault(PAYLOAD, fault);
+        let output = lab.kiln().args(["build", "tiny.kiln"]).output().unwrap();
+        let said = text(&output);
+        // A server that breaks off may be noticed by the HTTP client before kiln counts the bytes.
+        let words = if said.contains("broke off") { "broke off" } else { words };
+        refused(&output, 4, &[words, WAYS_OUT[0], WAYS_OUT[1], "cannot fetch"]);
+        assert!(!lab.directory.join("result/tiny/manifest.json").exists());
+        lab.sound();
+        lab.server.heal();
+    }
+    well_again(&lab);
+}
+
+#[test]
+fn a_file_where_the_store_should_be_and_a_directory_that_nobody_may_write() {
+    let lab = Lab::new("unwritable");
+    std::fs::write(lab.directory.join("file"), "").unwrap();
+    // Nobody, not even root, makes directories in /proc.
+    for place in [lab.directory.join("file"), "/proc/kiln-store".into(), lab.directory.join("file/below")] {
+        let output = lab.inputs().env("KILN_STORE", &place).output().unwrap();
+        refused(&output, 4, &["store", "KILN_STORE"]);
+    }
+    let output = lab.inputs().env_remove("KILN_STORE").env_remove("HOME").output().unwrap();
+    refused(&output, 4, &["KILN_STORE", "HOME"]);
+    well_again(&lab);
+}
+
+#[test]
+fn a_full_disk_while_fetching_and_while_unpacking() {
+    let lab = Lab::new("full");
+    well_again(&lab);
+    let files: u64 =
+        std::fs::read_dir(lab.store().join("cas")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
+    assert!(files > LARGE as u64);
+    // Less than the files need; enough for them, but not for unpacking them.
+    for room in [files / 2, files + (LARGE as u64) / 3] {
+        let small = lab.directory.join("small");
+        std::fs::create_dir_all(&small).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size={room} kiln small || exit 77; \"$0\" build tiny.kiln; code=$?; ls -R small/cas >&2; \
+             for blob in small/cas/*; do [ \"$(sha256sum <\"$blob\")\" = \"$(basename \"$blob\")  -\" ] || exit 78; done; exit $code"
+        );
+        let mut inside = Command::new("unshare");
+        for (name, value) in lab.kiln().get_envs() {
+            if let Some(value) = value {
+                inside.env(name, value);
+            }
+        }
+        inside.current_dir(&lab.directory).env("KILN_STORE", &small);
+        let output = inside.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_kiln")]).output();
+        match output {
+            Ok(output) if output.status.code() != Some(77) && !text(&output).contains("unshare failed") => {
+                refused(&output, 4, &["no space is left for the store", "kiln gc", "KILN_STORE"]);
+            }
+            _ => println!("skipped: no namespace to mount a small disk in"),
+        }
+    }
+}
+
+/// Starts kiln with a mirror that stops in the middle of the large file, and waits until it has stopped there.
+fn stuck(lab: &Lab, arguments: &[&str]) -> Child {
+    lab.server.fault(PAYLOAD, Fault::Stalled);
+    let mut command = lab.kiln();
+    let child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let began = Instant::now();
+    let part = || {
+        let parts = std::fs::read_dir(lab.store().join("part")).into_iter().flatten();
+        parts.map(|entry| entry.unwrap().metadata().unwrap().len()).max().unwrap_or(0)
+    };
+    while part() < (LARGE / 4) as u64 {
+        assert!(began.elapsed() < Duration::from_secs(60), "the download never came to its middle");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child
+}
+
+fn goes_on(lab: &Lab) {
+    lab.sound();
+    well_again(lab);
+    let resumed = lab.server.log().iter().any(|line| line.contains(PAYLOAD) && !line.ends_with(" 0"));
+    assert!(resumed, "the half that was there was fetched again: {:?}", lab.server.log());
+}
+
+#[test]
+fn killed_in_the_middle_of_a_download() {
+    let lab = Lab::new("killed");
+    let mut child = stuck(&lab, &["build", "tiny.kiln"]);
+    child.kill().unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(9));
+    goes_on(&lab);
+}
+
+#[test]
+fn interrupted_in_the_middle_of_a_download() {
+    let lab = Lab::new("interrupted");
+    let mut child = stuck(&lab, &["build", "tiny.kiln"]);
+    let began = Instant::now();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("the same command continues"), "{said}");
+    assert!(began.elapsed() < Duration::from_secs(4), "Ctrl-C took {:?}", began.elapsed());
+    goes_on(&lab);
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure_and_a_full_output_is_one() {
+    let lab = Lab::new("pipe");
+    let mut child =
+        lab.kiln().args(["plan", "tiny.kiln", "--json"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::with_capacity(1, child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output));
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = lab.kiln().args(["plan", "tiny.kiln", "--json"]).stdout(full).output().unwrap();
+    refused(&output, 4, &["standard output", "No space left"]);
+    // Nobody listens to progress: the work goes on.
+    let mut child = lab.inputs().stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stderr.take());
+    assert!(child.wait().unwrap().success(), "a closed standard error");
+}
