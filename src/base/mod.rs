@@ -2,6 +2,7 @@
 //!
 //! Input: values. Output: values. It must not know files, processes, clocks or any kiln noun (recipe, lock, plan).
 
+pub mod base64;
 pub mod diagnostic;
 pub mod digest;
 pub mod epoch;

@@ -1,4 +1,6 @@
-//! Who is on which private network, with which address.
+//! Who is on which private network, with which address, and how a guest learns that.
+
+mod words;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
@@ -35,6 +37,12 @@ impl Networks {
     /// Every network.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[Member])> {
         self.0.iter().map(|(name, members)| (name.as_str(), members.as_slice()))
+    }
+
+    /// The networks that `machine` is on, each with its own membership there.
+    fn of<'a>(&'a self, machine: &'a str) -> impl Iterator<Item = (&'a str, &'a Member)> {
+        let own = move |members: &'a Vec<Member>| members.iter().find(move |member| member.machine == machine);
+        self.0.iter().filter_map(move |(name, members)| Some((name.as_str(), own(members)?)))
     }
 
     /// The `/etc/hosts` lines that make every name known that `machine` can reach.

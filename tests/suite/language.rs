@@ -65,6 +65,31 @@ fn language_fixtures_say_what_stands_beside_them() {
     assert!(wrong.is_empty(), "{} fixtures differ:\n{}", wrong.len(), wrong.join("\n"));
 }
 
+/// The arguments of the one QMP command of `good.kiln`, with `members` in place of its own.
+fn qmp(members: &str) -> Result<String, String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/language/good.kiln");
+    let text = std::fs::read_to_string(path).unwrap().replace("start = 0 length = 64", members);
+    let (world, set) = world(&text);
+    let recipe = recipe::check(&world, Path::new("/r/recipes/main.kiln"), &set)
+        .map_err(|mistakes| render(&mistakes.sources, &mistakes.diagnostics, false))?;
+    let steps = recipe.tests.iter().flat_map(|test| &test.steps);
+    let arguments = steps.into_iter().find_map(|step| match &step.action {
+        recipe::test::Action::Qmp { arguments, .. } => Some(arguments.clone()),
+        _ => None,
+    });
+    Ok(arguments.unwrap())
+}
+
+#[test]
+fn language_blocks_with_a_name_are_the_items_of_a_list_for_qmp() {
+    let said = qmp("extents a { offset = 0 } extents b { offset = 1MiB }").unwrap();
+    assert_eq!(said, r#"{"extents":[{"offset":0},{"offset":1048576}],"path":"/machine/mem0"}"#);
+    assert_eq!(qmp("one { two = true }").unwrap(), r#"{"one":{"two":true},"path":"/machine/mem0"}"#);
+    for twice in ["extents = 1 extents a { offset = 0 }", "extents a { offset = 0 } extents = 1"] {
+        assert!(qmp(twice).unwrap_err().contains("`extents` is given twice"), "{twice}");
+    }
+}
+
 fn recipes() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     let paths = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());

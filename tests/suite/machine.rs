@@ -189,6 +189,19 @@ fn a_stock_kernel_needs_a_hidden_hypervisor() {
 }
 
 #[test]
+fn neighbours_that_the_kernels_command_line_has_no_room_for_are_refused() {
+    let network = "network lan { subnet = \"10.0.0.0/16\" }\n";
+    let cluster = |count: u32| {
+        let machines =
+            (0..count).map(|n| block(&format!("worker-{n}"), &format!("join lan {{ address = \"10.0.1.{n}\" }}")));
+        mistakes(&(network.to_owned() + &machines.collect::<String>()), false)
+    };
+    assert_eq!(cluster(30), [""; 0]);
+    let said = cluster(90);
+    assert!(said.len() == 90 && said[0].contains("the kernel's command line of `worker-0` would have"), "{said:?}");
+}
+
+#[test]
 fn machines_of_one_recipe_do_not_collide() {
     let network = "network lan { subnet = \"10.0.0.0/24\" }\n";
     let at = |name: &str, address: &str| block(name, &format!("join lan {{ address = \"{address}\" }}"));

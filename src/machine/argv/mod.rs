@@ -141,12 +141,16 @@ fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     }
 }
 
-/// The disk is a whole file system and the first virtio-blk device of the bus.
 fn kernel_command_line(machine: &Machine, launch: &Launch) -> String {
+    let own = kernel_line(machine, launch.networks);
+    std::iter::once(own).chain(launch.append.iter().cloned()).collect::<Vec<_>>().join(" ")
+}
+
+/// What the kernel is told at every launch. The disk is a whole file system and the first virtio-blk device of the bus.
+pub fn kernel_line(machine: &Machine, networks: &Networks) -> String {
     let own = ["root=/dev/vda", "rw", "console=ttyS0"].into_iter().map(str::to_owned);
-    let words: Vec<String> =
-        own.chain(machine.append.iter().map(|word| word.value.clone())).chain(launch.append.iter().cloned()).collect();
-    words.join(" ")
+    let own = own.chain(networks.kernel_words(&machine.name));
+    own.chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
 }
 
 /// A size as QEMU reads it: the largest of G, M and K that divides it.

@@ -56,6 +56,11 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
             Diagnostic::new(surplus.span, format!("more than {NETWORKS} private networks")).label("one too many"),
         );
     }
+    if let Some(first) = attachments.first().filter(|_| !is_host_name(&context.machine.name)) {
+        let message = format!("`{}` cannot be the name of a machine on a network", context.machine.name);
+        let mistake = Diagnostic::new(first.span, message).label("the others find it by its name");
+        found.push(mistake.hint("name the machine with letters, digits and inner `-`, at most 63"));
+    }
     for attachment in attachments {
         let Some(address) = &attachment.address else { continue };
         let network = &attachment.network;
@@ -69,6 +74,12 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
         }
     }
     found
+}
+
+/// RFC 1123, 2.1; and not the one that is taken.
+fn is_host_name(name: &str) -> bool {
+    let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    legal && !name.starts_with('-') && !name.ends_with('-') && name.len() <= 63 && name != "localhost"
 }
 
 /// Firmware that would find nothing to boot.

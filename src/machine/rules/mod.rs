@@ -67,6 +67,11 @@ const fn doubt(name: &'static str, source: &'static str, check: fn(&Context) -> 
 pub const RULES: &[Rule] = &[
     rule("chipset", "QEMU hw/i386/pc_q35.c; `cxl=on` on `-M pc` is taken and does nothing", place::chipset),
     rule("names", "QEMU util/id.c: ids are unique", place::names),
+    rule(
+        "reserved-name",
+        "QEMU qom/object.c (object_property_try_add): a bus is a property of its bridge, a device one of its container",
+        place::reserved,
+    ),
     rule("bridges", "kiln: slots 15 to 30 of the root bus", place::bridges),
     rule("bus-number", "QEMU hw/pci-bridge/pci_expander_bridge.c (pxb_register_bus)", place::bus_number),
     rule("bus-range", "QEMU takes it; the guest finds no devices: hw/i386/acpi-build.c", place::bus_range),
@@ -115,7 +120,7 @@ pub const RULES: &[Rule] = &[
     rule("disks", "kiln: slots 4 to 9 of the root bus; virtio 1.2, 5.2.6: a serial number has 20 bytes", device::disks),
     rule("forwards", "QEMU net/slirp.c (slirp_hostfwd)", device::forwards),
     doubt("privileged-port", "ip(7): ports below 1024 need a privilege", device::privileged),
-    rule("networks", "kiln: slots 10 to 13 of the root bus", device::networks),
+    rule("networks", "kiln: slots 10 to 13 of the root bus; RFC 1123, 2.1", device::networks),
     rule("firmware", "kiln: images have no boot loader", device::firmware),
 ];
 

@@ -1,7 +1,7 @@
 //! Rules about where devices sit: chipset, names, bus numbers, ports, switches.
 
 use super::{Context, repeated};
-use crate::base::{Diagnostic, Span};
+use crate::base::{Diagnostic, Span, Spanned};
 use crate::machine::topology::{BRIDGES, BelowAt, PORTS, PortAt};
 use crate::recipe::machine::Chipset;
 use crate::recipe::machine::cxl::{Below, Port, Switch};
@@ -37,6 +37,29 @@ pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
     let reserved = context.machine.disks.iter().filter(|disk| disk.name.value == "root");
     found.extend(reserved.map(|disk| Diagnostic::new(disk.name.span, "the disk `root` is the image").label("taken")));
     found
+}
+
+/// What every object has that holds others (`object_class_property_add_str` in qom/object.c).
+const OF_OBJECTS: &str = "type";
+/// What a bridge has before it gets its bus: qdev's properties, and those of `pxb-cxl-host`. Measured on 11.1.3, which
+/// ends with `attempt to add duplicate property`.
+const OF_BRIDGES: [&str; 6] =
+    ["realized", "hotpluggable", "hotplugged", "parent_bus", "bypass-iommu", "x-config-reg-migration-enabled"];
+
+/// Names that make QEMU abort, since it has properties of that name where the device would become one. Ports are not
+/// concerned: their ids have a dot in them.
+pub(super) fn reserved(context: &Context) -> Vec<Diagnostic> {
+    let cxl = context.cxl();
+    let bridges = cxl.iter().flat_map(|cxl| &cxl.bridges).map(|bridge| &bridge.name);
+    let of_bridges = bridges.clone().filter(|name| OF_BRIDGES.contains(&name.value.as_str()));
+    let expanders = cxl.iter().flat_map(|cxl| cxl.expanders()).map(|(_, device)| &device.name);
+    let disks = context.machine.disks.iter().map(|disk| &disk.name);
+    let devices = bridges.chain(expanders).chain(disks).filter(|name| name.value == OF_OBJECTS);
+    let report = |name: &Spanned<String>| {
+        let message = format!("no device can be called `{}`: QEMU has a property of that name there", name.value);
+        Diagnostic::new(name.span, message).label("QEMU would abort").hint("add a number to the name")
+    };
+    of_bridges.chain(devices).map(report).collect()
 }
 
 fn switches(ports: &[Port]) -> impl Iterator<Item = &Switch> {

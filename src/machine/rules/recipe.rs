@@ -2,6 +2,7 @@
 
 use super::{check, repeated};
 use crate::base::Diagnostic;
+use crate::machine::argv::kernel_line;
 use crate::machine::capability::KernelFacts;
 use crate::machine::finding::Findings;
 use crate::machine::network::networks;
@@ -17,6 +18,7 @@ pub fn check_all(recipe: &Recipe) -> Findings {
         findings.errors.extend(invalidation(machine, &kernel));
     }
     findings.errors.extend(addresses(recipe));
+    findings.errors.extend(kernel_lines(recipe));
     findings.errors.extend(host_ports(recipe));
     findings.errors.extend(serials(recipe));
     findings
@@ -52,6 +54,23 @@ fn addresses(recipe: &Recipe) -> Vec<Diagnostic> {
         found.extend(same.into_iter().map(|mistake| mistake.hint("rename one of the machines")));
     }
     found
+}
+
+/// `COMMAND_LINE_SIZE` of Linux arch/x86/include/asm/setup.h, less the final zero: the kernel drops what is beyond.
+const KERNEL_LINE: usize = 2047;
+
+/// Neighbours are made known on the kernel's command line, so there is room for so many.
+fn kernel_lines(recipe: &Recipe) -> Vec<Diagnostic> {
+    let networks = networks(&recipe.machines);
+    let report = |machine: &Machine| {
+        let first = machine.attachments.first()?;
+        let length = kernel_line(machine, &networks).len();
+        let message = format!("the kernel's command line of `{}` would have {length} bytes", machine.name);
+        let mistake = Diagnostic::new(first.span, message).label("neighbours are made known on it");
+        let mistake = mistake.hint(format!("Linux keeps {KERNEL_LINE}: shorten `append`, or join fewer machines"));
+        (length > KERNEL_LINE).then_some(mistake)
+    };
+    recipe.machines.values().filter_map(report).collect()
 }
 
 /// Machines of a recipe run at the same time, so they cannot listen on one port.

@@ -1,4 +1,5 @@
-//! The arguments of a QMP command: fields become members of a JSON object, blocks become objects in it.
+//! The arguments of a QMP command: fields become members of a JSON object, blocks become objects in it, and blocks with a
+//! name become the items of a list: `extents first { offset = 0 }` is `"extents": [{"offset": 0}]`.
 
 use serde_json::{Map, Value as Json};
 
@@ -10,6 +11,15 @@ use crate::recipe::value::{Form, Node, Value};
 pub(super) fn object(node: &Node, report: &Report) -> Option<Map<String, Json>> {
     let mut object = Map::new();
     for child in &node.children {
+        if child.form() == Form::Block && child.arguments.len() == 1 {
+            let list = object.entry(child.keyword.value.clone()).or_insert_with(|| Json::Array(Vec::new()));
+            let Json::Array(items) = list else {
+                report.push(twice(child));
+                continue;
+            };
+            items.push(object_of(child, report)?);
+            continue;
+        }
         let value = match (child.form(), &child.value) {
             (Form::Field, Some(value)) => json(&value.value),
             (Form::Block, _) if child.arguments.is_empty() => object_of(child, report),
@@ -17,16 +27,19 @@ pub(super) fn object(node: &Node, report: &Report) -> Option<Map<String, Json>> 
         };
         let Some(value) = value else {
             let wrong = Diagnostic::new(child.span, "this cannot be an argument of a QMP command");
-            let hint = "fields with texts, numbers, sizes, booleans and lists of those, or blocks without a name";
+            let hint = "fields with texts, numbers, sizes, booleans and lists of those, or blocks";
             report.push(wrong.label("has no JSON").hint(hint));
             return None;
         };
         if object.insert(child.keyword.value.clone(), value).is_some() {
-            let wrong = Diagnostic::new(child.head(), format!("`{}` is given twice", child.keyword.value));
-            report.push(wrong.label("again here"));
+            report.push(twice(child));
         }
     }
     Some(object)
+}
+
+fn twice(child: &Node) -> Diagnostic {
+    Diagnostic::new(child.head(), format!("`{}` is given twice", child.keyword.value)).label("again here")
 }
 
 fn object_of(node: &Node, report: &Report) -> Option<Json> {
