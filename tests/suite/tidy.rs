@@ -119,6 +119,36 @@ fn every_recipe_has_a_lock_and_every_lock_a_recipe() {
 }
 
 #[test]
+fn every_lock_is_the_lock_of_its_recipe_and_in_canonical_form() {
+    let world = kiln::world::RealWorld::default();
+    for path in files("lockfiles", "lock") {
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let recipe = root().join("recipes").join(format!("{stem}.kiln"));
+        let recipe =
+            kiln::recipe::check(&world, &recipe, &[]).unwrap_or_else(|_| panic!("{stem}: mistakes")).reachable();
+        let text = fs::read_to_string(&path).unwrap();
+        let lock = kiln::lock::read(&text).unwrap_or_else(|error| panic!("{stem}: {error}"));
+        kiln::lock::satisfies(&recipe, &lock).unwrap_or_else(|wrong| panic!("{stem}: {wrong:?}; run kiln lock"));
+        assert_eq!(kiln::lock::write(&lock), text, "{stem}: not in canonical form");
+        let plan = kiln::plan::lower(&recipe, &lock);
+        let names = plan.steps.iter().map(|step| step.name.clone());
+        let ids = names.zip(kiln::plan::id::static_ids(&plan)).collect();
+        assert_eq!(lock.steps, ids, "{stem}: this kiln would take other steps; run kiln lock");
+    }
+}
+
+#[test]
+fn every_recipe_is_in_canonical_form() {
+    for path in files("recipes", "kiln") {
+        let text = fs::read_to_string(&path).unwrap();
+        let file = kiln::base::SourceMap::default().add(path.clone(), text.clone());
+        let (tree, mistakes) = kiln::syntax::parse(file, &text);
+        assert!(mistakes.is_empty(), "{}", shown(&path));
+        assert_eq!(kiln::syntax::print::print(&tree, &text), text, "{}: run kiln fmt", shown(&path));
+    }
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     let words =
         [["TO", "DO"].concat(), ["FIX", "ME"].concat(), ["#[ig", "nore"].concat(), ["un", "implemented!"].concat()];
