@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// Left may not use right; see `src/lib.rs`.
 const LAYERS: [&str; 16] = [
     "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "exec", "machine", "guest",
-    "share", "command", "cli", "main",
+    "share", "cli", "command", "main",
 ];
 
 fn root() -> &'static Path {
