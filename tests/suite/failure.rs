@@ -78,7 +78,14 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
         std::fs::read_dir(lab.store().join("cas")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
     assert!(files > LARGE as u64);
     // Less than the files need; enough for them, but not for unpacking them.
+    // Ids for the root step's sandbox can only be had in a namespace whose parent is root's.
+    let root = rustix::process::geteuid().is_root();
+    let flags = if root { "-m" } else { "-rm" };
     for (room, verb) in [(files / 2, "verify --inputs"), (files + LARGE as u64 / 3, "build")] {
+        if verb == "build" && !root {
+            println!("skipped without root: a disk that is full while unpacking");
+            continue;
+        }
         let small = lab.directory.join("small");
         std::fs::create_dir_all(&small).unwrap();
         let script = format!(
@@ -92,7 +99,7 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
             }
         }
         inside.current_dir(&lab.directory).env("KILN_STORE", &small);
-        let output = inside.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_kiln")]).output();
+        let output = inside.args([flags, "sh", "-c", &script, env!("CARGO_BIN_EXE_kiln")]).output();
         match output {
             Ok(output) if output.status.code() != Some(77) && !text(&output).contains("unshare failed") => {
                 refused(&output, 4, &["no space is left for the store", "kiln gc", "KILN_STORE"]);
