@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match command::run(cli::Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{}", failure.text().trim_end());
+            kiln::tell!("{}", failure.text().trim_end());
             ExitCode::from(failure.code())
         }
     }

@@ -10,6 +10,7 @@ pub mod render;
 pub mod size;
 pub mod source;
 pub mod span;
+pub mod tell;
 
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, Hasher};

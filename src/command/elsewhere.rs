@@ -68,7 +68,7 @@ pub fn build(elsewhere: &Elsewhere, args: &RecipeArgs) -> Result<(), Failure> {
     if host {
         command.args(["--uts", "/bin/sh"]).env("KILN_HOSTNAME", NAME);
     } else {
-        eprintln!("second build: same host name (another one needs root and unshare)");
+        crate::tell!("second build: same host name (another one needs root and unshare)");
     }
     command.args(["-c", SHELL, "sh"]).arg(this).arg("build").arg(recipe).args([
         "--jobs",

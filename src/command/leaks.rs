@@ -32,7 +32,7 @@ pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failu
         }
         let Ok(path) = ready.store.path(&file.sha256) else {
             // Made by an earlier build, and swept since.
-            eprintln!("warning: {} was not searched for traces of this machine; `--no-cache` does", artifact.name);
+            crate::tell!("warning: {} was not searched for traces of this machine; `--no-cache` does", artifact.name);
             continue;
         };
         let Some(scanner) = Scanner::new(needles.clone()) else { return Ok(()) };
@@ -55,7 +55,7 @@ fn tell(hits: &[Hit], warn: Warn) -> Result<(), Failure> {
     let lines: String = hits.iter().take(TOLD).map(|hit| format!("\n  {hit}")).collect();
     let text = format!("what was built has traces of this machine in it{lines}{more}");
     if warn == Warn::Only {
-        eprintln!("warning: {text}");
+        crate::tell!("warning: {text}");
         return Ok(());
     }
     Err(Failure::Differs(format!("{text}\n  help: --allow-leaks delivers it all the same")))

@@ -49,10 +49,10 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
 
 fn tell(progress: Progress) {
     match progress {
-        Progress::Archive { name } => eprintln!("asking {name}"),
-        Progress::Download { label, bytes } => eprintln!("reading {label} ({})", ByteSize(bytes).rounded()),
-        Progress::Solving { set } => eprintln!("solving {set}"),
-        Progress::Warning { message } => eprintln!("warning: {message}"),
+        Progress::Archive { name } => crate::tell!("asking {name}"),
+        Progress::Download { label, bytes } => crate::tell!("reading {label} ({})", ByteSize(bytes).rounded()),
+        Progress::Solving { set } => crate::tell!("solving {set}"),
+        Progress::Warning { message } => crate::tell!("warning: {message}"),
         Progress::Received { .. } => {}
     }
 }
@@ -68,7 +68,7 @@ fn check(loaded: &Loaded) -> Result<(), Failure> {
 fn previous(loaded: &Loaded) -> Result<Option<Lock>, Failure> {
     match load::read_lock(&loaded.world, &loaded.lock_path) {
         Err(Failure::Mistakes(text)) => {
-            eprintln!("{text}\nwarning: made again from nothing");
+            crate::tell!("{text}\nwarning: made again from nothing");
             Ok(None)
         }
         other => other,

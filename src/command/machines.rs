@@ -47,7 +47,7 @@ pub fn judge(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
     findings.extend(rules::check_all(recipe));
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
     if !findings.warnings.is_empty() {
-        eprint!("{}", render::render_warnings(&recipe.sources, &findings.warnings, color));
+        crate::tell!("{}", render::render_warnings(&recipe.sources, &findings.warnings, color).trim_end());
     }
     if findings.errors.is_empty() {
         return Ok(());

@@ -35,7 +35,7 @@ impl Listener for Lines {
                 let mut fetching = lock(&self.fetching);
                 fetching.files += files;
                 fetching.bytes += bytes;
-                eprintln!("fetch: {files} files, {}", ByteSize(bytes).rounded());
+                crate::tell!("fetch: {files} files, {}", ByteSize(bytes).rounded());
             }
             Event::FetchProgress { bytes } => {
                 let mut fetching = lock(&self.fetching);
@@ -43,13 +43,17 @@ impl Listener for Lines {
                 let tenth = fetching.done * 10 / fetching.bytes.max(1);
                 if tenth > fetching.shown {
                     fetching.shown = tenth;
-                    eprintln!("fetch: {} of {}", ByteSize(fetching.done).rounded(), ByteSize(fetching.bytes).rounded());
+                    crate::tell!(
+                        "fetch: {} of {}",
+                        ByteSize(fetching.done).rounded(),
+                        ByteSize(fetching.bytes).rounded()
+                    );
                 }
             }
-            Event::StepAtHand { step, id } => eprintln!("{step}: at hand ({})", id.short()),
-            Event::StepStarted { step, id } => eprintln!("{step}: running ({})", id.short()),
-            Event::StepFinished { step, millis } => eprintln!("{step}: done in {}", seconds(millis)),
-            Event::Warning { message } => eprintln!("warning: {message}"),
+            Event::StepAtHand { step, id } => crate::tell!("{step}: at hand ({})", id.short()),
+            Event::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
+            Event::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
+            Event::Warning { message } => crate::tell!("warning: {message}"),
             Event::Fetched { .. } | Event::StepLog { .. } | Event::StepProgress { .. } => {}
         }
     }

@@ -89,11 +89,11 @@ pub struct Told;
 impl Listener for Told {
     fn on(&self, event: Event<'_>) {
         match event {
-            Event::Booting { machine, accel } => eprintln!("{machine}: booting under {}", accel.name()),
-            Event::Ready { machine, millis } => eprintln!("{machine}: ready after {:.1} s", millis as f64 / 1000.0),
-            Event::TestStarted { title } => eprintln!("test: {title}"),
-            Event::TestFinished(result) => eprintln!("{}", result.text()),
-            Event::Notice(text) => eprintln!("{text}"),
+            Event::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
+            Event::Ready { machine, millis } => crate::tell!("{machine}: ready after {:.1} s", millis as f64 / 1000.0),
+            Event::TestStarted { title } => crate::tell!("test: {title}"),
+            Event::TestFinished(result) => crate::tell!("{}", result.text()),
+            Event::Notice(text) => crate::tell!("{text}"),
         }
     }
 }

@@ -22,7 +22,7 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
     let mut reports = Vec::new();
     for recipe in &args.recipes {
         let report = one(args, recipe)?;
-        eprintln!("{}: {}", project::stem(recipe), report.summary());
+        crate::tell!("{}: {}", project::stem(recipe), report.summary());
         reports.push((project::stem(recipe), report));
     }
     if let Some(path) = &args.junit {

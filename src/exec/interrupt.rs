@@ -61,7 +61,7 @@ fn listen(mut signals: Signals) {
         sandbox::cancel_all();
         std::thread::spawn(|| {
             std::thread::sleep(PATIENCE);
-            eprintln!("{GOODBYE}");
+            crate::tell!("{GOODBYE}");
             std::process::exit(CODE);
         });
     }

@@ -63,7 +63,11 @@ impl Store {
     /// Opens, and makes where there is none, the store at `root`.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
         for part in ["cas", "ac", "tree", "tmp", "part", "lock", "note", "log", "quarantine"] {
-            fs::create_dir_all(&root.join(part)).map_err(|error| StoreError::at(root, error))?;
+            // Whatever the reason is, unless the disk is full: this is no place for a store.
+            fs::create_dir_all(&root.join(part)).map_err(|error| match StoreError::at(root, error) {
+                StoreError::World(error) => StoreError::Unwritable { root: root.to_owned(), source: Box::new(error) },
+                other => other,
+            })?;
         }
         // Mount points of sandboxes and keys of the lock table are absolute.
         let root = fs::context("resolve", root, root.canonicalize())?;

@@ -45,12 +45,11 @@ fn answers_that_are_not_the_file() {
     ];
     for (fault, words) in cases {
         lab.server.fault(PAYLOAD, fault);
-        let output = lab.kiln().args(["build", "tiny.kiln"]).output().unwrap();
+        let output = lab.inputs().output().unwrap();
         let said = text(&output);
         // A server that breaks off may be noticed by the HTTP client before kiln counts the bytes.
         let words = if said.contains("broke off") { "broke off" } else { words };
         refused(&output, 4, &[words, WAYS_OUT[0], WAYS_OUT[1], "cannot fetch"]);
-        assert!(!lab.directory.join("result/tiny/manifest.json").exists());
         lab.sound();
         lab.server.heal();
     }
@@ -79,11 +78,18 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
         std::fs::read_dir(lab.store().join("cas")).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).sum();
     assert!(files > LARGE as u64);
     // Less than the files need; enough for them, but not for unpacking them.
-    for room in [files / 2, files + (LARGE as u64) / 3] {
+    // Ids for the root step's sandbox can only be had in a namespace whose parent is root's.
+    let root = rustix::process::geteuid().is_root();
+    let flags = if root { "-m" } else { "-rm" };
+    for (room, verb) in [(files / 2, "verify --inputs"), (files + LARGE as u64 / 3, "build")] {
+        if verb == "build" && !root {
+            println!("skipped without root: a disk that is full while unpacking");
+            continue;
+        }
         let small = lab.directory.join("small");
         std::fs::create_dir_all(&small).unwrap();
         let script = format!(
-            "mount -t tmpfs -o size={room} kiln small || exit 77; \"$0\" build tiny.kiln; code=$?; ls -R small/cas >&2; \
+            "mount -t tmpfs -o size={room} kiln small || exit 77; \"$0\" {verb} tiny.kiln; code=$?; \
              for blob in small/cas/*; do [ \"$(sha256sum <\"$blob\")\" = \"$(basename \"$blob\")  -\" ] || exit 78; done; exit $code"
         );
         let mut inside = Command::new("unshare");
@@ -93,7 +99,7 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
             }
         }
         inside.current_dir(&lab.directory).env("KILN_STORE", &small);
-        let output = inside.args(["-rm", "sh", "-c", &script, env!("CARGO_BIN_EXE_kiln")]).output();
+        let output = inside.args([flags, "sh", "-c", &script, env!("CARGO_BIN_EXE_kiln")]).output();
         match output {
             Ok(output) if output.status.code() != Some(77) && !text(&output).contains("unshare failed") => {
                 refused(&output, 4, &["no space is left for the store", "kiln gc", "KILN_STORE"]);

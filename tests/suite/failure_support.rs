@@ -8,7 +8,7 @@ use super::archive_support::{Package, Server, TinyArchive};
 
 const RECIPE: &str = r#"
 archive trixie { keys = [file "archive.asc"] }
-packages image-tools { include = ["busybox-static"] base = none }
+packages image-tools { include = ["busybox-static", "e2fsprogs", "kmod", "libarchive13t64"] base = none }
 packages qemu-11 { include = ["qemu-system-x86"] base = none }
 kernel stock { package = package "linux-image-6.12.1-amd64" }
 image tiny { size = 64MiB tools = image-tools packages = ["payload"] base = essential }
@@ -109,6 +109,9 @@ fn archive() -> TinyArchive {
     TinyArchive::new("trixie")
         .package(payload)
         .package(kernel)
-        .package(Package::new("busybox-static", "1.37").file("/bin/busybox", 0o755, &noise[..200_000]))
+        .package(Package::new("busybox-static", "1.37").file("/bin/busybox", 0o755, &noise))
+        .package(Package::new("e2fsprogs", "1.47").file("/usr/sbin/mke2fs", 0o755, b"mke2fs"))
+        .package(Package::new("kmod", "34").file("/usr/bin/kmod", 0o755, b"kmod"))
+        .package(Package::new("libarchive13t64", "3.7").file("/usr/lib/libarchive.so.13", 0o644, b"library"))
         .package(Package::new("qemu-system-x86", "1:11.1.0+ds-1").file("/usr/bin/qemu", 0o755, b"qemu"))
 }

@@ -76,7 +76,7 @@ fn containers_are_opened_and_places_are_named() {
     let mut kernel = vec![0; 2560];
     kernel[0x1f1] = 1;
     kernel[0x202..0x208].copy_from_slice(b"HdrS\x0f\x02");
-    let payload = gz(plain);
+    let payload = [zstd::encode_all(Cursor::new(plain), 1).unwrap(), vec![18, 0, 0, 0]].concat();
     kernel[0x248..0x24c].copy_from_slice(&1536u32.to_le_bytes());
     kernel[0x24c..0x250].copy_from_slice(&(payload.len() as u32).to_le_bytes());
     kernel.extend(payload);
