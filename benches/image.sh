@@ -29,6 +29,7 @@ export KILN_STORE="${STORE:-$work/store}"
 lock=$work/cxl-quick.lock
 if [ -n "${LOCK:-}" ]; then cp "$LOCK" "$lock"; else "$kiln" lock --lock "$lock" "$recipe"; fi
 
+# shellcheck disable=SC2119,SC2120 # `seconds` calls it with an option
 build() { # OPTION...
     "$kiln" build --lock "$lock" --out "$work/ours" "$@" "$recipe" > "$work/build.log" 2>&1 ||
         { cat "$work/build.log" >&2; exit 1; }

@@ -3,13 +3,14 @@
 #
 # Usage, as root (other users may not look at processes with subordinate ids):
 #   benches/memory.sh KILN BUILD-ARGUMENT...      e.g. benches/memory.sh target/release/kiln --no-cache recipes/cxl-quick.kiln
-# Prints for each kind of process (kiln's own names its command, those inside are __sandbox, __init and __call) the
+# Prints for each kind of process (kiln's own names its command, those inside are __sandbox, __init and __inside) the
 # largest VmHWM (proc_pid_status(5): resident pages, the program's own among them) that a look every 20 ms found.
 set -eu
 kiln=$(readlink -f "$1")
 shift
 seen=$(mktemp)
-trap 'rm -f "$seen"' EXIT
+build=
+trap 'rm -f "$seen" "$seen.log"; [ -z "$build" ] || kill "$build" 2> /dev/null' EXIT
 trap 'exit 130' INT TERM
 "$kiln" build "$@" > "$seen.log" 2>&1 &
 build=$!
@@ -22,6 +23,6 @@ while kill -0 "$build" 2> /dev/null; do
     done
     sleep 0.02
 done
-wait "$build" || { cat "$seen.log" >&2; rm -f "$seen.log"; exit 1; }
-rm -f "$seen.log"
+wait "$build" || { cat "$seen.log" >&2; exit 1; }
+build=
 awk '$2 > most[$1] { most[$1] = $2 } END { for (kind in most) printf "%s: %.1f MiB\n", kind, most[kind] / 1024 }' "$seen" | sort
