@@ -64,7 +64,7 @@ fn inner(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visito
     if let Some((_, length)) = payload {
         // A payload of a kind that is not known is shown as it is. Behind the
         // compressed kernel, four bytes say what it unpacks to, which no decoder understands.
-        let _ = inner(&within(place, "payload"), Box::new(whole.take(length)), depth - 1, visitor);
+        let _ = inner(&within(place, "payload"), Box::new(whole.take(length.saturating_sub(4))), depth - 1, visitor);
     }
     Ok(())
 }
