@@ -1,5 +1,5 @@
 //! Two builds of a small real recipe at a time, killed at random moments; afterwards every blob equals its name and a
-//! build succeeds. `KILN_KILLS` says how many rounds: 10 unless told, 100 to prove it.
+//! build succeeds. Runs when `KILN_KILLS` says how many rounds: 10 to look, 100 to prove it.
 
 use std::path::Path;
 use std::process::{Child, Stdio};
@@ -31,7 +31,10 @@ fn builds_that_are_killed_at_random_leave_a_sound_store() {
     if !live("random kills of two builds at a time on one store") {
         return;
     }
-    let rounds = std::env::var("KILN_KILLS").map_or(10, |text| text.parse().expect("KILN_KILLS is a number"));
+    let Ok(rounds) = std::env::var("KILN_KILLS") else {
+        return println!("skipped: KILN_KILLS says how many rounds");
+    };
+    let rounds: u32 = rounds.parse().expect("KILN_KILLS is a number");
     let scratch = Scratch::new("kills");
     let (recipe, store) = (scratch.path("small.kiln"), scratch.path("store"));
     std::fs::write(&recipe, RECIPE).unwrap();
