@@ -29,8 +29,7 @@ fn machine(name: &str, material: &Quick, more: &[&str]) -> Launch {
     // Without a NUMA node there is no SRAT, and Linux then gives CXL memory to node 0.
     argv.extend(["-object", "memory-backend-ram,id=ram,size=1G", "-numa", "node,memdev=ram", "-kernel", "${kernel}"]);
     argv.extend(["-initrd", "${initrd}", "-append", "root=/dev/vda rw console=ttyS0"]);
-    argv.extend(["-chardev", "stdio,id=kiln.console,signal=off,mux=on", "-mon", "chardev=kiln.console,mode=readline"]);
-    argv.extend(["-serial", "chardev:kiln.console"]);
+    argv.extend(["-serial", "mon:stdio"]);
     argv.extend(["-drive", "if=none,id=root,file=${disk},format=qcow2,snapshot=on"]);
     argv.extend(["-device", "virtio-blk-pci,bus=pcie.0,addr=0x1,drive=root"]);
     argv.extend(more);
