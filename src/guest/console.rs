@@ -16,13 +16,15 @@ const LINE: usize = 1024;
 
 /// What a kernel or an initramfs prints when a guest is lost, and what it means. Sources: `kernel/panic.c`,
 /// `lib/bug.c` and `arch/x86/mm/fault.c`; systemd's `emergency.service`; initramfs-tools' `scripts/functions`.
-const FATAL: [(&str, &str); 7] = [
+const FATAL: [(&str, &str); 8] = [
     ("Kernel panic - not syncing", "the kernel panicked"),
     ("BUG: unable to handle", "the kernel hit a bug"),
     ("kernel BUG at ", "the kernel hit a bug"),
     ("Oops: ", "the kernel hit a bug"),
     ("You are in emergency mode", "the guest went into emergency mode"),
     ("You are in rescue mode", "the guest went into rescue mode"),
+    // kiln's own initramfs, right before it powers the machine off.
+    ("kiln initrd: failed: ", "the initramfs could not mount the root file system"),
     ("Gave up waiting for root", "the initramfs did not find the root file system"),
 ];
 /// The prompt of the shell that initramfs-tools leaves one alone with.
