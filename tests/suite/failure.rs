@@ -92,14 +92,13 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
             "mount -t tmpfs -o size={room} kiln small || exit 77; \"$0\" {verb} tiny.kiln; code=$?; \
              for blob in small/cas/*; do [ \"$(sha256sum <\"$blob\")\" = \"$(basename \"$blob\")  -\" ] || exit 78; done; exit $code"
         );
-        let mut inside = Command::new("unshare");
-        for (name, value) in lab.kiln().get_envs() {
-            if let Some(value) = value {
-                inside.env(name, value);
+        // The root step, for which the tiny archive has no dpkg, runs beside the unpacking and may fail first.
+        let mut output = full(&lab, &small, flags, &script);
+        for _ in 0..8 {
+            if verb == "build" && output.as_ref().is_ok_and(|output| text(output).contains("no package dpkg")) {
+                output = full(&lab, &small, flags, &script);
             }
         }
-        inside.current_dir(&lab.directory).env("KILN_STORE", &small);
-        let output = inside.args([flags, "sh", "-c", &script, env!("CARGO_BIN_EXE_kiln")]).output();
         match output {
             Ok(output) if output.status.code() != Some(77) && !text(&output).contains("unshare failed") => {
                 refused(&output, 4, &["no space is left for the store", "kiln gc", "KILN_STORE"]);
@@ -107,6 +106,17 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
             _ => println!("skipped: no namespace to mount a small disk in"),
         }
     }
+}
+
+fn full(lab: &Lab, small: &std::path::Path, flags: &str, script: &str) -> std::io::Result<std::process::Output> {
+    let mut inside = Command::new("unshare");
+    for (name, value) in lab.kiln().get_envs() {
+        if let Some(value) = value {
+            inside.env(name, value);
+        }
+    }
+    inside.current_dir(&lab.directory).env("KILN_STORE", small);
+    inside.args([flags, "sh", "-c", script, env!("CARGO_BIN_EXE_kiln")]).output()
 }
 
 /// Starts kiln with a mirror that stops in the middle of the large file, and waits until it has stopped there.
