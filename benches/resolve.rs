@@ -7,7 +7,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -21,9 +20,11 @@ use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 use kiln::recipe::{Recipe, RecipeFile};
 use kiln::world::{RealWorld, Response, World, WorldError};
 
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
-const SUITES: [(&str, i32); 4] =
-    [("trixie", 500), ("trixie-updates", 500), ("trixie-security", 500), ("trixie-backports", 100)];
+#[path = "../tests/suite/private_apt.rs"]
+mod private_apt;
+
+use private_apt::{KEYRING, PrivateApt, SUITES};
+
 const SETS: [&[&str]; 3] = [
     &["nginx", "postgresql"],
     &["systemd-sysv", "openssh-server", "network-manager", "cxl", "ndctl", "daxctl", "numactl"],
@@ -32,17 +33,19 @@ const SETS: [&[&str]; 3] = [
 
 fn main() {
     let root = std::env::temp_dir().join("kiln-bench-resolve");
-    let apt = prepare_apt(&root.join("apt"));
+    let apt = PrivateApt::new(&root.join("apt"));
+    // Makes apt's binary cache.
+    apt.run("install", &["-s", "dash"]).unwrap();
     let world = Remembering { world: RealWorld::default(), pages: Mutex::default() };
     let cache = DirectoryCache::new(root.join("indexes"));
     for packages in SETS {
         let recipe = recipe(&world, packages);
         let lock = run(&world, &cache, &recipe);
         let ours = median(|| drop(write(&run(&world, &cache, &recipe))));
-        let uris = median(|| apt(&["install", "--print-uris", "-y", "--no-install-recommends"], packages));
-        let simulated = median(|| apt(&["install", "-s", "--no-install-recommends"], packages));
+        let uris = median(|| install(&apt, &["--print-uris", "-y"], packages));
+        let simulated = median(|| install(&apt, &["-s"], packages));
         println!(
-            "{}: {} packages; kiln {ours:.0?}; apt --print-uris {uris:.0?} ({:.1}x); apt -s {simulated:.0?} ({:.1}x)",
+            "{}: {} packages; kiln {ours:.2?}; apt --print-uris {uris:.2?} ({:.1}x); apt -s {simulated:.2?} ({:.1}x)",
             packages.join(" "),
             lock.sets["bench"].len(),
             uris.as_secs_f64() / ours.as_secs_f64(),
@@ -51,6 +54,11 @@ fn main() {
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     println!("peak memory: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+}
+
+fn install(apt: &PrivateApt, options: &[&str], packages: &[&str]) {
+    let arguments = [options, &["--no-install-recommends"], packages].concat();
+    apt.run("install", &arguments).unwrap_or_else(|error| panic!("{error}"));
 }
 
 fn median(mut what: impl FnMut()) -> Duration {
@@ -75,12 +83,11 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
     let file = SourceMap::default().add(PathBuf::from("bench.kiln"), String::new());
     let span = Span { file, start: 0, end: 0 };
     let archives = SUITES.map(|(suite, priority)| {
-        let repository = if suite.ends_with("-security") { "debian-security" } else { "debian" };
         let archive = Archive {
             name: suite.to_owned(),
             suite: suite.to_owned(),
             components: vec!["main".to_owned()],
-            repository: repository.to_owned(),
+            repository: private_apt::repository(suite).to_owned(),
             architecture: "amd64".to_owned(),
             keys: vec![KEYRING.to_owned()],
             check_valid_until: true,
@@ -114,44 +121,6 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         machines: BTreeMap::new(),
         tests: Vec::new(),
     }
-}
-
-/// apt with its own root, lists fetched and its binary cache made.
-fn prepare_apt(root: &Path) -> impl Fn(&[&str], &[&str]) + use<> {
-    for directory in
-        ["etc/apt/preferences.d", "etc/apt/apt.conf.d", "var/lib/apt/lists/partial", "var/cache/apt/archives/partial"]
-    {
-        std::fs::create_dir_all(root.join(directory)).unwrap();
-    }
-    let mirrors = Mirrors::of(&RealWorld::default()).unwrap();
-    let lines = SUITES.iter().map(|(suite, _)| {
-        let repository = if suite.ends_with("-security") { "debian-security" } else { "debian" };
-        let base = mirrors.bases(repository, None).into_iter().next().expect("a mirror of Debian");
-        format!("deb [arch=amd64 signed-by={KEYRING}] {base} {suite} main\n")
-    });
-    std::fs::write(root.join("etc/apt/sources.list"), lines.collect::<String>()).unwrap();
-    let root = root.to_owned();
-    let apt = move |verb: &[&str], packages: &[&str]| {
-        let output = Command::new("apt-get")
-            .args(["-o".to_owned(), format!("Dir={}", root.display())])
-            .args([
-                "-o",
-                "Dir::State::status=/dev/null",
-                "-o",
-                "APT::Architecture=amd64",
-                "-o",
-                "APT::Architectures=amd64",
-            ])
-            .args(["-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=root"])
-            .args(verb)
-            .args(packages)
-            .output()
-            .expect("apt-get runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    };
-    apt(&["update"], &[]);
-    apt(&["install", "-s"], &["dash"]);
-    apt
 }
 
 /// The world, but a page that was fetched once is remembered: what is measured is resolution, not the network.

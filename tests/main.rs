@@ -32,6 +32,7 @@ mod suite {
     mod machine;
     mod machine_live;
     mod machine_support;
+    mod private_apt;
     mod qcow2;
     mod quick;
     mod root;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use crate::base::render;
+use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
 use crate::machine::argv::{CommandLine, Launch};
 use crate::machine::capability::{self, Emulator, KernelFacts};
@@ -28,8 +29,8 @@ pub fn qemu_version<'a>(lock: &'a Lock, machine: &Machine) -> Result<&'a str, Fa
 
 /// `11.1.3` of `1:11.1.3+ds-1~bpo13+1`.
 pub fn upstream(version: &str) -> &str {
-    let version = version.split_once(':').map_or(version, |(_, rest)| rest);
-    version.split(['+', '-', '~']).next().unwrap_or(version)
+    let version = version::upstream(version);
+    version.split(['+', '~']).next().unwrap_or(version)
 }
 
 fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, Failure> {
@@ -89,6 +90,7 @@ mod tests {
     #[test]
     fn debian_versions_have_an_upstream_part() {
         assert_eq!(upstream("1:11.1.3+ds-1~bpo13+1"), "11.1.3");
+        assert_eq!(upstream("1:11.2.0~rc1+ds-1"), "11.2.0");
         assert_eq!(upstream("10.0.2"), "10.0.2");
         assert_eq!(upstream("1:7.2+dfsg-7+deb12u7"), "7.2");
     }
