@@ -27,6 +27,7 @@ mod suite {
     mod language_docs;
     mod language_limits;
     mod launch;
+    mod launch_live;
     mod live;
     mod lock;
     mod machine;
