@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::path::Path;
+use std::sync::Once;
 use std::time::Duration;
 
 use super::StoreError;
@@ -9,6 +10,12 @@ use crate::world::fs;
 
 /// How often somebody who waits looks again. Work that is worth a lock takes longer.
 const PAUSE: Duration = Duration::from_millis(40);
+
+/// After so many looks (two seconds) a user would like to know why nothing happens.
+const UNREMARKABLE: u32 = 50;
+
+/// Said once by a process, however many of its threads wait.
+static SAID: Once = Once::new();
 
 /// A lock that is held until dropped.
 #[derive(Debug)]
@@ -45,12 +52,17 @@ impl Lock {
 
     /// Alone, waiting until that is possible or `stop` says so.
     pub(super) fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
+        let mut looks = 0;
         loop {
             if let Some(lock) = Lock::try_exclusive(path)? {
                 return Ok(lock);
             }
             if stop() {
                 return Err(StoreError::Interrupted);
+            }
+            looks += 1;
+            if looks == UNREMARKABLE {
+                SAID.call_once(|| crate::tell!("waiting for another kiln, which holds {}", path.display()));
             }
             std::thread::sleep(PAUSE);
         }

@@ -58,6 +58,13 @@ impl Lab {
         command
     }
 
+    /// What the lock says of a package.
+    pub(crate) fn digest(&self, package: &str) -> String {
+        let lock = std::fs::read_to_string(self.directory.join("tiny.lock")).unwrap();
+        let line = lock.lines().find(|line| line.contains(&format!("name = \"{package}\""))).unwrap();
+        line.split_once("sha256 = \"").unwrap().1.split('"').next().unwrap().to_owned()
+    }
+
     /// Every blob equals its name, and nothing unfinished is left but this process's own.
     pub(crate) fn sound(&self) {
         let store = kiln::store::Store::open(&self.store()).unwrap();
