@@ -1,4 +1,7 @@
 //! Results of actions: which blobs and trees came out, by action digest, as REAPI `ActionResult` messages.
+//!
+//! Unlike a blob, a result is not named by what it says, so a checksum of its name and its message stands before it: one
+//! changed byte, or a file under another's name, is no result, and the step runs again.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -45,7 +48,7 @@ impl Store {
 
     /// Keeps what came of an action.
     pub fn put_result(&self, action: &Digest, outputs: &BTreeMap<String, Output>) -> Result<(), StoreError> {
-        let bytes = to_message(outputs).encode_to_vec();
+        let bytes = seal(action, &to_message(outputs).encode_to_vec());
         let written = fs::write_atomically(&self.result_path(action), &bytes);
         written.map_err(|error| StoreError::at(&self.root, error))
     }
@@ -62,7 +65,7 @@ impl Store {
     /// [`Store::get_result`] that does not count as use.
     pub fn peek_result(&self, action: &Digest) -> Option<BTreeMap<String, Output>> {
         let bytes = fs::read(&self.result_path(action), LIMIT).ok()?;
-        from_message(ActionResult::decode(bytes.as_slice()).ok()?)
+        from_message(ActionResult::decode(unseal(action, &bytes)?).ok()?)
     }
 
     /// Whether an output is in the store and sound.
@@ -72,6 +75,21 @@ impl Store {
             Output::Tree { root, .. } => self.check_tree(root),
         }
     }
+}
+
+/// Checksum and message.
+fn seal(action: &Digest, message: &[u8]) -> Vec<u8> {
+    [checksum(action, message).as_bytes(), message].concat()
+}
+
+/// The message, when it is the one that was kept under this name.
+fn unseal<'a>(action: &Digest, bytes: &'a [u8]) -> Option<&'a [u8]> {
+    let (found, message) = bytes.split_at_checked(Digest::of(b"").as_bytes().len())?;
+    (checksum(action, message).as_bytes() == found).then_some(message)
+}
+
+fn checksum(action: &Digest, message: &[u8]) -> Digest {
+    Digest::of(&[action.as_bytes(), message].concat())
 }
 
 /// As the protocol spells it.
@@ -114,6 +132,20 @@ fn from_message(message: ActionResult) -> Option<BTreeMap<String, Output>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_changed_byte_and_another_name_make_it_no_result() {
+        let (action, other) = (Digest::of(b"action"), Digest::of(b"other"));
+        let sealed = seal(&action, b"message");
+        assert_eq!(unseal(&action, &sealed), Some(b"message".as_slice()));
+        assert_eq!(unseal(&other, &sealed), None);
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert_eq!(unseal(&action, &changed), None, "{at}");
+            assert_eq!(unseal(&action, &sealed[..at]), None, "{at}");
+        }
+    }
 
     #[test]
     fn results_survive_their_message() {
