@@ -48,8 +48,19 @@ impl Bench {
         path
     }
 
+    fn lines(&self, one: &[u8], two: &[u8]) -> Vec<String> {
+        differences(&self.file("one", one), &self.file("two", two))
+    }
+
+    /// Without advice.
     fn said(&self, one: &[u8], two: &[u8]) -> String {
-        differences(&self.file("one", one), &self.file("two", two)).join("\n")
+        let lines = self.lines(one, two);
+        lines.into_iter().filter(|line| !line.starts_with("help: ")).collect::<Vec<_>>().join("\n")
+    }
+
+    /// The advice.
+    fn help(&self, one: &[u8], two: &[u8]) -> String {
+        self.lines(one, two).into_iter().filter(|line| line.starts_with("help: ")).collect::<Vec<_>>().join("\n")
     }
 }
 
@@ -171,5 +182,149 @@ fn damaged_archives_are_told_and_harm_nothing() {
         let mut other = damage.to_vec();
         *other.last_mut().unwrap() ^= 1;
         assert!(!bench.said(damage, &other).is_empty(), "{damage:?}");
+    }
+}
+
+#[test]
+fn the_rule_that_would_help() {
+    let bench = Bench::new("rules");
+    let one = tar(&member());
+    let cases: [(&[u8], &[u8], &str); 6] = [
+        (&one, &tar(&Member { mtime: 5, ..member() }), "SOURCE_DATE_EPOCH"),
+        (&one, &tar(&Member { mode: 0o600, ..member() }), "umask"),
+        (b"b\na\n", b"a\nb\n", "sorted"),
+        (b"made on 2026-11-24\n", b"made on 2026-11-25\n", "SOURCE_DATE_EPOCH"),
+        (b"from /home/a/x.c\n", b"from /home/b/x.c\n", "-ffile-prefix-map"),
+        (b"version 12\n", b"version 13\n", ""),
+    ];
+    for (one, two, words) in cases {
+        let help = bench.help(one, two);
+        assert!(help.contains(words) && help.is_empty() == words.is_empty(), "{words}: {help}");
+    }
+    let said = bench.said(b"b\na\n", b"a\nb\n");
+    assert_eq!(said, "the same lines in another order\nline 1: \"b\" then \"a\"");
+}
+
+/// A 64-bit file with a text section, a string section, and a build id.
+fn elf(text: &[u8], strings: &[u8], id: u8) -> Vec<u8> {
+    let names = b"\0.text\0.rodata\0.note.gnu.build-id\0.shstrtab\0";
+    let mut note = b"\x04\0\0\0\x04\0\0\0\x03\0\0\0GNU\0".to_vec();
+    note.extend([id; 4]);
+    let contents: [(u32, &[u8]); 4] = [(1, text), (7, strings), (15, &note), (34, names)];
+    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    file.resize(64, 0);
+    let mut headers = vec![0; 64];
+    for (name, content) in contents {
+        let offset = file.len() as u64;
+        file.extend(content);
+        let mut header = vec![0; 64];
+        header[0..4].copy_from_slice(&name.to_le_bytes());
+        header[4] = 1;
+        header[0x18..0x20].copy_from_slice(&offset.to_le_bytes());
+        header[0x20..0x28].copy_from_slice(&(content.len() as u64).to_le_bytes());
+        headers.extend(header);
+    }
+    let table = file.len() as u64;
+    file[0x28..0x30].copy_from_slice(&table.to_le_bytes());
+    (file[0x3a], file[0x3c], file[0x3e]) = (64, 5, 4);
+    file.extend(headers);
+    file
+}
+
+#[test]
+fn sections_of_a_program() {
+    let bench = Bench::new("elf");
+    let one = elf(b"\x90\x90\xc3", b"built in /a/b\0", 1);
+    assert_eq!(bench.said(&one, &one), "");
+    let said = bench.said(&one, &elf(b"\x90\x91\xc3", b"built in /a/b\0", 2));
+    assert_eq!(
+        said,
+        ".text, which begins at 0x40: offset 1: 90 c3 (\"..\") then 91 c3 (\"..\")\n.note.gnu.build-id: 01010101 then 02020202"
+    );
+    assert!(bench.help(&one, &elf(b"\x90\x91\xc3", b"built in /a/b\0", 2)).contains("--build-id=none"));
+    let other = elf(b"\x90\x90\xc3", b"built in /a/c\0", 1);
+    assert!(bench.said(&one, &other).starts_with(".rodata, which begins at 0x43: offset 12: 62"));
+    assert!(bench.help(&one, &other).contains("-ffile-prefix-map"));
+    // Headers that lead nowhere are compared as bytes.
+    let mut broken = one.clone();
+    broken[0x28..0x30].copy_from_slice(&u64::MAX.to_le_bytes());
+    assert!(bench.said(&one, &broken).starts_with("offset 40: "), "{}", bench.said(&one, &broken));
+}
+
+/// One block group of 64 blocks: superblock, descriptors, bitmaps (2, 3), inodes (4, 5), a root directory (6) and a file (7).
+fn ext4() -> Vec<u8> {
+    const BLOCK: usize = 4096;
+    let mut disk = vec![0; 64 * BLOCK];
+    let mut put = |at: usize, value: u32| disk[at..at + 4].copy_from_slice(&value.to_le_bytes());
+    for (at, value) in [(0, 32), (4, 64), (0x18, 2), (0x20, 32768), (0x28, 32), (0x38, 0xef53), (0x58, 256)] {
+        put(1024 + at, value);
+    }
+    for (at, value) in [(0, 2), (4, 3), (8, 4)] {
+        put(BLOCK + at, value);
+    }
+    // Mode, flags (extents), one extent of one block.
+    for (inode, mode, block) in [(2, 0o040_755, 6), (12, 0o100_644, 7)] {
+        let at = 4 * BLOCK + (inode - 1) * 256;
+        for (field, value) in [(0, mode), (0x20, 0x8_0000), (0x28, 1 << 16 | 0xf30a), (0x38, 1), (0x3c, block)] {
+            put(at + field, value);
+        }
+    }
+    // Number, length of the record, length and kind of the name.
+    put(6 * BLOCK, 12);
+    put(6 * BLOCK + 4, 1 << 24 | 4 << 16 | BLOCK as u32);
+    disk[6 * BLOCK + 8..6 * BLOCK + 12].copy_from_slice(b"file");
+    disk
+}
+
+#[test]
+fn fields_and_files_of_a_file_system() {
+    let bench = Bench::new("ext4");
+    let one = ext4();
+    assert_eq!(
+        differences(&bench.file("one", &one), &bench.file("two", &one)),
+        ["the guest sees the same disk; the image file is laid out differently"]
+    );
+    let inode = 4 * 4096 + 11 * 256;
+    let cases = [
+        (
+            inode + 0x10,
+            "inode 12 (/file): mtime 0 (1970-01-01T00:00:00Z) then 1 (1970-01-01T00:00:01Z)",
+            "SOURCE_DATE_EPOCH",
+        ),
+        (inode + 0x64, "inode 12 (/file): generation 0 then 1", "seed"),
+        (inode + 0x2, "inode 12 (/file): uid 0 then 1", "numbers of users"),
+        (inode, "inode 12 (/file): mode 0o100644 then 0o100645", "umask"),
+        (
+            1024 + 0x30,
+            "superblock: write time 0 (1970-01-01T00:00:00Z) then 1 (1970-01-01T00:00:01Z)",
+            "SOURCE_DATE_EPOCH",
+        ),
+        (7 * 4096 + 9, "/file: offset 9: 00 00", ""),
+        (6 * 4096 + 100, "/: offset 100: 00 00", ""),
+        (3 * 4096, "inode bitmap of group 0: offset 12288: 00 00", ""),
+        (4096 + 12, "descriptor of block group 0: offset 4108: 00 00", ""),
+        (20 * 4096, "block 20: offset 81920: 00 00", ""),
+    ];
+    let image = |name: &str, bytes: &[u8]| -> PathBuf {
+        let path = bench.0.join(name);
+        let raw = std::fs::File::open(bench.file("raw", bytes)).unwrap();
+        let file = std::fs::File::create(&path).unwrap();
+        kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Options::default(), &mut |_, _| ()).unwrap();
+        path
+    };
+    for (at, words, help) in cases {
+        let mut two = one.clone();
+        two[at] ^= 1;
+        let said = bench.said(&one, &two);
+        assert!(said.starts_with(words), "{said}");
+        assert!(bench.help(&one, &two).contains(help), "{words}");
+        // The same through an image.
+        assert_eq!(differences(&image("a.qcow2", &one), &image("b.qcow2", &two)), bench.lines(&one, &two));
+    }
+    // A file system that lies about itself is told as that.
+    for at in [0x18, 0x28, 0x58] {
+        let mut broken = one.clone();
+        broken[1024 + at..1024 + at + 4].fill(0xff);
+        assert!(!bench.said(&broken, &one).is_empty());
     }
 }

@@ -7,8 +7,10 @@ mod compress;
 mod extents;
 mod header;
 mod host;
+mod read;
 mod write;
 
+pub use read::Qcow2Reader;
 pub use write::write_qcow2;
 
 /// How an image is laid out.

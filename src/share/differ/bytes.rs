@@ -16,8 +16,7 @@ pub(super) fn compare(place: &str, (mut one, mut two): Pair<'_>, found: &mut Dif
             (Err(error), _) | (_, Err(error)) => return found.add(place, format!("cannot be read: {error}")),
         };
         if let Some(at) = first(left, right) {
-            let what = format!("offset {}: {} then {}", offset + at as u64, shown(left, at), shown(right, at));
-            return found.add(place, what);
+            return said(place, offset, at, (left, right), found);
         }
         if left.is_empty() {
             return;
@@ -26,8 +25,19 @@ pub(super) fn compare(place: &str, (mut one, mut two): Pair<'_>, found: &mut Dif
     }
 }
 
+/// Tells the first difference of two stretches that begin at `offset`.
+pub(super) fn tell(place: &str, offset: u64, (one, two): (&[u8], &[u8]), found: &mut Differences) {
+    if let Some(at) = first(one, two) {
+        said(place, offset, at, (one, two), found);
+    }
+}
+
+fn said(place: &str, offset: u64, at: usize, (one, two): (&[u8], &[u8]), found: &mut Differences) {
+    found.add(place, format!("offset {}: {} then {}", offset + at as u64, shown(one, at), shown(two, at)));
+}
+
 /// As much as there is, up to a whole buffer.
-fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
+pub(super) fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
     let mut have = 0;
     while have < buffer.len() {
         match stream.read(&mut buffer[have..])? {
@@ -39,7 +49,7 @@ fn fill(stream: &mut dyn Read, buffer: &mut [u8]) -> std::io::Result<usize> {
 }
 
 /// Where they differ first; the end of the shorter one counts.
-fn first(one: &[u8], two: &[u8]) -> Option<usize> {
+pub(super) fn first(one: &[u8], two: &[u8]) -> Option<usize> {
     let differ = one.iter().zip(two).position(|(a, b)| a != b);
     differ.or_else(|| (one.len() != two.len()).then(|| one.len().min(two.len())))
 }

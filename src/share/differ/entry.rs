@@ -1,6 +1,6 @@
 //! Fields of archive members, side by side, each decoded as its format means it.
 
-use super::Differences;
+use super::{Differences, Rule};
 use crate::base::Epoch;
 
 /// What archives say of a member besides its content.
@@ -19,24 +19,26 @@ pub(super) struct Facts {
 
 /// Tells every field that differs.
 pub(super) fn compare(place: &str, one: &Facts, two: &Facts, found: &mut Differences) {
-    let mut field = |name: &str, one: String, two: String| {
+    let mut field = |name: &str, one: String, two: String, rule: Rule| {
         if one != two {
             found.add(place, format!("{name} {one} then {two}"));
+            found.help(rule);
         }
     };
-    field("type", one.kind.clone(), two.kind.clone());
-    field("mode", format!("{:04o}", one.mode), format!("{:04o}", two.mode));
-    field("owner", format!("{}:{}", one.owner.0, one.owner.1), format!("{}:{}", two.owner.0, two.owner.1));
+    field("type", one.kind.clone(), two.kind.clone(), Rule::Content);
+    field("mode", format!("{:04o}", one.mode), format!("{:04o}", two.mode), Rule::Mode);
+    let owner = |facts: &Facts| format!("{}:{}", facts.owner.0, facts.owner.1);
+    field("owner", owner(one), owner(two), Rule::Owner);
     let time = |mtime: i64| format!("{mtime} ({})", Epoch(mtime));
-    field("mtime", time(one.mtime), time(two.mtime));
-    field("size", one.size.to_string(), two.size.to_string());
+    field("mtime", time(one.mtime), time(two.mtime), Rule::Time);
+    field("size", one.size.to_string(), two.size.to_string(), Rule::Content);
     let names: std::collections::BTreeSet<&String> = one.more.iter().chain(&two.more).map(|(name, _)| name).collect();
     for name in names {
         let value = |facts: &Facts| {
             let found = facts.more.iter().find(|(known, _)| known == name);
             found.map_or_else(|| "absent".to_owned(), |(_, value)| value.clone())
         };
-        field(name, value(one), value(two));
+        field(name, value(one), value(two), Rule::Content);
     }
 }
 

@@ -1,20 +1,26 @@
 //! Says where two results that should be equal differ: which file inside, which field or offset, both values decoded.
 //!
-//! Archives, compressed streams and directories are opened, as deep as they go; text is compared by line, anything
-//! else by byte. Everything is read as a stream, and only the first few differences are told: one cause usually has
-//! many effects.
+//! Archives, compressed streams, directories, disks and programs are opened, as deep as they go; text is compared by
+//! line, anything else by byte. Nearly everything is read as a stream, and only the first few differences are told: one
+//! cause usually has many effects. Behind them stands what usually causes such differences, and the remedy.
 
 mod bytes;
 mod cpio;
+mod disk;
+mod elf;
 mod entry;
+mod ext4;
+mod rule;
 mod tar;
 mod text;
 mod tree;
 
+use std::collections::BTreeSet;
 use std::io::{BufReader, Cursor, Read};
 use std::path::Path;
 
 use crate::world::fs;
+use rule::Rule;
 
 /// Differences that are told; the others are only counted.
 const TOLD: usize = 8;
@@ -28,6 +34,7 @@ const PEEK: usize = 4096;
 pub struct Differences {
     told: Vec<String>,
     more: usize,
+    rules: BTreeSet<Rule>,
 }
 
 impl Differences {
@@ -40,6 +47,13 @@ impl Differences {
         }
     }
 
+    /// What usually keeps such a thing equal.
+    fn help(&mut self, rule: Rule) {
+        if !self.full() {
+            self.rules.insert(rule);
+        }
+    }
+
     fn count(&self) -> usize {
         self.told.len() + self.more
     }
@@ -49,11 +63,12 @@ impl Differences {
         self.more > 0
     }
 
-    /// A line each.
+    /// A line each; lines of advice begin with `help: `.
     pub fn lines(mut self) -> Vec<String> {
         if self.more > 0 {
             self.told.push("and more".to_owned());
         }
+        self.told.extend(self.rules.iter().filter_map(|rule| Some(format!("help: {}", rule.text()?))));
         self.told
     }
 }
@@ -63,7 +78,7 @@ pub fn differences(one: &Path, two: &Path) -> Vec<String> {
     let mut found = Differences::default();
     if one.is_dir() && two.is_dir() {
         tree::compare("", one, two, &mut found);
-    } else {
+    } else if !disk::compare(one, two, &mut found) {
         match (fs::open(one), fs::open(two)) {
             (Ok(one), Ok(two)) => streams("", (Box::new(one), Box::new(two)), DEPTH, &mut found),
             (Err(error), _) | (_, Err(error)) => found.add("", error),
@@ -80,6 +95,7 @@ enum Form {
     Zstd,
     Tar,
     Cpio,
+    Elf,
     Text,
     Other,
 }
@@ -90,6 +106,7 @@ fn form(head: &[u8]) -> Form {
         _ if head.starts_with(b"\xfd7zXZ\0") => Form::Xz,
         _ if head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) => Form::Zstd,
         _ if head.starts_with(b"070701") => Form::Cpio,
+        _ if head.starts_with(b"\x7fELF") => Form::Elf,
         _ if head.get(257..262) == Some(b"ustar") => Form::Tar,
         _ if !head.contains(&0) && std::str::from_utf8(head).is_ok_and(|text| !text.is_empty()) => Form::Text,
         _ => Form::Other,
@@ -123,10 +140,12 @@ fn streams(place: &str, (one, two): Pair<'_>, depth: usize, found: &mut Differen
             }
             if found.count() == before && one_head != two_head {
                 found.add(place, format!("the same content, compressed differently ({form:?})"));
+                found.help(Rule::Compressor);
             }
         }
         Form::Tar => tar::compare(place, (one, two), depth - 1, found),
         Form::Cpio => cpio::compare(place, (one, two), depth - 1, found),
+        Form::Elf => elf::compare(place, (one, two), found),
         Form::Text => text::compare(place, (one, two), found),
         Form::Other => bytes::compare(place, (one, two), found),
     }

@@ -1,15 +1,36 @@
-//! Text: the first line that differs.
+//! Text: the first line that differs, or that only the order of lines does.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Cursor, Read};
 
-use super::{Differences, Pair};
+use super::{Differences, Pair, Rule, rule};
 
 /// Bytes of a line that are compared and shown at a time; longer lines count as several.
 const LINE: u64 = 16 << 10;
 /// Characters of a line that are shown.
 const SHOWN: usize = 160;
+/// Texts up to this size are looked at as a whole.
+const WHOLE: u64 = 4 << 20;
 
-pub(super) fn compare(place: &str, (one, two): Pair<'_>, found: &mut Differences) {
+pub(super) fn compare(place: &str, (mut one, mut two): Pair<'_>, found: &mut Differences) {
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    let read = one.by_ref().take(WHOLE).read_to_end(&mut left).and(two.by_ref().take(WHOLE).read_to_end(&mut right));
+    if let Err(error) = read {
+        return found.add(place, format!("cannot be read: {error}"));
+    }
+    if left != right && sorted(&left) == sorted(&right) {
+        found.help(Rule::Order);
+        found.add(place, "the same lines in another order");
+    }
+    lines(place, (Cursor::new(left).chain(one), Cursor::new(right).chain(two)), found);
+}
+
+fn sorted(text: &[u8]) -> Vec<&[u8]> {
+    let mut lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+    lines.sort_unstable();
+    lines
+}
+
+fn lines(place: &str, (one, two): (impl Read, impl Read), found: &mut Differences) {
     let (mut one, mut two) = (BufReader::new(one), BufReader::new(two));
     for number in 1u64.. {
         let (left, right) = match (line(&mut one), line(&mut two)) {
@@ -17,7 +38,11 @@ pub(super) fn compare(place: &str, (one, two): Pair<'_>, found: &mut Differences
             (Err(error), _) | (_, Err(error)) => return found.add(place, format!("cannot be read: {error}")),
         };
         if left != right {
-            return found.add(place, format!("line {number}: {} then {}", shown(&left), shown(&right)));
+            found.add(place, format!("line {number}: {} then {}", shown(&left), shown(&right)));
+            if let Some(rule) = rule::of_lines(&String::from_utf8_lossy(&left), &String::from_utf8_lossy(&right)) {
+                found.help(rule);
+            }
+            return;
         }
         if left.is_empty() {
             return;

@@ -1,0 +1,116 @@
+//! What a guest sees of an image that kiln wrote: enough to compare two of them.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use super::header::COMPRESSED;
+
+/// First-level entries that are read; as many as QEMU opens.
+const MAX_L1: u64 = (32 << 20) / 8;
+/// Where a table entry says that its cluster is (bits 9 to 55).
+const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
+/// Bit 0 of a second-level entry: the cluster reads as zeros.
+const ZERO: u64 = 1;
+const SECTOR: u64 = 512;
+
+/// An image, open for reading at any place.
+pub struct Qcow2Reader<R> {
+    file: R,
+    bits: u32,
+    size: u64,
+    l1: Vec<u64>,
+    /// The second-level table that was used last, by its offset.
+    l2: (u64, Vec<u64>),
+    /// The cluster that was used last, by its number.
+    cluster: (u64, Vec<u8>),
+}
+
+impl<R: Read + Seek> Qcow2Reader<R> {
+    /// Reads the header and the first-level table. Images with a backing file, encryption or deflate are refused: kiln
+    /// writes none.
+    pub fn new(mut file: R) -> io::Result<Qcow2Reader<R>> {
+        let mut head = [0; 105];
+        file.seek(SeekFrom::Start(0))?;
+        file.read_exact(&mut head)?;
+        let word = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let long = |at: usize| u64::from(word(at)) << 32 | u64::from(word(at + 4));
+        let (bits, entries) = (word(20), u64::from(word(36)));
+        let ours = head.starts_with(b"QFI\xfb") && word(4) == 3 && long(8) == 0 && word(32) == 0 && head[104] == 1;
+        if !ours || !(12..=18).contains(&bits) || entries > MAX_L1 {
+            return Err(bad("not a qcow2 image of the kind that kiln writes"));
+        }
+        let l1 = table(&mut file, long(40), entries)?;
+        let none = (u64::MAX, Vec::new());
+        Ok(Qcow2Reader { file, bits, size: long(24), l1, l2: (u64::MAX, Vec::new()), cluster: none })
+    }
+
+    /// Bytes that the guest sees.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Fills `buffer` from `offset` on; what lies behind the end is zeros.
+    pub fn read_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let number = offset >> self.bits;
+            if self.cluster.0 != number {
+                let bytes = self.load(number)?;
+                self.cluster = (number, bytes);
+            }
+            let within = (offset & ((1 << self.bits) - 1)) as usize;
+            let count = buffer.len().min(self.cluster.1.len() - within);
+            buffer[..count].copy_from_slice(&self.cluster.1[within..within + count]);
+            (offset, buffer) = (offset + count as u64, &mut buffer[count..]);
+        }
+        Ok(())
+    }
+
+    fn load(&mut self, number: u64) -> io::Result<Vec<u8>> {
+        let size = 1usize << self.bits;
+        let entry = self.entry(number)?;
+        if entry & COMPRESSED != 0 {
+            return self.frame(entry & !COMPRESSED);
+        }
+        let mut bytes = vec![0; size];
+        if entry & ZERO == 0 && entry & OFFSET != 0 {
+            self.file.seek(SeekFrom::Start(entry & OFFSET))?;
+            self.file.read_exact(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// The second-level entry of a cluster; 0 where there is no table.
+    fn entry(&mut self, number: u64) -> io::Result<u64> {
+        let per_table = 1u64 << (self.bits - 3);
+        let offset = self.l1.get((number / per_table) as usize).map_or(0, |entry| entry & OFFSET);
+        if offset == 0 {
+            return Ok(0);
+        }
+        if self.l2.0 != offset {
+            self.l2 = (offset, table(&mut self.file, offset, per_table)?);
+        }
+        Ok(self.l2.1[(number % per_table) as usize])
+    }
+
+    /// One zstd frame; the entry says where it begins and in which sector it ends.
+    fn frame(&mut self, entry: u64) -> io::Result<Vec<u8>> {
+        let shift = 62 - (self.bits - 8);
+        let offset = entry & ((1 << shift) - 1);
+        let length = ((entry >> shift) + 1) * SECTOR - offset % SECTOR;
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut bytes = vec![0; 1 << self.bits];
+        let packed = (&mut self.file).take(length);
+        zstd::stream::read::Decoder::new(packed)?.single_frame().read_exact(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+fn table<R: Read + Seek>(file: &mut R, offset: u64, entries: u64) -> io::Result<Vec<u64>> {
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = vec![0; entries as usize * 8];
+    file.read_exact(&mut bytes)?;
+    Ok(bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_be_bytes(*chunk)).collect())
+}
+
+fn bad(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what)
+}

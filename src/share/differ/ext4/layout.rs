@@ -1,0 +1,111 @@
+//! Where things lie on an ext4 file system.
+
+use std::io;
+
+use super::super::disk::Disk;
+use super::SUPER;
+
+/// More block groups than this (4 TiB in blocks of 4 KiB) are not looked at.
+const GROUPS: u64 = 1 << 15;
+/// Incompatible feature: numbers of blocks have 64 bits.
+const WIDE: u32 = 0x80;
+
+/// Numbers of a file system, and where its tables are.
+pub(super) struct Layout {
+    pub(super) block_size: u64,
+    pub(super) inode_size: u64,
+    pub(super) inodes_per_group: u64,
+    /// Byte offset of the group descriptors.
+    pub(super) descriptors: u64,
+    pub(super) descriptor_size: u64,
+    groups: Vec<Group>,
+}
+
+struct Group {
+    block_bitmap: u64,
+    inode_bitmap: u64,
+    inode_table: u64,
+}
+
+/// What a block is for.
+pub(super) enum Place {
+    Super,
+    Descriptors,
+    Bitmap(&'static str, u64),
+    /// Part of an inode table, beginning with this inode.
+    Inodes(u64),
+    Other,
+}
+
+impl Layout {
+    pub(super) fn read(disk: &mut Disk) -> io::Result<Layout> {
+        let mut head = vec![0; (SUPER.end - SUPER.start) as usize];
+        disk.read_at(SUPER.start, &mut head)?;
+        let wide = number(&head, 0x60, 4) as u32 & WIDE != 0;
+        let block_size = 1024u64.checked_shl(number(&head, 0x18, 4) as u32).unwrap_or(0);
+        let blocks = number(&head, 4, 4) | if wide { number(&head, 0x150, 4) << 32 } else { 0 };
+        let (per_group, inodes_per_group) = (number(&head, 0x20, 4), number(&head, 0x28, 4));
+        let inode_size = number(&head, 0x58, 2);
+        let sound = (1024..=65536).contains(&block_size)
+            && (128..=block_size).contains(&inode_size)
+            && inode_size.is_power_of_two()
+            && per_group > 0
+            && inodes_per_group > 0
+            && blocks.div_ceil(per_group) <= GROUPS;
+        if !sound {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "a superblock that says what it cannot say"));
+        }
+        let descriptor_size = if wide { number(&head, 0xfe, 2).max(64) } else { 32 };
+        let descriptors = (number(&head, 0x14, 4) + 1) * block_size;
+        let mut table = vec![0; (blocks.div_ceil(per_group) * descriptor_size) as usize];
+        disk.read_at(descriptors, &mut table)?;
+        let groups = table.chunks(descriptor_size as usize).map(|bytes| Group::read(bytes, wide)).collect();
+        Ok(Layout { block_size, inode_size, inodes_per_group, descriptors, descriptor_size, groups })
+    }
+
+    pub(super) fn place(&self, block: u64) -> Place {
+        let at = block * self.block_size;
+        if at < SUPER.end {
+            return Place::Super;
+        }
+        if (self.descriptors..self.descriptors + self.groups.len() as u64 * self.descriptor_size).contains(&at) {
+            return Place::Descriptors;
+        }
+        let table = (self.inodes_per_group * self.inode_size).div_ceil(self.block_size);
+        for (number, group) in (0..).zip(&self.groups) {
+            if block == group.block_bitmap {
+                return Place::Bitmap("block bitmap", number);
+            }
+            if block == group.inode_bitmap {
+                return Place::Bitmap("inode bitmap", number);
+            }
+            if (group.inode_table..group.inode_table.saturating_add(table)).contains(&block) {
+                let before = (block - group.inode_table) * (self.block_size / self.inode_size);
+                return Place::Inodes(number * self.inodes_per_group + before + 1);
+            }
+        }
+        Place::Other
+    }
+
+    /// The bytes of an inode; `None` when there is no such inode.
+    pub(super) fn inode(&self, disk: &mut Disk, inode: u64) -> io::Result<Option<Vec<u8>>> {
+        let index = inode.wrapping_sub(1);
+        let Some(group) = self.groups.get((index / self.inodes_per_group) as usize) else { return Ok(None) };
+        let mut bytes = vec![0; self.inode_size as usize];
+        let within = index % self.inodes_per_group * self.inode_size;
+        disk.read_at(group.inode_table.saturating_mul(self.block_size).saturating_add(within), &mut bytes)?;
+        Ok(Some(bytes))
+    }
+}
+
+impl Group {
+    fn read(bytes: &[u8], wide: bool) -> Group {
+        let block = |at: usize| number(bytes, at, 4) | if wide { number(bytes, at + 0x20, 4) << 32 } else { 0 };
+        Group { block_bitmap: block(0), inode_bitmap: block(4), inode_table: block(8) }
+    }
+}
+
+/// A little-endian number of up to eight bytes; what is not there is zero.
+pub(super) fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
+    (0..length).map(|i| u64::from(bytes.get(at + i).copied().unwrap_or(0)) << (8 * i)).sum()
+}
