@@ -28,14 +28,24 @@ pub enum GuestError {
         /// The last lines of its console.
         console: Vec<String>,
     },
-    /// A QMP command was refused or not answered.
+    /// QEMU refused a QMP command.
+    #[error("machine {machine}: QMP {command}: {reason}")]
+    Refused {
+        /// The machine.
+        machine: String,
+        /// The command.
+        command: String,
+        /// QEMU's words.
+        reason: String,
+    },
+    /// A QMP command was not answered.
     #[error("machine {machine}: QMP {command}: {reason}")]
     Qmp {
         /// The machine.
         machine: String,
         /// The command.
         command: String,
-        /// QEMU's words.
+        /// What was heard instead.
         reason: String,
     },
     /// A forwarded port belongs to another program.

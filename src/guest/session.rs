@@ -12,7 +12,7 @@ use super::clock::Deadline;
 use super::console::Console;
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start, TICK, Waiting};
-use super::qmp::Qmp;
+use super::qmp::{Qmp, QmpError};
 use super::rundir::RunDir;
 use super::step::Guest;
 use super::{Accel, GuestError, Launch, accel::Accelerator};
@@ -192,7 +192,13 @@ impl Guest for Session<'_> {
             "" => None,
             text => Some(serde_json::from_str(text).map_err(|error| failed(format!("its arguments: {error}")))?),
         };
-        self.body.qmp.execute(command, arguments.as_ref()).map_err(|error| failed(error.to_string()))
+        self.body.qmp.execute(command, arguments.as_ref()).map_err(|error| match error {
+            QmpError::Refused { .. } => {
+                let (machine, command, reason) = (self.machine.clone(), command.to_owned(), error.to_string());
+                GuestError::Refused { machine, command, reason }
+            }
+            error => failed(error.to_string()),
+        })
     }
 
     fn check(&mut self) -> Result<(), GuestError> {

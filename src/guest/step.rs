@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use regex::RegexBuilder;
+use regex::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::GuestError;
 use super::agent::Answer;
 use super::clock::Deadline;
-use crate::recipe::test::Action;
+use crate::recipe::test::{Action, QmpAnswer};
 
 /// A wait asks again after this long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -62,13 +62,13 @@ pub fn perform(guest: &mut dyn Guest, action: &Action, deadline: Deadline) -> Re
         }
         Action::Wait { command, limit } => wait(guest, command, Duration::from_secs(*limit), deadline),
         Action::Reboot => Ok(guest.reboot()?),
-        Action::Qmp { command, arguments } => match guest.qmp(command, arguments) {
-            Ok(_) => Ok(()),
-            Err(GuestError::Qmp { command, reason, .. }) => {
-                Err(StepError::Wrong { reason: format!("QMP command {command}: {reason}"), output: String::new() })
-            }
-            Err(error) => Err(error.into()),
-        },
+        Action::Qmp { command, arguments, answer } => {
+            let given = match guest.qmp(command, arguments) {
+                Err(GuestError::Refused { reason, .. }) => Err(reason),
+                other => Ok(other?),
+            };
+            qmp(command, answer, given)
+        }
     }
 }
 
@@ -82,7 +82,13 @@ pub fn describe(action: &Action) -> String {
         Action::Fails(command) => format!("fails {command:?}"),
         Action::Wait { command, limit } => format!("wait {command:?} for {limit}s"),
         Action::Reboot => "reboot".to_owned(),
-        Action::Qmp { command, .. } => format!("qmp {command:?}"),
+        Action::Qmp { command, answer: QmpAnswer::Done, .. } => format!("qmp {command:?}"),
+        Action::Qmp { command, answer: QmpAnswer::Matches(pattern), .. } => {
+            format!("qmp {command:?} matches {pattern:?}")
+        }
+        Action::Qmp { command, answer: QmpAnswer::Refused(pattern), .. } => {
+            format!("qmp {command:?} refused {pattern:?}")
+        }
     }
 }
 
@@ -110,11 +116,7 @@ fn within(guest: &mut dyn Guest, command: &str, deadline: Deadline) -> Result<An
 
 fn expect(guest: &mut dyn Guest, what: (&str, &str, bool), deadline: Deadline) -> Result<(), StepError> {
     let (command, pattern, matches) = what;
-    let regex =
-        RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build().map_err(|error| StepError::Wrong {
-            reason: format!("the pattern {pattern:?} is not a regular expression"),
-            output: error.to_string(),
-        })?;
+    let regex = compiled(pattern)?;
     let answer = run(guest, command, deadline)?;
     let found = regex.is_match(&answer.text());
     if answer.cut() && !(found && matches) {
@@ -126,6 +128,38 @@ fn expect(guest: &mut dyn Guest, what: (&str, &str, bool), deadline: Deadline) -
         (true, false) => wrong(format!("the output of `{command}` has a match of {pattern:?}"), &answer),
         _ => Ok(()),
     }
+}
+
+fn compiled(pattern: &str) -> Result<Regex, StepError> {
+    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build();
+    regex.map_err(|error| StepError::Wrong {
+        reason: format!("the pattern {pattern:?} is not a regular expression"),
+        output: error.to_string(),
+    })
+}
+
+/// Judges what QEMU returned (`Ok`), or the words with which it refused.
+fn qmp(command: &str, expected: &QmpAnswer, given: Result<Value, String>) -> Result<(), StepError> {
+    let unlike = |reason: String, output: String| Err(StepError::Wrong { reason, output });
+    match (expected, given) {
+        (QmpAnswer::Done, Ok(_)) => Ok(()),
+        (QmpAnswer::Done | QmpAnswer::Matches(_), Err(words)) => {
+            unlike(format!("QMP command {command}: {words}"), String::new())
+        }
+        (QmpAnswer::Refused(_), Ok(value)) => {
+            unlike(format!("QMP command {command} was carried out, but was to be refused"), value.to_string())
+        }
+        (QmpAnswer::Matches(pattern), Ok(value)) => judged(command, pattern, &value.to_string()),
+        (QmpAnswer::Refused(pattern), Err(words)) => judged(command, pattern, &words),
+    }
+}
+
+fn judged(command: &str, pattern: &str, said: &str) -> Result<(), StepError> {
+    if compiled(pattern)?.is_match(said) {
+        return Ok(());
+    }
+    let reason = format!("the answer to QMP command {command} has no match of {pattern:?}");
+    Err(StepError::Wrong { reason, output: said.to_owned() })
 }
 
 fn wait(guest: &mut dyn Guest, command: &str, limit: Duration, deadline: Deadline) -> Result<(), StepError> {
@@ -183,8 +217,12 @@ pub(super) mod tests {
         }
 
         fn qmp(&mut self, command: &str, _: &str) -> Result<Value, GuestError> {
-            let failed = GuestError::Qmp { machine: "m".into(), command: command.into(), reason: "no".into() };
-            if command == "good" { Ok(Value::Null) } else { Err(failed) }
+            let (machine, command, reason) = ("m".into(), command.to_owned(), "no".into());
+            match command.as_str() {
+                "good" => Ok(serde_json::json!({ "running": true })),
+                "closed" => Err(GuestError::Qmp { machine, command, reason }),
+                _ => Err(GuestError::Refused { machine, command, reason }),
+            }
         }
 
         fn check(&mut self) -> Result<(), GuestError> {
@@ -213,6 +251,10 @@ pub(super) mod tests {
         Action::Expect { command: command.into(), pattern: pattern.into(), matches }
     }
 
+    fn qmp(command: &str, answer: QmpAnswer) -> Action {
+        Action::Qmp { command: command.into(), arguments: String::new(), answer }
+    }
+
     #[test]
     fn each_step_passes_and_fails_as_it_says() {
         for good in [
@@ -222,7 +264,9 @@ pub(super) mod tests {
             expect("0 one", "two", false),
             Action::Reboot,
             Action::Wait { command: "later".into(), limit: 5 },
-            Action::Qmp { command: "good".into(), arguments: String::new() },
+            qmp("good", QmpAnswer::Done),
+            qmp("good", QmpAnswer::Matches("running.*true".into())),
+            qmp("bad", QmpAnswer::Refused("^no$".into())),
         ] {
             assert_eq!(outcome(good.clone()), Ok(()), "{}", describe(&good));
         }
@@ -235,7 +279,13 @@ pub(super) mod tests {
             (expect("0 one", "(", true), "not a regular expression"),
             (expect("0 cut", "x", false), "too many to judge"),
             (Action::Wait { command: "1".into(), limit: 0 }, "did not succeed within 0 s"),
-            (Action::Qmp { command: "bad".into(), arguments: String::new() }, "QMP command bad: no"),
+            (qmp("bad", QmpAnswer::Done), "QMP command bad: no"),
+            (qmp("bad", QmpAnswer::Matches("no".into())), "QMP command bad: no"),
+            (qmp("good", QmpAnswer::Matches("paused".into())), "has no match"),
+            (qmp("good", QmpAnswer::Refused("".into())), "was to be refused"),
+            (qmp("bad", QmpAnswer::Refused("yes".into())), "has no match"),
+            (qmp("good", QmpAnswer::Matches("(".into())), "not a regular expression"),
+            (qmp("closed", QmpAnswer::Refused("no".into())), "machine m"),
             (Action::Run("panic".into()), "the kernel panicked"),
         ] {
             let said = outcome(bad.clone()).unwrap_err();

@@ -243,7 +243,7 @@ mod tests {
     use super::*;
     use crate::base::{SourceMap, Span};
     use crate::guest::step::tests::Fake;
-    use crate::recipe::test::TestStep;
+    use crate::recipe::test::{QmpAnswer, TestStep};
 
     fn test(steps: &[(Option<&str>, Action)]) -> Test {
         let file = SourceMap::default().add("t.kiln".into(), String::new());
@@ -289,7 +289,7 @@ mod tests {
             [("a".to_owned(), Fake::default()), ("b".to_owned(), Fake { dead: true, ..Fake::default() })].into();
         let both = test(&[
             (None, Action::Run("0".into())),
-            (Some("b"), Action::Qmp { command: "good".into(), arguments: String::new() }),
+            (Some("b"), Action::Qmp { command: "good".into(), arguments: String::new(), answer: QmpAnswer::Done }),
         ]);
         let failed = steps(&both, Deadline::after(Duration::from_secs(60)), &mut guests).unwrap_err().unwrap();
         assert_eq!((failed.step, failed.reason.as_str()), (None, "machine m: the kernel panicked"));

@@ -66,5 +66,18 @@ pub enum Action {
         command: String,
         /// Its arguments as JSON text.
         arguments: String,
+        /// What QEMU must answer.
+        answer: QmpAnswer,
     },
+}
+
+/// What QEMU must answer to a QMP command.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QmpAnswer {
+    /// It carries the command out.
+    Done,
+    /// It carries the command out, and what it returns, as JSON, has a match.
+    Matches(String),
+    /// It refuses, and its words have a match.
+    Refused(String),
 }

@@ -10,7 +10,7 @@ use kiln::guest::event::{Event, Listener};
 use kiln::guest::report::{Outcome, Report};
 use kiln::guest::test::{BOOT, Options, run};
 use kiln::guest::{Accel, Launch};
-use kiln::recipe::test::{Action, Test, TestStep};
+use kiln::recipe::test::{Action, QmpAnswer, Test, TestStep};
 
 use super::live::{Quick, live, quick};
 
@@ -119,7 +119,11 @@ fn cxl_memory_is_a_node_again_after_a_restart() {
     let Some(material) = material() else { return };
     let more = vec![
         Action::Fails("test -e /run/cxl-nothing".into()),
-        Action::Qmp { command: "query-status".into(), arguments: String::new() },
+        Action::Qmp {
+            command: "query-status".into(),
+            arguments: String::new(),
+            answer: QmpAnswer::Matches("\"running\":true".into()),
+        },
         sh("touch /run/before"),
         Action::Reboot,
         Action::Fails("test -e /run/before".into()),

@@ -1,6 +1,6 @@
 //! Reads `test "title" on MACHINE { ... }`.
 
-use super::{Action, Test, TestStep, qmp};
+use super::{Action, QmpAnswer, Test, TestStep, qmp};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::kinds::{Name, Seconds};
 use crate::recipe::nearest::suggest;
@@ -127,7 +127,7 @@ fn limit_in_bounds(limit: &Spanned<Seconds>, scope: &Scope) -> u64 {
     seconds
 }
 
-/// `qmp "command" { ... }`, or `qmp "command"` without arguments.
+/// `qmp "command" { ... }`, `qmp "command" matches "pattern" { ... }`; without arguments there is no block.
 fn qmp_action(mut reader: Reader<'_>, scope: &Scope) -> Option<Action> {
     let command = reader.argument::<String>("a QMP command in quotes")?;
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
@@ -141,6 +141,24 @@ fn qmp_action(mut reader: Reader<'_>, scope: &Scope) -> Option<Action> {
     let head = Node { children: Vec::new(), ..reader.node().clone() };
     let mut rest = Reader::new(&head, &scope.report);
     let _: Option<Spanned<String>> = rest.argument("a QMP command in quotes");
+    let answer = if head.arguments.len() > 1 { qmp_answer(&mut rest, scope)? } else { QmpAnswer::Done };
     rest.finish();
-    Some(Action::Qmp { command: command.value, arguments: serde_json::Value::Object(arguments).to_string() })
+    let arguments = serde_json::Value::Object(arguments).to_string();
+    Some(Action::Qmp { command: command.value, arguments, answer })
+}
+
+/// `matches "pattern"` or `refused "pattern"`
+fn qmp_answer(reader: &mut Reader<'_>, scope: &Scope) -> Option<QmpAnswer> {
+    let word: Spanned<Name> = reader.argument("`matches` or `refused`, and a pattern")?;
+    let pattern: Option<Spanned<String>> = reader.argument("a pattern in quotes");
+    match word.value.0.as_str() {
+        "matches" => Some(QmpAnswer::Matches(pattern?.value)),
+        "refused" => Some(QmpAnswer::Refused(pattern?.value)),
+        other => {
+            let mut wrong = Diagnostic::new(word.span, format!("`qmp` does not know `{other}`"));
+            wrong.hint = suggest(other, &["matches", "refused"]);
+            scope.report.push(wrong.label("expected `matches` or `refused`"));
+            None
+        }
+    }
 }
