@@ -39,6 +39,8 @@ mod suite {
     mod root;
     mod sandbox;
     mod schedule;
+    mod sources;
+    mod stock;
     mod store;
     mod tidy;
     mod tools;

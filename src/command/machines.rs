@@ -10,7 +10,6 @@ use crate::machine::argv::{CommandLine, Launch};
 use crate::machine::capability::{self, Emulator, KernelFacts};
 use crate::machine::{self, Findings, network, rules};
 use crate::recipe::Recipe;
-use crate::recipe::kernel::Origin;
 use crate::recipe::machine::Machine;
 
 /// The package whose version is QEMU's.
@@ -42,7 +41,7 @@ fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, Failure> {
 pub fn judge(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
     let mut findings = Findings::default();
     for machine in recipe.machines.values() {
-        let kernel = KernelFacts::of(&recipe.kernels[&machine.kernel]);
+        let kernel = KernelFacts::locked(&recipe.kernels[&machine.kernel], lock);
         findings.extend(capability::check(machine, &emulator(lock, machine)?, &kernel));
     }
     findings.extend(rules::check_all(recipe));
@@ -64,7 +63,7 @@ pub fn command_line(
     change: impl FnOnce(&mut Launch<'_>),
 ) -> Result<CommandLine, Failure> {
     let networks = network::networks(&recipe.machines);
-    let initrd = matches!(recipe.kernels[&machine.kernel].origin, Origin::Stock { .. });
+    let initrd = recipe.kernels[&machine.kernel].has_initrd();
     let mut launch = Launch::plain(initrd, &networks);
     change(&mut launch);
     Ok(machine::argv(machine, &emulator(lock, machine)?, &launch))

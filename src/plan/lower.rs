@@ -76,9 +76,13 @@ impl Lowering<'_> {
             }
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
+                let builder = &mut self.builder;
+                let wanted = compiled.initrd_modules.as_slice();
+                let initrd = |modules: &Input| stock::initrd(builder, &kernel.name, (modules.clone(), wanted), tools);
+                let initrd = parts.modules.as_ref().map(initrd);
                 let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, tools);
                 let modules = parts.modules.map(index);
-                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd: None }
+                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd }
             }
         };
         self.kernels.insert(key, parts.clone());

@@ -23,7 +23,7 @@ pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet, wanted: 
     });
     let output = |name: &str| Input::Output { step: unpacked, name: name.to_owned() };
     let modules = with_index(builder, kernel, output("modules.tar"), tools);
-    let initrd = initrd(builder, kernel, output("modules.tar"), wanted, tools);
+    let initrd = initrd(builder, kernel, (output("modules.tar"), wanted), tools);
     KernelParts {
         vmlinuz: output("vmlinuz"),
         config: output("kernel.config"),
@@ -32,9 +32,10 @@ pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet, wanted: 
     }
 }
 
-/// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it.
+/// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it. Newer
+/// kernels are shared out among several packages.
 fn carries_kernel(name: &str) -> bool {
-    ["linux-image-", "linux-modules-", "linux-binary-"]
+    ["linux-base-", "linux-binary-", "linux-image-", "linux-modules-"]
         .iter()
         .filter_map(|prefix| name.strip_prefix(prefix))
         .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
@@ -67,7 +68,8 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
     Input::Output { step: merge, name: "merged.tar".to_owned() }
 }
 
-fn initrd(builder: &mut Builder<'_>, kernel: &str, modules: Input, wanted: &[String], tools: &str) -> Input {
+/// An initramfs of the modules that mount the root, and of those that a recipe wants besides.
+pub fn initrd(builder: &mut Builder<'_>, kernel: &str, (modules, wanted): (Input, &[String]), tools: &str) -> Input {
     let busybox = builder.set(tools).iter().find(|package| package.name == "busybox-static");
     let busybox = builder.fetch(busybox.expect("a checked recipe's image tools hold busybox-static"));
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);

@@ -4,6 +4,7 @@ mod check;
 mod file;
 mod user;
 
+use super::address::Address;
 use super::packages::PackageSet;
 use crate::base::span::Span;
 
@@ -42,6 +43,13 @@ pub struct Image {
     pub timezone: String,
     /// Where it was declared.
     pub span: Span,
+}
+
+impl Image {
+    /// The key of a fetched file among the lock's sources.
+    pub fn source_name(&self, file: &ImageFile) -> String {
+        format!("{}:{}", self.name, file.path)
+    }
 }
 
 /// One user.
@@ -89,6 +97,8 @@ pub enum Content {
     Text(String),
     /// A path in `Recipe::files`.
     File(String),
+    /// A file on the network; [`Image::source_name`] names it in the lock.
+    Url(Address),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -28,6 +28,14 @@ impl Kernel {
     pub fn source_name(&self) -> String {
         format!("{}-source", self.name)
     }
+
+    /// Whether it comes with an initramfs: a kernel that has modules may have those that mount the root as modules.
+    pub fn has_initrd(&self) -> bool {
+        match &self.origin {
+            Origin::Stock { .. } => true,
+            Origin::Compiled(compiled) => compiled.modules,
+        }
+    }
 }
 
 /// The two ways to a kernel.
@@ -62,10 +70,23 @@ pub struct Compiled {
     pub require: BTreeMap<String, Spanned<OptionValue>>,
     /// Compilers and tools.
     pub build: PackageSet,
-    /// Whether modules are built and put into the image. False: everything asked for as `m` is an error.
+    /// Whether modules are built and put into the image, with an initramfs of those that mount the root. False:
+    /// everything asked for as `m` is an error.
     pub modules: bool,
+    /// Modules, by name, that the initramfs loads besides those needed to mount the root.
+    pub initrd_modules: Vec<String>,
     /// Whether BTF is generated.
     pub btf: bool,
+}
+
+impl Compiled {
+    /// Options that `modules` and `btf` stand for: they too must survive. An initramfs is of no use to a kernel that
+    /// reads none.
+    pub fn needs(&self) -> Vec<&'static str> {
+        let modules: &[&str] = if self.modules { &["BLK_DEV_INITRD", "MODULES"] } else { &[] };
+        let btf: &[&str] = if self.btf { &["DEBUG_INFO_BTF"] } else { &[] };
+        [modules, btf].concat()
+    }
 }
 
 /// Where a kernel's source tree comes from.

@@ -3,6 +3,7 @@
 //! Input: the tree of a recipe file and the files it names. Output: [`Recipe`], in which every name is resolved,
 //! every `extends` flattened, every parameter and loop expanded. It must not know locks, stores or networks.
 
+pub mod address;
 pub mod archive;
 mod check;
 mod evaluate;

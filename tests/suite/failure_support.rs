@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use super::archive_support::{Package, Server, TinyArchive};
 
-const RECIPE: &str = r#"
+pub(crate) const RECIPE: &str = r#"
 archive trixie { keys = [file "archive.asc"] }
 packages image-tools { include = ["busybox-static", "e2fsprogs", "kmod", "libarchive13t64"] base = none }
 packages qemu-11 { include = ["qemu-system-x86"] base = none }
@@ -27,14 +27,19 @@ pub(crate) struct Lab {
 impl Lab {
     /// A recipe that is locked.
     pub(crate) fn new(name: &str) -> Lab {
-        let archive = archive();
-        let directory = super::store::scratch(&format!("failure-{name}"));
-        std::fs::write(directory.join("tiny.kiln"), RECIPE).unwrap();
-        std::fs::write(directory.join("archive.asc"), archive.key.certificate()).unwrap();
-        let lab = Lab { directory, server: Server::start(&[&archive]) };
+        let lab = Lab::unlocked(name, archive(), |_| RECIPE.to_owned());
         let locked = lab.kiln().args(["lock", "tiny.kiln"]).output().unwrap();
         assert!(locked.status.success(), "{}", text(&locked));
         lab
+    }
+
+    /// A recipe, which may name the mirror's address, that is not locked.
+    pub(crate) fn unlocked(name: &str, archive: TinyArchive, recipe: impl Fn(&str) -> String) -> Lab {
+        let directory = super::store::scratch(&format!("failure-{name}"));
+        let server = Server::start(&[&archive]);
+        std::fs::write(directory.join("tiny.kiln"), recipe(&server.url())).unwrap();
+        std::fs::write(directory.join("archive.asc"), archive.key.certificate()).unwrap();
+        Lab { directory, server }
     }
 
     /// Kiln on the lab's store; nothing outside the machine can be reached.
@@ -95,7 +100,7 @@ pub(crate) fn refused(output: &Output, code: i32, words: &[&str]) {
     }
 }
 
-fn archive() -> TinyArchive {
+pub(crate) fn archive() -> TinyArchive {
     let noise: Vec<u8> = (0..LARGE as u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let mut state = 0x9e37_79b9_7f4a_7c15u64;
     let noise: Vec<u8> = noise

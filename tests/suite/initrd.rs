@@ -101,13 +101,46 @@ fn a_kernel_package_is_taken_apart() {
 }
 
 #[test]
+fn a_kernel_in_several_packages_is_one_kernel() {
+    let scratch = Scratch::new("split");
+    let parts: [&[(&str, &[u8])]; 4] = [
+        &[
+            ("usr/lib/modules/7.3-z/config", b"CONFIG_X=y\n"),
+            ("usr/lib/modules/7.3-z/System.map", b"ffffffff B The real one is elsewhere\n"),
+            ("usr/lib/modules/7.3-z/modules.builtin", b"kernel/c.ko\n"),
+        ],
+        &[("usr/lib/modules/7.3-z/vmlinuz", b"kernel")],
+        &[("usr/share/doc/linux-image-7.3-z/README", b"")],
+        &[("usr/lib/modules/7.3-z/kernel/a.ko.xz", b"a")],
+    ];
+    let names = ["kernel.deb", "kernel-1.deb", "kernel-2.deb", "kernel-3.deb"];
+    let paths = names.map(|name| scratch.0.join(name));
+    paths.iter().zip(parts).for_each(|(path, files)| package(path, files));
+    let inputs: Vec<(&str, &Path)> = names.into_iter().zip(paths.iter().map(PathBuf::as_path)).collect();
+    let out = step(&scratch, "out", &Builtin::StockKernel, &inputs).unwrap();
+    assert_eq!(fs::read(out.join("vmlinuz")).unwrap(), b"kernel");
+    assert_eq!(fs::read(out.join("kernel.config")).unwrap(), b"CONFIG_X=y\n");
+    let modules = fs::read(out.join("modules.tar")).unwrap();
+    let mut archive = tar::Archive::new(modules.as_slice());
+    let names = archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string());
+    let files = ["usr/lib/modules/7.3-z/kernel/a.ko.xz", "usr/lib/modules/7.3-z/modules.builtin"];
+    assert_eq!(names.filter(|name| !name.ends_with('/')).collect::<Vec<_>>(), files);
+
+    package(&paths[2], &[("usr/lib/modules/7.3-z/kernel/a.ko.xz", b"b")]);
+    let error = step(&scratch, "out", &Builtin::StockKernel, &inputs).unwrap_err();
+    assert!(error.contains("two of the kernel's packages have /usr/lib/modules/7.3-z/kernel/a.ko.xz"), "{error}");
+}
+
+#[test]
 fn a_package_that_is_no_kernel_is_refused() {
     let scratch = Scratch::new("refused");
     let deb = scratch.0.join("kernel.deb");
     let other = [TREE[0], TREE[1], ("lib/modules/6.13-y/a.ko", b"".as_slice()), TREE[3]];
-    for (files, expected) in
-        [(&TREE[..2], "has no modules"), (&TREE[1..], "no /boot/vmlinuz-6.12-x"), (&other[..], "more than one kernel")]
-    {
+    for (files, expected) in [
+        (&TREE[..2], "have no modules"),
+        (&TREE[1..], "neither /boot/vmlinuz-6.12-x nor"),
+        (&other[..], "more than one kernel"),
+    ] {
         package(&deb, files);
         let error = step(&scratch, "out", &Builtin::StockKernel, &[("kernel.deb", &deb)]).unwrap_err();
         assert!(error.contains(expected), "{error}");

@@ -1,61 +1,174 @@
 //! Compiled kernels, for real: built twice from nothing with another number of processors, and refused with the reason
 //! when Kconfig drops what was asked for. The Kconfig reader is judged on the way, by the source that was built.
 
-use std::path::Path;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 
+use kiln::base::Digest;
 use kiln::command::{load, mirrors};
 use kiln::exec::event::Silent;
 use kiln::exec::{Options, realize};
-use kiln::kconfig::{Tree, archive, dotconfig};
+use kiln::kconfig::{Tree, Tri, archive, dotconfig};
 use kiln::plan::{self, Input, Plan, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
 use kiln::{lock, recipe};
 
+use super::archive_support::Server;
 use super::kconfig::{agrees, explains};
-use super::live::{Scratch, kiln, live, succeed};
+use super::live::{Scratch, has_its_turn, kiln, live, succeed};
+
+/// Kernels of the fixture that are built twice. The first always is, the others have their turns.
+const KERNELS: [&str; 3] = ["tiny", "modular", "dsc"];
 
 #[test]
 fn a_kernel_is_the_same_twice_and_a_dropped_option_is_explained() {
-    if !live("kernel: two builds of a tiny kernel, one refused configuration") {
+    if !live("kernel: two builds of small kernels, refused configurations and patches") {
         return;
     }
     kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     let scratch = Scratch::new("kernel");
-    let plan = lowered(&scratch);
-    let tiny = plan::restrict(&plan, &|step| step.ends_with(" tiny") && step.starts_with("kernel-"));
-    let built = |store: &str, jobs: u32| {
-        let store = Store::open(&scratch.path(store)).unwrap();
-        let done = carry_out(&tiny, &store, jobs).unwrap();
-        let file = |step: &str, name: &str| done.file(&output(&tiny, step, name)).sha256;
-        let outputs = ["vmlinuz", "System.map", "kernel.release"].map(|name| file("kernel-build tiny", name));
-        let release = store.read(&outputs[2], 200).unwrap();
-        let release = String::from_utf8(release).unwrap();
-        assert!(release.starts_with("6.12.") && release.ends_with("-tiny\n"), "{release}");
-        judged(&store, &file("kernel-kconfig tiny", "kconfig.tar"), &file("kernel-check tiny", "kernel.config"));
-        outputs
-    };
-    assert_eq!(built("one", 2), built("elsewhere/two", 1), "two builds of one kernel differ");
-
-    let broken = plan::restrict(&plan, &|step| step == "kernel-check broken");
-    let error = carry_out(&broken, &Store::open(&scratch.path("one")).unwrap(), 2).unwrap_err();
-    let text = error.to_string();
-    for expected in [
-        "`option DEV_DAX = y` of config cxl is not set: DEV_DAX needs TRANSPARENT_HUGEPAGE, which is not set",
-        "`option DEV_DAX_CXL = y` of config cxl is not set: DEV_DAX_CXL needs DEV_DAX, which needs TRANSPARENT_HUGEPAGE",
-    ] {
-        assert!(text.contains(expected), "{text}");
+    let plan = lowered(&scratch, &fixture("tiny.kiln"));
+    for kernel in KERNELS {
+        let always = kernel == "tiny" && std::env::var_os("KILN_ONLY").is_none();
+        if always || has_its_turn(kernel, &KERNELS[1..]) {
+            let one = built(&plan, kernel, &scratch.path("one"), 2);
+            assert_eq!(one, built(&plan, kernel, &scratch.path("elsewhere/two"), 1), "two builds of {kernel} differ");
+        }
+    }
+    let store = Store::open(&scratch.path("one")).unwrap();
+    debians_own_configuration(&plan, &store);
+    for (step, expected) in REFUSED {
+        let restricted = plan::restrict(&plan, &|name| name == *step);
+        let text = carry_out(&restricted, &store, 2).unwrap_err().to_string();
+        for words in *expected {
+            assert!(text.contains(words), "{step} does not say `{words}`: {text}");
+        }
     }
 }
 
+/// Steps that fail, and what they say.
+const REFUSED: &[(&str, &[&str])] = &[
+    (
+        "kernel-check broken",
+        &[
+            "`option DEV_DAX = y` of config cxl is not set: DEV_DAX needs TRANSPARENT_HUGEPAGE, which is not set",
+            "`option DEV_DAX_CXL = y` of config cxl is not set: DEV_DAX_CXL needs DEV_DAX, which needs TRANSPARENT_HUGEPAGE",
+        ],
+    ),
+    ("kernel-check no-pahole", &["`require DEBUG_INFO_BTF = y` of kernel no-pahole is not set"]),
+    ("kernel-kconfig fuzzy", &["patching file Makefile", "Hunk #1 FAILED", "000-fuzzy.patch does not apply"]),
+];
+
+/// One build from nothing; the digests of everything that comes out.
+fn built(plan: &Plan, kernel: &str, store: &Path, jobs: u32) -> Vec<Digest> {
+    let own =
+        |step: &str| step.strip_suffix(kernel).is_some_and(|rest| rest.ends_with(' ') && !rest.starts_with("disk "));
+    let modular = kernel == "modular";
+    let restricted = plan::restrict(plan, &|step| own(step) && !step.starts_with("tree "));
+    let store = Store::open(store).unwrap();
+    let done = carry_out(&restricted, &store, jobs).unwrap_or_else(|error| panic!("{kernel}: {error}"));
+    let file = |step: &str, name: &str| done.file(&output(&restricted, &format!("{step} {kernel}"), name)).sha256;
+    let mut outputs: Vec<Digest> =
+        ["vmlinuz", "System.map", "kernel.release"].map(|name| file("kernel-build", name)).to_vec();
+    let release = String::from_utf8(store.read(&outputs[2], 200).unwrap()).unwrap();
+    assert!(release.starts_with("6.12."), "{release}");
+    let config = file("kernel-check", "kernel.config");
+    judged(&store, &file("kernel-kconfig", "kconfig.tar"), &config);
+    if modular {
+        outputs.push(file("kernel-build", "modules.tar"));
+        outputs.push(file("initrd", "initrd.img"));
+        outputs.push(file("modules", "merged.tar"));
+        modules(&store, &outputs[5], &String::from_utf8(store.read(&config, dotconfig::LIMIT).unwrap()).unwrap());
+    }
+    outputs
+}
+
+/// The modules are there, indexed, and BTF is in them.
+fn modules(store: &Store, tar: &Digest, config: &str) {
+    assert!(config.contains("\nCONFIG_DEBUG_INFO_BTF_MODULES=y\n"), "{config}");
+    let mut archive = tar::Archive::new(store.open_checked(tar).unwrap());
+    let mut found = Vec::new();
+    for entry in archive.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let path = entry.path().unwrap().display().to_string();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        assert!(!path.ends_with("/build") && !path.ends_with("/source"), "{path} leads into the build tree");
+        if path.ends_with("/ext4.ko") {
+            assert!(bytes.windows(4).any(|four| four == b".BTF"), "no BTF in {path}");
+        }
+        if path.ends_with("/modules.dep") {
+            assert!(String::from_utf8_lossy(&bytes).contains("/ext4.ko: "), "{bytes:?}");
+        }
+        found.extend(path.rsplit('/').next().map(str::to_owned));
+    }
+    for name in ["ext4.ko", "virtio_blk.ko", "virtio_pci.ko", "modules.dep", "modules.alias"] {
+        assert!(found.iter().any(|found| found == name), "no {name}: {found:?}");
+    }
+}
+
+/// Debian's configuration for this source, with what was asked for on top: configured, not compiled.
+fn debians_own_configuration(plan: &Plan, store: &Store) {
+    let check = plan::restrict(plan, &|step| step == "kernel-check debians");
+    let done = carry_out(&check, store, 2).unwrap();
+    let config = done.file(&output(&check, "kernel-check debians", "kernel.config")).sha256;
+    let config = dotconfig::read(&store.read(&config, dotconfig::LIMIT).unwrap()).unwrap();
+    for (option, value) in [("CXL_REGION_INVALIDATION_TEST", Tri::Y), ("EXT4_FS", Tri::M), ("DRM_I915", Tri::M)] {
+        assert_eq!(config.tri(option), value, "{option}");
+    }
+}
+
+#[test]
+fn a_tarball_by_url_makes_the_kernel_that_the_package_makes() {
+    if !live("kernel: an upstream tarball by URL") {
+        return;
+    }
+    kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let scratch = Scratch::new("tarball");
+    let plan = lowered(&scratch, &fixture("tiny.kiln"));
+    let package = built(&plan, "tiny", &scratch.path("one"), 2);
+
+    let server = Server::start(&[]);
+    let deb = plan.fetches.values().find(|fetch| fetch.label.starts_with("linux-source-6.12 ")).unwrap().digest;
+    let tarball = source_of(&Store::open(&scratch.path("one")).unwrap(), &deb);
+    server.put("/pub/linux-6.12.tar.xz", tarball);
+    let url = format!("url \"{}/pub/linux-6.12.tar.xz\"", server.url());
+    let text = std::fs::read_to_string(fixture("tiny.kiln")).unwrap();
+    let path = scratch.path("url.kiln");
+    std::fs::write(&path, text.replacen("package \"linux-source-6.12\"", &url, 1)).unwrap();
+    let by_url = lowered(&scratch, &path);
+    assert_eq!(built(&by_url, "tiny", &scratch.path("one"), 2), package, "the same tree makes another kernel");
+}
+
+/// The tarball in a linux-source package.
+fn source_of(store: &Store, deb: &Digest) -> Vec<u8> {
+    let (_, mut data) = kiln::debian::deb::open(std::io::BufReader::new(store.open_checked(deb).unwrap())).unwrap();
+    while let Some(entry) = data.next().unwrap() {
+        if entry.path == "usr/src/linux-source-6.12.tar.xz" {
+            let mut bytes = Vec::new();
+            data.read_to_end(&mut bytes).unwrap();
+            return bytes;
+        }
+    }
+    panic!("no tarball in the package");
+}
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/kernel").join(name)
+}
+
 /// The plan of the fixture, locked now.
-fn lowered(scratch: &Scratch) -> Plan {
+fn lowered(scratch: &Scratch, recipe: &Path) -> Plan {
     let recipes = scratch.path("recipes");
     std::fs::create_dir_all(&recipes).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     succeed(std::process::Command::new("cp").arg("-r").arg(root.join("recipes/lib")).arg(&recipes));
+    for file in ["first.patch", "second.patch", "fuzzy.patch", "tiny.config"] {
+        std::fs::copy(fixture(file), recipes.join(file)).unwrap();
+    }
     let path = recipes.join("tiny.kiln");
-    std::fs::copy(root.join("tests/fixtures/kernel/tiny.kiln"), &path).unwrap();
+    std::fs::copy(recipe, &path).unwrap();
     let locked = scratch.path("tiny.lock");
     succeed(kiln(&scratch.path("one")).arg("lock").arg(&path).arg("--lock").arg(&locked));
     let world = RealWorld::default();
@@ -78,7 +191,7 @@ fn output(plan: &Plan, step: &str, name: &str) -> Input {
     Input::Output { step, name: name.to_owned() }
 }
 
-fn judged(store: &Store, tar: &kiln::base::Digest, config: &kiln::base::Digest) {
+fn judged(store: &Store, tar: &Digest, config: &Digest) {
     let tree = Tree::read(&archive::read(store.open_checked(tar).unwrap(), "x86").unwrap()).unwrap();
     let config = dotconfig::read(&store.read(config, dotconfig::LIMIT).unwrap()).unwrap();
     agrees(&tree, &config, "tiny");

@@ -69,6 +69,19 @@ const VOLATILE: &str = "cxl { bridge b { port p { expander m { volatile = 512MiB
                         window w { targets = [b] size = 512MiB } }";
 
 #[test]
+fn what_was_measured_not_to_work_is_refused_and_nothing_that_works_is() {
+    let persistent = VOLATILE.replace("volatile", "persistent");
+    for trial in capability::TRIALS {
+        let machine = machine(if trial.memory == capability::Memory::Volatile { VOLATILE } else { &persistent });
+        let version = |version: Version| (version.major, version.minor);
+        let (errors, _) = judged(&machine, version(trial.qemu), Some(version(trial.kernel)));
+        assert_eq!(errors.is_empty(), trial.works, "{trial:?}: {errors:?}");
+    }
+    let (errors, _) = judged(&machine(VOLATILE), (11, 1), Some((6, 2)));
+    assert_eq!(errors, ["kernel `k`, Linux 6.2, makes no regions of volatile CXL memory"]);
+}
+
+#[test]
 fn the_table_says_what_each_qemu_does_with_a_volatile_expander() {
     let machine = machine(VOLATILE);
     let cases = [
@@ -151,6 +164,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
             require: BTreeMap::new(),
             build: set("gcc"),
             modules: false,
+            initrd_modules: Vec::new(),
             btf: false,
         }))
     };

@@ -1,12 +1,14 @@
-//! Takes a Debian kernel package apart: the kernel, its configuration, and its modules as a canonical tar.
+//! Takes Debian's kernel packages apart: the kernel, its configuration, and its modules as a canonical tar.
 //!
-//! `modules.dep` and its like are not in the package; the locked `depmod` makes them in a later step.
+//! Up to Linux 6.12 one package has everything, the kernel and its configuration below `/boot`. Since 6.19
+//! `linux-binary-*`, `linux-modules-*` and `linux-base-*` share it out, all below `/usr/lib/modules/RELEASE`.
+//! `modules.dep` and its like are in none of them; the locked `depmod` makes them in a later step.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::copy;
 
-use super::{BuiltinError, Context, input, part};
+use super::{BuiltinError, Context, part};
 use crate::base::Epoch;
 use crate::debian::deb::{self, Data, Kind as DebKind};
 use crate::format::tar::{Entry, Kind, TarPath, TarWriter};
@@ -15,22 +17,30 @@ use crate::world::fs;
 /// Where modules live since the merge of `/lib` into `/usr/lib`, and where older packages put them.
 const PLACES: [&str; 2] = ["usr/lib/modules/", "lib/modules/"];
 
-/// Input `kernel.deb`, and `epoch` (RFC 3339) when files must not be younger than that.
+/// The packages, and what comes out of them beside the modules.
+const PACKAGES: [&str; 2] = ["kernel", ".deb"];
+const BOOT: [(&str, &str, &str); 2] =
+    [("boot/vmlinuz-", "vmlinuz", "vmlinuz"), ("boot/config-", "config", "kernel.config")];
+
+/// Inputs `kernel.deb`, `kernel-1.deb` and so on, and `epoch` (RFC 3339) when files must not be younger than that.
 pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     let epoch = epoch(context)?;
-    let package = fs::open(input(context, "kernel.deb")?)?;
-    let broken = |source| BuiltinError::Package { package: "kernel.deb".to_owned(), source };
-    let (_, mut data) = deb::open(std::io::BufReader::new(package)).map_err(broken)?;
     let spool_path = context.scratch.join("modules");
     let mut found =
         Found { entries: BTreeMap::new(), spool: fs::create(&spool_path)?, spooled: 0, boot: BTreeMap::new() };
-    while let Some(entry) = data.next().map_err(broken)? {
-        found.take(context, &mut data, entry, epoch)?;
+    let [first, last] = PACKAGES;
+    for (name, path) in context.inputs.iter().filter(|(name, _)| name.starts_with(first) && name.ends_with(last)) {
+        let broken = |source| BuiltinError::Package { package: name.clone(), source };
+        let (_, mut data) = deb::open(std::io::BufReader::new(fs::open(path)?)).map_err(broken)?;
+        while let Some(entry) = data.next().map_err(broken)? {
+            found.take(context, &mut data, entry, epoch)?;
+        }
     }
     let release = found.release()?;
-    for (kind, output) in [("vmlinuz-", "vmlinuz"), ("config-", "kernel.config")] {
+    for (boot, beside, output) in BOOT {
         if found.boot.get(output) != Some(&release) {
-            return Err(BuiltinError::Broken(format!("the kernel package has no /boot/{kind}{release}")));
+            let places = format!("neither /{boot}{release} nor /usr/lib/modules/{release}/{beside}");
+            return Err(BuiltinError::Broken(format!("the kernel's packages have {places}")));
         }
     }
     found.write_tar(context, &fs::open(&spool_path)?)
@@ -60,18 +70,17 @@ impl Found {
         entry: deb::Entry,
         epoch: Option<Epoch>,
     ) -> Result<(), BuiltinError> {
-        for (prefix, output) in [("boot/vmlinuz-", "vmlinuz"), ("boot/config-", "kernel.config")] {
-            if let (Some(release), DebKind::File(_)) = (entry.path.strip_prefix(prefix), &entry.kind) {
-                if self.boot.insert(output, release.to_owned()).is_some() {
-                    return Err(BuiltinError::Broken(format!("the kernel package has two files {prefix}*")));
-                }
-                let path = context.out.join(output);
-                fs::context("write", &path, copy(data, &mut fs::create(&path)?))?;
+        if let (Some((output, release)), DebKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
+            if self.boot.insert(output, release.to_owned()).is_some() {
+                return Err(BuiltinError::Broken(format!("the kernel's packages have two files for {output}")));
             }
+            let path = context.out.join(output);
+            fs::context("write", &path, copy(data, &mut fs::create(&path)?))?;
+            return Ok(());
         }
-        let Some(below) = PLACES.iter().find_map(|place| entry.path.strip_prefix(place)) else { return Ok(()) };
-        // Links to headers that are not there: `build` and `source`.
-        if matches!(below.split_once('/'), Some((_, "build" | "source"))) {
+        let Some(below) = below_modules(&entry.path) else { return Ok(()) };
+        // Links to headers that are not there, `build` and `source`; and what only says where debug symbols are.
+        if matches!(below.split_once('/'), Some((_, "build" | "source" | "System.map"))) {
             return Ok(());
         }
         let path = TarPath::new(format!("usr/lib/modules/{below}"))?;
@@ -84,6 +93,9 @@ impl Found {
                 return Err(BuiltinError::Broken(format!("{path} is a hard link, which kernel packages do not have")));
             }
         };
+        if kind != Kind::Directory && self.entries.contains_key(&path) {
+            return Err(BuiltinError::Broken(format!("two of the kernel's packages have {path}")));
+        }
         let at = self.spooled;
         if size > 0 {
             let spool = context.scratch.join("modules");
@@ -101,8 +113,8 @@ impl Found {
         releases.dedup();
         match releases.as_slice() {
             [one] => Ok(String::from_utf8_lossy(one).into_owned()),
-            [] => Err(BuiltinError::Broken("the kernel package has no modules".to_owned())),
-            _ => Err(BuiltinError::Broken("the kernel package has modules of more than one kernel".to_owned())),
+            [] => Err(BuiltinError::Broken("the kernel's packages have no modules".to_owned())),
+            _ => Err(BuiltinError::Broken("the kernel's packages have modules of more than one kernel".to_owned())),
         }
     }
 
@@ -120,5 +132,37 @@ impl Found {
         }
         tar.finish()?;
         Ok(())
+    }
+}
+
+/// What lies below the directory of modules.
+fn below_modules(path: &str) -> Option<&str> {
+    PLACES.iter().find_map(|place| path.strip_prefix(place))
+}
+
+/// The output that a file is, with the kernel's release: `boot/vmlinuz-6.12.57`, `usr/lib/modules/7.3.4/vmlinuz`.
+fn boot_file(path: &str) -> Option<(&'static str, &str)> {
+    BOOT.iter().find_map(|&(boot, beside, output)| {
+        let release = path.strip_prefix(boot).or_else(|| below_modules(path)?.strip_suffix(beside)?.strip_suffix('/'));
+        release.filter(|release| !release.contains('/')).map(|release| (output, release))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_found_where_debian_put_them_and_puts_them_now() {
+        let release = "7.3.4+deb13-cloud-amd64";
+        for path in [format!("boot/vmlinuz-{release}"), format!("usr/lib/modules/{release}/vmlinuz")] {
+            assert_eq!(boot_file(&path), Some(("vmlinuz", release)), "{path}");
+        }
+        for path in [format!("boot/config-{release}"), format!("lib/modules/{release}/config")] {
+            assert_eq!(boot_file(&path), Some(("kernel.config", release)), "{path}");
+        }
+        for path in ["boot/System.map-7.3.4", "usr/lib/modules/7.3.4/kernel/config", "usr/lib/modules/config"] {
+            assert_eq!(boot_file(path), None, "{path}");
+        }
     }
 }

@@ -21,6 +21,13 @@ pub(crate) fn put(path: &Path, bytes: &[u8], mode: u32) -> Result<(), RootError>
     permit(path, mode)
 }
 
+/// The same with the bytes of another file, of any length; the caller sets the permissions.
+pub(crate) fn copy(from: &Path, path: &Path) -> Result<(), RootError> {
+    fs::remove_file(path)?;
+    io::copy(&mut fs::open(from)?, &mut fs::create(path)?).map_err(|error| fs_error("write", path, error))?;
+    Ok(())
+}
+
 /// Sets permission bits.
 pub(crate) fn permit(path: &Path, mode: u32) -> Result<(), RootError> {
     std::fs::set_permissions(path, Permissions::from_mode(mode))

@@ -138,10 +138,10 @@ pub enum ResolveError {
     #[error("cannot update {0}: no set of the lock has it")]
     NotLocked(String),
     /// A source is not what the recipe says.
-    #[error("kernel `{kernel}`: {problem}")]
+    #[error("`{owner}`: {problem}")]
     Source {
-        /// The kernel.
-        kernel: String,
+        /// The kernel or image.
+        owner: String,
         /// What is wrong.
         problem: String,
     },

@@ -105,7 +105,8 @@ pub fn resolve(
         })
     };
     let open: Vec<&str> = sets.iter().filter(|(name, set)| !stays(name, set)).map(|(name, _)| *name).collect();
-    let mut wanted: BTreeSet<&str> = source::archives(recipe, previous, update).into_iter().collect();
+    let of_sources = source::archives(recipe, previous, update);
+    let mut wanted: BTreeSet<&str> = of_sources.iter().map(String::as_str).collect();
     wanted.extend(open.iter().flat_map(|name| &sets[name].archives).map(String::as_str));
     let loaded = load(context, recipe, previous, &wanted)?;
     let solving = sets::Solving { context, recipe, loaded: &loaded, previous, update };

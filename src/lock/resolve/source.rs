@@ -11,27 +11,50 @@ use crate::debian::packages::is_inside;
 use crate::debian::version;
 use crate::lock::{Lock, LockedFile, LockedSource};
 use crate::recipe::Recipe;
-use crate::recipe::kernel::{Kernel, Origin, Source};
+use crate::recipe::address::Address;
+use crate::recipe::image::Content;
+use crate::recipe::kernel::{Origin, Source};
 use crate::recipe::packages::PackageRequest;
 
 /// A kernel's tarball is about 150 MB; ten times that is refused.
 const MAX_SOURCE: u64 = 2 << 30;
 
-/// What a kernel's source is, when it is not a binary package.
-fn origin(kernel: &Kernel) -> Option<&Source> {
-    match &kernel.origin {
-        Origin::Compiled(compiled) if !matches!(compiled.source, Source::Package(_)) => Some(&compiled.source),
+/// Something that a recipe asks for and that is not a binary package.
+struct Wanted<'a> {
+    /// Its key among the lock's sources.
+    key: String,
+    /// The kernel or image that asks.
+    owner: &'a str,
+    source: Source,
+}
+
+/// Sources of kernels, and files of images by URL.
+fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
+    let kernels = recipe.kernels.values().filter_map(|kernel| match &kernel.origin {
+        Origin::Compiled(compiled) if !matches!(compiled.source, Source::Package(_)) => {
+            Some(Wanted { key: kernel.source_name(), owner: &kernel.name, source: compiled.source.clone() })
+        }
         _ => None,
-    }
+    });
+    let files = recipe.images.values().flat_map(|image| {
+        image.files.iter().filter_map(|file| match &file.content {
+            Content::Url(Address { url, digest }) => {
+                let source = Source::Url { url: url.clone(), digest: *digest };
+                Some(Wanted { key: image.source_name(file), owner: &image.name, source })
+            }
+            _ => None,
+        })
+    });
+    kernels.chain(files).collect()
 }
 
 /// Whether the lock's answer is still one to the recipe's question.
-fn is_kept(source: &Source, locked: &LockedSource, update: &Update, kernel: &Kernel) -> bool {
+fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, update: &Update) -> bool {
     let moved = match update {
         Update::Keep => false,
         Update::All => true,
         Update::Some(names) => {
-            names.contains(&kernel.name)
+            names.iter().any(|name| name == owner)
                 || matches!(source, Source::DebianSource(request, _) if names.contains(&request.name))
         }
     };
@@ -59,18 +82,14 @@ fn is_kept(source: &Source, locked: &LockedSource, update: &Update, kernel: &Ker
 }
 
 /// The archives whose source indexes must be read: those of Debian sources that the lock does not answer.
-pub(super) fn archives<'a>(recipe: &'a Recipe, previous: Option<&Lock>, update: &Update) -> Vec<&'a str> {
+pub(super) fn archives(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> Vec<String> {
     let mut names = Vec::new();
-    for kernel in recipe.kernels.values() {
-        let kept = |source| {
-            previous
-                .and_then(|lock| lock.sources.get(&kernel.source_name()))
-                .is_some_and(|locked| is_kept(source, locked, update, kernel))
-        };
-        if let Some(source @ Source::DebianSource(_, archives)) = origin(kernel)
-            && !kept(source)
+    for wanted in wanted(recipe) {
+        let locked = previous.and_then(|lock| lock.sources.get(&wanted.key));
+        if let Source::DebianSource(_, archives) = &wanted.source
+            && !locked.is_some_and(|locked| is_kept(&wanted, locked, update))
         {
-            names.extend(archives.iter().map(String::as_str));
+            names.extend(archives.iter().cloned());
         }
     }
     names
@@ -85,33 +104,26 @@ pub(super) fn all(
     update: &Update,
 ) -> Result<BTreeMap<String, LockedSource>, ResolveError> {
     let mut sources = BTreeMap::new();
-    for kernel in recipe.kernels.values() {
-        let Some(source) = origin(kernel) else { continue };
-        let name = kernel.source_name();
-        let locked = previous.and_then(|lock| lock.sources.get(&name));
-        let found = match locked.filter(|locked| is_kept(source, locked, update, kernel)) {
+    for wanted in wanted(recipe) {
+        let locked = previous.and_then(|lock| lock.sources.get(&wanted.key));
+        let found = match locked.filter(|locked| is_kept(&wanted, locked, update)) {
             Some(locked) => locked.clone(),
-            None => match source {
-                Source::Url { url, digest } => by_url(context, kernel, url, *digest)?,
+            None => match &wanted.source {
+                Source::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
                 Source::DebianSource(request, archives) => {
-                    debian(context, recipe, loaded, (kernel, request, archives))?
+                    debian(context, recipe, loaded, (wanted.owner, request, archives))?
                 }
                 Source::Package(_) => continue,
             },
         };
-        sources.insert(name, found);
+        sources.insert(wanted.key, found);
     }
     Ok(sources)
 }
 
-/// A tarball: read once, to know its size and, where the recipe does not say it, its digest.
-fn by_url(
-    context: &Context<'_>,
-    kernel: &Kernel,
-    url: &str,
-    digest: Option<Digest>,
-) -> Result<LockedSource, ResolveError> {
-    let wrong = |problem: String| ResolveError::Source { kernel: kernel.name.clone(), problem };
+/// A tarball or file: read once, to know its size and, where the recipe does not say it, its digest.
+fn by_url(context: &Context<'_>, owner: &str, url: &str, digest: Option<Digest>) -> Result<LockedSource, ResolveError> {
+    let wrong = |problem: String| ResolveError::Source { owner: owner.to_owned(), problem };
     let path = url.split(['?', '#']).next().unwrap_or(url);
     let name = path.rsplit('/').next().unwrap_or("");
     if !is_inside(name) || !path.contains("://") {
@@ -132,7 +144,7 @@ fn debian(
     context: &Context<'_>,
     recipe: &Recipe,
     loaded: &BTreeMap<&str, Loaded>,
-    (kernel, request, archives): (&Kernel, &PackageRequest, &[String]),
+    (owner, request, archives): (&str, &PackageRequest, &[String]),
 ) -> Result<LockedSource, ResolveError> {
     let mut best: Option<(String, LockedSource)> = None;
     let allowed = |name: &&String| request.archive.as_ref().is_none_or(|asked| asked == *name);
@@ -166,7 +178,7 @@ fn debian(
     best.map(|(_, source)| source).ok_or_else(|| {
         let version = request.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
         let problem = format!("no source package {}{version} in {}", request.name, archives.join(", "));
-        ResolveError::Source { kernel: kernel.name.clone(), problem }
+        ResolveError::Source { owner: owner.to_owned(), problem }
     })
 }
 

@@ -2,7 +2,7 @@
 
 use super::Findings;
 use super::kernel::KernelFacts;
-use super::table::{CAPABILITIES, Capability, Kind, PROBLEMS, Problem};
+use super::table::{CAPABILITIES, Capability, KERNELS, Kind, Memory, PROBLEMS, Problem};
 use super::version::{Emulator, Version};
 use crate::base::{Diagnostic, Span};
 use crate::recipe::machine::Machine;
@@ -21,6 +21,7 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
             findings.error(mistake.related(machine.qemu.span, "the QEMU of this machine").hint(row.source));
         }
     }
+    findings.errors.extend(kernels(machine, kernel));
     for problem in PROBLEMS {
         let (first, fixed) = problem.versions;
         if !(first..fixed).contains(&emulator.version) {
@@ -32,6 +33,23 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
         }
     }
     findings
+}
+
+/// Memory that the kernel can make no region of: the guest would show the device, and nothing could use it.
+fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
+    let (Some(cxl), Some(version)) = (&machine.cxl, kernel.version) else { return Vec::new() };
+    let expanders = cxl.expanders();
+    let memories = expanders.flat_map(|(_, expander)| {
+        let volatile = expander.volatile.as_ref().map(|memory| (Memory::Volatile, memory.span));
+        volatile.into_iter().chain(expander.persistent.as_ref().map(|memory| (Memory::Persistent, memory.span)))
+    });
+    let lacking = memories.filter_map(|(memory, span)| {
+        let row = KERNELS.iter().find(|row| row.memory == memory && row.since > version)?;
+        let mistake =
+            Diagnostic::new(span, format!("kernel `{}`, Linux {version}, makes no {}", machine.kernel, row.what));
+        Some(mistake.label(format!("needs Linux {} or newer", row.since)).hint(row.source))
+    });
+    lacking.collect()
 }
 
 fn describe(problem: &Problem, emulator: &Emulator, span: Span) -> Diagnostic {

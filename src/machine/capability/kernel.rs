@@ -1,6 +1,7 @@
 //! What is known of a kernel before it is built.
 
 use super::version::Version;
+use crate::lock::Lock;
 use crate::recipe::kernel::{Compiled, Kernel, OptionValue, Origin, Source};
 
 /// The facts that rules depend on.
@@ -27,6 +28,30 @@ impl KernelFacts {
             }
         }
     }
+}
+
+impl KernelFacts {
+    /// The same with the version that the lock has, which a name such as `linux-image-cloud-amd64` does not tell.
+    pub fn locked(kernel: &Kernel, lock: &Lock) -> KernelFacts {
+        let facts = KernelFacts::of(kernel);
+        let packaged = |set: &str| lock.sets.get(set)?.iter().find_map(|package| kernel_version(&package.name));
+        let version = match &kernel.origin {
+            Origin::Stock { set, .. } => packaged(&set.name),
+            Origin::Compiled(compiled) => match &compiled.source {
+                Source::Package(set) => packaged(&set.name),
+                Source::DebianSource(..) | Source::Url { .. } => {
+                    let source = lock.sources.get(&kernel.source_name());
+                    source.and_then(|source| source.files.keys().find_map(|file| named_version(file)))
+                }
+            },
+        };
+        KernelFacts { version: version.or(facts.version), ..facts }
+    }
+}
+
+/// Of a package that has a kernel or its source; `linux-base` and `libc6` have none.
+fn kernel_version(package: &str) -> Option<Version> {
+    ["linux-image-", "linux-source-"].iter().find_map(|prefix| named_version(package.strip_prefix(prefix)?))
 }
 
 /// The last word on the option: the kernel's own, then fragments from the last to the first.
@@ -62,5 +87,8 @@ mod tests {
         assert_eq!(named_version("linux-source-6.1"), Some(Version::new(6, 1)));
         assert_eq!(named_version("linux-7.0.2.tar.xz"), Some(Version::new(7, 0)));
         assert_eq!(named_version("linux-image-amd64"), None);
+        assert_eq!(named_version("linux_6.12.57-1.dsc"), Some(Version::new(6, 12)));
+        assert_eq!(kernel_version("linux-image-7.3.4+deb13-cloud-amd64"), Some(Version::new(7, 3)));
+        assert_eq!(kernel_version("libelf1t64-6.12"), None);
     }
 }

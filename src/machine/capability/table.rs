@@ -128,3 +128,74 @@ pub const PROBLEMS: &[Problem] = &[
         fatal: false,
     },
 ];
+
+/// The memory of an expander.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Memory {
+    /// A region of it is made with `cxl create-region -t ram`.
+    Volatile,
+    /// `cxl create-region -t pmem`.
+    Persistent,
+}
+
+/// Since when Linux makes regions of a kind of memory.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelRow {
+    /// Of which memory.
+    pub memory: Memory,
+    /// The first version that does.
+    pub since: Version,
+    /// In words that fit after "Linux 6.1, makes no".
+    pub what: &'static str,
+    /// Where this can be looked up.
+    pub source: &'static str,
+    /// Whether Debian's kernels before and after it, as far as there are any, were seen to agree.
+    pub measured: bool,
+}
+
+/// What each Linux can do.
+pub const KERNELS: &[KernelRow] = &[
+    KernelRow {
+        memory: Memory::Persistent,
+        since: Version::new(6, 0),
+        what: "regions of persistent CXL memory",
+        source: "Linux drivers/cxl/core/region.c (`create_pmem_region`)",
+        measured: false,
+    },
+    KernelRow {
+        memory: Memory::Volatile,
+        since: Version::new(6, 3),
+        what: "regions of volatile CXL memory",
+        source: "Linux drivers/cxl/core/region.c (`create_ram_region`); measured on 6.1 and 6.12",
+        measured: true,
+    },
+];
+
+/// A kernel and a QEMU of Debian that were booted together with one expander behind one root port.
+#[derive(Debug, Clone, Copy)]
+pub struct Trial {
+    /// Debian's own kernel.
+    pub kernel: Version,
+    /// Debian's own QEMU.
+    pub qemu: Version,
+    /// The expander's memory.
+    pub memory: Memory,
+    /// Whether its region was committed, came online as a node, and ran programs that gave the right answer.
+    pub works: bool,
+}
+
+const fn trial(kernel: (u32, u32), qemu: (u32, u32), memory: Memory, works: bool) -> Trial {
+    Trial { kernel: Version::new(kernel.0, kernel.1), qemu: Version::new(qemu.0, qemu.1), memory, works }
+}
+
+/// *Measured* with `recipes/cxl-stock-kernels.kiln` and, where it does not work, with the same machine beside the rules:
+/// Linux 6.1.176, 6.12.117 and 7.3.4, QEMU 10.0.13 and 11.1.3, software emulation, the hypervisor hidden.
+pub const TRIALS: &[Trial] = &[
+    trial((6, 1), (10, 0), Memory::Persistent, true),
+    trial((6, 1), (11, 1), Memory::Persistent, true),
+    trial((6, 1), (10, 0), Memory::Volatile, false),
+    trial((6, 1), (11, 1), Memory::Volatile, false),
+    trial((6, 12), (10, 0), Memory::Volatile, true),
+    trial((6, 12), (11, 1), Memory::Volatile, true),
+    trial((7, 3), (11, 1), Memory::Volatile, true),
+];

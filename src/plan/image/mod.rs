@@ -28,7 +28,7 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     let name = format!("root {}", image.name);
     let known = builder.plan.steps.iter().position(|step| step.name == name);
     let step = known.unwrap_or_else(|| {
-        let (spec, files) = spec::root_spec(recipe, image, builder.lock);
+        let (spec, files) = spec::root_spec(recipe, image, builder);
         let mut inputs = builder.set_inputs(&image.packages.name);
         inputs.extend(files);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");

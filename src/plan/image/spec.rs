@@ -2,16 +2,39 @@
 
 use std::collections::BTreeMap;
 
-use crate::lock::Lock;
+use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootPackage, RootSpec, RootUnits, RootUser};
 use crate::plan::step::Input;
 use crate::recipe::Recipe;
 use crate::recipe::image::{Content, Image, ImageFile, User};
 
 /// The specification of an image's root, and the inputs that hold its files.
-pub(super) fn root_spec(recipe: &Recipe, image: &Image, lock: &Lock) -> (RootSpec, BTreeMap<String, Input>) {
+pub(super) fn root_spec(
+    recipe: &Recipe,
+    image: &Image,
+    builder: &mut Builder<'_>,
+) -> (RootSpec, BTreeMap<String, Input>) {
     let mut inputs = BTreeMap::new();
-    let files = image.files.iter().enumerate().map(|(at, file)| root_file(recipe, at, file, &mut inputs)).collect();
+    let mut held = |at: usize, input: Input| {
+        let name = format!("files/{at:04}");
+        inputs.insert(name.clone(), input);
+        RootContent::Input(name)
+    };
+    let mut files = Vec::new();
+    for (at, file) in image.files.iter().enumerate() {
+        let inline = |bytes: &[u8]| Input::Inline(bytes.to_vec());
+        let content = match &file.content {
+            Content::Text(text) => held(at, inline(text.as_bytes())),
+            Content::File(path) => {
+                held(at, inline(&recipe.files.get(path).expect("a checked recipe holds its files").bytes))
+            }
+            Content::Url(_) => held(at, fetched(builder, &image.source_name(file))),
+            Content::Directory => RootContent::Directory,
+            Content::Link(target) => RootContent::Link(target.clone()),
+        };
+        files.push(root_file(file, content));
+    }
+    let lock = builder.lock;
     let packages = lock.sets.get(&image.packages.name).expect("the lock has every package set of its recipe");
     let spec = RootSpec {
         rules: RULES,
@@ -53,17 +76,13 @@ fn root_user(user: &User) -> RootUser {
     }
 }
 
-fn root_file(recipe: &Recipe, at: usize, file: &ImageFile, inputs: &mut BTreeMap<String, Input>) -> RootFile {
-    let mut held = |bytes: Vec<u8>| {
-        let input = format!("files/{at:04}");
-        inputs.insert(input.clone(), Input::Inline(bytes));
-        RootContent::Input(input)
-    };
-    let content = match &file.content {
-        Content::Text(text) => held(text.clone().into_bytes()),
-        Content::File(path) => held(recipe.files.get(path).expect("a checked recipe holds its files").bytes.clone()),
-        Content::Directory => RootContent::Directory,
-        Content::Link(target) => RootContent::Link(target.clone()),
-    };
+fn root_file(file: &ImageFile, content: RootContent) -> RootFile {
     RootFile { path: file.path.clone(), content, mode: file.mode, owner: file.owner.clone(), group: file.group.clone() }
+}
+
+/// The one file of a source of the lock.
+fn fetched(builder: &mut Builder<'_>, source: &str) -> Input {
+    let files = &builder.lock.sources.get(source).expect("the lock has every source of its recipe").files;
+    let file = files.keys().next().expect("a source by URL has one file").clone();
+    builder.fetch_source(source, &file)
 }

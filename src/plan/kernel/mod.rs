@@ -131,8 +131,12 @@ impl Lowering<'_, '_> {
 
     /// What `source.sh` reads: itself, the source, the patches in order.
     fn source(&mut self) -> BTreeMap<String, Input> {
-        let script = include_bytes!("source.sh");
-        let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script.to_vec()))]);
+        let patched = !self.compiled.patches.is_empty() || matches!(self.compiled.source, Source::DebianSource(..));
+        let mut script = include_bytes!("source.sh").to_vec();
+        if patched {
+            script.extend_from_slice(include_bytes!("apply.sh"));
+        }
+        let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script))]);
         match &self.compiled.source {
             Source::Package(set) => {
                 let packages = self.builder.set(&set.name);

@@ -35,6 +35,10 @@ impl Requested {
                 requirements.push(Request { name, value, by: by.clone(), kind: Kind::Require });
             }
         }
+        for name in compiled.needs() {
+            let by = format!("kernel {kernel}");
+            requirements.push(Request { name: name.to_owned(), value: OptionValue::Yes, by, kind: Kind::Require });
+        }
         let forbidden = UNREPEATABLE.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();
         Requested { requests: options.into_values().chain(requirements).collect(), forbidden }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Content, ImageFile};
 use crate::base::{Diagnostic, Spanned};
+use crate::recipe::address;
 use crate::recipe::kinds::{FileKey, FromValue, Mode};
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::value::{Node, Value};
@@ -31,12 +32,12 @@ pub(super) fn is_absolute(path: &str) -> bool {
     path.len() < 4096 && path.strip_prefix('/').is_some_and(|rest| rest.split('/').all(part))
 }
 
-/// `file "/path" { text = "..." }` or `file "/path" { source = file "..." }`
+/// `file "/path" { text = "..." }`, `file "/path" { source = file "..." }` or `{ source = url "https://..." sha256:... }`
 fn file(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
     let mut reader = Reader::new(node, outer.report());
     let path = path(&mut reader);
     let text = reader.optional::<String>("text");
-    let source = reader.optional::<FileKey>("source");
+    let source = reader.optional::<Value>("source");
     let given = ["text", "source"].iter().any(|field| node.children.iter().any(|child| child.keyword.value == *field));
     let content = match (text, source) {
         (Some(text), Some(source)) => {
@@ -45,7 +46,7 @@ fn file(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
             None
         }
         (Some(text), None) => Some(Content::Text(text.value)),
-        (None, Some(source)) => Some(Content::File(source.value.0)),
+        (None, Some(value)) => held(&value, &reader),
         (None, None) => {
             if !given {
                 reader.missing("text", "or `source = file \"...\"`");
@@ -54,6 +55,16 @@ fn file(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
         }
     };
     finish(reader, path, content, 0o644)
+}
+
+/// A file of the recipe, or one on the network.
+fn held(value: &Spanned<Value>, reader: &Reader<'_>) -> Option<Content> {
+    match &value.value {
+        Value::Call(word, arguments) if word.value == "url" => {
+            address::read(value, arguments, reader.report()).map(Content::Url)
+        }
+        _ => FileKey::read(value, reader.report()).map(|key| Content::File(key.0)),
+    }
 }
 
 /// `directory "/path" { mode = 0o700 }`

@@ -2,8 +2,9 @@
 
 use super::config::options;
 use super::{Compiled, ConfigBase, ConfigBlock, Kernel, Origin, Source};
-use crate::base::{Diagnostic, Digest, Spanned};
-use crate::recipe::kinds::{FileKey, FromValue, Name};
+use crate::base::{Diagnostic, Spanned};
+use crate::recipe::address::{self, Address};
+use crate::recipe::kinds::{FileKey, Name};
 use crate::recipe::packages::{PackageRequest, PackageSet, request};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
@@ -39,6 +40,15 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Kernel> {
 
 fn stock(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Origin> {
     let value = reader.required::<Value>("package");
+    let initrd_modules = initrd_modules(reader);
+    let value = value?;
+    let request = request(&value, scope)?;
+    let set = scope.own_set(&format!("{own}.package"), vec![request], value.span);
+    Some(Origin::Stock { set, initrd_modules })
+}
+
+/// Names of modules that the initramfs loads besides those that mount the root.
+fn initrd_modules(reader: &mut Reader<'_>) -> Vec<String> {
     let modules = reader.list::<String>("initrd-modules");
     for module in &modules {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -47,10 +57,7 @@ fn stock(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Origin> {
             reader.error(wrong.label("letters, digits, `_` and `-` only").hint("a module is named without `.ko`"));
         }
     }
-    let value = value?;
-    let request = request(&value, scope)?;
-    let set = scope.own_set(&format!("{own}.package"), vec![request], value.span);
-    Some(Origin::Stock { set, initrd_modules: modules.into_iter().map(|module| module.value).collect() })
+    modules.into_iter().map(|module| module.value).collect()
 }
 
 fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Compiled> {
@@ -61,7 +68,14 @@ fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Compile
     let (options, require) = (options(reader, "option"), options(reader, "require"));
     let build = scope.required_set(reader, "build", &format!("{own}.build"));
     let (modules, btf) = (reader.or("modules", false), reader.or("btf", false));
-    Some(Compiled { source: source?, patches, base: base?, configs, options, require, build: build?, modules, btf })
+    let named = reader.node().children.iter().find(|child| child.keyword.value == "initrd-modules");
+    if let Some(named) = named.filter(|_| !modules) {
+        let wrong = Diagnostic::new(named.keyword.span, "this kernel has no modules, and so no initramfs");
+        reader.error(wrong.label("nothing to load").hint("write `modules = true`, or take this away"));
+    }
+    let initrd_modules = initrd_modules(reader);
+    let (source, base, build) = (source?, base?, build?);
+    Some(Compiled { source, patches, base, configs, options, require, build, modules, initrd_modules, btf })
 }
 
 fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
@@ -80,7 +94,10 @@ fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
 /// `package "linux-source-6.12"`, `source-package "linux" from trixie`, or `url "https://..." sha256:...`.
 fn source(value: &Spanned<Value>, scope: &Scope, own: &str) -> Option<Source> {
     match &value.value {
-        Value::Call(word, arguments) if word.value == "url" => url(value, arguments, scope),
+        Value::Call(word, arguments) if word.value == "url" => {
+            let Address { url, digest } = address::read(value, arguments, &scope.report)?;
+            Some(Source::Url { url, digest })
+        }
         Value::Call(word, arguments) if word.value == "source-package" => {
             let package = Spanned::new("package".to_owned(), word.span);
             let request = request(&Spanned::new(Value::Call(package, arguments.clone()), value.span), scope)?;
@@ -100,27 +117,6 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: &str) -> Option<Source> {
             scope
                 .report
                 .push(Diagnostic::new(value.span, message).label(format!("this is {}", other.kind())).hint(hint));
-            None
-        }
-    }
-}
-
-fn url(value: &Spanned<Value>, arguments: &[Spanned<Value>], scope: &Scope) -> Option<Source> {
-    let [address, digest @ ..] = arguments else { return None };
-    let url = String::read(address, &scope.report)?;
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
-    let graphic = rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
-    if !matches!(scheme, "https" | "http") || rest.is_empty() || rest.starts_with('/') || !graphic {
-        let wrong = Diagnostic::new(address.span, "this is not an address that can be fetched");
-        scope.report.push(wrong.label("expected `https://HOST/PATH`"));
-        return None;
-    }
-    match digest {
-        [] => Some(Source::Url { url, digest: None }),
-        [digest] => Some(Source::Url { url, digest: Some(Digest::read(digest, &scope.report)?) }),
-        [_, extra, ..] => {
-            let wrong = Diagnostic::new(extra.span, "`url` takes an address and a digest").label("unexpected");
-            scope.report.push(wrong.related(value.span, "in this"));
             None
         }
     }

@@ -5,12 +5,8 @@ use std::path::Path;
 use super::super::build::Job;
 use super::super::{RootError, tree};
 use super::Accounts;
-use super::users::{inside, make, own, own_file};
+use super::users::{inside, make, own};
 use crate::plan::root::{RootContent, RootFile};
-use crate::world::fs;
-
-/// Most bytes of a file that a recipe copies in.
-const LIMIT: u64 = 64 << 20;
 
 /// Writes them all; owners are looked up among the users of the image.
 pub(super) fn apply(job: &Job) -> Result<(), RootError> {
@@ -39,7 +35,9 @@ fn write(job: &Job, file: &RootFile, owner: (u32, u32)) -> Result<(), RootError>
         RootContent::Input(name) => {
             let source = job.inputs.get(name);
             let source = source.ok_or_else(|| RootError::Broken(format!("there is no input `{name}`")))?;
-            own_file(&place, &fs::read(Path::new(source), LIMIT)?, file.mode, owner)
+            tree::copy(Path::new(source), &place)?;
+            own(&place, owner)?;
+            tree::permit(&place, file.mode)
         }
     }
 }

@@ -1,0 +1,37 @@
+//! `url "https://..." sha256:...`: a file on the network, pinned by the recipe or by its lock.
+
+use super::kinds::FromValue;
+use super::report::Report;
+use super::value::Value;
+use crate::base::{Diagnostic, Digest, Spanned};
+
+/// Where a file was published, and what it must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// `https://HOST/PATH`, or the same with `http`.
+    pub url: String,
+    /// Absent means: pinned by the lock.
+    pub digest: Option<Digest>,
+}
+
+/// The arguments of `url`; `value` is the whole of it.
+pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report: &Report) -> Option<Address> {
+    let [address, digest @ ..] = arguments else { return None };
+    let url = String::read(address, report)?;
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
+    let graphic = rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
+    if !matches!(scheme, "https" | "http") || rest.is_empty() || rest.starts_with('/') || !graphic {
+        let wrong = Diagnostic::new(address.span, "this is not an address that can be fetched");
+        report.push(wrong.label("expected `https://HOST/PATH`"));
+        return None;
+    }
+    match digest {
+        [] => Some(Address { url, digest: None }),
+        [digest] => Some(Address { url, digest: Some(Digest::read(digest, report)?) }),
+        [_, extra, ..] => {
+            let wrong = Diagnostic::new(extra.span, "`url` takes an address and a digest").label("unexpected");
+            report.push(wrong.related(value.span, "in this"));
+            None
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What is locked besides packages: files of images and tarballs by URL, Debian source packages. On loopback.
+
+use kiln::base::Digest;
+
+use super::failure_support::{Lab, RECIPE, archive, refused, text};
+
+const TOOL: &[u8] = b"#!/bin/sh\necho a tool\n";
+
+fn lock(lab: &Lab) -> std::process::Output {
+    lab.kiln().args(["lock", "tiny.kiln"]).output().unwrap()
+}
+
+fn locked(lab: &Lab) -> String {
+    let output = lock(lab);
+    assert!(output.status.success(), "{}", text(&output));
+    std::fs::read_to_string(lab.directory.join("tiny.lock"))
+        .or_else(|_| std::fs::read_to_string(lab.directory.join("lockfiles/tiny.lock")))
+        .unwrap()
+}
+
+/// The recipe with one file by URL in its image; `digest` follows the address.
+fn with_file(digest: &str) -> impl Fn(&str) -> String {
+    move |server| {
+        let file =
+            format!("file \"/opt/tool\" {{ source = url \"{server}/releases/1.0/tool\"{digest} mode = 0o755 }}\n");
+        RECIPE.replace("base = essential }", &format!("base = essential\n{file}}}"))
+    }
+}
+
+#[test]
+fn a_file_by_url_is_pinned_by_the_lock_and_fetched_as_it_was() {
+    let lab = Lab::unlocked("url", archive(), with_file(""));
+    lab.server.put("/releases/1.0/tool", TOOL.to_vec());
+    let lock = locked(&lab);
+    let line = format!("size = {}, sha256 = \"{}\"", TOOL.len(), Digest::of(TOOL).hex());
+    assert!(lock.contains("[sources.\"tiny:/opt/tool\"]") && lock.contains(&line), "{lock}");
+    assert!(lab.inputs().output().unwrap().status.success());
+    // Locking again asks nobody; another file at the same place is not the one that was locked.
+    lab.server.put("/releases/1.0/tool", b"something else entirely\n".to_vec());
+    assert_eq!(locked(&lab), lock);
+    let store = lab.directory.join("another-store");
+    let output = lab.inputs().env("KILN_STORE", store).output().unwrap();
+    refused(&output, 4, &["/releases/1.0/tool"]);
+}
+
+#[test]
+fn a_file_by_url_that_is_not_what_the_recipe_says_is_refused() {
+    let lab = Lab::unlocked("digest", archive(), with_file(&format!(" sha256:{}", Digest::of(b"other").hex())));
+    lab.server.put("/releases/1.0/tool", TOOL.to_vec());
+    let found = format!("has sha256:{}", Digest::of(TOOL).hex());
+    refused(&lock(&lab), 4, &["`tiny`", "/releases/1.0/tool", &found, "the recipe says sha256:"]);
+}
+
+#[test]
+fn a_file_that_nobody_has_is_named() {
+    let lab = Lab::unlocked("nobody", archive(), with_file(""));
+    refused(&lock(&lab), 4, &["/releases/1.0/tool", "404"]);
+}
+
+const COMPILED: &str = "kernel stock { source = SOURCE base = \"tinyconfig\" build = image-tools }\n";
+
+fn compiled(source: &str) -> String {
+    let stock = RECIPE.lines().find(|line| line.starts_with("kernel stock")).unwrap();
+    RECIPE.replace(stock, &COMPILED.replace("SOURCE", source))
+}
+
+#[test]
+fn a_kernels_tarball_is_pinned() {
+    let source = |server: &str| compiled(&format!("url \"{server}/pub/linux-6.12.1.tar.xz\""));
+    let lab = Lab::unlocked("tarball", archive(), source);
+    lab.server.put("/pub/linux-6.12.1.tar.xz", b"not unpacked here".to_vec());
+    let lock = locked(&lab);
+    assert!(lock.contains("[sources.stock-source]") && lock.contains("\"linux-6.12.1.tar.xz\" = { from"), "{lock}");
+    assert!(lab.inputs().output().unwrap().status.success());
+}
+
+#[test]
+fn a_debian_source_package_is_the_newest_with_all_its_files() {
+    let mut archive = archive();
+    let mut stanza = |version: &str| {
+        let files = [format!("linux_{version}.orig.tar.xz"), format!("linux_{version}-1.debian.tar.xz")];
+        let names = files.into_iter().chain([format!("linux_{version}-1.dsc")]);
+        let sums: String =
+            names.map(|name| format!(" {} {} {name}\n", Digest::of(name.as_bytes()).hex(), name.len())).collect();
+        archive.sources.push_str(&format!(
+            "Package: linux\nVersion: {version}-1\nDirectory: pool/main/l/linux\nChecksums-Sha256:\n{sums}\n"
+        ));
+    };
+    stanza("6.9.12");
+    stanza("6.12.57");
+    let lab = Lab::unlocked("dsc", archive, |_| compiled("source-package \"linux\""));
+    for name in ["linux_6.12.57.orig.tar.xz", "linux_6.12.57-1.debian.tar.xz", "linux_6.12.57-1.dsc"] {
+        lab.server.put(&format!("/debian/pool/main/l/linux/{name}"), name.as_bytes().to_vec());
+    }
+    let lock = locked(&lab);
+    for name in ["6.12.57.orig.tar.xz", "6.12.57-1.debian.tar.xz", "6.12.57-1.dsc"] {
+        assert!(lock.contains(&format!("from = \"trixie:pool/main/l/linux/linux_{name}\"")), "{name}: {lock}");
+    }
+    assert!(!lock.contains("6.9.12"), "{lock}");
+    assert!(lab.inputs().output().unwrap().status.success());
+}
