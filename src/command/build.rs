@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use super::deliver::{self, Delivery};
 use super::failure::Failure;
 use super::load::{self, Ready};
-use super::{leaks, machines, mirrors, output, progress, project, record};
+use super::{leaks, machines, mirrors, output, progress, project, qemu, record};
 use crate::cli::{self, RealizeArgs};
+use crate::exec::event::Listener;
 use crate::exec::{self, ExecError, Realized};
 use crate::lock;
 use crate::plan::step::Place;
@@ -46,6 +47,7 @@ fn summary(out: &Path, manifest: &Manifest) -> Result<(), Failure> {
 /// Builds into a directory; the manifest, and what came out.
 pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest, Realized), Failure> {
     machines::judge(&ready.loaded.recipe, &ready.lock)?;
+    qemu::ask(ready, args)?;
     let realized = realize(ready, args)?;
     leaks::check(ready, &realized, if args.allow_leaks { Warn::Only } else { Warn::Fail })?;
     let deliveries = deliveries(ready, &realized)?;
@@ -68,13 +70,26 @@ pub fn realize(ready: &Ready, args: &RealizeArgs) -> Result<Realized, Failure> {
     realize_in(ready, &ready.plan, &ready.store, args)
 }
 
+/// Carries out a part of the plan that the whole plan is carried out after: what is at hand is told by the whole.
+pub fn realize_part(ready: &Ready, part: &Plan, args: &RealizeArgs) -> Result<Realized, Failure> {
+    realize_telling(ready, (part, &ready.store), args, &progress::News(progress::listener()))
+}
+
 /// Carries a plan out in a store.
 pub fn realize_in(ready: &Ready, plan: &Plan, store: &Store, args: &RealizeArgs) -> Result<Realized, Failure> {
+    realize_telling(ready, (plan, store), args, progress::listener().as_ref())
+}
+
+fn realize_telling(
+    ready: &Ready,
+    (plan, store): (&Plan, &Store),
+    args: &RealizeArgs,
+    listener: &dyn Listener,
+) -> Result<Realized, Failure> {
     let options = exec::Options { jobs: args.jobs, offline: args.offline, no_cache: args.no_cache };
-    let listener = progress::listener();
     let known = mirrors::known(&ready.loaded.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener.as_ref());
+    let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener);
     result.map_err(|error| match error {
         ExecError::Interrupted => Failure::Interrupted,
         error => Failure::world(error),

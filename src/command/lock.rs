@@ -78,10 +78,18 @@ fn previous(loaded: &Loaded) -> Result<Option<Lock>, Failure> {
 /// What a build found out stays true as long as no input has moved.
 fn carry_over(new: &mut Lock, previous: Option<&Lock>) {
     let Some(previous) = previous else { return };
-    if lock::inputs_digest(new) == lock::inputs_digest(previous) && new.steps == previous.steps {
+    // Steps that a newer kiln adds take nothing from what is known of the others.
+    let same = previous.steps.iter().all(|(name, id)| new.steps.get(name) == Some(id));
+    if lock::inputs_digest(new) == lock::inputs_digest(previous) && same {
         new.outputs = previous.outputs.clone();
         new.kernels = previous.kernels.clone();
         new.images = previous.images.clone();
+    }
+    for (name, machine) in &mut new.machines {
+        let before = previous.machines.get(name).filter(|before| {
+            (&before.qemu, &before.machine_type, &before.argv) == (&machine.qemu, &machine.machine_type, &machine.argv)
+        });
+        machine.asked = before.map(|before| before.asked.clone()).unwrap_or_default();
     }
 }
 

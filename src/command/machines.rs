@@ -76,6 +76,7 @@ pub fn locked(recipe: &Recipe, lock: &Lock) -> Result<BTreeMap<String, LockedMac
             qemu: upstream(qemu_version(lock, machine)?).to_owned(),
             machine_type: emulator(lock, machine)?.machine_type(machine.chipset.value),
             argv: command_line(recipe, lock, machine, |_| ())?.template(),
+            asked: Vec::new(),
         };
         Ok((machine.name.clone(), locked))
     };

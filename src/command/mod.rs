@@ -25,6 +25,7 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod project;
+pub mod qemu;
 pub mod rebuild;
 pub mod record;
 pub mod run;

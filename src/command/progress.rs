@@ -59,6 +59,17 @@ impl Listener for Lines {
     }
 }
 
+/// Another listener that hears of everything but steps whose results are at hand.
+pub struct News(pub Box<dyn Listener>);
+
+impl Listener for News {
+    fn on(&self, event: Event) {
+        if !matches!(event, Event::StepAtHand { .. }) {
+            self.0.on(event);
+        }
+    }
+}
+
 /// Bars: one for downloads, a spinner for every running step.
 #[derive(Default)]
 struct Bars {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load::Ready;
+use super::machines;
 use crate::base::Digest;
 use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedImage, LockedKernel, LockedOutput};
+use crate::machine::capability::facts;
 use crate::plan::Input;
 use crate::world::fs;
 
@@ -29,6 +31,12 @@ pub fn record(ready: &Ready, realized: &Realized) -> Result<(), Failure> {
     }
     for (name, config) in configs(ready, realized) {
         lock.kernels.entry(name).or_insert(LockedKernel { config: None, release: None }).config = Some(config);
+    }
+    for machine in ready.loaded.recipe.machines.values() {
+        let line = machines::command_line(&ready.loaded.recipe, &ready.lock, machine, |_| ())?;
+        if let Some(locked) = lock.machines.get_mut(&machine.name) {
+            locked.asked = facts::summary(&line);
+        }
     }
     if lock == ready.lock {
         return Ok(());

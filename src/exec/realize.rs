@@ -93,6 +93,8 @@ pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
             wanted.remove(&read);
         }
     }
+    // Launches take it out of the store.
+    wanted.extend(plan.qemu.values());
     wanted.extend(plan.artifacts.iter().filter_map(|artifact| match &artifact.from {
         Input::Output { step, .. } => Some(*step),
         Input::Fetched(_) | Input::Inline(_) => None,

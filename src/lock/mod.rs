@@ -154,6 +154,8 @@ pub struct LockedMachine {
     pub machine_type: String,
     /// The argv, with artifacts as placeholders.
     pub argv: Vec<String>,
+    /// Once built: the properties in it that QEMU was asked about, and knows: `-device cxl-type3: addr, lsa, sn`.
+    pub asked: Vec<String>,
 }
 
 /// One artifact.

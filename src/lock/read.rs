@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wire::{WireArchive, WireImage, WireLock, WirePackage, WireSet};
+use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireSet};
 use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, OUTPUT,
@@ -82,7 +82,10 @@ pub fn read(text: &str) -> Result<Lock, ReadError> {
         machines: wire
             .machines
             .into_iter()
-            .map(|(name, m)| (name, LockedMachine { qemu: m.qemu, machine_type: m.machine_type, argv: m.argv }))
+            .map(|(name, m)| {
+                let WireMachine { qemu, machine_type, argv, asked } = m;
+                (name, LockedMachine { qemu, machine_type, argv, asked })
+            })
             .collect(),
         steps: wire.steps,
         outputs: wire.outputs.into_iter().map(|(name, file)| (name, LockedOutput { file: file.into() })).collect(),

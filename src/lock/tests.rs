@@ -53,6 +53,7 @@ pub(super) fn example() -> Lock {
                 qemu: "11.1.3".to_owned(),
                 machine_type: "pc-q35-11.1".to_owned(),
                 argv: vec!["-m".to_owned(), "1".to_owned()],
+                asked: vec!["-device cxl-type3: addr, sn".to_owned()],
             },
         )]),
         steps: BTreeMap::from([("root image".to_owned(), Digest::of(b"step"))]),

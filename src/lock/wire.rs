@@ -125,4 +125,6 @@ pub(super) struct WireMachine {
     pub machine_type: String,
     #[serde(default)]
     pub argv: Vec<String>,
+    #[serde(default)]
+    pub asked: Vec<String>,
 }

@@ -41,6 +41,7 @@ pub fn inputs_digest(lock: &Lock) -> Digest {
     inputs.kernels = BTreeMap::new();
     inputs.images = BTreeMap::new();
     inputs.steps = BTreeMap::new();
+    inputs.machines.values_mut().for_each(|machine| machine.asked.clear());
     Digest::of(write(&inputs).as_bytes())
 }
 
@@ -126,11 +127,10 @@ fn built(out: &mut Writer, lock: &Lock) {
         out.table(&["machines", name]);
         out.text("qemu", &machine.qemu);
         out.text("machine-type", &machine.machine_type);
-        out.line("argv = [");
-        for argument in &machine.argv {
-            out.line(&format!("  {},", quoted(argument)));
+        lines(out, "argv", &machine.argv);
+        if !machine.asked.is_empty() {
+            lines(out, "asked", &machine.asked);
         }
-        out.line("]");
     }
     if !lock.steps.is_empty() {
         out.table(&["steps"]);
@@ -144,6 +144,15 @@ fn built(out: &mut Writer, lock: &Lock) {
             out.fact(&quoted(name), &format!("{{ {} }}", sized(&output.file)));
         }
     }
+}
+
+/// A list with a line for each item.
+fn lines(out: &mut Writer, key: &str, items: &[String]) {
+    out.line(&format!("{key} = ["));
+    for item in items {
+        out.line(&format!("  {},", quoted(item)));
+    }
+    out.line("]");
 }
 
 struct Writer(String);
@@ -224,6 +233,7 @@ mod tests {
         let before = inputs_digest(&lock);
         lock.outputs.clear();
         lock.images.clear();
+        lock.machines.values_mut().for_each(|machine| machine.asked.clear());
         assert_eq!(inputs_digest(&lock), before);
         lock.epoch = crate::base::Epoch(lock.epoch.0 + 1);
         assert_ne!(inputs_digest(&lock), before);

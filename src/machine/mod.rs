@@ -19,6 +19,5 @@ pub mod rules;
 pub mod topology;
 
 pub use argv::argv;
-pub use capability::help::questions as emitted_properties;
 pub use finding::Findings;
 pub use topology::Topology;

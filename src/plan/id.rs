@@ -165,6 +165,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
         Builtin::MergeTars => "merge-tars",
+        Builtin::QemuFacts => "qemu-facts",
     }
 }
 

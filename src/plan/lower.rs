@@ -1,12 +1,12 @@
 //! Recipe and lock to the whole plan: kernels, images, disks and the QEMU of every machine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::builder::Builder;
 use super::image::{self, DiskParts};
-use super::kernel;
 use super::step::{Artifact, Input, Plan};
 use super::stock;
+use super::{kernel, qemu};
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::Origin;
@@ -34,6 +34,7 @@ pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
     for machine in recipe.machines.values() {
         lowering.machine(machine);
     }
+    lowering.qemu_facts();
     lowering.builder.plan
 }
 
@@ -56,6 +57,19 @@ impl Lowering<'_> {
         self.deliver(machine, "disk.qcow2", disk);
         let qemu = self.builder.tools(&machine.qemu.name);
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
+    }
+
+    /// Each QEMU is asked once, however many machines it runs and whatever its package set is called.
+    fn qemu_facts(&mut self) {
+        let mut asked: BTreeMap<usize, (&str, BTreeSet<String>)> = BTreeMap::new();
+        for machine in self.recipe.machines.values() {
+            let at = self.builder.plan.qemu[&machine.name];
+            let types = &mut asked.entry(at).or_insert((&machine.qemu.name, BTreeSet::new())).1;
+            types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
+        }
+        for (set, types) in asked.into_values() {
+            qemu::facts(&mut self.builder, set, types);
+        }
     }
 
     fn deliver(&mut self, machine: &Machine, name: &str, from: Input) {

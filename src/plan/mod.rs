@@ -9,6 +9,7 @@ pub mod image;
 pub mod initrd;
 pub mod kernel;
 pub mod lower;
+pub mod qemu;
 pub mod reapi;
 pub mod restrict;
 pub mod root;

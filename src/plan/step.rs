@@ -106,6 +106,8 @@ pub enum Builtin {
     KernelCheck,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
+    /// Inputs `qemu`, a tree, and `questions.json` (see [`super::qemu`]): output `facts.json`.
+    QemuFacts,
 }
 
 /// What a step reads.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use kiln::machine::argv::{Accel, Console, Launch, Place, QemuOption, Text, argv};
-use kiln::machine::capability::{Emulator, help};
+use kiln::command;
+use kiln::machine::argv::{Accel, CommandLine, Console, Launch, Place, QemuOption, Text, argv};
+use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
+use kiln::plan::qemu::{DEVICES, Facts, OBJECTS};
 use kiln::recipe::machine::Machine;
 
-use super::machine_support::{every, fixtures, golden, machine, read};
+use super::machine_support::{every, fixtures, golden, machine, read, recipes};
 
 fn emulator() -> Emulator {
     Emulator::of("1:11.1.3+ds-1~bpo13+1").unwrap()
@@ -73,19 +75,101 @@ fn a_test_launch_has_its_sockets_and_no_monitor_on_the_console() {
     assert!(line.places().contains(&Place::Run) && !line.places().contains(&Place::Accel));
 }
 
+/// Every machine of a fixture, and of a recipe under the QEMU of its lock, with its argv.
+fn everywhere() -> Vec<(String, Machine, CommandLine)> {
+    let fixtures = every("good").into_iter().flat_map(|(stem, text)| {
+        let machines = by_name(read(&text).machines);
+        let networks = networks(&machines);
+        let line = |machine: &Machine| argv(machine, &emulator(), &Launch::plain(true, &networks));
+        machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
+    });
+    let locked = recipes().into_iter().flat_map(|(stem, recipe, lock)| {
+        let line = |machine| command::machines::command_line(&recipe, &lock, machine, |_| ()).unwrap();
+        recipe.machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
+    });
+    fixtures.chain(locked).collect()
+}
+
 #[test]
-fn every_device_property_is_asked_about() {
-    let (_, text) = every("good").into_iter().find(|(stem, _)| stem == "developers").unwrap();
-    let networks = Default::default();
-    let line = argv(&read(&text).machine(), &emulator(), &Launch::plain(true, &networks));
-    let questions = help::questions(&line);
-    let drivers: Vec<&str> = questions.iter().map(|question| question.driver.as_str()).collect();
-    for driver in ["pxb-cxl", "cxl-rp", "cxl-upstream", "cxl-downstream", "cxl-switch-mailbox-cci", "cxl-type3"] {
-        assert!(drivers.contains(&driver), "{driver} in {drivers:?}");
+fn every_recipe_has_the_argv_of_its_lock() {
+    for (stem, recipe, lock) in recipes() {
+        let machines = command::machines::locked(&recipe, &lock).unwrap();
+        assert_eq!(machines.len(), lock.machines.len(), "{stem}");
+        for (name, machine) in machines {
+            assert_eq!(machine.argv, lock.machines[&name].argv, "{stem}: {name}; run kiln lock");
+            assert!(!machine.argv.is_empty(), "{stem}: {name}");
+            let line = command::machines::command_line(&recipe, &lock, &recipe.machines[&name], |_| ()).unwrap();
+            assert_eq!(facts::summary(&line), lock.machines[&name].asked, "{stem}: {name}; run kiln build");
+        }
     }
-    let expander = questions.iter().find(|question| question.driver == "cxl-type3").unwrap();
-    let properties: Vec<&str> = expander.properties.iter().map(String::as_str).collect();
-    assert_eq!(properties, ["addr", "lsa", "persistent-memdev", "sn"]);
+}
+
+#[test]
+fn qemu_is_asked_about_everything_that_is_ever_given_a_property() {
+    for (stem, _, line) in everywhere() {
+        for property in line.properties() {
+            let known = match property.flag {
+                "-device" => DEVICES.contains(&property.kind),
+                "-object" => OBJECTS.contains(&property.kind),
+                flag => flag == "-machine" && property.kind.starts_with("pc-"),
+            };
+            assert!(known, "{stem}: nobody asks QEMU about {} {}", property.flag, property.kind);
+        }
+    }
+}
+
+/// A QEMU that knows what a machine needs, and nothing else.
+fn all_knowing(line: &CommandLine) -> Facts {
+    let mut facts = Facts { version: "11.1.3".to_owned(), ..Facts::default() };
+    for property in line.properties() {
+        let names = facts.properties.entry(format!("{} {}", property.flag, property.kind)).or_default();
+        names.insert(property.listed().to_owned());
+    }
+    facts
+}
+
+#[test]
+fn a_property_that_qemu_does_not_know_is_told_at_the_words_that_ask_for_it() {
+    let text = "memory = 1GiB\n disk data { size = 1GiB }\n cxl { bridge b { decoders = true\n port p { switch s { mailbox = true\n\
+                port d { expander m { persistent = 512MiB lsa = 256KiB dynamic = 512MiB regions = 2\n speed = \"32\" } } } } }\n\
+                window w { targets = [b] size = 1GiB } }";
+    let text = format!("machine m {{\n kernel = k\n image = i\n qemu = package \"qemu\"\n{text}\n}}\n");
+    let networks = Default::default();
+    let said = |forget: &dyn Fn(&mut Facts)| {
+        let whole = read(&text);
+        let machine = &whole.machines[0];
+        let line = argv(machine, &emulator(), &Launch::plain(true, &networks));
+        let mut facts = all_knowing(&line);
+        forget(&mut facts);
+        let mistakes = facts::unknown(machine, &line, &facts);
+        mistakes
+            .iter()
+            .map(|mistake| (mistake.message.clone(), whole.words(mistake.span).to_owned()))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said(&|_| ()), []);
+    let cases = [
+        ("-device cxl-type3", "volatile-dc-memdev", "512MiB"),
+        ("-device cxl-type3", "num-dc-regions", "2"),
+        ("-device cxl-type3", "lsa", "256KiB"),
+        ("-device cxl-type3", "x-speed", "\"32\""),
+        ("-device cxl-type3", "sn", "expander m"),
+        ("-device cxl-upstream", "sn", "switch s"),
+        ("-device cxl-downstream", "slot", "port d"),
+        ("-device pxb-cxl", "hdm_for_passthrough", "bridge b"),
+        ("-machine pc-q35-11.1", "cxl-fmw", "window w"),
+        ("-machine pc-q35-11.1", "cxl", "cxl"),
+        ("-object memory-backend-file", "share", "512MiB"),
+        ("-object rng-random", "filename", "machine m"),
+    ];
+    for (thing, property, words) in cases {
+        let said = said(&|facts| assert!(facts.properties.get_mut(thing).unwrap().remove(property)));
+        let message = format!("QEMU 11.1.3 does not know the property `{property}` of `{thing}`");
+        assert!(said.contains(&(message, words.to_owned())), "{thing} {property}: {said:?}");
+    }
+    let said = said(&|facts| drop(facts.properties.remove("-device cxl-switch-mailbox-cci")));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!(said[0].0, "QEMU 11.1.3 has no `-device cxl-switch-mailbox-cci`");
 }
 
 #[test]

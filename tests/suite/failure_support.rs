@@ -125,5 +125,5 @@ pub(crate) fn archive() -> TinyArchive {
         .package(Package::new("e2fsprogs", "1.47").file("/usr/sbin/mke2fs", 0o755, b"mke2fs"))
         .package(Package::new("kmod", "34").file("/usr/bin/kmod", 0o755, b"kmod"))
         .package(Package::new("libarchive13t64", "3.7").file("/usr/lib/libarchive.so.13", 0o644, b"library"))
-        .package(Package::new("qemu-system-x86", "1:11.1.0+ds-1").file("/usr/bin/qemu", 0o755, b"qemu"))
+        .package(Package::new("qemu-system-x86", "1:11.1.0-1").file("/usr/share/qemu/noise", 0o644, &noise))
 }

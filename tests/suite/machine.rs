@@ -261,7 +261,8 @@ fn sixteen_expanders_are_checked_and_turned_into_an_argv_within_ten_milliseconds
         assert!(line.template().len() > 100);
         begun.elapsed()
     };
-    let fastest = (0..5).map(|_| once()).min().unwrap();
+    // The fastest of many: others may be using the processor, too.
+    let fastest = (0..50).map(|_| once()).min().unwrap();
     println!("checks and argv of sixteen expanders: {fastest:?}");
     assert!(fastest < std::time::Duration::from_millis(10), "{fastest:?}");
 }

@@ -3,20 +3,22 @@
 //! Runs with `KILN_LIVE=1` on the QEMU of `recipes/cxl-quick.kiln`, and on those in `KILN_QEMU_TREES`: a colon-separated list
 //! of directories, each a root file system made of the packages of one `qemu-system-x86`. QEMU runs in a mount namespace with that root, so the tests need root.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read as _, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kiln::exec::builtin::qemu;
 use kiln::machine::argv::{Accel, CommandLine, Console, Launch, Place, argv};
-use kiln::machine::capability::{self, Emulator, KernelFacts, help};
+use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
 use kiln::machine::network::networks;
-use kiln::recipe::machine::Machine;
+use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions};
+use kiln::recipe::machine::{Chipset, Machine};
 
 use super::live::{live, quick};
-use super::machine_support::{every, read};
+use super::machine_support::{every, read, recipes};
 
 /// The trees; none, and the reason told, when nothing is run.
 fn trees() -> Vec<PathBuf> {
@@ -155,10 +157,59 @@ fn by_name(machines: Vec<Machine>) -> BTreeMap<String, Machine> {
     machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect()
 }
 
+/// What kiln's own step hears from a QEMU.
+fn asked(tree: &Path, emulator: &Emulator) -> Facts {
+    kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let machines = [Chipset::Q35, Chipset::I440fx].map(|chipset| emulator.machine_type(chipset)).to_vec();
+    let questions = Questions { devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
+    let log = Run::new("questions");
+    qemu::ask(tree, &questions, &log.0.join("stderr")).unwrap()
+}
+
+/// `  sn=<uint64>            -  (default: 0)` names `sn`.
+fn listed(help: &str) -> BTreeSet<String> {
+    let property = |line: &str| Some(line.strip_prefix("  ")?.split_once("=<")?.0.to_owned());
+    help.lines().filter_map(property).collect()
+}
+
+#[test]
+fn what_qemu_is_asked_is_what_its_help_prints() {
+    for tree in trees() {
+        let emulator = emulator(&tree);
+        let facts = asked(&tree, &emulator);
+        for (thing, properties) in &facts.properties {
+            let (flag, kind) = thing.split_once(' ').unwrap();
+            let help = listed(&ask(&tree, &[flag, &format!("{kind},help")]));
+            let missing: Vec<_> = help.difference(properties).collect();
+            assert!(!help.is_empty() && missing.is_empty(), "{thing} on {}: {missing:?}", emulator.version);
+            if flag == "-device" {
+                assert_eq!(help, *properties, "{thing} on {}", emulator.version);
+            }
+        }
+    }
+}
+
+#[test]
+fn qemu_takes_the_argv_of_every_recipe() {
+    for tree in trees().into_iter().take(1) {
+        let emulator = emulator(&tree);
+        for (stem, recipe, lock) in recipes() {
+            for machine in recipe.machines.values() {
+                let locked = Emulator::of(&lock.machines[&machine.name].qemu).unwrap();
+                assert_eq!(locked, emulator, "{stem} has a QEMU of its own: give its tree a turn here");
+                let line = line(machine, &recipe.machines, &emulator);
+                assert_eq!(start(&tree, &line, &Run::new(&stem), machine), Ok(()), "{stem}: {}", machine.name);
+            }
+        }
+    }
+}
+
 #[test]
 fn qemu_takes_every_good_machine_and_knows_every_property() {
     for tree in trees() {
         let emulator = emulator(&tree);
+        let facts = asked(&tree, &emulator);
         for (stem, text) in every("good") {
             let machines = by_name(read(&text).machines);
             for machine in machines.values() {
@@ -167,10 +218,7 @@ fn qemu_takes_every_good_machine_and_knows_every_property() {
                     continue;
                 }
                 let line = line(machine, &machines, &emulator);
-                for question in help::questions(&line) {
-                    let [flag, what] = question.arguments();
-                    assert_eq!(question.unknown(&ask(&tree, &[&flag, &what])), [""; 0], "{}", question.driver);
-                }
+                assert_eq!(facts::unknown(machine, &line, &facts), [], "{stem} on {}", emulator.version);
                 let taken = start(&tree, &line, &Run::new(&stem), machine);
                 assert_eq!(taken, Ok(()), "{stem} on {}", emulator.version);
             }

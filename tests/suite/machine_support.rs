@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use kiln::base::render::render;
 use kiln::base::{Diagnostic, SourceMap, Span, Spanned};
+use kiln::lock::Lock;
+use kiln::recipe::Recipe;
 use kiln::recipe::machine::Machine;
 use kiln::recipe::scope::Scope;
 use kiln::recipe::value::{Node, Value};
 use kiln::syntax::parse;
 use kiln::syntax::tree;
+use kiln::world::RealWorld;
 
 /// What a text declares, and where its words are.
 pub(super) struct Read {
@@ -106,6 +109,26 @@ fn literal(part: &tree::TextPart) -> &str {
         tree::TextPart::Literal(text) => text,
         tree::TextPart::Name(name) => panic!("fixtures of machines have no ${{{}}}", name.value),
     }
+}
+
+/// Every recipe that has a lock, by stem.
+pub(super) fn recipes() -> Vec<(String, Recipe, Lock)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let locks = std::fs::read_dir(root.join("lockfiles")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<(String, Recipe, Lock)> = locks
+        .filter(|path| path.extension().is_some_and(|e| e == "lock"))
+        .map(|path| {
+            let stem = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            let recipe = root.join("recipes").join(format!("{stem}.kiln"));
+            let recipe = kiln::recipe::check(&RealWorld::default(), &recipe, &[]);
+            let recipe = recipe.unwrap_or_else(|_| panic!("{stem}: mistakes")).reachable();
+            let lock = kiln::lock::read(&kiln_text(&path)).unwrap_or_else(|error| panic!("{stem}: {error}"));
+            (stem, recipe, lock)
+        })
+        .collect();
+    found.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    assert!(found.len() > 5, "the locks are gone");
+    found
 }
 
 /// The directory of a kind of fixture.

@@ -5,6 +5,7 @@
 mod initrd;
 pub mod kernel_check;
 mod merge;
+pub mod qemu;
 pub mod root;
 mod stock_kernel;
 pub mod tools;
@@ -43,6 +44,9 @@ pub enum BuiltinError {
     /// Configuring a root file system failed.
     #[error(transparent)]
     Root(#[from] RootError),
+    /// A QEMU did not answer.
+    #[error(transparent)]
+    Qemu(#[from] qemu::QemuError),
     /// The kernel's configuration is not the one that was asked for.
     #[error(transparent)]
     KernelCheck(#[from] kernel_check::CheckError),
@@ -77,6 +81,7 @@ pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError>
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),
         Builtin::MergeTars => merge::run(context),
+        Builtin::QemuFacts => Ok(qemu::run(context)?),
     }
 }
 

@@ -10,7 +10,7 @@ mod network;
 mod option;
 mod text;
 
-pub use option::{CommandLine, QemuOption, quote};
+pub use option::{CommandLine, Property, QemuOption, quote};
 pub use text::{Place, Text};
 
 use super::capability::Emulator;

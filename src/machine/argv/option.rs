@@ -1,6 +1,6 @@
 //! QEMU options as values, and the ways to print them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::text::{Place, Text};
 
@@ -53,6 +53,16 @@ impl QemuOption {
             Some(value) => self.with(name, value),
             None => self,
         }
+    }
+
+    /// The properties of a thing that QEMU makes.
+    fn own(&self) -> Vec<Property<'_>> {
+        let Value::Keyed { kind: Some(kind), properties } = &self.value else { return Vec::new() };
+        let id = properties.iter().find(|(name, _)| name == "id").and_then(|(_, value)| value.plain());
+        let property = |name| Property { flag: self.flag, kind, id, name };
+        let names = properties.iter().map(|(name, _)| name.as_str());
+        let names = names.filter(|name| *name != "id" && (*name != "bus" || self.flag != "-device"));
+        std::iter::once("").chain(names).map(property).collect()
     }
 
     /// The words of the argv.
@@ -116,17 +126,31 @@ impl CommandLine {
         format!("{:#}\n", serde_json::Value::from(words))
     }
 
-    /// The properties that each device driver is given, `id` and `bus` excepted: those belong to QEMU's device
-    /// interface itself, and `-device X,help` does not list them.
-    pub fn device_properties(&self) -> BTreeMap<String, BTreeSet<String>> {
-        let mut drivers: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-        for option in self.options.iter().filter(|option| option.flag == "-device") {
-            if let Value::Keyed { kind: Some(driver), properties } = &option.value {
-                let names = properties.iter().map(|(name, _)| name.clone());
-                drivers.entry(driver.clone()).or_default().extend(names.filter(|name| name != "id" && name != "bus"));
-            }
-        }
-        drivers
+    /// Every property that QEMU can be asked about, in order. `id` and `bus` of devices, and `id` of objects, belong to
+    /// QEMU's interface itself, and its help does not list them.
+    pub fn properties(&self) -> Vec<Property<'_>> {
+        let asked = self.options.iter().filter(|option| ["-device", "-object", "-machine"].contains(&option.flag));
+        asked.flat_map(QemuOption::own).collect()
+    }
+}
+
+/// A property that an option sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Property<'a> {
+    /// `-device`, `-object` or `-machine`.
+    pub flag: &'static str,
+    /// `cxl-type3`, `memory-backend-ram`, `pc-q35-11.1`.
+    pub kind: &'a str,
+    /// The `id` of what is made, if it has one.
+    pub id: Option<&'a str>,
+    /// As it is written: `sn`, `cxl-fmw.0.size`. Each thing begins with one without a name.
+    pub name: &'a str,
+}
+
+impl Property<'_> {
+    /// What QEMU lists: `cxl-fmw` for `cxl-fmw.0.size`.
+    pub fn listed(&self) -> &str {
+        self.name.split('.').next().unwrap_or_default()
     }
 }
 
@@ -156,6 +180,7 @@ mod tests {
         let option = QemuOption::kind("-device", "x").with("a", "1,2").with_some("b", None::<&str>);
         let line = CommandLine { options: vec![option, QemuOption::bare("-S")] };
         assert_eq!(line.template(), ["-device", "x,a=1,,2", "-S"]);
-        assert_eq!(line.device_properties()["x"], BTreeSet::from(["a".to_owned()]));
+        let names: Vec<&str> = line.properties().iter().map(|property| property.name).collect();
+        assert_eq!(names, ["", "a"]);
     }
 }

@@ -81,6 +81,14 @@ impl Text {
         Text(self.0.into_iter().map(escape).collect())
     }
 
+    /// The text, when it is the same wherever it is launched.
+    pub fn plain(&self) -> Option<&str> {
+        match &self.0[..] {
+            [Piece::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
     /// The places in it.
     pub fn places(&self) -> impl Iterator<Item = Place> {
         self.0.iter().filter_map(|piece| if let Piece::Place(place) = piece { Some(*place) } else { None })

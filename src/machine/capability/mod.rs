@@ -1,10 +1,10 @@
 //! What each QEMU and each kernel can do, as data with sources.
 //!
 //! Input: a machine, the locked QEMU's version, what is known of the kernel. Output: [`Findings`]. The version decides
-//! what can be said before anything is fetched; [`help`] then asks the binary itself.
+//! what can be said before anything is fetched; [`facts`] then holds what the binary itself answered.
 
 mod check;
-pub mod help;
+pub mod facts;
 mod kernel;
 mod table;
 mod version;
