@@ -41,12 +41,12 @@ fn linked(tree: &Path) -> PathBuf {
     linked
 }
 
-/// The program of a tree in a namespace of its own.
+/// The program of a tree in namespaces of its own: the ports that a machine forwards may be in use on the host.
 fn qemu(tree: &Path, words: &[String]) -> Command {
-    let script =
-        "for d in proc dev tmp; do mount --bind /$d $0/$d; done; exec chroot $0 /usr/bin/qemu-system-x86_64 \"$@\"";
+    let script = "ip link set lo up; for d in proc dev tmp; do mount --bind /$d $0/$d; done; \
+                  exec chroot $0 /usr/bin/qemu-system-x86_64 \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["-m", "sh", "-c", script]).arg(tree).args(words);
+    command.args(["-m", "-n", "sh", "-c", script]).arg(tree).args(words);
     command
 }
 
