@@ -36,6 +36,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod quick;
+    mod recipes;
     mod root;
     mod sandbox;
     mod schedule;

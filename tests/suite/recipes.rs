@@ -1,0 +1,38 @@
+//! The other recipes' own tests, in the guest. Two have their turn each day; `kiln test recipes/*.kiln` runs them all.
+
+use super::live::{Scratch, has_its_turn, kiln, live, quick, succeed};
+
+/// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
+const RECIPES: [&str; 11] = [
+    "all-blue",
+    "cxl-developers",
+    "cxl-dynamic",
+    "cxl-errors",
+    "cxl-interleave-2",
+    "cxl-interleave-4",
+    "cxl-persistent",
+    "cxl-shared",
+    "cxl-switch-4",
+    "cxl-two-windows",
+    "numa",
+];
+
+#[test]
+fn recipes_pass_their_own_tests() {
+    if !live("recipes: locked afresh, built, booted, tested") {
+        return;
+    }
+    let scratch = Scratch::new("recipes");
+    let store = &quick().store;
+    for stem in RECIPES.into_iter().filter(|stem| has_its_turn(stem, &RECIPES)) {
+        let recipe = format!("recipes/{stem}.kiln");
+        let (lock, report) = (scratch.path(&format!("{stem}.lock")), scratch.path(&format!("{stem}.xml")));
+        succeed(kiln(store).args(["lock", &recipe, "--lock"]).arg(&lock));
+        let mut test = kiln(store);
+        test.args(["test", &recipe, "--lock"]).arg(&lock).arg("--junit").arg(&report);
+        let output = succeed(test.arg("--logs").arg(scratch.path(stem)));
+        println!("{}", String::from_utf8_lossy(&output.stderr));
+        let junit = std::fs::read_to_string(&report).unwrap();
+        assert!(junit.contains("<testcase") && !junit.contains("<failure"), "{junit}");
+    }
+}
