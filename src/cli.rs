@@ -79,6 +79,9 @@ pub struct RealizeArgs {
     /// Deliver even what has traces of this machine in it: its paths, its name, today's date
     #[arg(long)]
     pub allow_leaks: bool,
+    /// In steps: another clock, directories in another order (for `kiln verify --rebuild`)
+    #[arg(long, hide = true)]
+    pub elsewhere: bool,
 }
 
 /// `kiln check`

@@ -86,7 +86,8 @@ fn realize_telling(
     args: &RealizeArgs,
     listener: &dyn Listener,
 ) -> Result<Realized, Failure> {
-    let options = exec::Options { jobs: args.jobs, offline: args.offline, no_cache: args.no_cache };
+    let RealizeArgs { offline, jobs, no_cache, elsewhere, .. } = *args;
+    let options = exec::Options { jobs, offline, no_cache, elsewhere };
     let known = mirrors::known(&ready.loaded.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener);

@@ -1,7 +1,8 @@
 //! A build in a world that differs on purpose: what must not matter does not matter there.
 //!
 //! Kiln starts itself again with another store, working directory, home, user, language, time zone, umask and number of
-//! processors; as root, where `unshare` is installed, with another host name too. The clock is the same.
+//! processors; as root, where `unshare` is installed, with another host name too. Its steps see another wall clock, and
+//! directories in another order.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -74,6 +75,7 @@ pub fn build(elsewhere: &Elsewhere, args: &RecipeArgs) -> Result<(), Failure> {
         "--jobs",
         "1",
         "--allow-leaks",
+        "--elsewhere",
         "--lock",
     ]);
     command.arg(&elsewhere.lock).arg("--out").arg(elsewhere.directory.join("out"));

@@ -6,6 +6,7 @@
 pub mod build;
 pub mod check;
 pub mod deliver;
+pub mod diffoscope;
 pub mod doctor;
 pub mod draw;
 pub mod elsewhere;

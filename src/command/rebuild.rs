@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build;
 use super::elsewhere::{self, Elsewhere, Second};
 use super::failure::Failure;
 use super::load::{self, Ready};
 use super::verify::Report;
+use super::{build, diffoscope};
 use crate::cli::{RealizeArgs, RecipeArgs};
 use crate::exec::Realized;
 use crate::plan::{Fetch, Input};
@@ -25,7 +25,7 @@ pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
 }
 
 fn realize_args(offline: bool) -> RealizeArgs {
-    RealizeArgs { offline, jobs: None, no_cache: false, allow_leaks: false }
+    RealizeArgs { offline, jobs: None, no_cache: false, allow_leaks: false, elsewhere: false }
 }
 
 /// The second leg is another process, which sees another world; its results are read from its store.
@@ -64,7 +64,7 @@ fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
                 place(&second.store, second.realized.output(at, output)),
             );
             let lines = match paths {
-                (Some(one), Some(two)) => differ::differences(&one, &two),
+                (Some(one), Some(two)) => words(&one, &two, report.wrong.is_empty()),
                 _ => vec!["one of them is no longer in its store; `kiln build --no-cache` makes it again".to_owned()],
             };
             let lines: String = lines.iter().map(|line| format!("\n    {line}")).collect();
@@ -72,6 +72,15 @@ fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
         }
     }
     report
+}
+
+/// kiln's own words, and of the first step, from which the others follow, diffoscope's.
+fn words(one: &Path, two: &Path, first: bool) -> Vec<String> {
+    let mut lines = differ::differences(one, two);
+    if first {
+        lines.extend(diffoscope::opinion(Path::new("diffoscope"), one, two));
+    }
+    lines
 }
 
 fn place(store: &Store, output: &Output) -> Option<PathBuf> {

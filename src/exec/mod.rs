@@ -4,6 +4,7 @@
 
 pub mod builtin;
 pub mod doctor;
+mod elsewhere;
 mod error;
 pub mod event;
 pub mod fetch;
@@ -39,6 +40,8 @@ pub struct Options {
     pub offline: bool,
     /// Run every step, whatever is known.
     pub no_cache: bool,
+    /// Show programs another clock and directories in another order, to prove that it changes nothing.
+    pub elsewhere: bool,
 }
 
 impl Options {

@@ -289,7 +289,8 @@ impl Realizer<'_> {
         let began = std::time::Instant::now();
         self.options.pin();
         let (store, listener, action) = (self.store, self.listener, messages.action);
-        let outputs = step::run(&step::Ready { step, action, inputs, tools, store, listener })?;
+        let elsewhere = self.options.elsewhere;
+        let outputs = step::run(&step::Ready { step, action, inputs, tools, elsewhere, store, listener })?;
         for bytes in messages.blobs.values() {
             self.store.put(bytes)?;
         }

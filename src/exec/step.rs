@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::ExecError;
 use super::builtin::{self, Context};
+use super::elsewhere;
 use super::event::{Event, Listener};
 use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
 use crate::base::Digest;
@@ -27,6 +28,8 @@ pub(super) struct Ready<'a> {
     pub(super) inputs: BTreeMap<String, PathBuf>,
     /// The root of its sandbox.
     pub(super) tools: Option<PathBuf>,
+    /// Whether its programs see another world than usual.
+    pub(super) elsewhere: bool,
     pub(super) store: &'a Store,
     pub(super) listener: &'a dyn Listener,
 }
@@ -81,23 +84,29 @@ fn work(ready: &Ready<'_>, scratch: &Path, log: &mut Log<'_>) -> Result<BTreeMap
         fs::create_dir_all(&path).map(|()| path).map_err(|error| ready.store.failure(error))
     };
     let out = directory("out")?;
+    let library = ready.elsewhere.then(|| elsewhere::provide(scratch)).transpose();
+    let library = library.map_err(|error| ready.store.failure(error))?;
     match &ready.step.work {
         Work::Builtin(builtin) => {
             let scratch = directory("scratch")?;
             let Ready { step, inputs, listener, .. } = ready;
-            let context = Context { step: &step.name, inputs, out: &out, scratch: &scratch, listener: *listener };
+            let (step, elsewhere) = (&step.name, library.as_deref());
+            let context = Context { step, inputs, out: &out, scratch: &scratch, elsewhere, listener: *listener };
             builtin::run(builtin, &context).map_err(|error| Trouble::Step(error.to_string()))?;
         }
         Work::Sandbox { .. } => {
-            command(ready, &out, log)?;
+            command(ready, (&out, library.as_deref()), log)?;
             convert(ready, &out)?;
         }
     }
     ready.step.outputs.iter().map(|name| Ok((name.clone(), collect(ready, &out, name)?))).collect()
 }
 
-fn command(ready: &Ready<'_>, out: &Path, log: &mut Log<'_>) -> Result<(), Trouble> {
-    let spec = spec(ready, out);
+fn command(ready: &Ready<'_>, (out, library): (&Path, Option<&Path>), log: &mut Log<'_>) -> Result<(), Trouble> {
+    let mut spec = spec(ready, out);
+    if let Some(library) = library {
+        elsewhere::preload(&mut spec, library);
+    }
     match sandbox::run(&spec, &mut |line| log.line(line)) {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Trouble::Step(status.to_string())),

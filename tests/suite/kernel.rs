@@ -182,7 +182,7 @@ fn carry_out(plan: &Plan, store: &Store, jobs: u32) -> Result<kiln::exec::Realiz
     let world = RealWorld::default();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let options = Options { jobs: Some(jobs), offline: false, no_cache: false };
+    let options = Options { jobs: Some(jobs), ..Options::default() };
     realize(plan, store, &world, &addresses, &options, &Silent)
 }
 

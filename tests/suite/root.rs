@@ -87,7 +87,8 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> Digest
         packages.iter().map(|package| (package.locked.input.clone(), package.file.clone())).collect();
     inputs.insert("root.json".to_owned(), work.join("root.json"));
     inputs.insert("files/text".to_owned(), work.join("text"));
-    let context = Context { step: "root", inputs: &inputs, out: &out, scratch: &scratch, listener: &Shown };
+    let context =
+        Context { step: "root", inputs: &inputs, out: &out, scratch: &scratch, elsewhere: None, listener: &Shown };
     let started = std::time::Instant::now();
     builtin::root::run(&context).unwrap_or_else(|error| panic!("{error}"));
     println!("{} packages: {:?}", packages.len(), started.elapsed());

@@ -42,7 +42,7 @@ fn started(event: Event) -> Option<String> {
 }
 
 /// The programs that the steps of these tests use, with the libraries that they want.
-const PROGRAMS: [&str; 6] = ["sh", "cat", "chown", "mkdir", "sleep", "truncate"];
+const PROGRAMS: [&str; 8] = ["sh", "cat", "chown", "date", "ls", "mkdir", "sleep", "truncate"];
 
 /// A plan over a store that has the tree of its tools already.
 struct Bench {
@@ -181,6 +181,28 @@ fn a_plan_runs_once_and_then_not_again() {
     let again = Options { no_cache: true, ..Options::default() };
     // The builtin step of the tools cannot run in this test, so everything again stops there.
     assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools"));
+}
+
+#[test]
+fn a_second_build_sees_another_clock_and_another_order_under_the_same_ids() {
+    let look = |name: &str, elsewhere: bool| -> Option<(i64, Vec<String>, BTreeMap<String, Digest>)> {
+        let mut bench = Bench::new(name)?;
+        let files: Vec<(String, Input)> = (0..40).map(|n| (format!("d/{n}"), inline("x"))).collect();
+        let files: Vec<(&str, Input)> = files.iter().map(|(name, input)| (name.as_str(), input.clone())).collect();
+        let step = bench.step("look", "date +%s >out; ls -U /kiln/in/d >>out", &files);
+        bench.deliver(step);
+        let realized = bench.realize_with(Options { elsewhere, ..Options::default() }).unwrap();
+        let text = bench.content(&realized, step);
+        let mut lines = text.lines().map(str::to_owned);
+        Some((lines.next()?.parse().unwrap(), lines.collect(), realized.ids.clone()))
+    };
+    let (Some(here), Some(there)) = (look("here", false), look("there", true)) else { return };
+    assert!((431 * 86_400..433 * 86_400).contains(&(there.0 - here.0)), "{} then {}", here.0, there.0);
+    let mut order = there.1.clone();
+    order.reverse();
+    assert_eq!(order, here.1, "the same names, last first");
+    assert_eq!(here.1.len(), 40);
+    assert_eq!(here.2, there.2, "what must not matter is part of no id");
 }
 
 #[test]

@@ -116,8 +116,14 @@ mod tests {
         let inputs: BTreeMap<_, _> = files.into_iter().map(place).collect();
         let out = directory.join("out");
         fs::create_dir_all(&out).unwrap();
-        let context =
-            Context { step: "kernel-check k", inputs: &inputs, out: &out, scratch: directory, listener: &Silent };
+        let context = Context {
+            step: "kernel-check k",
+            inputs: &inputs,
+            out: &out,
+            scratch: directory,
+            elsewhere: None,
+            listener: &Silent,
+        };
         run(&context).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(fs::read(&out.join("kernel.config"), 1 << 20).unwrap()).unwrap())
     }

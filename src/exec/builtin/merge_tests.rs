@@ -41,7 +41,14 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         tar.finish().unwrap();
         inputs.insert(format!("{number}.tar"), at);
     }
-    let context = Context { step: "merge", inputs: &inputs, out: &scratch, scratch: &scratch, listener: &Silent };
+    let context = Context {
+        step: "merge",
+        inputs: &inputs,
+        out: &scratch,
+        scratch: &scratch,
+        elsewhere: None,
+        listener: &Silent,
+    };
     let result = run(&context).map(|()| listing(&scratch.join("merged.tar")));
     fs::remove_tree(&scratch).unwrap();
     result

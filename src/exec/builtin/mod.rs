@@ -34,6 +34,8 @@ pub struct Context<'a> {
     pub out: &'a Path,
     /// Scratch space, on the store's file system; removed afterwards.
     pub scratch: &'a Path,
+    /// A library that programs are to load, of a second build.
+    pub elsewhere: Option<&'a Path>,
     /// Who hears of progress.
     pub listener: &'a dyn Listener,
 }

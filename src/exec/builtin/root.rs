@@ -22,7 +22,8 @@ pub fn run(context: &Context<'_>) -> Result<(), RootError> {
     let spec: RootSpec =
         serde_json::from_slice(&bytes).map_err(|error| RootError::Broken(format!("root.json: {error}")))?;
     let root = context.scratch.join("root");
-    let job = Job { spec, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned() };
+    let elsewhere = context.elsewhere.map(std::path::Path::to_owned);
+    let job = Job { spec, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned(), elsewhere };
     let argument = serde_json::to_string(&job).map_err(|error| RootError::Broken(error.to_string()))?;
     let mut hear = |line: &str| hear(context, line);
     let result = sandbox::call(Ids::Range, ENTRY, &argument, &mut hear);

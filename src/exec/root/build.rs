@@ -21,6 +21,8 @@ pub(crate) struct Job {
     pub(crate) root: PathBuf,
     /// `root.tar` and `users.json` go here.
     pub(crate) out: PathBuf,
+    /// A library that programs are to load, of a second build.
+    pub(crate) elsewhere: Option<PathBuf>,
 }
 
 /// The function that [`crate::exec::sandbox::call`] runs; the argument is a [`Job`] as JSON.
@@ -37,7 +39,7 @@ fn build(job: &Job) -> Result<(), RootError> {
     unpack_all(job, &packages)?;
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
-    let runner = Runner { root: &job.root, epoch: spec.epoch, debs };
+    let runner = Runner { root: &job.root, epoch: spec.epoch, debs, elsewhere: job.elsewhere.as_deref() };
     rules::foresee(&job.root)?;
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version.ok_or_else(|| RootError::Broken("the image has no package dpkg".to_owned()))?;

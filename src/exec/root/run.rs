@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::RootError;
 use crate::base::Epoch;
+use crate::exec::elsewhere;
 use crate::exec::sandbox::{self, Ids, Mount, Network, Root, Spec};
 
 /// Lines of a failed program that an error shows.
@@ -34,6 +35,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) epoch: Epoch,
     /// Files to show below `/tmp/debs`.
     pub(crate) debs: Vec<(PathBuf, String)>,
+    /// A library that programs are to load.
+    pub(crate) elsewhere: Option<&'a Path>,
 }
 
 impl Runner<'_> {
@@ -52,7 +55,7 @@ impl Runner<'_> {
             target: PathBuf::from(target),
             readonly: true,
         };
-        let spec = Spec {
+        let mut spec = Spec {
             root: Root::Writable(self.root.to_owned()),
             mounts: self.debs.iter().map(mount).collect(),
             ids: Ids::Inherit,
@@ -61,6 +64,9 @@ impl Runner<'_> {
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             cwd: PathBuf::from("/"),
         };
+        if let Some(library) = self.elsewhere {
+            elsewhere::preload(&mut spec, library);
+        }
         let mut tail: VecDeque<String> = VecDeque::new();
         let status = sandbox::run(&spec, &mut |line| {
             if tail.len() == TAIL {

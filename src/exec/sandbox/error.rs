@@ -18,7 +18,8 @@ pub enum SandboxError {
     /// The user has no subordinate ids.
     #[error(
         "user {user} has no range of {needed} subordinate ids in {file}: \
-         run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` as root, then try again"
+         run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` as root; \
+         `kiln doctor` says what else is needed"
     )]
     NoIdRange {
         /// Name or number.
@@ -39,7 +40,8 @@ pub enum SandboxError {
     },
     /// `newuidmap` or `newgidmap` is not there.
     #[error(
-        "{helper} is missing, which gives a normal user its subordinate ids: install it (Debian: apt install uidmap)"
+        "{helper} is missing, which gives a normal user its subordinate ids: install it (Debian: apt install uidmap); \
+         `kiln doctor` says what else is needed"
     )]
     NoHelper {
         /// The program.
