@@ -33,6 +33,7 @@ mod suite {
     mod machine;
     mod machine_live;
     mod machine_support;
+    mod peer;
     mod private_apt;
     mod qcow2;
     mod quick;
@@ -45,6 +46,7 @@ mod suite {
     mod store;
     mod tidy;
     mod tools;
+    mod users;
 
     pub(crate) use live::live;
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::deliver::{self, Delivery};
 use super::failure::Failure;
 use super::load::{self, Ready};
-use super::{leaks, machines, mirrors, output, progress, project, qemu, record};
+use super::{leaks, machines, mirrors, output, progress, project, qemu, record, settle};
 use crate::cli::{self, RealizeArgs};
 use crate::exec::event::Listener;
 use crate::exec::{self, ExecError, Realized};
@@ -50,18 +50,19 @@ pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest,
     qemu::ask(ready, args)?;
     let realized = realize(ready, args)?;
     leaks::check(ready, &realized, if args.allow_leaks { Warn::Only } else { Warn::Fail })?;
+    let (lock, realized) = settle::settle(ready, realized)?;
     let deliveries = deliveries(ready, &realized)?;
     let manifest = Manifest {
         format: manifest::FORMAT,
         recipe: ready.loaded.recipe.name.clone(),
         output_version: lock::OUTPUT,
-        lock: lock::inputs_digest(&ready.lock),
+        lock: lock::inputs_digest(&lock),
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name.clone())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
-    record::record(ready, &realized)?;
+    record::record(ready, lock, &realized)?;
     Ok((manifest, realized))
 }
 

@@ -1,13 +1,16 @@
 //! `kiln lock RECIPE`: asks the archives what exists, and writes down which bits the recipe means.
 
+use std::collections::BTreeMap;
+
 use super::failure::Failure;
 use super::load::{self, Loaded};
 use super::{machines, mirrors, output};
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Digest};
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
 use crate::lock::{self, Lock};
 use crate::plan;
+use crate::recipe::Recipe;
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -32,10 +35,8 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update).map_err(failure)?;
     machines::judge(&loaded.recipe, &new)?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
-    let plan = plan::lower(&loaded.recipe, &new);
-    let names = plan.steps.iter().map(|step| step.name.clone());
-    new.steps = names.zip(plan::id::static_ids(&plan)).collect();
-    carry_over(&mut new, previous.as_ref());
+    new.steps = steps(&loaded.recipe, &new);
+    carry_over(&loaded.recipe, &mut new, previous.as_ref());
     let text = lock::write(&new);
     if previous.as_ref().map(lock::write).as_deref() == Some(&text) {
         return output::print(&format!("{}: unchanged\n", loaded.lock_path.display()));
@@ -75,15 +76,22 @@ fn previous(loaded: &Loaded) -> Result<Option<Lock>, Failure> {
     }
 }
 
-/// What a build found out stays true as long as no input has moved.
-fn carry_over(new: &mut Lock, previous: Option<&Lock>) {
+fn steps(recipe: &Recipe, lock: &Lock) -> BTreeMap<String, Digest> {
+    let plan = plan::lower(recipe, lock);
+    let ids = plan::id::static_ids(&plan);
+    plan.steps.into_iter().map(|step| step.name).zip(ids).collect()
+}
+
+/// What a build found out stays true as long as no input has moved; a table of users that was opened moves none.
+fn carry_over(recipe: &Recipe, new: &mut Lock, previous: Option<&Lock>) {
     let Some(previous) = previous else { return };
+    let unopened = Lock { images: previous.images.clone(), ..new.clone() };
+    let now = steps(recipe, &unopened);
     // Steps that a newer kiln adds take nothing from what is known of the others.
-    let same = previous.steps.iter().all(|(name, id)| new.steps.get(name) == Some(id));
+    let same = previous.steps.iter().all(|(name, id)| now.get(name) == Some(id));
     if lock::inputs_digest(new) == lock::inputs_digest(previous) && same {
         new.outputs = previous.outputs.clone();
         new.kernels = previous.kernels.clone();
-        new.images = previous.images.clone();
     }
     for (name, machine) in &mut new.machines {
         let before = previous.machines.get(name).filter(|before| {

@@ -30,6 +30,7 @@ pub mod qemu;
 pub mod rebuild;
 pub mod record;
 pub mod run;
+pub mod settle;
 pub mod test;
 pub mod verify;
 

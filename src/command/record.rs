@@ -4,20 +4,16 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load::Ready;
-use super::machines;
+use super::{machines, settle};
 use crate::base::Digest;
 use crate::exec::Realized;
-use crate::lock::{self, Lock, LockedImage, LockedKernel, LockedOutput};
+use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::Input;
 use crate::world::fs;
 
-/// No table of users is larger.
-const SMALL: u64 = 4 << 20;
-
-/// Compares what came out with the lock, then adds what the lock did not know.
-pub fn record(ready: &Ready, realized: &Realized) -> Result<(), Failure> {
-    let mut lock = ready.lock.clone();
+/// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
+pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), Failure> {
     let built = outputs(ready, realized);
     let wrong: Vec<String> = built.iter().filter_map(|(name, output)| differs(&ready.lock, name, output)).collect();
     if !wrong.is_empty() {
@@ -26,9 +22,6 @@ pub fn record(ready: &Ready, realized: &Realized) -> Result<(), Failure> {
     }
     lock.outputs = built;
     lock.steps = realized.ids.clone();
-    for (name, image) in users(ready, realized)? {
-        lock.images.insert(name, image);
-    }
     for (name, config) in configs(ready, realized) {
         lock.kernels.entry(name).or_insert(LockedKernel { config: None, release: None }).config = Some(config);
     }
@@ -50,10 +43,9 @@ fn outputs(ready: &Ready, realized: &Realized) -> BTreeMap<String, LockedOutput>
         (name, LockedOutput { file: realized.file(&artifact.from) })
     });
     // The tree's own digest tells a mismatch of contents from one of the disk format around it.
-    let roots = ready.plan.steps.iter().enumerate().filter_map(|(at, step)| {
-        let image = step.name.strip_prefix("root ")?;
-        let tar = Input::Output { step: at, name: "root.tar".to_owned() };
-        Some((format!("{image}/root.tar"), LockedOutput { file: realized.file(&tar) }))
+    let roots = settle::roots(ready).map(|(step, image)| {
+        let tar = Input::Output { step, name: "root.tar".to_owned() };
+        (format!("{image}/root.tar"), LockedOutput { file: realized.file(&tar) })
     });
     named.chain(roots).collect()
 }
@@ -64,19 +56,6 @@ fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<String> {
     (was != is).then(|| {
         format!("{name}: {} ({} bytes), the lock says {} ({} bytes)", is.sha256, is.size, was.sha256, was.size)
     })
-}
-
-fn users(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, Failure> {
-    let mut tables = BTreeMap::new();
-    for (at, step) in ready.plan.steps.iter().enumerate() {
-        let Some(image) = step.name.strip_prefix("root ") else { continue };
-        let file = realized.file(&Input::Output { step: at, name: "users.json".to_owned() });
-        let path = ready.store.path(&file.sha256).map_err(Failure::world)?;
-        let bytes = fs::read(&path, SMALL).map_err(Failure::world)?;
-        let table: crate::plan::root::RootIds = serde_json::from_slice(&bytes).map_err(Failure::world)?;
-        tables.insert(image.to_owned(), LockedImage { users: table.users, groups: table.groups });
-    }
-    Ok(tables)
 }
 
 fn configs(ready: &Ready, realized: &Realized) -> BTreeMap<String, Digest> {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Lock, LockedPackage};
+use super::{Lock, LockedImage, LockedPackage};
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -85,6 +85,10 @@ pub fn diff(before: &Lock, after: &Lock) -> Vec<Change> {
     for name in names(&before.machines, &after.machines) {
         let qemu = |lock: &Lock| lock.machines.get(name).map(|machine| format!("QEMU {}", machine.qemu));
         fact(&mut changes, &format!("machine {name}"), qemu(before), qemu(after));
+    }
+    for (name, after) in &after.images {
+        let table = |image: &LockedImage| if image.open { "open" } else { "complete" };
+        fact(&mut changes, &format!("users of {name}"), before.images.get(name).map(table), Some(table(after)));
     }
     changes
 }

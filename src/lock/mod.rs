@@ -137,8 +137,10 @@ pub struct LockedKernel {
 }
 
 /// The users of an image.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedImage {
+    /// Whether the next build may add users and groups, after which the table is complete.
+    pub open: bool,
     /// uid by user name.
     pub users: BTreeMap<String, u32>,
     /// gid by group name.

@@ -64,6 +64,8 @@ pub fn read(text: &str) -> Result<Lock, ReadError> {
             None => sources.insert(name, LockedSource { files }),
         };
     }
+    let images = wire.images.into_iter().map(|(name, image)| Ok((name.clone(), users(&name, image)?)));
+    let images = images.collect::<Result<_, ReadError>>()?;
     let recipe = wire.recipe;
     Ok(Lock {
         output_version: wire.output,
@@ -78,7 +80,7 @@ pub fn read(text: &str) -> Result<Lock, ReadError> {
             .into_iter()
             .map(|(name, k)| (name, LockedKernel { config: k.config, release: k.release }))
             .collect(),
-        images: wire.images.into_iter().map(|(name, image)| (name, users(image))).collect(),
+        images,
         machines: wire
             .machines
             .into_iter()
@@ -107,8 +109,19 @@ fn checked(wire: WireArchive) -> LockedArchive {
     }
 }
 
-fn users(wire: WireImage) -> LockedImage {
-    LockedImage { users: wire.users, groups: wire.groups }
+/// Numbers above are not mapped into the namespace in which images are made; 65535 means "none" to some system calls.
+const LAST_ID: u32 = 65_534;
+
+fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadError> {
+    for (kind, ids) in [("users", &wire.users), ("groups", &wire.groups)] {
+        if let Some((owner, id)) = ids.iter().find(|(_, id)| **id > LAST_ID) {
+            return Err(fact(
+                format!("images.{name}.{kind}"),
+                format!("`{owner}` has the number {id}, above {LAST_ID}"),
+            ));
+        }
+    }
+    Ok(LockedImage { open: wire.open, users: wire.users, groups: wire.groups })
 }
 
 /// A set's packages in configure order.

@@ -45,7 +45,7 @@ pub(super) fn example() -> Lock {
         kernels: BTreeMap::from([("k".to_owned(), LockedKernel { config: Some(file.sha256), release: None })]),
         images: BTreeMap::from([(
             "image".to_owned(),
-            LockedImage { users: BTreeMap::from([("root".to_owned(), 0)]), groups: BTreeMap::new() },
+            LockedImage { open: true, users: BTreeMap::from([("root".to_owned(), 0)]), groups: BTreeMap::new() },
         )]),
         machines: BTreeMap::from([(
             "m".to_owned(),
@@ -62,7 +62,7 @@ pub(super) fn example() -> Lock {
 }
 
 /// One change to a good lock, and words that the refusal must hold.
-const REFUSED: [(&str, &str, &str); 11] = [
+const REFUSED: [(&str, &str, &str); 12] = [
     ("version = 1", "version = 2", "lock format 2"),
     ("output = 1", "output = 9", "output version 9"),
     ("epoch = ", "epoch = 3 #", "line 4"),
@@ -72,6 +72,7 @@ const REFUSED: [(&str, &str, &str); 11] = [
     ("\"zlib1g:amd64\",\n", "", "never configured"),
     ("\"zlib1g:amd64\",\n", "\"bash:amd64\",\n", "configured twice"),
     ("name = \"zlib1g\"", "name = \"bash\"", "there twice"),
+    ("\"root\" = 0", "\"root\" = 65535", "above 65534"),
     ("name = \"zlib1g\"", "name = \"../x\"", "no package name"),
     ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "no plain file name"),
 ];

@@ -113,6 +113,8 @@ pub(super) struct WireKernel {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireImage {
     #[serde(default)]
+    pub open: bool,
+    #[serde(default)]
     pub users: BTreeMap<String, u32>,
     #[serde(default)]
     pub groups: BTreeMap<String, u32>,

@@ -116,6 +116,10 @@ fn built(out: &mut Writer, lock: &Lock) {
         }
     }
     for (name, image) in &lock.images {
+        if image.open {
+            out.table(&["images", name]);
+            out.fact("open", "true");
+        }
         for (kind, ids) in [("users", &image.users), ("groups", &image.groups)] {
             out.table(&["images", name, kind]);
             for (name, id) in ids {

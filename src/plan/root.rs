@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Digest, Epoch};
+use crate::base::Epoch;
 
 /// A root file system as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,8 +18,6 @@ pub struct RootSpec {
     pub packages: Vec<RootPackage>,
     /// No file is younger.
     pub epoch: Epoch,
-    /// Random-looking values that must be the same in every build are derived from it.
-    pub seed: Digest,
     /// `/etc/hostname`
     pub hostname: String,
     /// Users to add, or to change when the packages made them.
@@ -38,12 +36,14 @@ pub struct RootSpec {
     pub timezone: String,
     /// What `/etc/fstab` mounts as `/`: `/dev/vda`, `UUID=...`; no entry when absent.
     pub root_device: Option<String>,
-    /// The numbers that users and groups must get. Without a table (while a lock is made) any are accepted.
-    pub ids: Option<RootIds>,
+    /// The numbers that users and groups get, whatever the packages' scripts were given.
+    pub ids: RootIds,
+    /// Whether the packages may make users and groups that are not among `ids`.
+    pub new_ids: bool,
 }
 
 /// Version of the normalisation rules of the root step: rises whenever one of them would change a byte.
-pub const RULES: u32 = 1;
+pub const RULES: u32 = 2;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +119,7 @@ pub struct RootUnits {
     pub mask: Vec<String>,
 }
 
-/// Users and groups by name: the lock's table, and the step's output `users.json`.
+/// Users and groups by name, each with its number below 65535: the lock's table, and the step's output `users.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootIds {

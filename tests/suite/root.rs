@@ -9,7 +9,7 @@ use std::process::Command;
 use kiln::base::{Digest, Epoch};
 use kiln::exec::builtin::{self, Context};
 use kiln::exec::event::{Event, Listener};
-use kiln::plan::root::{RULES, RootContent, RootFile, RootSpec, RootUnits, RootUser};
+use kiln::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 use super::live;
 use super::live::has_its_turn;
@@ -27,14 +27,15 @@ impl Listener for Shown {
 
 /// Variables by which a test tells the process that it starts what to build, and where.
 const SET: &str = "KILN_TEST_ROOT_SET";
-const WORK: &str = "KILN_TEST_ROOT_WORK";
+pub(super) const WORK: &str = "KILN_TEST_ROOT_WORK";
+/// A file with the specification, where it is not [`spec`].
+pub(super) const SPEC: &str = "KILN_TEST_ROOT_SPEC";
 
-fn spec(packages: &[packages::Package]) -> RootSpec {
+pub(super) fn spec(packages: &[packages::Package]) -> RootSpec {
     RootSpec {
         rules: RULES,
         packages: packages.iter().map(|package| package.locked.clone()).collect(),
         epoch: Epoch(1_789_199_741),
-        seed: Digest::of(b"seed"),
         hostname: "cxl-guest".to_owned(),
         users: vec![
             RootUser {
@@ -69,7 +70,8 @@ fn spec(packages: &[packages::Package]) -> RootSpec {
         locale: "C.UTF-8".to_owned(),
         timezone: "Etc/UTC".to_owned(),
         root_device: Some("/dev/vda".to_owned()),
-        ids: None,
+        ids: RootIds::default(),
+        new_ids: true,
     }
 }
 
@@ -96,30 +98,36 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> Digest
     Digest::of(&std::fs::read(out.join("root.tar")).unwrap())
 }
 
-/// Not a test of its own: what [`in_two_environments`] starts.
+/// Not a test of its own: what [`one_build_in`] starts.
 #[test]
 fn one_build() {
     let (Ok(set), Ok(work)) = (std::env::var(SET), std::env::var(WORK)) else { return };
     let packages = packages::fetch("trixie", &set.split(' ').collect::<Vec<_>>());
-    println!("digest {}", build(Path::new(&work), &spec(&packages), &packages));
+    let spec = match std::env::var(SPEC) {
+        Ok(file) => serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap(),
+        Err(_) => spec(&packages),
+    };
+    println!("digest {}", build(Path::new(&work), &spec, &packages));
 }
 
-/// Builds a set in two processes that differ in umask, time zone, locale, cores, directory and environment.
-fn in_two_environments(name: &str, set: &str) {
+/// A process that builds a set.
+pub(super) fn one_build_in(set: &str, work: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", "umask \"$KILN_TEST_UMASK\"; exec \"$0\" \"$@\""]).env("KILN_TEST_UMASK", "022");
+    command.arg(std::env::current_exe().unwrap()).args(["--exact", "suite::root::one_build", "--nocapture"]);
+    command.env(SET, set).env(WORK, work);
+    command
+}
+
+/// Builds a set in three processes that differ in umask, time zone, locale, cores, directory and environment.
+fn in_three_environments(name: &str, set: &str) {
     if !live(&format!("building a root file system with {set}")) || !has_its_turn(name, SETS) {
         return;
     }
     let base = Path::new(env!("CARGO_TARGET_TMPDIR")).join("root");
     let digest = |directory: &str, umask: &str, variables: &[(&str, &str)]| {
-        let output = Command::new("/bin/sh")
-            .args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", "suite::root::one_build", "--nocapture"])
-            .env(SET, set)
-            .env(WORK, base.join(name).join(directory))
-            .envs(variables.iter().copied())
-            .output()
-            .unwrap();
+        let mut command = one_build_in(set, &base.join(name).join(directory));
+        let output = command.env("KILN_TEST_UMASK", umask).envs(variables.iter().copied()).output().unwrap();
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
         println!("{}", text.lines().filter(|line| line.contains(" packages: ")).collect::<String>());
@@ -129,6 +137,10 @@ fn in_two_environments(name: &str, set: &str) {
     let other = [("TZ", "Pacific/Chatham"), ("LANG", "tr_TR.UTF-8"), ("RAYON_NUM_THREADS", "1"), ("HOME", "/")];
     let two = digest("another/place", "077", &other);
     assert_eq!(one, two, "{set}: trees differ; see {}", base.display());
+    let third = [("TZ", "America/St_Johns"), ("LC_ALL", "ja_JP.eucJP"), ("RAYON_NUM_THREADS", "7"), ("USER", "eve")];
+    let three = digest("a third with blanks", "027", &third);
+    assert_eq!(one, three, "{set}: trees differ; see {}", base.display());
+    println!("{name}: {one}, three times");
     std::fs::remove_dir_all(base.join(name)).unwrap();
 }
 
@@ -138,7 +150,7 @@ macro_rules! sets {
         $(
             #[test]
             fn $name() {
-                in_two_environments(stringify!($name), $set);
+                in_three_environments(stringify!($name), $set);
             }
         )*
     };

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::packages::{self, Known};
 use super::run::Runner;
+use super::times::Times;
 use super::unpack::{Manner, unpack};
-use super::{RootError, database, pack, parts, rules, script, workspace};
+use super::{RootError, database, numbers, pack, parts, rules, script, workspace};
 use crate::exec::sandbox::inside::say;
 use crate::plan::root::{RootIds, RootPackage, RootSpec};
 
@@ -35,8 +36,12 @@ fn build(job: &Job) -> Result<(), RootError> {
     let spec = &job.spec;
     let packages = packages::read(&files(job)?)?;
     workspace::prepare(&job.root, size(&packages))?;
+    let mut times = Times::begin(&job.root, spec.epoch)?;
     let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
-    unpack_all(job, &packages)?;
+    unpack_all(job, &packages, &mut times)?;
+    for package in &diverting {
+        times.learn_package(package.control.package(), &package.file)?;
+    }
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let runner = Runner { root: &job.root, epoch: spec.epoch, debs, elsewhere: job.elsewhere.as_deref() };
@@ -49,17 +54,18 @@ fn build(job: &Job) -> Result<(), RootError> {
         done += usize::from(line.starts_with("Setting up "));
         say(&format!("{done}/{} {line}", packages.len()));
     })?;
+    numbers::settle(spec, &job.root)?;
     parts::apply(job, &runner)?;
     let ids = rules::apply(spec, &job.root)?;
-    check_ids(spec.ids.as_ref(), &ids)?;
-    finish(job, &runner, &ids)
+    finish(job, &runner, (&ids, &times))
 }
 
-fn finish(job: &Job, runner: &Runner<'_>, ids: &RootIds) -> Result<(), RootError> {
+fn finish(job: &Job, runner: &Runner<'_>, (ids, times): (&RootIds, &Times)) -> Result<(), RootError> {
     super::tree::put(&job.out.join("users.json"), &json(ids), 0o644)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("root.tar");
-    let (checked, packed) = rayon::join(|| verify(job, runner), || pack::write(&job.root, job.spec.epoch, &out));
+    let (checked, packed) =
+        rayon::join(|| verify(job, runner), || pack::write(&job.root, (job.spec.epoch, times), &out));
     checked.and(packed)
 }
 
@@ -97,32 +103,13 @@ fn verify(job: &Job, runner: &Runner<'_>) -> Result<(), RootError> {
     Err(RootError::Broken(format!("installed is not what is locked: extra [{extra}], missing [{missing}]")))
 }
 
-fn check_ids(table: Option<&RootIds>, found: &RootIds) -> Result<(), RootError> {
-    let Some(table) = table else { return Ok(()) };
-    for (what, table, found) in [("user", &table.users, &found.users), ("group", &table.groups, &found.groups)] {
-        for (name, id) in found {
-            match table.get(name) {
-                Some(locked) if locked == id => {}
-                Some(locked) => {
-                    let text = format!("{what} {name} got the number {id}, but the lock says {locked}");
-                    return Err(RootError::Broken(text + "; `kiln lock --update` makes a new table"));
-                }
-                None => {
-                    let text = format!("a package made the {what} {name} ({id}), which the lock does not know");
-                    return Err(RootError::Broken(text + "; `kiln lock --update` adds it"));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn unpack_all(job: &Job, packages: &[Known]) -> Result<(), RootError> {
+fn unpack_all(job: &Job, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let names = ours.iter().map(|known| (known.control.package().to_owned(), known.file.clone()));
     let judge = |a, b| packages::judge(&ours, a, b);
     let manner = Manner { faithful: true, mtime: None };
     let unpacked = unpack(&job.root, &names.collect::<Vec<_>>(), manner, &judge)?;
+    unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(&job.root, &unpacked)
 }
 

@@ -8,14 +8,11 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::RootError;
+use super::times::Times;
 use super::unpack::fs_error;
 use crate::base::Epoch;
 use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
 use crate::world::fs;
-
-/// Extended attributes that belong to a package's files. Others come from the builder's machine (SELinux labels) or
-/// depend on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
-const XATTRS: [&str; 1] = ["security.capability"];
 
 /// Character devices of `/dev` with major, minor and mode (Linux `Documentation/admin-guide/devices.txt`). The kernel
 /// mounts its own above them; they are there for whoever looks into the tree without booting it.
@@ -38,7 +35,7 @@ const DEV_LINKS: [(&str, &str); 4] = [
 const DEV_DIRECTORIES: [(&str, u32); 2] = [("pts", 0o755), ("shm", 0o1777)];
 
 /// Writes the tree below `root` to `out`.
-pub(crate) fn write(root: &Path, epoch: Epoch, out: &Path) -> Result<(), RootError> {
+pub(super) fn write(root: &Path, (epoch, times): (Epoch, &Times), out: &Path) -> Result<(), RootError> {
     let mut paths = vec![TarPath::root()];
     collect(root, &TarPath::root(), &mut paths)?;
     let devices = devices(epoch)?;
@@ -50,7 +47,7 @@ pub(crate) fn write(root: &Path, epoch: Epoch, out: &Path) -> Result<(), RootErr
     for path in paths {
         match devices.get(&path) {
             Some(entry) => writer.append_empty(entry)?,
-            None => append(&mut writer, (root, epoch), path, &mut links)?,
+            None => append(&mut writer, (root, times), path, &mut links)?,
         }
     }
     let mut buffer = writer.finish()?;
@@ -79,7 +76,7 @@ fn collect(directory: &Path, at: &TarPath, paths: &mut Vec<TarPath>) -> Result<(
 
 fn append(
     writer: &mut TarWriter<impl Write>,
-    (root, epoch): (&Path, Epoch),
+    (root, times): (&Path, &Times),
     path: TarPath,
     links: &mut BTreeMap<(u64, u64), TarPath>,
 ) -> Result<(), RootError> {
@@ -87,7 +84,7 @@ fn append(
     let failed = |error| fs_error("read", &place, error);
     let data = place.symlink_metadata().map_err(failed)?;
     let kind = data.file_type();
-    let mut entry = Entry::directory(path.clone(), data.mode() & 0o7777, data.mtime().clamp(0, epoch.0));
+    let mut entry = Entry::directory(path.clone(), data.mode() & 0o7777, times.settle(data.mtime()));
     (entry.uid, entry.gid) = (data.uid(), data.gid());
     if kind.is_dir() {
         return Ok(writer.append_empty(&entry)?);
@@ -118,17 +115,11 @@ fn append(
     Ok(writer.append(&entry, fs::open(&place)?)?)
 }
 
+/// Capabilities belong to a package's files. Other attributes come from the builder's machine (SELinux labels) or depend
+/// on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
 fn xattrs(path: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let mut found = BTreeMap::new();
-    for name in XATTRS {
-        let mut value = [0; 256];
-        match rustix::fs::lgetxattr(path, name, &mut value[..]) {
-            Ok(length) => drop(found.insert(name.as_bytes().to_vec(), value[..length].to_vec())),
-            Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(found)
+    let capability = super::tree::capability(path)?;
+    Ok(capability.map(|value| (super::tree::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
 }
 
 fn devices(epoch: Epoch) -> Result<BTreeMap<TarPath, Entry>, RootError> {

@@ -100,6 +100,25 @@ pub(crate) fn walk(path: &Path, visit: &mut dyn FnMut(&Path) -> Result<(), RootE
     Ok(())
 }
 
+/// Where the kernel keeps a file's capabilities (capabilities(7)).
+pub(crate) const CAPABILITY: &str = "security.capability";
+
+/// A file's capabilities, as the kernel writes them.
+pub(crate) fn capability(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let mut value = [0; 256];
+    match rustix::fs::lgetxattr(path, CAPABILITY, &mut value[..]) {
+        Ok(length) => Ok(Some(value[..length].to_vec())),
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::NOTSUP) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Gives a file capabilities that [`capability`] read.
+pub(crate) fn set_capability(path: &Path, value: &[u8]) -> io::Result<()> {
+    let flags = rustix::fs::XattrFlags::empty();
+    rustix::fs::lsetxattr(path, CAPABILITY, value, flags).map_err(io::Error::from)
+}
+
 /// Makes a symbolic link in the place of whatever is there.
 pub(crate) fn link(path: &Path, target: &str) -> Result<(), RootError> {
     remove(path)?;

@@ -5,6 +5,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "file operations below a root that kiln owns; errors name the path")]
 
+use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown, lchown, symlink};
@@ -48,6 +49,8 @@ pub(crate) struct Unpacked {
     pub(crate) control: Control,
     /// Its paths as they stand in it, in its order, without those that another package replaced.
     pub(crate) paths: Vec<String>,
+    /// Times of its files, as it states them.
+    pub(crate) times: BTreeSet<i64>,
 }
 
 struct Job<'a> {
@@ -64,6 +67,7 @@ struct Job<'a> {
 struct Outcome {
     control: Control,
     paths: Vec<String>,
+    times: BTreeSet<i64>,
     hard: Vec<(String, String)>,
 }
 
@@ -106,7 +110,7 @@ pub(crate) fn unpack(
         }
         let kept = |path: &String| claims.holds(&layout_of(path), index);
         let paths = outcome.paths.into_iter().filter(kept).collect();
-        unpacked.push(Unpacked { control: outcome.control, paths });
+        unpacked.push(Unpacked { control: outcome.control, paths, times: outcome.times });
     }
     finish_directories(root, &claims, manner)?;
     Ok(unpacked)
@@ -133,7 +137,7 @@ fn one(
         false => Vec::new(),
     };
     let mut job = Job { root, claims, manner, index, conffiles, buffer: vec![0; 1 << 16] };
-    let (mut paths, mut hard) = (Vec::new(), Vec::new());
+    let (mut paths, mut times, mut hard) = (Vec::new(), BTreeSet::new(), Vec::new());
     while let Some(entry) = data.next().map_err(broken)? {
         let path = entry.path.clone();
         if interrupt::stopped() {
@@ -146,9 +150,10 @@ fn one(
             Refusal::Io(source) => fs_error("unpack", &root.join(&path), source),
             Refusal::Conflict(a, b) => conflict(packages, &path, (a, b)),
         })?;
+        times.insert(entry.mtime);
         paths.push(path);
     }
-    Ok(Outcome { control, paths, hard })
+    Ok(Outcome { control, paths, times, hard })
 }
 
 fn conflict(packages: &[(String, PathBuf)], path: &str, (a, b): (usize, usize)) -> RootError {

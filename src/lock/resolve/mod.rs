@@ -123,7 +123,9 @@ pub fn resolve(
         packages.insert((*name).to_owned(), solved);
     }
     let sources = source::all(context, recipe, &loaded, previous, update)?;
-    Ok(assemble(recipe, previous, loaded, (packages, sources)))
+    let mut lock = assemble(recipe, previous, loaded, (packages, sources));
+    lock.images = users(recipe, previous, update);
+    Ok(lock)
 }
 
 /// `--update NAME` must name something.
@@ -187,10 +189,6 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
         steps: BTreeMap::new(),
         outputs: BTreeMap::new(),
     };
-    for name in recipe.images.keys() {
-        let ids = previous.and_then(|lock| lock.images.get(name)).cloned().unwrap_or_else(LockedImage::default);
-        lock.images.insert(name.clone(), ids);
-    }
     if let Some(previous) = previous
         && super::inputs_digest(previous) == super::inputs_digest(&lock)
     {
@@ -199,6 +197,25 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
         lock.outputs = previous.outputs.clone();
     }
     lock
+}
+
+/// The tables of users stay. Those of images that may get other packages are opened: the next build may add to them.
+fn users(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> BTreeMap<String, LockedImage> {
+    let mut tables = BTreeMap::new();
+    for (name, image) in &recipe.images {
+        let known = previous.and_then(|lock| lock.images.get(name)).cloned();
+        let mut table = known.unwrap_or(LockedImage { open: true, users: BTreeMap::new(), groups: BTreeMap::new() });
+        table.open |= match update {
+            Update::Keep => false,
+            Update::All => true,
+            Update::Some(names) => {
+                let packages = previous.and_then(|lock| lock.sets.get(&image.packages.name));
+                packages.into_iter().flatten().any(|package| names.contains(&package.name))
+            }
+        };
+        tables.insert(name.clone(), table);
+    }
+    tables
 }
 
 /// The archives that the lock speaks of: those read now, those of sets that stayed, and earlier states that still hold a

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::plan::builder::Builder;
-use crate::plan::root::{RULES, RootContent, RootFile, RootPackage, RootSpec, RootUnits, RootUser};
+use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootPackage, RootSpec, RootUnits, RootUser};
 use crate::plan::step::Input;
 use crate::recipe::Recipe;
 use crate::recipe::image::{Content, Image, ImageFile, User};
@@ -36,6 +36,7 @@ pub(super) fn root_spec(
     }
     let lock = builder.lock;
     let packages = lock.sets.get(&image.packages.name).expect("the lock has every package set of its recipe");
+    let table = lock.images.get(&image.name);
     let spec = RootSpec {
         rules: RULES,
         packages: packages
@@ -49,7 +50,6 @@ pub(super) fn root_spec(
             })
             .collect(),
         epoch: lock.epoch,
-        seed: lock.seed,
         hostname: image.hostname.clone(),
         users: image.users.iter().map(root_user).collect(),
         files,
@@ -59,7 +59,11 @@ pub(super) fn root_spec(
         locale: image.locale.clone(),
         timezone: image.timezone.clone(),
         root_device: Some("/dev/vda".to_owned()),
-        ids: None,
+        ids: table.map_or_else(RootIds::default, |table| RootIds {
+            users: table.users.clone(),
+            groups: table.groups.clone(),
+        }),
+        new_ids: table.is_none_or(|table| table.open),
     };
     (spec, inputs)
 }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::recipe::kernel::{Compiled, OptionValue};
+use crate::recipe::kernel::OptionValue;
 
 /// Kiln's own fragment; the recipe's come after it and win, except where `requested` refuses the result.
-pub(super) fn options(compiled: &Compiled) -> BTreeMap<String, OptionValue> {
+pub(super) fn options(modules: bool, btf: bool) -> BTreeMap<String, OptionValue> {
     let yes_if = |on: bool| if on { OptionValue::Yes } else { OptionValue::No };
     let text = |value: &str| OptionValue::Text(value.to_owned());
     let mut options = BTreeMap::from([
@@ -18,11 +18,11 @@ pub(super) fn options(compiled: &Compiled) -> BTreeMap<String, OptionValue> {
         ("SYSTEM_REVOCATION_KEYS".to_owned(), text("")),
         // Without a salt two kernels of equal code have equal build ids in their notes.
         ("BUILD_SALT".to_owned(), text("kiln")),
-        ("MODULES".to_owned(), yes_if(compiled.modules)),
-        ("DEBUG_INFO_BTF".to_owned(), yes_if(compiled.btf)),
+        ("MODULES".to_owned(), yes_if(modules)),
+        ("DEBUG_INFO_BTF".to_owned(), yes_if(btf)),
     ]);
     // BTF is made from debug information; nothing else that kiln delivers has any.
-    let debug = if compiled.btf { "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT" } else { "DEBUG_INFO_NONE" };
+    let debug = if btf { "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT" } else { "DEBUG_INFO_NONE" };
     options.insert(debug.to_owned(), OptionValue::Yes);
     options
 }
@@ -35,3 +35,24 @@ pub(super) const UNREPEATABLE: [(&str, &str); 5] = [
     ("RANDSTRUCT_PERFORMANCE", "it shuffles structures by a random seed"),
     ("GCC_PLUGIN_LATENT_ENTROPY", "it compiles random numbers in"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_page_names_every_option_and_no_other() {
+        let page = include_str!("../../../docs/reproducibility.md");
+        let section = page.split("\n## ").find(|section| section.starts_with("Kernel")).unwrap();
+        let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+        let cells: String = rows.map(|row| row.split(" | ").next().unwrap()).collect::<Vec<_>>().join(" ");
+        let words = cells.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
+        let named: BTreeSet<&str> = words.filter(|word| !word.is_empty()).collect();
+        let of = |btf| options(true, btf).into_keys().collect::<Vec<_>>();
+        let (with, without) = (of(true), of(false));
+        let options = with.iter().chain(&without).map(String::as_str);
+        assert_eq!(named, options.chain(UNREPEATABLE.iter().map(|(name, _)| *name)).collect());
+    }
+}

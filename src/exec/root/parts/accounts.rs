@@ -1,5 +1,6 @@
 //! `/etc/passwd`, `group`, `shadow` and `gshadow` as data, changed together.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::{RootError, tree};
@@ -127,6 +128,20 @@ impl Accounts {
         Ok(())
     }
 
+    /// Puts new numbers in the place of old ones.
+    pub(crate) fn renumber(&mut self, users: &BTreeMap<u32, u32>, groups: &BTreeMap<u32, u32>) {
+        let change = |field: &mut String, moves: &BTreeMap<u32, u32>| {
+            if let Some(new) = field.parse().ok().and_then(|old: u32| moves.get(&old)) {
+                *field = new.to_string();
+            }
+        };
+        for line in &mut self.passwd {
+            change(&mut line[2], users);
+            change(&mut line[3], groups);
+        }
+        self.group.iter_mut().for_each(|line| change(&mut line[2], groups));
+    }
+
     /// Puts the lines into their canonical order, and the day of every password's last change to `day`.
     pub(crate) fn normalise(&mut self, day: i64) {
         let number = |line: &Vec<String>| (line[2].parse::<u64>().unwrap_or(u64::MAX), line[0].clone());
@@ -191,6 +206,14 @@ mod tests {
         let shadow = accounts.shadow.unwrap();
         assert_eq!(lines(&shadow), ["root:*:7:0:99999:7:::", "b:!:7::::::", "a:$y$hash:7:0:99999:7:::"]);
         assert_eq!(lines(&accounts.gshadow.unwrap()), ["root:*::", "adm:*::a,b", "b:!::", "a:!::"]);
+    }
+
+    #[test]
+    fn numbers_change_for_users_and_their_groups_alike() {
+        let mut accounts = accounts();
+        accounts.renumber(&BTreeMap::from([(999, 4)]), &BTreeMap::from([(999, 4), (4, 5)]));
+        assert_eq!(accounts.passwd[0].join(":"), "b:x:4:4::/:/bin/sh");
+        assert_eq!((accounts.gid("b"), accounts.gid("adm"), accounts.gid("root")), (Some(4), Some(5), Some(0)));
     }
 
     #[test]

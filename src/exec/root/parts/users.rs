@@ -34,7 +34,7 @@ fn check(user: &RootUser) -> Result<(), RootError> {
 }
 
 fn account(spec: &RootSpec, accounts: &mut Accounts, user: &RootUser) -> Result<(), RootError> {
-    let locked = spec.ids.as_ref().and_then(|ids| ids.users.get(&user.name).copied());
+    let locked = spec.ids.users.get(&user.name).copied();
     let line = accounts.ensure_user(&user.name, user.uid.or(locked))?;
     line[5] = user.home.clone();
     line[6] = user.shell.clone();

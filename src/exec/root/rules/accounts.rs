@@ -27,7 +27,7 @@ fn sorted(text: &str, mark: &str) -> String {
 }
 
 /// Every user and group with its number.
-pub(super) fn table(root: &Path) -> Result<RootIds, RootError> {
+pub(crate) fn table(root: &Path) -> Result<RootIds, RootError> {
     let accounts = Accounts::read(root)?;
     let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
         let number = |line: &Vec<String>| {

@@ -19,6 +19,7 @@ pub(super) fn secrets(_: &RootSpec, root: &Path) -> Result<(), RootError> {
         "var/lib/systemd/random-seed",
         "var/lib/systemd/credential.secret",
         "var/lib/urandom/random-seed",
+        "etc/bind/rndc.key",
         "etc/nvme/hostid",
         "etc/nvme/hostnqn",
         "etc/iscsi/initiatorname.iscsi",

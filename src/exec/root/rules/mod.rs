@@ -8,11 +8,13 @@ mod caches;
 mod databases;
 mod foresight;
 mod identity;
+mod keys;
 mod keystore;
 mod leftovers;
 
 use std::path::Path;
 
+pub(crate) use accounts::table;
 pub(crate) use foresight::foresee;
 
 use super::RootError;
@@ -22,11 +24,12 @@ use crate::plan::root::{RULES, RootIds, RootSpec};
 type Rule = fn(&RootSpec, &Path) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
-const ALL: [(&str, Rule); 16] = [
+const ALL: [(&str, Rule); 17] = [
     ("placeholders", foresight::remove),
     ("machine-id", identity::machine_id),
     ("secrets", identity::secrets),
     ("ssh-host-keys", identity::ssh_host_keys),
+    ("private-keys", keys::private),
     ("resolver", identity::resolver),
     ("apt-sources", identity::apt_sources),
     ("logs", leftovers::logs),
@@ -56,4 +59,27 @@ pub(crate) fn apply(spec: &RootSpec, root: &Path) -> Result<RootIds, RootError> 
 pub(crate) fn expected_finding(line: &str) -> bool {
     let path = line.split_ascii_whitespace().next_back().unwrap_or_default();
     leftovers::is_log(path) || caches::is_bytecode(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rules that are no step of [`ALL`]: in `numbers`, `times` and `pack`.
+    const ELSEWHERE: [&str; 3] = ["numbers", "times", "owners-and-attributes"];
+
+    #[test]
+    fn the_page_names_every_rule_and_no_other() {
+        let page = include_str!("../../../../docs/reproducibility.md");
+        let section = page.split("\n## ").find(|section| section.starts_with("Rules of the root file system"));
+        let rows = section.unwrap().lines().filter_map(|line| line.strip_prefix("| `"));
+        let named: Vec<&str> = rows.map(|row| row.split('`').next().unwrap()).collect();
+        let rules: Vec<&str> = ALL.iter().map(|(name, _)| *name).chain(ELSEWHERE).collect();
+        assert_eq!(named, rules);
+        assert!(page.contains(&format!("rules of root file systems, now {RULES} ")), "the page has another version");
+        assert!(
+            page.contains(&format!("output version, now {} ", crate::lock::OUTPUT)),
+            "the page has another version"
+        );
+    }
 }

@@ -1,0 +1,56 @@
+//! The numbers of an image's users: found by the first build, kept by the lock, the same in every build after it.
+
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
+use super::load::Ready;
+use crate::exec::event::Silent;
+use crate::exec::{self, Realized};
+use crate::lock::{Lock, LockedImage};
+use crate::plan::{self, Input, id};
+use crate::world::fs;
+
+/// No table of users is larger.
+const SMALL: u64 = 4 << 20;
+
+/// The lock with the tables of what was built, and what was built as the steps of that lock.
+///
+/// A step that may number users gives the same tree as the step that is told the numbers which came out: both let the
+/// packages' scripts choose, and then move every user to its final number. So what the one left behind is kept as the
+/// result of the other, too, and the first build has the same steps as all that follow.
+pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Failure> {
+    let mut lock = ready.lock.clone();
+    lock.images.extend(tables(ready, &realized)?);
+    if lock.images == ready.lock.images {
+        return Ok((lock, realized));
+    }
+    let plan = plan::lower(&ready.loaded.recipe, &lock);
+    let ids = id::static_ids(&plan);
+    for (at, _) in roots(ready) {
+        let outputs = plan.steps[at].outputs.iter();
+        let outputs = outputs.map(|name| (name.clone(), realized.output(at, name).clone())).collect();
+        // A root reads only files and bytes, so that its static id is the one that results are kept under.
+        ready.store.put_result(&ids[at], &outputs).map_err(Failure::world)?;
+    }
+    let options = exec::Options { jobs: None, offline: true, no_cache: false, elsewhere: false };
+    let nowhere = |_: &plan::step::Place| Vec::new();
+    let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
+    Ok((lock, again.map_err(Failure::world)?))
+}
+
+/// The steps that make roots, with their images.
+pub fn roots(ready: &Ready) -> impl Iterator<Item = (usize, &str)> {
+    ready.plan.steps.iter().enumerate().filter_map(|(at, step)| Some((at, step.name.strip_prefix("root ")?)))
+}
+
+fn tables(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, Failure> {
+    let mut tables = BTreeMap::new();
+    for (step, image) in roots(ready) {
+        let file = realized.file(&Input::Output { step, name: "users.json".to_owned() });
+        let path = ready.store.path(&file.sha256).map_err(Failure::world)?;
+        let bytes = fs::read(&path, SMALL).map_err(Failure::world)?;
+        let table: plan::root::RootIds = serde_json::from_slice(&bytes).map_err(Failure::world)?;
+        tables.insert(image.to_owned(), LockedImage { open: false, users: table.users, groups: table.groups });
+    }
+    Ok(tables)
+}

@@ -1,0 +1,64 @@
+//! A rule about keys that no rule knows: refused, since nobody can say who else has them.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::super::{RootError, tree};
+use crate::plan::root::RootSpec;
+
+/// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
+const PLACES: [&str; 4] = ["etc", "root", "srv", "var"];
+/// PEM (RFC 7468) and OpenSSH spell private keys like this, of whatever kind.
+const MARKS: [&str; 2] = ["-----BEGIN ", "PRIVATE KEY-----"];
+/// An RSA key of 16384 bits takes 13 KB.
+const LARGEST: u64 = 1 << 16;
+
+/// A private key that the recipe did not bring was made by a script during this build, or is the same in every Debian.
+pub(super) fn private(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
+    let mut found = Vec::new();
+    for place in PLACES {
+        tree::walk(&root.join(place), &mut |path| {
+            if is_key(path) {
+                found.push(format!("/{}", path.strip_prefix(root).unwrap_or(path).display()));
+            }
+            Ok(())
+        })?;
+    }
+    found.retain(|path| spec.files.iter().all(|file| file.path != *path));
+    match found.first() {
+        None => Ok(()),
+        Some(path) => Err(RootError::Broken(format!(
+            "{path} is a private key that a package made: every machine of this image would have it, and every build another\n  \
+             help: leave the package out, or give the key as a `file` of the recipe"
+        ))),
+    }
+}
+
+fn is_key(path: &Path) -> bool {
+    let small = path.symlink_metadata().is_ok_and(|data| data.is_file() && data.size() <= LARGEST);
+    // What is not text is no PEM.
+    let text = if small { tree::text(path).ok().flatten().unwrap_or_default() } else { String::new() };
+    text.lines().any(|line| line.starts_with(MARKS[0]) && line.trim_end().ends_with(MARKS[1]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_known_by_their_first_line() {
+        let directory = std::env::temp_dir().join(format!("kiln-keys-{}", std::process::id()));
+        tree::directory(&directory).unwrap();
+        let file = directory.join("key");
+        for (text, expected) in [
+            ("-----BEGIN PRIVATE KEY-----\nMIIE\n", true),
+            ("x\n-----BEGIN OPENSSH PRIVATE KEY-----\n", true),
+            ("-----BEGIN CERTIFICATE-----\n", false),
+            ("# -----BEGIN PRIVATE KEY-----\n", false),
+        ] {
+            tree::put(&file, text.as_bytes(), 0o600).unwrap();
+            assert_eq!(is_key(&file), expected, "{text}");
+        }
+        tree::remove(&directory).unwrap();
+    }
+}
