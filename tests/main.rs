@@ -39,6 +39,7 @@ mod suite {
     mod quick;
     mod recipes;
     mod root;
+    mod rootless;
     mod sandbox;
     mod schedule;
     mod sources;

@@ -38,7 +38,7 @@ impl Rule {
 /// What the difference of two lines suggests.
 pub(super) fn of_lines(one: &str, two: &str) -> Option<Rule> {
     let ends = one.bytes().zip(two.bytes()).take_while(|(a, b)| a == b).count();
-    let tail = |text: &str| text.bytes().nth(ends);
+    let tail = |text: &str| text.as_bytes().get(ends).copied();
     // The word that differs, and what is left of it.
     let start = one.as_bytes()[..ends].iter().rposition(u8::is_ascii_whitespace).map_or(0, |at| at + 1);
     let word = |text: &str| -> String {

@@ -1,0 +1,125 @@
+//! A normal user: with a range of ids the same bits as root, without one an error that says what to do.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::live::{QUICK, Quick, judge, live, quick, succeed};
+
+/// What builds may start besides kiln: the only programs with more rights than their caller.
+const HELPERS: [&str; 2] = ["newuidmap", "newgidmap"];
+
+/// A user of this machine, with a home directory, for as long as the test takes.
+struct User {
+    name: String,
+    home: PathBuf,
+}
+
+impl User {
+    /// Without a range of ids.
+    fn new() -> User {
+        let name = format!("kiln-test-{}", std::process::id());
+        let home = std::env::temp_dir().join(&name);
+        // A system user gets no range by itself.
+        succeed(Command::new("useradd").args(["--system", "--create-home", "--home-dir"]).arg(&home).arg(&name));
+        User { name, home }
+    }
+
+    fn give_range(&self) {
+        let range = "524288-589823";
+        succeed(Command::new("usermod").args(["--add-subuids", range, "--add-subgids", range, &self.name]));
+    }
+
+    /// kiln as this user, where no program has more rights than its caller except [`HELPERS`], and none is found by name.
+    fn kiln(&self) -> Command {
+        let mut script = String::from("set -e\n");
+        for helper in HELPERS {
+            // A mount of its own keeps the set-uid bit when the file system around it loses all of them.
+            script.push_str(&format!("mount --bind /usr/bin/{helper} /usr/bin/{helper}\n"));
+        }
+        script.push_str("mount -o remount,bind,nosuid /\n");
+        script.push_str("exec setpriv --reuid $USER --regid $USER --init-groups env -i PATH=/nonexistent \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--propagation", "private", "sh", "-c", &script, "sh"]);
+        command.arg(format!("HOME={}", self.home.display())).arg(self.home.join("kiln"));
+        command.current_dir(self.home.join("project")).env("USER", &self.name);
+        command
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(&self.home).output();
+        let _ = Command::new("userdel").args(["--force", "--remove", &self.name]).output();
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_normal_user_gets_the_bits_of_root() {
+    let tools = ["useradd", "usermod", "userdel", "setpriv", "unshare", "newuidmap", "newgidmap"];
+    if !live("a build by a normal user") || !tools.into_iter().all(judge) {
+        return;
+    }
+    if !rustix::process::getuid().is_root() {
+        return println!("skipped: only root makes users; the other live tests are builds by a normal user");
+    }
+    let Quick { lock, store, out, .. } = quick();
+    let user = User::new();
+    furnish(&user, lock, store);
+    let lock = user.home.join("quick.lock");
+    let build = || {
+        let mut command = user.kiln();
+        command.args(["build", QUICK, "--offline", "--out", "out", "--lock"]).arg(&lock);
+        command
+    };
+
+    let refused = build().output().unwrap();
+    let text = said(&refused);
+    assert_eq!(refused.status.code(), Some(4), "{text}");
+    for words in ["/etc/subuid", "usermod --add-subuids", "kiln doctor"] {
+        assert!(text.contains(words), "{text}");
+    }
+    let doctor = user.kiln().arg("doctor").output().unwrap();
+    let text = String::from_utf8_lossy(&doctor.stdout).into_owned();
+    assert_eq!(doctor.status.code(), Some(4), "{text}");
+    assert!(text.contains("MISSING  user ids") && text.contains("usermod"), "{text}");
+
+    user.give_range();
+    succeed(user.kiln().arg("doctor"));
+    let output = succeed(&mut build());
+    println!("{}", said(&output));
+    assert!(said(&output).contains("root cxl-quick: running"), "the root was not built");
+    let manifest = |directory: &Path| std::fs::read_to_string(directory.join("manifest.json")).unwrap();
+    assert_eq!(manifest(out), manifest(&user.home.join("project/out")), "a normal user gets other bits than root");
+    let left = kiln::world::fs::names(&user.home.join(".cache/kiln/tmp")).unwrap();
+    assert_eq!(left, ["door"], "files of subordinate ids stayed behind");
+}
+
+/// kiln itself, the recipe, the lock, and everything fetched: by links where that is possible. Nothing that was built.
+fn furnish(user: &User, lock: &Path, store: &Path) {
+    let project = user.home.join("project");
+    let cas = user.home.join(".cache/kiln/cas");
+    std::fs::create_dir_all(cas.parent().unwrap()).unwrap();
+    std::fs::create_dir_all(&project).unwrap();
+    let copy = |from: &Path, to: &Path| succeed(Command::new("cp").arg("-r").arg(from).arg(to));
+    copy(Path::new(env!("CARGO_BIN_EXE_kiln")), &user.home.join("kiln"));
+    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes"), &project);
+    copy(lock, &user.home.join("quick.lock"));
+    let linked = Command::new("cp").arg("-rl").arg(store.join("cas")).arg(&cas).output().unwrap();
+    if !linked.status.success() {
+        // Another file system.
+        copy(&store.join("cas/."), &cas);
+    }
+    // Not what is linked: its owner is the other store's.
+    let owner = format!("{0}:{0}", user.name);
+    let mut own = Command::new("find");
+    succeed(
+        own.arg(&user.home)
+            .args(["(", "-links", "1", "-o", "-type", "d", ")"])
+            .args(["-exec", "chown", "-h", &owner, "{}", "+"]),
+    );
+}
