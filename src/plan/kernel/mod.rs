@@ -162,8 +162,12 @@ impl Lowering<'_, '_> {
 
     /// Kiln's own rules first, so that a recipe may overrule them; the kernel's own options last.
     fn fragments(&self) -> Vec<(String, String)> {
-        let mut fragments =
-            vec![("000-kiln".to_owned(), fragment::render(&policy::options(self.compiled.modules, self.compiled.btf)))];
+        let nature = policy::Nature {
+            debian: matches!(self.compiled.base, ConfigBase::Debian(_)),
+            modules: self.compiled.modules,
+            btf: self.compiled.btf,
+        };
+        let mut fragments = vec![("000-kiln".to_owned(), fragment::render(&policy::options(&nature)))];
         for (at, block) in self.compiled.configs.iter().enumerate() {
             fragments
                 .push((format!("{:03}-{}", at + 1, block.name), fragment::render(&requested::plain(&block.options))));

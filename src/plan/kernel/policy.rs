@@ -4,8 +4,16 @@ use std::collections::BTreeMap;
 
 use crate::recipe::kernel::OptionValue;
 
+/// What of a kernel decides about the options.
+pub(super) struct Nature {
+    /// Its base is Debian's own configuration.
+    pub(super) debian: bool,
+    pub(super) modules: bool,
+    pub(super) btf: bool,
+}
+
 /// Kiln's own fragment; the recipe's come after it and win, except where `requested` refuses the result.
-pub(super) fn options(modules: bool, btf: bool) -> BTreeMap<String, OptionValue> {
+pub(super) fn options(nature: &Nature) -> BTreeMap<String, OptionValue> {
     let yes_if = |on: bool| if on { OptionValue::Yes } else { OptionValue::No };
     let text = |value: &str| OptionValue::Text(value.to_owned());
     let mut options = BTreeMap::from([
@@ -18,11 +26,15 @@ pub(super) fn options(modules: bool, btf: bool) -> BTreeMap<String, OptionValue>
         ("SYSTEM_REVOCATION_KEYS".to_owned(), text("")),
         // Without a salt two kernels of equal code have equal build ids in their notes.
         ("BUILD_SALT".to_owned(), text("kiln")),
-        ("MODULES".to_owned(), yes_if(modules)),
-        ("DEBUG_INFO_BTF".to_owned(), yes_if(btf)),
+        ("MODULES".to_owned(), yes_if(nature.modules)),
+        ("DEBUG_INFO_BTF".to_owned(), yes_if(nature.btf)),
     ]);
+    // Debian's configuration has lockdown, which insists on signed modules.
+    if nature.debian {
+        options.insert("SECURITY_LOCKDOWN_LSM".to_owned(), OptionValue::No);
+    }
     // BTF is made from debug information; nothing else that kiln delivers has any.
-    let debug = if btf { "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT" } else { "DEBUG_INFO_NONE" };
+    let debug = if nature.btf { "DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT" } else { "DEBUG_INFO_NONE" };
     options.insert(debug.to_owned(), OptionValue::Yes);
     options
 }
@@ -50,7 +62,7 @@ mod tests {
         let cells: String = rows.map(|row| row.split(" | ").next().unwrap()).collect::<Vec<_>>().join(" ");
         let words = cells.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
         let named: BTreeSet<&str> = words.filter(|word| !word.is_empty()).collect();
-        let of = |btf| options(true, btf).into_keys().collect::<Vec<_>>();
+        let of = |btf| options(&Nature { debian: true, modules: true, btf }).into_keys().collect::<Vec<_>>();
         let (with, without) = (of(true), of(false));
         let options = with.iter().chain(&without).map(String::as_str);
         assert_eq!(named, options.chain(UNREPEATABLE.iter().map(|(name, _)| *name)).collect());
