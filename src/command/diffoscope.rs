@@ -48,7 +48,7 @@ mod tests {
         fs::create_dir_all(&directory).unwrap();
         let program = directory.join("diffoscope");
         // Endless, as a report on two disks nearly is; its last arguments are the files.
-        let script = "#!/bin/sh\nshift 5\necho \"$@\"\nwhile echo line; do :; done\n";
+        let script = "#!/bin/sh\nshift 6\necho \"$@\"\nwhile echo line; do :; done\n";
         fs::write_atomically(&program, script.as_bytes()).unwrap();
         fs::protect(&program, 0o755, None).unwrap();
         assert_eq!(program.metadata().unwrap().permissions().mode() & 0o777, 0o755);
