@@ -38,6 +38,7 @@ mod suite {
     mod qcow2;
     mod quick;
     mod recipes;
+    mod releases;
     mod root;
     mod rootless;
     mod sandbox;

@@ -103,7 +103,8 @@ fn judged(
     packages: &[Package],
 ) -> (Vec<String>, Vec<String>) {
     let of_set = |entry: &&allowed::Entry| {
-        entry.with.is_empty() || packages.iter().any(|package| package.locked.name == entry.with)
+        let there = |name: &str| packages.iter().any(|package| package.locked.name == name);
+        entry.with.is_empty() || entry.with.strip_prefix('!').map_or_else(|| there(entry.with), |name| !there(name))
     };
     let entries: Vec<&allowed::Entry> = ALLOWED.iter().filter(of_set).collect();
     let mut used = vec![false; entries.len()];

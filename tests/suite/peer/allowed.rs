@@ -38,7 +38,7 @@ pub(super) enum Covers {
 pub(super) struct Entry {
     pub(super) path: &'static str,
     pub(super) covers: Covers,
-    /// The package without which there is no such file; empty when it is in every set.
+    /// The package without which it is not so; after `!` the one with which it is not so; empty for every set.
     pub(super) with: &'static str,
     pub(super) why: &'static str,
 }
@@ -54,6 +54,7 @@ pub(super) const ALLOWED: &[Entry] = &[
     entry("etc/.pwd.lock", Removed, "", "a lock that nobody holds"),
     entry("etc/apt/apt.conf.d/99mmdebstrap", Removed, "", "options of mmdebstrap's own apt"),
     entry("etc/apt/sources.list", Removed, "", "names the repository of the build"),
+    entry("etc/default/locale", Added, "!systemd", "the recipe's locale"),
     entry("etc/fstab", Removed, "", "mmdebstrap's says that it is unconfigured; kiln's comes with a recipe's disk"),
     entry("etc/group", Order, "", "kiln sorts accounts by number"),
     entry("etc/group-", Removed, "", "the state before the last change"),
@@ -61,10 +62,12 @@ pub(super) const ALLOWED: &[Entry] = &[
     entry("etc/gshadow-", Removed, "", "the state before the last change"),
     entry("etc/hostname", Content, "", "the recipe names the machine; mmdebstrap copies the builder's"),
     entry("etc/hostname", Owner, "", "mmdebstrap's copy is executable"),
-    entry("etc/hosts", Added, "", "the recipe names the machine"),
+    entry("etc/hosts", Content, "netbase", "the recipe names the machine"),
+    entry("etc/hosts", Added, "!netbase", "the recipe names the machine"),
     entry("etc/locale.conf", Added, "systemd", "the recipe's locale"),
-    entry("etc/machine-id", Content, "systemd", "mmdebstrap leaves `uninitialized`"),
+    entry("etc/machine-id", Added, "!systemd", "empty, and there"),
     entry("etc/machine-id", Owner, "systemd", "0444, as systemd makes it"),
+    entry("etc/nvme/host*", Removed, "nvme-cli", "names of a machine"),
     entry("etc/passwd", Order, "", "kiln sorts accounts by number"),
     entry("etc/passwd-", Removed, "", "the state before the last change"),
     entry("etc/resolv.conf", Removed, "", "mmdebstrap copies the builder's"),
@@ -81,11 +84,11 @@ pub(super) const ALLOWED: &[Entry] = &[
     ),
     entry("etc/timezone", Added, "tzdata", "the recipe's time zone, for programs that look there"),
     entry("run/*", Removed, "", "mounted over at boot"),
+    entry("usr/*/__pycache__*", Removed, "python3", "bytecode"),
     entry("var/cache/apt/archives/lock", Removed, "", "a lock that nobody holds"),
     entry("var/cache/apt/archives/partial", Owner, "", "as the package has it; apt closes it when it runs"),
     entry("var/cache/debconf/config.dat", Lines("Owners:"), "", "kiln sorts; a preinst asks under another name"),
     entry("var/cache/debconf/*", Removed, "", "the state before the last change"),
-    entry("var/cache/ldconfig/aux-cache", Removed, "", "inode numbers and times"),
     entry("var/lib/apt/lists/lock", Removed, "", "a lock that nobody holds"),
     entry("var/lib/apt/lists/partial", Owner, "", "as the package has it; apt closes it when it runs"),
     entry("var/lib/dpkg/arch", Removed, "", "names the one architecture, which dpkg knows by itself"),
@@ -96,6 +99,7 @@ pub(super) const ALLOWED: &[Entry] = &[
         "",
         "kiln sorts, and lists only configuration files that exist",
     ),
+    entry("var/lib/dpkg/statoverride", Added, "nginx", "empty, as dpkg reads one that is missing"),
     entry("var/lib/dpkg/status-old", Removed, "", "the state before the last change"),
     entry("var/lib/dpkg/triggers/File", Order, "", "kiln sorts the lines"),
     entry("var/log/*", Removed, "", "logs of the build"),
@@ -111,7 +115,11 @@ impl Entry {
         peer: &BTreeMap<String, Node>,
     ) -> bool {
         let here = match self.path.strip_suffix('*') {
-            Some(beginning) => path.starts_with(beginning),
+            // A second star, in the middle, is anything at all.
+            Some(parts) => match parts.split_once('*') {
+                Some((beginning, within)) => path.starts_with(beginning) && path.contains(within),
+                None => path.starts_with(parts),
+            },
             None => path == self.path,
         };
         here && match (self.covers, difference) {
