@@ -23,6 +23,7 @@ mod suite {
     mod kconfig;
     mod kernel;
     mod kills;
+    mod knative;
     mod language;
     mod language_docs;
     mod language_limits;

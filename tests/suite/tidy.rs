@@ -95,7 +95,10 @@ fn every_file_says_why_it_exists() {
 }
 
 /// Recipes without a committed lock, each with its reason.
-const WITHOUT_LOCK: [(&str, &str); 0] = [];
+const WITHOUT_LOCK: [(&str, &str); 1] = [(
+    "knative",
+    "its lock would hold digests of releases that only a machine with internet can see; none is written by hand",
+)];
 
 #[test]
 fn every_recipe_has_a_lock_and_every_lock_a_recipe() {
