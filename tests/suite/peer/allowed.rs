@@ -96,7 +96,7 @@ pub(super) const ALLOWED: &[Entry] = &[
     entry(
         "var/lib/dpkg/status",
         Lines("remove-on-upgrade"),
-        "",
+        "procps",
         "kiln sorts, and lists only configuration files that exist",
     ),
     entry("var/lib/dpkg/statoverride", Added, "nginx", "empty, as dpkg reads one that is missing"),
