@@ -76,8 +76,13 @@ pub(crate) fn judge(program: &str) -> bool {
     there
 }
 
-/// Whether a case of a long list has its turn: two of them each day, all with `KILN_ALL=1`, one by `KILN_ONLY=NAME`.
+/// Whether a case of a long list has its turn: one of them each day, all with `KILN_ALL=1`, one by `KILN_ONLY=NAME`.
 pub(crate) fn has_its_turn(case: &str, all: &[&str]) -> bool {
+    is_among(case, all, 1)
+}
+
+/// As [`has_its_turn`], with `a_day` of them each day.
+pub(crate) fn is_among(case: &str, all: &[&str], a_day: usize) -> bool {
     if std::env::var_os("KILN_ALL").is_some() {
         return true;
     }
@@ -85,8 +90,8 @@ pub(crate) fn has_its_turn(case: &str, all: &[&str]) -> bool {
         return only == case;
     }
     let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let first = (seconds / 86_400) as usize * 2 % all.len();
-    let turn = case == all[first] || case == all[(first + 1) % all.len()];
+    let first = (seconds / 86_400) as usize * a_day;
+    let turn = (first..first + a_day).any(|turn| case == all[turn % all.len()]);
     if !turn {
         eprintln!("skipped today: {case}; KILN_ALL=1 runs every case, KILN_ONLY={case} this one");
     }

@@ -1,4 +1,4 @@
-//! The other recipes' own tests, in the guest. Two have their turn each day; `kiln test recipes/*.kiln` runs them all.
+//! The other recipes' own tests, in the guest. One has its turn each day; `kiln test recipes/*.kiln` runs them all.
 
 use super::live::{Scratch, has_its_turn, kiln, live, quick, succeed};
 
