@@ -197,5 +197,6 @@ pub const TRIALS: &[Trial] = &[
     trial((6, 1), (11, 1), Memory::Volatile, false),
     trial((6, 12), (10, 0), Memory::Volatile, true),
     trial((6, 12), (11, 1), Memory::Volatile, true),
+    trial((7, 3), (10, 0), Memory::Volatile, true),
     trial((7, 3), (11, 1), Memory::Volatile, true),
 ];
