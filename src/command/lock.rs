@@ -8,7 +8,7 @@ use super::{machines, mirrors, output};
 use crate::base::{ByteSize, Digest};
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
-use crate::lock::{self, Lock};
+use crate::lock::{self, Lock, LockedMachine};
 use crate::plan;
 use crate::recipe::Recipe;
 use crate::world::fs;
@@ -61,8 +61,35 @@ fn tell(progress: Progress) {
 fn check(loaded: &Loaded) -> Result<(), Failure> {
     let lock = load::lock_of(loaded)?;
     machines::judge(&loaded.recipe, &lock)?;
+    same_steps(&lock.steps, &steps(&loaded.recipe, &lock))?;
+    same_machines(&lock.machines, machines::locked(&loaded.recipe, &lock)?)?;
     let packages: usize = lock.sets.values().map(Vec::len).sum();
     output::print(&format!("{}: the lock of this recipe; {packages} packages\n", loaded.lock_path.display()))
+}
+
+/// Everything that can reach a bit is in a step's id: a line that was changed by hand shows here.
+fn same_steps(locked: &BTreeMap<String, Digest>, now: &BTreeMap<String, Digest>) -> Result<(), Failure> {
+    let mut names = locked.keys().chain(now.keys());
+    names.find(|name| locked.get(*name) != now.get(*name)).map_or(Ok(()), |name| Err(changed("step", name)))
+}
+
+/// What QEMU was asked about is known after a build only.
+fn same_machines(
+    locked: &BTreeMap<String, LockedMachine>,
+    mut now: BTreeMap<String, LockedMachine>,
+) -> Result<(), Failure> {
+    for (name, machine) in &mut now {
+        machine.asked = locked.get(name).map(|locked| locked.asked.clone()).unwrap_or_default();
+    }
+    let mut names = locked.keys().chain(now.keys());
+    names.find(|name| locked.get(*name) != now.get(*name)).map_or(Ok(()), |name| Err(changed("machine", name)))
+}
+
+fn changed(what: &str, name: &str) -> Failure {
+    Failure::Mistakes(format!(
+        "error: the lock's {what} `{name}` is not what its other lines and the recipe come to\n  help: the lock was changed \
+         by hand, or written by another version of kiln; `kiln lock` writes it anew"
+    ))
 }
 
 /// The lock that is there. One that cannot be read is as good as none, but the user is told.

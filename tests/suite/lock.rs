@@ -2,6 +2,7 @@
 
 mod refused;
 mod solve;
+mod tampered;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
