@@ -192,16 +192,22 @@ fn what_qemu_is_asked_is_what_its_help_prints() {
 
 #[test]
 fn qemu_takes_the_argv_of_every_recipe() {
-    for tree in trees().into_iter().take(1) {
+    for tree in trees() {
         let emulator = emulator(&tree);
+        let mut taken = 0;
         for (stem, recipe, lock) in recipes() {
             for machine in recipe.machines.values() {
-                let locked = Emulator::of(&lock.machines[&machine.name].qemu).unwrap();
-                assert_eq!(locked, emulator, "{stem} has a QEMU of its own: give its tree a turn here");
+                // The one recipe with machines of two QEMUs boots them all in a live test of its own.
+                if Emulator::of(&lock.machines[&machine.name].qemu).unwrap() != emulator {
+                    println!("{stem}: {} has another QEMU than {}", machine.name, emulator.version);
+                    continue;
+                }
                 let line = line(machine, &recipe.machines, &emulator);
                 assert_eq!(start(&tree, &line, &Run::new(&stem), machine), Ok(()), "{stem}: {}", machine.name);
+                taken += 1;
             }
         }
+        assert!(taken > 0, "no recipe has a machine of QEMU {}", emulator.version);
     }
 }
 
