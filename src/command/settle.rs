@@ -32,7 +32,7 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
         // A root reads only files and bytes, so that its static id is the one that results are kept under.
         ready.store.put_result(&ids[at], &outputs).map_err(Failure::world)?;
     }
-    let options = exec::Options { jobs: None, offline: true, no_cache: false, elsewhere: false };
+    let options = exec::Options { offline: true, ..exec::Options::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
     let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
     Ok((lock, again.map_err(Failure::world)?))
