@@ -1,11 +1,14 @@
 //! `kiln kconfig explain|diff`: what a kernel's configuration is, and why.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::failure::Failure;
 use super::{build, load, output};
 use crate::cli::{self, KconfigQuestion, RealizeArgs, RecipeArgs};
-use crate::kconfig::{self, DotConfig, Tree, Tri, dotconfig};
+use crate::kconfig::explain::Why;
+use crate::kconfig::{self, DotConfig, Request, Tree, Tri, dotconfig};
+use crate::plan::kernel::requested::Requested;
 use crate::plan::{self, Input, Plan};
 use crate::recipe::kernel::Origin;
 use crate::world::fs;
@@ -23,28 +26,21 @@ pub fn run(args: &cli::Kconfig) -> Result<(), Failure> {
 
 fn explain(option: &str, args: &RecipeArgs) -> Result<(), Failure> {
     let ready = load::ready(args)?;
-    let compiled = ready.loaded.recipe.kernels.values().filter(|kernel| matches!(kernel.origin, Origin::Compiled(_)));
     let mut told = false;
-    for kernel in compiled {
+    for kernel in ready.loaded.recipe.kernels.values() {
+        let Origin::Compiled(compiled) = &kernel.origin else { continue };
         let wanted = format!("kernel-config {}", kernel.name);
         let source = format!("kernel-kconfig {}", kernel.name);
         let part = plan::restrict(&ready.plan, &|step| step == wanted || step == source);
-        let quick = RealizeArgs {
-            offline: false,
-            jobs: None,
-            no_cache: false,
-            warm: false,
-            allow_leaks: false,
-            elsewhere: false,
-        };
-        let realized = build::realize_in(&ready, &part, &ready.store, &quick)?;
+        let realized = build::realize_in(&ready, &part, &ready.store, &quick())?;
         let read = |step: &str, name: &str| -> Result<Vec<u8>, Failure> {
             let file = realized.file(&output_of(&part, step, name));
             ready.store.read(&file.sha256, LIMIT).map_err(Failure::world)
         };
         let tree = tree(&read(&source, "kconfig.tar")?)?;
         let config = dotconfig::read(&read(&wanted, "kernel.config")?).map_err(Failure::world)?;
-        output::print(&answer(&kernel.name, &tree, &config, option))?;
+        let requested = Requested::new(&kernel.name, compiled);
+        output::print(&answer(&requested, &kernel.name, (&tree, &config), option))?;
         told = true;
     }
     if told {
@@ -52,6 +48,10 @@ fn explain(option: &str, args: &RecipeArgs) -> Result<(), Failure> {
     } else {
         Err(Failure::Usage("the recipe compiles no kernel; `kiln kconfig diff` reads stock ones".to_owned()))
     }
+}
+
+fn quick() -> RealizeArgs {
+    RealizeArgs { offline: false, jobs: None, no_cache: false, warm: false, allow_leaks: false, elsewhere: false }
 }
 
 fn output_of(plan: &Plan, step: &str, name: &str) -> Input {
@@ -64,9 +64,9 @@ fn tree(tar: &[u8]) -> Result<Tree, Failure> {
     Tree::read(&source).map_err(Failure::world)
 }
 
-fn answer(kernel: &str, tree: &Tree, config: &DotConfig, option: &str) -> String {
-    let wanted = if config.tri(option) == Tri::N { Tri::Y } else { config.tri(option) };
-    let found = kconfig::explain(tree, config, option, wanted);
+fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfig), option: &str) -> String {
+    let on = config.value(option) != "n";
+    let found = kconfig::explain(tree, config, option, if on { Tri::N } else { Tri::Y });
     let mut lines = vec![format!("{option} = {} in kernel {kernel}", found.value)];
     lines.extend(found.prompt.iter().map(|prompt| format!("  prompt: {prompt}")));
     for (file, line, depends) in &found.places {
@@ -77,7 +77,14 @@ fn answer(kernel: &str, tree: &Tree, config: &DotConfig, option: &str) -> String
         let now = if *force == Tri::N { "not now".to_owned() } else { format!("now, to {force}") };
         lines.push(format!("  selected by {name} ({now})"));
     }
-    lines.push(format!("  why: {}", found.sentence(&std::collections::BTreeSet::new())));
+    let asked: Vec<&Request> = requested.requests.iter().filter(|request| request.name == option).collect();
+    lines.extend(asked.iter().map(|request| format!("  asked for: {}", request.text())));
+    lines.push(match &found.why {
+        // Nothing stands against another value, so that it is what somebody wanted.
+        Why::Free if on && asked.is_empty() => "  why: the base of this kernel, or a default of its source".to_owned(),
+        Why::Free if on => "  why: it was asked for".to_owned(),
+        _ => format!("  why: {}", found.sentence(&BTreeSet::new())),
+    });
     lines.join("\n") + "\n"
 }
 
@@ -87,14 +94,38 @@ fn diff(a: &Path, b: &Path) -> Result<(), Failure> {
     output::print(&lines.collect::<String>())
 }
 
-/// The configuration that a path means: a `.config`, or a result directory with its `kernel.config`.
+/// The configuration that a path means: a `.config`, a result directory with its `kernel.config`, or a recipe, whose
+/// kernel is then configured as its lock says, if it was not yet.
 fn configuration(path: &Path) -> Result<DotConfig, Failure> {
-    let file = if path.is_dir() { path.join("kernel.config") } else { path.to_owned() };
-    let file = if file.extension().is_some_and(|extension| extension == "kiln") {
-        super::project::result_path(&file).join("kernel.config")
+    let (shown, bytes) = if path.extension().is_some_and(|extension| extension == "kiln") && !path.is_dir() {
+        (path.to_owned(), of_recipe(path)?)
     } else {
-        file
+        let file = if path.is_dir() { path.join("kernel.config") } else { path.to_owned() };
+        let bytes = fs::read(&file, LIMIT).map_err(Failure::world)?;
+        (file, bytes)
     };
-    let bytes = fs::read(&file, LIMIT).map_err(Failure::world)?;
-    dotconfig::read(&bytes).map_err(|error| Failure::Differs(format!("{}: {error}", file.display())))
+    dotconfig::read(&bytes).map_err(|error| Failure::Differs(format!("{}: {error}", shown.display())))
+}
+
+/// The final configuration of a recipe's one kernel; nothing is compiled for it.
+fn of_recipe(path: &Path) -> Result<Vec<u8>, Failure> {
+    let ready = load::ready(&RecipeArgs { recipe: path.to_owned(), set: Vec::new(), lock: None })?;
+    let kernels: BTreeSet<&str> = ready.loaded.recipe.machines.values().map(|m| m.kernel.as_str()).collect();
+    if kernels.len() > 1 {
+        let names = kernels.into_iter().collect::<Vec<_>>().join(", ");
+        let text = format!(
+            "{} has several kernels ({names}); name a `kernel.config` below its result directory instead",
+            path.display()
+        );
+        return Err(Failure::Usage(text));
+    }
+    let from = ready.plan.artifacts.iter().find_map(|artifact| match &artifact.from {
+        Input::Output { step, name } if artifact.name == "kernel.config" => Some((*step, name.clone())),
+        _ => None,
+    });
+    let (step, name) = from.ok_or_else(|| Failure::Usage(format!("{} has no machine", path.display())))?;
+    let step = ready.plan.steps[step].name.clone();
+    let part = plan::restrict(&ready.plan, &|found| found == step);
+    let realized = build::realize_in(&ready, &part, &ready.store, &quick())?;
+    ready.store.read(&realized.file(&output_of(&part, &step, &name)).sha256, LIMIT).map_err(Failure::world)
 }

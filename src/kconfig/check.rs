@@ -19,6 +19,14 @@ pub struct Request {
     pub kind: Kind,
 }
 
+impl Request {
+    /// As the recipe says it: `` `option DEV_DAX = y` of config cxl``.
+    pub fn text(&self) -> String {
+        let word = if self.kind == Kind::Option { "option" } else { "require" };
+        format!("`{word} {} = {}` of {}", self.name, spelled(&self.value), self.by)
+    }
+}
+
 /// How an option was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {

@@ -150,11 +150,12 @@ fn a_tarball_by_url_makes_the_kernel_that_the_package_makes() {
 
 /// Of the kernel `warm` of the fixture: options that go and come, as switches and as modules, one of which becomes built
 /// in; a number; a string.
-const CHANGES: [(&str, &str); 6] = [
-    ("option UNIX = y", "option UNIX = n"),
+const CHANGES: [(&str, &str); 7] = [
+    ("option POSIX_TIMERS = y", "option POSIX_TIMERS = n"),
     ("option FUTEX = n", "option FUTEX = y"),
-    ("option VIRTIO_BLK = m", "option VIRTIO_BLK = y"),
+    ("option CRC4 = n", "option CRC4 = m"),
     ("option CRC7 = m", "option CRC7 = n"),
+    ("option CRC8 = m", "option CRC8 = y"),
     ("option LOG_BUF_SHIFT = 14", "option LOG_BUF_SHIFT = 15"),
     ("option LOCALVERSION = \"-warm\"", "option LOCALVERSION = \"-changed\""),
 ];

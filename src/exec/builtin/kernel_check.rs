@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 use super::Context;
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, Kind, Request, Tree, Tri, archive, check, explain, fragment};
+use crate::kconfig::{DotConfig, Dropped, Kind, Request, Tree, Tri, archive, check, explain};
 use crate::plan::kernel::requested::Requested;
 use crate::recipe::kernel::OptionValue;
 use crate::world::{WorldError, fs};
@@ -54,8 +54,7 @@ pub fn run(context: &Context<'_>) -> Result<(), CheckError> {
 
 fn line(dropped: &Dropped, requests: &[Request], tree: Result<&Tree, &String>, config: &DotConfig) -> String {
     let Dropped { request, value } = dropped;
-    let word = if request.kind == Kind::Option { "option" } else { "require" };
-    let asked = format!("`{word} {} = {}` of {}", request.name, fragment::spelled(&request.value), request.by);
+    let asked = request.text();
     let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
     let reason = match (tree, wanted(&request.value)) {
         (Ok(tree), wanted) => {
