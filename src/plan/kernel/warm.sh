@@ -10,8 +10,9 @@ unpack_source() {
     # is written from now on is newer, however wrong the clock is or was. The Makefile's time dates the kernel.
     find linux ! -path linux/Makefile -exec touch -h -d @86400 {} +
     # What is linked is made again: it costs seconds, and some of it depends on more than make knows, such as the types
-    # of a module on those of the kernel.
-    find linux \( -name '*.ko' -o -name '*.mod.o' -o -name '*.a' \) -type f -delete
+    # of a module on those of the kernel. The programs of the build stay: every object depends on objtool.
+    find linux -path linux/tools -prune -o -path linux/scripts -prune -o \
+        -type f \( -name '*.ko' -o -name '*.mod.o' -o -name '*.a' \) -exec rm -f {} +
     rm -f linux/vmlinux linux/vmlinux.o linux/System.map linux/Module.symvers linux/modules.*
 }
 
