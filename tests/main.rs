@@ -38,6 +38,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod quick;
+    mod rebuild;
     mod recipes;
     mod releases;
     mod root;

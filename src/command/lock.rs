@@ -104,9 +104,7 @@ fn previous(loaded: &Loaded) -> Result<Option<Lock>, Failure> {
 }
 
 fn steps(recipe: &Recipe, lock: &Lock) -> BTreeMap<String, Digest> {
-    let plan = plan::lower(recipe, lock);
-    let ids = plan::id::static_ids(&plan);
-    plan.steps.into_iter().map(|step| step.name).zip(ids).collect()
+    plan::id::by_name(&plan::lower(recipe, lock))
 }
 
 /// What a build found out stays true as long as no input has moved; a table of users that was opened moves none.

@@ -21,7 +21,7 @@ mod stream;
 use std::path::PathBuf;
 
 pub use error::ExecError;
-pub use realize::realize;
+pub use realize::{realize, resolved_id};
 pub use realized::Realized;
 pub use status::{State, Status, status};
 

@@ -130,6 +130,13 @@ pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> O
     Some(id::action(step, &inputs, tools.as_ref()))
 }
 
+/// The resolved id of a step of a plan in which everything before it came out as in `realized`, which may be of another
+/// plan with the same steps.
+pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
+    let output = |step: usize, name: &str| Some(value(realized.output(step, name)));
+    resolve(plan, at, &output).expect("a realized plan has all outputs").action
+}
+
 /// An output as an input.
 pub(super) fn value(output: &Output) -> Value {
     match output {

@@ -24,7 +24,7 @@ impl Realized {
     pub(super) fn new(plan: &Plan, actions: Vec<Digest>, outputs: Vec<Outputs>) -> Realized {
         let names = || plan.steps.iter().map(|step| step.name.clone());
         Realized {
-            ids: names().zip(id::static_ids(plan)).collect(),
+            ids: id::by_name(plan),
             actions: names().zip(actions).collect(),
             outputs,
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
