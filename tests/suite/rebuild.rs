@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln::base::Digest;
 use kiln::lock::Lock;
@@ -16,7 +17,9 @@ const EXPANDER: &str = "cxl-expander";
 
 /// The steps of `cxl-expander` by name, after an edit of the recipe's files and one of the lock.
 fn steps(edits: &[(&str, &str, &str)], lock: impl FnOnce(&mut Lock)) -> BTreeMap<String, Digest> {
-    let scratch = Scratch::new("rebuild");
+    // Several tests of one process do this at a time.
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let scratch = Scratch::new(&format!("rebuild-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     succeed(Command::new("cp").arg("-r").arg(recipes).arg(scratch.path("recipes")));
     for (file, from, to) in edits {
@@ -26,8 +29,7 @@ fn steps(edits: &[(&str, &str, &str)], lock: impl FnOnce(&mut Lock)) -> BTreeMap
         std::fs::write(path, text.replace(from, to)).unwrap();
     }
     let recipe = scratch.path("recipes").join(format!("{EXPANDER}.kiln"));
-    let recipe =
-        recipe::check(&RealWorld::default(), &recipe, &[]).unwrap_or_else(|_| panic!("mistakes")).reachable();
+    let recipe = recipe::check(&RealWorld::default(), &recipe, &[]).unwrap_or_else(|_| panic!("mistakes")).reachable();
     let locked = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lockfiles/{EXPANDER}.lock"));
     let mut locked = kiln::lock::read(&std::fs::read_to_string(locked).unwrap()).unwrap();
     lock(&mut locked);
@@ -101,7 +103,8 @@ fn a_second_recipe_with_the_same_packages_configures_nothing() {
     let recipes = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes");
     succeed(Command::new("cp").arg("-r").arg(recipes).arg(scratch.path("recipes")));
     let text = std::fs::read_to_string(QUICK).unwrap();
-    let text = text.replace("hostname = \"cxl-quick\"", "hostname = \"second\"\n  file \"/etc/second\" { text = \"x\\n\" }");
+    let text =
+        text.replace("hostname = \"cxl-quick\"", "hostname = \"second\"\n  file \"/etc/second\" { text = \"x\\n\" }");
     let text = text.replace("image cxl-quick ", "image second ").replace("= cxl-quick\n", "= second\n");
     let recipe = scratch.path("recipes/second.kiln");
     std::fs::write(&recipe, text).unwrap();
@@ -111,7 +114,9 @@ fn a_second_recipe_with_the_same_packages_configures_nothing() {
     std::fs::write(&lock, locked.replace("[images.cxl-quick]", "[images.second]")).unwrap();
     let store = &quick().store;
     succeed(kiln(store).arg("lock").arg(&recipe).arg("--lock").arg(&lock));
-    let build = || succeed(kiln(store).arg("build").arg(&recipe).arg("--lock").arg(&lock).arg("--out").arg(scratch.path("out")));
+    let build = || {
+        succeed(kiln(store).arg("build").arg(&recipe).arg("--lock").arg(&lock).arg("--out").arg(scratch.path("out")))
+    };
     let first = ran(&build());
     assert_eq!(first, names(&["root second", "tree second stock", "disk second stock"]));
     assert_eq!(ran(&build()), BTreeSet::new());

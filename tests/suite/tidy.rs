@@ -134,7 +134,11 @@ fn every_lock_is_the_lock_of_its_recipe_and_in_canonical_form() {
         kiln::lock::satisfies(&recipe, &lock).unwrap_or_else(|wrong| panic!("{stem}: {wrong:?}; run kiln lock"));
         assert_eq!(kiln::lock::write(&lock), text, "{stem}: not in canonical form");
         let plan = kiln::plan::lower(&recipe, &lock);
-        assert_eq!(lock.steps, kiln::plan::id::by_name(&plan), "{stem}: this kiln would take other steps; run kiln lock");
+        assert_eq!(
+            lock.steps,
+            kiln::plan::id::by_name(&plan),
+            "{stem}: this kiln would take other steps; run kiln lock"
+        );
     }
 }
 
