@@ -76,6 +76,10 @@ pub struct RealizeArgs {
     /// Run every step again from the inputs at hand
     #[arg(long)]
     pub no_cache: bool,
+    /// Compile kernels from where the last such build of the same source ended, when only their configuration changed.
+    /// The lock does not record the result, and `kiln verify --rebuild` proves it
+    #[arg(long, conflicts_with = "no_cache")]
+    pub warm: bool,
     /// Deliver even what has traces of this machine in it: its paths, its name, today's date
     #[arg(long)]
     pub allow_leaks: bool,

@@ -51,6 +51,7 @@ mod suite {
     mod tidy;
     mod tools;
     mod users;
+    mod warm;
 
     pub(crate) use live::live;
 }

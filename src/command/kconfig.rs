@@ -29,7 +29,14 @@ fn explain(option: &str, args: &RecipeArgs) -> Result<(), Failure> {
         let wanted = format!("kernel-config {}", kernel.name);
         let source = format!("kernel-kconfig {}", kernel.name);
         let part = plan::restrict(&ready.plan, &|step| step == wanted || step == source);
-        let quick = RealizeArgs { offline: false, jobs: None, no_cache: false, allow_leaks: false, elsewhere: false };
+        let quick = RealizeArgs {
+            offline: false,
+            jobs: None,
+            no_cache: false,
+            warm: false,
+            allow_leaks: false,
+            elsewhere: false,
+        };
         let realized = build::realize_in(&ready, &part, &ready.store, &quick)?;
         let read = |step: &str, name: &str| -> Result<Vec<u8>, Failure> {
             let file = realized.file(&output_of(&part, step, name));

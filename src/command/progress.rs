@@ -9,6 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use crate::base::ByteSize;
 use crate::exec::event::{Event, Listener};
 
+/// What is said of a step that does not start from nothing.
+const WARM: &str = "goes on from the directory of an earlier run";
+
 /// The renderer that fits where standard error goes.
 pub fn listener() -> Box<dyn Listener> {
     if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
@@ -52,6 +55,7 @@ impl Listener for Lines {
             }
             Event::StepAtHand { step, id } => crate::tell!("{step}: at hand ({})", id.short()),
             Event::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
+            Event::StepWarm { step } => crate::tell!("{step}: {WARM}"),
             Event::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
             Event::Warning { message } => crate::tell!("warning: {message}"),
             Event::Fetched { .. } | Event::StepLog { .. } | Event::StepProgress { .. } => {}
@@ -109,6 +113,9 @@ impl Listener for Bars {
                 let bar = self.bars.add(ProgressBar::new_spinner().with_message(step.clone()));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 state.steps.push((step, bar));
+            }
+            Event::StepWarm { step } => {
+                let _ = self.bars.println(format!("{step}: {WARM}"));
             }
             Event::StepLog { step, line } => {
                 if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {

@@ -16,16 +16,23 @@ use crate::store::{Output, Store};
 /// Builds in this store first, where there is anything to build, then again from nothing but the inputs.
 pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
     let ready = load::ready(args)?;
-    let first = build::realize(&ready, &realize_args(false))?;
+    let first = build::realize_to_judge(&ready, &realize_args(false))?;
     let place = ready.store.scratch("rebuild").map_err(Failure::world)?;
-    let report = second(args, &ready, &place).map(|second| compare(&ready, &first, &second));
+    let report = second(args, &ready, &place).and_then(|second| {
+        let report = compare(&ready, &first, &second);
+        first.judge(&ready.store, &second.realized).map_err(Failure::world)?;
+        for step in first.warm().map(|at| &ready.plan.steps[at].name) {
+            crate::tell!("{step}: went on from an earlier run; compared with a run from nothing");
+        }
+        Ok(report)
+    });
     // What is left is swept with the store's other scratch directories, should this fail.
     let _ = crate::world::fs::remove_tree(&place);
     report
 }
 
 fn realize_args(offline: bool) -> RealizeArgs {
-    RealizeArgs { offline, jobs: None, no_cache: false, allow_leaks: false, elsewhere: false }
+    RealizeArgs { offline, jobs: None, no_cache: false, warm: false, allow_leaks: false, elsewhere: false }
 }
 
 /// The second leg is another process, which sees another world; its results are read from its store.

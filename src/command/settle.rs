@@ -32,7 +32,8 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
         let id = exec::resolved_id(&plan, at, &realized);
         ready.store.put_result(&id, &outputs).map_err(Failure::world)?;
     }
-    let options = exec::Options { jobs: None, offline: true, no_cache: false, elsewhere: false };
+    // Everything is at hand, if only from a step that went on from an earlier run.
+    let options = exec::Options { offline: true, warm: exec::Warmth::Results, ..exec::Options::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
     let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
     Ok((lock, again.map_err(Failure::world)?))

@@ -47,6 +47,9 @@ pub fn directory(directory: &Path) -> Result<Report, Failure> {
     let path = directory.join(manifest::FILE);
     let text = fs::read(&path, manifest::LIMIT).map_err(Failure::world)?;
     let manifest = Manifest::read(&text).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
+    for step in &manifest.warm {
+        crate::tell!("{step} went on from an earlier run; `kiln verify --rebuild RECIPE` proves its bits");
+    }
     let wrong: Vec<String> =
         manifest.artifacts.iter().filter_map(|(name, artifact)| compare(directory, name, artifact)).collect();
     Ok(Report { checked: manifest.artifacts.len(), wrong })

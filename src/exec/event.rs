@@ -36,6 +36,11 @@ pub enum Event {
         /// Its id.
         id: Digest,
     },
+    /// It goes on from where an earlier run of it ended.
+    StepWarm {
+        /// Its name.
+        step: String,
+    },
     /// A step said something worth showing in a log.
     StepLog {
         /// Its name.

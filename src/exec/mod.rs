@@ -12,17 +12,20 @@ mod gate;
 pub mod interrupt;
 mod realize;
 mod realized;
+mod resolve;
 pub mod root;
 pub mod sandbox;
 mod status;
 mod step;
 mod stream;
+mod warm;
 
 use std::path::PathBuf;
 
 pub use error::ExecError;
-pub use realize::{realize, resolved_id};
+pub use realize::realize;
 pub use realized::Realized;
+pub use resolve::resolved_id;
 pub use status::{State, Status, status};
 
 use event::{Event, Listener};
@@ -42,6 +45,21 @@ pub struct Options {
     pub no_cache: bool,
     /// Show programs another clock and directories in another order, to prove that it changes nothing.
     pub elsewhere: bool,
+    /// What of earlier runs of a step counts.
+    pub warm: Warmth,
+}
+
+/// What a build takes from earlier runs of steps that can go on from where such a run ended. Results of such warm runs
+/// are kept apart from all others until a run from nothing has given the same bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Warmth {
+    /// Nothing.
+    #[default]
+    None,
+    /// Results of warm runs, to judge them; no such run starts.
+    Results,
+    /// Results, and build directories to start from; those of this build are kept in turn.
+    Directories,
 }
 
 impl Options {

@@ -13,9 +13,11 @@ use super::event::{Event, Listener};
 use super::fetch::{self, Fetcher, Mirrors, interrupted};
 use super::gate::Gate;
 use super::interrupt::{self, Listening};
-use super::{ExecError, Options, Realized, step};
+use super::resolve::{reads, resolve, resolve_without, result, value, wanted};
+use super::warm::{self, Names, Warming};
+use super::{ExecError, Options, Realized, Warmth, step};
 use crate::base::Digest;
-use crate::plan::id::{self, Messages, Value};
+use crate::plan::id::{self, Messages};
 use crate::plan::{Fetch, Input, Plan};
 use crate::store::{Output, Presence, Store};
 use crate::world::World;
@@ -23,13 +25,29 @@ use crate::world::World;
 /// What a step left behind, by declared path.
 pub(super) type Outputs = BTreeMap<String, Output>;
 
+/// What came of one step.
+#[derive(Clone)]
+pub(super) struct Known {
+    pub(super) action: Digest,
+    pub(super) outputs: Outputs,
+    /// The names of the warm run that it came from, if it did not come from nothing.
+    pub(super) warm: Option<Names>,
+}
+
 /// What is known of one step; locked while it is found out.
 #[derive(Clone)]
 enum Cell {
     Unknown,
-    Known(Digest, Outputs),
+    Known(Known),
     /// It, or one that it reads, failed; whoever met the error has told it.
     Failed,
+}
+
+/// A step whose inputs are known.
+struct Resolved<'a> {
+    messages: Messages,
+    /// How it can go on from an earlier run.
+    warm: Option<Warming<'a>>,
 }
 
 struct Realizer<'a> {
@@ -76,82 +94,11 @@ pub fn realize(
     };
     realizer.all()?;
     let cells = realizer.cells.iter().map(|cell| lock(cell).clone());
-    let (actions, outputs): (Vec<Digest>, Vec<Outputs>) = cells
-        .map(|cell| match cell {
-            Cell::Known(action, outputs) => (action, outputs),
-            Cell::Unknown | Cell::Failed => unreachable!("without an error every step is known"),
-        })
-        .unzip();
-    Ok(Realized::new(plan, actions, outputs))
-}
-
-/// Steps that the plan delivers from, and those that nobody reads: they are there for their own sake.
-pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
-    let mut wanted: BTreeSet<usize> = (0..plan.steps.len()).collect();
-    for step in &plan.steps {
-        for read in reads(step) {
-            wanted.remove(&read);
-        }
-    }
-    // Launches take it out of the store.
-    wanted.extend(plan.qemu.values());
-    wanted.extend(plan.artifacts.iter().filter_map(|artifact| match &artifact.from {
-        Input::Output { step, .. } => Some(*step),
-        Input::Fetched(_) | Input::Inline(_) => None,
-    }));
-    wanted
-}
-
-/// The steps that a step reads, its tools among them.
-pub(super) fn reads(step: &crate::plan::Step) -> BTreeSet<usize> {
-    let outputs = step.inputs.values().filter_map(|input| match input {
-        Input::Output { step, .. } => Some(*step),
-        Input::Fetched(_) | Input::Inline(_) => None,
+    let known = cells.map(|cell| match cell {
+        Cell::Known(known) => known,
+        Cell::Unknown | Cell::Failed => unreachable!("without an error every step is known"),
     });
-    outputs.chain(id::tools(step)).collect()
-}
-
-/// The messages of a step whose inputs are known.
-pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> Option<Value>) -> Option<Messages> {
-    let step = &plan.steps[at];
-    let mut inputs = BTreeMap::new();
-    for (path, input) in &step.inputs {
-        let value = match input {
-            Input::Fetched(digest) => id::fetched(plan, digest),
-            Input::Inline(bytes) => id::inline(bytes),
-            Input::Output { step, name } => outputs(*step, name)?,
-        };
-        inputs.insert(path.as_str(), value);
-    }
-    let tools = match id::tools(step) {
-        Some(tools) => Some(outputs(tools, id::TREE)?),
-        None => None,
-    };
-    Some(id::action(step, &inputs, tools.as_ref()))
-}
-
-/// The resolved id of a step of a plan in which everything before it came out as in `realized`, which may be of another
-/// plan with the same steps.
-pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
-    let output = |step: usize, name: &str| Some(value(realized.output(step, name)));
-    resolve(plan, at, &output).expect("a realized plan has all outputs").action
-}
-
-/// An output as an input.
-pub(super) fn value(output: &Output) -> Value {
-    match output {
-        Output::File { digest, size, executable } => {
-            Value::File { digest: *digest, size: *size, executable: *executable }
-        }
-        Output::Tree { root, root_size, .. } => Value::Tree { root: *root, size: *root_size },
-    }
-}
-
-/// A result that fits its step: one that was written by somebody else for something else is none.
-pub(super) fn result(plan: &Plan, store: &Store, at: usize, action: &Digest) -> Option<Outputs> {
-    let outputs = store.get_result(action)?;
-    let declared: BTreeSet<&String> = plan.steps[at].outputs.iter().collect();
-    (outputs.keys().collect::<BTreeSet<_>>() == declared).then_some(outputs)
+    Ok(Realized::new(plan, known.collect()))
 }
 
 impl Realizer<'_> {
@@ -203,7 +150,7 @@ impl Realizer<'_> {
         let mut cell = lock(&self.cells[at]);
         if let Cell::Unknown = *cell {
             *cell = match self.find_out(at) {
-                Ok(Some((action, outputs))) => Cell::Known(action, outputs),
+                Ok(Some(known)) => Cell::Known(known),
                 Ok(None) => Cell::Failed,
                 Err(error) => {
                     self.fail(error);
@@ -212,47 +159,61 @@ impl Realizer<'_> {
             };
         }
         match &*cell {
-            Cell::Known(_, outputs) => Some(outputs.clone()),
+            Cell::Known(known) => Some(known.outputs.clone()),
             Cell::Unknown | Cell::Failed => None,
         }
     }
 
-    fn find_out(&self, at: usize) -> Result<Option<(Digest, Outputs)>, ExecError> {
-        let Some(messages) = self.resolved(at) else { return Ok(None) };
-        let action = messages.action;
+    fn find_out(&self, at: usize) -> Result<Option<Known>, ExecError> {
+        let Some(resolved) = self.resolved(at) else { return Ok(None) };
+        let action = resolved.messages.action;
         if !self.options.no_cache
-            && let Some(outputs) = self.at_hand(at, &action)?
+            && let Some(known) = self.at_hand(at, &resolved, self.wanted.contains(&at))?
         {
             self.listener.on(Event::StepAtHand { step: self.plan.steps[at].name.clone(), id: action });
-            return Ok(Some((action, outputs)));
+            return Ok(Some(known));
         }
         let before = result(self.plan, self.store, at, &action);
-        let outputs = self.run(at, &messages, self.options.no_cache)?;
-        if before.is_some_and(|before| before != outputs) {
+        let known = self.run(at, &resolved, self.options.no_cache)?;
+        if before.is_some_and(|before| before != known.outputs) {
             let step = &self.plan.steps[at].name;
             let message = format!("step {step} gave other bits than the last time; it is not reproducible");
             self.listener.on(Event::Warning { message });
         }
-        Ok(Some((action, outputs)))
+        Ok(Some(known))
     }
 
     /// Waits for what the step reads; `None` after a failure.
-    fn resolved(&self, at: usize) -> Option<Messages> {
+    fn resolved(&self, at: usize) -> Option<Resolved<'_>> {
         let mut known = BTreeMap::new();
         for read in reads(&self.plan.steps[at]) {
             known.insert(read, self.known(read)?);
         }
+        if self.stopped() {
+            return None;
+        }
         let output = |step: usize, name: &str| known.get(&step)?.get(name).map(value);
-        (!self.stopped()).then(|| resolve(self.plan, at, &output))?
+        let messages = resolve(self.plan, at, &output)?;
+        let warm = self.plan.warm.get(&at).and_then(|how| {
+            let apart = resolve_without(self.plan, at, Some(&how.changing), &output)?;
+            Some(Warming::new(how, &messages.action, &apart.action))
+        });
+        Some(Resolved { messages, warm })
     }
 
-    /// The result, if there is one, with its outputs where they are wanted.
-    fn at_hand(&self, at: usize, action: &Digest) -> Result<Option<Outputs>, ExecError> {
-        let Some(outputs) = result(self.plan, self.store, at, action) else { return Ok(None) };
-        if self.wanted.contains(&at) && !self.present(at, &outputs)? {
-            return Ok(None);
+    /// The result, if there is one: of a run from nothing, or of a warm one where that counts. With its outputs in the
+    /// store when they must be there.
+    fn at_hand(&self, at: usize, resolved: &Resolved<'_>, there: bool) -> Result<Option<Known>, ExecError> {
+        let action = resolved.messages.action;
+        let warm = resolved.warm.filter(|_| self.options.warm != Warmth::None).map(|warming| warming.names);
+        for (name, warm) in [(action, None)].into_iter().chain(warm.map(|names| (names.result, Some(names)))) {
+            if let Some(outputs) = result(self.plan, self.store, at, &name)
+                && (!there || self.present(at, &outputs)?)
+            {
+                return Ok(Some(Known { action, outputs, warm }));
+            }
         }
-        Ok(Some(outputs))
+        Ok(None)
     }
 
     /// Whether all outputs are in the store; tells of those that had gone bad there.
@@ -276,35 +237,55 @@ impl Realizer<'_> {
     }
 
     /// Runs a step whose inputs are known, unless another kiln just did.
-    #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
-    fn run(&self, at: usize, messages: &Messages, again: bool) -> Result<Outputs, ExecError> {
-        let step = &self.plan.steps[at];
+    fn run(&self, at: usize, resolved: &Resolved<'_>, again: bool) -> Result<Known, ExecError> {
+        let (step, action) = (&self.plan.steps[at], resolved.messages.action);
         let (inputs, tools) = self.inputs(at)?;
         let _pass = self.jobs.enter();
-        let _alone = self.store.lock(&messages.action, &|| self.stopped()).map_err(interrupted)?;
+        let _alone = self.store.lock(&action, &|| self.stopped()).map_err(interrupted)?;
         if self.stopped() {
             return Err(ExecError::Interrupted);
         }
-        if !again
-            && let Some(outputs) = result(self.plan, self.store, at, &messages.action)
-            && self.present(at, &outputs)?
-        {
-            return Ok(outputs);
+        if !again && let Some(known) = self.at_hand(at, resolved, true)? {
+            return Ok(known);
         }
-        let name = step.name.clone();
-        self.listener.on(Event::StepStarted { step: name.clone(), id: messages.action });
-        let began = std::time::Instant::now();
-        self.options.pin();
-        let (store, listener, action) = (self.store, self.listener, messages.action);
-        let elsewhere = self.options.elsewhere;
-        let outputs = step::run(&step::Ready { step, action, inputs, tools, elsewhere, store, listener })?;
-        for bytes in messages.blobs.values() {
+        let warm = resolved.warm.filter(|_| !again && self.options.warm == Warmth::Directories);
+        let (store, listener, elsewhere) = (self.store, self.listener, self.options.elsewhere);
+        let stop = || self.stopped();
+        let ready = step::Ready { step, action, inputs, tools, elsewhere, warm, store, listener, stop: &stop };
+        let (outputs, went_on) = self.timed(&ready)?;
+        for bytes in resolved.messages.blobs.values() {
             self.store.put(bytes)?;
         }
-        self.store.put_result(&action, &outputs)?;
+        let warm = warm.filter(|_| went_on).map(|warming| warming.names);
+        self.store.put_result(&warm.map_or(action, |names| names.result), &outputs)?;
+        if let (None, Some(warming)) = (warm, &resolved.warm) {
+            self.judge(at, &warming.names, &outputs)?;
+        }
+        Ok(Known { action, outputs, warm })
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
+    fn timed(&self, ready: &step::Ready<'_>) -> Result<(Outputs, bool), ExecError> {
+        let name = ready.step.name.clone();
+        self.listener.on(Event::StepStarted { step: name.clone(), id: ready.action });
+        let began = std::time::Instant::now();
+        self.options.pin();
+        let done = step::run(ready)?;
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.listener.on(Event::StepFinished { step: name, millis });
-        Ok(outputs)
+        Ok(done)
+    }
+
+    /// Compares what a warm run had left with what the run from nothing left now.
+    fn judge(&self, at: usize, names: &Names, outputs: &Outputs) -> Result<(), ExecError> {
+        if let Some(warm) = result(self.plan, self.store, at, &names.result)
+            && !warm::judge(self.store, names, &warm, outputs).map_err(interrupted)?
+        {
+            let step = &self.plan.steps[at].name;
+            let message = format!("step {step} had given other bits when it went on from an earlier run");
+            self.listener.on(Event::Warning { message });
+        }
+        Ok(())
     }
 
     /// Everything that a step reads, on disk and checked.
@@ -341,12 +322,12 @@ impl Realizer<'_> {
     /// The outputs of a step, made again if the store lost them.
     fn again(&self, at: usize) -> Result<Outputs, ExecError> {
         let cell = lock(&self.cells[at]);
-        let Cell::Known(_, known) = &*cell else { return Err(ExecError::Interrupted) };
+        let Cell::Known(Known { outputs: known, .. }) = &*cell else { return Err(ExecError::Interrupted) };
         if self.present(at, known)? {
             return Ok(known.clone());
         }
-        let messages = self.resolved(at).ok_or(ExecError::Interrupted)?;
-        let outputs = self.run(at, &messages, false)?;
+        let resolved = self.resolved(at).ok_or(ExecError::Interrupted)?;
+        let Known { outputs, .. } = self.run(at, &resolved, false)?;
         match outputs.iter().find(|(name, output)| known.get(*name) != Some(*output)) {
             None => Ok(outputs),
             Some((name, _)) => {

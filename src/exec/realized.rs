@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::realize::Outputs;
+use super::realize::{Known, Outputs};
+use super::warm::{self, Names};
 use crate::base::Digest;
 use crate::lock::LockedFile;
 use crate::plan::{Input, Plan, id};
-use crate::store::Output;
+use crate::store::{Output, Store, StoreError};
 
 /// Every step's ids and outputs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,17 +19,34 @@ pub struct Realized {
     outputs: Vec<Outputs>,
     /// Sizes of files that the lock names.
     fetches: BTreeMap<Digest, u64>,
+    /// Positions of the steps that went on from an earlier run, so that their bits are not proved.
+    warm: BTreeMap<usize, Names>,
 }
 
 impl Realized {
-    pub(super) fn new(plan: &Plan, actions: Vec<Digest>, outputs: Vec<Outputs>) -> Realized {
+    pub(super) fn new(plan: &Plan, known: Vec<Known>) -> Realized {
         let names = || plan.steps.iter().map(|step| step.name.clone());
         Realized {
             ids: id::by_name(plan),
-            actions: names().zip(actions).collect(),
-            outputs,
+            actions: names().zip(known.iter().map(|known| known.action)).collect(),
+            warm: known.iter().enumerate().filter_map(|(at, known)| Some((at, known.warm?))).collect(),
+            outputs: known.into_iter().map(|known| known.outputs).collect(),
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
         }
+    }
+
+    /// Steps whose bits are not those of a run from nothing, as far as anybody has shown.
+    pub fn warm(&self) -> impl Iterator<Item = usize> {
+        self.warm.keys().copied()
+    }
+
+    /// Judges what the steps left that went on from an earlier run by what a build from nothing made of the same plan:
+    /// what is the same counts from now on like any other result, what is not is forgotten.
+    pub fn judge(&self, store: &Store, clean: &Realized) -> Result<(), StoreError> {
+        for (at, names) in self.warm.iter().filter(|(at, _)| !clean.warm.contains_key(at)) {
+            warm::judge(store, names, &self.outputs[*at], &clean.outputs[*at])?;
+        }
+        Ok(())
     }
 
     /// What a step left under a declared name.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::ExecError;
-use super::realize::{self, Outputs};
+use super::realize::Outputs;
+use super::resolve;
 use crate::base::Digest;
 use crate::plan::{Plan, id};
 use crate::store::{Presence, Store};
@@ -35,9 +36,9 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
     let mut results: Vec<Option<Outputs>> = Vec::new();
     let mut all = Vec::new();
     for (at, id) in id::static_ids(plan).into_iter().enumerate() {
-        let output = |step: usize, name: &str| results[step].as_ref()?.get(name).map(realize::value);
-        let action = realize::resolve(plan, at, &output).map(|messages| messages.action);
-        let result = action.and_then(|action| realize::result(plan, store, at, &action));
+        let output = |step: usize, name: &str| results[step].as_ref()?.get(name).map(resolve::value);
+        let action = resolve::resolve(plan, at, &output).map(|messages| messages.action);
+        let result = action.and_then(|action| resolve::result(plan, store, at, &action));
         let state = match (&action, &result) {
             (None, _) => State::Unknown,
             (_, None) => State::WouldRun,
@@ -46,7 +47,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         results.push(result);
         all.push(Status { id, action, state });
     }
-    let mut needed: BTreeSet<usize> = realize::wanted(plan);
+    let mut needed: BTreeSet<usize> = resolve::wanted(plan);
     for at in (0..all.len()).rev() {
         if needed.contains(&at)
             && let Some(outputs) = &results[at]
@@ -55,7 +56,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
             all[at].state = State::WouldRun;
         }
         if all[at].state == State::WouldRun {
-            needed.extend(realize::reads(&plan.steps[at]));
+            needed.extend(resolve::reads(&plan.steps[at]));
         }
     }
     Ok(all)

@@ -10,6 +10,7 @@ use super::builtin::{self, Context};
 use super::elsewhere;
 use super::event::{Event, Listener};
 use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
+use super::warm::{self, Warming};
 use crate::base::Digest;
 use crate::format::qcow2;
 use crate::plan::{Ids, Step, Work, id};
@@ -30,8 +31,12 @@ pub(super) struct Ready<'a> {
     pub(super) tools: Option<PathBuf>,
     /// Whether its programs see another world than usual.
     pub(super) elsewhere: bool,
+    /// How it goes on from an earlier run, if it may.
+    pub(super) warm: Option<Warming<'a>>,
     pub(super) store: &'a Store,
     pub(super) listener: &'a dyn Listener,
+    /// Whether the build is to end.
+    pub(super) stop: &'a dyn Fn() -> bool,
 }
 
 /// What was wrong, before it is known where the log is.
@@ -66,19 +71,42 @@ impl Log<'_> {
     }
 }
 
-/// Runs the step; its outputs are in the store afterwards, the result is not yet recorded.
-pub(super) fn run(ready: &Ready<'_>) -> Result<BTreeMap<String, Output>, ExecError> {
+/// Runs the step; its outputs are in the store afterwards, the result is not yet recorded. Says whether it went on from
+/// an earlier run.
+pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
+    if let Some(kept) = warm::take(ready)? {
+        let name = &ready.step.name;
+        ready.listener.on(Event::StepWarm { step: name.clone() });
+        match attempt(ready, Some(&kept)) {
+            Err(ExecError::Step { reason, tail, .. }) => {
+                let message =
+                    format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
+                ready.listener.on(Event::Warning { message });
+            }
+            other => return Ok((other?, true)),
+        }
+    }
+    Ok((attempt(ready, None)?, false))
+}
+
+/// One run of it: from a directory that was kept, or from nothing.
+fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<BTreeMap<String, Output>, ExecError> {
     let scratch = ready.store.scratch(&ready.step.name)?;
     let path = scratch.join("log");
     let failed = |error| ready.store.failure(error);
     let mut log = Log { ready, file: fs::create(&path).map_err(failed)?, path, tail: VecDeque::new() };
-    let outputs = work(ready, &scratch, &mut log);
+    let outputs = work(ready, kept, &scratch, &mut log);
     let result = outputs.map_err(|trouble| explain(ready, log, trouble));
     clean_up(ready, &scratch);
     result
 }
 
-fn work(ready: &Ready<'_>, scratch: &Path, log: &mut Log<'_>) -> Result<BTreeMap<String, Output>, Trouble> {
+fn work(
+    ready: &Ready<'_>,
+    kept: Option<&Path>,
+    scratch: &Path,
+    log: &mut Log<'_>,
+) -> Result<BTreeMap<String, Output>, Trouble> {
     let directory = |name: &str| {
         let path = scratch.join(name);
         fs::create_dir_all(&path).map(|()| path).map_err(|error| ready.store.failure(error))
@@ -95,15 +123,22 @@ fn work(ready: &Ready<'_>, scratch: &Path, log: &mut Log<'_>) -> Result<BTreeMap
             builtin::run(builtin, &context).map_err(|error| Trouble::Step(error.to_string()))?;
         }
         Work::Sandbox { .. } => {
-            command(ready, (&out, library.as_deref()), log)?;
+            let mut spec = spec(ready, &out);
+            if let Some(kept) = kept {
+                warm::place(ready, kept, &out)?;
+                warm::disguise(ready, &mut spec)?;
+            }
+            command(spec, library.as_deref(), log)?;
             convert(ready, &out)?;
         }
     }
-    ready.step.outputs.iter().map(|name| Ok((name.clone(), collect(ready, &out, name)?))).collect()
+    let outputs = ready.step.outputs.iter().map(|name| Ok((name.clone(), collect(ready, &out, name)?)));
+    let outputs: BTreeMap<String, Output> = outputs.collect::<Result<_, Trouble>>()?;
+    warm::keep(ready, &out);
+    Ok(outputs)
 }
 
-fn command(ready: &Ready<'_>, (out, library): (&Path, Option<&Path>), log: &mut Log<'_>) -> Result<(), Trouble> {
-    let mut spec = spec(ready, out);
+fn command(mut spec: Spec, library: Option<&Path>, log: &mut Log<'_>) -> Result<(), Trouble> {
     if let Some(library) = library {
         elsewhere::preload(&mut spec, library);
     }

@@ -19,4 +19,4 @@ pub mod stock;
 pub use builder::Builder;
 pub use lower::lower;
 pub use restrict::restrict;
-pub use step::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work};
+pub use step::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Warm, Work};

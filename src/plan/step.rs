@@ -15,6 +15,19 @@ pub struct Plan {
     pub artifacts: Vec<Artifact>,
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, usize>,
+    /// By step: how it can go on from where an earlier run ended. Part of no id.
+    pub warm: BTreeMap<usize, Warm>,
+}
+
+/// How a step can go on from what an earlier run of it left in its build directory, instead of from nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warm {
+    /// The directory below the build directory that is handed on.
+    pub directory: String,
+    /// The one input in which the two runs may differ.
+    pub changing: String,
+    /// What such a run sees instead of some of its inputs.
+    pub instead: BTreeMap<String, Vec<u8>>,
 }
 
 /// A file that the lock names by digest.
@@ -70,8 +83,8 @@ pub enum Work {
         tools: usize,
         /// What runs; relative paths are relative to the build directory.
         argv: Vec<String>,
-        /// Besides the sandbox's own environment. Whoever runs the step adds `KILN_JOBS`, the number of jobs it may
-        /// start; that is no part of the step's id, since it must not change a bit.
+        /// Besides the sandbox's own environment. How many processors there are is no part of it, since that must not
+        /// change a bit: whoever runs the step lets it see fewer.
         env: BTreeMap<String, String>,
         /// Whether the sandbox has a range of user ids.
         ids: Ids,

@@ -1,6 +1,6 @@
 //! `manifest.json`: what a build delivered, so that anybody can check it with `sha256sum` alone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,9 @@ pub struct Manifest {
     pub artifacts: BTreeMap<String, Artifact>,
     /// Every step's id, by name.
     pub steps: BTreeMap<String, Digest>,
+    /// Steps that went on from an earlier run (`--warm`): nobody has shown yet that a run from nothing has their bits.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub warm: BTreeSet<String>,
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, String>,
 }
@@ -99,6 +102,7 @@ mod tests {
             lock: Digest::of(b"lock"),
             artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
+            warm: BTreeSet::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
         }
     }
@@ -106,6 +110,9 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         assert_eq!(Manifest::read(example().write().as_bytes()).unwrap(), example());
+        assert!(!example().write().contains("warm"), "builds from nothing do not mention it");
+        let warm = Manifest { warm: ["kernel-build small".to_owned()].into(), ..example() };
+        assert_eq!(Manifest::read(warm.write().as_bytes()).unwrap(), warm);
     }
 
     #[test]

@@ -13,6 +13,8 @@
 //!   everything unfinished is below `tmp` in a directory whose lock its maker holds, so that it is known as left over
 //!   the moment the maker is gone.
 //!
+//! Build directories that are kept for the next run of a step (`warm/<sha256>`) are no content: nothing refers to them.
+//!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
 
 mod blob;
@@ -23,6 +25,7 @@ mod result;
 mod session;
 mod stamp;
 mod tree;
+mod warm;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -62,7 +65,7 @@ impl Store {
 
     /// Opens, and makes where there is none, the store at `root`.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
-        for part in ["cas", "ac", "tree", "tmp", "part", "lock", "note", "log", "quarantine"] {
+        for part in ["cas", "ac", "tree", "tmp", "part", "lock", "note", "log", "quarantine", "warm"] {
             // Whatever the reason is, unless the disk is full: this is no place for a store.
             fs::create_dir_all(&root.join(part)).map_err(|error| match StoreError::at(root, error) {
                 StoreError::World(error) => StoreError::Unwritable { root: root.to_owned(), source: Box::new(error) },

@@ -68,6 +68,11 @@ impl Store {
         from_message(ActionResult::decode(unseal(action, &bytes)?).ok()?)
     }
 
+    /// Forgets what came of an action.
+    pub fn forget_result(&self, action: &Digest) -> Result<(), StoreError> {
+        fs::remove_file(&self.result_path(action)).map_err(|error| StoreError::at(&self.root, error))
+    }
+
     /// Whether an output is in the store and sound.
     pub fn output(&self, output: &Output) -> Result<Presence, StoreError> {
         match output {

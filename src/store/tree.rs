@@ -106,7 +106,7 @@ fn note_name(root: &Digest) -> Digest {
 }
 
 /// Digest over the stamps of everything in a tree, valid until the next reboot.
-fn fingerprint(path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(super) fn fingerprint(path: &Path) -> Result<Vec<u8>, StoreError> {
     let boot = fs::read(Path::new("/proc/sys/kernel/random/boot_id"), 100).unwrap_or_default();
     let mut text = String::from_utf8_lossy(&boot).into_owned();
     for name in std::iter::once(String::new()).chain(list(path)?.into_keys()) {

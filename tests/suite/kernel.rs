@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kiln::base::Digest;
 use kiln::command::{load, mirrors};
 use kiln::exec::event::Silent;
-use kiln::exec::{Options, realize};
+use kiln::exec::{Options, Warmth, realize};
 use kiln::kconfig::{Tree, Tri, archive, dotconfig};
 use kiln::plan::{self, Input, Plan, step::Place};
 use kiln::store::Store;
@@ -148,6 +148,72 @@ fn a_tarball_by_url_makes_the_kernel_that_the_package_makes() {
     assert_eq!(built(&by_url, "tiny", &scratch.path("one"), 2), package, "the same tree makes another kernel");
 }
 
+/// Of the kernel `warm` of the fixture: options that go and come, as switches and as modules, one of which becomes built
+/// in; a number; a string.
+const CHANGES: [(&str, &str); 6] = [
+    ("option UNIX = y", "option UNIX = n"),
+    ("option FUTEX = n", "option FUTEX = y"),
+    ("option VIRTIO_BLK = m", "option VIRTIO_BLK = y"),
+    ("option CRC7 = m", "option CRC7 = n"),
+    ("option LOG_BUF_SHIFT = 14", "option LOG_BUF_SHIFT = 15"),
+    ("option LOCALVERSION = \"-warm\"", "option LOCALVERSION = \"-changed\""),
+];
+
+#[test]
+fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_nothing() {
+    if !live("kernel: changed options on a warm tree, four compilations of a small kernel") {
+        return;
+    }
+    kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let scratch = Scratch::new("warm");
+    let text = std::fs::read_to_string(fixture("warm.kiln")).unwrap();
+    let store = Store::open(&scratch.path("one")).unwrap();
+    let build = |text: &str, warm: Warmth| {
+        let path = scratch.path("changed.kiln");
+        std::fs::write(&path, text).unwrap();
+        let plan = plan::restrict(&lowered(&scratch, &path), &|step| step == "kernel-build warm");
+        let done = carry_out_with(&plan, &store, &Options { warm, ..Options::default() }).unwrap();
+        let step = plan.steps.len() - 1;
+        let file = |name| done.file(&Input::Output { step, name: String::from(name) }).sha256;
+        let bits = ["vmlinuz", "System.map", "kernel.release", "modules.tar"].map(file);
+        (bits, done.warm().eq([step]), done.actions["kernel-build warm"])
+    };
+    let before = build(&text, Warmth::Directories);
+    assert!(!before.1, "there was nothing to go on from");
+    let changed = CHANGES.iter().fold(text.clone(), |text, (was, is)| {
+        assert!(text.contains(was), "{was}");
+        text.replace(was, is)
+    });
+    let (warm, went_on, _) = build(&changed, Warmth::Directories);
+    assert!(went_on && warm != before.0);
+    let (clean, went_on, _) = build(&changed, Warmth::None);
+    assert!(!went_on);
+    assert_eq!(warm, clean, "vmlinuz, System.map, kernel.release, modules.tar");
+    // And every change the other way round, from the tree that the first way left.
+    store.forget_result(&before.2).unwrap();
+    let (back, went_on, _) = build(&text, Warmth::Directories);
+    assert!(went_on);
+    assert_eq!(back, before.0, "vmlinuz, System.map, kernel.release, modules.tar");
+}
+
+#[test]
+fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let world = RealWorld::default();
+    let recipe = recipe::check(&world, &root.join("recipes/cxl-expander.kiln"), &[]);
+    let recipe = recipe.unwrap_or_else(|_| panic!("mistakes")).reachable();
+    let lock = load::read_lock(&world, &root.join("lockfiles/cxl-expander.lock"));
+    let plan = plan::lower(&recipe, &lock.unwrap_or_else(|_| panic!("an unreadable lock")).unwrap());
+    let build = plan.steps.iter().position(|step| step.name.starts_with("kernel-build ")).unwrap();
+    assert_eq!(plan.warm.keys().collect::<Vec<_>>(), [&build]);
+    let (step, warm) = (&plan.steps[build], &plan.warm[&build]);
+    assert_eq!(warm.changing, "kernel.config");
+    assert!(step.inputs.contains_key(&warm.changing) && warm.instead.keys().all(|path| step.inputs.contains_key(path)));
+    // A part of a plan knows it as the whole does.
+    let part = plan::restrict(&plan, &|name| name == step.name);
+    assert_eq!(part.warm, [(part.steps.len() - 1, warm.clone())].into());
+}
+
 /// The tarball in a linux-source package.
 fn source_of(store: &Store, deb: &Digest) -> Vec<u8> {
     let (_, mut data) = kiln::debian::deb::open(std::io::BufReader::new(store.open_checked(deb).unwrap())).unwrap();
@@ -186,11 +252,18 @@ fn lowered(scratch: &Scratch, recipe: &Path) -> Plan {
 }
 
 fn carry_out(plan: &Plan, store: &Store, jobs: u32) -> Result<kiln::exec::Realized, kiln::exec::ExecError> {
+    carry_out_with(plan, store, &Options { jobs: Some(jobs), ..Options::default() })
+}
+
+fn carry_out_with(
+    plan: &Plan,
+    store: &Store,
+    options: &Options,
+) -> Result<kiln::exec::Realized, kiln::exec::ExecError> {
     let world = RealWorld::default();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let options = Options { jobs: Some(jobs), ..Options::default() };
-    realize(plan, store, &world, &addresses, &options, &Silent)
+    realize(plan, store, &world, &addresses, options, &Silent)
 }
 
 fn output(plan: &Plan, step: &str, name: &str) -> Input {

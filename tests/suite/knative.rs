@@ -77,7 +77,7 @@ fn its_image_is_made_from_what_is_released() {
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let options = Options { jobs: Some(2), offline: false, no_cache: false, elsewhere: false };
+    let options = Options { jobs: Some(2), ..Options::default() };
     let done = realize(&plan, &store, &world, &addresses, &options, &Silent).unwrap_or_else(|error| panic!("{error}"));
     let root = plan.steps.iter().position(|step| step.name == "root knative").unwrap();
     let root = done.file(&Input::Output { step: root, name: "root.tar".to_owned() }).sha256;

@@ -17,7 +17,7 @@ use super::store::scratch;
 
 /// What was told.
 #[derive(Default)]
-struct Heard(Mutex<Vec<Event>>);
+pub(super) struct Heard(pub(super) Mutex<Vec<Event>>);
 
 impl Listener for Heard {
     fn on(&self, event: Event) {
@@ -26,6 +26,11 @@ impl Listener for Heard {
 }
 
 impl Heard {
+    /// Everything since the last time.
+    pub(super) fn events(&self) -> Vec<Event> {
+        self.0.lock().unwrap().drain(..).collect()
+    }
+
     /// Names of the steps that ran, sorted.
     fn ran(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.lock().unwrap().drain(..).filter_map(started).collect();
@@ -45,17 +50,17 @@ fn started(event: Event) -> Option<String> {
 const PROGRAMS: [&str; 8] = ["sh", "cat", "chown", "date", "ls", "mkdir", "sleep", "truncate"];
 
 /// A plan over a store that has the tree of its tools already.
-struct Bench {
+pub(super) struct Bench {
     root: PathBuf,
-    store: Store,
-    plan: Plan,
+    pub(super) store: Store,
+    pub(super) plan: Plan,
     world: MemoryWorld,
-    heard: Heard,
+    pub(super) heard: Heard,
 }
 
 impl Bench {
     /// `None`, said aloud, where no sandbox can be made.
-    fn new(name: &str) -> Option<Bench> {
+    pub(super) fn new(name: &str) -> Option<Bench> {
         sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
         if let Err(error) = sandbox::call(sandbox::Ids::Single, sandbox::inside::REMOVE, "[]", &mut |_| ()) {
             println!("skipped: {error}");
@@ -85,7 +90,7 @@ impl Bench {
     }
 
     /// Adds a shell script; its position.
-    fn step(&mut self, name: &str, script: &str, inputs: &[(&str, Input)]) -> usize {
+    pub(super) fn step(&mut self, name: &str, script: &str, inputs: &[(&str, Input)]) -> usize {
         let inputs: BTreeMap<String, Input> =
             inputs.iter().map(|(path, input)| ((*path).to_owned(), input.clone())).collect();
         self.plan.steps.push(Step {
@@ -103,12 +108,12 @@ impl Bench {
         self.plan.steps.len() - 1
     }
 
-    fn deliver(&mut self, step: usize) {
+    pub(super) fn deliver(&mut self, step: usize) {
         let from = out(step);
         self.plan.artifacts.push(Artifact { machine: "m".to_owned(), name: format!("a{step}"), from });
     }
 
-    fn realize_with(&self, options: Options) -> Result<Realized, ExecError> {
+    pub(super) fn realize_with(&self, options: Options) -> Result<Realized, ExecError> {
         let mirrors = |place: &Place| match place {
             Place::Url(url) => vec![url.clone()],
             Place::Repository { .. } => Vec::new(),
@@ -120,7 +125,7 @@ impl Bench {
         self.realize_with(Options::default()).unwrap()
     }
 
-    fn content(&self, realized: &Realized, step: usize) -> String {
+    pub(super) fn content(&self, realized: &Realized, step: usize) -> String {
         String::from_utf8(self.store.read(&realized.file(&out(step)).sha256, 1000).unwrap()).unwrap()
     }
 }
@@ -135,7 +140,7 @@ fn out(step: usize) -> Input {
     Input::Output { step, name: "out".to_owned() }
 }
 
-fn inline(text: &str) -> Input {
+pub(super) fn inline(text: &str) -> Input {
     Input::Inline(text.as_bytes().to_vec())
 }
 

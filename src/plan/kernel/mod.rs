@@ -16,7 +16,7 @@ mod policy;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
-use super::step::{Builtin, Ids, Input, Step, Work};
+use super::step::{Builtin, Ids, Input, Step, Warm, Work};
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, Source};
@@ -126,7 +126,18 @@ impl Lowering<'_, '_> {
         if self.compiled.modules {
             outputs.push("modules.tar");
         }
-        self.sandbox("kernel-build", &["build.sh"], inputs, &outputs)
+        let Some(Input::Inline(mut instead)) = inputs.get("source.sh").cloned() else {
+            unreachable!("source() has it")
+        };
+        instead.extend_from_slice(include_bytes!("warm.sh"));
+        let step = self.sandbox("kernel-build", &["build.sh"], inputs, &outputs);
+        let warm = Warm {
+            directory: "linux".to_owned(),
+            changing: "kernel.config".to_owned(),
+            instead: BTreeMap::from([("source.sh".to_owned(), instead)]),
+        };
+        self.builder.plan.warm.insert(step, warm);
+        step
     }
 
     /// What `source.sh` reads: itself, the source, the patches in order.

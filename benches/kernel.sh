@@ -1,0 +1,204 @@
+#!/bin/sh
+# Times the compilation of a kernel: kiln's step kernel-build beside plain make, in turn, three times each; then
+# `kiln build --warm` after one option of the configuration changed.
+#
+# Usage, from anywhere, as root (the peer's root is put together from mounts):
+#   benches/kernel.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
+#   RECIPE=recipes/cxl-expander.kiln LOCK=lockfiles/cxl-expander.lock benches/kernel.sh     another kernel: no warm part
+#   STORE=DIR benches/kernel.sh        keeps the store for the next time; it must not be the user's own
+#   JOBS=N, ROUNDS=N, WARM=0 benches/kernel.sh     processors [default: all]; rounds [3]; without the warm part
+# Needs the network for what the store lacks.
+#
+# Both sides start from the same source package on this disk and the same final configuration, and use the same compiler:
+# the peer is chrooted into the tree of tools that the step's sandbox has, and does there what a person would: unpack,
+# `make olddefconfig`, `make -j bzImage`, `make modules`. Ours: `kiln build` after the result of its step kernel-build, and
+# the files that it made, were taken out of the store, so that exactly this step runs. It includes what the peer does not
+# do: checking the source, configuring a second time to compare, installing and packing modules, digests of what comes out.
+# Other work on the machine makes wall times say little: processor time (user and system, of all processes) is beside them.
+set -eu
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'exit 130' INT TERM
+kiln=${1:-target/release/kiln}
+[ -x "$kiln" ] || cargo build --quiet --release
+export KILN_STORE="${STORE:-$work/store}"
+jobs=${JOBS:-$(nproc)} rounds=${ROUNDS:-3}
+
+# A kernel of a few minutes: serial console, PCI, virtio, ext4, a network, partly as modules.
+own_recipe() {
+    mkdir "$work/recipes" && cp -r recipes/lib "$work/recipes/"
+    cat <<'RECIPE'
+import "lib/debian-13.kiln"
+import "lib/kernel-configs.kiln"
+
+config small {
+  option 64BIT = y
+  option PRINTK = y
+  option TTY = y
+  option SERIAL_8250 = y
+  option SERIAL_8250_CONSOLE = y
+  option BINFMT_ELF = y
+  option BLK_DEV_INITRD = y
+  option PCI = y
+  option BLOCK = y
+  option BLK_DEV = y
+  option VIRTIO_MENU = y
+  option VIRTIO_PCI = m
+  option VIRTIO_BLK = m
+  option EXT4_FS = m
+  option PROC_FS = y
+  option SYSFS = y
+  option NET = y
+  option UNIX = y
+  option INET = y
+  option FUTEX = y
+  option POSIX_TIMERS = y
+  option CRC7 = m
+  option DYNAMIC_DEBUG = n
+}
+
+kernel small {
+  source  = package "linux-source-6.12"
+  base    = "tinyconfig"
+  configs = [small]
+  build   = kernel-build
+  modules = true
+  option LOCALVERSION = "-bench"
+}
+
+image nothing {
+  size           = 512MiB
+  tools          = image-tools
+  packages       = []
+  dhcp           = false
+  serial-console = false
+}
+
+machine m {
+  kernel = small
+  image  = nothing
+  qemu   = qemu-11
+}
+RECIPE
+}
+recipe=${RECIPE:-$work/recipes/small.kiln}
+if [ -z "${RECIPE:-}" ]; then
+    own_recipe > "$work/text"
+    mv "$work/text" "$recipe"
+fi
+# A copy: a build adds to the lock what came out.
+lock=$work/kernel.lock
+if [ -n "${LOCK:-}" ]; then cp "$LOCK" "$lock"; else "$kiln" lock --lock "$lock" "$recipe"; fi
+
+# shellcheck disable=SC2119,SC2120 # `seconds` calls it with an option
+build() { # OPTION...
+    "$kiln" build --lock "$lock" --out "$work/ours" --jobs "$jobs" "$@" "$recipe" > "$work/build.log" 2>&1 ||
+        { cat "$work/build.log" >&2; exit 1; }
+}
+build
+
+action() { # PREFIX OF A STEP: under which name the store keeps its result
+    "$kiln" plan --json --lock "$lock" "$recipe" | awk -v step="\"$1" '
+        index($0, "\"name\": " step) { here = 1 } here && /"action"/ { gsub(/[",]/, ""); print $2; exit }'
+}
+digests() { # RESULT: it is a REAPI message, in which digests stand as text.
+    grep -aoE '[0-9a-f]{64}' "$KILN_STORE/ac/$1"
+}
+forget() { # PREFIX OF A STEP: its result, and the files that it made
+    result=$(action "$1")
+    digests "$result" | while read -r digest; do rm -f "$KILN_STORE/cas/$digest"; done
+    rm -f "$KILN_STORE/ac/$result"
+}
+tree=$(digests "$(action "tools kernel-build")" | while read -r digest; do
+    [ ! -d "$KILN_STORE/tree/$digest" ] || { echo "$KILN_STORE/tree/$digest"; break; }
+done)
+source=$(sed -n 's/.*name = "linux-source-[0-9].*sha256 = "\([0-9a-f]*\)".*/\1/p' "$lock" | head -n1)
+config=$(find "$work/ours" -name kernel.config | head -n1)
+
+# The peer's root: the tools' entries, read-only, on a file system of its own, as in kiln's sandbox.
+cat > "$work/enter" <<'ENTER'
+set -eu
+root=$1/root
+mkdir -p "$root"
+mount -t tmpfs none "$root"
+for entry in "$2"/*; do
+    name=${entry##*/}
+    if [ -L "$entry" ]; then cp -P "$entry" "$root/"
+    elif [ -d "$entry" ]; then mkdir "$root/$name" && mount --bind "$entry" "$root/$name" && mount -o remount,bind,ro "$root/$name"
+    else cp "$entry" "$root/"; fi
+done
+mkdir -p "$root/proc" "$root/dev" "$root/tmp" "$root/build"
+mount -t proc none "$root/proc"
+mount --bind /dev "$root/dev"
+mount -t tmpfs none "$root/tmp"
+mount --bind "$1/peer" "$root/build"
+exec chroot "$root" env -i PATH=/tmp/bin:/usr/sbin:/usr/bin HOME=/nonexistent LC_ALL=C.UTF-8 /bin/sh -eu /build/run "$3"
+ENTER
+cat > "$work/run" <<'RUN'
+cd /build
+mkdir -p /tmp/bin linux
+[ -e /usr/bin/awk ] || ln -s /usr/bin/mawk /tmp/bin/awk
+now() { date +%s.%N; }
+begin=$(now)
+dpkg-deb --fsys-tarfile source.deb | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+    tar -xJ --no-same-owner --strip-components=1 -C linux
+cp kernel.config linux/.config
+cd linux
+unpacked=$(now)
+make -s olddefconfig
+make -j"$1" bzImage
+if grep -q '^CONFIG_MODULES=y' .config; then make -j"$1" modules; fi
+echo "$begin $unpacked $(now)" | awk '{ printf "unpacked in %.1f s, made in %.1f s\n", $2 - $1, $3 - $2 }' > ../times
+RUN
+peer() {
+    unshare --mount --pid --fork /bin/sh "$work/enter" "$work" "$tree" "$jobs"
+}
+
+seconds() { # NAME COMMAND...: appends its time to NAME.times, and that of all its processes to NAME.cpu
+    name=$1
+    shift
+    times > "$work/before"
+    start=$(date +%s.%N)
+    "$@" > "$work/$name.log" 2>&1 || { tail -n50 "$work/$name.log" >&2; exit 1; }
+    echo "$start $(date +%s.%N)" | awk '{ printf "%.1f\n", $2 - $1 }' >> "$work/$name.times"
+    times > "$work/after"
+    # The second line is about children: user and system time, like `0m1.500000s 0m0.250000s`.
+    tail -qn1 "$work/before" "$work/after" | tr 'ms' '  ' |
+        awk '{ sum = 60 * ($1 + $3) + $2 + $4 } NR == 1 { was = sum } END { printf "%.1f\n", sum - was }' >> "$work/$name.cpu"
+}
+last() { echo "$(tail -n1 "$work/$1.times") s, $(tail -n1 "$work/$1.cpu") s of processor"; }
+median() { sort -n "$work/$1" | sed -n "$(((rounds + 1) / 2))p"; }
+for round in $(seq "$rounds"); do
+    forget "kernel-build "
+    seconds ours build --offline
+    grep -E '^[a-z-]+ .* done in' "$work/build.log" | tr '\n' ';'
+    rm -rf --one-file-system "$work/peer"
+    mkdir "$work/peer"
+    cp "$KILN_STORE/cas/$source" "$work/peer/source.deb"
+    cp "$config" "$work/peer/kernel.config"
+    cp "$work/run" "$work/peer/run"
+    seconds peer peer
+    echo " round $round: ours $(last ours); peer $(last peer) ($(cat "$work/peer/times"))"
+done
+rm -rf --one-file-system "$work/peer"
+echo "jobs: $jobs, kernel: $(stat -c %s "$(find "$work/ours" -name vmlinuz | head -n1)") bytes"
+for side in ours peer; do echo "$side: median $(median $side.times) s ($(median $side.cpu) s of processor)"; done
+echo "$(median ours.times) $(median peer.times) $(median ours.cpu) $(median peer.cpu)" |
+    awk '{ printf "ours / peer: %.3f of wall time, %.3f of processor time\n", $1 / $2, $3 / $4 }'
+[ "${WARM:-1}" = 1 ] && [ -z "${RECIPE:-}" ] || exit 0
+
+# One option changed, each time from where the last build ended; then the same from nothing, which must have equal bits.
+forget "kernel-build "
+build --offline --warm
+for change in 's/option CRC7 = m/option CRC7 = y/' 's/"-bench"/"-other"/' 's/option UNIX = y/option UNIX = n/' \
+    's/option VIRTIO_BLK = m/option VIRTIO_BLK = y/' 's/option FUTEX = y/option FUTEX = n/' 's/option 64BIT = y/&\n  option SMP = y/'; do
+    sed -i "$change" "$recipe"
+    "$kiln" lock --lock "$lock" "$recipe" > /dev/null 2>&1
+    seconds warm build --offline --warm
+    grep -q 'kernel-build small: goes on from' "$work/build.log" || { echo "not warm: $change" >&2; exit 1; }
+    find "$work/ours" -type f ! -name manifest.json ! -name launch.json -exec sha256sum {} + > "$work/warm.sums"
+    seconds clean build --offline
+    sha256sum --quiet -c "$work/warm.sums" || { echo "other bits: $change" >&2; exit 1; }
+    echo "$change: warm $(last warm); from nothing $(last clean); equal bits"
+done

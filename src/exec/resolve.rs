@@ -1,0 +1,89 @@
+//! What a plan and a store know of steps together: who reads whom, resolved ids, recorded results.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Realized;
+use super::realize::Outputs;
+use crate::base::Digest;
+use crate::plan::id::{self, Messages, Value};
+use crate::plan::{Input, Plan};
+use crate::store::{Output, Store};
+
+/// Steps that the plan delivers from, and those that nobody reads: they are there for their own sake.
+pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
+    let mut wanted: BTreeSet<usize> = (0..plan.steps.len()).collect();
+    for step in &plan.steps {
+        for read in reads(step) {
+            wanted.remove(&read);
+        }
+    }
+    // Launches take it out of the store.
+    wanted.extend(plan.qemu.values());
+    wanted.extend(plan.artifacts.iter().filter_map(|artifact| match &artifact.from {
+        Input::Output { step, .. } => Some(*step),
+        Input::Fetched(_) | Input::Inline(_) => None,
+    }));
+    wanted
+}
+
+/// The steps that a step reads, its tools among them.
+pub(super) fn reads(step: &crate::plan::Step) -> BTreeSet<usize> {
+    let outputs = step.inputs.values().filter_map(|input| match input {
+        Input::Output { step, .. } => Some(*step),
+        Input::Fetched(_) | Input::Inline(_) => None,
+    });
+    outputs.chain(id::tools(step)).collect()
+}
+
+/// The messages of a step whose inputs are known.
+pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> Option<Value>) -> Option<Messages> {
+    resolve_without(plan, at, None, outputs)
+}
+
+/// [`resolve`], as if the step did not have one of its inputs.
+pub(super) fn resolve_without(
+    plan: &Plan,
+    at: usize,
+    without: Option<&str>,
+    outputs: &dyn Fn(usize, &str) -> Option<Value>,
+) -> Option<Messages> {
+    let step = &plan.steps[at];
+    let mut inputs = BTreeMap::new();
+    for (path, input) in step.inputs.iter().filter(|(path, _)| without != Some(path.as_str())) {
+        let value = match input {
+            Input::Fetched(digest) => id::fetched(plan, digest),
+            Input::Inline(bytes) => id::inline(bytes),
+            Input::Output { step, name } => outputs(*step, name)?,
+        };
+        inputs.insert(path.as_str(), value);
+    }
+    let tools = match id::tools(step) {
+        Some(tools) => Some(outputs(tools, id::TREE)?),
+        None => None,
+    };
+    Some(id::action(step, &inputs, tools.as_ref()))
+}
+
+/// The resolved id of a step of a plan in which everything before it came out as in `realized`, which may be of another
+/// plan with the same steps.
+pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
+    let output = |step: usize, name: &str| Some(value(realized.output(step, name)));
+    resolve(plan, at, &output).expect("a realized plan has all outputs").action
+}
+
+/// An output as an input.
+pub(super) fn value(output: &Output) -> Value {
+    match output {
+        Output::File { digest, size, executable } => {
+            Value::File { digest: *digest, size: *size, executable: *executable }
+        }
+        Output::Tree { root, root_size, .. } => Value::Tree { root: *root, size: *root_size },
+    }
+}
+
+/// A result that fits its step: one that was written by somebody else for something else is none.
+pub(super) fn result(plan: &Plan, store: &Store, at: usize, action: &Digest) -> Option<Outputs> {
+    let outputs = store.get_result(action)?;
+    let declared: BTreeSet<&String> = plan.steps[at].outputs.iter().collect();
+    (outputs.keys().collect::<BTreeSet<_>>() == declared).then_some(outputs)
+}

@@ -1,0 +1,93 @@
+//! Build directories that a later run of the same step may go on from: `warm/<key>`.
+//!
+//! They are no content, and nobody believes them: a directory is handed out only while all its files are as they were
+//! when it was kept (by their stamps, so only until the next reboot), and to one caller alone, who gives it back when
+//! its work succeeded. So one that was changed, is half written or in use is not there.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::lock::Lock;
+use super::tree::fingerprint;
+use super::{Store, StoreError};
+use crate::base::Digest;
+use crate::world::fs;
+
+/// So many are kept; the one that was used longest ago goes first. One of a kernel has two gigabytes or more.
+const KEPT: usize = 4;
+
+impl Store {
+    fn warm_path(&self, key: &Digest) -> PathBuf {
+        self.root.join("warm").join(key.hex())
+    }
+
+    /// Moves the directory that is kept under `key` to `to`, where nothing is; false when there is none to be trusted.
+    pub fn take_warm(&self, key: &Digest, to: &Path, stop: &dyn Fn() -> bool) -> Result<bool, StoreError> {
+        let _alone = self.lock(key, stop)?;
+        let path = self.warm_path(key);
+        if !path.is_dir() {
+            return Ok(false);
+        }
+        let known = self.recall(&note_name(key));
+        if known.is_none() || known != fingerprint(&path).ok() {
+            self.remove_warm(key)?;
+            return Ok(false);
+        }
+        // Without its note it would not be trusted, should this process end in between.
+        self.forget_note(key)?;
+        fs::rename(&path, to).map_err(|error| StoreError::at(&self.root, error))?;
+        Ok(true)
+    }
+
+    /// Keeps a directory of this file system under `key`; it is gone from where it was, as is what was kept there.
+    pub fn keep_warm(&self, key: &Digest, from: &Path, stop: &dyn Fn() -> bool) -> Result<(), StoreError> {
+        {
+            let _alone = self.lock(key, stop)?;
+            self.remove_warm(key)?;
+            let path = self.warm_path(key);
+            fs::rename(from, &path).map_err(|error| StoreError::at(&self.root, error))?;
+            self.note(&note_name(key), &fingerprint(&path)?)?;
+        }
+        self.bound_warm()
+    }
+
+    /// Forgets what is kept under `key`.
+    pub fn drop_warm(&self, key: &Digest, stop: &dyn Fn() -> bool) -> Result<(), StoreError> {
+        let _alone = self.lock(key, stop)?;
+        self.remove_warm(key)
+    }
+
+    /// For whoever holds the lock of `key`.
+    fn remove_warm(&self, key: &Digest) -> Result<(), StoreError> {
+        self.forget_note(key)?;
+        fs::remove_tree(&self.warm_path(key)).map_err(|error| StoreError::at(&self.root, error))
+    }
+
+    fn forget_note(&self, key: &Digest) -> Result<(), StoreError> {
+        Ok(fs::remove_file(&self.root.join("note").join(note_name(key).hex()))?)
+    }
+
+    /// Removes those used longest ago until no more than [`KEPT`] are left.
+    fn bound_warm(&self) -> Result<(), StoreError> {
+        let mut all: Vec<(i64, Digest)> = Vec::new();
+        for name in fs::names(&self.root.join("warm"))? {
+            let Some(key) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            // One that another kiln took meanwhile is not there any more.
+            let Ok(metadata) = fs::metadata(&self.warm_path(&key)) else { continue };
+            all.push((metadata.ctime(), key));
+        }
+        all.sort();
+        let surplus = all.len().saturating_sub(KEPT);
+        for (_, key) in all.into_iter().take(surplus) {
+            // One that somebody looks at right now is not the oldest any more.
+            if let Some(_alone) = Lock::try_exclusive(&self.root.join("lock").join(key.hex()))? {
+                self.remove_warm(&key)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn note_name(key: &Digest) -> Digest {
+    Digest::of(format!("warm {key}").as_bytes())
+}
