@@ -19,6 +19,7 @@ mod suite {
     mod fetch;
     mod format;
     mod guest;
+    mod hostile;
     mod initrd;
     mod kconfig;
     mod kernel;
