@@ -20,6 +20,7 @@ fn manifest(files: &[(&str, &[u8])]) -> Manifest {
         lock: Digest::of(b"lock"),
         artifacts: files.iter().map(|(name, bytes)| ((*name).to_owned(), artifact(bytes))).collect(),
         steps: BTreeMap::from([("disk tiny".to_owned(), Digest::of(b"step"))]),
+        warm: std::collections::BTreeSet::new(),
         qemu: BTreeMap::from([("tiny".to_owned(), "tools qemu".to_owned())]),
     }
 }
