@@ -56,7 +56,9 @@ fn another_file_leaves_packages_and_kernel_alone() {
 #[test]
 fn another_user_leaves_packages_and_kernel_alone() {
     let edit = [("cxl-expander.kiln", "  hostname = \"cxl\"", "  hostname = \"cxl\"\n  user \"guest\" {}")];
-    let table = |lock: &mut Lock| drop(lock.images.get_mut("debian-cxl").unwrap().users.insert("guest".into(), 1000));
+    let table = |lock: &mut Lock| {
+        lock.images.get_mut("debian-cxl").unwrap().users.insert("guest".into(), 1000);
+    };
     assert_eq!(moved(&edit, table), names(&["root debian-cxl", "disk debian-cxl"]));
 }
 
