@@ -10,7 +10,7 @@
 #
 # Both sides start from the same .deb files on this disk, install the same packages in the same versions, add the same
 # kernel modules, and end with a zstd-compressed qcow2 of an ext4 file system of the same size. No network is used.
-# Ours: `kiln build` after the results of its steps `root`, `tree` and `disk`, and the files that they made, were taken
+# Ours: `kiln build` after the results of its steps `base`, `root`, `tree` and `disk`, and the files that they made, were taken
 # out of the store, so that exactly these run. It includes what the peer does not do: checking every package against
 # its SHA-256, dpkg --audit and --verify, the rules that make two builds equal, digests of everything that comes out.
 # Peer: what a person would type. mke2fs reads a directory there, for Debian 12's cannot read a tar.
@@ -62,7 +62,7 @@ action() { # STEP: under which name the store keeps its result
         index($0, "\"name\": " step) { here = 1 } here && /"action"/ { gsub(/[",]/, ""); print $2; exit }'
 }
 forget() { # The results of the steps that are timed, and the files that the results name.
-    for step in root tree disk; do
+    for step in base root tree disk; do
         result=$KILN_STORE/ac/$(action "$step")
         # A result is a REAPI message, in which digests stand as text.
         grep -aoE '[0-9a-f]{64}' "$result" | while read -r digest; do rm -f "$KILN_STORE/cas/$digest"; done
@@ -98,7 +98,7 @@ for round in 1 2 3; do
     forget
     rm -rf "$work/ours"
     seconds ours build --offline
-    grep -E '^(root|tree|disk) .* done in' "$work/build.log" | tr '\n' ';'
+    grep -E '^(base|root|tree|disk) .* done in' "$work/build.log" | tr '\n' ';'
     rm -rf --one-file-system "$work/tree" "$work/peer.raw" "$work/peer.qcow2"
     seconds peer peer
     echo " round $round: ours $(tail -n1 "$work/ours.times") s, peer $(tail -n1 "$work/peer.times") s"

@@ -19,6 +19,7 @@ mod suite {
     mod fetch;
     mod format;
     mod guest;
+    mod hostile;
     mod initrd;
     mod kconfig;
     mod kernel;
@@ -38,6 +39,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod quick;
+    mod rebuild;
     mod recipes;
     mod releases;
     mod root;

@@ -41,6 +41,16 @@ impl Epoch {
         Epoch::from_civil(digits(&text[0..4])?.into(), digits(&text[5..7])?, digits(&text[8..10])?, time)
     }
 
+    /// Reads [`Epoch::snapshot`]'s spelling.
+    pub fn parse_snapshot(text: &str) -> Option<Epoch> {
+        let bytes = text.as_bytes();
+        if bytes.len() != 16 || !text.is_ascii() || bytes[8] != b'T' || bytes[15] != b'Z' {
+            return None;
+        }
+        let time = (digits(&text[9..11])?, digits(&text[11..13])?, digits(&text[13..15])?);
+        Epoch::from_civil(digits(&text[0..4])?.into(), digits(&text[4..6])?, digits(&text[6..8])?, time)
+    }
+
     /// Reads the `Date` of a Release file: `Sat, 12 Sep 2026 07:55:41 UTC`.
     pub fn parse_release(text: &str) -> Option<Epoch> {
         let mut words = text.split_ascii_whitespace();

@@ -11,11 +11,11 @@ use crate::exec::Realized;
 use crate::lock;
 use crate::plan::step::Work;
 use crate::plan::{Artifact, Input};
-use crate::share::leak::{Excuses, Hit, Kind, Machine, Needle, Scanner, needles};
+use crate::share::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
 use crate::world::{World, fs};
 
 /// Rises when the scanner learns to find more.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Hits that are told.
 const TOLD: usize = 10;
 
@@ -35,7 +35,7 @@ pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failu
             crate::tell!("warning: {} was not searched for traces of this machine; `--no-cache` does", artifact.name);
             continue;
         };
-        let Some(scanner) = Scanner::new(needles.clone()) else { return Ok(()) };
+        let scanner = Scanner::new(needles.clone(), identities(ready));
         let stream = fs::open(&path).map_err(Failure::world)?;
         let hits = fs::context("read", &path, scanner.scan(&artifact.name, stream)).map_err(Failure::world)?;
         let hits = unexplained(ready, hits)?;
@@ -96,6 +96,20 @@ fn wanted(ready: &Ready) -> Vec<Needle> {
     let mut known: Vec<&[u8]> = vec![lock.as_bytes()];
     known.extend(recipe.files.values().map(|file| file.bytes.as_slice()).filter(|bytes| bytes.len() <= KNOWN));
     needles(&machine, ready.lock.epoch, &known)
+}
+
+/// UUIDs that are there on purpose: of the recipe and its files, of the lock, and what the plan derives from its seed.
+fn identities(ready: &Ready) -> Identities {
+    let mut known: Vec<Vec<u8>> = vec![lock::write(&ready.lock).into_bytes()];
+    known.extend(ready.loaded.recipe.files.values().map(|file| file.bytes.to_vec()));
+    for step in &ready.plan.steps {
+        if let Work::Sandbox { env, argv, .. } = &step.work {
+            known.extend(env.values().chain(argv).map(|text| text.clone().into_bytes()));
+        }
+        let inline = |input: &Input| if let Input::Inline(bytes) = input { Some(bytes.clone()) } else { None };
+        known.extend(step.inputs.values().filter_map(inline));
+    }
+    Identities { epoch: ready.lock.epoch.0, known }
 }
 
 /// Larger files that a recipe copies in are searched like everything else.

@@ -45,13 +45,18 @@ fn rendered(mistakes: &recipe::Mistakes) -> String {
 
 /// A lock, if there is one.
 pub fn read_lock(world: &dyn World, path: &Path) -> Result<Option<Lock>, Failure> {
+    let Some(text) = lock_text(world, path)? else { return Ok(None) };
+    lock::read(&text).map(Some).map_err(|error| Failure::Mistakes(format!("error: {}: {error}", path.display())))
+}
+
+/// The text of a lock, if there is one.
+pub fn lock_text(world: &dyn World, path: &Path) -> Result<Option<String>, Failure> {
     let bytes = match world.read(path, LOCK_LIMIT) {
         Ok(bytes) => bytes,
         Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::world(error)),
     };
-    let text = String::from_utf8(bytes).map_err(|_| Failure::Mistakes(format!("{}: not UTF-8", path.display())))?;
-    lock::read(&text).map(Some).map_err(|error| Failure::Mistakes(format!("error: {}: {error}", path.display())))
+    String::from_utf8(bytes).map(Some).map_err(|_| Failure::Mistakes(format!("{}: not UTF-8", path.display())))
 }
 
 /// The lock of a recipe; an error with the way out when it is missing or another recipe's.

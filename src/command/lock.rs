@@ -1,6 +1,7 @@
 //! `kiln lock RECIPE`: asks the archives what exists, and writes down which bits the recipe means.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::failure::Failure;
 use super::load::{self, Loaded};
@@ -8,7 +9,7 @@ use super::{machines, mirrors, output};
 use crate::base::{ByteSize, Digest};
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
-use crate::lock::{self, Lock, LockedMachine};
+use crate::lock::{self, Lock, LockedMachine, ReadError};
 use crate::plan;
 use crate::recipe::Recipe;
 use crate::world::fs;
@@ -19,7 +20,8 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     if args.check {
         return check(&loaded);
     }
-    let previous = previous(&loaded)?;
+    let text_before = load::lock_text(&loaded.world, &loaded.lock_path)?;
+    let previous = text_before.as_deref().and_then(|text| previous(&loaded.lock_path, text));
     let update = match &args.update {
         None => Update::Keep,
         Some(names) if names.is_empty() => Update::All,
@@ -38,7 +40,7 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     new.steps = steps(&loaded.recipe, &new);
     carry_over(&loaded.recipe, &mut new, previous.as_ref());
     let text = lock::write(&new);
-    if previous.as_ref().map(lock::write).as_deref() == Some(&text) {
+    if text_before.as_deref() == Some(&text) {
         return output::print(&format!("{}: unchanged\n", loaded.lock_path.display()));
     }
     if let Some(parent) = loaded.lock_path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -61,10 +63,15 @@ fn tell(progress: Progress) {
 fn check(loaded: &Loaded) -> Result<(), Failure> {
     let lock = load::lock_of(loaded)?;
     machines::judge(&loaded.recipe, &lock)?;
-    same_steps(&lock.steps, &steps(&loaded.recipe, &lock))?;
-    same_machines(&lock.machines, machines::locked(&loaded.recipe, &lock)?)?;
+    agrees(&loaded.recipe, &lock)?;
     let packages: usize = lock.sets.values().map(Vec::len).sum();
     output::print(&format!("{}: the lock of this recipe; {packages} packages\n", loaded.lock_path.display()))
+}
+
+/// Whether what the lock says of steps and machines follows from the recipe and from its own other lines.
+pub fn agrees(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
+    same_steps(&lock.steps, &steps(recipe, lock))?;
+    same_machines(&lock.machines, machines::locked(recipe, lock)?)
 }
 
 /// Everything that can reach a bit is in a step's id: a line that was changed by hand shows here.
@@ -92,21 +99,23 @@ fn changed(what: &str, name: &str) -> Failure {
     ))
 }
 
-/// The lock that is there. One that cannot be read is as good as none, but the user is told.
-fn previous(loaded: &Loaded) -> Result<Option<Lock>, Failure> {
-    match load::read_lock(&loaded.world, &loaded.lock_path) {
-        Err(Failure::Mistakes(text)) => {
-            crate::tell!("{text}\nwarning: made again from nothing");
-            Ok(None)
-        }
-        other => other,
+/// The lock that is there. One that cannot be read is as good as none, but the user is told; what a hand has changed counts.
+fn previous(path: &Path, text: &str) -> Option<Lock> {
+    let error = match lock::read(text) {
+        Ok(lock) => return Some(lock),
+        Err(error) => error,
+    };
+    let shown = path.display();
+    if matches!(error, ReadError::Changed) {
+        crate::tell!("warning: {shown} was changed by hand, or merged; what it pins is kept");
+        return lock::read_changed(text).ok();
     }
+    crate::tell!("error: {shown}: {error}\nwarning: made again from nothing");
+    None
 }
 
 fn steps(recipe: &Recipe, lock: &Lock) -> BTreeMap<String, Digest> {
-    let plan = plan::lower(recipe, lock);
-    let ids = plan::id::static_ids(&plan);
-    plan.steps.into_iter().map(|step| step.name).zip(ids).collect()
+    plan::id::by_name(&plan::lower(recipe, lock))
 }
 
 /// What a build found out stays true as long as no input has moved; a table of users that was opened moves none.

@@ -7,7 +7,7 @@ use super::load::Ready;
 use crate::exec::event::Silent;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
-use crate::plan::{self, Input, id};
+use crate::plan::{self, Input};
 use crate::world::fs;
 
 /// No table of users is larger.
@@ -25,14 +25,15 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
         return Ok((lock, realized));
     }
     let plan = plan::lower(&ready.loaded.recipe, &lock);
-    let ids = id::static_ids(&plan);
     for (at, _) in roots(ready) {
         let outputs = plan.steps[at].outputs.iter();
         let outputs = outputs.map(|name| (name.clone(), realized.output(at, name).clone())).collect();
-        // A root reads only files and bytes, so that its static id is the one that results are kept under.
-        ready.store.put_result(&ids[at], &outputs).map_err(Failure::world)?;
+        // What a root reads knows nothing of users' numbers, and so came out as it will for the new lock.
+        let id = exec::resolved_id(&plan, at, &realized);
+        ready.store.put_result(&id, &outputs).map_err(Failure::world)?;
     }
-    let options = exec::Options { offline: true, ..exec::Options::default() };
+    // Everything is at hand, if only from a step that went on from an earlier run.
+    let options = exec::Options { offline: true, warm: exec::Warmth::Results, ..exec::Options::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
     let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
     Ok((lock, again.map_err(Failure::world)?))

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 pub use error::ExecError;
 pub use realize::realize;
 pub use realized::Realized;
+pub use resolve::resolved_id;
 pub use status::{State, Status, status};
 
 use event::{Event, Listener};

@@ -27,7 +27,7 @@ impl Realized {
     pub(super) fn new(plan: &Plan, known: Vec<Known>) -> Realized {
         let names = || plan.steps.iter().map(|step| step.name.clone());
         Realized {
-            ids: names().zip(id::static_ids(plan)).collect(),
+            ids: id::by_name(plan),
             actions: names().zip(known.iter().map(|known| known.action)).collect(),
             warm: known.iter().enumerate().filter_map(|(at, known)| Some((at, known.warm?))).collect(),
             outputs: known.into_iter().map(|known| known.outputs).collect(),

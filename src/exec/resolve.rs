@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Realized;
 use super::realize::Outputs;
 use crate::base::Digest;
 use crate::plan::id::{self, Messages, Value};
@@ -61,6 +62,13 @@ pub(super) fn resolve_without(
         None => None,
     };
     Some(id::action(step, &inputs, tools.as_ref()))
+}
+
+/// The resolved id of a step of a plan in which everything before it came out as in `realized`, which may be of another
+/// plan with the same steps.
+pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
+    let output = |step: usize, name: &str| Some(value(realized.output(step, name)));
+    resolve(plan, at, &output).expect("a realized plan has all outputs").action
 }
 
 /// An output as an input.

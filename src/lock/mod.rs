@@ -11,7 +11,7 @@ mod wire;
 mod write;
 
 pub use diff::{Change, diff};
-pub use read::{ReadError, read};
+pub use read::{ReadError, read, read_changed};
 pub use satisfies::{Mismatch, recipe_digest, satisfies};
 pub use write::{inputs_digest, write};
 

@@ -7,6 +7,7 @@ use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, OUTPUT,
 };
+use crate::base::{Digest, Epoch};
 
 /// A text that is no lock.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,12 @@ pub enum ReadError {
         "output version {0}; this kiln writes output version {OUTPUT}. Make the lock again with `kiln lock`, or use the kiln that wrote it"
     )]
     Output(u32),
+    /// Its checksum is not that of its facts.
+    #[error(
+        "its checksum is not that of its other lines: it was changed by hand, or merged. `kiln lock` keeps what it pins, \
+         and writes the checksum anew"
+    )]
+    Changed,
     /// A fact that contradicts another, or that no lock may state.
     #[error("{place}: {problem}")]
     Fact {
@@ -36,8 +43,21 @@ fn fact(place: impl Into<String>, problem: impl Into<String>) -> ReadError {
     ReadError::Fact { place: place.into(), problem: problem.into() }
 }
 
-/// Reads and checks a lock.
+/// Reads and checks a lock. One without a checksum was written by an older kiln.
 pub fn read(text: &str) -> Result<Lock, ReadError> {
+    let (lock, checksum) = facts(text)?;
+    match checksum.filter(|checksum| *checksum != super::write::checksum(&lock)) {
+        Some(_) => Err(ReadError::Changed),
+        None => Ok(lock),
+    }
+}
+
+/// Reads a lock as [`read`] does, but for its checksum: whoever makes a lock anew takes over what a hand has written.
+pub fn read_changed(text: &str) -> Result<Lock, ReadError> {
+    facts(text).map(|(lock, _)| lock)
+}
+
+fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
     let wire: WireLock =
         toml::from_str(text).map_err(|error| ReadError::Syntax(error.to_string().trim_end().to_owned()))?;
     if wire.version != FORMAT {
@@ -46,13 +66,14 @@ pub fn read(text: &str) -> Result<Lock, ReadError> {
     if wire.output != OUTPUT {
         return Err(ReadError::Output(wire.output));
     }
-    let archives: BTreeMap<String, LockedArchive> =
-        wire.archives.into_iter().map(|(name, archive)| (name, checked(archive))).collect();
+    let archives = wire.archives.into_iter().map(|(name, archive)| Ok((name.clone(), checked(&name, archive)?)));
+    let archives: BTreeMap<String, LockedArchive> = archives.collect::<Result<_, ReadError>>()?;
     let mut sets = BTreeMap::new();
     for (name, set) in wire.sets {
         let packages = ordered(&name, set, &archives)?;
         sets.insert(name, packages);
     }
+    one_size(&sets)?;
     let mut sources = BTreeMap::new();
     for (name, files) in wire.sources {
         let files = files
@@ -67,7 +88,7 @@ pub fn read(text: &str) -> Result<Lock, ReadError> {
     let images = wire.images.into_iter().map(|(name, image)| Ok((name.clone(), users(&name, image)?)));
     let images = images.collect::<Result<_, ReadError>>()?;
     let recipe = wire.recipe;
-    Ok(Lock {
+    let lock = Lock {
         output_version: wire.output,
         recipe: LockedRecipe { name: recipe.name, digest: recipe.digest, files: recipe.files, params: recipe.params },
         epoch: wire.epoch,
@@ -91,11 +112,16 @@ pub fn read(text: &str) -> Result<Lock, ReadError> {
             .collect(),
         steps: wire.steps,
         outputs: wire.outputs.into_iter().map(|(name, file)| (name, LockedOutput { file: file.into() })).collect(),
-    })
+    };
+    Ok((lock, wire.checksum))
 }
 
-fn checked(wire: WireArchive) -> LockedArchive {
-    LockedArchive {
+fn checked(name: &str, wire: WireArchive) -> Result<LockedArchive, ReadError> {
+    if Epoch::parse_snapshot(&wire.snapshot).is_none() {
+        let problem = format!("`{}` is no timestamp of the snapshot service", wire.snapshot);
+        return Err(fact(format!("archives.{name}"), problem));
+    }
+    Ok(LockedArchive {
         suite: wire.suite,
         components: wire.components,
         architecture: wire.architecture,
@@ -106,7 +132,21 @@ fn checked(wire: WireArchive) -> LockedArchive {
         date: wire.date,
         valid_until: wire.valid_until,
         indexes: wire.indexes.into_iter().map(|(path, file)| (path, file.into())).collect(),
+    })
+}
+
+/// One digest has one size, in whatever sets it is.
+fn one_size(sets: &BTreeMap<String, Vec<LockedPackage>>) -> Result<(), ReadError> {
+    let mut sizes = BTreeMap::new();
+    for (name, package) in sets.iter().flat_map(|(name, packages)| packages.iter().map(move |package| (name, package)))
+    {
+        let size = *sizes.entry(package.file.sha256).or_insert(package.file.size);
+        if size != package.file.size {
+            let problem = format!("`{}` has {} bytes here, {size} elsewhere", package.name, package.file.size);
+            return Err(fact(format!("sets.{name}"), problem));
+        }
     }
+    Ok(())
 }
 
 /// Numbers above are not mapped into the namespace in which images are made; 65535 means "none" to some system calls.

@@ -1,11 +1,12 @@
 //! Is this lock the lock of this recipe? Offline, and without looking at a single package.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::Lock;
-use crate::base::Digest;
+use super::{Lock, LockedArchive};
+use crate::base::{Digest, Epoch};
 use crate::recipe::Recipe;
+use crate::recipe::archive::Archive;
 
 /// One way in which a lock is not the lock of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +42,61 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     if wrong.is_empty() && lock.recipe.digest != recipe_digest(&files, &recipe.params) {
         wrong.push(Mismatch("its recipe digest does not follow from its own files and parameters".to_owned()));
     }
+    if wrong.is_empty() {
+        archives(&mut wrong, recipe, lock);
+        epoch(&mut wrong, recipe, lock);
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
+}
+
+/// What the recipe says of each archive, the lock says, too. `NAME@TIMESTAMP` is an archive as it once was.
+fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
+    for (name, locked) in &lock.archives {
+        let problem = match name.split_once('@') {
+            Some((_, moment)) if moment != locked.snapshot => Some(format!("is of {}", locked.snapshot)),
+            None if !recipe.archives.contains_key(name) => Some("is not in the recipe".to_owned()),
+            None => differs(&recipe.archives[name], locked),
+            Some(_) => None,
+        };
+        wrong.extend(problem.map(|problem| Mismatch(format!("archive `{name}` {problem}"))));
+        let moment = locked.snapshot.as_str();
+        if moment < locked.date.snapshot().as_str() || locked.valid_until.is_some_and(|until| until < locked.date) {
+            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and end of validity are not in that order")));
+        }
+    }
+    // Sets of the same name are told when locking.
+    let sets = super::resolve::sets(recipe).unwrap_or_default();
+    let asked = sets.values().flat_map(|set| &set.archives);
+    let missing: BTreeSet<&String> = asked.filter(|name| !lock.archives.contains_key(*name)).collect();
+    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is new"))));
+}
+
+/// How an archive is described otherwise than it was locked.
+fn differs(asked: &Archive, locked: &LockedArchive) -> Option<String> {
+    let (components, were) = (asked.components.join(" "), locked.components.join(" "));
+    let pairs = [
+        ("suite", &asked.suite, &locked.suite),
+        ("components", &components, &were),
+        ("architecture", &asked.architecture, &locked.architecture),
+        ("repository", &asked.repository, &locked.repository),
+    ];
+    let (field, asked, locked) = pairs.into_iter().find(|(_, asked, locked)| asked != locked)?;
+    Some(format!("has the {field} `{asked}` in the recipe, `{locked}` in the lock"))
+}
+
+/// Whether the archive of that name is locked as the recipe describes it.
+pub(super) fn is_described(recipe: &Recipe, lock: &Lock, name: &str) -> bool {
+    let pair = recipe.archives.get(name).zip(lock.archives.get(name));
+    pair.is_some_and(|(asked, locked)| differs(asked, locked).is_none())
+}
+
+/// The epoch follows from the recipe, or from the archives.
+fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
+    let newest = lock.archives.values().map(|archive| archive.date).max();
+    let epoch = recipe.epoch.or(newest).unwrap_or(Epoch(0));
+    if lock.epoch != epoch {
+        wrong.push(Mismatch(format!("its epoch is {}, and follows from recipe and archives as {epoch}", lock.epoch)));
+    }
 }
 
 fn compare<T: PartialEq>(

@@ -87,6 +87,19 @@ fn what_no_lock_may_say_is_refused_with_its_place() {
     }
 }
 
+#[test]
+fn the_checksum_is_that_of_the_other_lines_and_a_lock_may_lack_it() {
+    let text = write(&example());
+    let others: String = text.split_inclusive('\n').filter(|line| !line.starts_with("checksum = ")).collect();
+    assert!(text.contains(&format!("\nchecksum = \"{}\"\n", Digest::of(others.as_bytes()).hex())), "{text}");
+    assert_eq!(read(&others).unwrap(), example());
+    // The order of lines and blanks between them are no facts.
+    assert_eq!(read(&text.replace(" = ", "   =   ")).unwrap(), example());
+    let changed = text.replacen("why = \"requested\"", "why = \"required\"", 1);
+    assert!(matches!(read(&changed), Err(ReadError::Changed)));
+    assert_eq!(read_changed(&changed).unwrap().sets["image"].len(), 2);
+}
+
 proptest::proptest! {
     #[test]
     fn arbitrary_text_is_refused_without_a_panic(text in "\\PC{0,400}") {

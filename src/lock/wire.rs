@@ -14,6 +14,7 @@ pub(super) struct WireLock {
     pub output: u32,
     pub epoch: Epoch,
     pub seed: Digest,
+    pub checksum: Option<Digest>,
     pub recipe: WireRecipe,
     #[serde(default)]
     pub archives: BTreeMap<String, WireArchive>,

@@ -7,14 +7,26 @@ use super::read::package_key;
 use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedPackage};
 use crate::base::Digest;
 
-/// The canonical text of a lock.
+/// The canonical text of a lock, with the checksum over all its other lines.
 pub fn write(lock: &Lock) -> String {
+    text(lock, Some(checksum(lock)))
+}
+
+/// SHA-256 of the canonical text without the line that holds it: `grep -v '^checksum = ' LOCK | sha256sum`.
+pub(super) fn checksum(lock: &Lock) -> Digest {
+    Digest::of(text(lock, None).as_bytes())
+}
+
+fn text(lock: &Lock, checksum: Option<Digest>) -> String {
     let mut out = Writer(String::new());
     out.line("# Made by `kiln lock`. Every input of the recipe by hash, and what came out.");
     out.fact("version", &FORMAT.to_string());
     out.fact("output", &lock.output_version.to_string());
     out.text("epoch", &lock.epoch.to_string());
     out.text("seed", &lock.seed.hex());
+    if let Some(checksum) = checksum {
+        out.text("checksum", &checksum.hex());
+    }
     recipe(&mut out, lock);
     for (name, archive) in &lock.archives {
         write_archive(&mut out, name, archive);
@@ -42,7 +54,7 @@ pub fn inputs_digest(lock: &Lock) -> Digest {
     inputs.images = BTreeMap::new();
     inputs.steps = BTreeMap::new();
     inputs.machines.values_mut().for_each(|machine| machine.asked.clear());
-    Digest::of(write(&inputs).as_bytes())
+    Digest::of(text(&inputs, None).as_bytes())
 }
 
 fn recipe(out: &mut Writer, lock: &Lock) {

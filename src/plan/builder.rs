@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::root::{BaseSpec, RULES, RootPackage};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::Digest;
 use crate::lock::{Lock, LockedFile, LockedPackage};
@@ -17,12 +18,13 @@ pub struct Builder<'a> {
     /// What there is so far.
     pub plan: Plan,
     tools: BTreeMap<Vec<Digest>, usize>,
+    bases: BTreeMap<Vec<Digest>, usize>,
 }
 
 impl<'a> Builder<'a> {
     /// An empty plan over a lock.
     pub fn new(lock: &'a Lock) -> Self {
-        Builder { lock, plan: Plan::default(), tools: BTreeMap::new() }
+        Builder { lock, plan: Plan::default(), tools: BTreeMap::new(), bases: BTreeMap::new() }
     }
 
     /// The variable that every step with times in its output reads.
@@ -93,6 +95,32 @@ impl<'a> Builder<'a> {
         step
     }
 
+    /// The position of the step that unpacks and configures a set; one for each set of equal contents, called after the
+    /// first image that is made of it.
+    pub fn base(&mut self, set: &str, image: &str) -> usize {
+        let packages = self.set(set);
+        let key = contents(packages);
+        if let Some(&step) = self.bases.get(&key) {
+            return step;
+        }
+        let package = |(at, package): (usize, &LockedPackage)| RootPackage {
+            name: package.name.clone(),
+            version: package.version.clone(),
+            architecture: package.architecture.clone(),
+            input: deb_name(at, package),
+        };
+        let packages = packages.iter().enumerate().map(package).collect();
+        let spec = BaseSpec { rules: RULES, packages, epoch: self.lock.epoch };
+        let mut inputs = self.set_inputs(set);
+        let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
+        inputs.insert("base.json".to_owned(), Input::Inline(json));
+        let outputs = vec!["base.tar".to_owned()];
+        let name = format!("base {image}");
+        let step = self.add_step(Step { name, work: Work::Builtin(Builtin::Base), inputs, outputs });
+        self.bases.insert(key, step);
+        step
+    }
+
     fn repository_place(&self, archive: &str, path: &str) -> Place {
         let archive = self.lock.archives.get(archive).expect("the lock has every archive that it names");
         Place::Repository {
@@ -110,7 +138,7 @@ pub(super) fn deb_name(at: usize, package: &LockedPackage) -> String {
     format!("{at:03}-{}_{version}_{}.deb", package.name, package.architecture)
 }
 
-/// What a tool tree depends on.
+/// What a tool tree, or a base, depends on.
 fn contents(packages: &[LockedPackage]) -> Vec<Digest> {
     packages.iter().map(|package| package.file.sha256).collect()
 }

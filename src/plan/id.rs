@@ -87,6 +87,11 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
     ids
 }
 
+/// The static id of every step by the step's name.
+pub fn by_name(plan: &Plan) -> BTreeMap<String, Digest> {
+    plan.steps.iter().map(|step| step.name.clone()).zip(static_ids(plan)).collect()
+}
+
 /// The output of a tools step.
 pub const TREE: &str = "tree";
 
@@ -160,6 +165,7 @@ fn command(step: &Step) -> Command {
 pub fn name(builtin: &Builtin) -> &'static str {
     match builtin {
         Builtin::Tools => "tools",
+        Builtin::Base => "base",
         Builtin::Root => "root",
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",

@@ -1,6 +1,8 @@
-//! `root.json`: everything that the root step must know besides the packages themselves.
+//! `base.json` and `root.json`: what the two steps of a root file system must know besides the files that they read.
 //!
-//! It is an input of the step, so that its bytes are part of the step's id. Field order is the order below.
+//! A *base* is packages, configured, and nothing else: images that differ in anything but packages share it. A *root* is a
+//! base with what the recipe says of the image. Each is an input of its step, so that its bytes are part of the step's
+//! id. Field order is the order below.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +10,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Epoch;
 
-/// A root file system as data.
+/// The packages of a root file system as data.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BaseSpec {
+    /// Version of the normalisation rules ([`RULES`]) that the plan was made for.
+    pub rules: u32,
+    /// Packages in configure order.
+    pub packages: Vec<RootPackage>,
+    /// No file is younger.
+    pub epoch: Epoch,
+}
+
+/// What a recipe makes of a base, as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootSpec {
     /// Version of the normalisation rules ([`RULES`]) that the plan was made for.
     pub rules: u32,
-    /// Packages in configure order.
-    pub packages: Vec<RootPackage>,
     /// No file is younger.
     pub epoch: Epoch,
     /// `/etc/hostname`
@@ -42,7 +54,7 @@ pub struct RootSpec {
     pub new_ids: bool,
 }
 
-/// Version of the normalisation rules of the root step: rises whenever one of them would change a byte.
+/// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
 pub const RULES: u32 = 2;
 
 /// A package and the step's input that holds it.

@@ -107,7 +107,10 @@ pub enum Ids {
 pub enum Builtin {
     /// Inputs `*.deb`: their files merged into one tree (output `tree`), for use as a sandbox's root.
     Tools,
-    /// Inputs `*.deb` and `root.json` (see `exec::root`): a configured root file system (output `root.tar`).
+    /// Inputs `*.deb` and `base.json` (see [`super::root`]): the packages, configured (output `base.tar`).
+    Base,
+    /// Inputs `base.tar`, `root.json` and the files that it names: the root file system of an image (outputs `root.tar`,
+    /// `users.json`).
     Root,
     /// Input `kernel.deb`, and perhaps `epoch` (RFC 3339), which no module is then younger than: outputs `vmlinuz`,
     /// `kernel.config`, `modules.tar`.

@@ -134,22 +134,24 @@ fn bytes_by_offset_text_by_line_and_compressors_by_name() {
     assert_eq!(said, "the same content, compressed differently (Gzip)");
 }
 
+/// An initramfs with one file, `init`.
+fn cpio(mode: u32, content: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, mode, content) in [("init", mode, content), ("TRAILER!!!", 0, "")] {
+        let fields = [1, mode, 0, 0, 1, 7, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
+        bytes.extend(b"070701");
+        fields.iter().for_each(|field| bytes.extend(format!("{field:08x}").bytes()));
+        for part in [format!("{name}\0"), content.to_owned()] {
+            bytes.extend(part.bytes());
+            bytes.resize(bytes.len().next_multiple_of(4), 0);
+        }
+    }
+    bytes
+}
+
 #[test]
 fn an_initramfs() {
     let bench = Bench::new("cpio");
-    let cpio = |mode: u32, content: &str| -> Vec<u8> {
-        let mut bytes = Vec::new();
-        for (name, mode, content) in [("init", mode, content), ("TRAILER!!!", 0, "")] {
-            let fields = [1, mode, 0, 0, 1, 7, content.len() as u32, 0, 0, 0, 0, name.len() as u32 + 1, 0];
-            bytes.extend(b"070701");
-            fields.iter().for_each(|field| bytes.extend(format!("{field:08x}").bytes()));
-            for part in [format!("{name}\0"), content.to_owned()] {
-                bytes.extend(part.bytes());
-                bytes.resize(bytes.len().next_multiple_of(4), 0);
-            }
-        }
-        bytes
-    };
     let one = cpio(0o100_755, "echo\n");
     assert_eq!(bench.said(&one, &one), "");
     assert_eq!(bench.said(&one, &cpio(0o100_644, "echo\n")), "init: mode 0755 then 0644");
@@ -327,4 +329,97 @@ fn fields_and_files_of_a_file_system() {
         broken[1024 + at..1024 + at + 4].fill(0xff);
         assert!(!bench.said(&broken, &one).is_empty());
     }
+}
+
+/// Every kind of file that is opened, as honest as it can be.
+fn samples() -> Vec<Vec<u8>> {
+    let tar = tar(&member());
+    let mut image = Vec::new();
+    let bench = Bench::new("samples");
+    let raw = std::fs::File::open(bench.file("raw", &ext4())).unwrap();
+    let place = bench.file("image", &[]);
+    let file = std::fs::File::create(&place).unwrap();
+    kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Options::default(), &mut |_, _| ()).unwrap();
+    image.extend(std::fs::read(&place).unwrap());
+    let elf = elf(b"\x90\x90\xc3", b"built in /a/b\0", 1);
+    vec![
+        gz(&tar),
+        xz(&tar),
+        zstd::encode_all(tar.as_slice(), 1).unwrap(),
+        tar,
+        cpio(0o100_644, "text"),
+        elf,
+        ext4(),
+        image,
+    ]
+}
+
+/// Where bytes that mean something lie in [`samples`], so that not only content is damaged.
+fn place(sample: &[u8], at: usize) -> usize {
+    let (superblock, descriptors, inodes) = (1024..1024 + 0x160, 4096..4096 + 64, 4 * 4096 + 256..4 * 4096 + 12 * 256);
+    let ext4: Vec<usize> = superblock.chain(descriptors).chain(inodes).chain(6 * 4096..6 * 4096 + 32).collect();
+    let is_ext4 = sample.len() == 64 * 4096;
+    if is_ext4 { ext4[at % ext4.len()] } else { at % sample.len() }
+}
+
+/// What hostile numbers look like: one byte, or eight.
+fn damage() -> impl proptest::strategy::Strategy<Value = (usize, Vec<u8>)> {
+    use proptest::prelude::*;
+    let long = prop_oneof![Just(u64::MAX), Just(u64::MAX - 4096), Just(1 << 63), Just(0), any::<u64>()];
+    let bytes = prop_oneof![
+        any::<u8>().prop_map(|byte| vec![byte]),
+        long.clone().prop_map(|long| long.to_le_bytes().to_vec()),
+        long.prop_map(|long| long.to_be_bytes().to_vec()),
+        Just(vec![0xff; 2]),
+    ];
+    (0_usize..1 << 20, bytes)
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn no_damage_makes_the_readers_panic_or_go_on_for_ever(
+        kind in 0_usize..8,
+        damages in proptest::collection::vec(damage(), 1..4),
+        cut in proptest::option::of(0_usize..4096),
+    ) {
+        static SAMPLES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+        let sample = &SAMPLES.get_or_init(samples)[kind];
+        let mut hostile = sample.clone();
+        for (at, bytes) in damages {
+            let at = place(sample, at);
+            let end = hostile.len().min(at + bytes.len());
+            hostile[at..end].copy_from_slice(&bytes[..end - at]);
+        }
+        hostile.truncate(hostile.len() - cut.unwrap_or(0).min(hostile.len()));
+        let bench = Bench::new(&format!("hostile-{:?}", std::thread::current().id()));
+        // Hostile in both places: names and tables are those of the first.
+        let _ = bench.lines(sample, &hostile);
+        let _ = bench.lines(&hostile, sample);
+        let mut other = hostile.clone();
+        if let Some(last) = other.last_mut() {
+            *last ^= 1;
+        }
+        let _ = bench.lines(&hostile, &other);
+    }
+}
+
+#[test]
+fn a_disk_that_says_what_no_disk_is_ends_at_once() {
+    let bench = Bench::new("endless");
+    let samples = samples();
+    let image = samples.last().unwrap();
+    let mut endless = image.clone();
+    endless[24..32].copy_from_slice(&(1u64 << 62).to_be_bytes());
+    let began = std::time::Instant::now();
+    // An image that is none is compared as bytes.
+    assert!(bench.said(&endless, image).starts_with("offset 24: 40 00"), "{}", bench.said(&endless, image));
+    // Descriptors of 64 KiB for each of thousands of groups.
+    let mut wide = ext4();
+    wide[1024 + 0x60] = 0x80;
+    wide[1024 + 0xfe..1024 + 0x100].fill(0xff);
+    wide[1024 + 4..1024 + 8].copy_from_slice(&(1u32 << 30).to_le_bytes());
+    assert_eq!(bench.said(&wide, &ext4()), "cannot be read: a superblock that says what it cannot say");
+    assert!(began.elapsed().as_secs() < 5);
 }

@@ -1,4 +1,4 @@
-//! The root step on real packages: live, for it needs the network for the packages and a range of user ids.
+//! The steps of a root file system on real packages: live, for it needs the network for the packages and a range of user ids.
 
 pub(super) mod packages;
 
@@ -9,7 +9,8 @@ use std::process::Command;
 use kiln::base::{Digest, Epoch};
 use kiln::exec::builtin::{self, Context};
 use kiln::exec::event::{Event, Listener};
-use kiln::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use kiln::exec::root::RootError;
+use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 use super::live;
 use super::live::is_among;
@@ -31,11 +32,12 @@ pub(super) const WORK: &str = "KILN_TEST_ROOT_WORK";
 /// A file with the specification, where it is not [`spec`].
 pub(super) const SPEC: &str = "KILN_TEST_ROOT_SPEC";
 
-pub(super) fn spec(packages: &[packages::Package]) -> RootSpec {
+const EPOCH: Epoch = Epoch(1_789_199_741);
+
+pub(super) fn spec() -> RootSpec {
     RootSpec {
         rules: RULES,
-        packages: packages.iter().map(|package| package.locked.clone()).collect(),
-        epoch: Epoch(1_789_199_741),
+        epoch: EPOCH,
         hostname: "cxl-guest".to_owned(),
         users: vec![
             RootUser {
@@ -75,27 +77,39 @@ pub(super) fn spec(packages: &[packages::Package]) -> RootSpec {
     }
 }
 
-/// Runs the step in `work`, and gives the archive's digest.
-fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> Digest {
+/// Runs both steps in `work`, and gives the digests of the base and of the root.
+fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Digest; 2] {
     kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     let _ = std::fs::remove_dir_all(work);
-    let [out, scratch] = ["out", "scratch"].map(|name| work.join(name));
-    for directory in [&out, &scratch] {
+    let [base, out, scratch] = ["base", "out", "scratch"].map(|name| work.join(name));
+    for directory in [&base, &out, &scratch] {
         std::fs::create_dir_all(directory).unwrap();
     }
+    let locked = packages.iter().map(|package| package.locked.clone()).collect();
+    let base_spec = BaseSpec { rules: RULES, packages: locked, epoch: EPOCH };
+    std::fs::write(work.join("base.json"), serde_json::to_vec(&base_spec).unwrap()).unwrap();
     std::fs::write(work.join("root.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     std::fs::write(work.join("text"), "hello\n").unwrap();
-    let mut inputs: BTreeMap<String, PathBuf> =
+    let input = |name: &str, file: PathBuf| (name.to_owned(), file);
+    let mut debs: BTreeMap<String, PathBuf> =
         packages.iter().map(|package| (package.locked.input.clone(), package.file.clone())).collect();
-    inputs.insert("root.json".to_owned(), work.join("root.json"));
-    inputs.insert("files/text".to_owned(), work.join("text"));
-    let context =
-        Context { step: "root", inputs: &inputs, out: &out, scratch: &scratch, elsewhere: None, listener: &Shown };
-    let started = std::time::Instant::now();
-    builtin::root::run(&context).unwrap_or_else(|error| panic!("{error}"));
-    println!("{} packages: {:?}", packages.len(), started.elapsed());
-    assert!(!scratch.join("root").exists(), "the tree stayed behind");
-    Digest::of(&std::fs::read(out.join("root.tar")).unwrap())
+    debs.extend([input("base.json", work.join("base.json"))]);
+    let others = BTreeMap::from([
+        input("base.tar", base.join("base.tar")),
+        input("files/text", work.join("text")),
+        input("root.json", work.join("root.json")),
+    ]);
+    let run = |inputs, out, step: fn(&Context<'_>) -> Result<(), RootError>| {
+        let context = Context { step: "root", inputs, out, scratch: &scratch, elsewhere: None, listener: &Shown };
+        let started = std::time::Instant::now();
+        step(&context).unwrap_or_else(|error| panic!("{error}"));
+        assert!(!scratch.join("root").exists(), "the tree stayed behind");
+        started.elapsed()
+    };
+    let configured = run(&debs, &base, builtin::root::base);
+    let finished = run(&others, &out, builtin::root::run);
+    println!("{} packages: base {configured:?}, root {finished:?}", packages.len());
+    [base.join("base.tar"), out.join("root.tar")].map(|tar| Digest::of(&std::fs::read(tar).unwrap()))
 }
 
 /// Not a test of its own: what [`one_build_in`] starts.
@@ -105,9 +119,10 @@ fn one_build() {
     let packages = packages::fetch("trixie", &set.split(' ').collect::<Vec<_>>());
     let spec = match std::env::var(SPEC) {
         Ok(file) => serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap(),
-        Err(_) => spec(&packages),
+        Err(_) => spec(),
     };
-    println!("digest {}", build(Path::new(&work), &spec, &packages));
+    let [base, root] = build(Path::new(&work), &spec, &packages);
+    println!("digest {base} {root}");
 }
 
 /// A process that builds a set.

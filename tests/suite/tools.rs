@@ -132,6 +132,65 @@ fn packages_become_one_tree_in_which_the_later_wins() {
 }
 
 #[test]
+fn nothing_leads_out_of_a_tree() {
+    let at = scratch("outside");
+    std::fs::create_dir_all(at.join("outside")).unwrap();
+    std::fs::write(at.join("outside/passwd"), "precious").unwrap();
+    let outside = at.join("outside").display().to_string();
+    let through_link: &[File<'_>] =
+        &[("./usr/share/out", LINK, &outside, 0o777), ("./usr/share/name", HARD, "./usr/share/out/passwd", 0o644)];
+    let absent: &[File<'_>] = &[("./usr/share/name", HARD, "./usr/share/none", 0o644)];
+    let directory: &[File<'_>] = &[("./usr/d/", DIRECTORY, "", 0o755), ("./usr/share/name", HARD, "./usr/d", 0o644)];
+    for (index, (files, target)) in
+        [(through_link, "usr/share/out/passwd"), (absent, "usr/share/none"), (directory, "usr/d")]
+            .into_iter()
+            .enumerate()
+    {
+        let error = merge(&[package(&at, "a", "", files)], &at.join(format!("tree-{index}"))).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("/{target} is no file of these packages")), "{error}");
+    }
+    // Where kiln itself writes, a link of a package gives way.
+    let etc = package(&at, "b", "", &[("./etc", LINK, &outside, 0o777), ("./tmp", LINK, "/nowhere", 0o777)]);
+    merge(&[etc], &at.join("tree")).unwrap();
+    assert!(at.join("tree/etc/passwd").is_file() && !at.join("tree/etc").is_symlink());
+    assert!(!at.join("tree/tmp").is_symlink());
+    let left: Vec<_> = std::fs::read_dir(at.join("outside")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["passwd"]);
+    let passwd = at.join("outside/passwd");
+    assert_eq!(std::fs::read_to_string(&passwd).unwrap(), "precious");
+    assert_eq!(passwd.metadata().unwrap().nlink(), 1);
+    std::fs::remove_dir_all(at).unwrap();
+}
+
+#[test]
+fn links_in_a_circle_are_links_like_others() {
+    let at = scratch("circle");
+    let packages = [
+        package(&at, "a", "", &[("./usr/a", LINK, "b", 0o777), ("./usr/b", LINK, "a", 0o777)]),
+        package(&at, "b", "", &[("./usr/up", LINK, "../usr", 0o777), ("./usr/self", LINK, "self", 0o777)]),
+    ];
+    let awk = "update-alternatives --install /usr/a/awk awk /usr/self/awk 5\n";
+    let packages = [packages[0].clone(), packages[1].clone(), package(&at, "c", awk, &[])];
+    let root = at.join("tree");
+    merge(&packages, &root).unwrap();
+    let listing = listing(&root);
+    for line in ["usr/a 0 315532800 -> b", "usr/b 0 315532800 -> a", "usr/self 0 315532800 -> self"] {
+        assert!(listing.iter().any(|found| found == line), "{line} is not in {listing:#?}");
+    }
+    // The store takes it, and comparing it with itself comes to an end.
+    assert_eq!(kiln::share::differ::differences(&root, &root), Vec::<String>::new());
+    let store = kiln::store::Store::open(&at.join("store")).unwrap();
+    let scratch = store.scratch("circle").unwrap();
+    merge(&packages, &scratch.join("tree")).unwrap();
+    let kiln::store::Output::Tree { root: digest, .. } = store.import_tree(&scratch.join("tree")).unwrap() else {
+        panic!("no tree")
+    };
+    assert!(store.tree(&digest).unwrap().join("usr/a").is_symlink());
+    drop(store);
+    kiln::world::fs::remove_tree(&at).unwrap();
+}
+
+#[test]
 fn a_file_in_the_place_of_a_directory_is_an_error_that_names_both() {
     let at = scratch("conflict");
     let packages = [

@@ -78,6 +78,7 @@ pub enum BuiltinError {
 pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
+        Builtin::Base => Ok(root::base(context)?),
         Builtin::Root => Ok(root::run(context)?),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),

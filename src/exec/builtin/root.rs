@@ -1,11 +1,12 @@
-//! [`crate::plan::Builtin::Root`]: from `root.json` and its packages to `root.tar` and `users.json`.
+//! [`crate::plan::Builtin::Base`] and [`crate::plan::Builtin::Root`]: packages to a root file system.
+
+use serde::de::DeserializeOwned;
 
 use super::Context;
 use crate::exec::event::Event;
-use crate::exec::root::{Job, RootError, SPEC_LIMIT, entry, input};
+use crate::exec::root::{Job, RootError, SPEC_LIMIT, Task, entry, input};
 use crate::exec::sandbox::inside::REMOVE;
 use crate::exec::sandbox::{self, Ids};
-use crate::plan::root::RootSpec;
 use crate::world::fs;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -16,14 +17,25 @@ pub fn inside(argument: &str) -> Result<(), String> {
     entry(argument)
 }
 
-/// Carries the step out.
+/// Carries [`crate::plan::Builtin::Base`] out.
+pub fn base(context: &Context<'_>) -> Result<(), RootError> {
+    carry_out(context, Task::Base(spec(context, "base.json")?))
+}
+
+/// Carries [`crate::plan::Builtin::Root`] out.
 pub fn run(context: &Context<'_>) -> Result<(), RootError> {
-    let bytes = fs::read(input(context, "root.json")?, SPEC_LIMIT)?;
-    let spec: RootSpec =
-        serde_json::from_slice(&bytes).map_err(|error| RootError::Broken(format!("root.json: {error}")))?;
+    carry_out(context, Task::Root(spec(context, "root.json")?))
+}
+
+fn spec<T: DeserializeOwned>(context: &Context<'_>, name: &str) -> Result<T, RootError> {
+    let bytes = fs::read(input(context, name)?, SPEC_LIMIT)?;
+    serde_json::from_slice(&bytes).map_err(|error| RootError::Broken(format!("{name}: {error}")))
+}
+
+fn carry_out(context: &Context<'_>, task: Task) -> Result<(), RootError> {
     let root = context.scratch.join("root");
     let elsewhere = context.elsewhere.map(std::path::Path::to_owned);
-    let job = Job { spec, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned(), elsewhere };
+    let job = Job { task, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned(), elsewhere };
     let argument = serde_json::to_string(&job).map_err(|error| RootError::Broken(error.to_string()))?;
     let mut hear = |line: &str| hear(context, line);
     let result = sandbox::call(Ids::Range, ENTRY, &argument, &mut hear);

@@ -33,7 +33,12 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
     let manner = Manner { faithful: false, mtime: Some(MTIME) };
     let unpacked = unpack(root, packages, manner, &|_, _| Verdict::Second)?;
     for directory in DIRECTORIES {
-        tree::directory(&root.join(directory))?;
+        let place = root.join(directory);
+        // A package's link there would lead what is written below out of the tree; as in packages, a directory wins.
+        if place.is_symlink() {
+            tree::remove(&place)?;
+        }
+        tree::directory(&place)?;
     }
     for (name, bytes) in [("passwd", PASSWD), ("group", GROUP)] {
         tree::put(&root.join("etc").join(name), bytes, 0o644)?;

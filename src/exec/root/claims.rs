@@ -109,6 +109,11 @@ impl<'a> Claims<'a> {
         }
     }
 
+    /// Whether a package has put a file or a link there.
+    pub(crate) fn is_leaf(&self, path: &str) -> bool {
+        matches!(self.lock().get(path), Some(Claim::Leaf(..)))
+    }
+
     /// Runs something while nobody else can claim, if the package still has the path.
     pub(crate) fn while_held<T>(&self, path: &str, package: usize, act: impl FnOnce() -> T) -> Option<T> {
         let paths = self.lock();

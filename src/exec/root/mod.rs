@@ -1,12 +1,15 @@
-//! The root step: locked packages in, one configured Debian root file system out, as a canonical tar.
+//! Locked packages in, one configured Debian root file system out, as a canonical tar, in two steps.
 //!
-//! Input: `root.json` ([`crate::plan::root::RootSpec`]), the `.deb`s and files it names. Output: `root.tar` and
-//! `users.json`. Everything happens in a user namespace with a range of ids; the packages are unpacked by kiln and
-//! configured by their own dpkg, in a sandbox. It must not know locks, recipes or stores.
+//! Input: `base.json` ([`crate::plan::root::BaseSpec`]) and the `.deb`s it names; then `root.json`
+//! ([`crate::plan::root::RootSpec`]), the base and the files of the recipe. Output: `base.tar`; `root.tar` and `users.json`.
+//! Everything happens in a user namespace with a range of ids; the packages are unpacked by kiln and configured by their
+//! own dpkg, in a sandbox. It must not know locks, recipes or stores.
 
-mod build;
+mod base;
 mod claims;
 mod database;
+mod finish;
+mod job;
 mod layout;
 mod numbers;
 mod origin;
@@ -14,6 +17,7 @@ mod pack;
 mod packages;
 mod parts;
 mod relations;
+mod restore;
 mod rules;
 mod run;
 mod script;
@@ -24,8 +28,8 @@ mod workspace;
 
 use std::path::Path;
 
-pub(crate) use build::{Job, entry};
 pub(crate) use claims::Verdict;
+pub(crate) use job::{Job, Task, entry};
 pub(crate) use layout::place;
 pub(crate) use unpack::{Manner, Unpacked, unpack};
 

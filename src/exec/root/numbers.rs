@@ -45,7 +45,7 @@ pub(super) fn settle(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
 fn unknown(spec: &RootSpec, found: &RootIds, root: &Path) -> Result<(), RootError> {
     for (what, known, found) in [("user", &spec.ids.users, &found.users), ("group", &spec.ids.groups, &found.groups)] {
         let Some(name) = found.keys().find(|name| !known.contains_key(*name)) else { continue };
-        let maker = origin::of(spec, root, name)?;
+        let maker = origin::of(root, name)?;
         let (who, update) = match &maker {
             Some(package) => (format!("package {package}"), format!("kiln lock --update {package}")),
             None => ("a package".to_owned(), "kiln lock --update".to_owned()),

@@ -299,6 +299,10 @@ fn hard_link(root: &Path, claims: &Claims<'_>, index: usize, (path, target): (&s
     if !claims.holds(path, index) {
         return Ok(());
     }
+    // Parents of what was claimed are directories; any other path may lead through a link, out of the tree.
+    if !claims.is_leaf(target) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("/{target} is no file of these packages")));
+    }
     let place = root.join(path);
     match std::fs::remove_file(&place) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -38,9 +38,14 @@ impl<R: Read + Seek> Qcow2Reader<R> {
         if !ours || !(12..=18).contains(&bits) || entries > MAX_L1 {
             return Err(bad("not a qcow2 image of the kind that kiln writes"));
         }
+        // A first-level entry stands for a table of eight-byte entries, one a cluster.
+        let (size, reach) = (long(24), entries << (2 * bits - 3));
+        if size > reach {
+            return Err(bad("a disk that is larger than its first-level table can say"));
+        }
         let l1 = table(&mut file, long(40), entries)?;
         let none = (u64::MAX, Vec::new());
-        Ok(Qcow2Reader { file, bits, size: long(24), l1, l2: (u64::MAX, Vec::new()), cluster: none })
+        Ok(Qcow2Reader { file, bits, size, l1, l2: (u64::MAX, Vec::new()), cluster: none })
     }
 
     /// Bytes that the guest sees.
@@ -50,6 +55,9 @@ impl<R: Read + Seek> Qcow2Reader<R> {
 
     /// Fills `buffer` from `offset` on; what lies behind the end is zeros.
     pub fn read_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        if offset.checked_add(buffer.len() as u64).is_none() {
+            return Err(bad("an offset that no disk reaches"));
+        }
         while !buffer.is_empty() {
             let number = offset >> self.bits;
             if self.cluster.0 != number {

@@ -8,6 +8,7 @@ use super::error::ResolveError;
 use super::{Context, Progress, Update};
 use crate::debian::packages::{Builder, Index};
 use crate::debian::solve::{self, Chosen, Offer, Problem};
+use crate::lock::satisfies::is_described;
 use crate::lock::{Lock, LockedFile, LockedPackage};
 use crate::recipe::Recipe;
 use crate::recipe::packages::{Base, PackageRequest, PackageSet};
@@ -66,7 +67,7 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
         && base
         && set.recommends == has("recommendation")
         && packages.iter().all(allowed)
-        && set.archives.iter().all(|name| lock.archives.contains_key(name))
+        && set.archives.iter().all(|name| is_described(recipe, lock, name))
 }
 
 fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {

@@ -9,6 +9,7 @@ use crate::base::Digest;
 use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
 use crate::debian::version;
+use crate::lock::satisfies::is_described;
 use crate::lock::{Lock, LockedFile, LockedSource};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
@@ -48,6 +49,23 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
     kernels.chain(files).collect()
 }
 
+/// What is locked for a source, as long as neither the question nor the archives that answered it have changed.
+fn kept<'a>(
+    recipe: &Recipe,
+    wanted: &Wanted<'_>,
+    previous: Option<&'a Lock>,
+    update: &Update,
+) -> Option<&'a LockedSource> {
+    let lock = previous?;
+    let archives: &[String] = match &wanted.source {
+        Source::DebianSource(_, archives) => archives,
+        _ => &[],
+    };
+    let mut used = archives.iter().filter(|name| lock.archives.contains_key(*name));
+    let locked = lock.sources.get(&wanted.key).filter(|locked| is_kept(wanted, locked, update))?;
+    used.all(|name| is_described(recipe, lock, name)).then_some(locked)
+}
+
 /// Whether the lock's answer is still one to the recipe's question.
 fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, update: &Update) -> bool {
     let moved = match update {
@@ -85,9 +103,8 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
 pub(super) fn archives(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> Vec<String> {
     let mut names = Vec::new();
     for wanted in wanted(recipe) {
-        let locked = previous.and_then(|lock| lock.sources.get(&wanted.key));
         if let Source::DebianSource(_, archives) = &wanted.source
-            && !locked.is_some_and(|locked| is_kept(&wanted, locked, update))
+            && kept(recipe, &wanted, previous, update).is_none()
         {
             names.extend(archives.iter().cloned());
         }
@@ -105,8 +122,7 @@ pub(super) fn all(
 ) -> Result<BTreeMap<String, LockedSource>, ResolveError> {
     let mut sources = BTreeMap::new();
     for wanted in wanted(recipe) {
-        let locked = previous.and_then(|lock| lock.sources.get(&wanted.key));
-        let found = match locked.filter(|locked| is_kept(&wanted, locked, update)) {
+        let found = match kept(recipe, &wanted, previous, update) {
             Some(locked) => locked.clone(),
             None => match &wanted.source {
                 Source::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,

@@ -23,14 +23,14 @@ pub struct DiskParts {
     pub kernel: String,
 }
 
-/// The step that unpacks and configures an image's packages; shared by all disks of the image.
+/// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
 pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
     let name = format!("root {}", image.name);
     let known = builder.plan.steps.iter().position(|step| step.name == name);
     let step = known.unwrap_or_else(|| {
-        let (spec, files) = spec::root_spec(recipe, image, builder);
-        let mut inputs = builder.set_inputs(&image.packages.name);
-        inputs.extend(files);
+        let base = builder.base(&image.packages.name, &image.name);
+        let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
+        inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("root.json".to_owned(), Input::Inline(json));
         let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];

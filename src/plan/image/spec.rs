@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::plan::builder::Builder;
-use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootPackage, RootSpec, RootUnits, RootUser};
+use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::Input;
 use crate::recipe::Recipe;
 use crate::recipe::image::{Content, Image, ImageFile, User};
@@ -35,20 +35,9 @@ pub(super) fn root_spec(
         files.push(root_file(file, content));
     }
     let lock = builder.lock;
-    let packages = lock.sets.get(&image.packages.name).expect("the lock has every package set of its recipe");
     let table = lock.images.get(&image.name);
     let spec = RootSpec {
         rules: RULES,
-        packages: packages
-            .iter()
-            .enumerate()
-            .map(|(at, package)| RootPackage {
-                name: package.name.clone(),
-                version: package.version.clone(),
-                architecture: package.architecture.clone(),
-                input: crate::plan::builder::deb_name(at, package),
-            })
-            .collect(),
         epoch: lock.epoch,
         hostname: image.hostname.clone(),
         users: image.users.iter().map(root_user).collect(),

@@ -103,7 +103,7 @@ fn sections(file: &[u8]) -> Option<Vec<Section<'_>>> {
         return None;
     }
     let part = |index: usize| -> Option<(usize, &[u8])> {
-        let at = table.checked_add(index * HEADER)?;
+        let at = table.checked_add(index * HEADER).filter(|at| *at < file.len())?;
         let (offset, length) =
             (usize::try_from(number(at + 0x18, 8)?).ok()?, usize::try_from(number(at + 0x20, 8)?).ok()?);
         let empty = number(at + 4, 4)? == NOBITS;

@@ -45,7 +45,7 @@ impl Excuses {
 }
 
 impl Visitor for Excuses {
-    fn begin(&mut self, _: &str) {
+    fn begin(&mut self, _: &str, _: Option<i64>) {
         self.carry.clear();
     }
 

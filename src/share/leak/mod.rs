@@ -7,6 +7,7 @@
 //! surroundings occur in no input ([`excuse`]).
 
 mod excuse;
+mod identity;
 mod matcher;
 mod needle;
 mod needles;
@@ -15,9 +16,11 @@ mod walk;
 use std::io::{self, Read};
 
 pub use excuse::Excuses;
+pub use identity::Identities;
 pub use needle::{Kind, Needle};
 pub use needles::{Machine, needles};
 
+use identity::Uuids;
 use matcher::{Matcher, Scan};
 use walk::Visitor;
 
@@ -49,17 +52,24 @@ impl std::fmt::Display for Hit {
 /// Looks for machines' traces.
 pub struct Scanner {
     matcher: Matcher,
+    identities: Identities,
 }
 
 impl Scanner {
-    /// `None` when there is nothing to look for.
-    pub fn new(needles: Vec<Needle>) -> Option<Scanner> {
-        Matcher::new(needles).map(|matcher| Scanner { matcher })
+    /// Looks for these needles, and for UUIDs that nobody knows.
+    pub fn new(needles: Vec<Needle>, identities: Identities) -> Scanner {
+        Scanner { matcher: Matcher::new(needles), identities }
     }
 
     /// Every hit in a stream, and in what is packed inside it.
     pub fn scan(&self, name: &str, stream: impl Read) -> io::Result<Vec<Hit>> {
-        let mut finder = Finder { scan: Scan::new(&self.matcher), place: String::new(), hits: Vec::new() };
+        let mut finder = Finder {
+            scan: Scan::new(&self.matcher),
+            identities: &self.identities,
+            uuids: None,
+            place: String::new(),
+            hits: Vec::new(),
+        };
         walk::walk(name, Box::new(stream), &mut finder)?;
         Ok(finder.hits)
     }
@@ -67,6 +77,9 @@ impl Scanner {
 
 struct Finder<'a> {
     scan: Scan<'a>,
+    identities: &'a Identities,
+    /// In files that the build made.
+    uuids: Option<Uuids>,
     place: String,
     hits: Vec<Hit>,
 }
@@ -80,13 +93,27 @@ impl Finder<'_> {
                 hits.push(Hit { place: place.clone(), offset, kind: needle.kind, text, window: window.to_vec() });
             }
         });
+        let Some(uuids) = &mut self.uuids else { return };
+        let (place, hits, identities) = (&self.place, &mut self.hits, self.identities);
+        let mut hear = |uuid: &[u8; identity::LENGTH], offset| {
+            if hits.len() < HITS && identities.unknown(uuid) {
+                let text = String::from_utf8_lossy(uuid).into_owned();
+                // By itself it is particular enough: where an input has it, it is no trace, whatever stands beside it.
+                hits.push(Hit { place: place.clone(), offset, kind: Kind::Uuid, text, window: uuid.to_vec() });
+            }
+        };
+        uuids.feed(bytes, &mut hear);
+        if last {
+            uuids.end(&mut hear);
+        }
     }
 }
 
 impl Visitor for Finder<'_> {
-    fn begin(&mut self, place: &str) {
+    fn begin(&mut self, place: &str, mtime: Option<i64>) {
         place.clone_into(&mut self.place);
         self.scan.restart();
+        self.uuids = (mtime == Some(self.identities.epoch)).then(Uuids::default);
     }
 
     fn bytes(&mut self, bytes: &[u8]) {

@@ -17,6 +17,8 @@ pub enum Kind {
     Date,
     /// The day of the week, the month and the day, with this year soon after: what `date` and `ctime` print.
     Clock,
+    /// A UUID that neither lock nor recipe nor input knows, in a file that the build made.
+    Uuid,
 }
 
 /// How far behind a [`Kind::Clock`] its year is looked for.
@@ -32,6 +34,7 @@ impl Kind {
             Kind::Host => "the host's name",
             Kind::Kernel => "the release of the host's kernel",
             Kind::Date | Kind::Clock => "today's date",
+            Kind::Uuid => "a UUID that nothing in the lock explains",
         }
     }
 
@@ -45,6 +48,9 @@ impl Kind {
             }
             Kind::Kernel => "what asks `uname -r` must be told the image's kernel",
             Kind::Date | Kind::Clock => "what writes it must honour SOURCE_DATE_EPOCH, or the file must be removed",
+            Kind::Uuid => {
+                "what is born at random must be born at first boot: leave the file out, or give it as a `file` of the recipe"
+            }
         }
     }
 }
@@ -71,6 +77,8 @@ impl Needle {
             Kind::Account | Kind::Host | Kind::Kernel => !joined(last) && !joined(next),
             // `20261123T1530`, but not a digit of a longer number or of a digest.
             Kind::Date => !word(last) && (!word(next) || next == Some(b'T')),
+            // Found by its shape, not by its text.
+            Kind::Uuid => true,
             Kind::Clock => !word(last) && !word(next) && holds(after, self.year.as_bytes()),
         }
     }

@@ -6,6 +6,9 @@ use super::*;
 use crate::base::Epoch;
 use crate::format::tar::{Entry, TarPath, TarWriter};
 
+/// The time of what the build made; packaged files are from the first second of 1970.
+const MADE: i64 = 7;
+
 fn machine() -> Machine {
     Machine {
         store: "/home/carol/.cache/kiln".to_owned(),
@@ -18,7 +21,8 @@ fn machine() -> Machine {
 }
 
 fn scanner() -> Scanner {
-    Scanner::new(needles(&machine(), Epoch(0), &[b"recipe".as_slice()])).unwrap()
+    let known = vec![b"fs c0ffee00-d9cb-469f-a165-70867728950e".to_vec()];
+    Scanner::new(needles(&machine(), Epoch(0), &[b"recipe".as_slice()]), Identities { epoch: MADE, known })
 }
 
 fn hits(bytes: &[u8]) -> Vec<String> {
@@ -27,8 +31,12 @@ fn hits(bytes: &[u8]) -> Vec<String> {
 }
 
 fn tar(name: &str, content: &[u8]) -> Vec<u8> {
+    dated(name, content, 1)
+}
+
+fn dated(name: &str, content: &[u8], mtime: i64) -> Vec<u8> {
     let mut tar = TarWriter::new(Vec::new());
-    let entry = Entry::file(TarPath::new(name).unwrap(), 0o644, 1, content.len() as u64);
+    let entry = Entry::file(TarPath::new(name).unwrap(), 0o644, mtime, content.len() as u64);
     tar.append(&entry, content).unwrap();
     tar.finish().unwrap()
 }
@@ -59,6 +67,21 @@ fn each_kind_is_found_and_its_harmless_twin_is_not() {
     }
     // A checker that reads nothing must fail, and so must one that always fires.
     assert!(hits(b"nothing of the kind, kiln 2026").is_empty());
+}
+
+#[test]
+fn a_uuid_that_a_script_made_is_found_and_one_of_a_package_or_of_the_lock_is_not() {
+    const RANDOM: &[u8] = b"id=0f8fad5b-d9cb-469f-a165-70867728950e\n";
+    let leak = "disk > /etc/x 3 0f8fad5b-d9cb-469f-a165-70867728950e";
+    assert_eq!(hits(&dated("etc/x", RANDOM, MADE)), [leak]);
+    assert_eq!(hits(&dated("etc/x", &gz(RANDOM), MADE)), [leak]);
+    assert!(hits(&tar("etc/x", RANDOM)).is_empty(), "packaged files are full of them");
+    assert!(hits(&dated("etc/x", b"/dev/disk/by-uuid/C0FFEE00-D9CB-469F-A165-70867728950E", MADE)).is_empty());
+    // A script that copied it from a package left no trace of this machine.
+    let found = scanner().scan("disk", dated("etc/x", RANDOM, MADE).as_slice()).unwrap();
+    let mut excuses = Excuses::new(&found).unwrap();
+    excuses.read(tar("usr/share/template", b"other words, 0f8fad5b-d9cb-469f-a165-70867728950e").as_slice()).unwrap();
+    assert!(excuses.left(found).is_empty());
 }
 
 #[test]

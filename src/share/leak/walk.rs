@@ -12,8 +12,8 @@ const BOOT_HEADER: usize = 0x268;
 
 /// Who sees the bytes; one file at a time.
 pub(super) trait Visitor {
-    /// A file starts.
-    fn begin(&mut self, place: &str);
+    /// A file starts; its time, where the archive around it says one.
+    fn begin(&mut self, place: &str, mtime: Option<i64>);
     /// Some of its bytes.
     fn bytes(&mut self, bytes: &[u8]);
     /// It ends.
@@ -21,13 +21,15 @@ pub(super) trait Visitor {
 }
 
 type Stream<'a> = Box<dyn Read + 'a>;
+/// Where a file is, and its time where an archive around it says one.
+type At<'a> = (&'a str, Option<i64>);
 
 /// Shows a stream, and what is packed inside it.
 pub(super) fn walk(place: &str, stream: Stream<'_>, visitor: &mut dyn Visitor) -> io::Result<()> {
-    inner(place, stream, DEPTH, visitor)
+    inner((place, None), stream, DEPTH, visitor)
 }
 
-fn inner(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
+fn inner(at: At<'_>, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
     let mut stream = BufReader::with_capacity(BUFFER, stream);
     let mut head = Vec::new();
     while head.len() < BOOT_HEADER {
@@ -40,21 +42,21 @@ fn inner(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visito
     let packed = depth > 0;
     let whole: Stream<'_> = Box::new(io::Cursor::new(head.clone()).chain(stream));
     if packed && head.starts_with(&[0x1f, 0x8b, 8]) {
-        return inner(place, Box::new(flate2::read::MultiGzDecoder::new(whole)), depth - 1, visitor);
+        return inner(at, Box::new(flate2::read::MultiGzDecoder::new(whole)), depth - 1, visitor);
     }
     if packed && head.starts_with(b"\xfd7zXZ\0") {
-        return inner(place, Box::new(xz2::read::XzDecoder::new_multi_decoder(whole)), depth - 1, visitor);
+        return inner(at, Box::new(xz2::read::XzDecoder::new_multi_decoder(whole)), depth - 1, visitor);
     }
     if packed && head.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
-        return inner(place, Box::new(zstd::stream::read::Decoder::new(whole)?), depth - 1, visitor);
+        return inner(at, Box::new(zstd::stream::read::Decoder::new(whole)?), depth - 1, visitor);
     }
     if packed && head.get(257..262) == Some(b"ustar") {
-        return tar(place, whole, depth - 1, visitor);
+        return tar(at.0, whole, depth - 1, visitor);
     }
     if packed && head.starts_with(b"!<arch>\n") {
-        return ar(place, whole, depth - 1, visitor);
+        return ar(at, whole, depth - 1, visitor);
     }
-    visitor.begin(place);
+    visitor.begin(at.0, at.1);
     let payload = payload(&head).filter(|_| packed);
     let mut whole = BufReader::with_capacity(BUFFER, whole);
     let shown = payload.map_or(u64::MAX, |(offset, _)| offset);
@@ -64,7 +66,8 @@ fn inner(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visito
     if let Some((_, length)) = payload {
         // A payload of a kind that is not known is shown as it is. Behind the
         // compressed kernel, four bytes say what it unpacks to, which no decoder understands.
-        let _ = inner(&within(place, "payload"), Box::new(whole.take(length.saturating_sub(4))), depth - 1, visitor);
+        let _ =
+            inner((&within(at.0, "payload"), at.1), Box::new(whole.take(length.saturating_sub(4))), depth - 1, visitor);
     }
     Ok(())
 }
@@ -103,7 +106,7 @@ fn tar(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor)
     let mut reader = TarReader::new(stream);
     while let Some(entry) = reader.next_entry().map_err(io::Error::other)? {
         let name = within(place, &entry.path.to_string());
-        visitor.begin(&format!("{name} (its header)"));
+        visitor.begin(&format!("{name} (its header)"), Some(entry.mtime));
         visitor.bytes(entry.path.as_bytes());
         visitor.bytes(b"\n");
         match &entry.kind {
@@ -118,14 +121,14 @@ fn tar(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor)
         visitor.end();
         if entry.kind == Kind::File {
             // What only looks packed, or is damaged, was damaged when it was packaged: the rest of the archive counts.
-            let _ = inner(&name, Box::new(&mut reader), depth, visitor);
+            let _ = inner((&name, Some(entry.mtime)), Box::new(&mut reader), depth, visitor);
         }
     }
     Ok(())
 }
 
 /// Members of a Debian package or a static library (ar(5)).
-fn ar(place: &str, mut stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
+fn ar(at: At<'_>, mut stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
     io::copy(&mut stream.by_ref().take(8), &mut io::sink())?;
     loop {
         let mut header = [0; 60];
@@ -138,7 +141,7 @@ fn ar(place: &str, mut stream: Stream<'_>, depth: usize, visitor: &mut dyn Visit
         let name = text.get(..16).unwrap_or("").trim().trim_end_matches('/').to_owned();
         let mut member = stream.by_ref().take(size);
         // As with tar.
-        let _ = inner(&within(place, &name), Box::new(&mut member), depth, visitor);
+        let _ = inner((&within(at.0, &name), at.1), Box::new(&mut member), depth, visitor);
         io::copy(&mut member, &mut io::sink())?;
         io::copy(&mut stream.by_ref().take(size % 2), &mut io::sink())?;
     }

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use super::super::build::Job;
+use super::super::job::Job;
 use super::super::{RootError, tree};
 use super::Accounts;
 use super::users::{inside, make, own};
 use crate::plan::root::{RootContent, RootFile};
 
 /// Writes them all; owners are looked up among the users of the image.
-pub(super) fn apply(job: &Job) -> Result<(), RootError> {
+pub(super) fn apply(job: &Job, files: &[RootFile]) -> Result<(), RootError> {
     let accounts = Accounts::read(&job.root)?;
-    for file in &job.spec.files {
+    for file in files {
         let owner = owner(&accounts, file)?;
         write(job, file, owner)?;
     }

@@ -13,16 +13,17 @@ mod users;
 pub(crate) use accounts::Accounts;
 
 use super::RootError;
-use super::build::Job;
+use super::job::Job;
 use super::run::Runner;
+use crate::plan::root::RootSpec;
 
 /// Applies every part, in an order in which later ones may rely on earlier ones.
-pub(crate) fn apply(job: &Job, runner: &Runner<'_>) -> Result<(), RootError> {
-    let (spec, root) = (&job.spec, job.root.as_path());
+pub(crate) fn apply(job: &Job, spec: &RootSpec, runner: &Runner<'_>) -> Result<(), RootError> {
+    let root = job.root.as_path();
     system::apply(spec, root)?;
     network::apply(spec, root)?;
     users::apply(spec, root)?;
-    files::apply(job)?;
+    files::apply(job, &spec.files)?;
     let born = first_boot::apply(root)?;
     units::apply(spec, runner, &born)
 }

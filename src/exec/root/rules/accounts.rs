@@ -5,12 +5,13 @@ use std::path::Path;
 
 use super::super::parts::Accounts;
 use super::super::{RootError, tree};
-use crate::plan::root::{RootIds, RootSpec};
+use super::Terms;
+use crate::plan::root::RootIds;
 
 /// Lines stand in the order in which scripts ran; `shadow` holds the day of the build.
-pub(super) fn order(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn order(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     let mut accounts = Accounts::read(root)?;
-    accounts.normalise(spec.epoch.0.div_euclid(86_400));
+    accounts.normalise(terms.epoch.0.div_euclid(86_400));
     accounts.write(root)?;
     for name in ["subuid", "subgid"] {
         tree::edit(&root.join("etc").join(name), |text| sorted(text, ""))?;

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 
 /// Equal sources have given unequal bytecode (cpython issue 92132), and each file holds its source's time.
-pub(super) fn bytecode(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn bytecode(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     // Only below /usr: what a recipe puts elsewhere is the recipe's business.
     remove_bytecode(&root.join("usr"))
 }
@@ -32,12 +32,12 @@ pub(super) fn is_bytecode(path: &str) -> bool {
 }
 
 /// `ldconfig` remembers inode numbers and change times there.
-pub(super) fn loader(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn loader(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     tree::remove(&root.join("var/cache/ldconfig/aux-cache"))
 }
 
 /// Lists and archives of packages belong to the machine that fetched them; `partial` must stay for apt.
-pub(super) fn apt(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn apt(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     for directory in ["var/lib/apt/lists", "var/cache/apt/archives"] {
         for entry in tree::entries(&root.join(directory))? {
             if entry.file_name().is_none_or(|name| name != "partial") {
@@ -52,7 +52,7 @@ pub(super) fn apt(_: &RootSpec, root: &Path) -> Result<(), RootError> {
 }
 
 /// Indexes that record times of directories or links: man-db's and fontconfig's (with its `CACHEDIR.TAG`).
-pub(super) fn timed(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn timed(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     tree::empty(&root.join("var/cache/man"))?;
     tree::empty(&root.join("var/cache/fontconfig"))
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 
 /// `status`, `triggers/File` and debconf's `*.dat` are sorted; dpkg and debconf do not care about the order.
-pub(super) fn sort(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn sort(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     let dpkg = root.join("var/lib/dpkg");
     tree::edit(&dpkg.join("status"), stanzas)?;
     tree::edit(&dpkg.join("triggers/File"), lines)?;

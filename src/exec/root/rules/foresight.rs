@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 
 /// Asked by `invoke-rc.d` before it starts a service; 101 forbids it (`/usr/share/doc/init-system-helpers`).
 const POLICY: &str = "usr/sbin/policy-rc.d";
@@ -33,7 +33,7 @@ pub(crate) fn foresee(root: &Path) -> Result<(), RootError> {
 }
 
 /// Takes them away again; the keys have a rule of their own.
-pub(super) fn remove(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn remove(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     tree::remove(&root.join(POLICY))?;
     tree::remove(&root.join(CLUSTER.0))?;
     // The directory is not in the package; scripts of the recipe may have filled it.

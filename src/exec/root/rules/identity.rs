@@ -3,18 +3,18 @@
 use std::path::Path;
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 
 /// An empty file, not an absent one: without it systemd takes the first boot for a factory reset and applies presets
 /// again (`machine-id(5)`). D-Bus keeps a copy that would outlive it.
-pub(super) fn machine_id(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn machine_id(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     tree::remove(&root.join("var/lib/dbus/machine-id"))?;
     tree::remove(&root.join("etc/machine-info"))?;
     tree::put(&root.join("etc/machine-id"), b"", 0o444)
 }
 
 /// Seeds and keys that would be the same in every machine made from the image, and different in every build.
-pub(super) fn secrets(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn secrets(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     for path in [
         "var/lib/systemd/random-seed",
         "var/lib/systemd/credential.secret",
@@ -39,7 +39,7 @@ pub(super) fn secrets(_: &RootSpec, root: &Path) -> Result<(), RootError> {
 }
 
 /// Made at first boot by a unit that the step installs.
-pub(super) fn ssh_host_keys(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn ssh_host_keys(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     for file in tree::entries(&root.join("etc/ssh"))? {
         if file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ssh_host_")) {
             tree::remove(&file)?;
@@ -49,9 +49,9 @@ pub(super) fn ssh_host_keys(_: &RootSpec, root: &Path) -> Result<(), RootError> 
 }
 
 /// A `resolv.conf` that packages made is the builder's; a link into `/run` or a file of the recipe stays.
-pub(super) fn resolver(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn resolver(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     let path = root.join("etc/resolv.conf");
-    if path.is_symlink() || spec.files.iter().any(|file| file.path == "/etc/resolv.conf") {
+    if path.is_symlink() || terms.files.iter().any(|file| file.path == "/etc/resolv.conf") {
         return Ok(());
     }
     if root.join("usr/lib/systemd/system/systemd-resolved.service").exists() {
@@ -61,8 +61,8 @@ pub(super) fn resolver(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
 }
 
 /// Apt sources come from the recipe: a package that writes some would name the builder's mirror.
-pub(super) fn apt_sources(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
-    if spec.files.iter().all(|file| file.path != "/etc/apt/sources.list") {
+pub(super) fn apt_sources(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
+    if terms.files.iter().all(|file| file.path != "/etc/apt/sources.list") {
         tree::remove(&root.join("etc/apt/sources.list"))?;
     }
     Ok(())

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
 const PLACES: [&str; 4] = ["etc", "root", "srv", "var"];
@@ -14,7 +14,7 @@ const MARKS: [&str; 2] = ["-----BEGIN ", "PRIVATE KEY-----"];
 const LARGEST: u64 = 1 << 16;
 
 /// A private key that the recipe did not bring was made by a script during this build, or is the same in every Debian.
-pub(super) fn private(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn private(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     let mut found = Vec::new();
     for place in PLACES {
         tree::walk(&root.join(place), &mut |path| {
@@ -24,7 +24,7 @@ pub(super) fn private(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
             Ok(())
         })?;
     }
-    found.retain(|path| spec.files.iter().all(|file| file.path != *path));
+    found.retain(|path| terms.files.iter().all(|file| file.path != *path));
     match found.first() {
         None => Ok(()),
         Some(path) => Err(RootError::Broken(format!(

@@ -9,7 +9,7 @@ use std::path::Path;
 use sha1::{Digest, Sha1};
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 use crate::world::fs;
 
 /// `ca-certificates-java` writes it there, with this password, which is Java's own default.
@@ -24,13 +24,13 @@ const SUM: usize = 20;
 const LIMIT: u64 = 16 << 20;
 
 /// Sorts the certificates by alias and dates them to the epoch.
-pub(super) fn date(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn date(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     let place = root.join(PATH);
     if !place.symlink_metadata().is_ok_and(|data| data.is_file()) {
         return Ok(());
     }
     let bytes = fs::read(&place, LIMIT)?;
-    let millis = spec.epoch.0.saturating_mul(1000);
+    let millis = terms.epoch.0.saturating_mul(1000);
     let odd = || RootError::Broken(format!("/{PATH} is not a keystore of a kind that kiln can put in order"));
     tree::put(&place, &rewrite(&bytes, millis).ok_or_else(odd)?, 0o644)
 }

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use super::super::{RootError, tree};
-use crate::plan::root::RootSpec;
+use super::Terms;
 
 /// Logs hold the time of the build. Directories stay, with the owners and modes that services expect.
-pub(super) fn logs(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn logs(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     tree::walk(&root.join("var/log"), &mut |path| tree::remove(path))
 }
 
@@ -16,7 +16,7 @@ pub(super) fn is_log(path: &str) -> bool {
 }
 
 /// Mounted over at boot, or emptied: whatever scripts put there is theirs alone.
-pub(super) fn temporary(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn temporary(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     for directory in ["run", "tmp", "var/tmp", "proc", "sys"] {
         tree::empty(&root.join(directory))?;
     }
@@ -24,7 +24,7 @@ pub(super) fn temporary(_: &RootSpec, root: &Path) -> Result<(), RootError> {
 }
 
 /// Copies of the state before the last change: they depend on how many calls the changes were made in.
-pub(super) fn backups(_: &RootSpec, root: &Path) -> Result<(), RootError> {
+pub(super) fn backups(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     for name in ["passwd-", "group-", "shadow-", "gshadow-", "subuid-", "subgid-", ".pwd.lock"] {
         tree::remove(&root.join("etc").join(name))?;
     }

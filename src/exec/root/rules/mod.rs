@@ -18,10 +18,21 @@ pub(crate) use accounts::table;
 pub(crate) use foresight::foresee;
 
 use super::RootError;
-use crate::plan::root::{RULES, RootIds, RootSpec};
+use crate::base::Epoch;
+use crate::plan::root::{RULES, RootFile, RootIds};
+
+/// What rules must know besides the tree.
+pub(crate) struct Terms<'a> {
+    /// The rules that the plan was made for.
+    pub(crate) rules: u32,
+    /// No file is younger.
+    pub(crate) epoch: Epoch,
+    /// Files of the recipe, which are there on purpose.
+    pub(crate) files: &'a [RootFile],
+}
 
 /// One rule.
-type Rule = fn(&RootSpec, &Path) -> Result<(), RootError>;
+type Rule = fn(&Terms<'_>, &Path) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
 const ALL: [(&str, Rule); 17] = [
@@ -44,13 +55,14 @@ const ALL: [(&str, Rule); 17] = [
     ("databases", databases::sort),
 ];
 
-/// Applies every rule and returns the users of the result.
-pub(crate) fn apply(spec: &RootSpec, root: &Path) -> Result<RootIds, RootError> {
-    if spec.rules != RULES {
-        return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", spec.rules)));
+/// Applies every rule and returns the users of the result. Doing it twice is doing it once: a base is put in order, and
+/// once more what a recipe made of it.
+pub(crate) fn apply(terms: &Terms<'_>, root: &Path) -> Result<RootIds, RootError> {
+    if terms.rules != RULES {
+        return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", terms.rules)));
     }
     for (name, rule) in ALL {
-        rule(spec, root).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
+        rule(terms, root).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
     }
     accounts::table(root)
 }

@@ -46,16 +46,17 @@ impl Layout {
         let blocks = number(&head, 4, 4) | if wide { number(&head, 0x150, 4) << 32 } else { 0 };
         let (per_group, inodes_per_group) = (number(&head, 0x20, 4), number(&head, 0x28, 4));
         let inode_size = number(&head, 0x58, 2);
+        let descriptor_size = if wide { number(&head, 0xfe, 2).max(64) } else { 32 };
         let sound = (1024..=65536).contains(&block_size)
             && (128..=block_size).contains(&inode_size)
             && inode_size.is_power_of_two()
             && per_group > 0
             && inodes_per_group > 0
-            && blocks.div_ceil(per_group) <= GROUPS;
+            && blocks.div_ceil(per_group) <= GROUPS
+            && descriptor_size <= block_size;
         if !sound {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a superblock that says what it cannot say"));
         }
-        let descriptor_size = if wide { number(&head, 0xfe, 2).max(64) } else { 32 };
         let descriptors = (number(&head, 0x14, 4) + 1) * block_size;
         let mut table = vec![0; (blocks.div_ceil(per_group) * descriptor_size) as usize];
         disk.read_at(descriptors, &mut table)?;

@@ -1,6 +1,6 @@
 //! Which file an inode is, and which file a block belongs to: one walk through all directories.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::super::disk::Disk;
@@ -23,13 +23,15 @@ pub(super) struct Names {
     paths: BTreeMap<u64, String>,
     /// By first block: how many, whose, and where in the file they are.
     blocks: BTreeMap<u64, (u64, u64, u64)>,
+    /// Blocks of directories that were looked at.
+    read: BTreeSet<u64>,
 }
 
 impl Names {
     pub(super) fn read(disk: &mut Disk, layout: &Layout) -> io::Result<Names> {
         let paths = [(ROOT, "/"), (RESIZE, "reserved descriptors"), (JOURNAL, "journal")];
         let paths = paths.map(|(inode, name)| (inode, name.to_owned())).into();
-        let mut names = Names { paths, blocks: BTreeMap::new() };
+        let mut names = Names { paths, blocks: BTreeMap::new(), read: BTreeSet::new() };
         let mut open = vec![JOURNAL, ROOT];
         while let Some(inode) = open.pop() {
             let Some(bytes) = layout.inode(disk, inode)? else { continue };
@@ -54,8 +56,11 @@ impl Names {
         (inode, block): (u64, u64),
         open: &mut Vec<u64>,
     ) -> io::Result<()> {
-        let mut bytes = vec![0; layout.block_size as usize];
-        disk.read_at(block.saturating_mul(layout.block_size), &mut bytes)?;
+        // Each once: a hostile file system may give one block to every directory.
+        if !self.read.insert(block) {
+            return Ok(());
+        }
+        let bytes = read_block(disk, layout, block)?;
         let mut at = 0;
         while let Some(entry) = bytes.get(at..).filter(|rest| rest.len() >= 8) {
             let (child, length, name) = (number(entry, 0, 4), number(entry, 4, 2) as usize, usize::from(entry[6]));
@@ -92,8 +97,13 @@ fn extents(disk: &mut Disk, layout: &Layout, inode: &[u8]) -> io::Result<Vec<(u6
     if number(inode, 0x20, 4) & EXTENTS == 0 {
         return Ok(found);
     }
-    let mut open = vec![(inode[0x28..0x64].to_vec(), DEPTH)];
-    while let Some((node, left)) = open.pop() {
+    // Blocks are read when their turn comes: a level of hostile nodes has thousands of children each.
+    let mut open = vec![(None, DEPTH)];
+    while let Some((block, left)) = open.pop() {
+        let node = match block {
+            None => inode[0x28..0x64].to_vec(),
+            Some(block) => read_block(disk, layout, block)?,
+        };
         if number(&node, 0, 2) != 0xf30a || found.len() + open.len() > RUNS {
             continue;
         }
@@ -105,12 +115,15 @@ fn extents(disk: &mut Disk, layout: &Layout, inode: &[u8]) -> io::Result<Vec<(u6
                 let count = if count > 32768 { count - 32768 } else { count };
                 found.push((number(entry, 8, 4) | number(entry, 6, 2) << 32, count, number(entry, 0, 4)));
             } else if left > 0 {
-                let mut bytes = vec![0; layout.block_size as usize];
-                let block = number(entry, 4, 4) | number(entry, 8, 2) << 32;
-                disk.read_at(block.saturating_mul(layout.block_size), &mut bytes)?;
-                open.push((bytes, left - 1));
+                open.push((Some(number(entry, 4, 4) | number(entry, 8, 2) << 32), left - 1));
             }
         }
     }
     Ok(found)
+}
+
+fn read_block(disk: &mut Disk, layout: &Layout, block: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; layout.block_size as usize];
+    disk.read_at(block.saturating_mul(layout.block_size), &mut bytes)?;
+    Ok(bytes)
 }
