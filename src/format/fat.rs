@@ -5,6 +5,7 @@
 
 mod geometry;
 mod name;
+mod read;
 
 use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
@@ -12,6 +13,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use crate::base::Epoch;
 use geometry::{FATS, Geometry, RESERVED, SECTOR};
 pub use name::ShortName;
+pub use read::{FatFile, files};
 
 /// Marks the end of a chain.
 const END: u32 = 0x0fff_ffff;

@@ -174,7 +174,7 @@ pub(crate) mod tests {
         let mut other = stub();
         other[0x84] = 0;
         assert!(matches!(unified(&other, &[]), Err(UkiError::Stub("it is for another processor"))));
-        assert_eq!(unified(&stub(), &[(".a", b"x"); 40]), Err(UkiError::Room(40)));
+        assert_eq!(unified(&stub(), &[(".a", b"x".as_slice()); 40]), Err(UkiError::Room(40)));
         for wrong in [(".toolongname", b"x".as_slice()), (".empty", b"")] {
             assert!(matches!(unified(&stub(), &[wrong]), Err(UkiError::Section(_))));
         }
