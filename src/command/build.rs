@@ -141,6 +141,8 @@ fn launch_files(
             "vmlinuz" => "kernel",
             "initrd.img" => "initrd",
             "disk.qcow2" => "disk",
+            "ovmf-code.fd" => "firmware-code",
+            "ovmf-vars.fd" => "firmware-vars",
             _ => return None,
         };
         let file = realized.file(&artifact.from);

@@ -10,7 +10,7 @@ use crate::base::Digest;
 use crate::exec::Realized;
 use crate::lock;
 use crate::plan::step::Work;
-use crate::plan::{Artifact, Input};
+use crate::plan::{Builtin, Input, Plan};
 use crate::share::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
 use crate::world::{World, fs};
 
@@ -23,9 +23,11 @@ const TOLD: usize = 10;
 pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failure> {
     let needles = wanted(ready);
     let mut all = Vec::new();
-    for artifact in &ready.plan.artifacts {
-        let Some(searched) = searched(ready, artifact) else { continue };
-        let file = realized.file(searched);
+    let searched = ready.plan.artifacts.iter().flat_map(|artifact| {
+        searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input))
+    });
+    for (artifact, input) in searched {
+        let file = realized.file(input);
         let memo = memo(&file.sha256, &needles);
         if ready.store.recall(&memo).is_some() {
             continue;
@@ -61,13 +63,15 @@ fn tell(hits: &[Hit], warn: Warn) -> Result<(), Failure> {
     Err(Failure::Differs(format!("{text}\n  help: --allow-leaks delivers it all the same")))
 }
 
-/// What is searched for an artifact: of a disk, the archive that it was made of. Inputs are what they are.
-fn searched<'a>(ready: &'a Ready, artifact: &'a Artifact) -> Option<&'a Input> {
-    let Input::Output { step, .. } = &artifact.from else { return None };
-    let step = &ready.plan.steps[*step];
+/// What is searched for an artifact: of a disk, the archive that it was made of; of one with partitions, that and every
+/// other thing that a step put there. Inputs of the build are what they are.
+fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
+    let Input::Output { step, .. } = from else { return Vec::new() };
+    let step = &plan.steps[*step];
     match &step.work {
-        Work::Sandbox { qcow2: Some(_), .. } => step.inputs.get("root.tar"),
-        _ => Some(&artifact.from),
+        Work::Sandbox { qcow2: Some(_), .. } => step.inputs.get("root.tar").into_iter().collect(),
+        Work::Builtin(Builtin::BootDisk) => step.inputs.values().flat_map(|input| searched(plan, input)).collect(),
+        _ => vec![from],
     }
 }
 

@@ -31,6 +31,14 @@ pub fn kernel_words() -> String {
     )
 }
 
+/// The same for a disk that GRUB boots from. GRUB puts a backslash before every quote, so there are none but those
+/// around a whole word; blanks within the loader are spelled as systemd reads them in a unit file (systemd.syntax(7)).
+pub fn grub_words() -> String {
+    let words = kernel_words();
+    let (before, after) = words.split_once('\'').unwrap_or((&words, ""));
+    format!("{before}{}", after.replace(' ', "\\x20").replace('\'', ""))
+}
+
 /// What a command did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -278,5 +286,8 @@ mod tests {
     fn the_words_survive_their_two_levels_of_quotes() {
         assert!(!LOADER.contains(['\'', '"', '%']) && !LOADER.contains("${") && !LOADER.contains("$$"));
         assert!(kernel_words().len() < 500, "the kernel keeps 2047 characters for everything");
+        let words = grub_words();
+        assert!(words.ends_with("base64\\x20-d)\"") && !words.contains('\'') && words.matches('"').count() == 2);
+        assert!(words.len() <= crate::machine::rules::TEST_WORDS, "{}", words.len());
     }
 }

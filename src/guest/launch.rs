@@ -8,6 +8,8 @@ use super::overlay::{self, Below};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{Ids, Mount, Network, Root, Spec};
+use crate::machine::argv::SMBIOS_WORDS;
+use crate::plan::boot;
 use crate::world::fs;
 
 /// Where QEMU finds the built artifacts.
@@ -189,22 +191,33 @@ fn test_ports() -> Vec<String> {
     ["-chardev", &agent, "-serial", "chardev:kiln-agent", "-qmp", &qmp].map(str::to_owned).into()
 }
 
-/// Adds the words that start the test shell to the kernel's command line.
+/// Adds the words that start the test shell to the kernel's command line: where QEMU hands the kernel over, or where
+/// what boots from the disk looks for them.
 fn append(launch: &Launch, argv: &mut [String]) -> Result<(), GuestError> {
     let failed = |reason: String| GuestError::Launch { machine: launch.machine.clone(), reason };
-    let place = argv.iter().position(|word| word == "-append").map(|place| place + 1);
-    let Some(line) = place.and_then(|place| argv.get_mut(place)) else {
-        return Err(failed(
-            "tests need a machine whose kernel QEMU starts itself (no `-append` in its command line)".to_owned(),
-        ));
+    let [stub, grub] = SMBIOS_WORDS.map(|before| format!("type=11,value={before}"));
+    let place = |find: &dyn Fn(&String) -> bool| argv.iter().position(find);
+    let direct = place(&|word| word == "-append").map(|at| (at + 1, " ", agent::kernel_words()));
+    let direct = direct.filter(|(at, ..)| *at < argv.len());
+    let firmware = |before: &str, words: String| {
+        let at = place(&|word| word.starts_with(before))?;
+        Some((at, if argv[at].len() == before.len() { "" } else { " " }, words.replace(',', ",,")))
     };
-    *line = format!("{line} {}", agent::kernel_words());
+    let found = direct
+        .or_else(|| firmware(&stub, agent::kernel_words()))
+        .or_else(|| firmware(&grub, boot::grub_words(&agent::grub_words())));
+    let Some((at, blank, words)) = found else {
+        return Err(failed("its command line has no place for what the kernel must be told in tests".to_owned()));
+    };
+    let line = &mut argv[at];
+    line.push_str(blank);
+    line.push_str(&words);
     if line.len() > KERNEL_LINE {
         return Err(failed(format!(
             "its kernel command line is {} characters too long for tests: the kernel keeps {KERNEL_LINE}, \
              of which tests need {}",
             line.len() - KERNEL_LINE,
-            agent::kernel_words().len()
+            words.len()
         )));
     }
     Ok(())
@@ -276,6 +289,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_test_of_a_disk_that_boots_by_itself_tells_its_loader() {
+        let line = |before: &str| {
+            let argv = argv(&launch(&["-smbios", before]), Purpose::Test, &places(), Accelerator::Tcg).unwrap();
+            argv[2].strip_prefix(before).unwrap().to_owned()
+        };
+        let stub = line("type=11,value=io.systemd.stub.kernel-cmdline-extra=");
+        assert!(stub.starts_with("systemd.unit=") && stub.ends_with("-d)'\""), "{stub}");
+        let grub = line("type=11,value=kiln.kernel-words='a'");
+        assert!(grub.starts_with(" 'systemd.unit=graphical.target' 'systemd.wants="), "{grub}");
+        assert!(grub.ends_with("\\x20-d)'") && !grub.contains('"'), "{grub}");
+    }
+
+    #[test]
     fn places_are_filled_in() {
         let base =
             ["-accel", "${accel}", "-kernel", "${kernel}", "-drive", "if=none,file=${disk},snapshot=on", "-x", "a$$b"];
@@ -301,7 +327,7 @@ pub(super) mod tests {
     #[test]
     fn a_kernel_line_that_tests_do_not_fit_into_is_refused() {
         let error = argv(&launch(&[]), Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
-        assert!(error.to_string().contains("-append"), "{error}");
+        assert!(error.to_string().contains("no place"), "{error}");
         let long = "x".repeat(1800);
         let error = argv(&launch(&["-append", &long]), Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");

@@ -171,6 +171,8 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
         Builtin::MergeTars => "merge-tars",
+        Builtin::BootDisk => "boot-disk",
+        Builtin::Firmware => "firmware",
         Builtin::QemuFacts => "qemu-facts",
     }
 }

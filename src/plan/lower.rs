@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::boot;
 use super::builder::Builder;
 use super::image::{self, DiskParts};
 use super::step::{Artifact, Input, Plan};
@@ -10,7 +11,7 @@ use super::{kernel, qemu};
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::Origin;
-use crate::recipe::machine::Machine;
+use crate::recipe::machine::{Firmware, Machine};
 
 /// What a kernel's steps leave behind.
 #[derive(Debug, Clone)]
@@ -42,19 +43,23 @@ struct Lowering<'a> {
     builder: Builder<'a>,
     recipe: &'a Recipe,
     kernels: BTreeMap<(String, String), KernelParts>,
-    disks: BTreeMap<(String, String), Input>,
+    disks: BTreeMap<(String, String, bool), Input>,
 }
 
 impl Lowering<'_> {
     fn machine(&mut self, machine: &Machine) {
         let parts = self.kernel(machine);
         let disk = self.disk(machine, &parts);
-        self.deliver(machine, "vmlinuz", parts.vmlinuz);
-        self.deliver(machine, "kernel.config", parts.config);
-        if let Some(initrd) = parts.initrd {
-            self.deliver(machine, "initrd.img", initrd);
+        self.deliver(machine, "vmlinuz", parts.vmlinuz.clone());
+        self.deliver(machine, "kernel.config", parts.config.clone());
+        if machine.firmware.value == Firmware::Direct {
+            if let Some(initrd) = parts.initrd {
+                self.deliver(machine, "initrd.img", initrd);
+            }
+            self.deliver(machine, "disk.qcow2", disk);
+        } else {
+            self.bootable(machine, &parts, disk);
         }
-        self.deliver(machine, "disk.qcow2", disk);
         let qemu = self.builder.tools(&machine.qemu.name);
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
@@ -106,15 +111,27 @@ impl Lowering<'_> {
     fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> Input {
         // Two kernels without modules share one disk.
         let with = if kernel.modules.is_some() { machine.kernel.clone() } else { String::new() };
-        let key = (machine.image.clone(), with);
+        let partition = machine.firmware.value != Firmware::Direct;
+        let key = (machine.image.clone(), with, partition);
         if let Some(disk) = self.disks.get(&key) {
             return disk.clone();
         }
         let image = &self.recipe.images[&machine.image];
         let root = image::root(&mut self.builder, self.recipe, image);
-        let parts = DiskParts { root, modules: kernel.modules.clone(), kernel: key.1.clone() };
+        let partition = partition.then(|| boot::fstab(&self.builder, image));
+        let parts = DiskParts { root, modules: kernel.modules.clone(), kernel: key.1.clone(), partition };
         let disk = image::disk(&mut self.builder, image, parts);
         self.disks.insert(key, disk.clone());
         disk
+    }
+
+    /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
+    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
+        let image = &self.recipe.images[&machine.image];
+        let disk = boot::disk(&mut self.builder, (machine, image), kernel, root);
+        self.deliver(machine, "disk.qcow2", disk);
+        for (name, file) in boot::firmware(&mut self.builder, machine) {
+            self.deliver(machine, name, file);
+        }
     }
 }

@@ -122,6 +122,11 @@ pub enum Builtin {
     KernelCheck,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
+    /// Inputs `boot.json` (see [`super::boot`]), `root.qcow2`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
+    /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.qcow2`, with partitions.
+    BootDisk,
+    /// Input `ovmf.deb`: outputs `ovmf-code.fd` and `ovmf-vars.fd`.
+    Firmware,
     /// Inputs `qemu`, a tree, and `questions.json` (see [`super::qemu`]): output `facts.json`.
     QemuFacts,
 }

@@ -30,7 +30,7 @@ impl Recipe {
     /// Every package set that a machine, an image or a kernel names; some more than once.
     pub fn sets(&self) -> Vec<&PackageSet> {
         let mut sets: Vec<&PackageSet> = Vec::new();
-        sets.extend(self.machines.values().map(|machine| &machine.qemu));
+        sets.extend(self.machines.values().flat_map(|machine| std::iter::once(&machine.qemu).chain(&machine.boot)));
         sets.extend(self.images.values().flat_map(|image| [&image.packages, &image.tools]));
         sets.extend(self.kernels.values().flat_map(kernel_sets));
         sets

@@ -51,6 +51,28 @@ fn the_script_and_the_json_are_golden() {
 }
 
 #[test]
+fn firmware_stands_beside_the_script_and_its_variables_are_copied() {
+    let machine = machine("firmware = uefi\n boot = [\"ovmf\", \"systemd-boot-efi\"]");
+    let networks = Default::default();
+    let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &networks));
+    let artifacts = vec![
+        artifact(Place::Kernel, "vmlinuz", b"kernel"),
+        artifact(Place::Disk, "disk.qcow2", b"disk"),
+        artifact(Place::FirmwareCode, "ovmf-code.fd", b"code"),
+        artifact(Place::FirmwareVars, "ovmf-vars.fd", b"vars"),
+    ];
+    let file = LaunchFile::new(&machine, "11.1.3", &line, artifacts);
+    assert_eq!(LaunchFile::read(file.json().as_bytes()), Ok(file.clone()));
+    let text = script(&file).unwrap();
+    for part in ["ovmf-code.fd\n", "firmware_code=./ovmf-code.fd", "cat <\"$firmware_vars\" >\"$run/vars\"", "kernel=./vmlinuz"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    assert!(!text.contains("-append \"") && !text.contains("-initrd"), "{text}");
+    let without = LaunchFile { artifacts: file.artifacts[..2].to_vec(), ..file };
+    assert_eq!(LaunchFile::read(without.json().as_bytes()), Err(LaunchError::Unfilled("firmware-code")));
+}
+
+#[test]
 fn hostile_launch_files_are_refused() {
     let with = |change: &dyn Fn(&mut LaunchFile)| {
         let mut file = launch_file();

@@ -3,7 +3,7 @@
 use super::live::{Scratch, has_its_turn, kiln, live, quick, succeed};
 
 /// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
-const RECIPES: [&str; 11] = [
+const RECIPES: [&str; 13] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
@@ -15,6 +15,8 @@ const RECIPES: [&str; 11] = [
     "cxl-switch-4",
     "cxl-two-windows",
     "numa",
+    "seabios",
+    "uefi",
 ];
 
 #[test]

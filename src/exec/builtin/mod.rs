@@ -2,9 +2,11 @@
 //!
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
+mod boot;
 mod initrd;
 pub mod kernel_check;
 mod merge;
+mod package;
 pub mod qemu;
 pub mod root;
 mod stock_kernel;
@@ -84,6 +86,8 @@ pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError>
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),
         Builtin::MergeTars => merge::run(context),
+        Builtin::BootDisk => boot::run(context),
+        Builtin::Firmware => package::firmware(context),
         Builtin::QemuFacts => Ok(qemu::run(context)?),
     }
 }

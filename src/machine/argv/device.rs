@@ -2,7 +2,7 @@
 
 use super::slot::{self, addr};
 use super::{Console, Launch, Place, QemuOption, Text, size};
-use crate::recipe::machine::Machine;
+use crate::recipe::machine::{Firmware, Machine};
 
 /// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
 pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
@@ -31,7 +31,9 @@ pub(super) fn disks(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     let root = QemuOption::keyed("-drive").with("if", "none").with("id", "kiln.root.file");
     let root = root.with("file", Place::Disk).with("format", "qcow2").with("discard", "unmap");
     let root = if launch.throw_away { root.with("snapshot", "on") } else { root };
-    let mut options = vec![root, disk(machine, "kiln.root", "root", slot::ROOT_DISK)];
+    let device = disk(machine, "kiln.root", "root", slot::ROOT_DISK);
+    let boots = machine.firmware.value != Firmware::Direct;
+    let mut options = vec![root, if boots { device.with("bootindex", "0") } else { device }];
     for (index, extra) in machine.disks.iter().enumerate() {
         let name = &extra.name.value;
         let path = Text::from(Place::Run).then(format!("/{name}.disk"));

@@ -15,6 +15,7 @@ pub use text::{Place, Text};
 
 use super::capability::Emulator;
 use super::network::Networks;
+use crate::plan::boot;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// What a launch wants besides the machine itself.
@@ -120,8 +121,13 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &Launch) -> Vec<Qemu
     ]
 }
 
+/// What an OEM string of SMBIOS begins with whose rest is added to the kernel's command line: systemd's stub reads it
+/// from UEFI (systemd-stub(7)), and the GRUB that kiln puts onto a disk from a BIOS.
+pub const SMBIOS_WORDS: [&str; 2] = ["io.systemd.stub.kernel-cmdline-extra=", "kiln.kernel-words="];
+
 /// What runs first.
 fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+    let [stub, grub] = SMBIOS_WORDS;
     match machine.firmware.value {
         Firmware::Direct => {
             let mut options = vec![QemuOption::whole("-kernel", Place::Kernel)];
@@ -129,16 +135,27 @@ fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
             options.push(QemuOption::whole("-append", kernel_command_line(machine, launch)));
             options
         }
-        Firmware::Seabios => Vec::new(),
+        Firmware::Seabios => vec![oem_string(grub, &boot::grub_words(&added_line(machine, launch)))],
         Firmware::Uefi => {
             let flash =
                 |unit: &str| QemuOption::keyed("-drive").with("if", "pflash").with("unit", unit).with("format", "raw");
             vec![
                 flash("0").with("readonly", "on").with("file", Place::FirmwareCode),
                 flash("1").with("file", Place::FirmwareVars),
+                oem_string(stub, &added_line(machine, launch)),
             ]
         }
     }
+}
+
+/// Stands there even when nothing is added: a launch that adds something finds it.
+fn oem_string(before: &str, words: &str) -> QemuOption {
+    QemuOption::kind("-smbios", "type=11").with("value", format!("{before}{words}"))
+}
+
+/// What a disk that boots by itself does not say to its kernel.
+fn added_line(machine: &Machine, launch: &Launch) -> String {
+    launch.networks.kernel_words(&machine.name).into_iter().chain(launch.append.iter().cloned()).collect::<Vec<_>>().join(" ")
 }
 
 fn kernel_command_line(machine: &Machine, launch: &Launch) -> String {
@@ -146,12 +163,20 @@ fn kernel_command_line(machine: &Machine, launch: &Launch) -> String {
     std::iter::once(own).chain(launch.append.iter().cloned()).collect::<Vec<_>>().join(" ")
 }
 
-/// What the kernel is told at every launch. The disk is a whole file system and the first virtio-blk device of the bus.
+/// What the kernel is told at every launch. The disk is a whole file system and the first virtio-blk device of the bus;
+/// one that boots by itself has its own way to name the root.
 pub fn kernel_line(machine: &Machine, networks: &Networks) -> String {
+    if machine.firmware.value != Firmware::Direct {
+        let own = boot::kernel_line(machine, LONGEST_ROOT);
+        return std::iter::once(own).chain(networks.kernel_words(&machine.name)).collect::<Vec<_>>().join(" ");
+    }
     let own = ["root=/dev/vda", "rw", "console=ttyS0"].into_iter().map(str::to_owned);
     let own = own.chain(networks.kernel_words(&machine.name));
     own.chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
 }
+
+/// As long as every root of a disk that boots by itself.
+const LONGEST_ROOT: &str = "PARTUUID=00000000-0000-0000-0000-000000000000";
 
 /// A size as QEMU reads it: the largest of G, M and K that divides it.
 fn size(bytes: u64) -> String {

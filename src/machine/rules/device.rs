@@ -1,8 +1,7 @@
-//! Rules about disks, forwarded ports, networks and firmware.
+//! Rules about disks, forwarded ports and networks.
 
 use super::{Context, DISKS, NETWORKS, repeated};
 use crate::base::{ByteSize, Diagnostic};
-use crate::recipe::machine::Firmware;
 
 /// Too many disks, a size that is not whole sectors, a name that does not fit into a serial number.
 pub(super) fn disks(context: &Context) -> Vec<Diagnostic> {
@@ -80,14 +79,4 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
 fn is_host_name(name: &str) -> bool {
     let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
     legal && !name.starts_with('-') && !name.ends_with('-') && name.len() <= 63 && name != "localhost"
-}
-
-/// Firmware that would find nothing to boot.
-pub(super) fn firmware(context: &Context) -> Vec<Diagnostic> {
-    let firmware = &context.machine.firmware;
-    if firmware.value == Firmware::Direct {
-        return Vec::new();
-    }
-    let mistake = Diagnostic::new(firmware.span, "the image has no boot loader that this firmware could start");
-    vec![mistake.label("nothing to boot").hint("write `firmware = direct`, or leave it away")]
 }

@@ -8,6 +8,7 @@
 mod capacity;
 mod device;
 mod expander;
+mod firmware;
 mod memory;
 mod place;
 mod recipe;
@@ -15,7 +16,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
-pub use recipe::check_all;
+pub use recipe::{TEST_WORDS, check_all};
 
 use super::finding::Findings;
 use super::topology::Topology;
@@ -121,7 +122,9 @@ pub const RULES: &[Rule] = &[
     rule("forwards", "QEMU net/slirp.c (slirp_hostfwd)", device::forwards),
     doubt("privileged-port", "ip(7): ports below 1024 need a privilege", device::privileged),
     rule("networks", "kiln: slots 10 to 13 of the root bus; RFC 1123, 2.1", device::networks),
-    rule("firmware", "kiln: images have no boot loader", device::firmware),
+    rule("firmware", "kiln: what boots a disk comes out of the lock, like everything else", firmware::packages),
+    rule("firmware-chipset", "Debian's ovmf is built for q35 (edk2 OvmfPkg)", firmware::chipset),
+    rule("firmware-words", "GRUB grub-core/lib/cmdline.c", firmware::words),
 ];
 
 /// What one rule says.

@@ -7,7 +7,7 @@ use crate::machine::capability::KernelFacts;
 use crate::machine::finding::Findings;
 use crate::machine::network::networks;
 use crate::recipe::Recipe;
-use crate::recipe::machine::Machine;
+use crate::recipe::machine::{Firmware, Machine};
 
 /// All mistakes and doubts about every machine of a recipe that need no lock.
 pub fn check_all(recipe: &Recipe) -> Findings {
@@ -59,16 +59,29 @@ fn addresses(recipe: &Recipe) -> Vec<Diagnostic> {
 /// `COMMAND_LINE_SIZE` of Linux arch/x86/include/asm/setup.h, less the final zero: the kernel drops what is beyond.
 const KERNEL_LINE: usize = 2047;
 
+/// What tests add at most. A launch of a disk that boots by itself does not see what the disk says, so room is kept.
+pub const TEST_WORDS: usize = 640;
+
 /// Neighbours are made known on the kernel's command line, so there is room for so many.
 fn kernel_lines(recipe: &Recipe) -> Vec<Diagnostic> {
     let networks = networks(&recipe.machines);
     let report = |machine: &Machine| {
-        let first = machine.attachments.first()?;
+        let attached = machine.attachments.first().map(|first| first.span);
+        let first = attached.or_else(|| Some(machine.append.first()?.span))?;
+        let room = match machine.firmware.value {
+            Firmware::Direct => KERNEL_LINE,
+            Firmware::Seabios | Firmware::Uefi => KERNEL_LINE - TEST_WORDS,
+        };
         let length = kernel_line(machine, &networks).len();
         let message = format!("the kernel's command line of `{}` would have {length} bytes", machine.name);
-        let mistake = Diagnostic::new(first.span, message).label("neighbours are made known on it");
-        let mistake = mistake.hint(format!("Linux keeps {KERNEL_LINE}: shorten `append`, or join fewer machines"));
-        (length > KERNEL_LINE).then_some(mistake)
+        let mistake = Diagnostic::new(first, message);
+        let mistake = mistake.label(match attached {
+            Some(_) => "neighbours are made known on it",
+            None => "these words are on it",
+        });
+        let kept = if room < KERNEL_LINE { format!(", of which tests take {TEST_WORDS}") } else { String::new() };
+        let mistake = mistake.hint(format!("Linux keeps {KERNEL_LINE}{kept}: shorten `append`, or join fewer machines"));
+        (length > room).then_some(mistake)
     };
     recipe.machines.values().filter_map(report).collect()
 }

@@ -21,6 +21,8 @@ pub struct DiskParts {
     pub modules: Option<Input>,
     /// The kernel they belong to; empty when there are none.
     pub kernel: String,
+    /// The disk is to be a partition of another: what then lies over the root (see [`super::boot`]).
+    pub partition: Option<Option<Input>>,
 }
 
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
@@ -41,18 +43,23 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
 
 /// The steps from a root to a compressed disk.
 pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input {
-    let label = if parts.kernel.is_empty() { image.name.clone() } else { format!("{} {}", image.name, parts.kernel) };
-    let tar = match parts.modules {
-        None => parts.root,
-        Some(modules) => {
-            let step = builder.add_step(Step {
-                name: format!("tree {label}"),
-                work: Work::Builtin(Builtin::MergeTars),
-                inputs: BTreeMap::from([("0-root.tar".to_owned(), parts.root), ("1-modules.tar".to_owned(), modules)]),
-                outputs: vec!["merged.tar".to_owned()],
-            });
-            Input::Output { step, name: "merged.tar".to_owned() }
-        }
+    let mut label = image.name.clone();
+    for part in [parts.kernel.as_str(), if parts.partition.is_some() { "partition" } else { "" }] {
+        label.push_str(&if part.is_empty() { String::new() } else { format!(" {part}") });
+    }
+    let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
+    tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
+    tars.extend(parts.partition.flatten().map(|over| ("2-partition.tar".to_owned(), over)));
+    let tar = if tars.len() == 1 {
+        parts.root
+    } else {
+        let step = builder.add_step(Step {
+            name: format!("tree {label}"),
+            work: Work::Builtin(Builtin::MergeTars),
+            inputs: tars,
+            outputs: vec!["merged.tar".to_owned()],
+        });
+        Input::Output { step, name: "merged.tar".to_owned() }
     };
     let mut env = builder.epoch_env();
     env.insert("KILN_FS_UUID".to_owned(), uuid(builder.lock.seed, &format!("fs {}", image.name)));
@@ -79,7 +86,7 @@ pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input
 }
 
 /// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.
-fn uuid(seed: Digest, purpose: &str) -> String {
+pub(super) fn uuid(seed: Digest, purpose: &str) -> String {
     let digest = Digest::of(format!("{seed} {purpose}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);

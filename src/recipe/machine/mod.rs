@@ -37,6 +37,8 @@ pub struct Machine {
     pub chipset: Spanned<Chipset>,
     /// What runs before the kernel.
     pub firmware: Spanned<Firmware>,
+    /// The package set that firmware and boot loader come from.
+    pub boot: Option<PackageSet>,
     /// Words added to the kernel's command line, in order.
     pub append: Vec<Spanned<String>>,
     /// NUMA nodes of ordinary memory; none means one node, made by QEMU.

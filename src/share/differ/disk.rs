@@ -2,19 +2,28 @@
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{Differences, bytes, ext4};
+use super::{Differences, bytes, ext4, table};
+use crate::format::gpt::{self, Table};
 use crate::format::qcow2::Qcow2Reader;
 use crate::world::fs;
 
 /// Bytes that are compared at a time; a block of every ext4 that kiln makes.
 pub(super) const BLOCK: usize = 4096;
 
-pub(super) enum Disk {
-    Raw(File, u64),
+enum Source {
+    Raw(File),
     Qcow2(Box<Qcow2Reader<File>>),
+}
+
+/// A disk, or the part of it that is looked at.
+pub(super) struct Disk {
+    source: Source,
+    start: u64,
+    size: u64,
 }
 
 impl Disk {
@@ -24,25 +33,39 @@ impl Disk {
         let mut magic = [0; 4];
         file.read_exact_at(&mut magic, 0).ok()?;
         if &magic == b"QFI\xfb" {
-            return Some(Disk::Qcow2(Box::new(Qcow2Reader::new(file).ok()?)));
+            let image = Box::new(Qcow2Reader::new(file).ok()?);
+            return Some(Disk { start: 0, size: image.size(), source: Source::Qcow2(image) });
         }
         let size = file.metadata().ok()?.len();
-        let mut disk = Disk::Raw(file, size);
-        ext4::is_one(&mut disk).then_some(disk)
+        let mut disk = Disk { source: Source::Raw(file), start: 0, size };
+        (ext4::is_one(&mut disk) || disk.table().is_some()).then_some(disk)
     }
 
     pub(super) fn size(&self) -> u64 {
-        match self {
-            Disk::Raw(_, size) => *size,
-            Disk::Qcow2(image) => image.size(),
-        }
+        self.size
     }
 
     pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        match self {
-            Disk::Raw(file, _) => file.read_exact_at(buffer, offset),
-            Disk::Qcow2(image) => image.read_at(offset, buffer),
+        let offset = self.start + offset;
+        match &mut self.source {
+            Source::Raw(file) => file.read_exact_at(buffer, offset),
+            Source::Qcow2(image) => image.read_at(offset, buffer),
         }
+    }
+
+    /// The partition table, if there is one.
+    pub(super) fn table(&mut self) -> Option<Table> {
+        let mut head = vec![0; gpt::HEAD];
+        self.read_at(0, &mut head).ok()?;
+        gpt::read(&head)
+    }
+
+    /// Looks at a part only, while `work` is being done.
+    pub(super) fn narrowed(&mut self, range: Range<u64>) -> Narrowed<'_> {
+        let whole = (self.start, self.size);
+        let end = range.end.min(self.size);
+        (self.start, self.size) = (self.start + range.start, end.saturating_sub(range.start));
+        Narrowed { disk: self, whole }
     }
 
     /// The block that begins here; shorter at the end of the disk.
@@ -53,13 +76,25 @@ impl Disk {
     }
 }
 
+/// A part of a disk; the whole again when this goes.
+pub(super) struct Narrowed<'a> {
+    pub(super) disk: &'a mut Disk,
+    whole: (u64, u64),
+}
+
+impl Drop for Narrowed<'_> {
+    fn drop(&mut self) {
+        (self.disk.start, self.disk.size) = self.whole;
+    }
+}
+
 /// Compares two disks; `false` when they are none.
 pub(super) fn compare(one: &Path, two: &Path, found: &mut Differences) -> bool {
     let (Some(mut one), Some(mut two)) = (Disk::open(one), Disk::open(two)) else { return false };
     if one.size() != two.size() {
         found.add("", format!("the disk has {} bytes then {}", one.size(), two.size()));
     }
-    if let Err(error) = blocks(&mut one, &mut two, found) {
+    if let Err(error) = parts(&mut one, &mut two, found) {
         found.add("", format!("cannot be read: {error}"));
     }
     if found.count() == 0 {
@@ -68,7 +103,15 @@ pub(super) fn compare(one: &Path, two: &Path, found: &mut Differences) -> bool {
     true
 }
 
-fn blocks(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<()> {
+/// Partition by partition where both disks have the same ones, else all at once.
+fn parts(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<()> {
+    match (one.table(), two.table()) {
+        (Some(first), Some(second)) => table::compare((one, &first), (two, &second), found),
+        _ => blocks(one, two, found),
+    }
+}
+
+pub(super) fn blocks(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<()> {
     let known = ext4::is_one(one) && ext4::is_one(two);
     let mut ext4 = None;
     let end = one.size().min(two.size());

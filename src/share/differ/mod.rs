@@ -10,8 +10,10 @@ mod disk;
 mod elf;
 mod entry;
 mod ext4;
+mod fat;
 mod rule;
 mod tar;
+mod table;
 mod text;
 mod tree;
 
@@ -35,12 +37,15 @@ pub struct Differences {
     told: Vec<String>,
     more: usize,
     rules: BTreeSet<Rule>,
+    /// What every place lies in: a partition of a disk.
+    within: String,
 }
 
 impl Differences {
     fn add(&mut self, place: &str, what: impl std::fmt::Display) {
         if self.told.len() < TOLD {
-            let place = if place.is_empty() { String::new() } else { format!("{place}: ") };
+            let places = [self.within.as_str(), place].into_iter().filter(|place| !place.is_empty());
+            let place: String = places.map(|place| format!("{place}: ")).collect();
             self.told.push(format!("{place}{what}"));
         } else {
             self.more += 1;

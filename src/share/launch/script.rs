@@ -144,7 +144,7 @@ fn prepare(file: &LaunchFile) -> String {
         text.push_str(&format!("[ -n \"$print\" ] || {make}\n"));
     }
     if file.artifacts.iter().any(|artifact| artifact.place == Place::FirmwareVars.name()) {
-        text.push_str("[ -n \"$print\" ] || cp -- \"$firmware_vars\" \"$run/vars\"\nfirmware_vars=$run/vars\n");
+        text.push_str("[ -n \"$print\" ] || cat <\"$firmware_vars\" >\"$run/vars\"\nfirmware_vars=$run/vars\n");
     }
     text
 }

@@ -35,6 +35,8 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Machine> {
     if qemu.is_none() && !node.children.iter().any(|child| child.keyword.value == "qemu") {
         reader.missing("qemu", "the packages that QEMU comes from");
     }
+    let own_name = format!("{}.boot", name.as_ref().map_or("", |name| &name.value));
+    let boot = scope.package_set(&mut reader, "boot", &own_name);
     let nodes = memory::nodes(&mut reader, scope);
     let memory = total_memory(&mut reader, &nodes);
     let cpus = reader.integer("cpus", CPUS).map(|cpus| cpus.map(|cpus| cpus as u32));
@@ -44,6 +46,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Machine> {
         cpu: cpu_model(&mut reader),
         chipset: chipset(&mut reader),
         firmware: firmware(&mut reader),
+        boot,
         append: append(&mut reader),
         distances: memory::distances(&mut reader, &nodes),
         nodes,

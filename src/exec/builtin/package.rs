@@ -1,0 +1,36 @@
+//! Single files out of packages, and [`crate::plan::Builtin::Firmware`], which is nothing else.
+
+use std::io::{BufReader, Read};
+
+use super::{BuiltinError, Context, input};
+use crate::debian::deb::{self, Kind};
+use crate::plan::boot::FIRMWARE;
+use crate::world::fs;
+
+/// Largest file that is taken out of a package.
+const LIMIT: u64 = 64 << 20;
+
+/// Input `ovmf.deb`; outputs as [`FIRMWARE`] names them.
+pub(super) fn firmware(context: &Context<'_>) -> Result<(), BuiltinError> {
+    for (name, path) in FIRMWARE {
+        fs::write_atomically(&context.out.join(name), &file(context, "ovmf.deb", path)?)?;
+    }
+    Ok(())
+}
+
+/// A file of the package that is the input `name`.
+pub(super) fn file(context: &Context<'_>, name: &str, path: &str) -> Result<Vec<u8>, BuiltinError> {
+    let broken = |source| BuiltinError::Package { package: name.to_owned(), source };
+    let package = fs::open(input(context, name)?)?;
+    let (_, mut data) = deb::open(BufReader::new(package)).map_err(broken)?;
+    while let Some(entry) = data.next().map_err(broken)? {
+        let Kind::File(size) = entry.kind else { continue };
+        if entry.path.as_str() == path && size <= LIMIT {
+            let mut bytes = Vec::new();
+            let read = data.read_to_end(&mut bytes);
+            read.map_err(|error| BuiltinError::Broken(format!("{name}: {error}")))?;
+            return Ok(bytes);
+        }
+    }
+    Err(BuiltinError::Broken(format!("{name} has no {path}")))
+}

@@ -1,0 +1,158 @@
+//! Disks that firmware boots: a boot partition with kernel and loader, and the image as a partition of its own.
+//!
+//! Input: a machine with `firmware = uefi` or `firmware = seabios`, its kernel, the disk that holds its root. Output:
+//! steps. It must not know how a partition is written: that is `exec::builtin::boot`.
+
+mod grub;
+mod spec;
+
+use std::collections::BTreeMap;
+
+pub use grub::spelled as grub_words;
+pub use spec::{BootIds, BootSpec};
+
+use super::builder::Builder;
+use super::image::uuid;
+use super::lower::KernelParts;
+use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::format::tar::{Entry, TarPath, TarWriter};
+use crate::recipe::image::Image;
+use crate::recipe::machine::{Firmware, Machine};
+use crate::recipe::packages::PackageSet;
+
+/// OVMF: code and variables for a machine without Secure Boot.
+pub const OVMF: &str = "ovmf";
+/// What a kernel is put behind to become a program of UEFI.
+pub const STUB: &str = "systemd-boot-efi";
+/// What a BIOS starts.
+pub const GRUB: &str = "grub-pc-bin";
+
+/// Files of OVMF by the name under which they are delivered.
+pub const FIRMWARE: [(&str, &str); 2] = [
+    ("ovmf-code.fd", "usr/share/OVMF/OVMF_CODE_4M.fd"),
+    ("ovmf-vars.fd", "usr/share/OVMF/OVMF_VARS_4M.fd"),
+];
+
+/// Packages that a firmware needs in the machine's `boot`.
+pub fn needed(firmware: Firmware) -> &'static [&'static str] {
+    match firmware {
+        Firmware::Direct => &[],
+        Firmware::Seabios => &[GRUB],
+        Firmware::Uefi => &[OVMF, STUB],
+    }
+}
+
+/// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
+pub fn kernel_line(machine: &Machine, root: &str) -> String {
+    let own = [format!("root={root}"), "rw".to_owned(), "console=ttyS0".to_owned()];
+    own.into_iter().chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
+}
+
+/// An archive that makes a root mount itself by the identity of its file system, wherever that lies; nothing when the
+/// recipe brings a table of its own.
+pub fn fstab(builder: &Builder<'_>, image: &Image) -> Option<Input> {
+    const PATH: &str = "etc/fstab";
+    if image.files.iter().any(|file| file.path.trim_start_matches('/') == PATH) {
+        return None;
+    }
+    let text = format!("UUID={}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n", root_uuid(builder, image));
+    let path = TarPath::new(PATH).expect("a constant path without dots");
+    let mut tar = TarWriter::new(Vec::new());
+    let entry = Entry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
+    let written = tar.append(&entry, text.as_bytes()).and_then(|()| tar.finish());
+    Some(Input::Inline(written.expect("memory takes every archive")))
+}
+
+/// The identity of an image's file system.
+fn root_uuid(builder: &Builder<'_>, image: &Image) -> String {
+    uuid(builder.lock.seed, &format!("fs {}", image.name))
+}
+
+/// The step that puts partitions together; `root` is a disk that holds nothing but the root's file system.
+pub fn disk(builder: &mut Builder<'_>, (machine, image): (&Machine, &Image), kernel: &KernelParts, root: Input) -> Input {
+    let set = boot_set(machine);
+    let ids = ids(builder, machine);
+    // The initramfs looks for file systems, the kernel by itself for partitions.
+    let place = match kernel.initrd {
+        Some(_) => format!("UUID={}", root_uuid(builder, image)),
+        None => format!("PARTUUID={}", ids.root),
+    };
+    let line = kernel_line(machine, &place);
+    let mut inputs = BTreeMap::from([("root.qcow2".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
+    inputs.extend(kernel.initrd.clone().map(|initrd| ("initrd.img".to_owned(), initrd)));
+    let epoch = builder.lock.epoch;
+    match machine.firmware.value {
+        Firmware::Uefi => {
+            inputs.insert("stub.deb".to_owned(), package(builder, set, STUB));
+            inputs.insert("cmdline".to_owned(), Input::Inline(line.into_bytes()));
+        }
+        Firmware::Direct | Firmware::Seabios => {
+            inputs.insert("grub.deb".to_owned(), package(builder, set, GRUB));
+            inputs.insert("grub.cfg".to_owned(), Input::Inline(grub::configuration(&line, kernel.initrd.is_some())));
+            inputs.insert("core.img".to_owned(), core(builder, set));
+        }
+    }
+    let spec = BootSpec { epoch, ids };
+    inputs.insert("boot.json".to_owned(), Input::Inline(spec.to_json()));
+    let step = builder.add_step(Step {
+        name: format!("boot {}", machine.name),
+        work: Work::Builtin(Builtin::BootDisk),
+        inputs,
+        outputs: vec!["disk.qcow2".to_owned()],
+    });
+    Input::Output { step, name: "disk.qcow2".to_owned() }
+}
+
+/// The firmware that QEMU is given, by the name under which it is delivered; SeaBIOS comes with QEMU.
+pub fn firmware(builder: &mut Builder<'_>, machine: &Machine) -> Vec<(&'static str, Input)> {
+    if machine.firmware.value != Firmware::Uefi {
+        return Vec::new();
+    }
+    let set = boot_set(machine);
+    let name = format!("firmware {}", set.name);
+    let step = once(builder, name, |builder| {
+        let inputs = BTreeMap::from([("ovmf.deb".to_owned(), package(builder, set, OVMF))]);
+        let outputs = FIRMWARE.map(|(name, _)| name.to_owned()).to_vec();
+        (Work::Builtin(Builtin::Firmware), inputs, outputs)
+    });
+    FIRMWARE.map(|(name, _)| (name, Input::Output { step, name: name.to_owned() })).into()
+}
+
+/// GRUB's core, which has its modules in it and is the same for every disk.
+fn core(builder: &mut Builder<'_>, set: &PackageSet) -> Input {
+    let name = format!("grub {}", set.name);
+    let step = once(builder, name, |builder| {
+        let tools = builder.tools(&set.name);
+        let work =
+            Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
+        (work, BTreeMap::new(), vec![grub::CORE.to_owned()])
+    });
+    Input::Output { step, name: grub::CORE.to_owned() }
+}
+
+type Made = (Work, BTreeMap<String, Input>, Vec<String>);
+
+/// The step of this name, made when it is not there yet.
+fn once<'a>(builder: &mut Builder<'a>, name: String, make: impl FnOnce(&mut Builder<'a>) -> Made) -> usize {
+    let known = builder.plan.steps.iter().position(|step| step.name == name);
+    known.unwrap_or_else(|| {
+        let (work, inputs, outputs) = make(builder);
+        builder.add_step(Step { name, work, inputs, outputs })
+    })
+}
+
+fn boot_set(machine: &Machine) -> &PackageSet {
+    machine.boot.as_ref().expect("a machine that passed the rules has what its firmware needs")
+}
+
+fn package(builder: &mut Builder<'_>, set: &PackageSet, name: &str) -> Input {
+    let found = builder.set(&set.name).iter().find(|package| package.name == name);
+    builder.fetch(found.expect("a machine that passed the rules asks for what its firmware needs"))
+}
+
+/// Every identity of a machine's disk.
+fn ids(builder: &Builder<'_>, machine: &Machine) -> BootIds {
+    let id = |part: &str| uuid(builder.lock.seed, &format!("{part} of the disk of {}", machine.name));
+    let serial = u32::from_str_radix(&id("serial")[..8], 16).expect("a UUID begins with eight hexadecimal digits");
+    BootIds { disk: id("table"), boot: id("boot"), root: id("root"), bios: id("bios"), serial }
+}

@@ -1,0 +1,40 @@
+//! `boot.json`: the identities of a disk that firmware boots.
+//!
+//! It is an input of the step, so that its bytes are part of the step's id. Field order is the order below.
+
+use serde::{Deserialize, Serialize};
+
+use crate::base::Epoch;
+
+/// What the step must know besides the files themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootSpec {
+    /// The time of every file of the boot partition.
+    pub epoch: Epoch,
+    /// Who is who.
+    pub ids: BootIds,
+}
+
+/// Identities, all of them from the lock's seed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BootIds {
+    /// The partition table's.
+    pub disk: String,
+    /// The boot partition's.
+    pub boot: String,
+    /// The root partition's.
+    pub root: String,
+    /// The partition's that holds what a BIOS starts.
+    pub bios: String,
+    /// The FAT file system's.
+    pub serial: u32,
+}
+
+impl BootSpec {
+    /// The bytes of the step's input.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("strings and numbers are always JSON")
+    }
+}

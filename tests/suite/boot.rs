@@ -1,0 +1,201 @@
+//! Partition tables, FAT and UEFI programs, with other people's tools as judges.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use kiln::base::Epoch;
+use kiln::format::fat;
+use kiln::format::gpt::{self, Guid, Partition, Table};
+use kiln::format::uki;
+use kiln::share::differ::differences;
+
+const EPOCH: Epoch = Epoch(1_700_000_000);
+const DISK: &str = "11111111-2222-8333-8444-555555555555";
+const PART: &str = "66666666-7777-8888-9999-aaaaaaaaaaaa";
+const SYSTEM: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
+
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("kiln-boot-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        Scratch(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// What a tool says, or nothing where the tool is not installed, which is told.
+fn judge(program: &str, args: &[&str]) -> Option<String> {
+    let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    match Command::new(program).args(args).env("PATH", path).env("TZ", "UTC").env("MTOOLS_SKIP_CHECK", "0").output() {
+        Ok(output) => {
+            let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+            assert!(output.status.success(), "{program} {args:?}: {text}");
+            Some(text)
+        }
+        Err(_) => {
+            println!("skipped: {program} is not installed");
+            None
+        }
+    }
+}
+
+fn file(path: &Path) -> File {
+    fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).unwrap()
+}
+
+fn options(size: u64) -> fat::Options {
+    fat::Options { start: 0, size, serial: 0x1234_abcd, label: "BOOT".to_owned(), time: EPOCH }
+}
+
+/// A file of each interesting size: none, one byte, a cluster, more; and more names than one cluster has room for.
+fn contents() -> BTreeMap<String, Vec<u8>> {
+    let sized = [("EMPTY", 0usize), ("ONE", 1), ("CLUSTER.BIN", 512), ("MORE.BIN", 513), ("LARGE.BIN", 3_000_001)];
+    let bytes = |size: usize| (0..size).map(|at| (at * 31 % 251) as u8).collect::<Vec<u8>>();
+    let mut files: BTreeMap<String, Vec<u8>> =
+        sized.into_iter().map(|(name, size)| (format!("DIR/{name}"), bytes(size))).collect();
+    files.insert("EFI/BOOT/BOOTX64.EFI".to_owned(), bytes(70_000));
+    files.extend((0..40).map(|number| (format!("MANY/F{number}.TXT"), bytes(number))));
+    files
+}
+
+fn written(path: &Path, size: u64) -> BTreeMap<String, Vec<u8>> {
+    let mut out = file(path);
+    out.set_len(size).unwrap();
+    let contents = contents();
+    let files = contents.iter().map(|(path, bytes)| (path.as_str(), bytes.as_slice())).collect();
+    fat::write(&mut out, &options(size), &files).unwrap();
+    contents
+}
+
+#[test]
+fn fsck_and_mtools_find_what_was_written() {
+    let scratch = Scratch::new("fat");
+    for (name, size) in [("small", 64 << 20), ("large", 300 << 20)] {
+        let path = scratch.0.join(name);
+        let contents = written(&path, size);
+        let image = path.to_str().unwrap();
+        if let Some(said) = judge("fsck.vfat", &["-n", "-v", image]) {
+            assert!(said.contains("46 files") || said.contains("50 files"), "{said}");
+            assert!(!said.to_lowercase().contains("dirty") && !said.contains("differences"), "{said}");
+        }
+        let Some(said) = judge("mdir", &["-i", image, "-/", "::"]) else { continue };
+        assert!(said.contains("Volume Serial Number is 1234-ABCD") && said.contains("2023-11-14"), "{said}");
+        for (file, bytes) in &contents {
+            let to = scratch.0.join("copied");
+            judge("mcopy", &["-n", "-o", "-i", image, &format!("::{file}"), to.to_str().unwrap()]).unwrap();
+            assert_eq!(fs::read(&to).unwrap(), *bytes, "{file}");
+        }
+    }
+}
+
+#[test]
+fn the_same_files_give_the_same_bytes_and_other_ids_others() {
+    let scratch = Scratch::new("same");
+    let (one, two) = (scratch.0.join("one"), scratch.0.join("two"));
+    written(&one, 64 << 20);
+    written(&two, 64 << 20);
+    assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap());
+    let mut out = file(&two);
+    out.set_len(64 << 20).unwrap();
+    let options = fat::Options { serial: 1, ..options(64 << 20) };
+    fat::write(&mut out, &options, &BTreeMap::new()).unwrap();
+    assert!(fs::read(&one).unwrap() != fs::read(&two).unwrap());
+}
+
+fn disk(path: &Path, id: &str, content: &[u8]) -> Table {
+    let guid = |text| Guid::parse(text).unwrap();
+    let boot =
+        Partition { number: 1, kind: guid(SYSTEM), id: guid(id), name: "boot".to_owned(), first: 2048, sectors: 131_072 };
+    let root = Partition { number: 2, id: guid(DISK), name: "root".to_owned(), first: 133_120, ..boot.clone() };
+    let table = Table { disk: guid(DISK), sectors: 133_120 + 131_072 + 2048, partitions: vec![boot, root] };
+    let mut out = file(path);
+    out.set_len(table.sectors * gpt::SECTOR).unwrap();
+    gpt::write(&mut out, &table, &[]).unwrap();
+    let mut options = options(131_072 * 512);
+    options.start = 2048 * 512;
+    fat::write(&mut out, &options, &BTreeMap::from([("A.TXT", content)])).unwrap();
+    table
+}
+
+#[test]
+fn sfdisk_and_sgdisk_find_nothing_wrong_with_a_table() {
+    let scratch = Scratch::new("gpt");
+    let path = scratch.0.join("disk");
+    let table = disk(&path, PART, b"a");
+    let image = path.to_str().unwrap();
+    if let Some(said) = judge("sgdisk", &["-v", image]) {
+        assert!(said.contains("No problems found"), "{said}");
+    }
+    if let Some(said) = judge("sfdisk", &["--verify", image]) {
+        assert!(said.contains("No errors detected"), "{said}");
+        let said = judge("sfdisk", &["--dump", image]).unwrap().to_lowercase();
+        assert!(said.contains(&format!("label-id: {DISK}")) && said.contains(&format!("uuid={PART}")), "{said}");
+    }
+    let mut head = vec![0; gpt::HEAD];
+    File::open(&path).unwrap().read_exact(&mut head).unwrap();
+    assert_eq!(gpt::read(&head), Some(table));
+    let mut sector = [0; 8];
+    let mut image = File::open(&path).unwrap();
+    image.seek(SeekFrom::End(-512)).unwrap();
+    image.read_exact(&mut sector).unwrap();
+    assert_eq!(&sector, b"EFI PART", "the copy at the end");
+}
+
+#[test]
+fn differences_are_told_by_partition_and_file() {
+    let scratch = Scratch::new("differ");
+    let (one, two) = (scratch.0.join("one"), scratch.0.join("two"));
+    disk(&one, PART, b"one line\n");
+    disk(&two, DISK, b"another line\n");
+    let said = differences(&one, &two).join("\n");
+    assert!(said.contains(&format!("partition 1: is {PART} then {DISK}")), "{said}");
+    assert!(said.contains("partition 1 (boot): A.TXT: line 1"), "{said}");
+    let mut second = fs::OpenOptions::new().read(true).write(true).open(&two).unwrap();
+    disk(&two, PART, b"one line\n");
+    assert_eq!(differences(&one, &two).len(), 1, "raw disks of equal content");
+    second.seek(SeekFrom::Start(133_120 * 512 + 5000)).unwrap();
+    second.write_all(b"x").unwrap();
+    let said = differences(&one, &two).join("\n");
+    assert!(said.contains("partition 2 (root): offset 5000"), "{said}");
+}
+
+#[test]
+fn objdump_reads_the_sections_of_a_unified_kernel_image() {
+    let scratch = Scratch::new("uki");
+    // A program of the compiler, as small as can be, stands in for systemd's stub: its headers have room.
+    let source = scratch.0.join("stub.s");
+    fs::write(&source, ".text\n.globl start\nstart: ret\n").unwrap();
+    let (object, stub) = (scratch.0.join("stub.o"), scratch.0.join("stub.efi"));
+    let at = |path: &Path| path.to_str().unwrap().to_owned();
+    if judge("as", &["-o", &at(&object), &at(&source)]).is_none() {
+        return;
+    }
+    let arguments = ["-m", "i386pep", "--subsystem", "10", "-e", "start", "-o"];
+    let linked = Command::new("ld").args(arguments).args([&stub, &object]).output();
+    if !linked.is_ok_and(|output| output.status.success()) {
+        println!("skipped: this linker makes no UEFI programs");
+        return;
+    }
+    let sections = [(".uname", b"6.1".as_slice()), (".cmdline", b"quiet"), (".linux", &[9; 5000])];
+    let path = scratch.0.join("uki.efi");
+    fs::write(&path, uki::unified(&fs::read(&stub).unwrap(), &sections).unwrap()).unwrap();
+    let said = judge("objdump", &["-h", &at(&path)]).unwrap();
+    for (name, bytes) in sections {
+        let line = said.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in {said}"));
+        assert!(line.contains(&format!("{:08x}", bytes.len())), "{line}");
+        let to = scratch.0.join("section");
+        judge("objcopy", &["-O", "binary", "--only-section", name, &at(&path), &at(&to)]).unwrap();
+        assert_eq!(fs::read(&to).unwrap()[..bytes.len()], *bytes, "{name}");
+    }
+}
