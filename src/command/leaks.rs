@@ -23,9 +23,11 @@ const TOLD: usize = 10;
 pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failure> {
     let needles = wanted(ready);
     let mut all = Vec::new();
-    let searched = ready.plan.artifacts.iter().flat_map(|artifact| {
-        searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input))
-    });
+    let searched = ready
+        .plan
+        .artifacts
+        .iter()
+        .flat_map(|artifact| searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input)));
     for (artifact, input) in searched {
         let file = realized.file(input);
         let memo = memo(&file.sha256, &needles);

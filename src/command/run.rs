@@ -71,6 +71,8 @@ fn spelled(line: &CommandLine, form: PrintForm) -> String {
         Place::Initrd => "initrd.img".to_owned(),
         Place::Disk => "disk.qcow2".to_owned(),
         Place::Accel => "tcg".to_owned(),
+        // Variables go to a copy, which whoever pastes this makes first.
+        Place::FirmwareCode => "ovmf-code.fd".to_owned(),
         other => other.name().to_owned(),
     };
     match form {

@@ -29,7 +29,8 @@ impl Guid {
     /// Reads `c12a7328-f81f-11d2-ba4b-00a0c93ec93b`.
     pub fn parse(text: &str) -> Option<Guid> {
         let dashes = [8, 13, 18, 23];
-        let legal = |(at, byte): (usize, u8)| if dashes.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
+        let legal =
+            |(at, byte): (usize, u8)| if dashes.contains(&at) { byte == b'-' } else { byte.is_ascii_hexdigit() };
         if text.len() != 36 || !text.bytes().enumerate().all(legal) {
             return None;
         }

@@ -298,7 +298,7 @@ pub(super) mod tests {
         assert!(stub.starts_with("systemd.unit=") && stub.ends_with("-d)'\""), "{stub}");
         let grub = line("type=11,value=kiln.kernel-words='a'");
         assert!(grub.starts_with(" 'systemd.unit=graphical.target' 'systemd.wants="), "{grub}");
-        assert!(grub.ends_with("\\x20-d)'") && !grub.contains('"'), "{grub}");
+        assert!(grub.contains(" eval$IFS$(") && !grub.contains(['"', '\\']), "{grub}");
     }
 
     #[test]

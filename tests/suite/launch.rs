@@ -64,7 +64,9 @@ fn firmware_stands_beside_the_script_and_its_variables_are_copied() {
     let file = LaunchFile::new(&machine, "11.1.3", &line, artifacts);
     assert_eq!(LaunchFile::read(file.json().as_bytes()), Ok(file.clone()));
     let text = script(&file).unwrap();
-    for part in ["ovmf-code.fd\n", "firmware_code=./ovmf-code.fd", "cat <\"$firmware_vars\" >\"$run/vars\"", "kernel=./vmlinuz"] {
+    for part in
+        ["ovmf-code.fd\n", "firmware_code=./ovmf-code.fd", "cat <\"$firmware_vars\" >\"$run/vars\"", "kernel=./vmlinuz"]
+    {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("-append \"") && !text.contains("-initrd"), "{text}");

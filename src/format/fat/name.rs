@@ -8,7 +8,8 @@ impl ShortName {
     /// Reads `BOOTX64.EFI`.
     pub fn parse(text: &str) -> Option<ShortName> {
         let (stem, extension) = text.split_once('.').unwrap_or((text, ""));
-        let legal = |part: &str| part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"-_".contains(&b));
+        let legal =
+            |part: &str| part.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b"-_".contains(&b));
         let sized = (1..=8).contains(&stem.len()) && extension.len() <= 3 && !text.ends_with('.');
         if !sized || !legal(stem) || !legal(extension) {
             return None;

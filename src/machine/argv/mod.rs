@@ -155,7 +155,13 @@ fn oem_string(before: &str, words: &str) -> QemuOption {
 
 /// What a disk that boots by itself does not say to its kernel.
 fn added_line(machine: &Machine, launch: &Launch) -> String {
-    launch.networks.kernel_words(&machine.name).into_iter().chain(launch.append.iter().cloned()).collect::<Vec<_>>().join(" ")
+    launch
+        .networks
+        .kernel_words(&machine.name)
+        .into_iter()
+        .chain(launch.append.iter().cloned())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn kernel_command_line(machine: &Machine, launch: &Launch) -> String {

@@ -80,7 +80,8 @@ fn kernel_lines(recipe: &Recipe) -> Vec<Diagnostic> {
             None => "these words are on it",
         });
         let kept = if room < KERNEL_LINE { format!(", of which tests take {TEST_WORDS}") } else { String::new() };
-        let mistake = mistake.hint(format!("Linux keeps {KERNEL_LINE}{kept}: shorten `append`, or join fewer machines"));
+        let mistake =
+            mistake.hint(format!("Linux keeps {KERNEL_LINE}{kept}: shorten `append`, or join fewer machines"));
         (length > room).then_some(mistake)
     };
     recipe.machines.values().filter_map(report).collect()

@@ -31,7 +31,8 @@ const CONFIGURATION: &str = include_str!("grub.cfg");
 /// `grub.cfg` of a disk whose kernel is told `line`.
 pub(super) fn configuration(line: &str, initrd: bool) -> Vec<u8> {
     // The line stands within double quotes, in which a second reading takes place.
-    let escaped: String = spelled(line).chars().flat_map(|c| "\\\"$".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    let escaped: String =
+        spelled(line).chars().flat_map(|c| "\\\"$".contains(c).then_some('\\').into_iter().chain([c])).collect();
     let initrd = if initrd { "initrd /initrd.img\n" } else { "" };
     CONFIGURATION.replace("@LINE@", &escaped).replace("@INITRD@\n", initrd).into_bytes()
 }

@@ -28,10 +28,8 @@ pub const STUB: &str = "systemd-boot-efi";
 pub const GRUB: &str = "grub-pc-bin";
 
 /// Files of OVMF by the name under which they are delivered.
-pub const FIRMWARE: [(&str, &str); 2] = [
-    ("ovmf-code.fd", "usr/share/OVMF/OVMF_CODE_4M.fd"),
-    ("ovmf-vars.fd", "usr/share/OVMF/OVMF_VARS_4M.fd"),
-];
+pub const FIRMWARE: [(&str, &str); 2] =
+    [("ovmf-code.fd", "usr/share/OVMF/OVMF_CODE_4M.fd"), ("ovmf-vars.fd", "usr/share/OVMF/OVMF_VARS_4M.fd")];
 
 /// Packages that a firmware needs in the machine's `boot`.
 pub fn needed(firmware: Firmware) -> &'static [&'static str] {
@@ -69,7 +67,12 @@ fn root_uuid(builder: &Builder<'_>, image: &Image) -> String {
 }
 
 /// The step that puts partitions together; `root` is a disk that holds nothing but the root's file system.
-pub fn disk(builder: &mut Builder<'_>, (machine, image): (&Machine, &Image), kernel: &KernelParts, root: Input) -> Input {
+pub fn disk(
+    builder: &mut Builder<'_>,
+    (machine, image): (&Machine, &Image),
+    kernel: &KernelParts,
+    root: Input,
+) -> Input {
     let set = boot_set(machine);
     let ids = ids(builder, machine);
     // The initramfs looks for file systems, the kernel by itself for partitions.
@@ -123,8 +126,7 @@ fn core(builder: &mut Builder<'_>, set: &PackageSet) -> Input {
     let name = format!("grub {}", set.name);
     let step = once(builder, name, |builder| {
         let tools = builder.tools(&set.name);
-        let work =
-            Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
+        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
         (work, BTreeMap::new(), vec![grub::CORE.to_owned()])
     });
     Input::Output { step, name: grub::CORE.to_owned() }

@@ -12,8 +12,8 @@ mod entry;
 mod ext4;
 mod fat;
 mod rule;
-mod tar;
 mod table;
+mod tar;
 mod text;
 mod tree;
 
