@@ -47,6 +47,7 @@ mod suite {
     mod rootless;
     mod sandbox;
     mod schedule;
+    mod shared;
     mod sources;
     mod stock;
     mod store;

@@ -1,6 +1,6 @@
 //! A machine ready to be started, and the argv that starts it: on the terminal, or under test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::accel::Accelerator;
@@ -148,6 +148,18 @@ fn fill(word: &str, place: &dyn Fn(&str) -> Option<String>) -> Option<String> {
     }
     filled.push_str(rest);
     Some(filled)
+}
+
+/// Memories that machines share, by name, with the file below the run's directory that is each; for the notice that says so.
+pub fn memories<'a>(launches: impl IntoIterator<Item = &'a Launch>) -> BTreeSet<String> {
+    let words = launches.into_iter().flat_map(|launch| &launch.argv);
+    let file = |word: &'a String| word.split_once("mem-path=${shared}/")?.1.split(',').next()?.strip_suffix(".memory");
+    words.filter_map(file).map(str::to_owned).collect()
+}
+
+/// What is told of a memory that machines share.
+pub fn memory_notice(shared: &Path, name: &str) -> String {
+    format!("memory `{name}` is {} while the machines run", shared.join(format!("{name}.memory")).display())
 }
 
 /// Drops the options of the terminal's serial port and monitor.
@@ -299,6 +311,17 @@ pub(super) mod tests {
         let grub = line("type=11,value=kiln.kernel-words='a'");
         assert!(grub.starts_with(" 'systemd.unit=graphical.target' 'systemd.wants="), "{grub}");
         assert!(grub.contains(" eval$IFS$(") && !grub.contains(['"', '\\']), "{grub}");
+    }
+
+    #[test]
+    fn shared_memories_are_named() {
+        let object = "memory-backend-file,id=mem0.volatile,size=1,mem-path=${shared}/pool.memory,share=on";
+        let own = "memory-backend-file,id=x,mem-path=${run}/x.memory";
+        let launches = [launch(&["-object", object]), launch(&["-object", object, "-object", own])];
+        let names = memories(&launches);
+        assert_eq!(names, BTreeSet::from(["pool".to_owned()]));
+        let notice = memory_notice(Path::new("/tmp/r/shared"), "pool");
+        assert_eq!(notice, "memory `pool` is /tmp/r/shared/pool.memory while the machines run");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::clock::Deadline;
 use super::event::{Event, Listener};
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
-use super::rundir::RunDir;
+use super::rundir::{RunDir, SHARED};
 use super::{Accel, GuestError, Launch, ports};
 use crate::world::fs;
 
@@ -49,6 +49,9 @@ pub fn run(
     }
     let keep = options.keep.as_ref().map(|keep| absolute(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
+    for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
+        listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
+    }
     let _terminal = Terminal::remember();
     let mut accel = options.accel.first();
     loop {
@@ -74,7 +77,7 @@ fn attempt(
     let start = |launch: &Launch, keep: Option<&PathBuf>, terminal: bool| {
         let places = Places {
             run: run.sub(&launch.machine)?,
-            shared: run.sub("shared")?,
+            shared: run.sub(SHARED)?,
             log: (!terminal).then(|| (run.path().to_owned(), format!("{}.console.log", launch.machine))),
             keep: keep.cloned(),
         };

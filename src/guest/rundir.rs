@@ -10,6 +10,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::world::{WorldError, fs};
 
+/// Below it: what all machines of a start see.
+pub const SHARED: &str = "shared";
 const PREFIX: &str = "kiln-run-";
 const LOCK: &str = "lock";
 

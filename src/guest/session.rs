@@ -13,7 +13,7 @@ use super::console::Console;
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start, TICK, Waiting};
 use super::qmp::{Qmp, QmpError};
-use super::rundir::RunDir;
+use super::rundir::{RunDir, SHARED};
 use super::step::Guest;
 use super::{Accel, GuestError, Launch, accel::Accelerator};
 use crate::exec::sandbox::Spec;
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
         fs::remove_dir_all(&group.run.path().join(&name))?;
         let places = Places {
             run: group.run.sub(&name)?,
-            shared: group.run.sub("shared")?,
+            shared: group.run.sub(SHARED)?,
             log: Some((group.logs.to_owned(), log.clone())),
             keep: None,
         };

@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{Event, Listener};
+use super::launch;
 use super::report::{Boot, Failed, Outcome, Report, TestResult};
-use super::rundir::RunDir;
+use super::rundir::{RunDir, SHARED};
 use super::session::{Group, Session};
 use super::step::{self, Guest, StepError};
 use super::{Accel, GuestError, Launch};
@@ -46,6 +47,9 @@ pub fn run(
     listener: &dyn Listener,
 ) -> Result<Report, GuestError> {
     let run = RunDir::new(&options.base)?;
+    for name in launch::memories(machines.values()) {
+        listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
+    }
     let group = Group {
         run: &run,
         logs: &options.logs,

@@ -92,6 +92,7 @@ fn value(written: &Spanned<tree::Value>) -> Spanned<Value> {
     let plain = match &written.value {
         tree::Value::Text(parts) => Value::Text(parts.iter().map(literal).collect()),
         tree::Value::Integer(number) => Value::Integer(*number),
+        tree::Value::Hex(number) => Value::Hex(*number),
         tree::Value::Size(bytes) => Value::Size(*bytes),
         tree::Value::Duration(seconds) => Value::Duration(*seconds),
         tree::Value::Mode(mode) => Value::Mode(*mode),

@@ -7,8 +7,15 @@ use crate::machine::topology::{BelowAt, ExpanderAt, PortAt, SwitchAt};
 
 /// Height of a row.
 pub(super) const ROW: f64 = 58.0;
-const DEVICE: f64 = 46.0;
-const PORT_WIDTH: f64 = 76.0;
+/// Between a box and the row around it.
+const AROUND: f64 = 12.0;
+/// What several kinds of memory need more: a line of their own.
+const LINE: f64 = 16.0;
+/// The widest that a character of a class is on average, in the fonts that browsers have.
+const NAME: f64 = 8.7;
+const SIZE: f64 = 7.9;
+const SMALL: f64 = 7.0;
+const PORT_WIDTH: f64 = 88.0;
 const SWITCH_WIDTH: f64 = 118.0;
 const GAP: f64 = 34.0;
 /// Width of a device's box.
@@ -24,6 +31,11 @@ pub(super) struct Cursor {
 pub(super) fn depth(switches: bool) -> f64 {
     let switch = if switches { SWITCH_WIDTH + GAP + PORT_WIDTH + GAP } else { 0.0 };
     PORT_WIDTH + GAP + switch
+}
+
+/// Height of the row of a device.
+pub(super) fn row(at: &ExpanderAt) -> f64 {
+    if parts(at).len() > 1 { ROW + LINE } else { ROW }
 }
 
 /// Draws a port and what is below it; returns the point where its wire arrives.
@@ -69,27 +81,35 @@ fn switch(at: &SwitchAt, x: f64, cursor: &mut Cursor, canvas: &mut Canvas) -> (f
 }
 
 fn expander(at: &ExpanderAt, cursor: &mut Cursor, canvas: &mut Canvas) -> (f64, f64) {
-    let area = Area { x: cursor.devices, y: cursor.y + (ROW - DEVICE) / 2.0, width: DEVICE_WIDTH, height: DEVICE };
-    cursor.y += ROW;
+    let height = row(at);
+    let area = Area { x: cursor.devices, y: cursor.y + AROUND / 2.0, width: DEVICE_WIDTH, height: height - AROUND };
+    cursor.y += height;
     let parts = parts(at);
     let kind = if parts.len() > 1 { "mixed" } else { parts.first().map_or("volatile", |part| part.kind) };
     canvas.area(&format!("device {kind}"), area);
     canvas.stripe(&format!("stripe {kind}"), area);
-    canvas.words("name", (area.x + 20.0, area.y + 20.0), &short(&at.id, 14));
-    let sizes: Vec<String> = parts.iter().map(|part| format!("{} {}", part.size, part.kind)).collect();
-    // Both kinds in full would not fit beside a long name.
-    let sizes = if sizes.len() > 1 {
-        parts.iter().map(|part| format!("{} {}", part.size, &part.kind[..3])).collect()
-    } else {
-        sizes
-    };
-    canvas.words("size end", (area.right() - 12.0, area.y + 20.0), &sizes.join(" + "));
-    canvas.words("mono dim", (area.x + 20.0, area.y + 37.0), &format!("sn 0x{:x}", at.serial));
-    let shared =
-        parts.iter().find_map(|part| part.shared.as_ref()).map(|name| format!("shared as {}", short(name, 14)));
+    let (left, right, last) = (area.x + 20.0, area.right() - 12.0, area.y + area.height - 9.0);
+    match parts.as_slice() {
+        [only] => {
+            let size = format!("{} {}", only.size, only.kind);
+            let room = (right - left - 8.0 - SIZE * size.len() as f64) / NAME;
+            canvas.words("name", (left, area.y + 20.0), &short(&at.id, room as usize));
+            canvas.words("size end", (right, area.y + 20.0), &size);
+        }
+        // All kinds in full would not fit beside a name.
+        several => {
+            canvas.words("name", (left, area.y + 20.0), &short(&at.id, 26));
+            let sizes: Vec<String> = several.iter().map(|part| format!("{} {}", part.size, &part.kind[..3])).collect();
+            canvas.words("small", (left, area.y + 36.0), &sizes.join(" + "));
+        }
+    }
+    let serial = format!("sn 0x{:x}", at.serial);
+    canvas.words("mono dim", (left, last), &serial);
+    let shared = parts.iter().find_map(|part| part.shared.as_ref()).map(|name| format!("shared as {name}"));
     let labels = at.expander.labels.as_ref().map(|labels| format!("labels {}", ByteSize(labels.value)));
     if let Some(note) = shared.or(labels) {
-        canvas.words("small dim end", (area.right() - 12.0, area.y + 37.0), &note);
+        let room = (right - left - 8.0) / SMALL - serial.len() as f64;
+        canvas.words("small dim end", (right, last), &short(&note, room as usize));
     }
     (area.x, area.middle())
 }

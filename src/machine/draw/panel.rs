@@ -1,7 +1,7 @@
 //! One machine: windows on the left, bridges and what hangs on them to the right.
 
 use super::canvas::{Area, Canvas};
-use super::device::{Cursor, DEVICE_WIDTH, ROW, depth, port, short};
+use super::device::{Cursor, DEVICE_WIDTH, ROW, depth, port, row, short};
 use super::summary;
 use crate::base::ByteSize;
 use crate::machine::address;
@@ -16,7 +16,7 @@ const WINDOW_HEIGHT: f64 = 62.0;
 const REACH: f64 = 110.0;
 const BRIDGE_WIDTH: f64 = 128.0;
 const GAP: f64 = 34.0;
-const NODE_WIDTH: f64 = 176.0;
+const NODE_WIDTH: f64 = 192.0;
 /// Told apart in greyscale and by the colour-blind; more windows than colours begin again.
 const COLORS: [&str; 6] = ["#2563a8", "#b4540a", "#0f7b6c", "#8a3fa0", "#a32a44", "#5b6470"];
 
@@ -36,7 +36,7 @@ pub(super) fn panel(machine: &Machine, top: f64, canvas: &mut Canvas) -> (f64, f
     }
 }
 
-/// NUMA nodes side by side, eight in a row.
+/// NUMA nodes side by side, six in a row.
 fn nodes(nodes: &[Node], top: f64, canvas: &mut Canvas) -> (f64, f64) {
     if nodes.is_empty() {
         return (0.0, top);
@@ -47,11 +47,11 @@ fn nodes(nodes: &[Node], top: f64, canvas: &mut Canvas) -> (f64, f64) {
         let area =
             Area { x: MARGIN + column * (NODE_WIDTH + 16.0), y: top + row * 66.0, width: NODE_WIDTH, height: 52.0 };
         canvas.area(if node.cpus.is_empty() { "node idle" } else { "node" }, area);
-        canvas.words("name", (area.x + 14.0, area.y + 22.0), &format!("{} (node {number})", short(&node.name, 12)));
+        canvas.words("name", (area.x + 14.0, area.y + 22.0), &short(&node.name, 17));
         let memory =
             node.memory.as_ref().map_or("no memory".to_owned(), |memory| ByteSize(memory.value.size).to_string());
         let cpus = if node.cpus.is_empty() { "no CPUs".to_owned() } else { format!("{} CPUs", node.cpus.len()) };
-        canvas.words("small dim", (area.x + 14.0, area.y + 40.0), &format!("{memory}, {cpus}"));
+        canvas.words("small dim", (area.x + 14.0, area.y + 40.0), &format!("node {number}, {memory}, {cpus}"));
         right = right.max(area.right() + MARGIN);
     }
     (right, top + (nodes.len().div_ceil(6)) as f64 * 66.0 + 8.0)
@@ -65,7 +65,7 @@ fn topology(machine: &Machine, cxl: &Cxl, top: f64, canvas: &mut Canvas) -> (f64
     let port_x = bridge_x + BRIDGE_WIDTH + GAP;
     let devices = port_x + depth(switches);
     let needed = cxl.windows.len() as f64 * (WINDOW_HEIGHT + 14.0);
-    let height: f64 = topology.bridges.iter().map(|at| rows(&at.ports) * ROW + 6.0).sum();
+    let height: f64 = topology.bridges.iter().map(|at| rows(&at.ports) + 6.0).sum();
     // The shorter side stands in the middle of the longer one.
     let mut cursor = Cursor { y: top + (needed - height).max(0.0) / 2.0, devices };
     let bridges: Vec<Area> =
@@ -84,14 +84,14 @@ fn topology(machine: &Machine, cxl: &Cxl, top: f64, canvas: &mut Canvas) -> (f64
     (devices + DEVICE_WIDTH + MARGIN, bottom + 4.0)
 }
 
-/// Rows that ports and what is below them take.
+/// Height of the rows that ports and what is below them take.
 fn rows(ports: &[PortAt]) -> f64 {
     let below = |below: &BelowAt| match below {
-        BelowAt::Expander(_) => 1.0,
+        BelowAt::Expander(at) => row(at),
         BelowAt::Switch(switch) => rows(&switch.ports),
     };
-    let port = |at: &PortAt| if at.below.is_empty() { 1.0 } else { at.below.iter().map(below).sum() };
-    if ports.is_empty() { 1.0 } else { ports.iter().map(port).sum() }
+    let port = |at: &PortAt| if at.below.is_empty() { ROW } else { at.below.iter().map(below).sum() };
+    if ports.is_empty() { ROW } else { ports.iter().map(port).sum() }
 }
 
 fn bridge(at: &BridgeAt, (x, port_x): (f64, f64), cursor: &mut Cursor, canvas: &mut Canvas) -> Area {

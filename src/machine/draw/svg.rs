@@ -8,7 +8,7 @@ use crate::recipe::machine::Machine;
 const STYLE: &str = "\
 text{font-family:system-ui,'Segoe UI',Roboto,'DejaVu Sans',sans-serif;fill:#1c2733}\
 .title{font-size:20px;font-weight:600}.name{font-size:13.5px;font-weight:600}.size{font-size:13px}\
-.small{font-size:11.5px}.mono{font-size:11px;font-family:ui-monospace,'DejaVu Sans Mono',monospace}\
+.small{font-size:12px}.mono{font-size:11.5px;font-family:ui-monospace,'DejaVu Sans Mono',monospace}\
 .dim{fill:#5d6b7a}.light{fill:#fff}.center{text-anchor:middle}.end{text-anchor:end}\
 .page{fill:#f6f8fa}.rule{stroke:#d5dce3;stroke-width:1}\
 .wire{fill:none;stroke:#8795a3;stroke-width:1.5}.reach{fill:none;stroke-width:2;opacity:.75}\
