@@ -10,7 +10,13 @@ use kiln::base::Epoch;
 use kiln::format::fat;
 use kiln::format::gpt::{self, Guid, Partition, Table};
 use kiln::format::uki;
+use kiln::plan::Input;
+use kiln::plan::boot::BootSpec;
+use kiln::recipe::machine::Firmware;
+use kiln::recipe::packages::PackageSet;
 use kiln::share::differ::differences;
+
+use super::machine_support::recipes;
 
 const EPOCH: Epoch = Epoch(1_700_000_000);
 const DISK: &str = "11111111-2222-8333-8444-555555555555";
@@ -206,4 +212,42 @@ fn objdump_reads_the_sections_of_a_unified_kernel_image() {
         judge("objcopy", &["-O", "binary", "--only-section", name, &at(&path), &at(&to)]).unwrap();
         assert_eq!(fs::read(&to).unwrap()[..bytes.len()], *bytes, "{name}");
     }
+}
+
+/// What the plan itself says to the step that puts the disk of a recipe's machine together, on another firmware.
+fn planned(stem: &str, firmware: Firmware, set: &str) -> BTreeMap<String, Vec<u8>> {
+    let mut all = recipes();
+    let packages = all.iter().find_map(|(.., lock)| lock.sets.get(set)).unwrap().clone();
+    let (_, recipe, lock) = all.iter_mut().find(|(other, ..)| other == stem).unwrap();
+    lock.sets.insert(set.to_owned(), packages);
+    let machine = recipe.machines.values_mut().next().unwrap();
+    machine.firmware.value = firmware;
+    machine.boot = Some(PackageSet { name: set.to_owned(), ..machine.qemu.clone() });
+    let name = format!("boot {}", machine.name);
+    let plan = kiln::plan::lower(recipe, lock);
+    let step = plan.steps.iter().find(|step| step.name == name).unwrap();
+    let inline = |(name, input): (&String, &Input)| match input {
+        Input::Inline(bytes) => Some((name.clone(), bytes.clone())),
+        _ => None,
+    };
+    let delivered: Vec<&str> = plan.artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+    assert!(delivered.contains(&"vmlinuz") && !delivered.contains(&"initrd.img"), "{delivered:?}");
+    assert_eq!(delivered.contains(&"ovmf-code.fd"), firmware == Firmware::Uefi);
+    step.inputs.iter().filter_map(inline).collect()
+}
+
+#[test]
+fn a_kernel_without_an_initramfs_is_given_the_partition_and_others_the_file_system() {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let compiled = planned("cxl-expander", Firmware::Uefi, "uefi-boot");
+    let spec: BootSpec = serde_json::from_slice(&compiled["boot.json"]).unwrap();
+    let line = text(&compiled["cmdline"]);
+    assert!(line.starts_with(&format!("root=PARTUUID={} rw console=ttyS0", spec.ids.root)), "{line}");
+    let stock = planned("cxl-quick", Firmware::Uefi, "uefi-boot");
+    assert!(text(&stock["cmdline"]).starts_with("root=UUID="));
+    let grub = text(&planned("cxl-expander", Firmware::Seabios, "bios-boot")["grub.cfg"]);
+    assert!(grub.contains("'root=PARTUUID=") && !grub.contains("initrd"), "{grub}");
+    let ids = [spec.ids.disk, spec.ids.boot, spec.ids.root, spec.ids.bios];
+    let different: std::collections::BTreeSet<&String> = ids.iter().collect();
+    assert_eq!(different.len(), 4);
 }
