@@ -83,6 +83,7 @@ fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfi
         // Nothing stands against another value, so that it is what somebody wanted.
         Why::Free if on && asked.is_empty() => "  why: the base of this kernel, or a default of its source".to_owned(),
         Why::Free if on => "  why: it was asked for".to_owned(),
+        Why::Forced(by) if on => format!("  why: selected by {}", by.join(" and ")),
         _ => format!("  why: {}", found.sentence(&BTreeSet::new())),
     });
     lines.join("\n") + "\n"
