@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireSet};
+use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireSet, WireSourceFile};
 use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, OUTPUT,
@@ -74,17 +74,7 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
         sets.insert(name, packages);
     }
     one_size(&sets)?;
-    let mut sources = BTreeMap::new();
-    for (name, files) in wire.sources {
-        let files = files
-            .into_iter()
-            .map(|(file, wire)| (file, (wire.from, super::LockedFile { size: wire.size, sha256: wire.sha256 })));
-        let files: BTreeMap<_, _> = files.collect();
-        match files.keys().find(|file| file.contains('/') || file.starts_with('.')) {
-            Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is no plain file name"))),
-            None => sources.insert(name, LockedSource { files }),
-        };
-    }
+    let sources = sources(wire.sources)?;
     let images = wire.images.into_iter().map(|(name, image)| Ok((name.clone(), users(&name, image)?)));
     let images = images.collect::<Result<_, ReadError>>()?;
     let recipe = wire.recipe;
@@ -114,6 +104,21 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
         outputs: wire.outputs.into_iter().map(|(name, file)| (name, LockedOutput { file: file.into() })).collect(),
     };
     Ok((lock, wire.checksum))
+}
+
+fn sources(
+    wire: BTreeMap<String, BTreeMap<String, WireSourceFile>>,
+) -> Result<BTreeMap<String, LockedSource>, ReadError> {
+    let mut sources = BTreeMap::new();
+    for (name, files) in wire {
+        let file = |wire: WireSourceFile| (wire.from, super::LockedFile { size: wire.size, sha256: wire.sha256 });
+        let files: BTreeMap<_, _> = files.into_iter().map(|(name, wire)| (name, file(wire))).collect();
+        match files.keys().find(|file| file.contains('/') || file.starts_with('.')) {
+            Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is no plain file name"))),
+            None => sources.insert(name, LockedSource { files }),
+        };
+    }
+    Ok(sources)
 }
 
 fn checked(name: &str, wire: WireArchive) -> Result<LockedArchive, ReadError> {

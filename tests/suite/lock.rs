@@ -137,19 +137,21 @@ fn an_update_moves_everything_or_what_is_named_and_what_that_forces() {
 
 #[test]
 fn a_package_that_left_its_archive_keeps_its_entry_under_the_archive_as_it_was() {
-    let before = lock(&[&first()], &nginx(&first())).unwrap();
-    let after = again(&[&second()], &with_curl(&second()), Some(&before), &Update::Keep).unwrap();
+    // Made once each: they are dated by the clock.
+    let (first, second) = (first(), second());
+    let before = lock(&[&first], &nginx(&first)).unwrap();
+    let after = again(&[&second], &with_curl(&second), Some(&before), &Update::Keep).unwrap();
     assert_eq!(shown(&after, "web"), "curl 8.1, libc6 2.41, nginx 1.0, nginx-common 1.0");
-    let earlier = format!("trixie@{}", first().date.snapshot());
+    let earlier = format!("trixie@{}", first.date.snapshot());
     let archives: BTreeMap<&str, &str> =
         after.sets["web"].iter().map(|package| (package.name.as_str(), package.archive.as_str())).collect();
     assert_eq!((archives["nginx"], archives["curl"]), (earlier.as_str(), "trixie"));
     assert_eq!(after.archives[&earlier], before.archives["trixie"]);
     assert_eq!(read(&write(&after)).unwrap(), after);
     // And the next time nothing moves, with the network or without.
-    let kept = again(&[&second()], &with_curl(&second()), Some(&after), &Update::Keep).unwrap();
+    let kept = again(&[&second], &with_curl(&second), Some(&after), &Update::Keep).unwrap();
     assert_eq!(write(&kept), write(&after));
-    let moved = again(&[&second()], &with_curl(&second()), Some(&after), &Update::All).unwrap();
+    let moved = again(&[&second], &with_curl(&second), Some(&after), &Update::All).unwrap();
     assert_eq!(shown(&moved, "web"), "curl 8.1, libc6 2.42, nginx 1.1, nginx-common 1.1");
     assert!(!moved.archives.contains_key(&earlier));
 }

@@ -146,11 +146,9 @@ impl TinyArchive {
     }
 }
 
-/// The clock of tests is the machine's, looked at once: archives that are made twice are the same.
+/// The clock of tests is the machine's: signatures are made while they run.
 pub(crate) fn now() -> Epoch {
-    static NOW: std::sync::OnceLock<Epoch> = std::sync::OnceLock::new();
-    let seconds = || std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    *NOW.get_or_init(|| Epoch(seconds() as i64))
+    Epoch(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64)
 }
 
 /// `Sat, 12 Sep 2026 07:55:41 UTC`
