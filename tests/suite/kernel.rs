@@ -16,7 +16,7 @@ use kiln::{lock, recipe};
 
 use super::archive_support::Server;
 use super::kconfig::{agrees, explains};
-use super::live::{Scratch, kiln, live, succeed};
+use super::live::{SELDOM, Scratch, has_its_turn, kiln, live, succeed};
 
 /// Kernels of the fixture that are built twice. The first always is; the others cost ten minutes each, and are built with
 /// `KILN_ALL=1` or by their name in `KILN_ONLY`.
@@ -162,7 +162,9 @@ const CHANGES: [(&str, &str); 7] = [
 
 #[test]
 fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_nothing() {
-    if !live("kernel: changed options on a warm tree, four compilations of a small kernel") {
+    if !live("kernel: changed options on a warm tree, four compilations of a small kernel")
+        || !has_its_turn("warm", &SELDOM)
+    {
         return;
     }
     kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());

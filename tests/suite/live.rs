@@ -98,6 +98,10 @@ pub(crate) fn is_among(case: &str, all: &[&str], a_day: usize) -> bool {
     turn
 }
 
+/// Long tests of what changes seldom, of which one has its turn each day: a kernel on a warm tree, two machines and the host
+/// on one memory.
+pub(crate) const SELDOM: [&str; 2] = ["shared", "warm"];
+
 /// `recipes/cxl-quick.kiln`, locked afresh and built from an empty store; once for all tests.
 pub(crate) struct Quick {
     pub(crate) lock: PathBuf,

@@ -9,14 +9,14 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::live::{Scratch, kiln, live, quick, succeed};
+use super::live::{SELDOM, Scratch, has_its_turn, kiln, live, quick, succeed};
 
 /// How long QEMU may take from the notice to making the file.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn the_host_reads_what_the_guests_wrote() {
-    if !live("cxl-shared: two machines and the host see one memory") {
+    if !live("cxl-shared: two machines and the host see one memory") || !has_its_turn("shared", &SELDOM) {
         return;
     }
     let scratch = Scratch::new("shared");
