@@ -24,7 +24,7 @@ pub fn base(context: &Context<'_>) -> Result<(), RootError> {
 
 /// Carries [`crate::plan::Builtin::Root`] out.
 pub fn run(context: &Context<'_>) -> Result<(), RootError> {
-    carry_out(context, Task::Root(spec(context, "root.json")?))
+    carry_out(context, Task::Root(Box::new(spec(context, "root.json")?)))
 }
 
 fn spec<T: DeserializeOwned>(context: &Context<'_>, name: &str) -> Result<T, RootError> {

@@ -28,7 +28,7 @@ pub(crate) enum Task {
     /// `base.tar` of packages.
     Base(BaseSpec),
     /// `root.tar` and `users.json` of `base.tar`.
-    Root(RootSpec),
+    Root(Box<RootSpec>),
 }
 
 /// The function that [`crate::exec::sandbox::call`] runs; the argument is a [`Job`] as JSON.

@@ -54,11 +54,11 @@ struct Value {
 /// Every value of a lock.
 fn values(text: &str) -> Vec<Value> {
     let token = Regex::new(r#"(?:([\w-]+) = )?(?:"((?:[^"\\]|\\.)+)"|\b(\d+|true)\b)"#).unwrap();
+    let name = Regex::new(r#"^\[(\w+)\.("[^"]*"|[\w-]+)"#).unwrap();
     let (mut values, mut section, mut list, mut start) = (Vec::new(), String::new(), String::new(), 0);
     for line in text.split_inclusive('\n') {
         let trimmed = line.trim_end();
         if trimmed.starts_with('[') {
-            let name = Regex::new(r#"^\[(\w+)\.("[^"]*"|[\w-]+)"#).unwrap();
             section = name.replace(trimmed, "[$1.*").trim_matches(['[', ']']).to_owned() + ".";
         } else if let Some(key) = trimmed.strip_suffix(" = [") {
             list = key.to_owned();
