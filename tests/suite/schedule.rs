@@ -353,7 +353,7 @@ fn only_what_is_needed_is_fetched() {
 }
 
 #[test]
-fn a_build_with_nothing_to_do_is_quick() {
+fn a_build_with_nothing_to_do_runs_nothing() {
     let Some(mut bench) = Bench::new("quick") else { return };
     for number in 0..500 {
         let digest = Digest::of(format!("{number}").as_bytes());
@@ -376,7 +376,8 @@ fn a_build_with_nothing_to_do_is_quick() {
     }
     bench.deliver(last);
     bench.realize();
-    // The best of five: other tests want the processors as well.
+    bench.heard.ran();
+    // How long it takes is told and not judged: other tests want the processors as well.
     let once = || {
         let began = std::time::Instant::now();
         let store = Store::open(bench.store.root()).unwrap();
@@ -386,7 +387,7 @@ fn a_build_with_nothing_to_do_is_quick() {
     };
     let took = (0..5).map(|_| once()).min().unwrap();
     println!("a build with nothing to do: {took} ms");
-    assert!(took < 100, "{took} ms");
+    assert_eq!(bench.heard.ran(), Vec::<String>::new());
 }
 
 const SLEEPER: &str = "KILN_SLEEPER";
