@@ -46,14 +46,14 @@ build "$quick" "$lock" "full" any --no-cache --offline
 build "$quick" "$lock" "nothing changed" "" --offline
 change "$quick" 'hostname = "cxl-quick"' 'hostname = "other"'
 build "$quick" "$lock" "the host name" "disk root tree"
-change "$quick" 'hostname = "other"' 'hostname = "other" file "/etc/motd" { text = "changed\n" }'
+change "$quick" 'hostname = "other"' 'hostname = "other" file "/etc/motd" { text = "changed" }'
 build "$quick" "$lock" "a file" "disk root tree"
 change "$quick" 'hostname = "other"' 'hostname = "other" packages += ["less"]'
 build "$quick" "$lock" "a package more" "base disk root tree"
 change "$quick" 'param memory-size = 2GiB' 'param memory-size = 3GiB'
 build "$quick" "$lock" "the machine" ""
 sed 's/image cxl-quick /image second /; s/= cxl-quick$/= second/' "$quick" > "$work/recipes/second.kiln"
-change "$work/recipes/second.kiln" 'changed\n' 'a second recipe with these packages\n'
+change "$work/recipes/second.kiln" '"changed"' '"a second recipe with these packages"'
 sed 's/^\[\(sets\|images\)\.cxl-quick\]/[\1.second]/' "$lock" > "$work/second.lock"
 build "$work/recipes/second.kiln" "$work/second.lock" "another recipe" "disk root tree"
 
