@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use kiln::base::Epoch;
@@ -16,29 +16,13 @@ use kiln::recipe::machine::Firmware;
 use kiln::recipe::packages::PackageSet;
 use kiln::share::differ::differences;
 
+use super::live::Scratch;
 use super::machine_support::recipes;
 
 const EPOCH: Epoch = Epoch(1_700_000_000);
 const DISK: &str = "11111111-2222-8333-8444-555555555555";
 const PART: &str = "66666666-7777-8888-9999-aaaaaaaaaaaa";
 const SYSTEM: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
-
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Scratch {
-        let path = std::env::temp_dir().join(format!("kiln-boot-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Scratch(path)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// What a tool says, or nothing where the tool is not installed, which is told.
 fn judge(program: &str, args: &[&str]) -> Option<String> {
@@ -87,9 +71,9 @@ fn written(path: &Path, size: u64) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn fsck_and_mtools_find_what_was_written() {
-    let scratch = Scratch::new("fat");
+    let scratch = Scratch::new("boot-fat");
     for (name, size) in [("small", 64 << 20), ("large", 300 << 20)] {
-        let path = scratch.0.join(name);
+        let path = scratch.path(name);
         let contents = written(&path, size);
         let image = path.to_str().unwrap();
         if let Some(said) = judge("fsck.vfat", &["-n", "-v", image]) {
@@ -100,7 +84,7 @@ fn fsck_and_mtools_find_what_was_written() {
         let Some(said) = judge("mdir", &["-i", image, "-/", "::"]) else { continue };
         assert!(said.contains("Volume Serial Number is 1234-ABCD") && said.contains("2023-11-14"), "{said}");
         for (file, bytes) in &contents {
-            let to = scratch.0.join("copied");
+            let to = scratch.path("copied");
             judge("mcopy", &["-n", "-o", "-i", image, &format!("::{file}"), to.to_str().unwrap()]).unwrap();
             assert_eq!(fs::read(&to).unwrap(), *bytes, "{file}");
         }
@@ -109,8 +93,8 @@ fn fsck_and_mtools_find_what_was_written() {
 
 #[test]
 fn the_same_files_give_the_same_bytes_and_other_ids_others() {
-    let scratch = Scratch::new("same");
-    let (one, two) = (scratch.0.join("one"), scratch.0.join("two"));
+    let scratch = Scratch::new("boot-same");
+    let (one, two) = (scratch.path("one"), scratch.path("two"));
     written(&one, 64 << 20);
     written(&two, 64 << 20);
     assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap());
@@ -144,8 +128,8 @@ fn disk(path: &Path, id: &str, content: &[u8]) -> Table {
 
 #[test]
 fn sfdisk_and_sgdisk_find_nothing_wrong_with_a_table() {
-    let scratch = Scratch::new("gpt");
-    let path = scratch.0.join("disk");
+    let scratch = Scratch::new("boot-gpt");
+    let path = scratch.path("disk");
     let table = disk(&path, PART, b"a");
     let image = path.to_str().unwrap();
     if let Some(said) = judge("sgdisk", &["-v", image]) {
@@ -168,8 +152,8 @@ fn sfdisk_and_sgdisk_find_nothing_wrong_with_a_table() {
 
 #[test]
 fn differences_are_told_by_partition_and_file() {
-    let scratch = Scratch::new("differ");
-    let (one, two) = (scratch.0.join("one"), scratch.0.join("two"));
+    let scratch = Scratch::new("boot-differ");
+    let (one, two) = (scratch.path("one"), scratch.path("two"));
     disk(&one, PART, b"one line\n");
     disk(&two, DISK, b"another line\n");
     let said = differences(&one, &two).join("\n");
@@ -186,11 +170,11 @@ fn differences_are_told_by_partition_and_file() {
 
 #[test]
 fn objdump_reads_the_sections_of_a_unified_kernel_image() {
-    let scratch = Scratch::new("uki");
+    let scratch = Scratch::new("boot-uki");
     // A program of the compiler, as small as can be, stands in for systemd's stub: its headers have room.
-    let source = scratch.0.join("stub.s");
+    let source = scratch.path("stub.s");
     fs::write(&source, ".text\n.globl start\nstart: ret\n").unwrap();
-    let (object, stub) = (scratch.0.join("stub.o"), scratch.0.join("stub.efi"));
+    let (object, stub) = (scratch.path("stub.o"), scratch.path("stub.efi"));
     let at = |path: &Path| path.to_str().unwrap().to_owned();
     if judge("as", &["-o", &at(&object), &at(&source)]).is_none() {
         return;
@@ -202,13 +186,13 @@ fn objdump_reads_the_sections_of_a_unified_kernel_image() {
         return;
     }
     let sections = [(".uname", b"6.1".as_slice()), (".cmdline", b"quiet"), (".linux", &[9; 5000])];
-    let path = scratch.0.join("uki.efi");
+    let path = scratch.path("uki.efi");
     fs::write(&path, uki::unified(&fs::read(&stub).unwrap(), &sections).unwrap()).unwrap();
     let said = judge("objdump", &["-h", &at(&path)]).unwrap();
     for (name, bytes) in sections {
         let line = said.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in {said}"));
         assert!(line.contains(&format!("{:08x}", bytes.len())), "{line}");
-        let to = scratch.0.join("section");
+        let to = scratch.path("section");
         judge("objcopy", &["-O", "binary", "--only-section", name, &at(&path), &at(&to)]).unwrap();
         assert_eq!(fs::read(&to).unwrap()[..bytes.len()], *bytes, "{name}");
     }
