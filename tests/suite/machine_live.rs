@@ -83,6 +83,10 @@ fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Resul
     for file in ["kernel", "initrd", "disk"].into_iter() {
         std::fs::write(run.0.join(file), kernel_stub()).unwrap();
     }
+    // QEMU refuses a flash whose size is none that it can have; nothing in it runs before the machine is stopped.
+    for flash in [Place::FirmwareCode, Place::FirmwareVars] {
+        std::fs::File::create(run.0.join(flash.name())).unwrap().set_len(1 << 20).unwrap();
+    }
     for disk in &machine.disks {
         std::fs::File::create(run.0.join(format!("{}.disk", disk.name.value)))
             .unwrap()

@@ -258,21 +258,23 @@ impl Job<'_> {
         let path = layout::place(&entry.path);
         let answer = self.claims.leaf(self.root, &path, (self.index, true))?;
         let place = self.root.join(&path);
-        let made = match answer {
-            Answer::Skip => return Ok(()),
-            Answer::Create => match symlink(target, &place) {
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-                result => result,
-            },
-            Answer::Replace => {
-                let temporary = place.with_added_extension(format!("kiln-{}", self.index));
-                let moved = symlink(target, &temporary)
-                    .map(|()| self.claims.while_held(&path, self.index, || std::fs::rename(&temporary, &place)));
-                moved.and_then(|moved| moved.unwrap_or_else(|| std::fs::remove_file(&temporary)))
-            }
+        let temporary = place.with_added_extension(format!("kiln-{}", self.index));
+        let write_to = if answer == Answer::Create { &place } else { &temporary };
+        let make = || match symlink(target, write_to) {
+            // A stronger package came between our claim and now.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && answer == Answer::Create => Ok(()),
+            made => made.and_then(|()| dress_link(write_to, attributes, self.manner.faithful)),
         };
-        let dressed = made.and_then(|()| dress_link(&place, attributes, self.manner.faithful));
-        dressed.map_err(Refusal::Io)
+        let done = match answer {
+            Answer::Skip => Ok(()),
+            // A directory of another package may take the place of a link at any moment: not between these two.
+            Answer::Create => self.claims.while_held(&path, self.index, make).unwrap_or(Ok(())),
+            Answer::Replace => make().and_then(|()| {
+                let moved = self.claims.while_held(&path, self.index, || std::fs::rename(&temporary, &place));
+                moved.unwrap_or_else(|| std::fs::remove_file(&temporary))
+            }),
+        };
+        done.map_err(Refusal::Io)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Serial ports, monitor, disks, random numbers.
 
-use super::slot::{self, addr};
+use super::slot;
 use super::{Console, Launch, Place, QemuOption, Text, size};
 use crate::recipe::machine::{Firmware, Machine};
 
@@ -53,7 +53,8 @@ fn disk(machine: &Machine, id: &str, serial: &str, slot: u32) -> QemuOption {
 /// A virtio device on the root bus. Where memory is emulated as MMIO, QEMU can only reach it through a bounce buffer,
 /// which modern devices behind the IOMMU interface use (measured on 10.0.13: all three settings are needed).
 pub(super) fn virtio(machine: &Machine, driver: &str, id: &str, slot: u32) -> QemuOption {
-    let device = QemuOption::kind("-device", driver).with("id", id).with("bus", "pcie.0").with("addr", addr(slot));
+    let (bus, addr) = slot::place(machine.chipset.value, slot);
+    let device = QemuOption::kind("-device", driver).with("id", id).with("bus", bus).with("addr", addr);
     if !machine.bounce {
         return device;
     }

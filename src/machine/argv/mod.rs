@@ -192,8 +192,11 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Slots of `pcie.0`: 0 is the host bridge, 31 the chipset, 15 to 30 belong to CXL bridges.
+/// Where devices sit on the root bus: 0 is the host bridge. On q35, 31 is the chipset and 15 to 30 belong to CXL bridges;
+/// on i440fx, 1 is the chipset and every device sits one further up, so that their order is the same.
 mod slot {
+    use crate::recipe::machine::Chipset;
+
     pub(super) const ROOT_DISK: u32 = 1;
     pub(super) const USER_NETWORK: u32 = 2;
     pub(super) const RNG: u32 = 3;
@@ -201,6 +204,14 @@ mod slot {
     pub(super) const DISKS: u32 = 4;
     /// Up to [`crate::machine::rules::NETWORKS`] private networks.
     pub(super) const NETWORKS: u32 = 10;
+
+    /// The root bus and the `addr` property (QEMU hw/pci-host/q35.c, i440fx.c; hw/i386/pc_piix.c puts the PIIX at 1).
+    pub(super) fn place(chipset: Chipset, slot: u32) -> (&'static str, String) {
+        match chipset {
+            Chipset::Q35 => ("pcie.0", addr(slot)),
+            Chipset::I440fx => ("pci.0", addr(slot + 1)),
+        }
+    }
 
     /// The `addr` property.
     pub(super) fn addr(slot: u32) -> String {
