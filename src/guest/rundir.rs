@@ -10,10 +10,11 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::world::{WorldError, fs};
 
-/// Below it: what all machines of a start see.
-pub const SHARED: &str = "shared";
 const PREFIX: &str = "kiln-run-";
-const LOCK: &str = "lock";
+// Beside directories named after machines, whose names have no dots.
+/// Below it: what all machines of a start see.
+pub const SHARED: &str = ".shared";
+const LOCK: &str = ".lock";
 
 /// A directory that lives as long as this value.
 #[derive(Debug)]
@@ -86,7 +87,7 @@ mod tests {
     fn a_directory_goes_with_its_value_and_what_was_left_is_swept() {
         let base = std::env::temp_dir().join(format!("kiln-rundir-test-{}", std::process::id()));
         fs::create_dir_all(&base.join("kiln-run-1-0")).unwrap();
-        fs::write_atomically(&base.join("kiln-run-1-0/lock"), b"").unwrap();
+        fs::write_atomically(&base.join("kiln-run-1-0/.lock"), b"").unwrap();
         let first = RunDir::new(&base).unwrap();
         assert!(!base.join("kiln-run-1-0").exists(), "nobody holds its lock");
         let second = RunDir::new(&base).unwrap();
