@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use super::live::{QUICK, Quick, judge, live, quick, succeed};
+use super::live::{QUICK, Quick, Scratch, judge, kiln, live, quick, succeed};
 
 /// What builds may start besides kiln: the only programs with more rights than their caller.
 const HELPERS: [&str; 2] = ["newuidmap", "newgidmap"];
@@ -93,10 +93,59 @@ fn a_normal_user_gets_the_bits_of_root() {
     let output = succeed(&mut build());
     println!("{}", said(&output));
     assert!(said(&output).contains("root cxl-quick: running"), "the root was not built");
-    let manifest = |directory: &Path| std::fs::read_to_string(directory.join("manifest.json")).unwrap();
-    assert_eq!(manifest(out), manifest(&user.home.join("project/out")), "a normal user gets other bits than root");
+    same_bits(out, &user);
     let left = kiln::world::fs::names(&user.home.join(".cache/kiln/tmp")).unwrap();
     assert_eq!(left, ["door"], "files of subordinate ids stayed behind");
+}
+
+/// A recipe with a kernel of a few minutes, named as if it stood among the others.
+const COMPILED: &str = "recipes/compiled.kiln";
+
+#[test]
+fn a_compiled_kernel_is_the_same_in_the_second_build_of_verify_and_by_a_normal_user() {
+    let tools = ["useradd", "usermod", "userdel", "setpriv", "unshare", "newuidmap", "newgidmap"];
+    if !live("three compilations of a small kernel: root, verify --rebuild, a normal user") {
+        return;
+    }
+    if std::env::var_os("KILN_ALL").is_none() {
+        return println!("skipped without KILN_ALL=1");
+    }
+    let scratch = Scratch::new("compiled");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    succeed(Command::new("mkdir").arg("-p").arg(scratch.path("recipes")));
+    succeed(Command::new("cp").arg("-r").arg(root.join("recipes/lib")).arg(scratch.path("recipes")));
+    std::fs::copy(root.join("tests/fixtures/kernel/compiled.kiln"), scratch.path(COMPILED)).unwrap();
+    let [lock, store, out] = ["quick.lock", "store", "out"].map(|name| scratch.path(name));
+    let kiln = |command: &str| {
+        let mut kiln = kiln(&store);
+        kiln.args([command, COMPILED, "--lock"]).arg(&lock).current_dir(scratch.path(""));
+        kiln
+    };
+    succeed(&mut kiln("lock"));
+    succeed(kiln("build").arg("--out").arg(&out));
+    let verified = succeed(kiln("verify").arg("--rebuild"));
+    println!("{}", said(&verified));
+    assert!(said(&verified).contains("kernel-build tiny: running"), "the kernel was not built a second time");
+    if !tools.into_iter().all(judge) || !rustix::process::getuid().is_root() {
+        return println!("skipped: the build by a normal user, whom only root can make");
+    }
+    let user = User::new();
+    furnish(&user, &lock, &store);
+    std::fs::copy(scratch.path(COMPILED), user.home.join("project").join(COMPILED)).unwrap();
+    user.give_range();
+    let build = succeed(
+        user.kiln()
+            .args(["build", COMPILED, "--offline", "--out", "out", "--lock"])
+            .arg(user.home.join("quick.lock")),
+    );
+    assert!(said(&build).contains("kernel-build tiny: running"), "the kernel was not built");
+    same_bits(&out, &user);
+}
+
+/// What the user built in the project is what root built into `out`.
+fn same_bits(out: &Path, user: &User) {
+    let manifest = |directory: &Path| std::fs::read_to_string(directory.join("manifest.json")).unwrap();
+    assert_eq!(manifest(out), manifest(&user.home.join("project/out")), "a normal user gets other bits than root");
 }
 
 /// kiln itself, the recipe, the lock, and everything fetched: by links where that is possible. Nothing that was built.
