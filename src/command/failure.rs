@@ -34,6 +34,18 @@ impl Failure {
         Failure::World(error.to_string())
     }
 
+    /// The same kind of failure in other words, where the words of this one have been said.
+    pub fn saying(self, text: String) -> Failure {
+        match self {
+            // Mistakes are rendered where they are made; this is a line of its own.
+            Failure::Mistakes(_) => Failure::Mistakes(format!("error: {text}")),
+            Failure::Usage(_) => Failure::Usage(text),
+            Failure::Differs(_) => Failure::Differs(text),
+            Failure::World(_) => Failure::World(text),
+            Failure::Interrupted => Failure::Interrupted,
+        }
+    }
+
     /// What is printed on standard error.
     pub fn text(&self) -> String {
         match self {

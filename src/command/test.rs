@@ -1,7 +1,10 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::failure::Failure;
 use super::run::Told;
@@ -19,26 +22,89 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
     if args.lock.is_some() && args.recipes.len() > 1 {
         return Err(Failure::Usage("--lock names the lock of one recipe; there are several".to_owned()));
     }
-    let mut reports = Vec::new();
+    let mut results: Vec<(String, Outcome)> = Vec::new();
+    let mut interrupted = false;
     for recipe in &args.recipes {
-        let report = one(args, recipe)?;
-        crate::tell!("{}: {}", project::stem(recipe), report.summary());
-        reports.push((project::stem(recipe), report));
+        let name = project::stem(recipe);
+        match one(args, recipe) {
+            Ok(report) => {
+                crate::tell!("{name}: {}", report.summary());
+                results.push((name, Outcome::Tested(report)));
+            }
+            Err(failure) if args.recipes.len() == 1 => return Err(failure),
+            Err(Failure::Interrupted) => {
+                interrupted = true;
+                break;
+            }
+            // One recipe that cannot be tested hides nothing about the others.
+            Err(failure) => {
+                crate::tell!("{}\n{name}: not tested", failure.text().trim_end());
+                results.push((name, Outcome::Untested(failure)));
+            }
+        }
     }
     if let Some(path) = &args.junit {
-        fs::write_atomically(path, junit::documents(&reports).as_bytes()).map_err(Failure::world)?;
+        let suites: Vec<_> = results.iter().map(|(name, outcome)| (name.as_str(), outcome.report())).collect();
+        fs::write_atomically(path, junit::documents(&suites).as_bytes()).map_err(Failure::world)?;
     }
     if args.json {
-        let named: std::collections::BTreeMap<&String, &Report> =
-            reports.iter().map(|(name, report)| (name, report)).collect();
+        let named: BTreeMap<&String, Json> = results.iter().map(|(name, outcome)| (name, outcome.json())).collect();
         output::json(&named)?;
     }
-    let failed: usize = reports.iter().map(|(_, report)| report.counts().1).sum();
-    let passed: usize = reports.iter().map(|(_, report)| report.counts().0).sum();
-    match (failed, passed) {
-        (0, 0) => Err(Failure::Usage("no test was run".to_owned())),
-        (0, _) => Ok(()),
-        _ => Err(Failure::Differs(format!("{failed} tests failed"))),
+    if interrupted { Err(Failure::Interrupted) } else { verdict(results) }
+}
+
+/// What became of one recipe.
+enum Outcome {
+    Tested(Report),
+    Untested(Failure),
+}
+
+/// The same for `--json`.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Json<'a> {
+    Tested(&'a Report),
+    Untested { error: String },
+}
+
+impl Outcome {
+    fn report(&self) -> Result<&Report, String> {
+        match self {
+            Outcome::Tested(report) => Ok(report),
+            Outcome::Untested(failure) => Err(failure.text().trim_start_matches("error: ").trim_end().to_owned()),
+        }
+    }
+
+    fn json(&self) -> Json<'_> {
+        self.report().map_or_else(|error| Json::Untested { error }, Json::Tested)
+    }
+}
+
+/// What the command ends with: a recipe that could not be tested weighs more than a test that failed.
+fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
+    let recipes = results.len();
+    let (mut passed, mut failed, mut untested, mut first) = (0, 0, Vec::new(), None);
+    for (name, outcome) in results {
+        match outcome {
+            Outcome::Tested(report) => {
+                passed += report.counts().0;
+                failed += report.counts().1;
+            }
+            Outcome::Untested(failure) => {
+                untested.push(name);
+                first.get_or_insert(failure);
+            }
+        }
+    }
+    match first {
+        Some(failure) => {
+            let names = untested.join(", ");
+            Err(failure.saying(format!("{} of {recipes} recipes were not tested: {names}", untested.len())))
+        }
+        None if failed > 0 => Err(Failure::Differs(format!("{failed} tests failed"))),
+        None if passed == 0 => Err(Failure::Usage("no test was run".to_owned())),
+        None => Ok(()),
     }
 }
 

@@ -2,9 +2,13 @@
 
 use super::report::{Outcome, Report, TestResult};
 
-/// One document for the reports of several recipes, each under its name.
-pub fn documents(reports: &[(String, Report)]) -> String {
-    let suites: String = reports.iter().map(|(name, report)| suite(name, report)).collect();
+/// One document for several recipes, each under its name: its report, or why there is none.
+pub fn documents(recipes: &[(&str, Result<&Report, String>)]) -> String {
+    let suite = |(name, report): &(&str, Result<&Report, String>)| match report {
+        Ok(report) => suite(name, report),
+        Err(reason) => untested(name, reason),
+    };
+    let suites: String = recipes.iter().map(suite).collect();
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n{suites}</testsuites>\n")
 }
 
@@ -19,6 +23,16 @@ fn suite(name: &str, report: &Report) -> String {
     );
     let cases: String = report.tests.iter().map(|test| case(name, test)).collect();
     format!("  <testsuite {counts}>\n{cases}  </testsuite>\n")
+}
+
+/// A recipe whose machines never started.
+fn untested(name: &str, reason: &str) -> String {
+    let (name, reason) = (escape(name), escape(reason));
+    format!(
+        "  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" errors=\"1\" skipped=\"0\" time=\"0.000\">\n\
+        \x20   <testcase name=\"recipe\" classname=\"{name}\" time=\"0.000\"><error message=\"{reason}\"/></testcase>\n  \
+         </testsuite>\n"
+    )
 }
 
 fn case(name: &str, test: &TestResult) -> String {
@@ -65,7 +79,8 @@ mod tests {
 
     #[test]
     fn the_document_is_well_formed_whatever_guests_print() {
-        let text = documents(&[("r\"&".to_owned(), crate::guest::report::tests::sample())]);
+        let text =
+            documents(&[("r\"&", Ok(&crate::guest::report::tests::sample())), ("s", Err("no <lock>".to_owned()))]);
         let lines: Vec<&str> = text.lines().collect();
         let suite = r#"<testsuite name="r&quot;&amp;" tests="3" failures="1" errors="0" skipped="1" time="4.500">"#;
         assert_eq!(lines[2].trim(), suite);
@@ -74,6 +89,10 @@ mod tests {
         assert!(text.contains("<failure message=\"`a` ended with exit code 1 ]]&gt;\">"), "{text}");
         assert!(text.contains("| \u{fffd}[31mred\u{fffd}\u{fffd} &lt;tag&gt; &quot;q&quot;\n"), "{text}");
         assert!(text.contains("<skipped message=\"slow\"/></testcase>"), "{text}");
+        assert!(
+            text.contains("errors=\"1\"") && text.contains("<error message=\"no &lt;lock&gt;\"/></testcase>"),
+            "{text}"
+        );
         let markup = text.replace("&lt;", "").replace("&gt;", "");
         assert_eq!(markup.matches('<').count(), markup.matches('>').count());
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'));
@@ -81,6 +100,6 @@ mod tests {
 
     #[test]
     fn no_tests_are_a_document_too() {
-        assert!(documents(&[("empty".to_owned(), Report::default())]).contains("tests=\"0\" failures=\"0\""));
+        assert!(documents(&[("empty", Ok(&Report::default()))]).contains("tests=\"0\" failures=\"0\""));
     }
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::archive_support::Fault;
-use super::failure_support::{LARGE, Lab, refused, text};
+use super::failure_support::{LARGE, Lab, RECIPE, archive, refused, text};
 
 const PAYLOAD: &str = "payload_1.0_amd64.deb";
 /// What a build fetches first.
@@ -187,4 +187,21 @@ fn a_store_that_another_kiln_holds_is_waited_for_and_that_is_said() {
     assert!(said.starts_with("waiting for another kiln") && said.contains("tmp/door"), "{said}");
     door.unlock().unwrap();
     assert!(waiting.wait().unwrap().success());
+}
+
+#[test]
+fn a_recipe_that_cannot_be_tested_hides_no_other() {
+    let lab = Lab::unlocked("untested", archive(), |_| RECIPE.to_owned());
+    std::fs::write(lab.directory.join("wrong.kiln"), "machine {").unwrap();
+    let mut test = lab.kiln();
+    let output = test.args(["test", "tiny.kiln", "wrong.kiln", "--json", "--junit", "all.xml"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let told = text(&output);
+    for words in ["tiny: not tested", "wrong.kiln:1:", "error: 2 of 2 recipes were not tested: tiny, wrong"] {
+        assert!(told.contains(words), "{told}");
+    }
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(json["tiny"]["error"].as_str().unwrap().starts_with("no lock at "), "{json}");
+    let xml = std::fs::read_to_string(lab.directory.join("all.xml")).unwrap();
+    assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
 }

@@ -134,9 +134,7 @@ fn a_compiled_kernel_is_the_same_in_the_second_build_of_verify_and_by_a_normal_u
     std::fs::copy(scratch.path(COMPILED), user.home.join("project").join(COMPILED)).unwrap();
     user.give_range();
     let build = succeed(
-        user.kiln()
-            .args(["build", COMPILED, "--offline", "--out", "out", "--lock"])
-            .arg(user.home.join("quick.lock")),
+        user.kiln().args(["build", COMPILED, "--offline", "--out", "out", "--lock"]).arg(user.home.join("quick.lock")),
     );
     assert!(said(&build).contains("kernel-build tiny: running"), "the kernel was not built");
     same_bits(&out, &user);

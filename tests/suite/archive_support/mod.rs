@@ -12,6 +12,7 @@ pub(crate) mod server;
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::sync::Mutex;
 
 use kiln::base::{Digest, Epoch};
 use kiln::world::memory::MemoryWorld;
@@ -161,10 +162,16 @@ pub(crate) fn spelled(instant: Epoch) -> String {
     format!("{weekday}, {day:02} {month} {year} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
+/// Compressed once in a process: many tests ask for the same archive, whose large files take seconds.
 pub(crate) fn xz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = xz2::write::XzEncoder::new(Vec::new(), 1);
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    static KNOWN: Mutex<BTreeMap<Digest, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap();
+    let compress = || {
+        let mut encoder = xz2::write::XzEncoder::new(Vec::new(), 1);
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    known.entry(Digest::of(bytes)).or_insert_with(compress).clone()
 }
 
 pub(crate) fn gz(bytes: &[u8]) -> Vec<u8> {
