@@ -8,6 +8,7 @@ use kiln::base::{FileId, SourceMap};
 use kiln::debian::packages::{Builder, Index};
 use kiln::debian::solve::{Offer, Problem, solve};
 use kiln::recipe::packages::{Base, PackageRequest};
+use rayon::prelude::*;
 
 use super::private_apt::{PrivateApt, SUITES};
 
@@ -67,14 +68,16 @@ fn twenty_sets_are_chosen_as_apt_chooses_them() {
     let mut unused: BTreeSet<(String, String)> =
         EXPLAINED.iter().map(|(set, package, _)| ((*set).to_owned(), (*package).to_owned())).collect();
     let mut wrong = Vec::new();
-    for (name, requests, base) in SETS {
+    let chosen = SETS.par_iter().map(|(name, requests, base)| {
         let (ours, order, backports) = ours(&indexes, requests, *base);
         let theirs = simulate(&apt, &order);
-        if theirs.is_ok() == HELPED.contains(name) {
-            wrong.push(format!("{name}: {theirs:?}"));
-        }
         let helped = || simulate(&apt, &[order.clone(), backports].concat());
-        let theirs = theirs.or_else(|_| helped()).unwrap_or_default();
+        (name, ours, theirs.clone(), theirs.or_else(|_| helped()).unwrap_or_default())
+    });
+    for (name, ours, alone, theirs) in chosen.collect::<Vec<_>>() {
+        if alone.is_ok() == HELPED.contains(name) {
+            wrong.push(format!("{name}: {alone:?}"));
+        }
         for package in ours.keys().chain(theirs.keys()).collect::<BTreeSet<_>>() {
             let (ours, theirs) = (ours.get(package), theirs.get(package));
             if ours != theirs && !unused.remove(&((*name).to_owned(), package.clone())) {
