@@ -6,7 +6,7 @@
 #   benches/kernel.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
 #   RECIPE=recipes/cxl-expander.kiln LOCK=lockfiles/cxl-expander.lock benches/kernel.sh     another kernel: no warm part
 #   STORE=DIR benches/kernel.sh        keeps the store for the next time; it must not be the user's own
-#   JOBS=N, ROUNDS=N, WARM=0 benches/kernel.sh     processors [default: all]; rounds [3]; without the warm part
+#   JOBS=N, ROUNDS=N, CHANGES=N benches/kernel.sh     processors [default: all]; rounds [3]; changed options of the warm part [6]
 # Needs the network for what the store lacks.
 #
 # Both sides start from the same source package on this disk and the same final configuration, and use the same compiler:
@@ -186,13 +186,16 @@ echo "jobs: $jobs, kernel: $(stat -c %s "$(find "$work/ours" -name vmlinuz | hea
 for side in ours peer; do echo "$side: median $(median $side.times) s ($(median $side.cpu) s of processor)"; done
 echo "$(median ours.times) $(median peer.times) $(median ours.cpu) $(median peer.cpu)" |
     awk '{ printf "ours / peer: %.3f of wall time, %.3f of processor time\n", $1 / $2, $3 / $4 }'
-[ "${WARM:-1}" = 1 ] && [ -z "${RECIPE:-}" ] || exit 0
+changes=${CHANGES:-6}
+[ "$changes" -gt 0 ] && [ -z "${RECIPE:-}" ] || exit 0
 
 # One option changed, each time from where the last build ended; then the same from nothing, which must have equal bits.
 forget "kernel-build "
 build --offline --warm
 for change in 's/option CRC7 = m/option CRC7 = y/' 's/"-bench"/"-other"/' 's/option UNIX = y/option UNIX = n/' \
     's/option VIRTIO_BLK = m/option VIRTIO_BLK = y/' 's/option FUTEX = y/option FUTEX = n/' 's/option 64BIT = y/&\n  option SMP = y/'; do
+    [ "$changes" -gt 0 ] || break
+    changes=$((changes - 1))
     sed -i "$change" "$recipe"
     "$kiln" lock --lock "$lock" "$recipe" > /dev/null 2>&1
     seconds warm build --offline --warm
