@@ -133,6 +133,8 @@ impl Realizer<'_> {
 
     /// Remembers the first error, and has everybody stop.
     fn fail(&self, error: ExecError) {
+        // What goes wrong after a Ctrl-C goes wrong because of it.
+        let error = if interrupt::stopped() { ExecError::Interrupted } else { error };
         let mut first = self.error.lock().unwrap_or_else(PoisonError::into_inner);
         // Those that stop because of an error report that they were stopped.
         if first.is_none() || matches!(*first, Some(ExecError::Interrupted)) {

@@ -50,7 +50,8 @@ impl Qemu {
         let said = fs::create(&start.errors)?;
         let (stdin, stdout) =
             if terminal { (Stdio::inherit(), Stdio::inherit()) } else { (Stdio::null(), Stdio::null()) };
-        let running = sandbox::spawn(start.spec, Streams { stdin, stdout, stderr: said.into() });
+        let spawn = if terminal { sandbox::spawn_at_terminal } else { sandbox::spawn };
+        let running = spawn(start.spec, Streams { stdin, stdout, stderr: said.into() });
         let running = running.map_err(|error| failed(start.machine, format!("could not be started: {error}"), ""))?;
         Ok(Qemu {
             machine: start.machine.to_owned(),

@@ -100,6 +100,10 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
         if let Some(status) = qemu.ended(LOOK)? {
             // What QEMU says when KVM cannot even be opened.
             qemu.check_kvm()?;
+            // A signal to the whole process group ends QEMU as well, maybe first, and it calls that success.
+            if interrupted.load(Ordering::Relaxed) {
+                return Err(GuestError::Interrupted);
+            }
             return if status.success() { Ok(()) } else { Err(qemu.end(status)) };
         }
         qemu.check_kvm()?;

@@ -74,11 +74,13 @@ fn builds_that_are_killed_at_random_leave_a_sound_store() {
     let mut chance = Chance(seed);
     for round in 1..=rounds {
         let mut pair = [work.start("one"), work.start("two")];
-        for victim in &mut pair {
+        for (victim, name) in pair.iter_mut().zip(["one", "two"]) {
             std::thread::sleep(Duration::from_millis(chance.next(whole.as_millis() as u64 * 3 / 4)));
             let how = ENDS[chance.next(ENDS.len() as u64) as usize];
             let status = end(victim, how);
             println!("round {round}: {how:?}: {status}");
+            let log = std::fs::read_to_string(work.scratch.path(&format!("{name}.log"))).unwrap();
+            assert!(as_asked(status, how), "{how:?}: {status}\n{log}");
         }
         nobody_lives_on();
         if round % 10 == 0 {
@@ -134,13 +136,17 @@ fn end(victim: &mut Child, how: End) -> ExitStatus {
         End::CtrlC => rustix::process::kill_process_group(pid, Signal::INT),
     };
     let told = Instant::now();
-    let status = loop {
+    loop {
         if let Some(status) = victim.try_wait().unwrap() {
-            break status;
+            return status;
         }
         assert!(told.elapsed() < GRACE, "kiln does not end after {how:?}");
         std::thread::sleep(Duration::from_millis(20));
-    };
+    }
+}
+
+/// Whether a build ended as one does that was ended so, or had finished before.
+fn as_asked(status: ExitStatus, how: End) -> bool {
     let signal = match how {
         End::Kill => 9,
         // Before kiln listens, and after it has stopped to, a signal does what it does to anybody.
@@ -148,8 +154,7 @@ fn end(victim: &mut Child, how: End) -> ExitStatus {
         End::Terminate => 15,
     };
     let expected = status.success() || status.signal() == Some(signal);
-    assert!(expected || how != End::Kill && status.code() == Some(130), "{how:?}: {status}");
-    status
+    expected || how != End::Kill && status.code() == Some(130)
 }
 
 /// Everything that those kilns started is gone, soon after they are.

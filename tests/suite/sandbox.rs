@@ -173,6 +173,25 @@ fn killing_ends_everything_inside() {
     assert_eq!((line.as_str(), running.wait().unwrap().code()), ("got hello\n", Some(7)));
 }
 
+/// A Ctrl-C goes to the terminal's process group. Were a sandbox in it, its end could be seen before the signal that
+/// caused it, and taken for a failure.
+#[test]
+fn only_a_program_at_the_terminal_shares_its_signals() {
+    // Process group (fifth field of proc_pid_stat(5)); one outside of the sandbox is 0 inside.
+    let spec = spec("group", "set -- $(cat /proc/self/stat); echo $5");
+    let group = |spawn: fn(&Spec, Streams) -> Result<sandbox::Running, SandboxError>| {
+        let mut running = spawn(&spec, Streams { stdin: Stdio::null(), stdout: Stdio::piped(), stderr: Stdio::null() });
+        let running = running.as_mut().map_err(|error| println!("skipped: {error}")).ok()?;
+        let mut text = String::new();
+        std::io::Read::read_to_string(running.stdout.as_mut().unwrap(), &mut text).unwrap();
+        assert!(running.wait().unwrap().success());
+        Some(text)
+    };
+    let Some(alone) = group(sandbox::spawn) else { return };
+    assert_eq!(alone, "2\n");
+    assert_eq!(group(sandbox::spawn_at_terminal).unwrap(), "0\n");
+}
+
 #[test]
 fn an_unknown_function_is_refused() {
     spec("call", "");

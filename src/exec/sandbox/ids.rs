@@ -4,6 +4,7 @@
 //! 65535 are subordinate ids: from `/etc/subuid` by `newuidmap` for a normal user; for root, which may write maps
 //! itself, a range that nobody uses.
 
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -124,6 +125,8 @@ fn help(helper: &str, pid: u32, own: u32, first: u32) -> Result<(), SandboxError
         .args(numbers)
         .env_clear()
         .stdin(Stdio::null())
+        // A Ctrl-C ends kiln first, and not half of what kiln waits for.
+        .process_group(0)
         .output()
         .map_err(|error| SandboxError::HelperRefused { helper: helper.to_owned(), reason: error.to_string() })?;
     if output.status.success() {

@@ -28,7 +28,7 @@ use std::path::PathBuf;
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
 pub use ids::range_possible;
-pub use spawn::{Running, Streams, call, namespaces_possible, run, spawn, use_program};
+pub use spawn::{Running, Streams, call, namespaces_possible, run, spawn, spawn_at_terminal, use_program};
 
 /// A process and everything it can see.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

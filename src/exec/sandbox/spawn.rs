@@ -37,13 +37,6 @@ pub struct Streams {
     pub stderr: Stdio,
 }
 
-impl Streams {
-    /// The caller's own: for a program at the terminal.
-    pub fn inherit() -> Streams {
-        Streams { stdin: Stdio::inherit(), stdout: Stdio::inherit(), stderr: Stdio::inherit() }
-    }
-}
-
 /// A sandbox with a program in it. Dropping it ends everything inside.
 pub struct Running {
     /// Its input, when [`Streams`] asked for a pipe.
@@ -72,8 +65,13 @@ pub fn call(ids: Ids, entry: &str, argument: &str, on_line: &mut dyn FnMut(&str)
     if status.success() { Ok(()) } else { Err(SandboxError::Lost(format!("{entry}: {status}"))) }
 }
 
-/// Starts a program, such as QEMU, that lives on while the caller does something else. It keeps the caller's terminal.
+/// Starts a program, such as QEMU, that lives on while the caller does something else. It has no terminal.
 pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
+    start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: true }, streams)
+}
+
+/// The same with the caller's terminal, which the program reads, and whose signals are for both.
+pub fn spawn_at_terminal(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
     start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: false }, streams)
 }
 
