@@ -11,6 +11,8 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use crate::world::{WorldError, fs};
 
 const PREFIX: &str = "kiln-run-";
+/// Tries after which there is no place for one more.
+const ENOUGH: u32 = 10_000;
 // Beside directories named after machines, whose names have no dots.
 /// Below it: what all machines of a start see.
 pub const SHARED: &str = ".shared";
@@ -29,16 +31,20 @@ impl RunDir {
     pub fn new(base: &Path) -> Result<RunDir, WorldError> {
         sweep(base);
         let mut number = 0u32;
-        let path = loop {
+        loop {
             let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match rustix::fs::mkdir(&path, Mode::RWXU) {
-                Ok(()) => break path,
-                Err(rustix::io::Errno::EXIST) if number < 10_000 => number += 1,
+                Ok(()) => match lock(&path.join(LOCK), OFlags::CREATE) {
+                    // Somebody who sweeps may have found the file before it was locked, and taken all away.
+                    Ok(lock) if path.join(LOCK).exists() => return Ok(RunDir { path, _lock: lock }),
+                    Err(error) if number >= ENOUGH => return Err(error),
+                    Ok(_) | Err(_) => {}
+                },
+                Err(rustix::io::Errno::EXIST) if number < ENOUGH => {}
                 Err(error) => return fs::context("create directory", &path, Err(error.into())),
             }
-        };
-        let lock = lock(&path.join(LOCK), OFlags::CREATE)?;
-        Ok(RunDir { path, _lock: lock })
+            number += 1;
+        }
     }
 
     /// Where it is.
