@@ -13,6 +13,8 @@ use crate::world::{WorldError, fs};
 const PREFIX: &str = "kiln-run-";
 /// Tries after which there is no place for one more.
 const ENOUGH: u32 = 10_000;
+/// Times that a new directory may be swept away before it is locked; more is no accident.
+const ACCIDENTS: u32 = 10;
 // Beside directories named after machines, whose names have no dots.
 /// Below it: what all machines of a start see.
 pub const SHARED: &str = ".shared";
@@ -30,15 +32,19 @@ impl RunDir {
     /// sockets have at most 107 bytes.
     pub fn new(base: &Path) -> Result<RunDir, WorldError> {
         sweep(base);
-        let mut number = 0u32;
+        let (mut number, mut accidents) = (0u32, 0u32);
         loop {
             let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
             match rustix::fs::mkdir(&path, Mode::RWXU) {
                 Ok(()) => match lock(&path.join(LOCK), OFlags::CREATE) {
                     // Somebody who sweeps may have found the file before it was locked, and taken all away.
                     Ok(lock) if path.join(LOCK).exists() => return Ok(RunDir { path, _lock: lock }),
-                    Err(error) if number >= ENOUGH => return Err(error),
-                    Ok(_) | Err(_) => {}
+                    Err(error) if accidents >= ACCIDENTS => {
+                        let _ = std::fs::remove_dir_all(&path);
+                        return Err(error);
+                    }
+                    // Unlocked, and so swept by the next start if it is still there.
+                    Ok(_) | Err(_) => accidents += 1,
                 },
                 Err(rustix::io::Errno::EXIST) if number < ENOUGH => {}
                 Err(error) => return fs::context("create directory", &path, Err(error.into())),
