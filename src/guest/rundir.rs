@@ -11,14 +11,14 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use crate::world::{WorldError, fs};
 
 const PREFIX: &str = "kiln-run-";
-/// Tries after which there is no place for one more.
-const ENOUGH: u32 = 10_000;
-/// Times that a new directory may be swept away before it is locked; more is no accident.
-const ACCIDENTS: u32 = 10;
 // Beside directories named after machines, whose names have no dots.
 /// Below it: what all machines of a start see.
 pub const SHARED: &str = ".shared";
 const LOCK: &str = ".lock";
+/// Tries after which there is no place for one more.
+const ENOUGH: u32 = 10_000;
+/// Times that a new directory may be swept away before it is locked; more is no accident.
+const ACCIDENTS: u32 = 10;
 
 /// A directory that lives as long as this value.
 #[derive(Debug)]
@@ -39,12 +39,14 @@ impl RunDir {
                 Ok(()) => match lock(&path.join(LOCK), OFlags::CREATE) {
                     // Somebody who sweeps may have found the file before it was locked, and taken all away.
                     Ok(lock) if path.join(LOCK).exists() => return Ok(RunDir { path, _lock: lock }),
-                    Err(error) if accidents >= ACCIDENTS => {
-                        let _ = std::fs::remove_dir_all(&path);
-                        return Err(error);
+                    unlocked => {
+                        // With a file in it, it is swept; without one nobody would know it.
+                        let _ = std::fs::remove_dir(&path);
+                        accidents += 1;
+                        if accidents > ACCIDENTS {
+                            unlocked?;
+                        }
                     }
-                    // Unlocked, and so swept by the next start if it is still there.
-                    Ok(_) | Err(_) => accidents += 1,
                 },
                 Err(rustix::io::Errno::EXIST) if number < ENOUGH => {}
                 Err(error) => return fs::context("create directory", &path, Err(error.into())),
