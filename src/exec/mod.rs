@@ -30,9 +30,12 @@ pub use status::{State, Status, status};
 
 use event::{Event, Listener};
 use sandbox::inside::Entry;
+use sandbox::{Call, Mount};
+
+use crate::world::fs;
 
 /// What kiln runs inside its own sandboxes, by name.
-pub const ENTRIES: &[(&str, Entry)] = &[(builtin::root::ENTRY, builtin::root::inside)];
+pub const ENTRIES: &[(&str, Entry)] = &[(builtin::inside::ENTRY, builtin::inside::inside)];
 
 /// How a plan is carried out; nothing here changes a bit of what comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -85,11 +88,23 @@ impl Options {
 
 /// Removes directories that hold files of subordinate ids.
 fn remove_inside(paths: &[PathBuf], listener: &dyn Listener) {
-    let removed = match serde_json::to_string(paths) {
-        Ok(list) => sandbox::call(sandbox::Ids::Range, sandbox::inside::REMOVE, &list, &mut |_| ()),
-        Err(error) => Err(sandbox::SandboxError::Failed(error.to_string())),
+    let places: Vec<PathBuf> = (0..paths.len()).map(|number| format!("/{number}").into()).collect();
+    let mount = |(source, target): (&PathBuf, &PathBuf)| Mount {
+        source: source.clone(),
+        target: target.clone(),
+        readonly: false,
     };
-    if let Err(error) = removed {
-        listener.on(Event::Warning { message: format!("temporary files stay behind: {error}") });
+    let mounts = paths.iter().zip(&places).map(mount).collect();
+    let emptied = match serde_json::to_string(&places) {
+        Ok(argument) => {
+            let call = Call { ids: sandbox::Ids::Range, entry: sandbox::inside::EMPTY, argument, mounts };
+            sandbox::call(call, &mut |_| ()).map_err(|error| error.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    // The directories themselves belong to the caller.
+    let removed = || paths.iter().try_for_each(|path| fs::remove_tree(path).map_err(|error| error.to_string()));
+    if let Err(reason) = emptied.and_then(|()| removed()) {
+        listener.on(Event::Warning { message: format!("temporary files stay behind: {reason}") });
     }
 }

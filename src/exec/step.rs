@@ -120,7 +120,11 @@ fn work(
             let Ready { step, inputs, listener, .. } = ready;
             let (step, elsewhere) = (&step.name, library.as_deref());
             let context = Context { step, inputs, out: &out, scratch: &scratch, elsewhere, listener: *listener };
-            builtin::run(builtin, &context).map_err(|error| Trouble::Step(error.to_string()))?;
+            match builtin::inside::carry_out(builtin, &context) {
+                Ok(()) => {}
+                Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
+                Err(error) => return Err(Trouble::Step(error.to_string())),
+            }
         }
         Work::Sandbox { .. } => {
             let mut spec = spec(ready, &out);

@@ -103,7 +103,7 @@ pub enum Ids {
 }
 
 /// Steps that kiln carries out itself. Parameters that are not here are inputs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Builtin {
     /// Inputs `*.deb`: their files merged into one tree (output `tree`), for use as a sandbox's root.
     Tools,

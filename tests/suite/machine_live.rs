@@ -168,7 +168,8 @@ fn asked(tree: &Path, emulator: &Emulator) -> Facts {
     let machines = [Chipset::Q35, Chipset::I440fx].map(|chipset| emulator.machine_type(chipset)).to_vec();
     let questions = Questions { devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
     let log = Run::new("questions");
-    qemu::ask(tree, &questions, &log.0.join("stderr")).unwrap()
+    let subject = qemu::Subject { tree, ids: kiln::exec::sandbox::Ids::Single };
+    qemu::ask(subject, &questions, &log.0.join("stderr")).unwrap()
 }
 
 /// `  sn=<uint64>            -  (default: 0)` names `sn`.

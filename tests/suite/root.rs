@@ -9,7 +9,7 @@ use std::process::Command;
 use kiln::base::{Digest, Epoch};
 use kiln::exec::builtin::{self, Context};
 use kiln::exec::event::{Event, Listener};
-use kiln::exec::root::RootError;
+use kiln::plan::Builtin;
 use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 use super::live;
@@ -99,15 +99,14 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         input("files/text", work.join("text")),
         input("root.json", work.join("root.json")),
     ]);
-    let run = |inputs, out, step: fn(&Context<'_>) -> Result<(), RootError>| {
+    let run = |inputs, out, step: &Builtin| {
         let context = Context { step: "root", inputs, out, scratch: &scratch, elsewhere: None, listener: &Shown };
         let started = std::time::Instant::now();
-        step(&context).unwrap_or_else(|error| panic!("{error}"));
-        assert!(!scratch.join("root").exists(), "the tree stayed behind");
+        builtin::inside::carry_out(step, &context).unwrap_or_else(|error| panic!("{error}"));
         started.elapsed()
     };
-    let configured = run(&debs, &base, builtin::root::base);
-    let finished = run(&others, &out, builtin::root::run);
+    let configured = run(&debs, &base, &Builtin::Base);
+    let finished = run(&others, &out, &Builtin::Root);
     println!("{} packages: base {configured:?}, root {finished:?}", packages.len());
     [base.join("base.tar"), out.join("root.tar")].map(|tar| Digest::of(&std::fs::read(tar).unwrap()))
 }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln::exec::sandbox::{self, Ids, Mount, Network, Root, SandboxError, Spec, Streams};
+use kiln::exec::sandbox::{self, Call, Ids, Mount, Network, Root, SandboxError, Spec, Streams};
 
 /// A directory that has `/usr` as its only content, and a sandbox of it.
 fn spec(name: &str, script: &str) -> Spec {
@@ -195,7 +195,8 @@ fn only_a_program_at_the_terminal_shares_its_signals() {
 #[test]
 fn an_unknown_function_is_refused() {
     spec("call", "");
-    match sandbox::call(Ids::Single, "no-such-function", "{}", &mut |_| ()) {
+    let call = Call { ids: Ids::Single, entry: "no-such-function", argument: "{}".to_owned(), mounts: Vec::new() };
+    match sandbox::call(call, &mut |_| ()) {
         Err(SandboxError::Failed(message)) => assert_eq!(message, "kiln has no function no-such-function"),
         Err(error @ SandboxError::NoUserNamespace { .. }) => println!("skipped: {error}"),
         other => panic!("{other:?}"),
@@ -209,10 +210,16 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     let out = root.with_extension("out");
     std::fs::create_dir_all(&out).unwrap();
     spec.ids = Ids::Inherit;
-    spec.mounts.push(Mount { source: out.clone(), target: "/out".into(), readonly: false });
-    let mut lines = Vec::new();
+    let shown =
+        |source: &Path, target: &str, readonly| Mount { source: source.to_owned(), target: target.into(), readonly };
+    let mounts =
+        vec![shown(&root, "/root", true), shown(&out, "/out", false), shown(Path::new("/usr"), "/host-usr", true)];
+    spec.root = Root::ReadOnly("/root".into());
+    spec.mounts = vec![shown(Path::new("/host-usr"), "/usr", true), shown(Path::new("/out"), "/out", false)];
     let argument = serde_json::to_string(&spec).unwrap();
-    match sandbox::call(Ids::Range, sandbox::inside::NESTED, &argument, &mut |line| lines.push(line.to_owned())) {
+    let mut lines = Vec::new();
+    let call = Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts };
+    match sandbox::call(call, &mut |line| lines.push(line.to_owned())) {
         Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
             return println!("skipped: {error}");
         }
@@ -221,9 +228,10 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     assert_eq!(lines[lines.len() - 2..], ["kiln", "2"]);
     let owner = std::os::unix::fs::MetadataExt::uid(&out.join("x").metadata().unwrap());
     assert!(owner > 33, "outside it is a subordinate id: {owner}");
-    let argument = serde_json::to_string(&[&out]).unwrap();
-    sandbox::call(Ids::Range, sandbox::inside::REMOVE, &argument, &mut |_| ()).unwrap();
-    assert!(!out.exists());
+    let mounts = vec![shown(&out, "/out", false)];
+    let call = Call { ids: Ids::Range, entry: sandbox::inside::EMPTY, argument: "[\"/out\"]".to_owned(), mounts };
+    sandbox::call(call, &mut |_| ()).unwrap();
+    std::fs::remove_dir(&out).expect("it is empty");
 }
 
 #[test]
@@ -239,4 +247,54 @@ fn what_the_machine_allows_is_tried_and_not_guessed() {
     if let Err(error) = sandbox::namespaces_possible() {
         assert!(matches!(error, SandboxError::NoUserNamespace { .. } | SandboxError::Setup { .. }), "{error}");
     }
+}
+
+/// Run by root, a sandbox must not be root: what it leaves could otherwise make root of whoever finds it.
+#[test]
+fn what_a_sandbox_of_root_leaves_is_not_of_root() {
+    let mut spec = spec("owner", "cp /usr/bin/true /out/x; chmod 4755 /out/x; mkdir /out/d; cat /proc/self/uid_map");
+    let Root::ReadOnly(root) = spec.root.clone() else { unreachable!() };
+    let out = root.with_extension("out");
+    std::fs::create_dir_all(&out).unwrap();
+    spec.mounts.push(Mount { source: out.clone(), target: "/out".into(), readonly: false });
+    let Some(_) = output(&spec) else { return };
+    let data = out.join("x").metadata().unwrap();
+    let own = rustix::process::getuid().as_raw();
+    let expected = sandbox::builder().unwrap_or(own);
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&data), expected);
+    assert!(own != 0 || expected >= 0x7000_0000 || sandbox::builder().is_none());
+    println!("0 inside is {expected} here");
+    std::fs::remove_dir_all(&out).unwrap();
+}
+
+#[test]
+fn no_mount_honours_set_uid_bits_and_no_device_node_can_be_changed() {
+    let script = "cut -d' ' -f5,6 /proc/self/mountinfo | grep -v nosuid || true; \
+                  cut -d' ' -f5,6 /proc/self/mountinfo | grep -v nodev | cut -d' ' -f1 | sort | tr '\\n' ' '; echo; \
+                  for d in null zero full random urandom tty; do chmod 600 /dev/$d 2>&1 || true; echo x >/dev/$d || true; done";
+    let mut spec = spec("flags", script);
+    spec.env.insert("LC_ALL".to_owned(), "C".to_owned());
+    let Some(text) = output(&spec) else { return };
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0].trim(), "/dev/full /dev/null /dev/pts /dev/random /dev/tty /dev/urandom /dev/zero", "{text}");
+    assert_eq!(lines.iter().filter(|line| line.contains("Read-only file system")).count(), 6, "{text}");
+}
+
+/// A function of kiln that is led astray finds nothing of the host.
+#[test]
+fn functions_of_kiln_see_nothing_of_the_host() {
+    spec("blind", "");
+    let canary = std::env::temp_dir().join(format!("kiln-canary-{}", std::process::id()));
+    std::fs::create_dir_all(canary.join("kept")).unwrap();
+    for path in ["/etc", "/root", "/home", "/host", canary.to_str().unwrap()] {
+        let argument = serde_json::to_string(&[path]).unwrap();
+        let call = Call { ids: Ids::Single, entry: sandbox::inside::EMPTY, argument, mounts: Vec::new() };
+        match sandbox::call(call, &mut |_| ()) {
+            Err(SandboxError::Failed(message)) => assert!(message.contains("No such file"), "{message}"),
+            Err(error @ SandboxError::NoUserNamespace { .. }) => return println!("skipped: {error}"),
+            other => panic!("{path}: {other:?}"),
+        }
+    }
+    assert!(canary.join("kept").exists());
+    std::fs::remove_dir_all(canary).unwrap();
 }

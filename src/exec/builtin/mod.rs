@@ -1,9 +1,10 @@
-//! Steps that kiln carries out in process. Each file is one [`crate::plan::Builtin`].
+//! Steps that kiln carries out itself, in the process that [`inside`] makes. Each file is one [`crate::plan::Builtin`].
 //!
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
 mod boot;
 mod initrd;
+pub mod inside;
 pub mod kernel_check;
 mod merge;
 mod package;

@@ -52,18 +52,29 @@ pub enum QemuError {
 pub fn run(context: &Context<'_>) -> Result<(), QemuError> {
     let input = |name: &'static str| context.inputs.get(name).ok_or(QemuError::Missing(name));
     let questions: Questions = serde_json::from_slice(&fs::read(input("questions.json")?, LIMIT as u64)?)?;
-    let facts = ask(input("qemu")?, &questions, &context.scratch.join("stderr"))?;
+    // The step's own process has a user namespace already.
+    let tree = Subject { tree: input("qemu")?, ids: Ids::Inherit };
+    let facts = ask(tree, &questions, &context.scratch.join("stderr"))?;
     let mut text = serde_json::to_vec_pretty(&facts)?;
     text.push(b'\n');
     Ok(fs::write_atomically(&context.out.join(FACTS), &text)?)
 }
 
+/// A QEMU that is to be asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The tree that becomes its `/`.
+    pub tree: &'a Path,
+    /// User ids in its sandbox.
+    pub ids: Ids,
+}
+
 /// Asks the QEMU of a tree; what it writes on standard error goes to `log`.
-pub fn ask(tree: &Path, questions: &Questions, log: &Path) -> Result<Facts, QemuError> {
+pub fn ask(subject: Subject<'_>, questions: &Questions, log: &Path) -> Result<Facts, QemuError> {
     let asked = named(questions);
     let errors = fs::create(log)?;
     let streams = Streams { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: errors.into() };
-    let mut running = sandbox::spawn(&spec(tree), streams)?;
+    let mut running = sandbox::spawn(&spec(subject), streams)?;
     let heard = match (running.stdin.take(), running.stdout.take()) {
         (Some(stdin), Some(stdout)) => converse(stdin, stdout, &asked),
         _ => Err("it has no streams".to_owned()),
@@ -88,13 +99,13 @@ fn explained(why: &str, log: &Path) -> QemuError {
 }
 
 /// No machine, no device, no network: only the protocol.
-fn spec(tree: &Path) -> Spec {
+fn spec(subject: Subject<'_>) -> Spec {
     let words = "-machine none -accel tcg -nodefaults -no-user-config -display none -qmp stdio";
     let argv = std::iter::once(PROGRAM).chain(words.split(' ')).map(str::to_owned).collect();
     Spec {
-        root: Root::ReadOnly(tree.to_owned()),
+        root: Root::ReadOnly(subject.tree.to_owned()),
         mounts: Vec::new(),
-        ids: Ids::Single,
+        ids: subject.ids,
         network: Network::None,
         env: id::environment(&BTreeMap::new()),
         argv,

@@ -9,11 +9,10 @@ use super::run::Runner;
 use super::times::Times;
 use super::unpack::{Manner, unpack};
 use super::{RootError, database, pack, rules, script, workspace};
-use crate::exec::sandbox::inside::say;
 use crate::plan::root::{BaseSpec, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
-pub(super) fn build(job: &Job, spec: &BaseSpec) -> Result<(), RootError> {
+pub(super) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let packages = packages::read(&files(job, spec)?)?;
     workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&job.root, spec.epoch)?;
@@ -24,15 +23,18 @@ pub(super) fn build(job: &Job, spec: &BaseSpec) -> Result<(), RootError> {
     }
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
-    let runner = Runner { root: &job.root, epoch: spec.epoch, debs, elsewhere: job.elsewhere.as_deref() };
+    let runner = Runner { root: &job.root, epoch: spec.epoch, debs, elsewhere: job.elsewhere };
     rules::foresee(&job.root)?;
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version.ok_or_else(|| RootError::Broken("the image has no package dpkg".to_owned()))?;
     let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
     let mut done = 0;
     runner.script("configuring packages", &text, &mut |line| {
-        done += usize::from(line.starts_with("Setting up "));
-        say(&format!("{done}/{} {line}", packages.len()));
+        if line.starts_with("Setting up ") {
+            done += 1;
+            job.progress(done, packages.len());
+        }
+        job.log(line);
     })?;
     rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &[] }, &job.root)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
@@ -74,7 +76,7 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
     Err(RootError::Broken(format!("installed is not what is locked: extra [{extra}], missing [{missing}]")))
 }
 
-fn unpack_all(job: &Job, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
+fn unpack_all(job: &Job<'_>, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let names = ours.iter().map(|known| (known.control.package().to_owned(), known.file.clone()));
     let judge = |a, b| packages::judge(&ours, a, b);
@@ -84,7 +86,7 @@ fn unpack_all(job: &Job, packages: &[Known], times: &mut Times) -> Result<(), Ro
     database::write(&job.root, &unpacked)
 }
 
-fn files(job: &Job, spec: &BaseSpec) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
+fn files(job: &Job<'_>, spec: &BaseSpec) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
     let find = |package: &RootPackage| {
         let file = job.inputs.get(&package.input).cloned();
         let file = file.ok_or_else(|| RootError::Broken(format!("there is no input `{}`", package.input)))?;

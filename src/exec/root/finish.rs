@@ -9,13 +9,13 @@ use crate::plan::root::{RootIds, RootSpec};
 use crate::world::fs;
 
 /// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
-pub(super) fn build(job: &Job, spec: &RootSpec) -> Result<(), RootError> {
+pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let missing = || RootError::Broken("there is no input `base.tar`".to_owned());
     let base = job.inputs.get("base.tar").ok_or_else(missing)?;
     workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&job.root, spec.epoch)?;
     restore::restore(base, &job.root, &mut times)?;
-    let runner = Runner { root: &job.root, epoch: spec.epoch, debs: Vec::new(), elsewhere: job.elsewhere.as_deref() };
+    let runner = Runner { root: &job.root, epoch: spec.epoch, debs: Vec::new(), elsewhere: job.elsewhere };
     numbers::settle(spec, &job.root)?;
     parts::apply(job, spec, &runner)?;
     let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &job.root)?;
@@ -24,7 +24,7 @@ pub(super) fn build(job: &Job, spec: &RootSpec) -> Result<(), RootError> {
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.
-fn size(job: &Job) -> Result<u64, RootError> {
+fn size(job: &Job<'_>) -> Result<u64, RootError> {
     let mut sum = 0_u64;
     for file in job.inputs.values() {
         sum = sum.saturating_add(fs::context("read", file, file.metadata())?.len());

@@ -1,29 +1,31 @@
-//! What the process inside the user namespace is told, and which of the two steps it then carries out.
+//! What one of the two steps is handed, and which of them is then carried out.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 use super::{RootError, base, finish};
+use crate::exec::event::{Event, Listener};
 use crate::plan::root::{BaseSpec, RootSpec};
 
 /// One step.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Job {
+pub(crate) struct Job<'a> {
     pub(crate) task: Task,
     /// Inputs that the task names, by their path in the step.
-    pub(crate) inputs: BTreeMap<String, PathBuf>,
+    pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
     /// Becomes the tree; must not exist.
     pub(crate) root: PathBuf,
     /// Outputs go here.
-    pub(crate) out: PathBuf,
+    pub(crate) out: &'a Path,
     /// A library that programs are to load, of a second build.
-    pub(crate) elsewhere: Option<PathBuf>,
+    pub(crate) elsewhere: Option<&'a Path>,
+    /// Its name, for events.
+    pub(crate) step: &'a str,
+    /// Who hears of progress.
+    pub(crate) listener: &'a dyn Listener,
 }
 
 /// What is to be made.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub(crate) enum Task {
     /// `base.tar` of packages.
     Base(BaseSpec),
@@ -31,12 +33,23 @@ pub(crate) enum Task {
     Root(Box<RootSpec>),
 }
 
-/// The function that [`crate::exec::sandbox::call`] runs; the argument is a [`Job`] as JSON.
-pub(crate) fn entry(argument: &str) -> Result<(), String> {
-    let job: Job = serde_json::from_str(argument).map_err(|error| error.to_string())?;
-    let done = match &job.task {
-        Task::Base(spec) => base::build(&job, spec),
-        Task::Root(spec) => finish::build(&job, spec),
-    };
-    done.map_err(|error: RootError| error.to_string())
+impl Job<'_> {
+    /// Carries it out.
+    pub(crate) fn run(&self) -> Result<(), RootError> {
+        match &self.task {
+            Task::Base(spec) => base::build(self, spec),
+            Task::Root(spec) => finish::build(self, spec),
+        }
+    }
+
+    /// Hands on a line of a program.
+    pub(crate) fn log(&self, line: &str) {
+        self.listener.on(Event::StepLog { step: self.step.to_owned(), line: line.to_owned() });
+    }
+
+    /// Says how much is done.
+    pub(crate) fn progress(&self, done: usize, total: usize) {
+        let (done, total) = (done as u64, total as u64);
+        self.listener.on(Event::StepProgress { step: self.step.to_owned(), done, total });
+    }
 }

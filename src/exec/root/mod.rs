@@ -29,7 +29,7 @@ mod workspace;
 use std::path::Path;
 
 pub(crate) use claims::Verdict;
-pub(crate) use job::{Job, Task, entry};
+pub(crate) use job::{Job, Task};
 pub(crate) use layout::place;
 pub(crate) use unpack::{Manner, Unpacked, unpack};
 

@@ -1,21 +1,31 @@
 //! User ids inside a sandbox: which of the caller's ids they are outside, and how the kernel is told.
 //!
-//! Inside 0 is always the caller, so that what the sandbox leaves behind belongs to the caller. With a range, 1 to
-//! 65535 are subordinate ids: from `/etc/subuid` by `newuidmap` for a normal user; for root, which may write maps
-//! itself, a range that nobody uses.
+//! Of a normal user, 0 inside is the caller, so that what the sandbox leaves behind belongs to the caller; with a range,
+//! 1 to 65535 are subordinate ids, from `/etc/subuid` by `newuidmap`.
+//!
+//! Of root, all ids inside are of a range that nobody uses: what gets out of a sandbox is no root of the host, and neither
+//! is a set-uid file that it leaves. Only in a container that has no ids to give away 0 inside is the container's root,
+//! which then is another id on the host.
 
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
-use super::SandboxError;
+use rustix::thread::CapabilitySet;
+
+use super::{Ids, SandboxError};
 use crate::world::fs;
 
 /// Ids 1 to 65535.
 const RANGE: u32 = 65_535;
-/// Where root's sandboxes have their ids: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" lists
+/// Where root's sandboxes have their ids, 0 included: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" lists
 /// 1879048192 and up as unassigned.
-const ROOT_BASE: u32 = 0x7000_0001;
+const ROOT_BASE: u32 = 0x7000_0000;
+/// What root needs to give a sandbox other ids: mount before it parts from them, write id maps, change owners.
+const NEEDED: [CapabilitySet; 4] =
+    [CapabilitySet::SYS_ADMIN, CapabilitySet::SETUID, CapabilitySet::SETGID, CapabilitySet::CHOWN];
 /// No file of this kind is larger.
 const LIMIT: u64 = 1 << 20;
 
@@ -26,14 +36,48 @@ pub(super) fn map_self(uid: u32, gid: u32) -> Result<(), SandboxError> {
     write(Path::new("/proc/self/gid_map"), &format!("0 {gid} 1\n"))
 }
 
-/// Gives another process, which has just left its user namespace, the caller's id and a range.
-pub(super) fn map_range(pid: u32) -> Result<(), SandboxError> {
+/// Who 0 inside a sandbox is outside, when it is not the caller: for root, an id that nobody uses.
+pub fn builder() -> Option<u32> {
+    static FOUND: OnceLock<Option<u32>> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        let held = rustix::thread::capabilities(None).map(|sets| sets.effective).unwrap_or(CapabilitySet::empty());
+        let able = rustix::process::getuid().is_root() && NEEDED.iter().all(|needed| held.contains(*needed));
+        let base = |file: &str| pick_base(&read(Path::new(file)).ok()?, RANGE + 1);
+        // One number for both: it is one owner.
+        let (user, group) = (base("/proc/self/uid_map")?, base("/proc/self/gid_map")?);
+        (able && user == group).then_some(user)
+    })
+}
+
+/// Gives a file or directory, and what lies directly in it, to the owner of a sandbox that is to write it.
+pub(super) fn give(path: &Path, owner: u32) -> std::io::Result<()> {
+    let data = path.symlink_metadata()?;
+    if data.file_type().is_char_device() {
+        return Ok(());
+    }
+    let own = |path: &Path| {
+        let data = path.symlink_metadata()?;
+        if data.uid() == owner { Ok(()) } else { std::os::unix::fs::lchown(path, Some(owner), Some(owner)) }
+    };
+    own(path)?;
+    if data.is_dir() {
+        std::fs::read_dir(path)?.try_for_each(|entry| own(&entry?.path()))?;
+    }
+    Ok(())
+}
+
+/// Gives another process, which has just left its user namespace, its ids: 0 as `owner` says, and perhaps a range.
+pub(super) fn map(pid: u32, (wanted, owner): (Ids, Option<u32>)) -> Result<(), SandboxError> {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     if uid == 0 {
         let proc = Path::new("/proc").join(pid.to_string());
         for (file, own) in [("uid_map", uid), ("gid_map", gid)] {
-            let base = root_base(&Path::new("/proc/self").join(file))?;
-            write(&proc.join(file), &format!("0 {own} 1\n1 {base} {RANGE}\n"))?;
+            let text = match (owner, wanted) {
+                (Some(owner), Ids::Range) => format!("0 {owner} {}\n", RANGE + 1),
+                (Some(owner), _) => format!("0 {owner} 1\n"),
+                (None, _) => format!("0 {own} 1\n1 {} {RANGE}\n", root_base(&Path::new("/proc/self").join(file))?),
+            };
+            write(&proc.join(file), &text)?;
         }
         return Ok(());
     }
@@ -57,12 +101,12 @@ pub fn range_possible() -> Result<(), SandboxError> {
 /// Root's range, within what its own namespace knows.
 fn root_base(own_map: &Path) -> Result<u32, SandboxError> {
     let text = read(own_map)?;
-    pick_base(&text)
+    pick_base(&text, RANGE)
         .ok_or_else(|| SandboxError::NarrowIdMap { map: text.split_whitespace().collect::<Vec<_>>().join(" ") })
 }
 
-/// [`ROOT_BASE`] when it is mapped, else the upper end of the largest mapped range.
-fn pick_base(own_map: &str) -> Option<u32> {
+/// The first of so many ids: [`ROOT_BASE`] when it is mapped, else at the upper end of the largest mapped range.
+fn pick_base(own_map: &str, wanted: u32) -> Option<u32> {
     let ranges: Vec<(u64, u64)> = own_map
         .lines()
         .filter_map(|line| {
@@ -71,12 +115,12 @@ fn pick_base(own_map: &str) -> Option<u32> {
             Some((first, first + count))
         })
         .collect();
-    let (base, range) = (u64::from(ROOT_BASE), u64::from(RANGE));
+    let (base, range) = (u64::from(ROOT_BASE), u64::from(wanted));
     if ranges.iter().any(|(first, end)| *first <= base && base + range <= *end) {
         return Some(ROOT_BASE);
     }
     let (first, end) = *ranges.iter().max_by_key(|(first, end)| end - first)?;
-    // The namespace's own 0 is the sandbox's 0 already.
+    // 0 is the container's own root.
     (end - first.max(1) >= range).then(|| u32::try_from(end - range).ok())?
 }
 
@@ -165,10 +209,12 @@ mod tests {
 
     #[test]
     fn root_takes_what_its_own_namespace_has() {
-        assert_eq!(pick_base("0 0 4294967295\n"), Some(ROOT_BASE));
-        assert_eq!(pick_base("0 1000 1\n1 100000 65536\n"), Some(2));
-        assert_eq!(pick_base("0 1000 1\n"), None);
-        assert_eq!(pick_base("0 100000 65536\n"), Some(1));
-        assert_eq!(pick_base(""), None);
+        let all = RANGE + 1;
+        assert_eq!(pick_base("0 0 4294967295\n", all), Some(ROOT_BASE));
+        assert_eq!(pick_base("0 1000 1\n1 100000 65536\n", all), Some(1));
+        assert_eq!(pick_base("0 1000 1\n", all), None);
+        assert_eq!(pick_base("0 100000 65536\n", all), None);
+        assert_eq!(pick_base("0 100000 65536\n", RANGE), Some(1));
+        assert_eq!(pick_base("", all), None);
     }
 }

@@ -1,6 +1,7 @@
 //! Pid 1 of a sandbox: arranges what can be seen, starts the program, buries orphans, and says how it ended.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
@@ -9,7 +10,8 @@ use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::job::{INSIDE, Job, Message, Wires, Work, close_strangers};
-use super::{SandboxError, Spec, mounts};
+use super::mounts::View;
+use super::{Mount, Root, SandboxError, Spec, mounts};
 
 /// What a program inside may still do as root: enough to install packages, too little to undo the sandbox's mounts.
 /// It is the list that container engines give by default.
@@ -54,13 +56,13 @@ fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
     let signals = signals.map_err(|error| SandboxError::setup("handle signals", error))?;
     let child = match &job.work {
         Work::Program(spec) => program(&job, spec)?,
-        Work::Entry { name, .. } => entry(wires, &job, name)?,
+        Work::Entry { name, mounts, .. } => entry(wires, &job, (name, mounts))?,
     };
     Ok((child, signals))
 }
 
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
-    mounts::enter(spec)?;
+    mounts::enter(&View { root: &spec.root, mounts: &spec.mounts, cwd: &spec.cwd })?;
     limit_resources();
     drop_capabilities()?;
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
@@ -74,9 +76,9 @@ fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     command.spawn().map_err(|error| failed(error.to_string()))
 }
 
-/// One of kiln's own functions: it sees the host's files, but nothing of its processes and network.
-fn entry(wires: &Wires, job: &Job, name: &str) -> Result<Child, SandboxError> {
-    mounts::refresh_proc()?;
+/// One of kiln's own functions: it sees what it was given, and what kiln needs to run.
+fn entry(wires: &Wires, job: &Job, (name, mounts): (&str, &[Mount])) -> Result<Child, SandboxError> {
+    mounts::enter(&View { root: &Root::Empty, mounts, cwd: Path::new("/") })?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("kiln").arg(INSIDE).arg(name);
     wires.pass(&mut command);

@@ -9,13 +9,13 @@ use super::{SandboxError, Spec, init, monitor, spawn};
 /// A function that [`super::call`] can run: it gets the argument, and says in words why it failed.
 pub type Entry = fn(&str) -> Result<(), String>;
 
-/// Entry of [`remove`].
-pub const REMOVE: &str = "remove";
+/// Entry of [`empty`].
+pub const EMPTY: &str = "empty";
 /// Entry that runs the [`Spec`] that it is given, which then has the ids of the call.
 pub const NESTED: &str = "nested";
 
 /// Entries that every kiln has.
-const OWN: [(&str, Entry); 2] = [(REMOVE, remove), (NESTED, nested)];
+const OWN: [(&str, Entry); 2] = [(EMPTY, empty), (NESTED, nested)];
 
 /// What this process is, when kiln started it for a sandbox; `None` when a person started it.
 ///
@@ -57,11 +57,18 @@ fn run(name: &str, wires: &Wires, entries: &[(&str, Entry)]) -> ExitCode {
     }
 }
 
-/// Removes directories (a JSON list of paths) with files of owners that only exist inside: the caller may not.
-fn remove(argument: &str) -> Result<(), String> {
+/// Removes what is in directories (a JSON list of paths) with files of owners that only exist inside: the caller may not.
+fn empty(argument: &str) -> Result<(), String> {
     let paths: Vec<std::path::PathBuf> = serde_json::from_str(argument).map_err(|error| error.to_string())?;
     for path in paths {
-        std::fs::remove_dir_all(&path).map_err(|error| format!("cannot remove {}: {error}", path.display()))?;
+        let failed = |error: std::io::Error| format!("cannot empty {}: {error}", path.display());
+        for entry in std::fs::read_dir(&path).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let directory = entry.file_type().map_err(failed)?.is_dir();
+            let path = entry.path();
+            let removed = if directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+            removed.map_err(failed)?;
+        }
     }
     Ok(())
 }

@@ -20,7 +20,7 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{Ids, SandboxError, Spec};
+use super::{Ids, Mount, SandboxError, Spec};
 
 /// First argument of the process that makes the namespaces.
 pub(super) const MONITOR: &str = "__sandbox";
@@ -34,6 +34,8 @@ pub(super) const INSIDE: &str = "__inside";
 pub(super) struct Job {
     pub(super) work: Work,
     pub(super) ids: Ids,
+    /// Who 0 inside is outside, when that is not the caller: see [`super::builder`].
+    pub(super) owner: Option<u32>,
     /// Whether the program gets a session of its own, without the caller's terminal.
     pub(super) detach: bool,
 }
@@ -43,8 +45,8 @@ pub(super) struct Job {
 pub(super) enum Work {
     /// A program that sees only what the spec says.
     Program(Spec),
-    /// A function of kiln that sees the host's files under other user ids.
-    Entry { name: String, argument: String },
+    /// A function of kiln that sees only these mounts.
+    Entry { name: String, argument: String, mounts: Vec<Mount> },
 }
 
 /// What is told back.
@@ -72,10 +74,18 @@ impl Wires {
         let (ours, theirs) = UnixStream::pair().map_err(|error| SandboxError::setup("make a socket", error))?;
         let memory = rustix::fs::memfd_create("kiln-job", rustix::fs::MemfdFlags::CLOEXEC)
             .map_err(|error| SandboxError::setup("make a memory file", error))?;
-        let mut file = std::fs::File::from(memory);
-        let bytes = serde_json::to_vec(job).map_err(|error| SandboxError::setup("write down the job", error))?;
-        file.write_all(&bytes).map_err(|error| SandboxError::setup("write down the job", error))?;
-        Ok((ours, Wires { control: theirs, job: file.into() }))
+        let wires = Wires { control: theirs, job: memory };
+        wires.write_job(job)?;
+        Ok((ours, wires))
+    }
+
+    /// Writes the job down anew, for the processes that are still to start.
+    pub(super) fn write_job(&self, job: &Job) -> Result<(), SandboxError> {
+        let failed = |error: &dyn std::fmt::Display| SandboxError::setup("write down the job", error);
+        let bytes = serde_json::to_vec(job).map_err(|error| failed(&error))?;
+        let mut file = std::fs::File::from(self.job.try_clone().map_err(|error| failed(&error))?);
+        file.set_len(0).and_then(|()| file.rewind()).map_err(|error| failed(&error))?;
+        file.write_all(&bytes).map_err(|error| failed(&error))
     }
 
     /// For the processes of a sandbox: what [`Wires::pass`] handed over.

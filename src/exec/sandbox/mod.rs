@@ -16,19 +16,21 @@ mod init;
 pub mod inside;
 mod job;
 pub mod kvm;
+mod libraries;
 mod lines;
 mod monitor;
 mod mounts;
 mod root;
 mod spawn;
+mod stage;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
-pub use ids::range_possible;
-pub use spawn::{Running, Streams, call, namespaces_possible, run, spawn, spawn_at_terminal, use_program};
+pub use ids::{builder, range_possible};
+pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, spawn, spawn_at_terminal, use_program};
 
 /// A process and everything it can see.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,9 +58,12 @@ pub enum Root {
     ReadOnly(PathBuf),
     /// A directory that the process may change.
     Writable(PathBuf),
+    /// Nothing but mount points.
+    Empty,
 }
 
-/// One bind mount.
+/// One bind mount. Set-uid bits count for nothing in it, and device nodes do not open, but for a source that is itself a
+/// device.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Mount {
     /// File, directory or device outside.
@@ -72,9 +77,9 @@ pub struct Mount {
 /// User ids inside a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Ids {
-    /// Only 0, which is the caller.
+    /// Only 0, which is the caller (of root: an id that nobody uses).
     Single,
-    /// 0 to 65535, from the caller's subordinate ids (root: a range that nobody uses).
+    /// 0 to 65535, from the caller's subordinate ids (of root: a range that nobody uses).
     Range,
     /// No new user namespace: the caller is already inside one, made by [`call`](self).
     Inherit,

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 
 use super::job::{INIT, Job, Message, Wires, Work};
-use super::{Ids, Network, SandboxError, ids};
+use super::{Ids, Network, SandboxError, ids, libraries, stage};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -30,13 +30,20 @@ pub(super) fn main(wires: &Wires) -> ExitCode {
 }
 
 fn start(wires: &Wires) -> Result<Child, SandboxError> {
-    let job = wires.job()?;
+    let mut job = wires.job()?;
     // A handler instead of ignoring: it ends with the next exec. The terminal's signals are for the program.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGQUIT] {
         let unused = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         signal_hook::flag::register(signal, unused).map_err(|error| SandboxError::setup("handle signals", error))?;
     }
-    new_user(wires, job.ids)?;
+    if let Work::Entry { mounts, .. } = &mut job.work {
+        mounts.extend(libraries::mounts()?);
+    }
+    if let Some(owner) = job.owner {
+        stage::stage(&mut job, owner)?;
+    }
+    wires.write_job(&job)?;
+    new_user(wires, &job)?;
     new_spaces(&job)?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("kiln").arg(INIT).env_clear();
@@ -49,13 +56,13 @@ fn start(wires: &Wires) -> Result<Child, SandboxError> {
 }
 
 /// A user namespace in which this process is 0.
-fn new_user(wires: &Wires, wanted: Ids) -> Result<(), SandboxError> {
-    if wanted == Ids::Inherit {
+fn new_user(wires: &Wires, job: &Job) -> Result<(), SandboxError> {
+    if job.ids == Ids::Inherit {
         return Ok(());
     }
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     unshare(UnshareFlags::NEWUSER).map_err(refused)?;
-    if wanted == Ids::Single {
+    if job.ids == Ids::Single && job.owner.is_none() {
         ids::map_self(uid, gid)?;
     } else {
         let silent = |error: std::io::Error| SandboxError::setup("wait for the id maps", error);
@@ -84,7 +91,8 @@ fn new_spaces(job: &Job) -> Result<(), SandboxError> {
     Ok(())
 }
 
-fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+/// Parts from namespaces.
+pub(super) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     // SAFETY: the danger is CLONE_FILES, which is never given; this process has one thread.
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }

@@ -4,6 +4,7 @@
 //! the host disappears. So every source is found whatever is mounted over what.
 
 use std::fs::create_dir_all;
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, StatVfsMountFlags};
@@ -11,41 +12,63 @@ use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
 use super::root::{provide, resolve};
-use super::{Mount, Root, SandboxError, Spec};
+use super::{Mount, Root, SandboxError};
 
 const HOST: &str = "/host";
 const NEW: &str = "/root";
+/// Directories that a tmpfs may cover while the new root is put together; one of them is everywhere.
+const PLACES: [&str; 5] = ["/tmp", "/run", "/mnt", "/var", "/usr"];
 
 /// Device nodes that every sandbox has; they are the host's, for `mknod` is not allowed in user namespaces.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Files of `/proc` that change or show the machine as a whole.
 const MACHINE_WIDE: [&str; 6] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi"];
 
+/// What a process sees.
+pub(super) struct View<'a> {
+    pub(super) root: &'a Root,
+    pub(super) mounts: &'a [Mount],
+    pub(super) cwd: &'a Path,
+}
+
+/// What a mount is restricted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Nothing can be changed.
+    ReadOnly,
+    /// Files can be changed.
+    Writable,
+    /// A device, which opens for reading and writing, and whose node stays as it is.
+    Device,
+}
+
 /// Leaves the host behind.
-pub(super) fn enter(spec: &Spec) -> Result<(), SandboxError> {
-    let (Root::ReadOnly(dir) | Root::Writable(dir)) = &spec.root;
+pub(super) fn enter(view: &View<'_>) -> Result<(), SandboxError> {
     keep_private()?;
-    tmpfs(dir, 0o755)?;
+    let dir = place()?;
+    tmpfs(&dir, 0o755)?;
     for name in [HOST, NEW] {
         directory(&dir.join(&name[1..]), 0o755)?;
     }
     let old = dir.join(&HOST[1..]);
-    step("turn to a new root", rustix::process::pivot_root(dir, &old))?;
+    step("turn to a new root", rustix::process::pivot_root(&dir, &old))?;
     step("enter the new root", rustix::process::chdir("/"))?;
-    match &spec.root {
+    match view.root {
         Root::ReadOnly(dir) => {
             tmpfs(Path::new(NEW), 0o755)?;
-            provide(&on_host(dir), Path::new(NEW), &targets(spec))?;
+            provide(&on_host(dir), Path::new(NEW), &targets(view))?;
         }
         Root::Writable(dir) => {
             bind(&on_host(dir), Path::new(NEW))?;
             // The mount point was looked up before: what is seen through it is the mount.
+            restrict(Path::new(NEW), Kind::Writable)?;
         }
+        Root::Empty => tmpfs(Path::new(NEW), 0o755)?,
     }
     own_file_systems()?;
-    spec.mounts.iter().try_for_each(mount)?;
-    if matches!(spec.root, Root::ReadOnly(_)) {
-        read_only(Path::new(NEW))?;
+    view.mounts.iter().try_for_each(mount)?;
+    if !matches!(view.root, Root::Writable(_)) {
+        restrict(Path::new(NEW), Kind::ReadOnly)?;
     }
     step("enter the root", rustix::process::chdir(NEW))?;
     step("make it the root", rustix::process::pivot_root(".", "."))?;
@@ -53,24 +76,24 @@ pub(super) fn enter(spec: &Spec) -> Result<(), SandboxError> {
     step("enter the root", rustix::process::chdir("/"))
 }
 
-/// For a function of kiln: the host's files, but the processes of this namespace.
-pub(super) fn refresh_proc() -> Result<(), SandboxError> {
-    keep_private()?;
-    proc(Path::new("/proc"))
+/// A directory to mount a tmpfs on.
+pub(super) fn place() -> Result<PathBuf, SandboxError> {
+    let found = PLACES.iter().map(PathBuf::from).find(|path| path.is_dir());
+    found.ok_or_else(|| SandboxError::setup("find a directory to mount on", format!("none of {}", PLACES.join(", "))))
 }
 
 /// Every path that must exist before it can be mounted on, and whether it is a directory.
-fn targets(spec: &Spec) -> Vec<(PathBuf, bool)> {
+fn targets(view: &View<'_>) -> Vec<(PathBuf, bool)> {
     let own = ["/proc", "/dev", "/tmp"].map(|path| (PathBuf::from(path), true));
     let mut all: Vec<(PathBuf, bool)> = own.into();
-    for mount in &spec.mounts {
+    for mount in view.mounts {
         // What lies below an earlier mount is looked for in that one.
         if !all.iter().any(|(earlier, _)| mount.target.starts_with(earlier)) {
             all.push((mount.target.clone(), on_host(&mount.source).is_dir()));
         }
     }
-    if !all.iter().any(|(target, _)| spec.cwd.starts_with(target)) {
-        all.push((spec.cwd.clone(), true));
+    if !all.iter().any(|(target, _)| view.cwd.starts_with(target)) {
+        all.push((view.cwd.to_owned(), true));
     }
     all
 }
@@ -85,6 +108,7 @@ fn own_file_systems() -> Result<(), SandboxError> {
         let node = dev.join(name);
         empty_file(&node)?;
         bind(&Path::new(HOST).join("dev").join(name), &node)?;
+        restrict(&node, Kind::Device)?;
     }
     for (name, target) in [
         ("fd", "/proc/self/fd"),
@@ -116,7 +140,7 @@ fn proc(at: &Path) -> Result<(), SandboxError> {
         let path = at.join(name);
         if path.exists() {
             bind(&path, &path)?;
-            read_only(&path)?;
+            restrict(&path, Kind::ReadOnly)?;
         }
     }
     Ok(())
@@ -125,12 +149,26 @@ fn proc(at: &Path) -> Result<(), SandboxError> {
 fn mount(mount: &Mount) -> Result<(), SandboxError> {
     let source = on_host(&mount.source);
     if !source.exists() {
-        let reason = format!("{} does not exist, or {} may not look there", mount.source.display(), "this user");
-        return Err(SandboxError::setup(format!("show {}", mount.target.display()), reason));
+        return Err(absent(&mount.source));
     }
     let target = existing(&mount.target, source.is_dir())?;
     bind(&source, &target)?;
-    if mount.readonly { read_only(&target) } else { Ok(()) }
+    let kind = source.metadata().map(|data| data.file_type());
+    let device = kind.is_ok_and(|kind| kind.is_char_device() || kind.is_block_device());
+    restrict(
+        &target,
+        match mount.readonly {
+            _ if device => Kind::Device,
+            true => Kind::ReadOnly,
+            false => Kind::Writable,
+        },
+    )
+}
+
+/// The report of a source that cannot be shown.
+pub(super) fn absent(source: &Path) -> SandboxError {
+    let source = source.display();
+    SandboxError::setup(format!("show {source}"), format!("{source} does not exist, or this user may not look there"))
 }
 
 /// The path below the new root that `path` means inside, made when nothing is there.
@@ -158,13 +196,18 @@ pub(super) fn bind(source: &Path, target: &Path) -> Result<(), SandboxError> {
     step(&format!("show {} at {}", source.display(), target.display()), bound)
 }
 
-/// Refuses writing through one mount, keeping the flags that a user namespace may not clear.
-pub(super) fn read_only(target: &Path) -> Result<(), SandboxError> {
+/// Restricts one mount, keeping the flags that a user namespace may not clear. Set-uid bits never count.
+pub(super) fn restrict(target: &Path, kind: Kind) -> Result<(), SandboxError> {
     let what = format!("protect {}", target.display());
     let now = rustix::fs::statvfs(target).map_err(|error| SandboxError::setup(&what, error))?.f_flag;
-    let mut flags = MountFlags::BIND | MountFlags::RDONLY;
+    let mut flags = MountFlags::BIND | MountFlags::NOSUID;
+    flags |= match kind {
+        Kind::ReadOnly => MountFlags::NODEV | MountFlags::RDONLY,
+        Kind::Writable => MountFlags::NODEV,
+        Kind::Device => MountFlags::NOEXEC | MountFlags::RDONLY,
+    };
     for (has, keep) in [
-        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::RDONLY, MountFlags::RDONLY),
         (StatVfsMountFlags::NODEV, MountFlags::NODEV),
         (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
     ] {
@@ -187,12 +230,12 @@ pub(super) fn directory(path: &Path, mode: u32) -> Result<(), SandboxError> {
     step(&what, rustix::fs::chmod(path, Mode::from_raw_mode(mode)))
 }
 
-fn keep_private() -> Result<(), SandboxError> {
+pub(super) fn keep_private() -> Result<(), SandboxError> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     step("part from the host's mounts", rustix::mount::mount_change("/", flags))
 }
 
-fn tmpfs(at: &Path, mode: u32) -> Result<(), SandboxError> {
+pub(super) fn tmpfs(at: &Path, mode: u32) -> Result<(), SandboxError> {
     let options =
         std::ffi::CString::new(format!("mode={mode:o}")).map_err(|error| SandboxError::setup("tmpfs", error))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::SandboxError;
-use super::mounts::{bind, directory, empty_file, read_only};
+use super::mounts::{Kind, bind, directory, empty_file, restrict};
 
 /// Links followed in one path, as in the kernel.
 const LINKS: usize = 40;
@@ -71,7 +71,7 @@ fn show(entry: &DirEntry, to: &Path, needed: &[(PathBuf, bool)]) -> Result<(), S
         }
     }
     bind(&from, to)?;
-    read_only(to)
+    restrict(to, Kind::ReadOnly)
 }
 
 fn make(path: &Path, is_directory: bool) -> Result<(), SandboxError> {

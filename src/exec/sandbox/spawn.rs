@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use super::cancel::{self, Ticket};
 use super::job::{Job, MONITOR, Message, Wires, Work};
 use super::lines::each_line;
-use super::{Ids, SandboxError, Spec, ids};
+use super::{Ids, Mount, Root, SandboxError, Spec, ids};
 
 /// No message of a sandbox is longer.
 const MESSAGE: usize = 1 << 20;
@@ -50,37 +50,57 @@ pub struct Running {
     unread: Vec<u8>,
     ended: Option<ExitStatus>,
     ticket: Ticket,
+    ids: Ids,
+    owner: Option<u32>,
 }
 
 /// Runs a program to its end, handing on what it prints (on both streams) line by line. It has no input and no terminal.
 pub fn run(spec: &Spec, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, SandboxError> {
-    run_job(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: true }, on_line)
+    run_job(program(spec, true), on_line)
 }
 
-/// Runs one of kiln's own functions, registered in `main` under `entry`, in a fresh process that has the ids asked for,
-/// sees the host's files, and no network. What it prints is handed on line by line.
-pub fn call(ids: Ids, entry: &str, argument: &str, on_line: &mut dyn FnMut(&str)) -> Result<(), SandboxError> {
-    let work = Work::Entry { name: entry.to_owned(), argument: argument.to_owned() };
-    let status = run_job(&Job { work, ids, detach: true }, on_line)?;
+/// One of kiln's own functions, registered in `main`, and everything that it can see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Call<'a> {
+    /// User ids inside.
+    pub ids: Ids,
+    /// Its name.
+    pub entry: &'a str,
+    /// What it is handed.
+    pub argument: String,
+    /// All files that it sees. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
+    pub mounts: Vec<Mount>,
+}
+
+/// Runs a function of kiln in a fresh process without a network. What it prints is handed on line by line.
+pub fn call(call: Call<'_>, on_line: &mut dyn FnMut(&str)) -> Result<(), SandboxError> {
+    let Call { ids, entry, argument, mounts } = call;
+    let work = Work::Entry { name: entry.to_owned(), argument, mounts };
+    let status = run_job(Job { work, ids, owner: None, detach: true }, on_line)?;
     if status.success() { Ok(()) } else { Err(SandboxError::Lost(format!("{entry}: {status}"))) }
 }
 
 /// Starts a program, such as QEMU, that lives on while the caller does something else. It has no terminal.
 pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: true }, streams)
+    start(program(spec, true), streams)
 }
 
 /// The same with the caller's terminal, which the program reads, and whose signals are for both.
 pub fn spawn_at_terminal(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: false }, streams)
+    start(program(spec, false), streams)
 }
 
 /// Makes every namespace that builds need, and leaves them again.
 pub fn namespaces_possible() -> Result<(), SandboxError> {
-    call(Ids::Single, super::inside::REMOVE, "[]", &mut |_| ())
+    let nothing = Call { ids: Ids::Single, entry: super::inside::EMPTY, argument: "[]".to_owned(), mounts: Vec::new() };
+    call(nothing, &mut |_| ())
 }
 
-fn run_job(job: &Job, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, SandboxError> {
+fn program(spec: &Spec, detach: bool) -> Job {
+    Job { work: Work::Program(spec.clone()), ids: spec.ids, owner: None, detach }
+}
+
+fn run_job(job: Job, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, SandboxError> {
     let failed = |error: std::io::Error| SandboxError::setup("make a pipe", error);
     let (output, input) = std::io::pipe().map_err(failed)?;
     let second = input.try_clone().map_err(failed)?;
@@ -90,8 +110,14 @@ fn run_job(job: &Job, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, Sandb
     running.wait()
 }
 
-fn start(job: &Job, streams: Streams) -> Result<Running, SandboxError> {
-    let (control, wires) = Wires::new(job)?;
+fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
+    if job.ids != Ids::Inherit {
+        job.owner = ids::builder();
+    }
+    if let Some(owner) = job.owner {
+        hand_over(&job, owner)?;
+    }
+    let (control, wires) = Wires::new(&job)?;
     let ticket = cancel::register(&control)?;
     let mut command = Command::new(KILN.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path));
     command.arg0("kiln").arg(MONITOR).env_clear();
@@ -104,9 +130,25 @@ fn start(job: &Job, streams: Streams) -> Result<Running, SandboxError> {
     let mut monitor = command.spawn().map_err(|error| SandboxError::setup("start kiln once more", error))?;
     drop((command, wires));
     let (stdin, stdout, stderr) = (monitor.stdin.take(), monitor.stdout.take(), monitor.stderr.take());
-    let mut running = Running { stdin, stdout, stderr, monitor, control, unread: Vec::new(), ended: None, ticket };
+    let (ids, owner) = (job.ids, job.owner);
+    let (unread, ended) = (Vec::new(), None);
+    let mut running = Running { stdin, stdout, stderr, monitor, control, unread, ended, ticket, ids, owner };
     running.greet()?;
     Ok(running)
+}
+
+/// What a sandbox may change belongs to it: directories and files that are to be written, and what lies in them.
+fn hand_over(job: &Job, owner: u32) -> Result<(), SandboxError> {
+    let (root, mounts) = match &job.work {
+        Work::Program(spec) => (Some(&spec.root), &spec.mounts),
+        Work::Entry { mounts, .. } => (None, mounts),
+    };
+    let root = root.and_then(|root| if let Root::Writable(path) = root { Some(path) } else { None });
+    let writable = mounts.iter().filter(|mount| !mount.readonly).map(|mount| &mount.source);
+    root.into_iter().chain(writable).try_for_each(|path| {
+        let given = ids::give(path, owner);
+        given.map_err(|error| SandboxError::setup(format!("hand over {}", path.display()), error))
+    })
 }
 
 impl Running {
@@ -160,7 +202,7 @@ impl Running {
                 Message::Failed(error) => return Err(error),
                 Message::Ended(status) => return Err(SandboxError::Lost(ExitStatus::from_raw(status).to_string())),
                 Message::Unshared => {
-                    ids::map_range(self.monitor.id())?;
+                    ids::map(self.monitor.id(), (self.ids, self.owner))?;
                     let gone = |error| SandboxError::setup("hand over the id maps", error);
                     self.control.write_all(b"\n").map_err(gone)?;
                 }

@@ -1,0 +1,116 @@
+//! Where kiln's own steps run: in a process that sees the step's inputs, its outputs and scratch space, and nothing else.
+//!
+//! Packages are hostile until checked, and so is every tree that they make. A link in one of them can lead this process
+//! no further than to what it was given, whatever its code overlooks.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::Context;
+use crate::exec::event::{Event, Listener};
+use crate::exec::sandbox::inside::say;
+use crate::exec::sandbox::{self, Call, Ids, Mount, SandboxError};
+use crate::plan::Builtin;
+
+/// Name of [`inside`] among the functions that `main` registers.
+pub const ENTRY: &str = "builtin";
+
+const INPUTS: &str = "/in";
+const OUT: &str = "/out";
+const SCRATCH: &str = "/scratch";
+const ELSEWHERE: &str = "/elsewhere.so";
+
+/// What the process is told.
+#[derive(Debug, Serialize, Deserialize)]
+struct Request {
+    builtin: Builtin,
+    step: String,
+    /// Paths of the inputs below [`INPUTS`].
+    inputs: Vec<String>,
+    elsewhere: bool,
+}
+
+/// What the process tells, one line each.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum News {
+    Log(String),
+    Progress(u64, u64),
+    Warning(String),
+}
+
+/// Carries a builtin step out in a process of its own.
+pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), SandboxError> {
+    let request = Request {
+        builtin: builtin.clone(),
+        step: context.step.to_owned(),
+        inputs: context.inputs.keys().cloned().collect(),
+        elsewhere: context.elsewhere.is_some(),
+    };
+    let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Failed(error.to_string()))?;
+    let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context) };
+    sandbox::call(call, &mut |line| hear(context, line))
+}
+
+/// Only what becomes a system has files of several owners.
+fn ids(builtin: &Builtin) -> Ids {
+    match builtin {
+        Builtin::Base | Builtin::Root => Ids::Range,
+        _ => Ids::Single,
+    }
+}
+
+fn mounts(context: &Context<'_>) -> Vec<Mount> {
+    let mount = |source: &Path, target: PathBuf, readonly| Mount { source: source.to_owned(), target, readonly };
+    let mut mounts = vec![mount(context.out, OUT.into(), false), mount(context.scratch, SCRATCH.into(), false)];
+    mounts.extend(context.inputs.iter().map(|(name, source)| mount(source, Path::new(INPUTS).join(name), true)));
+    mounts.extend(context.elsewhere.map(|library| mount(library, ELSEWHERE.into(), true)));
+    mounts
+}
+
+fn hear(context: &Context<'_>, line: &str) {
+    let step = context.step.to_owned();
+    context.listener.on(match serde_json::from_str(line) {
+        Ok(News::Log(line)) => Event::StepLog { step, line },
+        Ok(News::Progress(done, total)) => Event::StepProgress { step, done, total },
+        Ok(News::Warning(message)) => Event::Warning { message },
+        // What a library prints on its own, such as the message of a panic.
+        Err(_) => Event::StepLog { step, line: line.to_owned() },
+    });
+}
+
+/// What runs inside.
+pub fn inside(argument: &str) -> Result<(), String> {
+    let request: Request = serde_json::from_str(argument).map_err(|error| error.to_string())?;
+    let inputs = request.inputs.iter().map(|name| (name.clone(), Path::new(INPUTS).join(name)));
+    let inputs: BTreeMap<String, PathBuf> = inputs.collect();
+    let context = Context {
+        step: &request.step,
+        inputs: &inputs,
+        out: Path::new(OUT),
+        scratch: Path::new(SCRATCH),
+        elsewhere: request.elsewhere.then_some(Path::new(ELSEWHERE)),
+        listener: &Outside,
+    };
+    super::run(&request.builtin, &context).map_err(|error| error.to_string())
+}
+
+/// Tells the process that called.
+struct Outside;
+
+impl Listener for Outside {
+    fn on(&self, event: Event) {
+        let news = match event {
+            Event::StepLog { line, .. } => News::Log(line),
+            Event::StepProgress { done, total, .. } => News::Progress(done, total),
+            Event::Warning { message } => News::Warning(message),
+            // The others are about fetching and scheduling, of which a step knows nothing.
+            _ => return,
+        };
+        if let Ok(line) = serde_json::to_string(&news) {
+            say(&line);
+        }
+    }
+}
