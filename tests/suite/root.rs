@@ -90,6 +90,11 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
     std::fs::write(work.join("base.json"), serde_json::to_vec(&base_spec).unwrap()).unwrap();
     std::fs::write(work.join("root.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     std::fs::write(work.join("text"), "hello\n").unwrap();
+    for name in ["base.json", "root.json", "text"] {
+        // As blobs of a store are, whatever the umask: of root, the user inside is another.
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+        std::fs::set_permissions(work.join(name), mode).unwrap();
+    }
     let input = |name: &str, file: PathBuf| (name.to_owned(), file);
     let mut debs: BTreeMap<String, PathBuf> =
         packages.iter().map(|package| (package.locked.input.clone(), package.file.clone())).collect();
