@@ -1,4 +1,4 @@
-//! One binary for every integration test: it links once.
+//! The offline suite, in one binary, which links once. What needs a network, root, minutes or a virtual machine is `live.rs`.
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -8,6 +8,7 @@
 
 mod suite {
     mod apt;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod argv;
     mod boot;
@@ -19,41 +20,30 @@ mod suite {
     mod failure_support;
     mod fetch;
     mod format;
-    mod guest;
     mod hostile;
     mod initrd;
     mod kconfig;
-    mod kernel;
-    mod kills;
-    mod knative;
     mod language;
     mod language_docs;
     mod language_limits;
     mod launch;
-    mod launch_live;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
     mod lock;
     mod machine;
-    mod machine_live;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
-    mod peer;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod packages;
     mod private_apt;
     mod qcow2;
-    mod quick;
-    mod rebuild;
-    mod recipes;
-    mod releases;
-    mod root;
-    mod rootless;
     mod sandbox;
     mod schedule;
-    mod shared;
+    mod skip;
     mod sources;
-    mod stock;
     mod store;
     mod tidy;
     mod tools;
-    mod users;
     mod warm;
 
     pub(crate) use live::live;

@@ -18,6 +18,7 @@ use kiln::share::differ::differences;
 
 use super::live::Scratch;
 use super::machine_support::recipes;
+use super::skip::skip;
 
 const EPOCH: Epoch = Epoch(1_700_000_000);
 const DISK: &str = "11111111-2222-8333-8444-555555555555";
@@ -35,7 +36,7 @@ fn judge(program: &str, args: &[&str]) -> Option<String> {
             Some(text)
         }
         Err(_) => {
-            println!("skipped: {program} is not installed");
+            skip(format!("{program} is not installed"));
             None
         }
     }
@@ -182,7 +183,7 @@ fn objdump_reads_the_sections_of_a_unified_kernel_image() {
     let arguments = ["-m", "i386pep", "--subsystem", "10", "-e", "start", "-o"];
     let linked = Command::new("ld").args(arguments).args([&stub, &object]).output();
     if !linked.is_ok_and(|output| output.status.success()) {
-        println!("skipped: this linker makes no UEFI programs");
+        skip("this linker makes no UEFI programs");
         return;
     }
     let sections = [(".uname", b"6.1".as_slice()), (".cmdline", b"quiet"), (".linux", &[9; 5000])];

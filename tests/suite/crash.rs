@@ -11,6 +11,7 @@ use std::time::Duration;
 use kiln::base::Digest;
 use kiln::store::{Output, Store};
 
+use super::skip::skip;
 use super::store::scratch;
 
 const STORE: &str = "KILN_VICTIM_STORE";
@@ -137,10 +138,10 @@ fn a_full_disk_is_one_clear_error_and_harms_nothing() {
     let output = Command::new("unshare").args(["-rm", "sh", "-c", &script]).env(STORE, &root).output();
     let text = match output {
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
-        Err(error) => return println!("skipped: unshare: {error}"),
+        Err(error) => return skip(format!("unshare: {error}")),
     };
     if text.is_empty() || text.contains("cannot mount") {
-        return println!("skipped: no namespace to mount a small disk in");
+        return skip("no namespace to mount a small disk in");
     }
     assert_eq!(text.matches("no space is left for the store").count(), 2, "{text}");
     assert_eq!(text.matches("all done").count(), 1, "{text}");

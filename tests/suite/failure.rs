@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::archive_support::Fault;
 use super::failure_support::{LARGE, Lab, RECIPE, archive, refused, text};
+use super::skip::skip;
 
 const PAYLOAD: &str = "payload_1.0_amd64.deb";
 /// What a build fetches first.
@@ -94,7 +95,7 @@ fn a_full_disk_while_fetching_and_while_unpacking() {
             Ok(output) if output.status.code() != Some(77) && !text(&output).contains("unshare failed") => {
                 refused(&output, 4, &["no space is left for the store", "kiln gc", "KILN_STORE"]);
             }
-            _ => println!("skipped: no namespace to mount a small disk in"),
+            _ => skip("no namespace to mount a small disk in"),
         }
     }
 }

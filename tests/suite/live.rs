@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use super::skip::skip;
+
 /// True with `KILN_LIVE=1`; otherwise says what is skipped.
 pub(crate) fn live(what: &str) -> bool {
     let on = std::env::var("KILN_LIVE").is_ok_and(|value| value == "1");
@@ -71,34 +73,41 @@ pub(crate) fn judge(program: &str) -> bool {
     let there =
         Command::new("sh").arg("-c").arg(format!("command -v {program}")).output().is_ok_and(|o| o.status.success());
     if !there {
-        eprintln!("skipped: no {program} on this machine");
+        skip(format!("no {program} on this machine"));
     }
     there
 }
 
-/// Whether a case of a long list has its turn: one of them each day, all with `KILN_ALL=1`, one by `KILN_ONLY=NAME`.
+/// Whether a case of a long list has its turn: one of them with each commit, all with `KILN_ALL=1`, one by
+/// `KILN_ONLY=NAME`. So a commit that passed passes again.
 pub(crate) fn has_its_turn(case: &str, all: &[&str]) -> bool {
     is_among(case, all, 1)
 }
 
-/// As [`has_its_turn`], with `a_day` of them each day.
-pub(crate) fn is_among(case: &str, all: &[&str], a_day: usize) -> bool {
+/// As [`has_its_turn`], with `count` of them each time.
+pub(crate) fn is_among(case: &str, all: &[&str], count: usize) -> bool {
     if std::env::var_os("KILN_ALL").is_some() {
         return true;
     }
     if let Ok(only) = std::env::var("KILN_ONLY") {
         return only == case;
     }
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    let first = (seconds / 86_400) as usize * a_day;
-    let turn = (first..first + a_day).any(|turn| case == all[turn % all.len()]);
+    let first = commit() % all.len();
+    let turn = (first..first + count).any(|turn| case == all[turn % all.len()]);
     if !turn {
-        eprintln!("skipped today: {case}; KILN_ALL=1 runs every case, KILN_ONLY={case} this one");
+        eprintln!("skipped at this commit: {case}; KILN_ALL=1 runs every case, KILN_ONLY={case} this one");
     }
     turn
 }
 
-/// Long tests of what changes seldom, of which one has its turn each day: a kernel on a warm tree, two machines and the host
+/// A number that only the commit decides; 0 outside of a checkout.
+fn commit() -> usize {
+    let hash = Command::new("git").args(["rev-parse", "HEAD"]).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    let hash = hash.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default();
+    hash.get(..7).and_then(|digits| usize::from_str_radix(digits, 16).ok()).unwrap_or(0)
+}
+
+/// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on a warm tree, two machines and the host
 /// on one memory.
 pub(crate) const SELDOM: [&str; 2] = ["shared", "warm"];
 

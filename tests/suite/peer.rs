@@ -13,7 +13,7 @@ use kiln::base::Digest;
 use kiln::plan::root::{RootIds, RootSpec, RootUnits};
 
 use super::live::{Scratch, has_its_turn, judge, live, succeed};
-use super::root::packages::{self, Package};
+use super::packages::{self, Package};
 use super::root::{SPEC, WORK, one_build_in};
 use allowed::{ALLOWED, Difference};
 use tree::{Node, read};

@@ -1,7 +1,5 @@
 //! The steps of a root file system on real packages: live, for it needs the network for the packages and a range of user ids.
 
-pub(super) mod packages;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,8 +10,8 @@ use kiln::exec::event::{Event, Listener};
 use kiln::plan::Builtin;
 use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
-use super::live;
 use super::live::is_among;
+use super::{live, packages};
 
 /// Prints what a failing build would otherwise keep to itself.
 struct Shown;

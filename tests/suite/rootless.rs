@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use super::live::{QUICK, Quick, Scratch, judge, kiln, live, quick, succeed};
+use super::skip::skip;
 
 /// What builds may start besides kiln: the only programs with more rights than their caller.
 const HELPERS: [&str; 2] = ["newuidmap", "newgidmap"];
@@ -65,7 +66,7 @@ fn a_normal_user_gets_the_bits_of_root() {
         return;
     }
     if !rustix::process::getuid().is_root() {
-        return println!("skipped: only root makes users; the other live tests are builds by a normal user");
+        return skip("only root makes users; the other live tests are builds by a normal user");
     }
     let Quick { lock, store, out, .. } = quick();
     let user = User::new();
@@ -127,7 +128,7 @@ fn a_compiled_kernel_is_the_same_in_the_second_build_of_verify_and_by_a_normal_u
     println!("{}", said(&verified));
     assert!(said(&verified).contains("kernel-build tiny: running"), "the kernel was not built a second time");
     if !tools.into_iter().all(judge) || !rustix::process::getuid().is_root() {
-        return println!("skipped: the build by a normal user, whom only root can make");
+        return skip("the build by a normal user, whom only root can make");
     }
     let user = User::new();
     furnish(&user, &lock, &store);

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use kiln::exec::sandbox::{self, Call, Ids, Mount, Network, Root, SandboxError, Spec, Streams};
 
+use super::skip::skip;
+
 /// A directory that has `/usr` as its only content, and a sandbox of it.
 fn spec(name: &str, script: &str) -> Spec {
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
@@ -36,7 +38,7 @@ fn output(spec: &Spec) -> Option<String> {
             Some(lines.join("\n"))
         }
         Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
-            println!("skipped: {error}");
+            skip(error);
             None
         }
         Err(error) => panic!("{error}"),
@@ -150,7 +152,7 @@ fn killing_ends_everything_inside() {
     let piped = || Streams { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: Stdio::null() };
     let mut running = match sandbox::spawn(&spec, piped()) {
         Ok(running) => running,
-        Err(error) => return println!("skipped: {error}"),
+        Err(error) => return skip(error),
     };
     let mut output = BufReader::new(running.stdout.take().unwrap());
     let mut line = String::new();
@@ -181,7 +183,7 @@ fn only_a_program_at_the_terminal_shares_its_signals() {
     let spec = spec("group", "set -- $(cat /proc/self/stat); echo $5");
     let group = |spawn: fn(&Spec, Streams) -> Result<sandbox::Running, SandboxError>| {
         let mut running = spawn(&spec, Streams { stdin: Stdio::null(), stdout: Stdio::piped(), stderr: Stdio::null() });
-        let running = running.as_mut().map_err(|error| println!("skipped: {error}")).ok()?;
+        let running = running.as_mut().map_err(|error| skip(error)).ok()?;
         let mut text = String::new();
         std::io::Read::read_to_string(running.stdout.as_mut().unwrap(), &mut text).unwrap();
         assert!(running.wait().unwrap().success());
@@ -198,7 +200,7 @@ fn an_unknown_function_is_refused() {
     let call = Call { ids: Ids::Single, entry: "no-such-function", argument: "{}".to_owned(), mounts: Vec::new() };
     match sandbox::call(call, &mut |_| ()) {
         Err(SandboxError::Failed(message)) => assert_eq!(message, "kiln has no function no-such-function"),
-        Err(error @ SandboxError::NoUserNamespace { .. }) => println!("skipped: {error}"),
+        Err(error @ SandboxError::NoUserNamespace { .. }) => skip(error),
         other => panic!("{other:?}"),
     }
 }
@@ -221,7 +223,7 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     let call = Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts };
     match sandbox::call(call, &mut |line| lines.push(line.to_owned())) {
         Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
-            return println!("skipped: {error}");
+            return skip(error);
         }
         result => result.unwrap(),
     }
@@ -291,7 +293,7 @@ fn functions_of_kiln_see_nothing_of_the_host() {
         let call = Call { ids: Ids::Single, entry: sandbox::inside::EMPTY, argument, mounts: Vec::new() };
         match sandbox::call(call, &mut |_| ()) {
             Err(SandboxError::Failed(message)) => assert!(message.contains("No such file"), "{message}"),
-            Err(error @ SandboxError::NoUserNamespace { .. }) => return println!("skipped: {error}"),
+            Err(error @ SandboxError::NoUserNamespace { .. }) => return skip(error),
             other => panic!("{path}: {other:?}"),
         }
     }

@@ -13,6 +13,7 @@ use kiln::plan::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work, id};
 use kiln::store::Store;
 use kiln::world::memory::MemoryWorld;
 
+use super::skip::skip;
 use super::store::scratch;
 
 /// What was told.
@@ -63,7 +64,7 @@ impl Bench {
     pub(super) fn new(name: &str) -> Option<Bench> {
         sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
         if let Err(error) = sandbox::namespaces_possible() {
-            println!("skipped: {error}");
+            skip(error);
             return None;
         }
         let root = scratch(name);
@@ -320,7 +321,7 @@ fn files_of_other_owners_are_cleaned_up() {
     match bench.realize_with(Options::default()) {
         Ok(_) => {}
         Err(ExecError::Step { reason, .. }) if reason.contains("subordinate ids") => {
-            return println!("skipped: {reason}");
+            return skip(reason);
         }
         Err(error) => panic!("{error}"),
     }
@@ -417,7 +418,7 @@ fn an_interrupt_ends_the_sandboxes_and_leaves_nothing_behind() {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let Some(store) = lines.find_map(|line| Some(line.split_once("store ")?.1.to_owned())) else {
         child.wait().unwrap();
-        return println!("skipped: no sandboxes here");
+        return skip("no sandboxes here");
     };
     // The step's own log says when it sleeps.
     let tmp = Path::new(&store).join("store/tmp");

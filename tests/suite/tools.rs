@@ -222,7 +222,7 @@ fn a_tree_of_real_tools_compiles_and_makes_file_systems() {
         "cpio",
         "e2fsprogs",
     ];
-    let packages: Vec<(String, PathBuf)> = super::root::packages::fetch("trixie", &names)
+    let packages: Vec<(String, PathBuf)> = super::packages::fetch("trixie", &names)
         .into_iter()
         .map(|package| (package.locked.input, package.file))
         .collect();

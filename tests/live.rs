@@ -1,0 +1,43 @@
+//! The live suite: tests that need the network, root, minutes or a virtual machine. Without `KILN_LIVE=1` each says what it
+//! would do, and does nothing.
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests stop at the first surprise"
+)]
+
+mod suite {
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod archive_support;
+    mod guest;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod kconfig;
+    mod kernel;
+    mod kills;
+    mod knative;
+    mod launch_live;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod live;
+    mod machine_live;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod machine_support;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod packages;
+    mod peer;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod private_apt;
+    mod quick;
+    mod rebuild;
+    mod recipes;
+    mod releases;
+    mod root;
+    mod rootless;
+    mod shared;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod skip;
+    mod stock;
+    mod users;
+
+    pub(crate) use live::live;
+}
