@@ -8,7 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Chosen;
 use super::pool::{Pool, Ver};
 
-/// Dependencies first; among packages that wait for nothing, by name. Where all that are left wait for each other, the ties
+/// Essential packages first, with all that they depend on: every script may take for granted what they do, without a
+/// dependency, once they were configured (Debian policy 3.8 and 7.2). Then the others.
+///
+/// Among both, dependencies first; among packages that wait for nothing, by name. Where all that are left wait for each other, the ties
 /// of `Depends` are cut before those of `Pre-Depends`, at the first name of the first cycle.
 pub(super) fn configure<'a>(pool: &mut Pool<'a>, chosen: Vec<(Ver, String)>) -> Vec<Chosen<'a>> {
     let mut by_name: BTreeMap<&'a str, (Ver, String)> = BTreeMap::new();
@@ -16,9 +19,44 @@ pub(super) fn configure<'a>(pool: &mut Pool<'a>, chosen: Vec<(Ver, String)>) -> 
         by_name.insert(pool.version(version).stanza.name(), (version, why));
     }
     let graph = needs(pool, &by_name);
-    let mut rest: BTreeSet<&str> = by_name.keys().copied().collect();
-    let mut order = Vec::with_capacity(rest.len());
-    for component in components(&graph) {
+    let essential = by_name.iter().filter(|(_, (version, _))| pool.version(*version).stanza.essential());
+    let order = tiers(&graph, essential.map(|(name, _)| *name));
+    debug_assert!(order.len() == by_name.len(), "every package is in one tier and one component");
+    let taken = order.into_iter().filter_map(|name| by_name.remove(name));
+    taken
+        .map(|(version, why)| {
+            let version = pool.version(version);
+            Chosen { stanza: version.stanza, archive: pool.offers[version.offer].archive, why }
+        })
+        .collect()
+}
+
+/// What each package needs configured before it, and whether by `Pre-Depends`.
+type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, bool>>;
+
+/// All names of the graph: those of `first` and whatever they need, then the others.
+fn tiers<'a>(graph: &Graph<'a>, first: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut within = BTreeSet::new();
+    let mut open: Vec<&str> = first.collect();
+    while let Some(name) = open.pop() {
+        if within.insert(name) {
+            open.extend(graph[name].keys());
+        }
+    }
+    let tier = |is_first: bool| -> Graph<'a> {
+        let of_tier = |name: &&str| within.contains(*name) == is_first;
+        let needs = |needs: &BTreeMap<&'a str, bool>| {
+            needs.iter().filter(|(name, _)| of_tier(name)).map(|(name, pre)| (*name, *pre)).collect()
+        };
+        graph.iter().filter(|(name, _)| of_tier(name)).map(|(name, all)| (*name, needs(all))).collect()
+    };
+    [tier(true), tier(false)].iter().flat_map(by_needs).collect()
+}
+
+/// All names of the graph, each after what it needs.
+fn by_needs<'a>(graph: &Graph<'a>) -> Vec<&'a str> {
+    let mut order = Vec::with_capacity(graph.len());
+    for component in components(graph) {
         let mut left: BTreeSet<&str> = component.into_iter().collect();
         while !left.is_empty() {
             let waits = |name: &&&str, strict: bool| {
@@ -32,22 +70,11 @@ pub(super) fn configure<'a>(pool: &mut Pool<'a>, chosen: Vec<(Ver, String)>) -> 
                 .copied()
                 .expect("the loop ends when nothing is left");
             left.remove(next);
-            rest.remove(next);
             order.push(next);
         }
     }
-    debug_assert!(rest.is_empty(), "every package is in one component");
-    let taken = order.into_iter().filter_map(|name| by_name.remove(name));
-    taken
-        .map(|(version, why)| {
-            let version = pool.version(version);
-            Chosen { stanza: version.stanza, archive: pool.offers[version.offer].archive, why }
-        })
-        .collect()
+    order
 }
-
-/// What each package needs configured before it, and whether by `Pre-Depends`.
-type Graph<'a> = BTreeMap<&'a str, BTreeMap<&'a str, bool>>;
 
 fn needs<'a>(pool: &mut Pool<'a>, chosen: &BTreeMap<&'a str, (Ver, String)>) -> Graph<'a> {
     let mut graph = Graph::new();
@@ -122,5 +149,35 @@ fn enter<'a>(index: &mut BTreeMap<&'a str, (usize, usize)>, name: &'a str) {
 fn lower(index: &mut BTreeMap<&str, (usize, usize)>, name: &str, low: usize) {
     if let Some(entry) = index.get_mut(name) {
         entry.1 = entry.1.min(low);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(lines: &[(&'static str, &[(&'static str, bool)])]) -> Graph<'static> {
+        lines.iter().map(|(name, needs)| (*name, needs.iter().copied().collect())).collect()
+    }
+
+    #[test]
+    fn essential_packages_and_what_they_need_come_before_all_others() {
+        let graph = graph(&[
+            ("app", &[("adduser", false)]),
+            ("adduser", &[("passwd", false)]),
+            ("bash", &[("libtinfo", true)]),
+            ("libtinfo", &[]),
+            ("passwd", &[("zlib", false)]),
+            ("util-linux", &[("zlib", true)]),
+            ("zlib", &[]),
+        ]);
+        let order = tiers(&graph, ["bash", "util-linux"].into_iter());
+        assert_eq!(order, ["libtinfo", "bash", "zlib", "util-linux", "passwd", "adduser", "app"]);
+    }
+
+    #[test]
+    fn ties_are_cut_at_depends_before_pre_depends() {
+        let graph = graph(&[("a", &[("b", true)]), ("b", &[("a", false)]), ("c", &[("a", false)])]);
+        assert_eq!(tiers(&graph, std::iter::empty()), ["b", "a", "c"]);
     }
 }

@@ -92,6 +92,7 @@ pub(crate) fn candidates(packages: &[Known], debs: impl Fn(&Known) -> Option<Str
             preinst: package.control.files.contains_key("preinst"),
             before,
             deb: debs(package),
+            essential: package.control.stanza.get("Essential") == Some("yes"),
         });
     }
     candidates

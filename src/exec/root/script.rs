@@ -2,7 +2,8 @@
 //!
 //! Dpkg is called as rarely as correctness allows. Policy 7.2: a `preinst` may rely on essential packages being
 //! unpacked and on its own `Pre-Depends` being configured; so the packages gathered so far are configured only when
-//! a `preinst` needs one of them. Triggers wait for the end (as apt does it), so that each runs once over everything.
+//! a `preinst` needs one of them, and once when all essential packages are among them: any other script may rely on
+//! these being configured (policy 3.8). Triggers wait for the end (as apt does it), so that each runs once over everything.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -24,6 +25,8 @@ pub(crate) struct Candidate {
     pub(crate) before: Vec<usize>,
     /// Where its `.deb` is, when dpkg itself must unpack it.
     pub(crate) deb: Option<String>,
+    /// Whether every script may take for granted what it does.
+    pub(crate) essential: bool,
 }
 
 /// The script.
@@ -41,6 +44,7 @@ pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
         preinst(&mut text, &packages[index]);
         let _ = writeln!(text, "$D --force-depends --configure {}", qualified(&packages[index]));
     }
+    let essential = packages.iter().rposition(|package| package.essential);
     let mut waiting: BTreeSet<usize> = BTreeSet::new();
     let mut batch: Vec<usize> = Vec::new();
     for (index, package) in packages.iter().enumerate() {
@@ -61,6 +65,10 @@ pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
         }
         waiting.insert(index);
         batch.push(index);
+        if essential == Some(index) {
+            flush(&mut text, packages, &mut batch);
+            waiting.clear();
+        }
     }
     flush(&mut text, packages, &mut batch);
     text.push_str("dpkg --force-unsafe-io --force-confold --configure --pending\n");
@@ -108,6 +116,7 @@ mod tests {
             preinst,
             before: before.to_vec(),
             deb: None,
+            essential: false,
         }
     }
 
@@ -131,6 +140,14 @@ mod tests {
     fn what_a_preinst_depends_on_is_configured_before_it_runs() {
         let packages = [candidate("a", false, &[]), candidate("b", true, &[0]), candidate("c", true, &[0])];
         let expected = ["$D --configure a", "b.preinst install", "c.preinst install", "$D --configure b c"];
+        assert_eq!(steps(&packages), expected);
+    }
+
+    #[test]
+    fn essential_packages_are_configured_before_any_other_preinst_runs() {
+        let mut packages = [candidate("a", false, &[]), candidate("b", true, &[]), candidate("c", true, &[])];
+        packages[1].essential = true;
+        let expected = ["b.preinst install", "$D --configure a b", "c.preinst install", "$D --configure c"];
         assert_eq!(steps(&packages), expected);
     }
 
