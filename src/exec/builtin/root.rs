@@ -7,6 +7,7 @@ use crate::exec::event::Event;
 use crate::exec::root::{Job, RootError, SPEC_LIMIT, Task, entry, input};
 use crate::exec::sandbox::inside::REMOVE;
 use crate::exec::sandbox::{self, Ids};
+use crate::exec::tree::HostPath;
 use crate::world::fs;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -35,7 +36,8 @@ fn spec<T: DeserializeOwned>(context: &Context<'_>, name: &str) -> Result<T, Roo
 fn carry_out(context: &Context<'_>, task: Task) -> Result<(), RootError> {
     let root = context.scratch.join("root");
     let elsewhere = context.elsewhere.map(std::path::Path::to_owned);
-    let job = Job { task, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned(), elsewhere };
+    let tree = HostPath::new(root.clone());
+    let job = Job { task, inputs: context.inputs.clone(), root: tree, out: context.out.to_owned(), elsewhere };
     let argument = serde_json::to_string(&job).map_err(|error| RootError::Broken(error.to_string()))?;
     let mut hear = |line: &str| hear(context, line);
     let result = sandbox::call(Ids::Range, ENTRY, &argument, &mut hear);

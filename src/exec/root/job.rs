@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{RootError, base, finish};
+use crate::exec::tree::HostPath;
 use crate::plan::root::{BaseSpec, RootSpec};
 
 /// One step.
@@ -15,7 +16,7 @@ pub(crate) struct Job {
     /// Inputs that the task names, by their path in the step.
     pub(crate) inputs: BTreeMap<String, PathBuf>,
     /// Becomes the tree; must not exist.
-    pub(crate) root: PathBuf,
+    pub(crate) root: HostPath,
     /// Outputs go here.
     pub(crate) out: PathBuf,
     /// A library that programs are to load, of a second build.
