@@ -18,6 +18,7 @@ pub mod sandbox;
 mod status;
 mod step;
 mod stream;
+mod tree;
 mod warm;
 
 use std::path::PathBuf;
@@ -27,6 +28,7 @@ pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;
 pub use status::{State, Status, status};
+pub use tree::TreeError;
 
 use event::{Event, Listener};
 use sandbox::inside::Entry;

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::Context;
 use crate::exec::root::{Job, RootError, SPEC_LIMIT, Task, input};
+use crate::exec::tree::HostPath;
 use crate::world::fs;
 
 /// Carries [`crate::plan::Builtin::Base`] out.
@@ -26,7 +27,7 @@ fn carry_out(context: &Context<'_>, task: Task) -> Result<(), RootError> {
     let job = Job {
         task,
         inputs: context.inputs,
-        root: context.scratch.join("root"),
+        root: HostPath::new(context.scratch.join("root")),
         out: context.out,
         elsewhere: context.elsewhere,
         step: context.step,

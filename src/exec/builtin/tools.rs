@@ -8,7 +8,8 @@ mod alternatives;
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::exec::root::{Manner, RootError, Unpacked, Verdict, tree, unpack};
+use crate::exec::root::{Manner, RootError, Unpacked, Verdict, unpack};
+use crate::exec::tree::{HostPath, Tree};
 
 /// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).
 const MTIME: i64 = 315_532_800;
@@ -29,31 +30,32 @@ pub fn run(context: &Context<'_>) -> Result<(), RootError> {
 /// Unpacks `packages` (name for messages, file) into the new directory `root`. Where two ship one file, the later in
 /// the list wins.
 pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootError> {
-    tree::directory(root)?;
+    fill(packages, &HostPath::new(root.to_owned()).open()?)
+}
+
+fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
     let manner = Manner { faithful: false, mtime: Some(MTIME) };
-    let unpacked = unpack(root, packages, manner, &|_, _| Verdict::Second)?;
+    let unpacked = unpack(tree, packages, manner, &|_, _| Verdict::Second)?;
     for directory in DIRECTORIES {
-        let place = root.join(directory);
-        // A package's link there would lead what is written below out of the tree; as in packages, a directory wins.
-        if place.is_symlink() {
-            tree::remove(&place)?;
+        // A package's link there would lead what is written below elsewhere; as in packages, a directory wins.
+        if tree.stat(directory)?.is_some_and(|stat| stat.link()) {
+            tree.remove(directory)?;
         }
-        tree::directory(&place)?;
+        tree.directory(directory)?;
     }
     for (name, bytes) in [("passwd", PASSWD), ("group", GROUP)] {
-        tree::put(&root.join("etc").join(name), bytes, 0o644)?;
+        tree.put(format!("etc/{name}"), bytes, 0o644)?;
     }
     let script = |package: &Unpacked| {
         let bytes = package.control.files.get("postinst").map(|file| file.bytes.as_slice()).unwrap_or_default();
         String::from_utf8_lossy(bytes).into_owned()
     };
     let scripts: Vec<String> = unpacked.iter().map(script).collect();
-    for (link, target) in alternatives::choose(&scripts, root) {
-        let place = root.join(&link);
-        if let Some(parent) = place.parent() {
-            tree::directory(parent)?;
+    for (link, target) in alternatives::choose(&scripts, tree) {
+        if let Some(parent) = Path::new(&link).parent() {
+            tree.directory(parent)?;
         }
-        tree::link(&place, &target)?;
+        tree.link(&link, &target)?;
     }
-    tree::set_times(root, MTIME)
+    Ok(tree.set_times(MTIME)?)
 }

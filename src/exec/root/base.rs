@@ -9,22 +9,23 @@ use super::run::Runner;
 use super::times::Times;
 use super::unpack::{Manner, unpack};
 use super::{RootError, database, pack, rules, script, workspace};
+use crate::exec::tree::Tree;
 use crate::plan::root::{BaseSpec, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
 pub(super) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let packages = packages::read(&files(job, spec)?)?;
-    workspace::prepare(&job.root, size(&packages))?;
-    let mut times = Times::begin(&job.root, spec.epoch)?;
+    let tree = workspace::prepare(&job.root, size(&packages))?;
+    let mut times = Times::begin(&tree, spec.epoch)?;
     let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
-    unpack_all(job, &packages, &mut times)?;
+    unpack_all(&tree, &packages, &mut times)?;
     for package in &diverting {
         times.learn_package(package.control.package(), &package.file)?;
     }
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let runner = Runner { root: &job.root, epoch: spec.epoch, debs, elsewhere: job.elsewhere };
-    rules::foresee(&job.root)?;
+    rules::foresee(&tree)?;
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version.ok_or_else(|| RootError::Broken("the image has no package dpkg".to_owned()))?;
     let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
@@ -36,11 +37,10 @@ pub(super) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
         }
         job.log(line);
     })?;
-    rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &[] }, &job.root)?;
+    rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
-    let (checked, packed) =
-        rayon::join(|| verify(spec, &runner), || pack::write(&job.root, (spec.epoch, &times), &out));
+    let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));
     checked.and(packed)
 }
 
@@ -76,14 +76,14 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
     Err(RootError::Broken(format!("installed is not what is locked: extra [{extra}], missing [{missing}]")))
 }
 
-fn unpack_all(job: &Job<'_>, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
+fn unpack_all(tree: &Tree, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let names = ours.iter().map(|known| (known.control.package().to_owned(), known.file.clone()));
     let judge = |a, b| packages::judge(&ours, a, b);
     let manner = Manner { faithful: true, mtime: None };
-    let unpacked = unpack(&job.root, &names.collect::<Vec<_>>(), manner, &judge)?;
+    let unpacked = unpack(tree, &names.collect::<Vec<_>>(), manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
-    database::write(&job.root, &unpacked)
+    database::write(tree, &unpacked)
 }
 
 fn files(job: &Job<'_>, spec: &BaseSpec) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {

@@ -6,10 +6,10 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 use std::sync::Mutex;
 
 use super::unpack::Attributes;
+use crate::exec::tree::Tree;
 
 /// Which of two packages keeps a file that both ship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub(crate) enum Verdict {
 
 /// Every path of a tree that is being unpacked.
 pub(crate) struct Claims<'a> {
+    tree: &'a Tree,
     paths: Mutex<BTreeMap<String, Claim>>,
     judge: &'a (dyn Fn(usize, usize) -> Verdict + Sync),
 }
@@ -60,8 +61,13 @@ pub(crate) enum Refusal {
 pub(crate) const NOBODY: usize = usize::MAX;
 
 impl<'a> Claims<'a> {
-    pub(crate) fn new(judge: &'a (dyn Fn(usize, usize) -> Verdict + Sync)) -> Self {
-        Claims { paths: Mutex::new(BTreeMap::new()), judge }
+    pub(crate) fn new(tree: &'a Tree, judge: &'a (dyn Fn(usize, usize) -> Verdict + Sync)) -> Self {
+        Claims { tree, paths: Mutex::new(BTreeMap::new()), judge }
+    }
+
+    /// Where the files are written.
+    pub(crate) fn tree(&self) -> &'a Tree {
+        self.tree
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Claim>> {
@@ -69,10 +75,10 @@ impl<'a> Claims<'a> {
     }
 
     /// Asks for a file or link. Its parents become directories.
-    pub(crate) fn leaf(&self, root: &Path, path: &str, (package, link): (usize, bool)) -> Result<Answer, Refusal> {
+    pub(crate) fn leaf(&self, path: &str, (package, link): (usize, bool)) -> Result<Answer, Refusal> {
         let mut paths = self.lock();
         if let Some((parent, _)) = path.rsplit_once('/') {
-            directory(&mut paths, root, parent, (NOBODY, Attributes::IMPLICIT))?;
+            directory(&mut paths, self.tree, parent, (NOBODY, Attributes::IMPLICIT))?;
         }
         let answer = match paths.get(path) {
             None => Answer::Create,
@@ -96,8 +102,8 @@ impl<'a> Claims<'a> {
     }
 
     /// Makes a directory and its parents.
-    pub(crate) fn directory(&self, root: &Path, path: &str, owner: (usize, Attributes)) -> Result<(), Refusal> {
-        directory(&mut self.lock(), root, path, owner)
+    pub(crate) fn directory(&self, path: &str, owner: (usize, Attributes)) -> Result<(), Refusal> {
+        directory(&mut self.lock(), self.tree, path, owner)
     }
 
     /// Whether that package still has the path: as a file of its own, or as a directory, which all share.
@@ -133,7 +139,7 @@ impl<'a> Claims<'a> {
 
 fn directory(
     paths: &mut BTreeMap<String, Claim>,
-    root: &Path,
+    tree: &Tree,
     path: &str,
     (package, attributes): (usize, Attributes),
 ) -> Result<(), Refusal> {
@@ -148,28 +154,29 @@ fn directory(
         Some(Claim::Leaf(_, true)) => {}
         None => {
             if let Some((parent, _)) = path.rsplit_once('/') {
-                directory(paths, root, parent, (NOBODY, Attributes::IMPLICIT))?;
+                directory(paths, tree, parent, (NOBODY, Attributes::IMPLICIT))?;
             }
         }
     }
     if !path.is_empty() {
-        make(&root.join(path)).map_err(Refusal::Io)?;
+        make(tree, path).map_err(Refusal::Io)?;
     }
     paths.insert(path.to_owned(), Claim::Directory(package, attributes));
     Ok(())
 }
 
 /// Makes a directory, in the place of a link if there is one: the link's owner may make it at any moment.
-fn make(place: &Path) -> io::Result<()> {
+fn make(tree: &Tree, path: &str) -> io::Result<()> {
+    let place = tree.at(path)?;
     loop {
-        match std::fs::create_dir(place) {
+        match place.make_directory() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             result => return result,
         }
-        if std::fs::symlink_metadata(place)?.is_dir() {
+        if place.stat()?.directory() {
             return Ok(());
         }
-        match std::fs::remove_file(place) {
+        match place.unlink() {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }

@@ -6,12 +6,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use super::RootError;
 use super::unpack::Unpacked;
 use crate::debian::deb::{Control, ControlFile};
-use crate::world::fs;
+use crate::exec::tree::Tree;
 
 /// Where dpkg keeps everything.
 const ADMIN: &str = "var/lib/dpkg";
@@ -19,23 +18,22 @@ const ADMIN: &str = "var/lib/dpkg";
 /// Maintainer scripts, the only files of the database that are run.
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
-/// Writes the database for packages that were just unpacked below `root`.
-pub(crate) fn write(root: &Path, packages: &[Unpacked]) -> Result<(), RootError> {
-    let admin = root.join(ADMIN);
+/// Writes the database for packages that were just unpacked in `tree`.
+pub(crate) fn write(tree: &Tree, packages: &[Unpacked]) -> Result<(), RootError> {
     for directory in ["info", "updates", "triggers", "alternatives", "parts"] {
-        fs::create_dir_all(&admin.join(directory))?;
+        tree.directory(format!("{ADMIN}/{directory}"))?;
     }
     let mut status = String::new();
     for package in packages {
-        info(&admin, package)?;
+        info(tree, package)?;
         status.push_str(&stanza(&package.control));
     }
-    put(&admin.join("status"), status.as_bytes(), false)?;
-    put(&admin.join("info/format"), b"1\n", false)?;
+    put(tree, "status", status.as_bytes())?;
+    put(tree, "info/format", b"1\n")?;
     for empty in ["diversions", "statoverride", "triggers/Unincorp"] {
-        put(&admin.join(empty), b"", false)?;
+        put(tree, empty, b"")?;
     }
-    triggers(&admin, packages)
+    triggers(tree, packages)
 }
 
 /// The stem of a package's files below `info`: with the architecture where several may be installed side by side.
@@ -46,17 +44,18 @@ pub(crate) fn stem(control: &Control) -> String {
     }
 }
 
-fn info(admin: &Path, package: &Unpacked) -> Result<(), RootError> {
-    let stem = admin.join("info").join(stem(&package.control));
+fn info(tree: &Tree, package: &Unpacked) -> Result<(), RootError> {
+    let stem = format!("{ADMIN}/info/{}", stem(&package.control));
     for (name, ControlFile { bytes, .. }) in &package.control.files {
-        put(&stem.with_added_extension(name), bytes, SCRIPTS.contains(&name.as_str()))?;
+        let mode = if SCRIPTS.contains(&name.as_str()) { 0o755 } else { 0o644 };
+        tree.put(format!("{stem}.{name}"), bytes, mode)?;
     }
     let mut list = String::new();
     for path in &package.paths {
         // The root is `/.`, everything else absolute without a trailing slash.
         let _ = writeln!(list, "/{}", if path.is_empty() { "." } else { path });
     }
-    put(&stem.with_added_extension("list"), list.as_bytes(), false)
+    Ok(tree.put(format!("{stem}.list"), list.as_bytes(), 0o644)?)
 }
 
 fn stanza(control: &Control) -> String {
@@ -84,7 +83,7 @@ fn conffiles(control: &Control) -> Vec<String> {
     control.lines("conffiles").into_iter().filter(|line| line.starts_with('/')).collect()
 }
 
-fn triggers(admin: &Path, packages: &[Unpacked]) -> Result<(), RootError> {
+fn triggers(tree: &Tree, packages: &[Unpacked]) -> Result<(), RootError> {
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     let mut files = String::new();
     for package in packages {
@@ -105,13 +104,13 @@ fn triggers(admin: &Path, packages: &[Unpacked]) -> Result<(), RootError> {
             }
         }
     }
-    put(&admin.join("triggers/File"), files.as_bytes(), false)?;
+    put(tree, "triggers/File", files.as_bytes())?;
     for (trigger, interested) in named {
-        put(&admin.join("triggers").join(trigger), interested.as_bytes(), false)?;
+        put(tree, &format!("triggers/{trigger}"), interested.as_bytes())?;
     }
     Ok(())
 }
 
-fn put(path: &Path, bytes: &[u8], executable: bool) -> Result<(), RootError> {
-    super::tree::put(path, bytes, if executable { 0o755 } else { 0o644 })
+fn put(tree: &Tree, name: &str, bytes: &[u8]) -> Result<(), RootError> {
+    Ok(tree.put(format!("{ADMIN}/{name}"), bytes, 0o644)?)
 }

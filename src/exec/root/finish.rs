@@ -1,10 +1,11 @@
 //! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
 
 use super::job::Job;
+use super::parts::Addition;
 use super::rules::Terms;
 use super::run::Runner;
 use super::times::Times;
-use super::{RootError, numbers, pack, parts, restore, rules, tree, workspace};
+use super::{RootError, numbers, pack, parts, restore, rules, workspace};
 use crate::plan::root::{RootIds, RootSpec};
 use crate::world::fs;
 
@@ -12,15 +13,15 @@ use crate::world::fs;
 pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let missing = || RootError::Broken("there is no input `base.tar`".to_owned());
     let base = job.inputs.get("base.tar").ok_or_else(missing)?;
-    workspace::prepare(&job.root, size(job)?)?;
-    let mut times = Times::begin(&job.root, spec.epoch)?;
-    restore::restore(base, &job.root, &mut times)?;
+    let tree = workspace::prepare(&job.root, size(job)?)?;
+    let mut times = Times::begin(&tree, spec.epoch)?;
+    restore::restore(base, &tree, &mut times)?;
     let runner = Runner { root: &job.root, epoch: spec.epoch, debs: Vec::new(), elsewhere: job.elsewhere };
-    numbers::settle(spec, &job.root)?;
-    parts::apply(job, spec, &runner)?;
-    let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &job.root)?;
-    tree::put(&job.out.join("users.json"), &json(&ids), 0o644)?;
-    pack::write(&job.root, (spec.epoch, &times), &job.out.join("root.tar"))
+    numbers::settle(spec, &tree)?;
+    parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
+    let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
+    fs::write_atomically(&job.out.join("users.json"), &json(&ids))?;
+    pack::write(&tree, (spec.epoch, &times), &job.out.join("root.tar"))
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::{RootError, base, finish};
 use crate::exec::event::{Event, Listener};
+use crate::exec::tree::HostPath;
 use crate::plan::root::{BaseSpec, RootSpec};
 
 /// One step.
@@ -13,7 +14,7 @@ pub(crate) struct Job<'a> {
     /// Inputs that the task names, by their path in the step.
     pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
     /// Becomes the tree; must not exist.
-    pub(crate) root: PathBuf,
+    pub(crate) root: HostPath,
     /// Outputs go here.
     pub(crate) out: &'a Path,
     /// A library that programs are to load, of a second build.

@@ -22,7 +22,6 @@ mod rules;
 mod run;
 mod script;
 mod times;
-pub(crate) mod tree;
 mod unpack;
 mod workspace;
 
@@ -35,6 +34,7 @@ pub(crate) use unpack::{Manner, Unpacked, unpack};
 
 use crate::debian::deb::DebError;
 use crate::exec::builtin::Context;
+use crate::exec::tree::TreeError;
 use crate::format::tar::TarError;
 use crate::world::WorldError;
 
@@ -44,6 +44,9 @@ pub enum RootError {
     /// A file could not be read or written.
     #[error(transparent)]
     World(#[from] WorldError),
+    /// A file of the tree could not be read or written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
     /// A package is damaged or refused.
     #[error("package {package}: {source}")]
     Package {

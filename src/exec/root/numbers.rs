@@ -6,13 +6,12 @@
 //! account files, and in the owner of everything in the tree. Where the table and the scripts agree nothing is moved.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::{MetadataExt, lchown};
-use std::path::Path;
+use std::io;
 
 use super::parts::Accounts;
 use super::rules::table;
-use super::unpack::fs_error;
-use super::{RootError, origin, tree};
+use super::{RootError, origin};
+use crate::exec::tree::{self, Go, Place, Stat, Tree};
 use crate::plan::root::{RootIds, RootSpec};
 
 /// Above this numbers are for people, and are counted up (policy 9.2.2).
@@ -24,10 +23,10 @@ const LAST: u32 = 59_999;
 type Moves = BTreeMap<u32, u32>;
 
 /// Moves every user and group of a configured tree to its number.
-pub(super) fn settle(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
-    let found = table(root)?;
+pub(super) fn settle(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
+    let found = table(tree)?;
     if !spec.new_ids {
-        unknown(spec, &found, root)?;
+        unknown(spec, &found, tree)?;
     }
     let wanted = assign(&found, &spec.ids);
     let users = moves("user", &found.users, &wanted.users)?;
@@ -35,17 +34,17 @@ pub(super) fn settle(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
     if users.is_empty() && groups.is_empty() {
         return Ok(());
     }
-    let mut accounts = Accounts::read(root)?;
+    let mut accounts = Accounts::read(tree)?;
     accounts.renumber(&users, &groups);
-    accounts.write(root)?;
-    chown(root, (&users, &groups), &mut BTreeSet::new())
+    accounts.write(tree)?;
+    chown(tree, &users, &groups)
 }
 
 /// Refuses users and groups that the table should know.
-fn unknown(spec: &RootSpec, found: &RootIds, root: &Path) -> Result<(), RootError> {
+fn unknown(spec: &RootSpec, found: &RootIds, tree: &Tree) -> Result<(), RootError> {
     for (what, known, found) in [("user", &spec.ids.users, &found.users), ("group", &spec.ids.groups, &found.groups)] {
         let Some(name) = found.keys().find(|name| !known.contains_key(*name)) else { continue };
-        let maker = origin::of(root, name)?;
+        let maker = origin::of(tree, name)?;
         let (who, update) = match &maker {
             Some(package) => (format!("package {package}"), format!("kiln lock --update {package}")),
             None => ("a package".to_owned(), "kiln lock --update".to_owned()),
@@ -123,28 +122,34 @@ fn moves(what: &str, found: &BTreeMap<String, u32>, wanted: &BTreeMap<String, u3
     Ok(targets.into_iter().map(|(old, (_, new))| (old, new)).filter(|(old, new)| old != new).collect())
 }
 
-/// Gives a tree to the new numbers. `seen` are files with several names, each of which is moved once.
-fn chown(path: &Path, moves: (&Moves, &Moves), seen: &mut BTreeSet<(u64, u64)>) -> Result<(), RootError> {
-    let failed = |error| fs_error("change owner of", path, error);
-    let data = path.symlink_metadata().map_err(failed)?;
-    if data.is_dir() {
-        for entry in tree::entries(path)? {
-            chown(&entry, moves, seen)?;
+/// Gives a tree to the new numbers. Files with several names are moved once.
+fn chown(tree: &Tree, users: &Moves, groups: &Moves) -> Result<(), RootError> {
+    let mut seen = BTreeSet::new();
+    let mut give = |place: &Place, stat: &Stat| {
+        if stat.directory() || stat.links <= 1 || seen.insert(stat.inode) {
+            let owner = (users.get(&stat.uid).copied(), groups.get(&stat.gid).copied());
+            place.context("change owner of", own(place, stat, owner))?;
         }
-    } else if data.nlink() > 1 && !seen.insert((data.dev(), data.ino())) {
-        return Ok(());
-    }
-    let (uid, gid) = (moves.0.get(&data.uid()).copied(), moves.1.get(&data.gid()).copied());
+        Ok::<Go, RootError>(Go::Down)
+    };
+    let root = tree.at("").and_then(|root| root.stat().map(|stat| (root, stat)));
+    let (root, stat) = root.map_err(|error| tree::TreeError::file("change owner of", "", error))?;
+    give(&root, &stat)?;
+    tree.visit("", &mut give)
+}
+
+fn own(place: &Place, stat: &Stat, (uid, gid): (Option<u32>, Option<u32>)) -> io::Result<()> {
     if uid.is_none() && gid.is_none() {
         return Ok(());
     }
     // A change of owner takes set-id bits and capabilities away.
-    let capability = if data.is_file() { tree::capability(path).map_err(failed)? } else { None };
-    lchown(path, uid, gid).map_err(failed)?;
-    if !data.is_symlink() {
-        tree::permit(path, data.mode() & 0o7777)?;
+    let capable = if stat.file() { Some(place.read()?.0) } else { None };
+    let capability = capable.as_ref().map(tree::capability).transpose()?.flatten();
+    place.own(uid, gid)?;
+    if !stat.link() {
+        place.permit(stat.mode)?;
     }
-    capability.map_or(Ok(()), |value| tree::set_capability(path, &value).map_err(failed))
+    capable.zip(capability).map_or(Ok(()), |(file, value)| tree::set_capability(&file, &value))
 }
 
 #[cfg(test)]

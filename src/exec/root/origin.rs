@@ -1,8 +1,11 @@
 //! Which package a user comes from, for people: the first that declares it, else the first whose scripts name it.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
-use super::{RootError, tree};
+use super::RootError;
+use crate::exec::tree::{Place, Tree};
 
 const INFO: &str = "var/lib/dpkg/info";
 const SYSUSERS: &str = "usr/lib/sysusers.d";
@@ -10,31 +13,52 @@ const SYSUSERS: &str = "usr/lib/sysusers.d";
 const MAKERS: [&str; 4] = ["adduser", "addgroup", "useradd", "groupadd"];
 
 /// The first package by name; `None` when none says the word.
-pub(super) fn of(root: &Path, name: &str) -> Result<Option<String>, RootError> {
+pub(super) fn of(tree: &Tree, name: &str) -> Result<Option<String>, RootError> {
     let mut declared = Vec::new();
-    for file in tree::entries(&root.join(SYSUSERS))? {
+    for file in tree.list(SYSUSERS)? {
         if text(&file).lines().any(|line| says(line, name)) {
-            declared.push(format!("/{}", file.strip_prefix(root).unwrap_or(&file).display()));
+            declared.push(format!("/{}", file.path().display()));
         }
     }
-    let lists = tree::entries(&root.join(INFO))?;
-    let stems: Vec<PathBuf> = lists.iter().filter(|file| file.extension() == Some("list".as_ref())).cloned().collect();
-    let info = |list: &Path, what: &str| text(&list.with_extension(what));
-    let ships = |list: &Path| text(list).lines().any(|path| declared.iter().any(|file| file == path));
+    let info = Info::read(tree)?;
+    let ships = |stem: &OsStr| info.text(stem, "list").lines().any(|path| declared.iter().any(|file| file == path));
     // A call of several lines is one line.
-    let scripts = |list: &Path| [info(list, "preinst"), info(list, "postinst")].concat().replace("\\\n", " ");
+    let scripts =
+        |stem: &OsStr| [info.text(stem, "preinst"), info.text(stem, "postinst")].concat().replace("\\\n", " ");
     let makes = |line: &str| says(line, name) && MAKERS.iter().any(|maker| says(line, maker));
-    let first = |holds: &dyn Fn(&Path) -> bool| stems.iter().find(|list| holds(list));
-    let found = first(&|list| ships(list) || scripts(list).lines().any(makes))
-        .or_else(|| first(&|list| scripts(list).lines().any(|line| says(line, name))));
+    let first = |holds: &dyn Fn(&OsStr) -> bool| info.stems.iter().find(|stem| holds(stem));
+    let found = first(&|stem| ships(stem) || scripts(stem).lines().any(makes))
+        .or_else(|| first(&|stem| scripts(stem).lines().any(|line| says(line, name))));
     // `libc6:amd64.list` belongs to libc6.
-    let package = |list: &PathBuf| Some(list.file_stem()?.to_string_lossy().split(':').next()?.to_owned());
-    Ok(found.and_then(package))
+    Ok(found.and_then(|stem| Some(stem.to_string_lossy().split(':').next()?.to_owned())))
 }
 
-/// A text file; scripts that are programs, and files that are not there, say nothing.
-fn text(path: &Path) -> String {
-    tree::text(path).ok().flatten().unwrap_or_default()
+/// What dpkg keeps of each package.
+struct Info {
+    files: BTreeMap<OsString, Place>,
+    /// Names without their extensions.
+    stems: Vec<OsString>,
+}
+
+impl Info {
+    fn read(tree: &Tree) -> Result<Info, RootError> {
+        let named = |place: Place| Some((place.path().file_name()?.to_owned(), place));
+        let files: BTreeMap<OsString, Place> = tree.list(INFO)?.into_iter().filter_map(named).collect();
+        let stem = |name: &OsString| Path::new(name).file_stem().map(OsStr::to_owned);
+        let lists = files.keys().filter(|name| Path::new(name).extension() == Some("list".as_ref()));
+        let stems = lists.filter_map(stem).collect();
+        Ok(Info { files, stems })
+    }
+
+    fn text(&self, stem: &OsStr, what: &str) -> String {
+        let name = Path::new(stem).with_added_extension(what);
+        self.files.get(name.as_os_str()).map(text).unwrap_or_default()
+    }
+}
+
+/// A text file; scripts that are programs say nothing.
+fn text(place: &Place) -> String {
+    place.text().ok().flatten().unwrap_or_default()
 }
 
 /// Whether a text has a word.

@@ -2,15 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::RootError;
 use super::times::Times;
-use super::unpack::fs_error;
 use crate::base::Epoch;
+use crate::exec::tree::{self, Cursor, FileType, Go, Place, Tree, TreeError};
 use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
 use crate::world::fs;
 
@@ -34,23 +34,27 @@ const DEV_LINKS: [(&str, &str); 4] = [
 ];
 const DEV_DIRECTORIES: [(&str, u32); 2] = [("pts", 0o755), ("shm", 0o1777)];
 
-/// Writes the tree below `root` to `out`.
-pub(super) fn write(root: &Path, (epoch, times): (Epoch, &Times), out: &Path) -> Result<(), RootError> {
-    let mut paths = vec![TarPath::root()];
-    collect(root, &TarPath::root(), &mut paths)?;
+/// Writes `tree` to `out`.
+pub(super) fn write(tree: &Tree, (epoch, times): (Epoch, &Times), out: &Path) -> Result<(), RootError> {
+    let mut paths = collect(tree)?;
     let devices = devices(epoch)?;
     paths.retain(|path| !below_dev(path));
     paths.extend(devices.keys().cloned());
     paths.sort();
-    let mut writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create(out)?));
-    let mut links: BTreeMap<(u64, u64), TarPath> = BTreeMap::new();
+    let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create(out)?));
+    let mut archive = Archive { writer, times, links: BTreeMap::new() };
+    let mut cursor = Cursor::new(tree);
     for path in paths {
         match devices.get(&path) {
-            Some(entry) => writer.append_empty(entry)?,
-            None => append(&mut writer, (root, times), path, &mut links)?,
+            Some(entry) => archive.writer.append_empty(entry)?,
+            None => {
+                let place = cursor.at(OsStr::from_bytes(path.as_bytes()));
+                let place = place.map_err(|error| TreeError::file("read", path.to_string(), error))?;
+                archive.append(path, &place)?;
+            }
         }
     }
-    let mut buffer = writer.finish()?;
+    let mut buffer = archive.writer.finish()?;
     fs::context("write", out, buffer.flush())?;
     Ok(())
 }
@@ -59,67 +63,67 @@ fn below_dev(path: &TarPath) -> bool {
     path.as_bytes().starts_with(b"dev/")
 }
 
-fn collect(directory: &Path, at: &TarPath, paths: &mut Vec<TarPath>) -> Result<(), RootError> {
-    for entry in super::tree::entries(directory)? {
-        let path = at.join(entry.file_name().unwrap_or_default().as_bytes())?;
-        let data = entry.symlink_metadata().map_err(|error| fs_error("read", &entry, error))?;
-        if data.file_type().is_socket() {
-            continue;
+/// Every path of the tree but those of sockets, which mean nothing without a program.
+fn collect(tree: &Tree) -> Result<Vec<TarPath>, RootError> {
+    let mut paths = vec![TarPath::root()];
+    tree.visit("", &mut |place, stat| {
+        if stat.kind != FileType::Socket {
+            paths.push(TarPath::new(place.path().as_os_str().as_bytes())?);
         }
-        paths.push(path.clone());
-        if data.is_dir() {
-            collect(&entry, &path, paths)?;
-        }
-    }
-    Ok(())
+        Ok::<Go, RootError>(Go::Down)
+    })?;
+    Ok(paths)
 }
 
-fn append(
-    writer: &mut TarWriter<impl Write>,
-    (root, times): (&Path, &Times),
-    path: TarPath,
-    links: &mut BTreeMap<(u64, u64), TarPath>,
-) -> Result<(), RootError> {
-    let place = root.join(OsStr::from_bytes(path.as_bytes()));
-    let failed = |error| fs_error("read", &place, error);
-    let data = place.symlink_metadata().map_err(failed)?;
-    let kind = data.file_type();
-    let mut entry = Entry::directory(path.clone(), data.mode() & 0o7777, times.settle(data.mtime()));
-    (entry.uid, entry.gid) = (data.uid(), data.gid());
-    if kind.is_dir() {
-        return Ok(writer.append_empty(&entry)?);
-    }
-    if kind.is_symlink() {
-        let target = std::fs::read_link(&place).map_err(failed)?;
-        entry.kind = Kind::Symlink(target.as_os_str().as_bytes().to_vec());
-        entry.mode = 0o777;
-        return Ok(writer.append_empty(&entry)?);
-    }
-    if kind.is_fifo() {
-        entry.kind = Kind::Fifo;
-        return Ok(writer.append_empty(&entry)?);
-    }
-    if !kind.is_file() {
-        return Err(RootError::Broken(format!("{path} is a device, which no package may make")));
-    }
-    if data.nlink() > 1 {
-        if let Some(first) = links.get(&(data.dev(), data.ino())) {
-            entry.kind = Kind::Hardlink(first.clone());
-            return Ok(writer.append_empty(&entry)?);
+struct Archive<'a, W: Write> {
+    writer: TarWriter<W>,
+    times: &'a Times,
+    /// Files with several names, by inode.
+    links: BTreeMap<(u64, u64), TarPath>,
+}
+
+impl<W: Write> Archive<'_, W> {
+    fn append(&mut self, path: TarPath, place: &Place) -> Result<(), RootError> {
+        let stat = place.context("read", place.stat())?;
+        let mut entry = Entry::directory(path.clone(), stat.mode, self.times.settle(stat.mtime));
+        (entry.uid, entry.gid) = (stat.uid, stat.gid);
+        match stat.kind {
+            FileType::Directory => {}
+            FileType::Symlink => {
+                let target = place.context("read", place.target())?;
+                entry.kind = Kind::Symlink(target.as_bytes().to_vec());
+                entry.mode = 0o777;
+            }
+            FileType::Fifo => entry.kind = Kind::Fifo,
+            FileType::RegularFile => {
+                if stat.links > 1 {
+                    if let Some(first) = self.links.get(&stat.inode) {
+                        entry.kind = Kind::Hardlink(first.clone());
+                        return Ok(self.writer.append_empty(&entry)?);
+                    }
+                    self.links.insert(stat.inode, path);
+                }
+                return self.content(entry, place);
+            }
+            _ => return Err(RootError::Broken(format!("{path} is a device, which no package may make"))),
         }
-        links.insert((data.dev(), data.ino()), path);
+        Ok(self.writer.append_empty(&entry)?)
     }
-    entry.kind = Kind::File;
-    entry.size = data.len();
-    entry.xattrs = xattrs(&place).map_err(failed)?;
-    Ok(writer.append(&entry, fs::open(&place)?)?)
+
+    fn content(&mut self, mut entry: Entry, place: &Place) -> Result<(), RootError> {
+        let (file, stat) = place.context("read", place.read())?;
+        entry.kind = Kind::File;
+        entry.size = stat.size;
+        entry.xattrs = place.context("read", xattrs(&file))?;
+        Ok(self.writer.append(&entry, file)?)
+    }
 }
 
 /// Capabilities belong to a package's files. Other attributes come from the builder's machine (SELinux labels) or depend
 /// on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
-fn xattrs(path: &Path) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let capability = super::tree::capability(path)?;
-    Ok(capability.map(|value| (super::tree::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
+fn xattrs(file: &File) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let capability = tree::capability(file)?;
+    Ok(capability.map(|value| (tree::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
 }
 
 fn devices(epoch: Epoch) -> Result<BTreeMap<TarPath, Entry>, RootError> {

@@ -4,64 +4,66 @@
 //! comes before what is in it; everything below `/dev` is left out, since a normal user can make no devices and the tar of
 //! the result has its own.
 
-#![allow(clippy::disallowed_methods, reason = "file operations below a root that kiln owns; errors name the path")]
-
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Permissions};
 use std::io::{self, BufReader};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{OpenOptionsExt, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{PermissionsExt, fchown};
+use std::path::Path;
 
+use super::RootError;
 use super::times::Times;
-use super::unpack::{fs_error, set_time};
-use super::{RootError, tree};
 use crate::exec::interrupt;
+use crate::exec::tree::{self, Cursor, Place, Tree, TreeError};
 use crate::format::tar::{Entry, Kind, TarPath, TarReader};
 use crate::world::fs;
 
 type Archive = TarReader<BufReader<File>>;
 
-/// Writes everything in `archive` below `root`, an empty directory; `times` learns the times of what is in it.
-pub(super) fn restore(archive: &Path, root: &Path, times: &mut Times) -> Result<(), RootError> {
+/// Writes everything in `archive` to `tree`, which is empty; `times` learns the times of what is in it.
+pub(super) fn restore(archive: &Path, tree: &Tree, times: &mut Times) -> Result<(), RootError> {
     let mut reader = TarReader::new(BufReader::with_capacity(1 << 20, fs::open(archive)?));
+    let mut cursor = Cursor::new(tree);
     let mut directories = Vec::new();
     while let Some(entry) = reader.next_entry()? {
         if entry.path.as_bytes().starts_with(b"dev/") {
             continue;
         }
-        let place = place(root, &entry.path);
+        let failed = |error| TreeError::file("restore", name(&entry.path), error);
         if interrupt::stopped() {
-            return Err(fs_error("restore", &place, io::ErrorKind::Interrupted.into()));
+            return Err(failed(io::ErrorKind::Interrupted.into()).into());
         }
         times.learn(entry.mtime);
-        make(root, &place, &entry, &mut reader).map_err(|error| fs_error("restore", &place, error))?;
+        let place = cursor.at(name(&entry.path)).map_err(failed)?;
+        make(tree, &place, &entry, &mut reader).map_err(failed)?;
         if entry.is_directory() {
-            directories.push((place, entry));
+            directories.push(entry);
         }
     }
     // From the leaves up: whatever is put into a directory changes its time.
-    for (place, entry) in directories.into_iter().rev() {
-        dress(&place, &entry).map_err(|error| fs_error("set the attributes of", &place, error))?;
+    for entry in directories.into_iter().rev() {
+        let dressed = cursor.at(name(&entry.path)).and_then(|place| dress(&place, &entry));
+        dressed.map_err(|error| TreeError::file("set the attributes of", name(&entry.path), error))?;
     }
     Ok(())
 }
 
-fn place(root: &Path, path: &TarPath) -> PathBuf {
-    root.join(OsStr::from_bytes(path.as_bytes()))
+fn name(path: &TarPath) -> &Path {
+    Path::new(OsStr::from_bytes(path.as_bytes()))
 }
 
-fn make(root: &Path, place: &Path, entry: &Entry, content: &mut Archive) -> io::Result<()> {
+fn make(tree: &Tree, place: &Place, entry: &Entry, content: &mut Archive) -> io::Result<()> {
     match &entry.kind {
         Kind::Directory if entry.path.is_root() => return Ok(()),
-        Kind::Directory => return std::fs::create_dir(place),
-        Kind::Hardlink(target) => return std::fs::hard_link(self::place(root, target), place),
-        Kind::Symlink(target) => symlink(OsStr::from_bytes(target), place)?,
+        Kind::Directory => return place.make_directory(),
+        Kind::Hardlink(target) => return place.make_name_of(&tree.at(name(target))?),
+        Kind::Symlink(target) => place.make_link(OsStr::from_bytes(target))?,
         Kind::File => {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(place)?;
+            let mut file = place.create()?;
             io::copy(content, &mut file)?;
+            return dress_file(&file, entry);
         }
-        Kind::Fifo => rustix::fs::mkfifoat(rustix::fs::CWD, place, rustix::fs::Mode::from_raw_mode(0o600))?,
+        Kind::Fifo => place.make_pipe()?,
         Kind::CharDevice(_) | Kind::BlockDevice(_) => {
             return Err(io::Error::other("a device outside of /dev"));
         }
@@ -70,15 +72,23 @@ fn make(root: &Path, place: &Path, entry: &Entry, content: &mut Archive) -> io::
 }
 
 /// The owner first: changing it clears set-uid bits and capabilities.
-fn dress(place: &Path, entry: &Entry) -> io::Result<()> {
+fn dress_file(file: &File, entry: &Entry) -> io::Result<()> {
     if (entry.uid, entry.gid) != (0, 0) {
-        lchown(place, Some(entry.uid), Some(entry.gid))?;
+        fchown(file, Some(entry.uid), Some(entry.gid))?;
+    }
+    file.set_permissions(Permissions::from_mode(entry.mode))?;
+    if let Some(value) = entry.xattrs.get(tree::CAPABILITY.as_bytes()) {
+        tree::set_capability(file, value)?;
+    }
+    Ok(rustix::fs::futimens(file, &tree::times(entry.mtime))?)
+}
+
+fn dress(place: &Place, entry: &Entry) -> io::Result<()> {
+    if (entry.uid, entry.gid) != (0, 0) {
+        place.own(Some(entry.uid), Some(entry.gid))?;
     }
     if !matches!(entry.kind, Kind::Symlink(_)) {
-        std::fs::set_permissions(place, std::os::unix::fs::PermissionsExt::from_mode(entry.mode))?;
+        place.permit(entry.mode)?;
     }
-    if let Some(value) = entry.xattrs.get(tree::CAPABILITY.as_bytes()) {
-        tree::set_capability(place, value)?;
-    }
-    set_time(place, entry.mtime)
+    place.set_time(entry.mtime)
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::RootError;
 use crate::base::Epoch;
 use crate::exec::elsewhere;
-use crate::exec::sandbox::{self, Ids, Mount, Network, Root, Spec};
+use crate::exec::sandbox::{self, Ids, Mount, Network, Spec};
+use crate::exec::tree::HostPath;
 
 /// Lines of a failed program that an error shows.
 const TAIL: usize = 30;
@@ -31,7 +32,7 @@ const ENVIRONMENT: [(&str, &str); 13] = [
 
 /// Runs images' programs and keeps their last lines for errors.
 pub(crate) struct Runner<'a> {
-    pub(crate) root: &'a Path,
+    pub(crate) root: &'a HostPath,
     pub(crate) epoch: Epoch,
     /// Files to show below `/tmp/debs`.
     pub(crate) debs: Vec<(PathBuf, String)>,
@@ -56,7 +57,7 @@ impl Runner<'_> {
             readonly: true,
         };
         let mut spec = Spec {
-            root: Root::Writable(self.root.to_owned()),
+            root: self.root.writable(),
             mounts: self.debs.iter().map(mount).collect(),
             ids: Ids::Inherit,
             network: Network::None,

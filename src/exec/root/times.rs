@@ -6,14 +6,16 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::unpack::fs_error;
-use super::{RootError, tree};
+use super::RootError;
 use crate::base::Epoch;
 use crate::debian::deb;
+use crate::exec::tree::Tree;
 use crate::world::fs;
+
+/// A file that is there for a moment.
+const MARK: &str = ".kiln-began";
 
 /// What tells the times of packages from the time of the build.
 pub(super) struct Times {
@@ -25,12 +27,11 @@ pub(super) struct Times {
 }
 
 impl Times {
-    /// Asks the file system below `root`, which is empty, what time it is.
-    pub(super) fn begin(root: &Path, epoch: Epoch) -> Result<Times, RootError> {
-        let mark = root.join(".kiln-began");
-        tree::put(&mark, b"", 0o600)?;
-        let began = mark.symlink_metadata().map_err(|error| fs_error("read", &mark, error))?.mtime();
-        tree::remove(&mark)?;
+    /// Asks the file system of a tree, which is empty, what time it is.
+    pub(super) fn begin(tree: &Tree, epoch: Epoch) -> Result<Times, RootError> {
+        tree.put(MARK, b"", 0o600)?;
+        let began = tree.stat(MARK)?.map_or(0, |stat| stat.mtime);
+        tree.remove(MARK)?;
         Ok(Times { epoch: epoch.0, began, packaged: BTreeSet::new() })
     }
 
@@ -40,7 +41,7 @@ impl Times {
         let (_, mut data) = deb::open(fs::open(file)?).map_err(broken)?;
         while let Some(entry) = data.next().map_err(broken)? {
             self.learn(entry.mtime);
-            io::copy(&mut data, &mut io::sink()).map_err(|error| fs_error("read", file, error))?;
+            fs::context("read", file, io::copy(&mut data, &mut io::sink()))?;
         }
         Ok(())
     }

@@ -1,24 +1,22 @@
 //! Writes the files of many packages into one tree, in parallel across packages.
 //!
-//! No link is ever followed: every parent of a file is a directory that [`Claims`] made itself, so a package cannot
-//! write outside the tree, whatever links it brings.
-
-#![allow(clippy::disallowed_methods, reason = "file operations below a root that kiln owns; errors name the path")]
+//! No link is ever followed: every parent of a file is a directory that [`Claims`] made itself, and stays one. That is
+//! for the bits; that nothing is written outside the tree, whatever links a package brings, is [`Tree`]'s own doing.
 
 use std::collections::BTreeSet;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Permissions};
 use std::io::{self, Read};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt, fchown, lchown, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{PermissionsExt, fchown};
+use std::path::PathBuf;
 
 use rayon::prelude::*;
-use rustix::fs::{AtFlags, Timespec, Timestamps, UTIME_OMIT};
 
 use super::RootError;
 use super::claims::{Answer, Claims, Refusal, Verdict};
 use super::layout;
 use crate::debian::deb::{self, Control, Data, Entry, Kind};
 use crate::exec::interrupt;
+use crate::exec::tree::{self, Cursor, Place, Tree, TreeError};
 use crate::world::fs;
 
 /// Owner, permissions and time of a file or directory.
@@ -54,8 +52,8 @@ pub(crate) struct Unpacked {
 }
 
 struct Job<'a> {
-    root: &'a Path,
     claims: &'a Claims<'a>,
+    cursor: Cursor<'a>,
     manner: Manner,
     /// Position among the packages.
     index: usize,
@@ -71,24 +69,23 @@ struct Outcome {
     hard: Vec<(String, String)>,
 }
 
-/// Unpacks `packages` (name for messages, file) into `root`; `judge` decides about files that two packages ship.
+/// Unpacks `packages` (name for messages, file) into `tree`; `judge` decides about files that two packages ship.
 pub(crate) fn unpack(
-    root: &Path,
+    tree: &Tree,
     packages: &[(String, PathBuf)],
     manner: Manner,
     judge: &(dyn Fn(usize, usize) -> Verdict + Sync),
 ) -> Result<Vec<Unpacked>, RootError> {
-    let claims = Claims::new(judge);
-    let failed = |path: &Path, error| fs_error("create directory", path, error);
+    let claims = Claims::new(tree, judge);
     for alias in layout::ALWAYS {
         let place = format!("usr/{alias}");
-        claims.directory(root, &place, (super::claims::NOBODY, Attributes::IMPLICIT)).map_err(
-            |refusal| match refusal {
-                Refusal::Io(error) => failed(&root.join(&place), error),
-                Refusal::Conflict(..) => unreachable!("nothing else is in the tree yet"),
-            },
-        )?;
-        symlink(&place, root.join(alias)).map_err(|error| failed(&root.join(alias), error))?;
+        let made = claims.directory(&place, (super::claims::NOBODY, Attributes::IMPLICIT));
+        made.map_err(|refusal| match refusal {
+            Refusal::Io(error) => TreeError::file("create directory", &place, error),
+            Refusal::Conflict(..) => unreachable!("nothing else is in the tree yet"),
+        })?;
+        let made = tree.at(alias).and_then(|link| link.make_link(&place));
+        made.map_err(|error| TreeError::file("link", alias, error))?;
     }
     // The longest archives first, so that no thread is left alone with one at the end.
     let mut order: Vec<(u64, usize)> = Vec::new();
@@ -99,20 +96,19 @@ pub(crate) fn unpack(
     let mut outcomes: Vec<(usize, Outcome)> = order
         .par_iter()
         .with_max_len(1)
-        .map(|&(_, index)| one(root, packages, manner, &claims, index).map(|outcome| (index, outcome)))
+        .map(|&(_, index)| one(&claims, packages, manner, index).map(|outcome| (index, outcome)))
         .collect::<Result<_, _>>()?;
     outcomes.sort_by_key(|(index, _)| *index);
     let mut unpacked = Vec::new();
     for (index, outcome) in outcomes {
         for (path, target) in &outcome.hard {
-            hard_link(root, &claims, index, (path, target))
-                .map_err(|error| fs_error("link", &root.join(path), error))?;
+            hard_link(&claims, index, (path, target)).map_err(|error| TreeError::file("link", path, error))?;
         }
         let kept = |path: &String| claims.holds(&layout_of(path), index);
         let paths = outcome.paths.into_iter().filter(kept).collect();
         unpacked.push(Unpacked { control: outcome.control, paths, times: outcome.times });
     }
-    finish_directories(root, &claims, manner)?;
+    finish_directories(&claims, manner)?;
     Ok(unpacked)
 }
 
@@ -121,10 +117,9 @@ fn layout_of(path: &str) -> String {
 }
 
 fn one(
-    root: &Path,
+    claims: &Claims<'_>,
     packages: &[(String, PathBuf)],
     manner: Manner,
-    claims: &Claims<'_>,
     index: usize,
 ) -> Result<Outcome, RootError> {
     let (name, file) = &packages[index];
@@ -136,18 +131,19 @@ fn one(
         true => control.lines("conffiles").into_iter().map(strip).collect(),
         false => Vec::new(),
     };
-    let mut job = Job { root, claims, manner, index, conffiles, buffer: vec![0; 1 << 16] };
+    let cursor = Cursor::new(claims.tree());
+    let mut job = Job { claims, cursor, manner, index, conffiles, buffer: vec![0; 1 << 16] };
     let (mut paths, mut times, mut hard) = (Vec::new(), BTreeSet::new(), Vec::new());
     while let Some(entry) = data.next().map_err(broken)? {
         let path = entry.path.clone();
         if interrupt::stopped() {
-            return Err(fs_error("unpack", &root.join(&path), io::ErrorKind::Interrupted.into()));
+            return Err(TreeError::file("unpack", path, io::ErrorKind::Interrupted.into()).into());
         }
         if let Kind::Hard(target) = &entry.kind {
             hard.push((layout::place(&entry.path), layout::place(target)));
         }
         job.entry(&entry, &mut data).map_err(|refusal| match refusal {
-            Refusal::Io(source) => fs_error("unpack", &root.join(&path), source),
+            Refusal::Io(source) => TreeError::file("unpack", &path, source).into(),
             Refusal::Conflict(a, b) => conflict(packages, &path, (a, b)),
         })?;
         times.insert(entry.mtime);
@@ -161,10 +157,6 @@ fn conflict(packages: &[(String, PathBuf)], path: &str, (a, b): (usize, usize)) 
     RootError::Conflict { path: format!("/{path}"), packages: [name(a), name(b)] }
 }
 
-pub(crate) fn fs_error(verb: &'static str, path: &Path, source: io::Error) -> RootError {
-    RootError::World(crate::world::WorldError::File { verb, path: path.to_owned(), source })
-}
-
 impl Job<'_> {
     fn entry(&mut self, entry: &Entry, data: &mut Data<'_>) -> Result<(), Refusal> {
         let attributes = self.attributes(entry);
@@ -172,7 +164,7 @@ impl Job<'_> {
             // The links of merged /usr are there from the start, and nothing may stand in their place.
             Kind::Link(_) if layout::ALIASES.contains(&entry.path.as_str()) => self.alias(&entry.path),
             Kind::Directory => {
-                self.claims.directory(self.root, &layout::place(&entry.path), (self.index, attributes))?;
+                self.claims.directory(&layout::place(&entry.path), (self.index, attributes))?;
                 self.alias(&entry.path)
             }
             Kind::File(_) => self.file(entry, attributes, data),
@@ -180,7 +172,7 @@ impl Job<'_> {
             Kind::Hard(_) => {
                 let path = layout::place(&entry.path);
                 self.alias(&entry.path)?;
-                self.claims.leaf(self.root, &path, (self.index, false)).map(drop)
+                self.claims.leaf(&path, (self.index, false)).map(drop)
             }
         }
     }
@@ -191,8 +183,8 @@ impl Job<'_> {
         if !layout::ALIASES.contains(&first) || layout::ALWAYS.contains(&first) {
             return Ok(());
         }
-        self.claims.directory(self.root, &format!("usr/{first}"), (super::claims::NOBODY, Attributes::IMPLICIT))?;
-        match symlink(format!("usr/{first}"), self.root.join(first)) {
+        self.claims.directory(&format!("usr/{first}"), (super::claims::NOBODY, Attributes::IMPLICIT))?;
+        match self.claims.tree().at(first).and_then(|link| link.make_link(format!("usr/{first}"))) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Refusal::Io(error)),
             _ => Ok(()),
         }
@@ -210,7 +202,7 @@ impl Job<'_> {
     fn file(&mut self, entry: &Entry, attributes: Attributes, data: &mut Data<'_>) -> Result<(), Refusal> {
         self.alias(&entry.path)?;
         let mut path = layout::place(&entry.path);
-        let answer = self.claims.leaf(self.root, &path, (self.index, false))?;
+        let answer = self.claims.leaf(&path, (self.index, false))?;
         if answer == Answer::Skip {
             return Ok(());
         }
@@ -218,18 +210,18 @@ impl Job<'_> {
         if self.conffiles.contains(&entry.path) {
             path.push_str(".dpkg-new");
         }
-        let target = self.root.join(&path);
-        let temporary = target.with_added_extension(format!("kiln-{}", self.index));
+        let target = self.cursor.at(&path).map_err(Refusal::Io)?;
+        let temporary = target.beside(&format!("kiln-{}", self.index));
         let write_to = if answer == Answer::Create { &target } else { &temporary };
-        let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(write_to) {
+        let mut file = match write_to.create() {
             // A stronger package came between our claim and now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             result => result.map_err(Refusal::Io)?,
         };
         self.copy(data, &mut file).and_then(|()| self.dress(&file, attributes)).map_err(Refusal::Io)?;
         if answer == Answer::Replace {
-            let moved = self.claims.while_held(&claimed, self.index, || std::fs::rename(&temporary, &target));
-            moved.unwrap_or_else(|| std::fs::remove_file(&temporary)).map_err(Refusal::Io)?;
+            let moved = self.claims.while_held(&claimed, self.index, || temporary.rename(&target));
+            moved.unwrap_or_else(|| temporary.unlink()).map_err(Refusal::Io)?;
         }
         Ok(())
     }
@@ -250,17 +242,17 @@ impl Job<'_> {
             fchown(file, Some(attributes.uid), Some(attributes.gid))?;
         }
         file.set_permissions(Permissions::from_mode(attributes.mode))?;
-        rustix::fs::futimens(file, &times(attributes.mtime)).map_err(io::Error::from)
+        Ok(rustix::fs::futimens(file, &tree::times(attributes.mtime))?)
     }
 
-    fn link(&self, entry: &Entry, target: &str, attributes: Attributes) -> Result<(), Refusal> {
+    fn link(&mut self, entry: &Entry, target: &str, attributes: Attributes) -> Result<(), Refusal> {
         self.alias(&entry.path)?;
         let path = layout::place(&entry.path);
-        let answer = self.claims.leaf(self.root, &path, (self.index, true))?;
-        let place = self.root.join(&path);
-        let temporary = place.with_added_extension(format!("kiln-{}", self.index));
+        let answer = self.claims.leaf(&path, (self.index, true))?;
+        let place = self.cursor.at(&path).map_err(Refusal::Io)?;
+        let temporary = place.beside(&format!("kiln-{}", self.index));
         let write_to = if answer == Answer::Create { &place } else { &temporary };
-        let make = || match symlink(target, write_to) {
+        let make = || match write_to.make_link(target) {
             // A stronger package came between our claim and now.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && answer == Answer::Create => Ok(()),
             made => made.and_then(|()| dress_link(write_to, attributes, self.manner.faithful)),
@@ -270,8 +262,8 @@ impl Job<'_> {
             // A directory of another package may take the place of a link at any moment: not between these two.
             Answer::Create => self.claims.while_held(&path, self.index, make).unwrap_or(Ok(())),
             Answer::Replace => make().and_then(|()| {
-                let moved = self.claims.while_held(&path, self.index, || std::fs::rename(&temporary, &place));
-                moved.unwrap_or_else(|| std::fs::remove_file(&temporary))
+                let moved = self.claims.while_held(&path, self.index, || temporary.rename(&place));
+                moved.unwrap_or_else(|| temporary.unlink())
             }),
         };
         done.map_err(Refusal::Io)
@@ -279,50 +271,42 @@ impl Job<'_> {
 }
 
 /// Owner and time of a symbolic link; the links's own mode means nothing on Linux.
-fn dress_link(path: &Path, attributes: Attributes, faithful: bool) -> io::Result<()> {
+fn dress_link(place: &Place, attributes: Attributes, faithful: bool) -> io::Result<()> {
     if faithful && (attributes.uid, attributes.gid) != (0, 0) {
-        lchown(path, Some(attributes.uid), Some(attributes.gid))?;
+        place.own(Some(attributes.uid), Some(attributes.gid))?;
     }
-    set_time(path, attributes.mtime)
+    place.set_time(attributes.mtime)
 }
 
-/// Sets the time of a file without following links.
-pub(crate) fn set_time(path: &Path, mtime: i64) -> io::Result<()> {
-    let result = rustix::fs::utimensat(rustix::fs::CWD, path, &times(mtime), AtFlags::SYMLINK_NOFOLLOW);
-    result.map_err(io::Error::from)
-}
-
-fn times(mtime: i64) -> Timestamps {
-    let access = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    Timestamps { last_access: access, last_modification: Timespec { tv_sec: mtime, tv_nsec: 0 } }
-}
-
-fn hard_link(root: &Path, claims: &Claims<'_>, index: usize, (path, target): (&str, &str)) -> io::Result<()> {
+fn hard_link(claims: &Claims<'_>, index: usize, (path, target): (&str, &str)) -> io::Result<()> {
     if !claims.holds(path, index) {
         return Ok(());
     }
-    // Parents of what was claimed are directories; any other path may lead through a link, out of the tree.
+    // Parents of what was claimed are directories; any other path may lead through a link.
     if !claims.is_leaf(target) {
         return Err(io::Error::new(io::ErrorKind::InvalidData, format!("/{target} is no file of these packages")));
     }
-    let place = root.join(path);
-    match std::fs::remove_file(&place) {
+    let place = claims.tree().at(path)?;
+    match place.unlink() {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    std::fs::hard_link(root.join(target), place)
+    place.make_name_of(&claims.tree().at(target)?)
 }
 
-fn finish_directories(root: &Path, claims: &Claims<'_>, manner: Manner) -> Result<(), RootError> {
+fn finish_directories(claims: &Claims<'_>, manner: Manner) -> Result<(), RootError> {
+    let mut cursor = Cursor::new(claims.tree());
+    let mut finish = |path: &str, attributes: Attributes| {
+        let place = cursor.at(path)?;
+        if manner.faithful && (attributes.uid, attributes.gid) != (0, 0) {
+            place.own(Some(attributes.uid), Some(attributes.gid))?;
+        }
+        place.permit(attributes.mode)?;
+        place.set_time(manner.mtime.unwrap_or(attributes.mtime))
+    };
     // From the leaves up: a directory without write permission must not hinder what is below it.
     for (path, attributes) in claims.directories().into_iter().rev() {
-        let place = root.join(&path);
-        let owned = manner.faithful && (attributes.uid, attributes.gid) != (0, 0);
-        let chowned = if owned { lchown(&place, Some(attributes.uid), Some(attributes.gid)) } else { Ok(()) };
-        chowned
-            .and_then(|()| std::fs::set_permissions(&place, Permissions::from_mode(attributes.mode)))
-            .and_then(|()| set_time(&place, manner.mtime.unwrap_or(attributes.mtime)))
-            .map_err(|error| fs_error("set the attributes of", &place, error))?;
+        finish(&path, attributes).map_err(|error| TreeError::file("set the attributes of", path, error))?;
     }
     Ok(())
 }

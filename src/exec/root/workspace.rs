@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use rustix::mount::MountFlags;
-
-use super::{RootError, tree};
+use super::RootError;
+use crate::exec::tree::{HostPath, Tree};
 use crate::world::fs;
 
 /// The tree may take at most one part in this many of the memory that is available.
@@ -13,14 +12,13 @@ const SHARE: u64 = 3;
 /// Makes an empty directory for a tree of about `need` bytes. Which kind of memory holds it changes no bit of it.
 ///
 /// A tmpfs is mounted in this process's own mount namespace: it is gone when the process is, however it ends.
-pub(crate) fn prepare(root: &Path, need: u64) -> Result<(), RootError> {
-    tree::remove(root)?;
-    tree::directory(root)?;
+pub(crate) fn prepare(root: &HostPath, need: u64) -> Result<Tree, RootError> {
+    root.clear()?;
     if need < available().unwrap_or(0) / SHARE {
         // Where it is refused, the disk does as well.
-        let _ = rustix::mount::mount("tmpfs", root, "tmpfs", MountFlags::NODEV, c"mode=755,size=90%");
+        let _ = root.mount_memory();
     }
-    Ok(())
+    Ok(root.open()?)
 }
 
 /// Bytes, from `/proc/meminfo` (Linux `Documentation/filesystems/proc.rst`).

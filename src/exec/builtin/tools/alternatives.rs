@@ -4,9 +4,9 @@
 //! out, and so are links to files that are not there.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use crate::exec::root::place;
+use crate::exec::tree::Tree;
 
 /// One `--install LINK NAME PATH PRIORITY [--slave LINK NAME PATH]...`.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,8 +18,8 @@ struct Offer {
 
 /// Links to make, relative to the root, with their targets: of every group the offer with the highest priority, and
 /// among equals the first. Files that packages ship are never replaced.
-pub(super) fn choose(scripts: &[String], root: &Path) -> BTreeMap<String, String> {
-    let there = |path: &str| root.join(place(path.trim_start_matches('/'))).symlink_metadata().is_ok();
+pub(super) fn choose(scripts: &[String], tree: &Tree) -> BTreeMap<String, String> {
+    let there = |path: &str| tree.at(place(path.trim_start_matches('/'))).is_ok_and(|place| place.taken());
     let mut best: BTreeMap<String, Offer> = BTreeMap::new();
     for offer in scripts.iter().flat_map(|script| offers(script)) {
         let (link, path) = &offer.links[0];
@@ -31,7 +31,7 @@ pub(super) fn choose(scripts: &[String], root: &Path) -> BTreeMap<String, String
     for (link, path) in best.into_values().flat_map(|offer| offer.links) {
         let name = place(link.trim_start_matches('/'));
         let climbs = name.split('/').any(|part| part == ".." || part.is_empty());
-        if !climbs && there(&path) && !there(&link) && through_directories(root, &name) {
+        if !climbs && there(&path) && !there(&link) && through_directories(tree, &name) {
             links.insert(name, path);
         }
     }
@@ -39,13 +39,9 @@ pub(super) fn choose(scripts: &[String], root: &Path) -> BTreeMap<String, String
 }
 
 /// Whether no part above the last is a link or a file: a link made there would lie elsewhere.
-fn through_directories(root: &Path, name: &str) -> bool {
-    let mut place = root.to_owned();
-    let parts: Vec<&str> = name.split('/').collect();
-    parts[..parts.len() - 1].iter().all(|part| {
-        place.push(part);
-        place.symlink_metadata().map_or(true, |data| data.is_dir())
-    })
+fn through_directories(tree: &Tree, name: &str) -> bool {
+    let stat = |end: usize| tree.at(&name[..end]).and_then(|place| place.stat());
+    name.match_indices('/').all(|(end, _)| stat(end).map_or(true, |stat| stat.directory()))
 }
 
 fn offers(script: &str) -> Vec<Offer> {

@@ -1,9 +1,9 @@
 //! `/etc/passwd`, `group`, `shadow` and `gshadow` as data, changed together.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use super::super::{RootError, tree};
+use super::super::RootError;
+use crate::exec::tree::Tree;
 
 /// Numbers for people start here (policy 9.2.2).
 const FIRST_UID: u32 = 1000;
@@ -18,10 +18,10 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// Reads them below `root`.
-    pub(crate) fn read(root: &Path) -> Result<Accounts, RootError> {
+    /// Reads those of a tree.
+    pub(crate) fn read(tree: &Tree) -> Result<Accounts, RootError> {
         let table = |name: &str, fields: usize| -> Result<Option<Vec<Vec<String>>>, RootError> {
-            let Some(text) = tree::text(&root.join("etc").join(name))? else { return Ok(None) };
+            let Some(text) = tree.text(format!("etc/{name}"))? else { return Ok(None) };
             let mut lines = Vec::new();
             for line in text.lines().filter(|line| !line.is_empty()) {
                 let parts: Vec<String> = line.split(':').map(str::to_owned).collect();
@@ -41,10 +41,10 @@ impl Accounts {
     }
 
     /// Writes them back, keeping owners and permissions.
-    pub(crate) fn write(&self, root: &Path) -> Result<(), RootError> {
-        let put = |name: &str, table: &[Vec<String>]| {
+    pub(crate) fn write(&self, tree: &Tree) -> Result<(), RootError> {
+        let put = |name: &str, table: &[Vec<String>]| -> Result<(), RootError> {
             let text: String = table.iter().map(|fields| fields.join(":") + "\n").collect();
-            tree::edit(&root.join("etc").join(name), |_| text)
+            Ok(tree.edit(format!("etc/{name}"), |_| text)?)
         };
         put("passwd", &self.passwd)?;
         put("group", &self.group)?;

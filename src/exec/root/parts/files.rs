@@ -1,43 +1,42 @@
 //! Files, directories and links of the recipe.
 
-use std::path::Path;
-
-use super::super::job::Job;
-use super::super::{RootError, tree};
-use super::Accounts;
-use super::users::{inside, make, own};
+use super::super::RootError;
+use super::users::{inside, make};
+use super::{Accounts, Addition};
 use crate::plan::root::{RootContent, RootFile};
+use crate::world::fs;
 
 /// Writes them all; owners are looked up among the users of the image.
-pub(super) fn apply(job: &Job, files: &[RootFile]) -> Result<(), RootError> {
-    let accounts = Accounts::read(&job.root)?;
-    for file in files {
+pub(super) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
+    let accounts = Accounts::read(addition.tree)?;
+    for file in &addition.spec.files {
         let owner = owner(&accounts, file)?;
-        write(job, file, owner)?;
+        write(addition, file, owner)?;
     }
     Ok(())
 }
 
-fn write(job: &Job, file: &RootFile, owner: (u32, u32)) -> Result<(), RootError> {
-    let place = inside(&job.root, &file.path)?;
-    if place.is_dir() && !place.is_symlink() && file.content != RootContent::Directory {
+fn write(Addition { tree, inputs, .. }: &Addition<'_>, file: &RootFile, owner: (u32, u32)) -> Result<(), RootError> {
+    let place = inside(tree, &file.path)?;
+    let there = tree.stat(&place)?.is_some_and(|stat| stat.directory());
+    if there && file.content != RootContent::Directory {
         return Err(RootError::Broken(format!("{} is a directory in the image", file.path)));
     }
     if let Some(parent) = place.parent() {
-        tree::directory(parent)?;
+        tree.directory(parent)?;
     }
     match &file.content {
-        RootContent::Directory => make(&place, file.mode, owner),
+        RootContent::Directory => make(tree, &place, file.mode, owner),
         RootContent::Link(target) => {
-            tree::link(&place, target)?;
-            own(&place, owner)
+            tree.link(&place, target)?;
+            Ok(tree.own(&place, owner)?)
         }
         RootContent::Input(name) => {
-            let source = job.inputs.get(name);
+            let source = inputs.get(name);
             let source = source.ok_or_else(|| RootError::Broken(format!("there is no input `{name}`")))?;
-            tree::copy(Path::new(source), &place)?;
-            own(&place, owner)?;
-            tree::permit(&place, file.mode)
+            tree.copy(&mut fs::open(source)?, &place, 0o600)?;
+            tree.own(&place, owner)?;
+            Ok(tree.permit(&place, file.mode)?)
         }
     }
 }

@@ -1,9 +1,8 @@
 //! What packages would make when they are configured and what must be born in each machine instead: keys and
 //! databases with identities. A unit makes each at first boot; the rules keep the packages from making it here.
 
-use std::path::Path;
-
-use super::super::{RootError, tree};
+use super::super::RootError;
+use crate::exec::tree::Tree;
 
 /// Made once, before the server starts; `ssh-keygen -A` only makes keys that are missing. Debian 13 has a unit of its
 /// own (`sshd-keygen.service`), but with `ConditionFirstBoot=yes`, which an empty machine-id does not fulfil.
@@ -15,36 +14,37 @@ const HOST_KEYS: &str = "[Unit]\nDescription=Make the SSH server's host keys\nBe
 const HOST_KEYS_UNIT: &str = "kiln-ssh-host-keys.service";
 const CLUSTER_UNIT: &str = "kiln-postgresql-cluster.service";
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
+const UNITS: &str = "etc/systemd/system";
 
 /// Writes the units that this system needs, and returns their names for enabling.
-pub(super) fn apply(root: &Path) -> Result<Vec<String>, RootError> {
+pub(super) fn apply(tree: &Tree) -> Result<Vec<String>, RootError> {
     let mut units = Vec::new();
-    if !root.join(SYSTEMD).exists() {
+    if !tree.has(SYSTEMD)? {
         return Ok(Vec::new());
     }
-    if root.join("usr/sbin/sshd").exists() {
+    if tree.has("usr/sbin/sshd")? {
         units.push((HOST_KEYS_UNIT, HOST_KEYS.to_owned()));
     }
-    if let Some(version) = postgresql(root)? {
+    if let Some(version) = postgresql(tree)? {
         units.push((CLUSTER_UNIT, cluster(&version)));
     }
     let mut names = Vec::new();
     for (name, text) in units {
-        let place = root.join("etc/systemd/system").join(name);
-        tree::directory(&root.join("etc/systemd/system"))?;
-        tree::put(&place, text.as_bytes(), 0o644)?;
+        tree.directory(UNITS)?;
+        tree.put(format!("{UNITS}/{name}"), text.as_bytes(), 0o644)?;
         names.push(name.to_owned());
     }
     Ok(names)
 }
 
 /// The newest server version that is installed.
-fn postgresql(root: &Path) -> Result<Option<String>, RootError> {
+fn postgresql(tree: &Tree) -> Result<Option<String>, RootError> {
     let mut newest: Option<(u32, String)> = None;
-    for entry in tree::entries(&root.join("usr/lib/postgresql"))? {
-        let name = entry.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    for entry in tree.list("usr/lib/postgresql")? {
+        let name = entry.path().file_name().unwrap_or_default().to_string_lossy().into_owned();
         let number = name.parse().unwrap_or(0);
-        if number > 0 && entry.join("bin/initdb").exists() && newest.as_ref().is_none_or(|(old, _)| *old < number) {
+        let installed = number > 0 && tree.has(entry.path().join("bin/initdb"))?;
+        if installed && newest.as_ref().is_none_or(|(old, _)| *old < number) {
             newest = Some((number, name));
         }
     }

@@ -12,18 +12,37 @@ mod users;
 
 pub(crate) use accounts::Accounts;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use super::RootError;
-use super::job::Job;
 use super::run::Runner;
+use crate::exec::tree::Tree;
 use crate::plan::root::RootSpec;
 
-/// Applies every part, in an order in which later ones may rely on earlier ones.
-pub(crate) fn apply(job: &Job, spec: &RootSpec, runner: &Runner<'_>) -> Result<(), RootError> {
-    let root = job.root.as_path();
-    system::apply(spec, root)?;
-    network::apply(spec, root)?;
-    users::apply(spec, root)?;
-    files::apply(job, &spec.files)?;
-    let born = first_boot::apply(root)?;
-    units::apply(spec, runner, &born)
+/// What is added, and to what.
+pub(crate) struct Addition<'a> {
+    pub(crate) spec: &'a RootSpec,
+    /// Files of the recipe, by their path in the step.
+    pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
+    pub(crate) tree: &'a Tree,
+}
+
+/// One part.
+type Part = fn(&Addition<'_>) -> Result<(), RootError>;
+
+/// In an order in which later ones may rely on earlier ones.
+const ALL: [(&str, Part); 4] =
+    [("system", system::apply), ("network", network::apply), ("users", users::apply), ("files", files::apply)];
+
+/// Applies every part.
+pub(crate) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), RootError> {
+    for (_, part) in ALL {
+        part(addition)?;
+    }
+    let born = first_boot::apply(addition.tree)?;
+    match units::script(addition, &born)? {
+        Some(script) => runner.script("enabling units", &script, &mut |_| {}),
+        None => Ok(()),
+    }
 }

@@ -1,45 +1,45 @@
 //! Host name, locale, time zone, file systems: the small files of `/etc`.
 
-use std::path::Path;
-
-use super::super::{RootError, tree};
+use super::super::RootError;
+use super::Addition;
+use crate::exec::tree::Tree;
 use crate::plan::root::RootSpec;
 
 /// Writes them.
-pub(super) fn apply(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
-    let etc = root.join("etc");
+pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     let host = &spec.hostname;
-    tree::put(&etc.join("hostname"), format!("{host}\n").as_bytes(), 0o644)?;
+    tree.put("etc/hostname", format!("{host}\n").as_bytes(), 0o644)?;
     let hosts = format!(
         "127.0.0.1\tlocalhost\n127.0.1.1\t{host}\n\n::1\tlocalhost ip6-localhost ip6-loopback\n\
          ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
     );
-    tree::put(&etc.join("hosts"), hosts.as_bytes(), 0o644)?;
+    tree.put("etc/hosts", hosts.as_bytes(), 0o644)?;
     if let Some(device) = &spec.root_device {
         let fstab = format!("{device}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n");
-        tree::put(&etc.join("fstab"), fstab.as_bytes(), 0o644)?;
+        tree.put("etc/fstab", fstab.as_bytes(), 0o644)?;
     }
-    tree::directory(&etc.join("default"))?;
+    tree.directory("etc/default")?;
     let locale = format!("LANG={}\n", spec.locale);
     // `/etc/default/locale` has been a link to `/etc/locale.conf` since Debian 13.
-    let plain = etc.join("default/locale");
-    let name = if plain.is_symlink() { "locale.conf" } else { "default/locale" };
-    tree::put(&etc.join(name), locale.as_bytes(), 0o644)?;
-    timezone(spec, root)
+    let linked = tree.stat("etc/default/locale")?.is_some_and(|stat| stat.link());
+    let name = if linked { "etc/locale.conf" } else { "etc/default/locale" };
+    tree.put(name, locale.as_bytes(), 0o644)?;
+    timezone(spec, tree)
 }
 
-fn timezone(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
+fn timezone(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
     let zone = &spec.timezone;
     let name = format!("usr/share/zoneinfo/{zone}");
     let odd = zone.is_empty() || zone.split('/').any(|part| part.is_empty() || part == "..");
     // Without tzdata every system is on UTC already.
-    let known = root.join(&name).exists() || matches!(zone.as_str(), "UTC" | "Etc/UTC");
+    let there = !odd && tree.has(&name)?;
+    let known = there || matches!(zone.as_str(), "UTC" | "Etc/UTC");
     if odd || !known {
         return Err(RootError::Broken(format!("the image has no time zone `{zone}`; is the package tzdata in it?")));
     }
-    if root.join(&name).exists() {
-        tree::link(&root.join("etc/localtime"), &format!("/{name}"))?;
-        tree::put(&root.join("etc/timezone"), format!("{zone}\n").as_bytes(), 0o644)?;
+    if there {
+        tree.link("etc/localtime", format!("/{name}"))?;
+        tree.put("etc/timezone", format!("{zone}\n").as_bytes(), 0o644)?;
     }
     Ok(())
 }

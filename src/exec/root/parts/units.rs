@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 
 use super::super::RootError;
-use super::super::run::Runner;
-use crate::plan::root::RootSpec;
+use super::Addition;
 
-/// Runs `systemctl --root=/` for every kind of change; `born` are the units that act at first boot.
-pub(super) fn apply(spec: &RootSpec, runner: &Runner<'_>, born: &[String]) -> Result<(), RootError> {
+/// A script that runs `systemctl --root=/` for every kind of change, if there is any; `born` are the units that act at
+/// first boot.
+pub(super) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]) -> Result<Option<String>, RootError> {
     let mut enable = spec.units.enable.clone();
     enable.extend_from_slice(born);
     if spec.dhcp {
         enable.push("systemd-networkd.service".to_owned());
-        if runner.root.join("usr/lib/systemd/system/systemd-resolved.service").exists() {
+        if tree.has("usr/lib/systemd/system/systemd-resolved.service")? {
             enable.push("systemd-resolved.service".to_owned());
         }
     }
@@ -30,13 +30,13 @@ pub(super) fn apply(spec: &RootSpec, runner: &Runner<'_>, born: &[String]) -> Re
         }
     }
     if script.lines().count() == 1 {
-        return Ok(());
+        return Ok(None);
     }
-    if !runner.root.join("usr/bin/systemctl").exists() {
+    if !tree.has("usr/bin/systemctl")? {
         let text = "the image has no systemctl to change units with: add the package systemd-sysv";
         return Err(RootError::Broken(text.to_owned()));
     }
-    runner.script("enabling units", &script, &mut |_| {})
+    Ok(Some(script))
 }
 
 /// `systemd.unit(5)`: letters, digits and `:-_.\@`. The backslash is refused here, for it would stand in a script.

@@ -1,24 +1,23 @@
 //! Users of the recipe, with their homes and keys.
 
-use std::os::unix::fs::lchown;
 use std::path::{Path, PathBuf};
 
-use super::super::unpack::fs_error;
-use super::super::{RootError, tree};
-use super::Accounts;
+use super::super::RootError;
+use super::{Accounts, Addition};
+use crate::exec::tree::Tree;
 use crate::plan::root::{RootSpec, RootUser};
 
 /// Adds or changes every user.
-pub(super) fn apply(spec: &RootSpec, root: &Path) -> Result<(), RootError> {
-    let mut accounts = Accounts::read(root)?;
+pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
+    let mut accounts = Accounts::read(tree)?;
     for user in &spec.users {
         check(user)?;
         account(spec, &mut accounts, user)?;
     }
-    accounts.write(root)?;
+    accounts.write(tree)?;
     for user in &spec.users {
         let (uid, gid) = accounts.user(&user.name).expect("the loop above made it");
-        home(root, user, (uid, gid))?;
+        home(tree, user, (uid, gid))?;
     }
     Ok(())
 }
@@ -45,63 +44,62 @@ fn account(spec: &RootSpec, accounts: &mut Accounts, user: &RootUser) -> Result<
 }
 
 /// The home directory (a copy of `/etc/skel` when new) and `authorized_keys`.
-fn home(root: &Path, user: &RootUser, owner: (u32, u32)) -> Result<(), RootError> {
-    let place = inside(root, &user.home)?;
-    if !place.exists() {
+fn home(tree: &Tree, user: &RootUser, owner: (u32, u32)) -> Result<(), RootError> {
+    let place = inside(tree, &user.home)?;
+    if !tree.has(&place)? {
         if let Some(parent) = place.parent() {
-            tree::directory(parent)?;
+            tree.directory(parent)?;
         }
-        make(&place, 0o755, owner)?;
-        for file in tree::entries(&root.join("etc/skel"))? {
-            let Some(text) = tree::text(&file)? else { continue };
-            own_file(&place.join(file.file_name().unwrap_or_default()), text.as_bytes(), 0o644, owner)?;
+        make(tree, &place, 0o755, owner)?;
+        for file in tree.list("etc/skel")? {
+            let Some(text) = file.text()? else { continue };
+            let name = file.path().file_name().unwrap_or_default();
+            own_file(tree, &place.join(name), (text.as_bytes(), 0o644), owner)?;
         }
     }
     if user.authorized_keys.is_empty() {
         return Ok(());
     }
     let ssh = place.join(".ssh");
-    if !ssh.exists() {
-        make(&ssh, 0o700, owner)?;
+    if !tree.has(&ssh)? {
+        make(tree, &ssh, 0o700, owner)?;
     }
     let keys: String = user.authorized_keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-    own_file(&ssh.join("authorized_keys"), keys.as_bytes(), 0o600, owner)
+    own_file(tree, &ssh.join("authorized_keys"), (keys.as_bytes(), 0o600), owner)
 }
 
-/// Where an absolute path of the image lies; refused when a link stands in the way, which could lead out.
-pub(super) fn inside(root: &Path, path: &str) -> Result<PathBuf, RootError> {
-    let mut place = root.to_owned();
+/// Where an absolute path of the image lies in the tree; refused when a link stands in the way: what is written there
+/// would lie at another path than the recipe says.
+pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
+    let link = || RootError::Broken(format!("the path {path} leads through a symbolic link of the image"));
+    let linked = |place: &Path| Ok::<_, RootError>(tree.stat(place)?.is_some_and(|stat| stat.link()));
+    let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." {
             return Err(RootError::Broken(format!("the path {path} climbs with `..`")));
         }
         // Merged /usr is the one link that everybody writes through.
-        if place.is_symlink() {
-            let target = place.strip_prefix(root).ok().and_then(|name| name.to_str()).map(super::super::layout::place);
-            let merged = target.filter(|target| root.join(target).is_dir() && !root.join(target).is_symlink());
-            let link = || RootError::Broken(format!("the path {path} leads through a symbolic link of the image"));
-            place = root.join(merged.ok_or_else(link)?);
+        if linked(&place)? {
+            let merged = place.to_str().map(super::super::layout::place).ok_or_else(link)?;
+            if !tree.stat(&merged)?.is_some_and(|stat| stat.directory()) {
+                return Err(link());
+            }
+            place = PathBuf::from(merged);
         }
         place.push(part);
     }
-    if path.is_empty() || place.parent().is_some_and(Path::is_symlink) {
-        return Err(RootError::Broken(format!("the path {path} leads through a symbolic link of the image")));
-    }
-    Ok(place)
+    let through = place.parent().map_or(Ok(false), linked)?;
+    if path.is_empty() || through { Err(link()) } else { Ok(place) }
 }
 
-pub(super) fn make(path: &Path, mode: u32, owner: (u32, u32)) -> Result<(), RootError> {
-    tree::directory(path)?;
-    own(path, owner)?;
-    tree::permit(path, mode)
+pub(super) fn make(tree: &Tree, path: &Path, mode: u32, owner: (u32, u32)) -> Result<(), RootError> {
+    tree.directory(path)?;
+    tree.own(path, owner)?;
+    Ok(tree.permit(path, mode)?)
 }
 
-pub(super) fn own_file(path: &Path, bytes: &[u8], mode: u32, owner: (u32, u32)) -> Result<(), RootError> {
-    tree::put(path, bytes, mode)?;
-    own(path, owner)?;
-    tree::permit(path, mode)
-}
-
-pub(super) fn own(path: &Path, (uid, gid): (u32, u32)) -> Result<(), RootError> {
-    lchown(path, Some(uid), Some(gid)).map_err(|error| fs_error("change owner of", path, error))
+fn own_file(tree: &Tree, path: &Path, (bytes, mode): (&[u8], u32), owner: (u32, u32)) -> Result<(), RootError> {
+    tree.put(path, bytes, mode)?;
+    tree.own(path, owner)?;
+    Ok(tree.permit(path, mode)?)
 }

@@ -1,22 +1,22 @@
 //! Rules about users: their files in one order, no day of change, and the table that the lock keeps.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
+use super::super::RootError;
 use super::super::parts::Accounts;
-use super::super::{RootError, tree};
 use super::Terms;
+use crate::exec::tree::Tree;
 use crate::plan::root::RootIds;
 
 /// Lines stand in the order in which scripts ran; `shadow` holds the day of the build.
-pub(super) fn order(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
-    let mut accounts = Accounts::read(root)?;
+pub(super) fn order(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+    let mut accounts = Accounts::read(tree)?;
     accounts.normalise(terms.epoch.0.div_euclid(86_400));
-    accounts.write(root)?;
+    accounts.write(tree)?;
     for name in ["subuid", "subgid"] {
-        tree::edit(&root.join("etc").join(name), |text| sorted(text, ""))?;
+        tree.edit(format!("etc/{name}"), |text| sorted(text, ""))?;
     }
-    tree::edit(&root.join("etc/shells"), |text| sorted(text, "#"))
+    Ok(tree.edit("etc/shells", |text| sorted(text, "#"))?)
 }
 
 /// Lines that begin with `mark` stay on top.
@@ -28,8 +28,8 @@ fn sorted(text: &str, mark: &str) -> String {
 }
 
 /// Every user and group with its number.
-pub(crate) fn table(root: &Path) -> Result<RootIds, RootError> {
-    let accounts = Accounts::read(root)?;
+pub(crate) fn table(tree: &Tree) -> Result<RootIds, RootError> {
+    let accounts = Accounts::read(tree)?;
     let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
         let number = |line: &Vec<String>| {
             let odd = |_| RootError::Broken(format!("{} has the number `{}`", line[0], line[2]));

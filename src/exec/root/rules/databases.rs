@@ -1,17 +1,15 @@
 //! Rules about databases whose entries stand in the order of events.
 
-use std::path::Path;
-
-use super::super::{RootError, tree};
+use super::super::RootError;
 use super::Terms;
+use crate::exec::tree::Tree;
 
 /// `status`, `triggers/File` and debconf's `*.dat` are sorted; dpkg and debconf do not care about the order.
-pub(super) fn sort(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
-    let dpkg = root.join("var/lib/dpkg");
-    tree::edit(&dpkg.join("status"), stanzas)?;
-    tree::edit(&dpkg.join("triggers/File"), lines)?;
+pub(super) fn sort(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+    tree.edit("var/lib/dpkg/status", stanzas)?;
+    tree.edit("var/lib/dpkg/triggers/File", lines)?;
     for name in ["config.dat", "templates.dat", "passwords.dat"] {
-        tree::edit(&root.join("var/cache/debconf").join(name), stanzas)?;
+        tree.edit(format!("var/cache/debconf/{name}"), stanzas)?;
     }
     Ok(())
 }

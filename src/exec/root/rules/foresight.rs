@@ -1,9 +1,8 @@
 //! Files that are there only while packages are configured, so that scripts do not start or make something.
 
-use std::path::Path;
-
-use super::super::{RootError, tree};
+use super::super::RootError;
 use super::Terms;
+use crate::exec::tree::Tree;
 
 /// Asked by `invoke-rc.d` before it starts a service; 101 forbids it (`/usr/share/doc/init-system-helpers`).
 const POLICY: &str = "usr/sbin/policy-rc.d";
@@ -13,30 +12,31 @@ const HOST_KEYS: [&str; 3] = ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_ecds
 
 /// `postgresql-common` makes a cluster, with an identifier and times in it, unless it is told not to; a unit makes it at
 /// first boot (`createcluster.conf` includes this directory).
-const CLUSTER: (&str, &[u8]) = ("etc/postgresql-common/createcluster.d/kiln.conf", b"create_main_cluster = false\n");
+const CLUSTER: (&str, &str) = ("etc/postgresql-common/createcluster.d", "kiln.conf");
 
 /// Puts them there, before any script runs.
-pub(crate) fn foresee(root: &Path) -> Result<(), RootError> {
-    tree::put(&root.join(POLICY), b"#!/bin/sh\nexit 101\n", 0o755)?;
-    if root.join("usr/sbin/sshd").exists() {
+pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
+    tree.put(POLICY, b"#!/bin/sh\nexit 101\n", 0o755)?;
+    if tree.has("usr/sbin/sshd")? {
         for key in HOST_KEYS {
-            tree::put(&root.join(key), b"", 0o600)?;
+            tree.put(key, b"", 0o600)?;
         }
     }
     // Not `postgresql-common` itself, which diverts files and so is unpacked later, by dpkg.
-    if root.join("usr/lib/postgresql").exists() {
-        let place = root.join(CLUSTER.0);
-        place.parent().map_or(Ok(()), tree::directory)?;
-        tree::put(&place, CLUSTER.1, 0o644)?;
+    if tree.has("usr/lib/postgresql")? {
+        let (directory, name) = CLUSTER;
+        tree.directory(directory)?;
+        tree.put(format!("{directory}/{name}"), b"create_main_cluster = false\n", 0o644)?;
     }
     Ok(())
 }
 
 /// Takes them away again; the keys have a rule of their own.
-pub(super) fn remove(_: &Terms<'_>, root: &Path) -> Result<(), RootError> {
-    tree::remove(&root.join(POLICY))?;
-    tree::remove(&root.join(CLUSTER.0))?;
+pub(super) fn remove(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+    tree.remove(POLICY)?;
+    let (directory, name) = CLUSTER;
+    tree.remove(format!("{directory}/{name}"))?;
     // The directory is not in the package; scripts of the recipe may have filled it.
-    let _ = root.join(CLUSTER.0).parent().map(std::fs::remove_dir);
+    let _ = tree.at(directory).and_then(|place| place.remove_directory());
     Ok(())
 }

@@ -1,10 +1,8 @@
 //! A rule about keys that no rule knows: refused, since nobody can say who else has them.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
-
-use super::super::{RootError, tree};
+use super::super::RootError;
 use super::Terms;
+use crate::exec::tree::{Go, Place, Stat, Tree};
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
 const PLACES: [&str; 4] = ["etc", "root", "srv", "var"];
@@ -14,14 +12,14 @@ const MARKS: [&str; 2] = ["-----BEGIN ", "PRIVATE KEY-----"];
 const LARGEST: u64 = 1 << 16;
 
 /// A private key that the recipe did not bring was made by a script during this build, or is the same in every Debian.
-pub(super) fn private(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
+pub(super) fn private(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
     let mut found = Vec::new();
     for place in PLACES {
-        tree::walk(&root.join(place), &mut |path| {
-            if is_key(path) {
-                found.push(format!("/{}", path.strip_prefix(root).unwrap_or(path).display()));
+        tree.visit(place, &mut |place, stat| {
+            if is_key(place, stat) {
+                found.push(format!("/{}", place.path().display()));
             }
-            Ok(())
+            Ok::<Go, RootError>(Go::Down)
         })?;
     }
     found.retain(|path| terms.files.iter().all(|file| file.path != *path));
@@ -34,31 +32,31 @@ pub(super) fn private(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
     }
 }
 
-fn is_key(path: &Path) -> bool {
-    let small = path.symlink_metadata().is_ok_and(|data| data.is_file() && data.size() <= LARGEST);
+fn is_key(place: &Place, stat: &Stat) -> bool {
+    let small = stat.file() && stat.size <= LARGEST;
     // What is not text is no PEM.
-    let text = if small { tree::text(path).ok().flatten().unwrap_or_default() } else { String::new() };
+    let text = if small { place.text().ok().flatten().unwrap_or_default() } else { String::new() };
     text.lines().any(|line| line.starts_with(MARKS[0]) && line.trim_end().ends_with(MARKS[1]))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::tree::tests::Scratch;
 
     #[test]
     fn keys_are_known_by_their_first_line() {
-        let directory = std::env::temp_dir().join(format!("kiln-keys-{}", std::process::id()));
-        tree::directory(&directory).unwrap();
-        let file = directory.join("key");
+        let scratch = Scratch::new("keys");
+        let tree = scratch.tree();
         for (text, expected) in [
             ("-----BEGIN PRIVATE KEY-----\nMIIE\n", true),
             ("x\n-----BEGIN OPENSSH PRIVATE KEY-----\n", true),
             ("-----BEGIN CERTIFICATE-----\n", false),
             ("# -----BEGIN PRIVATE KEY-----\n", false),
         ] {
-            tree::put(&file, text.as_bytes(), 0o600).unwrap();
-            assert_eq!(is_key(&file), expected, "{text}");
+            tree.put("key", text.as_bytes(), 0o600).unwrap();
+            let place = tree.at("key").unwrap();
+            assert_eq!(is_key(&place, &place.stat().unwrap()), expected, "{text}");
         }
-        tree::remove(&directory).unwrap();
     }
 }

@@ -4,13 +4,11 @@
 //! numbers; of each certificate a tag (2), its alias, milliseconds since 1970, the type `X.509` and the certificate;
 //! last a SHA-1 over the password, a constant and everything before.
 
-use std::path::Path;
-
 use sha1::{Digest, Sha1};
 
-use super::super::{RootError, tree};
+use super::super::RootError;
 use super::Terms;
-use crate::world::fs;
+use crate::exec::tree::Tree;
 
 /// `ca-certificates-java` writes it there, with this password, which is Java's own default.
 const PATH: &str = "etc/ssl/certs/java/cacerts";
@@ -24,15 +22,14 @@ const SUM: usize = 20;
 const LIMIT: u64 = 16 << 20;
 
 /// Sorts the certificates by alias and dates them to the epoch.
-pub(super) fn date(terms: &Terms<'_>, root: &Path) -> Result<(), RootError> {
-    let place = root.join(PATH);
-    if !place.symlink_metadata().is_ok_and(|data| data.is_file()) {
+pub(super) fn date(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+    if !tree.stat(PATH)?.is_some_and(|stat| stat.file()) {
         return Ok(());
     }
-    let bytes = fs::read(&place, LIMIT)?;
+    let Some(bytes) = tree.bytes(PATH, LIMIT)? else { return Ok(()) };
     let millis = terms.epoch.0.saturating_mul(1000);
     let odd = || RootError::Broken(format!("/{PATH} is not a keystore of a kind that kiln can put in order"));
-    tree::put(&place, &rewrite(&bytes, millis).ok_or_else(odd)?, 0o644)
+    Ok(tree.put(PATH, &rewrite(&bytes, millis).ok_or_else(odd)?, 0o644)?)
 }
 
 /// The keystore with other dates; `None` when it is damaged, has another password, or holds private keys.

@@ -12,13 +12,12 @@ mod keys;
 mod keystore;
 mod leftovers;
 
-use std::path::Path;
-
 pub(crate) use accounts::table;
 pub(crate) use foresight::foresee;
 
 use super::RootError;
 use crate::base::Epoch;
+use crate::exec::tree::Tree;
 use crate::plan::root::{RULES, RootFile, RootIds};
 
 /// What rules must know besides the tree.
@@ -32,7 +31,7 @@ pub(crate) struct Terms<'a> {
 }
 
 /// One rule.
-type Rule = fn(&Terms<'_>, &Path) -> Result<(), RootError>;
+type Rule = fn(&Terms<'_>, &Tree) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
 const ALL: [(&str, Rule); 17] = [
@@ -57,14 +56,14 @@ const ALL: [(&str, Rule); 17] = [
 
 /// Applies every rule and returns the users of the result. Doing it twice is doing it once: a base is put in order, and
 /// once more what a recipe made of it.
-pub(crate) fn apply(terms: &Terms<'_>, root: &Path) -> Result<RootIds, RootError> {
+pub(crate) fn apply(terms: &Terms<'_>, tree: &Tree) -> Result<RootIds, RootError> {
     if terms.rules != RULES {
         return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", terms.rules)));
     }
     for (name, rule) in ALL {
-        rule(terms, root).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
+        rule(terms, tree).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
     }
-    accounts::table(root)
+    accounts::table(tree)
 }
 
 /// Whether `dpkg --verify` says something that a rule did on purpose.
