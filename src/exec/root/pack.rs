@@ -42,7 +42,7 @@ pub(super) fn write(root: &Path, (epoch, times): (Epoch, &Times), out: &Path) ->
     paths.retain(|path| !below_dev(path));
     paths.extend(devices.keys().cloned());
     paths.sort();
-    let mut writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create(out)?));
+    let mut writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_new(out)?));
     let mut links: BTreeMap<(u64, u64), TarPath> = BTreeMap::new();
     for path in paths {
         match devices.get(&path) {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RootError;
 use crate::base::Epoch;
 use crate::exec::elsewhere;
+use crate::exec::log::shortened;
 use crate::exec::sandbox::{self, Ids, Mount, Network, Root, Spec};
 
 /// Lines of a failed program that an error shows.
@@ -72,7 +73,7 @@ impl Runner<'_> {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(line.to_owned());
+            tail.push_back(shortened(line));
             heard(line);
         })
         .map_err(|error| RootError::Sandbox(error.to_string()))?;

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::RootError;
 use super::super::run::Runner;
+use crate::exec::sandbox::inside::say;
 use crate::plan::root::RootSpec;
 
 /// Runs `systemctl --root=/` for every kind of change; `born` are the units that act at first boot.
@@ -36,7 +37,7 @@ pub(super) fn apply(spec: &RootSpec, runner: &Runner<'_>, born: &[String]) -> Re
         let text = "the image has no systemctl to change units with: add the package systemd-sysv";
         return Err(RootError::Broken(text.to_owned()));
     }
-    runner.script("enabling units", &script, &mut |_| {})
+    runner.script("enabling units", &script, &mut say)
 }
 
 /// `systemd.unit(5)`: letters, digits and `:-_.\@`. The backslash is refused here, for it would stand in a script.
