@@ -45,7 +45,7 @@ impl Outputs {
         let outputs = ready.step.outputs.iter().map(|name| {
             let from = if converted == Some(name) { &self.made } else { &self.left };
             let taken = ready.store.take(from, name, Taking { private, stop: ready.stop });
-            Ok((name.clone(), taken.map_err(|error| refused(ready, name, error))?))
+            Ok((name.clone(), taken.map_err(|error| refused(ready, error))?))
         });
         outputs.collect()
     }
@@ -75,10 +75,9 @@ impl Outputs {
 }
 
 /// What is wrong with an output is the step's fault; what is wrong with the store is not.
-fn refused(ready: &Ready<'_>, name: &str, error: StoreError) -> Trouble {
+fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
     match error {
         StoreError::Output(reason) => Trouble::Step(reason),
-        StoreError::Tree { .. } => Trouble::Step(format!("its {name} cannot be taken: {error}")),
         StoreError::Interrupted => Trouble::Exec(super::ExecError::Interrupted),
         other => Trouble::Exec(other.of(ready.store.root()).into()),
     }

@@ -53,7 +53,12 @@ impl Store {
             // What cannot be removed is swept with the session.
             let _ = fs::remove_tree(&place);
         }
-        taken.map_err(|error| error.of(&self.root))
+        taken.map_err(|error| match error {
+            StoreError::Tree { path, reason } => {
+                StoreError::Output(format!("its {name}/{path} cannot be kept in a tree: {reason}"))
+            }
+            other => other.of(&self.root),
+        })
     }
 
     /// Makes an object of a directory where no sandbox ever was.

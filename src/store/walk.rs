@@ -35,12 +35,12 @@ pub(super) type Entries = BTreeMap<String, Entry>;
 
 /// Everything below `root`; refuses what a tree cannot hold.
 pub(super) fn list(root: &Dir) -> Result<Entries, StoreError> {
-    walk(root, &|path| root.directory(path))
+    walk(&|path| root.directory(path))
 }
 
 /// [`list`] of a directory that is this user's: where the right to look was taken away, it is given back.
 pub(super) fn list_own(root: &Dir) -> Result<Entries, StoreError> {
-    walk(root, &|path| match root.directory(path) {
+    walk(&|path| match root.directory(path) {
         Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {
             if let Some(found) = root.look(if path.is_empty() { "." } else { path })? {
                 found.let_owner_in()?;
@@ -51,15 +51,15 @@ pub(super) fn list_own(root: &Dir) -> Result<Entries, StoreError> {
     })
 }
 
-fn walk(root: &Dir, open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, StoreError> {
+fn walk(open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, StoreError> {
     let mut entries = Entries::new();
     let mut bytes = 0;
     let mut waiting = vec![(String::new(), 0)];
     while let Some((prefix, depth)) = waiting.pop() {
         let directory = open(&prefix)?;
-        let crowded = || refuse(root, &prefix, &format!("there are more than {ENTRIES} files"));
+        let crowded = || refuse(&prefix, &format!("there are more than {ENTRIES} files"));
         for name in directory.names(ENTRIES - entries.len())?.ok_or_else(crowded)? {
-            let refuse_it = |reason: &str| refuse(root, Path::new(&prefix).join(&name), reason);
+            let refuse_it = |reason: &str| refuse(Path::new(&prefix).join(&name), reason);
             let text = name.to_str().ok_or_else(|| refuse_it("its name is not UTF-8"))?;
             let path = if prefix.is_empty() { text.to_owned() } else { format!("{prefix}/{text}") };
             bytes += path.len();
@@ -86,9 +86,7 @@ fn walk(root: &Dir, open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<En
     Ok(entries)
 }
 
-/// What is found below a directory that is about to be taken has no path that would mean anything to the user but that
-/// below the directory.
-fn refuse(root: &Dir, path: impl AsRef<Path>, reason: &str) -> StoreError {
-    let name = root.path().file_name().unwrap_or_default();
-    StoreError::Tree { path: shown(&Path::new(name).join(path)), reason: reason.to_owned() }
+/// Where the directory itself lies for the moment means nothing to the user: it is left out.
+fn refuse(path: impl AsRef<Path>, reason: &str) -> StoreError {
+    StoreError::Tree { path: shown(path.as_ref()), reason: reason.to_owned() }
 }
