@@ -124,3 +124,44 @@ pub(in crate::exec) fn shortened(line: &str) -> String {
         None => line.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Silent;
+    use super::*;
+
+    #[test]
+    fn what_a_builtin_step_tells_is_in_its_log_too() {
+        let directory = std::env::temp_dir().join(format!("kiln-log-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (path, place) = (directory.join("log"), directory.join("kept"));
+        let log = Log::begin(path.clone(), &Silent).unwrap();
+        assert_eq!(log.keep(&place).unwrap(), None, "an empty log is none");
+        // As a builtin step does, which knows only whom to tell.
+        let listener: &dyn Listener = &log;
+        for number in 0..30 {
+            listener.on(Event::StepLog { step: "base".to_owned(), line: format!("Setting up {number}") });
+        }
+        listener.on(Event::StepLog { step: "base".to_owned(), line: "x".repeat(3000) });
+        let record = log.keep(&place).unwrap().unwrap();
+        assert_eq!(record.to_string(), format!("\nits whole log: {}", place.display()));
+        let text = String::from_utf8(fs::read(&place, 1 << 20).unwrap()).unwrap();
+        assert!(text.starts_with("Setting up 0\nSetting up 1\n") && text.len() > 3000, "{text}");
+        let tail = log.tail();
+        assert_eq!((tail.len(), tail[0].as_str(), tail[19].len()), (TAIL, "Setting up 11", SHOWN + 3));
+        assert!(Log::begin(place, &Silent).is_err(), "what is there is not overwritten");
+        fs::remove_tree(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_not_named() {
+        let path = std::env::temp_dir().join(format!("kiln-log-full-{}", std::process::id()));
+        let log = Log::begin(path.clone(), &Silent).unwrap();
+        // A descriptor that refuses every write, as a full disk does.
+        log.kept().file = Some(fs::open(&path).unwrap());
+        log.line("step", "lost");
+        assert_eq!(log.keep(&path.with_extension("kept")).unwrap(), None);
+        assert_eq!(log.tail(), ["lost"]);
+        fs::remove_file(&path).unwrap();
+    }
+}
