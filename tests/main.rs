@@ -33,6 +33,7 @@ mod suite {
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod private_apt;
@@ -42,6 +43,7 @@ mod suite {
     mod skip;
     mod sources;
     mod store;
+    mod store_modes;
     mod tidy;
     mod tools;
     mod warm;

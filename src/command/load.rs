@@ -6,10 +6,11 @@ use super::failure::Failure;
 use super::project;
 use crate::base::render;
 use crate::cli::RecipeArgs;
+use crate::exec::sandbox;
 use crate::lock::{self, Lock};
 use crate::plan::{self, Plan};
 use crate::recipe::{self, Recipe};
-use crate::store::Store;
+use crate::store::{Owner, Store};
 use crate::world::{RealWorld, World, WorldError};
 
 /// Locks are refused when they are larger than this; 500 packages make about 200 KiB.
@@ -102,5 +103,10 @@ pub fn ready(args: &RecipeArgs) -> Result<Ready, Failure> {
 
 /// The store of this user.
 pub fn open_store(world: &dyn World) -> Result<Store, Failure> {
-    Store::open_default(world).map_err(Failure::world)
+    Store::open_default(world, owner()).map_err(Failure::world)
+}
+
+/// Whose blobs and trees are: of root, whoever 0 is in its sandboxes.
+pub fn owner() -> Option<Owner> {
+    sandbox::builder().map(|id| Owner { uid: id, gid: id })
 }

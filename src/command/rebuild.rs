@@ -39,7 +39,7 @@ fn realize_args(offline: bool) -> RealizeArgs {
 fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Failure> {
     let elsewhere = Elsewhere::new(place, &ready.loaded.lock_path)?;
     {
-        let store = Store::open(&elsewhere.store).map_err(Failure::world)?;
+        let store = Store::open_for(&elsewhere.store, load::owner()).map_err(Failure::world)?;
         for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
             // A copy, which the other store then owns: both may be cleaned without regard to the other.
             let copy = store.part_path(&fetch.digest);
@@ -48,7 +48,7 @@ fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Fail
         }
     }
     elsewhere::build(&elsewhere, args)?;
-    let store = Store::open(&elsewhere.store).map_err(Failure::world)?;
+    let store = Store::open_for(&elsewhere.store, load::owner()).map_err(Failure::world)?;
     // Everything is at hand there now; this only asks what it is.
     let realized = build::realize_in(ready, &ready.plan, &store, &realize_args(true))?;
     Ok(Second { store, realized })

@@ -1,7 +1,6 @@
 //! Why a plan was not carried out.
 
-use std::path::PathBuf;
-
+use super::log::Record;
 use crate::store::StoreError;
 
 /// The plan was not carried out.
@@ -40,7 +39,7 @@ pub enum ExecError {
         label: String,
     },
     /// A step failed.
-    #[error("step {step} failed: {reason}{tail}\nits whole log: {log}", log = log.display())]
+    #[error("step {step} failed: {reason}{tail}{log}", log = log.as_ref().map(Record::to_string).unwrap_or_default())]
     Step {
         /// Its name.
         step: String,
@@ -48,8 +47,8 @@ pub enum ExecError {
         reason: String,
         /// Its last lines, each after a line feed and two spaces.
         tail: String,
-        /// Where everything that it printed is.
-        log: PathBuf,
+        /// Where everything that it printed is, if it printed anything.
+        log: Option<Record>,
     },
     /// A step whose results had been lost gave other bits than the first time.
     #[error("step {step} gave other bits when it was run again: {output}; it is not reproducible")]

@@ -10,6 +10,8 @@ pub mod event;
 pub mod fetch;
 mod gate;
 pub mod interrupt;
+mod log;
+mod outputs;
 mod realize;
 mod realized;
 mod resolve;
@@ -24,6 +26,7 @@ mod warm;
 use std::path::PathBuf;
 
 pub use error::ExecError;
+pub use log::Record;
 pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;

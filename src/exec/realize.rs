@@ -19,7 +19,7 @@ use super::{ExecError, Options, Realized, Warmth, step};
 use crate::base::Digest;
 use crate::plan::id::{self, Messages};
 use crate::plan::{Fetch, Input, Plan};
-use crate::store::{Output, Presence, Store};
+use crate::store::{Output, Presence, Store, StoreError};
 use crate::world::World;
 
 /// What a step left behind, by declared path.
@@ -124,7 +124,7 @@ impl Realizer<'_> {
         for artifact in &self.plan.artifacts {
             match &artifact.from {
                 Input::Fetched(digest) => fetches.push(*digest),
-                Input::Inline(bytes) => drop(self.store.put(bytes)?),
+                Input::Inline(bytes) => drop(self.put(bytes)?),
                 Input::Output { .. } => {}
             }
         }
@@ -312,13 +312,19 @@ impl Realizer<'_> {
         for (path, input) in &step.inputs {
             let file = match input {
                 Input::Fetched(digest) => self.store.path(digest)?,
-                Input::Inline(bytes) => self.store.path(&self.store.put(bytes)?)?,
+                Input::Inline(bytes) => self.store.path(&self.put(bytes)?)?,
                 Input::Output { step, name } => place(*step, name)?,
             };
             paths.insert(path.clone(), file);
         }
         let tools = id::tools(step).map(|tools| place(tools, id::TREE)).transpose()?;
         Ok((paths, tools))
+    }
+
+    /// Keeps what the plan holds.
+    fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let private = self.plan.private.contains(&Digest::of(bytes));
+        if private { self.store.put_private(bytes) } else { self.store.put(bytes) }
     }
 
     /// The outputs of a step, made again if the store lost them.

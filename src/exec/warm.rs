@@ -15,6 +15,7 @@ use super::step::Ready;
 use crate::base::Digest;
 use crate::plan::{Warm, id};
 use crate::store::{Store, StoreError};
+use crate::world::dir::Dir;
 use crate::world::fs;
 
 /// Under which names a step's warm runs are kept.
@@ -75,10 +76,10 @@ pub(super) fn disguise(ready: &Ready<'_>, spec: &mut Spec) -> Result<(), StoreEr
 }
 
 /// Keeps what a run that succeeded left, for the next one. That it cannot be kept costs time alone.
-pub(super) fn keep(ready: &Ready<'_>, out: &Path) {
+pub(super) fn keep(ready: &Ready<'_>, out: &Dir) {
     let Some(warming) = &ready.warm else { return };
-    let from = out.join(&warming.how.directory);
-    if let Err(error) = ready.store.keep_warm(&warming.names.directory, &from, ready.stop) {
+    let from = (out, warming.how.directory.as_str());
+    if let Err(error) = ready.store.keep_warm(&warming.names.directory, from, ready.stop) {
         let message = format!("the next run of step {} starts from nothing: {error}", ready.step.name);
         ready.listener.on(Event::Warning { message });
     }

@@ -21,7 +21,7 @@ pub fn restrict(plan: &Plan, wanted: &dyn Fn(&str) -> bool) -> Plan {
     let fetches = plan.fetches.iter().filter(|(digest, _)| digests.contains(*digest));
     let fetches = fetches.map(|(digest, fetch)| (*digest, fetch.clone())).collect();
     let warm = plan.warm.iter().filter_map(|(at, warm)| Some((*moved.get(at)?, warm.clone()))).collect();
-    Plan { fetches, steps, warm, ..Plan::default() }
+    Plan { fetches, steps, warm, private: plan.private.clone(), ..Plan::default() }
 }
 
 fn dependencies(step: &Step) -> impl Iterator<Item = usize> {

@@ -1,6 +1,6 @@
 //! The nouns of a plan.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Digest;
 
@@ -17,6 +17,9 @@ pub struct Plan {
     pub qemu: BTreeMap<String, usize>,
     /// By step: how it can go on from where an earlier run ended. Part of no id.
     pub warm: BTreeMap<usize, Warm>,
+    /// Inputs that the plan itself holds and that are nobody's business but the builder's: files that in the image not
+    /// everybody may read, and what holds passwords. Part of no id.
+    pub private: BTreeSet<Digest>,
 }
 
 /// How a step can go on from what an earlier run of it left in its build directory, instead of from nothing.

@@ -2,18 +2,15 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
-use std::time::Duration;
 
+use super::plain::settle;
 use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::base::{Digest, Hasher};
 use crate::world::fs;
-
-/// The modification time of everything in a store: steps see it, and may look. The first second of 1970 itself is
-/// "no time" to some programs.
-pub(super) const TIME: Duration = Duration::from_secs(1);
 
 /// Whether a blob is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +39,7 @@ impl Store {
     /// Starts a new blob.
     pub fn writer(&self) -> Result<BlobWriter<'_>, StoreError> {
         let path = self.session.path("blob");
-        let file = fs::create(&path).map_err(|error| self.failure(error))?;
+        let file = fs::create_new(&path).map_err(|error| self.failure(error))?;
         Ok(BlobWriter { store: self, path, hasher: Some(Hasher::new(file)) })
     }
 
@@ -58,20 +55,20 @@ impl Store {
         Ok(digest)
     }
 
-    /// Takes a file of this file system into the store; it is gone from where it was.
-    pub fn import(&self, path: &Path) -> Result<(Digest, u64), StoreError> {
-        let metadata = fs::metadata(path)?;
-        if !metadata.is_file() {
-            return Err(StoreError::Tree { path: path.to_owned(), reason: "it is no plain file".to_owned() });
+    /// Keeps bytes that others than this user must not read.
+    pub fn put_private(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let digest = self.put(bytes)?;
+        let path = self.blob_path(&digest);
+        if !is_private(&path) {
+            fs::protect(&path, PRIVATE, None).map_err(|error| self.failure(error))?;
+            self.remember(&path, digest);
         }
-        let (digest, size) = digest_of(fs::open(path)?, path)?;
-        self.adopt(path, digest)?;
-        Ok((digest, size))
+        Ok(digest)
     }
 
     /// Takes a download into the store when it is what was announced.
     pub fn import_expecting(&self, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let (found, found_size) = digest_of(fs::open(path)?, path)?;
+        let (found, found_size) = digest_of(fs::open(path)?, path, &|| false)?;
         if (found, found_size) != (*digest, size) {
             return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
         }
@@ -85,7 +82,8 @@ impl Store {
         if self.knows(digest, stamp) {
             return Ok(Presence::Good(path));
         }
-        let sound = match fs::open(&path).map_err(StoreError::from).and_then(|file| digest_of(file, &path)) {
+        let read = |file| digest_of(file, &path, &|| false);
+        let sound = match fs::open(&path).map_err(StoreError::from).and_then(read) {
             Ok((found, _)) => found == *digest,
             // A disk that cannot read a file has lost it.
             Err(_) => false,
@@ -127,7 +125,7 @@ impl Store {
     pub fn copy_out(&self, digest: &Digest, to: &Path) -> Result<(), StoreError> {
         let from = self.path(digest)?;
         let mut name = to.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", std::process::id()));
+        name.push(format!(".{}.tmp", fs::random()?));
         let temporary = to.with_file_name(name);
         let copied = copy(&from, &temporary).and_then(|()| fs::rename(&temporary, to));
         if copied.is_err() {
@@ -186,12 +184,19 @@ impl Store {
         StoreError::at(&self.root, error)
     }
 
-    /// Gives a finished file of this file system, whose bytes the caller has just hashed, its name.
+    /// Gives a finished file in a directory of kiln's own, whose bytes the caller has just hashed, its name.
     pub fn adopt(&self, path: &Path, digest: Digest) -> Result<(), StoreError> {
+        let file = fs::open(path).map_err(|error| self.failure(error))?;
+        self.finish(&file, path, (digest, false))
+    }
+
+    /// [`Store::adopt`] of an open file, which may be private. What is private already stays so.
+    pub(super) fn finish(&self, file: &File, path: &Path, (digest, private): (Digest, bool)) -> Result<(), StoreError> {
         let place = self.blob_path(&digest);
+        let mode = if private || is_private(&place) { PRIVATE } else { PUBLIC };
         let finished = (|| {
-            fs::protect(path, 0o444, Some(TIME))?;
-            fs::context("sync", path, fs::open(path)?.sync_all())?;
+            fs::context("settle", path, settle(file, mode, self.owner()).map_err(io::Error::from))?;
+            fs::context("sync", path, file.sync_all())?;
             fs::rename(path, &place)
         })();
         finished.map_err(|error| self.failure(error))?;
@@ -200,21 +205,30 @@ impl Store {
     }
 }
 
+/// Modes of blobs.
+const PUBLIC: u32 = 0o444;
+const PRIVATE: u32 = 0o400;
+
+/// Whether something of the store is there that not everybody may read.
+pub fn is_private(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|metadata| metadata.mode() & 0o004 == 0)
+}
+
 impl BlobWriter<'_> {
     /// Gives the bytes their name.
     pub fn finish(mut self) -> Result<(Digest, u64), StoreError> {
-        let (digest, size) = self.close();
-        self.store.adopt(&self.path, digest)?;
+        let (file, digest, size) = self.close();
+        self.store.finish(&file, &self.path, (digest, false))?;
         Ok((digest, size))
     }
 
     /// Gives the bytes their name if they are those announced.
     pub fn finish_expecting(mut self, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let (found, found_size) = self.close();
+        let (file, found, found_size) = self.close();
         if (found, found_size) != (*digest, size) {
             return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
         }
-        self.store.adopt(&self.path, found)
+        self.store.finish(&file, &self.path, (found, false))
     }
 
     /// What a failed write means.
@@ -225,9 +239,8 @@ impl BlobWriter<'_> {
         }
     }
 
-    fn close(&mut self) -> (Digest, u64) {
-        let (_, digest, size) = self.hasher.take().expect("a writer is finished once").finish();
-        (digest, size)
+    fn close(&mut self) -> (File, Digest, u64) {
+        self.hasher.take().expect("a writer is finished once").finish()
     }
 }
 
@@ -248,11 +261,18 @@ impl Drop for BlobWriter<'_> {
     }
 }
 
-/// Digest and size of what is left of a file.
-pub(super) fn digest_of(mut file: impl Read, path: &Path) -> Result<(Digest, u64), StoreError> {
+/// Digest and size of what is left of a file, unless `stop` says to give up.
+pub(super) fn digest_of(
+    mut file: impl Read,
+    path: &Path,
+    stop: &dyn Fn() -> bool,
+) -> Result<(Digest, u64), StoreError> {
     let mut hasher = Hasher::new(io::sink());
     let mut buffer = vec![0; 256 << 10];
     loop {
+        if stop() {
+            return Err(StoreError::Interrupted);
+        }
         let count = fs::context("read", path, file.read(&mut buffer))?;
         if count == 0 {
             break;
@@ -265,7 +285,7 @@ pub(super) fn digest_of(mut file: impl Read, path: &Path) -> Result<(Digest, u64
 
 /// `io::copy` on two files shares blocks where the file system can (`copy_file_range`).
 fn copy(from: &Path, to: &Path) -> Result<(), crate::world::WorldError> {
-    let (mut source, mut target) = (fs::open(from)?, fs::create(to)?);
+    let (mut source, mut target) = (fs::open(from)?, fs::create_for_all(to)?);
     fs::context("write", to, io::copy(&mut source, &mut target))?;
     fs::context("sync", to, target.sync_all())
 }

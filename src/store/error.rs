@@ -49,11 +49,14 @@ pub enum StoreError {
         /// Where it is now.
         aside: PathBuf,
     },
+    /// What a step left cannot be taken; a sentence about the step.
+    #[error("{0}")]
+    Output(String),
     /// A directory holds what a tree cannot.
-    #[error("{path} cannot be kept in a tree: {reason}", path = path.display())]
+    #[error("{path} cannot be kept in a tree: {reason}")]
     Tree {
-        /// The file.
-        path: PathBuf,
+        /// The file, on one line.
+        path: String,
         /// Why not.
         reason: String,
     },
@@ -84,7 +87,7 @@ impl StoreError {
     }
 
     /// The same error, now that the store is known.
-    pub(super) fn of(self, root: &Path) -> StoreError {
+    pub fn of(self, root: &Path) -> StoreError {
         match self {
             StoreError::World(error) => StoreError::at(root, error),
             other => other,

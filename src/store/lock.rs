@@ -24,11 +24,9 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Together with others that share it.
-    pub(super) fn shared(path: &Path) -> Result<Lock, StoreError> {
-        let file = fs::open_lock(path)?;
-        fs::context("lock", path, file.lock_shared())?;
-        Ok(Lock { file })
+    /// Together with others that share it, waiting until nobody has it alone or `stop` says so.
+    pub(super) fn shared(path: &Path, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
+        wait(path, stop, &File::try_lock_shared)
     }
 
     /// From shared to alone, at once or not at all.
@@ -42,29 +40,41 @@ impl Lock {
 
     /// Alone, at once or not at all.
     pub(super) fn try_exclusive(path: &Path) -> Result<Option<Lock>, StoreError> {
-        let file = fs::open_lock(path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(Lock { file })),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Ok(fs::context("lock", path, Err(error))?),
-        }
+        try_now(path, &File::try_lock)
     }
 
     /// Alone, waiting until that is possible or `stop` says so.
     pub(super) fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
-        let mut looks = 0;
-        loop {
-            if let Some(lock) = Lock::try_exclusive(path)? {
-                return Ok(lock);
-            }
-            if stop() {
-                return Err(StoreError::Interrupted);
-            }
-            looks += 1;
-            if looks == UNREMARKABLE {
-                SAID.call_once(|| crate::tell!("waiting for another kiln, which holds {}", path.display()));
-            }
-            std::thread::sleep(PAUSE);
+        wait(path, stop, &File::try_lock)
+    }
+}
+
+/// One of the two ways to lock a file that do not wait.
+type Try<'a> = &'a dyn Fn(&File) -> Result<(), TryLockError>;
+
+fn try_now(path: &Path, lock: Try<'_>) -> Result<Option<Lock>, StoreError> {
+    let file = fs::open_lock(path)?;
+    match lock(&file) {
+        Ok(()) => Ok(Some(Lock { file })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Ok(fs::context("lock", path, Err(error))?),
+    }
+}
+
+/// Waiting in the kernel could not be called off.
+fn wait(path: &Path, stop: &dyn Fn() -> bool, lock: Try<'_>) -> Result<Lock, StoreError> {
+    let mut looks = 0;
+    loop {
+        if let Some(lock) = try_now(path, lock)? {
+            return Ok(lock);
         }
+        if stop() {
+            return Err(StoreError::Interrupted);
+        }
+        looks += 1;
+        if looks == UNREMARKABLE {
+            SAID.call_once(|| crate::tell!("waiting for another kiln, which holds {}", path.display()));
+        }
+        std::thread::sleep(PAUSE);
     }
 }

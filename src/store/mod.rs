@@ -13,6 +13,10 @@
 //!   everything unfinished is below `tmp` in a directory whose lock its maker holds, so that it is known as left over
 //!   the moment the maker is gone.
 //!
+//! Others may read blobs and trees, as far as they may reach the store at all, but for those that were made from private
+//! files of a recipe; everything else is closed to them, locks above all. What sandboxes leave is foreign until it is an
+//! object (`take.rs`).
+//!
 //! Build directories that are kept for the next run of a step (`warm/<sha256>`) are no content: nothing refers to them.
 //!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
@@ -20,22 +24,30 @@
 mod blob;
 mod error;
 pub mod gc;
+mod layout;
 mod lock;
+mod owner;
+mod plain;
 mod result;
 mod session;
 mod stamp;
+mod take;
 mod tree;
+mod walk;
 mod warm;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use crate::world::dir::Dir;
 use crate::world::{World, fs};
 
-pub use blob::{BlobWriter, Presence};
+pub use blob::{BlobWriter, Presence, is_private};
 pub use error::StoreError;
 pub use lock::Lock;
+pub use plain::Owner;
 pub use result::Output;
+pub use take::Taking;
 
 use session::Session;
 use stamp::Stamps;
@@ -50,34 +62,43 @@ pub struct Store {
     stamps: Mutex<Stamps>,
     /// Held as long as the store is open, so that garbage collection waits.
     shared: Lock,
+    /// Whose blobs and trees are, when not this process's own.
+    owner: Option<Owner>,
+    /// Whose new files are here: on some file systems not this process's.
+    native: Owner,
 }
 
 impl Store {
-    /// The user's store: `$KILN_STORE`, else `$XDG_CACHE_HOME/kiln`, else `~/.cache/kiln`.
-    pub fn open_default(world: &dyn World) -> Result<Store, StoreError> {
+    /// The user's store: `$KILN_STORE`, else `$XDG_CACHE_HOME/kiln`, else `~/.cache/kiln`; `owner` as for
+    /// [`Store::open_for`].
+    pub fn open_default(world: &dyn World, owner: Option<Owner>) -> Result<Store, StoreError> {
         let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
         let root = below("KILN_STORE", "").or_else(|| below("XDG_CACHE_HOME", "kiln"));
         match root.or_else(|| below("HOME", ".cache/kiln")) {
-            Some(root) => Store::open(&root),
+            Some(root) => Store::open_for(&root, owner),
             None => Err(StoreError::Nowhere),
         }
     }
 
     /// Opens, and makes where there is none, the store at `root`.
     pub fn open(root: &Path) -> Result<Store, StoreError> {
-        for part in ["cas", "ac", "tree", "tmp", "part", "lock", "note", "log", "quarantine", "warm"] {
-            // Whatever the reason is, unless the disk is full: this is no place for a store.
-            fs::create_dir_all(&root.join(part)).map_err(|error| match StoreError::at(root, error) {
-                StoreError::World(error) => StoreError::Unwritable { root: root.to_owned(), source: Box::new(error) },
-                other => other,
-            })?;
-        }
+        Store::open_for(root, None)
+    }
+
+    /// The same with blobs and trees that belong to somebody else than this process, which must be root then: to whom
+    /// the programs of its sandboxes are outside.
+    pub fn open_for(root: &Path, owner: Option<Owner>) -> Result<Store, StoreError> {
+        layout::prepare(root)?;
         // Mount points of sandboxes and keys of the lock table are absolute.
         let root = fs::context("resolve", root, root.canonicalize())?;
-        let shared = Lock::shared(&root.join("lock/store")).map_err(|error| error.of(&root))?;
+        // Until builds listen, a signal ends the process: it need not be asked for.
+        let shared = Lock::shared(&root.join("lock/store"), &|| false).map_err(|error| error.of(&root))?;
         let session = Session::open(&root.join("tmp")).map_err(|error| error.of(&root))?;
+        let native = Owner::of(&Dir::open(session.place())?.stat()?);
         let stamps = Mutex::new(Stamps::read(&root.join("stamps"))?);
-        Ok(Store { root, session, stamps, shared })
+        let store = Store { root, session, stamps, shared, owner, native };
+        store.settle_owner()?;
+        Ok(store)
     }
 
     /// Where it is.

@@ -1,14 +1,18 @@
 //! Temporary files of one process, and removing those of processes that are gone.
 //!
-//! Each process has a directory below `tmp` and holds the lock of the file beside it. A directory whose lock is free
-//! belongs to nobody, however old or young it is.
+//! Each process has a directory below `tmp`, which nobody else may look into and whose name nobody can guess, and holds
+//! the lock of the file beside it. A directory whose lock is free belongs to nobody, however old or young it is.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::StoreError;
 use super::lock::Lock;
+use crate::world::dir::Dir;
 use crate::world::fs;
+
+/// For this user alone.
+const CLOSED: u32 = 0o700;
 
 #[derive(Debug)]
 pub(super) struct Session {
@@ -25,19 +29,20 @@ impl Session {
         // Nobody else makes or removes sessions meanwhile.
         let _door = Lock::exclusive(&tmp.join("door"), &|| false)?;
         let leftovers = sweep(tmp)?;
-        let mut number = 0;
         loop {
-            let directory = tmp.join(format!("{}-{number}", std::process::id()));
+            // The number is for people who look for whose it is.
+            let directory = tmp.join(format!("{}-{}", std::process::id(), fs::random()?));
             let lock_path = directory.with_extension("lock");
-            // A process in another pid namespace may have the same number.
-            if !directory.exists()
-                && let Some(lock) = Lock::try_exclusive(&lock_path)?
-            {
-                fs::create_dir_all(&directory)?;
+            if let Some(lock) = Lock::try_exclusive(&lock_path)? {
+                Dir::make(&directory, CLOSED)?;
                 return Ok(Session { directory, lock_path, next: AtomicU64::new(0), leftovers, _lock: lock });
             }
-            number += 1;
         }
+    }
+
+    /// Where it is.
+    pub(super) fn place(&self) -> &Path {
+        &self.directory
     }
 
     pub(super) fn leftovers(&self) -> &[PathBuf] {
@@ -54,7 +59,7 @@ impl Session {
     /// An empty directory.
     pub(super) fn directory(&self, purpose: &str) -> Result<PathBuf, StoreError> {
         let path = self.path(purpose);
-        fs::create_dir_all(&path)?;
+        Dir::make(&path, CLOSED)?;
         Ok(path)
     }
 }

@@ -5,7 +5,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -20,27 +19,24 @@ const LONG: usize = 16 << 20;
 pub(super) struct Stamp([i128; 6]);
 
 impl Stamp {
-    /// Of a file as it is now.
-    pub(super) fn of(metadata: &std::fs::Metadata) -> Stamp {
-        let nanos = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        Stamp([
-            metadata.dev().into(),
-            metadata.ino().into(),
-            metadata.size().into(),
-            metadata.mode().into(),
-            nanos(metadata.mtime(), metadata.mtime_nsec()),
-            nanos(metadata.ctime(), metadata.ctime_nsec()),
-        ])
-    }
-
     /// Of the file at `path`, not following a link.
     pub(super) fn at(path: &Path) -> Option<Stamp> {
-        path.symlink_metadata().ok().map(|metadata| Stamp::of(&metadata))
+        rustix::fs::lstat(path).ok().as_ref().map(Stamp::from)
     }
+}
 
-    /// As bytes, to be part of a digest.
-    pub(super) fn text(&self) -> String {
-        self.to_string()
+impl From<&rustix::fs::Stat> for Stamp {
+    /// Of a file as it is now.
+    fn from(stat: &rustix::fs::Stat) -> Stamp {
+        let nanos = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        Stamp([
+            stat.st_dev.into(),
+            stat.st_ino.into(),
+            stat.st_size.into(),
+            stat.st_mode.into(),
+            nanos(stat.st_mtime, stat.st_mtime_nsec),
+            nanos(stat.st_ctime, stat.st_ctime_nsec),
+        ])
     }
 }
 
@@ -75,6 +71,10 @@ impl Stamps {
     /// The facts of earlier processes.
     pub(super) fn read(path: &Path) -> Result<Stamps, WorldError> {
         let text = if path.exists() { fs::read(path, u64::MAX - 1)? } else { Vec::new() };
+        // Whoever may write it decides what is believed.
+        if path.exists() {
+            fs::protect(path, 0o600, None)?;
+        }
         let facts: BTreeSet<(Digest, Stamp)> = String::from_utf8_lossy(&text).lines().filter_map(parse).collect();
         let stamps = Stamps { path: path.to_owned(), facts };
         if text.len() > LONG {
@@ -107,7 +107,7 @@ impl Stamps {
             }
         }
         let text: String = newest.values().map(|(digest, stamp)| format!("{digest} {stamp}\n")).collect();
-        fs::write_atomically(&self.path, text.as_bytes())
+        fs::write_with_mode(&self.path, text.as_bytes(), 0o600)
     }
 }
 

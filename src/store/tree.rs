@@ -11,47 +11,78 @@ use std::path::{Path, PathBuf};
 use prost::Message;
 use rayon::prelude::*;
 
-use super::blob::{TIME, digest_of};
+use super::blob::digest_of;
+use super::plain::{TIME, settle};
 use super::stamp::Stamp;
+use super::take::{Taking, replaced};
+use super::walk::{Entries, Entry, Kind, list, list_own};
 use super::{Output, Presence, Store, StoreError};
 use crate::base::Digest;
 use crate::plan::reapi::{BlobDigest, Directory, DirectoryNode, FileNode, SymlinkNode, Tree};
+use crate::world::dir::{Dir, Found};
 use crate::world::fs;
-
-/// Deeper directories are refused.
-const DEPTH: usize = 128;
-
-/// What a directory entry is.
-#[derive(Debug)]
-enum Kind {
-    Directory,
-    File { executable: bool },
-    Link(String),
-}
-
-/// Every entry below a directory by relative path, which sorts a directory before what it holds.
-type Entries = BTreeMap<String, Kind>;
 
 impl Store {
     fn tree_path(&self, root: &Digest) -> PathBuf {
         self.root.join("tree").join(root.hex())
     }
 
-    /// Takes a directory of this file system into the store; it is gone from where it was.
+    /// Takes a directory of kiln's own file system space into the store; it is gone from where it was.
     pub fn import_tree(&self, directory: &Path) -> Result<Output, StoreError> {
-        let entries = list(directory)?;
-        protect(directory, &entries)?;
-        let (root, tree) = messages(directory, &entries)?;
-        let (root_bytes, tree_bytes) = (root.encode_to_vec(), tree.encode_to_vec());
+        self.import(directory)
+    }
+
+    /// Takes the directory `name` of `from` into the store; it is gone from there.
+    pub(super) fn take_tree(
+        &self,
+        from: &Dir,
+        name: &str,
+        (found, taking): (&Found, Taking<'_>),
+    ) -> Result<Output, StoreError> {
+        // A directory can only be moved by those who may write it. Where it is another's, moving says so.
+        let _ = found.let_owner_in();
+        let place = self.session.path("tree");
+        from.rename_to(name, &place).map_err(|error| self.failure(error))?;
+        let taken = Dir::open(&place).map_err(StoreError::from).and_then(|root| {
+            if !found.is(&root.stat()?) {
+                return Err(replaced(Path::new(name)));
+            }
+            self.keep_tree(&root, taking)
+        });
+        if taken.is_err() {
+            // What cannot be removed is swept with the session.
+            let _ = fs::remove_tree(&place);
+        }
+        taken.map_err(|error| match error {
+            StoreError::Tree { path, reason } => {
+                StoreError::Output(format!("its {name}/{path} cannot be kept in a tree: {reason}"))
+            }
+            other => other.of(&self.root),
+        })
+    }
+
+    /// Makes an object of a directory where no sandbox ever was.
+    fn keep_tree(&self, root: &Dir, taking: Taking<'_>) -> Result<Output, StoreError> {
+        let path = root.path();
+        let entries = list_own(root)?;
+        let mode = |executable| if executable { 0o555 } else { 0o444 } & if taking.private { 0o700 } else { 0o777 };
+        let (message, tree) = messages(&entries, &|name, entry, executable| {
+            let file = self.settle_file(root, name, (entry, mode(executable)))?;
+            digest_of(file, &path.join(name), taking.stop)
+        })?;
+        self.settle_rest(root, &entries, mode(true))?;
+        let (root_bytes, tree_bytes) = (message.encode_to_vec(), tree.encode_to_vec());
         let digest = Digest::of(&root_bytes);
         let messages = self.put(&tree_bytes)?;
         if let Presence::Good(_) = self.check_tree(&digest)? {
-            fs::remove_tree(directory)?;
+            fs::remove_tree(path)?;
         } else {
             let place = self.tree_path(&digest);
-            fs::rename(directory, &place).map_err(|error| StoreError::at(&self.root, error))?;
-            fs::protect(&place, 0o555, Some(TIME))?;
-            self.note_tree(&digest, &place)?;
+            // A directory can only be moved by those who may write it.
+            root.set_mode(0o755)?;
+            fs::rename(path, &place)?;
+            fs::context("settle", &place, settle(root, mode(true), self.owner()).map_err(std::io::Error::from))?;
+            self.note_tree(&digest, root)?;
         }
         Ok(Output::Tree {
             root: digest,
@@ -59,6 +90,44 @@ impl Store {
             messages,
             messages_size: tree_bytes.len() as u64,
         })
+    }
+
+    /// Makes a file of a tree an object, or a copy where it has other names or belongs to somebody else.
+    fn settle_file(&self, root: &Dir, name: &str, (entry, mode): (&Entry, u32)) -> Result<std::fs::File, StoreError> {
+        let found = still(root, name, entry)?;
+        if found.stat().st_nlink == 1 {
+            let file = found.open_own()?;
+            if settle(&file, mode, self.owner()).is_ok() {
+                return Ok(file);
+            }
+        }
+        let (file, path) = self.own(root, Path::new(name), &found)?;
+        root.rename_from(&path, name)?;
+        fs::context("settle", &path, settle(&file, mode, self.owner()).map_err(std::io::Error::from))?;
+        Ok(file)
+    }
+
+    /// Directories and links; deepest first, so that their content can still be changed.
+    fn settle_rest(&self, root: &Dir, entries: &Entries, mode: u32) -> Result<(), StoreError> {
+        for (name, entry) in entries.iter().rev() {
+            match entry.kind {
+                Kind::Directory => {
+                    let settled = settle(root.directory(name)?, mode, self.owner());
+                    fs::context("settle", &root.path().join(name), settled.map_err(std::io::Error::from))?;
+                }
+                Kind::Link(_) => {
+                    let owner = self.owner();
+                    if super::plain::Owner::of(&entry.stat) != owner
+                        && let Some(found) = root.look(name)?
+                    {
+                        found.set_owner(owner.uid, owner.gid)?;
+                    }
+                    root.set_link_time(Path::new(name), TIME)?;
+                }
+                Kind::File { .. } => {}
+            }
+        }
+        Ok(())
     }
 
     /// Where a tree lies, after checking it.
@@ -73,17 +142,23 @@ impl Store {
     /// Whether a tree is there and sound; one that is not sound is set aside.
     pub(super) fn check_tree(&self, root: &Digest) -> Result<Presence, StoreError> {
         let path = self.tree_path(root);
-        if !path.is_dir() {
+        if !fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
             return Ok(Presence::Missing);
         }
+        let dir = Dir::open(&path).map_err(StoreError::from);
         let known = self.recall(&note_name(root));
-        if known.is_some() && known == fingerprint(&path).ok() {
-            return Ok(Presence::Good(path));
-        }
-        // What cannot be read is not sound either.
-        let sound = list(&path).and_then(|entries| messages(&path, &entries));
-        if sound.is_ok_and(|(found, _)| Digest::of(&found.encode_to_vec()) == *root) {
-            self.note_tree(root, &path)?;
+        // What cannot be read is not sound.
+        let sound = dir.and_then(|dir| {
+            if known.is_some() && known == fingerprint(&dir).ok() {
+                return Ok(true);
+            }
+            let sound = content(&dir)? == *root;
+            if sound {
+                self.note_tree(root, &dir)?;
+            }
+            Ok(sound)
+        });
+        if sound.unwrap_or(false) {
             return Ok(Presence::Good(path));
         }
         // A directory can only be moved by those who may write it.
@@ -96,8 +171,8 @@ impl Store {
         Ok(fs::remove_file(&self.root.join("note").join(note_name(root).hex()))?)
     }
 
-    fn note_tree(&self, root: &Digest, path: &Path) -> Result<(), StoreError> {
-        self.note(&note_name(root), &fingerprint(path)?)
+    fn note_tree(&self, root: &Digest, dir: &Dir) -> Result<(), StoreError> {
+        self.note(&note_name(root), &fingerprint(dir)?)
     }
 }
 
@@ -106,74 +181,45 @@ fn note_name(root: &Digest) -> Digest {
 }
 
 /// Digest over the stamps of everything in a tree, valid until the next reboot.
-pub(super) fn fingerprint(path: &Path) -> Result<Vec<u8>, StoreError> {
+pub(super) fn fingerprint(dir: &Dir) -> Result<Vec<u8>, StoreError> {
     let boot = fs::read(Path::new("/proc/sys/kernel/random/boot_id"), 100).unwrap_or_default();
     let mut text = String::from_utf8_lossy(&boot).into_owned();
-    for name in std::iter::once(String::new()).chain(list(path)?.into_keys()) {
-        let stamp = Stamp::of(&fs::metadata(&path.join(&name))?);
-        text.push_str(&format!("{} {name}\n", stamp.text()));
+    text.push_str(&format!("{}\n", Stamp::from(&dir.stat()?)));
+    for (name, entry) in list(dir)? {
+        text.push_str(&format!("{} {name:?}\n", Stamp::from(&entry.stat)));
     }
     Ok(Digest::of(text.as_bytes()).hex().into_bytes())
 }
 
-/// Everything below `directory`; refuses what a tree cannot hold.
-fn list(directory: &Path) -> Result<Entries, StoreError> {
-    let mut entries = Entries::new();
-    let mut open = vec![(String::new(), 0)];
-    while let Some((prefix, depth)) = open.pop() {
-        for name in fs::names(&directory.join(&prefix))? {
-            let refuse = |reason: &str| StoreError::Tree {
-                path: directory.join(&prefix).join(&name),
-                reason: reason.to_owned(),
-            };
-            let name = name.to_str().ok_or_else(|| refuse("its name is not UTF-8"))?;
-            let relative = if prefix.is_empty() { name.to_owned() } else { format!("{prefix}/{name}") };
-            let path = directory.join(&relative);
-            let metadata = fs::metadata(&path)?;
-            let kind = if metadata.is_dir() {
-                if depth == DEPTH {
-                    return Err(refuse("it lies too deep"));
-                }
-                open.push((relative.clone(), depth + 1));
-                Kind::Directory
-            } else if metadata.is_symlink() {
-                let target = fs::context("read link", &path, path.read_link())?;
-                Kind::Link(target.to_str().ok_or_else(|| refuse("its target is not UTF-8"))?.to_owned())
-            } else if metadata.is_file() {
-                Kind::File { executable: std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o111 != 0 }
-            } else {
-                return Err(refuse("it is neither file, directory nor link"));
-            };
-            entries.insert(relative, kind);
-        }
-    }
-    Ok(entries)
+/// The digest of a tree, read whole.
+fn content(dir: &Dir) -> Result<Digest, StoreError> {
+    let (root, _) = messages(&list(dir)?, &|name, entry, _| {
+        let path = dir.path().join(name);
+        digest_of(still(dir, name, entry)?.open()?, &path, &|| false)
+    })?;
+    Ok(Digest::of(&root.encode_to_vec()))
 }
 
-/// Gives everything the one mode and time; directories last, so that their content can still be changed.
-fn protect(directory: &Path, entries: &Entries) -> Result<(), StoreError> {
-    for (name, kind) in entries.iter().rev() {
-        let path = directory.join(name);
-        match kind {
-            Kind::Directory => fs::protect(&path, 0o555, Some(TIME))?,
-            Kind::File { executable } => fs::protect(&path, if *executable { 0o555 } else { 0o444 }, Some(TIME))?,
-            Kind::Link(_) => fs::set_link_time(&path, TIME)?,
-        }
-    }
-    Ok(())
+/// The file that was listed, not one that came into its place.
+fn still(root: &Dir, name: &str, entry: &Entry) -> Result<Found, StoreError> {
+    let found = root.look(name)?.filter(|found| found.is(&entry.stat));
+    found.ok_or_else(|| replaced(Path::new(name)))
 }
+
+/// Gives the digest and size of a file that is executable or not.
+type Hash<'a> = &'a (dyn Fn(&str, &Entry, bool) -> Result<(Digest, u64), StoreError> + Sync);
 
 /// The root's message, and the message with all directories.
-fn messages(directory: &Path, entries: &Entries) -> Result<(Directory, Tree), StoreError> {
-    let files: Vec<(&String, bool)> = entries
-        .iter()
-        .filter_map(|(name, kind)| if let Kind::File { executable } = kind { Some((name, *executable)) } else { None })
-        .collect();
+fn messages(entries: &Entries, hash: Hash<'_>) -> Result<(Directory, Tree), StoreError> {
+    let file = |(name, entry)| match entry {
+        &Entry { kind: Kind::File { executable }, .. } => Some((name, entry, executable)),
+        _ => None,
+    };
+    let files: Vec<(&String, &Entry, bool)> = entries.iter().filter_map(file).collect();
     let hashed: Result<Vec<FileNode>, StoreError> = files
         .par_iter()
-        .map(|(name, executable)| {
-            let path = directory.join(name);
-            let (digest, size) = digest_of(fs::open(&path)?, &path)?;
+        .map(|(name, entry, executable)| {
+            let (digest, size) = hash(name, entry, *executable)?;
             Ok(FileNode {
                 name: base_name(name).to_owned(),
                 digest: Some(BlobDigest::new(&digest, size)),
@@ -185,15 +231,15 @@ fn messages(directory: &Path, entries: &Entries) -> Result<(Directory, Tree), St
     directories.extend(
         entries
             .iter()
-            .filter(|(_, kind)| matches!(kind, Kind::Directory))
+            .filter(|(_, entry)| matches!(entry.kind, Kind::Directory))
             .map(|(name, _)| (name.as_str(), Directory::default())),
     );
     let home = |name: &str| name.rsplit_once('/').map_or("", |(home, _)| home).to_owned();
-    for ((name, _), node) in files.iter().zip(hashed?) {
+    for ((name, ..), node) in files.iter().zip(hashed?) {
         directories.entry_of(&home(name)).files.push(node);
     }
-    for (name, kind) in entries {
-        if let Kind::Link(target) = kind {
+    for (name, entry) in entries {
+        if let Kind::Link(target) = &entry.kind {
             let node = SymlinkNode { name: base_name(name).to_owned(), target: target.clone() };
             directories.entry_of(&home(name)).symlinks.push(node);
         }

@@ -11,6 +11,7 @@ use super::lock::Lock;
 use super::tree::fingerprint;
 use super::{Store, StoreError};
 use crate::base::Digest;
+use crate::world::dir::Dir;
 use crate::world::fs;
 
 /// So many are kept; the one that was used longest ago goes first. One of a kernel has two gigabytes or more.
@@ -25,11 +26,9 @@ impl Store {
     pub fn take_warm(&self, key: &Digest, to: &Path, stop: &dyn Fn() -> bool) -> Result<bool, StoreError> {
         let _alone = self.lock(key, stop)?;
         let path = self.warm_path(key);
-        if !path.is_dir() {
-            return Ok(false);
-        }
+        let Ok(directory) = Dir::open(&path) else { return Ok(false) };
         let known = self.recall(&note_name(key));
-        if known.is_none() || known != fingerprint(&path).ok() {
+        if known.is_none() || known != fingerprint(&directory).ok() {
             self.remove_warm(key)?;
             return Ok(false);
         }
@@ -39,14 +38,25 @@ impl Store {
         Ok(true)
     }
 
-    /// Keeps a directory of this file system under `key`; it is gone from where it was, as is what was kept there.
-    pub fn keep_warm(&self, key: &Digest, from: &Path, stop: &dyn Fn() -> bool) -> Result<(), StoreError> {
+    /// Keeps the directory `name` of one that a sandbox had under `key`; it is gone from where it was, as is what was
+    /// kept there.
+    pub fn keep_warm(
+        &self,
+        key: &Digest,
+        (from, name): (&Dir, &str),
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), StoreError> {
         {
             let _alone = self.lock(key, stop)?;
             self.remove_warm(key)?;
             let path = self.warm_path(key);
-            fs::rename(from, &path).map_err(|error| StoreError::at(&self.root, error))?;
-            self.note(&note_name(key), &fingerprint(&path)?)?;
+            from.rename_to(name, &path).map_err(|error| StoreError::at(&self.root, error))?;
+            let kept = Dir::open(&path).map_err(StoreError::from).and_then(|directory| fingerprint(&directory));
+            if kept.is_err() {
+                // A link, or what could not be looked through: it would not be trusted.
+                self.remove_warm(key)?;
+            }
+            self.note(&note_name(key), &kept?)?;
         }
         self.bound_warm()
     }

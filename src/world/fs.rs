@@ -23,10 +23,25 @@ pub fn create(path: &Path) -> Result<File, WorldError> {
     context("create", path, File::create(path))
 }
 
-/// Creates a file that is also read back, truncating what was there.
-pub fn create_rw(path: &Path) -> Result<File, WorldError> {
+/// Creates a file that nobody but this user may read or write, in a directory of kiln's own: nothing may be there, not
+/// even a link.
+pub fn create_new(path: &Path) -> Result<File, WorldError> {
+    use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
-    context("create", path, options.read(true).write(true).create(true).truncate(true).open(path))
+    context("create", path, options.read(true).write(true).create_new(true).mode(0o600).open(path))
+}
+
+/// [`create_new`] of a file that others may read, as far as the umask lets them.
+pub fn create_for_all(path: &Path) -> Result<File, WorldError> {
+    context("create", path, File::create_new(path))
+}
+
+/// A word that nobody can guess, to be part of a name.
+pub fn random() -> Result<String, WorldError> {
+    let mut bytes = [0; 8];
+    let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    context("read", Path::new("/dev/urandom"), drawn.map_err(std::io::Error::from))?;
+    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
 /// A whole file, refused when larger than `limit`.
@@ -90,19 +105,28 @@ fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> 
     context("sync", path, file.sync_all())
 }
 
-/// Opens a file to lock it, making it when there is none.
+/// Opens a file to lock it, making one that only this user can open when there is none.
 pub fn open_lock(path: &Path) -> Result<File, WorldError> {
-    context("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
+    let mut options = private();
+    context("open", path, options.read(true).write(true).create(true).truncate(false).open(path))
+}
+
+/// What is made is this user's alone, and what is there is not followed when it is a link.
+fn private() -> fs::OpenOptions {
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut options = fs::OpenOptions::new();
+    options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    options
 }
 
 /// Opens a file to go on writing at its end, making it when there is none.
 pub fn open_append(path: &Path) -> Result<File, WorldError> {
-    context("open", path, fs::OpenOptions::new().append(true).create(true).open(path))
+    context("open", path, private().append(true).create(true).open(path))
 }
 
 /// Opens a file to read it and then go on writing at its end, making it when there is none.
 pub fn open_grow(path: &Path) -> Result<File, WorldError> {
-    context("open", path, fs::OpenOptions::new().read(true).append(true).create(true).open(path))
+    context("open", path, private().read(true).append(true).create(true).open(path))
 }
 
 /// Adds bytes at the end of a file in one piece, so that several processes may do so at once.

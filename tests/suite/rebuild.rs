@@ -17,6 +17,10 @@ const EXPANDER: &str = "cxl-expander";
 
 /// The steps of `cxl-expander` by name, after an edit of the recipe's files and one of the lock.
 fn steps(edits: &[(&str, &str, &str)], lock: impl FnOnce(&mut Lock)) -> BTreeMap<String, Digest> {
+    plan::id::by_name(&lowered(edits, lock))
+}
+
+fn lowered(edits: &[(&str, &str, &str)], lock: impl FnOnce(&mut Lock)) -> plan::Plan {
     // Several tests of one process do this at a time.
     static COUNT: AtomicUsize = AtomicUsize::new(0);
     let scratch = Scratch::new(&format!("rebuild-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -33,7 +37,7 @@ fn steps(edits: &[(&str, &str, &str)], lock: impl FnOnce(&mut Lock)) -> BTreeMap
     let locked = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("lockfiles/{EXPANDER}.lock"));
     let mut locked = kiln::lock::read(&std::fs::read_to_string(locked).unwrap()).unwrap();
     lock(&mut locked);
-    plan::id::by_name(&plan::lower(&recipe, &locked))
+    plan::lower(&recipe, &locked)
 }
 
 /// The names of the steps that an edit moves.
@@ -87,6 +91,18 @@ fn another_machine_builds_nothing() {
         ("cxl-expander.kiln", "forward ssh = 2222", "forward ssh = 2223"),
     ];
     assert_eq!(moved(&edits, |_| ()), BTreeSet::new());
+}
+
+#[test]
+fn what_not_everybody_may_read_in_the_image_is_private_in_the_store() {
+    let private = |text: &str| lowered(&[("cxl-expander.kiln", "  hostname = \"cxl\"", text)], |_| ()).private;
+    let file = |mode: &str| format!("  hostname = \"cxl\"\n  file \"/etc/secret\" {{ text = \"s\" mode = {mode} }}");
+    assert_eq!(private(&file("0o644")), BTreeSet::new());
+    for mode in ["0o600", "0o640", "0o700"] {
+        assert_eq!(private(&file(mode)), BTreeSet::from([Digest::of(b"s")]), "{mode}");
+    }
+    let user = "  hostname = \"cxl\"\n  user \"root\" { password-hash = \"$6$abcdefgh$aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\" }";
+    assert_eq!(private(user).len(), 1, "the step's description holds the password's hash");
 }
 
 /// Steps that a build ran, from what it says.

@@ -48,7 +48,8 @@ fn started(event: Event) -> Option<String> {
 }
 
 /// The programs that the steps of these tests use, with the libraries that they want.
-const PROGRAMS: [&str; 8] = ["sh", "cat", "chown", "date", "ls", "mkdir", "sleep", "truncate"];
+const PROGRAMS: [&str; 12] =
+    ["sh", "cat", "chmod", "chown", "date", "head", "ln", "ls", "mkdir", "mkfifo", "sleep", "truncate"];
 
 /// A plan over a store that has the tree of its tools already.
 pub(super) struct Bench {
@@ -122,7 +123,7 @@ impl Bench {
         exec::realize(&self.plan, &self.store, &self.world, &mirrors, &options, &self.heard)
     }
 
-    fn realize(&self) -> Realized {
+    pub(super) fn realize(&self) -> Realized {
         self.realize_with(Options::default()).unwrap()
     }
 
@@ -137,7 +138,7 @@ impl Drop for Bench {
     }
 }
 
-fn out(step: usize) -> Input {
+pub(super) fn out(step: usize) -> Input {
     Input::Output { step, name: "out".to_owned() }
 }
 
@@ -254,7 +255,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     let text = error.to_string();
     assert!(text.starts_with("step bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
     let ExecError::Step { log, .. } = error else { panic!() };
-    assert_eq!(std::fs::read_to_string(log).unwrap(), "first\ncannot find the thing\n");
+    assert_eq!(std::fs::read_to_string(log.unwrap().path).unwrap(), "first\ncannot find the thing\n");
     assert_eq!(bench.heard.ran(), ["bad"]);
 
     bench.plan.steps[bad].work = bench.plan.steps[next].work.clone();

@@ -47,7 +47,8 @@ fn what_goes_in_comes_out_and_nothing_else_goes_in() {
     let file = root.join("file");
     std::fs::write(&file, "x").unwrap();
     assert!(store.import_expecting(&file, &Digest::of(b"y"), 1).is_err() && file.exists());
-    assert_eq!(store.import(&file).unwrap(), (Digest::of(b"x"), 1));
+    let output = Output::File { digest: Digest::of(b"x"), size: 1, executable: false };
+    assert_eq!(store.import(&file).unwrap(), output);
     assert!(!file.exists());
     drop(store);
     assert_eq!(std::fs::read_dir(root.join("tmp")).unwrap().count(), 1, "only the door");

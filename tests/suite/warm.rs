@@ -8,6 +8,7 @@ use kiln::exec::{Options, Warmth};
 use kiln::plan::{Input, Warm};
 use kiln::store::Store;
 use kiln::store::gc::Policy;
+use kiln::world::dir::Dir;
 
 use super::schedule::{Bench, inline};
 use super::store::{scratch, tamper};
@@ -205,7 +206,9 @@ fn a_kept_directory_is_one_users_alone_and_there_are_few() {
         let from = store.scratch("made").unwrap();
         std::fs::write(from.join("file"), key.hex()).unwrap();
         std::os::unix::fs::symlink("nowhere", from.join("link")).unwrap();
-        store.keep_warm(key, &from, &never).unwrap();
+        let parent = Dir::open(from.parent().unwrap()).unwrap();
+        let name = from.file_name().unwrap().to_str().unwrap();
+        store.keep_warm(key, (&parent, name), &never).unwrap();
         assert!(!from.exists());
     };
     let keys: Vec<Digest> = (0..6).map(|n| Digest::of(&[n])).collect();

@@ -54,7 +54,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     };
     let layout = Layout::new(&spec, &loader, &files, root.size())?;
     let raw = context.scratch.join("disk.raw");
-    let mut out = fs::create_rw(&raw)?;
+    let mut out = fs::create_new(&raw)?;
     fs::context("size", &raw, out.set_len(layout.table.sectors * SECTOR))?;
     layout.write(&mut out, (&spec, &loader), &files)?;
     fs::context("copy", &raw, copy(&mut root, &mut out, layout.root.first * SECTOR))?;
@@ -147,7 +147,7 @@ fn copy(from: &mut Qcow2Reader<File>, to: &mut File, start: u64) -> std::io::Res
 }
 
 fn compress(context: &Context<'_>, raw: &File) -> Result<(), BuiltinError> {
-    let target = fs::create_rw(&context.out.join("disk.qcow2"))?;
+    let target = fs::create_new(&context.out.join("disk.qcow2"))?;
     let step = context.step;
     let mut progress = |done, total| context.listener.on(Event::StepProgress { step: step.to_owned(), done, total });
     let written = qcow2::write_qcow2(raw, target, qcow2::Options::default(), &mut progress);

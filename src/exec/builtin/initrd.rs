@@ -34,7 +34,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     let image = Image { spec: &spec, loads: &loads, modules: &modules };
     let busybox = busybox(context)?;
     let path = context.out.join("initrd.img");
-    let zstd = fs::context("write", &path, cpio::compressor(fs::create(&path)?))?;
+    let zstd = fs::context("write", &path, cpio::compressor(fs::create_new(&path)?))?;
     let zstd = image.write(CpioWriter::new(zstd), &busybox)?;
     fs::context("write", &path, zstd.finish().and_then(|mut file| file.flush()))?;
     Ok(())

@@ -24,7 +24,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
         tree.read(source, &fs::open(path)?).map_err(inside)?;
         files.push(fs::open(path)?);
     }
-    let out = BufWriter::with_capacity(1 << 18, fs::create(&context.out.join("merged.tar"))?);
+    let out = BufWriter::with_capacity(1 << 18, fs::create_new(&context.out.join("merged.tar"))?);
     tree.write(&files, out)
 }
 

@@ -27,7 +27,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     let epoch = epoch(context)?;
     let spool_path = context.scratch.join("modules");
     let mut found =
-        Found { entries: BTreeMap::new(), spool: fs::create(&spool_path)?, spooled: 0, boot: BTreeMap::new() };
+        Found { entries: BTreeMap::new(), spool: fs::create_new(&spool_path)?, spooled: 0, boot: BTreeMap::new() };
     let [first, last] = PACKAGES;
     for (name, path) in context.inputs.iter().filter(|(name, _)| name.starts_with(first) && name.ends_with(last)) {
         let broken = |source| BuiltinError::Package { package: name.clone(), source };
@@ -75,7 +75,7 @@ impl Found {
                 return Err(BuiltinError::Broken(format!("the kernel's packages have two files for {output}")));
             }
             let path = context.out.join(output);
-            fs::context("write", &path, copy(data, &mut fs::create(&path)?))?;
+            fs::context("write", &path, copy(data, &mut fs::create_new(&path)?))?;
             return Ok(());
         }
         let Some(below) = below_modules(&entry.path) else { return Ok(()) };
@@ -126,7 +126,7 @@ impl Found {
             entries.entry(path.clone()).or_insert_with(|| (Entry::directory(path, 0o755, newest), 0));
         }
         let path = context.out.join("modules.tar");
-        let mut tar = TarWriter::new(std::io::BufWriter::new(fs::create(&path)?));
+        let mut tar = TarWriter::new(std::io::BufWriter::new(fs::create_new(&path)?));
         for (entry, at) in entries.values() {
             tar.append(entry, part(spool, *at, entry.size))?;
         }

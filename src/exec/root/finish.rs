@@ -16,7 +16,9 @@ pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     restore::restore(base, &tree, &mut times)?;
-    let runner = Runner { root: &job.root, epoch: spec.epoch, debs: Vec::new(), elsewhere: job.elsewhere };
+    let log = |line: &str| job.log(line);
+    let (epoch, elsewhere) = (spec.epoch, job.elsewhere);
+    let runner = Runner { root: &job.root, epoch, debs: Vec::new(), elsewhere, log: &log };
     numbers::settle(spec, &tree)?;
     parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
     let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;

@@ -41,7 +41,7 @@ pub(super) fn write(tree: &Tree, (epoch, times): (Epoch, &Times), out: &Path) ->
     paths.retain(|path| !below_dev(path));
     paths.extend(devices.keys().cloned());
     paths.sort();
-    let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create(out)?));
+    let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_new(out)?));
     let mut archive = Archive { writer, times, links: BTreeMap::new() };
     let mut cursor = Cursor::new(tree);
     for path in paths {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RootError;
 use crate::base::Epoch;
 use crate::exec::elsewhere;
+use crate::exec::log::shortened;
 use crate::exec::sandbox::{self, Ids, Mount, Network, Spec};
 use crate::exec::tree::HostPath;
 
@@ -38,6 +39,8 @@ pub(crate) struct Runner<'a> {
     pub(crate) debs: Vec<(PathBuf, String)>,
     /// A library that programs are to load.
     pub(crate) elsewhere: Option<&'a Path>,
+    /// Hears what belongs into the step's log.
+    pub(crate) log: &'a (dyn Fn(&str) + Sync),
 }
 
 impl Runner<'_> {
@@ -73,7 +76,7 @@ impl Runner<'_> {
             if tail.len() == TAIL {
                 tail.pop_front();
             }
-            tail.push_back(line.to_owned());
+            tail.push_back(shortened(line));
             heard(line);
         })
         .map_err(|error| RootError::Sandbox(error.to_string()))?;

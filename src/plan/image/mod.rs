@@ -34,6 +34,10 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
+        builder.plan.private.extend(spec::private(&spec, &inputs));
+        if image.users.iter().any(|user| user.password_hash.is_some()) {
+            builder.plan.private.insert(Digest::of(&json));
+        }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
         let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];
         builder.add_step(Step { name, work: Work::Builtin(Builtin::Root), inputs, outputs })

@@ -1,7 +1,8 @@
 //! `root.json` from a checked image: the same facts, with every file named by the step's input that holds it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::base::Digest;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::Input;
@@ -55,6 +56,17 @@ pub(super) fn root_spec(
         new_ids: table.is_none_or(|table| table.open),
     };
     (spec, inputs)
+}
+
+/// The digests of files that in the image not everybody may read.
+pub(super) fn private(spec: &RootSpec, inputs: &BTreeMap<String, Input>) -> BTreeSet<Digest> {
+    let closed = spec.files.iter().filter(|file| file.mode & 0o004 == 0);
+    let held = closed.filter_map(|file| match &file.content {
+        RootContent::Input(name) => inputs.get(name),
+        RootContent::Directory | RootContent::Link(_) => None,
+    });
+    // A file that everybody may fetch is no secret.
+    held.filter_map(|input| if let Input::Inline(bytes) = input { Some(Digest::of(bytes)) } else { None }).collect()
 }
 
 fn root_user(user: &User) -> RootUser {

@@ -42,7 +42,7 @@ pub(crate) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
     }
     let born = first_boot::apply(addition.tree)?;
     match units::script(addition, &born)? {
-        Some(script) => runner.script("enabling units", &script, &mut |_| {}),
+        Some(script) => runner.script("enabling units", &script, &mut |line| (runner.log)(line)),
         None => Ok(()),
     }
 }

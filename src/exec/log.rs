@@ -1,0 +1,167 @@
+//! The log of a step: all that its programs printed on disk, the end of it in memory, both within bounds.
+
+use std::collections::VecDeque;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::event::{Event, Listener};
+use crate::world::{WorldError, fs};
+
+/// Bytes of a log that are kept on disk: no step that says something worth reading has said more.
+const LOG_LIMIT: u64 = 64 << 20;
+/// Lines of a failed step that its error shows, and characters of each.
+const TAIL: usize = 20;
+const SHOWN: usize = 1000;
+
+/// Hears what a step says, keeps it, and passes it on.
+pub(super) struct Log<'a> {
+    listener: &'a dyn Listener,
+    kept: Mutex<Kept>,
+}
+
+struct Kept {
+    path: PathBuf,
+    /// None after it could not be written.
+    file: Option<std::fs::File>,
+    written: u64,
+    cut: bool,
+    tail: VecDeque<String>,
+}
+
+/// A log that outlives its step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether everything is in it.
+    pub whole: bool,
+}
+
+impl<'a> Log<'a> {
+    /// Begins one at a path of kiln's own.
+    pub(super) fn begin(path: PathBuf, listener: &'a dyn Listener) -> Result<Log<'a>, WorldError> {
+        let file = Some(fs::create_new(&path)?);
+        Ok(Log { listener, kept: Mutex::new(Kept { path, file, written: 0, cut: false, tail: VecDeque::new() }) })
+    }
+
+    /// Takes a line down and tells it.
+    pub(super) fn line(&self, step: &str, line: &str) {
+        self.on(Event::StepLog { step: step.to_owned(), line: line.to_owned() });
+    }
+
+    /// The last lines.
+    pub(super) fn tail(&self) -> Vec<String> {
+        self.kept().tail.iter().cloned().collect()
+    }
+
+    /// Keeps the log of a step that failed, if there is one to keep.
+    pub(super) fn keep(&self, place: &Path) -> Result<Option<Record>, WorldError> {
+        let kept = self.kept();
+        // One that says nothing, or only half of it for want of space, would only mislead.
+        if kept.file.is_none() || kept.written == 0 {
+            return Ok(None);
+        }
+        fs::rename(&kept.path, place)?;
+        Ok(Some(Record { path: place.to_owned(), whole: !kept.cut }))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Listener for Log<'_> {
+    fn on(&self, event: Event) {
+        if let Event::StepLog { line, .. } = &event {
+            self.kept().add(line);
+        }
+        self.listener.on(event);
+    }
+}
+
+impl Kept {
+    fn add(&mut self, line: &str) {
+        if self.tail.len() == TAIL {
+            self.tail.pop_front();
+        }
+        self.tail.push_back(shortened(line));
+        let bytes = line.len() as u64 + 1;
+        if self.cut {
+            return;
+        }
+        if self.written + bytes > LOG_LIMIT {
+            self.cut = true;
+            self.write(&format!("the rest of the log was left out: it is longer than {} MiB\n", LOG_LIMIT >> 20));
+        } else {
+            self.written += bytes;
+            self.write(&format!("{line}\n"));
+        }
+    }
+
+    fn write(&mut self, text: &str) {
+        // A log that cannot be written is no reason to fail a step that can do its work.
+        if let Some(file) = &mut self.file
+            && file.write_all(text.as_bytes()).is_err()
+        {
+            self.file = None;
+        }
+    }
+}
+
+impl std::fmt::Display for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let which =
+            if self.whole { "its whole log".to_owned() } else { format!("its first {} MiB of log", LOG_LIMIT >> 20) };
+        write!(f, "\n{which}: {}", self.path.display())
+    }
+}
+
+/// A line as an error shows it.
+pub(in crate::exec) fn shortened(line: &str) -> String {
+    match line.char_indices().nth(SHOWN) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Silent;
+    use super::*;
+
+    #[test]
+    fn what_a_builtin_step_tells_is_in_its_log_too() {
+        let directory = std::env::temp_dir().join(format!("kiln-log-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let (path, place) = (directory.join("log"), directory.join("kept"));
+        let log = Log::begin(path.clone(), &Silent).unwrap();
+        assert_eq!(log.keep(&place).unwrap(), None, "an empty log is none");
+        // As a builtin step does, which knows only whom to tell.
+        let listener: &dyn Listener = &log;
+        for number in 0..30 {
+            listener.on(Event::StepLog { step: "base".to_owned(), line: format!("Setting up {number}") });
+        }
+        listener.on(Event::StepLog { step: "base".to_owned(), line: "x".repeat(3000) });
+        let record = log.keep(&place).unwrap().unwrap();
+        assert_eq!(record.to_string(), format!("\nits whole log: {}", place.display()));
+        let text = String::from_utf8(fs::read(&place, 1 << 20).unwrap()).unwrap();
+        assert!(text.starts_with("Setting up 0\nSetting up 1\n") && text.len() > 3000, "{text}");
+        let tail = log.tail();
+        assert_eq!((tail.len(), tail[0].as_str(), tail[19].len()), (TAIL, "Setting up 11", SHOWN + 3));
+        assert!(Log::begin(place, &Silent).is_err(), "what is there is not overwritten");
+        fs::remove_tree(&directory).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_not_named() {
+        let path = std::env::temp_dir().join(format!("kiln-log-full-{}", std::process::id()));
+        let log = Log::begin(path.clone(), &Silent).unwrap();
+        // A descriptor that refuses every write, as a full disk does.
+        log.kept().file = Some(fs::open(&path).unwrap());
+        log.line("step", "lost");
+        assert_eq!(log.keep(&path.with_extension("kept")).unwrap(), None);
+        assert_eq!(log.tail(), ["lost"]);
+        fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,112 @@
+//! Taking what a sandbox left: foreign files become objects of the store.
+//!
+//! A file is looked up once, in the directory that the sandbox had, and must be what it is said to be; from then on only
+//! its descriptor counts. It is moved where no sandbox can reach it and made an object like any other, or copied when that
+//! is not possible or when it has further names: through one of those it could still be written.
+
+use std::fs::File;
+use std::io::{Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::FileType;
+
+use super::blob::digest_of;
+use super::plain::{self, settle};
+use super::{Output, Store, StoreError};
+use crate::base::Digest;
+use crate::world::dir::{Dir, Found, noun, shown};
+use crate::world::fs;
+
+/// Bytes of the largest file that is taken: that of a disk image is no larger, and a hole of a million terabytes, which
+/// costs its maker nothing, would be read for years.
+const LARGEST: u64 = 256 << 30;
+
+/// How something is taken into the store.
+#[derive(Clone, Copy)]
+pub struct Taking<'a> {
+    /// Whether it was made from something private, and is to be so itself.
+    pub private: bool,
+    /// Whether to give up.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Taking<'static> {
+    /// For everybody, and to the end.
+    pub const PUBLIC: Taking<'static> = Taking { private: false, stop: &|| false };
+}
+
+impl Store {
+    /// Takes what a sandbox left under `name` in `from` into the store; it is gone from there.
+    pub fn take(&self, from: &Dir, name: &str, taking: Taking<'_>) -> Result<Output, StoreError> {
+        let found = from.look(name).map_err(|error| self.failure(error))?;
+        let found = found.ok_or_else(|| StoreError::Output(format!("it left no {name} behind")))?;
+        match found.kind() {
+            FileType::RegularFile => {
+                let (digest, size) = self.take_file(from, name, (&found, taking))?;
+                Ok(Output::File { digest, size, executable: found.stat().st_mode & 0o111 != 0 })
+            }
+            FileType::Directory => self.take_tree(from, name, (&found, taking)),
+            other => Err(StoreError::Output(format!("its {name} is {}, neither file nor directory", noun(other)))),
+        }
+    }
+
+    /// [`Store::take`] of something that has a path of kiln's own.
+    pub fn import(&self, path: &Path) -> Result<Output, StoreError> {
+        let directory = Dir::open(path.parent().unwrap_or(Path::new("/")))?;
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        self.take(&directory, name, Taking::PUBLIC)
+    }
+
+    fn take_file(
+        &self,
+        from: &Dir,
+        name: &str,
+        (found, taking): (&Found, Taking<'_>),
+    ) -> Result<(Digest, u64), StoreError> {
+        let size = found.stat().st_size.unsigned_abs();
+        if size > LARGEST {
+            let bound = LARGEST >> 30;
+            return Err(StoreError::Output(format!("its {name} has {size} bytes, and may have {bound} GiB at most")));
+        }
+        let (mut file, path) = self.own(from, Path::new(name), found)?;
+        let finished = digest_of(&mut file, &path, taking.stop).and_then(|(digest, size)| {
+            self.finish(&file, &path, (digest, taking.private))?;
+            Ok((digest, size))
+        });
+        if finished.is_err() {
+            // The error that matters is the first one.
+            let _ = fs::remove_file(&path);
+        }
+        finished
+    }
+
+    /// The file, or a copy, at a path where no sandbox ever was, with no other name and nothing attached.
+    pub(super) fn own(&self, from: &Dir, name: &Path, found: &Found) -> Result<(File, PathBuf), StoreError> {
+        let mut file = found.open_own().map_err(|error| self.failure(error))?;
+        let path = self.session.path("taken");
+        if found.stat().st_nlink == 1 && from.rename_to(name, &path).is_ok() {
+            let moved = fs::context("look at", &path, rustix::fs::lstat(&path).map_err(std::io::Error::from))?;
+            if !found.is(&moved) {
+                return Err(replaced(name));
+            }
+            if settle(&file, 0o600, self.owner()).is_ok() {
+                return Ok((file, path));
+            }
+        }
+        let copy = self.session.path("copied");
+        let copied = fs::create_new(&copy).and_then(|mut to| {
+            fs::context("copy to", &copy, plain::copy(&file, &to))?;
+            fs::context("copy to", &copy, to.seek(SeekFrom::Start(0)))?;
+            Ok(to)
+        });
+        // It is there no more when it was not moved, and of no use when it was.
+        let _ = fs::remove_file(&path);
+        file = copied.map_err(|error| self.failure(error))?;
+        Ok((file, copy))
+    }
+}
+
+/// Nobody is left who could do that; were it otherwise, nothing of it may be taken.
+pub(super) fn replaced(name: &Path) -> StoreError {
+    StoreError::Output(format!("its {} was replaced while it was taken", shown(name)))
+}
