@@ -32,7 +32,7 @@ pub fn run(args: &cli::Build) -> Result<(), Failure> {
     let ready = load::ready(&args.recipe)?;
     let out = args.out.clone().unwrap_or_else(|| project::result_path(&args.recipe.recipe));
     let (manifest, _) = build(&ready, &args.realize, &out)?;
-    if args.json { output::print(&manifest.write()) } else { summary(&out, &manifest) }
+    if args.json { output::json_text(&manifest.write()) } else { summary(&out, &manifest) }
 }
 
 fn summary(out: &Path, manifest: &Manifest) -> Result<(), Failure> {

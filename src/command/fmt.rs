@@ -44,5 +44,5 @@ fn formatted(path: &Path) -> Result<(String, String), Failure> {
         let printed = syntax::print::print(&tree, &text);
         return Ok((text, printed));
     }
-    Err(Failure::Mistakes(render::render(&sources, &mistakes, false)))
+    Err(Failure::Reported(render::render(&sources, &mistakes, false)))
 }

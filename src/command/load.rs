@@ -33,7 +33,7 @@ pub fn recipe(args: &RecipeArgs) -> Result<Loaded, Failure> {
         return Err(Failure::Usage(format!("{} is a directory; a recipe is a .kiln file", args.recipe.display())));
     }
     let recipe =
-        recipe::check(&world, &args.recipe, &args.set).map_err(|mistakes| Failure::Mistakes(rendered(&mistakes)))?;
+        recipe::check(&world, &args.recipe, &args.set).map_err(|mistakes| Failure::Reported(rendered(&mistakes)))?;
     let lock_path = args.lock.clone().unwrap_or_else(|| project::lock_path(&path));
     Ok(Loaded { world, recipe: recipe.reachable(), lock_path })
 }
@@ -56,7 +56,7 @@ pub fn lock_text(world: &dyn World, path: &Path) -> Result<Option<String>, Failu
         Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::world(error)),
     };
-    String::from_utf8(bytes).map(Some).map_err(|_| Failure::Mistakes(format!("{}: not UTF-8", path.display())))
+    String::from_utf8(bytes).map(Some).map_err(|_| Failure::Mistakes(format!("error: {}: not UTF-8", path.display())))
 }
 
 /// The lock of a recipe; an error with the way out when it is missing or another recipe's.

@@ -110,7 +110,8 @@ fn previous(path: &Path, text: &str) -> Option<Lock> {
         crate::tell!("warning: {shown} was changed by hand, or merged; what it pins is kept");
         return lock::read_changed(text).ok();
     }
-    crate::tell!("error: {shown}: {error}\nwarning: made again from nothing");
+    crate::tell!("error: {shown}: {error}");
+    crate::tell!("warning: made again from nothing");
     None
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::run::Told;
 use super::{launches, load, output, project};
+use crate::base::Foreign;
 use crate::cli::{self, RecipeArgs};
 use crate::guest::test::Options;
 use crate::guest::{self, Report, junit};
@@ -28,7 +29,7 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
         let name = project::stem(recipe);
         match one(args, recipe) {
             Ok(report) => {
-                crate::tell!("{name}: {}", report.summary());
+                crate::tell!("{}: {}", Foreign(&name), report.summary());
                 results.push((name, Outcome::Tested(report)));
             }
             Err(failure) if args.recipes.len() == 1 => return Err(failure),
@@ -38,7 +39,8 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
             }
             // One recipe that cannot be tested hides nothing about the others.
             Err(failure) => {
-                crate::tell!("{}\n{name}: not tested", failure.text().trim_end());
+                failure.tell();
+                crate::tell!("{}: not tested", Foreign(&name));
                 results.push((name, Outcome::Untested(failure)));
             }
         }
