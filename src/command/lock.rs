@@ -5,14 +5,13 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::load::{self, Loaded};
-use super::{machines, mirrors, output};
+use super::{machines, mirrors, output, project};
 use crate::base::{ByteSize, Digest};
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
 use crate::lock::{self, Lock, LockedMachine, ReadError};
 use crate::plan;
 use crate::recipe::Recipe;
-use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(args: &cli::Lock) -> Result<(), Failure> {
@@ -43,10 +42,7 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     if text_before.as_deref() == Some(&text) {
         return output::print(&format!("{}: unchanged\n", loaded.lock_path.display()));
     }
-    if let Some(parent) = loaded.lock_path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(Failure::world)?;
-    }
-    fs::write_atomically(&loaded.lock_path, text.as_bytes()).map_err(Failure::world)?;
+    project::write_lock(&loaded.lock_path, &text).map_err(Failure::world)?;
     output::print(&summary(&loaded, previous.as_ref(), &new))
 }
 

@@ -13,7 +13,7 @@ use crate::base::Foreign;
 use crate::cli::{self, RecipeArgs};
 use crate::guest::test::Options;
 use crate::guest::{self, Report, junit};
-use crate::world::fs;
+use crate::world::{Directory, fs};
 
 /// A boot under KVM may take this long; under software emulation ten times as long.
 const BOOT: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ fn one(args: &cli::Test, recipe: &Path) -> Result<Report, Failure> {
     let out = project::result_path(recipe);
     let launches = launches::of_recipe(&ready, &args.realize, &out)?;
     let logs = args.logs.clone().unwrap_or_else(|| out.join("log"));
-    fs::create_dir_all(&logs).map_err(Failure::world)?;
+    Directory::open(&logs).map_err(Failure::world)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize()).map_err(Failure::world)?;
     let interrupted = launches::interruption()?;
     let options = Options {

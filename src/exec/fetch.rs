@@ -16,7 +16,7 @@ use super::ExecError;
 use super::event::{Event, Listener};
 use super::gate::Gate;
 use super::stream::{Next, Stream};
-use crate::base::Hasher;
+use crate::base::{Foreign, Hasher};
 use crate::plan::Fetch;
 use crate::plan::step::Place;
 use crate::store::{Store, StoreError};
@@ -116,7 +116,7 @@ impl<'a> Fetcher<'a> {
                     return Ok(());
                 }
                 Err(Refusal::Fatal(error)) => return Err(error),
-                Err(Refusal::Again(why) | Refusal::Useless(why)) => asked.push(format!("  {url}: {why}")),
+                Err(Refusal::Again(why) | Refusal::Useless(why)) => asked.push(format!("  {}: {}", Foreign(url), Foreign(why))),
             }
         }
         if asked.is_empty() {

@@ -11,7 +11,7 @@ use super::elsewhere;
 use super::event::{Event, Listener};
 use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
-use crate::base::Digest;
+use crate::base::{Digest, Foreign};
 use crate::format::qcow2;
 use crate::plan::{Ids, Step, Work, id};
 use crate::store::{Output, Store, StoreError};
@@ -218,7 +218,7 @@ fn explain(ready: &Ready<'_>, log: Log<'_>, trouble: Trouble) -> ExecError {
     if let Err(error) = fs::rename(&log.path, &kept) {
         return ready.store.failure(error).into();
     }
-    let tail = log.tail.iter().map(|line| format!("\n  {line}")).collect();
+    let tail = log.tail.iter().map(|line| format!("\n  {}", Foreign(line))).collect();
     ExecError::Step { step: ready.step.name.clone(), reason, tail, log: kept }
 }
 

@@ -7,13 +7,13 @@ use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, OUTPUT,
 };
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Epoch, Foreign, Quoted};
 
 /// A text that is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not the TOML of a lock; the message has line and column.
-    #[error("{0}")]
+    #[error("not a lock{}", Quoted(.0, "  "))]
     Syntax(String),
     /// Another format.
     #[error("lock format {0}; this kiln reads format {FORMAT}. Make the lock again with `kiln lock`")]
@@ -30,7 +30,7 @@ pub enum ReadError {
     )]
     Changed,
     /// A fact that contradicts another, or that no lock may state.
-    #[error("{place}: {problem}")]
+    #[error("{place}: {problem}", place = Foreign(place), problem = Foreign(problem))]
     Fact {
         /// The table.
         place: String,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Lock, LockedArchive};
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Epoch, Foreign};
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
 
@@ -14,7 +14,7 @@ pub struct Mismatch(String);
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Foreign(&self.0).fmt(f)
     }
 }
 

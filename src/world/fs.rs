@@ -4,29 +4,74 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::WorldError;
+use rustix::fs::OFlags;
+
+use super::{Directory, WorldError};
 
 /// Names the path in an error.
 pub fn context<T>(verb: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, WorldError> {
     result.map_err(|source| WorldError::File { verb, path: path.to_owned(), source })
 }
 
-/// Opens a file for reading.
+/// Opens a plain file for reading. Anything else that may stand there is an error at once: a named pipe that nobody
+/// writes to would be waited for, a device may have no end.
 pub fn open(path: &Path) -> Result<File, WorldError> {
-    context("open", path, File::open(path))
-}
-
-/// Creates a file, truncating what was there.
-pub fn create(path: &Path) -> Result<File, WorldError> {
-    context("create", path, File::create(path))
-}
-
-/// Creates a file that is also read back, truncating what was there.
-pub fn create_rw(path: &Path) -> Result<File, WorldError> {
+    // Opening a device may already do something; so it is looked at before, and again when it is open.
+    context("open", path, fs::metadata(path).and_then(|found| is_plain(&found)))?;
     let mut options = fs::OpenOptions::new();
-    context("create", path, options.read(true).write(true).create(true).truncate(true).open(path))
+    let file = options.read(true).custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY)).open(path);
+    plain("open", path, context("open", path, file)?)
+}
+
+/// Creates a file, truncating what was there; a link is not followed.
+pub fn create(path: &Path) -> Result<File, WorldError> {
+    opened("create", path, fs::OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// Creates a file that is also read back, truncating what was there; a link is not followed.
+pub fn create_rw(path: &Path) -> Result<File, WorldError> {
+    opened("create", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(true))
+}
+
+/// Creates a file in the place of whatever had its name, which keeps its bytes if it has other names.
+pub fn create_anew(path: &Path) -> Result<File, WorldError> {
+    remove_file(path)?;
+    opened("create", path, fs::OpenOptions::new().write(true).create_new(true))
+}
+
+/// A file to be written, which must be a plain one that stands at the path itself.
+fn opened(verb: &'static str, path: &Path, options: &mut fs::OpenOptions) -> Result<File, WorldError> {
+    let file = options.custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)).open(path);
+    if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())) {
+        return Err(WorldError::Link { path: path.to_owned() });
+    }
+    plain(verb, path, context(verb, path, file)?)
+}
+
+fn flags(flags: OFlags) -> i32 {
+    // The same bits, whatever the sign.
+    flags.bits() as i32
+}
+
+/// A file that was opened, if it is a plain one.
+pub(super) fn plain(verb: &'static str, path: &Path, file: File) -> Result<File, WorldError> {
+    context(verb, path, file.metadata().and_then(|found| is_plain(&found)))?;
+    Ok(file)
+}
+
+fn is_plain(found: &fs::Metadata) -> std::io::Result<()> {
+    let kind = found.file_type();
+    let noun = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a named pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a plain file")))
 }
 
 /// A whole file, refused when larger than `limit`.
@@ -72,37 +117,23 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
 
 /// The same, with permission bits of the caller's choice whatever the umask.
 pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = write_synced(&temporary, bytes, mode).and_then(|()| rename(&temporary, path));
-    if written.is_err() {
-        // The error that matters is the first one; a left-over temporary file is only untidy.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
-}
-
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
-    let mut file = create(path)?;
-    context("set the mode of", path, file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)))?;
-    context("write", path, std::io::Write::write_all(&mut file, bytes))?;
-    context("sync", path, file.sync_all())
+    let (directory, name) = Directory::holding(path)?;
+    directory.write(name, bytes, mode)
 }
 
 /// Opens a file to lock it, making it when there is none.
 pub fn open_lock(path: &Path) -> Result<File, WorldError> {
-    context("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path))
+    opened("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false))
 }
 
 /// Opens a file to go on writing at its end, making it when there is none.
 pub fn open_append(path: &Path) -> Result<File, WorldError> {
-    context("open", path, fs::OpenOptions::new().append(true).create(true).open(path))
+    opened("open", path, fs::OpenOptions::new().append(true).create(true))
 }
 
 /// Opens a file to read it and then go on writing at its end, making it when there is none.
 pub fn open_grow(path: &Path) -> Result<File, WorldError> {
-    context("open", path, fs::OpenOptions::new().read(true).append(true).create(true).open(path))
+    opened("open", path, fs::OpenOptions::new().read(true).append(true).create(true))
 }
 
 /// Adds bytes at the end of a file in one piece, so that several processes may do so at once.

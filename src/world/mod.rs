@@ -4,6 +4,7 @@
 //! It must not know any kiln noun. Layers that decide something take a [`World`], so that tests can hand them
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
+pub mod directory;
 pub mod fs;
 pub mod memory;
 pub mod real;
@@ -11,8 +12,9 @@ pub mod real;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::base::Epoch;
+use crate::base::{Epoch, Foreign};
 
+pub use directory::Directory;
 pub use real::RealWorld;
 
 /// What a command may ask of the machine it runs on.
@@ -47,7 +49,7 @@ pub struct Response {
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// A file operation failed.
-    #[error("cannot {verb} {path}: {source}", path = path.display())]
+    #[error("cannot {verb} {path}: {source}", path = Foreign(path.display()))]
     File {
         /// `read`, `write`, `rename`, ...
         verb: &'static str,
@@ -56,8 +58,14 @@ pub enum WorldError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A link stands on the way to where kiln writes.
+    #[error("{path} is a symbolic link, and kiln writes through none: remove it, or name the place that it leads to", path = Foreign(path.display()))]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// A file is larger than anything of its kind should be.
-    #[error("{path} is larger than {limit} bytes", path = path.display())]
+    #[error("{path} is larger than {limit} bytes", path = Foreign(path.display()))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -65,7 +73,7 @@ pub enum WorldError {
         limit: u64,
     },
     /// A server refused, or could not be reached.
-    #[error("cannot fetch {url}: {reason}")]
+    #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]
     Fetch {
         /// What was asked for.
         url: String,
