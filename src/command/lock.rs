@@ -35,6 +35,8 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     };
     let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update).map_err(failure)?;
     machines::judge(&loaded.recipe, &new)?;
+    load::fits(&loaded.recipe, &new)
+        .map_err(|why| Failure::Mistakes(format!("error: nothing can be built of what the archives offer\n{why}")))?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
     new.steps = steps(&loaded.recipe, &new);
     carry_over(&loaded.recipe, &mut new, previous.as_ref());

@@ -17,7 +17,6 @@ pub mod root;
 pub mod sandbox;
 mod status;
 mod step;
-mod stream;
 mod warm;
 
 use std::path::PathBuf;

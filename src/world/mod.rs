@@ -5,9 +5,13 @@
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
 pub mod directory;
+pub mod download;
 pub mod fs;
+mod http;
 pub mod memory;
+pub mod place;
 pub mod real;
+mod stream;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -31,8 +35,29 @@ pub trait World: Sync {
     fn env(&self, name: &str) -> Option<String>;
     /// The wall clock: for expiry checks and progress, never for bits.
     fn now(&self) -> Epoch;
-    /// Starts an HTTP GET at byte `from`.
-    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError>;
+    /// Starts an HTTP GET.
+    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError>;
+}
+
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The address.
+    pub url: &'a str,
+    /// The first byte that is wanted.
+    pub from: u64,
+    /// Whose word the address is.
+    pub stated: Stated,
+}
+
+/// Who says that an address is to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stated {
+    /// The user, with a mirror of theirs: it may be anywhere.
+    User,
+    /// A recipe, or the lock of one, which may come from anybody: its address must say by itself when it means a place
+    /// that is not on the internet.
+    Recipe,
 }
 
 /// The start of an answer to a GET.
@@ -81,5 +106,13 @@ pub enum WorldError {
         reason: String,
         /// The server answered that there is no such file (404, 410).
         missing: bool,
+    },
+    /// An address leads to where kiln does not go.
+    #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// Where it leads.
+        reason: String,
     },
 }

@@ -1,14 +1,16 @@
 //! The body of an answer, read by a thread of its own: whoever waits for it can be called off, and notices a server
-//! that has fallen silent, neither of which a blocking read allows.
+//! that has fallen silent or sends next to nothing, none of which a blocking read allows.
 
 use std::io::Read;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Bytes of a piece.
 const PIECE: usize = 128 << 10;
 /// Pieces that wait to be taken.
 const AHEAD: usize = 4;
+/// A server that sends less than this in a second, while it is waited for, holds kiln up on purpose: a modem does more.
+const LEAST: f64 = 1024.0;
 /// How often a waiting reader asks whether it is to stop.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -27,6 +29,9 @@ pub(super) enum Next {
 /// A body that is being read.
 pub(super) struct Stream {
     pieces: Receiver<std::io::Result<Vec<u8>>>,
+    /// Of the present stretch of waiting: how long it is, and what came in it.
+    waited: Duration,
+    came: usize,
 }
 
 impl Stream {
@@ -35,25 +40,46 @@ impl Stream {
         let (sender, pieces) = sync_channel(AHEAD);
         // When nobody takes the pieces any more, or the server closes, the thread ends; kiln does not wait for it.
         std::thread::spawn(move || read(body.take(size.saturating_add(1)), &sender));
-        Stream { pieces }
+        Stream { pieces, waited: Duration::ZERO, came: 0 }
     }
 
-    /// Waits for the next piece until `stop` says so, and no longer than `silence`.
-    pub(super) fn next(&self, stop: &(dyn Fn() -> bool + Sync), silence: Duration) -> Next {
-        let mut waited = Duration::ZERO;
+    /// Waits for the next piece until `stop` says so. In each stretch of waiting as long as `silence` some of the body
+    /// must come.
+    pub(super) fn next(&mut self, stop: &(dyn Fn() -> bool + Sync), silence: Duration) -> Next {
         loop {
             if stop() {
                 return Next::Stopped;
             }
-            match self.pieces.recv_timeout(GLANCE.min(silence)) {
-                Ok(Ok(piece)) => return Next::Piece(piece),
+            #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
+            let began = Instant::now();
+            let piece = self.pieces.recv_timeout(GLANCE.min(silence));
+            self.waited += began.elapsed();
+            match piece {
+                Ok(Ok(piece)) => {
+                    self.came += piece.len();
+                    return self.slow(silence).map_or(Next::Piece(piece), Next::Broken);
+                }
                 Ok(Err(error)) => return Next::Broken(format!("broke off: {error}")),
                 Err(RecvTimeoutError::Disconnected) => return Next::End,
-                Err(RecvTimeoutError::Timeout) => waited += GLANCE,
+                Err(RecvTimeoutError::Timeout) => {}
             }
-            if waited >= silence {
-                return Next::Broken(format!("sent nothing for {} s", silence.as_secs()));
+            if let Some(why) = self.slow(silence) {
+                return Next::Broken(why);
             }
+        }
+    }
+
+    /// At the end of a stretch: whether too little came in it. Time in which nobody waited is not the server's.
+    fn slow(&mut self, silence: Duration) -> Option<String> {
+        if self.waited < silence {
+            return None;
+        }
+        let (came, seconds) = (self.came, silence.as_secs());
+        (self.waited, self.came) = (Duration::ZERO, 0);
+        match came {
+            0 => Some(format!("sent nothing for {seconds} s")),
+            _ if (came as f64) < LEAST * silence.as_secs_f64() => Some(format!("sent only {came} bytes in {seconds} s")),
+            _ => None,
         }
     }
 }
