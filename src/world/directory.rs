@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::WorldError;
@@ -30,10 +30,15 @@ impl Directory {
     /// The directory that kiln writes to at this path, made where it is missing. Below the working directory no part
     /// of the path may be a link; of other paths, which the user spelled out, the last part may be none.
     pub fn open(path: &Path) -> Result<Directory, WorldError> {
+        Directory::open_from(Path::new(""), path)
+    }
+
+    /// The same, with another directory as the working directory.
+    fn open_from(here: &Path, path: &Path) -> Result<Directory, WorldError> {
         let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if path.components().all(below) {
-            let here = Directory::at(CWD, OsStr::new("."), PathBuf::new())?;
-            return here.descend(path);
+            let fd = Directory::given(if here.as_os_str().is_empty() { Path::new(".") } else { here })?.fd;
+            return Directory { fd, path: here.to_owned() }.descend(path);
         }
         let Some(name) = path.file_name() else { return Directory::given(path) };
         let parent = path.parent().unwrap_or(Path::new("/"));
@@ -184,4 +189,95 @@ fn random_name() -> OsString {
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     OsString::from(format!(".kiln-{hex}.tmp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::world::fs;
+
+    /// A working directory beside a directory of somebody else's, which nothing may reach.
+    struct Checkout(PathBuf);
+
+    impl Checkout {
+        fn new(name: &str) -> Checkout {
+            let path = std::env::temp_dir().join(format!("kiln-directory-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path.join("work")).unwrap();
+            fs::create_dir_all(&path.join("victim")).unwrap();
+            fs::write_atomically(&path.join("victim/canary"), b"mine").unwrap();
+            Checkout(path)
+        }
+
+        fn work(&self) -> PathBuf {
+            self.0.join("work")
+        }
+    }
+
+    impl Drop for Checkout {
+        fn drop(&mut self) {
+            assert_eq!(fs::names(&self.0.join("victim")).unwrap(), ["canary"], "something was put beside it");
+            assert_eq!(fs::read(&self.0.join("victim/canary"), 9).unwrap(), b"mine");
+            fs::remove_tree(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_on_the_way_below_the_working_directory_is_refused() {
+        let checkout = Checkout::new("way");
+        let work = checkout.work();
+        symlink("../victim", work.join("result")).unwrap();
+        fs::create_dir_all(&work.join("out")).unwrap();
+        symlink("../../victim", work.join("out/x")).unwrap();
+        symlink("nowhere", work.join("dangling")).unwrap();
+        for (path, link) in
+            [("result", "result"), ("result/x", "result"), ("./out/x", "out/x"), ("out/x/y", "out/x"), ("dangling", "dangling")]
+        {
+            let error = Directory::open_from(&work, Path::new(path)).unwrap_err();
+            assert!(matches!(&error, WorldError::Link { path } if *path == work.join(link)), "{path}: {error}");
+        }
+        // A path that the user spelled out may lead through links of theirs, but end in none.
+        symlink("work", checkout.0.join("home")).unwrap();
+        let through = Directory::open(&checkout.0.join("home/new/deep")).unwrap();
+        through.write(OsStr::new("a"), b"a", 0o600).unwrap();
+        assert_eq!(fs::read(&work.join("new/deep/a"), 9).unwrap(), b"a");
+        assert!(matches!(Directory::open(&work.join("result")), Err(WorldError::Link { .. })));
+    }
+
+    #[test]
+    fn a_link_in_a_files_place_is_replaced_and_another_name_keeps_its_bytes() {
+        let checkout = Checkout::new("place");
+        let work = checkout.work();
+        symlink("../victim/canary", work.join("lock")).unwrap();
+        std::fs::hard_link(checkout.0.join("victim/canary"), work.join("manifest")).unwrap();
+        let directory = Directory::open_from(&work, Path::new("")).unwrap();
+        for name in ["lock", "manifest"] {
+            assert!(name != "lock" || directory.read(OsStr::new(name), 9).is_err(), "a link was read");
+            directory.write(OsStr::new(name), b"theirs", 0o640).unwrap();
+            let written = fs::metadata(&work.join(name)).unwrap();
+            assert!(written.is_file() && written.len() == 6);
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&written.permissions()) & 0o777, 0o640);
+        }
+        drop(directory.begin().unwrap());
+        assert_eq!(fs::names(&work).unwrap(), ["lock", "manifest"], "nothing temporary stays");
+    }
+
+    #[test]
+    fn files_that_are_written_where_they_stand_follow_no_link_either() {
+        let checkout = Checkout::new("stand");
+        let path = checkout.work().join("log");
+        symlink("../victim/canary", &path).unwrap();
+        for open in [fs::create, fs::create_rw, fs::open_lock, fs::open_append, fs::open_grow] {
+            assert!(matches!(open(&path), Err(WorldError::Link { .. })));
+        }
+        fs::create_anew(&path).unwrap().write_all(b"log").unwrap();
+        assert_eq!(fs::read(&path, 9).unwrap(), b"log");
+    }
+
+    #[test]
+    fn names_cannot_be_foreseen() {
+        let names: std::collections::BTreeSet<OsString> = (0..100).map(|_| random_name()).collect();
+        assert_eq!(names.len(), 100);
+    }
 }

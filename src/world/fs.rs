@@ -213,3 +213,31 @@ fn set_times(path: &Path, time: rustix::fs::Timespec, flags: rustix::fs::AtFlags
     let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
     context("set the times of", path, set.map_err(std::io::Error::from))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_an_error_at_once() {
+        let directory = std::env::temp_dir().join(format!("kiln-plain-{}", std::process::id()));
+        create_dir_all(&directory).unwrap();
+        let pipe = directory.join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let socket = directory.join("socket");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", directory.join("link")).unwrap();
+        for (path, noun) in [
+            (pipe.as_path(), "a named pipe"),
+            (&socket, "a socket"),
+            (&directory, "a directory"),
+            (Path::new("/dev/zero"), "a device"),
+            (&directory.join("link"), "a device"),
+        ] {
+            let error = read(path, 1 << 20).unwrap_err().to_string();
+            assert!(error.contains(noun) && error.contains("not a plain file"), "{error}");
+        }
+        assert!(create(&pipe).is_err() && open_append(&pipe).is_err() && open_lock(&pipe).is_err());
+        remove_tree(&directory).unwrap();
+    }
+}

@@ -191,7 +191,7 @@ fn joined(url: &Uri, reference: &str) -> Option<Uri> {
         _ if reference.starts_with('?') => format!("{scheme}://{authority}{path}{reference}"),
         _ => format!("{scheme}://{authority}{directory}{reference}"),
     };
-    text.parse().ok().filter(|uri: &Uri| uri.host().is_some_and(|host| !host.is_empty()))
+    text.parse().ok().filter(|uri: &Uri| uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty()))
 }
 
 /// Whether a redirect may be followed, by its words alone; where its name leads is seen when it is looked up.
