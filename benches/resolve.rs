@@ -164,7 +164,8 @@ impl World for Remembering {
             Some(page) => page,
             None => {
                 let mut page = Vec::new();
-                std::io::Read::read_to_end(&mut self.world.get(&Request { from: 0, ..*request })?.body, &mut page).unwrap();
+                std::io::Read::read_to_end(&mut self.world.get(&Request { from: 0, ..*request })?.body, &mut page)
+                    .unwrap();
                 self.pages.lock().unwrap().insert(url.to_owned(), page.clone());
                 page
             }

@@ -14,6 +14,7 @@ mod suite {
     mod crash;
     mod deb;
     mod differ;
+    mod doors;
     mod draw;
     mod failure;
     mod failure_support;

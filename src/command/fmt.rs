@@ -40,7 +40,9 @@ fn rewrite(path: &Path, text: &str) -> Result<(), Failure> {
     if found.is_symlink() {
         let target = fs::context("resolve", path, path.canonicalize()).map_err(Failure::world)?;
         let (path, target) = (Foreign(path.display()), Foreign(target.display()));
-        return Err(Failure::Usage(format!("{path} is a symbolic link\n  help: format the file itself: kiln fmt {target}")));
+        return Err(Failure::Usage(format!(
+            "{path} is a symbolic link\n  help: format the file itself: kiln fmt {target}"
+        )));
     }
     let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
     fs::write_with_mode(path, text.as_bytes(), mode).map_err(Failure::world)

@@ -92,7 +92,9 @@ fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfi
 
 fn diff(a: &Path, b: &Path) -> Result<(), Failure> {
     let differences = kconfig::diff::diff(&configuration(a)?, &configuration(b)?);
-    let lines = differences.iter().map(|found| format!("{} {} -> {}\n", Foreign(&found.name), Foreign(&found.old), Foreign(&found.new)));
+    let lines = differences
+        .iter()
+        .map(|found| format!("{} {} -> {}\n", Foreign(&found.name), Foreign(&found.old), Foreign(&found.new)));
     output::print(&lines.collect::<String>())
 }
 

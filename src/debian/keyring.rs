@@ -67,7 +67,8 @@ impl Keyring {
     /// Reads certificates, armored or binary; `file` is what errors call it.
     pub fn add(&mut self, file: &str, bytes: &[u8]) -> Result<(), KeyError> {
         let bad = |reason: String| KeyError::NotACertificate { file: file.to_owned(), reason };
-        let (found, _) = SignedPublicKey::from_reader_many(bytes).map_err(|error| bad(shortened(&error.to_string())))?;
+        let (found, _) =
+            SignedPublicKey::from_reader_many(bytes).map_err(|error| bad(shortened(&error.to_string())))?;
         let before = self.certificates.len();
         for certificate in found {
             self.certificates.push(certificate.map_err(|error| bad(shortened(&error.to_string())))?);
@@ -100,7 +101,10 @@ impl Keyring {
                 let signer = fingerprint(certificate);
                 match by_certificate(certificate, signature, text.as_bytes(), now) {
                     None => {}
-                    Some(Ok(())) if !announced.is_empty() && !announced.iter().any(|hash| signature.hash_alg() == Some(*hash)) => {
+                    Some(Ok(()))
+                        if !announced.is_empty()
+                            && !announced.iter().any(|hash| signature.hash_alg() == Some(*hash)) =>
+                    {
                         let reason = "its digest is not one that the header `Hash` names".to_owned();
                         refused.get_or_insert(KeyError::Refused { signer, reason });
                     }

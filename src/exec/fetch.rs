@@ -98,7 +98,9 @@ impl<'a> Fetcher<'a> {
                 }
                 Err(Refusal::Fatal(error)) => return Err(error),
                 Err(Refusal::Stopped) => return Err(ExecError::Interrupted),
-                Err(Refusal::Again(why) | Refusal::Useless(why)) => asked.push(format!("  {}: {}", Foreign(url), Foreign(why))),
+                Err(Refusal::Again(why) | Refusal::Useless(why)) => {
+                    asked.push(format!("  {}: {}", Foreign(url), Foreign(why)))
+                }
             }
         }
         if asked.is_empty() {

@@ -48,9 +48,10 @@ fn sources(recipe: &Recipe, lock: &Lock) -> Vec<String> {
 /// Packages that steps take files out of, by name: one that only `Provides` the name has other files.
 fn named(recipe: &Recipe, lock: &Lock) -> Vec<String> {
     let tools = recipe.images.values().map(|image| (&image.tools, ["busybox-static"].as_slice()));
-    let boots = recipe.machines.values().filter_map(|machine| {
-        Some((machine.boot.as_ref()?, machine.firmware.value.packages()))
-    });
+    let boots = recipe
+        .machines
+        .values()
+        .filter_map(|machine| Some((machine.boot.as_ref()?, machine.firmware.value.packages())));
     let mut wrong: Vec<String> = Vec::new();
     for (set, names) in tools.chain(boots) {
         let has = |name: &&str| packages(lock, set).iter().any(|package| package.name == **name);

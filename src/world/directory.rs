@@ -231,9 +231,13 @@ mod tests {
         fs::create_dir_all(&work.join("out")).unwrap();
         symlink("../../victim", work.join("out/x")).unwrap();
         symlink("nowhere", work.join("dangling")).unwrap();
-        for (path, link) in
-            [("result", "result"), ("result/x", "result"), ("./out/x", "out/x"), ("out/x/y", "out/x"), ("dangling", "dangling")]
-        {
+        for (path, link) in [
+            ("result", "result"),
+            ("result/x", "result"),
+            ("./out/x", "out/x"),
+            ("out/x/y", "out/x"),
+            ("dangling", "dangling"),
+        ] {
             let error = Directory::open_from(&work, Path::new(path)).unwrap_err();
             assert!(matches!(&error, WorldError::Link { path } if *path == work.join(link)), "{path}: {error}");
         }

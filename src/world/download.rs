@@ -121,12 +121,7 @@ impl<'a> Downloader<'a> {
     }
 
     /// One request for what a sink lacks.
-    pub fn pour<S: Sink>(
-        &self,
-        request: &Request<'_>,
-        length: Length,
-        sink: &mut S,
-    ) -> Result<(), Refusal<S::Error>> {
+    pub fn pour<S: Sink>(&self, request: &Request<'_>, length: Length, sink: &mut S) -> Result<(), Refusal<S::Error>> {
         let response = self.world.get(&Request { from: sink.have(), ..*request })?;
         announced(length, &response)?;
         if response.start != sink.have() {

@@ -175,7 +175,9 @@ fn redirect(url: &Uri, answer: &Answer) -> Result<Option<Uri>, Failure> {
     }
     let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
     let location = location.ok_or_else(|| Failure::refused("redirects to nowhere".to_owned()))?;
-    joined(url, location).map(Some).ok_or_else(|| Failure::refused(format!("redirects to {location:?}, which is no URL")))
+    joined(url, location)
+        .map(Some)
+        .ok_or_else(|| Failure::refused(format!("redirects to {location:?}, which is no URL")))
 }
 
 /// A reference that stands in the answer of a URL (RFC 3986, 5.2), but for dots in its path, which are the server's matter.
@@ -234,9 +236,11 @@ impl Failure {
 impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Failure {
         match error {
-            ureq::Error::Io(error) => {
-                Failure { refused: error.kind() == std::io::ErrorKind::PermissionDenied, missing: false, reason: error.to_string() }
-            }
+            ureq::Error::Io(error) => Failure {
+                refused: error.kind() == std::io::ErrorKind::PermissionDenied,
+                missing: false,
+                reason: error.to_string(),
+            },
             error => Failure {
                 missing: matches!(error, ureq::Error::StatusCode(404 | 410)),
                 refused: false,

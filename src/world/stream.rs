@@ -32,6 +32,8 @@ pub(super) struct Stream {
     /// Of the present stretch of waiting: how long it is, and what came in it.
     waited: Duration,
     came: usize,
+    /// How long nothing has come.
+    quiet: Duration,
 }
 
 impl Stream {
@@ -40,7 +42,7 @@ impl Stream {
         let (sender, pieces) = sync_channel(AHEAD);
         // When nobody takes the pieces any more, or the server closes, the thread ends; kiln does not wait for it.
         std::thread::spawn(move || read(body.take(size.saturating_add(1)), &sender));
-        Stream { pieces, waited: Duration::ZERO, came: 0 }
+        Stream { pieces, waited: Duration::ZERO, came: 0, quiet: Duration::ZERO }
     }
 
     /// Waits for the next piece until `stop` says so. In each stretch of waiting as long as `silence` some of the body
@@ -54,9 +56,11 @@ impl Stream {
             let began = Instant::now();
             let piece = self.pieces.recv_timeout(GLANCE.min(silence));
             self.waited += began.elapsed();
+            self.quiet += began.elapsed();
             match piece {
                 Ok(Ok(piece)) => {
                     self.came += piece.len();
+                    self.quiet = Duration::ZERO;
                     return self.slow(silence).map_or(Next::Piece(piece), Next::Broken);
                 }
                 Ok(Err(error)) => return Next::Broken(format!("broke off: {error}")),
@@ -71,16 +75,17 @@ impl Stream {
 
     /// At the end of a stretch: whether too little came in it. Time in which nobody waited is not the server's.
     fn slow(&mut self, silence: Duration) -> Option<String> {
+        let seconds = silence.as_secs();
+        if self.quiet >= silence {
+            return Some(format!("sent nothing for {seconds} s"));
+        }
         if self.waited < silence {
             return None;
         }
-        let (came, seconds) = (self.came, silence.as_secs());
-        (self.waited, self.came) = (Duration::ZERO, 0);
-        match came {
-            0 => Some(format!("sent nothing for {seconds} s")),
-            _ if (came as f64) < LEAST * silence.as_secs_f64() => Some(format!("sent only {came} bytes in {seconds} s")),
-            _ => None,
-        }
+        let came = std::mem::take(&mut self.came);
+        self.waited = Duration::ZERO;
+        let least = LEAST * silence.as_secs_f64();
+        ((came as f64) < least).then(|| format!("sent only {came} bytes in {seconds} s"))
     }
 }
 

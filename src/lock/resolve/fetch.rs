@@ -17,12 +17,7 @@ pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8
 }
 
 /// The first answer with the right size and digest.
-pub(super) fn exact(
-    asking: &Asking<'_>,
-    urls: Vec<String>,
-    size: u64,
-    digest: &Digest,
-) -> Result<Vec<u8>, Vec<Tried>> {
+pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &Digest) -> Result<Vec<u8>, Vec<Tried>> {
     let mut tried = Vec::new();
     for url in asking.downloader.ordered(urls) {
         let mut body = Body { asking, bytes: Vec::new() };
@@ -56,10 +51,14 @@ fn pour(
     sink: &mut impl Sink<Error = Infallible>,
 ) -> Result<(), String> {
     let request = Request { url, from: 0, stated };
-    let poured = asking.downloader.insist(url, || 0, || {
-        sink.restart().map_err(Refusal::Fatal)?;
-        asking.downloader.pour(&request, length, sink)
-    });
+    let poured = asking.downloader.insist(
+        url,
+        || 0,
+        || {
+            sink.restart().map_err(Refusal::Fatal)?;
+            asking.downloader.pour(&request, length, sink)
+        },
+    );
     poured.map_err(|refusal| match refusal {
         Refusal::Again(why) | Refusal::Useless(why) => why,
         Refusal::Stopped => "interrupted".to_owned(),

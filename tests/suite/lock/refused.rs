@@ -139,7 +139,8 @@ fn signatures_are_judged_as_apt_and_gpgv_judge_them() {
 fn the_header_that_names_the_digest_is_not_ignored() {
     let archive = first();
     let recipe = nginx(&archive);
-    let with = |header: &str| with_document(&archive, &recipe, |document| document.replacen("Hash: SHA512\n", header, 1));
+    let with =
+        |header: &str| with_document(&archive, &recipe, |document| document.replacen("Hash: SHA512\n", header, 1));
     for good in ["Hash: SHA512\n", "Hash: SHA256\nHash: SHA512\n", ""] {
         with(good).unwrap_or_else(|error| panic!("{good:?}: {error}"));
     }
@@ -261,7 +262,11 @@ impl kiln::world::World for Unplugged {
         if request.url.starts_with("http://127.0.0.1:") {
             return self.0.get(request);
         }
-        Err(kiln::world::WorldError::Fetch { url: request.url.to_owned(), reason: "unplugged".to_owned(), missing: false })
+        Err(kiln::world::WorldError::Fetch {
+            url: request.url.to_owned(),
+            reason: "unplugged".to_owned(),
+            missing: false,
+        })
     }
 }
 
