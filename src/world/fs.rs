@@ -121,9 +121,18 @@ pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), World
     directory.write(name, bytes, mode)
 }
 
-/// Opens a file to lock it, making it when there is none.
+/// Opens a file to lock it, making it when there is none. Only its owner may open it: whoever can read a file can lock it,
+/// and keep others waiting.
 pub fn open_lock(path: &Path) -> Result<File, WorldError> {
-    opened("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false))
+    use std::os::unix::fs::PermissionsExt;
+    let mut options = fs::OpenOptions::new();
+    let file = opened("open", path, options.read(true).write(true).create(true).truncate(false).mode(0o600))?;
+    let open_to_others = context("look at", path, file.metadata())?.permissions().mode() & 0o077 != 0;
+    if open_to_others {
+        // One that an earlier kiln made. Somebody else's file stays as it is: whoever owns it may hold it anyway.
+        let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
+    }
+    Ok(file)
 }
 
 /// Opens a file to go on writing at its end, making it when there is none.

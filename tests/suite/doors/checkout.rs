@@ -118,7 +118,7 @@ fn pipes_devices_and_directories_are_no_files() {
     let config = lab.directory.join(".config/kiln");
     std::fs::create_dir_all(&config).unwrap();
     mkfifo(&config.join("mirrors"));
-    refused(&kiln(&["lock", "--update", "tiny.kiln"]), 2, &["mirrors", "a named pipe, not a plain file"]);
+    refused(&kiln(&["lock", "tiny.kiln", "--update"]), 2, &["mirrors", "a named pipe, not a plain file"]);
 }
 
 #[test]
