@@ -13,6 +13,8 @@ use crate::base::Epoch;
 
 /// Larger signed documents are refused unread; today's largest are a few hundred kilobytes.
 pub const MAX_SIGNED: u64 = 16 << 20;
+/// Archives sign with the keys of two or three releases; each signature costs a digest of the whole text.
+const MAX_SIGNATURES: usize = 64;
 /// A signature may be this much younger than our clock says: clocks differ.
 const SKEW: i64 = 86_400;
 
@@ -94,6 +96,9 @@ impl Keyring {
         // What the parser cannot read it repeats in its error, byte by byte.
         let unsigned = |error: pgp::errors::Error| KeyError::NotSigned(shortened(&error.to_string()));
         let (message, _) = CleartextSignedMessage::from_string(document).map_err(unsigned)?;
+        if message.signatures().len() > MAX_SIGNATURES {
+            return Err(KeyError::NotSigned(format!("it has more than {MAX_SIGNATURES} signatures")));
+        }
         let (text, announced) = (message.signed_text(), announced(document));
         let (mut signers, mut refused) = (Vec::new(), None);
         for signature in message.signatures() {

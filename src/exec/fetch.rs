@@ -123,7 +123,7 @@ impl<'a> Fetcher<'a> {
             fs::remove_file(part).map_err(|error| fatal(error.into()))?;
         }
         let file = self.store.open_part(&fetch.digest).map_err(fatal)?;
-        let mut sink = Part { fetcher: self, file, hasher: Hasher::new(io::sink()), path: part };
+        let mut sink = Part { fetcher: self, file, hasher: Hasher::new(io::sink()), path: part, grown: false };
         let read = io::copy(&mut (&sink.file).take(fetch.size), &mut sink.hasher);
         fs::context("read", part, read).map_err(|error| fatal(self.store.failure(error)))?;
         let resumed = sink.have() > 0;
@@ -134,7 +134,7 @@ impl<'a> Fetcher<'a> {
             };
             let request = Request { url, from: 0, stated };
             let poured = self.downloader.pour(&request, Length::Exactly(fetch.size), &mut sink);
-            if let Err(Refusal::Useless(_)) = &poured {
+            if sink.grown && matches!(poured, Err(Refusal::Useless(_))) {
                 // Whatever that was, it is no beginning of the file.
                 fs::remove_file(part).map_err(|error| fatal(error.into()))?;
             }
@@ -157,6 +157,8 @@ struct Part<'a> {
     file: File,
     hasher: Hasher<io::Sink>,
     path: &'a Path,
+    /// This place had a part in it: what another one began is not thrown away for a 404.
+    grown: bool,
 }
 
 impl Sink for Part<'_> {
@@ -168,10 +170,12 @@ impl Sink for Part<'_> {
 
     fn restart(&mut self) -> Result<(), ExecError> {
         self.hasher = Hasher::new(io::sink());
+        self.grown = true;
         self.done("truncate", self.file.set_len(0))
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<(), ExecError> {
+        self.grown = true;
         let written = self.file.write_all(piece).and_then(|()| self.hasher.write_all(piece));
         self.done("write", written)?;
         self.fetcher.listener.on(Event::FetchProgress { bytes: piece.len() as u64 });

@@ -133,6 +133,9 @@ fn signatures_are_judged_as_apt_and_gpgv_judge_them() {
         says(&error, &["does not fit the text"]);
     }
     says(&signed(&[(&stranger, true)]).unwrap_err(), &["none of which is a listed key"]);
+    let mut many = vec![(&stranger, true); 64];
+    many.push((&archive.key, true));
+    says(&signed(&many).unwrap_err(), &["more than 64 signatures"]);
 }
 
 #[test]
