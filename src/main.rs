@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match command::run(cli::Cli::parse().verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            kiln::tell!("{}", failure.text().trim_end());
+            failure.tell();
             ExitCode::from(failure.code())
         }
     }

@@ -32,7 +32,7 @@ pub fn run(args: &cli::Build) -> Result<(), Failure> {
     let ready = load::ready(&args.recipe)?;
     let out = args.out.clone().unwrap_or_else(|| project::result_path(&args.recipe.recipe));
     let (manifest, _) = build(&ready, &args.realize, &out)?;
-    if args.json { output::print(&manifest.write()) } else { summary(&out, &manifest) }
+    if args.json { output::json_text(&manifest.write()) } else { summary(&out, &manifest) }
 }
 
 fn summary(out: &Path, manifest: &Manifest) -> Result<(), Failure> {
@@ -46,7 +46,6 @@ fn summary(out: &Path, manifest: &Manifest) -> Result<(), Failure> {
 
 /// Builds into a directory; the manifest, and what came out.
 pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest, Realized), Failure> {
-    machines::judge(&ready.loaded.recipe, &ready.lock)?;
     qemu::ask(ready, args)?;
     let realized = realize(ready, args)?;
     leaks::check(ready, &realized, if args.allow_leaks { Warn::Only } else { Warn::Fail })?;

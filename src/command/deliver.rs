@@ -1,6 +1,7 @@
 //! Puts artifacts into the result directory: copied, never linked, so that nobody can write into the store.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -8,7 +9,7 @@ use crate::base::Digest;
 use crate::lock::LockedFile;
 use crate::share::manifest::{self, Artifact, Manifest};
 use crate::store::Store;
-use crate::world::fs;
+use crate::world::Directory;
 
 /// One file of the result directory.
 pub enum Delivery {
@@ -42,28 +43,33 @@ pub fn deliver(
     manifest: &Manifest,
 ) -> Result<(), Failure> {
     let text = manifest.write();
-    let at = directory.join(manifest::FILE);
-    let same = fs::read(&at, manifest::LIMIT).is_ok_and(|found| found == text.as_bytes());
+    let root = Directory::open(directory).map_err(Failure::world)?;
+    let manifest_name = OsStr::new(manifest::FILE);
+    let same = root.read(manifest_name, manifest::LIMIT).is_ok_and(|found| found == text.as_bytes());
     if !same {
-        fs::create_dir_all(directory).map_err(Failure::world)?;
-        fs::remove_file(&at).map_err(Failure::world)?;
+        root.remove(manifest_name).map_err(Failure::world)?;
     }
     for (name, delivery) in deliveries {
         let path = directory.join(name);
         if same && store.remembers(&path, delivery.artifact().sha256) {
             continue;
         }
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(Failure::world)?;
-        }
-        match delivery {
-            Delivery::Blob(file) => store.copy_out(&file.sha256, &path).map_err(Failure::world)?,
-            Delivery::Text(text, mode) => fs::write_with_mode(&path, text.as_bytes(), *mode).map_err(Failure::world)?,
-        }
+        put(store, directory, Path::new(name), delivery)?;
         store.remember(&path, delivery.artifact().sha256);
     }
     if !same {
-        fs::write_atomically(&at, text.as_bytes()).map_err(Failure::world)?;
+        root.write(manifest_name, text.as_bytes(), 0o644).map_err(Failure::world)?;
     }
     Ok(())
+}
+
+/// One file, below a directory of its machine's where there are several.
+fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Result<(), Failure> {
+    let parent = name.parent().unwrap_or(Path::new(""));
+    let home = Directory::open(directory).and_then(|root| root.descend(parent)).map_err(Failure::world)?;
+    let file = name.file_name().unwrap_or_default();
+    match delivery {
+        Delivery::Blob(blob) => store.copy_into(&blob.sha256, &home, file).map_err(Failure::world),
+        Delivery::Text(text, mode) => home.write(file, text.as_bytes(), *mode).map_err(Failure::world),
+    }
 }

@@ -2,10 +2,14 @@
 
 use std::fmt::Display;
 
+use crate::base::tell;
+
 /// The end of a command that did not succeed.
 #[derive(Debug)]
 pub enum Failure {
-    /// The recipe is wrong, or does not fit its lock: already rendered for people.
+    /// The recipe is wrong: reports with carets, of `base::render`.
+    Reported(String),
+    /// The recipe is wrong, or does not fit its lock: in one sentence, that begins with `error: `.
     Mistakes(String),
     /// The command line is wrong.
     Usage(String),
@@ -21,7 +25,7 @@ impl Failure {
     /// 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the world failed, 130 interrupted.
     pub fn code(&self) -> u8 {
         match self {
-            Failure::Mistakes(_) => 1,
+            Failure::Reported(_) | Failure::Mistakes(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Differs(_) => 3,
             Failure::World(_) => 4,
@@ -38,7 +42,7 @@ impl Failure {
     pub fn saying(self, text: String) -> Failure {
         match self {
             // Mistakes are rendered where they are made; this is a line of its own.
-            Failure::Mistakes(_) => Failure::Mistakes(format!("error: {text}")),
+            Failure::Reported(_) | Failure::Mistakes(_) => Failure::Mistakes(format!("error: {text}")),
             Failure::Usage(_) => Failure::Usage(text),
             Failure::Differs(_) => Failure::Differs(text),
             Failure::World(_) => Failure::World(text),
@@ -46,10 +50,18 @@ impl Failure {
         }
     }
 
-    /// What is printed on standard error.
+    /// Says it on standard error.
+    pub fn tell(&self) {
+        match self {
+            Failure::Reported(text) => tell::report(text.trim_end()),
+            _ => crate::tell!("{}", self.text().trim_end()),
+        }
+    }
+
+    /// What is said on standard error.
     pub fn text(&self) -> String {
         match self {
-            Failure::Mistakes(text) => text.clone(),
+            Failure::Reported(text) | Failure::Mistakes(text) => text.clone(),
             Failure::Usage(text) | Failure::Differs(text) | Failure::World(text) => format!("error: {text}"),
             Failure::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
         }

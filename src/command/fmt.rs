@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::base::{SourceMap, render};
+use crate::base::{Foreign, SourceMap, render};
 use crate::cli;
 use crate::syntax;
 use crate::world::fs;
@@ -22,7 +22,7 @@ pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
         if args.check {
             differing.push(path.display().to_string());
         } else {
-            fs::write_atomically(path, after.as_bytes()).map_err(Failure::world)?;
+            rewrite(path, &after)?;
         }
     }
     match differing.is_empty() {
@@ -31,6 +31,21 @@ pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
             Err(Failure::Differs(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" "))))
         }
     }
+}
+
+/// A recipe that is a link is left alone: to write through it changes a file that nobody named, and to replace it takes
+/// the link away.
+fn rewrite(path: &Path, text: &str) -> Result<(), Failure> {
+    let found = fs::metadata(path).map_err(Failure::world)?;
+    if found.is_symlink() {
+        let target = fs::context("resolve", path, path.canonicalize()).map_err(Failure::world)?;
+        let (path, target) = (Foreign(path.display()), Foreign(target.display()));
+        return Err(Failure::Usage(format!(
+            "{path} is a symbolic link\n  help: format the file itself: kiln fmt {target}"
+        )));
+    }
+    let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
+    fs::write_with_mode(path, text.as_bytes(), mode).map_err(Failure::world)
 }
 
 fn formatted(path: &Path) -> Result<(String, String), Failure> {
@@ -44,5 +59,5 @@ fn formatted(path: &Path) -> Result<(String, String), Failure> {
         let printed = syntax::print::print(&tree, &text);
         return Ok((text, printed));
     }
-    Err(Failure::Mistakes(render::render(&sources, &mistakes, false)))
+    Err(Failure::Reported(render::render(&sources, &mistakes, false)))
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::{build, load, output};
+use crate::base::Foreign;
 use crate::cli::{self, KconfigQuestion, RealizeArgs, RecipeArgs};
 use crate::kconfig::explain::Why;
 use crate::kconfig::{self, DotConfig, Request, Tree, Tri, dotconfig};
@@ -68,14 +69,14 @@ fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfi
     let on = config.value(option) != "n";
     let found = kconfig::explain(tree, config, option, if on { Tri::N } else { Tri::Y });
     let mut lines = vec![format!("{option} = {} in kernel {kernel}", found.value)];
-    lines.extend(found.prompt.iter().map(|prompt| format!("  prompt: {prompt}")));
+    lines.extend(found.prompt.iter().map(|prompt| format!("  prompt: {}", Foreign(prompt))));
     for (file, line, depends) in &found.places {
         let depends = if depends.is_empty() { String::new() } else { format!("; depends on {depends}") };
-        lines.push(format!("  defined: {file}:{line}{depends}"));
+        lines.push(format!("  defined: {}:{line}{}", Foreign(file), Foreign(depends)));
     }
     for (name, force) in &found.selected_by {
         let now = if *force == Tri::N { "not now".to_owned() } else { format!("now, to {force}") };
-        lines.push(format!("  selected by {name} ({now})"));
+        lines.push(format!("  selected by {} ({now})", Foreign(name)));
     }
     let asked: Vec<&Request> = requested.requests.iter().filter(|request| request.name == option).collect();
     lines.extend(asked.iter().map(|request| format!("  asked for: {}", request.text())));
@@ -91,7 +92,9 @@ fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfi
 
 fn diff(a: &Path, b: &Path) -> Result<(), Failure> {
     let differences = kconfig::diff::diff(&configuration(a)?, &configuration(b)?);
-    let lines = differences.iter().map(|found| format!("{} {} -> {}\n", found.name, found.old, found.new));
+    let lines = differences
+        .iter()
+        .map(|found| format!("{} {} -> {}\n", Foreign(&found.name), Foreign(&found.old), Foreign(&found.new)));
     output::print(&lines.collect::<String>())
 }
 

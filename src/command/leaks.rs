@@ -6,7 +6,7 @@
 use super::build::Warn;
 use super::failure::Failure;
 use super::load::Ready;
-use crate::base::Digest;
+use crate::base::{Digest, Foreign};
 use crate::exec::Realized;
 use crate::lock;
 use crate::plan::step::Work;
@@ -56,7 +56,7 @@ fn tell(hits: &[Hit], warn: Warn) -> Result<(), Failure> {
         return Ok(());
     }
     let more = if hits.len() > TOLD { format!("\n  and {} more", hits.len() - TOLD) } else { String::new() };
-    let lines: String = hits.iter().take(TOLD).map(|hit| format!("\n  {hit}")).collect();
+    let lines: String = hits.iter().take(TOLD).map(|hit| format!("\n  {}", Foreign(hit))).collect();
     let text = format!("what was built has traces of this machine in it{lines}{more}");
     if warn == Warn::Only {
         crate::tell!("warning: {text}");

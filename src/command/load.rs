@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
-use super::project;
-use crate::base::render;
+use super::{machines, project};
+use crate::base::{Foreign, render};
 use crate::cli::RecipeArgs;
 use crate::exec::sandbox;
 use crate::lock::{self, Lock};
@@ -29,14 +29,26 @@ pub struct Loaded {
 /// Reads and checks a recipe.
 pub fn recipe(args: &RecipeArgs) -> Result<Loaded, Failure> {
     let world = RealWorld::default();
-    let path = world.canonical(&args.recipe).map_err(Failure::world)?;
+    let path = world.canonical(&args.recipe).map_err(|error| unusable(&args.recipe, error))?;
     if path.is_dir() {
         return Err(Failure::Usage(format!("{} is a directory; a recipe is a .kiln file", args.recipe.display())));
     }
     let recipe =
-        recipe::check(&world, &args.recipe, &args.set).map_err(|mistakes| Failure::Mistakes(rendered(&mistakes)))?;
+        recipe::check(&world, &args.recipe, &args.set).map_err(|mistakes| Failure::Reported(rendered(&mistakes)))?;
     let lock_path = args.lock.clone().unwrap_or_else(|| project::lock_path(&path));
     Ok(Loaded { world, recipe: recipe.reachable(), lock_path })
+}
+
+/// `kiln check <(...)` names a pipe that has no place among files, which is what its error is to say.
+fn unusable(path: &Path, error: WorldError) -> Failure {
+    if !path.exists() {
+        return Failure::world(error);
+    }
+    let shown = Foreign(path.display());
+    Failure::Usage(format!(
+        "{shown} is a pipe or a device; a recipe is a file\n  help: its imports, its lock and its results are found by its \
+         place and name: write it to a file"
+    ))
 }
 
 fn rendered(mistakes: &recipe::Mistakes) -> String {
@@ -57,7 +69,7 @@ pub fn lock_text(world: &dyn World, path: &Path) -> Result<Option<String>, Failu
         Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Failure::world(error)),
     };
-    String::from_utf8(bytes).map(Some).map_err(|_| Failure::Mistakes(format!("{}: not UTF-8", path.display())))
+    String::from_utf8(bytes).map(Some).map_err(|_| Failure::Mistakes(format!("error: {}: not UTF-8", path.display())))
 }
 
 /// The lock of a recipe; an error with the way out when it is missing or another recipe's.
@@ -92,10 +104,11 @@ pub struct Ready {
     pub store: Store,
 }
 
-/// Reads recipe and lock, lowers them, opens the store.
+/// Reads recipe and lock, judges and lowers them, opens the store.
 pub fn ready(args: &RecipeArgs) -> Result<Ready, Failure> {
     let loaded = recipe(args)?;
     let lock = lock_of(&loaded)?;
+    machines::judge(&loaded.recipe, &lock)?;
     let plan = plan::lower(&loaded.recipe, &lock);
     let store = open_store(&loaded.world)?;
     Ok(Ready { loaded, lock, plan, store })

@@ -5,14 +5,13 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::load::{self, Loaded};
-use super::{machines, mirrors, output};
+use super::{machines, mirrors, output, project};
 use crate::base::{ByteSize, Digest};
 use crate::cli;
 use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
 use crate::lock::{self, Lock, LockedMachine, ReadError};
 use crate::plan;
 use crate::recipe::Recipe;
-use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(args: &cli::Lock) -> Result<(), Failure> {
@@ -36,6 +35,8 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     };
     let mut new = resolve::resolve(&context, &loaded.recipe, previous.as_ref(), &update).map_err(failure)?;
     machines::judge(&loaded.recipe, &new)?;
+    load::fits(&loaded.recipe, &new)
+        .map_err(|why| Failure::Mistakes(format!("error: nothing can be built of what the archives offer\n{why}")))?;
     new.machines = machines::locked(&loaded.recipe, &new)?;
     new.steps = steps(&loaded.recipe, &new);
     carry_over(&loaded.recipe, &mut new, previous.as_ref());
@@ -43,10 +44,7 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
     if text_before.as_deref() == Some(&text) {
         return output::print(&format!("{}: unchanged\n", loaded.lock_path.display()));
     }
-    if let Some(parent) = loaded.lock_path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(Failure::world)?;
-    }
-    fs::write_atomically(&loaded.lock_path, text.as_bytes()).map_err(Failure::world)?;
+    project::write_lock(&loaded.lock_path, &text).map_err(Failure::world)?;
     output::print(&summary(&loaded, previous.as_ref(), &new))
 }
 
@@ -110,7 +108,8 @@ fn previous(path: &Path, text: &str) -> Option<Lock> {
         crate::tell!("warning: {shown} was changed by hand, or merged; what it pins is kept");
         return lock::read_changed(text).ok();
     }
-    crate::tell!("error: {shown}: {error}\nwarning: made again from nothing");
+    crate::tell!("error: {shown}: {error}");
+    crate::tell!("warning: made again from nothing");
     None
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::failure::Failure;
-use crate::base::render;
+use crate::base::{render, tell};
 use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
 use crate::machine::argv::{CommandLine, Launch};
@@ -47,12 +47,12 @@ pub fn judge(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
     findings.extend(rules::check_all(recipe));
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
     if !findings.warnings.is_empty() {
-        crate::tell!("{}", render::render_warnings(&recipe.sources, &findings.warnings, color).trim_end());
+        tell::report(render::render_warnings(&recipe.sources, &findings.warnings, color).trim_end());
     }
     if findings.errors.is_empty() {
         return Ok(());
     }
-    Err(Failure::Mistakes(render::render(&recipe.sources, &findings.errors, color)))
+    Err(Failure::Reported(render::render(&recipe.sources, &findings.errors, color)))
 }
 
 /// The argv of a machine; `change` says what this launch wants besides the machine itself.

@@ -3,11 +3,13 @@
 use super::failure::Failure;
 use crate::debian::mirror::Mirrors;
 use crate::plan::step::Place;
-use crate::world::World;
+use crate::world::RealWorld;
 
-/// What the user, their configuration and the host name.
-pub fn known(world: &dyn World) -> Result<Mirrors, Failure> {
-    Mirrors::of(world).map_err(|error| Failure::Usage(error.to_string()))
+/// What the user, their configuration and the host name. The hosts of these mirrors are places that kiln may go to.
+pub fn known(world: &RealWorld) -> Result<Mirrors, Failure> {
+    let mirrors = Mirrors::of(world).map_err(|error| Failure::Usage(error.to_string()))?;
+    world.trust(mirrors.hosts());
+    Ok(mirrors)
 }
 
 /// The addresses of a file.

@@ -1,11 +1,39 @@
 //! Standard output: the only place that prints there, and the only one that knows a closed pipe is no failure.
+//!
+//! What is printed may quote others, so control characters are spelled out whether or not a terminal reads them: a script
+//! sees the same text as its author.
 
 use std::io::Write;
 
 use super::failure::Failure;
+use crate::base::foreign::is_plain;
+use crate::base::tell;
 
-/// Prints text as it is.
+/// Prints text whose line feeds are all kiln's own.
 pub fn print(text: &str) -> Result<(), Failure> {
+    write(&tell::plain(text))
+}
+
+/// Prints a value as indented JSON.
+pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    json_text(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Failure::world)?))
+}
+
+/// Prints a text that is JSON already. Its strings may hold characters that JSON allows as they are and terminals obey:
+/// those are spelled as JSON spells them.
+pub fn json_text(text: &str) -> Result<(), Failure> {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || is_plain(c) {
+            out.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    write(&out)
+}
+
+fn write(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -13,10 +41,4 @@ pub fn print(text: &str) -> Result<(), Failure> {
         }
         _ => Ok(()),
     }
-}
-
-/// Prints a value as indented JSON.
-pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(Failure::world)?;
-    print(&format!("{text}\n"))
 }

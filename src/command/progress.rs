@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Foreign, tell};
 use crate::exec::event::{Event, Listener};
 
 /// What is said of a step that does not start from nothing.
@@ -87,6 +87,14 @@ struct BarState {
     steps: Vec<(String, ProgressBar)>,
 }
 
+impl Bars {
+    /// A line above the bars.
+    fn say(&self, text: &str) {
+        // When the terminal is gone there is nobody to tell.
+        let _ = self.bars.println(tell::shown(text));
+    }
+}
+
 impl Listener for Bars {
     fn on(&self, event: Event) {
         let mut state = lock(&self.state);
@@ -102,7 +110,7 @@ impl Listener for Bars {
             }
             Event::Fetched { label } => {
                 if let Some(bar) = &state.fetch {
-                    bar.set_message(label);
+                    bar.set_message(Foreign(label).to_string());
                     if bar.length().is_some_and(|length| bar.position() >= length) {
                         bar.finish_and_clear();
                     }
@@ -115,11 +123,11 @@ impl Listener for Bars {
                 state.steps.push((step, bar));
             }
             Event::StepWarm { step } => {
-                let _ = self.bars.println(format!("{step}: {WARM}"));
+                self.say(&format!("{step}: {WARM}"));
             }
             Event::StepLog { step, line } => {
                 if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {
-                    let line: String = line.chars().filter(|c| !c.is_control()).take(80).collect();
+                    let line: String = Foreign(line).to_string().chars().take(80).collect();
                     bar.set_message(format!("{step}: {line}"));
                 }
             }
@@ -132,11 +140,10 @@ impl Listener for Bars {
                 if let Some(at) = state.steps.iter().position(|(name, _)| *name == step) {
                     state.steps.remove(at).1.finish_and_clear();
                 }
-                // When the terminal is gone there is nobody to tell.
-                let _ = self.bars.println(format!("{step}: done in {}", seconds(millis)));
+                self.say(&format!("{step}: done in {}", seconds(millis)));
             }
             Event::Warning { message } => {
-                let _ = self.bars.println(format!("warning: {message}"));
+                self.say(&format!("warning: {message}"));
             }
         }
     }

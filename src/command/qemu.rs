@@ -40,7 +40,7 @@ pub fn ask(ready: &Ready, args: &RealizeArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    Err(Failure::Mistakes(render::render(&recipe.sources, &findings.errors, color)))
+    Err(Failure::Reported(render::render(&recipe.sources, &findings.errors, color)))
 }
 
 /// What a machine's QEMU answered.

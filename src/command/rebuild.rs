@@ -7,6 +7,7 @@ use super::failure::Failure;
 use super::load::{self, Ready};
 use super::verify::Report;
 use super::{build, diffoscope};
+use crate::base::Foreign;
 use crate::cli::{RealizeArgs, RecipeArgs};
 use crate::exec::Realized;
 use crate::plan::{Fetch, Input};
@@ -74,7 +75,7 @@ fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
                 (Some(one), Some(two)) => words(&one, &two, report.wrong.is_empty()),
                 _ => vec!["one of them is no longer in its store; `kiln build --no-cache` makes it again".to_owned()],
             };
-            let lines: String = lines.iter().map(|line| format!("\n    {line}")).collect();
+            let lines: String = lines.iter().map(|line| format!("\n    {}", Foreign(line))).collect();
             report.wrong.push(format!("{name}: {sizes}{lines}"));
         }
     }

@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load::Ready;
-use super::{machines, settle};
+use super::{machines, project, settle};
 use crate::base::Digest;
 use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::Input;
-use crate::world::fs;
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
 pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), Failure> {
@@ -40,7 +39,7 @@ pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), 
     if lock == ready.lock {
         return Ok(());
     }
-    fs::write_atomically(&ready.loaded.lock_path, lock::write(&lock).as_bytes()).map_err(Failure::world)
+    project::write_lock(&ready.loaded.lock_path, &lock::write(&lock)).map_err(Failure::world)
 }
 
 fn outputs(ready: &Ready, realized: &Realized) -> BTreeMap<String, LockedOutput> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::{launches, load, machines, output};
+use crate::base::Foreign;
 use crate::cli::{self, PrintForm};
 use crate::guest::event::{Event, Listener};
 use crate::guest::{self, Launch};
@@ -93,7 +94,7 @@ impl Listener for Told {
         match event {
             Event::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
             Event::Ready { machine, millis } => crate::tell!("{machine}: ready after {:.1} s", millis as f64 / 1000.0),
-            Event::TestStarted { title } => crate::tell!("test: {title}"),
+            Event::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
             Event::TestFinished(result) => crate::tell!("{}", result.text()),
             Event::Notice(text) => crate::tell!("{text}"),
         }

@@ -9,10 +9,11 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::run::Told;
 use super::{launches, load, output, project};
+use crate::base::Foreign;
 use crate::cli::{self, RecipeArgs};
 use crate::guest::test::Options;
 use crate::guest::{self, Report, junit};
-use crate::world::fs;
+use crate::world::{Directory, fs};
 
 /// A boot under KVM may take this long; under software emulation ten times as long.
 const BOOT: Duration = Duration::from_secs(60);
@@ -28,7 +29,7 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
         let name = project::stem(recipe);
         match one(args, recipe) {
             Ok(report) => {
-                crate::tell!("{name}: {}", report.summary());
+                crate::tell!("{}: {}", Foreign(&name), report.summary());
                 results.push((name, Outcome::Tested(report)));
             }
             Err(failure) if args.recipes.len() == 1 => return Err(failure),
@@ -38,7 +39,8 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
             }
             // One recipe that cannot be tested hides nothing about the others.
             Err(failure) => {
-                crate::tell!("{}\n{name}: not tested", failure.text().trim_end());
+                failure.tell();
+                crate::tell!("{}: not tested", Foreign(&name));
                 results.push((name, Outcome::Untested(failure)));
             }
         }
@@ -114,7 +116,7 @@ fn one(args: &cli::Test, recipe: &Path) -> Result<Report, Failure> {
     let out = project::result_path(recipe);
     let launches = launches::of_recipe(&ready, &args.realize, &out)?;
     let logs = args.logs.clone().unwrap_or_else(|| out.join("log"));
-    fs::create_dir_all(&logs).map_err(Failure::world)?;
+    Directory::open(&logs).map_err(Failure::world)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize()).map_err(Failure::world)?;
     let interrupted = launches::interruption()?;
     let options = Options {

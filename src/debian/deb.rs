@@ -14,6 +14,8 @@ use std::io::Read;
 pub use control::{Control, ControlFile, Stanza};
 pub use data::{Data, Entry, Kind};
 
+use crate::base::Foreign;
+
 /// Most bytes that `control.tar` may hold once decompressed. The largest in Debian 13 are near 5 MiB (`md5sums` of
 /// kernel headers and icon themes).
 const CONTROL_LIMIT: u64 = 32 << 20;
@@ -34,10 +36,10 @@ pub enum DebError {
         source: std::io::Error,
     },
     /// The outer archive is not what deb(5) describes.
-    #[error("not a binary package: {0}")]
+    #[error("not a binary package: {}", Foreign(.0))]
     Format(String),
     /// An entry of one of the tar archives is not acceptable.
-    #[error("{member}: entry `{path}`: {reason}")]
+    #[error("{member}: entry `{path}`: {reason}", path = Foreign(path), reason = Foreign(reason))]
     Entry {
         /// The member.
         member: &'static str,
@@ -57,7 +59,7 @@ pub enum DebError {
         unit: &'static str,
     },
     /// The control stanza lacks a field that every package has, or repeats one.
-    #[error("control file: {0}")]
+    #[error("control file: {}", Foreign(.0))]
     Control(String),
 }
 

@@ -13,6 +13,8 @@ use crate::base::Epoch;
 
 /// Larger signed documents are refused unread; today's largest are a few hundred kilobytes.
 pub const MAX_SIGNED: u64 = 16 << 20;
+/// Archives sign with the keys of two or three releases; each signature costs a digest of the whole text.
+const MAX_SIGNATURES: usize = 64;
 /// A signature may be this much younger than our clock says: clocks differ.
 const SKEW: i64 = 86_400;
 
@@ -67,10 +69,11 @@ impl Keyring {
     /// Reads certificates, armored or binary; `file` is what errors call it.
     pub fn add(&mut self, file: &str, bytes: &[u8]) -> Result<(), KeyError> {
         let bad = |reason: String| KeyError::NotACertificate { file: file.to_owned(), reason };
-        let (found, _) = SignedPublicKey::from_reader_many(bytes).map_err(|error| bad(error.to_string()))?;
+        let (found, _) =
+            SignedPublicKey::from_reader_many(bytes).map_err(|error| bad(shortened(&error.to_string())))?;
         let before = self.certificates.len();
         for certificate in found {
-            self.certificates.push(certificate.map_err(|error| bad(error.to_string()))?);
+            self.certificates.push(certificate.map_err(|error| bad(shortened(&error.to_string())))?);
         }
         if self.certificates.len() == before { Err(bad("no certificate in it".to_owned())) } else { Ok(()) }
     }
@@ -82,20 +85,40 @@ impl Keyring {
         all
     }
 
-    /// The signed text of a document that at least one listed certificate signed and none signed wrongly.
+    /// The signed text of a document that at least one listed certificate signed.
+    ///
+    /// As apt has it: signatures of others say nothing, since archives sign with the keys of several releases, and
+    /// neither does one that is worthless by itself (expired, weak, of a revoked key) beside a good one. But a signature of
+    /// a listed key that does not fit the text means that the text is not what its signer saw, whoever else signed it.
+    /// As gpgv has it: a signature counts only with a digest that the header `Hash` names, where there is one.
     pub fn verify(&self, document: &[u8], now: Epoch) -> Result<Verified, KeyError> {
         let document = std::str::from_utf8(document).map_err(|_| KeyError::NotSigned("not UTF-8".to_owned()))?;
-        let (message, _) =
-            CleartextSignedMessage::from_string(document).map_err(|error| KeyError::NotSigned(error.to_string()))?;
-        let text = message.signed_text();
+        // What the parser cannot read it repeats in its error, byte by byte.
+        let unsigned = |error: pgp::errors::Error| KeyError::NotSigned(shortened(&error.to_string()));
+        let (message, _) = CleartextSignedMessage::from_string(document).map_err(unsigned)?;
+        if message.signatures().len() > MAX_SIGNATURES {
+            return Err(KeyError::NotSigned(format!("it has more than {MAX_SIGNATURES} signatures")));
+        }
+        let (text, announced) = (message.signed_text(), announced(document));
         let (mut signers, mut refused) = (Vec::new(), None);
         for signature in message.signatures() {
             for certificate in &self.certificates {
+                let signer = fingerprint(certificate);
                 match by_certificate(certificate, signature, text.as_bytes(), now) {
                     None => {}
-                    Some(Ok(())) => signers.push(fingerprint(certificate)),
-                    Some(Err(reason)) => {
-                        refused.get_or_insert(KeyError::Refused { signer: fingerprint(certificate), reason });
+                    Some(Ok(()))
+                        if !announced.is_empty()
+                            && !announced.iter().any(|hash| signature.hash_alg() == Some(*hash)) =>
+                    {
+                        let reason = "its digest is not one that the header `Hash` names".to_owned();
+                        refused.get_or_insert(KeyError::Refused { signer, reason });
+                    }
+                    Some(Ok(())) => signers.push(signer),
+                    Some(Err(Flaw::Changed)) => {
+                        return Err(KeyError::Refused { signer, reason: CHANGED.to_owned() });
+                    }
+                    Some(Err(Flaw::Worthless(reason))) => {
+                        refused.get_or_insert(KeyError::Refused { signer, reason });
                     }
                 }
             }
@@ -123,6 +146,40 @@ impl Keyring {
     }
 }
 
+/// What makes a signature by a listed key no good.
+enum Flaw {
+    /// The text, or the signature, is not what it was.
+    Changed,
+    /// It would not count if it fitted.
+    Worthless(String),
+}
+
+impl From<String> for Flaw {
+    fn from(reason: String) -> Flaw {
+        Flaw::Worthless(reason)
+    }
+}
+
+const CHANGED: &str = "it does not fit the text: the text or the signature was changed";
+
+/// Bytes of an error of the parser's that are handed on.
+const SHORT: usize = 200;
+
+fn shortened(text: &str) -> String {
+    match text.get(..text.floor_char_boundary(SHORT)) {
+        Some(beginning) if beginning.len() < text.len() => format!("{beginning}..."),
+        _ => text.to_owned(),
+    }
+}
+
+/// Digests that the header of a clear-signed document names, which is not signed itself. Documents of today may lack it
+/// (RFC 9580, section 7.1).
+fn announced(document: &str) -> Vec<HashAlgorithm> {
+    let header = document.lines().skip(1).take_while(|line| !line.trim().is_empty());
+    let values = header.filter_map(|line| line.split_once(':')).flat_map(|(_, values)| values.split(','));
+    values.filter_map(|value| value.trim().parse().ok()).collect()
+}
+
 fn fingerprint(certificate: &SignedPublicKey) -> String {
     format!("{:X}", certificate.fingerprint())
 }
@@ -133,17 +190,14 @@ fn by_certificate(
     signature: &Signature,
     text: &[u8],
     now: Epoch,
-) -> Option<Result<(), String>> {
+) -> Option<Result<(), Flaw>> {
     if issued_by(signature, &certificate.primary_key) {
-        let good =
-            primary_is_valid(certificate, now).and_then(|()| counts(signature, &certificate.primary_key, text, now));
-        return Some(good);
+        let valid = primary_is_valid(certificate, now).map_err(Flaw::from);
+        return Some(valid.and_then(|()| counts(signature, &certificate.primary_key, text, now)));
     }
     let subkey = certificate.public_subkeys.iter().find(|subkey| issued_by(signature, &subkey.key))?;
-    let good = primary_is_valid(certificate, now)
-        .and_then(|()| subkey_is_valid(certificate, subkey, now))
-        .and_then(|()| counts(signature, &subkey.key, text, now));
-    Some(good)
+    let valid = primary_is_valid(certificate, now).and_then(|()| subkey_is_valid(certificate, subkey, now));
+    Some(valid.map_err(Flaw::from).and_then(|()| counts(signature, &subkey.key, text, now)))
 }
 
 /// Only a signature that names its issuer is looked at: one that does not could be tried against every key.
@@ -153,24 +207,22 @@ fn issued_by(signature: &Signature, key: &impl KeyDetails) -> bool {
             && signature.issuer_key_id().into_iter().any(|issuer| *issuer == key.legacy_key_id()))
 }
 
-fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Epoch) -> Result<(), String> {
+fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Epoch) -> Result<(), Flaw> {
     if !matches!(signature.typ(), Some(SignatureType::Text | SignatureType::Binary)) {
-        return Err("it is not a signature of a document".to_owned());
+        return Err("it is not a signature of a document".to_owned().into());
     }
     strong(signature)?;
     let created = created(signature)?;
     if created > now.0 + SKEW {
-        return Err(format!("it was made in the future ({})", Epoch(created)));
+        return Err(format!("it was made in the future ({})", Epoch(created)).into());
     }
     if signature.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now)) {
-        return Err("it has expired".to_owned());
+        return Err("it has expired".to_owned().into());
     }
     if created < i64::from(key.created_at().as_secs()) {
-        return Err("it is older than its key".to_owned());
+        return Err("it is older than its key".to_owned().into());
     }
-    signature
-        .verify(key, text)
-        .map_err(|_| "it does not fit the text: the text or the signature was changed".to_owned())
+    signature.verify(key, text).map_err(|_| Flaw::Changed)
 }
 
 fn created(signature: &Signature) -> Result<i64, String> {

@@ -113,6 +113,17 @@ impl Mirrors {
         }
     }
 
+    /// The hosts that the user and the host's apt sources name.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        let urls = self.chosen.iter().map(|chosen| &chosen.url).chain(&self.host);
+        urls.filter_map(|url| {
+            let authority = url.split_once("://")?.1.split(['/', '?', '#']).next()?;
+            let host = authority.rsplit('@').next()?;
+            let port = host.rfind(':').filter(|colon| host[*colon..].chars().skip(1).all(|c| c.is_ascii_digit()));
+            Some(host[..port.unwrap_or(host.len())].to_ascii_lowercase())
+        })
+    }
+
     /// Base URLs for a repository, in the order in which they are asked, each once. `snapshot` is the timestamp of a lock;
     /// without one (nothing is locked yet) the service is not asked.
     pub fn bases(&self, repository: &str, snapshot: Option<&str>) -> Vec<String> {
@@ -185,6 +196,14 @@ mod tests {
         assert_eq!(mirrors.bases("debian", Some("20261121T021046Z")), expected);
         let security = ["https://two.mirror.example/debian-security", "http://three.mirror.example/s"];
         assert_eq!(mirrors.bases("debian-security", None), security);
+    }
+
+    #[test]
+    fn hosts_stand_without_user_and_port() {
+        let mut mirrors = Mirrors::default();
+        let words = "a=http://Me:pw@One.example:80/x https://[fd00::1]:8080 http://10.0.0.1/debian";
+        mirrors.add("test", words).unwrap();
+        assert_eq!(mirrors.hosts().collect::<Vec<_>>(), ["one.example", "[fd00::1]", "10.0.0.1"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Why a plan was not carried out.
 
 use super::log::Record;
+use crate::base::Foreign;
 use crate::store::StoreError;
 
 /// The plan was not carried out.
@@ -16,7 +17,7 @@ pub enum ExecError {
     #[error(
         "cannot fetch {label} ({digest}, {size} bytes) from any place:\n{asked}\n\
          ways out: `kiln lock --update` locks what the archives have now; or put the file into the store with a bundle \
-         from somebody who built this lock"
+         from somebody who built this lock", label = Foreign(label)
     )]
     Fetch {
         /// What it is.
@@ -30,7 +31,7 @@ pub enum ExecError {
     },
     /// A file is not in the store and may not be fetched.
     #[error(
-        "{files} files that this build needs are not in the store, and --offline forbids to fetch them; the first is {label}"
+        "{files} files that this build needs are not in the store, and --offline forbids to fetch them; the first is {label}", label = Foreign(label)
     )]
     Offline {
         /// How many.

@@ -4,7 +4,7 @@
 //! goes on where the last one stopped; never more bytes than locked are taken. A place that sends wrong bytes, too
 //! many or too few is asked no more for that file; a host that does not answer is asked last.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -15,21 +15,15 @@ use std::time::Duration;
 use super::ExecError;
 use super::event::{Event, Listener};
 use super::gate::Gate;
-use super::stream::{Next, Stream};
-use crate::base::Hasher;
+use crate::base::{Foreign, Hasher};
 use crate::plan::Fetch;
 use crate::plan::step::Place;
 use crate::store::{Store, StoreError};
-use crate::world::{Response, World, WorldError, fs};
+use crate::world::download::{self, Downloader, Length, Sink, Stop};
+use crate::world::{Request, Stated, World, fs};
 
 /// Downloads at a time; more do not help against one server, and annoy it.
 const PARALLEL: usize = 8;
-/// Times that one place is asked for one file while it makes no progress.
-const TRIES: u32 = 3;
-/// After so many failures in a row a host is asked last.
-const PATIENCE: u32 = 2;
-/// A server that sends nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// The addresses at which a place may be found, best first.
 pub type Mirrors<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
@@ -37,27 +31,14 @@ pub type Mirrors<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
 /// What every download of a build shares.
 pub struct Fetcher<'a> {
     store: &'a Store,
-    world: &'a dyn World,
     mirrors: &'a Mirrors<'a>,
     listener: &'a dyn Listener,
-    /// When it becomes true, downloads end soon.
-    stop: &'a (dyn Fn() -> bool + Sync),
+    stop: Stop<'a>,
     gate: Gate,
-    /// How long a server may send nothing.
-    silence: Duration,
-    /// Failures in a row by host.
-    failures: Mutex<BTreeMap<String, u32>>,
+    downloader: Downloader<'a>,
 }
 
-/// Why one place did not give a file.
-enum Refusal {
-    /// Asking again may help.
-    Again(String),
-    /// Asking this place again is useless.
-    Useless(String),
-    /// Asking anybody is useless.
-    Fatal(ExecError),
-}
+type Refusal = download::Refusal<ExecError>;
 
 impl<'a> Fetcher<'a> {
     /// Ready to fetch into a store.
@@ -66,15 +47,15 @@ impl<'a> Fetcher<'a> {
         world: &'a dyn World,
         mirrors: &'a Mirrors<'a>,
         listener: &'a dyn Listener,
-        stop: &'a (dyn Fn() -> bool + Sync),
+        stop: Stop<'a>,
     ) -> Self {
-        let failures = Mutex::new(BTreeMap::new());
-        Fetcher { store, world, mirrors, listener, stop, gate: Gate::new(PARALLEL), silence: SILENCE, failures }
+        let (gate, downloader) = (Gate::new(PARALLEL), Downloader::new(world, stop));
+        Fetcher { store, mirrors, listener, stop, gate, downloader }
     }
 
     /// Gives servers that fall silent up after this time instead of a minute.
     pub fn patient_for(self, silence: Duration) -> Self {
-        Fetcher { silence, ..self }
+        Fetcher { downloader: self.downloader.patient_for(silence), ..self }
     }
 
     /// Gets every file of the list that the store lacks; the first failure ends it.
@@ -109,14 +90,17 @@ impl<'a> Fetcher<'a> {
             return Ok(());
         }
         let mut asked = Vec::new();
-        for url in self.ordered((self.mirrors)(&fetch.place)) {
+        for url in self.downloader.ordered((self.mirrors)(&fetch.place)) {
             match self.from(fetch, &url) {
                 Ok(()) => {
                     self.listener.on(Event::Fetched { label: fetch.label.clone() });
                     return Ok(());
                 }
                 Err(Refusal::Fatal(error)) => return Err(error),
-                Err(Refusal::Again(why) | Refusal::Useless(why)) => asked.push(format!("  {url}: {why}")),
+                Err(Refusal::Stopped) => return Err(ExecError::Interrupted),
+                Err(Refusal::Again(why) | Refusal::Useless(why)) => {
+                    asked.push(format!("  {}: {}", Foreign(url), Foreign(why)))
+                }
             }
         }
         if asked.is_empty() {
@@ -126,40 +110,10 @@ impl<'a> Fetcher<'a> {
         Err(ExecError::Fetch { label, digest, size, asked: asked.join("\n") })
     }
 
-    /// Hosts that failed lately come last.
-    fn ordered(&self, mut urls: Vec<String>) -> Vec<String> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        urls.sort_by_key(|url| failures.get(host(url)).is_some_and(|count| *count >= PATIENCE));
-        urls
-    }
-
-    fn remember(&self, url: &str, failed: bool) -> u32 {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = failures.entry(host(url).to_owned()).or_default();
-        *count = if failed { *count + 1 } else { 0 };
-        *count
-    }
-
     /// Asks one place until it gives the file, or gives up on it.
     fn from(&self, fetch: &Fetch, url: &str) -> Result<(), Refusal> {
         let part = self.store.part_path(&fetch.digest);
-        let mut tries = 0;
-        loop {
-            let before = length(&part);
-            let why = match self.attempt(fetch, url, &part) {
-                Err(Refusal::Again(why)) => why,
-                other => {
-                    self.remember(url, false);
-                    return other;
-                }
-            };
-            tries = if length(&part) > before { 0 } else { tries + 1 };
-            let dead = self.remember(url, true) > PATIENCE;
-            if dead || tries >= TRIES {
-                return Err(Refusal::Useless(why));
-            }
-            std::thread::sleep(Duration::from_millis(200) * tries);
-        }
+        self.downloader.insist(url, || length(&part), || self.attempt(fetch, url, &part))
     }
 
     /// One request.
@@ -168,28 +122,25 @@ impl<'a> Fetcher<'a> {
         if length(part) > fetch.size {
             fs::remove_file(part).map_err(|error| fatal(error.into()))?;
         }
-        let mut file = self.store.open_part(&fetch.digest).map_err(fatal)?;
-        let mut hasher = Hasher::new(io::sink());
-        let read = fs::context("read", part, io::copy(&mut (&file).take(fetch.size), &mut hasher));
-        let mut have = read.map_err(|error| fatal(self.store.failure(error)))?;
-        let resumed = have > 0;
-        if have < fetch.size {
-            let response = self.world.get(url, have).map_err(refusal)?;
-            announced(fetch, &response)?;
-            if response.start != have {
-                // The server begins anew, so does the file.
-                fs::context("truncate", part, file.set_len(0)).map_err(|error| fatal(self.store.failure(error)))?;
-                hasher = Hasher::new(io::sink());
-                have = 0;
-            }
-            let poured = self.pour(fetch, response, &mut (&mut file, &mut hasher, &mut have), part);
-            if let Err(Refusal::Useless(_)) = &poured {
+        let file = self.store.open_part(&fetch.digest).map_err(fatal)?;
+        let mut sink = Part { fetcher: self, file, hasher: Hasher::new(io::sink()), path: part, grown: false };
+        let read = io::copy(&mut (&sink.file).take(fetch.size), &mut sink.hasher);
+        fs::context("read", part, read).map_err(|error| fatal(self.store.failure(error)))?;
+        let resumed = sink.have() > 0;
+        if sink.have() < fetch.size {
+            let stated = match fetch.place {
+                Place::Repository { .. } => Stated::User,
+                Place::Url(_) => Stated::Recipe,
+            };
+            let request = Request { url, from: 0, stated };
+            let poured = self.downloader.pour(&request, Length::Exactly(fetch.size), &mut sink);
+            if sink.grown && matches!(poured, Err(Refusal::Useless(_))) {
                 // Whatever that was, it is no beginning of the file.
                 fs::remove_file(part).map_err(|error| fatal(error.into()))?;
             }
             poured?;
         }
-        let (_, found, _) = hasher.finish();
+        let (_, found, _) = sink.hasher.finish();
         if found == fetch.digest {
             return self.store.adopt(part, found).map_err(fatal);
         }
@@ -198,54 +149,43 @@ impl<'a> Fetcher<'a> {
         // The wrong bytes may be those of another place, which this one only continued.
         Err(if resumed { Refusal::Again(why) } else { Refusal::Useless(why) })
     }
+}
 
-    /// Appends what arrives, up to the size that is locked.
-    fn pour(
-        &self,
-        fetch: &Fetch,
-        response: Response,
-        (file, hasher, have): &mut (&mut File, &mut Hasher<io::Sink>, &mut u64),
-        part: &Path,
-    ) -> Result<(), Refusal> {
-        let stream = Stream::start(response.body, fetch.size - **have);
-        loop {
-            let piece = match stream.next(self.stop, self.silence) {
-                Next::Piece(piece) => piece,
-                Next::Broken(why) => return Err(Refusal::Again(why)),
-                Next::Stopped => return Err(Refusal::Fatal(ExecError::Interrupted)),
-                Next::End if **have < fetch.size => {
-                    return Err(Refusal::Again(format!("ended after {} of {} bytes", **have, fetch.size)));
-                }
-                Next::End => return Ok(()),
-            };
-            if piece.len() as u64 > fetch.size - **have {
-                let why = format!("sends more than the {} bytes that are locked", fetch.size);
-                return Err(Refusal::Useless(why));
-            }
-            let written = file.write_all(&piece).and_then(|()| hasher.write_all(&piece));
-            let written = fs::context("write", part, written);
-            written.map_err(|error| Refusal::Fatal(self.store.failure(error).into()))?;
-            **have += piece.len() as u64;
-            self.listener.on(Event::FetchProgress { bytes: piece.len() as u64 });
-        }
+/// The beginning of a file, which grows in the store.
+struct Part<'a> {
+    fetcher: &'a Fetcher<'a>,
+    file: File,
+    hasher: Hasher<io::Sink>,
+    path: &'a Path,
+    /// This place had a part in it: what another one began is not thrown away for a 404.
+    grown: bool,
+}
+
+impl Sink for Part<'_> {
+    type Error = ExecError;
+
+    fn have(&self) -> u64 {
+        self.hasher.count()
+    }
+
+    fn restart(&mut self) -> Result<(), ExecError> {
+        self.hasher = Hasher::new(io::sink());
+        self.grown = true;
+        self.done("truncate", self.file.set_len(0))
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), ExecError> {
+        self.grown = true;
+        let written = self.file.write_all(piece).and_then(|()| self.hasher.write_all(piece));
+        self.done("write", written)?;
+        self.fetcher.listener.on(Event::FetchProgress { bytes: piece.len() as u64 });
+        Ok(())
     }
 }
 
-/// A server that says how long its file is can be refused before it is read.
-fn announced(fetch: &Fetch, response: &Response) -> Result<(), Refusal> {
-    match response.length.map(|length| length.saturating_add(response.start)) {
-        Some(size) if size != fetch.size => {
-            Err(Refusal::Useless(format!("has {size} bytes there, {} are locked", fetch.size)))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refusal(error: WorldError) -> Refusal {
-    match error {
-        WorldError::Fetch { reason, missing: true, .. } => Refusal::Useless(reason),
-        WorldError::Fetch { reason, .. } => Refusal::Again(reason),
-        other => Refusal::Again(other.to_string()),
+impl Part<'_> {
+    fn done(&self, verb: &'static str, result: io::Result<()>) -> Result<(), ExecError> {
+        fs::context(verb, self.path, result).map_err(|error| self.fetcher.store.failure(error).into())
     }
 }
 
@@ -258,12 +198,6 @@ pub(super) fn interrupted(error: StoreError) -> ExecError {
 
 fn length(path: &Path) -> u64 {
     path.metadata().map_or(0, |metadata| metadata.len())
-}
-
-/// `mirror.example:8080` of `http://mirror.example:8080/pool/x`.
-fn host(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
 }
 
 /// Files of the list that the store lacks, in its order.

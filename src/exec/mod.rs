@@ -19,7 +19,6 @@ pub mod root;
 pub mod sandbox;
 mod status;
 mod step;
-mod stream;
 mod tree;
 mod warm;
 

@@ -11,7 +11,7 @@ use super::log::Log;
 use super::outputs::Outputs;
 use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
-use crate::base::Digest;
+use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
 use crate::store::{Output, Store, StoreError};
 use crate::world::dir::Dir;
@@ -168,7 +168,7 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     };
     // Some reasons end with the same lines.
     let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
-    let tail = tail.iter().filter(said).map(|line| format!("\n  {line}")).collect();
+    let tail = tail.iter().filter(said).map(|line| format!("\n  {}", Foreign(line))).collect();
     ExecError::Step { step: ready.step.name.clone(), reason, tail, log }
 }
 

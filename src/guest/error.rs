@@ -1,5 +1,6 @@
 //! What goes wrong with a running machine: the world's failures apart from the guest's.
 
+use crate::base::Quoted;
 use crate::world::WorldError;
 
 /// A machine could not be started, or did not do what it was asked.
@@ -89,5 +90,5 @@ pub enum GuestError {
 }
 
 fn tail(text: &str) -> String {
-    if text.trim().is_empty() { String::new() } else { format!("\n{}", text.trim_end()) }
+    Quoted(text.trim(), "  ").to_string()
 }

@@ -87,7 +87,7 @@ mod tests {
         let passed = r#"<testcase name="memory &amp; node" classname="r&quot;&amp;.m" time="1.500"/>"#;
         assert_eq!(lines[3].trim(), passed);
         assert!(text.contains("<failure message=\"`a` ended with exit code 1 ]]&gt;\">"), "{text}");
-        assert!(text.contains("| \u{fffd}[31mred\u{fffd}\u{fffd} &lt;tag&gt; &quot;q&quot;\n"), "{text}");
+        assert!(text.contains("| ␛[31mred␀\u{fffd} &lt;tag&gt; &quot;q&quot;\n"), "{text}");
         assert!(text.contains("<skipped message=\"slow\"/></testcase>"), "{text}");
         assert!(
             text.contains("errors=\"1\"") && text.contains("<error message=\"no &lt;lock&gt;\"/></testcase>"),

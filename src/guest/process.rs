@@ -47,7 +47,7 @@ pub struct Start<'a> {
 impl Qemu {
     /// Starts it, with the caller's terminal or without one.
     pub fn start(start: Start<'_>, terminal: bool) -> Result<Qemu, GuestError> {
-        let said = fs::create(&start.errors)?;
+        let said = fs::create_anew(&start.errors)?;
         let (stdin, stdout) =
             if terminal { (Stdio::inherit(), Stdio::inherit()) } else { (Stdio::null(), Stdio::null()) };
         let spawn = if terminal { sandbox::spawn_at_terminal } else { sandbox::spawn };

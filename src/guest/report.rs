@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::base::Foreign;
+
 /// The results of all tests, in order.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
@@ -97,12 +99,12 @@ impl Report {
 impl TestResult {
     /// A few lines for people.
     pub fn text(&self) -> String {
-        let seconds = self.millis as f64 / 1000.0;
+        let (title, seconds) = (Foreign(&self.title), self.millis as f64 / 1000.0);
         match &self.outcome {
-            Outcome::Passed => format!("ok      {} ({}, {seconds:.1} s)", self.title, self.machine),
-            Outcome::Skipped { reason } => format!("skipped {} ({}): {reason}", self.title, self.machine),
+            Outcome::Passed => format!("ok      {title} ({}, {seconds:.1} s)", self.machine),
+            Outcome::Skipped { reason } => format!("skipped {title} ({}): {}", self.machine, Foreign(reason)),
             Outcome::Failed(failed) => {
-                format!("FAILED  {} ({}, {seconds:.1} s)\n{}", self.title, self.machine, failed.text())
+                format!("FAILED  {title} ({}, {seconds:.1} s)\n{}", self.machine, failed.text())
             }
         }
     }
@@ -111,15 +113,15 @@ impl TestResult {
 impl Failed {
     /// The lines below the title, indented.
     pub fn text(&self) -> String {
-        let mut text = format!("        {}\n", self.reason);
+        let mut text = format!("        {}\n", Foreign(&self.reason));
         if !self.action.is_empty() {
-            text.push_str(&format!("        in: {}\n", self.action));
+            text.push_str(&format!("        in: {}\n", Foreign(&self.action)));
         }
         for (title, lines) in [("output", self.output.lines().collect()), ("console", tail(&self.console, 20))] {
             let lines: Vec<&str> = lines;
             if !lines.is_empty() {
                 text.push_str(&format!("        {title}:\n"));
-                lines.iter().for_each(|line| text.push_str(&format!("        | {line}\n")));
+                lines.iter().for_each(|line| text.push_str(&format!("        | {}\n", Foreign(line))));
             }
         }
         text.trim_end().to_owned()

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Lock, LockedImage, LockedPackage};
+use crate::base::Foreign;
 
 /// One difference.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,15 +47,16 @@ pub enum Change {
 
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Change::Added { set, package: (name, version) } => write!(f, "{set}: + {name} {version}"),
-            Change::Removed { set, package: (name, version) } => write!(f, "{set}: - {name} {version}"),
-            Change::Moved { set, package, from, to } if from == to => write!(f, "{set}: {package} {to}, other bytes"),
-            Change::Moved { set, package, from, to } => write!(f, "{set}: {package} {from} -> {to}"),
-            Change::Fact { what, from, to } if from.is_empty() => write!(f, "{what}: {to}"),
-            Change::Fact { what, from, to } if to.is_empty() => write!(f, "{what}: {from} is gone"),
-            Change::Fact { what, from, to } => write!(f, "{what}: {from} -> {to}"),
-        }
+        let text = match self {
+            Change::Added { set, package: (name, version) } => format!("{set}: + {name} {version}"),
+            Change::Removed { set, package: (name, version) } => format!("{set}: - {name} {version}"),
+            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, other bytes"),
+            Change::Moved { set, package, from, to } => format!("{set}: {package} {from} -> {to}"),
+            Change::Fact { what, from, to } if from.is_empty() => format!("{what}: {to}"),
+            Change::Fact { what, from, to } if to.is_empty() => format!("{what}: {from} is gone"),
+            Change::Fact { what, from, to } => format!("{what}: {from} -> {to}"),
+        };
+        Foreign(text).fmt(f)
     }
 }
 

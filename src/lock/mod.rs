@@ -3,6 +3,7 @@
 //! Input: a checked recipe and what the archives offer (`resolve`), or the text of a lock (`read`). Output: [`Lock`],
 //! valid by construction, and its one canonical spelling (`write`). It must not know stores, steps or sandboxes.
 
+mod contents;
 mod diff;
 mod read;
 pub mod resolve;

@@ -7,13 +7,14 @@ use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, OUTPUT,
 };
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Epoch, Foreign, Quoted};
+use crate::debian::packages::is_inside;
 
 /// A text that is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not the TOML of a lock; the message has line and column.
-    #[error("{0}")]
+    #[error("not a lock{}", Quoted(.0, "  "))]
     Syntax(String),
     /// Another format.
     #[error("lock format {0}; this kiln reads format {FORMAT}. Make the lock again with `kiln lock`")]
@@ -30,7 +31,7 @@ pub enum ReadError {
     )]
     Changed,
     /// A fact that contradicts another, or that no lock may state.
-    #[error("{place}: {problem}")]
+    #[error("{place}: {problem}", place = Foreign(place), problem = Foreign(problem))]
     Fact {
         /// The table.
         place: String,
@@ -113,7 +114,7 @@ fn sources(
     for (name, files) in wire {
         let file = |wire: WireSourceFile| (wire.from, super::LockedFile { size: wire.size, sha256: wire.sha256 });
         let files: BTreeMap<_, _> = files.into_iter().map(|(name, wire)| (name, file(wire))).collect();
-        match files.keys().find(|file| file.contains('/') || file.starts_with('.')) {
+        match files.keys().find(|file| file.contains('/') || file.starts_with('.') || !is_inside(file)) {
             Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is no plain file name"))),
             None => sources.insert(name, LockedSource { files }),
         };
@@ -232,7 +233,8 @@ fn tame(
         return Err(fact(place, format!("`{}`: `{}` is no path within a repository", wire.name, wire.path)));
     }
     if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-        || wire.version.contains(|c: char| c.is_whitespace() || c == '/')
+        || wire.version.is_empty()
+        || !wire.version.chars().all(|c| c.is_ascii_graphic() && c != '/')
     {
         return Err(fact(place, format!("`{}`: its version or architecture is malformed", wire.name)));
     }

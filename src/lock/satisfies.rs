@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Lock, LockedArchive};
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Epoch, Foreign};
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
 
@@ -14,7 +14,7 @@ pub struct Mismatch(String);
 
 impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        Foreign(&self.0).fmt(f)
     }
 }
 
@@ -46,6 +46,9 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
         archives(&mut wrong, recipe, lock);
         epoch(&mut wrong, recipe, lock);
     }
+    if wrong.is_empty() {
+        wrong.extend(super::contents::missing(recipe, lock).into_iter().map(Mismatch));
+    }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
@@ -54,6 +57,9 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     for (name, locked) in &lock.archives {
         let problem = match name.split_once('@') {
             Some((_, moment)) if moment != locked.snapshot => Some(format!("is of {}", locked.snapshot)),
+            Some((base, _)) if recipe.archives.get(base).is_none_or(|asked| asked.repository != locked.repository) => {
+                Some("is an earlier state of none in the recipe".to_owned())
+            }
             None if !recipe.archives.contains_key(name) => Some("is not in the recipe".to_owned()),
             None => differs(&recipe.archives[name], locked),
             Some(_) => None,

@@ -2,10 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use super::LockedFile;
 use crate::base::{Digest, Epoch};
+
+/// No file is larger; so the sum of all sizes that a lock may state is a number that can be counted with.
+const LARGEST: u64 = 1 << 40;
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let size = u64::deserialize(deserializer)?;
+    let wrong = || serde::de::Error::custom(format!("a file has at most {LARGEST} bytes, not {size}"));
+    if size <= LARGEST { Ok(size) } else { Err(wrong()) }
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -64,6 +73,7 @@ pub(super) struct WireArchive {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireFile {
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     pub sha256: Digest,
 }
@@ -90,6 +100,7 @@ pub(super) struct WirePackage {
     pub version: String,
     pub archive: String,
     pub path: String,
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     pub sha256: Digest,
     pub why: String,
@@ -99,6 +110,7 @@ pub(super) struct WirePackage {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSourceFile {
     pub from: String,
+    #[serde(deserialize_with = "size")]
     pub size: u64,
     pub sha256: Digest,
 }

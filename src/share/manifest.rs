@@ -5,7 +5,7 @@ use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Digest;
+use crate::base::{Digest, Foreign};
 
 /// Version of the file format.
 pub const FORMAT: u32 = 1;
@@ -59,7 +59,7 @@ pub enum ManifestError {
     #[error("manifest format {0}; this kiln reads format {FORMAT}")]
     Format(u32),
     /// A name that points out of the result directory.
-    #[error("artifact `{0}` does not name a file below the manifest")]
+    #[error("artifact `{}` does not name a file below the manifest", Foreign(.0))]
     Name(String),
 }
 

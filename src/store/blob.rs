@@ -1,5 +1,6 @@
 //! Blobs: bytes in, bytes out, checked both ways.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +11,7 @@ use super::plain::settle;
 use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::base::{Digest, Hasher};
-use crate::world::fs;
+use crate::world::{Directory, fs};
 
 /// Whether a blob is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,16 +124,17 @@ impl Store {
     /// Copies a blob to a place outside, so that writing there cannot reach the store; the old file there is replaced
     /// at once and never half.
     pub fn copy_out(&self, digest: &Digest, to: &Path) -> Result<(), StoreError> {
+        let (directory, name) = Directory::holding(to)?;
+        self.copy_into(digest, &directory, name)
+    }
+
+    /// The same, under a name in a directory that is open.
+    pub fn copy_into(&self, digest: &Digest, directory: &Directory, name: &OsStr) -> Result<(), StoreError> {
         let from = self.path(digest)?;
-        let mut name = to.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.tmp", fs::random()?));
-        let temporary = to.with_file_name(name);
-        let copied = copy(&from, &temporary).and_then(|()| fs::rename(&temporary, to));
-        if copied.is_err() {
-            // The error that matters is the first one.
-            let _ = fs::remove_file(&temporary);
-        }
-        Ok(copied?)
+        let (mut source, mut target) = (fs::open(&from)?, directory.begin()?);
+        // `io::copy` on two files shares blocks where the file system can (`copy_file_range`).
+        fs::context("write", &directory.path().join(name), io::copy(&mut source, &mut target.file))?;
+        Ok(target.finish(name, 0o644)?)
     }
 
     /// Remembers that the file at `path`, in or outside the store, has this digest.
@@ -281,11 +283,4 @@ pub(super) fn digest_of(
     }
     let (_, digest, size) = hasher.finish();
     Ok((digest, size))
-}
-
-/// `io::copy` on two files shares blocks where the file system can (`copy_file_range`).
-fn copy(from: &Path, to: &Path) -> Result<(), crate::world::WorldError> {
-    let (mut source, mut target) = (fs::open(from)?, fs::create_for_all(to)?);
-    fs::context("write", to, io::copy(&mut source, &mut target))?;
-    fs::context("sync", to, target.sync_all())
 }

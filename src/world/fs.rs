@@ -4,23 +4,74 @@
 
 use std::fs::{self, File};
 use std::io::Read;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::WorldError;
+use rustix::fs::OFlags;
+
+use super::{Directory, WorldError};
 
 /// Names the path in an error.
 pub fn context<T>(verb: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, WorldError> {
     result.map_err(|source| WorldError::File { verb, path: path.to_owned(), source })
 }
 
-/// Opens a file for reading.
+/// Opens a plain file for reading. Anything else that may stand there is an error at once: a named pipe that nobody
+/// writes to would be waited for, a device may have no end.
 pub fn open(path: &Path) -> Result<File, WorldError> {
-    context("open", path, File::open(path))
+    // Opening a device may already do something; so it is looked at before, and again when it is open.
+    context("open", path, fs::metadata(path).and_then(|found| is_plain(&found)))?;
+    let mut options = fs::OpenOptions::new();
+    let file = options.read(true).custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY)).open(path);
+    plain("open", path, context("open", path, file)?)
 }
 
-/// Creates a file, truncating what was there.
+/// Creates a file, truncating what was there; a link is not followed.
 pub fn create(path: &Path) -> Result<File, WorldError> {
-    context("create", path, File::create(path))
+    opened("create", path, fs::OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// Creates a file that is also read back, truncating what was there; a link is not followed.
+pub fn create_rw(path: &Path) -> Result<File, WorldError> {
+    opened("create", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(true))
+}
+
+/// Creates a file in the place of whatever had its name, which keeps its bytes if it has other names.
+pub fn create_anew(path: &Path) -> Result<File, WorldError> {
+    remove_file(path)?;
+    opened("create", path, fs::OpenOptions::new().write(true).create_new(true))
+}
+
+/// A file to be written, which must be a plain one that stands at the path itself.
+fn opened(verb: &'static str, path: &Path, options: &mut fs::OpenOptions) -> Result<File, WorldError> {
+    let file = options.custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY)).open(path);
+    if file.as_ref().is_err_and(|error| error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())) {
+        return Err(WorldError::Link { path: path.to_owned() });
+    }
+    plain(verb, path, context(verb, path, file)?)
+}
+
+fn flags(flags: OFlags) -> i32 {
+    // The same bits, whatever the sign.
+    flags.bits() as i32
+}
+
+/// A file that was opened, if it is a plain one.
+pub(super) fn plain(verb: &'static str, path: &Path, file: File) -> Result<File, WorldError> {
+    context(verb, path, file.metadata().and_then(|found| is_plain(&found)))?;
+    Ok(file)
+}
+
+fn is_plain(found: &fs::Metadata) -> std::io::Result<()> {
+    let kind = found.file_type();
+    let noun = match kind {
+        _ if kind.is_file() => return Ok(()),
+        _ if kind.is_dir() => "a directory",
+        _ if kind.is_fifo() => "a named pipe",
+        _ if kind.is_socket() => "a socket",
+        _ => "a device",
+    };
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a plain file")))
 }
 
 /// Creates a file that nobody but this user may read or write, in a directory of kiln's own: nothing may be there, not
@@ -87,46 +138,32 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
 
 /// The same, with permission bits of the caller's choice whatever the umask.
 pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = write_synced(&temporary, bytes, mode).and_then(|()| rename(&temporary, path));
-    if written.is_err() {
-        // The error that matters is the first one; a left-over temporary file is only untidy.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    let (directory, name) = Directory::holding(path)?;
+    directory.write(name, bytes, mode)
 }
 
-fn write_synced(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
-    let mut file = create(path)?;
-    context("set the mode of", path, file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode)))?;
-    context("write", path, std::io::Write::write_all(&mut file, bytes))?;
-    context("sync", path, file.sync_all())
-}
-
-/// Opens a file to lock it, making one that only this user can open when there is none.
+/// Opens a file to lock it, making it when there is none. Only its owner may open it: whoever can read a file can lock it,
+/// and keep others waiting.
 pub fn open_lock(path: &Path) -> Result<File, WorldError> {
-    let mut options = private();
-    context("open", path, options.read(true).write(true).create(true).truncate(false).open(path))
-}
-
-/// What is made is this user's alone, and what is there is not followed when it is a link.
-fn private() -> fs::OpenOptions {
-    use std::os::unix::fs::OpenOptionsExt;
+    use std::os::unix::fs::PermissionsExt;
     let mut options = fs::OpenOptions::new();
-    options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
-    options
+    let file = opened("open", path, options.read(true).write(true).create(true).truncate(false).mode(0o600))?;
+    let open_to_others = context("look at", path, file.metadata())?.permissions().mode() & 0o077 != 0;
+    if open_to_others {
+        // One that an earlier kiln made. Somebody else's file stays as it is: whoever owns it may hold it anyway.
+        let _ = file.set_permissions(fs::Permissions::from_mode(0o600));
+    }
+    Ok(file)
 }
 
 /// Opens a file to go on writing at its end, making it when there is none.
 pub fn open_append(path: &Path) -> Result<File, WorldError> {
-    context("open", path, private().append(true).create(true).open(path))
+    opened("open", path, fs::OpenOptions::new().append(true).create(true).mode(0o600))
 }
 
 /// Opens a file to read it and then go on writing at its end, making it when there is none.
 pub fn open_grow(path: &Path) -> Result<File, WorldError> {
-    context("open", path, private().read(true).append(true).create(true).open(path))
+    opened("open", path, fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600))
 }
 
 /// Adds bytes at the end of a file in one piece, so that several processes may do so at once.
@@ -205,4 +242,32 @@ fn set_times(path: &Path, time: rustix::fs::Timespec, flags: rustix::fs::AtFlags
     let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
     let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
     context("set the times of", path, set.map_err(std::io::Error::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_plain_file_is_an_error_at_once() {
+        let directory = std::env::temp_dir().join(format!("kiln-plain-{}", std::process::id()));
+        create_dir_all(&directory).unwrap();
+        let pipe = directory.join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
+        let socket = directory.join("socket");
+        let _bound = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", directory.join("link")).unwrap();
+        for (path, noun) in [
+            (pipe.as_path(), "a named pipe"),
+            (&socket, "a socket"),
+            (&directory, "a directory"),
+            (Path::new("/dev/zero"), "a device"),
+            (&directory.join("link"), "a device"),
+        ] {
+            let error = read(path, 1 << 20).unwrap_err().to_string();
+            assert!(error.contains(noun) && error.contains("not a plain file"), "{error}");
+        }
+        assert!(create(&pipe).is_err() && open_append(&pipe).is_err() && open_lock(&pipe).is_err());
+        remove_tree(&directory).unwrap();
+    }
 }

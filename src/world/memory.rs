@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::path::{Component, Path, PathBuf};
 
-use super::{Response, World, WorldError};
+use super::{Request, Response, World, WorldError};
 use crate::base::Epoch;
 
 /// A machine whose whole state is in its fields.
@@ -69,7 +69,8 @@ impl World for MemoryWorld {
         self.now
     }
 
-    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError> {
+    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+        let Request { url, from, .. } = *request;
         let page = self.pages.get(url).ok_or_else(|| WorldError::Fetch {
             url: url.to_owned(),
             reason: "http status: 404".to_owned(),

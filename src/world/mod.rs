@@ -5,15 +5,21 @@
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
 pub mod dir;
+pub mod directory;
+pub mod download;
 pub mod fs;
+mod http;
 pub mod memory;
+pub mod place;
 pub mod real;
+mod stream;
 
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::base::Epoch;
+use crate::base::{Epoch, Foreign};
 
+pub use directory::Directory;
 pub use real::RealWorld;
 
 /// What a command may ask of the machine it runs on.
@@ -30,8 +36,29 @@ pub trait World: Sync {
     fn env(&self, name: &str) -> Option<String>;
     /// The wall clock: for expiry checks and progress, never for bits.
     fn now(&self) -> Epoch;
-    /// Starts an HTTP GET at byte `from`.
-    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError>;
+    /// Starts an HTTP GET.
+    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError>;
+}
+
+/// What is asked of a server.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The address.
+    pub url: &'a str,
+    /// The first byte that is wanted.
+    pub from: u64,
+    /// Whose word the address is.
+    pub stated: Stated,
+}
+
+/// Who says that an address is to be asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stated {
+    /// The user, with a mirror of theirs: it may be anywhere.
+    User,
+    /// A recipe, or the lock of one, which may come from anybody: its address must say by itself when it means a place
+    /// that is not on the internet.
+    Recipe,
 }
 
 /// The start of an answer to a GET.
@@ -48,7 +75,7 @@ pub struct Response {
 #[derive(Debug, thiserror::Error)]
 pub enum WorldError {
     /// A file operation failed.
-    #[error("cannot {verb} {path}: {source}", path = path.display())]
+    #[error("cannot {verb} {path}: {source}", path = Foreign(path.display()))]
     File {
         /// `read`, `write`, `rename`, ...
         verb: &'static str,
@@ -57,8 +84,14 @@ pub enum WorldError {
         /// Why not.
         source: std::io::Error,
     },
+    /// A link stands on the way to where kiln writes.
+    #[error("{path} is a symbolic link, and kiln writes through none: remove it, or name the place that it leads to", path = Foreign(path.display()))]
+    Link {
+        /// The link.
+        path: PathBuf,
+    },
     /// A file is larger than anything of its kind should be.
-    #[error("{path} is larger than {limit} bytes", path = path.display())]
+    #[error("{path} is larger than {limit} bytes", path = Foreign(path.display()))]
     TooLarge {
         /// The file.
         path: PathBuf,
@@ -66,7 +99,7 @@ pub enum WorldError {
         limit: u64,
     },
     /// A server refused, or could not be reached.
-    #[error("cannot fetch {url}: {reason}")]
+    #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]
     Fetch {
         /// What was asked for.
         url: String,
@@ -74,5 +107,13 @@ pub enum WorldError {
         reason: String,
         /// The server answered that there is no such file (404, 410).
         missing: bool,
+    },
+    /// An address leads to where kiln does not go.
+    #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]
+    Refused {
+        /// What was asked for.
+        url: String,
+        /// Where it leads.
+        reason: String,
     },
 }

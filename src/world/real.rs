@@ -3,25 +3,22 @@
 #![allow(clippy::disallowed_methods, reason = "this is the door that the ban points to")]
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::{Response, World, WorldError, fs};
+use super::http::Client;
+use super::{Request, Response, World, WorldError, fs};
 use crate::base::Epoch;
 
 /// The machine that kiln runs on.
+#[derive(Default)]
 pub struct RealWorld {
-    agent: ureq::Agent,
+    client: Client,
 }
 
-impl Default for RealWorld {
-    fn default() -> Self {
-        let config = ureq::Agent::config_builder()
-            .timeout_connect(Some(Duration::from_secs(20)))
-            .timeout_recv_response(Some(Duration::from_secs(60)))
-            .timeout_recv_body(Some(Duration::from_secs(3600)))
-            .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
-            .build();
-        RealWorld { agent: config.into() }
+impl RealWorld {
+    /// The user named these hosts: a recipe may name them, too, wherever they are.
+    pub fn trust(&self, hosts: impl IntoIterator<Item = String>) {
+        self.client.trust(hosts);
     }
 }
 
@@ -55,53 +52,7 @@ impl World for RealWorld {
         Epoch(since.as_secs() as i64)
     }
 
-    fn get(&self, url: &str, from: u64) -> Result<Response, WorldError> {
-        let mut pauses = PAUSES.iter();
-        let answer = loop {
-            let mut request = self.agent.get(url);
-            if from > 0 {
-                request = request.header("Range", format!("bytes={from}-"));
-            }
-            match (request.call(), pauses.next()) {
-                (Ok(answer), _) => break answer,
-                (Err(error), Some(pause)) if passing(&error) => std::thread::sleep(*pause),
-                (Err(error), _) => {
-                    return Err(WorldError::Fetch {
-                        url: url.to_owned(),
-                        missing: matches!(error, ureq::Error::StatusCode(404 | 410)),
-                        reason: error.to_string(),
-                    });
-                }
-            }
-        };
-        let start = if answer.status() == 206 { from } else { 0 };
-        let length = answer.headers().get("content-length").and_then(|value| value.to_str().ok()?.parse().ok());
-        let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-        Ok(Response { start, length, body: Box::new(body) })
-    }
-}
-
-/// How long to wait before a name that could not be looked up for now is looked up again. Without a network this is what an
-/// error takes longer, so it is short.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
-
-/// Whether the resolver itself says that trying again may help (`EAI_AGAIN`, getaddrinfo(3), as glibc and musl spell it): it had no
-/// answer in time, which under load is common.
-fn passing(error: &ureq::Error) -> bool {
-    let ureq::Error::Io(error) = error else { return false };
-    let text = error.to_string();
-    ["Temporary failure in name resolution", "Try again"].iter().any(|words| text.ends_with(words))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_resolvers_hesitation_passes() {
-        let io = |text: &str| ureq::Error::Io(std::io::Error::other(text.to_owned()));
-        assert!(passing(&io("failed to lookup address information: Temporary failure in name resolution")));
-        assert!(!passing(&io("failed to lookup address information: Name or service not known")));
-        assert!(!passing(&ureq::Error::StatusCode(404)));
+    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+        self.client.get(request)
     }
 }

@@ -153,6 +153,15 @@ fn a_server_without_ranges_begins_anew() {
 }
 
 #[test]
+fn a_place_without_the_file_does_not_throw_its_beginning_away() {
+    let (bench, body) = (Bench::new("fetch-missing"), body());
+    std::fs::write(bench.store().part_path(&Digest::of(&body)), &body[..1000]).unwrap();
+    let (missing, honest) = (Server::start(&body, Manner::Missing), Server::start(&body, Manner::Honest));
+    fetch(bench.store(), &[&missing, &honest], &[wanted(&body)]).unwrap();
+    assert_eq!(honest.sent.load(Ordering::SeqCst), body.len() - 1000);
+}
+
+#[test]
 fn wrong_bytes_left_by_somebody_are_not_kept() {
     let (bench, body) = (Bench::new("fetch-part"), body());
     std::fs::write(bench.store().part_path(&Digest::of(&body)), vec![7; 1000]).unwrap();

@@ -185,3 +185,31 @@ fn the_snapshot_service_stands_in_one_constant() {
         .collect();
     assert!(mentions.len() <= 1, "one constant, please: {mentions:?}");
 }
+
+/// Who may hold standard output or standard error, each with its reason. Asking whether one is a terminal is no use of it.
+const WRITERS: [(&str, &str); 3] = [
+    ("src/base/tell.rs", "the door to standard error"),
+    ("src/command/output.rs", "the door to standard output"),
+    ("src/exec/sandbox/inside.rs", "lines of a process inside a sandbox to the kiln that started it"),
+];
+
+#[test]
+fn nothing_reaches_the_terminal_but_through_the_door() {
+    let bar = "println(";
+    let words = ["eprintln!", "eprint!", "println!", "print!", "dbg!", "stderr()", "stdout()", "clap::Error"];
+    let mut wrong = Vec::new();
+    for path in files("src", "rs") {
+        let name = shown(&path);
+        let text = fs::read_to_string(&path).unwrap();
+        let lines = code(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+        for (number, line) in lines {
+            let uses = words.iter().any(|word| line.contains(word)) && !line.contains("is_terminal(");
+            // Bars draw on the terminal by themselves; what they say goes through the door's rules.
+            let raw = line.contains(bar) && !line.contains("println(tell::shown(");
+            if (uses || raw) && !WRITERS.iter().any(|(file, _)| *file == name) {
+                wrong.push(format!("{name}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "use crate::tell!, or command::output:\n{}", wrong.join("\n"));
+}

@@ -32,6 +32,7 @@ pub(crate) use job::{Job, Task};
 pub(crate) use layout::place;
 pub(crate) use unpack::{Manner, Unpacked, unpack};
 
+use crate::base::{Foreign, Quoted};
 use crate::debian::deb::DebError;
 use crate::exec::builtin::Context;
 use crate::exec::tree::TreeError;
@@ -48,7 +49,7 @@ pub enum RootError {
     #[error(transparent)]
     Tree(#[from] TreeError),
     /// A package is damaged or refused.
-    #[error("package {package}: {source}")]
+    #[error("package {package}: {source}", package = Foreign(package))]
     Package {
         /// Its name.
         package: String,
@@ -56,7 +57,7 @@ pub enum RootError {
         source: DebError,
     },
     /// Two packages ship one file, and neither replaces the other.
-    #[error("packages {a} and {b} both contain {path}, and neither says that it replaces the other", a = packages[0], b = packages[1])]
+    #[error("packages {a} and {b} both contain {path}, and neither says that it replaces the other", path = Foreign(path), a = Foreign(&packages[0]), b = Foreign(&packages[1]))]
     Conflict {
         /// Absolute path in the image.
         path: String,
@@ -64,10 +65,10 @@ pub enum RootError {
         packages: [String; 2],
     },
     /// The description of the step, or what the packages say, contradicts itself.
-    #[error("{0}")]
+    #[error("{}", Foreign(.0))]
     Broken(String),
     /// A program inside failed; its last lines say why.
-    #[error("{what} failed ({status}):\n{tail}")]
+    #[error("{what} failed ({status}):{}", Quoted(tail, "  "))]
     Program {
         /// What kiln wanted.
         what: &'static str,

@@ -16,6 +16,8 @@ pub use guard::TreeGuard;
 pub use reader::TarReader;
 pub use writer::TarWriter;
 
+use crate::base::Foreign;
+
 /// Why an archive was refused, or could not be written.
 #[derive(Debug, thiserror::Error)]
 pub enum TarError {
@@ -39,7 +41,7 @@ pub enum TarError {
         what: &'static str,
     },
     /// The caller broke the canonical order, or handed over something that tar cannot express.
-    #[error("tar: {path}: {what}")]
+    #[error("tar: {path}: {what}", path = Foreign(path))]
     Entry {
         /// Which entry.
         path: String,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{ResolveError, Tried};
-use super::{Context, Progress, fetch, index};
+use super::{Asking, Progress, fetch, index};
 use crate::base::{Digest, Epoch};
 use crate::debian::keyring::{Keyring, MAX_SIGNED};
 use crate::debian::packages::Index;
@@ -23,7 +23,7 @@ pub(super) struct Loaded {
 
 /// Fetches and checks a suite. `previous` is the state that a lock was made from, which must not be newer.
 pub(super) fn load(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     recipe: &Recipe,
     archive: &Archive,
     previous: Option<&LockedArchive>,
@@ -69,14 +69,14 @@ fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> 
 }
 
 /// URLs of a file below `dists/SUITE/`, in the order in which they are asked. The snapshot service stands last, at this moment.
-pub(super) fn urls(context: &Context<'_>, archive: &Archive, path: &str) -> Vec<String> {
+pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
     let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
     bases.into_iter().map(|base| format!("{base}/dists/{}/{path}", archive.suite.trim_matches('/'))).collect()
 }
 
 /// The first `InRelease` that passes every check; when none does, the first that failed one says why.
 fn release(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     archive: &Archive,
     keyring: &Keyring,
     previous: Option<&LockedArchive>,
@@ -105,7 +105,7 @@ fn release(
 }
 
 fn check(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     archive: &Archive,
     keyring: &Keyring,
     previous: Option<&LockedArchive>,

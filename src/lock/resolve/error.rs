@@ -1,6 +1,6 @@
 //! What can stop a resolution. Each names what was touched and the way out.
 
-use crate::base::Epoch;
+use crate::base::{Epoch, Foreign};
 use crate::debian::keyring::KeyError;
 use crate::debian::mirror::MirrorError;
 use crate::debian::packages::IndexError;
@@ -64,7 +64,7 @@ pub enum ResolveError {
         source: ReleaseError,
     },
     /// The file describes another suite.
-    #[error("archive `{archive}`: {url} is about suite {found}, not {asked}")]
+    #[error("archive `{archive}`: {url} is about suite {found}, not {asked}", found = Foreign(found))]
     WrongSuite {
         /// The archive.
         archive: String,
@@ -104,7 +104,7 @@ pub enum ResolveError {
         offered: Epoch,
     },
     /// The suite has no such component or architecture.
-    #[error("archive `{archive}` has no {index}; its components are: {components}")]
+    #[error("archive `{archive}` has no {index}; its components are: {components}", components = Foreign(components))]
     NoIndex {
         /// The archive.
         archive: String,
@@ -114,7 +114,7 @@ pub enum ResolveError {
         components: String,
     },
     /// An index is signed, and unusable all the same.
-    #[error("archive `{archive}`: {path}: {reason}")]
+    #[error("archive `{archive}`: {path}: {reason}", path = Foreign(path), reason = Foreign(reason))]
     Index {
         /// The archive.
         archive: String,
@@ -138,7 +138,7 @@ pub enum ResolveError {
     #[error("cannot update {0}: no set of the lock has it")]
     NotLocked(String),
     /// A source is not what the recipe says.
-    #[error("`{owner}`: {problem}")]
+    #[error("`{owner}`: {problem}", problem = Foreign(problem))]
     Source {
         /// The kernel or image.
         owner: String,
@@ -151,7 +151,7 @@ fn list(tried: &[Tried]) -> String {
     if tried.is_empty() {
         return " nobody: no mirror of that repository is known".to_owned();
     }
-    tried.iter().map(|Tried { url, reason }| format!("\n  {url}: {reason}")).collect()
+    tried.iter().map(|Tried { url, reason }| format!("\n  {}: {}", Foreign(url), Foreign(reason))).collect()
 }
 
 /// The words for an index that does not parse.

@@ -1,64 +1,29 @@
 //! Getting a file whose size is bounded from the first place that has it.
 
-use std::io::Read;
+use std::convert::Infallible;
+use std::io::Write;
 
 use super::error::Tried;
-use super::{Context, Progress};
+use super::{Asking, Progress};
 use crate::base::{Digest, Hasher};
+use crate::world::download::{Length, Refusal, Sink};
+use crate::world::{Request, Stated};
 
-/// Bytes between two reports.
-const STEP: usize = 1 << 18;
-
-/// The whole body of a URL, refused beyond `limit`.
-pub(super) fn whole(context: &Context<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    stream(context, url, limit, &mut bytes)?;
-    Ok(bytes)
-}
-
-/// Copies the body of a URL, refused beyond `limit`; its size.
-fn stream(context: &Context<'_>, url: &str, limit: u64, out: &mut impl std::io::Write) -> Result<u64, String> {
-    let answer = context.world.get(url, 0).map_err(|error| match error {
-        crate::world::WorldError::Fetch { reason, .. } => reason,
-        other => other.to_string(),
-    })?;
-    if answer.length.is_some_and(|length| length > limit) {
-        return Err(format!("more than the {limit} bytes that it may have"));
-    }
-    let expected = answer.length;
-    let mut body = answer.body.take(limit.saturating_add(1));
-    let (mut buffer, mut total) = (vec![0; STEP], 0);
-    loop {
-        let read = body.read(&mut buffer).map_err(|error| format!("the connection broke: {error}"))?;
-        if read == 0 {
-            break;
-        }
-        total += read as u64;
-        if total > limit {
-            return Err(format!("more than the {limit} bytes that it may have"));
-        }
-        out.write_all(&buffer[..read]).map_err(|error| error.to_string())?;
-        context.report(Progress::Received { bytes: read as u64 });
-    }
-    match expected {
-        Some(length) if length != total => Err(format!("the connection ended after {total} of {length} bytes")),
-        _ => Ok(total),
-    }
+/// The whole body of an address of the user's, refused beyond `limit`.
+pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {
+    let mut body = Body { asking, bytes: Vec::new() };
+    pour(asking, (url, Stated::User), Length::AtMost(limit), &mut body)?;
+    Ok(body.bytes)
 }
 
 /// The first answer with the right size and digest.
-pub(super) fn exact(
-    context: &Context<'_>,
-    urls: impl Iterator<Item = String>,
-    size: u64,
-    digest: &Digest,
-) -> Result<Vec<u8>, Vec<Tried>> {
+pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &Digest) -> Result<Vec<u8>, Vec<Tried>> {
     let mut tried = Vec::new();
-    for url in urls {
-        let reason = match whole(context, &url, size) {
-            Ok(bytes) if bytes.len() as u64 != size => format!("{} bytes instead of {size}", bytes.len()),
-            Ok(bytes) if Digest::of(&bytes) != *digest => "its SHA-256 is not the signed one".to_owned(),
-            Ok(bytes) => return Ok(bytes),
+    for url in asking.downloader.ordered(urls) {
+        let mut body = Body { asking, bytes: Vec::new() };
+        let reason = match pour(asking, (&url, Stated::User), Length::Exactly(size), &mut body) {
+            Ok(()) if Digest::of(&body.bytes) == *digest => return Ok(body.bytes),
+            Ok(()) => "its SHA-256 is not the signed one".to_owned(),
             Err(reason) => reason,
         };
         tried.push(Tried { url, reason });
@@ -66,14 +31,88 @@ pub(super) fn exact(
     Err(tried)
 }
 
-/// Size and digest of what a URL holds, without keeping it.
-pub(super) fn measure(context: &Context<'_>, url: &str, limit: u64) -> Result<(u64, Digest), Tried> {
-    let mut hasher = Hasher::new(std::io::sink());
-    match stream(context, url, limit, &mut hasher) {
-        Ok(_) => {
-            let (_, digest, size) = hasher.finish();
+/// Size and digest of what an address of the recipe's holds, without keeping it.
+pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64, Digest), Tried> {
+    let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
+    match pour(asking, (url, Stated::Recipe), Length::AtMost(limit), &mut measure) {
+        Ok(()) => {
+            let (_, digest, size) = measure.hasher.finish();
             Ok((size, digest))
         }
         Err(reason) => Err(Tried { url: url.to_owned(), reason }),
+    }
+}
+
+/// Each try begins anew: without a digest nobody could tell whether two halves belong together.
+fn pour(
+    asking: &Asking<'_>,
+    (url, stated): (&str, Stated),
+    length: Length,
+    sink: &mut impl Sink<Error = Infallible>,
+) -> Result<(), String> {
+    let request = Request { url, from: 0, stated };
+    let poured = asking.downloader.insist(
+        url,
+        || 0,
+        || {
+            sink.restart().map_err(Refusal::Fatal)?;
+            asking.downloader.pour(&request, length, sink)
+        },
+    );
+    poured.map_err(|refusal| match refusal {
+        Refusal::Again(why) | Refusal::Useless(why) => why,
+        Refusal::Stopped => "interrupted".to_owned(),
+        Refusal::Fatal(never) => match never {},
+    })
+}
+
+/// A body that is kept.
+struct Body<'a> {
+    asking: &'a Asking<'a>,
+    bytes: Vec<u8>,
+}
+
+impl Sink for Body<'_> {
+    type Error = Infallible;
+
+    fn have(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn restart(&mut self) -> Result<(), Infallible> {
+        self.bytes.clear();
+        Ok(())
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), Infallible> {
+        self.bytes.extend_from_slice(piece);
+        self.asking.report(Progress::Received { bytes: piece.len() as u64 });
+        Ok(())
+    }
+}
+
+/// A body that is only looked at.
+struct Measure<'a> {
+    asking: &'a Asking<'a>,
+    hasher: Hasher<std::io::Sink>,
+}
+
+impl Sink for Measure<'_> {
+    type Error = Infallible;
+
+    fn have(&self) -> u64 {
+        self.hasher.count()
+    }
+
+    fn restart(&mut self) -> Result<(), Infallible> {
+        self.hasher = Hasher::new(std::io::sink());
+        Ok(())
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), Infallible> {
+        // A sink takes everything.
+        let _ = self.hasher.write_all(piece);
+        self.asking.report(Progress::Received { bytes: piece.len() as u64 });
+        Ok(())
     }
 }

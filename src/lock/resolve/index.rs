@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 
 use super::error::{self, ResolveError};
-use super::{Context, Progress, archive, fetch};
+use super::{Asking, Progress, archive, fetch};
 use crate::base::{Digest, Hasher};
 use crate::debian::packages::{Builder, Index};
 use crate::debian::release::{self, MAX_INDEX, Release};
@@ -30,7 +30,7 @@ pub(super) struct Signed {
 
 /// The packages of a component, with those for all architectures where an archive lists them apart.
 pub(super) fn component(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     archive: &Archive,
     release: &Release,
     component: &str,
@@ -87,7 +87,7 @@ fn key(architecture: &str, signed: &[Signed]) -> Digest {
 
 /// The file as it is on the mirrors: by hash where the archive has that, then by its name.
 pub(super) fn bytes(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     archive: &Archive,
     release: &Release,
     found: &Signed,
@@ -112,7 +112,7 @@ pub(super) fn bytes(
     let count = urls[0].len();
     let urls =
         (0..count).flat_map(|mirror| urls.iter().map(move |by_path| by_path[mirror].clone())).collect::<Vec<_>>();
-    fetch::exact(context, urls.into_iter(), found.size, &found.digest)
+    fetch::exact(context, urls, found.size, &found.digest)
         .map_err(|tried| ResolveError::Unreachable { what: label, tried })
 }
 

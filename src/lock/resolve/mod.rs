@@ -15,6 +15,8 @@ mod source;
 pub use cache::{DirectoryCache, IndexCache, NoCache};
 pub use error::{ResolveError, Tried};
 pub use sets::of as sets;
+pub(super) use sets::{SetAnswer, answer as set_answer};
+pub(super) use source::{SourceAnswer, answers as source_answers};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,6 +26,7 @@ use crate::debian::mirror::Mirrors;
 use crate::lock::recipe_digest;
 use crate::recipe::Recipe;
 use crate::world::World;
+use crate::world::download::Downloader;
 use archive::Loaded;
 
 /// What may move.
@@ -81,6 +84,20 @@ pub struct Context<'a> {
     pub listener: &'a (dyn Fn(Progress) + Sync),
 }
 
+/// The same, and who has not answered so far.
+struct Asking<'a> {
+    context: &'a Context<'a>,
+    downloader: Downloader<'a>,
+}
+
+impl<'a> std::ops::Deref for Asking<'a> {
+    type Target = Context<'a>;
+
+    fn deref(&self) -> &Context<'a> {
+        self.context
+    }
+}
+
 impl Context<'_> {
     fn report(&self, progress: Progress) {
         (self.listener)(progress);
@@ -94,6 +111,8 @@ pub fn resolve(
     previous: Option<&Lock>,
     update: &Update,
 ) -> Result<Lock, ResolveError> {
+    // Nothing is lost when a signal ends kiln here, so nothing looks out for one.
+    let context = &Asking { context, downloader: Downloader::new(context.world, &|| false) };
     let sets = sets(recipe)?;
     known_names(previous, update, recipe)?;
     let stays = |name: &str, set| {
@@ -143,7 +162,7 @@ fn known_names(previous: Option<&Lock>, update: &Update, recipe: &Recipe) -> Res
 
 /// Loads archives, all at the same time: most of it is waiting for servers and one core each for unpacking.
 fn load<'a>(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     recipe: &'a Recipe,
     previous: Option<&Lock>,
     wanted: &BTreeSet<&'a str>,

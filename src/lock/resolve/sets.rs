@@ -52,15 +52,7 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
         Base::Essential => has("essential") && !has("required"),
         Base::Required => has("required"),
     };
-    let allowed = |package: &LockedPackage| {
-        let name = base_name(&package.archive);
-        !set.exclude.contains(&package.name)
-            && set.archives.iter().any(|archive| archive == name)
-            && recipe.archives.get(name).zip(lock.archives.get(&package.archive)).is_some_and(|(asked, locked)| {
-                (&asked.suite, &asked.components, &asked.repository, &asked.architecture)
-                    == (&locked.suite, &locked.components, &locked.repository, &locked.architecture)
-            })
-    };
+    let allowed = |package: &LockedPackage| is_allowed(recipe, set, lock, package);
     let distinct: BTreeSet<&str> = set.requests.iter().map(|request| request.name.as_str()).collect();
     answered == set.requests.len()
         && requested == distinct.len()
@@ -68,6 +60,43 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
         && set.recommends == has("recommendation")
         && packages.iter().all(allowed)
         && set.archives.iter().all(|name| is_described(recipe, lock, name))
+}
+
+/// How a lock answers what a set asks for.
+pub(in crate::lock) enum SetAnswer {
+    /// With everything.
+    Whole,
+    /// Not at all.
+    Missing,
+    /// Without this package.
+    Lacks(String),
+    /// With a package that the recipe excludes, or takes from another archive.
+    Foreign(String),
+}
+
+/// Whether a lock has every package that a set names, and none from where the recipe takes none. Less than [`is_kept`]
+/// asks: what the archives made of dependencies is theirs.
+pub(in crate::lock) fn answer(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> SetAnswer {
+    let Some(packages) = lock.sets.get(&set.name) else { return SetAnswer::Missing };
+    let lacks = set.requests.iter().find(|request| !packages.iter().any(|package| answers(package, request)));
+    if let Some(request) = lacks {
+        return SetAnswer::Lacks(request.name.clone());
+    }
+    match packages.iter().find(|package| !is_allowed(recipe, set, lock, package)) {
+        Some(package) => SetAnswer::Foreign(package.name.clone()),
+        None => SetAnswer::Whole,
+    }
+}
+
+/// Whether a set may hold a package: it is not excluded, and from an archive as the recipe describes it.
+fn is_allowed(recipe: &Recipe, set: &PackageSet, lock: &Lock, package: &LockedPackage) -> bool {
+    let name = base_name(&package.archive);
+    !set.exclude.contains(&package.name)
+        && set.archives.iter().any(|archive| archive == name)
+        && recipe.archives.get(name).zip(lock.archives.get(&package.archive)).is_some_and(|(asked, locked)| {
+            (&asked.suite, &asked.components, &asked.repository, &asked.architecture)
+                == (&locked.suite, &locked.components, &locked.repository, &locked.architecture)
+        })
 }
 
 fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::archive::Loaded;
 use super::error::ResolveError;
-use super::{Context, Progress, Update, fetch, index};
+use super::{Asking, Progress, Update, fetch, index};
 use crate::base::Digest;
 use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
@@ -99,6 +99,38 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
     }
 }
 
+/// How a lock answers what a recipe asks for as a source.
+pub(in crate::lock) enum SourceAnswer {
+    /// With everything.
+    Whole,
+    /// Not at all.
+    Missing,
+    /// With something else, or from somewhere else.
+    Other,
+}
+
+/// The lock's answer to every source of the recipe, by name.
+pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, SourceAnswer)> {
+    let home = |place: &String| place.split(':').next().is_some_and(|name| lock.archives.contains_key(name));
+    let whole = |wanted: &Wanted<'_>, locked: &LockedSource| {
+        let mut places = locked.files.values().map(|(place, _)| place);
+        let placed = match &wanted.source {
+            Source::Url { .. } => locked.files.len() == 1,
+            Source::DebianSource(..) | Source::Package(_) => places.all(home),
+        };
+        placed && is_kept(wanted, locked, &Update::Keep)
+    };
+    let answer = |wanted: Wanted<'_>| {
+        let answer = match lock.sources.get(&wanted.key) {
+            None => SourceAnswer::Missing,
+            Some(locked) if whole(&wanted, locked) => SourceAnswer::Whole,
+            Some(_) => SourceAnswer::Other,
+        };
+        (wanted.key, answer)
+    };
+    wanted(recipe).into_iter().map(answer).collect()
+}
+
 /// The archives whose source indexes must be read: those of Debian sources that the lock does not answer.
 pub(super) fn archives(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> Vec<String> {
     let mut names = Vec::new();
@@ -114,7 +146,7 @@ pub(super) fn archives(recipe: &Recipe, previous: Option<&Lock>, update: &Update
 
 /// Every source of the recipe, by the name that lowering looks for.
 pub(super) fn all(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     recipe: &Recipe,
     loaded: &BTreeMap<&str, Loaded>,
     previous: Option<&Lock>,
@@ -138,7 +170,7 @@ pub(super) fn all(
 }
 
 /// A tarball or file: read once, to know its size and, where the recipe does not say it, its digest.
-fn by_url(context: &Context<'_>, owner: &str, url: &str, digest: Option<Digest>) -> Result<LockedSource, ResolveError> {
+fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) -> Result<LockedSource, ResolveError> {
     let wrong = |problem: String| ResolveError::Source { owner: owner.to_owned(), problem };
     let path = url.split(['?', '#']).next().unwrap_or(url);
     let name = path.rsplit('/').next().unwrap_or("");
@@ -157,7 +189,7 @@ fn by_url(context: &Context<'_>, owner: &str, url: &str, digest: Option<Digest>)
 
 /// A source package's `.dsc` and tarballs: the highest version among the archives, or the one asked for.
 fn debian(
-    context: &Context<'_>,
+    context: &Asking<'_>,
     recipe: &Recipe,
     loaded: &BTreeMap<&str, Loaded>,
     (owner, request, archives): (&str, &PackageRequest, &[String]),

@@ -2,13 +2,12 @@
 
 use super::Context;
 use crate::base::Diagnostic;
-use crate::plan::boot;
 use crate::recipe::machine::{Chipset, Firmware};
 
 /// Firmware without what it needs, or what it needs without firmware.
 pub(super) fn packages(context: &Context) -> Vec<Diagnostic> {
     let (firmware, set) = (&context.machine.firmware, &context.machine.boot);
-    let needed = boot::needed(firmware.value);
+    let needed = firmware.value.packages();
     let asked = |name: &&&str| set.iter().flat_map(|set| &set.requests).any(|request| request.name == **name);
     let names = |names: &[&str]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let missing: Vec<&str> = needed.iter().filter(|name| !asked(name)).copied().collect();

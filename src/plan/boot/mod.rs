@@ -17,28 +17,12 @@ use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{Entry, TarPath, TarWriter};
 use crate::recipe::image::Image;
-use crate::recipe::machine::{Firmware, Machine};
+use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
-
-/// OVMF: code and variables for a machine without Secure Boot.
-pub const OVMF: &str = "ovmf";
-/// What a kernel is put behind to become a program of UEFI.
-pub const STUB: &str = "systemd-boot-efi";
-/// What a BIOS starts.
-pub const GRUB: &str = "grub-pc-bin";
 
 /// Files of OVMF by the name under which they are delivered.
 pub const FIRMWARE: [(&str, &str); 2] =
     [("ovmf-code.fd", "usr/share/OVMF/OVMF_CODE_4M.fd"), ("ovmf-vars.fd", "usr/share/OVMF/OVMF_VARS_4M.fd")];
-
-/// Packages that a firmware needs in the machine's `boot`.
-pub fn needed(firmware: Firmware) -> &'static [&'static str] {
-    match firmware {
-        Firmware::Direct => &[],
-        Firmware::Seabios => &[GRUB],
-        Firmware::Uefi => &[OVMF, STUB],
-    }
-}
 
 /// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
 pub fn kernel_line(machine: &Machine, root: &str) -> String {

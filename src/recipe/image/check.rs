@@ -86,6 +86,8 @@ fn host_name(name: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
     None
 }
 
+const SUFFIX: &str = "a systemd unit has a suffix such as `.service`";
+
 /// Units to enable, to disable and to mask.
 fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
     let lists = [reader.list::<String>("enable"), reader.list::<String>("disable"), reader.list::<String>("mask")];
@@ -93,9 +95,17 @@ fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
     for unit in lists.iter().flatten() {
         if !is_unit(&unit.value) {
             let wrong = Diagnostic::new(unit.span, format!("`{}` is not the name of a unit", unit.value));
-            let hint = format!("write `\"{}.service\"`", unit.value);
-            let wrong = wrong.label("a systemd unit has a suffix such as `.service`");
-            reader.error(if unit.value.contains(['.', '/', ' ']) { wrong } else { wrong.hint(hint) });
+            reader.error(match unit.value.as_str() {
+                escaped if escaped.contains('\\') => wrong
+                    .label("kiln takes no escapes such as `\\x2d`")
+                    .hint("a `file` of the image can be a link to the unit in `/etc/systemd/system/TARGET.wants`"),
+                option if option.starts_with('-') => wrong.label("a unit that begins with `-` would be an option"),
+                odd if odd.contains(['.', '/', ' ']) => wrong.label(SUFFIX),
+                bare => {
+                    let hint = format!("write `\"{bare}.service\"`");
+                    wrong.label(SUFFIX).hint(hint)
+                }
+            });
         }
         if let Some(first) = seen.iter().find(|other| other.value == unit.value) {
             let twice = Diagnostic::new(unit.span, format!("the unit `{}` is named twice", unit.value));
@@ -108,12 +118,18 @@ fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
     (plain(enable), plain(disable), plain(mask))
 }
 
-/// systemd.unit(5): a name of at most 255 of these characters, and the suffix of a type.
+/// systemd.unit(5): a name of at most 255 of these characters, and the suffix of a type. What that page allows and the
+/// step that makes the image does not take is a mistake here: a backslash, which would stand in a script, and a hyphen in
+/// front, which programs take for an option.
 fn is_unit(name: &str) -> bool {
     let types = ["service", "socket", "timer", "target", "mount", "path", "swap", "slice", "automount"];
-    let legal = |c: char| c.is_ascii_alphanumeric() || ":-_.\\@".contains(c);
+    let legal = |c: char| c.is_ascii_alphanumeric() || ":-_.@".contains(c);
     let (stem, suffix) = name.rsplit_once('.').unwrap_or((name, ""));
-    !stem.is_empty() && name.len() <= 255 && name.chars().all(legal) && types.contains(&suffix)
+    !stem.is_empty()
+        && !name.starts_with('-')
+        && name.len() <= 255
+        && name.chars().all(legal)
+        && types.contains(&suffix)
 }
 
 /// A word for a file in `/etc` that a shell reads.

@@ -83,3 +83,21 @@ pub enum Firmware {
     /// OVMF boots the disk.
     Uefi,
 }
+
+/// OVMF: code and variables for a machine without Secure Boot.
+pub const OVMF: &str = "ovmf";
+/// What a kernel is put behind to become a program of UEFI.
+pub const STUB: &str = "systemd-boot-efi";
+/// What a BIOS starts.
+pub const GRUB: &str = "grub-pc-bin";
+
+impl Firmware {
+    /// Packages that it needs in the machine's `boot`.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Firmware::Direct => &[],
+            Firmware::Seabios => &[GRUB],
+            Firmware::Uefi => &[OVMF, STUB],
+        }
+    }
+}

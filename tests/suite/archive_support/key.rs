@@ -121,6 +121,17 @@ impl TestKey {
         config
     }
 
+    /// A clear-signed text with one signature for each key, of the text that is given with it.
+    pub(crate) fn sign_together(text: &str, signers: &[(&TestKey, &str)], at: Epoch) -> String {
+        let one = |(key, text): &(&TestKey, &str)| {
+            let primary = &key.secret.primary_key;
+            let config = key.config(primary, SignatureType::Text, at, vec![]);
+            config.sign(primary, &Password::empty(), text.replace('\n', "\r\n").as_bytes())
+        };
+        let message = CleartextSignedMessage::new_many(text, |_| signers.iter().map(one).collect());
+        message.unwrap().to_armored_string(ArmorOptions::default()).unwrap()
+    }
+
     /// A clear-signed text, signed at an instant.
     pub(crate) fn sign(&self, text: &str, at: Epoch) -> String {
         let empty = Password::empty();

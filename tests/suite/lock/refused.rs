@@ -101,6 +101,68 @@ fn a_signing_subkey_is_as_good_as_its_primary_key() {
     assert_eq!(lock.archives["trixie"].signed_by, [archive.key.fingerprint()]);
 }
 
+/// The answer to a document in the place of the suite's own, of which `kiln lock` is asked.
+fn with_document(archive: &TinyArchive, recipe: &Recipe, change: impl Fn(&str) -> String) -> Result<(), String> {
+    let mut world = MemoryWorld::default();
+    archive.publish(&mut world);
+    let page = world.pages.get_mut(&archive.url("InRelease")).unwrap();
+    *page = change(std::str::from_utf8(page).unwrap()).into_bytes();
+    resolved(&world, &NoCache, recipe, (None, &Update::Keep)).map(drop).map_err(|error| error.to_string())
+}
+
+#[test]
+fn signatures_are_judged_as_apt_and_gpgv_judge_them() {
+    let (archive, stranger) = (first(), TestKey::new(2));
+    let recipe = nginx(&archive);
+    let signed = |signers: &[(&TestKey, bool)]| {
+        let signers: Vec<(TestKey, bool)> = signers.iter().map(|(key, good)| ((*key).clone(), *good)).collect();
+        with_document(&archive, &recipe, |document| {
+            let text = document.split_once("\n\n").unwrap().1.split("-----BEGIN").next().unwrap().trim_end();
+            let changed = format!("{text} ");
+            let signers: Vec<(&TestKey, &str)> =
+                signers.iter().map(|(key, good)| (key, if *good { text } else { changed.as_str() })).collect();
+            TestKey::sign_together(text, &signers, archive.date)
+        })
+    };
+    // Signatures of others say nothing, good or bad; one of a listed key that does not fit says that the text was changed.
+    signed(&[(&archive.key, true)]).unwrap();
+    signed(&[(&stranger, true), (&archive.key, true)]).unwrap();
+    signed(&[(&archive.key, true), (&stranger, false)]).unwrap();
+    for order in [[true, false], [false, true]] {
+        let error = signed(&order.map(|good| (&archive.key, good))).unwrap_err();
+        says(&error, &["does not fit the text"]);
+    }
+    says(&signed(&[(&stranger, true)]).unwrap_err(), &["none of which is a listed key"]);
+    let mut many = vec![(&stranger, true); 64];
+    many.push((&archive.key, true));
+    says(&signed(&many).unwrap_err(), &["more than 64 signatures"]);
+}
+
+#[test]
+fn the_header_that_names_the_digest_is_not_ignored() {
+    let archive = first();
+    let recipe = nginx(&archive);
+    let with =
+        |header: &str| with_document(&archive, &recipe, |document| document.replacen("Hash: SHA512\n", header, 1));
+    for good in ["Hash: SHA512\n", "Hash: SHA256\nHash: SHA512\n", ""] {
+        with(good).unwrap_or_else(|error| panic!("{good:?}: {error}"));
+    }
+    says(&with("Hash: SHA256\n").unwrap_err(), &["the header `Hash`"]);
+    says(&with("Hash: MD4\n").unwrap_err(), &["not a signed text"]);
+}
+
+#[test]
+fn an_error_about_a_large_document_is_short() {
+    let archive = first();
+    let recipe = nginx(&archive);
+    for odd in [format!("Odd: {}\nHash: SHA512\n", "x".repeat(15 << 20)), "\u{1}Y: z\n".repeat(1 << 20)] {
+        let error = with_document(&archive, &recipe, |document| document.replacen("Hash: SHA512\n", &odd, 1));
+        let error = error.unwrap_err();
+        assert!(error.len() < 2048, "{} bytes", error.len());
+        says(&error, &["not a signed text"]);
+    }
+}
+
 #[test]
 fn a_key_file_that_is_none() {
     let archive = first();
@@ -199,11 +261,15 @@ impl kiln::world::World for Unplugged {
         self.0.now()
     }
 
-    fn get(&self, url: &str, from: u64) -> Result<kiln::world::Response, kiln::world::WorldError> {
-        if url.starts_with("http://127.0.0.1:") {
-            return self.0.get(url, from);
+    fn get(&self, request: &kiln::world::Request<'_>) -> Result<kiln::world::Response, kiln::world::WorldError> {
+        if request.url.starts_with("http://127.0.0.1:") {
+            return self.0.get(request);
         }
-        Err(kiln::world::WorldError::Fetch { url: url.to_owned(), reason: "unplugged".to_owned(), missing: false })
+        Err(kiln::world::WorldError::Fetch {
+            url: request.url.to_owned(),
+            reason: "unplugged".to_owned(),
+            missing: false,
+        })
     }
 }
 

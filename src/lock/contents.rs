@@ -1,0 +1,85 @@
+//! Whether the sets and sources of a lock hold what plans take out of them.
+//!
+//! Whoever lowers a recipe relies on this: a lock may come from anybody, with anything left out of it.
+
+use super::resolve::{SetAnswer, SourceAnswer, source_answers};
+use super::{Lock, LockedPackage};
+use crate::recipe::Recipe;
+use crate::recipe::kernel::{ConfigBase, Kernel, Origin, Source};
+use crate::recipe::packages::PackageSet;
+
+/// Everything that is missing, a sentence each.
+pub(super) fn missing(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+    let mut wrong = sets(recipe, lock);
+    wrong.extend(sources(recipe, lock));
+    if wrong.is_empty() {
+        wrong.extend(named(recipe, lock));
+        wrong.extend(filled(recipe, lock));
+    }
+    wrong
+}
+
+fn sets(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+    let sets = match super::resolve::sets(recipe) {
+        Ok(sets) => sets,
+        Err(error) => return vec![error.to_string()],
+    };
+    let problem = |(name, set): (&str, &PackageSet)| {
+        let problem = match super::resolve::set_answer(recipe, set, lock) {
+            SetAnswer::Whole => return None,
+            SetAnswer::Missing => "is new".to_owned(),
+            SetAnswer::Lacks(package) => format!("lacks `{package}`, which the recipe asks for"),
+            SetAnswer::Foreign(package) => format!("has `{package}` from where the recipe takes none"),
+        };
+        Some(format!("package set `{name}` {problem}"))
+    };
+    sets.into_iter().filter_map(problem).collect()
+}
+
+fn sources(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+    let problem = |(name, answer)| match answer {
+        SourceAnswer::Whole => None,
+        SourceAnswer::Missing => Some(format!("source `{name}` is new")),
+        SourceAnswer::Other => Some(format!("source `{name}` is not what the recipe asks for")),
+    };
+    source_answers(recipe, lock).into_iter().filter_map(problem).collect()
+}
+
+/// Packages that steps take files out of, by name: one that only `Provides` the name has other files.
+fn named(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+    let tools = recipe.images.values().map(|image| (&image.tools, ["busybox-static"].as_slice()));
+    let boots = recipe
+        .machines
+        .values()
+        .filter_map(|machine| Some((machine.boot.as_ref()?, machine.firmware.value.packages())));
+    let mut wrong: Vec<String> = Vec::new();
+    for (set, names) in tools.chain(boots) {
+        let has = |name: &&str| packages(lock, set).iter().any(|package| package.name == **name);
+        let lacks = names.iter().filter(|name| !has(name));
+        wrong.extend(lacks.map(|name| format!("package set `{}` has no package called `{name}`", set.name)));
+    }
+    wrong.dedup();
+    wrong
+}
+
+/// Sets of which some package, whichever it is, holds a kernel's source or configuration.
+fn filled(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+    let of = |kernel: &Kernel| -> Vec<PackageSet> {
+        let Origin::Compiled(compiled) = &kernel.origin else { return Vec::new() };
+        let source = match &compiled.source {
+            Source::Package(set) => Some(set),
+            Source::DebianSource(..) | Source::Url { .. } => None,
+        };
+        let base = match &compiled.base {
+            ConfigBase::Debian(set) => Some(set),
+            ConfigBase::Target(_) | ConfigBase::File(_) => None,
+        };
+        source.into_iter().chain(base).cloned().collect()
+    };
+    let sets = recipe.kernels.values().flat_map(of).filter(|set| packages(lock, set).is_empty());
+    sets.map(|set| format!("package set `{}` is empty, and a kernel is made of it", set.name)).collect()
+}
+
+fn packages<'a>(lock: &'a Lock, set: &PackageSet) -> &'a [LockedPackage] {
+    lock.sets.get(&set.name).map_or(&[], Vec::as_slice)
+}

@@ -1,0 +1,287 @@
+//! A directory that is held by its descriptor, for results and locks: what kiln puts into somebody's working directory.
+//!
+//! A working directory may come from a stranger, with links in it where kiln is going to write. So a path that kiln
+//! writes to is walked part by part, and a link on the way is refused; a file is written under a random name, which
+//! is created and never opened, and then takes the place of whatever had its name: a link there is replaced.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::WorldError;
+use super::fs::{context, plain};
+
+/// Random names that are tried; a second one is never needed.
+const TRIES: u32 = 8;
+
+/// A directory, whatever happens to its path.
+#[derive(Debug)]
+pub struct Directory {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Directory {
+    /// The directory that kiln writes to at this path, made where it is missing. Below the working directory no part
+    /// of the path may be a link; of other paths, which the user spelled out, the last part may be none.
+    pub fn open(path: &Path) -> Result<Directory, WorldError> {
+        Directory::open_from(Path::new(""), path)
+    }
+
+    /// The same, with another directory as the working directory.
+    fn open_from(here: &Path, path: &Path) -> Result<Directory, WorldError> {
+        let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+        if path.components().all(below) {
+            let fd = Directory::given(if here.as_os_str().is_empty() { Path::new(".") } else { here })?.fd;
+            return Directory { fd, path: here.to_owned() }.descend(path);
+        }
+        let Some(name) = path.file_name() else { return Directory::given(path) };
+        let parent = path.parent().unwrap_or(Path::new("/"));
+        super::fs::create_dir_all(parent)?;
+        Directory::given(parent)?.child(name)
+    }
+
+    /// The directory that holds a file, wherever links in the file's path lead, and the file's name.
+    pub fn holding(path: &Path) -> Result<(Directory, &OsStr), WorldError> {
+        let name = path.file_name().ok_or(Errno::ISDIR.into());
+        let name = context("write", path, name)?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        Ok((Directory::given(parent.unwrap_or(Path::new(".")))?, name))
+    }
+
+    /// A directory below this one, made where it is missing; no part of the path may be a link.
+    pub fn descend(self, path: &Path) -> Result<Directory, WorldError> {
+        path.components().try_fold(self, |at, part| match part {
+            Component::CurDir => Ok(at),
+            Component::Normal(name) => at.child(name),
+            _ => context("write to", path, Err(Errno::INVAL.into())),
+        })
+    }
+
+    /// The directory of that name in this one, made where it is missing.
+    fn child(&self, name: &OsStr) -> Result<Directory, WorldError> {
+        let path = self.path.join(name);
+        match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => Directory::at(self.fd.as_fd(), name, path),
+            Err(error) => context("create directory", &path, Err(error.into())),
+        }
+    }
+
+    /// A path as the user gave it.
+    fn given(path: &Path) -> Result<Directory, WorldError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(Into::into);
+        Ok(Directory { fd: context("open", path, fd)?, path: path.to_owned() })
+    }
+
+    fn at(parent: impl AsFd, name: &OsStr, path: PathBuf) -> Result<Directory, WorldError> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(&parent, name, flags, Mode::empty()) {
+            Ok(fd) => Ok(Directory { fd, path }),
+            Err(_) if is_link(parent.as_fd(), name) => Err(WorldError::Link { path }),
+            Err(error) => context("open directory", &path, Err(error.into())),
+        }
+    }
+
+    /// Where it was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A file in it, refused when it is a link, no plain file, or larger than `limit`.
+    pub fn read(&self, name: &OsStr, limit: u64) -> Result<Vec<u8>, WorldError> {
+        let path = self.path.join(name);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(&self.fd, name, flags, Mode::empty()).map_err(Into::into);
+        let file = plain("open", &path, File::from(context("open", &path, file)?))?;
+        let mut bytes = Vec::new();
+        context("read", &path, file.take(limit + 1).read_to_end(&mut bytes))?;
+        if bytes.len() as u64 > limit { Err(WorldError::TooLarge { path, limit }) } else { Ok(bytes) }
+    }
+
+    /// Writes a file so that a reader sees the old bytes or the new ones, never a mixture, with this mode whatever the
+    /// umask.
+    pub fn write(&self, name: &OsStr, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
+        let mut new = self.begin()?;
+        let written = new.file.write_all(bytes);
+        context("write", &self.path.join(name), written)?;
+        new.finish(name, mode)
+    }
+
+    /// Removes a file; it is no error when there is none.
+    pub fn remove(&self, name: &OsStr) -> Result<(), WorldError> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => context("remove", &self.path.join(name), Err(error.into())),
+        }
+    }
+
+    /// A new file that has no name of its own yet.
+    pub fn begin(&self) -> Result<NewFile<'_>, WorldError> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut tries = 0;
+        loop {
+            let name = random_name();
+            let created = rustix::fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR);
+            tries += 1;
+            match created {
+                Err(Errno::EXIST) if tries < TRIES => {}
+                created => {
+                    let file = context("create a file in", &self.shown(), created.map_err(Into::into))?;
+                    return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });
+                }
+            }
+        }
+    }
+
+    fn shown(&self) -> PathBuf {
+        if self.path.as_os_str().is_empty() { PathBuf::from(".") } else { self.path.clone() }
+    }
+}
+
+/// A file that is being written; without [`NewFile::finish`] it goes away.
+pub struct NewFile<'a> {
+    directory: &'a Directory,
+    name: Option<OsString>,
+    /// To be written to.
+    pub file: File,
+}
+
+impl NewFile<'_> {
+    /// Gives it its name, which is taken from whatever had it.
+    pub fn finish(mut self, name: &OsStr, mode: u32) -> Result<(), WorldError> {
+        let path = self.directory.path.join(name);
+        let protected = rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(Into::into);
+        context("set the mode of", &path, protected)?;
+        context("sync", &path, self.file.sync_all())?;
+        if let Some(random) = &self.name {
+            let fd = &self.directory.fd;
+            context("write", &path, rustix::fs::renameat(fd, random, fd, name).map_err(Into::into))?;
+            self.name = None;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for NewFile<'_> {
+    fn drop(&mut self) {
+        if let Some(name) = &self.name {
+            // The error that matters is the first one; a left-over temporary file is only untidy.
+            let _ = rustix::fs::unlinkat(&self.directory.fd, name, AtFlags::empty());
+        }
+    }
+}
+
+fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
+    let found = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
+    found.is_ok_and(|found| rustix::fs::FileType::from_raw_mode(found.st_mode).is_symlink())
+}
+
+/// A name that nobody can foresee, and so nobody can have prepared.
+fn random_name() -> OsString {
+    let mut bytes = [0; 16];
+    // The kernel gives so few bytes whole, or waits; were it to refuse, exclusive creation still protects the file.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    OsString::from(format!(".kiln-{hex}.tmp"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::world::fs;
+
+    /// A working directory beside a directory of somebody else's, which nothing may reach.
+    struct Checkout(PathBuf);
+
+    impl Checkout {
+        fn new(name: &str) -> Checkout {
+            let path = std::env::temp_dir().join(format!("kiln-directory-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path.join("work")).unwrap();
+            fs::create_dir_all(&path.join("victim")).unwrap();
+            fs::write_atomically(&path.join("victim/canary"), b"mine").unwrap();
+            Checkout(path)
+        }
+
+        fn work(&self) -> PathBuf {
+            self.0.join("work")
+        }
+    }
+
+    impl Drop for Checkout {
+        fn drop(&mut self) {
+            assert_eq!(fs::names(&self.0.join("victim")).unwrap(), ["canary"], "something was put beside it");
+            assert_eq!(fs::read(&self.0.join("victim/canary"), 9).unwrap(), b"mine");
+            fs::remove_tree(&self.0).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_link_on_the_way_below_the_working_directory_is_refused() {
+        let checkout = Checkout::new("way");
+        let work = checkout.work();
+        symlink("../victim", work.join("result")).unwrap();
+        fs::create_dir_all(&work.join("out")).unwrap();
+        symlink("../../victim", work.join("out/x")).unwrap();
+        symlink("nowhere", work.join("dangling")).unwrap();
+        for (path, link) in [
+            ("result", "result"),
+            ("result/x", "result"),
+            ("./out/x", "out/x"),
+            ("out/x/y", "out/x"),
+            ("dangling", "dangling"),
+        ] {
+            let error = Directory::open_from(&work, Path::new(path)).unwrap_err();
+            assert!(matches!(&error, WorldError::Link { path } if *path == work.join(link)), "{path}: {error}");
+        }
+        // A path that the user spelled out may lead through links of theirs, but end in none.
+        symlink("work", checkout.0.join("home")).unwrap();
+        let through = Directory::open(&checkout.0.join("home/new/deep")).unwrap();
+        through.write(OsStr::new("a"), b"a", 0o600).unwrap();
+        assert_eq!(fs::read(&work.join("new/deep/a"), 9).unwrap(), b"a");
+        assert!(matches!(Directory::open(&work.join("result")), Err(WorldError::Link { .. })));
+    }
+
+    #[test]
+    fn a_link_in_a_files_place_is_replaced_and_another_name_keeps_its_bytes() {
+        let checkout = Checkout::new("place");
+        let work = checkout.work();
+        symlink("../victim/canary", work.join("lock")).unwrap();
+        std::fs::hard_link(checkout.0.join("victim/canary"), work.join("manifest")).unwrap();
+        let directory = Directory::open_from(&work, Path::new("")).unwrap();
+        for name in ["lock", "manifest"] {
+            assert!(name != "lock" || directory.read(OsStr::new(name), 9).is_err(), "a link was read");
+            directory.write(OsStr::new(name), b"theirs", 0o640).unwrap();
+            let written = fs::metadata(&work.join(name)).unwrap();
+            assert!(written.is_file() && written.len() == 6);
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&written.permissions()) & 0o777, 0o640);
+        }
+        drop(directory.begin().unwrap());
+        assert_eq!(fs::names(&work).unwrap(), ["lock", "manifest"], "nothing temporary stays");
+    }
+
+    #[test]
+    fn files_that_are_written_where_they_stand_follow_no_link_either() {
+        let checkout = Checkout::new("stand");
+        let path = checkout.work().join("log");
+        symlink("../victim/canary", &path).unwrap();
+        for open in [fs::create, fs::create_rw, fs::open_lock, fs::open_append, fs::open_grow] {
+            assert!(matches!(open(&path), Err(WorldError::Link { .. })));
+        }
+        fs::create_anew(&path).unwrap().write_all(b"log").unwrap();
+        assert_eq!(fs::read(&path, 9).unwrap(), b"log");
+    }
+
+    #[test]
+    fn names_cannot_be_foreseen() {
+        let names: std::collections::BTreeSet<OsString> = (0..100).map(|_| random_name()).collect();
+        assert_eq!(names.len(), 100);
+    }
+}

@@ -1,0 +1,329 @@
+//! HTTP: one GET, with redirects followed as far as they may lead.
+//!
+//! The first address is somebody's word: the user's, whose mirrors may be anywhere, or a recipe's, which must say by
+//! itself that it means this machine or a private network. Where a server sends kiln on to is nobody's word: it may be the
+//! internet or the kind of place that the first address is in, and never plain HTTP after HTTPS. Names are judged by the
+//! addresses that are then connected to, so that a name which leads elsewhere at the second look gains nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::http::{Uri, header};
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+
+use super::place::{Kind, Kinds};
+use super::{Request, Response, Stated, WorldError};
+
+/// Redirects in a row.
+const REDIRECTS: usize = 10;
+/// All of them, and the answer's header, may take this long.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// A body may take this long; that something of it keeps coming is [`super::download`]'s to see to.
+const BODY: Duration = Duration::from_secs(86_400);
+
+/// What asks servers.
+#[derive(Default)]
+pub(super) struct Client {
+    /// One for each range of places that may be reached: connections that are kept open were made within that range.
+    agents: Mutex<BTreeMap<Kinds, ureq::Agent>>,
+    /// The kinds of places that hosts were found in that anybody may name.
+    homes: Arc<Mutex<BTreeMap<String, Kinds>>>,
+    /// Hosts that the user has named.
+    trusted: Mutex<BTreeSet<String>>,
+}
+
+impl Client {
+    /// The user named these hosts: a recipe may name them, too, wherever they are.
+    pub(super) fn trust(&self, hosts: impl IntoIterator<Item = String>) {
+        held(&self.trusted).extend(hosts);
+    }
+
+    pub(super) fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+        #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
+        let began = Instant::now();
+        let fail = |failure: Failure| failure.of(request.url);
+        let mut url: Uri = request.url.parse().map_err(|error| fail(Failure::refused(format!("no URL: {error}"))))?;
+        let mut reach = self.reach(request, &url);
+        let mut home = None;
+        for _ in 0..=REDIRECTS {
+            let answer = self.ask(&url, request.from, reach).map_err(fail)?;
+            let Some(next) = redirect(&url, &answer).map_err(fail)? else {
+                return Ok(response(answer, request.from));
+            };
+            let home = *home.get_or_insert_with(|| self.home(&url, reach));
+            judge(&url, &next, home).map_err(fail)?;
+            if began.elapsed() > PATIENCE {
+                return Err(fail(Failure::refused("redirects again and again".to_owned())));
+            }
+            (url, reach) = (next, home);
+        }
+        Err(fail(Failure::refused(format!("redirects more than {REDIRECTS} times"))))
+    }
+
+    /// Where the first request may lead.
+    fn reach(&self, request: &Request<'_>, url: &Uri) -> Kinds {
+        let host = url.host().unwrap_or_default();
+        match request.stated {
+            Stated::User => Kinds::ALL,
+            Stated::Recipe if held(&self.trusted).contains(&host.to_ascii_lowercase()) => Kinds::ALL,
+            // Nobody writes a recipe for others that needs a cloud's metadata service.
+            Stated::Recipe => match Kind::of_host(host) {
+                Kind::LinkLocal | Kind::Nowhere => Kinds::PUBLIC,
+                kind => Kinds::PUBLIC.and(kind),
+            },
+        }
+    }
+
+    /// Where redirects of the first address may lead.
+    fn home(&self, url: &Uri, reach: Kinds) -> Kinds {
+        if reach != Kinds::ALL {
+            return reach;
+        }
+        let host = url.host().unwrap_or_default();
+        let found = held(&self.homes).get(host).copied().unwrap_or(Kinds::PUBLIC);
+        found.union(Kinds::PUBLIC).and(Kind::of_host(host))
+    }
+
+    fn ask(&self, url: &Uri, from: u64, reach: Kinds) -> Result<Answer, Failure> {
+        // Where a proxy looks names up, addresses can still be told.
+        let host = url.host().unwrap_or_default();
+        if !reach.has(Kind::of_host(host)) {
+            return Err(Failure::refused(outside(host, Kind::of_host(host))));
+        }
+        let agent = self.agent(reach);
+        let mut pauses = PAUSES.iter();
+        loop {
+            let mut request = agent.get(url.clone());
+            if from > 0 {
+                request = request.header("Range", format!("bytes={from}-"));
+            }
+            match (request.call(), pauses.next()) {
+                (Ok(answer), _) => return Ok(answer),
+                (Err(error), Some(pause)) if passing(&error) => std::thread::sleep(*pause),
+                (Err(error), _) => return Err(Failure::from(error)),
+            }
+        }
+    }
+
+    fn agent(&self, reach: Kinds) -> ureq::Agent {
+        let make = || {
+            let config = ureq::Agent::config_builder()
+                .timeout_connect(Some(Duration::from_secs(20)))
+                .timeout_recv_response(Some(Duration::from_secs(60)))
+                .timeout_recv_body(Some(BODY))
+                .max_redirects(0)
+                .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
+                .build();
+            let names = Names { reach, homes: self.homes.clone(), inner: DefaultResolver::default() };
+            ureq::Agent::with_parts(config, DefaultConnector::default(), names)
+        };
+        held(&self.agents).entry(reach).or_insert_with(make).clone()
+    }
+}
+
+type Answer = ureq::http::Response<ureq::Body>;
+
+/// Looks names up, and hands on only addresses that may be connected to.
+#[derive(Debug)]
+struct Names {
+    reach: Kinds,
+    homes: Arc<Mutex<BTreeMap<String, Kinds>>>,
+    inner: DefaultResolver,
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &Uri,
+        config: &ureq::config::Config,
+        timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let found = self.inner.resolve(uri, config, timeout)?;
+        let host = uri.host().unwrap_or_default();
+        // The user's own proxy may be anywhere.
+        if self.reach == Kinds::ALL || config.proxy().is_some_and(|proxy| proxy.uri().authority() == uri.authority()) {
+            let kinds = found.iter().fold(Kinds::PUBLIC, |kinds, address| kinds.and(Kind::of(address.ip())));
+            held(&self.homes).entry(host.to_owned()).and_modify(|known| *known = known.union(kinds)).or_insert(kinds);
+            return Ok(found);
+        }
+        let mut allowed = self.empty();
+        let within = |address: &&SocketAddr| self.reach.has(Kind::of(address.ip()));
+        found.iter().filter(within).for_each(|address| allowed.push(*address));
+        match (allowed.is_empty(), found.first()) {
+            (true, Some(address)) => {
+                let text = outside(&format!("{host} ({})", address.ip()), Kind::of(address.ip()));
+                Err(ureq::Error::Io(std::io::Error::new(std::io::ErrorKind::PermissionDenied, text)))
+            }
+            _ => Ok(allowed),
+        }
+    }
+}
+
+fn outside(what: &str, kind: Kind) -> String {
+    format!(
+        "{what} is {kind}, where kiln goes only when the user's mirrors, or the address in the recipe itself, say so"
+    )
+}
+
+/// Where an answer sends kiln on to.
+fn redirect(url: &Uri, answer: &Answer) -> Result<Option<Uri>, Failure> {
+    if !matches!(answer.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+    let location = location.ok_or_else(|| Failure::refused("redirects to nowhere".to_owned()))?;
+    joined(url, location)
+        .map(Some)
+        .ok_or_else(|| Failure::refused(format!("redirects to {location:?}, which is no URL")))
+}
+
+/// A reference that stands in the answer of a URL (RFC 3986, 5.2), but for dots in its path, which are the server's matter.
+fn joined(url: &Uri, reference: &str) -> Option<Uri> {
+    let reference = reference.split('#').next().unwrap_or_default();
+    let (scheme, authority) = (url.scheme_str()?, url.authority()?.as_str());
+    let path = url.path();
+    let directory = &path[..path.rfind('/').map_or(0, |slash| slash + 1)];
+    let text = match reference {
+        _ if reference.split(['/', '?']).next().is_some_and(|first| first.contains(':')) => reference.to_owned(),
+        _ if reference.starts_with("//") => format!("{scheme}:{reference}"),
+        _ if reference.starts_with('/') => format!("{scheme}://{authority}{reference}"),
+        _ if reference.starts_with('?') => format!("{scheme}://{authority}{path}{reference}"),
+        _ => format!("{scheme}://{authority}{directory}{reference}"),
+    };
+    text.parse().ok().filter(|uri: &Uri| uri.scheme().is_some() && uri.host().is_some_and(|host| !host.is_empty()))
+}
+
+/// Whether a redirect may be followed, by its words alone; where its name leads is seen when it is looked up.
+fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
+    let host = to.host().unwrap_or_default();
+    match (from.scheme_str(), to.scheme_str()) {
+        (Some("https"), Some("http")) => {
+            Err(Failure::refused(format!("redirects to {to}: from https to http, which anybody on the way can change")))
+        }
+        (_, Some("http" | "https")) if home.has(Kind::of_host(host)) => Ok(()),
+        (_, Some("http" | "https")) => {
+            Err(Failure::refused(format!("redirects to {to}: {}", outside(host, Kind::of_host(host)))))
+        }
+        _ => Err(Failure::refused(format!("redirects to {to}: only http and https are followed"))),
+    }
+}
+
+/// Why an address did not answer.
+struct Failure {
+    reason: String,
+    missing: bool,
+    refused: bool,
+}
+
+impl Failure {
+    fn refused(reason: String) -> Failure {
+        Failure { reason, missing: false, refused: true }
+    }
+
+    fn of(self, url: &str) -> WorldError {
+        let (url, reason) = (url.to_owned(), self.reason);
+        if self.refused {
+            WorldError::Refused { url, reason }
+        } else {
+            WorldError::Fetch { url, reason, missing: self.missing }
+        }
+    }
+}
+
+impl From<ureq::Error> for Failure {
+    fn from(error: ureq::Error) -> Failure {
+        match error {
+            ureq::Error::Io(error) => Failure {
+                refused: error.kind() == std::io::ErrorKind::PermissionDenied,
+                missing: false,
+                reason: error.to_string(),
+            },
+            error => Failure {
+                missing: matches!(error, ureq::Error::StatusCode(404 | 410)),
+                refused: false,
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+fn response(answer: Answer, from: u64) -> Response {
+    let start = if answer.status() == 206 { from } else { 0 };
+    let length = answer.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let body = answer.into_body().into_with_config().limit(u64::MAX).reader();
+    Response { start, length, body: Box::new(body) }
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How long to wait before a name that could not be looked up for now is looked up again. Without a network this is what an
+/// error takes longer, so it is short.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+
+/// Whether the resolver itself says that trying again may help (`EAI_AGAIN`, getaddrinfo(3), as glibc and musl spell it): it had no
+/// answer in time, which under load is common.
+fn passing(error: &ureq::Error) -> bool {
+    let ureq::Error::Io(error) = error else { return false };
+    let text = error.to_string();
+    ["Temporary failure in name resolution", "Try again"].iter().any(|words| text.ends_with(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_resolvers_hesitation_passes() {
+        let io = |text: &str| ureq::Error::Io(std::io::Error::other(text.to_owned()));
+        assert!(passing(&io("failed to lookup address information: Temporary failure in name resolution")));
+        assert!(!passing(&io("failed to lookup address information: Name or service not known")));
+        assert!(!passing(&ureq::Error::StatusCode(404)));
+    }
+
+    #[test]
+    fn references_are_joined_to_where_they_stand() {
+        let url: Uri = "http://mirror.example:8080/debian/pool/x?y".parse().unwrap();
+        for (reference, whole) in [
+            ("https://other.example/x", "https://other.example/x"),
+            ("//other.example/x#f", "http://other.example/x"),
+            ("/x", "http://mirror.example:8080/x"),
+            ("z", "http://mirror.example:8080/debian/pool/z"),
+            ("?z", "http://mirror.example:8080/debian/pool/x?z"),
+            ("gopher://other.example/x", "gopher://other.example/x"),
+        ] {
+            assert_eq!(joined(&url, reference).unwrap().to_string(), whole, "{reference}");
+        }
+        for odd in ["http://", "http:///x", "file:///etc/passwd", "a:b", "http://a b/"] {
+            assert!(joined(&url, odd).is_none(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn redirects_stay_where_the_first_address_is() {
+        let says = |from: &str, to: &str, home: Kinds| {
+            judge(&from.parse().unwrap(), &to.parse().unwrap(), home).err().map(|failure| failure.reason)
+        };
+        let (net, here) = (Kinds::PUBLIC, Kinds::PUBLIC.and(Kind::Loopback));
+        assert_eq!(says("http://a.example/", "https://b.example/", net), None);
+        assert_eq!(says("http://127.0.0.1:1/", "http://127.0.0.1:2/", here), None);
+        assert_eq!(says("http://127.0.0.1:1/", "https://b.example/", here), None);
+        for (from, to, words) in [
+            ("https://a.example/", "http://a.example/", "from https to http"),
+            ("http://a.example/", "http://127.0.0.1/", "this machine"),
+            ("http://a.example/", "http://localhost:80/", "this machine"),
+            ("http://a.example/", "http://b.example@[::ffff:127.0.0.1]/", "this machine"),
+            ("http://a.example/", "http://169.254.169.254/latest", "the local link"),
+            ("http://a.example/", "http://192.168.0.1/", "a private network"),
+            ("http://a.example/", "http://0.0.0.0/", "no place"),
+            ("http://a.example/", "gopher://b.example/", "only http and https"),
+        ] {
+            let reason = says(from, to, net).unwrap_or_else(|| panic!("{to}"));
+            assert!(reason.contains(words), "{to}: {reason}");
+        }
+    }
+}
