@@ -141,7 +141,8 @@ fn nothing_that_works_on_a_tree_reaches_a_canary_outside() {
     let read: Vec<String> = holes.par_iter().filter_map(tried).collect();
     assert!(read.is_empty(), "holes that lead out:\n{}", read.join("\n"));
     if picture(&canary.at) != canary.before {
-        let wrong: Vec<String> = holes.par_iter().filter_map(|hole| blame(&places, *hole)).collect();
+        // A few say enough, and each takes a canary of its own.
+        let wrong: Vec<String> = holes.iter().filter_map(|hole| blame(&places, *hole)).take(5).collect();
         panic!("the canary changed; holes that do it:\n{}", wrong.join("\n"));
     }
 }
