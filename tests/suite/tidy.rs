@@ -213,3 +213,98 @@ fn nothing_reaches_the_terminal_but_through_the_door() {
     }
     assert!(wrong.is_empty(), "use crate::tell!, or command::output:\n{}", wrong.join("\n"));
 }
+
+/// Where files of packages, scripts and recipes are handled.
+const TREES: [&str; 4] = ["src/exec/tree/", "src/exec/root/", "src/exec/root.rs", "src/exec/builtin/tools"];
+
+/// The one file there that knows a tree by a path of the host.
+const OUTSIDE: &str = "src/exec/tree/host.rs";
+
+/// Calls that find a file by a path, following links in it wherever they lead.
+const BY_PATH: [&str; 33] = [
+    ".exists(",
+    ".try_exists(",
+    ".is_dir(",
+    ".is_file(",
+    ".is_symlink(",
+    ".metadata(",
+    ".symlink_metadata(",
+    ".read_dir(",
+    ".read_link(",
+    ".canonicalize(",
+    "fs::metadata(",
+    "fs::symlink_metadata(",
+    "fs::read_dir(",
+    "fs::read_link(",
+    "fs::remove_file(",
+    "fs::remove_dir(",
+    "fs::remove_dir_all(",
+    "fs::create_dir(",
+    "fs::create_dir_all(",
+    "fs::hard_link(",
+    "fs::set_permissions(",
+    "fs::canonicalize(",
+    "fs::rename(",
+    "fs::write(",
+    "fs::protect(",
+    "fs::names(",
+    "fs::remove_tree(",
+    "File::options(",
+    "OpenOptions",
+    "lchown(",
+    " chown(",
+    "symlink(",
+    "allow(clippy::disallowed_methods",
+];
+
+/// What may be done all the same, with the reason.
+const BY_PATH_ALLOWED: [(&str, &str, &str); 3] = [
+    ("src/exec/root/unpack.rs", "fs::context(\"read\", path, path.metadata())", "packages are inputs of the step"),
+    ("src/exec/root/finish.rs", "fs::context(\"read\", file, file.metadata())", "so are the files of a recipe"),
+    ("src/exec/root/numbers.rs", " chown(", "the name of a function there"),
+];
+
+/// What a line of such a file does by a path.
+fn by_path(name: &str, line: &str) -> Vec<&'static str> {
+    let found = BY_PATH.into_iter().filter(|call| line.contains(call));
+    let allowed = |call: &&str| {
+        let fits = |(file, text, _): &(&str, &str, &str)| *file == name && line.contains(text) && text.contains(*call);
+        BY_PATH_ALLOWED.iter().any(|allowed| fits(allowed))
+    };
+    found.filter(|call| !allowed(call)).collect()
+}
+
+#[test]
+fn files_of_a_tree_are_reached_through_the_tree() {
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    for path in files("src", "rs") {
+        let name = shown(&path);
+        let tests = name.starts_with("src/exec/root/canary") || name == "src/exec/tree/tests.rs";
+        if !TREES.iter().any(|room| name.starts_with(room)) || name == OUTSIDE || tests {
+            continue;
+        }
+        seen += 1;
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            wrong.extend(by_path(&name, line).iter().map(|call| format!("{name}:{}: {call}", number + 1)));
+        }
+    }
+    assert!(seen > 30, "the rooms have moved");
+    assert!(wrong.is_empty(), "these follow links out of the tree; use `exec::tree::Tree`:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_ban_on_paths_sees_what_it_is_for() {
+    for line in [
+        "if root.join(\"etc/x\").exists() {",
+        "let host = job.root.join(\"usr\").is_dir();",
+        "std::fs::remove_dir_all(root.join(\"var/cache/man\"))?;",
+        "#![allow(clippy::disallowed_methods, reason = \"\")]",
+        "std::os::unix::fs::symlink(target, root.join(\"etc/localtime\"))?;",
+        "for entry in std::fs::read_dir(root.join(\"etc/ssh\"))? {",
+    ] {
+        assert!(!by_path("src/exec/root/rules/new.rs", line).is_empty(), "{line}");
+    }
+    assert!(by_path("src/exec/root/rules/new.rs", "if tree.has(\"etc/x\")? {").is_empty());
+}

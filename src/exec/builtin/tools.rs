@@ -33,7 +33,8 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
     fill(packages, &HostPath::new(root.to_owned()).open()?)
 }
 
-fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
+/// The same in a tree that is there.
+pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
     let manner = Manner { faithful: false, mtime: Some(MTIME) };
     let unpacked = unpack(tree, packages, manner, &|_, _| Verdict::Second)?;
     for directory in DIRECTORIES {

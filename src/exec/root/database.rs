@@ -12,16 +12,13 @@ use super::unpack::Unpacked;
 use crate::debian::deb::{Control, ControlFile};
 use crate::exec::tree::Tree;
 
-/// Where dpkg keeps everything.
-const ADMIN: &str = "var/lib/dpkg";
-
 /// Maintainer scripts, the only files of the database that are run.
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// Writes the database for packages that were just unpacked in `tree`.
 pub(crate) fn write(tree: &Tree, packages: &[Unpacked]) -> Result<(), RootError> {
     for directory in ["info", "updates", "triggers", "alternatives", "parts"] {
-        tree.directory(format!("{ADMIN}/{directory}"))?;
+        tree.directory(format!("var/lib/dpkg/{directory}"))?;
     }
     let mut status = String::new();
     for package in packages {
@@ -45,7 +42,7 @@ pub(crate) fn stem(control: &Control) -> String {
 }
 
 fn info(tree: &Tree, package: &Unpacked) -> Result<(), RootError> {
-    let stem = format!("{ADMIN}/info/{}", stem(&package.control));
+    let stem = format!("var/lib/dpkg/info/{}", stem(&package.control));
     for (name, ControlFile { bytes, .. }) in &package.control.files {
         let mode = if SCRIPTS.contains(&name.as_str()) { 0o755 } else { 0o644 };
         tree.put(format!("{stem}.{name}"), bytes, mode)?;
@@ -112,5 +109,5 @@ fn triggers(tree: &Tree, packages: &[Unpacked]) -> Result<(), RootError> {
 }
 
 fn put(tree: &Tree, name: &str, bytes: &[u8]) -> Result<(), RootError> {
-    Ok(tree.put(format!("{ADMIN}/{name}"), bytes, 0o644)?)
+    Ok(tree.put(format!("var/lib/dpkg/{name}"), bytes, 0o644)?)
 }

@@ -6,6 +6,8 @@
 //! own dpkg, in a sandbox. It must not know locks, recipes or stores.
 
 mod base;
+#[cfg(test)]
+mod canary;
 mod claims;
 mod database;
 mod finish;

@@ -14,7 +14,6 @@ const HOST_KEYS: &str = "[Unit]\nDescription=Make the SSH server's host keys\nBe
 const HOST_KEYS_UNIT: &str = "kiln-ssh-host-keys.service";
 const CLUSTER_UNIT: &str = "kiln-postgresql-cluster.service";
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
-const UNITS: &str = "etc/systemd/system";
 
 /// Writes the units that this system needs, and returns their names for enabling.
 pub(super) fn apply(tree: &Tree) -> Result<Vec<String>, RootError> {
@@ -30,8 +29,8 @@ pub(super) fn apply(tree: &Tree) -> Result<Vec<String>, RootError> {
     }
     let mut names = Vec::new();
     for (name, text) in units {
-        tree.directory(UNITS)?;
-        tree.put(format!("{UNITS}/{name}"), text.as_bytes(), 0o644)?;
+        tree.directory("etc/systemd/system")?;
+        tree.put(format!("etc/systemd/system/{name}"), text.as_bytes(), 0o644)?;
         names.push(name.to_owned());
     }
     Ok(names)

@@ -29,10 +29,10 @@ pub(crate) struct Addition<'a> {
 }
 
 /// One part.
-type Part = fn(&Addition<'_>) -> Result<(), RootError>;
+pub(super) type Part = fn(&Addition<'_>) -> Result<(), RootError>;
 
 /// In an order in which later ones may rely on earlier ones.
-const ALL: [(&str, Part); 4] =
+pub(super) const ALL: [(&str, Part); 4] =
     [("system", system::apply), ("network", network::apply), ("users", users::apply), ("files", files::apply)];
 
 /// Applies every part.
@@ -40,9 +40,14 @@ pub(crate) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
     for (_, part) in ALL {
         part(addition)?;
     }
-    let born = first_boot::apply(addition.tree)?;
-    match units::script(addition, &born)? {
+    match services(addition)? {
         Some(script) => runner.script("enabling units", &script, &mut |line| (runner.log)(line)),
         None => Ok(()),
     }
+}
+
+/// Writes units, and says how those of the recipe and its own are enabled, if there are any.
+pub(super) fn services(addition: &Addition<'_>) -> Result<Option<String>, RootError> {
+    let born = first_boot::apply(addition.tree)?;
+    units::script(addition, &born)
 }

@@ -12,7 +12,8 @@ const HOST_KEYS: [&str; 3] = ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_ecds
 
 /// `postgresql-common` makes a cluster, with an identifier and times in it, unless it is told not to; a unit makes it at
 /// first boot (`createcluster.conf` includes this directory).
-const CLUSTER: (&str, &str) = ("etc/postgresql-common/createcluster.d", "kiln.conf");
+const CLUSTERS: &str = "etc/postgresql-common/createcluster.d";
+const CLUSTER: &str = "etc/postgresql-common/createcluster.d/kiln.conf";
 
 /// Puts them there, before any script runs.
 pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
@@ -24,9 +25,8 @@ pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
     }
     // Not `postgresql-common` itself, which diverts files and so is unpacked later, by dpkg.
     if tree.has("usr/lib/postgresql")? {
-        let (directory, name) = CLUSTER;
-        tree.directory(directory)?;
-        tree.put(format!("{directory}/{name}"), b"create_main_cluster = false\n", 0o644)?;
+        tree.directory(CLUSTERS)?;
+        tree.put(CLUSTER, b"create_main_cluster = false\n", 0o644)?;
     }
     Ok(())
 }
@@ -34,9 +34,8 @@ pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
 /// Takes them away again; the keys have a rule of their own.
 pub(super) fn remove(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
     tree.remove(POLICY)?;
-    let (directory, name) = CLUSTER;
-    tree.remove(format!("{directory}/{name}"))?;
+    tree.remove(CLUSTER)?;
     // The directory is not in the package; scripts of the recipe may have filled it.
-    let _ = tree.at(directory).and_then(|place| place.remove_directory());
+    let _ = tree.at(CLUSTERS).and_then(|place| place.remove_directory());
     Ok(())
 }

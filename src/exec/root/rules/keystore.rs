@@ -91,10 +91,10 @@ fn text<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::exec::root) mod tests {
     use super::*;
 
-    fn store(entries: &[(&str, i64)]) -> Vec<u8> {
+    pub(in crate::exec::root) fn store(entries: &[(&str, i64)]) -> Vec<u8> {
         let count = u32::try_from(entries.len()).unwrap();
         let mut bytes: Vec<u8> = [MAGIC, VERSION, count].iter().flat_map(|number| number.to_be_bytes()).collect();
         for (alias, millis) in entries {

@@ -9,7 +9,7 @@ mod databases;
 mod foresight;
 mod identity;
 mod keys;
-mod keystore;
+pub(super) mod keystore;
 mod leftovers;
 
 pub(crate) use accounts::table;
@@ -31,10 +31,10 @@ pub(crate) struct Terms<'a> {
 }
 
 /// One rule.
-type Rule = fn(&Terms<'_>, &Tree) -> Result<(), RootError>;
+pub(super) type Rule = fn(&Terms<'_>, &Tree) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
-const ALL: [(&str, Rule); 17] = [
+pub(super) const ALL: [(&str, Rule); 17] = [
     ("placeholders", foresight::remove),
     ("machine-id", identity::machine_id),
     ("secrets", identity::secrets),
