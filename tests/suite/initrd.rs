@@ -39,6 +39,7 @@ impl Drop for Scratch {
 fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path)]) -> Result<PathBuf, String> {
     let inputs: BTreeMap<String, PathBuf> =
         inputs.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())).collect();
+    let _ = fs::remove_dir_all(scratch.directory(&format!("{name}-scratch")));
     let (out, work) = (scratch.directory(name), scratch.directory(&format!("{name}-scratch")));
     let context =
         Context { step: name, inputs: &inputs, out: &out, scratch: &work, elsewhere: None, listener: &Silent };
