@@ -49,13 +49,10 @@ pub(super) fn prepare(root: &Path) -> Result<(), StoreError> {
 }
 
 fn part(path: &Path, mode: u32) -> Result<(), WorldError> {
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match Dir::make(path, mode) {
-            // Another kiln was faster.
-            Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => return made.map(drop),
-        },
-        found => drop(fs::context("look at", path, found)?),
+    match Dir::make(path, mode) {
+        // Here before, or another kiln was faster.
+        Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+        made => return made.map(drop),
     }
     let dir = Dir::open(path)?;
     let before = dir.stat()?.st_mode & 0o7777;
