@@ -17,7 +17,7 @@ const PUBLIC: u32 = 0o755;
 const CLOSED: u32 = 0o700;
 
 /// Every directory and its mode.
-const PARTS: [(&str, u32); 10] = [
+const PARTS: [(&str, u32); 11] = [
     ("cas", PUBLIC),
     ("tree", PUBLIC),
     ("ac", CLOSED),
@@ -28,6 +28,8 @@ const PARTS: [(&str, u32); 10] = [
     ("log", CLOSED),
     ("quarantine", CLOSED),
     ("warm", CLOSED),
+    // What resolving remembers of archives.
+    ("index", CLOSED),
 ];
 
 /// Makes what is missing, and takes away what others may do too much.
