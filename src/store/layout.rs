@@ -17,7 +17,7 @@ const PUBLIC: u32 = 0o755;
 const CLOSED: u32 = 0o700;
 
 /// Every directory and its mode.
-const PARTS: [(&str, u32); 10] = [
+const PARTS: [(&str, u32); 11] = [
     ("cas", PUBLIC),
     ("tree", PUBLIC),
     ("ac", CLOSED),
@@ -28,6 +28,8 @@ const PARTS: [(&str, u32); 10] = [
     ("log", CLOSED),
     ("quarantine", CLOSED),
     ("warm", CLOSED),
+    // What resolving remembers of archives.
+    ("index", CLOSED),
 ];
 
 /// Makes what is missing, and takes away what others may do too much.
@@ -49,13 +51,10 @@ pub(super) fn prepare(root: &Path) -> Result<(), StoreError> {
 }
 
 fn part(path: &Path, mode: u32) -> Result<(), WorldError> {
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => match Dir::make(path, mode) {
-            // Another kiln was faster.
-            Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
-            made => return made.map(drop),
-        },
-        found => drop(fs::context("look at", path, found)?),
+    match Dir::make(path, mode) {
+        // Here before, or another kiln was faster.
+        Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::AlreadyExists => {}
+        made => return made.map(drop),
     }
     let dir = Dir::open(path)?;
     let before = dir.stat()?.st_mode & 0o7777;

@@ -39,6 +39,10 @@ impl Drop for Scratch {
 fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path)]) -> Result<PathBuf, String> {
     let inputs: BTreeMap<String, PathBuf> =
         inputs.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())).collect();
+    // As a step finds them: empty.
+    for place in [name.to_owned(), format!("{name}-scratch")] {
+        fs::remove_dir_all(scratch.directory(&place)).unwrap();
+    }
     let (out, work) = (scratch.directory(name), scratch.directory(&format!("{name}-scratch")));
     let context =
         Context { step: name, inputs: &inputs, out: &out, scratch: &work, elsewhere: None, listener: &Silent };

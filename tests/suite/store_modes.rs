@@ -41,7 +41,7 @@ fn as_it_should_be(store: &Path) {
         assert_eq!(mode(&store.join(part)), 0o755, "{part}");
     }
     assert_eq!(mode(store) & 0o722, 0o700, "a umask may close the way to it, and opens nothing");
-    for part in ["ac", "tmp", "part", "lock", "note", "log", "quarantine", "warm"] {
+    for part in ["ac", "tmp", "part", "lock", "note", "log", "quarantine", "warm", "index"] {
         assert_eq!(mode(&store.join(part)), 0o700, "{part}");
     }
     assert_eq!((mode(&store.join("lock/store")), mode(&store.join("tmp/door"))), (0o600, 0o600));
