@@ -15,6 +15,7 @@ mod suite {
     mod crash;
     mod deb;
     mod differ;
+    mod directory;
     mod draw;
     mod failure;
     mod failure_support;

@@ -5,6 +5,7 @@
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
 pub mod fs;
+pub mod held;
 pub mod memory;
 pub mod real;
 
