@@ -124,7 +124,10 @@ impl Sent {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(3), "{verb}: {said}");
             assert!(said.lines().any(|found| found.trim() == line), "{verb}: `{line}` in\n{said}");
-            assert!(!said.lines().any(|found| found.contains("all good")) && output.stdout.is_empty(), "{said}");
+            assert!(
+                !said.lines().any(|found| found.trim().starts_with("5 files")) && output.stdout.is_empty(),
+                "{said}"
+            );
         }
     }
 }
@@ -210,8 +213,8 @@ fn other_bytes_more_bytes_and_fewer_are_named_without_reading_further() {
         Digest::of(b"disk")
     ));
     // A hole without end would be read for years.
-    std::fs::File::create(sent.path("disk.qcow2")).unwrap().set_len(1 << 50).unwrap();
-    sent.refused(&format!("disk.qcow2: {} bytes, the manifest says 4", 1u64 << 50));
+    std::fs::File::create(sent.path("disk.qcow2")).unwrap().set_len(1 << 40).unwrap();
+    sent.refused(&format!("disk.qcow2: {} bytes, the manifest says 4", 1u64 << 40));
     std::fs::remove_file(sent.path("disk.qcow2")).unwrap();
     sent.refused("disk.qcow2: it is missing");
     assert_eq!(sent.differences(), [Difference::Missing { file: "disk.qcow2".into() }]);
