@@ -175,6 +175,14 @@ impl Held {
         }
     }
 
+    /// Removes a directory that has this name, unless something is in it.
+    pub fn remove_empty(&self, name: &str) -> Result<(), WorldError> {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(error) => fs::context("remove", &self.path.join(name), Err(error.into())),
+        }
+    }
+
     /// The first `most` entries that `wanted` wants, in no order.
     pub fn entries(&self, most: usize, wanted: &dyn Fn(&OsString) -> bool) -> Result<Vec<OsString>, WorldError> {
         let failed = |error: Errno| WorldError::File { verb: "list", path: self.path.clone(), source: error.into() };

@@ -165,14 +165,34 @@ const SMUGGLED: [&str; 14] = [
     "",
 ];
 
-/// Every place of a text in a JSON value, as a pointer (RFC 6901).
-fn texts(value: &Value, at: &str, found: &mut Vec<String>) {
+/// Every place of a text or a number in a JSON value, as a pointer (RFC 6901).
+fn leaves(value: &Value, at: &str, found: &mut Vec<(String, bool)>) {
     match value {
-        Value::String(_) => found.push(at.to_owned()),
-        Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| texts(item, &format!("{at}/{i}"), found)),
-        Value::Object(fields) => fields.iter().for_each(|(name, item)| texts(item, &format!("{at}/{name}"), found)),
+        Value::String(_) | Value::Number(_) => found.push((at.to_owned(), value.is_string())),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| leaves(item, &format!("{at}/{i}"), found)),
+        Value::Object(fields) => fields.iter().for_each(|(name, item)| leaves(item, &format!("{at}/{name}"), found)),
         _ => {}
     }
+}
+
+/// Every field with a text, or with a number, of every machine; three of each kind of field.
+fn fields(is_text: bool) -> Vec<(String, Value, String)> {
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (stem, file) in everywhere() {
+        let good: Value = serde_json::from_str(&file.json()).unwrap();
+        let mut all = Vec::new();
+        leaves(&good, "", &mut all);
+        for (place, _) in all.into_iter().filter(|(_, text)| *text == is_text) {
+            let kind = place.split('/').filter(|part| part.parse::<u32>().is_err()).collect::<Vec<_>>().join("/");
+            let times = seen.entry(kind).or_default();
+            *times += 1;
+            if *times <= 3 {
+                found.push((stem.clone(), good.clone(), place));
+            }
+        }
+    }
+    found
 }
 
 /// The words of an argv that QEMU reads as lists of properties, each as its flag and the names in it, numbers aside.
@@ -202,20 +222,16 @@ fn shape(argv: &[String]) -> BTreeSet<String> {
 fn nothing_that_is_smuggled_into_a_text_gives_an_argv_that_no_recipe_gives() {
     let legal: BTreeSet<String> = everywhere().iter().flat_map(|(_, file)| shape(&argv(file))).collect();
     let (mut refused, mut taken) = (0, 0);
-    for (stem, file) in everywhere() {
-        let good: Value = serde_json::from_str(&file.json()).unwrap();
-        let mut places = Vec::new();
-        texts(&good, "", &mut places);
-        for (place, smuggled) in places.iter().flat_map(|place| SMUGGLED.map(|word| (place, word))) {
+    for (stem, good, place) in fields(true) {
+        for smuggled in SMUGGLED {
             let mut bad = good.clone();
-            *bad.pointer_mut(place).unwrap() = smuggled.into();
+            *bad.pointer_mut(&place).unwrap() = smuggled.into();
             let Ok(read) = LaunchFile::read(bad.to_string().as_bytes()) else {
                 refused += 1;
                 continue;
             };
             taken += 1;
-            let is_append = place.starts_with("/machine/append/");
-            assert!(is_append, "{stem}: {place} takes `{smuggled}`");
+            assert!(place.starts_with("/machine/append/"), "{stem}: {place} takes `{smuggled}`");
             let words = argv(&read);
             let foreign: Vec<_> = shape(&words).difference(&legal).cloned().collect();
             assert!(foreign.is_empty(), "{stem}: `{smuggled}` at {place} gives {foreign:?}");
@@ -226,28 +242,17 @@ fn nothing_that_is_smuggled_into_a_text_gives_an_argv_that_no_recipe_gives() {
             }
         }
     }
-    assert!(refused > 1000 && taken > 0, "{refused} {taken}");
+    assert!(refused > 500 && taken > 0, "{refused} {taken}");
 }
 
 #[test]
 fn no_number_makes_the_reader_panic_or_the_argv_foreign() {
     let legal: BTreeSet<String> = everywhere().iter().flat_map(|(_, file)| shape(&argv(file))).collect();
-    fn numbers(value: &Value, at: &str, found: &mut Vec<String>) {
-        match value {
-            Value::Number(_) => found.push(at.to_owned()),
-            Value::Array(all) => all.iter().enumerate().for_each(|(i, one)| numbers(one, &format!("{at}/{i}"), found)),
-            Value::Object(all) => all.iter().for_each(|(name, one)| numbers(one, &format!("{at}/{name}"), found)),
-            _ => {}
-        }
-    }
     let extremes = [0, 1, 2, 31, 32, 255, 256, 65_535, 65_536, 1 << 28, 1 << 32, 1 << 40, i64::MAX as u64, u64::MAX];
-    for (stem, file) in everywhere() {
-        let good: Value = serde_json::from_str(&file.json()).unwrap();
-        let mut places = Vec::new();
-        numbers(&good, "", &mut places);
-        for (place, number) in places.iter().flat_map(|place| extremes.map(|number| (place, number))) {
+    for (stem, good, place) in fields(false) {
+        for number in extremes {
             let mut bad = good.clone();
-            *bad.pointer_mut(place).unwrap() = number.into();
+            *bad.pointer_mut(&place).unwrap() = number.into();
             let Ok(read) = LaunchFile::read(bad.to_string().as_bytes()) else { continue };
             let foreign: Vec<_> = shape(&argv(&read)).difference(&legal).cloned().collect();
             assert!(foreign.is_empty(), "{stem}: {number} at {place} gives {foreign:?}");
