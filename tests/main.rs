@@ -15,6 +15,7 @@ mod suite {
     mod crash;
     mod deb;
     mod differ;
+    mod directory;
     mod doors;
     mod draw;
     mod failure;

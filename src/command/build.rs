@@ -121,40 +121,34 @@ fn deliveries(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, Del
     }
     for machine in ready.loaded.recipe.machines.values() {
         let directory = machine_directory(ready, &machine.name);
-        for (name, text, mode) in launch_files(ready, realized, machine)? {
+        let launch = launch_file(ready, realized, machine)?;
+        for (name, text, mode) in
+            [(launch::FILE, launch.json(), 0o644), (launch::SCRIPT, launch::script(&launch), 0o755)]
+        {
             deliveries.insert(directory.join(name).display().to_string(), Delivery::Text(text, mode));
         }
     }
     Ok(deliveries)
 }
 
-/// `launch.json` and `launch.sh` of a machine.
-fn launch_files(
-    ready: &Ready,
-    realized: &Realized,
-    machine: &Machine,
-) -> Result<[(&'static str, String, u32); 2], Failure> {
+/// How a machine is launched from what came out.
+pub fn launch_file(ready: &Ready, realized: &Realized, machine: &Machine) -> Result<LaunchFile, Failure> {
     let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
     let artifact = |artifact: &plan::Artifact| {
         let place = match artifact.name.as_str() {
-            "vmlinuz" => "kernel",
-            "initrd.img" => "initrd",
-            "disk.qcow2" => "disk",
-            "ovmf-code.fd" => "firmware-code",
-            "ovmf-vars.fd" => "firmware-vars",
+            "vmlinuz" => launch::Place::Kernel,
+            "initrd.img" => launch::Place::Initrd,
+            "disk.qcow2" => launch::Place::Disk,
+            "ovmf-code.fd" => launch::Place::FirmwareCode,
+            "ovmf-vars.fd" => launch::Place::FirmwareVars,
             _ => return None,
         };
         let file = realized.file(&artifact.from);
-        let (place, file_name) = (place.to_owned(), artifact.name.clone());
-        Some(LaunchArtifact { place, file: file_name, size: file.size, sha256: file.sha256 })
+        Some((place, LaunchArtifact { file: artifact.name.clone(), size: file.size, sha256: file.sha256 }))
     };
     let artifacts = files.filter_map(artifact).collect();
-    let recipe = &ready.loaded.recipe;
-    let line = machines::command_line(recipe, &ready.lock, machine, |_| ())?;
-    let qemu = machines::upstream(machines::qemu_version(&ready.lock, machine)?);
-    let launch = LaunchFile::new(machine, qemu, &line, artifacts);
-    let script = launch::script(&launch).map_err(Failure::world)?;
-    Ok([("launch.json", launch.json(), 0o644), ("launch.sh", script, 0o755)])
+    let description = machines::description(&ready.loaded.recipe, &ready.lock, machine)?;
+    Ok(LaunchFile { description, artifacts })
 }
 
 /// Fetches files that the store lacks.

@@ -10,6 +10,7 @@ use crate::lock::LockedFile;
 use crate::share::manifest::{self, Artifact, Manifest};
 use crate::store::Store;
 use crate::world::Directory;
+use crate::world::held::Held;
 
 /// One file of the result directory.
 pub enum Delivery {
@@ -45,8 +46,10 @@ pub fn deliver(
     let text = manifest.write();
     let root = Directory::open(directory).map_err(Failure::world)?;
     let manifest_name = OsStr::new(manifest::FILE);
-    let same = root.read(manifest_name, manifest::LIMIT).is_ok_and(|found| found == text.as_bytes());
+    let before = root.read(manifest_name, manifest::LIMIT).unwrap_or_default();
+    let same = before == text.as_bytes();
     if !same {
+        remove_stale(directory, &before, manifest)?;
         root.remove(manifest_name).map_err(Failure::world)?;
     }
     for (name, delivery) in deliveries {
@@ -71,5 +74,59 @@ fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Res
     match delivery {
         Delivery::Blob(blob) => store.copy_into(&blob.sha256, &home, file).map_err(Failure::world),
         Delivery::Text(text, mode) => home.write(file, text.as_bytes(), *mode).map_err(Failure::world),
+    }
+}
+
+/// Removes what an earlier build left there and this one has not, so that the directory holds one build. What the
+/// earlier manifest does not list is somebody else's, and stays.
+fn remove_stale(directory: &Path, before: &[u8], now: &Manifest) -> Result<(), Failure> {
+    let Ok(before) = Manifest::read(before) else { return Ok(()) };
+    let root = Held::open(directory).map_err(Failure::world)?;
+    for name in before.artifacts.keys().filter(|name| !now.artifacts.contains_key(*name)) {
+        let Some((machine, file)) = name.split_once('/') else {
+            root.remove(name).map_err(Failure::world)?;
+            continue;
+        };
+        // A link in the place of a machine's directory leads to files that are none of a build's.
+        if let Ok(held) = root.below(machine) {
+            held.remove(file).map_err(Failure::world)?;
+            root.remove_empty(machine).map_err(Failure::world)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::fs;
+
+    #[test]
+    fn what_an_earlier_build_left_goes_and_nothing_else_does() {
+        let directory = std::env::temp_dir().join(format!("kiln-deliver-{}", std::process::id()));
+        let (result, other) = (directory.join("result"), directory.join("other"));
+        for name in ["result/vmlinuz", "result/initrd.img", "result/keep.qcow2", "result/n/vmlinuz", "other/vmlinuz"] {
+            fs::create_dir_all(directory.join(name).parent().unwrap()).unwrap();
+            fs::write_atomically(&directory.join(name), b"x").unwrap();
+        }
+        std::os::unix::fs::symlink(&other, result.join("m")).unwrap();
+        let manifest = |names: &[&str]| Manifest {
+            format: manifest::FORMAT,
+            recipe: "r".to_owned(),
+            output_version: 1,
+            lock: Digest::of(b""),
+            artifacts: names
+                .iter()
+                .map(|name| ((*name).to_owned(), Artifact { size: 1, sha256: Digest::of(b"x") }))
+                .collect(),
+            steps: BTreeMap::new(),
+            warm: std::collections::BTreeSet::new(),
+            qemu: BTreeMap::new(),
+        };
+        let before = manifest(&["vmlinuz", "initrd.img", "n/vmlinuz", "m/vmlinuz"]);
+        remove_stale(&result, before.write().as_bytes(), &manifest(&["vmlinuz"])).unwrap();
+        assert_eq!(fs::names(&result).unwrap(), ["keep.qcow2", "m", "vmlinuz"]);
+        assert!(other.join("vmlinuz").exists(), "no link is followed");
+        fs::remove_tree(&directory).unwrap();
     }
 }

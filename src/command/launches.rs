@@ -1,4 +1,7 @@
-//! From a result directory to machines that can be started.
+//! From a recipe or a result directory to machines that can be started.
+//!
+//! What this store has just built is trusted: it is launched from what came out, not from files that are read back. A
+//! directory that the user names is compared with its manifest first, all of it, and one difference is the end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,11 +13,15 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use super::build;
 use super::failure::Failure;
 use super::load::{self, Ready};
+use crate::base::ByteSize;
+use crate::base::Foreign;
 use crate::cli::{self, RealizeArgs, RecipeArgs};
 use crate::guest::{self, GuestError, Launch};
-use crate::share::launch::{self, LaunchFile};
-use crate::share::manifest::{self, Manifest};
+use crate::share::check::{self, Checked, Found};
+use crate::share::launch::{LaunchFile, Place};
+use crate::share::manifest::Manifest;
 use crate::store::{Output, Store};
+use crate::world::held::Held;
 use crate::world::{RealWorld, fs};
 
 /// QEMU in its tree.
@@ -22,8 +29,19 @@ const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
 
 /// Builds a recipe, and makes its machines ready.
 pub fn of_recipe(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<BTreeMap<String, Launch>, Failure> {
-    build::build(ready, args, out)?;
-    of_directory(&ready.store, out)
+    let (manifest, realized) = build::build(ready, args, out)?;
+    let mut launches = BTreeMap::new();
+    for machine in ready.loaded.recipe.machines.values() {
+        let found = Found {
+            launch: build::launch_file(ready, &realized, machine)?,
+            directory: out.join(build::machine_directory(ready, &machine.name)),
+            states: BTreeMap::new(),
+            variables: None,
+        };
+        let tree = qemu_tree(&ready.store, &manifest, &machine.name)?;
+        launches.insert(machine.name.clone(), launch_of(found, tree)?);
+    }
+    Ok(launches)
 }
 
 /// The recipe or directory that the arguments name: its machines, by name.
@@ -36,48 +54,93 @@ pub fn named(args: &RecipeArgs, realize: &RealizeArgs) -> Result<BTreeMap<String
     of_recipe(&ready, realize, &super::project::result_path(&args.recipe))
 }
 
-/// The machines of a directory that kiln built.
+/// The machines of a directory that may come from anybody.
 pub fn of_directory(store: &Store, directory: &Path) -> Result<BTreeMap<String, Launch>, Failure> {
-    let path = directory.join(manifest::FILE);
-    let text = fs::read(&path, manifest::LIMIT).map_err(Failure::world)?;
-    let manifest = Manifest::read(&text).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
+    let (manifest, machines) = believed(store, directory)?;
     let mut launches = BTreeMap::new();
-    for name in manifest.artifacts.keys().filter(|name| name.ends_with("launch.json")) {
-        let path = directory.join(name);
-        let bytes = fs::read(&path, launch::LIMIT).map_err(Failure::world)?;
-        let file =
-            LaunchFile::read(&bytes).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
-        let tree = qemu_tree(store, &manifest, &file.machine)?;
-        let artifacts = path.parent().unwrap_or(directory).to_owned();
-        launches.insert(file.machine.clone(), launch_of(file, artifacts, tree)?);
+    for (name, found) in machines {
+        let tree = qemu_tree(store, &manifest, &name)?;
+        launches.insert(name, launch_of(found, tree)?);
     }
     Ok(launches)
 }
 
-/// QEMU's tree stands in the store under its step: all inputs of that step are packages, so its id never changes.
-fn qemu_tree(store: &Store, manifest: &Manifest, machine: &str) -> Result<PathBuf, Failure> {
-    let step = manifest.qemu.get(machine).and_then(|step| manifest.steps.get(step));
-    let outputs = step.and_then(|action| store.get_result(action));
-    match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
-        Some(Output::Tree { root, .. }) => store.tree(root).map_err(Failure::world),
-        _ => Err(Failure::World(format!(
-            "the QEMU of machine {machine} is not in this store: `kiln build` the recipe, or use launch.sh with a QEMU of your own"
+/// How the machines of such a directory are launched.
+pub fn described(store: &Store, directory: &Path) -> Result<BTreeMap<String, LaunchFile>, Failure> {
+    let (_, machines) = believed(store, directory)?;
+    Ok(machines.into_iter().map(|(name, found)| (name, found.launch)).collect())
+}
+
+/// A directory that is a build, whole and unchanged.
+fn believed(store: &Store, directory: &Path) -> Result<(Manifest, BTreeMap<String, Found>), Failure> {
+    let options = check::Options { remembered: Some(store), told: &reading };
+    let Checked { manifest, machines, differences, .. } = check::check(directory, &options).map_err(Failure::world)?;
+    match manifest {
+        Some(manifest) if differences.is_empty() => Ok((manifest, machines)),
+        _ => Err(Failure::Differs(format!(
+            "{} is not as it was built, and nothing of it is started\n  {}",
+            directory.display(),
+            lines(&differences)
         ))),
     }
 }
 
-fn launch_of(file: LaunchFile, artifacts: PathBuf, tree: PathBuf) -> Result<Launch, Failure> {
-    let disk = file.artifacts.iter().find(|artifact| artifact.place == "disk");
-    let disk = disk.ok_or_else(|| Failure::Differs(format!("launch.json of {} has no disk", file.machine)))?;
+/// Differences, one a line below a sentence.
+pub fn lines(differences: &[check::Difference]) -> String {
+    differences.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n  ")
+}
+
+/// Told before a large file is read.
+pub fn reading(name: &str, bytes: u64) {
+    crate::tell!("checking {} ({})", Foreign(name), ByteSize(bytes).rounded());
+}
+
+/// QEMU's tree stands in the store under its step: all inputs of that step are packages, so its id never changes.
+///
+/// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
+/// steps that unpack packages and from nothing else, and the tree's QEMU must be a plain file of it: what is started is
+/// a QEMU out of packages that a recipe of this user has locked and built with, never a file of the directory.
+fn qemu_tree(store: &Store, manifest: &Manifest, machine: &str) -> Result<PathBuf, Failure> {
+    let step = manifest.qemu.get(machine).and_then(|step| manifest.steps.get(step));
+    let outputs = step.and_then(|action| store.get_result(action));
+    let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
+        Some(Output::Tree { root, .. }) => store.tree(root).map_err(Failure::world)?,
+        _ => {
+            return Err(Failure::World(format!(
+                "the QEMU of machine {machine} is not in this store: `kiln build` the recipe, or use launch.sh with a QEMU of your own"
+            )));
+        }
+    };
+    match has_program(&tree) {
+        true => Ok(tree),
+        false => {
+            Err(Failure::Differs(format!("what the manifest calls the QEMU of machine {machine} has no {PROGRAM}")))
+        }
+    }
+}
+
+/// Whether QEMU is a plain file of the tree, and no link leads there.
+fn has_program(tree: &Path) -> bool {
+    let mut parts: Vec<&str> = PROGRAM.split('/').filter(|part| !part.is_empty()).collect();
+    let Some(name) = parts.pop() else { return false };
+    let directory = parts.iter().try_fold(Held::open(tree).ok(), |held, part| Some(held?.below(part).ok()));
+    directory.flatten().is_some_and(|held| held.plain(name).is_ok())
+}
+
+fn launch_of(found: Found, tree: PathBuf) -> Result<Launch, Failure> {
+    let Found { launch: LaunchFile { description, artifacts }, directory, states, variables } = found;
+    let machine = description.machine.name.clone();
+    let disk = artifacts.get(&Place::Disk).map(|disk| disk.sha256);
     Ok(Launch {
-        disk: disk.sha256,
-        files: file.artifacts.iter().map(|artifact| (artifact.place.clone(), artifact.file.clone())).collect(),
-        blanks: file.empty.iter().map(|empty| (empty.file.clone(), empty.size)).collect(),
-        machine: file.machine.clone(),
-        argv: file.argv.clone(),
+        disk: disk.ok_or_else(|| Failure::Differs(format!("machine {machine} has no disk")))?,
+        files: artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
         program: PROGRAM.to_owned(),
-        artifacts: fs::context("resolve", &artifacts, artifacts.canonicalize()).map_err(Failure::world)?,
+        artifacts: fs::context("resolve", &directory, directory.canonicalize()).map_err(Failure::world)?,
+        machine,
+        description,
         tree,
+        states,
+        variables,
     })
 }
 

@@ -6,9 +6,9 @@ use super::failure::Failure;
 use crate::base::{render, tell};
 use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
-use crate::machine::argv::{CommandLine, Launch};
+use crate::machine::argv::CommandLine;
 use crate::machine::capability::{self, Emulator, KernelFacts};
-use crate::machine::{self, Findings, network, rules};
+use crate::machine::{Description, Findings, network, rules};
 use crate::recipe::Recipe;
 use crate::recipe::machine::Machine;
 
@@ -55,18 +55,20 @@ pub fn judge(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
     Err(Failure::Reported(render::render(&recipe.sources, &findings.errors, color)))
 }
 
-/// The argv of a machine; `change` says what this launch wants besides the machine itself.
-pub fn command_line(
-    recipe: &Recipe,
-    lock: &Lock,
-    machine: &Machine,
-    change: impl FnOnce(&mut Launch<'_>),
-) -> Result<CommandLine, Failure> {
-    let networks = network::networks(&recipe.machines);
-    let initrd = recipe.kernels[&machine.kernel].has_initrd();
-    let mut launch = Launch::plain(initrd, &networks);
-    change(&mut launch);
-    Ok(machine::argv(machine, &emulator(lock, machine)?, &launch))
+/// A machine with its neighbours and the QEMU of its lock: what its argv is written from.
+pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<Description, Failure> {
+    Ok(Description {
+        machine: machine.clone(),
+        networks: network::networks(&recipe.machines),
+        qemu: upstream(qemu_version(lock, machine)?).to_owned(),
+        emulator: emulator(lock, machine)?,
+        initrd: recipe.kernels[&machine.kernel].has_initrd(),
+    })
+}
+
+/// The argv that `launch.sh` runs.
+pub fn command_line(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<CommandLine, Failure> {
+    Ok(description(recipe, lock, machine)?.argv(|_| ()))
 }
 
 /// What the lock says of every machine.
@@ -75,7 +77,7 @@ pub fn locked(recipe: &Recipe, lock: &Lock) -> Result<BTreeMap<String, LockedMac
         let locked = LockedMachine {
             qemu: upstream(qemu_version(lock, machine)?).to_owned(),
             machine_type: emulator(lock, machine)?.machine_type(machine.chipset.value),
-            argv: command_line(recipe, lock, machine, |_| ())?.template(),
+            argv: command_line(recipe, lock, machine)?.template(),
             asked: Vec::new(),
         };
         Ok((machine.name.clone(), locked))

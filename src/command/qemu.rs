@@ -33,7 +33,7 @@ pub fn ask(ready: &Ready, args: &RealizeArgs) -> Result<(), Failure> {
                 "the QEMU of `{set}` is {locked} in the lock and calls itself {said}"
             )));
         }
-        let line = machines::command_line(recipe, &ready.lock, machine, |_| ())?;
+        let line = machines::command_line(recipe, &ready.lock, machine)?;
         findings.errors.extend(facts::unknown(machine, &line, &facts));
     }
     if findings.errors.is_empty() {

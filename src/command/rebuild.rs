@@ -56,7 +56,7 @@ fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Fail
 }
 
 fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
-    let mut report = Report { checked: 0, wrong: Vec::new() };
+    let mut report = Report { checked: 0, wrong: Vec::new(), differences: Vec::new() };
     for (at, step) in ready.plan.steps.iter().enumerate() {
         for output in &step.outputs {
             let from = Input::Output { step: at, name: output.clone() };
@@ -103,5 +103,5 @@ pub fn inputs(args: &RecipeArgs) -> Result<Report, Failure> {
     let ready = load::ready(args)?;
     let fetches: Vec<&Fetch> = ready.plan.fetches.values().collect();
     build::fetch(&ready, &fetches)?;
-    Ok(Report { checked: fetches.len(), wrong: Vec::new() })
+    Ok(Report { checked: fetches.len(), wrong: Vec::new(), differences: Vec::new() })
 }

@@ -31,7 +31,7 @@ pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), 
         lock.kernels.entry(name).or_insert(LockedKernel { config: None, release: None }).config = Some(config);
     }
     for machine in ready.loaded.recipe.machines.values() {
-        let line = machines::command_line(&ready.loaded.recipe, &ready.lock, machine, |_| ())?;
+        let line = machines::command_line(&ready.loaded.recipe, &ready.lock, machine)?;
         if let Some(locked) = lock.machines.get_mut(&machine.name) {
             locked.asked = facts::summary(&line);
         }

@@ -9,7 +9,10 @@ use crate::base::Foreign;
 use crate::cli::{self, PrintForm};
 use crate::guest::event::{Event, Listener};
 use crate::guest::{self, Launch};
+use crate::machine::Description;
 use crate::machine::argv::{Accel, CommandLine, Place};
+use crate::recipe::machine::Machine;
+use crate::world::RealWorld;
 
 /// Sockets and overlays of a run: a short path, since a socket's may have 107 bytes.
 const BASE: &str = "/tmp";
@@ -33,46 +36,71 @@ pub fn run(args: &cli::Run) -> Result<(), Failure> {
 }
 
 fn chosen<'a>(launches: &'a BTreeMap<String, Launch>, asked: Option<&str>) -> Result<&'a Launch, Failure> {
-    let names: Vec<&str> = launches.keys().map(String::as_str).collect();
     match asked {
-        Some(name) => launches
-            .get(name)
-            .ok_or_else(|| Failure::Usage(format!("there is no machine `{name}`; there are: {}", names.join(", ")))),
+        Some(name) => launches.get(name).ok_or_else(|| unknown(name, launches.keys())),
         None => launches.values().next().ok_or_else(|| Failure::Usage("the recipe has no machine".to_owned())),
     }
 }
 
+fn unknown<'a>(name: &str, machines: impl Iterator<Item = &'a String>) -> Failure {
+    let names: Vec<&str> = machines.map(String::as_str).collect();
+    Failure::Usage(format!("there is no machine `{name}`; there are: {}", names.join(", ")))
+}
+
 /// The argv with what a launch fills in: relative to the result directory, so that it can be pasted there.
 fn print(args: &cli::Run, form: PrintForm) -> Result<(), Failure> {
-    if args.recipe.recipe.is_dir() {
-        return Err(Failure::Usage("--print takes a recipe; a directory has launch.sh --print".to_owned()));
+    let machines = described(&args.recipe)?;
+    if let Some(name) = args.machine.as_deref().filter(|name| !machines.contains_key(*name)) {
+        return Err(unknown(name, machines.keys()));
     }
-    let loaded = load::recipe(&args.recipe)?;
-    let lock = load::lock_of(&loaded)?;
-    machines::judge(&loaded.recipe, &lock)?;
-    for machine in loaded.recipe.machines.values() {
-        if args.machine.as_ref().is_some_and(|name| *name != machine.name) {
+    for (name, (described, files)) in machines {
+        if args.machine.as_ref().is_some_and(|asked| *asked != name) {
             continue;
         }
-        let accel = match args.accel {
-            cli::Accel::Auto => Accel::Open,
-            cli::Accel::Kvm => Accel::Kvm,
-            cli::Accel::Tcg => Accel::Tcg,
-        };
-        let line = machines::command_line(&loaded.recipe, &lock, machine, |launch| launch.accel = accel)?;
-        output::print(&spelled(&line, form))?;
+        let line = described.argv(|launch| {
+            launch.accel = match args.accel {
+                cli::Accel::Auto => Accel::Open,
+                cli::Accel::Kvm => Accel::Kvm,
+                cli::Accel::Tcg => Accel::Tcg,
+            }
+        });
+        output::print(&spelled(&line, &files, form))?;
     }
     Ok(())
 }
 
-fn spelled(line: &CommandLine, form: PrintForm) -> String {
+/// Names of the files that fill places.
+type Files = BTreeMap<Place, String>;
+
+/// The machines of a recipe as they would be built, or of a directory as it was.
+fn described(args: &cli::RecipeArgs) -> Result<BTreeMap<String, (Description, Files)>, Failure> {
+    if args.recipe.is_dir() {
+        let store = load::open_store(&RealWorld::default())?;
+        let found = launches::described(&store, &args.recipe)?.into_iter().map(|(name, launch)| {
+            let files = launch.artifacts.into_iter().map(|(place, artifact)| (place, artifact.file));
+            (name, (launch.description, files.collect()))
+        });
+        return Ok(found.collect());
+    }
+    let loaded = load::recipe(args)?;
+    let lock = load::lock_of(&loaded)?;
+    machines::judge(&loaded.recipe, &lock)?;
+    let one = |machine: &Machine| {
+        let description = machines::description(&loaded.recipe, &lock, machine)?;
+        Ok((machine.name.clone(), (description, Files::new())))
+    };
+    loaded.recipe.machines.values().map(one).collect()
+}
+
+fn spelled(line: &CommandLine, files: &Files, form: PrintForm) -> String {
     const QEMU: &str = "qemu-system-x86_64";
     let fill = |place: Place| match place {
+        // Variables go to a copy, which whoever pastes this makes first.
+        place if place != Place::FirmwareVars && files.contains_key(&place) => files[&place].clone(),
         Place::Kernel => "vmlinuz".to_owned(),
         Place::Initrd => "initrd.img".to_owned(),
         Place::Disk => "disk.qcow2".to_owned(),
         Place::Accel => "tcg".to_owned(),
-        // Variables go to a copy, which whoever pastes this makes first.
         Place::FirmwareCode => "ovmf-code.fd".to_owned(),
         other => other.name().to_owned(),
     };

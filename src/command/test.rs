@@ -111,6 +111,10 @@ fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
 }
 
 fn one(args: &cli::Test, recipe: &Path) -> Result<Report, Failure> {
+    if recipe.is_dir() {
+        let message = "kiln test takes recipes, which the tests are in; a built directory can be run with `kiln run`";
+        return Err(Failure::Usage(format!("{}: {message}", recipe.display())));
+    }
     let recipe_args = RecipeArgs { recipe: recipe.to_owned(), set: args.set.clone(), lock: args.lock.clone() };
     let ready = load::ready(&recipe_args)?;
     let out = project::result_path(recipe);

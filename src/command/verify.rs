@@ -5,11 +5,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::{output, rebuild};
-use crate::base::{Digest, Hasher};
+use super::{launches, output, rebuild};
+use crate::base::Foreign;
 use crate::cli;
-use crate::share::manifest::{self, Artifact, Manifest};
-use crate::world::fs;
+use crate::share::check::{self, Difference};
 
 /// What was checked, and what was wrong.
 #[derive(Debug, Serialize)]
@@ -18,6 +17,9 @@ pub struct Report {
     pub checked: usize,
     /// One sentence each.
     pub wrong: Vec<String>,
+    /// The same of a directory, for programs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub differences: Vec<Difference>,
 }
 
 /// Carries the verb out.
@@ -38,42 +40,19 @@ pub fn run(args: &cli::Verify) -> Result<(), Failure> {
     if report.wrong.is_empty() {
         return if args.json { Ok(()) } else { output::print(&format!("{} files: all good\n", report.checked)) };
     }
-    let wrong = report.wrong.len();
-    Err(Failure::Differs(format!("{wrong} of {} differ\n  {}", report.checked, report.wrong.join("\n  "))))
+    let (wrong, checked) = (report.wrong.len(), report.checked);
+    let differences = if wrong == 1 { "1 difference".to_owned() } else { format!("{wrong} differences") };
+    Err(Failure::Differs(format!("{differences} in {checked} files\n  {}", report.wrong.join("\n  "))))
 }
 
-/// Compares a result directory with its manifest.
+/// Compares a result directory with its manifest, reading every byte.
 pub fn directory(directory: &Path) -> Result<Report, Failure> {
-    let path = directory.join(manifest::FILE);
-    let text = fs::read(&path, manifest::LIMIT).map_err(Failure::world)?;
-    let manifest = Manifest::read(&text).map_err(|error| Failure::Differs(format!("{}: {error}", path.display())))?;
-    for step in &manifest.warm {
+    let options = check::Options { remembered: None, told: &launches::reading };
+    let found = check::check(directory, &options).map_err(Failure::world)?;
+    for step in found.manifest.iter().flat_map(|manifest| &manifest.warm) {
+        let step = Foreign(step);
         crate::tell!("{step} went on from an earlier run; `kiln verify --rebuild RECIPE` proves its bits");
     }
-    let wrong: Vec<String> =
-        manifest.artifacts.iter().filter_map(|(name, artifact)| compare(directory, name, artifact)).collect();
-    Ok(Report { checked: manifest.artifacts.len(), wrong })
-}
-
-fn compare(directory: &Path, name: &str, artifact: &Artifact) -> Option<String> {
-    let path = directory.join(name);
-    match digest_of(&path) {
-        Ok((_, size)) if size != artifact.size => {
-            Some(format!("{name}: {size} bytes, the manifest says {}", artifact.size))
-        }
-        Ok((digest, _)) if digest != artifact.sha256 => {
-            Some(format!("{name}: its digest is {digest}, the manifest says {}", artifact.sha256))
-        }
-        Ok(_) => None,
-        Err(error) => Some(format!("{name}: {error}")),
-    }
-}
-
-/// Digest and size of a file, streamed.
-pub fn digest_of(path: &Path) -> Result<(Digest, u64), crate::world::WorldError> {
-    let mut file = fs::open(path)?;
-    let mut hasher = Hasher::new(std::io::sink());
-    fs::context("read", path, std::io::copy(&mut file, &mut hasher))?;
-    let (_, digest, size) = hasher.finish();
-    Ok((digest, size))
+    let wrong = found.differences.iter().map(ToString::to_string).collect();
+    Ok(Report { checked: found.files, wrong, differences: found.differences })
 }

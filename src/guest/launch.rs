@@ -1,4 +1,7 @@
 //! A machine ready to be started, and the argv that starts it: on the terminal, or under test.
+//!
+//! The argv is written by the machine layer from the machine's description; here it is only said what this start wants,
+//! and where its files are.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -8,9 +11,12 @@ use super::overlay::{self, Below};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{Ids, Mount, Network, Root, Spec};
-use crate::machine::argv::SMBIOS_WORDS;
-use crate::plan::boot;
+use crate::machine::Description;
+use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
+use crate::machine::rules::KERNEL_LINE;
+use crate::recipe::machine::Firmware;
 use crate::world::fs;
+use crate::world::held::{Held, State};
 
 /// Where QEMU finds the built artifacts.
 pub const ARTIFACTS: &str = "/kiln/artifacts";
@@ -22,12 +28,8 @@ pub const SHARED: &str = "/kiln/shared";
 pub const LOGS: &str = "/kiln/logs";
 /// Where a lasting overlay appears.
 pub const KEEP: &str = "/kiln/keep.qcow2";
-/// `COMMAND_LINE_SIZE` of `arch/x86/include/asm/setup.h`, less the final zero.
-const KERNEL_LINE: usize = 2047;
-/// How the machine layer calls the first serial port where it leads to a pipe.
-const CONSOLE: &str = "kiln.console";
-/// What it says where that port leads to the terminal, with QEMU's monitor behind it.
-const TERMINAL: &str = "mon:stdio";
+/// A firmware's variables are no larger.
+const VARIABLES: u64 = 64 << 20;
 
 /// A machine ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,14 +42,17 @@ pub struct Launch {
     pub artifacts: PathBuf,
     /// QEMU in the tree: `/usr/bin/qemu-system-x86_64`.
     pub program: String,
-    /// Its arguments as `launch.json` has them, with `${kernel}`, `${disk}`, `${run}`, ... left open and `$$` for `$`.
-    pub argv: Vec<String>,
-    /// Files below `artifacts` by the place that they fill: `kernel`, `initrd`, `disk`, `firmware-code`, `firmware-vars`.
-    pub files: BTreeMap<String, String>,
+    /// What its argv is written from.
+    pub description: Description,
+    /// Files below `artifacts` by the place that they fill.
+    pub files: BTreeMap<Place, String>,
     /// Digest of the disk: a lasting overlay only fits this one.
     pub disk: Digest,
-    /// Sparse files that QEMU expects in `${run}`: name and bytes.
-    pub blanks: Vec<(String, u64)>,
+    /// The state in which a file below `artifacts` was when its digest was compared, for those that were. A start
+    /// refuses a file that has changed since.
+    pub states: BTreeMap<String, State>,
+    /// The firmware's variables, when they were read already.
+    pub variables: Option<Vec<u8>>,
 }
 
 /// What a start is for.
@@ -76,85 +81,98 @@ pub struct Places {
 
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
-    let disk = launch.files.get("disk").ok_or_else(|| GuestError::Launch {
-        machine: launch.machine.clone(),
-        reason: "it has no disk to boot from".to_owned(),
-    })?;
+    unchanged(launch)?;
+    let disk = file(launch, Place::Disk)?;
     let below = Below { artifacts: &launch.artifacts, file: disk, digest: launch.disk };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
     }
-    for (name, bytes) in &launch.blanks {
-        let path = places.run.join(name);
-        fs::context("size", &path, fs::create(&path)?.set_len(*bytes))?;
+    for disk in &launch.description.machine.disks {
+        let path = places.run.join(format!("{}.disk", disk.name.value));
+        fs::context("size", &path, fs::create(&path)?.set_len(disk.size.value))?;
     }
-    if let Some(variables) = launch.files.get("firmware-vars") {
-        let bytes = fs::read(&launch.artifacts.join(variables), 64 << 20)?;
+    if launch.files.contains_key(&Place::FirmwareVars) {
+        let bytes = match &launch.variables {
+            Some(bytes) => bytes.clone(),
+            None => fs::read(&launch.artifacts.join(file(launch, Place::FirmwareVars)?), VARIABLES)?,
+        };
         fs::write_atomically(&places.run.join("firmware-vars"), &bytes)?;
     }
     Ok(())
 }
 
-/// The argv with everything filled in.
-pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
-    let place = |name: &str| -> Option<String> {
-        Some(match name {
-            "disk" if places.keep.is_some() => KEEP.to_owned(),
-            "disk" => format!("{RUN}/disk.qcow2"),
-            "firmware-vars" => format!("{RUN}/firmware-vars"),
-            "run" => RUN.to_owned(),
-            "shared" => SHARED.to_owned(),
-            "accel" => accel.name().to_owned(),
-            "kernel" | "initrd" | "firmware-code" => format!("{ARTIFACTS}/{}", launch.files.get(name)?),
-            _ => return None,
-        })
+/// Refuses files that were exchanged or written to since they were compared. Somebody who may write the directory can
+/// still do so in the moment before QEMU opens them, and then the guest sees other bytes; nobody else does.
+fn unchanged(launch: &Launch) -> Result<(), GuestError> {
+    if launch.states.is_empty() {
+        return Ok(());
+    }
+    let held = Held::open(&launch.artifacts)?;
+    let same = |(name, state): (&String, &State)| {
+        held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
-    let failed = |word: &String| GuestError::Launch {
-        machine: launch.machine.clone(),
-        reason: format!("its command line has a place that cannot be filled in: {word}"),
-    };
-    let mut argv = vec![launch.program.clone()];
-    for word in &launch.argv {
-        argv.push(without(&fill(word, &place).ok_or_else(|| failed(word))?, "snapshot="));
+    match launch.states.iter().find(|state| !same(*state)) {
+        Some((name, _)) => Err(failed(launch, format!("{name} was changed after it was checked; start again"))),
+        None => Ok(()),
     }
-    if purpose != Purpose::Terminal {
-        argv = without_console(argv);
-        argv.extend(log_port(places.log.as_ref().map_or("console.log", |(_, name)| name)));
-    }
-    if purpose == Purpose::Test {
-        append(launch, &mut argv)?;
-        argv.iter_mut().for_each(|word| *word = without(word, "hostfwd="));
-        argv.extend(test_ports());
-    }
-    Ok(argv)
 }
 
-/// Fills in `${name}` and `$$`; `None` when a place is unknown. What is filled in has no comma, which would have to be
-/// doubled for QEMU: all of it lies below `/kiln` and in the tree.
-fn fill(word: &str, place: &dyn Fn(&str) -> Option<String>) -> Option<String> {
-    let mut filled = String::new();
-    let mut rest = word;
-    while let Some((before, after)) = rest.split_once('$') {
-        filled.push_str(before);
-        if let Some(after) = after.strip_prefix('$') {
-            filled.push('$');
-            rest = after;
-        } else {
-            let (name, after) = after.strip_prefix('{')?.split_once('}')?;
-            filled.push_str(&place(name)?);
-            rest = after;
+/// The name of the file that fills a place.
+fn file(launch: &Launch, place: Place) -> Result<&str, GuestError> {
+    let missing = || failed(launch, format!("it has no file for `{}`", place.name()));
+    launch.files.get(&place).map(String::as_str).ok_or_else(missing)
+}
+
+fn failed(launch: &Launch, reason: String) -> GuestError {
+    GuestError::Launch { machine: launch.machine.clone(), reason }
+}
+
+/// The argv with everything filled in, program first.
+pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
+    let append = (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?;
+    let line = launch.description.argv(|wishes| {
+        wishes.accel = match accel {
+            Accelerator::Kvm => argv::Accel::Kvm,
+            Accelerator::Tcg => argv::Accel::Tcg,
+        };
+        wishes.console = if purpose == Purpose::Terminal { Console::Terminal } else { Console::Log };
+        // Here the disk is an overlay already.
+        wishes.writes = Writes::Kept;
+        wishes.user_network = UserNetwork::Slirp;
+        if purpose == Purpose::Test {
+            (wishes.agent, wishes.qmp, wishes.forwards) = (true, true, Forwards::Closed);
+        }
+        wishes.append.extend(append);
+    });
+    let missing = line.places().into_iter().filter(|place| place.is_artifact());
+    missing.map(|place| file(launch, place)).collect::<Result<Vec<_>, _>>()?;
+    let words = line.words(&|place| inside(launch, places, place));
+    Ok(std::iter::once(launch.program.clone()).chain(words).collect())
+}
+
+/// Where QEMU finds what fills a place.
+fn inside(launch: &Launch, places: &Places, place: Place) -> String {
+    let log = places.log.as_ref().map_or("console.log", |(_, name)| name);
+    match place {
+        Place::Disk if places.keep.is_some() => KEEP.to_owned(),
+        Place::Disk => format!("{RUN}/disk.qcow2"),
+        Place::FirmwareVars => format!("{RUN}/firmware-vars"),
+        Place::Run => RUN.to_owned(),
+        Place::Shared => SHARED.to_owned(),
+        Place::Log => format!("{LOGS}/{log}"),
+        // A launch says which; the word stands in the argv itself.
+        Place::Accel => "tcg".to_owned(),
+        Place::Kernel | Place::Initrd | Place::FirmwareCode => {
+            format!("{ARTIFACTS}/{}", launch.files.get(&place).map_or("", String::as_str))
         }
     }
-    filled.push_str(rest);
-    Some(filled)
 }
 
 /// Memories that machines share, by name, with the file below the run's directory that is each; for the notice that says so.
 pub fn memories<'a>(launches: impl IntoIterator<Item = &'a Launch>) -> BTreeSet<String> {
-    let words = launches.into_iter().flat_map(|launch| &launch.argv);
-    let file = |word: &'a String| word.split_once("mem-path=${shared}/")?.1.split(',').next()?.strip_suffix(".memory");
-    words.filter_map(file).map(str::to_owned).collect()
+    let names = launches.into_iter().flat_map(|launch| launch.description.shared_memories());
+    names.map(str::to_owned).collect()
 }
 
 /// What is told of a memory that machines share.
@@ -162,77 +180,26 @@ pub fn memory_notice(shared: &Path, name: &str) -> String {
     format!("memory `{name}` is {} while the machines run", shared.join(format!("{name}.memory")).display())
 }
 
-/// Drops the options of the terminal's serial port and monitor.
-fn without_console(argv: Vec<String>) -> Vec<String> {
-    let mut kept = Vec::new();
-    let mut words = argv.into_iter().peekable();
-    while let Some(word) = words.next() {
-        let leads_there =
-            |value: &String| value == TERMINAL || value.split([',', ':', '=']).any(|part| part == CONSOLE);
-        let of_console = matches!(word.as_str(), "-chardev" | "-serial") && words.peek().is_some_and(leads_there);
-        if of_console {
-            words.next();
-        } else {
-            kept.push(word);
-        }
-    }
-    kept
-}
-
-/// A property list without one kind of property. `snapshot=on` is for `launch.sh`: here there is an overlay. Forwarded
-/// ports belong to `kiln run`: tests work inside the guest, and two of them may run side by side.
-fn without(word: &str, property: &str) -> String {
-    if !word.contains(property) || word.contains(' ') {
-        return word.to_owned();
-    }
-    word.split(',').filter(|part| !part.starts_with(property)).collect::<Vec<_>>().join(",")
-}
-
-/// ttyS0 as a file.
-fn log_port(console: &str) -> Vec<String> {
-    let file = format!("file,id=kiln-console,path={LOGS}/{console}");
-    ["-chardev", &file, "-serial", "chardev:kiln-console"].map(str::to_owned).into()
-}
-
-/// ttyS1 for the test shell, and the monitor. QEMU is the one that connects: when it starts, somebody listens, so the
-/// guest's first word is not lost.
-fn test_ports() -> Vec<String> {
-    let agent = format!("socket,id=kiln-agent,path={RUN}/agent");
-    // `-mon`, the longer spelling, makes QEMU 11.1 print a warning; older ones have no other long spelling.
-    let qmp = format!("unix:{RUN}/qmp");
-    ["-chardev", &agent, "-serial", "chardev:kiln-agent", "-qmp", &qmp].map(str::to_owned).into()
-}
-
-/// Adds the words that start the test shell to the kernel's command line: where QEMU hands the kernel over, or where
-/// what boots from the disk looks for them.
-fn append(launch: &Launch, argv: &mut [String]) -> Result<(), GuestError> {
-    let failed = |reason: String| GuestError::Launch { machine: launch.machine.clone(), reason };
-    let [stub, grub] = SMBIOS_WORDS.map(|before| format!("type=11,value={before}"));
-    let place = |find: &dyn Fn(&String) -> bool| argv.iter().position(find);
-    let direct = place(&|word| word == "-append").map(|at| (at + 1, " ", agent::kernel_words()));
-    let direct = direct.filter(|(at, ..)| *at < argv.len());
-    let firmware = |before: &str, words: String| {
-        let at = place(&|word| word.starts_with(before))?;
-        Some((at, if argv[at].len() == before.len() { "" } else { " " }, words.replace(',', ",,")))
+/// The words that start the test shell, as whatever hands them to the kernel wants them.
+fn test_words(launch: &Launch) -> Result<String, GuestError> {
+    let words = match launch.description.machine.firmware.value {
+        Firmware::Direct | Firmware::Uefi => agent::kernel_words(),
+        Firmware::Seabios => agent::grub_words(),
     };
-    let found = direct
-        .or_else(|| firmware(&stub, agent::kernel_words()))
-        .or_else(|| firmware(&grub, boot::grub_words(&agent::grub_words())));
-    let Some((at, blank, words)) = found else {
-        return Err(failed("its command line has no place for what the kernel must be told in tests".to_owned()));
-    };
-    let line = &mut argv[at];
-    line.push_str(blank);
-    line.push_str(&words);
-    if line.len() > KERNEL_LINE {
-        return Err(failed(format!(
-            "its kernel command line is {} characters too long for tests: the kernel keeps {KERNEL_LINE}, \
-             of which tests need {}",
-            line.len() - KERNEL_LINE,
-            words.len()
-        )));
+    let own = launch.description.kernel_line();
+    let length = own.len() + 1 + words.len();
+    if length > KERNEL_LINE {
+        return Err(failed(
+            launch,
+            format!(
+                "its kernel command line is {} characters too long for tests: the kernel keeps {KERNEL_LINE}, \
+                 of which tests need {}",
+                length - KERNEL_LINE,
+                words.len()
+            ),
+        ));
     }
-    Ok(())
+    Ok(words)
 }
 
 /// Everything the QEMU of this start can see.
@@ -264,18 +231,32 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::share::launch::LaunchFile;
 
-    /// A machine that is never started.
-    pub(in crate::guest) fn launch(argv: &[&str]) -> Launch {
+    /// A machine that is never started, with more fields than the least.
+    pub(in crate::guest) fn launch(more: &str) -> Launch {
+        let artifact =
+            |file: &str| format!("{{ \"file\": \"{file}\", \"size\": 1, \"sha256\": \"{}\" }}", Digest::of(b""));
+        let artifacts = [("kernel", "vmlinuz"), ("disk", "disk.qcow2"), ("firmware-code", "c"), ("firmware-vars", "v")];
+        let artifacts = artifacts.map(|(place, file)| format!("\"{place}\": {}", artifact(file))).join(", ");
+        let firmware = if more.contains("\"firmware\"") { "" } else { "\"firmware\": \"direct\", " };
+        let text = format!(
+            "{{ \"format\": 2, \"qemu\": \"11.1.3\", \"artifacts\": {{ {artifacts} }}, \"machine\": {{ {firmware} {more} \
+             \"name\": \"m\", \"type\": \"q35\", \"cpus\": 1, \"memory\": 1073741824, \"cpu\": \"max\", \
+             \"user-network\": true, \"bounce\": false, \"rng\": true }}, \
+             \"memories\": [{{ \"name\": \"pool\", \"size\": 1073741824 }}] }}"
+        );
+        let read = LaunchFile::read(text.as_bytes()).unwrap();
         Launch {
             machine: "m".into(),
             tree: "/tree".into(),
             artifacts: "/built".into(),
             program: "/usr/bin/qemu".into(),
-            argv: argv.iter().map(|word| (*word).to_owned()).collect(),
-            files: [("kernel", "vmlinuz"), ("disk", "disk.qcow2")].map(|(a, b)| (a.into(), b.into())).into(),
+            files: read.artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
+            description: read.description,
             disk: Digest::of(b""),
-            blanks: Vec::new(),
+            states: BTreeMap::new(),
+            variables: None,
         }
     }
 
@@ -283,76 +264,109 @@ pub(super) mod tests {
         Places { run: "/r".into(), shared: "/s".into(), log: Some(("/l".into(), "m.log".into())), keep: None }
     }
 
+    fn words(more: &str, purpose: Purpose) -> Vec<String> {
+        argv(&launch(more), purpose, &places(), Accelerator::Tcg).unwrap()
+    }
+
+    /// The value of the first option of this name.
+    fn value<'a>(words: &'a [String], flag: &str) -> &'a str {
+        &words[words.iter().position(|word| word == flag).unwrap() + 1]
+    }
+
+    const FORWARD: &str = "\"forwards\": [{ \"guest\": 22, \"host\": 2222 }],";
+
     #[test]
     fn a_test_adds_words_for_the_kernel_and_drops_the_terminal_and_forwarded_ports() {
-        let base = [
-            "-append",
-            "root=/dev/vda",
-            "-serial",
-            "mon:stdio",
-            "-netdev",
-            "user,id=n,hostfwd=tcp:127.0.0.1:2222-:22,restrict=on",
-        ];
-        let argv = argv(&launch(&base), Purpose::Test, &places(), Accelerator::Tcg).unwrap();
-        assert!(argv[2].starts_with("root=/dev/vda systemd.unit=") && argv[2].contains("/dev/ttyS1"));
-        assert_eq!(argv[3..6], ["-netdev", "user,id=n,restrict=on", "-chardev"]);
-        assert!(!argv.iter().any(|word| word.contains("stdio")));
-        assert_eq!(argv.iter().filter(|word| *word == "-serial").count(), 2);
+        let words = words(FORWARD, Purpose::Test);
+        let line = value(&words, "-append");
+        assert!(
+            line.starts_with("root=/dev/vda rw console=ttyS0 systemd.unit=") && line.contains("/dev/ttyS1"),
+            "{line}"
+        );
+        assert_eq!(value(&words, "-netdev"), "user,id=kiln.user");
+        assert_eq!(value(&words, "-qmp"), "unix:/kiln/run/qmp");
+        assert_eq!(value(&words, "-chardev"), "file,id=kiln.console,path=/kiln/logs/m.log");
+        assert!(words.contains(&"socket,id=kiln.agent,path=/kiln/run/agent".to_owned()));
+        assert!(!words.iter().any(|word| word.contains("stdio") || word.contains("snapshot")), "{words:?}");
+        assert_eq!(words.iter().filter(|word| *word == "-serial").count(), 2);
+    }
+
+    #[test]
+    fn a_run_has_the_terminal_and_its_ports_and_a_neighbour_a_log() {
+        let front = words(FORWARD, Purpose::Terminal);
+        assert_eq!(value(&front, "-serial"), "mon:stdio");
+        assert_eq!(value(&front, "-netdev"), "user,id=kiln.user,hostfwd=tcp:127.0.0.1:2222-:22");
+        let beside = words(FORWARD, Purpose::Background);
+        assert_eq!(value(&beside, "-serial"), "chardev:kiln.console");
+        assert!(value(&beside, "-netdev").contains("hostfwd") && !beside.contains(&"-qmp".to_owned()));
     }
 
     #[test]
     fn a_test_of_a_disk_that_boots_by_itself_tells_its_loader() {
-        let line = |before: &str| {
-            let argv = argv(&launch(&["-smbios", before]), Purpose::Test, &places(), Accelerator::Tcg).unwrap();
-            argv[2].strip_prefix(before).unwrap().to_owned()
+        let line = |firmware: &str, before: &str| {
+            let words = words(&format!("\"firmware\": \"{firmware}\","), Purpose::Test);
+            value(&words, "-smbios").strip_prefix(before).unwrap().to_owned()
         };
-        let stub = line("type=11,value=io.systemd.stub.kernel-cmdline-extra=");
+        let stub = line("uefi", "type=11,value=io.systemd.stub.kernel-cmdline-extra=");
         assert!(stub.starts_with("systemd.unit=") && stub.ends_with("-d)'\""), "{stub}");
-        let grub = line("type=11,value=kiln.kernel-words='a'");
-        assert!(grub.starts_with(" 'systemd.unit=graphical.target' 'systemd.wants="), "{grub}");
+        let grub = line("seabios", "type=11,value=kiln.kernel-words=");
+        assert!(grub.starts_with("'systemd.unit=graphical.target' 'systemd.wants="), "{grub}");
         assert!(grub.contains(" eval$IFS$(") && !grub.contains(['"', '\\']), "{grub}");
     }
 
     #[test]
     fn shared_memories_are_named() {
-        let object = "memory-backend-file,id=mem0.volatile,size=1,mem-path=${shared}/pool.memory,share=on";
-        let own = "memory-backend-file,id=x,mem-path=${run}/x.memory";
-        let launches = [launch(&["-object", object]), launch(&["-object", object, "-object", own])];
-        let names = memories(&launches);
-        assert_eq!(names, BTreeSet::from(["pool".to_owned()]));
+        let shared = "\"cxl\": { \"bridges\": [{ \"name\": \"b\", \"decoders\": false, \"ports\": [{ \"name\": \"p\", \
+                      \"expander\": { \"name\": \"e\", \"volatile\": \"pool\", \"back-invalidate\": false, \
+                      \"flit256\": false } }] }] },";
+        let launches = [launch(shared), launch(shared), launch("")];
+        assert_eq!(memories(&launches), BTreeSet::from(["pool".to_owned()]));
         let notice = memory_notice(Path::new("/tmp/r/shared"), "pool");
         assert_eq!(notice, "memory `pool` is /tmp/r/shared/pool.memory while the machines run");
     }
 
     #[test]
     fn places_are_filled_in() {
-        let base =
-            ["-accel", "${accel}", "-kernel", "${kernel}", "-drive", "if=none,file=${disk},snapshot=on", "-x", "a$$b"];
-        let argv = argv(&launch(&base), Purpose::Terminal, &places(), Accelerator::Kvm).unwrap();
-        let wanted = [
-            "/usr/bin/qemu",
-            "-accel",
-            "kvm",
-            "-kernel",
-            "/kiln/artifacts/vmlinuz",
-            "-drive",
-            "if=none,file=/kiln/run/disk.qcow2",
-            "-x",
-            "a$b",
-        ];
-        assert_eq!(argv, wanted);
-        for wrong in ["${initrd}", "${nothing}", "${disk", "$disk"] {
-            let error = super::argv(&launch(&[wrong]), Purpose::Terminal, &places(), Accelerator::Kvm).unwrap_err();
-            assert!(error.to_string().contains(wrong), "{error}");
+        let launch = launch("\"append\": [\"a$b\"], \"firmware\": \"uefi\",");
+        let kept = Places { keep: Some("/k".into()), ..places() };
+        let words = argv(&launch, Purpose::Terminal, &kept, Accelerator::Kvm).unwrap();
+        assert_eq!(words[0], "/usr/bin/qemu");
+        assert_eq!(value(&words, "-accel"), "kvm");
+        for part in ["file=/kiln/keep.qcow2,format=qcow2", "file=/kiln/artifacts/c", "file=/kiln/run/firmware-vars"] {
+            assert!(words.iter().any(|word| word.contains(part)), "{part} in {words:?}");
         }
+        let lost = Launch { files: BTreeMap::from([(Place::Disk, "disk.qcow2".to_owned())]), ..launch };
+        let error = argv(&lost, Purpose::Terminal, &places(), Accelerator::Kvm).unwrap_err().to_string();
+        assert!(error.contains("no file for `firmware-code`"), "{error}");
     }
 
     #[test]
     fn a_kernel_line_that_tests_do_not_fit_into_is_refused() {
-        let error = argv(&launch(&[]), Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
-        assert!(error.to_string().contains("no place"), "{error}");
-        let long = "x".repeat(1800);
-        let error = argv(&launch(&["-append", &long]), Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
+        let long = format!("\"append\": [\"{}\", \"{}\"],", "x".repeat(700), "y".repeat(790));
+        let wide = launch(&long);
+        argv(&wide, Purpose::Terminal, &places(), Accelerator::Tcg).unwrap();
+        let mut longer = wide.clone();
+        longer.description.machine.append.extend(wide.description.machine.append);
+        let error = argv(&longer, Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
         assert!(error.to_string().contains("too long"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_changes_after_it_was_checked_is_refused() {
+        let directory = std::env::temp_dir().join(format!("kiln-launch-states-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("vmlinuz");
+        fs::write_atomically(&path, b"kernel").unwrap();
+        let state = Held::open(&directory).unwrap().plain("vmlinuz").unwrap().state().unwrap();
+        let states = BTreeMap::from([("vmlinuz".to_owned(), state)]);
+        let checked = Launch { artifacts: directory.clone(), states, ..launch("") };
+        unchanged(&checked).unwrap();
+        fs::write_atomically(&path, b"kernel").unwrap();
+        let error = unchanged(&checked).unwrap_err().to_string();
+        assert!(error.contains("vmlinuz was changed"), "{error}");
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        unchanged(&checked).unwrap_err();
+        fs::remove_tree(&directory).unwrap();
     }
 }

@@ -3,12 +3,15 @@
 //! Format: `docs/interop/qcow2.rst` in QEMU. Such a file is a header and tables without entries, so no tool is needed.
 //! A lasting overlay remembers the digest of the disk it was made for: above another one it would be garbage.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 use super::GuestError;
 use super::launch::ARTIFACTS;
 use crate::base::Digest;
 use crate::world::fs;
+use crate::world::held::Held;
 
 const MAGIC: u32 = 0x5146_49fb;
 const CLUSTER_BITS: u32 = 16;
@@ -37,7 +40,7 @@ pub struct Below<'a> {
 
 /// Makes an empty overlay above a built disk.
 pub fn create(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
-    let (format, size) = virtual_size(&below.artifacts.join(below.file))?;
+    let (format, size) = virtual_size(below)?;
     fs::write_atomically(path, &empty(&format!("{ARTIFACTS}/{}", below.file), format, size, below.digest))?;
     Ok(())
 }
@@ -109,22 +112,27 @@ fn put64(bytes: &mut Vec<u8>, numbers: &[u64]) {
 
 /// The first cluster of a file, or less.
 fn start(path: &Path) -> Result<Vec<u8>, GuestError> {
-    use std::io::Read;
+    first_cluster(path, &fs::open(path)?)
+}
+
+fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
     let mut bytes = Vec::new();
-    fs::context("read", path, fs::open(path)?.take(CLUSTER).read_to_end(&mut bytes))?;
+    fs::context("read", path, file.take(CLUSTER).read_to_end(&mut bytes))?;
     Ok(bytes)
 }
 
-/// Format and size of the disk that the guest sees.
-fn virtual_size(path: &Path) -> Result<(&'static str, u64), GuestError> {
-    let bytes = start(path)?;
+/// Format and size of the disk that the guest sees. The directory may be anybody's, so no link in it is followed.
+fn virtual_size(below: Below<'_>) -> Result<(&'static str, u64), GuestError> {
+    let path = below.artifacts.join(below.file);
+    let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
+    let disk = Held::open(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
+    let bytes = first_cluster(&path, &disk.file)?;
     let (format, size) = match at32(&bytes, 0) {
         Some(MAGIC) => ("qcow2", at64(&bytes, 24).unwrap_or(0)),
-        _ => ("raw", fs::context("measure", path, fs::open(path)?.metadata())?.len()),
+        _ => ("raw", disk.size),
     };
     if size == 0 || size > LARGEST || !size.is_multiple_of(512) {
-        let reason = format!("its size of {size} bytes is not that of a disk");
-        return Err(GuestError::Overlay { path: path.display().to_string(), reason });
+        return Err(failed(format!("its size of {size} bytes is not that of a disk")));
     }
     Ok((format, size))
 }
@@ -182,13 +190,16 @@ mod tests {
         let dir = scratch("size");
         let below = empty("x", "raw", 5 << 30, Digest::of(b""));
         fs::write_atomically(&dir.join("a"), &below).unwrap();
-        assert_eq!(virtual_size(&dir.join("a")).unwrap(), ("qcow2", 5 << 30));
+        let size = |file: &str| virtual_size(Below { artifacts: &dir, file, digest: Digest::of(b"") });
+        assert_eq!(size("a").unwrap(), ("qcow2", 5 << 30));
         fs::write_atomically(&dir.join("b"), b"short").unwrap();
-        assert!(virtual_size(&dir.join("b")).is_err());
+        assert!(size("b").is_err());
         let mut huge = below;
         huge[24..32].fill(0xff);
         fs::write_atomically(&dir.join("c"), &huge).unwrap();
-        assert!(virtual_size(&dir.join("c")).is_err());
+        assert!(size("c").is_err());
+        std::os::unix::fs::symlink("a", dir.join("d")).unwrap();
+        assert!(size("d").unwrap_err().to_string().contains("a symbolic link"));
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -1,57 +1,22 @@
-//! Forwarded ports: found in the argv, tried before QEMU starts, so that a taken one is named.
+//! Forwarded ports, tried before QEMU starts, so that a taken one is named.
 
-use std::net::{TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, TcpListener};
 
 use super::{GuestError, Launch};
 
-/// One `hostfwd=` of a user network.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Forward {
-    /// `tcp` or `udp`.
-    pub protocol: String,
-    /// Address on this machine.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// Port in the guest.
-    pub guest_port: u16,
-}
-
-/// Every forwarded port of an argv (`hostfwd=[tcp|udp]:[hostaddr]:hostport-[guestaddr]:guestport`, QEMU's manual).
-pub fn forwards(argv: &[String]) -> Vec<Forward> {
-    argv.iter().flat_map(|word| word.split(',')).filter_map(|part| parse(part.strip_prefix("hostfwd=")?)).collect()
-}
-
-fn parse(text: &str) -> Option<Forward> {
-    let (outer, inner) = text.split_once('-')?;
-    let mut parts = outer.splitn(3, ':');
-    let (protocol, host, port) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(Forward {
-        protocol: if protocol.is_empty() { "tcp" } else { protocol }.to_owned(),
-        host: if host.is_empty() { "0.0.0.0" } else { host }.to_owned(),
-        port: port.parse().ok()?,
-        guest_port: inner.rsplit(':').next()?.parse().ok()?,
-    })
-}
-
 /// Refuses when a forwarded port is taken.
 pub fn check(launch: &Launch) -> Result<(), GuestError> {
-    for forward in forwards(&launch.argv) {
-        let address = (forward.host.as_str(), forward.port);
-        let free = match forward.protocol.as_str() {
-            "udp" => UdpSocket::bind(address).map(drop),
-            _ => TcpListener::bind(address).map(drop),
-        };
-        match free {
+    let host = Ipv4Addr::LOCALHOST;
+    for port in launch.description.machine.forwards.iter().map(|forward| forward.host.value) {
+        match TcpListener::bind((host, port)) {
             Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                let (machine, host) = (launch.machine.clone(), forward.host);
-                return Err(GuestError::PortTaken { machine, host, port: forward.port });
+                return Err(GuestError::PortTaken { machine: launch.machine.clone(), host: host.to_string(), port });
             }
             Err(error) => {
-                let reason = format!("cannot listen on {} port {}: {error}", forward.host, forward.port);
+                let reason = format!("cannot listen on {host} port {port}: {error}");
                 return Err(GuestError::Launch { machine: launch.machine.clone(), reason });
             }
-            Ok(()) => {}
+            Ok(_) => {}
         }
     }
     Ok(())
@@ -62,24 +27,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forwards_are_read_in_all_their_spellings() {
-        let argv = [
-            "-netdev".to_owned(),
-            "user,id=n,hostfwd=tcp:127.0.0.1:2222-:22,hostfwd=udp::53-10.0.2.15:5353".to_owned(),
-        ];
-        let found = forwards(&argv);
-        assert_eq!(found.len(), 2);
-        assert_eq!((found[0].host.as_str(), found[0].port, found[0].guest_port), ("127.0.0.1", 2222, 22));
-        assert_eq!((found[1].protocol.as_str(), found[1].host.as_str(), found[1].guest_port), ("udp", "0.0.0.0", 5353));
-        assert!(forwards(&["hostfwd=tcp:x".to_owned(), "hostfwd=tcp:a:b-c".to_owned()]).is_empty());
-    }
-
-    #[test]
     fn a_taken_port_is_named_with_the_way_out() {
         let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = taken.local_addr().unwrap().port();
-        let forward = format!("user,hostfwd=tcp:127.0.0.1:{port}-:22");
-        let launch = crate::guest::launch::tests::launch(&[&forward]);
+        let forward = format!("\"forwards\": [{{ \"guest\": 22, \"host\": {port} }}],");
+        let launch = crate::guest::launch::tests::launch(&forward);
         let error = check(&launch).unwrap_err().to_string();
         assert!(error.contains(&format!("port {port} on 127.0.0.1 is in use")) && error.contains("forward"), "{error}");
         drop(taken);

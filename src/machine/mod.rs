@@ -12,6 +12,7 @@
 pub mod address;
 pub mod argv;
 pub mod capability;
+mod description;
 pub mod draw;
 mod finding;
 pub mod network;
@@ -19,5 +20,6 @@ pub mod rules;
 pub mod topology;
 
 pub use argv::argv;
+pub use description::Description;
 pub use finding::Findings;
 pub use topology::Topology;

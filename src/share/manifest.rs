@@ -1,10 +1,10 @@
 //! `manifest.json`: what a build delivered, so that anybody can check it with `sha256sum` alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 
+use super::plain::is_plain;
 use crate::base::{Digest, Foreign};
 
 /// Version of the file format.
@@ -53,27 +53,35 @@ pub struct Artifact {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not the JSON of a manifest.
-    #[error("not a manifest: {0}")]
-    Syntax(#[from] serde_json::Error),
+    #[error("not a manifest: {}", Foreign(.0))]
+    Syntax(String),
     /// Written by a newer kiln.
     #[error("manifest format {0}; this kiln reads format {FORMAT}")]
     Format(u32),
     /// A name that points out of the result directory.
-    #[error("artifact `{}` does not name a file below the manifest", Foreign(.0))]
+    #[error("`{}` is no name that kiln gives to a file or a machine", Foreign(.0))]
     Name(String),
 }
 
 impl Manifest {
     /// Reads and checks a manifest.
     pub fn read(text: &[u8]) -> Result<Manifest, ManifestError> {
-        let manifest: Manifest = serde_json::from_slice(text)?;
+        let manifest: Manifest =
+            serde_json::from_slice(text).map_err(|error| ManifestError::Syntax(error.to_string()))?;
         if manifest.format != FORMAT {
             return Err(ManifestError::Format(manifest.format));
         }
-        match manifest.artifacts.keys().find(|name| !is_plain(name)) {
+        let files = manifest.artifacts.keys().filter(|name| !is_file_name(name));
+        match files.chain(manifest.qemu.keys().filter(|name| !is_plain(name))).next() {
             Some(name) => Err(ManifestError::Name(name.clone())),
             None => Ok(manifest),
         }
+    }
+
+    /// Where the files of each machine are: beside the manifest when there is one, else in a directory of its own.
+    pub fn machines(&self) -> impl Iterator<Item = (&str, &str)> {
+        let one = self.qemu.len() == 1;
+        self.qemu.keys().map(move |machine| (machine.as_str(), if one { "" } else { machine.as_str() }))
     }
 
     /// The one spelling of this manifest.
@@ -84,9 +92,10 @@ impl Manifest {
     }
 }
 
-fn is_plain(name: &str) -> bool {
-    let path = Path::new(name);
-    !name.is_empty() && path.components().all(|part| matches!(part, Component::Normal(_)))
+/// A name, or a machine's directory and a name.
+fn is_file_name(name: &str) -> bool {
+    let (directory, file) = name.split_once('/').unwrap_or(("m", name));
+    is_plain(directory) && is_plain(file) && name != FILE
 }
 
 #[cfg(test)]
@@ -117,7 +126,9 @@ mod tests {
 
     #[test]
     fn names_that_climb_out_are_refused() {
-        for name in ["../disk", "/etc/passwd", "a/../../b", ""] {
+        for name in
+            ["../disk", "/etc/passwd", "a/../../b", "", "a/b/c", "a//b", "x\n6 files: all good", "manifest.json"]
+        {
             let mut manifest = example();
             manifest.artifacts.insert(name.to_owned(), Artifact { size: 0, sha256: Digest::of(b"") });
             let error = Manifest::read(manifest.write().as_bytes()).unwrap_err();

@@ -149,6 +149,18 @@ impl Store {
         Stamp::at(path).is_some_and(|stamp| self.knows(&digest, stamp))
     }
 
+    /// [`Store::remember`] for a file that is open.
+    pub fn remember_open(&self, file: &std::fs::File, digest: Digest) {
+        if let Some(stamp) = Stamp::of(file) {
+            self.learn(digest, stamp);
+        }
+    }
+
+    /// [`Store::remembers`] for a file that is open.
+    pub fn remembers_open(&self, file: &std::fs::File, digest: Digest) -> bool {
+        Stamp::of(file).is_some_and(|stamp| self.knows(&digest, stamp))
+    }
+
     pub(super) fn knows(&self, digest: &Digest, stamp: Stamp) -> bool {
         self.stamps.lock().unwrap_or_else(PoisonError::into_inner).know(digest, stamp)
     }

@@ -25,6 +25,13 @@ impl Stamp {
     }
 }
 
+impl Stamp {
+    /// Of a file that is open.
+    pub(super) fn of(file: &std::fs::File) -> Option<Stamp> {
+        rustix::fs::fstat(file).ok().as_ref().map(Stamp::from)
+    }
+}
+
 impl From<&rustix::fs::Stat> for Stamp {
     /// Of a file as it is now.
     fn from(stat: &rustix::fs::Stat) -> Stamp {

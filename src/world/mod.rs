@@ -8,6 +8,7 @@ pub mod dir;
 pub mod directory;
 pub mod download;
 pub mod fs;
+pub mod held;
 mod http;
 pub mod memory;
 pub mod place;

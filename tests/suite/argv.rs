@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln::command;
-use kiln::machine::argv::{Accel, CommandLine, Console, Launch, Place, QemuOption, Text, argv};
+use kiln::machine::argv::{Accel, CommandLine, Console, Forwards, Launch, Place, Text, UserNetwork, Writes, argv};
 use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS};
@@ -51,28 +51,52 @@ fn templates_read_back_and_fill_to_the_same_words() {
 }
 
 #[test]
-fn a_test_launch_has_its_sockets_and_no_monitor_on_the_console() {
+fn a_test_launch_calls_whoever_listens_and_has_no_monitor_on_the_console() {
     let networks = Default::default();
     let launch = Launch {
         accel: Accel::Tcg,
-        console: Console::Pipe,
+        console: Console::Log,
         agent: true,
         qmp: true,
         paused: true,
-        throw_away: false,
+        writes: Writes::Kept,
+        forwards: Forwards::Closed,
         append: vec!["kiln.test".to_owned()],
-        extra: vec![QemuOption::kind("-smbios", "type=11").with("value", "a,b")],
         ..Launch::plain(false, &networks)
     };
-    let line = argv(&machine(""), &emulator(), &launch);
+    let line = argv(&machine("forward ssh = 2222"), &emulator(), &launch);
     let words = line.words(&open).join(" ");
-    for part in ["-accel tcg", "agent.sock", "qmp.sock", "kiln.test", "value=a,,b", "-S"] {
+    let parts =
+        ["-accel tcg", "id=kiln.agent,path=${run}/agent ", "-qmp unix:${run}/qmp ", "kiln.test", "-S", "path=${log}"];
+    for part in parts {
         assert!(words.contains(part), "{part} in {words}");
     }
-    for part in ["-initrd", "snapshot", "mon:"] {
+    for part in ["-initrd", "snapshot", "mon:", "server", "hostfwd"] {
         assert!(!words.contains(part), "{part} in {words}");
     }
     assert!(line.places().contains(&Place::Run) && !line.places().contains(&Place::Accel));
+}
+
+#[test]
+fn qemu_is_confined_and_its_user_network_can_be_somebody_elses() {
+    let networks = Default::default();
+    let machine = machine("forward ssh = 2222");
+    let words = |user_network| {
+        let launch = Launch { user_network, ..Launch::plain(true, &networks) };
+        argv(&machine, &emulator(), &launch).words(&open).join(" ")
+    };
+    let (own, others) = (words(UserNetwork::Slirp), words(UserNetwork::Socket));
+    for words in [&own, &others] {
+        let sandbox = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny ";
+        assert!(words.contains(sandbox), "{words}");
+    }
+    assert!(own.contains("-netdev user,id=kiln.user,hostfwd=tcp:127.0.0.1:2222-:22 "), "{own}");
+    let socket = "-netdev stream,id=kiln.user,server=off,addr.type=unix,addr.path=${run}/passt ";
+    assert!(others.contains(socket) && !others.contains("hostfwd"), "{others}");
+    assert_eq!(
+        own.replace("user,id=kiln.user,hostfwd=tcp:127.0.0.1:2222-:22", ""),
+        others.replace(socket.split(' ').nth(1).unwrap(), "")
+    );
 }
 
 /// Every machine of a fixture, and of a recipe under the QEMU of its lock, with its argv.
@@ -84,21 +108,30 @@ fn everywhere() -> Vec<(String, Machine, CommandLine)> {
         machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
     });
     let locked = recipes().into_iter().flat_map(|(stem, recipe, lock)| {
-        let line = |machine| command::machines::command_line(&recipe, &lock, machine, |_| ()).unwrap();
+        let line = |machine| command::machines::command_line(&recipe, &lock, machine).unwrap();
         recipe.machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
     });
     fixtures.chain(locked).collect()
 }
 
+/// `KILN_UPDATE=1` writes the argv into the locks instead.
 #[test]
 fn every_recipe_has_the_argv_of_its_lock() {
-    for (stem, recipe, lock) in recipes() {
+    for (stem, recipe, mut lock) in recipes() {
         let machines = command::machines::locked(&recipe, &lock).unwrap();
         assert_eq!(machines.len(), lock.machines.len(), "{stem}");
+        if std::env::var_os("KILN_UPDATE").is_some() {
+            for (name, machine) in machines {
+                lock.machines.get_mut(&name).unwrap().argv = machine.argv;
+            }
+            let path = format!("{}/lockfiles/{stem}.lock", env!("CARGO_MANIFEST_DIR"));
+            kiln::world::fs::write_atomically(path.as_ref(), kiln::lock::write(&lock).as_bytes()).unwrap();
+            continue;
+        }
         for (name, machine) in machines {
             assert_eq!(machine.argv, lock.machines[&name].argv, "{stem}: {name}; run kiln lock");
             assert!(!machine.argv.is_empty(), "{stem}: {name}");
-            let line = command::machines::command_line(&recipe, &lock, &recipe.machines[&name], |_| ()).unwrap();
+            let line = command::machines::command_line(&recipe, &lock, &recipe.machines[&name]).unwrap();
             assert_eq!(facts::summary(&line), lock.machines[&name].asked, "{stem}: {name}; run kiln build");
         }
     }

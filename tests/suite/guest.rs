@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use kiln::base::{Digest, SourceMap, Span};
+use kiln::base::{Digest, SourceMap, Span, Spanned};
 use kiln::exec::sandbox;
 use kiln::guest::event::{Event, Listener};
 use kiln::guest::report::{Outcome, Report};
 use kiln::guest::test::{BOOT, Options, run};
 use kiln::guest::{Accel, Launch};
 use kiln::recipe::test::{Action, QmpAnswer, Test, TestStep};
+use kiln::share::launch::LaunchFile;
 
 use super::live::{Quick, live, quick};
+use super::machine_support;
 
 fn material() -> Option<&'static Quick> {
     live("booting machines that go wrong").then(quick)
@@ -22,38 +24,32 @@ fn span() -> Span {
     Span { file: SourceMap::default().add("live.kiln".into(), String::new()), start: 0, end: 0 }
 }
 
-fn machine(name: &str, material: &Quick, more: &[&str]) -> Launch {
-    let mut argv =
-        vec!["-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35,cxl=on", "-accel", "${accel}"];
-    argv.extend(["-cpu", "max,-hypervisor", "-smp", "2", "-m", "size=1G"]);
-    // Without a NUMA node there is no SRAT, and Linux then gives CXL memory to node 0.
-    argv.extend(["-object", "memory-backend-ram,id=ram,size=1G", "-numa", "node,memdev=ram", "-kernel", "${kernel}"]);
-    argv.extend(["-initrd", "${initrd}", "-append", "root=/dev/vda rw console=ttyS0"]);
-    argv.extend(["-serial", "mon:stdio"]);
-    argv.extend(["-drive", "if=none,id=root,file=${disk},format=qcow2,snapshot=on"]);
-    argv.extend(["-device", "virtio-blk-pci,bus=pcie.0,addr=0x1,drive=root"]);
-    argv.extend(more);
+/// A machine with more in its block than the least.
+fn machine(name: &str, material: &Quick, more: &str) -> Launch {
+    let text = std::fs::read(material.out.join("launch.json")).unwrap();
+    let quick = LaunchFile::read(&text).unwrap();
+    let cpu = if more.contains("cpu = ") { "" } else { "cpu = \"max,-hypervisor\"" };
+    let mut machine = machine_support::machine(&format!("memory = 1GiB\n user-network = false\n {cpu}\n {more}"));
+    machine.name = name.to_owned();
     Launch {
         machine: name.to_owned(),
         tree: material.qemu.clone(),
         artifacts: material.out.clone(),
         program: "/usr/bin/qemu-system-x86_64".to_owned(),
-        argv: argv.into_iter().map(str::to_owned).collect(),
-        files: [("kernel", "vmlinuz"), ("initrd", "initrd.img"), ("disk", "disk.qcow2")]
-            .map(|(place, file)| (place.to_owned(), file.to_owned()))
-            .into(),
+        description: machine_support::described(&machine, &BTreeMap::new(), &quick.description.qemu),
+        files: quick.artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
         disk: Digest::of(b"live"),
-        blanks: Vec::new(),
+        states: BTreeMap::new(),
+        variables: None,
     }
 }
 
-fn cxl() -> Vec<&'static str> {
-    let mut argv = vec!["-object", "memory-backend-ram,id=mem,size=512M"];
-    argv.extend(["-device", "pxb-cxl,bus_nr=12,bus=pcie.0,id=bridge,addr=0x10"]);
-    argv.extend(["-device", "cxl-rp,port=0,bus=bridge,id=rp0,chassis=1,slot=1"]);
-    argv.extend(["-device", "cxl-type3,bus=rp0,volatile-memdev=mem,id=expander,sn=0x1"]);
-    argv.extend(["-M", "cxl-fmw.0.targets.0=bridge,cxl-fmw.0.size=1G"]);
-    argv
+const CXL: &str = "cxl { bridge bridge { port rp0 { expander expander { volatile = 512MiB } } }\n\
+    window w { targets = [bridge] size = 1GiB } }";
+
+/// Adds a word to what the kernel is told.
+fn tell(launch: &mut Launch, word: &str) {
+    launch.description.machine.append.push(Spanned::new(word.to_owned(), span()));
 }
 
 fn test(title: &str, machine: &str, actions: Vec<Action>) -> Test {
@@ -133,7 +129,7 @@ fn cxl_memory_is_a_node_again_after_a_restart() {
     let kernel =
         expect("dmesg", "Failed to get interrupt|Failed to synchronize|no free capacity|bogus descriptor", false);
     let tests = [test("the memory works", "cxl", vec![node(), kernel]), test("it reboots", "cxl", more)];
-    let report = boot(vec![machine("cxl", material, &cxl())], &tests, Accel::Tcg);
+    let report = boot(vec![machine("cxl", material, CXL)], &tests, Accel::Tcg);
     assert_eq!((report.counts(), report.boots.len()), ((2, 0, 0), 1));
 }
 
@@ -149,7 +145,7 @@ fn guests_that_panic_power_off_hang_or_go_wrong_are_told_apart() {
         test("restarts", "m", vec![sh("echo b >/proc/sysrq-trigger; sleep 60")]),
         test("is well again", "m", vec![sh("true"), expect("echo $((6*7))", "^42$", true)]),
     ];
-    let report = boot(vec![machine("m", material, &[])], &tests, Accel::Tcg);
+    let report = boot(vec![machine("m", material, "")], &tests, Accel::Tcg);
     assert!(reason(&report, 0).contains("the kernel panicked"), "{}", reason(&report, 0));
     assert!(reason(&report, 1).contains("powered itself off"), "{}", reason(&report, 1));
     assert!(reason(&report, 2).contains("did not end within the 5 s"), "{}", reason(&report, 2));
@@ -161,21 +157,22 @@ fn guests_that_panic_power_off_hang_or_go_wrong_are_told_apart() {
 #[test]
 fn a_guest_without_a_root_and_a_qemu_that_refuses_are_failures_with_words() {
     let Some(material) = material() else { return };
-    let mut rootless = machine("rootless", material, &[]);
-    let place = rootless.argv.iter().position(|word| word.starts_with("root=")).unwrap();
-    rootless.argv[place] = "root=/dev/nothing rootdelay=1 console=ttyS0".into();
-    let refused = machine("refused", material, &["-device", "no-such-device"]);
-    let tests = [test("no root", "rootless", vec![sh("true")]), test("no device", "refused", vec![sh("true")])];
+    let mut rootless = machine("rootless", material, "");
+    // The last word of its kind counts.
+    tell(&mut rootless, "root=/dev/nothing");
+    tell(&mut rootless, "rootdelay=1");
+    let refused = machine("refused", material, "cpu = \"no-such-cpu\"");
+    let tests = [test("no root", "rootless", vec![sh("true")]), test("no processor", "refused", vec![sh("true")])];
     let report = boot(vec![rootless, refused], &tests, Accel::Auto);
     assert!(reason(&report, 0).contains("root file system") || reason(&report, 0).contains("initramfs"));
-    assert!(format!("{:?}", report.tests[1].outcome).contains("no-such-device"));
+    assert!(format!("{:?}", report.tests[1].outcome).contains("no-such-cpu"));
 }
 
 /// A machine that starts, and powers off by itself when it has.
 fn fleeting(material: &Quick, seconds: u32) -> Launch {
-    let mut launch = machine("fleeting", material, &[]);
-    let place = launch.argv.iter().position(|word| word.starts_with("root=")).unwrap();
-    launch.argv[place] += &format!(" systemd.run_success_action=poweroff systemd.run=\"/bin/sleep {seconds}\"");
+    let mut launch = machine("fleeting", material, "");
+    tell(&mut launch, "systemd.run_success_action=poweroff");
+    tell(&mut launch, &format!("systemd.run=\"/bin/sleep {seconds}\""));
     launch
 }
 

@@ -1,97 +1,263 @@
-//! `launch.json` reads back and refuses what kiln would not write; `launch.sh` does what it says, in a real shell.
+//! `launch.json` reads back and refuses what no recipe could say; `launch.sh` does what it says, in a real shell.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Command, Output};
 
 use kiln::base::Digest;
-use kiln::machine::argv::{Launch, Place, argv};
-use kiln::machine::capability::Emulator;
+use kiln::machine::argv::Place;
+use kiln::recipe::machine::Machine;
 use kiln::share::launch::{LaunchArtifact, LaunchError, LaunchFile, script};
+use serde_json::Value;
 
-use super::machine_support::{fixtures, golden, machine};
+use super::machine_support::{described, every, fixtures, golden, machine, read, recipes};
 
 const BODY: &str = "append = [\"quote='$HOME'\"]\n disk data { size = 8MiB }\n\
     cxl { bridge b { port p { expander e { persistent = 256MiB } } }\n window w { targets = [b] size = 256MiB } }";
 
-fn artifact(place: Place, file: &str, bytes: &[u8]) -> LaunchArtifact {
-    LaunchArtifact {
-        place: place.name().into(),
-        file: file.into(),
-        size: bytes.len() as u64,
-        sha256: Digest::of(bytes),
+fn artifact(file: &str, bytes: &[u8]) -> LaunchArtifact {
+    LaunchArtifact { file: file.into(), size: bytes.len() as u64, sha256: Digest::of(bytes) }
+}
+
+/// How a machine among others is launched, from files with these contents.
+pub(super) fn launch_of(machine: &Machine, machines: &BTreeMap<String, Machine>) -> LaunchFile {
+    use kiln::recipe::machine::Firmware;
+    let mut artifacts = BTreeMap::from([
+        (Place::Kernel, artifact("vmlinuz", b"kernel")),
+        (Place::Initrd, artifact("initrd.img", b"initrd")),
+        (Place::Disk, artifact("disk.qcow2", b"disk")),
+    ]);
+    if machine.firmware.value == Firmware::Uefi {
+        artifacts.insert(Place::FirmwareCode, artifact("ovmf-code.fd", b"code"));
+        artifacts.insert(Place::FirmwareVars, artifact("ovmf-vars.fd", b"vars"));
     }
+    LaunchFile { description: described(machine, machines, "11.1.3"), artifacts }
 }
 
 fn launch_file() -> LaunchFile {
-    let machine = machine(BODY);
-    let networks = Default::default();
-    let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &networks));
-    let artifacts = vec![
-        artifact(Place::Kernel, "vmlinuz", b"kernel"),
-        artifact(Place::Initrd, "initrd.img", b"initrd"),
-        artifact(Place::Disk, "disk.qcow2", b"disk"),
-    ];
-    LaunchFile::new(&machine, "11.1.3", &line, artifacts)
+    launch_of(&machine(BODY), &BTreeMap::new())
+}
+
+fn argv(file: &LaunchFile) -> Vec<String> {
+    file.description.argv(|_| ()).template()
+}
+
+/// Every machine of the fixtures and of the recipes with a lock, ready to be launched.
+fn everywhere() -> Vec<(String, LaunchFile)> {
+    let fixtures = every("good").into_iter().flat_map(|(stem, text)| {
+        let machines: BTreeMap<_, _> = read(&text).machines.into_iter().map(|one| (one.name.clone(), one)).collect();
+        machines.values().map(|one| (stem.clone(), launch_of(one, &machines))).collect::<Vec<_>>()
+    });
+    let locked = recipes().into_iter().flat_map(|(stem, recipe, lock)| {
+        let one = |machine: &Machine| {
+            let mut file = launch_of(machine, &recipe.machines);
+            file.description = kiln::command::machines::description(&recipe, &lock, machine).unwrap();
+            if !file.description.initrd {
+                file.artifacts.remove(&Place::Initrd);
+            }
+            (stem.clone(), file)
+        };
+        recipe.machines.values().map(one).collect::<Vec<_>>()
+    });
+    fixtures.chain(locked).collect()
 }
 
 #[test]
-fn json_reads_back() {
-    let file = launch_file();
-    assert_eq!(LaunchFile::read(file.json().as_bytes()), Ok(file.clone()));
-    assert_eq!(file.machine_type, "pc-q35-11.1");
-    let words = file.fill(&|place| format!("/run/{}", place.name())).unwrap();
-    assert!(words.contains(&"root=/dev/vda rw console=ttyS0 quote='$HOME'".to_owned()));
+fn json_reads_back_to_the_same_argv_whatever_the_machine() {
+    let mut machines = 0;
+    for (stem, file) in everywhere() {
+        let text = file.json();
+        let again = LaunchFile::read(text.as_bytes()).unwrap_or_else(|error| panic!("{stem}: {error}\n{text}"));
+        assert_eq!(argv(&again), argv(&file), "{stem}");
+        assert_eq!(again.json(), text, "{stem}");
+        machines += 1;
+    }
+    assert!(machines > 30, "{machines}");
 }
 
 #[test]
 fn the_script_and_the_json_are_golden() {
     let file = launch_file();
     golden(&fixtures("launch").join("launch.json"), &file.json());
-    golden(&fixtures("launch").join("launch.sh"), &script(&file).unwrap());
+    golden(&fixtures("launch").join("launch.sh"), &script(&file));
 }
 
 #[test]
 fn firmware_stands_beside_the_script_and_its_variables_are_copied() {
-    let machine = machine("firmware = uefi\n boot = [\"ovmf\", \"systemd-boot-efi\"]");
-    let networks = Default::default();
-    let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &networks));
-    let artifacts = vec![
-        artifact(Place::Kernel, "vmlinuz", b"kernel"),
-        artifact(Place::Disk, "disk.qcow2", b"disk"),
-        artifact(Place::FirmwareCode, "ovmf-code.fd", b"code"),
-        artifact(Place::FirmwareVars, "ovmf-vars.fd", b"vars"),
-    ];
-    let file = LaunchFile::new(&machine, "11.1.3", &line, artifacts);
-    assert_eq!(LaunchFile::read(file.json().as_bytes()), Ok(file.clone()));
-    let text = script(&file).unwrap();
+    let file = launch_of(&machine("firmware = uefi\n boot = [\"ovmf\", \"systemd-boot-efi\"]"), &BTreeMap::new());
+    let text = script(&file);
     for part in
         ["ovmf-code.fd\n", "firmware_code=./ovmf-code.fd", "cat <\"$firmware_vars\" >\"$run/vars\"", "kernel=./vmlinuz"]
     {
         assert!(text.contains(part), "{part} in {text}");
     }
     assert!(!text.contains("-append \"") && !text.contains("-initrd"), "{text}");
-    let without = LaunchFile { artifacts: file.artifacts[..2].to_vec(), ..file };
+    let mut without = file;
+    without.artifacts.remove(&Place::FirmwareCode);
     assert_eq!(LaunchFile::read(without.json().as_bytes()), Err(LaunchError::Unfilled("firmware-code")));
 }
 
 #[test]
+fn an_argv_that_a_directory_brings_along_is_refused_with_the_way_out() {
+    let old = r#"{ "format": 1, "machine": "m", "qemu": "11.1.3", "machine_type": "pc-q35-11.1", "artifacts": [],
+        "empty": [], "argv": ["-netdev", "bridge,id=x,br=br0,helper=/kiln/artifacts/evil"] }"#;
+    let error = LaunchFile::read(old.as_bytes()).unwrap_err();
+    assert_eq!(error, LaunchError::Format(1));
+    assert!(error.to_string().contains("`kiln build` the recipe again"), "{error}");
+    let smuggled = launch_file().json().replacen('{', "{ \"argv\": [\"-netdev\", \"bridge,helper=/evil\"],", 1);
+    let error = LaunchFile::read(smuggled.as_bytes()).unwrap_err().to_string();
+    assert!(error.contains("unknown field `argv`"), "{error}");
+}
+
+#[test]
 fn hostile_launch_files_are_refused() {
-    let with = |change: &dyn Fn(&mut LaunchFile)| {
-        let mut file = launch_file();
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut file: Value = serde_json::from_str(&launch_file().json()).unwrap();
         change(&mut file);
-        LaunchFile::read(file.json().as_bytes()).unwrap_err()
+        LaunchFile::read(file.to_string().as_bytes()).unwrap_err()
     };
     let name = |text: &str| LaunchError::Name(text.to_owned());
-    assert_eq!(with(&|file| file.artifacts[0].file = "../vmlinuz".into()), name("../vmlinuz"));
-    assert_eq!(with(&|file| file.artifacts[0].file = "-rf".into()), name("-rf"));
-    assert_eq!(with(&|file| file.empty[0].file = "a;b".into()), name("a;b"));
-    assert_eq!(with(&|file| file.artifacts[0].place = "run".into()), name("run"));
-    assert!(matches!(with(&|file| file.machine = "$(id)".into()), LaunchError::Name(_)));
-    assert!(matches!(with(&|file| file.qemu = "11.1;id".into()), LaunchError::Name(_)));
-    assert!(matches!(with(&|file| file.argv.push("${home}".into())), LaunchError::Word(_)));
-    assert_eq!(with(&|file| drop(file.artifacts.remove(2))), LaunchError::Unfilled("disk"));
-    assert_eq!(with(&|file| file.format = 2), LaunchError::Format(2));
+    let kernel = |text: &'static str| move |file: &mut Value| file["artifacts"]["kernel"]["file"] = text.into();
+    assert_eq!(with(&kernel("../vmlinuz")), name("../vmlinuz"));
+    assert_eq!(with(&kernel("-rf")), name("-rf"));
+    assert_eq!(with(&|file| file["machine"]["name"] = "$(id)".into()), name("$(id)"));
+    assert_eq!(with(&|file| file["qemu"] = "11.1;id".into()), name("11.1;id"));
+    assert_eq!(with(&|file| file["artifacts"]["run"] = file["artifacts"]["kernel"].clone()), LaunchError::Place("run"));
+    assert_eq!(
+        with(&|file| drop(file["artifacts"].as_object_mut().unwrap().remove("disk"))),
+        LaunchError::Unfilled("disk")
+    );
     assert!(matches!(LaunchFile::read(b"{}"), Err(LaunchError::Json(_))));
+    let machine = |change: &dyn Fn(&mut Value), part: &str| match with(change) {
+        LaunchError::Machine(words) => assert!(words.contains(part), "{part}: {words}"),
+        other => panic!("{part}: {other}"),
+    };
+    machine(&|file| file["machine"]["disks"][0]["name"] = "a;b".into(), "expected a name");
+    machine(&|file| file["machine"]["disks"][0]["size"] = 1.into(), "cannot have");
+    machine(&|file| file["machine"]["cpu"] = "max,x=/y".into(), "not a CPU model");
+    machine(&|file| file["machine"]["cpus"] = 100_000.into(), "out of range");
+    machine(&|file| file["machine"]["append"][0] = "a\nb".into(), "printable");
+    machine(&|file| file["machine"]["forwards"] = serde_json::json!([{ "guest": 22, "host": 0 }]), "a TCP port");
+    machine(&|file| file["machine"]["joins"] = serde_json::json!([{ "network": "n" }]), "no address on the network");
+    machine(&|file| file["machine"]["cxl"]["windows"][0]["targets"][0] = "nowhere".into(), "no host bridge");
+    machine(&|file| file["machine"]["cxl"]["bridges"][0]["name"] = "data".into(), "two devices");
+    for lost in ["name", "cpus", "memory", "cpu", "type", "firmware", "user-network", "bounce", "rng"] {
+        let error = with(&|file| drop(file["machine"].as_object_mut().unwrap().remove(lost)));
+        assert!(matches!(&error, LaunchError::Json(words) if words.contains("missing field")), "{lost}: {error}");
+    }
+}
+
+/// Words that would start a program, read a file or listen, were they taken for options.
+const SMUGGLED: [&str; 14] = [
+    ",helper=/kiln/artifacts/evil",
+    "x,script=/kiln/artifacts/evil",
+    "bridge,id=x,br=br0,helper=/evil",
+    "tcp:0.0.0.0:22-:22,hostfwd=tcp:0.0.0.0:1-:1",
+    "max -chardev socket,id=x,host=0.0.0.0,port=1,server=on",
+    "-plugin",
+    "/etc/shadow",
+    "../../etc/shadow",
+    "nbd://127.0.0.1:1/x",
+    "a b",
+    "${run}/x",
+    "$(id)",
+    "\u{1b}[2J",
+    "",
+];
+
+/// Every place of a text or a number in a JSON value, as a pointer (RFC 6901).
+fn leaves(value: &Value, at: &str, found: &mut Vec<(String, bool)>) {
+    match value {
+        Value::String(_) | Value::Number(_) => found.push((at.to_owned(), value.is_string())),
+        Value::Array(items) => items.iter().enumerate().for_each(|(i, item)| leaves(item, &format!("{at}/{i}"), found)),
+        Value::Object(fields) => fields.iter().for_each(|(name, item)| leaves(item, &format!("{at}/{name}"), found)),
+        _ => {}
+    }
+}
+
+/// Every field with a text, or with a number, of every machine; three of each kind of field.
+fn fields(is_text: bool) -> Vec<(String, Value, String)> {
+    let mut seen: BTreeMap<String, u32> = BTreeMap::new();
+    let mut found = Vec::new();
+    for (stem, file) in everywhere() {
+        let good: Value = serde_json::from_str(&file.json()).unwrap();
+        let mut all = Vec::new();
+        leaves(&good, "", &mut all);
+        for (place, _) in all.into_iter().filter(|(_, text)| *text == is_text) {
+            let kind = place.split('/').filter(|part| part.parse::<u32>().is_err()).collect::<Vec<_>>().join("/");
+            let times = seen.entry(kind).or_default();
+            *times += 1;
+            if *times <= 3 {
+                found.push((stem.clone(), good.clone(), place));
+            }
+        }
+    }
+    found
+}
+
+/// The words of an argv that QEMU reads as lists of properties, each as its flag and the names in it, numbers aside.
+/// What follows `-append` and `-smbios` is for the guest, and `-cpu` has flags of its own.
+fn shape(argv: &[String]) -> BTreeSet<String> {
+    let mut shape = BTreeSet::new();
+    let mut words = argv.iter();
+    while let Some(flag) = words.next() {
+        assert!(flag.starts_with('-'), "{flag} is a word that no flag stands before: {argv:?}");
+        if ["-nodefaults", "-no-user-config", "-S"].contains(&flag.as_str()) {
+            shape.insert(flag.clone());
+            continue;
+        }
+        let value = words.next().unwrap();
+        let of_guest = ["-append", "-cpu", "-name"].contains(&flag.as_str());
+        let value = if of_guest { String::new() } else { value.replace(",,", ";") };
+        for part in value.split(',') {
+            let name = part.split('=').next().unwrap();
+            let name: String = name.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+            shape.insert(format!("{flag} {}", name.replace("00", "0").replace("00", "0")));
+        }
+    }
+    shape
+}
+
+#[test]
+fn nothing_that_is_smuggled_into_a_text_gives_an_argv_that_no_recipe_gives() {
+    let legal: BTreeSet<String> = everywhere().iter().flat_map(|(_, file)| shape(&argv(file))).collect();
+    let (mut refused, mut taken) = (0, 0);
+    for (stem, good, place) in fields(true) {
+        for smuggled in SMUGGLED {
+            let mut bad = good.clone();
+            *bad.pointer_mut(&place).unwrap() = smuggled.into();
+            let Ok(read) = LaunchFile::read(bad.to_string().as_bytes()) else {
+                refused += 1;
+                continue;
+            };
+            taken += 1;
+            assert!(place.starts_with("/machine/append/"), "{stem}: {place} takes `{smuggled}`");
+            let words = argv(&read);
+            let foreign: Vec<_> = shape(&words).difference(&legal).cloned().collect();
+            assert!(foreign.is_empty(), "{stem}: `{smuggled}` at {place} gives {foreign:?}");
+            for word in &words {
+                let opens = ["0.0.0.0", "helper=", "script="].iter().any(|part| word.contains(part));
+                let for_guest = word.starts_with("root=") || word.starts_with("type=11,");
+                assert!(!opens || for_guest, "{stem}: {word}");
+            }
+        }
+    }
+    assert!(refused > 500 && taken > 0, "{refused} {taken}");
+}
+
+#[test]
+fn no_number_makes_the_reader_panic_or_the_argv_foreign() {
+    let legal: BTreeSet<String> = everywhere().iter().flat_map(|(_, file)| shape(&argv(file))).collect();
+    let extremes = [0, 1, 2, 31, 32, 255, 256, 65_535, 65_536, 1 << 28, 1 << 32, 1 << 40, i64::MAX as u64, u64::MAX];
+    for (stem, good, place) in fields(false) {
+        for number in extremes {
+            let mut bad = good.clone();
+            *bad.pointer_mut(&place).unwrap() = number.into();
+            let Ok(read) = LaunchFile::read(bad.to_string().as_bytes()) else { continue };
+            let foreign: Vec<_> = shape(&argv(&read)).difference(&legal).cloned().collect();
+            assert!(foreign.is_empty(), "{stem}: {number} at {place} gives {foreign:?}");
+        }
+    }
 }
 
 /// A result directory with a QEMU that writes its words, one a line, into `said`.
@@ -105,7 +271,7 @@ impl Bench {
         put("vmlinuz", "kernel");
         put("initrd.img", "initrd");
         put("disk.qcow2", "disk");
-        put("launch.sh", &script(&launch_file()).unwrap());
+        put("launch.sh", &script(&launch_file()));
         put(
             "qemu",
             "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'QEMU emulator version 11.1.3 (Debian)'; exit; }\n\
@@ -152,7 +318,7 @@ fn the_script_runs_qemu_with_the_words_of_the_argv() {
         Place::Accel => "tcg".to_owned(),
         _ => run.clone(),
     };
-    assert_eq!(said, launch_file().fill(&fill).unwrap());
+    assert_eq!(said, launch_file().description.argv(|_| ()).words(&fill));
     assert_eq!(bench.file("files"), "data.disk\n", "the empty disk was there");
     assert!(!Path::new(&run).exists(), "the directory of the run is gone");
 }

@@ -5,20 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read as _, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kiln::command;
 use kiln::exec::builtin::qemu;
-use kiln::machine::argv::{Accel, CommandLine, Console, Launch, Place, argv};
+use kiln::machine::Description;
+use kiln::machine::argv::{CommandLine, Console, Forwards, Place, Writes};
 use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
-use kiln::machine::network::networks;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions};
 use kiln::recipe::machine::{Chipset, Machine};
 
 use super::live::{live, quick};
-use super::machine_support::{every, read, recipes};
+use super::machine_support::{described, every, read, recipes};
 
 /// The trees; none, and the reason told, when nothing is run.
 fn trees() -> Vec<PathBuf> {
@@ -80,9 +81,10 @@ impl Drop for Run {
 
 /// Starts a machine stopped, and says whether QEMU took it: `Ok` once QMP answers, `Err` with its words otherwise.
 fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Result<(), String> {
-    for file in ["kernel", "initrd", "disk"].into_iter() {
+    for file in ["kernel", "initrd"] {
         std::fs::write(run.0.join(file), kernel_stub()).unwrap();
     }
+    std::fs::write(run.0.join("disk"), empty_disk()).unwrap();
     // QEMU refuses a flash whose size is none that it can have; nothing in it runs before the machine is stopped.
     for flash in [Place::FirmwareCode, Place::FirmwareVars] {
         std::fs::File::create(run.0.join(flash.name())).unwrap().set_len(1 << 20).unwrap();
@@ -93,24 +95,34 @@ fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Resul
             .set_len(disk.size.value)
             .unwrap();
     }
+    let [qmp, agent] = ["qmp", "agent"].map(|name| {
+        let _ = std::fs::remove_file(run.0.join(name));
+        UnixListener::bind(run.0.join(name)).unwrap()
+    });
+    qmp.set_nonblocking(true).unwrap();
     let fill = |place: Place| match place {
         Place::Run | Place::Shared => run.0.to_str().unwrap().to_owned(),
+        Place::Accel => "tcg".to_owned(),
         other => run.0.join(other.name()).to_str().unwrap().to_owned(),
     };
-    let words: Vec<String> = line.words(&fill).iter().map(|word| word.replace("format=qcow2", "format=raw")).collect();
     // `snapshot=on` makes its file in TMPDIR, else in /var/tmp, which the tree does not have.
-    let mut command = qemu(tree, &words);
+    let mut command = qemu(tree, &line.words(&fill));
     command.env("TMPDIR", &run.0).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let begun = Instant::now();
+    let mut socket = None;
     loop {
         if child.try_wait().unwrap().is_some() {
             let mut said = String::new();
             child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
             return Err(said.lines().last().unwrap_or_default().to_owned());
         }
-        if UnixStream::connect(run.0.join("qmp.sock")).is_ok_and(quit) {
+        socket = socket.or_else(|| qmp.accept().ok().map(|(socket, _)| socket));
+        // It calls before it makes devices, and greets afterwards.
+        if let Some(socket) = socket.take_if(|socket| greeted(socket)) {
+            quit(socket);
             child.wait().unwrap();
+            drop(agent);
             return Ok(());
         }
         assert!(begun.elapsed() < Duration::from_secs(60), "QEMU neither refuses nor answers");
@@ -118,17 +130,32 @@ fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Resul
     }
 }
 
-/// False when QEMU closes the socket before it greets: it opens it before it makes devices, and greets afterwards.
-fn quit(mut socket: UnixStream) -> bool {
+/// Whether QEMU has said something.
+fn greeted(socket: &UnixStream) -> bool {
+    socket.set_nonblocking(true).unwrap();
+    let mut first = [0];
+    matches!(rustix::net::recv(socket, &mut first[..], rustix::net::RecvFlags::PEEK), Ok((_, 1..)))
+}
+
+fn quit(mut socket: UnixStream) {
+    socket.set_nonblocking(false).unwrap();
     let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
-    let mut heard = || lines.next().is_some_and(|line| line.is_ok());
-    let greeted = heard();
+    lines.next().unwrap().unwrap();
     for command in ["qmp_capabilities", "quit"] {
-        if !greeted || writeln!(socket, "{{\"execute\":\"{command}\"}}").is_err() || !heard() {
-            return false;
-        }
+        writeln!(socket, "{{\"execute\":\"{command}\"}}").unwrap();
+        lines.next().unwrap().unwrap();
     }
-    true
+}
+
+/// A disk of the format that is delivered, with nothing on it.
+fn empty_disk() -> Vec<u8> {
+    let directory = Run::new(&format!("disk-{:?}", std::thread::current().id()));
+    let raw = directory.0.join("raw");
+    std::fs::File::create(&raw).unwrap().set_len(1 << 20).unwrap();
+    let mut disk = std::io::Cursor::new(Vec::new());
+    let raw = std::fs::File::open(&raw).unwrap();
+    kiln::format::qcow2::write_qcow2(&raw, &mut disk, Default::default(), &mut |_, _| {}).unwrap();
+    disk.into_inner()
 }
 
 /// What QEMU's loader takes for a Linux of boot protocol 2.15 (Documentation/arch/x86/boot.rst); it is never run.
@@ -144,17 +171,18 @@ fn kernel_stub() -> Vec<u8> {
     stub
 }
 
-fn line(machine: &Machine, machines: &BTreeMap<String, Machine>, emulator: &Emulator) -> CommandLine {
-    let networks = networks(machines);
-    let launch = Launch {
-        accel: Accel::Tcg,
-        console: Console::Pipe,
-        qmp: true,
-        agent: true,
-        paused: true,
-        ..Launch::plain(true, &networks)
-    };
-    argv(machine, emulator, &launch)
+/// What `launch.sh` runs, stopped and with somebody to say so.
+fn run_line(described: &Description) -> CommandLine {
+    described.argv(|launch| (launch.paused, launch.qmp) = (true, true))
+}
+
+/// What `kiln test` runs, stopped.
+fn test_line(described: &Description) -> CommandLine {
+    described.argv(|launch| {
+        (launch.paused, launch.qmp, launch.agent) = (true, true, true);
+        (launch.console, launch.writes, launch.forwards) = (Console::Log, Writes::Kept, Forwards::Closed);
+        launch.append.push("kiln.test".to_owned());
+    })
 }
 
 fn by_name(machines: Vec<Machine>) -> BTreeMap<String, Machine> {
@@ -207,8 +235,10 @@ fn qemu_takes_the_argv_of_every_recipe() {
                     println!("{stem}: {} has another QEMU than {}", machine.name, emulator.version);
                     continue;
                 }
-                let line = line(machine, &recipe.machines, &emulator);
-                assert_eq!(start(&tree, &line, &Run::new(&stem), machine), Ok(()), "{stem}: {}", machine.name);
+                let described = command::machines::description(&recipe, &lock, machine).unwrap();
+                for line in [run_line(&described), test_line(&described)] {
+                    assert_eq!(start(&tree, &line, &Run::new(&stem), machine), Ok(()), "{stem}: {}", machine.name);
+                }
                 taken += 1;
             }
         }
@@ -228,7 +258,7 @@ fn qemu_takes_every_good_machine_and_knows_every_property() {
                 if !findings.errors.is_empty() {
                     continue;
                 }
-                let line = line(machine, &machines, &emulator);
+                let line = run_line(&described(machine, &machines, &emulator.version.to_string()));
                 assert_eq!(facts::unknown(machine, &line, &facts), [], "{stem} on {}", emulator.version);
                 let taken = start(&tree, &line, &Run::new(&stem), machine);
                 assert_eq!(taken, Ok(()), "{stem} on {}", emulator.version);
@@ -246,7 +276,10 @@ fn qemu_refuses_what_the_fixtures_say_it_refuses_and_takes_the_rest() {
             let machines = by_name(read(&text).machines);
             let machine = machines.values().next().unwrap();
             let said = text.lines().find_map(|line| line.strip_prefix("# qemu: ")).unwrap_or("not said");
-            let taken = start(&tree, &line(machine, &machines, &emulator), &Run::new(&stem), machine);
+            let taken = {
+                let line = run_line(&described(machine, &machines, &emulator.version.to_string()));
+                start(&tree, &line, &Run::new(&stem), machine)
+            };
             let as_said = match (&taken, said.strip_prefix("refuses ")) {
                 (Err(words), Some(reason)) => words.contains(reason),
                 (Ok(()), None) => said.starts_with("takes"),

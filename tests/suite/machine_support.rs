@@ -1,10 +1,14 @@
 //! Machines from recipe text, without the rest of a recipe.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use kiln::base::render::render;
 use kiln::base::{Diagnostic, SourceMap, Span, Spanned};
 use kiln::lock::Lock;
+use kiln::machine::Description;
+use kiln::machine::capability::Emulator;
+use kiln::machine::network::networks;
 use kiln::recipe::Recipe;
 use kiln::recipe::machine::Machine;
 use kiln::recipe::scope::Scope;
@@ -74,6 +78,12 @@ pub(super) fn read(text: &str) -> Read {
 /// A machine with these lines in its block.
 pub(super) fn machine(body: &str) -> Machine {
     read(&format!("machine m {{\n kernel = k\n image = i\n qemu = package \"qemu\"\n{body}\n}}\n")).machine()
+}
+
+/// A machine among others, with an initramfs, on the QEMU of upstream version `qemu`.
+pub(super) fn described(machine: &Machine, machines: &BTreeMap<String, Machine>, qemu: &str) -> Description {
+    let (networks, emulator) = (networks(machines), Emulator::of(qemu).unwrap());
+    Description { machine: machine.clone(), networks, qemu: qemu.to_owned(), emulator, initrd: true }
 }
 
 /// What evaluation does to text without parameters, loops and interpolation.

@@ -1,27 +1,25 @@
 //! Serial ports, monitor, disks, random numbers.
 
 use super::slot;
-use super::{Console, Launch, Place, QemuOption, Text, size};
+use super::{Console, Launch, Place, QemuOption, Text, Writes, size};
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
 pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
     let mut options = match launch.console {
-        Console::Pipe => {
-            let console = QemuOption::kind("-chardev", "stdio").with("id", "kiln.console").with("signal", "off");
-            vec![console, QemuOption::whole("-serial", "chardev:kiln.console")]
+        Console::Log => {
+            let file = QemuOption::kind("-chardev", "file").with("id", "kiln.console").with("path", Place::Log);
+            vec![file, QemuOption::whole("-serial", "chardev:kiln.console")]
         }
         Console::Terminal => vec![QemuOption::whole("-serial", "mon:stdio")],
     };
     if launch.agent {
-        let path = Text::from(Place::Run).then("/agent.sock");
-        let socket = QemuOption::kind("-chardev", "socket").with("id", "kiln.agent").with("path", path);
-        options.push(socket.with("server", "on").with("wait", "off"));
+        let path = Text::from(Place::Run).then("/agent");
+        options.push(QemuOption::kind("-chardev", "socket").with("id", "kiln.agent").with("path", path));
         options.push(QemuOption::whole("-serial", "chardev:kiln.agent"));
     }
     if launch.qmp {
-        let socket = Text::from("unix:").then(Place::Run).then("/qmp.sock,server=on,wait=off");
-        options.push(QemuOption::whole("-qmp", socket));
+        options.push(QemuOption::whole("-qmp", Text::from("unix:").then(Place::Run).then("/qmp")));
     }
     options
 }
@@ -30,7 +28,10 @@ pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
 pub(super) fn disks(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     let root = QemuOption::keyed("-drive").with("if", "none").with("id", "kiln.root.file");
     let root = root.with("file", Place::Disk).with("format", "qcow2").with("discard", "unmap");
-    let root = if launch.throw_away { root.with("snapshot", "on") } else { root };
+    let root = match launch.writes {
+        Writes::ThrownAway => root.with("snapshot", "on"),
+        Writes::Kept => root,
+    };
     let device = disk(machine, "kiln.root", "root", slot::ROOT_DISK);
     let boots = machine.firmware.value != Firmware::Direct;
     let mut options = vec![root, if boots { device.with("bootindex", "0") } else { device }];

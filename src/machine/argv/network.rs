@@ -6,32 +6,46 @@
 
 use super::device::virtio;
 use super::slot;
-use super::{Place, QemuOption, Text};
+use super::{Forwards, Launch, Place, QemuOption, Text, UserNetwork};
 use crate::machine::network::{Networks, mac};
 use crate::recipe::machine::Machine;
 
 /// All network devices of a machine.
-pub(super) fn options(machine: &Machine, networks: &Networks) -> Vec<QemuOption> {
-    let mut options = user(machine);
+pub(super) fn options(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+    let mut options = user(machine, launch);
     for (index, attachment) in machine.attachments.iter().enumerate() {
         let network = &attachment.network.name;
-        options.extend(backend(machine, network, networks, index));
+        options.extend(backend(machine, network, launch.networks, index));
         let device = card(machine, &format!("{network}.card"), slot::NETWORKS + index as u32);
         options.push(device.with("netdev", network.as_str()).with("mac", mac(&machine.name, network)));
     }
     options
 }
 
-fn user(machine: &Machine) -> Vec<QemuOption> {
+fn user(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     if !machine.user_network {
         return Vec::new();
     }
-    let mut user = QemuOption::kind("-netdev", "user").with("id", "kiln.user");
-    for forward in &machine.forwards {
+    let user = match launch.user_network {
+        UserNetwork::Slirp => slirp(machine, launch.forwards),
+        UserNetwork::Socket => {
+            let socket = QemuOption::kind("-netdev", "stream").with("id", USER).with("server", "off");
+            socket.with("addr.type", "unix").with("addr.path", Text::from(Place::Run).then("/passt"))
+        }
+    };
+    let device = card(machine, "kiln.net", slot::USER_NETWORK);
+    vec![user, device.with("netdev", USER).with("mac", mac(&machine.name, USER))]
+}
+
+/// The user network's id.
+const USER: &str = "kiln.user";
+
+fn slirp(machine: &Machine, forwards: Forwards) -> QemuOption {
+    let mut user = QemuOption::kind("-netdev", "user").with("id", USER);
+    for forward in machine.forwards.iter().filter(|_| forwards == Forwards::Open) {
         user = user.with("hostfwd", format!("tcp:127.0.0.1:{}-:{}", forward.host.value, forward.guest.value));
     }
-    let device = card(machine, "kiln.net", slot::USER_NETWORK);
-    vec![user, device.with("netdev", "kiln.user").with("mac", mac(&machine.name, "kiln.user"))]
+    user
 }
 
 /// Without a boot ROM: the disk or the kernel is what boots.

@@ -107,6 +107,11 @@ impl CommandLine {
         self.options.iter().flat_map(QemuOption::words).flat_map(|word| word.places().collect::<Vec<_>>()).collect()
     }
 
+    /// The words for a POSIX shell, each place being the shell variable that `variable` names.
+    pub fn shell(&self, variable: &dyn Fn(Place) -> &'static str) -> Vec<String> {
+        self.options.iter().flat_map(QemuOption::words).map(|word| word.shell(variable)).collect()
+    }
+
     /// A shell command, one option a line.
     pub fn sh(&self, program: &str, fill: &dyn Fn(Place) -> String) -> String {
         let mut text = quote(program);

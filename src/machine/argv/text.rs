@@ -6,8 +6,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// What only a launch knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// The kernel image.
     Kernel,
@@ -25,11 +28,13 @@ pub enum Place {
     FirmwareVars,
     /// `kvm` or `tcg`.
     Accel,
+    /// The file that takes down what the console says.
+    Log,
 }
 
 impl Place {
     /// Every place.
-    pub const ALL: [Place; 8] = [
+    pub const ALL: [Place; 9] = [
         Place::Kernel,
         Place::Initrd,
         Place::Disk,
@@ -38,7 +43,14 @@ impl Place {
         Place::FirmwareCode,
         Place::FirmwareVars,
         Place::Accel,
+        Place::Log,
     ];
+
+    /// Whether a file of a build fills it.
+    pub fn is_artifact(self) -> bool {
+        use Place::{Disk, FirmwareCode, FirmwareVars, Initrd, Kernel};
+        matches!(self, Kernel | Initrd | Disk | FirmwareCode | FirmwareVars)
+    }
 
     /// Its name between `${` and `}`.
     pub fn name(self) -> &'static str {
@@ -51,6 +63,7 @@ impl Place {
             Place::FirmwareCode => "firmware-code",
             Place::FirmwareVars => "firmware-vars",
             Place::Accel => "accel",
+            Place::Log => "log",
         }
     }
 }

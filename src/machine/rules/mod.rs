@@ -16,7 +16,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
-pub use recipe::{TEST_WORDS, check_all};
+pub use recipe::{KERNEL_LINE, TEST_WORDS, check_all, check_among};
 
 use super::finding::Findings;
 use super::topology::Topology;

@@ -1,5 +1,7 @@
 //! Rules about a machine with its kernel, and about several machines with each other.
 
+use std::collections::BTreeMap;
+
 use super::{check, repeated};
 use crate::base::Diagnostic;
 use crate::machine::argv::kernel_line;
@@ -17,12 +19,17 @@ pub fn check_all(recipe: &Recipe) -> Findings {
         let kernel = recipe.kernels.get(&machine.kernel).map(KernelFacts::of).unwrap_or_default();
         findings.errors.extend(invalidation(machine, &kernel));
     }
-    findings.errors.extend(addresses(recipe));
-    findings.errors.extend(kernel_lines(recipe));
-    findings.errors.extend(host_ports(recipe));
-    findings.errors.extend(serials(recipe));
+    findings.errors.extend(check_among(&recipe.machines));
     findings
 }
+
+/// Mistakes that show only where machines are seen together.
+pub fn check_among(machines: &Machines) -> Vec<Diagnostic> {
+    let rules = [addresses, kernel_lines, host_ports, serials];
+    rules.into_iter().flat_map(|rule| rule(machines)).collect()
+}
+
+type Machines = BTreeMap<String, Machine>;
 
 /// Linux flushes caches before it commits a region and refuses to when it sees a hypervisor, unless it was built for
 /// tests or the hypervisor hides (drivers/cxl/core/region.c; measured both ways on 6.12).
@@ -42,8 +49,8 @@ fn invalidation(machine: &Machine, kernel: &KernelFacts) -> Option<Diagnostic> {
 }
 
 /// Two machines with one address, or one card address, on one network.
-fn addresses(recipe: &Recipe) -> Vec<Diagnostic> {
-    let networks = networks(&recipe.machines);
+fn addresses(machines: &Machines) -> Vec<Diagnostic> {
+    let networks = networks(machines);
     let mut found = Vec::new();
     for (name, members) in networks.iter() {
         let addresses = members.iter().map(|member| (member.address, member.span));
@@ -57,14 +64,14 @@ fn addresses(recipe: &Recipe) -> Vec<Diagnostic> {
 }
 
 /// `COMMAND_LINE_SIZE` of Linux arch/x86/include/asm/setup.h, less the final zero: the kernel drops what is beyond.
-const KERNEL_LINE: usize = 2047;
+pub const KERNEL_LINE: usize = 2047;
 
 /// What tests add at most. A launch of a disk that boots by itself does not see what the disk says, so room is kept.
 pub const TEST_WORDS: usize = 640;
 
 /// Neighbours are made known on the kernel's command line, so there is room for so many.
-fn kernel_lines(recipe: &Recipe) -> Vec<Diagnostic> {
-    let networks = networks(&recipe.machines);
+fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
+    let networks = networks(machines);
     let report = |machine: &Machine| {
         let attached = machine.attachments.first().map(|first| first.span);
         let first = attached.or_else(|| Some(machine.append.first()?.span))?;
@@ -84,14 +91,14 @@ fn kernel_lines(recipe: &Recipe) -> Vec<Diagnostic> {
             mistake.hint(format!("Linux keeps {KERNEL_LINE}{kept}: shorten `append`, or join fewer machines"));
         (length > room).then_some(mistake)
     };
-    recipe.machines.values().filter_map(report).collect()
+    machines.values().filter_map(report).collect()
 }
 
 /// Machines of a recipe run at the same time, so they cannot listen on one port.
-fn host_ports(recipe: &Recipe) -> Vec<Diagnostic> {
-    let machines = recipe.machines.values();
-    let ports = machines.flat_map(|machine| machine.forwards.iter().map(move |forward| (forward, &machine.name)));
-    let mut seen: std::collections::BTreeMap<u16, _> = std::collections::BTreeMap::new();
+fn host_ports(machines: &Machines) -> Vec<Diagnostic> {
+    let ports =
+        machines.values().flat_map(|machine| machine.forwards.iter().map(move |forward| (forward, &machine.name)));
+    let mut seen: BTreeMap<u16, _> = BTreeMap::new();
     let mut found = Vec::new();
     for (forward, machine) in ports {
         match seen.get(&forward.host.value) {
@@ -109,10 +116,10 @@ fn host_ports(recipe: &Recipe) -> Vec<Diagnostic> {
 }
 
 /// One shared memory must be one device to everybody: the same serial number.
-fn serials(recipe: &Recipe) -> Vec<Diagnostic> {
-    let mut seen: std::collections::BTreeMap<String, (u64, crate::base::Span)> = std::collections::BTreeMap::new();
+fn serials(machines: &Machines) -> Vec<Diagnostic> {
+    let mut seen: BTreeMap<String, (u64, crate::base::Span)> = BTreeMap::new();
     let mut found = Vec::new();
-    for cxl in recipe.machines.values().filter_map(|machine| machine.cxl.as_ref()) {
+    for cxl in machines.values().filter_map(|machine| machine.cxl.as_ref()) {
         for at in crate::machine::Topology::of(cxl).expanders() {
             let Some(shared) = at.expander.shared() else { continue };
             let span = at.expander.serial.as_ref().map_or(at.expander.span, |serial| serial.span);

@@ -9,14 +9,21 @@ pub enum LaunchError {
     #[error("launch.json cannot be read: {}", Foreign(.0))]
     Json(String),
     /// Another format.
-    #[error("launch.json has format {0}, and this kiln knows format {known}", known = super::FORMAT)]
+    #[error(
+        "launch.json has format {0}, and this kiln reads format {known} only\n  help: `kiln build` the recipe again; \
+         a command line that a directory brings along is not run",
+        known = super::FORMAT
+    )]
     Format(u32),
     /// A name that could lead somewhere else.
     #[error("launch.json has a name that kiln does not give: `{}`", Foreign(.0))]
     Name(String),
-    /// A word of the argv whose places cannot be read.
-    #[error("launch.json has a word with an unknown place: `{}`", Foreign(.0))]
-    Word(String),
+    /// Something that the reader of recipes or a rule refuses.
+    #[error("launch.json describes a machine that no recipe could: {}", Foreign(.0))]
+    Machine(String),
+    /// A place that no artifact can fill.
+    #[error("launch.json has an artifact for `{0}`, which is not a file of a build")]
+    Place(&'static str),
     /// A place that no artifact fills.
     #[error("launch.json has no artifact for `{0}`")]
     Unfilled(&'static str),

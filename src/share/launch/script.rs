@@ -1,6 +1,6 @@
 //! `launch.sh`: POSIX sh for somebody without kiln.
 
-use super::{LaunchError, LaunchFile};
+use super::LaunchFile;
 use crate::machine::argv::Place;
 
 const HEAD: &str = r#"#!/bin/sh
@@ -111,39 +111,39 @@ exit "$status"
 "#;
 
 /// The text of `launch.sh`.
-pub fn script(file: &LaunchFile) -> Result<String, LaunchError> {
-    let mut text = HEAD.replace("@MACHINE@", &file.machine).replace("@QEMU@", &file.qemu);
-    for artifact in &file.artifacts {
-        let place = super::place(&artifact.place)?;
-        text.push_str(&format!("{}=./{}\n", variable(place), artifact.file));
+pub fn script(file: &LaunchFile) -> String {
+    let described = &file.description;
+    let mut text = HEAD.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
+    for (place, artifact) in &file.artifacts {
+        text.push_str(&format!("{}=./{}\n", variable(*place), artifact.file));
     }
-    if file.artifacts.iter().all(|artifact| artifact.place != Place::Kernel.name()) {
+    if !file.artifacts.contains_key(&Place::Kernel) {
         // Without a kernel of its own the machine has nothing to try KVM with.
         text.push_str("kernel=/nonexistent\n");
     }
-    let sums: Vec<String> = file.artifacts.iter().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
+    let sums: Vec<String> = file.artifacts.values().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
     text.push_str(&format!("sums='{}'\n", sums.join("\n")));
     text.push_str(CHECKS);
     text.push_str(&prepare(file));
     text.push_str("\nset --");
-    for word in file.words()? {
-        let word = word.shell(&variable);
+    for word in described.argv(|_| ()).shell(&variable) {
         text.push_str(if word.starts_with('-') { " \\\n    " } else { " " });
         text.push_str(&word);
     }
     text.push('\n');
     text.push_str(TAIL);
-    Ok(text)
+    text
 }
 
 /// Empty disks, and a copy of what the firmware writes to.
 fn prepare(file: &LaunchFile) -> String {
     let mut text = String::new();
-    for empty in &file.empty {
-        let make = format!("dd if=/dev/null of=\"$run/{}\" bs=1 count=0 seek={} 2>/dev/null", empty.file, empty.size);
+    for disk in &file.description.machine.disks {
+        let (name, size) = (&disk.name.value, disk.size.value);
+        let make = format!("dd if=/dev/null of=\"$run/{name}.disk\" bs=1 count=0 seek={size} 2>/dev/null");
         text.push_str(&format!("[ -n \"$print\" ] || {make}\n"));
     }
-    if file.artifacts.iter().any(|artifact| artifact.place == Place::FirmwareVars.name()) {
+    if file.artifacts.contains_key(&Place::FirmwareVars) {
         text.push_str("[ -n \"$print\" ] || cat <\"$firmware_vars\" >\"$run/vars\"\nfirmware_vars=$run/vars\n");
     }
     text
@@ -159,5 +159,6 @@ fn variable(place: Place) -> &'static str {
         Place::FirmwareCode => "firmware_code",
         Place::FirmwareVars => "firmware_vars",
         Place::Accel => "accel",
+        Place::Log => "log",
     }
 }

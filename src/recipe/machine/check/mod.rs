@@ -96,10 +96,13 @@ fn cpu_model(reader: &mut Reader<'_>) -> Spanned<String> {
         return Spanned::new("max".to_owned(), reader.node().head());
     };
     let legal = |c: char| c.is_ascii_alphanumeric() || "+-_.=".contains(c);
+    // A model that began with a dash would look like an option of QEMU.
+    let begins = |c: char| c.is_ascii_alphanumeric();
     let mut parts = cpu.value.split(',');
-    let good =
-        parts.next().is_some_and(|model| !model.is_empty() && model.chars().all(|c| legal(c) && !"+=".contains(c)))
-            && parts.all(|flag| flag.len() > 1 && flag.chars().all(legal));
+    let good = parts
+        .next()
+        .is_some_and(|model| model.starts_with(begins) && model.chars().all(|c| legal(c) && !"+=".contains(c)))
+        && parts.all(|flag| flag.len() > 1 && flag.chars().all(legal));
     if !good {
         let mistake = Diagnostic::new(cpu.span, format!("`{}` is not a CPU model with flags", cpu.value));
         reader.error(

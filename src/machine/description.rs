@@ -1,0 +1,46 @@
+//! A machine with everything that its argv depends on, so that whoever has this can write the argv anew.
+//!
+//! Input: a recipe's machine and the QEMU of its lock, or what `launch.json` says of them. Output: the argv of every
+//! start: `kiln run`, `kiln test`, `--print` and `launch.sh` differ in the [`Launch`] alone.
+
+use super::argv::{CommandLine, Launch, argv, kernel_line};
+use super::capability::Emulator;
+use super::network::Networks;
+use crate::recipe::machine::Machine;
+
+/// What an argv is written from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// A machine that passed the rules.
+    pub machine: Machine,
+    /// Who is on the private networks, those of this machine at least.
+    pub networks: Networks,
+    /// Upstream version of the locked QEMU: `11.1.3`.
+    pub qemu: String,
+    /// What that version means.
+    pub emulator: Emulator,
+    /// Whether there is an initramfs.
+    pub initrd: bool,
+}
+
+impl Description {
+    /// The argv; `change` says what this launch wants besides the machine itself.
+    pub fn argv(&self, change: impl FnOnce(&mut Launch<'_>)) -> CommandLine {
+        let mut launch = Launch::plain(self.initrd, &self.networks);
+        change(&mut launch);
+        argv(&self.machine, &self.emulator, &launch)
+    }
+
+    /// What the kernel is told at every launch.
+    pub fn kernel_line(&self) -> String {
+        kernel_line(&self.machine, &self.networks)
+    }
+
+    /// Names of the memories that it shares with other machines.
+    pub fn shared_memories(&self) -> impl Iterator<Item = &str> {
+        let nodes = self.machine.nodes.iter().filter_map(|node| node.memory.as_ref());
+        let expanders = self.machine.cxl.iter().flat_map(|cxl| cxl.expanders());
+        let memories = nodes.chain(expanders.flat_map(|(_, expander)| expander.memories()));
+        memories.filter_map(|memory| memory.value.shared.as_ref()).map(|shared| shared.name.as_str())
+    }
+}

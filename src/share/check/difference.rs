@@ -1,0 +1,138 @@
+//! What is wrong with a directory that is said to be a build.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::base::Digest;
+use crate::base::Foreign;
+use crate::world::held::Kind;
+
+/// One difference; files are named relative to the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "difference", rename_all = "kebab-case")]
+pub enum Difference {
+    /// The manifest names it, and it is not there.
+    Missing {
+        /// The file.
+        file: String,
+    },
+    /// It is there and no plain file: a link, a pipe, a device.
+    NotAFile {
+        /// Its name.
+        file: String,
+        /// What it is.
+        found: Kind,
+    },
+    /// It cannot be read.
+    Unreadable {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Another number of bytes.
+    Size {
+        /// The file.
+        file: String,
+        /// Bytes found; no more than one byte beyond `expected` was read.
+        found: u64,
+        /// Bytes that the manifest says.
+        expected: u64,
+    },
+    /// Other bytes.
+    Digest {
+        /// The file.
+        file: String,
+        /// Digest found.
+        found: Digest,
+        /// Digest that the manifest says.
+        expected: Digest,
+    },
+    /// It was changed while it was read.
+    Changing {
+        /// The file.
+        file: String,
+    },
+    /// It is there, and no build left it.
+    Extra {
+        /// The file or directory.
+        file: String,
+    },
+    /// There are more of those than are worth a line each.
+    ManyExtra {
+        /// The lines there are.
+        told: usize,
+    },
+    /// The manifest is none.
+    Manifest {
+        /// Why not.
+        reason: String,
+    },
+    /// The manifest lists no machine, and every build has one.
+    NoMachine,
+    /// The manifest does not list a file that every such build has.
+    NotListed {
+        /// The file.
+        file: String,
+    },
+    /// A `launch.json` that cannot be trusted.
+    Launch {
+        /// The file.
+        file: String,
+        /// Why not.
+        reason: String,
+    },
+    /// A `launch.json` of another machine than the manifest says.
+    Machine {
+        /// The file.
+        file: String,
+        /// Its machine.
+        found: String,
+        /// The manifest's.
+        expected: String,
+    },
+    /// A `launch.json` that gives a file another size or digest than the manifest.
+    Disagree {
+        /// The `launch.json`.
+        launch: String,
+        /// The file.
+        file: String,
+    },
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use Difference::*;
+        match self {
+            Missing { file } => write!(f, "{}: it is missing", Foreign(file)),
+            NotAFile { file, found } => write!(f, "{}: it is {}, not a file", Foreign(file), found.words()),
+            Unreadable { file, reason } => write!(f, "{}: it cannot be read: {}", Foreign(file), Foreign(reason)),
+            Size { file, found, expected } => {
+                write!(f, "{}: {found} bytes, the manifest says {expected}", Foreign(file))
+            }
+            Digest { file, found, expected } => {
+                write!(f, "{}: its digest is {found}, the manifest says {expected}", Foreign(file))
+            }
+            Changing { file } => write!(f, "{}: somebody changes it while it is read", Foreign(file)),
+            Extra { file } => write!(f, "{}: the manifest does not list it", Foreign(file)),
+            ManyExtra { told } => write!(f, "and more than these {told} files that the manifest does not list"),
+            Manifest { reason } => write!(f, "manifest.json: {reason}"),
+            NoMachine => write!(f, "manifest.json: it lists no machine, so this is not a whole build"),
+            NotListed { file } => write!(f, "{}: every build has it, and the manifest does not list it", Foreign(file)),
+            Launch { file, reason } => write!(f, "{}: {reason}", Foreign(file)),
+            Machine { file, found, expected } => {
+                write!(
+                    f,
+                    "{}: it is of machine {}, the manifest says {}",
+                    Foreign(file),
+                    Foreign(found),
+                    Foreign(expected)
+                )
+            }
+            Disagree { launch, file } => {
+                write!(f, "{}: it says another size or digest of {} than the manifest", Foreign(launch), Foreign(file))
+            }
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `launch.json` as it is spelled: the words of a recipe's machine, with everything evaluated.
+//!
+//! Nothing here is believed: [`super::read`] hands all of it to the reader of recipes and to the rules.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::LaunchArtifact;
+use crate::machine::argv::Place;
+
+/// The whole file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct File {
+    pub(super) format: u32,
+    pub(super) qemu: String,
+    pub(super) machine: Machine,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) memories: Vec<SharedMemory>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) networks: Vec<Network>,
+    pub(super) artifacts: BTreeMap<Place, LaunchArtifact>,
+}
+
+/// What every version of the file has.
+#[derive(Deserialize)]
+pub(super) struct AnyFormat {
+    pub(super) format: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Machine {
+    pub(super) name: String,
+    pub(super) r#type: Chipset,
+    pub(super) firmware: Firmware,
+    pub(super) cpus: u32,
+    pub(super) memory: u64,
+    pub(super) cpu: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) append: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) nodes: Vec<Node>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) distances: Vec<Distance>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cxl: Option<Cxl>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) disks: Vec<Disk>,
+    pub(super) user_network: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) forwards: Vec<Forward>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) joins: Vec<Join>,
+    pub(super) bounce: bool,
+    pub(super) rng: bool,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Chipset {
+    Q35,
+    Pc,
+}
+
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Firmware {
+    Direct,
+    Seabios,
+    Uefi,
+}
+
+/// Bytes, or the name of one of [`File::memories`].
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Memory {
+    Size(u64),
+    Shared(String),
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SharedMemory {
+    pub(super) name: String,
+    pub(super) size: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Network {
+    pub(super) name: String,
+    pub(super) subnet: String,
+    /// Every machine on it, with its address.
+    pub(super) members: BTreeMap<String, Ipv4Addr>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Node {
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) cpus: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) memory: Option<Memory>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Distance {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) value: u32,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Disk {
+    pub(super) name: String,
+    pub(super) size: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Forward {
+    pub(super) guest: u16,
+    pub(super) host: u16,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Join {
+    pub(super) network: String,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cxl {
+    pub(super) bridges: Vec<Bridge>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) windows: Vec<Window>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Bridge {
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bus: Option<u32>,
+    pub(super) decoders: bool,
+    pub(super) ports: Vec<Port>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Port {
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) number: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expander: Option<Box<Expander>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) switch: Option<Switch>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Switch {
+    pub(super) name: String,
+    pub(super) mailbox: bool,
+    pub(super) ports: Vec<Port>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Expander {
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) volatile: Option<Memory>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) persistent: Option<Memory>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lsa: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) dynamic: Option<Memory>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) regions: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) serial: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) speed: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) width: Option<u32>,
+    pub(super) back_invalidate: bool,
+    pub(super) flit256: bool,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Window {
+    pub(super) name: String,
+    pub(super) targets: Vec<String>,
+    pub(super) size: u64,
+    pub(super) granularity: u64,
+}

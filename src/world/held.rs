@@ -1,0 +1,207 @@
+//! A directory that somebody else may have written, held by its descriptor: no link in it is followed, and nothing but
+//! plain files is opened.
+//!
+//! A pipe would never end, a device would act, and a link would lead to a file of the reader's own.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use super::{WorldError, fs};
+
+/// What an entry is, as far as a reader minds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A plain file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Link,
+    /// A named pipe.
+    Pipe,
+    /// A device.
+    Device,
+    /// A socket, or something newer.
+    Other,
+}
+
+impl Kind {
+    /// In words: `a named pipe`.
+    pub fn words(self) -> &'static str {
+        match self {
+            Kind::File => "a file",
+            Kind::Directory => "a directory",
+            Kind::Link => "a symbolic link",
+            Kind::Pipe => "a named pipe",
+            Kind::Device => "a device",
+            Kind::Other => "neither a file nor a directory",
+        }
+    }
+
+    fn of(found: FileType) -> Kind {
+        match found {
+            FileType::RegularFile => Kind::File,
+            FileType::Directory => Kind::Directory,
+            FileType::Symlink => Kind::Link,
+            FileType::Fifo => Kind::Pipe,
+            FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
+            _ => Kind::Other,
+        }
+    }
+}
+
+/// Why there is no plain file.
+#[derive(Debug, thiserror::Error)]
+pub enum Odd {
+    /// Nothing has that name.
+    #[error("it is missing")]
+    Missing,
+    /// Something else has that name, or stands where a directory should.
+    #[error("it is {}", .0.words())]
+    Is(Kind),
+    /// It cannot be had.
+    #[error("it cannot be read: {0}")]
+    Failed(std::io::Error),
+}
+
+impl From<Errno> for Odd {
+    fn from(error: Errno) -> Odd {
+        match error {
+            Errno::NOENT => Odd::Missing,
+            Errno::LOOP => Odd::Is(Kind::Link),
+            // An open socket; what it was a moment ago is known better.
+            Errno::NXIO => Odd::Is(Kind::Other),
+            error => Odd::Failed(error.into()),
+        }
+    }
+}
+
+/// What tells one state of a file from another without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct State {
+    device: u64,
+    inode: u64,
+    size: u64,
+    changed: [i128; 2],
+}
+
+/// An open plain file.
+#[derive(Debug)]
+pub struct Plain {
+    /// The file.
+    pub file: File,
+    /// Bytes when it was opened.
+    pub size: u64,
+}
+
+impl Plain {
+    /// Its state now.
+    pub fn state(&self) -> std::io::Result<State> {
+        let Stat { st_dev, st_ino, st_size, st_mtime, st_mtime_nsec, st_ctime, st_ctime_nsec, .. } =
+            rustix::fs::fstat(&self.file)?;
+        let nanos = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
+        let changed = [nanos(st_mtime, st_mtime_nsec), nanos(st_ctime, st_ctime_nsec)];
+        Ok(State { device: st_dev, inode: st_ino, size: st_size as u64, changed })
+    }
+
+    /// All of it, if it is no longer than `limit`; else one byte more, which tells.
+    pub fn read(&self, limit: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        (&self.file).take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// The directory.
+#[derive(Debug)]
+pub struct Held {
+    descriptor: OwnedFd,
+    path: PathBuf,
+}
+
+const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+
+impl Held {
+    /// Opens a directory that the user names, by links if that is how they name it.
+    pub fn open(path: &Path) -> Result<Held, WorldError> {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
+        let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(std::io::Error::from);
+        Ok(Held { descriptor: fs::context("open", path, opened)?, path: path.to_owned() })
+    }
+
+    /// Where it was when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A directory in it.
+    pub fn below(&self, name: &str) -> Result<Held, Odd> {
+        match self.kind(name)? {
+            Kind::Directory => {}
+            other => return Err(Odd::Is(other)),
+        }
+        let descriptor = rustix::fs::openat(&self.descriptor, name, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
+        Ok(Held { descriptor, path: self.path.join(name) })
+    }
+
+    /// A plain file in it; `name` is one component. What it is is asked before it is opened, since opening a device
+    /// may already do something, and again after, since it may have been exchanged.
+    pub fn plain(&self, name: &str) -> Result<Plain, Odd> {
+        match self.kind(name)? {
+            Kind::File => {}
+            other => return Err(Odd::Is(other)),
+        }
+        let file = rustix::fs::openat(&self.descriptor, name, FLAGS, Mode::empty())?;
+        let found = rustix::fs::fstat(&file)?;
+        match Kind::of(FileType::from_raw_mode(found.st_mode)) {
+            Kind::File => Ok(Plain { file: file.into(), size: found.st_size as u64 }),
+            other => Err(Odd::Is(other)),
+        }
+    }
+
+    /// Removes a file or a link that has this name; it is no error when there is none.
+    pub fn remove(&self, name: &str) -> Result<(), WorldError> {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(error) => fs::context("remove", &self.path.join(name), Err(error.into())),
+        }
+    }
+
+    /// Removes a directory that has this name, unless something is in it.
+    pub fn remove_empty(&self, name: &str) -> Result<(), WorldError> {
+        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
+            Err(error) => fs::context("remove", &self.path.join(name), Err(error.into())),
+        }
+    }
+
+    /// The first `most` entries that `wanted` wants, in no order.
+    pub fn entries(&self, most: usize, wanted: &dyn Fn(&OsString) -> bool) -> Result<Vec<OsString>, WorldError> {
+        let failed = |error: Errno| WorldError::File { verb: "list", path: self.path.clone(), source: error.into() };
+        let mut found = Vec::new();
+        for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
+            let name = OsString::from_vec(entry.map_err(failed)?.file_name().to_bytes().to_vec());
+            if name != "." && name != ".." && wanted(&name) {
+                found.push(name);
+                if found.len() == most {
+                    break;
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// What has this name.
+    pub fn kind(&self, name: &str) -> Result<Kind, Odd> {
+        let found = rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Kind::of(FileType::from_raw_mode(found.st_mode)))
+    }
+}
