@@ -31,6 +31,7 @@ mod suite {
     mod language_limits;
     mod launch;
     mod launch_live;
+    mod limits;
     mod live;
     mod lock;
     mod machine;

@@ -29,6 +29,7 @@ pub use resolve::resolved_id;
 pub use status::{State, Status, status};
 
 use event::{Event, Listener};
+use sandbox::Limits;
 use sandbox::inside::Entry;
 
 /// What kiln runs inside its own sandboxes, by name.
@@ -47,6 +48,8 @@ pub struct Options {
     pub elsewhere: bool,
     /// What of earlier runs of a step counts.
     pub warm: Warmth,
+    /// What one step may use.
+    pub limits: Limits,
 }
 
 /// What a build takes from earlier runs of steps that can go on from where such a run ended. Results of such warm runs

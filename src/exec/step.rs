@@ -9,7 +9,7 @@ use super::ExecError;
 use super::builtin::{self, Context};
 use super::elsewhere;
 use super::event::{Event, Listener};
-use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
+use super::sandbox::{self, Heard, Limits, Mount, Network, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
 use crate::base::Digest;
 use crate::format::qcow2;
@@ -31,6 +31,8 @@ pub(super) struct Ready<'a> {
     pub(super) tools: Option<PathBuf>,
     /// Whether its programs see another world than usual.
     pub(super) elsewhere: bool,
+    /// What it may use.
+    pub(super) limits: Limits,
     /// How it goes on from an earlier run, if it may.
     pub(super) warm: Option<Warming<'a>>,
     pub(super) store: &'a Store,
@@ -68,6 +70,16 @@ impl Log<'_> {
         }
         self.tail.push_back(line.to_owned());
         self.ready.listener.on(Event::StepLog { step: self.ready.step.name.clone(), line: line.to_owned() });
+    }
+
+    fn heard(&mut self, heard: Heard<'_>) {
+        match heard {
+            Heard::Line(line) => self.line(line),
+            Heard::Notice(notice) => {
+                self.line(&format!("kiln: {notice}"));
+                self.ready.listener.on(Event::silent(&self.ready.step.name, notice));
+            }
+        }
     }
 }
 
@@ -117,9 +129,9 @@ fn work(
     match &ready.step.work {
         Work::Builtin(builtin) => {
             let scratch = directory("scratch")?;
-            let Ready { step, inputs, listener, .. } = ready;
+            let Ready { step, inputs, listener, limits, .. } = ready;
             let (step, elsewhere) = (&step.name, library.as_deref());
-            let context = Context { step, inputs, out: &out, scratch: &scratch, elsewhere, listener: *listener };
+            let context = Context { step, inputs, out: &out, scratch: &scratch, elsewhere, limits: *limits, listener: *listener };
             builtin::run(builtin, &context).map_err(|error| Trouble::Step(error.to_string()))?;
         }
         Work::Sandbox { .. } => {
@@ -142,7 +154,7 @@ fn command(mut spec: Spec, library: Option<&Path>, log: &mut Log<'_>) -> Result<
     if let Some(library) = library {
         elsewhere::preload(&mut spec, library);
     }
-    match sandbox::run(&spec, &mut |line| log.line(line)) {
+    match sandbox::run_within(&spec, &log.ready.limits, &mut |heard| log.heard(heard)) {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Trouble::Step(status.to_string())),
         Err(SandboxError::Cancelled) => Err(ExecError::Interrupted.into()),

@@ -23,6 +23,7 @@ use crate::exec::event::Listener;
 use crate::exec::root::RootError;
 use crate::format::cpio::CpioError;
 use crate::format::tar::TarError;
+use crate::exec::sandbox::Limits;
 use crate::plan::Builtin;
 use crate::world::WorldError;
 
@@ -38,6 +39,8 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// A library that programs are to load, of a second build.
     pub elsewhere: Option<&'a Path>,
+    /// What its sandboxes may use.
+    pub limits: Limits,
     /// Who hears of progress.
     pub listener: &'a dyn Listener,
 }

@@ -6,7 +6,7 @@ use super::Context;
 use crate::exec::event::Event;
 use crate::exec::root::{Job, RootError, SPEC_LIMIT, Task, entry, input};
 use crate::exec::sandbox::inside::REMOVE;
-use crate::exec::sandbox::{self, Ids};
+use crate::exec::sandbox::{self, Heard, Ids};
 use crate::world::fs;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -37,8 +37,11 @@ fn carry_out(context: &Context<'_>, task: Task) -> Result<(), RootError> {
     let elsewhere = context.elsewhere.map(std::path::Path::to_owned);
     let job = Job { task, inputs: context.inputs.clone(), root: root.clone(), out: context.out.to_owned(), elsewhere };
     let argument = serde_json::to_string(&job).map_err(|error| RootError::Broken(error.to_string()))?;
-    let mut hear = |line: &str| hear(context, line);
-    let result = sandbox::call(Ids::Range, ENTRY, &argument, &mut hear);
+    let mut hear = |heard: Heard<'_>| match heard {
+        Heard::Line(line) => hear(context, line),
+        Heard::Notice(notice) => context.listener.on(Event::silent(context.step, notice)),
+    };
+    let result = sandbox::call_within(Ids::Range, (ENTRY, &argument), &context.limits, &mut hear);
     // Its files have owners whom only a process inside may act for.
     let paths = serde_json::to_string(&[&root]).map_err(|error| RootError::Broken(error.to_string()))?;
     // Only a tree that did not fit into memory left anything there.

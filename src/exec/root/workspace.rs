@@ -5,6 +5,7 @@ use std::path::Path;
 use rustix::mount::MountFlags;
 
 use super::{RootError, tree};
+use crate::exec::sandbox::tree_options;
 use crate::world::fs;
 
 /// The tree may take at most one part in this many of the memory that is available.
@@ -18,7 +19,9 @@ pub(crate) fn prepare(root: &Path, need: u64) -> Result<(), RootError> {
     tree::directory(root)?;
     if need < available().unwrap_or(0) / SHARE {
         // Where it is refused, the disk does as well.
-        let _ = rustix::mount::mount("tmpfs", root, "tmpfs", MountFlags::NODEV, c"mode=755,size=90%");
+        if let Ok(options) = std::ffi::CString::new(format!("mode=755,{}", tree_options())) {
+            let _ = rustix::mount::mount("tmpfs", root, "tmpfs", MountFlags::NODEV, options.as_c_str());
+        }
     }
     Ok(())
 }
