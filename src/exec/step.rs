@@ -9,7 +9,7 @@ use super::ExecError;
 use super::builtin::{self, Context};
 use super::elsewhere;
 use super::event::{Event, Listener};
-use super::sandbox::{self, Heard, Limits, Mount, Network, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
 use crate::base::Digest;
 use crate::format::qcow2;
@@ -19,6 +19,8 @@ use crate::world::fs;
 
 /// Lines of a failed step that its error shows.
 const TAIL: usize = 20;
+/// With so many bytes free on the store's disk, what was full is a file system in memory.
+const ROOM: u64 = 64 << 20;
 
 /// A step that is ready to run.
 pub(super) struct Ready<'a> {
@@ -223,15 +225,24 @@ fn explain(ready: &Ready<'_>, log: Log<'_>, trouble: Trouble) -> ExecError {
     };
     // Programs and C libraries say it in these words, in every sandbox's locale.
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
-    if full(&reason) || log.tail.iter().any(full) {
+    let full = full(&reason) || log.tail.iter().any(full);
+    if full && free(ready.store.root()) < ROOM {
         return StoreError::Full(ready.store.root().to_owned()).into();
     }
+    let reason = match ready.limits.memory.filter(|_| full) {
+        Some(memory) => format!("{reason}: {}", Exceeded::files_in(memory)),
+        None => reason,
+    };
     let kept = ready.store.log_path(&ready.action);
     if let Err(error) = fs::rename(&log.path, &kept) {
         return ready.store.failure(error).into();
     }
     let tail = log.tail.iter().map(|line| format!("\n  {line}")).collect();
     ExecError::Step { step: ready.step.name.clone(), reason, tail, log: kept }
+}
+
+fn free(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Files of subordinate ids can only be removed inside; what stays is swept later.

@@ -140,6 +140,18 @@ pub struct Exceeded {
     pub detail: String,
 }
 
+impl Exceeded {
+    /// That a file system in memory was full: `/tmp`, `/dev/shm` and the tree of an image have a share each.
+    pub fn files_in(memory: u64) -> String {
+        let more = Bound::Memory.written(Bound::Memory.more(memory));
+        format!(
+            "its files in memory (/tmp, /dev/shm, the tree of an image) have parts of its {}\n  \
+             help: allow more with `--limit memory={more}` (or none)",
+            shown(memory)
+        )
+    }
+}
+
 impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Exceeded { bound, limit, detail } = self;
