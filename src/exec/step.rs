@@ -133,7 +133,8 @@ fn work(
             let scratch = directory("scratch")?;
             let Ready { step, inputs, listener, limits, .. } = ready;
             let (step, elsewhere) = (&step.name, library.as_deref());
-            let context = Context { step, inputs, out: &out, scratch: &scratch, elsewhere, limits: *limits, listener: *listener };
+            let context =
+                Context { step, inputs, out: &out, scratch: &scratch, elsewhere, limits: *limits, listener: *listener };
             builtin::run(builtin, &context).map_err(|error| Trouble::Step(error.to_string()))?;
         }
         Work::Sandbox { .. } => {

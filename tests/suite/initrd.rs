@@ -40,8 +40,15 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
     let inputs: BTreeMap<String, PathBuf> =
         inputs.iter().map(|(name, path)| ((*name).to_owned(), path.to_path_buf())).collect();
     let (out, work) = (scratch.directory(name), scratch.directory(&format!("{name}-scratch")));
-    let context =
-        Context { step: name, inputs: &inputs, out: &out, scratch: &work, elsewhere: None, limits: kiln::exec::sandbox::Limits::default(), listener: &Silent };
+    let context = Context {
+        step: name,
+        inputs: &inputs,
+        out: &out,
+        scratch: &work,
+        elsewhere: None,
+        limits: kiln::exec::sandbox::Limits::default(),
+        listener: &Silent,
+    };
     run(builtin, &context).map_err(|error| error.to_string())?;
     Ok(out)
 }

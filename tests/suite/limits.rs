@@ -7,7 +7,9 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use kiln::exec::sandbox::seccomp::{Kind, refused};
-use kiln::exec::sandbox::{self, Bound, Exceeded, Heard, Ids, Limits, Mount, Network, Root, SandboxError, Spec, Streams};
+use kiln::exec::sandbox::{
+    self, Bound, Exceeded, Heard, Ids, Limits, Mount, Network, Root, SandboxError, Spec, Streams,
+};
 
 /// Calls that arguments decide about, or whose number says what they are: name, number, arguments, error.
 const JUDGED: [(&str, i64, &str, i32); 8] = [
@@ -193,7 +195,8 @@ fn a_fork_bomb_ends_with_a_word_about_processes() {
 
 #[test]
 fn a_hog_ends_with_a_word_about_memory() {
-    let hog = "my @all; for (1..400) { push @all, 'x' x (1 << 20); select undef, undef, undef, 0.01 } print 'all'; sleep 100";
+    let hog =
+        "my @all; for (1..400) { push @all, 'x' x (1 << 20); select undef, undef, undef, 0.01 } print 'all'; sleep 100";
     let Some(run) = run(&spec("hog", &["/usr/bin/perl", "-e", hog]), limits("memory=96MiB")) else { return };
     assert_eq!((exceeded(&run).bound, exceeded(&run).limit), (Bound::Memory, 96 << 20));
     let text = exceeded(&run).to_string();
@@ -261,7 +264,10 @@ fn a_sandbox_within_another_is_watched_by_it() {
             println!("skipped: {error}");
         }
         Err(SandboxError::Limit(exceeded)) => {
-            assert!(exceeded.detail.contains("sleep (pid ") && exceeded.detail.contains("waits in sleep"), "{exceeded}");
+            assert!(
+                exceeded.detail.contains("sleep (pid ") && exceeded.detail.contains("waits in sleep"),
+                "{exceeded}"
+            );
             assert!(heard.iter().any(|line| line.contains("sleep (pid ") && line.contains(" since ")), "{heard:?}");
         }
         other => panic!("{other:?} {heard:?}"),
@@ -283,4 +289,22 @@ fn limits_go_on_into_a_sandbox_within_another() {
     }
     let words: Vec<u64> = heard[0].split(' ').map(|word| word.parse().unwrap()).collect();
     assert_eq!(words[0] * words[1], 64 << 20);
+}
+
+/// Threads, child processes, pipes, locks and what a compiler does, where the host has one.
+#[test]
+fn ordinary_work_goes_on_under_the_filter() {
+    let script = r#"
+        perl -e 'for (1..20) { fork || exit 0 } 1 while wait > 0; print "forked\n"'
+        echo piped | cat | sort
+        ( flock 9 && echo locked ) 9>/tmp/lock
+        su --version >/dev/null && echo su
+        command -v gcc >/dev/null || { echo threads; exit 0; }
+        printf '%s\n' '#include <pthread.h>' '#include <stdio.h>' 'static void *f(void *x) { return x; }' \
+            'int main(void) { pthread_t t; if (pthread_create(&t, 0, f, "threads")) return 1;' \
+            'void *x; pthread_join(t, &x); puts(x); return 0; }' >t.c
+        gcc -O2 -pthread -o t t.c && ./t"#;
+    let Some(run) = run(&shell("ordinary-work", script), Limits::default()) else { return };
+    assert_eq!(run.lines, ["forked", "piped", "locked", "su", "threads"]);
+    assert!(run.end.unwrap().success());
 }

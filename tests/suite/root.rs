@@ -100,7 +100,15 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         input("root.json", work.join("root.json")),
     ]);
     let run = |inputs, out, step: fn(&Context<'_>) -> Result<(), RootError>| {
-        let context = Context { step: "root", inputs, out, scratch: &scratch, elsewhere: None, limits: kiln::exec::sandbox::Limits::default(), listener: &Shown };
+        let context = Context {
+            step: "root",
+            inputs,
+            out,
+            scratch: &scratch,
+            elsewhere: None,
+            limits: kiln::exec::sandbox::Limits::default(),
+            listener: &Shown,
+        };
         let started = std::time::Instant::now();
         step(&context).unwrap_or_else(|error| panic!("{error}"));
         assert!(!scratch.join("root").exists(), "the tree stayed behind");

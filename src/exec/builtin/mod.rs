@@ -21,9 +21,9 @@ use std::path::{Path, PathBuf};
 use crate::debian::deb::DebError;
 use crate::exec::event::Listener;
 use crate::exec::root::RootError;
+use crate::exec::sandbox::Limits;
 use crate::format::cpio::CpioError;
 use crate::format::tar::TarError;
-use crate::exec::sandbox::Limits;
 use crate::plan::Builtin;
 use crate::world::WorldError;
 

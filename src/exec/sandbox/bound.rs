@@ -118,7 +118,8 @@ impl std::str::FromStr for Limit {
 
     fn from_str(text: &str) -> Result<Limit, LimitError> {
         let (name, value) = text.split_once('=').unwrap_or((text, ""));
-        let bound = ALL.into_iter().find(|bound| bound.name() == name).ok_or_else(|| LimitError::Name(name.to_owned()))?;
+        let bound =
+            ALL.into_iter().find(|bound| bound.name() == name).ok_or_else(|| LimitError::Name(name.to_owned()))?;
         if value == "none" {
             return Ok(Limit { bound, value: None });
         }
@@ -208,7 +209,11 @@ mod tests {
     fn an_error_names_the_bound_and_a_limit_that_reads_back() {
         for (bound, limit, words) in [
             (Bound::Memory, 8 << 30, "more than its 8.0 GiB of memory\n  help: allow more with `--limit memory=16GiB`"),
-            (Bound::Processes, 4096, "its 4096 processes and threads\n  help: allow more with `--limit processes=8192`"),
+            (
+                Bound::Processes,
+                4096,
+                "its 4096 processes and threads\n  help: allow more with `--limit processes=8192`",
+            ),
             (Bound::Disk, 100 << 20, "its 100.0 MiB to the disk\n  help: allow more with `--limit disk=200MiB`"),
             (Bound::Silence, 600, "anything for 10m\n  help: allow more with `--limit silence=20m`"),
             (Bound::Log, 1, "its 1 B of log\n  help: allow more with `--limit log=1MiB`"),

@@ -23,7 +23,7 @@ pub struct Limits {
     pub disk: Option<u64>,
     /// Seconds without work and without a word.
     pub silence: Option<u64>,
-    /// Bytes of log.
+    /// Bytes of log that are kept; what a step prints beyond is left out.
     pub log: Option<u64>,
 }
 
@@ -33,7 +33,7 @@ const PROCESSES: u64 = 4096;
 const DISK: u64 = 64 << 30;
 const SILENCE: u64 = 600;
 /// The log of a large kernel has 5 MiB.
-const LOG: u64 = 256 << 20;
+const LOG: u64 = 64 << 20;
 /// Part of the silence after which it is told.
 const NOTICE: u64 = 10;
 /// What the host keeps of its memory: one part in so many, and at least so much.

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn a_name_may_be_anything() {
-        let line = "7 (a) S 1 (\u{1b}[2J) R 3 7 7 0 -1 4194304 1 2 0 0 50 60 7 8 20 0 3 0 1234 1000 5 18446744073709551615";
+        let line =
+            "7 (a) S 1 (\u{1b}[2J) R 3 7 7 0 -1 4194304 1 2 0 0 50 60 7 8 20 0 3 0 1234 1000 5 18446744073709551615";
         let task = task(7, line, 4096).unwrap();
         assert_eq!((task.name.as_str(), task.state, task.parent), ("a) S 1 (?[2J", 'R', 3));
         assert_eq!((task.cpu, task.cpu_of_children, task.threads, task.start), (125, 15, 3, 1234));

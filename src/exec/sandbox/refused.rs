@@ -54,12 +54,13 @@ mod number {
         SYS_io_uring_register as io_uring_register, SYS_io_uring_setup as io_uring_setup, SYS_kcmp as kcmp,
         SYS_kexec_file_load as kexec_file_load, SYS_kexec_load as kexec_load, SYS_keyctl as keyctl,
         SYS_lookup_dcookie as lookup_dcookie, SYS_mount as mount, SYS_mount_setattr as mount_setattr,
-        SYS_move_mount as move_mount, SYS_name_to_handle_at as name_to_handle_at, SYS_open_by_handle_at as open_by_handle_at,
-        SYS_open_tree as open_tree, SYS_perf_event_open as perf_event_open, SYS_pidfd_getfd as pidfd_getfd,
-        SYS_pivot_root as pivot_root, SYS_process_vm_readv as process_vm_readv,
-        SYS_process_vm_writev as process_vm_writev, SYS_ptrace as ptrace, SYS_quotactl as quotactl, SYS_quotactl_fd as quotactl_fd, SYS_reboot as reboot,
-        SYS_request_key as request_key, SYS_setns as setns, SYS_settimeofday as settimeofday, SYS_swapoff as swapoff,
-        SYS_swapon as swapon, SYS_syslog as syslog, SYS_umount2 as umount2, SYS_userfaultfd as userfaultfd,
+        SYS_move_mount as move_mount, SYS_name_to_handle_at as name_to_handle_at,
+        SYS_open_by_handle_at as open_by_handle_at, SYS_open_tree as open_tree, SYS_perf_event_open as perf_event_open,
+        SYS_pidfd_getfd as pidfd_getfd, SYS_pivot_root as pivot_root, SYS_process_vm_readv as process_vm_readv,
+        SYS_process_vm_writev as process_vm_writev, SYS_ptrace as ptrace, SYS_quotactl as quotactl,
+        SYS_quotactl_fd as quotactl_fd, SYS_reboot as reboot, SYS_request_key as request_key, SYS_setns as setns,
+        SYS_settimeofday as settimeofday, SYS_swapoff as swapoff, SYS_swapon as swapon, SYS_syslog as syslog,
+        SYS_umount2 as umount2, SYS_userfaultfd as userfaultfd,
     };
     pub(super) use libc::{SYS_chroot as chroot, SYS_mknodat as mknodat};
     #[cfg(target_arch = "x86_64")]

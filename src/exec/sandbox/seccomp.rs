@@ -10,8 +10,8 @@
 use std::io::Error;
 use std::os::unix::process::CommandExt;
 
-pub use super::refused::{Refused, refused};
 use super::refused::{CLONES, DOMAINS, IOCTLS};
+pub use super::refused::{Refused, refused};
 
 /// What kind of program a filter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -81,7 +81,11 @@ impl Filter {
             filter.put(RETURN, errno(error), (0, 0));
         }
         for (number, namespaces) in CLONES {
-            filter.judge(Judged { number, argument: 0, test: ANY_BIT, values: &[namespaces] }, errno(libc::EPERM), ALLOW);
+            filter.judge(
+                Judged { number, argument: 0, test: ANY_BIT, values: &[namespaces] },
+                errno(libc::EPERM),
+                ALLOW,
+            );
         }
         let ioctl = Judged { number: libc::SYS_ioctl, argument: 1, test: EQUAL, values: &IOCTLS };
         filter.judge(ioctl, errno(libc::EPERM), ALLOW);
@@ -124,7 +128,12 @@ impl Filter {
         for flags in [libc::SECCOMP_FILTER_FLAG_SPEC_ALLOW, 0] {
             // SAFETY: the kernel copies the program, which lives as long as `self`, and writes nothing.
             let done = unsafe {
-                libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER as libc::c_long, flags, &raw const program)
+                libc::syscall(
+                    libc::SYS_seccomp,
+                    libc::SECCOMP_SET_MODE_FILTER as libc::c_long,
+                    flags,
+                    &raw const program,
+                )
             };
             if done == 0 {
                 return Ok(());
@@ -177,7 +186,8 @@ mod tests {
             for call in refused(kind) {
                 assert_eq!(native(&filter, call.number, [0; 2]), errno(call.error), "{}", call.name);
             }
-            for number in [libc::SYS_read, libc::SYS_execve, libc::SYS_futex, libc::SYS_setresuid, libc::SYS_exit_group] {
+            for number in [libc::SYS_read, libc::SYS_execve, libc::SYS_futex, libc::SYS_setresuid, libc::SYS_exit_group]
+            {
                 assert_eq!(native(&filter, number, [0; 2]), ALLOW, "{number}");
             }
         }
@@ -189,7 +199,9 @@ mod tests {
     fn arguments_decide_about_namespaces_terminals_and_sockets() {
         let filter = Filter::new(Kind::Step);
         let refuses = errno(libc::EPERM);
-        for flag in [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWCGROUP] {
+        for flag in
+            [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWCGROUP]
+        {
             let flag = flag as u64;
             assert_eq!(native(&filter, libc::SYS_unshare, [flag, 0]), refuses);
             assert_eq!(native(&filter, libc::SYS_clone, [flag | 17, 0]), refuses);

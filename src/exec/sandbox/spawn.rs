@@ -12,9 +12,9 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::cancel::{self, Ticket};
-use super::job::{Job, MONITOR, Message, Wires, Work};
 use super::cgroup::Cgroup;
 use super::follow::{Heard, follow};
+use super::job::{Job, MONITOR, Message, Wires, Work};
 use super::seccomp::Kind;
 use super::{Ids, Limits, SandboxError, Spec, ids};
 
@@ -62,11 +62,7 @@ pub fn run(spec: &Spec, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, San
 }
 
 /// The same within limits, hearing what kiln has to say about it, too.
-pub fn run_within(
-    spec: &Spec,
-    limits: &Limits,
-    heard: &mut dyn FnMut(Heard<'_>),
-) -> Result<ExitStatus, SandboxError> {
+pub fn run_within(spec: &Spec, limits: &Limits, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, SandboxError> {
     run_job(&job(Work::Program(spec.clone()), spec.ids, limits), heard)
 }
 

@@ -3,8 +3,8 @@
 //! Input: directories. Output: whether a bound was passed. Free space, which one call tells, is the suspicion; the proof
 //! is a walk that adds up, for others write to the same disk. It runs inside, where the worst link leads inside.
 
-use std::path::{Path, PathBuf};
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use super::bound::{Bound, Exceeded};
 
@@ -18,7 +18,8 @@ pub(super) fn free(directories: &[PathBuf]) -> Vec<u64> {
 
 /// The bound, if it was passed since `before`.
 pub(super) fn passed(directories: &[PathBuf], before: &[u64], limit: u64) -> Option<Exceeded> {
-    let suspected = directories.iter().zip(before).any(|(directory, before)| before.saturating_sub(available(directory)) > limit);
+    let suspected =
+        directories.iter().zip(before).any(|(directory, before)| before.saturating_sub(available(directory)) > limit);
     let exceeded = suspected && directories.iter().map(|directory| written(directory)).sum::<u64>() > limit;
     exceeded.then(|| Exceeded { bound: Bound::Disk, limit, detail: String::new() })
 }

@@ -43,7 +43,9 @@ impl Watch {
         if job.ids == Ids::Inherit {
             (limits.silence, limits.processes) = (None, None);
         }
-        let Work::Program(spec) = &job.work else { return Watch { limits, on_disk: Vec::new(), in_memory: Vec::new() } };
+        let Work::Program(spec) = &job.work else {
+            return Watch { limits, on_disk: Vec::new(), in_memory: Vec::new() };
+        };
         let mounts = spec.mounts.iter().filter(|mount| !mount.readonly).map(|mount| mount.target.clone());
         let mut written: Vec<PathBuf> = mounts.chain(["/tmp", "/dev/shm"].map(PathBuf::from)).collect();
         if matches!(spec.root, Root::Writable(_)) {
