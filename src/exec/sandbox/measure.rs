@@ -44,7 +44,7 @@ impl Proc {
     pub(super) fn open() -> Option<Proc> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let dir = rustix::fs::open("/proc", flags, Mode::empty()).ok()?;
-        let is_proc = rustix::fs::fstatfs(&dir).ok()?.f_type as i64 == PROC;
+        let is_proc = rustix::fs::fstatfs(&dir).ok()?.f_type == PROC;
         // SAFETY: the call only returns a number.
         let page = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
         is_proc.then_some(Proc { dir, page: u64::try_from(page).unwrap_or(4096) })

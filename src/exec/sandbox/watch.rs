@@ -51,7 +51,7 @@ impl Watch {
         if matches!(spec.root, Root::Writable(_)) {
             written.push(PathBuf::from("/"));
         }
-        let is_tmpfs = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type as i64 == TMPFS);
+        let is_tmpfs = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == TMPFS);
         let (in_memory, on_disk) = written.into_iter().partition(is_tmpfs);
         Watch { limits, on_disk, in_memory }
     }
