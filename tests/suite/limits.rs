@@ -203,6 +203,17 @@ fn a_hog_ends_with_a_word_about_memory() {
     assert!(text.contains("more than its 96.0 MiB of memory") && text.contains("--limit memory=192MiB"), "{text}");
 }
 
+/// Memory that is no process's: a file that was never anywhere.
+#[test]
+fn memory_files_are_memory() {
+    let script = format!(
+        "$fd = syscall({}, my $name = 'x', 0); open F, '>&=', $fd; for (1..200) {{ syswrite F, 'x' x (1 << 20) }} sleep 100",
+        libc::SYS_memfd_create
+    );
+    let Some(run) = run(&spec("memfd", &["/usr/bin/perl", "-e", &script]), limits("memory=96MiB")) else { return };
+    assert_eq!(exceeded(&run).bound, Bound::Memory);
+}
+
 #[test]
 fn file_systems_in_memory_are_full_before_the_memory_is() {
     let script = "for at in /tmp /dev/shm; do cat /dev/zero >$at/x 2>/dev/null || true; stat -c %s $at/x; rm $at/x; done; \
@@ -215,7 +226,24 @@ fn file_systems_in_memory_are_full_before_the_memory_is() {
 
 #[test]
 fn what_fills_the_disk_ends_with_a_word_about_it() {
-    let mut spec = shell("disk", "head -c 80M /dev/urandom >/out/x; sleep 100");
+    fills_the_disk("disk", "head -c 80M /dev/urandom >/out/x; sleep 100");
+}
+
+#[test]
+fn a_file_without_a_name_fills_the_disk_as_well() {
+    fills_the_disk("unlinked", "exec 3>/out/x; rm /out/x; head -c 80M /dev/urandom >&3; sleep 100");
+}
+
+/// A path of six thousand bytes, which no call takes whole.
+#[test]
+fn a_file_too_deep_to_be_found_fills_the_disk_as_well() {
+    let deep = "$d = 'x' x 200; chdir '/out'; for (1..30) { mkdir $d; chdir $d or die } open F, '>', 'y'; \
+                print F 'x' x (80 << 20); close F; sleep 100";
+    fills_the_disk("deep", &format!("exec perl -e '{}'", deep.replace('\'', "\"")));
+}
+
+fn fills_the_disk(name: &str, script: &str) {
+    let mut spec = shell(name, script);
     let Root::ReadOnly(root) = &spec.root else { unreachable!() };
     let out = root.with_extension("out");
     std::fs::create_dir_all(&out).unwrap();
@@ -224,7 +252,8 @@ fn what_fills_the_disk_ends_with_a_word_about_it() {
     }
     spec.mounts.push(Mount { source: out.clone(), target: "/out".into(), readonly: false });
     let ended = run(&spec, limits("disk=20MiB"));
-    std::fs::remove_dir_all(&out).unwrap();
+    let removed = std::process::Command::new("rm").arg("-rf").arg(&out).status();
+    assert!(removed.unwrap().success());
     let Some(run) = ended else { return };
     assert_eq!(exceeded(&run).bound, Bound::Disk);
     assert!(exceeded(&run).to_string().contains("--limit disk=40MiB"));

@@ -3,13 +3,16 @@
 //! Input: the directory, opened before any program could put another one there. Output: [`Task`]s, and memory in bytes.
 //! Formats: Linux `Documentation/filesystems/proc.rst`, `proc_pid_stat(5)`.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::fd::OwnedFd;
 
-use rustix::fs::{Dir, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 
 /// No file that is read here is larger.
 const LIMIT: u64 = 16 << 10;
+/// Bytes of a block of `st_blocks`, whatever the file system's own is.
+pub(super) const BLOCK: u64 = 512;
 /// `PROC_SUPER_MAGIC` of `include/uapi/linux/magic.h`.
 const PROC: i64 = 0x9fa0;
 
@@ -72,20 +75,46 @@ impl Proc {
         Some(harmless(&target.to_string_lossy()))
     }
 
-    /// Bytes of memory that are the processes' own; what several share is counted once.
-    pub(super) fn memory(&self, tasks: &[Task]) -> u64 {
+    /// Bytes of files that have no name any more, or never had one (`memfd_create`), by device: open descriptors are all
+    /// that leads to them.
+    pub(super) fn nameless(&self, tasks: &[Task]) -> BTreeMap<u64, u64> {
+        let mut files = BTreeMap::new();
+        for task in tasks {
+            let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+            let list = rustix::fs::openat(&self.dir, format!("{}/fd", task.pid), flags, Mode::empty());
+            let Ok(entries) = list.and_then(|list| Dir::read_from(&list).map(|entries| (list, entries))) else {
+                continue;
+            };
+            let (list, entries) = entries;
+            for entry in entries.flatten() {
+                // It opens nothing, whatever the descriptor leads to.
+                let Ok(found) = rustix::fs::statat(&list, entry.file_name(), AtFlags::empty()) else { continue };
+                if found.st_nlink == 0 && FileType::from_raw_mode(found.st_mode) == FileType::RegularFile {
+                    let bytes = u64::try_from(found.st_blocks).unwrap_or(0) * BLOCK;
+                    files.insert((found.st_dev, found.st_ino), bytes);
+                }
+            }
+        }
+        let mut sums: BTreeMap<u64, u64> = BTreeMap::new();
+        files.into_iter().for_each(|((device, _), bytes)| *sums.entry(device).or_default() += bytes);
+        sums
+    }
+
+    /// Bytes of memory that are the processes' own, and those of files in memory that they have mapped; what several
+    /// share is counted once.
+    pub(super) fn memory(&self, tasks: &[Task]) -> (u64, u64) {
         let of = |task: &Task| {
             let text = self.text(task.pid, "smaps_rollup")?;
-            let field = |line: &str| {
-                let (name, value) = line.split_once(':')?;
-                let kept = matches!(name, "Pss_Anon" | "Pss_Shmem" | "SwapPss");
-                kept.then(|| value.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok())?
+            let field = |wanted: &str| {
+                let line = text.lines().find_map(|line| line.strip_prefix(wanted))?;
+                line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()
             };
-            let parts: Vec<u64> = text.lines().filter_map(field).collect();
-            (!parts.is_empty()).then(|| parts.iter().sum::<u64>() << 10)
+            Some((field("Pss_Anon:")? + field("SwapPss:").unwrap_or(0), field("Pss_Shmem:")?))
         };
         // Kernels before 5.4 lack these fields; the coarser number is what is left.
-        tasks.iter().map(|task| of(task).unwrap_or(task.resident)).sum()
+        let parts =
+            tasks.iter().map(|task| of(task).map_or((task.resident, 0), |(own, files)| (own << 10, files << 10)));
+        parts.fold((0, 0), |(own, files), part| (own + part.0, files + part.1))
     }
 }
 
@@ -136,6 +165,6 @@ mod tests {
         let own: Vec<Task> = proc.tasks().into_iter().filter(|task| task.pid == std::process::id()).collect();
         assert_eq!(own.len(), 1);
         assert!(own[0].threads > 0 && own[0].resident > 0, "{own:?}");
-        assert!(proc.memory(&own) > 0);
+        assert!(proc.memory(&own).0 > 0);
     }
 }

@@ -79,8 +79,8 @@ impl Watch {
             let rare = began.duration_since(rested) > LONG;
             let exceeded = self
                 .processes(&tasks)
-                .or_else(|| self.memory(proc, &tasks))
-                .or_else(|| rare.then(|| usage::passed(&self.on_disk, &free, self.limits.disk?))?);
+                .or_else(|| self.memory(proc, &tasks, rare))
+                .or_else(|| rare.then(|| self.disk(proc, &tasks, &free))?);
             if let Some(exceeded) = exceeded {
                 // When nobody listens any more there is nobody to tell. The end of pid 1 is the end of everything.
                 let _ = wires.tell(&Message::Failed(SandboxError::Limit(exceeded)));
@@ -102,16 +102,36 @@ impl Watch {
         (count > limit).then(|| Exceeded { bound: Bound::Processes, limit, detail: most(tasks, |task| task.threads) })
     }
 
-    fn memory(&self, proc: &Proc, tasks: &[Task]) -> Option<Exceeded> {
+    fn disk(&self, proc: &Proc, tasks: &[Task], free: &[u64]) -> Option<Exceeded> {
+        let limit = self.limits.disk.filter(|limit| usage::suspected(&self.on_disk, free, *limit))?;
+        usage::passed(&self.on_disk, &proc.nameless(tasks), limit)
+    }
+
+    fn memory(&self, proc: &Proc, tasks: &[Task], thorough: bool) -> Option<Exceeded> {
         let limit = self.limits.memory?;
-        let files: u64 = self.in_memory.iter().map(|path| used(path)).sum();
+        let mut files: u64 = self.in_memory.iter().map(|path| used(path)).sum();
+        if thorough {
+            files += self.nowhere(proc, tasks);
+        }
         let coarse: u64 = tasks.iter().map(|task| task.resident).sum();
-        if coarse + files <= limit || proc.memory(tasks) + files <= limit {
+        if coarse + files <= limit {
+            return None;
+        }
+        let (own, mapped) = proc.memory(tasks);
+        // Most of what is mapped is in files that were counted.
+        if own + mapped.max(files) <= limit {
             return None;
         }
         let detail = most(tasks, |task| task.resident);
         let detail = if files > limit / 2 { ", most of it in files below /tmp or /dev/shm".to_owned() } else { detail };
         Some(Exceeded { bound: Bound::Memory, limit, detail })
+    }
+
+    /// Bytes of files that are in no file system of the sandbox: those of `memfd_create`.
+    fn nowhere(&self, proc: &Proc, tasks: &[Task]) -> u64 {
+        let somewhere = &usage::devices(&self.on_disk) | &usage::devices(&self.in_memory);
+        let nameless = proc.nameless(tasks).into_iter().filter(|(device, _)| !somewhere.contains(device));
+        nameless.map(|(_, bytes)| bytes).sum()
     }
 }
 
