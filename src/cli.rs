@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::exec::sandbox::Limit;
+
 /// A compiler for reproducible virtual machines.
 ///
 /// A recipe describes a Linux kernel, a Debian disk image and a QEMU machine with emulated CXL memory. kiln locks
@@ -80,6 +82,10 @@ pub struct RealizeArgs {
     /// The lock does not record the result, and `kiln verify --rebuild` proves it
     #[arg(long, conflicts_with = "no_cache")]
     pub warm: bool,
+    /// Let a step use more, or less: memory=16GiB, processes=8192, disk=200GiB, silence=1h, log=1GiB, or none of it as
+    /// in silence=none; KILN_LIMITS holds several, with spaces between them
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<Limit>,
     /// Deliver even what has traces of this machine in it: its paths, its name, today's date
     #[arg(long)]
     pub allow_leaks: bool,

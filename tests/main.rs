@@ -29,6 +29,7 @@ mod suite {
     mod language_docs;
     mod language_limits;
     mod launch;
+    mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
     mod lock;

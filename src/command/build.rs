@@ -9,6 +9,7 @@ use super::load::{self, Ready};
 use super::{leaks, machines, mirrors, output, progress, project, qemu, record, settle};
 use crate::cli::{self, RealizeArgs};
 use crate::exec::event::Listener;
+use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, ExecError, Realized, Warmth};
 use crate::lock;
 use crate::plan::step::Place;
@@ -17,6 +18,7 @@ use crate::recipe::machine::Machine;
 use crate::share::launch::{self, LaunchArtifact, LaunchFile};
 use crate::share::manifest::{self, Manifest};
 use crate::store::Store;
+use crate::world::World;
 
 /// What traces of the building machine mean.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,7 +100,8 @@ fn realize_telling(
     listener: &dyn Listener,
 ) -> Result<Realized, Failure> {
     let RealizeArgs { offline, jobs, no_cache, elsewhere, .. } = *args;
-    let options = exec::Options { jobs, offline, no_cache, elsewhere, warm };
+    let limits = limits(&ready.loaded.world, &args.limits)?;
+    let options = exec::Options { jobs, offline, no_cache, elsewhere, warm, limits };
     let known = mirrors::known(&ready.loaded.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener);
@@ -106,6 +109,14 @@ fn realize_telling(
         ExecError::Interrupted => Failure::Interrupted,
         error => Failure::world(error),
     })
+}
+
+/// What a step may use: what the command line says, else the environment, else what the machine has.
+fn limits(world: &dyn World, given: &[Limit]) -> Result<Limits, Failure> {
+    let words = world.env("KILN_LIMITS").unwrap_or_default();
+    let standing: Result<Vec<Limit>, _> = words.split_whitespace().map(str::parse).collect();
+    let standing = standing.map_err(|error| Failure::Usage(format!("KILN_LIMITS: {error}")))?;
+    Ok(standing.iter().chain(given).fold(Limits::default(), |limits, limit| limits.with(*limit)))
 }
 
 /// Where a machine's files go: the result directory itself when the recipe has one machine.

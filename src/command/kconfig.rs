@@ -52,7 +52,15 @@ fn explain(option: &str, args: &RecipeArgs) -> Result<(), Failure> {
 }
 
 fn quick() -> RealizeArgs {
-    RealizeArgs { offline: false, jobs: None, no_cache: false, warm: false, allow_leaks: false, elsewhere: false }
+    RealizeArgs {
+        offline: false,
+        jobs: None,
+        no_cache: false,
+        warm: false,
+        limits: Vec::new(),
+        allow_leaks: false,
+        elsewhere: false,
+    }
 }
 
 fn output_of(plan: &Plan, step: &str, name: &str) -> Input {

@@ -33,7 +33,15 @@ pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
 }
 
 fn realize_args(offline: bool) -> RealizeArgs {
-    RealizeArgs { offline, jobs: None, no_cache: false, warm: false, allow_leaks: false, elsewhere: false }
+    RealizeArgs {
+        offline,
+        jobs: None,
+        no_cache: false,
+        warm: false,
+        limits: Vec::new(),
+        allow_leaks: false,
+        elsewhere: false,
+    }
 }
 
 /// The second leg is another process, which sees another world; its results are read from its store.

@@ -71,6 +71,13 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// That a step seems to hang.
+    pub fn silent(step: &str, notice: &str) -> Event {
+        Event::Warning { message: format!("step {step} is silent: {notice}") }
+    }
+}
+
 /// Who listens.
 pub trait Listener: Sync {
     /// Called from any thread.

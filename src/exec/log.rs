@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::event::{Event, Listener};
+use super::sandbox::{Heard, Limits};
+use crate::base::ByteSize;
 use crate::world::{WorldError, fs};
 
-/// Bytes of a log that are kept on disk: no step that says something worth reading has said more.
-const LOG_LIMIT: u64 = 64 << 20;
 /// Lines of a failed step that its error shows, and characters of each.
 const TAIL: usize = 20;
 const SHOWN: usize = 1000;
@@ -21,6 +21,8 @@ pub(super) struct Log<'a> {
 }
 
 struct Kept {
+    /// Bytes that are kept on disk.
+    limit: u64,
     path: PathBuf,
     /// None after it could not be written.
     file: Option<std::fs::File>,
@@ -34,20 +36,32 @@ struct Kept {
 pub struct Record {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether everything is in it.
-    pub whole: bool,
+    /// How many bytes of it were kept, when not all.
+    pub cut: Option<u64>,
 }
 
 impl<'a> Log<'a> {
     /// Begins one at a path of kiln's own.
-    pub(super) fn begin(path: PathBuf, listener: &'a dyn Listener) -> Result<Log<'a>, WorldError> {
+    pub(super) fn begin(path: PathBuf, limits: &Limits, listener: &'a dyn Listener) -> Result<Log<'a>, WorldError> {
         let file = Some(fs::create_new(&path)?);
-        Ok(Log { listener, kept: Mutex::new(Kept { path, file, written: 0, cut: false, tail: VecDeque::new() }) })
+        let (limit, tail) = (limits.log.unwrap_or(u64::MAX), VecDeque::new());
+        Ok(Log { listener, kept: Mutex::new(Kept { limit, path, file, written: 0, cut: false, tail }) })
     }
 
     /// Takes a line down and tells it.
     pub(super) fn line(&self, step: &str, line: &str) {
         self.on(Event::StepLog { step: step.to_owned(), line: line.to_owned() });
+    }
+
+    /// The same, and what kiln says about the step.
+    pub(super) fn heard(&self, step: &str, heard: Heard<'_>) {
+        match heard {
+            Heard::Line(line) => self.line(step, line),
+            Heard::Notice(notice) => {
+                self.kept().add(&format!("kiln: {notice}"));
+                self.on(Event::silent(step, notice));
+            }
+        }
     }
 
     /// The last lines.
@@ -63,7 +77,7 @@ impl<'a> Log<'a> {
             return Ok(None);
         }
         fs::rename(&kept.path, place)?;
-        Ok(Some(Record { path: place.to_owned(), whole: !kept.cut }))
+        Ok(Some(Record { path: place.to_owned(), cut: kept.cut.then_some(kept.limit) }))
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -90,9 +104,10 @@ impl Kept {
         if self.cut {
             return;
         }
-        if self.written + bytes > LOG_LIMIT {
+        if self.written + bytes > self.limit {
             self.cut = true;
-            self.write(&format!("the rest of the log was left out: it is longer than {} MiB\n", LOG_LIMIT >> 20));
+            let limit = ByteSize(self.limit).rounded();
+            self.write(&format!("the rest of the log was left out: it is longer than {limit}, which `--limit log=SIZE` changes\n"));
         } else {
             self.written += bytes;
             self.write(&format!("{line}\n"));
@@ -111,8 +126,10 @@ impl Kept {
 
 impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let which =
-            if self.whole { "its whole log".to_owned() } else { format!("its first {} MiB of log", LOG_LIMIT >> 20) };
+        let which = match self.cut {
+            None => "its whole log".to_owned(),
+            Some(limit) => format!("the first {} of its log", ByteSize(limit).rounded()),
+        };
         write!(f, "\n{which}: {}", self.path.display())
     }
 }
@@ -135,7 +152,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("kiln-log-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let (path, place) = (directory.join("log"), directory.join("kept"));
-        let log = Log::begin(path.clone(), &Silent).unwrap();
+        let log = Log::begin(path.clone(), &Limits::default(), &Silent).unwrap();
         assert_eq!(log.keep(&place).unwrap(), None, "an empty log is none");
         // As a builtin step does, which knows only whom to tell.
         let listener: &dyn Listener = &log;
@@ -149,14 +166,14 @@ mod tests {
         assert!(text.starts_with("Setting up 0\nSetting up 1\n") && text.len() > 3000, "{text}");
         let tail = log.tail();
         assert_eq!((tail.len(), tail[0].as_str(), tail[19].len()), (TAIL, "Setting up 11", SHOWN + 3));
-        assert!(Log::begin(place, &Silent).is_err(), "what is there is not overwritten");
+        assert!(Log::begin(place, &Limits::default(), &Silent).is_err(), "what is there is not overwritten");
         fs::remove_tree(&directory).unwrap();
     }
 
     #[test]
     fn a_log_that_cannot_be_written_is_not_named() {
         let path = std::env::temp_dir().join(format!("kiln-log-full-{}", std::process::id()));
-        let log = Log::begin(path.clone(), &Silent).unwrap();
+        let log = Log::begin(path.clone(), &Limits::default(), &Silent).unwrap();
         // A descriptor that refuses every write, as a full disk does.
         log.kept().file = Some(fs::open(&path).unwrap());
         log.line("step", "lost");

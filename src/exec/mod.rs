@@ -33,6 +33,7 @@ pub use status::{State, Status, status};
 pub use tree::TreeError;
 
 use event::{Event, Listener};
+use sandbox::Limits;
 use sandbox::inside::Entry;
 use sandbox::{Call, Mount};
 
@@ -54,6 +55,8 @@ pub struct Options {
     pub elsewhere: bool,
     /// What of earlier runs of a step counts.
     pub warm: Warmth,
+    /// What one step may use.
+    pub limits: Limits,
 }
 
 /// What a build takes from earlier runs of steps that can go on from where such a run ended. Results of such warm runs
@@ -101,7 +104,13 @@ fn remove_inside(paths: &[PathBuf], listener: &dyn Listener) {
     let mounts = paths.iter().zip(&places).map(mount).collect();
     let emptied = match serde_json::to_string(&places) {
         Ok(argument) => {
-            let call = Call { ids: sandbox::Ids::Range, entry: sandbox::inside::EMPTY, argument, mounts };
+            let call = Call {
+                ids: sandbox::Ids::Range,
+                entry: sandbox::inside::EMPTY,
+                argument,
+                mounts,
+                limits: sandbox::Limits::default(),
+            };
             sandbox::call(call, &mut |_| ()).map_err(|error| error.to_string())
         }
         Err(error) => Err(error.to_string()),

@@ -252,8 +252,9 @@ impl Realizer<'_> {
         }
         let warm = resolved.warm.filter(|_| !again && self.options.warm == Warmth::Directories);
         let (store, listener, elsewhere) = (self.store, self.listener, self.options.elsewhere);
+        let limits = self.options.limits;
         let stop = || self.stopped();
-        let ready = step::Ready { step, action, inputs, tools, elsewhere, warm, store, listener, stop: &stop };
+        let ready = step::Ready { step, action, inputs, tools, elsewhere, limits, warm, store, listener, stop: &stop };
         let (outputs, went_on) = self.timed(&ready)?;
         for bytes in resolved.messages.blobs.values() {
             self.store.put(bytes)?;

@@ -9,13 +9,16 @@ use super::elsewhere;
 use super::event::{Event, Listener};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
 use crate::store::{Output, Store, StoreError};
 use crate::world::dir::Dir;
 use crate::world::fs;
+
+/// With so many bytes free on the store's disk, what was full is a file system in memory.
+const ROOM: u64 = 64 << 20;
 
 /// A step that is ready to run.
 pub(super) struct Ready<'a> {
@@ -28,6 +31,8 @@ pub(super) struct Ready<'a> {
     pub(super) tools: Option<PathBuf>,
     /// Whether its programs see another world than usual.
     pub(super) elsewhere: bool,
+    /// What it may use.
+    pub(super) limits: Limits,
     /// How it goes on from an earlier run, if it may.
     pub(super) warm: Option<Warming<'a>>,
     pub(super) store: &'a Store,
@@ -70,7 +75,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool),
 fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<BTreeMap<String, Output>, ExecError> {
     // Sandboxes have directories below this one, and never this one itself.
     let scratch = ready.store.scratch(&ready.step.name)?;
-    let log = Log::begin(scratch.join("log"), ready.listener).map_err(|error| ready.store.failure(error))?;
+    let log = Log::begin(scratch.join("log"), &ready.limits, ready.listener).map_err(|error| ready.store.failure(error))?;
     let outputs = work(ready, kept, &scratch, &log);
     let result = outputs.map_err(|trouble| explain(ready, &log, trouble));
     clean_up(ready, &scratch);
@@ -92,9 +97,9 @@ fn work(
             let place = scratch.join("scratch");
             let scratch = Dir::make(&place, 0o755).map_err(|error| ready.store.failure(error))?;
             ready.store.hand_over(&scratch)?;
-            let Ready { step, inputs, .. } = ready;
+            let Ready { step, inputs, limits, .. } = ready;
             let (step, elsewhere) = (&step.name, library.as_deref());
-            let context = Context { step, inputs, out, scratch: &place, elsewhere, listener: log };
+            let context = Context { step, inputs, out, scratch: &place, elsewhere, limits: *limits, listener: log };
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
@@ -107,7 +112,7 @@ fn work(
                 warm::place(ready, kept, out)?;
                 warm::disguise(ready, &mut spec)?;
             }
-            command(spec, library.as_deref(), &mut |line| log.line(&ready.step.name, line))?;
+            command(spec, library.as_deref(), (&ready.limits, &mut |heard| log.heard(&ready.step.name, heard)))?;
         }
     }
     let collected = outputs.collect(ready)?;
@@ -115,11 +120,15 @@ fn work(
     Ok(collected)
 }
 
-fn command(mut spec: Spec, library: Option<&Path>, on_line: &mut dyn FnMut(&str)) -> Result<(), Trouble> {
+fn command(
+    mut spec: Spec,
+    library: Option<&Path>,
+    (limits, heard): (&Limits, &mut dyn FnMut(Heard<'_>)),
+) -> Result<(), Trouble> {
     if let Some(library) = library {
         elsewhere::preload(&mut spec, library);
     }
-    match sandbox::run(&spec, on_line) {
+    match sandbox::run_within(&spec, limits, heard) {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Trouble::Step(status.to_string())),
         Err(SandboxError::Cancelled) => Err(ExecError::Interrupted.into()),
@@ -159,9 +168,14 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     let tail = log.tail();
     // Programs and C libraries say it in these words, in every sandbox's locale.
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
-    if full(&reason) || tail.iter().any(full) {
+    let full = full(&reason) || tail.iter().any(full);
+    if full && free(ready.store.root()) < ROOM {
         return StoreError::Full(ready.store.root().to_owned()).into();
     }
+    let reason = match ready.limits.memory.filter(|_| full) {
+        Some(memory) => format!("{reason}: {}", Exceeded::files_in(memory)),
+        None => reason,
+    };
     let log = match log.keep(&ready.store.log_path(&ready.action)) {
         Ok(log) => log,
         Err(error) => return ready.store.failure(error).into(),
@@ -170,6 +184,10 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
     let tail = tail.iter().filter(said).map(|line| format!("\n  {}", Foreign(line))).collect();
     ExecError::Step { step: ready.step.name.clone(), reason, tail, log }
+}
+
+fn free(directory: &Path) -> u64 {
+    rustix::fs::statvfs(directory).map_or(0, |found| found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 /// Files of subordinate ids can only be removed inside; what stays is swept later.

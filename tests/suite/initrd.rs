@@ -44,8 +44,15 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
         fs::remove_dir_all(scratch.directory(&place)).unwrap();
     }
     let (out, work) = (scratch.directory(name), scratch.directory(&format!("{name}-scratch")));
-    let context =
-        Context { step: name, inputs: &inputs, out: &out, scratch: &work, elsewhere: None, listener: &Silent };
+    let context = Context {
+        step: name,
+        inputs: &inputs,
+        out: &out,
+        scratch: &work,
+        elsewhere: None,
+        limits: kiln::exec::sandbox::Limits::default(),
+        listener: &Silent,
+    };
     run(builtin, &context).map_err(|error| error.to_string())?;
     Ok(out)
 }

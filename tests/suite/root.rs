@@ -103,7 +103,15 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         input("root.json", work.join("root.json")),
     ]);
     let run = |inputs, out, step: &Builtin| {
-        let context = Context { step: "root", inputs, out, scratch: &scratch, elsewhere: None, listener: &Shown };
+        let context = Context {
+            step: "root",
+            inputs,
+            out,
+            scratch: &scratch,
+            elsewhere: None,
+            limits: kiln::exec::sandbox::Limits::default(),
+            listener: &Shown,
+        };
         let started = std::time::Instant::now();
         builtin::inside::carry_out(step, &context).unwrap_or_else(|error| panic!("{error}"));
         started.elapsed()

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln::exec::sandbox::{self, Call, Ids, Mount, Network, Root, SandboxError, Spec, Streams};
+use kiln::exec::sandbox::{self, Call, Ids, Limits, Mount, Network, Root, SandboxError, Spec, Streams};
 
 use super::skip::skip;
 
@@ -197,7 +197,13 @@ fn only_a_program_at_the_terminal_shares_its_signals() {
 #[test]
 fn an_unknown_function_is_refused() {
     spec("call", "");
-    let call = Call { ids: Ids::Single, entry: "no-such-function", argument: "{}".to_owned(), mounts: Vec::new() };
+    let call = Call {
+        ids: Ids::Single,
+        entry: "no-such-function",
+        argument: "{}".to_owned(),
+        mounts: Vec::new(),
+        limits: Limits::default(),
+    };
     match sandbox::call(call, &mut |_| ()) {
         Err(SandboxError::Failed(message)) => assert_eq!(message, "kiln has no function no-such-function"),
         Err(error @ SandboxError::NoUserNamespace { .. }) => skip(error),
@@ -220,8 +226,8 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     spec.mounts = vec![shown(Path::new("/host-usr"), "/usr", true), shown(Path::new("/out"), "/out", false)];
     let argument = serde_json::to_string(&spec).unwrap();
     let mut lines = Vec::new();
-    let call = Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts };
-    match sandbox::call(call, &mut |line| lines.push(line.to_owned())) {
+    let call = Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts, limits: Limits::default() };
+    match sandbox::call(call, &mut |heard| lines.push(heard.text().to_owned())) {
         Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
             return skip(error);
         }
@@ -231,7 +237,13 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     let owner = std::os::unix::fs::MetadataExt::uid(&out.join("x").metadata().unwrap());
     assert!(owner > 33, "outside it is a subordinate id: {owner}");
     let mounts = vec![shown(&out, "/out", false)];
-    let call = Call { ids: Ids::Range, entry: sandbox::inside::EMPTY, argument: "[\"/out\"]".to_owned(), mounts };
+    let call = Call {
+        ids: Ids::Range,
+        entry: sandbox::inside::EMPTY,
+        argument: "[\"/out\"]".to_owned(),
+        mounts,
+        limits: Limits::default(),
+    };
     sandbox::call(call, &mut |_| ()).unwrap();
     std::fs::remove_dir(&out).expect("it is empty");
 }
@@ -290,7 +302,13 @@ fn functions_of_kiln_see_nothing_of_the_host() {
     std::fs::create_dir_all(canary.join("kept")).unwrap();
     for path in ["/etc", "/root", "/home", "/host", canary.to_str().unwrap()] {
         let argument = serde_json::to_string(&[path]).unwrap();
-        let call = Call { ids: Ids::Single, entry: sandbox::inside::EMPTY, argument, mounts: Vec::new() };
+        let call = Call {
+            ids: Ids::Single,
+            entry: sandbox::inside::EMPTY,
+            argument,
+            mounts: Vec::new(),
+            limits: Limits::default(),
+        };
         match sandbox::call(call, &mut |_| ()) {
             Err(SandboxError::Failed(message)) => assert!(message.contains("No such file"), "{message}"),
             Err(error @ SandboxError::NoUserNamespace { .. }) => return skip(error),

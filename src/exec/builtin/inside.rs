@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Context;
 use crate::exec::event::{Event, Listener};
 use crate::exec::sandbox::inside::say;
-use crate::exec::sandbox::{self, Call, Ids, Mount, SandboxError};
+use crate::exec::sandbox::{self, Call, Heard, Ids, Limits, Mount, SandboxError};
 use crate::plan::Builtin;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -50,8 +50,11 @@ pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), Sandbox
         elsewhere: context.elsewhere.is_some(),
     };
     let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Failed(error.to_string()))?;
-    let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context) };
-    sandbox::call(call, &mut |line| hear(context, line))
+    let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
+    sandbox::call(call, &mut |heard| match heard {
+        Heard::Line(line) => hear(context, line),
+        Heard::Notice(notice) => context.listener.on(Event::silent(context.step, notice)),
+    })
 }
 
 /// Only what becomes a system has files of several owners.
@@ -92,6 +95,7 @@ pub fn inside(argument: &str) -> Result<(), String> {
         out: Path::new(OUT),
         scratch: Path::new(SCRATCH),
         elsewhere: request.elsewhere.then_some(Path::new(ELSEWHERE)),
+        limits: Limits::standing(),
         listener: &Outside,
     };
     super::run(&request.builtin, &context).map_err(|error| error.to_string())

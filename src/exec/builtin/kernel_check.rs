@@ -121,6 +121,7 @@ mod tests {
             out: &out,
             scratch: directory,
             elsewhere: None,
+            limits: crate::exec::sandbox::Limits::default(),
             listener: &Silent,
         };
         run(&context).map_err(|error| error.to_string())?;

@@ -47,6 +47,7 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         out: &scratch,
         scratch: &scratch,
         elsewhere: None,
+        limits: crate::exec::sandbox::Limits::default(),
         listener: &Silent,
     };
     let result = run(&context).map(|()| listing(&scratch.join("merged.tar")));

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use crate::debian::deb::DebError;
 use crate::exec::event::Listener;
 use crate::exec::root::RootError;
+use crate::exec::sandbox::Limits;
 use crate::format::cpio::CpioError;
 use crate::format::tar::TarError;
 use crate::plan::Builtin;
@@ -39,6 +40,8 @@ pub struct Context<'a> {
     pub scratch: &'a Path,
     /// A library that programs are to load, of a second build.
     pub elsewhere: Option<&'a Path>,
+    /// What its sandboxes may use.
+    pub limits: Limits,
     /// Who hears of progress.
     pub listener: &'a dyn Listener,
 }

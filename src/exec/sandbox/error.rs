@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Exceeded;
+
 /// A sandbox could not be made, or ended without an answer.
 ///
 /// It crosses process borders (the process that fails is not the one that reports), hence strings and serde.
@@ -71,6 +73,9 @@ pub enum SandboxError {
         /// Why.
         reason: String,
     },
+    /// It was ended for passing a bound.
+    #[error("{0}")]
+    Limit(Exceeded),
     /// What ran inside says why it failed.
     #[error("{0}")]
     Failed(String),

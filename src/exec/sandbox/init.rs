@@ -4,14 +4,16 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 
-use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
+use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
 use rustix::thread::CapabilitySet;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::job::{INSIDE, Job, Message, Wires, Work, close_strangers};
 use super::mounts::View;
-use super::{Mount, Root, SandboxError, Spec, mounts};
+use super::seccomp::Filter;
+use super::watch::Watch;
+use super::{Mount, Root, SandboxError, Spec, limits, mounts};
 
 /// What a program inside may still do as root: enough to install packages, too little to undo the sandbox's mounts.
 /// It is the list that container engines give by default.
@@ -45,6 +47,7 @@ pub(super) fn main(wires: &Wires) -> ExitCode {
 
 fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
     let job = wires.job()?;
+    limits::hold(job.limits);
     close_strangers()?;
     // Through /proc/1/exe the program could otherwise read kiln itself, and where it lies on the host.
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
@@ -58,12 +61,14 @@ fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
         Work::Program(spec) => program(&job, spec)?,
         Work::Entry { name, mounts, .. } => entry(wires, &job, (name, mounts))?,
     };
+    limits::first_to_go(child.id());
+    Watch::of(&job).start(wires)?;
     Ok((child, signals))
 }
 
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     mounts::enter(&View { root: &spec.root, mounts: &spec.mounts, cwd: &spec.cwd })?;
-    limit_resources();
+    limits::apply();
     drop_capabilities()?;
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
     let failed = |reason: String| SandboxError::Program { program: name.to_owned(), reason };
@@ -73,6 +78,7 @@ fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     let mut command = Command::new(name);
     command.args(spec.argv.iter().skip(1)).env_clear().envs(&spec.env).current_dir(&spec.cwd);
     own_session(job, &mut command);
+    Filter::new(job.kind).before(&mut command);
     command.spawn().map_err(|error| failed(error.to_string()))
 }
 
@@ -95,19 +101,6 @@ fn own_session(job: &Job, command: &mut Command) {
             command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?));
         }
     }
-}
-
-/// The host's limits are part of nobody's lock. A limit that cannot be set is one that is lower already.
-fn limit_resources() {
-    let set = |resource, current: u64| {
-        let maximum = rustix::process::getrlimit(resource).maximum;
-        let current = Some(maximum.map_or(current, |maximum| maximum.min(current)));
-        let _ = rustix::process::setrlimit(resource, Rlimit { current, maximum });
-    };
-    set(Resource::Core, 0);
-    set(Resource::Stack, 8 << 20);
-    // Programs that close every possible descriptor take minutes when the host allows a thousand million.
-    set(Resource::Nofile, 1024);
 }
 
 fn drop_capabilities() -> Result<(), SandboxError> {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::job::{INIT, INSIDE, MONITOR, Message, Wires, Work};
-use super::{SandboxError, Spec, init, monitor, spawn};
+use super::{SandboxError, Spec, init, limits, monitor, spawn};
 
 /// A function that [`super::call`] can run: it gets the argument, and says in words why it failed.
 pub type Entry = fn(&str) -> Result<(), String>;
@@ -40,6 +40,9 @@ pub fn say(line: &str) {
 }
 
 fn run(name: &str, wires: &Wires, entries: &[(&str, Entry)]) -> ExitCode {
+    if let Ok(job) = wires.job() {
+        limits::hold(job.limits);
+    }
     let entry = entries.iter().chain(&OWN).find(|(known, _)| *known == name);
     let result = match (entry, wires.job().map(|job| job.work)) {
         (Some((_, entry)), Ok(Work::Entry { argument, .. })) => entry(&argument).map_err(SandboxError::Failed),

@@ -20,7 +20,8 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 
-use super::{Ids, Mount, SandboxError, Spec};
+use super::seccomp::Kind;
+use super::{Ids, Limits, Mount, SandboxError, Spec};
 
 /// First argument of the process that makes the namespaces.
 pub(super) const MONITOR: &str = "__sandbox";
@@ -38,6 +39,9 @@ pub(super) struct Job {
     pub(super) owner: Option<u32>,
     /// Whether the program gets a session of its own, without the caller's terminal.
     pub(super) detach: bool,
+    pub(super) limits: Limits,
+    /// What kind of program it is, which decides what the kernel refuses it.
+    pub(super) kind: Kind,
 }
 
 /// What runs inside.
@@ -56,6 +60,8 @@ pub(super) enum Message {
     Unshared,
     /// The program runs.
     Started,
+    /// Nothing inside has worked for so many seconds; a sentence says what it waits for.
+    Silent { seconds: u64, waits: String },
     /// The program ended with this wait status.
     Ended(i32),
     /// It went wrong.
@@ -119,6 +125,11 @@ impl Wires {
         file.rewind().map_err(|error| failed(&error))?;
         file.read_to_end(&mut bytes).map_err(|error| failed(&error))?;
         serde_json::from_slice(&bytes).map_err(|error| failed(&error))
+    }
+
+    /// The same once more, for another thread.
+    pub(super) fn twin(&self) -> std::io::Result<Wires> {
+        Ok(Wires { control: self.control.try_clone()?, job: self.job.try_clone()? })
     }
 
     /// Tells the caller something; an error means that the caller is gone.

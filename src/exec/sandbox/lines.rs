@@ -1,39 +1,34 @@
 //! What a program prints, as lines of bounded length.
 
-use std::io::Read;
-
 /// Longer lines are cut into several: a program that never ends its line must not fill the memory.
 const LONGEST: usize = 16 << 10;
 
-/// Calls `on_line` for each line until the end of `output`; what is not UTF-8 is shown as U+FFFD.
-pub(super) fn each_line(mut output: impl Read, on_line: &mut dyn FnMut(&str)) {
-    let mut line = Vec::new();
-    let mut buffer = [0; 8192];
-    loop {
-        let count = match output.read(&mut buffer) {
-            Ok(count) => count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            // A pipe that breaks is one whose writers are gone.
-            Err(_) => 0,
-        };
-        if count == 0 {
-            break;
-        }
-        for piece in buffer[..count].split_inclusive(|byte| *byte == b'\n') {
-            line.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || line.len() > LONGEST {
-                hand_on(&mut line, on_line);
+/// What was printed and is no line yet.
+#[derive(Default)]
+pub(super) struct Lines(Vec<u8>);
+
+impl Lines {
+    /// Calls `on_line` for each line that these bytes complete; what is not UTF-8 is shown as U+FFFD.
+    pub(super) fn feed(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.0.extend_from_slice(piece);
+            if piece.ends_with(b"\n") || self.0.len() > LONGEST {
+                self.hand_on(on_line);
             }
         }
     }
-    if !line.is_empty() {
-        hand_on(&mut line, on_line);
-    }
-}
 
-fn hand_on(line: &mut Vec<u8>, on_line: &mut dyn FnMut(&str)) {
-    on_line(String::from_utf8_lossy(line).trim_end_matches(['\n', '\r']));
-    line.clear();
+    /// The last line, which nothing ended.
+    pub(super) fn end(&mut self, on_line: &mut dyn FnMut(&str)) {
+        if !self.0.is_empty() {
+            self.hand_on(on_line);
+        }
+    }
+
+    fn hand_on(&mut self, on_line: &mut dyn FnMut(&str)) {
+        on_line(String::from_utf8_lossy(&self.0).trim_end_matches(['\n', '\r']));
+        self.0.clear();
+    }
 }
 
 #[cfg(test)]
@@ -42,7 +37,10 @@ mod tests {
 
     fn lines(bytes: &[u8]) -> Vec<String> {
         let mut all = Vec::new();
-        each_line(bytes, &mut |line| all.push(line.to_owned()));
+        let mut on_line = |line: &str| all.push(line.to_owned());
+        let mut lines = Lines::default();
+        bytes.chunks(8192).for_each(|piece| lines.feed(piece, &mut on_line));
+        lines.end(&mut on_line);
         all
     }
 

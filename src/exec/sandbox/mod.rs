@@ -9,28 +9,46 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "pid 1 arranges mounts; its errors name what was tried")]
 
+mod bound;
 mod cancel;
+mod cgroup;
 mod error;
+mod follow;
+mod idle;
 mod ids;
 mod init;
 pub mod inside;
 mod job;
+mod keyring;
 pub mod kvm;
 mod libraries;
+mod limits;
 mod lines;
+mod measure;
 mod monitor;
 mod mounts;
+mod refused;
 mod root;
+pub mod seccomp;
 mod spawn;
 mod stage;
+mod usage;
+mod waits;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
+pub use follow::Heard;
 pub use ids::{builder, range_possible};
-pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, spawn, spawn_at_terminal, use_program};
+pub use limits::Limits;
+pub(crate) use limits::tree_options;
+pub use spawn::{
+    Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, spawn_at_terminal, use_program,
+};
 
 /// A process and everything it can see.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

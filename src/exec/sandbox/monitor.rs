@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 
 use super::job::{INIT, Job, Message, Wires, Work};
-use super::{Ids, Network, SandboxError, ids, libraries, stage};
+use super::{Ids, Network, SandboxError, ids, keyring, libraries, stage};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -30,6 +30,7 @@ pub(super) fn main(wires: &Wires) -> ExitCode {
 }
 
 fn start(wires: &Wires) -> Result<Child, SandboxError> {
+    keyring::leave()?;
     let mut job = wires.job()?;
     // A handler instead of ignoring: it ends with the next exec. The terminal's signals are for the program.
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGQUIT] {

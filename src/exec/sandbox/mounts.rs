@@ -11,6 +11,7 @@ use rustix::fs::{Mode, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 
+use super::limits::tmpfs_options;
 use super::root::{provide, resolve};
 use super::{Mount, Root, SandboxError};
 
@@ -236,8 +237,8 @@ pub(super) fn keep_private() -> Result<(), SandboxError> {
 }
 
 pub(super) fn tmpfs(at: &Path, mode: u32) -> Result<(), SandboxError> {
-    let options =
-        std::ffi::CString::new(format!("mode={mode:o}")).map_err(|error| SandboxError::setup("tmpfs", error))?;
+    let options = format!("mode={mode:o},{}", tmpfs_options(at));
+    let options = std::ffi::CString::new(options).map_err(|error| SandboxError::setup("tmpfs", error))?;
     let flags = MountFlags::NOSUID | MountFlags::NODEV;
     let what = format!("mount a tmpfs on {}", at.display());
     step(&what, rustix::mount::mount("tmpfs", at, "tmpfs", flags, options.as_c_str()))

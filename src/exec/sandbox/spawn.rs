@@ -12,9 +12,11 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::cancel::{self, Ticket};
+use super::cgroup::Cgroup;
+use super::follow::{Heard, follow};
 use super::job::{Job, MONITOR, Message, Wires, Work};
-use super::lines::each_line;
-use super::{Ids, Mount, Root, SandboxError, Spec, ids};
+use super::seccomp::Kind;
+use super::{Ids, Limits, Mount, Root, SandboxError, Spec, ids};
 
 /// No message of a sandbox is longer.
 const MESSAGE: usize = 1 << 20;
@@ -52,11 +54,19 @@ pub struct Running {
     ticket: Ticket,
     ids: Ids,
     owner: Option<u32>,
+    /// Last, for it is removed when all is over.
+    cgroup: Option<Cgroup>,
 }
 
 /// Runs a program to its end, handing on what it prints (on both streams) line by line. It has no input and no terminal.
 pub fn run(spec: &Spec, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, SandboxError> {
-    run_job(program(spec, true), on_line)
+    run_within(spec, &Limits::standing(), &mut |heard| on_line(heard.text()))
+}
+
+/// The same within limits, hearing what kiln has to say about it, too.
+pub fn run_within(spec: &Spec, limits: &Limits, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, SandboxError> {
+    let work = Work::Program(spec.clone());
+    run_job(Job { work, ids: spec.ids, owner: None, detach: true, limits: *limits, kind: Kind::Step }, heard)
 }
 
 /// One of kiln's own functions, registered in `main`, and everything that it can see.
@@ -70,43 +80,54 @@ pub struct Call<'a> {
     pub argument: String,
     /// All files that it sees. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
     pub mounts: Vec<Mount>,
+    /// How much of the machine it may use.
+    pub limits: Limits,
 }
 
-/// Runs a function of kiln in a fresh process without a network. What it prints is handed on line by line.
-pub fn call(call: Call<'_>, on_line: &mut dyn FnMut(&str)) -> Result<(), SandboxError> {
-    let Call { ids, entry, argument, mounts } = call;
+/// Runs a function of kiln in a fresh process without a network. What it prints is handed on line by line, with what
+/// kiln has to say about it.
+pub fn call(call: Call<'_>, heard: &mut dyn FnMut(Heard<'_>)) -> Result<(), SandboxError> {
+    let Call { ids, entry, argument, mounts, limits } = call;
     let work = Work::Entry { name: entry.to_owned(), argument, mounts };
-    let status = run_job(Job { work, ids, owner: None, detach: true }, on_line)?;
+    let status = run_job(Job { work, ids, owner: None, detach: true, limits, kind: Kind::Step }, heard)?;
     if status.success() { Ok(()) } else { Err(SandboxError::Lost(format!("{entry}: {status}"))) }
 }
 
 /// Starts a program, such as QEMU, that lives on while the caller does something else. It has no terminal.
 pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(program(spec, true), streams)
+    start(machine(spec, true), streams)
 }
 
 /// The same with the caller's terminal, which the program reads, and whose signals are for both.
 pub fn spawn_at_terminal(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(program(spec, false), streams)
+    start(machine(spec, false), streams)
+}
+
+fn machine(spec: &Spec, detach: bool) -> Job {
+    let work = Work::Program(spec.clone());
+    Job { work, ids: spec.ids, owner: None, detach, limits: Limits::machine(), kind: Kind::Machine }
 }
 
 /// Makes every namespace that builds need, and leaves them again.
 pub fn namespaces_possible() -> Result<(), SandboxError> {
-    let nothing = Call { ids: Ids::Single, entry: super::inside::EMPTY, argument: "[]".to_owned(), mounts: Vec::new() };
+    let nothing = Call {
+        ids: Ids::Single,
+        entry: super::inside::EMPTY,
+        argument: "[]".to_owned(),
+        mounts: Vec::new(),
+        limits: Limits::standing(),
+    };
     call(nothing, &mut |_| ())
 }
 
-fn program(spec: &Spec, detach: bool) -> Job {
-    Job { work: Work::Program(spec.clone()), ids: spec.ids, owner: None, detach }
-}
-
-fn run_job(job: Job, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, SandboxError> {
+fn run_job(job: Job, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, SandboxError> {
+    let limits = job.limits;
     let failed = |error: std::io::Error| SandboxError::setup("make a pipe", error);
     let (output, input) = std::io::pipe().map_err(failed)?;
     let second = input.try_clone().map_err(failed)?;
     let streams = Streams { stdin: Stdio::null(), stdout: input.into(), stderr: second.into() };
     let mut running = start(job, streams)?;
-    each_line(output, on_line);
+    follow(&mut running, output, &limits, heard)?;
     running.wait()
 }
 
@@ -127,12 +148,14 @@ fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
         command.process_group(0);
     }
     wires.pass(&mut command);
+    // Within a sandbox everything is in its group already.
+    let cgroup = if job.ids == Ids::Inherit { None } else { Cgroup::around(&mut command, &job.limits) };
     let mut monitor = command.spawn().map_err(|error| SandboxError::setup("start kiln once more", error))?;
     drop((command, wires));
     let (stdin, stdout, stderr) = (monitor.stdin.take(), monitor.stdout.take(), monitor.stderr.take());
     let (ids, owner) = (job.ids, job.owner);
     let (unread, ended) = (Vec::new(), None);
-    let mut running = Running { stdin, stdout, stderr, monitor, control, unread, ended, ticket, ids, owner };
+    let mut running = Running { stdin, stdout, stderr, monitor, control, unread, ended, ticket, ids, owner, cgroup };
     running.greet()?;
     Ok(running)
 }
@@ -157,15 +180,53 @@ impl Running {
         if let Some(status) = self.ended {
             return Ok(status);
         }
-        match self.hear()? {
-            Message::Ended(status) => {
-                // The monitor ends when the process namespace is empty.
-                let _ = self.monitor.wait();
-                Ok(*self.ended.insert(ExitStatus::from_raw(status)))
+        loop {
+            match self.hear()? {
+                Message::Ended(status) => {
+                    // The monitor ends when the process namespace is empty.
+                    let _ = self.monitor.wait();
+                    self.kept_to_bounds()?;
+                    return Ok(*self.ended.insert(ExitStatus::from_raw(status)));
+                }
+                Message::Failed(error) => return Err(error),
+                Message::Silent { .. } => {}
+                Message::Unshared | Message::Started => {
+                    return Err(SandboxError::Lost("it spoke out of turn".to_owned()));
+                }
             }
-            Message::Failed(error) => Err(error),
-            Message::Unshared | Message::Started => Err(SandboxError::Lost("it spoke out of turn".to_owned())),
         }
+    }
+
+    /// An error when the kernel killed or refused something for the sake of a bound: whatever came of the rest, it is
+    /// not what the step is for.
+    fn kept_to_bounds(&self) -> Result<(), SandboxError> {
+        match self.cgroup.as_ref().and_then(Cgroup::exceeded) {
+            Some(exceeded) => Err(SandboxError::Limit(exceeded)),
+            None => Ok(()),
+        }
+    }
+
+    /// For [`follow`]: where messages come from.
+    pub(super) fn control(&self) -> &UnixStream {
+        &self.control
+    }
+
+    /// For [`follow`]: reads what was sent, and takes out what was said of silence; false when no more comes.
+    pub(super) fn silences(&mut self, on_silence: &mut dyn FnMut(u64, &str)) -> bool {
+        let mut buffer = [0; 4096];
+        let count = self.control.read(&mut buffer).unwrap_or(0);
+        self.unread.extend_from_slice(&buffer[..count]);
+        let whole = self.unread.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = self.unread.drain(..whole).collect();
+        let mut others = Vec::new();
+        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+            match serde_json::from_slice(line) {
+                Ok(Message::Silent { seconds, waits }) => on_silence(seconds, &waits),
+                _ => others.extend_from_slice(line),
+            }
+        }
+        self.unread.splice(0..0, others);
+        count > 0 && self.unread.len() <= MESSAGE
     }
 
     /// [`Running::wait`], but not for longer than `limit`; `None` when it still runs then.
@@ -201,6 +262,7 @@ impl Running {
                 Message::Started => return Ok(()),
                 Message::Failed(error) => return Err(error),
                 Message::Ended(status) => return Err(SandboxError::Lost(ExitStatus::from_raw(status).to_string())),
+                Message::Silent { .. } => {}
                 Message::Unshared => {
                     ids::map(self.monitor.id(), (self.ids, self.owner))?;
                     let gone = |error| SandboxError::setup("hand over the id maps", error);
@@ -232,7 +294,7 @@ impl Running {
             return SandboxError::Cancelled;
         }
         let status = self.monitor.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        SandboxError::Lost(status)
+        self.kept_to_bounds().err().unwrap_or(SandboxError::Lost(status))
     }
 }
 

@@ -31,7 +31,9 @@ impl HostPath {
 
     /// Mounts memory over it, for the mount namespace of this process; says whether that was possible.
     pub(crate) fn mount_memory(&self) -> bool {
-        rustix::mount::mount("tmpfs", &self.0, "tmpfs", MountFlags::NODEV, c"mode=755,size=90%").is_ok()
+        let options = std::ffi::CString::new(format!("mode=755,{}", sandbox::tree_options()));
+        let flags = MountFlags::NODEV | MountFlags::NOSUID;
+        options.is_ok_and(|options| rustix::mount::mount("tmpfs", &self.0, "tmpfs", flags, options.as_c_str()).is_ok())
     }
 
     /// As the root of a sandbox that may change it.

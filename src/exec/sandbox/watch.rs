@@ -1,0 +1,151 @@
+//! Pid 1's eye on a sandbox: it measures what all processes use, ends the sandbox when a bound is passed, and tells when
+//! nothing moves.
+//!
+//! Input: [`Limits`]. Output: messages to kiln: [`Message::Silent`], or a failure that names the bound. Control groups
+//! are exact where they can be had ([`super::cgroup`]); this works everywhere, a fifth of a second late.
+//!
+//! Measures that are cheap and too high come first, and only when those pass a bound comes the one that is right.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::statvfs;
+
+use super::bound::{Bound, Exceeded};
+use super::idle::Idle;
+use super::job::{Job, Message, Wires, Work};
+use super::measure::{Proc, Task};
+use super::{Ids, Limits, Root, SandboxError, usage, waits};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Looking takes no more of a processor than one part in so many.
+const SHARE: u32 = 25;
+/// Between two looks at disks, and between two exact measures.
+const LONG: Duration = Duration::from_secs(2);
+/// `TMPFS_MAGIC` of `include/uapi/linux/magic.h`.
+const TMPFS: i64 = 0x0102_1994;
+
+/// What is watched.
+pub(super) struct Watch {
+    limits: Limits,
+    /// Directories on disk that the program may write to, as it sees them.
+    on_disk: Vec<PathBuf>,
+    /// File systems in memory that it may write to.
+    in_memory: Vec<PathBuf>,
+}
+
+impl Watch {
+    /// What there is to watch of a job, in whose mount namespace this process is by now. Of a sandbox within another the
+    /// outer one sees all processes, but not its files.
+    pub(super) fn of(job: &Job) -> Watch {
+        let mut limits = job.limits;
+        if job.ids == Ids::Inherit {
+            (limits.silence, limits.processes) = (None, None);
+        }
+        let Work::Program(spec) = &job.work else {
+            return Watch { limits, on_disk: Vec::new(), in_memory: Vec::new() };
+        };
+        let mounts = spec.mounts.iter().filter(|mount| !mount.readonly).map(|mount| mount.target.clone());
+        let mut written: Vec<PathBuf> = mounts.chain(["/tmp", "/dev/shm"].map(PathBuf::from)).collect();
+        if matches!(spec.root, Root::Writable(_)) {
+            written.push(PathBuf::from("/"));
+        }
+        let is_tmpfs = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == TMPFS);
+        let (in_memory, on_disk) = written.into_iter().partition(is_tmpfs);
+        Watch { limits, on_disk, in_memory }
+    }
+
+    /// Watches in a thread of its own, for as long as this process lives.
+    pub(super) fn start(self, wires: &Wires) -> Result<(), SandboxError> {
+        let Limits { memory, disk, silence, .. } = self.limits;
+        if memory.is_none() && disk.is_none() && silence.is_none() {
+            // What is left the kernel does.
+            return Ok(());
+        }
+        let failed = |error: std::io::Error| SandboxError::setup("watch the sandbox", error);
+        let wires = wires.twin().map_err(failed)?;
+        let proc = Proc::open().ok_or_else(|| SandboxError::setup("watch the sandbox", "/proc is not there"))?;
+        std::thread::Builder::new().spawn(move || self.run(&proc, &wires)).map(drop).map_err(failed)
+    }
+
+    fn run(self, proc: &Proc, wires: &Wires) {
+        let mut idle = Idle::new(Instant::now(), self.limits.notice().map(Duration::from_secs));
+        let free = usage::free(&self.on_disk);
+        let mut rested = Instant::now();
+        loop {
+            let began = Instant::now();
+            let tasks = proc.tasks();
+            let rare = began.duration_since(rested) > LONG;
+            let exceeded = self
+                .processes(&tasks)
+                .or_else(|| self.memory(proc, &tasks, rare))
+                .or_else(|| rare.then(|| self.disk(proc, &tasks, &free))?);
+            if let Some(exceeded) = exceeded {
+                // When nobody listens any more there is nobody to tell. The end of pid 1 is the end of everything.
+                let _ = wires.tell(&Message::Failed(SandboxError::Limit(exceeded)));
+                std::process::exit(1);
+            }
+            if rare {
+                rested = began;
+            }
+            if let Some(seconds) = idle.look(began, &tasks) {
+                let _ = wires.tell(&Message::Silent { seconds, waits: waits::sentence(proc, &tasks) });
+            }
+            std::thread::sleep(PAUSE.max(began.elapsed() * SHARE));
+        }
+    }
+
+    fn processes(&self, tasks: &[Task]) -> Option<Exceeded> {
+        let limit = self.limits.processes?;
+        let count: u64 = tasks.iter().filter(|task| task.pid != 1).map(|task| task.threads).sum();
+        (count > limit).then(|| Exceeded { bound: Bound::Processes, limit, detail: most(tasks, |task| task.threads) })
+    }
+
+    fn disk(&self, proc: &Proc, tasks: &[Task], free: &[u64]) -> Option<Exceeded> {
+        let limit = self.limits.disk.filter(|limit| usage::suspected(&self.on_disk, free, *limit))?;
+        usage::passed(&self.on_disk, &proc.nameless(tasks), limit)
+    }
+
+    fn memory(&self, proc: &Proc, tasks: &[Task], thorough: bool) -> Option<Exceeded> {
+        let limit = self.limits.memory?;
+        let mut files: u64 = self.in_memory.iter().map(|path| used(path)).sum();
+        if thorough {
+            files += self.nowhere(proc, tasks);
+        }
+        let coarse: u64 = tasks.iter().map(|task| task.resident).sum();
+        if coarse + files <= limit {
+            return None;
+        }
+        let (own, mapped) = proc.memory(tasks);
+        // Most of what is mapped is in files that were counted.
+        if own + mapped.max(files) <= limit {
+            return None;
+        }
+        let detail = most(tasks, |task| task.resident);
+        let detail = if files > limit / 2 { ", most of it in files below /tmp or /dev/shm".to_owned() } else { detail };
+        Some(Exceeded { bound: Bound::Memory, limit, detail })
+    }
+
+    /// Bytes of files that are in no file system of the sandbox: those of `memfd_create`.
+    fn nowhere(&self, proc: &Proc, tasks: &[Task]) -> u64 {
+        let somewhere = &usage::devices(&self.on_disk) | &usage::devices(&self.in_memory);
+        let nameless = proc.nameless(tasks).into_iter().filter(|(device, _)| !somewhere.contains(device));
+        nameless.map(|(_, bytes)| bytes).sum()
+    }
+}
+
+/// Bytes in a file system.
+fn used(path: &Path) -> u64 {
+    statvfs(path).map_or(0, |found| (found.f_blocks - found.f_bfree) * found.f_frsize)
+}
+
+/// Which program has most of it.
+fn most(tasks: &[Task], measure: impl Fn(&Task) -> u64) -> String {
+    let mut names: std::collections::BTreeMap<&str, u64> = std::collections::BTreeMap::new();
+    for task in tasks.iter().filter(|task| task.pid != 1) {
+        *names.entry(&task.name).or_default() += measure(task);
+    }
+    let most = names.into_iter().max_by_key(|(_, measure)| *measure);
+    most.map(|(name, _)| format!(", most of them {name}")).unwrap_or_default()
+}
