@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 const SHARE: u32 = 25;
 /// Between two looks at disks, and between two exact measures.
 const LONG: Duration = Duration::from_secs(2);
+/// Between two walks through what was written without suspicion, and no more of the time than one part in so many.
+const BETWEEN_WALKS: Duration = Duration::from_secs(15);
+const WALKING: u32 = 100;
 /// `TMPFS_MAGIC` of `include/uapi/linux/magic.h`.
 const TMPFS: i64 = 0x0102_1994;
 
@@ -33,6 +36,16 @@ pub(super) struct Watch {
     on_disk: Vec<PathBuf>,
     /// File systems in memory that it may write to.
     in_memory: Vec<PathBuf>,
+}
+
+/// What is known of the disks.
+struct Walks {
+    /// Bytes that were free in the beginning.
+    free: Vec<u64>,
+    /// Not before is there another under suspicion, which may be of somebody else.
+    suspicious: Instant,
+    /// When there is a walk without suspicion.
+    next: Instant,
 }
 
 impl Watch {
@@ -71,7 +84,8 @@ impl Watch {
 
     fn run(self, proc: &Proc, wires: &Wires) {
         let mut idle = Idle::new(Instant::now(), self.limits.notice().map(Duration::from_secs));
-        let free = usage::free(&self.on_disk);
+        let now = Instant::now();
+        let mut walks = Walks { free: usage::free(&self.on_disk), suspicious: now, next: now + BETWEEN_WALKS };
         let mut rested = Instant::now();
         loop {
             let began = Instant::now();
@@ -80,7 +94,7 @@ impl Watch {
             let exceeded = self
                 .processes(&tasks)
                 .or_else(|| self.memory(proc, &tasks, rare))
-                .or_else(|| rare.then(|| self.disk(proc, &tasks, &free))?);
+                .or_else(|| rare.then(|| self.disk(proc, &tasks, &mut walks))?);
             if let Some(exceeded) = exceeded {
                 // When nobody listens any more there is nobody to tell. The end of pid 1 is the end of everything.
                 let _ = wires.tell(&Message::Failed(SandboxError::Limit(exceeded)));
@@ -102,9 +116,17 @@ impl Watch {
         (count > limit).then(|| Exceeded { bound: Bound::Processes, limit, detail: most(tasks, |task| task.threads) })
     }
 
-    fn disk(&self, proc: &Proc, tasks: &[Task], free: &[u64]) -> Option<Exceeded> {
-        let limit = self.limits.disk.filter(|limit| usage::suspected(&self.on_disk, free, *limit))?;
-        usage::passed(&self.on_disk, &proc.nameless(tasks), limit)
+    fn disk(&self, proc: &Proc, tasks: &[Task], walks: &mut Walks) -> Option<Exceeded> {
+        let limit = self.limits.disk?;
+        let suspicious = usage::suspected(&self.on_disk, &walks.free, limit);
+        let began = Instant::now();
+        if began < if suspicious { walks.suspicious } else { walks.next } {
+            return None;
+        }
+        let passed = usage::passed(&self.on_disk, &proc.nameless(tasks), (limit, suspicious));
+        let (now, cost) = (Instant::now(), began.elapsed());
+        (walks.suspicious, walks.next) = (now + cost * SHARE, now + BETWEEN_WALKS.max(cost * WALKING));
+        passed
     }
 
     fn memory(&self, proc: &Proc, tasks: &[Task], thorough: bool) -> Option<Exceeded> {
