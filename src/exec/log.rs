@@ -107,7 +107,9 @@ impl Kept {
         if self.written + bytes > self.limit {
             self.cut = true;
             let limit = ByteSize(self.limit).rounded();
-            self.write(&format!("the rest of the log was left out: it is longer than {limit}, which `--limit log=SIZE` changes\n"));
+            self.write(&format!(
+                "the rest of the log was left out: it is longer than {limit}, which `--limit log=SIZE` changes\n"
+            ));
         } else {
             self.written += bytes;
             self.write(&format!("{line}\n"));

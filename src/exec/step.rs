@@ -75,7 +75,8 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool),
 fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<BTreeMap<String, Output>, ExecError> {
     // Sandboxes have directories below this one, and never this one itself.
     let scratch = ready.store.scratch(&ready.step.name)?;
-    let log = Log::begin(scratch.join("log"), &ready.limits, ready.listener).map_err(|error| ready.store.failure(error))?;
+    let log =
+        Log::begin(scratch.join("log"), &ready.limits, ready.listener).map_err(|error| ready.store.failure(error))?;
     let outputs = work(ready, kept, &scratch, &log);
     let result = outputs.map_err(|trouble| explain(ready, &log, trouble));
     clean_up(ready, &scratch);
