@@ -9,7 +9,7 @@ use super::ExecError;
 use super::builtin::{self, Context};
 use super::elsewhere;
 use super::event::{Event, Listener};
-use super::sandbox::{self, Mount, Network, Root, SandboxError, Spec};
+use super::sandbox::{self, Mount, Network, Privileges, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
 use crate::base::Digest;
 use crate::format::qcow2;
@@ -165,6 +165,7 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
         mounts,
         ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
         network: Network::None,
+        privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),
         cwd: inside(id::BUILD),

@@ -7,7 +7,7 @@ use super::accel::Accelerator;
 use super::overlay::{self, Below};
 use super::{GuestError, agent};
 use crate::base::Digest;
-use crate::exec::sandbox::{Ids, Mount, Network, Root, Spec};
+use crate::exec::sandbox::{Ids, Mount, Network, Privileges, Root, Spec};
 use crate::machine::argv::SMBIOS_WORDS;
 use crate::plan::boot;
 use crate::world::fs;
@@ -254,7 +254,8 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         root: Root::ReadOnly(launch.tree.clone()),
         mounts,
         ids: Ids::Single,
-        network: Network::Host,
+        network: Network::None,
+        privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,
         cwd: RUN.into(),

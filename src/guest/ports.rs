@@ -1,6 +1,7 @@
 //! Forwarded ports: found in the argv, tried before QEMU starts, so that a taken one is named.
 
-use std::net::{TcpListener, UdpSocket};
+use std::io::ErrorKind;
+use std::net::TcpListener;
 
 use super::{GuestError, Launch};
 
@@ -34,27 +35,21 @@ fn parse(text: &str) -> Option<Forward> {
     })
 }
 
-/// Refuses when a forwarded port is taken.
-pub fn check(launch: &Launch) -> Result<(), GuestError> {
-    for forward in forwards(&launch.argv) {
-        let address = (forward.host.as_str(), forward.port);
-        let free = match forward.protocol.as_str() {
-            "udp" => UdpSocket::bind(address).map(drop),
-            _ => TcpListener::bind(address).map(drop),
-        };
-        match free {
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                let (machine, host) = (launch.machine.clone(), forward.host);
-                return Err(GuestError::PortTaken { machine, host, port: forward.port });
-            }
-            Err(error) => {
-                let reason = format!("cannot listen on {} port {}: {error}", forward.host, forward.port);
-                return Err(GuestError::Launch { machine: launch.machine.clone(), reason });
-            }
-            Ok(()) => {}
+/// Opens a forwarded port, or says who is in the way.
+pub fn open(machine: &str, forward: &Forward) -> Result<TcpListener, GuestError> {
+    let Forward { host, port, .. } = forward;
+    TcpListener::bind((host.as_str(), *port)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => GuestError::PortTaken { machine: machine.to_owned(), host: host.clone(), port: *port },
+        _ => {
+            let reason = format!("cannot listen on {host} port {port}: {error}");
+            GuestError::Launch { machine: machine.to_owned(), reason }
         }
-    }
-    Ok(())
+    })
+}
+
+/// Refuses when a forwarded port is taken, before anything is made for the start.
+pub fn check(launch: &Launch) -> Result<(), GuestError> {
+    forwards(&launch.argv).iter().try_for_each(|forward| open(&launch.machine, forward).map(drop))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RootError;
 use crate::base::Epoch;
 use crate::exec::elsewhere;
-use crate::exec::sandbox::{self, Ids, Mount, Network, Root, Spec};
+use crate::exec::sandbox::{self, Ids, Mount, Network, Privileges, Root, Spec};
 
 /// Lines of a failed program that an error shows.
 const TAIL: usize = 30;
@@ -60,6 +60,7 @@ impl Runner<'_> {
             mounts: self.debs.iter().map(mount).collect(),
             ids: Ids::Inherit,
             network: Network::None,
+            privileges: Privileges::Build,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             cwd: PathBuf::from("/"),

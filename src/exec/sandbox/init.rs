@@ -4,31 +4,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
 use rustix::process::{DumpableBehavior, Pid, Resource, Rlimit, Signal, WaitOptions};
-use rustix::thread::CapabilitySet;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::job::{INSIDE, Job, Message, Wires, Work, close_strangers};
-use super::{SandboxError, Spec, mounts};
-
-/// What a program inside may still do as root: enough to install packages, too little to undo the sandbox's mounts.
-/// It is the list that container engines give by default.
-const KEPT: [CapabilitySet; 14] = [
-    CapabilitySet::AUDIT_WRITE,
-    CapabilitySet::CHOWN,
-    CapabilitySet::DAC_OVERRIDE,
-    CapabilitySet::FOWNER,
-    CapabilitySet::FSETID,
-    CapabilitySet::KILL,
-    CapabilitySet::MKNOD,
-    CapabilitySet::NET_BIND_SERVICE,
-    CapabilitySet::NET_RAW,
-    CapabilitySet::SETFCAP,
-    CapabilitySet::SETGID,
-    CapabilitySet::SETPCAP,
-    CapabilitySet::SETUID,
-    CapabilitySet::SYS_CHROOT,
-];
+use super::{SandboxError, Spec, mounts, privileges};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -62,7 +42,7 @@ fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     mounts::enter(spec)?;
     limit_resources();
-    drop_capabilities()?;
+    privileges::give_up(spec.privileges)?;
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
     let failed = |reason: String| SandboxError::Program { program: name.to_owned(), reason };
     if !spec.cwd.is_dir() {
@@ -106,17 +86,6 @@ fn limit_resources() {
     set(Resource::Stack, 8 << 20);
     // Programs that close every possible descriptor take minutes when the host allows a thousand million.
     set(Resource::Nofile, 1024);
-}
-
-fn drop_capabilities() -> Result<(), SandboxError> {
-    for capability in CapabilitySet::all().iter().filter(|capability| !KEPT.contains(capability)) {
-        // Those that the kernel does not know are not held either.
-        if rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false) {
-            rustix::thread::remove_capability_from_bounding_set(capability)
-                .map_err(|error| SandboxError::setup("give up capabilities", error))?;
-        }
-    }
-    Ok(())
 }
 
 /// Waits for the program, burying whatever else ends; passes a polite request to end on.

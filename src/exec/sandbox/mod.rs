@@ -19,6 +19,7 @@ pub mod kvm;
 mod lines;
 mod monitor;
 mod mounts;
+mod privileges;
 mod root;
 mod spawn;
 
@@ -28,7 +29,8 @@ use std::path::PathBuf;
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
 pub use ids::range_possible;
-pub use spawn::{Running, Streams, call, namespaces_possible, run, spawn, spawn_at_terminal, use_program};
+pub use privileges::Privileges;
+pub use spawn::{Running, Streams, call, namespaces_possible, run, spawn, use_program};
 
 /// A process and everything it can see.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -41,6 +43,8 @@ pub struct Spec {
     pub ids: Ids,
     /// What the process reaches.
     pub network: Network,
+    /// What it may do beyond an ordinary process.
+    pub privileges: Privileges,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Program, absolute inside, and arguments.
@@ -85,6 +89,6 @@ pub enum Ids {
 pub enum Network {
     /// Nothing, not even loopback of the host.
     None,
-    /// The host's network: only for launching a finished machine.
+    /// The host's network.
     Host,
 }

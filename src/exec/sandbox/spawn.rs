@@ -70,11 +70,6 @@ pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
     start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: true }, streams)
 }
 
-/// The same with the caller's terminal, which the program reads, and whose signals are for both.
-pub fn spawn_at_terminal(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(&Job { work: Work::Program(spec.clone()), ids: spec.ids, detach: false }, streams)
-}
-
 /// Makes every namespace that builds need, and leaves them again.
 pub fn namespaces_possible() -> Result<(), SandboxError> {
     call(Ids::Single, super::inside::REMOVE, "[]", &mut |_| ())
