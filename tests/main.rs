@@ -36,6 +36,7 @@ mod suite {
     mod machine;
     mod machine_live;
     mod machine_support;
+    mod network_live;
     mod peer;
     mod private_apt;
     mod qcow2;
@@ -51,6 +52,7 @@ mod suite {
     mod sources;
     mod stock;
     mod store;
+    mod terminal;
     mod tidy;
     mod tools;
     mod users;
