@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln::exec::sandbox::{self, Ids, Network, Privileges, Root, Spec};
+use kiln::exec::sandbox::{self, Ids, Mount, Network, Privileges, Root, SandboxError, Spec};
 use kiln::guest::terminal::Console;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::OpenptFlags;
@@ -26,9 +26,14 @@ const LIMIT: Duration = Duration::from_secs(60);
 fn the_program_on_the_terminal() {
     let Ok(script) = std::env::var(SCRIPT) else { return };
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    let root = std::env::temp_dir().join(format!("kiln-terminal-{}", std::process::id()));
+    std::fs::create_dir_all(root.join("usr")).unwrap();
+    for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
+        std::os::unix::fs::symlink(target, root.join(link)).unwrap();
+    }
     let spec = Spec {
-        root: Root::ReadOnly("/".into()),
-        mounts: Vec::new(),
+        root: Root::ReadOnly(root.clone()),
+        mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
         ids: Ids::Single,
         network: Network::None,
         privileges: Privileges::None,
@@ -38,9 +43,13 @@ fn the_program_on_the_terminal() {
     };
     let (console, streams) = Console::open(Stdio::null()).unwrap();
     match sandbox::spawn(&spec, streams) {
-        Err(error) => {
+        Err(error @ SandboxError::NoUserNamespace { .. }) => {
             drop(console);
             println!("skipped: {error}");
+        }
+        Err(error) => {
+            drop(console);
+            panic!("{error}");
         }
         Ok(mut running) => {
             let mut limit = LIMIT;
@@ -52,6 +61,7 @@ fn the_program_on_the_terminal() {
             println!("{}", if interrupted { "interrupted" } else { "ended by itself" });
         }
     }
+    std::fs::remove_dir_all(root).unwrap();
 }
 
 /// A terminal with that program on it.
@@ -72,7 +82,7 @@ impl Terminal {
         tcsetwinsize(&ours, size).unwrap();
         let stdio = || Stdio::from(theirs.try_clone().unwrap());
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "terminal::the_program_on_the_terminal", "--nocapture"]).env(SCRIPT, script);
+        command.args(["--exact", "suite::terminal::the_program_on_the_terminal", "--nocapture"]).env(SCRIPT, script);
         command.stdin(stdio()).stdout(stdio()).stderr(stdio()).process_group(0);
         let child = command.spawn().unwrap();
         Terminal { ours, theirs, child, said: String::new() }
@@ -189,7 +199,7 @@ fn a_program_cannot_type_on_the_users_terminal() {
 #[test]
 fn a_pipe_is_carried_to_its_end() {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "terminal::the_program_on_the_terminal", "--nocapture"]);
+    command.args(["--exact", "suite::terminal::the_program_on_the_terminal", "--nocapture"]);
     command.env(SCRIPT, "tr a-z A-Z; echo done").stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"from a pipe\n").unwrap();
