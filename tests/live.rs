@@ -22,6 +22,7 @@ mod suite {
     mod machine_live;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod network_live;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod peer;

@@ -47,6 +47,7 @@ mod suite {
     mod sources;
     mod store;
     mod store_modes;
+    mod terminal;
     mod tidy;
     mod tools;
     mod warm;

@@ -9,7 +9,7 @@ use super::elsewhere;
 use super::event::{Event, Listener};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Privileges, Root, SandboxError, Spec};
 use super::warm::{self, Warming};
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
@@ -152,6 +152,7 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
         mounts,
         ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
         network: Network::None,
+        privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),
         cwd: inside(id::BUILD),

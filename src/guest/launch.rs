@@ -10,11 +10,12 @@ use super::accel::Accelerator;
 use super::overlay::{self, Below};
 use super::{GuestError, agent};
 use crate::base::Digest;
-use crate::exec::sandbox::{Ids, Mount, Network, Root, Spec};
+use crate::exec::sandbox::{Ids, Mount, Network, Privileges, Root, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
 use crate::machine::rules::KERNEL_LINE;
 use crate::recipe::machine::Firmware;
+use crate::recipe::machine::device::Forward;
 use crate::world::fs;
 use crate::world::held::{Held, State};
 
@@ -139,7 +140,8 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
         wishes.console = if purpose == Purpose::Terminal { Console::Terminal } else { Console::Log };
         // Here the disk is an overlay already.
         wishes.writes = Writes::Kept;
-        wishes.user_network = UserNetwork::Slirp;
+        // QEMU has no network that it could do it with: see [`super::network`].
+        wishes.user_network = UserNetwork::Socket;
         if purpose == Purpose::Test {
             (wishes.agent, wishes.qmp, wishes.forwards) = (true, true, Forwards::Closed);
         }
@@ -167,6 +169,14 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
             format!("{ARTIFACTS}/{}", launch.files.get(&place).map_or("", String::as_str))
         }
     }
+}
+
+/// The ports of the host that lead into the guest, when it has a user network.
+pub fn forwards(launch: &Launch, purpose: Purpose) -> Option<&[Forward]> {
+    let machine = &launch.description.machine;
+    // Tests work inside the guest, and two of them may run side by side.
+    let forwards = if purpose == Purpose::Test { &[][..] } else { &machine.forwards[..] };
+    machine.user_network.then_some(forwards)
 }
 
 /// Memories that machines share, by name, with the file below the run's directory that is each; for the notice that says so.
@@ -221,7 +231,8 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         root: Root::ReadOnly(launch.tree.clone()),
         mounts,
         ids: Ids::Single,
-        network: Network::Host,
+        network: Network::None,
+        privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,
         cwd: RUN.into(),

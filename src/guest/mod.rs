@@ -14,6 +14,7 @@ pub mod event;
 pub mod frame;
 pub mod junit;
 pub mod launch;
+pub mod network;
 pub mod overlay;
 pub mod ports;
 pub mod process;
@@ -23,6 +24,7 @@ pub mod run;
 pub mod rundir;
 pub mod session;
 pub mod step;
+pub mod terminal;
 pub mod test;
 
 pub use accel::Accel;

@@ -1,25 +1,27 @@
 //! Forwarded ports, tried before QEMU starts, so that a taken one is named.
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 
 use super::{GuestError, Launch};
+use crate::recipe::machine::device::Forward;
 
-/// Refuses when a forwarded port is taken.
-pub fn check(launch: &Launch) -> Result<(), GuestError> {
-    let host = Ipv4Addr::LOCALHOST;
-    for port in launch.description.machine.forwards.iter().map(|forward| forward.host.value) {
-        match TcpListener::bind((host, port)) {
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
-                return Err(GuestError::PortTaken { machine: launch.machine.clone(), host: host.to_string(), port });
-            }
-            Err(error) => {
-                let reason = format!("cannot listen on {host} port {port}: {error}");
-                return Err(GuestError::Launch { machine: launch.machine.clone(), reason });
-            }
-            Ok(_) => {}
+/// Opens a forwarded port, on the loopback address of this host and nowhere else, or says who is in the way.
+pub fn open(machine: &str, forward: &Forward) -> Result<TcpListener, GuestError> {
+    let (host, port) = (Ipv4Addr::LOCALHOST, forward.host.value);
+    TcpListener::bind((host, port)).map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => GuestError::PortTaken { machine: machine.to_owned(), host: host.to_string(), port },
+        _ => {
+            let reason = format!("cannot listen on {host} port {port}: {error}");
+            GuestError::Launch { machine: machine.to_owned(), reason }
         }
-    }
-    Ok(())
+    })
+}
+
+/// Refuses when a forwarded port is taken, before anything is made for the start.
+pub fn check(launch: &Launch) -> Result<(), GuestError> {
+    let forwards = &launch.description.machine.forwards;
+    forwards.iter().try_for_each(|forward| open(&launch.machine, forward).map(drop))
 }
 
 #[cfg(test)]

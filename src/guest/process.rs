@@ -11,6 +11,8 @@ use rustix::io::Errno;
 use super::GuestError;
 use super::accel::{Accelerator, PROBATION, kvm_failure};
 use super::clock::Deadline;
+use super::network::UserNetwork;
+use super::terminal::Console;
 use crate::exec::sandbox::{self, SandboxError, Spec, Streams};
 use crate::world::fs;
 
@@ -23,6 +25,9 @@ pub const TICK: Duration = Duration::from_millis(100);
 pub struct Qemu {
     machine: String,
     running: sandbox::Running,
+    // What it needs goes after it.
+    _network: Option<UserNetwork>,
+    console: Option<Console>,
     errors: PathBuf,
     accel: Accelerator,
     started: Deadline,
@@ -42,25 +47,40 @@ pub struct Start<'a> {
     pub fallback: bool,
     /// A new file for what it says on standard error.
     pub errors: PathBuf,
+    /// What its `-netdev stream` connects to.
+    pub network: Option<UserNetwork>,
 }
 
 impl Qemu {
-    /// Starts it, with the caller's terminal or without one.
+    /// Starts it, with a console on the caller's terminal or without one.
     pub fn start(start: Start<'_>, terminal: bool) -> Result<Qemu, GuestError> {
         let said = fs::create_anew(&start.errors)?;
-        let (stdin, stdout) =
-            if terminal { (Stdio::inherit(), Stdio::inherit()) } else { (Stdio::null(), Stdio::null()) };
-        let spawn = if terminal { sandbox::spawn_at_terminal } else { sandbox::spawn };
-        let running = spawn(start.spec, Streams { stdin, stdout, stderr: said.into() });
-        let running = running.map_err(|error| failed(start.machine, format!("could not be started: {error}"), ""))?;
+        let no_start = |error: &dyn std::fmt::Display| {
+            let what = format!("could not be started: {error}");
+            GuestError::Qemu { machine: start.machine.to_owned(), what, said: String::new() }
+        };
+        let (console, streams) = if terminal {
+            let (console, streams) = Console::open(said.into()).map_err(|error| no_start(&error))?;
+            (Some(console), streams)
+        } else {
+            (None, Streams { stdin: Stdio::null(), stdout: Stdio::null(), stderr: said.into() })
+        };
+        let running = sandbox::spawn(start.spec, streams).map_err(|error| no_start(&error))?;
         Ok(Qemu {
             machine: start.machine.to_owned(),
             running,
+            _network: start.network,
+            console,
             errors: start.errors,
             accel: start.accel,
             started: Deadline::after(PROBATION),
             fallback: start.fallback,
         })
+    }
+
+    /// Whether its user wants it to end before it takes any keys.
+    pub fn interrupted(&self) -> bool {
+        self.console.as_ref().is_some_and(Console::interrupted)
     }
 
     /// What executes the guest.

@@ -1,15 +1,10 @@
 //! `kiln run`: one machine, or several, on the terminal until they end.
 //!
-//! QEMU has the terminal itself (its `mux` chardev puts it into raw mode; Ctrl-A X ends it, Ctrl-A C opens its monitor),
-//! so nothing stands between the keys and the guest, and a window of another size harms nobody. kiln remembers the
-//! terminal's settings before and restores them after, however QEMU ended.
+//! The one in front has a console there (see [`super::terminal`]); the others write logs.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 
 use super::accel::Accelerator;
 use super::clock::Deadline;
@@ -17,7 +12,7 @@ use super::event::{Event, Listener};
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
-use super::{Accel, GuestError, Launch, ports};
+use super::{Accel, GuestError, Launch, network, ports};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
@@ -52,7 +47,6 @@ pub fn run(
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
         listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
-    let _terminal = Terminal::remember();
     let mut accel = options.accel.first();
     loop {
         listener.on(Event::Booting { machine: &front.machine, accel });
@@ -83,9 +77,11 @@ fn attempt(
         };
         launch::prepare(launch, &places)?;
         let purpose = if terminal { Purpose::Terminal } else { Purpose::Background };
+        let forwards = launch::forwards(launch, purpose);
+        let network = forwards.map(|forwards| network::open(launch, &places, forwards)).transpose()?;
         let spec = launch::spec(launch, &places, launch::argv(launch, purpose, &places, accel)?);
         let errors = run.path().join(format!("{}.qemu.log", launch.machine));
-        Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors }, terminal)
+        Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors, network }, terminal)
     };
     let mut others = Vec::new();
     for launch in background {
@@ -101,13 +97,13 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
             // What QEMU says when KVM cannot even be opened.
             qemu.check_kvm()?;
             // A signal to the whole process group ends QEMU as well, maybe first, and it calls that success.
-            if interrupted.load(Ordering::Relaxed) {
+            if interrupted.load(Ordering::Relaxed) || qemu.interrupted() {
                 return Err(GuestError::Interrupted);
             }
             return if status.success() { Ok(()) } else { Err(qemu.end(status)) };
         }
         qemu.check_kvm()?;
-        if interrupted.load(Ordering::Relaxed) {
+        if interrupted.load(Ordering::Relaxed) || qemu.interrupted() {
             qemu.terminate();
             let deadline = Deadline::after(GOODBYE);
             while qemu.ended(LOOK)?.is_none() && !deadline.passed() {}
@@ -125,25 +121,6 @@ fn absolute(path: &std::path::Path) -> Result<PathBuf, GuestError> {
         reason: "it is not the name of a file".to_owned(),
     })?;
     Ok(fs::context("resolve", parent, parent.canonicalize())?.join(name))
-}
-
-/// The terminal's settings, restored when dropped.
-struct Terminal(Option<Termios>);
-
-impl Terminal {
-    fn remember() -> Terminal {
-        let stdin = std::io::stdin();
-        Terminal(stdin.is_terminal().then(|| tcgetattr(&stdin).ok()).flatten())
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if let Some(settings) = &self.0 {
-            // A terminal that is gone needs no settings.
-            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, settings);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,12 +11,14 @@ use super::agent::{Agent, Answer, Lost};
 use super::clock::Deadline;
 use super::console::Console;
 use super::launch::{self, Places, Purpose};
+use super::network::{self, UserNetwork};
 use super::process::{Qemu, Start, TICK, Waiting};
 use super::qmp::{Qmp, QmpError};
 use super::rundir::{RunDir, SHARED};
 use super::step::Guest;
 use super::{Accel, GuestError, Launch, accel::Accelerator};
 use crate::exec::sandbox::Spec;
+use crate::recipe::machine::device::Forward;
 use crate::world::fs;
 
 /// After a failure the console is given this long to say why.
@@ -57,6 +59,8 @@ struct Wiring {
     fallback: bool,
     errors: PathBuf,
     run: PathBuf,
+    /// Ports that lead into it; none when it has no user network.
+    forwards: Option<Vec<Forward>>,
 }
 
 /// Everything about a machine that is looked at while the shell in it is awaited.
@@ -91,6 +95,7 @@ impl<'a> Session<'a> {
         fs::create_dir_all(group.logs)?;
         fs::remove_file(&group.logs.join(&log))?;
         launch::prepare(launch, &places)?;
+        let forwards = launch::forwards(launch, Purpose::Test).map(<[Forward]>::to_vec);
         let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
         let wiring = Wiring {
             machine: launch.machine.clone(),
@@ -99,6 +104,7 @@ impl<'a> Session<'a> {
             fallback: group.accel == Accel::Auto,
             errors: group.logs.join(format!("{name}.qemu.log")),
             run: places.run,
+            forwards,
         };
         let (qemu, agent, qmp) = wiring.start()?;
         let body = Body {
@@ -216,7 +222,10 @@ impl Wiring {
     /// Starts QEMU and takes its calls.
     fn start(&self) -> Result<(Qemu, Agent<UnixStream>, Qmp<UnixStream>), GuestError> {
         let (agent, monitor) = (Waiting::at(&self.run.join("agent"))?, Waiting::at(&self.run.join("qmp"))?);
+        let open =
+            |forwards: &Vec<Forward>| UserNetwork::open(&self.machine, &self.run.join(network::SOCKET), forwards);
         let start = Start {
+            network: self.forwards.as_ref().map(open).transpose()?,
             machine: &self.machine,
             spec: &self.spec,
             accel: self.accel,

@@ -91,7 +91,7 @@ fn qemu_is_confined_and_its_user_network_can_be_somebody_elses() {
         assert!(words.contains(sandbox), "{words}");
     }
     assert!(own.contains("-netdev user,id=kiln.user,hostfwd=tcp:127.0.0.1:2222-:22 "), "{own}");
-    let socket = "-netdev stream,id=kiln.user,server=off,addr.type=unix,addr.path=${run}/passt ";
+    let socket = "-netdev stream,id=kiln.user,server=off,addr.type=unix,addr.path=${run}/network ";
     assert!(others.contains(socket) && !others.contains("hostfwd"), "{others}");
     assert_eq!(
         own.replace("user,id=kiln.user,hostfwd=tcp:127.0.0.1:2222-:22", ""),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln::exec::sandbox::{self, Call, Ids, Limits, Mount, Network, Root, SandboxError, Spec, Streams};
+use kiln::exec::sandbox::{self, Call, Ids, Limits, Mount, Network, Privileges, Root, SandboxError, Spec, Streams};
 
 use super::skip::skip;
 
@@ -23,6 +23,7 @@ fn spec(name: &str, script: &str) -> Spec {
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
         ids: Ids::Single,
         network: Network::None,
+        privileges: Privileges::Build,
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
         cwd: PathBuf::from("/tmp"),
@@ -178,20 +179,22 @@ fn killing_ends_everything_inside() {
 /// A Ctrl-C goes to the terminal's process group. Were a sandbox in it, its end could be seen before the signal that
 /// caused it, and taken for a failure.
 #[test]
-fn only_a_program_at_the_terminal_shares_its_signals() {
-    // Process group (fifth field of proc_pid_stat(5)); one outside of the sandbox is 0 inside.
-    let spec = spec("group", "set -- $(cat /proc/self/stat); echo $5");
-    let group = |spawn: fn(&Spec, Streams) -> Result<sandbox::Running, SandboxError>| {
-        let mut running = spawn(&spec, Streams { stdin: Stdio::null(), stdout: Stdio::piped(), stderr: Stdio::null() });
-        let running = running.as_mut().map_err(|error| skip(error)).ok()?;
-        let mut text = String::new();
-        std::io::Read::read_to_string(running.stdout.as_mut().unwrap(), &mut text).unwrap();
-        assert!(running.wait().unwrap().success());
-        Some(text)
-    };
-    let Some(alone) = group(sandbox::spawn) else { return };
-    assert_eq!(alone, "2\n");
-    assert_eq!(group(sandbox::spawn_at_terminal).unwrap(), "0\n");
+fn no_program_shares_the_terminals_signals() {
+    // Process group and session (fifth and sixth field of proc_pid_stat(5)); those outside of the sandbox are 0 inside.
+    let spec = spec("group", "set -- $(cat /proc/self/stat); echo $5 $6");
+    if let Some(text) = output(&spec) {
+        assert_eq!(text, "2 2");
+    }
+}
+
+#[test]
+fn a_program_without_privileges_has_none_and_gets_none() {
+    let mut spec = spec("privileges", "grep -E '^(Cap|NoNewPrivs)' /proc/self/status | tr '\\n' ' '");
+    let Some(text) = output(&spec) else { return };
+    assert!(text.contains("CapBnd:\t00000000a80425fb") && text.contains("NoNewPrivs:\t0"), "{text}");
+    spec.privileges = Privileges::None;
+    let none = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| format!("{set}:\t0000000000000000"));
+    assert_eq!(output(&spec).unwrap().trim_end(), format!("{} NoNewPrivs:\t1", none.join(" ")));
 }
 
 #[test]

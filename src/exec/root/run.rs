@@ -7,7 +7,7 @@ use super::RootError;
 use crate::base::Epoch;
 use crate::exec::elsewhere;
 use crate::exec::log::shortened;
-use crate::exec::sandbox::{self, Ids, Mount, Network, Spec};
+use crate::exec::sandbox::{self, Ids, Mount, Network, Privileges, Spec};
 use crate::exec::tree::HostPath;
 
 /// Lines of a failed program that an error shows.
@@ -64,6 +64,7 @@ impl Runner<'_> {
             mounts: self.debs.iter().map(mount).collect(),
             ids: Ids::Inherit,
             network: Network::None,
+            privileges: Privileges::Build,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             cwd: PathBuf::from("/"),

@@ -5,7 +5,6 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode};
 
 use rustix::process::{DumpableBehavior, Pid, Signal, WaitOptions};
-use rustix::thread::CapabilitySet;
 use signal_hook::consts::{SIGCHLD, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -13,26 +12,7 @@ use super::job::{INSIDE, Job, Message, Wires, Work, close_strangers};
 use super::mounts::View;
 use super::seccomp::Filter;
 use super::watch::Watch;
-use super::{Mount, Root, SandboxError, Spec, limits, mounts};
-
-/// What a program inside may still do as root: enough to install packages, too little to undo the sandbox's mounts.
-/// It is the list that container engines give by default.
-const KEPT: [CapabilitySet; 14] = [
-    CapabilitySet::AUDIT_WRITE,
-    CapabilitySet::CHOWN,
-    CapabilitySet::DAC_OVERRIDE,
-    CapabilitySet::FOWNER,
-    CapabilitySet::FSETID,
-    CapabilitySet::KILL,
-    CapabilitySet::MKNOD,
-    CapabilitySet::NET_BIND_SERVICE,
-    CapabilitySet::NET_RAW,
-    CapabilitySet::SETFCAP,
-    CapabilitySet::SETGID,
-    CapabilitySet::SETPCAP,
-    CapabilitySet::SETUID,
-    CapabilitySet::SYS_CHROOT,
-];
+use super::{Mount, Root, SandboxError, Spec, limits, mounts, privileges};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -59,7 +39,7 @@ fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
     let signals = signals.map_err(|error| SandboxError::setup("handle signals", error))?;
     let child = match &job.work {
         Work::Program(spec) => program(&job, spec)?,
-        Work::Entry { name, mounts, .. } => entry(wires, &job, (name, mounts))?,
+        Work::Entry { name, mounts, .. } => entry(wires, name, mounts)?,
     };
     limits::first_to_go(child.id());
     Watch::of(&job).start(wires)?;
@@ -69,7 +49,7 @@ fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     mounts::enter(&View { root: &spec.root, mounts: &spec.mounts, cwd: &spec.cwd })?;
     limits::apply();
-    drop_capabilities()?;
+    privileges::give_up(spec.privileges)?;
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
     let failed = |reason: String| SandboxError::Program { program: name.to_owned(), reason };
     if !spec.cwd.is_dir() {
@@ -77,41 +57,28 @@ fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     }
     let mut command = Command::new(name);
     command.args(spec.argv.iter().skip(1)).env_clear().envs(&spec.env).current_dir(&spec.cwd);
-    own_session(job, &mut command);
+    own_session(&mut command);
     Filter::new(job.kind).before(&mut command);
     command.spawn().map_err(|error| failed(error.to_string()))
 }
 
 /// One of kiln's own functions: it sees what it was given, and what kiln needs to run.
-fn entry(wires: &Wires, job: &Job, (name, mounts): (&str, &[Mount])) -> Result<Child, SandboxError> {
+fn entry(wires: &Wires, name: &str, mounts: &[Mount]) -> Result<Child, SandboxError> {
     mounts::enter(&View { root: &Root::Empty, mounts, cwd: Path::new("/") })?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("kiln").arg(INSIDE).arg(name);
     wires.pass(&mut command);
     command.env_clear().env("LC_ALL", "C.UTF-8").env("TZ", "UTC").current_dir("/");
-    own_session(job, &mut command);
+    own_session(&mut command);
     command.spawn().map_err(|error| SandboxError::Program { program: name.to_owned(), reason: error.to_string() })
 }
 
 /// Without the caller's terminal, which `/dev/tty` would otherwise be.
-fn own_session(job: &Job, command: &mut Command) {
-    if job.detach {
-        // SAFETY: between fork and exec only setsid is called, which is async-signal-safe and allocates nothing.
-        unsafe {
-            command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?));
-        }
+fn own_session(command: &mut Command) {
+    // SAFETY: between fork and exec only setsid is called, which is async-signal-safe and allocates nothing.
+    unsafe {
+        command.pre_exec(|| Ok(rustix::process::setsid().map(drop)?));
     }
-}
-
-fn drop_capabilities() -> Result<(), SandboxError> {
-    for capability in CapabilitySet::all().iter().filter(|capability| !KEPT.contains(capability)) {
-        // Those that the kernel does not know are not held either.
-        if rustix::thread::capability_is_in_bounding_set(capability).unwrap_or(false) {
-            rustix::thread::remove_capability_from_bounding_set(capability)
-                .map_err(|error| SandboxError::setup("give up capabilities", error))?;
-        }
-    }
-    Ok(())
 }
 
 /// Waits for the program, burying whatever else ends; passes a polite request to end on.

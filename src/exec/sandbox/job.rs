@@ -37,8 +37,6 @@ pub(super) struct Job {
     pub(super) ids: Ids,
     /// Who 0 inside is outside, when that is not the caller: see [`super::builder`].
     pub(super) owner: Option<u32>,
-    /// Whether the program gets a session of its own, without the caller's terminal.
-    pub(super) detach: bool,
     pub(super) limits: Limits,
     /// What kind of program it is, which decides what the kernel refuses it.
     pub(super) kind: Kind,

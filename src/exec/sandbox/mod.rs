@@ -27,6 +27,7 @@ mod lines;
 mod measure;
 mod monitor;
 mod mounts;
+mod privileges;
 mod refused;
 mod root;
 pub mod seccomp;
@@ -46,9 +47,8 @@ pub use follow::Heard;
 pub use ids::{builder, range_possible};
 pub use limits::Limits;
 pub(crate) use limits::tree_options;
-pub use spawn::{
-    Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, spawn_at_terminal, use_program,
-};
+pub use privileges::Privileges;
+pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
 
 /// A process and everything it can see.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -61,6 +61,8 @@ pub struct Spec {
     pub ids: Ids,
     /// What the process reaches.
     pub network: Network,
+    /// What it may do beyond an ordinary process.
+    pub privileges: Privileges,
     /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Program, absolute inside, and arguments.
@@ -108,6 +110,6 @@ pub enum Ids {
 pub enum Network {
     /// Nothing, not even loopback of the host.
     None,
-    /// The host's network: only for launching a finished machine.
+    /// The host's network.
     Host,
 }

@@ -66,7 +66,7 @@ pub fn run(spec: &Spec, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, San
 /// The same within limits, hearing what kiln has to say about it, too.
 pub fn run_within(spec: &Spec, limits: &Limits, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, SandboxError> {
     let work = Work::Program(spec.clone());
-    run_job(Job { work, ids: spec.ids, owner: None, detach: true, limits: *limits, kind: Kind::Step }, heard)
+    run_job(Job { work, ids: spec.ids, owner: None, limits: *limits, kind: Kind::Step }, heard)
 }
 
 /// One of kiln's own functions, registered in `main`, and everything that it can see.
@@ -89,23 +89,18 @@ pub struct Call<'a> {
 pub fn call(call: Call<'_>, heard: &mut dyn FnMut(Heard<'_>)) -> Result<(), SandboxError> {
     let Call { ids, entry, argument, mounts, limits } = call;
     let work = Work::Entry { name: entry.to_owned(), argument, mounts };
-    let status = run_job(Job { work, ids, owner: None, detach: true, limits, kind: Kind::Step }, heard)?;
+    let status = run_job(Job { work, ids, owner: None, limits, kind: Kind::Step }, heard)?;
     if status.success() { Ok(()) } else { Err(SandboxError::Lost(format!("{entry}: {status}"))) }
 }
 
 /// Starts a program, such as QEMU, that lives on while the caller does something else. It has no terminal.
 pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(machine(spec, true), streams)
+    start(machine(spec), streams)
 }
 
-/// The same with the caller's terminal, which the program reads, and whose signals are for both.
-pub fn spawn_at_terminal(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
-    start(machine(spec, false), streams)
-}
-
-fn machine(spec: &Spec, detach: bool) -> Job {
+fn machine(spec: &Spec) -> Job {
     let work = Work::Program(spec.clone());
-    Job { work, ids: spec.ids, owner: None, detach, limits: Limits::machine(), kind: Kind::Machine }
+    Job { work, ids: spec.ids, owner: None, limits: Limits::machine(), kind: Kind::Machine }
 }
 
 /// Makes every namespace that builds need, and leaves them again.
@@ -143,10 +138,8 @@ fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
     let mut command = Command::new(KILN.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path));
     command.arg0("kiln").arg(MONITOR).env_clear();
     command.stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
-    if job.detach {
-        // A Ctrl-C at the terminal reaches kiln alone, which then decides what becomes of its sandboxes.
-        command.process_group(0);
-    }
+    // A Ctrl-C at the terminal reaches kiln alone, which then decides what becomes of its sandboxes.
+    command.process_group(0);
     wires.pass(&mut command);
     // Within a sandbox everything is in its group already.
     let cgroup = if job.ids == Ids::Inherit { None } else { Cgroup::around(&mut command, &job.limits) };

@@ -80,7 +80,7 @@ pub enum Writes {
 pub enum UserNetwork {
     /// QEMU does it itself, with the network that it runs in.
     Slirp,
-    /// Another program does it and forwards ports, too; QEMU connects to its socket `${run}/passt`.
+    /// Another program does it and forwards ports, too; QEMU connects to its socket `${run}/network`.
     Socket,
 }
 

@@ -30,7 +30,7 @@ fn user(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
         UserNetwork::Slirp => slirp(machine, launch.forwards),
         UserNetwork::Socket => {
             let socket = QemuOption::kind("-netdev", "stream").with("id", USER).with("server", "off");
-            socket.with("addr.type", "unix").with("addr.path", Text::from(Place::Run).then("/passt"))
+            socket.with("addr.type", "unix").with("addr.path", Text::from(Place::Run).then("/network"))
         }
     };
     let device = card(machine, "kiln.net", slot::USER_NETWORK);

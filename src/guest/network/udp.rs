@@ -1,0 +1,83 @@
+//! Datagrams: a socket of this host for each pair of addresses that the guest uses, until nobody speaks for a while.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use smoltcp::wire::EthernetAddress;
+
+use super::device::Cable;
+use super::reach::Reach;
+use super::wire::{self, Pair};
+
+/// Pairs at once; the quietest one gives way.
+const FLOWS: usize = 256;
+/// Silence after which a pair is forgotten.
+const SILENCE: Duration = Duration::from_secs(120);
+/// Datagrams handed on in one round, so that no pair holds up the others.
+const ROUND: usize = 64;
+
+struct Flow {
+    socket: UdpSocket,
+    /// Who asked.
+    card: EthernetAddress,
+    last: Instant,
+}
+
+/// Every pair that is spoken on.
+#[derive(Default)]
+pub(super) struct Flows(BTreeMap<Pair, Flow>);
+
+impl Flows {
+    /// Sends a datagram of the guest on. One that cannot be sent is lost, as datagrams may be.
+    pub(super) fn send(&mut self, reach: &Reach, card: EthernetAddress, pair: Pair, data: &[u8]) {
+        if !self.0.contains_key(&pair) {
+            let Some(socket) = reach.target(pair.to).and_then(|target| connect(target).ok()) else { return };
+            self.make_room();
+            self.0.insert(pair, Flow { socket, card, last: Instant::now() });
+        }
+        if let Some(flow) = self.0.get_mut(&pair) {
+            (flow.card, flow.last) = (card, Instant::now());
+            let _ = flow.socket.send(data);
+        }
+    }
+
+    fn make_room(&mut self) {
+        self.0.retain(|_, flow| flow.last.elapsed() < SILENCE);
+        if self.0.len() >= FLOWS {
+            let quietest = self.0.iter().min_by_key(|(_, flow)| flow.last).map(|(pair, _)| *pair);
+            quietest.and_then(|pair| self.0.remove(&pair));
+        }
+    }
+
+    /// What to wait for, in the order in which [`Flows::receive`] takes the answers.
+    pub(super) fn watch<'a>(&'a self, fds: &mut Vec<PollFd<'a>>) {
+        fds.extend(self.0.values().map(|flow| PollFd::new(&flow.socket, PollFlags::IN)));
+    }
+
+    /// Hands answers to the guest.
+    pub(super) fn receive(&mut self, ready: &mut impl Iterator<Item = PollFlags>, cable: &mut Cable) {
+        let mut buffer = [0; 64 << 10];
+        for (pair, flow) in &mut self.0 {
+            if ready.next().is_none_or(|ready| ready.is_empty()) {
+                continue;
+            }
+            for _ in 0..ROUND {
+                // An error is a port that nobody listens on; the guest hears nothing, and asks again or gives up.
+                let Ok(count) = flow.socket.recv(&mut buffer) else { break };
+                flow.last = Instant::now();
+                let back = Pair { from: pair.to, to: pair.from };
+                wire::datagram(flow.card, back, &buffer[..count]).iter().for_each(|frame| cable.send(frame));
+            }
+        }
+    }
+}
+
+fn connect(target: SocketAddr) -> std::io::Result<UdpSocket> {
+    let any = if target.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind(SocketAddr::new(any, 0))?;
+    socket.set_nonblocking(true)?;
+    socket.connect(target)?;
+    Ok(socket)
+}

@@ -1,0 +1,83 @@
+//! The console of `kiln run`: what the guest prints goes to the user, and keys to the guest.
+//!
+//! QEMU never has the user's terminal: a program on it can push keys into its input that the user's shell reads later
+//! (TIOCSTI). It gets a pseudo-terminal of its own, whose other end is here; where standard input is no terminal, two pipes.
+//! The user's terminal is raw meanwhile, so every key, Ctrl-C too, is QEMU's: its `mux` has Ctrl-A X to end it and Ctrl-A C for
+//! its monitor. What the guest prints is passed on as it is, as `ssh` does: a console is what it is for.
+
+mod raw;
+mod relay;
+
+use std::io::IsTerminal;
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::pty::OpenptFlags;
+use rustix::termios::{LocalModes, OptionalActions};
+
+use crate::exec::sandbox::Streams;
+use raw::Raw;
+use relay::{Ends, Relay};
+
+/// A console; when it is dropped, what was printed has been passed on and the user's terminal is as it was.
+pub struct Console {
+    // In this order: the last output may still count on the raw terminal.
+    _relay: Relay,
+    _raw: Option<Raw>,
+    interrupted: Arc<AtomicBool>,
+}
+
+impl Console {
+    /// Takes the user's terminal over. Gives QEMU's streams; its errors go to `errors`.
+    pub fn open(errors: Stdio) -> std::io::Result<(Console, Streams)> {
+        let stdin = std::io::stdin();
+        let (ends, theirs, pty) = if stdin.is_terminal() {
+            pseudo_terminal()?
+        } else {
+            pipes().map(|(ends, theirs)| (ends, theirs, None))?
+        };
+        let raw = pty.map(Raw::new).transpose()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let relay = Relay::start(ends, interrupted.clone())?;
+        let (input, output) = theirs;
+        let streams = Streams { stdin: input.into(), stdout: output.into(), stderr: errors };
+        Ok((Console { _relay: relay, _raw: raw, interrupted }, streams))
+    }
+
+    /// Whether the user pressed Ctrl-C while QEMU did not read keys yet.
+    pub fn interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// QEMU's input and output.
+type Theirs = (OwnedFd, OwnedFd);
+
+/// A new terminal that does not echo: its other end, both of QEMU's streams, and itself.
+fn pseudo_terminal() -> std::io::Result<(Ends, Theirs, Option<OwnedFd>)> {
+    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+    let ours = rustix::pty::openpt(flags)?;
+    rustix::pty::unlockpt(&ours)?;
+    let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags)?;
+    let mut settings = rustix::termios::tcgetattr(&theirs)?;
+    settings.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
+    rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &settings)?;
+    rustix::io::ioctl_fionbio(&ours, true)?;
+    let ends = Ends { input: ours.try_clone()?, output: ours.try_clone()?, is_terminal: true };
+    Ok((ends, (theirs.try_clone()?, theirs), Some(ours)))
+}
+
+fn pipes() -> std::io::Result<(Ends, Theirs)> {
+    let (input, ours_in) = std::io::pipe()?;
+    let (ours_out, output) = std::io::pipe()?;
+    rustix::io::ioctl_fionbio(&ours_in, true)?;
+    let ends = Ends { input: ours_in.into(), output: ours_out.into(), is_terminal: false };
+    Ok((ends, (input.into(), output.into())))
+}
+
+/// Whether the program on a pseudo-terminal leaves Ctrl-C to the terminal: it does not read keys yet, or no more.
+fn is_cooked(terminal: impl AsFd) -> bool {
+    rustix::termios::tcgetattr(terminal).is_ok_and(|settings| settings.local_modes.contains(LocalModes::ISIG))
+}
