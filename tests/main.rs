@@ -10,6 +10,7 @@ mod suite {
     mod apt;
     mod archive_support;
     mod argv;
+    mod attack;
     mod boot;
     mod crash;
     mod deb;
