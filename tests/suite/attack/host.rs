@@ -149,8 +149,11 @@ pub(super) fn lent(name: &str, programs: &[&str]) -> Option<Package> {
     Some(libraries.into_iter().fold(package, |package, (path, bytes)| package.file(&path, 0o755, &bytes)))
 }
 
-/// A program's bytes, and its libraries by the path under which it looks for them.
-fn program_of_the_host(name: &str) -> Option<(Vec<u8>, BTreeMap<String, Vec<u8>>)> {
+/// Files by the path under which programs look for them.
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// A program's bytes, and its libraries.
+fn program_of_the_host(name: &str) -> Option<(Vec<u8>, Files)> {
     let place = std::fs::canonicalize(format!("/usr/bin/{name}")).ok()?;
     let listed = Command::new("ldd").arg(&place).output().ok()?;
     let text = String::from_utf8_lossy(&listed.stdout).into_owned();
