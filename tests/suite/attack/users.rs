@@ -99,6 +99,7 @@ fn all_of_it_by_a_normal_user() {
     again
         .arg("PATH=/usr/sbin:/usr/bin:/sbin:/bin")
         .arg(format!("KILN_TEST_PROGRAM={}", user.home.join("kiln").display()));
+    again.args(std::env::var("KILN_ATTACK").map(|name| format!("KILN_ATTACK={name}")));
     again
         .arg(user.home.join("tests"))
         .args(["attack::", "--skip", "normal_user", "--nocapture"])
