@@ -11,6 +11,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod argv;
+    mod attack;
     mod boot;
     mod crash;
     mod deb;
