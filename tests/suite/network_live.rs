@@ -178,7 +178,7 @@ fn a_guest_reaches_others_and_not_this_machine_and_its_port_is_forwarded() {
 
     machine.press("root\n");
     machine.until("# ");
-    let (said, _) = machine.sh("ip -4 -o addr; ip route");
+    let (said, _) = machine.sh("{ ip -4 -o addr; ip route; } | cat");
     assert!(said.contains("10.0.2.15/24") && said.contains("default via 10.0.2.2"), "{said}");
     if elsewhere.is_some() {
         let fetch = format!("timeout 60 bash -c 'read line </dev/tcp/{}/8801; echo got $line'", Elsewhere::THERE);

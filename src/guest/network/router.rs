@@ -3,13 +3,14 @@
 use std::io;
 use std::net::SocketAddrV4;
 use std::os::unix::net::UnixStream;
-use std::time::Instant;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smoltcp::iface::{Config, Interface, PollResult, SocketSet};
 use smoltcp::time::Instant as Now;
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 
+use super::super::clock::Deadline;
 use super::device::Cable;
 use super::reach::Reach;
 use super::wire::{self, MAC, Pair, Seen};
@@ -27,7 +28,8 @@ pub(super) struct Router {
     udp: udp::Flows,
     doors: Vec<Door>,
     reach: Reach,
-    began: Instant,
+    /// Only its beginning counts.
+    clock: Deadline,
 }
 
 impl Router {
@@ -55,7 +57,7 @@ impl Router {
             udp: udp::Flows::default(),
             doors,
             reach,
-            began: Instant::now(),
+            clock: Deadline::after(Duration::MAX),
         })
     }
 
@@ -107,7 +109,7 @@ impl Router {
     }
 
     fn now(&self) -> Now {
-        Now::from_micros(i64::try_from(self.began.elapsed().as_micros()).unwrap_or(i64::MAX))
+        Now::from_micros(i64::try_from(self.clock.elapsed().as_micros()).unwrap_or(i64::MAX))
     }
 
     /// Takes the guest's frames.

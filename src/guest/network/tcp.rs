@@ -163,11 +163,12 @@ impl Flow {
         }
         // It has answered; from now on it may be silent.
         guest.set_timeout(None);
-        self.to_host(guest)?;
-        if self.host_ended { Ok(()) } else { self.to_guest(guest) }
+        self.send(guest)?;
+        if self.host_ended { Ok(()) } else { self.receive(guest) }
     }
 
-    fn to_host(&mut self, guest: &mut Socket<'_>) -> io::Result<()> {
+    /// From the guest to the host.
+    fn send(&mut self, guest: &mut Socket<'_>) -> io::Result<()> {
         while guest.can_recv() {
             let written = guest.recv(|data| match self.host.write(data) {
                 Ok(count) => (count, Ok(true)),
@@ -185,7 +186,8 @@ impl Flow {
         Ok(())
     }
 
-    fn to_guest(&mut self, guest: &mut Socket<'_>) -> io::Result<()> {
+    /// From the host to the guest.
+    fn receive(&mut self, guest: &mut Socket<'_>) -> io::Result<()> {
         while guest.can_send() {
             let read = guest.send(|room| match self.host.read(room) {
                 Ok(count) => (count, Ok(Some(count))),

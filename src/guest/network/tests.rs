@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::LazyLock;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
@@ -12,6 +12,7 @@ use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant as Now;
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr, IpEndpoint};
 
+use super::super::clock::Deadline;
 use super::device::Cable;
 use super::reach::Reach;
 use super::wire::{self, Pair, Seen};
@@ -49,7 +50,7 @@ struct Guest {
     cable: Cable,
     interface: Interface,
     sockets: SocketSet<'static>,
-    began: Instant,
+    clock: Deadline,
     heard: Vec<(Pair, Vec<u8>)>,
     network: Option<UserNetwork>,
 }
@@ -67,12 +68,12 @@ impl Guest {
         interface.update_ip_addrs(|all| all.push(IpCidr::new(IpAddress::Ipv4(GUEST), PREFIX)).unwrap());
         interface.routes_mut().add_default_ipv4_route(GATEWAY).unwrap();
         let sockets = SocketSet::new(Vec::new());
-        Guest { cable, interface, sockets, began: Instant::now(), heard: Vec::new(), network: Some(network) }
+        Guest { cable, interface, sockets, clock: Deadline::after(LIMIT), heard: Vec::new(), network: Some(network) }
     }
 
     /// One look around: frames in, frames out.
     fn live(&mut self) {
-        let now = Now::from_micros(self.began.elapsed().as_micros() as i64);
+        let now = Now::from_micros(self.clock.elapsed().as_micros() as i64);
         self.interface.poll_egress(now, &mut self.cable, &mut self.sockets);
         self.cable.flush().unwrap();
         let limit = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
@@ -87,9 +88,9 @@ impl Guest {
     }
 
     fn until(&mut self, what: &str, mut done: impl FnMut(&mut Guest) -> bool) {
-        let began = Instant::now();
+        let deadline = Deadline::after(LIMIT);
         while !done(self) {
-            assert!(began.elapsed() < LIMIT, "{what}");
+            assert!(!deadline.passed(), "{what}");
             self.live();
         }
     }

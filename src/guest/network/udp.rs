@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags};
 use smoltcp::wire::EthernetAddress;
 
+use super::super::clock::Deadline;
 use super::device::Cable;
 use super::reach::Reach;
 use super::wire::{self, Pair};
@@ -22,7 +23,8 @@ struct Flow {
     socket: UdpSocket,
     /// Who asked.
     card: EthernetAddress,
-    last: Instant,
+    /// How long it has been silent.
+    silence: Deadline,
 }
 
 /// Every pair that is spoken on.
@@ -35,18 +37,18 @@ impl Flows {
         if !self.0.contains_key(&pair) {
             let Some(socket) = reach.target(pair.to).and_then(|target| connect(target).ok()) else { return };
             self.make_room();
-            self.0.insert(pair, Flow { socket, card, last: Instant::now() });
+            self.0.insert(pair, Flow { socket, card, silence: Deadline::after(SILENCE) });
         }
         if let Some(flow) = self.0.get_mut(&pair) {
-            (flow.card, flow.last) = (card, Instant::now());
+            (flow.card, flow.silence) = (card, Deadline::after(SILENCE));
             let _ = flow.socket.send(data);
         }
     }
 
     fn make_room(&mut self) {
-        self.0.retain(|_, flow| flow.last.elapsed() < SILENCE);
+        self.0.retain(|_, flow| !flow.silence.passed());
         if self.0.len() >= FLOWS {
-            let quietest = self.0.iter().min_by_key(|(_, flow)| flow.last).map(|(pair, _)| *pair);
+            let quietest = self.0.iter().max_by_key(|(_, flow)| flow.silence.elapsed()).map(|(pair, _)| *pair);
             quietest.and_then(|pair| self.0.remove(&pair));
         }
     }
@@ -66,7 +68,7 @@ impl Flows {
             for _ in 0..ROUND {
                 // An error is a port that nobody listens on; the guest hears nothing, and asks again or gives up.
                 let Ok(count) = flow.socket.recv(&mut buffer) else { break };
-                flow.last = Instant::now();
+                flow.silence = Deadline::after(SILENCE);
                 let back = Pair { from: pair.to, to: pair.from };
                 wire::datagram(flow.card, back, &buffer[..count]).iter().for_each(|frame| cable.send(frame));
             }
