@@ -38,6 +38,8 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod skip;
     mod stock;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod tree;
     mod users;
 
     pub(crate) use live::live;

@@ -51,6 +51,8 @@ mod suite {
     mod terminal;
     mod tidy;
     mod tools;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod tree;
     mod warm;
 
     pub(crate) use live::live;

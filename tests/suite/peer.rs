@@ -3,7 +3,6 @@
 //! reasons, and an entry that is not needed fails.
 
 mod allowed;
-pub(super) mod tree;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -15,8 +14,8 @@ use kiln::plan::root::{RootIds, RootSpec, RootUnits};
 use super::live::{Scratch, has_its_turn, judge, live, succeed};
 use super::packages::{self, Package};
 use super::root::{SPEC, WORK, one_build_in};
+use super::tree::{Node, read};
 use allowed::{ALLOWED, Difference};
-use tree::{Node, read};
 
 /// A flat repository of packages that are on this disk; versions and digests are those of the packages themselves.
 fn repository(directory: &Path, packages: &[Package]) {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::live::{Scratch, fail_with, kiln, live, succeed};
-use super::peer::tree::{self, Node};
+use super::tree::{self, Node};
 
 const RECIPE: &str = r#"
 import "lib/debian-13.kiln"

@@ -56,12 +56,13 @@ impl Watch {
         if job.ids == Ids::Inherit {
             (limits.silence, limits.processes) = (None, None);
         }
-        let Work::Program(spec) = &job.work else {
-            return Watch { limits, on_disk: Vec::new(), in_memory: Vec::new() };
+        let (mounts, root) = match &job.work {
+            Work::Program(spec) => (&spec.mounts, &spec.root),
+            Work::Entry { mounts, .. } => (mounts, &Root::Empty),
         };
-        let mounts = spec.mounts.iter().filter(|mount| !mount.readonly).map(|mount| mount.target.clone());
+        let mounts = mounts.iter().filter(|mount| !mount.readonly).map(|mount| mount.target.clone());
         let mut written: Vec<PathBuf> = mounts.chain(["/tmp", "/dev/shm"].map(PathBuf::from)).collect();
-        if matches!(spec.root, Root::Writable(_)) {
+        if matches!(root, Root::Writable(_)) {
             written.push(PathBuf::from("/"));
         }
         let is_tmpfs = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == TMPFS);

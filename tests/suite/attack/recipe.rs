@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::ground::{Ground, Image, run, run_within};
 use super::tally::{Attack, Front, Tally};
-use crate::suite::peer::tree;
+use crate::suite::tree;
 
 pub(super) static FRONT: Front = Front {
     name: "recipe",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::tree::Node;
+use crate::suite::tree::Node;
 
 /// One thing that is not the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
