@@ -130,7 +130,9 @@ impl std::fmt::Display for Record {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let which = match self.cut {
             None => "its whole log".to_owned(),
-            Some(limit) => format!("the first {} of its log", ByteSize(limit).rounded()),
+            Some(limit) => {
+                format!("the first {} of its log (`--limit log=SIZE` keeps more)", ByteSize(limit).rounded())
+            }
         };
         write!(f, "\n{which}: {}", self.path.display())
     }

@@ -89,6 +89,9 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
     }
+    if let Some((logs, name)) = &places.log {
+        fs::create_anew(&logs.join(name))?;
+    }
     for disk in &launch.description.machine.disks {
         let path = places.run.join(format!("{}.disk", disk.name.value));
         fs::context("size", &path, fs::create(&path)?.set_len(disk.size.value))?;
@@ -221,7 +224,8 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         bind(&places.run, RUN, false),
         bind(&places.shared, SHARED, false),
     ];
-    mounts.extend(places.log.as_ref().map(|(logs, _)| bind(logs, LOGS, false)));
+    // The file alone: the directory may be one of the user's, with much else in it.
+    mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"), false)));
     mounts.extend(places.keep.as_ref().map(|keep| bind(keep, KEEP, false)));
     let kvm = Path::new("/dev/kvm");
     mounts.extend(kvm.exists().then(|| bind(kvm, "/dev/kvm", false)));
@@ -284,6 +288,7 @@ pub(super) mod tests {
         &words[words.iter().position(|word| word == flag).unwrap() + 1]
     }
 
+    const NETDEV: &str = "stream,id=kiln.user,server=off,addr.type=unix,addr.path=/kiln/run/network";
     const FORWARD: &str = "\"forwards\": [{ \"guest\": 22, \"host\": 2222 }],";
 
     #[test]
@@ -294,7 +299,7 @@ pub(super) mod tests {
             line.starts_with("root=/dev/vda rw console=ttyS0 systemd.unit=") && line.contains("/dev/ttyS1"),
             "{line}"
         );
-        assert_eq!(value(&words, "-netdev"), "user,id=kiln.user");
+        assert_eq!(value(&words, "-netdev"), NETDEV);
         assert_eq!(value(&words, "-qmp"), "unix:/kiln/run/qmp");
         assert_eq!(value(&words, "-chardev"), "file,id=kiln.console,path=/kiln/logs/m.log");
         assert!(words.contains(&"socket,id=kiln.agent,path=/kiln/run/agent".to_owned()));
@@ -306,10 +311,18 @@ pub(super) mod tests {
     fn a_run_has_the_terminal_and_its_ports_and_a_neighbour_a_log() {
         let front = words(FORWARD, Purpose::Terminal);
         assert_eq!(value(&front, "-serial"), "mon:stdio");
-        assert_eq!(value(&front, "-netdev"), "user,id=kiln.user,hostfwd=tcp:127.0.0.1:2222-:22");
+        assert_eq!(value(&front, "-netdev"), NETDEV);
         let beside = words(FORWARD, Purpose::Background);
         assert_eq!(value(&beside, "-serial"), "chardev:kiln.console");
-        assert!(value(&beside, "-netdev").contains("hostfwd") && !beside.contains(&"-qmp".to_owned()));
+        assert!(!beside.contains(&"-qmp".to_owned()));
+    }
+
+    #[test]
+    fn only_a_run_has_forwarded_ports() {
+        let launch = launch(FORWARD);
+        let ports = |purpose| forwards(&launch, purpose).unwrap().iter().map(|forward| forward.host.value).collect();
+        let [front, beside, test]: [Vec<u16>; 3] = [Purpose::Terminal, Purpose::Background, Purpose::Test].map(ports);
+        assert_eq!((front, beside, test), (vec![2222], vec![2222], vec![]));
     }
 
     #[test]

@@ -227,7 +227,7 @@ fn files_that_no_build_left_are_named_and_cannot_forge_a_line() {
     sent.refused("evil: the manifest does not list it");
     std::fs::write(sent.path("a\n5 files: all good\u{1b}[2J"), "").unwrap();
     std::fs::create_dir_all(sent.path("deep/er")).unwrap();
-    sent.refused("a\\n5 files: all good\\u{1b}[2J: the manifest does not list it");
+    sent.refused("a␊5 files: all good␛[2J: the manifest does not list it");
     sent.refused("deep: the manifest does not list it");
     symlink("/", sent.path("log")).unwrap();
     sent.refused("log: the manifest does not list it");
@@ -265,7 +265,7 @@ fn names_of_a_manifest_cannot_lead_away_or_forge_a_line() {
         let mut files = files();
         files.push((name.to_owned(), SECRET.as_bytes().to_vec()));
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();
-        let shown: String = name.chars().flat_map(char::escape_debug).collect();
+        let shown = kiln::base::Foreign(name);
         sent.refused(&format!("manifest.json: `{shown}` is no name that kiln gives to a file or a machine"));
         let mut machines = manifest(&self::files());
         machines.qemu.insert(name.to_owned(), "tools qemu".to_owned());

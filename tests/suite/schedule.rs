@@ -10,7 +10,7 @@ use kiln::exec::event::{Event, Listener};
 use kiln::exec::{self, ExecError, Options, Realized, State, sandbox};
 use kiln::plan::step::Place;
 use kiln::plan::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work, id};
-use kiln::store::Store;
+use kiln::store::{Owner, Store};
 use kiln::world::memory::MemoryWorld;
 
 use super::skip::skip;
@@ -69,7 +69,9 @@ impl Bench {
             return None;
         }
         let root = scratch(name);
-        let store = Store::open(&root.join("store")).unwrap();
+        // As kiln itself opens it.
+        let owner = sandbox::builder().map(|id| Owner { uid: id, gid: id });
+        let store = Store::open_for(&root.join("store"), owner).unwrap();
         let step = Step {
             name: "tools".to_owned(),
             work: Work::Builtin(Builtin::Tools),

@@ -17,7 +17,13 @@ use super::{Mount, Root, SandboxError, Spec, limits, mounts, privileges};
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
     let told = match start(wires) {
-        Ok((child, signals)) => wires.tell(&Message::Started).map(|()| reap(&child, signals)),
+        Ok((child, signals, watch)) => wires.tell(&Message::Started).map(|()| match reap(&child, signals) {
+            Message::Ended(status) => match watch.at_the_end() {
+                Some(exceeded) => Message::Failed(SandboxError::Limit(exceeded)),
+                None => Message::Ended(status),
+            },
+            other => other,
+        }),
         Err(error) => Ok(Message::Failed(error)),
     };
     // When nobody listens any more there is nobody to tell.
@@ -25,7 +31,7 @@ pub(super) fn main(wires: &Wires) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
+fn start(wires: &Wires) -> Result<(Child, Signals, Watch), SandboxError> {
     let job = wires.job()?;
     limits::hold(job.limits);
     close_strangers()?;
@@ -42,8 +48,9 @@ fn start(wires: &Wires) -> Result<(Child, Signals), SandboxError> {
         Work::Entry { name, mounts, .. } => entry(wires, name, mounts)?,
     };
     limits::first_to_go(child.id());
-    Watch::of(&job).start(wires)?;
-    Ok((child, signals))
+    let watch = Watch::of(&job);
+    watch.clone().start(wires)?;
+    Ok((child, signals, watch))
 }
 
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {

@@ -101,15 +101,22 @@ pub(super) fn tmpfs_options(at: &Path) -> String {
     room(share)
 }
 
-/// Options of a tmpfs that holds the tree of an image.
+/// Options of a tmpfs that holds the tree of an image, which would else be on a disk.
 pub(crate) fn tree_options() -> String {
-    room(2)
+    match Limits::standing().disk {
+        Some(disk) => sized(2, disk),
+        None => room(2),
+    }
 }
 
 fn room(share: u64) -> String {
+    sized(share, u64::MAX)
+}
+
+fn sized(share: u64, most: u64) -> String {
     // Without a bound the kernel's own: half of the memory.
     let Some(memory) = Limits::standing().memory else { return "size=50%".to_owned() };
-    let size = (memory / share).max(1 << 20);
+    let size = (memory / share).min(most).max(1 << 20);
     format!("size={size},nr_inodes={}", size / PER_FILE)
 }
 

@@ -181,7 +181,12 @@ impl Running {
                     self.kept_to_bounds()?;
                     return Ok(*self.ended.insert(ExitStatus::from_raw(status)));
                 }
-                Message::Failed(error) => return Err(error),
+                Message::Failed(error) => {
+                    // Why a function of kiln failed may be that the kernel refused its program something.
+                    let _ = self.monitor.wait();
+                    self.kept_to_bounds()?;
+                    return Err(error);
+                }
                 Message::Silent { .. } => {}
                 Message::Unshared | Message::Started => {
                     return Err(SandboxError::Lost("it spoke out of turn".to_owned()));

@@ -6,6 +6,7 @@
 //!
 //! Measures that are cheap and too high come first, and only when those pass a bound comes the one that is right.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -30,12 +31,15 @@ const WALKING: u32 = 100;
 const TMPFS: i64 = 0x0102_1994;
 
 /// What is watched.
+#[derive(Clone)]
 pub(super) struct Watch {
     limits: Limits,
     /// Directories on disk that the program may write to, as it sees them.
     on_disk: Vec<PathBuf>,
     /// File systems in memory that it may write to.
     in_memory: Vec<PathBuf>,
+    /// Bytes that were free on the disks before.
+    free: Vec<u64>,
 }
 
 /// What is known of the disks.
@@ -66,8 +70,16 @@ impl Watch {
             written.push(PathBuf::from("/"));
         }
         let is_tmpfs = |path: &PathBuf| rustix::fs::statfs(path).is_ok_and(|found| found.f_type == TMPFS);
-        let (in_memory, on_disk) = written.into_iter().partition(is_tmpfs);
-        Watch { limits, on_disk, in_memory }
+        let (in_memory, on_disk): (Vec<PathBuf>, Vec<PathBuf>) = written.into_iter().partition(is_tmpfs);
+        let free = usage::free(&on_disk);
+        Watch { limits, on_disk, in_memory, free }
+    }
+
+    /// What a program that has ended wrote, between the last look and its end.
+    pub(super) fn at_the_end(&self) -> Option<Exceeded> {
+        let limit = self.limits.disk?;
+        let suspicious = usage::suspected(&self.on_disk, &self.free, limit);
+        suspicious.then(|| usage::passed(&self.on_disk, &BTreeMap::new(), (limit, true)))?
     }
 
     /// Watches in a thread of its own, for as long as this process lives.
@@ -86,7 +98,7 @@ impl Watch {
     fn run(self, proc: &Proc, wires: &Wires) {
         let mut idle = Idle::new(Instant::now(), self.limits.notice().map(Duration::from_secs));
         let now = Instant::now();
-        let mut walks = Walks { free: usage::free(&self.on_disk), suspicious: now, next: now + BETWEEN_WALKS };
+        let mut walks = Walks { free: self.free.clone(), suspicious: now, next: now + BETWEEN_WALKS };
         let mut rested = Instant::now();
         loop {
             let began = Instant::now();

@@ -51,7 +51,7 @@ const GSHADOW: &[u8] = b"root:*::\nnogroup:*::\n";
 
 /// What every image has before any other package is configured.
 const BASE_FILES: &str = "#!/bin/sh\nset -e\nmkdir -p /etc\ncp /usr/share/base-files/* /etc\nchmod 0640 /etc/shadow /etc/gshadow\n\
-    mkdir -p /etc/skel /etc/default /etc/ssh /home /root /srv /var/backups /var/cache/man /var/log /var/lib/dbus /var/tmp\n\
+    mkdir -p /etc/skel /home /root /srv /var/log /var/tmp\n\
     echo 'umask 022' >/etc/skel/.profile\necho 'of this image' >/var/log/bootstrap.log\n";
 
 /// Answers every question about properties with all names that a plain machine needs. Started as a machine it says how,
