@@ -119,8 +119,10 @@ fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Resul
         }
         socket = socket.or_else(|| qmp.accept().ok().map(|(socket, _)| socket));
         // It calls before it makes devices, and greets afterwards.
-        if let Some(socket) = socket.take_if(|socket| greeted(socket)) {
-            quit(socket);
+        if let Some(socket) = socket.take_if(|socket| greeted(socket))
+            // One that refuses a device hangs up after its greeting: its end is seen in the next round.
+            && quit(socket).is_ok()
+        {
             child.wait().unwrap();
             drop(agent);
             return Ok(());
@@ -137,14 +139,17 @@ fn greeted(socket: &UnixStream) -> bool {
     matches!(rustix::net::recv(socket, &mut first[..], rustix::net::RecvFlags::PEEK), Ok((_, 1..)))
 }
 
-fn quit(mut socket: UnixStream) {
-    socket.set_nonblocking(false).unwrap();
-    let mut lines = BufReader::new(socket.try_clone().unwrap()).lines();
-    lines.next().unwrap().unwrap();
+/// Ends QEMU, which answers only when all its devices are there.
+fn quit(mut socket: UnixStream) -> std::io::Result<()> {
+    socket.set_nonblocking(false)?;
+    let mut lines = BufReader::new(socket.try_clone()?).lines();
+    let mut heard = || lines.next().unwrap_or(Err(std::io::ErrorKind::UnexpectedEof.into())).map(drop);
+    heard()?;
     for command in ["qmp_capabilities", "quit"] {
-        writeln!(socket, "{{\"execute\":\"{command}\"}}").unwrap();
-        lines.next().unwrap().unwrap();
+        writeln!(socket, "{{\"execute\":\"{command}\"}}")?;
+        heard()?;
     }
+    Ok(())
 }
 
 /// A disk of the format that is delivered, with nothing on it.
