@@ -321,3 +321,20 @@ fn functions_of_kiln_see_nothing_of_the_host() {
     assert!(canary.join("kept").exists());
     std::fs::remove_dir_all(canary).unwrap();
 }
+
+/// As QEMU needs `/dev/kvm`, whoever may open that on the host: a device of a sandbox of root is its own.
+#[test]
+fn a_device_that_is_shown_opens_and_its_node_cannot_be_changed() {
+    let script = "head -c 3 /dev/shown | od -An -tx1; chmod 600 /dev/shown 2>&1 || true; test ! -e /dev/kvm || \
+                  { exec 3<>/dev/kvm; } && echo open";
+    let mut spec = spec("device", script);
+    spec.env.insert("LC_ALL".to_owned(), "C".to_owned());
+    spec.mounts.push(Mount { source: "/dev/zero".into(), target: "/dev/shown".into(), readonly: false });
+    if rustix::process::geteuid().is_root() && Path::new("/dev/kvm").exists() {
+        spec.mounts.push(Mount { source: "/dev/kvm".into(), target: "/dev/kvm".into(), readonly: false });
+    }
+    let Some(text) = output(&spec) else { return };
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    assert_eq!((lines[0], lines[2]), ("00 00 00", "open"), "{text}");
+    assert!(lines[1].contains("Read-only file system"), "{text}");
+}

@@ -237,9 +237,26 @@ pub(super) fn keep_private() -> Result<(), SandboxError> {
 }
 
 pub(super) fn tmpfs(at: &Path, mode: u32) -> Result<(), SandboxError> {
+    tmpfs_with(at, mode, Devices::Shut)
+}
+
+/// Whether device nodes in a file system open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Devices {
+    /// They do.
+    Open,
+    /// They do not.
+    Shut,
+}
+
+/// The same where device nodes may be wanted.
+pub(super) fn tmpfs_with(at: &Path, mode: u32, devices: Devices) -> Result<(), SandboxError> {
     let options = format!("mode={mode:o},{}", tmpfs_options(at));
     let options = std::ffi::CString::new(options).map_err(|error| SandboxError::setup("tmpfs", error))?;
-    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    let mut flags = MountFlags::NOSUID;
+    if devices == Devices::Shut {
+        flags |= MountFlags::NODEV;
+    }
     let what = format!("mount a tmpfs on {}", at.display());
     step(&what, rustix::mount::mount("tmpfs", at, "tmpfs", flags, options.as_c_str()))
 }

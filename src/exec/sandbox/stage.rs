@@ -11,7 +11,7 @@ use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
 use rustix::thread::UnshareFlags;
 
 use super::job::{Job, Work};
-use super::mounts::{Kind, absent, bind, directory, empty_file, keep_private, restrict, tmpfs};
+use super::mounts::{Devices, Kind, absent, bind, directory, empty_file, keep_private, restrict, tmpfs_with};
 use super::{Mount, Root, SandboxError, monitor};
 
 /// Shows every source of the job below a tmpfs, and has the job name it there; `owner` is who 0 inside will be.
@@ -22,7 +22,7 @@ pub(super) fn stage(job: &mut Job, owner: u32) -> Result<(), SandboxError> {
     let sources = sources(job);
     let opened: Vec<OwnedFd> = sources.iter().map(|source| open(source)).collect::<Result<_, _>>()?;
     let place = super::mounts::place()?;
-    tmpfs(&place, 0o755)?;
+    tmpfs_with(&place, 0o755, Devices::Open)?;
     let mut staged = sources.into_iter().zip(&opened).enumerate().map(|(number, (source, fd))| {
         let at = place.join(number.to_string());
         show(source, fd, (&at, owner))?;
