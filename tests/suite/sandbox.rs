@@ -338,3 +338,18 @@ fn a_device_that_is_shown_opens_and_its_node_cannot_be_changed() {
     assert_eq!((lines[0], lines[2]), ("00 00 00", "open"), "{text}");
     assert!(lines[1].contains("Read-only file system"), "{text}");
 }
+
+#[test]
+fn a_sandbox_shows_more_files_than_a_process_has_open() {
+    let mut spec = spec("many", "ls /many | wc -l; ulimit -n");
+    let Root::ReadOnly(root) = spec.root.clone() else { unreachable!() };
+    let file = root.with_extension("file");
+    std::fs::write(&file, "x").unwrap();
+    spec.mounts.extend((0..1500).map(|number| Mount {
+        source: file.clone(),
+        target: format!("/many/{number}").into(),
+        readonly: true,
+    }));
+    let Some(text) = output(&spec) else { return };
+    assert_eq!(text, "1500\n1024");
+}

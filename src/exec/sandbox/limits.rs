@@ -142,6 +142,13 @@ pub(super) fn apply() {
     }
 }
 
+/// As many open files as this process may ask for.
+pub(super) fn open_many() {
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    // Where it is refused, a job with many files fails and says so.
+    let _ = rustix::process::setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
 /// Processes that the kernel ends first when memory runs out, rather than what the user works with.
 pub(super) fn first_to_go(process: u32) {
     // Where it is not allowed, the kernel finds the largest as ever.

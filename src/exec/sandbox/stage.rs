@@ -18,7 +18,8 @@ use super::{Mount, Root, SandboxError, monitor};
 pub(super) fn stage(job: &mut Job, owner: u32) -> Result<(), SandboxError> {
     monitor::unshare(UnshareFlags::NEWNS).map_err(|error| SandboxError::setup("make a mount namespace", error))?;
     keep_private()?;
-    // Opened before the tmpfs covers anything.
+    // Opened before the tmpfs covers anything: all at once, and an image may have a thousand packages.
+    super::limits::open_many();
     let sources = sources(job);
     let opened: Vec<OwnedFd> = sources.iter().map(|source| open(source)).collect::<Result<_, _>>()?;
     let place = super::mounts::place()?;
