@@ -14,7 +14,10 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
+use super::rules::{self, Terms};
+use crate::base::Epoch;
 use crate::exec::tree::tests::{Scratch, picture};
+use crate::plan::root::{RULES, RootContent, RootFile};
 use places::Places;
 
 /// Stands in every file of a canary, and in none of a tree.
@@ -193,4 +196,35 @@ fn every_name_is_tried_and_every_subject_does_its_work() {
         let changed = picture(&scratch.inside()) != before;
         assert_eq!(changed, subject.changes, "{} changed the tree: {changed}", subject.name);
     }
+}
+
+/// What a recipe states is no accident of a script: whatever a rule does to a name when scripts left something there, it
+/// leaves what the recipe put there.
+#[test]
+fn no_rule_touches_what_the_recipe_names() {
+    let places = Places::of_the_code();
+    let scratch = Scratch::new("named");
+    places.fill(&scratch.inside());
+    let file = |place: &str| RootFile {
+        path: format!("/{place}"),
+        content: RootContent::Input("files/x".to_owned()),
+        mode: 0o644,
+        owner: "root".to_owned(),
+        group: "root".to_owned(),
+    };
+    let files: Vec<RootFile> = places.leaves().map(file).collect();
+    let tree = scratch.tree();
+    let before = picture(&scratch.inside());
+    let apply = |files: &[RootFile]| {
+        let terms = Terms { rules: RULES, epoch: Epoch(1_000_000), files };
+        rules::apply(&terms, &tree).unwrap();
+    };
+    let changed = || {
+        let now = picture(&scratch.inside());
+        before.iter().filter(|line| !now.contains(line)).cloned().collect::<Vec<_>>()
+    };
+    apply(&files);
+    assert_eq!(changed(), Vec::<String>::new());
+    apply(&[]);
+    assert!(changed().len() > 20, "rules that do nothing would pass as well");
 }

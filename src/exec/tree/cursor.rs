@@ -31,6 +31,6 @@ impl<'a> Cursor<'a> {
                 opened
             }
         };
-        Ok(Place::new(held, path))
+        Ok(Place::new(held, path, self.tree.kept.clone()))
     }
 }

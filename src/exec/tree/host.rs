@@ -7,6 +7,7 @@ use rustix::io::Errno;
 use rustix::mount::MountFlags;
 use serde::{Deserialize, Serialize};
 
+use super::kept::Kept;
 use super::{Tree, TreeError, resolve};
 use crate::exec::sandbox;
 use crate::world::{WorldError, fs};
@@ -51,7 +52,7 @@ impl HostPath {
         rustix::fs::fchmod(&root, Mode::from_raw_mode(0o755)).map_err(|error| failed(error.into()))?;
         // Asked once, so that an old kernel is not mistaken for a damaged tree. Filters of containers say EPERM.
         match resolve(&root, ".".as_ref(), OFlags::PATH | OFlags::DIRECTORY) {
-            Ok(root) => Ok(Tree { root: root.into() }),
+            Ok(root) => Ok(Tree { root: root.into(), kept: Kept::default() }),
             Err(error)
                 if [Errno::NOSYS, Errno::PERM].map(Errno::raw_os_error).map(Some).contains(&error.raw_os_error()) =>
             {

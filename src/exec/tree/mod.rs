@@ -9,6 +9,7 @@
 mod cursor;
 mod error;
 mod host;
+mod kept;
 mod place;
 mod stat;
 mod walk;
@@ -41,6 +42,8 @@ const TRIES: usize = 1000;
 #[derive(Debug)]
 pub(crate) struct Tree {
     root: Arc<OwnedFd>,
+    /// What stays as it is.
+    kept: kept::Kept,
 }
 
 impl Tree {
@@ -49,7 +52,7 @@ impl Tree {
     pub(crate) fn at(&self, path: impl AsRef<Path>) -> io::Result<Place> {
         let path = relative(path.as_ref())?;
         let parent = self.parent(path.parent().unwrap_or(Path::new("")))?;
-        Ok(Place::new(parent, path))
+        Ok(Place::new(parent, path, self.kept.clone()))
     }
 
     /// A directory that something lies in; links in its path are followed within the tree.

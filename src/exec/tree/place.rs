@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid, XattrFlags};
 
+use super::kept::Kept;
 use super::{Stat, TreeError};
 
 /// Where the kernel keeps a file's capabilities (capabilities(7)).
@@ -21,11 +22,22 @@ pub(crate) struct Place {
     parent: Arc<OwnedFd>,
     /// Within the tree, without a leading slash; only its last part is used, the rest is for errors.
     path: PathBuf,
+    /// What stays as it is in the tree.
+    kept: Kept,
 }
 
 impl Place {
-    pub(super) fn new(parent: Arc<OwnedFd>, path: PathBuf) -> Place {
-        Place { parent, path }
+    pub(super) fn new(parent: Arc<OwnedFd>, path: PathBuf, kept: Kept) -> Place {
+        Place { parent, path, kept }
+    }
+
+    pub(super) fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// Whether what is here stays as it is.
+    pub(super) fn is_kept(&self) -> bool {
+        !self.kept.is_empty() && self.stat().is_ok_and(|stat| self.kept.holds(&stat))
     }
 
     fn name(&self) -> &OsStr {
@@ -44,7 +56,8 @@ impl Place {
 
     /// The place of the same name with an extension more.
     pub(crate) fn beside(&self, extension: &str) -> Place {
-        Place { parent: self.parent.clone(), path: self.path.with_added_extension(extension) }
+        let path = self.path.with_added_extension(extension);
+        Place { parent: self.parent.clone(), path, kept: self.kept.clone() }
     }
 
     pub(crate) fn stat(&self) -> io::Result<Stat> {

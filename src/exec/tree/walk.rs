@@ -11,6 +11,7 @@ use std::sync::Arc;
 use rustix::fs::{OFlags, RawDir};
 use rustix::io::Errno;
 
+use super::kept::Kept;
 use super::{Place, Stat, Tree, TreeError};
 
 /// Bytes that the kernel fills with entries at a time.
@@ -39,7 +40,9 @@ impl Tree {
         match self.resolve(&path, OFlags::RDONLY | OFlags::DIRECTORY) {
             Err(error) if is_no_directory(&error) => Ok(()),
             Err(error) => Err(TreeError::file("list", &path, error).into()),
-            Ok(directory) => visit(&Arc::new(directory), (&path, 0), visitor),
+            Ok(directory) => {
+                visit(&Level { directory: Arc::new(directory), path: &path, depth: 0, kept: &self.kept }, visitor)
+            }
         }
     }
 
@@ -59,12 +62,16 @@ fn is_no_directory(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-fn visit<E: From<TreeError>>(
-    directory: &Arc<OwnedFd>,
-    (path, depth): (&Path, usize),
-    visitor: Visitor<'_, E>,
-) -> Result<(), E> {
-    for place in below(directory, path).map_err(|error| TreeError::file("list", path, error))? {
+/// An open directory of the tree, and how far down it is.
+struct Level<'a> {
+    directory: Arc<OwnedFd>,
+    path: &'a Path,
+    depth: usize,
+    kept: &'a Kept,
+}
+
+fn visit<E: From<TreeError>>(level: &Level<'_>, visitor: Visitor<'_, E>) -> Result<(), E> {
+    for place in level.below().map_err(|error| TreeError::file("list", level.path, error))? {
         let stat = match place.stat() {
             // The visitor removed it when it saw another name of it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -73,17 +80,21 @@ fn visit<E: From<TreeError>>(
         if visitor(&place, &stat)? == Go::On || !stat.directory() {
             continue;
         }
-        let opened = bounded(depth).and_then(|()| place.directory());
-        visit(&Arc::new(place.context("list", opened)?), (place.path(), depth + 1), visitor)?;
+        let opened = bounded(level.depth).and_then(|()| place.directory());
+        let directory = Arc::new(place.context("list", opened)?);
+        visit(&Level { directory, path: place.path(), depth: level.depth + 1, kept: level.kept }, visitor)?;
     }
     Ok(())
 }
 
-/// The places in an open directory, sorted.
-fn below(directory: &Arc<OwnedFd>, path: &Path) -> io::Result<Vec<Place>> {
-    let mut names = names(directory)?;
-    names.sort_unstable();
-    Ok(names.into_iter().map(|name| Place::new(directory.clone(), path.join(name))).collect())
+impl Level<'_> {
+    /// The places in it, sorted.
+    fn below(&self) -> io::Result<Vec<Place>> {
+        let mut names = names(&self.directory)?;
+        names.sort_unstable();
+        let place = |name| Place::new(self.directory.clone(), self.path.join(name), self.kept.clone());
+        Ok(names.into_iter().map(place).collect())
+    }
 }
 
 fn names(directory: impl AsFd) -> io::Result<Vec<OsString>> {
@@ -108,23 +119,32 @@ fn bounded(depth: usize) -> io::Result<()> {
 }
 
 impl Place {
-    /// Removes a file, link or whole directory, if there is one.
+    /// Removes a file, link or whole directory, if there is one, but for what stays as it is.
     pub(crate) fn remove(&self) -> Result<(), TreeError> {
-        remove(self, 0).map_err(|(path, error)| TreeError::file("remove", path, error))
+        remove(self, 0).map(drop).map_err(|(path, error)| TreeError::file("remove", path, error))
     }
 }
 
-fn remove(place: &Place, depth: usize) -> Result<(), (PathBuf, io::Error)> {
+/// Says whether nothing is there any more.
+fn remove(place: &Place, depth: usize) -> Result<bool, (PathBuf, io::Error)> {
     let failed = |error: io::Error| (place.path().to_owned(), error);
+    if place.is_kept() {
+        return Ok(false);
+    }
     match place.unlink() {
         Err(error) if error.raw_os_error() == Some(Errno::ISDIR.raw_os_error()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        result => return result.map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        result => return result.map(|()| true).map_err(failed),
     }
     let directory = bounded(depth).and_then(|()| place.directory()).map(Arc::new).map_err(failed)?;
-    for place in below(&directory, place.path()).map_err(failed)? {
-        remove(&place, depth + 1)?;
+    let level = Level { directory, path: place.path(), depth, kept: place.kept() };
+    let mut gone = true;
+    for place in level.below().map_err(failed)? {
+        gone &= remove(&place, depth + 1)?;
     }
-    drop(directory);
-    place.remove_directory().map_err(failed)
+    drop(level);
+    if gone {
+        place.remove_directory().map_err(failed)?;
+    }
+    Ok(gone)
 }

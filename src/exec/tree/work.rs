@@ -27,6 +27,9 @@ impl Tree {
     /// The same with everything that `from` has.
     pub(crate) fn copy(&self, from: &mut dyn Read, path: impl AsRef<Path>, mode: u32) -> Result<(), TreeError> {
         let place = self.place("write", path)?;
+        if place.is_kept() {
+            return Ok(());
+        }
         let mut write = || {
             match place.unlink() {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
@@ -84,6 +87,9 @@ impl Tree {
             return Ok(());
         }
         let place = self.place("write", path)?;
+        if place.is_kept() {
+            return Ok(());
+        }
         let write = || {
             let (mut file, _) = place.change()?;
             file.rewind()?;
@@ -110,6 +116,9 @@ impl Tree {
     /// Makes a symbolic link in the place of whatever is there.
     pub(crate) fn link(&self, path: impl AsRef<Path>, target: impl AsRef<OsStr>) -> Result<(), TreeError> {
         let place = self.place("link", path)?;
+        if place.is_kept() {
+            return Ok(());
+        }
         place.remove()?;
         place.context("link", place.make_link(target))
     }

@@ -91,8 +91,21 @@ fn link(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
     finish(reader, path, Some(Content::Link(target)), 0o777)
 }
 
+/// Directories that file systems of the kernel, or of memory, are mounted on at every boot.
+const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+
 fn path(reader: &mut Reader<'_>) -> Option<String> {
     let path: Spanned<String> = reader.argument("an absolute path in quotes")?;
+    let below = |directory: &&&str| {
+        path.value.strip_prefix(**directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    if let Some(directory) = MOUNTED_OVER.iter().find(below) {
+        let wrong = Diagnostic::new(path.span, format!("`{}` would never be seen in the machine", path.value));
+        let wrong = wrong.label(format!("at boot, another file system is mounted on {directory}"));
+        let hint = "have systemd-tmpfiles make it at boot: a file in `/etc/tmpfiles.d` (tmpfiles.d(5))";
+        reader.error(if *directory == "/run" { wrong.hint(hint) } else { wrong });
+        return None;
+    }
     if is_absolute(&path.value) {
         return Some(path.value);
     }

@@ -60,6 +60,7 @@ pub(crate) fn apply(terms: &Terms<'_>, tree: &Tree) -> Result<RootIds, RootError
     if terms.rules != RULES {
         return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", terms.rules)));
     }
+    let tree = &tree.keeping(terms.files.iter().map(|file| &file.path))?;
     for (name, rule) in ALL {
         rule(terms, tree).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
     }
