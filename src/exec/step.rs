@@ -170,8 +170,9 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     let tail = log.tail();
     // Programs and C libraries say it in these words, in every sandbox's locale.
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
+    let quota = tail.iter().chain([&reason]).any(|text| text.contains("Disk quota exceeded"));
     let full = full(&reason) || tail.iter().any(full);
-    if full && free(ready.store.root()) < ROOM {
+    if quota || full && free(ready.store.root()) < ROOM {
         return StoreError::Full(ready.store.root().to_owned()).into();
     }
     let reason = match ready.limits.memory.filter(|_| full) {

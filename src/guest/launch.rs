@@ -219,11 +219,11 @@ fn test_words(launch: &Launch) -> Result<String, GuestError> {
 pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     let bind =
         |source: &Path, target: &str, readonly| Mount { source: source.to_owned(), target: target.into(), readonly };
-    let mut mounts = vec![
-        bind(&launch.artifacts, ARTIFACTS, true),
-        bind(&places.run, RUN, false),
-        bind(&places.shared, SHARED, false),
-    ];
+    // The files alone: the directory may be closed to whom QEMU is, and hold more than a machine.
+    let files = launch.files.values();
+    let artifacts = files.map(|name| bind(&launch.artifacts.join(name), &format!("{ARTIFACTS}/{name}"), true));
+    let mut mounts: Vec<Mount> = artifacts.collect();
+    mounts.extend([bind(&places.run, RUN, false), bind(&places.shared, SHARED, false)]);
     // The file alone: the directory may be one of the user's, with much else in it.
     mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"), false)));
     mounts.extend(places.keep.as_ref().map(|keep| bind(keep, KEEP, false)));

@@ -44,6 +44,13 @@ pub fn run(
     }
     let keep = options.keep.as_ref().map(|keep| absolute(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
+    for launch in std::iter::once(front).chain(background.iter().copied()) {
+        for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
+            let (host, guest) = (forward.host.value, forward.guest.value);
+            let text = format!("127.0.0.1 port {host} leads to port {guest} of {}", launch.machine);
+            listener.on(Event::Notice(&text));
+        }
+    }
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
         listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }

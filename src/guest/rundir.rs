@@ -4,6 +4,7 @@
 //! removes those whose lock is free.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -34,7 +35,7 @@ impl RunDir {
         sweep(base);
         let (mut number, mut accidents) = (0u32, 0u32);
         loop {
-            let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
+            let path = base.join(format!("{PREFIX}{}", fs::random()?));
             match rustix::fs::mkdir(&path, Mode::RWXU) {
                 Ok(()) => match lock(&path.join(LOCK), OFlags::CREATE) {
                     // Somebody who sweeps may have found the file before it was locked, and taken all away.
@@ -71,24 +72,27 @@ impl RunDir {
 impl Drop for RunDir {
     fn drop(&mut self) {
         // Nobody is left to be told; the next start tries again.
-        let _ = std::fs::remove_dir_all(&self.path);
+        let _ = fs::remove_tree(&self.path);
     }
 }
 
 fn lock(path: &Path, more: OFlags) -> Result<OwnedFd, WorldError> {
-    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | more;
+    let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | more;
     let file = fs::context("open", path, rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).map_err(Into::into))?;
     fs::context("lock", path, rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(Into::into))?;
     Ok(file)
 }
 
-/// Removes the directories of starts that are no more. Failures are left for the next start.
+/// Removes the directories of this user's starts that are no more. Failures are left for the next start. What others
+/// have is not even opened: `base` is everybody's, and an open may be made to wait.
 fn sweep(base: &Path) {
     let Ok(entries) = std::fs::read_dir(base) else { return };
     for entry in entries.flatten() {
-        let ours = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        let own = |data: std::fs::Metadata| data.is_dir() && data.uid() == rustix::process::geteuid().as_raw();
+        let ours = named && entry.metadata().is_ok_and(own);
         if ours && lock(&entry.path().join(LOCK), OFlags::empty()).is_ok() {
-            let _ = std::fs::remove_dir_all(entry.path());
+            let _ = fs::remove_tree(&entry.path());
         }
     }
 }

@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
         let name = if number == 0 { launch.machine.clone() } else { format!("{}.{number}", launch.machine) };
         let log = format!("{name}.console.log");
         // What an earlier start of this name left behind, one that KVM failed for example.
-        fs::remove_dir_all(&group.run.path().join(&name))?;
+        fs::remove_tree(&group.run.path().join(&name))?;
         let places = Places {
             run: group.run.sub(&name)?,
             shared: group.run.sub(SHARED)?,
@@ -144,7 +144,7 @@ impl<'a> Session<'a> {
         let _ = self.body.qmp.execute("quit", None);
         let _ = self.body.qemu.ended(Duration::from_secs(3));
         self.body.qemu.kill();
-        let _ = fs::remove_dir_all(&self.wiring.run);
+        let _ = fs::remove_tree(&self.wiring.run);
     }
 
     /// Turns silence into the reason that the console or QEMU gives for it.

@@ -15,6 +15,17 @@ pub enum StoreError {
     /// The disk, or the user's share of it, is full.
     #[error("no space is left for the store at {}: free some, run `kiln gc`, or set KILN_STORE to another disk", .0.display())]
     Full(PathBuf),
+    /// Root would use the store of somebody else, who then could not, and whose files root would believe.
+    #[error(
+        "the store at {root} belongs to user {uid}: run kiln as that user, or set KILN_STORE to a directory of your own",
+        root = root.display()
+    )]
+    Foreign {
+        /// Where it is.
+        root: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
     /// The store cannot be written.
     #[error("the store at {root} cannot be written ({source}): set KILN_STORE to a directory of yours", root = root.display())]
     Unwritable {

@@ -43,7 +43,11 @@ pub(super) fn prepare(root: &Path) -> Result<(), StoreError> {
     let made = builder.recursive(true).mode(PUBLIC).create(root);
     fs::context("create directory", root, made).map_err(refuse)?;
     // The root itself may be a link of the user's: to a larger disk, say.
-    let mode = fs::context("look at", root, root.metadata()).map_err(refuse)?.mode();
+    let data = fs::context("look at", root, root.metadata()).map_err(refuse)?;
+    let (mode, user) = (data.mode(), rustix::process::geteuid());
+    if user.is_root() && data.uid() != user.as_raw() {
+        return Err(StoreError::Foreign { root: root.to_owned(), uid: data.uid() });
+    }
     if mode & 0o022 != 0 {
         fs::protect(root, mode & 0o7777 & !0o022, None).map_err(refuse)?;
     }

@@ -5,6 +5,7 @@
 
 use std::path::Path;
 
+use super::lock::Lock;
 use super::plain::Owner;
 use super::stamp::Stamp;
 use super::walk::list;
@@ -35,6 +36,11 @@ impl Store {
     pub(super) fn settle_owner(&self) -> Result<(), StoreError> {
         let Some(owner) = self.owner else { return Ok(()) };
         let (marker, text) = (self.root.join(MARKER), format!("{} {}\n", owner.uid, owner.gid));
+        if fs::read(&marker, LIMIT).is_ok_and(|found| found == text.as_bytes()) {
+            return Ok(());
+        }
+        // Another kiln may be doing it; then it is done.
+        let _lock = Lock::exclusive(&self.root.join("lock").join(MARKER), &|| false)?;
         if fs::read(&marker, LIMIT).is_ok_and(|found| found == text.as_bytes()) {
             return Ok(());
         }

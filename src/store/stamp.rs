@@ -77,11 +77,15 @@ pub(super) struct Stamps {
 impl Stamps {
     /// The facts of earlier processes.
     pub(super) fn read(path: &Path) -> Result<Stamps, WorldError> {
-        let text = if path.exists() { fs::read(path, u64::MAX - 1)? } else { Vec::new() };
-        // Whoever may write it decides what is believed.
-        if path.exists() {
-            fs::protect(path, 0o600, None)?;
-        }
+        let mut text = Vec::new();
+        // Whoever may write it decides what is believed; a link is not followed.
+        let mut file = fs::open_grow(path)?;
+        fs::context(
+            "set the mode of",
+            path,
+            file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)),
+        )?;
+        fs::context("read", path, std::io::Read::read_to_end(&mut file, &mut text))?;
         let facts: BTreeSet<(Digest, Stamp)> = String::from_utf8_lossy(&text).lines().filter_map(parse).collect();
         let stamps = Stamps { path: path.to_owned(), facts };
         if text.len() > LONG {

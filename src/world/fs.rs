@@ -9,6 +9,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+pub use super::remove::remove_tree;
 use super::{Directory, WorldError};
 
 /// Names the path in an error.
@@ -123,14 +124,6 @@ pub fn remove_file(path: &Path) -> Result<(), WorldError> {
     }
 }
 
-/// Removes a directory with all it holds; it is no error when there is none.
-pub fn remove_dir_all(path: &Path) -> Result<(), WorldError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => context("remove", path, result),
-    }
-}
-
 /// Writes a file so that a reader sees the old bytes or the new ones, never a mixture.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
     write_with_mode(path, bytes, 0o644)
@@ -193,37 +186,6 @@ pub fn protect(path: &Path, mode: u32, time: Option<std::time::Duration>) -> Res
         context("set the times of", path, File::open(path).and_then(|file| file.set_times(times)))?;
     }
     context("set the mode of", path, fs::set_permissions(path, fs::Permissions::from_mode(mode)))
-}
-
-/// Removes a directory with everything in it, or a file, read-only or not; it is no error when there is none.
-pub fn remove_tree(path: &Path) -> Result<(), WorldError> {
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        Ok(found) if !found.is_dir() => remove_file(path),
-        _ => match fs::remove_dir_all(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                open_up(path)?;
-                context("remove", path, fs::remove_dir_all(path))
-            }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            result => context("remove", path, result),
-        },
-    }
-}
-
-/// Lets the owner change every directory below `path`.
-fn open_up(path: &Path) -> Result<(), WorldError> {
-    let mut open = vec![path.to_owned()];
-    while let Some(directory) = open.pop() {
-        protect(&directory, 0o700, None)?;
-        for name in names(&directory)? {
-            let below = directory.join(name);
-            if metadata(&below)?.is_dir() {
-                open.push(below);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Sets the times of a file to now.

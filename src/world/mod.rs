@@ -13,6 +13,7 @@ mod http;
 pub mod memory;
 pub mod place;
 pub mod real;
+mod remove;
 mod stream;
 
 use std::io::Read;

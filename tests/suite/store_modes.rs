@@ -195,3 +195,25 @@ fn root_gives_objects_to_whom_they_belong_inside() {
     assert_eq!(old_blob.metadata().unwrap().uid(), 0);
     kiln::world::fs::remove_tree(&root).unwrap();
 }
+
+/// Root in somebody else's store would do what its owner wrote there, and shut the owner out.
+#[test]
+fn root_uses_no_store_of_another_user() {
+    if !rustix::process::geteuid().is_root() {
+        return println!("skipped: only root can be led into the store of another");
+    }
+    let root = std::env::temp_dir().join(format!("kiln-foreign-store-{}", std::process::id()));
+    std::fs::create_dir_all(&root).unwrap();
+    let victim = root.with_extension("victim");
+    std::fs::write(&victim, "x").unwrap();
+    let before = victim.metadata().unwrap().mode();
+    std::os::unix::fs::symlink(&victim, root.join("stamps")).unwrap();
+    std::os::unix::fs::lchown(&root, Some(4711), Some(4711)).unwrap();
+    let error = Store::open(&root).unwrap_err().to_string();
+    assert!(error.contains("belongs to user 4711"), "{error}");
+    std::os::unix::fs::lchown(&root, Some(0), Some(0)).unwrap();
+    assert!(Store::open(&root).is_err(), "a link in the place of a file of the store");
+    assert_eq!((victim.metadata().unwrap().mode(), std::fs::read(&victim).unwrap()), (before, b"x".to_vec()));
+    kiln::world::fs::remove_tree(&root).unwrap();
+    std::fs::remove_file(victim).unwrap();
+}

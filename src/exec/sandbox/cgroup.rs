@@ -24,6 +24,8 @@ const MOUNTED: &str = "/sys/fs/cgroup";
 const PREFIX: &str = "kiln-";
 /// Kiln's own processes in a sandbox, which are not the program's.
 const OWN: u64 = 8;
+/// No kernel has more (`PID_MAX_LIMIT` of `include/linux/threads.h`).
+const MOST_PROCESSES: u64 = 4 << 20;
 
 /// The groups of one sandbox; removed when dropped.
 pub(super) struct Cgroup {
@@ -66,7 +68,8 @@ impl Cgroup {
             command.pre_exec(move || {
                 for door in &doors {
                     let door = std::os::fd::BorrowedFd::borrow_raw(door.as_raw_fd());
-                    rustix::io::write(door, b"0")?;
+                    // A group that may not be entered is as good as none: what is used is measured anyway.
+                    let _ = rustix::io::write(door, b"0");
                 }
                 Ok(())
             });
@@ -96,11 +99,18 @@ impl Cgroup {
                     set(&self.memory, "memory.max", memory)?;
                     // A step of which a process is missing goes on to something that nobody has ever seen.
                     set(&self.memory, "memory.oom.group", 1)?;
+                    // Else it would go on in the host's swap. Kernels without swap have no such file.
+                    let _ = set(&self.memory, "memory.swap.max", 0);
                 }
-                Version::One => set(&self.memory, "memory.limit_in_bytes", memory)?,
+                Version::One => {
+                    set(&self.memory, "memory.limit_in_bytes", memory)?;
+                    let _ = set(&self.memory, "memory.memsw.limit_in_bytes", memory);
+                }
             }
         }
-        self.limits.processes.map_or(Ok(()), |processes| set(&self.processes, "pids.max", processes + OWN))
+        self.limits.processes.map_or(Ok(()), |processes| {
+            set(&self.processes, "pids.max", processes.saturating_add(OWN).min(MOST_PROCESSES))
+        })
     }
 }
 

@@ -4,8 +4,8 @@
 //! 1 to 65535 are subordinate ids, from `/etc/subuid` by `newuidmap`.
 //!
 //! Of root, all ids inside are of a range that nobody uses: what gets out of a sandbox is no root of the host, and neither
-//! is a set-uid file that it leaves. Only in a container that has no ids to give away 0 inside is the container's root,
-//! which then is another id on the host.
+//! is a set-uid file that it leaves. Only where root may not do that, as in a container that takes CAP_SYS_ADMIN from it or
+//! has no ids to give away, 0 inside is that root.
 
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::process::CommandExt;
@@ -23,9 +23,16 @@ const RANGE: u32 = 65_535;
 /// Where root's sandboxes have their ids, 0 included: systemd's "Users, Groups, UIDs and GIDs on systemd Systems" lists
 /// 1879048192 and up as unassigned.
 const ROOT_BASE: u32 = 0x7000_0000;
-/// What root needs to give a sandbox other ids: mount before it parts from them, write id maps, change owners.
-const NEEDED: [CapabilitySet; 4] =
-    [CapabilitySet::SYS_ADMIN, CapabilitySet::SETUID, CapabilitySet::SETGID, CapabilitySet::CHOWN];
+/// What root needs to give a sandbox other ids: mount before it parts from them, write id maps, change owners, and what
+/// belongs to them.
+const NEEDED: [CapabilitySet; 6] = [
+    CapabilitySet::SYS_ADMIN,
+    CapabilitySet::SETUID,
+    CapabilitySet::SETGID,
+    CapabilitySet::CHOWN,
+    CapabilitySet::FOWNER,
+    CapabilitySet::DAC_OVERRIDE,
+];
 /// No file of this kind is larger.
 const LIMIT: u64 = 1 << 20;
 
@@ -56,8 +63,14 @@ pub(super) fn give(path: &Path, owner: u32) -> std::io::Result<()> {
         return Ok(());
     }
     let own = |path: &Path| {
-        let data = path.symlink_metadata()?;
-        if data.uid() == owner { Ok(()) } else { std::os::unix::fs::lchown(path, Some(owner), Some(owner)) }
+        let owned = path.symlink_metadata().and_then(|data| {
+            if data.uid() == owner { Ok(()) } else { std::os::unix::fs::lchown(path, Some(owner), Some(owner)) }
+        });
+        match owned {
+            // Another sandbox with the same directory may remove its own files at any time.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            owned => owned,
+        }
     };
     own(path)?;
     if data.is_dir() {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use super::job::{INIT, INSIDE, MONITOR, Message, Wires, Work};
 use super::{SandboxError, Spec, init, limits, monitor, spawn};
+use crate::world::fs;
 
 /// A function that [`super::call`] can run: it gets the argument, and says in words why it failed.
 pub type Entry = fn(&str) -> Result<(), String>;
@@ -67,10 +68,7 @@ fn empty(argument: &str) -> Result<(), String> {
         let failed = |error: std::io::Error| format!("cannot empty {}: {error}", path.display());
         for entry in std::fs::read_dir(&path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let directory = entry.file_type().map_err(failed)?.is_dir();
-            let path = entry.path();
-            let removed = if directory { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-            removed.map_err(failed)?;
+            fs::remove_tree(&entry.path()).map_err(|error| error.to_string())?;
         }
     }
     Ok(())

@@ -40,6 +40,10 @@ const NOTICE: u64 = 10;
 const MARGIN: (u64, u64) = (8, 512 << 20);
 /// Bytes of a file system in memory for which there is a file: each takes a kilobyte that is not counted.
 const PER_FILE: u64 = 8 << 10;
+/// A sandbox has a mount point for each input, and an image a thousand packages.
+const FEWEST_FILES: u64 = 4 << 10;
+/// The share of a file system that holds mount points and nothing else.
+const MOUNT_POINTS: u64 = 64;
 
 impl Default for Limits {
     /// Generous ones, after the memory of the machine.
@@ -95,8 +99,7 @@ pub(super) fn tmpfs_options(at: &Path) -> String {
     let share = match at.file_name().and_then(|name| name.to_str()) {
         Some("tmp") => 4,
         Some("shm") => 8,
-        // Mount points and nothing else.
-        _ => 64,
+        _ => MOUNT_POINTS,
     };
     room(share)
 }
@@ -117,7 +120,8 @@ fn sized(share: u64, most: u64) -> String {
     // Without a bound the kernel's own: half of the memory.
     let Some(memory) = Limits::standing().memory else { return "size=50%".to_owned() };
     let size = (memory / share).min(most).max(1 << 20);
-    format!("size={size},nr_inodes={}", size / PER_FILE)
+    let least = if share >= MOUNT_POINTS { FEWEST_FILES } else { 0 };
+    format!("size={size},nr_inodes={}", (size / PER_FILE).max(least))
 }
 
 /// Limits that the kernel keeps for each process. The host's own are part of nobody's lock. A limit that cannot be set

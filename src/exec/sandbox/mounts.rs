@@ -150,7 +150,7 @@ fn proc(at: &Path) -> Result<(), SandboxError> {
 fn mount(mount: &Mount) -> Result<(), SandboxError> {
     let source = on_host(&mount.source);
     if !source.exists() {
-        return Err(absent(&mount.source));
+        return Err(absent(&mount.source, Errno::NOENT));
     }
     let target = existing(&mount.target, source.is_dir())?;
     bind(&source, &target)?;
@@ -167,9 +167,13 @@ fn mount(mount: &Mount) -> Result<(), SandboxError> {
 }
 
 /// The report of a source that cannot be shown.
-pub(super) fn absent(source: &Path) -> SandboxError {
+pub(super) fn absent(source: &Path, error: Errno) -> SandboxError {
     let source = source.display();
-    SandboxError::setup(format!("show {source}"), format!("{source} does not exist, or this user may not look there"))
+    let reason = match error {
+        Errno::NOENT | Errno::ACCESS => format!("{source} does not exist, or this user may not look there"),
+        other => other.to_string(),
+    };
+    SandboxError::setup(format!("show {source}"), reason)
 }
 
 /// The path below the new root that `path` means inside, made when nothing is there.

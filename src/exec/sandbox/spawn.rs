@@ -1,7 +1,8 @@
 //! Starting sandboxes: the side of kiln.
 
 use std::io::{Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -54,6 +55,8 @@ pub struct Running {
     ticket: Ticket,
     ids: Ids,
     owner: Option<u32>,
+    /// Files that get their owners back in the end.
+    lent: Vec<Lent>,
     /// Last, for it is removed when all is over.
     cgroup: Option<Cgroup>,
 }
@@ -130,12 +133,10 @@ fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
     if job.ids != Ids::Inherit {
         job.owner = ids::builder();
     }
-    if let Some(owner) = job.owner {
-        hand_over(&job, owner)?;
-    }
+    let lent = job.owner.map(|owner| hand_over(&job, owner)).transpose()?.unwrap_or_default();
     let (control, wires) = Wires::new(&job)?;
     let ticket = cancel::register(&control)?;
-    let mut command = Command::new(KILN.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path));
+    let mut command = Command::new(program(job.owner)?);
     command.arg0("kiln").arg(MONITOR).env_clear();
     command.stdin(streams.stdin).stdout(streams.stdout).stderr(streams.stderr);
     // A Ctrl-C at the terminal reaches kiln alone, which then decides what becomes of its sandboxes.
@@ -148,23 +149,61 @@ fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
     let (stdin, stdout, stderr) = (monitor.stdin.take(), monitor.stdout.take(), monitor.stderr.take());
     let (ids, owner) = (job.ids, job.owner);
     let (unread, ended) = (Vec::new(), None);
-    let mut running = Running { stdin, stdout, stderr, monitor, control, unread, ended, ticket, ids, owner, cgroup };
+    let mut running =
+        Running { stdin, stdout, stderr, monitor, control, unread, ended, ticket, ids, owner, lent, cgroup };
     running.greet()?;
     Ok(running)
 }
 
-/// What a sandbox may change belongs to it: directories and files that are to be written, and what lies in them.
-fn hand_over(job: &Job, owner: u32) -> Result<(), SandboxError> {
+/// A file that a sandbox was shown to write, and whose it was.
+struct Lent {
+    path: PathBuf,
+    user: u32,
+    group: u32,
+}
+
+/// What a sandbox may change belongs to it: directories that are to be written, with what lies in them, for good; single
+/// files, which may be the user's own, until it ends.
+fn hand_over(job: &Job, owner: u32) -> Result<Vec<Lent>, SandboxError> {
     let (root, mounts) = match &job.work {
         Work::Program(spec) => (Some(&spec.root), &spec.mounts),
         Work::Entry { mounts, .. } => (None, mounts),
     };
     let root = root.and_then(|root| if let Root::Writable(path) = root { Some(path) } else { None });
     let writable = mounts.iter().filter(|mount| !mount.readonly).map(|mount| &mount.source);
-    root.into_iter().chain(writable).try_for_each(|path| {
-        let given = ids::give(path, owner);
-        given.map_err(|error| SandboxError::setup(format!("hand over {}", path.display()), error))
-    })
+    let mut lent = Vec::new();
+    for path in root.into_iter().chain(writable) {
+        let given = path.symlink_metadata().and_then(|data| {
+            if data.is_file() {
+                lent.push(Lent { path: path.clone(), user: data.uid(), group: data.gid() });
+            }
+            ids::give(path, owner)
+        });
+        given.map_err(|error| SandboxError::setup(format!("hand over {}", path.display()), error))?;
+    }
+    Ok(lent)
+}
+
+/// The program that becomes monitor and pid 1: one that whoever they are may run.
+fn program(owner: Option<u32>) -> Result<PathBuf, SandboxError> {
+    static COPY: OnceLock<Option<std::os::fd::OwnedFd>> = OnceLock::new();
+    let program = KILN.get().map_or(Path::new("/proc/self/exe"), PathBuf::as_path);
+    let closed = || program.metadata().is_ok_and(|data| data.mode() & 0o5 != 0o5);
+    if owner.is_none() || !closed() {
+        return Ok(program.to_owned());
+    }
+    // Root's own program may be closed to all others; a copy in memory is not.
+    let copy = COPY.get_or_init(|| {
+        let memory = rustix::fs::memfd_create("kiln", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
+        let mut file = std::fs::File::from(memory);
+        std::io::copy(&mut crate::world::fs::open(program).ok()?, &mut file).ok()?;
+        rustix::fs::fchmod(&file, rustix::fs::Mode::from_raw_mode(0o555)).ok()?;
+        Some(file.into())
+    });
+    let copy = copy.as_ref().ok_or_else(|| {
+        SandboxError::setup("start kiln once more", format!("run `chmod a+rx {}`", program.display()))
+    })?;
+    Ok(PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd())))
 }
 
 impl Running {
@@ -299,5 +338,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
+        for Lent { path, user, group } in &self.lent {
+            // One that is gone belongs to nobody.
+            let _ = std::os::unix::fs::lchown(path, Some(*user), Some(*group));
+        }
     }
 }

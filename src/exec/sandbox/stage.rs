@@ -47,7 +47,7 @@ fn sources(job: &mut Job) -> Vec<&mut PathBuf> {
 
 fn open(source: &Path) -> Result<OwnedFd, SandboxError> {
     let opened = rustix::fs::open(source, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
-    opened.map_err(|_| absent(source))
+    opened.map_err(|error| absent(source, error))
 }
 
 fn show(source: &Path, fd: &OwnedFd, (at, owner): (&Path, u32)) -> Result<(), SandboxError> {
