@@ -30,7 +30,7 @@ pub const LOGS: &str = "/kiln/logs";
 /// Where a lasting overlay appears.
 pub const KEEP: &str = "/kiln/keep.qcow2";
 /// A firmware's variables are no larger.
-const VARIABLES: u64 = 64 << 20;
+const VARIABLES: u64 = 1 << 20;
 
 /// A machine ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -16,6 +16,14 @@ pub const FILE: &str = "manifest.json";
 /// A manifest is refused when it is larger than this; real ones have a few kilobytes.
 pub const LIMIT: u64 = 4 << 20;
 
+/// Machines of a recipe: each has a directory, which is held open while it is compared.
+const MACHINES: usize = 256;
+/// Files of all machines; each has a handful.
+const ARTIFACTS: usize = 4096;
+/// Bytes of the largest file: no step may have a larger output, and a hole of terabytes, which costs its maker nothing,
+/// would be read for hours.
+const LARGEST: u64 = 256 << 30;
+
 /// What a build delivered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -61,6 +69,24 @@ pub enum ManifestError {
     /// A name that points out of the result directory.
     #[error("`{}` is no name that kiln gives to a file or a machine", Foreign(.0))]
     Name(String),
+    /// More of something than a build delivers.
+    #[error("it lists {found} {what}, and a build has no more than {most}")]
+    Many {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many are listed.
+        found: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A file that would be read for hours.
+    #[error("it says that {} has {size} bytes, and no file of a build has more than {LARGEST}", Foreign(file))]
+    Large {
+        /// The file.
+        file: String,
+        /// Its bytes.
+        size: u64,
+    },
 }
 
 impl Manifest {
@@ -74,7 +100,19 @@ impl Manifest {
         let files = manifest.artifacts.keys().filter(|name| !is_file_name(name));
         match files.chain(manifest.qemu.keys().filter(|name| !is_plain(name))).next() {
             Some(name) => Err(ManifestError::Name(name.clone())),
-            None => Ok(manifest),
+            None => manifest.bounded(),
+        }
+    }
+
+    /// Itself, where comparing a directory with it ends in reasonable time and memory.
+    fn bounded(self) -> Result<Manifest, ManifestError> {
+        let counts = [("machines", self.qemu.len(), MACHINES), ("files", self.artifacts.len(), ARTIFACTS)];
+        if let Some((what, found, most)) = counts.into_iter().find(|(_, found, most)| found > most) {
+            return Err(ManifestError::Many { what, found, most });
+        }
+        match self.artifacts.iter().find(|(_, artifact)| artifact.size > LARGEST) {
+            Some((file, artifact)) => Err(ManifestError::Large { file: file.clone(), size: artifact.size }),
+            None => Ok(self),
         }
     }
 
@@ -134,6 +172,32 @@ mod tests {
             let error = Manifest::read(manifest.write().as_bytes()).unwrap_err();
             assert!(matches!(error, ManifestError::Name(_)), "{name}: {error}");
         }
+    }
+
+    #[test]
+    fn what_would_take_hours_is_refused() {
+        let error = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = example();
+            change(&mut manifest);
+            Manifest::read(manifest.write().as_bytes()).map_err(|error| error.to_string())
+        };
+        let of = |size| Artifact { size, sha256: Digest::of(b"abc") };
+        let files = |count: usize| (0..count).map(|number| (format!("f{number}"), of(3))).collect::<BTreeMap<_, _>>();
+        let machines = |count: usize| (0..count).map(|number| (format!("m{number}"), String::new())).collect();
+        assert!(error(&|manifest| manifest.artifacts = files(ARTIFACTS)).is_ok());
+        assert_eq!(
+            error(&|manifest| manifest.artifacts = files(ARTIFACTS + 1)).unwrap_err(),
+            "it lists 4097 files, and a build has no more than 4096"
+        );
+        assert!(error(&|manifest| manifest.qemu = machines(MACHINES)).is_ok());
+        assert_eq!(
+            error(&|manifest| manifest.qemu = machines(MACHINES + 1)).unwrap_err(),
+            "it lists 257 machines, and a build has no more than 256"
+        );
+        let large =
+            |size| error(&|manifest| manifest.artifacts = BTreeMap::from([("disk.qcow2".to_owned(), of(size))]));
+        assert!(large(LARGEST).is_ok());
+        assert!(large(LARGEST + 1).unwrap_err().starts_with("it says that disk.qcow2 has 274877906945 bytes"));
     }
 
     #[test]

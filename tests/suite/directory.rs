@@ -394,3 +394,51 @@ fn a_tree_without_a_qemu_of_its_own_is_not_run() {
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("has no /usr/bin/qemu-system-x86_64"), "{said}");
 }
+
+/// A sparse file of terabytes costs nothing to make, and hours to read.
+#[test]
+fn what_would_be_read_for_hours_is_named_at_once() {
+    let sent = Sent::new("hours");
+    let size = 8u64 << 40;
+    std::fs::File::create(sent.path("disk.qcow2")).unwrap().set_len(size).unwrap();
+    let mut large = manifest(&files());
+    large.artifacts.get_mut("disk.qcow2").unwrap().size = size;
+    std::fs::write(sent.path("manifest.json"), large.write()).unwrap();
+    sent.refused(&format!(
+        "manifest.json: it says that disk.qcow2 has {size} bytes, and no file of a build has more than {}",
+        256u64 << 30
+    ));
+    let mut many = manifest(&files());
+    many.qemu.extend((0..300).map(|number| (format!("m{number}"), "tools qemu".to_owned())));
+    std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
+    sent.refused("manifest.json: it lists 301 machines, and a build has no more than 256");
+    let mut many = manifest(&files());
+    let one = many.artifacts["disk.qcow2"];
+    many.artifacts.extend((0..5000).map(|number| (format!("f{number}"), one)));
+    std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
+    sent.refused("manifest.json: it lists 5005 files, and a build has no more than 4096");
+}
+
+#[test]
+fn variables_that_are_too_large_to_be_kept_are_not_started_from() {
+    let sent = Sent::new("large-variables");
+    let variables = vec![0; (1 << 20) + 1];
+    let mut launch = launch_of(&machine("firmware = uefi\n boot = [\"ovmf\", \"systemd-boot-efi\"]"), &BTreeMap::new());
+    let listed = launch.artifacts.get_mut(&Place::FirmwareVars).unwrap();
+    (listed.size, listed.sha256) = (variables.len() as u64, Digest::of(&variables));
+    let mut files = with_launch(&launch);
+    files.extend([("ovmf-code.fd".to_owned(), b"code".to_vec()), ("ovmf-vars.fd".to_owned(), variables)]);
+    put(&sent.at, &files, &manifest(&files));
+    sent.refused("launch.json: it has variables of a firmware of more than 1048576 bytes");
+}
+
+/// Whoever starts it may be root, and the host's own services are looked for at such ports.
+#[test]
+fn a_directory_does_not_choose_a_privileged_port_of_the_host() {
+    let sent = Sent::new("port");
+    let files = with_launch(&launch_of(&machine("forward http = 80"), &BTreeMap::new()));
+    put(&sent.at, &files, &manifest(&files));
+    sent.refused(
+        "launch.json: launch.json forwards port 80 of this host, and a directory may choose ports from 1024 on only",
+    );
+}

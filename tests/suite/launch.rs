@@ -147,6 +147,42 @@ fn hostile_launch_files_are_refused() {
     }
 }
 
+/// Machines are compared with each other, and ports below 1024 are the host's own.
+#[test]
+fn what_is_too_much_and_what_is_the_hosts_is_refused_before_it_is_judged() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut file: Value = serde_json::from_str(&launch_file().json()).unwrap();
+        change(&mut file);
+        LaunchFile::read(file.to_string().as_bytes())
+    };
+    let network = |number: u32, members: u32| {
+        let member = |member: u32| (format!("m{member}"), format!("10.{number}.0.{}", member + 1).into());
+        let mut all: serde_json::Map<String, Value> = (1..members).map(member).collect();
+        all.insert("m".to_owned(), format!("10.{number}.0.200").into());
+        serde_json::json!({ "name": format!("n{number}"), "subnet": format!("10.{number}.0.0/24"), "members": all })
+    };
+    let networks = |count: u32, members: u32| {
+        with(&|file| {
+            file["networks"] = (0..count).map(|number| network(number, members)).collect();
+            file["machine"]["joins"] =
+                (0..count).map(|number| serde_json::json!({ "network": format!("n{number}") })).collect();
+        })
+    };
+    networks(4, 6).unwrap();
+    let many = |what, found, most| Err(LaunchError::Many { what, found, most });
+    assert_eq!(networks(1, 65), many("machines on a network", 65, 64));
+    assert_eq!(networks(5, 2), many("networks", 5, 4));
+    assert_eq!(networks(200, 2), many("networks", 200, 4));
+    let forward = |host: u16| {
+        with(&|file| file["machine"]["forwards"] = serde_json::json!([{ "guest": 22, "host": host }])).map(drop)
+    };
+    for host in [1, 22, 80, 443, 1023] {
+        assert_eq!(forward(host), Err(LaunchError::Port(host)));
+    }
+    assert_eq!(forward(1024), Ok(()));
+    assert!(LaunchError::Port(80).to_string().contains("port 80 of this host"));
+}
+
 /// Words that would start a program, read a file or listen, were they taken for options.
 const SMUGGLED: [&str; 14] = [
     ",helper=/kiln/artifacts/evil",

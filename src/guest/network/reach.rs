@@ -4,6 +4,7 @@
 //! its own addresses are refused whatever interface has them, and link-local ones with them, where clouds hand out the
 //! machine's credentials. The one exception is the host's name server, which [`RESOLVER`] stands for.
 
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, UdpSocket};
 use std::path::Path;
 
@@ -55,27 +56,39 @@ fn is_elsewhere(address: Ipv4Addr) -> bool {
     !(inside || special || address.is_loopback() || address.is_link_local() || address == GUEST)
 }
 
-/// The kernel's own answer, without a packet: what is local is reached from the same address. An address that it
-/// knows no way to is nobody's.
+/// The kernel's own answer, without a packet. One can bind to what is local, whatever makes it so: a card's second
+/// address, a local route (`ip route add local`). What it refuses for another reason, or knows no way to, counts as own:
+/// in doubt a guest does not get there.
 fn is_own(address: Ipv4Addr) -> bool {
-    let source = || {
-        let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
-        socket.connect((address, DNS))?;
-        socket.local_addr()
-    };
-    source().is_ok_and(|source| source.ip() == IpAddr::V4(address))
+    match UdpSocket::bind((address, 0)) {
+        Err(error) if error.kind() == ErrorKind::AddrNotAvailable => {
+            source(address).map_or(true, |source| source == IpAddr::V4(address))
+        }
+        _ => true,
+    }
+}
+
+/// The address from which this machine would speak to another; to a local one it speaks from that very one.
+fn source(address: Ipv4Addr) -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect((address, DNS))?;
+    Ok(socket.local_addr()?.ip())
 }
 
 fn host_resolver() -> Option<SocketAddr> {
     first_resolver(&String::from_utf8_lossy(&fs::read(Path::new(RESOLV_CONF), LIMIT).ok()?))
 }
 
-/// The first `nameserver` of a `resolv.conf(5)`; without any it is this machine.
+/// The first `nameserver` of a `resolv.conf(5)`. Programs of the host would ask 127.0.0.1 where there is none; a guest
+/// is led to this machine only where somebody wrote so.
 fn first_resolver(text: &str) -> Option<SocketAddr> {
-    let servers = text.lines().filter_map(|line| line.trim().strip_prefix("nameserver")).map(str::trim);
-    // An address with a zone (`fe80::1%eth0`) is passed over.
-    let address = servers.filter_map(|server| server.parse::<IpAddr>().ok()).next();
-    Some(SocketAddr::new(address.unwrap_or(Ipv4Addr::LOCALHOST.into()), DNS))
+    let server = |line: &str| {
+        // What follows the address is a remark.
+        let mut words = line.split_whitespace();
+        // An address with a zone (`fe80::1%eth0`) is passed over.
+        words.next().filter(|word| *word == "nameserver").and_then(|_| words.next()?.parse::<IpAddr>().ok())
+    };
+    text.lines().find_map(server).map(|address| SocketAddr::new(address, DNS))
 }
 
 #[cfg(test)]
@@ -114,22 +127,39 @@ mod tests {
         assert_eq!(goes(&reach, "198.51.100.7:80").as_deref(), Some("198.51.100.7:80"));
         assert_eq!(goes(&reach, "192.168.7.2:80").as_deref(), Some("192.168.7.2:80"));
         assert_eq!(goes(&reach, "10.0.2.3:53").as_deref(), Some("127.0.0.53:53"), "the one exception");
+        assert_eq!(goes(&Reach { resolver: || None, ..reach }, "10.0.2.3:53"), None, "there is no name server");
     }
 
     #[test]
     fn the_kernel_knows_its_own_addresses() {
-        assert!(is_own(Ipv4Addr::LOCALHOST));
-        assert!(!is_own(Ipv4Addr::new(198, 51, 100, 7)));
+        // The whole of 127.0.0.0/8 is a local route; only one address of it is a card's.
+        for own in ["127.0.0.1", "127.5.5.5", "127.255.255.254", "0.0.0.0", "255.255.255.255"] {
+            assert!(is_own(own.parse().unwrap()), "{own}");
+        }
+        let other = Ipv4Addr::new(198, 51, 100, 7);
+        match source(other) {
+            Ok(IpAddr::V4(here)) => {
+                assert!(is_own(here), "{here}");
+                assert!(!is_own(other), "there is a way to it, and it leads elsewhere");
+            }
+            _ => assert!(is_own(other), "nobody knows a way to it"),
+        }
     }
 
     #[test]
     fn the_first_name_server_is_taken() {
-        let first = |text| first_resolver(text).unwrap().to_string();
+        let first = |text| first_resolver(text).map(|server| server.to_string()).unwrap_or_default();
         assert_eq!(
             first("# x\nsearch a\nnameserver fe80::1%eth0\nnameserver  192.0.2.9 \nnameserver 192.0.2.10\n"),
             "192.0.2.9:53"
         );
         assert_eq!(first("nameserver 2001:db8::1"), "[2001:db8::1]:53");
-        assert_eq!(first(""), "127.0.0.1:53");
+        assert_eq!(first("nameserver 192.0.2.9 # office\nnameserver 192.0.2.10"), "192.0.2.9:53");
+        assert_eq!(first("\tnameserver\t127.0.0.53\r\n"), "127.0.0.53:53", "this machine, where it is written");
+        for none in
+            ["", "search a", "nameserver", "# nameserver 192.0.2.9", "nameservers 192.0.2.9", "nameserver office"]
+        {
+            assert_eq!(first(none), "", "{none}");
+        }
     }
 }

@@ -11,13 +11,15 @@ use smoltcp::time::Instant as Now;
 use smoltcp::wire::{EthernetAddress, IpAddress, IpCidr};
 
 use super::super::clock::Deadline;
-use super::device::Cable;
+use super::device::{Cable, again};
 use super::reach::Reach;
 use super::wire::{self, MAC, Pair, Seen};
 use super::{Door, GATEWAY, PREFIX, RESOLVER, dhcp, tcp, udp};
 
 /// Frames that one round makes for the guest before it looks around again.
 const ROUND: usize = 256;
+/// How long callers wait when they cannot be let in. The poll would say at once that they are still there.
+const REST: Duration = Duration::from_millis(100);
 
 /// Everything of one user network.
 pub(super) struct Router {
@@ -28,6 +30,8 @@ pub(super) struct Router {
     udp: udp::Flows,
     doors: Vec<Door>,
     reach: Reach,
+    /// Until when nobody is let in.
+    rest: Deadline,
     /// Only its beginning counts.
     clock: Deadline,
 }
@@ -57,6 +61,7 @@ impl Router {
             udp: udp::Flows::default(),
             doors,
             reach,
+            rest: Deadline::after(Duration::ZERO),
             clock: Deadline::after(Duration::MAX),
         })
     }
@@ -88,14 +93,16 @@ impl Router {
     fn wait(&mut self, stop: &UnixStream) -> io::Result<Vec<PollFlags>> {
         let now = self.now();
         let delay = self.interface.poll_delay(now, &self.sockets).filter(|_| self.cable.has_room());
-        let limit = delay.map(|delay| Timespec {
-            tv_sec: i64::try_from(delay.secs()).unwrap_or(i64::MAX),
-            tv_nsec: (delay.total_micros() % 1_000_000 * 1000).try_into().unwrap_or(0),
+        let rest = Some(self.rest.left()).filter(|rest| !rest.is_zero());
+        let limit = delay.map(Duration::from).into_iter().chain(rest).min();
+        let limit = limit.map(|limit| Timespec {
+            tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: limit.subsec_nanos().into(),
         });
         let mut cable = PollFlags::IN;
         cable.set(PollFlags::OUT, self.cable.is_waiting());
         // A caller for whom there is no room waits at the door.
-        let (doors, open) = (&self.doors, !self.tcp.is_full());
+        let (doors, open) = (&self.doors, !self.tcp.is_full() && rest.is_none());
         let mut fds = vec![PollFd::new(stop, PollFlags::IN), PollFd::from_borrowed_fd(self.cable.fd(), cable)];
         let flags = if open { PollFlags::IN } else { PollFlags::empty() };
         fds.extend(doors.iter().map(|(door, _)| PollFd::new(door, flags)));
@@ -147,13 +154,19 @@ impl Router {
         }
     }
 
-    /// Lets in whoever came to a forwarded port.
+    /// Lets in whoever came to a forwarded port. Where that fails, this process or the host has no descriptor left.
     fn greet(&mut self, open: &[bool]) {
         for ((door, port), _) in self.doors.iter().zip(open).filter(|(_, open)| **open) {
-            while !self.tcp.is_full()
-                && let Ok((host, _)) = door.accept()
-            {
-                self.tcp.forward(&mut self.interface, &mut self.sockets, host, *port);
+            while !self.tcp.is_full() {
+                match door.accept() {
+                    Ok((host, _)) => self.tcp.forward(&mut self.interface, &mut self.sockets, host, *port),
+                    Err(error) => {
+                        if !again(&error) {
+                            self.rest = Deadline::after(REST);
+                        }
+                        break;
+                    }
+                }
             }
         }
     }

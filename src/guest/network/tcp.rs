@@ -39,6 +39,8 @@ struct Flow {
     host_ended: bool,
     /// Whether the guest has, and the host knows.
     guest_ended: bool,
+    /// Whether the host's connection broke: nothing more is carried, and what the guest sent last is lost with it.
+    dead: bool,
 }
 
 /// Every connection.
@@ -60,7 +62,7 @@ impl Flows {
         let endpoint = IpListenEndpoint { addr: Some((*pair.to.ip()).into()), port: pair.to.port() };
         if socket.listen(endpoint).is_ok() {
             let guest = sockets.add(socket);
-            self.flows.push(Flow { pair, guest, host, connected: false, host_ended: false, guest_ended: false });
+            self.flows.push(Flow::new(pair, guest, host, false));
         }
     }
 
@@ -78,8 +80,7 @@ impl Flows {
         socket.set_timeout(Some(PATIENCE));
         let begun = socket.connect(interface.context(), IpEndpoint::from(to), IpEndpoint::from(from)).is_ok();
         if begun && host.set_nonblocking(true).is_ok() && host.set_nodelay(true).is_ok() {
-            let (guest, pair) = (sockets.add(socket), Pair { from, to });
-            self.flows.push(Flow { pair, guest, host, connected: true, host_ended: false, guest_ended: false });
+            self.flows.push(Flow::new(Pair { from, to }, sockets.add(socket), host, true));
         }
     }
 
@@ -114,16 +115,18 @@ impl Flows {
             }
             let ready = ready.next().unwrap_or(PollFlags::empty());
             if flow.carry(guest, ready).is_err() {
+                flow.dead = true;
                 guest.abort();
             }
         }
     }
 
-    /// Forgets connections that are over on both sides, once the guest has been told.
+    /// Forgets connections that are over on both sides, once the guest has been told. For the guest one may be over long
+    /// before the host has taken the last bytes.
     pub(super) fn bury(&mut self, sockets: &mut SocketSet<'_>) {
         self.flows.retain(|flow| {
             let guest: &Socket<'_> = sockets.get(flow.guest);
-            let told = guest.state() == State::Closed && guest.remote_endpoint().is_none();
+            let told = guest.state() == State::Closed && guest.remote_endpoint().is_none() && !flow.owes(guest);
             // A frame that began it and was none after all.
             let unused = guest.state() == State::Listen;
             if told || unused || guest.state() == State::TimeWait && !flow.owes_end(guest) {
@@ -136,12 +139,25 @@ impl Flows {
 }
 
 impl Flow {
-    /// What the host's side is waited for.
+    fn new(pair: Pair, guest: SocketHandle, host: TcpStream, connected: bool) -> Flow {
+        Flow { pair, guest, host, connected, host_ended: false, guest_ended: false, dead: false }
+    }
+
+    /// What the host's side is waited for. Nothing where nothing is carried any more: a broken connection is always
+    /// ready, so waiting for it would never wait.
     fn awaited(&self, guest: &Socket<'_>) -> PollFlags {
         let mut flags = PollFlags::empty();
+        if self.dead || guest.state() == State::Closed && !self.owes(guest) {
+            return flags;
+        }
         flags.set(PollFlags::IN, self.connected && !self.host_ended && guest.can_send());
-        flags.set(PollFlags::OUT, !self.connected || guest.can_recv() || self.owes_end(guest));
+        flags.set(PollFlags::OUT, !self.connected || self.owes(guest) || self.owes_end(guest));
         flags
+    }
+
+    /// Whether the guest has sent what the host can still get.
+    fn owes(&self, guest: &Socket<'_>) -> bool {
+        guest.can_recv() && !self.dead
     }
 
     /// Whether the guest has said its last byte, and the host does not know yet.

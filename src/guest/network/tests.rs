@@ -226,6 +226,60 @@ fn a_forwarded_port_leads_into_the_guest_and_is_free_afterwards() {
     TcpListener::bind(address).expect("the port is free again");
 }
 
+/// A server that reads only when the test does, with little room for what it has not read.
+static SLOW: LazyLock<TcpListener> = LazyLock::new(|| {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+    listener
+});
+
+fn slow() -> Option<SocketAddr> {
+    SLOW.local_addr().ok()
+}
+
+/// What the guest has sent on a new connection to it when all that is left of `data` has been taken, or nothing more is.
+fn send_unread(guest: &mut Guest, port: u16, data: &[u8]) -> (SocketHandle, TcpStream, usize) {
+    let handle = guest.connect(SocketAddrV4::new(RESOLVER, 53), port);
+    guest.until("a connection", |guest| guest.tcp(handle).may_send());
+    let (server, _) = SLOW.accept().unwrap();
+    let (mut sent, mut taken, mut patience) = (0, 0, Deadline::after(LIMIT));
+    guest.until("all taken", |guest| {
+        let socket = guest.tcp(handle);
+        if socket.can_send() {
+            sent += socket.send_slice(&data[sent..]).unwrap();
+        }
+        let now = sent - socket.send_queue();
+        if now > taken {
+            (taken, patience) = (now, Deadline::after(Duration::from_secs(1)));
+        }
+        taken == data.len() || patience.passed()
+    });
+    (handle, server, taken)
+}
+
+/// The guest has ended, and every byte is acknowledged, while the other end has yet to read most of them.
+#[test]
+fn what_a_guest_sent_before_it_ended_arrives_however_slowly_it_is_read() {
+    let data: Vec<u8> = (0..32u32 << 20).map(|n| (n % 251) as u8).collect();
+    let mut guest = Guest::boot(Vec::new(), Reach::test(slow, |_| false));
+    // As much as the router takes when the host takes nothing more: the last 256 KiB of it are still there.
+    let (_, _, most) = send_unread(&mut guest, 8000, &data);
+    let data = &data[..most - (64 << 10)];
+    let (handle, mut server, taken) = send_unread(&mut guest, 8001, data);
+    assert_eq!(taken, data.len());
+    guest.tcp(handle).close();
+    guest.until("its end is heard", |guest| guest.tcp(handle).state() == State::FinWait2);
+    server.shutdown(std::net::Shutdown::Write).unwrap();
+    guest.until("the other end", |guest| guest.tcp(handle).state() == State::TimeWait);
+    // The router hears that its own end has arrived: for the guest nothing is left of the connection.
+    (0..20).for_each(|_| guest.live());
+    let mut arrived = Vec::new();
+    server.set_read_timeout(Some(LIMIT)).unwrap();
+    server.read_to_end(&mut arrived).unwrap();
+    assert_eq!(arrived.len(), data.len());
+    assert!(arrived == data);
+}
+
 #[test]
 fn a_refused_connection_is_refused_in_the_guest() {
     let nobody = || {

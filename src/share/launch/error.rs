@@ -21,6 +21,23 @@ pub enum LaunchError {
     /// Something that the reader of recipes or a rule refuses.
     #[error("launch.json describes a machine that no recipe could: {}", Foreign(.0))]
     Machine(String),
+    /// More of something than is worth reading.
+    #[error("launch.json has {found} {what}, and kiln reads no more than {most}")]
+    Many {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A port of the host that is not for strangers to choose.
+    #[error(
+        "launch.json forwards port {0} of this host, and a directory may choose ports from {first} on only\n  help: ports \
+         below are for the host's own services; forward one in a recipe of yours, and `kiln run` the recipe",
+        first = super::FIRST_PORT
+    )]
+    Port(u16),
     /// A place that no artifact can fill.
     #[error("launch.json has an artifact for `{0}`, which is not a file of a build")]
     Place(&'static str),

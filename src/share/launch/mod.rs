@@ -28,6 +28,9 @@ use crate::share::plain::is_plain;
 pub const FORMAT: u32 = 2;
 /// A larger file is not one of ours.
 pub const LIMIT: u64 = 1 << 20;
+/// Ports of the host that a directory may ask for begin here. Those below need a privilege, which whoever starts a
+/// directory may have, and the host's own services are looked for there.
+const FIRST_PORT: u16 = 1024;
 /// The file's name.
 pub const FILE: &str = "launch.json";
 /// The name of the script beside it.
@@ -78,6 +81,7 @@ impl LaunchFile {
             return Err(LaunchError::Format(any.format));
         }
         let file: wire::File = serde_json::from_slice(bytes).map_err(failed)?;
+        file.bounded()?;
         let names = file.artifacts.values().map(|artifact| &artifact.file).chain([&file.machine.name]);
         if let Some(name) = names.into_iter().find(|name| !is_plain(name)) {
             return Err(LaunchError::Name(name.clone()));

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::LaunchArtifact;
+use super::{FIRST_PORT, LaunchArtifact, LaunchError};
 use crate::machine::argv::Place;
 
 /// The whole file.
@@ -22,6 +22,26 @@ pub(super) struct File {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) networks: Vec<Network>,
     pub(super) artifacts: BTreeMap<Place, LaunchArtifact>,
+}
+
+/// Networks of a machine: as many as it may join.
+const NETWORKS: usize = 4;
+/// Machines on one of them. Every machine is compared with every other.
+const MEMBERS: usize = 64;
+
+impl File {
+    /// Refuses what would take long to judge, and what no stranger may ask for, before anything is made of it.
+    pub(super) fn bounded(&self) -> Result<(), LaunchError> {
+        let members = self.networks.iter().map(|network| ("machines on a network", network.members.len(), MEMBERS));
+        let mut counts = members.chain([("networks", self.networks.len(), NETWORKS)]);
+        if let Some((what, found, most)) = counts.find(|(_, found, most)| found > most) {
+            return Err(LaunchError::Many { what, found, most });
+        }
+        match self.machine.forwards.iter().find(|forward| (1..FIRST_PORT).contains(&forward.host)) {
+            Some(forward) => Err(LaunchError::Port(forward.host)),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What every version of the file has.
