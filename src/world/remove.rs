@@ -81,7 +81,7 @@ mod tests {
         let top = std::env::temp_dir().join(format!("kiln-remove-{}", std::process::id()));
         fs::create_dir_all(top.join("a/closed")).unwrap();
         fs::write(top.join("a/closed/file"), "x").unwrap();
-        fs::set_permissions(top.join("a/closed"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(top.join("a/closed"), fs::Permissions::from_mode(0o0)).unwrap();
         let outside = top.with_extension("outside");
         fs::create_dir_all(outside.join("kept")).unwrap();
         std::os::unix::fs::symlink(&outside, top.join("a/link")).unwrap();
