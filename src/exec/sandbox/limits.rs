@@ -40,6 +40,8 @@ const NOTICE: u64 = 10;
 const MARGIN: (u64, u64) = (8, 512 << 20);
 /// Bytes of a file system in memory for which there is a file: each takes a kilobyte that is not counted.
 const PER_FILE: u64 = 8 << 10;
+/// Processes beyond the bound that the kernel still lets start, so that the watch is there to name the bound first.
+const HEADROOM: u64 = 1024;
 /// A sandbox has a mount point for each input, and an image a thousand packages.
 const FEWEST_FILES: u64 = 4 << 10;
 /// The share of a file system that holds mount points and nothing else.
@@ -142,7 +144,7 @@ pub(super) fn apply() {
     if let Some(processes) = Limits::standing().processes {
         // For each user, and before Linux 5.14 with what the caller runs elsewhere: it stops what outruns the watch,
         // which counts exactly and says so.
-        set(Resource::Nproc, processes.saturating_mul(2), true);
+        set(Resource::Nproc, processes.saturating_mul(4).saturating_add(HEADROOM), true);
     }
 }
 

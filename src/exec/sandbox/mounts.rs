@@ -24,6 +24,8 @@ const PLACES: [&str; 5] = ["/tmp", "/run", "/mnt", "/var", "/usr"];
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// Files of `/proc` that change or show the machine as a whole.
 const MACHINE_WIDE: [&str; 6] = ["sys", "sysrq-trigger", "irq", "bus", "fs", "acpi"];
+/// Files of `/proc` that name the keys of the caller, whatever keyring a process has: they are empty inside.
+const KEYS: [&str; 2] = ["keys", "key-users"];
 
 /// What a process sees.
 pub(super) struct View<'a> {
@@ -142,6 +144,13 @@ fn proc(at: &Path) -> Result<(), SandboxError> {
         if path.exists() {
             bind(&path, &path)?;
             restrict(&path, Kind::ReadOnly)?;
+        }
+    }
+    for name in KEYS {
+        let path = at.join(name);
+        if path.exists() {
+            bind(&Path::new(HOST).join("dev/null"), &path)?;
+            restrict(&path, Kind::Device)?;
         }
     }
     Ok(())
