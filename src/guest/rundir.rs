@@ -16,8 +16,6 @@ const PREFIX: &str = "kiln-run-";
 /// Below it: what all machines of a start see.
 pub const SHARED: &str = ".shared";
 const LOCK: &str = ".lock";
-/// Tries after which there is no place for one more.
-const ENOUGH: u32 = 10_000;
 /// Times that a new directory may be swept away before it is locked; more is no accident.
 const ACCIDENTS: u32 = 10;
 
@@ -33,7 +31,7 @@ impl RunDir {
     /// sockets have at most 107 bytes.
     pub fn new(base: &Path) -> Result<RunDir, WorldError> {
         sweep(base);
-        let (mut number, mut accidents) = (0u32, 0u32);
+        let mut accidents = 0u32;
         loop {
             let path = base.join(format!("{PREFIX}{}", fs::random()?));
             match rustix::fs::mkdir(&path, Mode::RWXU) {
@@ -49,10 +47,8 @@ impl RunDir {
                         }
                     }
                 },
-                Err(rustix::io::Errno::EXIST) if number < ENOUGH => {}
                 Err(error) => return fs::context("create directory", &path, Err(error.into())),
             }
-            number += 1;
         }
     }
 

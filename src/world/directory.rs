@@ -272,7 +272,7 @@ mod tests {
         let checkout = Checkout::new("stand");
         let path = checkout.work().join("log");
         symlink("../victim/canary", &path).unwrap();
-        for open in [fs::create, fs::create_rw, fs::open_lock, fs::open_append, fs::open_grow] {
+        for open in [fs::create, fs::open_lock, fs::open_append, fs::open_grow] {
             assert!(matches!(open(&path), Err(WorldError::Link { .. })));
         }
         fs::create_anew(&path).unwrap().write_all(b"log").unwrap();

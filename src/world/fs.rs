@@ -32,11 +32,6 @@ pub fn create(path: &Path) -> Result<File, WorldError> {
     opened("create", path, fs::OpenOptions::new().write(true).create(true).truncate(true))
 }
 
-/// Creates a file that is also read back, truncating what was there; a link is not followed.
-pub fn create_rw(path: &Path) -> Result<File, WorldError> {
-    opened("create", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(true))
-}
-
 /// Creates a file in the place of whatever had its name, which keeps its bytes if it has other names.
 pub fn create_anew(path: &Path) -> Result<File, WorldError> {
     remove_file(path)?;
