@@ -1,4 +1,4 @@
-//! Links `src/exec/elsewhere.c` into a library that kiln carries along for second builds.
+//! Links `src/exec/variation.c` into a library that kiln carries along for second builds.
 //!
 //! Cargo and the C compiler that Rust links with are all it needs.
 
@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-const SOURCE: &str = "src/exec/elsewhere.c";
+const SOURCE: &str = "src/exec/variation.c";
 /// No library, no start files, nothing that the compiler would add: the program that it is loaded into has its own.
 const FLAGS: [&str; 9] = [
     "-O1",
@@ -25,6 +25,6 @@ fn main() {
     let directory = std::env::var_os("OUT_DIR").expect("Cargo names a directory");
     let compiler = cc::Build::new().get_compiler();
     let mut command = compiler.to_command();
-    let status = command.args(FLAGS).arg("-o").arg(Path::new(&directory).join("elsewhere.so")).arg(SOURCE).status();
+    let status = command.args(FLAGS).arg("-o").arg(Path::new(&directory).join("variation.so")).arg(SOURCE).status();
     assert!(status.is_ok_and(|status| status.success()), "{command:?} failed");
 }

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kiln::base::span::Span;
-use kiln::base::{Digest, Epoch, SourceMap};
+use kiln::base::{Digest, SourceMap, Timestamp};
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{Context, DirectoryCache, Update, resolve};
 use kiln::lock::{Lock, write};
@@ -150,7 +150,7 @@ impl World for Remembering {
         self.world.env(name)
     }
 
-    fn now(&self) -> Epoch {
+    fn now(&self) -> Timestamp {
         self.world.now()
     }
 

@@ -81,7 +81,7 @@ pub struct RealizeArgs {
     /// Compile kernels from where the last such build of the same source ended, when only their configuration changed.
     /// The lock does not record the result, and `kiln verify --rebuild` proves it
     #[arg(long, conflicts_with = "no_cache")]
-    pub warm: bool,
+    pub incremental: bool,
     /// Let a step use more, or less: memory=16GiB, processes=8192, disk=200GiB, silence=1h, log=1GiB, or none of it as
     /// in silence=none; KILN_LIMITS holds several, with spaces between them
     #[arg(long = "limit", value_name = "NAME=VALUE")]
@@ -90,8 +90,8 @@ pub struct RealizeArgs {
     #[arg(long)]
     pub allow_leaks: bool,
     /// In steps: another clock, directories in another order (for `kiln verify --rebuild`)
-    #[arg(long, hide = true)]
-    pub elsewhere: bool,
+    #[arg(long = "vary", hide = true)]
+    pub variation: bool,
 }
 
 /// `kiln check`

@@ -8,7 +8,8 @@
 //! Layers, each of which may use only what stands to its left (`format` uses `base` only):
 //!
 //! ```text
-//! base < world < syntax < recipe < kconfig < debian < lock < plan < store < exec < machine < guest < share < command
+//! base < world < syntax < recipe < kconfig < debian < lock < plan < store < inspect < exec < machine < guest < deliver
+//!      < command
 //! ```
 //!
 //! Invariants:
@@ -27,15 +28,16 @@ pub mod base;
 pub mod cli;
 pub mod command;
 pub mod debian;
+pub mod deliver;
 pub mod exec;
 pub mod format;
 pub mod guest;
+pub mod inspect;
 pub mod kconfig;
 pub mod lock;
 pub mod machine;
 pub mod plan;
 pub mod recipe;
-pub mod share;
 pub mod store;
 pub mod syntax;
 pub mod world;

@@ -24,6 +24,7 @@ mod suite {
     mod fetch;
     mod format;
     mod hostile;
+    mod incremental;
     mod initrd;
     mod kconfig;
     mod language;
@@ -53,7 +54,6 @@ mod suite {
     mod tools;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
-    mod warm;
 
     pub(crate) use live::live;
 }

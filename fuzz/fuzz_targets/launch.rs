@@ -1,7 +1,7 @@
 //! A launch file: what can be read describes a machine whose argv can be written, and is written as the same facts.
 #![no_main]
 
-use kiln::share::launch::LaunchFile;
+use kiln::deliver::launch::LaunchFile;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(read) = LaunchFile::read(bytes) {

@@ -1,7 +1,7 @@
 //! A manifest: what can be read is written as the same facts.
 #![no_main]
 
-use kiln::share::manifest::Manifest;
+use kiln::deliver::manifest::Manifest;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(read) = Manifest::read(bytes) {

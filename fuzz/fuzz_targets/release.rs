@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use kiln::base::Epoch;
+use kiln::base::Timestamp;
 use kiln::debian::keyring::Keyring;
 use kiln::debian::release::Release;
 
@@ -19,6 +19,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = Release::parse(text);
     }
-    let _ = KEYS.verify(bytes, Epoch(1_800_000_000));
+    let _ = KEYS.verify(bytes, Timestamp(1_800_000_000));
     let _ = Keyring::default().add("other", bytes);
 });

@@ -5,18 +5,18 @@
 pub mod base64;
 pub mod diagnostic;
 pub mod digest;
-pub mod epoch;
 pub mod foreign;
 pub mod render;
 pub mod size;
 pub mod source;
 pub mod span;
 pub mod tell;
+pub mod timestamp;
 
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, Hasher};
-pub use epoch::Epoch;
 pub use foreign::{Foreign, Quoted};
 pub use size::ByteSize;
 pub use source::{FileId, SourceMap};
 pub use span::{Span, Spanned};
+pub use timestamp::Timestamp;

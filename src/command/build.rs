@@ -8,15 +8,15 @@ use super::failure::Failure;
 use super::load::{self, Ready};
 use super::{leaks, machines, mirrors, output, progress, project, qemu, record, settle};
 use crate::cli::{self, RealizeArgs};
+use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
+use crate::deliver::manifest::{self, Manifest};
 use crate::exec::event::Listener;
 use crate::exec::sandbox::{Limit, Limits};
-use crate::exec::{self, ExecError, Realized, Warmth};
+use crate::exec::{self, ExecError, Incremental, Realized};
 use crate::lock;
 use crate::plan::step::Place;
 use crate::plan::{self, Plan};
 use crate::recipe::machine::Machine;
-use crate::share::launch::{self, LaunchArtifact, LaunchFile};
-use crate::share::manifest::{self, Manifest};
 use crate::store::Store;
 use crate::world::World;
 
@@ -60,7 +60,7 @@ pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest,
         lock: lock::inputs_digest(&lock),
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
-        warm: realized.warm().map(|at| ready.plan.steps[at].name.clone()).collect(),
+        incremental: realized.incremental().map(|at| ready.plan.steps[at].name.clone()).collect(),
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name.clone())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
@@ -76,32 +76,32 @@ pub fn realize(ready: &Ready, args: &RealizeArgs) -> Result<Realized, Failure> {
 /// The same, for whoever compares it with another build: also takes results of steps that went on from an earlier run,
 /// and starts no such step.
 pub fn realize_to_judge(ready: &Ready, args: &RealizeArgs) -> Result<Realized, Failure> {
-    realize_telling(ready, (&ready.plan, &ready.store), (args, Warmth::Results), progress::listener().as_ref())
+    realize_telling(ready, (&ready.plan, &ready.store), (args, Incremental::Results), progress::listener().as_ref())
 }
 
 /// Carries out a part of the plan that the whole plan is carried out after: what is at hand is told by the whole.
 pub fn realize_part(ready: &Ready, part: &Plan, args: &RealizeArgs) -> Result<Realized, Failure> {
-    realize_telling(ready, (part, &ready.store), (args, warmth(args)), &progress::News(progress::listener()))
+    realize_telling(ready, (part, &ready.store), (args, incremental(args)), &progress::News(progress::listener()))
 }
 
 /// Carries a plan out in a store.
 pub fn realize_in(ready: &Ready, plan: &Plan, store: &Store, args: &RealizeArgs) -> Result<Realized, Failure> {
-    realize_telling(ready, (plan, store), (args, warmth(args)), progress::listener().as_ref())
+    realize_telling(ready, (plan, store), (args, incremental(args)), progress::listener().as_ref())
 }
 
-fn warmth(args: &RealizeArgs) -> Warmth {
-    if args.warm { Warmth::Directories } else { Warmth::None }
+fn incremental(args: &RealizeArgs) -> Incremental {
+    if args.incremental { Incremental::Directories } else { Incremental::None }
 }
 
 fn realize_telling(
     ready: &Ready,
     (plan, store): (&Plan, &Store),
-    (args, warm): (&RealizeArgs, Warmth),
+    (args, incremental): (&RealizeArgs, Incremental),
     listener: &dyn Listener,
 ) -> Result<Realized, Failure> {
-    let RealizeArgs { offline, jobs, no_cache, elsewhere, .. } = *args;
+    let RealizeArgs { offline, jobs, no_cache, variation, .. } = *args;
     let limits = limits(&ready.loaded.world, &args.limits)?;
-    let options = exec::Options { jobs, offline, no_cache, elsewhere, warm, limits };
+    let options = exec::Options { jobs, offline, no_cache, variation, incremental, limits };
     let known = mirrors::known(&ready.loaded.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener);

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::failure::Failure;
 use crate::base::Digest;
+use crate::deliver::manifest::{self, Artifact, Manifest};
 use crate::lock::LockedFile;
-use crate::share::manifest::{self, Artifact, Manifest};
 use crate::store::Store;
 use crate::world::Directory;
 use crate::world::held::Held;
@@ -120,7 +120,7 @@ mod tests {
                 .map(|name| ((*name).to_owned(), Artifact { size: 1, sha256: Digest::of(b"x") }))
                 .collect(),
             steps: BTreeMap::new(),
-            warm: std::collections::BTreeSet::new(),
+            incremental: std::collections::BTreeSet::new(),
             qemu: BTreeMap::new(),
         };
         let before = manifest(&["vmlinuz", "initrd.img", "n/vmlinuz", "m/vmlinuz"]);

@@ -56,10 +56,10 @@ fn quick() -> RealizeArgs {
         offline: false,
         jobs: None,
         no_cache: false,
-        warm: false,
+        incremental: false,
         limits: Vec::new(),
         allow_leaks: false,
-        elsewhere: false,
+        variation: false,
     }
 }
 

@@ -8,10 +8,10 @@ use super::failure::Failure;
 use super::load::Ready;
 use crate::base::{Digest, Foreign};
 use crate::exec::Realized;
+use crate::inspect::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
 use crate::lock;
 use crate::plan::step::Work;
 use crate::plan::{Builtin, Input, Plan};
-use crate::share::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
 use crate::world::{World, fs};
 
 /// Rises when the scanner learns to find more.

@@ -9,7 +9,7 @@ pub mod deliver;
 pub mod diffoscope;
 pub mod doctor;
 pub mod draw;
-pub mod elsewhere;
+pub mod variation;
 
 pub mod failure;
 pub mod fmt;

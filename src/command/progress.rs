@@ -10,7 +10,7 @@ use crate::base::{ByteSize, Foreign, tell};
 use crate::exec::event::{Event, Listener};
 
 /// What is said of a step that does not start from nothing.
-const WARM: &str = "goes on from the directory of an earlier run";
+const INCREMENTAL: &str = "goes on from the directory of an earlier run";
 
 /// The renderer that fits where standard error goes.
 pub fn listener() -> Box<dyn Listener> {
@@ -55,7 +55,7 @@ impl Listener for Lines {
             }
             Event::StepAtHand { step, id } => crate::tell!("{step}: at hand ({})", id.short()),
             Event::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
-            Event::StepWarm { step } => crate::tell!("{step}: {WARM}"),
+            Event::StepIncremental { step } => crate::tell!("{step}: {INCREMENTAL}"),
             Event::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
             Event::Warning { message } => crate::tell!("warning: {message}"),
             Event::Fetched { .. } | Event::StepLog { .. } | Event::StepProgress { .. } => {}
@@ -122,8 +122,8 @@ impl Listener for Bars {
                 bar.enable_steady_tick(Duration::from_millis(120));
                 state.steps.push((step, bar));
             }
-            Event::StepWarm { step } => {
-                self.say(&format!("{step}: {WARM}"));
+            Event::StepIncremental { step } => {
+                self.say(&format!("{step}: {INCREMENTAL}"));
             }
             Event::StepLog { step, line } => {
                 if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::elsewhere::{self, Elsewhere, Second};
 use super::failure::Failure;
 use super::load::{self, Ready};
+use super::variation::{self, Second, Variation};
 use super::verify::Report;
 use super::{build, diffoscope};
 use crate::base::Foreign;
 use crate::cli::{RealizeArgs, RecipeArgs};
 use crate::exec::Realized;
+use crate::inspect::differ;
 use crate::plan::{Fetch, Input};
-use crate::share::differ;
 use crate::store::{Output, Store};
 
 /// Builds in this store first, where there is anything to build, then again from nothing but the inputs.
@@ -22,7 +22,7 @@ pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
     let report = second(args, &ready, &place).and_then(|second| {
         let report = compare(&ready, &first, &second);
         first.judge(&ready.store, &second.realized).map_err(Failure::world)?;
-        for step in first.warm().map(|at| &ready.plan.steps[at].name) {
+        for step in first.incremental().map(|at| &ready.plan.steps[at].name) {
             crate::tell!("{step}: went on from an earlier run; compared with a run from nothing");
         }
         Ok(report)
@@ -37,18 +37,18 @@ fn realize_args(offline: bool) -> RealizeArgs {
         offline,
         jobs: None,
         no_cache: false,
-        warm: false,
+        incremental: false,
         limits: Vec::new(),
         allow_leaks: false,
-        elsewhere: false,
+        variation: false,
     }
 }
 
 /// The second leg is another process, which sees another world; its results are read from its store.
 fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Failure> {
-    let elsewhere = Elsewhere::new(place, &ready.loaded.lock_path)?;
+    let variation = Variation::new(place, &ready.loaded.lock_path)?;
     {
-        let store = Store::open_for(&elsewhere.store, load::owner()).map_err(Failure::world)?;
+        let store = Store::open_for(&variation.store, load::owner()).map_err(Failure::world)?;
         for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
             // A copy, which the other store then owns: both may be cleaned without regard to the other.
             let copy = store.part_path(&fetch.digest);
@@ -56,8 +56,8 @@ fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Fail
             store.import_expecting(&copy, &fetch.digest, fetch.size).map_err(Failure::world)?;
         }
     }
-    elsewhere::build(&elsewhere, args)?;
-    let store = Store::open_for(&elsewhere.store, load::owner()).map_err(Failure::world)?;
+    variation::build(&variation, args)?;
+    let store = Store::open_for(&variation.store, load::owner()).map_err(Failure::world)?;
     // Everything is at hand there now; this only asks what it is.
     let realized = build::realize_in(ready, &ready.plan, &store, &realize_args(true))?;
     Ok(Second { store, realized })

@@ -20,10 +20,12 @@ pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), 
         return Err(Failure::Differs(format!("not the bits of the lock\n  {}\n  help: {help}", wrong.join("\n  "))));
     }
     // Bits that nobody has shown to be those of a build from nothing are no fact for a lock.
-    lock.outputs = if realized.warm().next().is_none() {
+    lock.outputs = if realized.incremental().next().is_none() {
         built
     } else {
-        crate::tell!("built with --warm: the lock keeps what it says of the bits; `kiln verify --rebuild` proves them");
+        crate::tell!(
+            "built with --incremental: the lock keeps what it says of the bits; `kiln verify --rebuild` proves them"
+        );
         ready.lock.outputs.clone()
     };
     lock.steps = realized.ids.clone();

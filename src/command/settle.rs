@@ -33,7 +33,7 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
         ready.store.put_result(&id, &outputs).map_err(Failure::world)?;
     }
     // Everything is at hand, if only from a step that went on from an earlier run.
-    let options = exec::Options { offline: true, warm: exec::Warmth::Results, ..exec::Options::default() };
+    let options = exec::Options { offline: true, incremental: exec::Incremental::Results, ..exec::Options::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
     let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
     Ok((lock, again.map_err(Failure::world)?))

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::{launches, output, rebuild};
 use crate::base::Foreign;
 use crate::cli;
-use crate::share::check::{self, Difference};
+use crate::deliver::check::{self, Difference};
 
 /// What was checked, and what was wrong.
 #[derive(Debug, Serialize)]
@@ -49,7 +49,7 @@ pub fn run(args: &cli::Verify) -> Result<(), Failure> {
 pub fn directory(directory: &Path) -> Result<Report, Failure> {
     let options = check::Options { remembered: None, told: &launches::reading };
     let found = check::check(directory, &options).map_err(Failure::world)?;
-    for step in found.manifest.iter().flat_map(|manifest| &manifest.warm) {
+    for step in found.manifest.iter().flat_map(|manifest| &manifest.incremental) {
         let step = Foreign(step);
         crate::tell!("{step} went on from an earlier run; `kiln verify --rebuild RECIPE` proves its bits");
     }

@@ -9,7 +9,7 @@ use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
 
-use crate::base::Epoch;
+use crate::base::Timestamp;
 
 /// Larger signed documents are refused unread; today's largest are a few hundred kilobytes.
 pub const MAX_SIGNED: u64 = 16 << 20;
@@ -91,7 +91,7 @@ impl Keyring {
     /// neither does one that is worthless by itself (expired, weak, of a revoked key) beside a good one. But a signature of
     /// a listed key that does not fit the text means that the text is not what its signer saw, whoever else signed it.
     /// As gpgv has it: a signature counts only with a digest that the header `Hash` names, where there is one.
-    pub fn verify(&self, document: &[u8], now: Epoch) -> Result<Verified, KeyError> {
+    pub fn verify(&self, document: &[u8], now: Timestamp) -> Result<Verified, KeyError> {
         let document = std::str::from_utf8(document).map_err(|_| KeyError::NotSigned("not UTF-8".to_owned()))?;
         // What the parser cannot read it repeats in its error, byte by byte.
         let unsigned = |error: pgp::errors::Error| KeyError::NotSigned(shortened(&error.to_string()));
@@ -189,7 +189,7 @@ fn by_certificate(
     certificate: &SignedPublicKey,
     signature: &Signature,
     text: &[u8],
-    now: Epoch,
+    now: Timestamp,
 ) -> Option<Result<(), Flaw>> {
     if issued_by(signature, &certificate.primary_key) {
         let valid = primary_is_valid(certificate, now).map_err(Flaw::from);
@@ -207,14 +207,14 @@ fn issued_by(signature: &Signature, key: &impl KeyDetails) -> bool {
             && signature.issuer_key_id().into_iter().any(|issuer| *issuer == key.legacy_key_id()))
 }
 
-fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Epoch) -> Result<(), Flaw> {
+fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Timestamp) -> Result<(), Flaw> {
     if !matches!(signature.typ(), Some(SignatureType::Text | SignatureType::Binary)) {
         return Err("it is not a signature of a document".to_owned().into());
     }
     strong(signature)?;
     let created = created(signature)?;
     if created > now.0 + SKEW {
-        return Err(format!("it was made in the future ({})", Epoch(created)).into());
+        return Err(format!("it was made in the future ({})", Timestamp(created)).into());
     }
     if signature.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now)) {
         return Err("it has expired".to_owned().into());
@@ -239,12 +239,12 @@ fn strong(signature: &Signature) -> Result<(), String> {
 }
 
 /// Zero seconds mean for ever (RFC 9580, section 5.2.3.13).
-fn over(start: i64, lifetime: u32, now: Epoch) -> bool {
+fn over(start: i64, lifetime: u32, now: Timestamp) -> bool {
     lifetime != 0 && start + i64::from(lifetime) <= now.0
 }
 
 /// The newest self-signature that holds decides the lifetime; any revocation that holds ends it.
-fn primary_is_valid(certificate: &SignedPublicKey, now: Epoch) -> Result<(), String> {
+fn primary_is_valid(certificate: &SignedPublicKey, now: Timestamp) -> Result<(), String> {
     let key = &certificate.primary_key;
     let details = &certificate.details;
     if details.revocation_signatures.iter().any(|revocation| revocation.verify_key(key).is_ok()) {
@@ -264,19 +264,19 @@ fn primary_is_valid(certificate: &SignedPublicKey, now: Epoch) -> Result<(), Str
     let lifetime = newest.key_expiration_time().map_or(0, |lifetime| lifetime.as_secs());
     let start = i64::from(key.created_at().as_secs());
     if over(start, lifetime, now) {
-        return Err(format!("its key expired on {}", Epoch(start + i64::from(lifetime))));
+        return Err(format!("its key expired on {}", Timestamp(start + i64::from(lifetime))));
     }
     Ok(())
 }
 
-fn is_sound(own: &Signature, now: Epoch) -> bool {
+fn is_sound(own: &Signature, now: Timestamp) -> bool {
     let Ok(created) = created(own) else { return false };
     let expired = own.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now));
     strong(own).is_ok() && created <= now.0 + SKEW && !expired
 }
 
 /// A signing subkey is bound by its primary key and answers for it (RFC 9580, section 5.2.1.9).
-fn subkey_is_valid(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, now: Epoch) -> Result<(), String> {
+fn subkey_is_valid(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, now: Timestamp) -> Result<(), String> {
     let (primary, key) = (&certificate.primary_key, &subkey.key);
     let of_type = |wanted: SignatureType| {
         subkey
@@ -298,7 +298,7 @@ fn subkey_is_valid(certificate: &SignedPublicKey, subkey: &SignedPublicSubKey, n
     let lifetime = newest.key_expiration_time().map_or(0, |lifetime| lifetime.as_secs());
     let start = i64::from(key.created_at().as_secs());
     if over(start, lifetime, now) {
-        return Err(format!("its subkey expired on {}", Epoch(start + i64::from(lifetime))));
+        return Err(format!("its subkey expired on {}", Timestamp(start + i64::from(lifetime))));
     }
     Ok(())
 }
@@ -312,9 +312,9 @@ mod tests {
         fn no_bytes_make_it_panic(bytes: Vec<u8>, text in "\\PC{0,40}") {
             let mut keyring = Keyring::default();
             let _ = keyring.add("key", &bytes);
-            let _ = keyring.verify(&bytes, Epoch(0));
+            let _ = keyring.verify(&bytes, Timestamp(0));
             let framed = format!("-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\n{text}\n-----BEGIN PGP SIGNATURE-----\n\n{text}\n-----END PGP SIGNATURE-----\n");
-            let _ = keyring.verify(framed.as_bytes(), Epoch(0));
+            let _ = keyring.verify(framed.as_bytes(), Timestamp(0));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::control;
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Timestamp};
 
 /// An index larger than this is refused, whatever is signed; the largest of Debian are a sixth of it.
 pub const MAX_INDEX: u64 = 400 << 20;
@@ -16,9 +16,9 @@ pub struct Release {
     /// `trixie-backports`
     pub codename: Option<String>,
     /// When it was made.
-    pub date: Epoch,
+    pub date: Timestamp,
     /// When it must not be believed any more.
-    pub valid_until: Option<Epoch>,
+    pub valid_until: Option<Timestamp>,
     /// Indexes can be fetched by digest.
     pub by_hash: bool,
     /// `Packages` of an architecture repeat what is for all architectures.
@@ -73,8 +73,8 @@ impl Release {
     }
 }
 
-fn instant(field: &'static str, value: &str) -> Result<Epoch, ReleaseError> {
-    Epoch::parse_release(value).ok_or_else(|| bad(field, value, "a date such as Sat, 12 Sep 2026 07:55:41 UTC"))
+fn instant(field: &'static str, value: &str) -> Result<Timestamp, ReleaseError> {
+    Timestamp::parse_release(value).ok_or_else(|| bad(field, value, "a date such as Sat, 12 Sep 2026 07:55:41 UTC"))
 }
 
 fn bad(field: &'static str, value: &str, expected: &'static str) -> ReleaseError {

@@ -26,7 +26,7 @@ pub fn upstream(text: &str) -> &str {
     split(text).1
 }
 
-/// Epoch (empty when absent), upstream version, revision (empty when absent: equal to `0`).
+/// Timestamp (empty when absent), upstream version, revision (empty when absent: equal to `0`).
 fn split(text: &str) -> (&str, &str, &str) {
     let (epoch, rest) = text.split_once(':').unwrap_or(("", text));
     let (upstream, revision) = rest.rsplit_once('-').unwrap_or((rest, ""));

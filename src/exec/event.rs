@@ -37,7 +37,7 @@ pub enum Event {
         id: Digest,
     },
     /// It goes on from where an earlier run of it ended.
-    StepWarm {
+    StepIncremental {
         /// Its name.
         step: String,
     },

@@ -3,24 +3,24 @@
 //! Input: a [`crate::plan::Plan`], a store, a world. Output: digests of the artifacts. It must not decide what to do.
 
 pub mod builtin;
+pub mod debian;
 pub mod doctor;
-mod elsewhere;
 mod error;
 pub mod event;
 pub mod fetch;
 mod gate;
+mod incremental;
 pub mod interrupt;
 mod log;
 mod outputs;
 mod realize;
 mod realized;
 mod resolve;
-pub mod root;
 pub mod sandbox;
 mod status;
 mod step;
 mod tree;
-mod warm;
+mod variation;
 
 use std::path::PathBuf;
 
@@ -52,21 +52,21 @@ pub struct Options {
     /// Run every step, whatever is known.
     pub no_cache: bool,
     /// Show programs another clock and directories in another order, to prove that it changes nothing.
-    pub elsewhere: bool,
+    pub variation: bool,
     /// What of earlier runs of a step counts.
-    pub warm: Warmth,
+    pub incremental: Incremental,
     /// What one step may use.
     pub limits: Limits,
 }
 
-/// What a build takes from earlier runs of steps that can go on from where such a run ended. Results of such warm runs
+/// What a build takes from earlier runs of steps that can go on from where such a run ended. Results of such incremental runs
 /// are kept apart from all others until a run from nothing has given the same bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Warmth {
+pub enum Incremental {
     /// Nothing.
     #[default]
     None,
-    /// Results of warm runs, to judge them; no such run starts.
+    /// Results of incremental runs, to judge them; no such run starts.
     Results,
     /// Results, and build directories to start from; those of this build are kept in turn.
     Directories,

@@ -12,10 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::event::{Event, Listener};
 use super::fetch::{self, Fetcher, Mirrors, interrupted};
 use super::gate::Gate;
+use super::incremental::{self, KeptDirectory, Names};
 use super::interrupt::{self, Listening};
 use super::resolve::{reads, resolve, resolve_without, result, value, wanted};
-use super::warm::{self, Names, Warming};
-use super::{ExecError, Options, Realized, Warmth, step};
+use super::{ExecError, Incremental, Options, Realized, step};
 use crate::base::Digest;
 use crate::plan::id::{self, Messages};
 use crate::plan::{Fetch, Input, Plan};
@@ -30,8 +30,8 @@ pub(super) type Outputs = BTreeMap<String, Output>;
 pub(super) struct Known {
     pub(super) action: Digest,
     pub(super) outputs: Outputs,
-    /// The names of the warm run that it came from, if it did not come from nothing.
-    pub(super) warm: Option<Names>,
+    /// The names of the incremental run that it came from, if it did not come from nothing.
+    pub(super) incremental: Option<Names>,
 }
 
 /// What is known of one step; locked while it is found out.
@@ -47,7 +47,7 @@ enum Cell {
 struct Resolved<'a> {
     messages: Messages,
     /// How it can go on from an earlier run.
-    warm: Option<Warming<'a>>,
+    incremental: Option<KeptDirectory<'a>>,
 }
 
 struct Realizer<'a> {
@@ -196,23 +196,26 @@ impl Realizer<'_> {
         }
         let output = |step: usize, name: &str| known.get(&step)?.get(name).map(value);
         let messages = resolve(self.plan, at, &output)?;
-        let warm = self.plan.warm.get(&at).and_then(|how| {
+        let incremental = self.plan.incremental.get(&at).and_then(|how| {
             let apart = resolve_without(self.plan, at, Some(&how.changing), &output)?;
-            Some(Warming::new(how, &messages.action, &apart.action))
+            Some(KeptDirectory::new(how, &messages.action, &apart.action))
         });
-        Some(Resolved { messages, warm })
+        Some(Resolved { messages, incremental })
     }
 
-    /// The result, if there is one: of a run from nothing, or of a warm one where that counts. With its outputs in the
+    /// The result, if there is one: of a run from nothing, or of an incremental one where that counts. With its outputs in the
     /// store when they must be there.
     fn at_hand(&self, at: usize, resolved: &Resolved<'_>, there: bool) -> Result<Option<Known>, ExecError> {
         let action = resolved.messages.action;
-        let warm = resolved.warm.filter(|_| self.options.warm != Warmth::None).map(|warming| warming.names);
-        for (name, warm) in [(action, None)].into_iter().chain(warm.map(|names| (names.result, Some(names)))) {
+        let incremental =
+            resolved.incremental.filter(|_| self.options.incremental != Incremental::None).map(|kept| kept.names);
+        for (name, incremental) in
+            [(action, None)].into_iter().chain(incremental.map(|names| (names.result, Some(names))))
+        {
             if let Some(outputs) = result(self.plan, self.store, at, &name)
                 && (!there || self.present(at, &outputs)?)
             {
-                return Ok(Some(Known { action, outputs, warm }));
+                return Ok(Some(Known { action, outputs, incremental }));
             }
         }
         Ok(None)
@@ -250,21 +253,23 @@ impl Realizer<'_> {
         if !again && let Some(known) = self.at_hand(at, resolved, true)? {
             return Ok(known);
         }
-        let warm = resolved.warm.filter(|_| !again && self.options.warm == Warmth::Directories);
-        let (store, listener, elsewhere) = (self.store, self.listener, self.options.elsewhere);
+        let incremental =
+            resolved.incremental.filter(|_| !again && self.options.incremental == Incremental::Directories);
+        let (store, listener, variation) = (self.store, self.listener, self.options.variation);
         let limits = self.options.limits;
         let stop = || self.stopped();
-        let ready = step::Ready { step, action, inputs, tools, elsewhere, limits, warm, store, listener, stop: &stop };
+        let ready =
+            step::Ready { step, action, inputs, tools, variation, limits, incremental, store, listener, stop: &stop };
         let (outputs, went_on) = self.timed(&ready)?;
         for bytes in resolved.messages.blobs.values() {
             self.store.put(bytes)?;
         }
-        let warm = warm.filter(|_| went_on).map(|warming| warming.names);
-        self.store.put_result(&warm.map_or(action, |names| names.result), &outputs)?;
-        if let (None, Some(warming)) = (warm, &resolved.warm) {
-            self.judge(at, &warming.names, &outputs)?;
+        let incremental = incremental.filter(|_| went_on).map(|kept| kept.names);
+        self.store.put_result(&incremental.map_or(action, |names| names.result), &outputs)?;
+        if let (None, Some(kept)) = (incremental, &resolved.incremental) {
+            self.judge(at, &kept.names, &outputs)?;
         }
-        Ok(Known { action, outputs, warm })
+        Ok(Known { action, outputs, incremental })
     }
 
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
@@ -279,10 +284,10 @@ impl Realizer<'_> {
         Ok(done)
     }
 
-    /// Compares what a warm run had left with what the run from nothing left now.
+    /// Compares what an incremental run had left with what the run from nothing left now.
     fn judge(&self, at: usize, names: &Names, outputs: &Outputs) -> Result<(), ExecError> {
-        if let Some(warm) = result(self.plan, self.store, at, &names.result)
-            && !warm::judge(self.store, names, &warm, outputs).map_err(interrupted)?
+        if let Some(incremental) = result(self.plan, self.store, at, &names.result)
+            && !incremental::judge(self.store, names, &incremental, outputs).map_err(interrupted)?
         {
             let step = &self.plan.steps[at].name;
             let message = format!("step {step} had given other bits when it went on from an earlier run");

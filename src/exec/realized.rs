@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::incremental::{self, Names};
 use super::realize::{Known, Outputs};
-use super::warm::{self, Names};
 use crate::base::Digest;
 use crate::lock::LockedFile;
 use crate::plan::{Input, Plan, id};
@@ -20,7 +20,7 @@ pub struct Realized {
     /// Sizes of files that the lock names.
     fetches: BTreeMap<Digest, u64>,
     /// Positions of the steps that went on from an earlier run, so that their bits are not proved.
-    warm: BTreeMap<usize, Names>,
+    incremental: BTreeMap<usize, Names>,
 }
 
 impl Realized {
@@ -29,22 +29,22 @@ impl Realized {
         Realized {
             ids: id::by_name(plan),
             actions: names().zip(known.iter().map(|known| known.action)).collect(),
-            warm: known.iter().enumerate().filter_map(|(at, known)| Some((at, known.warm?))).collect(),
+            incremental: known.iter().enumerate().filter_map(|(at, known)| Some((at, known.incremental?))).collect(),
             outputs: known.into_iter().map(|known| known.outputs).collect(),
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
         }
     }
 
     /// Steps whose bits are not those of a run from nothing, as far as anybody has shown.
-    pub fn warm(&self) -> impl Iterator<Item = usize> {
-        self.warm.keys().copied()
+    pub fn incremental(&self) -> impl Iterator<Item = usize> {
+        self.incremental.keys().copied()
     }
 
     /// Judges what the steps left that went on from an earlier run by what a build from nothing made of the same plan:
     /// what is the same counts from now on like any other result, what is not is forgotten.
     pub fn judge(&self, store: &Store, clean: &Realized) -> Result<(), StoreError> {
-        for (at, names) in self.warm.iter().filter(|(at, _)| !clean.warm.contains_key(at)) {
-            warm::judge(store, names, &self.outputs[*at], &clean.outputs[*at])?;
+        for (at, names) in self.incremental.iter().filter(|(at, _)| !clean.incremental.contains_key(at)) {
+            incremental::judge(store, names, &self.outputs[*at], &clean.outputs[*at])?;
         }
         Ok(())
     }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use super::ExecError;
 use super::builtin::{self, Context};
-use super::elsewhere;
 use super::event::{Event, Listener};
+use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
 use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Privileges, Root, SandboxError, Spec};
-use super::warm::{self, Warming};
+use super::variation;
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
 use crate::store::{Output, Store, StoreError};
@@ -30,11 +30,11 @@ pub(super) struct Ready<'a> {
     /// The root of its sandbox.
     pub(super) tools: Option<PathBuf>,
     /// Whether its programs see another world than usual.
-    pub(super) elsewhere: bool,
+    pub(super) variation: bool,
     /// What it may use.
     pub(super) limits: Limits,
     /// How it goes on from an earlier run, if it may.
-    pub(super) warm: Option<Warming<'a>>,
+    pub(super) incremental: Option<KeptDirectory<'a>>,
     pub(super) store: &'a Store,
     pub(super) listener: &'a dyn Listener,
     /// Whether the build is to end.
@@ -56,9 +56,9 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 /// Runs the step; its outputs are in the store afterwards, the result is not yet recorded. Says whether it went on from
 /// an earlier run.
 pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
-    if let Some(kept) = warm::take(ready)? {
+    if let Some(kept) = incremental::take(ready)? {
         let name = &ready.step.name;
-        ready.listener.on(Event::StepWarm { step: name.clone() });
+        ready.listener.on(Event::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
                 let message =
@@ -91,7 +91,7 @@ fn work(
 ) -> Result<BTreeMap<String, Output>, Trouble> {
     let outputs = Outputs::prepare(ready, scratch)?;
     let out = outputs.left.path();
-    let library = ready.elsewhere.then(|| elsewhere::provide(scratch)).transpose();
+    let library = ready.variation.then(|| variation::provide(scratch)).transpose();
     let library = library.map_err(|error| ready.store.failure(error))?;
     match &ready.step.work {
         Work::Builtin(builtin) => {
@@ -99,8 +99,8 @@ fn work(
             let scratch = Dir::make(&place, 0o755).map_err(|error| ready.store.failure(error))?;
             ready.store.hand_over(&scratch)?;
             let Ready { step, inputs, limits, .. } = ready;
-            let (step, elsewhere) = (&step.name, library.as_deref());
-            let context = Context { step, inputs, out, scratch: &place, elsewhere, limits: *limits, listener: log };
+            let (step, variation) = (&step.name, library.as_deref());
+            let context = Context { step, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
@@ -110,14 +110,14 @@ fn work(
         Work::Sandbox { .. } => {
             let mut spec = spec(ready, out);
             if let Some(kept) = kept {
-                warm::place(ready, kept, out)?;
-                warm::disguise(ready, &mut spec)?;
+                incremental::place(ready, kept, out)?;
+                incremental::disguise(ready, &mut spec)?;
             }
             command(spec, library.as_deref(), (&ready.limits, &mut |heard| log.heard(&ready.step.name, heard)))?;
         }
     }
     let collected = outputs.collect(ready)?;
-    warm::keep(ready, &outputs.left);
+    incremental::keep(ready, &outputs.left);
     Ok(collected)
 }
 
@@ -127,7 +127,7 @@ fn command(
     (limits, heard): (&Limits, &mut dyn FnMut(Heard<'_>)),
 ) -> Result<(), Trouble> {
     if let Some(library) = library {
-        elsewhere::preload(&mut spec, library);
+        variation::preload(&mut spec, library);
     }
     match sandbox::run_within(&spec, limits, heard) {
         Ok(status) if status.success() => Ok(()),

@@ -10,7 +10,7 @@ mod read;
 use std::collections::BTreeMap;
 use std::io::{self, Seek, SeekFrom, Write};
 
-use crate::base::Epoch;
+use crate::base::Timestamp;
 use geometry::{FATS, Geometry, RESERVED, SECTOR};
 pub use name::ShortName;
 pub use read::{FatFile, files};
@@ -34,7 +34,7 @@ pub struct Options {
     /// Its label: up to eleven capital letters, digits and blanks.
     pub label: String,
     /// The time of everything in it.
-    pub time: Epoch,
+    pub time: Timestamp,
 }
 
 /// Why there is no file system.
@@ -209,7 +209,7 @@ impl<W: Write + Seek> Volume<'_, W> {
 }
 
 /// FAT counts from 1980 to 2107, in steps of two seconds.
-fn stamp(time: Epoch) -> (u16, u16) {
+fn stamp(time: Timestamp) -> (u16, u16) {
     let (year, month, day, hour, minute, second) = time.civil();
     if !(1980..=2107).contains(&year) {
         return (1 << 5 | 1, 0);
@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     fn options(size: u64) -> Options {
-        Options { start: 0, size, serial: 1, label: "ESP".to_owned(), time: Epoch(1_700_000_000) }
+        Options { start: 0, size, serial: 1, label: "ESP".to_owned(), time: Timestamp(1_700_000_000) }
     }
 
     #[test]
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn times_outside_of_what_fat_counts_become_its_first_day() {
-        assert_eq!(stamp(Epoch(0)), (33, 0));
-        assert_eq!(stamp(Epoch(1_700_000_000)), ((43 << 9) + (11 << 5) + 14, (22 << 11) + (13 << 5) + 10));
+        assert_eq!(stamp(Timestamp(0)), (33, 0));
+        assert_eq!(stamp(Timestamp(1_700_000_000)), ((43 << 9) + (11 << 5) + 14, (22 << 11) + (13 << 5) + 10));
     }
 }

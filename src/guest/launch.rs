@@ -246,7 +246,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::share::launch::LaunchFile;
+    use crate::deliver::launch::LaunchFile;
 
     /// A machine that is never started, with more fields than the least.
     pub(in crate::guest) fn launch(more: &str) -> Launch {

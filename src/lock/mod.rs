@@ -18,7 +18,7 @@ pub use write::{inputs_digest, write};
 
 use std::collections::BTreeMap;
 
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Timestamp};
 
 /// Version of the file format.
 pub const FORMAT: u32 = 1;
@@ -33,7 +33,7 @@ pub struct Lock {
     /// Which recipe this is the lock of.
     pub recipe: LockedRecipe,
     /// `SOURCE_DATE_EPOCH`: the newest signed `Date` of the archives used, or the recipe's.
-    pub epoch: Epoch,
+    pub epoch: Timestamp,
     /// Every UUID, GUID and hash seed is derived from it.
     pub seed: Digest,
     /// By name in the recipe.
@@ -86,9 +86,9 @@ pub struct LockedArchive {
     /// Fingerprints of the listed keys that signed it, upper-case hexadecimal.
     pub signed_by: Vec<String>,
     /// Its `Date`.
-    pub date: Epoch,
+    pub date: Timestamp,
     /// Its `Valid-Until`.
-    pub valid_until: Option<Epoch>,
+    pub valid_until: Option<Timestamp>,
     /// Every index read, by path relative to the suite's directory.
     pub indexes: BTreeMap<String, LockedFile>,
 }

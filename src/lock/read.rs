@@ -7,7 +7,7 @@ use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, OUTPUT,
 };
-use crate::base::{Digest, Epoch, Foreign, Quoted};
+use crate::base::{Digest, Foreign, Quoted, Timestamp};
 use crate::debian::packages::is_inside;
 
 /// A text that is no lock.
@@ -123,7 +123,7 @@ fn sources(
 }
 
 fn checked(name: &str, wire: WireArchive) -> Result<LockedArchive, ReadError> {
-    if Epoch::parse_snapshot(&wire.snapshot).is_none() {
+    if Timestamp::parse_snapshot(&wire.snapshot).is_none() {
         let problem = format!("`{}` is no timestamp of the snapshot service", wire.snapshot);
         return Err(fact(format!("archives.{name}"), problem));
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::{Lock, LockedArchive};
-use crate::base::{Digest, Epoch, Foreign};
+use crate::base::{Digest, Foreign, Timestamp};
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
 
@@ -99,7 +99,7 @@ pub(super) fn is_described(recipe: &Recipe, lock: &Lock, name: &str) -> bool {
 /// The epoch follows from the recipe, or from the archives.
 fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let newest = lock.archives.values().map(|archive| archive.date).max();
-    let epoch = recipe.epoch.or(newest).unwrap_or(Epoch(0));
+    let epoch = recipe.epoch.or(newest).unwrap_or(Timestamp(0));
     if lock.epoch != epoch {
         wrong.push(Mismatch(format!("its epoch is {}, and follows from recipe and archives as {epoch}", lock.epoch)));
     }

@@ -23,7 +23,7 @@ pub(super) fn example() -> Lock {
         snapshot: "20261121T021046Z".to_owned(),
         inrelease: Digest::of(b"release"),
         signed_by: vec!["0123456789ABCDEF0123456789ABCDEF01234567".to_owned()],
-        date: Epoch(1_789_199_741),
+        date: Timestamp(1_789_199_741),
         valid_until: None,
         indexes: BTreeMap::from([("main/binary-amd64/Packages.xz".to_owned(), file)]),
     };
@@ -32,7 +32,7 @@ pub(super) fn example() -> Lock {
     Lock {
         output_version: OUTPUT,
         recipe: LockedRecipe { name: "a".to_owned(), digest: recipe_digest(&files, &params), files, params },
-        epoch: Epoch(1_789_199_741),
+        epoch: Timestamp(1_789_199_741),
         seed: Digest::of(b"seed"),
         archives: BTreeMap::from([("trixie".to_owned(), archive)]),
         sets: BTreeMap::from([("image".to_owned(), vec![package("zlib1g"), package("bash")])]),

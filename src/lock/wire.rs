@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::LockedFile;
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Timestamp};
 
 /// No file is larger; so the sum of all sizes that a lock may state is a number that can be counted with.
 const LARGEST: u64 = 1 << 40;
@@ -21,7 +21,7 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 pub(super) struct WireLock {
     pub version: u32,
     pub output: u32,
-    pub epoch: Epoch,
+    pub epoch: Timestamp,
     pub seed: Digest,
     pub checksum: Option<Digest>,
     pub recipe: WireRecipe,
@@ -64,8 +64,8 @@ pub(super) struct WireArchive {
     pub snapshot: String,
     pub inrelease: Digest,
     pub signed_by: Vec<String>,
-    pub date: Epoch,
-    pub valid_until: Option<Epoch>,
+    pub date: Timestamp,
+    pub valid_until: Option<Timestamp>,
     #[serde(default)]
     pub indexes: BTreeMap<String, WireFile>,
 }

@@ -251,7 +251,7 @@ mod tests {
         lock.images.clear();
         lock.machines.values_mut().for_each(|machine| machine.asked.clear());
         assert_eq!(inputs_digest(&lock), before);
-        lock.epoch = crate::base::Epoch(lock.epoch.0 + 1);
+        lock.epoch = crate::base::Timestamp(lock.epoch.0 + 1);
         assert_ne!(inputs_digest(&lock), before);
     }
 }

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Epoch;
+use crate::base::Timestamp;
 
 /// An initramfs as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,12 +17,12 @@ pub struct InitrdSpec {
     /// Its file system when the command line has no `rootfstype=`.
     pub root_type: String,
     /// The time of every file.
-    pub epoch: Epoch,
+    pub epoch: Timestamp,
 }
 
 impl InitrdSpec {
     /// Everything a root file system on a virtio disk needs.
-    pub fn virtio_ext4(root_device: &str, epoch: Epoch) -> InitrdSpec {
+    pub fn virtio_ext4(root_device: &str, epoch: Timestamp) -> InitrdSpec {
         let modules = ["virtio_pci", "virtio_blk", "ext4"].map(str::to_owned).to_vec();
         InitrdSpec { modules, root_device: root_device.to_owned(), root_type: "ext4".to_owned(), epoch }
     }

@@ -20,4 +20,4 @@ pub mod stock;
 pub use builder::Builder;
 pub use lower::lower;
 pub use restrict::restrict;
-pub use step::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Warm, Work};
+pub use step::{Artifact, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};

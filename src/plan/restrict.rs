@@ -20,8 +20,9 @@ pub fn restrict(plan: &Plan, wanted: &dyn Fn(&str) -> bool) -> Plan {
     let digests: BTreeSet<Digest> = steps.iter().flat_map(fetched).collect();
     let fetches = plan.fetches.iter().filter(|(digest, _)| digests.contains(*digest));
     let fetches = fetches.map(|(digest, fetch)| (*digest, fetch.clone())).collect();
-    let warm = plan.warm.iter().filter_map(|(at, warm)| Some((*moved.get(at)?, warm.clone()))).collect();
-    Plan { fetches, steps, warm, private: plan.private.clone(), ..Plan::default() }
+    let incremental =
+        plan.incremental.iter().filter_map(|(at, incremental)| Some((*moved.get(at)?, incremental.clone()))).collect();
+    Plan { fetches, steps, incremental, private: plan.private.clone(), ..Plan::default() }
 }
 
 fn dependencies(step: &Step) -> impl Iterator<Item = usize> {

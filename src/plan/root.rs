@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Epoch;
+use crate::base::Timestamp;
 
 /// The packages of a root file system as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct BaseSpec {
     /// Packages in configure order.
     pub packages: Vec<RootPackage>,
     /// No file is younger.
-    pub epoch: Epoch,
+    pub epoch: Timestamp,
 }
 
 /// What a recipe makes of a base, as data.
@@ -29,7 +29,7 @@ pub struct RootSpec {
     /// Version of the normalisation rules ([`RULES`]) that the plan was made for.
     pub rules: u32,
     /// No file is younger.
-    pub epoch: Epoch,
+    pub epoch: Timestamp,
     /// `/etc/hostname`
     pub hostname: String,
     /// Users to add, or to change when the packages made them.

@@ -16,7 +16,7 @@ pub struct Plan {
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, usize>,
     /// By step: how it can go on from where an earlier run ended. Part of no id.
-    pub warm: BTreeMap<usize, Warm>,
+    pub incremental: BTreeMap<usize, IncrementalRun>,
     /// Inputs that the plan itself holds and that are nobody's business but the builder's: files that in the image not
     /// everybody may read, and what holds passwords. Part of no id.
     pub private: BTreeSet<Digest>,
@@ -24,7 +24,7 @@ pub struct Plan {
 
 /// How a step can go on from what an earlier run of it left in its build directory, instead of from nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warm {
+pub struct IncrementalRun {
     /// The directory below the build directory that is handed on.
     pub directory: String,
     /// The one input in which the two runs may differ.

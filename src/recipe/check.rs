@@ -11,7 +11,7 @@ use super::report::Report;
 use super::scope::Scope;
 use super::value::{Node, Value};
 use super::{Recipe, archive, image, kernel, machine, packages, test};
-use crate::base::{Diagnostic, Epoch, SourceMap, Span, Spanned};
+use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
 
 /// What may stand at the top level.
@@ -80,7 +80,7 @@ fn root_block(children: Vec<Node>, span: Span) -> Node {
 }
 
 /// Checks part after part, each with everything it may name at hand.
-fn parts(root: &Node, scope: &mut Scope) -> (Option<Epoch>, Vec<test::Test>) {
+fn parts(root: &Node, scope: &mut Scope) -> (Option<Timestamp>, Vec<test::Test>) {
     let blocks =
         |kind| root.children.iter().filter(|node| node.block && node.keyword.value == kind).collect::<Vec<_>>();
     scope.archives = checked("archive", &blocks("archive"), scope, archive::check);
@@ -95,7 +95,7 @@ fn parts(root: &Node, scope: &mut Scope) -> (Option<Epoch>, Vec<test::Test>) {
     let tests = blocks("test").into_iter().filter_map(|node| test::check(node, scope)).collect();
     let mut reader = Reader::new(root, &scope.report);
     KINDS.into_iter().for_each(|kind| drop(reader.blocks(kind)));
-    let epoch = reader.optional::<Epoch>("epoch").map(|epoch| epoch.value);
+    let epoch = reader.optional::<Timestamp>("epoch").map(|epoch| epoch.value);
     reader.finish();
     (epoch, tests)
 }

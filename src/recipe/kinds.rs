@@ -2,7 +2,7 @@
 
 use super::report::Report;
 use super::value::Value;
-use crate::base::{ByteSize, Diagnostic, Digest, Epoch, Spanned};
+use crate::base::{ByteSize, Diagnostic, Digest, Spanned, Timestamp};
 
 /// A type that a field can have.
 pub trait FromValue: Sized {
@@ -161,7 +161,7 @@ impl FromValue for Mode {
     }
 }
 
-impl FromValue for Epoch {
+impl FromValue for Timestamp {
     const EXPECTED: &'static str = "an instant such as `2026-11-01T00:00:00Z`";
 
     fn convert(value: &Value) -> Option<Self> {

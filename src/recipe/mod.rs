@@ -27,7 +27,7 @@ pub use check::{Mistakes, check};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::base::{Digest, Epoch, SourceMap};
+use crate::base::{Digest, SourceMap, Timestamp};
 
 /// A whole recipe whose every reference resolves.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ pub struct Recipe {
     /// Every parameter and its value in canonical spelling.
     pub params: BTreeMap<String, String>,
     /// The instant every artifact carries, if the recipe fixes it.
-    pub epoch: Option<Epoch>,
+    pub epoch: Option<Timestamp>,
     /// Where packages come from.
     pub archives: BTreeMap<String, archive::Archive>,
     /// Named package sets: build roots and tools.

@@ -1,9 +1,9 @@
 //! What evaluation leaves of a recipe: plain values and blocks, with nothing left to compute.
 
 use crate::base::digest::Digest;
-use crate::base::epoch::Epoch;
 use crate::base::size::ByteSize;
 use crate::base::span::{Span, Spanned};
+use crate::base::timestamp::Timestamp;
 
 /// A value without names of `let`, `param` or loops in it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Value {
     /// `0o755`
     Mode(u32),
     /// `2026-11-01T00:00:00Z`
-    Instant(Epoch),
+    Instant(Timestamp),
     /// `sha256:...`
     Digest(Digest),
     /// `true`, `false`

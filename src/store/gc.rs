@@ -40,7 +40,7 @@ impl Store {
         let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
         let live = self.live(policy)?;
         let mut report = Report::default();
-        for part in ["cas", "tree", "ac", "part", "quarantine", "log", "note", "warm", "lock"] {
+        for part in ["cas", "tree", "ac", "part", "quarantine", "log", "note", "incremental", "lock"] {
             for name in fs::names(&self.root.join(part))? {
                 let path = self.root.join(part).join(&name);
                 let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());

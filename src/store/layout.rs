@@ -27,7 +27,7 @@ const PARTS: [(&str, u32); 11] = [
     ("note", CLOSED),
     ("log", CLOSED),
     ("quarantine", CLOSED),
-    ("warm", CLOSED),
+    ("incremental", CLOSED),
     // What resolving remembers of archives.
     ("index", CLOSED),
 ];

@@ -17,13 +17,14 @@
 //! files of a recipe; everything else is closed to them, locks above all. What sandboxes leave is foreign until it is an
 //! object (`take.rs`).
 //!
-//! Build directories that are kept for the next run of a step (`warm/<sha256>`) are no content: nothing refers to them.
+//! Build directories that are kept for the next run of a step (`incremental/<sha256>`) are no content: nothing refers to them.
 //!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
 
 mod blob;
 mod error;
 pub mod gc;
+mod incremental;
 mod layout;
 mod lock;
 mod owner;
@@ -34,7 +35,6 @@ mod stamp;
 mod take;
 mod tree;
 mod walk;
-mod warm;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;

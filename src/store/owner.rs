@@ -47,8 +47,8 @@ impl Store {
         self.give_blobs(owner)?;
         self.give_trees(owner)?;
         // Programs that go on in them could not write them; they cost time alone.
-        for name in fs::names(&self.root.join("warm"))? {
-            fs::remove_tree(&self.root.join("warm").join(name)).map_err(|error| self.failure(error))?;
+        for name in fs::names(&self.root.join("incremental"))? {
+            fs::remove_tree(&self.root.join("incremental").join(name)).map_err(|error| self.failure(error))?;
         }
         fs::write_with_mode(&marker, text.as_bytes(), 0o600).map_err(|error| self.failure(error))
     }

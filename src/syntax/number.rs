@@ -4,7 +4,7 @@ use nom::Input as _;
 
 use super::state::{Input, Parsed, ahead, backtrack, mistake};
 use super::tree::Value;
-use crate::base::{ByteSize, Diagnostic, Epoch};
+use crate::base::{ByteSize, Diagnostic, Timestamp};
 
 /// `4`, `-1`, `0x10`, `4GiB`, `90s`, `0o755`, `2026-11-01T00:00:00Z`.
 pub(super) fn number(input: Input<'_>) -> Parsed<'_, Value> {
@@ -48,7 +48,7 @@ type Refusal = (String, Option<String>);
 fn classify(word: &str) -> Result<Value, Refusal> {
     if word.len() > 4 && word.as_bytes()[4] == b'-' {
         let hint = "an instant is written in UTC: `2026-11-01T00:00:00Z`";
-        return Epoch::parse_rfc3339(word)
+        return Timestamp::parse_rfc3339(word)
             .map(Value::Instant)
             .ok_or_else(|| (format!("`{word}` is not an instant"), Some(hint.to_owned())));
     }

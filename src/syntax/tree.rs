@@ -8,8 +8,8 @@
 //! `option X = y` or `expect "..." matches "..."` is an entry with arguments. Meaning comes later, in `recipe/`.
 
 use crate::base::digest::Digest;
-use crate::base::epoch::Epoch;
 use crate::base::span::{Span, Spanned};
+use crate::base::timestamp::Timestamp;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -62,7 +62,7 @@ pub enum Value {
     /// `0o755`
     Mode(u32),
     /// `2026-11-01T00:00:00Z`
-    Instant(Epoch),
+    Instant(Timestamp),
     /// `sha256:...`
     Digest(Digest),
     /// `true`, `false`

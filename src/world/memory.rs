@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Component, Path, PathBuf};
 
 use super::{Request, Response, World, WorldError};
-use crate::base::Epoch;
+use crate::base::Timestamp;
 
 /// A machine whose whole state is in its fields.
 #[derive(Debug, Clone)]
@@ -17,12 +17,12 @@ pub struct MemoryWorld {
     /// Bodies by URL.
     pub pages: BTreeMap<String, Vec<u8>>,
     /// The wall clock.
-    pub now: Epoch,
+    pub now: Timestamp,
 }
 
 impl Default for MemoryWorld {
     fn default() -> Self {
-        MemoryWorld { files: BTreeMap::new(), variables: BTreeMap::new(), pages: BTreeMap::new(), now: Epoch(0) }
+        MemoryWorld { files: BTreeMap::new(), variables: BTreeMap::new(), pages: BTreeMap::new(), now: Timestamp(0) }
     }
 }
 
@@ -65,7 +65,7 @@ impl World for MemoryWorld {
         self.variables.get(name).cloned()
     }
 
-    fn now(&self) -> Epoch {
+    fn now(&self) -> Timestamp {
         self.now
     }
 

@@ -19,7 +19,7 @@ mod stream;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Epoch, Foreign};
+use crate::base::{Foreign, Timestamp};
 
 pub use directory::Directory;
 pub use real::RealWorld;
@@ -37,7 +37,7 @@ pub trait World: Sync {
     /// An environment variable; `None` when unset, empty or not UTF-8.
     fn env(&self, name: &str) -> Option<String>;
     /// The wall clock: for expiry checks and progress, never for bits.
-    fn now(&self) -> Epoch;
+    fn now(&self) -> Timestamp;
     /// Starts an HTTP GET.
     fn get(&self, request: &Request<'_>) -> Result<Response, WorldError>;
 }

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use super::http::Client;
 use super::{Request, Response, World, WorldError, fs};
-use crate::base::Epoch;
+use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
 #[derive(Default)]
@@ -47,9 +47,9 @@ impl World for RealWorld {
         std::env::var(name).ok().filter(|value| !value.is_empty())
     }
 
-    fn now(&self) -> Epoch {
+    fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Epoch(since.as_secs() as i64)
+        Timestamp(since.as_secs() as i64)
     }
 
     fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {

@@ -6,21 +6,21 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Command;
 
-use kiln::base::Epoch;
+use kiln::base::Timestamp;
 use kiln::format::fat;
 use kiln::format::gpt::{self, Guid, Partition, Table};
 use kiln::format::uki;
+use kiln::inspect::differ::differences;
 use kiln::plan::Input;
 use kiln::plan::boot::BootSpec;
 use kiln::recipe::machine::Firmware;
 use kiln::recipe::packages::PackageSet;
-use kiln::share::differ::differences;
 
 use super::live::Scratch;
 use super::machine_support::recipes;
 use super::skip::skip;
 
-const EPOCH: Epoch = Epoch(1_700_000_000);
+const EPOCH: Timestamp = Timestamp(1_700_000_000);
 const DISK: &str = "11111111-2222-8333-8444-555555555555";
 const PART: &str = "66666666-7777-8888-9999-aaaaaaaaaaaa";
 const SYSTEM: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use kiln::format::tar::{Entry, TarPath, TarWriter};
-use kiln::share::differ::differences;
+use kiln::inspect::differ::differences;
 
 use super::archive_support::{gz, xz};
 

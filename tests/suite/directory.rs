@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use kiln::base::Digest;
+use kiln::deliver::check::{Checked, Difference, Options, check};
+use kiln::deliver::launch::{LaunchFile, script};
+use kiln::deliver::manifest::{Artifact, FORMAT, Manifest};
 use kiln::machine::argv::Place;
-use kiln::share::check::{Checked, Difference, Options, check};
-use kiln::share::launch::{LaunchFile, script};
-use kiln::share::manifest::{Artifact, FORMAT, Manifest};
 use kiln::store::{Output as Made, Store};
 
 use super::launch::launch_of;
@@ -44,7 +44,7 @@ pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         lock: Digest::of(b"lock"),
         artifacts: files.iter().map(|(name, bytes)| (name.clone(), artifact(bytes))).collect(),
         steps: BTreeMap::from([("tools qemu".to_owned(), Digest::of(b"step"))]),
-        warm: BTreeSet::new(),
+        incremental: BTreeSet::new(),
         qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
     }
 }

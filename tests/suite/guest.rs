@@ -5,13 +5,13 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use kiln::base::{Digest, SourceMap, Span, Spanned};
+use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
 use kiln::guest::event::{Event, Listener};
 use kiln::guest::report::{Outcome, Report};
 use kiln::guest::test::{BOOT, Options, run};
 use kiln::guest::{Accel, Launch};
 use kiln::recipe::test::{Action, QmpAnswer, Test, TestStep};
-use kiln::share::launch::LaunchFile;
 
 use super::live::{Quick, live, quick};
 use super::machine_support;

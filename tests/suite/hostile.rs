@@ -2,8 +2,8 @@
 
 use kiln::base::Digest;
 use kiln::debian::deb;
+use kiln::deliver::manifest::Manifest;
 use kiln::format::tar::TarReader;
-use kiln::share::manifest::Manifest;
 use proptest::prelude::*;
 
 use super::directory::{deliver, files, manifest};

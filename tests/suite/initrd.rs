@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::base::{Digest, Epoch};
+use kiln::base::{Digest, Timestamp};
 use kiln::exec::builtin::{Context, run};
 use kiln::exec::event::Silent;
 use kiln::plan::Builtin;
@@ -49,7 +49,7 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
         inputs: &inputs,
         out: &out,
         scratch: &work,
-        elsewhere: None,
+        variation: None,
         limits: kiln::exec::sandbox::Limits::default(),
         listener: &Silent,
     };
@@ -118,7 +118,7 @@ fn a_kernel_in_several_packages_is_one_kernel() {
     let parts: [&[(&str, &[u8])]; 4] = [
         &[
             ("usr/lib/modules/7.3-z/config", b"CONFIG_X=y\n"),
-            ("usr/lib/modules/7.3-z/System.map", b"ffffffff B The real one is elsewhere\n"),
+            ("usr/lib/modules/7.3-z/System.map", b"ffffffff B The real one is variation\n"),
             ("usr/lib/modules/7.3-z/modules.builtin", b"kernel/c.ko\n"),
         ],
         &[("usr/lib/modules/7.3-z/vmlinuz", b"kernel")],
@@ -167,7 +167,7 @@ fn an_initrd_without_its_module_is_refused() {
     let out = step(&scratch, "stock", &Builtin::StockKernel, &[("kernel.deb", &deb)]).unwrap();
     let modules = out.join("modules.tar");
     let inputs: [(&str, &Path); 3] = [("modules.tar", &modules), ("busybox.deb", &deb), ("initrd.json", &json)];
-    let spec = InitrdSpec::virtio_ext4("/dev/vda", Epoch(1));
+    let spec = InitrdSpec::virtio_ext4("/dev/vda", Timestamp(1));
     for (spec, expected) in [
         (spec.clone(), "no module virtio_pci"),
         (InitrdSpec { modules: vec!["a".into()], ..spec.clone() }, "not a 64-bit ELF"),
@@ -192,7 +192,7 @@ fn real_kernels_boot_to_a_shell_on_their_root() {
     };
     let scratch = Scratch::new("boot");
     let json = scratch.0.join("initrd.json");
-    fs::write(&json, InitrdSpec::virtio_ext4("/dev/vda", Epoch(1_793_491_200)).to_json()).unwrap();
+    fs::write(&json, InitrdSpec::virtio_ext4("/dev/vda", Timestamp(1_793_491_200)).to_json()).unwrap();
     let stock = step(&scratch, "stock", &Builtin::StockKernel, &[("kernel.deb", &inputs.join("kernel.deb"))]).unwrap();
     let images: Vec<PathBuf> = ["one", "two"]
         .iter()

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use kiln::base::Digest;
 use kiln::command::{load, mirrors};
 use kiln::exec::event::Silent;
-use kiln::exec::{Options, Warmth, realize};
+use kiln::exec::{Incremental, Options, realize};
 use kiln::kconfig::{Tree, Tri, archive, dotconfig};
 use kiln::plan::{self, Input, Plan, step::Place};
 use kiln::store::Store;
@@ -18,7 +18,7 @@ use super::archive_support::Server;
 use super::kconfig::{agrees, explains};
 use super::live::{SELDOM, Scratch, has_its_turn, kiln, live, succeed};
 
-/// Kernels of the fixture that are built twice. The first is on each day on which no kernel is compiled warm; the others
+/// Kernels of the fixture that are built twice. The first is on each day on which no kernel is compiled incremental; the others
 /// cost ten minutes each, and are built with `KILN_ALL=1` or by their name in `KILN_ONLY`.
 const KERNELS: [&str; 3] = ["tiny", "modular", "dsc"];
 
@@ -32,7 +32,7 @@ fn a_kernel_is_the_same_twice_and_a_dropped_option_is_explained() {
     let plan = lowered(&scratch, &fixture("tiny.kiln"));
     for kernel in KERNELS {
         let only = std::env::var("KILN_ONLY").ok();
-        let always = kernel == "tiny" && only.is_none() && has_its_turn("twice", &["twice", "warm"]);
+        let always = kernel == "tiny" && only.is_none() && has_its_turn("twice", &["twice", "incremental"]);
         if always || only.as_deref() == Some(kernel) || std::env::var_os("KILN_ALL").is_some() {
             let (one, two) = std::thread::scope(|scope| {
                 // At the same time: what has one processor leaves room.
@@ -152,7 +152,7 @@ fn a_tarball_by_url_makes_the_kernel_that_the_package_makes() {
     assert_eq!(built(&by_url, "tiny", &scratch.path("one"), 2), package, "the same tree makes another kernel");
 }
 
-/// Of the kernel `warm` of the fixture: options that go and come, as switches and as modules, one of which becomes built
+/// Of the kernel `incremental` of the fixture: options that go and come, as switches and as modules, one of which becomes built
 /// in; a number; a string.
 const CHANGES: [(&str, &str); 7] = [
     ("option POSIX_TIMERS = y", "option POSIX_TIMERS = n"),
@@ -161,44 +161,44 @@ const CHANGES: [(&str, &str); 7] = [
     ("option CRC7 = m", "option CRC7 = n"),
     ("option CRC8 = m", "option CRC8 = y"),
     ("option LOG_BUF_SHIFT = 14", "option LOG_BUF_SHIFT = 15"),
-    ("option LOCALVERSION = \"-warm\"", "option LOCALVERSION = \"-changed\""),
+    ("option LOCALVERSION = \"-incremental\"", "option LOCALVERSION = \"-changed\""),
 ];
 
 #[test]
 fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_nothing() {
-    if !live("kernel: changed options on a warm tree, four compilations of a small kernel")
-        || !has_its_turn("warm", &SELDOM)
+    if !live("kernel: changed options on an incremental tree, four compilations of a small kernel")
+        || !has_its_turn("incremental", &SELDOM)
     {
         return;
     }
     kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
-    let scratch = Scratch::new("warm");
-    let text = std::fs::read_to_string(fixture("warm.kiln")).unwrap();
+    let scratch = Scratch::new("incremental");
+    let text = std::fs::read_to_string(fixture("incremental.kiln")).unwrap();
     let store = Store::open(&scratch.path("one")).unwrap();
-    let build = |text: &str, warm: Warmth| {
+    let build = |text: &str, incremental: Incremental| {
         let path = scratch.path("changed.kiln");
         std::fs::write(&path, text).unwrap();
-        let plan = plan::restrict(&lowered(&scratch, &path), &|step| step == "kernel-build warm");
-        let done = carry_out_with(&plan, &store, &Options { warm, ..Options::default() }).unwrap();
+        let plan = plan::restrict(&lowered(&scratch, &path), &|step| step == "kernel-build incremental");
+        let done = carry_out_with(&plan, &store, &Options { incremental, ..Options::default() }).unwrap();
         let step = plan.steps.len() - 1;
         let file = |name| done.file(&Input::Output { step, name: String::from(name) }).sha256;
         let bits = ["vmlinuz", "System.map", "kernel.release", "modules.tar"].map(file);
-        (bits, done.warm().eq([step]), done.actions["kernel-build warm"])
+        (bits, done.incremental().eq([step]), done.actions["kernel-build incremental"])
     };
-    let before = build(&text, Warmth::Directories);
+    let before = build(&text, Incremental::Directories);
     assert!(!before.1, "there was nothing to go on from");
     let changed = CHANGES.iter().fold(text.clone(), |text, (was, is)| {
         assert!(text.contains(was), "{was}");
         text.replace(was, is)
     });
-    let (warm, went_on, _) = build(&changed, Warmth::Directories);
-    assert!(went_on && warm != before.0);
-    let (clean, went_on, _) = build(&changed, Warmth::None);
+    let (incremental, went_on, _) = build(&changed, Incremental::Directories);
+    assert!(went_on && incremental != before.0);
+    let (clean, went_on, _) = build(&changed, Incremental::None);
     assert!(!went_on);
-    assert_eq!(warm, clean, "vmlinuz, System.map, kernel.release, modules.tar");
+    assert_eq!(incremental, clean, "vmlinuz, System.map, kernel.release, modules.tar");
     // And every change the other way round, from the tree that the first way left.
     store.forget_result(&before.2).unwrap();
-    let (back, went_on, _) = build(&text, Warmth::Directories);
+    let (back, went_on, _) = build(&text, Incremental::Directories);
     assert!(went_on);
     assert_eq!(back, before.0, "vmlinuz, System.map, kernel.release, modules.tar");
 }
@@ -212,13 +212,16 @@ fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
     let lock = load::read_lock(&world, &root.join("lockfiles/cxl-expander.lock"));
     let plan = plan::lower(&recipe, &lock.unwrap_or_else(|_| panic!("an unreadable lock")).unwrap());
     let build = plan.steps.iter().position(|step| step.name.starts_with("kernel-build ")).unwrap();
-    assert_eq!(plan.warm.keys().collect::<Vec<_>>(), [&build]);
-    let (step, warm) = (&plan.steps[build], &plan.warm[&build]);
-    assert_eq!(warm.changing, "kernel.config");
-    assert!(step.inputs.contains_key(&warm.changing) && warm.instead.keys().all(|path| step.inputs.contains_key(path)));
+    assert_eq!(plan.incremental.keys().collect::<Vec<_>>(), [&build]);
+    let (step, incremental) = (&plan.steps[build], &plan.incremental[&build]);
+    assert_eq!(incremental.changing, "kernel.config");
+    assert!(
+        step.inputs.contains_key(&incremental.changing)
+            && incremental.instead.keys().all(|path| step.inputs.contains_key(path))
+    );
     // A part of a plan knows it as the whole does.
     let part = plan::restrict(&plan, &|name| name == step.name);
-    assert_eq!(part.warm, [(part.steps.len() - 1, warm.clone())].into());
+    assert_eq!(part.incremental, [(part.steps.len() - 1, incremental.clone())].into());
 }
 
 /// The tarball in a linux-source package.

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use kiln::base::Digest;
+use kiln::deliver::launch::{LaunchArtifact, LaunchError, LaunchFile, script};
 use kiln::machine::argv::Place;
 use kiln::recipe::machine::Machine;
-use kiln::share::launch::{LaunchArtifact, LaunchError, LaunchFile, script};
 use serde_json::Value;
 
 use super::machine_support::{described, every, fixtures, golden, machine, read, recipes};

@@ -107,9 +107,9 @@ fn commit() -> usize {
     hash.get(..7).and_then(|digits| usize::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
-/// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on a warm tree, two machines and the host
+/// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
 /// on one memory.
-pub(crate) const SELDOM: [&str; 2] = ["shared", "warm"];
+pub(crate) const SELDOM: [&str; 2] = ["shared", "incremental"];
 
 /// `recipes/cxl-quick.kiln`, locked afresh and built from an empty store; once for all tests.
 pub(crate) struct Quick {
@@ -138,7 +138,7 @@ pub(crate) fn quick() -> &'static Quick {
 }
 
 fn qemu_tree(store: &Path, out: &Path) -> PathBuf {
-    use kiln::share::manifest::Manifest;
+    use kiln::deliver::manifest::Manifest;
     use kiln::store::{Output, Store};
     let manifest = Manifest::read(&std::fs::read(out.join("manifest.json")).unwrap()).unwrap();
     let store = Store::open(store).unwrap();

@@ -7,7 +7,7 @@ mod tampered;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
-use kiln::base::{Digest, Epoch};
+use kiln::base::{Digest, Timestamp};
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{Context, DirectoryCache, IndexCache, NoCache, Progress, ResolveError, Update, resolve};
 use kiln::lock::{Lock, diff, read, satisfies, write};
@@ -63,7 +63,7 @@ fn first() -> TinyArchive {
 /// The same suite a day later.
 fn second() -> TinyArchive {
     TinyArchive::new("trixie")
-        .dated(Epoch(first().date.0 + 600))
+        .dated(Timestamp(first().date.0 + 600))
         .package(Package::new("nginx", "1.1").depends("libc6 (>= 2), nginx-common (= 1.1)"))
         .package(Package::new("nginx-common", "1.1").architecture("all"))
         .package(Package::new("libc6", "2.42"))

@@ -5,8 +5,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use kiln::exec::event::Event;
-use kiln::exec::{ExecError, Options, Warmth};
-use kiln::plan::{Input, Warm, Work};
+use kiln::exec::{ExecError, Incremental, Options};
+use kiln::plan::{IncrementalRun, Input, Work};
 use kiln::store::{Output, Store, StoreError, Taking};
 use kiln::world::dir::Dir;
 
@@ -185,7 +185,7 @@ fn holes_stay_holes_moved_or_copied() {
 
 #[test]
 fn a_kept_directory_is_no_way_into_the_store() {
-    let Some(mut bench) = Bench::new("warm-hostile") else { return };
+    let Some(mut bench) = Bench::new("incremental-hostile") else { return };
     // The first run leaves an output that is also a file of the directory that the next run may write.
     let first = "mkdir tree; echo first >out; ln out tree/same";
     let again = ". /kiln/in/setup";
@@ -194,13 +194,16 @@ fn a_kept_directory_is_no_way_into_the_store() {
     bench.deliver(step);
     let overwrite = "chmod 644 tree/same; echo overwritten >tree/same; echo second >out";
     let instead = [("setup".to_owned(), overwrite.as_bytes().to_vec())].into();
-    bench.plan.warm.insert(step, Warm { directory: "tree".to_owned(), changing: "config".to_owned(), instead });
-    let warm = Options { warm: Warmth::Directories, ..Options::default() };
-    let kept = bench.realize_with(warm).unwrap();
+    bench
+        .plan
+        .incremental
+        .insert(step, IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead });
+    let incremental = Options { incremental: Incremental::Directories, ..Options::default() };
+    let kept = bench.realize_with(incremental).unwrap();
     let path = bench.store.path(&kept.file(&out(step)).sha256).unwrap();
     bench.plan.steps[step].inputs.insert("config".to_owned(), inline("2"));
     assert_eq!(path.metadata().unwrap().nlink(), 1, "nothing in the kept directory is the blob");
-    let next = bench.realize_with(warm).unwrap();
+    let next = bench.realize_with(incremental).unwrap();
     // The file lost its other name after it was kept, which makes the directory one that is not trusted.
     assert_eq!(bench.content(&next, step), "first\n");
     assert_eq!(std::fs::read_to_string(path).unwrap(), "first\n");
@@ -208,15 +211,16 @@ fn a_kept_directory_is_no_way_into_the_store() {
 
 #[test]
 fn a_link_in_the_place_of_a_kept_directory_is_not_kept() {
-    let Some(mut bench) = Bench::new("warm-link") else { return };
-    let canary = Canary::new("warm-link");
+    let Some(mut bench) = Bench::new("incremental-link") else { return };
+    let canary = Canary::new("incremental-link");
     let script = format!("echo x >out; ln -s {} tree", canary.directory.display());
     let step = bench.step("work", &script, &[("config", inline("1"))]);
     bench.deliver(step);
-    let warm = Warm { directory: "tree".to_owned(), changing: "config".to_owned(), instead: [].into() };
-    bench.plan.warm.insert(step, warm);
-    bench.realize_with(Options { warm: Warmth::Directories, ..Options::default() }).unwrap();
-    assert_eq!(std::fs::read_dir(bench.store.root().join("warm")).unwrap().count(), 0);
+    let incremental =
+        IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead: [].into() };
+    bench.plan.incremental.insert(step, incremental);
+    bench.realize_with(Options { incremental: Incremental::Directories, ..Options::default() }).unwrap();
+    assert_eq!(std::fs::read_dir(bench.store.root().join("incremental")).unwrap().count(), 0);
     let events = bench.heard.events();
     let warned = |event: &Event| matches!(event, Event::Warning { message } if message.contains("starts from nothing"));
     assert!(events.iter().any(warned), "{events:?}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::base::{Digest, Epoch};
+use kiln::base::{Digest, Timestamp};
 use kiln::exec::builtin::{self, Context};
 use kiln::exec::event::{Event, Listener};
 use kiln::plan::Builtin;
@@ -30,7 +30,7 @@ pub(super) const WORK: &str = "KILN_TEST_ROOT_WORK";
 /// A file with the specification, where it is not [`spec`].
 pub(super) const SPEC: &str = "KILN_TEST_ROOT_SPEC";
 
-const EPOCH: Epoch = Epoch(1_789_199_741);
+const EPOCH: Timestamp = Timestamp(1_789_199_741);
 
 pub(super) fn spec() -> RootSpec {
     RootSpec {
@@ -108,7 +108,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
             inputs,
             out,
             scratch: &scratch,
-            elsewhere: None,
+            variation: None,
             limits: kiln::exec::sandbox::Limits::default(),
             listener: &Shown,
         };

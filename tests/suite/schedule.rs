@@ -194,13 +194,13 @@ fn a_plan_runs_once_and_then_not_again() {
 
 #[test]
 fn a_second_build_sees_another_clock_and_another_order_under_the_same_ids() {
-    let look = |name: &str, elsewhere: bool| -> Option<(i64, Vec<String>, BTreeMap<String, Digest>)> {
+    let look = |name: &str, variation: bool| -> Option<(i64, Vec<String>, BTreeMap<String, Digest>)> {
         let mut bench = Bench::new(name)?;
         let files: Vec<(String, Input)> = (0..40).map(|n| (format!("d/{n}"), inline("x"))).collect();
         let files: Vec<(&str, Input)> = files.iter().map(|(name, input)| (name.as_str(), input.clone())).collect();
         let step = bench.step("look", "date +%s >out; ls -U /kiln/in/d >>out", &files);
         bench.deliver(step);
-        let realized = bench.realize_with(Options { elsewhere, ..Options::default() }).unwrap();
+        let realized = bench.realize_with(Options { variation, ..Options::default() }).unwrap();
         let text = bench.content(&realized, step);
         let mut lines = text.lines().map(str::to_owned);
         Some((lines.next()?.parse().unwrap(), lines.collect(), realized.ids.clone()))

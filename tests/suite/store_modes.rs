@@ -41,7 +41,7 @@ fn as_it_should_be(store: &Path) {
         assert_eq!(mode(&store.join(part)), 0o755, "{part}");
     }
     assert_eq!(mode(store) & 0o722, 0o700, "a umask may close the way to it, and opens nothing");
-    for part in ["ac", "tmp", "part", "lock", "note", "log", "quarantine", "warm", "index"] {
+    for part in ["ac", "tmp", "part", "lock", "note", "log", "quarantine", "incremental", "index"] {
         assert_eq!(mode(&store.join(part)), 0o700, "{part}");
     }
     assert_eq!((mode(&store.join("lock/store")), mode(&store.join("tmp/door"))), (0o600, 0o600));
@@ -68,12 +68,12 @@ fn modes_are_the_stores_own_under_every_umask() {
 fn an_older_store_is_closed_when_it_is_opened() {
     let root = scratch("modes-older");
     let digest = Store::open(&root).unwrap().put(b"older").unwrap();
-    for part in ["", "cas", "tree", "ac", "tmp", "lock", "log", "warm"] {
+    for part in ["", "cas", "tree", "ac", "tmp", "lock", "log", "incremental"] {
         set_mode(&root.join(part), 0o777);
     }
     set_mode(&root.join("lock/store"), 0o666);
     let store = Store::open(&root).unwrap();
-    for part in ["ac", "tmp", "lock", "log", "warm"] {
+    for part in ["ac", "tmp", "lock", "log", "incremental"] {
         assert_eq!(mode(&root.join(part)), 0o700, "{part}");
     }
     assert_eq!((mode(&root), mode(&root.join("cas")), mode(&root.join("tree"))), (0o755, 0o755, 0o755));

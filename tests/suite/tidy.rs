@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Left may not use right; see `src/lib.rs`.
-const LAYERS: [&str; 16] = [
-    "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "exec", "machine", "guest",
-    "share", "cli", "command", "main",
+const LAYERS: [&str; 17] = [
+    "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "inspect", "exec", "machine",
+    "guest", "deliver", "cli", "command", "main",
 ];
 
 fn root() -> &'static Path {
@@ -216,7 +216,7 @@ fn nothing_reaches_the_terminal_but_through_the_door() {
 }
 
 /// Where files of packages, scripts and recipes are handled.
-const TREES: [&str; 4] = ["src/exec/tree/", "src/exec/root/", "src/exec/root.rs", "src/exec/builtin/tools"];
+const TREES: [&str; 4] = ["src/exec/tree/", "src/exec/debian/", "src/exec/debian.rs", "src/exec/builtin/tools"];
 
 /// The one file there that knows a tree by a path of the host.
 const OUTSIDE: &str = "src/exec/tree/host.rs";
@@ -261,9 +261,9 @@ const BY_PATH: [&str; 34] = [
 
 /// What may be done all the same, with the reason.
 const BY_PATH_ALLOWED: [(&str, &str, &str); 3] = [
-    ("src/exec/root/unpack.rs", "fs::context(\"read\", path, path.metadata())", "packages are inputs of the step"),
-    ("src/exec/root/finish.rs", "fs::context(\"read\", file, file.metadata())", "so are the files of a recipe"),
-    ("src/exec/root/numbers.rs", " chown(", "the name of a function there"),
+    ("src/exec/debian/unpack.rs", "fs::context(\"read\", path, path.metadata())", "packages are inputs of the step"),
+    ("src/exec/debian/finish.rs", "fs::context(\"read\", file, file.metadata())", "so are the files of a recipe"),
+    ("src/exec/debian/numbers.rs", " chown(", "the name of a function there"),
 ];
 
 /// What a line of such a file does by a path.
@@ -282,7 +282,7 @@ fn files_of_a_tree_are_reached_through_the_tree() {
     let mut seen = 0;
     for path in files("src", "rs") {
         let name = shown(&path);
-        let tests = name.starts_with("src/exec/root/canary") || name == "src/exec/tree/tests.rs";
+        let tests = name.starts_with("src/exec/debian/canary") || name == "src/exec/tree/tests.rs";
         if !TREES.iter().any(|room| name.starts_with(room)) || name == OUTSIDE || tests {
             continue;
         }
@@ -306,7 +306,7 @@ fn the_ban_on_paths_sees_what_it_is_for() {
         "std::os::unix::fs::symlink(target, root.join(\"etc/localtime\"))?;",
         "for entry in std::fs::read_dir(root.join(\"etc/ssh\"))? {",
     ] {
-        assert!(!by_path("src/exec/root/rules/new.rs", line).is_empty(), "{line}");
+        assert!(!by_path("src/exec/debian/rules/new.rs", line).is_empty(), "{line}");
     }
-    assert!(by_path("src/exec/root/rules/new.rs", "if tree.has(\"etc/x\")? {").is_empty());
+    assert!(by_path("src/exec/debian/rules/new.rs", "if tree.has(\"etc/x\")? {").is_empty());
 }

@@ -178,7 +178,7 @@ fn links_in_a_circle_are_links_like_others() {
         assert!(listing.iter().any(|found| found == line), "{line} is not in {listing:#?}");
     }
     // The store takes it, and comparing it with itself comes to an end.
-    assert_eq!(kiln::share::differ::differences(&root, &root), Vec::<String>::new());
+    assert_eq!(kiln::inspect::differ::differences(&root, &root), Vec::<String>::new());
     let store = kiln::store::Store::open(&at.join("store")).unwrap();
     let scratch = store.scratch("circle").unwrap();
     merge(&packages, &scratch.join("tree")).unwrap();

@@ -20,7 +20,7 @@ pub const ENTRY: &str = "builtin";
 const INPUTS: &str = "/in";
 const OUT: &str = "/out";
 const SCRATCH: &str = "/scratch";
-const ELSEWHERE: &str = "/elsewhere.so";
+const VARIATION: &str = "/variation.so";
 
 /// What the process is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ struct Request {
     step: String,
     /// Paths of the inputs below [`INPUTS`].
     inputs: Vec<String>,
-    elsewhere: bool,
+    variation: bool,
 }
 
 /// What the process tells, one line each.
@@ -47,7 +47,7 @@ pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), Sandbox
         builtin: builtin.clone(),
         step: context.step.to_owned(),
         inputs: context.inputs.keys().cloned().collect(),
-        elsewhere: context.elsewhere.is_some(),
+        variation: context.variation.is_some(),
     };
     let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Failed(error.to_string()))?;
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
@@ -69,7 +69,7 @@ fn mounts(context: &Context<'_>) -> Vec<Mount> {
     let mount = |source: &Path, target: PathBuf, readonly| Mount { source: source.to_owned(), target, readonly };
     let mut mounts = vec![mount(context.out, OUT.into(), false), mount(context.scratch, SCRATCH.into(), false)];
     mounts.extend(context.inputs.iter().map(|(name, source)| mount(source, Path::new(INPUTS).join(name), true)));
-    mounts.extend(context.elsewhere.map(|library| mount(library, ELSEWHERE.into(), true)));
+    mounts.extend(context.variation.map(|library| mount(library, VARIATION.into(), true)));
     mounts
 }
 
@@ -94,7 +94,7 @@ pub fn inside(argument: &str) -> Result<(), String> {
         inputs: &inputs,
         out: Path::new(OUT),
         scratch: Path::new(SCRATCH),
-        elsewhere: request.elsewhere.then_some(Path::new(ELSEWHERE)),
+        variation: request.variation.then_some(Path::new(VARIATION)),
         limits: Limits::standing(),
         listener: &Outside,
     };

@@ -120,7 +120,7 @@ mod tests {
             inputs: &inputs,
             out: &out,
             scratch: directory,
-            elsewhere: None,
+            variation: None,
             limits: crate::exec::sandbox::Limits::default(),
             listener: &Silent,
         };

@@ -46,7 +46,7 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         inputs: &inputs,
         out: &scratch,
         scratch: &scratch,
-        elsewhere: None,
+        variation: None,
         limits: crate::exec::sandbox::Limits::default(),
         listener: &Silent,
     };

@@ -20,8 +20,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::debian::deb::DebError;
+use crate::exec::debian::RootError;
 use crate::exec::event::Listener;
-use crate::exec::root::RootError;
 use crate::exec::sandbox::Limits;
 use crate::format::cpio::CpioError;
 use crate::format::tar::TarError;
@@ -39,7 +39,7 @@ pub struct Context<'a> {
     /// Scratch space, on the store's file system; removed afterwards.
     pub scratch: &'a Path,
     /// A library that programs are to load, of a second build.
-    pub elsewhere: Option<&'a Path>,
+    pub variation: Option<&'a Path>,
     /// What its sandboxes may use.
     pub limits: Limits,
     /// Who hears of progress.

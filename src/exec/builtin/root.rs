@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use super::Context;
-use crate::exec::root::{Job, RootError, SPEC_LIMIT, Task, input};
+use crate::exec::debian::{Job, RootError, SPEC_LIMIT, Task, input};
 use crate::exec::tree::HostPath;
 use crate::world::fs;
 
@@ -29,7 +29,7 @@ fn carry_out(context: &Context<'_>, task: Task) -> Result<(), RootError> {
         inputs: context.inputs,
         root: HostPath::new(context.scratch.join("root")),
         out: context.out,
-        elsewhere: context.elsewhere,
+        variation: context.variation,
         step: context.step,
         listener: context.listener,
     };

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::copy;
 
 use super::{BuiltinError, Context, part};
-use crate::base::Epoch;
+use crate::base::Timestamp;
 use crate::debian::deb::{self, Data, Kind as DebKind};
 use crate::format::tar::{Entry, Kind, TarPath, TarWriter};
 use crate::world::fs;
@@ -46,10 +46,10 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     found.write_tar(context, &fs::open(&spool_path)?)
 }
 
-fn epoch(context: &Context<'_>) -> Result<Option<Epoch>, BuiltinError> {
+fn epoch(context: &Context<'_>) -> Result<Option<Timestamp>, BuiltinError> {
     let Some(path) = context.inputs.get("epoch") else { return Ok(None) };
     let bytes = fs::read(path, 64)?;
-    let instant = std::str::from_utf8(&bytes).ok().and_then(|text| Epoch::parse_rfc3339(text.trim_end()));
+    let instant = std::str::from_utf8(&bytes).ok().and_then(|text| Timestamp::parse_rfc3339(text.trim_end()));
     instant.map(Some).ok_or_else(|| BuiltinError::Broken("the input `epoch` is not an instant".to_owned()))
 }
 
@@ -68,7 +68,7 @@ impl Found {
         context: &Context<'_>,
         data: &mut Data<'_>,
         entry: deb::Entry,
-        epoch: Option<Epoch>,
+        epoch: Option<Timestamp>,
     ) -> Result<(), BuiltinError> {
         if let (Some((output, release)), DebKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
             if self.boot.insert(output, release.to_owned()).is_some() {

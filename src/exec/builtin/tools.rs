@@ -8,7 +8,7 @@ mod alternatives;
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::exec::root::{Manner, RootError, Unpacked, Verdict, unpack};
+use crate::exec::debian::{Manner, RootError, Unpacked, Verdict, unpack};
 use crate::exec::tree::{HostPath, Tree};
 
 /// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).

@@ -75,8 +75,13 @@ impl Watch {
         Watch { limits, on_disk, in_memory, free }
     }
 
-    /// What a program that has ended wrote, between the last look and its end.
+    /// What a program that has ended did between the last look and its end: the processes that it left, what it wrote.
     pub(super) fn at_the_end(&self) -> Option<Exceeded> {
+        let left = Proc::open().and_then(|proc| self.processes(&proc.tasks()));
+        left.or_else(|| self.written())
+    }
+
+    fn written(&self) -> Option<Exceeded> {
         let limit = self.limits.disk?;
         let suspicious = usage::suspected(&self.on_disk, &self.free, limit);
         suspicious.then(|| usage::passed(&self.on_disk, &BTreeMap::new(), (limit, true)))?

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{ResolveError, Tried};
 use super::{Asking, Progress, fetch, index};
-use crate::base::{Digest, Epoch};
+use crate::base::{Digest, Timestamp};
 use crate::debian::keyring::{Keyring, MAX_SIGNED};
 use crate::debian::packages::Index;
 use crate::debian::release::Release;
@@ -134,7 +134,7 @@ fn check(
         context.report(Progress::Warning { message });
     }
     let same = previous.filter(|locked| locked.suite == archive.suite && locked.repository == archive.repository);
-    if let Some(locked) = same.map(|locked| locked.date).filter(|locked: &Epoch| *locked > release.date) {
+    if let Some(locked) = same.map(|locked| locked.date).filter(|locked: &Timestamp| *locked > release.date) {
         return Err(ResolveError::RolledBack { archive: name, url, locked, offered: release.date });
     }
     Ok(Signed { release, digest: Digest::of(bytes), signers: verified.signers })

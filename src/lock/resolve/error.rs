@@ -1,6 +1,6 @@
 //! What can stop a resolution. Each names what was touched and the way out.
 
-use crate::base::{Epoch, Foreign};
+use crate::base::{Foreign, Timestamp};
 use crate::debian::keyring::KeyError;
 use crate::debian::mirror::MirrorError;
 use crate::debian::packages::IndexError;
@@ -85,9 +85,9 @@ pub enum ResolveError {
         /// The file.
         url: String,
         /// Its `Valid-Until`.
-        until: Epoch,
+        until: Timestamp,
         /// The clock.
-        now: Epoch,
+        now: Timestamp,
     },
     /// Older than what is locked.
     #[error(
@@ -99,9 +99,9 @@ pub enum ResolveError {
         /// The file.
         url: String,
         /// `Date` of the locked one.
-        locked: Epoch,
+        locked: Timestamp,
         /// `Date` of the offered one.
-        offered: Epoch,
+        offered: Timestamp,
     },
     /// The suite has no such component or architecture.
     #[error("archive `{archive}` has no {index}; its components are: {components}", components = Foreign(components))]

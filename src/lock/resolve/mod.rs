@@ -196,7 +196,7 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
     let mut lock = Lock {
         output_version: OUTPUT,
         recipe: LockedRecipe { name: recipe.name.clone(), digest, files, params: recipe.params.clone() },
-        epoch: recipe.epoch.or(newest).unwrap_or(crate::base::Epoch(0)),
+        epoch: recipe.epoch.or(newest).unwrap_or(crate::base::Timestamp(0)),
         seed: previous.map_or(seed, |lock| lock.seed),
         archives,
         sets,

@@ -4,14 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Epoch;
+use crate::base::Timestamp;
 
 /// What the step must know besides the files themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootSpec {
     /// The time of every file of the boot partition.
-    pub epoch: Epoch,
+    pub epoch: Timestamp,
     /// Who is who.
     pub ids: BootIds,
 }

@@ -1,6 +1,6 @@
 //! An image: packages to a configured root, and a root to an ext4 disk.
 //!
-//! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::root`.
+//! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::debian`.
 
 mod spec;
 

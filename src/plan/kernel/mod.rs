@@ -16,7 +16,7 @@ mod policy;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
-use super::step::{Builtin, Ids, Input, Step, Warm, Work};
+use super::step::{Builtin, Ids, IncrementalRun, Input, Step, Work};
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, Source};
@@ -129,14 +129,14 @@ impl Lowering<'_, '_> {
         let Some(Input::Inline(mut instead)) = inputs.get("source.sh").cloned() else {
             unreachable!("source() has it")
         };
-        instead.extend_from_slice(include_bytes!("warm.sh"));
+        instead.extend_from_slice(include_bytes!("incremental.sh"));
         let step = self.sandbox("kernel-build", &["build.sh"], inputs, &outputs);
-        let warm = Warm {
+        let incremental = IncrementalRun {
             directory: "linux".to_owned(),
             changing: "kernel.config".to_owned(),
             instead: BTreeMap::from([("source.sh".to_owned(), instead)]),
         };
-        self.builder.plan.warm.insert(step, warm);
+        self.builder.plan.incremental.insert(step, incremental);
         step
     }
 

@@ -7,11 +7,11 @@ use pgp::composed::{
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::ser::Serialize;
-use pgp::types::{Duration, KeyDetails, Password, SigningKey, Timestamp};
+use pgp::types::{Duration, KeyDetails, Password, SigningKey};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use kiln::base::Epoch;
+use kiln::base::Timestamp;
 
 /// Keys are made at this moment: 2020-01-01.
 const CREATED: u32 = 1_577_836_800;
@@ -40,7 +40,7 @@ impl TestKey {
     }
 
     fn of_type(seed: u64, primary: KeyType) -> Self {
-        let created = Timestamp::from_secs(CREATED);
+        let created = pgp::types::Timestamp::from_secs(CREATED);
         let mut subkey = SubkeyParamsBuilder::default();
         subkey.key_type(KeyType::Ed25519Legacy).can_sign(true).can_encrypt(EncryptionCaps::None).created_at(created);
         let mut params = SecretKeyParamsBuilder::default();
@@ -99,7 +99,7 @@ impl TestKey {
     fn own(&self, kind: SignatureType, more: Vec<SubpacketData>, later: u32) -> pgp::packet::Signature {
         let key = &self.secret.primary_key;
         let now = super::now().0 as u32 + later;
-        let config = self.config(key, kind, Epoch(i64::from(now)), more);
+        let config = self.config(key, kind, Timestamp(i64::from(now)), more);
         config.sign_key(key, &Password::empty(), key.public_key()).unwrap()
     }
 
@@ -107,12 +107,12 @@ impl TestKey {
         &self,
         key: &impl SigningKey,
         kind: SignatureType,
-        at: Epoch,
+        at: Timestamp,
         more: Vec<SubpacketData>,
     ) -> SignatureConfig {
         let mut config = SignatureConfig::from_key(ChaCha8Rng::seed_from_u64(self.seed), key, kind).unwrap();
         let mut subpackets = vec![
-            SubpacketData::SignatureCreationTime(Timestamp::from_secs(at.0 as u32)),
+            SubpacketData::SignatureCreationTime(pgp::types::Timestamp::from_secs(at.0 as u32)),
             SubpacketData::IssuerFingerprint(key.fingerprint()),
         ];
         subpackets.extend(more);
@@ -122,7 +122,7 @@ impl TestKey {
     }
 
     /// A clear-signed text with one signature for each key, of the text that is given with it.
-    pub(crate) fn sign_together(text: &str, signers: &[(&TestKey, &str)], at: Epoch) -> String {
+    pub(crate) fn sign_together(text: &str, signers: &[(&TestKey, &str)], at: Timestamp) -> String {
         let one = |(key, text): &(&TestKey, &str)| {
             let primary = &key.secret.primary_key;
             let config = key.config(primary, SignatureType::Text, at, vec![]);
@@ -133,7 +133,7 @@ impl TestKey {
     }
 
     /// A clear-signed text, signed at an instant.
-    pub(crate) fn sign(&self, text: &str, at: Epoch) -> String {
+    pub(crate) fn sign(&self, text: &str, at: Timestamp) -> String {
         let empty = Password::empty();
         let message = if self.subkey {
             let key = &self.secret.secret_subkeys[0].key;

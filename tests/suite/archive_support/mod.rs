@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Mutex;
 
-use kiln::base::{Digest, Epoch};
+use kiln::base::{Digest, Timestamp};
 use kiln::world::memory::MemoryWorld;
 
 pub(crate) use deb::Package;
@@ -34,8 +34,8 @@ pub(crate) struct TinyArchive {
     pub(crate) repository: String,
     pub(crate) architecture: String,
     pub(crate) packages: Vec<Package>,
-    pub(crate) date: Epoch,
-    pub(crate) valid_until: Option<Epoch>,
+    pub(crate) date: Timestamp,
+    pub(crate) valid_until: Option<Timestamp>,
     pub(crate) by_hash: bool,
     pub(crate) key: TestKey,
     /// Lines added to `Sources`.
@@ -46,14 +46,14 @@ pub(crate) struct TinyArchive {
 impl TinyArchive {
     /// An empty suite of the repository `debian`, made an hour ago and valid for a week.
     pub(crate) fn new(suite: &str) -> Self {
-        let date = Epoch(now().0 - 3600);
+        let date = Timestamp(now().0 - 3600);
         TinyArchive {
             suite: suite.to_owned(),
             repository: "debian".to_owned(),
             architecture: "amd64".to_owned(),
             packages: Vec::new(),
             date,
-            valid_until: Some(Epoch(date.0 + 7 * 86_400)),
+            valid_until: Some(Timestamp(date.0 + 7 * 86_400)),
             by_hash: true,
             key: TestKey::new(1),
             sources: String::new(),
@@ -75,12 +75,12 @@ impl TinyArchive {
         self
     }
 
-    pub(crate) fn dated(mut self, date: Epoch) -> Self {
+    pub(crate) fn dated(mut self, date: Timestamp) -> Self {
         self.date = date;
         self
     }
 
-    pub(crate) fn valid_until(mut self, until: Option<Epoch>) -> Self {
+    pub(crate) fn valid_until(mut self, until: Option<Timestamp>) -> Self {
         self.valid_until = until;
         self
     }
@@ -148,12 +148,12 @@ impl TinyArchive {
 }
 
 /// The clock of tests is the machine's: signatures are made while they run.
-pub(crate) fn now() -> Epoch {
-    Epoch(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64)
+pub(crate) fn now() -> Timestamp {
+    Timestamp(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64)
 }
 
 /// `Sat, 12 Sep 2026 07:55:41 UTC`
-pub(crate) fn spelled(instant: Epoch) -> String {
+pub(crate) fn spelled(instant: Timestamp) -> String {
     let (year, month, day, hour, minute, second) = instant.civil();
     let months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let days = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];

@@ -1,6 +1,6 @@
 //! What a resolution refuses, and the words it refuses with.
 
-use kiln::base::{Digest, Epoch};
+use kiln::base::{Digest, Timestamp};
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{Context, NoCache, ResolveError, Update, resolve};
 use kiln::recipe::Recipe;
@@ -89,7 +89,7 @@ fn a_weak_digest() {
 
 #[test]
 fn a_signature_from_the_future() {
-    let archive = first().dated(Epoch(now().0 + 3 * 86_400));
+    let archive = first().dated(Timestamp(now().0 + 3 * 86_400));
     says(&refusal(&archive, &nginx(&archive)), &["made in the future"]);
 }
 
@@ -175,8 +175,8 @@ fn a_key_file_that_is_none() {
 
 #[test]
 fn a_suite_past_its_time_unless_the_recipe_says_otherwise() {
-    let old = Epoch(now().0 - 30 * 86_400);
-    let archive = first().dated(old).valid_until(Some(Epoch(old.0 + 86_400)));
+    let old = Timestamp(now().0 - 30 * 86_400);
+    let archive = first().dated(old).valid_until(Some(Timestamp(old.0 + 86_400)));
     let mut recipe = nginx(&archive);
     says(&refusal(&archive, &recipe), &["expired on", "check-valid-until = false"]);
     recipe.archives.get_mut("trixie").unwrap().check_valid_until = false;
@@ -187,7 +187,7 @@ fn a_suite_past_its_time_unless_the_recipe_says_otherwise() {
 fn a_suite_older_than_the_locked_one() {
     let new = first();
     let locked = lock(&[&new], &nginx(&new)).unwrap();
-    let old = first().dated(Epoch(new.date.0 - 86_400));
+    let old = first().dated(Timestamp(new.date.0 - 86_400));
     let error = again(&[&old], &nginx(&old), Some(&locked), &Update::All).unwrap_err();
     assert!(
         matches!(error, ResolveError::RolledBack { locked, offered, .. } if locked == new.date && offered == old.date)
@@ -257,7 +257,7 @@ impl kiln::world::World for Unplugged {
         None
     }
 
-    fn now(&self) -> Epoch {
+    fn now(&self) -> Timestamp {
         self.0.now()
     }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::exec::root::place;
+use crate::exec::debian::place;
 use crate::exec::tree::Tree;
 
 /// One `--install LINK NAME PATH PRIORITY [--slave LINK NAME PATH]...`.

@@ -1,0 +1,42 @@
+//! What is in the directory and not in the manifest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+
+use super::Difference;
+use crate::deliver::manifest::{self, Manifest};
+use crate::world::WorldError;
+use crate::world::held::{Held, Kind};
+
+/// More lines than these say no more.
+const TOLD: usize = 100;
+/// Where `kiln test` puts logs, beside the artifacts.
+pub(super) const LOGS: &str = "log";
+
+/// Adds every entry that no build left. A directory that is not the manifest's is one difference, whatever is in it.
+pub(super) fn extra(
+    directories: &BTreeMap<String, Held>,
+    manifest: &Manifest,
+    differences: &mut Vec<Difference>,
+) -> Result<(), WorldError> {
+    let mut found = BTreeSet::new();
+    for (directory, held) in directories {
+        let path = |name: &OsString| super::path(directory, &name.to_string_lossy());
+        let foreign = |name: &OsString| {
+            let path = path(name);
+            let listed = manifest.artifacts.contains_key(&path) || path == manifest::FILE;
+            !listed && !(directory.is_empty() && (directories.contains_key(&path) || is_logs(held, &path)))
+        };
+        let names = held.entries(TOLD + 1, &foreign)?;
+        found.extend(names.iter().map(path));
+    }
+    differences.extend(found.iter().take(TOLD).map(|file| Difference::Extra { file: file.clone() }));
+    if found.len() > TOLD {
+        differences.push(Difference::ManyExtra { told: TOLD });
+    }
+    Ok(())
+}
+
+fn is_logs(held: &Held, name: &str) -> bool {
+    name == LOGS && matches!(held.kind(name), Ok(Kind::Directory))
+}

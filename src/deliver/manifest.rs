@@ -1,0 +1,210 @@
+//! `manifest.json`: what a build delivered, so that anybody can check it with `sha256sum` alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use super::plain::is_plain;
+use crate::base::{Digest, Foreign};
+
+/// Version of the file format.
+pub const FORMAT: u32 = 1;
+
+/// The file's name in a result directory.
+pub const FILE: &str = "manifest.json";
+
+/// A manifest is refused when it is larger than this; real ones have a few kilobytes.
+pub const LIMIT: u64 = 4 << 20;
+
+/// Machines of a recipe: each has a directory, which is held open while it is compared.
+const MACHINES: usize = 256;
+/// Files of all machines; each has a handful.
+const ARTIFACTS: usize = 4096;
+/// Bytes of the largest file: no step may have a larger output, and a hole of terabytes, which costs its maker nothing,
+/// would be read for hours.
+const LARGEST: u64 = 256 << 30;
+
+/// What a build delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// The recipe's name.
+    pub recipe: String,
+    /// Output version of the kiln that built it.
+    pub output_version: u32,
+    /// Digest of the lock's inputs: its canonical text without what only a build can know.
+    pub lock: Digest,
+    /// Every file, by path relative to the manifest.
+    pub artifacts: BTreeMap<String, Artifact>,
+    /// Every step's id, by name.
+    pub steps: BTreeMap<String, Digest>,
+    /// Steps that went on from an earlier run (`--incremental`): nobody has shown yet that a run from nothing has their bits.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub incremental: BTreeSet<String>,
+    /// By machine: the step that unpacks its QEMU.
+    pub qemu: BTreeMap<String, String>,
+}
+
+/// One delivered file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Artifact {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256.
+    pub sha256: Digest,
+}
+
+/// A manifest that cannot be believed.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Not the JSON of a manifest.
+    #[error("not a manifest: {}", Foreign(.0))]
+    Syntax(String),
+    /// Written by a newer kiln.
+    #[error("manifest format {0}; this kiln reads format {FORMAT}")]
+    Format(u32),
+    /// A name that points out of the result directory.
+    #[error("`{}` is no name that kiln gives to a file or a machine", Foreign(.0))]
+    Name(String),
+    /// More of something than a build delivers.
+    #[error("it lists {found} {what}, and a build has no more than {most}")]
+    Many {
+        /// What there is too much of.
+        what: &'static str,
+        /// How many are listed.
+        found: usize,
+        /// How many may be.
+        most: usize,
+    },
+    /// A file that would be read for hours.
+    #[error("it says that {} has {size} bytes, and no file of a build has more than {LARGEST}", Foreign(file))]
+    Large {
+        /// The file.
+        file: String,
+        /// Its bytes.
+        size: u64,
+    },
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    pub fn read(text: &[u8]) -> Result<Manifest, ManifestError> {
+        let manifest: Manifest =
+            serde_json::from_slice(text).map_err(|error| ManifestError::Syntax(error.to_string()))?;
+        if manifest.format != FORMAT {
+            return Err(ManifestError::Format(manifest.format));
+        }
+        let files = manifest.artifacts.keys().filter(|name| !is_file_name(name));
+        match files.chain(manifest.qemu.keys().filter(|name| !is_plain(name))).next() {
+            Some(name) => Err(ManifestError::Name(name.clone())),
+            None => manifest.bounded(),
+        }
+    }
+
+    /// Itself, where comparing a directory with it ends in reasonable time and memory.
+    fn bounded(self) -> Result<Manifest, ManifestError> {
+        let counts = [("machines", self.qemu.len(), MACHINES), ("files", self.artifacts.len(), ARTIFACTS)];
+        if let Some((what, found, most)) = counts.into_iter().find(|(_, found, most)| found > most) {
+            return Err(ManifestError::Many { what, found, most });
+        }
+        match self.artifacts.iter().find(|(_, artifact)| artifact.size > LARGEST) {
+            Some((file, artifact)) => Err(ManifestError::Large { file: file.clone(), size: artifact.size }),
+            None => Ok(self),
+        }
+    }
+
+    /// Where the files of each machine are: beside the manifest when there is one, else in a directory of its own.
+    pub fn machines(&self) -> impl Iterator<Item = (&str, &str)> {
+        let one = self.qemu.len() == 1;
+        self.qemu.keys().map(move |machine| (machine.as_str(), if one { "" } else { machine.as_str() }))
+    }
+
+    /// The one spelling of this manifest.
+    pub fn write(&self) -> String {
+        let mut text = serde_json::to_string_pretty(self).expect("a manifest has only strings and numbers");
+        text.push('\n');
+        text
+    }
+}
+
+/// A name, or a machine's directory and a name.
+fn is_file_name(name: &str) -> bool {
+    let (directory, file) = name.split_once('/').unwrap_or(("m", name));
+    is_plain(directory) && is_plain(file) && name != FILE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Manifest {
+        let artifact = Artifact { size: 3, sha256: Digest::of(b"abc") };
+        Manifest {
+            format: FORMAT,
+            recipe: "example".to_owned(),
+            output_version: 1,
+            lock: Digest::of(b"lock"),
+            artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
+            steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
+            incremental: BTreeSet::new(),
+            qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        assert_eq!(Manifest::read(example().write().as_bytes()).unwrap(), example());
+        assert!(!example().write().contains("incremental"), "builds from nothing do not mention it");
+        let incremental = Manifest { incremental: ["kernel-build small".to_owned()].into(), ..example() };
+        assert_eq!(Manifest::read(incremental.write().as_bytes()).unwrap(), incremental);
+    }
+
+    #[test]
+    fn names_that_climb_out_are_refused() {
+        for name in
+            ["../disk", "/etc/passwd", "a/../../b", "", "a/b/c", "a//b", "x\n6 files: all good", "manifest.json"]
+        {
+            let mut manifest = example();
+            manifest.artifacts.insert(name.to_owned(), Artifact { size: 0, sha256: Digest::of(b"") });
+            let error = Manifest::read(manifest.write().as_bytes()).unwrap_err();
+            assert!(matches!(error, ManifestError::Name(_)), "{name}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_would_take_hours_is_refused() {
+        let error = |change: &dyn Fn(&mut Manifest)| {
+            let mut manifest = example();
+            change(&mut manifest);
+            Manifest::read(manifest.write().as_bytes()).map_err(|error| error.to_string())
+        };
+        let of = |size| Artifact { size, sha256: Digest::of(b"abc") };
+        let files = |count: usize| (0..count).map(|number| (format!("f{number}"), of(3))).collect::<BTreeMap<_, _>>();
+        let machines = |count: usize| (0..count).map(|number| (format!("m{number}"), String::new())).collect();
+        assert!(error(&|manifest| manifest.artifacts = files(ARTIFACTS)).is_ok());
+        assert_eq!(
+            error(&|manifest| manifest.artifacts = files(ARTIFACTS + 1)).unwrap_err(),
+            "it lists 4097 files, and a build has no more than 4096"
+        );
+        assert!(error(&|manifest| manifest.qemu = machines(MACHINES)).is_ok());
+        assert_eq!(
+            error(&|manifest| manifest.qemu = machines(MACHINES + 1)).unwrap_err(),
+            "it lists 257 machines, and a build has no more than 256"
+        );
+        let large =
+            |size| error(&|manifest| manifest.artifacts = BTreeMap::from([("disk.qcow2".to_owned(), of(size))]));
+        assert!(large(LARGEST).is_ok());
+        assert!(large(LARGEST + 1).unwrap_err().starts_with("it says that disk.qcow2 has 274877906945 bytes"));
+    }
+
+    #[test]
+    fn other_formats_and_fields_are_refused() {
+        let text = example().write();
+        assert!(Manifest::read(text.replace("\"format\": 1", "\"format\": 2").as_bytes()).is_err());
+        assert!(Manifest::read(text.replace("\"recipe\"", "\"recipy\"").as_bytes()).is_err());
+        assert!(Manifest::read(b"").is_err());
+    }
+}

@@ -1,0 +1,108 @@
+//! Packages to a configured system: what all images of the same packages have in common.
+
+use std::path::PathBuf;
+
+use super::job::Job;
+use super::packages::{self, Known};
+use super::rules::Terms;
+use super::run::Runner;
+use super::times::Times;
+use super::unpack::{Manner, unpack};
+use super::{RootError, database, pack, rules, script, workspace};
+use crate::exec::log::shortened;
+use crate::exec::tree::Tree;
+use crate::plan::root::{BaseSpec, RootPackage};
+
+/// Unpacks, configures, puts in order, and writes `base.tar`.
+pub(super) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
+    let packages = packages::read(&files(job, spec)?)?;
+    let tree = workspace::prepare(&job.root, size(&packages))?;
+    let mut times = Times::begin(&tree, spec.epoch)?;
+    let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
+    unpack_all(&tree, &packages, &mut times)?;
+    for package in &diverting {
+        times.learn_package(package.control.package(), &package.file)?;
+    }
+    let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
+    let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
+    let log = |line: &str| job.log(line);
+    let runner = Runner { root: &job.root, epoch: spec.epoch, debs, variation: job.variation, log: &log };
+    rules::foresee(&tree)?;
+    let version = packages.iter().find(|package| package.control.package() == "dpkg");
+    let version = version.ok_or_else(|| RootError::Broken("the image has no package dpkg".to_owned()))?;
+    let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
+    let mut done = 0;
+    runner.script("configuring packages", &text, &mut |line| {
+        if line.starts_with("Setting up ") {
+            done += 1;
+            job.progress(done, packages.len());
+        }
+        job.log(line);
+    })?;
+    rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
+    // Both only read the tree: dpkg checks it while kiln writes the archive.
+    let out = job.out.join("base.tar");
+    let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));
+    checked.and(packed)
+}
+
+/// So many of dpkg's complaints are shown.
+const FINDINGS: usize = 100;
+
+/// Dpkg's own opinion of the result, and that it holds exactly the packages asked for.
+fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
+    let mut findings = Vec::new();
+    let mut installed = Vec::new();
+    let text = "dpkg --audit; dpkg --verify; dpkg-query -W -f='= ${Package} ${Version} ${Architecture} ${Status}\\n'";
+    runner.script("dpkg --audit and --verify", text, &mut |line| match line.strip_prefix("= ") {
+        Some(package) if installed.len() <= spec.packages.len() => installed.push(shortened(package)),
+        None if findings.len() < FINDINGS && !rules::expected_finding(line) => findings.push(shortened(line)),
+        // A program of the image says this, which may never end.
+        _ => {}
+    })?;
+    if !findings.is_empty() {
+        return Err(RootError::Program {
+            what: "dpkg --audit and --verify",
+            status: "findings".to_owned(),
+            tail: findings.join("\n"),
+        });
+    }
+    let line = |package: &RootPackage| {
+        let RootPackage { name, version, architecture, .. } = package;
+        format!("{name} {version} {architecture} install ok installed")
+    };
+    let mut locked: Vec<String> = spec.packages.iter().map(line).collect();
+    locked.sort();
+    installed.sort();
+    if installed == locked {
+        return Ok(());
+    }
+    let odd = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
+    let (extra, missing) = (odd(&installed, &locked), odd(&locked, &installed));
+    Err(RootError::Broken(format!("installed is not what is locked: extra [{extra}], missing [{missing}]")))
+}
+
+fn unpack_all(tree: &Tree, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
+    let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
+    let names = ours.iter().map(|known| (known.control.package().to_owned(), known.file.clone()));
+    let judge = |a, b| packages::judge(&ours, a, b);
+    let manner = Manner { faithful: true, mtime: None };
+    let unpacked = unpack(tree, &names.collect::<Vec<_>>(), manner, &judge)?;
+    unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
+    database::write(tree, &unpacked)
+}
+
+fn files(job: &Job<'_>, spec: &BaseSpec) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
+    let find = |package: &RootPackage| {
+        let file = job.inputs.get(&package.input).cloned();
+        let file = file.ok_or_else(|| RootError::Broken(format!("there is no input `{}`", package.input)))?;
+        Ok((package.clone(), file))
+    };
+    spec.packages.iter().map(find).collect()
+}
+
+/// Bytes of the tree: what the packages say they need (policy 5.6.20, in KiB), twice for what scripts add.
+fn size(packages: &[Known]) -> u64 {
+    let kibibytes = |known: &Known| known.control.stanza.get("Installed-Size")?.parse::<u64>().ok();
+    packages.iter().filter_map(kibibytes).sum::<u64>().saturating_mul(2 * 1024)
+}

@@ -1,0 +1,42 @@
+//! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
+
+use super::job::Job;
+use super::parts::Addition;
+use super::rules::Terms;
+use super::run::Runner;
+use super::times::Times;
+use super::{RootError, numbers, pack, parts, restore, rules, workspace};
+use crate::plan::root::{RootIds, RootSpec};
+use crate::world::fs;
+
+/// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
+pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
+    let missing = || RootError::Broken("there is no input `base.tar`".to_owned());
+    let base = job.inputs.get("base.tar").ok_or_else(missing)?;
+    let tree = workspace::prepare(&job.root, size(job)?)?;
+    let mut times = Times::begin(&tree, spec.epoch)?;
+    restore::restore(base, &tree, &mut times)?;
+    let log = |line: &str| job.log(line);
+    let (epoch, variation) = (spec.epoch, job.variation);
+    let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
+    numbers::settle(spec, &tree)?;
+    parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
+    let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
+    fs::write_atomically(&job.out.join("users.json"), &json(&ids))?;
+    pack::write(&tree, (spec.epoch, &times), &job.out.join("root.tar"))
+}
+
+/// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.
+fn size(job: &Job<'_>) -> Result<u64, RootError> {
+    let mut sum = 0_u64;
+    for file in job.inputs.values() {
+        sum = sum.saturating_add(fs::context("read", file, file.metadata())?.len());
+    }
+    Ok(sum.saturating_mul(2))
+}
+
+fn json(ids: &RootIds) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(ids).expect("maps of strings to numbers are JSON");
+    bytes.push(b'\n');
+    bytes
+}

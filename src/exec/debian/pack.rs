@@ -1,0 +1,146 @@
+//! The finished tree as a canonical tar: sorted, times bounded, devices from the model, nothing of the build left.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::RootError;
+use super::times::Times;
+use crate::base::Timestamp;
+use crate::exec::tree::{self, Cursor, FileType, Go, Place, Tree, TreeError};
+use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
+use crate::world::fs;
+
+/// Character devices of `/dev` with major, minor and mode (Linux `Documentation/admin-guide/devices.txt`). The kernel
+/// mounts its own above them; they are there for whoever looks into the tree without booting it.
+const DEVICES: [(&str, u32, u32, u32); 8] = [
+    ("console", 5, 1, 0o600),
+    ("full", 1, 7, 0o666),
+    ("null", 1, 3, 0o666),
+    ("ptmx", 5, 2, 0o666),
+    ("random", 1, 8, 0o666),
+    ("tty", 5, 0, 0o666),
+    ("urandom", 1, 9, 0o666),
+    ("zero", 1, 5, 0o666),
+];
+const DEV_LINKS: [(&str, &str); 4] = [
+    ("fd", "/proc/self/fd"),
+    ("stderr", "/proc/self/fd/2"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+];
+const DEV_DIRECTORIES: [(&str, u32); 2] = [("pts", 0o755), ("shm", 0o1777)];
+
+/// Writes `tree` to `out`.
+pub(super) fn write(tree: &Tree, (epoch, times): (Timestamp, &Times), out: &Path) -> Result<(), RootError> {
+    let mut paths = collect(tree)?;
+    let devices = devices(epoch)?;
+    paths.retain(|path| !below_dev(path));
+    paths.extend(devices.keys().cloned());
+    paths.sort();
+    let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_new(out)?));
+    let mut archive = Archive { writer, times, links: BTreeMap::new() };
+    let mut cursor = Cursor::new(tree);
+    for path in paths {
+        match devices.get(&path) {
+            Some(entry) => archive.writer.append_empty(entry)?,
+            None => {
+                let place = cursor.at(OsStr::from_bytes(path.as_bytes()));
+                let place = place.map_err(|error| TreeError::file("read", path.to_string(), error))?;
+                archive.append(path, &place)?;
+            }
+        }
+    }
+    let mut buffer = archive.writer.finish()?;
+    fs::context("write", out, buffer.flush())?;
+    Ok(())
+}
+
+fn below_dev(path: &TarPath) -> bool {
+    path.as_bytes().starts_with(b"dev/")
+}
+
+/// Every path of the tree but those of sockets, which mean nothing without a program.
+fn collect(tree: &Tree) -> Result<Vec<TarPath>, RootError> {
+    let mut paths = vec![TarPath::root()];
+    tree.visit("", &mut |place, stat| {
+        if stat.kind != FileType::Socket {
+            paths.push(TarPath::new(place.path().as_os_str().as_bytes())?);
+        }
+        Ok::<Go, RootError>(Go::Down)
+    })?;
+    Ok(paths)
+}
+
+struct Archive<'a, W: Write> {
+    writer: TarWriter<W>,
+    times: &'a Times,
+    /// Files with several names, by inode.
+    links: BTreeMap<(u64, u64), TarPath>,
+}
+
+impl<W: Write> Archive<'_, W> {
+    fn append(&mut self, path: TarPath, place: &Place) -> Result<(), RootError> {
+        let stat = place.context("read", place.stat())?;
+        let mut entry = Entry::directory(path.clone(), stat.mode, self.times.settle(stat.mtime));
+        (entry.uid, entry.gid) = (stat.uid, stat.gid);
+        match stat.kind {
+            FileType::Directory => {}
+            FileType::Symlink => {
+                let target = place.context("read", place.target())?;
+                entry.kind = Kind::Symlink(target.as_bytes().to_vec());
+                entry.mode = 0o777;
+            }
+            FileType::Fifo => entry.kind = Kind::Fifo,
+            FileType::RegularFile => {
+                if stat.links > 1 {
+                    if let Some(first) = self.links.get(&stat.inode) {
+                        entry.kind = Kind::Hardlink(first.clone());
+                        return Ok(self.writer.append_empty(&entry)?);
+                    }
+                    self.links.insert(stat.inode, path);
+                }
+                return self.content(entry, place);
+            }
+            _ => return Err(RootError::Broken(format!("{path} is a device, which no package may make"))),
+        }
+        Ok(self.writer.append_empty(&entry)?)
+    }
+
+    fn content(&mut self, mut entry: Entry, place: &Place) -> Result<(), RootError> {
+        let (file, stat) = place.context("read", place.read())?;
+        entry.kind = Kind::File;
+        entry.size = stat.size;
+        entry.xattrs = place.context("read", xattrs(&file))?;
+        Ok(self.writer.append(&entry, file)?)
+    }
+}
+
+/// Capabilities belong to a package's files. Other attributes come from the builder's machine (SELinux labels) or depend
+/// on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
+fn xattrs(file: &File) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
+    let capability = tree::capability(file)?;
+    Ok(capability.map(|value| (tree::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
+}
+
+fn devices(epoch: Timestamp) -> Result<BTreeMap<TarPath, Entry>, RootError> {
+    let mut entries = Vec::new();
+    let path = |name: &str| TarPath::new(format!("dev/{name}"));
+    for (name, major, minor, mode) in DEVICES {
+        let mut entry = Entry::file(path(name)?, mode, epoch.0, 0);
+        entry.kind = Kind::CharDevice(Device { major, minor });
+        // Group tty is 5 in every Debian (base-passwd's group.master).
+        entry.gid = if matches!(name, "console" | "ptmx" | "tty") { 5 } else { 0 };
+        entries.push(entry);
+    }
+    for (name, target) in DEV_LINKS {
+        entries.push(Entry::symlink(path(name)?, target, epoch.0));
+    }
+    for (name, mode) in DEV_DIRECTORIES {
+        entries.push(Entry::directory(path(name)?, mode, epoch.0));
+    }
+    Ok(entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect())
+}

@@ -1,0 +1,81 @@
+//! Times of files: those that packages bring stay, up to the epoch; whatever was made or changed here is from the epoch.
+//!
+//! The builder's clock says which is which, and it may be slow: then what scripts make is older than the epoch, and what
+//! a package brings may be younger than now. So the moment at which the build began is taken from the file system that
+//! stamps the files, and the times of packaged files after it are remembered.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use super::RootError;
+use crate::base::Timestamp;
+use crate::debian::deb;
+use crate::exec::tree::Tree;
+use crate::world::fs;
+
+/// A file that is there for a moment.
+const MARK: &str = ".kiln-began";
+
+/// What tells the times of packages from the time of the build.
+pub(super) struct Times {
+    epoch: i64,
+    /// Seconds: nothing is made before.
+    began: i64,
+    /// Times of packaged files that are not before.
+    packaged: BTreeSet<i64>,
+}
+
+impl Times {
+    /// Asks the file system of a tree, which is empty, what time it is.
+    pub(super) fn begin(tree: &Tree, epoch: Timestamp) -> Result<Times, RootError> {
+        tree.put(MARK, b"", 0o600)?;
+        let began = tree.stat(MARK)?.map_or(0, |stat| stat.mtime);
+        tree.remove(MARK)?;
+        Ok(Times { epoch: epoch.0, began, packaged: BTreeSet::new() })
+    }
+
+    /// Learns the times in a package that is unpacked later.
+    pub(super) fn learn_package(&mut self, name: &str, file: &Path) -> Result<(), RootError> {
+        let broken = |source| RootError::Package { package: name.to_owned(), source };
+        let (_, mut data) = deb::open(fs::open(file)?).map_err(broken)?;
+        while let Some(entry) = data.next().map_err(broken)? {
+            self.learn(entry.mtime);
+            fs::context("read", file, io::copy(&mut data, &mut io::sink()))?;
+        }
+        Ok(())
+    }
+
+    /// Learns one time of a packaged file.
+    pub(super) fn learn(&mut self, mtime: i64) {
+        if mtime >= self.began {
+            self.packaged.insert(mtime);
+        }
+    }
+
+    /// The time that a file with this time gets.
+    pub(super) fn settle(&self, mtime: i64) -> i64 {
+        let made_here = mtime >= self.began && !self.packaged.contains(&mtime);
+        if made_here { self.epoch } else { mtime.clamp(0, self.epoch) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_clock_changes_nothing() {
+        let epoch = 1_000_000;
+        let package = [5, 999_000, 1_000_500];
+        let settled = |now: i64| {
+            let mut times = Times { epoch, began: now, packaged: BTreeSet::new() };
+            package.into_iter().for_each(|mtime| times.learn(mtime));
+            [package[0], package[1], package[2], now, now + 30].map(|mtime| times.settle(mtime))
+        };
+        let expected = [5, 999_000, epoch, epoch, epoch];
+        for now in [epoch + 400 * 86_400, epoch - 86_400, 998_990, 7] {
+            assert_eq!(settled(now), expected, "at {now}");
+        }
+    }
+}
