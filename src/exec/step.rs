@@ -9,7 +9,7 @@ use super::event::{Event, Listener};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Privileges, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Privileges, Root, SandboxError, Spec};
 use super::variation;
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
@@ -151,7 +151,6 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
         root: Root::ReadOnly(ready.tools.clone().expect("a command's tools were realized before it")),
         mounts,
         ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
-        network: Network::None,
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),
