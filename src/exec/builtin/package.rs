@@ -4,6 +4,7 @@ use std::io::{BufReader, Read};
 
 use super::{BuiltinError, Context, input};
 use crate::debian::deb::{self, Kind};
+use crate::exec::failure::StepFailure;
 use crate::plan::boot::FIRMWARE;
 use crate::world::fs;
 
@@ -28,9 +29,9 @@ pub(super) fn file(context: &Context<'_>, name: &str, path: &str) -> Result<Vec<
         if entry.path.as_str() == path && size <= LIMIT {
             let mut bytes = Vec::new();
             let read = data.read_to_end(&mut bytes);
-            read.map_err(|error| BuiltinError::Broken(format!("{name}: {error}")))?;
+            read.map_err(|error| BuiltinError::from(StepFailure::input(format!("{name}: {error}"))))?;
             return Ok(bytes);
         }
     }
-    Err(BuiltinError::Broken(format!("{name} has no {path}")))
+    Err(BuiltinError::from(StepFailure::input(format!("{name} has no {path}"))))
 }

@@ -75,12 +75,23 @@ pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
     text
 }
 
+/// Said of a `preinst` that failed, before the name of its package.
+const FAILED: &str = "kiln: failed is the preinst of ";
+
+/// The package whose script failed, where a line says so.
+pub(crate) fn failed(line: &str) -> Option<&str> {
+    // dpkg's words, in the locale of the sandbox: `dpkg: error processing package tzdata:amd64 (--configure):`
+    let of_dpkg = line.strip_prefix("dpkg: error processing package ").and_then(|rest| rest.split([' ', ':']).next());
+    of_dpkg.or_else(|| line.strip_prefix(FAILED))
+}
+
 fn preinst(text: &mut String, package: &Candidate) {
     if package.preinst {
         let Candidate { name, architecture, stem, .. } = package;
         let _ = writeln!(
             text,
-            "DPKG_MAINTSCRIPT_PACKAGE={name} DPKG_MAINTSCRIPT_ARCH={architecture} /var/lib/dpkg/info/{stem}.preinst install"
+            "DPKG_MAINTSCRIPT_PACKAGE={name} DPKG_MAINTSCRIPT_ARCH={architecture} /var/lib/dpkg/info/{stem}.preinst install \
+             || {{ s=$?; echo '{FAILED}{name}'; exit $s; }}"
         );
     }
 }
