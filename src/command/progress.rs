@@ -7,13 +7,13 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::base::{ByteSize, Foreign, tell};
-use crate::exec::event::{Event, Listener};
+use crate::exec::event::{Event, StepListener};
 
 /// What is said of a step that does not start from nothing.
 const INCREMENTAL: &str = "goes on from the directory of an earlier run";
 
 /// The renderer that fits where standard error goes.
-pub fn listener() -> Box<dyn Listener> {
+pub fn listener() -> Box<dyn StepListener> {
     if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
 }
 
@@ -31,7 +31,7 @@ struct Lines {
     fetching: Mutex<Fetching>,
 }
 
-impl Listener for Lines {
+impl StepListener for Lines {
     fn on(&self, event: Event) {
         match event {
             Event::FetchPlanned { files, bytes } => {
@@ -64,9 +64,9 @@ impl Listener for Lines {
 }
 
 /// Another listener that hears of everything but steps whose results are at hand.
-pub struct News(pub Box<dyn Listener>);
+pub struct News(pub Box<dyn StepListener>);
 
-impl Listener for News {
+impl StepListener for News {
     fn on(&self, event: Event) {
         if !matches!(event, Event::StepAtHand { .. }) {
             self.0.on(event);
@@ -95,7 +95,7 @@ impl Bars {
     }
 }
 
-impl Listener for Bars {
+impl StepListener for Bars {
     fn on(&self, event: Event) {
         let mut state = lock(&self.state);
         match event {

@@ -79,14 +79,14 @@ impl Event {
 }
 
 /// Who listens.
-pub trait Listener: Sync {
+pub trait StepListener: Sync {
     /// Called from any thread.
     fn on(&self, event: Event);
 }
 
 /// Nobody.
-pub struct Silent;
+pub struct IgnoreSteps;
 
-impl Listener for Silent {
+impl StepListener for IgnoreSteps {
     fn on(&self, _: Event) {}
 }

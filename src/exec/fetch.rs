@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::ExecError;
-use super::event::{Event, Listener};
+use super::event::{Event, StepListener};
 use super::gate::Gate;
 use crate::base::{Foreign, Hasher};
 use crate::plan::Fetch;
@@ -26,13 +26,13 @@ use crate::world::{Request, Stated, World, fs};
 const PARALLEL: usize = 8;
 
 /// The addresses at which a place may be found, best first.
-pub type Mirrors<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
+pub type MirrorLookup<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
 
 /// What every download of a build shares.
 pub struct Fetcher<'a> {
     store: &'a Store,
-    mirrors: &'a Mirrors<'a>,
-    listener: &'a dyn Listener,
+    mirrors: &'a MirrorLookup<'a>,
+    listener: &'a dyn StepListener,
     stop: Stop<'a>,
     gate: Gate,
     downloader: Downloader<'a>,
@@ -45,8 +45,8 @@ impl<'a> Fetcher<'a> {
     pub fn new(
         store: &'a Store,
         world: &'a dyn World,
-        mirrors: &'a Mirrors<'a>,
-        listener: &'a dyn Listener,
+        mirrors: &'a MirrorLookup<'a>,
+        listener: &'a dyn StepListener,
         stop: Stop<'a>,
     ) -> Self {
         let (gate, downloader) = (Gate::new(PARALLEL), Downloader::new(world, stop));

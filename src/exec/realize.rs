@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Listener};
-use super::fetch::{self, Fetcher, Mirrors, interrupted};
+use super::event::{Event, StepListener};
+use super::fetch::{self, Fetcher, MirrorLookup, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory, Names};
 use super::interrupt::{self, Listening};
 use super::resolve::{reads, resolve, resolve_without, result, value, wanted};
-use super::{ExecError, Incremental, Options, Realized, step};
+use super::{ExecError, ExecOptions, Incremental, Realized, step};
 use crate::base::Digest;
 use crate::plan::id::{self, Messages};
 use crate::plan::{Fetch, Input, Plan};
@@ -53,8 +53,8 @@ struct Resolved<'a> {
 struct Realizer<'a> {
     plan: &'a Plan,
     store: &'a Store,
-    options: &'a Options,
-    listener: &'a dyn Listener,
+    options: &'a ExecOptions,
+    listener: &'a dyn StepListener,
     fetcher: Fetcher<'a>,
     cells: Vec<Mutex<Cell>>,
     /// Steps whose outputs must be there in the end.
@@ -70,9 +70,9 @@ pub fn realize(
     plan: &Plan,
     store: &Store,
     world: &dyn World,
-    mirrors: &Mirrors<'_>,
-    options: &Options,
-    listener: &dyn Listener,
+    mirrors: &MirrorLookup<'_>,
+    options: &ExecOptions,
+    listener: &dyn StepListener,
 ) -> Result<Realized, ExecError> {
     let _listening = Listening::start();
     if !store.leftovers().is_empty() {

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::ExecError;
 use super::builtin::{self, Context};
-use super::event::{Event, Listener};
+use super::event::{Event, StepListener};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Privileges, Root, SandboxError, Spec};
+use super::sandbox::{
+    self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxNetwork, Spec,
+};
 use super::variation;
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
@@ -36,7 +38,7 @@ pub(super) struct Ready<'a> {
     /// How it goes on from an earlier run, if it may.
     pub(super) incremental: Option<KeptDirectory<'a>>,
     pub(super) store: &'a Store,
-    pub(super) listener: &'a dyn Listener,
+    pub(super) listener: &'a dyn StepListener,
     /// Whether the build is to end.
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -124,7 +126,7 @@ fn work(
 fn command(
     mut spec: Spec,
     library: Option<&Path>,
-    (limits, heard): (&Limits, &mut dyn FnMut(Heard<'_>)),
+    (limits, heard): (&Limits, &mut dyn FnMut(SandboxEvent<'_>)),
 ) -> Result<(), Trouble> {
     if let Some(library) = library {
         variation::preload(&mut spec, library);
@@ -150,8 +152,8 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
     Spec {
         root: Root::ReadOnly(ready.tools.clone().expect("a command's tools were realized before it")),
         mounts,
-        ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
-        network: Network::None,
+        ids: if *ids == Ids::Range { sandbox::SandboxIds::Range } else { sandbox::SandboxIds::Single },
+        network: SandboxNetwork::None,
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),

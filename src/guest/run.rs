@@ -12,7 +12,7 @@ use super::event::{Event, Listener};
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
-use super::{Accel, GuestError, Launch, network, ports};
+use super::{AccelChoice, GuestError, Launch, network, ports};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
@@ -23,7 +23,7 @@ const GOODBYE: Duration = Duration::from_secs(5);
 /// How a machine is run.
 pub struct Options<'a> {
     /// What executes the guest.
-    pub accel: Accel,
+    pub accel: AccelChoice,
     /// A lasting overlay.
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
@@ -74,7 +74,7 @@ fn attempt(
     (run, keep, accel): (&RunDir, Option<&PathBuf>, Accelerator),
     options: &Options<'_>,
 ) -> Result<(), GuestError> {
-    let fallback = options.accel == Accel::Auto;
+    let fallback = options.accel == AccelChoice::Auto;
     let start = |launch: &Launch, keep: Option<&PathBuf>, terminal: bool| {
         let places = Places {
             run: run.sub(&launch.machine)?,

@@ -9,12 +9,12 @@ use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{Event, Listener};
 use super::launch;
-use super::report::{Boot, Failed, Outcome, Report, TestResult};
+use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
 use super::session::{Group, Session};
 use super::step::{self, Guest, StepError};
-use super::{Accel, GuestError, Launch};
-use crate::recipe::test::{Action, Test};
+use super::{AccelChoice, GuestError, Launch};
+use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
 /// down many times.
@@ -23,7 +23,7 @@ pub const BOOT: Duration = Duration::from_secs(60);
 /// How tests are run.
 pub struct Options<'a> {
     /// What executes guests.
-    pub accel: Accel,
+    pub accel: AccelChoice,
     /// Where console logs are kept: `MACHINE.console.log`, and what QEMU said beside it.
     pub logs: PathBuf,
     /// A short path for sockets and overlays: `/tmp`.
@@ -45,7 +45,7 @@ pub fn run(
     tests: &[Test],
     options: &Options<'_>,
     listener: &dyn Listener,
-) -> Result<Report, GuestError> {
+) -> Result<TestReport, GuestError> {
     let run = RunDir::new(&options.base)?;
     for name in launch::memories(machines.values()) {
         listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
@@ -64,7 +64,7 @@ pub fn run(
         accel: options.accel.first(),
         running: BTreeMap::new(),
         starts: BTreeMap::new(),
-        report: Report::default(),
+        report: TestReport::default(),
     };
     for (index, test) in tests.iter().enumerate() {
         let outcome = match skip(test, options) {
@@ -107,7 +107,7 @@ struct Runner<'a> {
     accel: Accelerator,
     running: BTreeMap<String, Session<'a>>,
     starts: BTreeMap<String, usize>,
-    report: Report,
+    report: TestReport,
 }
 
 impl<'a> Runner<'a> {
@@ -212,7 +212,7 @@ fn steps<G: Guest>(
         let before = clock.elapsed();
         match step::perform(guest, &step.action, clock) {
             // The time of a test does not count boots.
-            Ok(()) if step.action == Action::Reboot => clock = clock.extended(clock.elapsed() - before),
+            Ok(()) if step.action == TestAction::Reboot => clock = clock.extended(clock.elapsed() - before),
             Ok(()) => {}
             Err(StepError::Wrong { reason, output }) => {
                 let console = guest.last_lines();
@@ -249,10 +249,10 @@ mod tests {
     use crate::guest::step::tests::Fake;
     use crate::recipe::test::{QmpAnswer, TestStep};
 
-    fn test(steps: &[(Option<&str>, Action)]) -> Test {
+    fn test(steps: &[(Option<&str>, TestAction)]) -> Test {
         let file = SourceMap::default().add("t.kiln".into(), String::new());
         let span = Span { file, start: 0, end: 0 };
-        let step = |(machine, action): &(Option<&str>, Action)| TestStep {
+        let step = |(machine, action): &(Option<&str>, TestAction)| TestStep {
             machine: machine.map(str::to_owned),
             action: action.clone(),
             span,
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn steps_go_to_their_machines_and_stop_at_the_first_failure() {
-        let run = |words: &str| Action::Run(words.into());
+        let run = |words: &str| TestAction::Run(words.into());
         let (result, guests) =
             go(&test(&[(None, run("0 x")), (Some("b"), run("0 y")), (Some("b"), run("7")), (None, run("0 never"))]));
         let failed = result.unwrap_err().unwrap();
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_lost_guest_fails_the_test_and_an_interrupt_ends_everything() {
-        let (result, _) = go(&test(&[(None, Action::Run("panic".into()))]));
+        let (result, _) = go(&test(&[(None, TestAction::Run("panic".into()))]));
         let failed = result.unwrap_err().unwrap();
         assert_eq!(failed.reason, "machine m: the kernel panicked");
         assert!(matches!(lost(None, String::new(), GuestError::Interrupted), Err(GuestError::Interrupted)));
@@ -292,8 +292,8 @@ mod tests {
         let mut guests: BTreeMap<String, Fake> =
             [("a".to_owned(), Fake::default()), ("b".to_owned(), Fake { dead: true, ..Fake::default() })].into();
         let both = test(&[
-            (None, Action::Run("0".into())),
-            (Some("b"), Action::Qmp { command: "good".into(), arguments: String::new(), answer: QmpAnswer::Done }),
+            (None, TestAction::Run("0".into())),
+            (Some("b"), TestAction::Qmp { command: "good".into(), arguments: String::new(), answer: QmpAnswer::Done }),
         ]);
         let failed = steps(&both, Deadline::after(Duration::from_secs(60)), &mut guests).unwrap_err().unwrap();
         assert_eq!((failed.step, failed.reason.as_str()), (None, "machine m: the kernel panicked"));

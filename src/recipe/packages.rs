@@ -6,7 +6,7 @@ use super::kinds::{FromValue, Name};
 use super::reader::Reader;
 use super::report::Report;
 use super::scope::Scope;
-use super::value::{Node, Value};
+use super::value::{EvaluatedNode, Value};
 use crate::base::Diagnostic;
 use crate::base::span::{Span, Spanned};
 
@@ -54,7 +54,7 @@ pub struct PackageRequest {
 }
 
 /// Reads one `packages` block.
-pub fn check(node: &Node, scope: &Scope) -> Option<PackageSet> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<PackageSet> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let set = contents(&mut reader, scope, "include", Base::None);

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use super::lock::Lock;
+use super::lock::StoreLock;
 use super::plain::Owner;
 use super::stamp::Stamp;
 use super::walk::list;
@@ -40,7 +40,7 @@ impl Store {
             return Ok(());
         }
         // Another kiln may be doing it; then it is done.
-        let _lock = Lock::exclusive(&self.root.join("lock").join(MARKER), &|| false)?;
+        let _lock = StoreLock::exclusive(&self.root.join("lock").join(MARKER), &|| false)?;
         if fs::read(&marker, LIMIT).is_ok_and(|found| found == text.as_bytes()) {
             return Ok(());
         }

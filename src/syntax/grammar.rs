@@ -3,7 +3,7 @@
 use nom::Input as _;
 
 use super::lexeme::name_length;
-use super::state::{Input, MAX_BYTES, Parsed, State, Trouble, ahead, between, mistake, next_char};
+use super::state::{Input, MAX_BYTES, ParseFailure, Parsed, State, ahead, between, mistake, next_char};
 use super::tree::{Entry, File, Op, Value};
 use super::value::{argument, starts_with_op, unexpected_char, value};
 use super::{recover, trivia};
@@ -31,7 +31,7 @@ pub fn parse_value(file: FileId, text: &str, offset: usize) -> Result<Spanned<Va
     match value(trivia::blanks(input)) {
         Ok((rest, value)) if trivia::blanks(rest).fragment().is_empty() => Ok(value),
         Ok((rest, _)) => Err(Diagnostic::new(ahead(rest, rest.fragment().len()), "expected nothing more")),
-        Err(nom::Err::Failure(Trouble(Some(wrong)))) => Err(*wrong),
+        Err(nom::Err::Failure(ParseFailure(Some(wrong)))) => Err(*wrong),
         Err(_) => Err(nothing()),
     }
 }
@@ -60,7 +60,7 @@ fn entries<'a>(input: Input<'a>, open: Option<Input<'a>>) -> (Input<'a>, Vec<Ent
                 entries.push(entry);
                 trivia::space(rest)
             }
-            Err(nom::Err::Failure(Trouble(Some(wrong)))) => {
+            Err(nom::Err::Failure(ParseFailure(Some(wrong)))) => {
                 let read = (wrong.span.start as usize).saturating_sub(at.location_offset());
                 state.report(*wrong);
                 trivia::space(recover::next_entry(&at.fragment()[..read], at.take_from(read)))

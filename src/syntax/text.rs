@@ -105,7 +105,7 @@ impl Parts {
         &mut self,
         mut at: Input<'a>,
         end: impl Fn(Input<'a>) -> bool,
-    ) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    ) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         while let Some(c) = at.fragment().chars().next() {
             if end(at) {
                 break;
@@ -122,7 +122,7 @@ impl Parts {
         Ok(at)
     }
 
-    fn escape<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    fn escape<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         let c = at.fragment().chars().nth(1).unwrap_or('\n');
         let plain = match c {
             'n' => '\n',
@@ -142,7 +142,7 @@ impl Parts {
         Ok(at.take_from(2))
     }
 
-    fn unicode<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    fn unicode<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         let text: &'a str = at.fragment();
         let digits = text[2..].strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(digits, _)| digits);
         let number = digits.filter(|digits| digits.len() <= 6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
@@ -154,7 +154,7 @@ impl Parts {
         Ok(at.take_from(4 + digits.len()))
     }
 
-    fn interpolation<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    fn interpolation<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         let start = at.take_from(2);
         let length = name_length(start.fragment());
         if length == 0 || !start.fragment()[length..].starts_with('}') {

@@ -3,7 +3,7 @@
 use nom::Input as _;
 
 use super::lexeme::name_length;
-use super::state::{Input, Parsed, Trouble, ahead, backtrack, between, mistake, next_char};
+use super::state::{Input, ParseFailure, Parsed, ahead, backtrack, between, mistake, next_char};
 use super::tree::Value;
 use super::{number, text, trivia};
 use crate::base::{ByteSize, Diagnostic, Spanned};
@@ -138,7 +138,7 @@ fn call_arguments(input: Input<'_>) -> Parsed<'_, Vec<Spanned<Value>>> {
 
 type Pair<'a> = Option<(Input<'a>, [Spanned<Value>; 2])>;
 
-fn pair(input: Input<'_>) -> Result<Pair<'_>, nom::Err<Trouble>> {
+fn pair(input: Input<'_>) -> Result<Pair<'_>, nom::Err<ParseFailure>> {
     let length = name_length(input.fragment());
     let after = trivia::blanks(input.take_from(length));
     let value_follows = after.fragment().starts_with(|c: char| c.is_ascii_alphanumeric() || c == '"' || c == '_');
@@ -157,7 +157,7 @@ pub(super) fn starts_with_op(input: Input<'_>) -> bool {
     ["=", "+=", "-="].iter().any(|op| input.fragment().starts_with(op))
 }
 
-fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<Trouble>> {
+fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<ParseFailure>> {
     let rest = input.fragment();
     let Some(c) = rest.chars().next().filter(|c| *c != '\n') else {
         return mistake(Diagnostic::new(ahead(input, 0), "expected a value").label("nothing here"));

@@ -86,7 +86,7 @@ impl From<Errno> for Odd {
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
+pub struct FileState {
     device: u64,
     inode: u64,
     size: u64,
@@ -104,12 +104,12 @@ pub struct Plain {
 
 impl Plain {
     /// Its state now.
-    pub fn state(&self) -> std::io::Result<State> {
+    pub fn state(&self) -> std::io::Result<FileState> {
         let Stat { st_dev, st_ino, st_size, st_mtime, st_mtime_nsec, st_ctime, st_ctime_nsec, .. } =
             rustix::fs::fstat(&self.file)?;
         let nanos = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let changed = [nanos(st_mtime, st_mtime_nsec), nanos(st_ctime, st_ctime_nsec)];
-        Ok(State { device: st_dev, inode: st_ino, size: st_size as u64, changed })
+        Ok(FileState { device: st_dev, inode: st_ino, size: st_size as u64, changed })
     }
 
     /// All of it, if it is no longer than `limit`; else one byte more, which tells.

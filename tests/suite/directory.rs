@@ -9,7 +9,7 @@ use std::process::{Command, Output};
 use kiln::base::Digest;
 use kiln::deliver::check::{Checked, Difference, Options, check};
 use kiln::deliver::launch::{LaunchFile, script};
-use kiln::deliver::manifest::{Artifact, FORMAT, Manifest};
+use kiln::deliver::manifest::{DeliveredFile, FORMAT, Manifest};
 use kiln::machine::argv::Place;
 use kiln::store::{Output as Made, Store};
 
@@ -36,7 +36,7 @@ fn with_launch(launch: &LaunchFile) -> Vec<(String, Vec<u8>)> {
 
 /// A manifest to match.
 pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
-    let artifact = |bytes: &[u8]| Artifact { size: bytes.len() as u64, sha256: Digest::of(bytes) };
+    let artifact = |bytes: &[u8]| DeliveredFile { size: bytes.len() as u64, sha256: Digest::of(bytes) };
     Manifest {
         format: FORMAT,
         recipe: "tiny".to_owned(),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
 use kiln::exec::event::Event;
-use kiln::exec::{Incremental, Options};
+use kiln::exec::{ExecOptions, Incremental};
 use kiln::plan::{IncrementalRun, Input};
 use kiln::store::Store;
 use kiln::store::gc::Policy;
@@ -61,7 +61,7 @@ impl Lab {
     fn run(&mut self, config: &str, incremental: Incremental) -> Run {
         self.set("config", &format!("{config}\n"));
         self.bench.heard.events();
-        let realized = self.bench.realize_with(Options { incremental, ..Options::default() }).unwrap();
+        let realized = self.bench.realize_with(ExecOptions { incremental, ..ExecOptions::default() }).unwrap();
         let events = self.bench.heard.events();
         let heard = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(wanted);
         let from = match (
@@ -110,7 +110,7 @@ fn an_incremental_result_is_one_like_any_other_only_after_a_run_from_nothing() {
     assert_eq!(lab.run("2", Incremental::Directories), run("s 2\n", "result", false));
     // What runs from nothing for somebody who does not ask leaves the directory alone.
     assert_eq!(lab.run("4", Incremental::Directories), run("s 4\n", "tree", true));
-    let again = Options { no_cache: true, incremental: Incremental::Directories, ..Options::default() };
+    let again = ExecOptions { no_cache: true, incremental: Incremental::Directories, ..ExecOptions::default() };
     assert!(lab.bench.realize_with(again).is_err(), "the tools of this test cannot be made again");
 }
 
@@ -135,9 +135,11 @@ fn two_builds_are_compared_as_verify_does() {
     let judged = |one: &mut Lab, two: &mut Lab, config: &str| {
         one.set("config", config);
         two.set("config", config);
-        let first =
-            one.bench.realize_with(Options { incremental: Incremental::Results, ..Options::default() }).unwrap();
-        let second = two.bench.realize_with(Options::default()).unwrap();
+        let first = one
+            .bench
+            .realize_with(ExecOptions { incremental: Incremental::Results, ..ExecOptions::default() })
+            .unwrap();
+        let second = two.bench.realize_with(ExecOptions::default()).unwrap();
         assert!(first.incremental().eq([one.step]), "the incremental result is what is judged");
         first.judge(&one.bench.store, &second).unwrap();
         one.bench.heard.events();
@@ -194,7 +196,7 @@ fn a_run_that_cannot_go_on_starts_from_nothing() {
     assert_eq!(lab.run("2", Incremental::Directories), run("s 2\n", "tree", true));
     // A step that fails either way keeps nothing: the directory was in its hands.
     lab.set("config", "broken\n");
-    let incremental = Options { incremental: Incremental::Directories, ..Options::default() };
+    let incremental = ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() };
     assert!(lab.bench.realize_with(incremental).unwrap_err().to_string().contains("exit status: 7"));
     assert!(lab.kept().is_empty());
     lab.bench.heard.events();

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use kiln::base::{Digest, Timestamp};
 use kiln::exec::builtin::{Context, run};
-use kiln::exec::event::Silent;
+use kiln::exec::event::IgnoreSteps;
 use kiln::plan::Builtin;
 use kiln::plan::initrd::InitrdSpec;
 
@@ -51,7 +51,7 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
         scratch: &work,
         variation: None,
         limits: kiln::exec::sandbox::Limits::default(),
-        listener: &Silent,
+        listener: &IgnoreSteps,
     };
     run(builtin, &context).map_err(|error| error.to_string())?;
     Ok(out)

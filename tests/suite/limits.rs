@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use kiln::exec::sandbox::seccomp::{Kind, refused};
 use kiln::exec::sandbox::{
-    self, Bound, Call, Exceeded, Heard, Ids, Limits, Mount, Network, Privileges, Root, SandboxError, Spec, Streams,
+    self, Bound, Call, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds,
+    SandboxNetwork, Spec, Streams,
 };
 
 use super::skip::skip;
@@ -38,8 +39,8 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
     Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: Ids::Single,
-        network: Network::None,
+        ids: SandboxIds::Single,
+        network: SandboxNetwork::None,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
@@ -61,8 +62,8 @@ struct Run {
 fn run(spec: &Spec, limits: Limits) -> Option<Run> {
     let (mut lines, mut notices) = (Vec::new(), Vec::new());
     let end = sandbox::run_within(spec, &limits, &mut |heard| match heard {
-        Heard::Line(line) => lines.push(line.to_owned()),
-        Heard::Notice(notice) => notices.push(notice.to_owned()),
+        SandboxEvent::Line(line) => lines.push(line.to_owned()),
+        SandboxEvent::Notice(notice) => notices.push(notice.to_owned()),
     });
     if let Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) = &end {
         skip(error);
@@ -283,7 +284,7 @@ fn a_word_now_and_then_is_enough() {
 
 /// A function of kiln that runs `spec` in a sandbox within its own, where it sees what the spec shows under other names.
 fn within(spec: &mut Spec, limits: Limits) -> Call<'static> {
-    spec.ids = Ids::Inherit;
+    spec.ids = SandboxIds::Inherit;
     let mut mounts = Vec::new();
     let mut show = |source: &mut PathBuf, readonly| {
         let target = PathBuf::from(format!("/shown/{}", mounts.len()));
@@ -295,7 +296,7 @@ fn within(spec: &mut Spec, limits: Limits) -> Call<'static> {
     }
     spec.mounts.iter_mut().for_each(|mount| show(&mut mount.source, mount.readonly));
     let argument = serde_json::to_string(&spec).unwrap();
-    Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts, limits }
+    Call { ids: SandboxIds::Range, entry: sandbox::inside::NESTED, argument, mounts, limits }
 }
 
 #[test]

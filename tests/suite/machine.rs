@@ -72,7 +72,7 @@ const VOLATILE: &str = "cxl { bridge b { port p { expander m { volatile = 512MiB
 fn what_was_measured_not_to_work_is_refused_and_nothing_that_works_is() {
     let persistent = VOLATILE.replace("volatile", "persistent");
     for trial in capability::TRIALS {
-        let machine = machine(if trial.memory == capability::Memory::Volatile { VOLATILE } else { &persistent });
+        let machine = machine(if trial.memory == capability::MemoryKind::Volatile { VOLATILE } else { &persistent });
         let version = |version: Version| (version.major, version.minor);
         let (errors, _) = judged(&machine, version(trial.qemu), Some(version(trial.kernel)));
         assert_eq!(errors.is_empty(), trial.works, "{trial:?}: {errors:?}");

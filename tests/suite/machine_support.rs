@@ -12,7 +12,7 @@ use kiln::machine::network::networks;
 use kiln::recipe::Recipe;
 use kiln::recipe::machine::Machine;
 use kiln::recipe::scope::Scope;
-use kiln::recipe::value::{Node, Value};
+use kiln::recipe::value::{EvaluatedNode, Value};
 use kiln::syntax::parse;
 use kiln::syntax::tree;
 use kiln::world::RealWorld;
@@ -49,7 +49,7 @@ pub(super) fn read(text: &str) -> Read {
     for (kind, name) in [("kernel", "k"), ("image", "i")] {
         scope.declared.entry(kind).or_default().insert(name.to_owned(), nowhere);
     }
-    let nodes: Vec<Node> = tree.entries.iter().map(node).collect();
+    let nodes: Vec<EvaluatedNode> = tree.entries.iter().map(node).collect();
     for node in &nodes {
         let name = match node.arguments.first().map(|argument| &argument.value) {
             Some(Value::Name(name)) => name.clone(),
@@ -87,8 +87,8 @@ pub(super) fn described(machine: &Machine, machines: &BTreeMap<String, Machine>,
 }
 
 /// What evaluation does to text without parameters, loops and interpolation.
-fn node(entry: &tree::Entry) -> Node {
-    Node {
+fn node(entry: &tree::Entry) -> EvaluatedNode {
+    EvaluatedNode {
         keyword: entry.keyword.clone(),
         arguments: entry.arguments.iter().map(value).collect(),
         value: entry.assign.as_ref().map(|(_, assigned)| value(assigned)),

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use kiln::base::{Digest, Timestamp};
 use kiln::exec::builtin::{self, Context};
-use kiln::exec::event::{Event, Listener};
+use kiln::exec::event::{Event, StepListener};
 use kiln::plan::Builtin;
 use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
@@ -16,7 +16,7 @@ use super::{live, packages};
 /// Prints what a failing build would otherwise keep to itself.
 struct Shown;
 
-impl Listener for Shown {
+impl StepListener for Shown {
     fn on(&self, event: Event) {
         if let Event::StepLog { line, .. } = event {
             println!("{line}");

@@ -23,7 +23,7 @@ use super::manifest::{self, Manifest};
 use crate::machine::argv::Place;
 use crate::store::Store;
 use crate::world::WorldError;
-use crate::world::held::{Held, Odd, State};
+use crate::world::held::{FileState, Held, Odd};
 
 /// A firmware's variables are no larger (OVMF's have 528 KiB): these bytes are kept for the start, for every machine.
 const VARIABLES: u64 = 1 << 20;
@@ -41,7 +41,7 @@ pub struct Checked {
     /// The manifest, if there is one.
     pub manifest: Option<Manifest>,
     /// Machines by name; all of them when there is no difference.
-    pub machines: BTreeMap<String, Found>,
+    pub machines: BTreeMap<String, CheckedMachine>,
     /// Files that were compared.
     pub files: usize,
     /// Everything that is wrong.
@@ -49,13 +49,13 @@ pub struct Checked {
 }
 
 /// A machine of the directory.
-pub struct Found {
+pub struct CheckedMachine {
     /// How it is launched.
     pub launch: LaunchFile,
     /// Where its files are.
     pub directory: PathBuf,
     /// By name there: the state in which each file was compared.
-    pub states: BTreeMap<String, State>,
+    pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, as they were compared.
     pub variables: Option<Vec<u8>>,
 }
@@ -195,13 +195,13 @@ impl<'a> Check<'a> {
         Some(launch)
     }
 
-    fn assemble(&self, (machine, directory): At<'_>, launch: LaunchFile) -> (String, Found) {
+    fn assemble(&self, (machine, directory): At<'_>, launch: LaunchFile) -> (String, CheckedMachine) {
         let reading = |name: &str| self.found.get(&path(directory, name))?.as_ref();
         let files = launch.artifacts.values().map(|artifact| &artifact.file);
         let states = files.filter_map(|file| Some((file.clone(), reading(file)?.state))).collect();
         let variables = launch.artifacts.get(&Place::FirmwareVars).and_then(|one| reading(&one.file)?.bytes.clone());
         let directory = self.directories.get(directory).map(|held| held.path().to_owned()).unwrap_or_default();
-        (machine.to_owned(), Found { launch, directory, states, variables })
+        (machine.to_owned(), CheckedMachine { launch, directory, states, variables })
     }
 }
 

@@ -9,7 +9,7 @@ use std::io::{BufReader, Read, Write};
 use super::{BuiltinError, Context, input};
 use crate::debian::deb::{self, Kind as DebKind};
 use crate::format::cpio::{self, CpioWriter};
-use crate::format::tar::{Device, Entry, Kind, TarPath};
+use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath};
 use crate::plan::initrd::InitrdSpec;
 use crate::world::fs;
 use modules::{Load, Modules};
@@ -79,23 +79,23 @@ impl Image<'_> {
     fn write<W: Write>(&self, mut cpio: CpioWriter<W>, busybox: &[u8]) -> Result<W, BuiltinError> {
         let time = self.spec.epoch.0;
         let script = self.script().into_bytes();
-        let mut entries: BTreeMap<TarPath, (Entry, &[u8])> = BTreeMap::new();
-        let mut add = |entry: Entry, content| entries.insert(entry.path.clone(), (entry, content));
+        let mut entries: BTreeMap<TarPath, (TarEntry, &[u8])> = BTreeMap::new();
+        let mut add = |entry: TarEntry, content| entries.insert(entry.path.clone(), (entry, content));
         for directory in ["", "bin", "dev", "modules", "proc", "root", "sys"] {
-            add(Entry::directory(TarPath::new(directory)?, 0o755, time), b"".as_slice());
+            add(TarEntry::directory(TarPath::new(directory)?, 0o755, time), b"".as_slice());
         }
         for applet in APPLETS {
-            add(Entry::symlink(TarPath::new(format!("bin/{applet}"))?, "busybox", time), b"");
+            add(TarEntry::symlink(TarPath::new(format!("bin/{applet}"))?, "busybox", time), b"");
         }
         // The kernel opens the console before it starts the script, which mounts /dev (`init/main.c`).
-        let console = Kind::CharDevice(Device { major: 5, minor: 1 });
-        add(Entry { kind: console, ..Entry::file(TarPath::new("dev/console")?, 0o600, time, 0) }, b"");
-        add(Entry::file(TarPath::new("bin/busybox")?, 0o755, time, busybox.len() as u64), busybox);
-        add(Entry::file(TarPath::new("init")?, 0o755, time, script.len() as u64), &script);
+        let console = TarEntryKind::CharDevice(Device { major: 5, minor: 1 });
+        add(TarEntry { kind: console, ..TarEntry::file(TarPath::new("dev/console")?, 0o600, time, 0) }, b"");
+        add(TarEntry::file(TarPath::new("bin/busybox")?, 0o755, time, busybox.len() as u64), busybox);
+        add(TarEntry::file(TarPath::new("init")?, 0o755, time, script.len() as u64), &script);
         let mut names: BTreeMap<TarPath, &str> = BTreeMap::new();
         for load in self.loads {
             let path = TarPath::new(format!("modules/{}.ko", load.name))?;
-            add(Entry::file(path.clone(), 0o644, time, 0), b"");
+            add(TarEntry::file(path.clone(), 0o644, time, 0), b"");
             names.insert(path, &load.name);
         }
         for (path, (mut entry, content)) in entries {

@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Context;
-use crate::exec::event::{Event, Listener};
+use crate::exec::event::{Event, StepListener};
 use crate::exec::sandbox::inside::say;
-use crate::exec::sandbox::{self, Call, Heard, Ids, Limits, Mount, SandboxError};
+use crate::exec::sandbox::{self, Call, Limits, Mount, SandboxError, SandboxEvent, SandboxIds};
 use crate::plan::Builtin;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -52,16 +52,16 @@ pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), Sandbox
     let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Failed(error.to_string()))?;
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
     sandbox::call(call, &mut |heard| match heard {
-        Heard::Line(line) => hear(context, line),
-        Heard::Notice(notice) => context.listener.on(Event::silent(context.step, notice)),
+        SandboxEvent::Line(line) => hear(context, line),
+        SandboxEvent::Notice(notice) => context.listener.on(Event::silent(context.step, notice)),
     })
 }
 
 /// Only what becomes a system has files of several owners.
-fn ids(builtin: &Builtin) -> Ids {
+fn ids(builtin: &Builtin) -> SandboxIds {
     match builtin {
-        Builtin::Base | Builtin::Root => Ids::Range,
-        _ => Ids::Single,
+        Builtin::Base | Builtin::Root => SandboxIds::Range,
+        _ => SandboxIds::Single,
     }
 }
 
@@ -104,7 +104,7 @@ pub fn inside(argument: &str) -> Result<(), String> {
 /// Tells the process that called.
 struct Outside;
 
-impl Listener for Outside {
+impl StepListener for Outside {
     fn on(&self, event: Event) {
         let news = match event {
             Event::StepLog { line, .. } => News::Log(line),

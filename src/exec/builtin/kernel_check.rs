@@ -5,7 +5,7 @@ use std::io::BufReader;
 
 use super::Context;
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, Kind, Request, Tree, Tri, archive, check, explain};
+use crate::kconfig::{DotConfig, Dropped, KconfigTree, Kind, OptionRequest, Tri, archive, check, explain};
 use crate::plan::kernel::requested::Requested;
 use crate::recipe::kernel::OptionValue;
 use crate::world::{WorldError, fs};
@@ -45,14 +45,19 @@ pub fn run(context: &Context<'_>) -> Result<(), CheckError> {
     // Only a mistake needs the source's Kconfig files; when they do not read, what was dropped is still said.
     let tar = BufReader::new(fs::open(input("kconfig.tar")?)?);
     let source = archive::read(tar, "x86").map_err(|error| error.to_string());
-    let tree = source.and_then(|source| Tree::read(&source).map_err(|error| error.to_string()));
+    let tree = source.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
     let mut lines: Vec<String> =
         dropped.iter().map(|dropped| line(dropped, &requested.requests, tree.as_ref(), &config)).collect();
     lines.extend(forbidden.into_iter().map(|(name, reason)| format!("{name} must be off: {reason}")));
     Err(CheckError::Refused(lines))
 }
 
-fn line(dropped: &Dropped, requests: &[Request], tree: Result<&Tree, &String>, config: &DotConfig) -> String {
+fn line(
+    dropped: &Dropped,
+    requests: &[OptionRequest],
+    tree: Result<&KconfigTree, &String>,
+    config: &DotConfig,
+) -> String {
     let Dropped { request, value } = dropped;
     let asked = request.text();
     let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
@@ -82,7 +87,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::exec::event::Silent;
+    use crate::exec::event::IgnoreSteps;
 
     const KCONFIG: &str = "config THP\n\tbool \"thp\"\nconfig DEV_DAX\n\ttristate \"dax\"\n\tdepends on THP\n\
                            config DEV_DAX_CXL\n\ttristate \"cxl\"\n\tdepends on DEV_DAX\nconfig MODULE_SIG\n\tbool \"sign\"\n";
@@ -92,7 +97,7 @@ mod tests {
         let mut header = tar::Header::new_gnu();
         header.set_size(KCONFIG.len() as u64);
         tar.append_data(&mut header, "./Kconfig", KCONFIG.as_bytes()).unwrap();
-        let request = |name: &str, kind| Request {
+        let request = |name: &str, kind| OptionRequest {
             name: name.to_owned(),
             value: OptionValue::Yes,
             by: "config cxl".to_owned(),
@@ -122,7 +127,7 @@ mod tests {
             scratch: directory,
             variation: None,
             limits: crate::exec::sandbox::Limits::default(),
-            listener: &Silent,
+            listener: &IgnoreSteps,
         };
         run(&context).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(fs::read(&out.join("kernel.config"), 1 << 20).unwrap()).unwrap())

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::debian::deb::DebError;
 use crate::exec::debian::RootError;
-use crate::exec::event::Listener;
+use crate::exec::event::StepListener;
 use crate::exec::sandbox::Limits;
 use crate::format::cpio::CpioError;
 use crate::format::tar::TarError;
@@ -43,7 +43,7 @@ pub struct Context<'a> {
     /// What its sandboxes may use.
     pub limits: Limits,
     /// Who hears of progress.
-    pub listener: &'a dyn Listener,
+    pub listener: &'a dyn StepListener,
 }
 
 /// Why a builtin step failed.

@@ -11,7 +11,7 @@ use std::io::copy;
 use super::{BuiltinError, Context, part};
 use crate::base::Timestamp;
 use crate::debian::deb::{self, Data, Kind as DebKind};
-use crate::format::tar::{Entry, Kind, TarPath, TarWriter};
+use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
 
 /// Where modules live since the merge of `/lib` into `/usr/lib`, and where older packages put them.
@@ -55,7 +55,7 @@ fn epoch(context: &Context<'_>) -> Result<Option<Timestamp>, BuiltinError> {
 
 /// What was seen of the package so far; contents of modules wait in a file, since packages have their own order.
 struct Found {
-    entries: BTreeMap<TarPath, (Entry, u64)>,
+    entries: BTreeMap<TarPath, (TarEntry, u64)>,
     spool: File,
     spooled: u64,
     /// Output name to the release in the file's name.
@@ -86,14 +86,14 @@ impl Found {
         let path = TarPath::new(format!("usr/lib/modules/{below}"))?;
         let mtime = epoch.map_or(entry.mtime, |epoch| entry.mtime.min(epoch.0));
         let (kind, size) = match entry.kind {
-            DebKind::File(size) => (Kind::File, size),
-            DebKind::Directory => (Kind::Directory, 0),
-            DebKind::Link(target) => (Kind::Symlink(target.into_bytes()), 0),
+            DebKind::File(size) => (TarEntryKind::File, size),
+            DebKind::Directory => (TarEntryKind::Directory, 0),
+            DebKind::Link(target) => (TarEntryKind::Symlink(target.into_bytes()), 0),
             DebKind::Hard(_) => {
                 return Err(BuiltinError::Broken(format!("{path} is a hard link, which kernel packages do not have")));
             }
         };
-        if kind != Kind::Directory && self.entries.contains_key(&path) {
+        if kind != TarEntryKind::Directory && self.entries.contains_key(&path) {
             return Err(BuiltinError::Broken(format!("two of the kernel's packages have {path}")));
         }
         let at = self.spooled;
@@ -101,8 +101,13 @@ impl Found {
             let spool = context.scratch.join("modules");
             self.spooled += fs::context("write", &spool, copy(data, &mut self.spool))?;
         }
-        let model =
-            Entry { kind, size, uid: entry.uid, gid: entry.gid, ..Entry::file(path.clone(), entry.mode, mtime, size) };
+        let model = TarEntry {
+            kind,
+            size,
+            uid: entry.uid,
+            gid: entry.gid,
+            ..TarEntry::file(path.clone(), entry.mode, mtime, size)
+        };
         self.entries.insert(path, (model, at));
         Ok(())
     }
@@ -123,7 +128,7 @@ impl Found {
         let mut entries = self.entries.clone();
         for path in ["usr", "usr/lib", "usr/lib/modules"] {
             let path = TarPath::new(path)?;
-            entries.entry(path.clone()).or_insert_with(|| (Entry::directory(path, 0o755, newest), 0));
+            entries.entry(path.clone()).or_insert_with(|| (TarEntry::directory(path, 0o755, newest), 0));
         }
         let path = context.out.join("modules.tar");
         let mut tar = TarWriter::new(std::io::BufWriter::new(fs::create_new(&path)?));

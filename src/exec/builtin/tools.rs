@@ -8,7 +8,7 @@ mod alternatives;
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::exec::debian::{Manner, RootError, Unpacked, Verdict, unpack};
+use crate::exec::debian::{RootError, UnpackMode, Unpacked, Verdict, unpack};
 use crate::exec::tree::{HostPath, Tree};
 
 /// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).
@@ -35,7 +35,7 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
 
 /// The same in a tree that is there.
 pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
-    let manner = Manner { faithful: false, mtime: Some(MTIME) };
+    let manner = UnpackMode { faithful: false, mtime: Some(MTIME) };
     let unpacked = unpack(tree, packages, manner, &|_, _| Verdict::Second)?;
     for directory in DIRECTORIES {
         // A package's link there would lead what is written below elsewhere; as in packages, a directory wins.

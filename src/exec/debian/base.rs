@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use super::job::Job;
 use super::packages::{self, Known};
-use super::rules::Terms;
+use super::rules::RuleInput;
 use super::run::Runner;
 use super::times::Times;
-use super::unpack::{Manner, unpack};
+use super::unpack::{UnpackMode, unpack};
 use super::{RootError, database, pack, rules, script, workspace};
 use crate::exec::log::shortened;
 use crate::exec::tree::Tree;
@@ -39,7 +39,7 @@ pub(super) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
         }
         job.log(line);
     })?;
-    rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
+    rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
     let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));
@@ -86,7 +86,7 @@ fn unpack_all(tree: &Tree, packages: &[Known], times: &mut Times) -> Result<(), 
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let names = ours.iter().map(|known| (known.control.package().to_owned(), known.file.clone()));
     let judge = |a, b| packages::judge(&ours, a, b);
-    let manner = Manner { faithful: true, mtime: None };
+    let manner = UnpackMode { faithful: true, mtime: None };
     let unpacked = unpack(tree, &names.collect::<Vec<_>>(), manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(tree, &unpacked)

@@ -2,7 +2,7 @@
 
 use super::job::Job;
 use super::parts::Addition;
-use super::rules::Terms;
+use super::rules::RuleInput;
 use super::run::Runner;
 use super::times::Times;
 use super::{RootError, numbers, pack, parts, restore, rules, workspace};
@@ -21,7 +21,7 @@ pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree)?;
     parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
-    let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
+    let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
     fs::write_atomically(&job.out.join("users.json"), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join("root.tar"))
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{RootError, base, finish};
-use crate::exec::event::{Event, Listener};
+use crate::exec::event::{Event, StepListener};
 use crate::exec::tree::HostPath;
 use crate::plan::root::{BaseSpec, RootSpec};
 
@@ -22,7 +22,7 @@ pub(crate) struct Job<'a> {
     /// Its name, for events.
     pub(crate) step: &'a str,
     /// Who hears of progress.
-    pub(crate) listener: &'a dyn Listener,
+    pub(crate) listener: &'a dyn StepListener,
 }
 
 /// What is to be made.

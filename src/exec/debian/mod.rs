@@ -32,7 +32,7 @@ use std::path::Path;
 pub(crate) use claims::Verdict;
 pub(crate) use job::{Job, Task};
 pub(crate) use layout::place;
-pub(crate) use unpack::{Manner, Unpacked, unpack};
+pub(crate) use unpack::{UnpackMode, Unpacked, unpack};
 
 use crate::base::{Foreign, Quoted};
 use crate::debian::deb::DebError;

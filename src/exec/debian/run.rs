@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::RootError;
 use crate::base::Timestamp;
 use crate::exec::log::shortened;
-use crate::exec::sandbox::{self, Ids, Mount, Network, Privileges, Spec};
+use crate::exec::sandbox::{self, Mount, Privileges, SandboxIds, SandboxNetwork, Spec};
 use crate::exec::tree::HostPath;
 use crate::exec::variation;
 
@@ -62,8 +62,8 @@ impl Runner<'_> {
         let mut spec = Spec {
             root: self.root.writable(),
             mounts: self.debs.iter().map(mount).collect(),
-            ids: Ids::Inherit,
-            network: Network::None,
+            ids: SandboxIds::Inherit,
+            network: SandboxNetwork::None,
             privileges: Privileges::Build,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),

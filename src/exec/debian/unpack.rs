@@ -35,7 +35,7 @@ impl Attributes {
 
 /// How a tree is unpacked.
 #[derive(Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct UnpackMode {
     /// Owners and special permission bits are kept: the tree becomes a system.
     pub(crate) faithful: bool,
     /// Times of everything; `None` keeps what the packages say.
@@ -54,7 +54,7 @@ pub(crate) struct Unpacked {
 struct Job<'a> {
     claims: &'a Claims<'a>,
     cursor: Cursor<'a>,
-    manner: Manner,
+    manner: UnpackMode,
     /// Position among the packages.
     index: usize,
     /// Files that dpkg configures later: unpacked as `NAME.dpkg-new`.
@@ -73,7 +73,7 @@ struct Outcome {
 pub(crate) fn unpack(
     tree: &Tree,
     packages: &[(String, PathBuf)],
-    manner: Manner,
+    manner: UnpackMode,
     judge: &(dyn Fn(usize, usize) -> Verdict + Sync),
 ) -> Result<Vec<Unpacked>, RootError> {
     let claims = Claims::new(tree, judge);
@@ -119,7 +119,7 @@ fn layout_of(path: &str) -> String {
 fn one(
     claims: &Claims<'_>,
     packages: &[(String, PathBuf)],
-    manner: Manner,
+    manner: UnpackMode,
     index: usize,
 ) -> Result<Outcome, RootError> {
     let (name, file) = &packages[index];
@@ -294,7 +294,7 @@ fn hard_link(claims: &Claims<'_>, index: usize, (path, target): (&str, &str)) ->
     place.make_name_of(&claims.tree().at(target)?)
 }
 
-fn finish_directories(claims: &Claims<'_>, manner: Manner) -> Result<(), RootError> {
+fn finish_directories(claims: &Claims<'_>, manner: UnpackMode) -> Result<(), RootError> {
     let mut cursor = Cursor::new(claims.tree());
     let mut finish = |path: &str, attributes: Attributes| {
         let place = cursor.at(path)?;

@@ -43,7 +43,7 @@ use std::path::PathBuf;
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
-pub use follow::Heard;
+pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
 pub use limits::Limits;
 pub(crate) use limits::tree_options;
@@ -58,9 +58,9 @@ pub struct Spec {
     /// Mounted on top, in order. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
     pub mounts: Vec<Mount>,
     /// User ids inside.
-    pub ids: Ids,
+    pub ids: SandboxIds,
     /// What the process reaches.
-    pub network: Network,
+    pub network: SandboxNetwork,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
     /// The whole environment.
@@ -96,7 +96,7 @@ pub struct Mount {
 
 /// User ids inside a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Ids {
+pub enum SandboxIds {
     /// Only 0, which is the caller (of root: an id that nobody uses).
     Single,
     /// 0 to 65535, from the caller's subordinate ids (of root: a range that nobody uses).
@@ -107,7 +107,7 @@ pub enum Ids {
 
 /// What a sandboxed process reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Network {
+pub enum SandboxNetwork {
     /// Nothing, not even loopback of the host.
     None,
     /// The host's network.

@@ -18,7 +18,7 @@ use std::io::{self, Read};
 pub use excuse::Excuses;
 pub use identity::Identities;
 pub use needle::{Kind, Needle};
-pub use needles::{Machine, needles};
+pub use needles::{BuildHost, needles};
 
 use identity::Uuids;
 use matcher::{Matcher, Scan};

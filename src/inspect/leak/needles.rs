@@ -14,7 +14,7 @@ const HOST: usize = 6;
 
 /// What a builder's machine is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct BuildHost {
     /// The store's path.
     pub store: String,
     /// The user's home directory.
@@ -30,7 +30,7 @@ pub struct Machine {
 }
 
 /// What to look for. `epoch` is the date that artifacts carry, `known` the text of recipe and lock.
-pub fn needles(machine: &Machine, epoch: Timestamp, known: &[&[u8]]) -> Vec<Needle> {
+pub fn needles(machine: &BuildHost, epoch: Timestamp, known: &[&[u8]]) -> Vec<Needle> {
     let mut found = Vec::new();
     let mut add = |kind, text: &str| {
         let text = text.as_bytes().to_vec();

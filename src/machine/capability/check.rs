@@ -2,7 +2,7 @@
 
 use super::Findings;
 use super::kernel::KernelFacts;
-use super::table::{CAPABILITIES, Capability, KERNELS, Kind, Memory, PROBLEMS, Problem};
+use super::table::{CAPABILITIES, Capability, KERNELS, Kind, KnownProblem, MemoryKind, PROBLEMS};
 use super::version::{Emulator, Version};
 use crate::base::{Diagnostic, Span};
 use crate::recipe::machine::Machine;
@@ -40,8 +40,8 @@ fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
     let (Some(cxl), Some(version)) = (&machine.cxl, kernel.version) else { return Vec::new() };
     let expanders = cxl.expanders();
     let memories = expanders.flat_map(|(_, expander)| {
-        let volatile = expander.volatile.as_ref().map(|memory| (Memory::Volatile, memory.span));
-        volatile.into_iter().chain(expander.persistent.as_ref().map(|memory| (Memory::Persistent, memory.span)))
+        let volatile = expander.volatile.as_ref().map(|memory| (MemoryKind::Volatile, memory.span));
+        volatile.into_iter().chain(expander.persistent.as_ref().map(|memory| (MemoryKind::Persistent, memory.span)))
     });
     let lacking = memories.filter_map(|(memory, span)| {
         let row = KERNELS.iter().find(|row| row.memory == memory && row.since > version)?;
@@ -52,7 +52,7 @@ fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
     lacking.collect()
 }
 
-fn describe(problem: &Problem, emulator: &Emulator, span: Span) -> Diagnostic {
+fn describe(problem: &KnownProblem, emulator: &Emulator, span: Span) -> Diagnostic {
     let message = format!("QEMU {} {}", emulator.version, problem.what);
     Diagnostic::new(span, message).label("would be hit").hint(format!("{} ({})", problem.hint, problem.source))
 }

@@ -173,7 +173,7 @@ impl Lowering<'_, '_> {
 
     /// Kiln's own rules first, so that a recipe may overrule them; the kernel's own options last.
     fn fragments(&self) -> Vec<(String, String)> {
-        let nature = policy::Nature {
+        let nature = policy::KernelTraits {
             debian: matches!(self.compiled.base, ConfigBase::Debian(_)),
             modules: self.compiled.modules,
             btf: self.compiled.btf,

@@ -2,7 +2,7 @@
 
 use crate::base::{Diagnostic, Span};
 use crate::recipe::report::Report;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Entries and values of the whole recipe.
 pub(super) const MAX_ITEMS: usize = 10_000;
@@ -49,7 +49,7 @@ pub(super) fn weigh(value: &Value) -> (usize, usize) {
 }
 
 /// Items and bytes of a block with everything in it.
-pub(super) fn weigh_node(node: &Node) -> (usize, usize) {
+pub(super) fn weigh_node(node: &EvaluatedNode) -> (usize, usize) {
     let values = node.arguments.iter().chain(&node.value);
     let own = values.fold((1, 0), |sum, value| add(sum, weigh(&value.value)));
     node.children.iter().fold(own, |sum, child| add(sum, weigh_node(child)))

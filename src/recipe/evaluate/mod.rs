@@ -1,6 +1,6 @@
 //! Tree to evaluated blocks: names of `let`, `param` and loops replaced, loops unrolled, `extends` flattened.
 //!
-//! Input: parsed files in order. Output: top-level [`Node`]s. It must not know what any keyword but its own means.
+//! Input: parsed files in order. Output: top-level [`EvaluatedNode`]s. It must not know what any keyword but its own means.
 //! Evaluation always ends: names stand for values given before, loops are bounded, and everything made is counted.
 
 mod binding;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use super::files::Files;
 use super::report::Report;
-use super::value::{Node, Value};
+use super::value::{EvaluatedNode, Value};
 use crate::base::{Diagnostic, Spanned};
 use crate::syntax::tree::{self, Entry, File, Op};
 use binding::{Binding, Overrides};
@@ -23,7 +23,7 @@ use budget::Budget;
 struct Item {
     op: Op,
     /// Without children.
-    node: Node,
+    node: EvaluatedNode,
     items: Vec<Item>,
 }
 
@@ -48,7 +48,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
     }
 
     /// All top-level blocks and fields of all files, flattened.
-    pub(super) fn run(&mut self, files: &[File]) -> Vec<Node> {
+    pub(super) fn run(&mut self, files: &[File]) -> Vec<EvaluatedNode> {
         let mut items = Vec::new();
         for file in files {
             self.body(&file.entries, &mut items);
@@ -88,7 +88,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             self.scopes.pop();
         }
         let (keyword, block, span) = (entry.keyword.clone(), entry.body.is_some(), entry.span);
-        Some(Item { op, node: Node { keyword, arguments, value, children: Vec::new(), block, span }, items })
+        Some(Item { op, node: EvaluatedNode { keyword, arguments, value, children: Vec::new(), block, span }, items })
     }
 
     /// `for NAME in RANGE-OR-LIST { ... }`: the body once for each value.

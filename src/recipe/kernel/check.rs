@@ -8,10 +8,10 @@ use crate::recipe::kinds::{FileKey, Name};
 use crate::recipe::packages::{PackageRequest, PackageSet, request};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Reads one `kernel` block: stock with `package`, compiled with `source`.
-pub fn check(node: &Node, scope: &Scope) -> Option<Kernel> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();

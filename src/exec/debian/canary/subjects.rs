@@ -9,13 +9,13 @@ use crate::base::Timestamp;
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
 use crate::exec::debian::parts::Addition;
-use crate::exec::debian::rules::Terms;
+use crate::exec::debian::rules::RuleInput;
 use crate::exec::debian::times::Times;
 use crate::exec::debian::{
-    Manner, RootError, Unpacked, Verdict, database, numbers, origin, pack, parts, restore, rules, unpack,
+    RootError, UnpackMode, Unpacked, Verdict, database, numbers, origin, pack, parts, restore, rules, unpack,
 };
 use crate::exec::tree::Tree;
-use crate::format::tar::{Entry, TarPath, TarWriter};
+use crate::format::tar::{TarEntry, TarPath, TarWriter};
 use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 const EPOCH: Timestamp = Timestamp(1_700_000_000);
@@ -37,7 +37,7 @@ pub(super) fn all(work: &Path) -> Vec<Subject> {
     // They find none.
     let idle = ["private-keys", "resolver"];
     for (name, rule) in rules::ALL {
-        let act = move |tree: &Tree| rule(&Terms { rules: RULES, epoch: EPOCH, files: &[] }, tree);
+        let act = move |tree: &Tree| rule(&RuleInput { rules: RULES, epoch: EPOCH, files: &[] }, tree);
         subjects.push(subject(&format!("rule {name}"), act, !idle.contains(&name) || name == "resolver"));
     }
     for (name, part) in parts::ALL {
@@ -142,7 +142,7 @@ fn restored(work: &Path) -> Subject {
         // Beside what is there, and through every directory of the skeleton.
         for path in ["etc/new", "etc/skel/new", "usr/lib/sysusers.d/new", "var/lib/dpkg/info/new", "var/log/apt/new"] {
             let mut writer = TarWriter::new(Vec::new());
-            writer.append(&Entry::file(TarPath::new(path)?, 0o600, 5, 4), &b"text"[..])?;
+            writer.append(&TarEntry::file(TarPath::new(path)?, 0o600, 5, 4), &b"text"[..])?;
             std::fs::write(&file, writer.finish()?).unwrap();
             let _ = restore::restore(&file, tree, &mut Times::begin(tree, EPOCH)?);
         }
@@ -169,7 +169,7 @@ fn files() -> [(&'static str, tar::EntryType, &'static str); 8] {
 fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
-        let manner = Manner { faithful: true, mtime: None };
+        let manner = UnpackMode { faithful: true, mtime: None };
         unpack(tree, &list, manner, &|_, _| Verdict::Second).map(drop)
     };
     Subject { refuses: true, ..subject("unpack", act, true) }

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use super::super::RootError;
 use super::super::parts::Accounts;
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::Tree;
 use crate::plan::root::RootIds;
 
 /// Lines stand in the order in which scripts ran; `shadow` holds the day of the build.
-pub(super) fn order(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn order(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     let mut accounts = Accounts::read(tree)?;
     accounts.normalise(terms.epoch.0.div_euclid(86_400));
     accounts.write(tree)?;
