@@ -73,7 +73,7 @@ pub fn described(store: &Store, directory: &Path) -> Result<BTreeMap<String, Lau
 
 /// A directory that is a build, whole and unchanged.
 fn believed(store: &Store, directory: &Path) -> Result<(Manifest, BTreeMap<String, CheckedMachine>), Failure> {
-    let options = check::Options { remembered: Some(store), told: &reading };
+    let options = check::CheckOptions { remembered: Some(store), told: &reading };
     let Checked { manifest, machines, differences, .. } = check::check(directory, &options).map_err(Failure::world)?;
     match manifest {
         Some(manifest) if differences.is_empty() => Ok((manifest, machines)),

@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::load::Ready;
 use crate::base::{Digest, Foreign};
 use crate::exec::Realized;
-use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Kind, Needle, Scanner, needles};
+use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Needle, Scanner, TraceKind, needles};
 use crate::lock;
 use crate::plan::step::Work;
 use crate::plan::{Builtin, Input, Plan};
@@ -78,7 +78,7 @@ fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
 }
 
 fn memo(digest: &Digest, needles: &[Needle]) -> Digest {
-    let lasting = needles.iter().filter(|needle| !matches!(needle.kind, Kind::Date | Kind::Clock));
+    let lasting = needles.iter().filter(|needle| !matches!(needle.kind, TraceKind::Date | TraceKind::Clock));
     let mut text = format!("leaks {VERSION} {digest}");
     for needle in lasting {
         text.push('\n');

@@ -11,7 +11,7 @@ use super::run::Told;
 use super::{launches, load, output, project};
 use crate::base::Foreign;
 use crate::cli::{self, RecipeArgs};
-use crate::guest::test::Options;
+use crate::guest::test::TestOptions;
 use crate::guest::{self, TestReport, junit};
 use crate::world::{Directory, fs};
 
@@ -123,7 +123,7 @@ fn one(args: &cli::Test, recipe: &Path) -> Result<TestReport, Failure> {
     Directory::open(&logs).map_err(Failure::world)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize()).map_err(Failure::world)?;
     let interrupted = launches::interruption()?;
-    let options = Options {
+    let options = TestOptions {
         accel: launches::accel(args.accel),
         logs,
         base: PathBuf::from("/tmp"),

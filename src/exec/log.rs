@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, StepListener};
+use super::event::{StepEvent, StepListener};
 use super::sandbox::{Limits, SandboxEvent};
 use crate::base::ByteSize;
 use crate::world::{WorldError, fs};
@@ -50,7 +50,7 @@ impl<'a> Log<'a> {
 
     /// Takes a line down and tells it.
     pub(super) fn line(&self, step: &str, line: &str) {
-        self.on(Event::StepLog { step: step.to_owned(), line: line.to_owned() });
+        self.on(StepEvent::StepLog { step: step.to_owned(), line: line.to_owned() });
     }
 
     /// The same, and what kiln says about the step.
@@ -59,7 +59,7 @@ impl<'a> Log<'a> {
             SandboxEvent::Line(line) => self.line(step, line),
             SandboxEvent::Notice(notice) => {
                 self.kept().add(&format!("kiln: {notice}"));
-                self.on(Event::silent(step, notice));
+                self.on(StepEvent::silent(step, notice));
             }
         }
     }
@@ -86,8 +86,8 @@ impl<'a> Log<'a> {
 }
 
 impl StepListener for Log<'_> {
-    fn on(&self, event: Event) {
-        if let Event::StepLog { line, .. } = &event {
+    fn on(&self, event: StepEvent) {
+        if let StepEvent::StepLog { line, .. } = &event {
             self.kept().add(line);
         }
         self.listener.on(event);
@@ -161,9 +161,9 @@ mod tests {
         // As a builtin step does, which knows only whom to tell.
         let listener: &dyn StepListener = &log;
         for number in 0..30 {
-            listener.on(Event::StepLog { step: "base".to_owned(), line: format!("Setting up {number}") });
+            listener.on(StepEvent::StepLog { step: "base".to_owned(), line: format!("Setting up {number}") });
         }
-        listener.on(Event::StepLog { step: "base".to_owned(), line: "x".repeat(3000) });
+        listener.on(StepEvent::StepLog { step: "base".to_owned(), line: "x".repeat(3000) });
         let record = log.keep(&place).unwrap().unwrap();
         assert_eq!(record.to_string(), format!("\nits whole log: {}", place.display()));
         let text = String::from_utf8(fs::read(&place, 1 << 20).unwrap()).unwrap();

@@ -29,18 +29,18 @@ pub use log::Record;
 pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;
-pub use status::{State, Status, status};
+pub use status::{Status, StepState, status};
 pub use tree::TreeError;
 
-use event::{Event, StepListener};
+use event::{StepEvent, StepListener};
 use sandbox::Limits;
-use sandbox::inside::Entry;
+use sandbox::inside::EntryPoint;
 use sandbox::{Call, Mount};
 
 use crate::world::fs;
 
 /// What kiln runs inside its own sandboxes, by name.
-pub const ENTRIES: &[(&str, Entry)] = &[(builtin::inside::ENTRY, builtin::inside::inside)];
+pub const ENTRIES: &[(&str, EntryPoint)] = &[(builtin::inside::ENTRY, builtin::inside::inside)];
 
 /// How a plan is carried out; nothing here changes a bit of what comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,6 +118,6 @@ fn remove_inside(paths: &[PathBuf], listener: &dyn StepListener) {
     // The directories themselves belong to the caller.
     let removed = || paths.iter().try_for_each(|path| fs::remove_tree(path).map_err(|error| error.to_string()));
     if let Err(reason) = emptied.and_then(|()| removed()) {
-        listener.on(Event::Warning { message: format!("temporary files stay behind: {reason}") });
+        listener.on(StepEvent::Warning { message: format!("temporary files stay behind: {reason}") });
     }
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, StepListener};
+use super::event::{StepEvent, StepListener};
 use super::fetch::{self, Fetcher, MirrorLookup, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory, Names};
@@ -172,7 +172,7 @@ impl Realizer<'_> {
         if !self.options.no_cache
             && let Some(known) = self.at_hand(at, &resolved, self.wanted.contains(&at))?
         {
-            self.listener.on(Event::StepAtHand { step: self.plan.steps[at].name.clone(), id: action });
+            self.listener.on(StepEvent::StepAtHand { step: self.plan.steps[at].name.clone(), id: action });
             return Ok(Some(known));
         }
         let before = result(self.plan, self.store, at, &action);
@@ -180,7 +180,7 @@ impl Realizer<'_> {
         if before.is_some_and(|before| before != known.outputs) {
             let step = &self.plan.steps[at].name;
             let message = format!("step {step} gave other bits than the last time; it is not reproducible");
-            self.listener.on(Event::Warning { message });
+            self.listener.on(StepEvent::Warning { message });
         }
         Ok(Some(known))
     }
@@ -234,7 +234,7 @@ impl Realizer<'_> {
                     let message = format!(
                         "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
                     );
-                    self.listener.on(Event::Warning { message });
+                    self.listener.on(StepEvent::Warning { message });
                 }
             }
         }
@@ -275,12 +275,12 @@ impl Realizer<'_> {
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
     fn timed(&self, ready: &step::Ready<'_>) -> Result<(Outputs, bool), ExecError> {
         let name = ready.step.name.clone();
-        self.listener.on(Event::StepStarted { step: name.clone(), id: ready.action });
+        self.listener.on(StepEvent::StepStarted { step: name.clone(), id: ready.action });
         let began = std::time::Instant::now();
         self.options.pin();
         let done = step::run(ready)?;
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.listener.on(Event::StepFinished { step: name, millis });
+        self.listener.on(StepEvent::StepFinished { step: name, millis });
         Ok(done)
     }
 
@@ -291,7 +291,7 @@ impl Realizer<'_> {
         {
             let step = &self.plan.steps[at].name;
             let message = format!("step {step} had given other bits when it went on from an earlier run");
-            self.listener.on(Event::Warning { message });
+            self.listener.on(StepEvent::Warning { message });
         }
         Ok(())
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ExecError;
-use super::builtin::{self, Context};
-use super::event::{Event, StepListener};
+use super::builtin::{self, BuiltinContext};
+use super::event::{StepEvent, StepListener};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
@@ -60,12 +60,12 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
     if let Some(kept) = incremental::take(ready)? {
         let name = &ready.step.name;
-        ready.listener.on(Event::StepIncremental { step: name.clone() });
+        ready.listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
                 let message =
                     format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
-                ready.listener.on(Event::Warning { message });
+                ready.listener.on(StepEvent::Warning { message });
             }
             other => return Ok((other?, true)),
         }
@@ -102,7 +102,8 @@ fn work(
             ready.store.hand_over(&scratch)?;
             let Ready { step, inputs, limits, .. } = ready;
             let (step, variation) = (&step.name, library.as_deref());
-            let context = Context { step, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
+            let context =
+                BuiltinContext { step, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),

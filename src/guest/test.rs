@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::accel::Accelerator;
 use super::clock::Deadline;
-use super::event::{Event, Listener};
+use super::event::{TestEvent, TestListener};
 use super::launch;
 use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
@@ -21,7 +21,7 @@ use crate::recipe::test::{Test, TestAction};
 pub const BOOT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
-pub struct Options<'a> {
+pub struct TestOptions<'a> {
     /// What executes guests.
     pub accel: AccelChoice,
     /// Where console logs are kept: `MACHINE.console.log`, and what QEMU said beside it.
@@ -43,12 +43,12 @@ pub struct Options<'a> {
 pub fn run(
     machines: &BTreeMap<String, Launch>,
     tests: &[Test],
-    options: &Options<'_>,
-    listener: &dyn Listener,
+    options: &TestOptions<'_>,
+    listener: &dyn TestListener,
 ) -> Result<TestReport, GuestError> {
     let run = RunDir::new(&options.base)?;
     for name in launch::memories(machines.values()) {
-        listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
+        listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
     let group = Group {
         run: &run,
@@ -75,11 +75,11 @@ pub fn run(
                 outcome: Outcome::Skipped { reason },
             },
             None => {
-                listener.on(Event::TestStarted { title: &test.title });
+                listener.on(TestEvent::TestStarted { title: &test.title });
                 runner.test(test)?
             }
         };
-        listener.on(Event::TestFinished(&outcome));
+        listener.on(TestEvent::TestFinished(&outcome));
         runner.report.tests.push(outcome);
         let later: BTreeSet<&str> =
             tests[index + 1..].iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect();
@@ -88,7 +88,7 @@ pub fn run(
     Ok(runner.report)
 }
 
-fn skip(test: &Test, options: &Options<'_>) -> Option<String> {
+fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
     if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
         return Some("not asked for".to_owned());
     }
@@ -103,7 +103,7 @@ fn named(test: &Test) -> impl Iterator<Item = &str> {
 struct Runner<'a> {
     machines: &'a BTreeMap<String, Launch>,
     group: Group<'a>,
-    listener: &'a dyn Listener,
+    listener: &'a dyn TestListener,
     accel: Accelerator,
     running: BTreeMap<String, Session<'a>>,
     starts: BTreeMap<String, usize>,
@@ -137,7 +137,7 @@ impl<'a> Runner<'a> {
                 Err(GuestError::KvmBroken { reason }) => {
                     let notice =
                         format!("KVM does not work here ({reason}): using software emulation, which is slower");
-                    self.listener.on(Event::Notice(&notice));
+                    self.listener.on(TestEvent::Notice(&notice));
                     self.accel = Accelerator::Tcg;
                 }
                 other => {
@@ -158,7 +158,7 @@ impl<'a> Runner<'a> {
                 machine: (*name).to_owned(),
                 reason: "it is not among the built machines".to_owned(),
             })?;
-            self.listener.on(Event::Booting { machine: name, accel });
+            self.listener.on(TestEvent::Booting { machine: name, accel });
             let number = self.starts.get(*name).copied().unwrap_or(0);
             sessions.push(Session::start(&self.group, launch, number, accel)?);
         }
@@ -170,7 +170,7 @@ impl<'a> Runner<'a> {
                 millis: millis.as_ref().ok().copied(),
                 console: session.log().to_owned(),
             });
-            self.listener.on(Event::Ready { machine: name, millis: millis? });
+            self.listener.on(TestEvent::Ready { machine: name, millis: millis? });
             self.running.insert((*name).to_owned(), session);
         }
         Ok(())

@@ -16,20 +16,20 @@ pub struct OptionRequest {
     /// Who asked: `config cxl`, `kernel cxl-kernel`.
     pub by: String,
     /// In which way.
-    pub kind: Kind,
+    pub kind: RequestKind,
 }
 
 impl OptionRequest {
     /// As the recipe says it: `` `option DEV_DAX = y` of config cxl``.
     pub fn text(&self) -> String {
-        let word = if self.kind == Kind::Option { "option" } else { "require" };
+        let word = if self.kind == RequestKind::Option { "option" } else { "require" };
         format!("`{word} {} = {}` of {}", self.name, spelled(&self.value), self.by)
     }
 }
 
 /// How an option was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum RequestKind {
     /// `option X = y`: part of a fragment.
     Option,
     /// `require X = y`: part of no fragment, but of the promise.
@@ -76,7 +76,7 @@ mod tests {
     use crate::kconfig::dotconfig::read;
 
     fn request(name: &str, value: OptionValue) -> OptionRequest {
-        OptionRequest { name: name.to_owned(), value, by: "kernel k".to_owned(), kind: Kind::Option }
+        OptionRequest { name: name.to_owned(), value, by: "kernel k".to_owned(), kind: RequestKind::Option }
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod sentence;
 pub mod tree;
 pub mod value;
 
-pub use check::{Dropped, Kind, OptionRequest, check};
+pub use check::{Dropped, OptionRequest, RequestKind, check};
 pub use dotconfig::DotConfig;
 pub use explain::{Explanation, explain};
 pub use tree::KconfigTree;

@@ -7,7 +7,7 @@ use super::evaluate::Evaluator;
 use super::files::{Files, Refused};
 use super::import::Imports;
 use super::reader::{Reader, duplicate};
-use super::report::Report;
+use super::report::Diagnostics;
 use super::scope::Scope;
 use super::value::{EvaluatedNode, Value};
 use super::{Recipe, archive, image, kernel, machine, packages, test};
@@ -138,7 +138,7 @@ fn name_of(node: &EvaluatedNode) -> Option<String> {
 }
 
 /// The stem names the lock and the directory of the result: plain characters only.
-fn name(key: &str, start: Span, report: &Report) -> String {
+fn name(key: &str, start: Span, report: &Diagnostics) -> String {
     let stem = Path::new(key).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !stem.starts_with(|c: char| c.is_ascii_alphanumeric()) || !stem.chars().all(plain) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::kinds::{FromValue, Name};
 use super::reader::Reader;
-use super::report::Report;
+use super::report::Diagnostics;
 use super::scope::Scope;
 use super::value::{EvaluatedNode, Value};
 use crate::base::Diagnostic;
@@ -89,7 +89,7 @@ pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, field: &'static s
 }
 
 /// Asking twice for the same is harmless (a base image may do it); one package asked for in two ways cannot be both.
-fn once(requests: Vec<PackageRequest>, report: &Report) -> Vec<PackageRequest> {
+fn once(requests: Vec<PackageRequest>, report: &Diagnostics) -> Vec<PackageRequest> {
     let mut kept: BTreeMap<String, PackageRequest> = BTreeMap::new();
     let mut order = Vec::new();
     for request in requests {

@@ -5,21 +5,21 @@
 
 use super::kinds::{FromValue, Name};
 use super::nearest::suggest;
-use super::report::Report;
+use super::report::Diagnostics;
 use super::value::{EvaluatedNode, Form, Value};
 use crate::base::{Diagnostic, Spanned};
 
 /// Reads one block.
 pub struct Reader<'a> {
     node: &'a EvaluatedNode,
-    report: &'a Report,
+    report: &'a Diagnostics,
     known: Vec<(&'static str, Form)>,
     arguments: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts on a block.
-    pub fn new(node: &'a EvaluatedNode, report: &'a Report) -> Self {
+    pub fn new(node: &'a EvaluatedNode, report: &'a Diagnostics) -> Self {
         Reader { node, report, known: Vec::new(), arguments: 0 }
     }
 
@@ -29,7 +29,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Where mistakes go.
-    pub fn report(&self) -> &'a Report {
+    pub fn report(&self) -> &'a Diagnostics {
         self.report
     }
 

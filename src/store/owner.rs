@@ -11,7 +11,7 @@ use super::stamp::Stamp;
 use super::walk::list;
 use super::{Store, StoreError};
 use crate::base::Digest;
-use crate::world::dir::{Dir, Found};
+use crate::world::dir::{Dir, HeldEntry};
 use crate::world::fs;
 
 /// Says who was the owner when all objects were looked at.
@@ -85,6 +85,6 @@ impl Store {
     }
 }
 
-fn give(found: &Found, owner: Owner) -> Result<(), crate::world::WorldError> {
+fn give(found: &HeldEntry, owner: Owner) -> Result<(), crate::world::WorldError> {
     if Owner::of(found.stat()) == owner { Ok(()) } else { found.set_owner(owner.uid, owner.gid) }
 }

@@ -4,11 +4,11 @@ use nom::Input as _;
 
 use super::lexeme::name_length;
 use super::state::{Input, Parsed, ahead, backtrack, mistake};
-use super::tree::{TextPart, Value};
+use super::tree::{Expression, TextPart};
 use crate::base::{Diagnostic, Spanned};
 
 /// A string of either form.
-pub(super) fn text(input: Input<'_>) -> Parsed<'_, Value> {
+pub(super) fn text(input: Input<'_>) -> Parsed<'_, Expression> {
     if input.fragment().starts_with("\"\"\"") {
         return block(input);
     }
@@ -27,7 +27,7 @@ pub(super) fn text(input: Input<'_>) -> Parsed<'_, Value> {
 }
 
 /// `"""`, lines, `"""`. The indentation that all lines and the closing `"""` share does not belong to the text.
-fn block(input: Input<'_>) -> Parsed<'_, Value> {
+fn block(input: Input<'_>) -> Parsed<'_, Expression> {
     let opened = super::trivia::blanks(input.take_from(3));
     if !opened.fragment().starts_with('\n') {
         let wrong = Diagnostic::new(ahead(input, 3), "the text of a `\"\"\"` block starts on the next line");
@@ -89,9 +89,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn into_value(mut self) -> Value {
+    fn into_value(mut self) -> Expression {
         self.flush();
-        Value::Text(self.done)
+        Expression::Text(self.done)
     }
 
     fn flush(&mut self) {

@@ -311,7 +311,8 @@ fn fields_and_files_of_a_file_system() {
         let path = bench.0.join(name);
         let raw = std::fs::File::open(bench.file("raw", bytes)).unwrap();
         let file = std::fs::File::create(&path).unwrap();
-        kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Options::default(), &mut |_, _| ()).unwrap();
+        kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Qcow2Options::default(), &mut |_, _| ())
+            .unwrap();
         path
     };
     for (at, words, help) in cases {
@@ -339,7 +340,7 @@ fn samples() -> Vec<Vec<u8>> {
     let raw = std::fs::File::open(bench.file("raw", &ext4())).unwrap();
     let place = bench.file("image", &[]);
     let file = std::fs::File::create(&place).unwrap();
-    kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Options::default(), &mut |_, _| ()).unwrap();
+    kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Qcow2Options::default(), &mut |_, _| ()).unwrap();
     image.extend(std::fs::read(&place).unwrap());
     let elf = elf(b"\x90\x90\xc3", b"built in /a/b\0", 1);
     vec![

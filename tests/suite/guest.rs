@@ -7,9 +7,9 @@ use std::time::Duration;
 use kiln::base::{Digest, SourceMap, Span, Spanned};
 use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
-use kiln::guest::event::{Event, Listener};
+use kiln::guest::event::{TestEvent, TestListener};
 use kiln::guest::report::{Outcome, TestReport};
-use kiln::guest::test::{BOOT, Options, run};
+use kiln::guest::test::{BOOT, TestOptions, run};
 use kiln::guest::{AccelChoice, Launch};
 use kiln::recipe::test::{QmpAnswer, Test, TestAction, TestStep};
 
@@ -67,10 +67,10 @@ fn expect(command: &str, pattern: &str, matches: bool) -> TestAction {
 
 struct Print;
 
-impl Listener for Print {
-    fn on(&self, event: Event<'_>) {
+impl TestListener for Print {
+    fn on(&self, event: TestEvent<'_>) {
         match event {
-            Event::TestFinished(result) => eprintln!("{}", result.text()),
+            TestEvent::TestFinished(result) => eprintln!("{}", result.text()),
             other => eprintln!("{other:?}"),
         }
     }
@@ -83,7 +83,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: AccelChoice) -> TestReport
     let base = scratch.join("run");
     std::fs::create_dir_all(&base).unwrap();
     let interrupted = AtomicBool::new(false);
-    let options = Options {
+    let options = TestOptions {
         accel,
         logs: scratch.clone(),
         base: base.clone(),
@@ -184,7 +184,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
     std::fs::create_dir_all(&base).unwrap();
     let interrupted = AtomicBool::new(false);
     let keep = base.join("keep.qcow2");
-    let options = kiln::guest::run::Options {
+    let options = kiln::guest::run::RunOptions {
         accel: AccelChoice::Auto,
         keep: Some(keep.clone()),
         base: base.clone(),
@@ -197,7 +197,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
             std::thread::sleep(Duration::from_secs(4));
             interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        let options = kiln::guest::run::Options { keep: None, accel: AccelChoice::Tcg, ..options };
+        let options = kiln::guest::run::RunOptions { keep: None, accel: AccelChoice::Tcg, ..options };
         let result = kiln::guest::run::run(&fleeting(material, 1000), &[], &options, &Print);
         assert!(matches!(result, Err(kiln::guest::GuestError::Interrupted)), "{result:?}");
     });

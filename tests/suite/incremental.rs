@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
-use kiln::exec::event::Event;
+use kiln::exec::event::StepEvent;
 use kiln::exec::{ExecOptions, Incremental};
 use kiln::plan::{IncrementalRun, Input};
 use kiln::store::Store;
@@ -63,10 +63,11 @@ impl Lab {
         self.bench.heard.events();
         let realized = self.bench.realize_with(ExecOptions { incremental, ..ExecOptions::default() }).unwrap();
         let events = self.bench.heard.events();
-        let heard = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(wanted);
+        let heard = |wanted: &dyn Fn(&StepEvent) -> bool| events.iter().any(wanted);
         let from = match (
-            heard(&|event| matches!(event, Event::StepStarted { .. })),
-            heard(&|event| matches!(event, Event::StepIncremental { .. })) && !heard(&|event| cold_after_all(event)),
+            heard(&|event| matches!(event, StepEvent::StepStarted { .. })),
+            heard(&|event| matches!(event, StepEvent::StepIncremental { .. }))
+                && !heard(&|event| cold_after_all(event)),
         ) {
             (false, _) => "result",
             (true, true) => "tree",
@@ -79,7 +80,7 @@ impl Lab {
 
     fn warned(&self, words: &str) -> bool {
         let events = self.bench.heard.events();
-        events.iter().any(|event| matches!(event, Event::Warning { message } if message.contains(words)))
+        events.iter().any(|event| matches!(event, StepEvent::Warning { message } if message.contains(words)))
     }
 
     /// The kept directories.
@@ -89,8 +90,8 @@ impl Lab {
     }
 }
 
-fn cold_after_all(event: &Event) -> bool {
-    matches!(event, Event::Warning { message } if message.contains("starts from nothing"))
+fn cold_after_all(event: &StepEvent) -> bool {
+    matches!(event, StepEvent::Warning { message } if message.contains("starts from nothing"))
 }
 
 #[test]

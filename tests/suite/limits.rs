@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use kiln::exec::sandbox::seccomp::{Kind, refused};
+use kiln::exec::sandbox::seccomp::{FilterKind, refused};
 use kiln::exec::sandbox::{
     self, Bound, Call, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds,
     SandboxNetwork, Spec, Streams,
@@ -87,7 +87,7 @@ fn exceeded(run: &Run) -> &Exceeded {
 
 #[test]
 fn every_call_of_the_table_is_refused_with_its_error() {
-    for kind in [Kind::Step, Kind::Machine] {
+    for kind in [FilterKind::Step, FilterKind::Machine] {
         let table = refused(kind).map(|call| (call.name, call.number.to_string(), call.error));
         let judged = JUDGED.iter().map(|(name, number, args, error)| (*name, format!("{number},{args}"), *error));
         let all: Vec<_> = table.chain(judged).collect();
@@ -95,11 +95,11 @@ fn every_call_of_the_table_is_refused_with_its_error() {
         spec.argv.extend(all.iter().map(|(_, words, _)| words.clone()));
         let streams = Streams { stdin: Stdio::null(), stdout: Stdio::piped(), stderr: Stdio::inherit() };
         let text = match kind {
-            Kind::Step => match run(&spec, Limits::default()) {
+            FilterKind::Step => match run(&spec, Limits::default()) {
                 Some(run) => run.lines.join("\n"),
                 None => return,
             },
-            Kind::Machine => {
+            FilterKind::Machine => {
                 let mut running = sandbox::spawn(&spec, streams).unwrap();
                 let text = std::io::read_to_string(running.stdout.take().unwrap()).unwrap();
                 assert!(running.wait().unwrap().success());

@@ -98,18 +98,18 @@ fn node(entry: &tree::Entry) -> EvaluatedNode {
     }
 }
 
-fn value(written: &Spanned<tree::Value>) -> Spanned<Value> {
+fn value(written: &Spanned<tree::Expression>) -> Spanned<Value> {
     let plain = match &written.value {
-        tree::Value::Text(parts) => Value::Text(parts.iter().map(literal).collect()),
-        tree::Value::Integer(number) => Value::Integer(*number),
-        tree::Value::Hex(number) => Value::Hex(*number),
-        tree::Value::Size(bytes) => Value::Size(*bytes),
-        tree::Value::Duration(seconds) => Value::Duration(*seconds),
-        tree::Value::Mode(mode) => Value::Mode(*mode),
-        tree::Value::Boolean(boolean) => Value::Boolean(*boolean),
-        tree::Value::Name(name) => Value::Name(name.clone()),
-        tree::Value::List(items) => Value::List(items.iter().map(value).collect()),
-        tree::Value::Call(word, items) => Value::Call(word.clone(), items.iter().map(value).collect()),
+        tree::Expression::Text(parts) => Value::Text(parts.iter().map(literal).collect()),
+        tree::Expression::Integer(number) => Value::Integer(*number),
+        tree::Expression::Hex(number) => Value::Hex(*number),
+        tree::Expression::Size(bytes) => Value::Size(*bytes),
+        tree::Expression::Duration(seconds) => Value::Duration(*seconds),
+        tree::Expression::Mode(mode) => Value::Mode(*mode),
+        tree::Expression::Boolean(boolean) => Value::Boolean(*boolean),
+        tree::Expression::Name(name) => Value::Name(name.clone()),
+        tree::Expression::List(items) => Value::List(items.iter().map(value).collect()),
+        tree::Expression::Call(word, items) => Value::Call(word.clone(), items.iter().map(value).collect()),
         other => panic!("fixtures of machines have no {other:?}"),
     };
     Spanned::new(plain, written.span)

@@ -4,7 +4,7 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use kiln::exec::event::Event;
+use kiln::exec::event::StepEvent;
 use kiln::exec::{ExecError, ExecOptions, Incremental};
 use kiln::plan::{IncrementalRun, Input, Work};
 use kiln::store::{Output, Store, StoreError, Taking};
@@ -222,7 +222,8 @@ fn a_link_in_the_place_of_a_kept_directory_is_not_kept() {
     bench.realize_with(ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() }).unwrap();
     assert_eq!(std::fs::read_dir(bench.store.root().join("incremental")).unwrap().count(), 0);
     let events = bench.heard.events();
-    let warned = |event: &Event| matches!(event, Event::Warning { message } if message.contains("starts from nothing"));
+    let warned =
+        |event: &StepEvent| matches!(event, StepEvent::Warning { message } if message.contains("starts from nothing"));
     assert!(events.iter().any(warned), "{events:?}");
     canary.unharmed();
 }

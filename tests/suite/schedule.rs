@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use kiln::base::Digest;
-use kiln::exec::event::{Event, StepListener};
-use kiln::exec::{self, ExecError, ExecOptions, Realized, State, sandbox};
+use kiln::exec::event::{StepEvent, StepListener};
+use kiln::exec::{self, ExecError, ExecOptions, Realized, StepState, sandbox};
 use kiln::plan::step::Place;
 use kiln::plan::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work, id};
 use kiln::store::{Owner, Store};
@@ -18,17 +18,17 @@ use super::store::scratch;
 
 /// What was told.
 #[derive(Default)]
-pub(super) struct Heard(pub(super) Mutex<Vec<Event>>);
+pub(super) struct Heard(pub(super) Mutex<Vec<StepEvent>>);
 
 impl StepListener for Heard {
-    fn on(&self, event: Event) {
+    fn on(&self, event: StepEvent) {
         self.0.lock().unwrap().push(event);
     }
 }
 
 impl Heard {
     /// Everything since the last time.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<StepEvent> {
         self.0.lock().unwrap().drain(..).collect()
     }
 
@@ -40,9 +40,9 @@ impl Heard {
     }
 }
 
-fn started(event: Event) -> Option<String> {
+fn started(event: StepEvent) -> Option<String> {
     match event {
-        Event::StepStarted { step, .. } => Some(step),
+        StepEvent::StepStarted { step, .. } => Some(step),
         _ => None,
     }
 }
@@ -167,17 +167,17 @@ fn a_plan_runs_once_and_then_not_again() {
     let first = bench.realize();
     assert_eq!(bench.content(&first, two), "1212");
     assert_eq!(bench.heard.ran(), ["one", "two"]);
-    let states = |bench: &Bench| -> Vec<State> {
+    let states = |bench: &Bench| -> Vec<StepState> {
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
     };
-    assert_eq!(states(&bench), [State::AtHand; 3]);
+    assert_eq!(states(&bench), [StepState::AtHand; 3]);
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), Vec::<String>::new());
 
     // The last result is lost: only what makes it runs, and finds its input at hand.
     let path = bench.store.path(&first.file(&out(two)).sha256).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(states(&bench), [State::AtHand, State::AtHand, State::WouldRun]);
+    assert_eq!(states(&bench), [StepState::AtHand, StepState::AtHand, StepState::WouldRun]);
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), ["two"]);
 
@@ -224,9 +224,9 @@ fn equal_bits_end_the_rebuilding() {
     let first = bench.realize();
     bench.heard.ran();
     bench.plan.steps[one].inputs.insert("source".to_owned(), inline("a c\n"));
-    let states: Vec<State> =
+    let states: Vec<StepState> =
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect();
-    assert_eq!(states, [State::AtHand, State::WouldRun, State::Unknown]);
+    assert_eq!(states, [StepState::AtHand, StepState::WouldRun, StepState::Unknown]);
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
     assert_eq!(second.file(&out(two)), first.file(&out(two)));
@@ -289,9 +289,9 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
     assert_eq!(bench.realize(), first);
     let events = bench.heard.0.lock().unwrap();
     assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Event::Warning { message } if message.contains("was changed in the store")))
+        events.iter().any(
+            |event| matches!(event, StepEvent::Warning { message } if message.contains("was changed in the store"))
+        )
     );
     drop(events);
     assert_eq!(bench.content(&first, two), "precious\n");

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kiln::exec::sandbox::{self, Mount, Privileges, Root, SandboxError, SandboxIds, SandboxNetwork, Spec};
-use kiln::guest::terminal::Console;
+use kiln::guest::terminal::TerminalConsole;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -41,7 +41,7 @@ fn the_program_on_the_terminal() {
         argv: ["/bin/sh", "-c", &script].map(str::to_owned).into(),
         cwd: "/tmp".into(),
     };
-    let (console, streams) = Console::open(Stdio::null()).unwrap();
+    let (console, streams) = TerminalConsole::open(Stdio::null()).unwrap();
     match sandbox::spawn(&spec, streams) {
         Err(error @ SandboxError::NoUserNamespace { .. }) => {
             drop(console);

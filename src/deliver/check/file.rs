@@ -2,7 +2,7 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::{Difference, Options};
+use super::{CheckOptions, Difference};
 use crate::base::{Digest, Hasher};
 use crate::deliver::manifest::DeliveredFile;
 use crate::world::held::{FileState, Held, Odd, Plain};
@@ -25,7 +25,7 @@ pub(super) struct Wish<'a> {
     /// Its bytes are kept when there are no more than these.
     pub(super) keep: u64,
     /// How it is read.
-    pub(super) options: &'a Options<'a>,
+    pub(super) options: &'a CheckOptions<'a>,
 }
 
 /// Why there is no plain file, as a difference.

@@ -29,7 +29,7 @@ use crate::world::held::{FileState, Held, Odd};
 const VARIABLES: u64 = 1 << 20;
 
 /// How a directory is read.
-pub struct Options<'a> {
+pub struct CheckOptions<'a> {
     /// A store that remembers what it has read: an unchanged file is not read again. None: all is read.
     pub remembered: Option<&'a Store>,
     /// Told before a large file is read: its name and its bytes.
@@ -61,7 +61,7 @@ pub struct CheckedMachine {
 }
 
 /// Compares a directory with its manifest.
-pub fn check(directory: &Path, options: &Options<'_>) -> Result<Checked, WorldError> {
+pub fn check(directory: &Path, options: &CheckOptions<'_>) -> Result<Checked, WorldError> {
     let root = Held::open(directory)?;
     let mut differences = Vec::new();
     let Some(manifest) = read_manifest(&root, &mut differences) else {
@@ -116,7 +116,7 @@ fn directories(root: Held, manifest: &Manifest, differences: &mut Vec<Difference
 
 struct Check<'a> {
     manifest: &'a Manifest,
-    options: &'a Options<'a>,
+    options: &'a CheckOptions<'a>,
     directories: BTreeMap<String, Held>,
     differences: Vec<Difference>,
     /// By name: what was read of each file that is as the manifest says, or none.

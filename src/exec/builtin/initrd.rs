@@ -6,8 +6,8 @@ mod modules;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 
-use super::{BuiltinError, Context, input};
-use crate::debian::deb::{self, Kind as DebKind};
+use super::{BuiltinContext, BuiltinError, input};
+use crate::debian::deb::{self, DebEntryKind as DebKind};
 use crate::format::cpio::{self, CpioWriter};
 use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath};
 use crate::plan::initrd::InitrdSpec;
@@ -26,7 +26,7 @@ const APPLETS: [&str; 10] =
     ["cat", "findfs", "insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root", "sync"];
 
 /// Inputs `modules.tar`, `busybox.deb`, `initrd.json`; output `initrd.img`.
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let spec = spec(&fs::read(input(context, "initrd.json")?, SPEC_LIMIT)?)?;
     let file = fs::open(input(context, "modules.tar")?)?;
     let mut modules = Modules::open(&file)?;
@@ -53,7 +53,7 @@ fn spec(bytes: &[u8]) -> Result<InitrdSpec, BuiltinError> {
     }
 }
 
-fn busybox(context: &Context<'_>) -> Result<Vec<u8>, BuiltinError> {
+fn busybox(context: &BuiltinContext<'_>) -> Result<Vec<u8>, BuiltinError> {
     let broken = |source| BuiltinError::Package { package: "busybox.deb".to_owned(), source };
     let package = fs::open(input(context, "busybox.deb")?)?;
     let (_, mut data) = deb::open(BufReader::new(package)).map_err(broken)?;

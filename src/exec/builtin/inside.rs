@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Context;
-use crate::exec::event::{Event, StepListener};
+use super::BuiltinContext;
+use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::sandbox::inside::say;
 use crate::exec::sandbox::{self, Call, Limits, Mount, SandboxError, SandboxEvent, SandboxIds};
 use crate::plan::Builtin;
@@ -42,7 +42,7 @@ enum News {
 }
 
 /// Carries a builtin step out in a process of its own.
-pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), SandboxError> {
+pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), SandboxError> {
     let request = Request {
         builtin: builtin.clone(),
         step: context.step.to_owned(),
@@ -53,7 +53,7 @@ pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), Sandbox
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
     sandbox::call(call, &mut |heard| match heard {
         SandboxEvent::Line(line) => hear(context, line),
-        SandboxEvent::Notice(notice) => context.listener.on(Event::silent(context.step, notice)),
+        SandboxEvent::Notice(notice) => context.listener.on(StepEvent::silent(context.step, notice)),
     })
 }
 
@@ -65,7 +65,7 @@ fn ids(builtin: &Builtin) -> SandboxIds {
     }
 }
 
-fn mounts(context: &Context<'_>) -> Vec<Mount> {
+fn mounts(context: &BuiltinContext<'_>) -> Vec<Mount> {
     let mount = |source: &Path, target: PathBuf, readonly| Mount { source: source.to_owned(), target, readonly };
     let mut mounts = vec![mount(context.out, OUT.into(), false), mount(context.scratch, SCRATCH.into(), false)];
     mounts.extend(context.inputs.iter().map(|(name, source)| mount(source, Path::new(INPUTS).join(name), true)));
@@ -73,14 +73,14 @@ fn mounts(context: &Context<'_>) -> Vec<Mount> {
     mounts
 }
 
-fn hear(context: &Context<'_>, line: &str) {
+fn hear(context: &BuiltinContext<'_>, line: &str) {
     let step = context.step.to_owned();
     context.listener.on(match serde_json::from_str(line) {
-        Ok(News::Log(line)) => Event::StepLog { step, line },
-        Ok(News::Progress(done, total)) => Event::StepProgress { step, done, total },
-        Ok(News::Warning(message)) => Event::Warning { message },
+        Ok(News::Log(line)) => StepEvent::StepLog { step, line },
+        Ok(News::Progress(done, total)) => StepEvent::StepProgress { step, done, total },
+        Ok(News::Warning(message)) => StepEvent::Warning { message },
         // What a library prints on its own, such as the message of a panic.
-        Err(_) => Event::StepLog { step, line: line.to_owned() },
+        Err(_) => StepEvent::StepLog { step, line: line.to_owned() },
     });
 }
 
@@ -89,7 +89,7 @@ pub fn inside(argument: &str) -> Result<(), String> {
     let request: Request = serde_json::from_str(argument).map_err(|error| error.to_string())?;
     let inputs = request.inputs.iter().map(|name| (name.clone(), Path::new(INPUTS).join(name)));
     let inputs: BTreeMap<String, PathBuf> = inputs.collect();
-    let context = Context {
+    let context = BuiltinContext {
         step: &request.step,
         inputs: &inputs,
         out: Path::new(OUT),
@@ -105,11 +105,11 @@ pub fn inside(argument: &str) -> Result<(), String> {
 struct Outside;
 
 impl StepListener for Outside {
-    fn on(&self, event: Event) {
+    fn on(&self, event: StepEvent) {
         let news = match event {
-            Event::StepLog { line, .. } => News::Log(line),
-            Event::StepProgress { done, total, .. } => News::Progress(done, total),
-            Event::Warning { message } => News::Warning(message),
+            StepEvent::StepLog { line, .. } => News::Log(line),
+            StepEvent::StepProgress { done, total, .. } => News::Progress(done, total),
+            StepEvent::Warning { message } => News::Warning(message),
             // The others are about fetching and scheduling, of which a step knows nothing.
             _ => return,
         };

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::BufReader;
 
-use super::Context;
+use super::BuiltinContext;
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, KconfigTree, Kind, OptionRequest, Tri, archive, check, explain};
+use crate::kconfig::{DotConfig, Dropped, KconfigTree, OptionRequest, RequestKind, Tri, archive, check, explain};
 use crate::plan::kernel::requested::Requested;
 use crate::recipe::kernel::OptionValue;
 use crate::world::{WorldError, fs};
@@ -31,7 +31,7 @@ pub enum CheckError {
 }
 
 /// Inputs `kernel.config`, `kconfig.tar`, `requested.json`; output `kernel.config`, unchanged.
-pub fn run(context: &Context<'_>) -> Result<(), CheckError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
     let input = |name: &'static str| context.inputs.get(name).ok_or(CheckError::Missing(name));
     let bytes = fs::read(input("kernel.config")?, dotconfig::LIMIT)?;
     let config = dotconfig::read(&bytes)?;
@@ -64,7 +64,7 @@ fn line(
     let reason = match (tree, wanted(&request.value)) {
         (Ok(tree), wanted) => {
             let asked: BTreeSet<String> =
-                requests.iter().filter(|r| r.kind == Kind::Option).map(|r| r.name.clone()).collect();
+                requests.iter().filter(|r| r.kind == RequestKind::Option).map(|r| r.name.clone()).collect();
             explain(tree, config, &request.name, wanted).sentence(&asked)
         }
         (Err(error), _) => format!("no reason can be given: {error}"),
@@ -104,7 +104,7 @@ mod tests {
             kind,
         };
         let requested = Requested {
-            requests: vec![request("DEV_DAX", Kind::Option), request("DEV_DAX_CXL", Kind::Require)],
+            requests: vec![request("DEV_DAX", RequestKind::Option), request("DEV_DAX_CXL", RequestKind::Require)],
             forbidden: vec![("MODULE_SIG".to_owned(), "it signs".to_owned())],
         };
         let files = [
@@ -120,7 +120,7 @@ mod tests {
         let inputs: BTreeMap<_, _> = files.into_iter().map(place).collect();
         let out = directory.join("out");
         fs::create_dir_all(&out).unwrap();
-        let context = Context {
+        let context = BuiltinContext {
             step: "kernel-check k",
             inputs: &inputs,
             out: &out,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 
-use super::{BuiltinError, Context, part};
+use super::{BuiltinContext, BuiltinError, part};
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 use crate::world::fs;
 
@@ -15,7 +15,7 @@ use crate::world::fs;
 const LINK_LIMIT: usize = 40;
 
 /// Inputs `*.tar` in the order of their names; output `merged.tar`.
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let mut files = Vec::new();
     let mut tree = Tree::default();
     for (name, path) in context.inputs.iter().filter(|(name, _)| name.ends_with(".tar")) {

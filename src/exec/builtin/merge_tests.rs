@@ -41,7 +41,7 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         tar.finish().unwrap();
         inputs.insert(format!("{number}.tar"), at);
     }
-    let context = Context {
+    let context = BuiltinContext {
         step: "merge",
         inputs: &inputs,
         out: &scratch,

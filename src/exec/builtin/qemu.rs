@@ -13,7 +13,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::BuiltinContext;
 use crate::exec::sandbox::{self, Privileges, Root, SandboxError, SandboxIds, SandboxNetwork, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
@@ -49,7 +49,7 @@ pub enum QemuError {
 }
 
 /// Inputs `qemu`, `questions.json`; output `facts.json`.
-pub fn run(context: &Context<'_>) -> Result<(), QemuError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), QemuError> {
     let input = |name: &'static str| context.inputs.get(name).ok_or(QemuError::Missing(name));
     let questions: Questions = serde_json::from_slice(&fs::read(input("questions.json")?, LIMIT as u64)?)?;
     // The step's own process has a user namespace already.

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::copy;
 
-use super::{BuiltinError, Context, part};
+use super::{BuiltinContext, BuiltinError, part};
 use crate::base::Timestamp;
-use crate::debian::deb::{self, Data, Kind as DebKind};
+use crate::debian::deb::{self, Data, DebEntryKind as DebKind};
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
 
@@ -23,7 +23,7 @@ const BOOT: [(&str, &str, &str); 2] =
     [("boot/vmlinuz-", "vmlinuz", "vmlinuz"), ("boot/config-", "config", "kernel.config")];
 
 /// Inputs `kernel.deb`, `kernel-1.deb` and so on, and `epoch` (RFC 3339) when files must not be younger than that.
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let epoch = epoch(context)?;
     let spool_path = context.scratch.join("modules");
     let mut found =
@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     found.write_tar(context, &fs::open(&spool_path)?)
 }
 
-fn epoch(context: &Context<'_>) -> Result<Option<Timestamp>, BuiltinError> {
+fn epoch(context: &BuiltinContext<'_>) -> Result<Option<Timestamp>, BuiltinError> {
     let Some(path) = context.inputs.get("epoch") else { return Ok(None) };
     let bytes = fs::read(path, 64)?;
     let instant = std::str::from_utf8(&bytes).ok().and_then(|text| Timestamp::parse_rfc3339(text.trim_end()));
@@ -65,9 +65,9 @@ struct Found {
 impl Found {
     fn take(
         &mut self,
-        context: &Context<'_>,
+        context: &BuiltinContext<'_>,
         data: &mut Data<'_>,
-        entry: deb::Entry,
+        entry: deb::DebEntry,
         epoch: Option<Timestamp>,
     ) -> Result<(), BuiltinError> {
         if let (Some((output, release)), DebKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
@@ -123,7 +123,7 @@ impl Found {
         }
     }
 
-    fn write_tar(&self, context: &Context<'_>, spool: &File) -> Result<(), BuiltinError> {
+    fn write_tar(&self, context: &BuiltinContext<'_>, spool: &File) -> Result<(), BuiltinError> {
         let newest = self.entries.values().map(|(entry, _)| entry.mtime).max().unwrap_or_default();
         let mut entries = self.entries.clone();
         for path in ["usr", "usr/lib", "usr/lib/modules"] {

@@ -7,7 +7,7 @@ mod alternatives;
 
 use std::path::{Path, PathBuf};
 
-use super::Context;
+use super::BuiltinContext;
 use crate::exec::debian::{RootError, UnpackMode, Unpacked, Verdict, unpack};
 use crate::exec::tree::{HostPath, Tree};
 
@@ -21,7 +21,7 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/nonexistent:/bin/sh\nnobody:x:65534:655
 const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
 
 /// Carries the step out: inputs `*.deb` become the output `tree`.
-pub fn run(context: &Context<'_>) -> Result<(), RootError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), RootError> {
     let debs = context.inputs.iter().filter(|(name, _)| name.ends_with(".deb"));
     let packages: Vec<(String, PathBuf)> = debs.map(|(name, path)| (name.clone(), path.clone())).collect();
     merge(&packages, &context.out.join("tree"))

@@ -36,7 +36,7 @@ pub(crate) use unpack::{UnpackMode, Unpacked, unpack};
 
 use crate::base::{Foreign, Quoted};
 use crate::debian::deb::DebError;
-use crate::exec::builtin::Context;
+use crate::exec::builtin::BuiltinContext;
 use crate::exec::tree::TreeError;
 use crate::format::tar::TarError;
 use crate::world::WorldError;
@@ -91,7 +91,7 @@ pub enum RootError {
 pub(crate) const SPEC_LIMIT: u64 = 64 << 20;
 
 /// An input of the step, by its path.
-pub(crate) fn input<'a>(context: &'a Context<'_>, name: &str) -> Result<&'a Path, RootError> {
+pub(crate) fn input<'a>(context: &'a BuiltinContext<'_>, name: &str) -> Result<&'a Path, RootError> {
     let found = context.inputs.get(name).map(|path| path.as_path());
     found.ok_or_else(|| RootError::Broken(format!("the step `{}` has no input `{name}`", context.step)))
 }

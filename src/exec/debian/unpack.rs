@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use super::RootError;
 use super::claims::{Answer, Claims, Refusal, Verdict};
 use super::layout;
-use crate::debian::deb::{self, Control, Data, Entry, Kind};
+use crate::debian::deb::{self, Control, Data, DebEntry, DebEntryKind};
 use crate::exec::interrupt;
 use crate::exec::tree::{self, Cursor, Place, Tree, TreeError};
 use crate::world::fs;
@@ -139,7 +139,7 @@ fn one(
         if interrupt::stopped() {
             return Err(TreeError::file("unpack", path, io::ErrorKind::Interrupted.into()).into());
         }
-        if let Kind::Hard(target) = &entry.kind {
+        if let DebEntryKind::Hard(target) = &entry.kind {
             hard.push((layout::place(&entry.path), layout::place(target)));
         }
         job.entry(&entry, &mut data).map_err(|refusal| match refusal {
@@ -158,18 +158,18 @@ fn conflict(packages: &[(String, PathBuf)], path: &str, (a, b): (usize, usize)) 
 }
 
 impl Job<'_> {
-    fn entry(&mut self, entry: &Entry, data: &mut Data<'_>) -> Result<(), Refusal> {
+    fn entry(&mut self, entry: &DebEntry, data: &mut Data<'_>) -> Result<(), Refusal> {
         let attributes = self.attributes(entry);
         match &entry.kind {
             // The links of merged /usr are there from the start, and nothing may stand in their place.
-            Kind::Link(_) if layout::ALIASES.contains(&entry.path.as_str()) => self.alias(&entry.path),
-            Kind::Directory => {
+            DebEntryKind::Link(_) if layout::ALIASES.contains(&entry.path.as_str()) => self.alias(&entry.path),
+            DebEntryKind::Directory => {
                 self.claims.directory(&layout::place(&entry.path), (self.index, attributes))?;
                 self.alias(&entry.path)
             }
-            Kind::File(_) => self.file(entry, attributes, data),
-            Kind::Link(target) => self.link(entry, target, attributes),
-            Kind::Hard(_) => {
+            DebEntryKind::File(_) => self.file(entry, attributes, data),
+            DebEntryKind::Link(target) => self.link(entry, target, attributes),
+            DebEntryKind::Hard(_) => {
                 let path = layout::place(&entry.path);
                 self.alias(&entry.path)?;
                 self.claims.leaf(&path, (self.index, false)).map(drop)
@@ -190,16 +190,16 @@ impl Job<'_> {
         }
     }
 
-    fn attributes(&self, entry: &Entry) -> Attributes {
+    fn attributes(&self, entry: &DebEntry) -> Attributes {
         let mtime = self.manner.mtime.unwrap_or(entry.mtime);
         if self.manner.faithful {
             return Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime };
         }
-        let mode = if entry.kind == Kind::Directory || entry.mode & 0o111 != 0 { 0o755 } else { 0o644 };
+        let mode = if entry.kind == DebEntryKind::Directory || entry.mode & 0o111 != 0 { 0o755 } else { 0o644 };
         Attributes { mode, uid: 0, gid: 0, mtime }
     }
 
-    fn file(&mut self, entry: &Entry, attributes: Attributes, data: &mut Data<'_>) -> Result<(), Refusal> {
+    fn file(&mut self, entry: &DebEntry, attributes: Attributes, data: &mut Data<'_>) -> Result<(), Refusal> {
         self.alias(&entry.path)?;
         let mut path = layout::place(&entry.path);
         let answer = self.claims.leaf(&path, (self.index, false))?;
@@ -245,7 +245,7 @@ impl Job<'_> {
         Ok(rustix::fs::futimens(file, &tree::times(attributes.mtime))?)
     }
 
-    fn link(&mut self, entry: &Entry, target: &str, attributes: Attributes) -> Result<(), Refusal> {
+    fn link(&mut self, entry: &DebEntry, target: &str, attributes: Attributes) -> Result<(), Refusal> {
         self.alias(&entry.path)?;
         let path = layout::place(&entry.path);
         let answer = self.claims.leaf(&path, (self.index, true))?;

@@ -20,7 +20,7 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 
-use super::seccomp::Kind;
+use super::seccomp::FilterKind;
 use super::{Limits, Mount, SandboxError, SandboxIds, Spec};
 
 /// First argument of the process that makes the namespaces.
@@ -39,7 +39,7 @@ pub(super) struct Job {
     pub(super) owner: Option<u32>,
     pub(super) limits: Limits,
     /// What kind of program it is, which decides what the kernel refuses it.
-    pub(super) kind: Kind,
+    pub(super) kind: FilterKind,
 }
 
 /// What runs inside.

@@ -16,7 +16,7 @@ use super::cancel::{self, Ticket};
 use super::cgroup::Cgroup;
 use super::follow::{SandboxEvent, follow};
 use super::job::{Job, MONITOR, Message, Wires, Work};
-use super::seccomp::Kind;
+use super::seccomp::FilterKind;
 use super::{Limits, Mount, Root, SandboxError, SandboxIds, Spec, ids};
 
 /// No message of a sandbox is longer.
@@ -73,7 +73,7 @@ pub fn run_within(
     heard: &mut dyn FnMut(SandboxEvent<'_>),
 ) -> Result<ExitStatus, SandboxError> {
     let work = Work::Program(spec.clone());
-    run_job(Job { work, ids: spec.ids, owner: None, limits: *limits, kind: Kind::Step }, heard)
+    run_job(Job { work, ids: spec.ids, owner: None, limits: *limits, kind: FilterKind::Step }, heard)
 }
 
 /// One of kiln's own functions, registered in `main`, and everything that it can see.
@@ -96,7 +96,7 @@ pub struct Call<'a> {
 pub fn call(call: Call<'_>, heard: &mut dyn FnMut(SandboxEvent<'_>)) -> Result<(), SandboxError> {
     let Call { ids, entry, argument, mounts, limits } = call;
     let work = Work::Entry { name: entry.to_owned(), argument, mounts };
-    let status = run_job(Job { work, ids, owner: None, limits, kind: Kind::Step }, heard)?;
+    let status = run_job(Job { work, ids, owner: None, limits, kind: FilterKind::Step }, heard)?;
     if status.success() { Ok(()) } else { Err(SandboxError::Lost(format!("{entry}: {status}"))) }
 }
 
@@ -107,7 +107,7 @@ pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
 
 fn machine(spec: &Spec) -> Job {
     let work = Work::Program(spec.clone());
-    Job { work, ids: spec.ids, owner: None, limits: Limits::machine(), kind: Kind::Machine }
+    Job { work, ids: spec.ids, owner: None, limits: Limits::machine(), kind: FilterKind::Machine }
 }
 
 /// Makes every namespace that builds need, and leaves them again.

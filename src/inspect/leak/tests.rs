@@ -137,13 +137,16 @@ fn what_an_input_says_itself_is_no_leak_and_the_same_words_elsewhere_are() {
 
 #[test]
 fn what_is_common_or_known_is_not_looked_for() {
-    let kinds = |machine: &BuildHost, epoch, known: &str| -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = needles(machine, epoch, &[known.as_bytes()]).iter().map(|n| n.kind).collect();
+    let kinds = |machine: &BuildHost, epoch, known: &str| -> Vec<TraceKind> {
+        let mut kinds: Vec<TraceKind> = needles(machine, epoch, &[known.as_bytes()]).iter().map(|n| n.kind).collect();
         kinds.dedup();
         kinds
     };
     let today = machine().now;
-    assert_eq!(kinds(&machine(), today, ""), [Kind::Store, Kind::Home, Kind::Account, Kind::Host, Kind::Kernel]);
+    assert_eq!(
+        kinds(&machine(), today, ""),
+        [TraceKind::Store, TraceKind::Home, TraceKind::Account, TraceKind::Host, TraceKind::Kernel]
+    );
     let plain = BuildHost {
         store: "/kiln".to_owned(),
         home: Some("/root".to_owned()),
@@ -155,9 +158,9 @@ fn what_is_common_or_known_is_not_looked_for() {
     assert_eq!(kinds(&plain, today, ""), []);
     for host in ["debian", "ubuntu-2", "runner-17", "vm", "zeus", "localhost.localdomain"] {
         let named = BuildHost { host: host.to_owned(), ..plain.clone() };
-        assert!(!kinds(&named, today, "").contains(&Kind::Host), "{host}");
+        assert!(!kinds(&named, today, "").contains(&TraceKind::Host), "{host}");
     }
     // The image's own host name, user and kernel.
     let known = "hostname = lab-machine7, user carol, linux-image-6.18.44-custom";
-    assert_eq!(kinds(&machine(), today, known), [Kind::Store, Kind::Account]);
+    assert_eq!(kinds(&machine(), today, known), [TraceKind::Store, TraceKind::Account]);
 }

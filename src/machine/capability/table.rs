@@ -65,7 +65,7 @@ pub const CAPABILITIES: &[Row] = &[
 #[derive(Debug, Clone, Copy)]
 pub struct KnownProblem {
     /// Which one.
-    pub kind: Kind,
+    pub kind: MachineKind,
     /// First version with it, and the first without.
     pub versions: (Version, Version),
     /// What happens.
@@ -80,7 +80,7 @@ pub struct KnownProblem {
 
 /// Which machines a [`KnownProblem`] strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MachineKind {
     /// A bridge with one root port.
     LonelyPort,
     /// Linux since 6.3 with any expander.
@@ -96,7 +96,7 @@ const OLDEST: Version = Version::new(0, 0);
 /// Combinations that crash or crawl.
 pub const PROBLEMS: &[KnownProblem] = &[
     KnownProblem {
-        kind: Kind::LonelyPort,
+        kind: MachineKind::LonelyPort,
         versions: (OLDEST, Version::new(8, 0)),
         what: "corrupts the memory behind a bridge with one root port, in silence",
         hint: "add a second, empty port to the bridge, or take a newer QEMU",
@@ -104,7 +104,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         fatal: true,
     },
     KnownProblem {
-        kind: Kind::NoMailboxInterrupt,
+        kind: MachineKind::NoMailboxInterrupt,
         versions: (OLDEST, Version::new(8, 1)),
         what: "has no event logs, without which Linux since 6.3 gives a CXL device up (`Failed to get interrupt for event Info log`)",
         hint: "take QEMU 8.1 or newer, or a kernel before 6.3",
@@ -112,7 +112,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         fatal: true,
     },
     KnownProblem {
-        kind: Kind::AnyExpander,
+        kind: MachineKind::AnyExpander,
         versions: (Version::new(8, 2), Version::new(9, 0)),
         what: "aborts when a program runs from CXL memory",
         hint: "take QEMU 9.0 or newer; 11.1 is the first that is fast",
@@ -120,7 +120,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         fatal: true,
     },
     KnownProblem {
-        kind: Kind::Unbounced,
+        kind: MachineKind::Unbounced,
         versions: (Version::new(9, 0), Version::new(11, 1)),
         what: "emulates CXL memory as MMIO: 70 times slower, and a disk whose buffers lie there stops (`virtio: bogus descriptor`); under KVM the machine is reported to crash",
         hint: "take QEMU 11.1 (trixie-backports), or write `bounce = true` in the machine",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::UNREPEATABLE;
 use crate::base::Spanned;
-use crate::kconfig::{Kind, OptionRequest};
+use crate::kconfig::{OptionRequest, RequestKind};
 use crate::recipe::kernel::{Compiled, OptionValue};
 
 /// Everything the check of a configuration needs besides the configuration and its source.
@@ -28,11 +28,11 @@ impl Requested {
             compiled.configs.iter().map(|block| (format!("config {}", block.name), &block.options, &block.require));
         for (by, asked, required) in blocks.chain([own]) {
             for (name, value) in plain(asked) {
-                let request = OptionRequest { name: name.clone(), value, by: by.clone(), kind: Kind::Option };
+                let request = OptionRequest { name: name.clone(), value, by: by.clone(), kind: RequestKind::Option };
                 options.insert(name, request);
             }
             for (name, value) in plain(required) {
-                requirements.push(OptionRequest { name, value, by: by.clone(), kind: Kind::Require });
+                requirements.push(OptionRequest { name, value, by: by.clone(), kind: RequestKind::Require });
             }
         }
         for name in compiled.needs() {
@@ -41,7 +41,7 @@ impl Requested {
                 name: name.to_owned(),
                 value: OptionValue::Yes,
                 by,
-                kind: Kind::Require,
+                kind: RequestKind::Require,
             });
         }
         let forbidden = UNREPEATABLE.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();

@@ -1,7 +1,7 @@
 //! How much a recipe may become: loops in loops and lists of lists multiply, and a small file must not fill memory.
 
 use crate::base::{Diagnostic, Span};
-use crate::recipe::report::Report;
+use crate::recipe::report::Diagnostics;
 use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Entries and values of the whole recipe.
@@ -19,7 +19,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Counts; false, and one report, when it is too much.
-    pub(super) fn spend(&mut self, items: usize, bytes: usize, span: Span, report: &Report) -> bool {
+    pub(super) fn spend(&mut self, items: usize, bytes: usize, span: Span, report: &Diagnostics) -> bool {
         self.items = self.items.saturating_add(items);
         self.bytes = self.bytes.saturating_add(bytes);
         if (self.items <= MAX_ITEMS && self.bytes <= MAX_TEXT) || self.exhausted {

@@ -7,7 +7,7 @@ use super::budget::{Budget, weigh_node};
 use super::merge::merge;
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::nearest::suggest;
-use crate::recipe::report::Report;
+use crate::recipe::report::Diagnostics;
 use crate::recipe::scope::noun;
 use crate::recipe::value::{EvaluatedNode, Value};
 
@@ -15,7 +15,7 @@ use crate::recipe::value::{EvaluatedNode, Value};
 type Index = BTreeMap<(String, String), usize>;
 
 /// Top-level items as flat blocks, in the same order.
-pub(super) fn flatten(items: Vec<Item>, report: &Report, budget: &mut Budget) -> Vec<EvaluatedNode> {
+pub(super) fn flatten(items: Vec<Item>, report: &Diagnostics, budget: &mut Budget) -> Vec<EvaluatedNode> {
     let mut index = Index::new();
     for (at, item) in items.iter().enumerate().filter(|(_, item)| item.node.block) {
         if let Some(name) = name(&item.node) {
@@ -33,7 +33,7 @@ struct Work<'a> {
     items: Vec<Option<Item>>,
     done: Vec<Option<EvaluatedNode>>,
     index: Index,
-    report: &'a Report,
+    report: &'a Diagnostics,
     budget: &'a mut Budget,
 }
 

@@ -4,7 +4,7 @@ use super::Item;
 use super::budget::{Budget, weigh};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::recipe::nearest::nearest;
-use crate::recipe::report::Report;
+use crate::recipe::report::Diagnostics;
 use crate::recipe::value::{EvaluatedNode, Value};
 use crate::syntax::tree::Op;
 
@@ -12,7 +12,7 @@ use crate::syntax::tree::Op;
 pub(super) fn merge(
     inherited: Vec<EvaluatedNode>,
     items: Vec<Item>,
-    report: &Report,
+    report: &Diagnostics,
     budget: &mut Budget,
 ) -> Vec<EvaluatedNode> {
     let mut body = Body { own: vec![false; inherited.len()], nodes: inherited, report, budget };
@@ -24,7 +24,7 @@ struct Body<'a> {
     nodes: Vec<EvaluatedNode>,
     /// Whether this body, and not one it extends, gave the node at the same place.
     own: Vec<bool>,
-    report: &'a Report,
+    report: &'a Diagnostics,
     budget: &'a mut Budget,
 }
 
@@ -98,7 +98,7 @@ fn not_a_list(node: &EvaluatedNode, earlier: Span, sign: &str) -> Diagnostic {
     Diagnostic::new(node.keyword.span, message).label("changed here").related(earlier, "given here")
 }
 
-fn remove(list: &mut Vec<Spanned<Value>>, item: &Spanned<Value>, report: &Report) {
+fn remove(list: &mut Vec<Spanned<Value>>, item: &Spanned<Value>, report: &Diagnostics) {
     let before = list.len();
     list.retain(|old| !old.value.same(&item.value));
     if list.len() == before && item.value != Value::Wrong {

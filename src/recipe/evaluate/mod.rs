@@ -12,7 +12,7 @@ mod value;
 use std::collections::BTreeMap;
 
 use super::files::Files;
-use super::report::Report;
+use super::report::Diagnostics;
 use super::value::{EvaluatedNode, Value};
 use crate::base::{Diagnostic, Spanned};
 use crate::syntax::tree::{self, Entry, File, Op};
@@ -29,7 +29,7 @@ struct Item {
 
 /// Evaluates one recipe.
 pub(super) struct Evaluator<'a, 'w> {
-    report: &'a Report,
+    report: &'a Diagnostics,
     files: &'a mut Files<'w>,
     overrides: Overrides,
     /// Innermost last.
@@ -41,7 +41,7 @@ pub(super) struct Evaluator<'a, 'w> {
 
 impl<'a, 'w> Evaluator<'a, 'w> {
     /// Prepares; `set` holds `name=value` pairs from the command line, `main` is the key of the main recipe.
-    pub(super) fn new(report: &'a Report, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
+    pub(super) fn new(report: &'a Diagnostics, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
         let overrides = Overrides::new(files, set, main, report);
         let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
         Evaluator { report, files, overrides, scopes, budget, params }
@@ -110,8 +110,8 @@ impl<'a, 'w> Evaluator<'a, 'w> {
         let wrong = |span, message: &str| Diagnostic::new(span, message).hint(usage);
         let (name, over) = match entry.arguments.as_slice() {
             [
-                Spanned { value: tree::Value::Name(name), span },
-                Spanned { value: tree::Value::Name(word), .. },
+                Spanned { value: tree::Expression::Name(name), span },
+                Spanned { value: tree::Expression::Name(word), .. },
                 over,
             ] if word == "in" && entry.body.is_some() && entry.assign.is_none() => {
                 (Spanned::new(name.clone(), *span), over)
@@ -128,7 +128,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             return None;
         }
         let values = match &over.value {
-            tree::Value::Range(first, last) => self.range(over.span, first, last)?,
+            tree::Expression::Range(first, last) => self.range(over.span, first, last)?,
             _ => match self.value(over).value {
                 Value::List(items) => items.into_iter().map(|item| item.value).collect(),
                 Value::Wrong => return None,

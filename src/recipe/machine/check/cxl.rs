@@ -2,7 +2,7 @@
 
 use super::value::{flag, memory, names, own_name};
 use crate::base::{ByteSize, Diagnostic, Spanned};
-use crate::recipe::machine::cxl::{Below, Bridge, Cxl, Dynamic, Expander, Port, Switch, Window};
+use crate::recipe::machine::cxl::{Bridge, Cxl, Dynamic, Expander, Port, PortTarget, Switch, Window};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
 use crate::recipe::value::EvaluatedNode;
@@ -39,8 +39,8 @@ fn port(node: &EvaluatedNode, scope: &Scope, depth: u32) -> Option<Port> {
     let (expanders, switches) = (reader.blocks("expander"), reader.blocks("switch"));
     reader.finish();
     let expanders =
-        expanders.into_iter().filter_map(|block| expander(block, scope)).map(|one| Below::Expander(Box::new(one)));
-    let switches = switches.into_iter().filter_map(|block| switch(block, scope, depth)).map(Below::Switch);
+        expanders.into_iter().filter_map(|block| expander(block, scope)).map(|one| PortTarget::Expander(Box::new(one)));
+    let switches = switches.into_iter().filter_map(|block| switch(block, scope, depth)).map(PortTarget::Switch);
     Some(Port { name: name?, number, below: expanders.chain(switches).collect(), span: node.head() })
 }
 
