@@ -29,8 +29,8 @@ pub use log::Record;
 pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;
-pub use status::{Status, StepState, status};
-pub use tree::TreeError;
+pub use status::{State, Status, status};
+pub use tree::{RootError, TreeError};
 
 use event::{StepEvent, StepListener};
 use sandbox::Limits;

@@ -55,8 +55,8 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         {
             all[at].state = StepState::WouldRun;
         }
-        if all[at].state == StepState::WouldRun {
-            needed.extend(resolve::reads(&plan.steps[at]));
+        if all[at].state == State::WouldRun {
+            needed.extend(plan.steps[at].dependencies());
         }
     }
     Ok(all)

@@ -7,8 +7,7 @@ use std::process::Stdio;
 
 use kiln::exec::sandbox::seccomp::{FilterKind, refused};
 use kiln::exec::sandbox::{
-    self, Bound, Call, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds,
-    SandboxNetwork, Spec, Streams,
+    self, Bound, Call, Exceeded, Heard, Ids, Limits, Mount, Privileges, Root, SandboxError, Spec, Streams,
 };
 
 use super::skip::skip;
@@ -39,8 +38,7 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
     Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: SandboxIds::Single,
-        network: SandboxNetwork::None,
+        ids: Ids::Single,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::RootError;
 use crate::base::Timestamp;
 use crate::exec::log::shortened;
-use crate::exec::sandbox::{self, Mount, Privileges, SandboxIds, SandboxNetwork, Spec};
-use crate::exec::tree::HostPath;
+use crate::exec::sandbox::{self, Ids, Mount, Privileges, Spec};
+use crate::exec::tree::{HostPath, RootError};
 use crate::exec::variation;
 
 /// Lines of a failed program that an error shows.
@@ -62,8 +61,7 @@ impl Runner<'_> {
         let mut spec = Spec {
             root: self.root.writable(),
             mounts: self.debs.iter().map(mount).collect(),
-            ids: SandboxIds::Inherit,
-            network: SandboxNetwork::None,
+            ids: Ids::Inherit,
             privileges: Privileges::Build,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
