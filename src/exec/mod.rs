@@ -29,7 +29,7 @@ pub use log::Record;
 pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;
-pub use status::{State, Status, status};
+pub use status::{Status, StepState, status};
 pub use tree::{RootError, TreeError};
 
 use event::{StepEvent, StepListener};

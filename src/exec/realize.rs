@@ -15,7 +15,7 @@ use super::gate::Gate;
 use super::incremental::{self, KeptDirectory, Names};
 use super::interrupt::{self, Listening};
 use super::resolve::{resolve, resolve_without, result, value, wanted};
-use super::{ExecError, Incremental, Options, Realized, step};
+use super::{ExecError, ExecOptions, Incremental, Realized, step};
 use crate::base::Digest;
 use crate::plan::id::{self, Messages};
 use crate::plan::{Fetch, Input, Plan};
@@ -172,7 +172,7 @@ impl Realizer<'_> {
         if !self.options.no_cache
             && let Some(known) = self.at_hand(at, &resolved, self.wanted.contains(&at))?
         {
-            self.listener.on(Event::StepAtHand { step: self.plan.steps[at].name(), id: action });
+            self.listener.on(StepEvent::StepAtHand { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(known));
         }
         let before = result(self.plan, self.store, at, &action);
@@ -275,7 +275,7 @@ impl Realizer<'_> {
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
     fn timed(&self, ready: &step::Ready<'_>) -> Result<(Outputs, bool), ExecError> {
         let name = ready.step.name();
-        self.listener.on(Event::StepStarted { step: name.clone(), id: ready.action });
+        self.listener.on(StepEvent::StepStarted { step: name.clone(), id: ready.action });
         let began = std::time::Instant::now();
         self.options.pin();
         let done = step::run(ready)?;

@@ -55,7 +55,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         {
             all[at].state = StepState::WouldRun;
         }
-        if all[at].state == State::WouldRun {
+        if all[at].state == StepState::WouldRun {
             needed.extend(plan.steps[at].dependencies());
         }
     }

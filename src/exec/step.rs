@@ -9,7 +9,7 @@ use super::event::{StepEvent, StepListener};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Privileges, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, Spec};
 use super::variation;
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
@@ -58,7 +58,7 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
     if let Some(kept) = incremental::take(ready)? {
         let name = ready.step.name();
-        ready.listener.on(Event::StepIncremental { step: name.clone() });
+        ready.listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
                 let message =
@@ -101,7 +101,7 @@ fn work(
             let Ready { step, inputs, limits, .. } = ready;
             let (name, variation) = (step.name(), library.as_deref());
             let context =
-                Context { step: &name, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
+                BuiltinContext { step: &name, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
@@ -151,7 +151,7 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
     Spec {
         root: Root::ReadOnly(ready.tools.clone().expect("a command's tools were realized before it")),
         mounts,
-        ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
+        ids: if *ids == Ids::Range { sandbox::SandboxIds::Range } else { sandbox::SandboxIds::Single },
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use kiln::exec::sandbox::seccomp::{FilterKind, refused};
 use kiln::exec::sandbox::{
-    self, Bound, Call, Exceeded, Heard, Ids, Limits, Mount, Privileges, Root, SandboxError, Spec, Streams,
+    self, Bound, Call, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds, Spec, Streams,
 };
 
 use super::skip::skip;
@@ -38,7 +38,7 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
     Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),

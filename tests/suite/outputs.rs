@@ -100,7 +100,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
     let script = format!("mkdir out; ln -s {secret} out/file; ln -s {directory} out/directory; ln -s / out/root");
     bench.plan.steps.truncate(1);
     let step = bench.step("links", &script, &[]);
-    let realized = bench.realize_with(Options::default()).unwrap();
+    let realized = bench.realize_with(ExecOptions::default()).unwrap();
     let results = bench.store.get_result(&realized.actions["modules links"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln::exec::sandbox::{self, Call, Ids, Limits, Mount, Privileges, Root, SandboxError, Spec, Streams};
+use kiln::exec::sandbox::{self, Call, Limits, Mount, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 
 use super::skip::skip;
 
@@ -21,7 +21,7 @@ fn spec(name: &str, script: &str) -> Spec {
     Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),

@@ -42,7 +42,7 @@ impl Heard {
 
 fn started(event: StepEvent) -> Option<String> {
     match event {
-        Event::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
+        StepEvent::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
         _ => None,
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 
 use super::{BuiltinContext, BuiltinError, input};
-use crate::debian::deb::{self, DebEntryKind as DebKind};
+use crate::debian::deb::{self, DebEntryKind};
 use crate::format::cpio::{self, CpioWriter};
 use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath};
 use crate::plan::initrd::InitrdSpec;
@@ -58,7 +58,7 @@ fn busybox(context: &BuiltinContext<'_>) -> Result<Vec<u8>, BuiltinError> {
     let package = fs::open(input(context, "busybox.deb")?)?;
     let (_, mut data) = deb::open(BufReader::new(package)).map_err(broken)?;
     while let Some(entry) = data.next().map_err(broken)? {
-        let DebKind::File(size) = entry.kind else { continue };
+        let DebEntryKind::File(size) = entry.kind else { continue };
         if BUSYBOX.contains(&entry.path.as_str()) && size <= BUSYBOX_LIMIT {
             let mut bytes = Vec::new();
             let read = data.read_to_end(&mut bytes);

@@ -20,7 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::debian::deb::DebError;
-use crate::exec::event::Listener;
+use crate::exec::event::StepListener;
 use crate::exec::sandbox::Limits;
 use crate::exec::tree::RootError;
 use crate::format::cpio::CpioError;

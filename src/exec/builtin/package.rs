@@ -11,7 +11,7 @@ use crate::world::fs;
 const LIMIT: u64 = 64 << 20;
 
 /// Input `ovmf.deb`; outputs as [`FIRMWARE`] names them.
-pub(super) fn firmware(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn firmware(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     for (kind, path) in FIRMWARE {
         fs::write_atomically(&context.out.join(kind.file_name()), &file(context, "ovmf.deb", path)?)?;
     }

@@ -13,8 +13,8 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Context;
-use crate::exec::sandbox::{self, Ids, Privileges, Root, SandboxError, Spec, Streams};
+use super::BuiltinContext;
+use crate::exec::sandbox::{self, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
 use crate::world::{WorldError, fs};

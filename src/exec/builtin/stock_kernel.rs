@@ -10,8 +10,8 @@ use std::io::copy;
 
 use super::{BuiltinContext, BuiltinError, part};
 use crate::base::Timestamp;
-use crate::debian::deb::{self, Data, Kind as DebKind};
-use crate::format::tar::{Entry, Kind, TarPath, TarWriter};
+use crate::debian::deb::{self, Data, DebEntryKind};
+use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::plan::kernel::CONFIG;
 use crate::world::fs;
 
@@ -70,7 +70,7 @@ impl Found {
         entry: deb::DebEntry,
         epoch: Option<Timestamp>,
     ) -> Result<(), BuiltinError> {
-        if let (Some((output, release)), DebKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
+        if let (Some((output, release)), DebEntryKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
             if self.boot.insert(output, release.to_owned()).is_some() {
                 return Err(BuiltinError::Broken(format!("the kernel's packages have two files for {output}")));
             }
@@ -86,10 +86,10 @@ impl Found {
         let path = TarPath::new(format!("usr/lib/modules/{below}"))?;
         let mtime = epoch.map_or(entry.mtime, |epoch| entry.mtime.min(epoch.0));
         let (kind, size) = match entry.kind {
-            DebKind::File(size) => (TarEntryKind::File, size),
-            DebKind::Directory => (TarEntryKind::Directory, 0),
-            DebKind::Link(target) => (TarEntryKind::Symlink(target.into_bytes()), 0),
-            DebKind::Hard(_) => {
+            DebEntryKind::File(size) => (TarEntryKind::File, size),
+            DebEntryKind::Directory => (TarEntryKind::Directory, 0),
+            DebEntryKind::Link(target) => (TarEntryKind::Symlink(target.into_bytes()), 0),
+            DebEntryKind::Hard(_) => {
                 return Err(BuiltinError::Broken(format!("{path} is a hard link, which kernel packages do not have")));
             }
         };

@@ -7,10 +7,10 @@ mod alternatives;
 
 use std::path::{Path, PathBuf};
 
-use super::Context;
+use super::BuiltinContext;
 use crate::debian::deb::Control;
 use crate::exec::debian::Deb;
-use crate::exec::tree::{HostPath, Manner, RootError, Tree, Unpacked, Verdict, unpack};
+use crate::exec::tree::{HostPath, RootError, Tree, UnpackMode, Unpacked, Verdict, unpack};
 
 /// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).
 const MTIME: i64 = 315_532_800;
@@ -36,7 +36,7 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
 
 /// The same in a tree that is there.
 pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
-    let manner = Manner { faithful: false, mtime: Some(MTIME) };
+    let manner = UnpackMode { faithful: false, mtime: Some(MTIME) };
     let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
     let debs: Vec<Deb> = packages.iter().map(deb).collect();
     let unpacked = unpack(tree, &debs, manner, &|_, _| Verdict::Second)?;

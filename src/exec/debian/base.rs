@@ -8,7 +8,7 @@ use super::rules::RuleInput;
 use super::run::Runner;
 use super::{Deb, database, rules, script};
 use crate::exec::log::shortened;
-use crate::exec::tree::{Manner, RootError, Times, Tree, pack, unpack, workspace};
+use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
 use crate::plan::root::{BaseSpec, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
@@ -84,7 +84,7 @@ fn unpack_all(tree: &Tree, packages: &[Known], times: &mut Times) -> Result<(), 
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let debs: Vec<Deb> = ours.iter().map(|known| known.deb()).collect();
     let judge = |a, b| packages::judge(&ours, a, b);
-    let manner = Manner { faithful: true, mtime: None };
+    let manner = UnpackMode { faithful: true, mtime: None };
     let unpacked = unpack(tree, &debs, manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(tree, &unpacked)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::exec::event::{Event, Listener};
+use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::tree::HostPath;
 
 /// One step.

@@ -58,7 +58,7 @@ pub struct Spec {
     /// Mounted on top, in order. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
     pub mounts: Vec<Mount>,
     /// User ids inside.
-    pub ids: Ids,
+    pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
     /// The whole environment.

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 
 use super::job::{INIT, Job, Message, Wires, Work};
-use super::{Ids, SandboxError, ids, keyring, libraries, stage};
+use super::{SandboxError, SandboxIds, ids, keyring, libraries, stage};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::{Cursor, FileType, Go, Place, RootError, Times, Tree, TreeError};
 use crate::base::Timestamp;
-use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
+use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
 
 /// Character devices of `/dev` with major, minor and mode (Linux `Documentation/admin-guide/devices.txt`). The kernel

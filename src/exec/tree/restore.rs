@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::{Cursor, Place, RootError, Times, Tree, TreeError};
 use crate::exec::interrupt;
-use crate::format::tar::{Entry, Kind, TarPath, TarReader};
+use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader};
 use crate::world::fs;
 
 type Archive = TarReader<BufReader<File>>;

@@ -53,7 +53,7 @@ struct Outcome<H> {
 pub(crate) fn unpack<P: Package>(
     tree: &Tree,
     packages: &[P],
-    manner: Manner,
+    manner: UnpackMode,
     judge: &(dyn Fn(usize, usize) -> Verdict + Sync),
 ) -> Result<Vec<Unpacked<P::Head>>, RootError> {
     let claims = Claims::new(tree, judge);
@@ -101,7 +101,7 @@ fn aliases(claims: &Claims<'_>) -> Result<(), RootError> {
 fn one<P: Package>(
     claims: &Claims<'_>,
     packages: &[P],
-    manner: Manner,
+    manner: UnpackMode,
     index: usize,
 ) -> Result<Outcome<P::Head>, RootError> {
     let (head, mut files) = packages[index].open()?;
@@ -113,7 +113,7 @@ fn one<P: Package>(
         if interrupt::stopped() {
             return Err(TreeError::file("unpack", path, io::ErrorKind::Interrupted.into()).into());
         }
-        if let DebEntryKind::Hard(target) = &entry.kind {
+        if let Kind::Hard(target) = &entry.kind {
             hard.push((layout::place(&entry.path), layout::place(target)));
         }
         job.entry(&entry, &mut *files).map_err(|refusal| match refusal {
@@ -136,8 +136,8 @@ impl Job<'_> {
         let attributes = self.attributes(entry);
         match &entry.kind {
             // The links of merged /usr are there from the start, and nothing may stand in their place.
-            DebEntryKind::Link(_) if layout::ALIASES.contains(&entry.path.as_str()) => self.alias(&entry.path),
-            DebEntryKind::Directory => {
+            Kind::Link(_) if layout::ALIASES.contains(&entry.path.as_str()) => self.alias(&entry.path),
+            Kind::Directory => {
                 self.claims.directory(&layout::place(&entry.path), (self.index, attributes))?;
                 self.alias(&entry.path)
             }
@@ -219,7 +219,7 @@ impl Job<'_> {
         Ok(rustix::fs::futimens(file, &super::times(attributes.mtime))?)
     }
 
-    fn link(&mut self, entry: &DebEntry, target: &str, attributes: Attributes) -> Result<(), Refusal> {
+    fn link(&mut self, entry: &Entry, target: &str, attributes: Attributes) -> Result<(), Refusal> {
         self.alias(&entry.path)?;
         let path = layout::place(&entry.path);
         let answer = self.claims.leaf(&path, (self.index, true))?;

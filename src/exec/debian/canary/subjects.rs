@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::base::Timestamp;
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
-use crate::exec::debian::rules::Terms;
+use crate::exec::debian::rules::RuleInput;
 use crate::exec::debian::{Deb, database, origin, parts, rules};
 use crate::exec::tree::parts::Addition;
-use crate::exec::tree::{Manner, RootError, Times, Tree, Unpacked, Verdict, numbers, pack, restore, unpack};
-use crate::format::tar::{Entry, TarPath, TarWriter};
+use crate::exec::tree::{RootError, Times, Tree, UnpackMode, Unpacked, Verdict, numbers, pack, restore, unpack};
+use crate::format::tar::{TarEntry, TarPath, TarWriter};
 use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 const EPOCH: Timestamp = Timestamp(1_700_000_000);
@@ -166,7 +166,7 @@ fn files() -> [(&'static str, tar::EntryType, &'static str); 8] {
 fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
-        let manner = Manner { faithful: true, mtime: None };
+        let manner = UnpackMode { faithful: true, mtime: None };
         let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
         let debs: Vec<Deb> = list.iter().map(deb).collect();
         unpack(tree, &debs, manner, &|_, _| Verdict::Second).map(drop)

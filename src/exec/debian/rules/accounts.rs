@@ -1,6 +1,6 @@
 //! Rules about users: their files in one order, and no day of change.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Accounts, RootError, Tree};
 
 /// Lines stand in the order in which scripts ran; `shadow` holds the day of the build.

@@ -1,6 +1,6 @@
 //! Rules about files that programs can make again, and that hold times, paths or an arbitrary order.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Go, RootError, Tree};
 
 /// Equal sources have given unequal bytecode (cpython issue 92132), and each file holds its source's time.

@@ -1,6 +1,6 @@
 //! Rules about databases whose entries stand in the order of events.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 /// `status`, `triggers/File` and debconf's `*.dat` are sorted; dpkg and debconf do not care about the order.

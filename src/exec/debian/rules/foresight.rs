@@ -1,6 +1,6 @@
 //! Files that are there only while packages are configured, so that scripts do not start or make something.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 /// Asked by `invoke-rc.d` before it starts a service; 101 forbids it (`/usr/share/doc/init-system-helpers`).

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 const RESOLVER: &str = "etc/resolv.conf";

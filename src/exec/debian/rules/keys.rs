@@ -1,6 +1,6 @@
 //! A rule about keys that no rule knows: refused, since nobody can say who else has them.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Go, Place, RootError, Stat, Tree};
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.

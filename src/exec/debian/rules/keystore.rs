@@ -6,7 +6,7 @@
 
 use sha1::{Digest, Sha1};
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 /// `ca-certificates-java` writes it there, with this password, which is Java's own default.

@@ -1,6 +1,6 @@
 //! Rules about what a build leaves lying about.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Go, RootError, Tree};
 
 /// Logs hold the time of the build. Directories stay, with the owners and modes that services expect.
