@@ -13,7 +13,7 @@ use crate::exec::event::{Event, Listener};
 const INCREMENTAL: &str = "goes on from the directory of an earlier run";
 
 /// The renderer that fits where standard error goes.
-pub fn listener() -> Box<dyn Listener> {
+pub fn listener() -> Box<dyn Listener + Send> {
     if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
 }
 
@@ -59,17 +59,6 @@ impl Listener for Lines {
             Event::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
             Event::Warning { message } => crate::tell!("warning: {message}"),
             Event::Fetched { .. } | Event::StepLog { .. } | Event::StepProgress { .. } => {}
-        }
-    }
-}
-
-/// Another listener that hears of everything but steps whose results are at hand.
-pub struct News(pub Box<dyn Listener>);
-
-impl Listener for News {
-    fn on(&self, event: Event) {
-        if !matches!(event, Event::StepAtHand { .. }) {
-            self.0.on(event);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
-use kiln::command::{load, mirrors};
+use kiln::ops::{load, mirrors};
 use kiln::exec::event::Silent;
 use kiln::exec::{Incremental, Options, realize};
 use kiln::kconfig::{Tree, Tri, archive, dotconfig};

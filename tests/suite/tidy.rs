@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Left may not use right; see `src/lib.rs`.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "inspect", "exec", "machine",
-    "guest", "deliver", "cli", "command", "main",
+    "guest", "deliver", "ops", "cli", "command", "main",
 ];
 
 fn root() -> &'static Path {

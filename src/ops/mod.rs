@@ -1,0 +1,40 @@
+//! What kiln does: the operations that its commands, tests, a language server or a remote builder ask for.
+//!
+//! Input: a [`Session`] and options as plain structs. Output: what came of it as data, or an [`OpsError`] whose class
+//! says whose failure it is; what happens meanwhile goes to the session's listener as an [`event::Event`]. It must not
+//! know a command line, and must not write to standard output or standard error.
+
+pub mod artifacts;
+mod build;
+mod deliver;
+pub mod diffoscope;
+pub mod error;
+pub mod event;
+pub mod ids;
+pub mod kconfig;
+pub mod launch;
+mod leaks;
+pub mod load;
+pub mod lock;
+pub mod machines;
+pub mod mirrors;
+mod options;
+pub mod project;
+mod qemu;
+mod realize;
+mod rebuild;
+mod record;
+mod session;
+mod test;
+pub mod variation;
+mod verify;
+
+pub use build::{Built, build};
+pub use error::{ErrorClass, OpsError};
+pub use event::{Listener, Silent};
+pub use load::{Loaded, Ready, ready};
+pub use options::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
+pub use rebuild::{inputs, rebuild};
+pub use session::Session;
+pub use test::{TestOptions, test};
+pub use verify::{Report, directory};
