@@ -6,7 +6,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, RecipeArgs};
-use crate::ops::variation::Variation;
+use crate::ops::Variation;
 use crate::ops::{self, OpsError, Session};
 use crate::world::fs;
 

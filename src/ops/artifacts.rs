@@ -13,12 +13,12 @@ use crate::plan;
 use crate::recipe::machine::Machine;
 
 /// Where a machine's files go: the result directory itself when the recipe has one machine.
-pub fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
+pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
     if ready.loaded.recipe.machines.len() == 1 { PathBuf::new() } else { PathBuf::from(machine) }
 }
 
 /// Every file of the result directory, by its name there.
-pub fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
+pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
     let mut deliveries = BTreeMap::new();
     for artifact in &ready.plan.artifacts {
         let name = machine_directory(ready, &artifact.machine).join(&artifact.name);
@@ -37,7 +37,7 @@ pub fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<Str
 }
 
 /// How a machine is launched from what came out.
-pub fn launch_file(ready: &Ready<'_>, realized: &Realized, machine: &Machine) -> Result<LaunchFile, OpsError> {
+pub(super) fn launch_file(ready: &Ready<'_>, realized: &Realized, machine: &Machine) -> Result<LaunchFile, OpsError> {
     let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
     let artifact = |artifact: &plan::Artifact| {
         let place = match artifact.name.as_str() {

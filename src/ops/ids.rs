@@ -18,7 +18,7 @@ const SMALL: u64 = 4 << 20;
 /// A step that may number users gives the same tree as the step that is told the numbers which came out: both let the
 /// packages' scripts choose, and then move every user to its final number. So what the one left behind is kept as the
 /// result of the other, too, and the first build has the same steps as all that follow.
-pub fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock, Realized), OpsError> {
+pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock, Realized), OpsError> {
     let mut lock = ready.lock.clone();
     lock.images.extend(tables(ready, &realized)?);
     if lock.images == ready.lock.images {
@@ -40,7 +40,7 @@ pub fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock, Realiz
 }
 
 /// The steps that make roots, with their images.
-pub fn roots<'a>(ready: &'a Ready<'_>) -> impl Iterator<Item = (usize, &'a str)> {
+pub(super) fn roots<'a>(ready: &'a Ready<'_>) -> impl Iterator<Item = (usize, &'a str)> {
     ready.plan.steps.iter().enumerate().filter_map(|(at, step)| Some((at, step.name.strip_prefix("root ")?)))
 }
 

@@ -4,13 +4,13 @@
 //! says whose failure it is; what happens meanwhile goes to the session's listener as an [`event::Event`]. It must not
 //! know a command line, and must not write to standard output or standard error.
 
-pub mod artifacts;
+mod artifacts;
 mod build;
 mod deliver;
-pub mod diffoscope;
+mod diffoscope;
 pub mod error;
 pub mod event;
-pub mod ids;
+mod ids;
 pub mod kconfig;
 pub mod launch;
 mod leaks;
@@ -26,7 +26,7 @@ mod rebuild;
 mod record;
 mod session;
 mod test;
-pub mod variation;
+mod variation;
 mod verify;
 
 pub use build::{Built, build};
@@ -37,4 +37,5 @@ pub use options::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
 pub use test::{TestOptions, test};
+pub use variation::{SecondBuild, Variation};
 pub use verify::{Report, directory};

@@ -50,7 +50,7 @@ pub struct Variation {
 pub type SecondBuild<'a> = dyn Fn(&Variation) -> Result<Vec<OsString>, OpsError> + 'a;
 
 /// What came of it.
-pub struct Second {
+pub(super) struct Second {
     /// Its store.
     pub store: Store,
     /// Its results.
@@ -59,7 +59,7 @@ pub struct Second {
 
 impl Variation {
     /// Below `place`, with a copy of the lock.
-    pub fn new(place: &Path, lock: &Path) -> Result<Variation, OpsError> {
+    pub(super) fn new(place: &Path, lock: &Path) -> Result<Variation, OpsError> {
         let directory = place.join("another directory");
         fs::create_dir_all(&directory)?;
         let copy = directory.join("copy.lock");
@@ -70,7 +70,7 @@ impl Variation {
 }
 
 /// Builds there. That bits differ from the lock's is no failure here: the comparison says it better.
-pub fn build(session: &Session<'_>, variation: &Variation, again: &SecondBuild<'_>) -> Result<(), OpsError> {
+pub(super) fn build(session: &Session<'_>, variation: &Variation, again: &SecondBuild<'_>) -> Result<(), OpsError> {
     let host = may_rename();
     let mut command = Command::new(if host { "unshare" } else { "/bin/sh" });
     if host {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kiln::ops;
 use kiln::machine::argv::{Accel, CommandLine, Console, Forwards, Launch, Place, Text, UserNetwork, Writes, argv};
 use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
+use kiln::ops;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS};
 use kiln::recipe::machine::Machine;
 

@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
-use kiln::ops::{load, mirrors};
 use kiln::exec::event::Silent;
 use kiln::exec::{Incremental, Options, realize};
 use kiln::kconfig::{Tree, Tri, archive, dotconfig};
+use kiln::ops::{load, mirrors};
 use kiln::plan::{self, Input, Plan, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;

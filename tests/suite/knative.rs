@@ -4,9 +4,9 @@
 use std::io::Read;
 use std::path::Path;
 
-use kiln::ops::load;
 use kiln::exec::event::Silent;
 use kiln::exec::{Options, realize};
+use kiln::ops::load;
 use kiln::plan::{self, Input, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;

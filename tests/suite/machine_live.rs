@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln::ops;
 use kiln::exec::builtin::qemu;
 use kiln::machine::Description;
 use kiln::machine::argv::{CommandLine, Console, Forwards, Place, Writes};
 use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
+use kiln::ops;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions};
 use kiln::recipe::machine::{Chipset, Machine};
 

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use kiln::ops::lock::agrees;
 use kiln::lock::{Lock, read, satisfies};
+use kiln::ops::lock::agrees;
 use kiln::recipe::{self, Recipe};
 use kiln::world::RealWorld;
 use toml::{Table, Value};
