@@ -10,8 +10,8 @@ use crate::exec::{self, State};
 use crate::ops::{self, Session};
 
 #[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
+struct Shown {
+    name: String,
     id: Digest,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -21,7 +21,7 @@ struct Shown<'a> {
 #[derive(Serialize)]
 struct Document<'a> {
     recipe: &'a str,
-    steps: Vec<Shown<'a>>,
+    steps: Vec<Shown>,
     files: usize,
     files_missing: usize,
     bytes_missing: u64,
@@ -40,7 +40,7 @@ pub fn run(session: &Session<'_>, args: &cli::Plan) -> Result<(), Failure> {
             .iter()
             .zip(&status)
             .map(|(step, status)| Shown {
-                name: &step.name,
+                name: step.name(),
                 id: status.id,
                 state: word(&status.state),
                 action: status.action,

@@ -9,6 +9,8 @@ use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::Session;
 use crate::ops::error::UsageError;
 use crate::ops::launch::{self, RunOptions};
+use crate::plan::ArtifactKind;
+use crate::recipe::image::DiskFormat;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::Run) -> Result<(), Failure> {
@@ -47,11 +49,11 @@ fn spelled(line: &CommandLine, files: &BTreeMap<Place, String>, form: PrintForm)
     let fill = |place: Place| match place {
         // Variables go to a copy, which whoever pastes this makes first.
         place if place != Place::FirmwareVars && files.contains_key(&place) => files[&place].clone(),
-        Place::Kernel => "vmlinuz".to_owned(),
-        Place::Initrd => "initrd.img".to_owned(),
-        Place::Disk => "disk.qcow2".to_owned(),
+        Place::Kernel => ArtifactKind::Kernel.file_name().to_owned(),
+        Place::Initrd => ArtifactKind::Initrd.file_name().to_owned(),
+        Place::Disk => ArtifactKind::Disk(DiskFormat::Qcow2).file_name().to_owned(),
         Place::Accel => "tcg".to_owned(),
-        Place::FirmwareCode => "ovmf-code.fd".to_owned(),
+        Place::FirmwareCode => ArtifactKind::FirmwareCode.file_name().to_owned(),
         other => other.name().to_owned(),
     };
     match form {

@@ -21,7 +21,7 @@ pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
 pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
     let mut deliveries = BTreeMap::new();
     for artifact in &ready.plan.artifacts {
-        let name = machine_directory(ready, &artifact.machine).join(&artifact.name);
+        let name = machine_directory(ready, &artifact.machine).join(artifact.kind.file_name());
         deliveries.insert(name.display().to_string(), Delivery::Blob(realized.file(&artifact.from)));
     }
     for machine in ready.loaded.recipe.machines.values() {
@@ -40,16 +40,9 @@ pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTree
 pub(super) fn launch_file(ready: &Ready<'_>, realized: &Realized, machine: &Machine) -> Result<LaunchFile, OpsError> {
     let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
     let artifact = |artifact: &plan::Artifact| {
-        let place = match artifact.name.as_str() {
-            "vmlinuz" => launch::Place::Kernel,
-            "initrd.img" => launch::Place::Initrd,
-            "disk.qcow2" => launch::Place::Disk,
-            "ovmf-code.fd" => launch::Place::FirmwareCode,
-            "ovmf-vars.fd" => launch::Place::FirmwareVars,
-            _ => return None,
-        };
-        let file = realized.file(&artifact.from);
-        Some((place, LaunchArtifact { file: artifact.name.clone(), size: file.size, sha256: file.sha256 }))
+        let (place, file) = (launch::Place::of(artifact.kind)?, realized.file(&artifact.from));
+        let name = artifact.kind.file_name().to_owned();
+        Some((place, LaunchArtifact { file: name, size: file.size, sha256: file.sha256 }))
     };
     let artifacts = files.filter_map(artifact).collect();
     let description = machines::description(&ready.loaded.recipe, &ready.lock, machine)?;

@@ -32,8 +32,8 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
         lock: lock::inputs_digest(&lock),
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
-        incremental: realized.incremental().map(|at| ready.plan.steps[at].name.clone()).collect(),
-        qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name.clone())).collect(),
+        incremental: realized.incremental().map(|at| ready.plan.steps[at].name()).collect(),
+        qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
     record::record(ready, lock, &realized)?;

@@ -10,7 +10,8 @@ use super::realize;
 use super::session::Session;
 use crate::kconfig::{self, DotConfig, Explanation, Request, Tree, Tri, dotconfig};
 use crate::plan::kernel::requested::Requested;
-use crate::plan::{self, Input, Plan};
+use crate::plan::kernel::{CONFIG, KCONFIG};
+use crate::plan::{self, ArtifactKind, Input, Plan, StepKind};
 use crate::recipe::kernel::{Compiled, Kernel, Origin};
 use crate::world::fs;
 
@@ -42,17 +43,16 @@ pub fn explain(session: &Session<'_>, recipe: &RecipeOptions, option: &str) -> R
 }
 
 fn explain_in(ready: &Ready<'_>, kernel: &Kernel, compiled: &Compiled, option: &str) -> Result<Explained, OpsError> {
-    let wanted = format!("kernel-config {}", kernel.name);
-    let source = format!("kernel-kconfig {}", kernel.name);
-    let part = plan::restrict(&ready.plan, &|step| step == wanted || step == source);
+    let wanted = StepKind::KernelConfig(kernel.name.clone());
+    let source = StepKind::KernelKconfig(kernel.name.clone());
+    let part = plan::restrict(&ready.plan, &|kind| *kind == wanted || *kind == source);
     let realized = realize::only(ready, &part, &BuildOptions::default())?;
-    let read = |step: &str, name: &str| -> Result<Vec<u8>, OpsError> {
+    let read = |step: &StepKind, name: &str| -> Result<Vec<u8>, OpsError> {
         let file = realized.file(&output_of(&part, step, name));
         Ok(ready.store.read(&file.sha256, LIMIT)?)
     };
-    let tree = tree(&read(&source, "kconfig.tar")?)?;
-    let config =
-        dotconfig::read(&read(&wanted, "kernel.config")?).map_err(|error| OpsError::parse("kernel.config", error))?;
+    let tree = tree(&read(&source, KCONFIG)?)?;
+    let config = dotconfig::read(&read(&wanted, CONFIG)?).map_err(|error| OpsError::parse(CONFIG, error))?;
     let requested = Requested::new(&kernel.name, compiled);
     let on = config.value(option) != "n";
     Ok(Explained {
@@ -63,13 +63,13 @@ fn explain_in(ready: &Ready<'_>, kernel: &Kernel, compiled: &Compiled, option: &
     })
 }
 
-fn output_of(plan: &Plan, step: &str, name: &str) -> Input {
-    let step = plan.steps.iter().position(|found| found.name == step);
+fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {
+    let step = plan.position(step);
     Input::Output { step: step.expect("a restricted plan has the steps it was restricted to"), name: name.to_owned() }
 }
 
 fn tree(tar: &[u8]) -> Result<Tree, OpsError> {
-    let source = kconfig::archive::read(tar, "x86").map_err(|error| OpsError::parse("kconfig.tar", error))?;
+    let source = kconfig::archive::read(tar, "x86").map_err(|error| OpsError::parse(KCONFIG, error))?;
     Tree::read(&source).map_err(|error| OpsError::parse("Kconfig", error))
 }
 
@@ -79,7 +79,7 @@ pub fn configuration(session: &Session<'_>, path: &Path) -> Result<DotConfig, Op
     let (shown, bytes) = if path.extension().is_some_and(|extension| extension == "kiln") && !path.is_dir() {
         (path.to_owned(), of_recipe(session, path)?)
     } else {
-        let file = if path.is_dir() { path.join("kernel.config") } else { path.to_owned() };
+        let file = if path.is_dir() { path.join(ArtifactKind::KernelConfig.file_name()) } else { path.to_owned() };
         let bytes = fs::read(&file, LIMIT)?;
         (file, bytes)
     };
@@ -97,12 +97,12 @@ fn of_recipe(session: &Session<'_>, path: &Path) -> Result<Vec<u8>, OpsError> {
         return Err(UsageError::SeveralKernels { recipe: path.to_owned(), names }.into());
     }
     let from = ready.plan.artifacts.iter().find_map(|artifact| match &artifact.from {
-        Input::Output { step, name } if artifact.name == "kernel.config" => Some((*step, name.clone())),
+        Input::Output { step, name } if artifact.kind == ArtifactKind::KernelConfig => Some((*step, name.clone())),
         _ => None,
     });
     let (step, name) = from.ok_or_else(|| UsageError::NoMachine(path.to_owned()))?;
-    let step = ready.plan.steps[step].name.clone();
-    let part = plan::restrict(&ready.plan, &|found| found == step);
+    let step = ready.plan.steps[step].kind.clone();
+    let part = plan::restrict(&ready.plan, &|found| *found == step);
     let realized = realize::only(&ready, &part, &BuildOptions::default())?;
     Ok(ready.store.read(&realized.file(&output_of(&part, &step, &name)).sha256, LIMIT)?)
 }

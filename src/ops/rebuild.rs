@@ -24,8 +24,8 @@ pub fn rebuild(session: &Session<'_>, options: &RecipeOptions, again: &SecondBui
     let report = second(&ready, &place, again).and_then(|second| {
         let report = compare(&ready, &first, &second);
         first.judge(&ready.store, &second.realized)?;
-        for step in first.incremental().map(|at| &ready.plan.steps[at].name) {
-            session.notice(Notice::Compared { step });
+        for step in first.incremental().map(|at| ready.plan.steps[at].name()) {
+            session.notice(Notice::Compared { step: &step });
         }
         Ok(report)
     });
@@ -63,7 +63,7 @@ fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> Report {
             if one == two {
                 continue;
             }
-            let name = format!("step {}, output {output}", step.name);
+            let name = format!("step {}, output {output}", step.kind);
             let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
             let paths = (
                 place(&ready.store, first.output(at, output)),
