@@ -190,12 +190,12 @@ pub enum Accel {
     Tcg,
 }
 
-impl From<Accel> for guest::Accel {
-    fn from(asked: Accel) -> guest::Accel {
+impl From<Accel> for guest::AccelChoice {
+    fn from(asked: Accel) -> guest::AccelChoice {
         match asked {
-            Accel::Auto => guest::Accel::Auto,
-            Accel::Kvm => guest::Accel::Kvm,
-            Accel::Tcg => guest::Accel::Tcg,
+            Accel::Auto => guest::AccelChoice::Auto,
+            Accel::Kvm => guest::AccelChoice::Kvm,
+            Accel::Tcg => guest::AccelChoice::Tcg,
         }
     }
 }

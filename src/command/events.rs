@@ -5,46 +5,46 @@ use std::sync::{PoisonError, RwLock};
 
 use super::progress;
 use crate::base::{ByteSize, Foreign, render, tell};
-use crate::exec;
-use crate::guest;
+use crate::exec::event::StepListener;
+use crate::guest::event::TestEvent;
 use crate::lock::resolve::Progress;
 use crate::ops::error::leaks;
-use crate::ops::event::{Event, Listener, Notice};
+use crate::ops::event::{Notice, OpsEvent, OpsListener};
 
 /// Tells everything.
 #[derive(Default)]
 pub struct Terminal {
     /// Progress of the plan that is carried out, from its start to its end.
-    steps: RwLock<Option<Box<dyn exec::event::Listener + Send>>>,
+    steps: RwLock<Option<Box<dyn StepListener + Send>>>,
 }
 
 impl Terminal {
-    fn follow(&self, steps: Option<Box<dyn exec::event::Listener + Send>>) {
+    fn follow(&self, steps: Option<Box<dyn StepListener + Send>>) {
         // A panic elsewhere is no reason to hide progress.
         *self.steps.write().unwrap_or_else(PoisonError::into_inner) = steps;
     }
 }
 
-impl Listener for Terminal {
-    fn on(&self, event: Event<'_>) {
+impl OpsListener for Terminal {
+    fn on(&self, event: OpsEvent<'_>) {
         match event {
-            Event::PlanStarted => self.follow(Some(progress::listener())),
-            Event::PlanEnded => self.follow(None),
-            Event::Step(event) => {
+            OpsEvent::PlanStarted => self.follow(Some(progress::listener())),
+            OpsEvent::PlanEnded => self.follow(None),
+            OpsEvent::Step(event) => {
                 if let Some(steps) = self.steps.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
                     steps.on(event);
                 }
             }
-            Event::Resolve(progress) => resolve(progress),
-            Event::Guest(event) => machine(&event),
-            Event::Warnings { sources, warnings } => {
+            OpsEvent::Resolve(progress) => resolve(progress),
+            OpsEvent::Guest(event) => machine(&event),
+            OpsEvent::Warnings { sources, warnings } => {
                 let color = std::io::stderr().is_terminal();
                 tell::report(render::render_warnings(sources, warnings, color).trim_end());
             }
-            Event::Reading { name, bytes } => {
+            OpsEvent::Reading { name, bytes } => {
                 crate::tell!("checking {} ({})", Foreign(name), ByteSize(bytes).rounded());
             }
-            Event::Notice(notice) => self::notice(notice),
+            OpsEvent::Notice(notice) => self::notice(notice),
         }
     }
 }
@@ -59,16 +59,15 @@ fn resolve(progress: Progress) {
     }
 }
 
-fn machine(event: &guest::event::Event<'_>) {
-    use guest::event::Event;
+fn machine(event: &TestEvent<'_>) {
     match event {
-        Event::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
-        Event::Ready { machine, millis } => {
+        TestEvent::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
+        TestEvent::Ready { machine, millis } => {
             crate::tell!("{machine}: ready after {:.1} s", *millis as f64 / 1000.0);
         }
-        Event::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
-        Event::TestFinished(result) => crate::tell!("{}", result.text()),
-        Event::Notice(text) => crate::tell!("{text}"),
+        TestEvent::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
+        TestEvent::TestFinished(result) => crate::tell!("{}", result.text()),
+        TestEvent::Notice(text) => crate::tell!("{text}"),
     }
 }
 

@@ -21,14 +21,14 @@ pub mod test;
 pub mod verify;
 
 use crate::cli::Verb;
-use crate::exec::sandbox::inside::Entry;
+use crate::exec::sandbox::inside::EntryPoint;
 use crate::ops::Session;
 use crate::world::RealWorld;
 use events::Terminal;
 use failure::Failure;
 
 /// What kiln runs inside its own sandboxes, by name.
-pub const ENTRIES: &[(&str, Entry)] = crate::exec::ENTRIES;
+pub const ENTRIES: &[(&str, EntryPoint)] = crate::exec::ENTRIES;
 
 /// Carries a verb out.
 pub fn run(verb: Verb) -> Result<(), Failure> {

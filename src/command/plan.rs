@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::output;
 use crate::base::{ByteSize, Digest};
 use crate::cli;
-use crate::exec::{self, State};
+use crate::exec::{self, StepState};
 use crate::ops::{self, Session};
 
 #[derive(Serialize)]
@@ -53,11 +53,11 @@ pub fn run(session: &Session<'_>, args: &cli::Plan) -> Result<(), Failure> {
     if args.json { output::json(&document) } else { output::print(&text(&document)) }
 }
 
-fn word(state: &State) -> &'static str {
+fn word(state: &StepState) -> &'static str {
     match state {
-        State::AtHand => "at hand",
-        State::WouldRun => "would run",
-        State::Unknown => "depends on earlier steps",
+        StepState::AtHand => "at hand",
+        StepState::WouldRun => "would run",
+        StepState::Unknown => "depends on earlier steps",
     }
 }
 

@@ -8,7 +8,7 @@ use crate::cli::{self, PrintForm};
 use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::Session;
 use crate::ops::error::UsageError;
-use crate::ops::launch::{self, RunOptions};
+use crate::ops::launch::{self, RunRequest};
 use crate::plan::ArtifactKind;
 use crate::recipe::image::DiskFormat;
 
@@ -18,7 +18,7 @@ pub fn run(session: &Session<'_>, args: &cli::Run) -> Result<(), Failure> {
         return print(session, args, form);
     }
     let launches = launch::named(session, &args.recipe.options(), &args.realize.options())?;
-    let options = RunOptions { machine: args.machine.clone(), accel: args.accel.into(), keep: args.keep.clone() };
+    let options = RunRequest { machine: args.machine.clone(), accel: args.accel.into(), keep: args.keep.clone() };
     Ok(launch::run(session, &launches, &options)?)
 }
 

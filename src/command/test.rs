@@ -7,8 +7,8 @@ use super::failure::Failure;
 use super::output;
 use crate::base::Foreign;
 use crate::cli;
-use crate::guest::{Report, junit};
-use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestOptions, project};
+use crate::guest::{TestReport, junit};
+use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest, project};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -18,7 +18,7 @@ pub fn run(session: &Session<'_>, args: &cli::Test) -> Result<(), Failure> {
     }
     let build = args.realize.options();
     let options =
-        TestOptions { accel: args.accel.into(), logs: args.logs.clone(), slow: args.slow, filter: args.only.clone() };
+        TestRequest { accel: args.accel.into(), logs: args.logs.clone(), slow: args.slow, filter: args.only.clone() };
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
     for recipe in &args.recipes {
@@ -55,7 +55,7 @@ pub fn run(session: &Session<'_>, args: &cli::Test) -> Result<(), Failure> {
 
 /// What became of one recipe.
 enum Outcome {
-    Tested(Report),
+    Tested(TestReport),
     Untested(Failure),
 }
 
@@ -63,12 +63,12 @@ enum Outcome {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Json<'a> {
-    Tested(&'a Report),
+    Tested(&'a TestReport),
     Untested { error: String },
 }
 
 impl Outcome {
-    fn report(&self) -> Result<&Report, String> {
+    fn report(&self) -> Result<&TestReport, String> {
         match self {
             Outcome::Tested(report) => Ok(report),
             Outcome::Untested(failure) => Err(failure.text().trim_start_matches("error: ").trim_end().to_owned()),

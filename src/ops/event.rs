@@ -1,24 +1,24 @@
 //! What happens during an operation, as data: whoever calls it draws it, or does not.
 
 use crate::base::{Diagnostic, SourceMap};
-use crate::guest::event::Event as GuestEvent;
+use crate::exec::event::{StepEvent, StepListener};
+use crate::guest::event::{TestEvent, TestListener};
 use crate::inspect::leak::Hit;
 use crate::lock::ReadError;
 use crate::lock::resolve::Progress;
-use crate::{exec, guest};
 
 /// One thing that happened.
-pub enum Event<'a> {
+pub enum OpsEvent<'a> {
     /// A plan begins to be carried out; events of its steps follow.
     PlanStarted,
     /// Something happened to a step or a download.
-    Step(exec::event::Event),
+    Step(StepEvent),
     /// The plan was carried out, or failed: nothing of it runs any more.
     PlanEnded,
     /// An archive was asked, or a package set solved.
     Resolve(Progress),
     /// A machine booted, a test ended.
-    Guest(GuestEvent<'a>),
+    Guest(TestEvent<'a>),
     /// Rules found what works, slowly or only with care.
     Warnings {
         /// The texts that the places are in.
@@ -76,16 +76,16 @@ pub enum Notice<'a> {
 }
 
 /// Who listens.
-pub trait Listener: Sync {
+pub trait OpsListener: Sync {
     /// Called from any thread.
-    fn on(&self, event: Event<'_>);
+    fn on(&self, event: OpsEvent<'_>);
 }
 
 /// Nobody.
-pub struct Silent;
+pub struct IgnoreEvents;
 
-impl Listener for Silent {
-    fn on(&self, _: Event<'_>) {}
+impl OpsListener for IgnoreEvents {
+    fn on(&self, _: OpsEvent<'_>) {}
 }
 
 /// Which steps a listener hears of.
@@ -99,36 +99,36 @@ pub(super) enum Cached {
 
 /// The time in which a plan is carried out: hands the events of its steps on.
 pub(super) struct Steps<'a> {
-    listener: &'a dyn Listener,
+    listener: &'a dyn OpsListener,
     cached: Cached,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn start(listener: &'a dyn Listener, cached: Cached) -> Steps<'a> {
-        listener.on(Event::PlanStarted);
+    pub(super) fn start(listener: &'a dyn OpsListener, cached: Cached) -> Steps<'a> {
+        listener.on(OpsEvent::PlanStarted);
         Steps { listener, cached }
     }
 }
 
 impl Drop for Steps<'_> {
     fn drop(&mut self) {
-        self.listener.on(Event::PlanEnded);
+        self.listener.on(OpsEvent::PlanEnded);
     }
 }
 
-impl exec::event::Listener for Steps<'_> {
-    fn on(&self, event: exec::event::Event) {
-        if self.cached == Cached::Told || !matches!(event, exec::event::Event::StepAtHand { .. }) {
-            self.listener.on(Event::Step(event));
+impl StepListener for Steps<'_> {
+    fn on(&self, event: StepEvent) {
+        if self.cached == Cached::Told || !matches!(event, StepEvent::StepAtHand { .. }) {
+            self.listener.on(OpsEvent::Step(event));
         }
     }
 }
 
 /// Hands the events of machines on.
-pub(super) struct Guests<'a>(pub(super) &'a dyn Listener);
+pub(super) struct Guests<'a>(pub(super) &'a dyn OpsListener);
 
-impl guest::event::Listener for Guests<'_> {
-    fn on(&self, event: GuestEvent<'_>) {
-        self.0.on(Event::Guest(event));
+impl TestListener for Guests<'_> {
+    fn on(&self, event: TestEvent<'_>) {
+        self.0.on(OpsEvent::Guest(event));
     }
 }

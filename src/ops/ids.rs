@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::OpsError;
 use super::load::Ready;
-use crate::exec::event::Silent;
+use crate::exec::event::IgnoreSteps;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::root::USERS;
@@ -34,9 +34,10 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
         ready.store.put_result(&id, &outputs)?;
     }
     // Everything is at hand, if only from a step that went on from an earlier run.
-    let options = exec::Options { offline: true, incremental: exec::Incremental::Results, ..exec::Options::default() };
+    let options =
+        exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
-    let again = exec::realize(&plan, &ready.store, ready.loaded.session.world, &nowhere, &options, &Silent)?;
+    let again = exec::realize(&plan, &ready.store, ready.loaded.session.world, &nowhere, &options, &IgnoreSteps)?;
     Ok((lock, again))
 }
 

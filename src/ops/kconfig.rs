@@ -8,7 +8,7 @@ use super::load::{self, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::realize;
 use super::session::Session;
-use crate::kconfig::{self, DotConfig, Explanation, Request, Tree, Tri, dotconfig};
+use crate::kconfig::{self, DotConfig, Explanation, KconfigTree, OptionRequest, Tri, dotconfig};
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::plan::{self, ArtifactKind, Input, Plan, StepKind};
@@ -25,7 +25,7 @@ pub struct Explained {
     /// Whether the option has a value other than `n`.
     pub on: bool,
     /// What the recipe asks of it.
-    pub asked: Vec<Request>,
+    pub asked: Vec<OptionRequest>,
     /// Prompt, places, value and why.
     pub found: Explanation,
 }
@@ -68,9 +68,9 @@ fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {
     Input::Output { step: step.expect("a restricted plan has the steps it was restricted to"), name: name.to_owned() }
 }
 
-fn tree(tar: &[u8]) -> Result<Tree, OpsError> {
+fn tree(tar: &[u8]) -> Result<KconfigTree, OpsError> {
     let source = kconfig::archive::read(tar, "x86").map_err(|error| OpsError::parse(KCONFIG, error))?;
-    Tree::read(&source).map_err(|error| OpsError::parse("Kconfig", error))
+    KconfigTree::read(&source).map_err(|error| OpsError::parse("Kconfig", error))
 }
 
 /// The configuration that a path means: a `.config`, a result directory with its `kernel.config`, or a recipe, whose

@@ -12,12 +12,12 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::build::{self, Built};
 use super::error::{MismatchError, OpsError, UsageError};
-use super::event::{Event, Guests};
+use super::event::{Guests, OpsEvent};
 use super::load::{self, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{artifacts, machines, project};
-use crate::deliver::check::{self, Checked, Found};
+use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::guest::{self, Launch};
@@ -41,7 +41,7 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
     let Built { manifest, realized } = build::build(ready, options, out)?;
     let mut launches = BTreeMap::new();
     for machine in ready.loaded.recipe.machines.values() {
-        let found = Found {
+        let found = CheckedMachine {
             launch: artifacts::launch_file(ready, &realized, machine)?,
             directory: out.join(artifacts::machine_directory(ready, &machine.name)),
             states: BTreeMap::new(),
@@ -87,7 +87,7 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
     if recipe.path.is_dir() {
         let store = load::open_store(session.world)?;
         let (_, machines) = believed(session, &store, &recipe.path)?;
-        let one = |(name, found): (String, Found)| {
+        let one = |(name, found): (String, CheckedMachine)| {
             let LaunchFile { description, artifacts } = found.launch;
             let files = artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect();
             (name, Described { description, files })
@@ -109,9 +109,9 @@ fn believed(
     session: &Session<'_>,
     store: &Store,
     directory: &Path,
-) -> Result<(Manifest, BTreeMap<String, Found>), OpsError> {
-    let reading = |name: &str, bytes: u64| session.on(Event::Reading { name, bytes });
-    let options = check::Options { remembered: Some(store), told: &reading };
+) -> Result<(Manifest, BTreeMap<String, CheckedMachine>), OpsError> {
+    let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
+    let options = check::CheckOptions { remembered: Some(store), told: &reading };
     let Checked { manifest, machines, differences, .. } = check::check(directory, &options)?;
     match manifest {
         Some(manifest) if differences.is_empty() => Ok((manifest, machines)),
@@ -147,8 +147,8 @@ fn has_program(tree: &Path) -> bool {
     directory.flatten().is_some_and(|held| held.plain(name).is_ok())
 }
 
-fn launch_of(found: Found, tree: PathBuf) -> Result<Launch, OpsError> {
-    let Found { launch: LaunchFile { description, artifacts }, directory, states, variables } = found;
+fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
+    let CheckedMachine { launch: LaunchFile { description, artifacts }, directory, states, variables } = found;
     let machine = description.machine.name.clone();
     let disk = artifacts.get(&Place::Disk).map(|disk| disk.sha256);
     Ok(Launch {
@@ -166,21 +166,21 @@ fn launch_of(found: Found, tree: PathBuf) -> Result<Launch, OpsError> {
 
 /// How machines are run.
 #[derive(Debug, Clone, Default)]
-pub struct RunOptions {
+pub struct RunRequest {
     /// The machine on the terminal; the first by name when not given.
     pub machine: Option<String>,
     /// What executes the guest's instructions.
-    pub accel: guest::Accel,
+    pub accel: guest::AccelChoice,
     /// Keep what the guest writes in this file instead of throwing it away.
     pub keep: Option<PathBuf>,
 }
 
 /// Runs machines, one of them on the terminal, until that one ends.
-pub fn run(session: &Session<'_>, launches: &Launches, options: &RunOptions) -> Result<(), OpsError> {
+pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
     let front = chosen(launches, options.machine.as_deref())?;
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
     let interrupted = interruption()?;
-    let options = guest::run::Options {
+    let options = guest::run::RunOptions {
         accel: options.accel,
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::{LockError, OpsError};
-use super::event::{Event, Notice};
+use super::event::{Notice, OpsEvent};
 use super::load::{self, Loaded};
 use super::session::Session;
 use super::{machines, mirrors, project};
 use crate::base::Digest;
-use crate::lock::resolve::{self, Context, DirectoryCache, Progress, Update};
+use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, Update};
 use crate::lock::{self, Lock, LockedMachine, ReadError};
 use crate::plan;
 use crate::recipe::Recipe;
@@ -46,11 +46,11 @@ pub fn lock(loaded: &Loaded<'_>, update: &Update) -> Result<Locked, OpsError> {
 fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Result<Lock, OpsError> {
     let session = &loaded.session;
     let store = load::open_store(session.world)?;
-    let context = Context {
+    let context = ResolveContext {
         world: session.world,
         cache: &DirectoryCache::new(store.root().join("index")),
         mirrors: &mirrors::known(session.world)?,
-        listener: &|progress: Progress| session.on(Event::Resolve(progress)),
+        listener: &|progress: Progress| session.on(OpsEvent::Resolve(progress)),
     };
     Ok(resolve::resolve(&context, &loaded.recipe, previous, update)?)
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::{LockError, OpsError};
-use super::event::Event;
+use super::event::OpsEvent;
 use super::load::Loaded;
 use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
@@ -49,7 +49,7 @@ pub fn judge(loaded: &Loaded<'_>, lock: &Lock) -> Result<(), OpsError> {
     }
     findings.extend(rules::check_all(recipe));
     if !findings.warnings.is_empty() {
-        loaded.session.on(Event::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
+        loaded.session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
     }
     if findings.errors.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, findings.errors)) }
 }

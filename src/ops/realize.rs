@@ -41,7 +41,7 @@ struct Work<'a> {
 
 fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result<Realized, OpsError> {
     let session = &ready.loaded.session;
-    let exec = exec::Options {
+    let exec = exec::ExecOptions {
         jobs: options.jobs,
         offline: options.offline,
         no_cache: options.no_cache,

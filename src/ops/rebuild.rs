@@ -8,7 +8,7 @@ use super::load::{self, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::variation::{self, Second, SecondBuild, Variation};
-use super::verify::Report;
+use super::verify::VerifyReport;
 use super::{diffoscope, realize};
 use crate::base::Foreign;
 use crate::exec::Realized;
@@ -17,7 +17,11 @@ use crate::plan::Input;
 use crate::store::{Output, Store};
 
 /// Builds in this store first, where there is anything to build, then again from nothing but the inputs.
-pub fn rebuild(session: &Session<'_>, options: &RecipeOptions, again: &SecondBuild<'_>) -> Result<Report, OpsError> {
+pub fn rebuild(
+    session: &Session<'_>,
+    options: &RecipeOptions,
+    again: &SecondBuild<'_>,
+) -> Result<VerifyReport, OpsError> {
     let ready = load::ready(session, options)?;
     let first = realize::all(&ready, &realize::to_compare())?;
     let place = ready.store.scratch("rebuild")?;
@@ -53,8 +57,8 @@ fn second(ready: &Ready<'_>, place: &Path, again: &SecondBuild<'_>) -> Result<Se
     Ok(Second { store, realized })
 }
 
-fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> Report {
-    let mut report = Report::default();
+fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> VerifyReport {
+    let mut report = VerifyReport::default();
     for (at, step) in ready.plan.steps.iter().enumerate() {
         for output in &step.outputs {
             let from = Input::Output { step: at, name: output.clone() };
@@ -97,7 +101,7 @@ fn place(store: &Store, output: &Output) -> Option<PathBuf> {
 }
 
 /// Every input is in the store with its digest, or a mirror still has it: then it is fetched, which checks it.
-pub fn inputs(session: &Session<'_>, options: &RecipeOptions) -> Result<Report, OpsError> {
+pub fn inputs(session: &Session<'_>, options: &RecipeOptions) -> Result<VerifyReport, OpsError> {
     let ready = load::ready(session, options)?;
-    Ok(Report { checked: realize::inputs(&ready)?, ..Report::default() })
+    Ok(VerifyReport { checked: realize::inputs(&ready)?, ..VerifyReport::default() })
 }

@@ -1,6 +1,6 @@
 //! What every operation is given: the world that it works in, and who hears of what it does.
 
-use super::event::{Event, Listener, Notice, Silent};
+use super::event::{IgnoreEvents, Notice, OpsEvent, OpsListener};
 use crate::world::World;
 
 /// The surroundings of an operation.
@@ -9,20 +9,20 @@ pub struct Session<'a> {
     /// Files, environment, clock and network.
     pub world: &'a dyn World,
     /// Who hears of what happens.
-    pub listener: &'a dyn Listener,
+    pub listener: &'a dyn OpsListener,
 }
 
 impl<'a> Session<'a> {
     /// A session that nobody listens to.
     pub fn silent(world: &'a dyn World) -> Session<'a> {
-        Session { world, listener: &Silent }
+        Session { world, listener: &IgnoreEvents }
     }
 
-    pub(super) fn on(&self, event: Event<'_>) {
+    pub(super) fn on(&self, event: OpsEvent<'_>) {
         self.listener.on(event);
     }
 
     pub(super) fn notice(&self, notice: Notice<'_>) {
-        self.listener.on(Event::Notice(notice));
+        self.listener.on(OpsEvent::Notice(notice));
     }
 }

@@ -8,7 +8,7 @@ use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{launch, load, project};
-use crate::guest::{self, Accel, Report};
+use crate::guest::{self, AccelChoice, TestReport};
 use crate::world::{Directory, fs};
 
 /// A boot under KVM may take this long; under software emulation ten times as long.
@@ -16,9 +16,9 @@ const BOOT: Duration = Duration::from_secs(60);
 
 /// Which tests are run, and how.
 #[derive(Debug, Clone, Default)]
-pub struct TestOptions {
+pub struct TestRequest {
     /// What executes the guest's instructions.
-    pub accel: Accel,
+    pub accel: AccelChoice,
     /// Where console logs are kept, when not in `log` below the result directory.
     pub logs: Option<PathBuf>,
     /// Also tests that are marked slow.
@@ -32,8 +32,8 @@ pub fn test(
     session: &Session<'_>,
     recipe: &RecipeOptions,
     build: &BuildOptions,
-    options: &TestOptions,
-) -> Result<Report, OpsError> {
+    options: &TestRequest,
+) -> Result<TestReport, OpsError> {
     if recipe.path.is_dir() {
         return Err(UsageError::TestsOfDirectory(recipe.path.clone()).into());
     }
@@ -44,7 +44,7 @@ pub fn test(
     Directory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
     let interrupted = launch::interruption()?;
-    let options = guest::test::Options {
+    let options = guest::test::TestOptions {
         accel: options.accel,
         logs,
         base: PathBuf::from(launch::SOCKETS),
