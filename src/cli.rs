@@ -17,7 +17,7 @@ use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 #[command(
     name = "kiln",
     version,
-    after_help = "Exit codes: 0 good, 1 mistakes in the recipe, 2 usage, 3 bits differ or a test failed, 4 the world failed.\n\
+    after_help = "Exit codes: 0 good, 1 mistakes in the recipe, 2 usage, 3 bits differ or a test failed, 4 I/O, network or\n            host failure, 5 a package or source is damaged or fails to build.\n\
                   Start with: kiln run recipes/cxl-quick.kiln"
 )]
 pub struct Cli {

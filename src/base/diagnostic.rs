@@ -15,12 +15,14 @@ pub struct Diagnostic {
     pub related: Vec<(Span, String)>,
     /// What to write instead.
     pub hint: Option<String>,
+    /// What else is known: why something is refused, where a log is.
+    pub notes: Vec<String>,
 }
 
 impl Diagnostic {
     /// A mistake at a place.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { message: message.into(), span, label: String::new(), related: Vec::new(), hint: None }
+        Diagnostic { message: message.into(), span, label: String::new(), related: Vec::new(), hint: None, notes: Vec::new() }
     }
 
     /// Adds the words under the caret.
@@ -32,6 +34,12 @@ impl Diagnostic {
     /// Adds another place.
     pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
         self.related.push((span, message.into()));
+        self
+    }
+
+    /// Adds what else is known.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
         self
     }
 

@@ -55,13 +55,15 @@ impl Failure {
         }
     }
 
-    /// 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the world failed, 130 interrupted.
+    /// See `docs/errors.md`. The code of a bug is the one that a panic ends with.
     pub fn code(&self) -> u8 {
         match self.class() {
             ErrorClass::Recipe => 1,
             ErrorClass::Usage => 2,
             ErrorClass::Mismatch => 3,
             ErrorClass::Host => 4,
+            ErrorClass::Input => 5,
+            ErrorClass::Bug => 101,
             ErrorClass::Interrupted => 130,
         }
     }
@@ -69,21 +71,26 @@ impl Failure {
     /// Says it on standard error.
     pub fn tell(&self) {
         match self {
-            Failure::Ops(OpsError::Mistakes(mistakes)) => {
-                let color = std::io::stderr().is_terminal();
-                tell::report(render::render(&mistakes.sources, &mistakes.diagnostics, color).trim_end());
-            }
+            Failure::Ops(error) => match error.report() {
+                Some(mistakes) => {
+                    let color = std::io::stderr().is_terminal();
+                    tell::report(render::render(&mistakes.sources, &mistakes.diagnostics, color).trim_end());
+                }
+                None => crate::tell!("{}", self.text().trim_end()),
+            },
             _ => crate::tell!("{}", self.text().trim_end()),
         }
     }
 
     /// What is said on standard error, without colours.
     pub fn text(&self) -> String {
-        match self {
-            Failure::Ops(OpsError::Mistakes(mistakes)) => {
-                render::render(&mistakes.sources, &mistakes.diagnostics, false)
-            }
-            _ if self.class() == ErrorClass::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
+        if let Failure::Ops(error) = self
+            && let Some(mistakes) = error.report()
+        {
+            return render::render(&mistakes.sources, &mistakes.diagnostics, false);
+        }
+        match self.class() {
+            ErrorClass::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
             _ => format!("error: {self}"),
         }
     }

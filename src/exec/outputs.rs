@@ -9,6 +9,7 @@ use std::path::Path;
 use rustix::fs::FileType;
 
 use super::event::StepEvent;
+use super::failure::{Fault, StepFailure};
 use super::step::{Ready, Trouble};
 use crate::format::qcow2;
 use crate::plan::Work;
@@ -55,19 +56,19 @@ impl Outputs {
         let Work::Sandbox { qcow2: Some((raw, image)), .. } = &ready.step.work else { return Ok(None) };
         if let Some(found) = self.left.look(image).map_err(|error| unreadable(image, &error))? {
             let what = noun(found.kind());
-            return Err(Trouble::Step(format!("it left {image}, {what}, which is for kiln to make of its {raw}")));
+            return Err(Trouble::Step(StepFailure::input(format!("it left {image}, {what}, which is for kiln to make of its {raw}"))));
         }
         let found = self.left.look(raw).map_err(|error| unreadable(raw, &error))?;
-        let found = found.ok_or_else(|| Trouble::Step(format!("it left no {raw} behind")))?;
+        let found = found.ok_or_else(|| Trouble::Step(StepFailure::input(format!("it left no {raw} behind"))))?;
         if found.kind() != FileType::RegularFile {
-            return Err(Trouble::Step(format!("its {raw} is {}, not a file", noun(found.kind()))));
+            return Err(Trouble::Step(StepFailure::input(format!("its {raw} is {}, not a file", noun(found.kind())))));
         }
         let source = found.open_own().map_err(|error| unreadable(raw, &error))?;
         let target = fs::create_new(&self.made.path().join(image)).map_err(|error| ready.store.failure(error))?;
         let step = ready.step.name();
         let mut progress = |done, total| ready.listener.on(StepEvent::StepProgress { step: step.clone(), done, total });
         let written = qcow2::write_qcow2(&source, target, qcow2::Qcow2Options::default(), &mut progress);
-        written.map_err(|error| Trouble::Step(error.to_string()))?;
+        written.map_err(|error| Trouble::Step(StepFailure::new(Fault::Host, error)))?;
         // Only to have its space back early; it goes with the rest in the end.
         let _ = self.left.remove(raw);
         Ok(Some(image))
@@ -77,12 +78,12 @@ impl Outputs {
 /// What is wrong with an output is the step's fault; what is wrong with the store is not.
 fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
     match error {
-        StoreError::Output(reason) => Trouble::Step(reason),
+        StoreError::Output(reason) => Trouble::Step(StepFailure::input(reason)),
         StoreError::Interrupted => Trouble::Exec(super::ExecError::Interrupted),
         other => Trouble::Exec(other.of(ready.store.root()).into()),
     }
 }
 
 fn unreadable(name: &str, error: &WorldError) -> Trouble {
-    Trouble::Step(format!("its {name} cannot be read: {error}"))
+    Trouble::Step(StepFailure::input(format!("its {name} cannot be read: {error}")))
 }

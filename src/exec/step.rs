@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::ExecError;
+use super::failure::{Fault, StepFailure};
+use super::{ExecError, FailedStep};
 use super::builtin::{self, BuiltinContext};
 use super::event::{StepEvent, StepListener};
 use super::incremental::{self, KeptDirectory};
@@ -11,7 +12,8 @@ use super::log::Log;
 use super::outputs::Outputs;
 use super::sandbox::{self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, Spec};
 use super::variation;
-use crate::base::{Digest, Foreign};
+use crate::base::Digest;
+use crate::plan::statement;
 use crate::plan::{Ids, Step, Work, id};
 use crate::store::{Output, Store, StoreError};
 use crate::world::dir::Dir;
@@ -44,7 +46,7 @@ pub(super) struct Ready<'a> {
 /// What was wrong, before it is known where the log is.
 pub(super) enum Trouble {
     Exec(ExecError),
-    Step(String),
+    Step(StepFailure),
 }
 
 impl<E: Into<ExecError>> From<E> for Trouble {
@@ -60,9 +62,9 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool),
         let name = ready.step.name();
         ready.listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
-            Err(ExecError::Step { reason, tail, .. }) => {
-                let message =
-                    format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
+            Err(ExecError::Step(failed)) => {
+                let failure = &failed.failure;
+                let message = format!("{name} could not go on from its last run and starts from nothing: {failure}");
                 ready.listener.on(StepEvent::Warning { message });
             }
             other => return Ok((other?, true)),
@@ -105,7 +107,7 @@ fn work(
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
-                Err(error) => return Err(Trouble::Step(error.to_string())),
+                Err(error) => return Err(Trouble::Step(error.into())),
             }
         }
         Work::Sandbox { .. } => {
@@ -132,9 +134,9 @@ fn command(
     }
     match sandbox::run_within(&spec, limits, heard) {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Trouble::Step(status.to_string())),
+        Ok(status) => Err(Trouble::Step(StepFailure::of_exit(status))),
         Err(SandboxError::Cancelled) => Err(ExecError::Interrupted.into()),
-        Err(error) => Err(Trouble::Step(error.to_string())),
+        Err(error) => Err(Trouble::Step(error.into())),
     }
 }
 
@@ -161,32 +163,33 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
 
 /// Keeps the log where the error says it is.
 fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
-    let reason = match trouble {
+    let mut failure = match trouble {
         Trouble::Exec(error) => return error,
         // What a step says when it is killed is not why it failed.
         Trouble::Step(_) if super::interrupt::stopped() => return ExecError::Interrupted,
-        Trouble::Step(reason) => reason,
+        Trouble::Step(failure) => failure,
     };
-    let tail = log.tail();
+    let mut tail = log.tail();
     // Programs and C libraries say it in these words, in every sandbox's locale.
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
-    let quota = tail.iter().chain([&reason]).any(|text| text.contains("Disk quota exceeded"));
-    let full = full(&reason) || tail.iter().any(full);
+    let quota = tail.iter().chain([&failure.message]).any(|text| text.contains("Disk quota exceeded"));
+    let full = full(&failure.message) || tail.iter().any(full);
     if quota || full && free(ready.store.root()) < ROOM {
         return StoreError::Full(ready.store.root().to_owned()).into();
     }
-    let reason = match ready.limits.memory.filter(|_| full) {
-        Some(memory) => format!("{reason}: {}", Exceeded::files_in(memory)),
-        None => reason,
-    };
+    if let Some(memory) = ready.limits.memory.filter(|_| full) {
+        failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory)));
+    } else if failure.fault == Fault::Recipe && failure.about.is_empty() {
+        let report = tail.pop().unwrap_or(failure.message);
+        failure = StepFailure::recipe(statement::judged(&ready.step.kind, &report), report);
+    }
     let log = match log.keep(&ready.store.log_path(&ready.action)) {
         Ok(log) => log,
         Err(error) => return ready.store.failure(error).into(),
     };
     // Some reasons end with the same lines.
-    let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
-    let tail = tail.iter().filter(said).map(|line| format!("\n  {}", Foreign(line))).collect();
-    ExecError::Step { step: ready.step.name(), reason, tail, log }
+    tail.retain(|line| !failure.message.lines().any(|known| known.trim_start() == line.trim_start()));
+    ExecError::Step(Box::new(FailedStep { step: ready.step.kind.clone(), failure, tail: tail.join("\n"), log }))
 }
 
 fn free(directory: &Path) -> u64 {

@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use crate::base::{Diagnostic, Foreign, SourceMap};
 use crate::debian::mirror::MirrorError;
 use crate::deliver::check::Difference;
-use crate::exec::ExecError;
+use crate::exec::{ExecError, FailedStep, Fault};
 use crate::exec::sandbox::LimitError;
 use crate::guest::GuestError;
 use crate::inspect::leak::Hit;
 use crate::lock::resolve::ResolveError;
 use crate::lock::{LockedFile, Mismatch, ReadError};
-use crate::recipe::Mistakes;
+use crate::recipe::{Mistakes, Recipe};
 use crate::store::StoreError;
 use crate::world::WorldError;
 
@@ -29,6 +29,10 @@ pub enum ErrorClass {
     Mismatch,
     /// A file, a network or the host did not do what it was asked.
     Host,
+    /// A package or a source is damaged or hostile, or a program of one failed.
+    Input,
+    /// Kiln contradicts itself.
+    Bug,
     /// The user ended it.
     Interrupted,
 }
@@ -54,6 +58,9 @@ pub enum OpsError {
     /// A plan was not carried out.
     #[error(transparent)]
     Exec(Box<ExecError>),
+    /// A step failed at what the recipe says.
+    #[error("{}", .0.failed)]
+    Step(Box<StepReport>),
     /// A machine did not run, or its guest failed.
     #[error(transparent)]
     Guest(Box<GuestError>),
@@ -82,6 +89,15 @@ pub enum OpsError {
     /// The user ended it.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// A step that failed, and the place of the recipe that it is about.
+#[derive(Debug)]
+pub struct StepReport {
+    /// The step.
+    pub failed: FailedStep,
+    /// One diagnostic.
+    pub mistakes: Mistakes,
 }
 
 /// A lock is missing, wrong, or another recipe's.
@@ -276,6 +292,29 @@ impl OpsError {
         OpsError::Parse { what: what.into(), source: source.into() }
     }
 
+    /// A plan of this recipe that was not carried out.
+    pub(super) fn exec(recipe: &Recipe, error: ExecError) -> OpsError {
+        match error {
+            ExecError::Step(failed) => match failed.diagnostic(recipe) {
+                Some(diagnostic) => {
+                    let mistakes = Mistakes { sources: recipe.sources.clone(), diagnostics: vec![diagnostic] };
+                    OpsError::Step(Box::new(StepReport { failed: *failed, mistakes }))
+                }
+                None => ExecError::Step(failed).into(),
+            },
+            other => other.into(),
+        }
+    }
+
+    /// What is to be shown with the recipe's text, if it is about that.
+    pub fn report(&self) -> Option<&Mistakes> {
+        match self {
+            OpsError::Mistakes(mistakes) => Some(mistakes),
+            OpsError::Step(report) => Some(&report.mistakes),
+            _ => None,
+        }
+    }
+
     /// Whose failure it is.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -284,6 +323,7 @@ impl OpsError {
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
+            OpsError::Step(report) => of_fault(report.failed.failure.fault),
             OpsError::Guest(error) => match **error {
                 GuestError::Interrupted => ErrorClass::Interrupted,
                 GuestError::Guest { .. } => ErrorClass::Mismatch,
@@ -314,7 +354,18 @@ fn of_resolve(error: &ResolveError) -> ErrorClass {
 fn of_exec(error: &ExecError) -> ErrorClass {
     match error {
         ExecError::Interrupted => ErrorClass::Interrupted,
+        ExecError::Step(failed) => of_fault(failed.failure.fault),
+        ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
         _ => ErrorClass::Host,
+    }
+}
+
+fn of_fault(fault: Fault) -> ErrorClass {
+    match fault {
+        Fault::Recipe => ErrorClass::Recipe,
+        Fault::Input => ErrorClass::Input,
+        Fault::Host => ErrorClass::Host,
+        Fault::Bug => ErrorClass::Bug,
     }
 }
 

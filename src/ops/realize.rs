@@ -52,7 +52,8 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let known = mirrors::known(session.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let steps = Steps::start(session.listener, work.cached);
-    Ok(exec::realize(work.plan, work.store, session.world, &addresses, &exec, &steps)?)
+    let realized = exec::realize(work.plan, work.store, session.world, &addresses, &exec, &steps);
+    realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))
 }
 
 /// What a step may use: what the caller says, else the environment, else what the machine has.

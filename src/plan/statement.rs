@@ -35,6 +35,25 @@ pub enum Statement {
     Option(String),
     /// This module of the kernel's initramfs.
     Module(String),
+    /// The patch of the kernel's source that has this place among the step's patches, from zero.
+    Patch(usize),
+}
+
+/// The exit code of a plan's own scripts where the recipe asks for what cannot be; the last line that such a script prints
+/// is the report. (`EX_DATAERR` of sysexits.h, which no tool in these scripts ends with.)
+pub const MISTAKE: i32 = 65;
+
+/// What a script of such a step can find wrong in the recipe.
+pub fn judged(step: &StepKind, report: &str) -> Statement {
+    match step {
+        StepKind::Disk(_) => Statement::Size,
+        // `003-name.patch does not apply to this source`
+        StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
+            let number = report.split('-').next().and_then(|number| number.parse().ok());
+            number.map_or(Statement::Block, Statement::Patch)
+        }
+        _ => Statement::Block,
+    }
 }
 
 /// Where the recipe says it; where it does not (a default, a package that only another one needs), the block that the
@@ -71,7 +90,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
-        Statement::Block | Statement::Option(_) | Statement::Module(_) => None,
+        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Patch(_) => None,
     };
     Some(said.unwrap_or(image.span))
 }
@@ -92,6 +111,7 @@ fn of_kernel(recipe: &Recipe, kernel: &str, statement: &Statement) -> Option<Spa
         }
         (Origin::Stock { initrd_modules, .. }, Statement::Module(name)) => of_module(initrd_modules, name),
         (Origin::Compiled(compiled), Statement::Module(name)) => of_module(&compiled.initrd_modules, name),
+        (Origin::Compiled(compiled), Statement::Patch(at)) => compiled.patches.get(*at).map(|patch| patch.span),
         (Origin::Stock { set, .. }, Statement::Package(_)) => of_set(set, statement),
         (Origin::Compiled(compiled), Statement::Package(_)) => of_set(&compiled.build, statement),
         _ => None,

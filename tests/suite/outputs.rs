@@ -56,7 +56,7 @@ fn refused(bench: &mut Bench, script: &str, qcow2: bool) -> String {
     }
     let began = std::time::Instant::now();
     let error = bench.realize_with(ExecOptions::default()).unwrap_err();
-    assert!(matches!(error, ExecError::Step { .. }), "{error}");
+    assert!(matches!(error, ExecError::Step(_)), "{error}");
     assert!(began.elapsed().as_secs() < 20, "{script} took {:?}", began.elapsed());
     let text = error.to_string();
     assert!(text.starts_with("step modules hostile failed: "), "{text}");
@@ -237,7 +237,8 @@ fn a_log_has_a_bound_and_so_has_a_line() {
     let text = error.to_string();
     assert!(text.contains("\n  last words\n") && text.contains("\nthe first 64.0 MiB of its log ("), "no end in it");
     assert!(text.len() < 64 << 10, "an error of {} bytes", text.len());
-    let ExecError::Step { log: Some(log), .. } = error else { panic!("no log") };
+    let ExecError::Step(failed) = error else { panic!("no step") };
+    let log = failed.log.unwrap();
     let size = log.path.metadata().unwrap().len();
     assert!((60 << 20..65 << 20).contains(&size) && log.cut.is_some(), "{size}");
     let end = std::fs::read(&log.path).unwrap().split_off(size as usize - 100);

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use crate::exec::failure::StepFailure;
 use crate::base::Timestamp;
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
@@ -128,7 +129,7 @@ fn archive(work: &Path) -> Subject {
         let bytes = crate::world::fs::read(&out, 1 << 30)?;
         let mark = format!("{}:", super::MARK);
         let leaked = bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
-        if leaked { Err(RootError::Broken(format!("{mark} is in the archive"))) } else { Ok(()) }
+        if leaked { Err(RootError::from(StepFailure::input(format!("{mark} is in the archive")))) } else { Ok(()) }
     };
     subject("pack", act, true)
 }

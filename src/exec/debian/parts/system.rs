@@ -1,5 +1,7 @@
 //! Host name, locale, time zone, file systems: the small files of `/etc`.
 
+use crate::exec::failure::StepFailure;
+use crate::plan::Statement;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
 use crate::plan::root::RootSpec;
@@ -34,7 +36,9 @@ fn timezone(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
     let there = !odd && tree.has(&name)?;
     let known = there || matches!(zone.as_str(), "UTC" | "Etc/UTC");
     if odd || !known {
-        return Err(RootError::Broken(format!("the image has no time zone `{zone}`; is the package tzdata in it?")));
+        return Err(StepFailure::recipe(Statement::Timezone, format!("the image has no time zone `{zone}`"))
+            .help("the package tzdata has the time zones; tzdata-legacy has the old names")
+            .into());
     }
     if there {
         tree.link("etc/localtime", format!("/{name}"))?;
