@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use source::{code, sources, used};
 
 mod circles;
+mod crates;
 mod dead;
 mod source;
 

@@ -10,13 +10,11 @@ use crate::world::fs;
 /// A function that [`super::call`] can run: it gets the argument, and says in words why it failed.
 pub type EntryPoint = fn(&str) -> Result<(), String>;
 
-/// Entry of [`empty`].
-pub const EMPTY: &str = "empty";
 /// Entry that runs the [`Spec`] that it is given, which then has the ids of the call.
 pub const NESTED: &str = "nested";
 
 /// Entries that every kiln has.
-const OWN: [(&str, EntryPoint); 2] = [(EMPTY, empty), (NESTED, nested)];
+const OWN: [(&str, EntryPoint); 2] = [(job::EMPTY, empty), (NESTED, nested)];
 
 /// What this process is, when kiln started it for a sandbox; `None` when a person started it.
 ///

@@ -179,11 +179,6 @@ fn meminfo(field: &str) -> Option<u64> {
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
 }
 
-/// How a bound on bytes is written in an error.
-pub(super) fn shown(bytes: u64) -> String {
-    ByteSize(bytes).rounded()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,10 +1,8 @@
-//! What nothing uses goes: functions that only tests call, and crates that no file names.
+//! What nothing uses goes: no function that others may call is called by tests alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 
 use super::source::{outside_imports, sources};
-use super::{files, root};
 
 /// Functions that only tests call, each with its reason.
 const EXCUSED: [(&str, &str); 4] = [
@@ -57,25 +55,4 @@ fn every_function_has_a_user_beside_tests() {
     for (name, _) in EXCUSED {
         assert!(unused.iter().any(|(unused, _)| unused == name), "{name} is excused and needs it not");
     }
-}
-
-#[test]
-fn every_dependency_is_named_somewhere() {
-    let manifest: toml::Table = fs::read_to_string(root().join("Cargo.toml")).unwrap().parse().unwrap();
-    let texts = |places: &[&str]| -> BTreeSet<String> {
-        let mut text: String =
-            places.iter().flat_map(|place| files(place, "rs")).map(|path| fs::read_to_string(path).unwrap()).collect();
-        text.push_str(&fs::read_to_string(root().join("build.rs")).unwrap());
-        words(&text).map(str::to_owned).collect()
-    };
-    let (program, all) = (texts(&["src"]), texts(&["src", "tests", "benches"]));
-    let mut wrong = Vec::new();
-    for (table, named) in [("dependencies", &program), ("build-dependencies", &program), ("dev-dependencies", &all)] {
-        for name in manifest[table].as_table().unwrap().keys() {
-            if !named.contains(&name.replace('-', "_")) {
-                wrong.push(format!("[{table}] {name}"));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "no file names these crates:\n{}", wrong.join("\n"));
 }
