@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use super::job::EMPTY;
 use super::job::{INIT, INSIDE, MONITOR, Message, Wires, Work};
 use super::{SandboxError, Spec, init, limits, monitor, spawn};
 use crate::world::fs;
@@ -14,7 +15,7 @@ pub type EntryPoint = fn(&str) -> Result<(), String>;
 pub const NESTED: &str = "nested";
 
 /// Entries that every kiln has.
-const OWN: [(&str, EntryPoint); 2] = [(job::EMPTY, empty), (NESTED, nested)];
+const OWN: [(&str, EntryPoint); 2] = [(EMPTY, empty), (NESTED, nested)];
 
 /// What this process is, when kiln started it for a sandbox; `None` when a person started it.
 ///

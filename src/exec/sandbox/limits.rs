@@ -10,7 +10,6 @@ use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
 
 use super::bound::{Bound, Limit};
-use crate::base::ByteSize;
 
 /// Bounds of one sandbox; `None` is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
