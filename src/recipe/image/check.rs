@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{Image, file, user};
+use super::{Image, file, group, user};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::packages::{Base, PackageSet, contents};
 use crate::recipe::reader::Reader;
@@ -24,8 +24,10 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
         needed_tools(tools, &reader);
     }
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
+    let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader);
+    user::keys_once(&users, &files, &reader);
     let (enable, disable, mask) = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.or("dhcp", true));
     let locale = word(&mut reader, "locale", "C.UTF-8");
@@ -38,6 +40,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
         tools: tools?,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
+        groups,
         users,
         files,
         enable,

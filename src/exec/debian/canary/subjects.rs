@@ -16,7 +16,7 @@ use crate::exec::debian::{
 };
 use crate::exec::tree::Tree;
 use crate::format::tar::{Entry, TarPath, TarWriter};
-use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
 
 const EPOCH: Timestamp = Timestamp(1_700_000_000);
 
@@ -66,7 +66,7 @@ fn with(work: &Path, tree: &Tree, part: &dyn Fn(&Addition<'_>) -> Result<(), Roo
     let text = work.join("text");
     std::fs::write(&text, "of the recipe").unwrap();
     let inputs = BTreeMap::from([("text".to_owned(), text)]);
-    part(&Addition { spec: &spec(), inputs: &inputs, tree })
+    part(&Addition::new(&spec(), &inputs, tree)?)
 }
 
 fn spec() -> RootSpec {
@@ -84,13 +84,14 @@ fn spec() -> RootSpec {
         password_hash: None,
         authorized_keys: vec!["ssh-ed25519 AAAA".to_owned()],
         groups: vec!["adm".to_owned()],
-        shell: "/bin/sh".to_owned(),
-        home: home.to_owned(),
+        shell: Some("/usr/bin/mawk".to_owned()),
+        home: Some(home.to_owned()),
     };
     RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "host".to_owned(),
+        groups: vec![RootGroup { name: "team".to_owned(), gid: Some(2001) }],
         users: vec![user("bob", "/home/bob"), user("root", "/root")],
         files: vec![
             file("/opt/hello/text", RootContent::Input("text".to_owned())),
