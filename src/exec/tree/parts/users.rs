@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::super::RootError;
 use super::paths::inside;
-use super::{Accounts, Addition, enrol};
-use crate::exec::tree::Tree;
+use super::{Addition, enrol};
+use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RootSpec, RootUser};
 
 /// Adds or changes every group and user.
-pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
+pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     let mut accounts = Accounts::read(tree)?;
     spec.users.iter().try_for_each(check)?;
     let before: BTreeSet<String> = accounts.passwd.iter().map(|line| line[0].clone()).collect();

@@ -2,9 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::RootError;
 use super::homes::Home;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree, layout};
 
 /// Where an absolute path of the image lies in the tree; refused when a link stands in the way: what is written there
 /// would lie at another path than the recipe says.
@@ -18,7 +17,7 @@ pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
         }
         // Merged /usr is the one link that everybody writes through.
         if linked(&place)? {
-            let merged = place.to_str().map(super::super::layout::place).ok_or_else(link)?;
+            let merged = place.to_str().map(layout::place).ok_or_else(link)?;
             if !tree.stat(&merged)?.is_some_and(|stat| stat.directory()) {
                 return Err(link());
             }

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::RootError;
-use super::Accounts;
+use crate::exec::tree::{Accounts, RootError};
 use crate::plan::root::{RootGroup, RootSpec, RootUser};
 
 /// Numbers for people (policy 9.2.2).

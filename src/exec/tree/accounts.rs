@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::RootError;
-use crate::exec::tree::Tree;
+use super::{RootError, Tree};
+use crate::plan::root::RootIds;
 
 /// The four files, each line as its fields.
 pub(crate) struct Accounts {
@@ -59,13 +59,25 @@ impl Accounts {
         self.group.iter().find(|line| line[0] == name)?[2].parse().ok()
     }
 
+    /// Every user and group with its number.
+    pub(crate) fn ids(&self) -> Result<RootIds, RootError> {
+        let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
+            let number = |line: &Vec<String>| {
+                let odd = |_| RootError::Broken(format!("{} has the number `{}`", line[0], line[2]));
+                Ok((line[0].clone(), line[2].parse().map_err(odd)?))
+            };
+            lines.iter().map(number).collect()
+        };
+        Ok(RootIds { users: numbers(&self.passwd)?, groups: numbers(&self.group)? })
+    }
+
     /// The line of a user that is there.
-    pub(super) fn line(&mut self, name: &str) -> Option<&mut Vec<String>> {
+    pub(crate) fn line(&mut self, name: &str) -> Option<&mut Vec<String>> {
         self.passwd.iter_mut().find(|line| line[0] == name)
     }
 
     /// Adds a user to `passwd` and `shadow`; no password lets it in.
-    pub(super) fn add_user(&mut self, name: &str, (uid, gid): (u32, u32)) {
+    pub(crate) fn add_user(&mut self, name: &str, (uid, gid): (u32, u32)) {
         if let Some(shadow) = &mut self.shadow {
             shadow.push([name, "*", "", "0", "99999", "7", "", "", ""].map(str::to_owned).to_vec());
         }
@@ -74,7 +86,7 @@ impl Accounts {
     }
 
     /// Adds a group without members.
-    pub(super) fn add_group(&mut self, name: &str, gid: u32) {
+    pub(crate) fn add_group(&mut self, name: &str, gid: u32) {
         self.group.push([name, "x", &gid.to_string(), ""].map(str::to_owned).to_vec());
         if let Some(gshadow) = &mut self.gshadow {
             gshadow.push([name, "!", "", ""].map(str::to_owned).to_vec());
@@ -157,14 +169,14 @@ fn add_member(line: &mut [String], user: &str) {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
 
-    pub(in crate::exec::debian::parts) fn table(lines: &[&str]) -> Vec<Vec<String>> {
+    fn table(lines: &[&str]) -> Vec<Vec<String>> {
         lines.iter().map(|line| line.split(':').map(str::to_owned).collect()).collect()
     }
 
-    pub(in crate::exec::debian::parts) fn accounts() -> Accounts {
+    fn accounts() -> Accounts {
         Accounts {
             passwd: table(&["b:x:999:999::/:/bin/sh", "root:x:0:0:root:/root:/bin/sh"]),
             group: table(&["b:x:999:", "root:x:0:", "adm:x:4:b"]),

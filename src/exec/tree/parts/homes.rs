@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::RootError;
 use super::login_defs::LoginDefs;
 use super::paths::{inside, make};
-use super::{Accounts, Addition, subordinate};
-use crate::exec::tree::{FileType, Go, Tree};
+use super::{Addition, subordinate};
+use crate::exec::tree::{Accounts, FileType, Go, RootError, Tree};
 use crate::plan::root::RootUser;
 
 /// Where a user's home is, and whose what is made below it is.
@@ -30,7 +29,7 @@ pub(super) fn owned(addition: &Addition<'_>, accounts: &Accounts) -> Result<Vec<
 }
 
 /// Makes the homes of users that have none, and gives everybody what the recipe says.
-pub(super) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
+pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
     let Addition { spec, tree, .. } = addition;
     let accounts = Accounts::read(tree)?;
     let defs = LoginDefs::read(tree)?;

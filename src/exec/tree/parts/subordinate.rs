@@ -1,8 +1,7 @@
 //! `/etc/subuid` and `/etc/subgid`: ids that users may give to their containers (subuid(5)).
 
-use super::super::RootError;
 use super::login_defs::{LoginDefs, Subordinate};
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 /// Gives a new user a range in each of the two files that the image has, as `useradd` does.
 pub(super) fn give(tree: &Tree, defs: &LoginDefs, (name, uid): (&str, u32)) -> Result<(), RootError> {

@@ -1,7 +1,6 @@
 //! What an image's `/etc/login.defs` (login.defs(5)) says of new users.
 
-use super::super::RootError;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 /// The settings that kiln honours, with the defaults of shadow's own programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
