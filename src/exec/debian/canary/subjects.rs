@@ -89,7 +89,7 @@ fn spec() -> RootSpec {
         epoch: EPOCH,
         hostname: "host".to_owned(),
         groups: vec![RootGroup { name: "team".to_owned(), gid: Some(2001) }],
-        users: vec![user("bob", "/home/bob"), user("root", "/root")],
+        users: vec![user("root", "/root"), RootUser { home: None, ..user("b", "") }, user("bob", "/home/bob")],
         files: vec![
             file("/opt/hello/text", RootContent::Input("text".to_owned())),
             file("/etc/motd", RootContent::Link("/run/motd".to_owned())),
