@@ -18,6 +18,7 @@ mod suite {
     mod deb;
     mod differ;
     mod directory;
+    mod docs;
     mod doors;
     mod draw;
     mod failure;

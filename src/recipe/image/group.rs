@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::Group;
 use super::user::login;
 use crate::recipe::reader::{Reader, duplicate};
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// Every group of an image.
 pub(super) fn groups(reader: &mut Reader<'_>) -> Vec<Group> {
-    let mut first: BTreeMap<String, &Node> = BTreeMap::new();
+    let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
     let mut groups = Vec::new();
     for node in reader.blocks("group") {
         let Some(group) = group(node, reader) else { continue };
@@ -24,7 +24,7 @@ pub(super) fn groups(reader: &mut Reader<'_>) -> Vec<Group> {
     groups
 }
 
-fn group(node: &Node, outer: &Reader<'_>) -> Option<Group> {
+fn group(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<Group> {
     let mut reader = Reader::new(node, outer.report());
     let name = reader.argument::<String>("the name of a group in quotes").and_then(|name| login(name, &reader));
     let gid = reader.integer("gid", 0..=65_533).map(|gid| gid.value as u32);
