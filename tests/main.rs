@@ -11,7 +11,9 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod argv;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod blame;
     mod boot;
     mod crash;
     mod deb;
@@ -25,6 +27,7 @@ mod suite {
     mod fetch;
     mod format;
     mod hostile;
+    mod images;
     mod incremental;
     mod initrd;
     mod kconfig;

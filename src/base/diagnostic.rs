@@ -22,7 +22,14 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A mistake at a place.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { message: message.into(), span, label: String::new(), related: Vec::new(), hint: None, notes: Vec::new() }
+        Diagnostic {
+            message: message.into(),
+            span,
+            label: String::new(),
+            related: Vec::new(),
+            hint: None,
+            notes: Vec::new(),
+        }
     }
 
     /// Adds the words under the caret.

@@ -56,7 +56,9 @@ impl Outputs {
         let Work::Sandbox { qcow2: Some((raw, image)), .. } = &ready.step.work else { return Ok(None) };
         if let Some(found) = self.left.look(image).map_err(|error| unreadable(image, &error))? {
             let what = noun(found.kind());
-            return Err(Trouble::Step(StepFailure::input(format!("it left {image}, {what}, which is for kiln to make of its {raw}"))));
+            return Err(Trouble::Step(StepFailure::input(format!(
+                "it left {image}, {what}, which is for kiln to make of its {raw}"
+            ))));
         }
         let found = self.left.look(raw).map_err(|error| unreadable(raw, &error))?;
         let found = found.ok_or_else(|| Trouble::Step(StepFailure::input(format!("it left no {raw} behind"))))?;

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::failure::{Fault, StepFailure};
-use super::{ExecError, FailedStep};
 use super::builtin::{self, BuiltinContext};
 use super::event::{StepEvent, StepListener};
+use super::failure::{Fault, StepFailure};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
 use super::sandbox::{self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, Spec};
 use super::variation;
+use super::{ExecError, FailedStep};
 use crate::base::Digest;
 use crate::plan::statement;
 use crate::plan::{Ids, Step, Work, id};

@@ -10,8 +10,8 @@ use std::path::Path;
 use super::GuestError;
 use super::launch::ARTIFACTS;
 use crate::base::Digest;
+use crate::world::dir::Dir;
 use crate::world::fs;
-use crate::world::held::Held;
 
 const MAGIC: u32 = 0x5146_49fb;
 const CLUSTER_BITS: u32 = 16;
@@ -125,7 +125,7 @@ fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
 fn virtual_size(below: BackingDisk<'_>) -> Result<(&'static str, u64), GuestError> {
     let path = below.artifacts.join(below.file);
     let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
-    let disk = Held::open(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
+    let disk = Dir::open_named(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
     let bytes = first_cluster(&path, &disk.file)?;
     let (format, size) = match at32(&bytes, 0) {
         Some(MAGIC) => ("qcow2", at64(&bytes, 24).unwrap_or(0)),

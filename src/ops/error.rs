@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use crate::base::{Diagnostic, Foreign, SourceMap};
 use crate::debian::mirror::MirrorError;
 use crate::deliver::check::Difference;
-use crate::exec::{ExecError, FailedStep, Fault};
 use crate::exec::sandbox::LimitError;
+use crate::exec::{ExecError, FailedStep, Fault};
 use crate::guest::GuestError;
 use crate::inspect::leak::Hit;
 use crate::lock::resolve::ResolveError;
@@ -293,7 +293,7 @@ impl OpsError {
     }
 
     /// A plan of this recipe that was not carried out.
-    pub(super) fn exec(recipe: &Recipe, error: ExecError) -> OpsError {
+    pub fn exec(recipe: &Recipe, error: ExecError) -> OpsError {
         match error {
             ExecError::Step(failed) => match failed.diagnostic(recipe) {
                 Some(diagnostic) => {

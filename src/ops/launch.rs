@@ -24,7 +24,7 @@ use crate::guest::{self, Launch};
 use crate::machine::Description;
 use crate::recipe::machine::Machine;
 use crate::store::{Output, Store};
-use crate::world::held::Held;
+use crate::world::dir::Dir;
 use crate::world::{WorldError, fs};
 
 /// QEMU in its tree.
@@ -143,7 +143,7 @@ fn qemu_tree(store: &Store, manifest: &Manifest, machine: &str) -> Result<PathBu
 fn has_program(tree: &Path) -> bool {
     let mut parts: Vec<&str> = PROGRAM.split('/').filter(|part| !part.is_empty()).collect();
     let Some(name) = parts.pop() else { return false };
-    let directory = parts.iter().try_fold(Held::open(tree).ok(), |held, part| Some(held?.below(part).ok()));
+    let directory = parts.iter().try_fold(Dir::open_named(tree).ok(), |held, part| Some(held?.below(part).ok()));
     directory.flatten().is_some_and(|held| held.plain(name).is_ok())
 }
 

@@ -25,6 +25,8 @@ pub enum Statement {
     Dhcp,
     /// The user of this name.
     User(String),
+    /// The group of this name.
+    Group(String),
     /// The file, directory or link at this path.
     File(String),
     /// This unit among those to enable, to disable or to mask.
@@ -87,6 +89,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Timezone => spans.timezone,
         Statement::Dhcp => spans.dhcp,
         Statement::User(name) => image.users.iter().find(|user| user.name == *name).map(|user| user.span),
+        Statement::Group(name) => image.groups.iter().find(|group| group.name == *name).map(|group| group.span),
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),

@@ -11,7 +11,7 @@ use super::plain::settle;
 use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::base::{Digest, Hasher};
-use crate::world::{Directory, fs};
+use crate::world::{OutputDirectory, fs};
 
 /// Whether a blob is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,11 +111,6 @@ impl Store {
         }
     }
 
-    /// A blob for reading, after checking it.
-    pub fn open_checked(&self, digest: &Digest) -> Result<File, StoreError> {
-        Ok(fs::open(&self.path(digest)?)?)
-    }
-
     /// A small blob.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
         Ok(fs::read(&self.path(digest)?, limit)?)
@@ -124,12 +119,12 @@ impl Store {
     /// Copies a blob to a place outside, so that writing there cannot reach the store; the old file there is replaced
     /// at once and never half.
     pub fn copy_out(&self, digest: &Digest, to: &Path) -> Result<(), StoreError> {
-        let (directory, name) = Directory::holding(to)?;
+        let (directory, name) = OutputDirectory::holding(to)?;
         self.copy_into(digest, &directory, name)
     }
 
     /// The same, under a name in a directory that is open.
-    pub fn copy_into(&self, digest: &Digest, directory: &Directory, name: &OsStr) -> Result<(), StoreError> {
+    pub fn copy_into(&self, digest: &Digest, directory: &OutputDirectory, name: &OsStr) -> Result<(), StoreError> {
         let from = self.path(digest)?;
         let (mut source, mut target) = (fs::open(&from)?, directory.begin()?);
         // `io::copy` on two files shares blocks where the file system can (`copy_file_range`).
@@ -234,15 +229,6 @@ impl BlobWriter<'_> {
         let (file, digest, size) = self.close();
         self.store.finish(&file, &self.path, (digest, false))?;
         Ok((digest, size))
-    }
-
-    /// Gives the bytes their name if they are those announced.
-    pub fn finish_expecting(mut self, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let (file, found, found_size) = self.close();
-        if (found, found_size) != (*digest, size) {
-            return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
-        }
-        self.store.finish(&file, &self.path, (found, false))
     }
 
     /// What a failed write means.

@@ -54,8 +54,8 @@ impl Store {
             let _ = fs::remove_tree(&place);
         }
         taken.map_err(|error| match error {
-            StoreError::Tree { path, reason } => {
-                StoreError::Output(format!("its {name}/{path} cannot be kept in a tree: {reason}"))
+            StoreError::Tree { path, refusal } => {
+                StoreError::Output(format!("its {name}/{path} cannot be kept in a tree: {refusal}"))
             }
             other => other.of(&self.root),
         })

@@ -5,13 +5,13 @@
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
 pub mod dir;
-pub mod directory;
 pub mod download;
 pub mod fs;
-pub mod held;
 mod http;
 pub mod memory;
+pub mod output;
 pub mod place;
+pub mod plain;
 pub mod real;
 mod remove;
 mod stream;
@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Foreign, Timestamp};
 
-pub use directory::Directory;
+pub use output::OutputDirectory;
 pub use real::RealWorld;
 
 /// What a command may ask of the machine it runs on.

@@ -56,9 +56,12 @@ fn unknown(
             None => ("a package".to_owned(), "kiln lock --update".to_owned()),
         };
         let about = maker.map_or(Statement::Block, Statement::Package);
-        return Err(StepFailure::recipe(about, format!("{who} asks for the {what} {name}, which the lock's table of users does not know"))
-            .help(format!("`{update}` lets the next build add it; all the other users and groups keep their numbers"))
-            .into());
+        return Err(StepFailure::recipe(
+            about,
+            format!("{who} asks for the {what} {name}, which the lock's table of users does not know"),
+        )
+        .help(format!("`{update}` lets the next build add it; all the other users and groups keep their numbers"))
+        .into());
     }
     Ok(())
 }
@@ -117,7 +120,9 @@ fn moves(what: &str, found: &BTreeMap<String, u32>, wanted: &BTreeMap<String, u3
             return Err(RootError::from(StepFailure::input(text)));
         }
         if *sources.entry(new).or_insert(old) != old {
-            return Err(RootError::from(StepFailure::input(format!("the lock gives two {what}s the number {new}; one is {name}"))));
+            return Err(RootError::from(StepFailure::input(format!(
+                "the lock gives two {what}s the number {new}; one is {name}"
+            ))));
         }
         if (old == 0) != (new == 0) {
             return Err(RootError::from(StepFailure::input(format!(

@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{Cursor, FileType, Go, Place, RootError, Times, Tree, TreeError};
-use crate::exec::failure::StepFailure;
 use crate::base::Timestamp;
+use crate::exec::failure::StepFailure;
 use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
 
@@ -104,7 +104,11 @@ impl<W: Write> Archive<'_, W> {
                 }
                 return self.content(entry, place);
             }
-            _ => return Err(RootError::from(StepFailure::input(format!("{path} is a device, which no package may make")))),
+            _ => {
+                return Err(RootError::from(StepFailure::input(format!(
+                    "{path} is a device, which no package may make"
+                ))));
+            }
         }
         Ok(self.writer.append_empty(&entry)?)
     }

@@ -23,8 +23,7 @@ too_small() {
       blocks=$(resize2fs -P disk.raw 2>/dev/null)
       blocks=${blocks##*: }
       rm -f disk.raw
-      # A tenth for what resize2fs does not count, in whole MiB.
-      needed=$((blocks * 4096 / 10 * 11 / 1048576 + 1))
+      needed=$((blocks * 4096 / 1048576 + 1))
       echo "the files of this image do not fit on $(($2 / 1048576))MiB: they need about ${needed}MiB"
       # See plan/statement.rs: the recipe is to be changed.
       exit 65

@@ -1,9 +1,9 @@
 //! Host name, locale, time zone, file systems: the small files of `/etc`.
 
 use crate::exec::failure::StepFailure;
-use crate::plan::Statement;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
+use crate::plan::Statement;
 use crate::plan::root::RootSpec;
 
 /// Writes them.

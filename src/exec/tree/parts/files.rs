@@ -1,30 +1,36 @@
 //! Files, directories and links of the recipe.
 
 use super::Addition;
-use super::users::{inside, make};
+use super::homes::{self, Home};
+use super::paths::{inside, make, parents};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError};
+use crate::plan::Statement;
 use crate::plan::root::{RootContent, RootFile};
 use crate::world::fs;
 
 /// Writes them all; owners are looked up among the users of the image.
 pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
     let accounts = Accounts::read(addition.tree)?;
+    let homes = homes::owned(addition, &accounts)?;
     for file in &addition.spec.files {
         let owner = owner(&accounts, file)?;
-        write(addition, file, owner)?;
+        write(addition, (file, owner), &homes)?;
     }
     Ok(())
 }
 
-fn write(Addition { tree, inputs, .. }: &Addition<'_>, file: &RootFile, owner: (u32, u32)) -> Result<(), RootError> {
+fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes: &[Home]) -> Result<(), RootError> {
+    let Addition { tree, inputs, .. } = addition;
     let place = inside(tree, &file.path)?;
     let there = tree.stat(&place)?.is_some_and(|stat| stat.directory());
     if there && file.content != RootContent::Directory {
-        return Err(RootError::Broken(format!("{} is a directory in the image", file.path)));
+        return Err(RootError::from(StepFailure::recipe(
+            Statement::File(file.path.clone()),
+            format!("{} is a directory in the image", file.path),
+        )));
     }
-    if let Some(parent) = place.parent() {
-        tree.directory(parent)?;
-    }
+    parents(tree, &place, homes)?;
     match &file.content {
         RootContent::Directory => make(tree, &place, file.mode, owner),
         RootContent::Link(target) => {
@@ -33,7 +39,8 @@ fn write(Addition { tree, inputs, .. }: &Addition<'_>, file: &RootFile, owner: (
         }
         RootContent::Input(name) => {
             let source = inputs.get(name);
-            let source = source.ok_or_else(|| RootError::Broken(format!("there is no input `{name}`")))?;
+            let source =
+                source.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))?;
             tree.copy(&mut fs::open(source)?, &place, 0o600)?;
             tree.own(&place, owner)?;
             Ok(tree.permit(&place, file.mode)?)
@@ -43,7 +50,10 @@ fn write(Addition { tree, inputs, .. }: &Addition<'_>, file: &RootFile, owner: (
 
 fn owner(accounts: &Accounts, file: &RootFile) -> Result<(u32, u32), RootError> {
     let missing = |what, name: &str| {
-        RootError::Broken(format!("{} is to belong to the {what} {name}, which the image does not have", file.path))
+        RootError::from(StepFailure::recipe(
+            Statement::File(file.path.clone()),
+            format!("{} is to belong to the {what} {name}, which the image does not have", file.path),
+        ))
     };
     let uid = file.owner.parse().ok().or_else(|| accounts.user(&file.owner).map(|(uid, _)| uid));
     let gid = file.group.parse().ok().or_else(|| accounts.gid(&file.group));

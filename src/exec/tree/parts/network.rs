@@ -2,8 +2,8 @@
 
 use super::Addition;
 use crate::exec::failure::StepFailure;
-use crate::plan::Statement;
 use crate::exec::tree::RootError;
+use crate::plan::Statement;
 
 /// Every Ethernet interface; `systemd.network(5)`.
 const DHCP: &str = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n";

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use super::Addition;
 use crate::exec::failure::StepFailure;
-use crate::plan::Statement;
 use crate::exec::tree::RootError;
+use crate::plan::Statement;
 
 /// A script that runs `systemctl --root=/` for every kind of change, if there is any; `born` are the units that act at
 /// first boot.
