@@ -16,10 +16,6 @@ use super::step::{self, Guest, StepError};
 use super::{AccelChoice, GuestError, Launch};
 use crate::recipe::test::{Test, TestAction};
 
-/// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
-/// down many times.
-pub const BOOT: Duration = Duration::from_secs(60);
-
 /// How tests are run.
 pub struct TestOptions<'a> {
     /// What executes guests.

@@ -9,12 +9,15 @@ use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
 use kiln::guest::event::{TestEvent, TestListener};
 use kiln::guest::report::{Outcome, TestReport};
-use kiln::guest::test::{BOOT, TestOptions, run};
+use kiln::guest::test::{TestOptions, run};
 use kiln::guest::{AccelChoice, Launch};
 use kiln::recipe::test::{QmpAnswer, Test, TestAction, TestStep};
 
 use super::live::{Quick, live, quick};
 use super::machine_support;
+
+/// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest down.
+const BOOT: Duration = Duration::from_secs(60);
 
 fn material() -> Option<&'static Quick> {
     live("booting machines that go wrong").then(quick)
