@@ -63,7 +63,7 @@ impl Failure {
         match self {
             Failure::Reported(text) | Failure::Mistakes(text) => text.clone(),
             Failure::Usage(text) | Failure::Differs(text) | Failure::World(text) => format!("error: {text}"),
-            Failure::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
+            Failure::Interrupted => crate::exec::interrupt::INTERRUPTED_MESSAGE.to_owned(),
         }
     }
 }

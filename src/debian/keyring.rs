@@ -16,7 +16,7 @@ pub const MAX_SIGNED: u64 = 16 << 20;
 /// Archives sign with the keys of two or three releases; each signature costs a digest of the whole text.
 const MAX_SIGNATURES: usize = 64;
 /// A signature may be this much younger than our clock says: clocks differ.
-const SKEW: i64 = 86_400;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 86_400;
 
 /// The certificates that a recipe lists for an archive.
 #[derive(Debug, Clone, Default)]
@@ -115,7 +115,7 @@ impl Keyring {
                     }
                     Some(Ok(())) => signers.push(signer),
                     Some(Err(Flaw::Changed)) => {
-                        return Err(KeyError::Refused { signer, reason: CHANGED.to_owned() });
+                        return Err(KeyError::Refused { signer, reason: BAD_SIGNATURE.to_owned() });
                     }
                     Some(Err(Flaw::Worthless(reason))) => {
                         refused.get_or_insert(KeyError::Refused { signer, reason });
@@ -160,13 +160,13 @@ impl From<String> for Flaw {
     }
 }
 
-const CHANGED: &str = "it does not fit the text: the text or the signature was changed";
+const BAD_SIGNATURE: &str = "it does not fit the text: the text or the signature was changed";
 
 /// Bytes of an error of the parser's that are handed on.
-const SHORT: usize = 200;
+const MAX_PARSER_ERROR_BYTES: usize = 200;
 
 fn shortened(text: &str) -> String {
-    match text.get(..text.floor_char_boundary(SHORT)) {
+    match text.get(..text.floor_char_boundary(MAX_PARSER_ERROR_BYTES)) {
         Some(beginning) if beginning.len() < text.len() => format!("{beginning}..."),
         _ => text.to_owned(),
     }
@@ -213,7 +213,7 @@ fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Time
     }
     strong(signature)?;
     let created = created(signature)?;
-    if created > now.0 + SKEW {
+    if created > now.0 + MAX_CLOCK_SKEW_SECONDS {
         return Err(format!("it was made in the future ({})", Timestamp(created)).into());
     }
     if signature.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now)) {
@@ -272,7 +272,7 @@ fn primary_is_valid(certificate: &SignedPublicKey, now: Timestamp) -> Result<(),
 fn is_sound(own: &Signature, now: Timestamp) -> bool {
     let Ok(created) = created(own) else { return false };
     let expired = own.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now));
-    strong(own).is_ok() && created <= now.0 + SKEW && !expired
+    strong(own).is_ok() && created <= now.0 + MAX_CLOCK_SKEW_SECONDS && !expired
 }
 
 /// A signing subkey is bound by its primary key and answers for it (RFC 9580, section 5.2.1.9).

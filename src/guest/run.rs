@@ -16,9 +16,9 @@ use super::{AccelChoice, GuestError, Launch, network, ports};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for QEMU to close its files when asked to end.
-const GOODBYE: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a machine is run.
 pub struct RunOptions<'a> {
@@ -100,7 +100,7 @@ fn attempt(
 /// Waits for the end of the machine on the terminal.
 fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
     loop {
-        if let Some(status) = qemu.ended(LOOK)? {
+        if let Some(status) = qemu.ended(POLL_INTERVAL)? {
             // What QEMU says when KVM cannot even be opened.
             qemu.check_kvm()?;
             // A signal to the whole process group ends QEMU as well, maybe first, and it calls that success.
@@ -112,8 +112,8 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
         qemu.check_kvm()?;
         if interrupted.load(Ordering::Relaxed) || qemu.interrupted() {
             qemu.terminate();
-            let deadline = Deadline::after(GOODBYE);
-            while qemu.ended(LOOK)?.is_none() && !deadline.passed() {}
+            let deadline = Deadline::after(SHUTDOWN_TIMEOUT);
+            while qemu.ended(POLL_INTERVAL)?.is_none() && !deadline.passed() {}
             qemu.kill();
             return Err(GuestError::Interrupted);
         }

@@ -11,11 +11,11 @@ use super::clock::Deadline;
 use crate::recipe::test::{QmpAnswer, TestAction};
 
 /// A wait asks again after this long.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of output in a report.
-const SHOWN: usize = 4000;
+const MAX_SHOWN_BYTES: usize = 4000;
 /// Bytes that a compiled pattern may take: a hostile recipe must not eat the memory.
-const PATTERN: usize = 1 << 20;
+const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// What a step can do to a machine.
 pub trait Guest {
@@ -131,7 +131,7 @@ fn expect(guest: &mut dyn Guest, what: (&str, &str, bool), deadline: Deadline) -
 }
 
 fn compiled(pattern: &str) -> Result<Regex, StepError> {
-    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build();
+    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(MAX_PATTERN_BYTES).build();
     regex.map_err(|error| StepError::Wrong {
         reason: format!("the pattern {pattern:?} is not a regular expression"),
         output: error.to_string(),
@@ -172,7 +172,7 @@ fn wait(guest: &mut dyn Guest, command: &str, limit: Duration, deadline: Deadlin
         if own.passed() {
             return wrong(format!("`{command}` did not succeed within {} s", own.limit().as_secs()), &answer);
         }
-        std::thread::sleep(PAUSE.min(own.left()));
+        std::thread::sleep(RETRY_INTERVAL.min(own.left()));
     }
 }
 
@@ -183,7 +183,7 @@ fn late(deadline: Deadline) -> StepError {
 
 fn wrong<T>(reason: String, answer: &Answer) -> Result<T, StepError> {
     let text = answer.text();
-    let start = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
+    let start = text.char_indices().rev().nth(MAX_SHOWN_BYTES).map_or(0, |(at, _)| at);
     Err(StepError::Wrong { reason, output: text[start..].to_owned() })
 }
 

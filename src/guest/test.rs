@@ -18,7 +18,7 @@ use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
 /// down many times.
-pub const BOOT: Duration = Duration::from_secs(60);
+pub const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
 pub struct TestOptions<'a> {
@@ -28,7 +28,7 @@ pub struct TestOptions<'a> {
     pub logs: PathBuf,
     /// A short path for sockets and overlays: `/tmp`.
     pub base: PathBuf,
-    /// [`BOOT`] unless said; TCG is given ten times as much.
+    /// [`BOOT_TIMEOUT`] unless said; TCG is given ten times as much.
     pub boot: Duration,
     /// Whether slow tests run too.
     pub slow: bool,

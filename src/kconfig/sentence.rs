@@ -73,8 +73,8 @@ fn clause(why: &Why) -> String {
         Why::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
         Why::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
         Why::Needs(needs) => {
-            let more = needs.len().saturating_sub(SHOWN);
-            let mut needs: Vec<String> = needs.iter().take(SHOWN).map(need).collect();
+            let more = needs.len().saturating_sub(MAX_SPELLED_OUT);
+            let mut needs: Vec<String> = needs.iter().take(MAX_SPELLED_OUT).map(need).collect();
             if more > 0 {
                 needs.push(format!("{more} more"));
             }
@@ -84,7 +84,7 @@ fn clause(why: &Why) -> String {
 }
 
 /// So many needs of one option are spelled out.
-const SHOWN: usize = 4;
+const MAX_SPELLED_OUT: usize = 4;
 
 fn need(need: &Need) -> String {
     match need {

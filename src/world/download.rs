@@ -11,11 +11,11 @@ use super::stream::{Next, Stream};
 use super::{Request, Response, World, WorldError};
 
 /// Times that one place is asked for one file while it makes no progress.
-const TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// After so many failures in a row a host is asked last.
-const PATIENCE: u32 = 2;
+const MAX_HOST_FAILURES: u32 = 2;
 /// A server that sends nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(60);
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// When it answers yes, downloads end soon.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -79,7 +79,7 @@ pub enum Length {
 impl<'a> Downloader<'a> {
     /// Nobody has been asked yet.
     pub fn new(world: &'a dyn World, stop: Stop<'a>) -> Downloader<'a> {
-        Downloader { world, stop, silence: SILENCE, failures: Mutex::default() }
+        Downloader { world, stop, silence: STALL_TIMEOUT, failures: Mutex::default() }
     }
 
     /// Gives servers that fall silent up after this time instead of a minute.
@@ -90,7 +90,7 @@ impl<'a> Downloader<'a> {
     /// Hosts that failed lately come last.
     pub fn ordered(&self, mut urls: Vec<String>) -> Vec<String> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        urls.sort_by_key(|url| failures.get(host(url)).is_some_and(|count| *count >= PATIENCE));
+        urls.sort_by_key(|url| failures.get(host(url)).is_some_and(|count| *count >= MAX_HOST_FAILURES));
         urls
     }
 
@@ -112,8 +112,8 @@ impl<'a> Downloader<'a> {
                 }
             };
             tries = if have() > before { 0 } else { tries + 1 };
-            let dead = self.remember(url, true) > PATIENCE;
-            if dead || tries >= TRIES {
+            let dead = self.remember(url, true) > MAX_HOST_FAILURES;
+            if dead || tries >= MAX_ATTEMPTS {
                 return Err(Refusal::Useless(why));
             }
             self.pause(Duration::from_millis(200) * tries)?;

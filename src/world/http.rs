@@ -18,11 +18,11 @@ use super::place::{AddressKind, Kinds};
 use super::{Request, Response, Stated, WorldError};
 
 /// Redirects in a row.
-const REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 /// All of them, and the answer's header, may take this long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A body may take this long; that something of it keeps coming is [`super::download`]'s to see to.
-const BODY: Duration = Duration::from_secs(86_400);
+const BODY_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 /// What asks servers.
 #[derive(Default)]
@@ -48,19 +48,19 @@ impl Client {
         let mut url: Uri = request.url.parse().map_err(|error| fail(Failure::refused(format!("no URL: {error}"))))?;
         let mut reach = self.reach(request, &url);
         let mut home = None;
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let answer = self.ask(&url, request.from, reach).map_err(fail)?;
             let Some(next) = redirect(&url, &answer).map_err(fail)? else {
                 return Ok(response(answer, request.from));
             };
             let home = *home.get_or_insert_with(|| self.home(&url, reach));
             judge(&url, &next, home).map_err(fail)?;
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > RESPONSE_TIMEOUT {
                 return Err(fail(Failure::refused("redirects again and again".to_owned())));
             }
             (url, reach) = (next, home);
         }
-        Err(fail(Failure::refused(format!("redirects more than {REDIRECTS} times"))))
+        Err(fail(Failure::refused(format!("redirects more than {MAX_REDIRECTS} times"))))
     }
 
     /// Where the first request may lead.
@@ -94,7 +94,7 @@ impl Client {
             return Err(Failure::refused(outside(host, AddressKind::of_host(host))));
         }
         let agent = self.agent(reach);
-        let mut pauses = PAUSES.iter();
+        let mut pauses = LOOKUP_RETRY_DELAYS.iter();
         loop {
             let mut request = agent.get(url.clone());
             if from > 0 {
@@ -113,7 +113,7 @@ impl Client {
             let config = ureq::Agent::config_builder()
                 .timeout_connect(Some(Duration::from_secs(20)))
                 .timeout_recv_response(Some(Duration::from_secs(60)))
-                .timeout_recv_body(Some(BODY))
+                .timeout_recv_body(Some(BODY_TIMEOUT))
                 .max_redirects(0)
                 .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
                 .build();
@@ -263,7 +263,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How long to wait before a name that could not be looked up for now is looked up again. Without a network this is what an
 /// error takes longer, so it is short.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+const LOOKUP_RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 
 /// Whether the resolver itself says that trying again may help (`EAI_AGAIN`, getaddrinfo(3), as glibc and musl spell it): it had no
 /// answer in time, which under load is common.

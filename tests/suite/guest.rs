@@ -9,7 +9,7 @@ use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
 use kiln::guest::event::{TestEvent, TestListener};
 use kiln::guest::report::{Outcome, TestReport};
-use kiln::guest::test::{BOOT, TestOptions, run};
+use kiln::guest::test::{BOOT_TIMEOUT, TestOptions, run};
 use kiln::guest::{AccelChoice, Launch};
 use kiln::recipe::test::{QmpAnswer, Test, TestAction, TestStep};
 
@@ -87,7 +87,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: AccelChoice) -> TestReport
         accel,
         logs: scratch.clone(),
         base: base.clone(),
-        boot: BOOT,
+        boot: BOOT_TIMEOUT,
         slow: false,
         filter: None,
         interrupted: &interrupted,

@@ -20,7 +20,7 @@ use super::seccomp::FilterKind;
 use super::{Limits, Mount, Root, SandboxError, SandboxIds, Spec, ids};
 
 /// No message of a sandbox is longer.
-const MESSAGE: usize = 1 << 20;
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// The kiln that becomes monitor and pid 1, when it is not this very program.
 static KILN: OnceLock<PathBuf> = OnceLock::new();
@@ -267,7 +267,7 @@ impl Running {
             }
         }
         self.unread.splice(0..0, others);
-        count > 0 && self.unread.len() <= MESSAGE
+        count > 0 && self.unread.len() <= MAX_MESSAGE_BYTES
     }
 
     /// [`Running::wait`], but not for longer than `limit`; `None` when it still runs then.
@@ -322,7 +322,7 @@ impl Running {
             }
             let mut buffer = [0; 4096];
             let count = self.control.read(&mut buffer).unwrap_or(0);
-            if count == 0 || self.unread.len() > MESSAGE {
+            if count == 0 || self.unread.len() > MAX_MESSAGE_BYTES {
                 return Err(self.silence());
             }
             self.unread.extend_from_slice(&buffer[..count]);

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{DEPTH, Differences, entry, streams};
+use super::{Differences, MAX_NESTING, entry, streams};
 use crate::world::{WorldError, fs};
 
 pub(super) fn compare(place: &str, one: &Path, two: &Path, found: &mut Differences) {
@@ -39,7 +39,7 @@ fn pair(place: &str, one: &Path, two: &Path, found: &mut Differences) -> Result<
         kind if kind != right.kind => Ok(()),
         "directory" => directories(place, one, two, found),
         "file" => {
-            streams(place, (Box::new(fs::open(one)?), Box::new(fs::open(two)?)), DEPTH, found);
+            streams(place, (Box::new(fs::open(one)?), Box::new(fs::open(two)?)), MAX_NESTING, found);
             Ok(())
         }
         _ => Ok(()),
