@@ -61,16 +61,16 @@ pub struct DeliveredFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not the JSON of a manifest.
-    #[error("not a manifest: {}", Foreign(.0))]
+    #[error("invalid manifest: {}", Foreign(.0))]
     Syntax(String),
     /// Written by a newer kiln.
-    #[error("manifest format {0}; this kiln reads format {FORMAT}")]
+    #[error("manifest has format {0}, but this version of kiln reads format {FORMAT}")]
     Format(u32),
     /// A name that points out of the result directory.
-    #[error("`{}` is no name that kiln gives to a file or a machine", Foreign(.0))]
+    #[error("`{}` is not a valid name of a file or a machine", Foreign(.0))]
     Name(String),
     /// More of something than a build delivers.
-    #[error("it lists {found} {what}, and a build has no more than {most}")]
+    #[error("manifest lists {found} {what} (limit {most})")]
     Many {
         /// What there is too much of.
         what: &'static str,
@@ -80,7 +80,7 @@ pub enum ManifestError {
         most: usize,
     },
     /// A file that would be read for hours.
-    #[error("it says that {} has {size} bytes, and no file of a build has more than {LARGEST}", Foreign(file))]
+    #[error("manifest gives {} a size of {size} bytes (limit {LARGEST})", Foreign(file))]
     Large {
         /// The file.
         file: String,

@@ -15,7 +15,7 @@ const EXIT_CODE: i32 = 130;
 /// How long cleaning up may take.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the user is told in the end, whichever way it comes.
-pub const INTERRUPTED_MESSAGE: &str = "interrupted: what was finished is kept, the same command continues";
+pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
 
 static BUILDS: AtomicUsize = AtomicUsize::new(0);
 static STOPPED: AtomicBool = AtomicBool::new(false);

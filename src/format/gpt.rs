@@ -104,7 +104,7 @@ pub enum GptError {
         what: &'static str,
     },
     /// A program that does not fit into the boot record.
-    #[error("a boot record has room for a program of {BOOT_CODE_BYTES} bytes, not of {0}")]
+    #[error("the boot code has {0} bytes (limit {BOOT_CODE_BYTES})")]
     Program(usize),
 }
 
@@ -134,13 +134,13 @@ fn check(table: &Table) -> Result<(), GptError> {
         let refuse = |what| Err(GptError::Partition { number, what });
         let end = table.sectors.saturating_sub(TRAILING_SECTORS);
         let Some(last) = partition.last().filter(|last| partition.first >= LEADING_SECTORS && *last < end) else {
-            return refuse("does not lie between the two tables");
+            return refuse("is outside of the usable sectors");
         };
         if partition.sectors == 0 {
             return refuse("is empty");
         }
         if !(1..=ENTRIES).contains(&number) || numbers.contains(&number) {
-            return refuse("has a number that is taken, or that no table has");
+            return refuse("has a number that is taken or out of range");
         }
         if taken.iter().any(|(first, end)| partition.first <= *end && *first <= last) {
             return refuse("overlaps another");

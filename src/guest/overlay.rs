@@ -59,7 +59,7 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
             digest.short(),
             below.digest.short()
         ))),
-        None => Err(failed("it is not a disk made by `kiln run --keep`: give the name of a new file".to_owned())),
+        None => Err(failed("it was not created by `kiln run --keep`; use another file name".to_owned())),
     }
 }
 
@@ -132,7 +132,7 @@ fn virtual_size(below: BackingDisk<'_>) -> Result<(&'static str, u64), GuestErro
         _ => ("raw", disk.size),
     };
     if size == 0 || size > MAX_DISK_BYTES || !size.is_multiple_of(512) {
-        return Err(failed(format!("its size of {size} bytes is not that of a disk")));
+        return Err(failed(format!("{size} bytes is not a valid disk size")));
     }
     Ok((format, size))
 }

@@ -31,7 +31,7 @@ pub enum QmpError {
     #[error("QEMU closed the connection")]
     Closed,
     /// No answer in time.
-    #[error("no answer within {0} s")]
+    #[error("no response within {0} s")]
     Silent(u64),
     /// Something that is not QMP.
     #[error("QEMU sent {0}")]
@@ -89,7 +89,7 @@ impl<S: Read + Write> Qmp<S> {
             }
             return match message.get_mut("return") {
                 Some(value) => Ok(value.take()),
-                None => Err(garbage("an answer without result", &message)),
+                None => Err(garbage("a response without a result", &message)),
             };
         }
     }

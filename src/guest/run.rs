@@ -47,7 +47,7 @@ pub fn run(
     for launch in std::iter::once(front).chain(background.iter().copied()) {
         for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
             let (host, guest) = (forward.host.value, forward.guest.value);
-            let text = format!("127.0.0.1 port {host} leads to port {guest} of {}", launch.machine);
+            let text = format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine);
             listener.on(TestEvent::Notice(&text));
         }
     }
@@ -59,7 +59,7 @@ pub fn run(
         listener.on(TestEvent::Booting { machine: &front.machine, accel });
         match attempt(front, background, (&run, keep.as_ref(), accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
-                let notice = format!("KVM does not work here ({reason}): starting again with software emulation");
+                let notice = format!("KVM does not work ({reason}); restarting with software emulation");
                 listener.on(TestEvent::Notice(&notice));
                 accel = Accelerator::Tcg;
             }

@@ -187,7 +187,7 @@ impl Guest for Session<'_> {
                 return Err(self.explain(AgentError::Watch(error)));
             }
             if deadline.passed() {
-                return Err(self.failed(format!("it did not go down within {} s", deadline.limit().as_secs())));
+                return Err(self.failed(format!("it did not shut down within {} s", deadline.limit().as_secs())));
             }
         }
         (self.body.qemu, self.agent, self.body.qmp) = self.wiring.start()?;
@@ -281,10 +281,10 @@ impl Body<'_> {
             let by_guest = event.data["guest"] == true;
             match event.name.as_str() {
                 "RESET" if by_guest => {
-                    self.gone.get_or_insert("the guest restarted by itself");
+                    self.gone.get_or_insert("the guest restarted unexpectedly");
                 }
                 "SHUTDOWN" if by_guest => {
-                    self.gone.get_or_insert("the guest powered itself off");
+                    self.gone.get_or_insert("the guest powered off unexpectedly");
                 }
                 _ => {}
             }

@@ -92,7 +92,7 @@ fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
     if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
         return Some("not asked for".to_owned());
     }
-    (test.slow && !options.slow).then(|| "slow tests run when asked for".to_owned())
+    (test.slow && !options.slow).then(|| "slow tests only run with --slow".to_owned())
 }
 
 /// Every machine that a test needs, its own first.
@@ -135,8 +135,7 @@ impl<'a> Runner<'a> {
         loop {
             match self.boot_with(&missing, self.accel) {
                 Err(GuestError::KvmBroken { reason }) => {
-                    let notice =
-                        format!("KVM does not work here ({reason}): using software emulation, which is slower");
+                    let notice = format!("KVM does not work ({reason}); using software emulation, which is slower");
                     self.listener.on(TestEvent::Notice(&notice));
                     self.accel = Accelerator::Tcg;
                 }
@@ -156,7 +155,7 @@ impl<'a> Runner<'a> {
         for name in names {
             let launch = self.machines.get(*name).ok_or_else(|| GuestError::Launch {
                 machine: (*name).to_owned(),
-                reason: "it is not among the built machines".to_owned(),
+                reason: "it was not built".to_owned(),
             })?;
             self.listener.on(TestEvent::Booting { machine: name, accel });
             let number = self.starts.get(*name).copied().unwrap_or(0);

@@ -11,8 +11,8 @@ impl Explanation {
     /// `asked` are options that need not be proposed: the recipe has them already.
     pub fn sentence(&self, asked: &BTreeSet<String>) -> String {
         let mut text = match &self.why {
-            Why::Free if self.value == "n" => format!("{} is not set, though nothing forbids it", self.option),
-            Why::Free => format!("{} is {}, though nothing forces it", self.option, self.value),
+            Why::Free if self.value == "n" => format!("{} is not set, although nothing prevents it", self.option),
+            Why::Free => format!("{} is {}, although nothing requires it", self.option, self.value),
             why => format!("{} {}", self.option, clause(why)),
         };
         let remedies = self.remedies(asked);
@@ -251,7 +251,7 @@ endchoice
             ),
             ("", "DAX_CLX", Tri::Y, "DAX_CLX does not exist in this source; did you mean DAX_CXL?"),
             ("", "NOTHING_LIKE_IT", Tri::Y, "NOTHING_LIKE_IT does not exist in this source"),
-            ("", "HUGE", Tri::Y, "HUGE is not set, though nothing forbids it; add `option HUGE = y`"),
+            ("", "HUGE", Tri::Y, "HUGE is not set, although nothing prevents it; add `option HUGE = y`"),
         ] {
             assert_eq!(sentence(config, option, wanted, &[]), shown);
         }

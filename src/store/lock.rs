@@ -73,7 +73,9 @@ fn wait(path: &Path, stop: &dyn Fn() -> bool, lock: Try<'_>) -> Result<StoreLock
         }
         looks += 1;
         if looks == NOTICE_AFTER_POLLS {
-            NOTICE_SHOWN.call_once(|| crate::tell!("waiting for another kiln, which holds {}", path.display()));
+            NOTICE_SHOWN.call_once(|| {
+                crate::tell!("waiting for another kiln process, which holds the lock {}", path.display())
+            });
         }
         std::thread::sleep(POLL_INTERVAL);
     }

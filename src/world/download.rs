@@ -163,9 +163,7 @@ impl<'a> Downloader<'a> {
 fn announced<E>(length: Length, response: &Response) -> Result<(), Refusal<E>> {
     let Some(said) = response.length.map(|length| length.saturating_add(response.start)) else { return Ok(()) };
     match length {
-        Length::Exactly(size) if said != size => {
-            Err(Refusal::Useless(format!("has {said} bytes there, {size} are expected")))
-        }
+        Length::Exactly(size) if said != size => Err(Refusal::Useless(format!("has {said} bytes, expected {size}"))),
         Length::AtMost(limit) if said > limit => Err(Refusal::Useless(too_long(length))),
         _ => Ok(()),
     }
@@ -173,8 +171,8 @@ fn announced<E>(length: Length, response: &Response) -> Result<(), Refusal<E>> {
 
 fn too_long(length: Length) -> String {
     match length {
-        Length::Exactly(size) => format!("sends more than the {size} bytes that are expected"),
-        Length::AtMost(limit) => format!("more than the {limit} bytes that it may have"),
+        Length::Exactly(size) => format!("sent more than the expected {size} bytes"),
+        Length::AtMost(limit) => format!("more than {limit} bytes"),
     }
 }
 

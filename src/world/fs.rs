@@ -67,7 +67,7 @@ fn is_plain(found: &fs::Metadata) -> std::io::Result<()> {
         _ if kind.is_socket() => "a socket",
         _ => "a device",
     };
-    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a plain file")))
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a regular file")))
 }
 
 /// Creates a file that nobody but this user may read or write, in a directory of kiln's own: nothing may be there, not

@@ -56,11 +56,11 @@ impl Client {
             let home = *home.get_or_insert_with(|| self.home(&url, reach));
             judge(&url, &next, home).map_err(fail)?;
             if began.elapsed() > RESPONSE_TIMEOUT {
-                return Err(fail(Failure::refused("redirects again and again".to_owned())));
+                return Err(fail(Failure::refused("too many redirects".to_owned())));
             }
             (url, reach) = (next, home);
         }
-        Err(fail(Failure::refused(format!("redirects more than {MAX_REDIRECTS} times"))))
+        Err(fail(Failure::refused(format!("too many redirects (limit {MAX_REDIRECTS})"))))
     }
 
     /// Where the first request may lead.
@@ -163,9 +163,7 @@ impl Resolver for Names {
 }
 
 fn outside(what: &str, kind: AddressKind) -> String {
-    format!(
-        "{what} is {kind}, where kiln goes only when the user's mirrors, or the address in the recipe itself, say so"
-    )
+    format!("{what} is {kind}, which kiln only contacts for mirrors or if the recipe names that address itself")
 }
 
 /// Where an answer sends kiln on to.
@@ -174,10 +172,10 @@ fn redirect(url: &Uri, answer: &Answer) -> Result<Option<Uri>, Failure> {
         return Ok(None);
     }
     let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.ok_or_else(|| Failure::refused("redirects to nowhere".to_owned()))?;
+    let location = location.ok_or_else(|| Failure::refused("redirects without a location".to_owned()))?;
     joined(url, location)
         .map(Some)
-        .ok_or_else(|| Failure::refused(format!("redirects to {location:?}, which is no URL")))
+        .ok_or_else(|| Failure::refused(format!("redirects to an invalid URL: {location:?}")))
 }
 
 /// A reference that stands in the answer of a URL (RFC 3986, 5.2), but for dots in its path, which are the server's matter.
@@ -201,7 +199,7 @@ fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
     let host = to.host().unwrap_or_default();
     match (from.scheme_str(), to.scheme_str()) {
         (Some("https"), Some("http")) => {
-            Err(Failure::refused(format!("redirects to {to}: from https to http, which anybody on the way can change")))
+            Err(Failure::refused(format!("redirects to {to}: downgrade from https to http")))
         }
         (_, Some("http" | "https")) if home.has(AddressKind::of_host(host)) => Ok(()),
         (_, Some("http" | "https")) => {

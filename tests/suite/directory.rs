@@ -242,7 +242,7 @@ fn a_manifest_that_lists_too_little_is_no_build() {
     let sent = Sent::new("empty");
     let empty = Manifest { qemu: BTreeMap::new(), ..manifest(&[]) };
     std::fs::write(sent.path("manifest.json"), empty.write()).unwrap();
-    sent.refused("manifest.json: it lists no machine, so this is not a whole build");
+    sent.refused("manifest.json: it lists no machine, so the build is incomplete");
     sent.refused("launch.sh: the manifest does not list it");
     std::fs::write(sent.path("manifest.json"), manifest(&[]).write()).unwrap();
     sent.refused("launch.json: every build has it, and the manifest does not list it");

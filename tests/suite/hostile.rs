@@ -138,13 +138,13 @@ fn tar_refusal(bytes: &[u8]) -> String {
 fn headers_of_ten_gigabytes_take_no_memory_and_end_with_the_file() {
     const TEN: u64 = 10 << 30;
     for (bytes, words) in [
-        (header(b'0', TEN), "the archive ends inside a file"),
+        (header(b'0', TEN), "the archive is truncated in a file"),
         (header(b'L', TEN), "an extended header of more than 1 MiB"),
         (header(b'K', TEN), "an extended header of more than 1 MiB"),
         (header(b'x', TEN), "an extended header of more than 1 MiB"),
         (header(b'g', TEN), "an extended header of more than 1 MiB"),
         (header(b'5', TEN), "content on something that is not a regular file"),
-        (pax("size", &TEN.to_string()), "the archive ends inside a file"),
+        (pax("size", &TEN.to_string()), "the archive is truncated in a file"),
         (pax("size", "99999999999999999999"), "a pax size that is not a number"),
         (pax("size", "9999999999999999999"), "a size of more than 8 EiB"),
         (pax("path", "/etc/passwd"), "absolute"),

@@ -172,7 +172,7 @@ impl<'a> Check<'a> {
         };
         if launch.artifacts.get(&Place::FirmwareVars).is_some_and(|artifact| artifact.size > MAX_VARIABLES_BYTES) {
             // They would be read once more for the start, and nobody would have compared those bytes.
-            let reason = format!("it has variables of a firmware of more than {MAX_VARIABLES_BYTES} bytes");
+            let reason = format!("the firmware variables have more than {MAX_VARIABLES_BYTES} bytes");
             self.differences.push(Difference::Launch { file: name, reason });
             return None;
         }

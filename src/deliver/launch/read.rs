@@ -68,7 +68,7 @@ impl Reading {
     fn declare(&mut self, kind: &'static str, name: &str) {
         let known = self.scope.declared.entry(kind).or_default().insert(name.to_owned(), self.make.nowhere);
         if known.is_some() {
-            self.mistake(format!("it has a {kind} twice: `{name}`"));
+            self.mistake(format!("duplicate {kind}: `{name}`"));
         }
     }
 

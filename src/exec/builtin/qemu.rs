@@ -44,7 +44,7 @@ pub enum QemuError {
     #[error("the step has no input `{0}`")]
     Missing(&'static str),
     /// It said nothing, or nothing that makes sense.
-    #[error("the locked QEMU was asked for its properties and {0}")]
+    #[error("querying the properties of the locked QEMU failed: it {0}")]
     Answer(String),
 }
 

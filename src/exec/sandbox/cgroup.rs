@@ -84,12 +84,12 @@ impl Cgroup {
             Version::One => count(&self.memory.join("memory.oom_control"), "oom_kill"),
         };
         if let Some(limit) = self.limits.memory.filter(|_| kills > 0) {
-            let detail = ": the kernel killed a process for want of it".to_owned();
+            let detail = ": the kernel killed a process".to_owned();
             return Some(Exceeded { bound: Bound::Memory, limit, detail });
         }
         let refused = count(&self.processes.join("pids.events"), "max");
         let limit = self.limits.processes.filter(|_| refused > 0)?;
-        Some(Exceeded { bound: Bound::Processes, limit, detail: ": the kernel refused one more".to_owned() })
+        Some(Exceeded { bound: Bound::Processes, limit, detail: ": the kernel denied another one".to_owned() })
     }
 
     fn bound(&self) -> io::Result<()> {

@@ -179,7 +179,7 @@ fn mount(mount: &Mount) -> Result<(), SandboxError> {
 pub(super) fn absent(source: &Path, error: Errno) -> SandboxError {
     let source = source.display();
     let reason = match error {
-        Errno::NOENT | Errno::ACCESS => format!("{source} does not exist, or this user may not look there"),
+        Errno::NOENT | Errno::ACCESS => format!("{source} does not exist or is not accessible"),
         other => other.to_string(),
     };
     SandboxError::setup(format!("show {source}"), reason)

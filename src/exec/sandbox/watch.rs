@@ -96,7 +96,7 @@ impl Watch {
         }
         let failed = |error: std::io::Error| SandboxError::setup("watch the sandbox", error);
         let wires = wires.twin().map_err(failed)?;
-        let proc = Proc::open().ok_or_else(|| SandboxError::setup("watch the sandbox", "/proc is not there"))?;
+        let proc = Proc::open().ok_or_else(|| SandboxError::setup("watch the sandbox", "/proc is not mounted"))?;
         std::thread::Builder::new().spawn(move || self.run(&proc, &wires)).map(drop).map_err(failed)
     }
 

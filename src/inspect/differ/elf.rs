@@ -47,7 +47,7 @@ fn pairs(place: &str, one: &[Section<'_>], two: &[Section<'_>], found: &mut Diff
     for section in one.iter().filter(|section| !id(section)).chain(one.iter().filter(id)) {
         let name = if place.is_empty() { section.name.clone() } else { format!("{place}: {}", section.name) };
         let Some(other) = two.iter().find(|other| other.name == section.name) else {
-            found.add(&name, "only the first has it");
+            found.add(&name, "only in the first");
             continue;
         };
         for ((what, left), (_, right)) in section.facts.iter().zip(&other.facts) {
@@ -69,8 +69,7 @@ fn pairs(place: &str, one: &[Section<'_>], two: &[Section<'_>], found: &mut Diff
         text((section.content, other.content), at, found);
     }
     for other in two.iter().filter(|other| !one.iter().any(|section| section.name == other.name)) {
-        found
-            .add(if place.is_empty() { &other.name } else { place }, format!("{}: only the second has it", other.name));
+        found.add(if place.is_empty() { &other.name } else { place }, format!("{}: only in the second", other.name));
     }
 }
 

@@ -25,8 +25,8 @@ fn directories(place: &str, one: &Path, two: &Path, found: &mut Differences) -> 
         let shown = format!("{below}{}", name.to_string_lossy());
         match (left.contains(name), right.contains(name)) {
             (true, true) => pair(&shown, &one.join(name), &two.join(name), found)?,
-            (true, false) => found.add(&shown, "only the first has it"),
-            _ => found.add(&shown, "only the second has it"),
+            (true, false) => found.add(&shown, "only in the first"),
+            _ => found.add(&shown, "only in the second"),
         }
     }
     Ok(())

@@ -82,7 +82,7 @@ fn redirects_to_another_kind_of_place_are_not() {
         ("http://192.168.0.1:1/x", "a private network"),
         ("http://[::ffff:10.0.0.1]/x", "a private network"),
         ("http://mirror.example@100.64.0.1/x", "a private network"),
-        ("http://0.0.0.0/x", "no place to fetch from"),
+        ("http://0.0.0.0/x", "not a fetchable address"),
         ("gopher://mirror.example/x", "only http and https"),
         ("file:///etc/passwd", "redirects to"),
         ("http://", "which is no URL"),

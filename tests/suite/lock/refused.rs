@@ -213,7 +213,7 @@ fn an_index_that_is_not_the_signed_one() {
     let files = archive.files();
     let hash = Digest::of(&files["dists/trixie/main/binary-amd64/Packages.xz"]).hex();
     for (fault, words) in [
-        (Fault::Flipped, "its SHA-256 is not the signed one"),
+        (Fault::Flipped, "its SHA-256 does not match the signed one"),
         (Fault::Truncated(20), "20"),
         (Fault::Endless, "more than the"),
         (Fault::Missing, "404"),
