@@ -193,11 +193,11 @@ fn what_is_no_package_is_called_so() {
     let version = ar(&[("debian-binary", b"3.0\n")]);
     let lzma = ar(&[("debian-binary", b"2.0\n"), ("control.tar.lzma", b"")]);
     for (bytes, reason) in [
-        (b"!<arch>\n".to_vec(), "not a binary package: it is empty"),
-        (b"PK\x03\x04 zip...".to_vec(), "not a binary package: it is not an ar archive"),
-        (no_data, "not a binary package: it has no data.tar"),
-        (version, "not a binary package: its format version is not 2.0"),
-        (lzma, "not a binary package: members `*.tar.lzma` are not supported"),
+        (b"!<arch>\n".to_vec(), "not a valid .deb package: it is empty"),
+        (b"PK\x03\x04 zip...".to_vec(), "not a valid .deb package: it is not an ar archive"),
+        (no_data, "not a valid .deb package: it has no data.tar"),
+        (version, "not a valid .deb package: its format version is not 2.0"),
+        (lzma, "not a valid .deb package: members `*.tar.lzma` are not supported"),
     ] {
         assert_eq!(refusal(&bytes), reason);
     }

@@ -293,7 +293,7 @@ fn fields_and_files_of_a_file_system() {
             "SOURCE_DATE_EPOCH",
         ),
         (inode + 0x64, "inode 12 (/file): generation 0 then 1", "seed"),
-        (inode + 0x2, "inode 12 (/file): uid 0 then 1", "numbers of users"),
+        (inode + 0x2, "inode 12 (/file): uid 0 then 1", "user and group ids"),
         (inode, "inode 12 (/file): mode 0o100644 then 0o100645", "umask"),
         (
             1024 + 0x30,

@@ -207,14 +207,10 @@ fn a_link_in_the_place_of_a_machines_directory_is_named() {
 fn other_bytes_more_bytes_and_fewer_are_named_without_reading_further() {
     let sent = Sent::new("bytes");
     std::fs::write(sent.path("disk.qcow2"), "dusk").unwrap();
-    sent.refused(&format!(
-        "disk.qcow2: its digest is {}, the manifest says {}",
-        Digest::of(b"dusk"),
-        Digest::of(b"disk")
-    ));
+    sent.refused(&format!("disk.qcow2: has digest {}, expected {}", Digest::of(b"dusk"), Digest::of(b"disk")));
     // A hole without end would be read for years.
     std::fs::File::create(sent.path("disk.qcow2")).unwrap().set_len(1 << 40).unwrap();
-    sent.refused(&format!("disk.qcow2: {} bytes, the manifest says 4", 1u64 << 40));
+    sent.refused(&format!("disk.qcow2: has {} bytes, expected 4", 1u64 << 40));
     std::fs::remove_file(sent.path("disk.qcow2")).unwrap();
     sent.refused("disk.qcow2: it is missing");
     assert_eq!(sent.differences(), [Difference::Missing { file: "disk.qcow2".into() }]);
@@ -249,7 +245,7 @@ fn a_manifest_that_lists_too_little_is_no_build() {
     for lacking in ["launch.json", "launch.sh", "disk.qcow2", "vmlinuz", "initrd.img"] {
         let files: Vec<_> = files().into_iter().filter(|(name, _)| name != lacking).collect();
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();
-        sent.refused(&format!("{lacking}: every build has it, and the manifest does not list it"));
+        sent.refused(&format!("{lacking}: every build has this file, but the manifest does not list it"));
     }
     std::fs::write(sent.path("manifest.json"), "{}").unwrap();
     let said = String::from_utf8(sent.say(&["verify"]).stderr).unwrap();
@@ -266,11 +262,11 @@ fn names_of_a_manifest_cannot_lead_away_or_forge_a_line() {
         files.push((name.to_owned(), SECRET.as_bytes().to_vec()));
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();
         let shown = kiln::base::Foreign(name);
-        sent.refused(&format!("manifest.json: `{shown}` is no name that kiln gives to a file or a machine"));
+        sent.refused(&format!("manifest.json: `{shown}` is not a valid name of a file or a machine"));
         let mut machines = manifest(&self::files());
         machines.qemu.insert(name.to_owned(), "tools qemu".to_owned());
         std::fs::write(sent.path("manifest.json"), machines.write()).unwrap();
-        sent.refused(&format!("manifest.json: `{shown}` is no name that kiln gives to a file or a machine"));
+        sent.refused(&format!("manifest.json: `{shown}` is not a valid name of a file or a machine"));
     }
 }
 
@@ -299,7 +295,7 @@ fn a_changed_launch_file_is_named_even_when_its_manifest_is_made_to_match() {
     matching(r#"{ "format": 1, "machine": "m", "argv": ["-netdev", "bridge,id=x,helper=/kiln/artifacts/evil"] }"#);
     let said = String::from_utf8(sent.say(&["run"]).stderr).unwrap();
     assert!(
-        said.contains("launch.json: launch.json has format 1") && said.contains("`kiln build` the recipe again"),
+        said.contains("launch.json: launch.json has format 1") && said.contains("run `kiln build` again"),
         "{said}"
     );
     matching(&launch().json().replace("\"max\"", "\"max,x=y -chardev socket\""));
@@ -404,10 +400,7 @@ fn what_would_be_read_for_hours_is_named_at_once() {
     let mut large = manifest(&files());
     large.artifacts.get_mut("disk.qcow2").unwrap().size = size;
     std::fs::write(sent.path("manifest.json"), large.write()).unwrap();
-    sent.refused(&format!(
-        "manifest.json: it says that disk.qcow2 has {size} bytes, and no file of a build has more than {}",
-        256u64 << 30
-    ));
+    sent.refused(&format!("manifest.json: manifest gives disk.qcow2 a size of {size} bytes (limit {})", 256u64 << 30));
     let mut many = manifest(&files());
     many.qemu.extend((0..300).map(|number| (format!("m{number}"), "tools qemu".to_owned())));
     std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
@@ -439,6 +432,6 @@ fn a_directory_does_not_choose_a_privileged_port_of_the_host() {
     let files = with_launch(&launch_of(&machine("forward http = 80"), &BTreeMap::new()));
     put(&sent.at, &files, &manifest(&files));
     sent.refused(
-        "launch.json: launch.json forwards port 80 of this host, and a directory may choose ports from 1024 on only",
+        "launch.json: launch.json forwards host port 80, but a result directory may only use ports from 1024 on",
     );
 }

@@ -4,6 +4,8 @@ use kiln::base::Digest;
 use kiln::debian::deb;
 use kiln::deliver::manifest::Manifest;
 use kiln::format::tar::TarReader;
+use kiln::ops::Session;
+use kiln::world::RealWorld;
 use proptest::prelude::*;
 
 use super::directory::{deliver, files, manifest};
@@ -12,6 +14,8 @@ use super::live::{Scratch, fail_with, kiln, succeed};
 #[test]
 fn a_changed_byte_of_anything_delivered_is_found_and_named() {
     let scratch = Scratch::new("delivered");
+    let world = RealWorld::default();
+    let session = Session::silent(&world);
     let at = scratch.path("result");
     let verify = || {
         let mut command = kiln(&scratch.path("store"));
@@ -25,19 +29,15 @@ fn a_changed_byte_of_anything_delivered_is_found_and_named() {
             let mut other = bytes.clone();
             other[changed] ^= 1;
             std::fs::write(at.join(name), &other).unwrap();
-            let report = kiln::command::verify::directory(&at).unwrap_or_else(|_| panic!("no report"));
-            let words =
-                format!("{name}: its digest is {}, the manifest says {}", Digest::of(&other), Digest::of(bytes));
+            let report = kiln::ops::directory(&session, &at).unwrap_or_else(|_| panic!("no report"));
+            let words = format!("{name}: has digest {}, expected {}", Digest::of(&other), Digest::of(bytes));
             assert_eq!(report.wrong, [words]);
         }
         let said = fail_with(&mut verify(), 3);
         assert!(said.contains("1 difference in 5 files") && said.contains(name), "{said}");
         std::fs::write(at.join(name), &bytes[1..]).unwrap();
         let said = fail_with(&mut verify(), 3);
-        assert!(
-            said.contains(&format!("{name}: {} bytes, the manifest says {}", bytes.len() - 1, bytes.len())),
-            "{said}"
-        );
+        assert!(said.contains(&format!("{name}: has {} bytes, expected {}", bytes.len() - 1, bytes.len())), "{said}");
         std::fs::remove_file(at.join(name)).unwrap();
         let said = fail_with(&mut verify(), 3);
         assert!(said.contains(name) && said.contains("it is missing"), "{said}");
@@ -49,6 +49,8 @@ fn a_changed_byte_of_anything_delivered_is_found_and_named() {
 #[test]
 fn a_changed_size_or_digest_in_a_manifest_is_found() {
     let scratch = Scratch::new("manifest");
+    let world = RealWorld::default();
+    let session = Session::silent(&world);
     let at = scratch.path("result");
     let files = deliver(&at);
     let good = manifest(&files).write();
@@ -61,7 +63,7 @@ fn a_changed_size_or_digest_in_a_manifest_is_found() {
         let mut bytes = good.clone().into_bytes();
         bytes[place] = if bytes[place] == b'1' { b'2' } else { b'1' };
         std::fs::write(at.join("manifest.json"), &bytes).unwrap();
-        let found = kiln::command::verify::directory(&at);
+        let found = kiln::ops::directory(&session, &at);
         assert!(found.map_or(true, |report| !report.wrong.is_empty()), "{}", String::from_utf8_lossy(&bytes));
         tried += 1;
     }
@@ -73,7 +75,7 @@ fn a_manifest_that_leads_out_of_its_directory_is_refused() {
     for name in ["../passwd", "/etc/passwd", "tiny/../../passwd", ".", "", "-x", ".x/y", "a/b/c", "manifest.json"] {
         let text = manifest(&[(name.to_owned(), b"x".to_vec())]).write();
         let error = Manifest::read(text.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, format!("`{name}` is no name that kiln gives to a file or a machine"));
+        assert_eq!(error, format!("`{name}` is not a valid name of a file or a machine"));
     }
 }
 

@@ -89,7 +89,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
         ("mkdir -p out/a; mkfifo 'out/a/b\nerror: forged'".to_owned(), r"out/a/b\nerror: forged cannot be kept"),
         ("mkdir other".to_owned(), "it left no out behind"),
         // A hole costs nothing, and would be read for weeks.
-        ("truncate -s 7E out || truncate -s 15T out".to_owned(), "may have 256 GiB at most"),
+        ("truncate -s 7E out || truncate -s 15T out".to_owned(), "(limit 256 GiB)"),
     ] {
         let text = refused(&mut bench, &script, false);
         assert!(text.contains(words), "{script}: {text}");
@@ -290,7 +290,7 @@ fn sockets_attributes_and_stopping() {
     let dir = Dir::open(&left).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(left.join("socket")).unwrap();
     let error = store.take(&dir, "socket", Taking::PUBLIC).unwrap_err().to_string();
-    assert_eq!(error, "its socket is a socket, neither file nor directory");
+    assert_eq!(error, "its output socket is a socket, not a file or a directory");
 
     let (file, tree) = (left.join("file"), left.join("tree"));
     std::fs::create_dir(&tree).unwrap();

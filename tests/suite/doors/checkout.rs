@@ -56,7 +56,7 @@ fn a_directory_of_locks_that_is_a_link_is_refused() {
         std::fs::rename(lab.directory.join(file), lab.directory.join("recipes").join(file)).unwrap();
     }
     symlink("victim", lab.directory.join("lockfiles")).unwrap();
-    let words = ["lockfiles is a symbolic link", "remove it, or name the place that it leads to"];
+    let words = ["lockfiles is a symbolic link", "remove it, or pass the path that it points to"];
     refused(&promptly(lab.kiln().args(["lock", "recipes/tiny.kiln"])), 4, &words);
     untouched(&lab);
     // The way out that the words name.

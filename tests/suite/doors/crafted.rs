@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use kiln::command::lock::agrees;
 use kiln::lock::{Lock, read, satisfies};
+use kiln::ops::lock::agrees;
 use kiln::recipe::{self, Recipe};
 use kiln::world::RealWorld;
 use toml::{Table, Value};
@@ -135,7 +135,7 @@ fn carried(recipe: &Recipe, text: &str) -> Result<(), String> {
     let plan = kiln::plan::lower(recipe, &lock);
     assert_eq!(kiln::plan::id::by_name(&plan).len(), plan.steps.len());
     let _: u64 = plan.fetches.values().map(|fetch| fetch.size).sum();
-    agrees(recipe, &lock).map_err(|failure| failure.text())
+    agrees(recipe, &lock).map_err(|failure| failure.to_string())
 }
 
 /// Tries locks; how many there were and how many were refused.
@@ -222,8 +222,7 @@ fn a_source_from_elsewhere_is_not_the_recipes() {
     *inside(&mut emptied, &to_file[..2]) = Value::Table(Table::new());
     let mut removed = lock.clone();
     inside(&mut removed, &to_file[..1]).as_table_mut().unwrap().clear();
-    for (lock, words) in [(elsewhere, "is not what the recipe asks for"), (emptied, "is not what"), (removed, "is new")]
-    {
+    for (lock, words) in [(elsewhere, "does not match the recipe"), (emptied, "is not what"), (removed, "is new")] {
         std::fs::write(&path, toml::to_string(&lock).unwrap()).unwrap();
         for verb in [["plan", "tiny.kiln"].as_slice(), &["build", "tiny.kiln"], &["lock", "--check", "tiny.kiln"]] {
             refused(&promptly(lab.kiln().args(verb)), 1, &["source `", words, "help: `kiln lock`"]);
