@@ -222,7 +222,7 @@ mod tests {
             (&directory.join("link"), "a device"),
         ] {
             let error = read(path, 1 << 20).unwrap_err().to_string();
-            assert!(error.contains(noun) && error.contains("not a plain file"), "{error}");
+            assert!(error.contains(noun) && error.contains("not a regular file"), "{error}");
         }
         assert!(create(&pipe).is_err() && open_append(&pipe).is_err() && open_lock(&pipe).is_err());
         remove_tree(&directory).unwrap();

@@ -193,7 +193,7 @@ fn the_rule_that_would_help() {
     let cases: [(&[u8], &[u8], &str); 6] = [
         (&one, &tar(&Member { mtime: 5, ..member() }), "SOURCE_DATE_EPOCH"),
         (&one, &tar(&Member { mode: 0o600, ..member() }), "umask"),
-        (b"b\na\n", b"a\nb\n", "sorted"),
+        (b"b\na\n", b"a\nb\n", "sort what is read"),
         (b"made on 2026-11-24\n", b"made on 2026-11-25\n", "SOURCE_DATE_EPOCH"),
         (b"from /home/a/x.c\n", b"from /home/b/x.c\n", "-ffile-prefix-map"),
         (b"version 12\n", b"version 13\n", ""),

@@ -220,13 +220,13 @@ fn other_bytes_more_bytes_and_fewer_are_named_without_reading_further() {
 fn files_that_no_build_left_are_named_and_cannot_forge_a_line() {
     let sent = Sent::new("extra");
     std::fs::write(sent.path("evil"), "").unwrap();
-    sent.refused("evil: the manifest does not list it");
+    sent.refused("evil: not listed in the manifest");
     std::fs::write(sent.path("a\n5 files: all good\u{1b}[2J"), "").unwrap();
     std::fs::create_dir_all(sent.path("deep/er")).unwrap();
-    sent.refused("a␊5 files: all good␛[2J: the manifest does not list it");
-    sent.refused("deep: the manifest does not list it");
+    sent.refused("a␊5 files: all good␛[2J: not listed in the manifest");
+    sent.refused("deep: not listed in the manifest");
     symlink("/", sent.path("log")).unwrap();
-    sent.refused("log: the manifest does not list it");
+    sent.refused("log: not listed in the manifest");
     (0..500).for_each(|number| std::fs::write(sent.path(&format!("x{number}")), "").unwrap());
     let found = sent.differences();
     assert_eq!(found.last(), Some(&Difference::ManyExtra { told: 100 }));
@@ -239,9 +239,9 @@ fn a_manifest_that_lists_too_little_is_no_build() {
     let empty = Manifest { qemu: BTreeMap::new(), ..manifest(&[]) };
     std::fs::write(sent.path("manifest.json"), empty.write()).unwrap();
     sent.refused("manifest.json: it lists no machine, so the build is incomplete");
-    sent.refused("launch.sh: the manifest does not list it");
+    sent.refused("launch.sh: not listed in the manifest");
     std::fs::write(sent.path("manifest.json"), manifest(&[]).write()).unwrap();
-    sent.refused("launch.json: every build has it, and the manifest does not list it");
+    sent.refused("launch.json: every build has this file, but the manifest does not list it");
     for lacking in ["launch.json", "launch.sh", "disk.qcow2", "vmlinuz", "initrd.img"] {
         let files: Vec<_> = files().into_iter().filter(|(name, _)| name != lacking).collect();
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();
@@ -283,11 +283,11 @@ fn a_changed_launch_file_is_named_even_when_its_manifest_is_made_to_match() {
         put(&sent.at, &files, &manifest(&files));
     };
     matching(&other.json());
-    sent.refused("launch.json: it says another size or digest of disk.qcow2 than the manifest");
+    sent.refused("launch.json: its size or digest of disk.qcow2 does not match the manifest");
     let mut other = launch();
     other.artifacts.get_mut(&Place::Kernel).unwrap().file = "evil".into();
     matching(&other.json());
-    sent.refused("evil: every build has it, and the manifest does not list it");
+    sent.refused("evil: every build has this file, but the manifest does not list it");
     let mut other = launch();
     other.description.machine.name = "another".into();
     matching(&other.json());
@@ -400,16 +400,16 @@ fn what_would_be_read_for_hours_is_named_at_once() {
     let mut large = manifest(&files());
     large.artifacts.get_mut("disk.qcow2").unwrap().size = size;
     std::fs::write(sent.path("manifest.json"), large.write()).unwrap();
-    sent.refused(&format!("manifest.json: manifest gives disk.qcow2 a size of {size} bytes (limit {})", 256u64 << 30));
+    sent.refused(&format!("manifest.json: it gives disk.qcow2 a size of {size} bytes (limit {})", 256u64 << 30));
     let mut many = manifest(&files());
     many.qemu.extend((0..300).map(|number| (format!("m{number}"), "tools qemu".to_owned())));
     std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
-    sent.refused("manifest.json: it lists 301 machines, and a build has no more than 256");
+    sent.refused("manifest.json: it lists 301 machines (limit 256)");
     let mut many = manifest(&files());
     let one = many.artifacts["disk.qcow2"];
     many.artifacts.extend((0..5000).map(|number| (format!("f{number}"), one)));
     std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
-    sent.refused("manifest.json: it lists 5005 files, and a build has no more than 4096");
+    sent.refused("manifest.json: it lists 5005 files (limit 4096)");
 }
 
 #[test]
@@ -422,7 +422,7 @@ fn variables_that_are_too_large_to_be_kept_are_not_started_from() {
     let mut files = with_launch(&launch);
     files.extend([("ovmf-code.fd".to_owned(), b"code".to_vec()), ("ovmf-vars.fd".to_owned(), variables)]);
     put(&sent.at, &files, &manifest(&files));
-    sent.refused("launch.json: it has variables of a firmware of more than 1048576 bytes");
+    sent.refused("launch.json: the firmware variables have more than 1048576 bytes");
 }
 
 /// Whoever starts it may be root, and the host's own services are looked for at such ports.

@@ -147,7 +147,7 @@ fn the_header_that_names_the_digest_is_not_ignored() {
     for good in ["Hash: SHA512\n", "Hash: SHA256\nHash: SHA512\n", ""] {
         with(good).unwrap_or_else(|error| panic!("{good:?}: {error}"));
     }
-    says(&with("Hash: SHA256\n").unwrap_err(), &["the header `Hash`"]);
+    says(&with("Hash: SHA256\n").unwrap_err(), &["the `Hash` header"]);
     says(&with("Hash: MD4\n").unwrap_err(), &["not a clearsigned document"]);
 }
 
@@ -295,7 +295,7 @@ fn an_index_larger_than_anything_is_refused_before_it_is_fetched() {
         let signed = archive.key.sign(&lines(size), archive.date);
         world.pages.insert(archive.url("InRelease"), signed.into_bytes());
         let error = resolved(&world, &NoCache, &nginx(&archive), (None, &Update::Keep)).unwrap_err().to_string();
-        says(&error, &["are refused"]);
+        says(&error, &["(limit "]);
     }
 }
 
