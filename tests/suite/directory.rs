@@ -249,7 +249,7 @@ fn a_manifest_that_lists_too_little_is_no_build() {
     }
     std::fs::write(sent.path("manifest.json"), "{}").unwrap();
     let said = String::from_utf8(sent.say(&["verify"]).stderr).unwrap();
-    assert!(said.contains("manifest.json: not a manifest: missing field"), "{said}");
+    assert!(said.contains("manifest.json: invalid manifest: missing field"), "{said}");
     std::fs::write(sent.path("manifest.json"), vec![b' '; 5 << 20]).unwrap();
     sent.refused("manifest.json: it is larger than 4194304 bytes");
 }
@@ -291,7 +291,7 @@ fn a_changed_launch_file_is_named_even_when_its_manifest_is_made_to_match() {
     let mut other = launch();
     other.description.machine.name = "another".into();
     matching(&other.json());
-    sent.refused("launch.json: it is of machine another, the manifest says m");
+    sent.refused("launch.json: it belongs to machine another, expected m");
     matching(r#"{ "format": 1, "machine": "m", "argv": ["-netdev", "bridge,id=x,helper=/kiln/artifacts/evil"] }"#);
     let said = String::from_utf8(sent.say(&["run"]).stderr).unwrap();
     assert!(
