@@ -63,7 +63,7 @@ fn is_plain(found: &fs::Metadata) -> std::io::Result<()> {
         _ if kind.is_socket() => "a socket",
         _ => "a device",
     };
-    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a plain file")))
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a regular file")))
 }
 
 /// Creates a file that nobody but this user may read or write, in a directory of kiln's own: nothing may be there, not
@@ -207,7 +207,7 @@ mod tests {
             (&directory.join("link"), "a device"),
         ] {
             let error = read(path, 1 << 20).unwrap_err().to_string();
-            assert!(error.contains(noun) && error.contains("not a plain file"), "{error}");
+            assert!(error.contains(noun) && error.contains("not a regular file"), "{error}");
         }
         assert!(create(&pipe).is_err() && open_append(&pipe).is_err() && open_lock(&pipe).is_err());
         remove_tree(&directory).unwrap();
