@@ -90,7 +90,7 @@ impl Failure {
             return render::render(&mistakes.sources, &mistakes.diagnostics, false);
         }
         match self.class() {
-            ErrorClass::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
+            ErrorClass::Interrupted => crate::exec::interrupt::INTERRUPTED_MESSAGE.to_owned(),
             _ => format!("error: {self}"),
         }
     }

@@ -55,7 +55,7 @@ impl Store {
         }
         taken.map_err(|error| match error {
             StoreError::Tree { path, refusal } => {
-                StoreError::Output(format!("its {name}/{path} cannot be kept in a tree: {refusal}"))
+                StoreError::Output(format!("its output {name}/{path} cannot be stored: {refusal}"))
             }
             other => other.of(&self.root),
         })
