@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 pub use why::{NotAReason, Why};
 
 use crate::debian::archive::ArchiveRef;
-use crate::debian::packages::{Index, Stanza};
+use crate::debian::packages::{Index, IndexStanza};
 use crate::recipe::packages::{Base, PackageRequest};
 use pool::{Pool, Ver};
 
@@ -64,7 +64,7 @@ pub struct Pin<'a> {
 #[derive(Clone)]
 pub struct Chosen<'a> {
     /// What the index says of it.
-    pub stanza: Stanza<'a>,
+    pub stanza: IndexStanza<'a>,
     /// The archive it comes from.
     pub archive: &'a ArchiveRef,
     /// Why it is there.

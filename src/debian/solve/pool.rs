@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Offer, Pin, Problem, Why};
-use crate::debian::packages::Stanza;
+use crate::debian::packages::IndexStanza;
 use crate::debian::relation::{self, Atom, Clause};
 use crate::debian::version;
 
@@ -43,7 +43,7 @@ impl Mention {
 pub(super) struct Version<'a> {
     pub(super) package: Pkg,
     pub(super) offer: usize,
-    pub(super) stanza: Stanza<'a>,
+    pub(super) stanza: IndexStanza<'a>,
     pub(super) relations: Rc<Relations<'a>>,
 }
 
@@ -163,7 +163,7 @@ impl<'a> Pool<'a> {
         Preference { locked, priority: self.offers[offer].priority, version: stanza.version() }
     }
 
-    fn relations(&self, stanza: Stanza<'a>) -> Relations<'a> {
+    fn relations(&self, stanza: IndexStanza<'a>) -> Relations<'a> {
         let parse = |field: &str| relation::parse(stanza.relation(field)).unwrap_or_default();
         let read = |field, strength| parse(field).into_iter().map(move |clause| Want { clause, strength });
         let demands = ["Pre-Depends", "Depends"].into_iter().flat_map(|field| read(field, Strength::Demand));

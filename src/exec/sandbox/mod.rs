@@ -43,14 +43,14 @@ use std::path::PathBuf;
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
-pub use follow::Heard;
+pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
 pub use limits::Limits;
 pub(crate) use limits::tree_options;
 pub use privileges::Privileges;
 pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
 
-/// A process and everything it can see.
+/// A process and everything it can see. It reaches no network, not even loopback of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Spec {
     /// Becomes `/`.
@@ -58,9 +58,7 @@ pub struct Spec {
     /// Mounted on top, in order. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
     pub mounts: Vec<Mount>,
     /// User ids inside.
-    pub ids: Ids,
-    /// What the process reaches.
-    pub network: Network,
+    pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
     /// The whole environment.
@@ -96,20 +94,11 @@ pub struct Mount {
 
 /// User ids inside a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Ids {
+pub enum SandboxIds {
     /// Only 0, which is the caller (of root: an id that nobody uses).
     Single,
     /// 0 to 65535, from the caller's subordinate ids (of root: a range that nobody uses).
     Range,
     /// No new user namespace: the caller is already inside one, made by [`call`](self).
     Inherit,
-}
-
-/// What a sandboxed process reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Network {
-    /// Nothing, not even loopback of the host.
-    None,
-    /// The host's network.
-    Host,
 }

@@ -10,7 +10,7 @@ use kiln::lock::{SourcePlace, satisfies, write};
 use kiln::plan::Builder;
 use kiln::plan::step::Place;
 use kiln::recipe::Recipe;
-use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, Origin, Source};
+use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource, Origin};
 use kiln::world::memory::MemoryWorld;
 
 use super::super::archive_support::{Package, TinyArchive, recipe, request, set};
@@ -21,7 +21,7 @@ fn with_source(mut recipe: Recipe, archive: &str) -> Recipe {
     let build = recipe.package_sets["web"].clone();
     let span = build.span;
     let compiled = Compiled {
-        source: Source::DebianSource(request("linux"), vec![archive.to_owned()]),
+        source: KernelSource::DebianSource(request("linux"), vec![archive.to_owned()]),
         patches: Vec::new(),
         base: ConfigBase::Target("tinyconfig".to_owned()),
         configs: Vec::new(),
