@@ -78,7 +78,7 @@ const REFUSED: [(&str, &str, &str); 18] = [
     ("\"root\" = 0", "\"root\" = 65535", "above 65534"),
     ("name = \"zlib1g\"", "name = \"../x\"", "no package name"),
     ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "no plain file name"),
-    ("[archives.trixie]", "[archives.\"trixie@now\"]", "nor NAME@TIMESTAMP"),
+    ("archive = \"trixie\"", "archive = \"trixie@now\"", "nor NAME@TIMESTAMP"),
     ("why = \"requested\"", "why = \"because\"", "`because` is no reason"),
     ("why = \"requested\"", "why = \"dependency of dash\"", "as dependency of dash, which is not in the set"),
     ("https://mirror.example/l", "sid:pool/l", "`sid`, which is not among the archives"),

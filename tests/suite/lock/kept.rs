@@ -100,9 +100,9 @@ fn a_set_that_follows_recommendations_is_kept_even_where_nobody_recommends_anyth
     let kept = resolved(&MemoryWorld::default(), &NoCache, &follow(&archive), (Some(&before), &Update::Keep)).unwrap();
     assert_eq!(write(&kept), write(&before));
     // A recipe that begins to follow them is answered anew.
-    let plain = lock(&[&archive], &nginx(&archive)).unwrap();
     let mut more = archive;
     more.packages[0] = more.packages[0].clone().field("Recommends", "curl");
+    let plain = lock(&[&more], &nginx(&more)).unwrap();
     let after = again(&[&more], &follow(&more), Some(&plain), &Update::Keep).unwrap();
     let curl = after.sets["web"].iter().find(|package| package.name == "curl").unwrap();
     assert_eq!(curl.why, Why::RecommendationOf("nginx".to_owned()));
