@@ -205,7 +205,7 @@ fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPa
     let mut keys = BTreeSet::new();
     for wire in set.packages {
         let package = package(&place, wire, archives)?;
-        let key = package_key(&package);
+        let key = super::write::package_key(&package);
         if by_name.insert(key.clone(), package).is_some() {
             return Err(fact(
                 place,
@@ -233,11 +233,6 @@ fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPa
         }
         None => Ok(packages),
     }
-}
-
-/// The name under which a set knows a package: `libc6:amd64`, `tzdata:all`.
-pub(super) fn package_key(package: &LockedPackage) -> String {
-    format!("{}:{}", package.name, package.architecture)
 }
 
 fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<LockedPackage, ReadError> {

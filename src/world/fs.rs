@@ -9,13 +9,9 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+pub use super::context::context;
 pub use super::remove::remove_tree;
 use super::{Directory, WorldError};
-
-/// Names the path in an error.
-pub fn context<T>(verb: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, WorldError> {
-    result.map_err(|source| WorldError::File { verb, path: path.to_owned(), source })
-}
 
 /// Opens a plain file for reading. Anything else that may stand there is an error at once: a named pipe that nobody
 /// writes to would be waited for, a device may have no end.
