@@ -54,7 +54,7 @@ impl fmt::Display for Change {
         let text = match self {
             Change::Added { set, package, version } => format!("{set}: + {package} {version}"),
             Change::Removed { set, package, version } => format!("{set}: - {package} {version}"),
-            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, other bytes"),
+            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, content changed"),
             Change::Moved { set, package, from, to } => format!("{set}: {package} {from} -> {to}"),
             Change::Fact { what, from, to } if from.is_empty() => format!("{what}: {to}"),
             Change::Fact { what, from, to } if to.is_empty() => format!("{what}: {from} is gone"),

@@ -16,20 +16,20 @@ use crate::debian::solve::{NotAReason, Why};
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not the TOML of a lock; the message has line and column.
-    #[error("not a lock{}", Quoted(.0, "  "))]
+    #[error("invalid lock{}", Quoted(.0, "  "))]
     Syntax(String),
     /// Another format.
-    #[error("lock format {0}; this kiln reads format {FORMAT}. Make the lock again with `kiln lock`")]
+    #[error("lock has format {0}, but this version of kiln reads format {FORMAT}; run `kiln lock` to make it again")]
     Format(u32),
     /// From a kiln whose builds give other bytes.
     #[error(
-        "output version {0}; this kiln writes output version {OUTPUT}. Make the lock again with `kiln lock`, or use the kiln that wrote it"
+        "lock has output version {0}, but this version of kiln writes output version {OUTPUT}; run `kiln lock`, or use the version of kiln that wrote it"
     )]
     Output(u32),
     /// Its checksum is not that of its facts.
     #[error(
-        "its checksum is not that of its other lines: it was changed by hand, or merged. `kiln lock` keeps what it pins, \
-         and writes the checksum anew"
+        "the checksum does not match: the lock was edited or merged. Run `kiln lock` to keep its pins and \
+         update the checksum"
     )]
     Changed,
     /// A fact that contradicts another, or that no lock may state.
@@ -132,7 +132,7 @@ fn source_file(
     archives: &Archives,
 ) -> Result<(String, LockedSourceFile), ReadError> {
     if name.contains('/') || name.starts_with('.') || !is_inside(&name) {
-        return Err(fact(place, format!("`{name}` is no plain file name")));
+        return Err(fact(place, format!("`{name}` is not a plain file name")));
     }
     let from: SourcePlace = wire.from.parse().map_err(|error| fact(place, format!("`{name}`: {error}")))?;
     match from.archive().filter(|archive| !archives.contains_key(archive)) {
@@ -152,7 +152,7 @@ fn checked(name: &str, wire: WireArchive) -> Result<(ArchiveRef, LockedArchive),
     let place = || format!("archives.{name}");
     let archive = name.parse().map_err(|error: NotAnArchive| fact(place(), error.to_string()))?;
     let Some(snapshot) = Timestamp::parse_snapshot(&wire.snapshot) else {
-        return Err(fact(place(), format!("`{}` is no timestamp of the snapshot service", wire.snapshot)));
+        return Err(fact(place(), format!("`{}` is not a timestamp of the snapshot service", wire.snapshot)));
     };
     let locked = LockedArchive {
         suite: wire.suite,
@@ -176,7 +176,8 @@ fn one_size(sets: &BTreeMap<String, Vec<LockedPackage>>) -> Result<(), ReadError
     {
         let size = *sizes.entry(package.file.sha256).or_insert(package.file.size);
         if size != package.file.size {
-            let problem = format!("`{}` has {} bytes here, {size} elsewhere", package.name, package.file.size);
+            let problem =
+                format!("`{}` has {} bytes here, but {size} in another place", package.name, package.file.size);
             return Err(fact(format!("sets.{name}"), problem));
         }
     }
@@ -189,10 +190,7 @@ const LAST_ID: u32 = 65_534;
 fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadError> {
     for (kind, ids) in [("users", &wire.users), ("groups", &wire.groups)] {
         if let Some((owner, id)) = ids.iter().find(|(_, id)| **id > LAST_ID) {
-            return Err(fact(
-                format!("images.{name}.{kind}"),
-                format!("`{owner}` has the number {id}, above {LAST_ID}"),
-            ));
+            return Err(fact(format!("images.{name}.{kind}"), format!("`{owner}` has id {id} (limit {LAST_ID})")));
         }
     }
     Ok(LockedImage { open: wire.open, users: wire.users, groups: wire.groups })
@@ -209,7 +207,7 @@ fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPa
         if by_name.insert(key.clone(), package).is_some() {
             return Err(fact(
                 place,
-                format!("`{key}` is there twice; a set has one version for each name and architecture"),
+                format!("duplicate package `{key}`: a set has one version for each name and architecture"),
             ));
         }
         keys.insert(key);
@@ -242,7 +240,7 @@ fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<Locked
         || !wire.name.chars().all(allowed)
         || !wire.name.starts_with(|c: char| c.is_ascii_alphanumeric())
     {
-        return Err(fact(place, format!("`{}` is no package name", wire.name)));
+        return Err(fact(place, format!("`{}` is not a package name", wire.name)));
     }
     let wrong = |error: String| fact(place, format!("`{}`: {error}", wire.name));
     let archive: ArchiveRef = wire.archive.parse().map_err(|error: NotAnArchive| wrong(error.to_string()))?;
@@ -252,7 +250,7 @@ fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<Locked
     let why: Why = wire.why.parse().map_err(|error: NotAReason| wrong(error.to_string()))?;
     let climbs = wire.path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
     if climbs || wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ') {
-        return Err(fact(place, format!("`{}`: `{}` is no path within a repository", wire.name, wire.path)));
+        return Err(fact(place, format!("`{}`: `{}` is not a path within a repository", wire.name, wire.path)));
     }
     if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         || wire.version.is_empty()

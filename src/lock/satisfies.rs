@@ -36,12 +36,12 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     let mut wrong = Vec::new();
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
     if lock.recipe.name != recipe.name {
-        wrong.push(Mismatch(format!("it is the lock of `{}`, not of `{}`", lock.recipe.name, recipe.name)));
+        wrong.push(Mismatch(format!("it is the lock of `{}`, not `{}`", lock.recipe.name, recipe.name)));
     }
     compare(&mut wrong, "file", &lock.recipe.files, &files);
     compare(&mut wrong, "parameter", &lock.recipe.params, &recipe.params);
     if wrong.is_empty() && lock.recipe.digest != recipe_digest(&files, &recipe.params) {
-        wrong.push(Mismatch("its recipe digest does not follow from its own files and parameters".to_owned()));
+        wrong.push(Mismatch("its recipe digest does not match its files and parameters".to_owned()));
     }
     if wrong.is_empty() {
         archives(&mut wrong, recipe, lock);
@@ -59,7 +59,7 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
         let problem = match (name.moment, recipe.archives.get(&name.name)) {
             (Some(moment), _) if moment != locked.snapshot => Some(format!("is of {}", locked.snapshot.snapshot())),
             (Some(_), asked) if asked.is_none_or(|asked| asked.repository != locked.repository) => {
-                Some("is an earlier state of none in the recipe".to_owned())
+                Some("is not an earlier state of any archive in the recipe".to_owned())
             }
             (Some(_), _) => None,
             (None, None) => Some("is not in the recipe".to_owned()),
@@ -67,7 +67,7 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
         };
         wrong.extend(problem.map(|problem| Mismatch(format!("archive `{name}` {problem}"))));
         if locked.snapshot < locked.date || locked.valid_until.is_some_and(|until| until < locked.date) {
-            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and end of validity are not in that order")));
+            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and `valid-until` are not in order")));
         }
     }
     // Sets of the same name are told when locking.
@@ -75,7 +75,7 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let asked = sets.values().flat_map(|set| &set.archives);
     let missing: BTreeSet<&String> =
         asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
-    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is new"))));
+    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
 }
 
 /// How an archive is described otherwise than it was locked.
@@ -102,7 +102,7 @@ fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let newest = lock.archives.values().map(|archive| archive.date).max();
     let epoch = recipe.epoch.or(newest).unwrap_or(Timestamp(0));
     if lock.epoch != epoch {
-        wrong.push(Mismatch(format!("its epoch is {}, and follows from recipe and archives as {epoch}", lock.epoch)));
+        wrong.push(Mismatch(format!("its epoch is {}, but recipe and archives give {epoch}", lock.epoch)));
     }
 }
 

@@ -24,9 +24,9 @@ pub enum Why {
     RecommendationOf(String),
 }
 
-/// Words that are no reason.
+/// Words that are not a reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no reason for a package to be in a set")]
+#[error("`{0}` is not a reason for a package to be in a set")]
 pub struct NotAReason(pub String);
 
 impl Why {
