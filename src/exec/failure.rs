@@ -4,13 +4,12 @@
 
 use std::fmt;
 use std::io;
-use std::process::ExitStatus;
 
 use serde::{Deserialize, Serialize};
 
 use super::sandbox::SandboxError;
 use crate::base::Foreign;
-use crate::plan::statement::{self, Statement};
+use crate::plan::Statement;
 
 /// Who can do something about a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,13 +79,6 @@ impl StepFailure {
     /// Something is wrong.
     pub fn new(fault: Fault, message: impl fmt::Display) -> StepFailure {
         StepFailure { fault, message: message.to_string(), help: None, about: Vec::new() }
-    }
-
-    /// A program ended without success. Scripts of a plan say with [`statement::MISTAKE`] that the recipe asks for what
-    /// cannot be.
-    pub fn of_exit(status: ExitStatus) -> StepFailure {
-        let fault = if status.code() == Some(statement::MISTAKE) { Fault::Recipe } else { Fault::Input };
-        StepFailure::new(fault, status)
     }
 
     /// Adds the way out.

@@ -134,7 +134,7 @@ fn command(
     }
     match sandbox::run_within(&spec, limits, heard) {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Trouble::Step(StepFailure::of_exit(status))),
+        Ok(status) => Err(Trouble::Step(StepFailure::input(status))),
         Err(SandboxError::Cancelled) => Err(ExecError::Interrupted.into()),
         Err(error) => Err(Trouble::Step(error.into())),
     }
@@ -179,9 +179,10 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     }
     if let Some(memory) = ready.limits.memory.filter(|_| full) {
         failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory)));
-    } else if failure.fault == Fault::Recipe && failure.about.is_empty() {
-        let report = tail.pop().unwrap_or(failure.message);
-        failure = StepFailure::recipe(statement::judged(&ready.step.kind, &report), report);
+    } else if let Some((statement, text)) =
+        statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty())
+    {
+        failure = StepFailure::recipe(statement, text);
     }
     let log = match log.keep(&ready.store.log_path(&ready.action)) {
         Ok(log) => log,

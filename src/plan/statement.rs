@@ -41,20 +41,26 @@ pub enum Statement {
     Patch(usize),
 }
 
-/// The exit code of a plan's own scripts where the recipe asks for what cannot be; the last line that such a script prints
-/// is the report. (`EX_DATAERR` of sysexits.h, which no tool in these scripts ends with.)
-pub const MISTAKE: i32 = 65;
-
-/// What a script of such a step can find wrong in the recipe.
-pub fn judged(step: &StepKind, report: &str) -> Statement {
+/// The mistake in the recipe that the last lines of such a step's command tell of, and in which statement it is.
+pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)> {
     match step {
-        StepKind::Disk(_) => Statement::Size,
-        // `003-name.patch does not apply to this source`
-        StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
-            let number = report.split('-').next().and_then(|number| number.parse().ok());
-            number.map_or(Statement::Block, Statement::Patch)
+        // mke2fs, when the tree is larger than the disk.
+        StepKind::Disk(_) => {
+            let full = |line: &String| {
+                ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
+            };
+            lines
+                .iter()
+                .any(full)
+                .then(|| (Statement::Size, "the files of this image do not fit on its disk".to_owned()))
         }
-        _ => Statement::Block,
+        // `source.sh`: `error: 003-name.patch does not apply to this source`
+        StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
+            let text =
+                lines.last()?.strip_prefix("error: ").filter(|text| text.ends_with("does not apply to this source"))?;
+            Some((Statement::Patch(text.split('-').next()?.parse().ok()?), text.to_owned()))
+        }
+        _ => None,
     }
 }
 

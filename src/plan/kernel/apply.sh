@@ -5,10 +5,7 @@ apply() {
     touch -r linux/Makefile Makefile.time
     patch -p1 -F0 -f -d linux --no-backup-if-mismatch <"$1" >patch.log 2>&1 || {
         cat patch.log >&2
-        echo "${1##*/} does not apply to this source"
-        # See plan/statement.rs: a patch of the recipe is to be changed there.
-        case $1 in /kiln/in/patches/*) exit 65 ;; esac
-        exit 1
+        die "${1##*/} does not apply to this source"
     }
     touch -r Makefile.time linux/Makefile
 }
