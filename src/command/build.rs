@@ -11,6 +11,7 @@ use crate::cli::{self, RealizeArgs};
 use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::event::Listener;
+use crate::exec::executor::LocalExecutor;
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, ExecError, Incremental, Realized};
 use crate::lock;
@@ -104,7 +105,9 @@ fn realize_telling(
     let options = exec::Options { jobs, offline, no_cache, variation, incremental, limits };
     let known = mirrors::known(&ready.loaded.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener);
+    let (world, mirrors) = (&ready.loaded.world, &addresses);
+    let services = exec::Services { store, world, mirrors, executor: &LocalExecutor, listener };
+    let result = exec::realize(plan, &services, &options);
     result.map_err(|error| match error {
         ExecError::Interrupted => Failure::Interrupted,
         error => Failure::world(error),

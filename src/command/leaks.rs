@@ -10,6 +10,7 @@ use crate::base::{Digest, Foreign};
 use crate::exec::Realized;
 use crate::inspect::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
 use crate::lock;
+use crate::plan::disk;
 use crate::plan::step::Work;
 use crate::plan::{Builtin, Input, Plan};
 use crate::world::{World, fs};
@@ -71,8 +72,8 @@ fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
     let Input::Output { step, .. } = from else { return Vec::new() };
     let step = &plan.steps[*step];
     match &step.work {
-        Work::Sandbox { qcow2: Some(_), .. } => step.inputs.get("root.tar").into_iter().collect(),
-        Work::Builtin(Builtin::BootDisk) => step.inputs.values().flat_map(|input| searched(plan, input)).collect(),
+        Work::Sandbox { .. } if step.outputs == [disk::RAW] => step.inputs.get("root.tar").into_iter().collect(),
+        Work::Builtin(Builtin::BootDisk | Builtin::Convert { .. }) => step.inputs.values().flat_map(|input| searched(plan, input)).collect(),
         _ => vec![from],
     }
 }

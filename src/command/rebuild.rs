@@ -67,6 +67,9 @@ fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
     let mut report = Report { checked: 0, wrong: Vec::new(), differences: Vec::new() };
     for (at, step) in ready.plan.steps.iter().enumerate() {
         for output in &step.outputs {
+            let objects = (first.output(at, output), second.realized.output(at, output));
+            // What is transient is judged by what is made of it.
+            let (Some(first_object), Some(second_object)) = objects else { continue };
             let from = Input::Output { step: at, name: output.clone() };
             let (one, two) = (first.file(&from), second.realized.file(&from));
             report.checked += 1;
@@ -76,8 +79,8 @@ fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
             let name = format!("step {}, output {output}", step.name);
             let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
             let paths = (
-                place(&ready.store, first.output(at, output)),
-                place(&second.store, second.realized.output(at, output)),
+                place(&ready.store, first_object),
+                place(&second.store, second_object),
             );
             let lines = match paths {
                 (Some(one), Some(two)) => words(&one, &two, report.wrong.is_empty()),

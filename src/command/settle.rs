@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::failure::Failure;
 use super::load::Ready;
 use crate::exec::event::Silent;
+use crate::exec::executor::LocalExecutor;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::{self, Input};
@@ -27,7 +28,7 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
     let plan = plan::lower(&ready.loaded.recipe, &lock);
     for (at, _) in roots(ready) {
         let outputs = plan.steps[at].outputs.iter();
-        let outputs = outputs.map(|name| (name.clone(), realized.output(at, name).clone())).collect();
+        let outputs = outputs.filter_map(|name| Some((name.clone(), realized.output(at, name)?.clone()))).collect();
         // What a root reads knows nothing of users' numbers, and so came out as it will for the new lock.
         let id = exec::resolved_id(&plan, at, &realized);
         ready.store.put_result(&id, &outputs).map_err(Failure::world)?;
@@ -35,7 +36,9 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
     // Everything is at hand, if only from a step that went on from an earlier run.
     let options = exec::Options { offline: true, incremental: exec::Incremental::Results, ..exec::Options::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
-    let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
+    let (store, world) = (&ready.store, &ready.loaded.world);
+    let services = exec::Services { store, world, mirrors: &nowhere, executor: &LocalExecutor, listener: &Silent };
+    let again = exec::realize(&plan, &services, &options);
     Ok((lock, again.map_err(Failure::world)?))
 }
 

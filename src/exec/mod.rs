@@ -7,11 +7,13 @@ pub mod debian;
 pub mod doctor;
 mod error;
 pub mod event;
+pub mod executor;
 pub mod fetch;
 mod gate;
 mod incremental;
 pub mod interrupt;
 mod log;
+mod outcome;
 mod outputs;
 mod realize;
 mod realized;
@@ -19,6 +21,7 @@ mod resolve;
 pub mod sandbox;
 mod status;
 mod step;
+mod transient;
 mod tree;
 mod variation;
 
@@ -26,7 +29,7 @@ use std::path::PathBuf;
 
 pub use error::ExecError;
 pub use log::Record;
-pub use realize::realize;
+pub use realize::{Services, realize};
 pub use realized::Realized;
 pub use resolve::resolved_id;
 pub use status::{State, Status, status};
@@ -77,19 +80,6 @@ impl Options {
     fn parallel(&self) -> usize {
         let all = std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.map_or(all, |jobs| jobs as usize)
-    }
-
-    /// Lets the current thread, and the processes that it starts, use no more than the given number of processors.
-    fn pin(&self) {
-        let Some(jobs) = self.jobs else { return };
-        // Where that is not possible, a step uses more processors than it was given.
-        let Ok(mut allowed) = rustix::thread::sched_getaffinity(None) else { return };
-        let all: Vec<usize> =
-            (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect();
-        for processor in all.into_iter().skip(jobs as usize) {
-            allowed.unset(processor);
-        }
-        let _ = rustix::thread::sched_setaffinity(None, &allowed);
     }
 }
 

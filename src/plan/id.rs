@@ -9,19 +9,21 @@
 //! | part of the Action | from |
 //! |---|---|
 //! | `salt` | [`crate::lock::OUTPUT`], which rises when kiln's own code writes other bits |
-//! | `command.arguments` | the step's argv; `kiln NAME` for a builtin step |
+//! | `command.arguments` | the step's argv; `kiln NAME` for a builtin step, with the format that a conversion is to |
 //! | `command.environment_variables` | [`ENVIRONMENT`] and the step's own |
 //! | `command.output_paths` | the step's outputs, sorted |
 //! | `command.working_directory` | `build` |
 //! | `input_root_digest` | Merkle tree: `in/PATH` for each input, by digest of its bytes or of its tree |
-//! | `platform` | [`ROOT`] as where the input root lies, operating system, processor, range of ids or not, the tool tree that is the sandbox's root (`chrootRootDigest`), raw disk to be made a qcow2 |
+//! | `platform` | [`ROOT`] as where the input root lies, operating system, processor, range of ids or not, the tool tree that is the sandbox's root (`chrootRootDigest`) |
 //!
 //! In the static id an input that is another step's output stands as a file whose digest is that of the other step's
-//! static id and the output's name. The step's own name is in neither: it is for people.
+//! static id and the output's name; so does one that is transient ([`Plan::transient`]) in the resolved id, with the other
+//! step's resolved id. The step's own name is in neither: it is for people.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use super::reapi::{
     Action, BlobDigest, Command, Directory, DirectoryNode, EnvironmentVariable, FileNode, Platform, Property,
@@ -42,7 +44,7 @@ pub const ENVIRONMENT: [(&str, &str); 4] =
     [("HOME", "/nonexistent"), ("LC_ALL", "C.UTF-8"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("TZ", "UTC")];
 
 /// What an input is, once it is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Value {
     /// A file.
     File {
@@ -60,6 +62,13 @@ pub enum Value {
         /// Bytes of that message.
         size: u64,
     },
+    /// A file that is known by the step that makes it.
+    Transient {
+        /// The resolved id of that step.
+        action: Digest,
+        /// Its output.
+        output: String,
+    },
 }
 
 /// An action and the messages that it names.
@@ -76,12 +85,12 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
     let mut ids: Vec<Digest> = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let value = |input: &Input| match input {
-            Input::Output { step, name } => placeholder(&ids[*step], name),
+            Input::Output { step, name } => Value::Transient { action: ids[*step], output: name.clone() },
             Input::Fetched(digest) => fetched(plan, digest),
             Input::Inline(bytes) => inline(bytes),
         };
         let inputs = step.inputs.iter().map(|(path, input)| (path.as_str(), value(input))).collect();
-        let tools = tools(step).map(|tools| placeholder(&ids[tools], TREE));
+        let tools = tools(step).map(|tools| Value::Transient { action: ids[tools], output: TREE.to_owned() });
         ids.push(action(step, &inputs, tools.as_ref()).action);
     }
     ids
@@ -141,13 +150,14 @@ pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>
     Messages { action: digest, blobs }
 }
 
-fn placeholder(id: &Digest, name: &str) -> Value {
-    Value::File { digest: Digest::of(format!("output {name} of step {id}").as_bytes()), size: 0, executable: false }
+/// What stands for an output that is known by its step alone.
+fn placeholder(id: &Digest, name: &str) -> Digest {
+    Digest::of(format!("output {name} of step {id}").as_bytes())
 }
 
 fn command(step: &Step) -> Command {
     let (arguments, environment) = match &step.work {
-        Work::Builtin(builtin) => (vec!["kiln".to_owned(), name(builtin).to_owned()], BTreeMap::new()),
+        Work::Builtin(builtin) => (arguments(builtin), BTreeMap::new()),
         Work::Sandbox { argv, env, .. } => (argv.clone(), environment(env)),
     };
     let variable = |(name, value)| EnvironmentVariable { name, value };
@@ -161,6 +171,14 @@ fn command(step: &Step) -> Command {
     }
 }
 
+fn arguments(builtin: &Builtin) -> Vec<String> {
+    let parameter = match builtin {
+        Builtin::Convert { format } => Some(format.name()),
+        _ => None,
+    };
+    ["kiln", name(builtin)].into_iter().chain(parameter).map(str::to_owned).collect()
+}
+
 /// The name of a builtin step as a command.
 pub fn name(builtin: &Builtin) -> &'static str {
     match builtin {
@@ -172,6 +190,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::KernelCheck => "kernel-check",
         Builtin::MergeTars => "merge-tars",
         Builtin::BootDisk => "boot-disk",
+        Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",
         Builtin::QemuFacts => "qemu-facts",
     }
@@ -180,15 +199,14 @@ pub fn name(builtin: &Builtin) -> &'static str {
 fn platform(step: &Step, tools: Option<&Value>) -> Platform {
     let mut properties = vec![("ISA", "x86-64".to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
-    if let Some(Value::File { digest, size, .. } | Value::Tree { root: digest, size }) = tools {
-        properties.push(("chrootRootDigest", format!("{digest}/{size}")));
-    }
-    if let Work::Sandbox { ids, qcow2, .. } = &step.work {
+    let root = tools.map(|tools| match tools {
+        Value::File { digest, size, .. } | Value::Tree { root: digest, size } => (*digest, *size),
+        Value::Transient { action, output } => (placeholder(action, output), 0),
+    });
+    properties.extend(root.map(|(digest, size)| ("chrootRootDigest", format!("{digest}/{size}"))));
+    if let Work::Sandbox { ids, .. } = &step.work {
         let range = if *ids == Ids::Range { "range" } else { "single" };
         properties.push(("kiln-ids", range.to_owned()));
-        if let Some((raw, qcow2)) = qcow2 {
-            properties.push(("kiln-qcow2", format!("{raw} {qcow2}")));
-        }
     }
     properties.sort();
     let property = |(name, value): (&str, String)| Property { name: name.to_owned(), value };
@@ -229,6 +247,10 @@ impl Node {
                     let digest = Some(BlobDigest::new(&digest, size));
                     directory.files.push(FileNode { name, digest, is_executable: executable });
                 }
+                Value::Transient { action, output } => {
+                    let digest = Some(BlobDigest::new(&placeholder(&action, &output), 0));
+                    directory.files.push(FileNode { name, digest, is_executable: false });
+                }
                 Value::Tree { root, size } => {
                     directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(&root, size)) });
                 }
@@ -242,6 +264,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recipe::image::DiskFormat;
 
     fn plan() -> Plan {
         let tools = Step {
@@ -257,7 +280,6 @@ mod tests {
                 argv: vec!["/bin/sh".to_owned(), "/kiln/in/x/disk.sh".to_owned()],
                 env: [("SOURCE_DATE_EPOCH".to_owned(), "1".to_owned())].into(),
                 ids: Ids::Single,
-                qcow2: None,
             },
             inputs: [("x/disk.sh".to_owned(), Input::Inline(b"true".to_vec()))].into(),
             outputs: vec!["disk.raw".to_owned()],
@@ -278,26 +300,40 @@ mod tests {
             &|plan| drop(plan.steps[1].inputs.insert("y".to_owned(), Input::Inline(Vec::new()))),
             &|plan| plan.steps[1].outputs.push("more".to_owned()),
             &|plan| plan.steps[1].inputs = [("disk.sh".to_owned(), Input::Inline(b"true".to_vec()))].into(),
-            &|plan| with(plan, |argv, _, _, _| argv.push("-x".to_owned())),
-            &|plan| with(plan, |_, ids, _, _| *ids = Ids::Range),
-            &|plan| with(plan, |_, _, env, _| drop(env.insert("A".to_owned(), "b".to_owned()))),
+            &|plan| with(plan, |argv, _, _| argv.push("-x".to_owned())),
+            &|plan| with(plan, |_, ids, _| *ids = Ids::Range),
+            &|plan| with(plan, |_, _, env| drop(env.insert("A".to_owned(), "b".to_owned()))),
         ];
         for change in changes {
             let ids = changed(change);
             assert_eq!(ids[0], first[0]);
             assert_ne!(ids[1], first[1]);
         }
-        let ids = changed(&|plan| with(plan, |_, _, _, qcow2| *qcow2 = Some(("a".to_owned(), "b".to_owned()))));
-        assert_ne!(ids[1], first[1]);
         let ids = changed(&|plan| plan.steps[0].inputs = [("b.deb".to_owned(), Input::Inline(Vec::new()))].into());
         assert!(ids[0] != first[0] && ids[1] != first[1], "what tools are made of reaches those who use them");
     }
 
-    type Qcow2 = Option<(String, String)>;
+    fn with(plan: &mut Plan, change: impl Fn(&mut Vec<String>, &mut Ids, &mut BTreeMap<String, String>)) {
+        let Work::Sandbox { argv, ids, env, .. } = &mut plan.steps[1].work else { unreachable!() };
+        change(argv, ids, env);
+    }
 
-    fn with(plan: &mut Plan, change: impl Fn(&mut Vec<String>, &mut Ids, &mut BTreeMap<String, String>, &mut Qcow2)) {
-        let Work::Sandbox { argv, ids, env, qcow2, .. } = &mut plan.steps[1].work else { unreachable!() };
-        change(argv, ids, env, qcow2);
+    #[test]
+    fn the_format_of_a_conversion_and_who_made_its_input_are_part_of_its_id() {
+        let convert = |format| Step {
+            name: "convert".to_owned(),
+            work: Work::Builtin(Builtin::Convert { format }),
+            inputs: BTreeMap::new(),
+            outputs: vec!["disk".to_owned()],
+        };
+        let id = |format, made_by: &[u8]| {
+            let value = Value::Transient { action: Digest::of(made_by), output: "disk.raw".to_owned() };
+            action(&convert(format), &[("disk.raw", value)].into(), None).action
+        };
+        let first = id(DiskFormat::Qcow2, b"one");
+        assert_eq!(first, id(DiskFormat::Qcow2, b"one"));
+        assert_ne!(first, id(DiskFormat::Raw, b"one"));
+        assert_ne!(first, id(DiskFormat::Qcow2, b"two"));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::boot;
 use super::builder::Builder;
+use super::disk;
 use super::image::{self, DiskParts};
 use super::step::{Artifact, Input, Plan};
 use super::stock;
@@ -56,7 +57,7 @@ impl Lowering<'_> {
             if let Some(initrd) = parts.initrd {
                 self.deliver(machine, "initrd.img", initrd);
             }
-            self.deliver(machine, "disk.qcow2", disk);
+            self.deliver_disk(machine, disk);
         } else {
             self.bootable(machine, &parts, disk);
         }
@@ -79,6 +80,13 @@ impl Lowering<'_> {
 
     fn deliver(&mut self, machine: &Machine, name: &str, from: Input) {
         self.builder.plan.artifacts.push(Artifact { machine: machine.name.clone(), name: name.to_owned(), from });
+    }
+
+    /// In the format of the machine's image.
+    fn deliver_disk(&mut self, machine: &Machine, raw: Input) {
+        let format = self.recipe.images[&machine.image].format;
+        let disk = disk::converted(&mut self.builder, raw, format);
+        self.deliver(machine, disk::file_name(format), disk);
     }
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
@@ -120,7 +128,7 @@ impl Lowering<'_> {
         let root = image::root(&mut self.builder, self.recipe, image);
         let partition = partition.then(|| boot::fstab(&self.builder, image));
         let parts = DiskParts { root, modules: kernel.modules.clone(), kernel: key.1.clone(), partition };
-        let disk = image::disk(&mut self.builder, image, parts);
+        let disk = image::raw_disk(&mut self.builder, image, parts);
         self.disks.insert(key, disk.clone());
         disk
     }
@@ -128,8 +136,8 @@ impl Lowering<'_> {
     /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
     fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
         let image = &self.recipe.images[&machine.image];
-        let disk = boot::disk(&mut self.builder, (machine, image), kernel, root);
-        self.deliver(machine, "disk.qcow2", disk);
+        let disk = boot::raw_disk(&mut self.builder, (machine, image), kernel, root);
+        self.deliver_disk(machine, disk);
         for (name, file) in boot::firmware(&mut self.builder, machine) {
             self.deliver(machine, name, file);
         }

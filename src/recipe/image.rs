@@ -4,6 +4,8 @@ mod check;
 mod file;
 mod user;
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::packages::PackageSet;
 use crate::base::span::Span;
@@ -17,6 +19,8 @@ pub struct Image {
     pub name: String,
     /// Bytes of the file system.
     pub size: u64,
+    /// How its disks are delivered.
+    pub format: DiskFormat,
     /// What is installed.
     pub packages: PackageSet,
     /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
@@ -49,6 +53,27 @@ impl Image {
     /// The key of a fetched file among the lock's sources.
     pub fn source_name(&self, file: &ImageFile) -> String {
         format!("{}:{}", self.name, file.path)
+    }
+}
+
+/// How the bytes of a disk lie in its file.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskFormat {
+    /// The disk's own bytes, one after the other; what holds nothing is a hole in the file.
+    Raw,
+    /// QEMU's own format, compressed and without the blocks that hold nothing.
+    #[default]
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// Its name in recipes, and QEMU's for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DiskFormat::Raw => "raw",
+            DiskFormat::Qcow2 => "qcow2",
+        }
     }
 }
 

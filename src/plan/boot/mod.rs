@@ -12,6 +12,7 @@ pub use grub::spelled as grub_words;
 pub use spec::{BootIds, BootSpec};
 
 use super::builder::Builder;
+use super::disk;
 use super::image::uuid;
 use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
@@ -50,8 +51,8 @@ fn root_uuid(builder: &Builder<'_>, image: &Image) -> String {
     uuid(builder.lock.seed, &format!("fs {}", image.name))
 }
 
-/// The step that puts partitions together; `root` is a disk that holds nothing but the root's file system.
-pub fn disk(
+/// The step that puts partitions together into a raw disk; `root` is one that holds nothing but the root's file system.
+pub fn raw_disk(
     builder: &mut Builder<'_>,
     (machine, image): (&Machine, &Image),
     kernel: &KernelParts,
@@ -65,7 +66,7 @@ pub fn disk(
         None => format!("PARTUUID={}", ids.root),
     };
     let line = kernel_line(machine, &place);
-    let mut inputs = BTreeMap::from([("root.qcow2".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
+    let mut inputs = BTreeMap::from([("root.raw".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
     inputs.extend(kernel.initrd.clone().map(|initrd| ("initrd.img".to_owned(), initrd)));
     let epoch = builder.lock.epoch;
     match machine.firmware.value {
@@ -85,9 +86,9 @@ pub fn disk(
         name: format!("boot {}", machine.name),
         work: Work::Builtin(Builtin::BootDisk),
         inputs,
-        outputs: vec!["disk.qcow2".to_owned()],
+        outputs: vec![disk::RAW.to_owned()],
     });
-    Input::Output { step, name: "disk.qcow2".to_owned() }
+    Input::Output { step, name: disk::RAW.to_owned() }
 }
 
 /// The firmware that QEMU is given, by the name under which it is delivered; SeaBIOS comes with QEMU.
@@ -110,7 +111,7 @@ fn core(builder: &mut Builder<'_>, set: &PackageSet) -> Input {
     let name = format!("grub {}", set.name);
     let step = once(builder, name, |builder| {
         let tools = builder.tools(&set.name);
-        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
+        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single };
         (work, BTreeMap::new(), vec![grub::CORE.to_owned()])
     });
     Input::Output { step, name: grub::CORE.to_owned() }

@@ -7,6 +7,7 @@ mod spec;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::disk;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::recipe::Recipe;
@@ -46,8 +47,8 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     Input::Output { step, name: "root.tar".to_owned() }
 }
 
-/// The steps from a root to a compressed disk.
-pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input {
+/// The steps from a root to a raw disk.
+pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input {
     let mut label = image.name.clone();
     for part in [parts.kernel.as_str(), if parts.partition.is_some() { "partition" } else { "" }] {
         label.push_str(&if part.is_empty() { String::new() } else { format!(" {part}") });
@@ -78,16 +79,15 @@ pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input
             argv,
             env,
             ids: Ids::Single,
-            qcow2: Some(("disk.raw".to_owned(), "disk.qcow2".to_owned())),
         },
         inputs: BTreeMap::from([
             ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
             ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
             ("root.tar".to_owned(), tar),
         ]),
-        outputs: vec!["disk.qcow2".to_owned()],
+        outputs: vec![disk::RAW.to_owned()],
     };
-    Input::Output { step: builder.add_step(step), name: "disk.qcow2".to_owned() }
+    Input::Output { step: builder.add_step(step), name: disk::RAW.to_owned() }
 }
 
 /// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.

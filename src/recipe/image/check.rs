@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{Image, file, user};
+use super::{DiskFormat, Image, file, user};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::packages::{Base, PackageSet, contents};
 use crate::recipe::reader::Reader;
@@ -18,6 +18,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
     let size = reader.required::<ByteSize>("size").and_then(|size| size_in_bounds(size, &reader));
+    let format = format(&mut reader);
     let packages = contents(&mut reader, scope, "packages", Base::Required);
     let tools = scope.required_set(&mut reader, "tools", &format!("{own}.tools"));
     if let Some(tools) = &tools {
@@ -34,6 +35,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
     let name = name?.value;
     Some(Image {
         size: size?,
+        format,
         packages: PackageSet { name: name.clone(), ..packages },
         tools: tools?,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
@@ -59,6 +61,14 @@ fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
             let wrong = wrong.label("its disk cannot be made").related(tools.span, "these are its tools");
             reader.error(wrong.hint(format!("ask for `{needed}` in the package set")));
         }
+    }
+}
+
+fn format(reader: &mut Reader<'_>) -> DiskFormat {
+    let words = [DiskFormat::Qcow2, DiskFormat::Raw].map(DiskFormat::name);
+    match reader.word("format", &words) {
+        Some(word) if word.value == DiskFormat::Raw.name() => DiskFormat::Raw,
+        _ => DiskFormat::Qcow2,
     }
 }
 
