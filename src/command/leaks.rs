@@ -10,9 +10,8 @@ use crate::base::{Digest, Foreign};
 use crate::exec::Realized;
 use crate::inspect::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
 use crate::lock;
-use crate::plan::disk;
 use crate::plan::step::Work;
-use crate::plan::{Builtin, Input, Plan};
+use crate::plan::{Input, Plan, StepKind};
 use crate::world::{World, fs};
 
 /// Rises when the scanner learns to find more.
@@ -30,19 +29,19 @@ pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failu
         .iter()
         .flat_map(|artifact| searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input)));
     for (artifact, input) in searched {
-        let file = realized.file(input);
+        let (file, name) = (realized.file(input), artifact.kind.file_name());
         let memo = memo(&file.sha256, &needles);
         if ready.store.recall(&memo).is_some() {
             continue;
         }
         let Ok(path) = ready.store.path(&file.sha256) else {
             // Made by an earlier build, and swept since.
-            crate::tell!("warning: {} was not searched for traces of this machine; `--no-cache` does", artifact.name);
+            crate::tell!("warning: {name} was not searched for traces of this machine; `--no-cache` does");
             continue;
         };
         let scanner = Scanner::new(needles.clone(), identities(ready));
         let stream = fs::open(&path).map_err(Failure::world)?;
-        let hits = fs::context("read", &path, scanner.scan(&artifact.name, stream)).map_err(Failure::world)?;
+        let hits = fs::context("read", &path, scanner.scan(name, stream)).map_err(Failure::world)?;
         let hits = unexplained(ready, hits)?;
         if hits.is_empty() {
             ready.store.note(&memo, b"clean").map_err(Failure::world)?;
@@ -71,9 +70,11 @@ fn tell(hits: &[Hit], warn: Warn) -> Result<(), Failure> {
 fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
     let Input::Output { step, .. } = from else { return Vec::new() };
     let step = &plan.steps[*step];
-    match &step.work {
-        Work::Sandbox { .. } if step.outputs == [disk::RAW] => step.inputs.get("root.tar").into_iter().collect(),
-        Work::Builtin(Builtin::BootDisk | Builtin::Convert { .. }) => step.inputs.values().flat_map(|input| searched(plan, input)).collect(),
+    match &step.kind {
+        StepKind::Disk(_) => step.inputs.get("root.tar").into_iter().collect(),
+        StepKind::Boot(_) | StepKind::Convert { .. } => {
+            step.inputs.values().flat_map(|input| searched(plan, input)).collect()
+        }
         _ => vec![from],
     }
 }

@@ -18,16 +18,16 @@ use super::incremental::{self, KeptDirectory};
 use super::interrupt::{self, Listening};
 use super::outcome::{Known, Left, Names, Objects, Outputs};
 use super::outputs::{Collected, Destination};
-use super::resolve::{reads, resolve, resolve_without, result, wanted};
+use super::resolve::{resolve, resolve_without, result, wanted};
 use super::step::{self, Began, Ran, Ready};
 use super::transient::Transients;
 use super::{ExecError, Incremental, Options, Realized};
-use inputs::Inputs;
 use crate::base::Digest;
 use crate::plan::id::Messages;
 use crate::plan::{Input, Plan};
 use crate::store::{Presence, Store};
 use crate::world::World;
+use inputs::Inputs;
 
 /// What a build works with.
 #[derive(Clone, Copy)]
@@ -201,13 +201,13 @@ impl Realizer<'_> {
             false => Reuse::Result,
         };
         if let Some(objects) = self.cached(at, &resolved, reuse)? {
-            self.listener().on(Event::StepAtHand { step: self.plan.steps[at].name.clone(), id: action });
+            self.listener().on(Event::StepAtHand { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(Known { action, left: Left::Objects(objects) }));
         }
         let before = result(self.plan, self.store(), at, &action);
         let objects = self.run(at, &resolved, reuse)?;
         if before.is_some_and(|before| before != objects.outputs) {
-            let step = &self.plan.steps[at].name;
+            let step = &self.plan.steps[at].kind;
             let message = format!("step {step} gave other bits than the last time; it is not reproducible");
             self.listener().on(Event::Warning { message });
         }
@@ -217,7 +217,7 @@ impl Realizer<'_> {
     /// Waits for what the step reads; `None` after a failure.
     fn resolved(&self, at: usize) -> Option<Resolved<'_>> {
         let mut known = BTreeMap::new();
-        for read in reads(&self.plan.steps[at]) {
+        for read in self.plan.steps[at].dependencies() {
             known.insert(read, self.known(read)?);
         }
         if self.stopped() {
@@ -261,7 +261,7 @@ impl Realizer<'_> {
                 Presence::Missing => all = false,
                 Presence::SetAside(aside) => {
                     all = false;
-                    let (step, aside) = (&self.plan.steps[at].name, aside.display());
+                    let (step, aside) = (&self.plan.steps[at].kind, aside.display());
                     let message = format!(
                         "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
                     );
@@ -310,7 +310,7 @@ impl Realizer<'_> {
 
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
     fn timed(&self, ready: &Ready<'_>) -> Result<Ran, ExecError> {
-        let name = ready.step.name.clone();
+        let name = ready.step.name();
         self.listener().on(Event::StepStarted { step: name.clone(), id: ready.action });
         let began = std::time::Instant::now();
         let done = step::run(ready)?;
@@ -324,7 +324,7 @@ impl Realizer<'_> {
         if let Some(incremental) = result(self.plan, self.store(), at, &names.result)
             && !incremental::judge(self.store(), names, &incremental, outputs).map_err(interrupted)?
         {
-            let step = &self.plan.steps[at].name;
+            let step = &self.plan.steps[at].kind;
             let message = format!("step {step} had given other bits when it went on from an earlier run");
             self.listener().on(Event::Warning { message });
         }

@@ -6,7 +6,7 @@ use super::incremental;
 use super::outcome::{Known, Left, Names, Outputs};
 use crate::base::Digest;
 use crate::lock::LockedFile;
-use crate::plan::{Input, Plan, id};
+use crate::plan::{Input, Plan, Step, id};
 use crate::store::{Output, Store, StoreError};
 
 /// Every step's ids and outputs.
@@ -26,11 +26,15 @@ pub struct Realized {
 
 impl Realized {
     pub(super) fn new(plan: &Plan, known: Vec<Known>) -> Realized {
-        let names = || plan.steps.iter().map(|step| step.name.clone());
+        let names = || plan.steps.iter().map(Step::name);
         Realized {
             ids: id::by_name(plan),
             actions: names().zip(known.iter().map(|known| known.action)).collect(),
-            incremental: known.iter().enumerate().filter_map(|(at, known)| Some((at, incremental_run(known)?))).collect(),
+            incremental: known
+                .iter()
+                .enumerate()
+                .filter_map(|(at, known)| Some((at, incremental_run(known)?)))
+                .collect(),
             outputs: known.into_iter().map(|known| outputs(known.left)).collect(),
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
         }

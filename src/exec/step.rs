@@ -71,7 +71,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
     let Services { store, listener, .. } = ready.services;
     let taken = ready.incremental.map(|directory| directory.take(store, ready.stop)).transpose();
     if let Some(kept) = taken.map_err(interrupted)?.flatten() {
-        let name = &ready.step.name;
+        let name = ready.step.name();
         listener.on(Event::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
@@ -89,7 +89,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
 fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<Collected, ExecError> {
     let Services { store, listener, .. } = ready.services;
     // Sandboxes have directories below this one, and never this one itself.
-    let scratch = store.scratch(&ready.step.name)?;
+    let scratch = store.scratch(&ready.step.name())?;
     let log = Log::begin(scratch.join("log"), &ready.options.limits, *listener);
     let log = log.map_err(|error| store.failure(error))?;
     let collected = work(ready, kept, &scratch, &log);
@@ -115,12 +115,13 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
         ExecutorError::World(error) => store.failure(error).into(),
     })?;
     let taking = Taking { private, stop: ready.stop };
-    let collected = build.collect(&ready.step.outputs, ready.destination, taking).map_err(|error| refused(ready, error))?;
+    let collected =
+        build.collect(&ready.step.outputs, ready.destination, taking).map_err(|error| refused(ready, error))?;
     if let Some(directory) = &ready.incremental
         && let Err(error) = directory.keep(store, &build.dir, ready.stop)
     {
         // It costs time alone.
-        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.name);
+        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
         listener.on(Event::Warning { message });
     }
     Ok(collected)
@@ -129,7 +130,7 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
 /// The step as an executor is asked for it.
 fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Request {
     let request = Request {
-        step: ready.step.name.clone(),
+        step: ready.step.name(),
         task: Task::of(&ready.step.work),
         inputs: ready.inputs.clone(),
         tools: ready.tools.clone(),
@@ -180,7 +181,7 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     // Some reasons end with the same lines.
     let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
     let tail = tail.iter().filter(said).map(|line| format!("\n  {}", Foreign(line))).collect();
-    ExecError::Step { step: ready.step.name.clone(), reason, tail, log }
+    ExecError::Step { step: ready.step.name(), reason, tail, log }
 }
 
 fn free(directory: &Path) -> u64 {

@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::resolve::reads;
-use crate::plan::Plan;
+use crate::plan::{Plan, Step};
 use crate::store::TransientFile;
 
 /// What one step left, by declared path.
@@ -25,7 +24,7 @@ pub(super) struct Transients {
 impl Transients {
     pub(super) fn new(plan: &Plan) -> Transients {
         let mut readers = BTreeMap::new();
-        for read in plan.steps.iter().flat_map(reads) {
+        for read in plan.steps.iter().flat_map(Step::dependencies) {
             *readers.entry(read).or_insert(0) += 1;
         }
         Transients { files: Mutex::default(), readers: Mutex::new(readers) }
@@ -45,7 +44,7 @@ impl Transients {
 
     /// A step has ended: what nobody else reads goes.
     pub(super) fn ended(&self, plan: &Plan, step: usize) {
-        for read in reads(&plan.steps[step]) {
+        for read in plan.steps[step].dependencies() {
             let mut readers = lock(&self.readers);
             let left = readers.entry(read).or_insert(1);
             *left = left.saturating_sub(1);

@@ -215,8 +215,7 @@ mod tests {
 
     #[test]
     fn damaged_headers_end_the_search() {
-        let below =
-            Below { artifacts: Path::new("/"), file: "x", format: DiskFormat::Raw, digest: Digest::of(b"d") };
+        let below = Below { artifacts: Path::new("/"), file: "x", format: DiskFormat::Raw, digest: Digest::of(b"d") };
         let good = empty(below, 1 << 20);
         assert_eq!(backing_digest(&good), Some(Digest::of(b"d")));
         for length in 0..200 {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
 use crate::recipe::image::DiskFormat;
 
@@ -20,23 +21,26 @@ pub fn file_name(format: DiskFormat) -> &'static str {
     }
 }
 
-/// The disk in a format. The raw one is then of no further use, and most of it is holes.
+/// Marks a raw disk as of no use but to the step that reads it: most of it is holes.
+pub(super) fn transient(builder: &mut Builder<'_>, step: usize) -> Input {
+    builder.plan.transient.insert(step);
+    Input::Output { step, name: RAW.to_owned() }
+}
+
+/// A raw disk in the format in which it is delivered.
 pub(super) fn converted(builder: &mut Builder<'_>, raw: Input, format: DiskFormat) -> Input {
     let Input::Output { step: maker, .. } = raw else { return raw };
     if format == DiskFormat::Raw {
+        builder.plan.transient.remove(&maker);
         return raw;
     }
-    let name = format!("{} {}", format.name(), builder.plan.steps[maker].name);
+    let disk = Box::new(builder.plan.steps[maker].kind.clone());
     let output = file_name(format).to_owned();
-    let known = builder.plan.steps.iter().position(|step| step.name == name);
-    let step = known.unwrap_or_else(|| {
-        builder.plan.transient.insert(maker);
-        builder.add_step(Step {
-            name,
-            work: Work::Builtin(Builtin::Convert { format }),
-            inputs: BTreeMap::from([(RAW.to_owned(), raw)]),
-            outputs: vec![output.clone()],
-        })
+    let step = builder.once(StepKind::Convert { disk, format }, |_, kind| Step {
+        kind,
+        work: Work::Builtin(Builtin::Convert { format }),
+        inputs: BTreeMap::from([(RAW.to_owned(), raw)]),
+        outputs: vec![output.clone()],
     });
     Input::Output { step, name: output }
 }

@@ -98,7 +98,7 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
 
 /// The static id of every step by the step's name.
 pub fn by_name(plan: &Plan) -> BTreeMap<String, Digest> {
-    plan.steps.iter().map(|step| step.name.clone()).zip(static_ids(plan)).collect()
+    plan.steps.iter().map(Step::name).zip(static_ids(plan)).collect()
 }
 
 /// The output of a tools step.
@@ -131,8 +131,13 @@ pub fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// The action of a step whose inputs, and tool tree if it has one, are known.
 pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>) -> Messages {
+    messages(&step.work, &step.outputs, inputs, tools)
+}
+
+/// The same of what a step consists of.
+pub fn messages(work: &Work, outputs: &[String], inputs: &BTreeMap<&str, Value>, tools: Option<&Value>) -> Messages {
     let mut blobs = BTreeMap::new();
-    let command = keep(&command(step), &mut blobs);
+    let command = keep(&command(work, outputs), &mut blobs);
     let mut root = Node::default();
     for (path, value) in inputs {
         root.insert(&format!("{IN}/{path}"), value);
@@ -142,7 +147,7 @@ pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>
         command_digest: Some(command),
         input_root_digest: Some(input_root),
         salt: format!("kiln {}", lock::OUTPUT).into_bytes(),
-        platform: Some(platform(step, tools)),
+        platform: Some(platform(work, tools)),
     };
     let bytes = action.encode_to_vec();
     let digest = Digest::of(&bytes);
@@ -155,13 +160,13 @@ fn placeholder(id: &Digest, name: &str) -> Digest {
     Digest::of(format!("output {name} of step {id}").as_bytes())
 }
 
-fn command(step: &Step) -> Command {
-    let (arguments, environment) = match &step.work {
+fn command(work: &Work, outputs: &[String]) -> Command {
+    let (arguments, environment) = match work {
         Work::Builtin(builtin) => (arguments(builtin), BTreeMap::new()),
         Work::Sandbox { argv, env, .. } => (argv.clone(), environment(env)),
     };
     let variable = |(name, value)| EnvironmentVariable { name, value };
-    let mut output_paths = step.outputs.clone();
+    let mut output_paths = outputs.to_vec();
     output_paths.sort();
     Command {
         arguments,
@@ -196,7 +201,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
     }
 }
 
-fn platform(step: &Step, tools: Option<&Value>) -> Platform {
+fn platform(work: &Work, tools: Option<&Value>) -> Platform {
     let mut properties = vec![("ISA", "x86-64".to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
     let root = tools.map(|tools| match tools {
@@ -204,7 +209,7 @@ fn platform(step: &Step, tools: Option<&Value>) -> Platform {
         Value::Transient { action, output } => (placeholder(action, output), 0),
     });
     properties.extend(root.map(|(digest, size)| ("chrootRootDigest", format!("{digest}/{size}"))));
-    if let Work::Sandbox { ids, .. } = &step.work {
+    if let Work::Sandbox { ids, .. } = work {
         let range = if *ids == Ids::Range { "range" } else { "single" };
         properties.push(("kiln-ids", range.to_owned()));
     }
@@ -264,17 +269,18 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::StepKind;
     use crate::recipe::image::DiskFormat;
 
     fn plan() -> Plan {
         let tools = Step {
-            name: "tools".to_owned(),
+            kind: StepKind::Tools("t".to_owned()),
             work: Work::Builtin(Builtin::Tools),
             inputs: [("a.deb".to_owned(), Input::Inline(b"deb".to_vec()))].into(),
             outputs: vec![TREE.to_owned()],
         };
         let disk = Step {
-            name: "disk".to_owned(),
+            kind: StepKind::Modules("k".to_owned()),
             work: Work::Sandbox {
                 tools: 0,
                 argv: vec!["/bin/sh".to_owned(), "/kiln/in/x/disk.sh".to_owned()],
@@ -295,7 +301,7 @@ mod tests {
             change(&mut plan);
             static_ids(&plan)
         };
-        assert_eq!(changed(&|plan| plan.steps[1].name = "other".to_owned()), first);
+        assert_eq!(changed(&|plan| plan.steps[1].kind = StepKind::Modules("other".to_owned())), first);
         let changes: [&dyn Fn(&mut Plan); 6] = [
             &|plan| drop(plan.steps[1].inputs.insert("y".to_owned(), Input::Inline(Vec::new()))),
             &|plan| plan.steps[1].outputs.push("more".to_owned()),
@@ -321,7 +327,7 @@ mod tests {
     #[test]
     fn the_format_of_a_conversion_and_who_made_its_input_are_part_of_its_id() {
         let convert = |format| Step {
-            name: "convert".to_owned(),
+            kind: StepKind::Boot("m".to_owned()),
             work: Work::Builtin(Builtin::Convert { format }),
             inputs: BTreeMap::new(),
             outputs: vec!["disk".to_owned()],

@@ -10,10 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
 use super::id;
+use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
 
-/// What the step's name begins with.
-pub const STEP: &str = "qemu-facts ";
 /// The step's output.
 pub const FACTS: &str = "facts.json";
 
@@ -65,7 +64,7 @@ pub(super) fn facts(builder: &mut Builder<'_>, set: &str, machines: BTreeSet<Str
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
     let tree = Input::Output { step: tools, name: id::TREE.to_owned() };
     builder.add_step(Step {
-        name: format!("{STEP}{set}"),
+        kind: StepKind::QemuFacts(set.to_owned()),
         work: Work::Builtin(Builtin::QemuFacts),
         inputs: [("qemu".to_owned(), tree), ("questions.json".to_owned(), Input::Inline(text))].into(),
         outputs: vec![FACTS.to_owned()],

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kiln::exec::event::Event;
 use kiln::exec::{ExecError, Incremental, Options};
-use kiln::plan::{IncrementalRun, Input, Work};
+use kiln::plan::{IncrementalRun, Input};
 use kiln::store::{Output, Store, StoreError, Taking};
 use kiln::world::dir::Dir;
 
@@ -44,30 +44,30 @@ impl Drop for Canary {
     }
 }
 
+/// What a step leaves that is hostile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaves {
+    Out,
+    Disk,
+}
+
 /// What a step that runs this says when it fails.
-fn refused(bench: &mut Bench, script: &str, qcow2: bool) -> String {
+fn refused(bench: &mut Bench, script: &str, leaves: Leaves) -> String {
     bench.plan.steps.truncate(1);
     bench.plan.artifacts.clear();
+    bench.plan.transient.clear();
     let step = bench.step("hostile", script, &[]);
-    if qcow2 {
-        disk(bench, step);
-    } else {
-        bench.deliver(step);
+    match leaves {
+        Leaves::Disk => _ = bench.convert(step),
+        Leaves::Out => bench.deliver(step),
     }
     let began = std::time::Instant::now();
     let error = bench.realize_with(Options::default()).unwrap_err();
     assert!(matches!(error, ExecError::Step { .. }), "{error}");
     assert!(began.elapsed().as_secs() < 20, "{script} took {:?}", began.elapsed());
     let text = error.to_string();
-    assert!(text.starts_with("step hostile failed: "), "{text}");
+    assert!(text.starts_with("step modules hostile failed: "), "{text}");
     text
-}
-
-fn disk(bench: &mut Bench, step: usize) {
-    bench.plan.steps[step].outputs = vec!["disk.qcow2".to_owned()];
-    if let Work::Sandbox { qcow2, .. } = &mut bench.plan.steps[step].work {
-        *qcow2 = Some(("disk.raw".to_owned(), "disk.qcow2".to_owned()));
-    }
 }
 
 /// The blob of a step's `out`.
@@ -91,7 +91,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
         // A hole costs nothing, and would be read for weeks.
         ("truncate -s 7E out || truncate -s 15T out".to_owned(), "may have 256 GiB at most"),
     ] {
-        let text = refused(&mut bench, &script, false);
+        let text = refused(&mut bench, &script, Leaves::Out);
         assert!(text.contains(words), "{script}: {text}");
         assert!(!text.contains(SECRET) && !text.contains("\nerror: forged"), "{text}");
         canary.unharmed();
@@ -101,7 +101,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
     bench.plan.steps.truncate(1);
     let step = bench.step("links", &script, &[]);
     let realized = bench.realize_with(Options::default()).unwrap();
-    let results = bench.store.get_result(&realized.actions["links"]).unwrap();
+    let results = bench.store.get_result(&realized.actions["modules links"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
     assert_eq!(tree.join("file").read_link().unwrap(), Path::new(&secret));
@@ -117,16 +117,30 @@ fn a_disk_is_only_made_of_a_file_and_only_where_the_step_never_was() {
     let secret = canary.file();
     for (script, words) in [
         (format!("ln -s {secret} disk.raw"), "its disk.raw is a symbolic link, not a file"),
-        (format!("echo x >disk.raw; ln -s {secret} disk.qcow2"), "it left disk.qcow2, a symbolic link"),
-        (format!("echo x >disk.raw; ln -s {secret}.new disk.qcow2"), "it left disk.qcow2, a symbolic link"),
-        ("echo x >disk.raw; echo y >disk.qcow2".to_owned(), "it left disk.qcow2, a file"),
-        ("echo x >disk.raw; mkdir disk.qcow2".to_owned(), "it left disk.qcow2, a directory"),
         ("mkfifo disk.raw".to_owned(), "its disk.raw is a named pipe, not a file"),
         ("mkdir disk.raw".to_owned(), "its disk.raw is a directory, not a file"),
         ("mkdir other".to_owned(), "it left no disk.raw behind"),
     ] {
-        let text = refused(&mut bench, &script, true);
+        let text = refused(&mut bench, &script, Leaves::Disk);
         assert!(text.contains(words), "{script}: {text}");
+        canary.unharmed();
+    }
+    // What lies beside it is nobody's business: the disk is made elsewhere.
+    for beside in [
+        format!("ln -s {secret} disk.qcow2"),
+        format!("ln -s {secret}.new disk.qcow2"),
+        "echo y >disk.qcow2".to_owned(),
+        "mkdir disk.qcow2".to_owned(),
+        "mkfifo disk.qcow2".to_owned(),
+    ] {
+        bench.plan.steps.truncate(1);
+        bench.plan.transient.clear();
+        let step = bench.step("hostile", &format!("echo x >disk.raw; {beside}"), &[]);
+        let step = bench.convert(step);
+        let realized = bench.realize();
+        let disk = realized.file(&Input::Output { step, name: "disk.qcow2".to_owned() });
+        let bytes = bench.store.read(&disk.sha256, 1 << 20).unwrap();
+        assert!(bytes.starts_with(b"QFI\xfb"), "{beside}");
         canary.unharmed();
     }
 }
@@ -158,7 +172,7 @@ fn an_object_has_one_name_one_mode_and_one_owner_whatever_the_step_did() {
         "mkdir -p out/d; echo x >out/d/a; ln out/d/a out/b; ln out/b outside; chmod 4711 out/b; chmod 0 out/d out";
     bench.step("tree", script, &[]);
     let realized = bench.realize();
-    let results = bench.store.get_result(&realized.actions["tree"]).unwrap();
+    let results = bench.store.get_result(&realized.actions["modules tree"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
     for (path, mode) in [("d/a", 0o555), ("b", 0o555), ("d", 0o555), ("", 0o555)] {
@@ -247,8 +261,8 @@ fn a_log_has_a_bound_and_so_has_a_line() {
 #[test]
 fn a_step_that_said_nothing_has_no_log_that_an_error_could_name() {
     let Some(mut bench) = Bench::new("silent") else { return };
-    let text = refused(&mut bench, "exit 3", false);
-    assert_eq!(text, "step hostile failed: exit status: 3");
+    let text = refused(&mut bench, "exit 3", Leaves::Out);
+    assert_eq!(text, "step modules hostile failed: exit status: 3");
     assert_eq!(std::fs::read_dir(bench.store.root().join("log")).unwrap().count(), 0);
 }
 
@@ -268,7 +282,7 @@ fn what_is_made_of_a_private_file_is_private() {
     let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
     let of = |bytes: &[u8]| mode(bench.store.path(&kiln::base::Digest::of(bytes)).unwrap());
     assert_eq!((of(&secret), of(b"secretsecret"), of(&plain), of(b"y")), (0o400, 0o400, 0o444, 0o444));
-    let results = bench.store.get_result(&realized.actions["two"]).unwrap();
+    let results = bench.store.get_result(&realized.actions["modules two"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
     assert_eq!((mode(tree.clone()), mode(tree.join("x"))), (0o500, 0o400));

@@ -7,9 +7,12 @@ use std::sync::Mutex;
 
 use kiln::base::Digest;
 use kiln::exec::event::{Event, Listener};
-use kiln::exec::{self, ExecError, Options, Realized, State, sandbox};
+use kiln::exec::executor::{Executor, LocalExecutor};
+use kiln::exec::{self, ExecError, Options, Realized, Services, State, sandbox};
+use kiln::plan::disk;
 use kiln::plan::step::Place;
-use kiln::plan::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work, id};
+use kiln::plan::{Artifact, ArtifactKind, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
+use kiln::recipe::image::DiskFormat;
 use kiln::store::{Owner, Store};
 use kiln::world::memory::MemoryWorld;
 
@@ -32,7 +35,7 @@ impl Heard {
         self.0.lock().unwrap().drain(..).collect()
     }
 
-    /// Names of the steps that ran, sorted.
+    /// The steps that ran, as [`Bench::step`] was given them, sorted.
     fn ran(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.lock().unwrap().drain(..).filter_map(started).collect();
         names.sort();
@@ -42,7 +45,7 @@ impl Heard {
 
 fn started(event: Event) -> Option<String> {
     match event {
-        Event::StepStarted { step, .. } => Some(step),
+        Event::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
         _ => None,
     }
 }
@@ -73,7 +76,7 @@ impl Bench {
         let owner = sandbox::builder().map(|id| Owner { uid: id, gid: id });
         let store = Store::open_for(&root.join("store"), owner).unwrap();
         let step = Step {
-            name: "tools".to_owned(),
+            kind: StepKind::Tools("host".to_owned()),
             work: Work::Builtin(Builtin::Tools),
             inputs: [("a.deb".to_owned(), Input::Inline(b"deb".to_vec()))].into(),
             outputs: vec![id::TREE.to_owned()],
@@ -93,18 +96,17 @@ impl Bench {
         self.store.put_result(&messages.action, &[(id::TREE.to_owned(), output)].into()).unwrap();
     }
 
-    /// Adds a shell script; its position.
+    /// Adds a shell script, whose name is `modules NAME`; its position.
     pub(super) fn step(&mut self, name: &str, script: &str, inputs: &[(&str, Input)]) -> usize {
         let inputs: BTreeMap<String, Input> =
             inputs.iter().map(|(path, input)| ((*path).to_owned(), input.clone())).collect();
         self.plan.steps.push(Step {
-            name: name.to_owned(),
+            kind: StepKind::Modules(name.to_owned()),
             work: Work::Sandbox {
                 tools: 0,
                 argv: ["/usr/bin/sh", "-eu", "-c", script].map(str::to_owned).to_vec(),
                 env: BTreeMap::new(),
                 ids: Ids::Single,
-                qcow2: None,
             },
             inputs,
             outputs: vec!["out".to_owned()],
@@ -114,15 +116,40 @@ impl Bench {
 
     pub(super) fn deliver(&mut self, step: usize) {
         let from = out(step);
-        self.plan.artifacts.push(Artifact { machine: "m".to_owned(), name: format!("a{step}"), from });
+        self.plan.artifacts.push(Artifact { machine: "m".to_owned(), kind: ArtifactKind::Kernel, from });
+    }
+
+    /// Has a step's `out` be a raw disk that is handed on, and adds the step that converts it; its position.
+    pub(super) fn convert(&mut self, step: usize) -> usize {
+        self.plan.steps[step].outputs = vec![disk::RAW.to_owned()];
+        self.plan.transient.insert(step);
+        let (format, kind) = (DiskFormat::Qcow2, Box::new(self.plan.steps[step].kind.clone()));
+        self.plan.steps.push(Step {
+            kind: StepKind::Convert { disk: kind, format },
+            work: Work::Builtin(Builtin::Convert { format }),
+            inputs: [(disk::RAW.to_owned(), Input::Output { step, name: disk::RAW.to_owned() })].into(),
+            outputs: vec![disk::file_name(format).to_owned()],
+        });
+        self.plan.steps.len() - 1
     }
 
     pub(super) fn realize_with(&self, options: Options) -> Result<Realized, ExecError> {
+        self.realize_by(&LocalExecutor, &self.store, options)
+    }
+
+    /// The same with another executor, in another store.
+    pub(super) fn realize_by(
+        &self,
+        executor: &dyn Executor,
+        store: &Store,
+        options: Options,
+    ) -> Result<Realized, ExecError> {
         let mirrors = |place: &Place| match place {
             Place::Url(url) => vec![url.clone()],
             Place::Repository { .. } => Vec::new(),
         };
-        exec::realize(&self.plan, &self.store, &self.world, &mirrors, &options, &self.heard)
+        let services = Services { store, world: &self.world, mirrors: &mirrors, executor, listener: &self.heard };
+        exec::realize(&self.plan, &services, &options)
     }
 
     pub(super) fn realize(&self) -> Realized {
@@ -189,7 +216,7 @@ fn a_plan_runs_once_and_then_not_again() {
     assert_eq!(bench.heard.ran(), ["one", "two"]);
     let again = Options { no_cache: true, ..Options::default() };
     // The builtin step of the tools cannot run in this test, so everything again stops there.
-    assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools"));
+    assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools host"));
 }
 
 #[test]
@@ -230,8 +257,8 @@ fn equal_bits_end_the_rebuilding() {
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
     assert_eq!(second.file(&out(two)), first.file(&out(two)));
-    assert_ne!(second.ids["two"], first.ids["two"], "the static id is another: it is the lock's");
-    assert_eq!(second.actions["two"], first.actions["two"]);
+    assert_ne!(second.ids["modules two"], first.ids["modules two"], "the static id is another: it is the lock's");
+    assert_eq!(second.actions["modules two"], first.actions["modules two"]);
 }
 
 #[test]
@@ -255,7 +282,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     bench.deliver(next);
     let error = bench.realize_with(Options::default()).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("step bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
+    assert!(text.starts_with("step modules bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
     let ExecError::Step { log, .. } = error else { panic!() };
     assert_eq!(std::fs::read_to_string(log.unwrap().path).unwrap(), "first\ncannot find the thing\n");
     assert_eq!(bench.heard.ran(), ["bad"]);
@@ -268,7 +295,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
         argv[3] = "mkdir -p x".to_owned();
     }
     silent.inputs.clear();
-    silent.name = "silent".to_owned();
+    silent.kind = StepKind::Modules("silent".to_owned());
     bench.plan.steps.truncate(1);
     bench.plan.artifacts.clear();
     bench.plan.steps.push(silent);
@@ -300,17 +327,53 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
 #[test]
 fn a_raw_disk_becomes_a_qcow2_and_goes() {
     let Some(mut bench) = Bench::new("qcow2") else { return };
-    let script = "truncate -s 8M disk.raw; echo hello | (cat; cat /kiln/in/x) 1<>disk.raw";
-    let step = bench.step("disk", script, &[("x", inline("world"))]);
-    bench.plan.steps[step].outputs = vec!["disk.qcow2".to_owned()];
-    if let Work::Sandbox { qcow2, .. } = &mut bench.plan.steps[step].work {
-        *qcow2 = Some(("disk.raw".to_owned(), "disk.qcow2".to_owned()));
-    }
+    // A hole that nobody could read within this test.
+    let script = "truncate -s 8T disk.raw; echo hello | (cat; cat /kiln/in/x) 1<>disk.raw";
+    let raw = bench.step("disk", script, &[("x", inline("world"))]);
+    let step = bench.convert(raw);
     let realized = bench.realize();
+    assert_eq!(bench.heard.ran(), ["modules disk", "qcow2 modules disk"]);
     let file = realized.file(&Input::Output { step, name: "disk.qcow2".to_owned() });
-    let bytes = bench.store.read(&file.sha256, 1 << 20).unwrap();
+    let path = bench.store.path(&file.sha256).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
     assert_eq!(&bytes[..8], b"QFI\xfb\0\0\0\x03");
-    assert_eq!(u64::from_be_bytes(bytes[24..32].try_into().unwrap()), 8 << 20);
+    assert_eq!(u64::from_be_bytes(bytes[24..32].try_into().unwrap()), 8 << 40);
+    assert_eq!(realized.output(raw, "disk.raw"), None);
+    let kept = std::fs::read_dir(bench.store.root().join("cas")).unwrap();
+    let largest = kept.map(|entry| entry.unwrap().metadata().unwrap().len()).max().unwrap();
+    assert!(largest < 1 << 30, "the raw disk is not kept");
+
+    // Known results need no raw disk; a lost one needs it again.
+    let states = |bench: &Bench| -> Vec<State> {
+        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
+    };
+    assert_eq!(states(&bench), [State::AtHand; 3]);
+    assert_eq!(bench.realize(), realized);
+    assert_eq!(bench.heard.ran(), Vec::<String>::new());
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(states(&bench), [State::AtHand, State::WouldRun, State::WouldRun]);
+    assert_eq!(bench.realize(), realized);
+    assert_eq!(bench.heard.ran(), ["modules disk", "qcow2 modules disk"]);
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_raw_disk_that_is_delivered_is_an_object_with_its_holes() {
+    let Some(mut bench) = Bench::new("raw") else { return };
+    let raw = bench.step("disk", "truncate -s 256M disk.raw; echo hello 1<>disk.raw", &[]);
+    bench.plan.steps[raw].outputs = vec![disk::RAW.to_owned()];
+    let realized = bench.realize();
+    let file = realized.file(&Input::Output { step: raw, name: disk::RAW.to_owned() });
+    assert_eq!(file.size, 256 << 20);
+    let delivered = bench.root.join("delivered");
+    bench.store.copy_out(&file.sha256, &delivered).unwrap();
+    for path in [bench.store.path(&file.sha256).unwrap(), delivered.clone()] {
+        let used = std::os::unix::fs::MetadataExt::blocks(&path.metadata().unwrap()) * 512;
+        assert!(used < 1 << 20, "{} takes {used} bytes", path.display());
+    }
+    let bytes = std::fs::read(&delivered).unwrap();
+    assert!(bytes.starts_with(b"hello\n") && bytes[6..].iter().all(|byte| *byte == 0));
+    assert_eq!(Digest::of(&bytes), file.sha256);
 }
 
 #[test]
@@ -386,7 +449,7 @@ fn a_build_with_nothing_to_do_runs_nothing() {
         let began = std::time::Instant::now();
         let store = Store::open(bench.store.root()).unwrap();
         let options = Options::default();
-        exec::realize(&bench.plan, &store, &bench.world, &|_| Vec::new(), &options, &bench.heard).unwrap();
+        bench.realize_by(&LocalExecutor, &store, options).unwrap();
         began.elapsed().as_millis()
     };
     let took = (0..5).map(|_| once()).min().unwrap();

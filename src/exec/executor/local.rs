@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Executor, ExecutorError, Request, Task};
 use crate::exec::builtin::{self, Context};
 use crate::exec::event::{Event, Listener};
-use crate::exec::sandbox::{self, Heard, Mount, Network, Privileges, Root, Spec};
+use crate::exec::sandbox::{self, Heard, Mount, Privileges, Root, Spec};
 use crate::exec::variation;
 use crate::plan::{Builtin, Ids, id};
 use crate::world::WorldError;
@@ -34,8 +34,7 @@ impl Executor for LocalExecutor {
 fn pin(processors: usize) {
     // Where that is not possible, a step uses more processors than it was given.
     let Ok(mut allowed) = rustix::thread::sched_getaffinity(None) else { return };
-    let all: Vec<usize> =
-        (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect();
+    let all: Vec<usize> = (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect();
     for processor in all.into_iter().skip(processors) {
         allowed.unset(processor);
     }
@@ -100,7 +99,6 @@ fn spec(request: &Request) -> Result<Spec, ExecutorError> {
         root: Root::ReadOnly(tools.path.clone()),
         mounts: std::iter::once(build).chain(request.inputs.iter().map(input)).collect(),
         ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
-        network: Network::None,
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),

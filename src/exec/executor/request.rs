@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exec::sandbox::Limits;
 use crate::plan::id::{self, Messages, Value};
-use crate::plan::{Builtin, Ids, Step, Work};
+use crate::plan::{Builtin, Ids, Work};
 
 /// Everything that a step's result may depend on, and where its files are on the machine that asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,9 +65,7 @@ impl Task {
     pub fn of(work: &Work) -> Task {
         match work {
             Work::Builtin(builtin) => Task::Builtin(builtin.clone()),
-            Work::Sandbox { argv, env, ids, .. } => {
-                Task::Command { argv: argv.clone(), env: env.clone(), ids: *ids }
-            }
+            Work::Sandbox { argv, env, ids, .. } => Task::Command { argv: argv.clone(), env: env.clone(), ids: *ids },
         }
     }
 }
@@ -81,8 +79,7 @@ impl Request {
             // The position of its tools in a plan is part of no message.
             Task::Command { argv, env, ids } => Work::Sandbox { tools: 0, argv, env, ids },
         };
-        let step = Step { name: self.step.clone(), work, inputs: BTreeMap::new(), outputs: self.outputs.clone() };
         let inputs = self.inputs.iter().map(|(path, input)| (path.as_str(), input.value.clone())).collect();
-        id::action(&step, &inputs, self.tools.as_ref().map(|tools| &tools.value))
+        id::messages(&work, &self.outputs, &inputs, self.tools.as_ref().map(|tools| &tools.value))
     }
 }

@@ -10,7 +10,6 @@ use crate::exec::executor::Provided;
 use crate::exec::fetch;
 use crate::exec::outcome::Left;
 use crate::exec::outputs::Collected;
-use crate::exec::resolve::reads;
 use crate::exec::transient::Files;
 use crate::plan::id::{self, Value};
 use crate::plan::{Fetch, Input};
@@ -40,7 +39,7 @@ impl Realizer<'_> {
             .collect();
         self.fetch(&fetches)?;
         let mut transient = Transient::new();
-        for read in reads(step) {
+        for read in step.dependencies() {
             transient.extend(self.again(read)?.map(|files| (read, files)));
         }
         let mut files = BTreeMap::new();
@@ -96,7 +95,7 @@ impl Realizer<'_> {
         match now.outputs.iter().find(|(name, output)| before.outputs.get(*name) != Some(*output)) {
             None => Ok(None),
             Some((name, _)) => {
-                let step = self.plan.steps[at].name.clone();
+                let step = self.plan.steps[at].name();
                 Err(ExecError::Irreproducible { step, output: name.clone() })
             }
         }

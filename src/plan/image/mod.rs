@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 
 use super::builder::Builder;
 use super::disk;
+use super::kind::{DiskContent, StepKind};
+use super::root::{ROOT, USERS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::recipe::Recipe;
@@ -18,19 +20,15 @@ use crate::recipe::image::Image;
 pub struct DiskParts {
     /// The configured root file system.
     pub root: Input,
-    /// The kernel's modules.
+    /// A kernel's modules below `usr/lib/modules`, with their indexes.
     pub modules: Option<Input>,
-    /// The kernel they belong to; empty when there are none.
-    pub kernel: String,
-    /// The disk is to be a partition of another: what then lies over the root (see [`super::boot`]).
-    pub partition: Option<Option<Input>>,
+    /// An archive over the root: the table that makes a root on a partition mount itself (see [`super::boot`]).
+    pub fstab: Option<Input>,
 }
 
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
 pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
-    let name = format!("root {}", image.name);
-    let known = builder.plan.steps.iter().position(|step| step.name == name);
-    let step = known.unwrap_or_else(|| {
+    let step = builder.once(StepKind::Root(image.name.clone()), |builder, kind| {
         let base = builder.base(&image.packages.name, &image.name);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
@@ -41,26 +39,22 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
             builder.plan.private.insert(Digest::of(&json));
         }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
-        let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];
-        builder.add_step(Step { name, work: Work::Builtin(Builtin::Root), inputs, outputs })
+        let outputs = vec![ROOT.to_owned(), USERS.to_owned()];
+        Step { kind, work: Work::Builtin(Builtin::Root), inputs, outputs }
     });
-    Input::Output { step, name: "root.tar".to_owned() }
+    Input::Output { step, name: ROOT.to_owned() }
 }
 
 /// The steps from a root to a raw disk.
-pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input {
-    let mut label = image.name.clone();
-    for part in [parts.kernel.as_str(), if parts.partition.is_some() { "partition" } else { "" }] {
-        label.push_str(&if part.is_empty() { String::new() } else { format!(" {part}") });
-    }
+pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent, parts: DiskParts) -> Input {
     let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
     tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
-    tars.extend(parts.partition.flatten().map(|over| ("2-partition.tar".to_owned(), over)));
+    tars.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
     let tar = if tars.len() == 1 {
         parts.root
     } else {
         let step = builder.add_step(Step {
-            name: format!("tree {label}"),
+            kind: StepKind::Tree(content.clone()),
             work: Work::Builtin(Builtin::MergeTars),
             inputs: tars,
             outputs: vec!["merged.tar".to_owned()],
@@ -73,13 +67,8 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> I
     let argv =
         ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
     let step = Step {
-        name: format!("disk {label}"),
-        work: Work::Sandbox {
-            tools: builder.tools(&image.tools.name),
-            argv,
-            env,
-            ids: Ids::Single,
-        },
+        kind: StepKind::Disk(content.clone()),
+        work: Work::Sandbox { tools: builder.tools(&image.tools.name), argv, env, ids: Ids::Single },
         inputs: BTreeMap::from([
             ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
             ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
@@ -87,7 +76,8 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> I
         ]),
         outputs: vec![disk::RAW.to_owned()],
     };
-    Input::Output { step: builder.add_step(step), name: disk::RAW.to_owned() }
+    let step = builder.add_step(step);
+    disk::transient(builder, step)
 }
 
 /// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.
