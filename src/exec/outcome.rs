@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::base::Digest;
-use crate::plan::id::Value;
+use crate::plan::id::InputValue;
 use crate::store::Output;
 
 /// What a step left behind, by declared path.
@@ -47,20 +47,20 @@ pub(super) struct Names {
 
 impl Known {
     /// One of its outputs as an input; `None` when there is none of that name.
-    pub(super) fn value(&self, name: &str) -> Option<Value> {
+    pub(super) fn value(&self, name: &str) -> Option<InputValue> {
         match &self.left {
             Left::Objects(objects) => objects.outputs.get(name).map(value),
-            Left::Transient => Some(Value::Transient { action: self.action, output: name.to_owned() }),
+            Left::Transient => Some(InputValue::Transient { action: self.action, output: name.to_owned() }),
         }
     }
 }
 
 /// An output of the store as an input.
-pub(super) fn value(output: &Output) -> Value {
+pub(super) fn value(output: &Output) -> InputValue {
     match output {
         Output::File { digest, size, executable } => {
-            Value::File { digest: *digest, size: *size, executable: *executable }
+            InputValue::File { digest: *digest, size: *size, executable: *executable }
         }
-        Output::Tree { root, root_size, .. } => Value::Tree { root: *root, size: *root_size },
+        Output::Tree { root, root_size, .. } => InputValue::Tree { root: *root, size: *root_size },
     }
 }

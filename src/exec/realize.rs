@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Listener};
+use super::event::{StepEvent, StepListener};
 use super::executor::Executor;
-use super::fetch::{Fetcher, Mirrors, interrupted};
+use super::fetch::{Fetcher, MirrorLookup, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory};
 use super::interrupt::{self, Listening};
@@ -21,7 +21,7 @@ use super::outputs::{Collected, Destination};
 use super::resolve::{resolve, resolve_without, result, wanted};
 use super::step::{self, Began, Ran, Ready};
 use super::transient::Transients;
-use super::{ExecError, Incremental, Options, Realized};
+use super::{ExecError, ExecOptions, Incremental, Realized};
 use crate::base::Digest;
 use crate::plan::id::Messages;
 use crate::plan::{Input, Plan};
@@ -37,11 +37,11 @@ pub struct Services<'a> {
     /// The network that files are fetched from.
     pub world: &'a dyn World,
     /// Where files may be had.
-    pub mirrors: &'a Mirrors<'a>,
+    pub mirrors: &'a MirrorLookup<'a>,
     /// Who carries steps out.
     pub executor: &'a dyn Executor,
     /// Who hears what happens.
-    pub listener: &'a dyn Listener,
+    pub listener: &'a dyn StepListener,
 }
 
 /// What is known of one step; locked while it is found out.
@@ -74,7 +74,7 @@ struct Resolved<'a> {
 struct Realizer<'a> {
     plan: &'a Plan,
     services: &'a Services<'a>,
-    options: &'a Options,
+    options: &'a ExecOptions,
     fetcher: Fetcher<'a>,
     transients: Transients,
     cells: Vec<Mutex<Cell>>,
@@ -86,7 +86,7 @@ struct Realizer<'a> {
 }
 
 /// Carries a plan out. Everything that the plan delivers is in the store afterwards.
-pub fn realize(plan: &Plan, services: &Services<'_>, options: &Options) -> Result<Realized, ExecError> {
+pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> Result<Realized, ExecError> {
     let Services { store, world, mirrors, listener, .. } = *services;
     let _listening = Listening::start();
     if !store.leftovers().is_empty() {
@@ -120,7 +120,7 @@ impl Realizer<'_> {
         self.services.store
     }
 
-    fn listener(&self) -> &dyn Listener {
+    fn listener(&self) -> &dyn StepListener {
         self.services.listener
     }
 
@@ -201,7 +201,7 @@ impl Realizer<'_> {
             false => Reuse::Result,
         };
         if let Some(objects) = self.cached(at, &resolved, reuse)? {
-            self.listener().on(Event::StepAtHand { step: self.plan.steps[at].name(), id: action });
+            self.listener().on(StepEvent::StepAtHand { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(Known { action, left: Left::Objects(objects) }));
         }
         let before = result(self.plan, self.store(), at, &action);
@@ -209,7 +209,7 @@ impl Realizer<'_> {
         if before.is_some_and(|before| before != objects.outputs) {
             let step = &self.plan.steps[at].kind;
             let message = format!("step {step} gave other bits than the last time; it is not reproducible");
-            self.listener().on(Event::Warning { message });
+            self.listener().on(StepEvent::Warning { message });
         }
         Ok(Some(Known { action, left: Left::Objects(objects) }))
     }
@@ -265,7 +265,7 @@ impl Realizer<'_> {
                     let message = format!(
                         "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
                     );
-                    self.listener().on(Event::Warning { message });
+                    self.listener().on(StepEvent::Warning { message });
                 }
             }
         }
@@ -311,11 +311,11 @@ impl Realizer<'_> {
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
     fn timed(&self, ready: &Ready<'_>) -> Result<Ran, ExecError> {
         let name = ready.step.name();
-        self.listener().on(Event::StepStarted { step: name.clone(), id: ready.action });
+        self.listener().on(StepEvent::StepStarted { step: name.clone(), id: ready.action });
         let began = std::time::Instant::now();
         let done = step::run(ready)?;
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.listener().on(Event::StepFinished { step: name, millis });
+        self.listener().on(StepEvent::StepFinished { step: name, millis });
         Ok(done)
     }
 
@@ -326,7 +326,7 @@ impl Realizer<'_> {
         {
             let step = &self.plan.steps[at].kind;
             let message = format!("step {step} had given other bits when it went on from an earlier run");
-            self.listener().on(Event::Warning { message });
+            self.listener().on(StepEvent::Warning { message });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Realized;
 use super::outcome::{Outputs, value};
 use crate::base::Digest;
-use crate::plan::id::{self, Messages, Value};
+use crate::plan::id::{self, InputValue, Messages};
 use crate::plan::{Input, Plan};
 use crate::store::Store;
 
@@ -27,7 +27,7 @@ pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
 }
 
 /// The messages of a step whose inputs are known.
-pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> Option<Value>) -> Option<Messages> {
+pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> Option<InputValue>) -> Option<Messages> {
     resolve_without(plan, at, None, outputs)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn resolve_without(
     plan: &Plan,
     at: usize,
     without: Option<&str>,
-    outputs: &dyn Fn(usize, &str) -> Option<Value>,
+    outputs: &dyn Fn(usize, &str) -> Option<InputValue>,
 ) -> Option<Messages> {
     let step = &plan.steps[at];
     let mut inputs = BTreeMap::new();

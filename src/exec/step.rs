@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::event::Event;
+use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
 use super::fetch::interrupted;
 use super::incremental::KeptDirectory;
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
-use super::{ExecError, Options, Services};
+use super::{ExecError, ExecOptions, Services};
 use crate::base::{Digest, Foreign};
 use crate::plan::Step;
 use crate::store::{StoreError, Taking, is_private};
@@ -33,7 +33,7 @@ pub(super) struct Ready<'a> {
     pub(super) incremental: Option<KeptDirectory<'a>>,
     /// Where its outputs go.
     pub(super) destination: Destination,
-    pub(super) options: &'a Options,
+    pub(super) options: &'a ExecOptions,
     pub(super) services: &'a Services<'a>,
     /// Whether the build is to end.
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
@@ -72,12 +72,12 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
     let taken = ready.incremental.map(|directory| directory.take(store, ready.stop)).transpose();
     if let Some(kept) = taken.map_err(interrupted)?.flatten() {
         let name = ready.step.name();
-        listener.on(Event::StepIncremental { step: name.clone() });
+        listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
                 let message =
                     format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
-                listener.on(Event::Warning { message });
+                listener.on(StepEvent::Warning { message });
             }
             other => return Ok(Ran { began: Began::FromKept, collected: other? }),
         }
@@ -122,7 +122,7 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
     {
         // It costs time alone.
         let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
-        listener.on(Event::Warning { message });
+        listener.on(StepEvent::Warning { message });
     }
     Ok(collected)
 }

@@ -9,7 +9,7 @@ use crate::exec::sandbox::kvm;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Accel {
+pub enum AccelChoice {
     /// KVM when it works.
     #[default]
     Auto,
@@ -46,14 +46,14 @@ impl Accelerator {
     }
 }
 
-impl Accel {
+impl AccelChoice {
     /// The one to try first.
     pub fn first(self) -> Accelerator {
         match self {
-            Accel::Kvm => Accelerator::Kvm,
-            Accel::Tcg => Accelerator::Tcg,
-            Accel::Auto if kvm::probe().is_ok() => Accelerator::Kvm,
-            Accel::Auto => Accelerator::Tcg,
+            AccelChoice::Kvm => Accelerator::Kvm,
+            AccelChoice::Tcg => Accelerator::Tcg,
+            AccelChoice::Auto if kvm::probe().is_ok() => Accelerator::Kvm,
+            AccelChoice::Auto => Accelerator::Tcg,
         }
     }
 }
@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn what_is_forced_is_not_probed() {
-        assert_eq!(Accel::Tcg.first(), Accelerator::Tcg);
-        assert_eq!(Accel::Kvm.first(), Accelerator::Kvm);
+        assert_eq!(AccelChoice::Tcg.first(), Accelerator::Tcg);
+        assert_eq!(AccelChoice::Kvm.first(), Accelerator::Kvm);
     }
 }

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::accel::Accelerator;
-use super::overlay::{self, Below};
+use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
-use crate::exec::sandbox::{Ids, Mount, Privileges, Root, Spec};
+use crate::exec::sandbox::{Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
 use crate::machine::rules::KERNEL_LINE;
@@ -18,7 +18,7 @@ use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
 use crate::world::fs;
-use crate::world::held::{Held, State};
+use crate::world::held::{FileState, Held};
 
 /// Where QEMU finds the built artifacts.
 pub const ARTIFACTS: &str = "/kiln/artifacts";
@@ -52,7 +52,7 @@ pub struct Launch {
     pub disk: Digest,
     /// The state in which a file below `artifacts` was when its digest was compared, for those that were. A start
     /// refuses a file that has changed since.
-    pub states: BTreeMap<String, State>,
+    pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
 }
@@ -86,7 +86,7 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     unchanged(launch)?;
     let disk = file(launch, Place::Disk)?;
     let format = launch.description.disk;
-    let below = Below { artifacts: &launch.artifacts, file: disk, format, digest: launch.disk };
+    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, format, digest: launch.disk };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
@@ -115,7 +115,7 @@ fn unchanged(launch: &Launch) -> Result<(), GuestError> {
         return Ok(());
     }
     let held = Held::open(&launch.artifacts)?;
-    let same = |(name, state): (&String, &State)| {
+    let same = |(name, state): (&String, &FileState)| {
         held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
     match launch.states.iter().find(|state| !same(*state)) {
@@ -236,7 +236,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     Spec {
         root: Root::ReadOnly(launch.tree.clone()),
         mounts,
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,

@@ -30,7 +30,7 @@ const LARGEST: u64 = 1 << 46;
 
 /// The disk below an overlay.
 #[derive(Debug, Clone, Copy)]
-pub struct Below<'a> {
+pub struct BackingDisk<'a> {
     /// The directory it is in, which QEMU sees as [`ARTIFACTS`].
     pub artifacts: &'a Path,
     /// Its file name.
@@ -42,13 +42,13 @@ pub struct Below<'a> {
 }
 
 /// Makes an empty overlay above a built disk.
-pub fn create(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+pub fn create(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
     let size = virtual_size(below)?;
     Ok(fs::write_atomically(path, &empty(below, size))?)
 }
 
 /// A lasting overlay: made when it is not there, else checked to be one for this disk.
-pub fn create_or_check(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
     if !path.exists() {
         return create(path, below);
     }
@@ -66,7 +66,7 @@ pub fn create_or_check(path: &Path, below: Below<'_>) -> Result<(), GuestError> 
 }
 
 /// The whole file: header, refcount table, one refcount block, first table.
-fn empty(below: Below<'_>, size: u64) -> Vec<u8> {
+fn empty(below: BackingDisk<'_>, size: u64) -> Vec<u8> {
     let backing = format!("{ARTIFACTS}/{}", below.file);
     let entries = size.div_ceil(REACH);
     let table_clusters = (entries * 8).div_ceil(CLUSTER).max(1);
@@ -126,7 +126,7 @@ fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
 
 /// Size of the disk that the guest sees. The directory may be anybody's, so no link in it is followed; and what a raw disk
 /// begins with is its guest's, so its format is not guessed from that.
-fn virtual_size(below: Below<'_>) -> Result<u64, GuestError> {
+fn virtual_size(below: BackingDisk<'_>) -> Result<u64, GuestError> {
     let path = below.artifacts.join(below.file);
     let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
     let disk = Held::open(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
@@ -180,11 +180,12 @@ mod tests {
     fn an_overlay_knows_its_disk_and_refuses_others() {
         let dir = scratch("knows");
         fs::write_atomically(&dir.join("disk.raw"), &[0; 1024]).unwrap();
-        let disk = Below { artifacts: &dir, file: "disk.raw", format: DiskFormat::Raw, digest: Digest::of(b"one") };
+        let disk =
+            BackingDisk { artifacts: &dir, file: "disk.raw", format: DiskFormat::Raw, digest: Digest::of(b"one") };
         let keep = dir.join("keep.qcow2");
         create_or_check(&keep, disk).unwrap();
         create_or_check(&keep, disk).unwrap();
-        let other = Below { digest: Digest::of(b"two"), ..disk };
+        let other = BackingDisk { digest: Digest::of(b"two"), ..disk };
         let error = create_or_check(&keep, other).unwrap_err().to_string();
         assert!(error.contains("another disk"), "{error}");
         let error = create_or_check(&dir.join("disk.raw"), disk).unwrap_err().to_string();
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn the_size_comes_from_below_and_nonsense_is_refused() {
         let dir = scratch("size");
-        let disk = |file, format| Below { artifacts: &dir, file, format, digest: Digest::of(b"d") };
+        let disk = |file, format| BackingDisk { artifacts: &dir, file, format, digest: Digest::of(b"d") };
         let below = empty(disk("x", DiskFormat::Raw), 5 << 30);
         fs::write_atomically(&dir.join("a"), &below).unwrap();
         let size = |file| virtual_size(disk(file, DiskFormat::Qcow2));
@@ -215,7 +216,8 @@ mod tests {
 
     #[test]
     fn damaged_headers_end_the_search() {
-        let below = Below { artifacts: Path::new("/"), file: "x", format: DiskFormat::Raw, digest: Digest::of(b"d") };
+        let below =
+            BackingDisk { artifacts: Path::new("/"), file: "x", format: DiskFormat::Raw, digest: Digest::of(b"d") };
         let good = empty(below, 1 << 20);
         assert_eq!(backing_digest(&good), Some(Digest::of(b"d")));
         for length in 0..200 {

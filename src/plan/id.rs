@@ -45,7 +45,7 @@ pub const ENVIRONMENT: [(&str, &str); 4] =
 
 /// What an input is, once it is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Value {
+pub enum InputValue {
     /// A file.
     File {
         /// Its bytes.
@@ -85,12 +85,12 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
     let mut ids: Vec<Digest> = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let value = |input: &Input| match input {
-            Input::Output { step, name } => Value::Transient { action: ids[*step], output: name.clone() },
+            Input::Output { step, name } => InputValue::Transient { action: ids[*step], output: name.clone() },
             Input::Fetched(digest) => fetched(plan, digest),
             Input::Inline(bytes) => inline(bytes),
         };
         let inputs = step.inputs.iter().map(|(path, input)| (path.as_str(), value(input))).collect();
-        let tools = tools(step).map(|tools| Value::Transient { action: ids[tools], output: TREE.to_owned() });
+        let tools = tools(step).map(|tools| InputValue::Transient { action: ids[tools], output: TREE.to_owned() });
         ids.push(action(step, &inputs, tools.as_ref()).action);
     }
     ids
@@ -113,14 +113,14 @@ pub fn tools(step: &Step) -> Option<usize> {
 }
 
 /// A file that the lock names.
-pub fn fetched(plan: &Plan, digest: &Digest) -> Value {
+pub fn fetched(plan: &Plan, digest: &Digest) -> InputValue {
     let fetch = plan.fetches.get(digest).expect("a plan fetches every file that its steps read");
-    Value::File { digest: *digest, size: fetch.size, executable: false }
+    InputValue::File { digest: *digest, size: fetch.size, executable: false }
 }
 
 /// Bytes that the plan holds.
-pub fn inline(bytes: &[u8]) -> Value {
-    Value::File { digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
+pub fn inline(bytes: &[u8]) -> InputValue {
+    InputValue::File { digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
 }
 
 /// The whole environment of a sandboxed command.
@@ -130,12 +130,17 @@ pub fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 }
 
 /// The action of a step whose inputs, and tool tree if it has one, are known.
-pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>) -> Messages {
+pub fn action(step: &Step, inputs: &BTreeMap<&str, InputValue>, tools: Option<&InputValue>) -> Messages {
     messages(&step.work, &step.outputs, inputs, tools)
 }
 
 /// The same of what a step consists of.
-pub fn messages(work: &Work, outputs: &[String], inputs: &BTreeMap<&str, Value>, tools: Option<&Value>) -> Messages {
+pub fn messages(
+    work: &Work,
+    outputs: &[String],
+    inputs: &BTreeMap<&str, InputValue>,
+    tools: Option<&InputValue>,
+) -> Messages {
     let mut blobs = BTreeMap::new();
     let command = keep(&command(work, outputs), &mut blobs);
     let mut root = Node::default();
@@ -201,12 +206,12 @@ pub fn name(builtin: &Builtin) -> &'static str {
     }
 }
 
-fn platform(work: &Work, tools: Option<&Value>) -> Platform {
+fn platform(work: &Work, tools: Option<&InputValue>) -> Platform {
     let mut properties = vec![("ISA", "x86-64".to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
     let root = tools.map(|tools| match tools {
-        Value::File { digest, size, .. } | Value::Tree { root: digest, size } => (*digest, *size),
-        Value::Transient { action, output } => (placeholder(action, output), 0),
+        InputValue::File { digest, size, .. } | InputValue::Tree { root: digest, size } => (*digest, *size),
+        InputValue::Transient { action, output } => (placeholder(action, output), 0),
     });
     properties.extend(root.map(|(digest, size)| ("chrootRootDigest", format!("{digest}/{size}"))));
     if let Work::Sandbox { ids, .. } = work {
@@ -230,11 +235,11 @@ fn keep(message: &impl Message, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> BlobDi
 #[derive(Default)]
 struct Node {
     directories: BTreeMap<String, Node>,
-    leaves: BTreeMap<String, Value>,
+    leaves: BTreeMap<String, InputValue>,
 }
 
 impl Node {
-    fn insert(&mut self, path: &str, value: &Value) {
+    fn insert(&mut self, path: &str, value: &InputValue) {
         match path.split_once('/') {
             Some((first, rest)) => self.directories.entry(first.to_owned()).or_default().insert(rest, value),
             None => drop(self.leaves.insert(path.to_owned(), value.clone())),
@@ -248,15 +253,15 @@ impl Node {
         }
         for (name, value) in self.leaves {
             match value {
-                Value::File { digest, size, executable } => {
+                InputValue::File { digest, size, executable } => {
                     let digest = Some(BlobDigest::new(&digest, size));
                     directory.files.push(FileNode { name, digest, is_executable: executable });
                 }
-                Value::Transient { action, output } => {
+                InputValue::Transient { action, output } => {
                     let digest = Some(BlobDigest::new(&placeholder(&action, &output), 0));
                     directory.files.push(FileNode { name, digest, is_executable: false });
                 }
-                Value::Tree { root, size } => {
+                InputValue::Tree { root, size } => {
                     directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(&root, size)) });
                 }
             }
@@ -333,7 +338,7 @@ mod tests {
             outputs: vec!["disk".to_owned()],
         };
         let id = |format, made_by: &[u8]| {
-            let value = Value::Transient { action: Digest::of(made_by), output: "disk.raw".to_owned() };
+            let value = InputValue::Transient { action: Digest::of(made_by), output: "disk.raw".to_owned() };
             action(&convert(format), &[("disk.raw", value)].into(), None).action
         };
         let first = id(DiskFormat::Qcow2, b"one");
@@ -346,7 +351,7 @@ mod tests {
     fn an_action_names_messages_that_are_at_hand() {
         let plan = plan();
         let value = inline(b"true");
-        let tree = Value::Tree { root: Digest::of(b"root"), size: 7 };
+        let tree = InputValue::Tree { root: Digest::of(b"root"), size: 7 };
         let messages = action(&plan.steps[1], &[("x/disk.sh", value)].into(), Some(&tree));
         let read = |digest: &BlobDigest| messages.blobs[&digest.parts().unwrap().0].as_slice();
         let action = Action::decode(messages.blobs[&messages.action].as_slice()).unwrap();

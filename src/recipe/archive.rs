@@ -3,7 +3,7 @@
 use super::kinds::FileKey;
 use super::reader::Reader;
 use super::scope::Scope;
-use super::value::Node;
+use super::value::EvaluatedNode;
 use crate::base::Diagnostic;
 use crate::base::span::{Span, Spanned};
 
@@ -35,7 +35,7 @@ pub struct Archive {
 const ARCHITECTURES: [&str; 1] = ["amd64"];
 
 /// Reads one `archive` block.
-pub fn check(node: &Node, scope: &Scope) -> Option<Archive> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let suite = reader.optional::<String>("suite").or(name.clone()).and_then(|suite| plain(suite, &reader));

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::path::Path;
 
 use kiln::command::load;
-use kiln::exec::event::Silent;
+use kiln::exec::event::IgnoreSteps;
 use kiln::exec::executor::LocalExecutor;
-use kiln::exec::{Options, Services, realize};
+use kiln::exec::{ExecOptions, Services, realize};
 use kiln::plan::{self, Input, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
@@ -80,9 +80,14 @@ fn its_image_is_made_from_what_is_released() {
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let options = Options { jobs: Some(2), ..Options::default() };
-    let services =
-        Services { store: &store, world: &world, mirrors: &addresses, executor: &LocalExecutor, listener: &Silent };
+    let options = ExecOptions { jobs: Some(2), ..ExecOptions::default() };
+    let services = Services {
+        store: &store,
+        world: &world,
+        mirrors: &addresses,
+        executor: &LocalExecutor,
+        listener: &IgnoreSteps,
+    };
     let done = realize(&plan, &services, &options).unwrap_or_else(|error| panic!("{error}"));
     let root = plan.position(&StepKind::Root("knative".to_owned())).unwrap();
     let root = done.file(&Input::Output { step: root, name: "root.tar".to_owned() }).sha256;

@@ -201,7 +201,7 @@ fn asked(tree: &Path, emulator: &Emulator) -> Facts {
     let machines = [Chipset::Q35, Chipset::I440fx].map(|chipset| emulator.machine_type(chipset)).to_vec();
     let questions = Questions { devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
     let log = Run::new("questions");
-    let subject = qemu::Subject { tree, ids: kiln::exec::sandbox::Ids::Single };
+    let subject = qemu::Subject { tree, ids: kiln::exec::sandbox::SandboxIds::Single };
     qemu::ask(subject, &questions, &log.0.join("stderr")).unwrap()
 }
 

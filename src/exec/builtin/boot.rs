@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
-use super::{BuiltinError, Context, input};
+use super::{BuiltinContext, BuiltinError, input};
 use crate::format::fat;
 use crate::format::gpt::{self, Guid, Partition, SECTOR, Table};
 use crate::plan::boot::BootSpec;
@@ -41,7 +41,7 @@ enum Loader {
 }
 
 /// Inputs and output: see [`crate::plan::Builtin::BootDisk`].
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let text = fs::read(input(context, "boot.json")?, SPEC_LIMIT)?;
     let spec: BootSpec =
         serde_json::from_slice(&text).map_err(|error| BuiltinError::Broken(format!("boot.json: {error}")))?;
@@ -102,7 +102,7 @@ impl Layout {
         (spec, loader): (&BootSpec, &Loader),
         files: &BTreeMap<&str, Vec<u8>>,
     ) -> Result<(), BuiltinError> {
-        let options = fat::Options {
+        let options = fat::FatOptions {
             start: self.boot.first * SECTOR,
             size: self.boot.sectors * SECTOR,
             serial: spec.ids.serial,

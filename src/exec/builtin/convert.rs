@@ -3,15 +3,15 @@
 //! What is read was made by programs of others and is nothing but bytes here; what is written lies where no other program
 //! ever was.
 
-use super::{BuiltinError, Context, input};
-use crate::exec::event::Event;
+use super::{BuiltinContext, BuiltinError, input};
+use crate::exec::event::StepEvent;
 use crate::format::qcow2;
 use crate::plan::disk;
 use crate::recipe::image::DiskFormat;
 use crate::world::{fs, sparse};
 
 /// Input `disk.raw`; output as [`disk::file_name`] names it.
-pub(super) fn run(context: &Context<'_>, format: DiskFormat) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>, format: DiskFormat) -> Result<(), BuiltinError> {
     let raw = fs::open(input(context, disk::RAW)?)?;
     let path = context.out.join(disk::file_name(format));
     let target = fs::create_new(&path)?;
@@ -20,8 +20,8 @@ pub(super) fn run(context: &Context<'_>, format: DiskFormat) -> Result<(), Built
         DiskFormat::Qcow2 => {
             let step = context.step;
             let mut progress =
-                |done, total| context.listener.on(Event::StepProgress { step: step.to_owned(), done, total });
-            let written = qcow2::write_qcow2(&raw, target, qcow2::Options::default(), &mut progress);
+                |done, total| context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
+            let written = qcow2::write_qcow2(&raw, target, qcow2::Qcow2Options::default(), &mut progress);
             written.map(drop).map_err(|error| BuiltinError::Broken(error.to_string()))
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Executor, ExecutorError, Request, Task};
-use crate::exec::builtin::{self, Context};
-use crate::exec::event::{Event, Listener};
-use crate::exec::sandbox::{self, Heard, Mount, Privileges, Root, Spec};
+use crate::exec::builtin::{self, BuiltinContext};
+use crate::exec::event::{StepEvent, StepListener};
+use crate::exec::sandbox::{self, Mount, Privileges, Root, SandboxEvent, Spec};
 use crate::exec::variation;
 use crate::plan::{Builtin, Ids, id};
 use crate::world::WorldError;
@@ -17,7 +17,7 @@ use crate::world::dir::Dir;
 pub struct LocalExecutor;
 
 impl Executor for LocalExecutor {
-    fn execute(&self, request: &Request, listener: &dyn Listener) -> Result<(), ExecutorError> {
+    fn execute(&self, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError> {
         if let Some(processors) = request.processors {
             pin(processors as usize);
         }
@@ -54,7 +54,7 @@ fn own(
     builtin: &Builtin,
     variation: Option<&Path>,
     request: &Request,
-    listener: &dyn Listener,
+    listener: &dyn StepListener,
 ) -> Result<(), ExecutorError> {
     let Request { step, build, limits, .. } = request;
     // Apart from the library, which the step must not be able to change.
@@ -63,12 +63,12 @@ fn own(
     let inputs = request.inputs.iter().map(|(name, input)| (name.clone(), input.path.clone()));
     let inputs: BTreeMap<String, PathBuf> = inputs.collect();
     let limits = *limits;
-    let context = Context { step, inputs: &inputs, out: build, scratch: &scratch, variation, limits, listener };
+    let context = BuiltinContext { step, inputs: &inputs, out: build, scratch: &scratch, variation, limits, listener };
     Ok(builtin::inside::carry_out(builtin, &context)?)
 }
 
 /// A command in a sandbox.
-fn command(variation: Option<&Path>, request: &Request, listener: &dyn Listener) -> Result<(), ExecutorError> {
+fn command(variation: Option<&Path>, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError> {
     let mut spec = spec(request)?;
     if let Some(library) = variation {
         variation::preload(&mut spec, library);
@@ -76,8 +76,8 @@ fn command(variation: Option<&Path>, request: &Request, listener: &dyn Listener)
     let step = &request.step;
     let status = sandbox::run_within(&spec, &request.limits, &mut |heard| {
         listener.on(match heard {
-            Heard::Line(line) => Event::StepLog { step: step.clone(), line: line.to_owned() },
-            Heard::Notice(notice) => Event::silent(step, notice),
+            SandboxEvent::Line(line) => StepEvent::StepLog { step: step.clone(), line: line.to_owned() },
+            SandboxEvent::Notice(notice) => StepEvent::silent(step, notice),
         });
     })?;
     if status.success() { Ok(()) } else { Err(ExecutorError::Failed(status.to_string())) }
@@ -98,7 +98,7 @@ fn spec(request: &Request) -> Result<Spec, ExecutorError> {
     Ok(Spec {
         root: Root::ReadOnly(tools.path.clone()),
         mounts: std::iter::once(build).chain(request.inputs.iter().map(input)).collect(),
-        ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
+        ids: if *ids == Ids::Range { sandbox::SandboxIds::Range } else { sandbox::SandboxIds::Single },
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),

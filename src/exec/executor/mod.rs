@@ -11,7 +11,7 @@ mod request;
 pub use local::LocalExecutor;
 pub use request::{Provided, Request, Task};
 
-use super::event::Listener;
+use super::event::StepListener;
 use super::sandbox::SandboxError;
 use crate::world::WorldError;
 
@@ -19,7 +19,7 @@ use crate::world::WorldError;
 pub trait Executor: Sync {
     /// Carries one out. When it succeeds, what the step left is in the request's build directory, under the declared
     /// names as far as the step left them. Called from several threads at a time.
-    fn execute(&self, request: &Request, listener: &dyn Listener) -> Result<(), ExecutorError>;
+    fn execute(&self, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError>;
 }
 
 /// Why a request was not carried out.

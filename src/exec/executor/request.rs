@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use crate::exec::sandbox::Limits;
-use crate::plan::id::{self, Messages, Value};
+use crate::plan::id::{self, InputValue, Messages};
 use crate::plan::{Builtin, Ids, Work};
 
 /// Everything that a step's result may depend on, and where its files are on the machine that asks.
@@ -55,7 +55,7 @@ pub enum Task {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Provided {
     /// What it is.
-    pub value: Value,
+    pub value: InputValue,
     /// Where it is, checked; nobody may write to it.
     pub path: PathBuf,
 }

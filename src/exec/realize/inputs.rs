@@ -11,7 +11,7 @@ use crate::exec::fetch;
 use crate::exec::outcome::Left;
 use crate::exec::outputs::Collected;
 use crate::exec::transient::Files;
-use crate::plan::id::{self, Value};
+use crate::plan::id::{self, InputValue};
 use crate::plan::{Fetch, Input};
 use crate::store::StoreError;
 
@@ -64,9 +64,9 @@ impl Realizer<'_> {
         let value = self.known(step).ok_or(ExecError::Interrupted)?.value(name);
         let value = value.expect("a plan reads declared outputs only");
         let path = match &value {
-            Value::File { digest, .. } => self.store().path(digest)?,
-            Value::Tree { root, .. } => self.store().tree(root)?,
-            Value::Transient { output, .. } => transient[&step][output].path().to_owned(),
+            InputValue::File { digest, .. } => self.store().path(digest)?,
+            InputValue::Tree { root, .. } => self.store().tree(root)?,
+            InputValue::Transient { output, .. } => transient[&step][output].path().to_owned(),
         };
         Ok(Provided { value, path })
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::package::file;
-use super::{BuiltinError, Context, input};
+use super::{BuiltinContext, BuiltinError, input};
 use crate::format::uki;
 use crate::world::fs;
 
@@ -15,7 +15,7 @@ const STUB: &str = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
 const PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
 
 /// One program that is everything: stub, command line, kernel, initramfs.
-pub(super) fn uefi(context: &Context<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
+pub(super) fn uefi(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
     let stub = file(context, "stub.deb", STUB)?;
     let kernel = fs::read(input(context, "vmlinuz")?, LIMIT)?;
     let line = fs::read(input(context, "cmdline")?, TEXT_LIMIT)?;
@@ -31,7 +31,7 @@ pub(super) fn uefi(context: &Context<'_>) -> Result<BTreeMap<&'static str, Vec<u
 }
 
 /// What GRUB reads.
-pub(super) fn bios(context: &Context<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
+pub(super) fn bios(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
     let mut files = BTreeMap::from([
         ("VMLINUZ", fs::read(input(context, "vmlinuz")?, LIMIT)?),
         ("GRUB.CFG", fs::read(input(context, "grub.cfg")?, TEXT_LIMIT)?),
@@ -40,7 +40,7 @@ pub(super) fn bios(context: &Context<'_>) -> Result<BTreeMap<&'static str, Vec<u
     Ok(files)
 }
 
-fn initrd(context: &Context<'_>) -> Result<Option<Vec<u8>>, BuiltinError> {
+fn initrd(context: &BuiltinContext<'_>) -> Result<Option<Vec<u8>>, BuiltinError> {
     context.inputs.get("initrd.img").map(|path| Ok(fs::read(path, LIMIT)?)).transpose()
 }
 
