@@ -8,6 +8,7 @@ pub mod doctor;
 mod error;
 pub mod event;
 pub mod executor;
+mod failure;
 pub mod fetch;
 mod gate;
 mod incremental;
@@ -28,6 +29,7 @@ mod variation;
 use std::path::PathBuf;
 
 pub use error::ExecError;
+pub use failure::{Fault, StepFailure};
 pub use log::Record;
 pub use realize::{Services, realize};
 pub use realized::Realized;

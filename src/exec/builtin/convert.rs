@@ -22,7 +22,7 @@ pub(super) fn run(context: &BuiltinContext<'_>, format: DiskFormat) -> Result<()
             let mut progress =
                 |done, total| context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
             let written = qcow2::write_qcow2(&raw, target, qcow2::Qcow2Options::default(), &mut progress);
-            written.map(drop).map_err(|error| BuiltinError::Broken(error.to_string()))
+            Ok(written.map(drop)?)
         }
     }
 }
