@@ -11,15 +11,7 @@ use super::step::{Builtin, Input, Step, Work};
 use crate::recipe::image::DiskFormat;
 
 /// A raw disk, as the output of a step and as the input of the next.
-pub const RAW: &str = "disk.raw";
-
-/// The name of a disk's file.
-pub fn file_name(format: DiskFormat) -> &'static str {
-    match format {
-        DiskFormat::Raw => RAW,
-        DiskFormat::Qcow2 => "disk.qcow2",
-    }
-}
+pub const RAW: &str = DiskFormat::Raw.file_name();
 
 /// Marks a raw disk as of no use but to the step that reads it: most of it is holes.
 pub(super) fn transient(builder: &mut Builder<'_>, step: usize) -> Input {
@@ -35,7 +27,7 @@ pub(super) fn converted(builder: &mut Builder<'_>, raw: Input, format: DiskForma
         return raw;
     }
     let disk = Box::new(builder.plan.steps[maker].kind.clone());
-    let output = file_name(format).to_owned();
+    let output = format.file_name().to_owned();
     let step = builder.once(StepKind::Convert { disk, format }, |_, kind| Step {
         kind,
         work: Work::Builtin(Builtin::Convert { format }),

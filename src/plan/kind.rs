@@ -135,7 +135,7 @@ impl ArtifactKind {
             ArtifactKind::Kernel => "vmlinuz",
             ArtifactKind::KernelConfig => "kernel.config",
             ArtifactKind::Initrd => "initrd.img",
-            ArtifactKind::Disk(format) => super::disk::file_name(format),
+            ArtifactKind::Disk(format) => format.file_name(),
             ArtifactKind::FirmwareCode => "ovmf-code.fd",
             ArtifactKind::FirmwareVars => "ovmf-vars.fd",
         }

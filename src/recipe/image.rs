@@ -2,6 +2,7 @@
 
 mod check;
 mod file;
+mod group;
 mod user;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,8 @@ pub struct Image {
     pub tools: PackageSet,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Groups to add.
+    pub groups: Vec<Group>,
     /// Users to add, or to change when they exist (root).
     pub users: Vec<User>,
     /// Files to write, in path order.
@@ -75,6 +78,17 @@ impl Image {
     }
 }
 
+/// One group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Fixed gid, else the lock's table.
+    pub gid: Option<u32>,
+    /// Where it was declared.
+    pub span: Span,
+}
+
 /// How the bytes of a disk lie in its file.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -94,6 +108,14 @@ impl DiskFormat {
             DiskFormat::Qcow2 => "qcow2",
         }
     }
+
+    /// The name of a disk's file.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            DiskFormat::Raw => "disk.raw",
+            DiskFormat::Qcow2 => "disk.qcow2",
+        }
+    }
 }
 
 /// One user.
@@ -109,10 +131,10 @@ pub struct User {
     pub authorized_keys: Vec<String>,
     /// Supplementary groups.
     pub groups: Vec<String>,
-    /// Login shell.
-    pub shell: String,
-    /// Home directory.
-    pub home: String,
+    /// Login shell: `/bin/bash` for a new user, else as it is.
+    pub shell: Option<String>,
+    /// Home directory: `/home/NAME` for a new user, else as it is.
+    pub home: Option<String>,
     /// Where it was declared.
     pub span: Span,
 }

@@ -10,10 +10,10 @@ use crate::plan::disk;
 use crate::recipe::image::DiskFormat;
 use crate::world::{fs, sparse};
 
-/// Input `disk.raw`; output as [`disk::file_name`] names it.
+/// Input `disk.raw`; output as [`DiskFormat::file_name`] names it.
 pub(super) fn run(context: &BuiltinContext<'_>, format: DiskFormat) -> Result<(), BuiltinError> {
     let raw = fs::open(input(context, disk::RAW)?)?;
-    let path = context.out.join(disk::file_name(format));
+    let path = context.out.join(format.file_name());
     let target = fs::create_new(&path)?;
     match format {
         DiskFormat::Raw => Ok(fs::context("write", &path, sparse::copy(&raw, &target))?),

@@ -46,7 +46,7 @@ impl Realizer<'_> {
         for (path, input) in &step.inputs {
             files.insert(path.clone(), self.provided(input, &transient)?);
         }
-        let tools = id::tools(step).map(|tools| self.output(tools, id::TREE, &transient)).transpose()?;
+        let tools = step.tools().map(|tools| self.output(tools, id::TREE, &transient)).transpose()?;
         Ok(Inputs { files, tools, transient })
     }
 

@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, file, user};
+use super::{DiskFormat, FieldSpans, Image, file, group, user};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::packages::{Base, PackageSet, contents};
 use crate::recipe::reader::Reader;
@@ -34,8 +34,10 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         needed_tools(tools, &reader);
     }
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
+    let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader);
+    user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
     let locale = word(&mut reader, "locale", "C.UTF-8");
@@ -57,6 +59,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         tools: tools?,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
+        groups,
         users,
         files,
         enable,
