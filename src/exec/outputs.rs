@@ -11,7 +11,7 @@ use crate::store::{Store, StoreError, Taking};
 use crate::world::dir::Dir;
 
 /// Mode of a directory that programs of any user id inside may read.
-const OPEN: u32 = 0o755;
+const OPEN_MODE: u32 = 0o755;
 
 /// What was taken of a step's outputs.
 pub(super) enum Collected {
@@ -39,7 +39,7 @@ pub(super) struct BuildDirectory<'a> {
 impl<'a> BuildDirectory<'a> {
     /// Makes it below a directory that no sandbox has.
     pub(super) fn make(store: &'a Store, scratch: &Path) -> Result<BuildDirectory<'a>, StoreError> {
-        let dir = Dir::make(&scratch.join("out"), OPEN).map_err(|error| store.failure(error))?;
+        let dir = Dir::make(&scratch.join("out"), OPEN_MODE).map_err(|error| store.failure(error))?;
         Ok(BuildDirectory { dir, store })
     }
 
@@ -51,7 +51,7 @@ impl<'a> BuildDirectory<'a> {
         taking: Taking<'_>,
     ) -> Result<Collected, StoreError> {
         // Its programs may have shut it. Where it is not this user's any more, looking into it says so.
-        let _ = self.dir.set_mode(OPEN);
+        let _ = self.dir.set_mode(OPEN_MODE);
         let names = declared.iter();
         match destination {
             Destination::Store => {

@@ -64,14 +64,6 @@ impl Realized {
         self.output(step, name).expect("only objects that the step declares are asked for")
     }
 
-    /// The digest under which [`crate::store::Store::tree`] finds a step's tree.
-    pub fn tree(&self, step: usize) -> Digest {
-        match self.object(step, id::TREE) {
-            Output::Tree { root, .. } => *root,
-            Output::File { digest, .. } => *digest,
-        }
-    }
-
     /// Size and digest of a file that the plan delivers. Of a directory: those of its listing.
     pub fn file(&self, from: &Input) -> LockedFile {
         match from {
