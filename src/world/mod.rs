@@ -15,6 +15,7 @@ pub mod place;
 pub mod plain;
 pub mod real;
 mod remove;
+pub mod sparse;
 mod stream;
 
 use std::io::Read;

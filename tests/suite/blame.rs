@@ -1,7 +1,8 @@
 //! Whose fault it is that a step failed: what is said, where the report points in the recipe, and the exit code.
 
 use kiln::command::failure::Failure;
-use kiln::exec::{self, ExecError, ExecOptions, FailedStep, Fault, StepFailure};
+use kiln::exec::executor::LocalExecutor;
+use kiln::exec::{self, ExecError, ExecOptions, FailedStep, Fault, Services, StepFailure};
 use kiln::ops::OpsError;
 use kiln::plan::step::Place;
 use kiln::plan::{self, DiskContent, DiskLayout, Input, Plan, Statement, StepKind};
@@ -43,8 +44,9 @@ fn ended(lab: &Lab, step: &StepKind, change: impl Fn(&mut Plan)) -> Option<(u8, 
     let store = Store::open(&lab.store()).unwrap();
     let nowhere = |_: &Place| Vec::new();
     let world = RealWorld::default();
-    let options = ExecOptions::default();
-    let error = exec::realize(&plan, &store, &world, &nowhere, &options, &exec::event::IgnoreSteps).unwrap_err();
+    let (executor, listener) = (&LocalExecutor, &exec::event::IgnoreSteps);
+    let services = Services { store: &store, world: &world, mirrors: &nowhere, executor, listener };
+    let error = exec::realize(&plan, &services, &ExecOptions::default()).unwrap_err();
     if error.to_string().contains("user namespaces") || error.to_string().contains("subordinate ids") {
         skip(error);
         return None;
