@@ -18,6 +18,6 @@ pub fn run(session: &Session<'_>, args: &cli::Doctor) -> Result<(), Failure> {
     }
     match facts.iter().filter(|fact| fact.stops_builds()).count() {
         0 => Ok(()),
-        count => Err(Failure::world(format!("{count} of these stop kiln from building here; each says what to do"))),
+        count => Err(Failure::world(format!("{count} problems prevent kiln from building on this host"))),
     }
 }

@@ -15,7 +15,7 @@ pub fn run(session: &Session<'_>, args: &cli::Lock) -> Result<(), Failure> {
     let shown = loaded.lock_path.display();
     if args.check {
         let packages: usize = ops::lock::check(&loaded)?.sets.values().map(Vec::len).sum();
-        return output::print(&format!("{shown}: the lock of this recipe; {packages} packages\n"));
+        return output::print(&format!("{shown}: up to date; {packages} packages\n"));
     }
     let update = match &args.update {
         None => Update::Keep,

@@ -23,7 +23,7 @@ pub enum StepEvent {
         label: String,
     },
     /// A step's result was in the store.
-    StepAtHand {
+    StepCached {
         /// Its name.
         step: String,
         /// Its id.

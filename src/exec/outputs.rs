@@ -55,12 +55,12 @@ impl Outputs {
         let Work::Sandbox { qcow2: Some((raw, image)), .. } = &ready.step.work else { return Ok(None) };
         if let Some(found) = self.left.look(image).map_err(|error| unreadable(image, &error))? {
             let what = noun(found.kind());
-            return Err(Trouble::Step(format!("it left {image}, {what}, which is for kiln to make of its {raw}")));
+            return Err(Trouble::Step(format!("its output {image} is {what}, but kiln makes that file from {raw}")));
         }
         let found = self.left.look(raw).map_err(|error| unreadable(raw, &error))?;
-        let found = found.ok_or_else(|| Trouble::Step(format!("it left no {raw} behind")))?;
+        let found = found.ok_or_else(|| Trouble::Step(format!("it produced no {raw}")))?;
         if found.kind() != FileType::RegularFile {
-            return Err(Trouble::Step(format!("its {raw} is {}, not a file", noun(found.kind()))));
+            return Err(Trouble::Step(format!("its output {raw} is {}, not a file", noun(found.kind()))));
         }
         let source = found.open_own().map_err(|error| unreadable(raw, &error))?;
         let target = fs::create_new(&self.made.path().join(image)).map_err(|error| ready.store.failure(error))?;
@@ -84,5 +84,5 @@ fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
 }
 
 fn unreadable(name: &str, error: &WorldError) -> Trouble {
-    Trouble::Step(format!("its {name} cannot be read: {error}"))
+    Trouble::Step(format!("its output {name} cannot be read: {error}"))
 }

@@ -170,16 +170,16 @@ impl Realizer<'_> {
         let Some(resolved) = self.resolved(at) else { return Ok(None) };
         let action = resolved.messages.action;
         if !self.options.no_cache
-            && let Some(known) = self.at_hand(at, &resolved, self.wanted.contains(&at))?
+            && let Some(known) = self.cached(at, &resolved, self.wanted.contains(&at))?
         {
-            self.listener.on(StepEvent::StepAtHand { step: self.plan.steps[at].name(), id: action });
+            self.listener.on(StepEvent::StepCached { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(known));
         }
         let before = result(self.plan, self.store, at, &action);
         let known = self.run(at, &resolved, self.options.no_cache)?;
         if before.is_some_and(|before| before != known.outputs) {
             let step = &self.plan.steps[at].kind;
-            let message = format!("step {step} gave other bits than the last time; it is not reproducible");
+            let message = format!("step {step} is not reproducible: its output differs from the last build");
             self.listener.on(StepEvent::Warning { message });
         }
         Ok(Some(known))
@@ -205,7 +205,7 @@ impl Realizer<'_> {
 
     /// The result, if there is one: of a run from nothing, or of an incremental one where that counts. With its outputs in the
     /// store when they must be there.
-    fn at_hand(&self, at: usize, resolved: &Resolved<'_>, there: bool) -> Result<Option<Known>, ExecError> {
+    fn cached(&self, at: usize, resolved: &Resolved<'_>, there: bool) -> Result<Option<Known>, ExecError> {
         let action = resolved.messages.action;
         let incremental =
             resolved.incremental.filter(|_| self.options.incremental != Incremental::None).map(|kept| kept.names);
@@ -232,7 +232,7 @@ impl Realizer<'_> {
                     all = false;
                     let (step, aside) = (&self.plan.steps[at].kind, aside.display());
                     let message = format!(
-                        "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
+                        "{name} of step {step} was corrupt in the store; it is built again, and the corrupt file was moved to {aside}"
                     );
                     self.listener.on(StepEvent::Warning { message });
                 }
@@ -250,7 +250,7 @@ impl Realizer<'_> {
         if self.stopped() {
             return Err(ExecError::Interrupted);
         }
-        if !again && let Some(known) = self.at_hand(at, resolved, true)? {
+        if !again && let Some(known) = self.cached(at, resolved, true)? {
             return Ok(known);
         }
         let incremental =
@@ -290,7 +290,7 @@ impl Realizer<'_> {
             && !incremental::judge(self.store, names, &incremental, outputs).map_err(interrupted)?
         {
             let step = &self.plan.steps[at].kind;
-            let message = format!("step {step} had given other bits when it went on from an earlier run");
+            let message = format!("step {step} had produced different output when built incrementally");
             self.listener.on(StepEvent::Warning { message });
         }
         Ok(())

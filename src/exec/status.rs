@@ -13,7 +13,7 @@ use crate::store::{Presence, Store};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepState {
     /// Its result is known, and whatever of it is needed is in the store.
-    AtHand,
+    Cached,
     /// It would run.
     WouldRun,
     /// Steps that it reads would run; it runs when they leave other bits behind than ever before.
@@ -42,7 +42,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         let state = match (&action, &result) {
             (None, _) => StepState::Unknown,
             (_, None) => StepState::WouldRun,
-            (_, Some(_)) => StepState::AtHand,
+            (_, Some(_)) => StepState::Cached,
         };
         results.push(result);
         all.push(Status { id, action, state });

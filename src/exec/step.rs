@@ -61,8 +61,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool),
         ready.listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
-                let message =
-                    format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
+                let message = format!("{name} failed as an incremental build; building from scratch: {reason}{tail}");
                 ready.listener.on(StepEvent::Warning { message });
             }
             other => return Ok((other?, true)),

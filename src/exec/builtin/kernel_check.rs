@@ -92,7 +92,7 @@ fn line(
                 requests.iter().filter(|r| r.kind == RequestKind::Option).map(|r| r.name.clone()).collect();
             explain(tree, config, &request.name, wanted).sentence(&asked)
         }
-        (Err(error), _) => format!("no reason can be given: {error}"),
+        (Err(error), _) => format!("cannot determine the reason: {error}"),
     };
     format!("{asked} {found}: {reason}")
 }
