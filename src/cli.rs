@@ -30,29 +30,29 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Check a recipe and report all errors
-    Check(Check),
+    Check(CheckArgs),
     /// Format recipes
-    Fmt(Fmt),
+    Fmt(FmtArgs),
     /// Pin every input of a recipe by hash
-    Lock(Lock),
+    Lock(LockArgs),
     /// List the steps of a build and whether each is cached
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Build the kernel, the disk image and the launcher
-    Build(Build),
+    Build(BuildArgs),
     /// Boot a machine with the locked QEMU
-    Run(Run),
+    Run(RunArgs),
     /// Boot machines and run the recipe's tests in them
-    Test(Test),
+    Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them
-    Verify(Verify),
+    Verify(VerifyArgs),
     /// Draw the CXL topology of a recipe's machines
-    Draw(Draw),
+    Draw(DrawArgs),
     /// Query a compiled kernel's configuration
-    Kconfig(Kconfig),
+    Kconfig(KconfigArgs),
     /// Check whether this host can build and run machines
-    Doctor(Doctor),
+    Doctor(DoctorArgs),
     /// Remove unused files from the store
-    Gc(Gc),
+    Gc(GcArgs),
 }
 
 /// A recipe and its parameters.
@@ -120,7 +120,7 @@ impl RealizeArgs {
 
 /// `kiln check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -128,7 +128,7 @@ pub struct Check {
 
 /// `kiln fmt`
 #[derive(Debug, Args)]
-pub struct Fmt {
+pub struct FmtArgs {
     /// Recipes and libraries to format
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
@@ -139,7 +139,7 @@ pub struct Fmt {
 
 /// `kiln lock`
 #[derive(Debug, Args)]
-pub struct Lock {
+pub struct LockArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -153,7 +153,7 @@ pub struct Lock {
 
 /// `kiln plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -164,7 +164,7 @@ pub struct Plan {
 
 /// `kiln build`
 #[derive(Debug, Args)]
-pub struct Build {
+pub struct BuildArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -181,7 +181,7 @@ pub struct Build {
 
 /// How QEMU executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Accel {
+pub enum AccelArg {
     /// KVM if it works, otherwise software emulation
     Auto,
     /// KVM, or fail
@@ -190,19 +190,19 @@ pub enum Accel {
     Tcg,
 }
 
-impl From<Accel> for guest::AccelChoice {
-    fn from(asked: Accel) -> guest::AccelChoice {
+impl From<AccelArg> for guest::AccelChoice {
+    fn from(asked: AccelArg) -> guest::AccelChoice {
         match asked {
-            Accel::Auto => guest::AccelChoice::Auto,
-            Accel::Kvm => guest::AccelChoice::Kvm,
-            Accel::Tcg => guest::AccelChoice::Tcg,
+            AccelArg::Auto => guest::AccelChoice::Auto,
+            AccelArg::Kvm => guest::AccelChoice::Kvm,
+            AccelArg::Tcg => guest::AccelChoice::Tcg,
         }
     }
 }
 
 /// `kiln run`
 #[derive(Debug, Args)]
-pub struct Run {
+pub struct RunArgs {
     /// Path to a recipe, which is built first if needed, or to a result directory
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -213,8 +213,8 @@ pub struct Run {
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,
     /// How to execute the guest's instructions
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub accel: Accel,
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
     /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
@@ -236,7 +236,7 @@ pub enum PrintForm {
 
 /// `kiln test`
 #[derive(Debug, Args)]
-pub struct Test {
+pub struct TestArgs {
     /// Recipes to test
     #[arg(required = true)]
     pub recipes: Vec<PathBuf>,
@@ -250,8 +250,8 @@ pub struct Test {
     #[command(flatten)]
     pub realize: RealizeArgs,
     /// How to execute the guest's instructions
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub accel: Accel,
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
     /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -271,7 +271,7 @@ pub struct Test {
 
 /// `kiln verify`
 #[derive(Debug, Args)]
-pub struct Verify {
+pub struct VerifyArgs {
     /// Path to a result directory, or with --rebuild or --inputs to a recipe
     #[command(flatten)]
     pub target: RecipeArgs,
@@ -288,7 +288,7 @@ pub struct Verify {
 
 /// `kiln draw`
 #[derive(Debug, Args)]
-pub struct Draw {
+pub struct DrawArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -299,7 +299,7 @@ pub struct Draw {
 
 /// `kiln kconfig`
 #[derive(Debug, Args)]
-pub struct Kconfig {
+pub struct KconfigArgs {
     /// The question
     #[command(subcommand)]
     pub question: KconfigQuestion,
@@ -327,7 +327,7 @@ pub enum KconfigQuestion {
 
 /// `kiln doctor`
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -335,7 +335,7 @@ pub struct Doctor {
 
 /// `kiln gc`
 #[derive(Debug, Args)]
-pub struct Gc {
+pub struct GcArgs {
     /// Keep what was used within this many days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub keep_days: u32,

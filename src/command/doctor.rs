@@ -7,7 +7,7 @@ use crate::exec::doctor;
 use crate::ops::{Session, load};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Doctor) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::DoctorArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
     let facts = doctor::examine(store.root());
     if args.json {

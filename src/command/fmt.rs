@@ -14,7 +14,7 @@ use crate::world::fs;
 const LIMIT: u64 = 1 << 20;
 
 /// Carries the verb out.
-pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
+pub fn run(args: &cli::FmtArgs) -> Result<(), Failure> {
     let mut differing = Vec::new();
     for path in &args.files {
         let (before, after) = formatted(path)?;

@@ -8,7 +8,7 @@ use crate::ops::{Session, load};
 use crate::store::gc::Policy;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Gc) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
     let since = session.world.now().0 - i64::from(args.keep_days) * 86_400;
     let report = store.collect(&Policy { since, dry_run: args.dry_run })?;

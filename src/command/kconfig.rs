@@ -13,7 +13,7 @@ use crate::ops::Session;
 use crate::ops::kconfig::{Explained, configuration, explain};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Kconfig) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::KconfigArgs) -> Result<(), Failure> {
     match &args.question {
         KconfigQuestion::Explain { option, recipe } => {
             let option = option.trim_start_matches("CONFIG_");

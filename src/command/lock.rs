@@ -10,7 +10,7 @@ use crate::ops::lock::Locked;
 use crate::ops::{self, Loaded, Session, load};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Lock) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::LockArgs) -> Result<(), Failure> {
     let loaded = load::recipe(session, &args.recipe.options())?;
     let shown = loaded.lock_path.display();
     if args.check {

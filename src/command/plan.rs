@@ -28,7 +28,7 @@ struct Document<'a> {
 }
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Plan) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
     let status = exec::status(&ready.plan, &ready.store)?;
     let missing: Vec<_> = ready.plan.fetches.values().filter(|fetch| !ready.store.has(&fetch.digest)).collect();

@@ -11,7 +11,7 @@ use crate::ops::{self, OpsError, Session};
 use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Verify) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
     let target = &args.target;
     let report = match (args.rebuild, args.inputs) {
         (true, _) => ops::rebuild(session, &target.options(), &|variation| again(target, variation))?,
