@@ -1,4 +1,4 @@
-//! Carries one step out: inputs at hand in, outputs in the store out.
+//! Carries one step out: available inputs in, outputs in the store out.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -311,7 +311,7 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
     let events = bench.heard.0.lock().unwrap();
     assert!(
         events.iter().any(
-            |event| matches!(event, StepEvent::Warning { message } if message.contains("was changed in the store"))
+            |event| matches!(event, StepEvent::Warning { message } if message.contains("was corrupt in the store"))
         )
     );
     drop(events);
