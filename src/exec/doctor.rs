@@ -28,7 +28,6 @@ pub enum Severity {
 pub struct Fact {
     /// What was looked at.
     pub subject: &'static str,
-    /// How it is.
     pub verdict: Severity,
     /// In words.
     pub found: String,

@@ -34,7 +34,6 @@ struct Kept {
 /// A log that outlives its step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Where it is.
     pub path: PathBuf,
     /// How many bytes of it were kept, when not all.
     pub cut: Option<u64>,
@@ -64,7 +63,6 @@ impl<'a> Log<'a> {
         }
     }
 
-    /// The last lines.
     pub(super) fn tail(&self) -> Vec<String> {
         self.kept().tail.iter().cloned().collect()
     }

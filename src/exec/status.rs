@@ -23,7 +23,6 @@ pub enum StepState {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Its static id.
     pub id: Digest,
     /// Its resolved id, when everything that it reads is known.
     pub action: Option<Digest>,

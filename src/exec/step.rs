@@ -23,7 +23,6 @@ const ROOM: u64 = 64 << 20;
 /// A step that is ready to run.
 pub(super) struct Ready<'a> {
     pub(super) step: &'a Step,
-    /// Its resolved id.
     pub(super) action: Digest,
     /// Checked files and directories by input path.
     pub(super) inputs: BTreeMap<String, PathBuf>,

@@ -34,9 +34,7 @@ pub const ARTIFACTS: &str = "/kiln/artifacts";
 pub struct BackingDisk<'a> {
     /// The directory it is in, which QEMU sees as [`ARTIFACTS`].
     pub artifacts: &'a Path,
-    /// Its file name.
     pub file: &'a str,
-    /// Its digest.
     pub digest: Digest,
 }
 

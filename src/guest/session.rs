@@ -34,7 +34,6 @@ pub struct MachineGroup<'a> {
     pub run: &'a RunDir,
     /// Where console logs are kept.
     pub logs: &'a Path,
-    /// What executes guests.
     pub accel: AccelChoice,
     /// Time for a boot under KVM; TCG is given ten times as much.
     pub boot: Duration,

@@ -11,7 +11,7 @@ use super::event::{TestEvent, TestListener};
 use super::launch;
 use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
-use super::session::{MachineGroup, GuestSession};
+use super::session::{GuestSession, MachineGroup};
 use super::step::{self, Guest, StepError};
 use super::{AccelChoice, GuestError, Launch};
 use crate::recipe::test::{Test, TestAction};
@@ -22,7 +22,6 @@ pub const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
 pub struct TestOptions<'a> {
-    /// What executes guests.
     pub accel: AccelChoice,
     /// Where console logs are kept: `MACHINE.console.log`, and what QEMU said beside it.
     pub logs: PathBuf,

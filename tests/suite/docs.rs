@@ -88,10 +88,13 @@ fn every_link_to_a_heading_leads_to_one() {
     let mut seen = 0;
     for name in pages() {
         let text = page(&name);
-        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|it| !it.contains("://")) {
+        for target in
+            text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|it| !it.contains("://"))
+        {
             let Some((file, wanted)) = target.split_once('#') else { continue };
             seen += 1;
-            let path = if file.is_empty() { root().join(&name) } else { root().join(&name).parent().unwrap().join(file) };
+            let path =
+                if file.is_empty() { root().join(&name) } else { root().join(&name).parent().unwrap().join(file) };
             let there = std::fs::read_to_string(&path).unwrap();
             let headings = there.lines().filter_map(|line| line.strip_prefix('#'));
             let found = headings.map(|line| anchor(line.trim_start_matches('#').trim())).any(|known| known == wanted);

@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 use super::{FIRST_PORT, LaunchArtifact, LaunchError};
 use crate::machine::argv::Place;
 
-/// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {

@@ -62,7 +62,6 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     compress(context, &out)
 }
 
-/// Where everything lies.
 struct Layout {
     table: Table,
     boot: Partition,

@@ -33,7 +33,6 @@ pub enum CheckError {
     Refused {
         /// What became of each, and why.
         lines: Vec<String>,
-        /// Their names.
         options: Vec<String>,
     },
 }

@@ -28,7 +28,6 @@ pub enum Capability {
 /// Since when QEMU has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// What.
     pub capability: Capability,
     /// The first version with it.
     pub since: Version,
@@ -64,13 +63,10 @@ pub const CAPABILITIES: &[Row] = &[
 /// A range of versions in which something goes wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownProblem {
-    /// Which one.
     pub kind: MachineKind,
     /// First version with it, and the first without.
     pub versions: (Version, Version),
-    /// What happens.
     pub what: &'static str,
-    /// The way out.
     pub hint: &'static str,
     /// Where this can be looked up.
     pub source: &'static str,
@@ -178,7 +174,6 @@ pub struct Trial {
     pub kernel: Version,
     /// Debian's own QEMU.
     pub qemu: Version,
-    /// The expander's memory.
     pub memory: MemoryKind,
     /// Whether its region was committed, came online as a node, and ran programs that gave the right answer.
     pub works: bool,
