@@ -133,7 +133,7 @@ fn hostile_launch_files_are_refused() {
         other => panic!("{part}: {other}"),
     };
     machine(&|file| file["machine"]["disks"][0]["name"] = "a;b".into(), "expected a name");
-    machine(&|file| file["machine"]["disks"][0]["size"] = 1.into(), "cannot have");
+    machine(&|file| file["machine"]["disks"][0]["size"] = 1.into(), "invalid size");
     machine(&|file| file["machine"]["cpu"] = "max,x=/y".into(), "not a CPU model");
     machine(&|file| file["machine"]["cpus"] = 100_000.into(), "out of range");
     machine(&|file| file["machine"]["append"][0] = "a\nb".into(), "printable");

@@ -29,7 +29,11 @@ fn sources() -> Vec<(String, String)> {
 const FOREIGN_NAMES: [(&str, &str); 1] = [("src/plan/reapi.rs", "messages of the Remote Execution API")];
 
 /// Names that two modules may share, each with its reason.
-const SHARED_NAMES: [(&str, &str); 0] = [];
+const SHARED_NAMES: [(&str, &str); 3] = [
+    ("Launch", "what the argv is rendered for, and what is started with it: both are the launch of a machine"),
+    ("Place", "a placeholder of an argv, and where a file is fetched from: each is only used with its module's name"),
+    ("UserNetwork", "how the argv attaches it, and the network itself"),
+];
 
 /// The name of a public type that a line declares.
 fn declared(line: &str) -> Option<&str> {
