@@ -7,6 +7,7 @@
 
 pub mod boot;
 pub mod builder;
+pub mod disk;
 pub mod id;
 pub mod image;
 pub mod initrd;
