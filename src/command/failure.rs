@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// See `docs/errors.md`. The code of a bug is the one that a panic ends with.
+    /// See `docs/errors.md`. A bug exits with the same code as a panic.
     pub fn code(&self) -> u8 {
         match self.class() {
             ErrorClass::Recipe => 1,

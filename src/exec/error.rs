@@ -14,7 +14,6 @@ pub enum ExecError {
     /// The user pressed Ctrl-C, or asked otherwise for an end.
     #[error("interrupted")]
     Interrupted,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be had anywhere.
@@ -24,11 +23,8 @@ pub enum ExecError {
          has the file", label = Foreign(label)
     )]
     Fetch {
-        /// What it is.
         label: String,
-        /// Its digest.
         digest: crate::base::Digest,
-        /// Its size.
         size: u64,
         /// Every place asked and its answer, a line each.
         asked: String,
@@ -38,7 +34,6 @@ pub enum ExecError {
         "{files} files are not in the store, and --offline forbids fetching them; the first is {label}", label = Foreign(label)
     )]
     Offline {
-        /// How many.
         files: usize,
         /// One of them.
         label: String,
@@ -49,7 +44,6 @@ pub enum ExecError {
     /// A step whose results had been lost gave other bits than the first time.
     #[error("step {step} is not reproducible: it produced a different {output} when re-run")]
     Irreproducible {
-        /// Its name.
         step: String,
         /// The output that differs.
         output: String,

@@ -100,7 +100,7 @@ impl Accounts {
     /// Makes the user a member of a group that exists.
     pub(crate) fn join(&mut self, user: &str, group: &str) -> Result<(), RootError> {
         let missing = || {
-            let text = format!("user {user} is to be in group {group}, which no package makes");
+            let text = format!("group {group} of user {user} does not exist in the image");
             RootError::from(
                 StepFailure::recipe(Statement::User(user.to_owned()), text)
                     .help(format!("`group \"{group}\" {{ }}` in the image makes it")),
@@ -123,7 +123,7 @@ impl Accounts {
         }
         match self.shadow.iter_mut().flatten().find(|line| line[0] == user) {
             Some(line) => line[1] = hash.to_owned(),
-            None => return Err(RootError::from(StepFailure::input(format!("user {user} has no line in /etc/shadow")))),
+            None => return Err(RootError::from(StepFailure::input(format!("user {user} is missing in /etc/shadow")))),
         }
         Ok(())
     }

@@ -105,9 +105,8 @@ impl<W: Write> Archive<'_, W> {
                 return self.content(entry, place);
             }
             _ => {
-                return Err(RootError::from(StepFailure::input(format!(
-                    "{path} is a device, which no package may make"
-                ))));
+                let text = format!("{path} is a device, which packages may not create");
+                return Err(RootError::from(StepFailure::input(text)));
             }
         }
         Ok(self.writer.append_empty(&entry)?)

@@ -36,7 +36,7 @@ fn timezone(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
     let there = !odd && tree.has(&name)?;
     let known = there || matches!(zone.as_str(), "UTC" | "Etc/UTC");
     if odd || !known {
-        return Err(StepFailure::recipe(Statement::Timezone, format!("the image has no time zone `{zone}`"))
+        return Err(StepFailure::recipe(Statement::Timezone, format!("unknown time zone `{zone}`"))
             .help("the package tzdata has the time zones; tzdata-legacy has the old names")
             .into());
     }

@@ -52,7 +52,7 @@ fn owner(accounts: &Accounts, file: &RootFile) -> Result<(u32, u32), RootError> 
     let missing = |what, name: &str| {
         RootError::from(StepFailure::recipe(
             Statement::File(file.path.clone()),
-            format!("{} is to belong to the {what} {name}, which the image does not have", file.path),
+            format!("{what} {name}, the owner of {}, does not exist in the image", file.path),
         ))
     };
     let uid = file.owner.parse().ok().or_else(|| accounts.user(&file.owner).map(|(uid, _)| uid));

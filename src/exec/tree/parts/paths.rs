@@ -28,7 +28,7 @@ pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
         if part == ".." {
             return Err(RootError::from(StepFailure::recipe(
                 Statement::File(path.to_owned()),
-                format!("the path {path} climbs with `..`"),
+                format!("the path {path} contains `..`"),
             )));
         }
         // Merged /usr is the one link that everybody writes through.

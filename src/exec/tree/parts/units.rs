@@ -36,7 +36,7 @@ pub(crate) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]
     }
     if !tree.has("usr/bin/systemctl")? {
         let about = spec.units.enable.first().cloned().map_or(Statement::Block, Statement::Unit);
-        return Err(StepFailure::recipe(about, "the image has no systemctl to change units with")
+        return Err(StepFailure::recipe(about, "the image has no systemctl, which `enable` and `mask` need")
             .help("add the package systemd-sysv to the image")
             .into());
     }

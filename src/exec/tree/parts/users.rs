@@ -52,7 +52,7 @@ fn check(user: &RootUser) -> Result<(), RootError> {
         return Ok(());
     }
     Err(RootError::from(StepFailure::bug(format!(
-        "user {:?} has a name, shell or home that /etc/passwd cannot hold",
+        "user {:?} has a name, shell or home that is not valid in /etc/passwd",
         user.name
     ))))
 }
