@@ -13,7 +13,7 @@ use super::event::{StepEvent, StepListener};
 use super::fetch::{self, Fetcher, MirrorLookup, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory, Names};
-use super::interrupt::{self, Listening};
+use super::interrupt::{self, Running, Work};
 use super::resolve::{resolve, resolve_without, result, value, wanted};
 use super::{ExecError, ExecOptions, Incremental, Realized, step};
 use crate::base::Digest;
@@ -74,7 +74,7 @@ pub fn realize(
     options: &ExecOptions,
     listener: &dyn StepListener,
 ) -> Result<Realized, ExecError> {
-    let _listening = Listening::start();
+    let _running = Running::start(Work::Steps);
     if !store.leftovers().is_empty() {
         super::remove_inside(store.leftovers(), listener);
     }
