@@ -15,6 +15,7 @@ pub mod qemu;
 pub mod reapi;
 pub mod restrict;
 pub mod root;
+pub mod statement;
 pub mod step;
 pub mod stock;
 
@@ -22,4 +23,5 @@ pub use builder::Builder;
 pub use kind::{ArtifactKind, DiskContent, DiskLayout, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
+pub use statement::Statement;
 pub use step::{Artifact, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};

@@ -78,11 +78,6 @@ pub fn create_new(path: &Path) -> Result<File, WorldError> {
     context("create", path, options.read(true).write(true).create_new(true).mode(0o600).open(path))
 }
 
-/// [`create_new`] of a file that others may read, as far as the umask lets them.
-pub fn create_for_all(path: &Path) -> Result<File, WorldError> {
-    context("create", path, File::create_new(path))
-}
-
 /// A word that nobody can guess, to be part of a name.
 pub fn random() -> Result<String, WorldError> {
     let mut bytes = [0; 8];
