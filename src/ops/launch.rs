@@ -93,7 +93,7 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
     }
     let loaded = load::recipe(session, recipe)?;
     let lock = load::lock_of(&loaded)?;
-    machines::judge(&loaded, &lock)?;
+    machines::judge(session, &loaded.recipe, &lock)?;
     let one = |machine: &Machine| {
         let description = machines::description(&loaded.recipe, &lock, machine)?;
         Ok((machine.name.clone(), Described { description, files: BTreeMap::new() }))

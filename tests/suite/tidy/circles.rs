@@ -18,7 +18,6 @@ const EXCUSED: &[(&str, &[&str], &str)] = &[
     ("lock", &["contents", "resolve", "satisfies"], "what is pinned, and whether it is enough"),
     ("lock", &["read", "write"], "both sides of one format"),
     ("lock/resolve", &["archive", "index"], "an archive and its indexes"),
-    ("ops", &["load", "machines"], "what is loaded, and the machines in it"),
     ("machine", &["argv", "capability"], "what QEMU is asked, and what it answers"),
     ("machine/argv", &["option", "text"], "options and their text"),
     ("plan", &["boot", "lower", "stock"], "parts of a kernel"),
