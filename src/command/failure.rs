@@ -63,7 +63,7 @@ impl Failure {
             ErrorClass::Usage => 2,
             ErrorClass::Mismatch => 3,
             ErrorClass::Host => 4,
-            ErrorClass::Interrupted => signals::CODE,
+            ErrorClass::Interrupted => signals::EXIT_CODE,
         }
     }
 
@@ -84,7 +84,7 @@ impl Failure {
             Failure::Ops(OpsError::Mistakes(mistakes)) => {
                 render::render(&mistakes.sources, &mistakes.diagnostics, false)
             }
-            _ if self.class() == ErrorClass::Interrupted => signals::GOODBYE.to_owned(),
+            _ if self.class() == ErrorClass::Interrupted => signals::INTERRUPTED_MESSAGE.to_owned(),
             _ => format!("error: {self}"),
         }
     }

@@ -11,9 +11,9 @@ use crate::exec::interrupt::{self, Stopping};
 use crate::world::fs;
 
 /// Exit code of a command that was interrupted: 128 and the number of SIGINT, as shells have it.
-pub const CODE: u8 = 130;
+pub const EXIT_CODE: u8 = 130;
 /// What the user is told in the end, whichever way it comes.
-pub const GOODBYE: &str = "interrupted: what was finished is kept, the same command continues";
+pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
 /// No process's status is larger.
 const STATUS_LIMIT: u64 = 1 << 16;
 
@@ -36,14 +36,14 @@ fn follow(mut signals: Signals) {
             Stopping::Idle => {
                 // A signal that cannot be passed on ends the process like one that can.
                 let _ = emulate_default_handler(signal);
-                std::process::exit(i32::from(CODE));
+                std::process::exit(i32::from(EXIT_CODE));
             }
-            Stopping::Again => std::process::exit(i32::from(CODE)),
+            Stopping::Again => std::process::exit(i32::from(EXIT_CODE)),
             Stopping::Begun(patience) => {
                 std::thread::spawn(move || {
                     std::thread::sleep(patience);
-                    crate::tell!("{GOODBYE}");
-                    std::process::exit(i32::from(CODE));
+                    crate::tell!("{INTERRUPTED_MESSAGE}");
+                    std::process::exit(i32::from(EXIT_CODE));
                 });
             }
         }

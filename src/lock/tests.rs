@@ -68,7 +68,7 @@ const REFUSED: [(&str, &str, &str); 12] = [
     ("epoch = ", "epoch = 3 #", "line 4"),
     ("[recipe]", "[recipe]\nflavour = 1", "flavour"),
     ("archive = \"trixie\"", "archive = \"sid\"", "`sid`, which is not among the archives"),
-    ("pool/main/bash.deb", "pool/../../bash.deb", "no path within a repository"),
+    ("pool/main/bash.deb", "pool/../../bash.deb", "not a path within a repository"),
     ("\"zlib1g:amd64\",\n", "", "never configured"),
     ("\"zlib1g:amd64\",\n", "\"bash:amd64\",\n", "configured twice"),
     ("name = \"zlib1g\"", "name = \"bash\"", "there twice"),

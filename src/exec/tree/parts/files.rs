@@ -1,8 +1,8 @@
 //! Files, directories and links of the recipe.
 
 use super::Addition;
-use super::homes::{self, Home};
-use super::paths::{inside, make, parents};
+use super::homes;
+use super::paths::{Home, inside, make, parents};
 use crate::exec::tree::{Accounts, RootError};
 use crate::plan::root::{RootContent, RootFile};
 use crate::world::fs;

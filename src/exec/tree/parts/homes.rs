@@ -1,19 +1,12 @@
 //! Homes of the recipe's users: what `useradd --create-home` does, once the recipe's files are there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::login_defs::LoginDefs;
-use super::paths::{inside, make};
+use super::paths::{Home, inside, make};
 use super::{Addition, subordinate};
 use crate::exec::tree::{Accounts, FileType, Go, RootError, Tree};
 use crate::plan::root::RootUser;
-
-/// Where a user's home is, and whose what is made below it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Home {
-    pub(super) place: PathBuf,
-    pub(super) owner: (u32, u32),
-}
 
 /// Homes that belong to their users, or are going to: those of the recipe, and those that packages made.
 pub(super) fn owned(addition: &Addition<'_>, accounts: &Accounts) -> Result<Vec<Home>, RootError> {

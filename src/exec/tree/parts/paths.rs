@@ -2,8 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use super::homes::Home;
 use crate::exec::tree::{RootError, Tree, layout};
+
+/// Where a user's home is, and whose what is made below it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Home {
+    pub(super) place: PathBuf,
+    pub(super) owner: (u32, u32),
+}
 
 /// Where an absolute path of the image lies in the tree; refused when a link stands in the way: what is written there
 /// would lie at another path than the recipe says.
