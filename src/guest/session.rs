@@ -128,11 +128,6 @@ impl<'a> Session<'a> {
         Ok(self.body.qemu.millis())
     }
 
-    /// What executes its instructions.
-    pub fn accel(&self) -> Accelerator {
-        self.body.qemu.accel()
-    }
-
     /// Where its console log is.
     pub fn log(&self) -> &Path {
         self.body.console.path()

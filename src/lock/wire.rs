@@ -88,7 +88,7 @@ impl From<WireFile> for LockedFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSet {
     pub packages: Vec<WirePackage>,
-    /// Names (with `:architecture` where a name is there twice) in the order in which dpkg configures them.
+    /// `NAME:ARCHITECTURE` of each, in the order in which dpkg configures them.
     pub configure: Vec<String>,
 }
 
