@@ -11,19 +11,19 @@ use super::sandbox;
 
 /// What runs, and so how it is ended and how long that may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Work {
+pub enum RunningWork {
     /// Steps of a plan: their sandboxes are ended at once.
     Steps,
     /// Machines: each is asked to close its files first.
     Machines,
 }
 
-impl Work {
+impl RunningWork {
     /// How long cleaning up may take.
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
-            Work::Steps => 2,
-            Work::Machines => 8,
+            RunningWork::Steps => 2,
+            RunningWork::Machines => 8,
         })
     }
 }
@@ -38,17 +38,17 @@ static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// While it lives, something runs that [`stop`] ends. With the last one, the wish to stop has been granted.
 #[must_use]
-pub struct Running(Work);
+pub struct Interruptible(RunningWork);
 
-impl Running {
+impl Interruptible {
     /// From now on.
-    pub fn start(work: Work) -> Running {
+    pub fn start(work: RunningWork) -> Interruptible {
         *counts().of(work) += 1;
-        Running(work)
+        Interruptible(work)
     }
 }
 
-impl Drop for Running {
+impl Drop for Interruptible {
     fn drop(&mut self) {
         let mut counts = counts();
         *counts.of(self.0) -= 1;
@@ -59,10 +59,10 @@ impl Drop for Running {
 }
 
 impl Counts {
-    fn of(&mut self, work: Work) -> &mut usize {
+    fn of(&mut self, work: RunningWork) -> &mut usize {
         match work {
-            Work::Steps => &mut self.steps,
-            Work::Machines => &mut self.machines,
+            RunningWork::Steps => &mut self.steps,
+            RunningWork::Machines => &mut self.machines,
         }
     }
 }
@@ -90,7 +90,7 @@ pub fn stop() -> Stopping {
     if counts.steps > 0 {
         sandbox::cancel_all();
     }
-    let work = if counts.machines > 0 { Work::Machines } else { Work::Steps };
+    let work = if counts.machines > 0 { RunningWork::Machines } else { RunningWork::Steps };
     Stopping::Begun(work.patience())
 }
 

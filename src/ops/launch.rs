@@ -16,7 +16,7 @@ use super::{artifacts, machines, project};
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
-use crate::exec::interrupt::{self, Running, Work};
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, Launch};
 use crate::machine::Description;
 use crate::recipe::machine::Machine;
@@ -176,7 +176,7 @@ pub struct RunRequest {
 pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
     let front = chosen(launches, options.machine.as_deref())?;
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
-    let _running = Running::start(Work::Machines);
+    let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::run::RunOptions {
         accel: options.accel,
         keep: options.keep.clone(),

@@ -8,7 +8,7 @@ use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{launch, load, project};
-use crate::exec::interrupt::{self, Running, Work};
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, AccelChoice, TestReport};
 use crate::world::{Directory, fs};
 
@@ -44,7 +44,7 @@ pub fn test(
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));
     Directory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
-    let _running = Running::start(Work::Machines);
+    let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::test::TestOptions {
         accel: options.accel,
         logs,

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use kiln::base::Timestamp;
 use kiln::exec::ExecError;
 use kiln::exec::event::StepEvent;
-use kiln::exec::interrupt::{self, Running, Stopping, Work};
+use kiln::exec::interrupt::{self, Interruptible, RunningWork, Stopping};
 use kiln::lock::resolve::{Progress, Update};
 use kiln::ops::error::LockError;
 use kiln::ops::{self, BuildOptions, ErrorClass, OpsError, OpsEvent, OpsListener, RecipeOptions, Session, load};
@@ -167,8 +167,8 @@ fn keeper() {
     }
     kiln::command::signals::listen();
     assert_eq!(interrupt::stop(), Stopping::Idle);
-    drop(Running::start(Work::Steps));
-    let machine = Running::start(Work::Machines);
+    drop(Interruptible::start(RunningWork::Steps));
+    let machine = Interruptible::start(RunningWork::Machines);
     println!("ready");
     while !interrupt::flag().load(Ordering::Relaxed) {
         std::thread::sleep(std::time::Duration::from_millis(10));
