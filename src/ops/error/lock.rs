@@ -8,7 +8,7 @@ use crate::lock::{Mismatch, ReadError};
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// There is none.
-    #[error("no lock at {}\n  help: make it with `kiln lock`", .0.display())]
+    #[error("no lock found at {}\n  help: run `kiln lock` to make it", .0.display())]
     Missing(PathBuf),
     /// It is not UTF-8.
     #[error("{}: not UTF-8", .0.display())]
@@ -23,7 +23,7 @@ pub enum LockError {
     },
     /// It is another recipe's, or this recipe has changed.
     #[error(
-        "{} is not the lock of this recipe\n{}\n  help: `kiln lock` brings it up to date", path.display(), listed(mismatches)
+        "{} is not up to date with the recipe\n{}\n  help: run `kiln lock` to update it", path.display(), listed(mismatches)
     )]
     OtherRecipe {
         /// Where it is.
@@ -32,7 +32,7 @@ pub enum LockError {
         mismatches: Vec<Mismatch>,
     },
     /// What the archives offer does not satisfy the recipe.
-    #[error("nothing can be built of what the archives offer\n{}", listed(.0))]
+    #[error("the packages of the archives cannot build this recipe\n{}", listed(.0))]
     Unbuildable(Vec<Mismatch>),
     /// A line of it does not follow from its others and the recipe.
     #[error(
@@ -56,7 +56,7 @@ pub enum LockError {
         package: String,
     },
     /// The version of a QEMU package means nothing.
-    #[error("`{0}` is no version of QEMU")]
+    #[error("`{0}` is not a version of QEMU")]
     QemuVersion(String),
 }
 

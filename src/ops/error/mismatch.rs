@@ -14,7 +14,7 @@ const NAMED_HITS: usize = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum MismatchError {
     /// Artifacts have traces of this machine in them.
-    #[error("{}\n  help: --allow-leaks delivers it all the same", leaks(.0))]
+    #[error("{}\n  help: use --allow-leaks to deliver it anyway", leaks(.0))]
     Leaks(Vec<Hit>),
     /// A build gave other bits than the lock says.
     #[error(
@@ -23,7 +23,7 @@ pub enum MismatchError {
     )]
     Outputs(Vec<OutputMismatch>),
     /// A QEMU calls itself something else than its package.
-    #[error("the QEMU of `{set}` is {locked} in the lock and calls itself {said}")]
+    #[error("the QEMU of `{set}` reports version {said}, but the lock pins {locked}")]
     QemuVersion {
         /// Its package set.
         set: String,
@@ -33,7 +33,7 @@ pub enum MismatchError {
         said: String,
     },
     /// A result directory is not as it was built.
-    #[error("{} is not as it was built, and nothing of it is started{}", directory.display(),
+    #[error("{} does not match its manifest; nothing was started{}", directory.display(),
         differences.iter().map(|one| format!("\n  {one}")).collect::<String>())]
     Directory {
         /// The directory.
@@ -42,7 +42,7 @@ pub enum MismatchError {
         differences: Vec<Difference>,
     },
     /// What a manifest calls a QEMU is none.
-    #[error("what the manifest calls the QEMU of machine {machine} has no {program}")]
+    #[error("the QEMU that the manifest names for machine {machine} has no {program}")]
     NoProgram {
         /// The machine.
         machine: String,
@@ -64,7 +64,7 @@ pub enum MismatchError {
 
 /// An output whose bits are not the lock's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {} ({} bytes), the lock says {} ({} bytes)", built.sha256, built.size, locked.sha256, locked.size)]
+#[error("{name}: {} ({} bytes), expected {} ({} bytes)", built.sha256, built.size, locked.sha256, locked.size)]
 pub struct OutputMismatch {
     /// `MACHINE/FILE`.
     pub name: String,
@@ -79,5 +79,5 @@ pub fn leaks(hits: &[Hit]) -> String {
     let more =
         if hits.len() > NAMED_HITS { format!("\n  and {} more", hits.len() - NAMED_HITS) } else { String::new() };
     let lines: String = hits.iter().take(NAMED_HITS).map(|hit| format!("\n  {}", Foreign(hit))).collect();
-    format!("what was built has traces of this machine in it{lines}{more}")
+    format!("the artifacts contain traces of this host{lines}{more}")
 }

@@ -70,9 +70,7 @@ pub enum OpsError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The QEMU of a machine was never unpacked into this store.
-    #[error(
-        "the QEMU of machine {0} is not in this store: `kiln build` the recipe, or use launch.sh with a QEMU of your own"
-    )]
+    #[error("the QEMU of machine {0} is not in this store: run `kiln build`, or start launch.sh with your own QEMU")]
     NoQemu(String),
     /// The second build of a comparison failed.
     #[error("the second build failed with exit code {0}; see above")]

@@ -10,7 +10,7 @@ use crate::exec::sandbox::LimitError;
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// A directory where a recipe belongs.
-    #[error("{} is a directory; a recipe is a .kiln file", .0.display())]
+    #[error("{} is a directory; expected a .kiln file", .0.display())]
     Directory(PathBuf),
     /// A pipe where a recipe belongs: `kiln check <(...)`.
     #[error(
@@ -42,7 +42,7 @@ pub enum UsageError {
     #[error("the recipe has no machine")]
     NoMachines,
     /// A machine that there is not.
-    #[error("there is no machine `{name}`; there are: {machines}")]
+    #[error("unknown machine `{name}`; the recipe has: {machines}")]
     NoSuchMachine {
         /// Its name.
         name: String,
@@ -51,7 +51,7 @@ pub enum UsageError {
     },
     /// Tests are in recipes, not in what was built from them.
     #[error(
-        "{}: kiln test takes recipes, which the tests are in; a built directory can be run with `kiln run`", .0.display()
+        "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()
     )]
     TestsOfDirectory(PathBuf),
 }
