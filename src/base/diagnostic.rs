@@ -10,13 +10,13 @@ pub struct Diagnostic {
     /// The exact words that are wrong.
     pub span: Span,
     /// What stands under the caret.
-    pub label: String,
+    pub label: Box<str>,
     /// Other places that matter: the first definition of a duplicate, the import chain.
     pub related: Vec<(Span, String)>,
     /// What to write instead.
     pub hint: Option<String>,
     /// What else is known: why something is refused, where a log is.
-    pub notes: Vec<String>,
+    pub notes: Box<[String]>,
 }
 
 impl Diagnostic {
@@ -25,16 +25,16 @@ impl Diagnostic {
         Diagnostic {
             message: message.into(),
             span,
-            label: String::new(),
+            label: Box::default(),
             related: Vec::new(),
             hint: None,
-            notes: Vec::new(),
+            notes: Box::default(),
         }
     }
 
     /// Adds the words under the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = label.into().into();
         self
     }
 
@@ -46,7 +46,9 @@ impl Diagnostic {
 
     /// Adds what else is known.
     pub fn note(mut self, note: impl Into<String>) -> Self {
-        self.notes.push(note.into());
+        let mut notes = std::mem::take(&mut self.notes).into_vec();
+        notes.push(note.into());
+        self.notes = notes.into();
         self
     }
 

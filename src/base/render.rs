@@ -25,7 +25,7 @@ fn render_as(level: Level<'static>, sources: &SourceMap, diagnostics: &[Diagnost
 }
 
 fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
-    let mut places = vec![(AnnotationKind::Primary, diagnostic.span, diagnostic.label.as_str())];
+    let mut places = vec![(AnnotationKind::Primary, diagnostic.span, &*diagnostic.label)];
     let related = diagnostic.related.iter();
     places.extend(related.map(|(span, label)| (AnnotationKind::Context, *span, label.as_str())));
     let mut files: Vec<FileId> = Vec::new();

@@ -123,7 +123,14 @@ fn a_module_that_the_kernel_does_not_have_is_shown_in_the_recipe() {
     let lab = lab("blame-module", archive().package(kernel), &RECIPE.replace(stock, own));
     let Some((code, text)) = ended(&lab, &StepKind::Initrd("stock".to_owned()), |_| ()) else { return };
     assert_eq!(code, 1, "{text}");
-    says(&text, &["this kernel has no module no_such", "tiny.kiln:5:", "^^^^^^^^^ step `initrd stock` failed here"]);
+    says(
+        &text,
+        &[
+            "kernel module no_such does not exist and is not built in",
+            "tiny.kiln:5:",
+            "^^^^^^^^^ step `initrd stock` failed here",
+        ],
+    );
 }
 
 #[test]
