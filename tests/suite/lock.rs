@@ -1,5 +1,6 @@
 //! Locks made from tiny signed archives: what is pinned, what moves, what is refused.
 
+mod layouts;
 mod refused;
 mod solve;
 mod tampered;

@@ -49,7 +49,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         let declared = Archive {
             name: archive.suite.clone(),
             suite: archive.suite.clone(),
-            components: vec!["main".to_owned()],
+            components: if archive.suite.ends_with('/') { vec![] } else { vec!["main".to_owned()] },
             repository: archive.repository.clone(),
             architecture: archive.architecture.clone(),
             keys: vec![key],
