@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::accel::Accelerator;
+pub use super::overlay::ARTIFACTS;
 use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
@@ -19,8 +20,6 @@ use crate::recipe::machine::device::Forward;
 use crate::world::fs;
 use crate::world::held::{FileState, Held};
 
-/// Where QEMU finds the built artifacts.
-pub const ARTIFACTS: &str = "/kiln/artifacts";
 /// Where QEMU finds what belongs to this start of this machine.
 pub const RUN: &str = "/kiln/run";
 /// Where QEMU finds what the machines of one start share.
@@ -117,14 +116,14 @@ fn unchanged(launch: &Launch) -> Result<(), GuestError> {
         held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
     match launch.states.iter().find(|state| !same(*state)) {
-        Some((name, _)) => Err(failed(launch, format!("{name} was changed after it was checked; start again"))),
+        Some((name, _)) => Err(failed(launch, format!("{name} changed after it was checked; run the command again"))),
         None => Ok(()),
     }
 }
 
 /// The name of the file that fills a place.
 fn file(launch: &Launch, place: Place) -> Result<&str, GuestError> {
-    let missing = || failed(launch, format!("it has no file for `{}`", place.name()));
+    let missing = || failed(launch, format!("missing file for `{}`", place.name()));
     launch.files.get(&place).map(String::as_str).ok_or_else(missing)
 }
 

@@ -50,7 +50,7 @@ impl fmt::Display for Change {
         let text = match self {
             Change::Added { set, package: (name, version) } => format!("{set}: + {name} {version}"),
             Change::Removed { set, package: (name, version) } => format!("{set}: - {name} {version}"),
-            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, other bytes"),
+            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, content changed"),
             Change::Moved { set, package, from, to } => format!("{set}: {package} {from} -> {to}"),
             Change::Fact { what, from, to } if from.is_empty() => format!("{what}: {to}"),
             Change::Fact { what, from, to } if to.is_empty() => format!("{what}: {from} is gone"),

@@ -14,20 +14,20 @@ use crate::debian::packages::is_inside;
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not the TOML of a lock; the message has line and column.
-    #[error("not a lock{}", Quoted(.0, "  "))]
+    #[error("invalid lock{}", Quoted(.0, "  "))]
     Syntax(String),
     /// Another format.
-    #[error("lock format {0}; this kiln reads format {FORMAT}. Make the lock again with `kiln lock`")]
+    #[error("lock has format {0}, but this version of kiln reads format {FORMAT}; run `kiln lock` to make it again")]
     Format(u32),
     /// From a kiln whose builds give other bytes.
     #[error(
-        "output version {0}; this kiln writes output version {OUTPUT}. Make the lock again with `kiln lock`, or use the kiln that wrote it"
+        "lock has output version {0}, but this version of kiln writes output version {OUTPUT}; run `kiln lock`, or use the version of kiln that wrote it"
     )]
     Output(u32),
     /// Its checksum is not that of its facts.
     #[error(
-        "its checksum is not that of its other lines: it was changed by hand, or merged. `kiln lock` keeps what it pins, \
-         and writes the checksum anew"
+        "the checksum does not match: the lock was edited or merged. Run `kiln lock` to keep its pins and \
+         update the checksum"
     )]
     Changed,
     /// A fact that contradicts another, or that no lock may state.
@@ -115,7 +115,7 @@ fn sources(
         let file = |wire: WireSourceFile| (wire.from, super::LockedFile { size: wire.size, sha256: wire.sha256 });
         let files: BTreeMap<_, _> = files.into_iter().map(|(name, wire)| (name, file(wire))).collect();
         match files.keys().find(|file| file.contains('/') || file.starts_with('.') || !is_inside(file)) {
-            Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is no plain file name"))),
+            Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is not a plain file name"))),
             None => sources.insert(name, LockedSource { files }),
         };
     }
@@ -124,7 +124,7 @@ fn sources(
 
 fn checked(name: &str, wire: WireArchive) -> Result<LockedArchive, ReadError> {
     if Timestamp::parse_snapshot(&wire.snapshot).is_none() {
-        let problem = format!("`{}` is no timestamp of the snapshot service", wire.snapshot);
+        let problem = format!("`{}` is not a timestamp of the snapshot service", wire.snapshot);
         return Err(fact(format!("archives.{name}"), problem));
     }
     Ok(LockedArchive {
@@ -148,7 +148,8 @@ fn one_size(sets: &BTreeMap<String, Vec<LockedPackage>>) -> Result<(), ReadError
     {
         let size = *sizes.entry(package.file.sha256).or_insert(package.file.size);
         if size != package.file.size {
-            let problem = format!("`{}` has {} bytes here, {size} elsewhere", package.name, package.file.size);
+            let problem =
+                format!("`{}` has {} bytes here, but {size} in another place", package.name, package.file.size);
             return Err(fact(format!("sets.{name}"), problem));
         }
     }
@@ -161,10 +162,7 @@ const LAST_ID: u32 = 65_534;
 fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadError> {
     for (kind, ids) in [("users", &wire.users), ("groups", &wire.groups)] {
         if let Some((owner, id)) = ids.iter().find(|(_, id)| **id > LAST_ID) {
-            return Err(fact(
-                format!("images.{name}.{kind}"),
-                format!("`{owner}` has the number {id}, above {LAST_ID}"),
-            ));
+            return Err(fact(format!("images.{name}.{kind}"), format!("`{owner}` has id {id} (limit {LAST_ID})")));
         }
     }
     Ok(LockedImage { open: wire.open, users: wire.users, groups: wire.groups })
@@ -181,11 +179,11 @@ fn ordered(
     let mut keys = BTreeSet::new();
     for wire in set.packages {
         let package = tame(&place, wire, archives)?;
-        let key = package_key(&package);
+        let key = super::write::package_key(&package);
         if by_name.insert(key.clone(), package).is_some() {
             return Err(fact(
                 place,
-                format!("`{key}` is there twice; a set has one version for each name and architecture"),
+                format!("duplicate package `{key}`: a set has one version for each name and architecture"),
             ));
         }
         keys.insert(key);
@@ -204,11 +202,6 @@ fn ordered(
     }
 }
 
-/// The name under which a set knows a package: `libc6:amd64`, `tzdata:all`.
-pub(super) fn package_key(package: &LockedPackage) -> String {
-    format!("{}:{}", package.name, package.architecture)
-}
-
 fn tame(
     place: &str,
     wire: WirePackage,
@@ -220,7 +213,7 @@ fn tame(
         || !wire.name.chars().all(allowed)
         || !wire.name.starts_with(|c: char| c.is_ascii_alphanumeric())
     {
-        return Err(fact(place, format!("`{}` is no package name", wire.name)));
+        return Err(fact(place, format!("`{}` is not a package name", wire.name)));
     }
     if !archives.contains_key(&wire.archive) {
         return Err(fact(
@@ -230,7 +223,7 @@ fn tame(
     }
     let climbs = wire.path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
     if climbs || wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ') {
-        return Err(fact(place, format!("`{}`: `{}` is no path within a repository", wire.name, wire.path)));
+        return Err(fact(place, format!("`{}`: `{}` is not a path within a repository", wire.name, wire.path)));
     }
     if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         || wire.version.is_empty()

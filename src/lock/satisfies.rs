@@ -35,12 +35,12 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     let mut wrong = Vec::new();
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
     if lock.recipe.name != recipe.name {
-        wrong.push(Mismatch(format!("it is the lock of `{}`, not of `{}`", lock.recipe.name, recipe.name)));
+        wrong.push(Mismatch(format!("it is the lock of `{}`, not `{}`", lock.recipe.name, recipe.name)));
     }
     compare(&mut wrong, "file", &lock.recipe.files, &files);
     compare(&mut wrong, "parameter", &lock.recipe.params, &recipe.params);
     if wrong.is_empty() && lock.recipe.digest != recipe_digest(&files, &recipe.params) {
-        wrong.push(Mismatch("its recipe digest does not follow from its own files and parameters".to_owned()));
+        wrong.push(Mismatch("its recipe digest does not match its files and parameters".to_owned()));
     }
     if wrong.is_empty() {
         archives(&mut wrong, recipe, lock);
@@ -58,7 +58,7 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
         let problem = match name.split_once('@') {
             Some((_, moment)) if moment != locked.snapshot => Some(format!("is of {}", locked.snapshot)),
             Some((base, _)) if recipe.archives.get(base).is_none_or(|asked| asked.repository != locked.repository) => {
-                Some("is an earlier state of none in the recipe".to_owned())
+                Some("is not an earlier state of any archive in the recipe".to_owned())
             }
             None if !recipe.archives.contains_key(name) => Some("is not in the recipe".to_owned()),
             None => differs(&recipe.archives[name], locked),
@@ -67,14 +67,14 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
         wrong.extend(problem.map(|problem| Mismatch(format!("archive `{name}` {problem}"))));
         let moment = locked.snapshot.as_str();
         if moment < locked.date.snapshot().as_str() || locked.valid_until.is_some_and(|until| until < locked.date) {
-            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and end of validity are not in that order")));
+            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and `valid-until` are not in order")));
         }
     }
     // Sets of the same name are told when locking.
     let sets = super::resolve::sets(recipe).unwrap_or_default();
     let asked = sets.values().flat_map(|set| &set.archives);
     let missing: BTreeSet<&String> = asked.filter(|name| !lock.archives.contains_key(*name)).collect();
-    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is new"))));
+    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
 }
 
 /// How an archive is described otherwise than it was locked.
@@ -101,7 +101,7 @@ fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let newest = lock.archives.values().map(|archive| archive.date).max();
     let epoch = recipe.epoch.or(newest).unwrap_or(Timestamp(0));
     if lock.epoch != epoch {
-        wrong.push(Mismatch(format!("its epoch is {}, and follows from recipe and archives as {epoch}", lock.epoch)));
+        wrong.push(Mismatch(format!("its epoch is {}, but recipe and archives give {epoch}", lock.epoch)));
     }
 }
 

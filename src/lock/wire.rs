@@ -12,7 +12,7 @@ const LARGEST: u64 = 1 << 40;
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(deserializer)?;
-    let wrong = || serde::de::Error::custom(format!("a file has at most {LARGEST} bytes, not {size}"));
+    let wrong = || serde::de::Error::custom(format!("a file of {size} bytes is too large (limit {LARGEST})"));
     if size <= LARGEST { Ok(size) } else { Err(wrong()) }
 }
 

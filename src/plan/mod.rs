@@ -11,10 +11,12 @@ pub mod initrd;
 pub mod kernel;
 pub mod kind;
 pub mod lower;
+pub mod parts;
 pub mod qemu;
 pub mod reapi;
 pub mod restrict;
 pub mod root;
+pub mod statement;
 pub mod step;
 pub mod stock;
 
@@ -22,4 +24,5 @@ pub use builder::Builder;
 pub use kind::{ArtifactKind, DiskContent, DiskLayout, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
+pub use statement::Statement;
 pub use step::{Artifact, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};

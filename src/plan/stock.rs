@@ -6,12 +6,19 @@ use super::builder::Builder;
 use super::initrd::InitrdSpec;
 use super::kernel::CONFIG;
 use super::kind::StepKind;
-use super::lower::KernelParts;
+use super::parts::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::base::Spanned;
 use crate::recipe::packages::PackageSet;
 
 /// The steps of a stock kernel. `tools` names the set with kmod, tar and busybox-static.
-pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet, wanted: &[String], tools: &str) -> KernelParts {
+pub fn lower(
+    builder: &mut Builder<'_>,
+    kernel: &str,
+    set: &PackageSet,
+    wanted: &[Spanned<String>],
+    tools: &str,
+) -> KernelParts {
     let mut inputs = BTreeMap::new();
     for (at, package) in builder.set(&set.name).iter().filter(|package| carries_kernel(&package.name)).enumerate() {
         let name = if at == 0 { "kernel.deb".to_owned() } else { format!("kernel-{at}.deb") };
@@ -66,11 +73,16 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
 }
 
 /// An initramfs of the modules that mount the root, and of those that a recipe wants besides.
-pub fn initrd(builder: &mut Builder<'_>, kernel: &str, (modules, wanted): (Input, &[String]), tools: &str) -> Input {
+pub fn initrd(
+    builder: &mut Builder<'_>,
+    kernel: &str,
+    (modules, wanted): (Input, &[Spanned<String>]),
+    tools: &str,
+) -> Input {
     let busybox = builder.set(tools).iter().find(|package| package.name == "busybox-static");
     let busybox = builder.fetch(busybox.expect("a checked recipe's image tools hold busybox-static"));
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
-    spec.modules.extend(wanted.iter().cloned());
+    spec.modules.extend(wanted.iter().map(|module| module.value.clone()));
     let step = builder.add_step(Step {
         kind: StepKind::Initrd(kernel.to_owned()),
         work: Work::Builtin(Builtin::Initrd),

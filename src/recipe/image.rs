@@ -2,7 +2,10 @@
 
 mod check;
 mod file;
+mod group;
 mod user;
+
+use std::collections::BTreeMap;
 
 use super::address::Address;
 use super::packages::PackageSet;
@@ -23,6 +26,8 @@ pub struct Image {
     pub tools: PackageSet,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Groups to add.
+    pub groups: Vec<Group>,
     /// Users to add, or to change when they exist (root).
     pub users: Vec<User>,
     /// Files to write, in path order.
@@ -43,6 +48,23 @@ pub struct Image {
     pub timezone: String,
     /// Where it was declared.
     pub span: Span,
+    /// Where those of its fields stand that only a build can find wrong.
+    pub spans: FieldSpans,
+}
+
+/// Where fields of an image stand; `None` for what the recipe does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldSpans {
+    /// `size`
+    pub size: Span,
+    /// `locale`
+    pub locale: Option<Span>,
+    /// `timezone`
+    pub timezone: Option<Span>,
+    /// `dhcp`
+    pub dhcp: Option<Span>,
+    /// Every unit of `enable`, `disable` and `mask`, by name.
+    pub units: BTreeMap<String, Span>,
 }
 
 impl Image {
@@ -50,6 +72,17 @@ impl Image {
     pub fn source_name(&self, file: &ImageFile) -> String {
         format!("{}:{}", self.name, file.path)
     }
+}
+
+/// One group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Fixed gid, else the lock's table.
+    pub gid: Option<u32>,
+    /// Where it was declared.
+    pub span: Span,
 }
 
 /// How the bytes of a disk lie in its file.
@@ -72,10 +105,10 @@ pub struct User {
     pub authorized_keys: Vec<String>,
     /// Supplementary groups.
     pub groups: Vec<String>,
-    /// Login shell.
-    pub shell: String,
-    /// Home directory.
-    pub home: String,
+    /// Login shell: `/bin/bash` for a new user, else as it is.
+    pub shell: Option<String>,
+    /// Home directory: `/home/NAME` for a new user, else as it is.
+    pub home: Option<String>,
     /// Where it was declared.
     pub span: Span,
 }

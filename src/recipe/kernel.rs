@@ -41,13 +41,13 @@ impl Kernel {
 /// The two ways to a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A kernel image package, used as Debian built it. `set` resolves to the package and what it depends on; the one
+    /// A kernel image package, this kernel is used as Debian built it. `set` resolves to the package and what it depends on; the one
     /// that ships `/boot/vmlinuz-*` is the kernel.
     Stock {
         /// The set holding the kernel image package only (its dependencies do not matter to kiln).
         set: PackageSet,
         /// Modules, by name, that the initramfs loads besides those needed to mount the root.
-        initrd_modules: Vec<String>,
+        initrd_modules: Vec<Spanned<String>>,
     },
     /// Compiled here.
     Compiled(Box<Compiled>),
@@ -74,7 +74,7 @@ pub struct Compiled {
     /// everything asked for as `m` is an error.
     pub modules: bool,
     /// Modules, by name, that the initramfs loads besides those needed to mount the root.
-    pub initrd_modules: Vec<String>,
+    pub initrd_modules: Vec<Spanned<String>>,
     /// Whether BTF is generated.
     pub btf: bool,
 }

@@ -65,7 +65,7 @@ pub type Solution<'a> = Vec<Chosen<'a>>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsolvable {
     /// A request that no archive knows.
-    #[error("no archive of this set ({archives}) has a package {name}{pinned}{hint}")]
+    #[error("package {name}{pinned} not found in {archives}{hint}")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -77,7 +77,7 @@ pub enum Unsolvable {
         hint: String,
     },
     /// A request for a name that several packages provide.
-    #[error("{name} is a virtual package; ask for one of those that provide it: {providers}")]
+    #[error("{name} is a virtual package; request one of its providers instead: {providers}")]
     Virtual {
         /// What was asked for.
         name: String,

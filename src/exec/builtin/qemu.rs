@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::BuiltinContext;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::{self, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
@@ -24,9 +25,9 @@ const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
 /// What all answers together may have; those of 11.1 are 30 KB.
 const LIMIT: usize = 4 << 20;
 /// Seconds without a word after which QEMU is taken to hang. It answers in a tenth of one.
-const PATIENCE: i64 = 300;
+const RESPONSE_TIMEOUT_SECONDS: i64 = 300;
 /// Bytes of its standard error that an error shows.
-const SAID: u64 = 4096;
+const STDERR_LIMIT_BYTES: u64 = 4096;
 
 /// Why QEMU was not heard.
 #[derive(Debug, thiserror::Error)]
@@ -44,8 +45,19 @@ pub enum QemuError {
     #[error("the step has no input `{0}`")]
     Missing(&'static str),
     /// It said nothing, or nothing that makes sense.
-    #[error("the locked QEMU was asked for its properties and {0}")]
+    #[error("querying the properties of the locked QEMU failed: it {0}")]
     Answer(String),
+}
+
+impl From<QemuError> for StepFailure {
+    fn from(error: QemuError) -> StepFailure {
+        match error {
+            QemuError::Sandbox(error) => error.into(),
+            QemuError::World(_) => StepFailure::new(Fault::Host, error),
+            QemuError::Questions(_) | QemuError::Missing(_) => StepFailure::bug(error),
+            QemuError::Answer(_) => StepFailure::input(error),
+        }
+    }
 }
 
 /// Inputs `qemu`, `questions.json`; output `facts.json`.
@@ -94,7 +106,9 @@ pub fn ask(subject: Subject<'_>, questions: &Questions, log: &Path) -> Result<Fa
 }
 
 fn explained(why: &str, log: &Path) -> QemuError {
-    let said = fs::read(log, SAID).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).unwrap_or_default();
+    let said = fs::read(log, STDERR_LIMIT_BYTES)
+        .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+        .unwrap_or_default();
     QemuError::Answer(if said.is_empty() { why.to_owned() } else { format!("{why}: {said}") })
 }
 
@@ -150,11 +164,11 @@ fn converse(mut stdin: ChildStdin, mut stdout: ChildStdout, asked: &[(String, Va
 }
 
 fn wait_for(stream: &impl AsFd) -> Result<(), String> {
-    let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    let limit = Timespec { tv_sec: RESPONSE_TIMEOUT_SECONDS, tv_nsec: 0 };
     loop {
         let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&limit)) {
-            Ok(0) => return Err(format!("said nothing for {PATIENCE} s")),
+            Ok(0) => return Err(format!("said nothing for {RESPONSE_TIMEOUT_SECONDS} s")),
             Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(format!("could not be heard ({error})")),

@@ -4,6 +4,7 @@ use super::job::Job;
 use super::rules::RuleInput;
 use super::run::Runner;
 use super::{origin, parts, rules};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
 use crate::plan::root::{ROOT, RootIds, RootSpec, USERS};
@@ -11,7 +12,7 @@ use crate::world::fs;
 
 /// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
 pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
-    let missing = || RootError::Broken("there is no input `base.tar`".to_owned());
+    let missing = || RootError::from(StepFailure::bug("there is no input `base.tar`".to_owned()));
     let base = job.inputs.get("base.tar").ok_or_else(missing)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;
@@ -20,7 +21,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let (epoch, variation) = (spec.epoch, job.variation);
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
-    parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
+    parts::apply(&Addition::new(spec, job.inputs, &tree)?, &runner)?;
     let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))

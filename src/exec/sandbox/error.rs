@@ -1,8 +1,12 @@
 //! What can go wrong with a sandbox, in words that say what the machine forbids and how to allow it.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::Exceeded;
+use crate::base::Foreign;
 
 /// A sandbox could not be made, or ended without an answer.
 ///
@@ -10,7 +14,7 @@ use super::Exceeded;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum SandboxError {
     /// The kernel gives this user no user namespace.
-    #[error("this machine forbids user namespaces ({reason}): {remedy}")]
+    #[error("this host does not allow user namespaces ({reason}): {remedy}")]
     NoUserNamespace {
         /// The kernel's words.
         reason: String,
@@ -21,7 +25,7 @@ pub enum SandboxError {
     #[error(
         "user {user} has no range of {needed} subordinate ids in {file}: \
          run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` as root; \
-         `kiln doctor` says what else is needed"
+         run `kiln doctor` to see what else is needed"
     )]
     NoIdRange {
         /// Name or number.
@@ -33,8 +37,8 @@ pub enum SandboxError {
     },
     /// kiln itself runs in a namespace that has too few ids to give a range away.
     #[error(
-        "kiln runs as root of a container whose id map ({map}) holds no 65536 ids to give to a sandbox: \
-         run kiln outside, or give the container a larger range"
+        "kiln runs as root of a container whose id map ({map}) has fewer than 65536 ids for a sandbox: \
+         run kiln outside of it, or give the container a larger range"
     )]
     NarrowIdMap {
         /// `/proc/self/uid_map` on one line.
@@ -42,15 +46,15 @@ pub enum SandboxError {
     },
     /// `newuidmap` or `newgidmap` is not there.
     #[error(
-        "{helper} is missing, which gives a normal user its subordinate ids: install it (Debian: apt install uidmap); \
-         `kiln doctor` says what else is needed"
+        "{helper} is not installed, and a normal user needs it to map subordinate ids: install it (Debian: apt install uidmap); \
+         run `kiln doctor` to see what else is needed"
     )]
     NoHelper {
         /// The program.
         helper: String,
     },
     /// `newuidmap` or `newgidmap` refused.
-    #[error("{helper} refused the id map: {reason}")]
+    #[error("{helper} rejected the id map: {reason}")]
     HelperRefused {
         /// The program.
         helper: String,
@@ -58,7 +62,7 @@ pub enum SandboxError {
         reason: String,
     },
     /// A step of building the sandbox failed.
-    #[error("cannot build the sandbox: {what}: {reason}")]
+    #[error("cannot set up the sandbox: {what}: {reason}")]
     Setup {
         /// What was tried.
         what: String,
@@ -76,18 +80,69 @@ pub enum SandboxError {
     /// It was ended for passing a bound.
     #[error("{0}")]
     Limit(Exceeded),
-    /// What ran inside says why it failed.
-    #[error("{0}")]
-    Failed(String),
+    /// The tree that was to be the sandbox's root cannot be one: a mount point in it is no directory, or leads nowhere.
+    #[error("the root of the sandbox has no place for {path}: {reason}", path = Foreign(path))]
+    Root {
+        /// The mount point.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A function of kiln that ran inside says why it failed.
+    #[error("{message}")]
+    Failed {
+        /// In words.
+        message: String,
+        /// Its own error, for whoever knows the function; null when there are only words.
+        data: serde_json::Value,
+    },
+    /// A function of kiln that ran inside panicked.
+    #[error("kiln panicked in the sandbox: {0}")]
+    Panicked(String),
+    /// The processes of a sandbox, which are all kiln, did not understand each other.
+    #[error("the sandbox was given what it does not understand: {0}")]
+    Misuse(String),
     /// No answer: something killed the sandbox, the kernel short of memory for example.
-    #[error("the sandbox ended without an answer ({0}): it was killed from outside, or memory ran out")]
+    #[error("the sandbox exited unexpectedly ({0}): it was killed, or the host ran out of memory")]
     Lost(String),
     /// [`super::cancel_all`] was called.
     #[error("interrupted")]
     Cancelled,
 }
 
+/// Why a function of kiln failed that ran inside.
+#[derive(Debug)]
+pub struct EntryError {
+    /// In words.
+    pub message: String,
+    /// The error itself, for whoever called the function.
+    pub data: serde_json::Value,
+}
+
+impl From<String> for EntryError {
+    fn from(message: String) -> EntryError {
+        EntryError { message, data: serde_json::Value::Null }
+    }
+}
+
+impl From<EntryError> for SandboxError {
+    fn from(EntryError { message, data }: EntryError) -> SandboxError {
+        SandboxError::Failed { message, data }
+    }
+}
+
 impl SandboxError {
+    /// A mount point could not be made: where something else is in its place, that came with the tree.
+    pub(super) fn place(path: &Path, error: &io::Error) -> SandboxError {
+        let (path, reason) = (path.display().to_string(), error.to_string());
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                SandboxError::Root { path, reason }
+            }
+            _ => SandboxError::Setup { what: format!("make {path}"), reason },
+        }
+    }
+
     /// A failed step of building the sandbox.
     pub(super) fn setup(what: impl Into<String>, reason: impl ToString) -> SandboxError {
         SandboxError::Setup { what: what.into(), reason: reason.to_string() }

@@ -26,10 +26,12 @@ mod limits;
 mod lines;
 mod measure;
 mod monitor;
+mod mount;
 mod mounts;
 mod privileges;
 mod refused;
 mod root;
+mod running;
 pub mod seccomp;
 mod spawn;
 mod stage;
@@ -42,13 +44,14 @@ use std::path::PathBuf;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled};
-pub use error::SandboxError;
+pub use error::{EntryError, SandboxError};
 pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
 pub use limits::Limits;
 pub(crate) use limits::tree_options;
 pub use privileges::Privileges;
-pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
+pub use running::Running;
+pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
 
 /// A process and everything it can see. It reaches no network, not even loopback of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

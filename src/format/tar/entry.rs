@@ -39,7 +39,7 @@ impl TarPath {
         for part in bytes.split(|byte| *byte == b'/') {
             match part {
                 b"" | b"." => continue,
-                b".." => return refuse("a path that climbs with '..'"),
+                b".." => return refuse("a path with '..'"),
                 long if long.len() > NAME_LIMIT => return refuse("a file name longer than 255 bytes"),
                 _ => {}
             }
@@ -88,12 +88,6 @@ impl TarPath {
         }
         bytes.extend_from_slice(part);
         TarPath::new(bytes)
-    }
-
-    /// Whether this is `other` or lies below it.
-    pub fn is_within(&self, other: &TarPath) -> bool {
-        other.is_root()
-            || self.0.strip_prefix(other.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
     }
 }
 

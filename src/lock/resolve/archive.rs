@@ -87,23 +87,6 @@ fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> 
     if archive.keys.is_empty() { Err(wrong("no keys are listed".to_owned())) } else { Ok(keyring) }
 }
 
-/// URLs of a file below a suite's directory, in the order in which they are asked. The snapshot service stands last, at this
-/// moment.
-pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
-    directories(context, archive).into_iter().map(|directory| format!("{directory}{path}")).collect()
-}
-
-/// Where a suite's `InRelease` is, on each mirror: `.../dists/trixie/`, or the directory itself of a flat repository.
-fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String> {
-    let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
-    let below = match archive.suite.as_str() {
-        "./" => String::new(),
-        suite if archive.is_flat() => suite.to_owned(),
-        suite => format!("dists/{suite}/"),
-    };
-    bases.into_iter().map(|base| format!("{base}/{below}")).collect()
-}
-
 /// A signed document as it was fetched.
 struct Document {
     url: String,
@@ -121,7 +104,7 @@ fn release(
     previous: Option<&LockedArchive>,
 ) -> Result<Signed, ResolveError> {
     let (mut tried, mut refused) = (Vec::new(), None);
-    for directory in directories(context, archive) {
+    for directory in fetch::directories(context, archive) {
         let Some(document) = document(context, &directory, &mut tried) else { continue };
         match check(context, archive, keyring, previous, &document) {
             Ok(signed) => {
@@ -189,7 +172,7 @@ fn check(
         if archive.check_valid_until {
             return Err(ResolveError::Expired { archive: name, url, until, now });
         }
-        let message = format!("archive `{name}` expired on {until}; the recipe says not to mind");
+        let message = format!("archive `{name}` expired on {until}; accepted because of `check-valid-until = false`");
         context.report(Progress::Warning { message });
     }
     let same = previous.filter(|locked| locked.suite == archive.suite && locked.repository == archive.repository);

@@ -6,8 +6,26 @@ use std::io::Write;
 use super::error::Tried;
 use super::{Asking, Progress};
 use crate::base::{Digest, Hasher};
+use crate::recipe::archive::Archive;
 use crate::world::download::{Length, Refusal, Sink};
 use crate::world::{Request, Stated};
+
+/// URLs of a file below a suite's directory, in the order in which they are asked. The snapshot service stands last, at this
+/// moment.
+pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
+    directories(context, archive).into_iter().map(|directory| format!("{directory}{path}")).collect()
+}
+
+/// Where a suite's `InRelease` is, on each mirror: `.../dists/trixie/`, or the directory itself of a flat repository.
+pub(super) fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String> {
+    let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
+    let below = match archive.suite.as_str() {
+        "./" => String::new(),
+        suite if archive.is_flat() => suite.to_owned(),
+        suite => format!("dists/{suite}/"),
+    };
+    bases.into_iter().map(|base| format!("{base}/{below}")).collect()
+}
 
 /// The whole body of an address of the user's, refused beyond `limit`.
 pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {
@@ -23,7 +41,7 @@ pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &
         let mut body = Body { asking, bytes: Vec::new() };
         let reason = match pour(asking, (&url, Stated::User), Length::Exactly(size), &mut body) {
             Ok(()) if Digest::of(&body.bytes) == *digest => return Ok(body.bytes),
-            Ok(()) => "its SHA-256 is not the signed one".to_owned(),
+            Ok(()) => "its SHA-256 does not match the signed one".to_owned(),
             Err(reason) => reason,
         };
         tried.push(Tried { url, reason });

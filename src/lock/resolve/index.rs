@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 
 use super::error::{self, ResolveError};
-use super::{Asking, Progress, archive, fetch};
+use super::{Asking, Progress, fetch};
 use crate::base::{Digest, Hasher};
 use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::release::{self, MAX_INDEX, Release};
@@ -99,7 +99,7 @@ pub(super) fn bytes(
     let too_large = |size: u64, limit: u64| ResolveError::Index {
         archive: archive.name.clone(),
         path: found.path.clone(),
-        reason: format!("{size} bytes are signed; more than {limit} are refused"),
+        reason: format!("the signed size is {size} bytes (limit {limit})"),
     };
     if found.size > MAX_COMPRESSED {
         return Err(too_large(found.size, MAX_COMPRESSED));
@@ -111,7 +111,7 @@ pub(super) fn bytes(
     context.report(Progress::Download { label: label.clone(), bytes: found.size });
     let hashed = release::by_hash(&found.path, &found.digest);
     let paths = if release.by_hash { vec![hashed, found.path.clone()] } else { vec![found.path.clone()] };
-    let urls: Vec<Vec<String>> = paths.iter().map(|path| archive::urls(context, archive, path)).collect();
+    let urls: Vec<Vec<String>> = paths.iter().map(|path| fetch::urls(context, archive, path)).collect();
     // Each mirror is asked both ways before the next one is.
     let count = urls[0].len();
     let urls =
@@ -145,7 +145,7 @@ pub(super) fn unpack(
     std::io::copy(&mut checked, &mut std::io::sink()).map_err(|error| wrong(error.to_string()))?;
     let (_, digest, size) = checked.hasher.finish();
     match found.plain {
-        Some(signed) if signed != (size, digest) => Err(wrong("its text is not the signed one".to_owned())),
+        Some(signed) if signed != (size, digest) => Err(wrong("its text does not match the signed digest".to_owned())),
         _ => Ok(()),
     }
 }
@@ -163,7 +163,7 @@ impl Read for Checked<'_> {
         std::io::Write::write_all(&mut self.hasher, &buffer[..read])?;
         if self.hasher.count() > self.limit {
             return Err(std::io::Error::other(format!(
-                "unpacks to more than the {} bytes that are signed",
+                "decompresses to more than the signed size of {} bytes",
                 self.limit
             )));
         }

@@ -181,7 +181,7 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
     let (size, sha256) = fetch::measure(context, url, MAX_SOURCE)
         .map_err(|tried| ResolveError::Unreachable { what: name.to_owned(), tried: vec![tried] })?;
     if let Some(asked) = digest.filter(|asked| *asked != sha256) {
-        return Err(wrong(format!("{url} has sha256:{sha256}, the recipe says sha256:{asked}")));
+        return Err(wrong(format!("{url} has sha256:{sha256}, but the recipe states sha256:{asked}")));
     }
     let file = (url.to_owned(), LockedFile { size, sha256 });
     Ok(LockedSource { files: BTreeMap::from([(name.to_owned(), file)]) })
@@ -216,7 +216,7 @@ fn debian(
                     let better = best.as_ref().is_none_or(|(known, _)| version::compare(&found, known).is_gt());
                     if asked && better {
                         let source = files(name, stanza).ok_or_else(|| {
-                            broken(format!("{} {found}: files without digest or place", request.name))
+                            broken(format!("{} {found}: files without a digest or a path", request.name))
                         })?;
                         best = Some((found, source));
                     }

@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{Image, file, user};
+use super::{FieldSpans, Image, file, group, user};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::packages::{Base, PackageSet, contents};
 use crate::recipe::reader::Reader;
@@ -17,19 +17,31 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
-    let size = reader.required::<ByteSize>("size").and_then(|size| size_in_bounds(size, &reader));
+    let size = reader.required::<ByteSize>("size");
+    let at = size.as_ref().map_or(node.head(), |size| size.span);
+    let size = size.and_then(|size| size_in_bounds(size, &reader));
     let packages = contents(&mut reader, scope, "packages", Base::Required);
     let tools = scope.required_set(&mut reader, "tools", &format!("{own}.tools"));
     if let Some(tools) = &tools {
         needed_tools(tools, &reader);
     }
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
+    let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader);
-    let (enable, disable, mask) = units(&mut reader);
-    let (serial_console, dhcp) = (reader.or("serial-console", true), reader.or("dhcp", true));
+    user::keys_once(&users, &files, &reader);
+    let units = units(&mut reader);
+    let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
+    let spans = FieldSpans {
+        size: at,
+        locale: locale.as_ref().map(|locale| locale.span),
+        timezone: timezone.as_ref().map(|timezone| timezone.span),
+        dhcp: dhcp.as_ref().map(|dhcp| dhcp.span),
+        units: units.iter().flatten().map(|unit| (unit.value.clone(), unit.span)).collect(),
+    };
+    let [enable, disable, mask] = units.map(|list| list.into_iter().map(|unit| unit.value).collect());
     reader.finish();
     let name = name?.value;
     Some(Image {
@@ -38,16 +50,18 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         tools: tools?,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
+        groups,
         users,
         files,
         enable,
         disable,
         mask,
         serial_console,
-        dhcp,
-        locale,
-        timezone,
+        dhcp: dhcp.is_none_or(|dhcp| dhcp.value),
+        locale: locale.map_or_else(|| "C.UTF-8".to_owned(), |locale| locale.value),
+        timezone: timezone.map_or_else(|| "Etc/UTC".to_owned(), |timezone| timezone.value),
         span: node.head(),
+        spans,
     })
 }
 
@@ -89,7 +103,7 @@ fn host_name(name: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
 const SUFFIX: &str = "a systemd unit has a suffix such as `.service`";
 
 /// Units to enable, to disable and to mask.
-fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
+fn units(reader: &mut Reader<'_>) -> [Vec<Spanned<String>>; 3] {
     let lists = [reader.list::<String>("enable"), reader.list::<String>("disable"), reader.list::<String>("mask")];
     let mut seen: Vec<&Spanned<String>> = Vec::new();
     for unit in lists.iter().flatten() {
@@ -108,14 +122,12 @@ fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
             });
         }
         if let Some(first) = seen.iter().find(|other| other.value == unit.value) {
-            let twice = Diagnostic::new(unit.span, format!("the unit `{}` is named twice", unit.value));
+            let twice = Diagnostic::new(unit.span, format!("unit `{}` is listed more than once", unit.value));
             reader.error(twice.label("again here").related(first.span, "first here"));
         }
         seen.push(unit);
     }
-    let plain = |list: Vec<Spanned<String>>| list.into_iter().map(|unit| unit.value).collect();
-    let [enable, disable, mask] = lists;
-    (plain(enable), plain(disable), plain(mask))
+    lists
 }
 
 /// systemd.unit(5): a name of at most 255 of these characters, and the suffix of a type. What that page allows and the
@@ -133,13 +145,13 @@ fn is_unit(name: &str) -> bool {
 }
 
 /// A word for a file in `/etc` that a shell reads.
-fn word(reader: &mut Reader<'_>, field: &'static str, default: &str) -> String {
-    let Some(word) = reader.optional::<String>(field) else { return default.to_owned() };
+fn word(reader: &mut Reader<'_>, field: &'static str, example: &str) -> Option<Spanned<String>> {
+    let word = reader.optional::<String>(field)?;
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-+@/".contains(c);
     let climbs = word.value.split('/').any(|part| part.is_empty() || part.starts_with('.'));
     if climbs || !word.value.chars().all(legal) {
         let wrong = Diagnostic::new(word.span, format!("`{}` cannot be a {field}", word.value));
-        reader.error(wrong.label(format!("as in `\"{default}\"`")));
+        reader.error(wrong.label(format!("as in `\"{example}\"`")));
     }
-    word.value
+    Some(word)
 }

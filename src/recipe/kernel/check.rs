@@ -20,7 +20,9 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
         (Some(package), Some(source)) => {
             let wrong =
                 Diagnostic::new(source.keyword.span, format!("{} has both `package` and `source`", node.title()));
-            let wrong = wrong.label("compiled from source").related(package.keyword.span, "used as Debian built it");
+            let wrong = wrong
+                .label("compiled from source")
+                .related(package.keyword.span, "this kernel is used as Debian built it");
             scope.report.push(wrong.hint("keep one of the two"));
             return None;
         }
@@ -48,7 +50,7 @@ fn stock(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Origin> {
 }
 
 /// Names of modules that the initramfs loads besides those that mount the root.
-fn initrd_modules(reader: &mut Reader<'_>) -> Vec<String> {
+fn initrd_modules(reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
     let modules = reader.list::<String>("initrd-modules");
     for module in &modules {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -57,7 +59,7 @@ fn initrd_modules(reader: &mut Reader<'_>) -> Vec<String> {
             reader.error(wrong.label("letters, digits, `_` and `-` only").hint("a module is named without `.ko`"));
         }
     }
-    modules.into_iter().map(|module| module.value).collect()
+    modules
 }
 
 fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Compiled> {
@@ -70,8 +72,8 @@ fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Compile
     let (modules, btf) = (reader.or("modules", false), reader.or("btf", false));
     let named = reader.node().children.iter().find(|child| child.keyword.value == "initrd-modules");
     if let Some(named) = named.filter(|_| !modules) {
-        let wrong = Diagnostic::new(named.keyword.span, "this kernel has no modules, and so no initramfs");
-        reader.error(wrong.label("nothing to load").hint("write `modules = true`, or take this away"));
+        let wrong = Diagnostic::new(named.keyword.span, "this kernel has no modules, and therefore no initramfs");
+        reader.error(wrong.label("nothing to load").hint("write `modules = true`, or remove this"));
     }
     let initrd_modules = initrd_modules(reader);
     let (source, base, build) = (source?, base?, build?);
@@ -135,7 +137,7 @@ fn base(value: &Spanned<Value>, scope: &Scope, own: &str, source: Option<&Kernel
         Value::Call(word, _) if word.value == "package" => Some(ConfigBase::Debian(set(request(value, scope)?))),
         Value::Wrong => None,
         other => {
-            let message = format!("expected what a configuration starts from, found {}", other.describe());
+            let message = format!("expected a base configuration, found {}", other.describe());
             let hint = match other {
                 Value::Name(name) => format!("a make target is text: `\"{name}\"`"),
                 _ => "write `\"x86_64_defconfig\"`, `debian` or `file \"my.config\"`".to_owned(),
@@ -155,7 +157,7 @@ fn config_target(target: &str, value: &Spanned<Value>, scope: &Scope) -> Option<
     if plain && known && !target.starts_with('-') {
         return Some(ConfigBase::Target(target.to_owned()));
     }
-    let wrong = Diagnostic::new(value.span, format!("`{target}` is not a configuration that a kernel starts from"));
+    let wrong = Diagnostic::new(value.span, format!("`{target}` is not a configuration target"));
     let hint = "a target is `..._defconfig`, `tinyconfig` or `allnoconfig`; a file is `file \"my.config\"`";
     scope.report.push(wrong.label("not a target").hint(hint));
     None
