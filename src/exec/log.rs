@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::event::{StepEvent, StepListener};
-use super::sandbox::{Limits, SandboxEvent};
+use super::sandbox::Limits;
 use crate::base::ByteSize;
 use crate::world::{WorldError, fs};
 
@@ -34,7 +34,6 @@ struct Kept {
 /// A log that outlives its step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Where it is.
     pub path: PathBuf,
     /// How many bytes of it were kept, when not all.
     pub cut: Option<u64>,
@@ -46,22 +45,6 @@ impl<'a> Log<'a> {
         let file = Some(fs::create_new(&path)?);
         let (limit, tail) = (limits.log.unwrap_or(u64::MAX), VecDeque::new());
         Ok(Log { listener, kept: Mutex::new(Kept { limit, path, file, written: 0, cut: false, tail }) })
-    }
-
-    /// Takes a line down and tells it.
-    pub(super) fn line(&self, step: &str, line: &str) {
-        self.on(StepEvent::StepLog { step: step.to_owned(), line: line.to_owned() });
-    }
-
-    /// The same, and what kiln says about the step.
-    pub(super) fn heard(&self, step: &str, heard: SandboxEvent<'_>) {
-        match heard {
-            SandboxEvent::Line(line) => self.line(step, line),
-            SandboxEvent::Notice(notice) => {
-                self.kept().add(&format!("kiln: {notice}"));
-                self.on(StepEvent::silent(step, notice));
-            }
-        }
     }
 
     /// The last lines.
@@ -87,8 +70,11 @@ impl<'a> Log<'a> {
 
 impl StepListener for Log<'_> {
     fn on(&self, event: StepEvent) {
-        if let StepEvent::StepLog { line, .. } = &event {
-            self.kept().add(line);
+        match &event {
+            StepEvent::StepLog { line, .. } => self.kept().add(line),
+            // What kiln says about the step.
+            StepEvent::Warning { message } => self.kept().add(&format!("kiln: {message}")),
+            _ => {}
         }
         self.listener.on(event);
     }
@@ -108,7 +94,7 @@ impl Kept {
             self.cut = true;
             let limit = ByteSize(self.limit).rounded();
             self.write(&format!(
-                "the rest of the log was left out: it is longer than {limit}, which `--limit log=SIZE` changes\n"
+                "the rest of the log was omitted: it exceeds {limit} (change it with `--limit log=SIZE`)\n"
             ));
         } else {
             self.written += bytes;
@@ -131,7 +117,7 @@ impl std::fmt::Display for Record {
         let which = match self.cut {
             None => "its whole log".to_owned(),
             Some(limit) => {
-                format!("the first {} of its log (`--limit log=SIZE` keeps more)", ByteSize(limit).rounded())
+                format!("the first {} of its log (use `--limit log=SIZE` to keep more)", ByteSize(limit).rounded())
             }
         };
         write!(f, "\n{which}: {}", self.path.display())
@@ -183,7 +169,7 @@ mod tests {
         let log = Log::begin(path.clone(), &Limits::default(), &IgnoreSteps).unwrap();
         // A descriptor that refuses every write, as a full disk does.
         log.kept().file = Some(fs::open(&path).unwrap());
-        log.line("step", "lost");
+        log.on(StepEvent::StepLog { step: "step".to_owned(), line: "lost".to_owned() });
         assert_eq!(log.keep(&path.with_extension("kept")).unwrap(), None);
         assert_eq!(log.tail(), ["lost"]);
         fs::remove_file(&path).unwrap();

@@ -83,11 +83,6 @@ impl Qemu {
         self.console.as_ref().is_some_and(TerminalConsole::interrupted)
     }
 
-    /// What executes the guest.
-    pub fn accel(&self) -> Accelerator {
-        self.accel
-    }
-
     /// Milliseconds since the start.
     pub fn millis(&self) -> u64 {
         self.started.millis()

@@ -1,4 +1,4 @@
-//! The lock as TOML sees it: shapes without meaning. [`super::read`] turns these into a checked [`super::Lock`].
+//! The lock as TOML sees it: shapes without meaning. [`super::read()`] turns these into a checked [`super::Lock`].
 
 use std::collections::BTreeMap;
 
@@ -88,7 +88,7 @@ impl From<WireFile> for LockedFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSet {
     pub packages: Vec<WirePackage>,
-    /// Names (with `:architecture` where a name is there twice) in the order in which dpkg configures them.
+    /// `NAME:ARCHITECTURE` of each, in the order in which dpkg configures them.
     pub configure: Vec<String>,
 }
 

@@ -3,8 +3,11 @@
 //! Input: [`crate::recipe::Recipe`] and a [`crate::lock::Lock`] that satisfies it. Output: [`Plan`]. Pure and total:
 //! it must not look at the disk, the store or the network, and it cannot fail.
 
+#![warn(missing_docs)]
+
 pub mod boot;
 pub mod builder;
+pub mod disk;
 pub mod id;
 pub mod image;
 pub mod initrd;

@@ -14,7 +14,6 @@ use crate::world::fs;
 /// No message is larger.
 const LIMIT: u64 = 256 << 20;
 
-/// What may go.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Seconds since 1970: what was used or came in at or after this instant stays.
@@ -23,7 +22,6 @@ pub struct Policy {
     pub dry_run: bool,
 }
 
-/// What went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct GcReport {
     /// Files and trees removed.
@@ -32,6 +30,15 @@ pub struct GcReport {
     pub bytes: u64,
     /// Blobs and trees kept.
     pub kept: u64,
+}
+
+/// What reading the whole store found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct RecheckReport {
+    /// Files and trees that were read.
+    pub checked: u64,
+    /// Those of them that were not what their names say.
+    pub damaged: u64,
 }
 
 impl Store {
@@ -63,27 +70,27 @@ impl Store {
         Ok(report)
     }
 
-    /// Reads every blob and tree again, whatever is remembered; those that are not what their names say are set
-    /// aside, and their number is the second one. The first is the number of all.
-    pub fn recheck(&self) -> Result<(u64, u64), StoreError> {
-        let (mut all, mut wrong) = (0, 0);
+    /// Reads every blob and tree again, whatever is remembered. Those that are not what their names say are set aside; they
+    /// are fetched or made again when somebody needs them.
+    pub fn recheck(&self) -> Result<RecheckReport, StoreError> {
+        let mut report = RecheckReport::default();
         for name in fs::names(&self.root.join("cas"))? {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             let path = self.blob_path(&digest);
-            let (found, _) = super::blob::digest_of(fs::open(&path)?, &path, &|| false)?;
-            all += 1;
+            let (found, _) = super::blob::digest_of(&fs::open(&path)?, &path, &|| false)?;
+            report.checked += 1;
             if found != digest {
-                wrong += 1;
+                report.damaged += 1;
                 self.set_aside(&path, &digest)?;
             }
         }
         for name in fs::names(&self.root.join("tree"))? {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             self.forget_tree(&digest)?;
-            all += 1;
-            wrong += u64::from(!matches!(self.check_tree(&digest)?, super::Presence::Good(_)));
+            report.checked += 1;
+            report.damaged += u64::from(!matches!(self.check_tree(&digest)?, super::Presence::Good(_)));
         }
-        Ok((all, wrong))
+        Ok(report)
     }
 
     /// Digests that results used lately name: outputs, the action, its inputs.

@@ -180,12 +180,6 @@ pub fn touch(path: &Path) -> Result<(), WorldError> {
     set_times(path, now, rustix::fs::AtFlags::empty())
 }
 
-/// Sets the times of a link itself, counted from 1970.
-pub fn set_link_time(path: &Path, time: std::time::Duration) -> Result<(), WorldError> {
-    let time = rustix::fs::Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
-    set_times(path, time, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-}
-
 fn set_times(path: &Path, time: rustix::fs::Timespec, flags: rustix::fs::AtFlags) -> Result<(), WorldError> {
     let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
     let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);

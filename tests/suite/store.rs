@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
 use kiln::plan::reapi::Tree;
-use kiln::store::gc::{GcReport, Policy};
+use kiln::store::gc::{GcReport, Policy, RecheckReport};
 use kiln::store::{Output, Presence, Store, StoreError};
 use prost::Message;
 
@@ -74,7 +74,7 @@ fn a_changed_byte_is_found_set_aside_and_healed() {
     let store = Store::open(&root).unwrap();
     assert!(matches!(store.path(&digest), Err(StoreError::Damaged { .. })));
     store.put(b"precious").unwrap();
-    assert_eq!(store.recheck().unwrap(), (1, 0));
+    assert_eq!(store.recheck().unwrap(), RecheckReport { checked: 1, damaged: 0 });
     drop(store);
     remove(&root);
 }

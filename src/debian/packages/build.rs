@@ -122,7 +122,6 @@ impl IndexBuilder {
         self.names.get_mut(name).expect("it was inserted above")
     }
 
-    /// The finished index.
     pub fn finish(mut self) -> Index {
         let (mut names, mut stanzas, mut providers) = (Vec::new(), Vec::new(), Vec::new());
         for (name, entry) in &self.names {

@@ -243,7 +243,6 @@ impl<'a> IndexStanza<'a> {
         key.and_then(|key| self.value(key)).unwrap_or("")
     }
 
-    /// Name.
     pub fn name(&self) -> &'a str {
         self.value(b'P').unwrap_or("")
     }
@@ -271,11 +270,6 @@ impl<'a> IndexStanza<'a> {
     /// Digest of the `.deb`; the builder made sure that it is one.
     pub fn sha256(&self) -> Option<Digest> {
         self.value(b'H')?.parse().ok()
-    }
-
-    /// Source package, when it is called otherwise or has another version: `linux (6.12.1-1)`.
-    pub fn source(&self) -> Option<&'a str> {
-        self.value(b'X')
     }
 
     /// 1 (required) to 5 (extra).

@@ -31,7 +31,6 @@ pub const LIMIT: u64 = 1 << 20;
 /// Ports of the host that a directory may ask for begin here. Those below need a privilege, which whoever starts a
 /// directory may have, and the host's own services are looked for there.
 const FIRST_PORT: u16 = 1024;
-/// The file's name.
 pub const FILE: &str = "launch.json";
 /// The name of the script beside it.
 pub const SCRIPT: &str = "launch.sh";
@@ -67,6 +66,7 @@ impl LaunchFile {
             machine: write::machine(&described.machine),
             memories: write::memories(&described.machine),
             networks: write::networks(described),
+            disk_format: described.disk,
             artifacts: self.artifacts.clone(),
         };
         let value = serde_json::to_value(file).expect("a launch file has string keys only");

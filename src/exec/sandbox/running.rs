@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -24,8 +24,6 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     /// Its output, when [`super::Streams`] asked for a pipe.
     pub stdout: Option<ChildStdout>,
-    /// Its errors, when [`super::Streams`] asked for a pipe.
-    pub stderr: Option<ChildStderr>,
     pub(super) monitor: Child,
     pub(super) control: UnixStream,
     pub(super) unread: Vec<u8>,
@@ -149,7 +147,6 @@ impl Running {
         }
     }
 
-    /// The next message.
     fn hear(&mut self) -> Result<Message, SandboxError> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {

@@ -66,11 +66,6 @@ impl<R: Read> TarReader<R> {
         self.offset
     }
 
-    /// Whoever gives the bytes.
-    pub fn into_inner(self) -> R {
-        self.input
-    }
-
     fn entry(&mut self, header: &tar::Header, extended: Extended, at: u64) -> Result<TarEntry, TarError> {
         let mut records = extended.records;
         if records.keys().any(|key| key.starts_with(b"GNU.sparse")) {

@@ -25,7 +25,6 @@ pub struct NotKconfig {
     pub file: String,
     /// Counted from one.
     pub line: u32,
-    /// The mistake.
     pub what: String,
 }
 
@@ -344,7 +343,7 @@ mod tests {
         let (prompt, when) = definition.prompt.as_ref().unwrap();
         assert_eq!((prompt.as_str(), when.to_string().as_str()), ("x", "P && V"));
         assert_eq!((definition.selects[0].0.as_str(), definition.line), ("S", 6));
-        assert!(tree.symbols["SUB"].definitions[0].depends.symbols().is_empty());
+        assert_eq!(tree.symbols["SUB"].definitions[0].depends.to_string(), "y");
     }
 
     #[test]

@@ -48,7 +48,7 @@ pub(super) fn load(
         components: archive.components.clone(),
         architecture: archive.architecture.clone(),
         repository: archive.repository.clone(),
-        snapshot: release.date.snapshot(),
+        snapshot: release.date,
         inrelease: digest,
         signed_by: signers,
         date: release.date,

@@ -39,10 +39,6 @@ pub struct CompiledParts {
     pub config: Input,
     /// Its modules below `usr/lib/modules`, without indexes, if it has any.
     pub modules: Option<Input>,
-    /// `uname -r`, with a line feed.
-    pub release: Input,
-    /// The Kconfig files that decided the configuration, for explanations.
-    pub kconfig: Input,
 }
 
 /// The steps of a compiled kernel.
@@ -50,16 +46,10 @@ pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compil
     let mut lowering = Lowering { builder, recipe, kernel, compiled };
     let kconfig = lowering.kconfig();
     let proposed = lowering.config(kconfig.clone());
-    let config = lowering.check(kconfig.clone(), proposed);
+    let config = lowering.check(kconfig, proposed);
     let build = lowering.build(config.clone());
     let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
-    CompiledParts {
-        vmlinuz: output("vmlinuz"),
-        config,
-        modules: compiled.modules.then(|| output("modules.tar")),
-        release: output("kernel.release"),
-        kconfig,
-    }
+    CompiledParts { vmlinuz: output("vmlinuz"), config, modules: compiled.modules.then(|| output("modules.tar")) }
 }
 
 struct Lowering<'a, 'lock> {
@@ -207,7 +197,7 @@ impl Lowering<'_, '_> {
         command.extend(argv[1..].iter().map(|&word| word.to_owned()));
         self.builder.add_step(Step {
             kind: kind(self.kernel.name.clone()),
-            work: Work::Sandbox { tools, argv: command, env: BTreeMap::new(), ids: Ids::Single, qcow2: None },
+            work: Work::Sandbox { tools, argv: command, env: BTreeMap::new(), ids: Ids::Single },
             inputs,
             outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
         })

@@ -1,6 +1,7 @@
 //! What a resolution refuses, and the words it refuses with.
 
 use kiln::base::{Digest, Timestamp};
+use kiln::debian::archive::ArchiveRef;
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{NoCache, ResolveContext, ResolveError, Update, resolve};
 use kiln::recipe::Recipe;
@@ -98,7 +99,7 @@ fn a_signing_subkey_is_as_good_as_its_primary_key() {
     let mut archive = first();
     archive.key = archive.key.with_subkey();
     let lock = lock(&[&archive], &nginx(&archive)).unwrap();
-    assert_eq!(lock.archives["trixie"].signed_by, [archive.key.fingerprint()]);
+    assert_eq!(lock.archives[&ArchiveRef::current("trixie")].signed_by, [archive.key.fingerprint()]);
 }
 
 /// The answer to a document in the place of the suite's own, of which `kiln lock` is asked.
