@@ -112,6 +112,11 @@ impl TinyArchive {
         self
     }
 
+    /// What recipes call it: its suite, which is no name where the archive is flat.
+    pub(crate) fn name(&self) -> String {
+        if self.layout == Layout::Flat { "flat".to_owned() } else { self.suite.clone() }
+    }
+
     /// The suite's directory, with a slash at its end.
     fn directory(&self) -> String {
         match (self.layout, self.suite.as_str()) {
