@@ -52,6 +52,12 @@ pub(super) fn load(
     Ok(Loaded { locked, indexes, release })
 }
 
+/// An `InRelease` as a mirror has it.
+struct Offered<'a> {
+    url: &'a str,
+    bytes: &'a [u8],
+}
+
 struct Signed {
     release: Release,
     digest: Digest,
@@ -84,7 +90,7 @@ fn release(
                 continue;
             }
         };
-        match check(context, archive, keyring, previous, (&url, &bytes)) {
+        match check(context, archive, keyring, previous, &Offered { url: &url, bytes: &bytes }) {
             Ok(signed) => {
                 if let Some(error) = refused {
                     context.report(Progress::Warning { message: format!("passed over: {error}") });
@@ -103,10 +109,10 @@ fn check(
     archive: &Archive,
     keyring: &Keyring,
     previous: Option<&LockedArchive>,
-    (url, bytes): (&str, &[u8]),
+    offered: &Offered<'_>,
 ) -> Result<Signed, ResolveError> {
-    let (name, url, now) = (archive.name.clone(), url.to_owned(), context.world.now());
-    let verified = keyring.verify(bytes, now).map_err(|source| ResolveError::Signature {
+    let (name, url, now) = (archive.name.clone(), offered.url.to_owned(), context.world.now());
+    let verified = keyring.verify(offered.bytes, now).map_err(|source| ResolveError::Signature {
         archive: name.clone(),
         url: url.clone(),
         source,
@@ -131,5 +137,5 @@ fn check(
     if let Some(locked) = same.map(|locked| locked.date).filter(|locked: &Timestamp| *locked > release.date) {
         return Err(ResolveError::RolledBack { archive: name, url, locked, offered: release.date });
     }
-    Ok(Signed { release, digest: Digest::of(bytes), signers: verified.signers })
+    Ok(Signed { release, digest: Digest::of(offered.bytes), signers: verified.signers })
 }
