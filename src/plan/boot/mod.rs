@@ -12,6 +12,7 @@ pub use grub::spelled as grub_words;
 pub use spec::{BootIds, BootSpec};
 
 use super::builder::Builder;
+use super::disk;
 use super::image::uuid;
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
@@ -66,8 +67,8 @@ pub struct BootParts<'a> {
     pub root: Input,
 }
 
-/// The step that puts partitions together.
-pub fn disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
+/// The step that puts partitions together into a raw disk.
+pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
     let BootParts { machine, image, kernel, root } = parts;
     let set = boot_set(machine);
     let ids = ids(builder, machine);
@@ -77,7 +78,7 @@ pub fn disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
         None => format!("PARTUUID={}", ids.root),
     };
     let line = kernel_line(machine, &place);
-    let mut inputs = BTreeMap::from([("root.qcow2".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
+    let mut inputs = BTreeMap::from([("root.raw".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
     inputs.extend(kernel.initrd.clone().map(|initrd| ("initrd.img".to_owned(), initrd)));
     let epoch = builder.lock.epoch;
     match machine.firmware.value {
@@ -97,9 +98,9 @@ pub fn disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
         kind: StepKind::Boot(machine.name.clone()),
         work: Work::Builtin(Builtin::BootDisk),
         inputs,
-        outputs: vec!["disk.qcow2".to_owned()],
+        outputs: vec![disk::RAW.to_owned()],
     });
-    Input::Output { step, name: "disk.qcow2".to_owned() }
+    disk::transient(builder, step)
 }
 
 /// The firmware that QEMU is given, by what it is delivered as; SeaBIOS comes with QEMU.
@@ -122,7 +123,7 @@ pub fn firmware(builder: &mut Builder<'_>, machine: &Machine) -> Vec<(ArtifactKi
 fn core(builder: &mut Builder<'_>, set: &PackageSet) -> Input {
     let step = builder.once(StepKind::Grub(set.name.clone()), |builder, kind| {
         let tools = builder.tools(&set.name);
-        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
+        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single };
         Step { kind, work, inputs: BTreeMap::new(), outputs: vec![grub::CORE.to_owned()] }
     });
     Input::Output { step, name: grub::CORE.to_owned() }
