@@ -41,6 +41,7 @@ mod suite {
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod ops;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
@@ -57,6 +58,7 @@ mod suite {
     mod tools;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
+    mod words;
 
     pub(crate) use live::live;
 }

@@ -1,7 +1,7 @@
 //! One thin file per verb: parsed arguments to one operation of `ops`, and what came of it to words and exit codes.
 //!
-//! Input: parsed arguments. Output: an exit code: 0 good, 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the
-//! world failed. It must not decide bits: everything that an artifact depends on happens in the layers to its left.
+//! Input: parsed arguments. Output: an exit code, see `docs/errors.md`. It must not decide bits: everything that an
+//! artifact depends on happens in the layers to its left.
 
 pub mod build;
 pub mod check;
@@ -17,6 +17,7 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod run;
+pub mod signals;
 pub mod test;
 pub mod verify;
 
@@ -32,6 +33,7 @@ pub const ENTRIES: &[(&str, EntryPoint)] = crate::exec::ENTRIES;
 
 /// Carries a verb out.
 pub fn run(verb: Verb) -> Result<(), Failure> {
+    signals::listen();
     let (world, terminal) = (RealWorld::default(), Terminal::default());
     let session = Session { world: &world, listener: &terminal };
     match verb {

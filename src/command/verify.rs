@@ -11,14 +11,14 @@ use crate::ops::{self, OpsError, Session};
 use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Verify) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
     let target = &args.target;
     let report = match (args.rebuild, args.inputs) {
         (true, _) => ops::rebuild(session, &target.options(), &|variation| again(target, variation))?,
         (_, true) => ops::inputs(session, &target.options())?,
         _ if target.recipe.is_dir() => ops::directory(session, &target.recipe)?,
         _ => {
-            let message = "kiln verify takes a directory that kiln built; for a recipe say --rebuild or --inputs";
+            let message = "expected a result directory; use --rebuild or --inputs for a recipe";
             return Err(Failure::usage(message));
         }
     };
@@ -26,7 +26,7 @@ pub fn run(session: &Session<'_>, args: &cli::Verify) -> Result<(), Failure> {
         output::json(&report)?;
     }
     if report.wrong.is_empty() {
-        return if args.json { Ok(()) } else { output::print(&format!("{} files: all good\n", report.checked)) };
+        return if args.json { Ok(()) } else { output::print(&format!("{} files verified\n", report.checked)) };
     }
     let (wrong, checked) = (report.wrong.len(), report.checked);
     let differences = if wrong == 1 { "1 difference".to_owned() } else { format!("{wrong} differences") };
@@ -44,4 +44,29 @@ fn again(args: &RecipeArgs, variation: &Variation) -> Result<Vec<OsString>, OpsE
         args.set.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]).map(OsString::from),
     );
     Ok(argv)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Verb};
+    use crate::ops::{BuildOptions, LeakPolicy};
+
+    #[test]
+    fn the_second_build_is_asked_for_in_words_that_kiln_knows() {
+        let args = RecipeArgs {
+            recipe: "/dev/null".into(),
+            set: vec![("size".to_owned(), "2GiB".to_owned()), ("name".to_owned(), "a b=c".to_owned())],
+            lock: None,
+        };
+        let variation = Variation::at(Path::new("/place"));
+        let Verb::Build(build) = Cli::parse_from(again(&args, &variation).unwrap()).verb else { panic!("a build") };
+        assert_eq!(build.recipe.options().set, args.set);
+        assert_eq!((build.recipe.lock, build.out), (Some(variation.lock), Some(variation.out)));
+        let wanted =
+            BuildOptions { jobs: Some(1), leaks: LeakPolicy::Report, variation: true, ..BuildOptions::default() };
+        assert_eq!(build.realize.options(), wanted);
+    }
 }

@@ -3,6 +3,8 @@
 //! Input: a checked recipe and what the archives offer (`resolve`), or the text of a lock (`read`). Output: [`Lock`],
 //! valid by construction, and its one canonical spelling (`write`). It must not know stores, steps or sandboxes.
 
+#![warn(missing_docs)]
+
 mod contents;
 mod diff;
 mod place;
@@ -85,7 +87,7 @@ pub struct LockedArchive {
     pub repository: String,
     /// The newest `Date` among the archives of this lock, where the snapshot service is asked.
     pub snapshot: Timestamp,
-    /// SHA-256 of the signed `InRelease`.
+    /// SHA-256 of the signed `InRelease`, or of the `Release` that `Release.gpg` signs.
     pub inrelease: Digest,
     /// Fingerprints of the listed keys that signed it, upper-case hexadecimal.
     pub signed_by: Vec<String>,

@@ -25,7 +25,6 @@ use pool::{Pool, Ver};
 /// An archive and what it offers.
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
-    /// Which one.
     pub archive: &'a ArchiveRef,
     /// Like apt's pin priority.
     pub priority: i32,
@@ -33,11 +32,9 @@ pub struct Offer<'a> {
     pub index: &'a Index,
 }
 
-/// What to solve.
 pub struct Problem<'a> {
     /// Archives in the recipe's order; the order breaks ties.
     pub offers: Vec<Offer<'a>>,
-    /// The processor architecture.
     pub architecture: &'a str,
     /// What is asked for, in order.
     pub requests: &'a [PackageRequest],
@@ -54,7 +51,6 @@ pub struct Problem<'a> {
 /// The version of a package that a lock has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin<'a> {
-    /// The version.
     pub version: &'a str,
     /// The archive that has it.
     pub archive: &'a ArchiveRef,
@@ -94,7 +90,6 @@ pub enum Unsolvable {
     Virtual {
         /// What was asked for.
         name: String,
-        /// Who provides it.
         providers: String,
     },
     /// The requests contradict each other, or need what nobody offers.
@@ -229,9 +224,17 @@ fn unknown(problem: &Problem<'_>, pool: &mut Pool<'_>, request: &PackageRequest)
         });
         format!("; there is {}", offered.collect::<Vec<_>>().join(", "))
     } else {
-        near(problem, &request.name)
+        unusable(problem, &request.name).unwrap_or_else(|| near(problem, &request.name))
     };
     Unsolvable::Unknown { name: request.name.clone(), pinned, archives: archives.join(", "), hint }
+}
+
+/// Why the archive's entry of that name cannot be used, where there is one.
+fn unusable(problem: &Problem<'_>, name: &str) -> Option<String> {
+    problem.offers.iter().find_map(|offer| {
+        let found = offer.index.unusable().find(|one| one.package == name)?;
+        Some(format!("; the entry of it in {} cannot be used: {}", offer.archive, found.reason))
+    })
 }
 
 /// Names that differ by one letter or continue the one asked for.

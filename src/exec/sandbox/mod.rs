@@ -43,7 +43,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
-pub use cancel::{cancel_all, cancelled};
+pub use cancel::{cancel_all, cancelled, permit_all};
 pub use error::{EntryError, SandboxError};
 pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
@@ -64,7 +64,6 @@ pub struct Spec {
     pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
-    /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Program, absolute inside, and arguments.
     pub argv: Vec<String>,

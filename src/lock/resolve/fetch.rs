@@ -10,10 +10,21 @@ use crate::recipe::archive::Archive;
 use crate::world::download::{Length, Refusal, Sink};
 use crate::world::{Request, Stated};
 
-/// URLs of a file below `dists/SUITE/`, in the order in which they are asked. The snapshot service stands last, at this moment.
+/// URLs of a file below a suite's directory, in the order in which they are asked. The snapshot service stands last, at this
+/// moment.
 pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
+    directories(context, archive).into_iter().map(|directory| format!("{directory}{path}")).collect()
+}
+
+/// Where a suite's `InRelease` is, on each mirror: `.../dists/trixie/`, or the directory itself of a flat repository.
+pub(super) fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String> {
     let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
-    bases.into_iter().map(|base| format!("{base}/dists/{}/{path}", archive.suite.trim_matches('/'))).collect()
+    let below = match archive.suite.as_str() {
+        "./" => String::new(),
+        suite if archive.is_flat() => suite.to_owned(),
+        suite => format!("dists/{suite}/"),
+    };
+    bases.into_iter().map(|base| format!("{base}/{below}")).collect()
 }
 
 /// The whole body of an address of the user's, refused beyond `limit`.

@@ -222,14 +222,16 @@ fn debian(
     let allowed = |name: &&String| request.archive.as_ref().is_none_or(|asked| asked == *name);
     for name in archives.iter().filter(allowed) {
         let (Some(loaded), Some(archive)) = (loaded.get(name.as_str()), recipe.archives.get(name)) else { continue };
-        for component in &archive.components {
-            let Some(signed) = index::find(&loaded.release, &format!("{component}/source/Sources")) else { continue };
+        let mut wanted: Vec<String> = archive.components.iter().map(|name| format!("{name}/source/Sources")).collect();
+        wanted.extend(archive.is_flat().then(|| "Sources".to_owned()));
+        for path in wanted {
+            let Some(signed) = index::find(&loaded.release, &path) else { continue };
             let bytes = index::bytes(context, archive, &loaded.release, &signed)?;
             index::unpack(archive, &signed, &bytes, &mut |text| {
                 let mut stanzas = Stanzas::new(text);
                 let broken =
                     |reason: String| ResolveError::Index { archive: name.clone(), path: signed.path.clone(), reason };
-                while let Some(stanza) = stanzas.advance().map_err(|error| broken(error.to_string()))? {
+                while let Some(stanza) = stanzas.advance_lossy().map_err(|error| broken(error.to_string()))? {
                     if control::field(stanza, "Package") != Some(&request.name) {
                         continue;
                     }
@@ -256,12 +258,13 @@ fn debian(
 
 /// The files of a `Sources` stanza.
 fn files(archive: &str, stanza: &str) -> Option<LockedSource> {
-    let directory = control::field(stanza, "Directory")?;
+    // Flat repositories say `.`, and leave it out.
+    let directory = control::field(stanza, "Directory").unwrap_or(".").trim_start_matches("./");
     let mut files = BTreeMap::new();
     for line in control::field(stanza, "Checksums-Sha256")?.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split_whitespace();
         let (digest, size, name) = (words.next()?, words.next()?, words.next()?);
-        let path = format!("{directory}/{name}");
+        let path = if directory == "." { name.to_owned() } else { format!("{directory}/{name}") };
         if name.contains('/') || !is_inside(&path) {
             return None;
         }

@@ -31,7 +31,6 @@ pub(super) fn uefi(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str
     Ok(BTreeMap::from([(PROGRAM, program)]))
 }
 
-/// What GRUB reads.
 pub(super) fn bios(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
     let mut files = BTreeMap::from([
         ("VMLINUZ", fs::read(input(context, "vmlinuz")?, LIMIT)?),
