@@ -248,10 +248,10 @@ fn two_images_with_different_tools_share_a_kernel_and_not_its_indexes() {
         let mut tools = lock.sets[&image.tools.name].clone();
         tools.retain(|package| package.name != "zlib1g");
         lock.sets.insert("other-tools".to_owned(), tools);
-        (image.name, image.tools.name) = ("other".to_owned(), "other-tools".to_owned());
-        (machine.name, machine.image) = ("other".to_owned(), "other".to_owned());
-        recipe.images.insert("other".to_owned(), image);
-        recipe.machines.insert("other".to_owned(), machine);
+        (image.name, image.tools.name) = ("zz-other".to_owned(), "other-tools".to_owned());
+        (machine.name, machine.image) = ("zz-other".to_owned(), "zz-other".to_owned());
+        recipe.images.insert("zz-other".to_owned(), image);
+        recipe.machines.insert("zz-other".to_owned(), machine);
         let plan = kiln::plan::lower(recipe, lock);
         let names: std::collections::BTreeSet<String> = plan.steps.iter().map(kiln::plan::Step::name).collect();
         assert_eq!(names.len(), plan.steps.len(), "{stem}: names that occur twice");

@@ -361,7 +361,7 @@ fn a_raw_disk_becomes_a_qcow2_and_goes() {
     let raw = bench.step("disk", script, &[("x", inline("world"))]);
     let step = bench.convert(raw);
     let realized = bench.realize();
-    assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
+    assert_eq!(bench.heard.ran(), ["disk", "qcow2 kernel-build disk"]);
     let file = realized.file(&Input::Output { step, name: "disk.qcow2".to_owned() });
     let path = bench.store.path(&file.sha256).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -382,7 +382,7 @@ fn a_raw_disk_becomes_a_qcow2_and_goes() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(states(&bench), [StepState::Cached, StepState::WouldRun, StepState::WouldRun]);
     assert_eq!(bench.realize(), realized);
-    assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
+    assert_eq!(bench.heard.ran(), ["disk", "qcow2 kernel-build disk"]);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 
