@@ -24,7 +24,7 @@ pub mod step;
 pub mod stock;
 
 pub use builder::Builder;
-pub use kind::{ArtifactKind, DiskContent, DiskLayout, StepKind};
+pub use kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
 pub use statement::Statement;

@@ -160,7 +160,7 @@ pub(super) fn all(
             None => match &wanted.source {
                 KernelSource::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
                 KernelSource::DebianSource(request, archives) => {
-                    debian(context, recipe, loaded, (wanted.owner, request, archives))?
+                    debian(context, recipe, loaded, &DebianSource { owner: wanted.owner, request, archives })?
                 }
                 KernelSource::Package(_) => continue,
             },
@@ -203,13 +203,21 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
     Ok(LockedSource { files: BTreeMap::from([(name.to_owned(), file)]) })
 }
 
+/// A source package that a kernel asks for.
+struct DebianSource<'a> {
+    owner: &'a str,
+    request: &'a PackageRequest,
+    archives: &'a [String],
+}
+
 /// A source package's `.dsc` and tarballs: the highest version among the archives, or the one asked for.
 fn debian(
     context: &Asking<'_>,
     recipe: &Recipe,
     loaded: &BTreeMap<&str, Loaded>,
-    (owner, request, archives): (&str, &PackageRequest, &[String]),
+    asked: &DebianSource<'_>,
 ) -> Result<LockedSource, ResolveError> {
+    let DebianSource { owner, request, archives } = *asked;
     let mut best: Option<(String, LockedSource)> = None;
     let allowed = |name: &&String| request.archive.as_ref().is_none_or(|asked| asked == *name);
     for name in archives.iter().filter(allowed) {
