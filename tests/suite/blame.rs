@@ -5,7 +5,7 @@ use kiln::exec::executor::LocalExecutor;
 use kiln::exec::{self, ExecError, ExecOptions, FailedStep, Fault, Services, StepFailure};
 use kiln::ops::OpsError;
 use kiln::plan::step::Place;
-use kiln::plan::{self, DiskContent, DiskLayout, Input, Plan, Statement, StepKind};
+use kiln::plan::{self, DiskContent, DiskLayout, IndexedKernel, Input, Plan, Statement, StepKind};
 use kiln::recipe::Recipe;
 use kiln::store::Store;
 use kiln::world::RealWorld;
@@ -121,7 +121,8 @@ fn a_module_that_the_kernel_does_not_have_is_shown_in_the_recipe() {
     let stock = "{ package = package \"linux-image-6.12.1-amd64\" }";
     let own = "{ package = package \"linux-image-6.12.2-amd64\" initrd-modules = [\"no-such\"] }";
     let lab = lab("blame-module", archive().package(kernel), &RECIPE.replace(stock, own));
-    let Some((code, text)) = ended(&lab, &StepKind::Initrd("stock".to_owned()), |_| ()) else { return };
+    let initrd = StepKind::Initrd(IndexedKernel { kernel: "stock".to_owned(), other_tools: None });
+    let Some((code, text)) = ended(&lab, &initrd, |_| ()) else { return };
     assert_eq!(code, 1, "{text}");
     says(
         &text,
