@@ -191,7 +191,7 @@ mod tests {
         let large =
             |size| error(&|manifest| manifest.artifacts = BTreeMap::from([("disk.qcow2".to_owned(), of(size))]));
         assert!(large(LARGEST).is_ok());
-        assert!(large(LARGEST + 1).unwrap_err().starts_with("it says that disk.qcow2 has 274877906945 bytes"));
+        assert!(large(LARGEST + 1).unwrap_err().starts_with("it gives disk.qcow2 a size of 274877906945 bytes"));
     }
 
     #[test]

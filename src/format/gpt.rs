@@ -289,13 +289,13 @@ mod tests {
             let error = write(&mut Cursor::new(Vec::new()), &table, &[]).unwrap_err().to_string();
             assert!(error.contains(word), "{error}");
         };
-        refused(&|table| table.partitions[0].first = 33, "between");
-        refused(&|table| table.partitions[0].sectors = 8192 - 4096 - 32, "between");
-        refused(&|table| table.partitions[0].sectors = u64::MAX, "between");
+        refused(&|table| table.partitions[0].first = 33, "outside of the usable");
+        refused(&|table| table.partitions[0].sectors = 8192 - 4096 - 32, "outside of the usable");
+        refused(&|table| table.partitions[0].sectors = u64::MAX, "outside of the usable");
         refused(&|table| table.partitions[1].sectors = 2049, "overlaps");
         refused(&|table| table.partitions[0].number = 1, "number");
         refused(&|table| table.partitions[0].name = "x".repeat(37), "name");
-        refused(&|table| table.sectors = 10, "between");
+        refused(&|table| table.sectors = 10, "outside of the usable");
         let error = write(&mut Cursor::new(Vec::new()), &table(), &[0; 441]).unwrap_err();
         assert!(matches!(error, GptError::Program(441)));
     }

@@ -361,7 +361,7 @@ pub(super) mod tests {
         }
         let lost = Launch { files: BTreeMap::from([(Place::Disk, "disk.qcow2".to_owned())]), ..launch };
         let error = argv(&lost, Purpose::Terminal, &places(), Accelerator::Kvm).unwrap_err().to_string();
-        assert!(error.contains("no file for `firmware-code`"), "{error}");
+        assert!(error.contains("missing file for `firmware-code`"), "{error}");
     }
 
     #[test]
@@ -387,7 +387,7 @@ pub(super) mod tests {
         unchanged(&checked).unwrap();
         fs::write_atomically(&path, b"kernel").unwrap();
         let error = unchanged(&checked).unwrap_err().to_string();
-        assert!(error.contains("vmlinuz was changed"), "{error}");
+        assert!(error.contains("vmlinuz changed after it was checked"), "{error}");
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
         unchanged(&checked).unwrap_err();

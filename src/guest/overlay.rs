@@ -190,7 +190,7 @@ mod tests {
         let error = create_or_check(&keep, other).unwrap_err().to_string();
         assert!(error.contains("another disk"), "{error}");
         let error = create_or_check(&dir.join("disk.raw"), disk).unwrap_err().to_string();
-        assert!(error.contains("not a disk made by"), "{error}");
+        assert!(error.contains("not created by `kiln run --keep`"), "{error}");
         std::fs::remove_dir_all(dir).unwrap();
     }
 

@@ -35,7 +35,10 @@ mod tests {
         let forward = format!("\"forwards\": [{{ \"guest\": 22, \"host\": {port} }}],");
         let launch = crate::guest::launch::tests::launch(&forward);
         let error = check(&launch).unwrap_err().to_string();
-        assert!(error.contains(&format!("port {port} on 127.0.0.1 is in use")) && error.contains("forward"), "{error}");
+        assert!(
+            error.contains(&format!("port {port} on 127.0.0.1 is already in use")) && error.contains("forward"),
+            "{error}"
+        );
         drop(taken);
         check(&launch).unwrap();
     }

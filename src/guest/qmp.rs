@@ -204,7 +204,7 @@ mod tests {
         let connect = |greeting, answers| Qmp::connect(server(greeting, answers).0).map(drop).unwrap_err().to_string();
         assert!(connect("{\"hello\": 1}", vec![]).contains("no greeting"));
         assert!(connect("SSH-2.0", vec![]).starts_with("QEMU sent"));
-        assert!(connect(GREETING, vec!["{\"id\": @}\n"]).contains("without result"));
+        assert!(connect(GREETING, vec!["{\"id\": @}\n"]).contains("without a result"));
         assert_eq!(connect(GREETING, vec![""]), "QEMU closed the connection");
     }
 }

@@ -272,7 +272,7 @@ mod tests {
         let (result, guests) =
             go(&test(&[(None, run("0 x")), (Some("b"), run("0 y")), (Some("b"), run("7")), (None, run("0 never"))]));
         let failed = result.unwrap_err().unwrap();
-        assert_eq!((failed.step, failed.reason.as_str()), (Some(2), "`7` ended with exit code 7"));
+        assert_eq!((failed.step, failed.reason.as_str()), (Some(2), "`7` exited with code 7"));
         assert_eq!(failed.console, ["last"]);
         assert_eq!((guests["a"].commands.as_slice(), guests["b"].commands.len()), (["0 x".to_owned()].as_slice(), 2));
     }

@@ -66,7 +66,7 @@ pub(super) fn example() -> Lock {
 
 /// One change to a good lock, and words that the refusal must hold.
 const REFUSED: [(&str, &str, &str); 18] = [
-    ("version = 1", "version = 2", "lock format 2"),
+    ("version = 1", "version = 2", "lock has format 2"),
     ("output = 1", "output = 9", "output version 9"),
     ("epoch = ", "epoch = 3 #", "line 4"),
     ("[recipe]", "[recipe]\nflavour = 1", "flavour"),
@@ -74,7 +74,7 @@ const REFUSED: [(&str, &str, &str); 18] = [
     ("pool/main/bash.deb", "pool/../../bash.deb", "not a path within a repository"),
     ("\"zlib1g:amd64\",\n", "", "never configured"),
     ("\"zlib1g:amd64\",\n", "\"bash:amd64\",\n", "configured twice"),
-    ("name = \"zlib1g\"", "name = \"bash\"", "there twice"),
+    ("name = \"zlib1g\"", "name = \"bash\"", "duplicate package `bash:amd64`"),
     ("\"root\" = 0", "\"root\" = 65535", "above 65534"),
     ("name = \"zlib1g\"", "name = \"../x\"", "not a package name"),
     ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "not a plain file name"),

@@ -316,7 +316,7 @@ mod tests {
             ("http://a.example/", "http://b.example@[::ffff:127.0.0.1]/", "this machine"),
             ("http://a.example/", "http://169.254.169.254/latest", "the local link"),
             ("http://a.example/", "http://192.168.0.1/", "a private network"),
-            ("http://a.example/", "http://0.0.0.0/", "no place"),
+            ("http://a.example/", "http://0.0.0.0/", "not a fetchable address"),
             ("http://a.example/", "gopher://b.example/", "only http and https"),
         ] {
             let reason = says(from, to, net).unwrap_or_else(|| panic!("{to}"));

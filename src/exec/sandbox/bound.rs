@@ -185,14 +185,14 @@ mod tests {
     #[test]
     fn what_is_no_limit_is_told_what_one_looks_like() {
         for (text, words) in [
-            ("ram=1GiB", "`ram` is no limit; there are memory, processes"),
+            ("ram=1GiB", "unknown limit `ram`; expected memory, processes"),
             ("memory", "expected a size such as 16GiB"),
-            ("memory=16", "`16` is no memory limit"),
-            ("memory=0B", "`0B` is no memory limit"),
+            ("memory=16", "invalid memory limit `16`"),
+            ("memory=0B", "invalid memory limit `0B`"),
             ("processes=-1", "a number such as 8192"),
             ("silence=10", "a time such as 90s"),
             ("silence=99999999999999999999s", "a time such as"),
-            ("", "`` is no limit"),
+            ("", "unknown limit ``"),
         ] {
             let error = text.parse::<Limit>().unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
@@ -202,15 +202,15 @@ mod tests {
     #[test]
     fn an_error_names_the_bound_and_a_limit_that_reads_back() {
         for (bound, limit, words) in [
-            (Bound::Memory, 8 << 30, "more than its 8.0 GiB of memory\n  help: allow more with `--limit memory=16GiB`"),
+            (Bound::Memory, 8 << 30, "memory limit of 8.0 GiB\n  help: raise the limit with `--limit memory=16GiB`"),
             (
                 Bound::Processes,
                 4096,
-                "its 4096 processes and threads\n  help: allow more with `--limit processes=8192`",
+                "limit of 4096 processes and threads\n  help: raise the limit with `--limit processes=8192`",
             ),
-            (Bound::Disk, 100 << 20, "its 100.0 MiB to the disk\n  help: allow more with `--limit disk=200MiB`"),
-            (Bound::Silence, 600, "anything for 10m\n  help: allow more with `--limit silence=20m`"),
-            (Bound::Log, 1, "its 1 B of log\n  help: allow more with `--limit log=1MiB`"),
+            (Bound::Disk, 100 << 20, "disk limit of 100.0 MiB\n  help: raise the limit with `--limit disk=200MiB`"),
+            (Bound::Silence, 600, "anything for 10m\n  help: raise the limit with `--limit silence=20m`"),
+            (Bound::Log, 1, "log limit of 1 B\n  help: raise the limit with `--limit log=1MiB`"),
         ] {
             let text = Exceeded { bound, limit, detail: String::new() }.to_string();
             assert!(text.contains(words), "{text}");

@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_named() {
-        assert!(order("unknown", &EXT4, &["xfs"]).unwrap_err().contains("no module xfs"));
+        assert!(order("unknown", &EXT4, &["xfs"]).unwrap_err().contains("kernel module xfs does not exist"));
         let lacking = [("k/a.ko", ["depends=b"].as_slice())];
         assert!(order("lacking", &lacking, &["a"]).unwrap_err().contains("module a needs b"));
     }
