@@ -75,7 +75,7 @@ const REFUSED: [(&str, &str, &str); 18] = [
     ("\"zlib1g:amd64\",\n", "", "never configured"),
     ("\"zlib1g:amd64\",\n", "\"bash:amd64\",\n", "configured twice"),
     ("name = \"zlib1g\"", "name = \"bash\"", "duplicate package `bash:amd64`"),
-    ("\"root\" = 0", "\"root\" = 65535", "above 65534"),
+    ("\"root\" = 0", "\"root\" = 65535", "(limit 65534)"),
     ("name = \"zlib1g\"", "name = \"../x\"", "not a package name"),
     ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "not a plain file name"),
     ("archive = \"trixie\"", "archive = \"trixie@now\"", "nor NAME@TIMESTAMP"),
