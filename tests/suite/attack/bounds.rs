@@ -147,7 +147,7 @@ fn logs(ground: &Ground, tally: &mut Tally) {
 
 fn empty_log(ended: &Ended) -> Option<String> {
     let text = ended.text();
-    let Some(place) = text.lines().find_map(|line| line.trim().strip_prefix("its whole log: ")) else {
+    let Some((_, place)) = text.lines().find_map(|line| line.split_once("its whole log: ")) else {
         return Some(format!("no log is named: {text}"));
     };
     let log = std::fs::read_to_string(PathBuf::from(place)).unwrap_or_default();
