@@ -20,12 +20,15 @@ use crate::deliver::check::{self, Checked, Found};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::guest::{self, GuestError, Launch};
+use crate::recipe::machine::Machine;
 use crate::store::{Output, Store};
 use crate::world::held::Held;
 use crate::world::{RealWorld, fs};
 
-/// QEMU in its tree.
-const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
+/// Where QEMU is in its tree.
+fn program(machine: &Machine) -> String {
+    format!("/usr/bin/{}", machine.arch().facts().qemu.program)
+}
 
 /// Builds a recipe, and makes its machines ready.
 pub fn of_recipe(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<BTreeMap<String, Launch>, Failure> {
@@ -38,7 +41,7 @@ pub fn of_recipe(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<BTreeM
             states: BTreeMap::new(),
             variables: None,
         };
-        let tree = qemu_tree(&ready.store, &manifest, &machine.name)?;
+        let tree = qemu_tree(&ready.store, &manifest, machine)?;
         launches.insert(machine.name.clone(), launch_of(found, tree)?);
     }
     Ok(launches)
@@ -59,7 +62,7 @@ pub fn of_directory(store: &Store, directory: &Path) -> Result<BTreeMap<String, 
     let (manifest, machines) = believed(store, directory)?;
     let mut launches = BTreeMap::new();
     for (name, found) in machines {
-        let tree = qemu_tree(store, &manifest, &name)?;
+        let tree = qemu_tree(store, &manifest, &found.launch.description.machine)?;
         launches.insert(name, launch_of(found, tree)?);
     }
     Ok(launches)
@@ -100,28 +103,29 @@ pub fn reading(name: &str, bytes: u64) {
 /// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
 /// steps that unpack packages and from nothing else, and the tree's QEMU must be a plain file of it: what is started is
 /// a QEMU out of packages that a recipe of this user has locked and built with, never a file of the directory.
-fn qemu_tree(store: &Store, manifest: &Manifest, machine: &str) -> Result<PathBuf, Failure> {
-    let step = manifest.qemu.get(machine).and_then(|step| manifest.steps.get(step));
+fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, Failure> {
+    let (name, program) = (&machine.name, program(machine));
+    let step = manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
     let outputs = step.and_then(|action| store.get_result(action));
     let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
         Some(Output::Tree { root, .. }) => store.tree(root).map_err(Failure::world)?,
         _ => {
             return Err(Failure::World(format!(
-                "the QEMU of machine {machine} is not in this store: `kiln build` the recipe, or use launch.sh with a QEMU of your own"
+                "the QEMU of machine {name} is not in this store: `kiln build` the recipe, or use launch.sh with a QEMU of your own"
             )));
         }
     };
-    match has_program(&tree) {
+    match has_program(&tree, &program) {
         true => Ok(tree),
         false => {
-            Err(Failure::Differs(format!("what the manifest calls the QEMU of machine {machine} has no {PROGRAM}")))
+            Err(Failure::Differs(format!("what the manifest calls the QEMU of machine {name} has no {program}")))
         }
     }
 }
 
 /// Whether QEMU is a plain file of the tree, and no link leads there.
-fn has_program(tree: &Path) -> bool {
-    let mut parts: Vec<&str> = PROGRAM.split('/').filter(|part| !part.is_empty()).collect();
+fn has_program(tree: &Path, program: &str) -> bool {
+    let mut parts: Vec<&str> = program.split('/').filter(|part| !part.is_empty()).collect();
     let Some(name) = parts.pop() else { return false };
     let directory = parts.iter().try_fold(Held::open(tree).ok(), |held, part| Some(held?.below(part).ok()));
     directory.flatten().is_some_and(|held| held.plain(name).is_ok())
@@ -134,7 +138,7 @@ fn launch_of(found: Found, tree: PathBuf) -> Result<Launch, Failure> {
     Ok(Launch {
         disk: disk.ok_or_else(|| Failure::Differs(format!("machine {machine} has no disk")))?,
         files: artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
-        program: PROGRAM.to_owned(),
+        program: program(&description.machine),
         artifacts: fs::context("resolve", &directory, directory.canonicalize()).map_err(Failure::world)?,
         machine,
         description,

@@ -64,7 +64,8 @@ fn print(args: &cli::Run, form: PrintForm) -> Result<(), Failure> {
                 cli::Accel::Tcg => Accel::Tcg,
             }
         });
-        output::print(&spelled(&line, &files, form))?;
+        let program = described.machine.arch().facts().qemu.program;
+        output::print(&spelled(&line, &files, (program, form)))?;
     }
     Ok(())
 }
@@ -92,8 +93,7 @@ fn described(args: &cli::RecipeArgs) -> Result<BTreeMap<String, (Description, Fi
     loaded.recipe.machines.values().map(one).collect()
 }
 
-fn spelled(line: &CommandLine, files: &Files, form: PrintForm) -> String {
-    const QEMU: &str = "qemu-system-x86_64";
+fn spelled(line: &CommandLine, files: &Files, (program, form): (&str, PrintForm)) -> String {
     let fill = |place: Place| match place {
         // Variables go to a copy, which whoever pastes this makes first.
         place if place != Place::FirmwareVars && files.contains_key(&place) => files[&place].clone(),
@@ -107,10 +107,10 @@ fn spelled(line: &CommandLine, files: &Files, form: PrintForm) -> String {
     match form {
         PrintForm::Argv => {
             let words = line.words(&fill);
-            std::iter::once(QEMU.to_owned()).chain(words).map(|word| format!("{word}\n")).collect()
+            std::iter::once(program.to_owned()).chain(words).map(|word| format!("{word}\n")).collect()
         }
-        PrintForm::Sh => line.sh(QEMU, &fill),
-        PrintForm::Json => line.json(QEMU, &fill),
+        PrintForm::Sh => line.sh(program, &fill),
+        PrintForm::Json => line.json(program, &fill),
     }
 }
 

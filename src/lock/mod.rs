@@ -18,7 +18,7 @@ pub use write::{inputs_digest, write};
 
 use std::collections::BTreeMap;
 
-use crate::base::{Digest, Timestamp};
+use crate::base::{Arch, Digest, Timestamp};
 
 /// Version of the file format.
 pub const FORMAT: u32 = 1;
@@ -75,8 +75,8 @@ pub struct LockedArchive {
     pub suite: String,
     /// Components read.
     pub components: Vec<String>,
-    /// Architecture.
-    pub architecture: String,
+    /// Whose packages were read.
+    pub architecture: Arch,
     /// Repository on the snapshot service and in the mirror table.
     pub repository: String,
     /// `20261121T021046Z`: the newest `Date` among the archives of this lock, where the snapshot service is asked.

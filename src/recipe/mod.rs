@@ -4,6 +4,7 @@
 //! every `extends` flattened, every parameter and loop expanded. It must not know locks, stores or networks.
 
 pub mod address;
+mod architecture;
 pub mod archive;
 mod check;
 mod evaluate;

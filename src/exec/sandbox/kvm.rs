@@ -126,6 +126,9 @@ unsafe impl Ioctl for Call {
 
 /// Runs the smallest guest; in words, what stands in the way.
 pub fn probe() -> Result<(), String> {
+    if Arch::of_this_processor() != Some(Arch::Amd64) {
+        return Err("kiln knows how to try KVM on amd64 only".to_owned());
+    }
     let device = Path::new("/dev/kvm");
     let kvm = std::fs::OpenOptions::new().read(true).write(true).open(device).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {

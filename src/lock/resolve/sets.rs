@@ -30,7 +30,8 @@ fn same(a: &PackageSet, b: &PackageSet) -> bool {
     let requests = |set: &PackageSet| -> Vec<(String, Option<String>, Option<String>)> {
         set.requests.iter().map(|r| (r.name.clone(), r.archive.clone(), r.version.clone())).collect()
     };
-    (&a.archives, a.base, a.recommends, &a.exclude) == (&b.archives, b.base, b.recommends, &b.exclude)
+    (a.architecture, &a.archives, a.base, a.recommends, &a.exclude)
+        == (b.architecture, &b.archives, b.base, b.recommends, &b.exclude)
         && requests(a) == requests(b)
 }
 
@@ -123,13 +124,12 @@ impl Solving<'_> {
         let (vanished, present): (Vec<_>, Vec<_>) = pinned.into_iter().partition(|package| self.vanished(package));
         let ghosts = self.ghosts(set, &vanished)?;
         let mut offers: Vec<Offer<'_>> = set.archives.iter().flat_map(|name| self.offers(name)).collect();
-        let architecture = set.archives.first().and_then(|name| self.recipe.archives.get(name));
         offers.extend(ghosts.iter().map(|(archive, index)| Offer { archive, priority: self.priority(archive), index }));
         let pins = present.iter().map(|package| (package, base_name(&package.archive)));
         let pins = pins.chain(vanished.iter().map(|package| (package, package.archive.as_str())));
         let problem = Problem {
             offers,
-            architecture: architecture.map_or("amd64", |archive| &archive.architecture),
+            architecture: set.architecture.facts().debian,
             requests: &set.requests,
             base: set.base,
             recommends: set.recommends,
@@ -212,9 +212,8 @@ impl Solving<'_> {
         let mut ghosts = Vec::new();
         for (archive, text) in by_archive {
             let mut builder = Builder::default();
-            let architecture = self.recipe.archives.get(base_name(archive)).map_or("amd64", |a| &a.architecture);
             builder
-                .read(Cursor::new(text), architecture)
+                .read(Cursor::new(text), set.architecture.facts().debian)
                 .map_err(|error| super::error::index(archive, "the previous lock", &error))?;
             ghosts.push((archive.to_owned(), builder.finish()));
         }
