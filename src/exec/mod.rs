@@ -30,7 +30,7 @@ pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;
 pub use status::{State, Status, status};
-pub use tree::TreeError;
+pub use tree::{RootError, TreeError};
 
 use event::{Event, Listener};
 use sandbox::Limits;

@@ -20,9 +20,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::debian::deb::DebError;
-use crate::exec::debian::RootError;
 use crate::exec::event::Listener;
 use crate::exec::sandbox::Limits;
+use crate::exec::tree::RootError;
 use crate::format::cpio::CpioError;
 use crate::format::tar::TarError;
 use crate::plan::Builtin;
@@ -84,8 +84,8 @@ pub enum BuiltinError {
 pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
-        Builtin::Base => Ok(root::base(context)?),
-        Builtin::Root => Ok(root::run(context)?),
+        Builtin::Base => root::base(context),
+        Builtin::Root => root::run(context),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),

@@ -2,36 +2,40 @@
 
 use serde::de::DeserializeOwned;
 
-use super::Context;
-use crate::exec::debian::{Job, RootError, SPEC_LIMIT, Task, input};
+use super::{BuiltinError, Context, input};
+use crate::exec::debian::{self, Job};
 use crate::exec::tree::HostPath;
+use crate::plan::root::{BaseSpec, RootSpec};
 use crate::world::fs;
 
+/// Largest description of a step.
+const SPEC_LIMIT: u64 = 64 << 20;
+
 /// Carries [`crate::plan::Builtin::Base`] out.
-pub fn base(context: &Context<'_>) -> Result<(), RootError> {
-    carry_out(context, Task::Base(spec(context, "base.json")?))
+pub fn base(context: &Context<'_>) -> Result<(), BuiltinError> {
+    let spec: BaseSpec = spec(context, "base.json")?;
+    Ok(debian::base(&job(context), &spec)?)
 }
 
 /// Carries [`crate::plan::Builtin::Root`] out.
-pub fn run(context: &Context<'_>) -> Result<(), RootError> {
-    carry_out(context, Task::Root(Box::new(spec(context, "root.json")?)))
+pub fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+    let spec: RootSpec = spec(context, "root.json")?;
+    Ok(debian::root(&job(context), &spec)?)
 }
 
-fn spec<T: DeserializeOwned>(context: &Context<'_>, name: &str) -> Result<T, RootError> {
+fn spec<T: DeserializeOwned>(context: &Context<'_>, name: &str) -> Result<T, BuiltinError> {
     let bytes = fs::read(input(context, name)?, SPEC_LIMIT)?;
-    serde_json::from_slice(&bytes).map_err(|error| RootError::Broken(format!("{name}: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| BuiltinError::Broken(format!("{name}: {error}")))
 }
 
 /// What does not fit into memory stays in the scratch space, which goes with the step.
-fn carry_out(context: &Context<'_>, task: Task) -> Result<(), RootError> {
-    let job = Job {
-        task,
+fn job<'a>(context: &'a Context<'_>) -> Job<'a> {
+    Job {
         inputs: context.inputs,
         root: HostPath::new(context.scratch.join("root")),
         out: context.out,
         variation: context.variation,
         step: context.step,
         listener: context.listener,
-    };
-    job.run()
+    }
 }

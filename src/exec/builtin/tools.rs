@@ -8,8 +8,9 @@ mod alternatives;
 use std::path::{Path, PathBuf};
 
 use super::Context;
-use crate::exec::debian::{Manner, RootError, Unpacked, Verdict, unpack};
-use crate::exec::tree::{HostPath, Tree};
+use crate::debian::deb::Control;
+use crate::exec::debian::Deb;
+use crate::exec::tree::{HostPath, Manner, RootError, Tree, Unpacked, Verdict, unpack};
 
 /// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).
 const MTIME: i64 = 315_532_800;
@@ -36,7 +37,9 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
 /// The same in a tree that is there.
 pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
     let manner = Manner { faithful: false, mtime: Some(MTIME) };
-    let unpacked = unpack(tree, packages, manner, &|_, _| Verdict::Second)?;
+    let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
+    let debs: Vec<Deb> = packages.iter().map(deb).collect();
+    let unpacked = unpack(tree, &debs, manner, &|_, _| Verdict::Second)?;
     for directory in DIRECTORIES {
         // A package's link there would lead what is written below elsewhere; as in packages, a directory wins.
         if tree.stat(directory)?.is_some_and(|stat| stat.link()) {
@@ -47,8 +50,8 @@ pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), Ro
     for (name, bytes) in [("passwd", PASSWD), ("group", GROUP)] {
         tree.put(format!("etc/{name}"), bytes, 0o644)?;
     }
-    let script = |package: &Unpacked| {
-        let bytes = package.control.files.get("postinst").map(|file| file.bytes.as_slice()).unwrap_or_default();
+    let script = |package: &Unpacked<Control>| {
+        let bytes = package.head.files.get("postinst").map(|file| file.bytes.as_slice()).unwrap_or_default();
         String::from_utf8_lossy(bytes).into_owned()
     };
     let scripts: Vec<String> = unpacked.iter().map(script).collect();

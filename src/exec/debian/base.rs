@@ -6,22 +6,20 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::Terms;
 use super::run::Runner;
-use super::times::Times;
-use super::unpack::{Manner, unpack};
-use super::{RootError, database, pack, rules, script, workspace};
+use super::{Deb, database, rules, script};
 use crate::exec::log::shortened;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{Manner, RootError, Times, Tree, pack, unpack, workspace};
 use crate::plan::root::{BaseSpec, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
-pub(super) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
+pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let packages = packages::read(&files(job, spec)?)?;
     let tree = workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
     unpack_all(&tree, &packages, &mut times)?;
     for package in &diverting {
-        times.learn_package(package.control.package(), &package.file)?;
+        times.learn_package(&package.deb())?;
     }
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
@@ -84,10 +82,10 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
 
 fn unpack_all(tree: &Tree, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
-    let names = ours.iter().map(|known| (known.control.package().to_owned(), known.file.clone()));
+    let debs: Vec<Deb> = ours.iter().map(|known| known.deb()).collect();
     let judge = |a, b| packages::judge(&ours, a, b);
     let manner = Manner { faithful: true, mtime: None };
-    let unpacked = unpack(tree, &names.collect::<Vec<_>>(), manner, &judge)?;
+    let unpacked = unpack(tree, &debs, manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(tree, &unpacked)
 }

@@ -7,23 +7,21 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::RootError;
-use super::unpack::Unpacked;
 use crate::debian::deb::{Control, ControlFile};
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree, Unpacked};
 
 /// Maintainer scripts, the only files of the database that are run.
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
 
 /// Writes the database for packages that were just unpacked in `tree`.
-pub(crate) fn write(tree: &Tree, packages: &[Unpacked]) -> Result<(), RootError> {
+pub(crate) fn write(tree: &Tree, packages: &[Unpacked<Control>]) -> Result<(), RootError> {
     for directory in ["info", "updates", "triggers", "alternatives", "parts"] {
         tree.directory(format!("var/lib/dpkg/{directory}"))?;
     }
     let mut status = String::new();
     for package in packages {
         info(tree, package)?;
-        status.push_str(&stanza(&package.control));
+        status.push_str(&stanza(&package.head));
     }
     put(tree, "status", status.as_bytes())?;
     put(tree, "info/format", b"1\n")?;
@@ -41,9 +39,9 @@ pub(crate) fn stem(control: &Control) -> String {
     }
 }
 
-fn info(tree: &Tree, package: &Unpacked) -> Result<(), RootError> {
-    let stem = format!("var/lib/dpkg/info/{}", stem(&package.control));
-    for (name, ControlFile { bytes, .. }) in &package.control.files {
+fn info(tree: &Tree, package: &Unpacked<Control>) -> Result<(), RootError> {
+    let stem = format!("var/lib/dpkg/info/{}", stem(&package.head));
+    for (name, ControlFile { bytes, .. }) in &package.head.files {
         let mode = if SCRIPTS.contains(&name.as_str()) { 0o755 } else { 0o644 };
         tree.put(format!("{stem}.{name}"), bytes, mode)?;
     }
@@ -80,18 +78,18 @@ fn conffiles(control: &Control) -> Vec<String> {
     control.lines("conffiles").into_iter().filter(|line| line.starts_with('/')).collect()
 }
 
-fn triggers(tree: &Tree, packages: &[Unpacked]) -> Result<(), RootError> {
+fn triggers(tree: &Tree, packages: &[Unpacked<Control>]) -> Result<(), RootError> {
     let mut named: BTreeMap<String, String> = BTreeMap::new();
     let mut files = String::new();
     for package in packages {
-        for line in package.control.lines("triggers") {
+        for line in package.head.lines("triggers") {
             let Some((directive, trigger)) = line.split_once(char::is_whitespace) else { continue };
             let suffix = match directive {
                 "interest" | "interest-await" => "",
                 "interest-noawait" => "/noawait",
                 _ => continue,
             };
-            let (trigger, name) = (trigger.trim(), package.control.package());
+            let (trigger, name) = (trigger.trim(), package.head.package());
             if trigger.starts_with('/') {
                 let _ = writeln!(files, "{trigger} {name}{suffix}");
             } else if trigger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._:".contains(&byte)) {

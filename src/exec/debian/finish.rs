@@ -1,16 +1,16 @@
 //! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
 
 use super::job::Job;
-use super::parts::Addition;
 use super::rules::Terms;
 use super::run::Runner;
-use super::times::Times;
-use super::{RootError, numbers, pack, parts, restore, rules, workspace};
+use super::{origin, parts, rules};
+use crate::exec::tree::parts::Addition;
+use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
 use crate::plan::root::{RootIds, RootSpec};
 use crate::world::fs;
 
 /// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
-pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
+pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let missing = || RootError::Broken("there is no input `base.tar`".to_owned());
     let base = job.inputs.get("base.tar").ok_or_else(missing)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
@@ -19,7 +19,7 @@ pub(super) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let log = |line: &str| job.log(line);
     let (epoch, variation) = (spec.epoch, job.variation);
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
-    numbers::settle(spec, &tree)?;
+    numbers::settle(spec, &tree, origin::of)?;
     parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
     let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
     fs::write_atomically(&job.out.join("users.json"), &json(&ids))?;

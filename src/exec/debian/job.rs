@@ -1,17 +1,14 @@
-//! What one of the two steps is handed, and which of them is then carried out.
+//! What one of the two steps is handed.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{RootError, base, finish};
 use crate::exec::event::{Event, Listener};
 use crate::exec::tree::HostPath;
-use crate::plan::root::{BaseSpec, RootSpec};
 
 /// One step.
 pub(crate) struct Job<'a> {
-    pub(crate) task: Task,
-    /// Inputs that the task names, by their path in the step.
+    /// Inputs that the description names, by their path in the step.
     pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
     /// Becomes the tree; must not exist.
     pub(crate) root: HostPath,
@@ -25,24 +22,7 @@ pub(crate) struct Job<'a> {
     pub(crate) listener: &'a dyn Listener,
 }
 
-/// What is to be made.
-#[derive(Debug)]
-pub(crate) enum Task {
-    /// `base.tar` of packages.
-    Base(BaseSpec),
-    /// `root.tar` and `users.json` of `base.tar`.
-    Root(Box<RootSpec>),
-}
-
 impl Job<'_> {
-    /// Carries it out.
-    pub(crate) fn run(&self) -> Result<(), RootError> {
-        match &self.task {
-            Task::Base(spec) => base::build(self, spec),
-            Task::Root(spec) => finish::build(self, spec),
-        }
-    }
-
     /// Hands on a line of a program.
     pub(crate) fn log(&self, line: &str) {
         self.listener.on(Event::StepLog { step: self.step.to_owned(), line: line.to_owned() });

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-use super::RootError;
-use crate::exec::tree::{Place, Tree};
+use crate::exec::tree::{Place, RootError, Tree};
 
 const INFO: &str = "var/lib/dpkg/info";
 const SYSUSERS: &str = "usr/lib/sysusers.d";

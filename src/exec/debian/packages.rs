@@ -4,12 +4,11 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::RootError;
-use super::claims::Verdict;
-use super::database;
 use super::relations::{self, Relation};
 use super::script::Candidate;
+use super::{Deb, database};
 use crate::debian::deb::{self, Control};
+use crate::exec::tree::{RootError, Verdict};
 use crate::plan::root::RootPackage;
 use crate::world::fs;
 
@@ -27,8 +26,7 @@ pub(crate) fn read(packages: &[(RootPackage, PathBuf)]) -> Result<Vec<Known>, Ro
 }
 
 fn one(package: &RootPackage, file: PathBuf) -> Result<Known, RootError> {
-    let broken = |source| RootError::Package { package: package.name.clone(), source };
-    let control = deb::control(fs::open(&file)?).map_err(broken)?;
+    let control = deb::control(fs::open(&file)?).map_err(|error| RootError::package(&package.name, error))?;
     let said = (control.package(), control.version(), control.architecture());
     let meant = (package.name.as_str(), package.version.as_str(), package.architecture.as_str());
     if said != meant {
@@ -52,6 +50,11 @@ impl Known {
     fn replaces(&self, other: &Known) -> bool {
         let by_name = |relation: &Relation| relation.matches(other.control.package(), other.control.version());
         self.replaces.iter().any(by_name)
+    }
+
+    /// For whoever unpacks it.
+    pub(crate) fn deb(&self) -> Deb {
+        Deb { name: self.control.package().to_owned(), file: self.file.clone() }
     }
 
     /// Whether dpkg itself must unpack it: its `preinst` moves other packages' files out of the way first.

@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
-use super::RootError;
 use crate::base::Timestamp;
 use crate::exec::log::shortened;
 use crate::exec::sandbox::{self, Ids, Mount, Network, Privileges, Spec};
-use crate::exec::tree::HostPath;
+use crate::exec::tree::{HostPath, RootError};
 use crate::exec::variation;
 
 /// Lines of a failed program that an error shows.

@@ -1,7 +1,12 @@
 //! Errors name the path as the tree's own programs know it.
 
+use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use crate::base::{Foreign, Quoted};
+use crate::format::tar::TarError;
+use crate::world::WorldError;
 
 /// Why something in a tree could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -37,5 +42,58 @@ impl TreeError {
     pub(crate) fn file(verb: &'static str, path: impl AsRef<Path>, source: io::Error) -> TreeError {
         let path = path.as_ref();
         TreeError::File { verb, path: Path::new("/").join(path.strip_prefix("/").unwrap_or(path)), source }
+    }
+}
+
+/// Why a root file system could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum RootError {
+    /// A file could not be read or written.
+    #[error(transparent)]
+    World(#[from] WorldError),
+    /// A file of the tree could not be read or written.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+    /// A package is damaged or refused.
+    #[error("package {package}: {source}", package = Foreign(package))]
+    Package {
+        /// Its name.
+        package: String,
+        /// What is wrong with it, in the words of its format.
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// Two packages ship one file, and neither replaces the other.
+    #[error("packages {a} and {b} both contain {path}, and neither says that it replaces the other", path = Foreign(path), a = Foreign(&packages[0]), b = Foreign(&packages[1]))]
+    Conflict {
+        /// Absolute path in the image.
+        path: String,
+        /// The packages.
+        packages: [String; 2],
+    },
+    /// The description of the step, or what the packages say, contradicts itself.
+    #[error("{}", Foreign(.0))]
+    Broken(String),
+    /// A program inside failed; its last lines say why.
+    #[error("{what} failed ({status}):{}", Quoted(tail, "  "))]
+    Program {
+        /// What kiln wanted.
+        what: &'static str,
+        /// How it ended.
+        status: String,
+        /// Its last lines.
+        tail: String,
+    },
+    /// The sandbox could not be made.
+    #[error("{0}")]
+    Sandbox(String),
+    /// The archive could not be written.
+    #[error(transparent)]
+    Tar(#[from] TarError),
+}
+
+impl RootError {
+    /// An error about a package.
+    pub(crate) fn package(name: &str, source: impl Error + Send + Sync + 'static) -> RootError {
+        RootError::Package { package: name.to_owned(), source: Box::new(source) }
     }
 }

@@ -3,17 +3,31 @@
 //! Input: a directory of the host, once, and then paths within the tree. Output: files of the tree, read or changed. It
 //! must not touch anything else, whatever links the tree holds: parents are resolved by the kernel with the tree's
 //! root as `/` (`openat2(2)`, `RESOLVE_IN_ROOT`), so that an absolute link or a `..` leads to a place within the tree, as
-//! it does for the system that the tree becomes; the last part of a path is acted on without following it. It must not
-//! know packages or images either.
+//! it does for the system that the tree becomes; the last part of a path is acted on without following it.
+//!
+//! Around it is what fills a tree and writes it down, whatever the distribution: packages of any format side by side,
+//! times, owners, what a recipe adds, the canonical archive. It must not know a distribution's formats, database or
+//! scripts.
 
+mod accounts;
+mod claims;
 mod cursor;
 mod error;
 mod host;
 mod kept;
+pub(crate) mod layout;
+pub(crate) mod numbers;
+pub(crate) mod pack;
+mod package;
+pub(crate) mod parts;
 mod place;
+pub(crate) mod restore;
 mod stat;
+mod times;
+mod unpack;
 mod walk;
 mod work;
+pub(crate) mod workspace;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -27,12 +41,17 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
+pub(crate) use accounts::Accounts;
+pub(crate) use claims::{Attributes, Verdict};
 pub(crate) use cursor::Cursor;
-pub use error::TreeError;
+pub use error::{RootError, TreeError};
 pub(crate) use host::HostPath;
+pub(crate) use package::{Entry, Files, Kind, Package};
 pub(crate) use place::{CAPABILITY, Place, capability, set_capability, times};
 pub(crate) use rustix::fs::FileType;
 pub(crate) use stat::Stat;
+pub(crate) use times::Times;
+pub(crate) use unpack::{Manner, Unpacked, unpack};
 pub(crate) use walk::Go;
 
 /// How often the kernel is asked again when something was moved anywhere while it resolved a `..` (`openat2(2)`, EAGAIN).

@@ -5,8 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::exec::debian::place;
 use crate::exec::tree::Tree;
+use crate::exec::tree::layout::place;
 
 /// One `--install LINK NAME PATH PRIORITY [--slave LINK NAME PATH]...`.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,13 +8,10 @@ use std::path::{Path, PathBuf};
 use crate::base::Timestamp;
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
-use crate::exec::debian::parts::Addition;
 use crate::exec::debian::rules::Terms;
-use crate::exec::debian::times::Times;
-use crate::exec::debian::{
-    Manner, RootError, Unpacked, Verdict, database, numbers, origin, pack, parts, restore, rules, unpack,
-};
-use crate::exec::tree::Tree;
+use crate::exec::debian::{Deb, database, origin, parts, rules};
+use crate::exec::tree::parts::Addition;
+use crate::exec::tree::{Manner, RootError, Times, Tree, Unpacked, Verdict, numbers, pack, restore, unpack};
 use crate::format::tar::{Entry, TarPath, TarWriter};
 use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
@@ -50,7 +47,7 @@ pub(super) fn all(work: &Path) -> Vec<Subject> {
     subjects.push(subject("services", act, true));
     subjects.push(subject("foresight", rules::foresee, true));
     subjects.push(subject("database", |tree| database::write(tree, &[unpacked()]), true));
-    let settle = |tree: &Tree| numbers::settle(&spec(), tree);
+    let settle = |tree: &Tree| numbers::settle(&spec(), tree, origin::of);
     subjects.push(Subject { refuses: true, ..subject("numbers", settle, true) });
     subjects.push(subject("origin", |tree| origin::of(tree, "b").map(drop), false));
     subjects.push(subject("times", |tree| Times::begin(tree, EPOCH).map(drop), true));
@@ -113,9 +110,9 @@ fn owner(data: &std::fs::Metadata) -> String {
     std::os::unix::fs::MetadataExt::uid(data).to_string()
 }
 
-fn unpacked() -> Unpacked {
+fn unpacked() -> Unpacked<Control> {
     let paths = ["etc", "etc/motd"].map(str::to_owned).to_vec();
-    Unpacked { control: control(), paths, times: BTreeSet::new() }
+    Unpacked { head: control(), paths, times: BTreeSet::new() }
 }
 
 fn control() -> Control {
@@ -170,7 +167,9 @@ fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
         let manner = Manner { faithful: true, mtime: None };
-        unpack(tree, &list, manner, &|_, _| Verdict::Second).map(drop)
+        let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
+        let debs: Vec<Deb> = list.iter().map(deb).collect();
+        unpack(tree, &debs, manner, &|_, _| Verdict::Second).map(drop)
     };
     Subject { refuses: true, ..subject("unpack", act, true) }
 }

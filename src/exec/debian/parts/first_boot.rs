@@ -1,8 +1,7 @@
 //! What packages would make when they are configured and what must be born in each machine instead: keys and
 //! databases with identities. A unit makes each at first boot; the rules keep the packages from making it here.
 
-use super::super::RootError;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 /// Made once, before the server starts; `ssh-keygen -A` only makes keys that are missing. Debian 13 has a unit of its
 /// own (`sshd-keygen.service`), but with `ConditionFirstBoot=yes`, which an empty machine-id does not fulfil.

@@ -1,42 +1,23 @@
-//! What the recipe adds to the packages: names, users, files, services.
+//! What the recipe adds to the packages, in order: what every distribution has is in [`crate::exec::tree`].
 //!
 //! Input: the spec and a configured tree. Output: the tree, changed. It must not decide what a recipe means.
 
-mod accounts;
-mod files;
 mod first_boot;
-mod network;
 mod system;
-mod units;
-mod users;
 
-pub(crate) use accounts::Accounts;
-
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use super::RootError;
 use super::run::Runner;
-use crate::exec::tree::Tree;
-use crate::plan::root::RootSpec;
-
-/// What is added, and to what.
-pub(crate) struct Addition<'a> {
-    pub(crate) spec: &'a RootSpec,
-    /// Files of the recipe, by their path in the step.
-    pub(crate) inputs: &'a BTreeMap<String, PathBuf>,
-    pub(crate) tree: &'a Tree,
-}
+use crate::exec::tree::RootError;
+use crate::exec::tree::parts::{self, Addition};
 
 /// One part.
 pub(super) type Part = fn(&Addition<'_>) -> Result<(), RootError>;
 
 /// In an order in which later ones may rely on earlier ones.
 pub(super) const ALL: [(&str, Part); 4] =
-    [("system", system::apply), ("network", network::apply), ("users", users::apply), ("files", files::apply)];
+    [("system", system::apply), ("network", parts::network), ("users", parts::users), ("files", parts::files)];
 
 /// Applies every part.
-pub(crate) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), RootError> {
+pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), RootError> {
     for (_, part) in ALL {
         part(addition)?;
     }
@@ -49,5 +30,5 @@ pub(crate) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
 /// Writes units, and says how those of the recipe and its own are enabled, if there are any.
 pub(super) fn services(addition: &Addition<'_>) -> Result<Option<String>, RootError> {
     let born = first_boot::apply(addition.tree)?;
-    units::script(addition, &born)
+    parts::units(addition, &born)
 }

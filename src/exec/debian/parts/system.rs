@@ -1,8 +1,7 @@
 //! Host name, locale, time zone, file systems: the small files of `/etc`.
 
-use super::super::RootError;
-use super::Addition;
-use crate::exec::tree::Tree;
+use crate::exec::tree::parts::Addition;
+use crate::exec::tree::{RootError, Tree};
 use crate::plan::root::RootSpec;
 
 /// Writes them.

@@ -1,12 +1,7 @@
-//! Rules about users: their files in one order, no day of change, and the table that the lock keeps.
+//! Rules about users: their files in one order, and no day of change.
 
-use std::collections::BTreeMap;
-
-use super::super::RootError;
-use super::super::parts::Accounts;
 use super::Terms;
-use crate::exec::tree::Tree;
-use crate::plan::root::RootIds;
+use crate::exec::tree::{Accounts, RootError, Tree};
 
 /// Lines stand in the order in which scripts ran; `shadow` holds the day of the build.
 pub(super) fn order(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
@@ -25,17 +20,4 @@ fn sorted(text: &str, mark: &str) -> String {
         text.lines().partition(|line| !mark.is_empty() && line.starts_with(mark));
     rest.sort_unstable();
     top.into_iter().chain(rest).map(|line| format!("{line}\n")).collect()
-}
-
-/// Every user and group with its number.
-pub(crate) fn table(tree: &Tree) -> Result<RootIds, RootError> {
-    let accounts = Accounts::read(tree)?;
-    let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
-        let number = |line: &Vec<String>| {
-            let odd = |_| RootError::Broken(format!("{} has the number `{}`", line[0], line[2]));
-            Ok((line[0].clone(), line[2].parse().map_err(odd)?))
-        };
-        lines.iter().map(number).collect()
-    };
-    Ok(RootIds { users: numbers(&accounts.passwd)?, groups: numbers(&accounts.group)? })
 }

@@ -1,8 +1,7 @@
 //! Rules about files that programs can make again, and that hold times, paths or an arbitrary order.
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::{Go, Tree};
+use crate::exec::tree::{Go, RootError, Tree};
 
 /// Equal sources have given unequal bytecode (cpython issue 92132), and each file holds its source's time.
 pub(super) fn bytecode(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {

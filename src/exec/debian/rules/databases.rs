@@ -1,8 +1,7 @@
 //! Rules about databases whose entries stand in the order of events.
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 /// `status`, `triggers/File` and debconf's `*.dat` are sorted; dpkg and debconf do not care about the order.
 pub(super) fn sort(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {

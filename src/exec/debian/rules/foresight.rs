@@ -1,8 +1,7 @@
 //! Files that are there only while packages are configured, so that scripts do not start or make something.
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 /// Asked by `invoke-rc.d` before it starts a service; 101 forbids it (`/usr/share/doc/init-system-helpers`).
 const POLICY: &str = "usr/sbin/policy-rc.d";

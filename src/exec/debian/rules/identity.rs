@@ -2,9 +2,8 @@
 
 use std::path::Path;
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 const RESOLVER: &str = "etc/resolv.conf";
 

@@ -1,8 +1,7 @@
 //! A rule about keys that no rule knows: refused, since nobody can say who else has them.
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::{Go, Place, Stat, Tree};
+use crate::exec::tree::{Go, Place, RootError, Stat, Tree};
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
 const PLACES: [&str; 4] = ["etc", "root", "srv", "var"];

@@ -6,9 +6,8 @@
 
 use sha1::{Digest, Sha1};
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{RootError, Tree};
 
 /// `ca-certificates-java` writes it there, with this password, which is Java's own default.
 const PATH: &str = "etc/ssl/certs/java/cacerts";

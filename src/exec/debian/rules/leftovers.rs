@@ -1,8 +1,7 @@
 //! Rules about what a build leaves lying about.
 
-use super::super::RootError;
 use super::Terms;
-use crate::exec::tree::{Go, Tree};
+use crate::exec::tree::{Go, RootError, Tree};
 
 /// Logs hold the time of the build. Directories stay, with the owners and modes that services expect.
 pub(super) fn logs(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {

@@ -12,12 +12,10 @@ mod keys;
 pub(super) mod keystore;
 mod leftovers;
 
-pub(crate) use accounts::table;
 pub(crate) use foresight::foresee;
 
-use super::RootError;
 use crate::base::Timestamp;
-use crate::exec::tree::Tree;
+use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RULES, RootFile, RootIds};
 
 /// What rules must know besides the tree.
@@ -64,7 +62,7 @@ pub(crate) fn apply(terms: &Terms<'_>, tree: &Tree) -> Result<RootIds, RootError
     for (name, rule) in ALL {
         rule(terms, tree).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
     }
-    accounts::table(tree)
+    Accounts::read(tree)?.ids()
 }
 
 /// Whether `dpkg --verify` says something that a rule did on purpose.

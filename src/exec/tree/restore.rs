@@ -11,17 +11,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, fchown};
 use std::path::Path;
 
-use super::RootError;
-use super::times::Times;
+use super::{Cursor, Place, RootError, Times, Tree, TreeError};
 use crate::exec::interrupt;
-use crate::exec::tree::{self, Cursor, Place, Tree, TreeError};
 use crate::format::tar::{Entry, Kind, TarPath, TarReader};
 use crate::world::fs;
 
 type Archive = TarReader<BufReader<File>>;
 
 /// Writes everything in `archive` to `tree`, which is empty; `times` learns the times of what is in it.
-pub(super) fn restore(archive: &Path, tree: &Tree, times: &mut Times) -> Result<(), RootError> {
+pub(crate) fn restore(archive: &Path, tree: &Tree, times: &mut Times) -> Result<(), RootError> {
     let mut reader = TarReader::new(BufReader::with_capacity(1 << 20, fs::open(archive)?));
     let mut cursor = Cursor::new(tree);
     let mut directories = Vec::new();
@@ -77,10 +75,10 @@ fn dress_file(file: &File, entry: &Entry) -> io::Result<()> {
         fchown(file, Some(entry.uid), Some(entry.gid))?;
     }
     file.set_permissions(Permissions::from_mode(entry.mode))?;
-    if let Some(value) = entry.xattrs.get(tree::CAPABILITY.as_bytes()) {
-        tree::set_capability(file, value)?;
+    if let Some(value) = entry.xattrs.get(super::CAPABILITY.as_bytes()) {
+        super::set_capability(file, value)?;
     }
-    Ok(rustix::fs::futimens(file, &tree::times(entry.mtime))?)
+    Ok(rustix::fs::futimens(file, &super::times(entry.mtime))?)
 }
 
 fn dress(place: &Place, entry: &Entry) -> io::Result<()> {

@@ -2,13 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::super::RootError;
-use super::{Accounts, Addition};
-use crate::exec::tree::Tree;
+use super::Addition;
+use crate::exec::tree::{Accounts, RootError, Tree, layout};
 use crate::plan::root::{RootSpec, RootUser};
 
 /// Adds or changes every user.
-pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
+pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     let mut accounts = Accounts::read(tree)?;
     for user in &spec.users {
         check(user)?;
@@ -80,7 +79,7 @@ pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
         }
         // Merged /usr is the one link that everybody writes through.
         if linked(&place)? {
-            let merged = place.to_str().map(super::super::layout::place).ok_or_else(link)?;
+            let merged = place.to_str().map(layout::place).ok_or_else(link)?;
             if !tree.stat(&merged)?.is_some_and(|stat| stat.directory()) {
                 return Err(link());
             }

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 
-use super::RootError;
-use crate::exec::tree::{HostPath, Tree};
+use super::{HostPath, RootError, Tree};
 use crate::world::fs;
 
 /// The tree may take at most one part in this many of the memory that is available.

@@ -8,8 +8,21 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
 
-use super::unpack::Attributes;
-use crate::exec::tree::Tree;
+use super::Tree;
+
+/// Owner, permissions and time of a file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attributes {
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) mtime: i64,
+}
+
+impl Attributes {
+    /// Of directories that no package names.
+    pub(crate) const IMPLICIT: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
+}
 
 /// Which of two packages keeps a file that both ship.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

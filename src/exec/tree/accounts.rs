@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::super::RootError;
-use crate::exec::tree::Tree;
+use super::{RootError, Tree};
+use crate::plan::root::RootIds;
 
 /// Numbers for people start here (policy 9.2.2).
 const FIRST_UID: u32 = 1000;
@@ -61,6 +61,18 @@ impl Accounts {
     /// gid of a group.
     pub(crate) fn gid(&self, name: &str) -> Option<u32> {
         self.group.iter().find(|line| line[0] == name)?[2].parse().ok()
+    }
+
+    /// Every user and group with its number.
+    pub(crate) fn ids(&self) -> Result<RootIds, RootError> {
+        let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
+            let number = |line: &Vec<String>| {
+                let odd = |_| RootError::Broken(format!("{} has the number `{}`", line[0], line[2]));
+                Ok((line[0].clone(), line[2].parse().map_err(odd)?))
+            };
+            lines.iter().map(number).collect()
+        };
+        Ok(RootIds { users: numbers(&self.passwd)?, groups: numbers(&self.group)? })
     }
 
     /// A user's line, made with a group of the same name and number when it is missing.

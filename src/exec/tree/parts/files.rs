@@ -1,13 +1,13 @@
 //! Files, directories and links of the recipe.
 
-use super::super::RootError;
+use super::Addition;
 use super::users::{inside, make};
-use super::{Accounts, Addition};
+use crate::exec::tree::{Accounts, RootError};
 use crate::plan::root::{RootContent, RootFile};
 use crate::world::fs;
 
 /// Writes them all; owners are looked up among the users of the image.
-pub(super) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
+pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
     let accounts = Accounts::read(addition.tree)?;
     for file in &addition.spec.files {
         let owner = owner(&accounts, file)?;

@@ -8,10 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::parts::Accounts;
-use super::rules::table;
-use super::{RootError, origin};
-use crate::exec::tree::{self, Go, Place, Stat, Tree};
+use super::{Accounts, Go, Place, RootError, Stat, Tree, TreeError};
 use crate::plan::root::{RootIds, RootSpec};
 
 /// Above this numbers are for people, and are counted up (policy 9.2.2).
@@ -22,11 +19,14 @@ const LAST: u32 = 59_999;
 /// New number by old one; those that stay are not in it.
 type Moves = BTreeMap<u32, u32>;
 
+/// Says which package a user or group comes from, if anybody knows.
+pub(crate) type Origin = fn(&Tree, &str) -> Result<Option<String>, RootError>;
+
 /// Moves every user and group of a configured tree to its number.
-pub(super) fn settle(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
-    let found = table(tree)?;
+pub(crate) fn settle(spec: &RootSpec, tree: &Tree, origin: Origin) -> Result<(), RootError> {
+    let found = Accounts::read(tree)?.ids()?;
     if !spec.new_ids {
-        unknown(spec, &found, tree)?;
+        unknown(spec, &found, |name| origin(tree, name))?;
     }
     let wanted = assign(&found, &spec.ids);
     let users = moves("user", &found.users, &wanted.users)?;
@@ -41,10 +41,14 @@ pub(super) fn settle(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
 }
 
 /// Refuses users and groups that the table should know.
-fn unknown(spec: &RootSpec, found: &RootIds, tree: &Tree) -> Result<(), RootError> {
+fn unknown(
+    spec: &RootSpec,
+    found: &RootIds,
+    origin: impl Fn(&str) -> Result<Option<String>, RootError>,
+) -> Result<(), RootError> {
     for (what, known, found) in [("user", &spec.ids.users, &found.users), ("group", &spec.ids.groups, &found.groups)] {
         let Some(name) = found.keys().find(|name| !known.contains_key(*name)) else { continue };
-        let maker = origin::of(tree, name)?;
+        let maker = origin(name)?;
         let (who, update) = match &maker {
             Some(package) => (format!("package {package}"), format!("kiln lock --update {package}")),
             None => ("a package".to_owned(), "kiln lock --update".to_owned()),
@@ -133,7 +137,7 @@ fn chown(tree: &Tree, users: &Moves, groups: &Moves) -> Result<(), RootError> {
         Ok::<Go, RootError>(Go::Down)
     };
     let root = tree.at("").and_then(|root| root.stat().map(|stat| (root, stat)));
-    let (root, stat) = root.map_err(|error| tree::TreeError::file("change owner of", "", error))?;
+    let (root, stat) = root.map_err(|error| TreeError::file("change owner of", "", error))?;
     give(&root, &stat)?;
     tree.visit("", &mut give)
 }
@@ -144,12 +148,12 @@ fn own(place: &Place, stat: &Stat, (uid, gid): (Option<u32>, Option<u32>)) -> io
     }
     // A change of owner takes set-id bits and capabilities away.
     let capable = if stat.file() { Some(place.read()?.0) } else { None };
-    let capability = capable.as_ref().map(tree::capability).transpose()?.flatten();
+    let capability = capable.as_ref().map(super::capability).transpose()?.flatten();
     place.own(uid, gid)?;
     if !stat.link() {
         place.permit(stat.mode)?;
     }
-    capable.zip(capability).map_or(Ok(()), |(file, value)| tree::set_capability(&file, &value))
+    capable.zip(capability).map_or(Ok(()), |(file, value)| super::set_capability(&file, &value))
 }
 
 #[cfg(test)]

@@ -7,10 +7,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::RootError;
-use super::times::Times;
+use super::{Cursor, FileType, Go, Place, RootError, Times, Tree, TreeError};
 use crate::base::Timestamp;
-use crate::exec::tree::{self, Cursor, FileType, Go, Place, Tree, TreeError};
 use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
 use crate::world::fs;
 
@@ -35,7 +33,7 @@ const DEV_LINKS: [(&str, &str); 4] = [
 const DEV_DIRECTORIES: [(&str, u32); 2] = [("pts", 0o755), ("shm", 0o1777)];
 
 /// Writes `tree` to `out`.
-pub(super) fn write(tree: &Tree, (epoch, times): (Timestamp, &Times), out: &Path) -> Result<(), RootError> {
+pub(crate) fn write(tree: &Tree, (epoch, times): (Timestamp, &Times), out: &Path) -> Result<(), RootError> {
     let mut paths = collect(tree)?;
     let devices = devices(epoch)?;
     paths.retain(|path| !below_dev(path));
@@ -122,8 +120,8 @@ impl<W: Write> Archive<'_, W> {
 /// Capabilities belong to a package's files. Other attributes come from the builder's machine (SELinux labels) or depend
 /// on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
 fn xattrs(file: &File) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let capability = tree::capability(file)?;
-    Ok(capability.map(|value| (tree::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
+    let capability = super::capability(file)?;
+    Ok(capability.map(|value| (super::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
 }
 
 fn devices(epoch: Timestamp) -> Result<BTreeMap<TarPath, Entry>, RootError> {

@@ -1,13 +1,13 @@
 //! Addresses by DHCP.
 
-use super::super::RootError;
 use super::Addition;
+use crate::exec::tree::RootError;
 
 /// Every Ethernet interface; `systemd.network(5)`.
 const DHCP: &str = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n";
 
 /// Writes the file; the unit is enabled with all the others.
-pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
+pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     if !spec.dhcp {
         return Ok(());
     }

@@ -5,33 +5,15 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, Permissions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::{PermissionsExt, fchown};
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use super::RootError;
-use super::claims::{Answer, Claims, Refusal, Verdict};
-use super::layout;
-use crate::debian::deb::{self, Control, Data, Entry, Kind};
+use super::claims::{Answer, Attributes, Claims, NOBODY, Refusal, Verdict};
+use super::package::{Entry, Files, Kind, Package};
+use super::{Cursor, Place, RootError, Tree, TreeError, layout};
 use crate::exec::interrupt;
-use crate::exec::tree::{self, Cursor, Place, Tree, TreeError};
-use crate::world::fs;
-
-/// Owner, permissions and time of a file or directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Attributes {
-    pub(crate) mode: u32,
-    pub(crate) uid: u32,
-    pub(crate) gid: u32,
-    pub(crate) mtime: i64,
-}
-
-impl Attributes {
-    /// Of directories that no package names.
-    pub(crate) const IMPLICIT: Attributes = Attributes { mode: 0o755, uid: 0, gid: 0, mtime: 0 };
-}
 
 /// How a tree is unpacked.
 #[derive(Clone, Copy)]
@@ -43,8 +25,8 @@ pub(crate) struct Manner {
 }
 
 /// A package that was unpacked.
-pub(crate) struct Unpacked {
-    pub(crate) control: Control,
+pub(crate) struct Unpacked<H> {
+    pub(crate) head: H,
     /// Its paths as they stand in it, in its order, without those that another package replaced.
     pub(crate) paths: Vec<String>,
     /// Times of its files, as it states them.
@@ -57,43 +39,32 @@ struct Job<'a> {
     manner: Manner,
     /// Position among the packages.
     index: usize,
-    /// Files that dpkg configures later: unpacked as `NAME.dpkg-new`.
-    conffiles: Vec<String>,
     buffer: Vec<u8>,
 }
 
-struct Outcome {
-    control: Control,
+struct Outcome<H> {
+    head: H,
     paths: Vec<String>,
     times: BTreeSet<i64>,
     hard: Vec<(String, String)>,
 }
 
-/// Unpacks `packages` (name for messages, file) into `tree`; `judge` decides about files that two packages ship.
-pub(crate) fn unpack(
+/// Unpacks `packages` into `tree`; `judge` decides about files that two packages ship.
+pub(crate) fn unpack<P: Package>(
     tree: &Tree,
-    packages: &[(String, PathBuf)],
+    packages: &[P],
     manner: Manner,
     judge: &(dyn Fn(usize, usize) -> Verdict + Sync),
-) -> Result<Vec<Unpacked>, RootError> {
+) -> Result<Vec<Unpacked<P::Head>>, RootError> {
     let claims = Claims::new(tree, judge);
-    for alias in layout::ALWAYS {
-        let place = format!("usr/{alias}");
-        let made = claims.directory(&place, (super::claims::NOBODY, Attributes::IMPLICIT));
-        made.map_err(|refusal| match refusal {
-            Refusal::Io(error) => TreeError::file("create directory", &place, error),
-            Refusal::Conflict(..) => unreachable!("nothing else is in the tree yet"),
-        })?;
-        let made = tree.at(alias).and_then(|link| link.make_link(&place));
-        made.map_err(|error| TreeError::file("link", alias, error))?;
-    }
+    aliases(&claims)?;
     // The longest archives first, so that no thread is left alone with one at the end.
     let mut order: Vec<(u64, usize)> = Vec::new();
-    for (index, (_, path)) in packages.iter().enumerate() {
-        order.push((fs::context("read", path, path.metadata())?.len(), index));
+    for (index, package) in packages.iter().enumerate() {
+        order.push((package.size()?, index));
     }
     order.sort_by(|a, b| b.cmp(a));
-    let mut outcomes: Vec<(usize, Outcome)> = order
+    let mut outcomes: Vec<(usize, Outcome<P::Head>)> = order
         .par_iter()
         .with_max_len(1)
         .map(|&(_, index)| one(&claims, packages, manner, index).map(|outcome| (index, outcome)))
@@ -104,37 +75,40 @@ pub(crate) fn unpack(
         for (path, target) in &outcome.hard {
             hard_link(&claims, index, (path, target)).map_err(|error| TreeError::file("link", path, error))?;
         }
-        let kept = |path: &String| claims.holds(&layout_of(path), index);
+        let kept = |path: &String| claims.holds(&layout::place(path), index);
         let paths = outcome.paths.into_iter().filter(kept).collect();
-        unpacked.push(Unpacked { control: outcome.control, paths, times: outcome.times });
+        unpacked.push(Unpacked { head: outcome.head, paths, times: outcome.times });
     }
     finish_directories(&claims, manner)?;
     Ok(unpacked)
 }
 
-fn layout_of(path: &str) -> String {
-    layout::place(path)
+/// The links of merged `/usr` that every system has.
+fn aliases(claims: &Claims<'_>) -> Result<(), RootError> {
+    for alias in layout::ALWAYS {
+        let place = format!("usr/{alias}");
+        let made = claims.directory(&place, (NOBODY, Attributes::IMPLICIT));
+        made.map_err(|refusal| match refusal {
+            Refusal::Io(error) => TreeError::file("create directory", &place, error),
+            Refusal::Conflict(..) => unreachable!("nothing else is in the tree yet"),
+        })?;
+        let made = claims.tree().at(alias).and_then(|link| link.make_link(&place));
+        made.map_err(|error| TreeError::file("link", alias, error))?;
+    }
+    Ok(())
 }
 
-fn one(
+fn one<P: Package>(
     claims: &Claims<'_>,
-    packages: &[(String, PathBuf)],
+    packages: &[P],
     manner: Manner,
     index: usize,
-) -> Result<Outcome, RootError> {
-    let (name, file) = &packages[index];
-    let broken = |source| RootError::Package { package: name.clone(), source };
-    let (control, mut data) = deb::open(fs::open(file)?).map_err(broken)?;
-    let strip = |line: String| line.trim_start_matches('/').to_owned();
-    // `remove-on-upgrade /path` lines name files that are not in the package (deb-conffiles(5)).
-    let conffiles = match manner.faithful {
-        true => control.lines("conffiles").into_iter().map(strip).collect(),
-        false => Vec::new(),
-    };
+) -> Result<Outcome<P::Head>, RootError> {
+    let (head, mut files) = packages[index].open()?;
     let cursor = Cursor::new(claims.tree());
-    let mut job = Job { claims, cursor, manner, index, conffiles, buffer: vec![0; 1 << 16] };
+    let mut job = Job { claims, cursor, manner, index, buffer: vec![0; 1 << 16] };
     let (mut paths, mut times, mut hard) = (Vec::new(), BTreeSet::new(), Vec::new());
-    while let Some(entry) = data.next().map_err(broken)? {
+    while let Some(entry) = files.next()? {
         let path = entry.path.clone();
         if interrupt::stopped() {
             return Err(TreeError::file("unpack", path, io::ErrorKind::Interrupted.into()).into());
@@ -142,23 +116,23 @@ fn one(
         if let Kind::Hard(target) = &entry.kind {
             hard.push((layout::place(&entry.path), layout::place(target)));
         }
-        job.entry(&entry, &mut data).map_err(|refusal| match refusal {
+        job.entry(&entry, &mut *files).map_err(|refusal| match refusal {
             Refusal::Io(source) => TreeError::file("unpack", &path, source).into(),
             Refusal::Conflict(a, b) => conflict(packages, &path, (a, b)),
         })?;
-        times.insert(entry.mtime);
+        times.insert(entry.attributes.mtime);
         paths.push(path);
     }
-    Ok(Outcome { control, paths, times, hard })
+    Ok(Outcome { head, paths, times, hard })
 }
 
-fn conflict(packages: &[(String, PathBuf)], path: &str, (a, b): (usize, usize)) -> RootError {
-    let name = |index: usize| packages.get(index).map_or("another package", |(name, _)| name.as_str()).to_owned();
+fn conflict(packages: &[impl Package], path: &str, (a, b): (usize, usize)) -> RootError {
+    let name = |index: usize| packages.get(index).map_or("another package", Package::name).to_owned();
     RootError::Conflict { path: format!("/{path}"), packages: [name(a), name(b)] }
 }
 
 impl Job<'_> {
-    fn entry(&mut self, entry: &Entry, data: &mut Data<'_>) -> Result<(), Refusal> {
+    fn entry(&mut self, entry: &Entry, files: &mut dyn Files) -> Result<(), Refusal> {
         let attributes = self.attributes(entry);
         match &entry.kind {
             // The links of merged /usr are there from the start, and nothing may stand in their place.
@@ -167,7 +141,7 @@ impl Job<'_> {
                 self.claims.directory(&layout::place(&entry.path), (self.index, attributes))?;
                 self.alias(&entry.path)
             }
-            Kind::File(_) => self.file(entry, attributes, data),
+            Kind::File => self.file(entry, attributes, files),
             Kind::Link(target) => self.link(entry, target, attributes),
             Kind::Hard(_) => {
                 let path = layout::place(&entry.path);
@@ -183,7 +157,7 @@ impl Job<'_> {
         if !layout::ALIASES.contains(&first) || layout::ALWAYS.contains(&first) {
             return Ok(());
         }
-        self.claims.directory(&format!("usr/{first}"), (super::claims::NOBODY, Attributes::IMPLICIT))?;
+        self.claims.directory(&format!("usr/{first}"), (NOBODY, Attributes::IMPLICIT))?;
         match self.claims.tree().at(first).and_then(|link| link.make_link(format!("usr/{first}"))) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(Refusal::Io(error)),
             _ => Ok(()),
@@ -191,15 +165,15 @@ impl Job<'_> {
     }
 
     fn attributes(&self, entry: &Entry) -> Attributes {
-        let mtime = self.manner.mtime.unwrap_or(entry.mtime);
+        let mtime = self.manner.mtime.unwrap_or(entry.attributes.mtime);
         if self.manner.faithful {
-            return Attributes { mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime };
+            return Attributes { mtime, ..entry.attributes };
         }
-        let mode = if entry.kind == Kind::Directory || entry.mode & 0o111 != 0 { 0o755 } else { 0o644 };
+        let mode = if entry.kind == Kind::Directory || entry.attributes.mode & 0o111 != 0 { 0o755 } else { 0o644 };
         Attributes { mode, uid: 0, gid: 0, mtime }
     }
 
-    fn file(&mut self, entry: &Entry, attributes: Attributes, data: &mut Data<'_>) -> Result<(), Refusal> {
+    fn file(&mut self, entry: &Entry, attributes: Attributes, files: &mut dyn Files) -> Result<(), Refusal> {
         self.alias(&entry.path)?;
         let mut path = layout::place(&entry.path);
         let answer = self.claims.leaf(&path, (self.index, false))?;
@@ -207,8 +181,8 @@ impl Job<'_> {
             return Ok(());
         }
         let claimed = path.clone();
-        if self.conffiles.contains(&entry.path) {
-            path.push_str(".dpkg-new");
+        if self.manner.faithful {
+            path.push_str(entry.suffix);
         }
         let target = self.cursor.at(&path).map_err(Refusal::Io)?;
         let temporary = target.beside(&format!("kiln-{}", self.index));
@@ -218,7 +192,7 @@ impl Job<'_> {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
             result => result.map_err(Refusal::Io)?,
         };
-        self.copy(data, &mut file).and_then(|()| self.dress(&file, attributes)).map_err(Refusal::Io)?;
+        self.copy(files, &mut file).and_then(|()| self.dress(&file, attributes)).map_err(Refusal::Io)?;
         if answer == Answer::Replace {
             let moved = self.claims.while_held(&claimed, self.index, || temporary.rename(&target));
             moved.unwrap_or_else(|| temporary.unlink()).map_err(Refusal::Io)?;
@@ -226,9 +200,9 @@ impl Job<'_> {
         Ok(())
     }
 
-    fn copy(&mut self, data: &mut Data<'_>, file: &mut File) -> io::Result<()> {
+    fn copy(&mut self, content: &mut dyn Files, file: &mut File) -> io::Result<()> {
         loop {
-            let count = data.read(&mut self.buffer)?;
+            let count = content.read(&mut self.buffer)?;
             if count == 0 {
                 return Ok(());
             }
@@ -242,7 +216,7 @@ impl Job<'_> {
             fchown(file, Some(attributes.uid), Some(attributes.gid))?;
         }
         file.set_permissions(Permissions::from_mode(attributes.mode))?;
-        Ok(rustix::fs::futimens(file, &tree::times(attributes.mtime))?)
+        Ok(rustix::fs::futimens(file, &super::times(attributes.mtime))?)
     }
 
     fn link(&mut self, entry: &Entry, target: &str, attributes: Attributes) -> Result<(), Refusal> {

@@ -6,19 +6,15 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
 
-use super::RootError;
+use super::{Package, RootError, Tree};
 use crate::base::Timestamp;
-use crate::debian::deb;
-use crate::exec::tree::Tree;
-use crate::world::fs;
 
 /// A file that is there for a moment.
 const MARK: &str = ".kiln-began";
 
 /// What tells the times of packages from the time of the build.
-pub(super) struct Times {
+pub(crate) struct Times {
     epoch: i64,
     /// Seconds: nothing is made before.
     began: i64,
@@ -28,33 +24,33 @@ pub(super) struct Times {
 
 impl Times {
     /// Asks the file system of a tree, which is empty, what time it is.
-    pub(super) fn begin(tree: &Tree, epoch: Timestamp) -> Result<Times, RootError> {
+    pub(crate) fn begin(tree: &Tree, epoch: Timestamp) -> Result<Times, RootError> {
         tree.put(MARK, b"", 0o600)?;
         let began = tree.stat(MARK)?.map_or(0, |stat| stat.mtime);
         tree.remove(MARK)?;
         Ok(Times { epoch: epoch.0, began, packaged: BTreeSet::new() })
     }
 
-    /// Learns the times in a package that is unpacked later.
-    pub(super) fn learn_package(&mut self, name: &str, file: &Path) -> Result<(), RootError> {
-        let broken = |source| RootError::Package { package: name.to_owned(), source };
-        let (_, mut data) = deb::open(fs::open(file)?).map_err(broken)?;
-        while let Some(entry) = data.next().map_err(broken)? {
-            self.learn(entry.mtime);
-            fs::context("read", file, io::copy(&mut data, &mut io::sink()))?;
+    /// Learns the times in a package that somebody else unpacks later.
+    pub(crate) fn learn_package(&mut self, package: &impl Package) -> Result<(), RootError> {
+        let (_, mut files) = package.open()?;
+        while let Some(entry) = files.next()? {
+            self.learn(entry.attributes.mtime);
+            let drained = io::copy(&mut *files, &mut io::sink());
+            drained.map_err(|error| RootError::package(package.name(), error))?;
         }
         Ok(())
     }
 
     /// Learns one time of a packaged file.
-    pub(super) fn learn(&mut self, mtime: i64) {
+    pub(crate) fn learn(&mut self, mtime: i64) {
         if mtime >= self.began {
             self.packaged.insert(mtime);
         }
     }
 
     /// The time that a file with this time gets.
-    pub(super) fn settle(&self, mtime: i64) -> i64 {
+    pub(crate) fn settle(&self, mtime: i64) -> i64 {
         let made_here = mtime >= self.began && !self.packaged.contains(&mtime);
         if made_here { self.epoch } else { mtime.clamp(0, self.epoch) }
     }

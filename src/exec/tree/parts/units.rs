@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::super::RootError;
 use super::Addition;
+use crate::exec::tree::RootError;
 
 /// A script that runs `systemctl --root=/` for every kind of change, if there is any; `born` are the units that act at
 /// first boot.
-pub(super) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]) -> Result<Option<String>, RootError> {
+pub(crate) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]) -> Result<Option<String>, RootError> {
     let mut enable = spec.units.enable.clone();
     enable.extend_from_slice(born);
     if spec.dhcp {
