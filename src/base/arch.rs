@@ -23,6 +23,8 @@ pub struct Facts {
     pub debian: &'static str,
     /// In `uname -m`, and in Rust's `std::env::consts::ARCH`.
     pub processor: &'static str,
+    /// In the names of GNU's compilers.
+    pub gnu: &'static str,
     /// As the `ISA` of a remote execution's platform (Bazel's remote-apis, `build/bazel/remote/execution/v2/platform.md`).
     pub isa: &'static str,
     /// Links from `/` into `/usr` that its systems have besides `bin`, `sbin` and `lib`: where the ABI wants its loader.
@@ -33,6 +35,8 @@ pub struct Facts {
     pub qemu: Qemu,
     /// Serial ports of its machines in the guest, without their number: `/dev/ttyS0`.
     pub serial: &'static str,
+    /// What a partition with the root of its systems is (the UAPI group's discoverable partitions).
+    pub root_partition: &'static str,
     /// What boots its machines through UEFI.
     pub uefi: Uefi,
 }
@@ -50,6 +54,8 @@ pub struct Kernel {
     pub defconfig: &'static str,
     /// Debian's package of its kernel for virtual machines.
     pub package: &'static str,
+    /// The word that makes it speak on the serial port from its first instructions on.
+    pub early_console: &'static str,
     /// `COMMAND_LINE_SIZE`, with the final zero: the kernel drops what is beyond.
     pub command_line: usize,
 }
@@ -77,6 +83,7 @@ pub struct Uefi {
 const AMD64: Facts = Facts {
     debian: "amd64",
     processor: "x86_64",
+    gnu: "x86_64-linux-gnu",
     isa: "x86-64",
     library_links: &["lib64"],
     kernel: Kernel {
@@ -85,21 +92,20 @@ const AMD64: Facts = Facts {
         image: "bzImage",
         defconfig: "x86_64_defconfig",
         package: "linux-image-cloud-amd64",
+        early_console: "earlyprintk=serial",
         // arch/x86/include/asm/setup.h
         command_line: 2048,
     },
     qemu: Qemu { program: "qemu-system-x86_64", package: "qemu-system-x86" },
     serial: "ttyS",
-    uefi: Uefi {
-        program: "EFI/BOOT/BOOTX64.EFI",
-        stub: "usr/lib/systemd/boot/efi/linuxx64.efi.stub",
-        machine: 0x8664,
-    },
+    root_partition: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
+    uefi: Uefi { program: "EFI/BOOT/BOOTX64.EFI", stub: "usr/lib/systemd/boot/efi/linuxx64.efi.stub", machine: 0x8664 },
 };
 
 const ARM64: Facts = Facts {
     debian: "arm64",
     processor: "aarch64",
+    gnu: "aarch64-linux-gnu",
     isa: "arm-a64",
     library_links: &[],
     kernel: Kernel {
@@ -108,11 +114,13 @@ const ARM64: Facts = Facts {
         image: "Image",
         defconfig: "defconfig",
         package: "linux-image-cloud-arm64",
+        early_console: "earlycon",
         // arch/arm64/include/uapi/asm/setup.h
         command_line: 2048,
     },
     qemu: Qemu { program: "qemu-system-aarch64", package: "qemu-system-arm" },
     serial: "ttyAMA",
+    root_partition: "b921b045-1df0-41c3-af44-4c6f280d3fae",
     uefi: Uefi {
         program: "EFI/BOOT/BOOTAA64.EFI",
         stub: "usr/lib/systemd/boot/efi/linuxaa64.efi.stub",
@@ -174,9 +182,10 @@ mod tests {
         let names = |name: &dyn Fn(&Facts) -> &'static str| {
             Arch::ALL.iter().map(|arch| name(arch.facts())).collect::<BTreeSet<_>>().len()
         };
-        let columns: [&dyn Fn(&Facts) -> &'static str; 11] = [
+        let columns: [&dyn Fn(&Facts) -> &'static str; 13] = [
             &|facts| facts.debian,
             &|facts| facts.processor,
+            &|facts| facts.gnu,
             &|facts| facts.isa,
             &|facts| facts.kernel.arch,
             &|facts| facts.kernel.source,
@@ -184,6 +193,7 @@ mod tests {
             &|facts| facts.qemu.program,
             &|facts| facts.qemu.package,
             &|facts| facts.serial,
+            &|facts| facts.root_partition,
             &|facts| facts.uefi.program,
             &|facts| facts.uefi.stub,
         ];

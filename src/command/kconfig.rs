@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::{build, load, output};
-use crate::base::Foreign;
+use crate::base::{Arch, Foreign};
 use crate::cli::{self, KconfigQuestion, RealizeArgs, RecipeArgs};
 use crate::kconfig::explain::Why;
 use crate::kconfig::{self, DotConfig, Request, Tree, Tri, dotconfig};
@@ -38,9 +38,9 @@ fn explain(option: &str, args: &RecipeArgs) -> Result<(), Failure> {
             let file = realized.file(&output_of(&part, step, name));
             ready.store.read(&file.sha256, LIMIT).map_err(Failure::world)
         };
-        let tree = tree(&read(&source, "kconfig.tar")?)?;
+        let requested = Requested::new(kernel, compiled);
+        let tree = tree(&read(&source, "kconfig.tar")?, requested.architecture)?;
         let config = dotconfig::read(&read(&wanted, "kernel.config")?).map_err(Failure::world)?;
-        let requested = Requested::new(&kernel.name, compiled);
         output::print(&answer(&requested, &kernel.name, (&tree, &config), option))?;
         told = true;
     }
@@ -68,8 +68,8 @@ fn output_of(plan: &Plan, step: &str, name: &str) -> Input {
     Input::Output { step: step.expect("a restricted plan has the steps it was restricted to"), name: name.to_owned() }
 }
 
-fn tree(tar: &[u8]) -> Result<Tree, Failure> {
-    let source = kconfig::archive::read(tar, "x86").map_err(Failure::world)?;
+fn tree(tar: &[u8], arch: Arch) -> Result<Tree, Failure> {
+    let source = kconfig::archive::read(tar, arch.facts().kernel.source).map_err(Failure::world)?;
     Tree::read(&source).map_err(Failure::world)
 }
 

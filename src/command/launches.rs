@@ -117,9 +117,7 @@ fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<Pa
     };
     match has_program(&tree, &program) {
         true => Ok(tree),
-        false => {
-            Err(Failure::Differs(format!("what the manifest calls the QEMU of machine {name} has no {program}")))
-        }
+        false => Err(Failure::Differs(format!("what the manifest calls the QEMU of machine {name} has no {program}"))),
     }
 }
 

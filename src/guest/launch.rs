@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::accel::Accelerator;
+use super::accel::{Accel, Accelerator};
 use super::overlay::{self, Below};
 use super::{GuestError, agent};
 use crate::base::Digest;

@@ -165,8 +165,8 @@ fn command(step: &Step) -> Command {
 pub fn name(builtin: &Builtin) -> &'static str {
     match builtin {
         Builtin::Tools => "tools",
-        Builtin::Base => "base",
-        Builtin::Root => "root",
+        Builtin::Base(_) => "base",
+        Builtin::Root(_) => "root",
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
@@ -178,7 +178,8 @@ pub fn name(builtin: &Builtin) -> &'static str {
 }
 
 fn platform(step: &Step, tools: Option<&Value>) -> Platform {
-    let mut properties = vec![("ISA", "x86-64".to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
+    let mut properties =
+        vec![("ISA", step.work.arch().facts().isa.to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
     if let Some(Value::File { digest, size, .. } | Value::Tree { root: digest, size }) = tools {
         properties.push(("chrootRootDigest", format!("{digest}/{size}")));

@@ -6,8 +6,9 @@ use super::boot;
 use super::builder::Builder;
 use super::image::{self, DiskParts};
 use super::step::{Artifact, Input, Plan};
-use super::stock;
+use super::stock::{self, Lent};
 use super::{kernel, qemu};
+use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::Origin;
@@ -64,16 +65,17 @@ impl Lowering<'_> {
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
-    /// Each QEMU is asked once, however many machines it runs and whatever its package set is called.
+    /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one
+    /// for each architecture.
     fn qemu_facts(&mut self) {
-        let mut asked: BTreeMap<usize, (&str, BTreeSet<String>)> = BTreeMap::new();
+        let mut asked: BTreeMap<(usize, Arch), (&str, BTreeSet<String>)> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let types = &mut asked.entry(at).or_insert((&machine.qemu.name, BTreeSet::new())).1;
+            let types = &mut asked.entry((at, machine.arch())).or_insert((&machine.qemu.name, BTreeSet::new())).1;
             types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
         }
-        for (set, types) in asked.into_values() {
-            qemu::facts(&mut self.builder, set, types);
+        for ((_, arch), (set, types)) in asked {
+            qemu::facts(&mut self.builder, (set, arch), types);
         }
     }
 
@@ -83,23 +85,24 @@ impl Lowering<'_> {
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
-        let tools = &self.recipe.images[&machine.image].tools.name;
-        let key = (machine.kernel.clone(), tools.clone());
+        let lent = Lent::by(&self.recipe.images[&machine.image]);
+        let key = (machine.kernel.clone(), lent.tools.to_owned());
         if let Some(parts) = self.kernels.get(&key) {
             return parts.clone();
         }
         let kernel = &self.recipe.kernels[&machine.kernel];
         let parts = match &kernel.origin {
             Origin::Stock { set, initrd_modules } => {
-                stock::lower(&mut self.builder, &kernel.name, set, initrd_modules, tools)
+                stock::lower(&mut self.builder, &kernel.name, (set, initrd_modules), lent)
             }
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
                 let builder = &mut self.builder;
                 let wanted = compiled.initrd_modules.as_slice();
-                let initrd = |modules: &Input| stock::initrd(builder, &kernel.name, (modules.clone(), wanted), tools);
+                let initrd =
+                    |modules: &Input| stock::initrd(builder, &kernel.name, (modules.clone(), wanted), lent.shell);
                 let initrd = parts.modules.as_ref().map(initrd);
-                let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, tools);
+                let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, lent.tools);
                 let modules = parts.modules.map(index);
                 KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd }
             }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::base::Digest;
+use crate::base::{Arch, Digest};
 
 /// Everything a build does, in an order in which every input precedes its use.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +96,16 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// The processor that it takes.
+    pub fn arch(&self) -> Arch {
+        match self {
+            Work::Builtin(Builtin::Base(arch) | Builtin::Root(arch)) => *arch,
+            Work::Builtin(_) | Work::Sandbox { .. } => Arch::BUILD,
+        }
+    }
+}
+
 /// User ids in a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ids {
@@ -110,11 +120,12 @@ pub enum Ids {
 pub enum Builtin {
     /// Inputs `*.deb`: their files merged into one tree (output `tree`), for use as a sandbox's root.
     Tools,
-    /// Inputs `*.deb` and `base.json` (see [`super::root`]): the packages, configured (output `base.tar`).
-    Base,
+    /// Inputs `*.deb` and `base.json` (see [`super::root`]): the packages, configured by their own scripts, which are
+    /// programs of the architecture (output `base.tar`).
+    Base(Arch),
     /// Inputs `base.tar`, `root.json` and the files that it names: the root file system of an image (outputs `root.tar`,
-    /// `users.json`).
-    Root,
+    /// `users.json`). Runs programs of the image.
+    Root(Arch),
     /// Input `kernel.deb`, and perhaps `epoch` (RFC 3339), which no module is then younger than: outputs `vmlinuz`,
     /// `kernel.config`, `modules.tar`.
     StockKernel,

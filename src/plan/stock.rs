@@ -6,10 +6,32 @@ use super::builder::Builder;
 use super::initrd::InitrdSpec;
 use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::recipe::image::{BUSYBOX, Image};
 use crate::recipe::packages::PackageSet;
 
-/// The steps of a stock kernel. `tools` names the set with kmod, tar and busybox-static.
-pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet, wanted: &[String], tools: &str) -> KernelParts {
+/// What an image lends a kernel.
+#[derive(Debug, Clone, Copy)]
+pub struct Lent<'a> {
+    /// The set with kmod and tar, which run where kiln builds.
+    pub tools: &'a str,
+    /// The set with busybox-static, which runs in the machine.
+    pub shell: &'a str,
+}
+
+impl<'a> Lent<'a> {
+    /// By an image.
+    pub fn by(image: &'a Image) -> Lent<'a> {
+        Lent { tools: &image.tools.name, shell: &image.initramfs_set().name }
+    }
+}
+
+/// The steps of a stock kernel.
+pub fn lower(
+    builder: &mut Builder<'_>,
+    kernel: &str,
+    (set, wanted): (&PackageSet, &[String]),
+    lent: Lent<'_>,
+) -> KernelParts {
     let mut inputs = BTreeMap::new();
     for (at, package) in builder.set(&set.name).iter().filter(|package| carries_kernel(&package.name)).enumerate() {
         let name = if at == 0 { "kernel.deb".to_owned() } else { format!("kernel-{at}.deb") };
@@ -22,8 +44,8 @@ pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet, wanted: 
         outputs: vec!["kernel.config".to_owned(), "modules.tar".to_owned(), "vmlinuz".to_owned()],
     });
     let output = |name: &str| Input::Output { step: unpacked, name: name.to_owned() };
-    let modules = with_index(builder, kernel, output("modules.tar"), tools);
-    let initrd = initrd(builder, kernel, (output("modules.tar"), wanted), tools);
+    let modules = with_index(builder, kernel, output("modules.tar"), lent.tools);
+    let initrd = initrd(builder, kernel, (output("modules.tar"), wanted), lent.shell);
     KernelParts {
         vmlinuz: output("vmlinuz"),
         config: output("kernel.config"),
@@ -69,9 +91,9 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
 }
 
 /// An initramfs of the modules that mount the root, and of those that a recipe wants besides.
-pub fn initrd(builder: &mut Builder<'_>, kernel: &str, (modules, wanted): (Input, &[String]), tools: &str) -> Input {
-    let busybox = builder.set(tools).iter().find(|package| package.name == "busybox-static");
-    let busybox = builder.fetch(busybox.expect("a checked recipe's image tools hold busybox-static"));
+pub fn initrd(builder: &mut Builder<'_>, kernel: &str, (modules, wanted): (Input, &[String]), shell: &str) -> Input {
+    let busybox = builder.set(shell).iter().find(|package| package.name == BUSYBOX);
+    let busybox = builder.fetch(busybox.expect("a lock that satisfies its recipe has the initramfs's shell"));
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
     spec.modules.extend(wanted.iter().cloned());
     let step = builder.add_step(Step {

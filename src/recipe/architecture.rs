@@ -30,8 +30,10 @@ pub(super) fn usable(scope: &Scope, field: &str, (set, span): (&PackageSet, Span
     if set.architecture == needed {
         return;
     }
-    let message = format!("package set `{}` is for {}, and `{field}` needs packages for {needed}", set.name, set.architecture);
-    let mistake = Diagnostic::new(span, message).label(format!("for {}", set.architecture)).related(set.span, "the set");
+    let message =
+        format!("package set `{}` is for {}, and `{field}` needs packages for {needed}", set.name, set.architecture);
+    let mistake =
+        Diagnostic::new(span, message).label(format!("for {}", set.architecture)).related(set.span, "the set");
     let hint = match needed {
         Arch::BUILD => format!("the programs of `{field}` run where kiln builds, on {needed}, whatever they make"),
         _ => format!("name a set with `architecture = {needed}`"),
@@ -55,7 +57,8 @@ pub(super) fn supplied(scope: &Scope, set: &PackageSet) {
     if set.archives.is_empty() && !set.requests.is_empty() && !scope.archives.is_empty() {
         let message = format!("no archive of this recipe has packages for {needed}");
         let mistake = Diagnostic::new(set.span, message).label(format!("needs packages for {needed}"));
-        let hint = format!("declare the suite once more: `archive NAME {{ suite = \"...\" architecture = {needed} ... }}`");
+        let hint =
+            format!("declare the suite once more: `archive NAME {{ suite = \"...\" architecture = {needed} ... }}`");
         scope.report.push_absence(mistake.hint(hint));
     }
 }

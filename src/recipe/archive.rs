@@ -5,8 +5,8 @@ use super::kinds::FileKey;
 use super::reader::Reader;
 use super::scope::Scope;
 use super::value::Node;
-use crate::base::{Arch, Diagnostic};
 use crate::base::span::{Span, Spanned};
+use crate::base::{Arch, Diagnostic};
 
 /// One suite of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use super::reader::Reader;
 use super::report::Report;
 use super::scope::Scope;
 use super::value::{Node, Value};
-use crate::base::{Arch, Diagnostic};
 use crate::base::span::{Span, Spanned};
+use crate::base::{Arch, Diagnostic};
 
 /// A set of packages: the tools of a step, or the contents of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]

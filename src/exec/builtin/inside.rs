@@ -60,7 +60,7 @@ pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), Sandbox
 /// Only what becomes a system has files of several owners.
 fn ids(builtin: &Builtin) -> Ids {
     match builtin {
-        Builtin::Base | Builtin::Root => Ids::Range,
+        Builtin::Base(_) | Builtin::Root(_) => Ids::Range,
         _ => Ids::Single,
     }
 }

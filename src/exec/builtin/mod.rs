@@ -84,8 +84,8 @@ pub enum BuiltinError {
 pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
-        Builtin::Base => root::base(context),
-        Builtin::Root => root::run(context),
+        Builtin::Base(_) => root::base(context),
+        Builtin::Root(_) => root::run(context),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),

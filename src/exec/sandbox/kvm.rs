@@ -15,6 +15,8 @@ use std::path::Path;
 
 use rustix::ioctl::{Direction, Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 
+use crate::base::Arch;
+
 const KVM_GET_API_VERSION: Opcode = opcode::none(0xae, 0x00);
 const KVM_CREATE_VM: Opcode = opcode::none(0xae, 0x01);
 const KVM_GET_VCPU_MMAP_SIZE: Opcode = opcode::none(0xae, 0x04);

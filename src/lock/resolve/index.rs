@@ -60,7 +60,9 @@ pub(super) fn component(
     for found in &signed {
         let bytes = bytes(context, archive, release, found)?;
         unpack(archive, found, &bytes, &mut |text| {
-            builder.read(text, archive.architecture.facts().debian).map_err(|wrong| error::index(&archive.name, &found.path, &wrong))
+            builder
+                .read(text, archive.architecture.facts().debian)
+                .map_err(|wrong| error::index(&archive.name, &found.path, &wrong))
         })?;
     }
     let index = builder.finish();

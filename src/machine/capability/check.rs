@@ -5,8 +5,8 @@ use super::kernel::KernelFacts;
 use super::table::{CAPABILITIES, Capability, KERNELS, Kind, Memory, PROBLEMS, Problem};
 use super::version::{Emulator, Version};
 use crate::base::{Diagnostic, Span};
-use crate::recipe::machine::{Chipset, Machine};
 use crate::recipe::machine::cxl::{Below, Cxl};
+use crate::recipe::machine::{Chipset, Machine};
 
 /// The first Linux that gives up a CXL device without event logs.
 const EVENT_LOGS: Version = Version::new(6, 3);

@@ -23,9 +23,11 @@ pub fn unknown(machine: &Machine, line: &CommandLine, facts: &Facts) -> Vec<Diag
         if seen.insert((span, message.clone())) {
             let mistake = Diagnostic::new(span, message).label("needs it");
             let mistake = mistake.related(machine.qemu.span, "the QEMU of this machine");
-            mistakes.push(
-                mistake.hint(format!("another QEMU may know it; `{} {}` lists what this one knows", program, help(&property))),
-            );
+            mistakes.push(mistake.hint(format!(
+                "another QEMU may know it; `{} {}` lists what this one knows",
+                program,
+                help(&property)
+            )));
         }
     }
     mistakes

@@ -72,7 +72,11 @@ pub const RULES: &[Rule] = &[
         "QEMU hw/i386/pc_q35.c; `cxl=on` on `-M pc` is taken and does nothing; Linux drivers/cxl/acpi.c",
         place::chipset,
     ),
-    rule("cpu-flags", "QEMU hw/core/cpu-common.c (cpu_common_parse_features); target/i386/cpu.c", architecture::cpu_flags),
+    rule(
+        "cpu-flags",
+        "QEMU hw/core/cpu-common.c (cpu_common_parse_features); target/i386/cpu.c",
+        architecture::cpu_flags,
+    ),
     rule("names", "QEMU util/id.c: ids are unique", place::names),
     rule(
         "reserved-name",

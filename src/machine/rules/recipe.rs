@@ -90,8 +90,7 @@ fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
             None => "these words are on it",
         });
         let kept = if room < longest { format!(", of which tests take {TEST_WORDS}") } else { String::new() };
-        let mistake =
-            mistake.hint(format!("Linux keeps {longest}{kept}: shorten `append`, or join fewer machines"));
+        let mistake = mistake.hint(format!("Linux keeps {longest}{kept}: shorten `append`, or join fewer machines"));
         (length > room).then_some(mistake)
     };
     machines.values().filter_map(report).collect()

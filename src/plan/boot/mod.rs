@@ -84,7 +84,7 @@ pub fn disk(
             inputs.insert("core.img".to_owned(), core(builder, set));
         }
     }
-    let spec = BootSpec { epoch, ids };
+    let spec = BootSpec { architecture: machine.arch(), epoch, ids };
     inputs.insert("boot.json".to_owned(), Input::Inline(spec.to_json()));
     let step = builder.add_step(Step {
         name: format!("boot {}", machine.name),

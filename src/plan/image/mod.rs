@@ -30,7 +30,7 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     let name = format!("root {}", image.name);
     let known = builder.plan.steps.iter().position(|step| step.name == name);
     let step = known.unwrap_or_else(|| {
-        let base = builder.base(&image.packages.name, &image.name);
+        let base = builder.base(&image.packages, &image.name);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
@@ -41,7 +41,8 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
         }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
         let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];
-        builder.add_step(Step { name, work: Work::Builtin(Builtin::Root), inputs, outputs })
+        let work = Work::Builtin(Builtin::Root(image.architecture.value));
+        builder.add_step(Step { name, work, inputs, outputs })
     });
     Input::Output { step, name: "root.tar".to_owned() }
 }

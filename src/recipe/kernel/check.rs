@@ -30,8 +30,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Kernel> {
         (None, None) => {
             let wrong = Diagnostic::new(node.head(), format!("{} has neither `package` nor `source`", node.title()));
             let stock = arch.value.facts().kernel.package;
-            let hint =
-                format!("add `package = package \"{stock}\"` or `source = package \"linux-source-6.12\"`");
+            let hint = format!("add `package = package \"{stock}\"` or `source = package \"linux-source-6.12\"`");
             scope.report.push_absence(wrong.label("comes from nowhere").hint(hint));
             return None;
         }

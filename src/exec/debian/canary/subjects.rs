@@ -85,6 +85,7 @@ fn spec() -> RootSpec {
         home: home.to_owned(),
     };
     RootSpec {
+        architecture: Arch::default(),
         rules: RULES,
         epoch: EPOCH,
         hostname: "host".to_owned(),
@@ -166,7 +167,7 @@ fn files() -> [(&'static str, tar::EntryType, &'static str); 8] {
 fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
-        let manner = Manner { faithful: true, mtime: None };
+        let manner = Manner { arch: Arch::default(), faithful: true, mtime: None };
         let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
         let debs: Vec<Deb> = list.iter().map(deb).collect();
         unpack(tree, &debs, manner, &|_, _| Verdict::Second).map(drop)
