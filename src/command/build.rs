@@ -60,8 +60,8 @@ pub fn build(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<(Manifest,
         lock: lock::inputs_digest(&lock),
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
-        incremental: realized.incremental().map(|at| ready.plan.steps[at].name.clone()).collect(),
-        qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name.clone())).collect(),
+        incremental: realized.incremental().map(|at| ready.plan.steps[at].name()).collect(),
+        qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
     record::record(ready, lock, &realized)?;
@@ -127,7 +127,7 @@ pub fn machine_directory(ready: &Ready, machine: &str) -> PathBuf {
 fn deliveries(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, Delivery>, Failure> {
     let mut deliveries = BTreeMap::new();
     for artifact in &ready.plan.artifacts {
-        let name = machine_directory(ready, &artifact.machine).join(&artifact.name);
+        let name = machine_directory(ready, &artifact.machine).join(artifact.kind.file_name());
         deliveries.insert(name.display().to_string(), Delivery::Blob(realized.file(&artifact.from)));
     }
     for machine in ready.loaded.recipe.machines.values() {
@@ -146,16 +146,9 @@ fn deliveries(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, Del
 pub fn launch_file(ready: &Ready, realized: &Realized, machine: &Machine) -> Result<LaunchFile, Failure> {
     let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
     let artifact = |artifact: &plan::Artifact| {
-        let place = match artifact.name.as_str() {
-            "vmlinuz" => launch::Place::Kernel,
-            "initrd.img" => launch::Place::Initrd,
-            "disk.qcow2" => launch::Place::Disk,
-            "ovmf-code.fd" => launch::Place::FirmwareCode,
-            "ovmf-vars.fd" => launch::Place::FirmwareVars,
-            _ => return None,
-        };
-        let file = realized.file(&artifact.from);
-        Some((place, LaunchArtifact { file: artifact.name.clone(), size: file.size, sha256: file.sha256 }))
+        let (place, file) = (launch::Place::of(artifact.kind)?, realized.file(&artifact.from));
+        let name = artifact.kind.file_name().to_owned();
+        Some((place, LaunchArtifact { file: name, size: file.size, sha256: file.sha256 }))
     };
     let artifacts = files.filter_map(artifact).collect();
     let description = machines::description(&ready.loaded.recipe, &ready.lock, machine)?;

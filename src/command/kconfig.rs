@@ -10,7 +10,8 @@ use crate::cli::{self, KconfigQuestion, RealizeArgs, RecipeArgs};
 use crate::kconfig::explain::Why;
 use crate::kconfig::{self, DotConfig, Request, Tree, Tri, dotconfig};
 use crate::plan::kernel::requested::Requested;
-use crate::plan::{self, Input, Plan};
+use crate::plan::kernel::{CONFIG, KCONFIG};
+use crate::plan::{self, ArtifactKind, Input, Plan, StepKind};
 use crate::recipe::kernel::Origin;
 use crate::world::fs;
 
@@ -30,17 +31,17 @@ fn explain(option: &str, args: &RecipeArgs) -> Result<(), Failure> {
     let mut told = false;
     for kernel in ready.loaded.recipe.kernels.values() {
         let Origin::Compiled(compiled) = &kernel.origin else { continue };
-        let wanted = format!("kernel-config {}", kernel.name);
-        let source = format!("kernel-kconfig {}", kernel.name);
-        let part = plan::restrict(&ready.plan, &|step| step == wanted || step == source);
+        let wanted = StepKind::KernelConfig(kernel.name.clone());
+        let source = StepKind::KernelKconfig(kernel.name.clone());
+        let part = plan::restrict(&ready.plan, &|kind| *kind == wanted || *kind == source);
         let realized = build::realize_in(&ready, &part, &ready.store, &quick())?;
-        let read = |step: &str, name: &str| -> Result<Vec<u8>, Failure> {
+        let read = |step: &StepKind, name: &str| -> Result<Vec<u8>, Failure> {
             let file = realized.file(&output_of(&part, step, name));
             ready.store.read(&file.sha256, LIMIT).map_err(Failure::world)
         };
         let requested = Requested::new(kernel, compiled);
-        let tree = tree(&read(&source, "kconfig.tar")?, requested.architecture)?;
-        let config = dotconfig::read(&read(&wanted, "kernel.config")?).map_err(Failure::world)?;
+        let tree = tree(&read(&source, KCONFIG)?, requested.architecture)?;
+        let config = dotconfig::read(&read(&wanted, CONFIG)?).map_err(Failure::world)?;
         output::print(&answer(&requested, &kernel.name, (&tree, &config), option))?;
         told = true;
     }
@@ -63,8 +64,8 @@ fn quick() -> RealizeArgs {
     }
 }
 
-fn output_of(plan: &Plan, step: &str, name: &str) -> Input {
-    let step = plan.steps.iter().position(|found| found.name == step);
+fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {
+    let step = plan.position(step);
     Input::Output { step: step.expect("a restricted plan has the steps it was restricted to"), name: name.to_owned() }
 }
 
@@ -112,7 +113,7 @@ fn configuration(path: &Path) -> Result<DotConfig, Failure> {
     let (shown, bytes) = if path.extension().is_some_and(|extension| extension == "kiln") && !path.is_dir() {
         (path.to_owned(), of_recipe(path)?)
     } else {
-        let file = if path.is_dir() { path.join("kernel.config") } else { path.to_owned() };
+        let file = if path.is_dir() { path.join(ArtifactKind::KernelConfig.file_name()) } else { path.to_owned() };
         let bytes = fs::read(&file, LIMIT).map_err(Failure::world)?;
         (file, bytes)
     };
@@ -132,12 +133,12 @@ fn of_recipe(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::Usage(text));
     }
     let from = ready.plan.artifacts.iter().find_map(|artifact| match &artifact.from {
-        Input::Output { step, name } if artifact.name == "kernel.config" => Some((*step, name.clone())),
+        Input::Output { step, name } if artifact.kind == ArtifactKind::KernelConfig => Some((*step, name.clone())),
         _ => None,
     });
     let (step, name) = from.ok_or_else(|| Failure::Usage(format!("{} has no machine", path.display())))?;
-    let step = ready.plan.steps[step].name.clone();
-    let part = plan::restrict(&ready.plan, &|found| found == step);
+    let step = ready.plan.steps[step].kind.clone();
+    let part = plan::restrict(&ready.plan, &|found| *found == step);
     let realized = build::realize_in(&ready, &part, &ready.store, &quick())?;
     ready.store.read(&realized.file(&output_of(&part, &step, &name)).sha256, LIMIT).map_err(Failure::world)
 }

@@ -29,19 +29,19 @@ pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failu
         .iter()
         .flat_map(|artifact| searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input)));
     for (artifact, input) in searched {
-        let file = realized.file(input);
+        let (file, name) = (realized.file(input), artifact.kind.file_name());
         let memo = memo(&file.sha256, &needles);
         if ready.store.recall(&memo).is_some() {
             continue;
         }
         let Ok(path) = ready.store.path(&file.sha256) else {
             // Made by an earlier build, and swept since.
-            crate::tell!("warning: {} was not searched for traces of this machine; `--no-cache` does", artifact.name);
+            crate::tell!("warning: {name} was not searched for traces of this machine; `--no-cache` does");
             continue;
         };
         let scanner = Scanner::new(needles.clone(), identities(ready));
         let stream = fs::open(&path).map_err(Failure::world)?;
-        let hits = fs::context("read", &path, scanner.scan(&artifact.name, stream)).map_err(Failure::world)?;
+        let hits = fs::context("read", &path, scanner.scan(name, stream)).map_err(Failure::world)?;
         let hits = unexplained(ready, hits)?;
         if hits.is_empty() {
             ready.store.note(&memo, b"clean").map_err(Failure::world)?;

@@ -9,8 +9,8 @@ use crate::cli;
 use crate::exec::{self, State};
 
 #[derive(Serialize)]
-struct Shown<'a> {
-    name: &'a str,
+struct Shown {
+    name: String,
     id: Digest,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -20,7 +20,7 @@ struct Shown<'a> {
 #[derive(Serialize)]
 struct Document<'a> {
     recipe: &'a str,
-    steps: Vec<Shown<'a>>,
+    steps: Vec<Shown>,
     files: usize,
     files_missing: usize,
     bytes_missing: u64,
@@ -39,7 +39,7 @@ pub fn run(args: &cli::Plan) -> Result<(), Failure> {
             .iter()
             .zip(&status)
             .map(|(step, status)| Shown {
-                name: &step.name,
+                name: step.name(),
                 id: status.id,
                 state: word(&status.state),
                 action: status.action,

@@ -9,8 +9,8 @@ use crate::cli::RealizeArgs;
 use crate::exec::Realized;
 use crate::machine::Findings;
 use crate::machine::capability::facts;
-use crate::plan::qemu::{FACTS, Facts, STEP};
-use crate::plan::{self, Input};
+use crate::plan::qemu::{FACTS, Facts};
+use crate::plan::{self, Input, StepKind};
 use crate::recipe::machine::Machine;
 use crate::world::fs;
 
@@ -20,7 +20,7 @@ const LIMIT: u64 = 4 << 20;
 /// Unpacks and asks every QEMU of the recipe, unless the store knows its answers; what it does not know ends the command
 /// with the recipe's lines.
 pub fn ask(ready: &Ready, args: &RealizeArgs) -> Result<(), Failure> {
-    let part = plan::restrict(&ready.plan, &|name| name.starts_with(STEP));
+    let part = plan::restrict(&ready.plan, &|kind| matches!(kind, StepKind::QemuFacts(..)));
     let realized = build::realize_part(ready, &part, args)?;
     let recipe = &ready.loaded.recipe;
     let mut findings = Findings::default();
@@ -45,11 +45,11 @@ pub fn ask(ready: &Ready, args: &RealizeArgs) -> Result<(), Failure> {
 
 /// What a machine's QEMU answered.
 fn answers(ready: &Ready, part: &plan::Plan, realized: &Realized, machine: &Machine) -> Result<Facts, Failure> {
-    let tools = &ready.plan.steps[ready.plan.qemu[&machine.name]].name;
+    let tools = &ready.plan.steps[ready.plan.qemu[&machine.name]].kind;
     let reads = |step: &plan::Step| {
-        step.name.starts_with(STEP)
+        matches!(&step.kind, StepKind::QemuFacts(_, arch) if *arch == machine.arch())
             && step.inputs.values().any(|input| match input {
-                Input::Output { step, .. } => part.steps[*step].name == *tools,
+                Input::Output { step, .. } => part.steps[*step].kind == *tools,
                 Input::Fetched(_) | Input::Inline(_) => false,
             })
     };

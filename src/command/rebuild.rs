@@ -22,7 +22,7 @@ pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
     let report = second(args, &ready, &place).and_then(|second| {
         let report = compare(&ready, &first, &second);
         first.judge(&ready.store, &second.realized).map_err(Failure::world)?;
-        for step in first.incremental().map(|at| &ready.plan.steps[at].name) {
+        for step in first.incremental().map(|at| &ready.plan.steps[at].kind) {
             crate::tell!("{step}: went on from an earlier run; compared with a run from nothing");
         }
         Ok(report)
@@ -73,7 +73,7 @@ fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
             if one == two {
                 continue;
             }
-            let name = format!("step {}, output {output}", step.name);
+            let name = format!("step {}, output {output}", step.kind);
             let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
             let paths = (
                 place(&ready.store, first.output(at, output)),

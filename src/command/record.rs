@@ -9,7 +9,8 @@ use crate::base::Digest;
 use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
-use crate::plan::Input;
+use crate::plan::root::ROOT;
+use crate::plan::{ArtifactKind, Input};
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
 pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), Failure> {
@@ -46,13 +47,13 @@ pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), 
 
 fn outputs(ready: &Ready, realized: &Realized) -> BTreeMap<String, LockedOutput> {
     let named = ready.plan.artifacts.iter().map(|artifact| {
-        let name = format!("{}/{}", artifact.machine, artifact.name);
+        let name = format!("{}/{}", artifact.machine, artifact.kind.file_name());
         (name, LockedOutput { file: realized.file(&artifact.from) })
     });
     // The tree's own digest tells a mismatch of contents from one of the disk format around it.
     let roots = settle::roots(ready).map(|(step, image)| {
-        let tar = Input::Output { step, name: "root.tar".to_owned() };
-        (format!("{image}/root.tar"), LockedOutput { file: realized.file(&tar) })
+        let tar = Input::Output { step, name: ROOT.to_owned() };
+        (format!("{image}/{ROOT}"), LockedOutput { file: realized.file(&tar) })
     });
     named.chain(roots).collect()
 }
@@ -67,6 +68,6 @@ fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<String> {
 
 fn configs(ready: &Ready, realized: &Realized) -> BTreeMap<String, Digest> {
     let machines = &ready.loaded.recipe.machines;
-    let configs = ready.plan.artifacts.iter().filter(|artifact| artifact.name == "kernel.config");
+    let configs = ready.plan.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::KernelConfig);
     configs.map(|artifact| (machines[&artifact.machine].kernel.clone(), realized.file(&artifact.from).sha256)).collect()
 }

@@ -11,6 +11,8 @@ use crate::guest::event::{Event, Listener};
 use crate::guest::{self, Launch};
 use crate::machine::Description;
 use crate::machine::argv::{Accel, CommandLine, Place};
+use crate::plan::ArtifactKind;
+use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Machine;
 use crate::world::RealWorld;
 
@@ -97,11 +99,11 @@ fn spelled(line: &CommandLine, files: &Files, (program, form): (&str, PrintForm)
     let fill = |place: Place| match place {
         // Variables go to a copy, which whoever pastes this makes first.
         place if place != Place::FirmwareVars && files.contains_key(&place) => files[&place].clone(),
-        Place::Kernel => "vmlinuz".to_owned(),
-        Place::Initrd => "initrd.img".to_owned(),
-        Place::Disk => "disk.qcow2".to_owned(),
+        Place::Kernel => ArtifactKind::Kernel.file_name().to_owned(),
+        Place::Initrd => ArtifactKind::Initrd.file_name().to_owned(),
+        Place::Disk => ArtifactKind::Disk(DiskFormat::Qcow2).file_name().to_owned(),
         Place::Accel => "tcg".to_owned(),
-        Place::FirmwareCode => "ovmf-code.fd".to_owned(),
+        Place::FirmwareCode => ArtifactKind::FirmwareCode.file_name().to_owned(),
         other => other.name().to_owned(),
     };
     match form {

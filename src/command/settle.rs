@@ -7,7 +7,8 @@ use super::load::Ready;
 use crate::exec::event::Silent;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
-use crate::plan::{self, Input};
+use crate::plan::root::USERS;
+use crate::plan::{self, Input, StepKind};
 use crate::world::fs;
 
 /// No table of users is larger.
@@ -41,13 +42,16 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
 
 /// The steps that make roots, with their images.
 pub fn roots(ready: &Ready) -> impl Iterator<Item = (usize, &str)> {
-    ready.plan.steps.iter().enumerate().filter_map(|(at, step)| Some((at, step.name.strip_prefix("root ")?)))
+    ready.plan.steps.iter().enumerate().filter_map(|(at, step)| match &step.kind {
+        StepKind::Root(image) => Some((at, image.as_str())),
+        _ => None,
+    })
 }
 
 fn tables(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, Failure> {
     let mut tables = BTreeMap::new();
     for (step, image) in roots(ready) {
-        let file = realized.file(&Input::Output { step, name: "users.json".to_owned() });
+        let file = realized.file(&Input::Output { step, name: USERS.to_owned() });
         let path = ready.store.path(&file.sha256).map_err(Failure::world)?;
         let bytes = fs::read(&path, SMALL).map_err(Failure::world)?;
         let table: plan::root::RootIds = serde_json::from_slice(&bytes).map_err(Failure::world)?;

@@ -80,7 +80,7 @@ pub(super) fn keep(ready: &Ready<'_>, out: &Dir) {
     let Some(kept) = &ready.incremental else { return };
     let from = (out, kept.how.directory.as_str());
     if let Err(error) = ready.store.keep_incremental(&kept.names.directory, from, ready.stop) {
-        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.name);
+        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
         ready.listener.on(Event::Warning { message });
     }
 }

@@ -64,7 +64,7 @@ impl Outputs {
         }
         let source = found.open_own().map_err(|error| unreadable(raw, &error))?;
         let target = fs::create_new(&self.made.path().join(image)).map_err(|error| ready.store.failure(error))?;
-        let step = &ready.step.name;
+        let step = ready.step.name();
         let mut progress = |done, total| ready.listener.on(Event::StepProgress { step: step.clone(), done, total });
         let written = qcow2::write_qcow2(&source, target, qcow2::Options::default(), &mut progress);
         written.map_err(|error| Trouble::Step(error.to_string()))?;

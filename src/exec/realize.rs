@@ -14,7 +14,7 @@ use super::fetch::{self, Fetcher, Mirrors, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory, Names};
 use super::interrupt::{self, Listening};
-use super::resolve::{reads, resolve, resolve_without, result, value, wanted};
+use super::resolve::{resolve, resolve_without, result, value, wanted};
 use super::{ExecError, Incremental, Options, Realized, step};
 use crate::base::Digest;
 use crate::plan::id::{self, Messages};
@@ -172,13 +172,13 @@ impl Realizer<'_> {
         if !self.options.no_cache
             && let Some(known) = self.at_hand(at, &resolved, self.wanted.contains(&at))?
         {
-            self.listener.on(Event::StepAtHand { step: self.plan.steps[at].name.clone(), id: action });
+            self.listener.on(Event::StepAtHand { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(known));
         }
         let before = result(self.plan, self.store, at, &action);
         let known = self.run(at, &resolved, self.options.no_cache)?;
         if before.is_some_and(|before| before != known.outputs) {
-            let step = &self.plan.steps[at].name;
+            let step = &self.plan.steps[at].kind;
             let message = format!("step {step} gave other bits than the last time; it is not reproducible");
             self.listener.on(Event::Warning { message });
         }
@@ -188,7 +188,7 @@ impl Realizer<'_> {
     /// Waits for what the step reads; `None` after a failure.
     fn resolved(&self, at: usize) -> Option<Resolved<'_>> {
         let mut known = BTreeMap::new();
-        for read in reads(&self.plan.steps[at]) {
+        for read in self.plan.steps[at].dependencies() {
             known.insert(read, self.known(read)?);
         }
         if self.stopped() {
@@ -230,7 +230,7 @@ impl Realizer<'_> {
                 Presence::Missing => all = false,
                 Presence::SetAside(aside) => {
                     all = false;
-                    let (step, aside) = (&self.plan.steps[at].name, aside.display());
+                    let (step, aside) = (&self.plan.steps[at].kind, aside.display());
                     let message = format!(
                         "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
                     );
@@ -274,7 +274,7 @@ impl Realizer<'_> {
 
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
     fn timed(&self, ready: &step::Ready<'_>) -> Result<(Outputs, bool), ExecError> {
-        let name = ready.step.name.clone();
+        let name = ready.step.name();
         self.listener.on(Event::StepStarted { step: name.clone(), id: ready.action });
         let began = std::time::Instant::now();
         self.options.pin();
@@ -289,7 +289,7 @@ impl Realizer<'_> {
         if let Some(incremental) = result(self.plan, self.store, at, &names.result)
             && !incremental::judge(self.store, names, &incremental, outputs).map_err(interrupted)?
         {
-            let step = &self.plan.steps[at].name;
+            let step = &self.plan.steps[at].kind;
             let message = format!("step {step} had given other bits when it went on from an earlier run");
             self.listener.on(Event::Warning { message });
         }
@@ -306,7 +306,7 @@ impl Realizer<'_> {
             .collect();
         self.fetch(&fetches)?;
         let mut outputs = BTreeMap::new();
-        for read in reads(step) {
+        for read in step.dependencies() {
             outputs.insert(read, self.again(read)?);
         }
         let place = |step: usize, name: &str| match outputs.get(&step).and_then(|outputs| outputs.get(name)) {
@@ -345,7 +345,7 @@ impl Realizer<'_> {
         match outputs.iter().find(|(name, output)| known.get(*name) != Some(*output)) {
             None => Ok(outputs),
             Some((name, _)) => {
-                let step = self.plan.steps[at].name.clone();
+                let step = self.plan.steps[at].name();
                 Err(ExecError::Irreproducible { step, output: name.clone() })
             }
         }

@@ -6,7 +6,7 @@ use super::incremental::{self, Names};
 use super::realize::{Known, Outputs};
 use crate::base::Digest;
 use crate::lock::LockedFile;
-use crate::plan::{Input, Plan, id};
+use crate::plan::{Input, Plan, Step, id};
 use crate::store::{Output, Store, StoreError};
 
 /// Every step's ids and outputs.
@@ -25,7 +25,7 @@ pub struct Realized {
 
 impl Realized {
     pub(super) fn new(plan: &Plan, known: Vec<Known>) -> Realized {
-        let names = || plan.steps.iter().map(|step| step.name.clone());
+        let names = || plan.steps.iter().map(Step::name);
         Realized {
             ids: id::by_name(plan),
             actions: names().zip(known.iter().map(|known| known.action)).collect(),

@@ -13,7 +13,7 @@ use crate::store::{Output, Store};
 pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
     let mut wanted: BTreeSet<usize> = (0..plan.steps.len()).collect();
     for step in &plan.steps {
-        for read in reads(step) {
+        for read in step.dependencies() {
             wanted.remove(&read);
         }
     }
@@ -24,15 +24,6 @@ pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
         Input::Fetched(_) | Input::Inline(_) => None,
     }));
     wanted
-}
-
-/// The steps that a step reads, its tools among them.
-pub(super) fn reads(step: &crate::plan::Step) -> BTreeSet<usize> {
-    let outputs = step.inputs.values().filter_map(|input| match input {
-        Input::Output { step, .. } => Some(*step),
-        Input::Fetched(_) | Input::Inline(_) => None,
-    });
-    outputs.chain(id::tools(step)).collect()
 }
 
 /// The messages of a step whose inputs are known.

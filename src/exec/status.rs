@@ -56,7 +56,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
             all[at].state = State::WouldRun;
         }
         if all[at].state == State::WouldRun {
-            needed.extend(resolve::reads(&plan.steps[at]));
+            needed.extend(plan.steps[at].dependencies());
         }
     }
     Ok(all)

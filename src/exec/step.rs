@@ -9,7 +9,7 @@ use super::event::{Event, Listener};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Network, Privileges, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Privileges, Root, SandboxError, Spec};
 use super::variation;
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
@@ -57,7 +57,7 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 /// an earlier run.
 pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
     if let Some(kept) = incremental::take(ready)? {
-        let name = &ready.step.name;
+        let name = ready.step.name();
         ready.listener.on(Event::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
@@ -74,7 +74,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool),
 /// One run of it: from a directory that was kept, or from nothing.
 fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<BTreeMap<String, Output>, ExecError> {
     // Sandboxes have directories below this one, and never this one itself.
-    let scratch = ready.store.scratch(&ready.step.name)?;
+    let scratch = ready.store.scratch(&ready.step.name())?;
     let log =
         Log::begin(scratch.join("log"), &ready.limits, ready.listener).map_err(|error| ready.store.failure(error))?;
     let outputs = work(ready, kept, &scratch, &log);
@@ -99,8 +99,9 @@ fn work(
             let scratch = Dir::make(&place, 0o755).map_err(|error| ready.store.failure(error))?;
             ready.store.hand_over(&scratch)?;
             let Ready { step, inputs, limits, .. } = ready;
-            let (step, variation) = (&step.name, library.as_deref());
-            let context = Context { step, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
+            let (name, variation) = (step.name(), library.as_deref());
+            let context =
+                Context { step: &name, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
@@ -108,12 +109,12 @@ fn work(
             }
         }
         Work::Sandbox { .. } => {
-            let mut spec = spec(ready, out);
+            let (mut spec, name) = (spec(ready, out), ready.step.name());
             if let Some(kept) = kept {
                 incremental::place(ready, kept, out)?;
                 incremental::disguise(ready, &mut spec)?;
             }
-            command(spec, library.as_deref(), (&ready.limits, &mut |heard| log.heard(&ready.step.name, heard)))?;
+            command(spec, library.as_deref(), (&ready.limits, &mut |heard| log.heard(&name, heard)))?;
         }
     }
     let collected = outputs.collect(ready)?;
@@ -151,7 +152,6 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
         root: Root::ReadOnly(ready.tools.clone().expect("a command's tools were realized before it")),
         mounts,
         ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
-        network: Network::None,
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),
@@ -186,7 +186,7 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     // Some reasons end with the same lines.
     let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
     let tail = tail.iter().filter(said).map(|line| format!("\n  {}", Foreign(line))).collect();
-    ExecError::Step { step: ready.step.name.clone(), reason, tail, log }
+    ExecError::Step { step: ready.step.name(), reason, tail, log }
 }
 
 fn free(directory: &Path) -> u64 {

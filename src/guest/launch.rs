@@ -10,7 +10,7 @@ use super::accel::{Accel, Accelerator};
 use super::overlay::{self, Below};
 use super::{GuestError, agent};
 use crate::base::Digest;
-use crate::exec::sandbox::{Ids, Mount, Network, Privileges, Root, Spec};
+use crate::exec::sandbox::{Ids, Mount, Privileges, Root, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
 use crate::machine::rules::longest_kernel_line;
@@ -243,7 +243,6 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         root: Root::ReadOnly(launch.tree.clone()),
         mounts,
         ids: Ids::Single,
-        network: Network::None,
         privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,

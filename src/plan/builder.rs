@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::kind::StepKind;
 use super::root::{BaseSpec, RULES, RootPackage};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::Digest;
@@ -35,9 +36,18 @@ impl<'a> Builder<'a> {
 
     /// Appends a step; its position.
     pub fn add_step(&mut self, step: Step) -> usize {
-        debug_assert!(self.plan.steps.iter().all(|other| other.name != step.name), "two steps called {}", step.name);
+        debug_assert!(self.plan.position(&step.kind).is_none(), "two steps called {}", step.kind);
         self.plan.steps.push(step);
         self.plan.steps.len() - 1
+    }
+
+    /// The position of the step of this kind, which is made when it is not there yet.
+    pub fn once(&mut self, kind: StepKind, make: impl FnOnce(&mut Self, StepKind) -> Step) -> usize {
+        if let Some(known) = self.plan.position(&kind) {
+            return known;
+        }
+        let step = make(self, kind);
+        self.add_step(step)
     }
 
     /// An input that is a locked package's `.deb`.
@@ -87,7 +97,7 @@ impl<'a> Builder<'a> {
         }
         let inputs = self.set_inputs(set);
         let step = self.add_step(Step {
-            name: format!("tools {set}"),
+            kind: StepKind::Tools(set.to_owned()),
             work: Work::Builtin(Builtin::Tools),
             inputs,
             outputs: vec!["tree".to_owned()],
@@ -117,8 +127,8 @@ impl<'a> Builder<'a> {
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("base.json".to_owned(), Input::Inline(json));
         let outputs = vec!["base.tar".to_owned()];
-        let name = format!("base {image}");
-        let step = self.add_step(Step { name, work: Work::Builtin(Builtin::Base(architecture)), inputs, outputs });
+        let kind = StepKind::Base(image.to_owned());
+        let step = self.add_step(Step { kind, work: Work::Builtin(Builtin::Base(architecture)), inputs, outputs });
         self.bases.insert(key, step);
         step
     }

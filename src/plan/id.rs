@@ -89,7 +89,7 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
 
 /// The static id of every step by the step's name.
 pub fn by_name(plan: &Plan) -> BTreeMap<String, Digest> {
-    plan.steps.iter().map(|step| step.name.clone()).zip(static_ids(plan)).collect()
+    plan.steps.iter().map(Step::name).zip(static_ids(plan)).collect()
 }
 
 /// The output of a tools step.
@@ -243,16 +243,17 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::StepKind;
 
     fn plan() -> Plan {
         let tools = Step {
-            name: "tools".to_owned(),
+            kind: StepKind::Tools("t".to_owned()),
             work: Work::Builtin(Builtin::Tools),
             inputs: [("a.deb".to_owned(), Input::Inline(b"deb".to_vec()))].into(),
             outputs: vec![TREE.to_owned()],
         };
         let disk = Step {
-            name: "disk".to_owned(),
+            kind: StepKind::Modules("k".to_owned()),
             work: Work::Sandbox {
                 tools: 0,
                 argv: vec!["/bin/sh".to_owned(), "/kiln/in/x/disk.sh".to_owned()],
@@ -274,7 +275,7 @@ mod tests {
             change(&mut plan);
             static_ids(&plan)
         };
-        assert_eq!(changed(&|plan| plan.steps[1].name = "other".to_owned()), first);
+        assert_eq!(changed(&|plan| plan.steps[1].kind = StepKind::Modules("other".to_owned())), first);
         let changes: [&dyn Fn(&mut Plan); 6] = [
             &|plan| drop(plan.steps[1].inputs.insert("y".to_owned(), Input::Inline(Vec::new()))),
             &|plan| plan.steps[1].outputs.push("more".to_owned()),

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::boot;
 use super::builder::Builder;
 use super::image::{self, DiskParts};
+use super::kind::{ArtifactKind, DiskContent, DiskLayout};
 use super::step::{Artifact, Input, Plan};
 use super::stock::{self, Lent};
 use super::{kernel, qemu};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
+use crate::recipe::image::DiskFormat;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::{Firmware, Machine};
 
@@ -43,21 +45,29 @@ pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
 struct Lowering<'a> {
     builder: Builder<'a>,
     recipe: &'a Recipe,
-    kernels: BTreeMap<(String, String), KernelParts>,
-    disks: BTreeMap<(String, String, bool), Input>,
+    kernels: BTreeMap<KernelKey, KernelParts>,
+    disks: BTreeMap<DiskContent, Input>,
+}
+
+/// Machines for which this is the same share a kernel's steps.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct KernelKey {
+    kernel: String,
+    /// The package set that indexes its modules.
+    tools: String,
 }
 
 impl Lowering<'_> {
     fn machine(&mut self, machine: &Machine) {
         let parts = self.kernel(machine);
         let disk = self.disk(machine, &parts);
-        self.deliver(machine, "vmlinuz", parts.vmlinuz.clone());
-        self.deliver(machine, "kernel.config", parts.config.clone());
+        self.deliver(machine, ArtifactKind::Kernel, parts.vmlinuz.clone());
+        self.deliver(machine, ArtifactKind::KernelConfig, parts.config.clone());
         if machine.firmware.value == Firmware::Direct {
             if let Some(initrd) = parts.initrd {
-                self.deliver(machine, "initrd.img", initrd);
+                self.deliver(machine, ArtifactKind::Initrd, initrd);
             }
-            self.deliver(machine, "disk.qcow2", disk);
+            self.deliver(machine, ArtifactKind::Disk(DiskFormat::Qcow2), disk);
         } else {
             self.bootable(machine, &parts, disk);
         }
@@ -79,14 +89,14 @@ impl Lowering<'_> {
         }
     }
 
-    fn deliver(&mut self, machine: &Machine, name: &str, from: Input) {
-        self.builder.plan.artifacts.push(Artifact { machine: machine.name.clone(), name: name.to_owned(), from });
+    fn deliver(&mut self, machine: &Machine, kind: ArtifactKind, from: Input) {
+        self.builder.plan.artifacts.push(Artifact { machine: machine.name.clone(), kind, from });
     }
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
         let lent = Lent::by(&self.recipe.images[&machine.image]);
-        let key = (machine.kernel.clone(), lent.tools.to_owned());
+        let key = KernelKey { kernel: machine.kernel.clone(), tools: lent.tools.to_owned() };
         if let Some(parts) = self.kernels.get(&key) {
             return parts.clone();
         }
@@ -113,18 +123,24 @@ impl Lowering<'_> {
 
     fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> Input {
         // Two kernels without modules share one disk.
-        let with = if kernel.modules.is_some() { machine.kernel.clone() } else { String::new() };
-        let partition = machine.firmware.value != Firmware::Direct;
-        let key = (machine.image.clone(), with, partition);
-        if let Some(disk) = self.disks.get(&key) {
+        let modules_of = kernel.modules.is_some().then(|| machine.kernel.clone());
+        let layout = match machine.firmware.value {
+            Firmware::Direct => DiskLayout::Whole,
+            Firmware::Uefi | Firmware::Seabios => DiskLayout::Partition,
+        };
+        let content = DiskContent { image: machine.image.clone(), modules_of, layout };
+        if let Some(disk) = self.disks.get(&content) {
             return disk.clone();
         }
         let image = &self.recipe.images[&machine.image];
         let root = image::root(&mut self.builder, self.recipe, image);
-        let partition = partition.then(|| boot::fstab(&self.builder, image));
-        let parts = DiskParts { root, modules: kernel.modules.clone(), kernel: key.1.clone(), partition };
-        let disk = image::disk(&mut self.builder, image, parts);
-        self.disks.insert(key, disk.clone());
+        let fstab = match layout {
+            DiskLayout::Whole => None,
+            DiskLayout::Partition => boot::fstab(&self.builder, image),
+        };
+        let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
+        let disk = image::disk(&mut self.builder, image, &content, parts);
+        self.disks.insert(content, disk.clone());
         disk
     }
 
@@ -132,9 +148,9 @@ impl Lowering<'_> {
     fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
         let image = &self.recipe.images[&machine.image];
         let disk = boot::disk(&mut self.builder, (machine, image), kernel, root);
-        self.deliver(machine, "disk.qcow2", disk);
-        for (name, file) in boot::firmware(&mut self.builder, machine) {
-            self.deliver(machine, name, file);
+        self.deliver(machine, ArtifactKind::Disk(DiskFormat::Qcow2), disk);
+        for (kind, file) in boot::firmware(&mut self.builder, machine) {
+            self.deliver(machine, kind, file);
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod id;
 pub mod image;
 pub mod initrd;
 pub mod kernel;
+pub mod kind;
 pub mod lower;
 pub mod qemu;
 pub mod reapi;
@@ -18,6 +19,7 @@ pub mod step;
 pub mod stock;
 
 pub use builder::Builder;
+pub use kind::{ArtifactKind, DiskContent, DiskLayout, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
 pub use step::{Artifact, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
 use super::id;
+use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
 use crate::base::Arch;
 
-/// What the step's name begins with.
-pub const STEP: &str = "qemu-facts ";
 /// The step's output.
 pub const FACTS: &str = "facts.json";
 
@@ -59,11 +58,6 @@ pub struct Facts {
     pub properties: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// The name of the step that asks the QEMU of a set.
-fn step(set: &str, arch: Arch) -> String {
-    if arch.is_default() { format!("{STEP}{set}") } else { format!("{STEP}{set} {arch}") }
-}
-
 /// Adds the step for one QEMU and the machine types that the lock wants of it.
 pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), machines: BTreeSet<String>) {
     let tools = builder.tools(set);
@@ -78,7 +72,7 @@ pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), machin
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
     let tree = Input::Output { step: tools, name: id::TREE.to_owned() };
     builder.add_step(Step {
-        name: step(set, arch),
+        kind: StepKind::QemuFacts(set.to_owned(), arch),
         work: Work::Builtin(Builtin::QemuFacts),
         inputs: [("qemu".to_owned(), tree), ("questions.json".to_owned(), Input::Inline(text))].into(),
         outputs: vec![FACTS.to_owned()],

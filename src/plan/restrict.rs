@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::id;
+use super::kind::StepKind;
 use super::step::{Input, Plan, Step, Work};
 use crate::base::Digest;
 
-/// The plan that carries out only the steps whose names `wanted` accepts, and what they need. No artifacts.
-pub fn restrict(plan: &Plan, wanted: &dyn Fn(&str) -> bool) -> Plan {
+/// The plan that carries out only the steps that `wanted` accepts, and what they need. No artifacts.
+pub fn restrict(plan: &Plan, wanted: &dyn Fn(&StepKind) -> bool) -> Plan {
     let mut needed = BTreeSet::new();
     for (at, step) in plan.steps.iter().enumerate().rev() {
-        if wanted(&step.name) || needed.contains(&at) {
+        if wanted(&step.kind) || needed.contains(&at) {
             needed.insert(at);
-            needed.extend(dependencies(step));
+            needed.extend(step.dependencies());
         }
     }
     let moved: BTreeMap<usize, usize> = needed.iter().enumerate().map(|(new, old)| (*old, new)).collect();
@@ -23,14 +23,6 @@ pub fn restrict(plan: &Plan, wanted: &dyn Fn(&str) -> bool) -> Plan {
     let incremental =
         plan.incremental.iter().filter_map(|(at, incremental)| Some((*moved.get(at)?, incremental.clone()))).collect();
     Plan { fetches, steps, incremental, private: plan.private.clone(), ..Plan::default() }
-}
-
-fn dependencies(step: &Step) -> impl Iterator<Item = usize> {
-    let inputs = step.inputs.values().filter_map(|input| match input {
-        Input::Output { step, .. } => Some(*step),
-        Input::Fetched(_) | Input::Inline(_) => None,
-    });
-    inputs.chain(id::tools(step))
 }
 
 fn fetched(step: &Step) -> impl Iterator<Item = Digest> {
@@ -56,26 +48,26 @@ fn renumbered(step: &Step, moved: &BTreeMap<usize, usize>) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::id;
     use crate::plan::step::Builtin;
+
+    fn kind(name: &str) -> StepKind {
+        StepKind::Tools(name.to_owned())
+    }
 
     fn step(name: &str, needs: &[usize]) -> Step {
         let inputs = needs.iter().map(|&step| (format!("in-{step}"), Input::Output { step, name: "x".to_owned() }));
-        Step {
-            name: name.to_owned(),
-            work: Work::Builtin(Builtin::Tools),
-            inputs: inputs.collect(),
-            outputs: Vec::new(),
-        }
+        Step { kind: kind(name), work: Work::Builtin(Builtin::Tools), inputs: inputs.collect(), outputs: Vec::new() }
     }
 
     #[test]
     fn what_nobody_needs_is_left_out_and_the_rest_refers_to_the_right_steps() {
         let steps = vec![step("a", &[]), step("b", &[]), step("c", &[0]), step("d", &[1, 2])];
         let plan = Plan { steps, ..Plan::default() };
-        let part = restrict(&plan, &|name| name == "c");
-        assert_eq!(part.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>(), ["a", "c"]);
+        let part = restrict(&plan, &|found| *found == kind("c"));
+        assert_eq!(part.steps.iter().map(|step| &step.kind).collect::<Vec<_>>(), [&kind("a"), &kind("c")]);
         assert_eq!(part.steps[1], step("c", &[0]));
-        let whole = restrict(&plan, &|name| name == "d");
+        let whole = restrict(&plan, &|found| *found == kind("d"));
         assert_eq!(whole.steps, plan.steps);
         let ids = id::static_ids(&plan);
         assert_eq!(id::static_ids(&part), [ids[0], ids[2]]);

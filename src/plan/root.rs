@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::{Arch, Timestamp};
 
+/// The output that holds the root file system.
+pub const ROOT: &str = "root.tar";
+/// The output that holds its users and groups, [`RootIds`] as JSON.
+pub const USERS: &str = "users.json";
+
 /// The packages of a root file system as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -137,7 +142,7 @@ pub struct RootUnits {
     pub mask: Vec<String>,
 }
 
-/// Users and groups by name, each with its number below 65535: the lock's table, and the step's output `users.json`.
+/// Users and groups by name, each with its number below 65535: the lock's table, and the step's output [`USERS`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootIds {

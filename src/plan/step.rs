@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::kind::{ArtifactKind, StepKind};
 use crate::base::{Arch, Digest};
 
 /// Everything a build does, in an order in which every input precedes its use.
@@ -65,14 +66,37 @@ pub enum Place {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Unique within the plan: `root debian-cxl`, `disk expander`.
-    pub name: String,
+    /// What it makes; unique within the plan.
+    pub kind: StepKind,
     /// What is done.
     pub work: Work,
     /// What it sees, by path relative to its input root.
     pub inputs: BTreeMap<String, Input>,
     /// Paths it must leave behind, relative to its build directory.
     pub outputs: Vec<String>,
+}
+
+impl Step {
+    /// What locks, manifests and people call it: `root debian-cxl`, `disk expander`.
+    pub fn name(&self) -> String {
+        self.kind.to_string()
+    }
+
+    /// The steps that it reads, its tools among them.
+    pub fn dependencies(&self) -> BTreeSet<usize> {
+        let inputs = self.inputs.values().filter_map(|input| match input {
+            Input::Output { step, .. } => Some(*step),
+            Input::Fetched(_) | Input::Inline(_) => None,
+        });
+        inputs.chain(super::id::tools(self)).collect()
+    }
+}
+
+impl Plan {
+    /// The position of the step of this kind.
+    pub fn position(&self, kind: &StepKind) -> Option<usize> {
+        self.steps.iter().position(|step| step.kind == *kind)
+    }
 }
 
 /// What a step does.
@@ -166,8 +190,8 @@ pub enum Input {
 pub struct Artifact {
     /// The machine it belongs to.
     pub machine: String,
-    /// File name in the result directory.
-    pub name: String,
+    /// Which of the machine's files it is.
+    pub kind: ArtifactKind,
     /// Where it comes from.
     pub from: Input,
 }

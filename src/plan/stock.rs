@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use super::builder::Builder;
 use super::initrd::InitrdSpec;
+use super::kernel::CONFIG;
+use super::kind::StepKind;
 use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::recipe::image::{BUSYBOX, Image};
@@ -38,20 +40,15 @@ pub fn lower(
         inputs.insert(name, builder.fetch(package));
     }
     let unpacked = builder.add_step(Step {
-        name: format!("kernel {kernel}"),
+        kind: StepKind::StockKernel(kernel.to_owned()),
         work: Work::Builtin(Builtin::StockKernel),
         inputs,
-        outputs: vec!["kernel.config".to_owned(), "modules.tar".to_owned(), "vmlinuz".to_owned()],
+        outputs: vec![CONFIG.to_owned(), "modules.tar".to_owned(), "vmlinuz".to_owned()],
     });
     let output = |name: &str| Input::Output { step: unpacked, name: name.to_owned() };
     let modules = with_index(builder, kernel, output("modules.tar"), lent.tools);
     let initrd = initrd(builder, kernel, (output("modules.tar"), wanted), lent.shell);
-    KernelParts {
-        vmlinuz: output("vmlinuz"),
-        config: output("kernel.config"),
-        modules: Some(modules),
-        initrd: Some(initrd),
-    }
+    KernelParts { vmlinuz: output("vmlinuz"), config: output(CONFIG), modules: Some(modules), initrd: Some(initrd) }
 }
 
 /// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it. Newer
@@ -66,7 +63,7 @@ fn carries_kernel(name: &str) -> bool {
 /// A module tree together with what depmod says of it.
 pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools: &str) -> Input {
     let step = Step {
-        name: format!("depmod {kernel}"),
+        kind: StepKind::Depmod(kernel.to_owned()),
         work: Work::Sandbox {
             tools: builder.tools(tools),
             argv: ["/bin/sh", "/kiln/in/depmod.sh", "/kiln/in/modules.tar"].map(str::to_owned).to_vec(),
@@ -82,7 +79,7 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
     };
     let index = Input::Output { step: builder.add_step(step), name: "depmod.tar".to_owned() };
     let merge = builder.add_step(Step {
-        name: format!("modules {kernel}"),
+        kind: StepKind::Modules(kernel.to_owned()),
         work: Work::Builtin(Builtin::MergeTars),
         inputs: BTreeMap::from([("0-modules.tar".to_owned(), modules), ("1-depmod.tar".to_owned(), index)]),
         outputs: vec!["merged.tar".to_owned()],
@@ -97,7 +94,7 @@ pub fn initrd(builder: &mut Builder<'_>, kernel: &str, (modules, wanted): (Input
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
     spec.modules.extend(wanted.iter().cloned());
     let step = builder.add_step(Step {
-        name: format!("initrd {kernel}"),
+        kind: StepKind::Initrd(kernel.to_owned()),
         work: Work::Builtin(Builtin::Initrd),
         inputs: BTreeMap::from([
             ("busybox.deb".to_owned(), busybox),

@@ -65,6 +65,13 @@ impl Image {
     }
 }
 
+/// How the bytes of a disk lie in its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskFormat {
+    /// QEMU's own format, compressed and without the blocks that hold nothing.
+    Qcow2,
+}
+
 /// One user.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {

@@ -11,8 +11,8 @@ use kiln::format::fat;
 use kiln::format::gpt::{self, Guid, Partition, Table};
 use kiln::format::uki;
 use kiln::inspect::differ::differences;
-use kiln::plan::Input;
 use kiln::plan::boot::BootSpec;
+use kiln::plan::{Input, StepKind};
 use kiln::recipe::machine::Firmware;
 use kiln::recipe::packages::PackageSet;
 
@@ -208,14 +208,14 @@ fn planned(stem: &str, firmware: Firmware, set: &str) -> BTreeMap<String, Vec<u8
     let machine = recipe.machines.values_mut().next().unwrap();
     machine.firmware.value = firmware;
     machine.boot = Some(PackageSet { name: set.to_owned(), ..machine.qemu.clone() });
-    let name = format!("boot {}", machine.name);
+    let kind = StepKind::Boot(machine.name.clone());
     let plan = kiln::plan::lower(recipe, lock);
-    let step = plan.steps.iter().find(|step| step.name == name).unwrap();
+    let step = &plan.steps[plan.position(&kind).unwrap()];
     let inline = |(name, input): (&String, &Input)| match input {
         Input::Inline(bytes) => Some((name.clone(), bytes.clone())),
         _ => None,
     };
-    let delivered: Vec<&str> = plan.artifacts.iter().map(|artifact| artifact.name.as_str()).collect();
+    let delivered: Vec<&str> = plan.artifacts.iter().map(|artifact| artifact.kind.file_name()).collect();
     assert!(delivered.contains(&"vmlinuz") && !delivered.contains(&"initrd.img"), "{delivered:?}");
     assert_eq!(delivered.contains(&"ovmf-code.fd"), firmware == Firmware::Uefi);
     step.inputs.iter().filter_map(inline).collect()

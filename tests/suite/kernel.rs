@@ -9,7 +9,7 @@ use kiln::command::{load, mirrors};
 use kiln::exec::event::Silent;
 use kiln::exec::{Incremental, Options, realize};
 use kiln::kconfig::{Tree, Tri, archive, dotconfig};
-use kiln::plan::{self, Input, Plan, step::Place};
+use kiln::plan::{self, Input, Plan, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
 use kiln::{lock, recipe};
@@ -45,7 +45,7 @@ fn a_kernel_is_the_same_twice_and_a_dropped_option_is_explained() {
     let store = Store::open(&scratch.path("one")).unwrap();
     debians_own_configuration(&plan, &store);
     for (step, expected) in REFUSED {
-        let restricted = plan::restrict(&plan, &|name| name == *step);
+        let restricted = plan::restrict(&plan, &|kind| kind.to_string() == *step);
         let text = carry_out(&restricted, &store, 2).unwrap_err().to_string();
         for words in *expected {
             assert!(text.contains(words), "{step} does not say `{words}`: {text}");
@@ -71,7 +71,7 @@ fn built(plan: &Plan, kernel: &str, store: &Path, jobs: u32) -> Vec<Digest> {
     let own =
         |step: &str| step.strip_suffix(kernel).is_some_and(|rest| rest.ends_with(' ') && !rest.starts_with("disk "));
     let modular = kernel == "modular";
-    let restricted = plan::restrict(plan, &|step| own(step) && !step.starts_with("tree "));
+    let restricted = plan::restrict(plan, &|kind| own(&kind.to_string()) && !matches!(kind, StepKind::Tree(_)));
     let store = Store::open(store).unwrap();
     let done = carry_out(&restricted, &store, jobs).unwrap_or_else(|error| panic!("{kernel}: {error}"));
     let file = |step: &str, name: &str| done.file(&output(&restricted, &format!("{step} {kernel}"), name)).sha256;
@@ -117,7 +117,7 @@ fn modules(store: &Store, tar: &Digest, config: &str) {
 
 /// Debian's configuration for this source, with what was asked for on top: configured, not compiled.
 fn debians_own_configuration(plan: &Plan, store: &Store) {
-    let check = plan::restrict(plan, &|step| step == "kernel-check debians");
+    let check = plan::restrict(plan, &|kind| *kind == StepKind::KernelCheck("debians".to_owned()));
     let done = carry_out(&check, store, 2).unwrap();
     let config = done.file(&output(&check, "kernel-check debians", "kernel.config")).sha256;
     let config = dotconfig::read(&store.read(&config, dotconfig::LIMIT).unwrap()).unwrap();
@@ -178,7 +178,8 @@ fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_noth
     let build = |text: &str, incremental: Incremental| {
         let path = scratch.path("changed.kiln");
         std::fs::write(&path, text).unwrap();
-        let plan = plan::restrict(&lowered(&scratch, &path), &|step| step == "kernel-build incremental");
+        let plan =
+            plan::restrict(&lowered(&scratch, &path), &|kind| *kind == StepKind::KernelBuild("incremental".to_owned()));
         let done = carry_out_with(&plan, &store, &Options { incremental, ..Options::default() }).unwrap();
         let step = plan.steps.len() - 1;
         let file = |name| done.file(&Input::Output { step, name: String::from(name) }).sha256;
@@ -211,7 +212,7 @@ fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
     let recipe = recipe.unwrap_or_else(|_| panic!("mistakes")).reachable();
     let lock = load::read_lock(&world, &root.join("lockfiles/cxl-expander.lock"));
     let plan = plan::lower(&recipe, &lock.unwrap_or_else(|_| panic!("an unreadable lock")).unwrap());
-    let build = plan.steps.iter().position(|step| step.name.starts_with("kernel-build ")).unwrap();
+    let build = plan.steps.iter().position(|step| matches!(step.kind, StepKind::KernelBuild(_))).unwrap();
     assert_eq!(plan.incremental.keys().collect::<Vec<_>>(), [&build]);
     let (step, incremental) = (&plan.steps[build], &plan.incremental[&build]);
     assert_eq!(incremental.changing, "kernel.config");
@@ -220,7 +221,7 @@ fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
             && incremental.instead.keys().all(|path| step.inputs.contains_key(path))
     );
     // A part of a plan knows it as the whole does.
-    let part = plan::restrict(&plan, &|name| name == step.name);
+    let part = plan::restrict(&plan, &|kind| *kind == step.kind);
     assert_eq!(part.incremental, [(part.steps.len() - 1, incremental.clone())].into());
 }
 
@@ -277,7 +278,7 @@ fn carry_out_with(
 }
 
 fn output(plan: &Plan, step: &str, name: &str) -> Input {
-    let step = plan.steps.iter().position(|found| found.name == step).unwrap();
+    let step = plan.steps.iter().position(|found| found.name() == step).unwrap();
     Input::Output { step, name: name.to_owned() }
 }
 

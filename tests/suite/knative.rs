@@ -7,7 +7,7 @@ use std::path::Path;
 use kiln::command::load;
 use kiln::exec::event::Silent;
 use kiln::exec::{Options, realize};
-use kiln::plan::{self, Input, step::Place};
+use kiln::plan::{self, Input, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
 use kiln::{command::mirrors, lock, recipe};
@@ -73,13 +73,14 @@ fn its_image_is_made_from_what_is_released() {
     let lock = load::read_lock(&world, &locked).unwrap_or_else(|_| panic!("an unreadable lock")).unwrap();
     lock::satisfies(&recipe, &lock).unwrap();
     let plan = plan::lower(&recipe, &lock);
-    let plan = plan::restrict(&plan, &|step| ["disk knative", "kernel-check cxl-kernel"].contains(&step));
+    let plan =
+        plan::restrict(&plan, &|kind| ["disk knative", "kernel-check cxl-kernel"].contains(&kind.to_string().as_str()));
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let options = Options { jobs: Some(2), ..Options::default() };
     let done = realize(&plan, &store, &world, &addresses, &options, &Silent).unwrap_or_else(|error| panic!("{error}"));
-    let root = plan.steps.iter().position(|step| step.name == "root knative").unwrap();
+    let root = plan.position(&StepKind::Root("knative".to_owned())).unwrap();
     let root = done.file(&Input::Output { step: root, name: "root.tar".to_owned() }).sha256;
     let mut archive = tar::Archive::new(store.open_checked(&root).unwrap());
     let mut held = 0;

@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use kiln::exec::sandbox::seccomp::{Kind, refused};
 use kiln::exec::sandbox::{
-    self, Bound, Call, Exceeded, Heard, Ids, Limits, Mount, Network, Privileges, Root, SandboxError, Spec, Streams,
+    self, Bound, Call, Exceeded, Heard, Ids, Limits, Mount, Privileges, Root, SandboxError, Spec, Streams,
 };
 
 use super::skip::skip;
@@ -39,7 +39,6 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
         ids: Ids::Single,
-        network: Network::None,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),

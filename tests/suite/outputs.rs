@@ -59,7 +59,7 @@ fn refused(bench: &mut Bench, script: &str, qcow2: bool) -> String {
     assert!(matches!(error, ExecError::Step { .. }), "{error}");
     assert!(began.elapsed().as_secs() < 20, "{script} took {:?}", began.elapsed());
     let text = error.to_string();
-    assert!(text.starts_with("step hostile failed: "), "{text}");
+    assert!(text.starts_with("step modules hostile failed: "), "{text}");
     text
 }
 
@@ -101,7 +101,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
     bench.plan.steps.truncate(1);
     let step = bench.step("links", &script, &[]);
     let realized = bench.realize_with(Options::default()).unwrap();
-    let results = bench.store.get_result(&realized.actions["links"]).unwrap();
+    let results = bench.store.get_result(&realized.actions["modules links"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
     assert_eq!(tree.join("file").read_link().unwrap(), Path::new(&secret));
@@ -158,7 +158,7 @@ fn an_object_has_one_name_one_mode_and_one_owner_whatever_the_step_did() {
         "mkdir -p out/d; echo x >out/d/a; ln out/d/a out/b; ln out/b outside; chmod 4711 out/b; chmod 0 out/d out";
     bench.step("tree", script, &[]);
     let realized = bench.realize();
-    let results = bench.store.get_result(&realized.actions["tree"]).unwrap();
+    let results = bench.store.get_result(&realized.actions["modules tree"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
     for (path, mode) in [("d/a", 0o555), ("b", 0o555), ("d", 0o555), ("", 0o555)] {
@@ -248,7 +248,7 @@ fn a_log_has_a_bound_and_so_has_a_line() {
 fn a_step_that_said_nothing_has_no_log_that_an_error_could_name() {
     let Some(mut bench) = Bench::new("silent") else { return };
     let text = refused(&mut bench, "exit 3", false);
-    assert_eq!(text, "step hostile failed: exit status: 3");
+    assert_eq!(text, "step modules hostile failed: exit status: 3");
     assert_eq!(std::fs::read_dir(bench.store.root().join("log")).unwrap().count(), 0);
 }
 
@@ -268,7 +268,7 @@ fn what_is_made_of_a_private_file_is_private() {
     let mode = |path: PathBuf| path.metadata().unwrap().permissions().mode() & 0o777;
     let of = |bytes: &[u8]| mode(bench.store.path(&kiln::base::Digest::of(bytes)).unwrap());
     assert_eq!((of(&secret), of(b"secretsecret"), of(&plain), of(b"y")), (0o400, 0o400, 0o444, 0o444));
-    let results = bench.store.get_result(&realized.actions["two"]).unwrap();
+    let results = bench.store.get_result(&realized.actions["modules two"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
     assert_eq!((mode(tree.clone()), mode(tree.join("x"))), (0o500, 0o400));

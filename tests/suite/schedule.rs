@@ -9,7 +9,7 @@ use kiln::base::Digest;
 use kiln::exec::event::{Event, Listener};
 use kiln::exec::{self, ExecError, Options, Realized, State, sandbox};
 use kiln::plan::step::Place;
-use kiln::plan::{Artifact, Builtin, Fetch, Ids, Input, Plan, Step, Work, id};
+use kiln::plan::{Artifact, ArtifactKind, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
 use kiln::store::{Owner, Store};
 use kiln::world::memory::MemoryWorld;
 
@@ -32,7 +32,7 @@ impl Heard {
         self.0.lock().unwrap().drain(..).collect()
     }
 
-    /// Names of the steps that ran, sorted.
+    /// The steps that ran, as [`Bench::step`] was given them, sorted.
     fn ran(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.lock().unwrap().drain(..).filter_map(started).collect();
         names.sort();
@@ -42,7 +42,7 @@ impl Heard {
 
 fn started(event: Event) -> Option<String> {
     match event {
-        Event::StepStarted { step, .. } => Some(step),
+        Event::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
         _ => None,
     }
 }
@@ -73,7 +73,7 @@ impl Bench {
         let owner = sandbox::builder().map(|id| Owner { uid: id, gid: id });
         let store = Store::open_for(&root.join("store"), owner).unwrap();
         let step = Step {
-            name: "tools".to_owned(),
+            kind: StepKind::Tools("host".to_owned()),
             work: Work::Builtin(Builtin::Tools),
             inputs: [("a.deb".to_owned(), Input::Inline(b"deb".to_vec()))].into(),
             outputs: vec![id::TREE.to_owned()],
@@ -93,12 +93,12 @@ impl Bench {
         self.store.put_result(&messages.action, &[(id::TREE.to_owned(), output)].into()).unwrap();
     }
 
-    /// Adds a shell script; its position.
+    /// Adds a shell script, whose name is `modules NAME`; its position.
     pub(super) fn step(&mut self, name: &str, script: &str, inputs: &[(&str, Input)]) -> usize {
         let inputs: BTreeMap<String, Input> =
             inputs.iter().map(|(path, input)| ((*path).to_owned(), input.clone())).collect();
         self.plan.steps.push(Step {
-            name: name.to_owned(),
+            kind: StepKind::Modules(name.to_owned()),
             work: Work::Sandbox {
                 tools: 0,
                 argv: ["/usr/bin/sh", "-eu", "-c", script].map(str::to_owned).to_vec(),
@@ -114,7 +114,7 @@ impl Bench {
 
     pub(super) fn deliver(&mut self, step: usize) {
         let from = out(step);
-        self.plan.artifacts.push(Artifact { machine: "m".to_owned(), name: format!("a{step}"), from });
+        self.plan.artifacts.push(Artifact { machine: "m".to_owned(), kind: ArtifactKind::Kernel, from });
     }
 
     pub(super) fn realize_with(&self, options: Options) -> Result<Realized, ExecError> {
@@ -189,7 +189,7 @@ fn a_plan_runs_once_and_then_not_again() {
     assert_eq!(bench.heard.ran(), ["one", "two"]);
     let again = Options { no_cache: true, ..Options::default() };
     // The builtin step of the tools cannot run in this test, so everything again stops there.
-    assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools"));
+    assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools host"));
 }
 
 #[test]
@@ -230,8 +230,8 @@ fn equal_bits_end_the_rebuilding() {
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
     assert_eq!(second.file(&out(two)), first.file(&out(two)));
-    assert_ne!(second.ids["two"], first.ids["two"], "the static id is another: it is the lock's");
-    assert_eq!(second.actions["two"], first.actions["two"]);
+    assert_ne!(second.ids["modules two"], first.ids["modules two"], "the static id is another: it is the lock's");
+    assert_eq!(second.actions["modules two"], first.actions["modules two"]);
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     bench.deliver(next);
     let error = bench.realize_with(Options::default()).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("step bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
+    assert!(text.starts_with("step modules bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
     let ExecError::Step { log, .. } = error else { panic!() };
     assert_eq!(std::fs::read_to_string(log.unwrap().path).unwrap(), "first\ncannot find the thing\n");
     assert_eq!(bench.heard.ran(), ["bad"]);
@@ -268,7 +268,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
         argv[3] = "mkdir -p x".to_owned();
     }
     silent.inputs.clear();
-    silent.name = "silent".to_owned();
+    silent.kind = StepKind::Modules("silent".to_owned());
     bench.plan.steps.truncate(1);
     bench.plan.artifacts.clear();
     bench.plan.steps.push(silent);

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln::exec::sandbox::{self, Ids, Mount, Network, Privileges, Root, SandboxError, Spec};
+use kiln::exec::sandbox::{self, Ids, Mount, Privileges, Root, SandboxError, Spec};
 use kiln::guest::terminal::Console;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::OpenptFlags;
@@ -35,7 +35,6 @@ fn the_program_on_the_terminal() {
         root: Root::ReadOnly(root.clone()),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
         ids: Ids::Single,
-        network: Network::None,
         privileges: Privileges::None,
         env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
         argv: ["/bin/sh", "-c", &script].map(str::to_owned).into(),

@@ -7,6 +7,7 @@ use super::Context;
 use crate::kconfig::dotconfig::{self, NotAConfig};
 use crate::kconfig::{DotConfig, Dropped, Kind, Request, Tree, Tri, archive, check, explain};
 use crate::plan::kernel::requested::Requested;
+use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::recipe::kernel::OptionValue;
 use crate::world::{WorldError, fs};
 
@@ -33,17 +34,17 @@ pub enum CheckError {
 /// Inputs `kernel.config`, `kconfig.tar`, `requested.json`; output `kernel.config`, unchanged.
 pub fn run(context: &Context<'_>) -> Result<(), CheckError> {
     let input = |name: &'static str| context.inputs.get(name).ok_or(CheckError::Missing(name));
-    let bytes = fs::read(input("kernel.config")?, dotconfig::LIMIT)?;
+    let bytes = fs::read(input(CONFIG)?, dotconfig::LIMIT)?;
     let config = dotconfig::read(&bytes)?;
     let requested: Requested = serde_json::from_slice(&fs::read(input("requested.json")?, dotconfig::LIMIT)?)?;
     let dropped = check(&requested.requests, &config);
     let forbidden: Vec<&(String, String)> =
         requested.forbidden.iter().filter(|(name, _)| config.tri(name) != Tri::N).collect();
     if dropped.is_empty() && forbidden.is_empty() {
-        return Ok(fs::write_atomically(&context.out.join("kernel.config"), &bytes)?);
+        return Ok(fs::write_atomically(&context.out.join(CONFIG), &bytes)?);
     }
     // Only a mistake needs the source's Kconfig files; when they do not read, what was dropped is still said.
-    let tar = BufReader::new(fs::open(input("kconfig.tar")?)?);
+    let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
     let source = archive::read(tar, requested.architecture.facts().kernel.source).map_err(|error| error.to_string());
     let tree = source.and_then(|source| Tree::read(&source).map_err(|error| error.to_string()));
     let mut lines: Vec<String> =
@@ -126,7 +127,7 @@ mod tests {
             listener: &Silent,
         };
         run(&context).map_err(|error| error.to_string())?;
-        Ok(String::from_utf8(fs::read(&out.join("kernel.config"), 1 << 20).unwrap()).unwrap())
+        Ok(String::from_utf8(fs::read(&out.join(CONFIG), 1 << 20).unwrap()).unwrap())
     }
 
     #[test]

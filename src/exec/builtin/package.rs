@@ -12,8 +12,8 @@ const LIMIT: u64 = 64 << 20;
 
 /// Input `ovmf.deb`; outputs as [`FIRMWARE`] names them.
 pub(super) fn firmware(context: &Context<'_>) -> Result<(), BuiltinError> {
-    for (name, path) in FIRMWARE {
-        fs::write_atomically(&context.out.join(name), &file(context, "ovmf.deb", path)?)?;
+    for (kind, path) in FIRMWARE {
+        fs::write_atomically(&context.out.join(kind.file_name()), &file(context, "ovmf.deb", path)?)?;
     }
     Ok(())
 }

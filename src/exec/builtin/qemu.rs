@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use crate::base::Arch;
-use crate::exec::sandbox::{self, Ids, Network, Privileges, Root, SandboxError, Spec, Streams};
+use crate::exec::sandbox::{self, Ids, Privileges, Root, SandboxError, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
 use crate::world::{WorldError, fs};
@@ -106,7 +106,6 @@ fn spec(subject: Subject<'_>, arch: Arch) -> Spec {
         root: Root::ReadOnly(subject.tree.to_owned()),
         mounts: Vec::new(),
         ids: subject.ids,
-        network: Network::None,
         privileges: Privileges::None,
         env: id::environment(&BTreeMap::new()),
         argv,

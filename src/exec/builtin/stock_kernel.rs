@@ -12,6 +12,7 @@ use super::{BuiltinError, Context, part};
 use crate::base::Timestamp;
 use crate::debian::deb::{self, Data, Kind as DebKind};
 use crate::format::tar::{Entry, Kind, TarPath, TarWriter};
+use crate::plan::kernel::CONFIG;
 use crate::world::fs;
 
 /// Where modules live since the merge of `/lib` into `/usr/lib`, and where older packages put them.
@@ -19,8 +20,7 @@ const PLACES: [&str; 2] = ["usr/lib/modules/", "lib/modules/"];
 
 /// The packages, and what comes out of them beside the modules.
 const PACKAGES: [&str; 2] = ["kernel", ".deb"];
-const BOOT: [(&str, &str, &str); 2] =
-    [("boot/vmlinuz-", "vmlinuz", "vmlinuz"), ("boot/config-", "config", "kernel.config")];
+const BOOT: [(&str, &str, &str); 2] = [("boot/vmlinuz-", "vmlinuz", "vmlinuz"), ("boot/config-", "config", CONFIG)];
 
 /// Inputs `kernel.deb`, `kernel-1.deb` and so on, and `epoch` (RFC 3339) when files must not be younger than that.
 pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {

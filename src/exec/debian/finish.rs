@@ -6,7 +6,7 @@ use super::run::Runner;
 use super::{origin, parts, rules};
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
-use crate::plan::root::{RootIds, RootSpec};
+use crate::plan::root::{ROOT, RootIds, RootSpec, USERS};
 use crate::world::fs;
 
 /// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
@@ -22,8 +22,8 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     numbers::settle(spec, &tree, origin::of)?;
     parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
     let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
-    fs::write_atomically(&job.out.join("users.json"), &json(&ids))?;
-    pack::write(&tree, (spec.epoch, &times), &job.out.join("root.tar"))
+    fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
+    pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.

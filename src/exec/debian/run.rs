@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Timestamp;
 use crate::exec::log::shortened;
-use crate::exec::sandbox::{self, Ids, Mount, Network, Privileges, Spec};
+use crate::exec::sandbox::{self, Ids, Mount, Privileges, Spec};
 use crate::exec::tree::{HostPath, RootError};
 use crate::exec::variation;
 
@@ -62,7 +62,6 @@ impl Runner<'_> {
             root: self.root.writable(),
             mounts: self.debs.iter().map(mount).collect(),
             ids: Ids::Inherit,
-            network: Network::None,
             privileges: Privileges::Build,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),

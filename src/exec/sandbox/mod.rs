@@ -50,7 +50,7 @@ pub(crate) use limits::tree_options;
 pub use privileges::Privileges;
 pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
 
-/// A process and everything it can see.
+/// A process and everything it can see. It reaches no network, not even loopback of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Spec {
     /// Becomes `/`.
@@ -59,8 +59,6 @@ pub struct Spec {
     pub mounts: Vec<Mount>,
     /// User ids inside.
     pub ids: Ids,
-    /// What the process reaches.
-    pub network: Network,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
     /// The whole environment.
@@ -103,13 +101,4 @@ pub enum Ids {
     Range,
     /// No new user namespace: the caller is already inside one, made by [`call`](self).
     Inherit,
-}
-
-/// What a sandboxed process reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Network {
-    /// Nothing, not even loopback of the host.
-    None,
-    /// The host's network.
-    Host,
 }

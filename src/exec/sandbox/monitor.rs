@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 
 use super::job::{INIT, Job, Message, Wires, Work};
-use super::{Ids, Network, SandboxError, ids, keyring, libraries, stage};
+use super::{Ids, SandboxError, ids, keyring, libraries, stage};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -45,7 +45,7 @@ fn start(wires: &Wires) -> Result<Child, SandboxError> {
     }
     wires.write_job(&job)?;
     new_user(wires, &job)?;
-    new_spaces(&job)?;
+    new_spaces()?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("kiln").arg(INIT).env_clear();
     wires.pass(&mut command);
@@ -77,13 +77,9 @@ fn new_user(wires: &Wires, job: &Job) -> Result<(), SandboxError> {
     rustix::thread::set_thread_res_uid(user, user, user).map_err(failed)
 }
 
-fn new_spaces(job: &Job) -> Result<(), SandboxError> {
-    let mut flags = UnshareFlags::NEWNS | UnshareFlags::NEWPID | UnshareFlags::NEWIPC | UnshareFlags::NEWUTS;
-    let host_network = matches!(&job.work, Work::Program(spec) if spec.network == Network::Host);
-    if !host_network {
-        flags |= UnshareFlags::NEWNET;
-    }
-    unshare(flags).map_err(|error| SandboxError::Setup {
+fn new_spaces() -> Result<(), SandboxError> {
+    let own = UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWNET;
+    unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | own).map_err(|error| SandboxError::Setup {
         what: "make mount, process and network namespaces".to_owned(),
         reason: if error == Errno::PERM { apparmor_hint(error) } else { error.to_string() },
     })?;

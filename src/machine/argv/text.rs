@@ -8,6 +8,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::ArtifactKind;
+
 /// What only a launch knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,6 +47,18 @@ impl Place {
         Place::Accel,
         Place::Log,
     ];
+
+    /// The place that an artifact fills, if it is for QEMU.
+    pub fn of(artifact: ArtifactKind) -> Option<Place> {
+        match artifact {
+            ArtifactKind::Kernel => Some(Place::Kernel),
+            ArtifactKind::Initrd => Some(Place::Initrd),
+            ArtifactKind::Disk(_) => Some(Place::Disk),
+            ArtifactKind::FirmwareCode => Some(Place::FirmwareCode),
+            ArtifactKind::FirmwareVars => Some(Place::FirmwareVars),
+            ArtifactKind::KernelConfig => None,
+        }
+    }
 
     /// Whether a file of a build fills it.
     pub fn is_artifact(self) -> bool {

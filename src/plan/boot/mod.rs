@@ -13,6 +13,7 @@ pub use spec::{BootIds, BootSpec};
 
 use super::builder::Builder;
 use super::image::uuid;
+use super::kind::{ArtifactKind, StepKind};
 use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{Entry, TarPath, TarWriter};
@@ -20,9 +21,11 @@ use crate::recipe::image::Image;
 use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
 
-/// Files of OVMF by the name under which they are delivered.
-pub const FIRMWARE: [(&str, &str); 2] =
-    [("ovmf-code.fd", "usr/share/OVMF/OVMF_CODE_4M.fd"), ("ovmf-vars.fd", "usr/share/OVMF/OVMF_VARS_4M.fd")];
+/// Files of OVMF by what they are delivered as.
+pub const FIRMWARE: [(ArtifactKind, &str); 2] = [
+    (ArtifactKind::FirmwareCode, "usr/share/OVMF/OVMF_CODE_4M.fd"),
+    (ArtifactKind::FirmwareVars, "usr/share/OVMF/OVMF_VARS_4M.fd"),
+];
 
 /// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
 pub fn kernel_line(machine: &Machine, root: &str) -> String {
@@ -87,7 +90,7 @@ pub fn disk(
     let spec = BootSpec { architecture: machine.arch(), epoch, ids };
     inputs.insert("boot.json".to_owned(), Input::Inline(spec.to_json()));
     let step = builder.add_step(Step {
-        name: format!("boot {}", machine.name),
+        kind: StepKind::Boot(machine.name.clone()),
         work: Work::Builtin(Builtin::BootDisk),
         inputs,
         outputs: vec!["disk.qcow2".to_owned()],
@@ -95,41 +98,30 @@ pub fn disk(
     Input::Output { step, name: "disk.qcow2".to_owned() }
 }
 
-/// The firmware that QEMU is given, by the name under which it is delivered; SeaBIOS comes with QEMU.
-pub fn firmware(builder: &mut Builder<'_>, machine: &Machine) -> Vec<(&'static str, Input)> {
+/// The firmware that QEMU is given, by what it is delivered as; SeaBIOS comes with QEMU.
+pub fn firmware(builder: &mut Builder<'_>, machine: &Machine) -> Vec<(ArtifactKind, Input)> {
     if machine.firmware.value != Firmware::Uefi {
         return Vec::new();
     }
     let set = boot_set(machine);
-    let name = format!("firmware {}", set.name);
-    let step = once(builder, name, |builder| {
-        let inputs = BTreeMap::from([("ovmf.deb".to_owned(), package(builder, set, OVMF))]);
-        let outputs = FIRMWARE.map(|(name, _)| name.to_owned()).to_vec();
-        (Work::Builtin(Builtin::Firmware), inputs, outputs)
+    let kind = StepKind::Firmware(set.name.clone());
+    let step = builder.once(kind, |builder, kind| Step {
+        kind,
+        work: Work::Builtin(Builtin::Firmware),
+        inputs: BTreeMap::from([("ovmf.deb".to_owned(), package(builder, set, OVMF))]),
+        outputs: FIRMWARE.map(|(kind, _)| kind.file_name().to_owned()).to_vec(),
     });
-    FIRMWARE.map(|(name, _)| (name, Input::Output { step, name: name.to_owned() })).into()
+    FIRMWARE.map(|(kind, _)| (kind, Input::Output { step, name: kind.file_name().to_owned() })).into()
 }
 
 /// GRUB's core, which has its modules in it and is the same for every disk.
 fn core(builder: &mut Builder<'_>, set: &PackageSet) -> Input {
-    let name = format!("grub {}", set.name);
-    let step = once(builder, name, |builder| {
+    let step = builder.once(StepKind::Grub(set.name.clone()), |builder, kind| {
         let tools = builder.tools(&set.name);
         let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
-        (work, BTreeMap::new(), vec![grub::CORE.to_owned()])
+        Step { kind, work, inputs: BTreeMap::new(), outputs: vec![grub::CORE.to_owned()] }
     });
     Input::Output { step, name: grub::CORE.to_owned() }
-}
-
-type Made = (Work, BTreeMap<String, Input>, Vec<String>);
-
-/// The step of this name, made when it is not there yet.
-fn once<'a>(builder: &mut Builder<'a>, name: String, make: impl FnOnce(&mut Builder<'a>) -> Made) -> usize {
-    let known = builder.plan.steps.iter().position(|step| step.name == name);
-    known.unwrap_or_else(|| {
-        let (work, inputs, outputs) = make(builder);
-        builder.add_step(Step { name, work, inputs, outputs })
-    })
 }
 
 fn boot_set(machine: &Machine) -> &PackageSet {

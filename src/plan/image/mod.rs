@@ -7,6 +7,8 @@ mod spec;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::kind::{DiskContent, StepKind};
+use super::root::{ROOT, USERS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::recipe::Recipe;
@@ -17,19 +19,15 @@ use crate::recipe::image::Image;
 pub struct DiskParts {
     /// The configured root file system.
     pub root: Input,
-    /// The kernel's modules.
+    /// A kernel's modules below `usr/lib/modules`, with their indexes.
     pub modules: Option<Input>,
-    /// The kernel they belong to; empty when there are none.
-    pub kernel: String,
-    /// The disk is to be a partition of another: what then lies over the root (see [`super::boot`]).
-    pub partition: Option<Option<Input>>,
+    /// An archive over the root: the table that makes a root on a partition mount itself (see [`super::boot`]).
+    pub fstab: Option<Input>,
 }
 
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
 pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
-    let name = format!("root {}", image.name);
-    let known = builder.plan.steps.iter().position(|step| step.name == name);
-    let step = known.unwrap_or_else(|| {
+    let step = builder.once(StepKind::Root(image.name.clone()), |builder, kind| {
         let base = builder.base(&image.packages, &image.name);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
@@ -40,27 +38,23 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
             builder.plan.private.insert(Digest::of(&json));
         }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
-        let outputs = vec!["root.tar".to_owned(), "users.json".to_owned()];
         let work = Work::Builtin(Builtin::Root(image.architecture.value));
-        builder.add_step(Step { name, work, inputs, outputs })
+        let outputs = vec![ROOT.to_owned(), USERS.to_owned()];
+        Step { kind, work, inputs, outputs }
     });
-    Input::Output { step, name: "root.tar".to_owned() }
+    Input::Output { step, name: ROOT.to_owned() }
 }
 
 /// The steps from a root to a compressed disk.
-pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input {
-    let mut label = image.name.clone();
-    for part in [parts.kernel.as_str(), if parts.partition.is_some() { "partition" } else { "" }] {
-        label.push_str(&if part.is_empty() { String::new() } else { format!(" {part}") });
-    }
+pub fn disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent, parts: DiskParts) -> Input {
     let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
     tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
-    tars.extend(parts.partition.flatten().map(|over| ("2-partition.tar".to_owned(), over)));
+    tars.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
     let tar = if tars.len() == 1 {
         parts.root
     } else {
         let step = builder.add_step(Step {
-            name: format!("tree {label}"),
+            kind: StepKind::Tree(content.clone()),
             work: Work::Builtin(Builtin::MergeTars),
             inputs: tars,
             outputs: vec!["merged.tar".to_owned()],
@@ -73,7 +67,7 @@ pub fn disk(builder: &mut Builder<'_>, image: &Image, parts: DiskParts) -> Input
     let argv =
         ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
     let step = Step {
-        name: format!("disk {label}"),
+        kind: StepKind::Disk(content.clone()),
         work: Work::Sandbox {
             tools: builder.tools(&image.tools.name),
             argv,

@@ -16,12 +16,18 @@ mod policy;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::kind::StepKind;
 use super::step::{Builtin, Ids, IncrementalRun, Input, Step, Work};
 use crate::base::Arch;
 use crate::base::arch::Facts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, Source};
+
+/// Input and output: the Kconfig files of a source.
+pub const KCONFIG: &str = "kconfig.tar";
+/// Input and output: a configuration.
+pub const CONFIG: &str = "kernel.config";
 
 /// Where the steps' inputs appear inside the sandbox.
 const IN: &str = "/kiln/in";
@@ -70,13 +76,13 @@ impl Lowering<'_, '_> {
         let script = self.script(include_str!("kconfig.sh"));
         let mut inputs = self.source();
         inputs.insert("kconfig.sh".to_owned(), script);
-        let step = self.sandbox("kernel-kconfig", &["kconfig.sh"], inputs, &["kconfig.tar"]);
-        Input::Output { step, name: "kconfig.tar".to_owned() }
+        let step = self.sandbox(StepKind::KernelKconfig, &["kconfig.sh"], inputs, &[KCONFIG]);
+        Input::Output { step, name: KCONFIG.to_owned() }
     }
 
     fn config(&mut self, kconfig: Input) -> Input {
         let script = self.script(include_str!("configure.sh"));
-        let mut inputs = BTreeMap::from([("configure.sh".to_owned(), script), ("kconfig.tar".to_owned(), kconfig)]);
+        let mut inputs = BTreeMap::from([("configure.sh".to_owned(), script), (KCONFIG.to_owned(), kconfig)]);
         for (name, text) in self.fragments() {
             inputs.insert(format!("fragments/{name}"), Input::Inline(text.into_bytes()));
         }
@@ -96,31 +102,31 @@ impl Lowering<'_, '_> {
             }
         };
         let argv = [vec!["configure.sh"], base].concat();
-        let step = self.sandbox("kernel-config", &argv, inputs, &["config.log", "kernel.config"]);
-        Input::Output { step, name: "kernel.config".to_owned() }
+        let step = self.sandbox(StepKind::KernelConfig, &argv, inputs, &["config.log", CONFIG]);
+        Input::Output { step, name: CONFIG.to_owned() }
     }
 
     fn check(&mut self, kconfig: Input, proposed: Input) -> Input {
         let requested = requested::Requested::new(self.kernel, self.compiled);
         let requested = serde_json::to_vec(&requested).expect("requests have only strings");
         let step = self.builder.add_step(Step {
-            name: format!("kernel-check {}", self.kernel.name),
+            kind: StepKind::KernelCheck(self.kernel.name.clone()),
             work: Work::Builtin(Builtin::KernelCheck),
             inputs: BTreeMap::from([
-                ("kconfig.tar".to_owned(), kconfig),
-                ("kernel.config".to_owned(), proposed),
+                (KCONFIG.to_owned(), kconfig),
+                (CONFIG.to_owned(), proposed),
                 ("requested.json".to_owned(), Input::Inline(requested)),
             ]),
-            outputs: vec!["kernel.config".to_owned()],
+            outputs: vec![CONFIG.to_owned()],
         });
-        Input::Output { step, name: "kernel.config".to_owned() }
+        Input::Output { step, name: CONFIG.to_owned() }
     }
 
     fn build(&mut self, config: Input) -> usize {
         let script = self.script(include_str!("build.sh"));
         let mut inputs = self.source();
         inputs.insert("build.sh".to_owned(), script);
-        inputs.insert("kernel.config".to_owned(), config);
+        inputs.insert(CONFIG.to_owned(), config);
         let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
         if self.compiled.modules {
             outputs.push("modules.tar");
@@ -129,10 +135,10 @@ impl Lowering<'_, '_> {
             unreachable!("source() has it")
         };
         instead.extend_from_slice(include_bytes!("incremental.sh"));
-        let step = self.sandbox("kernel-build", &["build.sh"], inputs, &outputs);
+        let step = self.sandbox(StepKind::KernelBuild, &["build.sh"], inputs, &outputs);
         let incremental = IncrementalRun {
             directory: "linux".to_owned(),
-            changing: "kernel.config".to_owned(),
+            changing: CONFIG.to_owned(),
             instead: BTreeMap::from([("source.sh".to_owned(), instead)]),
         };
         self.builder.plan.incremental.insert(step, incremental);
@@ -202,12 +208,18 @@ impl Lowering<'_, '_> {
         fragments
     }
 
-    fn sandbox(&mut self, kind: &str, argv: &[&str], inputs: BTreeMap<String, Input>, outputs: &[&str]) -> usize {
+    fn sandbox(
+        &mut self,
+        kind: fn(String) -> StepKind,
+        argv: &[&str],
+        inputs: BTreeMap<String, Input>,
+        outputs: &[&str],
+    ) -> usize {
         let tools = self.builder.tools(&self.compiled.build.name);
         let mut command = vec!["/bin/sh".to_owned(), format!("{IN}/{}", argv[0])];
         command.extend(argv[1..].iter().map(|&word| word.to_owned()));
         self.builder.add_step(Step {
-            name: format!("{kind} {}", self.kernel.name),
+            kind: kind(self.kernel.name.clone()),
             work: Work::Sandbox { tools, argv: command, env: BTreeMap::new(), ids: Ids::Single, qcow2: None },
             inputs,
             outputs: outputs.iter().map(|&name| name.to_owned()).collect(),

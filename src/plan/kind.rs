@@ -1,0 +1,137 @@
+//! What steps and artifacts are: the names that other layers ask for, as types.
+//!
+//! A kind's text is what people and files see: step names in locks, manifests and progress, file names in a result
+//! directory. Nobody reads such a text back.
+
+use std::fmt;
+
+use crate::base::Arch;
+use crate::recipe::image::DiskFormat;
+
+/// What a step makes, and of which part of the recipe. Its text is the step's name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKind {
+    /// A package set, unpacked as the root of a sandbox.
+    Tools(String),
+    /// The configured packages of an image, and of every other image of the same packages.
+    Base(String),
+    /// The root file system of an image.
+    Root(String),
+    /// That root with what lies over it on one disk.
+    Tree(DiskContent),
+    /// The file system of an image as a disk.
+    Disk(DiskContent),
+    /// The files of a stock kernel.
+    StockKernel(String),
+    /// The Kconfig files of a kernel's source.
+    KernelKconfig(String),
+    /// The configuration that a kernel's source makes of what the recipe asks.
+    KernelConfig(String),
+    /// That configuration, compared with what the recipe asks.
+    KernelCheck(String),
+    /// A compiled kernel.
+    KernelBuild(String),
+    /// The indexes of a kernel's modules.
+    Depmod(String),
+    /// A kernel's modules with their indexes.
+    Modules(String),
+    /// The initramfs of a kernel.
+    Initrd(String),
+    /// The disk of a machine that firmware boots.
+    Boot(String),
+    /// The firmware of a package set.
+    Firmware(String),
+    /// The GRUB of a package set.
+    Grub(String),
+    /// What a QEMU of a package set says it can do: the one that emulates this architecture.
+    QemuFacts(String, Arch),
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StepKind::Tools(set) => write!(f, "tools {set}"),
+            StepKind::Base(image) => write!(f, "base {image}"),
+            StepKind::Root(image) => write!(f, "root {image}"),
+            StepKind::Tree(content) => write!(f, "tree {content}"),
+            StepKind::Disk(content) => write!(f, "disk {content}"),
+            StepKind::StockKernel(kernel) => write!(f, "kernel {kernel}"),
+            StepKind::KernelKconfig(kernel) => write!(f, "kernel-kconfig {kernel}"),
+            StepKind::KernelConfig(kernel) => write!(f, "kernel-config {kernel}"),
+            StepKind::KernelCheck(kernel) => write!(f, "kernel-check {kernel}"),
+            StepKind::KernelBuild(kernel) => write!(f, "kernel-build {kernel}"),
+            StepKind::Depmod(kernel) => write!(f, "depmod {kernel}"),
+            StepKind::Modules(kernel) => write!(f, "modules {kernel}"),
+            StepKind::Initrd(kernel) => write!(f, "initrd {kernel}"),
+            StepKind::Boot(machine) => write!(f, "boot {machine}"),
+            StepKind::Firmware(set) => write!(f, "firmware {set}"),
+            StepKind::Grub(set) => write!(f, "grub {set}"),
+            StepKind::QemuFacts(set, arch) if arch.is_default() => write!(f, "qemu-facts {set}"),
+            StepKind::QemuFacts(set, arch) => write!(f, "qemu-facts {set} {arch}"),
+        }
+    }
+}
+
+/// What the file system on a disk holds: machines for which this is the same share the disk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct DiskContent {
+    /// The image.
+    pub image: String,
+    /// The kernel whose modules are in it, if that has any.
+    pub modules_of: Option<String>,
+    /// What the file system is for.
+    pub layout: DiskLayout,
+}
+
+/// What the file system of an image is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum DiskLayout {
+    /// It is the whole disk, whose kernel QEMU starts.
+    Whole,
+    /// It becomes a partition of a disk that firmware boots (see [`super::boot`]).
+    Partition,
+}
+
+impl fmt::Display for DiskContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.image)?;
+        if let Some(kernel) = &self.modules_of {
+            write!(f, " {kernel}")?;
+        }
+        match self.layout {
+            DiskLayout::Whole => Ok(()),
+            DiskLayout::Partition => f.write_str(" partition"),
+        }
+    }
+}
+
+/// A file that a build delivers for a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ArtifactKind {
+    /// The kernel image.
+    Kernel,
+    /// The kernel's final configuration.
+    KernelConfig,
+    /// The initramfs.
+    Initrd,
+    /// The disk.
+    Disk(DiskFormat),
+    /// OVMF's code.
+    FirmwareCode,
+    /// OVMF's variables as they are before the first boot.
+    FirmwareVars,
+}
+
+impl ArtifactKind {
+    /// Its name in the result directory, in manifests and among a lock's outputs.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            ArtifactKind::Kernel => "vmlinuz",
+            ArtifactKind::KernelConfig => "kernel.config",
+            ArtifactKind::Initrd => "initrd.img",
+            ArtifactKind::Disk(DiskFormat::Qcow2) => "disk.qcow2",
+            ArtifactKind::FirmwareCode => "ovmf-code.fd",
+            ArtifactKind::FirmwareVars => "ovmf-vars.fd",
+        }
+    }
+}
