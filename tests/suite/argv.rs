@@ -30,7 +30,7 @@ fn every_good_machine_has_its_golden_argv() {
         let networks = networks(&machines);
         let lines = machines.values().map(|machine| {
             let launch = Launch::plain(true, &networks);
-            argv(machine, &emulator(), &launch).sh("qemu-system-x86_64", &open)
+            argv(machine, &emulator(), &launch).sh(machine.arch().facts().qemu.program, &open)
         });
         golden(&fixtures("good").join(format!("{stem}.argv")), &lines.collect::<Vec<_>>().join("\n"));
     }

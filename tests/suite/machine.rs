@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kiln::base::Spanned;
 use kiln::base::render::render;
+use kiln::base::{Arch, Spanned};
 use kiln::machine::argv::{Launch, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts, Version};
 use kiln::machine::rules;
@@ -144,6 +144,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
     let span = read.machines[0].span;
     let set = |name: &str| PackageSet {
         name: name.to_owned(),
+        architecture: Arch::Amd64,
         archives: Vec::new(),
         requests: vec![PackageRequest { name: name.to_owned(), archive: None, version: None, span }],
         base: Base::None,
@@ -168,6 +169,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
             btf: false,
         }))
     };
+    let kernel = Kernel { name: "k".to_owned(), architecture: Spanned::new(Arch::Amd64, span), origin, span };
     let recipe = Recipe {
         name: "r".to_owned(),
         root: "/".into(),
@@ -177,7 +179,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         epoch: None,
         archives: BTreeMap::new(),
         package_sets: BTreeMap::new(),
-        kernels: BTreeMap::from([("k".to_owned(), Kernel { name: "k".to_owned(), origin, span })]),
+        kernels: BTreeMap::from([("k".to_owned(), kernel)]),
         images: BTreeMap::new(),
         machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),
         tests: Vec::new(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::base::{Digest, Timestamp};
+use kiln::base::{Arch, Digest, Timestamp};
 use kiln::exec::builtin::{self, Context};
 use kiln::exec::event::{Event, Listener};
 use kiln::plan::Builtin;

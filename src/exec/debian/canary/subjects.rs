@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::Timestamp;
+use crate::base::{Arch, Timestamp};
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
 use crate::exec::debian::rules::Terms;
