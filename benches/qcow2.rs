@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use kiln::format::qcow2::{Options, write_qcow2};
+use kiln::format::qcow2::{Qcow2Options, write_qcow2};
 use kiln::world::fs;
 
 fn main() {
@@ -14,6 +14,6 @@ fn main() {
     };
     let input = fs::open(Path::new(raw)).expect("the raw disk can be opened");
     let output = fs::create(Path::new(image)).expect("the image can be created");
-    let stats = write_qcow2(&input, output, Options::default(), &mut |_, _| {}).expect("the image can be written");
+    let stats = write_qcow2(&input, output, Qcow2Options::default(), &mut |_, _| {}).expect("the image can be written");
     eprintln!("{stats:?}");
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use kiln::base::span::Span;
 use kiln::base::{Arch, Digest, SourceMap, Timestamp};
 use kiln::debian::mirror::Mirrors;
-use kiln::lock::resolve::{Context, DirectoryCache, Update, resolve};
+use kiln::lock::resolve::{DirectoryCache, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, write};
 use kiln::recipe::archive::Archive;
 use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
@@ -75,7 +75,7 @@ fn median(mut what: impl FnMut()) -> Duration {
 
 fn run(world: &dyn World, cache: &DirectoryCache, recipe: &Recipe) -> Lock {
     let mirrors = Mirrors::of(world).unwrap();
-    let context = Context { world, cache, mirrors: &mirrors, listener: &|_| {} };
+    let context = ResolveContext { world, cache, mirrors: &mirrors, listener: &|_| {} };
     resolve(&context, recipe, None, &Update::All).unwrap_or_else(|error| panic!("{error}"))
 }
 

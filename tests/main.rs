@@ -17,6 +17,7 @@ mod suite {
     mod deb;
     mod differ;
     mod directory;
+    mod docs;
     mod doors;
     mod draw;
     mod failure;

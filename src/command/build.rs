@@ -10,7 +10,7 @@ use super::{leaks, machines, mirrors, output, progress, project, qemu, record, s
 use crate::cli::{self, RealizeArgs};
 use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
 use crate::deliver::manifest::{self, Manifest};
-use crate::exec::event::Listener;
+use crate::exec::event::StepListener;
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, ExecError, Incremental, Realized};
 use crate::lock;
@@ -97,11 +97,11 @@ fn realize_telling(
     ready: &Ready,
     (plan, store): (&Plan, &Store),
     (args, incremental): (&RealizeArgs, Incremental),
-    listener: &dyn Listener,
+    listener: &dyn StepListener,
 ) -> Result<Realized, Failure> {
     let RealizeArgs { offline, jobs, no_cache, variation, .. } = *args;
     let limits = limits(&ready.loaded.world, &args.limits)?;
-    let options = exec::Options { jobs, offline, no_cache, variation, incremental, limits };
+    let options = exec::ExecOptions { jobs, offline, no_cache, variation, incremental, limits };
     let known = mirrors::known(&ready.loaded.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let result = exec::realize(plan, store, &ready.loaded.world, &addresses, &options, listener);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use crate::base::Digest;
-use crate::deliver::manifest::{self, Artifact, Manifest};
+use crate::deliver::manifest::{self, DeliveredFile, Manifest};
 use crate::lock::LockedFile;
 use crate::store::Store;
 use crate::world::Directory;
@@ -21,16 +21,16 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    fn artifact(&self) -> Artifact {
+    fn artifact(&self) -> DeliveredFile {
         match self {
-            Delivery::Blob(file) => Artifact { size: file.size, sha256: file.sha256 },
-            Delivery::Text(text, _) => Artifact { size: text.len() as u64, sha256: Digest::of(text.as_bytes()) },
+            Delivery::Blob(file) => DeliveredFile { size: file.size, sha256: file.sha256 },
+            Delivery::Text(text, _) => DeliveredFile { size: text.len() as u64, sha256: Digest::of(text.as_bytes()) },
         }
     }
 }
 
 /// Fills in the artifacts of a manifest.
-pub fn artifacts(deliveries: &BTreeMap<String, Delivery>) -> BTreeMap<String, Artifact> {
+pub fn artifacts(deliveries: &BTreeMap<String, Delivery>) -> BTreeMap<String, DeliveredFile> {
     deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.artifact())).collect()
 }
 
@@ -117,7 +117,7 @@ mod tests {
             lock: Digest::of(b""),
             artifacts: names
                 .iter()
-                .map(|name| ((*name).to_owned(), Artifact { size: 1, sha256: Digest::of(b"x") }))
+                .map(|name| ((*name).to_owned(), DeliveredFile { size: 1, sha256: Digest::of(b"x") }))
                 .collect(),
             steps: BTreeMap::new(),
             incremental: std::collections::BTreeSet::new(),

@@ -8,7 +8,7 @@ use super::{build, load, output};
 use crate::base::{Arch, Foreign};
 use crate::cli::{self, KconfigQuestion, RealizeArgs, RecipeArgs};
 use crate::kconfig::explain::Why;
-use crate::kconfig::{self, DotConfig, Request, Tree, Tri, dotconfig};
+use crate::kconfig::{self, DotConfig, KconfigTree, OptionRequest, Tri, dotconfig};
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::plan::{self, ArtifactKind, Input, Plan, StepKind};
@@ -69,12 +69,12 @@ fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {
     Input::Output { step: step.expect("a restricted plan has the steps it was restricted to"), name: name.to_owned() }
 }
 
-fn tree(tar: &[u8], arch: Arch) -> Result<Tree, Failure> {
+fn tree(tar: &[u8], arch: Arch) -> Result<KconfigTree, Failure> {
     let source = kconfig::archive::read(tar, arch.facts().kernel.source).map_err(Failure::world)?;
-    Tree::read(&source).map_err(Failure::world)
+    KconfigTree::read(&source).map_err(Failure::world)
 }
 
-fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfig), option: &str) -> String {
+fn answer(requested: &Requested, kernel: &str, (tree, config): (&KconfigTree, &DotConfig), option: &str) -> String {
     let on = config.value(option) != "n";
     let found = kconfig::explain(tree, config, option, if on { Tri::N } else { Tri::Y });
     let mut lines = vec![format!("{option} = {} in kernel {kernel}", found.value)];
@@ -87,7 +87,7 @@ fn answer(requested: &Requested, kernel: &str, (tree, config): (&Tree, &DotConfi
         let now = if *force == Tri::N { "not now".to_owned() } else { format!("now, to {force}") };
         lines.push(format!("  selected by {} ({now})", Foreign(name)));
     }
-    let asked: Vec<&Request> = requested.requests.iter().filter(|request| request.name == option).collect();
+    let asked: Vec<&OptionRequest> = requested.requests.iter().filter(|request| request.name == option).collect();
     lines.extend(asked.iter().map(|request| format!("  asked for: {}", request.text())));
     lines.push(match &found.why {
         // Nothing stands against another value, so that it is what somebody wanted.

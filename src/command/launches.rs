@@ -16,7 +16,7 @@ use super::load::{self, Ready};
 use crate::base::ByteSize;
 use crate::base::Foreign;
 use crate::cli::{self, RealizeArgs, RecipeArgs};
-use crate::deliver::check::{self, Checked, Found};
+use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::guest::{self, GuestError, Launch};
@@ -35,7 +35,7 @@ pub fn of_recipe(ready: &Ready, args: &RealizeArgs, out: &Path) -> Result<BTreeM
     let (manifest, realized) = build::build(ready, args, out)?;
     let mut launches = BTreeMap::new();
     for machine in ready.loaded.recipe.machines.values() {
-        let found = Found {
+        let found = CheckedMachine {
             launch: build::launch_file(ready, &realized, machine)?,
             directory: out.join(build::machine_directory(ready, &machine.name)),
             states: BTreeMap::new(),
@@ -75,8 +75,8 @@ pub fn described(store: &Store, directory: &Path) -> Result<BTreeMap<String, Lau
 }
 
 /// A directory that is a build, whole and unchanged.
-fn believed(store: &Store, directory: &Path) -> Result<(Manifest, BTreeMap<String, Found>), Failure> {
-    let options = check::Options { remembered: Some(store), told: &reading };
+fn believed(store: &Store, directory: &Path) -> Result<(Manifest, BTreeMap<String, CheckedMachine>), Failure> {
+    let options = check::CheckOptions { remembered: Some(store), told: &reading };
     let Checked { manifest, machines, differences, .. } = check::check(directory, &options).map_err(Failure::world)?;
     match manifest {
         Some(manifest) if differences.is_empty() => Ok((manifest, machines)),
@@ -129,8 +129,8 @@ fn has_program(tree: &Path, program: &str) -> bool {
     directory.flatten().is_some_and(|held| held.plain(name).is_ok())
 }
 
-fn launch_of(found: Found, tree: PathBuf) -> Result<Launch, Failure> {
-    let Found { launch: LaunchFile { description, artifacts }, directory, states, variables } = found;
+fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, Failure> {
+    let CheckedMachine { launch: LaunchFile { description, artifacts }, directory, states, variables } = found;
     let machine = description.machine.name.clone();
     let disk = artifacts.get(&Place::Disk).map(|disk| disk.sha256);
     Ok(Launch {
@@ -147,11 +147,11 @@ fn launch_of(found: Found, tree: PathBuf) -> Result<Launch, Failure> {
 }
 
 /// The accelerator that was asked for.
-pub fn accel(asked: cli::Accel) -> guest::Accel {
+pub fn accel(asked: cli::Accel) -> guest::AccelChoice {
     match asked {
-        cli::Accel::Auto => guest::Accel::Auto,
-        cli::Accel::Kvm => guest::Accel::Kvm,
-        cli::Accel::Tcg => guest::Accel::Tcg,
+        cli::Accel::Auto => guest::AccelChoice::Auto,
+        cli::Accel::Kvm => guest::AccelChoice::Kvm,
+        cli::Accel::Tcg => guest::AccelChoice::Tcg,
     }
 }
 

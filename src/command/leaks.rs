@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::load::Ready;
 use crate::base::{Digest, Foreign};
 use crate::exec::Realized;
-use crate::inspect::leak::{Excuses, Hit, Identities, Kind, Machine, Needle, Scanner, needles};
+use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Needle, Scanner, TraceKind, needles};
 use crate::lock;
 use crate::plan::step::Work;
 use crate::plan::{Builtin, Input, Plan};
@@ -78,7 +78,7 @@ fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
 }
 
 fn memo(digest: &Digest, needles: &[Needle]) -> Digest {
-    let lasting = needles.iter().filter(|needle| !matches!(needle.kind, Kind::Date | Kind::Clock));
+    let lasting = needles.iter().filter(|needle| !matches!(needle.kind, TraceKind::Date | TraceKind::Clock));
     let mut text = format!("leaks {VERSION} {digest}");
     for needle in lasting {
         text.push('\n');
@@ -90,7 +90,7 @@ fn memo(digest: &Digest, needles: &[Needle]) -> Digest {
 fn wanted(ready: &Ready) -> Vec<Needle> {
     let (recipe, world) = (&ready.loaded.recipe, &ready.loaded.world);
     let system = rustix::system::uname();
-    let machine = Machine {
+    let machine = BuildHost {
         store: ready.store.root().display().to_string(),
         home: world.env("HOME").map(|home| home.trim_end_matches('/').to_owned()),
         user: world.env("USER").or_else(|| world.env("LOGNAME")),

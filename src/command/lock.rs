@@ -8,7 +8,7 @@ use super::load::{self, Loaded};
 use super::{machines, mirrors, output, project};
 use crate::base::{ByteSize, Digest};
 use crate::cli;
-use crate::lock::resolve::{self, Context, DirectoryCache, Progress, ResolveError, Update};
+use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, ResolveError, Update};
 use crate::lock::{self, Lock, LockedMachine, ReadError};
 use crate::plan;
 use crate::recipe::Recipe;
@@ -27,7 +27,7 @@ pub fn run(args: &cli::Lock) -> Result<(), Failure> {
         Some(names) => Update::Some(names.iter().cloned().collect()),
     };
     let store = load::open_store(&loaded.world)?;
-    let context = Context {
+    let context = ResolveContext {
         world: &loaded.world,
         cache: &DirectoryCache::new(store.root().join("index")),
         mirrors: &mirrors::known(&loaded.world)?,

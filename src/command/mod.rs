@@ -35,11 +35,11 @@ pub mod test;
 pub mod verify;
 
 use crate::cli::Verb;
-use crate::exec::sandbox::inside::Entry;
+use crate::exec::sandbox::inside::EntryPoint;
 use failure::Failure;
 
 /// What kiln runs inside its own sandboxes, by name.
-pub const ENTRIES: &[(&str, Entry)] = crate::exec::ENTRIES;
+pub const ENTRIES: &[(&str, EntryPoint)] = crate::exec::ENTRIES;
 
 /// Carries a verb out.
 pub fn run(verb: Verb) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::{load, output};
 use crate::base::{ByteSize, Digest};
 use crate::cli;
-use crate::exec::{self, State};
+use crate::exec::{self, StepState};
 
 #[derive(Serialize)]
 struct Shown {
@@ -52,11 +52,11 @@ pub fn run(args: &cli::Plan) -> Result<(), Failure> {
     if args.json { output::json(&document) } else { output::print(&text(&document)) }
 }
 
-fn word(state: &State) -> &'static str {
+fn word(state: &StepState) -> &'static str {
     match state {
-        State::AtHand => "at hand",
-        State::WouldRun => "would run",
-        State::Unknown => "depends on earlier steps",
+        StepState::AtHand => "at hand",
+        StepState::WouldRun => "would run",
+        StepState::Unknown => "depends on earlier steps",
     }
 }
 

@@ -7,13 +7,13 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::base::{ByteSize, Foreign, tell};
-use crate::exec::event::{Event, Listener};
+use crate::exec::event::{StepEvent, StepListener};
 
 /// What is said of a step that does not start from nothing.
 const INCREMENTAL: &str = "goes on from the directory of an earlier run";
 
 /// The renderer that fits where standard error goes.
-pub fn listener() -> Box<dyn Listener> {
+pub fn listener() -> Box<dyn StepListener> {
     if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
 }
 
@@ -31,16 +31,16 @@ struct Lines {
     fetching: Mutex<Fetching>,
 }
 
-impl Listener for Lines {
-    fn on(&self, event: Event) {
+impl StepListener for Lines {
+    fn on(&self, event: StepEvent) {
         match event {
-            Event::FetchPlanned { files, bytes } => {
+            StepEvent::FetchPlanned { files, bytes } => {
                 let mut fetching = lock(&self.fetching);
                 fetching.files += files;
                 fetching.bytes += bytes;
                 crate::tell!("fetch: {files} files, {}", ByteSize(bytes).rounded());
             }
-            Event::FetchProgress { bytes } => {
+            StepEvent::FetchProgress { bytes } => {
                 let mut fetching = lock(&self.fetching);
                 fetching.done += bytes;
                 let tenth = fetching.done * 10 / fetching.bytes.max(1);
@@ -53,22 +53,22 @@ impl Listener for Lines {
                     );
                 }
             }
-            Event::StepAtHand { step, id } => crate::tell!("{step}: at hand ({})", id.short()),
-            Event::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
-            Event::StepIncremental { step } => crate::tell!("{step}: {INCREMENTAL}"),
-            Event::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
-            Event::Warning { message } => crate::tell!("warning: {message}"),
-            Event::Fetched { .. } | Event::StepLog { .. } | Event::StepProgress { .. } => {}
+            StepEvent::StepAtHand { step, id } => crate::tell!("{step}: at hand ({})", id.short()),
+            StepEvent::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
+            StepEvent::StepIncremental { step } => crate::tell!("{step}: {INCREMENTAL}"),
+            StepEvent::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
+            StepEvent::Warning { message } => crate::tell!("warning: {message}"),
+            StepEvent::Fetched { .. } | StepEvent::StepLog { .. } | StepEvent::StepProgress { .. } => {}
         }
     }
 }
 
 /// Another listener that hears of everything but steps whose results are at hand.
-pub struct News(pub Box<dyn Listener>);
+pub struct News(pub Box<dyn StepListener>);
 
-impl Listener for News {
-    fn on(&self, event: Event) {
-        if !matches!(event, Event::StepAtHand { .. }) {
+impl StepListener for News {
+    fn on(&self, event: StepEvent) {
+        if !matches!(event, StepEvent::StepAtHand { .. }) {
             self.0.on(event);
         }
     }
@@ -95,20 +95,20 @@ impl Bars {
     }
 }
 
-impl Listener for Bars {
-    fn on(&self, event: Event) {
+impl StepListener for Bars {
+    fn on(&self, event: StepEvent) {
         let mut state = lock(&self.state);
         match event {
-            Event::FetchPlanned { bytes, .. } => {
+            StepEvent::FetchPlanned { bytes, .. } => {
                 let bar = state.fetch.get_or_insert_with(|| self.bars.add(fetch_bar()));
                 bar.inc_length(bytes);
             }
-            Event::FetchProgress { bytes } => {
+            StepEvent::FetchProgress { bytes } => {
                 if let Some(bar) = &state.fetch {
                     bar.inc(bytes);
                 }
             }
-            Event::Fetched { label } => {
+            StepEvent::Fetched { label } => {
                 if let Some(bar) = &state.fetch {
                     bar.set_message(Foreign(label).to_string());
                     if bar.length().is_some_and(|length| bar.position() >= length) {
@@ -116,33 +116,33 @@ impl Listener for Bars {
                     }
                 }
             }
-            Event::StepAtHand { .. } => {}
-            Event::StepStarted { step, .. } => {
+            StepEvent::StepAtHand { .. } => {}
+            StepEvent::StepStarted { step, .. } => {
                 let bar = self.bars.add(ProgressBar::new_spinner().with_message(step.clone()));
                 bar.enable_steady_tick(Duration::from_millis(120));
                 state.steps.push((step, bar));
             }
-            Event::StepIncremental { step } => {
+            StepEvent::StepIncremental { step } => {
                 self.say(&format!("{step}: {INCREMENTAL}"));
             }
-            Event::StepLog { step, line } => {
+            StepEvent::StepLog { step, line } => {
                 if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {
                     let line: String = Foreign(line).to_string().chars().take(80).collect();
                     bar.set_message(format!("{step}: {line}"));
                 }
             }
-            Event::StepProgress { step, done, total } => {
+            StepEvent::StepProgress { step, done, total } => {
                 if let Some((_, bar)) = state.steps.iter().find(|(name, _)| *name == step) {
                     bar.set_message(format!("{step}: {} %", done * 100 / total.max(1)));
                 }
             }
-            Event::StepFinished { step, millis } => {
+            StepEvent::StepFinished { step, millis } => {
                 if let Some(at) = state.steps.iter().position(|(name, _)| *name == step) {
                     state.steps.remove(at).1.finish_and_clear();
                 }
                 self.say(&format!("{step}: done in {}", seconds(millis)));
             }
-            Event::Warning { message } => {
+            StepEvent::Warning { message } => {
                 self.say(&format!("warning: {message}"));
             }
         }

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::{launches, load, machines, output};
 use crate::base::Foreign;
 use crate::cli::{self, PrintForm};
-use crate::guest::event::{Event, Listener};
+use crate::guest::event::{TestEvent, TestListener};
 use crate::guest::{self, Launch};
 use crate::machine::Description;
 use crate::machine::argv::{Accel, CommandLine, Place};
@@ -28,7 +28,7 @@ pub fn run(args: &cli::Run) -> Result<(), Failure> {
     let front = chosen(&launches, args.machine.as_deref())?;
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
     let interrupted = launches::interruption()?;
-    let options = guest::run::Options {
+    let options = guest::run::RunOptions {
         accel: launches::accel(args.accel),
         keep: args.keep.clone(),
         base: PathBuf::from(BASE),
@@ -119,14 +119,16 @@ fn spelled(line: &CommandLine, files: &Files, (program, form): (&str, PrintForm)
 /// What happens around a run, on standard error.
 pub struct Told;
 
-impl Listener for Told {
-    fn on(&self, event: Event<'_>) {
+impl TestListener for Told {
+    fn on(&self, event: TestEvent<'_>) {
         match event {
-            Event::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
-            Event::Ready { machine, millis } => crate::tell!("{machine}: ready after {:.1} s", millis as f64 / 1000.0),
-            Event::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
-            Event::TestFinished(result) => crate::tell!("{}", result.text()),
-            Event::Notice(text) => crate::tell!("{text}"),
+            TestEvent::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
+            TestEvent::Ready { machine, millis } => {
+                crate::tell!("{machine}: ready after {:.1} s", millis as f64 / 1000.0)
+            }
+            TestEvent::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
+            TestEvent::TestFinished(result) => crate::tell!("{}", result.text()),
+            TestEvent::Notice(text) => crate::tell!("{text}"),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::load::Ready;
-use crate::exec::event::Silent;
+use crate::exec::event::IgnoreSteps;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::root::USERS;
@@ -34,9 +34,10 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
         ready.store.put_result(&id, &outputs).map_err(Failure::world)?;
     }
     // Everything is at hand, if only from a step that went on from an earlier run.
-    let options = exec::Options { offline: true, incremental: exec::Incremental::Results, ..exec::Options::default() };
+    let options =
+        exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
-    let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &Silent);
+    let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &IgnoreSteps);
     Ok((lock, again.map_err(Failure::world)?))
 }
 

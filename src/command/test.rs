@@ -11,8 +11,8 @@ use super::run::Told;
 use super::{launches, load, output, project};
 use crate::base::Foreign;
 use crate::cli::{self, RecipeArgs};
-use crate::guest::test::Options;
-use crate::guest::{self, Report, junit};
+use crate::guest::test::TestOptions;
+use crate::guest::{self, TestReport, junit};
 use crate::world::{Directory, fs};
 
 /// A boot under KVM may take this long; under software emulation ten times as long.
@@ -58,7 +58,7 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
 
 /// What became of one recipe.
 enum Outcome {
-    Tested(Report),
+    Tested(TestReport),
     Untested(Failure),
 }
 
@@ -66,12 +66,12 @@ enum Outcome {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Json<'a> {
-    Tested(&'a Report),
+    Tested(&'a TestReport),
     Untested { error: String },
 }
 
 impl Outcome {
-    fn report(&self) -> Result<&Report, String> {
+    fn report(&self) -> Result<&TestReport, String> {
         match self {
             Outcome::Tested(report) => Ok(report),
             Outcome::Untested(failure) => Err(failure.text().trim_start_matches("error: ").trim_end().to_owned()),
@@ -110,7 +110,7 @@ fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
     }
 }
 
-fn one(args: &cli::Test, recipe: &Path) -> Result<Report, Failure> {
+fn one(args: &cli::Test, recipe: &Path) -> Result<TestReport, Failure> {
     if recipe.is_dir() {
         let message = "kiln test takes recipes, which the tests are in; a built directory can be run with `kiln run`";
         return Err(Failure::Usage(format!("{}: {message}", recipe.display())));
@@ -123,7 +123,7 @@ fn one(args: &cli::Test, recipe: &Path) -> Result<Report, Failure> {
     Directory::open(&logs).map_err(Failure::world)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize()).map_err(Failure::world)?;
     let interrupted = launches::interruption()?;
-    let options = Options {
+    let options = TestOptions {
         accel: launches::accel(args.accel),
         logs,
         base: PathBuf::from("/tmp"),

@@ -47,7 +47,7 @@ pub fn run(args: &cli::Verify) -> Result<(), Failure> {
 
 /// Compares a result directory with its manifest, reading every byte.
 pub fn directory(directory: &Path) -> Result<Report, Failure> {
-    let options = check::Options { remembered: None, told: &launches::reading };
+    let options = check::CheckOptions { remembered: None, told: &launches::reading };
     let found = check::check(directory, &options).map_err(Failure::world)?;
     for step in found.manifest.iter().flat_map(|manifest| &manifest.incremental) {
         let step = Foreign(step);

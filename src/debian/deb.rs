@@ -12,7 +12,7 @@ mod tape;
 use std::io::Read;
 
 pub use control::{Control, ControlFile, Stanza};
-pub use data::{Data, Entry, Kind};
+pub use data::{Data, DebEntry, DebEntryKind};
 
 use crate::base::Foreign;
 

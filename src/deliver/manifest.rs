@@ -37,7 +37,7 @@ pub struct Manifest {
     /// Digest of the lock's inputs: its canonical text without what only a build can know.
     pub lock: Digest,
     /// Every file, by path relative to the manifest.
-    pub artifacts: BTreeMap<String, Artifact>,
+    pub artifacts: BTreeMap<String, DeliveredFile>,
     /// Every step's id, by name.
     pub steps: BTreeMap<String, Digest>,
     /// Steps that went on from an earlier run (`--incremental`): nobody has shown yet that a run from nothing has their bits.
@@ -50,7 +50,7 @@ pub struct Manifest {
 /// One delivered file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Artifact {
+pub struct DeliveredFile {
     /// Bytes.
     pub size: u64,
     /// SHA-256.
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     fn example() -> Manifest {
-        let artifact = Artifact { size: 3, sha256: Digest::of(b"abc") };
+        let artifact = DeliveredFile { size: 3, sha256: Digest::of(b"abc") };
         Manifest {
             format: FORMAT,
             recipe: "example".to_owned(),
@@ -168,7 +168,7 @@ mod tests {
             ["../disk", "/etc/passwd", "a/../../b", "", "a/b/c", "a//b", "x\n6 files: all good", "manifest.json"]
         {
             let mut manifest = example();
-            manifest.artifacts.insert(name.to_owned(), Artifact { size: 0, sha256: Digest::of(b"") });
+            manifest.artifacts.insert(name.to_owned(), DeliveredFile { size: 0, sha256: Digest::of(b"") });
             let error = Manifest::read(manifest.write().as_bytes()).unwrap_err();
             assert!(matches!(error, ManifestError::Name(_)), "{name}: {error}");
         }
@@ -181,7 +181,7 @@ mod tests {
             change(&mut manifest);
             Manifest::read(manifest.write().as_bytes()).map_err(|error| error.to_string())
         };
-        let of = |size| Artifact { size, sha256: Digest::of(b"abc") };
+        let of = |size| DeliveredFile { size, sha256: Digest::of(b"abc") };
         let files = |count: usize| (0..count).map(|number| (format!("f{number}"), of(3))).collect::<BTreeMap<_, _>>();
         let machines = |count: usize| (0..count).map(|number| (format!("m{number}"), String::new())).collect();
         assert!(error(&|manifest| manifest.artifacts = files(ARTIFACTS)).is_ok());

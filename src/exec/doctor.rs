@@ -14,7 +14,7 @@ const SPACE: u64 = 6 << 30;
 /// How much a fact matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
+pub enum Severity {
     /// As it should be.
     Good,
     /// Something is slower, or not possible, but builds go on.
@@ -29,7 +29,7 @@ pub struct Fact {
     /// What was looked at.
     pub subject: &'static str,
     /// How it is.
-    pub verdict: Verdict,
+    pub verdict: Severity,
     /// In words.
     pub found: String,
     /// What to do about it.
@@ -40,16 +40,16 @@ pub struct Fact {
 impl Fact {
     /// Whether nothing can be built because of it.
     pub fn stops_builds(&self) -> bool {
-        self.verdict == Verdict::Missing
+        self.verdict == Severity::Missing
     }
 }
 
 impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mark = match self.verdict {
-            Verdict::Good => "good   ",
-            Verdict::Limited => "limited",
-            Verdict::Missing => "MISSING",
+            Severity::Good => "good   ",
+            Severity::Limited => "limited",
+            Severity::Missing => "MISSING",
         };
         write!(f, "{mark}  {}: {}", self.subject, self.found)?;
         match &self.remedy {
@@ -68,11 +68,11 @@ fn namespaces() -> Fact {
     let subject = "namespaces";
     match sandbox::namespaces_possible() {
         Ok(()) => {
-            Fact { subject, verdict: Verdict::Good, found: "user, mount, pid, net, ipc, uts".to_owned(), remedy: None }
+            Fact { subject, verdict: Severity::Good, found: "user, mount, pid, net, ipc, uts".to_owned(), remedy: None }
         }
         Err(error) => Fact {
             subject,
-            verdict: Verdict::Missing,
+            verdict: Severity::Missing,
             found: error.to_string(),
             remedy: Some(
                 "allow user namespaces: sysctl user.max_user_namespaces (not 0), kernel.unprivileged_userns_clone=1 \
@@ -87,10 +87,10 @@ fn namespaces() -> Fact {
 fn id_range() -> Fact {
     let subject = "user ids";
     match sandbox::range_possible() {
-        Ok(()) => Fact { subject, verdict: Verdict::Good, found: "65536 for images".to_owned(), remedy: None },
+        Ok(()) => Fact { subject, verdict: Severity::Good, found: "65536 for images".to_owned(), remedy: None },
         Err(error) => Fact {
             subject,
-            verdict: Verdict::Missing,
+            verdict: Severity::Missing,
             found: error.to_string(),
             remedy: Some(
                 "as root: install uidmap, then `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER`"
@@ -103,10 +103,10 @@ fn id_range() -> Fact {
 fn acceleration() -> Fact {
     let subject = "KVM";
     match kvm::probe() {
-        Ok(()) => Fact { subject, verdict: Verdict::Good, found: "a guest ran".to_owned(), remedy: None },
+        Ok(()) => Fact { subject, verdict: Severity::Good, found: "a guest ran".to_owned(), remedy: None },
         Err(found) => Fact {
             subject,
-            verdict: Verdict::Limited,
+            verdict: Severity::Limited,
             found,
             remedy: Some("machines run in software emulation, about ten times slower; builds do not mind".to_owned()),
         },
@@ -120,14 +120,14 @@ fn space(store: &Path) -> Fact {
         Err(error) => {
             let found = format!("{}: {error}", store.display());
             let remedy = Some("name a writable directory with KILN_STORE".to_owned());
-            return Fact { subject, verdict: Verdict::Missing, found, remedy };
+            return Fact { subject, verdict: Severity::Missing, found, remedy };
         }
     };
     let found = format!("{} free at {}", ByteSize(free).rounded(), store.display());
     if free >= SPACE {
-        return Fact { subject, verdict: Verdict::Good, found, remedy: None };
+        return Fact { subject, verdict: Severity::Good, found, remedy: None };
     }
     let remedy =
         Some("an image wants about 6 GiB, a kernel 20 GiB: `kiln gc`, or another disk by KILN_STORE".to_owned());
-    Fact { subject, verdict: Verdict::Limited, found, remedy }
+    Fact { subject, verdict: Severity::Limited, found, remedy }
 }

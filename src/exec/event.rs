@@ -4,7 +4,7 @@ use crate::base::Digest;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub enum StepEvent {
     /// Fetching starts: files and bytes still to come.
     FetchPlanned {
         /// Files.
@@ -71,22 +71,22 @@ pub enum Event {
     },
 }
 
-impl Event {
+impl StepEvent {
     /// That a step seems to hang.
-    pub fn silent(step: &str, notice: &str) -> Event {
-        Event::Warning { message: format!("step {step} is silent: {notice}") }
+    pub fn silent(step: &str, notice: &str) -> StepEvent {
+        StepEvent::Warning { message: format!("step {step} is silent: {notice}") }
     }
 }
 
 /// Who listens.
-pub trait Listener: Sync {
+pub trait StepListener: Sync {
     /// Called from any thread.
-    fn on(&self, event: Event);
+    fn on(&self, event: StepEvent);
 }
 
 /// Nobody.
-pub struct Silent;
+pub struct IgnoreSteps;
 
-impl Listener for Silent {
-    fn on(&self, _: Event) {}
+impl StepListener for IgnoreSteps {
+    fn on(&self, _: StepEvent) {}
 }

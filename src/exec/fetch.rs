@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::ExecError;
-use super::event::{Event, Listener};
+use super::event::{StepEvent, StepListener};
 use super::gate::Gate;
 use crate::base::{Foreign, Hasher};
 use crate::plan::Fetch;
@@ -26,13 +26,13 @@ use crate::world::{Request, Stated, World, fs};
 const PARALLEL: usize = 8;
 
 /// The addresses at which a place may be found, best first.
-pub type Mirrors<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
+pub type MirrorLookup<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
 
 /// What every download of a build shares.
 pub struct Fetcher<'a> {
     store: &'a Store,
-    mirrors: &'a Mirrors<'a>,
-    listener: &'a dyn Listener,
+    mirrors: &'a MirrorLookup<'a>,
+    listener: &'a dyn StepListener,
     stop: Stop<'a>,
     gate: Gate,
     downloader: Downloader<'a>,
@@ -45,8 +45,8 @@ impl<'a> Fetcher<'a> {
     pub fn new(
         store: &'a Store,
         world: &'a dyn World,
-        mirrors: &'a Mirrors<'a>,
-        listener: &'a dyn Listener,
+        mirrors: &'a MirrorLookup<'a>,
+        listener: &'a dyn StepListener,
         stop: Stop<'a>,
     ) -> Self {
         let (gate, downloader) = (Gate::new(PARALLEL), Downloader::new(world, stop));
@@ -61,7 +61,7 @@ impl<'a> Fetcher<'a> {
     /// Gets every file of the list that the store lacks; the first failure ends it.
     pub fn fetch(&self, fetches: &[&Fetch]) -> Result<(), ExecError> {
         let bytes = fetches.iter().map(|fetch| fetch.size).sum();
-        self.listener.on(Event::FetchPlanned { files: fetches.len() as u64, bytes });
+        self.listener.on(StepEvent::FetchPlanned { files: fetches.len() as u64, bytes });
         let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let error = Mutex::new(None);
         std::thread::scope(|scope| {
@@ -86,14 +86,14 @@ impl<'a> Fetcher<'a> {
     fn one(&self, fetch: &Fetch) -> Result<(), ExecError> {
         let _alone = self.store.lock(&fetch.digest, self.stop).map_err(interrupted)?;
         if self.store.has(&fetch.digest) {
-            self.listener.on(Event::FetchProgress { bytes: fetch.size });
+            self.listener.on(StepEvent::FetchProgress { bytes: fetch.size });
             return Ok(());
         }
         let mut asked = Vec::new();
         for url in self.downloader.ordered((self.mirrors)(&fetch.place)) {
             match self.from(fetch, &url) {
                 Ok(()) => {
-                    self.listener.on(Event::Fetched { label: fetch.label.clone() });
+                    self.listener.on(StepEvent::Fetched { label: fetch.label.clone() });
                     return Ok(());
                 }
                 Err(Refusal::Fatal(error)) => return Err(error),
@@ -178,7 +178,7 @@ impl Sink for Part<'_> {
         self.grown = true;
         let written = self.file.write_all(piece).and_then(|()| self.hasher.write_all(piece));
         self.done("write", written)?;
-        self.fetcher.listener.on(Event::FetchProgress { bytes: piece.len() as u64 });
+        self.fetcher.listener.on(StepEvent::FetchProgress { bytes: piece.len() as u64 });
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use super::ExecError;
-use super::event::Event;
+use super::event::StepEvent;
 use super::fetch::interrupted;
 use super::realize::Outputs;
 use super::sandbox::Spec;
@@ -81,7 +81,7 @@ pub(super) fn keep(ready: &Ready<'_>, out: &Dir) {
     let from = (out, kept.how.directory.as_str());
     if let Err(error) = ready.store.keep_incremental(&kept.names.directory, from, ready.stop) {
         let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
-        ready.listener.on(Event::Warning { message });
+        ready.listener.on(StepEvent::Warning { message });
     }
 }
 

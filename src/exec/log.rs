@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Listener};
-use super::sandbox::{Heard, Limits};
+use super::event::{StepEvent, StepListener};
+use super::sandbox::{Limits, SandboxEvent};
 use crate::base::ByteSize;
 use crate::world::{WorldError, fs};
 
@@ -16,7 +16,7 @@ const SHOWN: usize = 1000;
 
 /// Hears what a step says, keeps it, and passes it on.
 pub(super) struct Log<'a> {
-    listener: &'a dyn Listener,
+    listener: &'a dyn StepListener,
     kept: Mutex<Kept>,
 }
 
@@ -42,7 +42,7 @@ pub struct Record {
 
 impl<'a> Log<'a> {
     /// Begins one at a path of kiln's own.
-    pub(super) fn begin(path: PathBuf, limits: &Limits, listener: &'a dyn Listener) -> Result<Log<'a>, WorldError> {
+    pub(super) fn begin(path: PathBuf, limits: &Limits, listener: &'a dyn StepListener) -> Result<Log<'a>, WorldError> {
         let file = Some(fs::create_new(&path)?);
         let (limit, tail) = (limits.log.unwrap_or(u64::MAX), VecDeque::new());
         Ok(Log { listener, kept: Mutex::new(Kept { limit, path, file, written: 0, cut: false, tail }) })
@@ -50,16 +50,16 @@ impl<'a> Log<'a> {
 
     /// Takes a line down and tells it.
     pub(super) fn line(&self, step: &str, line: &str) {
-        self.on(Event::StepLog { step: step.to_owned(), line: line.to_owned() });
+        self.on(StepEvent::StepLog { step: step.to_owned(), line: line.to_owned() });
     }
 
     /// The same, and what kiln says about the step.
-    pub(super) fn heard(&self, step: &str, heard: Heard<'_>) {
+    pub(super) fn heard(&self, step: &str, heard: SandboxEvent<'_>) {
         match heard {
-            Heard::Line(line) => self.line(step, line),
-            Heard::Notice(notice) => {
+            SandboxEvent::Line(line) => self.line(step, line),
+            SandboxEvent::Notice(notice) => {
                 self.kept().add(&format!("kiln: {notice}"));
-                self.on(Event::silent(step, notice));
+                self.on(StepEvent::silent(step, notice));
             }
         }
     }
@@ -85,9 +85,9 @@ impl<'a> Log<'a> {
     }
 }
 
-impl Listener for Log<'_> {
-    fn on(&self, event: Event) {
-        if let Event::StepLog { line, .. } = &event {
+impl StepListener for Log<'_> {
+    fn on(&self, event: StepEvent) {
+        if let StepEvent::StepLog { line, .. } = &event {
             self.kept().add(line);
         }
         self.listener.on(event);
@@ -148,7 +148,7 @@ pub(in crate::exec) fn shortened(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Silent;
+    use super::super::event::IgnoreSteps;
     use super::*;
 
     #[test]
@@ -156,28 +156,28 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("kiln-log-{}", std::process::id()));
         fs::create_dir_all(&directory).unwrap();
         let (path, place) = (directory.join("log"), directory.join("kept"));
-        let log = Log::begin(path.clone(), &Limits::default(), &Silent).unwrap();
+        let log = Log::begin(path.clone(), &Limits::default(), &IgnoreSteps).unwrap();
         assert_eq!(log.keep(&place).unwrap(), None, "an empty log is none");
         // As a builtin step does, which knows only whom to tell.
-        let listener: &dyn Listener = &log;
+        let listener: &dyn StepListener = &log;
         for number in 0..30 {
-            listener.on(Event::StepLog { step: "base".to_owned(), line: format!("Setting up {number}") });
+            listener.on(StepEvent::StepLog { step: "base".to_owned(), line: format!("Setting up {number}") });
         }
-        listener.on(Event::StepLog { step: "base".to_owned(), line: "x".repeat(3000) });
+        listener.on(StepEvent::StepLog { step: "base".to_owned(), line: "x".repeat(3000) });
         let record = log.keep(&place).unwrap().unwrap();
         assert_eq!(record.to_string(), format!("\nits whole log: {}", place.display()));
         let text = String::from_utf8(fs::read(&place, 1 << 20).unwrap()).unwrap();
         assert!(text.starts_with("Setting up 0\nSetting up 1\n") && text.len() > 3000, "{text}");
         let tail = log.tail();
         assert_eq!((tail.len(), tail[0].as_str(), tail[19].len()), (TAIL, "Setting up 11", SHOWN + 3));
-        assert!(Log::begin(place, &Limits::default(), &Silent).is_err(), "what is there is not overwritten");
+        assert!(Log::begin(place, &Limits::default(), &IgnoreSteps).is_err(), "what is there is not overwritten");
         fs::remove_tree(&directory).unwrap();
     }
 
     #[test]
     fn a_log_that_cannot_be_written_is_not_named() {
         let path = std::env::temp_dir().join(format!("kiln-log-full-{}", std::process::id()));
-        let log = Log::begin(path.clone(), &Limits::default(), &Silent).unwrap();
+        let log = Log::begin(path.clone(), &Limits::default(), &IgnoreSteps).unwrap();
         // A descriptor that refuses every write, as a full disk does.
         log.kept().file = Some(fs::open(&path).unwrap());
         log.line("step", "lost");

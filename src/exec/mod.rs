@@ -29,22 +29,22 @@ pub use log::Record;
 pub use realize::realize;
 pub use realized::Realized;
 pub use resolve::resolved_id;
-pub use status::{State, Status, status};
+pub use status::{Status, StepState, status};
 pub use tree::{RootError, TreeError};
 
-use event::{Event, Listener};
+use event::{StepEvent, StepListener};
 use sandbox::Limits;
-use sandbox::inside::Entry;
+use sandbox::inside::EntryPoint;
 use sandbox::{Call, Mount};
 
 use crate::world::fs;
 
 /// What kiln runs inside its own sandboxes, by name.
-pub const ENTRIES: &[(&str, Entry)] = &[(builtin::inside::ENTRY, builtin::inside::inside)];
+pub const ENTRIES: &[(&str, EntryPoint)] = &[(builtin::inside::ENTRY, builtin::inside::inside)];
 
 /// How a plan is carried out; nothing here changes a bit of what comes out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Options {
+pub struct ExecOptions {
     /// Steps at a time, and processors that each may use; all when not given.
     pub jobs: Option<u32>,
     /// Never ask a network.
@@ -72,7 +72,7 @@ pub enum Incremental {
     Directories,
 }
 
-impl Options {
+impl ExecOptions {
     #[allow(clippy::disallowed_methods, reason = "this is the scheduling that may know")]
     fn parallel(&self) -> usize {
         let all = std::thread::available_parallelism().map_or(1, usize::from);
@@ -94,7 +94,7 @@ impl Options {
 }
 
 /// Removes directories that hold files of subordinate ids.
-fn remove_inside(paths: &[PathBuf], listener: &dyn Listener) {
+fn remove_inside(paths: &[PathBuf], listener: &dyn StepListener) {
     let places: Vec<PathBuf> = (0..paths.len()).map(|number| format!("/{number}").into()).collect();
     let mount = |(source, target): (&PathBuf, &PathBuf)| Mount {
         source: source.clone(),
@@ -105,7 +105,7 @@ fn remove_inside(paths: &[PathBuf], listener: &dyn Listener) {
     let emptied = match serde_json::to_string(&places) {
         Ok(argument) => {
             let call = Call {
-                ids: sandbox::Ids::Range,
+                ids: sandbox::SandboxIds::Range,
                 entry: sandbox::inside::EMPTY,
                 argument,
                 mounts,
@@ -118,6 +118,6 @@ fn remove_inside(paths: &[PathBuf], listener: &dyn Listener) {
     // The directories themselves belong to the caller.
     let removed = || paths.iter().try_for_each(|path| fs::remove_tree(path).map_err(|error| error.to_string()));
     if let Err(reason) = emptied.and_then(|()| removed()) {
-        listener.on(Event::Warning { message: format!("temporary files stay behind: {reason}") });
+        listener.on(StepEvent::Warning { message: format!("temporary files stay behind: {reason}") });
     }
 }

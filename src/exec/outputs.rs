@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rustix::fs::FileType;
 
-use super::event::Event;
+use super::event::StepEvent;
 use super::step::{Ready, Trouble};
 use crate::format::qcow2;
 use crate::plan::Work;
@@ -65,8 +65,8 @@ impl Outputs {
         let source = found.open_own().map_err(|error| unreadable(raw, &error))?;
         let target = fs::create_new(&self.made.path().join(image)).map_err(|error| ready.store.failure(error))?;
         let step = ready.step.name();
-        let mut progress = |done, total| ready.listener.on(Event::StepProgress { step: step.clone(), done, total });
-        let written = qcow2::write_qcow2(&source, target, qcow2::Options::default(), &mut progress);
+        let mut progress = |done, total| ready.listener.on(StepEvent::StepProgress { step: step.clone(), done, total });
+        let written = qcow2::write_qcow2(&source, target, qcow2::Qcow2Options::default(), &mut progress);
         written.map_err(|error| Trouble::Step(error.to_string()))?;
         // Only to have its space back early; it goes with the rest in the end.
         let _ = self.left.remove(raw);

@@ -9,13 +9,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::event::{Event, Listener};
-use super::fetch::{self, Fetcher, Mirrors, interrupted};
+use super::event::{StepEvent, StepListener};
+use super::fetch::{self, Fetcher, MirrorLookup, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory, Names};
 use super::interrupt::{self, Listening};
 use super::resolve::{resolve, resolve_without, result, value, wanted};
-use super::{ExecError, Incremental, Options, Realized, step};
+use super::{ExecError, ExecOptions, Incremental, Realized, step};
 use crate::base::Digest;
 use crate::plan::id::{self, Messages};
 use crate::plan::{Fetch, Input, Plan};
@@ -53,8 +53,8 @@ struct Resolved<'a> {
 struct Realizer<'a> {
     plan: &'a Plan,
     store: &'a Store,
-    options: &'a Options,
-    listener: &'a dyn Listener,
+    options: &'a ExecOptions,
+    listener: &'a dyn StepListener,
     fetcher: Fetcher<'a>,
     cells: Vec<Mutex<Cell>>,
     /// Steps whose outputs must be there in the end.
@@ -70,9 +70,9 @@ pub fn realize(
     plan: &Plan,
     store: &Store,
     world: &dyn World,
-    mirrors: &Mirrors<'_>,
-    options: &Options,
-    listener: &dyn Listener,
+    mirrors: &MirrorLookup<'_>,
+    options: &ExecOptions,
+    listener: &dyn StepListener,
 ) -> Result<Realized, ExecError> {
     let _listening = Listening::start();
     if !store.leftovers().is_empty() {
@@ -172,7 +172,7 @@ impl Realizer<'_> {
         if !self.options.no_cache
             && let Some(known) = self.at_hand(at, &resolved, self.wanted.contains(&at))?
         {
-            self.listener.on(Event::StepAtHand { step: self.plan.steps[at].name(), id: action });
+            self.listener.on(StepEvent::StepAtHand { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(known));
         }
         let before = result(self.plan, self.store, at, &action);
@@ -180,7 +180,7 @@ impl Realizer<'_> {
         if before.is_some_and(|before| before != known.outputs) {
             let step = &self.plan.steps[at].kind;
             let message = format!("step {step} gave other bits than the last time; it is not reproducible");
-            self.listener.on(Event::Warning { message });
+            self.listener.on(StepEvent::Warning { message });
         }
         Ok(Some(known))
     }
@@ -234,7 +234,7 @@ impl Realizer<'_> {
                     let message = format!(
                         "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
                     );
-                    self.listener.on(Event::Warning { message });
+                    self.listener.on(StepEvent::Warning { message });
                 }
             }
         }
@@ -275,12 +275,12 @@ impl Realizer<'_> {
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
     fn timed(&self, ready: &step::Ready<'_>) -> Result<(Outputs, bool), ExecError> {
         let name = ready.step.name();
-        self.listener.on(Event::StepStarted { step: name.clone(), id: ready.action });
+        self.listener.on(StepEvent::StepStarted { step: name.clone(), id: ready.action });
         let began = std::time::Instant::now();
         self.options.pin();
         let done = step::run(ready)?;
         let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.listener.on(Event::StepFinished { step: name, millis });
+        self.listener.on(StepEvent::StepFinished { step: name, millis });
         Ok(done)
     }
 
@@ -291,7 +291,7 @@ impl Realizer<'_> {
         {
             let step = &self.plan.steps[at].kind;
             let message = format!("step {step} had given other bits when it went on from an earlier run");
-            self.listener.on(Event::Warning { message });
+            self.listener.on(StepEvent::Warning { message });
         }
         Ok(())
     }

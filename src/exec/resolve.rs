@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Realized;
 use super::realize::Outputs;
 use crate::base::Digest;
-use crate::plan::id::{self, Messages, Value};
+use crate::plan::id::{self, InputValue, Messages};
 use crate::plan::{Input, Plan};
 use crate::store::{Output, Store};
 
@@ -27,7 +27,7 @@ pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
 }
 
 /// The messages of a step whose inputs are known.
-pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> Option<Value>) -> Option<Messages> {
+pub(super) fn resolve(plan: &Plan, at: usize, outputs: &dyn Fn(usize, &str) -> Option<InputValue>) -> Option<Messages> {
     resolve_without(plan, at, None, outputs)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn resolve_without(
     plan: &Plan,
     at: usize,
     without: Option<&str>,
-    outputs: &dyn Fn(usize, &str) -> Option<Value>,
+    outputs: &dyn Fn(usize, &str) -> Option<InputValue>,
 ) -> Option<Messages> {
     let step = &plan.steps[at];
     let mut inputs = BTreeMap::new();
@@ -63,12 +63,12 @@ pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
 }
 
 /// An output as an input.
-pub(super) fn value(output: &Output) -> Value {
+pub(super) fn value(output: &Output) -> InputValue {
     match output {
         Output::File { digest, size, executable } => {
-            Value::File { digest: *digest, size: *size, executable: *executable }
+            InputValue::File { digest: *digest, size: *size, executable: *executable }
         }
-        Output::Tree { root, root_size, .. } => Value::Tree { root: *root, size: *root_size },
+        Output::Tree { root, root_size, .. } => InputValue::Tree { root: *root, size: *root_size },
     }
 }
 

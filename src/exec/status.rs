@@ -11,7 +11,7 @@ use crate::store::{Presence, Store};
 
 /// What a build would do with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
+pub enum StepState {
     /// Its result is known, and whatever of it is needed is in the store.
     AtHand,
     /// It would run.
@@ -28,7 +28,7 @@ pub struct Status {
     /// Its resolved id, when everything that it reads is known.
     pub action: Option<Digest>,
     /// What a build would do.
-    pub state: State,
+    pub state: StepState,
 }
 
 /// The state of every step, in order.
@@ -40,9 +40,9 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         let action = resolve::resolve(plan, at, &output).map(|messages| messages.action);
         let result = action.and_then(|action| resolve::result(plan, store, at, &action));
         let state = match (&action, &result) {
-            (None, _) => State::Unknown,
-            (_, None) => State::WouldRun,
-            (_, Some(_)) => State::AtHand,
+            (None, _) => StepState::Unknown,
+            (_, None) => StepState::WouldRun,
+            (_, Some(_)) => StepState::AtHand,
         };
         results.push(result);
         all.push(Status { id, action, state });
@@ -53,9 +53,9 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
             && let Some(outputs) = &results[at]
             && !present(store, outputs)?
         {
-            all[at].state = State::WouldRun;
+            all[at].state = StepState::WouldRun;
         }
-        if all[at].state == State::WouldRun {
+        if all[at].state == StepState::WouldRun {
             needed.extend(plan.steps[at].dependencies());
         }
     }

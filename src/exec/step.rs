@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::ExecError;
-use super::builtin::{self, Context};
-use super::event::{Event, Listener};
+use super::builtin::{self, BuiltinContext};
+use super::event::{StepEvent, StepListener};
 use super::incremental::{self, KeptDirectory};
 use super::log::Log;
 use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Heard, Limits, Mount, Privileges, Root, SandboxError, Spec};
+use super::sandbox::{self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, Spec};
 use super::variation;
 use crate::base::{Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
@@ -36,7 +36,7 @@ pub(super) struct Ready<'a> {
     /// How it goes on from an earlier run, if it may.
     pub(super) incremental: Option<KeptDirectory<'a>>,
     pub(super) store: &'a Store,
-    pub(super) listener: &'a dyn Listener,
+    pub(super) listener: &'a dyn StepListener,
     /// Whether the build is to end.
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -58,12 +58,12 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
     if let Some(kept) = incremental::take(ready)? {
         let name = ready.step.name();
-        ready.listener.on(Event::StepIncremental { step: name.clone() });
+        ready.listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
                 let message =
                     format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
-                ready.listener.on(Event::Warning { message });
+                ready.listener.on(StepEvent::Warning { message });
             }
             other => return Ok((other?, true)),
         }
@@ -101,7 +101,7 @@ fn work(
             let Ready { step, inputs, limits, .. } = ready;
             let (name, variation) = (step.name(), library.as_deref());
             let context =
-                Context { step: &name, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
+                BuiltinContext { step: &name, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
             match builtin::inside::carry_out(builtin, &context) {
                 Ok(()) => {}
                 Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
@@ -125,7 +125,7 @@ fn work(
 fn command(
     mut spec: Spec,
     library: Option<&Path>,
-    (limits, heard): (&Limits, &mut dyn FnMut(Heard<'_>)),
+    (limits, heard): (&Limits, &mut dyn FnMut(SandboxEvent<'_>)),
 ) -> Result<(), Trouble> {
     if let Some(library) = library {
         variation::preload(&mut spec, library);
@@ -151,7 +151,7 @@ fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
     Spec {
         root: Root::ReadOnly(ready.tools.clone().expect("a command's tools were realized before it")),
         mounts,
-        ids: if *ids == Ids::Range { sandbox::Ids::Range } else { sandbox::Ids::Single },
+        ids: if *ids == Ids::Range { sandbox::SandboxIds::Range } else { sandbox::SandboxIds::Single },
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Write};
 
-use super::tar::{Device, Entry, Kind, TarPath};
+use super::tar::{Device, TarEntry, TarEntryKind, TarPath};
 
 /// Zstd level of a compressed initramfs; with one thread, the bytes depend on it and the library's version only.
 const LEVEL: i32 = 12;
@@ -42,7 +42,7 @@ impl<W: Write> CpioWriter<W> {
     }
 
     /// Adds one entry, which must sort after the one before; `content` must give exactly `entry.size` bytes.
-    pub fn append(&mut self, entry: &Entry, mut content: impl Read) -> Result<(), CpioError> {
+    pub fn append(&mut self, entry: &TarEntry, mut content: impl Read) -> Result<(), CpioError> {
         let refuse = |what| CpioError::Entry { path: entry.path.to_string(), what };
         if self.last.as_ref().is_some_and(|last| *last >= entry.path) {
             return Err(refuse("entries must be in the order of their paths' bytes"));
@@ -51,7 +51,7 @@ impl<W: Write> CpioWriter<W> {
         if !entry.xattrs.is_empty() {
             return Err(refuse("the format has no extended attributes"));
         }
-        let target: &[u8] = if let Kind::Symlink(target) = &entry.kind { target } else { b"" };
+        let target: &[u8] = if let TarEntryKind::Symlink(target) = &entry.kind { target } else { b"" };
         let size = u32::try_from(entry.size.max(target.len() as u64)).map_err(|_| refuse("4 GiB and more"))?;
         let mtime = u32::try_from(entry.mtime).map_err(|_| refuse("a time before 1970 or after 2106"))?;
         self.inode += 1;
@@ -88,7 +88,7 @@ impl<W: Write> CpioWriter<W> {
         self.align()
     }
 
-    fn copy(&mut self, entry: &Entry, content: &mut impl Read) -> Result<(), Copied> {
+    fn copy(&mut self, entry: &TarEntry, content: &mut impl Read) -> Result<(), Copied> {
         let copied = io::copy(&mut content.take(entry.size), &mut self.out).map_err(Copied::Io)?;
         self.written += copied;
         let more = content.read(&mut [0]).map_err(Copied::Io)?;
@@ -114,16 +114,16 @@ enum Copied {
 }
 
 /// File type bits of `st_mode` (`include/uapi/linux/stat.h`), and the device.
-fn kind(kind: &Kind) -> Result<(u32, Device), &'static str> {
+fn kind(kind: &TarEntryKind) -> Result<(u32, Device), &'static str> {
     let none = Device { major: 0, minor: 0 };
     Ok(match kind {
-        Kind::File => (0o100_000, none),
-        Kind::Directory => (0o040_000, none),
-        Kind::Symlink(_) => (0o120_000, none),
-        Kind::CharDevice(device) => (0o020_000, *device),
-        Kind::BlockDevice(device) => (0o060_000, *device),
-        Kind::Fifo => (0o010_000, none),
-        Kind::Hardlink(_) => return Err("hard links are not written"),
+        TarEntryKind::File => (0o100_000, none),
+        TarEntryKind::Directory => (0o040_000, none),
+        TarEntryKind::Symlink(_) => (0o120_000, none),
+        TarEntryKind::CharDevice(device) => (0o020_000, *device),
+        TarEntryKind::BlockDevice(device) => (0o060_000, *device),
+        TarEntryKind::Fifo => (0o010_000, none),
+        TarEntryKind::Hardlink(_) => return Err("hard links are not written"),
     })
 }
 
@@ -140,9 +140,9 @@ mod tests {
     fn fields_stand_where_the_kernel_reads_them() {
         let mut writer = CpioWriter::new(Vec::new());
         let path = |text: &str| TarPath::new(text).unwrap();
-        writer.append(&Entry::directory(path("bin"), 0o755, 16), io::empty()).unwrap();
-        writer.append(&Entry::file(path("bin/sh"), 0o755, 16, 3), b"#!x".as_slice()).unwrap();
-        writer.append(&Entry::symlink(path("init"), "bin/sh", 16), io::empty()).unwrap();
+        writer.append(&TarEntry::directory(path("bin"), 0o755, 16), io::empty()).unwrap();
+        writer.append(&TarEntry::file(path("bin/sh"), 0o755, 16, 3), b"#!x".as_slice()).unwrap();
+        writer.append(&TarEntry::symlink(path("init"), "bin/sh", 16), io::empty()).unwrap();
         let bytes = writer.finish().unwrap();
         let text = String::from_utf8_lossy(&bytes);
         let first = "070701\
@@ -168,14 +168,14 @@ mod tests {
     fn what_the_format_cannot_hold_is_refused() {
         let path = |text: &str| TarPath::new(text).unwrap();
         let mut writer = CpioWriter::new(io::sink());
-        writer.append(&Entry::directory(path("b"), 0o755, 0), io::empty()).unwrap();
-        let mut linked = Entry::file(path("d"), 0o644, 0, 0);
-        linked.kind = Kind::Hardlink(path("c"));
+        writer.append(&TarEntry::directory(path("b"), 0o755, 0), io::empty()).unwrap();
+        let mut linked = TarEntry::file(path("d"), 0o644, 0, 0);
+        linked.kind = TarEntryKind::Hardlink(path("c"));
         for (entry, content) in [
-            (Entry::directory(path("a"), 0o755, 0), b"".as_slice()),
-            (Entry::file(path("c"), 0o644, -1, 0), b""),
-            (Entry::file(path("c"), 0o644, 0, 2), b"1"),
-            (Entry::file(path("c"), 0o644, 0, 0), b"1"),
+            (TarEntry::directory(path("a"), 0o755, 0), b"".as_slice()),
+            (TarEntry::file(path("c"), 0o644, -1, 0), b""),
+            (TarEntry::file(path("c"), 0o644, 0, 2), b"1"),
+            (TarEntry::file(path("c"), 0o644, 0, 0), b"1"),
             (linked, b""),
         ] {
             assert!(writer.append(&entry, content).is_err(), "{entry:?}");

@@ -24,7 +24,7 @@ const ENTRY: usize = 32;
 
 /// What a file system is called, and where it lies.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Options {
+pub struct FatOptions {
     /// Where it begins on its disk, in bytes; a multiple of 512.
     pub start: u64,
     /// Its bytes; a multiple of 512.
@@ -75,7 +75,11 @@ pub fn suitable_size(files: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 /// Writes a file system with these files, by path: `EFI/BOOT/BOOTX64.EFI`.
-pub fn write<W: Write + Seek>(out: &mut W, options: &Options, files: &BTreeMap<&str, &[u8]>) -> Result<(), FatError> {
+pub fn write<W: Write + Seek>(
+    out: &mut W,
+    options: &FatOptions,
+    files: &BTreeMap<&str, &[u8]>,
+) -> Result<(), FatError> {
     let geometry = Geometry::new(options.size).ok_or(FatError::Size(options.size))?;
     let mut root = BTreeMap::new();
     for (path, bytes) in files {
@@ -107,7 +111,7 @@ fn insert<'a>(at: &mut BTreeMap<ShortName, Node<'a>>, path: &str, bytes: &'a [u8
 
 struct Volume<'a, W> {
     out: &'a mut W,
-    options: &'a Options,
+    options: &'a FatOptions,
     geometry: Geometry,
     table: Vec<u32>,
     /// Date and time as FAT has them.
@@ -224,8 +228,8 @@ mod tests {
 
     use super::*;
 
-    fn options(size: u64) -> Options {
-        Options { start: 0, size, serial: 1, label: "ESP".to_owned(), time: Timestamp(1_700_000_000) }
+    fn options(size: u64) -> FatOptions {
+        FatOptions { start: 0, size, serial: 1, label: "ESP".to_owned(), time: Timestamp(1_700_000_000) }
     }
 
     #[test]

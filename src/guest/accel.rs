@@ -10,7 +10,7 @@ use crate::exec::sandbox::kvm;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Accel {
+pub enum AccelChoice {
     /// KVM when it works.
     #[default]
     Auto,
@@ -47,14 +47,14 @@ impl Accelerator {
     }
 }
 
-impl Accel {
+impl AccelChoice {
     /// The one to try first.
     pub fn first(self) -> Accelerator {
         match self {
-            Accel::Kvm => Accelerator::Kvm,
-            Accel::Tcg => Accelerator::Tcg,
-            Accel::Auto if kvm::probe().is_ok() => Accelerator::Kvm,
-            Accel::Auto => Accelerator::Tcg,
+            AccelChoice::Kvm => Accelerator::Kvm,
+            AccelChoice::Tcg => Accelerator::Tcg,
+            AccelChoice::Auto if kvm::probe().is_ok() => Accelerator::Kvm,
+            AccelChoice::Auto => Accelerator::Tcg,
         }
     }
 
@@ -63,7 +63,7 @@ impl Accel {
         match first {
             Accelerator::Tcg => Ok(Accelerator::Tcg),
             Accelerator::Kvm if Arch::of_this_processor() == Some(arch) => Ok(Accelerator::Kvm),
-            Accelerator::Kvm if self == Accel::Kvm => Err(format!(
+            Accelerator::Kvm if self == AccelChoice::Kvm => Err(format!(
                 "it is {arch}, and KVM runs only machines of this processor, which is {}; `--accel tcg` emulates it",
                 std::env::consts::ARCH
             )),
@@ -107,15 +107,15 @@ mod tests {
         for arch in Arch::ALL {
             let own = Arch::of_this_processor() == Some(arch);
             let expected = if own { Accelerator::Kvm } else { Accelerator::Tcg };
-            assert_eq!(Accel::Auto.of(arch, Accelerator::Kvm), Ok(expected), "{arch}");
-            assert_eq!(Accel::Kvm.of(arch, Accelerator::Kvm).is_ok(), own, "{arch}");
-            assert_eq!(Accel::Tcg.of(arch, Accelerator::Tcg), Ok(Accelerator::Tcg), "{arch}");
+            assert_eq!(AccelChoice::Auto.of(arch, Accelerator::Kvm), Ok(expected), "{arch}");
+            assert_eq!(AccelChoice::Kvm.of(arch, Accelerator::Kvm).is_ok(), own, "{arch}");
+            assert_eq!(AccelChoice::Tcg.of(arch, Accelerator::Tcg), Ok(Accelerator::Tcg), "{arch}");
         }
     }
 
     #[test]
     fn what_is_forced_is_not_probed() {
-        assert_eq!(Accel::Tcg.first(), Accelerator::Tcg);
-        assert_eq!(Accel::Kvm.first(), Accelerator::Kvm);
+        assert_eq!(AccelChoice::Tcg.first(), Accelerator::Tcg);
+        assert_eq!(AccelChoice::Kvm.first(), Accelerator::Kvm);
     }
 }

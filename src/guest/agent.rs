@@ -73,7 +73,7 @@ impl Answer {
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum Lost {
+pub enum AgentError {
     /// Nothing came in time.
     #[error("the guest does not answer ({0})")]
     Silent(String),
@@ -110,7 +110,7 @@ impl<S: Read + Write> Agent<S> {
     }
 
     /// Waits for the loader and gives it the script. Also after a restart of the guest.
-    pub fn greet(&mut self, deadline: Deadline, watch: Watch<'_>) -> Result<(), Lost> {
+    pub fn greet(&mut self, deadline: Deadline, watch: Watch<'_>) -> Result<(), AgentError> {
         while self.line("it never said hello", deadline, watch)? != "kiln-hello" {}
         for chunk in frame::chunks(SCRIPT.as_bytes()) {
             self.send(&chunk[1..])?;
@@ -121,9 +121,9 @@ impl<S: Read + Write> Agent<S> {
     }
 
     /// Runs a command with `sh -c`; the guest ends it after `seconds`.
-    pub fn call(&mut self, command: &str, seconds: u64, watch: Watch<'_>) -> Result<Answer, Lost> {
+    pub fn call(&mut self, command: &str, seconds: u64, watch: Watch<'_>) -> Result<Answer, AgentError> {
         if command.len() > frame::COMMAND_LIMIT {
-            return Err(Lost::Protocol(format!("a command is longer than {} bytes", frame::COMMAND_LIMIT)));
+            return Err(AgentError::Protocol(format!("a command is longer than {} bytes", frame::COMMAND_LIMIT)));
         }
         let deadline = Deadline::after(std::time::Duration::from_secs(seconds.saturating_add(30)));
         let id = self.next;
@@ -140,11 +140,11 @@ impl<S: Read + Write> Agent<S> {
                 return Ok(answer);
             }
         }
-        Err(Lost::Protocol("the command arrived damaged every time".to_owned()))
+        Err(AgentError::Protocol("the command arrived damaged every time".to_owned()))
     }
 
     /// The answer to a command; `None` when the command arrived damaged and did not run.
-    fn answer(&mut self, id: u64, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Answer>, Lost> {
+    fn answer(&mut self, id: u64, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Answer>, AgentError> {
         for _ in 0..RETRIES {
             let head = loop {
                 let line = self.line("a command has no end", deadline, watch)?;
@@ -160,10 +160,10 @@ impl<S: Read + Write> Agent<S> {
             }
             self.send("@")?;
         }
-        Err(Lost::Protocol("the answer arrived damaged every time".to_owned()))
+        Err(AgentError::Protocol("the answer arrived damaged every time".to_owned()))
     }
 
-    fn body(&mut self, head: &Head, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Vec<u8>>, Lost> {
+    fn body(&mut self, head: &Head, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Vec<u8>>, AgentError> {
         let mut lines = Vec::new();
         loop {
             let line = self.line("an answer has no end", deadline, watch)?;
@@ -176,38 +176,38 @@ impl<S: Read + Write> Agent<S> {
         }
     }
 
-    fn expect(&mut self, wanted: &str, deadline: Deadline, watch: Watch<'_>) -> Result<(), Lost> {
+    fn expect(&mut self, wanted: &str, deadline: Deadline, watch: Watch<'_>) -> Result<(), AgentError> {
         while self.line("it stopped in the middle of a message", deadline, watch)? != wanted {}
         Ok(())
     }
 
     /// The next line; a second hello is no line but the news that the guest restarted.
-    fn line(&mut self, waiting: &str, deadline: Deadline, watch: Watch<'_>) -> Result<String, Lost> {
+    fn line(&mut self, waiting: &str, deadline: Deadline, watch: Watch<'_>) -> Result<String, AgentError> {
         let greeting = waiting.ends_with("hello");
         loop {
             if let Some(line) = self.queue.pop_front() {
                 if line == "kiln-hello" && !greeting {
                     self.queue.push_front(line);
-                    return Err(Lost::Restarted);
+                    return Err(AgentError::Restarted);
                 }
                 return Ok(line);
             }
             watch()?;
             if deadline.passed() {
-                return Err(Lost::Silent(format!("{waiting} within {} s", deadline.limit().as_secs())));
+                return Err(AgentError::Silent(format!("{waiting} within {} s", deadline.limit().as_secs())));
             }
             let mut buffer = [0; 4096];
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Err(Lost::Closed),
+                Ok(0) => return Err(AgentError::Closed),
                 Ok(count) => self.queue.extend(self.lines.feed(&buffer[..count])),
                 Err(error) if is_pause(error.kind()) => {}
-                Err(_) => return Err(Lost::Closed),
+                Err(_) => return Err(AgentError::Closed),
             }
         }
     }
 
-    fn send(&mut self, line: &str) -> Result<(), Lost> {
-        self.stream.write_all(format!("{line}\n").as_bytes()).map_err(|_| Lost::Closed)
+    fn send(&mut self, line: &str) -> Result<(), AgentError> {
+        self.stream.write_all(format!("{line}\n").as_bytes()).map_err(|_| AgentError::Closed)
     }
 }
 
@@ -269,7 +269,7 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         let error = agent.call("true", 5, &mut || Ok(())).unwrap_err();
-        assert!(matches!(error, Lost::Closed), "{error}");
+        assert!(matches!(error, AgentError::Closed), "{error}");
         std::fs::remove_dir_all(home).unwrap();
     }
 
@@ -285,10 +285,10 @@ mod tests {
             polls += 1;
             if polls > 3 { Err(GuestError::Interrupted) } else { Ok(()) }
         });
-        assert!(matches!(watch, Err(Lost::Watch(GuestError::Interrupted))));
+        assert!(matches!(watch, Err(AgentError::Watch(GuestError::Interrupted))));
         theirs.write_all(b"noise\r\nkiln-hello\r\n").unwrap();
         let restarted = agent.call("true", 5, &mut || Ok(())).unwrap_err();
-        assert!(matches!(restarted, Lost::Restarted), "{restarted}");
+        assert!(matches!(restarted, AgentError::Restarted), "{restarted}");
     }
 
     #[test]

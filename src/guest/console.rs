@@ -60,7 +60,7 @@ pub fn plain(line: &str) -> String {
 
 /// The console log of one machine.
 #[derive(Debug)]
-pub struct Console {
+pub struct ConsoleLog {
     path: PathBuf,
     read: u64,
     partial: Vec<u8>,
@@ -68,10 +68,10 @@ pub struct Console {
     verdict: Option<&'static str>,
 }
 
-impl Console {
+impl ConsoleLog {
     /// Follows a log that QEMU creates.
-    pub fn follow(path: &Path) -> Console {
-        Console { path: path.to_owned(), read: 0, partial: Vec::new(), last: VecDeque::new(), verdict: None }
+    pub fn follow(path: &Path) -> ConsoleLog {
+        ConsoleLog { path: path.to_owned(), read: 0, partial: Vec::new(), last: VecDeque::new(), verdict: None }
     }
 
     /// Where the log is.
@@ -138,8 +138,8 @@ impl Console {
 mod tests {
     use super::*;
 
-    fn read(text: &[&[u8]]) -> Console {
-        let mut console = Console::follow(Path::new("nowhere"));
+    fn read(text: &[&[u8]]) -> ConsoleLog {
+        let mut console = ConsoleLog::follow(Path::new("nowhere"));
         text.iter().for_each(|bytes| console.take(bytes));
         console
     }

@@ -5,7 +5,7 @@ use super::report::TestResult;
 
 /// One thing that happened.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum TestEvent<'a> {
     /// A machine starts.
     Booting {
         /// Its name.
@@ -32,14 +32,14 @@ pub enum Event<'a> {
 }
 
 /// Who listens.
-pub trait Listener {
+pub trait TestListener {
     /// Called in order, from one thread.
-    fn on(&self, event: Event<'_>);
+    fn on(&self, event: TestEvent<'_>);
 }
 
 /// Nobody.
-pub struct Silent;
+pub struct IgnoreTests;
 
-impl Listener for Silent {
-    fn on(&self, _: Event<'_>) {}
+impl TestListener for IgnoreTests {
+    fn on(&self, _: TestEvent<'_>) {}
 }

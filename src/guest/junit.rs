@@ -1,10 +1,10 @@
 //! Test results as JUnit XML, the format that CI services read.
 
-use super::report::{Outcome, Report, TestResult};
+use super::report::{Outcome, TestReport, TestResult};
 
 /// One document for several recipes, each under its name: its report, or why there is none.
-pub fn documents(recipes: &[(&str, Result<&Report, String>)]) -> String {
-    let suite = |(name, report): &(&str, Result<&Report, String>)| match report {
+pub fn documents(recipes: &[(&str, Result<&TestReport, String>)]) -> String {
+    let suite = |(name, report): &(&str, Result<&TestReport, String>)| match report {
         Ok(report) => suite(name, report),
         Err(reason) => untested(name, reason),
     };
@@ -12,7 +12,7 @@ pub fn documents(recipes: &[(&str, Result<&Report, String>)]) -> String {
     format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n{suites}</testsuites>\n")
 }
 
-fn suite(name: &str, report: &Report) -> String {
+fn suite(name: &str, report: &TestReport) -> String {
     let (_, failed, skipped) = report.counts();
     let millis: u64 = report.tests.iter().map(|test| test.millis).sum();
     let counts = format!(
@@ -100,6 +100,6 @@ mod tests {
 
     #[test]
     fn no_tests_are_a_document_too() {
-        assert!(documents(&[("empty", Ok(&Report::default()))]).contains("tests=\"0\" failures=\"0\""));
+        assert!(documents(&[("empty", Ok(&TestReport::default()))]).contains("tests=\"0\" failures=\"0\""));
     }
 }

@@ -6,18 +6,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::accel::{Accel, Accelerator};
-use super::overlay::{self, Below};
+use super::accel::{AccelChoice, Accelerator};
+use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
-use crate::exec::sandbox::{Ids, Mount, Privileges, Root, Spec};
+use crate::exec::sandbox::{Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
 use crate::machine::rules::longest_kernel_line;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
 use crate::world::fs;
-use crate::world::held::{Held, State};
+use crate::world::held::{FileState, Held};
 
 /// Where QEMU finds the built artifacts.
 pub const ARTIFACTS: &str = "/kiln/artifacts";
@@ -51,7 +51,7 @@ pub struct Launch {
     pub disk: Digest,
     /// The state in which a file below `artifacts` was when its digest was compared, for those that were. A start
     /// refuses a file that has changed since.
-    pub states: BTreeMap<String, State>,
+    pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
 }
@@ -84,7 +84,7 @@ pub struct Places {
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     unchanged(launch)?;
     let disk = file(launch, Place::Disk)?;
-    let below = Below { artifacts: &launch.artifacts, file: disk, digest: launch.disk };
+    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, digest: launch.disk };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
@@ -113,7 +113,7 @@ fn unchanged(launch: &Launch) -> Result<(), GuestError> {
         return Ok(());
     }
     let held = Held::open(&launch.artifacts)?;
-    let same = |(name, state): (&String, &State)| {
+    let same = |(name, state): (&String, &FileState)| {
         held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
     match launch.states.iter().find(|state| !same(*state)) {
@@ -133,7 +133,7 @@ fn failed(launch: &Launch, reason: String) -> GuestError {
 }
 
 /// What executes a machine of a start whose others are executed by `first`.
-pub fn accelerator(launch: &Launch, asked: Accel, first: Accelerator) -> Result<Accelerator, GuestError> {
+pub fn accelerator(launch: &Launch, asked: AccelChoice, first: Accelerator) -> Result<Accelerator, GuestError> {
     asked.of(launch.description.machine.arch(), first).map_err(|reason| failed(launch, reason))
 }
 
@@ -242,7 +242,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     Spec {
         root: Root::ReadOnly(launch.tree.clone()),
         mounts,
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,

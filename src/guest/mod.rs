@@ -27,7 +27,7 @@ pub mod step;
 pub mod terminal;
 pub mod test;
 
-pub use accel::Accel;
+pub use accel::AccelChoice;
 pub use error::GuestError;
 pub use launch::Launch;
-pub use report::Report;
+pub use report::TestReport;

@@ -29,7 +29,7 @@ const LARGEST: u64 = 1 << 46;
 
 /// The disk below an overlay.
 #[derive(Debug, Clone, Copy)]
-pub struct Below<'a> {
+pub struct BackingDisk<'a> {
     /// The directory it is in, which QEMU sees as [`ARTIFACTS`].
     pub artifacts: &'a Path,
     /// Its file name.
@@ -39,14 +39,14 @@ pub struct Below<'a> {
 }
 
 /// Makes an empty overlay above a built disk.
-pub fn create(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+pub fn create(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
     let (format, size) = virtual_size(below)?;
     fs::write_atomically(path, &empty(&format!("{ARTIFACTS}/{}", below.file), format, size, below.digest))?;
     Ok(())
 }
 
 /// A lasting overlay: made when it is not there, else checked to be one for this disk.
-pub fn create_or_check(path: &Path, below: Below<'_>) -> Result<(), GuestError> {
+pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
     if !path.exists() {
         return create(path, below);
     }
@@ -122,7 +122,7 @@ fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
 }
 
 /// Format and size of the disk that the guest sees. The directory may be anybody's, so no link in it is followed.
-fn virtual_size(below: Below<'_>) -> Result<(&'static str, u64), GuestError> {
+fn virtual_size(below: BackingDisk<'_>) -> Result<(&'static str, u64), GuestError> {
     let path = below.artifacts.join(below.file);
     let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
     let disk = Held::open(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
@@ -173,11 +173,11 @@ mod tests {
     fn an_overlay_knows_its_disk_and_refuses_others() {
         let dir = scratch("knows");
         fs::write_atomically(&dir.join("disk.raw"), &[0; 1024]).unwrap();
-        let disk = Below { artifacts: &dir, file: "disk.raw", digest: Digest::of(b"one") };
+        let disk = BackingDisk { artifacts: &dir, file: "disk.raw", digest: Digest::of(b"one") };
         let keep = dir.join("keep.qcow2");
         create_or_check(&keep, disk).unwrap();
         create_or_check(&keep, disk).unwrap();
-        let other = Below { digest: Digest::of(b"two"), ..disk };
+        let other = BackingDisk { digest: Digest::of(b"two"), ..disk };
         let error = create_or_check(&keep, other).unwrap_err().to_string();
         assert!(error.contains("another disk"), "{error}");
         let error = create_or_check(&dir.join("disk.raw"), disk).unwrap_err().to_string();
@@ -190,7 +190,7 @@ mod tests {
         let dir = scratch("size");
         let below = empty("x", "raw", 5 << 30, Digest::of(b""));
         fs::write_atomically(&dir.join("a"), &below).unwrap();
-        let size = |file: &str| virtual_size(Below { artifacts: &dir, file, digest: Digest::of(b"") });
+        let size = |file: &str| virtual_size(BackingDisk { artifacts: &dir, file, digest: Digest::of(b"") });
         assert_eq!(size("a").unwrap(), ("qcow2", 5 << 30));
         fs::write_atomically(&dir.join("b"), b"short").unwrap();
         assert!(size("b").is_err());

@@ -12,7 +12,7 @@ use super::GuestError;
 use super::accel::{Accelerator, PROBATION, kvm_failure};
 use super::clock::Deadline;
 use super::network::UserNetwork;
-use super::terminal::Console;
+use super::terminal::TerminalConsole;
 use crate::exec::sandbox::{self, SandboxError, Spec, Streams};
 use crate::world::fs;
 
@@ -27,7 +27,7 @@ pub struct Qemu {
     running: sandbox::Running,
     // What it needs goes after it.
     _network: Option<UserNetwork>,
-    console: Option<Console>,
+    console: Option<TerminalConsole>,
     errors: PathBuf,
     accel: Accelerator,
     started: Deadline,
@@ -60,7 +60,7 @@ impl Qemu {
             GuestError::Qemu { machine: start.machine.to_owned(), what, said: String::new() }
         };
         let (console, streams) = if terminal {
-            let (console, streams) = Console::open(said.into()).map_err(|error| no_start(&error))?;
+            let (console, streams) = TerminalConsole::open(said.into()).map_err(|error| no_start(&error))?;
             (Some(console), streams)
         } else {
             (None, Streams { stdin: Stdio::null(), stdout: Stdio::null(), stderr: said.into() })
@@ -80,7 +80,7 @@ impl Qemu {
 
     /// Whether its user wants it to end before it takes any keys.
     pub fn interrupted(&self) -> bool {
-        self.console.as_ref().is_some_and(Console::interrupted)
+        self.console.as_ref().is_some_and(TerminalConsole::interrupted)
     }
 
     /// What executes the guest.

@@ -40,7 +40,7 @@ pub enum QmpError {
 
 /// An asynchronous message.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Event {
+pub struct QmpEvent {
     /// `RESET`, `SHUTDOWN`, ...
     pub name: String,
     /// Its data; null when there is none.
@@ -52,7 +52,7 @@ pub struct Event {
 pub struct Qmp<S> {
     stream: S,
     pending: Vec<u8>,
-    events: VecDeque<Event>,
+    events: VecDeque<QmpEvent>,
     next: u64,
 }
 
@@ -95,7 +95,7 @@ impl<S: Read + Write> Qmp<S> {
     }
 
     /// What happened since the last call, without waiting longer than one read of the stream does.
-    pub fn events(&mut self) -> Result<Vec<Event>, QmpError> {
+    pub fn events(&mut self) -> Result<Vec<QmpEvent>, QmpError> {
         loop {
             match self.message(Deadline::after(Duration::ZERO)) {
                 Ok(message) => drop(self.is_event(&message)),
@@ -111,7 +111,7 @@ impl<S: Read + Write> Qmp<S> {
         if self.events.len() == EVENTS {
             self.events.pop_front();
         }
-        self.events.push_back(Event { name: name.to_owned(), data: message["data"].clone() });
+        self.events.push_back(QmpEvent { name: name.to_owned(), data: message["data"].clone() });
         true
     }
 

@@ -8,7 +8,7 @@ use crate::base::Foreign;
 
 /// The results of all tests, in order.
 #[derive(Debug, Default, Serialize)]
-pub struct Report {
+pub struct TestReport {
     /// One for each test.
     pub tests: Vec<TestResult>,
     /// Every boot that was needed.
@@ -72,7 +72,7 @@ pub struct Failed {
     pub console: Vec<String>,
 }
 
-impl Report {
+impl TestReport {
     /// How many passed, failed and were skipped.
     pub fn counts(&self) -> (usize, usize, usize) {
         let count = |wanted: fn(&Outcome) -> bool| self.tests.iter().filter(|test| wanted(&test.outcome)).count();
@@ -137,7 +137,7 @@ pub(super) mod tests {
     use super::*;
 
     /// One test of each outcome, with characters that every format must treat with care.
-    pub(in crate::guest) fn sample() -> Report {
+    pub(in crate::guest) fn sample() -> TestReport {
         let result =
             |title: &str, outcome| TestResult { title: title.into(), machine: "m".into(), millis: 1500, outcome };
         let failed = Failed {
@@ -152,7 +152,7 @@ pub(super) mod tests {
             result("fails", Outcome::Failed(failed)),
             result("slow", Outcome::Skipped { reason: "slow".into() }),
         ];
-        Report { tests, boots: Vec::new() }
+        TestReport { tests, boots: Vec::new() }
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use super::accel::Accelerator;
 use super::clock::Deadline;
-use super::event::{Event, Listener};
+use super::event::{TestEvent, TestListener};
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
-use super::{Accel, GuestError, Launch, network, ports};
+use super::{AccelChoice, GuestError, Launch, network, ports};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
@@ -21,9 +21,9 @@ const LOOK: Duration = Duration::from_millis(200);
 const GOODBYE: Duration = Duration::from_secs(5);
 
 /// How a machine is run.
-pub struct Options<'a> {
+pub struct RunOptions<'a> {
     /// What executes the guest.
-    pub accel: Accel,
+    pub accel: AccelChoice,
     /// A lasting overlay.
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
@@ -36,8 +36,8 @@ pub struct Options<'a> {
 pub fn run(
     front: &Launch,
     background: &[&Launch],
-    options: &Options<'_>,
-    listener: &dyn Listener,
+    options: &RunOptions<'_>,
+    listener: &dyn TestListener,
 ) -> Result<(), GuestError> {
     for launch in std::iter::once(front).chain(background.iter().copied()) {
         ports::check(launch)?;
@@ -48,20 +48,20 @@ pub fn run(
         for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
             let (host, guest) = (forward.host.value, forward.guest.value);
             let text = format!("127.0.0.1 port {host} leads to port {guest} of {}", launch.machine);
-            listener.on(Event::Notice(&text));
+            listener.on(TestEvent::Notice(&text));
         }
     }
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
-        listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
+        listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
-        listener.on(Event::Booting { machine: &front.machine, accel: of_front });
+        listener.on(TestEvent::Booting { machine: &front.machine, accel: of_front });
         match attempt(front, background, (&run, keep.as_ref(), accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
                 let notice = format!("KVM does not work here ({reason}): starting again with software emulation");
-                listener.on(Event::Notice(&notice));
+                listener.on(TestEvent::Notice(&notice));
                 accel = Accelerator::Tcg;
             }
             other => return other,
@@ -73,9 +73,9 @@ fn attempt(
     front: &Launch,
     background: &[&Launch],
     (run, keep, accel): (&RunDir, Option<&PathBuf>, Accelerator),
-    options: &Options<'_>,
+    options: &RunOptions<'_>,
 ) -> Result<(), GuestError> {
-    let fallback = options.accel == Accel::Auto;
+    let fallback = options.accel == AccelChoice::Auto;
     let start = |launch: &Launch, keep: Option<&PathBuf>, terminal: bool| {
         let places = Places {
             run: run.sub(&launch.machine)?,

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::agent::{Agent, Answer, Lost};
+use super::agent::{Agent, AgentError, Answer};
 use super::clock::Deadline;
-use super::console::Console;
+use super::console::ConsoleLog;
 use super::launch::{self, Places, Purpose};
 use super::network::{self, UserNetwork};
 use super::process::{Qemu, Start, TICK, Waiting};
 use super::qmp::{Qmp, QmpError};
 use super::rundir::{RunDir, SHARED};
 use super::step::Guest;
-use super::{Accel, GuestError, Launch, accel::Accelerator};
+use super::{AccelChoice, GuestError, Launch, accel::Accelerator};
 use crate::exec::sandbox::Spec;
 use crate::recipe::machine::device::Forward;
 use crate::world::fs;
@@ -35,7 +35,7 @@ pub struct Group<'a> {
     /// Where console logs are kept.
     pub logs: &'a Path,
     /// What executes guests.
-    pub accel: Accel,
+    pub accel: AccelChoice,
     /// Time for a boot under KVM; TCG is given ten times as much.
     pub boot: Duration,
     /// Set by a signal.
@@ -67,7 +67,7 @@ struct Wiring {
 struct Body<'a> {
     machine: String,
     qemu: Qemu,
-    console: Console,
+    console: ConsoleLog,
     qmp: Qmp<UnixStream>,
     interrupted: &'a AtomicBool,
     /// What the guest did of itself, once it did something that no test asked for.
@@ -102,7 +102,7 @@ impl<'a> Session<'a> {
             machine: launch.machine.clone(),
             spec,
             accel,
-            fallback: group.accel == Accel::Auto,
+            fallback: group.accel == AccelChoice::Auto,
             errors: group.logs.join(format!("{name}.qemu.log")),
             run: places.run,
             forwards,
@@ -111,7 +111,7 @@ impl<'a> Session<'a> {
         let body = Body {
             machine: launch.machine.clone(),
             qemu,
-            console: Console::follow(&group.logs.join(log)),
+            console: ConsoleLog::follow(&group.logs.join(log)),
             qmp,
             interrupted: group.interrupted,
             gone: None,
@@ -149,15 +149,17 @@ impl<'a> Session<'a> {
     }
 
     /// Turns silence into the reason that the console or QEMU gives for it.
-    fn explain(&mut self, lost: Lost) -> GuestError {
-        if let Lost::Watch(error @ (GuestError::Interrupted | GuestError::KvmBroken { .. })) = lost {
+    fn explain(&mut self, lost: AgentError) -> GuestError {
+        if let AgentError::Watch(error @ (GuestError::Interrupted | GuestError::KvmBroken { .. })) = lost {
             return error;
         }
         self.body.last_words();
         let why = self.body.console.poll().ok().flatten().or(self.body.gone).map(str::to_owned);
         self.failed(why.unwrap_or_else(|| match lost {
-            Lost::Watch(GuestError::Guest { reason, .. }) => reason,
-            Lost::Watch(GuestError::Qemu { what, said, .. }) => format!("QEMU {what} {said}").trim_end().to_owned(),
+            AgentError::Watch(GuestError::Guest { reason, .. }) => reason,
+            AgentError::Watch(GuestError::Qemu { what, said, .. }) => {
+                format!("QEMU {what} {said}").trim_end().to_owned()
+            }
             other => other.to_string(),
         }))
     }
@@ -177,13 +179,13 @@ impl Guest for Session<'_> {
         // Answered first, done then: the shell is one of the first things to be stopped.
         let command = "{ sleep 2; exec systemctl poweroff; } </dev/null >/dev/null 2>&1 &";
         match self.agent.call(command, self.boot.as_secs(), &mut || self.body.glance()) {
-            Ok(_) | Err(Lost::Closed) => {}
+            Ok(_) | Err(AgentError::Closed) => {}
             Err(lost) => return Err(self.explain(lost)),
         }
         let deadline = Deadline::after(self.boot);
         while self.body.qemu.ended(TICK)?.is_none() {
             if let Err(error) = self.body.glance() {
-                return Err(self.explain(Lost::Watch(error)));
+                return Err(self.explain(AgentError::Watch(error)));
             }
             if deadline.passed() {
                 return Err(self.failed(format!("it did not go down within {} s", deadline.limit().as_secs())));
@@ -209,7 +211,7 @@ impl Guest for Session<'_> {
     }
 
     fn check(&mut self) -> Result<(), GuestError> {
-        self.body.look().map_err(|error| self.explain(Lost::Watch(error)))
+        self.body.look().map_err(|error| self.explain(AgentError::Watch(error)))
     }
 
     fn last_lines(&mut self) -> Vec<String> {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::GuestError;
 use super::agent::Answer;
 use super::clock::Deadline;
-use crate::recipe::test::{Action, QmpAnswer};
+use crate::recipe::test::{QmpAnswer, TestAction};
 
 /// A wait asks again after this long.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -52,17 +52,17 @@ impl From<GuestError> for StepError {
 }
 
 /// Carries one step out within the time that the test has left.
-pub fn perform(guest: &mut dyn Guest, action: &Action, deadline: Deadline) -> Result<(), StepError> {
+pub fn perform(guest: &mut dyn Guest, action: &TestAction, deadline: Deadline) -> Result<(), StepError> {
     match action {
-        Action::Run(command) => run(guest, command, deadline).map(drop),
-        Action::Expect { command, pattern, matches } => expect(guest, (command, pattern, *matches), deadline),
-        Action::Fails(command) => {
+        TestAction::Run(command) => run(guest, command, deadline).map(drop),
+        TestAction::Expect { command, pattern, matches } => expect(guest, (command, pattern, *matches), deadline),
+        TestAction::Fails(command) => {
             let answer = within(guest, command, deadline)?;
             if answer.code == 0 { wrong(format!("`{command}` succeeded, but was to fail"), &answer) } else { Ok(()) }
         }
-        Action::Wait { command, limit } => wait(guest, command, Duration::from_secs(*limit), deadline),
-        Action::Reboot => Ok(guest.reboot()?),
-        Action::Qmp { command, arguments, answer } => {
+        TestAction::Wait { command, limit } => wait(guest, command, Duration::from_secs(*limit), deadline),
+        TestAction::Reboot => Ok(guest.reboot()?),
+        TestAction::Qmp { command, arguments, answer } => {
             let given = match guest.qmp(command, arguments) {
                 Err(GuestError::Refused { reason, .. }) => Err(reason),
                 other => Ok(other?),
@@ -73,20 +73,20 @@ pub fn perform(guest: &mut dyn Guest, action: &Action, deadline: Deadline) -> Re
 }
 
 /// What a step does, in one line for a report.
-pub fn describe(action: &Action) -> String {
+pub fn describe(action: &TestAction) -> String {
     match action {
-        Action::Run(command) => format!("run {command:?}"),
-        Action::Expect { command, pattern, matches } => {
+        TestAction::Run(command) => format!("run {command:?}"),
+        TestAction::Expect { command, pattern, matches } => {
             format!("expect {command:?} {} {pattern:?}", if *matches { "matches" } else { "lacks" })
         }
-        Action::Fails(command) => format!("fails {command:?}"),
-        Action::Wait { command, limit } => format!("wait {command:?} for {limit}s"),
-        Action::Reboot => "reboot".to_owned(),
-        Action::Qmp { command, answer: QmpAnswer::Done, .. } => format!("qmp {command:?}"),
-        Action::Qmp { command, answer: QmpAnswer::Matches(pattern), .. } => {
+        TestAction::Fails(command) => format!("fails {command:?}"),
+        TestAction::Wait { command, limit } => format!("wait {command:?} for {limit}s"),
+        TestAction::Reboot => "reboot".to_owned(),
+        TestAction::Qmp { command, answer: QmpAnswer::Done, .. } => format!("qmp {command:?}"),
+        TestAction::Qmp { command, answer: QmpAnswer::Matches(pattern), .. } => {
             format!("qmp {command:?} matches {pattern:?}")
         }
-        Action::Qmp { command, answer: QmpAnswer::Refused(pattern), .. } => {
+        TestAction::Qmp { command, answer: QmpAnswer::Refused(pattern), .. } => {
             format!("qmp {command:?} refused {pattern:?}")
         }
     }
@@ -239,7 +239,7 @@ pub(super) mod tests {
         }
     }
 
-    fn outcome(action: Action) -> Result<(), String> {
+    fn outcome(action: TestAction) -> Result<(), String> {
         let result = perform(&mut Fake::default(), &action, Deadline::after(Duration::from_secs(10)));
         result.map_err(|error| match error {
             StepError::Wrong { reason, .. } => reason,
@@ -247,23 +247,23 @@ pub(super) mod tests {
         })
     }
 
-    fn expect(command: &str, pattern: &str, matches: bool) -> Action {
-        Action::Expect { command: command.into(), pattern: pattern.into(), matches }
+    fn expect(command: &str, pattern: &str, matches: bool) -> TestAction {
+        TestAction::Expect { command: command.into(), pattern: pattern.into(), matches }
     }
 
-    fn qmp(command: &str, answer: QmpAnswer) -> Action {
-        Action::Qmp { command: command.into(), arguments: String::new(), answer }
+    fn qmp(command: &str, answer: QmpAnswer) -> TestAction {
+        TestAction::Qmp { command: command.into(), arguments: String::new(), answer }
     }
 
     #[test]
     fn each_step_passes_and_fails_as_it_says() {
         for good in [
-            Action::Run("0".into()),
-            Action::Fails("3".into()),
+            TestAction::Run("0".into()),
+            TestAction::Fails("3".into()),
             expect("0 one two", "o.e t", true),
             expect("0 one", "two", false),
-            Action::Reboot,
-            Action::Wait { command: "later".into(), limit: 5 },
+            TestAction::Reboot,
+            TestAction::Wait { command: "later".into(), limit: 5 },
             qmp("good", QmpAnswer::Done),
             qmp("good", QmpAnswer::Matches("running.*true".into())),
             qmp("bad", QmpAnswer::Refused("^no$".into())),
@@ -271,14 +271,14 @@ pub(super) mod tests {
             assert_eq!(outcome(good.clone()), Ok(()), "{}", describe(&good));
         }
         for (bad, words) in [
-            (Action::Run("3".into()), "exit code 3"),
-            (Action::Fails("0".into()), "was to fail"),
+            (TestAction::Run("3".into()), "exit code 3"),
+            (TestAction::Fails("0".into()), "was to fail"),
             (expect("0 one", "two", true), "no match"),
             (expect("0 one", "one", false), "has a match"),
             (expect("1 one", "one", true), "exit code 1"),
             (expect("0 one", "(", true), "not a regular expression"),
             (expect("0 cut", "x", false), "too many to judge"),
-            (Action::Wait { command: "1".into(), limit: 0 }, "did not succeed within 0 s"),
+            (TestAction::Wait { command: "1".into(), limit: 0 }, "did not succeed within 0 s"),
             (qmp("bad", QmpAnswer::Done), "QMP command bad: no"),
             (qmp("bad", QmpAnswer::Matches("no".into())), "QMP command bad: no"),
             (qmp("good", QmpAnswer::Matches("paused".into())), "has no match"),
@@ -286,7 +286,7 @@ pub(super) mod tests {
             (qmp("bad", QmpAnswer::Refused("yes".into())), "has no match"),
             (qmp("good", QmpAnswer::Matches("(".into())), "not a regular expression"),
             (qmp("closed", QmpAnswer::Refused("no".into())), "machine m"),
-            (Action::Run("panic".into()), "the kernel panicked"),
+            (TestAction::Run("panic".into()), "the kernel panicked"),
         ] {
             let said = outcome(bad.clone()).unwrap_err();
             assert!(said.contains(words), "{}: {said}", describe(&bad));
@@ -296,7 +296,7 @@ pub(super) mod tests {
     #[test]
     fn no_command_starts_when_the_time_of_the_test_is_up() {
         let mut fake = Fake::default();
-        let result = perform(&mut fake, &Action::Run("0".into()), Deadline::after(Duration::ZERO));
+        let result = perform(&mut fake, &TestAction::Run("0".into()), Deadline::after(Duration::ZERO));
         assert!(matches!(result, Err(StepError::Wrong { .. })) && fake.commands.is_empty());
     }
 }

@@ -22,16 +22,16 @@ use raw::Raw;
 use relay::{Ends, Relay};
 
 /// A console; when it is dropped, what was printed has been passed on and the user's terminal is as it was.
-pub struct Console {
+pub struct TerminalConsole {
     // In this order: the last output may still count on the raw terminal.
     _relay: Relay,
     _raw: Option<Raw>,
     interrupted: Arc<AtomicBool>,
 }
 
-impl Console {
+impl TerminalConsole {
     /// Takes the user's terminal over. Gives QEMU's streams; its errors go to `errors`.
-    pub fn open(errors: Stdio) -> std::io::Result<(Console, Streams)> {
+    pub fn open(errors: Stdio) -> std::io::Result<(TerminalConsole, Streams)> {
         let stdin = std::io::stdin();
         let (ends, theirs, pty) = if stdin.is_terminal() {
             pseudo_terminal()?
@@ -43,7 +43,7 @@ impl Console {
         let relay = Relay::start(ends, interrupted.clone())?;
         let (input, output) = theirs;
         let streams = Streams { stdin: input.into(), stdout: output.into(), stderr: errors };
-        Ok((Console { _relay: relay, _raw: raw, interrupted }, streams))
+        Ok((TerminalConsole { _relay: relay, _raw: raw, interrupted }, streams))
     }
 
     /// Whether the user pressed Ctrl-C while QEMU did not read keys yet.

@@ -7,23 +7,23 @@ use std::time::Duration;
 
 use super::accel::Accelerator;
 use super::clock::Deadline;
-use super::event::{Event, Listener};
+use super::event::{TestEvent, TestListener};
 use super::launch;
-use super::report::{Boot, Failed, Outcome, Report, TestResult};
+use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
 use super::session::{Group, Session};
 use super::step::{self, Guest, StepError};
-use super::{Accel, GuestError, Launch};
-use crate::recipe::test::{Action, Test};
+use super::{AccelChoice, GuestError, Launch};
+use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
 /// down many times.
 pub const BOOT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
-pub struct Options<'a> {
+pub struct TestOptions<'a> {
     /// What executes guests.
-    pub accel: Accel,
+    pub accel: AccelChoice,
     /// Where console logs are kept: `MACHINE.console.log`, and what QEMU said beside it.
     pub logs: PathBuf,
     /// A short path for sockets and overlays: `/tmp`.
@@ -43,12 +43,12 @@ pub struct Options<'a> {
 pub fn run(
     machines: &BTreeMap<String, Launch>,
     tests: &[Test],
-    options: &Options<'_>,
-    listener: &dyn Listener,
-) -> Result<Report, GuestError> {
+    options: &TestOptions<'_>,
+    listener: &dyn TestListener,
+) -> Result<TestReport, GuestError> {
     let run = RunDir::new(&options.base)?;
     for name in launch::memories(machines.values()) {
-        listener.on(Event::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
+        listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
     let group = Group {
         run: &run,
@@ -64,7 +64,7 @@ pub fn run(
         accel: options.accel.first(),
         running: BTreeMap::new(),
         starts: BTreeMap::new(),
-        report: Report::default(),
+        report: TestReport::default(),
     };
     for (index, test) in tests.iter().enumerate() {
         let outcome = match skip(test, options) {
@@ -75,11 +75,11 @@ pub fn run(
                 outcome: Outcome::Skipped { reason },
             },
             None => {
-                listener.on(Event::TestStarted { title: &test.title });
+                listener.on(TestEvent::TestStarted { title: &test.title });
                 runner.test(test)?
             }
         };
-        listener.on(Event::TestFinished(&outcome));
+        listener.on(TestEvent::TestFinished(&outcome));
         runner.report.tests.push(outcome);
         let later: BTreeSet<&str> =
             tests[index + 1..].iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect();
@@ -88,7 +88,7 @@ pub fn run(
     Ok(runner.report)
 }
 
-fn skip(test: &Test, options: &Options<'_>) -> Option<String> {
+fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
     if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
         return Some("not asked for".to_owned());
     }
@@ -103,11 +103,11 @@ fn named(test: &Test) -> impl Iterator<Item = &str> {
 struct Runner<'a> {
     machines: &'a BTreeMap<String, Launch>,
     group: Group<'a>,
-    listener: &'a dyn Listener,
+    listener: &'a dyn TestListener,
     accel: Accelerator,
     running: BTreeMap<String, Session<'a>>,
     starts: BTreeMap<String, usize>,
-    report: Report,
+    report: TestReport,
 }
 
 impl<'a> Runner<'a> {
@@ -137,7 +137,7 @@ impl<'a> Runner<'a> {
                 Err(GuestError::KvmBroken { reason }) => {
                     let notice =
                         format!("KVM does not work here ({reason}): using software emulation, which is slower");
-                    self.listener.on(Event::Notice(&notice));
+                    self.listener.on(TestEvent::Notice(&notice));
                     self.accel = Accelerator::Tcg;
                 }
                 other => {
@@ -158,7 +158,7 @@ impl<'a> Runner<'a> {
                 machine: (*name).to_owned(),
                 reason: "it is not among the built machines".to_owned(),
             })?;
-            self.listener.on(Event::Booting { machine: name, accel });
+            self.listener.on(TestEvent::Booting { machine: name, accel });
             let number = self.starts.get(*name).copied().unwrap_or(0);
             sessions.push(Session::start(&self.group, launch, number, accel)?);
         }
@@ -170,7 +170,7 @@ impl<'a> Runner<'a> {
                 millis: millis.as_ref().ok().copied(),
                 console: session.log().to_owned(),
             });
-            self.listener.on(Event::Ready { machine: name, millis: millis? });
+            self.listener.on(TestEvent::Ready { machine: name, millis: millis? });
             self.running.insert((*name).to_owned(), session);
         }
         Ok(())
@@ -212,7 +212,7 @@ fn steps<G: Guest>(
         let before = clock.elapsed();
         match step::perform(guest, &step.action, clock) {
             // The time of a test does not count boots.
-            Ok(()) if step.action == Action::Reboot => clock = clock.extended(clock.elapsed() - before),
+            Ok(()) if step.action == TestAction::Reboot => clock = clock.extended(clock.elapsed() - before),
             Ok(()) => {}
             Err(StepError::Wrong { reason, output }) => {
                 let console = guest.last_lines();
@@ -249,10 +249,10 @@ mod tests {
     use crate::guest::step::tests::Fake;
     use crate::recipe::test::{QmpAnswer, TestStep};
 
-    fn test(steps: &[(Option<&str>, Action)]) -> Test {
+    fn test(steps: &[(Option<&str>, TestAction)]) -> Test {
         let file = SourceMap::default().add("t.kiln".into(), String::new());
         let span = Span { file, start: 0, end: 0 };
-        let step = |(machine, action): &(Option<&str>, Action)| TestStep {
+        let step = |(machine, action): &(Option<&str>, TestAction)| TestStep {
             machine: machine.map(str::to_owned),
             action: action.clone(),
             span,
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn steps_go_to_their_machines_and_stop_at_the_first_failure() {
-        let run = |words: &str| Action::Run(words.into());
+        let run = |words: &str| TestAction::Run(words.into());
         let (result, guests) =
             go(&test(&[(None, run("0 x")), (Some("b"), run("0 y")), (Some("b"), run("7")), (None, run("0 never"))]));
         let failed = result.unwrap_err().unwrap();
@@ -281,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_lost_guest_fails_the_test_and_an_interrupt_ends_everything() {
-        let (result, _) = go(&test(&[(None, Action::Run("panic".into()))]));
+        let (result, _) = go(&test(&[(None, TestAction::Run("panic".into()))]));
         let failed = result.unwrap_err().unwrap();
         assert_eq!(failed.reason, "machine m: the kernel panicked");
         assert!(matches!(lost(None, String::new(), GuestError::Interrupted), Err(GuestError::Interrupted)));
@@ -292,8 +292,8 @@ mod tests {
         let mut guests: BTreeMap<String, Fake> =
             [("a".to_owned(), Fake::default()), ("b".to_owned(), Fake { dead: true, ..Fake::default() })].into();
         let both = test(&[
-            (None, Action::Run("0".into())),
-            (Some("b"), Action::Qmp { command: "good".into(), arguments: String::new(), answer: QmpAnswer::Done }),
+            (None, TestAction::Run("0".into())),
+            (Some("b"), TestAction::Qmp { command: "good".into(), arguments: String::new(), answer: QmpAnswer::Done }),
         ]);
         let failed = steps(&both, Deadline::after(Duration::from_secs(60)), &mut guests).unwrap_err().unwrap();
         assert_eq!((failed.step, failed.reason.as_str()), (None, "machine m: the kernel panicked"));

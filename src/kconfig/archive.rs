@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
-use super::tree::Source;
+use super::tree::KconfigSource;
 
 /// The kernel's Kconfig files have 6 MB together; a source that has more than this is not one.
 const LIMIT: u64 = 64 << 20;
 
 /// The Kconfig files of a source tree for `arch`, out of a tar; everything else in it is passed over.
-pub fn read(tar: impl Read, arch: &str) -> std::io::Result<Source> {
+pub fn read(tar: impl Read, arch: &str) -> std::io::Result<KconfigSource> {
     let mut files = BTreeMap::new();
     let mut left = LIMIT;
     for entry in tar::Archive::new(tar).entries()? {
@@ -29,5 +29,5 @@ pub fn read(tar: impl Read, arch: &str) -> std::io::Result<Source> {
         files.insert(path.to_owned(), bytes);
     }
     let variables = [("SRCARCH", arch), ("srctree", ".")];
-    Ok(Source { files, variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into() })
+    Ok(KconfigSource { files, variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into() })
 }

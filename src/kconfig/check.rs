@@ -8,7 +8,7 @@ use crate::recipe::kernel::OptionValue;
 
 /// One option that somebody asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Request {
+pub struct OptionRequest {
     /// Without `CONFIG_`.
     pub name: String,
     /// What it shall be.
@@ -16,20 +16,20 @@ pub struct Request {
     /// Who asked: `config cxl`, `kernel cxl-kernel`.
     pub by: String,
     /// In which way.
-    pub kind: Kind,
+    pub kind: RequestKind,
 }
 
-impl Request {
+impl OptionRequest {
     /// As the recipe says it: `` `option DEV_DAX = y` of config cxl``.
     pub fn text(&self) -> String {
-        let word = if self.kind == Kind::Option { "option" } else { "require" };
+        let word = if self.kind == RequestKind::Option { "option" } else { "require" };
         format!("`{word} {} = {}` of {}", self.name, spelled(&self.value), self.by)
     }
 }
 
 /// How an option was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Kind {
+pub enum RequestKind {
     /// `option X = y`: part of a fragment.
     Option,
     /// `require X = y`: part of no fragment, but of the promise.
@@ -40,16 +40,16 @@ pub enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
     /// What was asked.
-    pub request: Request,
+    pub request: OptionRequest,
     /// What the final configuration says, in its spelling; `n` when it says nothing.
     pub value: String,
 }
 
 /// Every request that the final configuration does not fulfil, in the order of the requests.
-pub fn check(requested: &[Request], config: &DotConfig) -> Vec<Dropped> {
-    let differs = |request: &&Request| !fulfilled(&request.value, config.value(&request.name));
+pub fn check(requested: &[OptionRequest], config: &DotConfig) -> Vec<Dropped> {
+    let differs = |request: &&OptionRequest| !fulfilled(&request.value, config.value(&request.name));
     let dropped =
-        |request: &Request| Dropped { request: request.clone(), value: config.value(&request.name).to_owned() };
+        |request: &OptionRequest| Dropped { request: request.clone(), value: config.value(&request.name).to_owned() };
     requested.iter().filter(differs).map(dropped).collect()
 }
 
@@ -75,8 +75,8 @@ mod tests {
     use super::*;
     use crate::kconfig::dotconfig::read;
 
-    fn request(name: &str, value: OptionValue) -> Request {
-        Request { name: name.to_owned(), value, by: "kernel k".to_owned(), kind: Kind::Option }
+    fn request(name: &str, value: OptionValue) -> OptionRequest {
+        OptionRequest { name: name.to_owned(), value, by: "kernel k".to_owned(), kind: RequestKind::Option }
     }
 
     #[test]

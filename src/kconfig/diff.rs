@@ -4,7 +4,7 @@ use super::dotconfig::DotConfig;
 
 /// One option with its two values in their spelling; `n` where a side says nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Difference {
+pub struct OptionDifference {
     /// Without `CONFIG_`.
     pub name: String,
     /// In the first configuration.
@@ -14,13 +14,13 @@ pub struct Difference {
 }
 
 /// Every option whose value differs, sorted by name. "Not set" and no line at all are the same value.
-pub fn diff(old: &DotConfig, new: &DotConfig) -> Vec<Difference> {
+pub fn diff(old: &DotConfig, new: &DotConfig) -> Vec<OptionDifference> {
     let mut names: Vec<&String> = old.values.keys().chain(new.values.keys()).collect();
     names.sort_unstable();
     names.dedup();
     let both = names.into_iter().map(|name| (name, old.value(name), new.value(name)));
     both.filter(|(_, old, new)| old != new)
-        .map(|(name, old, new)| Difference { name: name.clone(), old: old.to_owned(), new: new.to_owned() })
+        .map(|(name, old, new)| OptionDifference { name: name.clone(), old: old.to_owned(), new: new.to_owned() })
         .collect()
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::dotconfig::DotConfig;
 use super::expr::Expr;
-use super::tree::{Definition, Symbol, Tree};
+use super::tree::{Definition, KconfigTree, Symbol};
 use super::value::Tri;
 
 /// What is known of an option under a configuration.
@@ -71,7 +71,7 @@ pub enum Need {
 const BUDGET: usize = 500;
 
 /// Why `option` is below `wanted` (or, for [`Tri::N`], above it).
-pub fn explain(tree: &Tree, config: &DotConfig, option: &str, wanted: Tri) -> Explanation {
+pub fn explain(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri) -> Explanation {
     let symbol = tree.symbols.get(option);
     let definitions = symbol.map_or(&[][..], |symbol| &symbol.definitions);
     let mut seen = BTreeSet::from([option.to_owned()]);
@@ -95,7 +95,7 @@ pub fn explain(tree: &Tree, config: &DotConfig, option: &str, wanted: Tri) -> Ex
 
 /// `seen` are the options that the chain has already explained: a need that hangs on one of them alone is met with it.
 struct Reasoner<'a> {
-    tree: &'a Tree,
+    tree: &'a KconfigTree,
     config: &'a DotConfig,
     budget: Cell<usize>,
 }

@@ -1,4 +1,4 @@
-//! Kconfig's expressions: text to tree, tree to text. What they are worth is [`super::tree::Tree::eval`]'s.
+//! Kconfig's expressions: text to tree, tree to text. What they are worth is [`super::tree::KconfigTree::eval`]'s.
 
 use std::fmt;
 

@@ -15,8 +15,8 @@ mod sentence;
 pub mod tree;
 pub mod value;
 
-pub use check::{Dropped, Kind, Request, check};
+pub use check::{Dropped, OptionRequest, RequestKind, check};
 pub use dotconfig::DotConfig;
 pub use explain::{Explanation, explain};
-pub use tree::Tree;
+pub use tree::KconfigTree;
 pub use value::Tri;

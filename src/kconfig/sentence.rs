@@ -138,8 +138,8 @@ fn join(words: &[String], last: &str) -> String {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use crate::kconfig::tree::Source;
-    use crate::kconfig::{Tree, Tri, dotconfig, explain};
+    use crate::kconfig::tree::KconfigSource;
+    use crate::kconfig::{KconfigTree, Tri, dotconfig, explain};
 
     const KCONFIG: &str = r#"
 config MODULES
@@ -185,7 +185,7 @@ endchoice
 
     fn sentence(config: &str, option: &str, wanted: Tri, asked: &[&str]) -> String {
         let files = BTreeMap::from([("Kconfig".to_owned(), KCONFIG.as_bytes().to_vec())]);
-        let tree = Tree::read(&Source { files, variables: BTreeMap::new() }).unwrap();
+        let tree = KconfigTree::read(&KconfigSource { files, variables: BTreeMap::new() }).unwrap();
         let config = dotconfig::read(config.as_bytes()).unwrap();
         let asked: BTreeSet<String> = asked.iter().map(|&name| name.to_owned()).collect();
         explain(&tree, &config, option, wanted).sentence(&asked)

@@ -6,7 +6,7 @@ use super::resolve::{SetAnswer, SourceAnswer, source_answers};
 use super::{Lock, LockedPackage};
 use crate::recipe::Recipe;
 use crate::recipe::image::BUSYBOX;
-use crate::recipe::kernel::{ConfigBase, Kernel, Origin, Source};
+use crate::recipe::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use crate::recipe::packages::PackageSet;
 
 /// Everything that is missing, a sentence each.
@@ -68,8 +68,8 @@ fn filled(recipe: &Recipe, lock: &Lock) -> Vec<String> {
     let of = |kernel: &Kernel| -> Vec<PackageSet> {
         let Origin::Compiled(compiled) = &kernel.origin else { return Vec::new() };
         let source = match &compiled.source {
-            Source::Package(set) => Some(set),
-            Source::DebianSource(..) | Source::Url { .. } => None,
+            KernelSource::Package(set) => Some(set),
+            KernelSource::DebianSource(..) | KernelSource::Url { .. } => None,
         };
         let base = match &compiled.base {
             ConfigBase::Debian(set) => Some(set),

@@ -17,7 +17,7 @@
 mod number;
 
 use crate::base::Digest;
-use crate::recipe::machine::cxl::{Below, Bridge, Cxl, Expander, Port, Switch};
+use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Port, PortTarget, Switch};
 use number::{Wish, numbers};
 
 /// Bus numbers that each bridge has to itself unless it needs more.
@@ -157,8 +157,8 @@ pub fn needs(bridge: &Bridge) -> u32 {
 
 fn port_needs(port: &Port) -> u32 {
     let switches = port.below.iter().map(|below| match below {
-        Below::Switch(switch) => 1 + switch.ports.iter().map(port_needs).sum::<u32>(),
-        Below::Expander(_) => 0,
+        PortTarget::Switch(switch) => 1 + switch.ports.iter().map(port_needs).sum::<u32>(),
+        PortTarget::Expander(_) => 0,
     });
     1 + switches.sum::<u32>()
 }
@@ -203,10 +203,10 @@ fn place_ports<'a>(ports: &'a [Port], parent: &str, chassis: u32, first_slot: u3
         .collect()
 }
 
-fn place_below<'a>(below: &'a Below, port: &str, chassis: u32, slot: u32) -> BelowAt<'a> {
+fn place_below<'a>(below: &'a PortTarget, port: &str, chassis: u32, slot: u32) -> BelowAt<'a> {
     match below {
-        Below::Expander(expander) => BelowAt::Expander(place_expander(expander, port)),
-        Below::Switch(switch) => {
+        PortTarget::Expander(expander) => BelowAt::Expander(place_expander(expander, port)),
+        PortTarget::Switch(switch) => {
             let id = format!("{port}.{}", switch.name.value);
             let chassis = chassis.saturating_add(BRIDGES * (slot / SWITCHES));
             let ports = place_ports(&switch.ports, &id, chassis, PORTS * (slot % SWITCHES + 1));

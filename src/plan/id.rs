@@ -43,7 +43,7 @@ pub const ENVIRONMENT: [(&str, &str); 4] =
 
 /// What an input is, once it is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum InputValue {
     /// A file.
     File {
         /// Its bytes.
@@ -104,14 +104,14 @@ pub fn tools(step: &Step) -> Option<usize> {
 }
 
 /// A file that the lock names.
-pub fn fetched(plan: &Plan, digest: &Digest) -> Value {
+pub fn fetched(plan: &Plan, digest: &Digest) -> InputValue {
     let fetch = plan.fetches.get(digest).expect("a plan fetches every file that its steps read");
-    Value::File { digest: *digest, size: fetch.size, executable: false }
+    InputValue::File { digest: *digest, size: fetch.size, executable: false }
 }
 
 /// Bytes that the plan holds.
-pub fn inline(bytes: &[u8]) -> Value {
-    Value::File { digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
+pub fn inline(bytes: &[u8]) -> InputValue {
+    InputValue::File { digest: Digest::of(bytes), size: bytes.len() as u64, executable: false }
 }
 
 /// The whole environment of a sandboxed command.
@@ -121,7 +121,7 @@ pub fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 }
 
 /// The action of a step whose inputs, and tool tree if it has one, are known.
-pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>) -> Messages {
+pub fn action(step: &Step, inputs: &BTreeMap<&str, InputValue>, tools: Option<&InputValue>) -> Messages {
     let mut blobs = BTreeMap::new();
     let command = keep(&command(step), &mut blobs);
     let mut root = Node::default();
@@ -141,8 +141,12 @@ pub fn action(step: &Step, inputs: &BTreeMap<&str, Value>, tools: Option<&Value>
     Messages { action: digest, blobs }
 }
 
-fn placeholder(id: &Digest, name: &str) -> Value {
-    Value::File { digest: Digest::of(format!("output {name} of step {id}").as_bytes()), size: 0, executable: false }
+fn placeholder(id: &Digest, name: &str) -> InputValue {
+    InputValue::File {
+        digest: Digest::of(format!("output {name} of step {id}").as_bytes()),
+        size: 0,
+        executable: false,
+    }
 }
 
 fn command(step: &Step) -> Command {
@@ -177,11 +181,11 @@ pub fn name(builtin: &Builtin) -> &'static str {
     }
 }
 
-fn platform(step: &Step, tools: Option<&Value>) -> Platform {
+fn platform(step: &Step, tools: Option<&InputValue>) -> Platform {
     let mut properties =
         vec![("ISA", step.work.arch().facts().isa.to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
-    if let Some(Value::File { digest, size, .. } | Value::Tree { root: digest, size }) = tools {
+    if let Some(InputValue::File { digest, size, .. } | InputValue::Tree { root: digest, size }) = tools {
         properties.push(("chrootRootDigest", format!("{digest}/{size}")));
     }
     if let Work::Sandbox { ids, qcow2, .. } = &step.work {
@@ -208,11 +212,11 @@ fn keep(message: &impl Message, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> BlobDi
 #[derive(Default)]
 struct Node {
     directories: BTreeMap<String, Node>,
-    leaves: BTreeMap<String, Value>,
+    leaves: BTreeMap<String, InputValue>,
 }
 
 impl Node {
-    fn insert(&mut self, path: &str, value: &Value) {
+    fn insert(&mut self, path: &str, value: &InputValue) {
         match path.split_once('/') {
             Some((first, rest)) => self.directories.entry(first.to_owned()).or_default().insert(rest, value),
             None => drop(self.leaves.insert(path.to_owned(), value.clone())),
@@ -226,11 +230,11 @@ impl Node {
         }
         for (name, value) in self.leaves {
             match value {
-                Value::File { digest, size, executable } => {
+                InputValue::File { digest, size, executable } => {
                     let digest = Some(BlobDigest::new(&digest, size));
                     directory.files.push(FileNode { name, digest, is_executable: executable });
                 }
-                Value::Tree { root, size } => {
+                InputValue::Tree { root, size } => {
                     directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(&root, size)) });
                 }
             }
@@ -306,7 +310,7 @@ mod tests {
     fn an_action_names_messages_that_are_at_hand() {
         let plan = plan();
         let value = inline(b"true");
-        let tree = Value::Tree { root: Digest::of(b"root"), size: 7 };
+        let tree = InputValue::Tree { root: Digest::of(b"root"), size: 7 };
         let messages = action(&plan.steps[1], &[("x/disk.sh", value)].into(), Some(&tree));
         let read = |digest: &BlobDigest| messages.blobs[&digest.parts().unwrap().0].as_slice();
         let action = Action::decode(messages.blobs[&messages.action].as_slice()).unwrap();

@@ -1,7 +1,7 @@
 //! `url "https://..." sha256:...`: a file on the network, pinned by the recipe or by its lock.
 
 use super::kinds::FromValue;
-use super::report::Report;
+use super::report::Diagnostics;
 use super::value::Value;
 use crate::base::{Diagnostic, Digest, Spanned};
 
@@ -15,7 +15,7 @@ pub struct Address {
 }
 
 /// The arguments of `url`; `value` is the whole of it.
-pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report: &Report) -> Option<Address> {
+pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report: &Diagnostics) -> Option<Address> {
     let [address, digest @ ..] = arguments else { return None };
     let url = String::read(address, report)?;
     let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));

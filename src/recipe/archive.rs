@@ -4,7 +4,7 @@ use super::architecture;
 use super::kinds::FileKey;
 use super::reader::Reader;
 use super::scope::Scope;
-use super::value::Node;
+use super::value::EvaluatedNode;
 use crate::base::span::{Span, Spanned};
 use crate::base::{Arch, Diagnostic};
 
@@ -33,7 +33,7 @@ pub struct Archive {
 }
 
 /// Reads one `archive` block.
-pub fn check(node: &Node, scope: &Scope) -> Option<Archive> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let suite = reader.optional::<String>("suite").or(name.clone()).and_then(|suite| plain(suite, &reader));

@@ -7,9 +7,9 @@ use super::evaluate::Evaluator;
 use super::files::{Files, Refused};
 use super::import::Imports;
 use super::reader::{Reader, duplicate};
-use super::report::Report;
+use super::report::Diagnostics;
 use super::scope::Scope;
-use super::value::{Node, Value};
+use super::value::{EvaluatedNode, Value};
 use super::{Recipe, archive, image, kernel, machine, packages, test};
 use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
@@ -74,13 +74,13 @@ fn unreadable(path: &Path, message: &str) -> Mistakes {
 }
 
 /// All top-level entries as the children of one block, so that they are read as any other.
-fn root_block(children: Vec<Node>, span: Span) -> Node {
+fn root_block(children: Vec<EvaluatedNode>, span: Span) -> EvaluatedNode {
     let keyword = Spanned::new("recipe".to_owned(), span);
-    Node { keyword, arguments: Vec::new(), value: None, children, block: true, span }
+    EvaluatedNode { keyword, arguments: Vec::new(), value: None, children, block: true, span }
 }
 
 /// Checks part after part, each with everything it may name at hand.
-fn parts(root: &Node, scope: &mut Scope) -> (Option<Timestamp>, Vec<test::Test>) {
+fn parts(root: &EvaluatedNode, scope: &mut Scope) -> (Option<Timestamp>, Vec<test::Test>) {
     let blocks =
         |kind| root.children.iter().filter(|node| node.block && node.keyword.value == kind).collect::<Vec<_>>();
     scope.archives = checked("archive", &blocks("archive"), scope, archive::check);
@@ -103,9 +103,9 @@ fn parts(root: &Node, scope: &mut Scope) -> (Option<Timestamp>, Vec<test::Test>)
 /// Every block of a kind by name. All are checked; of two with one name the first counts.
 fn checked<T>(
     kind: &'static str,
-    nodes: &[&Node],
+    nodes: &[&EvaluatedNode],
     scope: &mut Scope,
-    check: fn(&Node, &Scope) -> Option<T>,
+    check: fn(&EvaluatedNode, &Scope) -> Option<T>,
 ) -> BTreeMap<String, T> {
     declare(kind, nodes, scope);
     let mut parts = BTreeMap::new();
@@ -118,8 +118,8 @@ fn checked<T>(
 }
 
 /// Notes every name of a kind, and reports the second of two.
-fn declare(kind: &'static str, nodes: &[&Node], scope: &mut Scope) {
-    let mut first: BTreeMap<String, &Node> = BTreeMap::new();
+fn declare(kind: &'static str, nodes: &[&EvaluatedNode], scope: &mut Scope) {
+    let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
     for node in nodes {
         let Some(name) = name_of(node) else { continue };
         match first.get(&name) {
@@ -130,7 +130,7 @@ fn declare(kind: &'static str, nodes: &[&Node], scope: &mut Scope) {
     scope.declared.insert(kind, first.into_iter().map(|(name, node)| (name, node.head())).collect());
 }
 
-fn name_of(node: &Node) -> Option<String> {
+fn name_of(node: &EvaluatedNode) -> Option<String> {
     match &node.arguments.first()?.value {
         Value::Name(name) | Value::Text(name) => Some(name.clone()),
         _ => None,
@@ -138,7 +138,7 @@ fn name_of(node: &Node) -> Option<String> {
 }
 
 /// The stem names the lock and the directory of the result: plain characters only.
-fn name(key: &str, start: Span, report: &Report) -> String {
+fn name(key: &str, start: Span, report: &Diagnostics) -> String {
     let stem = Path::new(key).file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     if !stem.starts_with(|c: char| c.is_ascii_alphanumeric()) || !stem.chars().all(plain) {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::files::{Files, Refused};
-use super::report::Report;
+use super::report::Diagnostics;
 use crate::base::{Diagnostic, FileId, Span};
-use crate::syntax::tree::{Entry, File, TextPart, Value};
+use crate::syntax::tree::{Entry, Expression, File, TextPart};
 
 /// Files in one recipe, and imports in imports.
 const MAX_FILES: usize = 256;
@@ -32,11 +32,11 @@ struct Chain<'a> {
 
 impl Imports {
     /// Reads the main file and everything it imports.
-    pub(super) fn load(&mut self, files: &mut Files<'_>, key: &str, report: &Report) -> Result<FileId, Refused> {
+    pub(super) fn load(&mut self, files: &mut Files<'_>, key: &str, report: &Diagnostics) -> Result<FileId, Refused> {
         self.file(files, &Chain { key, outer: None, length: 1 }, report)
     }
 
-    fn file(&mut self, files: &mut Files<'_>, chain: &Chain<'_>, report: &Report) -> Result<FileId, Refused> {
+    fn file(&mut self, files: &mut Files<'_>, chain: &Chain<'_>, report: &Diagnostics) -> Result<FileId, Refused> {
         let id = files.text(chain.key)?;
         self.done.insert(chain.key.to_owned(), id);
         let (file, mistakes) = crate::syntax::parse(id, files.sources.text(id));
@@ -49,7 +49,7 @@ impl Imports {
         Ok(id)
     }
 
-    fn import(&mut self, files: &mut Files<'_>, entry: &Entry, chain: &Chain<'_>, report: &Report) {
+    fn import(&mut self, files: &mut Files<'_>, entry: &Entry, chain: &Chain<'_>, report: &Diagnostics) {
         let Some((path, span)) = path(entry) else {
             let wrong = Diagnostic::new(entry.span, "an import names one file").label("not an import");
             report.push(wrong.hint("write `import \"lib/debian-13.kiln\"`"));
@@ -112,7 +112,7 @@ impl Chain<'_> {
     }
 }
 
-fn refuse(report: &Report, span: Span, Refused(message, hint): Refused) {
+fn refuse(report: &Diagnostics, span: Span, Refused(message, hint): Refused) {
     let mut wrong = Diagnostic::new(span, message).label("cannot be imported");
     wrong.hint = hint;
     report.push(wrong);
@@ -122,7 +122,7 @@ fn refuse(report: &Report, span: Span, Refused(message, hint): Refused) {
 fn path(entry: &Entry) -> Option<(String, Span)> {
     let [argument] = entry.arguments.as_slice() else { return None };
     match &argument.value {
-        Value::Text(parts) if entry.assign.is_none() && entry.body.is_none() => match parts.as_slice() {
+        Expression::Text(parts) if entry.assign.is_none() && entry.body.is_none() => match parts.as_slice() {
             [TextPart::Literal(path)] => Some((path.clone(), argument.span)),
             _ => None,
         },

@@ -60,7 +60,7 @@ pub enum Origin {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Compiled {
     /// Where the source tree comes from.
-    pub source: Source,
+    pub source: KernelSource,
     /// Patches in order, as paths in `Recipe::files`; applied with fuzz 0.
     pub patches: Vec<Spanned<String>>,
     /// What the configuration starts from.
@@ -94,7 +94,7 @@ impl Compiled {
 
 /// Where a kernel's source tree comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Source {
+pub enum KernelSource {
     /// A binary package that ships `/usr/src/linux-source-*.tar.xz`.
     Package(PackageSet),
     /// A Debian source package (`.dsc`), by name, from one of the archives.

@@ -1,6 +1,6 @@
 //! From a value to the Rust type a checker wants, or a report of what was expected instead.
 
-use super::report::Report;
+use super::report::Diagnostics;
 use super::value::Value;
 use crate::base::{ByteSize, Diagnostic, Digest, Spanned, Timestamp};
 
@@ -18,7 +18,7 @@ pub trait FromValue: Sized {
     }
 
     /// The value; a report when it has another type.
-    fn read(value: &Spanned<Value>, report: &Report) -> Option<Self> {
+    fn read(value: &Spanned<Value>, report: &Diagnostics) -> Option<Self> {
         if value.value == Value::Wrong {
             return None;
         }
@@ -237,7 +237,7 @@ impl<T: FromValue> FromValue for Vec<Spanned<T>> {
         Some("put it in brackets: `[...]`".to_owned())
     }
 
-    fn read(value: &Spanned<Value>, report: &Report) -> Option<Self> {
+    fn read(value: &Spanned<Value>, report: &Diagnostics) -> Option<Self> {
         if value.value == Value::Wrong {
             return None;
         }

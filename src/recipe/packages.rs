@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use super::architecture;
 use super::kinds::{FromValue, Name};
 use super::reader::Reader;
-use super::report::Report;
+use super::report::Diagnostics;
 use super::scope::Scope;
-use super::value::{Node, Value};
+use super::value::{EvaluatedNode, Value};
 use crate::base::span::{Span, Spanned};
 use crate::base::{Arch, Diagnostic};
 
@@ -57,7 +57,7 @@ pub struct PackageRequest {
 }
 
 /// Reads one `packages` block.
-pub fn check(node: &Node, scope: &Scope) -> Option<PackageSet> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<PackageSet> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let arch = architecture::read(&mut reader).value;
@@ -107,7 +107,7 @@ pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, contents: Content
 }
 
 /// Asking twice for the same is harmless (a base image may do it); one package asked for in two ways cannot be both.
-fn once(requests: Vec<PackageRequest>, report: &Report) -> Vec<PackageRequest> {
+fn once(requests: Vec<PackageRequest>, report: &Diagnostics) -> Vec<PackageRequest> {
     let mut kept: BTreeMap<String, PackageRequest> = BTreeMap::new();
     let mut order = Vec::new();
     for request in requests {

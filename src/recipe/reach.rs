@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Recipe;
-use super::kernel::{ConfigBase, Kernel, Origin, Source};
+use super::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use super::packages::PackageSet;
 
 impl Recipe {
@@ -44,7 +44,7 @@ fn kernel_sets(kernel: &Kernel) -> Vec<&PackageSet> {
         Origin::Stock { set, .. } => vec![set],
         Origin::Compiled(compiled) => {
             let mut sets = vec![&compiled.build];
-            if let Source::Package(set) = &compiled.source {
+            if let KernelSource::Package(set) = &compiled.source {
                 sets.push(set);
             }
             if let ConfigBase::Debian(set) = &compiled.base {
@@ -58,8 +58,8 @@ fn kernel_sets(kernel: &Kernel) -> Vec<&PackageSet> {
 fn source_archives(kernel: &Kernel) -> Option<&Vec<String>> {
     match &kernel.origin {
         Origin::Compiled(compiled) => match &compiled.source {
-            Source::DebianSource(_, archives) => Some(archives),
-            Source::Package(_) | Source::Url { .. } => None,
+            KernelSource::DebianSource(_, archives) => Some(archives),
+            KernelSource::Package(_) | KernelSource::Url { .. } => None,
         },
         Origin::Stock { .. } => None,
     }

@@ -5,31 +5,31 @@
 
 use super::kinds::{FromValue, Name};
 use super::nearest::suggest;
-use super::report::Report;
-use super::value::{Form, Node, Value};
+use super::report::Diagnostics;
+use super::value::{EvaluatedNode, Form, Value};
 use crate::base::{Diagnostic, Spanned};
 
 /// Reads one block.
 pub struct Reader<'a> {
-    node: &'a Node,
-    report: &'a Report,
+    node: &'a EvaluatedNode,
+    report: &'a Diagnostics,
     known: Vec<(&'static str, Form)>,
     arguments: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts on a block.
-    pub fn new(node: &'a Node, report: &'a Report) -> Self {
+    pub fn new(node: &'a EvaluatedNode, report: &'a Diagnostics) -> Self {
         Reader { node, report, known: Vec::new(), arguments: 0 }
     }
 
     /// The block.
-    pub fn node(&self) -> &'a Node {
+    pub fn node(&self) -> &'a EvaluatedNode {
         self.node
     }
 
     /// Where mistakes go.
-    pub fn report(&self) -> &'a Report {
+    pub fn report(&self) -> &'a Diagnostics {
         self.report
     }
 
@@ -119,12 +119,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Every block of a kind.
-    pub fn blocks(&mut self, kind: &'static str) -> Vec<&'a Node> {
+    pub fn blocks(&mut self, kind: &'static str) -> Vec<&'a EvaluatedNode> {
         self.every(kind, Form::Block)
     }
 
     /// The one block of a kind; a second one is reported.
-    pub fn block(&mut self, kind: &'static str) -> Option<&'a Node> {
+    pub fn block(&mut self, kind: &'static str) -> Option<&'a EvaluatedNode> {
         let blocks = self.blocks(kind);
         if let [first, second, ..] = blocks[..] {
             self.report.push(duplicate(second, first, &format!("`{kind}`")));
@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Every statement of a kind: `option X = y`, `run "..."`.
-    pub fn statements(&mut self, kind: &'static str) -> Vec<&'a Node> {
+    pub fn statements(&mut self, kind: &'static str) -> Vec<&'a EvaluatedNode> {
         self.every(kind, Form::Statement)
     }
 
@@ -168,7 +168,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn unknown(&self, child: &Node) {
+    fn unknown(&self, child: &EvaluatedNode) {
         let (word, form) = (child.keyword.value.as_str(), child.form());
         let noun = match form {
             Form::Field => "field",
@@ -199,7 +199,7 @@ impl<'a> Reader<'a> {
         found.first().and_then(|node| node.value.as_ref())
     }
 
-    fn every(&mut self, word: &'static str, form: Form) -> Vec<&'a Node> {
+    fn every(&mut self, word: &'static str, form: Form) -> Vec<&'a EvaluatedNode> {
         if !self.known.contains(&(word, form)) {
             self.known.push((word, form));
         }
@@ -208,7 +208,7 @@ impl<'a> Reader<'a> {
 }
 
 /// The report that `second` repeats `first`; `what` is how both are called.
-pub fn duplicate(second: &Node, first: &Node, what: &str) -> Diagnostic {
+pub fn duplicate(second: &EvaluatedNode, first: &EvaluatedNode, what: &str) -> Diagnostic {
     let again = Diagnostic::new(second.head(), format!("{what} is given twice")).label("again here");
     if first.span == second.span {
         return again

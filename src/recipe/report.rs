@@ -9,12 +9,12 @@ const LIMIT: usize = 100;
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]
-pub struct Report {
+pub struct Diagnostics {
     partial: std::cell::Cell<bool>,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
-impl Report {
+impl Diagnostics {
     /// Adds a mistake; the same words about the same place (a loop's body) are kept once.
     pub fn push(&self, diagnostic: Diagnostic) {
         let mut all = self.diagnostics.borrow_mut();

@@ -13,7 +13,7 @@ use super::machine::memory::Memory;
 use super::nearest::suggest;
 use super::packages::{Base, PackageRequest, PackageSet, request};
 use super::reader::Reader;
-use super::report::Report;
+use super::report::Diagnostics;
 use super::value::Value;
 use crate::base::{Arch, Diagnostic, Span, Spanned};
 
@@ -21,7 +21,7 @@ use crate::base::{Arch, Diagnostic, Span, Spanned};
 #[derive(Debug, Default)]
 pub struct Scope {
     /// Where mistakes go.
-    pub report: Report,
+    pub report: Diagnostics,
     /// Names by kind (`kernel`, `image`, ...), so that a reference to a block with a mistake is not a second mistake.
     pub declared: BTreeMap<&'static str, BTreeMap<String, Span>>,
     /// The files of the recipe, by the keys that `file "..."` evaluates to.

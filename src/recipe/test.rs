@@ -30,14 +30,14 @@ pub struct TestStep {
     /// The machine it happens on, when not the test's own.
     pub machine: Option<String>,
     /// What happens.
-    pub action: Action,
+    pub action: TestAction,
     /// Where it was written.
     pub span: Span,
 }
 
 /// What a test step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Action {
+pub enum TestAction {
     /// `run "command"`: must exit 0.
     Run(String),
     /// `expect "command" matches "regex"` / `expect "command" lacks "regex"`: exits 0 and its output has, or lacks, a match.

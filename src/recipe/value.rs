@@ -110,7 +110,7 @@ impl Value {
 
 /// One evaluated entry: a field, a statement or a block whose `extends` is flattened and whose loops are expanded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Node {
+pub struct EvaluatedNode {
     /// The first word.
     pub keyword: Spanned<String>,
     /// Values between the keyword and the assignment or the body; `extends BASE` is gone.
@@ -118,7 +118,7 @@ pub struct Node {
     /// What stands after `=`; `+=` and `-=` are already carried out.
     pub value: Option<Spanned<Value>>,
     /// What stands between braces.
-    pub children: Vec<Node>,
+    pub children: Vec<EvaluatedNode>,
     /// Whether there were braces.
     pub block: bool,
     /// From the keyword to the end.
@@ -136,7 +136,7 @@ pub enum Form {
     Block,
 }
 
-impl Node {
+impl EvaluatedNode {
     /// Which shape it has.
     pub fn form(&self) -> Form {
         match (self.block, self.arguments.is_empty(), &self.value) {

@@ -25,7 +25,7 @@ pub struct Policy {
 
 /// What went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Report {
+pub struct GcReport {
     /// Files and trees removed.
     pub removed: u64,
     /// Bytes that they held.
@@ -36,10 +36,10 @@ pub struct Report {
 
 impl Store {
     /// Removes what the policy does not keep, if nobody else uses the store.
-    pub fn collect(&self, policy: &Policy) -> Result<Report, StoreError> {
+    pub fn collect(&self, policy: &Policy) -> Result<GcReport, StoreError> {
         let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
         let live = self.live(policy)?;
-        let mut report = Report::default();
+        let mut report = GcReport::default();
         for part in ["cas", "tree", "ac", "part", "quarantine", "log", "note", "incremental", "lock"] {
             for name in fs::names(&self.root.join(part))? {
                 let path = self.root.join(part).join(&name);

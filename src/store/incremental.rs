@@ -7,7 +7,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use super::lock::Lock;
+use super::lock::StoreLock;
 use super::tree::fingerprint;
 use super::{Store, StoreError};
 use crate::base::Digest;
@@ -90,7 +90,7 @@ impl Store {
         let surplus = all.len().saturating_sub(KEPT);
         for (_, key) in all.into_iter().take(surplus) {
             // One that somebody looks at right now is not the oldest any more.
-            if let Some(_alone) = Lock::try_exclusive(&self.root.join("lock").join(key.hex()))? {
+            if let Some(_alone) = StoreLock::try_exclusive(&self.root.join("lock").join(key.hex()))? {
                 self.remove_incremental(&key)?;
             }
         }

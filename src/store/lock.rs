@@ -19,18 +19,18 @@ static SAID: Once = Once::new();
 
 /// A lock that is held until dropped.
 #[derive(Debug)]
-pub struct Lock {
+pub struct StoreLock {
     file: File,
 }
 
-impl Lock {
+impl StoreLock {
     /// Together with others that share it, waiting until nobody has it alone or `stop` says so.
-    pub(super) fn shared(path: &Path, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
+    pub(super) fn shared(path: &Path, stop: &dyn Fn() -> bool) -> Result<StoreLock, StoreError> {
         wait(path, stop, &File::try_lock_shared)
     }
 
     /// From shared to alone, at once or not at all.
-    pub(super) fn upgrade(&self, path: &Path) -> Result<Option<&Lock>, StoreError> {
+    pub(super) fn upgrade(&self, path: &Path) -> Result<Option<&StoreLock>, StoreError> {
         match self.file.try_lock() {
             Ok(()) => Ok(Some(self)),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -39,12 +39,12 @@ impl Lock {
     }
 
     /// Alone, at once or not at all.
-    pub(super) fn try_exclusive(path: &Path) -> Result<Option<Lock>, StoreError> {
+    pub(super) fn try_exclusive(path: &Path) -> Result<Option<StoreLock>, StoreError> {
         try_now(path, &File::try_lock)
     }
 
     /// Alone, waiting until that is possible or `stop` says so.
-    pub(super) fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
+    pub(super) fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<StoreLock, StoreError> {
         wait(path, stop, &File::try_lock)
     }
 }
@@ -52,17 +52,17 @@ impl Lock {
 /// One of the two ways to lock a file that do not wait.
 type Try<'a> = &'a dyn Fn(&File) -> Result<(), TryLockError>;
 
-fn try_now(path: &Path, lock: Try<'_>) -> Result<Option<Lock>, StoreError> {
+fn try_now(path: &Path, lock: Try<'_>) -> Result<Option<StoreLock>, StoreError> {
     let file = fs::open_lock(path)?;
     match lock(&file) {
-        Ok(()) => Ok(Some(Lock { file })),
+        Ok(()) => Ok(Some(StoreLock { file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Ok(fs::context("lock", path, Err(error))?),
     }
 }
 
 /// Waiting in the kernel could not be called off.
-fn wait(path: &Path, stop: &dyn Fn() -> bool, lock: Try<'_>) -> Result<Lock, StoreError> {
+fn wait(path: &Path, stop: &dyn Fn() -> bool, lock: Try<'_>) -> Result<StoreLock, StoreError> {
     let mut looks = 0;
     loop {
         if let Some(lock) = try_now(path, lock)? {

@@ -44,7 +44,7 @@ use crate::world::{World, fs};
 
 pub use blob::{BlobWriter, Presence, is_private};
 pub use error::StoreError;
-pub use lock::Lock;
+pub use lock::StoreLock;
 pub use plain::Owner;
 pub use result::Output;
 pub use take::Taking;
@@ -61,7 +61,7 @@ pub struct Store {
     /// Files that are known to be what their digests say.
     stamps: Mutex<Stamps>,
     /// Held as long as the store is open, so that garbage collection waits.
-    shared: Lock,
+    shared: StoreLock,
     /// Whose blobs and trees are, when not this process's own.
     owner: Option<Owner>,
     /// Whose new files are here: on some file systems not this process's.
@@ -92,7 +92,7 @@ impl Store {
         // Mount points of sandboxes and keys of the lock table are absolute.
         let root = fs::context("resolve", root, root.canonicalize())?;
         // Until builds listen, a signal ends the process: it need not be asked for.
-        let shared = Lock::shared(&root.join("lock/store"), &|| false).map_err(|error| error.of(&root))?;
+        let shared = StoreLock::shared(&root.join("lock/store"), &|| false).map_err(|error| error.of(&root))?;
         let session = Session::open(&root.join("tmp")).map_err(|error| error.of(&root))?;
         let native = Owner::of(&Dir::open(session.place())?.stat()?);
         let stamps = Mutex::new(Stamps::read(&root.join("stamps"))?);
@@ -120,8 +120,8 @@ impl Store {
 
     /// Waits until no other process or thread does the work named `key`, then keeps them out. `stop` is asked now and
     /// then; when it says so, the wait ends with [`StoreError::Interrupted`].
-    pub fn lock(&self, key: &crate::base::Digest, stop: &dyn Fn() -> bool) -> Result<Lock, StoreError> {
-        Lock::exclusive(&self.root.join("lock").join(key.hex()), stop).map_err(|error| error.of(&self.root))
+    pub fn lock(&self, key: &crate::base::Digest, stop: &dyn Fn() -> bool) -> Result<StoreLock, StoreError> {
+        StoreLock::exclusive(&self.root.join("lock").join(key.hex()), stop).map_err(|error| error.of(&self.root))
     }
 
     /// Where the log of a failed step is kept.
@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// Keeps all others out, if there are none now; they wait while this store is open.
-    fn alone(&self) -> Result<Option<&Lock>, StoreError> {
+    fn alone(&self) -> Result<Option<&StoreLock>, StoreError> {
         self.shared.upgrade(&self.root.join("lock/store"))
     }
 

@@ -5,13 +5,13 @@
 
 use std::path::Path;
 
-use super::lock::Lock;
+use super::lock::StoreLock;
 use super::plain::Owner;
 use super::stamp::Stamp;
 use super::walk::list;
 use super::{Store, StoreError};
 use crate::base::Digest;
-use crate::world::dir::{Dir, Found};
+use crate::world::dir::{Dir, HeldEntry};
 use crate::world::fs;
 
 /// Says who was the owner when all objects were looked at.
@@ -40,7 +40,7 @@ impl Store {
             return Ok(());
         }
         // Another kiln may be doing it; then it is done.
-        let _lock = Lock::exclusive(&self.root.join("lock").join(MARKER), &|| false)?;
+        let _lock = StoreLock::exclusive(&self.root.join("lock").join(MARKER), &|| false)?;
         if fs::read(&marker, LIMIT).is_ok_and(|found| found == text.as_bytes()) {
             return Ok(());
         }
@@ -85,6 +85,6 @@ impl Store {
     }
 }
 
-fn give(found: &Found, owner: Owner) -> Result<(), crate::world::WorldError> {
+fn give(found: &HeldEntry, owner: Owner) -> Result<(), crate::world::WorldError> {
     if Owner::of(found.stat()) == owner { Ok(()) } else { found.set_owner(owner.uid, owner.gid) }
 }

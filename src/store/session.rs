@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::StoreError;
-use super::lock::Lock;
+use super::lock::StoreLock;
 use crate::world::dir::Dir;
 use crate::world::fs;
 
@@ -20,20 +20,20 @@ pub(super) struct Session {
     lock_path: PathBuf,
     next: AtomicU64,
     leftovers: Vec<PathBuf>,
-    _lock: Lock,
+    _lock: StoreLock,
 }
 
 impl Session {
     /// A directory of this process below `tmp`; removes what others left.
     pub(super) fn open(tmp: &Path) -> Result<Session, StoreError> {
         // Nobody else makes or removes sessions meanwhile.
-        let _door = Lock::exclusive(&tmp.join("door"), &|| false)?;
+        let _door = StoreLock::exclusive(&tmp.join("door"), &|| false)?;
         let leftovers = sweep(tmp)?;
         loop {
             // The number is for people who look for whose it is.
             let directory = tmp.join(format!("{}-{}", std::process::id(), fs::random()?));
             let lock_path = directory.with_extension("lock");
-            if let Some(lock) = Lock::try_exclusive(&lock_path)? {
+            if let Some(lock) = StoreLock::try_exclusive(&lock_path)? {
                 Dir::make(&directory, CLOSED)?;
                 return Ok(Session { directory, lock_path, next: AtomicU64::new(0), leftovers, _lock: lock });
             }
@@ -82,7 +82,7 @@ fn sweep(tmp: &Path) -> Result<Vec<PathBuf>, StoreError> {
             continue;
         }
         let directory = lock_path.with_extension("");
-        if Lock::try_exclusive(&lock_path)?.is_none() {
+        if StoreLock::try_exclusive(&lock_path)?.is_none() {
             continue;
         }
         match fs::remove_tree(&directory) {

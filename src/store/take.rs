@@ -14,7 +14,7 @@ use super::blob::digest_of;
 use super::plain::{self, settle};
 use super::{Output, Store, StoreError};
 use crate::base::Digest;
-use crate::world::dir::{Dir, Found, noun, shown};
+use crate::world::dir::{Dir, HeldEntry, noun, shown};
 use crate::world::fs;
 
 /// Bytes of the largest file that is taken: that of a disk image is no larger, and a hole of a million terabytes, which
@@ -61,7 +61,7 @@ impl Store {
         &self,
         from: &Dir,
         name: &str,
-        (found, taking): (&Found, Taking<'_>),
+        (found, taking): (&HeldEntry, Taking<'_>),
     ) -> Result<(Digest, u64), StoreError> {
         let size = found.stat().st_size.unsigned_abs();
         if size > LARGEST {
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// The file, or a copy, at a path where no sandbox ever was, with no other name and nothing attached.
-    pub(super) fn own(&self, from: &Dir, name: &Path, found: &Found) -> Result<(File, PathBuf), StoreError> {
+    pub(super) fn own(&self, from: &Dir, name: &Path, found: &HeldEntry) -> Result<(File, PathBuf), StoreError> {
         let mut file = found.open_own().map_err(|error| self.failure(error))?;
         let path = self.session.path("taken");
         if found.stat().st_nlink == 1 && from.rename_to(name, &path).is_ok() {

@@ -19,7 +19,7 @@ use super::walk::{Entries, Entry, Kind, list, list_own};
 use super::{Output, Presence, Store, StoreError};
 use crate::base::Digest;
 use crate::plan::reapi::{BlobDigest, Directory, DirectoryNode, FileNode, SymlinkNode, Tree};
-use crate::world::dir::{Dir, Found};
+use crate::world::dir::{Dir, HeldEntry};
 use crate::world::fs;
 
 impl Store {
@@ -37,7 +37,7 @@ impl Store {
         &self,
         from: &Dir,
         name: &str,
-        (found, taking): (&Found, Taking<'_>),
+        (found, taking): (&HeldEntry, Taking<'_>),
     ) -> Result<Output, StoreError> {
         // A directory can only be moved by those who may write it. Where it is another's, moving says so.
         let _ = found.let_owner_in();
@@ -201,7 +201,7 @@ fn content(dir: &Dir) -> Result<Digest, StoreError> {
 }
 
 /// The file that was listed, not one that came into its place.
-fn still(root: &Dir, name: &str, entry: &Entry) -> Result<Found, StoreError> {
+fn still(root: &Dir, name: &str, entry: &Entry) -> Result<HeldEntry, StoreError> {
     let found = root.look(name)?.filter(|found| found.is(&entry.stat));
     found.ok_or_else(|| replaced(Path::new(name)))
 }

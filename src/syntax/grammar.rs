@@ -3,8 +3,8 @@
 use nom::Input as _;
 
 use super::lexeme::name_length;
-use super::state::{Input, MAX_BYTES, Parsed, State, Trouble, ahead, between, mistake, next_char};
-use super::tree::{Entry, File, Op, Value};
+use super::state::{Input, MAX_BYTES, ParseFailure, Parsed, State, ahead, between, mistake, next_char};
+use super::tree::{Entry, Expression, File, Op};
 use super::value::{argument, starts_with_op, unexpected_char, value};
 use super::{recover, trivia};
 use crate::base::{Diagnostic, FileId, Span, Spanned};
@@ -24,14 +24,14 @@ pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
 }
 
 /// Reads one value, alone: what `--set name=value` gives.
-pub fn parse_value(file: FileId, text: &str, offset: usize) -> Result<Spanned<Value>, Diagnostic> {
+pub fn parse_value(file: FileId, text: &str, offset: usize) -> Result<Spanned<Expression>, Diagnostic> {
     let state = State::new(file);
     let input = Input::new_extra(text, &state).take_from(offset);
     let nothing = || Diagnostic::new(ahead(input, 0), "expected a value");
     match value(trivia::blanks(input)) {
         Ok((rest, value)) if trivia::blanks(rest).fragment().is_empty() => Ok(value),
         Ok((rest, _)) => Err(Diagnostic::new(ahead(rest, rest.fragment().len()), "expected nothing more")),
-        Err(nom::Err::Failure(Trouble(Some(wrong)))) => Err(*wrong),
+        Err(nom::Err::Failure(ParseFailure(Some(wrong)))) => Err(*wrong),
         Err(_) => Err(nothing()),
     }
 }
@@ -60,7 +60,7 @@ fn entries<'a>(input: Input<'a>, open: Option<Input<'a>>) -> (Input<'a>, Vec<Ent
                 entries.push(entry);
                 trivia::space(rest)
             }
-            Err(nom::Err::Failure(Trouble(Some(wrong)))) => {
+            Err(nom::Err::Failure(ParseFailure(Some(wrong)))) => {
                 let read = (wrong.span.start as usize).saturating_sub(at.location_offset());
                 state.report(*wrong);
                 trivia::space(recover::next_entry(&at.fragment()[..read], at.take_from(read)))
@@ -105,7 +105,7 @@ fn keyword(input: Input<'_>) -> Parsed<'_, Spanned<String>> {
     mistake(wrong)
 }
 
-fn arguments(mut at: Input<'_>) -> Parsed<'_, Vec<Spanned<Value>>> {
+fn arguments(mut at: Input<'_>) -> Parsed<'_, Vec<Spanned<Expression>>> {
     let mut arguments = Vec::new();
     loop {
         let start = trivia::blanks(at);
@@ -119,7 +119,7 @@ fn arguments(mut at: Input<'_>) -> Parsed<'_, Vec<Spanned<Value>>> {
     }
 }
 
-fn assignment(input: Input<'_>) -> Parsed<'_, Option<(Op, Spanned<Value>)>> {
+fn assignment(input: Input<'_>) -> Parsed<'_, Option<(Op, Spanned<Expression>)>> {
     let start = trivia::blanks(input);
     let (op, length) = match start.fragment() {
         text if text.starts_with("+=") => (Op::Add, 2),

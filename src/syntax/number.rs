@@ -3,11 +3,11 @@
 use nom::Input as _;
 
 use super::state::{Input, Parsed, ahead, backtrack, mistake};
-use super::tree::Value;
+use super::tree::Expression;
 use crate::base::{ByteSize, Diagnostic, Timestamp};
 
 /// `4`, `-1`, `0x10`, `4GiB`, `90s`, `0o755`, `2026-11-01T00:00:00Z`.
-pub(super) fn number(input: Input<'_>) -> Parsed<'_, Value> {
+pub(super) fn number(input: Input<'_>) -> Parsed<'_, Expression> {
     let text = *input.fragment();
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     if !unsigned.starts_with(|c: char| c.is_ascii_digit()) {
@@ -45,37 +45,37 @@ fn length(text: &str) -> usize {
 
 type Refusal = (String, Option<String>);
 
-fn classify(word: &str) -> Result<Value, Refusal> {
+fn classify(word: &str) -> Result<Expression, Refusal> {
     if word.len() > 4 && word.as_bytes()[4] == b'-' {
         let hint = "an instant is written in UTC: `2026-11-01T00:00:00Z`";
         return Timestamp::parse_rfc3339(word)
-            .map(Value::Instant)
+            .map(Expression::Instant)
             .ok_or_else(|| (format!("`{word}` is not an instant"), Some(hint.to_owned())));
     }
     if let Some(octal) = word.strip_prefix("0o") {
         let mode = u32::from_str_radix(octal, 8).ok().filter(|mode| *mode <= 0o7777);
         let hint = "modes go from `0o0` to `0o7777`";
-        return mode.map(Value::Mode).ok_or_else(|| (format!("`{word}` is not a mode"), Some(hint.to_owned())));
+        return mode.map(Expression::Mode).ok_or_else(|| (format!("`{word}` is not a mode"), Some(hint.to_owned())));
     }
     if let Some(hex) = word.strip_prefix("0x") {
         let plain = !hex.starts_with('+');
-        let number = u64::from_str_radix(hex, 16).ok().filter(|_| plain).map(Value::Hex);
+        let number = u64::from_str_radix(hex, 16).ok().filter(|_| plain).map(Expression::Hex);
         return number.ok_or_else(|| (format!("`{word}` is not a hexadecimal number"), None));
     }
     let digits = word.trim_start_matches('-').find(|c: char| !c.is_ascii_digit());
     let Some(digits) = digits else {
-        return word.parse().map(Value::Integer).map_err(|_| (format!("`{word}` is too large"), None));
+        return word.parse().map(Expression::Integer).map_err(|_| (format!("`{word}` is too large"), None));
     };
     with_unit(word, word.split_at(digits + usize::from(word.starts_with('-'))))
 }
 
-fn with_unit(word: &str, (number, unit): (&str, &str)) -> Result<Value, Refusal> {
+fn with_unit(word: &str, (number, unit): (&str, &str)) -> Result<Expression, Refusal> {
     if unit.starts_with('.') {
         let hint = "only whole numbers: `1536MiB` instead of `1.5GiB`";
         return Err((format!("`{word}` has a fraction"), Some(hint.to_owned())));
     }
     if let Some(ByteSize(bytes)) = ByteSize::parse(word) {
-        return Ok(Value::Size(bytes));
+        return Ok(Expression::Size(bytes));
     }
     let seconds = match unit {
         "s" => Some(1),
@@ -86,7 +86,7 @@ fn with_unit(word: &str, (number, unit): (&str, &str)) -> Result<Value, Refusal>
     };
     if let Some(factor) = seconds {
         let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-        return total.map(Value::Duration).ok_or_else(|| (format!("`{word}` is not a possible duration"), None));
+        return total.map(Expression::Duration).ok_or_else(|| (format!("`{word}` is not a possible duration"), None));
     }
     if matches!(unit, "B" | "KiB" | "MiB" | "GiB" | "TiB") {
         return Err((format!("`{word}` is not a possible size"), None));

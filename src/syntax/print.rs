@@ -9,7 +9,7 @@ mod comments;
 mod inline;
 mod list;
 
-use super::tree::{Entry, File, Op, Value};
+use super::tree::{Entry, Expression, File, Op};
 use crate::base::Spanned;
 use comments::Comments;
 
@@ -60,7 +60,7 @@ impl Printer<'_> {
     fn aligned<'e>(&self, entries: &'e [Entry]) -> &'e [Entry] {
         let field = |entry: &Entry| {
             let single = !self.slice(entry).contains('\n')
-                || matches!(entry.assign, Some((_, Spanned { value: Value::List(_), .. })));
+                || matches!(entry.assign, Some((_, Spanned { value: Expression::List(_), .. })));
             entry.arguments.is_empty() && entry.assign.is_some() && entry.body.is_none() && single
         };
         let mut count = 0;
@@ -131,16 +131,16 @@ impl Printer<'_> {
         }
     }
 
-    fn value(&mut self, value: &Spanned<Value>) {
+    fn value(&mut self, value: &Spanned<Expression>) {
         match &value.value {
-            Value::List(items) => self.list(value, items),
-            Value::Text(_) if self.slice_of(value).starts_with("\"\"\"") => self.text_block(value),
+            Expression::List(items) => self.list(value, items),
+            Expression::Text(_) if self.slice_of(value).starts_with("\"\"\"") => self.text_block(value),
             _ => self.out.push_str(&self.flat(value)),
         }
     }
 
     /// A `"""` block, moved to this indentation as a whole.
-    fn text_block(&mut self, value: &Spanned<Value>) {
+    fn text_block(&mut self, value: &Spanned<Expression>) {
         let raw = self.slice_of(value).strip_suffix("\"\"\"").unwrap_or_default();
         let raw = raw.split_once('\n').map_or("", |(_, lines)| lines);
         let shared = super::text::indentation(raw);

@@ -19,7 +19,7 @@ const MAX_MISTAKES: usize = 100;
 /// The rest of the text, with its place in the whole.
 pub(super) type Input<'a> = LocatedSpan<&'a str, &'a State>;
 /// What a production returns.
-pub(super) type Parsed<'a, T> = nom::IResult<Input<'a>, T, Trouble>;
+pub(super) type Parsed<'a, T> = nom::IResult<Input<'a>, T, ParseFailure>;
 
 /// Collected on the side while parsing.
 #[derive(Debug)]
@@ -34,11 +34,11 @@ pub(super) struct State {
 
 /// Why a production did not apply: nothing to say (another may apply), or a mistake of the user.
 #[derive(Debug)]
-pub(super) struct Trouble(pub(super) Option<Box<Diagnostic>>);
+pub(super) struct ParseFailure(pub(super) Option<Box<Diagnostic>>);
 
-impl<'a> ParseError<Input<'a>> for Trouble {
+impl<'a> ParseError<Input<'a>> for ParseFailure {
     fn from_error_kind(_: Input<'a>, _: ErrorKind) -> Self {
-        Trouble(None)
+        ParseFailure(None)
     }
 
     fn append(_: Input<'a>, _: ErrorKind, other: Self) -> Self {
@@ -47,13 +47,13 @@ impl<'a> ParseError<Input<'a>> for Trouble {
 }
 
 /// A mistake that no other production can mend.
-pub(super) fn mistake<T>(diagnostic: Diagnostic) -> Result<T, nom::Err<Trouble>> {
-    Err(nom::Err::Failure(Trouble(Some(Box::new(diagnostic)))))
+pub(super) fn mistake<T>(diagnostic: Diagnostic) -> Result<T, nom::Err<ParseFailure>> {
+    Err(nom::Err::Failure(ParseFailure(Some(Box::new(diagnostic)))))
 }
 
 /// This production does not apply here.
-pub(super) fn backtrack<T>() -> Result<T, nom::Err<Trouble>> {
-    Err(nom::Err::Error(Trouble(None)))
+pub(super) fn backtrack<T>() -> Result<T, nom::Err<ParseFailure>> {
+    Err(nom::Err::Error(ParseFailure(None)))
 }
 
 /// From where `start` stands to where `end` stands.
@@ -85,7 +85,7 @@ impl State {
     }
 
     /// Counts one entry or value; a mistake past the limit.
-    pub(super) fn count(&self, at: Input<'_>) -> Result<(), nom::Err<Trouble>> {
+    pub(super) fn count(&self, at: Input<'_>) -> Result<(), nom::Err<ParseFailure>> {
         self.items.set(self.items.get() + 1);
         if self.items.get() <= MAX_ITEMS {
             return Ok(());

@@ -4,11 +4,11 @@ use nom::Input as _;
 
 use super::lexeme::name_length;
 use super::state::{Input, Parsed, ahead, backtrack, mistake};
-use super::tree::{TextPart, Value};
+use super::tree::{Expression, TextPart};
 use crate::base::{Diagnostic, Spanned};
 
 /// A string of either form.
-pub(super) fn text(input: Input<'_>) -> Parsed<'_, Value> {
+pub(super) fn text(input: Input<'_>) -> Parsed<'_, Expression> {
     if input.fragment().starts_with("\"\"\"") {
         return block(input);
     }
@@ -27,7 +27,7 @@ pub(super) fn text(input: Input<'_>) -> Parsed<'_, Value> {
 }
 
 /// `"""`, lines, `"""`. The indentation that all lines and the closing `"""` share does not belong to the text.
-fn block(input: Input<'_>) -> Parsed<'_, Value> {
+fn block(input: Input<'_>) -> Parsed<'_, Expression> {
     let opened = super::trivia::blanks(input.take_from(3));
     if !opened.fragment().starts_with('\n') {
         let wrong = Diagnostic::new(ahead(input, 3), "the text of a `\"\"\"` block starts on the next line");
@@ -89,9 +89,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn into_value(mut self) -> Value {
+    fn into_value(mut self) -> Expression {
         self.flush();
-        Value::Text(self.done)
+        Expression::Text(self.done)
     }
 
     fn flush(&mut self) {
@@ -105,7 +105,7 @@ impl Parts {
         &mut self,
         mut at: Input<'a>,
         end: impl Fn(Input<'a>) -> bool,
-    ) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    ) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         while let Some(c) = at.fragment().chars().next() {
             if end(at) {
                 break;
@@ -122,7 +122,7 @@ impl Parts {
         Ok(at)
     }
 
-    fn escape<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    fn escape<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         let c = at.fragment().chars().nth(1).unwrap_or('\n');
         let plain = match c {
             'n' => '\n',
@@ -142,7 +142,7 @@ impl Parts {
         Ok(at.take_from(2))
     }
 
-    fn unicode<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    fn unicode<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         let text: &'a str = at.fragment();
         let digits = text[2..].strip_prefix('{').and_then(|rest| rest.split_once('}')).map(|(digits, _)| digits);
         let number = digits.filter(|digits| digits.len() <= 6).and_then(|digits| u32::from_str_radix(digits, 16).ok());
@@ -154,7 +154,7 @@ impl Parts {
         Ok(at.take_from(4 + digits.len()))
     }
 
-    fn interpolation<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::Trouble>> {
+    fn interpolation<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
         let start = at.take_from(2);
         let length = name_length(start.fragment());
         if length == 0 || !start.fragment()[length..].starts_with('}') {

@@ -26,9 +26,9 @@ pub struct Entry {
     /// The first word.
     pub keyword: Spanned<String>,
     /// Values between the keyword and the assignment or the body.
-    pub arguments: Vec<Spanned<Value>>,
+    pub arguments: Vec<Spanned<Expression>>,
     /// `=`, `+=` or `-=` and what follows.
-    pub assign: Option<(Op, Spanned<Value>)>,
+    pub assign: Option<(Op, Spanned<Expression>)>,
     /// What stands between braces.
     pub body: Option<Vec<Entry>>,
     /// From the keyword to the end.
@@ -48,7 +48,7 @@ pub enum Op {
 
 /// A literal, a name, or a small expression.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Value {
+pub enum Expression {
     /// `"text"`, or a multi-line string; interpolation is resolved during evaluation.
     Text(Vec<TextPart>),
     /// `4`
@@ -70,11 +70,11 @@ pub enum Value {
     /// A bare word: the name of something, or one of a fixed set of words.
     Name(String),
     /// `[a, b]`
-    List(Vec<Spanned<Value>>),
+    List(Vec<Spanned<Expression>>),
     /// `a..b`, for loops: integers, or names of integers.
-    Range(Box<Spanned<Value>>, Box<Spanned<Value>>),
+    Range(Box<Spanned<Expression>>, Box<Spanned<Expression>>),
     /// A word applied to values: `file "x"`, `package "qemu" from backports`, `url "https://..." sha256:...`.
-    Call(Spanned<String>, Vec<Spanned<Value>>),
+    Call(Spanned<String>, Vec<Spanned<Expression>>),
 }
 
 /// A piece of a string.

@@ -3,26 +3,26 @@
 use nom::Input as _;
 
 use super::lexeme::name_length;
-use super::state::{Input, Parsed, Trouble, ahead, backtrack, between, mistake, next_char};
-use super::tree::Value;
+use super::state::{Input, ParseFailure, Parsed, ahead, backtrack, between, mistake, next_char};
+use super::tree::Expression;
 use super::{number, text, trivia};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 
 /// A value after `=` or in a list: a simple one, or a word and a string: `package "x" from backports`.
-pub(super) fn value(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
+pub(super) fn value(input: Input<'_>) -> Parsed<'_, Spanned<Expression>> {
     let (rest, word) = simple(input)?;
     match &word.value {
-        Value::Name(name) if trivia::blanks(rest).fragment().starts_with('"') => {
+        Expression::Name(name) if trivia::blanks(rest).fragment().starts_with('"') => {
             let name = Spanned::new(name.clone(), word.span);
             let (rest, arguments) = call_arguments(rest)?;
-            Ok((rest, Spanned::new(Value::Call(name, arguments), between(input, rest))))
+            Ok((rest, Spanned::new(Expression::Call(name, arguments), between(input, rest))))
         }
         _ => Ok((rest, word)),
     }
 }
 
 /// A value that is no call: what may stand between a keyword and its body.
-pub(super) fn simple(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
+pub(super) fn simple(input: Input<'_>) -> Parsed<'_, Spanned<Expression>> {
     input.extra.count(input)?;
     let (rest, value) = match input.fragment().chars().next() {
         Some('"') => text::text(input)?,
@@ -37,15 +37,15 @@ pub(super) fn simple(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
         },
     };
     let first = Spanned::new(value, between(input, rest));
-    if rest.fragment().starts_with("..") && matches!(first.value, Value::Integer(_) | Value::Name(_)) {
+    if rest.fragment().starts_with("..") && matches!(first.value, Expression::Integer(_) | Expression::Name(_)) {
         let (rest, last) = simple(rest.take_from(2))?;
-        return Ok((rest, Spanned::new(Value::Range(Box::new(first), Box::new(last)), between(input, rest))));
+        return Ok((rest, Spanned::new(Expression::Range(Box::new(first), Box::new(last)), between(input, rest))));
     }
     Ok((rest, first))
 }
 
 /// A value between a keyword and its body. Kernel options may start with a digit there: `option 9P_FS = y`.
-pub(super) fn argument(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
+pub(super) fn argument(input: Input<'_>) -> Parsed<'_, Spanned<Expression>> {
     let text = *input.fragment();
     let length = text.find(|c: char| !(c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')).unwrap_or(text.len());
     let ends = !text[length..].starts_with(|c: char| c.is_ascii_lowercase() || "-:.".contains(c));
@@ -53,30 +53,30 @@ pub(super) fn argument(input: Input<'_>) -> Parsed<'_, Spanned<Value>> {
     let digit = word.starts_with(|c: char| c.is_ascii_digit());
     if digit && ends && word.contains(|c: char| c.is_ascii_uppercase()) && ByteSize::parse(word).is_none() {
         input.extra.count(input)?;
-        return Ok((input.take_from(length), Spanned::new(Value::Name(word.to_owned()), ahead(input, length))));
+        return Ok((input.take_from(length), Spanned::new(Expression::Name(word.to_owned()), ahead(input, length))));
     }
     simple(input)
 }
 
-fn word(input: Input<'_>) -> Parsed<'_, Value> {
+fn word(input: Input<'_>) -> Parsed<'_, Expression> {
     let length = name_length(input.fragment());
     if length == 0 {
         return backtrack();
     }
     let rest = input.take_from(length);
     match &input.fragment()[..length] {
-        "true" => Ok((rest, Value::Boolean(true))),
-        "false" => Ok((rest, Value::Boolean(false))),
+        "true" => Ok((rest, Expression::Boolean(true))),
+        "false" => Ok((rest, Expression::Boolean(false))),
         "sha256" if rest.fragment().starts_with(':') => digest(input, rest.take_from(1)),
-        name => Ok((rest, Value::Name(name.to_owned()))),
+        name => Ok((rest, Expression::Name(name.to_owned()))),
     }
 }
 
-fn digest<'a>(whole: Input<'a>, input: Input<'a>) -> Parsed<'a, Value> {
+fn digest<'a>(whole: Input<'a>, input: Input<'a>) -> Parsed<'a, Expression> {
     let other = input.fragment().find(|c: char| !c.is_ascii_alphanumeric());
     let length = other.unwrap_or(input.fragment().len());
     match input.fragment()[..length].parse() {
-        Ok(digest) => Ok((input.take_from(length), Value::Digest(digest))),
+        Ok(digest) => Ok((input.take_from(length), Expression::Digest(digest))),
         Err(_) => {
             let wrong = Diagnostic::new(ahead(whole, "sha256:".len() + length), "this is not a SHA-256 digest");
             mistake(
@@ -88,12 +88,12 @@ fn digest<'a>(whole: Input<'a>, input: Input<'a>) -> Parsed<'a, Value> {
     }
 }
 
-fn list(input: Input<'_>) -> Parsed<'_, Value> {
+fn list(input: Input<'_>) -> Parsed<'_, Expression> {
     let mut items = Vec::new();
     let mut at = trivia::space(input.take_from(1));
     loop {
         if at.fragment().starts_with(']') {
-            return Ok((at.take_from(1), Value::List(items)));
+            return Ok((at.take_from(1), Expression::List(items)));
         }
         if at.fragment().is_empty() {
             return mistake(Diagnostic::new(ahead(input, 1), "this list is not closed").label("no `]` for this"));
@@ -117,7 +117,7 @@ fn list(input: Input<'_>) -> Parsed<'_, Value> {
 
 /// A string, then on the same line literals and pairs of a word and a value. A word that starts the next entry of the
 /// line (`= ...` or `{` follows) does not belong to the call.
-fn call_arguments(input: Input<'_>) -> Parsed<'_, Vec<Spanned<Value>>> {
+fn call_arguments(input: Input<'_>) -> Parsed<'_, Vec<Spanned<Expression>>> {
     let (mut at, first) = simple(trivia::blanks(input))?;
     let mut arguments = vec![first];
     loop {
@@ -136,9 +136,9 @@ fn call_arguments(input: Input<'_>) -> Parsed<'_, Vec<Spanned<Value>>> {
     }
 }
 
-type Pair<'a> = Option<(Input<'a>, [Spanned<Value>; 2])>;
+type Pair<'a> = Option<(Input<'a>, [Spanned<Expression>; 2])>;
 
-fn pair(input: Input<'_>) -> Result<Pair<'_>, nom::Err<Trouble>> {
+fn pair(input: Input<'_>) -> Result<Pair<'_>, nom::Err<ParseFailure>> {
     let length = name_length(input.fragment());
     let after = trivia::blanks(input.take_from(length));
     let value_follows = after.fragment().starts_with(|c: char| c.is_ascii_alphanumeric() || c == '"' || c == '_');
@@ -149,7 +149,7 @@ fn pair(input: Input<'_>) -> Result<Pair<'_>, nom::Err<Trouble>> {
     if trivia::blanks(rest).fragment().starts_with(['{', '=']) || starts_with_op(trivia::blanks(rest)) {
         return Ok(None);
     }
-    let word = Spanned::new(Value::Name(input.fragment()[..length].to_owned()), ahead(input, length));
+    let word = Spanned::new(Expression::Name(input.fragment()[..length].to_owned()), ahead(input, length));
     Ok(Some((rest, [word, argument])))
 }
 
@@ -157,7 +157,7 @@ pub(super) fn starts_with_op(input: Input<'_>) -> bool {
     ["=", "+=", "-="].iter().any(|op| input.fragment().starts_with(op))
 }
 
-fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<Trouble>> {
+fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<ParseFailure>> {
     let rest = input.fragment();
     let Some(c) = rest.chars().next().filter(|c| *c != '\n') else {
         return mistake(Diagnostic::new(ahead(input, 0), "expected a value").label("nothing here"));

@@ -29,7 +29,7 @@ pub struct Dir {
 
 /// What lies under a name, held but not opened.
 #[derive(Debug)]
-pub struct Found {
+pub struct HeldEntry {
     fd: OwnedFd,
     stat: Stat,
     path: PathBuf,
@@ -96,14 +96,14 @@ impl Dir {
     }
 
     /// What lies at a path below it; `None` when nothing does. A link on the way is an error, one at the end is found.
-    pub fn look(&self, below: impl AsRef<Path>) -> Result<Option<Found>, WorldError> {
+    pub fn look(&self, below: impl AsRef<Path>) -> Result<Option<HeldEntry>, WorldError> {
         let path = self.path.join(&below);
         match self.resolve(below.as_ref(), OFlags::PATH | OFlags::NOFOLLOW) {
             Err(Errno::NOENT) => Ok(None),
             fd => {
                 let fd = named("look at", &path, fd)?;
                 let stat = named("look at", &path, rustix::fs::fstat(&fd))?;
-                Ok(Some(Found { fd, stat, path }))
+                Ok(Some(HeldEntry { fd, stat, path }))
             }
         }
     }
@@ -151,7 +151,7 @@ impl AsFd for Dir {
     }
 }
 
-impl Found {
+impl HeldEntry {
     /// What the kernel knows of it.
     pub fn stat(&self) -> &Stat {
         &self.stat
@@ -177,7 +177,7 @@ impl Found {
         named("open", &self.path, rustix::fs::open(self.held(), flags, Mode::empty())).map(File::from)
     }
 
-    /// [`Found::open`], giving its owner the right to read it first where that was taken away.
+    /// [`HeldEntry::open`], giving its owner the right to read it first where that was taken away.
     pub fn open_own(&self) -> Result<File, WorldError> {
         match self.open() {
             Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {

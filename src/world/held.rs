@@ -18,7 +18,7 @@ use super::{WorldError, fs};
 /// What an entry is, as far as a reader minds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Kind {
+pub enum FileKind {
     /// A plain file.
     File,
     /// A directory.
@@ -33,27 +33,27 @@ pub enum Kind {
     Other,
 }
 
-impl Kind {
+impl FileKind {
     /// In words: `a named pipe`.
     pub fn words(self) -> &'static str {
         match self {
-            Kind::File => "a file",
-            Kind::Directory => "a directory",
-            Kind::Link => "a symbolic link",
-            Kind::Pipe => "a named pipe",
-            Kind::Device => "a device",
-            Kind::Other => "neither a file nor a directory",
+            FileKind::File => "a file",
+            FileKind::Directory => "a directory",
+            FileKind::Link => "a symbolic link",
+            FileKind::Pipe => "a named pipe",
+            FileKind::Device => "a device",
+            FileKind::Other => "neither a file nor a directory",
         }
     }
 
-    fn of(found: FileType) -> Kind {
+    fn of(found: FileType) -> FileKind {
         match found {
-            FileType::RegularFile => Kind::File,
-            FileType::Directory => Kind::Directory,
-            FileType::Symlink => Kind::Link,
-            FileType::Fifo => Kind::Pipe,
-            FileType::CharacterDevice | FileType::BlockDevice => Kind::Device,
-            _ => Kind::Other,
+            FileType::RegularFile => FileKind::File,
+            FileType::Directory => FileKind::Directory,
+            FileType::Symlink => FileKind::Link,
+            FileType::Fifo => FileKind::Pipe,
+            FileType::CharacterDevice | FileType::BlockDevice => FileKind::Device,
+            _ => FileKind::Other,
         }
     }
 }
@@ -66,7 +66,7 @@ pub enum Odd {
     Missing,
     /// Something else has that name, or stands where a directory should.
     #[error("it is {}", .0.words())]
-    Is(Kind),
+    Is(FileKind),
     /// It cannot be had.
     #[error("it cannot be read: {0}")]
     Failed(std::io::Error),
@@ -76,9 +76,9 @@ impl From<Errno> for Odd {
     fn from(error: Errno) -> Odd {
         match error {
             Errno::NOENT => Odd::Missing,
-            Errno::LOOP => Odd::Is(Kind::Link),
+            Errno::LOOP => Odd::Is(FileKind::Link),
             // An open socket; what it was a moment ago is known better.
-            Errno::NXIO => Odd::Is(Kind::Other),
+            Errno::NXIO => Odd::Is(FileKind::Other),
             error => Odd::Failed(error.into()),
         }
     }
@@ -86,7 +86,7 @@ impl From<Errno> for Odd {
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct State {
+pub struct FileState {
     device: u64,
     inode: u64,
     size: u64,
@@ -104,12 +104,12 @@ pub struct Plain {
 
 impl Plain {
     /// Its state now.
-    pub fn state(&self) -> std::io::Result<State> {
+    pub fn state(&self) -> std::io::Result<FileState> {
         let Stat { st_dev, st_ino, st_size, st_mtime, st_mtime_nsec, st_ctime, st_ctime_nsec, .. } =
             rustix::fs::fstat(&self.file)?;
         let nanos = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
         let changed = [nanos(st_mtime, st_mtime_nsec), nanos(st_ctime, st_ctime_nsec)];
-        Ok(State { device: st_dev, inode: st_ino, size: st_size as u64, changed })
+        Ok(FileState { device: st_dev, inode: st_ino, size: st_size as u64, changed })
     }
 
     /// All of it, if it is no longer than `limit`; else one byte more, which tells.
@@ -145,7 +145,7 @@ impl Held {
     /// A directory in it.
     pub fn below(&self, name: &str) -> Result<Held, Odd> {
         match self.kind(name)? {
-            Kind::Directory => {}
+            FileKind::Directory => {}
             other => return Err(Odd::Is(other)),
         }
         let descriptor = rustix::fs::openat(&self.descriptor, name, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
@@ -156,13 +156,13 @@ impl Held {
     /// may already do something, and again after, since it may have been exchanged.
     pub fn plain(&self, name: &str) -> Result<Plain, Odd> {
         match self.kind(name)? {
-            Kind::File => {}
+            FileKind::File => {}
             other => return Err(Odd::Is(other)),
         }
         let file = rustix::fs::openat(&self.descriptor, name, FLAGS, Mode::empty())?;
         let found = rustix::fs::fstat(&file)?;
-        match Kind::of(FileType::from_raw_mode(found.st_mode)) {
-            Kind::File => Ok(Plain { file: file.into(), size: found.st_size as u64 }),
+        match FileKind::of(FileType::from_raw_mode(found.st_mode)) {
+            FileKind::File => Ok(Plain { file: file.into(), size: found.st_size as u64 }),
             other => Err(Odd::Is(other)),
         }
     }
@@ -200,8 +200,8 @@ impl Held {
     }
 
     /// What has this name.
-    pub fn kind(&self, name: &str) -> Result<Kind, Odd> {
+    pub fn kind(&self, name: &str) -> Result<FileKind, Odd> {
         let found = rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        Ok(Kind::of(FileType::from_raw_mode(found.st_mode)))
+        Ok(FileKind::of(FileType::from_raw_mode(found.st_mode)))
     }
 }

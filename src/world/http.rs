@@ -14,7 +14,7 @@ use ureq::http::{Uri, header};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::place::{Kind, Kinds};
+use super::place::{AddressKind, Kinds};
 use super::{Request, Response, Stated, WorldError};
 
 /// Redirects in a row.
@@ -70,8 +70,8 @@ impl Client {
             Stated::User => Kinds::ALL,
             Stated::Recipe if held(&self.trusted).contains(&host.to_ascii_lowercase()) => Kinds::ALL,
             // Nobody writes a recipe for others that needs a cloud's metadata service.
-            Stated::Recipe => match Kind::of_host(host) {
-                Kind::LinkLocal | Kind::Nowhere => Kinds::PUBLIC,
+            Stated::Recipe => match AddressKind::of_host(host) {
+                AddressKind::LinkLocal | AddressKind::Nowhere => Kinds::PUBLIC,
                 kind => Kinds::PUBLIC.and(kind),
             },
         }
@@ -84,14 +84,14 @@ impl Client {
         }
         let host = url.host().unwrap_or_default();
         let found = held(&self.homes).get(host).copied().unwrap_or(Kinds::PUBLIC);
-        found.union(Kinds::PUBLIC).and(Kind::of_host(host))
+        found.union(Kinds::PUBLIC).and(AddressKind::of_host(host))
     }
 
     fn ask(&self, url: &Uri, from: u64, reach: Kinds) -> Result<Answer, Failure> {
         // Where a proxy looks names up, addresses can still be told.
         let host = url.host().unwrap_or_default();
-        if !reach.has(Kind::of_host(host)) {
-            return Err(Failure::refused(outside(host, Kind::of_host(host))));
+        if !reach.has(AddressKind::of_host(host)) {
+            return Err(Failure::refused(outside(host, AddressKind::of_host(host))));
         }
         let agent = self.agent(reach);
         let mut pauses = PAUSES.iter();
@@ -145,16 +145,16 @@ impl Resolver for Names {
         let host = uri.host().unwrap_or_default();
         // The user's own proxy may be anywhere.
         if self.reach == Kinds::ALL || config.proxy().is_some_and(|proxy| proxy.uri().authority() == uri.authority()) {
-            let kinds = found.iter().fold(Kinds::PUBLIC, |kinds, address| kinds.and(Kind::of(address.ip())));
+            let kinds = found.iter().fold(Kinds::PUBLIC, |kinds, address| kinds.and(AddressKind::of(address.ip())));
             held(&self.homes).entry(host.to_owned()).and_modify(|known| *known = known.union(kinds)).or_insert(kinds);
             return Ok(found);
         }
         let mut allowed = self.empty();
-        let within = |address: &&SocketAddr| self.reach.has(Kind::of(address.ip()));
+        let within = |address: &&SocketAddr| self.reach.has(AddressKind::of(address.ip()));
         found.iter().filter(within).for_each(|address| allowed.push(*address));
         match (allowed.is_empty(), found.first()) {
             (true, Some(address)) => {
-                let text = outside(&format!("{host} ({})", address.ip()), Kind::of(address.ip()));
+                let text = outside(&format!("{host} ({})", address.ip()), AddressKind::of(address.ip()));
                 Err(ureq::Error::Io(std::io::Error::new(std::io::ErrorKind::PermissionDenied, text)))
             }
             _ => Ok(allowed),
@@ -162,7 +162,7 @@ impl Resolver for Names {
     }
 }
 
-fn outside(what: &str, kind: Kind) -> String {
+fn outside(what: &str, kind: AddressKind) -> String {
     format!(
         "{what} is {kind}, where kiln goes only when the user's mirrors, or the address in the recipe itself, say so"
     )
@@ -203,9 +203,9 @@ fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
         (Some("https"), Some("http")) => {
             Err(Failure::refused(format!("redirects to {to}: from https to http, which anybody on the way can change")))
         }
-        (_, Some("http" | "https")) if home.has(Kind::of_host(host)) => Ok(()),
+        (_, Some("http" | "https")) if home.has(AddressKind::of_host(host)) => Ok(()),
         (_, Some("http" | "https")) => {
-            Err(Failure::refused(format!("redirects to {to}: {}", outside(host, Kind::of_host(host)))))
+            Err(Failure::refused(format!("redirects to {to}: {}", outside(host, AddressKind::of_host(host)))))
         }
         _ => Err(Failure::refused(format!("redirects to {to}: only http and https are followed"))),
     }
@@ -308,7 +308,7 @@ mod tests {
         let says = |from: &str, to: &str, home: Kinds| {
             judge(&from.parse().unwrap(), &to.parse().unwrap(), home).err().map(|failure| failure.reason)
         };
-        let (net, here) = (Kinds::PUBLIC, Kinds::PUBLIC.and(Kind::Loopback));
+        let (net, here) = (Kinds::PUBLIC, Kinds::PUBLIC.and(AddressKind::Loopback));
         assert_eq!(says("http://a.example/", "https://b.example/", net), None);
         assert_eq!(says("http://127.0.0.1:1/", "http://127.0.0.1:2/", here), None);
         assert_eq!(says("http://127.0.0.1:1/", "https://b.example/", here), None);

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// A kind of place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum AddressKind {
     /// The internet.
     Public,
     /// Networks that are not routed there (RFC 1918, RFC 4193, RFC 6598).
@@ -27,12 +27,12 @@ pub struct Kinds(u8);
 
 impl Kinds {
     /// The internet.
-    pub const PUBLIC: Kinds = Kinds(1 << Kind::Public as u8);
+    pub const PUBLIC: Kinds = Kinds(1 << AddressKind::Public as u8);
     /// Every place.
     pub const ALL: Kinds = Kinds(u8::MAX);
 
     /// These and one more.
-    pub fn and(self, kind: Kind) -> Kinds {
+    pub fn and(self, kind: AddressKind) -> Kinds {
         Kinds(self.0 | 1 << kind as u8)
     }
 
@@ -42,14 +42,14 @@ impl Kinds {
     }
 
     /// Whether a kind is among them.
-    pub fn has(self, kind: Kind) -> bool {
+    pub fn has(self, kind: AddressKind) -> bool {
         self.0 & 1 << kind as u8 != 0
     }
 }
 
-impl Kind {
+impl AddressKind {
     /// Of an address. An IPv6 address that only carries an IPv4 one is where that is.
-    pub fn of(address: IpAddr) -> Kind {
+    pub fn of(address: IpAddr) -> AddressKind {
         match address {
             IpAddr::V4(address) => of_v4(address),
             IpAddr::V6(address) => carried(address).map_or_else(|| of_v6(address), of_v4),
@@ -57,45 +57,45 @@ impl Kind {
     }
 
     /// What a host in a URL says of itself: an address its own kind, `localhost` this machine, any other name the internet.
-    pub fn of_host(host: &str) -> Kind {
+    pub fn of_host(host: &str) -> AddressKind {
         let host = host.trim_start_matches('[').trim_end_matches([']', '.']).to_ascii_lowercase();
         match host.parse() {
-            Ok(address) => Kind::of(address),
-            Err(_) if host == "localhost" || host.ends_with(".localhost") => Kind::Loopback,
-            Err(_) => Kind::Public,
+            Ok(address) => AddressKind::of(address),
+            Err(_) if host == "localhost" || host.ends_with(".localhost") => AddressKind::Loopback,
+            Err(_) => AddressKind::Public,
         }
     }
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for AddressKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Kind::Public => "the internet",
-            Kind::Private => "a private network",
-            Kind::LinkLocal => "the local link",
-            Kind::Loopback => "this machine",
-            Kind::Nowhere => "no place to fetch from",
+            AddressKind::Public => "the internet",
+            AddressKind::Private => "a private network",
+            AddressKind::LinkLocal => "the local link",
+            AddressKind::Loopback => "this machine",
+            AddressKind::Nowhere => "no place to fetch from",
         })
     }
 }
 
-fn of_v4(address: Ipv4Addr) -> Kind {
+fn of_v4(address: Ipv4Addr) -> AddressKind {
     match address.octets() {
-        [127, ..] => Kind::Loopback,
-        [10, ..] | [192, 168, ..] | [172, 16..=31, ..] | [100, 64..=127, ..] | [192, 0, 0, _] => Kind::Private,
-        [169, 254, ..] => Kind::LinkLocal,
-        [0 | 224..=255, ..] => Kind::Nowhere,
-        _ => Kind::Public,
+        [127, ..] => AddressKind::Loopback,
+        [10, ..] | [192, 168, ..] | [172, 16..=31, ..] | [100, 64..=127, ..] | [192, 0, 0, _] => AddressKind::Private,
+        [169, 254, ..] => AddressKind::LinkLocal,
+        [0 | 224..=255, ..] => AddressKind::Nowhere,
+        _ => AddressKind::Public,
     }
 }
 
-fn of_v6(address: Ipv6Addr) -> Kind {
+fn of_v6(address: Ipv6Addr) -> AddressKind {
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => Kind::Loopback,
-        [0xfe80..=0xfebf, ..] => Kind::LinkLocal,
-        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => Kind::Private,
-        [0xff00..=0xffff, ..] | [0 | 0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => Kind::Nowhere,
-        _ => Kind::Public,
+        [0, 0, 0, 0, 0, 0, 0, 1] => AddressKind::Loopback,
+        [0xfe80..=0xfebf, ..] => AddressKind::LinkLocal,
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] | [0x64, 0xff9b, 1, ..] => AddressKind::Private,
+        [0xff00..=0xffff, ..] | [0 | 0x100, 0, 0, 0, ..] | [0x2001, 0, ..] => AddressKind::Nowhere,
+        _ => AddressKind::Public,
     }
 }
 
@@ -117,25 +117,28 @@ mod tests {
     #[test]
     fn addresses_are_where_they_lead() {
         let cases = [
-            (Kind::Loopback, "127.0.0.1 127.255.0.9 ::1 ::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::"),
             (
-                Kind::Private,
+                AddressKind::Loopback,
+                "127.0.0.1 127.255.0.9 ::1 ::ffff:127.0.0.1 ::127.0.0.1 64:ff9b::7f00:1 2002:7f00:1::",
+            ),
+            (
+                AddressKind::Private,
                 "10.0.0.1 172.16.0.1 172.31.9.9 192.168.1.1 100.64.0.1 192.0.0.192 fc00::1 fdff::1 fec0::1",
             ),
-            (Kind::Private, "::ffff:10.1.2.3 64:ff9b:1::1"),
-            (Kind::LinkLocal, "169.254.169.254 fe80::1 febf::1 ::ffff:169.254.169.254"),
+            (AddressKind::Private, "::ffff:10.1.2.3 64:ff9b:1::1"),
+            (AddressKind::LinkLocal, "169.254.169.254 fe80::1 febf::1 ::ffff:169.254.169.254"),
             (
-                Kind::Nowhere,
+                AddressKind::Nowhere,
                 "0.0.0.0 0.1.2.3 255.255.255.255 224.0.0.1 240.0.0.1 :: ff02::1 100::1 2001::1 ::ffff:0.0.0.0",
             ),
             (
-                Kind::Public,
+                AddressKind::Public,
                 "9.9.9.9 172.15.0.1 172.32.0.1 100.63.0.1 100.128.0.1 169.253.0.1 11.0.0.1 2620:fe::9 64:ff9b::909:909",
             ),
         ];
         for (kind, addresses) in cases {
             for address in addresses.split(' ') {
-                assert_eq!(Kind::of(address.parse().unwrap()), kind, "{address}");
+                assert_eq!(AddressKind::of(address.parse().unwrap()), kind, "{address}");
             }
         }
     }
@@ -143,11 +146,11 @@ mod tests {
     #[test]
     fn hosts_say_what_they_are() {
         for host in ["localhost", "LocalHost.", "a.localhost", "127.0.0.1", "[::1]", "[::ffff:127.0.0.1]"] {
-            assert_eq!(Kind::of_host(host), Kind::Loopback, "{host}");
+            assert_eq!(AddressKind::of_host(host), AddressKind::Loopback, "{host}");
         }
         // Other spellings of an address are names here, which may lead to the internet only.
         for host in ["mirror.example", "2130706433", "0x7f.1", "0177.0.0.1", "127.1", "localhost.example"] {
-            assert_eq!(Kind::of_host(host), Kind::Public, "{host}");
+            assert_eq!(AddressKind::of_host(host), AddressKind::Public, "{host}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use kiln::base::span::Span;
 use kiln::base::{FileId, SourceMap};
-use kiln::debian::packages::{Builder, Index};
+use kiln::debian::packages::{Index, IndexBuilder};
 use kiln::debian::solve::{Offer, Problem, solve};
 use kiln::recipe::packages::{Base, PackageRequest};
 use rayon::prelude::*;
@@ -151,7 +151,7 @@ fn indexes(apt: &PrivateApt) -> Vec<Index> {
         let end = format!("_dists_{suite}_main_binary-amd64_Packages");
         let found = std::fs::read_dir(&lists).unwrap().map(|entry| entry.unwrap().path());
         let path = found.into_iter().find(|path| path.to_str().unwrap().ends_with(&end)).expect("apt fetched it");
-        let mut builder = Builder::default();
+        let mut builder = IndexBuilder::default();
         builder.read(std::io::BufReader::new(std::fs::File::open(path).unwrap()), "amd64").unwrap();
         builder.finish()
     };

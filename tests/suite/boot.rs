@@ -46,8 +46,8 @@ fn file(path: &Path) -> File {
     fs::OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).unwrap()
 }
 
-fn options(size: u64) -> fat::Options {
-    fat::Options { start: 0, size, serial: 0x1234_abcd, label: "BOOT".to_owned(), time: EPOCH }
+fn options(size: u64) -> fat::FatOptions {
+    fat::FatOptions { start: 0, size, serial: 0x1234_abcd, label: "BOOT".to_owned(), time: EPOCH }
 }
 
 /// A file of each interesting size: none, one byte, a cluster, more; and more names than one cluster has room for.
@@ -101,7 +101,7 @@ fn the_same_files_give_the_same_bytes_and_other_ids_others() {
     assert!(fs::read(&one).unwrap() == fs::read(&two).unwrap());
     let mut out = file(&two);
     out.set_len(64 << 20).unwrap();
-    let options = fat::Options { serial: 1, ..options(64 << 20) };
+    let options = fat::FatOptions { serial: 1, ..options(64 << 20) };
     fat::write(&mut out, &options, &BTreeMap::new()).unwrap();
     assert!(fs::read(&one).unwrap() != fs::read(&two).unwrap());
 }

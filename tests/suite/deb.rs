@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use kiln::debian::deb::{self, DebError, Entry, Kind};
+use kiln::debian::deb::{self, DebEntry, DebEntryKind, DebError};
 use proptest::prelude::*;
 
 const CONTROL: &str = "Package: hello\nVersion: 1.0-1\nArchitecture: amd64\nDescription: x\n y\n";
@@ -54,7 +54,7 @@ fn package(data: &[u8]) -> Vec<u8> {
 }
 
 /// Every entry with its content.
-fn entries(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, DebError> {
+fn entries(bytes: &[u8]) -> Result<Vec<(DebEntry, Vec<u8>)>, DebError> {
     let (_, mut data) = deb::open(bytes)?;
     let mut all = Vec::new();
     while let Some(entry) = data.next()? {
@@ -85,12 +85,13 @@ fn an_honest_package_is_read_whole() {
     assert_eq!(control.lines("conffiles"), ["/etc/hello"]);
     assert!(control.files["postinst"].executable);
     let entries = entries(&bytes).unwrap();
-    let kinds: Vec<(&str, &Kind)> = entries.iter().map(|(entry, _)| (entry.path.as_str(), &entry.kind)).collect();
-    let (hard, link) = (Kind::Hard("usr/hello".to_owned()), Kind::Link("/etc/hello".to_owned()));
+    let kinds: Vec<(&str, &DebEntryKind)> =
+        entries.iter().map(|(entry, _)| (entry.path.as_str(), &entry.kind)).collect();
+    let (hard, link) = (DebEntryKind::Hard("usr/hello".to_owned()), DebEntryKind::Link("/etc/hello".to_owned()));
     let expected = [
-        ("", &Kind::Directory),
-        ("usr", &Kind::Directory),
-        ("usr/hello", &Kind::File(4)),
+        ("", &DebEntryKind::Directory),
+        ("usr", &DebEntryKind::Directory),
+        ("usr/hello", &DebEntryKind::File(4)),
         ("usr/again", &hard),
         ("usr/link", &link),
     ];

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use kiln::format::tar::{Entry, TarPath, TarWriter};
+use kiln::format::tar::{TarEntry, TarPath, TarWriter};
 use kiln::inspect::differ::differences;
 
 use super::archive_support::{gz, xz};
@@ -27,10 +27,10 @@ fn member() -> Member {
 fn tar(member: &Member) -> Vec<u8> {
     let path = |text: &str| TarPath::new(text).unwrap();
     let mut tar = TarWriter::new(Vec::new());
-    tar.append_empty(&Entry::directory(path("etc"), 0o755, 1)).unwrap();
+    tar.append_empty(&TarEntry::directory(path("etc"), 0o755, 1)).unwrap();
     let size = member.content.len() as u64;
-    tar.append(&Entry::file(path("etc/file"), member.mode, member.mtime, size), member.content.as_slice()).unwrap();
-    tar.append_empty(&Entry::symlink(path("etc/link"), member.link, 1)).unwrap();
+    tar.append(&TarEntry::file(path("etc/file"), member.mode, member.mtime, size), member.content.as_slice()).unwrap();
+    tar.append_empty(&TarEntry::symlink(path("etc/link"), member.link, 1)).unwrap();
     tar.finish().unwrap()
 }
 
@@ -105,7 +105,7 @@ fn members_that_only_one_has_and_members_within_members() {
     let said = bench.said(&inner(&member()), &inner(&Member { mode: 0o600, ..member() }));
     assert!(said.contains("/etc/file > /etc/file: mode 0644 then 0600"), "{said}");
     let mut short = TarWriter::new(Vec::new());
-    short.append_empty(&Entry::directory(TarPath::new("etc").unwrap(), 0o755, 1)).unwrap();
+    short.append_empty(&TarEntry::directory(TarPath::new("etc").unwrap(), 0o755, 1)).unwrap();
     let said = bench.said(&tar(&member()), &short.finish().unwrap());
     assert_eq!(said, "/etc/file: only the first has it\n/etc/link: only the first has it");
 }
@@ -311,7 +311,8 @@ fn fields_and_files_of_a_file_system() {
         let path = bench.0.join(name);
         let raw = std::fs::File::open(bench.file("raw", bytes)).unwrap();
         let file = std::fs::File::create(&path).unwrap();
-        kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Options::default(), &mut |_, _| ()).unwrap();
+        kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Qcow2Options::default(), &mut |_, _| ())
+            .unwrap();
         path
     };
     for (at, words, help) in cases {
@@ -339,7 +340,7 @@ fn samples() -> Vec<Vec<u8>> {
     let raw = std::fs::File::open(bench.file("raw", &ext4())).unwrap();
     let place = bench.file("image", &[]);
     let file = std::fs::File::create(&place).unwrap();
-    kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Options::default(), &mut |_, _| ()).unwrap();
+    kiln::format::qcow2::write_qcow2(&raw, file, kiln::format::qcow2::Qcow2Options::default(), &mut |_, _| ()).unwrap();
     image.extend(std::fs::read(&place).unwrap());
     let elf = elf(b"\x90\x90\xc3", b"built in /a/b\0", 1);
     vec![

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use kiln::base::Digest;
-use kiln::deliver::check::{Checked, Difference, Options, check};
+use kiln::deliver::check::{CheckOptions, Checked, Difference, check};
 use kiln::deliver::launch::{LaunchFile, script};
-use kiln::deliver::manifest::{Artifact, FORMAT, Manifest};
+use kiln::deliver::manifest::{DeliveredFile, FORMAT, Manifest};
 use kiln::machine::argv::Place;
 use kiln::store::{Output as Made, Store};
 
@@ -36,7 +36,7 @@ fn with_launch(launch: &LaunchFile) -> Vec<(String, Vec<u8>)> {
 
 /// A manifest to match.
 pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
-    let artifact = |bytes: &[u8]| Artifact { size: bytes.len() as u64, sha256: Digest::of(bytes) };
+    let artifact = |bytes: &[u8]| DeliveredFile { size: bytes.len() as u64, sha256: Digest::of(bytes) };
     Manifest {
         format: FORMAT,
         recipe: "tiny".to_owned(),
@@ -94,7 +94,7 @@ impl Sent {
     }
 
     fn checked(&self) -> Checked {
-        check(&self.at, &Options { remembered: None, told: &|_, _| {} }).unwrap()
+        check(&self.at, &CheckOptions { remembered: None, told: &|_, _| {} }).unwrap()
     }
 
     fn differences(&self) -> Vec<Difference> {
@@ -351,7 +351,7 @@ fn a_printed_command_is_written_from_the_description() {
 fn a_file_that_the_store_remembers_is_read_again_once_it_has_changed() {
     let sent = Sent::new("remembered");
     let store = Store::open(&sent.scratch.path("store")).unwrap();
-    let options = Options { remembered: Some(&store), told: &|_, _| {} };
+    let options = CheckOptions { remembered: Some(&store), told: &|_, _| {} };
     for _ in 0..2 {
         let found = check(&sent.at, &options).unwrap();
         assert!(found.differences.is_empty());

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kiln::base::Digest;
 use kiln::exec::ExecError;
-use kiln::exec::event::Silent;
+use kiln::exec::event::IgnoreSteps;
 use kiln::exec::fetch::Fetcher;
 use kiln::plan::Fetch;
 use kiln::plan::step::Place;
@@ -107,7 +107,7 @@ fn fetch(store: &Store, servers: &[&Server], fetches: &[Fetch]) -> Result<(), Ex
     let urls: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
     let (mirrors, world) = (|_: &Place| urls.clone(), RealWorld::default());
     let all: Vec<&Fetch> = fetches.iter().collect();
-    Fetcher::new(store, &world, &mirrors, &Silent, &|| false).fetch(&all)
+    Fetcher::new(store, &world, &mirrors, &IgnoreSteps, &|| false).fetch(&all)
 }
 
 struct Bench(std::path::PathBuf, Option<Store>);
@@ -227,12 +227,12 @@ fn a_server_that_falls_silent_is_given_up_and_whoever_waits_can_be_called_off() 
     });
     let (mirrors, world) = (|_: &Place| vec![url.clone()], RealWorld::default());
     let fetch = wanted(&body);
-    let patient = Fetcher::new(bench.store(), &world, &mirrors, &Silent, &|| false);
+    let patient = Fetcher::new(bench.store(), &world, &mirrors, &IgnoreSteps, &|| false);
     let error = patient.patient_for(std::time::Duration::from_millis(200)).fetch(&[&fetch]).unwrap_err();
     assert!(error.to_string().contains("sent nothing for"), "{error}");
     let began = std::time::Instant::now();
     let stop = || began.elapsed() > std::time::Duration::from_millis(300);
-    let error = Fetcher::new(bench.store(), &world, &mirrors, &Silent, &stop).fetch(&[&fetch]).unwrap_err();
+    let error = Fetcher::new(bench.store(), &world, &mirrors, &IgnoreSteps, &stop).fetch(&[&fetch]).unwrap_err();
     assert!(matches!(error, ExecError::Interrupted), "{error}");
     assert!(began.elapsed() < std::time::Duration::from_secs(5));
 }

@@ -6,14 +6,14 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::format::tar::{Device, Entry, Kind, TarPath, TarReader, TarWriter};
+use kiln::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 use proptest::prelude::*;
 
 fn path(text: &str) -> TarPath {
     TarPath::new(text).unwrap()
 }
 
-fn archive(entries: &BTreeMap<TarPath, (Entry, Vec<u8>)>) -> Vec<u8> {
+fn archive(entries: &BTreeMap<TarPath, (TarEntry, Vec<u8>)>) -> Vec<u8> {
     let mut writer = TarWriter::new(Vec::new());
     for (entry, content) in entries.values() {
         writer.append(entry, content.as_slice()).unwrap();
@@ -21,7 +21,7 @@ fn archive(entries: &BTreeMap<TarPath, (Entry, Vec<u8>)>) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn list(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, kiln::format::tar::TarError> {
+fn list(bytes: &[u8]) -> Result<Vec<(TarEntry, Vec<u8>)>, kiln::format::tar::TarError> {
     let mut reader = TarReader::new(bytes);
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry()? {
@@ -32,15 +32,15 @@ fn list(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, kiln::format::tar::TarErr
     Ok(found)
 }
 
-fn kinds() -> impl Strategy<Value = Kind> {
+fn kinds() -> impl Strategy<Value = TarEntryKind> {
     let device = (0_u32..0x1000, 0_u32..0x10_0000).prop_map(|(major, minor)| Device { major, minor });
     prop_oneof![
-        4 => Just(Kind::File),
-        2 => Just(Kind::Directory),
-        2 => "[a-z/.é]{1,150}".prop_map(|target| Kind::Symlink(target.into_bytes())),
-        1 => device.clone().prop_map(Kind::CharDevice),
-        1 => device.prop_map(Kind::BlockDevice),
-        1 => Just(Kind::Fifo),
+        4 => Just(TarEntryKind::File),
+        2 => Just(TarEntryKind::Directory),
+        2 => "[a-z/.é]{1,150}".prop_map(|target| TarEntryKind::Symlink(target.into_bytes())),
+        1 => device.clone().prop_map(TarEntryKind::CharDevice),
+        1 => device.prop_map(TarEntryKind::BlockDevice),
+        1 => Just(TarEntryKind::Fifo),
     ]
 }
 
@@ -52,17 +52,17 @@ prop_compose! {
              prop::collection::btree_map("[a-z]{1,9}\\.[a-z]{1,20}", prop::collection::vec(any::<u8>(), 0..40), 0..3)),
             0..12,
         ),
-    ) -> BTreeMap<TarPath, (Entry, Vec<u8>)> {
+    ) -> BTreeMap<TarPath, (TarEntry, Vec<u8>)> {
         let mut tree = BTreeMap::new();
         for (name, kind, mode, (uid, gid), mtime, content, xattrs) in parts {
             let Ok(path) = TarPath::new(name) else { continue };
             if path.is_root() {
                 continue;
             }
-            let content = if kind == Kind::File { content } else { Vec::new() };
+            let content = if kind == TarEntryKind::File { content } else { Vec::new() };
             let xattrs = xattrs.into_iter().map(|(name, value)| (name.into_bytes(), value)).collect();
             let size = content.len() as u64;
-            let entry = Entry { path: path.clone(), kind, mode, uid, gid, mtime: mtime.into(), size, xattrs };
+            let entry = TarEntry { path: path.clone(), kind, mode, uid, gid, mtime: mtime.into(), size, xattrs };
             tree.insert(path, (entry, content));
         }
         tree
@@ -73,7 +73,7 @@ proptest! {
     #[test]
     fn what_is_written_is_read(tree in entries()) {
         let bytes = archive(&tree);
-        let expected: Vec<(Entry, Vec<u8>)> = tree.values().cloned().collect();
+        let expected: Vec<(TarEntry, Vec<u8>)> = tree.values().cloned().collect();
         prop_assert_eq!(list(&bytes).unwrap(), expected);
         for _ in 0..10 {
             prop_assert_eq!(&archive(&tree), &bytes);
@@ -110,26 +110,32 @@ proptest! {
 /// `cap_net_raw=ep` as the kernel stores it (`struct vfs_cap_data`, revision 2).
 const CAPABILITY: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-fn root_file_system() -> BTreeMap<TarPath, (Entry, Vec<u8>)> {
-    let mut ping = Entry::file(path("usr/bin/ping"), 0o755, 1_700_000_000, 5);
+fn root_file_system() -> BTreeMap<TarPath, (TarEntry, Vec<u8>)> {
+    let mut ping = TarEntry::file(path("usr/bin/ping"), 0o755, 1_700_000_000, 5);
     ping.xattrs.insert(b"security.capability".to_vec(), CAPABILITY.to_vec());
-    let console = Kind::CharDevice(Device { major: 5, minor: 1 });
+    let console = TarEntryKind::CharDevice(Device { major: 5, minor: 1 });
     let long = format!("usr/share/{}", "l".repeat(200));
     let mut list = vec![
-        (Entry::directory(TarPath::root(), 0o755, 7), vec![]),
-        (Entry { kind: console, ..Entry::file(path("dev/console"), 0o600, 0, 0) }, vec![]),
-        (Entry::symlink(path("lib"), "usr/lib", 8), vec![]),
+        (TarEntry::directory(TarPath::root(), 0o755, 7), vec![]),
+        (TarEntry { kind: console, ..TarEntry::file(path("dev/console"), 0o600, 0, 0) }, vec![]),
+        (TarEntry::symlink(path("lib"), "usr/lib", 8), vec![]),
         (ping, b"ping\n".to_vec()),
         (
-            Entry { kind: Kind::Hardlink(path("usr/bin/ping")), ..Entry::file(path("usr/bin/ping4"), 0o755, 9, 0) },
+            TarEntry {
+                kind: TarEntryKind::Hardlink(path("usr/bin/ping")),
+                ..TarEntry::file(path("usr/bin/ping4"), 0o755, 9, 0)
+            },
             vec![],
         ),
-        (Entry { uid: 65_534, gid: 42, ..Entry::file(path("usr/lib/Főtanúsítvány"), 0o4711, 1, 2) }, b"x\n".to_vec()),
-        (Entry::file(path(&long), 0o644, 1, 70_000), vec![b'z'; 70_000]),
-        (Entry::symlink(path("usr/lib/link"), format!("/{long}"), 1), vec![]),
+        (
+            TarEntry { uid: 65_534, gid: 42, ..TarEntry::file(path("usr/lib/Főtanúsítvány"), 0o4711, 1, 2) },
+            b"x\n".to_vec(),
+        ),
+        (TarEntry::file(path(&long), 0o644, 1, 70_000), vec![b'z'; 70_000]),
+        (TarEntry::symlink(path("usr/lib/link"), format!("/{long}"), 1), vec![]),
     ];
     for directory in ["dev", "usr", "usr/bin", "usr/lib", "usr/share"] {
-        list.push((Entry::directory(path(directory), 0o755, 7), vec![]));
+        list.push((TarEntry::directory(path(directory), 0o755, 7), vec![]));
     }
     list.into_iter().map(|(entry, content)| (entry.path.clone(), (entry, content))).collect()
 }

@@ -7,11 +7,11 @@ use std::time::Duration;
 use kiln::base::{Digest, SourceMap, Span, Spanned};
 use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
-use kiln::guest::event::{Event, Listener};
-use kiln::guest::report::{Outcome, Report};
-use kiln::guest::test::{BOOT, Options, run};
-use kiln::guest::{Accel, Launch};
-use kiln::recipe::test::{Action, QmpAnswer, Test, TestStep};
+use kiln::guest::event::{TestEvent, TestListener};
+use kiln::guest::report::{Outcome, TestReport};
+use kiln::guest::test::{BOOT, TestOptions, run};
+use kiln::guest::{AccelChoice, Launch};
+use kiln::recipe::test::{QmpAnswer, Test, TestAction, TestStep};
 
 use super::live::{Quick, live, quick};
 use super::machine_support;
@@ -52,38 +52,38 @@ fn tell(launch: &mut Launch, word: &str) {
     launch.description.machine.append.push(Spanned::new(word.to_owned(), span()));
 }
 
-fn test(title: &str, machine: &str, actions: Vec<Action>) -> Test {
+fn test(title: &str, machine: &str, actions: Vec<TestAction>) -> Test {
     let steps = actions.into_iter().map(|action| TestStep { machine: None, action, span: span() }).collect();
     Test { title: title.into(), machine: machine.into(), steps, timeout: 120, slow: false, span: span() }
 }
 
-fn sh(command: &str) -> Action {
-    Action::Run(command.into())
+fn sh(command: &str) -> TestAction {
+    TestAction::Run(command.into())
 }
 
-fn expect(command: &str, pattern: &str, matches: bool) -> Action {
-    Action::Expect { command: command.into(), pattern: pattern.into(), matches }
+fn expect(command: &str, pattern: &str, matches: bool) -> TestAction {
+    TestAction::Expect { command: command.into(), pattern: pattern.into(), matches }
 }
 
 struct Print;
 
-impl Listener for Print {
-    fn on(&self, event: Event<'_>) {
+impl TestListener for Print {
+    fn on(&self, event: TestEvent<'_>) {
         match event {
-            Event::TestFinished(result) => eprintln!("{}", result.text()),
+            TestEvent::TestFinished(result) => eprintln!("{}", result.text()),
             other => eprintln!("{other:?}"),
         }
     }
 }
 
-fn boot(machines: Vec<Launch>, tests: &[Test], accel: Accel) -> Report {
+fn boot(machines: Vec<Launch>, tests: &[Test], accel: AccelChoice) -> TestReport {
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     let scratch = std::env::temp_dir().join(format!("kiln-live-guest-{}-{}", std::process::id(), tests[0].title.len()));
     // Other tests have machines as well.
     let base = scratch.join("run");
     std::fs::create_dir_all(&base).unwrap();
     let interrupted = AtomicBool::new(false);
-    let options = Options {
+    let options = TestOptions {
         accel,
         logs: scratch.clone(),
         base: base.clone(),
@@ -101,7 +101,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: Accel) -> Report {
 }
 
 /// The reason that a test gave.
-fn reason(report: &Report, index: usize) -> &str {
+fn reason(report: &TestReport, index: usize) -> &str {
     match &report.tests[index].outcome {
         Outcome::Failed(failed) => &failed.reason,
         other => panic!("{other:?}"),
@@ -112,24 +112,24 @@ fn reason(report: &Report, index: usize) -> &str {
 fn cxl_memory_is_a_node_again_after_a_restart() {
     let Some(material) = material() else { return };
     let more = vec![
-        Action::Fails("test -e /run/cxl-nothing".into()),
-        Action::Qmp {
+        TestAction::Fails("test -e /run/cxl-nothing".into()),
+        TestAction::Qmp {
             command: "query-status".into(),
             arguments: String::new(),
             answer: QmpAnswer::Matches("\"running\":true".into()),
         },
         sh("touch /run/before"),
-        Action::Reboot,
-        Action::Fails("test -e /run/before".into()),
-        Action::Wait { command: "grep -q MemTotal /sys/devices/system/node/node1/meminfo".into(), limit: 120 },
+        TestAction::Reboot,
+        TestAction::Fails("test -e /run/before".into()),
+        TestAction::Wait { command: "grep -q MemTotal /sys/devices/system/node/node1/meminfo".into(), limit: 120 },
     ];
     // What the image's own service makes of the memory is the recipe's test; here it is that a restart brings it back.
     let node =
-        || Action::Wait { command: "grep -q MemTotal /sys/devices/system/node/node1/meminfo".into(), limit: 120 };
+        || TestAction::Wait { command: "grep -q MemTotal /sys/devices/system/node/node1/meminfo".into(), limit: 120 };
     let kernel =
         expect("dmesg", "Failed to get interrupt|Failed to synchronize|no free capacity|bogus descriptor", false);
     let tests = [test("the memory works", "cxl", vec![node(), kernel]), test("it reboots", "cxl", more)];
-    let report = boot(vec![machine("cxl", material, CXL)], &tests, Accel::Tcg);
+    let report = boot(vec![machine("cxl", material, CXL)], &tests, AccelChoice::Tcg);
     assert_eq!((report.counts(), report.boots.len()), ((2, 0, 0), 1));
 }
 
@@ -145,7 +145,7 @@ fn guests_that_panic_power_off_hang_or_go_wrong_are_told_apart() {
         test("restarts", "m", vec![sh("echo b >/proc/sysrq-trigger; sleep 60")]),
         test("is well again", "m", vec![sh("true"), expect("echo $((6*7))", "^42$", true)]),
     ];
-    let report = boot(vec![machine("m", material, "")], &tests, Accel::Tcg);
+    let report = boot(vec![machine("m", material, "")], &tests, AccelChoice::Tcg);
     assert!(reason(&report, 0).contains("the kernel panicked"), "{}", reason(&report, 0));
     assert!(reason(&report, 1).contains("powered itself off"), "{}", reason(&report, 1));
     assert!(reason(&report, 2).contains("did not end within the 5 s"), "{}", reason(&report, 2));
@@ -163,7 +163,7 @@ fn a_guest_without_a_root_and_a_qemu_that_refuses_are_failures_with_words() {
     tell(&mut rootless, "rootdelay=1");
     let refused = machine("refused", material, "cpu = \"no-such-cpu\"");
     let tests = [test("no root", "rootless", vec![sh("true")]), test("no processor", "refused", vec![sh("true")])];
-    let report = boot(vec![rootless, refused], &tests, Accel::Auto);
+    let report = boot(vec![rootless, refused], &tests, AccelChoice::Auto);
     assert!(reason(&report, 0).contains("root file system") || reason(&report, 0).contains("initramfs"));
     assert!(format!("{:?}", report.tests[1].outcome).contains("no-such-cpu"));
 }
@@ -184,8 +184,8 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
     std::fs::create_dir_all(&base).unwrap();
     let interrupted = AtomicBool::new(false);
     let keep = base.join("keep.qcow2");
-    let options = kiln::guest::run::Options {
-        accel: Accel::Auto,
+    let options = kiln::guest::run::RunOptions {
+        accel: AccelChoice::Auto,
         keep: Some(keep.clone()),
         base: base.clone(),
         interrupted: &interrupted,
@@ -197,7 +197,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
             std::thread::sleep(Duration::from_secs(4));
             interrupted.store(true, std::sync::atomic::Ordering::Relaxed);
         });
-        let options = kiln::guest::run::Options { keep: None, accel: Accel::Tcg, ..options };
+        let options = kiln::guest::run::RunOptions { keep: None, accel: AccelChoice::Tcg, ..options };
         let result = kiln::guest::run::run(&fleeting(material, 1000), &[], &options, &Print);
         assert!(matches!(result, Err(kiln::guest::GuestError::Interrupted)), "{result:?}");
     });

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
-use kiln::exec::event::Event;
-use kiln::exec::{Incremental, Options};
+use kiln::exec::event::StepEvent;
+use kiln::exec::{ExecOptions, Incremental};
 use kiln::plan::{IncrementalRun, Input};
 use kiln::store::Store;
 use kiln::store::gc::Policy;
@@ -61,12 +61,13 @@ impl Lab {
     fn run(&mut self, config: &str, incremental: Incremental) -> Run {
         self.set("config", &format!("{config}\n"));
         self.bench.heard.events();
-        let realized = self.bench.realize_with(Options { incremental, ..Options::default() }).unwrap();
+        let realized = self.bench.realize_with(ExecOptions { incremental, ..ExecOptions::default() }).unwrap();
         let events = self.bench.heard.events();
-        let heard = |wanted: &dyn Fn(&Event) -> bool| events.iter().any(wanted);
+        let heard = |wanted: &dyn Fn(&StepEvent) -> bool| events.iter().any(wanted);
         let from = match (
-            heard(&|event| matches!(event, Event::StepStarted { .. })),
-            heard(&|event| matches!(event, Event::StepIncremental { .. })) && !heard(&|event| cold_after_all(event)),
+            heard(&|event| matches!(event, StepEvent::StepStarted { .. })),
+            heard(&|event| matches!(event, StepEvent::StepIncremental { .. }))
+                && !heard(&|event| cold_after_all(event)),
         ) {
             (false, _) => "result",
             (true, true) => "tree",
@@ -79,7 +80,7 @@ impl Lab {
 
     fn warned(&self, words: &str) -> bool {
         let events = self.bench.heard.events();
-        events.iter().any(|event| matches!(event, Event::Warning { message } if message.contains(words)))
+        events.iter().any(|event| matches!(event, StepEvent::Warning { message } if message.contains(words)))
     }
 
     /// The kept directories.
@@ -89,8 +90,8 @@ impl Lab {
     }
 }
 
-fn cold_after_all(event: &Event) -> bool {
-    matches!(event, Event::Warning { message } if message.contains("starts from nothing"))
+fn cold_after_all(event: &StepEvent) -> bool {
+    matches!(event, StepEvent::Warning { message } if message.contains("starts from nothing"))
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn an_incremental_result_is_one_like_any_other_only_after_a_run_from_nothing() {
     assert_eq!(lab.run("2", Incremental::Directories), run("s 2\n", "result", false));
     // What runs from nothing for somebody who does not ask leaves the directory alone.
     assert_eq!(lab.run("4", Incremental::Directories), run("s 4\n", "tree", true));
-    let again = Options { no_cache: true, incremental: Incremental::Directories, ..Options::default() };
+    let again = ExecOptions { no_cache: true, incremental: Incremental::Directories, ..ExecOptions::default() };
     assert!(lab.bench.realize_with(again).is_err(), "the tools of this test cannot be made again");
 }
 
@@ -135,9 +136,11 @@ fn two_builds_are_compared_as_verify_does() {
     let judged = |one: &mut Lab, two: &mut Lab, config: &str| {
         one.set("config", config);
         two.set("config", config);
-        let first =
-            one.bench.realize_with(Options { incremental: Incremental::Results, ..Options::default() }).unwrap();
-        let second = two.bench.realize_with(Options::default()).unwrap();
+        let first = one
+            .bench
+            .realize_with(ExecOptions { incremental: Incremental::Results, ..ExecOptions::default() })
+            .unwrap();
+        let second = two.bench.realize_with(ExecOptions::default()).unwrap();
         assert!(first.incremental().eq([one.step]), "the incremental result is what is judged");
         first.judge(&one.bench.store, &second).unwrap();
         one.bench.heard.events();
@@ -194,7 +197,7 @@ fn a_run_that_cannot_go_on_starts_from_nothing() {
     assert_eq!(lab.run("2", Incremental::Directories), run("s 2\n", "tree", true));
     // A step that fails either way keeps nothing: the directory was in its hands.
     lab.set("config", "broken\n");
-    let incremental = Options { incremental: Incremental::Directories, ..Options::default() };
+    let incremental = ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() };
     assert!(lab.bench.realize_with(incremental).unwrap_err().to_string().contains("exit status: 7"));
     assert!(lab.kept().is_empty());
     lab.bench.heard.events();

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kiln::base::{Digest, Timestamp};
-use kiln::exec::builtin::{Context, run};
-use kiln::exec::event::Silent;
+use kiln::exec::builtin::{BuiltinContext, run};
+use kiln::exec::event::IgnoreSteps;
 use kiln::plan::Builtin;
 use kiln::plan::initrd::InitrdSpec;
 
@@ -44,14 +44,14 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
         fs::remove_dir_all(scratch.directory(&place)).unwrap();
     }
     let (out, work) = (scratch.directory(name), scratch.directory(&format!("{name}-scratch")));
-    let context = Context {
+    let context = BuiltinContext {
         step: name,
         inputs: &inputs,
         out: &out,
         scratch: &work,
         variation: None,
         limits: kiln::exec::sandbox::Limits::default(),
-        listener: &Silent,
+        listener: &IgnoreSteps,
     };
     run(builtin, &context).map_err(|error| error.to_string())?;
     Ok(out)

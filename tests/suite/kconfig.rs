@@ -7,16 +7,16 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use kiln::kconfig::tree::{Symbol, Type};
-use kiln::kconfig::{DotConfig, Tree, Tri, archive, dotconfig, explain};
+use kiln::kconfig::{DotConfig, KconfigTree, Tri, archive, dotconfig, explain};
 
-fn trees() -> Option<(Tree, Vec<(PathBuf, DotConfig)>)> {
+fn trees() -> Option<(KconfigTree, Vec<(PathBuf, DotConfig)>)> {
     let Some(directory) = std::env::var_os("KILN_LINUX") else {
         eprintln!("skipped: KILN_LINUX names no directory with a kconfig.tar and configurations");
         return None;
     };
     let directory = Path::new(&directory);
     let tar = std::fs::File::open(directory.join("kconfig.tar")).unwrap();
-    let tree = Tree::read(&archive::read(tar, "x86").unwrap()).unwrap_or_else(|error| panic!("{error}"));
+    let tree = KconfigTree::read(&archive::read(tar, "x86").unwrap()).unwrap_or_else(|error| panic!("{error}"));
     let mut configs = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -47,7 +47,7 @@ fn every_option_can_be_explained() {
 
 /// For every option of the tree: what nobody may choose has exactly the value that the reader computes; what somebody
 /// may choose lies between what is forced and what is visible.
-pub(super) fn agrees(tree: &Tree, config: &DotConfig, shown: &str) {
+pub(super) fn agrees(tree: &KconfigTree, config: &DotConfig, shown: &str) {
     let (mut exact, mut bounded, mut probes, mut wrong) = (0, 0, 0, Vec::new());
     let members = |symbol: &Symbol| symbol.definitions.iter().any(|definition| definition.choice.is_some());
     for (name, symbol) in tree.symbols.iter().filter(|(_, symbol)| is_switch(symbol) && !members(symbol)) {
@@ -74,7 +74,7 @@ pub(super) fn agrees(tree: &Tree, config: &DotConfig, shown: &str) {
 }
 
 /// Every option that has a value is one that the tree knows, and explaining an option ends (a part of them is asked).
-pub(super) fn explains(tree: &Tree, config: &DotConfig, shown: &str) {
+pub(super) fn explains(tree: &KconfigTree, config: &DotConfig, shown: &str) {
     let unknown: Vec<&String> = config.values.keys().filter(|name| !tree.symbols.contains_key(*name)).collect();
     assert!(unknown.is_empty(), "{shown}: {unknown:?}");
     let longest =

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
 use kiln::command::{load, mirrors};
-use kiln::exec::event::Silent;
-use kiln::exec::{Incremental, Options, realize};
-use kiln::kconfig::{Tree, Tri, archive, dotconfig};
+use kiln::exec::event::IgnoreSteps;
+use kiln::exec::{ExecOptions, Incremental, realize};
+use kiln::kconfig::{KconfigTree, Tri, archive, dotconfig};
 use kiln::plan::{self, Input, Plan, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
@@ -180,7 +180,7 @@ fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_noth
         std::fs::write(&path, text).unwrap();
         let plan =
             plan::restrict(&lowered(&scratch, &path), &|kind| *kind == StepKind::KernelBuild("incremental".to_owned()));
-        let done = carry_out_with(&plan, &store, &Options { incremental, ..Options::default() }).unwrap();
+        let done = carry_out_with(&plan, &store, &ExecOptions { incremental, ..ExecOptions::default() }).unwrap();
         let step = plan.steps.len() - 1;
         let file = |name| done.file(&Input::Output { step, name: String::from(name) }).sha256;
         let bits = ["vmlinuz", "System.map", "kernel.release", "modules.tar"].map(file);
@@ -263,18 +263,18 @@ fn lowered(scratch: &Scratch, recipe: &Path) -> Plan {
 }
 
 fn carry_out(plan: &Plan, store: &Store, jobs: u32) -> Result<kiln::exec::Realized, kiln::exec::ExecError> {
-    carry_out_with(plan, store, &Options { jobs: Some(jobs), ..Options::default() })
+    carry_out_with(plan, store, &ExecOptions { jobs: Some(jobs), ..ExecOptions::default() })
 }
 
 fn carry_out_with(
     plan: &Plan,
     store: &Store,
-    options: &Options,
+    options: &ExecOptions,
 ) -> Result<kiln::exec::Realized, kiln::exec::ExecError> {
     let world = RealWorld::default();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    realize(plan, store, &world, &addresses, options, &Silent)
+    realize(plan, store, &world, &addresses, options, &IgnoreSteps)
 }
 
 fn output(plan: &Plan, step: &str, name: &str) -> Input {
@@ -283,7 +283,7 @@ fn output(plan: &Plan, step: &str, name: &str) -> Input {
 }
 
 fn judged(store: &Store, tar: &Digest, config: &Digest) {
-    let tree = Tree::read(&archive::read(store.open_checked(tar).unwrap(), "x86").unwrap()).unwrap();
+    let tree = KconfigTree::read(&archive::read(store.open_checked(tar).unwrap(), "x86").unwrap()).unwrap();
     let config = dotconfig::read(&store.read(config, dotconfig::LIMIT).unwrap()).unwrap();
     agrees(&tree, &config, "tiny");
     explains(&tree, &config, "tiny");

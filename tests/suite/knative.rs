@@ -5,8 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use kiln::command::load;
-use kiln::exec::event::Silent;
-use kiln::exec::{Options, realize};
+use kiln::exec::event::IgnoreSteps;
+use kiln::exec::{ExecOptions, realize};
 use kiln::plan::{self, Input, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
@@ -78,8 +78,9 @@ fn its_image_is_made_from_what_is_released() {
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    let options = Options { jobs: Some(2), ..Options::default() };
-    let done = realize(&plan, &store, &world, &addresses, &options, &Silent).unwrap_or_else(|error| panic!("{error}"));
+    let options = ExecOptions { jobs: Some(2), ..ExecOptions::default() };
+    let done =
+        realize(&plan, &store, &world, &addresses, &options, &IgnoreSteps).unwrap_or_else(|error| panic!("{error}"));
     let root = plan.position(&StepKind::Root("knative".to_owned())).unwrap();
     let root = done.file(&Input::Output { step: root, name: "root.tar".to_owned() }).sha256;
     let mut archive = tar::Archive::new(store.open_checked(&root).unwrap());

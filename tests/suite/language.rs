@@ -74,7 +74,7 @@ fn qmp(members: &str) -> Result<String, String> {
         .map_err(|mistakes| render(&mistakes.sources, &mistakes.diagnostics, false))?;
     let steps = recipe.tests.iter().flat_map(|test| &test.steps);
     let arguments = steps.into_iter().find_map(|step| match &step.action {
-        recipe::test::Action::Qmp { arguments, .. } => Some(arguments.clone()),
+        recipe::test::TestAction::Qmp { arguments, .. } => Some(arguments.clone()),
         _ => None,
     });
     Ok(arguments.unwrap())

@@ -1,4 +1,4 @@
-//! docs/language.md: every block of kiln in it is a recipe without mistakes, and every report in it is what kiln says.
+//! The pages with examples: every block of kiln in them is a valid recipe, and every error in them is what kiln prints.
 
 use std::path::{Path, PathBuf};
 
@@ -50,23 +50,32 @@ fn said(text: &str) -> Option<String> {
     Some(render(&mistakes.sources, &mistakes.diagnostics, false))
 }
 
-#[test]
-fn language_page_is_true() {
-    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/language.md")).unwrap();
+/// Checks every fenced block of a page, and how many there are of each kind.
+fn check(name: &str) -> (usize, usize) {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).unwrap();
     let blocks = blocks(&page);
-    assert!(blocks.iter().filter(|(kind, ..)| *kind == "kiln").count() > 8, "the examples are gone");
     for (at, (kind, line, text)) in blocks.iter().enumerate() {
         match *kind {
             "kiln" => {
                 if let Some(report) = said(text) {
-                    panic!("docs/language.md:{line}: this example has mistakes\n{report}");
+                    panic!("{name}:{line}: this example has errors\n{report}");
                 }
             }
-            "kiln-mistake" => {
-                assert_eq!(said(text).as_deref(), Some(blocks[at + 1].2.as_str()), "docs/language.md:{line}")
-            }
+            "kiln-mistake" => assert_eq!(said(text).as_deref(), Some(blocks[at + 1].2.as_str()), "{name}:{line}"),
             "text" => {}
-            other => panic!("docs/language.md:{line}: nobody checks a block of {other:?}"),
+            other => panic!("{name}:{line}: nobody checks a block of {other:?}"),
         }
     }
+    let count = |wanted: &str| blocks.iter().filter(|(kind, ..)| *kind == wanted).count();
+    (count("kiln"), count("kiln-mistake"))
+}
+
+#[test]
+fn language_page_is_true() {
+    assert!(check("docs/language.md").0 > 8, "the examples are gone");
+}
+
+#[test]
+fn language_errors_page_is_true() {
+    assert!(check("docs/errors.md").1 > 0, "the examples are gone");
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use kiln::exec::sandbox::seccomp::{Kind, refused};
+use kiln::exec::sandbox::seccomp::{FilterKind, refused};
 use kiln::exec::sandbox::{
-    self, Bound, Call, Exceeded, Heard, Ids, Limits, Mount, Privileges, Root, SandboxError, Spec, Streams,
+    self, Bound, Call, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds, Spec, Streams,
 };
 
 use super::skip::skip;
@@ -38,7 +38,7 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
     Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
@@ -60,8 +60,8 @@ struct Run {
 fn run(spec: &Spec, limits: Limits) -> Option<Run> {
     let (mut lines, mut notices) = (Vec::new(), Vec::new());
     let end = sandbox::run_within(spec, &limits, &mut |heard| match heard {
-        Heard::Line(line) => lines.push(line.to_owned()),
-        Heard::Notice(notice) => notices.push(notice.to_owned()),
+        SandboxEvent::Line(line) => lines.push(line.to_owned()),
+        SandboxEvent::Notice(notice) => notices.push(notice.to_owned()),
     });
     if let Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) = &end {
         skip(error);
@@ -85,7 +85,7 @@ fn exceeded(run: &Run) -> &Exceeded {
 
 #[test]
 fn every_call_of_the_table_is_refused_with_its_error() {
-    for kind in [Kind::Step, Kind::Machine] {
+    for kind in [FilterKind::Step, FilterKind::Machine] {
         let table = refused(kind).map(|call| (call.name, call.number.to_string(), call.error));
         let judged = JUDGED.iter().map(|(name, number, args, error)| (*name, format!("{number},{args}"), *error));
         let all: Vec<_> = table.chain(judged).collect();
@@ -93,11 +93,11 @@ fn every_call_of_the_table_is_refused_with_its_error() {
         spec.argv.extend(all.iter().map(|(_, words, _)| words.clone()));
         let streams = Streams { stdin: Stdio::null(), stdout: Stdio::piped(), stderr: Stdio::inherit() };
         let text = match kind {
-            Kind::Step => match run(&spec, Limits::default()) {
+            FilterKind::Step => match run(&spec, Limits::default()) {
                 Some(run) => run.lines.join("\n"),
                 None => return,
             },
-            Kind::Machine => {
+            FilterKind::Machine => {
                 let mut running = sandbox::spawn(&spec, streams).unwrap();
                 let text = std::io::read_to_string(running.stdout.take().unwrap()).unwrap();
                 assert!(running.wait().unwrap().success());
@@ -282,7 +282,7 @@ fn a_word_now_and_then_is_enough() {
 
 /// A function of kiln that runs `spec` in a sandbox within its own, where it sees what the spec shows under other names.
 fn within(spec: &mut Spec, limits: Limits) -> Call<'static> {
-    spec.ids = Ids::Inherit;
+    spec.ids = SandboxIds::Inherit;
     let mut mounts = Vec::new();
     let mut show = |source: &mut PathBuf, readonly| {
         let target = PathBuf::from(format!("/shown/{}", mounts.len()));
@@ -294,7 +294,7 @@ fn within(spec: &mut Spec, limits: Limits) -> Call<'static> {
     }
     spec.mounts.iter_mut().for_each(|mount| show(&mut mount.source, mount.readonly));
     let argument = serde_json::to_string(&spec).unwrap();
-    Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts, limits }
+    Call { ids: SandboxIds::Range, entry: sandbox::inside::NESTED, argument, mounts, limits }
 }
 
 #[test]

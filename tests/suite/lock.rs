@@ -9,7 +9,9 @@ use std::sync::Mutex;
 
 use kiln::base::{Digest, Timestamp};
 use kiln::debian::mirror::Mirrors;
-use kiln::lock::resolve::{Context, DirectoryCache, IndexCache, NoCache, Progress, ResolveError, Update, resolve};
+use kiln::lock::resolve::{
+    DirectoryCache, IndexCache, NoCache, Progress, ResolveContext, ResolveError, Update, resolve,
+};
 use kiln::lock::{Lock, diff, read, satisfies, write};
 use kiln::recipe::Recipe;
 use kiln::world::memory::MemoryWorld;
@@ -25,7 +27,7 @@ pub(crate) fn resolved(
     (previous, update): (Option<&Lock>, &Update),
 ) -> Result<Lock, ResolveError> {
     let mirrors = Mirrors::of(world)?;
-    let context = Context { world, cache, mirrors: &mirrors, listener: &|_| {} };
+    let context = ResolveContext { world, cache, mirrors: &mirrors, listener: &|_| {} };
     resolve(&context, recipe, previous, update)
 }
 
@@ -176,7 +178,7 @@ fn a_real_server_is_asked_by_hash_and_the_cache_saves_the_second_time() {
     let world = RealWorld::default();
     let heard = Mutex::new(Vec::new());
     let listener = |progress| heard.lock().unwrap().push(progress);
-    let context = Context { world: &world, cache: &cache, mirrors: &mirrors, listener: &listener };
+    let context = ResolveContext { world: &world, cache: &cache, mirrors: &mirrors, listener: &listener };
     let lock = resolve(&context, &nginx(&archive), None, &Update::Keep).unwrap();
     let log = server.log();
     assert!(log.iter().any(|line| line.contains("/by-hash/SHA256/")), "{log:?}");
@@ -206,7 +208,8 @@ fn a_mirror_without_by_hash_or_with_a_broken_one_is_asked_by_name() {
     server.fault(&hash, Fault::Missing);
     let mut mirrors = Mirrors::default();
     mirrors.add("test", &server.url()).unwrap();
-    let context = Context { world: &RealWorld::default(), cache: &NoCache, mirrors: &mirrors, listener: &|_| {} };
+    let context =
+        ResolveContext { world: &RealWorld::default(), cache: &NoCache, mirrors: &mirrors, listener: &|_| {} };
     resolve(&context, &nginx(&archive), None, &Update::Keep).unwrap();
     assert!(server.log().iter().any(|line| line.contains("/Packages.xz")));
 }

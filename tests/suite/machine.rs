@@ -8,7 +8,7 @@ use kiln::machine::argv::{Launch, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts, Version};
 use kiln::machine::rules;
 use kiln::recipe::Recipe;
-use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, OptionValue, Origin, Source};
+use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource, OptionValue, Origin};
 use kiln::recipe::machine::Machine;
 use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 
@@ -72,7 +72,7 @@ const VOLATILE: &str = "cxl { bridge b { port p { expander m { volatile = 512MiB
 fn what_was_measured_not_to_work_is_refused_and_nothing_that_works_is() {
     let persistent = VOLATILE.replace("volatile", "persistent");
     for trial in capability::TRIALS {
-        let machine = machine(if trial.memory == capability::Memory::Volatile { VOLATILE } else { &persistent });
+        let machine = machine(if trial.memory == capability::MemoryKind::Volatile { VOLATILE } else { &persistent });
         let version = |version: Version| (version.major, version.minor);
         let (errors, _) = judged(&machine, version(trial.qemu), Some(version(trial.kernel)));
         assert_eq!(errors.is_empty(), trial.works, "{trial:?}: {errors:?}");
@@ -157,7 +157,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         Origin::Stock { set: set("linux-image-6.12.57-cloud-amd64"), initrd_modules: Vec::new() }
     } else {
         Origin::Compiled(Box::new(Compiled {
-            source: Source::Package(set("linux-source-6.12")),
+            source: KernelSource::Package(set("linux-source-6.12")),
             patches: Vec::new(),
             base: ConfigBase::Target("x86_64_defconfig".to_owned()),
             configs: Vec::new(),

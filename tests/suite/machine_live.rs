@@ -221,7 +221,7 @@ pub(crate) fn asked(subject: &Subject, emulator: &Emulator) -> Facts {
     let architecture = subject.arch;
     let questions = Questions { architecture, devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
     let log = Run::new("questions");
-    let subject = qemu::Subject { tree: &subject.tree, ids: kiln::exec::sandbox::Ids::Single };
+    let subject = qemu::Subject { tree: &subject.tree, ids: kiln::exec::sandbox::SandboxIds::Single };
     qemu::ask(subject, &questions, &log.0.join("stderr")).unwrap()
 }
 

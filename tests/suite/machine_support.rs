@@ -12,7 +12,7 @@ use kiln::machine::network::networks;
 use kiln::recipe::Recipe;
 use kiln::recipe::machine::Machine;
 use kiln::recipe::scope::Scope;
-use kiln::recipe::value::{Node, Value};
+use kiln::recipe::value::{EvaluatedNode, Value};
 use kiln::syntax::parse;
 use kiln::syntax::tree;
 use kiln::world::RealWorld;
@@ -49,7 +49,7 @@ pub(super) fn read(text: &str) -> Read {
     for (kind, name) in [("kernel", "k"), ("image", "i")] {
         scope.declared.entry(kind).or_default().insert(name.to_owned(), nowhere);
     }
-    let nodes: Vec<Node> = tree.entries.iter().map(node).collect();
+    let nodes: Vec<EvaluatedNode> = tree.entries.iter().map(node).collect();
     for node in &nodes {
         let name = match node.arguments.first().map(|argument| &argument.value) {
             Some(Value::Name(name)) => name.clone(),
@@ -87,8 +87,8 @@ pub(super) fn described(machine: &Machine, machines: &BTreeMap<String, Machine>,
 }
 
 /// What evaluation does to text without parameters, loops and interpolation.
-fn node(entry: &tree::Entry) -> Node {
-    Node {
+fn node(entry: &tree::Entry) -> EvaluatedNode {
+    EvaluatedNode {
         keyword: entry.keyword.clone(),
         arguments: entry.arguments.iter().map(value).collect(),
         value: entry.assign.as_ref().map(|(_, assigned)| value(assigned)),
@@ -98,18 +98,18 @@ fn node(entry: &tree::Entry) -> Node {
     }
 }
 
-fn value(written: &Spanned<tree::Value>) -> Spanned<Value> {
+fn value(written: &Spanned<tree::Expression>) -> Spanned<Value> {
     let plain = match &written.value {
-        tree::Value::Text(parts) => Value::Text(parts.iter().map(literal).collect()),
-        tree::Value::Integer(number) => Value::Integer(*number),
-        tree::Value::Hex(number) => Value::Hex(*number),
-        tree::Value::Size(bytes) => Value::Size(*bytes),
-        tree::Value::Duration(seconds) => Value::Duration(*seconds),
-        tree::Value::Mode(mode) => Value::Mode(*mode),
-        tree::Value::Boolean(boolean) => Value::Boolean(*boolean),
-        tree::Value::Name(name) => Value::Name(name.clone()),
-        tree::Value::List(items) => Value::List(items.iter().map(value).collect()),
-        tree::Value::Call(word, items) => Value::Call(word.clone(), items.iter().map(value).collect()),
+        tree::Expression::Text(parts) => Value::Text(parts.iter().map(literal).collect()),
+        tree::Expression::Integer(number) => Value::Integer(*number),
+        tree::Expression::Hex(number) => Value::Hex(*number),
+        tree::Expression::Size(bytes) => Value::Size(*bytes),
+        tree::Expression::Duration(seconds) => Value::Duration(*seconds),
+        tree::Expression::Mode(mode) => Value::Mode(*mode),
+        tree::Expression::Boolean(boolean) => Value::Boolean(*boolean),
+        tree::Expression::Name(name) => Value::Name(name.clone()),
+        tree::Expression::List(items) => Value::List(items.iter().map(value).collect()),
+        tree::Expression::Call(word, items) => Value::Call(word.clone(), items.iter().map(value).collect()),
         other => panic!("fixtures of machines have no {other:?}"),
     };
     Spanned::new(plain, written.span)

@@ -4,8 +4,8 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use kiln::exec::event::Event;
-use kiln::exec::{ExecError, Incremental, Options};
+use kiln::exec::event::StepEvent;
+use kiln::exec::{ExecError, ExecOptions, Incremental};
 use kiln::plan::{IncrementalRun, Input, Work};
 use kiln::store::{Output, Store, StoreError, Taking};
 use kiln::world::dir::Dir;
@@ -55,7 +55,7 @@ fn refused(bench: &mut Bench, script: &str, qcow2: bool) -> String {
         bench.deliver(step);
     }
     let began = std::time::Instant::now();
-    let error = bench.realize_with(Options::default()).unwrap_err();
+    let error = bench.realize_with(ExecOptions::default()).unwrap_err();
     assert!(matches!(error, ExecError::Step { .. }), "{error}");
     assert!(began.elapsed().as_secs() < 20, "{script} took {:?}", began.elapsed());
     let text = error.to_string();
@@ -100,7 +100,7 @@ fn what_is_no_file_is_an_error_that_names_it() {
     let script = format!("mkdir out; ln -s {secret} out/file; ln -s {directory} out/directory; ln -s / out/root");
     bench.plan.steps.truncate(1);
     let step = bench.step("links", &script, &[]);
-    let realized = bench.realize_with(Options::default()).unwrap();
+    let realized = bench.realize_with(ExecOptions::default()).unwrap();
     let results = bench.store.get_result(&realized.actions["modules links"]).unwrap();
     let Output::Tree { root, .. } = &results["out"] else { panic!("{results:?}") };
     let tree = bench.store.tree(root).unwrap();
@@ -198,7 +198,7 @@ fn a_kept_directory_is_no_way_into_the_store() {
         .plan
         .incremental
         .insert(step, IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead });
-    let incremental = Options { incremental: Incremental::Directories, ..Options::default() };
+    let incremental = ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() };
     let kept = bench.realize_with(incremental).unwrap();
     let path = bench.store.path(&kept.file(&out(step)).sha256).unwrap();
     bench.plan.steps[step].inputs.insert("config".to_owned(), inline("2"));
@@ -219,10 +219,11 @@ fn a_link_in_the_place_of_a_kept_directory_is_not_kept() {
     let incremental =
         IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead: [].into() };
     bench.plan.incremental.insert(step, incremental);
-    bench.realize_with(Options { incremental: Incremental::Directories, ..Options::default() }).unwrap();
+    bench.realize_with(ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() }).unwrap();
     assert_eq!(std::fs::read_dir(bench.store.root().join("incremental")).unwrap().count(), 0);
     let events = bench.heard.events();
-    let warned = |event: &Event| matches!(event, Event::Warning { message } if message.contains("starts from nothing"));
+    let warned =
+        |event: &StepEvent| matches!(event, StepEvent::Warning { message } if message.contains("starts from nothing"));
     assert!(events.iter().any(warned), "{events:?}");
     canary.unharmed();
 }
@@ -232,7 +233,7 @@ fn a_log_has_a_bound_and_so_has_a_line() {
     let Some(mut bench) = Bench::new("chatter") else { return };
     let step = bench.step("chatter", "head -c 80M /dev/zero; echo; echo last words; exit 3", &[]);
     bench.deliver(step);
-    let error = bench.realize_with(Options::default()).unwrap_err();
+    let error = bench.realize_with(ExecOptions::default()).unwrap_err();
     let text = error.to_string();
     assert!(text.contains("\n  last words\n") && text.contains("\nthe first 64.0 MiB of its log ("), "no end in it");
     assert!(text.len() < 64 << 10, "an error of {} bytes", text.len());

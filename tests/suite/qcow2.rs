@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::format::qcow2::{Options, Qcow2Error, Stats, write_qcow2};
+use kiln::format::qcow2::{Qcow2Error, Qcow2Options, Stats, write_qcow2};
 use proptest::prelude::*;
 
 /// A scratch directory that goes away with the test.
@@ -48,7 +48,7 @@ fn raw(path: &Path, size: u64, pieces: &[(u64, Vec<u8>)]) -> File {
     file
 }
 
-fn write(raw: &File, image: &Path, options: Options) -> Stats {
+fn write(raw: &File, image: &Path, options: Qcow2Options) -> Stats {
     let mut last = 0;
     let size = raw.metadata().unwrap().len();
     let stats = write_qcow2(raw, File::create(image).unwrap(), options, &mut |done, total| {
@@ -165,7 +165,7 @@ fn word(file: &File, offset: u64) -> u32 {
 }
 
 /// Writes, reads back by the naive reader, and has QEMU judge when live.
-fn round_trip(scratch: &Scratch, size: u64, pieces: &[(u64, Vec<u8>)], options: Options) -> Stats {
+fn round_trip(scratch: &Scratch, size: u64, pieces: &[(u64, Vec<u8>)], options: Qcow2Options) -> Stats {
     let (disk, image) = (scratch.path("disk.raw"), scratch.path("disk.qcow2"));
     let file = raw(&disk, size, pieces);
     let stats = write(&file, &image, options);
@@ -217,14 +217,14 @@ fn judge(disk: &Path, image: &Path) {
     qemu(&["compare", "-f", "raw", "-F", "qcow2"], &[disk, image]);
 }
 
-const SMALL: Options = Options { cluster_bits: 12, level: 3 };
-const QEMU: Options = Options { cluster_bits: 16, level: 3 };
+const SMALL: Qcow2Options = Qcow2Options { cluster_bits: 12, level: 3 };
+const QEMU: Qcow2Options = Qcow2Options { cluster_bits: 16, level: 3 };
 
 #[test]
 fn options_out_of_range_are_refused() {
     let raw = File::open("/dev/null").unwrap();
     for (cluster_bits, level) in [(11, 3), (19, 3), (16, 0), (16, 4)] {
-        let options = Options { cluster_bits, level };
+        let options = Qcow2Options { cluster_bits, level };
         let result = write_qcow2(&raw, std::io::Cursor::new(Vec::new()), options, &mut |_, _| {});
         assert!(matches!(result, Err(Qcow2Error::Options(_))), "{options:?}");
     }

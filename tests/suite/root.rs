@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kiln::base::{Arch, Digest, Timestamp};
-use kiln::exec::builtin::{self, Context};
-use kiln::exec::event::{Event, Listener};
+use kiln::exec::builtin::{self, BuiltinContext};
+use kiln::exec::event::{StepEvent, StepListener};
 use kiln::plan::Builtin;
 use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
@@ -16,9 +16,9 @@ use super::{live, packages};
 /// Prints what a failing build would otherwise keep to itself.
 struct Shown;
 
-impl Listener for Shown {
-    fn on(&self, event: Event) {
-        if let Event::StepLog { line, .. } = event {
+impl StepListener for Shown {
+    fn on(&self, event: StepEvent) {
+        if let StepEvent::StepLog { line, .. } = event {
             println!("{line}");
         }
     }
@@ -104,7 +104,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         input("root.json", work.join("root.json")),
     ]);
     let run = |inputs, out, step: &Builtin| {
-        let context = Context {
+        let context = BuiltinContext {
             step: "root",
             inputs,
             out,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use kiln::exec::sandbox::{self, Call, Ids, Limits, Mount, Privileges, Root, SandboxError, Spec, Streams};
+use kiln::exec::sandbox::{self, Call, Limits, Mount, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 
 use super::skip::skip;
 
@@ -21,7 +21,7 @@ fn spec(name: &str, script: &str) -> Spec {
     Spec {
         root: Root::ReadOnly(root),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
@@ -121,7 +121,7 @@ fn a_read_only_root_stays_as_it_is_and_has_every_mount_point() {
 fn a_range_gives_other_owners() {
     let mut spec =
         spec("range", "touch /tmp/x; chown 1000:65534 /tmp/x; stat -c %u:%g /tmp/x; cut -c-11 /proc/self/uid_map");
-    spec.ids = Ids::Range;
+    spec.ids = SandboxIds::Range;
     let Some(text) = output(&spec) else { return };
     assert!(text.starts_with("1000:65534\n"), "{text}");
 }
@@ -199,7 +199,7 @@ fn a_program_without_privileges_has_none_and_gets_none() {
 fn an_unknown_function_is_refused() {
     spec("call", "");
     let call = Call {
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         entry: "no-such-function",
         argument: "{}".to_owned(),
         mounts: Vec::new(),
@@ -218,7 +218,7 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     let Root::ReadOnly(root) = spec.root.clone() else { unreachable!() };
     let out = root.with_extension("out");
     std::fs::create_dir_all(&out).unwrap();
-    spec.ids = Ids::Inherit;
+    spec.ids = SandboxIds::Inherit;
     let shown =
         |source: &Path, target: &str, readonly| Mount { source: source.to_owned(), target: target.into(), readonly };
     let mounts =
@@ -227,7 +227,8 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     spec.mounts = vec![shown(Path::new("/host-usr"), "/usr", true), shown(Path::new("/out"), "/out", false)];
     let argument = serde_json::to_string(&spec).unwrap();
     let mut lines = Vec::new();
-    let call = Call { ids: Ids::Range, entry: sandbox::inside::NESTED, argument, mounts, limits: Limits::default() };
+    let call =
+        Call { ids: SandboxIds::Range, entry: sandbox::inside::NESTED, argument, mounts, limits: Limits::default() };
     match sandbox::call(call, &mut |heard| lines.push(heard.text().to_owned())) {
         Err(error @ (SandboxError::NoUserNamespace { .. } | SandboxError::NoIdRange { .. })) => {
             return skip(error);
@@ -239,7 +240,7 @@ fn functions_of_kiln_make_sandboxes_of_their_own() {
     assert!(owner > 33, "outside it is a subordinate id: {owner}");
     let mounts = vec![shown(&out, "/out", false)];
     let call = Call {
-        ids: Ids::Range,
+        ids: SandboxIds::Range,
         entry: sandbox::inside::EMPTY,
         argument: "[\"/out\"]".to_owned(),
         mounts,
@@ -308,7 +309,7 @@ fn functions_of_kiln_see_nothing_of_the_host() {
     for path in ["/etc", "/root", "/home", "/host", canary.to_str().unwrap()] {
         let argument = serde_json::to_string(&[path]).unwrap();
         let call = Call {
-            ids: Ids::Single,
+            ids: SandboxIds::Single,
             entry: sandbox::inside::EMPTY,
             argument,
             mounts: Vec::new(),

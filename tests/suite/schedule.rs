@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use kiln::base::Digest;
-use kiln::exec::event::{Event, Listener};
-use kiln::exec::{self, ExecError, Options, Realized, State, sandbox};
+use kiln::exec::event::{StepEvent, StepListener};
+use kiln::exec::{self, ExecError, ExecOptions, Realized, StepState, sandbox};
 use kiln::plan::step::Place;
 use kiln::plan::{Artifact, ArtifactKind, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
 use kiln::store::{Owner, Store};
@@ -18,17 +18,17 @@ use super::store::scratch;
 
 /// What was told.
 #[derive(Default)]
-pub(super) struct Heard(pub(super) Mutex<Vec<Event>>);
+pub(super) struct Heard(pub(super) Mutex<Vec<StepEvent>>);
 
-impl Listener for Heard {
-    fn on(&self, event: Event) {
+impl StepListener for Heard {
+    fn on(&self, event: StepEvent) {
         self.0.lock().unwrap().push(event);
     }
 }
 
 impl Heard {
     /// Everything since the last time.
-    pub(super) fn events(&self) -> Vec<Event> {
+    pub(super) fn events(&self) -> Vec<StepEvent> {
         self.0.lock().unwrap().drain(..).collect()
     }
 
@@ -40,9 +40,9 @@ impl Heard {
     }
 }
 
-fn started(event: Event) -> Option<String> {
+fn started(event: StepEvent) -> Option<String> {
     match event {
-        Event::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
+        StepEvent::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
         _ => None,
     }
 }
@@ -117,7 +117,7 @@ impl Bench {
         self.plan.artifacts.push(Artifact { machine: "m".to_owned(), kind: ArtifactKind::Kernel, from });
     }
 
-    pub(super) fn realize_with(&self, options: Options) -> Result<Realized, ExecError> {
+    pub(super) fn realize_with(&self, options: ExecOptions) -> Result<Realized, ExecError> {
         let mirrors = |place: &Place| match place {
             Place::Url(url) => vec![url.clone()],
             Place::Repository { .. } => Vec::new(),
@@ -126,7 +126,7 @@ impl Bench {
     }
 
     pub(super) fn realize(&self) -> Realized {
-        self.realize_with(Options::default()).unwrap()
+        self.realize_with(ExecOptions::default()).unwrap()
     }
 
     pub(super) fn content(&self, realized: &Realized, step: usize) -> String {
@@ -167,17 +167,17 @@ fn a_plan_runs_once_and_then_not_again() {
     let first = bench.realize();
     assert_eq!(bench.content(&first, two), "1212");
     assert_eq!(bench.heard.ran(), ["one", "two"]);
-    let states = |bench: &Bench| -> Vec<State> {
+    let states = |bench: &Bench| -> Vec<StepState> {
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
     };
-    assert_eq!(states(&bench), [State::AtHand; 3]);
+    assert_eq!(states(&bench), [StepState::AtHand; 3]);
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), Vec::<String>::new());
 
     // The last result is lost: only what makes it runs, and finds its input at hand.
     let path = bench.store.path(&first.file(&out(two)).sha256).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(states(&bench), [State::AtHand, State::AtHand, State::WouldRun]);
+    assert_eq!(states(&bench), [StepState::AtHand, StepState::AtHand, StepState::WouldRun]);
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), ["two"]);
 
@@ -187,7 +187,7 @@ fn a_plan_runs_once_and_then_not_again() {
     }
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), ["one", "two"]);
-    let again = Options { no_cache: true, ..Options::default() };
+    let again = ExecOptions { no_cache: true, ..ExecOptions::default() };
     // The builtin step of the tools cannot run in this test, so everything again stops there.
     assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools host"));
 }
@@ -200,7 +200,7 @@ fn a_second_build_sees_another_clock_and_another_order_under_the_same_ids() {
         let files: Vec<(&str, Input)> = files.iter().map(|(name, input)| (name.as_str(), input.clone())).collect();
         let step = bench.step("look", "date +%s >out; ls -U /kiln/in/d >>out", &files);
         bench.deliver(step);
-        let realized = bench.realize_with(Options { variation, ..Options::default() }).unwrap();
+        let realized = bench.realize_with(ExecOptions { variation, ..ExecOptions::default() }).unwrap();
         let text = bench.content(&realized, step);
         let mut lines = text.lines().map(str::to_owned);
         Some((lines.next()?.parse().unwrap(), lines.collect(), realized.ids.clone()))
@@ -224,9 +224,9 @@ fn equal_bits_end_the_rebuilding() {
     let first = bench.realize();
     bench.heard.ran();
     bench.plan.steps[one].inputs.insert("source".to_owned(), inline("a c\n"));
-    let states: Vec<State> =
+    let states: Vec<StepState> =
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect();
-    assert_eq!(states, [State::AtHand, State::WouldRun, State::Unknown]);
+    assert_eq!(states, [StepState::AtHand, StepState::WouldRun, StepState::Unknown]);
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
     assert_eq!(second.file(&out(two)), first.file(&out(two)));
@@ -242,7 +242,7 @@ fn independent_steps_run_at_the_same_time() {
         bench.deliver(step);
     }
     let began = std::time::Instant::now();
-    bench.realize_with(Options { jobs: Some(4), ..Options::default() }).unwrap();
+    bench.realize_with(ExecOptions { jobs: Some(4), ..ExecOptions::default() }).unwrap();
     let took = began.elapsed().as_millis();
     assert!(took < 1500, "{took} ms for four times 500 ms");
 }
@@ -253,7 +253,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     let bad = bench.step("bad", "echo first; echo cannot find the thing >&2; exit 9", &[]);
     let next = bench.step("next", "cat /kiln/in/x >out", &[("x", out(bad))]);
     bench.deliver(next);
-    let error = bench.realize_with(Options::default()).unwrap_err();
+    let error = bench.realize_with(ExecOptions::default()).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("step modules bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
     let ExecError::Step { log, .. } = error else { panic!() };
@@ -261,7 +261,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     assert_eq!(bench.heard.ran(), ["bad"]);
 
     bench.plan.steps[bad].work = bench.plan.steps[next].work.clone();
-    let text = bench.realize_with(Options::default()).unwrap_err().to_string();
+    let text = bench.realize_with(ExecOptions::default()).unwrap_err().to_string();
     assert!(text.contains("/kiln/in/x"), "{text}");
     let mut silent = bench.plan.steps[next].clone();
     if let Work::Sandbox { argv, .. } = &mut silent.work {
@@ -272,7 +272,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     bench.plan.steps.truncate(1);
     bench.plan.artifacts.clear();
     bench.plan.steps.push(silent);
-    let text = bench.realize_with(Options::default()).unwrap_err().to_string();
+    let text = bench.realize_with(ExecOptions::default()).unwrap_err().to_string();
     assert!(text.contains("it left no out behind"), "{text}");
 }
 
@@ -289,9 +289,9 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
     assert_eq!(bench.realize(), first);
     let events = bench.heard.0.lock().unwrap();
     assert!(
-        events
-            .iter()
-            .any(|event| matches!(event, Event::Warning { message } if message.contains("was changed in the store")))
+        events.iter().any(
+            |event| matches!(event, StepEvent::Warning { message } if message.contains("was changed in the store"))
+        )
     );
     drop(events);
     assert_eq!(bench.content(&first, two), "precious\n");
@@ -321,7 +321,7 @@ fn files_of_other_owners_are_cleaned_up() {
     if let Work::Sandbox { ids, .. } = &mut bench.plan.steps[step].work {
         *ids = Ids::Range;
     }
-    match bench.realize_with(Options::default()) {
+    match bench.realize_with(ExecOptions::default()) {
         Ok(_) => {}
         Err(ExecError::Step { reason, .. }) if reason.contains("subordinate ids") => {
             return skip(reason);
@@ -341,9 +341,9 @@ fn only_what_is_needed_is_fetched() {
     bench.plan.fetches.insert(digest, fetch);
     let step = bench.step("one", "cat /kiln/in/x /kiln/in/x >out", &[("x", Input::Fetched(digest))]);
     bench.deliver(step);
-    let error = bench.realize_with(Options { offline: true, ..Options::default() }).unwrap_err();
+    let error = bench.realize_with(ExecOptions { offline: true, ..ExecOptions::default() }).unwrap_err();
     assert!(matches!(&error, ExecError::Offline { files: 1, label } if label == "x 1.0"), "{error}");
-    let error = bench.realize_with(Options::default()).unwrap_err().to_string();
+    let error = bench.realize_with(ExecOptions::default()).unwrap_err().to_string();
     for word in ["x 1.0", &url, "404", "kiln lock --update", "bundle"] {
         assert!(error.contains(word), "{word}: {error}");
     }
@@ -385,7 +385,7 @@ fn a_build_with_nothing_to_do_runs_nothing() {
     let once = || {
         let began = std::time::Instant::now();
         let store = Store::open(bench.store.root()).unwrap();
-        let options = Options::default();
+        let options = ExecOptions::default();
         exec::realize(&bench.plan, &store, &bench.world, &|_| Vec::new(), &options, &bench.heard).unwrap();
         began.elapsed().as_millis()
     };
@@ -406,7 +406,7 @@ fn sleeper() {
     let step = bench.step("long", "echo asleep; sleep 1000", &[]);
     bench.deliver(step);
     println!("store {}", bench.root.display());
-    let error = bench.realize_with(Options::default()).unwrap_err();
+    let error = bench.realize_with(ExecOptions::default()).unwrap_err();
     println!("said {error}");
     drop(bench);
     std::process::exit(130);

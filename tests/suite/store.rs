@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
-use kiln::store::gc::{Policy, Report};
+use kiln::store::gc::{GcReport, Policy};
 use kiln::store::{Output, Presence, Store, StoreError};
 
 pub(super) fn scratch(name: &str) -> PathBuf {
@@ -152,13 +152,13 @@ fn garbage_is_what_no_recent_result_names() {
     // Everything is younger than this, so everything stays.
     assert_eq!(
         store.collect(&Policy { since: now - 60, dry_run: false }).unwrap(),
-        Report { kept: 2, ..Report::default() }
+        GcReport { kept: 2, ..GcReport::default() }
     );
     // The result was used in the future, so to say; the stray blob came before that.
     let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(now as u64 + 1000);
     std::fs::File::open(root.join("ac").join(action.hex())).unwrap().set_modified(time).unwrap();
     let policy = Policy { since: now + 500, dry_run: true };
-    assert_eq!(store.collect(&policy).unwrap(), Report { removed: 1, bytes: 5, kept: 1 });
+    assert_eq!(store.collect(&policy).unwrap(), GcReport { removed: 1, bytes: 5, kept: 1 });
     assert!(store.has(&stray), "a dry run removes nothing");
     store.collect(&Policy { dry_run: false, ..policy }).unwrap();
     assert!(store.has(&kept) && !store.has(&stray));

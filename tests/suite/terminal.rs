@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use kiln::exec::sandbox::{self, Ids, Mount, Privileges, Root, SandboxError, Spec};
-use kiln::guest::terminal::Console;
+use kiln::exec::sandbox::{self, Mount, Privileges, Root, SandboxError, SandboxIds, Spec};
+use kiln::guest::terminal::TerminalConsole;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -34,13 +34,13 @@ fn the_program_on_the_terminal() {
     let spec = Spec {
         root: Root::ReadOnly(root.clone()),
         mounts: vec![Mount { source: "/usr".into(), target: "/usr".into(), readonly: true }],
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::None,
         env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
         argv: ["/bin/sh", "-c", &script].map(str::to_owned).into(),
         cwd: "/tmp".into(),
     };
-    let (console, streams) = Console::open(Stdio::null()).unwrap();
+    let (console, streams) = TerminalConsole::open(Stdio::null()).unwrap();
     match sandbox::spawn(&spec, streams) {
         Err(error @ SandboxError::NoUserNamespace { .. }) => {
             drop(console);

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use kiln::exec::builtin::tools::merge;
-use kiln::exec::sandbox::{self, Ids, Privileges, Root, Spec};
+use kiln::exec::sandbox::{self, Privileges, Root, SandboxIds, Spec};
 
 /// Path, kind, content or target.
 type File<'a> = (&'a str, tar::EntryType, &'a str, u32);
@@ -239,7 +239,7 @@ fn a_tree_of_real_tools_compiles_and_makes_file_systems() {
     let spec = Spec {
         root: Root::ReadOnly(tree.clone()),
         mounts: Vec::new(),
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned())]),
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),

@@ -12,11 +12,11 @@ pub struct Data<'r> {
 
 /// One file, directory or link.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct DebEntry {
     /// Relative to the root, without `./` or a trailing slash: `usr/bin/bash`. Empty for the root itself.
     pub path: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: DebEntryKind,
     /// Permission bits with set-uid, set-gid and sticky.
     pub mode: u32,
     /// Owner.
@@ -29,14 +29,14 @@ pub struct Entry {
 
 /// What an entry is. Devices, fifos and sockets are refused: policy 10.6 forbids them in packages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum DebEntryKind {
     /// A regular file of that many bytes.
     File(u64),
     /// A directory.
     Directory,
     /// A symbolic link with its target as it stands.
     Link(String),
-    /// Another name of an earlier entry, whose path is given like [`Entry::path`].
+    /// Another name of an earlier entry, whose path is given like [`DebEntry::path`].
     Hard(String),
 }
 
@@ -49,7 +49,7 @@ impl<'r> Data<'r> {
 
     /// The next entry; what was not read of the one before is skipped.
     #[allow(clippy::should_implement_trait, reason = "an iterator cannot lend the content of its items")]
-    pub fn next(&mut self) -> Result<Option<Entry>, DebError> {
+    pub fn next(&mut self) -> Result<Option<DebEntry>, DebError> {
         self.tape.next()?.map(check).transpose()
     }
 }
@@ -60,27 +60,27 @@ impl Read for Data<'_> {
     }
 }
 
-fn check(raw: Raw) -> Result<Entry, DebError> {
+fn check(raw: Raw) -> Result<DebEntry, DebError> {
     let refuse =
         |reason| DebError::Entry { member: MEMBER, path: String::from_utf8_lossy(&raw.path).into_owned(), reason };
     let path = relative(&raw.path).map_err(refuse)?;
     let kind = match raw.header.entry_type() {
-        tar::EntryType::Regular | tar::EntryType::Continuous => Kind::File(raw.size),
-        tar::EntryType::Directory => Kind::Directory,
-        tar::EntryType::Symlink => Kind::Link(target(&raw.link).map_err(refuse)?),
-        tar::EntryType::Link => Kind::Hard(relative(&raw.link).map_err(refuse)?),
+        tar::EntryType::Regular | tar::EntryType::Continuous => DebEntryKind::File(raw.size),
+        tar::EntryType::Directory => DebEntryKind::Directory,
+        tar::EntryType::Symlink => DebEntryKind::Link(target(&raw.link).map_err(refuse)?),
+        tar::EntryType::Link => DebEntryKind::Hard(relative(&raw.link).map_err(refuse)?),
         tar::EntryType::Char | tar::EntryType::Block => return Err(refuse("device nodes are refused")),
         tar::EntryType::Fifo => return Err(refuse("named pipes are refused")),
         _ => return Err(refuse("its type is not one that packages may use")),
     };
-    if !matches!(kind, Kind::File(_)) && raw.size != 0 {
+    if !matches!(kind, DebEntryKind::File(_)) && raw.size != 0 {
         return Err(refuse("only regular files may have content"));
     }
-    if path.is_empty() && kind != Kind::Directory {
+    if path.is_empty() && kind != DebEntryKind::Directory {
         return Err(refuse("the root must be a directory"));
     }
     let number = |value: io::Result<u64>| value.ok().and_then(|value| u32::try_from(value).ok());
-    Ok(Entry {
+    Ok(DebEntry {
         mode: raw.header.mode().map_err(|_| refuse("its mode is not a number"))? & 0o7777,
         uid: number(raw.header.uid()).ok_or_else(|| refuse("its owner is not a number"))?,
         gid: number(raw.header.gid()).ok_or_else(|| refuse("its group is not a number"))?,

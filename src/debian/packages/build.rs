@@ -41,7 +41,7 @@ struct Entry {
 
 /// Collects stanzas.
 #[derive(Default)]
-pub struct Builder {
+pub struct IndexBuilder {
     text: Vec<u8>,
     names: BTreeMap<Box<str>, Entry>,
     stanzas: Vec<[u32; 3]>,
@@ -54,7 +54,7 @@ struct Raw<'a> {
     rest: [&'a str; 2],
 }
 
-impl Builder {
+impl IndexBuilder {
     /// Adds every stanza of a stream whose architecture is `architecture` or `all`.
     pub fn read(&mut self, input: impl BufRead, architecture: &str) -> Result<(), IndexError> {
         let mut stanzas = Stanzas::new(input);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     fn index(text: &str) -> Result<Index, IndexError> {
-        let mut builder = Builder::default();
+        let mut builder = IndexBuilder::default();
         builder.read(text.as_bytes(), "amd64")?;
         Ok(builder.finish())
     }

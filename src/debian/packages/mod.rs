@@ -7,7 +7,7 @@
 mod build;
 
 pub(crate) use build::is_inside;
-pub use build::{Builder, IndexError};
+pub use build::{IndexBuilder, IndexError};
 
 use crate::base::Digest;
 
@@ -38,14 +38,14 @@ pub struct Index {
 
 /// One stanza of an [`Index`].
 #[derive(Clone, Copy)]
-pub struct Stanza<'a> {
+pub struct IndexStanza<'a> {
     text: &'a str,
     flags: u32,
 }
 
 /// What an [`Index`] knows under a name.
 #[derive(Clone, Copy)]
-pub struct Name {
+pub struct IndexName {
     /// Position of the first mention within the index: apt breaks ties between providers by it.
     pub mention: u32,
     stanzas: (u32, u32),
@@ -102,7 +102,7 @@ impl Index {
     }
 
     /// What is known under a name, real or virtual.
-    pub fn find(&self, name: &str) -> Option<Name> {
+    pub fn find(&self, name: &str) -> Option<IndexName> {
         let (mut low, mut high) = (0, self.names);
         while low < high {
             let middle = (low + high) / 2;
@@ -111,7 +111,7 @@ impl Index {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => {
-                    return Some(Name { mention, stanzas: (stanza, stanzas), providers: (provider, providers) });
+                    return Some(IndexName { mention, stanzas: (stanza, stanzas), providers: (provider, providers) });
                 }
             }
         }
@@ -119,17 +119,17 @@ impl Index {
     }
 
     /// The stanzas of packages of that name.
-    pub fn packages(&self, name: Name) -> impl Iterator<Item = Stanza<'_>> {
+    pub fn packages(&self, name: IndexName) -> impl Iterator<Item = IndexStanza<'_>> {
         (name.stanzas.0..name.stanzas.0 + name.stanzas.1).map(|i| self.stanza(i as usize))
     }
 
     /// The stanzas whose `Provides` mention that name.
-    pub fn providers(&self, name: Name) -> impl Iterator<Item = Stanza<'_>> {
+    pub fn providers(&self, name: IndexName) -> impl Iterator<Item = IndexStanza<'_>> {
         (name.providers.0..name.providers.0 + name.providers.1).map(|i| self.stanza(self.provider(i as usize) as usize))
     }
 
     /// Every stanza, by name.
-    pub fn iter(&self) -> impl Iterator<Item = Stanza<'_>> {
+    pub fn iter(&self) -> impl Iterator<Item = IndexStanza<'_>> {
         (0..self.stanzas).map(|i| self.stanza(i))
     }
 
@@ -141,9 +141,9 @@ impl Index {
             .map(|entry| self.slice(entry[0], entry[1]))
     }
 
-    fn stanza(&self, i: usize) -> Stanza<'_> {
+    fn stanza(&self, i: usize) -> IndexStanza<'_> {
         let [at, length, flags] = self.stanza_entry(i);
-        Stanza { text: self.slice(at, length), flags }
+        IndexStanza { text: self.slice(at, length), flags }
     }
 
     fn name_entry(&self, i: usize) -> [u32; 7] {
@@ -195,7 +195,7 @@ pub(super) const KEYS: [(&str, u8); 14] = [
     ("Source", b'X'),
 ];
 
-impl<'a> Stanza<'a> {
+impl<'a> IndexStanza<'a> {
     /// The value of a field by its key letter.
     fn value(&self, key: u8) -> Option<&'a str> {
         let mut rest = self.text;

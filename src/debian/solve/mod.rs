@@ -14,7 +14,7 @@ mod pool;
 
 use std::collections::BTreeMap;
 
-use crate::debian::packages::{Index, Stanza};
+use crate::debian::packages::{Index, IndexStanza};
 use crate::recipe::packages::{Base, PackageRequest};
 use pool::{Pool, Ver};
 
@@ -51,7 +51,7 @@ pub struct Problem<'a> {
 #[derive(Clone)]
 pub struct Chosen<'a> {
     /// What the index says of it.
-    pub stanza: Stanza<'a>,
+    pub stanza: IndexStanza<'a>,
     /// The archive it comes from.
     pub archive: &'a str,
     /// `requested`, `essential`, `required` or `dependency of NAME`.

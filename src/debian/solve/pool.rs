@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Offer, Problem};
-use crate::debian::packages::Stanza;
+use crate::debian::packages::IndexStanza;
 use crate::debian::relation::{self, Atom, Clause};
 use crate::debian::version;
 
@@ -29,7 +29,7 @@ pub(super) struct Package<'a> {
 pub(super) struct Version<'a> {
     pub(super) package: Pkg,
     pub(super) offer: usize,
-    pub(super) stanza: Stanza<'a>,
+    pub(super) stanza: IndexStanza<'a>,
     pub(super) relations: Rc<Relations<'a>>,
 }
 
@@ -118,7 +118,7 @@ impl<'a> Pool<'a> {
         Preference { locked, priority: self.offers[offer].priority, version: stanza.version() }
     }
 
-    fn relations(&self, stanza: Stanza<'a>) -> Relations<'a> {
+    fn relations(&self, stanza: IndexStanza<'a>) -> Relations<'a> {
         let parse = |field: &str| relation::parse(stanza.relation(field)).unwrap_or_default();
         let required = ["Pre-Depends", "Depends"].into_iter().flat_map(parse).map(|clause| (clause, true));
         let mut wants: Vec<_> = required.collect();

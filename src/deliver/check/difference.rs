@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::Digest;
 use crate::base::Foreign;
-use crate::world::held::Kind;
+use crate::world::held::FileKind;
 
 /// One difference; files are named relative to the directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -22,7 +22,7 @@ pub enum Difference {
         /// Its name.
         file: String,
         /// What it is.
-        found: Kind,
+        found: FileKind,
     },
     /// It cannot be read.
     Unreadable {

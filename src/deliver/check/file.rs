@@ -2,10 +2,10 @@
 
 use std::io::{Read, Seek, SeekFrom};
 
-use super::{Difference, Options};
+use super::{CheckOptions, Difference};
 use crate::base::{Digest, Hasher};
-use crate::deliver::manifest::Artifact;
-use crate::world::held::{Held, Odd, Plain, State};
+use crate::deliver::manifest::DeliveredFile;
+use crate::world::held::{FileState, Held, Odd, Plain};
 
 /// A file of so many bytes takes a moment, which is told.
 const LARGE: u64 = 256 << 20;
@@ -13,7 +13,7 @@ const LARGE: u64 = 256 << 20;
 /// What was read.
 pub(super) struct Reading {
     /// Its state, before and after.
-    pub(super) state: State,
+    pub(super) state: FileState,
     /// Its bytes, when they were asked for.
     pub(super) bytes: Option<Vec<u8>>,
 }
@@ -25,7 +25,7 @@ pub(super) struct Wish<'a> {
     /// Its bytes are kept when there are no more than these.
     pub(super) keep: u64,
     /// How it is read.
-    pub(super) options: &'a Options<'a>,
+    pub(super) options: &'a CheckOptions<'a>,
 }
 
 /// Why there is no plain file, as a difference.
@@ -39,7 +39,12 @@ pub(super) fn difference(name: &str, odd: Odd) -> Difference {
 }
 
 /// Opens and compares it.
-pub(super) fn compare(held: &Held, own: &str, artifact: &Artifact, wish: &Wish<'_>) -> Result<Reading, Difference> {
+pub(super) fn compare(
+    held: &Held,
+    own: &str,
+    artifact: &DeliveredFile,
+    wish: &Wish<'_>,
+) -> Result<Reading, Difference> {
     let file = || wish.name.to_owned();
     let plain = held.plain(own).map_err(|odd| difference(wish.name, odd))?;
     if plain.size != artifact.size {
@@ -76,7 +81,7 @@ fn digest(plain: &Plain, size: u64, wish: &Wish<'_>) -> std::io::Result<(Digest,
     Ok((digest, size))
 }
 
-fn judge(found: Digest, size: u64, artifact: &Artifact, wish: &Wish<'_>) -> Result<(), Difference> {
+fn judge(found: Digest, size: u64, artifact: &DeliveredFile, wish: &Wish<'_>) -> Result<(), Difference> {
     let file = wish.name.to_owned();
     if size != artifact.size {
         return Err(Difference::Size { file, found: size, expected: artifact.size });
@@ -87,7 +92,7 @@ fn judge(found: Digest, size: u64, artifact: &Artifact, wish: &Wish<'_>) -> Resu
     Ok(())
 }
 
-fn unchanged(plain: &Plain, before: State, wish: &Wish<'_>) -> Result<State, Difference> {
+fn unchanged(plain: &Plain, before: FileState, wish: &Wish<'_>) -> Result<FileState, Difference> {
     let file = wish.name.to_owned();
     match plain.state() {
         Ok(after) if after == before => Ok(after),

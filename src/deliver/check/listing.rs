@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use super::Difference;
 use crate::deliver::manifest::{self, Manifest};
 use crate::world::WorldError;
-use crate::world::held::{Held, Kind};
+use crate::world::held::{FileKind, Held};
 
 /// More lines than these say no more.
 const TOLD: usize = 100;
@@ -38,5 +38,5 @@ pub(super) fn extra(
 }
 
 fn is_logs(held: &Held, name: &str) -> bool {
-    name == LOGS && matches!(held.kind(name), Ok(Kind::Directory))
+    name == LOGS && matches!(held.kind(name), Ok(FileKind::Directory))
 }

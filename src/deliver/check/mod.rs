@@ -23,13 +23,13 @@ use super::manifest::{self, Manifest};
 use crate::machine::argv::Place;
 use crate::store::Store;
 use crate::world::WorldError;
-use crate::world::held::{Held, Odd, State};
+use crate::world::held::{FileState, Held, Odd};
 
 /// A firmware's variables are no larger (OVMF's have 528 KiB): these bytes are kept for the start, for every machine.
 const VARIABLES: u64 = 1 << 20;
 
 /// How a directory is read.
-pub struct Options<'a> {
+pub struct CheckOptions<'a> {
     /// A store that remembers what it has read: an unchanged file is not read again. None: all is read.
     pub remembered: Option<&'a Store>,
     /// Told before a large file is read: its name and its bytes.
@@ -41,7 +41,7 @@ pub struct Checked {
     /// The manifest, if there is one.
     pub manifest: Option<Manifest>,
     /// Machines by name; all of them when there is no difference.
-    pub machines: BTreeMap<String, Found>,
+    pub machines: BTreeMap<String, CheckedMachine>,
     /// Files that were compared.
     pub files: usize,
     /// Everything that is wrong.
@@ -49,19 +49,19 @@ pub struct Checked {
 }
 
 /// A machine of the directory.
-pub struct Found {
+pub struct CheckedMachine {
     /// How it is launched.
     pub launch: LaunchFile,
     /// Where its files are.
     pub directory: PathBuf,
     /// By name there: the state in which each file was compared.
-    pub states: BTreeMap<String, State>,
+    pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, as they were compared.
     pub variables: Option<Vec<u8>>,
 }
 
 /// Compares a directory with its manifest.
-pub fn check(directory: &Path, options: &Options<'_>) -> Result<Checked, WorldError> {
+pub fn check(directory: &Path, options: &CheckOptions<'_>) -> Result<Checked, WorldError> {
     let root = Held::open(directory)?;
     let mut differences = Vec::new();
     let Some(manifest) = read_manifest(&root, &mut differences) else {
@@ -116,7 +116,7 @@ fn directories(root: Held, manifest: &Manifest, differences: &mut Vec<Difference
 
 struct Check<'a> {
     manifest: &'a Manifest,
-    options: &'a Options<'a>,
+    options: &'a CheckOptions<'a>,
     directories: BTreeMap<String, Held>,
     differences: Vec<Difference>,
     /// By name: what was read of each file that is as the manifest says, or none.
@@ -195,13 +195,13 @@ impl<'a> Check<'a> {
         Some(launch)
     }
 
-    fn assemble(&self, (machine, directory): At<'_>, launch: LaunchFile) -> (String, Found) {
+    fn assemble(&self, (machine, directory): At<'_>, launch: LaunchFile) -> (String, CheckedMachine) {
         let reading = |name: &str| self.found.get(&path(directory, name))?.as_ref();
         let files = launch.artifacts.values().map(|artifact| &artifact.file);
         let states = files.filter_map(|file| Some((file.clone(), reading(file)?.state))).collect();
         let variables = launch.artifacts.get(&Place::FirmwareVars).and_then(|one| reading(&one.file)?.bytes.clone());
         let directory = self.directories.get(directory).map(|held| held.path().to_owned()).unwrap_or_default();
-        (machine.to_owned(), Found { launch, directory, states, variables })
+        (machine.to_owned(), CheckedMachine { launch, directory, states, variables })
     }
 }
 

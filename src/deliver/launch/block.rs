@@ -6,7 +6,7 @@
 use super::wire;
 use crate::base::{Arch, Span, Spanned};
 use crate::recipe::machine::{Chipset, Firmware};
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Makes blocks that stand nowhere.
 #[derive(Clone, Copy)]
@@ -19,7 +19,7 @@ pub(super) struct Maker {
 pub(super) const STAND_INS: [(&str, &str); 2] = [("kernel", "k"), ("image", "i")];
 
 /// Pushes a field when there is one.
-fn some(children: &mut Vec<Node>, field: Option<Node>) {
+fn some(children: &mut Vec<EvaluatedNode>, field: Option<EvaluatedNode>) {
     children.extend(field);
 }
 
@@ -36,19 +36,22 @@ impl Maker {
         Spanned::new(value, self.nowhere)
     }
 
-    fn field(self, keyword: &str, value: Value) -> Node {
+    fn field(self, keyword: &str, value: Value) -> EvaluatedNode {
         let (keyword, value) = (self.at(keyword.to_owned()), Some(self.at(value)));
-        Node { keyword, arguments: Vec::new(), value, children: Vec::new(), block: false, span: self.nowhere }
+        EvaluatedNode { keyword, arguments: Vec::new(), value, children: Vec::new(), block: false, span: self.nowhere }
     }
 
-    fn statement(self, keyword: &str, arguments: Vec<Value>, value: Value) -> Node {
-        Node { arguments: arguments.into_iter().map(|one| self.at(one)).collect(), ..self.field(keyword, value) }
+    fn statement(self, keyword: &str, arguments: Vec<Value>, value: Value) -> EvaluatedNode {
+        EvaluatedNode {
+            arguments: arguments.into_iter().map(|one| self.at(one)).collect(),
+            ..self.field(keyword, value)
+        }
     }
 
-    fn block(self, keyword: &str, name: Option<&str>, children: Vec<Node>) -> Node {
+    fn block(self, keyword: &str, name: Option<&str>, children: Vec<EvaluatedNode>) -> EvaluatedNode {
         let (keyword, arguments) = (self.at(keyword.to_owned()), name.map(|name| self.at(text(name))));
         let arguments = arguments.into_iter().collect();
-        Node { keyword, arguments, value: None, children, block: true, span: self.nowhere }
+        EvaluatedNode { keyword, arguments, value: None, children, block: true, span: self.nowhere }
     }
 
     fn list(self, values: impl Iterator<Item = Value>) -> Value {
@@ -56,28 +59,28 @@ impl Maker {
     }
 
     /// `network NAME { subnet = ... }`
-    pub(super) fn network(self, network: &wire::Network) -> Node {
+    pub(super) fn network(self, network: &wire::Network) -> EvaluatedNode {
         self.block("network", Some(&network.name), vec![self.field("subnet", text(&network.subnet))])
     }
 
     /// `memory NAME { size = ... }`
-    pub(super) fn shared_memory(self, memory: &wire::SharedMemory) -> Node {
+    pub(super) fn shared_memory(self, memory: &wire::SharedMemory) -> EvaluatedNode {
         self.block("memory", Some(&memory.name), vec![self.field("size", Value::Size(memory.size))])
     }
 
     /// `join NETWORK { address = ... }`
-    pub(super) fn join(self, network: &str, address: std::net::Ipv4Addr) -> Node {
+    pub(super) fn join(self, network: &str, address: std::net::Ipv4Addr) -> EvaluatedNode {
         self.block("join", Some(network), vec![self.field("address", text(&address.to_string()))])
     }
 
     /// A machine of which nothing is known but its networks.
-    pub(super) fn neighbour(self, name: &str, joins: Vec<Node>) -> Node {
+    pub(super) fn neighbour(self, name: &str, joins: Vec<EvaluatedNode>) -> EvaluatedNode {
         let mut children = self.stand_ins();
         children.extend(joins);
         self.block("machine", Some(name), children)
     }
 
-    fn stand_ins(self) -> Vec<Node> {
+    fn stand_ins(self) -> Vec<EvaluatedNode> {
         let qemu = Arch::default().facts().qemu.package;
         let package = Value::Call(self.at("package".to_owned()), vec![self.at(text(qemu))]);
         let references = STAND_INS.map(|(kind, name)| self.field(kind, text(name)));
@@ -85,7 +88,7 @@ impl Maker {
     }
 
     /// `machine NAME { ... }`
-    pub(super) fn machine(self, machine: &wire::Machine, joins: Vec<Node>) -> Node {
+    pub(super) fn machine(self, machine: &wire::Machine, joins: Vec<EvaluatedNode>) -> EvaluatedNode {
         let mut children = self.stand_ins();
         let chipset = match machine.r#type {
             wire::Chipset::Q35 => Chipset::Q35,
@@ -128,7 +131,7 @@ impl Maker {
         self.block("machine", Some(&machine.name), children)
     }
 
-    fn memory(self, field: &str, memory: &wire::Memory) -> Node {
+    fn memory(self, field: &str, memory: &wire::Memory) -> EvaluatedNode {
         self.field(
             field,
             match memory {
@@ -138,14 +141,14 @@ impl Maker {
         )
     }
 
-    fn node(self, node: &wire::Node) -> Node {
+    fn node(self, node: &wire::Node) -> EvaluatedNode {
         let cpus = self.list(node.cpus.iter().map(|cpu| number(*cpu)));
         let mut children = vec![self.field("cpus", cpus)];
         some(&mut children, node.memory.as_ref().map(|memory| self.memory("memory", memory)));
         self.block("node", Some(&node.name), children)
     }
 
-    fn cxl(self, cxl: &wire::Cxl) -> Node {
+    fn cxl(self, cxl: &wire::Cxl) -> EvaluatedNode {
         let bridges = cxl.bridges.iter().map(|bridge| {
             let mut children = vec![self.field("decoders", Value::Boolean(bridge.decoders))];
             some(&mut children, bridge.bus.map(|bus| self.field("bus", number(bus))));
@@ -164,7 +167,7 @@ impl Maker {
         self.block("cxl", None, bridges.chain(windows).collect())
     }
 
-    fn port(self, port: &wire::Port) -> Node {
+    fn port(self, port: &wire::Port) -> EvaluatedNode {
         let mut children = Vec::new();
         some(&mut children, port.number.map(|at| self.field("number", number(at))));
         some(&mut children, port.expander.as_ref().map(|expander| self.expander(expander)));
@@ -179,7 +182,7 @@ impl Maker {
         self.block("port", Some(&port.name), children)
     }
 
-    fn expander(self, expander: &wire::Expander) -> Node {
+    fn expander(self, expander: &wire::Expander) -> EvaluatedNode {
         let mut children = vec![
             self.field("back-invalidate", Value::Boolean(expander.back_invalidate)),
             self.field("flit256", Value::Boolean(expander.flit256)),

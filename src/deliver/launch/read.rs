@@ -13,7 +13,7 @@ use crate::machine::network::networks;
 use crate::machine::{Description, rules};
 use crate::recipe::machine::{Machine, check};
 use crate::recipe::scope::Scope;
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// Mistakes that are told; the first ones are enough.
 const TOLD: usize = 3;
@@ -85,13 +85,13 @@ impl Reading {
             }
             Some(self.make.join(&join.network, *address?))
         };
-        let joins: Vec<Node> = file.machine.joins.iter().filter_map(join).collect();
+        let joins: Vec<EvaluatedNode> = file.machine.joins.iter().filter_map(join).collect();
         check(&self.make.machine(&file.machine, joins), &self.scope)
     }
 
     /// The other machines of its networks, of which nothing but their addresses matters.
     fn neighbours(&self, file: &wire::File) -> BTreeMap<String, Machine> {
-        let mut joins: BTreeMap<&str, Vec<Node>> = BTreeMap::new();
+        let mut joins: BTreeMap<&str, Vec<EvaluatedNode>> = BTreeMap::new();
         for network in &file.networks {
             for (member, address) in network.members.iter().filter(|(member, _)| **member != file.machine.name) {
                 joins.entry(member).or_default().push(self.make.join(&network.name, *address));

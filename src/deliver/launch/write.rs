@@ -2,7 +2,7 @@
 
 use super::wire;
 use crate::machine::Description;
-use crate::recipe::machine::cxl::{Below, Bridge, Cxl, Expander, Port, Switch, Window};
+use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Port, PortTarget, Switch, Window};
 use crate::recipe::machine::memory::Memory;
 use crate::recipe::machine::{Chipset, Firmware, Machine};
 
@@ -113,8 +113,8 @@ fn port(port: &Port) -> wire::Port {
     };
     for below in &port.below {
         match below {
-            Below::Expander(one) => written.expander = Some(Box::new(expander(one))),
-            Below::Switch(one) => written.switch = Some(switch(one)),
+            PortTarget::Expander(one) => written.expander = Some(Box::new(expander(one))),
+            PortTarget::Switch(one) => written.switch = Some(switch(one)),
         }
     }
     written

@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 
-use super::{BuiltinError, Context, input};
-use crate::exec::event::Event;
+use super::{BuiltinContext, BuiltinError, input};
+use crate::exec::event::StepEvent;
 use crate::format::fat;
 use crate::format::gpt::{self, Guid, Partition, SECTOR, Table};
 use crate::format::qcow2::{self, Qcow2Reader};
@@ -40,7 +40,7 @@ enum Loader {
 }
 
 /// Inputs and output: see [`crate::plan::Builtin::BootDisk`].
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let text = fs::read(input(context, "boot.json")?, SPEC_LIMIT)?;
     let spec: BootSpec =
         serde_json::from_slice(&text).map_err(|error| BuiltinError::Broken(format!("boot.json: {error}")))?;
@@ -101,7 +101,7 @@ impl Layout {
         (spec, loader): (&BootSpec, &Loader),
         files: &BTreeMap<&str, Vec<u8>>,
     ) -> Result<(), BuiltinError> {
-        let options = fat::Options {
+        let options = fat::FatOptions {
             start: self.boot.first * SECTOR,
             size: self.boot.sectors * SECTOR,
             serial: spec.ids.serial,
@@ -145,10 +145,11 @@ fn copy(from: &mut Qcow2Reader<File>, to: &mut File, start: u64) -> std::io::Res
     Ok(())
 }
 
-fn compress(context: &Context<'_>, raw: &File) -> Result<(), BuiltinError> {
+fn compress(context: &BuiltinContext<'_>, raw: &File) -> Result<(), BuiltinError> {
     let target = fs::create_new(&context.out.join("disk.qcow2"))?;
     let step = context.step;
-    let mut progress = |done, total| context.listener.on(Event::StepProgress { step: step.to_owned(), done, total });
-    let written = qcow2::write_qcow2(raw, target, qcow2::Options::default(), &mut progress);
+    let mut progress =
+        |done, total| context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
+    let written = qcow2::write_qcow2(raw, target, qcow2::Qcow2Options::default(), &mut progress);
     written.map(drop).map_err(|error| BuiltinError::Broken(error.to_string()))
 }

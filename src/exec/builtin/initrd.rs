@@ -6,10 +6,10 @@ mod modules;
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read, Write};
 
-use super::{BuiltinError, Context, input};
-use crate::debian::deb::{self, Kind as DebKind};
+use super::{BuiltinContext, BuiltinError, input};
+use crate::debian::deb::{self, DebEntryKind};
 use crate::format::cpio::{self, CpioWriter};
-use crate::format::tar::{Device, Entry, Kind, TarPath};
+use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath};
 use crate::plan::initrd::InitrdSpec;
 use crate::world::fs;
 use modules::{Load, Modules};
@@ -26,7 +26,7 @@ const APPLETS: [&str; 10] =
     ["cat", "findfs", "insmod", "mkdir", "mount", "poweroff", "sh", "sleep", "switch_root", "sync"];
 
 /// Inputs `modules.tar`, `busybox.deb`, `initrd.json`; output `initrd.img`.
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let spec = spec(&fs::read(input(context, "initrd.json")?, SPEC_LIMIT)?)?;
     let file = fs::open(input(context, "modules.tar")?)?;
     let mut modules = Modules::open(&file)?;
@@ -53,12 +53,12 @@ fn spec(bytes: &[u8]) -> Result<InitrdSpec, BuiltinError> {
     }
 }
 
-fn busybox(context: &Context<'_>) -> Result<Vec<u8>, BuiltinError> {
+fn busybox(context: &BuiltinContext<'_>) -> Result<Vec<u8>, BuiltinError> {
     let broken = |source| BuiltinError::Package { package: "busybox.deb".to_owned(), source };
     let package = fs::open(input(context, "busybox.deb")?)?;
     let (_, mut data) = deb::open(BufReader::new(package)).map_err(broken)?;
     while let Some(entry) = data.next().map_err(broken)? {
-        let DebKind::File(size) = entry.kind else { continue };
+        let DebEntryKind::File(size) = entry.kind else { continue };
         if BUSYBOX.contains(&entry.path.as_str()) && size <= BUSYBOX_LIMIT {
             let mut bytes = Vec::new();
             let read = data.read_to_end(&mut bytes);
@@ -79,23 +79,23 @@ impl Image<'_> {
     fn write<W: Write>(&self, mut cpio: CpioWriter<W>, busybox: &[u8]) -> Result<W, BuiltinError> {
         let time = self.spec.epoch.0;
         let script = self.script().into_bytes();
-        let mut entries: BTreeMap<TarPath, (Entry, &[u8])> = BTreeMap::new();
-        let mut add = |entry: Entry, content| entries.insert(entry.path.clone(), (entry, content));
+        let mut entries: BTreeMap<TarPath, (TarEntry, &[u8])> = BTreeMap::new();
+        let mut add = |entry: TarEntry, content| entries.insert(entry.path.clone(), (entry, content));
         for directory in ["", "bin", "dev", "modules", "proc", "root", "sys"] {
-            add(Entry::directory(TarPath::new(directory)?, 0o755, time), b"".as_slice());
+            add(TarEntry::directory(TarPath::new(directory)?, 0o755, time), b"".as_slice());
         }
         for applet in APPLETS {
-            add(Entry::symlink(TarPath::new(format!("bin/{applet}"))?, "busybox", time), b"");
+            add(TarEntry::symlink(TarPath::new(format!("bin/{applet}"))?, "busybox", time), b"");
         }
         // The kernel opens the console before it starts the script, which mounts /dev (`init/main.c`).
-        let console = Kind::CharDevice(Device { major: 5, minor: 1 });
-        add(Entry { kind: console, ..Entry::file(TarPath::new("dev/console")?, 0o600, time, 0) }, b"");
-        add(Entry::file(TarPath::new("bin/busybox")?, 0o755, time, busybox.len() as u64), busybox);
-        add(Entry::file(TarPath::new("init")?, 0o755, time, script.len() as u64), &script);
+        let console = TarEntryKind::CharDevice(Device { major: 5, minor: 1 });
+        add(TarEntry { kind: console, ..TarEntry::file(TarPath::new("dev/console")?, 0o600, time, 0) }, b"");
+        add(TarEntry::file(TarPath::new("bin/busybox")?, 0o755, time, busybox.len() as u64), busybox);
+        add(TarEntry::file(TarPath::new("init")?, 0o755, time, script.len() as u64), &script);
         let mut names: BTreeMap<TarPath, &str> = BTreeMap::new();
         for load in self.loads {
             let path = TarPath::new(format!("modules/{}.ko", load.name))?;
-            add(Entry::file(path.clone(), 0o644, time, 0), b"");
+            add(TarEntry::file(path.clone(), 0o644, time, 0), b"");
             names.insert(path, &load.name);
         }
         for (path, (mut entry, content)) in entries {

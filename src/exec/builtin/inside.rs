@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Context;
-use crate::exec::event::{Event, Listener};
+use super::BuiltinContext;
+use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::sandbox::inside::say;
-use crate::exec::sandbox::{self, Call, Heard, Ids, Limits, Mount, SandboxError};
+use crate::exec::sandbox::{self, Call, Limits, Mount, SandboxError, SandboxEvent, SandboxIds};
 use crate::plan::Builtin;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -42,7 +42,7 @@ enum News {
 }
 
 /// Carries a builtin step out in a process of its own.
-pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), SandboxError> {
+pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), SandboxError> {
     let request = Request {
         builtin: builtin.clone(),
         step: context.step.to_owned(),
@@ -52,20 +52,20 @@ pub fn carry_out(builtin: &Builtin, context: &Context<'_>) -> Result<(), Sandbox
     let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Failed(error.to_string()))?;
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
     sandbox::call(call, &mut |heard| match heard {
-        Heard::Line(line) => hear(context, line),
-        Heard::Notice(notice) => context.listener.on(Event::silent(context.step, notice)),
+        SandboxEvent::Line(line) => hear(context, line),
+        SandboxEvent::Notice(notice) => context.listener.on(StepEvent::silent(context.step, notice)),
     })
 }
 
 /// Only what becomes a system has files of several owners.
-fn ids(builtin: &Builtin) -> Ids {
+fn ids(builtin: &Builtin) -> SandboxIds {
     match builtin {
-        Builtin::Base(_) | Builtin::Root(_) => Ids::Range,
-        _ => Ids::Single,
+        Builtin::Base(_) | Builtin::Root(_) => SandboxIds::Range,
+        _ => SandboxIds::Single,
     }
 }
 
-fn mounts(context: &Context<'_>) -> Vec<Mount> {
+fn mounts(context: &BuiltinContext<'_>) -> Vec<Mount> {
     let mount = |source: &Path, target: PathBuf, readonly| Mount { source: source.to_owned(), target, readonly };
     let mut mounts = vec![mount(context.out, OUT.into(), false), mount(context.scratch, SCRATCH.into(), false)];
     mounts.extend(context.inputs.iter().map(|(name, source)| mount(source, Path::new(INPUTS).join(name), true)));
@@ -73,14 +73,14 @@ fn mounts(context: &Context<'_>) -> Vec<Mount> {
     mounts
 }
 
-fn hear(context: &Context<'_>, line: &str) {
+fn hear(context: &BuiltinContext<'_>, line: &str) {
     let step = context.step.to_owned();
     context.listener.on(match serde_json::from_str(line) {
-        Ok(News::Log(line)) => Event::StepLog { step, line },
-        Ok(News::Progress(done, total)) => Event::StepProgress { step, done, total },
-        Ok(News::Warning(message)) => Event::Warning { message },
+        Ok(News::Log(line)) => StepEvent::StepLog { step, line },
+        Ok(News::Progress(done, total)) => StepEvent::StepProgress { step, done, total },
+        Ok(News::Warning(message)) => StepEvent::Warning { message },
         // What a library prints on its own, such as the message of a panic.
-        Err(_) => Event::StepLog { step, line: line.to_owned() },
+        Err(_) => StepEvent::StepLog { step, line: line.to_owned() },
     });
 }
 
@@ -89,7 +89,7 @@ pub fn inside(argument: &str) -> Result<(), String> {
     let request: Request = serde_json::from_str(argument).map_err(|error| error.to_string())?;
     let inputs = request.inputs.iter().map(|name| (name.clone(), Path::new(INPUTS).join(name)));
     let inputs: BTreeMap<String, PathBuf> = inputs.collect();
-    let context = Context {
+    let context = BuiltinContext {
         step: &request.step,
         inputs: &inputs,
         out: Path::new(OUT),
@@ -104,12 +104,12 @@ pub fn inside(argument: &str) -> Result<(), String> {
 /// Tells the process that called.
 struct Outside;
 
-impl Listener for Outside {
-    fn on(&self, event: Event) {
+impl StepListener for Outside {
+    fn on(&self, event: StepEvent) {
         let news = match event {
-            Event::StepLog { line, .. } => News::Log(line),
-            Event::StepProgress { done, total, .. } => News::Progress(done, total),
-            Event::Warning { message } => News::Warning(message),
+            StepEvent::StepLog { line, .. } => News::Log(line),
+            StepEvent::StepProgress { done, total, .. } => News::Progress(done, total),
+            StepEvent::Warning { message } => News::Warning(message),
             // The others are about fetching and scheduling, of which a step knows nothing.
             _ => return,
         };

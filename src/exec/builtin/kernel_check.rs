@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::BufReader;
 
-use super::Context;
+use super::BuiltinContext;
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, Kind, Request, Tree, Tri, archive, check, explain};
+use crate::kconfig::{DotConfig, Dropped, KconfigTree, OptionRequest, RequestKind, Tri, archive, check, explain};
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::recipe::kernel::OptionValue;
@@ -32,7 +32,7 @@ pub enum CheckError {
 }
 
 /// Inputs `kernel.config`, `kconfig.tar`, `requested.json`; output `kernel.config`, unchanged.
-pub fn run(context: &Context<'_>) -> Result<(), CheckError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
     let input = |name: &'static str| context.inputs.get(name).ok_or(CheckError::Missing(name));
     let bytes = fs::read(input(CONFIG)?, dotconfig::LIMIT)?;
     let config = dotconfig::read(&bytes)?;
@@ -46,21 +46,26 @@ pub fn run(context: &Context<'_>) -> Result<(), CheckError> {
     // Only a mistake needs the source's Kconfig files; when they do not read, what was dropped is still said.
     let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
     let source = archive::read(tar, requested.architecture.facts().kernel.source).map_err(|error| error.to_string());
-    let tree = source.and_then(|source| Tree::read(&source).map_err(|error| error.to_string()));
+    let tree = source.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
     let mut lines: Vec<String> =
         dropped.iter().map(|dropped| line(dropped, &requested.requests, tree.as_ref(), &config)).collect();
     lines.extend(forbidden.into_iter().map(|(name, reason)| format!("{name} must be off: {reason}")));
     Err(CheckError::Refused(lines))
 }
 
-fn line(dropped: &Dropped, requests: &[Request], tree: Result<&Tree, &String>, config: &DotConfig) -> String {
+fn line(
+    dropped: &Dropped,
+    requests: &[OptionRequest],
+    tree: Result<&KconfigTree, &String>,
+    config: &DotConfig,
+) -> String {
     let Dropped { request, value } = dropped;
     let asked = request.text();
     let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
     let reason = match (tree, wanted(&request.value)) {
         (Ok(tree), wanted) => {
             let asked: BTreeSet<String> =
-                requests.iter().filter(|r| r.kind == Kind::Option).map(|r| r.name.clone()).collect();
+                requests.iter().filter(|r| r.kind == RequestKind::Option).map(|r| r.name.clone()).collect();
             explain(tree, config, &request.name, wanted).sentence(&asked)
         }
         (Err(error), _) => format!("no reason can be given: {error}"),
@@ -83,7 +88,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::exec::event::Silent;
+    use crate::exec::event::IgnoreSteps;
 
     const KCONFIG: &str = "config THP\n\tbool \"thp\"\nconfig DEV_DAX\n\ttristate \"dax\"\n\tdepends on THP\n\
                            config DEV_DAX_CXL\n\ttristate \"cxl\"\n\tdepends on DEV_DAX\nconfig MODULE_SIG\n\tbool \"sign\"\n";
@@ -93,7 +98,7 @@ mod tests {
         let mut header = tar::Header::new_gnu();
         header.set_size(KCONFIG.len() as u64);
         tar.append_data(&mut header, "./Kconfig", KCONFIG.as_bytes()).unwrap();
-        let request = |name: &str, kind| Request {
+        let request = |name: &str, kind| OptionRequest {
             name: name.to_owned(),
             value: OptionValue::Yes,
             by: "config cxl".to_owned(),
@@ -101,7 +106,7 @@ mod tests {
         };
         let requested = Requested {
             architecture: crate::base::Arch::default(),
-            requests: vec![request("DEV_DAX", Kind::Option), request("DEV_DAX_CXL", Kind::Require)],
+            requests: vec![request("DEV_DAX", RequestKind::Option), request("DEV_DAX_CXL", RequestKind::Require)],
             forbidden: vec![("MODULE_SIG".to_owned(), "it signs".to_owned())],
         };
         let files = [
@@ -117,14 +122,14 @@ mod tests {
         let inputs: BTreeMap<_, _> = files.into_iter().map(place).collect();
         let out = directory.join("out");
         fs::create_dir_all(&out).unwrap();
-        let context = Context {
+        let context = BuiltinContext {
             step: "kernel-check k",
             inputs: &inputs,
             out: &out,
             scratch: directory,
             variation: None,
             limits: crate::exec::sandbox::Limits::default(),
-            listener: &Silent,
+            listener: &IgnoreSteps,
         };
         run(&context).map_err(|error| error.to_string())?;
         Ok(String::from_utf8(fs::read(&out.join(CONFIG), 1 << 20).unwrap()).unwrap())

@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufReader, BufWriter};
 
-use super::{BuiltinError, Context, part};
-use crate::format::tar::{Entry, Kind, TarPath, TarReader, TarWriter};
+use super::{BuiltinContext, BuiltinError, part};
+use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 use crate::world::fs;
 
 /// Symbolic links that a path may lead through: Linux's own bound (`MAXSYMLINKS`).
 const LINK_LIMIT: usize = 40;
 
 /// Inputs `*.tar` in the order of their names; output `merged.tar`.
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let mut files = Vec::new();
     let mut tree = Tree::default();
     for (name, path) in context.inputs.iter().filter(|(name, _)| name.ends_with(".tar")) {
@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
 
 /// One file, whatever its names are.
 struct Inode {
-    entry: Entry,
+    entry: TarEntry,
     source: usize,
     offset: u64,
 }
@@ -51,12 +51,13 @@ impl Tree {
         Ok(())
     }
 
-    fn add(&mut self, mut entry: Entry, source: usize, offset: u64) -> Result<(), BuiltinError> {
+    fn add(&mut self, mut entry: TarEntry, source: usize, offset: u64) -> Result<(), BuiltinError> {
         let path = self.resolve(&entry.path)?;
         self.ensure_parents(&path, entry.mtime)?;
-        if let Kind::Hardlink(target) = &entry.kind {
+        if let TarEntryKind::Hardlink(target) = &entry.kind {
             let target = self.resolve(target)?;
-            let inode = self.names.get(&target).copied().filter(|inode| self.inodes[*inode].entry.kind == Kind::File);
+            let inode =
+                self.names.get(&target).copied().filter(|inode| self.inodes[*inode].entry.kind == TarEntryKind::File);
             let inode = inode.ok_or_else(|| broken(&path, "is a hard link to something that is not a file"))?;
             self.check_replace(&path, false)?;
             self.names.insert(path, inode);
@@ -72,7 +73,7 @@ impl Tree {
         Ok(())
     }
 
-    fn at(&self, path: &TarPath) -> Option<&Entry> {
+    fn at(&self, path: &TarPath) -> Option<&TarEntry> {
         self.names.get(path).map(|inode| &self.inodes[*inode].entry)
     }
 
@@ -98,7 +99,7 @@ impl Tree {
                 _ => {}
             }
             let next = at.join(&part)?;
-            let Some(Kind::Symlink(target)) = self.at(&next).map(|entry| &entry.kind) else {
+            let Some(TarEntryKind::Symlink(target)) = self.at(&next).map(|entry| &entry.kind) else {
                 at = next;
                 continue;
             };
@@ -128,7 +129,7 @@ impl Tree {
             missing.push(directory);
         }
         for directory in missing.into_iter().rev() {
-            let entry = Entry::directory(directory.clone(), 0o755, mtime);
+            let entry = TarEntry::directory(directory.clone(), 0o755, mtime);
             self.inodes.push(Inode { entry, source: 0, offset: 0 });
             self.names.insert(directory, self.inodes.len() - 1);
         }
@@ -138,7 +139,7 @@ impl Tree {
     /// Whether a symbolic link to a directory is there, which then stays.
     fn leads_to_directory(&self, path: &TarPath) -> Result<bool, BuiltinError> {
         match self.at(path).map(|entry| &entry.kind) {
-            Some(Kind::Symlink(_)) => Ok(self.at(&self.follow(path)?).is_some_and(Entry::is_directory)),
+            Some(TarEntryKind::Symlink(_)) => Ok(self.at(&self.follow(path)?).is_some_and(TarEntry::is_directory)),
             _ => Ok(false),
         }
     }
@@ -160,9 +161,9 @@ impl Tree {
                 return Err(broken(path, "was not reached before the build was interrupted"));
             }
             let inode = &self.inodes[*index];
-            let mut entry = Entry { path: path.clone(), ..inode.entry.clone() };
+            let mut entry = TarEntry { path: path.clone(), ..inode.entry.clone() };
             if let Some(target) = first[*index] {
-                (entry.kind, entry.size) = (Kind::Hardlink(target.clone()), 0);
+                (entry.kind, entry.size) = (TarEntryKind::Hardlink(target.clone()), 0);
                 tar.append_empty(&entry)?;
                 continue;
             }

@@ -3,28 +3,28 @@
 use std::io::Read;
 
 use super::*;
-use crate::exec::event::Silent;
+use crate::exec::event::IgnoreSteps;
 
-type Layer = Vec<(Entry, &'static [u8])>;
+type Layer = Vec<(TarEntry, &'static [u8])>;
 
 fn path(text: &str) -> TarPath {
     TarPath::new(text).unwrap()
 }
 
-fn file(at: &str, content: &'static [u8]) -> (Entry, &'static [u8]) {
-    (Entry::file(path(at), 0o644, 9, content.len() as u64), content)
+fn file(at: &str, content: &'static [u8]) -> (TarEntry, &'static [u8]) {
+    (TarEntry::file(path(at), 0o644, 9, content.len() as u64), content)
 }
 
-fn hard(at: &str, target: &str) -> (Entry, &'static [u8]) {
-    (Entry { kind: Kind::Hardlink(path(target)), ..Entry::file(path(at), 0o644, 9, 0) }, b"")
+fn hard(at: &str, target: &str) -> (TarEntry, &'static [u8]) {
+    (TarEntry { kind: TarEntryKind::Hardlink(path(target)), ..TarEntry::file(path(at), 0o644, 9, 0) }, b"")
 }
 
-fn directory(at: &str, mode: u32) -> (Entry, &'static [u8]) {
-    (Entry::directory(path(at), mode, 9), b"")
+fn directory(at: &str, mode: u32) -> (TarEntry, &'static [u8]) {
+    (TarEntry::directory(path(at), mode, 9), b"")
 }
 
-fn link(at: &str, target: &str) -> (Entry, &'static [u8]) {
-    (Entry::symlink(path(at), target, 9), b"")
+fn link(at: &str, target: &str) -> (TarEntry, &'static [u8]) {
+    (TarEntry::symlink(path(at), target, 9), b"")
 }
 
 /// Runs the step; gives `path kind content` of every entry.
@@ -41,14 +41,14 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         tar.finish().unwrap();
         inputs.insert(format!("{number}.tar"), at);
     }
-    let context = Context {
+    let context = BuiltinContext {
         step: "merge",
         inputs: &inputs,
         out: &scratch,
         scratch: &scratch,
         variation: None,
         limits: crate::exec::sandbox::Limits::default(),
-        listener: &Silent,
+        listener: &IgnoreSteps,
     };
     let result = run(&context).map(|()| listing(&scratch.join("merged.tar")));
     fs::remove_tree(&scratch).unwrap();
@@ -62,9 +62,9 @@ fn listing(at: &std::path::Path) -> Vec<String> {
         let mut content = String::new();
         reader.read_to_string(&mut content).unwrap();
         lines.push(match &entry.kind {
-            Kind::Directory => format!("{} {:o}", entry.path, entry.mode),
-            Kind::Symlink(target) => format!("{} -> {}", entry.path, String::from_utf8_lossy(target)),
-            Kind::Hardlink(target) => format!("{} = {target}", entry.path),
+            TarEntryKind::Directory => format!("{} {:o}", entry.path, entry.mode),
+            TarEntryKind::Symlink(target) => format!("{} -> {}", entry.path, String::from_utf8_lossy(target)),
+            TarEntryKind::Hardlink(target) => format!("{} = {target}", entry.path),
             _ => format!("{} {content}", entry.path),
         });
     }

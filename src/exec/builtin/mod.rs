@@ -20,7 +20,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::debian::deb::DebError;
-use crate::exec::event::Listener;
+use crate::exec::event::StepListener;
 use crate::exec::sandbox::Limits;
 use crate::exec::tree::RootError;
 use crate::format::cpio::CpioError;
@@ -29,7 +29,7 @@ use crate::plan::Builtin;
 use crate::world::WorldError;
 
 /// What a builtin step is handed.
-pub struct Context<'a> {
+pub struct BuiltinContext<'a> {
     /// The step's name, for events.
     pub step: &'a str,
     /// Checked, read-only files by the path that the step gave its inputs.
@@ -43,7 +43,7 @@ pub struct Context<'a> {
     /// What its sandboxes may use.
     pub limits: Limits,
     /// Who hears of progress.
-    pub listener: &'a dyn Listener,
+    pub listener: &'a dyn StepListener,
 }
 
 /// Why a builtin step failed.
@@ -81,7 +81,7 @@ pub enum BuiltinError {
 }
 
 /// Carries a builtin step out.
-pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError> {
+pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
         Builtin::Base(_) => root::base(context),
@@ -97,7 +97,7 @@ pub fn run(builtin: &Builtin, context: &Context<'_>) -> Result<(), BuiltinError>
 }
 
 /// An input of the step, by its path.
-fn input<'a>(context: &'a Context<'_>, name: &str) -> Result<&'a Path, BuiltinError> {
+fn input<'a>(context: &'a BuiltinContext<'_>, name: &str) -> Result<&'a Path, BuiltinError> {
     let found = context.inputs.get(name).map(PathBuf::as_path);
     found.ok_or_else(|| BuiltinError::Broken(format!("the step `{}` has no input `{name}`", context.step)))
 }

@@ -2,8 +2,8 @@
 
 use std::io::{BufReader, Read};
 
-use super::{BuiltinError, Context, input};
-use crate::debian::deb::{self, Kind};
+use super::{BuiltinContext, BuiltinError, input};
+use crate::debian::deb::{self, DebEntryKind};
 use crate::plan::boot::FIRMWARE;
 use crate::world::fs;
 
@@ -11,7 +11,7 @@ use crate::world::fs;
 const LIMIT: u64 = 64 << 20;
 
 /// Input `ovmf.deb`; outputs as [`FIRMWARE`] names them.
-pub(super) fn firmware(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn firmware(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     for (kind, path) in FIRMWARE {
         fs::write_atomically(&context.out.join(kind.file_name()), &file(context, "ovmf.deb", path)?)?;
     }
@@ -19,12 +19,12 @@ pub(super) fn firmware(context: &Context<'_>) -> Result<(), BuiltinError> {
 }
 
 /// A file of the package that is the input `name`.
-pub(super) fn file(context: &Context<'_>, name: &str, path: &str) -> Result<Vec<u8>, BuiltinError> {
+pub(super) fn file(context: &BuiltinContext<'_>, name: &str, path: &str) -> Result<Vec<u8>, BuiltinError> {
     let broken = |source| BuiltinError::Package { package: name.to_owned(), source };
     let package = fs::open(input(context, name)?)?;
     let (_, mut data) = deb::open(BufReader::new(package)).map_err(broken)?;
     while let Some(entry) = data.next().map_err(broken)? {
-        let Kind::File(size) = entry.kind else { continue };
+        let DebEntryKind::File(size) = entry.kind else { continue };
         if entry.path.as_str() == path && size <= LIMIT {
             let mut bytes = Vec::new();
             let read = data.read_to_end(&mut bytes);

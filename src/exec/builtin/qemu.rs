@@ -13,9 +13,9 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Context;
+use super::BuiltinContext;
 use crate::base::Arch;
-use crate::exec::sandbox::{self, Ids, Privileges, Root, SandboxError, Spec, Streams};
+use crate::exec::sandbox::{self, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
 use crate::world::{WorldError, fs};
@@ -48,11 +48,11 @@ pub enum QemuError {
 }
 
 /// Inputs `qemu`, `questions.json`; output `facts.json`.
-pub fn run(context: &Context<'_>) -> Result<(), QemuError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), QemuError> {
     let input = |name: &'static str| context.inputs.get(name).ok_or(QemuError::Missing(name));
     let questions: Questions = serde_json::from_slice(&fs::read(input("questions.json")?, LIMIT as u64)?)?;
     // The step's own process has a user namespace already.
-    let tree = Subject { tree: input("qemu")?, ids: Ids::Inherit };
+    let tree = Subject { tree: input("qemu")?, ids: SandboxIds::Inherit };
     let facts = ask(tree, &questions, &context.scratch.join("stderr"))?;
     let mut text = serde_json::to_vec_pretty(&facts)?;
     text.push(b'\n');
@@ -65,7 +65,7 @@ pub struct Subject<'a> {
     /// The tree that becomes its `/`.
     pub tree: &'a Path,
     /// User ids in its sandbox.
-    pub ids: Ids,
+    pub ids: SandboxIds,
 }
 
 /// Asks the QEMU of a tree; what it writes on standard error goes to `log`.

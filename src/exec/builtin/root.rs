@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use super::{BuiltinError, Context, input};
+use super::{BuiltinContext, BuiltinError, input};
 use crate::exec::debian::{self, Job};
 use crate::exec::tree::HostPath;
 use crate::plan::root::{BaseSpec, RootSpec};
@@ -12,24 +12,24 @@ use crate::world::fs;
 const SPEC_LIMIT: u64 = 64 << 20;
 
 /// Carries [`crate::plan::Builtin::Base`] out.
-pub fn base(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub fn base(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let spec: BaseSpec = spec(context, "base.json")?;
     Ok(debian::base(&job(context), &spec)?)
 }
 
 /// Carries [`crate::plan::Builtin::Root`] out.
-pub fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let spec: RootSpec = spec(context, "root.json")?;
     Ok(debian::root(&job(context), &spec)?)
 }
 
-fn spec<T: DeserializeOwned>(context: &Context<'_>, name: &str) -> Result<T, BuiltinError> {
+fn spec<T: DeserializeOwned>(context: &BuiltinContext<'_>, name: &str) -> Result<T, BuiltinError> {
     let bytes = fs::read(input(context, name)?, SPEC_LIMIT)?;
     serde_json::from_slice(&bytes).map_err(|error| BuiltinError::Broken(format!("{name}: {error}")))
 }
 
 /// What does not fit into memory stays in the scratch space, which goes with the step.
-fn job<'a>(context: &'a Context<'_>) -> Job<'a> {
+fn job<'a>(context: &'a BuiltinContext<'_>) -> Job<'a> {
     Job {
         inputs: context.inputs,
         root: HostPath::new(context.scratch.join("root")),

@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::copy;
 
-use super::{BuiltinError, Context, part};
+use super::{BuiltinContext, BuiltinError, part};
 use crate::base::Timestamp;
-use crate::debian::deb::{self, Data, Kind as DebKind};
-use crate::format::tar::{Entry, Kind, TarPath, TarWriter};
+use crate::debian::deb::{self, Data, DebEntryKind};
+use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::plan::kernel::CONFIG;
 use crate::world::fs;
 
@@ -23,7 +23,7 @@ const PACKAGES: [&str; 2] = ["kernel", ".deb"];
 const BOOT: [(&str, &str, &str); 2] = [("boot/vmlinuz-", "vmlinuz", "vmlinuz"), ("boot/config-", "config", CONFIG)];
 
 /// Inputs `kernel.deb`, `kernel-1.deb` and so on, and `epoch` (RFC 3339) when files must not be younger than that.
-pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
+pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let epoch = epoch(context)?;
     let spool_path = context.scratch.join("modules");
     let mut found =
@@ -46,7 +46,7 @@ pub(super) fn run(context: &Context<'_>) -> Result<(), BuiltinError> {
     found.write_tar(context, &fs::open(&spool_path)?)
 }
 
-fn epoch(context: &Context<'_>) -> Result<Option<Timestamp>, BuiltinError> {
+fn epoch(context: &BuiltinContext<'_>) -> Result<Option<Timestamp>, BuiltinError> {
     let Some(path) = context.inputs.get("epoch") else { return Ok(None) };
     let bytes = fs::read(path, 64)?;
     let instant = std::str::from_utf8(&bytes).ok().and_then(|text| Timestamp::parse_rfc3339(text.trim_end()));
@@ -55,7 +55,7 @@ fn epoch(context: &Context<'_>) -> Result<Option<Timestamp>, BuiltinError> {
 
 /// What was seen of the package so far; contents of modules wait in a file, since packages have their own order.
 struct Found {
-    entries: BTreeMap<TarPath, (Entry, u64)>,
+    entries: BTreeMap<TarPath, (TarEntry, u64)>,
     spool: File,
     spooled: u64,
     /// Output name to the release in the file's name.
@@ -65,12 +65,12 @@ struct Found {
 impl Found {
     fn take(
         &mut self,
-        context: &Context<'_>,
+        context: &BuiltinContext<'_>,
         data: &mut Data<'_>,
-        entry: deb::Entry,
+        entry: deb::DebEntry,
         epoch: Option<Timestamp>,
     ) -> Result<(), BuiltinError> {
-        if let (Some((output, release)), DebKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
+        if let (Some((output, release)), DebEntryKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
             if self.boot.insert(output, release.to_owned()).is_some() {
                 return Err(BuiltinError::Broken(format!("the kernel's packages have two files for {output}")));
             }
@@ -86,14 +86,14 @@ impl Found {
         let path = TarPath::new(format!("usr/lib/modules/{below}"))?;
         let mtime = epoch.map_or(entry.mtime, |epoch| entry.mtime.min(epoch.0));
         let (kind, size) = match entry.kind {
-            DebKind::File(size) => (Kind::File, size),
-            DebKind::Directory => (Kind::Directory, 0),
-            DebKind::Link(target) => (Kind::Symlink(target.into_bytes()), 0),
-            DebKind::Hard(_) => {
+            DebEntryKind::File(size) => (TarEntryKind::File, size),
+            DebEntryKind::Directory => (TarEntryKind::Directory, 0),
+            DebEntryKind::Link(target) => (TarEntryKind::Symlink(target.into_bytes()), 0),
+            DebEntryKind::Hard(_) => {
                 return Err(BuiltinError::Broken(format!("{path} is a hard link, which kernel packages do not have")));
             }
         };
-        if kind != Kind::Directory && self.entries.contains_key(&path) {
+        if kind != TarEntryKind::Directory && self.entries.contains_key(&path) {
             return Err(BuiltinError::Broken(format!("two of the kernel's packages have {path}")));
         }
         let at = self.spooled;
@@ -101,8 +101,13 @@ impl Found {
             let spool = context.scratch.join("modules");
             self.spooled += fs::context("write", &spool, copy(data, &mut self.spool))?;
         }
-        let model =
-            Entry { kind, size, uid: entry.uid, gid: entry.gid, ..Entry::file(path.clone(), entry.mode, mtime, size) };
+        let model = TarEntry {
+            kind,
+            size,
+            uid: entry.uid,
+            gid: entry.gid,
+            ..TarEntry::file(path.clone(), entry.mode, mtime, size)
+        };
         self.entries.insert(path, (model, at));
         Ok(())
     }
@@ -118,12 +123,12 @@ impl Found {
         }
     }
 
-    fn write_tar(&self, context: &Context<'_>, spool: &File) -> Result<(), BuiltinError> {
+    fn write_tar(&self, context: &BuiltinContext<'_>, spool: &File) -> Result<(), BuiltinError> {
         let newest = self.entries.values().map(|(entry, _)| entry.mtime).max().unwrap_or_default();
         let mut entries = self.entries.clone();
         for path in ["usr", "usr/lib", "usr/lib/modules"] {
             let path = TarPath::new(path)?;
-            entries.entry(path.clone()).or_insert_with(|| (Entry::directory(path, 0o755, newest), 0));
+            entries.entry(path.clone()).or_insert_with(|| (TarEntry::directory(path, 0o755, newest), 0));
         }
         let path = context.out.join("modules.tar");
         let mut tar = TarWriter::new(std::io::BufWriter::new(fs::create_new(&path)?));

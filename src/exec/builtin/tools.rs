@@ -7,11 +7,11 @@ mod alternatives;
 
 use std::path::{Path, PathBuf};
 
-use super::Context;
+use super::BuiltinContext;
 use crate::base::Arch;
 use crate::debian::deb::Control;
 use crate::exec::debian::Deb;
-use crate::exec::tree::{HostPath, Manner, RootError, Tree, Unpacked, Verdict, unpack};
+use crate::exec::tree::{HostPath, RootError, Tree, UnpackMode, Unpacked, Verdict, unpack};
 
 /// The time of every file: the earliest that all archive formats can hold (1980-01-01, zip's).
 const MTIME: i64 = 315_532_800;
@@ -23,7 +23,7 @@ const PASSWD: &[u8] = b"root:x:0:0:root:/nonexistent:/bin/sh\nnobody:x:65534:655
 const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
 
 /// Carries the step out: inputs `*.deb` become the output `tree`.
-pub fn run(context: &Context<'_>) -> Result<(), RootError> {
+pub fn run(context: &BuiltinContext<'_>) -> Result<(), RootError> {
     let debs = context.inputs.iter().filter(|(name, _)| name.ends_with(".deb"));
     let packages: Vec<(String, PathBuf)> = debs.map(|(name, path)| (name.clone(), path.clone())).collect();
     merge(&packages, &context.out.join("tree"))
@@ -37,7 +37,7 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
 
 /// The same in a tree that is there.
 pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
-    let manner = Manner { arch: Arch::BUILD, faithful: false, mtime: Some(MTIME) };
+    let manner = UnpackMode { arch: Arch::BUILD, faithful: false, mtime: Some(MTIME) };
     let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
     let debs: Vec<Deb> = packages.iter().map(deb).collect();
     let unpacked = unpack(tree, &debs, manner, &|_, _| Verdict::Second)?;

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use super::job::Job;
 use super::packages::{self, Known};
-use super::rules::Terms;
+use super::rules::RuleInput;
 use super::run::Runner;
 use super::{Deb, database, rules, script};
 use crate::base::Arch;
 use crate::exec::log::shortened;
-use crate::exec::tree::{Manner, RootError, Times, Tree, pack, unpack, workspace};
+use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
 use crate::plan::root::{BaseSpec, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
@@ -38,7 +38,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
         }
         job.log(line);
     })?;
-    rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
+    rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
     let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));
@@ -85,7 +85,7 @@ fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let debs: Vec<Deb> = ours.iter().map(|known| known.deb()).collect();
     let judge = |a, b| packages::judge(&ours, a, b);
-    let manner = Manner { arch, faithful: true, mtime: None };
+    let manner = UnpackMode { arch, faithful: true, mtime: None };
     let unpacked = unpack(tree, &debs, manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(tree, &unpacked)

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::rules::{self, Terms};
+use super::rules::{self, RuleInput};
 use crate::base::Timestamp;
 use crate::exec::tree::tests::{Scratch, picture};
 use crate::plan::root::{RULES, RootContent, RootFile};
@@ -216,7 +216,7 @@ fn no_rule_touches_what_the_recipe_names() {
     let tree = scratch.tree();
     let before = picture(&scratch.inside());
     let apply = |files: &[RootFile]| {
-        let terms = Terms { rules: RULES, epoch: Timestamp(1_000_000), files };
+        let terms = RuleInput { rules: RULES, epoch: Timestamp(1_000_000), files };
         rules::apply(&terms, &tree).unwrap();
     };
     let changed = || {

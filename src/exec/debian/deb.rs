@@ -49,13 +49,13 @@ impl Files for Content {
     fn next(&mut self) -> Result<Option<Entry>, RootError> {
         let entry = self.data.next().map_err(|error| RootError::package(&self.package, error))?;
         Ok(entry.map(|entry| {
-            let deb::Entry { path, kind, mode, uid, gid, mtime } = entry;
+            let deb::DebEntry { path, kind, mode, uid, gid, mtime } = entry;
             let suffix = if self.conffiles.contains(&path) { CONFFILE } else { "" };
             let kind = match kind {
-                deb::Kind::File(_) => Kind::File,
-                deb::Kind::Directory => Kind::Directory,
-                deb::Kind::Link(target) => Kind::Link(target),
-                deb::Kind::Hard(target) => Kind::Hard(target),
+                deb::DebEntryKind::File(_) => Kind::File,
+                deb::DebEntryKind::Directory => Kind::Directory,
+                deb::DebEntryKind::Link(target) => Kind::Link(target),
+                deb::DebEntryKind::Hard(target) => Kind::Hard(target),
             };
             Entry { path, kind, attributes: Attributes { mode, uid, gid, mtime }, suffix }
         }))

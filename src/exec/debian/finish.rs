@@ -1,7 +1,7 @@
 //! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
 
 use super::job::Job;
-use super::rules::Terms;
+use super::rules::RuleInput;
 use super::run::Runner;
 use super::{origin, parts, rules};
 use crate::exec::tree::parts::Addition;
@@ -21,7 +21,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
     parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
-    let ids = rules::apply(&Terms { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
+    let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
 }

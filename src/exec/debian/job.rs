@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use crate::exec::event::{Event, Listener};
+use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::tree::HostPath;
 
 /// One step.
@@ -19,18 +19,18 @@ pub(crate) struct Job<'a> {
     /// Its name, for events.
     pub(crate) step: &'a str,
     /// Who hears of progress.
-    pub(crate) listener: &'a dyn Listener,
+    pub(crate) listener: &'a dyn StepListener,
 }
 
 impl Job<'_> {
     /// Hands on a line of a program.
     pub(crate) fn log(&self, line: &str) {
-        self.listener.on(Event::StepLog { step: self.step.to_owned(), line: line.to_owned() });
+        self.listener.on(StepEvent::StepLog { step: self.step.to_owned(), line: line.to_owned() });
     }
 
     /// Says how much is done.
     pub(crate) fn progress(&self, done: usize, total: usize) {
         let (done, total) = (done as u64, total as u64);
-        self.listener.on(Event::StepProgress { step: self.step.to_owned(), done, total });
+        self.listener.on(StepEvent::StepProgress { step: self.step.to_owned(), done, total });
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Timestamp;
 use crate::exec::log::shortened;
-use crate::exec::sandbox::{self, Ids, Mount, Privileges, Spec};
+use crate::exec::sandbox::{self, Mount, Privileges, SandboxIds, Spec};
 use crate::exec::tree::{HostPath, RootError};
 use crate::exec::variation;
 
@@ -61,7 +61,7 @@ impl Runner<'_> {
         let mut spec = Spec {
             root: self.root.writable(),
             mounts: self.debs.iter().map(mount).collect(),
-            ids: Ids::Inherit,
+            ids: SandboxIds::Inherit,
             privileges: Privileges::Build,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),

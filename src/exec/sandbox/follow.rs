@@ -17,18 +17,18 @@ use super::{Limits, SandboxError};
 
 /// Something that is heard of a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Heard<'a> {
+pub enum SandboxEvent<'a> {
     /// A line that its program printed.
     Line(&'a str),
     /// What kiln says about it, worth showing to whoever waits.
     Notice(&'a str),
 }
 
-impl<'a> Heard<'a> {
+impl<'a> SandboxEvent<'a> {
     /// Whoever said it.
     pub fn text(self) -> &'a str {
         match self {
-            Heard::Line(text) | Heard::Notice(text) => text,
+            SandboxEvent::Line(text) | SandboxEvent::Notice(text) => text,
         }
     }
 }
@@ -38,7 +38,7 @@ pub(super) fn follow(
     running: &mut Running,
     mut output: PipeReader,
     limits: &Limits,
-    heard: &mut dyn FnMut(Heard<'_>),
+    heard: &mut dyn FnMut(SandboxEvent<'_>),
 ) -> Result<(), SandboxError> {
     let mut lines = Lines::default();
     let mut silence = Silence { printed: Instant::now(), told: 0, limits: *limits };
@@ -54,11 +54,11 @@ pub(super) fn follow(
                 Err(_) => 0,
             };
             if count == 0 {
-                lines.end(&mut |line| heard(Heard::Line(line)));
+                lines.end(&mut |line| heard(SandboxEvent::Line(line)));
                 return Ok(());
             }
             (silence.printed, silence.told) = (Instant::now(), 0);
-            lines.feed(&buffer[..count], &mut |line| heard(Heard::Line(line)));
+            lines.feed(&buffer[..count], &mut |line| heard(SandboxEvent::Line(line)));
         } else if tells {
             let mut exceeded = None;
             talking = running.silences(&mut |seconds, waits| exceeded = silence.judge((seconds, waits), heard));
@@ -94,7 +94,7 @@ struct Silence {
 
 impl Silence {
     /// Takes in for how long nothing has worked; tells it, and again whenever it has doubled.
-    fn judge(&mut self, (idle, waits): (u64, &str), heard: &mut dyn FnMut(Heard<'_>)) -> Option<Exceeded> {
+    fn judge(&mut self, (idle, waits): (u64, &str), heard: &mut dyn FnMut(SandboxEvent<'_>)) -> Option<Exceeded> {
         let (limit, notice) = (self.limits.silence?, self.limits.notice()?);
         let seconds = idle.min(self.printed.elapsed().as_secs());
         if seconds >= limit {
@@ -104,7 +104,7 @@ impl Silence {
         if seconds >= notice && seconds >= 2 * self.told {
             self.told = seconds;
             let text = format!("{waits} since {seconds} s; the step is ended after {limit} s without a sign of life");
-            heard(Heard::Notice(&text));
+            heard(SandboxEvent::Notice(&text));
         }
         None
     }

@@ -15,7 +15,7 @@ use std::sync::OnceLock;
 
 use rustix::thread::CapabilitySet;
 
-use super::{Ids, SandboxError};
+use super::{SandboxError, SandboxIds};
 use crate::world::fs;
 
 /// Ids 1 to 65535.
@@ -80,13 +80,13 @@ pub(super) fn give(path: &Path, owner: u32) -> std::io::Result<()> {
 }
 
 /// Gives another process, which has just left its user namespace, its ids: 0 as `owner` says, and perhaps a range.
-pub(super) fn map(pid: u32, (wanted, owner): (Ids, Option<u32>)) -> Result<(), SandboxError> {
+pub(super) fn map(pid: u32, (wanted, owner): (SandboxIds, Option<u32>)) -> Result<(), SandboxError> {
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     if uid == 0 {
         let proc = Path::new("/proc").join(pid.to_string());
         for (file, own) in [("uid_map", uid), ("gid_map", gid)] {
             let text = match (owner, wanted) {
-                (Some(owner), Ids::Range) => format!("0 {owner} {}\n", RANGE + 1),
+                (Some(owner), SandboxIds::Range) => format!("0 {owner} {}\n", RANGE + 1),
                 (Some(owner), _) => format!("0 {owner} 1\n"),
                 (None, _) => format!("0 {own} 1\n1 {} {RANGE}\n", root_base(&Path::new("/proc/self").join(file))?),
             };

@@ -8,7 +8,7 @@ use super::{SandboxError, Spec, init, limits, monitor, spawn};
 use crate::world::fs;
 
 /// A function that [`super::call`] can run: it gets the argument, and says in words why it failed.
-pub type Entry = fn(&str) -> Result<(), String>;
+pub type EntryPoint = fn(&str) -> Result<(), String>;
 
 /// Entry of [`empty`].
 pub const EMPTY: &str = "empty";
@@ -16,12 +16,12 @@ pub const EMPTY: &str = "empty";
 pub const NESTED: &str = "nested";
 
 /// Entries that every kiln has.
-const OWN: [(&str, Entry); 2] = [(EMPTY, empty), (NESTED, nested)];
+const OWN: [(&str, EntryPoint); 2] = [(EMPTY, empty), (NESTED, nested)];
 
 /// What this process is, when kiln started it for a sandbox; `None` when a person started it.
 ///
 /// `args` are all of the process's arguments with the program's name first. Threads must not exist yet.
-pub fn maybe_run(args: impl IntoIterator<Item = OsString>, entries: &[(&str, Entry)]) -> Option<ExitCode> {
+pub fn maybe_run(args: impl IntoIterator<Item = OsString>, entries: &[(&str, EntryPoint)]) -> Option<ExitCode> {
     let mut args = args.into_iter().skip(1);
     let first = args.next()?;
     match first.to_str()? {
@@ -40,7 +40,7 @@ pub fn say(line: &str) {
     let _ = std::io::Write::write_all(&mut std::io::stdout().lock(), format!("{line}\n").as_bytes());
 }
 
-fn run(name: &str, wires: &Wires, entries: &[(&str, Entry)]) -> ExitCode {
+fn run(name: &str, wires: &Wires, entries: &[(&str, EntryPoint)]) -> ExitCode {
     if let Ok(job) = wires.job() {
         limits::hold(job.limits);
     }

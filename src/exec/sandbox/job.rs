@@ -20,8 +20,8 @@ use std::process::Command;
 use rustix::io::FdFlags;
 use serde::{Deserialize, Serialize};
 
-use super::seccomp::Kind;
-use super::{Ids, Limits, Mount, SandboxError, Spec};
+use super::seccomp::FilterKind;
+use super::{Limits, Mount, SandboxError, SandboxIds, Spec};
 
 /// First argument of the process that makes the namespaces.
 pub(super) const MONITOR: &str = "__sandbox";
@@ -34,12 +34,12 @@ pub(super) const INSIDE: &str = "__inside";
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) work: Work,
-    pub(super) ids: Ids,
+    pub(super) ids: SandboxIds,
     /// Who 0 inside is outside, when that is not the caller: see [`super::builder`].
     pub(super) owner: Option<u32>,
     pub(super) limits: Limits,
     /// What kind of program it is, which decides what the kernel refuses it.
-    pub(super) kind: Kind,
+    pub(super) kind: FilterKind,
 }
 
 /// What runs inside.

@@ -43,7 +43,7 @@ use std::path::PathBuf;
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled};
 pub use error::SandboxError;
-pub use follow::Heard;
+pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
 pub use limits::Limits;
 pub(crate) use limits::tree_options;
@@ -58,7 +58,7 @@ pub struct Spec {
     /// Mounted on top, in order. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
     pub mounts: Vec<Mount>,
     /// User ids inside.
-    pub ids: Ids,
+    pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
     /// The whole environment.
@@ -94,7 +94,7 @@ pub struct Mount {
 
 /// User ids inside a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Ids {
+pub enum SandboxIds {
     /// Only 0, which is the caller (of root: an id that nobody uses).
     Single,
     /// 0 to 65535, from the caller's subordinate ids (of root: a range that nobody uses).

@@ -12,7 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
 
 use super::job::{INIT, Job, Message, Wires, Work};
-use super::{Ids, SandboxError, ids, keyring, libraries, stage};
+use super::{SandboxError, SandboxIds, ids, keyring, libraries, stage};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -58,12 +58,12 @@ fn start(wires: &Wires) -> Result<Child, SandboxError> {
 
 /// A user namespace in which this process is 0.
 fn new_user(wires: &Wires, job: &Job) -> Result<(), SandboxError> {
-    if job.ids == Ids::Inherit {
+    if job.ids == SandboxIds::Inherit {
         return Ok(());
     }
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     unshare(UnshareFlags::NEWUSER).map_err(refused)?;
-    if job.ids == Ids::Single && job.owner.is_none() {
+    if job.ids == SandboxIds::Single && job.owner.is_none() {
         ids::map_self(uid, gid)?;
     } else {
         let silent = |error: std::io::Error| SandboxError::setup("wait for the id maps", error);

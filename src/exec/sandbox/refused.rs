@@ -5,7 +5,7 @@
 
 use libc::{ENOSYS, EPERM, c_long};
 
-use super::seccomp::Kind;
+use super::seccomp::FilterKind;
 
 /// A call that is refused whatever its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ const MACHINE_OF_THE_ARCHITECTURE: &[Refused] = calls! { EPERM: mknod; };
 const MACHINE_OF_THE_ARCHITECTURE: &[Refused] = &[];
 
 /// The calls that a kind of program does without.
-pub fn refused(kind: Kind) -> impl Iterator<Item = Refused> {
-    let machine = [MACHINE, MACHINE_OF_THE_ARCHITECTURE].into_iter().filter(move |_| kind == Kind::Machine);
+pub fn refused(kind: FilterKind) -> impl Iterator<Item = Refused> {
+    let machine = [MACHINE, MACHINE_OF_THE_ARCHITECTURE].into_iter().filter(move |_| kind == FilterKind::Machine);
     [ALL, OF_THE_ARCHITECTURE].into_iter().chain(machine).flatten().copied()
 }

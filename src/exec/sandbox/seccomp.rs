@@ -15,7 +15,7 @@ pub use super::refused::{Refused, refused};
 
 /// What kind of program a filter is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum Kind {
+pub enum FilterKind {
     /// A program of a step: compilers, dpkg, the scripts of packages.
     Step,
     /// A QEMU, which has no business with other processes or device nodes.
@@ -65,7 +65,7 @@ pub(super) struct Filter(Vec<libc::sock_filter>);
 
 impl Filter {
     /// The filter of a kind of program.
-    pub(super) fn new(kind: Kind) -> Filter {
+    pub(super) fn new(kind: FilterKind) -> Filter {
         let mut filter = Filter(Vec::new());
         filter.put(LOAD, ARCHITECTURE, (0, 0));
         // The other ABIs of the machine have tables of their own, in which these numbers mean other calls.
@@ -181,7 +181,7 @@ mod tests {
 
     #[test]
     fn every_row_of_the_table_is_refused_and_ordinary_calls_are_not() {
-        for kind in [Kind::Step, Kind::Machine] {
+        for kind in [FilterKind::Step, FilterKind::Machine] {
             let filter = Filter::new(kind);
             for call in refused(kind) {
                 assert_eq!(native(&filter, call.number, [0; 2]), errno(call.error), "{}", call.name);
@@ -192,12 +192,12 @@ mod tests {
             }
         }
         let ptrace = |kind| native(&Filter::new(kind), libc::SYS_ptrace, [0; 2]);
-        assert_eq!((ptrace(Kind::Step), ptrace(Kind::Machine)), (ALLOW, errno(libc::EPERM)));
+        assert_eq!((ptrace(FilterKind::Step), ptrace(FilterKind::Machine)), (ALLOW, errno(libc::EPERM)));
     }
 
     #[test]
     fn arguments_decide_about_namespaces_terminals_and_sockets() {
-        let filter = Filter::new(Kind::Step);
+        let filter = Filter::new(FilterKind::Step);
         let refuses = errno(libc::EPERM);
         for flag in
             [libc::CLONE_NEWUSER, libc::CLONE_NEWNS, libc::CLONE_NEWPID, libc::CLONE_NEWNET, libc::CLONE_NEWCGROUP]
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn other_abis_of_the_machine_are_refused_whole() {
-        let filter = Filter::new(Kind::Step);
+        let filter = Filter::new(FilterKind::Step);
         let missing = errno(libc::ENOSYS);
         for architecture in [0x4000_0003, 0x4000_0028, 0] {
             assert_eq!(answer(&filter, (architecture, libc::SYS_read, [0; 6])), missing);

@@ -14,10 +14,10 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::cancel::{self, Ticket};
 use super::cgroup::Cgroup;
-use super::follow::{Heard, follow};
+use super::follow::{SandboxEvent, follow};
 use super::job::{Job, MONITOR, Message, Wires, Work};
-use super::seccomp::Kind;
-use super::{Ids, Limits, Mount, Root, SandboxError, Spec, ids};
+use super::seccomp::FilterKind;
+use super::{Limits, Mount, Root, SandboxError, SandboxIds, Spec, ids};
 
 /// No message of a sandbox is longer.
 const MESSAGE: usize = 1 << 20;
@@ -53,7 +53,7 @@ pub struct Running {
     unread: Vec<u8>,
     ended: Option<ExitStatus>,
     ticket: Ticket,
-    ids: Ids,
+    ids: SandboxIds,
     owner: Option<u32>,
     /// Files that get their owners back in the end.
     lent: Vec<Lent>,
@@ -67,16 +67,20 @@ pub fn run(spec: &Spec, on_line: &mut dyn FnMut(&str)) -> Result<ExitStatus, San
 }
 
 /// The same within limits, hearing what kiln has to say about it, too.
-pub fn run_within(spec: &Spec, limits: &Limits, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, SandboxError> {
+pub fn run_within(
+    spec: &Spec,
+    limits: &Limits,
+    heard: &mut dyn FnMut(SandboxEvent<'_>),
+) -> Result<ExitStatus, SandboxError> {
     let work = Work::Program(spec.clone());
-    run_job(Job { work, ids: spec.ids, owner: None, limits: *limits, kind: Kind::Step }, heard)
+    run_job(Job { work, ids: spec.ids, owner: None, limits: *limits, kind: FilterKind::Step }, heard)
 }
 
 /// One of kiln's own functions, registered in `main`, and everything that it can see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call<'a> {
     /// User ids inside.
-    pub ids: Ids,
+    pub ids: SandboxIds,
     /// Its name.
     pub entry: &'a str,
     /// What it is handed.
@@ -89,10 +93,10 @@ pub struct Call<'a> {
 
 /// Runs a function of kiln in a fresh process without a network. What it prints is handed on line by line, with what
 /// kiln has to say about it.
-pub fn call(call: Call<'_>, heard: &mut dyn FnMut(Heard<'_>)) -> Result<(), SandboxError> {
+pub fn call(call: Call<'_>, heard: &mut dyn FnMut(SandboxEvent<'_>)) -> Result<(), SandboxError> {
     let Call { ids, entry, argument, mounts, limits } = call;
     let work = Work::Entry { name: entry.to_owned(), argument, mounts };
-    let status = run_job(Job { work, ids, owner: None, limits, kind: Kind::Step }, heard)?;
+    let status = run_job(Job { work, ids, owner: None, limits, kind: FilterKind::Step }, heard)?;
     if status.success() { Ok(()) } else { Err(SandboxError::Lost(format!("{entry}: {status}"))) }
 }
 
@@ -103,13 +107,13 @@ pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
 
 fn machine(spec: &Spec) -> Job {
     let work = Work::Program(spec.clone());
-    Job { work, ids: spec.ids, owner: None, limits: Limits::machine(), kind: Kind::Machine }
+    Job { work, ids: spec.ids, owner: None, limits: Limits::machine(), kind: FilterKind::Machine }
 }
 
 /// Makes every namespace that builds need, and leaves them again.
 pub fn namespaces_possible() -> Result<(), SandboxError> {
     let nothing = Call {
-        ids: Ids::Single,
+        ids: SandboxIds::Single,
         entry: super::inside::EMPTY,
         argument: "[]".to_owned(),
         mounts: Vec::new(),
@@ -118,7 +122,7 @@ pub fn namespaces_possible() -> Result<(), SandboxError> {
     call(nothing, &mut |_| ())
 }
 
-fn run_job(job: Job, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, SandboxError> {
+fn run_job(job: Job, heard: &mut dyn FnMut(SandboxEvent<'_>)) -> Result<ExitStatus, SandboxError> {
     let limits = job.limits;
     let failed = |error: std::io::Error| SandboxError::setup("make a pipe", error);
     let (output, input) = std::io::pipe().map_err(failed)?;
@@ -130,7 +134,7 @@ fn run_job(job: Job, heard: &mut dyn FnMut(Heard<'_>)) -> Result<ExitStatus, San
 }
 
 fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
-    if job.ids != Ids::Inherit {
+    if job.ids != SandboxIds::Inherit {
         job.owner = ids::builder();
     }
     let lent = job.owner.map(|owner| hand_over(&job, owner)).transpose()?.unwrap_or_default();
@@ -143,7 +147,7 @@ fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
     command.process_group(0);
     wires.pass(&mut command);
     // Within a sandbox everything is in its group already.
-    let cgroup = if job.ids == Ids::Inherit { None } else { Cgroup::around(&mut command, &job.limits) };
+    let cgroup = if job.ids == SandboxIds::Inherit { None } else { Cgroup::around(&mut command, &job.limits) };
     let mut monitor = command.spawn().map_err(|error| SandboxError::setup("start kiln once more", error))?;
     drop((command, wires));
     let (stdin, stdout, stderr) = (monitor.stdin.take(), monitor.stdout.take(), monitor.stderr.take());

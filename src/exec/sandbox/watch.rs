@@ -16,7 +16,7 @@ use super::bound::{Bound, Exceeded};
 use super::idle::Idle;
 use super::job::{Job, Message, Wires, Work};
 use super::measure::{Proc, Task};
-use super::{Ids, Limits, Root, SandboxError, usage, waits};
+use super::{Limits, Root, SandboxError, SandboxIds, usage, waits};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -57,7 +57,7 @@ impl Watch {
     /// outer one sees all processes, but not its files.
     pub(super) fn of(job: &Job) -> Watch {
         let mut limits = job.limits;
-        if job.ids == Ids::Inherit {
+        if job.ids == SandboxIds::Inherit {
             (limits.silence, limits.processes) = (None, None);
         }
         let (mounts, root) = match &job.work {

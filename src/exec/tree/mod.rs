@@ -51,7 +51,7 @@ pub(crate) use place::{CAPABILITY, Place, capability, set_capability, times};
 pub(crate) use rustix::fs::FileType;
 pub(crate) use stat::Stat;
 pub(crate) use times::Times;
-pub(crate) use unpack::{Manner, Unpacked, unpack};
+pub(crate) use unpack::{UnpackMode, Unpacked, unpack};
 pub(crate) use walk::Go;
 
 /// How often the kernel is asked again when something was moved anywhere while it resolved a `..` (`openat2(2)`, EAGAIN).

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::{Cursor, FileType, Go, Place, RootError, Times, Tree, TreeError};
 use crate::base::Timestamp;
-use crate::format::tar::{Device, Entry, Kind, TarPath, TarWriter};
+use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
 
 /// Character devices of `/dev` with major, minor and mode (Linux `Documentation/admin-guide/devices.txt`). The kernel
@@ -83,20 +83,20 @@ struct Archive<'a, W: Write> {
 impl<W: Write> Archive<'_, W> {
     fn append(&mut self, path: TarPath, place: &Place) -> Result<(), RootError> {
         let stat = place.context("read", place.stat())?;
-        let mut entry = Entry::directory(path.clone(), stat.mode, self.times.settle(stat.mtime));
+        let mut entry = TarEntry::directory(path.clone(), stat.mode, self.times.settle(stat.mtime));
         (entry.uid, entry.gid) = (stat.uid, stat.gid);
         match stat.kind {
             FileType::Directory => {}
             FileType::Symlink => {
                 let target = place.context("read", place.target())?;
-                entry.kind = Kind::Symlink(target.as_bytes().to_vec());
+                entry.kind = TarEntryKind::Symlink(target.as_bytes().to_vec());
                 entry.mode = 0o777;
             }
-            FileType::Fifo => entry.kind = Kind::Fifo,
+            FileType::Fifo => entry.kind = TarEntryKind::Fifo,
             FileType::RegularFile => {
                 if stat.links > 1 {
                     if let Some(first) = self.links.get(&stat.inode) {
-                        entry.kind = Kind::Hardlink(first.clone());
+                        entry.kind = TarEntryKind::Hardlink(first.clone());
                         return Ok(self.writer.append_empty(&entry)?);
                     }
                     self.links.insert(stat.inode, path);
@@ -108,9 +108,9 @@ impl<W: Write> Archive<'_, W> {
         Ok(self.writer.append_empty(&entry)?)
     }
 
-    fn content(&mut self, mut entry: Entry, place: &Place) -> Result<(), RootError> {
+    fn content(&mut self, mut entry: TarEntry, place: &Place) -> Result<(), RootError> {
         let (file, stat) = place.context("read", place.read())?;
-        entry.kind = Kind::File;
+        entry.kind = TarEntryKind::File;
         entry.size = stat.size;
         entry.xattrs = place.context("read", xattrs(&file))?;
         Ok(self.writer.append(&entry, file)?)
@@ -124,21 +124,21 @@ fn xattrs(file: &File) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
     Ok(capability.map(|value| (super::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
 }
 
-fn devices(epoch: Timestamp) -> Result<BTreeMap<TarPath, Entry>, RootError> {
+fn devices(epoch: Timestamp) -> Result<BTreeMap<TarPath, TarEntry>, RootError> {
     let mut entries = Vec::new();
     let path = |name: &str| TarPath::new(format!("dev/{name}"));
     for (name, major, minor, mode) in DEVICES {
-        let mut entry = Entry::file(path(name)?, mode, epoch.0, 0);
-        entry.kind = Kind::CharDevice(Device { major, minor });
+        let mut entry = TarEntry::file(path(name)?, mode, epoch.0, 0);
+        entry.kind = TarEntryKind::CharDevice(Device { major, minor });
         // Group tty is 5 in every Debian (base-passwd's group.master).
         entry.gid = if matches!(name, "console" | "ptmx" | "tty") { 5 } else { 0 };
         entries.push(entry);
     }
     for (name, target) in DEV_LINKS {
-        entries.push(Entry::symlink(path(name)?, target, epoch.0));
+        entries.push(TarEntry::symlink(path(name)?, target, epoch.0));
     }
     for (name, mode) in DEV_DIRECTORIES {
-        entries.push(Entry::directory(path(name)?, mode, epoch.0));
+        entries.push(TarEntry::directory(path(name)?, mode, epoch.0));
     }
     Ok(entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect())
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 
 use super::{Cursor, Place, RootError, Times, Tree, TreeError};
 use crate::exec::interrupt;
-use crate::format::tar::{Entry, Kind, TarPath, TarReader};
+use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader};
 use crate::world::fs;
 
 type Archive = TarReader<BufReader<File>>;
@@ -50,19 +50,19 @@ fn name(path: &TarPath) -> &Path {
     Path::new(OsStr::from_bytes(path.as_bytes()))
 }
 
-fn make(tree: &Tree, place: &Place, entry: &Entry, content: &mut Archive) -> io::Result<()> {
+fn make(tree: &Tree, place: &Place, entry: &TarEntry, content: &mut Archive) -> io::Result<()> {
     match &entry.kind {
-        Kind::Directory if entry.path.is_root() => return Ok(()),
-        Kind::Directory => return place.make_directory(),
-        Kind::Hardlink(target) => return place.make_name_of(&tree.at(name(target))?),
-        Kind::Symlink(target) => place.make_link(OsStr::from_bytes(target))?,
-        Kind::File => {
+        TarEntryKind::Directory if entry.path.is_root() => return Ok(()),
+        TarEntryKind::Directory => return place.make_directory(),
+        TarEntryKind::Hardlink(target) => return place.make_name_of(&tree.at(name(target))?),
+        TarEntryKind::Symlink(target) => place.make_link(OsStr::from_bytes(target))?,
+        TarEntryKind::File => {
             let mut file = place.create()?;
             io::copy(content, &mut file)?;
             return dress_file(&file, entry);
         }
-        Kind::Fifo => place.make_pipe()?,
-        Kind::CharDevice(_) | Kind::BlockDevice(_) => {
+        TarEntryKind::Fifo => place.make_pipe()?,
+        TarEntryKind::CharDevice(_) | TarEntryKind::BlockDevice(_) => {
             return Err(io::Error::other("a device outside of /dev"));
         }
     }
@@ -70,7 +70,7 @@ fn make(tree: &Tree, place: &Place, entry: &Entry, content: &mut Archive) -> io:
 }
 
 /// The owner first: changing it clears set-uid bits and capabilities.
-fn dress_file(file: &File, entry: &Entry) -> io::Result<()> {
+fn dress_file(file: &File, entry: &TarEntry) -> io::Result<()> {
     if (entry.uid, entry.gid) != (0, 0) {
         fchown(file, Some(entry.uid), Some(entry.gid))?;
     }
@@ -81,11 +81,11 @@ fn dress_file(file: &File, entry: &Entry) -> io::Result<()> {
     Ok(rustix::fs::futimens(file, &super::times(entry.mtime))?)
 }
 
-fn dress(place: &Place, entry: &Entry) -> io::Result<()> {
+fn dress(place: &Place, entry: &TarEntry) -> io::Result<()> {
     if (entry.uid, entry.gid) != (0, 0) {
         place.own(Some(entry.uid), Some(entry.gid))?;
     }
-    if !matches!(entry.kind, Kind::Symlink(_)) {
+    if !matches!(entry.kind, TarEntryKind::Symlink(_)) {
         place.permit(entry.mode)?;
     }
     place.set_time(entry.mtime)

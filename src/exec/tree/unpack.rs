@@ -18,7 +18,7 @@ use crate::exec::interrupt;
 
 /// How a tree is unpacked.
 #[derive(Clone, Copy)]
-pub(crate) struct Manner {
+pub(crate) struct UnpackMode {
     /// Whose links of merged `/usr` the tree has.
     pub(crate) arch: Arch,
     /// Owners and special permission bits are kept: the tree becomes a system.
@@ -39,7 +39,7 @@ pub(crate) struct Unpacked<H> {
 struct Job<'a> {
     claims: &'a Claims<'a>,
     cursor: Cursor<'a>,
-    manner: Manner,
+    manner: UnpackMode,
     /// Position among the packages.
     index: usize,
     buffer: Vec<u8>,
@@ -56,7 +56,7 @@ struct Outcome<H> {
 pub(crate) fn unpack<P: Package>(
     tree: &Tree,
     packages: &[P],
-    manner: Manner,
+    manner: UnpackMode,
     judge: &(dyn Fn(usize, usize) -> Verdict + Sync),
 ) -> Result<Vec<Unpacked<P::Head>>, RootError> {
     let claims = Claims::new(tree, judge);
@@ -104,7 +104,7 @@ fn aliases(claims: &Claims<'_>, arch: Arch) -> Result<(), RootError> {
 fn one<P: Package>(
     claims: &Claims<'_>,
     packages: &[P],
-    manner: Manner,
+    manner: UnpackMode,
     index: usize,
 ) -> Result<Outcome<P::Head>, RootError> {
     let (head, mut files) = packages[index].open()?;
@@ -271,7 +271,7 @@ fn hard_link(claims: &Claims<'_>, index: usize, (path, target): (&str, &str)) ->
     place.make_name_of(&claims.tree().at(target)?)
 }
 
-fn finish_directories(claims: &Claims<'_>, manner: Manner) -> Result<(), RootError> {
+fn finish_directories(claims: &Claims<'_>, manner: UnpackMode) -> Result<(), RootError> {
     let mut cursor = Cursor::new(claims.tree());
     let mut finish = |path: &str, attributes: Attributes| {
         let place = cursor.at(path)?;

@@ -137,14 +137,14 @@ fn name(short: &[u8]) -> String {
 mod tests {
     use std::io::Cursor;
 
-    use super::super::{Options, write};
+    use super::super::{FatOptions, write};
     use super::*;
     use crate::base::Timestamp;
 
     #[test]
     fn what_is_written_reads_back() {
         let size = 64 << 20;
-        let options = Options { start: 0, size, serial: 1, label: "X".to_owned(), time: Timestamp(0) };
+        let options = FatOptions { start: 0, size, serial: 1, label: "X".to_owned(), time: Timestamp(0) };
         let large = vec![7; 5000];
         let mut out = Cursor::new(vec![0; size as usize]);
         let there = BTreeMap::from([("A/B/C.TXT", large.as_slice()), ("EMPTY", b"".as_slice())]);

@@ -1,6 +1,6 @@
 //! Numbers of the format and the header that names them.
 
-use super::{Options, Qcow2Error};
+use super::{Qcow2Error, Qcow2Options};
 
 /// Refcounts have `1 << REFCOUNT_ORDER` bits, QEMU's default.
 const REFCOUNT_ORDER: u32 = 4;
@@ -27,7 +27,7 @@ pub(super) struct Geometry {
 }
 
 impl Geometry {
-    pub(super) fn new(options: Options) -> Result<Geometry, Qcow2Error> {
+    pub(super) fn new(options: Qcow2Options) -> Result<Geometry, Qcow2Error> {
         if !(1..=3).contains(&options.level) {
             return Err(Qcow2Error::Options("the zstd level must be 1, 2 or 3"));
         }

@@ -15,16 +15,16 @@ pub use write::write_qcow2;
 
 /// How an image is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
+pub struct Qcow2Options {
     /// Size of a cluster as a power of two, 12 to 18. QEMU's own choice is 16.
     pub cluster_bits: u32,
     /// Zstd level, 1 to 3. Higher levels keep state between clusters, which would make bytes depend on scheduling.
     pub level: i32,
 }
 
-impl Default for Options {
+impl Default for Qcow2Options {
     fn default() -> Self {
-        Options { cluster_bits: 16, level: 3 }
+        Qcow2Options { cluster_bits: 16, level: 3 }
     }
 }
 

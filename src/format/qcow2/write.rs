@@ -7,7 +7,7 @@ use super::compress::{Packed, Source};
 use super::extents::DataClusters;
 use super::header::{self, Geometry};
 use super::host::HostFile;
-use super::{Options, Qcow2Error, Stats};
+use super::{Qcow2Error, Qcow2Options, Stats};
 
 /// Bytes of disk that are in memory at a time, twice: those being compressed and those being written.
 const BATCH: u64 = 8 << 20;
@@ -18,7 +18,7 @@ const BATCH: u64 = 8 << 20;
 pub fn write_qcow2<W: Write + Seek + Send>(
     raw: &File,
     out: W,
-    options: Options,
+    options: Qcow2Options,
     progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Stats, Qcow2Error> {
     let geometry = Geometry::new(options)?;

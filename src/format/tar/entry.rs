@@ -121,7 +121,7 @@ pub struct Device {
 
 /// What kind of file an entry is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
+pub enum TarEntryKind {
     /// A regular file; its bytes follow.
     File,
     /// A directory.
@@ -140,11 +140,11 @@ pub enum Kind {
 
 /// One file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct TarEntry {
     /// Where.
     pub path: TarPath,
     /// What.
-    pub kind: Kind,
+    pub kind: TarEntryKind,
     /// Permission bits with setuid, setgid and sticky: at most `0o7777`.
     pub mode: u32,
     /// Owner.
@@ -159,29 +159,29 @@ pub struct Entry {
     pub xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
-impl Entry {
+impl TarEntry {
     /// A regular file of root's.
-    pub fn file(path: TarPath, mode: u32, mtime: i64, size: u64) -> Entry {
-        Entry { size, ..Entry::plain(path, Kind::File, mode, mtime) }
+    pub fn file(path: TarPath, mode: u32, mtime: i64, size: u64) -> TarEntry {
+        TarEntry { size, ..TarEntry::plain(path, TarEntryKind::File, mode, mtime) }
     }
 
     /// A directory of root's.
-    pub fn directory(path: TarPath, mode: u32, mtime: i64) -> Entry {
-        Entry::plain(path, Kind::Directory, mode, mtime)
+    pub fn directory(path: TarPath, mode: u32, mtime: i64) -> TarEntry {
+        TarEntry::plain(path, TarEntryKind::Directory, mode, mtime)
     }
 
     /// A symbolic link of root's.
-    pub fn symlink(path: TarPath, target: impl Into<Vec<u8>>, mtime: i64) -> Entry {
-        Entry::plain(path, Kind::Symlink(target.into()), 0o777, mtime)
+    pub fn symlink(path: TarPath, target: impl Into<Vec<u8>>, mtime: i64) -> TarEntry {
+        TarEntry::plain(path, TarEntryKind::Symlink(target.into()), 0o777, mtime)
     }
 
-    fn plain(path: TarPath, kind: Kind, mode: u32, mtime: i64) -> Entry {
-        Entry { path, kind, mode, uid: 0, gid: 0, mtime, size: 0, xattrs: BTreeMap::new() }
+    fn plain(path: TarPath, kind: TarEntryKind, mode: u32, mtime: i64) -> TarEntry {
+        TarEntry { path, kind, mode, uid: 0, gid: 0, mtime, size: 0, xattrs: BTreeMap::new() }
     }
 
     /// Whether this is a directory.
     pub fn is_directory(&self) -> bool {
-        self.kind == Kind::Directory
+        self.kind == TarEntryKind::Directory
     }
 }
 

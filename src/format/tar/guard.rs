@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::TarError;
-use super::entry::{Entry, Kind, TarPath};
+use super::entry::{TarEntry, TarEntryKind, TarPath};
 
 /// Watches entries in archive order, before they are unpacked into an empty directory.
 ///
@@ -30,7 +30,7 @@ impl TreeGuard {
 
     /// Refuses an entry below a non-directory, one that replaces a directory by something else or the reverse, and a
     /// hard link to anything but a file seen before.
-    pub fn admit(&mut self, entry: &Entry) -> Result<(), TarError> {
+    pub fn admit(&mut self, entry: &TarEntry) -> Result<(), TarError> {
         let refuse = |what| Err(TarError::Path { path: entry.path.to_string(), what });
         let mut above = entry.path.parent();
         while let Some(directory) = above.filter(|directory| !directory.is_root()) {
@@ -43,7 +43,7 @@ impl TreeGuard {
             above = directory.parent();
             self.kinds.insert(directory, Seen::Directory);
         }
-        if let Kind::Hardlink(target) = &entry.kind
+        if let TarEntryKind::Hardlink(target) = &entry.kind
             && self.kinds.get(target) != Some(&Seen::File)
         {
             return refuse("a hard link to something that is not a file seen before");
@@ -58,11 +58,11 @@ impl TreeGuard {
     }
 }
 
-fn seen(kind: &Kind) -> Seen {
+fn seen(kind: &TarEntryKind) -> Seen {
     match kind {
-        Kind::Directory => Seen::Directory,
-        Kind::File | Kind::Hardlink(_) => Seen::File,
-        Kind::Symlink(_) => Seen::Link,
-        Kind::CharDevice(_) | Kind::BlockDevice(_) | Kind::Fifo => Seen::Other,
+        TarEntryKind::Directory => Seen::Directory,
+        TarEntryKind::File | TarEntryKind::Hardlink(_) => Seen::File,
+        TarEntryKind::Symlink(_) => Seen::Link,
+        TarEntryKind::CharDevice(_) | TarEntryKind::BlockDevice(_) | TarEntryKind::Fifo => Seen::Other,
     }
 }

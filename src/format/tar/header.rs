@@ -1,6 +1,6 @@
 //! The 512-byte ustar header (POSIX.1-2008, `pax`, "ustar Interchange Format"), in exactly one encoding.
 
-use super::entry::{Entry, Kind};
+use super::entry::{TarEntry, TarEntryKind};
 
 /// Bytes of a header, and the unit that content is padded to.
 pub(super) const BLOCK: usize = 512;
@@ -24,20 +24,20 @@ pub(super) struct Fields<'a> {
 }
 
 /// The type flag of a kind of file.
-pub(super) fn flag(kind: &Kind) -> u8 {
+pub(super) fn flag(kind: &TarEntryKind) -> u8 {
     match kind {
-        Kind::File => b'0',
-        Kind::Hardlink(_) => b'1',
-        Kind::Symlink(_) => b'2',
-        Kind::CharDevice(_) => b'3',
-        Kind::BlockDevice(_) => b'4',
-        Kind::Directory => b'5',
-        Kind::Fifo => b'6',
+        TarEntryKind::File => b'0',
+        TarEntryKind::Hardlink(_) => b'1',
+        TarEntryKind::Symlink(_) => b'2',
+        TarEntryKind::CharDevice(_) => b'3',
+        TarEntryKind::BlockDevice(_) => b'4',
+        TarEntryKind::Directory => b'5',
+        TarEntryKind::Fifo => b'6',
     }
 }
 
 /// The name as it stands in the archive: `./` for the root, a final slash on directories.
-pub(super) fn spelled(entry: &Entry) -> Vec<u8> {
+pub(super) fn spelled(entry: &TarEntry) -> Vec<u8> {
     let mut name = entry.path.as_bytes().to_vec();
     if entry.path.is_root() {
         name.push(b'.');

@@ -1,6 +1,6 @@
 //! Tar archives: one canonical way to write them, a reader that trusts nothing.
 //!
-//! Input: [`Entry`] values and content streams, or somebody's archive. Output: the archive, or the same values.
+//! Input: [`TarEntry`] values and content streams, or somebody's archive. Output: the archive, or the same values.
 //! A root file system travels between steps as such an archive, since only it can carry owners, devices and extended
 //! attributes as a normal user. It must not know the disk: nothing here calls `stat` or creates a file.
 
@@ -11,7 +11,7 @@ mod pax;
 mod reader;
 mod writer;
 
-pub use entry::{Device, Entry, Kind, TarPath};
+pub use entry::{Device, TarEntry, TarEntryKind, TarPath};
 pub use guard::TreeGuard;
 pub use reader::TarReader;
 pub use writer::TarWriter;

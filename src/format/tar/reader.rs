@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Read};
 
 use super::TarError;
-use super::entry::{Device, Entry, Kind, TarPath, check_target, lossy};
+use super::entry::{Device, TarEntry, TarEntryKind, TarPath, check_target, lossy};
 use super::header::{self, BLOCK};
 use super::pax::{self, Records};
 
 /// Entries of an archive, one after the other; after [`TarReader::next_entry`] the reader itself gives the content.
 ///
-/// What cannot be expressed in [`Entry`] (sparse files, multi-volume archives) is an error, never skipped. Memory is
+/// What cannot be expressed in [`TarEntry`] (sparse files, multi-volume archives) is an error, never skipped. Memory is
 /// bounded by one extended header of 1 MiB, whatever the archive says.
 pub struct TarReader<R> {
     input: R,
@@ -35,7 +35,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// The next entry, or `None` at the end-of-archive mark. What is left of the content before it is skipped.
-    pub fn next_entry(&mut self) -> Result<Option<Entry>, TarError> {
+    pub fn next_entry(&mut self) -> Result<Option<TarEntry>, TarError> {
         let mut extended = Extended::default();
         while !self.ended {
             self.skip_content()?;
@@ -71,7 +71,7 @@ impl<R: Read> TarReader<R> {
         self.input
     }
 
-    fn entry(&mut self, header: &tar::Header, extended: Extended, at: u64) -> Result<Entry, TarError> {
+    fn entry(&mut self, header: &tar::Header, extended: Extended, at: u64) -> Result<TarEntry, TarError> {
         let mut records = extended.records;
         if records.keys().any(|key| key.starts_with(b"GNU.sparse")) {
             return Err(malformed(at, "a sparse file, which kiln does not read"));
@@ -82,8 +82,8 @@ impl<R: Read> TarReader<R> {
         let link = link.unwrap_or_else(|| header.link_name_bytes().unwrap_or_default().into_owned());
         let mut kind = kind(header, link).map_err(|error| locate(error, at))?;
         // Version 7 archives had no type for directories, only the slash.
-        if kind == Kind::File && name.ends_with(b"/") {
-            kind = Kind::Directory;
+        if kind == TarEntryKind::File && name.ends_with(b"/") {
+            kind = TarEntryKind::Directory;
         }
         let size = match records.remove(b"size".as_slice()) {
             Some(text) => pax::number(&text).ok_or_else(|| malformed(at, "a pax size that is not a number"))?,
@@ -92,11 +92,11 @@ impl<R: Read> TarReader<R> {
         if size > i64::MAX as u64 {
             return Err(malformed(at, "a size of more than 8 EiB"));
         }
-        if kind != Kind::File && size != 0 {
+        if kind != TarEntryKind::File && size != 0 {
             return Err(malformed(at, "content on something that is not a regular file"));
         }
         (self.content, self.padding) = (size, size.next_multiple_of(BLOCK as u64) - size);
-        let mut entry = Entry {
+        let mut entry = TarEntry {
             path: TarPath::new(&name)?,
             kind,
             mode: header.mode().map_err(|_| malformed(at, "a mode that is not a number"))? & 0o7777,
@@ -185,7 +185,7 @@ fn read_full(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-fn kind(header: &tar::Header, link: Vec<u8>) -> Result<Kind, TarError> {
+fn kind(header: &tar::Header, link: Vec<u8>) -> Result<TarEntryKind, TarError> {
     let device = || {
         let number = |field: io::Result<Option<u32>>| field.ok().flatten();
         number(header.device_major())
@@ -194,16 +194,16 @@ fn kind(header: &tar::Header, link: Vec<u8>) -> Result<Kind, TarError> {
             .ok_or_else(|| malformed(0, "a device without a number"))
     };
     Ok(match header.as_bytes()[156] {
-        0 | b'0' | b'7' => Kind::File,
-        b'1' => Kind::Hardlink(TarPath::new(&link)?),
+        0 | b'0' | b'7' => TarEntryKind::File,
+        b'1' => TarEntryKind::Hardlink(TarPath::new(&link)?),
         b'2' => {
             check_target(&link).map_err(|what| malformed(0, what))?;
-            Kind::Symlink(link)
+            TarEntryKind::Symlink(link)
         }
-        b'3' => Kind::CharDevice(device()?),
-        b'4' => Kind::BlockDevice(device()?),
-        b'5' => Kind::Directory,
-        b'6' => Kind::Fifo,
+        b'3' => TarEntryKind::CharDevice(device()?),
+        b'4' => TarEntryKind::BlockDevice(device()?),
+        b'5' => TarEntryKind::Directory,
+        b'6' => TarEntryKind::Fifo,
         other => {
             let shown = char::from(other).escape_default();
             return Err(malformed(0, &format!("an entry of type '{shown}', which kiln does not read")));

@@ -8,7 +8,7 @@ fn path(text: &str) -> TarPath {
     TarPath::new(text).unwrap()
 }
 
-fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
+fn archive(entries: &[(TarEntry, &[u8])]) -> Vec<u8> {
     let mut writer = TarWriter::new(Vec::new());
     for (entry, content) in entries {
         writer.append(entry, *content).unwrap();
@@ -16,7 +16,7 @@ fn archive(entries: &[(Entry, &[u8])]) -> Vec<u8> {
     writer.finish().unwrap()
 }
 
-fn list(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, TarError> {
+fn list(bytes: &[u8]) -> Result<Vec<(TarEntry, Vec<u8>)>, TarError> {
     let mut reader = TarReader::new(bytes);
     let mut found = Vec::new();
     while let Some(entry) = reader.next_entry()? {
@@ -29,34 +29,39 @@ fn list(bytes: &[u8]) -> Result<Vec<(Entry, Vec<u8>)>, TarError> {
 
 #[test]
 fn everything_that_an_entry_can_say_survives() {
-    let mut ping = Entry::file(path("usr/bin/ping"), 0o755, 1_700_000_000, 4);
+    let mut ping = TarEntry::file(path("usr/bin/ping"), 0o755, 1_700_000_000, 4);
     ping.xattrs.insert(b"security.capability".to_vec(), vec![1, 0, 0, 2, b'\n', b'=', 0, 0xff]);
     ping.uid = 4_000_000_000;
     let long = format!("usr/share/{}/{}", "d".repeat(200), "é".repeat(100));
     let mut raw = b"var/\xff".repeat(30);
     raw.insert(0, b'z');
-    let device =
-        Entry { kind: Kind::CharDevice(Device { major: 1, minor: 3 }), ..Entry::file(path("dev/null"), 0o666, 0, 0) };
-    let link = Entry { kind: Kind::Hardlink(path("usr/bin/ping")), ..Entry::file(path("usr/bin/ping6"), 0o755, 7, 0) };
+    let device = TarEntry {
+        kind: TarEntryKind::CharDevice(Device { major: 1, minor: 3 }),
+        ..TarEntry::file(path("dev/null"), 0o666, 0, 0)
+    };
+    let link = TarEntry {
+        kind: TarEntryKind::Hardlink(path("usr/bin/ping")),
+        ..TarEntry::file(path("usr/bin/ping6"), 0o755, 7, 0)
+    };
     let entries = [
-        (Entry::directory(TarPath::root(), 0o755, 5), b"".as_slice()),
+        (TarEntry::directory(TarPath::root(), 0o755, 5), b"".as_slice()),
         (device, b""),
-        (Entry::symlink(path("lib"), "usr/lib", -5), b""),
+        (TarEntry::symlink(path("lib"), "usr/lib", -5), b""),
         (ping, b"ELF!"),
         (link, b""),
-        (Entry::file(path(&long), 0o4755, 1 << 40, 1), b"x"),
-        (Entry::file(TarPath::new(raw).unwrap(), 0o600, 1, 0), b""),
+        (TarEntry::file(path(&long), 0o4755, 1 << 40, 1), b"x"),
+        (TarEntry::file(TarPath::new(raw).unwrap(), 0o600, 1, 0), b""),
     ];
     let bytes = archive(&entries);
     let found = list(&bytes).unwrap();
-    let expected: Vec<(Entry, Vec<u8>)> = entries.iter().map(|(e, c)| (e.clone(), c.to_vec())).collect();
+    let expected: Vec<(TarEntry, Vec<u8>)> = entries.iter().map(|(e, c)| (e.clone(), c.to_vec())).collect();
     assert_eq!(found, expected);
     assert!((0..10).all(|_| archive(&entries) == bytes));
 }
 
 #[test]
 fn a_plain_file_needs_no_pax_header() {
-    let bytes = archive(&[(Entry::file(path("etc/hostname"), 0o644, 1, 5), b"kiln\n")]);
+    let bytes = archive(&[(TarEntry::file(path("etc/hostname"), 0o644, 1, 5), b"kiln\n")]);
     assert_eq!(bytes.len(), 512 + 512 + 1024);
     assert_eq!(&bytes[..12], b"etc/hostname");
 }
@@ -64,15 +69,15 @@ fn a_plain_file_needs_no_pax_header() {
 #[test]
 fn order_size_and_kind_are_checked() {
     let mut writer = TarWriter::new(Vec::new());
-    writer.append(&Entry::file(path("b"), 0o644, 0, 1), b"1".as_slice()).unwrap();
+    writer.append(&TarEntry::file(path("b"), 0o644, 0, 1), b"1".as_slice()).unwrap();
     for (entry, content, expected) in [
-        (Entry::file(path("b"), 0o644, 0, 0), b"".as_slice(), "order"),
-        (Entry::file(path("a"), 0o644, 0, 0), b"", "order"),
-        (Entry::file(path("c"), 0o10644, 0, 0), b"", "permissions"),
-        (Entry { kind: Kind::Hardlink(path("d")), ..Entry::file(path("c"), 0, 0, 0) }, b"", "later"),
-        (Entry::symlink(path("c"), "", 0), b"", "target"),
-        (Entry::file(path("c"), 0o644, 0, 2), b"1", "ended after 1"),
-        (Entry::file(path("d"), 0o644, 0, 2), b"123", "goes on"),
+        (TarEntry::file(path("b"), 0o644, 0, 0), b"".as_slice(), "order"),
+        (TarEntry::file(path("a"), 0o644, 0, 0), b"", "order"),
+        (TarEntry::file(path("c"), 0o10644, 0, 0), b"", "permissions"),
+        (TarEntry { kind: TarEntryKind::Hardlink(path("d")), ..TarEntry::file(path("c"), 0, 0, 0) }, b"", "later"),
+        (TarEntry::symlink(path("c"), "", 0), b"", "target"),
+        (TarEntry::file(path("c"), 0o644, 0, 2), b"1", "ended after 1"),
+        (TarEntry::file(path("d"), 0o644, 0, 2), b"123", "goes on"),
     ] {
         let error = writer.append(&entry, content).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
@@ -101,7 +106,7 @@ fn gnu_long_names_and_big_numbers_are_read() {
     let found = list(&builder.into_inner().unwrap()).unwrap();
     assert_eq!(found[0].0.path.as_bytes(), long.as_bytes());
     assert_eq!((found[0].0.uid, found[0].0.mode, found[0].1.as_slice()), (u32::MAX, 0o644, b"abc".as_slice()));
-    assert_eq!(found[1].0.kind, Kind::Symlink(format!("/{long}").into_bytes()));
+    assert_eq!(found[1].0.kind, TarEntryKind::Symlink(format!("/{long}").into_bytes()));
 }
 
 #[test]
@@ -117,13 +122,14 @@ fn paths_that_climb_are_refused() {
 #[test]
 fn a_guard_refuses_paths_through_links() {
     let mut guard = TreeGuard::new();
-    guard.admit(&Entry::symlink(path("a/out"), "/etc", 0)).unwrap();
-    guard.admit(&Entry::file(path("a/file"), 0o644, 0, 0)).unwrap();
-    let hard = |target: &str| Entry { kind: Kind::Hardlink(path(target)), ..Entry::file(path("h"), 0, 0, 0) };
+    guard.admit(&TarEntry::symlink(path("a/out"), "/etc", 0)).unwrap();
+    guard.admit(&TarEntry::file(path("a/file"), 0o644, 0, 0)).unwrap();
+    let hard =
+        |target: &str| TarEntry { kind: TarEntryKind::Hardlink(path(target)), ..TarEntry::file(path("h"), 0, 0, 0) };
     for (bad, what) in [
-        (Entry::file(path("a/out/passwd"), 0o644, 0, 0), "through a symbolic link"),
-        (Entry::file(path("a/file/x"), 0o644, 0, 0), "not a directory"),
-        (Entry::symlink(path("a"), "/", 0), "same path"),
+        (TarEntry::file(path("a/out/passwd"), 0o644, 0, 0), "through a symbolic link"),
+        (TarEntry::file(path("a/file/x"), 0o644, 0, 0), "not a directory"),
+        (TarEntry::symlink(path("a"), "/", 0), "same path"),
         (hard("a/out"), "hard link"),
         (hard("nowhere"), "hard link"),
     ] {
@@ -134,7 +140,7 @@ fn a_guard_refuses_paths_through_links() {
 
 #[test]
 fn archives_that_lie_are_refused() {
-    let good = archive(&[(Entry::file(path("f"), 0o644, 0, 600), &[7; 600])]);
+    let good = archive(&[(TarEntry::file(path("f"), 0o644, 0, 600), &[7; 600])]);
     for cut in [1, 511, 512, 700, 1500, 1536] {
         assert!(list(&good[..cut]).is_err(), "cut at {cut}");
     }

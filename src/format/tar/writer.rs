@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 
 use super::TarError;
-use super::entry::{Entry, Kind, TarPath, check_target};
+use super::entry::{TarEntry, TarEntryKind, TarPath, check_target};
 use super::header::{self, BLOCK, Fields, MAX_LONG, MAX_SHORT, NAME};
 use super::pax::{self, Records};
 
@@ -28,7 +28,7 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Adds one entry, which must sort after the one before; `content` must give exactly `entry.size` bytes.
-    pub fn append(&mut self, entry: &Entry, mut content: impl Read) -> Result<(), TarError> {
+    pub fn append(&mut self, entry: &TarEntry, mut content: impl Read) -> Result<(), TarError> {
         check(entry, self.last.as_ref()).map_err(|what| refuse(entry, what))?;
         self.write_headers(entry)?;
         let copied = io::copy(&mut (&mut content).take(entry.size), &mut self.out)?;
@@ -44,7 +44,7 @@ impl<W: Write> TarWriter<W> {
     }
 
     /// Adds an entry that has no content.
-    pub fn append_empty(&mut self, entry: &Entry) -> Result<(), TarError> {
+    pub fn append_empty(&mut self, entry: &TarEntry) -> Result<(), TarError> {
         self.append(entry, io::empty())
     }
 
@@ -55,11 +55,11 @@ impl<W: Write> TarWriter<W> {
         Ok(self.out)
     }
 
-    fn write_headers(&mut self, entry: &Entry) -> Result<(), TarError> {
+    fn write_headers(&mut self, entry: &TarEntry) -> Result<(), TarError> {
         let name = header::spelled(entry);
         let link: &[u8] = match &entry.kind {
-            Kind::Symlink(target) => target,
-            Kind::Hardlink(target) => target.as_bytes(),
+            TarEntryKind::Symlink(target) => target,
+            TarEntryKind::Hardlink(target) => target.as_bytes(),
             _ => b"",
         };
         let records = records(entry, &name, link);
@@ -67,7 +67,7 @@ impl<W: Write> TarWriter<W> {
             self.write_pax(&records)?;
         }
         let device = match &entry.kind {
-            Kind::CharDevice(device) | Kind::BlockDevice(device) => (device.major, device.minor),
+            TarEntryKind::CharDevice(device) | TarEntryKind::BlockDevice(device) => (device.major, device.minor),
             _ => (0, 0),
         };
         self.out.write_all(&header::encode(&Fields {
@@ -109,12 +109,12 @@ impl<W: Write> TarWriter<W> {
     }
 }
 
-fn refuse(entry: &Entry, what: String) -> TarError {
+fn refuse(entry: &TarEntry, what: String) -> TarError {
     TarError::Entry { path: entry.path.to_string(), what }
 }
 
 /// What the header block cannot hold.
-fn records(entry: &Entry, name: &[u8], link: &[u8]) -> Records {
+fn records(entry: &TarEntry, name: &[u8], link: &[u8]) -> Records {
     let mut records = Records::new();
     let long: Vec<(&str, &[u8])> =
         [("path", name), ("linkpath", link)].into_iter().filter(|(_, text)| text.len() > NAME).collect();
@@ -143,14 +143,14 @@ fn records(entry: &Entry, name: &[u8], link: &[u8]) -> Records {
     records
 }
 
-fn check(entry: &Entry, last: Option<&TarPath>) -> Result<(), String> {
+fn check(entry: &TarEntry, last: Option<&TarPath>) -> Result<(), String> {
     if let Some(last) = last.filter(|last| **last >= entry.path) {
         return Err(format!("comes after {last}: entries must be in the order of their paths' bytes"));
     }
     if entry.mode > 0o7777 {
         return Err(format!("mode {:o} has bits that are not permissions", entry.mode));
     }
-    if entry.kind != Kind::File && entry.size != 0 {
+    if entry.kind != TarEntryKind::File && entry.size != 0 {
         return Err("only a regular file has a size".to_owned());
     }
     if entry.path.is_root() && !entry.is_directory() {
@@ -166,13 +166,13 @@ fn check(entry: &Entry, last: Option<&TarPath>) -> Result<(), String> {
     Ok(())
 }
 
-fn check_kind(entry: &Entry) -> Result<(), String> {
+fn check_kind(entry: &TarEntry) -> Result<(), String> {
     match &entry.kind {
-        Kind::Symlink(target) => check_target(target).map_err(str::to_owned),
-        Kind::Hardlink(target) if *target >= entry.path => {
+        TarEntryKind::Symlink(target) => check_target(target).map_err(str::to_owned),
+        TarEntryKind::Hardlink(target) if *target >= entry.path => {
             Err(format!("is a hard link to {target}, which comes later: the first path must hold the content"))
         }
-        Kind::CharDevice(device) | Kind::BlockDevice(device)
+        TarEntryKind::CharDevice(device) | TarEntryKind::BlockDevice(device)
             if device.major > MAX_DEVICE.0 || device.minor > MAX_DEVICE.1 =>
         {
             Err(format!("device number {}:{} is larger than Linux has", device.major, device.minor))

@@ -2,7 +2,7 @@
 
 use super::entry::{self, Facts, Side};
 use super::{Differences, Pair, streams};
-use crate::format::tar::{Entry, Kind, TarReader};
+use crate::format::tar::{TarEntry, TarEntryKind, TarReader};
 
 pub(super) fn compare(place: &str, (one, two): Pair<'_>, depth: usize, found: &mut Differences) {
     let (mut one, mut two) = (TarReader::new(one), TarReader::new(two));
@@ -35,12 +35,14 @@ pub(super) fn compare(place: &str, (one, two): Pair<'_>, depth: usize, found: &m
     }
 }
 
-fn facts(entry: &Entry) -> Facts {
+fn facts(entry: &TarEntry) -> Facts {
     let (kind, link) = match &entry.kind {
-        Kind::File => ("file".to_owned(), None),
-        Kind::Directory => ("directory".to_owned(), None),
-        Kind::Symlink(target) => ("symbolic link".to_owned(), Some(String::from_utf8_lossy(target).into_owned())),
-        Kind::Hardlink(target) => ("hard link".to_owned(), Some(target.to_string())),
+        TarEntryKind::File => ("file".to_owned(), None),
+        TarEntryKind::Directory => ("directory".to_owned(), None),
+        TarEntryKind::Symlink(target) => {
+            ("symbolic link".to_owned(), Some(String::from_utf8_lossy(target).into_owned()))
+        }
+        TarEntryKind::Hardlink(target) => ("hard link".to_owned(), Some(target.to_string())),
         other => (format!("{other:?}"), None),
     };
     let mut more: Vec<(String, String)> = link.map(|target| ("target".to_owned(), target)).into_iter().collect();

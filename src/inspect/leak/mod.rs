@@ -17,8 +17,8 @@ use std::io::{self, Read};
 
 pub use excuse::Excuses;
 pub use identity::Identities;
-pub use needle::{Kind, Needle};
-pub use needles::{Machine, needles};
+pub use needle::{Needle, TraceKind};
+pub use needles::{BuildHost, needles};
 
 use identity::Uuids;
 use matcher::{Matcher, Scan};
@@ -35,7 +35,7 @@ pub struct Hit {
     /// Its offset in that file, decompressed.
     pub offset: u64,
     /// What it is a trace of.
-    pub kind: Kind,
+    pub kind: TraceKind,
     /// The needle.
     pub text: String,
     /// The needle with its surroundings.
@@ -99,7 +99,7 @@ impl Finder<'_> {
             if hits.len() < HITS && identities.unknown(uuid) {
                 let text = String::from_utf8_lossy(uuid).into_owned();
                 // By itself it is particular enough: where an input has it, it is no trace, whatever stands beside it.
-                hits.push(Hit { place: place.clone(), offset, kind: Kind::Uuid, text, window: uuid.to_vec() });
+                hits.push(Hit { place: place.clone(), offset, kind: TraceKind::Uuid, text, window: uuid.to_vec() });
             }
         };
         uuids.feed(bytes, &mut hear);

@@ -2,7 +2,7 @@
 
 /// What a needle is a trace of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum TraceKind {
     /// The path of the store, and so of everything below it: scratch directories, sandboxes' roots.
     Store,
     /// The home directory of whoever builds.
@@ -21,34 +21,36 @@ pub enum Kind {
     Uuid,
 }
 
-/// How far behind a [`Kind::Clock`] its year is looked for.
+/// How far behind a [`TraceKind::Clock`] its year is looked for.
 pub(super) const YEAR: usize = 24;
 
-impl Kind {
+impl TraceKind {
     /// In words.
     pub fn what(self) -> &'static str {
         match self {
-            Kind::Store => "the store's path",
-            Kind::Home => "the home directory of the user who builds",
-            Kind::Account => "user and host",
-            Kind::Host => "the host's name",
-            Kind::Kernel => "the release of the host's kernel",
-            Kind::Date | Kind::Clock => "today's date",
-            Kind::Uuid => "a UUID that nothing in the lock explains",
+            TraceKind::Store => "the store's path",
+            TraceKind::Home => "the home directory of the user who builds",
+            TraceKind::Account => "user and host",
+            TraceKind::Host => "the host's name",
+            TraceKind::Kernel => "the release of the host's kernel",
+            TraceKind::Date | TraceKind::Clock => "today's date",
+            TraceKind::Uuid => "a UUID that nothing in the lock explains",
         }
     }
 
     /// What would remove it.
     pub fn rule(self) -> &'static str {
         match self {
-            Kind::Store => "whatever writes it must be given paths inside its sandbox",
-            Kind::Home => "steps see HOME=/nonexistent; whatever writes it was given a path from outside",
-            Kind::Account | Kind::Host => {
+            TraceKind::Store => "whatever writes it must be given paths inside its sandbox",
+            TraceKind::Home => "steps see HOME=/nonexistent; whatever writes it was given a path from outside",
+            TraceKind::Account | TraceKind::Host => {
                 "steps see the host name `kiln`; whatever writes it got it from outside its sandbox"
             }
-            Kind::Kernel => "what asks `uname -r` must be told the image's kernel",
-            Kind::Date | Kind::Clock => "what writes it must honour SOURCE_DATE_EPOCH, or the file must be removed",
-            Kind::Uuid => {
+            TraceKind::Kernel => "what asks `uname -r` must be told the image's kernel",
+            TraceKind::Date | TraceKind::Clock => {
+                "what writes it must honour SOURCE_DATE_EPOCH, or the file must be removed"
+            }
+            TraceKind::Uuid => {
                 "what is born at random must be born at first boot: leave the file out, or give it as a `file` of the recipe"
             }
         }
@@ -61,8 +63,8 @@ pub struct Needle {
     /// Its bytes.
     pub text: Vec<u8>,
     /// What it means.
-    pub kind: Kind,
-    /// The year that must follow a [`Kind::Clock`].
+    pub kind: TraceKind,
+    /// The year that must follow a [`TraceKind::Clock`].
     pub(super) year: String,
 }
 
@@ -73,13 +75,13 @@ impl Needle {
         let word = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric());
         let joined = |byte: Option<u8>| word(byte) || matches!(byte, Some(b'-' | b'_'));
         match self.kind {
-            Kind::Store | Kind::Home => !joined(next) && !joined(last) && last != Some(b'.'),
-            Kind::Account | Kind::Host | Kind::Kernel => !joined(last) && !joined(next),
+            TraceKind::Store | TraceKind::Home => !joined(next) && !joined(last) && last != Some(b'.'),
+            TraceKind::Account | TraceKind::Host | TraceKind::Kernel => !joined(last) && !joined(next),
             // `20261123T1530`, but not a digit of a longer number or of a digest.
-            Kind::Date => !word(last) && (!word(next) || next == Some(b'T')),
+            TraceKind::Date => !word(last) && (!word(next) || next == Some(b'T')),
             // Found by its shape, not by its text.
-            Kind::Uuid => true,
-            Kind::Clock => !word(last) && !word(next) && holds(after, self.year.as_bytes()),
+            TraceKind::Uuid => true,
+            TraceKind::Clock => !word(last) && !word(next) && holds(after, self.year.as_bytes()),
         }
     }
 }

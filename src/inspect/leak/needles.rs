@@ -4,7 +4,7 @@
 //! in any image; so a bare user name is never a needle, only with its host or its home directory, and a host's name is
 //! one by itself only with a digit or a hyphen in it. What the recipe or the lock mentions is there on purpose.
 
-use super::{Kind, Needle};
+use super::{Needle, TraceKind};
 use crate::base::Timestamp;
 
 /// Shorter names are part of everything.
@@ -14,7 +14,7 @@ const HOST: usize = 6;
 
 /// What a builder's machine is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Machine {
+pub struct BuildHost {
     /// The store's path.
     pub store: String,
     /// The user's home directory.
@@ -30,7 +30,7 @@ pub struct Machine {
 }
 
 /// What to look for. `epoch` is the date that artifacts carry, `known` the text of recipe and lock.
-pub fn needles(machine: &Machine, epoch: Timestamp, known: &[&[u8]]) -> Vec<Needle> {
+pub fn needles(machine: &BuildHost, epoch: Timestamp, known: &[&[u8]]) -> Vec<Needle> {
     let mut found = Vec::new();
     let mut add = |kind, text: &str| {
         let text = text.as_bytes().to_vec();
@@ -40,28 +40,28 @@ pub fn needles(machine: &Machine, epoch: Timestamp, known: &[&[u8]]) -> Vec<Need
         }
     };
     if parts(&machine.store) >= 2 && machine.store.len() >= 8 {
-        add(Kind::Store, &machine.store);
+        add(TraceKind::Store, &machine.store);
     }
     if let Some(home) = machine.home.as_deref().filter(|home| home.starts_with("/home/") && parts(home) >= 2) {
         // An image may have a user of that name.
         let name = home.rsplit('/').next().unwrap_or(home).as_bytes();
         if !known.iter().any(|known| known.windows(name.len()).any(|window| window == name)) {
-            add(Kind::Home, home);
+            add(TraceKind::Home, home);
         }
     }
     if let Some(user) = &machine.user
         && !machine.host.is_empty()
         && !common(&machine.host)
     {
-        add(Kind::Account, &format!("{user}@{}", machine.host));
+        add(TraceKind::Account, &format!("{user}@{}", machine.host));
     }
     let particular = machine.host.bytes().any(|byte| byte.is_ascii_digit() || byte == b'-');
     if machine.host.len() >= HOST && particular && !common(&machine.host) {
-        add(Kind::Host, &machine.host);
+        add(TraceKind::Host, &machine.host);
     }
     // `6.12.0` alone is a version of many things.
     if machine.kernel.bytes().any(|byte| byte.is_ascii_alphabetic()) && machine.kernel.len() >= 8 {
-        add(Kind::Kernel, &machine.kernel);
+        add(TraceKind::Kernel, &machine.kernel);
     }
     for (kind, text) in dates(machine.now, epoch) {
         add(kind, &text);
@@ -82,7 +82,7 @@ fn common(host: &str) -> bool {
 }
 
 /// Today, in UTC as all steps see it, unless the artifacts carry this very date, or a later one.
-fn dates(now: Timestamp, epoch: Timestamp) -> Vec<(Kind, String)> {
+fn dates(now: Timestamp, epoch: Timestamp) -> Vec<(TraceKind, String)> {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     // 1970-01-01 was a Thursday.
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
@@ -93,10 +93,10 @@ fn dates(now: Timestamp, epoch: Timestamp) -> Vec<(Kind, String)> {
     let (year, number, date, ..) = now.civil();
     let (month, name) = (MONTHS[number as usize - 1], DAYS[day(now).rem_euclid(7) as usize]);
     vec![
-        (Kind::Date, format!("{year}-{number:02}-{date:02}")),
-        (Kind::Date, format!("{year}{number:02}{date:02}")),
-        (Kind::Date, format!("{month} {date} {year}")),
-        (Kind::Date, format!("{date} {month} {year}")),
-        (Kind::Clock, format!("{name} {month} {date:2}")),
+        (TraceKind::Date, format!("{year}-{number:02}-{date:02}")),
+        (TraceKind::Date, format!("{year}{number:02}{date:02}")),
+        (TraceKind::Date, format!("{month} {date} {year}")),
+        (TraceKind::Date, format!("{date} {month} {year}")),
+        (TraceKind::Clock, format!("{name} {month} {date:2}")),
     ]
 }

@@ -4,13 +4,13 @@ use std::io::{Cursor, Write};
 
 use super::*;
 use crate::base::Timestamp;
-use crate::format::tar::{Entry, TarPath, TarWriter};
+use crate::format::tar::{TarEntry, TarPath, TarWriter};
 
 /// The time of what the build made; packaged files are from the first second of 1970.
 const MADE: i64 = 7;
 
-fn machine() -> Machine {
-    Machine {
+fn machine() -> BuildHost {
+    BuildHost {
         store: "/home/carol/.cache/kiln".to_owned(),
         home: Some("/home/carol".to_owned()),
         user: Some("carol".to_owned()),
@@ -36,7 +36,7 @@ fn tar(name: &str, content: &[u8]) -> Vec<u8> {
 
 fn dated(name: &str, content: &[u8], mtime: i64) -> Vec<u8> {
     let mut tar = TarWriter::new(Vec::new());
-    let entry = Entry::file(TarPath::new(name).unwrap(), 0o644, mtime, content.len() as u64);
+    let entry = TarEntry::file(TarPath::new(name).unwrap(), 0o644, mtime, content.len() as u64);
     tar.append(&entry, content).unwrap();
     tar.finish().unwrap()
 }
@@ -137,14 +137,17 @@ fn what_an_input_says_itself_is_no_leak_and_the_same_words_elsewhere_are() {
 
 #[test]
 fn what_is_common_or_known_is_not_looked_for() {
-    let kinds = |machine: &Machine, epoch, known: &str| -> Vec<Kind> {
-        let mut kinds: Vec<Kind> = needles(machine, epoch, &[known.as_bytes()]).iter().map(|n| n.kind).collect();
+    let kinds = |machine: &BuildHost, epoch, known: &str| -> Vec<TraceKind> {
+        let mut kinds: Vec<TraceKind> = needles(machine, epoch, &[known.as_bytes()]).iter().map(|n| n.kind).collect();
         kinds.dedup();
         kinds
     };
     let today = machine().now;
-    assert_eq!(kinds(&machine(), today, ""), [Kind::Store, Kind::Home, Kind::Account, Kind::Host, Kind::Kernel]);
-    let plain = Machine {
+    assert_eq!(
+        kinds(&machine(), today, ""),
+        [TraceKind::Store, TraceKind::Home, TraceKind::Account, TraceKind::Host, TraceKind::Kernel]
+    );
+    let plain = BuildHost {
         store: "/kiln".to_owned(),
         home: Some("/root".to_owned()),
         user: Some("root".to_owned()),
@@ -154,10 +157,10 @@ fn what_is_common_or_known_is_not_looked_for() {
     };
     assert_eq!(kinds(&plain, today, ""), []);
     for host in ["debian", "ubuntu-2", "runner-17", "vm", "zeus", "localhost.localdomain"] {
-        let named = Machine { host: host.to_owned(), ..plain.clone() };
-        assert!(!kinds(&named, today, "").contains(&Kind::Host), "{host}");
+        let named = BuildHost { host: host.to_owned(), ..plain.clone() };
+        assert!(!kinds(&named, today, "").contains(&TraceKind::Host), "{host}");
     }
     // The image's own host name, user and kernel.
     let known = "hostname = lab-machine7, user carol, linux-image-6.18.44-custom";
-    assert_eq!(kinds(&machine(), today, known), [Kind::Store, Kind::Account]);
+    assert_eq!(kinds(&machine(), today, known), [TraceKind::Store, TraceKind::Account]);
 }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Read};
 
-use crate::format::tar::{Kind, TarReader};
+use crate::format::tar::{TarEntryKind, TarReader};
 
 /// Packed within packed.
 const DEPTH: usize = 5;
@@ -110,8 +110,8 @@ fn tar(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor)
         visitor.bytes(entry.path.as_bytes());
         visitor.bytes(b"\n");
         match &entry.kind {
-            Kind::Symlink(target) => visitor.bytes(target),
-            Kind::Hardlink(target) => visitor.bytes(target.as_bytes()),
+            TarEntryKind::Symlink(target) => visitor.bytes(target),
+            TarEntryKind::Hardlink(target) => visitor.bytes(target.as_bytes()),
             _ => {}
         }
         for value in entry.xattrs.values() {
@@ -119,7 +119,7 @@ fn tar(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor)
             visitor.bytes(value);
         }
         visitor.end();
-        if entry.kind == Kind::File {
+        if entry.kind == TarEntryKind::File {
             // What only looks packed, or is damaged, was damaged when it was packaged: the rest of the archive counts.
             let _ = inner((&name, Some(entry.mtime)), Box::new(&mut reader), depth, visitor);
         }

@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::{Reverse, Symbol, Tree, Type};
+use super::{KconfigTree, Reverse, Symbol, Type};
 use crate::kconfig::check::parse_number;
 use crate::kconfig::dotconfig::DotConfig;
 use crate::kconfig::expr::{Compare, Expr};
@@ -18,7 +18,7 @@ pub struct Selector {
     pub force: Option<Tri>,
 }
 
-impl Tree {
+impl KconfigTree {
     /// The value of an expression; `None` when it hangs on a question to the compiler.
     pub fn eval(&self, expr: &Expr, config: &DotConfig) -> Option<Tri> {
         match expr {

@@ -1,6 +1,6 @@
 //! The Kconfig files of a source tree, as options and what they depend on.
 //!
-//! Input: files by path, and the variables that the build sets. Output: [`Tree`]. Questions to the compiler stay
+//! Input: files by path, and the variables that the build sets. Output: [`KconfigTree`]. Questions to the compiler stay
 //! questions: only the kernel's own program asks them. It must not know what a recipe asks for.
 
 mod eval;
@@ -10,13 +10,13 @@ mod parse;
 use std::collections::BTreeMap;
 
 pub use eval::Selector;
-pub use parse::{NotKconfig, Source};
+pub use parse::{KconfigSource, NotKconfig};
 
 use super::expr::Expr;
 
 /// Every option of a source tree.
 #[derive(Debug, Clone, Default)]
-pub struct Tree {
+pub struct KconfigTree {
     /// By name.
     pub symbols: BTreeMap<String, Symbol>,
     /// The `choice` blocks, in order.
@@ -88,7 +88,7 @@ pub struct Choice {
     pub members: Vec<String>,
 }
 
-impl Tree {
+impl KconfigTree {
     /// Adds the reverse edges once all definitions are there.
     fn index(&mut self) {
         for (name, symbol) in &self.symbols {

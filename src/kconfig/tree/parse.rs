@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use super::lines::{Line, logical, quoted};
-use super::{Choice, Definition, Symbol, Tree, Type};
+use super::{Choice, Definition, KconfigTree, Symbol, Type};
 use crate::kconfig::expr::{self, Expr};
 use crate::kconfig::value::Tri;
 
 /// The files of a source tree that decide its configuration.
 #[derive(Debug, Clone, Default)]
-pub struct Source {
+pub struct KconfigSource {
     /// Contents by path relative to the tree.
     pub files: BTreeMap<String, Vec<u8>>,
     /// What the build sets: `SRCARCH` is `x86`.
@@ -34,12 +34,12 @@ const DEPTH: usize = 32;
 /// The kernel has twenty thousand options; a file that sources itself in a fan would make them without end.
 const DEFINITIONS: usize = 200_000;
 
-impl Tree {
+impl KconfigTree {
     /// Reads the file `Kconfig` and everything that it sources.
-    pub fn read(source: &Source) -> Result<Tree, NotKconfig> {
+    pub fn read(source: &KconfigSource) -> Result<KconfigTree, NotKconfig> {
         let mut parser = Parser {
             source,
-            tree: Tree::default(),
+            tree: KconfigTree::default(),
             frames: vec![Frame::default()],
             open: Open::Nothing,
             definitions: 0,
@@ -53,8 +53,8 @@ impl Tree {
 }
 
 struct Parser<'a> {
-    source: &'a Source,
-    tree: Tree,
+    source: &'a KconfigSource,
+    tree: KconfigTree,
     /// The blocks around the current line.
     frames: Vec<Frame>,
     open: Open,
@@ -325,13 +325,13 @@ fn is_assignment(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn tree(text: &str) -> Result<Tree, NotKconfig> {
+    fn tree(text: &str) -> Result<KconfigTree, NotKconfig> {
         let files = BTreeMap::from([
             ("Kconfig".to_owned(), text.as_bytes().to_vec()),
             ("sub/Kconfig".to_owned(), b"config SUB\n\tbool\n".to_vec()),
             ("loop/Kconfig".to_owned(), b"source \"loop/Kconfig\"\n".to_vec()),
         ]);
-        Tree::read(&Source { files, variables: BTreeMap::from([("DIR".to_owned(), "sub".to_owned())]) })
+        KconfigTree::read(&KconfigSource { files, variables: BTreeMap::from([("DIR".to_owned(), "sub".to_owned())]) })
     }
 
     #[test]

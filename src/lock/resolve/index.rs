@@ -6,7 +6,7 @@ use std::io::{BufReader, Read};
 use super::error::{self, ResolveError};
 use super::{Asking, Progress, archive, fetch};
 use crate::base::{Arch, Digest, Hasher};
-use crate::debian::packages::{Builder, Index};
+use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::release::{self, MAX_INDEX, Release};
 use crate::recipe::archive::Archive;
 
@@ -56,7 +56,7 @@ pub(super) fn component(
     if let Some(index) = context.cache.get(&key).and_then(Index::from_bytes) {
         return Ok(index);
     }
-    let mut builder = Builder::default();
+    let mut builder = IndexBuilder::default();
     for found in &signed {
         let bytes = bytes(context, archive, release, found)?;
         unpack(archive, found, &bytes, &mut |text| {

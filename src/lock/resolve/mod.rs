@@ -73,7 +73,7 @@ pub enum Progress {
 }
 
 /// What a resolution works with.
-pub struct Context<'a> {
+pub struct ResolveContext<'a> {
     /// Network and clock.
     pub world: &'a dyn World,
     /// Where boiled-down indexes are kept.
@@ -86,19 +86,19 @@ pub struct Context<'a> {
 
 /// The same, and who has not answered so far.
 struct Asking<'a> {
-    context: &'a Context<'a>,
+    context: &'a ResolveContext<'a>,
     downloader: Downloader<'a>,
 }
 
 impl<'a> std::ops::Deref for Asking<'a> {
-    type Target = Context<'a>;
+    type Target = ResolveContext<'a>;
 
-    fn deref(&self) -> &Context<'a> {
+    fn deref(&self) -> &ResolveContext<'a> {
         self.context
     }
 }
 
-impl Context<'_> {
+impl ResolveContext<'_> {
     fn report(&self, progress: Progress) {
         (self.listener)(progress);
     }
@@ -106,7 +106,7 @@ impl Context<'_> {
 
 /// Makes the lock of a recipe.
 pub fn resolve(
-    context: &Context<'_>,
+    context: &ResolveContext<'_>,
     recipe: &Recipe,
     previous: Option<&Lock>,
     update: &Update,

@@ -5,8 +5,8 @@ use std::io::Cursor;
 
 use super::archive::Loaded;
 use super::error::ResolveError;
-use super::{Context, Progress, Update};
-use crate::debian::packages::{Builder, Index};
+use super::{Progress, ResolveContext, Update};
+use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::solve::{self, Chosen, Offer, Problem};
 use crate::lock::satisfies::is_described;
 use crate::lock::{Lock, LockedFile, LockedPackage};
@@ -109,7 +109,7 @@ fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {
 
 /// A set that is solved anew, with what the lock pins preferred.
 pub(super) struct Solving<'a> {
-    pub(super) context: &'a Context<'a>,
+    pub(super) context: &'a ResolveContext<'a>,
     pub(super) recipe: &'a Recipe,
     pub(super) loaded: &'a BTreeMap<&'a str, Loaded>,
     pub(super) previous: Option<&'a Lock>,
@@ -211,7 +211,7 @@ impl Solving<'_> {
         }
         let mut ghosts = Vec::new();
         for (archive, text) in by_archive {
-            let mut builder = Builder::default();
+            let mut builder = IndexBuilder::default();
             builder
                 .read(Cursor::new(text), set.architecture.facts().debian)
                 .map_err(|error| super::error::index(archive, "the previous lock", &error))?;

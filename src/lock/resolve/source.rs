@@ -14,7 +14,7 @@ use crate::lock::{Lock, LockedFile, LockedSource};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
 use crate::recipe::image::Content;
-use crate::recipe::kernel::{Origin, Source};
+use crate::recipe::kernel::{KernelSource, Origin};
 use crate::recipe::packages::PackageRequest;
 
 /// A kernel's tarball is about 150 MB; ten times that is refused.
@@ -26,13 +26,13 @@ struct Wanted<'a> {
     key: String,
     /// The kernel or image that asks.
     owner: &'a str,
-    source: Source,
+    source: KernelSource,
 }
 
 /// Sources of kernels, and files of images by URL.
 fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
     let kernels = recipe.kernels.values().filter_map(|kernel| match &kernel.origin {
-        Origin::Compiled(compiled) if !matches!(compiled.source, Source::Package(_)) => {
+        Origin::Compiled(compiled) if !matches!(compiled.source, KernelSource::Package(_)) => {
             Some(Wanted { key: kernel.source_name(), owner: &kernel.name, source: compiled.source.clone() })
         }
         _ => None,
@@ -40,7 +40,7 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
     let files = recipe.images.values().flat_map(|image| {
         image.files.iter().filter_map(|file| match &file.content {
             Content::Url(Address { url, digest }) => {
-                let source = Source::Url { url: url.clone(), digest: *digest };
+                let source = KernelSource::Url { url: url.clone(), digest: *digest };
                 Some(Wanted { key: image.source_name(file), owner: &image.name, source })
             }
             _ => None,
@@ -58,7 +58,7 @@ fn kept<'a>(
 ) -> Option<&'a LockedSource> {
     let lock = previous?;
     let archives: &[String] = match &wanted.source {
-        Source::DebianSource(_, archives) => archives,
+        KernelSource::DebianSource(_, archives) => archives,
         _ => &[],
     };
     let mut used = archives.iter().filter(|name| lock.archives.contains_key(*name));
@@ -73,19 +73,19 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
         Update::All => true,
         Update::Some(names) => {
             names.iter().any(|name| name == owner)
-                || matches!(source, Source::DebianSource(request, _) if names.contains(&request.name))
+                || matches!(source, KernelSource::DebianSource(request, _) if names.contains(&request.name))
         }
     };
     let mut files = locked.files.values();
     match source {
-        Source::Url { url, digest } => files.next().is_some_and(|(from, file)| {
+        KernelSource::Url { url, digest } => files.next().is_some_and(|(from, file)| {
             from == url
                 && match digest {
                     Some(digest) => *digest == file.sha256,
                     None => !moved,
                 }
         }),
-        Source::DebianSource(request, archives) => {
+        KernelSource::DebianSource(request, archives) => {
             let fits = |file: &str| {
                 file.strip_suffix(".dsc").and_then(|stem| stem.split_once('_')).is_some_and(|(name, found)| {
                     let asked = request.version.as_deref().map(|version| version.rsplit(':').next().unwrap_or(version));
@@ -95,7 +95,7 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
             let from = |place: &str| archives.iter().any(|name| place.split(['@', ':']).next() == Some(name.as_str()));
             !moved && locked.files.keys().any(|file| fits(file)) && locked.files.values().all(|(place, _)| from(place))
         }
-        Source::Package(_) => false,
+        KernelSource::Package(_) => false,
     }
 }
 
@@ -115,8 +115,8 @@ pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, Sou
     let whole = |wanted: &Wanted<'_>, locked: &LockedSource| {
         let mut places = locked.files.values().map(|(place, _)| place);
         let placed = match &wanted.source {
-            Source::Url { .. } => locked.files.len() == 1,
-            Source::DebianSource(..) | Source::Package(_) => places.all(home),
+            KernelSource::Url { .. } => locked.files.len() == 1,
+            KernelSource::DebianSource(..) | KernelSource::Package(_) => places.all(home),
         };
         placed && is_kept(wanted, locked, &Update::Keep)
     };
@@ -135,7 +135,7 @@ pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, Sou
 pub(super) fn archives(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> Vec<String> {
     let mut names = Vec::new();
     for wanted in wanted(recipe) {
-        if let Source::DebianSource(_, archives) = &wanted.source
+        if let KernelSource::DebianSource(_, archives) = &wanted.source
             && kept(recipe, &wanted, previous, update).is_none()
         {
             names.extend(archives.iter().cloned());
@@ -157,11 +157,11 @@ pub(super) fn all(
         let found = match kept(recipe, &wanted, previous, update) {
             Some(locked) => locked.clone(),
             None => match &wanted.source {
-                Source::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
-                Source::DebianSource(request, archives) => {
+                KernelSource::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
+                KernelSource::DebianSource(request, archives) => {
                     debian(context, recipe, loaded, (wanted.owner, request, archives))?
                 }
-                Source::Package(_) => continue,
+                KernelSource::Package(_) => continue,
             },
         };
         sources.insert(wanted.key, found);

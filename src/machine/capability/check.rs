@@ -2,10 +2,10 @@
 
 use super::Findings;
 use super::kernel::KernelFacts;
-use super::table::{CAPABILITIES, Capability, KERNELS, Kind, Memory, PROBLEMS, Problem};
+use super::table::{CAPABILITIES, Capability, KERNELS, KnownProblem, MachineKind, MemoryKind, PROBLEMS};
 use super::version::{Emulator, Version};
 use crate::base::{Diagnostic, Span};
-use crate::recipe::machine::cxl::{Below, Cxl};
+use crate::recipe::machine::cxl::{Cxl, PortTarget};
 use crate::recipe::machine::{Chipset, Machine};
 
 /// The first Linux that gives up a CXL device without event logs.
@@ -40,8 +40,8 @@ fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
     let (Some(cxl), Some(version)) = (&machine.cxl, kernel.version) else { return Vec::new() };
     let expanders = cxl.expanders();
     let memories = expanders.flat_map(|(_, expander)| {
-        let volatile = expander.volatile.as_ref().map(|memory| (Memory::Volatile, memory.span));
-        volatile.into_iter().chain(expander.persistent.as_ref().map(|memory| (Memory::Persistent, memory.span)))
+        let volatile = expander.volatile.as_ref().map(|memory| (MemoryKind::Volatile, memory.span));
+        volatile.into_iter().chain(expander.persistent.as_ref().map(|memory| (MemoryKind::Persistent, memory.span)))
     });
     let lacking = memories.filter_map(|(memory, span)| {
         let row = KERNELS.iter().find(|row| row.memory == memory && row.since > version)?;
@@ -52,7 +52,7 @@ fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
     lacking.collect()
 }
 
-fn describe(problem: &Problem, emulator: &Emulator, span: Span) -> Diagnostic {
+fn describe(problem: &KnownProblem, emulator: &Emulator, span: Span) -> Diagnostic {
     let message = format!("QEMU {} {}", emulator.version, problem.what);
     Diagnostic::new(span, message).label("would be hit").hint(format!("{} ({})", problem.hint, problem.source))
 }
@@ -82,21 +82,21 @@ fn needs(machine: &Machine) -> Vec<(Capability, Span)> {
 
 fn mailboxes(cxl: &Cxl) -> impl Iterator<Item = Span> {
     let below = cxl.bridges.iter().flat_map(|bridge| &bridge.ports).flat_map(|port| &port.below);
-    below.filter_map(|below| if let Below::Switch(switch) = below { switch.mailbox } else { None })
+    below.filter_map(|below| if let PortTarget::Switch(switch) = below { switch.mailbox } else { None })
 }
 
 /// Where a problem strikes.
-fn struck(kind: Kind, machine: &Machine, kernel: &KernelFacts) -> Vec<Span> {
+fn struck(kind: MachineKind, machine: &Machine, kernel: &KernelFacts) -> Vec<Span> {
     let Some(cxl) = &machine.cxl else { return Vec::new() };
     let first = cxl.expanders().next().map(|(_, expander)| expander.span);
     let strikes = match kind {
-        Kind::LonelyPort => {
+        MachineKind::LonelyPort => {
             let lonely = cxl.bridges.iter().filter(|bridge| bridge.ports.len() == 1);
             return lonely.map(|bridge| bridge.span).collect();
         }
-        Kind::NoMailboxInterrupt => kernel.version.is_none_or(|version| version >= EVENT_LOGS),
-        Kind::AnyExpander => true,
-        Kind::Unbounced => !machine.bounce,
+        MachineKind::NoMailboxInterrupt => kernel.version.is_none_or(|version| version >= EVENT_LOGS),
+        MachineKind::AnyExpander => true,
+        MachineKind::Unbounced => !machine.bounce,
     };
     first.filter(|_| strikes).into_iter().collect()
 }

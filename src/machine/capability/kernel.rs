@@ -2,7 +2,7 @@
 
 use super::version::Version;
 use crate::lock::Lock;
-use crate::recipe::kernel::{Compiled, Kernel, OptionValue, Origin, Source};
+use crate::recipe::kernel::{Compiled, Kernel, KernelSource, OptionValue, Origin};
 
 /// The facts that rules depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,8 +38,8 @@ impl KernelFacts {
         let version = match &kernel.origin {
             Origin::Stock { set, .. } => packaged(&set.name),
             Origin::Compiled(compiled) => match &compiled.source {
-                Source::Package(set) => packaged(&set.name),
-                Source::DebianSource(..) | Source::Url { .. } => {
+                KernelSource::Package(set) => packaged(&set.name),
+                KernelSource::DebianSource(..) | KernelSource::Url { .. } => {
                     let source = lock.sources.get(&kernel.source_name());
                     source.and_then(|source| source.files.keys().find_map(|file| named_version(file)))
                 }
@@ -63,11 +63,11 @@ fn commits(compiled: &Compiled) -> Option<bool> {
     Some(value.value == OptionValue::Yes)
 }
 
-fn source_version(source: &Source) -> Option<Version> {
+fn source_version(source: &KernelSource) -> Option<Version> {
     match source {
-        Source::Package(set) => set.requests.iter().find_map(|request| named_version(&request.name)),
-        Source::DebianSource(request, _) => request.version.as_deref().and_then(Version::parse),
-        Source::Url { url, .. } => named_version(url.rsplit('/').next().unwrap_or_default()),
+        KernelSource::Package(set) => set.requests.iter().find_map(|request| named_version(&request.name)),
+        KernelSource::DebianSource(request, _) => request.version.as_deref().and_then(Version::parse),
+        KernelSource::Url { url, .. } => named_version(url.rsplit('/').next().unwrap_or_default()),
     }
 }
 

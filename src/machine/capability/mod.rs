@@ -11,7 +11,7 @@ mod version;
 
 pub use check::check;
 pub use kernel::KernelFacts;
-pub use table::{CAPABILITIES, Capability, KERNELS, Memory, PROBLEMS, Problem, Row, TRIALS, Trial};
+pub use table::{CAPABILITIES, Capability, KERNELS, KnownProblem, MemoryKind, PROBLEMS, Row, TRIALS, Trial};
 pub use version::{Emulator, Version};
 
 use super::finding::Findings;

@@ -71,9 +71,9 @@ pub const CAPABILITIES: &[Row] = &[
 
 /// A range of versions in which something goes wrong.
 #[derive(Debug, Clone, Copy)]
-pub struct Problem {
+pub struct KnownProblem {
     /// Which one.
-    pub kind: Kind,
+    pub kind: MachineKind,
     /// First version with it, and the first without.
     pub versions: (Version, Version),
     /// What happens.
@@ -86,9 +86,9 @@ pub struct Problem {
     pub fatal: bool,
 }
 
-/// Which machines a [`Problem`] strikes.
+/// Which machines a [`KnownProblem`] strikes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum MachineKind {
     /// A bridge with one root port.
     LonelyPort,
     /// Linux since 6.3 with any expander.
@@ -102,33 +102,33 @@ pub enum Kind {
 const OLDEST: Version = Version::new(0, 0);
 
 /// Combinations that crash or crawl.
-pub const PROBLEMS: &[Problem] = &[
-    Problem {
-        kind: Kind::LonelyPort,
+pub const PROBLEMS: &[KnownProblem] = &[
+    KnownProblem {
+        kind: MachineKind::LonelyPort,
         versions: (OLDEST, Version::new(8, 0)),
         what: "corrupts the memory behind a bridge with one root port, in silence",
         hint: "add a second, empty port to the bridge, or take a newer QEMU",
         source: "hw/cxl/cxl-host.c before the pass-through decoder",
         fatal: true,
     },
-    Problem {
-        kind: Kind::NoMailboxInterrupt,
+    KnownProblem {
+        kind: MachineKind::NoMailboxInterrupt,
         versions: (OLDEST, Version::new(8, 1)),
         what: "has no event logs, without which Linux since 6.3 gives a CXL device up (`Failed to get interrupt for event Info log`)",
         hint: "take QEMU 8.1 or newer, or a kernel before 6.3",
         source: "Linux drivers/cxl/pci.c (cxl_event_config)",
         fatal: true,
     },
-    Problem {
-        kind: Kind::AnyExpander,
+    KnownProblem {
+        kind: MachineKind::AnyExpander,
         versions: (Version::new(8, 2), Version::new(9, 0)),
         what: "aborts when a program runs from CXL memory",
         hint: "take QEMU 9.0 or newer; 11.1 is the first that is fast",
         source: "accel/tcg/translate-all.c (cpu_io_recompile)",
         fatal: true,
     },
-    Problem {
-        kind: Kind::Unbounced,
+    KnownProblem {
+        kind: MachineKind::Unbounced,
         versions: (Version::new(9, 0), Version::new(11, 1)),
         what: "emulates CXL memory as MMIO: 70 times slower, and a disk whose buffers lie there stops (`virtio: bogus descriptor`); under KVM the machine is reported to crash",
         hint: "take QEMU 11.1 (trixie-backports), or write `bounce = true` in the machine",
@@ -139,7 +139,7 @@ pub const PROBLEMS: &[Problem] = &[
 
 /// The memory of an expander.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Memory {
+pub enum MemoryKind {
     /// A region of it is made with `cxl create-region -t ram`.
     Volatile,
     /// `cxl create-region -t pmem`.
@@ -150,7 +150,7 @@ pub enum Memory {
 #[derive(Debug, Clone, Copy)]
 pub struct KernelRow {
     /// Of which memory.
-    pub memory: Memory,
+    pub memory: MemoryKind,
     /// The first version that does.
     pub since: Version,
     /// In words that fit after "Linux 6.1, makes no".
@@ -164,14 +164,14 @@ pub struct KernelRow {
 /// What each Linux can do.
 pub const KERNELS: &[KernelRow] = &[
     KernelRow {
-        memory: Memory::Persistent,
+        memory: MemoryKind::Persistent,
         since: Version::new(6, 0),
         what: "regions of persistent CXL memory",
         source: "Linux drivers/cxl/core/region.c (`create_pmem_region`)",
         measured: false,
     },
     KernelRow {
-        memory: Memory::Volatile,
+        memory: MemoryKind::Volatile,
         since: Version::new(6, 3),
         what: "regions of volatile CXL memory",
         source: "Linux drivers/cxl/core/region.c (`create_ram_region`); measured on 6.1 and 6.12",
@@ -187,24 +187,24 @@ pub struct Trial {
     /// Debian's own QEMU.
     pub qemu: Version,
     /// The expander's memory.
-    pub memory: Memory,
+    pub memory: MemoryKind,
     /// Whether its region was committed, came online as a node, and ran programs that gave the right answer.
     pub works: bool,
 }
 
-const fn trial(kernel: (u32, u32), qemu: (u32, u32), memory: Memory, works: bool) -> Trial {
+const fn trial(kernel: (u32, u32), qemu: (u32, u32), memory: MemoryKind, works: bool) -> Trial {
     Trial { kernel: Version::new(kernel.0, kernel.1), qemu: Version::new(qemu.0, qemu.1), memory, works }
 }
 
 /// *Measured* with `recipes/cxl-stock-kernels.kiln` and, where it does not work, with the same machine beside the rules:
 /// Linux 6.1.176, 6.12.117 and 7.3.4, QEMU 10.0.13 and 11.1.3, software emulation, the hypervisor hidden.
 pub const TRIALS: &[Trial] = &[
-    trial((6, 1), (10, 0), Memory::Persistent, true),
-    trial((6, 1), (11, 1), Memory::Persistent, true),
-    trial((6, 1), (10, 0), Memory::Volatile, false),
-    trial((6, 1), (11, 1), Memory::Volatile, false),
-    trial((6, 12), (10, 0), Memory::Volatile, true),
-    trial((6, 12), (11, 1), Memory::Volatile, true),
-    trial((7, 3), (10, 0), Memory::Volatile, true),
-    trial((7, 3), (11, 1), Memory::Volatile, true),
+    trial((6, 1), (10, 0), MemoryKind::Persistent, true),
+    trial((6, 1), (11, 1), MemoryKind::Persistent, true),
+    trial((6, 1), (10, 0), MemoryKind::Volatile, false),
+    trial((6, 1), (11, 1), MemoryKind::Volatile, false),
+    trial((6, 12), (10, 0), MemoryKind::Volatile, true),
+    trial((6, 12), (11, 1), MemoryKind::Volatile, true),
+    trial((7, 3), (10, 0), MemoryKind::Volatile, true),
+    trial((7, 3), (11, 1), MemoryKind::Volatile, true),
 ];

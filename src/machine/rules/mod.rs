@@ -142,7 +142,7 @@ pub const RULES: &[Rule] = &[
 ];
 
 /// What one rule says.
-pub struct Verdict {
+pub struct RuleVerdict {
     /// The rule.
     pub rule: &'static Rule,
     /// Its words, the source included.
@@ -150,11 +150,11 @@ pub struct Verdict {
 }
 
 /// What every rule says of one machine.
-pub fn judge(machine: &Machine) -> Vec<Verdict> {
+pub fn judge(machine: &Machine) -> Vec<RuleVerdict> {
     let context = Context { machine, cxl: machine.cxl.as_ref().map(|cxl| (cxl, Topology::of(cxl))) };
     let verdicts = RULES.iter().flat_map(|rule| {
         let said = (rule.check)(&context).into_iter();
-        said.map(move |diagnostic| Verdict { rule, diagnostic: sourced(diagnostic, rule.source) })
+        said.map(move |diagnostic| RuleVerdict { rule, diagnostic: sourced(diagnostic, rule.source) })
     });
     verdicts.collect()
 }
@@ -162,7 +162,7 @@ pub fn judge(machine: &Machine) -> Vec<Verdict> {
 /// All mistakes and doubts about one machine.
 pub fn check(machine: &Machine) -> Findings {
     let mut findings = Findings::default();
-    for Verdict { rule, diagnostic } in judge(machine) {
+    for RuleVerdict { rule, diagnostic } in judge(machine) {
         if rule.fatal { findings.error(diagnostic) } else { findings.warning(diagnostic) }
     }
     findings

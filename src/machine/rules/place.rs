@@ -4,7 +4,7 @@ use super::{Context, repeated};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::machine::topology::{BRIDGES, BelowAt, PORTS, PortAt};
 use crate::recipe::machine::Chipset;
-use crate::recipe::machine::cxl::{Below, Port, Switch};
+use crate::recipe::machine::cxl::{Port, PortTarget, Switch};
 
 /// CXL needs PCI Express, and ACPI.
 pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
@@ -72,7 +72,7 @@ pub(super) fn reserved(context: &Context) -> Vec<Diagnostic> {
 
 fn switches(ports: &[Port]) -> impl Iterator<Item = &Switch> {
     let below = ports.iter().flat_map(|port| &port.below);
-    below.filter_map(|below| if let Below::Switch(switch) = below { Some(switch) } else { None })
+    below.filter_map(|below| if let PortTarget::Switch(switch) = below { Some(switch) } else { None })
 }
 
 /// At most 16 bridges.
@@ -160,10 +160,10 @@ pub(super) fn port_shared(context: &Context) -> Vec<Diagnostic> {
     found
 }
 
-fn span(below: &Below) -> Span {
+fn span(below: &PortTarget) -> Span {
     match below {
-        Below::Expander(expander) => expander.span,
-        Below::Switch(switch) => switch.span,
+        PortTarget::Expander(expander) => expander.span,
+        PortTarget::Switch(switch) => switch.span,
     }
 }
 

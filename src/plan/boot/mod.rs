@@ -16,7 +16,7 @@ use super::image::uuid;
 use super::kind::{ArtifactKind, StepKind};
 use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
-use crate::format::tar::{Entry, TarPath, TarWriter};
+use crate::format::tar::{TarEntry, TarPath, TarWriter};
 use crate::recipe::image::Image;
 use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
@@ -48,7 +48,7 @@ pub fn fstab(builder: &Builder<'_>, image: &Image) -> Option<Input> {
     let text = format!("UUID={}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n", root_uuid(builder, image));
     let path = TarPath::new(PATH).expect("a constant path without dots");
     let mut tar = TarWriter::new(Vec::new());
-    let entry = Entry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
+    let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
     let written = tar.append(&entry, text.as_bytes()).and_then(|()| tar.finish());
     Some(Input::Inline(written.expect("memory takes every archive")))
 }

@@ -22,7 +22,7 @@ use crate::base::Arch;
 use crate::base::arch::Facts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
-use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, Source};
+use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
 
 /// Input and output: the Kconfig files of a source.
 pub const KCONFIG: &str = "kconfig.tar";
@@ -162,20 +162,21 @@ impl Lowering<'_, '_> {
 
     /// What `source.sh` reads: itself, the source, the patches in order.
     fn source(&mut self) -> BTreeMap<String, Input> {
-        let patched = !self.compiled.patches.is_empty() || matches!(self.compiled.source, Source::DebianSource(..));
+        let patched =
+            !self.compiled.patches.is_empty() || matches!(self.compiled.source, KernelSource::DebianSource(..));
         let mut script = include_bytes!("source.sh").to_vec();
         if patched {
             script.extend_from_slice(include_bytes!("apply.sh"));
         }
         let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script))]);
         match &self.compiled.source {
-            Source::Package(set) => {
+            KernelSource::Package(set) => {
                 let packages = self.builder.set(&set.name);
                 let package = packages.iter().find(|package| package.name.starts_with("linux-source-"));
                 let package = package.or(packages.last()).expect("a locked set is not empty");
                 inputs.insert("source.deb".to_owned(), self.builder.fetch(package));
             }
-            Source::DebianSource(..) | Source::Url { .. } => {
+            KernelSource::DebianSource(..) | KernelSource::Url { .. } => {
                 let name = self.kernel.source_name();
                 let source = self.builder.lock.sources.get(&name).expect("the lock has every source of its recipe");
                 for file in source.files.keys() {
@@ -193,7 +194,7 @@ impl Lowering<'_, '_> {
 
     /// Kiln's own rules first, so that a recipe may overrule them; the kernel's own options last.
     fn fragments(&self) -> Vec<(String, String)> {
-        let nature = policy::Nature {
+        let nature = policy::KernelTraits {
             debian: matches!(self.compiled.base, ConfigBase::Debian(_)),
             modules: self.compiled.modules,
             btf: self.compiled.btf,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::recipe::kernel::OptionValue;
 
 /// What of a kernel decides about the options.
-pub(super) struct Nature {
+pub(super) struct KernelTraits {
     /// Its base is Debian's own configuration.
     pub(super) debian: bool,
     pub(super) modules: bool,
@@ -13,7 +13,7 @@ pub(super) struct Nature {
 }
 
 /// Kiln's own fragment; the recipe's come after it and win, except where `requested` refuses the result.
-pub(super) fn options(nature: &Nature) -> BTreeMap<String, OptionValue> {
+pub(super) fn options(nature: &KernelTraits) -> BTreeMap<String, OptionValue> {
     let yes_if = |on: bool| if on { OptionValue::Yes } else { OptionValue::No };
     let text = |value: &str| OptionValue::Text(value.to_owned());
     let mut options = BTreeMap::from([
@@ -62,7 +62,7 @@ mod tests {
         let cells: String = rows.map(|row| row.split(" | ").next().unwrap()).collect::<Vec<_>>().join(" ");
         let words = cells.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
         let named: BTreeSet<&str> = words.filter(|word| !word.is_empty()).collect();
-        let of = |btf| options(&Nature { debian: true, modules: true, btf }).into_keys().collect::<Vec<_>>();
+        let of = |btf| options(&KernelTraits { debian: true, modules: true, btf }).into_keys().collect::<Vec<_>>();
         let (with, without) = (of(true), of(false));
         let options = with.iter().chain(&without).map(String::as_str);
         assert_eq!(named, options.chain(UNREPEATABLE.iter().map(|(name, _)| *name)).collect());

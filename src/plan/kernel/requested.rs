@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::policy::UNREPEATABLE;
 use crate::base::{Arch, Spanned};
-use crate::kconfig::{Kind, Request};
+use crate::kconfig::{OptionRequest, RequestKind};
 use crate::recipe::kernel::{Compiled, Kernel, OptionValue};
 
 /// Everything the check of a configuration needs besides the configuration and its source.
@@ -16,7 +16,7 @@ pub struct Requested {
     #[serde(default, skip_serializing_if = "Arch::is_default")]
     pub architecture: Arch,
     /// Options and requirements, by option; where several ask for one option the last one counts.
-    pub requests: Vec<Request>,
+    pub requests: Vec<OptionRequest>,
     /// Options that must be off, with the reason.
     pub forbidden: Vec<(String, String)>,
 }
@@ -32,16 +32,21 @@ impl Requested {
             compiled.configs.iter().map(|block| (format!("config {}", block.name), &block.options, &block.require));
         for (by, asked, required) in blocks.chain([own]) {
             for (name, value) in plain(asked) {
-                let request = Request { name: name.clone(), value, by: by.clone(), kind: Kind::Option };
+                let request = OptionRequest { name: name.clone(), value, by: by.clone(), kind: RequestKind::Option };
                 options.insert(name, request);
             }
             for (name, value) in plain(required) {
-                requirements.push(Request { name, value, by: by.clone(), kind: Kind::Require });
+                requirements.push(OptionRequest { name, value, by: by.clone(), kind: RequestKind::Require });
             }
         }
         for name in compiled.needs() {
             let by = format!("kernel {kernel}");
-            requirements.push(Request { name: name.to_owned(), value: OptionValue::Yes, by, kind: Kind::Require });
+            requirements.push(OptionRequest {
+                name: name.to_owned(),
+                value: OptionValue::Yes,
+                by,
+                kind: RequestKind::Require,
+            });
         }
         let forbidden = UNREPEATABLE.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();
         Requested { architecture, requests: options.into_values().chain(requirements).collect(), forbidden }

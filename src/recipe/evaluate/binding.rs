@@ -4,7 +4,7 @@ use super::Evaluator;
 use crate::base::{Diagnostic, FileId, Span, Spanned};
 use crate::recipe::files::Files;
 use crate::recipe::nearest::suggest;
-use crate::recipe::report::Report;
+use crate::recipe::report::Diagnostics;
 use crate::recipe::value::Value;
 use crate::syntax::tree::{self, Entry, Op};
 
@@ -25,7 +25,7 @@ pub(super) struct Overrides {
 
 impl Overrides {
     /// Gives every pair a text of its own, so that reports can point into the command line.
-    pub(super) fn new(files: &mut Files<'_>, set: &[(String, String)], home: &str, report: &Report) -> Overrides {
+    pub(super) fn new(files: &mut Files<'_>, set: &[(String, String)], home: &str, report: &Diagnostics) -> Overrides {
         let mut given: Vec<(String, FileId, usize)> = Vec::new();
         for (name, value) in set {
             let id = files.virtual_text("--set", format!("{name}={value}"), home);
@@ -42,7 +42,7 @@ impl Overrides {
     }
 
     /// Reports what no file declares.
-    pub(super) fn report_unknown<'p>(&self, report: &Report, params: impl Iterator<Item = &'p String>) {
+    pub(super) fn report_unknown<'p>(&self, report: &Diagnostics, params: impl Iterator<Item = &'p String>) {
         let params: Vec<&str> = params.map(String::as_str).collect();
         for (name, file, _) in self.given.iter().filter(|(name, ..)| !params.contains(&name.as_str())) {
             let span = Span { file: *file, start: 0, end: name.len() as u32 };
@@ -58,7 +58,7 @@ impl Evaluator<'_, '_> {
     /// `let NAME = VALUE` or `param NAME = VALUE`.
     pub(super) fn bind(&mut self, entry: &Entry) {
         let word = entry.keyword.value.as_str();
-        let ([Spanned { value: tree::Value::Name(name), span }], Some((Op::Set, value)), None) =
+        let ([Spanned { value: tree::Expression::Name(name), span }], Some((Op::Set, value)), None) =
             (entry.arguments.as_slice(), &entry.assign, &entry.body)
         else {
             let wrong = Diagnostic::new(entry.keyword.span, format!("`{word}` gives one name one value"));

@@ -1,8 +1,8 @@
 //! How much a recipe may become: loops in loops and lists of lists multiply, and a small file must not fill memory.
 
 use crate::base::{Diagnostic, Span};
-use crate::recipe::report::Report;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::report::Diagnostics;
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Entries and values of the whole recipe.
 pub(super) const MAX_ITEMS: usize = 10_000;
@@ -19,7 +19,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// Counts; false, and one report, when it is too much.
-    pub(super) fn spend(&mut self, items: usize, bytes: usize, span: Span, report: &Report) -> bool {
+    pub(super) fn spend(&mut self, items: usize, bytes: usize, span: Span, report: &Diagnostics) -> bool {
         self.items = self.items.saturating_add(items);
         self.bytes = self.bytes.saturating_add(bytes);
         if (self.items <= MAX_ITEMS && self.bytes <= MAX_TEXT) || self.exhausted {
@@ -49,7 +49,7 @@ pub(super) fn weigh(value: &Value) -> (usize, usize) {
 }
 
 /// Items and bytes of a block with everything in it.
-pub(super) fn weigh_node(node: &Node) -> (usize, usize) {
+pub(super) fn weigh_node(node: &EvaluatedNode) -> (usize, usize) {
     let values = node.arguments.iter().chain(&node.value);
     let own = values.fold((1, 0), |sum, value| add(sum, weigh(&value.value)));
     node.children.iter().fold(own, |sum, child| add(sum, weigh_node(child)))

@@ -7,15 +7,15 @@ use super::budget::{Budget, weigh_node};
 use super::merge::merge;
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::nearest::suggest;
-use crate::recipe::report::Report;
+use crate::recipe::report::Diagnostics;
 use crate::recipe::scope::noun;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Blocks by kind and name: which of the top-level items it is.
 type Index = BTreeMap<(String, String), usize>;
 
 /// Top-level items as flat blocks, in the same order.
-pub(super) fn flatten(items: Vec<Item>, report: &Report, budget: &mut Budget) -> Vec<Node> {
+pub(super) fn flatten(items: Vec<Item>, report: &Diagnostics, budget: &mut Budget) -> Vec<EvaluatedNode> {
     let mut index = Index::new();
     for (at, item) in items.iter().enumerate().filter(|(_, item)| item.node.block) {
         if let Some(name) = name(&item.node) {
@@ -31,9 +31,9 @@ pub(super) fn flatten(items: Vec<Item>, report: &Report, budget: &mut Budget) ->
 
 struct Work<'a> {
     items: Vec<Option<Item>>,
-    done: Vec<Option<Node>>,
+    done: Vec<Option<EvaluatedNode>>,
     index: Index,
-    report: &'a Report,
+    report: &'a Diagnostics,
     budget: &'a mut Budget,
 }
 
@@ -101,7 +101,7 @@ impl Work<'_> {
     }
 }
 
-fn name(node: &Node) -> Option<&str> {
+fn name(node: &EvaluatedNode) -> Option<&str> {
     match &node.arguments.first()?.value {
         Value::Name(name) | Value::Text(name) => Some(name),
         _ => None,
@@ -109,7 +109,7 @@ fn name(node: &Node) -> Option<&str> {
 }
 
 /// `NAME extends BASE`
-fn extends(node: &Node) -> Option<Spanned<String>> {
+fn extends(node: &EvaluatedNode) -> Option<Spanned<String>> {
     match node.arguments.as_slice() {
         [
             _,

@@ -4,22 +4,27 @@ use super::Item;
 use super::budget::{Budget, weigh};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::recipe::nearest::nearest;
-use crate::recipe::report::Report;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::report::Diagnostics;
+use crate::recipe::value::{EvaluatedNode, Value};
 use crate::syntax::tree::Op;
 
 /// The children of a block: what it inherits, changed by its own entries in order.
-pub(super) fn merge(inherited: Vec<Node>, items: Vec<Item>, report: &Report, budget: &mut Budget) -> Vec<Node> {
+pub(super) fn merge(
+    inherited: Vec<EvaluatedNode>,
+    items: Vec<Item>,
+    report: &Diagnostics,
+    budget: &mut Budget,
+) -> Vec<EvaluatedNode> {
     let mut body = Body { own: vec![false; inherited.len()], nodes: inherited, report, budget };
     items.into_iter().for_each(|item| body.apply(item));
     body.nodes
 }
 
 struct Body<'a> {
-    nodes: Vec<Node>,
+    nodes: Vec<EvaluatedNode>,
     /// Whether this body, and not one it extends, gave the node at the same place.
     own: Vec<bool>,
-    report: &'a Report,
+    report: &'a Diagnostics,
     budget: &'a mut Budget,
 }
 
@@ -32,7 +37,7 @@ impl Body<'_> {
         }
     }
 
-    fn push(&mut self, node: Node) {
+    fn push(&mut self, node: EvaluatedNode) {
         self.nodes.push(node);
         self.own.push(true);
     }
@@ -88,12 +93,12 @@ impl Body<'_> {
     }
 }
 
-fn not_a_list(node: &Node, earlier: Span, sign: &str) -> Diagnostic {
+fn not_a_list(node: &EvaluatedNode, earlier: Span, sign: &str) -> Diagnostic {
     let message = format!("`{}` is not a list, so `{sign}` cannot change it", node.keyword.value);
     Diagnostic::new(node.keyword.span, message).label("changed here").related(earlier, "given here")
 }
 
-fn remove(list: &mut Vec<Spanned<Value>>, item: &Spanned<Value>, report: &Report) {
+fn remove(list: &mut Vec<Spanned<Value>>, item: &Spanned<Value>, report: &Diagnostics) {
     let before = list.len();
     list.retain(|old| !old.value.same(&item.value));
     if list.len() == before && item.value != Value::Wrong {
@@ -107,8 +112,8 @@ fn remove(list: &mut Vec<Spanned<Value>>, item: &Spanned<Value>, report: &Report
 }
 
 /// Whether two entries are about the same thing: the same words before `=` or `{`.
-fn same(a: &Node, b: &Node) -> bool {
-    let shape = |node: &Node| (node.block, node.value.is_some());
+fn same(a: &EvaluatedNode, b: &EvaluatedNode) -> bool {
+    let shape = |node: &EvaluatedNode| (node.block, node.value.is_some());
     let mut arguments = a.arguments.iter().zip(&b.arguments);
     a.keyword.value == b.keyword.value
         && shape(a) == shape(b)

@@ -1,6 +1,6 @@
 //! Tree to evaluated blocks: names of `let`, `param` and loops replaced, loops unrolled, `extends` flattened.
 //!
-//! Input: parsed files in order. Output: top-level [`Node`]s. It must not know what any keyword but its own means.
+//! Input: parsed files in order. Output: top-level [`EvaluatedNode`]s. It must not know what any keyword but its own means.
 //! Evaluation always ends: names stand for values given before, loops are bounded, and everything made is counted.
 
 mod binding;
@@ -12,8 +12,8 @@ mod value;
 use std::collections::BTreeMap;
 
 use super::files::Files;
-use super::report::Report;
-use super::value::{Node, Value};
+use super::report::Diagnostics;
+use super::value::{EvaluatedNode, Value};
 use crate::base::{Diagnostic, Spanned};
 use crate::syntax::tree::{self, Entry, File, Op};
 use binding::{Binding, Overrides};
@@ -23,13 +23,13 @@ use budget::Budget;
 struct Item {
     op: Op,
     /// Without children.
-    node: Node,
+    node: EvaluatedNode,
     items: Vec<Item>,
 }
 
 /// Evaluates one recipe.
 pub(super) struct Evaluator<'a, 'w> {
-    report: &'a Report,
+    report: &'a Diagnostics,
     files: &'a mut Files<'w>,
     overrides: Overrides,
     /// Innermost last.
@@ -41,14 +41,14 @@ pub(super) struct Evaluator<'a, 'w> {
 
 impl<'a, 'w> Evaluator<'a, 'w> {
     /// Prepares; `set` holds `name=value` pairs from the command line, `main` is the key of the main recipe.
-    pub(super) fn new(report: &'a Report, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
+    pub(super) fn new(report: &'a Diagnostics, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
         let overrides = Overrides::new(files, set, main, report);
         let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
         Evaluator { report, files, overrides, scopes, budget, params }
     }
 
     /// All top-level blocks and fields of all files, flattened.
-    pub(super) fn run(&mut self, files: &[File]) -> Vec<Node> {
+    pub(super) fn run(&mut self, files: &[File]) -> Vec<EvaluatedNode> {
         let mut items = Vec::new();
         for file in files {
             self.body(&file.entries, &mut items);
@@ -88,7 +88,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             self.scopes.pop();
         }
         let (keyword, block, span) = (entry.keyword.clone(), entry.body.is_some(), entry.span);
-        Some(Item { op, node: Node { keyword, arguments, value, children: Vec::new(), block, span }, items })
+        Some(Item { op, node: EvaluatedNode { keyword, arguments, value, children: Vec::new(), block, span }, items })
     }
 
     /// `for NAME in RANGE-OR-LIST { ... }`: the body once for each value.
@@ -110,8 +110,8 @@ impl<'a, 'w> Evaluator<'a, 'w> {
         let wrong = |span, message: &str| Diagnostic::new(span, message).hint(usage);
         let (name, over) = match entry.arguments.as_slice() {
             [
-                Spanned { value: tree::Value::Name(name), span },
-                Spanned { value: tree::Value::Name(word), .. },
+                Spanned { value: tree::Expression::Name(name), span },
+                Spanned { value: tree::Expression::Name(word), .. },
                 over,
             ] if word == "in" && entry.body.is_some() && entry.assign.is_none() => {
                 (Spanned::new(name.clone(), *span), over)
@@ -128,7 +128,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             return None;
         }
         let values = match &over.value {
-            tree::Value::Range(first, last) => self.range(over.span, first, last)?,
+            tree::Expression::Range(first, last) => self.range(over.span, first, last)?,
             _ => match self.value(over).value {
                 Value::List(items) => items.into_iter().map(|item| item.value).collect(),
                 Value::Wrong => return None,

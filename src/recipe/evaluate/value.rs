@@ -9,30 +9,30 @@ use crate::recipe::value::Value;
 use crate::syntax::tree::{self, TextPart};
 
 impl Evaluator<'_, '_> {
-    /// The value of an expression; [`Value::Wrong`] after a report.
-    pub(super) fn value(&mut self, expression: &Spanned<tree::Value>) -> Spanned<Value> {
+    /// The value of an expression; [`Expression::Wrong`] after a report.
+    pub(super) fn value(&mut self, expression: &Spanned<tree::Expression>) -> Spanned<Value> {
         let span = expression.span;
         if !self.budget.spend(1, 0, span, self.report) {
             return Spanned::new(Value::Wrong, span);
         }
         let value = match &expression.value {
-            tree::Value::Text(parts) => self.text(parts, span),
-            tree::Value::Integer(number) => Value::Integer(*number),
-            tree::Value::Hex(number) => Value::Hex(*number),
-            tree::Value::Size(bytes) => Value::Size(*bytes),
-            tree::Value::Duration(seconds) => Value::Duration(*seconds),
-            tree::Value::Mode(mode) => Value::Mode(*mode),
-            tree::Value::Instant(epoch) => Value::Instant(*epoch),
-            tree::Value::Digest(digest) => Value::Digest(*digest),
-            tree::Value::Boolean(boolean) => Value::Boolean(*boolean),
-            tree::Value::Name(name) => self.name(name, span),
-            tree::Value::List(items) => Value::List(items.iter().map(|item| self.value(item)).collect()),
-            tree::Value::Range(..) => {
+            tree::Expression::Text(parts) => self.text(parts, span),
+            tree::Expression::Integer(number) => Value::Integer(*number),
+            tree::Expression::Hex(number) => Value::Hex(*number),
+            tree::Expression::Size(bytes) => Value::Size(*bytes),
+            tree::Expression::Duration(seconds) => Value::Duration(*seconds),
+            tree::Expression::Mode(mode) => Value::Mode(*mode),
+            tree::Expression::Instant(epoch) => Value::Instant(*epoch),
+            tree::Expression::Digest(digest) => Value::Digest(*digest),
+            tree::Expression::Boolean(boolean) => Value::Boolean(*boolean),
+            tree::Expression::Name(name) => self.name(name, span),
+            tree::Expression::List(items) => Value::List(items.iter().map(|item| self.value(item)).collect()),
+            tree::Expression::Range(..) => {
                 let wrong = Diagnostic::new(span, "a range stands only in a loop").label("not a value");
                 self.report.push(wrong.hint("write `for i in 0..4 { ... }`"));
                 Value::Wrong
             }
-            tree::Value::Call(word, arguments) => {
+            tree::Expression::Call(word, arguments) => {
                 let arguments: Vec<_> = arguments.iter().map(|argument| self.value(argument)).collect();
                 if word.value == "file" { self.file(span, &arguments) } else { Value::Call(word.clone(), arguments) }
             }
@@ -116,8 +116,8 @@ impl Evaluator<'_, '_> {
     pub(super) fn range(
         &mut self,
         span: Span,
-        first: &Spanned<tree::Value>,
-        last: &Spanned<tree::Value>,
+        first: &Spanned<tree::Expression>,
+        last: &Spanned<tree::Expression>,
     ) -> Option<Vec<Value>> {
         let first = self.bound_of_range(first);
         let last = self.bound_of_range(last);
@@ -136,7 +136,7 @@ impl Evaluator<'_, '_> {
         Some((first..last).map(Value::Integer).collect())
     }
 
-    fn bound_of_range(&mut self, expression: &Spanned<tree::Value>) -> Option<i64> {
+    fn bound_of_range(&mut self, expression: &Spanned<tree::Expression>) -> Option<i64> {
         match self.value(expression).value {
             Value::Integer(number) => Some(number),
             Value::Wrong => None,

@@ -7,7 +7,7 @@ use crate::recipe::image::BUSYBOX;
 use crate::recipe::packages::{Base, Contents, PackageRequest, PackageSet, contents};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// Less does not hold the packages that every Debian system has; more than 2 TiB is a typo.
 const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
@@ -15,7 +15,7 @@ const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
 const BLOCK: u64 = 4096;
 
 /// Reads one `image` block.
-pub fn check(node: &Node, scope: &Scope) -> Option<Image> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();

@@ -7,7 +7,7 @@ use crate::base::{Diagnostic, Spanned};
 use crate::recipe::address;
 use crate::recipe::kinds::{FileKey, FromValue, Mode};
 use crate::recipe::reader::{Reader, duplicate};
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Everything an image adds to the tree of its packages, in path order.
 pub(super) fn files(reader: &mut Reader<'_>) -> Vec<ImageFile> {
@@ -15,7 +15,7 @@ pub(super) fn files(reader: &mut Reader<'_>) -> Vec<ImageFile> {
     let directories =
         reader.blocks("directory").into_iter().map(|node| (node, directory(node, reader))).collect::<Vec<_>>();
     let links = reader.statements("link").into_iter().map(|node| (node, link(node, reader))).collect::<Vec<_>>();
-    let mut files: BTreeMap<String, (&Node, ImageFile)> = BTreeMap::new();
+    let mut files: BTreeMap<String, (&EvaluatedNode, ImageFile)> = BTreeMap::new();
     for (node, made) in blocks.into_iter().chain(directories).chain(links) {
         let Some(made) = made else { continue };
         match files.get(&made.path) {
@@ -33,7 +33,7 @@ pub(super) fn is_absolute(path: &str) -> bool {
 }
 
 /// `file "/path" { text = "..." }`, `file "/path" { source = file "..." }` or `{ source = url "https://..." sha256:... }`
-fn file(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
+fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
     let mut reader = Reader::new(node, outer.report());
     let path = path(&mut reader);
     let text = reader.optional::<String>("text");
@@ -68,14 +68,14 @@ fn held(value: &Spanned<Value>, reader: &Reader<'_>) -> Option<Content> {
 }
 
 /// `directory "/path" { mode = 0o700 }`
-fn directory(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
+fn directory(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
     let mut reader = Reader::new(node, outer.report());
     let path = path(&mut reader);
     finish(reader, path, Some(Content::Directory), 0o755)
 }
 
 /// `link "/path" = "target"`
-fn link(node: &Node, outer: &Reader<'_>) -> Option<ImageFile> {
+fn link(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
     let mut reader = Reader::new(node, outer.report());
     let path = path(&mut reader);
     let Some(value) = &node.value else {

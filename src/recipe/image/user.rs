@@ -7,11 +7,11 @@ use crate::base::{Diagnostic, Spanned};
 use crate::recipe::kinds::TextOrFile;
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::scope::Scope;
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// Every user of an image.
 pub(super) fn users(reader: &mut Reader<'_>, scope: &Scope) -> Vec<User> {
-    let mut first: BTreeMap<String, &Node> = BTreeMap::new();
+    let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
     let mut users = Vec::new();
     for node in reader.blocks("user") {
         let Some(user) = user(node, scope) else { continue };
@@ -26,7 +26,7 @@ pub(super) fn users(reader: &mut Reader<'_>, scope: &Scope) -> Vec<User> {
     users
 }
 
-fn user(node: &Node, scope: &Scope) -> Option<User> {
+fn user(node: &EvaluatedNode, scope: &Scope) -> Option<User> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.argument::<String>("a login name in quotes").and_then(|name| login(name, &reader));
     let uid = reader.integer("uid", 0..=65_533).map(|uid| uid.value as u32);

@@ -1,7 +1,7 @@
 //! Reads `kernel NAME { ... }`.
 
 use super::config::options;
-use super::{Compiled, ConfigBase, ConfigBlock, Kernel, Origin, Source};
+use super::{Compiled, ConfigBase, ConfigBlock, Kernel, KernelSource, Origin};
 use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address::{self, Address};
 use crate::recipe::architecture;
@@ -9,10 +9,10 @@ use crate::recipe::kinds::{FileKey, Name};
 use crate::recipe::packages::{PackageRequest, PackageSet, request};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Reads one `kernel` block: stock with `package`, compiled with `source`.
-pub fn check(node: &Node, scope: &Scope) -> Option<Kernel> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
@@ -109,23 +109,23 @@ fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
 }
 
 /// `package "linux-source-6.12"`, `source-package "linux" from trixie`, or `url "https://..." sha256:...`.
-fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<Source> {
+fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelSource> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
             let Address { url, digest } = address::read(value, arguments, &scope.report)?;
-            Some(Source::Url { url, digest })
+            Some(KernelSource::Url { url, digest })
         }
         Value::Call(word, arguments) if word.value == "source-package" => {
             let package = Spanned::new("package".to_owned(), word.span);
             let request = request(&Spanned::new(Value::Call(package, arguments.clone()), value.span), scope)?;
             let archives =
                 request.archive.clone().map_or_else(|| scope.archives.keys().cloned().collect(), |one| vec![one]);
-            Some(Source::DebianSource(request, archives))
+            Some(KernelSource::DebianSource(request, archives))
         }
         Value::Text(_) | Value::Call(..) => {
             let request = request(value, scope)?;
             let arch = Spanned::new(Arch::BUILD, value.span);
-            Some(Source::Package(scope.own_set(&own.name("source"), vec![request], arch)))
+            Some(KernelSource::Package(scope.own_set(&own.name("source"), vec![request], arch)))
         }
         Value::Wrong => None,
         other => {
@@ -141,7 +141,7 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<Source>
 }
 
 /// A target such as `"tinyconfig"`, `debian`, `package "linux-config-6.12"` or `file "my.config"`.
-fn base(value: &Spanned<Value>, scope: &Scope, own: Own<'_>, source: Option<&Source>) -> Option<ConfigBase> {
+fn base(value: &Spanned<Value>, scope: &Scope, own: Own<'_>, source: Option<&KernelSource>) -> Option<ConfigBase> {
     let set = |request: PackageRequest| -> PackageSet {
         scope.own_set(&own.name("base"), vec![request], Spanned::new(own.arch.value, value.span))
     };
@@ -184,9 +184,9 @@ fn config_target(target: &str, value: &Spanned<Value>, scope: &Scope) -> Option<
 }
 
 /// Debian ships the configurations of `linux-source-X` in `linux-config-X`.
-fn debian(source: &Source, value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> {
+fn debian(source: &KernelSource, value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> {
     let version = match source {
-        Source::Package(set) => set.requests.first().and_then(|request| {
+        KernelSource::Package(set) => set.requests.first().and_then(|request| {
             Some((request.name.strip_prefix("linux-source-")?.to_owned(), request.archive.clone()))
         }),
         _ => None,

@@ -7,13 +7,13 @@ use crate::base::{Diagnostic, Spanned};
 use crate::recipe::kinds::{FromValue, Name};
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::scope::Scope;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Options by name.
 type Options = BTreeMap<String, Spanned<OptionValue>>;
 
 /// Reads one `config` block.
-pub fn config(node: &Node, scope: &Scope) -> Option<ConfigBlock> {
+pub fn config(node: &EvaluatedNode, scope: &Scope) -> Option<ConfigBlock> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let (options, require) = (options(&mut reader, "option"), options(&mut reader, "require"));
@@ -24,7 +24,7 @@ pub fn config(node: &Node, scope: &Scope) -> Option<ConfigBlock> {
 /// Every statement of one kind.
 pub(super) fn options(reader: &mut Reader<'_>, keyword: &'static str) -> Options {
     let mut options = Options::new();
-    let mut first: BTreeMap<String, &Node> = BTreeMap::new();
+    let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
     for node in reader.statements(keyword) {
         let Some((name, value)) = option(node, reader) else { continue };
         if let Some(earlier) = first.get(&name) {
@@ -37,7 +37,7 @@ pub(super) fn options(reader: &mut Reader<'_>, keyword: &'static str) -> Options
     options
 }
 
-fn option(node: &Node, outer: &Reader<'_>) -> Option<(String, Spanned<OptionValue>)> {
+fn option(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<(String, Spanned<OptionValue>)> {
     let mut reader = Reader::new(node, outer.report());
     let name = reader.argument::<Name>("the name of a kernel option");
     reader.finish();

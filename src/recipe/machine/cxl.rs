@@ -37,14 +37,14 @@ pub struct Port {
     /// Its number within its parent, when the recipe fixes it.
     pub number: Option<Spanned<u32>>,
     /// What is plugged in: at most one thing works, which a rule checks so that the second can be pointed at.
-    pub below: Vec<Below>,
+    pub below: Vec<PortTarget>,
     /// Where it was declared.
     pub span: Span,
 }
 
 /// What a port leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Below {
+pub enum PortTarget {
     /// A memory device.
     Expander(Box<Expander>),
     /// A switch.
@@ -121,8 +121,8 @@ impl Cxl {
         self.bridges.iter().flat_map(|bridge| {
             bridge.ports.iter().flat_map(|port| &port.below).flat_map(move |below| {
                 let found: Vec<&Expander> = match below {
-                    Below::Expander(expander) => vec![expander],
-                    Below::Switch(switch) => switch.expanders().collect(),
+                    PortTarget::Expander(expander) => vec![expander],
+                    PortTarget::Switch(switch) => switch.expanders().collect(),
                 };
                 found.into_iter().map(move |expander| (bridge, expander))
             })
@@ -136,8 +136,8 @@ impl Switch {
         Box::new(self.ports.iter().flat_map(|port| &port.below).flat_map(
             |below| -> Box<dyn Iterator<Item = &Expander> + '_> {
                 match below {
-                    Below::Expander(expander) => Box::new(std::iter::once(expander.as_ref())),
-                    Below::Switch(switch) => switch.expanders(),
+                    PortTarget::Expander(expander) => Box::new(std::iter::once(expander.as_ref())),
+                    PortTarget::Switch(switch) => switch.expanders(),
                 }
             },
         ))

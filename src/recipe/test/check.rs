@@ -1,12 +1,12 @@
 //! Reads `test "title" on MACHINE { ... }`.
 
-use super::{Action, QmpAnswer, Test, TestStep, qmp};
+use super::{QmpAnswer, Test, TestAction, TestStep, qmp};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::kinds::{Name, Seconds};
 use crate::recipe::nearest::suggest;
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// What software emulation needs for a short test, several times over.
 const TIMEOUT: u64 = 300;
@@ -14,7 +14,7 @@ const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=86_400;
 const STEPS: [&str; 7] = ["run", "expect", "fails", "wait", "reboot", "qmp", "on"];
 
 /// Reads one `test` block.
-pub fn check(node: &Node, scope: &Scope) -> Option<Test> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Test> {
     let mut reader = Reader::new(node, &scope.report);
     let title = reader.argument::<String>("a title in quotes");
     let machine = reader.keyword("on").then(|| reader.argument::<Name>("the name of a machine")).flatten();
@@ -32,7 +32,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Test> {
 }
 
 /// The steps of a block in the order in which they stand there.
-fn steps(node: &Node, reader: &mut Reader<'_>, scope: &Scope, machine: Option<&str>) -> Vec<TestStep> {
+fn steps(node: &EvaluatedNode, reader: &mut Reader<'_>, scope: &Scope, machine: Option<&str>) -> Vec<TestStep> {
     for word in STEPS {
         if word == "on" { drop(reader.blocks(word)) } else { drop(reader.statements(word)) }
     }
@@ -53,7 +53,7 @@ fn steps(node: &Node, reader: &mut Reader<'_>, scope: &Scope, machine: Option<&s
 }
 
 /// `on MACHINE { ... }`: steps for another machine than the test's own.
-fn elsewhere(node: &Node, scope: &Scope, outer: Option<&str>) -> Vec<TestStep> {
+fn elsewhere(node: &EvaluatedNode, scope: &Scope, outer: Option<&str>) -> Vec<TestStep> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     if let Some(outer) = outer {
@@ -67,12 +67,12 @@ fn elsewhere(node: &Node, scope: &Scope, outer: Option<&str>) -> Vec<TestStep> {
     steps
 }
 
-fn action(node: &Node, scope: &Scope) -> Option<Action> {
+fn action(node: &EvaluatedNode, scope: &Scope) -> Option<TestAction> {
     let mut reader = Reader::new(node, &scope.report);
     let action = match node.keyword.value.as_str() {
-        "reboot" => Some(Action::Reboot),
-        "run" => command(&mut reader).map(Action::Run),
-        "fails" => command(&mut reader).map(Action::Fails),
+        "reboot" => Some(TestAction::Reboot),
+        "run" => command(&mut reader).map(TestAction::Run),
+        "fails" => command(&mut reader).map(TestAction::Fails),
         "expect" => expect(&mut reader, scope),
         "wait" => wait(&mut reader, scope),
         _ => return qmp_action(reader, scope),
@@ -91,7 +91,7 @@ fn command(reader: &mut Reader<'_>) -> Option<String> {
 }
 
 /// `expect "command" matches "pattern"`
-fn expect(reader: &mut Reader<'_>, scope: &Scope) -> Option<Action> {
+fn expect(reader: &mut Reader<'_>, scope: &Scope) -> Option<TestAction> {
     let command = command(reader);
     let word: Spanned<Name> = reader.argument("`matches` or `lacks`, and a pattern")?;
     let pattern: Option<Spanned<String>> = reader.argument("a pattern in quotes");
@@ -105,17 +105,17 @@ fn expect(reader: &mut Reader<'_>, scope: &Scope) -> Option<Action> {
             return None;
         }
     };
-    Some(Action::Expect { command: command?, pattern: pattern?.value, matches })
+    Some(TestAction::Expect { command: command?, pattern: pattern?.value, matches })
 }
 
 /// `wait "command" for 30s`
-fn wait(reader: &mut Reader<'_>, scope: &Scope) -> Option<Action> {
+fn wait(reader: &mut Reader<'_>, scope: &Scope) -> Option<TestAction> {
     let command = command(reader);
     if !reader.keyword("for") {
         return None;
     }
     let limit: Spanned<Seconds> = reader.argument("a duration such as `30s`")?;
-    Some(Action::Wait { command: command?, limit: limit_in_bounds(&limit, scope) })
+    Some(TestAction::Wait { command: command?, limit: limit_in_bounds(&limit, scope) })
 }
 
 fn limit_in_bounds(limit: &Spanned<Seconds>, scope: &Scope) -> u64 {
@@ -128,7 +128,7 @@ fn limit_in_bounds(limit: &Spanned<Seconds>, scope: &Scope) -> u64 {
 }
 
 /// `qmp "command" { ... }`, `qmp "command" matches "pattern" { ... }`; without arguments there is no block.
-fn qmp_action(mut reader: Reader<'_>, scope: &Scope) -> Option<Action> {
+fn qmp_action(mut reader: Reader<'_>, scope: &Scope) -> Option<TestAction> {
     let command = reader.argument::<String>("a QMP command in quotes")?;
     let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if command.value.is_empty() || !command.value.bytes().all(legal) {
@@ -138,13 +138,13 @@ fn qmp_action(mut reader: Reader<'_>, scope: &Scope) -> Option<Action> {
     }
     let arguments = qmp::object(reader.node(), &scope.report)?;
     // The members are free: only the words before the body can be wrong.
-    let head = Node { children: Vec::new(), ..reader.node().clone() };
+    let head = EvaluatedNode { children: Vec::new(), ..reader.node().clone() };
     let mut rest = Reader::new(&head, &scope.report);
     let _: Option<Spanned<String>> = rest.argument("a QMP command in quotes");
     let answer = if head.arguments.len() > 1 { qmp_answer(&mut rest, scope)? } else { QmpAnswer::Done };
     rest.finish();
     let arguments = serde_json::Value::Object(arguments).to_string();
-    Some(Action::Qmp { command: command.value, arguments, answer })
+    Some(TestAction::Qmp { command: command.value, arguments, answer })
 }
 
 /// `matches "pattern"` or `refused "pattern"`

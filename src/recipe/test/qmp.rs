@@ -4,11 +4,11 @@
 use serde_json::{Map, Value as Json};
 
 use crate::base::Diagnostic;
-use crate::recipe::report::Report;
-use crate::recipe::value::{Form, Node, Value};
+use crate::recipe::report::Diagnostics;
+use crate::recipe::value::{EvaluatedNode, Form, Value};
 
 /// The JSON object that the entries of a block describe.
-pub(super) fn object(node: &Node, report: &Report) -> Option<Map<String, Json>> {
+pub(super) fn object(node: &EvaluatedNode, report: &Diagnostics) -> Option<Map<String, Json>> {
     let mut object = Map::new();
     for child in &node.children {
         if child.form() == Form::Block && child.arguments.len() == 1 {
@@ -38,11 +38,11 @@ pub(super) fn object(node: &Node, report: &Report) -> Option<Map<String, Json>> 
     Some(object)
 }
 
-fn twice(child: &Node) -> Diagnostic {
+fn twice(child: &EvaluatedNode) -> Diagnostic {
     Diagnostic::new(child.head(), format!("`{}` is given twice", child.keyword.value)).label("again here")
 }
 
-fn object_of(node: &Node, report: &Report) -> Option<Json> {
+fn object_of(node: &EvaluatedNode, report: &Diagnostics) -> Option<Json> {
     object(node, report).map(Json::Object)
 }
 

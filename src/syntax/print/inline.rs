@@ -1,6 +1,6 @@
 //! Entries and values on one line.
 
-use super::super::tree::{Entry, Value};
+use super::super::tree::{Entry, Expression};
 use super::{Printer, WIDTH, op_word};
 use crate::base::Spanned;
 
@@ -36,16 +36,16 @@ impl<'a> Printer<'a> {
     }
 
     /// A value without line breaks of ours; literals as they were written.
-    pub(super) fn flat(&self, value: &Spanned<Value>) -> String {
+    pub(super) fn flat(&self, value: &Spanned<Expression>) -> String {
         match &value.value {
-            Value::List(items) => {
+            Expression::List(items) => {
                 let items: Vec<String> = items.iter().map(|item| self.flat(item)).collect();
                 format!("[{}]", items.join(", "))
             }
-            Value::Call(word, arguments) => {
+            Expression::Call(word, arguments) => {
                 arguments.iter().fold(word.value.clone(), |text, argument| format!("{text} {}", self.flat(argument)))
             }
-            Value::Range(first, last) => format!("{}..{}", self.flat(first), self.flat(last)),
+            Expression::Range(first, last) => format!("{}..{}", self.flat(first), self.flat(last)),
             _ => self.slice_of(value).to_owned(),
         }
     }
@@ -54,7 +54,7 @@ impl<'a> Printer<'a> {
         &self.text[entry.span.start as usize..entry.span.end as usize]
     }
 
-    pub(super) fn slice_of(&self, value: &Spanned<Value>) -> &'a str {
+    pub(super) fn slice_of(&self, value: &Spanned<Expression>) -> &'a str {
         &self.text[value.span.start as usize..value.span.end as usize]
     }
 }

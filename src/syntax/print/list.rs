@@ -1,11 +1,11 @@
 //! Lists: on one line when they fit, else filled lines, or an element a line where elements are long or commented.
 
-use super::super::tree::Value;
+use super::super::tree::Expression;
 use super::{INDENT, Printer, WIDTH};
 use crate::base::Spanned;
 
 impl Printer<'_> {
-    pub(super) fn list(&mut self, list: &Spanned<Value>, items: &[Spanned<Value>]) {
+    pub(super) fn list(&mut self, list: &Spanned<Expression>, items: &[Spanned<Expression>]) {
         let span = (list.span.start as usize, list.span.end as usize);
         let commented = self.comments.inside(span.0, span.1);
         let flat = self.flat(list);
@@ -16,8 +16,8 @@ impl Printer<'_> {
         self.trailing(span.0 + 1);
         self.out.push('\n');
         self.indent += INDENT;
-        let plain = |item: &Spanned<Value>| {
-            !matches!(item.value, Value::List(_) | Value::Call(..)) && !self.flat(item).contains('\n')
+        let plain = |item: &Spanned<Expression>| {
+            !matches!(item.value, Expression::List(_) | Expression::Call(..)) && !self.flat(item).contains('\n')
         };
         if !commented && items.iter().all(plain) {
             self.filled(items);
@@ -29,7 +29,7 @@ impl Printer<'_> {
         self.out.push(']');
     }
 
-    fn filled(&mut self, items: &[Spanned<Value>]) {
+    fn filled(&mut self, items: &[Spanned<Expression>]) {
         let mut line = String::new();
         for item in items {
             let word = self.flat(item) + ",";
@@ -51,7 +51,7 @@ impl Printer<'_> {
         self.out.push('\n');
     }
 
-    fn stacked(&mut self, items: &[Spanned<Value>], end: usize) {
+    fn stacked(&mut self, items: &[Spanned<Expression>], end: usize) {
         let mut first = true;
         for item in items {
             self.comments_before(item.span.start as usize, &mut first);

@@ -2,7 +2,7 @@
 
 use kiln::base::{Digest, Timestamp};
 use kiln::debian::mirror::Mirrors;
-use kiln::lock::resolve::{Context, NoCache, ResolveError, Update, resolve};
+use kiln::lock::resolve::{NoCache, ResolveContext, ResolveError, Update, resolve};
 use kiln::recipe::Recipe;
 use kiln::world::RealWorld;
 use kiln::world::memory::MemoryWorld;
@@ -223,8 +223,12 @@ fn an_index_that_is_not_the_signed_one() {
         server.fault(&hash, fault);
         let mut mirrors = Mirrors::default();
         mirrors.add("test", &server.url()).unwrap();
-        let context =
-            Context { world: &Unplugged(RealWorld::default()), cache: &NoCache, mirrors: &mirrors, listener: &|_| {} };
+        let context = ResolveContext {
+            world: &Unplugged(RealWorld::default()),
+            cache: &NoCache,
+            mirrors: &mirrors,
+            listener: &|_| {},
+        };
         let error = resolve(&context, &nginx(&archive), None, &Update::Keep).unwrap_err();
         let ResolveError::Unreachable { tried, .. } = &error else { panic!("{error}") };
         assert_eq!(tried.len(), 4, "the mirror and the snapshot service, by hash and by name: {error}");

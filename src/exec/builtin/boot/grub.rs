@@ -4,7 +4,7 @@
 //! where the rest of it is, which it reads from its own end backwards; kiln writes the one entry that is needed.
 
 use super::super::package::file;
-use super::{BuiltinError, Context, input};
+use super::{BuiltinContext, BuiltinError, input};
 use crate::format::gpt::{Partition, SECTOR};
 use crate::world::fs;
 
@@ -26,7 +26,7 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    pub(super) fn read(context: &Context<'_>) -> Result<Programs, BuiltinError> {
+    pub(super) fn read(context: &BuiltinContext<'_>) -> Result<Programs, BuiltinError> {
         let record = file(context, "grub.deb", BOOT)?;
         let core = fs::read(input(context, "core.img")?, CORE_LIMIT)?;
         Programs::new(record, core)

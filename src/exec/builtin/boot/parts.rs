@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::package::file;
-use super::{BuiltinError, Context, input};
+use super::{BuiltinContext, BuiltinError, input};
 use crate::base::Arch;
 use crate::format::uki;
 use crate::world::fs;
@@ -13,7 +13,7 @@ const LIMIT: u64 = 512 << 20;
 const TEXT_LIMIT: u64 = 64 << 10;
 
 /// One program that is everything: stub, command line, kernel, initramfs.
-pub(super) fn uefi(context: &Context<'_>, arch: Arch) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
+pub(super) fn uefi(context: &BuiltinContext<'_>, arch: Arch) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
     let uefi = &arch.facts().uefi;
     let stub = file(context, "stub.deb", uefi.stub)?;
     let kernel = fs::read(input(context, "vmlinuz")?, LIMIT)?;
@@ -30,7 +30,7 @@ pub(super) fn uefi(context: &Context<'_>, arch: Arch) -> Result<BTreeMap<&'stati
 }
 
 /// What GRUB reads.
-pub(super) fn bios(context: &Context<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
+pub(super) fn bios(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
     let mut files = BTreeMap::from([
         ("VMLINUZ", fs::read(input(context, "vmlinuz")?, LIMIT)?),
         ("GRUB.CFG", fs::read(input(context, "grub.cfg")?, TEXT_LIMIT)?),
@@ -39,7 +39,7 @@ pub(super) fn bios(context: &Context<'_>) -> Result<BTreeMap<&'static str, Vec<u
     Ok(files)
 }
 
-fn initrd(context: &Context<'_>) -> Result<Option<Vec<u8>>, BuiltinError> {
+fn initrd(context: &BuiltinContext<'_>) -> Result<Option<Vec<u8>>, BuiltinError> {
     context.inputs.get("initrd.img").map(|path| Ok(fs::read(path, LIMIT)?)).transpose()
 }
 

@@ -6,7 +6,7 @@ use std::io::{BufReader, Read};
 
 use super::modinfo::{self, ModInfo, normal};
 use crate::exec::builtin::{BuiltinError, part};
-use crate::format::tar::{Kind, TarReader};
+use crate::format::tar::{TarEntryKind, TarReader};
 
 /// Most bytes of one of the lists beside the modules.
 const LIST_LIMIT: u64 = 16 << 20;
@@ -36,7 +36,7 @@ impl<'a> Modules<'a> {
         let mut modules = Modules { file, places: BTreeMap::new(), builtin: BTreeSet::new(), algorithms: None };
         let mut reader = TarReader::new(BufReader::with_capacity(1 << 18, file));
         while let Some(entry) = reader.next_entry()? {
-            if entry.kind != Kind::File {
+            if entry.kind != TarEntryKind::File {
                 continue;
             }
             let path = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
@@ -173,7 +173,7 @@ fn module_name(file: &str) -> Option<String> {
 mod tests {
     use super::super::modinfo::tests::module;
     use super::*;
-    use crate::format::tar::{Entry, TarPath, TarWriter};
+    use crate::format::tar::{TarEntry, TarPath, TarWriter};
 
     /// The order for `wanted` among modules of a kernel: `name` when needed, `name?` when a softdep asks for it.
     fn order(test: &str, files: &[(&str, &[&str])], wanted: &[&str]) -> Result<Vec<String>, String> {
@@ -185,7 +185,7 @@ mod tests {
         }
         let mut tar = TarWriter::new(crate::world::fs::create(&at).unwrap());
         for (path, bytes) in sorted {
-            tar.append(&Entry::file(path, 0o644, 0, bytes.len() as u64), bytes.as_slice()).unwrap();
+            tar.append(&TarEntry::file(path, 0o644, 0, bytes.len() as u64), bytes.as_slice()).unwrap();
         }
         tar.finish().unwrap();
         let file = crate::world::fs::open(&at).unwrap();

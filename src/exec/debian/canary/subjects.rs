@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use crate::base::{Arch, Timestamp};
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
-use crate::exec::debian::rules::Terms;
+use crate::exec::debian::rules::RuleInput;
 use crate::exec::debian::{Deb, database, origin, parts, rules};
 use crate::exec::tree::parts::Addition;
-use crate::exec::tree::{Manner, RootError, Times, Tree, Unpacked, Verdict, numbers, pack, restore, unpack};
-use crate::format::tar::{Entry, TarPath, TarWriter};
+use crate::exec::tree::{RootError, Times, Tree, UnpackMode, Unpacked, Verdict, numbers, pack, restore, unpack};
+use crate::format::tar::{TarEntry, TarPath, TarWriter};
 use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 const EPOCH: Timestamp = Timestamp(1_700_000_000);
@@ -34,7 +34,7 @@ pub(super) fn all(work: &Path) -> Vec<Subject> {
     // They find none.
     let idle = ["private-keys", "resolver"];
     for (name, rule) in rules::ALL {
-        let act = move |tree: &Tree| rule(&Terms { rules: RULES, epoch: EPOCH, files: &[] }, tree);
+        let act = move |tree: &Tree| rule(&RuleInput { rules: RULES, epoch: EPOCH, files: &[] }, tree);
         subjects.push(subject(&format!("rule {name}"), act, !idle.contains(&name) || name == "resolver"));
     }
     for (name, part) in parts::ALL {
@@ -140,7 +140,7 @@ fn restored(work: &Path) -> Subject {
         // Beside what is there, and through every directory of the skeleton.
         for path in ["etc/new", "etc/skel/new", "usr/lib/sysusers.d/new", "var/lib/dpkg/info/new", "var/log/apt/new"] {
             let mut writer = TarWriter::new(Vec::new());
-            writer.append(&Entry::file(TarPath::new(path)?, 0o600, 5, 4), &b"text"[..])?;
+            writer.append(&TarEntry::file(TarPath::new(path)?, 0o600, 5, 4), &b"text"[..])?;
             std::fs::write(&file, writer.finish()?).unwrap();
             let _ = restore::restore(&file, tree, &mut Times::begin(tree, EPOCH)?);
         }
@@ -167,7 +167,7 @@ fn files() -> [(&'static str, tar::EntryType, &'static str); 8] {
 fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
-        let manner = Manner { arch: Arch::default(), faithful: true, mtime: None };
+        let manner = UnpackMode { arch: Arch::default(), faithful: true, mtime: None };
         let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
         let debs: Vec<Deb> = list.iter().map(deb).collect();
         unpack(tree, &debs, manner, &|_, _| Verdict::Second).map(drop)

@@ -1,10 +1,10 @@
 //! Rules about users: their files in one order, and no day of change.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Accounts, RootError, Tree};
 
 /// Lines stand in the order in which scripts ran; `shadow` holds the day of the build.
-pub(super) fn order(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn order(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     let mut accounts = Accounts::read(tree)?;
     accounts.normalise(terms.epoch.0.div_euclid(86_400));
     accounts.write(tree)?;

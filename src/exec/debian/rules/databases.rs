@@ -1,10 +1,10 @@
 //! Rules about databases whose entries stand in the order of events.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 /// `status`, `triggers/File` and debconf's `*.dat` are sorted; dpkg and debconf do not care about the order.
-pub(super) fn sort(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn sort(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     tree.edit("var/lib/dpkg/status", stanzas)?;
     tree.edit("var/lib/dpkg/triggers/File", lines)?;
     for name in ["config.dat", "templates.dat", "passwords.dat"] {

@@ -1,6 +1,6 @@
 //! Files that are there only while packages are configured, so that scripts do not start or make something.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 /// Asked by `invoke-rc.d` before it starts a service; 101 forbids it (`/usr/share/doc/init-system-helpers`).
@@ -31,7 +31,7 @@ pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
 }
 
 /// Takes them away again; the keys have a rule of their own.
-pub(super) fn remove(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn remove(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     tree.remove(POLICY)?;
     tree.remove(CLUSTER)?;
     // The directory is not in the package; scripts of the recipe may have filled it.

@@ -2,21 +2,21 @@
 
 use std::path::Path;
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 const RESOLVER: &str = "etc/resolv.conf";
 
 /// An empty file, not an absent one: without it systemd takes the first boot for a factory reset and applies presets
 /// again (`machine-id(5)`). D-Bus keeps a copy that would outlive it.
-pub(super) fn machine_id(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn machine_id(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     tree.remove("var/lib/dbus/machine-id")?;
     tree.remove("etc/machine-info")?;
     Ok(tree.put("etc/machine-id", b"", 0o444)?)
 }
 
 /// Seeds and keys that would be the same in every machine made from the image, and different in every build.
-pub(super) fn secrets(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn secrets(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     for path in [
         "var/lib/systemd/random-seed",
         "var/lib/systemd/credential.secret",
@@ -41,7 +41,7 @@ pub(super) fn secrets(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
 }
 
 /// Made at first boot by a unit that the step installs.
-pub(super) fn ssh_host_keys(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn ssh_host_keys(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     for file in tree.list("etc/ssh")? {
         if file.path().file_name().is_some_and(|name| name.to_string_lossy().starts_with("ssh_host_")) {
             file.remove()?;
@@ -51,7 +51,7 @@ pub(super) fn ssh_host_keys(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError>
 }
 
 /// A `resolv.conf` that packages made is the builder's; a link into `/run` or a file of the recipe stays.
-pub(super) fn resolver(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn resolver(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     let linked = tree.stat(RESOLVER)?.is_some_and(|stat| stat.link());
     if linked || terms.files.iter().any(|file| file.path.strip_prefix('/') == Some(RESOLVER)) {
         return Ok(());
@@ -63,7 +63,7 @@ pub(super) fn resolver(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> 
 }
 
 /// Apt sources come from the recipe: a package that writes some would name the builder's mirror.
-pub(super) fn apt_sources(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn apt_sources(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     if terms.files.iter().all(|file| file.path != "/etc/apt/sources.list") {
         tree.remove("etc/apt/sources.list")?;
     }

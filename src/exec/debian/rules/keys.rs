@@ -1,6 +1,6 @@
 //! A rule about keys that no rule knows: refused, since nobody can say who else has them.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Go, Place, RootError, Stat, Tree};
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
@@ -11,7 +11,7 @@ const MARKS: [&str; 2] = ["-----BEGIN ", "PRIVATE KEY-----"];
 const LARGEST: u64 = 1 << 16;
 
 /// A private key that the recipe did not bring was made by a script during this build, or is the same in every Debian.
-pub(super) fn private(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     let mut found = Vec::new();
     for place in PLACES {
         tree.visit(place, &mut |place, stat| {

@@ -6,7 +6,7 @@
 
 use sha1::{Digest, Sha1};
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
 /// `ca-certificates-java` writes it there, with this password, which is Java's own default.
@@ -21,7 +21,7 @@ const SUM: usize = 20;
 const LIMIT: u64 = 16 << 20;
 
 /// Sorts the certificates by alias and dates them to the epoch.
-pub(super) fn date(terms: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn date(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     if !tree.stat(PATH)?.is_some_and(|stat| stat.file()) {
         return Ok(());
     }

@@ -1,10 +1,10 @@
 //! Rules about what a build leaves lying about.
 
-use super::Terms;
+use super::RuleInput;
 use crate::exec::tree::{Go, RootError, Tree};
 
 /// Logs hold the time of the build. Directories stay, with the owners and modes that services expect.
-pub(super) fn logs(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn logs(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     tree.visit("var/log", &mut |place, stat| {
         if !stat.directory() {
             place.remove()?;
@@ -19,7 +19,7 @@ pub(super) fn is_log(path: &str) -> bool {
 }
 
 /// Mounted over at boot, or emptied: whatever scripts put there is theirs alone.
-pub(super) fn temporary(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn temporary(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     for directory in ["run", "tmp", "var/tmp", "proc", "sys"] {
         tree.empty(directory)?;
     }
@@ -27,7 +27,7 @@ pub(super) fn temporary(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
 }
 
 /// Copies of the state before the last change: they depend on how many calls the changes were made in.
-pub(super) fn backups(_: &Terms<'_>, tree: &Tree) -> Result<(), RootError> {
+pub(super) fn backups(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     for name in ["passwd-", "group-", "shadow-", "gshadow-", "subuid-", "subgid-", ".pwd.lock"] {
         tree.remove(format!("etc/{name}"))?;
     }

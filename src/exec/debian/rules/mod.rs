@@ -19,7 +19,7 @@ use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RULES, RootFile, RootIds};
 
 /// What rules must know besides the tree.
-pub(crate) struct Terms<'a> {
+pub(crate) struct RuleInput<'a> {
     /// The rules that the plan was made for.
     pub(crate) rules: u32,
     /// No file is younger.
@@ -29,7 +29,7 @@ pub(crate) struct Terms<'a> {
 }
 
 /// One rule.
-pub(super) type Rule = fn(&Terms<'_>, &Tree) -> Result<(), RootError>;
+pub(super) type Rule = fn(&RuleInput<'_>, &Tree) -> Result<(), RootError>;
 
 /// In this order; a name per rule for errors and documentation.
 pub(super) const ALL: [(&str, Rule); 17] = [
@@ -54,7 +54,7 @@ pub(super) const ALL: [(&str, Rule); 17] = [
 
 /// Applies every rule and returns the users of the result. Doing it twice is doing it once: a base is put in order, and
 /// once more what a recipe made of it.
-pub(crate) fn apply(terms: &Terms<'_>, tree: &Tree) -> Result<RootIds, RootError> {
+pub(crate) fn apply(terms: &RuleInput<'_>, tree: &Tree) -> Result<RootIds, RootError> {
     if terms.rules != RULES {
         return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", terms.rules)));
     }

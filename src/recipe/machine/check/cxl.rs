@@ -2,10 +2,10 @@
 
 use super::value::{flag, memory, names, own_name};
 use crate::base::{ByteSize, Diagnostic, Spanned};
-use crate::recipe::machine::cxl::{Below, Bridge, Cxl, Dynamic, Expander, Port, Switch, Window};
+use crate::recipe::machine::cxl::{Bridge, Cxl, Dynamic, Expander, Port, PortTarget, Switch, Window};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// What QEMU gives a persistent device when nothing is said: the smallest label area that Linux accepts.
 const LABELS: u64 = 128 << 10;
@@ -14,7 +14,7 @@ const GRANULARITY: u64 = 256;
 const DEPTH: u32 = 8;
 
 /// Reads the block; mistakes go to the report and the rest is kept, so that every mistake is found.
-pub(super) fn check(node: &Node, scope: &Scope) -> Cxl {
+pub(super) fn check(node: &EvaluatedNode, scope: &Scope) -> Cxl {
     let mut reader = Reader::new(node, &scope.report);
     let bridges = reader.blocks("bridge").into_iter().filter_map(|block| bridge(block, scope)).collect();
     let windows = reader.blocks("window").into_iter().filter_map(|block| window(block, scope)).collect();
@@ -22,7 +22,7 @@ pub(super) fn check(node: &Node, scope: &Scope) -> Cxl {
     Cxl { bridges, windows, span: node.head() }
 }
 
-fn bridge(node: &Node, scope: &Scope) -> Option<Bridge> {
+fn bridge(node: &EvaluatedNode, scope: &Scope) -> Option<Bridge> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let bus = reader.integer("bus", 0..=255).map(|bus| bus.map(|bus| bus as u32));
@@ -32,19 +32,19 @@ fn bridge(node: &Node, scope: &Scope) -> Option<Bridge> {
     Some(Bridge { name: name?, bus, decoders, ports, span: node.head() })
 }
 
-fn port(node: &Node, scope: &Scope, depth: u32) -> Option<Port> {
+fn port(node: &EvaluatedNode, scope: &Scope, depth: u32) -> Option<Port> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let number = reader.integer("number", 0..=31).map(|number| number.map(|number| number as u32));
     let (expanders, switches) = (reader.blocks("expander"), reader.blocks("switch"));
     reader.finish();
     let expanders =
-        expanders.into_iter().filter_map(|block| expander(block, scope)).map(|one| Below::Expander(Box::new(one)));
-    let switches = switches.into_iter().filter_map(|block| switch(block, scope, depth)).map(Below::Switch);
+        expanders.into_iter().filter_map(|block| expander(block, scope)).map(|one| PortTarget::Expander(Box::new(one)));
+    let switches = switches.into_iter().filter_map(|block| switch(block, scope, depth)).map(PortTarget::Switch);
     Some(Port { name: name?, number, below: expanders.chain(switches).collect(), span: node.head() })
 }
 
-fn switch(node: &Node, scope: &Scope, depth: u32) -> Option<Switch> {
+fn switch(node: &EvaluatedNode, scope: &Scope, depth: u32) -> Option<Switch> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let mailbox = flag(&mut reader, "mailbox");
@@ -58,11 +58,11 @@ fn switch(node: &Node, scope: &Scope, depth: u32) -> Option<Switch> {
     Some(Switch { name: name?, mailbox, ports, span: node.head() })
 }
 
-fn reader_error(scope: &Scope, node: &Node, message: &str) {
+fn reader_error(scope: &Scope, node: &EvaluatedNode, message: &str) {
     scope.report.push(Diagnostic::new(node.head(), message).label("here"));
 }
 
-fn expander(node: &Node, scope: &Scope) -> Option<Expander> {
+fn expander(node: &EvaluatedNode, scope: &Scope) -> Option<Expander> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let volatile = memory(&mut reader, "volatile", scope);
@@ -116,7 +116,7 @@ fn width(reader: &mut Reader<'_>) -> Option<Spanned<u32>> {
     None
 }
 
-fn window(node: &Node, scope: &Scope) -> Option<Window> {
+fn window(node: &EvaluatedNode, scope: &Scope) -> Option<Window> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let targets = names(&mut reader, "targets");

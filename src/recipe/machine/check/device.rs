@@ -8,12 +8,12 @@ use crate::recipe::kinds::FromValue;
 use crate::recipe::machine::device::{Attachment, Disk, Forward, Network};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
-use crate::recipe::value::{Node, Value};
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Every `disk NAME { size = ... }` of a machine.
 pub(super) fn disks(reader: &mut Reader<'_>) -> Vec<Disk> {
     let blocks = reader.blocks("disk");
-    let read = |block: &Node| {
+    let read = |block: &EvaluatedNode| {
         let mut disk = Reader::new(block, reader.report());
         let (name, size) = (own_name(&mut disk), disk.required::<ByteSize>("size"));
         disk.finish();
@@ -43,7 +43,7 @@ impl FromValue for TcpPort {
 /// Every `forward ssh = 2222` of a machine.
 pub(super) fn forwards(reader: &mut Reader<'_>) -> Vec<Forward> {
     let statements = reader.statements("forward");
-    let read = |statement: &Node| {
+    let read = |statement: &EvaluatedNode| {
         let mut forward = Reader::new(statement, reader.report());
         let guest = forward.argument::<TcpPort>("a port of the guest");
         forward.finish();
@@ -74,7 +74,7 @@ pub(super) fn attachments(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Attachm
     let mut nodes = reader.blocks("join");
     nodes.extend(reader.statements("join"));
     nodes.sort_by_key(|node| node.span);
-    let read = |node: &Node| {
+    let read = |node: &EvaluatedNode| {
         let mut join = Reader::new(node, reader.report());
         let network = join.name();
         let address = join.optional::<Address>("address").map(|address| address.map(|address| address.0));
@@ -110,7 +110,7 @@ impl FromValue for Subnet {
 }
 
 /// Reads a top-level `network NAME { subnet = "10.52.0.0/24" }`.
-pub fn network(node: &Node, scope: &Scope) -> Option<Network> {
+pub fn network(node: &EvaluatedNode, scope: &Scope) -> Option<Network> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let subnet = reader.required::<Subnet>("subnet");

@@ -10,7 +10,7 @@ use crate::recipe::scope::Scope;
 use crate::recipe::value;
 
 /// Reads a top-level `memory NAME { size = 3GiB }`: one file that machines may share.
-pub fn shared(node: &value::Node, scope: &Scope) -> Option<Memory> {
+pub fn shared(node: &value::EvaluatedNode, scope: &Scope) -> Option<Memory> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let size = reader.required::<ByteSize>("size");
@@ -21,7 +21,7 @@ pub fn shared(node: &value::Node, scope: &Scope) -> Option<Memory> {
 /// Every `node NAME { cpus = ... memory = ... }` of a machine.
 pub(super) fn nodes(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Node> {
     let blocks = reader.blocks("node");
-    let mut nodes: Vec<(&value::Node, Node)> = Vec::new();
+    let mut nodes: Vec<(&value::EvaluatedNode, Node)> = Vec::new();
     for block in blocks {
         let mut reader = Reader::new(block, &scope.report);
         let name = own_name(&mut reader);
@@ -44,7 +44,7 @@ pub(super) fn distances(reader: &mut Reader<'_>, nodes: &[Node]) -> Vec<Distance
     statements.into_iter().filter_map(|statement| distance(statement, nodes, reader)).collect()
 }
 
-fn distance(statement: &value::Node, nodes: &[Node], outer: &Reader<'_>) -> Option<Distance> {
+fn distance(statement: &value::EvaluatedNode, nodes: &[Node], outer: &Reader<'_>) -> Option<Distance> {
     let mut reader = Reader::new(statement, outer.report());
     let (from, to) = (reader.name(), reader.name());
     reader.finish();

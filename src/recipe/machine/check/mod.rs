@@ -16,7 +16,7 @@ use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
-use crate::recipe::value::Node;
+use crate::recipe::value::EvaluatedNode;
 
 /// CPUs that a machine may have: an APIC id above 254 needs an interrupt remapper.
 const CPUS: std::ops::RangeInclusive<i64> = 1..=255;
@@ -26,7 +26,7 @@ const DEFAULT_MEMORY: u64 = 2 << 30;
 const APPEND_LIMIT: usize = 1500;
 
 /// Reads one `machine` block; every mistake goes to `scope.report`.
-pub fn check(node: &Node, scope: &Scope) -> Option<Machine> {
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let arch = architecture::read(&mut reader);
@@ -69,7 +69,7 @@ pub fn check(node: &Node, scope: &Scope) -> Option<Machine> {
 }
 
 /// Stands in until it is known whether the recipe gave a set; never part of a result.
-fn empty_set(node: &Node) -> crate::recipe::packages::PackageSet {
+fn empty_set(node: &EvaluatedNode) -> crate::recipe::packages::PackageSet {
     crate::recipe::packages::PackageSet {
         name: String::new(),
         architecture: Arch::BUILD,
