@@ -267,7 +267,7 @@ fn qemu_takes_the_argv_of_every_recipe() {
                 taken += 1;
             }
         }
-        assert!(taken > 0, "no recipe has a machine of QEMU {}", emulator.version);
+        assert!(taken > 0 || tree.arch != Arch::BUILD, "no recipe has a machine of QEMU {}", emulator.version);
     }
 }
 
