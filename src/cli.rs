@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::exec::sandbox::Limit;
+use crate::guest;
+use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 
 /// A compiler for reproducible virtual machines.
 ///
@@ -66,6 +68,13 @@ pub struct RecipeArgs {
     pub lock: Option<PathBuf>,
 }
 
+impl RecipeArgs {
+    /// The recipe as operations take it.
+    pub fn options(&self) -> RecipeOptions {
+        RecipeOptions { path: self.recipe.clone(), set: self.set.clone(), lock: self.lock.clone() }
+    }
+}
+
 /// How steps are carried out.
 #[derive(Debug, Args)]
 pub struct RealizeArgs {
@@ -92,6 +101,21 @@ pub struct RealizeArgs {
     /// In steps: another clock, directories in another order (for `kiln verify --rebuild`)
     #[arg(long = "vary", hide = true)]
     pub variation: bool,
+}
+
+impl RealizeArgs {
+    /// The build as operations take it.
+    pub fn options(&self) -> BuildOptions {
+        BuildOptions {
+            offline: self.offline,
+            jobs: self.jobs,
+            no_cache: self.no_cache,
+            incremental: if self.incremental { Incremental::Directories } else { Incremental::None },
+            limits: self.limits.clone(),
+            leaks: if self.allow_leaks { LeakPolicy::Report } else { LeakPolicy::Refuse },
+            variation: self.variation,
+        }
+    }
 }
 
 /// `kiln check`
@@ -164,6 +188,16 @@ pub enum Accel {
     Kvm,
     /// Software emulation
     Tcg,
+}
+
+impl From<Accel> for guest::AccelChoice {
+    fn from(asked: Accel) -> guest::AccelChoice {
+        match asked {
+            Accel::Auto => guest::AccelChoice::Auto,
+            Accel::Kvm => guest::AccelChoice::Kvm,
+            Accel::Tcg => guest::AccelChoice::Tcg,
+        }
+    }
 }
 
 /// `kiln run`

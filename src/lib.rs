@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! base < world < syntax < recipe < kconfig < debian < lock < plan < store < inspect < exec < machine < guest < deliver
-//!      < command
+//!      < ops < cli < command
 //! ```
 //!
 //! Invariants:
@@ -36,6 +36,7 @@ pub mod inspect;
 pub mod kconfig;
 pub mod lock;
 pub mod machine;
+pub mod ops;
 pub mod plan;
 pub mod recipe;
 pub mod store;

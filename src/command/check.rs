@@ -1,12 +1,13 @@
 //! `kiln check RECIPE`: every mistake of a recipe, or what it declares.
 
 use super::failure::Failure;
-use super::{load, output};
+use super::output;
 use crate::cli;
+use crate::ops::{Session, load};
 
 /// Carries the verb out.
-pub fn run(args: &cli::Check) -> Result<(), Failure> {
-    let recipe = load::recipe(&args.recipe)?.recipe;
+pub fn run(session: &Session<'_>, args: &cli::Check) -> Result<(), Failure> {
+    let recipe = load::recipe(session, &args.recipe.options())?.recipe;
     let counts = [
         (recipe.machines.len(), "machine"),
         (recipe.images.len(), "image"),

@@ -1,15 +1,14 @@
 //! `kiln doctor`: what this machine allows, and how to allow more.
 
 use super::failure::Failure;
-use super::{load, output};
+use super::output;
 use crate::cli;
 use crate::exec::doctor;
-use crate::world::RealWorld;
+use crate::ops::{Session, load};
 
 /// Carries the verb out.
-pub fn run(args: &cli::Doctor) -> Result<(), Failure> {
-    let world = RealWorld::default();
-    let store = load::open_store(&world)?;
+pub fn run(session: &Session<'_>, args: &cli::Doctor) -> Result<(), Failure> {
+    let store = load::open_store(session.world)?;
     let facts = doctor::examine(store.root());
     if args.json {
         output::json(&facts)?;
@@ -19,6 +18,6 @@ pub fn run(args: &cli::Doctor) -> Result<(), Failure> {
     }
     match facts.iter().filter(|fact| fact.stops_builds()).count() {
         0 => Ok(()),
-        count => Err(Failure::World(format!("{count} of these stop kiln from building here; each says what to do"))),
+        count => Err(Failure::world(format!("{count} of these stop kiln from building here; each says what to do"))),
     }
 }

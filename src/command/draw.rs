@@ -1,21 +1,21 @@
 //! `kiln draw RECIPE`: the topology of its machines, as text or as a picture.
 
 use super::failure::Failure;
-use super::{load, output};
+use super::output;
 use crate::cli;
 use crate::machine::draw;
+use crate::ops::error::UsageError;
+use crate::ops::{Session, load};
 use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(args: &cli::Draw) -> Result<(), Failure> {
-    let recipe = load::recipe(&args.recipe)?.recipe;
+pub fn run(session: &Session<'_>, args: &cli::Draw) -> Result<(), Failure> {
+    let recipe = load::recipe(session, &args.recipe.options())?.recipe;
     if recipe.machines.is_empty() {
-        return Err(Failure::Usage("the recipe has no machine".to_owned()));
+        return Err(UsageError::NoMachines.into());
     }
     match &args.svg {
-        Some(path) => {
-            fs::write_atomically(path, draw::svg(recipe.machines.values()).as_bytes()).map_err(Failure::world)
-        }
+        Some(path) => Ok(fs::write_atomically(path, draw::svg(recipe.machines.values()).as_bytes())?),
         None => {
             let trees: Vec<String> = recipe.machines.values().map(draw::tree).collect();
             output::print(&trees.join("\n"))

@@ -1,69 +1,96 @@
 //! Why a command did not succeed, and the exit code that scripts see.
 
-use std::fmt::Display;
+use std::error::Error;
+use std::io::IsTerminal;
 
-use crate::base::tell;
+use crate::base::{render, tell};
+use crate::ops::{ErrorClass, OpsError};
 
 /// The end of a command that did not succeed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// The recipe is wrong: reports with carets, of `base::render`.
-    Reported(String),
-    /// The recipe is wrong, or does not fit its lock: in one sentence, that begins with `error: `.
-    Mistakes(String),
-    /// The command line is wrong.
-    Usage(String),
-    /// Bits are not what they should be, or a test of the recipe failed.
-    Differs(String),
-    /// A file, a network, a kernel did not do what it was asked.
-    World(String),
-    /// The user pressed Ctrl-C.
-    Interrupted,
+    /// An operation did not succeed.
+    #[error(transparent)]
+    Ops(OpsError),
+    /// A file, a network or the host did not do what it was asked.
+    #[error(transparent)]
+    World(Box<dyn Error + Send + Sync>),
+    /// A sentence of the command's own.
+    #[error("{text}")]
+    Stated {
+        /// Whose failure it is.
+        class: ErrorClass,
+        /// What is said after `error: `.
+        text: String,
+    },
 }
 
 impl Failure {
-    /// 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the world failed, 130 interrupted.
-    pub fn code(&self) -> u8 {
+    /// A recipe that cannot be read.
+    pub fn recipe(text: impl Into<String>) -> Failure {
+        Failure::Stated { class: ErrorClass::Recipe, text: text.into() }
+    }
+
+    /// The command line asks for what cannot be done.
+    pub fn usage(text: impl Into<String>) -> Failure {
+        Failure::Stated { class: ErrorClass::Usage, text: text.into() }
+    }
+
+    /// Bits differ, or a test failed.
+    pub fn mismatch(text: impl Into<String>) -> Failure {
+        Failure::Stated { class: ErrorClass::Mismatch, text: text.into() }
+    }
+
+    /// A failure of the host, with its source.
+    pub fn world(error: impl Into<Box<dyn Error + Send + Sync>>) -> Failure {
+        Failure::World(error.into())
+    }
+
+    /// Whose failure it is.
+    pub fn class(&self) -> ErrorClass {
         match self {
-            Failure::Reported(_) | Failure::Mistakes(_) => 1,
-            Failure::Usage(_) => 2,
-            Failure::Differs(_) => 3,
-            Failure::World(_) => 4,
-            Failure::Interrupted => 130,
+            Failure::Ops(error) => error.class(),
+            Failure::World(_) => ErrorClass::Host,
+            Failure::Stated { class, .. } => *class,
         }
     }
 
-    /// A failure of the world, in the words of a layer's error.
-    pub fn world(error: impl Display) -> Failure {
-        Failure::World(error.to_string())
-    }
-
-    /// The same kind of failure in other words, where the words of this one have been said.
-    pub fn saying(self, text: String) -> Failure {
-        match self {
-            // Mistakes are rendered where they are made; this is a line of its own.
-            Failure::Reported(_) | Failure::Mistakes(_) => Failure::Mistakes(format!("error: {text}")),
-            Failure::Usage(_) => Failure::Usage(text),
-            Failure::Differs(_) => Failure::Differs(text),
-            Failure::World(_) => Failure::World(text),
-            Failure::Interrupted => Failure::Interrupted,
+    /// 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the world failed, 130 interrupted.
+    pub fn code(&self) -> u8 {
+        match self.class() {
+            ErrorClass::Recipe => 1,
+            ErrorClass::Usage => 2,
+            ErrorClass::Mismatch => 3,
+            ErrorClass::Host => 4,
+            ErrorClass::Interrupted => 130,
         }
     }
 
     /// Says it on standard error.
     pub fn tell(&self) {
         match self {
-            Failure::Reported(text) => tell::report(text.trim_end()),
+            Failure::Ops(OpsError::Mistakes(mistakes)) => {
+                let color = std::io::stderr().is_terminal();
+                tell::report(render::render(&mistakes.sources, &mistakes.diagnostics, color).trim_end());
+            }
             _ => crate::tell!("{}", self.text().trim_end()),
         }
     }
 
-    /// What is said on standard error.
+    /// What is said on standard error, without colours.
     pub fn text(&self) -> String {
         match self {
-            Failure::Reported(text) | Failure::Mistakes(text) => text.clone(),
-            Failure::Usage(text) | Failure::Differs(text) | Failure::World(text) => format!("error: {text}"),
-            Failure::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
+            Failure::Ops(OpsError::Mistakes(mistakes)) => {
+                render::render(&mistakes.sources, &mistakes.diagnostics, false)
+            }
+            _ if self.class() == ErrorClass::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
+            _ => format!("error: {self}"),
         }
+    }
+}
+
+impl<E: Into<OpsError>> From<E> for Failure {
+    fn from(error: E) -> Failure {
+        Failure::Ops(error.into())
     }
 }

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::base::{Foreign, SourceMap, render};
+use crate::base::{Foreign, SourceMap};
 use crate::cli;
+use crate::ops::OpsError;
+use crate::recipe::Mistakes;
 use crate::syntax;
 use crate::world::fs;
 
@@ -28,7 +30,7 @@ pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
     match differing.is_empty() {
         true => Ok(()),
         false => {
-            Err(Failure::Differs(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" "))))
+            Err(Failure::mismatch(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" "))))
         }
     }
 }
@@ -36,22 +38,21 @@ pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
 /// A recipe that is a link is left alone: to write through it changes a file that nobody named, and to replace it takes
 /// the link away.
 fn rewrite(path: &Path, text: &str) -> Result<(), Failure> {
-    let found = fs::metadata(path).map_err(Failure::world)?;
+    let found = fs::metadata(path)?;
     if found.is_symlink() {
-        let target = fs::context("resolve", path, path.canonicalize()).map_err(Failure::world)?;
+        let target = fs::context("resolve", path, path.canonicalize())?;
         let (path, target) = (Foreign(path.display()), Foreign(target.display()));
-        return Err(Failure::Usage(format!(
+        return Err(Failure::usage(format!(
             "{path} is a symbolic link\n  help: format the file itself: kiln fmt {target}"
         )));
     }
     let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;
-    fs::write_with_mode(path, text.as_bytes(), mode).map_err(Failure::world)
+    Ok(fs::write_with_mode(path, text.as_bytes(), mode)?)
 }
 
 fn formatted(path: &Path) -> Result<(String, String), Failure> {
-    let bytes = fs::read(path, LIMIT).map_err(Failure::world)?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| Failure::Mistakes(format!("error: {}: not UTF-8", path.display())))?;
+    let bytes = fs::read(path, LIMIT)?;
+    let text = String::from_utf8(bytes).map_err(|_| Failure::recipe(format!("{}: not UTF-8", path.display())))?;
     let mut sources = SourceMap::default();
     let file = sources.add(path.to_owned(), text.clone());
     let (tree, mistakes) = syntax::parse(file, &text);
@@ -59,5 +60,5 @@ fn formatted(path: &Path) -> Result<(String, String), Failure> {
         let printed = syntax::print::print(&tree, &text);
         return Ok((text, printed));
     }
-    Err(Failure::Reported(render::render(&sources, &mistakes, false)))
+    Err(OpsError::Mistakes(Box::new(Mistakes { sources, diagnostics: mistakes })).into())
 }

@@ -37,7 +37,7 @@ fn write(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::World(format!("cannot write to standard output: {error}")))
+            Err(Failure::world(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }

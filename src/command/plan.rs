@@ -3,10 +3,11 @@
 use serde::Serialize;
 
 use super::failure::Failure;
-use super::{load, output};
+use super::output;
 use crate::base::{ByteSize, Digest};
 use crate::cli;
 use crate::exec::{self, StepState};
+use crate::ops::{self, Session};
 
 #[derive(Serialize)]
 struct Shown {
@@ -27,9 +28,9 @@ struct Document<'a> {
 }
 
 /// Carries the verb out.
-pub fn run(args: &cli::Plan) -> Result<(), Failure> {
-    let ready = load::ready(&args.recipe)?;
-    let status = exec::status(&ready.plan, &ready.store).map_err(Failure::world)?;
+pub fn run(session: &Session<'_>, args: &cli::Plan) -> Result<(), Failure> {
+    let ready = ops::ready(session, &args.recipe.options())?;
+    let status = exec::status(&ready.plan, &ready.store)?;
     let missing: Vec<_> = ready.plan.fetches.values().filter(|fetch| !ready.store.has(&fetch.digest)).collect();
     let document = Document {
         recipe: &ready.loaded.recipe.name,

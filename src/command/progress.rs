@@ -13,7 +13,7 @@ use crate::exec::event::{StepEvent, StepListener};
 const INCREMENTAL: &str = "goes on from the directory of an earlier run";
 
 /// The renderer that fits where standard error goes.
-pub fn listener() -> Box<dyn StepListener> {
+pub fn listener() -> Box<dyn StepListener + Send> {
     if std::io::stderr().is_terminal() { Box::new(Bars::default()) } else { Box::new(Lines::default()) }
 }
 
@@ -59,17 +59,6 @@ impl StepListener for Lines {
             StepEvent::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
             StepEvent::Warning { message } => crate::tell!("warning: {message}"),
             StepEvent::Fetched { .. } | StepEvent::StepLog { .. } | StepEvent::StepProgress { .. } => {}
-        }
-    }
-}
-
-/// Another listener that hears of everything but steps whose results are at hand.
-pub struct News(pub Box<dyn StepListener>);
-
-impl StepListener for News {
-    fn on(&self, event: StepEvent) {
-        if !matches!(event, StepEvent::StepAtHand { .. }) {
-            self.0.on(event);
         }
     }
 }

@@ -1,39 +1,36 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
-
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 use super::failure::Failure;
-use super::run::Told;
-use super::{launches, load, output, project};
+use super::output;
 use crate::base::Foreign;
-use crate::cli::{self, RecipeArgs};
-use crate::guest::test::TestOptions;
-use crate::guest::{self, TestReport, junit};
-use crate::world::{Directory, fs};
-
-/// A boot under KVM may take this long; under software emulation ten times as long.
-const BOOT: Duration = Duration::from_secs(60);
+use crate::cli;
+use crate::guest::{TestReport, junit};
+use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest, project};
+use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(args: &cli::Test) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::Test) -> Result<(), Failure> {
     if args.lock.is_some() && args.recipes.len() > 1 {
-        return Err(Failure::Usage("--lock names the lock of one recipe; there are several".to_owned()));
+        return Err(Failure::usage("--lock names the lock of one recipe; there are several"));
     }
+    let build = args.realize.options();
+    let options =
+        TestRequest { accel: args.accel.into(), logs: args.logs.clone(), slow: args.slow, filter: args.only.clone() };
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
     for recipe in &args.recipes {
         let name = project::stem(recipe);
-        match one(args, recipe) {
+        let recipe = RecipeOptions { path: recipe.clone(), set: args.set.clone(), lock: args.lock.clone() };
+        match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {
                 crate::tell!("{}: {}", Foreign(&name), report.summary());
                 results.push((name, Outcome::Tested(report)));
             }
             Err(failure) if args.recipes.len() == 1 => return Err(failure),
-            Err(Failure::Interrupted) => {
+            Err(failure) if failure.class() == ErrorClass::Interrupted => {
                 interrupted = true;
                 break;
             }
@@ -47,13 +44,13 @@ pub fn run(args: &cli::Test) -> Result<(), Failure> {
     }
     if let Some(path) = &args.junit {
         let suites: Vec<_> = results.iter().map(|(name, outcome)| (name.as_str(), outcome.report())).collect();
-        fs::write_atomically(path, junit::documents(&suites).as_bytes()).map_err(Failure::world)?;
+        fs::write_atomically(path, junit::documents(&suites).as_bytes())?;
     }
     if args.json {
         let named: BTreeMap<&String, Json> = results.iter().map(|(name, outcome)| (name, outcome.json())).collect();
         output::json(&named)?;
     }
-    if interrupted { Err(Failure::Interrupted) } else { verdict(results) }
+    if interrupted { Err(ops::OpsError::Interrupted.into()) } else { verdict(results) }
 }
 
 /// What became of one recipe.
@@ -102,35 +99,11 @@ fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
     match first {
         Some(failure) => {
             let names = untested.join(", ");
-            Err(failure.saying(format!("{} of {recipes} recipes were not tested: {names}", untested.len())))
+            let text = format!("{} of {recipes} recipes were not tested: {names}", untested.len());
+            Err(Failure::Stated { class: failure.class(), text })
         }
-        None if failed > 0 => Err(Failure::Differs(format!("{failed} tests failed"))),
-        None if passed == 0 => Err(Failure::Usage("no test was run".to_owned())),
+        None if failed > 0 => Err(Failure::mismatch(format!("{failed} tests failed"))),
+        None if passed == 0 => Err(Failure::usage("no test was run")),
         None => Ok(()),
     }
-}
-
-fn one(args: &cli::Test, recipe: &Path) -> Result<TestReport, Failure> {
-    if recipe.is_dir() {
-        let message = "kiln test takes recipes, which the tests are in; a built directory can be run with `kiln run`";
-        return Err(Failure::Usage(format!("{}: {message}", recipe.display())));
-    }
-    let recipe_args = RecipeArgs { recipe: recipe.to_owned(), set: args.set.clone(), lock: args.lock.clone() };
-    let ready = load::ready(&recipe_args)?;
-    let out = project::result_path(recipe);
-    let launches = launches::of_recipe(&ready, &args.realize, &out)?;
-    let logs = args.logs.clone().unwrap_or_else(|| out.join("log"));
-    Directory::open(&logs).map_err(Failure::world)?;
-    let logs = fs::context("resolve", &logs, logs.canonicalize()).map_err(Failure::world)?;
-    let interrupted = launches::interruption()?;
-    let options = TestOptions {
-        accel: launches::accel(args.accel),
-        logs,
-        base: PathBuf::from("/tmp"),
-        boot: BOOT,
-        slow: args.slow,
-        filter: args.only.clone(),
-        interrupted: &interrupted,
-    };
-    guest::test::run(&launches, &ready.loaded.recipe.tests, &options, &Told).map_err(launches::failure)
 }

@@ -7,6 +7,7 @@ pub mod debian;
 pub mod doctor;
 mod error;
 pub mod event;
+mod failure;
 pub mod fetch;
 mod gate;
 mod incremental;
@@ -25,6 +26,7 @@ mod variation;
 use std::path::PathBuf;
 
 pub use error::ExecError;
+pub use failure::{Fault, StepFailure};
 pub use log::Record;
 pub use realize::realize;
 pub use realized::Realized;

@@ -11,7 +11,7 @@ use super::log::Log;
 use super::outputs::Outputs;
 use super::sandbox::{self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, Spec};
 use super::variation;
-use crate::base::{Digest, Foreign};
+use crate::base::{Arch, Digest, Foreign};
 use crate::plan::{Ids, Step, Work, id};
 use crate::store::{Output, Store, StoreError};
 use crate::world::dir::Dir;
@@ -93,6 +93,11 @@ fn work(
     let out = outputs.left.path();
     let library = ready.variation.then(|| variation::provide(scratch)).transpose();
     let library = library.map_err(|error| ready.store.failure(error))?;
+    let arch = ready.step.work.arch();
+    if arch != Arch::BUILD {
+        let reason = format!("it runs programs for {arch}, and steps run those for {} only", Arch::BUILD);
+        return Err(Trouble::Step(reason));
+    }
     match &ready.step.work {
         Work::Builtin(builtin) => {
             let place = scratch.join("scratch");

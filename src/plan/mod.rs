@@ -15,11 +15,14 @@ pub mod qemu;
 pub mod reapi;
 pub mod restrict;
 pub mod root;
+pub mod statement;
 pub mod step;
 pub mod stock;
+pub mod unsupported;
 
 pub use builder::Builder;
 pub use kind::{ArtifactKind, DiskContent, DiskLayout, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
+pub use statement::Statement;
 pub use step::{Artifact, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};

@@ -8,6 +8,7 @@ use super::kernel::CONFIG;
 use super::kind::StepKind;
 use super::lower::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
+use crate::base::Spanned;
 use crate::recipe::image::{BUSYBOX, Image};
 use crate::recipe::packages::PackageSet;
 
@@ -31,7 +32,7 @@ impl<'a> Lent<'a> {
 pub fn lower(
     builder: &mut Builder<'_>,
     kernel: &str,
-    (set, wanted): (&PackageSet, &[String]),
+    (set, wanted): (&PackageSet, &[Spanned<String>]),
     lent: Lent<'_>,
 ) -> KernelParts {
     let mut inputs = BTreeMap::new();
@@ -88,11 +89,16 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
 }
 
 /// An initramfs of the modules that mount the root, and of those that a recipe wants besides.
-pub fn initrd(builder: &mut Builder<'_>, kernel: &str, (modules, wanted): (Input, &[String]), shell: &str) -> Input {
+pub fn initrd(
+    builder: &mut Builder<'_>,
+    kernel: &str,
+    (modules, wanted): (Input, &[Spanned<String>]),
+    shell: &str,
+) -> Input {
     let busybox = builder.set(shell).iter().find(|package| package.name == BUSYBOX);
     let busybox = builder.fetch(busybox.expect("a lock that satisfies its recipe has the initramfs's shell"));
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
-    spec.modules.extend(wanted.iter().cloned());
+    spec.modules.extend(wanted.iter().map(|module| module.value.clone()));
     let step = builder.add_step(Step {
         kind: StepKind::Initrd(kernel.to_owned()),
         work: Work::Builtin(Builtin::Initrd),

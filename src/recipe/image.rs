@@ -4,6 +4,8 @@ mod check;
 mod file;
 mod user;
 
+use std::collections::BTreeMap;
+
 use super::address::Address;
 use super::packages::PackageSet;
 use crate::base::Arch;
@@ -51,6 +53,23 @@ pub struct Image {
     pub timezone: String,
     /// Where it was declared.
     pub span: Span,
+    /// Where those of its fields stand that only a build can find wrong.
+    pub spans: FieldSpans,
+}
+
+/// Where fields of an image stand; `None` for what the recipe does not say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldSpans {
+    /// `size`
+    pub size: Span,
+    /// `locale`
+    pub locale: Option<Span>,
+    /// `timezone`
+    pub timezone: Option<Span>,
+    /// `dhcp`
+    pub dhcp: Option<Span>,
+    /// Every unit of `enable`, `disable` and `mask`, by name.
+    pub units: BTreeMap<String, Span>,
 }
 
 impl Image {

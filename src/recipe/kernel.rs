@@ -50,7 +50,7 @@ pub enum Origin {
         /// The set holding the kernel image package only (its dependencies do not matter to kiln).
         set: PackageSet,
         /// Modules, by name, that the initramfs loads besides those needed to mount the root.
-        initrd_modules: Vec<String>,
+        initrd_modules: Vec<Spanned<String>>,
     },
     /// Compiled here.
     Compiled(Box<Compiled>),
@@ -77,7 +77,7 @@ pub struct Compiled {
     /// everything asked for as `m` is an error.
     pub modules: bool,
     /// Modules, by name, that the initramfs loads besides those needed to mount the root.
-    pub initrd_modules: Vec<String>,
+    pub initrd_modules: Vec<Spanned<String>>,
     /// Whether BTF is generated.
     pub btf: bool,
 }

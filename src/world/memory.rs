@@ -27,6 +27,9 @@ impl Default for MemoryWorld {
 }
 
 impl World for MemoryWorld {
+    /// Every address is a name of a file here, and leads nowhere else.
+    fn trust(&self, _: &mut dyn Iterator<Item = String>) {}
+
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
         let bytes = self.files.get(path).ok_or_else(|| not_found("read", path))?;
         if bytes.len() as u64 > limit {

@@ -38,6 +38,8 @@ pub trait World: Sync {
     fn env(&self, name: &str) -> Option<String>;
     /// The wall clock: for expiry checks and progress, never for bits.
     fn now(&self) -> Timestamp;
+    /// The user named these hosts: a recipe may name them, too, wherever they are.
+    fn trust(&self, hosts: &mut dyn Iterator<Item = String>);
     /// Starts an HTTP GET.
     fn get(&self, request: &Request<'_>) -> Result<Response, WorldError>;
 }

@@ -15,14 +15,11 @@ pub struct RealWorld {
     client: Client,
 }
 
-impl RealWorld {
-    /// The user named these hosts: a recipe may name them, too, wherever they are.
-    pub fn trust(&self, hosts: impl IntoIterator<Item = String>) {
+impl World for RealWorld {
+    fn trust(&self, hosts: &mut dyn Iterator<Item = String>) {
         self.client.trust(hosts);
     }
-}
 
-impl World for RealWorld {
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
         fs::read(path, limit)
     }

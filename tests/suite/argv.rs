@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use kiln::command;
 use kiln::machine::argv::{Accel, CommandLine, Console, Forwards, Launch, Place, Text, UserNetwork, Writes, argv};
 use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
+use kiln::ops;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS};
 use kiln::recipe::machine::Machine;
 
@@ -108,7 +108,7 @@ fn everywhere() -> Vec<(String, Machine, CommandLine)> {
         machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
     });
     let locked = recipes().into_iter().flat_map(|(stem, recipe, lock)| {
-        let line = |machine| command::machines::command_line(&recipe, &lock, machine).unwrap();
+        let line = |machine| ops::machines::command_line(&recipe, &lock, machine).unwrap();
         recipe.machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
     });
     fixtures.chain(locked).collect()
@@ -119,7 +119,7 @@ fn everywhere() -> Vec<(String, Machine, CommandLine)> {
 #[test]
 fn every_recipe_has_the_argv_of_its_lock() {
     for (stem, recipe, mut lock) in recipes() {
-        let machines = command::machines::locked(&recipe, &lock).unwrap();
+        let machines = ops::machines::locked(&recipe, &lock).unwrap();
         assert_eq!(machines.len(), lock.machines.len(), "{stem}");
         if std::env::var_os("KILN_UPDATE").is_some() {
             for (name, machine) in machines {
@@ -133,7 +133,7 @@ fn every_recipe_has_the_argv_of_its_lock() {
         for (name, machine) in machines {
             assert_eq!(machine.argv, lock.machines[&name].argv, "{stem}: {name}; run kiln lock");
             assert!(!machine.argv.is_empty(), "{stem}: {name}");
-            let line = command::machines::command_line(&recipe, &lock, &recipe.machines[&name]).unwrap();
+            let line = ops::machines::command_line(&recipe, &lock, &recipe.machines[&name]).unwrap();
             assert_eq!(facts::summary(&line), lock.machines[&name].asked, "{stem}: {name}; run kiln build");
         }
     }

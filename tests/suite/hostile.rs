@@ -4,6 +4,8 @@ use kiln::base::Digest;
 use kiln::debian::deb;
 use kiln::deliver::manifest::Manifest;
 use kiln::format::tar::TarReader;
+use kiln::ops::Session;
+use kiln::world::RealWorld;
 use proptest::prelude::*;
 
 use super::directory::{deliver, files, manifest};
@@ -12,6 +14,8 @@ use super::live::{Scratch, fail_with, kiln, succeed};
 #[test]
 fn a_changed_byte_of_anything_delivered_is_found_and_named() {
     let scratch = Scratch::new("delivered");
+    let world = RealWorld::default();
+    let session = Session::silent(&world);
     let at = scratch.path("result");
     let verify = || {
         let mut command = kiln(&scratch.path("store"));
@@ -25,7 +29,7 @@ fn a_changed_byte_of_anything_delivered_is_found_and_named() {
             let mut other = bytes.clone();
             other[changed] ^= 1;
             std::fs::write(at.join(name), &other).unwrap();
-            let report = kiln::command::verify::directory(&at).unwrap_or_else(|_| panic!("no report"));
+            let report = kiln::ops::directory(&session, &at).unwrap_or_else(|_| panic!("no report"));
             let words =
                 format!("{name}: its digest is {}, the manifest says {}", Digest::of(&other), Digest::of(bytes));
             assert_eq!(report.wrong, [words]);
@@ -49,6 +53,8 @@ fn a_changed_byte_of_anything_delivered_is_found_and_named() {
 #[test]
 fn a_changed_size_or_digest_in_a_manifest_is_found() {
     let scratch = Scratch::new("manifest");
+    let world = RealWorld::default();
+    let session = Session::silent(&world);
     let at = scratch.path("result");
     let files = deliver(&at);
     let good = manifest(&files).write();
@@ -61,7 +67,7 @@ fn a_changed_size_or_digest_in_a_manifest_is_found() {
         let mut bytes = good.clone().into_bytes();
         bytes[place] = if bytes[place] == b'1' { b'2' } else { b'1' };
         std::fs::write(at.join("manifest.json"), &bytes).unwrap();
-        let found = kiln::command::verify::directory(&at);
+        let found = kiln::ops::directory(&session, &at);
         assert!(found.map_or(true, |report| !report.wrong.is_empty()), "{}", String::from_utf8_lossy(&bytes));
         tried += 1;
     }

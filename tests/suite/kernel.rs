@@ -5,10 +5,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
-use kiln::command::{load, mirrors};
 use kiln::exec::event::IgnoreSteps;
 use kiln::exec::{ExecOptions, Incremental, realize};
 use kiln::kconfig::{KconfigTree, Tri, archive, dotconfig};
+use kiln::ops::{load, mirrors};
 use kiln::plan::{self, Input, Plan, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;

@@ -4,13 +4,13 @@
 use std::io::Read;
 use std::path::Path;
 
-use kiln::command::load;
 use kiln::exec::event::IgnoreSteps;
 use kiln::exec::{ExecOptions, realize};
+use kiln::ops::load;
 use kiln::plan::{self, Input, StepKind, step::Place};
 use kiln::store::Store;
 use kiln::world::RealWorld;
-use kiln::{command::mirrors, lock, recipe};
+use kiln::{lock, ops::mirrors, recipe};
 
 use super::archive_support::Server;
 use super::live::{Scratch, fail_with, kiln, live, succeed};

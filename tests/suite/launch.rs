@@ -51,7 +51,7 @@ fn everywhere() -> Vec<(String, LaunchFile)> {
     let locked = recipes().into_iter().flat_map(|(stem, recipe, lock)| {
         let one = |machine: &Machine| {
             let mut file = launch_of(machine, &recipe.machines);
-            file.description = kiln::command::machines::description(&recipe, &lock, machine).unwrap();
+            file.description = kiln::ops::machines::description(&recipe, &lock, machine).unwrap();
             if !file.description.initrd {
                 file.artifacts.remove(&Place::Initrd);
             }

@@ -11,11 +11,11 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kiln::base::Arch;
-use kiln::command;
 use kiln::exec::builtin::qemu;
 use kiln::machine::Description;
 use kiln::machine::argv::{CommandLine, Console, Forwards, Place, Writes};
 use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
+use kiln::ops;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions};
 use kiln::recipe::machine::{Chipset, Machine};
 
@@ -260,7 +260,7 @@ fn qemu_takes_the_argv_of_every_recipe() {
                     println!("{stem}: {} has another QEMU than {}", machine.name, emulator.version);
                     continue;
                 }
-                let described = command::machines::description(&recipe, &lock, machine).unwrap();
+                let described = ops::machines::description(&recipe, &lock, machine).unwrap();
                 for line in [run_line(&described), test_line(&described)] {
                     assert_eq!(start(&tree, &line, &Run::new(&stem), machine), Ok(()), "{stem}: {}", machine.name);
                 }

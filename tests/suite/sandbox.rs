@@ -206,7 +206,7 @@ fn an_unknown_function_is_refused() {
         limits: Limits::default(),
     };
     match sandbox::call(call, &mut |_| ()) {
-        Err(SandboxError::Failed(message)) => assert_eq!(message, "kiln has no function no-such-function"),
+        Err(SandboxError::Misuse(message)) => assert_eq!(message, "kiln has no function no-such-function"),
         Err(error @ SandboxError::NoUserNamespace { .. }) => skip(error),
         other => panic!("{other:?}"),
     }
@@ -316,7 +316,7 @@ fn functions_of_kiln_see_nothing_of_the_host() {
             limits: Limits::default(),
         };
         match sandbox::call(call, &mut |_| ()) {
-            Err(SandboxError::Failed(message)) => assert!(message.contains("No such file"), "{message}"),
+            Err(SandboxError::Failed { message, .. }) => assert!(message.contains("No such file"), "{message}"),
             Err(error @ SandboxError::NoUserNamespace { .. }) => return skip(error),
             other => panic!("{path}: {other:?}"),
         }

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Left may not use right; see `src/lib.rs`.
-const LAYERS: [&str; 17] = [
+const LAYERS: [&str; 18] = [
     "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "inspect", "exec", "machine",
-    "guest", "deliver", "cli", "command", "main",
+    "guest", "deliver", "ops", "cli", "command", "main",
 ];
 
 fn root() -> &'static Path {
@@ -213,6 +213,45 @@ fn nothing_reaches_the_terminal_but_through_the_door() {
         }
     }
     assert!(wrong.is_empty(), "use crate::tell!, or command::output:\n{}", wrong.join("\n"));
+}
+
+/// What an operation must not know: whoever calls it need not have a command line or a terminal.
+const NOT_IN_OPS: [&str; 6] = ["clap", "cli::", "tell!", "base::tell", "is_terminal", "RealWorld"];
+
+#[test]
+fn operations_know_no_command_line_and_no_terminal() {
+    let mut wrong = Vec::new();
+    for path in files("src/ops", "rs") {
+        let text = fs::read_to_string(&path).unwrap();
+        for (number, line) in code(&text).lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//")) {
+            let found = NOT_IN_OPS.iter().filter(|word| line.contains(*word));
+            wrong.extend(found.map(|word| format!("{}:{}: {word}", shown(&path), number + 1)));
+        }
+    }
+    assert!(wrong.is_empty(), "send an event, or take an option:\n{}", wrong.join("\n"));
+}
+
+/// Lines of code of a file in `command/`: parse, one operation, print.
+const COMMAND_LINES: usize = 100;
+
+/// Those that are no verb and may be longer, each with its reason.
+const LONG_COMMANDS: [(&str, &str); 1] = [("src/command/progress.rs", "bars and lines of every event of a build")];
+
+#[test]
+fn a_command_is_short() {
+    let lines = |text: &str| {
+        let lines = code(text).lines().map(str::trim);
+        lines.filter(|line| !line.is_empty() && !line.starts_with("//")).count()
+    };
+    let mut long = Vec::new();
+    for path in files("src/command", "rs") {
+        let (name, lines) = (shown(&path), lines(&fs::read_to_string(&path).unwrap()));
+        let excused = LONG_COMMANDS.iter().any(|(file, _)| *file == name);
+        if (lines > COMMAND_LINES) != excused {
+            long.push(format!("{lines} {name}"));
+        }
+    }
+    assert!(long.is_empty(), "what is not words belongs into src/ops (or the excuse is stale):\n{}", long.join("\n"));
 }
 
 /// Where files of packages, scripts and recipes are handled.

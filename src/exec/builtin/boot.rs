@@ -12,6 +12,7 @@ use std::io::{Seek, SeekFrom, Write};
 
 use super::{BuiltinContext, BuiltinError, input};
 use crate::exec::event::StepEvent;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::format::fat;
 use crate::format::gpt::{self, Guid, Partition, SECTOR, Table};
 use crate::format::qcow2::{self, Qcow2Reader};
@@ -42,8 +43,8 @@ enum Loader {
 /// Inputs and output: see [`crate::plan::Builtin::BootDisk`].
 pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let text = fs::read(input(context, "boot.json")?, SPEC_LIMIT)?;
-    let spec: BootSpec =
-        serde_json::from_slice(&text).map_err(|error| BuiltinError::Broken(format!("boot.json: {error}")))?;
+    let spec: BootSpec = serde_json::from_slice(&text)
+        .map_err(|error| BuiltinError::from(StepFailure::bug(format!("boot.json: {error}"))))?;
     let path = input(context, "root.qcow2")?;
     let mut root = fs::context("read", path, Qcow2Reader::new(fs::open(path)?))?;
     let (files, loader) = if context.inputs.contains_key("stub.deb") {
@@ -109,22 +110,24 @@ impl Layout {
             time: spec.epoch,
         };
         let files = files.iter().map(|(path, bytes)| (*path, bytes.as_slice())).collect();
-        fat::write(out, &options, &files).map_err(|error| BuiltinError::Broken(error.to_string()))?;
+        fat::write(out, &options, &files)?;
         let program = match (loader, &self.bios) {
             (Loader::Bios(programs), Some(bios)) => {
                 let (record, core) = programs.placed(bios)?;
                 let written = out.seek(SeekFrom::Start(bios.first * SECTOR)).and_then(|_| out.write_all(&core));
-                written.map_err(|error| BuiltinError::Broken(format!("cannot write GRUB's core: {error}")))?;
+                written.map_err(|error| {
+                    BuiltinError::from(StepFailure::new(Fault::Host, format!("cannot write GRUB's core: {error}")))
+                })?;
                 record
             }
             _ => Vec::new(),
         };
-        gpt::write(out, &self.table, &program).map_err(|error| BuiltinError::Broken(error.to_string()))
+        Ok(gpt::write(out, &self.table, &program)?)
     }
 }
 
 fn guid(text: &str) -> Result<Guid, BuiltinError> {
-    Guid::parse(text).ok_or_else(|| BuiltinError::Broken(format!("boot.json: `{text}` is not a GUID")))
+    Guid::parse(text).ok_or_else(|| BuiltinError::from(StepFailure::bug(format!("boot.json: `{text}` is not a GUID"))))
 }
 
 /// Copies what is not zero.
@@ -151,5 +154,6 @@ fn compress(context: &BuiltinContext<'_>, raw: &File) -> Result<(), BuiltinError
     let mut progress =
         |done, total| context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
     let written = qcow2::write_qcow2(raw, target, qcow2::Qcow2Options::default(), &mut progress);
-    written.map(drop).map_err(|error| BuiltinError::Broken(error.to_string()))
+    written?;
+    Ok(())
 }

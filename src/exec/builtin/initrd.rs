@@ -8,6 +8,7 @@ use std::io::{BufReader, Read, Write};
 
 use super::{BuiltinContext, BuiltinError, input};
 use crate::debian::deb::{self, DebEntryKind};
+use crate::exec::failure::StepFailure;
 use crate::format::cpio::{self, CpioWriter};
 use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath};
 use crate::plan::initrd::InitrdSpec;
@@ -42,13 +43,15 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
 
 /// The specification; its words go into a script, so they must be words.
 fn spec(bytes: &[u8]) -> Result<InitrdSpec, BuiltinError> {
-    let spec: InitrdSpec =
-        serde_json::from_slice(bytes).map_err(|error| BuiltinError::Broken(format!("initrd.json: {error}")))?;
+    let spec: InitrdSpec = serde_json::from_slice(bytes)
+        .map_err(|error| BuiltinError::from(StepFailure::bug(format!("initrd.json: {error}"))))?;
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"/_-.=:+@%".contains(&b));
     let words = [&spec.root_device, &spec.root_type].into_iter().chain(&spec.modules);
     let odd = words.into_iter().find(|word| word.is_empty() || !plain(word)).cloned();
     match odd {
-        Some(word) => Err(BuiltinError::Broken(format!("initrd.json: {word:?} is not a device, type or module"))),
+        Some(word) => {
+            Err(BuiltinError::from(StepFailure::bug(format!("initrd.json: {word:?} is not a device, type or module"))))
+        }
         None => Ok(spec),
     }
 }
@@ -62,11 +65,11 @@ fn busybox(context: &BuiltinContext<'_>) -> Result<Vec<u8>, BuiltinError> {
         if BUSYBOX.contains(&entry.path.as_str()) && size <= BUSYBOX_LIMIT {
             let mut bytes = Vec::new();
             let read = data.read_to_end(&mut bytes);
-            read.map_err(|error| BuiltinError::Broken(format!("busybox.deb: {error}")))?;
+            read.map_err(|error| BuiltinError::from(StepFailure::input(format!("busybox.deb: {error}"))))?;
             return Ok(bytes);
         }
     }
-    Err(BuiltinError::Broken("busybox.deb has no usr/bin/busybox".to_owned()))
+    Err(BuiltinError::from(StepFailure::input("busybox.deb has no usr/bin/busybox".to_owned())))
 }
 
 struct Image<'a> {

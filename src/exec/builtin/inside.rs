@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::BuiltinContext;
 use crate::exec::event::{StepEvent, StepListener};
+use crate::exec::failure::StepFailure;
 use crate::exec::sandbox::inside::say;
-use crate::exec::sandbox::{self, Call, Limits, Mount, SandboxError, SandboxEvent, SandboxIds};
+use crate::exec::sandbox::{self, Call, EntryError, Limits, Mount, SandboxError, SandboxEvent, SandboxIds};
 use crate::plan::Builtin;
 
 /// Name of [`inside`] among the functions that `main` registers.
@@ -49,7 +50,7 @@ pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), 
         inputs: context.inputs.keys().cloned().collect(),
         variation: context.variation.is_some(),
     };
-    let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Failed(error.to_string()))?;
+    let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Misuse(error.to_string()))?;
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
     sandbox::call(call, &mut |heard| match heard {
         SandboxEvent::Line(line) => hear(context, line),
@@ -85,8 +86,15 @@ fn hear(context: &BuiltinContext<'_>, line: &str) {
 }
 
 /// What runs inside.
-pub fn inside(argument: &str) -> Result<(), String> {
-    let request: Request = serde_json::from_str(argument).map_err(|error| error.to_string())?;
+pub fn inside(argument: &str) -> Result<(), EntryError> {
+    entered(argument).map_err(|failure| EntryError {
+        message: failure.to_string(),
+        data: serde_json::to_value(&failure).unwrap_or_default(),
+    })
+}
+
+fn entered(argument: &str) -> Result<(), StepFailure> {
+    let request: Request = serde_json::from_str(argument).map_err(StepFailure::bug)?;
     let inputs = request.inputs.iter().map(|name| (name.clone(), Path::new(INPUTS).join(name)));
     let inputs: BTreeMap<String, PathBuf> = inputs.collect();
     let context = BuiltinContext {
@@ -98,7 +106,7 @@ pub fn inside(argument: &str) -> Result<(), String> {
         limits: Limits::standing(),
         listener: &Outside,
     };
-    super::run(&request.builtin, &context).map_err(|error| error.to_string())
+    Ok(super::run(&request.builtin, &context)?)
 }
 
 /// Tells the process that called.

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::io::BufReader;
 
 use super::BuiltinContext;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::kconfig::dotconfig::{self, NotAConfig};
 use crate::kconfig::{DotConfig, Dropped, KconfigTree, OptionRequest, RequestKind, Tri, archive, check, explain};
+use crate::plan::Statement;
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::recipe::kernel::OptionValue;
@@ -27,8 +29,28 @@ pub enum CheckError {
     #[error("the step has no input `{0}`")]
     Missing(&'static str),
     /// Options did not survive, or must not be there: one line each.
-    #[error("the kernel's configuration is not the one that was asked for:\n{}", .0.join("\n"))]
-    Refused(Vec<String>),
+    #[error("the kernel's configuration is not the one that was asked for:\n{}", lines.join("\n"))]
+    Refused {
+        /// What became of each, and why.
+        lines: Vec<String>,
+        /// Their names.
+        options: Vec<String>,
+    },
+}
+
+impl From<CheckError> for StepFailure {
+    fn from(error: CheckError) -> StepFailure {
+        let message = error.to_string();
+        match error {
+            CheckError::World(_) => StepFailure::new(Fault::Host, message),
+            CheckError::Config(_) => StepFailure::input(message),
+            CheckError::Requested(_) | CheckError::Missing(_) => StepFailure::bug(message),
+            CheckError::Refused { options, .. } => {
+                let about = options.into_iter().map(Statement::Option).collect();
+                StepFailure { about, ..StepFailure::new(Fault::Recipe, message) }
+            }
+        }
+    }
 }
 
 /// Inputs `kernel.config`, `kconfig.tar`, `requested.json`; output `kernel.config`, unchanged.
@@ -49,8 +71,10 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
     let tree = source.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
     let mut lines: Vec<String> =
         dropped.iter().map(|dropped| line(dropped, &requested.requests, tree.as_ref(), &config)).collect();
-    lines.extend(forbidden.into_iter().map(|(name, reason)| format!("{name} must be off: {reason}")));
-    Err(CheckError::Refused(lines))
+    lines.extend(forbidden.iter().map(|(name, reason)| format!("{name} must be off: {reason}")));
+    let dropped = dropped.iter().map(|dropped| &dropped.request.name);
+    let options = dropped.chain(forbidden.iter().map(|(name, _)| name)).cloned().collect();
+    Err(CheckError::Refused { lines, options })
 }
 
 fn line(

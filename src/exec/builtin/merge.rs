@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io::{BufReader, BufWriter};
 
 use super::{BuiltinContext, BuiltinError, part};
+use crate::exec::failure::StepFailure;
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 use crate::world::fs;
 
@@ -20,7 +21,7 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let mut tree = Tree::default();
     for (name, path) in context.inputs.iter().filter(|(name, _)| name.ends_with(".tar")) {
         let source = files.len();
-        let inside = |error| BuiltinError::Broken(format!("{name}: {error}"));
+        let inside = |error| StepFailure::from(error).within(name);
         tree.read(source, &fs::open(path)?).map_err(inside)?;
         files.push(fs::open(path)?);
     }
@@ -179,7 +180,7 @@ impl Tree {
 }
 
 fn broken(path: &TarPath, what: &str) -> BuiltinError {
-    BuiltinError::Broken(format!("{path} {what}"))
+    BuiltinError::from(StepFailure::input(format!("{path} {what}")))
 }
 
 #[cfg(test)]

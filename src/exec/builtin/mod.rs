@@ -19,11 +19,16 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::base::Foreign;
 use crate::debian::deb::DebError;
 use crate::exec::event::StepListener;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::Limits;
 use crate::exec::tree::RootError;
 use crate::format::cpio::CpioError;
+use crate::format::fat::FatError;
+use crate::format::gpt::GptError;
+use crate::format::qcow2::Qcow2Error;
 use crate::format::tar::TarError;
 use crate::plan::Builtin;
 use crate::world::WorldError;
@@ -62,7 +67,7 @@ pub enum BuiltinError {
     #[error(transparent)]
     World(#[from] WorldError),
     /// A package is damaged or refused.
-    #[error("package {package}: {source}")]
+    #[error("package {package}: {source}", package = Foreign(package))]
     Package {
         /// Its name.
         package: String,
@@ -75,9 +80,40 @@ pub enum BuiltinError {
     /// The initramfs could not be written.
     #[error(transparent)]
     Cpio(#[from] CpioError),
-    /// The inputs contradict each other, or what the step is to do.
-    #[error("{0}")]
-    Broken(String),
+    /// The boot partition could not be written.
+    #[error(transparent)]
+    Fat(#[from] FatError),
+    /// The partition table could not be written.
+    #[error(transparent)]
+    Gpt(#[from] GptError),
+    /// The disk could not be written.
+    #[error(transparent)]
+    Qcow2(#[from] Qcow2Error),
+    /// It is said whose fault it is.
+    #[error(transparent)]
+    Stated(#[from] StepFailure),
+}
+
+impl From<BuiltinError> for StepFailure {
+    fn from(error: BuiltinError) -> StepFailure {
+        let message = error.to_string();
+        let fault = match error {
+            BuiltinError::Stated(failure) => return failure,
+            BuiltinError::Root(error) => return error.into(),
+            BuiltinError::Qemu(error) => return error.into(),
+            BuiltinError::KernelCheck(error) => return error.into(),
+            BuiltinError::Tar(error) => return RootError::from(error).into(),
+            BuiltinError::World(_) | BuiltinError::Qcow2(_) => Fault::Host,
+            BuiltinError::Package { .. } => Fault::Input,
+            BuiltinError::Cpio(CpioError::Io(error))
+            | BuiltinError::Fat(FatError::Io(error))
+            | BuiltinError::Gpt(GptError::Io(error)) => Fault::of_io(&error),
+            BuiltinError::Cpio(CpioError::Entry { .. }) => Fault::Input,
+            // Kiln itself decides about these names and sizes.
+            BuiltinError::Fat(_) | BuiltinError::Gpt(_) => Fault::Bug,
+        };
+        StepFailure::new(fault, message)
+    }
 }
 
 /// Carries a builtin step out.
@@ -99,7 +135,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
 /// An input of the step, by its path.
 fn input<'a>(context: &'a BuiltinContext<'_>, name: &str) -> Result<&'a Path, BuiltinError> {
     let found = context.inputs.get(name).map(PathBuf::as_path);
-    found.ok_or_else(|| BuiltinError::Broken(format!("the step `{}` has no input `{name}`", context.step)))
+    found.ok_or_else(|| StepFailure::bug(format!("the step `{}` has no input `{name}`", context.step)).into())
 }
 
 /// A stretch of a file, read without moving the file's position.

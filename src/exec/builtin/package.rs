@@ -4,6 +4,7 @@ use std::io::{BufReader, Read};
 
 use super::{BuiltinContext, BuiltinError, input};
 use crate::debian::deb::{self, DebEntryKind};
+use crate::exec::failure::StepFailure;
 use crate::plan::boot::FIRMWARE;
 use crate::world::fs;
 
@@ -28,9 +29,9 @@ pub(super) fn file(context: &BuiltinContext<'_>, name: &str, path: &str) -> Resu
         if entry.path.as_str() == path && size <= LIMIT {
             let mut bytes = Vec::new();
             let read = data.read_to_end(&mut bytes);
-            read.map_err(|error| BuiltinError::Broken(format!("{name}: {error}")))?;
+            read.map_err(|error| BuiltinError::from(StepFailure::input(format!("{name}: {error}"))))?;
             return Ok(bytes);
         }
     }
-    Err(BuiltinError::Broken(format!("{name} has no {path}")))
+    Err(BuiltinError::from(StepFailure::input(format!("{name} has no {path}"))))
 }

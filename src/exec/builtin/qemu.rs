@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::BuiltinContext;
 use crate::base::Arch;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::{self, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
@@ -45,6 +46,17 @@ pub enum QemuError {
     /// It said nothing, or nothing that makes sense.
     #[error("the locked QEMU was asked for its properties and {0}")]
     Answer(String),
+}
+
+impl From<QemuError> for StepFailure {
+    fn from(error: QemuError) -> StepFailure {
+        match error {
+            QemuError::Sandbox(error) => error.into(),
+            QemuError::World(_) => StepFailure::new(Fault::Host, error),
+            QemuError::Questions(_) | QemuError::Missing(_) => StepFailure::bug(error),
+            QemuError::Answer(_) => StepFailure::input(error),
+        }
+    }
 }
 
 /// Inputs `qemu`, `questions.json`; output `facts.json`.

@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::{BuiltinContext, BuiltinError, input};
 use crate::exec::debian::{self, Job};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::HostPath;
 use crate::plan::root::{BaseSpec, RootSpec};
 use crate::world::fs;
@@ -25,7 +26,7 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
 
 fn spec<T: DeserializeOwned>(context: &BuiltinContext<'_>, name: &str) -> Result<T, BuiltinError> {
     let bytes = fs::read(input(context, name)?, SPEC_LIMIT)?;
-    serde_json::from_slice(&bytes).map_err(|error| BuiltinError::Broken(format!("{name}: {error}")))
+    serde_json::from_slice(&bytes).map_err(|error| BuiltinError::from(StepFailure::bug(format!("{name}: {error}"))))
 }
 
 /// What does not fit into memory stays in the scratch space, which goes with the step.

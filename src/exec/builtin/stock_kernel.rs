@@ -11,6 +11,7 @@ use std::io::copy;
 use super::{BuiltinContext, BuiltinError, part};
 use crate::base::Timestamp;
 use crate::debian::deb::{self, Data, DebEntryKind};
+use crate::exec::failure::StepFailure;
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::plan::kernel::CONFIG;
 use crate::world::fs;
@@ -40,7 +41,7 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     for (boot, beside, output) in BOOT {
         if found.boot.get(output) != Some(&release) {
             let places = format!("neither /{boot}{release} nor /usr/lib/modules/{release}/{beside}");
-            return Err(BuiltinError::Broken(format!("the kernel's packages have {places}")));
+            return Err(BuiltinError::from(StepFailure::input(format!("the kernel's packages have {places}"))));
         }
     }
     found.write_tar(context, &fs::open(&spool_path)?)
@@ -50,7 +51,9 @@ fn epoch(context: &BuiltinContext<'_>) -> Result<Option<Timestamp>, BuiltinError
     let Some(path) = context.inputs.get("epoch") else { return Ok(None) };
     let bytes = fs::read(path, 64)?;
     let instant = std::str::from_utf8(&bytes).ok().and_then(|text| Timestamp::parse_rfc3339(text.trim_end()));
-    instant.map(Some).ok_or_else(|| BuiltinError::Broken("the input `epoch` is not an instant".to_owned()))
+    instant
+        .map(Some)
+        .ok_or_else(|| BuiltinError::from(StepFailure::bug("the input `epoch` is not an instant".to_owned())))
 }
 
 /// What was seen of the package so far; contents of modules wait in a file, since packages have their own order.
@@ -72,7 +75,9 @@ impl Found {
     ) -> Result<(), BuiltinError> {
         if let (Some((output, release)), DebEntryKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
             if self.boot.insert(output, release.to_owned()).is_some() {
-                return Err(BuiltinError::Broken(format!("the kernel's packages have two files for {output}")));
+                return Err(BuiltinError::from(StepFailure::input(format!(
+                    "the kernel's packages have two files for {output}"
+                ))));
             }
             let path = context.out.join(output);
             fs::context("write", &path, copy(data, &mut fs::create_new(&path)?))?;
@@ -90,11 +95,13 @@ impl Found {
             DebEntryKind::Directory => (TarEntryKind::Directory, 0),
             DebEntryKind::Link(target) => (TarEntryKind::Symlink(target.into_bytes()), 0),
             DebEntryKind::Hard(_) => {
-                return Err(BuiltinError::Broken(format!("{path} is a hard link, which kernel packages do not have")));
+                return Err(BuiltinError::from(StepFailure::input(format!(
+                    "{path} is a hard link, which kernel packages do not have"
+                ))));
             }
         };
         if kind != TarEntryKind::Directory && self.entries.contains_key(&path) {
-            return Err(BuiltinError::Broken(format!("two of the kernel's packages have {path}")));
+            return Err(BuiltinError::from(StepFailure::input(format!("two of the kernel's packages have {path}"))));
         }
         let at = self.spooled;
         if size > 0 {
@@ -118,8 +125,10 @@ impl Found {
         releases.dedup();
         match releases.as_slice() {
             [one] => Ok(String::from_utf8_lossy(one).into_owned()),
-            [] => Err(BuiltinError::Broken("the kernel's packages have no modules".to_owned())),
-            _ => Err(BuiltinError::Broken("the kernel's packages have modules of more than one kernel".to_owned())),
+            [] => Err(BuiltinError::from(StepFailure::input("the kernel's packages have no modules".to_owned()))),
+            _ => Err(BuiltinError::from(StepFailure::input(
+                "the kernel's packages have modules of more than one kernel".to_owned(),
+            ))),
         }
     }
 

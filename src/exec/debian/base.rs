@@ -8,8 +8,10 @@ use super::rules::RuleInput;
 use super::run::Runner;
 use super::{Deb, database, rules, script};
 use crate::base::Arch;
+use crate::exec::failure::StepFailure;
 use crate::exec::log::shortened;
 use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
+use crate::plan::Statement;
 use crate::plan::root::{BaseSpec, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
@@ -28,16 +30,19 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let runner = Runner { root: &job.root, epoch: spec.epoch, debs, variation: job.variation, log: &log };
     rules::foresee(&tree)?;
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
-    let version = version.ok_or_else(|| RootError::Broken("the image has no package dpkg".to_owned()))?;
+    let version = version
+        .ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
     let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
-    let mut done = 0;
-    runner.script("configuring packages", &text, &mut |line| {
+    let (mut done, mut failed) = (0, None);
+    let configured = runner.script("configuring packages", &text, &mut |line| {
         if line.starts_with("Setting up ") {
             done += 1;
             job.progress(done, packages.len());
         }
+        failed = failed.take().or_else(|| script::failed(line).map(str::to_owned));
         job.log(line);
-    })?;
+    });
+    configured.map_err(|error| error.of_package(failed))?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
@@ -64,6 +69,7 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
             what: "dpkg --audit and --verify",
             status: "findings".to_owned(),
             tail: findings.join("\n"),
+            package: None,
         });
     }
     let line = |package: &RootPackage| {
@@ -78,7 +84,9 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
     }
     let odd = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
     let (extra, missing) = (odd(&installed, &locked), odd(&locked, &installed));
-    Err(RootError::Broken(format!("installed is not what is locked: extra [{extra}], missing [{missing}]")))
+    Err(RootError::from(StepFailure::input(format!(
+        "installed is not what is locked: extra [{extra}], missing [{missing}]"
+    ))))
 }
 
 fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times) -> Result<(), RootError> {
@@ -94,7 +102,8 @@ fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times
 fn files(job: &Job<'_>, spec: &BaseSpec) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
     let find = |package: &RootPackage| {
         let file = job.inputs.get(&package.input).cloned();
-        let file = file.ok_or_else(|| RootError::Broken(format!("there is no input `{}`", package.input)))?;
+        let file =
+            file.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{}`", package.input))))?;
         Ok((package.clone(), file))
     };
     spec.packages.iter().map(find).collect()

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::debian::deb::{Control, ControlFile};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Tree, Unpacked};
 
 /// Maintainer scripts, the only files of the database that are run.
@@ -95,7 +96,9 @@ fn triggers(tree: &Tree, packages: &[Unpacked<Control>]) -> Result<(), RootError
             } else if trigger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._:".contains(&byte)) {
                 let _ = writeln!(named.entry(trigger.to_owned()).or_default(), "{name}{suffix}");
             } else {
-                return Err(RootError::Broken(format!("package {name} has a trigger with the name `{trigger}`")));
+                return Err(RootError::from(StepFailure::input(format!(
+                    "package {name} has a trigger with the name `{trigger}`"
+                ))));
             }
         }
     }

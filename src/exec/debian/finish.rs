@@ -4,6 +4,7 @@ use super::job::Job;
 use super::rules::RuleInput;
 use super::run::Runner;
 use super::{origin, parts, rules};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
 use crate::plan::root::{ROOT, RootIds, RootSpec, USERS};
@@ -11,7 +12,7 @@ use crate::world::fs;
 
 /// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
 pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
-    let missing = || RootError::Broken("there is no input `base.tar`".to_owned());
+    let missing = || RootError::from(StepFailure::bug("there is no input `base.tar`".to_owned()));
     let base = job.inputs.get("base.tar").ok_or_else(missing)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;

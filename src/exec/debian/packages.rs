@@ -8,6 +8,7 @@ use super::relations::{self, Relation};
 use super::script::Candidate;
 use super::{Deb, database};
 use crate::debian::deb::{self, Control};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Verdict};
 use crate::plan::root::RootPackage;
 use crate::world::fs;
@@ -30,7 +31,10 @@ fn one(package: &RootPackage, file: PathBuf) -> Result<Known, RootError> {
     let said = (control.package(), control.version(), control.architecture());
     let meant = (package.name.as_str(), package.version.as_str(), package.architecture.as_str());
     if said != meant {
-        return Err(RootError::Broken(format!("input {} holds {said:?}, not {meant:?}", package.input)));
+        return Err(RootError::from(StepFailure::input(format!(
+            "input {} holds {said:?}, not {meant:?}",
+            package.input
+        ))));
     }
     // These words are going to stand in a shell script and in file names.
     let plain = |text: &str| {
@@ -39,7 +43,9 @@ fn one(package: &RootPackage, file: PathBuf) -> Result<Known, RootError> {
             && bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-+.~:".contains(&byte))
     };
     if ![said.0, said.1, said.2].into_iter().all(plain) {
-        return Err(RootError::Broken(format!("package {said:?} has odd characters in its name or version")));
+        return Err(RootError::from(StepFailure::input(format!(
+            "package {said:?} has odd characters in its name or version"
+        ))));
     }
     let replaces = relations::field(&control.stanza, "Replaces");
     let provides = relations::field(&control.stanza, "Provides");

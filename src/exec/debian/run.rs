@@ -77,12 +77,11 @@ impl Runner<'_> {
             }
             tail.push_back(shortened(line));
             heard(line);
-        })
-        .map_err(|error| RootError::Sandbox(error.to_string()))?;
+        })?;
         if status.success() {
             return Ok(());
         }
         let tail: Vec<String> = tail.into();
-        Err(RootError::Program { what, status: status.to_string(), tail: tail.join("\n") })
+        Err(RootError::Program { what, status: status.to_string(), tail: tail.join("\n"), package: None })
     }
 }

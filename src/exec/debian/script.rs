@@ -34,7 +34,8 @@ pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
     let mut text = format!(
         "set -e\nexport DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0\n\
          export DPKG_ADMINDIR=/var/lib/dpkg DPKG_ROOT= DPKG_RUNNING_VERSION={dpkg_version}\n\
-         D='dpkg --force-unsafe-io --force-confold --no-triggers'\n"
+         D='dpkg --force-unsafe-io --force-confold --no-triggers'\n\
+         fail() {{ s=$?; echo \"{FAILED}$1\"; exit $s; }}\n"
     );
     let mut first: Vec<usize> = Vec::new();
     for name in FIRST {
@@ -75,12 +76,22 @@ pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
     text
 }
 
+/// Said of a `preinst` that failed, before the name of its package.
+const FAILED: &str = "kiln: failed is the preinst of ";
+
+/// The package whose script failed, where a line says so.
+pub(crate) fn failed(line: &str) -> Option<&str> {
+    // dpkg's words, in the locale of the sandbox: `dpkg: error processing package tzdata:amd64 (--configure):`
+    let of_dpkg = line.strip_prefix("dpkg: error processing package ").and_then(|rest| rest.split([' ', ':']).next());
+    of_dpkg.or_else(|| line.strip_prefix(FAILED))
+}
+
 fn preinst(text: &mut String, package: &Candidate) {
     if package.preinst {
         let Candidate { name, architecture, stem, .. } = package;
         let _ = writeln!(
             text,
-            "DPKG_MAINTSCRIPT_PACKAGE={name} DPKG_MAINTSCRIPT_ARCH={architecture} /var/lib/dpkg/info/{stem}.preinst install"
+            "DPKG_MAINTSCRIPT_PACKAGE={name} DPKG_MAINTSCRIPT_ARCH={architecture} /var/lib/dpkg/info/{stem}.preinst install || fail {name}"
         );
     }
 }
@@ -124,10 +135,26 @@ mod tests {
     fn steps(packages: &[Candidate]) -> Vec<String> {
         let text = configure(packages, "1.22");
         let short = |line: &str| match line.split_once("/info/") {
-            Some((_, script)) => script.to_owned(),
+            Some((_, script)) => script.split(" || ").next().unwrap().to_owned(),
             None => line.to_owned(),
         };
         text.lines().filter(|line| line.contains("$D") || line.contains("/info/")).map(short).collect()
+    }
+
+    #[test]
+    fn a_failed_script_is_known_by_what_is_said_of_it() {
+        assert_eq!(failed("dpkg: error processing package tzdata (--configure):"), Some("tzdata"));
+        assert_eq!(failed("dpkg: error processing package libc6:amd64 (--configure):"), Some("libc6"));
+        assert_eq!(failed(&format!("{FAILED}mawk")), Some("mawk"));
+        assert_eq!(failed("Setting up tzdata (2026a) ..."), None);
+        let text = configure(&[candidate("a", true, &[])], "1.22");
+        let fails = text.lines().filter(|line| !line.contains("DPKG_MAINTSCRIPT_PACKAGE=a"));
+        let script = format!(
+            "{}\nfalse || fail a",
+            fails.take_while(|line| !line.starts_with("$D")).collect::<Vec<_>>().join("\n")
+        );
+        let run = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
+        assert_eq!((run.status.code(), failed(String::from_utf8_lossy(&run.stdout).trim_end())), (Some(1), Some("a")));
     }
 
     #[test]

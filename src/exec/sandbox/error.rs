@@ -1,8 +1,12 @@
 //! What can go wrong with a sandbox, in words that say what the machine forbids and how to allow it.
 
+use std::io::{self, ErrorKind};
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::Exceeded;
+use crate::base::Foreign;
 
 /// A sandbox could not be made, or ended without an answer.
 ///
@@ -76,9 +80,28 @@ pub enum SandboxError {
     /// It was ended for passing a bound.
     #[error("{0}")]
     Limit(Exceeded),
-    /// What ran inside says why it failed.
-    #[error("{0}")]
-    Failed(String),
+    /// The tree that was to be the sandbox's root cannot be one: a mount point in it is no directory, or leads nowhere.
+    #[error("the root of the sandbox has no place for {path}: {reason}", path = Foreign(path))]
+    Root {
+        /// The mount point.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A function of kiln that ran inside says why it failed.
+    #[error("{message}")]
+    Failed {
+        /// In words.
+        message: String,
+        /// Its own error, for whoever knows the function; null when there are only words.
+        data: serde_json::Value,
+    },
+    /// A function of kiln that ran inside panicked.
+    #[error("kiln panicked in the sandbox: {0}")]
+    Panicked(String),
+    /// The processes of a sandbox, which are all kiln, did not understand each other.
+    #[error("the sandbox was given what it does not understand: {0}")]
+    Misuse(String),
     /// No answer: something killed the sandbox, the kernel short of memory for example.
     #[error("the sandbox ended without an answer ({0}): it was killed from outside, or memory ran out")]
     Lost(String),
@@ -87,7 +110,39 @@ pub enum SandboxError {
     Cancelled,
 }
 
+/// Why a function of kiln failed that ran inside.
+#[derive(Debug)]
+pub struct EntryError {
+    /// In words.
+    pub message: String,
+    /// The error itself, for whoever called the function.
+    pub data: serde_json::Value,
+}
+
+impl From<String> for EntryError {
+    fn from(message: String) -> EntryError {
+        EntryError { message, data: serde_json::Value::Null }
+    }
+}
+
+impl From<EntryError> for SandboxError {
+    fn from(EntryError { message, data }: EntryError) -> SandboxError {
+        SandboxError::Failed { message, data }
+    }
+}
+
 impl SandboxError {
+    /// A mount point could not be made: where something else is in its place, that came with the tree.
+    pub(super) fn place(path: &Path, error: &io::Error) -> SandboxError {
+        let (path, reason) = (path.display().to_string(), error.to_string());
+        match error.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists => {
+                SandboxError::Root { path, reason }
+            }
+            _ => SandboxError::Setup { what: format!("make {path}"), reason },
+        }
+    }
+
     /// A failed step of building the sandbox.
     pub(super) fn setup(what: impl Into<String>, reason: impl ToString) -> SandboxError {
         SandboxError::Setup { what: what.into(), reason: reason.to_string() }

@@ -4,11 +4,11 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use super::job::{INIT, INSIDE, MONITOR, Message, Wires, Work};
-use super::{SandboxError, Spec, init, limits, monitor, spawn};
+use super::{EntryError, SandboxError, Spec, init, limits, monitor, spawn};
 use crate::world::fs;
 
-/// A function that [`super::call`] can run: it gets the argument, and says in words why it failed.
-pub type EntryPoint = fn(&str) -> Result<(), String>;
+/// A function that [`super::call`] can run: it gets the argument, and says why it failed.
+pub type EntryPoint = fn(&str) -> Result<(), EntryError>;
 
 /// Entry of [`empty`].
 pub const EMPTY: &str = "empty";
@@ -46,9 +46,9 @@ fn run(name: &str, wires: &Wires, entries: &[(&str, EntryPoint)]) -> ExitCode {
     }
     let entry = entries.iter().chain(&OWN).find(|(known, _)| *known == name);
     let result = match (entry, wires.job().map(|job| job.work)) {
-        (Some((_, entry)), Ok(Work::Entry { argument, .. })) => entry(&argument).map_err(SandboxError::Failed),
-        (None, _) => Err(SandboxError::Failed(format!("kiln has no function {name}"))),
-        (_, Ok(Work::Program(_))) => Err(SandboxError::Failed(format!("{name} was given a program"))),
+        (Some((_, entry)), Ok(Work::Entry { argument, .. })) => entered(*entry, &argument),
+        (None, _) => Err(SandboxError::Misuse(format!("kiln has no function {name}"))),
+        (_, Ok(Work::Program(_))) => Err(SandboxError::Misuse(format!("{name} was given a program"))),
         (_, Err(error)) => Err(error),
     };
     match result {
@@ -61,8 +61,17 @@ fn run(name: &str, wires: &Wires, entries: &[(&str, EntryPoint)]) -> ExitCode {
     }
 }
 
+/// Runs a function; that it panics is told like every other failure, so that nobody takes it for the host's.
+fn entered(entry: EntryPoint, argument: &str) -> Result<(), SandboxError> {
+    let ended = std::panic::catch_unwind(|| entry(argument)).map_err(|payload| {
+        let words = payload.downcast_ref::<String>().map(String::as_str);
+        SandboxError::Panicked(words.or(payload.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned())
+    })?;
+    Ok(ended?)
+}
+
 /// Removes what is in directories (a JSON list of paths) with files of owners that only exist inside: the caller may not.
-fn empty(argument: &str) -> Result<(), String> {
+fn empty(argument: &str) -> Result<(), EntryError> {
     let paths: Vec<std::path::PathBuf> = serde_json::from_str(argument).map_err(|error| error.to_string())?;
     for path in paths {
         let failed = |error: std::io::Error| format!("cannot empty {}: {error}", path.display());
@@ -75,8 +84,8 @@ fn empty(argument: &str) -> Result<(), String> {
 }
 
 /// Runs a program in a sandbox within this one.
-fn nested(argument: &str) -> Result<(), String> {
+fn nested(argument: &str) -> Result<(), EntryError> {
     let spec: Spec = serde_json::from_str(argument).map_err(|error| error.to_string())?;
     let status = spawn::run(&spec, &mut say).map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("{}: {status}", spec.argv.join(" "))) }
+    if status.success() { Ok(()) } else { Err(format!("{}: {status}", spec.argv.join(" ")).into()) }
 }

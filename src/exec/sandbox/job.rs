@@ -86,7 +86,7 @@ impl Wires {
     /// Writes the job down anew, for the processes that are still to start.
     pub(super) fn write_job(&self, job: &Job) -> Result<(), SandboxError> {
         let failed = |error: &dyn std::fmt::Display| SandboxError::setup("write down the job", error);
-        let bytes = serde_json::to_vec(job).map_err(|error| failed(&error))?;
+        let bytes = serde_json::to_vec(job).map_err(|error| SandboxError::Misuse(error.to_string()))?;
         let mut file = std::fs::File::from(self.job.try_clone().map_err(|error| failed(&error))?);
         file.set_len(0).and_then(|()| file.rewind()).map_err(|error| failed(&error))?;
         file.write_all(&bytes).map_err(|error| failed(&error))
@@ -122,7 +122,7 @@ impl Wires {
         let mut bytes = Vec::new();
         file.rewind().map_err(|error| failed(&error))?;
         file.read_to_end(&mut bytes).map_err(|error| failed(&error))?;
-        serde_json::from_slice(&bytes).map_err(|error| failed(&error))
+        serde_json::from_slice(&bytes).map_err(|error| SandboxError::Misuse(error.to_string()))
     }
 
     /// The same once more, for another thread.

@@ -42,7 +42,7 @@ use std::path::PathBuf;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled};
-pub use error::SandboxError;
+pub use error::{EntryError, SandboxError};
 pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
 pub use limits::Limits;

@@ -190,7 +190,7 @@ fn existing(path: &Path, is_directory: bool) -> Result<PathBuf, SandboxError> {
     let target = resolve(Path::new(NEW), path)?;
     if !target.exists() {
         let made = if is_directory { create_dir_all(&target) } else { make_file(&target) };
-        made.map_err(|error| SandboxError::setup(format!("make {}", path.display()), error))?;
+        made.map_err(|error| SandboxError::place(path, &error))?;
     }
     Ok(target)
 }

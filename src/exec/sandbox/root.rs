@@ -81,7 +81,7 @@ fn make(path: &Path, is_directory: bool) -> Result<(), SandboxError> {
     if !is_directory {
         return empty_file(path);
     }
-    create_dir_all(path).map_err(|error| SandboxError::setup(format!("make {}", path.display()), error))
+    create_dir_all(path).map_err(|error| SandboxError::place(path, &error))
 }
 
 /// Where `path` leads within `root`, following links as a process would for which `root` is `/`; what does not exist
@@ -101,7 +101,8 @@ pub(super) fn resolve(root: &Path, path: &Path) -> Result<PathBuf, SandboxError>
             Ok(target) => {
                 links += 1;
                 if links > LINKS {
-                    return Err(SandboxError::setup(format!("find {}", path.display()), "too many links"));
+                    let reason = "too many links lead to it".to_owned();
+                    return Err(SandboxError::Root { path: path.display().to_string(), reason });
                 }
                 if target.is_absolute() {
                     real = root.to_owned();

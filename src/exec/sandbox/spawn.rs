@@ -232,7 +232,7 @@ impl Running {
                 }
                 Message::Silent { .. } => {}
                 Message::Unshared | Message::Started => {
-                    return Err(SandboxError::Lost("it spoke out of turn".to_owned()));
+                    return Err(SandboxError::Misuse("a message out of turn".to_owned()));
                 }
             }
         }
@@ -318,7 +318,7 @@ impl Running {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.unread.drain(..=end).collect();
-                return serde_json::from_slice(&line).map_err(|error| SandboxError::Lost(error.to_string()));
+                return serde_json::from_slice(&line).map_err(|error| SandboxError::Misuse(error.to_string()));
             }
             let mut buffer = [0; 4096];
             let count = self.control.read(&mut buffer).unwrap_or(0);

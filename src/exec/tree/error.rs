@@ -5,7 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::base::{Foreign, Quoted};
+use crate::exec::failure::{Fault, StepFailure};
+use crate::exec::sandbox::SandboxError;
 use crate::format::tar::TarError;
+use crate::plan::Statement;
 use crate::world::WorldError;
 
 /// Why something in a tree could not be done.
@@ -73,6 +76,17 @@ pub enum RootError {
     /// The description of the step, or what the packages say, contradicts itself.
     #[error("{}", Foreign(.0))]
     Broken(String),
+    /// It is said whose fault it is.
+    #[error(transparent)]
+    Stated(#[from] StepFailure),
+    /// One of the rules that make builds equal could not be applied.
+    #[error("rule {rule}: {source}")]
+    Rule {
+        /// Its name.
+        rule: &'static str,
+        /// Why not.
+        source: Box<RootError>,
+    },
     /// A program inside failed; its last lines say why.
     #[error("{what} failed ({status}):{}", Quoted(tail, "  "))]
     Program {
@@ -82,10 +96,12 @@ pub enum RootError {
         status: String,
         /// Its last lines.
         tail: String,
+        /// The package whose script it was, where that is known.
+        package: Option<String>,
     },
-    /// The sandbox could not be made.
-    #[error("{0}")]
-    Sandbox(String),
+    /// A program inside could not be run.
+    #[error(transparent)]
+    Sandbox(#[from] SandboxError),
     /// The archive could not be written.
     #[error(transparent)]
     Tar(#[from] TarError),
@@ -95,5 +111,47 @@ impl RootError {
     /// An error about a package.
     pub(crate) fn package(name: &str, source: impl Error + Send + Sync + 'static) -> RootError {
         RootError::Package { package: name.to_owned(), source: Box::new(source) }
+    }
+}
+
+impl RootError {
+    /// The same failure of a program, now that it is known whose script it was.
+    pub(crate) fn of_package(self, name: Option<String>) -> RootError {
+        match self {
+            RootError::Program { what, status, tail, .. } => RootError::Program { what, status, tail, package: name },
+            other => other,
+        }
+    }
+}
+
+impl TreeError {
+    fn fault(&self) -> Fault {
+        match self {
+            TreeError::File { source, .. } => Fault::of_io(source),
+            TreeError::Root { .. } | TreeError::Kernel(_) => Fault::Host,
+        }
+    }
+}
+
+impl From<RootError> for StepFailure {
+    fn from(error: RootError) -> StepFailure {
+        let message = error.to_string();
+        match error {
+            RootError::Stated(failure) => failure,
+            RootError::Sandbox(error) => error.into(),
+            RootError::Rule { rule, source } => StepFailure::from(*source).within(format!("rule {rule}")),
+            RootError::World(_) => StepFailure::new(Fault::Host, message),
+            RootError::Tree(error) => StepFailure::new(error.fault(), message),
+            RootError::Tar(TarError::Io(error)) => StepFailure::new(Fault::of_io(&error), message),
+            RootError::Tar(_) | RootError::Broken(_) => StepFailure::input(message),
+            RootError::Package { package, .. } => StepFailure::input(message).about(Statement::Package(package)),
+            RootError::Conflict { packages: [a, b], .. } => {
+                StepFailure::input(message).about(Statement::Package(a)).about(Statement::Package(b))
+            }
+            RootError::Program { package, .. } => {
+                let failure = StepFailure::input(message);
+                package.map_or(failure.clone(), |package| failure.about(Statement::Package(package)))
+            }
+        }
     }
 }

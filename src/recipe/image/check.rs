@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{Image, file, user};
+use super::{FieldSpans, Image, file, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -19,7 +19,9 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
-    let size = reader.required::<ByteSize>("size").and_then(|size| size_in_bounds(size, &reader));
+    let size = reader.required::<ByteSize>("size");
+    let at = size.as_ref().map_or(node.head(), |size| size.span);
+    let size = size.and_then(|size| size_in_bounds(size, &reader));
     let arch = architecture::read(&mut reader);
     let asked = Contents { field: "packages", base: Base::Required, arch: arch.value };
     let packages = contents(&mut reader, scope, asked);
@@ -32,10 +34,18 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader);
-    let (enable, disable, mask) = units(&mut reader);
-    let (serial_console, dhcp) = (reader.or("serial-console", true), reader.or("dhcp", true));
+    let units = units(&mut reader);
+    let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
+    let spans = FieldSpans {
+        size: at,
+        locale: locale.as_ref().map(|locale| locale.span),
+        timezone: timezone.as_ref().map(|timezone| timezone.span),
+        dhcp: dhcp.as_ref().map(|dhcp| dhcp.span),
+        units: units.iter().flatten().map(|unit| (unit.value.clone(), unit.span)).collect(),
+    };
+    let [enable, disable, mask] = units.map(|list| list.into_iter().map(|unit| unit.value).collect());
     reader.finish();
     let name = name?.value;
     Some(Image {
@@ -52,10 +62,11 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         disable,
         mask,
         serial_console,
-        dhcp,
-        locale,
-        timezone,
+        dhcp: dhcp.is_none_or(|dhcp| dhcp.value),
+        locale: locale.map_or_else(|| "C.UTF-8".to_owned(), |locale| locale.value),
+        timezone: timezone.map_or_else(|| "Etc/UTC".to_owned(), |timezone| timezone.value),
         span: node.head(),
+        spans,
     })
 }
 
@@ -104,7 +115,7 @@ fn host_name(name: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
 const SUFFIX: &str = "a systemd unit has a suffix such as `.service`";
 
 /// Units to enable, to disable and to mask.
-fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
+fn units(reader: &mut Reader<'_>) -> [Vec<Spanned<String>>; 3] {
     let lists = [reader.list::<String>("enable"), reader.list::<String>("disable"), reader.list::<String>("mask")];
     let mut seen: Vec<&Spanned<String>> = Vec::new();
     for unit in lists.iter().flatten() {
@@ -128,9 +139,7 @@ fn units(reader: &mut Reader<'_>) -> (Vec<String>, Vec<String>, Vec<String>) {
         }
         seen.push(unit);
     }
-    let plain = |list: Vec<Spanned<String>>| list.into_iter().map(|unit| unit.value).collect();
-    let [enable, disable, mask] = lists;
-    (plain(enable), plain(disable), plain(mask))
+    lists
 }
 
 /// systemd.unit(5): a name of at most 255 of these characters, and the suffix of a type. What that page allows and the
@@ -148,13 +157,13 @@ fn is_unit(name: &str) -> bool {
 }
 
 /// A word for a file in `/etc` that a shell reads.
-fn word(reader: &mut Reader<'_>, field: &'static str, default: &str) -> String {
-    let Some(word) = reader.optional::<String>(field) else { return default.to_owned() };
+fn word(reader: &mut Reader<'_>, field: &'static str, example: &str) -> Option<Spanned<String>> {
+    let word = reader.optional::<String>(field)?;
     let legal = |c: char| c.is_ascii_alphanumeric() || "._-+@/".contains(c);
     let climbs = word.value.split('/').any(|part| part.is_empty() || part.starts_with('.'));
     if climbs || !word.value.chars().all(legal) {
         let wrong = Diagnostic::new(word.span, format!("`{}` cannot be a {field}", word.value));
-        reader.error(wrong.label(format!("as in `\"{default}\"`")));
+        reader.error(wrong.label(format!("as in `\"{example}\"`")));
     }
-    word.value
+    Some(word)
 }

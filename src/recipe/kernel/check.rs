@@ -64,7 +64,7 @@ fn stock(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Origin>
 }
 
 /// Names of modules that the initramfs loads besides those that mount the root.
-fn initrd_modules(reader: &mut Reader<'_>) -> Vec<String> {
+fn initrd_modules(reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
     let modules = reader.list::<String>("initrd-modules");
     for module in &modules {
         let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
@@ -73,7 +73,7 @@ fn initrd_modules(reader: &mut Reader<'_>) -> Vec<String> {
             reader.error(wrong.label("letters, digits, `_` and `-` only").hint("a module is named without `.ko`"));
         }
     }
-    modules.into_iter().map(|module| module.value).collect()
+    modules
 }
 
 fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Compiled> {

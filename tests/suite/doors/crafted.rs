@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use kiln::command::lock::agrees;
 use kiln::lock::{Lock, read, satisfies};
+use kiln::ops::lock::agrees;
 use kiln::recipe::{self, Recipe};
 use kiln::world::RealWorld;
 use toml::{Table, Value};
@@ -135,7 +135,7 @@ fn carried(recipe: &Recipe, text: &str) -> Result<(), String> {
     let plan = kiln::plan::lower(recipe, &lock);
     assert_eq!(kiln::plan::id::by_name(&plan).len(), plan.steps.len());
     let _: u64 = plan.fetches.values().map(|fetch| fetch.size).sum();
-    agrees(recipe, &lock).map_err(|failure| failure.text())
+    agrees(recipe, &lock).map_err(|failure| failure.to_string())
 }
 
 /// Tries locks; how many there were and how many were refused.

@@ -117,7 +117,7 @@ fn a_name_in_a_recipe_that_leads_to_this_machine_is_not_asked() {
     // The user's own word: a mirror, and then a recipe that names the mirror's host.
     assert_eq!(get(&world, &url, Stated::User).unwrap(), "end");
     assert!(get(&world, &url, Stated::Recipe).is_err(), "an open connection is no way around");
-    world.trust(["2130706433".to_owned()]);
+    world.trust(&mut ["2130706433".to_owned()].into_iter());
     assert_eq!(get(&world, &url, Stated::Recipe).unwrap(), "end");
 }
 

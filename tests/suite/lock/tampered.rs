@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use kiln::command::lock::agrees;
 use kiln::lock::{Lock, read, satisfies, write};
+use kiln::ops::lock::agrees;
 use kiln::recipe::{self, Recipe};
 use kiln::world::RealWorld;
 use regex::Regex;

@@ -5,6 +5,7 @@
 
 use super::super::package::file;
 use super::{BuiltinContext, BuiltinError, input};
+use crate::exec::failure::StepFailure;
 use crate::format::gpt::{Partition, SECTOR};
 use crate::world::fs;
 
@@ -34,7 +35,9 @@ impl Programs {
 
     fn new(record: Vec<u8>, core: Vec<u8>) -> Result<Programs, BuiltinError> {
         if record.len() as u64 != SECTOR || !record.ends_with(&[0x55, 0xaa]) || core.len() as u64 <= SECTOR {
-            return Err(BuiltinError::Broken("GRUB's boot.img or core.img is not what a BIOS can start".to_owned()));
+            return Err(BuiltinError::from(StepFailure::input(
+                "GRUB's boot.img or core.img is not what a BIOS can start".to_owned(),
+            )));
         }
         Ok(Programs { record, core })
     }
@@ -43,7 +46,9 @@ impl Programs {
     pub(super) fn placed(&self, partition: &Partition) -> Result<(Vec<u8>, Vec<u8>), BuiltinError> {
         let sectors = (self.core.len() as u64).div_ceil(SECTOR);
         if sectors > partition.sectors {
-            return Err(BuiltinError::Broken(format!("GRUB's core has {sectors} sectors, more than its partition")));
+            return Err(BuiltinError::from(StepFailure::input(format!(
+                "GRUB's core has {sectors} sectors, more than its partition"
+            ))));
         }
         let mut record = self.record.clone();
         record[KERNEL_SECTOR..][..8].copy_from_slice(&partition.first.to_le_bytes());

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::package::file;
 use super::{BuiltinContext, BuiltinError, input};
 use crate::base::Arch;
+use crate::exec::failure::StepFailure;
 use crate::format::uki;
 use crate::world::fs;
 
@@ -25,7 +26,7 @@ pub(super) fn uefi(context: &BuiltinContext<'_>, arch: Arch) -> Result<BTreeMap<
     sections.push((".cmdline", &line));
     sections.extend(initrd.as_deref().map(|initrd| (".initrd", initrd)));
     sections.push((".linux", &kernel));
-    let program = uki::unified(arch, &stub, &sections).map_err(|error| BuiltinError::Broken(error.to_string()))?;
+    let program = uki::unified(arch, &stub, &sections).map_err(StepFailure::input)?;
     Ok(BTreeMap::from([(uefi.program, program)]))
 }
 

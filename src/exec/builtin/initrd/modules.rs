@@ -6,7 +6,9 @@ use std::io::{BufReader, Read};
 
 use super::modinfo::{self, ModInfo, normal};
 use crate::exec::builtin::{BuiltinError, part};
+use crate::exec::failure::StepFailure;
 use crate::format::tar::{TarEntryKind, TarReader};
+use crate::plan::Statement;
 
 /// Most bytes of one of the lists beside the modules.
 const LIST_LIMIT: u64 = 16 << 20;
@@ -46,7 +48,7 @@ impl<'a> Modules<'a> {
             } else if matches!(name, "modules.builtin" | "modules.builtin.modinfo") {
                 let mut bytes = Vec::new();
                 let limited = (&mut reader).take(LIST_LIMIT).read_to_end(&mut bytes);
-                limited.map_err(|error| BuiltinError::Broken(format!("{path}: {error}")))?;
+                limited.map_err(|error| BuiltinError::from(StepFailure::input(format!("{path}: {error}"))))?;
                 modules.know_builtin(name, &bytes);
             }
         }
@@ -84,8 +86,13 @@ impl<'a> Modules<'a> {
         if !self.places.contains_key(name) {
             return match order.path.last() {
                 _ if !required => Ok(()),
-                Some(user) => Err(BuiltinError::Broken(format!("kernel module {user} needs {name}, which is missing"))),
-                None => Err(BuiltinError::Broken(format!("this kernel has no module {name}, nor is it built in"))),
+                Some(user) => Err(BuiltinError::from(StepFailure::input(format!(
+                    "kernel module {user} needs {name}, which is missing"
+                )))),
+                None => Err(BuiltinError::from(StepFailure::recipe(
+                    Statement::Module(name.to_owned()),
+                    format!("this kernel has no module {name}, nor is it built in"),
+                ))),
             };
         }
         if order.path.iter().any(|above| above == name) {
@@ -141,15 +148,20 @@ impl<'a> Modules<'a> {
     }
 
     fn info(&self, name: &str) -> Result<ModInfo, BuiltinError> {
-        modinfo::parse(&self.bytes(name)?)
-            .ok_or_else(|| BuiltinError::Broken(format!("kernel module {name} is not a 64-bit ELF file with .modinfo")))
+        modinfo::parse(&self.bytes(name)?).ok_or_else(|| {
+            BuiltinError::from(StepFailure::input(format!(
+                "kernel module {name} is not a 64-bit ELF file with .modinfo"
+            )))
+        })
     }
 
     /// A module's bytes, decompressed.
     pub(super) fn bytes(&self, name: &str) -> Result<Vec<u8>, BuiltinError> {
-        let (path, offset, size) =
-            self.places.get(name).ok_or_else(|| BuiltinError::Broken(format!("this kernel has no module {name}")))?;
-        modinfo::decompress(path, part(self.file, *offset, *size)).map_err(BuiltinError::Broken)
+        let (path, offset, size) = self
+            .places
+            .get(name)
+            .ok_or_else(|| BuiltinError::from(StepFailure::input(format!("this kernel has no module {name}"))))?;
+        modinfo::decompress(path, part(self.file, *offset, *size)).map_err(|reason| StepFailure::input(reason).into())
     }
 }
 

@@ -15,6 +15,7 @@ mod leftovers;
 pub(crate) use foresight::foresee;
 
 use crate::base::Timestamp;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RULES, RootFile, RootIds};
 
@@ -56,11 +57,14 @@ pub(super) const ALL: [(&str, Rule); 17] = [
 /// once more what a recipe made of it.
 pub(crate) fn apply(terms: &RuleInput<'_>, tree: &Tree) -> Result<RootIds, RootError> {
     if terms.rules != RULES {
-        return Err(RootError::Broken(format!("the plan is for rules {}, this kiln has rules {RULES}", terms.rules)));
+        return Err(RootError::from(StepFailure::bug(format!(
+            "the plan is for rules {}, this kiln has rules {RULES}",
+            terms.rules
+        ))));
     }
     let tree = &tree.keeping(terms.files.iter().map(|file| &file.path))?;
     for (name, rule) in ALL {
-        rule(terms, tree).map_err(|error| RootError::Broken(format!("rule {name}: {error}")))?;
+        rule(terms, tree).map_err(|error| RootError::Rule { rule: name, source: Box::new(error) })?;
     }
     Accounts::read(tree)?.ids()
 }

@@ -1,11 +1,9 @@
 //! The locked QEMU is asked, before anything is built for it, whether it knows every property that it will be given.
 
-use super::build;
-use super::failure::Failure;
+use super::error::{MismatchError, OpsError};
 use super::load::Ready;
-use super::machines;
-use crate::base::render;
-use crate::cli::RealizeArgs;
+use super::options::BuildOptions;
+use super::{machines, realize};
 use crate::exec::Realized;
 use crate::machine::Findings;
 use crate::machine::capability::facts;
@@ -17,34 +15,28 @@ use crate::world::fs;
 /// No answer of a QEMU is larger.
 const LIMIT: u64 = 4 << 20;
 
-/// Unpacks and asks every QEMU of the recipe, unless the store knows its answers; what it does not know ends the command
-/// with the recipe's lines.
-pub fn ask(ready: &Ready, args: &RealizeArgs) -> Result<(), Failure> {
+/// Unpacks and asks every QEMU of the recipe, unless the store knows its answers; what it does not know ends the
+/// operation with the recipe's lines.
+pub(super) fn ask(ready: &Ready<'_>, options: &BuildOptions) -> Result<(), OpsError> {
     let part = plan::restrict(&ready.plan, &|kind| matches!(kind, StepKind::QemuFacts(..)));
-    let realized = build::realize_part(ready, &part, args)?;
+    let realized = realize::part(ready, &part, options)?;
     let recipe = &ready.loaded.recipe;
     let mut findings = Findings::default();
     for machine in recipe.machines.values() {
         let facts = answers(ready, &part, &realized, machine)?;
         let locked = machines::upstream(machines::qemu_version(&ready.lock, machine)?);
         if facts.version != locked {
-            let (set, said) = (&machine.qemu.name, &facts.version);
-            return Err(Failure::Differs(format!(
-                "the QEMU of `{set}` is {locked} in the lock and calls itself {said}"
-            )));
+            let (set, locked) = (machine.qemu.name.clone(), locked.to_owned());
+            return Err(MismatchError::QemuVersion { set, locked, said: facts.version }.into());
         }
         let line = machines::command_line(recipe, &ready.lock, machine)?;
         findings.errors.extend(facts::unknown(machine, &line, &facts));
     }
-    if findings.errors.is_empty() {
-        return Ok(());
-    }
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    Err(Failure::Reported(render::render(&recipe.sources, &findings.errors, color)))
+    if findings.errors.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, findings.errors)) }
 }
 
 /// What a machine's QEMU answered.
-fn answers(ready: &Ready, part: &plan::Plan, realized: &Realized, machine: &Machine) -> Result<Facts, Failure> {
+fn answers(ready: &Ready<'_>, part: &plan::Plan, realized: &Realized, machine: &Machine) -> Result<Facts, OpsError> {
     let tools = &ready.plan.steps[ready.plan.qemu[&machine.name]].kind;
     let reads = |step: &plan::Step| {
         matches!(&step.kind, StepKind::QemuFacts(_, arch) if *arch == machine.arch())
@@ -55,6 +47,6 @@ fn answers(ready: &Ready, part: &plan::Plan, realized: &Realized, machine: &Mach
     };
     let at = part.steps.iter().position(reads).expect("lowering asks the QEMU of every machine");
     let file = realized.file(&Input::Output { step: at, name: FACTS.to_owned() });
-    let path = ready.store.path(&file.sha256).map_err(Failure::world)?;
-    serde_json::from_slice(&fs::read(&path, LIMIT).map_err(Failure::world)?).map_err(Failure::world)
+    let path = ready.store.path(&file.sha256)?;
+    serde_json::from_slice(&fs::read(&path, LIMIT)?).map_err(|error| OpsError::parse(FACTS, error))
 }

@@ -3,24 +3,25 @@
 //! Disks are searched as the tar archives that they were made of. What was searched once is not searched again: a note
 //! in the store says so, by the artifact's digest and what was looked for (but for the date, which passes).
 
-use super::build::Warn;
-use super::failure::Failure;
+use super::error::{MismatchError, OpsError};
+use super::event::Notice;
 use super::load::Ready;
-use crate::base::{Digest, Foreign};
+use super::options::LeakPolicy;
+use super::session::Session;
+use crate::base::Digest;
 use crate::exec::Realized;
 use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Needle, Scanner, TraceKind, needles};
 use crate::lock;
 use crate::plan::step::Work;
 use crate::plan::{Builtin, Input, Plan};
-use crate::world::{World, fs};
+use crate::world::fs;
 
 /// Rises when the scanner learns to find more.
 const VERSION: u32 = 2;
-/// Hits that are told.
-const TOLD: usize = 10;
 
 /// Searches every artifact that was not searched before.
-pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failure> {
+pub(super) fn check(ready: &Ready<'_>, realized: &Realized, policy: LeakPolicy) -> Result<(), OpsError> {
+    let session = &ready.loaded.session;
     let needles = wanted(ready);
     let mut all = Vec::new();
     let searched = ready
@@ -36,33 +37,32 @@ pub fn check(ready: &Ready, realized: &Realized, warn: Warn) -> Result<(), Failu
         }
         let Ok(path) = ready.store.path(&file.sha256) else {
             // Made by an earlier build, and swept since.
-            crate::tell!("warning: {name} was not searched for traces of this machine; `--no-cache` does");
+            session.notice(Notice::NotSearched { artifact: name });
             continue;
         };
         let scanner = Scanner::new(needles.clone(), identities(ready));
-        let stream = fs::open(&path).map_err(Failure::world)?;
-        let hits = fs::context("read", &path, scanner.scan(name, stream)).map_err(Failure::world)?;
+        let stream = fs::open(&path)?;
+        let hits = fs::context("read", &path, scanner.scan(name, stream))?;
         let hits = unexplained(ready, hits)?;
         if hits.is_empty() {
-            ready.store.note(&memo, b"clean").map_err(Failure::world)?;
+            ready.store.note(&memo, b"clean")?;
         }
         all.extend(hits);
     }
-    tell(&all, warn)
+    judge(session, all, policy)
 }
 
-fn tell(hits: &[Hit], warn: Warn) -> Result<(), Failure> {
+fn judge(session: &Session<'_>, hits: Vec<Hit>, policy: LeakPolicy) -> Result<(), OpsError> {
     if hits.is_empty() {
         return Ok(());
     }
-    let more = if hits.len() > TOLD { format!("\n  and {} more", hits.len() - TOLD) } else { String::new() };
-    let lines: String = hits.iter().take(TOLD).map(|hit| format!("\n  {}", Foreign(hit))).collect();
-    let text = format!("what was built has traces of this machine in it{lines}{more}");
-    if warn == Warn::Only {
-        crate::tell!("warning: {text}");
-        return Ok(());
+    match policy {
+        LeakPolicy::Refuse => Err(MismatchError::Leaks(hits).into()),
+        LeakPolicy::Report => {
+            session.notice(Notice::Leaks(&hits));
+            Ok(())
+        }
     }
-    Err(Failure::Differs(format!("{text}\n  help: --allow-leaks delivers it all the same")))
 }
 
 /// What is searched for an artifact: of a disk, the archive that it was made of; of one with partitions, that and every
@@ -87,8 +87,8 @@ fn memo(digest: &Digest, needles: &[Needle]) -> Digest {
     Digest::of(text.as_bytes())
 }
 
-fn wanted(ready: &Ready) -> Vec<Needle> {
-    let (recipe, world) = (&ready.loaded.recipe, &ready.loaded.world);
+fn wanted(ready: &Ready<'_>) -> Vec<Needle> {
+    let (recipe, world) = (&ready.loaded.recipe, ready.loaded.session.world);
     let system = rustix::system::uname();
     let machine = BuildHost {
         store: ready.store.root().display().to_string(),
@@ -105,7 +105,7 @@ fn wanted(ready: &Ready) -> Vec<Needle> {
 }
 
 /// UUIDs that are there on purpose: of the recipe and its files, of the lock, and what the plan derives from its seed.
-fn identities(ready: &Ready) -> Identities {
+fn identities(ready: &Ready<'_>) -> Identities {
     let mut known: Vec<Vec<u8>> = vec![lock::write(&ready.lock).into_bytes()];
     known.extend(ready.loaded.recipe.files.values().map(|file| file.bytes.to_vec()));
     for step in &ready.plan.steps {
@@ -122,7 +122,7 @@ fn identities(ready: &Ready) -> Identities {
 const KNOWN: usize = 256 << 10;
 
 /// The hits that no input of the build has in it. Only read when there are hits at all.
-fn unexplained(ready: &Ready, hits: Vec<Hit>) -> Result<Vec<Hit>, Failure> {
+fn unexplained(ready: &Ready<'_>, hits: Vec<Hit>) -> Result<Vec<Hit>, OpsError> {
     let Some(mut excuses) = Excuses::new(&hits) else { return Ok(hits) };
     for digest in ready.plan.fetches.keys() {
         if excuses.complete() {
@@ -130,7 +130,7 @@ fn unexplained(ready: &Ready, hits: Vec<Hit>) -> Result<Vec<Hit>, Failure> {
         }
         if let Ok(path) = ready.store.path(digest) {
             // An input that cannot be unpacked explains nothing; its step would have failed.
-            let _ = excuses.read(fs::open(&path).map_err(Failure::world)?);
+            let _ = excuses.read(fs::open(&path)?);
         }
     }
     Ok(excuses.left(hits))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::failure::Failure;
+use super::error::OpsError;
 use super::load::Ready;
 use crate::exec::event::IgnoreSteps;
 use crate::exec::{self, Realized};
@@ -19,7 +19,7 @@ const SMALL: u64 = 4 << 20;
 /// A step that may number users gives the same tree as the step that is told the numbers which came out: both let the
 /// packages' scripts choose, and then move every user to its final number. So what the one left behind is kept as the
 /// result of the other, too, and the first build has the same steps as all that follow.
-pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Failure> {
+pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock, Realized), OpsError> {
     let mut lock = ready.lock.clone();
     lock.images.extend(tables(ready, &realized)?);
     if lock.images == ready.lock.images {
@@ -31,31 +31,32 @@ pub fn settle(ready: &Ready, realized: Realized) -> Result<(Lock, Realized), Fai
         let outputs = outputs.map(|name| (name.clone(), realized.output(at, name).clone())).collect();
         // What a root reads knows nothing of users' numbers, and so came out as it will for the new lock.
         let id = exec::resolved_id(&plan, at, &realized);
-        ready.store.put_result(&id, &outputs).map_err(Failure::world)?;
+        ready.store.put_result(&id, &outputs)?;
     }
     // Everything is at hand, if only from a step that went on from an earlier run.
     let options =
         exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
-    let again = exec::realize(&plan, &ready.store, &ready.loaded.world, &nowhere, &options, &IgnoreSteps);
-    Ok((lock, again.map_err(Failure::world)?))
+    let again = exec::realize(&plan, &ready.store, ready.loaded.session.world, &nowhere, &options, &IgnoreSteps)?;
+    Ok((lock, again))
 }
 
 /// The steps that make roots, with their images.
-pub fn roots(ready: &Ready) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn roots<'a>(ready: &'a Ready<'_>) -> impl Iterator<Item = (usize, &'a str)> {
     ready.plan.steps.iter().enumerate().filter_map(|(at, step)| match &step.kind {
         StepKind::Root(image) => Some((at, image.as_str())),
         _ => None,
     })
 }
 
-fn tables(ready: &Ready, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, Failure> {
+fn tables(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, LockedImage>, OpsError> {
     let mut tables = BTreeMap::new();
     for (step, image) in roots(ready) {
         let file = realized.file(&Input::Output { step, name: USERS.to_owned() });
-        let path = ready.store.path(&file.sha256).map_err(Failure::world)?;
-        let bytes = fs::read(&path, SMALL).map_err(Failure::world)?;
-        let table: plan::root::RootIds = serde_json::from_slice(&bytes).map_err(Failure::world)?;
+        let path = ready.store.path(&file.sha256)?;
+        let bytes = fs::read(&path, SMALL)?;
+        let table: plan::root::RootIds =
+            serde_json::from_slice(&bytes).map_err(|error| OpsError::parse(USERS, error))?;
         tables.insert(image.to_owned(), LockedImage { open: false, users: table.users, groups: table.groups });
     }
     Ok(tables)

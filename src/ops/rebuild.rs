@@ -1,29 +1,35 @@
-//! `kiln verify --rebuild RECIPE` and `--inputs`: the same bits again, from the same inputs, in a store of their own.
+//! The same bits again, from the same inputs, in a store of their own.
 
 use std::path::{Path, PathBuf};
 
-use super::failure::Failure;
+use super::error::OpsError;
+use super::event::Notice;
 use super::load::{self, Ready};
-use super::variation::{self, Second, Variation};
-use super::verify::Report;
-use super::{build, diffoscope};
+use super::options::{BuildOptions, RecipeOptions};
+use super::session::Session;
+use super::variation::{self, Second, SecondBuild, Variation};
+use super::verify::VerifyReport;
+use super::{diffoscope, realize};
 use crate::base::Foreign;
-use crate::cli::{RealizeArgs, RecipeArgs};
 use crate::exec::Realized;
 use crate::inspect::differ;
-use crate::plan::{Fetch, Input};
+use crate::plan::Input;
 use crate::store::{Output, Store};
 
 /// Builds in this store first, where there is anything to build, then again from nothing but the inputs.
-pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
-    let ready = load::ready(args)?;
-    let first = build::realize_to_judge(&ready, &realize_args(false))?;
-    let place = ready.store.scratch("rebuild").map_err(Failure::world)?;
-    let report = second(args, &ready, &place).and_then(|second| {
+pub fn rebuild(
+    session: &Session<'_>,
+    options: &RecipeOptions,
+    again: &SecondBuild<'_>,
+) -> Result<VerifyReport, OpsError> {
+    let ready = load::ready(session, options)?;
+    let first = realize::all(&ready, &realize::to_compare())?;
+    let place = ready.store.scratch("rebuild")?;
+    let report = second(&ready, &place, again).and_then(|second| {
         let report = compare(&ready, &first, &second);
-        first.judge(&ready.store, &second.realized).map_err(Failure::world)?;
-        for step in first.incremental().map(|at| &ready.plan.steps[at].kind) {
-            crate::tell!("{step}: went on from an earlier run; compared with a run from nothing");
+        first.judge(&ready.store, &second.realized)?;
+        for step in first.incremental().map(|at| ready.plan.steps[at].name()) {
+            session.notice(Notice::Compared { step: &step });
         }
         Ok(report)
     });
@@ -32,39 +38,27 @@ pub fn run(args: &RecipeArgs) -> Result<Report, Failure> {
     report
 }
 
-fn realize_args(offline: bool) -> RealizeArgs {
-    RealizeArgs {
-        offline,
-        jobs: None,
-        no_cache: false,
-        incremental: false,
-        limits: Vec::new(),
-        allow_leaks: false,
-        variation: false,
-    }
-}
-
 /// The second leg is another process, which sees another world; its results are read from its store.
-fn second(args: &RecipeArgs, ready: &Ready, place: &Path) -> Result<Second, Failure> {
+fn second(ready: &Ready<'_>, place: &Path, again: &SecondBuild<'_>) -> Result<Second, OpsError> {
     let variation = Variation::new(place, &ready.loaded.lock_path)?;
     {
-        let store = Store::open_for(&variation.store, load::owner()).map_err(Failure::world)?;
+        let store = Store::open_for(&variation.store, load::owner())?;
         for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
             // A copy, which the other store then owns: both may be cleaned without regard to the other.
             let copy = store.part_path(&fetch.digest);
-            ready.store.copy_out(&fetch.digest, &copy).map_err(Failure::world)?;
-            store.import_expecting(&copy, &fetch.digest, fetch.size).map_err(Failure::world)?;
+            ready.store.copy_out(&fetch.digest, &copy)?;
+            store.import_expecting(&copy, &fetch.digest, fetch.size)?;
         }
     }
-    variation::build(&variation, args)?;
-    let store = Store::open_for(&variation.store, load::owner()).map_err(Failure::world)?;
+    variation::build(&ready.loaded.session, &variation, again)?;
+    let store = Store::open_for(&variation.store, load::owner())?;
     // Everything is at hand there now; this only asks what it is.
-    let realized = build::realize_in(ready, &ready.plan, &store, &realize_args(true))?;
+    let realized = realize::in_store(ready, &store, &BuildOptions { offline: true, ..BuildOptions::default() })?;
     Ok(Second { store, realized })
 }
 
-fn compare(ready: &Ready, first: &Realized, second: &Second) -> Report {
-    let mut report = Report { checked: 0, wrong: Vec::new(), differences: Vec::new() };
+fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> VerifyReport {
+    let mut report = VerifyReport::default();
     for (at, step) in ready.plan.steps.iter().enumerate() {
         for output in &step.outputs {
             let from = Input::Output { step: at, name: output.clone() };
@@ -107,9 +101,7 @@ fn place(store: &Store, output: &Output) -> Option<PathBuf> {
 }
 
 /// Every input is in the store with its digest, or a mirror still has it: then it is fetched, which checks it.
-pub fn inputs(args: &RecipeArgs) -> Result<Report, Failure> {
-    let ready = load::ready(args)?;
-    let fetches: Vec<&Fetch> = ready.plan.fetches.values().collect();
-    build::fetch(&ready, &fetches)?;
-    Ok(Report { checked: fetches.len(), wrong: Vec::new(), differences: Vec::new() })
+pub fn inputs(session: &Session<'_>, options: &RecipeOptions) -> Result<VerifyReport, OpsError> {
+    let ready = load::ready(session, options)?;
+    Ok(VerifyReport { checked: realize::inputs(&ready)?, ..VerifyReport::default() })
 }

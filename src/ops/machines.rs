@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::failure::Failure;
-use crate::base::{render, tell};
+use super::error::{LockError, OpsError};
+use super::event::OpsEvent;
+use super::load::Loaded;
 use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
 use crate::machine::argv::CommandLine;
@@ -13,15 +14,16 @@ use crate::recipe::Recipe;
 use crate::recipe::machine::Machine;
 
 /// The version of the QEMU that the lock gives a machine: `1:11.1.3+ds-1~bpo13+1`.
-pub fn qemu_version<'a>(lock: &'a Lock, machine: &Machine) -> Result<&'a str, Failure> {
+pub fn qemu_version<'a>(lock: &'a Lock, machine: &Machine) -> Result<&'a str, OpsError> {
     let set = lock.sets.get(&machine.qemu.name);
     let qemu = machine.arch().facts().qemu.package;
     let package = set.and_then(|packages| packages.iter().find(|package| package.name == qemu));
-    let missing = || {
-        let (set, machine) = (&machine.qemu.name, &machine.name);
-        Failure::Mistakes(format!("error: package set `{set}`, the QEMU of machine `{machine}`, has no `{qemu}`"))
+    let missing = || LockError::NoQemuPackage {
+        set: machine.qemu.name.clone(),
+        machine: machine.name.clone(),
+        package: qemu.to_owned(),
     };
-    package.map(|package| package.version.as_str()).ok_or_else(missing)
+    Ok(package.map(|package| package.version.as_str()).ok_or_else(missing)?)
 }
 
 /// `11.1.3` of `1:11.1.3+ds-1~bpo13+1`.
@@ -30,31 +32,28 @@ pub fn upstream(version: &str) -> &str {
     version.split(['+', '~']).next().unwrap_or(version)
 }
 
-fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, Failure> {
+fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, OpsError> {
     let version = qemu_version(lock, machine)?;
-    Emulator::of(version).ok_or_else(|| Failure::Mistakes(format!("error: `{version}` is no version of QEMU")))
+    Ok(Emulator::of(version).ok_or_else(|| LockError::QemuVersion(version.to_owned()))?)
 }
 
-/// Judges every machine by every rule; warnings are told, errors end the command.
-pub fn judge(recipe: &Recipe, lock: &Lock) -> Result<(), Failure> {
+/// Judges every machine by every rule; warnings are told, errors end the operation.
+pub fn judge(loaded: &Loaded<'_>, lock: &Lock) -> Result<(), OpsError> {
+    let recipe = &loaded.recipe;
     let mut findings = Findings::default();
     for machine in recipe.machines.values() {
         let kernel = KernelFacts::locked(&recipe.kernels[&machine.kernel], lock);
         findings.extend(capability::check(machine, &emulator(lock, machine)?, &kernel));
     }
     findings.extend(rules::check_all(recipe));
-    let color = std::io::IsTerminal::is_terminal(&std::io::stderr());
     if !findings.warnings.is_empty() {
-        tell::report(render::render_warnings(&recipe.sources, &findings.warnings, color).trim_end());
+        loaded.session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
     }
-    if findings.errors.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::Reported(render::render(&recipe.sources, &findings.errors, color)))
+    if findings.errors.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, findings.errors)) }
 }
 
 /// A machine with its neighbours and the QEMU of its lock: what its argv is written from.
-pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<Description, Failure> {
+pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<Description, OpsError> {
     Ok(Description {
         machine: machine.clone(),
         networks: network::networks(&recipe.machines),
@@ -65,12 +64,12 @@ pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<De
 }
 
 /// The argv that `launch.sh` runs.
-pub fn command_line(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<CommandLine, Failure> {
+pub fn command_line(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<CommandLine, OpsError> {
     Ok(description(recipe, lock, machine)?.argv(|_| ()))
 }
 
 /// What the lock says of every machine.
-pub fn locked(recipe: &Recipe, lock: &Lock) -> Result<BTreeMap<String, LockedMachine>, Failure> {
+pub fn locked(recipe: &Recipe, lock: &Lock) -> Result<BTreeMap<String, LockedMachine>, OpsError> {
     let one = |machine: &Machine| {
         let locked = LockedMachine {
             qemu: upstream(qemu_version(lock, machine)?).to_owned(),

@@ -1,14 +1,16 @@
 //! A build in a world that differs on purpose: what must not matter does not matter there.
 //!
-//! Kiln starts itself again with another store, working directory, home, user, language, time zone, umask and number of
+//! The program that the caller names is started with another store, working directory, home, user, language, time zone, umask and number of
 //! processors; as root, where `unshare` is installed, with another host name too. Its steps see another wall clock, and
 //! directories in another order.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::failure::Failure;
-use crate::cli::RecipeArgs;
+use super::error::OpsError;
+use super::event::Notice;
+use super::session::Session;
 use crate::exec::Realized;
 use crate::store::Store;
 use crate::world::fs;
@@ -36,12 +38,19 @@ const ENVIRONMENT: [(&str, &str); 6] = [
 pub struct Variation {
     /// Its store.
     pub store: PathBuf,
-    lock: PathBuf,
+    /// A copy of the lock: what that build records in its lock is not this build's to record.
+    pub lock: PathBuf,
+    /// Where its artifacts go.
+    pub out: PathBuf,
     directory: PathBuf,
 }
 
+/// The argv of a program that builds the same recipe with the lock and the output directory of a variation, from
+/// another working directory: one processor, `BuildOptions::variation`, and traces of the machine only told.
+pub type SecondBuild<'a> = dyn Fn(&Variation) -> Result<Vec<OsString>, OpsError> + 'a;
+
 /// What came of it.
-pub struct Second {
+pub(super) struct Second {
     /// Its store.
     pub store: Store,
     /// Its results.
@@ -49,56 +58,43 @@ pub struct Second {
 }
 
 impl Variation {
-    /// Below `place`, with a copy of the lock: what a build records in its lock is not this build's to record.
-    pub fn new(place: &Path, lock: &Path) -> Result<Variation, Failure> {
+    /// Below `place`, with a copy of the lock.
+    pub(super) fn new(place: &Path, lock: &Path) -> Result<Variation, OpsError> {
         let directory = place.join("another directory");
-        fs::create_dir_all(&directory).map_err(Failure::world)?;
+        fs::create_dir_all(&directory)?;
         let copy = directory.join("copy.lock");
-        let text = fs::read(lock, super::load::LOCK_LIMIT).map_err(Failure::world)?;
-        fs::write_atomically(&copy, &text).map_err(Failure::world)?;
-        Ok(Variation { store: place.join("store"), lock: copy, directory })
+        let text = fs::read(lock, super::load::LOCK_LIMIT)?;
+        fs::write_atomically(&copy, &text)?;
+        Ok(Variation { store: place.join("store"), lock: copy, out: directory.join("out"), directory })
     }
 }
 
 /// Builds there. That bits differ from the lock's is no failure here: the comparison says it better.
-pub fn build(variation: &Variation, args: &RecipeArgs) -> Result<(), Failure> {
-    let this = fs::context("find", Path::new("/proc/self/exe"), std::env::current_exe()).map_err(Failure::world)?;
-    let recipe = fs::context("resolve", &args.recipe, args.recipe.canonicalize()).map_err(Failure::world)?;
+pub(super) fn build(session: &Session<'_>, variation: &Variation, again: &SecondBuild<'_>) -> Result<(), OpsError> {
     let host = may_rename();
     let mut command = Command::new(if host { "unshare" } else { "/bin/sh" });
     if host {
         command.args(["--uts", "/bin/sh"]).env("KILN_HOSTNAME", NAME);
     } else {
-        crate::tell!("second build: same host name (another one needs root and unshare)");
+        session.notice(Notice::SameHostName);
     }
-    command.args(["-c", SHELL, "sh"]).arg(this).arg("build").arg(recipe).args([
-        "--jobs",
-        "1",
-        "--allow-leaks",
-        "--vary",
-        "--lock",
-    ]);
-    command.arg(&variation.lock).arg("--out").arg(variation.directory.join("out"));
-    for (name, value) in &args.set {
-        command.arg("--set").arg(format!("{name}={value}"));
-    }
+    command.args(["-c", SHELL, "sh"]).args(again(variation)?);
     command.current_dir(&variation.directory).env("KILN_STORE", &variation.store).env("HOME", &variation.directory);
     // The user's mirrors are still theirs.
-    if let Some(directory) = config_directory() {
+    if let Some(directory) = config_directory(session) {
         command.env("XDG_CONFIG_HOME", directory);
     }
     command.envs(ENVIRONMENT).stdout(std::process::Stdio::null());
-    let status = fs::context("start", Path::new("/bin/sh"), command.status()).map_err(Failure::world)?;
+    let status = fs::context("start", Path::new("/bin/sh"), command.status())?;
     match status.code() {
         Some(0 | 3) => Ok(()),
-        Some(130) | None => Err(Failure::Interrupted),
-        Some(code) => Err(Failure::World(format!("the second build failed with exit code {code}; see above"))),
+        Some(130) | None => Err(OpsError::Interrupted),
+        Some(code) => Err(OpsError::SecondBuild(code)),
     }
 }
 
-fn config_directory() -> Option<PathBuf> {
-    let world = crate::world::RealWorld::default();
-    let variable = |name| crate::world::World::env(&world, name).map(PathBuf::from);
+fn config_directory(session: &Session<'_>) -> Option<PathBuf> {
+    let variable = |name| session.world.env(name).map(PathBuf::from);
     variable("XDG_CONFIG_HOME").or_else(|| Some(variable("HOME")?.join(".config")))
 }
 

@@ -1,14 +1,14 @@
 //! The places that may have a locked file, in the order of `docs/lock.md`.
 
-use super::failure::Failure;
+use super::error::{OpsError, UsageError};
 use crate::debian::mirror::Mirrors;
 use crate::plan::step::Place;
-use crate::world::RealWorld;
+use crate::world::World;
 
 /// What the user, their configuration and the host name. The hosts of these mirrors are places that kiln may go to.
-pub fn known(world: &RealWorld) -> Result<Mirrors, Failure> {
-    let mirrors = Mirrors::of(world).map_err(|error| Failure::Usage(error.to_string()))?;
-    world.trust(mirrors.hosts());
+pub fn known(world: &dyn World) -> Result<Mirrors, OpsError> {
+    let mirrors = Mirrors::of(world).map_err(UsageError::Mirrors)?;
+    world.trust(&mut mirrors.hosts());
     Ok(mirrors)
 }
 

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::failure::Failure;
+use super::error::{MismatchError, OpsError, OutputMismatch};
+use super::event::Notice;
 use super::load::Ready;
-use super::{machines, project, settle};
+use super::{ids, machines, project};
 use crate::base::Digest;
 use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
@@ -13,20 +14,18 @@ use crate::plan::root::ROOT;
 use crate::plan::{ArtifactKind, Input};
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
-pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), Failure> {
+pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), OpsError> {
     let built = outputs(ready, realized);
-    let wrong: Vec<String> = built.iter().filter_map(|(name, output)| differs(&ready.lock, name, output)).collect();
+    let wrong: Vec<OutputMismatch> =
+        built.iter().filter_map(|(name, output)| differs(&ready.lock, name, output)).collect();
     if !wrong.is_empty() {
-        let help = "the files are delivered as they came out; `kiln verify --rebuild` says where they differ";
-        return Err(Failure::Differs(format!("not the bits of the lock\n  {}\n  help: {help}", wrong.join("\n  "))));
+        return Err(MismatchError::Outputs(wrong).into());
     }
     // Bits that nobody has shown to be those of a build from nothing are no fact for a lock.
     lock.outputs = if realized.incremental().next().is_none() {
         built
     } else {
-        crate::tell!(
-            "built with --incremental: the lock keeps what it says of the bits; `kiln verify --rebuild` proves them"
-        );
+        ready.loaded.session.notice(Notice::NotRecorded);
         ready.lock.outputs.clone()
     };
     lock.steps = realized.ids.clone();
@@ -42,31 +41,28 @@ pub fn record(ready: &Ready, mut lock: Lock, realized: &Realized) -> Result<(), 
     if lock == ready.lock {
         return Ok(());
     }
-    project::write_lock(&ready.loaded.lock_path, &lock::write(&lock)).map_err(Failure::world)
+    Ok(project::write_lock(&ready.loaded.lock_path, &lock::write(&lock))?)
 }
 
-fn outputs(ready: &Ready, realized: &Realized) -> BTreeMap<String, LockedOutput> {
+fn outputs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, LockedOutput> {
     let named = ready.plan.artifacts.iter().map(|artifact| {
         let name = format!("{}/{}", artifact.machine, artifact.kind.file_name());
         (name, LockedOutput { file: realized.file(&artifact.from) })
     });
     // The tree's own digest tells a mismatch of contents from one of the disk format around it.
-    let roots = settle::roots(ready).map(|(step, image)| {
+    let roots = ids::roots(ready).map(|(step, image)| {
         let tar = Input::Output { step, name: ROOT.to_owned() };
         (format!("{image}/{ROOT}"), LockedOutput { file: realized.file(&tar) })
     });
     named.chain(roots).collect()
 }
 
-fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<String> {
-    let locked = lock.outputs.get(name)?;
-    let (was, is) = (locked.file, built.file);
-    (was != is).then(|| {
-        format!("{name}: {} ({} bytes), the lock says {} ({} bytes)", is.sha256, is.size, was.sha256, was.size)
-    })
+fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<OutputMismatch> {
+    let (built, locked) = (built.file, lock.outputs.get(name)?.file);
+    (built != locked).then(|| OutputMismatch { name: name.to_owned(), built, locked })
 }
 
-fn configs(ready: &Ready, realized: &Realized) -> BTreeMap<String, Digest> {
+fn configs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, Digest> {
     let machines = &ready.loaded.recipe.machines;
     let configs = ready.plan.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::KernelConfig);
     configs.map(|artifact| (machines[&artifact.machine].kernel.clone(), realized.file(&artifact.from).sha256)).collect()

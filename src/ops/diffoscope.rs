@@ -10,7 +10,7 @@ const LINES: usize = 60;
 const WIDTH: u64 = 4096;
 
 /// What it says, a line each; nothing when it is not installed. Whatever it says, the bits differ.
-pub fn opinion(program: &Path, one: &Path, two: &Path) -> Vec<String> {
+pub(super) fn opinion(program: &Path, one: &Path, two: &Path) -> Vec<String> {
     let mut command = Command::new(program);
     command.args(["--text", "-", "--text-color", "never", "--no-progress", "--"]).arg(one).arg(two);
     let Ok(mut child) = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn() else {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::Path;
 
-use super::failure::Failure;
+use super::error::OpsError;
 use crate::base::Digest;
 use crate::deliver::manifest::{self, DeliveredFile, Manifest};
 use crate::lock::LockedFile;
@@ -13,10 +13,10 @@ use crate::world::Directory;
 use crate::world::held::Held;
 
 /// One file of the result directory.
-pub enum Delivery {
+pub(super) enum Delivery {
     /// A blob of the store.
     Blob(LockedFile),
-    /// Text that this command wrote, and its mode.
+    /// Text that kiln wrote, and its mode.
     Text(String, u32),
 }
 
@@ -30,27 +30,27 @@ impl Delivery {
 }
 
 /// Fills in the artifacts of a manifest.
-pub fn artifacts(deliveries: &BTreeMap<String, Delivery>) -> BTreeMap<String, DeliveredFile> {
+pub(super) fn artifacts(deliveries: &BTreeMap<String, Delivery>) -> BTreeMap<String, DeliveredFile> {
     deliveries.iter().map(|(name, delivery)| (name.clone(), delivery.artifact())).collect()
 }
 
 /// Makes `directory` hold exactly these files and their manifest; what is there already and unchanged stays.
 ///
 /// The manifest goes first and comes back last: a directory that has one was delivered completely.
-pub fn deliver(
+pub(super) fn deliver(
     store: &Store,
     directory: &Path,
     deliveries: &BTreeMap<String, Delivery>,
     manifest: &Manifest,
-) -> Result<(), Failure> {
+) -> Result<(), OpsError> {
     let text = manifest.write();
-    let root = Directory::open(directory).map_err(Failure::world)?;
+    let root = Directory::open(directory)?;
     let manifest_name = OsStr::new(manifest::FILE);
     let before = root.read(manifest_name, manifest::LIMIT).unwrap_or_default();
     let same = before == text.as_bytes();
     if !same {
         remove_stale(directory, &before, manifest)?;
-        root.remove(manifest_name).map_err(Failure::world)?;
+        root.remove(manifest_name)?;
     }
     for (name, delivery) in deliveries {
         let path = directory.join(name);
@@ -61,36 +61,37 @@ pub fn deliver(
         store.remember(&path, delivery.artifact().sha256);
     }
     if !same {
-        root.write(manifest_name, text.as_bytes(), 0o644).map_err(Failure::world)?;
+        root.write(manifest_name, text.as_bytes(), 0o644)?;
     }
     Ok(())
 }
 
 /// One file, below a directory of its machine's where there are several.
-fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Result<(), Failure> {
+fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Result<(), OpsError> {
     let parent = name.parent().unwrap_or(Path::new(""));
-    let home = Directory::open(directory).and_then(|root| root.descend(parent)).map_err(Failure::world)?;
+    let home = Directory::open(directory).and_then(|root| root.descend(parent))?;
     let file = name.file_name().unwrap_or_default();
     match delivery {
-        Delivery::Blob(blob) => store.copy_into(&blob.sha256, &home, file).map_err(Failure::world),
-        Delivery::Text(text, mode) => home.write(file, text.as_bytes(), *mode).map_err(Failure::world),
+        Delivery::Blob(blob) => store.copy_into(&blob.sha256, &home, file)?,
+        Delivery::Text(text, mode) => home.write(file, text.as_bytes(), *mode)?,
     }
+    Ok(())
 }
 
 /// Removes what an earlier build left there and this one has not, so that the directory holds one build. What the
 /// earlier manifest does not list is somebody else's, and stays.
-fn remove_stale(directory: &Path, before: &[u8], now: &Manifest) -> Result<(), Failure> {
+fn remove_stale(directory: &Path, before: &[u8], now: &Manifest) -> Result<(), OpsError> {
     let Ok(before) = Manifest::read(before) else { return Ok(()) };
-    let root = Held::open(directory).map_err(Failure::world)?;
+    let root = Held::open(directory)?;
     for name in before.artifacts.keys().filter(|name| !now.artifacts.contains_key(*name)) {
         let Some((machine, file)) = name.split_once('/') else {
-            root.remove(name).map_err(Failure::world)?;
+            root.remove(name)?;
             continue;
         };
         // A link in the place of a machine's directory leads to files that are none of a build's.
         if let Ok(held) = root.below(machine) {
-            held.remove(file).map_err(Failure::world)?;
-            root.remove_empty(machine).map_err(Failure::world)?;
+            held.remove(file)?;
+            root.remove_empty(machine)?;
         }
     }
     Ok(())

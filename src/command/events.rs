@@ -1,0 +1,101 @@
+//! What happens during an operation, told on standard error.
+
+use std::io::IsTerminal;
+use std::sync::{PoisonError, RwLock};
+
+use super::progress;
+use crate::base::{ByteSize, Foreign, render, tell};
+use crate::exec::event::StepListener;
+use crate::guest::event::TestEvent;
+use crate::lock::resolve::Progress;
+use crate::ops::error::leaks;
+use crate::ops::event::{Notice, OpsEvent, OpsListener};
+
+/// Tells everything.
+#[derive(Default)]
+pub struct Terminal {
+    /// Progress of the plan that is carried out, from its start to its end.
+    steps: RwLock<Option<Box<dyn StepListener + Send>>>,
+}
+
+impl Terminal {
+    fn follow(&self, steps: Option<Box<dyn StepListener + Send>>) {
+        // A panic elsewhere is no reason to hide progress.
+        *self.steps.write().unwrap_or_else(PoisonError::into_inner) = steps;
+    }
+}
+
+impl OpsListener for Terminal {
+    fn on(&self, event: OpsEvent<'_>) {
+        match event {
+            OpsEvent::PlanStarted => self.follow(Some(progress::listener())),
+            OpsEvent::PlanEnded => self.follow(None),
+            OpsEvent::Step(event) => {
+                if let Some(steps) = self.steps.read().unwrap_or_else(PoisonError::into_inner).as_ref() {
+                    steps.on(event);
+                }
+            }
+            OpsEvent::Resolve(progress) => resolve(progress),
+            OpsEvent::Guest(event) => machine(&event),
+            OpsEvent::Warnings { sources, warnings } => {
+                let color = std::io::stderr().is_terminal();
+                tell::report(render::render_warnings(sources, warnings, color).trim_end());
+            }
+            OpsEvent::Reading { name, bytes } => {
+                crate::tell!("checking {} ({})", Foreign(name), ByteSize(bytes).rounded());
+            }
+            OpsEvent::Notice(notice) => self::notice(notice),
+        }
+    }
+}
+
+fn resolve(progress: Progress) {
+    match progress {
+        Progress::Archive { name } => crate::tell!("asking {name}"),
+        Progress::Download { label, bytes } => crate::tell!("reading {label} ({})", ByteSize(bytes).rounded()),
+        Progress::Solving { set } => crate::tell!("solving {set}"),
+        Progress::Warning { message } => crate::tell!("warning: {message}"),
+        Progress::Received { .. } => {}
+    }
+}
+
+fn machine(event: &TestEvent<'_>) {
+    match event {
+        TestEvent::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
+        TestEvent::Ready { machine, millis } => {
+            crate::tell!("{machine}: ready after {:.1} s", *millis as f64 / 1000.0);
+        }
+        TestEvent::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
+        TestEvent::TestFinished(result) => crate::tell!("{}", result.text()),
+        TestEvent::Notice(text) => crate::tell!("{text}"),
+    }
+}
+
+fn notice(notice: Notice<'_>) {
+    match notice {
+        Notice::NotSearched { artifact } => {
+            crate::tell!("warning: {artifact} was not searched for traces of this machine; `--no-cache` does");
+        }
+        Notice::Leaks(hits) => crate::tell!("warning: {}", leaks(hits)),
+        Notice::NotRecorded => crate::tell!(
+            "built with --incremental: the lock keeps what it says of the bits; `kiln verify --rebuild` proves them"
+        ),
+        Notice::Incremental { step } => crate::tell!(
+            "{} went on from an earlier run; `kiln verify --rebuild RECIPE` proves its bits",
+            Foreign(step)
+        ),
+        Notice::Compared { step } => {
+            crate::tell!("{step}: went on from an earlier run; compared with a run from nothing");
+        }
+        Notice::SameHostName => {
+            crate::tell!("second build: same host name (another one needs root and unshare)");
+        }
+        Notice::LockIgnored { path, error } => {
+            crate::tell!("error: {}: {error}", path.display());
+            crate::tell!("warning: made again from nothing");
+        }
+        Notice::LockChanged { path } => {
+            crate::tell!("warning: {} was changed by hand, or merged; what it pins is kept", path.display());
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! What a build puts into its result directory: the plan's artifacts, and for every machine the files that launch it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::deliver::Delivery;
+use super::error::OpsError;
+use super::load::Ready;
+use super::machines;
+use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
+use crate::exec::Realized;
+use crate::plan;
+use crate::recipe::machine::Machine;
+
+/// Where a machine's files go: the result directory itself when the recipe has one machine.
+pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
+    if ready.loaded.recipe.machines.len() == 1 { PathBuf::new() } else { PathBuf::from(machine) }
+}
+
+/// Every file of the result directory, by its name there.
+pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
+    let mut deliveries = BTreeMap::new();
+    for artifact in &ready.plan.artifacts {
+        let name = machine_directory(ready, &artifact.machine).join(artifact.kind.file_name());
+        deliveries.insert(name.display().to_string(), Delivery::Blob(realized.file(&artifact.from)));
+    }
+    for machine in ready.loaded.recipe.machines.values() {
+        let directory = machine_directory(ready, &machine.name);
+        let launch = launch_file(ready, realized, machine)?;
+        for (name, text, mode) in
+            [(launch::FILE, launch.json(), 0o644), (launch::SCRIPT, launch::script(&launch), 0o755)]
+        {
+            deliveries.insert(directory.join(name).display().to_string(), Delivery::Text(text, mode));
+        }
+    }
+    Ok(deliveries)
+}
+
+/// How a machine is launched from what came out.
+pub(super) fn launch_file(ready: &Ready<'_>, realized: &Realized, machine: &Machine) -> Result<LaunchFile, OpsError> {
+    let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
+    let artifact = |artifact: &plan::Artifact| {
+        let (place, file) = (launch::Place::of(artifact.kind)?, realized.file(&artifact.from));
+        let name = artifact.kind.file_name().to_owned();
+        Some((place, LaunchArtifact { file: name, size: file.size, sha256: file.sha256 }))
+    };
+    let artifacts = files.filter_map(artifact).collect();
+    let description = machines::description(&ready.loaded.recipe, &ready.lock, machine)?;
+    Ok(LaunchFile { description, artifacts })
+}

@@ -1,0 +1,134 @@
+//! What happens during an operation, as data: whoever calls it draws it, or does not.
+
+use crate::base::{Diagnostic, SourceMap};
+use crate::exec::event::{StepEvent, StepListener};
+use crate::guest::event::{TestEvent, TestListener};
+use crate::inspect::leak::Hit;
+use crate::lock::ReadError;
+use crate::lock::resolve::Progress;
+
+/// One thing that happened.
+pub enum OpsEvent<'a> {
+    /// A plan begins to be carried out; events of its steps follow.
+    PlanStarted,
+    /// Something happened to a step or a download.
+    Step(StepEvent),
+    /// The plan was carried out, or failed: nothing of it runs any more.
+    PlanEnded,
+    /// An archive was asked, or a package set solved.
+    Resolve(Progress),
+    /// A machine booted, a test ended.
+    Guest(TestEvent<'a>),
+    /// Rules found what works, slowly or only with care.
+    Warnings {
+        /// The texts that the places are in.
+        sources: &'a SourceMap,
+        /// At least one.
+        warnings: &'a [Diagnostic],
+    },
+    /// A large file of a result directory is read next.
+    Reading {
+        /// Its name there.
+        name: &'a str,
+        /// Its size.
+        bytes: u64,
+    },
+    /// Something else worth telling, that stops nothing.
+    Notice(Notice<'a>),
+}
+
+/// What is worth telling although it stops nothing.
+#[derive(Debug, Clone, Copy)]
+pub enum Notice<'a> {
+    /// An artifact could not be searched for traces of this machine: an earlier build made it, and it was swept since.
+    NotSearched {
+        /// Its name.
+        artifact: &'a str,
+    },
+    /// Artifacts have traces of this machine in them, and are delivered all the same.
+    Leaks(&'a [Hit]),
+    /// A step went on from an earlier run, so that the lock does not record its bits.
+    NotRecorded,
+    /// Such a step, in a result directory.
+    Incremental {
+        /// Its name.
+        step: &'a str,
+    },
+    /// Such a step was compared with a run from nothing.
+    Compared {
+        /// Its name.
+        step: &'a str,
+    },
+    /// The second build has the same host name as the first.
+    SameHostName,
+    /// A lock cannot be read and is made again from nothing.
+    LockIgnored {
+        /// Where it is.
+        path: &'a std::path::Path,
+        /// Why.
+        error: &'a ReadError,
+    },
+    /// A lock was changed by something other than kiln; what it pins is kept.
+    LockChanged {
+        /// Where it is.
+        path: &'a std::path::Path,
+    },
+}
+
+/// Who listens.
+pub trait OpsListener: Sync {
+    /// Called from any thread.
+    fn on(&self, event: OpsEvent<'_>);
+}
+
+/// Nobody.
+pub struct IgnoreEvents;
+
+impl OpsListener for IgnoreEvents {
+    fn on(&self, _: OpsEvent<'_>) {}
+}
+
+/// Which steps a listener hears of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cached {
+    /// Those with a cached result, too.
+    Told,
+    /// Those that run: another plan, which is carried out next, tells of the others.
+    Untold,
+}
+
+/// The time in which a plan is carried out: hands the events of its steps on.
+pub(super) struct Steps<'a> {
+    listener: &'a dyn OpsListener,
+    cached: Cached,
+}
+
+impl<'a> Steps<'a> {
+    pub(super) fn start(listener: &'a dyn OpsListener, cached: Cached) -> Steps<'a> {
+        listener.on(OpsEvent::PlanStarted);
+        Steps { listener, cached }
+    }
+}
+
+impl Drop for Steps<'_> {
+    fn drop(&mut self) {
+        self.listener.on(OpsEvent::PlanEnded);
+    }
+}
+
+impl StepListener for Steps<'_> {
+    fn on(&self, event: StepEvent) {
+        if self.cached == Cached::Told || !matches!(event, StepEvent::StepAtHand { .. }) {
+            self.listener.on(OpsEvent::Step(event));
+        }
+    }
+}
+
+/// Hands the events of machines on.
+pub(super) struct Guests<'a>(pub(super) &'a dyn OpsListener);
+
+impl TestListener for Guests<'_> {
+    fn on(&self, event: TestEvent<'_>) {
+        self.0.on(OpsEvent::Guest(event));
+    }
+}

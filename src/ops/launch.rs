@@ -1,0 +1,211 @@
+//! From a recipe or a result directory to machines that can be started.
+//!
+//! What this store has just built is trusted: it is launched from what came out, not from files that are read back. A
+//! directory that the user names is compared with its manifest first, all of it, and one difference is the end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+use super::build::{self, Built};
+use super::error::{MismatchError, OpsError, UsageError};
+use super::event::{Guests, OpsEvent};
+use super::load::{self, Ready};
+use super::options::{BuildOptions, RecipeOptions};
+use super::session::Session;
+use super::{artifacts, machines, project};
+use crate::deliver::check::{self, Checked, CheckedMachine};
+use crate::deliver::launch::{LaunchFile, Place};
+use crate::deliver::manifest::Manifest;
+use crate::guest::{self, Launch};
+use crate::machine::Description;
+use crate::recipe::machine::Machine;
+use crate::store::{Output, Store};
+use crate::world::held::Held;
+use crate::world::{WorldError, fs};
+
+/// Where a machine's QEMU is in its tree.
+fn program(machine: &Machine) -> String {
+    format!("/usr/bin/{}", machine.arch().facts().qemu.program)
+}
+
+/// Sockets and overlays of a run: a short path, since a socket's may have 107 bytes.
+pub(super) const SOCKETS: &str = "/tmp";
+
+/// Machines that can be started, by name.
+pub type Launches = BTreeMap<String, Launch>;
+
+/// Builds a recipe, and makes its machines ready.
+pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Launches, OpsError> {
+    let Built { manifest, realized } = build::build(ready, options, out)?;
+    let mut launches = BTreeMap::new();
+    for machine in ready.loaded.recipe.machines.values() {
+        let found = CheckedMachine {
+            launch: artifacts::launch_file(ready, &realized, machine)?,
+            directory: out.join(artifacts::machine_directory(ready, &machine.name)),
+            states: BTreeMap::new(),
+            variables: None,
+        };
+        let tree = qemu_tree(&ready.store, &manifest, machine)?;
+        launches.insert(machine.name.clone(), launch_of(found, tree)?);
+    }
+    Ok(launches)
+}
+
+/// The machines of a recipe, which is built first, or of a directory that kiln built.
+pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptions) -> Result<Launches, OpsError> {
+    if recipe.path.is_dir() {
+        return of_directory(session, &recipe.path);
+    }
+    let ready = load::ready(session, recipe)?;
+    of_recipe(&ready, options, &project::result_path(&recipe.path))
+}
+
+/// The machines of a directory that may come from anybody.
+pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches, OpsError> {
+    let store = load::open_store(session.world)?;
+    let (manifest, machines) = believed(session, &store, directory)?;
+    let mut launches = BTreeMap::new();
+    for (name, found) in machines {
+        let tree = qemu_tree(&store, &manifest, &found.launch.description.machine)?;
+        launches.insert(name, launch_of(found, tree)?);
+    }
+    Ok(launches)
+}
+
+/// A machine that is not started: what its argv is written from.
+pub struct Described {
+    /// The machine.
+    pub description: Description,
+    /// Names of the files that fill places; empty before a build.
+    pub files: BTreeMap<Place, String>,
+}
+
+/// The machines of a recipe as they would be built, or of a directory as it was.
+pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeMap<String, Described>, OpsError> {
+    if recipe.path.is_dir() {
+        let store = load::open_store(session.world)?;
+        let (_, machines) = believed(session, &store, &recipe.path)?;
+        let one = |(name, found): (String, CheckedMachine)| {
+            let LaunchFile { description, artifacts } = found.launch;
+            let files = artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect();
+            (name, Described { description, files })
+        };
+        return Ok(machines.into_iter().map(one).collect());
+    }
+    let loaded = load::recipe(session, recipe)?;
+    let lock = load::lock_of(&loaded)?;
+    machines::judge(&loaded, &lock)?;
+    let one = |machine: &Machine| {
+        let description = machines::description(&loaded.recipe, &lock, machine)?;
+        Ok((machine.name.clone(), Described { description, files: BTreeMap::new() }))
+    };
+    loaded.recipe.machines.values().map(one).collect()
+}
+
+/// A directory that is a build, whole and unchanged.
+fn believed(
+    session: &Session<'_>,
+    store: &Store,
+    directory: &Path,
+) -> Result<(Manifest, BTreeMap<String, CheckedMachine>), OpsError> {
+    let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
+    let options = check::CheckOptions { remembered: Some(store), told: &reading };
+    let Checked { manifest, machines, differences, .. } = check::check(directory, &options)?;
+    match manifest {
+        Some(manifest) if differences.is_empty() => Ok((manifest, machines)),
+        _ => Err(MismatchError::Directory { directory: directory.to_owned(), differences }.into()),
+    }
+}
+
+/// QEMU's tree stands in the store under its step: all inputs of that step are packages, so its id never changes.
+///
+/// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
+/// steps that unpack packages and from nothing else, and the tree's QEMU must be a plain file of it: what is started is
+/// a QEMU out of packages that a recipe of this user has locked and built with, never a file of the directory.
+fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
+    let (name, program) = (&machine.name, program(machine));
+    let step = manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
+    let outputs = step.and_then(|action| store.get_result(action));
+    let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
+        Some(Output::Tree { root, .. }) => store.tree(root)?,
+        _ => {
+            return Err(OpsError::NoQemu(name.to_owned()));
+        }
+    };
+    match has_program(&tree, &program) {
+        true => Ok(tree),
+        false => Err(MismatchError::NoProgram { machine: name.to_owned(), program }.into()),
+    }
+}
+
+/// Whether QEMU is a plain file of the tree, and no link leads there.
+fn has_program(tree: &Path, program: &str) -> bool {
+    let mut parts: Vec<&str> = program.split('/').filter(|part| !part.is_empty()).collect();
+    let Some(name) = parts.pop() else { return false };
+    let directory = parts.iter().try_fold(Held::open(tree).ok(), |held, part| Some(held?.below(part).ok()));
+    directory.flatten().is_some_and(|held| held.plain(name).is_ok())
+}
+
+fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
+    let CheckedMachine { launch: LaunchFile { description, artifacts }, directory, states, variables } = found;
+    let machine = description.machine.name.clone();
+    let disk = artifacts.get(&Place::Disk).map(|disk| disk.sha256);
+    Ok(Launch {
+        disk: disk.ok_or_else(|| MismatchError::NoDisk(machine.clone()))?,
+        files: artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
+        program: program(&description.machine),
+        artifacts: fs::context("resolve", &directory, directory.canonicalize())?,
+        machine,
+        description,
+        tree,
+        states,
+        variables,
+    })
+}
+
+/// How machines are run.
+#[derive(Debug, Clone, Default)]
+pub struct RunRequest {
+    /// The machine on the terminal; the first by name when not given.
+    pub machine: Option<String>,
+    /// What executes the guest's instructions.
+    pub accel: guest::AccelChoice,
+    /// Keep what the guest writes in this file instead of throwing it away.
+    pub keep: Option<PathBuf>,
+}
+
+/// Runs machines, one of them on the terminal, until that one ends.
+pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
+    let front = chosen(launches, options.machine.as_deref())?;
+    let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
+    let interrupted = interruption()?;
+    let options = guest::run::RunOptions {
+        accel: options.accel,
+        keep: options.keep.clone(),
+        base: PathBuf::from(SOCKETS),
+        interrupted: &interrupted,
+    };
+    Ok(guest::run::run(front, &background, &options, &Guests(session.listener))?)
+}
+
+/// The machine of this name, or the first one.
+fn chosen<'a>(launches: &'a Launches, name: Option<&str>) -> Result<&'a Launch, UsageError> {
+    match name {
+        Some(name) => launches.get(name).ok_or_else(|| UsageError::no_such_machine(name, launches.keys())),
+        None => launches.values().next().ok_or(UsageError::NoMachines),
+    }
+}
+
+/// A flag that SIGINT, SIGTERM and SIGHUP set.
+pub fn interruption() -> Result<Arc<AtomicBool>, OpsError> {
+    let flag = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let registered = signal_hook::flag::register(signal, flag.clone());
+        registered.map_err(|source| WorldError::File { verb: "handle signals of", path: "kiln".into(), source })?;
+    }
+    Ok(flag)
+}

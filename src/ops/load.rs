@@ -1,0 +1,101 @@
+//! From a path to a checked recipe, its lock, its plan and the store: what most operations start with.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{LockError, OpsError, UsageError};
+use super::options::RecipeOptions;
+use super::session::Session;
+use super::{machines, project};
+use crate::exec::sandbox;
+use crate::lock::{self, Lock};
+use crate::plan::{self, Plan};
+use crate::recipe::{self, Recipe};
+use crate::store::{Owner, Store};
+use crate::world::{World, WorldError};
+
+/// Locks are refused when they are larger than this; 500 packages make about 200 KiB.
+pub const LOCK_LIMIT: u64 = 64 << 20;
+
+/// A recipe that has no mistakes, and where its lock is.
+pub struct Loaded<'a> {
+    /// Where it was loaded.
+    pub session: Session<'a>,
+    /// The recipe.
+    pub recipe: Recipe,
+    /// Where its lock is, or would be.
+    pub lock_path: PathBuf,
+}
+
+/// Reads and checks a recipe.
+pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Loaded<'a>, OpsError> {
+    let path = session.world.canonical(&options.path).map_err(|error| unusable(&options.path, error))?;
+    if path.is_dir() {
+        return Err(UsageError::Directory(options.path.clone()).into());
+    }
+    let recipe = recipe::check(session.world, &options.path, &options.set)
+        .map_err(|mistakes| OpsError::Mistakes(Box::new(mistakes)))?;
+    let lock_path = options.lock.clone().unwrap_or_else(|| project::lock_path(&path));
+    Ok(Loaded { session: *session, recipe: recipe.reachable(), lock_path })
+}
+
+/// `kiln check <(...)` names a pipe that has no place among files, which is what its error is to say.
+fn unusable(path: &Path, error: WorldError) -> OpsError {
+    if path.exists() { UsageError::NotAFile(path.to_owned()).into() } else { error.into() }
+}
+
+/// A lock, if there is one.
+pub fn read_lock(world: &dyn World, path: &Path) -> Result<Option<Lock>, OpsError> {
+    let Some(text) = lock_text(world, path)? else { return Ok(None) };
+    let wrong = |source| LockError::Read { path: path.to_owned(), source };
+    Ok(Some(lock::read(&text).map_err(wrong)?))
+}
+
+/// The text of a lock, if there is one.
+pub fn lock_text(world: &dyn World, path: &Path) -> Result<Option<String>, OpsError> {
+    let bytes = match world.read(path, LOCK_LIMIT) {
+        Ok(bytes) => bytes,
+        Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Some(String::from_utf8(bytes).map_err(|_| LockError::Encoding(path.to_owned()))?))
+}
+
+/// The lock of a recipe; an error with the way out when it is missing or another recipe's.
+pub fn lock_of(loaded: &Loaded<'_>) -> Result<Lock, OpsError> {
+    let path = || loaded.lock_path.clone();
+    let lock = read_lock(loaded.session.world, &loaded.lock_path)?.ok_or_else(|| LockError::Missing(path()))?;
+    lock::satisfies(&loaded.recipe, &lock).map_err(|mismatches| LockError::OtherRecipe { path: path(), mismatches })?;
+    Ok(lock)
+}
+
+/// Everything a build needs.
+pub struct Ready<'a> {
+    /// The recipe.
+    pub loaded: Loaded<'a>,
+    /// Its lock.
+    pub lock: Lock,
+    /// What there is to do.
+    pub plan: Plan,
+    /// Where results are.
+    pub store: Store,
+}
+
+/// Reads recipe and lock, judges and lowers them, opens the store.
+pub fn ready<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Ready<'a>, OpsError> {
+    let loaded = recipe(session, options)?;
+    let lock = lock_of(&loaded)?;
+    machines::judge(&loaded, &lock)?;
+    let plan = plan::lower(&loaded.recipe, &lock);
+    let store = open_store(session.world)?;
+    Ok(Ready { loaded, lock, plan, store })
+}
+
+/// The store of this user.
+pub fn open_store(world: &dyn World) -> Result<Store, OpsError> {
+    Ok(Store::open_default(world, owner())?)
+}
+
+/// Whose blobs and trees are: of root, whoever 0 is in its sandboxes.
+pub fn owner() -> Option<Owner> {
+    sandbox::builder().map(|id| Owner { uid: id, gid: id })
+}

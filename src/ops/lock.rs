@@ -1,0 +1,129 @@
+//! Asks the archives what exists, and writes down which bits the recipe means.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::error::{LockError, OpsError};
+use super::event::{Notice, OpsEvent};
+use super::load::{self, Loaded};
+use super::session::Session;
+use super::{machines, mirrors, project};
+use crate::base::Digest;
+use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, Update};
+use crate::lock::{self, Lock, LockedMachine, ReadError};
+use crate::plan;
+use crate::recipe::Recipe;
+
+/// What became of a lock.
+pub struct Locked {
+    /// The lock that was there, if it could be read.
+    pub previous: Option<Lock>,
+    /// The lock that is there now.
+    pub lock: Lock,
+    /// Whether a file was written; a lock that is as it was is left alone.
+    pub written: bool,
+}
+
+/// Makes the lock of a recipe, keeping what `update` does not move.
+pub fn lock(loaded: &Loaded<'_>, update: &Update) -> Result<Locked, OpsError> {
+    let (session, recipe) = (&loaded.session, &loaded.recipe);
+    let before = load::lock_text(session.world, &loaded.lock_path)?;
+    let previous = before.as_deref().and_then(|text| previous(session, &loaded.lock_path, text));
+    let mut lock = resolved(loaded, previous.as_ref(), update)?;
+    machines::judge(loaded, &lock)?;
+    lock::satisfies(recipe, &lock).map_err(LockError::Unbuildable)?;
+    lock.machines = machines::locked(recipe, &lock)?;
+    lock.steps = steps(recipe, &lock);
+    carry_over(recipe, &mut lock, previous.as_ref());
+    let text = lock::write(&lock);
+    let written = before.as_deref() != Some(&text);
+    if written {
+        project::write_lock(&loaded.lock_path, &text)?;
+    }
+    Ok(Locked { previous, lock, written })
+}
+
+fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Result<Lock, OpsError> {
+    let session = &loaded.session;
+    let store = load::open_store(session.world)?;
+    let context = ResolveContext {
+        world: session.world,
+        cache: &DirectoryCache::new(store.root().join("index")),
+        mirrors: &mirrors::known(session.world)?,
+        listener: &|progress: Progress| session.on(OpsEvent::Resolve(progress)),
+    };
+    Ok(resolve::resolve(&context, &loaded.recipe, previous, update)?)
+}
+
+/// The lock of a recipe, compared with it line by line without a network.
+pub fn check(loaded: &Loaded<'_>) -> Result<Lock, OpsError> {
+    let lock = load::lock_of(loaded)?;
+    machines::judge(loaded, &lock)?;
+    agrees(&loaded.recipe, &lock)?;
+    Ok(lock)
+}
+
+/// Whether what the lock says of steps and machines follows from the recipe and from its own other lines.
+pub fn agrees(recipe: &Recipe, lock: &Lock) -> Result<(), OpsError> {
+    same_steps(&lock.steps, &steps(recipe, lock))?;
+    same_machines(&lock.machines, machines::locked(recipe, lock)?)
+}
+
+/// Everything that can reach a bit is in a step's id: a line that was changed by hand shows here.
+fn same_steps(locked: &BTreeMap<String, Digest>, now: &BTreeMap<String, Digest>) -> Result<(), OpsError> {
+    let mut names = locked.keys().chain(now.keys());
+    names.find(|name| locked.get(*name) != now.get(*name)).map_or(Ok(()), |name| Err(changed("step", name).into()))
+}
+
+/// What QEMU was asked about is known after a build only.
+fn same_machines(
+    locked: &BTreeMap<String, LockedMachine>,
+    mut now: BTreeMap<String, LockedMachine>,
+) -> Result<(), OpsError> {
+    for (name, machine) in &mut now {
+        machine.asked = locked.get(name).map(|locked| locked.asked.clone()).unwrap_or_default();
+    }
+    let mut names = locked.keys().chain(now.keys());
+    names.find(|name| locked.get(*name) != now.get(*name)).map_or(Ok(()), |name| Err(changed("machine", name).into()))
+}
+
+fn changed(what: &'static str, name: &str) -> LockError {
+    LockError::Inconsistent { what, name: name.to_owned() }
+}
+
+/// The lock that is there. One that cannot be read is as good as none, but that is told; what a hand has changed counts.
+fn previous(session: &Session<'_>, path: &Path, text: &str) -> Option<Lock> {
+    let error = match lock::read(text) {
+        Ok(lock) => return Some(lock),
+        Err(error) => error,
+    };
+    if matches!(error, ReadError::Changed) {
+        session.notice(Notice::LockChanged { path });
+        return lock::read_changed(text).ok();
+    }
+    session.notice(Notice::LockIgnored { path, error: &error });
+    None
+}
+
+fn steps(recipe: &Recipe, lock: &Lock) -> BTreeMap<String, Digest> {
+    plan::id::by_name(&plan::lower(recipe, lock))
+}
+
+/// What a build found out stays true as long as no input has moved; a table of users that was opened moves none.
+fn carry_over(recipe: &Recipe, new: &mut Lock, previous: Option<&Lock>) {
+    let Some(previous) = previous else { return };
+    let unopened = Lock { images: previous.images.clone(), ..new.clone() };
+    let now = steps(recipe, &unopened);
+    // Steps that a newer kiln adds take nothing from what is known of the others.
+    let same = previous.steps.iter().all(|(name, id)| now.get(name) == Some(id));
+    if lock::inputs_digest(new) == lock::inputs_digest(previous) && same {
+        new.outputs = previous.outputs.clone();
+        new.kernels = previous.kernels.clone();
+    }
+    for (name, machine) in &mut new.machines {
+        let before = previous.machines.get(name).filter(|before| {
+            (&before.qemu, &before.machine_type, &before.argv) == (&machine.qemu, &machine.machine_type, &machine.argv)
+        });
+        machine.asked = before.map(|before| before.asked.clone()).unwrap_or_default();
+    }
+}

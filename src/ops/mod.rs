@@ -1,0 +1,41 @@
+//! What kiln does: the operations that its commands, tests, a language server or a remote builder ask for.
+//!
+//! Input: a [`Session`] and options as plain structs. Output: what came of it as data, or an [`OpsError`] whose class
+//! says whose failure it is; what happens meanwhile goes to the session's listener as an [`OpsEvent`]. It must not
+//! know a command line, and must not write to standard output or standard error.
+
+mod artifacts;
+mod build;
+mod deliver;
+mod diffoscope;
+pub mod error;
+pub mod event;
+mod ids;
+pub mod kconfig;
+pub mod launch;
+mod leaks;
+pub mod load;
+pub mod lock;
+pub mod machines;
+pub mod mirrors;
+mod options;
+pub mod project;
+mod qemu;
+mod realize;
+mod rebuild;
+mod record;
+mod session;
+mod test;
+mod variation;
+mod verify;
+
+pub use build::{Built, build};
+pub use error::{ErrorClass, OpsError};
+pub use event::{IgnoreEvents, OpsEvent, OpsListener};
+pub use load::{Loaded, Ready, ready};
+pub use options::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
+pub use rebuild::{inputs, rebuild};
+pub use session::Session;
+pub use test::{TestRequest, test};
+pub use variation::{SecondBuild, Variation};
+pub use verify::{VerifyReport, directory};

@@ -1,0 +1,54 @@
+//! What a caller chooses: which recipe, and how its steps are carried out.
+
+use std::path::PathBuf;
+
+use crate::exec::sandbox::Limit;
+
+/// A recipe with its parameters and its lock.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecipeOptions {
+    /// The `.kiln` file; for some operations a directory that kiln built.
+    pub path: PathBuf,
+    /// Values of its parameters.
+    pub set: Vec<(String, String)>,
+    /// Its lock, when that is not where [`super::project::lock_path`] says.
+    pub lock: Option<PathBuf>,
+}
+
+impl RecipeOptions {
+    /// A recipe with its defaults.
+    pub fn of(path: impl Into<PathBuf>) -> RecipeOptions {
+        RecipeOptions { path: path.into(), ..RecipeOptions::default() }
+    }
+}
+
+/// How steps are carried out. Nothing here changes a bit of what comes out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuildOptions {
+    /// Fetch nothing.
+    pub offline: bool,
+    /// Steps at a time, and processors that each may use; all when not given.
+    pub jobs: Option<u32>,
+    /// Run every step, whatever is cached.
+    pub no_cache: bool,
+    /// Which results of incremental runs count, and whether steps start from one.
+    pub incremental: Incremental,
+    /// What one step may use, after what `KILN_LIMITS` says.
+    pub limits: Vec<Limit>,
+    /// What traces of the building machine mean.
+    pub leaks: LeakPolicy,
+    /// Show programs another clock and directories in another order, to prove that it changes nothing.
+    pub variation: bool,
+}
+
+pub use crate::exec::Incremental;
+
+/// What traces of the building machine in an artifact mean.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LeakPolicy {
+    /// The end of the build.
+    #[default]
+    Refuse,
+    /// An event; the build goes on.
+    Report,
+}

@@ -1,0 +1,90 @@
+//! Carries plans out, with the mirrors and limits of the session's user.
+
+use super::error::{OpsError, UsageError};
+use super::event::{Cached, Steps};
+use super::load::Ready;
+use super::mirrors;
+use super::options::{BuildOptions, Incremental};
+use crate::exec::sandbox::{Limit, Limits};
+use crate::exec::{self, Realized};
+use crate::plan::step::Place;
+use crate::plan::{self, Plan};
+use crate::store::Store;
+use crate::world::World;
+
+/// Carries the whole plan out.
+pub(super) fn all(ready: &Ready<'_>, options: &BuildOptions) -> Result<Realized, OpsError> {
+    in_store(ready, &ready.store, options)
+}
+
+/// The same in another store.
+pub(super) fn in_store(ready: &Ready<'_>, store: &Store, options: &BuildOptions) -> Result<Realized, OpsError> {
+    realize(ready, &Work { plan: &ready.plan, store, cached: Cached::Told }, options)
+}
+
+/// Carries out a part of the plan that is asked for by itself.
+pub(super) fn only(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
+    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Told }, options)
+}
+
+/// Carries out a part of the plan that the whole plan is carried out after, which tells of cached steps.
+pub(super) fn part(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
+    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Untold }, options)
+}
+
+/// What is carried out, and where.
+struct Work<'a> {
+    plan: &'a Plan,
+    store: &'a Store,
+    cached: Cached,
+}
+
+/// Refuses a plan with steps that nobody here can carry out, before anything is fetched for it.
+pub(super) fn possible(ready: &Ready<'_>, plan: &Plan) -> Result<(), OpsError> {
+    let recipe = &ready.loaded.recipe;
+    let mistakes = plan::unsupported::images(recipe, plan);
+    if mistakes.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, mistakes)) }
+}
+
+fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result<Realized, OpsError> {
+    possible(ready, work.plan)?;
+    let session = &ready.loaded.session;
+    let exec = exec::ExecOptions {
+        jobs: options.jobs,
+        offline: options.offline,
+        no_cache: options.no_cache,
+        variation: options.variation,
+        incremental: options.incremental,
+        limits: limits(session.world, &options.limits)?,
+    };
+    let known = mirrors::known(session.world)?;
+    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let steps = Steps::start(session.listener, work.cached);
+    Ok(exec::realize(work.plan, work.store, session.world, &addresses, &exec, &steps)?)
+}
+
+/// What a step may use: what the caller says, else the environment, else what the machine has.
+fn limits(world: &dyn World, given: &[Limit]) -> Result<Limits, UsageError> {
+    let words = world.env("KILN_LIMITS").unwrap_or_default();
+    let standing: Vec<Limit> = words.split_whitespace().map(str::parse).collect::<Result<_, _>>()?;
+    Ok(standing.iter().chain(given).fold(Limits::default(), |limits, limit| limits.with(*limit)))
+}
+
+/// Options for whoever compares a build with another one: results of steps that went on from an earlier run count, and
+/// no such step starts.
+pub(super) fn to_compare() -> BuildOptions {
+    BuildOptions { incremental: Incremental::Results, ..BuildOptions::default() }
+}
+
+/// Fetches every input that the store lacks; how many the plan has.
+pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
+    let session = &ready.loaded.session;
+    let known = mirrors::known(session.world)?;
+    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let missing = exec::fetch::missing(&ready.store, ready.plan.fetches.values());
+    let never = || false;
+    let steps = Steps::start(session.listener, Cached::Told);
+    let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
+    fetcher.fetch(&missing)?;
+    Ok(ready.plan.fetches.len())
+}

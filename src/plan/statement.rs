@@ -1,0 +1,106 @@
+//! Which words of the recipe a step carries out: where the report of a step that failed points. Part of no id.
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::StepKind;
+use crate::base::{Span, Spanned};
+use crate::recipe::Recipe;
+use crate::recipe::image::Image;
+use crate::recipe::kernel::{Kernel, Origin};
+use crate::recipe::packages::PackageSet;
+
+/// A statement of the recipe, by what it says: steps know no spans.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Statement {
+    /// The block that the step is made for.
+    Block,
+    /// `size` of the image.
+    Size,
+    /// `locale` of the image.
+    Locale,
+    /// `timezone` of the image.
+    Timezone,
+    /// `dhcp` of the image.
+    Dhcp,
+    /// The user of this name.
+    User(String),
+    /// The file, directory or link at this path.
+    File(String),
+    /// This unit among those to enable, to disable or to mask.
+    Unit(String),
+    /// This package among those that are asked for.
+    Package(String),
+    /// This option of the kernel's configuration.
+    Option(String),
+    /// This module of the kernel's initramfs.
+    Module(String),
+}
+
+/// Where the recipe says it; where it does not (a default, a package that only another one needs), the block that the
+/// step is made for.
+pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<Span> {
+    match step {
+        StepKind::Base(image) | StepKind::Root(image) => of_image(recipe, image, statement),
+        StepKind::Tree(content) | StepKind::Disk(content) => of_image(recipe, &content.image, statement),
+        StepKind::StockKernel(kernel)
+        | StepKind::KernelKconfig(kernel)
+        | StepKind::KernelConfig(kernel)
+        | StepKind::KernelCheck(kernel)
+        | StepKind::KernelBuild(kernel)
+        | StepKind::Depmod(kernel)
+        | StepKind::Modules(kernel)
+        | StepKind::Initrd(kernel) => of_kernel(recipe, kernel, statement),
+        StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
+        StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
+            let set = recipe.sets().into_iter().find(|found| found.name == *set)?;
+            Some(of_set(set, statement).unwrap_or(set.span))
+        }
+    }
+}
+
+fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span> {
+    let image: &Image = recipe.images.get(image)?;
+    let spans = &image.spans;
+    let said = match statement {
+        Statement::Size => Some(spans.size),
+        Statement::Locale => spans.locale,
+        Statement::Timezone => spans.timezone,
+        Statement::Dhcp => spans.dhcp,
+        Statement::User(name) => image.users.iter().find(|user| user.name == *name).map(|user| user.span),
+        Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
+        Statement::Unit(name) => spans.units.get(name).copied(),
+        Statement::Package(_) => of_set(&image.packages, statement),
+        Statement::Block | Statement::Option(_) | Statement::Module(_) => None,
+    };
+    Some(said.unwrap_or(image.span))
+}
+
+fn of_set(set: &PackageSet, statement: &Statement) -> Option<Span> {
+    let Statement::Package(name) = statement else { return None };
+    set.requests.iter().find(|request| request.name == *name).map(|request| request.span)
+}
+
+fn of_kernel(recipe: &Recipe, kernel: &str, statement: &Statement) -> Option<Span> {
+    let kernel: &Kernel = recipe.kernels.get(kernel)?;
+    let said = match (&kernel.origin, statement) {
+        (Origin::Compiled(compiled), Statement::Option(name)) => {
+            // The last one that says it decides.
+            let own = [&compiled.options, &compiled.require].into_iter();
+            let blocks = compiled.configs.iter().rev().flat_map(|block| [&block.options, &block.require]);
+            own.chain(blocks).find_map(|options| options.get(name)).map(|value| value.span)
+        }
+        (Origin::Stock { initrd_modules, .. }, Statement::Module(name)) => of_module(initrd_modules, name),
+        (Origin::Compiled(compiled), Statement::Module(name)) => of_module(&compiled.initrd_modules, name),
+        (Origin::Stock { set, .. }, Statement::Package(_)) => of_set(set, statement),
+        (Origin::Compiled(compiled), Statement::Package(_)) => of_set(&compiled.build, statement),
+        _ => None,
+    };
+    Some(said.unwrap_or(kernel.span))
+}
+
+/// The kernel writes its modules' names with either sign.
+fn of_module(modules: &[Spanned<String>], name: &str) -> Option<Span> {
+    let plain = |name: &str| name.replace('-', "_");
+    modules.iter().find(|module| plain(&module.value) == plain(name)).map(|module| module.span)
+}
