@@ -11,6 +11,8 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod argv;
+    mod arm64;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
     mod boot;
     mod crash;
@@ -25,6 +27,7 @@ mod suite {
     mod fetch;
     mod format;
     mod hostile;
+    mod images;
     mod incremental;
     mod initrd;
     mod kconfig;

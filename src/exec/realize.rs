@@ -323,7 +323,7 @@ impl Realizer<'_> {
             };
             paths.insert(path.clone(), file);
         }
-        let tools = id::tools(step).map(|tools| place(tools, id::TREE)).transpose()?;
+        let tools = step.tools().map(|tools| place(tools, id::TREE)).transpose()?;
         Ok((paths, tools))
     }
 

@@ -48,7 +48,7 @@ pub(super) fn resolve_without(
         };
         inputs.insert(path.as_str(), value);
     }
-    let tools = match id::tools(step) {
+    let tools = match step.tools() {
         Some(tools) => Some(outputs(tools, id::TREE)?),
         None => None,
     };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::accel::{AccelChoice, Accelerator};
+pub use super::overlay::ARTIFACTS;
 use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
@@ -19,8 +20,6 @@ use crate::recipe::machine::device::Forward;
 use crate::world::fs;
 use crate::world::held::{FileState, Held};
 
-/// Where QEMU finds the built artifacts.
-pub const ARTIFACTS: &str = "/kiln/artifacts";
 /// Where QEMU finds what belongs to this start of this machine.
 pub const RUN: &str = "/kiln/run";
 /// Where QEMU finds what the machines of one start share.

@@ -8,7 +8,6 @@ use std::io::Read;
 use std::path::Path;
 
 use super::GuestError;
-use super::launch::ARTIFACTS;
 use crate::base::Digest;
 use crate::world::fs;
 use crate::world::held::Held;
@@ -26,6 +25,9 @@ const BACKING_FORMAT: u32 = 0xe279_2aca;
 const BACKING_DIGEST: u32 = 0x6b69_6c6e;
 /// 64 TiB: far beyond any disk that kiln builds.
 const LARGEST: u64 = 1 << 46;
+
+/// Where QEMU finds the built artifacts.
+pub const ARTIFACTS: &str = "/kiln/artifacts";
 
 /// The disk below an overlay.
 #[derive(Debug, Clone, Copy)]

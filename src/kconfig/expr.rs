@@ -136,11 +136,11 @@ fn unary(text: &str, depth: usize) -> Option<(Expr, &str)> {
 
 fn atom(text: &str) -> Option<(Expr, &str)> {
     if text.starts_with("$(") {
-        let (probe, rest) = text.split_at(super::tree::lines::call_length(text)?);
+        let (probe, rest) = text.split_at(super::lines::call_length(text)?);
         return Some((Expr::Probe(probe.to_owned()), rest));
     }
     if text.starts_with(['"', '\'']) {
-        let (text, rest) = super::tree::lines::quoted(text)?;
+        let (text, rest) = super::lines::quoted(text)?;
         let expr = if text.contains("$(") {
             Expr::Probe(text)
         } else {

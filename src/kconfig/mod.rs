@@ -11,6 +11,7 @@ pub mod dotconfig;
 pub mod explain;
 pub mod expr;
 pub mod fragment;
+mod lines;
 mod sentence;
 pub mod tree;
 pub mod value;

@@ -181,7 +181,7 @@ fn ordered(
     let mut keys = BTreeSet::new();
     for wire in set.packages {
         let package = tame(&place, wire, archives)?;
-        let key = package_key(&package);
+        let key = super::write::package_key(&package);
         if by_name.insert(key.clone(), package).is_some() {
             return Err(fact(
                 place,
@@ -202,11 +202,6 @@ fn ordered(
         Some(key) => Err(fact(place, format!("`{key}` is never configured"))),
         None => Ok(packages),
     }
-}
-
-/// The name under which a set knows a package: `libc6:amd64`, `tzdata:all`.
-pub(super) fn package_key(package: &LockedPackage) -> String {
-    format!("{}:{}", package.name, package.architecture)
 }
 
 fn tame(

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::read::package_key;
 use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedPackage};
 use crate::base::Digest;
 
@@ -15,6 +14,11 @@ pub fn write(lock: &Lock) -> String {
 /// SHA-256 of the canonical text without the line that holds it: `grep -v '^checksum = ' LOCK | sha256sum`.
 pub(super) fn checksum(lock: &Lock) -> Digest {
     Digest::of(text(lock, None).as_bytes())
+}
+
+/// The name under which a set knows a package: `libc6:amd64`, `tzdata:all`.
+pub(super) fn package_key(package: &LockedPackage) -> String {
+    format!("{}:{}", package.name, package.architecture)
 }
 
 fn text(lock: &Lock, checksum: Option<Digest>) -> String {

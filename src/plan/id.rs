@@ -81,7 +81,7 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
             Input::Inline(bytes) => inline(bytes),
         };
         let inputs = step.inputs.iter().map(|(path, input)| (path.as_str(), value(input))).collect();
-        let tools = tools(step).map(|tools| placeholder(&ids[tools], TREE));
+        let tools = step.tools().map(|tools| placeholder(&ids[tools], TREE));
         ids.push(action(step, &inputs, tools.as_ref()).action);
     }
     ids
@@ -94,14 +94,6 @@ pub fn by_name(plan: &Plan) -> BTreeMap<String, Digest> {
 
 /// The output of a tools step.
 pub const TREE: &str = "tree";
-
-/// The step whose tree is the root of the step's sandbox.
-pub fn tools(step: &Step) -> Option<usize> {
-    match &step.work {
-        Work::Sandbox { tools, .. } => Some(*tools),
-        Work::Builtin(_) => None,
-    }
-}
 
 /// A file that the lock names.
 pub fn fetched(plan: &Plan, digest: &Digest) -> InputValue {

@@ -6,6 +6,7 @@ use super::boot;
 use super::builder::Builder;
 use super::image::{self, DiskParts};
 use super::kind::{ArtifactKind, DiskContent, DiskLayout};
+use super::parts::KernelParts;
 use super::step::{Artifact, Input, Plan};
 use super::stock::{self, Lent};
 use super::{kernel, qemu};
@@ -15,19 +16,6 @@ use crate::recipe::Recipe;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::{Firmware, Machine};
-
-/// What a kernel's steps leave behind.
-#[derive(Debug, Clone)]
-pub struct KernelParts {
-    /// The bootable kernel.
-    pub vmlinuz: Input,
-    /// Its final configuration.
-    pub config: Input,
-    /// Its modules below `usr/lib/modules`, if it has any.
-    pub modules: Option<Input>,
-    /// Its initramfs, if it needs one to mount the root.
-    pub initrd: Option<Input>,
-}
 
 /// The steps that build everything the recipe's machines consist of.
 ///

@@ -11,6 +11,7 @@ pub mod initrd;
 pub mod kernel;
 pub mod kind;
 pub mod lower;
+pub mod parts;
 pub mod qemu;
 pub mod reapi;
 pub mod restrict;

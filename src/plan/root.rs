@@ -43,6 +43,8 @@ pub struct RootSpec {
     pub epoch: Timestamp,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Groups to add, whatever they are needed for.
+    pub groups: Vec<RootGroup>,
     /// Users to add, or to change when the packages made them.
     pub users: Vec<RootUser>,
     /// Files to write, after everything else.
@@ -82,6 +84,16 @@ pub struct RootPackage {
     pub input: String,
 }
 
+/// A group of the recipe.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootGroup {
+    /// Its name.
+    pub name: String,
+    /// Fixed gid; else the table's, else the first free one from 1000 on.
+    pub gid: Option<u32>,
+}
+
 /// A user of the recipe.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,10 +108,10 @@ pub struct RootUser {
     pub authorized_keys: Vec<String>,
     /// Supplementary groups.
     pub groups: Vec<String>,
-    /// Login shell.
-    pub shell: String,
-    /// Home directory.
-    pub home: String,
+    /// Login shell; absent: `/bin/bash` for a new user, else as it is.
+    pub shell: Option<String>,
+    /// Home directory; absent: `/home/NAME` for a new user, else as it is.
+    pub home: Option<String>,
 }
 
 /// A file, directory or link of the recipe.

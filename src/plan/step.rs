@@ -88,7 +88,15 @@ impl Step {
             Input::Output { step, .. } => Some(*step),
             Input::Fetched(_) | Input::Inline(_) => None,
         });
-        inputs.chain(super::id::tools(self)).collect()
+        inputs.chain(self.tools()).collect()
+    }
+
+    /// The step whose tree is the root of the step's sandbox.
+    pub fn tools(&self) -> Option<usize> {
+        match &self.work {
+            Work::Sandbox { tools, .. } => Some(*tools),
+            Work::Builtin(_) => None,
+        }
     }
 }
 

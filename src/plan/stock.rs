@@ -6,7 +6,7 @@ use super::builder::Builder;
 use super::initrd::InitrdSpec;
 use super::kernel::CONFIG;
 use super::kind::StepKind;
-use super::lower::KernelParts;
+use super::parts::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Spanned;
 use crate::recipe::image::{BUSYBOX, Image};

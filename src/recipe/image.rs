@@ -2,6 +2,7 @@
 
 mod check;
 mod file;
+mod group;
 mod user;
 
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub struct Image {
     pub initramfs: Option<PackageSet>,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Groups to add.
+    pub groups: Vec<Group>,
     /// Users to add, or to change when they exist (root).
     pub users: Vec<User>,
     /// Files to write, in path order.
@@ -84,6 +87,17 @@ impl Image {
     }
 }
 
+/// One group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Fixed gid, else the lock's table.
+    pub gid: Option<u32>,
+    /// Where it was declared.
+    pub span: Span,
+}
+
 /// How the bytes of a disk lie in its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DiskFormat {
@@ -104,10 +118,10 @@ pub struct User {
     pub authorized_keys: Vec<String>,
     /// Supplementary groups.
     pub groups: Vec<String>,
-    /// Login shell.
-    pub shell: String,
-    /// Home directory.
-    pub home: String,
+    /// Login shell: `/bin/bash` for a new user, else as it is.
+    pub shell: Option<String>,
+    /// Home directory: `/home/NAME` for a new user, else as it is.
+    pub home: Option<String>,
     /// Where it was declared.
     pub span: Span,
 }

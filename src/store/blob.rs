@@ -111,11 +111,6 @@ impl Store {
         }
     }
 
-    /// A blob for reading, after checking it.
-    pub fn open_checked(&self, digest: &Digest) -> Result<File, StoreError> {
-        Ok(fs::open(&self.path(digest)?)?)
-    }
-
     /// A small blob.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
         Ok(fs::read(&self.path(digest)?, limit)?)
@@ -234,15 +229,6 @@ impl BlobWriter<'_> {
         let (file, digest, size) = self.close();
         self.store.finish(&file, &self.path, (digest, false))?;
         Ok((digest, size))
-    }
-
-    /// Gives the bytes their name if they are those announced.
-    pub fn finish_expecting(mut self, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let (file, found, found_size) = self.close();
-        if (found, found_size) != (*digest, size) {
-            return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
-        }
-        self.store.finish(&file, &self.path, (found, false))
     }
 
     /// What a failed write means.

@@ -8,7 +8,7 @@ use prost::Message;
 
 use super::{Output, Store, StoreError};
 use crate::base::Digest;
-use crate::plan::reapi::{Action, BlobDigest, Directory, Tree};
+use crate::plan::reapi::{Action, BlobDigest, Directory};
 use crate::world::fs;
 
 /// No message is larger.
@@ -130,11 +130,6 @@ impl Store {
 
     fn message<M: Message + Default>(&self, digest: &Digest) -> Option<M> {
         M::decode(fs::read(&self.blob_path(digest), LIMIT).ok()?.as_slice()).ok()
-    }
-
-    /// All directories of a tree, for whoever sends it elsewhere.
-    pub fn tree_messages(&self, messages: &Digest) -> Result<Option<Tree>, StoreError> {
-        Ok(Tree::decode(self.read(messages, LIMIT)?.as_slice()).ok())
     }
 }
 

@@ -9,13 +9,9 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+pub use super::context::context;
 pub use super::remove::remove_tree;
 use super::{Directory, WorldError};
-
-/// Names the path in an error.
-pub fn context<T>(verb: &'static str, path: &Path, result: std::io::Result<T>) -> Result<T, WorldError> {
-    result.map_err(|source| WorldError::File { verb, path: path.to_owned(), source })
-}
 
 /// Opens a plain file for reading. Anything else that may stand there is an error at once: a named pipe that nobody
 /// writes to would be waited for, a device may have no end.
@@ -76,11 +72,6 @@ pub fn create_new(path: &Path) -> Result<File, WorldError> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     context("create", path, options.read(true).write(true).create_new(true).mode(0o600).open(path))
-}
-
-/// [`create_new`] of a file that others may read, as far as the umask lets them.
-pub fn create_for_all(path: &Path) -> Result<File, WorldError> {
-    context("create", path, File::create_new(path))
 }
 
 /// A word that nobody can guess, to be part of a name.

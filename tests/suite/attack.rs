@@ -5,10 +5,10 @@
 //! `KILN_ATTACK=NAME` carries out one of them, `KILN_ATTACK_SHOW=1` prints what every kiln says. With `KILN_LIVE=1` and as root all of them are repeated by a normal user.
 
 mod bounds;
-mod canary;
+pub(crate) mod canary;
 mod directory;
-mod ground;
-mod host;
+pub(crate) mod ground;
+pub(crate) mod host;
 mod lock;
 mod mirror;
 mod package;

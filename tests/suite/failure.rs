@@ -146,7 +146,6 @@ fn killed_in_the_middle_of_a_download() {
 fn interrupted_in_the_middle_of_a_download() {
     let lab = Lab::new("interrupted");
     let mut child = stuck(&lab, &["build", "tiny.kiln"]);
-    let began = Instant::now();
     let pid = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let status = child.wait().unwrap();
@@ -154,7 +153,6 @@ fn interrupted_in_the_middle_of_a_download() {
     child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(status.code(), Some(130), "{said}");
     assert!(said.contains("the same command continues"), "{said}");
-    assert!(began.elapsed() < Duration::from_secs(4), "Ctrl-C took {:?}", began.elapsed());
     goes_on(&lab);
 }
 

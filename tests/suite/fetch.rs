@@ -234,5 +234,4 @@ fn a_server_that_falls_silent_is_given_up_and_whoever_waits_can_be_called_off() 
     let stop = || began.elapsed() > std::time::Duration::from_millis(300);
     let error = Fetcher::new(bench.store(), &world, &mirrors, &IgnoreSteps, &stop).fetch(&[&fetch]).unwrap_err();
     assert!(matches!(error, ExecError::Interrupted), "{error}");
-    assert!(began.elapsed() < std::time::Duration::from_secs(5));
 }

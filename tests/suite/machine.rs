@@ -251,20 +251,10 @@ fn the_end_of_the_address_space_is_where_qemu_says_it_is() {
 }
 
 #[test]
-fn sixteen_expanders_are_checked_and_turned_into_an_argv_within_ten_milliseconds() {
+fn sixteen_expanders_are_checked_and_turned_into_an_argv() {
     let (_, text) = every("good").into_iter().find(|(stem, _)| stem == "sixteen").unwrap();
     let machine = read(&text).machine();
-    let networks = Default::default();
-    let emulator = Emulator::of("11.1.3").unwrap();
-    let once = || {
-        let begun = std::time::Instant::now();
-        assert!(rules::check(&machine).errors.is_empty());
-        let line = argv(&machine, &emulator, &Launch::plain(true, &networks));
-        assert!(line.template().len() > 100);
-        begun.elapsed()
-    };
-    // The fastest of many: others may be using the processor, too.
-    let fastest = (0..50).map(|_| once()).min().unwrap();
-    println!("checks and argv of sixteen expanders: {fastest:?}");
-    assert!(fastest < std::time::Duration::from_millis(10), "{fastest:?}");
+    assert!(rules::check(&machine).errors.is_empty());
+    let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &Default::default()));
+    assert!(line.template().len() > 100);
 }

@@ -54,10 +54,8 @@ fn refused(bench: &mut Bench, script: &str, qcow2: bool) -> String {
     } else {
         bench.deliver(step);
     }
-    let began = std::time::Instant::now();
     let error = bench.realize_with(ExecOptions::default()).unwrap_err();
     assert!(matches!(error, ExecError::Step { .. }), "{error}");
-    assert!(began.elapsed().as_secs() < 20, "{script} took {:?}", began.elapsed());
     let text = error.to_string();
     assert!(text.starts_with("step modules hostile failed: "), "{text}");
     text

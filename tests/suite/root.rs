@@ -38,6 +38,7 @@ pub(super) fn spec() -> RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "cxl-guest".to_owned(),
+        groups: Vec::new(),
         users: vec![
             RootUser {
                 name: "root".to_owned(),
@@ -45,8 +46,8 @@ pub(super) fn spec() -> RootSpec {
                 password_hash: Some(String::new()),
                 authorized_keys: Vec::new(),
                 groups: Vec::new(),
-                shell: "/bin/bash".to_owned(),
-                home: "/root".to_owned(),
+                shell: Some("/bin/bash".to_owned()),
+                home: Some("/root".to_owned()),
             },
             RootUser {
                 name: "kiln".to_owned(),
@@ -54,8 +55,8 @@ pub(super) fn spec() -> RootSpec {
                 password_hash: None,
                 authorized_keys: vec!["ssh-ed25519 AAAA test".to_owned()],
                 groups: vec!["systemd-journal".to_owned()],
-                shell: "/bin/bash".to_owned(),
-                home: "/home/kiln".to_owned(),
+                shell: Some("/bin/bash".to_owned()),
+                home: Some("/home/kiln".to_owned()),
             },
         ],
         files: vec![RootFile {

@@ -21,7 +21,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let (epoch, variation) = (spec.epoch, job.variation);
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
-    parts::apply(&Addition { spec, inputs: job.inputs, tree: &tree }, &runner)?;
+    parts::apply(&Addition::new(spec, job.inputs, &tree)?, &runner)?;
     let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))

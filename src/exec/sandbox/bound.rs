@@ -6,7 +6,6 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::limits::shown;
 use crate::base::ByteSize;
 
 /// What is bounded.
@@ -168,6 +167,11 @@ impl fmt::Display for Exceeded {
         let more = bound.written(bound.more(*limit));
         write!(f, "\n  help: allow more with `--limit {}={more}` (or none)", bound.name())
     }
+}
+
+/// How a bound on bytes is written in an error.
+fn shown(bytes: u64) -> String {
+    ByteSize(bytes).rounded()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::bound::{Bound, Exceeded};
 use super::lines::Lines;
-use super::spawn::Running;
+use super::running::Running;
 use super::{Limits, SandboxError};
 
 /// Something that is heard of a sandbox.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use super::job::EMPTY;
 use super::job::{INIT, INSIDE, MONITOR, Message, Wires, Work};
 use super::{EntryError, SandboxError, Spec, init, limits, monitor, spawn};
 use crate::world::fs;
@@ -10,8 +11,6 @@ use crate::world::fs;
 /// A function that [`super::call`] can run: it gets the argument, and says why it failed.
 pub type EntryPoint = fn(&str) -> Result<(), EntryError>;
 
-/// Entry of [`empty`].
-pub const EMPTY: &str = "empty";
 /// Entry that runs the [`Spec`] that it is given, which then has the ids of the call.
 pub const NESTED: &str = "nested";
 

@@ -29,6 +29,8 @@ pub(super) const MONITOR: &str = "__sandbox";
 pub(super) const INIT: &str = "__init";
 /// First argument of a process that runs one of kiln's own functions inside.
 pub(super) const INSIDE: &str = "__inside";
+/// The function of kiln's own that does nothing: it tells whether a sandbox can be made.
+pub const EMPTY: &str = "empty";
 
 /// Everything the three processes need to know.
 #[derive(Debug, Serialize, Deserialize)]

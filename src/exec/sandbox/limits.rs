@@ -10,7 +10,6 @@ use rustix::process::{Resource, Rlimit};
 use serde::{Deserialize, Serialize};
 
 use super::bound::{Bound, Limit};
-use crate::base::ByteSize;
 
 /// Bounds of one sandbox; `None` is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,11 +176,6 @@ fn meminfo(field: &str) -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
-}
-
-/// How a bound on bytes is written in an error.
-pub(super) fn shown(bytes: u64) -> String {
-    ByteSize(bytes).rounded()
 }
 
 #[cfg(test)]

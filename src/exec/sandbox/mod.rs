@@ -26,10 +26,12 @@ mod limits;
 mod lines;
 mod measure;
 mod monitor;
+mod mount;
 mod mounts;
 mod privileges;
 mod refused;
 mod root;
+mod running;
 pub mod seccomp;
 mod spawn;
 mod stage;
@@ -48,7 +50,8 @@ pub use ids::{builder, range_possible};
 pub use limits::Limits;
 pub(crate) use limits::tree_options;
 pub use privileges::Privileges;
-pub use spawn::{Call, Running, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
+pub use running::Running;
+pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
 
 /// A process and everything it can see. It reaches no network, not even loopback of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -62,7 +62,7 @@ fn new_user(wires: &Wires, job: &Job) -> Result<(), SandboxError> {
         return Ok(());
     }
     let (uid, gid) = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    unshare(UnshareFlags::NEWUSER).map_err(refused)?;
+    stage::unshare(UnshareFlags::NEWUSER).map_err(refused)?;
     if job.ids == SandboxIds::Single && job.owner.is_none() {
         ids::map_self(uid, gid)?;
     } else {
@@ -79,19 +79,13 @@ fn new_user(wires: &Wires, job: &Job) -> Result<(), SandboxError> {
 
 fn new_spaces() -> Result<(), SandboxError> {
     let own = UnshareFlags::NEWIPC | UnshareFlags::NEWUTS | UnshareFlags::NEWNET;
-    unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | own).map_err(|error| SandboxError::Setup {
+    stage::unshare(UnshareFlags::NEWNS | UnshareFlags::NEWPID | own).map_err(|error| SandboxError::Setup {
         what: "make mount, process and network namespaces".to_owned(),
         reason: if error == Errno::PERM { apparmor_hint(error) } else { error.to_string() },
     })?;
     // Only hides the host's cgroup names; kernels without it have nothing to hide.
-    let _ = unshare(UnshareFlags::NEWCGROUP);
+    let _ = stage::unshare(UnshareFlags::NEWCGROUP);
     Ok(())
-}
-
-/// Parts from namespaces.
-pub(super) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
-    // SAFETY: the danger is CLONE_FILES, which is never given; this process has one thread.
-    unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
 /// Says which of the switches that distributions have is off.

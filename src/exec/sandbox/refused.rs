@@ -5,7 +5,14 @@
 
 use libc::{ENOSYS, EPERM, c_long};
 
-use super::seccomp::FilterKind;
+/// What kind of program a filter is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum FilterKind {
+    /// A program of a step: compilers, dpkg, the scripts of packages.
+    Step,
+    /// A QEMU, which has no business with other processes or device nodes.
+    Machine,
+}
 
 /// A call that is refused whatever its arguments.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

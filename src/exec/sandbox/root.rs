@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
 use super::SandboxError;
-use super::mounts::{Kind, bind, directory, empty_file, restrict};
+use super::mount::{MountKind, bind, directory, empty_file, restrict};
 
 /// Links followed in one path, as in the kernel.
 const LINKS: usize = 40;
@@ -71,7 +71,7 @@ fn show(entry: &DirEntry, to: &Path, needed: &[(PathBuf, bool)]) -> Result<(), S
         }
     }
     bind(&from, to)?;
-    restrict(to, Kind::ReadOnly)
+    restrict(to, MountKind::ReadOnly)
 }
 
 fn make(path: &Path, is_directory: bool) -> Result<(), SandboxError> {

@@ -11,16 +11,7 @@ use std::io::Error;
 use std::os::unix::process::CommandExt;
 
 use super::refused::{CLONES, DOMAINS, IOCTLS};
-pub use super::refused::{Refused, refused};
-
-/// What kind of program a filter is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub enum FilterKind {
-    /// A program of a step: compilers, dpkg, the scripts of packages.
-    Step,
-    /// A QEMU, which has no business with other processes or device nodes.
-    Machine,
-}
+pub use super::refused::{FilterKind, Refused, refused};
 
 /// `AUDIT_ARCH_*` of `include/uapi/linux/audit.h`: what the kernel calls the ABI of a call.
 #[cfg(target_arch = "x86_64")]

@@ -8,21 +8,24 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Gid, Mode, OFlags, Uid};
+use rustix::io::Errno;
 use rustix::thread::UnshareFlags;
 
 use super::job::{Job, Work};
-use super::mounts::{Devices, Kind, absent, bind, directory, empty_file, keep_private, restrict, tmpfs_with};
-use super::{Mount, Root, SandboxError, monitor};
+use super::mount::{
+    Devices, MountKind, absent, bind, directory, empty_file, keep_private, place, restrict, tmpfs_with,
+};
+use super::{Mount, Root, SandboxError};
 
 /// Shows every source of the job below a tmpfs, and has the job name it there; `owner` is who 0 inside will be.
 pub(super) fn stage(job: &mut Job, owner: u32) -> Result<(), SandboxError> {
-    monitor::unshare(UnshareFlags::NEWNS).map_err(|error| SandboxError::setup("make a mount namespace", error))?;
+    unshare(UnshareFlags::NEWNS).map_err(|error| SandboxError::setup("make a mount namespace", error))?;
     keep_private()?;
     // Opened before the tmpfs covers anything: all at once, and an image may have a thousand packages.
     super::limits::open_many();
     let sources = sources(job);
     let opened: Vec<OwnedFd> = sources.iter().map(|source| open(source)).collect::<Result<_, _>>()?;
-    let place = super::mounts::place()?;
+    let place = place()?;
     tmpfs_with(&place, 0o755, Devices::Open)?;
     let mut staged = sources.into_iter().zip(&opened).enumerate().map(|(number, (source, fd))| {
         let at = place.join(number.to_string());
@@ -31,6 +34,12 @@ pub(super) fn stage(job: &mut Job, owner: u32) -> Result<(), SandboxError> {
         Ok(())
     });
     staged.try_for_each(|done| done)
+}
+
+/// Parts from namespaces.
+pub(super) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
+    // SAFETY: the danger is CLONE_FILES, which is never given; this process has one thread.
+    unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
 fn sources(job: &mut Job) -> Vec<&mut PathBuf> {
@@ -66,7 +75,7 @@ fn show(source: &Path, fd: &OwnedFd, (at, owner): (&Path, u32)) -> Result<(), Sa
     }
     bind(&opened, at)?;
     let device = kind.is_char_device() || kind.is_block_device();
-    restrict(at, if device { Kind::Device } else { Kind::Writable })
+    restrict(at, if device { MountKind::Device } else { MountKind::Writable })
 }
 
 /// A device node of the sandbox's own: the host's may be for a group that the sandbox is not in.

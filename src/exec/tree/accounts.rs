@@ -5,10 +5,6 @@ use std::collections::BTreeMap;
 use super::{RootError, Tree};
 use crate::plan::root::RootIds;
 
-/// Numbers for people start here (policy 9.2.2).
-const FIRST_UID: u32 = 1000;
-const LAST_UID: u32 = 59_999;
-
 /// The four files, each line as its fields.
 pub(crate) struct Accounts {
     pub(crate) passwd: Vec<Vec<String>>,
@@ -75,43 +71,22 @@ impl Accounts {
         Ok(RootIds { users: numbers(&self.passwd)?, groups: numbers(&self.group)? })
     }
 
-    /// A user's line, made with a group of the same name and number when it is missing.
-    pub(crate) fn ensure_user(&mut self, name: &str, uid: Option<u32>) -> Result<&mut Vec<String>, RootError> {
-        if let Some(index) = self.passwd.iter().position(|line| line[0] == name) {
-            let line = &mut self.passwd[index];
-            return match uid {
-                Some(uid) if line[2] != uid.to_string() => {
-                    let text = format!("user {name} has the uid {} from a package; the recipe wants {uid}", line[2]);
-                    Err(RootError::Broken(text))
-                }
-                _ => Ok(line),
-            };
-        }
-        let taken = |id: &u32| {
-            let id = id.to_string();
-            self.passwd.iter().any(|line| line[2] == id) || self.group.iter().any(|line| line[2] == id)
-        };
-        let id = match uid {
-            Some(id) if taken(&id) => {
-                return Err(RootError::Broken(format!(
-                    "uid {id} of user {name} is already taken by another user or group"
-                )));
-            }
-            Some(id) => id,
-            None => (FIRST_UID..=LAST_UID)
-                .find(|id| !taken(id))
-                .ok_or_else(|| RootError::Broken("no uid from 1000 to 59999 is free".to_owned()))?,
-        };
-        self.add_group(name, id);
+    /// The line of a user that is there.
+    pub(crate) fn line(&mut self, name: &str) -> Option<&mut Vec<String>> {
+        self.passwd.iter_mut().find(|line| line[0] == name)
+    }
+
+    /// Adds a user to `passwd` and `shadow`; no password lets it in.
+    pub(crate) fn add_user(&mut self, name: &str, (uid, gid): (u32, u32)) {
         if let Some(shadow) = &mut self.shadow {
             shadow.push([name, "*", "", "0", "99999", "7", "", "", ""].map(str::to_owned).to_vec());
         }
-        let line = vec![name.to_owned(), "x".to_owned(), id.to_string(), id.to_string(), String::new()];
+        let line = vec![name.to_owned(), "x".to_owned(), uid.to_string(), gid.to_string(), String::new()];
         self.passwd.push([line, vec![format!("/home/{name}"), "/bin/bash".to_owned()]].concat());
-        Ok(self.passwd.last_mut().expect("a line was just added"))
     }
 
-    fn add_group(&mut self, name: &str, gid: u32) {
+    /// Adds a group without members.
+    pub(crate) fn add_group(&mut self, name: &str, gid: u32) {
         self.group.push([name, "x", &gid.to_string(), ""].map(str::to_owned).to_vec());
         if let Some(gshadow) = &mut self.gshadow {
             gshadow.push([name, "!", "", ""].map(str::to_owned).to_vec());
@@ -120,7 +95,12 @@ impl Accounts {
 
     /// Makes the user a member of a group that exists.
     pub(crate) fn join(&mut self, user: &str, group: &str) -> Result<(), RootError> {
-        let missing = || RootError::Broken(format!("user {user} is to be in group {group}, which no package makes"));
+        let missing = || {
+            RootError::Broken(format!(
+                "user {user} is to be in group {group}, which no package makes\n  help: `group \"{group}\" {{ }}` in the \
+                 image makes it"
+            ))
+        };
         add_member(self.group.iter_mut().find(|line| line[0] == group).ok_or_else(missing)?, user);
         if let Some(line) = self.gshadow.iter_mut().flatten().find(|line| line[0] == group) {
             add_member(line, user);
@@ -208,7 +188,8 @@ mod tests {
     #[test]
     fn a_new_user_stands_in_all_four_files() {
         let mut accounts = accounts();
-        accounts.ensure_user("a", None).unwrap();
+        accounts.add_group("a", 1000);
+        accounts.add_user("a", (1000, 1000));
         accounts.join("a", "adm").unwrap();
         accounts.set_hash("a", "$y$hash").unwrap();
         accounts.normalise(7);
@@ -229,10 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_taken_and_groups_that_are_missing_are_errors() {
+    fn groups_that_are_missing_and_odd_hashes_are_errors() {
         let mut accounts = accounts();
-        assert!(accounts.ensure_user("a", Some(4)).is_err());
-        assert!(accounts.ensure_user("b", Some(1000)).is_err());
         assert!(accounts.join("b", "docker").is_err());
         assert!(accounts.set_hash("b", "x:y").is_err());
         assert_eq!(accounts.user("b"), Some((999, 999)));

@@ -89,12 +89,6 @@ impl TarPath {
         bytes.extend_from_slice(part);
         TarPath::new(bytes)
     }
-
-    /// Whether this is `other` or lies below it.
-    pub fn is_within(&self, other: &TarPath) -> bool {
-        other.is_root()
-            || self.0.strip_prefix(other.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-    }
 }
 
 impl fmt::Display for TarPath {

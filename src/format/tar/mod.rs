@@ -5,14 +5,12 @@
 //! attributes as a normal user. It must not know the disk: nothing here calls `stat` or creates a file.
 
 mod entry;
-mod guard;
 mod header;
 mod pax;
 mod reader;
 mod writer;
 
 pub use entry::{Device, TarEntry, TarEntryKind, TarPath};
-pub use guard::TreeGuard;
 pub use reader::TarReader;
 pub use writer::TarWriter;
 

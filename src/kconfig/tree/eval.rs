@@ -54,7 +54,7 @@ impl KconfigTree {
                 Some(Some(Type::Bool | Type::Tristate)) => config.tri(name).to_string(),
                 Some(Some(_)) => {
                     let value = config.values.get(name).map_or("", String::as_str);
-                    super::lines::quoted(value).map_or_else(|| value.to_owned(), |(text, _)| text)
+                    crate::kconfig::lines::quoted(value).map_or_else(|| value.to_owned(), |(text, _)| text)
                 }
             }),
             _ => None,

@@ -4,7 +4,6 @@
 //! questions: only the kernel's own program asks them. It must not know what a recipe asks for.
 
 mod eval;
-pub(in crate::kconfig) mod lines;
 mod parse;
 
 use std::collections::BTreeMap;

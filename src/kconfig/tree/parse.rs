@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::lines::{Line, logical, quoted};
 use super::{Choice, Definition, KconfigTree, Symbol, Type};
 use crate::kconfig::expr::{self, Expr};
+use crate::kconfig::lines::{Line, logical, quoted};
 use crate::kconfig::value::Tri;
 
 /// The files of a source tree that decide its configuration.

@@ -68,12 +68,6 @@ fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> 
     if archive.keys.is_empty() { Err(wrong("no keys are listed".to_owned())) } else { Ok(keyring) }
 }
 
-/// URLs of a file below `dists/SUITE/`, in the order in which they are asked. The snapshot service stands last, at this moment.
-pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
-    let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
-    bases.into_iter().map(|base| format!("{base}/dists/{}/{path}", archive.suite.trim_matches('/'))).collect()
-}
-
 /// The first `InRelease` that passes every check; when none does, the first that failed one says why.
 fn release(
     context: &Asking<'_>,
@@ -82,7 +76,7 @@ fn release(
     previous: Option<&LockedArchive>,
 ) -> Result<Signed, ResolveError> {
     let (mut tried, mut refused) = (Vec::new(), None);
-    for url in urls(context, archive, "InRelease") {
+    for url in fetch::urls(context, archive, "InRelease") {
         let bytes = match fetch::whole(context, &url, MAX_SIGNED) {
             Ok(bytes) => bytes,
             Err(reason) => {

@@ -6,8 +6,15 @@ use std::io::Write;
 use super::error::Tried;
 use super::{Asking, Progress};
 use crate::base::{Digest, Hasher};
+use crate::recipe::archive::Archive;
 use crate::world::download::{Length, Refusal, Sink};
 use crate::world::{Request, Stated};
+
+/// URLs of a file below `dists/SUITE/`, in the order in which they are asked. The snapshot service stands last, at this moment.
+pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
+    let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
+    bases.into_iter().map(|base| format!("{base}/dists/{}/{path}", archive.suite.trim_matches('/'))).collect()
+}
 
 /// The whole body of an address of the user's, refused beyond `limit`.
 pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufReader, Read};
 
 use super::error::{self, ResolveError};
-use super::{Asking, Progress, archive, fetch};
+use super::{Asking, Progress, fetch};
 use crate::base::{Arch, Digest, Hasher};
 use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::release::{self, MAX_INDEX, Release};
@@ -109,7 +109,7 @@ pub(super) fn bytes(
     context.report(Progress::Download { label: label.clone(), bytes: found.size });
     let hashed = release::by_hash(&found.path, &found.digest);
     let paths = if release.by_hash { vec![hashed, found.path.clone()] } else { vec![found.path.clone()] };
-    let urls: Vec<Vec<String>> = paths.iter().map(|path| archive::urls(context, archive, path)).collect();
+    let urls: Vec<Vec<String>> = paths.iter().map(|path| fetch::urls(context, archive, path)).collect();
     // Each mirror is asked both ways before the next one is.
     let count = urls[0].len();
     let urls =

@@ -10,8 +10,8 @@ mod network;
 mod option;
 mod text;
 
-pub use option::{CommandLine, Property, QemuOption, quote};
-pub use text::{Place, Text};
+pub use option::{CommandLine, Property, QemuOption};
+pub use text::{Place, Text, quote};
 
 use super::capability::Emulator;
 use super::network::Networks;

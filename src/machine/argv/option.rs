@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::text::{Place, Text};
+use super::text::{Place, Text, quote};
 
 /// One option with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,16 +156,6 @@ impl Property<'_> {
     /// What QEMU lists: `cxl-fmw` for `cxl-fmw.0.size`.
     pub fn listed(&self) -> &str {
         self.name.split('.').next().unwrap_or_default()
-    }
-}
-
-/// One word for a POSIX shell.
-pub fn quote(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,/:+@%".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -136,10 +136,10 @@ impl Text {
     /// The word for a POSIX shell, each place being the shell variable that `variable` names.
     pub fn shell(&self, variable: &dyn Fn(Place) -> &'static str) -> String {
         let one = |piece: &Piece| match piece {
-            Piece::Literal(text) => super::quote(text),
+            Piece::Literal(text) => quote(text),
             Piece::Place(place) => format!("\"${}\"", variable(*place)),
         };
-        if self.0.is_empty() { super::quote("") } else { self.0.iter().map(one).collect() }
+        if self.0.is_empty() { quote("") } else { self.0.iter().map(one).collect() }
     }
 
     /// Reads what [`fmt::Display`] writes; `None` for a place that does not exist.
@@ -196,6 +196,16 @@ impl fmt::Display for Text {
             Piece::Literal(text) => f.write_str(&text.replace('$', "$$")),
             Piece::Place(place) => write!(f, "${{{}}}", place.name()),
         })
+    }
+}
+
+/// One word for a POSIX shell.
+pub fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_=.,/:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -14,7 +14,7 @@ pub use spec::{BootIds, BootSpec};
 use super::builder::Builder;
 use super::image::uuid;
 use super::kind::{ArtifactKind, StepKind};
-use super::lower::KernelParts;
+use super::parts::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
 use crate::recipe::image::Image;

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Digest;
 use crate::plan::builder::Builder;
-use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::Input;
 use crate::recipe::Recipe;
-use crate::recipe::image::{Content, Image, ImageFile, User};
+use crate::recipe::image::{Content, Group, Image, ImageFile, User};
 
 /// The specification of an image's root, and the inputs that hold its files.
 pub(super) fn root_spec(
@@ -42,6 +42,7 @@ pub(super) fn root_spec(
         rules: RULES,
         epoch: lock.epoch,
         hostname: image.hostname.clone(),
+        groups: image.groups.iter().map(root_group).collect(),
         users: image.users.iter().map(root_user).collect(),
         files,
         units: RootUnits { enable: image.enable.clone(), disable: image.disable.clone(), mask: image.mask.clone() },
@@ -68,6 +69,10 @@ pub(super) fn private(spec: &RootSpec, inputs: &BTreeMap<String, Input>) -> BTre
     });
     // A file that everybody may fetch is no secret.
     held.filter_map(|input| if let Input::Inline(bytes) = input { Some(Digest::of(bytes)) } else { None }).collect()
+}
+
+fn root_group(group: &Group) -> RootGroup {
+    RootGroup { name: group.name.clone(), gid: group.gid }
 }
 
 fn root_user(user: &User) -> RootUser {

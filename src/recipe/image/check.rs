@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{FieldSpans, Image, file, user};
+use super::{FieldSpans, Image, file, group, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -32,8 +32,10 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     }
     let initramfs = (arch.value != Arch::BUILD).then(|| initramfs(scope, &own, &arch));
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
+    let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader);
+    user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
     let locale = word(&mut reader, "locale", "C.UTF-8");
@@ -56,6 +58,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         initramfs,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
+        groups,
         users,
         files,
         enable,

@@ -92,7 +92,7 @@ fn link(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
 }
 
 /// Directories that file systems of the kernel, or of memory, are mounted on at every boot.
-const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+pub(super) const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
 fn path(reader: &mut Reader<'_>) -> Option<String> {
     let path: Spanned<String> = reader.argument("an absolute path in quotes")?;

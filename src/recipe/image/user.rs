@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::User;
+use super::file::MOUNTED_OVER;
+use super::{ImageFile, User};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::kinds::TextOrFile;
 use crate::recipe::reader::{Reader, duplicate};
@@ -32,27 +33,51 @@ fn user(node: &EvaluatedNode, scope: &Scope) -> Option<User> {
     let uid = reader.integer("uid", 0..=65_533).map(|uid| uid.value as u32);
     let password_hash = reader.optional::<String>("password-hash").map(|hash| password(hash, &reader));
     let keys = reader.list::<TextOrFile>("authorized-keys");
-    let authorized_keys = keys.into_iter().flat_map(|key| authorized_keys(key, scope)).collect();
+    let authorized_keys: Vec<String> = keys.into_iter().flat_map(|key| authorized_keys(key, scope)).collect();
     let groups = reader.list::<String>("groups").into_iter().filter_map(|group| login(group, &reader)).collect();
     let shell = reader.optional::<String>("shell").map(|shell| absolute(shell, &reader));
-    let home = reader.optional::<String>("home").map(|home| absolute(home, &reader));
+    let home = reader.optional::<String>("home");
+    if let Some(home) = home.as_ref().filter(|home| !authorized_keys.is_empty() && is_never_made(&home.value)) {
+        let wrong = Diagnostic::new(home.span, format!("`{}` has no room for `authorized-keys`", home.value));
+        reader.error(wrong.label("no directory of this name is in the image").hint("give the user another `home`"));
+    }
+    let home = home.map(|home| absolute(home, &reader));
     reader.finish();
     let name = name?;
-    let own_home = if name == "root" { "/root".to_owned() } else { format!("/home/{name}") };
     Some(User {
         uid,
         password_hash: password_hash.map_or(Some(None), |hash| hash.map(Some))?,
         authorized_keys,
         groups,
-        shell: shell.unwrap_or_else(|| Some("/bin/bash".to_owned()))?,
-        home: home.unwrap_or(Some(own_home))?,
+        shell: shell.map_or(Some(None), |shell| shell.map(Some))?,
+        home: home.map_or(Some(None), |home| home.map(Some))?,
         name,
         span: node.head(),
     })
 }
 
+/// Homes that kiln does not make: Debian's name for none (policy 9.2.3), and what is mounted over at every boot.
+fn is_never_made(home: &str) -> bool {
+    let below =
+        |directory: &&str| home.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    home == "/nonexistent" || MOUNTED_OVER.iter().any(below)
+}
+
+/// Keys come from the user's block or from a file of the recipe: two ways would leave one of them out.
+pub(super) fn keys_once(users: &[User], files: &[ImageFile], reader: &Reader<'_>) {
+    for user in users.iter().filter(|user| !user.authorized_keys.is_empty()) {
+        let own_home = if user.name == "root" { "/root".to_owned() } else { format!("/home/{}", user.name) };
+        let path = format!("{}/.ssh/authorized_keys", user.home.as_ref().unwrap_or(&own_home));
+        if let Some(file) = files.iter().find(|file| file.path == path) {
+            let twice = Diagnostic::new(file.span, format!("the keys of user `{}` are given twice", user.name));
+            let twice = twice.label("this file").related(user.span, "and `authorized-keys` of this user");
+            reader.error(twice.hint("keep one of the two"));
+        }
+    }
+}
+
 /// What Debian's adduser takes: a lower-case letter or `_`, then those, digits and `-`; at most 32.
-fn login(name: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
+pub(super) fn login(name: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     let starts = name.value.starts_with(|c: char| c.is_ascii_lowercase() || c == '_');
     if starts && name.value.len() <= 32 && name.value.bytes().all(legal) {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A text that nobody else writes. Where it turns up, a file of the host was read.
-pub(super) const SECRET: &str = "canary-3f9c2b7e-of-the-host";
+pub(crate) const SECRET: &str = "canary-3f9c2b7e-of-the-host";
 
 /// Names that the rules of root file systems look for, so that whoever is led here finds something to remove.
 const FILES: [&str; 16] = [
@@ -28,20 +28,20 @@ const FILES: [&str; 16] = [
 ];
 
 /// A directory with files, and how it looked when it was made.
-pub(super) struct Canary {
+pub(crate) struct Canary {
     path: PathBuf,
     before: RefCell<Vec<String>>,
 }
 
 impl Canary {
-    pub(super) fn new(path: PathBuf) -> Canary {
+    pub(crate) fn new(path: PathBuf) -> Canary {
         let canary = Canary { path, before: RefCell::default() };
         canary.restore();
         canary
     }
 
     /// Makes it anew, for the next attack.
-    pub(super) fn restore(&self) {
+    pub(crate) fn restore(&self) {
         let _ = std::fs::remove_dir_all(&self.path);
         for directory in ["", "sub", "sub/deeper", "partial", "network", "__pycache__"] {
             let directory = self.path.join(directory);
@@ -56,12 +56,12 @@ impl Canary {
         self.before.replace(listing(&self.path));
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// What is not as it was, if anything is; it is made anew then.
-    pub(super) fn harm(&self) -> Option<String> {
+    pub(crate) fn harm(&self) -> Option<String> {
         let (before, after) = (self.before.borrow().clone(), self.look());
         if after == before {
             return None;
@@ -79,7 +79,7 @@ impl Canary {
 }
 
 /// Every path with kind, mode, owner, links, time and content. Named pipes are listed, never opened.
-pub(super) fn listing(root: &Path) -> Vec<String> {
+pub(crate) fn listing(root: &Path) -> Vec<String> {
     let mut lines = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(path) = open.pop() {

@@ -13,13 +13,13 @@ use super::host;
 use crate::suite::archive_support::{Package, Server, TinyArchive};
 
 /// How long a kiln may take here. Who is still busy then is taken to hang: every honest build ends in a tenth of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// A place for attacks.
-pub(super) struct Ground {
-    pub(super) directory: PathBuf,
-    pub(super) server: Server,
-    pub(super) archive: TinyArchive,
+pub(crate) struct Ground {
+    pub(crate) directory: PathBuf,
+    pub(crate) server: Server,
+    pub(crate) archive: TinyArchive,
     /// Files of the store that were looked at.
     known: RefCell<BTreeSet<PathBuf>>,
     /// Why no build can be carried out here.
@@ -28,24 +28,24 @@ pub(super) struct Ground {
 
 /// What an image is made of, besides the base.
 #[derive(Default)]
-pub(super) struct Image<'a> {
-    pub(super) packages: &'a [&'a str],
+pub(crate) struct Image<'a> {
+    pub(crate) packages: &'a [&'a str],
     /// More lines of the `image` block.
-    pub(super) body: &'a str,
+    pub(crate) body: &'a str,
     /// More tools.
-    pub(super) tools: &'a [&'a str],
+    pub(crate) tools: &'a [&'a str],
     /// More lines of the `machine` block, and what follows it.
-    pub(super) machine: &'a str,
-    pub(super) after: &'a str,
+    pub(crate) machine: &'a str,
+    pub(crate) after: &'a str,
 }
 
 impl Ground {
     /// Where the ground of a front is going to be.
-    pub(super) fn place(front: &str) -> PathBuf {
+    pub(crate) fn place(front: &str) -> PathBuf {
         std::env::temp_dir().join(format!("kiln-attack-{front}-{}", std::process::id()))
     }
 
-    pub(super) fn new(directory: &Path, packages: Vec<Package>) -> Ground {
+    pub(crate) fn new(directory: &Path, packages: Vec<Package>) -> Ground {
         let _ = kiln::world::fs::remove_tree(directory);
         std::fs::create_dir_all(directory).unwrap();
         let lent = host::packages();
@@ -67,26 +67,26 @@ impl Ground {
     }
 
     /// Why no build can be carried out on this machine, if so.
-    pub(super) fn why_not(&self) -> Option<&str> {
+    pub(crate) fn why_not(&self) -> Option<&str> {
         self.why_not.as_deref()
     }
 
     /// A new directory of the host to be left alone.
-    pub(super) fn canary(&self, name: &str) -> Canary {
+    pub(crate) fn canary(&self, name: &str) -> Canary {
         Canary::new(victim(&self.directory, name))
     }
 
-    pub(super) fn store(&self) -> PathBuf {
+    pub(crate) fn store(&self) -> PathBuf {
         self.directory.join("store")
     }
 
     /// kiln with nothing in its environment but where its store and its mirror are.
-    pub(super) fn kiln(&self) -> Command {
+    pub(crate) fn kiln(&self) -> Command {
         self.wrapped(&[])
     }
 
     /// The same, started by another program.
-    pub(super) fn wrapped(&self, before: &[&str]) -> Command {
+    pub(crate) fn wrapped(&self, before: &[&str]) -> Command {
         let words: Vec<OsString> = before.iter().map(OsString::from).chain([program()]).collect();
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().current_dir(&self.directory);
@@ -98,7 +98,7 @@ impl Ground {
     }
 
     /// Writes `NAME.kiln`: one machine with one image.
-    pub(super) fn recipe(&self, name: &str, image: &Image<'_>) {
+    pub(crate) fn recipe(&self, name: &str, image: &Image<'_>) {
         let quoted = |names: &mut dyn Iterator<Item = &str>| {
             names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
         };
@@ -118,18 +118,18 @@ impl Ground {
     }
 
     /// Writes and locks it.
-    pub(super) fn lock(&self, name: &str, image: &Image<'_>) -> Ended {
+    pub(crate) fn lock(&self, name: &str, image: &Image<'_>) -> Ended {
         self.recipe(name, image);
         run(self.kiln().arg("lock").arg(format!("{name}.kiln")))
     }
 
     /// Locks and builds it; what was said, and how it ended.
-    pub(super) fn build(&self, name: &str, image: &Image<'_>) -> Ended {
+    pub(crate) fn build(&self, name: &str, image: &Image<'_>) -> Ended {
         self.build_by(name, image, &mut self.kiln())
     }
 
     /// The same by a kiln of the caller's choice.
-    pub(super) fn build_by(&self, name: &str, image: &Image<'_>, kiln: &mut Command) -> Ended {
+    pub(crate) fn build_by(&self, name: &str, image: &Image<'_>, kiln: &mut Command) -> Ended {
         let locked = self.lock(name, image);
         if locked.code != Some(0) {
             return locked;
@@ -138,7 +138,7 @@ impl Ground {
     }
 
     /// A file of the host that turned up in the store since the last time; what is large goes.
-    pub(super) fn leak(&self) -> Option<String> {
+    pub(crate) fn leak(&self) -> Option<String> {
         let secret = regex::bytes::Regex::new(SECRET).unwrap();
         let mut found = None;
         let mut known = self.known.borrow_mut();
@@ -161,11 +161,11 @@ impl Ground {
     }
 
     /// Whether a build harmed the canary, took something of it along, hung or panicked.
-    pub(super) fn harm(&self, ended: &Ended, canary: &Canary) -> Option<String> {
+    pub(crate) fn harm(&self, ended: &Ended, canary: &Canary) -> Option<String> {
         canary.harm().or_else(|| self.leak()).or_else(|| ended.broken())
     }
 
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.join(name)
     }
 }
@@ -179,22 +179,22 @@ impl Drop for Ground {
 
 /// How a command ended.
 #[derive(Debug)]
-pub(super) struct Ended {
+pub(crate) struct Ended {
     /// The exit code; `None` when it had to be killed, or was.
-    pub(super) code: Option<i32>,
+    pub(crate) code: Option<i32>,
     /// Whether it was still running after [`PATIENCE`].
-    pub(super) hung: bool,
-    pub(super) stdout: Vec<u8>,
-    pub(super) stderr: Vec<u8>,
+    pub(crate) hung: bool,
+    pub(crate) stdout: Vec<u8>,
+    pub(crate) stderr: Vec<u8>,
 }
 
 impl Ended {
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         format!("{}{}", String::from_utf8_lossy(&self.stdout), String::from_utf8_lossy(&self.stderr))
     }
 
     /// That it hung or panicked, in words.
-    pub(super) fn broken(&self) -> Option<String> {
+    pub(crate) fn broken(&self) -> Option<String> {
         if self.hung {
             return Some(format!("it never came to an end: {}", self.text()));
         }
@@ -205,32 +205,32 @@ impl Ended {
 }
 
 /// Where the directory of the host lies that packages of this front lead to.
-pub(super) fn victim(directory: &Path, name: &str) -> PathBuf {
+pub(crate) fn victim(directory: &Path, name: &str) -> PathBuf {
     directory.join(format!("victim-{name}"))
 }
 
 /// The kiln under test; a normal user has a copy.
-pub(super) fn program() -> OsString {
+pub(crate) fn program() -> OsString {
     std::env::var_os("KILN_TEST_PROGRAM").unwrap_or_else(|| env!("CARGO_BIN_EXE_kiln").into())
 }
 
 /// Runs a command to its end, or to the end of [`PATIENCE`].
-pub(super) fn run(command: &mut Command) -> Ended {
+pub(crate) fn run(command: &mut Command) -> Ended {
     run_within(command, PATIENCE)
 }
 
 /// The same with another patience.
-pub(super) fn run_within(command: &mut Command, patience: Duration) -> Ended {
+pub(crate) fn run_within(command: &mut Command, patience: Duration) -> Ended {
     start(command).finish(patience)
 }
 
 /// A command that was started. Its outputs are files: whoever it leaves behind cannot keep a pipe open.
-pub(super) struct Running {
-    pub(super) child: Child,
+pub(crate) struct Running {
+    pub(crate) child: Child,
     outputs: [PathBuf; 2],
 }
 
-pub(super) fn start(command: &mut Command) -> Running {
+pub(crate) fn start(command: &mut Command) -> Running {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let outputs = ["out", "err"]
@@ -241,7 +241,7 @@ pub(super) fn start(command: &mut Command) -> Running {
 }
 
 impl Running {
-    pub(super) fn finish(mut self, patience: Duration) -> Ended {
+    pub(crate) fn finish(mut self, patience: Duration) -> Ended {
         let began = Instant::now();
         let mut hung = false;
         let status = loop {

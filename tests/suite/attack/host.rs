@@ -8,7 +8,8 @@ use std::process::Command;
 use crate::suite::archive_support::Package;
 
 /// What the image and the tools can run.
-const PROGRAMS: [&str; 31] = [
+const PROGRAMS: [&str; 32] = [
+    "bash",
     "cat",
     "chmod",
     "chown",
@@ -80,16 +81,16 @@ done
 "#;
 
 /// Leaves `disk.raw` as the step's script made it: a disk of zeros.
-pub(super) const MKE2FS: &str = "#!/bin/sh\nexit 0\n";
+pub(crate) const MKE2FS: &str = "#!/bin/sh\nexit 0\n";
 
 const DEPMOD: &str = "#!/bin/sh\nfor modules in \"$2\"/usr/lib/modules/*; do : >\"$modules/modules.dep\"; done\n";
 
 /// The names of the packages of every recipe's tools.
-pub(super) const TOOLS: [&str; 6] =
+pub(crate) const TOOLS: [&str; 6] =
     ["busybox-static", "e2fsprogs", "kmod", "libarchive13t64", "qemu-system-x86", "userland"];
 
 /// Everything that a recipe needs besides what attacks it; `None` where this machine has no dpkg to lend.
-pub(super) fn packages() -> Option<Vec<Package>> {
+pub(crate) fn packages() -> Option<Vec<Package>> {
     let mut userland = Package::new("userland", "1.0").essential();
     let mut libraries = BTreeMap::new();
     for program in PROGRAMS {
@@ -131,12 +132,12 @@ pub(super) fn packages() -> Option<Vec<Package>> {
 }
 
 /// A package of one shell script.
-pub(super) fn tool(name: &str, version: &str, path: &str, script: &str) -> Package {
+pub(crate) fn tool(name: &str, version: &str, path: &str, script: &str) -> Package {
     Package::new(name, version).file(path, 0o755, script.as_bytes())
 }
 
 /// Programs of this machine as a package of their own, with the libraries that [`packages`] lacks.
-pub(super) fn lent(name: &str, programs: &[&str]) -> Option<Package> {
+pub(crate) fn lent(name: &str, programs: &[&str]) -> Option<Package> {
     let mut package = Package::new(name, "1.0");
     let of_all = PROGRAMS.iter().filter_map(|program| program_of_the_host(program));
     let known: BTreeSet<String> = of_all.flat_map(|(_, needs)| needs.into_keys()).collect();

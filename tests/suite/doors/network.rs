@@ -170,7 +170,6 @@ fn a_server_that_sends_next_to_nothing_is_given_up_and_can_be_called_off() {
     let stop = || began.elapsed() > Duration::from_millis(800);
     let refusal = Downloader::new(&world, &stop).pour(&request, Length::AtMost(1 << 20), &mut Counted(0)).unwrap_err();
     assert!(matches!(refusal, Refusal::Stopped), "{refusal:?}");
-    assert!(began.elapsed() < Duration::from_secs(20));
 }
 
 #[test]

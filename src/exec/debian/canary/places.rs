@@ -121,8 +121,8 @@ pub(super) fn content(place: &str, mark: &str) -> Vec<u8> {
     let lines = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>().into_bytes();
     match place.rsplit('/').next().unwrap_or_default() {
         "passwd" => lines(&[
-            "b:x:999:999::/:/bin/sh",
-            "root:x:0:0:root:/root:/bin/sh",
+            "b:x:999:999::/home/new:/usr/bin/mawk",
+            "root:x:0:0:root:/root:/usr/bin/mawk",
             &format!("{mark}:x:997:997:{mark}:/:/bin/sh"),
         ]),
         "group" => lines(&["b:x:999:", "root:x:0:", &format!("{mark}:x:997:"), "adm:x:4:b"]),

@@ -13,7 +13,7 @@ use crate::exec::debian::{Deb, database, origin, parts, rules};
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, Tree, UnpackMode, Unpacked, Verdict, numbers, pack, restore, unpack};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
-use crate::plan::root::{RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
 
 const EPOCH: Timestamp = Timestamp(1_700_000_000);
 
@@ -63,7 +63,7 @@ fn with(work: &Path, tree: &Tree, part: &dyn Fn(&Addition<'_>) -> Result<(), Roo
     let text = work.join("text");
     std::fs::write(&text, "of the recipe").unwrap();
     let inputs = BTreeMap::from([("text".to_owned(), text)]);
-    part(&Addition { spec: &spec(), inputs: &inputs, tree })
+    part(&Addition::new(&spec(), &inputs, tree)?)
 }
 
 fn spec() -> RootSpec {
@@ -81,15 +81,16 @@ fn spec() -> RootSpec {
         password_hash: None,
         authorized_keys: vec!["ssh-ed25519 AAAA".to_owned()],
         groups: vec!["adm".to_owned()],
-        shell: "/bin/sh".to_owned(),
-        home: home.to_owned(),
+        shell: Some("/usr/bin/mawk".to_owned()),
+        home: Some(home.to_owned()),
     };
     RootSpec {
         architecture: Arch::default(),
         rules: RULES,
         epoch: EPOCH,
         hostname: "host".to_owned(),
-        users: vec![user("bob", "/home/bob"), user("root", "/root")],
+        groups: vec![RootGroup { name: "team".to_owned(), gid: Some(2001) }],
+        users: vec![user("root", "/root"), RootUser { home: None, ..user("b", "") }, user("bob", "/home/bob")],
         files: vec![
             file("/opt/hello/text", RootContent::Input("text".to_owned())),
             file("/etc/motd", RootContent::Link("/run/motd".to_owned())),

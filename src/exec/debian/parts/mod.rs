@@ -13,8 +13,13 @@ use crate::exec::tree::parts::{self, Addition};
 pub(super) type Part = fn(&Addition<'_>) -> Result<(), RootError>;
 
 /// In an order in which later ones may rely on earlier ones.
-pub(super) const ALL: [(&str, Part); 4] =
-    [("system", system::apply), ("network", parts::network), ("users", parts::users), ("files", parts::files)];
+pub(super) const ALL: [(&str, Part); 5] = [
+    ("system", system::apply),
+    ("network", parts::network),
+    ("users", parts::users),
+    ("files", parts::files),
+    ("homes", parts::homes),
+];
 
 /// Applies every part.
 pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), RootError> {

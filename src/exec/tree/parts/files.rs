@@ -1,7 +1,8 @@
 //! Files, directories and links of the recipe.
 
 use super::Addition;
-use super::users::{inside, make};
+use super::homes;
+use super::paths::{Home, inside, make, parents};
 use crate::exec::tree::{Accounts, RootError};
 use crate::plan::root::{RootContent, RootFile};
 use crate::world::fs;
@@ -9,22 +10,22 @@ use crate::world::fs;
 /// Writes them all; owners are looked up among the users of the image.
 pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
     let accounts = Accounts::read(addition.tree)?;
+    let homes = homes::owned(addition, &accounts)?;
     for file in &addition.spec.files {
         let owner = owner(&accounts, file)?;
-        write(addition, file, owner)?;
+        write(addition, (file, owner), &homes)?;
     }
     Ok(())
 }
 
-fn write(Addition { tree, inputs, .. }: &Addition<'_>, file: &RootFile, owner: (u32, u32)) -> Result<(), RootError> {
+fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes: &[Home]) -> Result<(), RootError> {
+    let Addition { tree, inputs, .. } = addition;
     let place = inside(tree, &file.path)?;
     let there = tree.stat(&place)?.is_some_and(|stat| stat.directory());
     if there && file.content != RootContent::Directory {
         return Err(RootError::Broken(format!("{} is a directory in the image", file.path)));
     }
-    if let Some(parent) = place.parent() {
-        tree.directory(parent)?;
-    }
+    parents(tree, &place, homes)?;
     match &file.content {
         RootContent::Directory => make(tree, &place, file.mode, owner),
         RootContent::Link(target) => {

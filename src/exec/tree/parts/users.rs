@@ -1,104 +1,54 @@
-//! Users of the recipe, with their homes and keys.
+//! Groups and users of the recipe, in the account files.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
-use super::Addition;
-use crate::exec::tree::{Accounts, RootError, Tree, layout};
+use super::paths::inside;
+use super::{Addition, enrol};
+use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RootSpec, RootUser};
 
-/// Adds or changes every user.
+/// Adds or changes every group and user.
 pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     let mut accounts = Accounts::read(tree)?;
+    spec.users.iter().try_for_each(check)?;
+    let before: BTreeSet<String> = accounts.passwd.iter().map(|line| line[0].clone()).collect();
+    enrol::all(spec, &mut accounts)?;
     for user in &spec.users {
-        check(user)?;
-        account(spec, &mut accounts, user)?;
+        if let Some(line) = accounts.line(&user.name) {
+            user.home.iter().for_each(|home| line[5].clone_from(home));
+            user.shell.iter().for_each(|shell| line[6].clone_from(shell));
+        }
+        match &user.password_hash {
+            Some(hash) => accounts.set_hash(&user.name, hash)?,
+            // A package's user keeps what the package says, as root does.
+            None if before.contains(&user.name) => {}
+            None => accounts.set_hash(&user.name, "*")?,
+        }
     }
-    accounts.write(tree)?;
+    accounts.write(tree)
+}
+
+/// The users of the recipe whose homes are not there yet.
+pub(super) fn newcomers(spec: &RootSpec, tree: &Tree) -> Result<BTreeSet<String>, RootError> {
+    let accounts = Accounts::read(tree)?;
+    let mut names = BTreeSet::new();
     for user in &spec.users {
-        let (uid, gid) = accounts.user(&user.name).expect("the loop above made it");
-        home(tree, user, (uid, gid))?;
+        let line = accounts.passwd.iter().find(|line| line[0] == user.name);
+        let known = user.home.clone().or_else(|| line.map(|line| line[5].clone()));
+        let home = known.unwrap_or_else(|| format!("/home/{}", user.name));
+        if !tree.has(inside(tree, &home)?)? {
+            names.insert(user.name.clone());
+        }
     }
-    Ok(())
+    Ok(names)
 }
 
 fn check(user: &RootUser) -> Result<(), RootError> {
     let plain = |text: &str| !text.contains([':', '\n', '\0']) && !text.is_empty();
-    let climbs = user.home.split('/').any(|part| part == "..");
+    let home = |home: &String| plain(home) && home.starts_with('/') && !home.split('/').any(|part| part == "..");
     let name = !user.name.contains(['/', ',']) && plain(&user.name);
-    if name && plain(&user.shell) && plain(&user.home) && user.home.starts_with('/') && !climbs {
+    if name && user.shell.iter().all(|shell| plain(shell)) && user.home.iter().all(home) {
         return Ok(());
     }
     Err(RootError::Broken(format!("user {:?} has a name, shell or home that /etc/passwd cannot hold", user.name)))
-}
-
-fn account(spec: &RootSpec, accounts: &mut Accounts, user: &RootUser) -> Result<(), RootError> {
-    let locked = spec.ids.users.get(&user.name).copied();
-    let line = accounts.ensure_user(&user.name, user.uid.or(locked))?;
-    line[5] = user.home.clone();
-    line[6] = user.shell.clone();
-    for group in &user.groups {
-        accounts.join(&user.name, group)?;
-    }
-    accounts.set_hash(&user.name, user.password_hash.as_deref().unwrap_or("*"))
-}
-
-/// The home directory (a copy of `/etc/skel` when new) and `authorized_keys`.
-fn home(tree: &Tree, user: &RootUser, owner: (u32, u32)) -> Result<(), RootError> {
-    let place = inside(tree, &user.home)?;
-    if !tree.has(&place)? {
-        if let Some(parent) = place.parent() {
-            tree.directory(parent)?;
-        }
-        make(tree, &place, 0o755, owner)?;
-        for file in tree.list("etc/skel")? {
-            let Some(text) = file.text()? else { continue };
-            let name = file.path().file_name().unwrap_or_default();
-            own_file(tree, &place.join(name), (text.as_bytes(), 0o644), owner)?;
-        }
-    }
-    if user.authorized_keys.is_empty() {
-        return Ok(());
-    }
-    let ssh = place.join(".ssh");
-    if !tree.has(&ssh)? {
-        make(tree, &ssh, 0o700, owner)?;
-    }
-    let keys: String = user.authorized_keys.iter().map(|key| format!("{}\n", key.trim())).collect();
-    own_file(tree, &ssh.join("authorized_keys"), (keys.as_bytes(), 0o600), owner)
-}
-
-/// Where an absolute path of the image lies in the tree; refused when a link stands in the way: what is written there
-/// would lie at another path than the recipe says.
-pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
-    let link = || RootError::Broken(format!("the path {path} leads through a symbolic link of the image"));
-    let linked = |place: &Path| Ok::<_, RootError>(tree.stat(place)?.is_some_and(|stat| stat.link()));
-    let mut place = PathBuf::new();
-    for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
-        if part == ".." {
-            return Err(RootError::Broken(format!("the path {path} climbs with `..`")));
-        }
-        // Merged /usr is the one link that everybody writes through.
-        if linked(&place)? {
-            let merged = place.to_str().map(layout::place).ok_or_else(link)?;
-            if !tree.stat(&merged)?.is_some_and(|stat| stat.directory()) {
-                return Err(link());
-            }
-            place = PathBuf::from(merged);
-        }
-        place.push(part);
-    }
-    let through = place.parent().map_or(Ok(false), linked)?;
-    if path.is_empty() || through { Err(link()) } else { Ok(place) }
-}
-
-pub(super) fn make(tree: &Tree, path: &Path, mode: u32, owner: (u32, u32)) -> Result<(), RootError> {
-    tree.directory(path)?;
-    tree.own(path, owner)?;
-    Ok(tree.permit(path, mode)?)
-}
-
-fn own_file(tree: &Tree, path: &Path, (bytes, mode): (&[u8], u32), owner: (u32, u32)) -> Result<(), RootError> {
-    tree.put(path, bytes, mode)?;
-    tree.own(path, owner)?;
-    Ok(tree.permit(path, mode)?)
 }

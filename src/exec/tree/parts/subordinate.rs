@@ -1,0 +1,57 @@
+//! `/etc/subuid` and `/etc/subgid`: ids that users may give to their containers (subuid(5)).
+
+use super::login_defs::{LoginDefs, Subordinate};
+use crate::exec::tree::{RootError, Tree};
+
+/// Gives a new user a range in each of the two files that the image has, as `useradd` does.
+pub(super) fn give(tree: &Tree, defs: &LoginDefs, (name, uid): (&str, u32)) -> Result<(), RootError> {
+    if !(defs.uid_min..=defs.uid_max).contains(&u64::from(uid)) {
+        return Ok(());
+    }
+    for (file, ids) in [("etc/subuid", defs.users), ("etc/subgid", defs.groups)] {
+        let Some(text) = tree.text(file)? else { continue };
+        let missing = || RootError::Broken(format!("/{file} has no {} ids left for user {name}", ids.count));
+        if ids.count > 0 && !text.lines().any(|line| line.split(':').next() == Some(name)) {
+            let first = start(&text, ids, u64::from(uid) - defs.uid_min).ok_or_else(missing)?;
+            tree.edit(file, |text| format!("{text}{name}:{first}:{}\n", ids.count))?;
+        }
+    }
+    Ok(())
+}
+
+/// The range that the user's number alone decides, so that it stays when other users come and go; where that is taken, the
+/// first free one.
+fn start(text: &str, ids: Subordinate, place: u64) -> Option<u64> {
+    let field = |line: &str, at: usize| line.split(':').nth(at).and_then(|field| field.parse::<u64>().ok());
+    let taken = text.lines().filter_map(|line| Some((field(line, 1)?, field(line, 2)?)));
+    let taken: Vec<(u64, u64)> = taken.map(|(first, count)| (first, first.saturating_add(count))).collect();
+    let free = |first: &u64| {
+        let end = first.saturating_add(ids.count);
+        end <= ids.max.saturating_add(1) && taken.iter().all(|(other, until)| end <= *other || *until <= *first)
+    };
+    let own = place.checked_mul(ids.count).and_then(|offset| ids.min.checked_add(offset));
+    let ends = taken.iter().map(|(_, until)| *until).filter(|end| *end >= ids.min);
+    own.filter(free).or_else(|| [ids.min].into_iter().chain(ends).filter(free).min())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDS: Subordinate = Subordinate { min: 100_000, max: 300_000, count: 65_536 };
+
+    #[test]
+    fn a_users_number_decides_its_range() {
+        assert_eq!(start("", IDS, 0), Some(100_000));
+        assert_eq!(start("", IDS, 1), Some(165_536));
+        assert_eq!(start("other:100000:65536\n", IDS, 1), Some(165_536));
+    }
+
+    #[test]
+    fn a_range_that_is_taken_or_out_of_bounds_is_replaced() {
+        assert_eq!(start("other:90000:20000\n", IDS, 0), Some(110_000));
+        assert_eq!(start("", IDS, 900), Some(100_000));
+        assert_eq!(start("a:100000:200001\n", IDS, 900), None);
+        assert_eq!(start("nonsense\nb:x:y\n", IDS, u64::MAX), Some(100_000));
+    }
+}

@@ -1,0 +1,16 @@
+//! What steps leave behind for those that put a machine together.
+
+use super::Input;
+
+/// What a kernel's steps leave behind.
+#[derive(Debug, Clone)]
+pub struct KernelParts {
+    /// The bootable kernel.
+    pub vmlinuz: Input,
+    /// Its final configuration.
+    pub config: Input,
+    /// Its modules below `usr/lib/modules`, if it has any.
+    pub modules: Option<Input>,
+    /// Its initramfs, if it needs one to mount the root.
+    pub initrd: Option<Input>,
+}
