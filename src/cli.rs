@@ -342,6 +342,9 @@ pub struct Gc {
     /// Say what would go, remove nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// First read every file of the store again, and set damaged ones aside
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -28,9 +28,4 @@ impl SourceMap {
     pub fn text(&self, id: FileId) -> &str {
         &self.files[id.0 as usize].1
     }
-
-    /// All files, in reading order.
-    pub fn iter(&self) -> impl Iterator<Item = (FileId, &Path, &str)> {
-        self.files.iter().enumerate().map(|(i, (path, text))| (FileId(i as u32), path.as_path(), text.as_str()))
-    }
 }

@@ -123,7 +123,7 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         let text = String::deserialize(deserializer)?;
         Timestamp::parse_rfc3339(&text)
-            .ok_or_else(|| serde::de::Error::custom("expected an instant such as 2026-11-01T00:00:00Z"))
+            .ok_or_else(|| serde::de::Error::custom("expected a timestamp such as 2026-11-01T00:00:00Z"))
     }
 }
 

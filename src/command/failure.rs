@@ -83,7 +83,7 @@ impl Failure {
             Failure::Ops(OpsError::Mistakes(mistakes)) => {
                 render::render(&mistakes.sources, &mistakes.diagnostics, false)
             }
-            _ if self.class() == ErrorClass::Interrupted => crate::exec::interrupt::GOODBYE.to_owned(),
+            _ if self.class() == ErrorClass::Interrupted => crate::exec::interrupt::INTERRUPTED_MESSAGE.to_owned(),
             _ => format!("error: {self}"),
         }
     }

@@ -10,6 +10,10 @@ use crate::store::gc::Policy;
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::Gc) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
+    if args.check {
+        let found = store.recheck()?;
+        output::print(&format!("checked {} files and trees; {} damaged, set aside\n", found.checked, found.damaged))?;
+    }
     let since = session.world.now().0 - i64::from(args.keep_days) * 86_400;
     let report = store.collect(&Policy { since, dry_run: args.dry_run })?;
     let verb = if args.dry_run { "would remove" } else { "removed" };

@@ -12,13 +12,13 @@ pub enum ControlError {
     #[error("{0}")]
     Read(#[from] std::io::Error),
     /// A stanza beyond [`MAX_STANZA`].
-    #[error("line {line}: a stanza of more than {MAX_STANZA} bytes")]
+    #[error("line {line}: stanza is larger than {MAX_STANZA} bytes")]
     TooLong {
         /// Where it began.
         line: u64,
     },
     /// Not UTF-8.
-    #[error("line {line}: not UTF-8")]
+    #[error("line {line}: invalid UTF-8")]
     NotUtf8 {
         /// Where its stanza began.
         line: u64,

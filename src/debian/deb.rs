@@ -36,7 +36,7 @@ pub enum DebError {
         source: std::io::Error,
     },
     /// The outer archive is not what deb(5) describes.
-    #[error("not a binary package: {}", Foreign(.0))]
+    #[error("not a valid .deb package: {}", Foreign(.0))]
     Format(String),
     /// An entry of one of the tar archives is not acceptable.
     #[error("{member}: entry `{path}`: {reason}", path = Foreign(path), reason = Foreign(reason))]

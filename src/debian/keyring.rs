@@ -16,7 +16,7 @@ pub const MAX_SIGNED: u64 = 16 << 20;
 /// Archives sign with the keys of two or three releases; each signature costs a digest of the whole text.
 const MAX_SIGNATURES: usize = 64;
 /// A signature may be this much younger than our clock says: clocks differ.
-const SKEW: i64 = 86_400;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 86_400;
 
 /// The certificates that a recipe lists for an archive.
 #[derive(Debug, Clone, Default)]
@@ -45,10 +45,10 @@ pub enum KeyError {
         reason: String,
     },
     /// The document is not a clear-signed text.
-    #[error("not a signed text: {0}")]
+    #[error("not a clearsigned document: {0}")]
     NotSigned(String),
     /// Signed, but not by anybody listed.
-    #[error("signed by {signers}, none of which is a listed key (listed: {listed})")]
+    #[error("signed by {signers}, but the archive lists only {listed}")]
     Unlisted {
         /// Key ids or fingerprints that the signatures name.
         signers: String,
@@ -56,7 +56,7 @@ pub enum KeyError {
         listed: String,
     },
     /// Signed by a listed key, but the signature does not count.
-    #[error("the signature by {signer} does not count: {reason}")]
+    #[error("invalid signature by {signer}: {reason}")]
     Refused {
         /// Fingerprint of the certificate.
         signer: String,
@@ -75,7 +75,7 @@ impl Keyring {
         for certificate in found {
             self.certificates.push(certificate.map_err(|error| bad(shortened(&error.to_string())))?);
         }
-        if self.certificates.len() == before { Err(bad("no certificate in it".to_owned())) } else { Ok(()) }
+        if self.certificates.len() == before { Err(bad("it contains no certificate".to_owned())) } else { Ok(()) }
     }
 
     /// Fingerprints of the certificates, sorted.
@@ -110,12 +110,12 @@ impl Keyring {
                         if !announced.is_empty()
                             && !announced.iter().any(|hash| signature.hash_alg() == Some(*hash)) =>
                     {
-                        let reason = "its digest is not one that the header `Hash` names".to_owned();
+                        let reason = "its digest algorithm is not listed in the `Hash` header".to_owned();
                         refused.get_or_insert(KeyError::Refused { signer, reason });
                     }
                     Some(Ok(())) => signers.push(signer),
                     Some(Err(Flaw::Changed)) => {
-                        return Err(KeyError::Refused { signer, reason: CHANGED.to_owned() });
+                        return Err(KeyError::Refused { signer, reason: BAD_SIGNATURE.to_owned() });
                     }
                     Some(Err(Flaw::Worthless(reason))) => {
                         refused.get_or_insert(KeyError::Refused { signer, reason });
@@ -160,13 +160,13 @@ impl From<String> for Flaw {
     }
 }
 
-const CHANGED: &str = "it does not fit the text: the text or the signature was changed";
+const BAD_SIGNATURE: &str = "it does not match the text; the text or the signature was changed";
 
 /// Bytes of an error of the parser's that are handed on.
-const SHORT: usize = 200;
+const MAX_PARSER_ERROR_BYTES: usize = 200;
 
 fn shortened(text: &str) -> String {
-    match text.get(..text.floor_char_boundary(SHORT)) {
+    match text.get(..text.floor_char_boundary(MAX_PARSER_ERROR_BYTES)) {
         Some(beginning) if beginning.len() < text.len() => format!("{beginning}..."),
         _ => text.to_owned(),
     }
@@ -213,8 +213,8 @@ fn counts(signature: &Signature, key: &impl VerifyingKey, text: &[u8], now: Time
     }
     strong(signature)?;
     let created = created(signature)?;
-    if created > now.0 + SKEW {
-        return Err(format!("it was made in the future ({})", Timestamp(created)).into());
+    if created > now.0 + MAX_CLOCK_SKEW_SECONDS {
+        return Err(format!("it is dated in the future ({})", Timestamp(created)).into());
     }
     if signature.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now)) {
         return Err("it has expired".to_owned().into());
@@ -233,8 +233,8 @@ fn strong(signature: &Signature) -> Result<(), String> {
     use HashAlgorithm::{Sha3_256, Sha3_512, Sha256, Sha384, Sha512};
     match signature.hash_alg() {
         Some(Sha256 | Sha384 | Sha512 | Sha3_256 | Sha3_512) => Ok(()),
-        Some(weak) => Err(format!("its digest, {weak}, is weaker than SHA-256")),
-        None => Err("its digest is unknown".to_owned()),
+        Some(weak) => Err(format!("it uses {weak}, which is weaker than SHA-256")),
+        None => Err("it uses an unknown digest algorithm".to_owned()),
     }
 }
 
@@ -272,7 +272,7 @@ fn primary_is_valid(certificate: &SignedPublicKey, now: Timestamp) -> Result<(),
 fn is_sound(own: &Signature, now: Timestamp) -> bool {
     let Ok(created) = created(own) else { return false };
     let expired = own.signature_expiration_time().is_some_and(|lifetime| over(created, lifetime.as_secs(), now));
-    strong(own).is_ok() && created <= now.0 + SKEW && !expired
+    strong(own).is_ok() && created <= now.0 + MAX_CLOCK_SKEW_SECONDS && !expired
 }
 
 /// A signing subkey is bound by its primary key and answers for it (RFC 9580, section 5.2.1.9).

@@ -37,7 +37,7 @@ struct Chosen {
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// A word that is neither form.
-    #[error("{place}: {word:?} is neither REPOSITORY=URL nor URL (http:// or https://)")]
+    #[error("{place}: expected REPOSITORY=URL or URL (http:// or https://), found {word:?}")]
     Word {
         /// `KILN_MIRROR`, or the file.
         place: String,

@@ -2,6 +2,7 @@
 //!
 //! Input: bytes of Release, Packages and .deb files. Output: checked values. It must not fetch or write anything.
 
+pub mod archive;
 pub mod control;
 pub mod deb;
 pub mod keyring;

@@ -33,7 +33,7 @@ pub struct Release {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {
     /// A field is missing.
-    #[error("no {0} field")]
+    #[error("missing field {0}")]
     Missing(&'static str),
     /// A field says what it cannot say.
     #[error("{field}: {value:?} is not {expected}")]

@@ -61,16 +61,16 @@ pub struct DeliveredFile {
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// Not the JSON of a manifest.
-    #[error("not a manifest: {}", Foreign(.0))]
+    #[error("invalid manifest: {}", Foreign(.0))]
     Syntax(String),
     /// Written by a newer kiln.
-    #[error("manifest format {0}; this kiln reads format {FORMAT}")]
+    #[error("manifest has format {0}, but this version of kiln reads format {FORMAT}")]
     Format(u32),
     /// A name that points out of the result directory.
-    #[error("`{}` is no name that kiln gives to a file or a machine", Foreign(.0))]
+    #[error("`{}` is not a valid name of a file or a machine", Foreign(.0))]
     Name(String),
     /// More of something than a build delivers.
-    #[error("it lists {found} {what}, and a build has no more than {most}")]
+    #[error("it lists {found} {what} (limit {most})")]
     Many {
         /// What there is too much of.
         what: &'static str,
@@ -80,7 +80,7 @@ pub enum ManifestError {
         most: usize,
     },
     /// A file that would be read for hours.
-    #[error("it says that {} has {size} bytes, and no file of a build has more than {LARGEST}", Foreign(file))]
+    #[error("it gives {} a size of {size} bytes (limit {LARGEST})", Foreign(file))]
     Large {
         /// The file.
         file: String,
@@ -187,12 +187,12 @@ mod tests {
         assert!(error(&|manifest| manifest.artifacts = files(ARTIFACTS)).is_ok());
         assert_eq!(
             error(&|manifest| manifest.artifacts = files(ARTIFACTS + 1)).unwrap_err(),
-            "it lists 4097 files, and a build has no more than 4096"
+            "it lists 4097 files (limit 4096)"
         );
         assert!(error(&|manifest| manifest.qemu = machines(MACHINES)).is_ok());
         assert_eq!(
             error(&|manifest| manifest.qemu = machines(MACHINES + 1)).unwrap_err(),
-            "it lists 257 machines, and a build has no more than 256"
+            "it lists 257 machines (limit 256)"
         );
         let large =
             |size| error(&|manifest| manifest.artifacts = BTreeMap::from([("disk.qcow2".to_owned(), of(size))]));

@@ -9,7 +9,7 @@ use crate::base::ByteSize;
 use crate::exec::sandbox::{self, kvm};
 
 /// A build of a small image wants about this much; a kernel build three times as much.
-const SPACE: u64 = 6 << 30;
+const RECOMMENDED_FREE_BYTES: u64 = 6 << 30;
 
 /// How much a fact matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -124,7 +124,7 @@ fn space(store: &Path) -> Fact {
         }
     };
     let found = format!("{} free at {}", ByteSize(free).rounded(), store.display());
-    if free >= SPACE {
+    if free >= RECOMMENDED_FREE_BYTES {
         return Fact { subject, verdict: Severity::Good, found, remedy: None };
     }
     let remedy =

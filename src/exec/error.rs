@@ -15,9 +15,9 @@ pub enum ExecError {
     Store(#[from] StoreError),
     /// A file could not be had anywhere.
     #[error(
-        "cannot fetch {label} ({digest}, {size} bytes) from any place:\n{asked}\n\
-         ways out: `kiln lock --update` locks what the archives have now; or put the file into the store with a bundle \
-         from somebody who built this lock", label = Foreign(label)
+        "cannot fetch {label} ({digest}, {size} bytes):\n{asked}\n  \
+         help: run `kiln lock --update` to lock what the archives have now, or set KILN_MIRROR to a mirror that still \
+         has the file", label = Foreign(label)
     )]
     Fetch {
         /// What it is.
@@ -31,7 +31,7 @@ pub enum ExecError {
     },
     /// A file is not in the store and may not be fetched.
     #[error(
-        "{files} files that this build needs are not in the store, and --offline forbids to fetch them; the first is {label}", label = Foreign(label)
+        "{files} files are not in the store, and --offline forbids fetching them; the first is {label}", label = Foreign(label)
     )]
     Offline {
         /// How many.
@@ -52,7 +52,7 @@ pub enum ExecError {
         log: Option<Record>,
     },
     /// A step whose results had been lost gave other bits than the first time.
-    #[error("step {step} gave other bits when it was run again: {output}; it is not reproducible")]
+    #[error("step {step} is not reproducible: it produced a different {output} when re-run")]
     Irreproducible {
         /// Its name.
         step: String,

@@ -11,11 +11,11 @@ use signal_hook::iterator::Signals;
 use super::sandbox;
 
 /// Exit code of a build that was interrupted: 128 and the number of SIGINT, as shells have it.
-const CODE: i32 = 130;
+const EXIT_CODE: i32 = 130;
 /// How long cleaning up may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
 /// What the user is told in the end, whichever way it comes.
-pub const GOODBYE: &str = "interrupted: what was finished is kept, the same command continues";
+pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
 
 static BUILDS: AtomicUsize = AtomicUsize::new(0);
 static STOPPED: AtomicBool = AtomicBool::new(false);
@@ -53,16 +53,16 @@ fn listen(mut signals: Signals) {
         if BUILDS.load(Ordering::SeqCst) == 0 {
             // A signal that cannot be passed on ends the process like one that can.
             let _ = signal_hook::low_level::emulate_default_handler(signal);
-            std::process::exit(CODE);
+            std::process::exit(EXIT_CODE);
         }
         if STOPPED.swap(true, Ordering::SeqCst) {
-            std::process::exit(CODE);
+            std::process::exit(EXIT_CODE);
         }
         sandbox::cancel_all();
         std::thread::spawn(|| {
-            std::thread::sleep(PATIENCE);
-            crate::tell!("{GOODBYE}");
-            std::process::exit(CODE);
+            std::thread::sleep(CLEANUP_TIMEOUT);
+            crate::tell!("{INTERRUPTED_MESSAGE}");
+            std::process::exit(EXIT_CODE);
         });
     }
 }

@@ -11,8 +11,8 @@ use crate::base::ByteSize;
 use crate::world::{WorldError, fs};
 
 /// Lines of a failed step that its error shows, and characters of each.
-const TAIL: usize = 20;
-const SHOWN: usize = 1000;
+const MAX_TAIL_LINES: usize = 20;
+const MAX_LINE_CHARS: usize = 1000;
 
 /// Hears what a step says, keeps it, and passes it on.
 pub(super) struct Log<'a> {
@@ -96,7 +96,7 @@ impl StepListener for Log<'_> {
 
 impl Kept {
     fn add(&mut self, line: &str) {
-        if self.tail.len() == TAIL {
+        if self.tail.len() == MAX_TAIL_LINES {
             self.tail.pop_front();
         }
         self.tail.push_back(shortened(line));
@@ -140,7 +140,7 @@ impl std::fmt::Display for Record {
 
 /// A line as an error shows it.
 pub(in crate::exec) fn shortened(line: &str) -> String {
-    match line.char_indices().nth(SHOWN) {
+    match line.char_indices().nth(MAX_LINE_CHARS) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line.to_owned(),
     }
@@ -169,7 +169,10 @@ mod tests {
         let text = String::from_utf8(fs::read(&place, 1 << 20).unwrap()).unwrap();
         assert!(text.starts_with("Setting up 0\nSetting up 1\n") && text.len() > 3000, "{text}");
         let tail = log.tail();
-        assert_eq!((tail.len(), tail[0].as_str(), tail[19].len()), (TAIL, "Setting up 11", SHOWN + 3));
+        assert_eq!(
+            (tail.len(), tail[0].as_str(), tail[19].len()),
+            (MAX_TAIL_LINES, "Setting up 11", MAX_LINE_CHARS + 3)
+        );
         assert!(Log::begin(place, &Limits::default(), &IgnoreSteps).is_err(), "what is there is not overwritten");
         fs::remove_tree(&directory).unwrap();
     }

@@ -17,7 +17,7 @@ use crate::world::dir::{Dir, noun};
 use crate::world::{WorldError, fs};
 
 /// Mode of a directory that programs of any user id inside may read.
-const OPEN: u32 = 0o755;
+const OPEN_MODE: u32 = 0o755;
 
 /// Where a step's outputs are.
 pub(super) struct Outputs {
@@ -30,7 +30,7 @@ pub(super) struct Outputs {
 impl Outputs {
     /// Makes both directories below one that no sandbox has.
     pub(super) fn prepare(ready: &Ready<'_>, scratch: &Path) -> Result<Outputs, StoreError> {
-        let make = |name: &str| Dir::make(&scratch.join(name), OPEN).map_err(|error| ready.store.failure(error));
+        let make = |name: &str| Dir::make(&scratch.join(name), OPEN_MODE).map_err(|error| ready.store.failure(error));
         let outputs = Outputs { left: make("out")?, made: make("made")? };
         ready.store.hand_over(&outputs.left)?;
         Ok(outputs)
@@ -39,7 +39,7 @@ impl Outputs {
     /// Takes every declared output into the store.
     pub(super) fn collect(&self, ready: &Ready<'_>) -> Result<super::realize::Outputs, Trouble> {
         // Its programs may have shut it. Where it is not this user's any more, looking into it says so.
-        let _ = self.left.set_mode(OPEN);
+        let _ = self.left.set_mode(OPEN_MODE);
         let converted = self.convert(ready)?;
         let private = ready.inputs.values().any(|input| is_private(input));
         let outputs = ready.step.outputs.iter().map(|name| {

@@ -54,14 +54,6 @@ impl Realized {
         self.outputs[step].get(name).expect("only outputs that the step declares are asked for")
     }
 
-    /// The digest under which [`crate::store::Store::tree`] finds a step's tree.
-    pub fn tree(&self, step: usize) -> Digest {
-        match self.output(step, id::TREE) {
-            Output::Tree { root, .. } => *root,
-            Output::File { digest, .. } => *digest,
-        }
-    }
-
     /// Size and digest of a file that the plan delivers. Of a directory: those of its listing.
     pub fn file(&self, from: &Input) -> LockedFile {
         match from {

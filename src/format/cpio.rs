@@ -53,7 +53,7 @@ impl<W: Write> CpioWriter<W> {
         }
         let target: &[u8] = if let TarEntryKind::Symlink(target) = &entry.kind { target } else { b"" };
         let size = u32::try_from(entry.size.max(target.len() as u64)).map_err(|_| refuse("4 GiB and more"))?;
-        let mtime = u32::try_from(entry.mtime).map_err(|_| refuse("a time before 1970 or after 2106"))?;
+        let mtime = u32::try_from(entry.mtime).map_err(|_| refuse("a time out of range (1970 to 2106)"))?;
         self.inode += 1;
         let name = if entry.path.is_root() { b"." } else { entry.path.as_bytes() };
         let links = if entry.is_directory() { 2 } else { 1 };
@@ -63,7 +63,7 @@ impl<W: Write> CpioWriter<W> {
         self.write(target)?;
         self.copy(entry, &mut content).map_err(|error| match error {
             Copied::Io(error) => CpioError::Io(error),
-            Copied::Size => refuse("its content has another size than it says"),
+            Copied::Size => refuse("its content does not have the declared size"),
         })?;
         self.align()?;
         self.last = Some(entry.path.clone());

@@ -44,16 +44,16 @@ pub enum FatError {
     #[error("cannot write the FAT file system: {0}")]
     Io(#[from] io::Error),
     /// A name that is not a short one.
-    #[error("`{0}` is not a path of short names in capital letters, as FAT has them")]
+    #[error("`{0}` is not a valid FAT path (8.3 names in capital letters)")]
     Name(String),
     /// A file and a directory of one name.
     #[error("`{0}` is both a file and a directory")]
     Twice(String),
     /// Too small for FAT32, too large, or odd.
-    #[error("a FAT32 file system cannot have {0} bytes")]
+    #[error("{0} bytes is not a valid size for a FAT32 file system")]
     Size(u64),
     /// Files that do not fit.
-    #[error("the files need {needed} clusters and there are {there}")]
+    #[error("the files need {needed} clusters, but the file system has {there}")]
     Full {
         /// Clusters that they need.
         needed: u64,

@@ -8,18 +8,18 @@ use std::io::{self, Seek, SeekFrom, Write};
 /// Bytes of a sector.
 pub const SECTOR: u64 = 512;
 /// Sectors before the first that a partition may have: boot record, header, entries.
-pub const BEFORE: u64 = 2 + ENTRIES_SECTORS;
+pub const LEADING_SECTORS: u64 = 2 + ENTRIES_SECTORS;
 /// Sectors behind the last that a partition may have: entries, header.
-pub const BEHIND: u64 = 1 + ENTRIES_SECTORS;
+pub const TRAILING_SECTORS: u64 = 1 + ENTRIES_SECTORS;
 /// Entries that every table has room for, which is what the specification asks for at least.
 const ENTRIES: usize = 128;
 const ENTRY: usize = 128;
 const ENTRIES_SECTORS: u64 = (ENTRIES * ENTRY) as u64 / SECTOR;
 const HEADER: usize = 92;
 /// UTF-16 units of a name.
-const NAME: usize = 36;
+const MAX_NAME_UNITS: usize = 36;
 /// Bytes of a boot record that are program: behind them stand the disk's old signature and the old table.
-const PROGRAM: usize = 440;
+const BOOT_CODE_BYTES: usize = 440;
 
 /// A GUID as it stands on disk: the first three fields little-endian, the rest as written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -104,7 +104,7 @@ pub enum GptError {
         what: &'static str,
     },
     /// A program that does not fit into the boot record.
-    #[error("a boot record has room for a program of {PROGRAM} bytes, not of {0}")]
+    #[error("the boot code has {0} bytes (limit {BOOT_CODE_BYTES})")]
     Program(usize),
 }
 
@@ -132,20 +132,20 @@ fn check(table: &Table) -> Result<(), GptError> {
     for partition in &table.partitions {
         let number = partition.number;
         let refuse = |what| Err(GptError::Partition { number, what });
-        let end = table.sectors.saturating_sub(BEHIND);
-        let Some(last) = partition.last().filter(|last| partition.first >= BEFORE && *last < end) else {
-            return refuse("does not lie between the two tables");
+        let end = table.sectors.saturating_sub(TRAILING_SECTORS);
+        let Some(last) = partition.last().filter(|last| partition.first >= LEADING_SECTORS && *last < end) else {
+            return refuse("is outside of the usable sectors");
         };
         if partition.sectors == 0 {
             return refuse("is empty");
         }
         if !(1..=ENTRIES).contains(&number) || numbers.contains(&number) {
-            return refuse("has a number that is taken, or that no table has");
+            return refuse("has a number that is taken or out of range");
         }
         if taken.iter().any(|(first, end)| partition.first <= *end && *first <= last) {
             return refuse("overlaps another");
         }
-        if partition.name.encode_utf16().count() > NAME {
+        if partition.name.encode_utf16().count() > MAX_NAME_UNITS {
             return refuse("has a name of more than 36 characters");
         }
         taken.push((partition.first, last));
@@ -173,7 +173,7 @@ fn header(table: &Table, (own, other): (u64, u64), entries: u64, sum: u32) -> Ve
     bytes[..8].copy_from_slice(b"EFI PART");
     bytes[8..12].copy_from_slice(&0x0001_0000u32.to_le_bytes());
     bytes[12..16].copy_from_slice(&(HEADER as u32).to_le_bytes());
-    let places = [own, other, BEFORE, table.sectors - BEHIND - 1];
+    let places = [own, other, LEADING_SECTORS, table.sectors - TRAILING_SECTORS - 1];
     for (number, place) in places.into_iter().enumerate() {
         bytes[24 + number * 8..][..8].copy_from_slice(&place.to_le_bytes());
     }
@@ -189,7 +189,7 @@ fn header(table: &Table, (own, other): (u64, u64), entries: u64, sum: u32) -> Ve
 
 /// The old kind of table with one entry over everything, so that old programs see no free space.
 fn boot_record(table: &Table, program: &[u8]) -> Result<Vec<u8>, GptError> {
-    if program.len() > PROGRAM {
+    if program.len() > BOOT_CODE_BYTES {
         return Err(GptError::Program(program.len()));
     }
     let mut bytes = vec![0; SECTOR as usize];
@@ -204,7 +204,7 @@ fn boot_record(table: &Table, program: &[u8]) -> Result<Vec<u8>, GptError> {
 }
 
 /// Bytes from the start of a disk that [`read`] needs.
-pub const HEAD: usize = (BEFORE * SECTOR) as usize;
+pub const HEAD: usize = (LEADING_SECTORS * SECTOR) as usize;
 
 /// The table at the start of a disk, if there is one whose checksums hold and whose entries are where kiln puts them.
 pub fn read(head: &[u8]) -> Option<Table> {

@@ -22,13 +22,13 @@ const HEADERS_SIZE: usize = 60;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UkiError {
     /// The stub is not one.
-    #[error("the boot stub is not a UEFI program of this machine that kiln understands: {0}")]
+    #[error("the boot stub is not a supported UEFI program of this architecture: {0}")]
     Stub(&'static str),
     /// The table of sections has no room left.
     #[error("the boot stub has no room for {0} more sections")]
     Room(usize),
     /// A name that a section cannot have, or too many bytes.
-    #[error("section `{0}` has a name or a size that a UEFI program cannot have")]
+    #[error("section `{0}` has an invalid name or size")]
     Section(String),
 }
 
@@ -36,7 +36,7 @@ pub enum UkiError {
 pub fn unified(arch: Arch, stub: &[u8], sections: &[(&str, &[u8])]) -> Result<Vec<u8>, UkiError> {
     let stub_of = Stub::read(arch, stub)?;
     let first = stub_of.table + stub_of.sections * ENTRY;
-    let room = stub.get(first..stub_of.headers).ok_or(UkiError::Stub("its headers are cut off"))?;
+    let room = stub.get(first..stub_of.headers).ok_or(UkiError::Stub("its headers are truncated"))?;
     if room.len() < sections.len() * ENTRY || room[..sections.len() * ENTRY].iter().any(|byte| *byte != 0) {
         return Err(UkiError::Room(sections.len()));
     }
@@ -101,7 +101,7 @@ impl Stub {
         let coff = at + 4;
         let optional = coff + 20;
         if short(bytes, coff) != Some(arch.facts().uefi.machine) || short(bytes, optional) != Some(0x20b) {
-            return Err(UkiError::Stub("it is for another processor"));
+            return Err(UkiError::Stub("it is for another architecture"));
         }
         let sections = usize::from(short(bytes, coff + 2).ok_or_else(cut)?);
         let table = optional + usize::from(short(bytes, coff + 16).ok_or_else(cut)?);
@@ -109,7 +109,7 @@ impl Stub {
         let (section_alignment, file_alignment) = (field(SECTION_ALIGNMENT)?, field(FILE_ALIGNMENT)?);
         let sane = |alignment: u32| alignment.is_power_of_two() && (512..=65536).contains(&alignment);
         if !sane(section_alignment) || !sane(file_alignment) {
-            return Err(UkiError::Stub("its alignments are odd"));
+            return Err(UkiError::Stub("its alignments are not supported"));
         }
         let mut end = 0;
         for number in 0..sections {
@@ -175,7 +175,7 @@ pub(crate) mod tests {
         assert!(matches!(unified(Arch::Amd64, &[0; 4096], &[]), Err(UkiError::Stub(_))));
         let mut other = stub();
         other[0x84] = 0;
-        assert!(matches!(unified(Arch::Amd64, &other, &[]), Err(UkiError::Stub("it is for another processor"))));
+        assert!(matches!(unified(Arch::Amd64, &other, &[]), Err(UkiError::Stub("it is for another architecture"))));
         assert_eq!(unified(Arch::Amd64, &stub(), &[(".a", b"x".as_slice()); 40]), Err(UkiError::Room(40)));
         for wrong in [(".toolongname", b"x".as_slice()), (".empty", b"")] {
             assert!(matches!(unified(Arch::Amd64, &stub(), &[wrong]), Err(UkiError::Section(_))));

@@ -75,13 +75,13 @@ impl Answer {
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// Nothing came in time.
-    #[error("the guest does not answer ({0})")]
+    #[error("the guest does not respond ({0})")]
     Silent(String),
     /// The serial port was closed: QEMU is gone.
     #[error("QEMU closed the guest's serial port")]
     Closed,
     /// The shell said hello again.
-    #[error("the guest restarted by itself")]
+    #[error("the guest restarted unexpectedly")]
     Restarted,
     /// What was to be sent is too large, or an answer was damaged every time.
     #[error("{0}")]
@@ -111,7 +111,7 @@ impl<S: Read + Write> Agent<S> {
 
     /// Waits for the loader and gives it the script. Also after a restart of the guest.
     pub fn greet(&mut self, deadline: Deadline, watch: Watch<'_>) -> Result<(), AgentError> {
-        while self.line("it never said hello", deadline, watch)? != "kiln-hello" {}
+        while self.line("it did not respond after boot", deadline, watch)? != "kiln-hello" {}
         for chunk in frame::chunks(SCRIPT.as_bytes()) {
             self.send(&chunk[1..])?;
             self.expect("+", deadline, watch)?;
@@ -140,14 +140,14 @@ impl<S: Read + Write> Agent<S> {
                 return Ok(answer);
             }
         }
-        Err(AgentError::Protocol("the command arrived damaged every time".to_owned()))
+        Err(AgentError::Protocol("the command was corrupted on every attempt".to_owned()))
     }
 
     /// The answer to a command; `None` when the command arrived damaged and did not run.
     fn answer(&mut self, id: u64, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Answer>, AgentError> {
         for _ in 0..RETRIES {
             let head = loop {
-                let line = self.line("a command has no end", deadline, watch)?;
+                let line = self.line("a command is not terminated", deadline, watch)?;
                 if line == format!("?{id}") {
                     return Ok(None);
                 }
@@ -160,13 +160,13 @@ impl<S: Read + Write> Agent<S> {
             }
             self.send("@")?;
         }
-        Err(AgentError::Protocol("the answer arrived damaged every time".to_owned()))
+        Err(AgentError::Protocol("the response was corrupted on every attempt".to_owned()))
     }
 
     fn body(&mut self, head: &Head, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Vec<u8>>, AgentError> {
         let mut lines = Vec::new();
         loop {
-            let line = self.line("an answer has no end", deadline, watch)?;
+            let line = self.line("a response is not terminated", deadline, watch)?;
             if line == "." {
                 return Ok(frame::parse_body(head, &lines));
             }

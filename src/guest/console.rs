@@ -18,11 +18,11 @@ const LINE: usize = 1024;
 /// `lib/bug.c` and `arch/x86/mm/fault.c`; systemd's `emergency.service`; initramfs-tools' `scripts/functions`.
 const FATAL: [(&str, &str); 8] = [
     ("Kernel panic - not syncing", "the kernel panicked"),
-    ("BUG: unable to handle", "the kernel hit a bug"),
-    ("kernel BUG at ", "the kernel hit a bug"),
-    ("Oops: ", "the kernel hit a bug"),
-    ("You are in emergency mode", "the guest went into emergency mode"),
-    ("You are in rescue mode", "the guest went into rescue mode"),
+    ("BUG: unable to handle", "the kernel reported a bug"),
+    ("kernel BUG at ", "the kernel reported a bug"),
+    ("Oops: ", "the kernel reported a bug"),
+    ("You are in emergency mode", "the guest entered emergency mode"),
+    ("You are in rescue mode", "the guest entered rescue mode"),
     // kiln's own initramfs, right before it powers the machine off.
     ("kiln initrd: failed: ", "the initramfs could not mount the root file system"),
     ("Gave up waiting for root", "the initramfs did not find the root file system"),
@@ -33,7 +33,7 @@ const PROMPT: &str = "(initramfs)";
 /// What a line says about the guest's health, if anything.
 pub fn fatal(line: &str) -> Option<&'static str> {
     if line.starts_with(PROMPT) {
-        return Some("the initramfs gave up and started a shell");
+        return Some("the initramfs failed and started a shell");
     }
     FATAL.iter().find(|(words, _)| line.contains(words)).map(|(_, meaning)| *meaning)
 }

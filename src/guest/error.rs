@@ -51,8 +51,8 @@ pub enum GuestError {
     },
     /// A forwarded port belongs to another program.
     #[error(
-        "port {port} on {host} is in use by another program, so machine {machine} cannot forward it: \
-         end that program, or give the machine's `forward` another host port"
+        "port {port} on {host} is already in use, so machine {machine} cannot forward it: \
+         stop the program that uses it, or change the host port of `forward`"
     )]
     PortTaken {
         /// The machine.
@@ -71,7 +71,7 @@ pub enum GuestError {
         reason: String,
     },
     /// KVM was found not to work while `auto` was asked for: start again with TCG.
-    #[error("KVM does not work on this machine ({reason})")]
+    #[error("KVM does not work on this host ({reason})")]
     KvmBroken {
         /// QEMU's words.
         reason: String,

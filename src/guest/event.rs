@@ -36,10 +36,3 @@ pub trait TestListener {
     /// Called in order, from one thread.
     fn on(&self, event: TestEvent<'_>);
 }
-
-/// Nobody.
-pub struct IgnoreTests;
-
-impl TestListener for IgnoreTests {
-    fn on(&self, _: TestEvent<'_>) {}
-}

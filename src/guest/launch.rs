@@ -116,14 +116,14 @@ fn unchanged(launch: &Launch) -> Result<(), GuestError> {
         held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
     match launch.states.iter().find(|state| !same(*state)) {
-        Some((name, _)) => Err(failed(launch, format!("{name} was changed after it was checked; start again"))),
+        Some((name, _)) => Err(failed(launch, format!("{name} changed after it was checked; run the command again"))),
         None => Ok(()),
     }
 }
 
 /// The name of the file that fills a place.
 fn file(launch: &Launch, place: Place) -> Result<&str, GuestError> {
-    let missing = || failed(launch, format!("it has no file for `{}`", place.name()));
+    let missing = || failed(launch, format!("missing file for `{}`", place.name()));
     launch.files.get(&place).map(String::as_str).ok_or_else(missing)
 }
 

@@ -16,7 +16,7 @@ const MAGIC: u32 = 0x5146_49fb;
 const CLUSTER_BITS: u32 = 16;
 const CLUSTER: u64 = 1 << CLUSTER_BITS;
 /// Bytes that one entry of the first table reaches: a cluster of 8-byte entries, each one cluster.
-const REACH: u64 = CLUSTER / 8 * CLUSTER;
+const BYTES_PER_L1_ENTRY: u64 = CLUSTER / 8 * CLUSTER;
 /// Header length of version 3, without `compression_type`.
 const HEADER: u32 = 104;
 /// Header extension: format of the backing file.
@@ -24,7 +24,7 @@ const BACKING_FORMAT: u32 = 0xe279_2aca;
 /// Header extension of our own (QEMU keeps those it does not know): digest of the backing file.
 const BACKING_DIGEST: u32 = 0x6b69_6c6e;
 /// 64 TiB: far beyond any disk that kiln builds.
-const LARGEST: u64 = 1 << 46;
+const MAX_DISK_BYTES: u64 = 1 << 46;
 
 /// Where QEMU finds the built artifacts.
 pub const ARTIFACTS: &str = "/kiln/artifacts";
@@ -61,13 +61,13 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
             digest.short(),
             below.digest.short()
         ))),
-        None => Err(failed("it is not a disk made by `kiln run --keep`: give the name of a new file".to_owned())),
+        None => Err(failed("it was not created by `kiln run --keep`; use another file name".to_owned())),
     }
 }
 
 /// The whole file: header, refcount table, one refcount block, first table.
 fn empty(backing: &str, format: &str, size: u64, digest: Digest) -> Vec<u8> {
-    let entries = size.div_ceil(REACH);
+    let entries = size.div_ceil(BYTES_PER_L1_ENTRY);
     let table_clusters = (entries * 8).div_ceil(CLUSTER).max(1);
     let mut file = Vec::new();
     let mut extensions = extension(BACKING_FORMAT, format.as_bytes());
@@ -133,8 +133,8 @@ fn virtual_size(below: BackingDisk<'_>) -> Result<(&'static str, u64), GuestErro
         Some(MAGIC) => ("qcow2", at64(&bytes, 24).unwrap_or(0)),
         _ => ("raw", disk.size),
     };
-    if size == 0 || size > LARGEST || !size.is_multiple_of(512) {
-        return Err(failed(format!("its size of {size} bytes is not that of a disk")));
+    if size == 0 || size > MAX_DISK_BYTES || !size.is_multiple_of(512) {
+        return Err(failed(format!("{size} bytes is not a valid disk size")));
     }
     Ok((format, size))
 }

@@ -17,7 +17,7 @@ use crate::exec::sandbox::{self, SandboxError, Spec, Streams};
 use crate::world::fs;
 
 /// Bytes of standard error that are kept for reports.
-const SAID: u64 = 16 << 10;
+const STDERR_LIMIT_BYTES: u64 = 16 << 10;
 /// How long a read of a socket waits before somebody looks around.
 pub const TICK: Duration = Duration::from_millis(100);
 
@@ -83,11 +83,6 @@ impl Qemu {
         self.console.as_ref().is_some_and(TerminalConsole::interrupted)
     }
 
-    /// What executes the guest.
-    pub fn accel(&self) -> Accelerator {
-        self.accel
-    }
-
     /// Milliseconds since the start.
     pub fn millis(&self) -> u64 {
         self.started.millis()
@@ -135,9 +130,9 @@ impl Qemu {
         let mut bytes = Vec::new();
         let read = fs::open(&self.errors).and_then(|mut file| {
             let size = fs::context("measure", &self.errors, file.metadata())?.len();
-            let from = SeekFrom::Start(size.saturating_sub(SAID));
+            let from = SeekFrom::Start(size.saturating_sub(STDERR_LIMIT_BYTES));
             fs::context("read", &self.errors, file.seek(from))?;
-            fs::context("read", &self.errors, file.take(SAID).read_to_end(&mut bytes))
+            fs::context("read", &self.errors, file.take(STDERR_LIMIT_BYTES).read_to_end(&mut bytes))
         });
         // Words that cannot be read are only missing from a report.
         read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&bytes).trim().to_owned())

@@ -12,9 +12,9 @@ use super::clock::Deadline;
 /// No message of QEMU is longer.
 const LIMIT: usize = 4 << 20;
 /// QEMU answers at once, or hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// Events that nobody asked for are forgotten beyond this many.
-const EVENTS: usize = 1000;
+const MAX_QUEUED_EVENTS: usize = 1000;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -31,7 +31,7 @@ pub enum QmpError {
     #[error("QEMU closed the connection")]
     Closed,
     /// No answer in time.
-    #[error("no answer within {0} s")]
+    #[error("no response within {0} s")]
     Silent(u64),
     /// Something that is not QMP.
     #[error("QEMU sent {0}")]
@@ -60,7 +60,7 @@ impl<S: Read + Write> Qmp<S> {
     /// Greets. Reads of the stream must time out after a fraction of a second.
     pub fn connect(stream: S) -> Result<Qmp<S>, QmpError> {
         let mut qmp = Qmp { stream, pending: Vec::new(), events: VecDeque::new(), next: 1 };
-        let greeting = qmp.message(Deadline::after(PATIENCE))?;
+        let greeting = qmp.message(Deadline::after(RESPONSE_TIMEOUT))?;
         if !greeting["QMP"]["version"].is_object() {
             return Err(garbage("no greeting", &greeting));
         }
@@ -77,7 +77,7 @@ impl<S: Read + Write> Qmp<S> {
             request["arguments"] = arguments.clone();
         }
         self.stream.write_all(format!("{request}\n").as_bytes()).map_err(|_| QmpError::Closed)?;
-        let deadline = Deadline::after(PATIENCE);
+        let deadline = Deadline::after(RESPONSE_TIMEOUT);
         loop {
             let mut message = self.message(deadline)?;
             if self.is_event(&message) || message["id"] != json!(id) {
@@ -89,7 +89,7 @@ impl<S: Read + Write> Qmp<S> {
             }
             return match message.get_mut("return") {
                 Some(value) => Ok(value.take()),
-                None => Err(garbage("an answer without result", &message)),
+                None => Err(garbage("a response without a result", &message)),
             };
         }
     }
@@ -108,7 +108,7 @@ impl<S: Read + Write> Qmp<S> {
 
     fn is_event(&mut self, message: &Value) -> bool {
         let Some(name) = message["event"].as_str() else { return false };
-        if self.events.len() == EVENTS {
+        if self.events.len() == MAX_QUEUED_EVENTS {
             self.events.pop_front();
         }
         self.events.push_back(QmpEvent { name: name.to_owned(), data: message["data"].clone() });

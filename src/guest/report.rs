@@ -83,11 +83,6 @@ impl TestReport {
         )
     }
 
-    /// Whether nothing failed.
-    pub fn good(&self) -> bool {
-        self.counts().1 == 0
-    }
-
     /// The last line for people.
     pub fn summary(&self) -> String {
         let (passed, failed, skipped) = self.counts();
@@ -158,7 +153,7 @@ pub(super) mod tests {
     #[test]
     fn a_report_counts_and_shows_why() {
         let report = sample();
-        assert_eq!((report.counts(), report.good()), ((1, 1, 1), false));
+        assert_eq!(report.counts(), (1, 1, 1));
         assert_eq!(report.summary(), "1 passed, 1 failed, 1 skipped");
         let text = report.tests[1].text();
         for part in ["FAILED  fails (m, 1.5 s)", "exit code 1", "in: run", "| Kernel panic"] {

@@ -16,9 +16,9 @@ use super::{AccelChoice, GuestError, Launch, network, ports};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for QEMU to close its files when asked to end.
-const GOODBYE: Duration = Duration::from_secs(5);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a machine is run.
 pub struct RunOptions<'a> {
@@ -47,7 +47,7 @@ pub fn run(
     for launch in std::iter::once(front).chain(background.iter().copied()) {
         for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
             let (host, guest) = (forward.host.value, forward.guest.value);
-            let text = format!("127.0.0.1 port {host} leads to port {guest} of {}", launch.machine);
+            let text = format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine);
             listener.on(TestEvent::Notice(&text));
         }
     }
@@ -60,7 +60,7 @@ pub fn run(
         listener.on(TestEvent::Booting { machine: &front.machine, accel: of_front });
         match attempt(front, background, (&run, keep.as_ref(), accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
-                let notice = format!("KVM does not work here ({reason}): starting again with software emulation");
+                let notice = format!("KVM does not work ({reason}); restarting with software emulation");
                 listener.on(TestEvent::Notice(&notice));
                 accel = Accelerator::Tcg;
             }
@@ -102,7 +102,7 @@ fn attempt(
 /// Waits for the end of the machine on the terminal.
 fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
     loop {
-        if let Some(status) = qemu.ended(LOOK)? {
+        if let Some(status) = qemu.ended(POLL_INTERVAL)? {
             // What QEMU says when KVM cannot even be opened.
             qemu.check_kvm()?;
             // A signal to the whole process group ends QEMU as well, maybe first, and it calls that success.
@@ -114,8 +114,8 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
         qemu.check_kvm()?;
         if interrupted.load(Ordering::Relaxed) || qemu.interrupted() {
             qemu.terminate();
-            let deadline = Deadline::after(GOODBYE);
-            while qemu.ended(LOOK)?.is_none() && !deadline.passed() {}
+            let deadline = Deadline::after(SHUTDOWN_TIMEOUT);
+            while qemu.ended(POLL_INTERVAL)?.is_none() && !deadline.passed() {}
             qemu.kill();
             return Err(GuestError::Interrupted);
         }

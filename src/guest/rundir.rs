@@ -17,7 +17,7 @@ const PREFIX: &str = "kiln-run-";
 pub const SHARED: &str = ".shared";
 const LOCK: &str = ".lock";
 /// Times that a new directory may be swept away before it is locked; more is no accident.
-const ACCIDENTS: u32 = 10;
+const MAX_ATTEMPTS: u32 = 10;
 
 /// A directory that lives as long as this value.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl RunDir {
                         // With a file in it, it is swept; without one nobody would know it.
                         let _ = std::fs::remove_dir(&path);
                         accidents += 1;
-                        if accidents > ACCIDENTS {
+                        if accidents > MAX_ATTEMPTS {
                             unlocked?;
                         }
                     }

@@ -22,11 +22,11 @@ use crate::recipe::machine::device::Forward;
 use crate::world::fs;
 
 /// After a failure the console is given this long to say why.
-const LAST_WORDS: Duration = Duration::from_millis(1500);
+const FAILURE_OUTPUT_TIMEOUT: Duration = Duration::from_millis(1500);
 /// How long a look at the monitor takes when there is nothing to hear.
-const GLANCE: Duration = Duration::from_millis(2);
+const MONITOR_POLL_TIMEOUT: Duration = Duration::from_millis(2);
 /// QEMU opens its sockets before it does anything slow.
-const SOCKETS: Duration = Duration::from_secs(60);
+const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What all machines of one start have in common.
 pub struct Group<'a> {
@@ -129,11 +129,6 @@ impl<'a> Session<'a> {
         Ok(self.body.qemu.millis())
     }
 
-    /// What executes its instructions.
-    pub fn accel(&self) -> Accelerator {
-        self.body.qemu.accel()
-    }
-
     /// Where its console log is.
     pub fn log(&self) -> &Path {
         self.body.console.path()
@@ -188,7 +183,7 @@ impl Guest for Session<'_> {
                 return Err(self.explain(AgentError::Watch(error)));
             }
             if deadline.passed() {
-                return Err(self.failed(format!("it did not go down within {} s", deadline.limit().as_secs())));
+                return Err(self.failed(format!("it did not shut down within {} s", deadline.limit().as_secs())));
             }
         }
         (self.body.qemu, self.agent, self.body.qmp) = self.wiring.start()?;
@@ -236,12 +231,12 @@ impl Wiring {
             errors: self.errors.clone(),
         };
         let mut qemu = Qemu::start(start, false)?;
-        let deadline = Deadline::after(SOCKETS);
+        let deadline = Deadline::after(SOCKET_TIMEOUT);
         let agent = Agent::new(agent.accept(&mut qemu, deadline)?);
         let stream = monitor.accept(&mut qemu, deadline)?;
         // It is looked at between reads of the other one, and must not slow them down.
-        fs::context("set up", &self.run, stream.set_read_timeout(Some(GLANCE)))?;
-        let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(LAST_WORDS) {
+        fs::context("set up", &self.run, stream.set_read_timeout(Some(MONITOR_POLL_TIMEOUT)))?;
+        let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(FAILURE_OUTPUT_TIMEOUT) {
             Ok(Some(status)) => qemu.end(status),
             _ => qmp_failed(&self.machine, "greeting", &error.to_string()),
         })?;
@@ -282,10 +277,10 @@ impl Body<'_> {
             let by_guest = event.data["guest"] == true;
             match event.name.as_str() {
                 "RESET" if by_guest => {
-                    self.gone.get_or_insert("the guest restarted by itself");
+                    self.gone.get_or_insert("the guest restarted unexpectedly");
                 }
                 "SHUTDOWN" if by_guest => {
-                    self.gone.get_or_insert("the guest powered itself off");
+                    self.gone.get_or_insert("the guest powered off unexpectedly");
                 }
                 _ => {}
             }
@@ -294,7 +289,7 @@ impl Body<'_> {
 
     /// After a failure: gives QEMU time to end, and the console to say why.
     fn last_words(&mut self) {
-        let _ = self.qemu.ended(LAST_WORDS);
+        let _ = self.qemu.ended(FAILURE_OUTPUT_TIMEOUT);
         self.hear();
     }
 }

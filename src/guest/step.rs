@@ -11,11 +11,11 @@ use super::clock::Deadline;
 use crate::recipe::test::{QmpAnswer, TestAction};
 
 /// A wait asks again after this long.
-const PAUSE: Duration = Duration::from_secs(1);
+const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 /// Bytes of output in a report.
-const SHOWN: usize = 4000;
+const MAX_SHOWN_BYTES: usize = 4000;
 /// Bytes that a compiled pattern may take: a hostile recipe must not eat the memory.
-const PATTERN: usize = 1 << 20;
+const MAX_PATTERN_BYTES: usize = 1 << 20;
 
 /// What a step can do to a machine.
 pub trait Guest {
@@ -58,7 +58,11 @@ pub fn perform(guest: &mut dyn Guest, action: &TestAction, deadline: Deadline) -
         TestAction::Expect { command, pattern, matches } => expect(guest, (command, pattern, *matches), deadline),
         TestAction::Fails(command) => {
             let answer = within(guest, command, deadline)?;
-            if answer.code == 0 { wrong(format!("`{command}` succeeded, but was to fail"), &answer) } else { Ok(()) }
+            if answer.code == 0 {
+                wrong(format!("`{command}` succeeded, but was expected to fail"), &answer)
+            } else {
+                Ok(())
+            }
         }
         TestAction::Wait { command, limit } => wait(guest, command, Duration::from_secs(*limit), deadline),
         TestAction::Reboot => Ok(guest.reboot()?),
@@ -97,7 +101,7 @@ fn run(guest: &mut dyn Guest, command: &str, deadline: Deadline) -> Result<Answe
     if answer.code == 0 {
         return Ok(answer);
     }
-    wrong(format!("`{command}` ended with exit code {}", answer.code), &answer)
+    wrong(format!("`{command}` exited with code {}", answer.code), &answer)
 }
 
 /// Runs a command for no longer than the test may still take.
@@ -108,7 +112,8 @@ fn within(guest: &mut dyn Guest, command: &str, deadline: Deadline) -> Result<An
     }
     let answer = guest.run(command, seconds)?;
     if matches!(answer.code, 124 | 137) && deadline.left().as_secs() == 0 {
-        let reason = format!("`{command}` did not end within the {} s of the test", deadline.limit().as_secs());
+        let reason =
+            format!("`{command}` did not finish within the test's timeout of {} s", deadline.limit().as_secs());
         return wrong(reason, &answer);
     }
     Ok(answer)
@@ -120,20 +125,23 @@ fn expect(guest: &mut dyn Guest, what: (&str, &str, bool), deadline: Deadline) -
     let answer = run(guest, command, deadline)?;
     let found = regex.is_match(&answer.text());
     if answer.cut() && !(found && matches) {
-        let reason = format!("`{command}` wrote {} bytes, too many to judge: filter them in the guest", answer.total);
+        let reason = format!(
+            "`{command}` wrote {} bytes, which is too much to match: filter the output in the guest",
+            answer.total
+        );
         return wrong(reason, &answer);
     }
     match (found, matches) {
-        (false, true) => wrong(format!("the output of `{command}` has no match of {pattern:?}"), &answer),
-        (true, false) => wrong(format!("the output of `{command}` has a match of {pattern:?}"), &answer),
+        (false, true) => wrong(format!("the output of `{command}` does not match {pattern:?}"), &answer),
+        (true, false) => wrong(format!("the output of `{command}` matches {pattern:?}"), &answer),
         _ => Ok(()),
     }
 }
 
 fn compiled(pattern: &str) -> Result<Regex, StepError> {
-    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(PATTERN).build();
+    let regex = RegexBuilder::new(pattern).multi_line(true).size_limit(MAX_PATTERN_BYTES).build();
     regex.map_err(|error| StepError::Wrong {
-        reason: format!("the pattern {pattern:?} is not a regular expression"),
+        reason: format!("invalid regular expression {pattern:?}"),
         output: error.to_string(),
     })
 }
@@ -147,7 +155,7 @@ fn qmp(command: &str, expected: &QmpAnswer, given: Result<Value, String>) -> Res
             unlike(format!("QMP command {command}: {words}"), String::new())
         }
         (QmpAnswer::Refused(_), Ok(value)) => {
-            unlike(format!("QMP command {command} was carried out, but was to be refused"), value.to_string())
+            unlike(format!("QMP command {command} succeeded, but was expected to be rejected"), value.to_string())
         }
         (QmpAnswer::Matches(pattern), Ok(value)) => judged(command, pattern, &value.to_string()),
         (QmpAnswer::Refused(pattern), Err(words)) => judged(command, pattern, &words),
@@ -158,7 +166,7 @@ fn judged(command: &str, pattern: &str, said: &str) -> Result<(), StepError> {
     if compiled(pattern)?.is_match(said) {
         return Ok(());
     }
-    let reason = format!("the answer to QMP command {command} has no match of {pattern:?}");
+    let reason = format!("the response to QMP command {command} does not match {pattern:?}");
     Err(StepError::Wrong { reason, output: said.to_owned() })
 }
 
@@ -172,18 +180,18 @@ fn wait(guest: &mut dyn Guest, command: &str, limit: Duration, deadline: Deadlin
         if own.passed() {
             return wrong(format!("`{command}` did not succeed within {} s", own.limit().as_secs()), &answer);
         }
-        std::thread::sleep(PAUSE.min(own.left()));
+        std::thread::sleep(RETRY_INTERVAL.min(own.left()));
     }
 }
 
 fn late(deadline: Deadline) -> StepError {
-    let reason = format!("the test took longer than its {} s", deadline.limit().as_secs());
+    let reason = format!("the test exceeded its timeout of {} s", deadline.limit().as_secs());
     StepError::Wrong { reason, output: String::new() }
 }
 
 fn wrong<T>(reason: String, answer: &Answer) -> Result<T, StepError> {
     let text = answer.text();
-    let start = text.char_indices().rev().nth(SHOWN).map_or(0, |(at, _)| at);
+    let start = text.char_indices().rev().nth(MAX_SHOWN_BYTES).map_or(0, |(at, _)| at);
     Err(StepError::Wrong { reason, output: text[start..].to_owned() })
 }
 

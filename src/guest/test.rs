@@ -18,7 +18,7 @@ use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
 /// down many times.
-pub const BOOT: Duration = Duration::from_secs(60);
+pub const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
 pub struct TestOptions<'a> {
@@ -28,7 +28,7 @@ pub struct TestOptions<'a> {
     pub logs: PathBuf,
     /// A short path for sockets and overlays: `/tmp`.
     pub base: PathBuf,
-    /// [`BOOT`] unless said; TCG is given ten times as much.
+    /// [`BOOT_TIMEOUT`] unless said; TCG is given ten times as much.
     pub boot: Duration,
     /// Whether slow tests run too.
     pub slow: bool,
@@ -92,7 +92,7 @@ fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
     if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
         return Some("not asked for".to_owned());
     }
-    (test.slow && !options.slow).then(|| "slow tests run when asked for".to_owned())
+    (test.slow && !options.slow).then(|| "slow tests only run with --slow".to_owned())
 }
 
 /// Every machine that a test needs, its own first.
@@ -135,8 +135,7 @@ impl<'a> Runner<'a> {
         loop {
             match self.boot_with(&missing, self.accel) {
                 Err(GuestError::KvmBroken { reason }) => {
-                    let notice =
-                        format!("KVM does not work here ({reason}): using software emulation, which is slower");
+                    let notice = format!("KVM does not work ({reason}); using software emulation, which is slower");
                     self.listener.on(TestEvent::Notice(&notice));
                     self.accel = Accelerator::Tcg;
                 }
@@ -156,7 +155,7 @@ impl<'a> Runner<'a> {
         for name in names {
             let launch = self.machines.get(*name).ok_or_else(|| GuestError::Launch {
                 machine: (*name).to_owned(),
-                reason: "it is not among the built machines".to_owned(),
+                reason: "it was not built".to_owned(),
             })?;
             self.listener.on(TestEvent::Booting { machine: name, accel });
             let number = self.starts.get(*name).copied().unwrap_or(0);

@@ -68,14 +68,14 @@ pub enum Need {
 }
 
 /// How many options one explanation looks at; beyond that it would explain nothing.
-const BUDGET: usize = 500;
+const MAX_VISITED_OPTIONS: usize = 500;
 
 /// Why `option` is below `wanted` (or, for [`Tri::N`], above it).
 pub fn explain(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri) -> Explanation {
     let symbol = tree.symbols.get(option);
     let definitions = symbol.map_or(&[][..], |symbol| &symbol.definitions);
     let mut seen = BTreeSet::from([option.to_owned()]);
-    let reasoner = Reasoner { tree, config, budget: Cell::new(BUDGET) };
+    let reasoner = Reasoner { tree, config, budget: Cell::new(MAX_VISITED_OPTIONS) };
     let mut selected_by: Vec<(String, Tri)> =
         tree.selectors(option, config).into_iter().map(|s| (s.name, s.force.unwrap_or(Tri::N))).collect();
     selected_by.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));

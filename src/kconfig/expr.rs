@@ -64,17 +64,6 @@ impl Expr {
             other => vec![other],
         }
     }
-
-    /// Every option named in it, in order, with repetitions.
-    pub fn symbols(&self) -> Vec<&str> {
-        match self {
-            Expr::Symbol(name) => vec![name],
-            Expr::Not(inner) => inner.symbols(),
-            Expr::All(terms) | Expr::Any(terms) => terms.iter().flat_map(Expr::symbols).collect(),
-            Expr::Compare(left, _, right) => [left.symbols(), right.symbols()].concat(),
-            Expr::Const(_) | Expr::Text(_) | Expr::Probe(_) => Vec::new(),
-        }
-    }
 }
 
 /// Parses an expression at the start of `text`; the rest begins at the first word that cannot go on with it.

@@ -11,8 +11,8 @@ impl Explanation {
     /// `asked` are options that need not be proposed: the recipe has them already.
     pub fn sentence(&self, asked: &BTreeSet<String>) -> String {
         let mut text = match &self.why {
-            Why::Free if self.value == "n" => format!("{} is not set, though nothing forbids it", self.option),
-            Why::Free => format!("{} is {}, though nothing forces it", self.option, self.value),
+            Why::Free if self.value == "n" => format!("{} is not set, although nothing prevents it", self.option),
+            Why::Free => format!("{} is {}, although nothing requires it", self.option, self.value),
             why => format!("{} {}", self.option, clause(why)),
         };
         let remedies = self.remedies(asked);
@@ -73,8 +73,8 @@ fn clause(why: &Why) -> String {
         Why::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
         Why::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
         Why::Needs(needs) => {
-            let more = needs.len().saturating_sub(SHOWN);
-            let mut needs: Vec<String> = needs.iter().take(SHOWN).map(need).collect();
+            let more = needs.len().saturating_sub(MAX_SPELLED_OUT);
+            let mut needs: Vec<String> = needs.iter().take(MAX_SPELLED_OUT).map(need).collect();
             if more > 0 {
                 needs.push(format!("{more} more"));
             }
@@ -84,7 +84,7 @@ fn clause(why: &Why) -> String {
 }
 
 /// So many needs of one option are spelled out.
-const SHOWN: usize = 4;
+const MAX_SPELLED_OUT: usize = 4;
 
 fn need(need: &Need) -> String {
     match need {
@@ -251,7 +251,7 @@ endchoice
             ),
             ("", "DAX_CLX", Tri::Y, "DAX_CLX does not exist in this source; did you mean DAX_CXL?"),
             ("", "NOTHING_LIKE_IT", Tri::Y, "NOTHING_LIKE_IT does not exist in this source"),
-            ("", "HUGE", Tri::Y, "HUGE is not set, though nothing forbids it; add `option HUGE = y`"),
+            ("", "HUGE", Tri::Y, "HUGE is not set, although nothing prevents it; add `option HUGE = y`"),
         ] {
             assert_eq!(sentence(config, option, wanted, &[]), shown);
         }

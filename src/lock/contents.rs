@@ -29,8 +29,8 @@ fn sets(recipe: &Recipe, lock: &Lock) -> Vec<String> {
         let problem = match super::resolve::set_answer(recipe, set, lock) {
             SetAnswer::Whole => return None,
             SetAnswer::Missing => "is new".to_owned(),
-            SetAnswer::Lacks(package) => format!("lacks `{package}`, which the recipe asks for"),
-            SetAnswer::Foreign(package) => format!("has `{package}` from where the recipe takes none"),
+            SetAnswer::Lacks(package) => format!("lacks `{package}`, which the recipe requests"),
+            SetAnswer::Foreign(package) => format!("has `{package}` from an archive that the recipe does not allow"),
         };
         Some(format!("package set `{name}` {problem}"))
     };
@@ -40,8 +40,8 @@ fn sets(recipe: &Recipe, lock: &Lock) -> Vec<String> {
 fn sources(recipe: &Recipe, lock: &Lock) -> Vec<String> {
     let problem = |(name, answer)| match answer {
         SourceAnswer::Whole => None,
-        SourceAnswer::Missing => Some(format!("source `{name}` is new")),
-        SourceAnswer::Other => Some(format!("source `{name}` is not what the recipe asks for")),
+        SourceAnswer::Missing => Some(format!("source `{name}` is not in the lock")),
+        SourceAnswer::Other => Some(format!("source `{name}` does not match the recipe")),
     };
     source_answers(recipe, lock).into_iter().filter_map(problem).collect()
 }
@@ -78,7 +78,7 @@ fn filled(recipe: &Recipe, lock: &Lock) -> Vec<String> {
         source.into_iter().chain(base).cloned().collect()
     };
     let sets = recipe.kernels.values().flat_map(of).filter(|set| packages(lock, set).is_empty());
-    sets.map(|set| format!("package set `{}` is empty, and a kernel is made of it", set.name)).collect()
+    sets.map(|set| format!("package set `{}` is empty, but a kernel needs it", set.name)).collect()
 }
 
 fn packages<'a>(lock: &'a Lock, set: &PackageSet) -> &'a [LockedPackage] {

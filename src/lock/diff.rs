@@ -13,15 +13,19 @@ pub enum Change {
     Added {
         /// The set.
         set: String,
-        /// The package and its version.
-        package: (String, String),
+        /// The package.
+        package: String,
+        /// Its version.
+        version: String,
     },
     /// Not in a set any more.
     Removed {
         /// The set.
         set: String,
-        /// The package and its version.
-        package: (String, String),
+        /// The package.
+        package: String,
+        /// Its version.
+        version: String,
     },
     /// Another version, or other bytes of the same one.
     Moved {
@@ -48,9 +52,9 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
-            Change::Added { set, package: (name, version) } => format!("{set}: + {name} {version}"),
-            Change::Removed { set, package: (name, version) } => format!("{set}: - {name} {version}"),
-            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, other bytes"),
+            Change::Added { set, package, version } => format!("{set}: + {package} {version}"),
+            Change::Removed { set, package, version } => format!("{set}: - {package} {version}"),
+            Change::Moved { set, package, from, to } if from == to => format!("{set}: {package} {to}, content changed"),
             Change::Moved { set, package, from, to } => format!("{set}: {package} {from} -> {to}"),
             Change::Fact { what, from, to } if from.is_empty() => format!("{what}: {to}"),
             Change::Fact { what, from, to } if to.is_empty() => format!("{what}: {from} is gone"),
@@ -79,7 +83,7 @@ pub fn diff(before: &Lock, after: &Lock) -> Vec<Change> {
                 .get(name)?
                 .files
                 .iter()
-                .map(|(file, (_, locked))| format!("{file} {}", locked.sha256.short()));
+                .map(|(file, locked)| format!("{file} {}", locked.file.sha256.short()));
             Some(files.collect::<Vec<_>>().join(", "))
         };
         fact(&mut changes, &format!("source {name}"), files(before), files(after));
@@ -95,8 +99,8 @@ pub fn diff(before: &Lock, after: &Lock) -> Vec<Change> {
     changes
 }
 
-fn names<'a, T>(a: &'a BTreeMap<String, T>, b: &'a BTreeMap<String, T>) -> BTreeSet<&'a str> {
-    a.keys().chain(b.keys()).map(String::as_str).collect()
+fn names<'a, K: Ord, T>(a: &'a BTreeMap<K, T>, b: &'a BTreeMap<K, T>) -> BTreeSet<&'a K> {
+    a.keys().chain(b.keys()).collect()
 }
 
 fn fact<T: PartialEq + ToString>(changes: &mut Vec<Change>, what: &str, from: Option<T>, to: Option<T>) {
@@ -112,10 +116,14 @@ fn sets(changes: &mut Vec<Change>, set: &str, before: Option<&Vec<LockedPackage>
     };
     let (before, after) = (by_name(before), by_name(after));
     for name in names(&before, &after) {
-        let (set, package) = (set.to_owned(), name.to_owned());
+        let (set, package) = (set.to_owned(), name.clone());
         match (before.get(name), after.get(name)) {
-            (None, Some(new)) => changes.push(Change::Added { set, package: (package, new.version.clone()) }),
-            (Some(old), None) => changes.push(Change::Removed { set, package: (package, old.version.clone()) }),
+            (None, Some(new)) => {
+                changes.push(Change::Added { set, package, version: new.version.clone() });
+            }
+            (Some(old), None) => {
+                changes.push(Change::Removed { set, package, version: old.version.clone() });
+            }
             (Some(old), Some(new)) if (&old.version, old.file) != (&new.version, new.file) => {
                 let (from, to) = (old.version.clone(), new.version.clone());
                 changes.push(Change::Moved { set, package, from, to });

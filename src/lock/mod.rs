@@ -5,6 +5,7 @@
 
 mod contents;
 mod diff;
+mod place;
 mod read;
 pub mod resolve;
 mod satisfies;
@@ -12,6 +13,7 @@ mod wire;
 mod write;
 
 pub use diff::{Change, diff};
+pub use place::{NotAPlace, SourcePlace};
 pub use read::{ReadError, read, read_changed};
 pub use satisfies::{Mismatch, recipe_digest, satisfies};
 pub use write::{inputs_digest, write};
@@ -19,6 +21,8 @@ pub use write::{inputs_digest, write};
 use std::collections::BTreeMap;
 
 use crate::base::{Arch, Digest, Timestamp};
+use crate::debian::archive::ArchiveRef;
+use crate::debian::solve::Why;
 
 /// Version of the file format.
 pub const FORMAT: u32 = 1;
@@ -36,8 +40,8 @@ pub struct Lock {
     pub epoch: Timestamp,
     /// Every UUID, GUID and hash seed is derived from it.
     pub seed: Digest,
-    /// By name in the recipe.
-    pub archives: BTreeMap<String, LockedArchive>,
+    /// The archives of the recipe, and earlier states of them that still have something of this lock.
+    pub archives: BTreeMap<ArchiveRef, LockedArchive>,
     /// Package sets by name, each in configure order. An image's set bears the image's name, a kernel's set the
     /// kernel's name with a suffix; see [`crate::recipe::packages::PackageSet::name`].
     pub sets: BTreeMap<String, Vec<LockedPackage>>,
@@ -79,8 +83,8 @@ pub struct LockedArchive {
     pub architecture: Arch,
     /// Repository on the snapshot service and in the mirror table.
     pub repository: String,
-    /// `20261121T021046Z`: the newest `Date` among the archives of this lock, where the snapshot service is asked.
-    pub snapshot: String,
+    /// The newest `Date` among the archives of this lock, where the snapshot service is asked.
+    pub snapshot: Timestamp,
     /// SHA-256 of the signed `InRelease`.
     pub inrelease: Digest,
     /// Fingerprints of the listed keys that signed it, upper-case hexadecimal.
@@ -112,20 +116,29 @@ pub struct LockedPackage {
     /// Version.
     pub version: String,
     /// Key of [`Lock::archives`].
-    pub archive: String,
+    pub archive: ArchiveRef,
     /// Path relative to the repository: `pool/main/...`.
     pub path: String,
     /// Its `.deb`.
     pub file: LockedFile,
-    /// Why it is there: `requested`, `essential`, `required`, or `dependency of NAME`.
-    pub why: String,
+    /// Why it is there.
+    pub why: Why,
 }
 
 /// A source file or the files of a Debian source package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedSource {
-    /// Files by file name, with where each is published: a URL, or `ARCHIVE:PATH` for a file of a repository.
-    pub files: BTreeMap<String, (String, LockedFile)>,
+    /// By file name.
+    pub files: BTreeMap<String, LockedSourceFile>,
+}
+
+/// One file of a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockedSourceFile {
+    /// Where it is published.
+    pub place: SourcePlace,
+    /// What it is.
+    pub file: LockedFile,
 }
 
 /// What is known of a kernel before and after it is built.

@@ -1,33 +1,35 @@
-//! Text to lock. A lock that reads is a lock that is valid: every reference in it resolves, every path is tame.
+//! Text to lock. Reading validates: every reference in it resolves, and every path is relative and free of `..`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireSet, WireSourceFile};
 use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
-    LockedSource, OUTPUT,
+    LockedSource, LockedSourceFile, OUTPUT, SourcePlace,
 };
 use crate::base::{Digest, Foreign, Quoted, Timestamp};
+use crate::debian::archive::{ArchiveRef, NotAnArchive};
 use crate::debian::packages::is_inside;
+use crate::debian::solve::{NotAReason, Why};
 
 /// A text that is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Not the TOML of a lock; the message has line and column.
-    #[error("not a lock{}", Quoted(.0, "  "))]
+    #[error("invalid lock{}", Quoted(.0, "  "))]
     Syntax(String),
     /// Another format.
-    #[error("lock format {0}; this kiln reads format {FORMAT}. Make the lock again with `kiln lock`")]
+    #[error("lock has format {0}, but this version of kiln reads format {FORMAT}; run `kiln lock` to make it again")]
     Format(u32),
     /// From a kiln whose builds give other bytes.
     #[error(
-        "output version {0}; this kiln writes output version {OUTPUT}. Make the lock again with `kiln lock`, or use the kiln that wrote it"
+        "lock has output version {0}, but this version of kiln writes output version {OUTPUT}; run `kiln lock`, or use the version of kiln that wrote it"
     )]
     Output(u32),
     /// Its checksum is not that of its facts.
     #[error(
-        "its checksum is not that of its other lines: it was changed by hand, or merged. `kiln lock` keeps what it pins, \
-         and writes the checksum anew"
+        "the checksum does not match: the lock was edited or merged. Run `kiln lock` to keep its pins and \
+         update the checksum"
     )]
     Changed,
     /// A fact that contradicts another, or that no lock may state.
@@ -67,15 +69,15 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
     if wire.output != OUTPUT {
         return Err(ReadError::Output(wire.output));
     }
-    let archives = wire.archives.into_iter().map(|(name, archive)| Ok((name.clone(), checked(&name, archive)?)));
-    let archives: BTreeMap<String, LockedArchive> = archives.collect::<Result<_, ReadError>>()?;
+    let archives = wire.archives.into_iter().map(|(name, archive)| checked(&name, archive));
+    let archives: Archives = archives.collect::<Result<_, ReadError>>()?;
     let mut sets = BTreeMap::new();
     for (name, set) in wire.sets {
         let packages = ordered(&name, set, &archives)?;
         sets.insert(name, packages);
     }
     one_size(&sets)?;
-    let sources = sources(wire.sources)?;
+    let sources = sources(wire.sources, &archives)?;
     let images = wire.images.into_iter().map(|(name, image)| Ok((name.clone(), users(&name, image)?)));
     let images = images.collect::<Result<_, ReadError>>()?;
     let recipe = wire.recipe;
@@ -107,38 +109,64 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
     Ok((lock, wire.checksum))
 }
 
+type Archives = BTreeMap<ArchiveRef, LockedArchive>;
+
 fn sources(
     wire: BTreeMap<String, BTreeMap<String, WireSourceFile>>,
+    archives: &Archives,
 ) -> Result<BTreeMap<String, LockedSource>, ReadError> {
     let mut sources = BTreeMap::new();
     for (name, files) in wire {
-        let file = |wire: WireSourceFile| (wire.from, super::LockedFile { size: wire.size, sha256: wire.sha256 });
-        let files: BTreeMap<_, _> = files.into_iter().map(|(name, wire)| (name, file(wire))).collect();
-        match files.keys().find(|file| file.contains('/') || file.starts_with('.') || !is_inside(file)) {
-            Some(file) => return Err(fact(format!("sources.{name}"), format!("`{file}` is no plain file name"))),
-            None => sources.insert(name, LockedSource { files }),
-        };
+        let place = format!("sources.{name}");
+        let file = |(file, wire)| source_file(&place, file, wire, archives);
+        let files = files.into_iter().map(file).collect::<Result<_, _>>()?;
+        sources.insert(name, LockedSource { files });
     }
     Ok(sources)
 }
 
-fn checked(name: &str, wire: WireArchive) -> Result<LockedArchive, ReadError> {
-    if Timestamp::parse_snapshot(&wire.snapshot).is_none() {
-        let problem = format!("`{}` is no timestamp of the snapshot service", wire.snapshot);
-        return Err(fact(format!("archives.{name}"), problem));
+fn source_file(
+    place: &str,
+    name: String,
+    wire: WireSourceFile,
+    archives: &Archives,
+) -> Result<(String, LockedSourceFile), ReadError> {
+    if name.contains('/') || name.starts_with('.') || !is_inside(&name) {
+        return Err(fact(place, format!("`{name}` is not a plain file name")));
     }
-    Ok(LockedArchive {
+    let from: SourcePlace = wire.from.parse().map_err(|error| fact(place, format!("`{name}`: {error}")))?;
+    match from.archive().filter(|archive| !archives.contains_key(archive)) {
+        Some(archive) => Err(not_among(place, &name, archive)),
+        None => {
+            let file = super::LockedFile { size: wire.size, sha256: wire.sha256 };
+            Ok((name, LockedSourceFile { place: from, file }))
+        }
+    }
+}
+
+fn not_among(place: &str, name: &str, archive: &ArchiveRef) -> ReadError {
+    fact(place, format!("`{name}` comes from `{archive}`, which is not among the archives"))
+}
+
+fn checked(name: &str, wire: WireArchive) -> Result<(ArchiveRef, LockedArchive), ReadError> {
+    let place = || format!("archives.{name}");
+    let archive = name.parse().map_err(|error: NotAnArchive| fact(place(), error.to_string()))?;
+    let Some(snapshot) = Timestamp::parse_snapshot(&wire.snapshot) else {
+        return Err(fact(place(), format!("`{}` is not a timestamp of the snapshot service", wire.snapshot)));
+    };
+    let locked = LockedArchive {
         suite: wire.suite,
         components: wire.components,
         architecture: wire.architecture,
         repository: wire.repository,
-        snapshot: wire.snapshot,
+        snapshot,
         inrelease: wire.inrelease,
         signed_by: wire.signed_by,
         date: wire.date,
         valid_until: wire.valid_until,
         indexes: wire.indexes.into_iter().map(|(path, file)| (path, file.into())).collect(),
-    })
+    };
+    Ok((archive, locked))
 }
 
 /// One digest has one size, in whatever sets it is.
@@ -148,7 +176,8 @@ fn one_size(sets: &BTreeMap<String, Vec<LockedPackage>>) -> Result<(), ReadError
     {
         let size = *sizes.entry(package.file.sha256).or_insert(package.file.size);
         if size != package.file.size {
-            let problem = format!("`{}` has {} bytes here, {size} elsewhere", package.name, package.file.size);
+            let problem =
+                format!("`{}` has {} bytes here, but {size} in another place", package.name, package.file.size);
             return Err(fact(format!("sets.{name}"), problem));
         }
     }
@@ -161,31 +190,24 @@ const LAST_ID: u32 = 65_534;
 fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadError> {
     for (kind, ids) in [("users", &wire.users), ("groups", &wire.groups)] {
         if let Some((owner, id)) = ids.iter().find(|(_, id)| **id > LAST_ID) {
-            return Err(fact(
-                format!("images.{name}.{kind}"),
-                format!("`{owner}` has the number {id}, above {LAST_ID}"),
-            ));
+            return Err(fact(format!("images.{name}.{kind}"), format!("`{owner}` has id {id} (limit {LAST_ID})")));
         }
     }
     Ok(LockedImage { open: wire.open, users: wire.users, groups: wire.groups })
 }
 
 /// A set's packages in configure order.
-fn ordered(
-    name: &str,
-    set: WireSet,
-    archives: &BTreeMap<String, LockedArchive>,
-) -> Result<Vec<LockedPackage>, ReadError> {
+fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPackage>, ReadError> {
     let place = format!("sets.{name}");
     let mut by_name = BTreeMap::new();
     let mut keys = BTreeSet::new();
     for wire in set.packages {
-        let package = tame(&place, wire, archives)?;
+        let package = package(&place, wire, archives)?;
         let key = super::write::package_key(&package);
         if by_name.insert(key.clone(), package).is_some() {
             return Err(fact(
                 place,
-                format!("`{key}` is there twice; a set has one version for each name and architecture"),
+                format!("duplicate package `{key}`: a set has one version for each name and architecture"),
             ));
         }
         keys.insert(key);
@@ -198,34 +220,37 @@ fn ordered(
             None => return Err(fact(place, format!("`{key}` is configured, but not among the packages"))),
         }
     }
-    match by_name.keys().next() {
-        Some(key) => Err(fact(place, format!("`{key}` is never configured"))),
+    if let Some(key) = by_name.keys().next() {
+        return Err(fact(place, format!("`{key}` is never configured")));
+    }
+    let has = |name: &str| packages.iter().any(|package| package.name == name);
+    let stray = packages.iter().find(|package| package.why.cause().is_some_and(|cause| !has(cause)));
+    match stray {
+        Some(LockedPackage { name, why, .. }) => {
+            Err(fact(place, format!("`{name}` is there as {why}, which is not in the set")))
+        }
         None => Ok(packages),
     }
 }
 
-fn tame(
-    place: &str,
-    wire: WirePackage,
-    archives: &BTreeMap<String, LockedArchive>,
-) -> Result<LockedPackage, ReadError> {
+fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<LockedPackage, ReadError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
     // Debian policy 5.6.7: at least two characters, starting alphanumeric.
     if wire.name.len() < 2
         || !wire.name.chars().all(allowed)
         || !wire.name.starts_with(|c: char| c.is_ascii_alphanumeric())
     {
-        return Err(fact(place, format!("`{}` is no package name", wire.name)));
+        return Err(fact(place, format!("`{}` is not a package name", wire.name)));
     }
-    if !archives.contains_key(&wire.archive) {
-        return Err(fact(
-            place,
-            format!("`{}` comes from `{}`, which is not among the archives", wire.name, wire.archive),
-        ));
+    let wrong = |error: String| fact(place, format!("`{}`: {error}", wire.name));
+    let archive: ArchiveRef = wire.archive.parse().map_err(|error: NotAnArchive| wrong(error.to_string()))?;
+    if !archives.contains_key(&archive) {
+        return Err(not_among(place, &wire.name, &archive));
     }
+    let why: Why = wire.why.parse().map_err(|error: NotAReason| wrong(error.to_string()))?;
     let climbs = wire.path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
     if climbs || wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ') {
-        return Err(fact(place, format!("`{}`: `{}` is no path within a repository", wire.name, wire.path)));
+        return Err(fact(place, format!("`{}`: `{}` is not a path within a repository", wire.name, wire.path)));
     }
     if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
         || wire.version.is_empty()
@@ -237,9 +262,9 @@ fn tame(
         name: wire.name,
         architecture: wire.architecture,
         version: wire.version,
-        archive: wire.archive,
+        archive,
         path: wire.path,
         file: super::LockedFile { size: wire.size, sha256: wire.sha256 },
-        why: wire.why,
+        why,
     })
 }

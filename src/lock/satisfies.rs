@@ -5,6 +5,7 @@ use std::fmt;
 
 use super::{Lock, LockedArchive};
 use crate::base::{Digest, Foreign, Timestamp};
+use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
 
@@ -35,12 +36,12 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     let mut wrong = Vec::new();
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
     if lock.recipe.name != recipe.name {
-        wrong.push(Mismatch(format!("it is the lock of `{}`, not of `{}`", lock.recipe.name, recipe.name)));
+        wrong.push(Mismatch(format!("it is the lock of `{}`, not `{}`", lock.recipe.name, recipe.name)));
     }
     compare(&mut wrong, "file", &lock.recipe.files, &files);
     compare(&mut wrong, "parameter", &lock.recipe.params, &recipe.params);
     if wrong.is_empty() && lock.recipe.digest != recipe_digest(&files, &recipe.params) {
-        wrong.push(Mismatch("its recipe digest does not follow from its own files and parameters".to_owned()));
+        wrong.push(Mismatch("its recipe digest does not match its files and parameters".to_owned()));
     }
     if wrong.is_empty() {
         archives(&mut wrong, recipe, lock);
@@ -52,29 +53,29 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
 
-/// What the recipe says of each archive, the lock says, too. `NAME@TIMESTAMP` is an archive as it once was.
+/// What the recipe says of each archive, the lock says, too.
 fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     for (name, locked) in &lock.archives {
-        let problem = match name.split_once('@') {
-            Some((_, moment)) if moment != locked.snapshot => Some(format!("is of {}", locked.snapshot)),
-            Some((base, _)) if recipe.archives.get(base).is_none_or(|asked| asked.repository != locked.repository) => {
-                Some("is an earlier state of none in the recipe".to_owned())
+        let problem = match (name.moment, recipe.archives.get(&name.name)) {
+            (Some(moment), _) if moment != locked.snapshot => Some(format!("is of {}", locked.snapshot.snapshot())),
+            (Some(_), asked) if asked.is_none_or(|asked| asked.repository != locked.repository) => {
+                Some("is not an earlier state of any archive in the recipe".to_owned())
             }
-            None if !recipe.archives.contains_key(name) => Some("is not in the recipe".to_owned()),
-            None => differs(&recipe.archives[name], locked),
-            Some(_) => None,
+            (Some(_), _) => None,
+            (None, None) => Some("is not in the recipe".to_owned()),
+            (None, Some(asked)) => differs(asked, locked),
         };
         wrong.extend(problem.map(|problem| Mismatch(format!("archive `{name}` {problem}"))));
-        let moment = locked.snapshot.as_str();
-        if moment < locked.date.snapshot().as_str() || locked.valid_until.is_some_and(|until| until < locked.date) {
-            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and end of validity are not in that order")));
+        if locked.snapshot < locked.date || locked.valid_until.is_some_and(|until| until < locked.date) {
+            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and `valid-until` are not in order")));
         }
     }
     // Sets of the same name are told when locking.
     let sets = super::resolve::sets(recipe).unwrap_or_default();
     let asked = sets.values().flat_map(|set| &set.archives);
-    let missing: BTreeSet<&String> = asked.filter(|name| !lock.archives.contains_key(*name)).collect();
-    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is new"))));
+    let missing: BTreeSet<&String> =
+        asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
+    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
 }
 
 /// How an archive is described otherwise than it was locked.
@@ -93,7 +94,7 @@ fn differs(asked: &Archive, locked: &LockedArchive) -> Option<String> {
 
 /// Whether the archive of that name is locked as the recipe describes it.
 pub(super) fn is_described(recipe: &Recipe, lock: &Lock, name: &str) -> bool {
-    let pair = recipe.archives.get(name).zip(lock.archives.get(name));
+    let pair = recipe.archives.get(name).zip(lock.archives.get(&ArchiveRef::current(name)));
     pair.is_some_and(|(asked, locked)| differs(asked, locked).is_none())
 }
 
@@ -102,7 +103,7 @@ fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let newest = lock.archives.values().map(|archive| archive.date).max();
     let epoch = recipe.epoch.or(newest).unwrap_or(Timestamp(0));
     if lock.epoch != epoch {
-        wrong.push(Mismatch(format!("its epoch is {}, and follows from recipe and archives as {epoch}", lock.epoch)));
+        wrong.push(Mismatch(format!("its epoch is {}, but recipe and archives give {epoch}", lock.epoch)));
     }
 }
 

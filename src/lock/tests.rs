@@ -10,17 +10,17 @@ pub(super) fn example() -> Lock {
         name: name.to_owned(),
         architecture: "amd64".to_owned(),
         version: "1:2.3-4~deb13u1".to_owned(),
-        archive: "trixie".to_owned(),
+        archive: ArchiveRef::current("trixie"),
         path: format!("pool/main/{name}.deb"),
         file,
-        why: "requested".to_owned(),
+        why: Why::Requested,
     };
     let archive = LockedArchive {
         suite: "trixie".to_owned(),
         components: vec!["main".to_owned()],
         architecture: Arch::Amd64,
         repository: "debian".to_owned(),
-        snapshot: "20261121T021046Z".to_owned(),
+        snapshot: Timestamp(1_795_227_046),
         inrelease: Digest::of(b"release"),
         signed_by: vec!["0123456789ABCDEF0123456789ABCDEF01234567".to_owned()],
         date: Timestamp(1_789_199_741),
@@ -34,12 +34,15 @@ pub(super) fn example() -> Lock {
         recipe: LockedRecipe { name: "a".to_owned(), digest: recipe_digest(&files, &params), files, params },
         epoch: Timestamp(1_789_199_741),
         seed: Digest::of(b"seed"),
-        archives: BTreeMap::from([("trixie".to_owned(), archive)]),
+        archives: BTreeMap::from([(ArchiveRef::current("trixie"), archive)]),
         sets: BTreeMap::from([("image".to_owned(), vec![package("zlib1g"), package("bash")])]),
         sources: BTreeMap::from([(
             "linux".to_owned(),
             LockedSource {
-                files: BTreeMap::from([("linux.tar.xz".to_owned(), ("https://mirror.example/l".to_owned(), file))]),
+                files: BTreeMap::from([(
+                    "linux.tar.xz".to_owned(),
+                    LockedSourceFile { place: SourcePlace::Url("https://mirror.example/l".to_owned()), file },
+                )]),
             },
         )]),
         kernels: BTreeMap::from([("k".to_owned(), LockedKernel { config: Some(file.sha256), release: None })]),
@@ -62,19 +65,25 @@ pub(super) fn example() -> Lock {
 }
 
 /// One change to a good lock, and words that the refusal must hold.
-const REFUSED: [(&str, &str, &str); 12] = [
+const REFUSED: [(&str, &str, &str); 18] = [
     ("version = 1", "version = 2", "lock format 2"),
     ("output = 1", "output = 9", "output version 9"),
     ("epoch = ", "epoch = 3 #", "line 4"),
     ("[recipe]", "[recipe]\nflavour = 1", "flavour"),
     ("archive = \"trixie\"", "archive = \"sid\"", "`sid`, which is not among the archives"),
-    ("pool/main/bash.deb", "pool/../../bash.deb", "no path within a repository"),
+    ("pool/main/bash.deb", "pool/../../bash.deb", "not a path within a repository"),
     ("\"zlib1g:amd64\",\n", "", "never configured"),
     ("\"zlib1g:amd64\",\n", "\"bash:amd64\",\n", "configured twice"),
     ("name = \"zlib1g\"", "name = \"bash\"", "there twice"),
     ("\"root\" = 0", "\"root\" = 65535", "above 65534"),
-    ("name = \"zlib1g\"", "name = \"../x\"", "no package name"),
-    ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "no plain file name"),
+    ("name = \"zlib1g\"", "name = \"../x\"", "not a package name"),
+    ("\"linux.tar.xz\" =", "\"../linux.tar.xz\" =", "not a plain file name"),
+    ("archive = \"trixie\"", "archive = \"trixie@now\"", "nor NAME@TIMESTAMP"),
+    ("why = \"requested\"", "why = \"because\"", "`because` is not a reason"),
+    ("why = \"requested\"", "why = \"dependency of dash\"", "as dependency of dash, which is not in the set"),
+    ("https://mirror.example/l", "sid:pool/l", "`sid`, which is not among the archives"),
+    ("https://mirror.example/l", "trixie:pool/../l", "neither a URL nor ARCHIVE:PATH"),
+    ("https://mirror.example/l", "/etc/passwd", "neither a URL nor ARCHIVE:PATH"),
 ];
 
 #[test]

@@ -12,7 +12,7 @@ const LARGEST: u64 = 1 << 40;
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(deserializer)?;
-    let wrong = || serde::de::Error::custom(format!("a file has at most {LARGEST} bytes, not {size}"));
+    let wrong = || serde::de::Error::custom(format!("a file of {size} bytes is too large (limit {LARGEST})"));
     if size <= LARGEST { Ok(size) } else { Err(wrong()) }
 }
 
@@ -88,7 +88,7 @@ impl From<WireFile> for LockedFile {
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSet {
     pub packages: Vec<WirePackage>,
-    /// Names (with `:architecture` where a name is there twice) in the order in which dpkg configures them.
+    /// `NAME:ARCHITECTURE` of each, in the order in which dpkg configures them.
     pub configure: Vec<String>,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedPackage};
+use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedPackage, LockedSourceFile};
 use crate::base::Digest;
 
 /// The canonical text of a lock, with the checksum over all its other lines.
@@ -33,15 +33,15 @@ fn text(lock: &Lock, checksum: Option<Digest>) -> String {
     }
     recipe(&mut out, lock);
     for (name, archive) in &lock.archives {
-        write_archive(&mut out, name, archive);
+        write_archive(&mut out, &name.to_string(), archive);
     }
     for (name, packages) in &lock.sets {
         write_set(&mut out, name, packages);
     }
     for (name, source) in &lock.sources {
         out.table(&["sources", name]);
-        for (file, (from, locked)) in &source.files {
-            let value = format!("{{ from = {}, {} }}", quoted(from), sized(locked));
+        for (file, LockedSourceFile { place, file: locked }) in &source.files {
+            let value = format!("{{ from = {}, {} }}", quoted(&place.to_string()), sized(locked));
             out.fact(&quoted(file), &value);
         }
     }
@@ -83,7 +83,7 @@ fn write_archive(out: &mut Writer, name: &str, archive: &LockedArchive) {
     out.fact("components", &list(&archive.components));
     out.text("architecture", archive.architecture.facts().debian);
     out.text("repository", &archive.repository);
-    out.text("snapshot", &archive.snapshot);
+    out.text("snapshot", &archive.snapshot.snapshot());
     out.text("inrelease", &archive.inrelease.hex());
     out.fact("signed-by", &list(&archive.signed_by));
     out.text("date", &archive.date.to_string());
@@ -102,15 +102,16 @@ fn write_set(out: &mut Writer, name: &str, packages: &[LockedPackage]) {
     let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
     sorted.sort_by_key(|package| (&package.name, &package.architecture));
     for package in sorted {
+        let (archive, why) = (package.archive.to_string(), package.why.to_string());
         let fields = [
             ("name", &package.name),
             ("architecture", &package.architecture),
             ("version", &package.version),
-            ("archive", &package.archive),
+            ("archive", &archive),
             ("path", &package.path),
         ];
         let fields: Vec<String> = fields.iter().map(|(key, value)| format!("{key} = {}", quoted(value))).collect();
-        let (fields, file, why) = (fields.join(", "), sized(&package.file), quoted(&package.why));
+        let (fields, file, why) = (fields.join(", "), sized(&package.file), quoted(&why));
         out.line(&format!("  {{ {fields}, {file}, why = {why} }},"));
     }
     out.line("]");

@@ -17,7 +17,7 @@ pub fn addresses(mirrors: &Mirrors, place: &Place) -> Vec<String> {
     match place {
         Place::Url(url) => vec![url.clone()],
         Place::Repository { repository, path, snapshot } => {
-            let bases = mirrors.bases(repository, Some(snapshot));
+            let bases = mirrors.bases(repository, Some(&snapshot.snapshot()));
             bases.iter().map(|base| format!("{}/{path}", base.trim_end_matches('/'))).collect()
         }
     }

@@ -9,7 +9,8 @@ use super::kind::StepKind;
 use super::root::{BaseSpec, RULES, RootPackage};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::Digest;
-use crate::lock::{Lock, LockedFile, LockedPackage};
+use crate::debian::archive::ArchiveRef;
+use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
 use crate::recipe::packages::PackageSet;
 
 /// A plan under construction.
@@ -60,11 +61,11 @@ impl<'a> Builder<'a> {
     /// An input that is one file of a locked source.
     pub fn fetch_source(&mut self, source: &str, file: &str) -> Input {
         let lock = self.lock;
-        let (place, locked) =
+        let LockedSourceFile { place, file: locked } =
             lock.sources.get(source).and_then(|found| found.files.get(file)).expect("the lock has every source file");
-        let place = match place.split_once(':') {
-            Some((archive, path)) if lock.archives.contains_key(archive) => self.repository_place(archive, path),
-            _ => Place::Url(place.clone()),
+        let place = match place {
+            SourcePlace::Url(url) => Place::Url(url.clone()),
+            SourcePlace::Archive { archive, path } => self.repository_place(archive, path),
         };
         self.fetch_file(file.to_owned(), *locked, place)
     }
@@ -133,13 +134,9 @@ impl<'a> Builder<'a> {
         step
     }
 
-    fn repository_place(&self, archive: &str, path: &str) -> Place {
+    fn repository_place(&self, archive: &ArchiveRef, path: &str) -> Place {
         let archive = self.lock.archives.get(archive).expect("the lock has every archive that it names");
-        Place::Repository {
-            repository: archive.repository.clone(),
-            path: path.to_owned(),
-            snapshot: archive.snapshot.clone(),
-        }
+        Place::Repository { repository: archive.repository.clone(), path: path.to_owned(), snapshot: archive.snapshot }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kind::{ArtifactKind, StepKind};
-use crate::base::{Arch, Digest};
+use crate::base::{Arch, Digest, Timestamp};
 
 /// Everything a build does, in an order in which every input precedes its use.
 #[derive(Debug, Clone, Default)]
@@ -56,8 +56,8 @@ pub enum Place {
         repository: String,
         /// `pool/main/b/bash/bash_5.2.37-2_amd64.deb`
         path: String,
-        /// `20261121T021046Z`
-        snapshot: String,
+        /// When the snapshot service had it there.
+        snapshot: Timestamp,
     },
     /// A published URL.
     Url(String),

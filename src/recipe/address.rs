@@ -21,7 +21,7 @@ pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report:
     let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
     let graphic = rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
     if !matches!(scheme, "https" | "http") || rest.is_empty() || rest.starts_with('/') || !graphic {
-        let wrong = Diagnostic::new(address.span, "this is not an address that can be fetched");
+        let wrong = Diagnostic::new(address.span, "unsupported URL");
         report.push(wrong.label("expected `https://HOST/PATH`"));
         return None;
     }

@@ -73,7 +73,7 @@ impl<'w> Files<'w> {
     fn outside(&self, path: &str) -> Refused {
         let hint =
             format!("the root is the nearest directory called `recipes`, else the recipe's own: {}", self.shown());
-        Refused(format!("`{path}` leaves the recipe's root"), Some(hint))
+        Refused(format!("`{path}` is outside of the recipe's root"), Some(hint))
     }
 
     fn shown(&self) -> String {
@@ -113,7 +113,7 @@ impl<'w> Files<'w> {
         let real = self.world.canonical(&path).map_err(|error| self.refuse(key, error))?;
         if !real.starts_with(&self.root) {
             let Refused(message, hint) = self.outside(key);
-            return Err(Refused(format!("{message} through a link"), hint));
+            return Err(Refused(format!("{message}: it leads through a symbolic link"), hint));
         }
         let bytes = self.world.read(&real, limit).map_err(|error| self.refuse(key, error))?;
         let total: usize = self.read.values().map(|file| file.bytes.len()).sum();

@@ -60,9 +60,9 @@ impl Imports {
             Err(refused) => return refuse(report, span, refused),
         };
         if chain.contains(&key) {
-            let wrong = Diagnostic::new(span, format!("`{path}` imports itself")).label("closes a circle of imports");
+            let wrong = Diagnostic::new(span, format!("`{path}` imports itself")).label("completes an import cycle");
             let circle = chain.describe(&key);
-            report.push(wrong.hint(format!("the circle is {circle}: move what both need into a third file")));
+            report.push(wrong.hint(format!("the cycle is {circle}: move what both files need into a third one")));
             return;
         }
         if self.done.contains_key(&key) {

@@ -44,7 +44,7 @@ impl Kernel {
 /// The two ways to a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// A kernel image package, used as Debian built it. `set` resolves to the package and what it depends on; the one
+    /// A kernel image package, this kernel is used as Debian built it. `set` resolves to the package and what it depends on; the one
     /// that ships `/boot/vmlinuz-*` is the kernel.
     Stock {
         /// The set holding the kernel image package only (its dependencies do not matter to kiln).

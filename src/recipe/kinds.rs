@@ -59,7 +59,7 @@ pub enum TextOrFile {
 }
 
 impl FromValue for String {
-    const EXPECTED: &'static str = "a text in double quotes";
+    const EXPECTED: &'static str = "a string in double quotes";
 
     fn convert(value: &Value) -> Option<Self> {
         if let Value::Text(text) = value { Some(text.clone()) } else { None }
@@ -162,7 +162,7 @@ impl FromValue for Mode {
 }
 
 impl FromValue for Timestamp {
-    const EXPECTED: &'static str = "an instant such as `2026-11-01T00:00:00Z`";
+    const EXPECTED: &'static str = "a timestamp such as `2026-11-01T00:00:00Z`";
 
     fn convert(value: &Value) -> Option<Self> {
         if let Value::Instant(epoch) = value { Some(*epoch) } else { None }
@@ -170,7 +170,7 @@ impl FromValue for Timestamp {
 }
 
 impl FromValue for Digest {
-    const EXPECTED: &'static str = "a digest such as `sha256:` and 64 hexadecimal digits";
+    const EXPECTED: &'static str = "a digest: `sha256:` and 64 hexadecimal digits";
 
     fn convert(value: &Value) -> Option<Self> {
         if let Value::Digest(digest) = value { Some(*digest) } else { None }
@@ -207,7 +207,7 @@ impl FromValue for FileKey {
 }
 
 impl FromValue for TextOrFile {
-    const EXPECTED: &'static str = "a text, or `file \"...\"`";
+    const EXPECTED: &'static str = "a string, or `file \"...\"`";
 
     fn convert(value: &Value) -> Option<Self> {
         match value {

@@ -83,7 +83,7 @@ pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, contents: Content
     let requests = once(asked.iter().filter_map(|item| request(item, scope)).collect(), &scope.report);
     let exclude = reader.list::<String>("exclude");
     for name in exclude.iter().filter(|name| requests.iter().any(|request| request.name == name.value)) {
-        let wrong = Diagnostic::new(name.span, format!("`{}` is both asked for and excluded", name.value));
+        let wrong = Diagnostic::new(name.span, format!("`{}` is both included and excluded", name.value));
         scope.report.push(wrong.label("excluded here"));
     }
     let base = match reader.word("base", &["none", "essential", "required"]).map(|word| word.value) {
@@ -113,8 +113,8 @@ fn once(requests: Vec<PackageRequest>, report: &Diagnostics) -> Vec<PackageReque
     for request in requests {
         match kept.get(&request.name) {
             Some(first) if (&first.archive, &first.version) != (&request.archive, &request.version) => {
-                let twice = Diagnostic::new(request.span, format!("`{}` is asked for in two ways", request.name));
-                report.push(twice.label("here").related(first.span, "and here").hint("take one away with `-=`"));
+                let twice = Diagnostic::new(request.span, format!("conflicting values for `{}`", request.name));
+                report.push(twice.label("here").related(first.span, "and here").hint("remove it with `-=`"));
             }
             Some(_) => {}
             None => {
@@ -160,7 +160,7 @@ pub fn request(value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> 
                 request.version = Some(String::read(version, &scope.report)?);
             }
             _ => {
-                let mistake = Diagnostic::new(pair[0].span, "`package` does not take this").label("unexpected");
+                let mistake = Diagnostic::new(pair[0].span, "unexpected argument of `package`").label("unexpected");
                 scope.report.push(
                     mistake.hint(
                         "write `package \"x\"`, `package \"x\" from ARCHIVE` or `package \"x\" version \"1.2-3\"`",

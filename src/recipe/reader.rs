@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         self.arguments += 1;
         let Some(argument) = self.node.arguments.get(at) else {
             let message = format!("`{}` needs {what}", self.node.keyword.value);
-            self.report.push(Diagnostic::new(self.node.head(), message).label(format!("{what} is missing here")));
+            self.report.push(Diagnostic::new(self.node.head(), message).label(format!("expected {what}")));
             return None;
         };
         T::read(argument, self.report).map(|value| Spanned::new(value, argument.span))
@@ -152,7 +152,7 @@ impl<'a> Reader<'a> {
     /// Reports arguments, fields and blocks that were not asked for.
     pub fn finish(self) {
         for extra in self.node.arguments.iter().skip(self.arguments) {
-            let message = format!("`{}` does not take this", self.node.keyword.value);
+            let message = format!("unexpected argument of `{}`", self.node.keyword.value);
             self.report.push(Diagnostic::new(extra.span, message).label("unexpected"));
         }
         for child in &self.node.children {
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
             if forms.is_empty() {
                 self.unknown(child);
             } else if !forms.contains(&child.form()) {
-                let message = format!("`{word}` is written in another way here");
+                let message = format!("wrong syntax for `{word}`");
                 let mistake = Diagnostic::new(child.head(), message).label("wrong form");
                 self.report.push(mistake.hint(usage(word, forms[0])));
             }
@@ -209,10 +209,10 @@ impl<'a> Reader<'a> {
 
 /// The report that `second` repeats `first`; `what` is how both are called.
 pub fn duplicate(second: &EvaluatedNode, first: &EvaluatedNode, what: &str) -> Diagnostic {
-    let again = Diagnostic::new(second.head(), format!("{what} is given twice")).label("again here");
+    let again = Diagnostic::new(second.head(), format!("{what} is given more than once")).label("again here");
     if first.span == second.span {
         return again
-            .hint("each round of the loop gives it again: make the name depend on the loop, as in \"name${i}\"");
+            .hint("every iteration declares it again: make the name depend on the loop variable, as in \"name${i}\"");
     }
     again.related(first.head(), "first given here").hint("keep one of the two")
 }

@@ -63,13 +63,13 @@ impl Scope {
         if declared.contains_key(&name.value) {
             return true;
         }
-        let mistake = Diagnostic::new(name.span, format!("there is no {} called `{}`", noun(kind), name.value));
+        let mistake = Diagnostic::new(name.span, format!("unknown {} `{}`", noun(kind), name.value));
         let other = self.declared.iter().find(|(_, names)| names.contains_key(&name.value));
         let names: Vec<&str> = declared.keys().map(String::as_str).collect();
         let mut mistake = mistake.label("not declared here or in an import");
         mistake.hint = match other {
             Some((other, _)) => Some(format!("`{}` is the name of a {}", name.value, noun(other))),
-            None if names.is_empty() => Some(format!("this recipe declares no {} at all", noun(kind))),
+            None if names.is_empty() => Some(format!("the recipe declares no {}", noun(kind))),
             None => suggest(&name.value, &names),
         };
         self.report.push_absence(mistake);

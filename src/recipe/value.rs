@@ -42,7 +42,7 @@ impl Value {
     /// The kind in words, for reports: `a size`.
     pub fn kind(&self) -> &'static str {
         match self {
-            Value::Text(_) => "a text",
+            Value::Text(_) => "a string",
             Value::Integer(_) => "an integer",
             Value::Hex(_) => "a hexadecimal number",
             Value::Size(_) => "a size",

@@ -10,10 +10,10 @@ use crate::world::WorldError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// No environment variable says where.
-    #[error("no place for the store: set KILN_STORE to a directory, or HOME")]
+    #[error("cannot locate the store: set KILN_STORE or HOME")]
     Nowhere,
     /// The disk, or the user's share of it, is full.
-    #[error("no space is left for the store at {}: free some, run `kiln gc`, or set KILN_STORE to another disk", .0.display())]
+    #[error("no space left for the store at {}: free some, run `kiln gc`, or set KILN_STORE to another disk", .0.display())]
     Full(PathBuf),
     /// Root would use the store of somebody else, who then could not, and whose files root would believe.
     #[error(
@@ -27,7 +27,7 @@ pub enum StoreError {
         uid: u32,
     },
     /// The store cannot be written.
-    #[error("the store at {root} cannot be written ({source}): set KILN_STORE to a directory of yours", root = root.display())]
+    #[error("cannot write to the store at {root} ({source}): set KILN_STORE to a directory of your own", root = root.display())]
     Unwritable {
         /// Where it is.
         root: PathBuf,
@@ -50,10 +50,10 @@ pub enum StoreError {
         found_size: u64,
     },
     /// A blob is not there.
-    #[error("the store has no blob {0}")]
+    #[error("blob {0} is not in the store")]
     Missing(Digest),
     /// A blob or tree was changed behind the store's back.
-    #[error("{digest} in the store no longer had that digest; it was set aside as {aside}", aside = aside.display())]
+    #[error("blob {digest} is corrupt; it was moved to {aside}", aside = aside.display())]
     Damaged {
         /// Its name.
         digest: Digest,
@@ -64,7 +64,7 @@ pub enum StoreError {
     #[error("{0}")]
     Output(String),
     /// A directory holds what a tree cannot.
-    #[error("{path} cannot be kept in a tree: {reason}")]
+    #[error("cannot store {path} in a tree: {reason}")]
     Tree {
         /// The file, on one line.
         path: String,
@@ -72,7 +72,7 @@ pub enum StoreError {
         reason: String,
     },
     /// Garbage collection found the store in use.
-    #[error("another kiln is using the store; try again when it has finished")]
+    #[error("another kiln process is using the store; try again when it has finished")]
     Busy,
     /// The wait for another process was called off.
     #[error("interrupted")]

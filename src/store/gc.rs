@@ -34,6 +34,15 @@ pub struct GcReport {
     pub kept: u64,
 }
 
+/// What reading the whole store found.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct RecheckReport {
+    /// Files and trees that were read.
+    pub checked: u64,
+    /// Those of them that were not what their names say.
+    pub damaged: u64,
+}
+
 impl Store {
     /// Removes what the policy does not keep, if nobody else uses the store.
     pub fn collect(&self, policy: &Policy) -> Result<GcReport, StoreError> {
@@ -63,27 +72,27 @@ impl Store {
         Ok(report)
     }
 
-    /// Reads every blob and tree again, whatever is remembered; those that are not what their names say are set
-    /// aside, and their number is the second one. The first is the number of all.
-    pub fn recheck(&self) -> Result<(u64, u64), StoreError> {
-        let (mut all, mut wrong) = (0, 0);
+    /// Reads every blob and tree again, whatever is remembered. Those that are not what their names say are set aside; they
+    /// are fetched or made again when somebody needs them.
+    pub fn recheck(&self) -> Result<RecheckReport, StoreError> {
+        let mut report = RecheckReport::default();
         for name in fs::names(&self.root.join("cas"))? {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             let path = self.blob_path(&digest);
             let (found, _) = super::blob::digest_of(fs::open(&path)?, &path, &|| false)?;
-            all += 1;
+            report.checked += 1;
             if found != digest {
-                wrong += 1;
+                report.damaged += 1;
                 self.set_aside(&path, &digest)?;
             }
         }
         for name in fs::names(&self.root.join("tree"))? {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             self.forget_tree(&digest)?;
-            all += 1;
-            wrong += u64::from(!matches!(self.check_tree(&digest)?, super::Presence::Good(_)));
+            report.checked += 1;
+            report.damaged += u64::from(!matches!(self.check_tree(&digest)?, super::Presence::Good(_)));
         }
-        Ok((all, wrong))
+        Ok(report)
     }
 
     /// Digests that results used lately name: outputs, the action, its inputs.

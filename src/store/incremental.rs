@@ -15,7 +15,7 @@ use crate::world::dir::Dir;
 use crate::world::fs;
 
 /// So many are kept; the one that was used longest ago goes first. One of a kernel has two gigabytes or more.
-const KEPT: usize = 4;
+const MAX_KEPT: usize = 4;
 
 impl Store {
     fn incremental_path(&self, key: &Digest) -> PathBuf {
@@ -77,7 +77,7 @@ impl Store {
         Ok(fs::remove_file(&self.root.join("note").join(note_name(key).hex()))?)
     }
 
-    /// Removes those used longest ago until no more than [`KEPT`] are left.
+    /// Removes those used longest ago until no more than [`MAX_KEPT`] are left.
     fn bound_incremental(&self) -> Result<(), StoreError> {
         let mut all: Vec<(i64, Digest)> = Vec::new();
         for name in fs::names(&self.root.join("incremental"))? {
@@ -87,7 +87,7 @@ impl Store {
             all.push((metadata.ctime(), key));
         }
         all.sort();
-        let surplus = all.len().saturating_sub(KEPT);
+        let surplus = all.len().saturating_sub(MAX_KEPT);
         for (_, key) in all.into_iter().take(surplus) {
             // One that somebody looks at right now is not the oldest any more.
             if let Some(_alone) = StoreLock::try_exclusive(&self.root.join("lock").join(key.hex()))? {

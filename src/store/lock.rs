@@ -9,13 +9,13 @@ use super::StoreError;
 use crate::world::fs;
 
 /// How often somebody who waits looks again. Work that is worth a lock takes longer.
-const PAUSE: Duration = Duration::from_millis(40);
+const POLL_INTERVAL: Duration = Duration::from_millis(40);
 
 /// After so many looks (two seconds) a user would like to know why nothing happens.
-const UNREMARKABLE: u32 = 50;
+const NOTICE_AFTER_POLLS: u32 = 50;
 
 /// Said once by a process, however many of its threads wait.
-static SAID: Once = Once::new();
+static NOTICE_SHOWN: Once = Once::new();
 
 /// A lock that is held until dropped.
 #[derive(Debug)]
@@ -72,9 +72,11 @@ fn wait(path: &Path, stop: &dyn Fn() -> bool, lock: Try<'_>) -> Result<StoreLock
             return Err(StoreError::Interrupted);
         }
         looks += 1;
-        if looks == UNREMARKABLE {
-            SAID.call_once(|| crate::tell!("waiting for another kiln, which holds {}", path.display()));
+        if looks == NOTICE_AFTER_POLLS {
+            NOTICE_SHOWN.call_once(|| {
+                crate::tell!("waiting for another kiln process, which holds the lock {}", path.display())
+            });
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(POLL_INTERVAL);
     }
 }

@@ -8,7 +8,7 @@
 //! * a blob is checked when it comes in and when it goes out. The second check is skipped for a file whose device,
 //!   inode, size and times of modification and change are those of a file that was checked before: writing to it
 //!   through the kernel cannot go unnoticed (a change within the same clock tick as the check, and a disk that forgets,
-//!   can; [`Store::recheck`] reads everything anew);
+//!   can; `kiln gc --check` reads everything anew);
 //! * several kilns share a store: whoever does a piece of work holds its lock, the others wait and find the result;
 //!   everything unfinished is below `tmp` in a directory whose lock its maker holds, so that it is known as left over
 //!   the moment the maker is gone.

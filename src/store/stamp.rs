@@ -12,7 +12,7 @@ use crate::base::Digest;
 use crate::world::{WorldError, fs};
 
 /// The file is written anew without old facts when it is longer.
-const LONG: usize = 16 << 20;
+const COMPACT_FROM_BYTES: usize = 16 << 20;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -88,7 +88,7 @@ impl Stamps {
         fs::context("read", path, std::io::Read::read_to_end(&mut file, &mut text))?;
         let facts: BTreeSet<(Digest, Stamp)> = String::from_utf8_lossy(&text).lines().filter_map(parse).collect();
         let stamps = Stamps { path: path.to_owned(), facts };
-        if text.len() > LONG {
+        if text.len() > COMPACT_FROM_BYTES {
             stamps.rewrite()?;
         }
         Ok(stamps)

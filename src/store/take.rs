@@ -39,14 +39,16 @@ impl Store {
     /// Takes what a sandbox left under `name` in `from` into the store; it is gone from there.
     pub fn take(&self, from: &Dir, name: &str, taking: Taking<'_>) -> Result<Output, StoreError> {
         let found = from.look(name).map_err(|error| self.failure(error))?;
-        let found = found.ok_or_else(|| StoreError::Output(format!("it left no {name} behind")))?;
+        let found = found.ok_or_else(|| StoreError::Output(format!("it produced no {name}")))?;
         match found.kind() {
             FileType::RegularFile => {
                 let (digest, size) = self.take_file(from, name, (&found, taking))?;
                 Ok(Output::File { digest, size, executable: found.stat().st_mode & 0o111 != 0 })
             }
             FileType::Directory => self.take_tree(from, name, (&found, taking)),
-            other => Err(StoreError::Output(format!("its {name} is {}, neither file nor directory", noun(other)))),
+            other => {
+                Err(StoreError::Output(format!("its output {name} is {}, not a file or a directory", noun(other))))
+            }
         }
     }
 
@@ -66,7 +68,7 @@ impl Store {
         let size = found.stat().st_size.unsigned_abs();
         if size > LARGEST {
             let bound = LARGEST >> 30;
-            return Err(StoreError::Output(format!("its {name} has {size} bytes, and may have {bound} GiB at most")));
+            return Err(StoreError::Output(format!("its output {name} has {size} bytes (limit {bound} GiB)")));
         }
         let (mut file, path) = self.own(from, Path::new(name), found)?;
         let finished = digest_of(&mut file, &path, taking.stop).and_then(|(digest, size)| {
@@ -108,5 +110,5 @@ impl Store {
 
 /// Nobody is left who could do that; were it otherwise, nothing of it may be taken.
 pub(super) fn replaced(name: &Path) -> StoreError {
-    StoreError::Output(format!("its {} was replaced while it was taken", shown(name)))
+    StoreError::Output(format!("its output {} was replaced while it was read", shown(name)))
 }

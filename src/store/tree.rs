@@ -55,7 +55,7 @@ impl Store {
         }
         taken.map_err(|error| match error {
             StoreError::Tree { path, reason } => {
-                StoreError::Output(format!("its {name}/{path} cannot be kept in a tree: {reason}"))
+                StoreError::Output(format!("its output {name}/{path} cannot be stored: {reason}"))
             }
             other => other.of(&self.root),
         })

@@ -57,18 +57,18 @@ fn walk(open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, Store
     let mut waiting = vec![(String::new(), 0)];
     while let Some((prefix, depth)) = waiting.pop() {
         let directory = open(&prefix)?;
-        let crowded = || refuse(&prefix, &format!("there are more than {ENTRIES} files"));
+        let crowded = || refuse(&prefix, &format!("more than {ENTRIES} files"));
         for name in directory.names(ENTRIES - entries.len())?.ok_or_else(crowded)? {
             let refuse_it = |reason: &str| refuse(Path::new(&prefix).join(&name), reason);
             let text = name.to_str().ok_or_else(|| refuse_it("its name is not UTF-8"))?;
             let path = if prefix.is_empty() { text.to_owned() } else { format!("{prefix}/{text}") };
             bytes += path.len();
             if bytes > BYTES {
-                return Err(refuse_it(&format!("all paths together have more than {BYTES} bytes")));
+                return Err(refuse_it(&format!("its paths have more than {BYTES} bytes in total")));
             }
             let stat = directory.entry(&name)?;
             let kind = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory if depth == DEPTH => return Err(refuse_it("it lies too deep")),
+                FileType::Directory if depth == DEPTH => return Err(refuse_it("it is nested too deeply")),
                 FileType::Directory => {
                     waiting.push((path.clone(), depth + 1));
                     Kind::Directory
@@ -78,7 +78,7 @@ fn walk(open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, Store
                     let target = directory.link(&name)?.into_string();
                     Kind::Link(target.map_err(|_| refuse_it("its target is not UTF-8"))?)
                 }
-                other => return Err(refuse_it(&format!("it is {}: neither file, directory nor link", noun(other)))),
+                other => return Err(refuse_it(&format!("it is {}, not a file, directory or link", noun(other)))),
             };
             entries.insert(path, Entry { kind, stat });
         }

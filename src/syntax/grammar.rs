@@ -13,7 +13,7 @@ use crate::base::{Diagnostic, FileId, Span, Spanned};
 pub fn parse(file: FileId, text: &str) -> (File, Vec<Diagnostic>) {
     if text.len() > MAX_BYTES {
         let start = Span { file, start: 0, end: 0 };
-        let wrong = Diagnostic::new(start, "this file is too large").label(format!("the limit is {MAX_BYTES} bytes"));
+        let wrong = Diagnostic::new(start, "file is too large").label(format!("the limit is {MAX_BYTES} bytes"));
         return (File::default(), vec![wrong]);
     }
     let state = State::new(file);
@@ -30,7 +30,7 @@ pub fn parse_value(file: FileId, text: &str, offset: usize) -> Result<Spanned<Ex
     let nothing = || Diagnostic::new(ahead(input, 0), "expected a value");
     match value(trivia::blanks(input)) {
         Ok((rest, value)) if trivia::blanks(rest).fragment().is_empty() => Ok(value),
-        Ok((rest, _)) => Err(Diagnostic::new(ahead(rest, rest.fragment().len()), "expected nothing more")),
+        Ok((rest, _)) => Err(Diagnostic::new(ahead(rest, rest.fragment().len()), "expected end of line")),
         Err(nom::Err::Failure(ParseFailure(Some(wrong)))) => Err(*wrong),
         Err(_) => Err(nothing()),
     }
@@ -47,7 +47,7 @@ fn entries<'a>(input: Input<'a>, open: Option<Input<'a>>) -> (Input<'a>, Vec<Ent
             if open.is_some() {
                 return (at.take_from(1), entries);
             }
-            let stray = Diagnostic::new(next_char(at), "this `}` closes nothing").label("no `{` is open here");
+            let stray = Diagnostic::new(next_char(at), "unmatched `}`").label("no `{` is open here");
             state.report(stray);
             at = trivia::space(at.take_from(1));
             continue;
@@ -98,7 +98,7 @@ fn keyword(input: Input<'_>) -> Parsed<'_, Spanned<String>> {
         Diagnostic::new(next_char(input), unexpected_char(found)).label("expected a field, a statement or a block");
     wrong.hint = match found {
         '/' if input.fragment().starts_with("//") => Some("comments start with `#`".to_owned()),
-        ';' | ',' => Some("nothing is needed between entries".to_owned()),
+        ';' | ',' => Some("entries are not separated by anything".to_owned()),
         '{' => Some("a block starts with what it is: `machine name {`".to_owned()),
         _ => None,
     };
@@ -131,7 +131,7 @@ fn assignment(input: Input<'_>) -> Parsed<'_, Option<(Op, Spanned<Expression>)>>
     if at.fragment().is_empty() || at.fragment().starts_with(['\n', '#', '}']) {
         let sign = &start.fragment()[..length];
         let wrong = Diagnostic::new(ahead(start, length), format!("expected a value after `{sign}`"));
-        return mistake(wrong.label("the value must stand on the same line"));
+        return mistake(wrong.label("the value must be on the same line"));
     }
     let (rest, value) = value(at)?;
     Ok((rest, Some((op, value))))

@@ -47,10 +47,10 @@ type Refusal = (String, Option<String>);
 
 fn classify(word: &str) -> Result<Expression, Refusal> {
     if word.len() > 4 && word.as_bytes()[4] == b'-' {
-        let hint = "an instant is written in UTC: `2026-11-01T00:00:00Z`";
+        let hint = "timestamps are written in UTC: `2026-11-01T00:00:00Z`";
         return Timestamp::parse_rfc3339(word)
             .map(Expression::Instant)
-            .ok_or_else(|| (format!("`{word}` is not an instant"), Some(hint.to_owned())));
+            .ok_or_else(|| (format!("`{word}` is not a timestamp"), Some(hint.to_owned())));
     }
     if let Some(octal) = word.strip_prefix("0o") {
         let mode = u32::from_str_radix(octal, 8).ok().filter(|mode| *mode <= 0o7777);
@@ -71,7 +71,7 @@ fn classify(word: &str) -> Result<Expression, Refusal> {
 
 fn with_unit(word: &str, (number, unit): (&str, &str)) -> Result<Expression, Refusal> {
     if unit.starts_with('.') {
-        let hint = "only whole numbers: `1536MiB` instead of `1.5GiB`";
+        let hint = "sizes are whole numbers: write `1536MiB` instead of `1.5GiB`";
         return Err((format!("`{word}` has a fraction"), Some(hint.to_owned())));
     }
     if let Some(ByteSize(bytes)) = ByteSize::parse(word) {
@@ -86,10 +86,12 @@ fn with_unit(word: &str, (number, unit): (&str, &str)) -> Result<Expression, Ref
     };
     if let Some(factor) = seconds {
         let total = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-        return total.map(Expression::Duration).ok_or_else(|| (format!("`{word}` is not a possible duration"), None));
+        return total
+            .map(Expression::Duration)
+            .ok_or_else(|| (format!("`{word}` is out of range for a duration"), None));
     }
     if matches!(unit, "B" | "KiB" | "MiB" | "GiB" | "TiB") {
-        return Err((format!("`{word}` is not a possible size"), None));
+        return Err((format!("`{word}` is out of range for a size"), None));
     }
     let binary = match unit.to_ascii_lowercase().as_str() {
         "k" | "kb" | "kib" => "KiB",

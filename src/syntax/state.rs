@@ -91,7 +91,7 @@ impl State {
             return Ok(());
         }
         let label = format!("the limit is {MAX_ITEMS} entries and values");
-        mistake(Diagnostic::new(next_char(at), "this file says too much").label(label))
+        mistake(Diagnostic::new(next_char(at), "too many entries").label(label))
     }
 
     /// Runs a production one level deeper; a mistake past the limit.
@@ -126,7 +126,7 @@ impl State {
     /// Keeps the mistake that a `{` is never closed; the blocks around it then miss theirs too, which is no news.
     pub(super) fn report_unclosed(&self, open: Input<'_>, outside: Option<Span>) {
         if !self.unclosed.replace(true) {
-            let wrong = Diagnostic::new(ahead(open, 1), "this block is not closed").label("no `}` for this");
+            let wrong = Diagnostic::new(ahead(open, 1), "unclosed block").label("no `}` for this");
             self.report(match outside {
                 Some(span) => wrong.related(span, "is the `}` missing before this?"),
                 None => wrong.hint("or a `}` is missing in a block further up"),

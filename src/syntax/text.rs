@@ -20,8 +20,8 @@ pub(super) fn text(input: Input<'_>) -> Parsed<'_, Expression> {
     let rest = parts.read(start, |rest| rest.starts_with(['"', '\n']))?;
     if !rest.fragment().starts_with('"') {
         let length = rest.location_offset() - input.location_offset();
-        let unclosed = Diagnostic::new(ahead(input, length), "this text is not closed").label("no `\"` on this line");
-        return mistake(unclosed.hint("text over several lines stands between two `\"\"\"`"));
+        let unclosed = Diagnostic::new(ahead(input, length), "unterminated string").label("no `\"` on this line");
+        return mistake(unclosed.hint("strings over several lines are written between two `\"\"\"`"));
     }
     Ok((rest.take_from(1), parts.into_value()))
 }
@@ -30,12 +30,12 @@ pub(super) fn text(input: Input<'_>) -> Parsed<'_, Expression> {
 fn block(input: Input<'_>) -> Parsed<'_, Expression> {
     let opened = super::trivia::blanks(input.take_from(3));
     if !opened.fragment().starts_with('\n') {
-        let wrong = Diagnostic::new(ahead(input, 3), "the text of a `\"\"\"` block starts on the next line");
-        return mistake(wrong.label("must stand last on its line"));
+        let wrong = Diagnostic::new(ahead(input, 3), "the text of a `\"\"\"` string starts on the next line");
+        return mistake(wrong.label("must be the last thing on its line"));
     }
     let body = opened.take_from(1);
     let Some(end) = closing(body.fragment()) else {
-        return mistake(Diagnostic::new(ahead(input, 3), "this text is not closed").label("no closing `\"\"\"`"));
+        return mistake(Diagnostic::new(ahead(input, 3), "unterminated string").label("no closing `\"\"\"`"));
     };
     let raw = &body.fragment()[..end];
     let indentation = indentation(raw);

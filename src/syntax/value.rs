@@ -78,7 +78,7 @@ fn digest<'a>(whole: Input<'a>, input: Input<'a>) -> Parsed<'a, Expression> {
     match input.fragment()[..length].parse() {
         Ok(digest) => Ok((input.take_from(length), Expression::Digest(digest))),
         Err(_) => {
-            let wrong = Diagnostic::new(ahead(whole, "sha256:".len() + length), "this is not a SHA-256 digest");
+            let wrong = Diagnostic::new(ahead(whole, "sha256:".len() + length), "invalid SHA-256 digest");
             mistake(
                 wrong
                     .label("`sha256:` and 64 lower-case hexadecimal digits")
@@ -96,7 +96,7 @@ fn list(input: Input<'_>) -> Parsed<'_, Expression> {
             return Ok((at.take_from(1), Expression::List(items)));
         }
         if at.fragment().is_empty() {
-            return mistake(Diagnostic::new(ahead(input, 1), "this list is not closed").label("no `]` for this"));
+            return mistake(Diagnostic::new(ahead(input, 1), "unclosed list").label("no `]` for this"));
         }
         let (rest, item) = value(at)?;
         items.push(item);
@@ -165,9 +165,9 @@ fn unexpected<T>(input: Input<'_>) -> Result<T, nom::Err<ParseFailure>> {
     let mut wrong = Diagnostic::new(next_char(input), unexpected_char(c)).label("expected a value");
     wrong.hint = match c {
         '/' if rest.starts_with("//") => Some("comments start with `#`".to_owned()),
-        '\'' => Some("text stands in double quotes".to_owned()),
+        '\'' => Some("strings are written in double quotes".to_owned()),
         ':' => Some("a field is written `name = value`".to_owned()),
-        ';' | ',' => Some("nothing is needed between entries".to_owned()),
+        ';' | ',' => Some("entries are not separated by anything".to_owned()),
         '/' | '.' | '~' => Some("a path is text: `\"...\"` or `file \"...\"`".to_owned()),
         '$' => Some("a name is written without `$`; `\"${name}\"` puts it into a text".to_owned()),
         _ => None,

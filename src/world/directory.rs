@@ -17,7 +17,7 @@ use super::WorldError;
 use super::fs::{context, plain};
 
 /// Random names that are tried; a second one is never needed.
-const TRIES: u32 = 8;
+const MAX_ATTEMPTS: u32 = 8;
 
 /// A directory, whatever happens to its path.
 #[derive(Debug)]
@@ -130,7 +130,7 @@ impl Directory {
             let created = rustix::fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR);
             tries += 1;
             match created {
-                Err(Errno::EXIST) if tries < TRIES => {}
+                Err(Errno::EXIST) if tries < MAX_ATTEMPTS => {}
                 created => {
                     let file = context("create a file in", &self.shown(), created.map_err(Into::into))?;
                     return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });

@@ -11,11 +11,11 @@ use super::stream::{Next, Stream};
 use super::{Request, Response, World, WorldError};
 
 /// Times that one place is asked for one file while it makes no progress.
-const TRIES: u32 = 3;
+const MAX_ATTEMPTS: u32 = 3;
 /// After so many failures in a row a host is asked last.
-const PATIENCE: u32 = 2;
+const MAX_HOST_FAILURES: u32 = 2;
 /// A server that sends nothing for so long is given up.
-const SILENCE: Duration = Duration::from_secs(60);
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// When it answers yes, downloads end soon.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -79,7 +79,7 @@ pub enum Length {
 impl<'a> Downloader<'a> {
     /// Nobody has been asked yet.
     pub fn new(world: &'a dyn World, stop: Stop<'a>) -> Downloader<'a> {
-        Downloader { world, stop, silence: SILENCE, failures: Mutex::default() }
+        Downloader { world, stop, silence: STALL_TIMEOUT, failures: Mutex::default() }
     }
 
     /// Gives servers that fall silent up after this time instead of a minute.
@@ -90,7 +90,7 @@ impl<'a> Downloader<'a> {
     /// Hosts that failed lately come last.
     pub fn ordered(&self, mut urls: Vec<String>) -> Vec<String> {
         let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-        urls.sort_by_key(|url| failures.get(host(url)).is_some_and(|count| *count >= PATIENCE));
+        urls.sort_by_key(|url| failures.get(host(url)).is_some_and(|count| *count >= MAX_HOST_FAILURES));
         urls
     }
 
@@ -112,8 +112,8 @@ impl<'a> Downloader<'a> {
                 }
             };
             tries = if have() > before { 0 } else { tries + 1 };
-            let dead = self.remember(url, true) > PATIENCE;
-            if dead || tries >= TRIES {
+            let dead = self.remember(url, true) > MAX_HOST_FAILURES;
+            if dead || tries >= MAX_ATTEMPTS {
                 return Err(Refusal::Useless(why));
             }
             self.pause(Duration::from_millis(200) * tries)?;
@@ -163,9 +163,7 @@ impl<'a> Downloader<'a> {
 fn announced<E>(length: Length, response: &Response) -> Result<(), Refusal<E>> {
     let Some(said) = response.length.map(|length| length.saturating_add(response.start)) else { return Ok(()) };
     match length {
-        Length::Exactly(size) if said != size => {
-            Err(Refusal::Useless(format!("has {said} bytes there, {size} are expected")))
-        }
+        Length::Exactly(size) if said != size => Err(Refusal::Useless(format!("has {said} bytes, expected {size}"))),
         Length::AtMost(limit) if said > limit => Err(Refusal::Useless(too_long(length))),
         _ => Ok(()),
     }
@@ -173,8 +171,8 @@ fn announced<E>(length: Length, response: &Response) -> Result<(), Refusal<E>> {
 
 fn too_long(length: Length) -> String {
     match length {
-        Length::Exactly(size) => format!("sends more than the {size} bytes that are expected"),
-        Length::AtMost(limit) => format!("more than the {limit} bytes that it may have"),
+        Length::Exactly(size) => format!("sent more than the expected {size} bytes"),
+        Length::AtMost(limit) => format!("more than {limit} bytes"),
     }
 }
 

@@ -63,7 +63,7 @@ fn is_plain(found: &fs::Metadata) -> std::io::Result<()> {
         _ if kind.is_socket() => "a socket",
         _ => "a device",
     };
-    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a plain file")))
+    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a regular file")))
 }
 
 /// Creates a file that nobody but this user may read or write, in a directory of kiln's own: nothing may be there, not
@@ -180,12 +180,6 @@ pub fn touch(path: &Path) -> Result<(), WorldError> {
     set_times(path, now, rustix::fs::AtFlags::empty())
 }
 
-/// Sets the times of a link itself, counted from 1970.
-pub fn set_link_time(path: &Path, time: std::time::Duration) -> Result<(), WorldError> {
-    let time = rustix::fs::Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() };
-    set_times(path, time, rustix::fs::AtFlags::SYMLINK_NOFOLLOW)
-}
-
 fn set_times(path: &Path, time: rustix::fs::Timespec, flags: rustix::fs::AtFlags) -> Result<(), WorldError> {
     let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
     let set = rustix::fs::utimensat(rustix::fs::CWD, path, &times, flags);
@@ -213,7 +207,7 @@ mod tests {
             (&directory.join("link"), "a device"),
         ] {
             let error = read(path, 1 << 20).unwrap_err().to_string();
-            assert!(error.contains(noun) && error.contains("not a plain file"), "{error}");
+            assert!(error.contains(noun) && error.contains("not a regular file"), "{error}");
         }
         assert!(create(&pipe).is_err() && open_append(&pipe).is_err() && open_lock(&pipe).is_err());
         remove_tree(&directory).unwrap();

@@ -18,11 +18,11 @@ use super::place::{AddressKind, Kinds};
 use super::{Request, Response, Stated, WorldError};
 
 /// Redirects in a row.
-const REDIRECTS: usize = 10;
+const MAX_REDIRECTS: usize = 10;
 /// All of them, and the answer's header, may take this long.
-const PATIENCE: Duration = Duration::from_secs(120);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A body may take this long; that something of it keeps coming is [`super::download`]'s to see to.
-const BODY: Duration = Duration::from_secs(86_400);
+const BODY_TIMEOUT: Duration = Duration::from_secs(86_400);
 
 /// What asks servers.
 #[derive(Default)]
@@ -48,19 +48,19 @@ impl Client {
         let mut url: Uri = request.url.parse().map_err(|error| fail(Failure::refused(format!("no URL: {error}"))))?;
         let mut reach = self.reach(request, &url);
         let mut home = None;
-        for _ in 0..=REDIRECTS {
+        for _ in 0..=MAX_REDIRECTS {
             let answer = self.ask(&url, request.from, reach).map_err(fail)?;
             let Some(next) = redirect(&url, &answer).map_err(fail)? else {
                 return Ok(response(answer, request.from));
             };
             let home = *home.get_or_insert_with(|| self.home(&url, reach));
             judge(&url, &next, home).map_err(fail)?;
-            if began.elapsed() > PATIENCE {
-                return Err(fail(Failure::refused("redirects again and again".to_owned())));
+            if began.elapsed() > RESPONSE_TIMEOUT {
+                return Err(fail(Failure::refused("too many redirects".to_owned())));
             }
             (url, reach) = (next, home);
         }
-        Err(fail(Failure::refused(format!("redirects more than {REDIRECTS} times"))))
+        Err(fail(Failure::refused(format!("too many redirects (limit {MAX_REDIRECTS})"))))
     }
 
     /// Where the first request may lead.
@@ -94,7 +94,7 @@ impl Client {
             return Err(Failure::refused(outside(host, AddressKind::of_host(host))));
         }
         let agent = self.agent(reach);
-        let mut pauses = PAUSES.iter();
+        let mut pauses = LOOKUP_RETRY_DELAYS.iter();
         loop {
             let mut request = agent.get(url.clone());
             if from > 0 {
@@ -113,7 +113,7 @@ impl Client {
             let config = ureq::Agent::config_builder()
                 .timeout_connect(Some(Duration::from_secs(20)))
                 .timeout_recv_response(Some(Duration::from_secs(60)))
-                .timeout_recv_body(Some(BODY))
+                .timeout_recv_body(Some(BODY_TIMEOUT))
                 .max_redirects(0)
                 .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
                 .build();
@@ -163,9 +163,7 @@ impl Resolver for Names {
 }
 
 fn outside(what: &str, kind: AddressKind) -> String {
-    format!(
-        "{what} is {kind}, where kiln goes only when the user's mirrors, or the address in the recipe itself, say so"
-    )
+    format!("{what} is {kind}, which kiln only contacts for mirrors or if the recipe names that address itself")
 }
 
 /// Where an answer sends kiln on to.
@@ -174,10 +172,10 @@ fn redirect(url: &Uri, answer: &Answer) -> Result<Option<Uri>, Failure> {
         return Ok(None);
     }
     let location = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-    let location = location.ok_or_else(|| Failure::refused("redirects to nowhere".to_owned()))?;
+    let location = location.ok_or_else(|| Failure::refused("redirects without a location".to_owned()))?;
     joined(url, location)
         .map(Some)
-        .ok_or_else(|| Failure::refused(format!("redirects to {location:?}, which is no URL")))
+        .ok_or_else(|| Failure::refused(format!("redirects to an invalid URL: {location:?}")))
 }
 
 /// A reference that stands in the answer of a URL (RFC 3986, 5.2), but for dots in its path, which are the server's matter.
@@ -201,7 +199,7 @@ fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
     let host = to.host().unwrap_or_default();
     match (from.scheme_str(), to.scheme_str()) {
         (Some("https"), Some("http")) => {
-            Err(Failure::refused(format!("redirects to {to}: from https to http, which anybody on the way can change")))
+            Err(Failure::refused(format!("redirects to {to}: downgrade from https to http")))
         }
         (_, Some("http" | "https")) if home.has(AddressKind::of_host(host)) => Ok(()),
         (_, Some("http" | "https")) => {
@@ -263,7 +261,7 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How long to wait before a name that could not be looked up for now is looked up again. Without a network this is what an
 /// error takes longer, so it is short.
-const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+const LOOKUP_RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 
 /// Whether the resolver itself says that trying again may help (`EAI_AGAIN`, getaddrinfo(3), as glibc and musl spell it): it had no
 /// answer in time, which under load is common.

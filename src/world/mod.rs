@@ -90,7 +90,7 @@ pub enum WorldError {
         source: std::io::Error,
     },
     /// A link stands on the way to where kiln writes.
-    #[error("{path} is a symbolic link, and kiln writes through none: remove it, or name the place that it leads to", path = Foreign(path.display()))]
+    #[error("{path} is a symbolic link, which kiln does not write through: remove it, or pass the path that it points to", path = Foreign(path.display()))]
     Link {
         /// The link.
         path: PathBuf,

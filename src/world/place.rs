@@ -74,7 +74,7 @@ impl fmt::Display for AddressKind {
             AddressKind::Private => "a private network",
             AddressKind::LinkLocal => "the local link",
             AddressKind::Loopback => "this machine",
-            AddressKind::Nowhere => "no place to fetch from",
+            AddressKind::Nowhere => "not a fetchable address",
         })
     }
 }

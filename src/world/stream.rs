@@ -6,13 +6,13 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Bytes of a piece.
-const PIECE: usize = 128 << 10;
+const CHUNK_BYTES: usize = 128 << 10;
 /// Pieces that wait to be taken.
-const AHEAD: usize = 4;
+const MAX_QUEUED_CHUNKS: usize = 4;
 /// A server that sends less than this in a second, while it is waited for, holds kiln up on purpose: a modem does more.
-const LEAST: f64 = 1024.0;
+const MIN_BYTES_PER_SECOND: f64 = 1024.0;
 /// How often a waiting reader asks whether it is to stop.
-const GLANCE: Duration = Duration::from_millis(100);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What comes next of a body.
 pub(super) enum Next {
@@ -39,7 +39,7 @@ pub(super) struct Stream {
 impl Stream {
     /// Starts to read; takes one byte more than `size`, so that a body that is too long shows.
     pub(super) fn start(body: Box<dyn Read + Send>, size: u64) -> Stream {
-        let (sender, pieces) = sync_channel(AHEAD);
+        let (sender, pieces) = sync_channel(MAX_QUEUED_CHUNKS);
         // When nobody takes the pieces any more, or the server closes, the thread ends; kiln does not wait for it.
         std::thread::spawn(move || read(body.take(size.saturating_add(1)), &sender));
         Stream { pieces, waited: Duration::ZERO, came: 0, quiet: Duration::ZERO }
@@ -54,7 +54,7 @@ impl Stream {
             }
             #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
             let began = Instant::now();
-            let piece = self.pieces.recv_timeout(GLANCE.min(silence));
+            let piece = self.pieces.recv_timeout(POLL_INTERVAL.min(silence));
             self.waited += began.elapsed();
             self.quiet += began.elapsed();
             match piece {
@@ -84,14 +84,14 @@ impl Stream {
         }
         let came = std::mem::take(&mut self.came);
         self.waited = Duration::ZERO;
-        let least = LEAST * silence.as_secs_f64();
+        let least = MIN_BYTES_PER_SECOND * silence.as_secs_f64();
         ((came as f64) < least).then(|| format!("sent only {came} bytes in {seconds} s"))
     }
 }
 
 fn read(mut body: impl Read, sender: &SyncSender<std::io::Result<Vec<u8>>>) {
     loop {
-        let mut piece = vec![0; PIECE];
+        let mut piece = vec![0; CHUNK_BYTES];
         let answer = match body.read(&mut piece) {
             Ok(0) => return,
             Ok(count) => {

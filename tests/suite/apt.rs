@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use kiln::base::span::Span;
 use kiln::base::{FileId, SourceMap};
+use kiln::debian::archive::ArchiveRef;
 use kiln::debian::packages::{Index, IndexBuilder};
-use kiln::debian::solve::{Offer, Problem, solve};
+use kiln::debian::solve::{Offer, Problem, Why, solve};
 use kiln::recipe::packages::{Base, PackageRequest};
 use rayon::prelude::*;
 
@@ -101,9 +102,10 @@ fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<Stri
             PackageRequest { name: name.to_owned(), archive: archive.map(str::to_owned), version: None, span }
         })
         .collect();
-    let offers = SUITES.iter().zip(indexes);
+    let archives = SUITES.map(|(name, _)| ArchiveRef::current(name));
+    let offers = SUITES.iter().zip(&archives).zip(indexes);
     let problem = Problem {
-        offers: offers.map(|((archive, priority), index)| Offer { archive, priority: *priority, index }).collect(),
+        offers: offers.map(|(((_, priority), archive), index)| Offer { archive, priority: *priority, index }).collect(),
         architecture: "amd64",
         requests: &requests,
         base,
@@ -114,7 +116,7 @@ fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<Stri
     let solution = solve(&problem).unwrap();
     let implied: BTreeSet<_> = solution
         .iter()
-        .filter(|chosen| ["essential", "required"].contains(&chosen.why.as_str()))
+        .filter(|chosen| matches!(chosen.why, Why::Essential | Why::Required))
         .map(|c| c.stanza.name())
         .collect();
     let mut order: Vec<String> = implied.into_iter().map(str::to_owned).collect();
@@ -124,7 +126,7 @@ fn ours(indexes: &[Index], requests: &[&str], base: Base) -> (Versions, Vec<Stri
     }));
     let versions =
         solution.iter().map(|chosen| (chosen.stanza.name().to_owned(), chosen.stanza.version().to_owned())).collect();
-    let backports = solution.iter().filter(|chosen| chosen.archive == "trixie-backports");
+    let backports = solution.iter().filter(|chosen| chosen.archive.is_current_of("trixie-backports"));
     let backports = backports.map(|chosen| format!("{}/trixie-backports", chosen.stanza.name())).collect();
     (versions, order, backports)
 }

@@ -126,8 +126,8 @@ fn every_compression_that_dpkg_writes_is_read() {
 fn paths_that_climb_out_are_refused() {
     let file = tar::EntryType::Regular;
     for (path, reason) in [
-        ("../etc/shadow", "its name climbs out with `..`"),
-        ("./usr/../../x", "its name climbs out with `..`"),
+        ("../etc/shadow", "its name contains `..`"),
+        ("./usr/../../x", "its name contains `..`"),
         ("/etc/shadow", "its name is absolute"),
         ("./a\nb", "its name has a control character"),
     ] {
@@ -141,11 +141,11 @@ fn paths_that_climb_out_are_refused() {
 #[test]
 fn odd_types_are_refused() {
     for (kind, reason) in [
-        (tar::EntryType::Char, "device nodes are refused"),
-        (tar::EntryType::Block, "device nodes are refused"),
-        (tar::EntryType::Fifo, "named pipes are refused"),
-        (tar::EntryType::XHeader, "its type is not one that packages may use"),
-        (tar::EntryType::GNUSparse, "its type is not one that packages may use"),
+        (tar::EntryType::Char, "device nodes are not allowed in packages"),
+        (tar::EntryType::Block, "device nodes are not allowed in packages"),
+        (tar::EntryType::Fifo, "named pipes are not allowed in packages"),
+        (tar::EntryType::XHeader, "its type is not allowed in packages"),
+        (tar::EntryType::GNUSparse, "its type is not allowed in packages"),
     ] {
         let text = refusal(&package(&tar(&[("./x", kind, "", b"")])));
         assert!(text.ends_with(reason), "{kind:?}: {text}");
@@ -166,7 +166,7 @@ fn sizes_are_checked_before_anything_is_read() {
     header.set_size(1 << 30);
     header.set_cksum();
     let text = refusal(&package(header.as_bytes()));
-    assert!(text.ends_with("its long name is longer than any path may be"), "{text}");
+    assert!(text.ends_with("its name is too long"), "{text}");
     let huge = format!("!<arch>\n{:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", "debian-binary", 0, 0, 0, 0, 9_999_999_999_u64);
     assert_eq!(refusal(huge.as_bytes()), "ar: more than 4294967296 bytes in a member");
 }
@@ -193,11 +193,11 @@ fn what_is_no_package_is_called_so() {
     let version = ar(&[("debian-binary", b"3.0\n")]);
     let lzma = ar(&[("debian-binary", b"2.0\n"), ("control.tar.lzma", b"")]);
     for (bytes, reason) in [
-        (b"!<arch>\n".to_vec(), "not a binary package: it is empty"),
-        (b"PK\x03\x04 zip...".to_vec(), "not a binary package: it does not start like an ar archive"),
-        (no_data, "not a binary package: it has no data.tar"),
-        (version, "not a binary package: its format version is not 2.0"),
-        (lzma, "not a binary package: members `*.tar.lzma` are not supported"),
+        (b"!<arch>\n".to_vec(), "not a valid .deb package: it is empty"),
+        (b"PK\x03\x04 zip...".to_vec(), "not a valid .deb package: it is not an ar archive"),
+        (no_data, "not a valid .deb package: it has no data.tar"),
+        (version, "not a valid .deb package: its format version is not 2.0"),
+        (lzma, "not a valid .deb package: members `*.tar.lzma` are not supported"),
     ] {
         assert_eq!(refusal(&bytes), reason);
     }

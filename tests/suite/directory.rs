@@ -207,14 +207,10 @@ fn a_link_in_the_place_of_a_machines_directory_is_named() {
 fn other_bytes_more_bytes_and_fewer_are_named_without_reading_further() {
     let sent = Sent::new("bytes");
     std::fs::write(sent.path("disk.qcow2"), "dusk").unwrap();
-    sent.refused(&format!(
-        "disk.qcow2: its digest is {}, the manifest says {}",
-        Digest::of(b"dusk"),
-        Digest::of(b"disk")
-    ));
+    sent.refused(&format!("disk.qcow2: has digest {}, expected {}", Digest::of(b"dusk"), Digest::of(b"disk")));
     // A hole without end would be read for years.
     std::fs::File::create(sent.path("disk.qcow2")).unwrap().set_len(1 << 40).unwrap();
-    sent.refused(&format!("disk.qcow2: {} bytes, the manifest says 4", 1u64 << 40));
+    sent.refused(&format!("disk.qcow2: has {} bytes, expected 4", 1u64 << 40));
     std::fs::remove_file(sent.path("disk.qcow2")).unwrap();
     sent.refused("disk.qcow2: it is missing");
     assert_eq!(sent.differences(), [Difference::Missing { file: "disk.qcow2".into() }]);
@@ -224,13 +220,13 @@ fn other_bytes_more_bytes_and_fewer_are_named_without_reading_further() {
 fn files_that_no_build_left_are_named_and_cannot_forge_a_line() {
     let sent = Sent::new("extra");
     std::fs::write(sent.path("evil"), "").unwrap();
-    sent.refused("evil: the manifest does not list it");
+    sent.refused("evil: not listed in the manifest");
     std::fs::write(sent.path("a\n5 files: all good\u{1b}[2J"), "").unwrap();
     std::fs::create_dir_all(sent.path("deep/er")).unwrap();
-    sent.refused("a␊5 files: all good␛[2J: the manifest does not list it");
-    sent.refused("deep: the manifest does not list it");
+    sent.refused("a␊5 files: all good␛[2J: not listed in the manifest");
+    sent.refused("deep: not listed in the manifest");
     symlink("/", sent.path("log")).unwrap();
-    sent.refused("log: the manifest does not list it");
+    sent.refused("log: not listed in the manifest");
     (0..500).for_each(|number| std::fs::write(sent.path(&format!("x{number}")), "").unwrap());
     let found = sent.differences();
     assert_eq!(found.last(), Some(&Difference::ManyExtra { told: 100 }));
@@ -242,18 +238,18 @@ fn a_manifest_that_lists_too_little_is_no_build() {
     let sent = Sent::new("empty");
     let empty = Manifest { qemu: BTreeMap::new(), ..manifest(&[]) };
     std::fs::write(sent.path("manifest.json"), empty.write()).unwrap();
-    sent.refused("manifest.json: it lists no machine, so this is not a whole build");
-    sent.refused("launch.sh: the manifest does not list it");
+    sent.refused("manifest.json: it lists no machine, so the build is incomplete");
+    sent.refused("launch.sh: not listed in the manifest");
     std::fs::write(sent.path("manifest.json"), manifest(&[]).write()).unwrap();
-    sent.refused("launch.json: every build has it, and the manifest does not list it");
+    sent.refused("launch.json: every build has this file, but the manifest does not list it");
     for lacking in ["launch.json", "launch.sh", "disk.qcow2", "vmlinuz", "initrd.img"] {
         let files: Vec<_> = files().into_iter().filter(|(name, _)| name != lacking).collect();
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();
-        sent.refused(&format!("{lacking}: every build has it, and the manifest does not list it"));
+        sent.refused(&format!("{lacking}: every build has this file, but the manifest does not list it"));
     }
     std::fs::write(sent.path("manifest.json"), "{}").unwrap();
     let said = String::from_utf8(sent.say(&["verify"]).stderr).unwrap();
-    assert!(said.contains("manifest.json: not a manifest: missing field"), "{said}");
+    assert!(said.contains("manifest.json: invalid manifest: missing field"), "{said}");
     std::fs::write(sent.path("manifest.json"), vec![b' '; 5 << 20]).unwrap();
     sent.refused("manifest.json: it is larger than 4194304 bytes");
 }
@@ -266,11 +262,11 @@ fn names_of_a_manifest_cannot_lead_away_or_forge_a_line() {
         files.push((name.to_owned(), SECRET.as_bytes().to_vec()));
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();
         let shown = kiln::base::Foreign(name);
-        sent.refused(&format!("manifest.json: `{shown}` is no name that kiln gives to a file or a machine"));
+        sent.refused(&format!("manifest.json: `{shown}` is not a valid name of a file or a machine"));
         let mut machines = manifest(&self::files());
         machines.qemu.insert(name.to_owned(), "tools qemu".to_owned());
         std::fs::write(sent.path("manifest.json"), machines.write()).unwrap();
-        sent.refused(&format!("manifest.json: `{shown}` is no name that kiln gives to a file or a machine"));
+        sent.refused(&format!("manifest.json: `{shown}` is not a valid name of a file or a machine"));
     }
 }
 
@@ -287,19 +283,19 @@ fn a_changed_launch_file_is_named_even_when_its_manifest_is_made_to_match() {
         put(&sent.at, &files, &manifest(&files));
     };
     matching(&other.json());
-    sent.refused("launch.json: it says another size or digest of disk.qcow2 than the manifest");
+    sent.refused("launch.json: its size or digest of disk.qcow2 does not match the manifest");
     let mut other = launch();
     other.artifacts.get_mut(&Place::Kernel).unwrap().file = "evil".into();
     matching(&other.json());
-    sent.refused("evil: every build has it, and the manifest does not list it");
+    sent.refused("evil: every build has this file, but the manifest does not list it");
     let mut other = launch();
     other.description.machine.name = "another".into();
     matching(&other.json());
-    sent.refused("launch.json: it is of machine another, the manifest says m");
+    sent.refused("launch.json: it belongs to machine another, expected m");
     matching(r#"{ "format": 1, "machine": "m", "argv": ["-netdev", "bridge,id=x,helper=/kiln/artifacts/evil"] }"#);
     let said = String::from_utf8(sent.say(&["run"]).stderr).unwrap();
     assert!(
-        said.contains("launch.json: launch.json has format 1") && said.contains("`kiln build` the recipe again"),
+        said.contains("launch.json: launch.json has format 1") && said.contains("run `kiln build` again"),
         "{said}"
     );
     matching(&launch().json().replace("\"max\"", "\"max,x=y -chardev socket\""));
@@ -404,19 +400,16 @@ fn what_would_be_read_for_hours_is_named_at_once() {
     let mut large = manifest(&files());
     large.artifacts.get_mut("disk.qcow2").unwrap().size = size;
     std::fs::write(sent.path("manifest.json"), large.write()).unwrap();
-    sent.refused(&format!(
-        "manifest.json: it says that disk.qcow2 has {size} bytes, and no file of a build has more than {}",
-        256u64 << 30
-    ));
+    sent.refused(&format!("manifest.json: it gives disk.qcow2 a size of {size} bytes (limit {})", 256u64 << 30));
     let mut many = manifest(&files());
     many.qemu.extend((0..300).map(|number| (format!("m{number}"), "tools qemu".to_owned())));
     std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
-    sent.refused("manifest.json: it lists 301 machines, and a build has no more than 256");
+    sent.refused("manifest.json: it lists 301 machines (limit 256)");
     let mut many = manifest(&files());
     let one = many.artifacts["disk.qcow2"];
     many.artifacts.extend((0..5000).map(|number| (format!("f{number}"), one)));
     std::fs::write(sent.path("manifest.json"), many.write()).unwrap();
-    sent.refused("manifest.json: it lists 5005 files, and a build has no more than 4096");
+    sent.refused("manifest.json: it lists 5005 files (limit 4096)");
 }
 
 #[test]
@@ -429,7 +422,7 @@ fn variables_that_are_too_large_to_be_kept_are_not_started_from() {
     let mut files = with_launch(&launch);
     files.extend([("ovmf-code.fd".to_owned(), b"code".to_vec()), ("ovmf-vars.fd".to_owned(), variables)]);
     put(&sent.at, &files, &manifest(&files));
-    sent.refused("launch.json: it has variables of a firmware of more than 1048576 bytes");
+    sent.refused("launch.json: the firmware variables have more than 1048576 bytes");
 }
 
 /// Whoever starts it may be root, and the host's own services are looked for at such ports.
@@ -439,6 +432,6 @@ fn a_directory_does_not_choose_a_privileged_port_of_the_host() {
     let files = with_launch(&launch_of(&machine("forward http = 80"), &BTreeMap::new()));
     put(&sent.at, &files, &manifest(&files));
     sent.refused(
-        "launch.json: launch.json forwards port 80 of this host, and a directory may choose ports from 1024 on only",
+        "launch.json: launch.json forwards host port 80, but a result directory may only use ports from 1024 on",
     );
 }

@@ -73,7 +73,7 @@ impl Lab {
     /// Every blob equals its name, and nothing unfinished is left but this process's own.
     pub(crate) fn sound(&self) {
         let store = kiln::store::Store::open(&self.store()).unwrap();
-        assert_eq!(store.recheck().unwrap().1, 0, "a blob does not equal its name");
+        assert_eq!(store.recheck().unwrap().damaged, 0, "a blob does not equal its name");
     }
 }
 

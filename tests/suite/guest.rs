@@ -9,7 +9,7 @@ use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
 use kiln::guest::event::{TestEvent, TestListener};
 use kiln::guest::report::{Outcome, TestReport};
-use kiln::guest::test::{BOOT, TestOptions, run};
+use kiln::guest::test::{BOOT_TIMEOUT, TestOptions, run};
 use kiln::guest::{AccelChoice, Launch};
 use kiln::recipe::test::{QmpAnswer, Test, TestAction, TestStep};
 
@@ -87,7 +87,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: AccelChoice) -> TestReport
         accel,
         logs: scratch.clone(),
         base: base.clone(),
-        boot: BOOT,
+        boot: BOOT_TIMEOUT,
         slow: false,
         filter: None,
         interrupted: &interrupted,
@@ -147,9 +147,9 @@ fn guests_that_panic_power_off_hang_or_go_wrong_are_told_apart() {
     ];
     let report = boot(vec![machine("m", material, "")], &tests, AccelChoice::Tcg);
     assert!(reason(&report, 0).contains("the kernel panicked"), "{}", reason(&report, 0));
-    assert!(reason(&report, 1).contains("powered itself off"), "{}", reason(&report, 1));
-    assert!(reason(&report, 2).contains("did not end within the 5 s"), "{}", reason(&report, 2));
-    assert!(reason(&report, 3).contains("restarted by itself"), "{}", reason(&report, 3));
+    assert!(reason(&report, 1).contains("powered off unexpectedly"), "{}", reason(&report, 1));
+    assert!(reason(&report, 2).contains("did not finish within the test's timeout of 5 s"), "{}", reason(&report, 2));
+    assert!(reason(&report, 3).contains("restarted unexpectedly"), "{}", reason(&report, 3));
     assert_eq!(report.counts(), (1, 4, 0));
     assert_eq!(report.boots.len(), 4, "a hanging command costs no boot");
 }

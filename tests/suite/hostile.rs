@@ -30,18 +30,14 @@ fn a_changed_byte_of_anything_delivered_is_found_and_named() {
             other[changed] ^= 1;
             std::fs::write(at.join(name), &other).unwrap();
             let report = kiln::ops::directory(&session, &at).unwrap_or_else(|_| panic!("no report"));
-            let words =
-                format!("{name}: its digest is {}, the manifest says {}", Digest::of(&other), Digest::of(bytes));
+            let words = format!("{name}: has digest {}, expected {}", Digest::of(&other), Digest::of(bytes));
             assert_eq!(report.wrong, [words]);
         }
         let said = fail_with(&mut verify(), 3);
         assert!(said.contains("1 difference in 5 files") && said.contains(name), "{said}");
         std::fs::write(at.join(name), &bytes[1..]).unwrap();
         let said = fail_with(&mut verify(), 3);
-        assert!(
-            said.contains(&format!("{name}: {} bytes, the manifest says {}", bytes.len() - 1, bytes.len())),
-            "{said}"
-        );
+        assert!(said.contains(&format!("{name}: has {} bytes, expected {}", bytes.len() - 1, bytes.len())), "{said}");
         std::fs::remove_file(at.join(name)).unwrap();
         let said = fail_with(&mut verify(), 3);
         assert!(said.contains(name) && said.contains("it is missing"), "{said}");
@@ -79,7 +75,7 @@ fn a_manifest_that_leads_out_of_its_directory_is_refused() {
     for name in ["../passwd", "/etc/passwd", "tiny/../../passwd", ".", "", "-x", ".x/y", "a/b/c", "manifest.json"] {
         let text = manifest(&[(name.to_owned(), b"x".to_vec())]).write();
         let error = Manifest::read(text.as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, format!("`{name}` is no name that kiln gives to a file or a machine"));
+        assert_eq!(error, format!("`{name}` is not a valid name of a file or a machine"));
     }
 }
 
@@ -144,13 +140,13 @@ fn tar_refusal(bytes: &[u8]) -> String {
 fn headers_of_ten_gigabytes_take_no_memory_and_end_with_the_file() {
     const TEN: u64 = 10 << 30;
     for (bytes, words) in [
-        (header(b'0', TEN), "the archive ends inside a file"),
+        (header(b'0', TEN), "the archive is truncated in a file"),
         (header(b'L', TEN), "an extended header of more than 1 MiB"),
         (header(b'K', TEN), "an extended header of more than 1 MiB"),
         (header(b'x', TEN), "an extended header of more than 1 MiB"),
         (header(b'g', TEN), "an extended header of more than 1 MiB"),
         (header(b'5', TEN), "content on something that is not a regular file"),
-        (pax("size", &TEN.to_string()), "the archive ends inside a file"),
+        (pax("size", &TEN.to_string()), "the archive is truncated in a file"),
         (pax("size", "99999999999999999999"), "a pax size that is not a number"),
         (pax("size", "9999999999999999999"), "a size of more than 8 EiB"),
         (pax("path", "/etc/passwd"), "absolute"),

@@ -118,10 +118,10 @@ impl Work {
     }
 
     fn sound(&self) {
-        let (all, wrong) = kiln::store::Store::open(&self.store).unwrap().recheck().unwrap();
-        println!("{all} blobs and trees read");
-        assert_eq!(wrong, 0, "a blob or tree does not equal its name");
-        assert!(all > 0, "an empty store proves nothing");
+        let found = kiln::store::Store::open(&self.store).unwrap().recheck().unwrap();
+        println!("{} blobs and trees read", found.checked);
+        assert_eq!(found.damaged, 0, "a blob or tree does not equal its name");
+        assert!(found.checked > 0, "an empty store proves nothing");
     }
 }
 

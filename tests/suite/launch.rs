@@ -103,7 +103,7 @@ fn an_argv_that_a_directory_brings_along_is_refused_with_the_way_out() {
         "empty": [], "argv": ["-netdev", "bridge,id=x,br=br0,helper=/kiln/artifacts/evil"] }"#;
     let error = LaunchFile::read(old.as_bytes()).unwrap_err();
     assert_eq!(error, LaunchError::Format(1));
-    assert!(error.to_string().contains("`kiln build` the recipe again"), "{error}");
+    assert!(error.to_string().contains("run `kiln build` again"), "{error}");
     let smuggled = launch_file().json().replacen('{', "{ \"argv\": [\"-netdev\", \"bridge,helper=/evil\"],", 1);
     let error = LaunchFile::read(smuggled.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("unknown field `argv`"), "{error}");
@@ -180,7 +180,7 @@ fn what_is_too_much_and_what_is_the_hosts_is_refused_before_it_is_judged() {
         assert_eq!(forward(host), Err(LaunchError::Port(host)));
     }
     assert_eq!(forward(1024), Ok(()));
-    assert!(LaunchError::Port(80).to_string().contains("port 80 of this host"));
+    assert!(LaunchError::Port(80).to_string().contains("host port 80"));
 }
 
 /// Words that would start a program, read a file or listen, were they taken for options.

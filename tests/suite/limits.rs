@@ -191,7 +191,7 @@ fn a_fork_bomb_ends_with_a_word_about_processes() {
     let Some(run) = run(&bomb, limits("processes=60")) else { return };
     assert_eq!((exceeded(&run).bound, exceeded(&run).limit), (Bound::Processes, 60));
     let text = exceeded(&run).to_string();
-    assert!(text.contains("its 60 processes") && text.contains("--limit processes=120"), "{text}");
+    assert!(text.contains("its limit of 60 processes") && text.contains("--limit processes=120"), "{text}");
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn a_hog_ends_with_a_word_about_memory() {
     let Some(run) = run(&spec("hog", &["/usr/bin/perl", "-e", hog]), limits("memory=96MiB")) else { return };
     assert_eq!((exceeded(&run).bound, exceeded(&run).limit), (Bound::Memory, 96 << 20));
     let text = exceeded(&run).to_string();
-    assert!(text.contains("more than its 96.0 MiB of memory") && text.contains("--limit memory=192MiB"), "{text}");
+    assert!(text.contains("its memory limit of 96.0 MiB") && text.contains("--limit memory=192MiB"), "{text}");
 }
 
 /// Memory that is no process's: a file that was never anywhere.
@@ -269,7 +269,7 @@ fn who_waits_for_nothing_is_named_and_then_ended() {
     for words in ["printed anything for 3s: sh (pid 2) waits in read of fd 0 (/tmp/pipe)", "--limit silence=6s"] {
         assert!(text.contains(words), "{text}");
     }
-    assert!(run.notices[0].contains("waits in read") && run.notices[0].contains("since 1 s"), "{:?}", run.notices);
+    assert!(run.notices[0].contains("waits in read") && run.notices[0].contains("for 1 s"), "{:?}", run.notices);
 }
 
 #[test]
@@ -309,7 +309,7 @@ fn a_sandbox_within_another_is_watched_by_it() {
                 exceeded.detail.contains("sleep (pid ") && exceeded.detail.contains("waits in sleep"),
                 "{exceeded}"
             );
-            assert!(heard.iter().any(|line| line.contains("sleep (pid ") && line.contains(" since ")), "{heard:?}");
+            assert!(heard.iter().any(|line| line.contains("sleep (pid ") && line.contains(" for ")), "{heard:?}");
         }
         other => panic!("{other:?} {heard:?}"),
     }

@@ -1,5 +1,6 @@
 //! Locks made from tiny signed archives: what is pinned, what moves, what is refused.
 
+mod kept;
 mod refused;
 mod solve;
 mod tampered;
@@ -8,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use kiln::base::{Digest, Timestamp};
+use kiln::debian::archive::ArchiveRef;
 use kiln::debian::mirror::Mirrors;
+use kiln::debian::solve::Why;
 use kiln::lock::resolve::{
     DirectoryCache, IndexCache, NoCache, Progress, ResolveContext, ResolveError, Update, resolve,
 };
@@ -91,11 +94,11 @@ fn a_lock_pins_archives_packages_and_the_epoch() {
     let package = lock.sets["web"].iter().find(|package| package.name == "nginx").unwrap();
     let deb = archive.packages[0].build();
     assert_eq!((package.file.size, package.file.sha256), (deb.len() as u64, Digest::of(&deb)));
-    assert_eq!(package.why, "requested");
-    let locked = &lock.archives["trixie"];
+    assert_eq!(package.why, Why::Requested);
+    let locked = &lock.archives[&ArchiveRef::current("trixie")];
     assert_eq!(locked.signed_by, [archive.key.fingerprint()]);
     assert_eq!((locked.date, lock.epoch), (archive.date, archive.date));
-    assert_eq!(locked.snapshot, archive.date.snapshot());
+    assert_eq!(locked.snapshot, archive.date);
     assert!(locked.indexes.contains_key("main/binary-amd64/Packages.xz"));
     satisfies(&recipe, &lock).unwrap();
     let text = write(&lock);
@@ -144,11 +147,11 @@ fn a_package_that_left_its_archive_keeps_its_entry_under_the_archive_as_it_was()
     let before = lock(&[&first], &nginx(&first)).unwrap();
     let after = again(&[&second], &with_curl(&second), Some(&before), &Update::Keep).unwrap();
     assert_eq!(shown(&after, "web"), "curl 8.1, libc6 2.41, nginx 1.0, nginx-common 1.0");
-    let earlier = format!("trixie@{}", first.date.snapshot());
-    let archives: BTreeMap<&str, &str> =
-        after.sets["web"].iter().map(|package| (package.name.as_str(), package.archive.as_str())).collect();
-    assert_eq!((archives["nginx"], archives["curl"]), (earlier.as_str(), "trixie"));
-    assert_eq!(after.archives[&earlier], before.archives["trixie"]);
+    let (earlier, current) = (ArchiveRef::earlier("trixie", first.date), ArchiveRef::current("trixie"));
+    let archives: BTreeMap<&str, &ArchiveRef> =
+        after.sets["web"].iter().map(|package| (package.name.as_str(), &package.archive)).collect();
+    assert_eq!((archives["nginx"], archives["curl"]), (&earlier, &current));
+    assert_eq!(after.archives[&earlier], before.archives[&current]);
     assert_eq!(read(&write(&after)).unwrap(), after);
     // And the next time nothing moves, with the network or without.
     let kept = again(&[&second], &with_curl(&second), Some(&after), &Update::Keep).unwrap();
@@ -220,5 +223,5 @@ fn a_lock_of_another_recipe_says_what_differs() {
     let lock = lock(&[&archive], &nginx(&archive)).unwrap();
     let mismatches = satisfies(&with_curl(&archive), &lock).unwrap_err();
     assert_eq!(mismatches[0].to_string(), "file `test.kiln` has changed");
-    assert!(lock.archives["trixie"].date < now());
+    assert!(lock.archives[&ArchiveRef::current("trixie")].date < now());
 }

@@ -79,15 +79,15 @@ fn what_is_no_file_is_an_error_that_names_it() {
     let canary = Canary::new("foreign");
     let (secret, directory) = (canary.file(), canary.directory.display());
     for (script, words) in [
-        (format!("ln -s {secret} out"), "its out is a symbolic link, neither file nor directory"),
-        (format!("ln -s {directory} out"), "its out is a symbolic link, neither file nor directory"),
-        ("ln -s nowhere out".to_owned(), "its out is a symbolic link"),
-        ("mkfifo out".to_owned(), "its out is a named pipe"),
-        ("mkdir out; mkfifo out/pipe".to_owned(), "out/pipe cannot be kept in a tree: it is a named pipe"),
-        ("mkdir -p out/a; mkfifo 'out/a/b\nerror: forged'".to_owned(), r"out/a/b\nerror: forged cannot be kept"),
-        ("mkdir other".to_owned(), "it left no out behind"),
+        (format!("ln -s {secret} out"), "its output out is a symbolic link, not a file or a directory"),
+        (format!("ln -s {directory} out"), "its output out is a symbolic link, not a file or a directory"),
+        ("ln -s nowhere out".to_owned(), "its output out is a symbolic link"),
+        ("mkfifo out".to_owned(), "its output out is a named pipe"),
+        ("mkdir out; mkfifo out/pipe".to_owned(), "out/pipe cannot be stored: it is a named pipe"),
+        ("mkdir -p out/a; mkfifo 'out/a/b\nerror: forged'".to_owned(), r"out/a/b\nerror: forged cannot be stored"),
+        ("mkdir other".to_owned(), "it produced no out"),
         // A hole costs nothing, and would be read for weeks.
-        ("truncate -s 7E out || truncate -s 15T out".to_owned(), "may have 256 GiB at most"),
+        ("truncate -s 7E out || truncate -s 15T out".to_owned(), "(limit 256 GiB)"),
     ] {
         let text = refused(&mut bench, &script, false);
         assert!(text.contains(words), "{script}: {text}");
@@ -288,7 +288,7 @@ fn sockets_attributes_and_stopping() {
     let dir = Dir::open(&left).unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(left.join("socket")).unwrap();
     let error = store.take(&dir, "socket", Taking::PUBLIC).unwrap_err().to_string();
-    assert_eq!(error, "its socket is a socket, neither file nor directory");
+    assert_eq!(error, "its output socket is a socket, not a file or a directory");
 
     let (file, tree) = (left.join("file"), left.join("tree"));
     std::fs::create_dir(&tree).unwrap();

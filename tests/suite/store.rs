@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
 use kiln::plan::reapi::Tree;
-use kiln::store::gc::{GcReport, Policy};
+use kiln::store::gc::{GcReport, Policy, RecheckReport};
 use kiln::store::{Output, Presence, Store, StoreError};
 use prost::Message;
 
@@ -74,7 +74,7 @@ fn a_changed_byte_is_found_set_aside_and_healed() {
     let store = Store::open(&root).unwrap();
     assert!(matches!(store.path(&digest), Err(StoreError::Damaged { .. })));
     store.put(b"precious").unwrap();
-    assert_eq!(store.recheck().unwrap(), (1, 0));
+    assert_eq!(store.recheck().unwrap(), RecheckReport { checked: 1, damaged: 0 });
     drop(store);
     remove(&root);
 }
@@ -121,7 +121,7 @@ fn trees_are_named_by_content_and_checked() {
     let odd = store.scratch("odd").unwrap();
     let _socket = std::os::unix::net::UnixListener::bind(odd.join("socket")).unwrap();
     let error = store.import_tree(&odd).unwrap_err().to_string();
-    assert!(error.contains("socket") && error.contains("neither file"), "{error}");
+    assert!(error.contains("socket") && error.contains("not a file"), "{error}");
     drop(store);
     remove(&root);
 }
@@ -173,7 +173,7 @@ fn a_store_that_cannot_be_used_says_so_and_what_to_do() {
     let root = scratch("store-bad");
     std::fs::write(root.join("file"), "").unwrap();
     let error = Store::open(&root.join("file")).unwrap_err().to_string();
-    assert!(error.contains("cannot be written") && error.contains("KILN_STORE"), "{error}");
+    assert!(error.contains("cannot write to the store") && error.contains("KILN_STORE"), "{error}");
     let error = Store::open(Path::new("/proc/kiln")).unwrap_err().to_string();
     assert!(error.contains("/proc/kiln"), "{error}");
     remove(&root);

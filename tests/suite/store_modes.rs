@@ -48,6 +48,28 @@ fn as_it_should_be(store: &Path) {
 }
 
 #[test]
+fn a_check_of_the_whole_store_sets_damaged_files_aside() {
+    let root = scratch("check");
+    let store = Store::open(&root).unwrap();
+    let (good, bad) = (store.put(b"good").unwrap(), store.put(b"bad").unwrap());
+    let path = store.path(&bad).unwrap();
+    drop(store);
+    let check = || {
+        let output = gc(&root).arg("--check").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(check().starts_with("checked 2 files and trees; 0 damaged, set aside\n"));
+    super::store::tamper(&path);
+    assert!(check().starts_with("checked 2 files and trees; 1 damaged, set aside\n"));
+    let store = Store::open(&root).unwrap();
+    assert!(store.has(&good) && !store.has(&bad));
+    assert_eq!(gc(&root).args(["--check", "--dry-run"]).output().unwrap().status.code(), Some(2));
+    drop(store);
+    kiln::world::fs::remove_tree(&root).unwrap();
+}
+
+#[test]
 fn modes_are_the_stores_own_under_every_umask() {
     let root = scratch("modes");
     for umask in ["000", "077", "022"] {
@@ -183,7 +205,7 @@ fn root_gives_objects_to_whom_they_belong_inside() {
             owned(&tree.join(path));
         }
     }
-    assert_eq!(store.recheck().unwrap().1, 0);
+    assert_eq!(store.recheck().unwrap().damaged, 0);
     // The store itself and what is closed stay root's.
     for path in ["", "cas", "tree", "lock/store", "tmp"] {
         assert_eq!(root.join(path).metadata().unwrap().uid(), 0, "{path}");

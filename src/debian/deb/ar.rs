@@ -27,7 +27,7 @@ impl<R: Read> Archive<R> {
         let mut magic = [0; 8];
         inner.read_exact(&mut magic).map_err(|source| DebError::Io { member: "ar", source })?;
         if &magic != b"!<arch>\n" {
-            return Err(DebError::Format("it does not start like an ar archive".to_owned()));
+            return Err(DebError::Format("it is not an ar archive".to_owned()));
         }
         Ok(Archive { inner, left: 0, padded: false })
     }
@@ -49,11 +49,11 @@ impl<R: Read> Archive<R> {
         while filled < HEADER {
             match self.inner.read(&mut header[filled..]).map_err(broken)? {
                 0 if filled == 0 => return Ok(None),
-                0 => return Err(DebError::Format("it ends within a member's header".to_owned())),
+                0 => return Err(DebError::Format("it is truncated in a member's header".to_owned())),
                 count => filled += count,
             }
         }
-        let (name, size) = parse(&header).ok_or_else(|| DebError::Format("a member's header is damaged".to_owned()))?;
+        let (name, size) = parse(&header).ok_or_else(|| DebError::Format("a member's header is invalid".to_owned()))?;
         if size > MEMBER_LIMIT {
             return Err(DebError::TooLarge { member: "ar", limit: MEMBER_LIMIT, unit: "bytes in a member" });
         }
@@ -81,7 +81,7 @@ impl<R: Read> Read for Archive<R> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let count = self.inner.read(&mut buffer[..most])?;
         if count == 0 && most > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file ends within a member"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is truncated in a member"));
         }
         self.left -= count as u64;
         Ok(count)

@@ -44,7 +44,9 @@ impl Stanza {
         let mut fields: Vec<(String, String)> = Vec::new();
         for line in text.lines().take_while(|line| !line.trim().is_empty() || line.starts_with(' ')) {
             if line.starts_with([' ', '\t']) {
-                let last = fields.last_mut().ok_or_else(|| DebError::Control("it starts in mid-field".to_owned()))?;
+                let last = fields
+                    .last_mut()
+                    .ok_or_else(|| DebError::Control("it starts with a continuation line".to_owned()))?;
                 last.1.push('\n');
                 last.1.push_str(line);
                 continue;
@@ -52,14 +54,14 @@ impl Stanza {
             let (name, value) =
                 line.split_once(':').ok_or_else(|| DebError::Control(format!("line `{line}` is not a field")))?;
             if fields.iter().any(|(key, _)| key.eq_ignore_ascii_case(name)) {
-                return Err(DebError::Control(format!("field `{name}` stands twice")));
+                return Err(DebError::Control(format!("duplicate field `{name}`")));
             }
             fields.push((name.to_owned(), value.trim().to_owned()));
         }
         let stanza = Stanza { fields };
         for name in ["Package", "Version", "Architecture"] {
             if stanza.get(name).is_none_or(str::is_empty) {
-                return Err(DebError::Control(format!("it has no field `{name}`")));
+                return Err(DebError::Control(format!("missing field `{name}`")));
             }
         }
         Ok(stanza)
@@ -105,10 +107,10 @@ pub(super) fn read(reader: impl Read) -> Result<Control, DebError> {
         match raw.header.entry_type() {
             tar::EntryType::Directory if path.is_empty() => continue,
             tar::EntryType::Regular => {}
-            _ => return Err(refuse("only regular files belong here")),
+            _ => return Err(refuse("only regular files are allowed here")),
         }
         if path.is_empty() || !path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._".contains(&byte)) {
-            return Err(refuse("its name is not that of a control file"));
+            return Err(refuse("its name is not valid for a control file"));
         }
         let mut bytes = Vec::new();
         tape.read_to_end(&mut bytes).map_err(|source| DebError::Io { member: MEMBER, source })?;

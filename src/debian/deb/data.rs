@@ -69,9 +69,9 @@ fn check(raw: Raw) -> Result<DebEntry, DebError> {
         tar::EntryType::Directory => DebEntryKind::Directory,
         tar::EntryType::Symlink => DebEntryKind::Link(target(&raw.link).map_err(refuse)?),
         tar::EntryType::Link => DebEntryKind::Hard(relative(&raw.link).map_err(refuse)?),
-        tar::EntryType::Char | tar::EntryType::Block => return Err(refuse("device nodes are refused")),
-        tar::EntryType::Fifo => return Err(refuse("named pipes are refused")),
-        _ => return Err(refuse("its type is not one that packages may use")),
+        tar::EntryType::Char | tar::EntryType::Block => return Err(refuse("device nodes are not allowed in packages")),
+        tar::EntryType::Fifo => return Err(refuse("named pipes are not allowed in packages")),
+        _ => return Err(refuse("its type is not allowed in packages")),
     };
     if !matches!(kind, DebEntryKind::File(_)) && raw.size != 0 {
         return Err(refuse("only regular files may have content"));
@@ -103,10 +103,10 @@ pub(super) fn relative(bytes: &[u8]) -> Result<String, &'static str> {
     let mut path = String::with_capacity(text.len());
     for part in text.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." {
-            return Err("its name climbs out with `..`");
+            return Err("its name contains `..`");
         }
         if part.len() > 255 {
-            return Err("a part of its name is longer than 255 bytes");
+            return Err("a component of its name is longer than 255 bytes");
         }
         if !path.is_empty() {
             path.push('/');

@@ -71,7 +71,7 @@ impl<R: Read> Tape<R> {
         // The checksum counts its own field as spaces.
         let sum: u32 = bytes[..148].iter().chain(&bytes[156..]).map(|&byte| u32::from(byte)).sum::<u32>() + 8 * 32;
         if header.cksum().ok() != Some(sum) {
-            return Err(self.entry(&header, "its header's checksum is wrong"));
+            return Err(self.entry(&header, "its header has a wrong checksum"));
         }
         Ok(Some(header))
     }
@@ -86,7 +86,7 @@ impl<R: Read> Tape<R> {
 
     fn name(&mut self, header: &tar::Header) -> Result<Vec<u8>, DebError> {
         if self.left > NAME_LIMIT {
-            return Err(self.entry(header, "its long name is longer than any path may be"));
+            return Err(self.entry(header, "its name is too long"));
         }
         let mut name = Vec::new();
         let member = self.member;
@@ -131,7 +131,7 @@ impl<R: Read> Read for Tape<R> {
         let most = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let count = self.inner.read(&mut buffer[..most])?;
         if count == 0 && most > 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends within an entry"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is truncated in an entry"));
         }
         self.left -= count as u64;
         self.consumed += count as u64;

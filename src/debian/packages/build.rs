@@ -189,15 +189,15 @@ fn check(raw: &Raw<'_>) -> Result<(), String> {
     let get = |i: usize| raw.values[i].ok_or_else(|| format!("no {} field", KEYS[i].0));
     let (name, version, architecture, path, size, digest) = (get(0)?, get(1)?, get(2)?, get(3)?, get(4)?, get(5)?);
     if !relation::is_package_name(name) || !relation::is_package_name(architecture) {
-        return Err("not a package name or architecture".to_owned());
+        return Err("invalid package name or architecture".to_owned());
     }
     if !version::is_valid(version) {
-        return Err(format!("not a version: {version:?}"));
+        return Err(format!("invalid version: {version:?}"));
     }
     if !is_inside(path) {
-        return Err(format!("a path that leaves the repository: {path:?}"));
+        return Err(format!("path leads out of the repository: {path:?}"));
     }
-    size.parse::<u64>().map_err(|_| format!("not a size: {size:?}"))?;
+    size.parse::<u64>().map_err(|_| format!("invalid size: {size:?}"))?;
     digest.parse::<Digest>().map_err(|error| format!("SHA256: {error}"))?;
     // Whoever reads the index later relies on relations that parse.
     for ((field, _), value) in KEYS.iter().zip(raw.values).skip(6).take(7) {

@@ -244,11 +244,6 @@ impl<'a> IndexStanza<'a> {
         self.value(b'H')?.parse().ok()
     }
 
-    /// Source package, when it is called otherwise or has another version: `linux (6.12.1-1)`.
-    pub fn source(&self) -> Option<&'a str> {
-        self.value(b'X')
-    }
-
     /// 1 (required) to 5 (extra).
     pub fn priority(&self) -> u32 {
         self.flags & PRIORITY

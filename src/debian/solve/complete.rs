@@ -9,7 +9,7 @@ use resolvo::{
 };
 
 use super::pool::{Pkg, Pool, Ver};
-use super::{Root, Unsolvable};
+use super::{Picked, Root, Unsolvable};
 
 /// What the solver sees: everything that the roots can reach, numbered.
 struct Provider<'p, 'a> {
@@ -27,7 +27,7 @@ struct Set {
 }
 
 /// The chosen versions with the reason for each.
-pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<(Ver, String)>, Unsolvable> {
+pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<Picked>, Unsolvable> {
     reach(pool, roots);
     pool.reached = pool.version_count();
     let (mut sets, mut unions, mut dependencies) = (Vec::new(), Vec::new(), Vec::new());
@@ -73,7 +73,7 @@ fn reach(pool: &mut Pool<'_>, roots: &[Root<'_>]) {
         }
         for version in pool.packages[package].versions.clone() {
             let relations = pool.version(version).relations.clone();
-            for atom in relations.wants.iter().flat_map(|(clause, _)| clause) {
+            for atom in relations.wants.iter().flat_map(|want| &want.clause) {
                 let matching = pool.matching(atom);
                 queue.push(pool.package(atom.name));
                 queue.extend(matching.into_iter().map(|version| pool.version(version).package));
@@ -98,7 +98,7 @@ fn known(
     let own = pool.version(version).package;
     let mut known = KnownDependencies::default();
     let reached = pool.reached;
-    for (clause, _) in relations.wants.iter().filter(|(_, must)| *must) {
+    for clause in relations.wants.iter().filter(|want| want.must()).map(|want| &want.clause) {
         let mut union: Vec<VersionSetId> = Vec::new();
         for atom in clause {
             let matching = pool.matching(atom);
@@ -152,23 +152,22 @@ fn by_package(pool: &Pool<'_>, versions: Vec<Ver>) -> Vec<(Pkg, Vec<Ver>)> {
 }
 
 /// Why each version is there: breadth first from the roots.
-fn reasons<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>], chosen: &[Ver]) -> Vec<(Ver, String)> {
-    let mut found: Vec<(Ver, String)> = Vec::new();
+fn reasons<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>], chosen: &[Ver]) -> Vec<Picked> {
+    let mut found: Vec<Picked> = Vec::new();
     for root in roots {
         let package = pool.version(root.version).package;
-        found.extend(
-            chosen.iter().filter(|version| pool.version(**version).package == package).map(|v| (*v, root.why.clone())),
-        );
+        let own = chosen.iter().copied().filter(|version| pool.version(*version).package == package);
+        found.extend(own.map(|version| Picked { version, why: root.why.clone() }));
     }
     let mut next = 0;
     while next < found.len() {
-        let version = found[next].0;
+        let version = found[next].version;
         let name = pool.version(version).stanza.name();
         let relations = pool.version(version).relations.clone();
-        for atom in relations.wants.iter().flat_map(|(clause, _)| clause) {
-            for version in pool.matching(atom) {
-                if chosen.binary_search(&version).is_ok() && !found.iter().any(|(known, _)| *known == version) {
-                    found.push((version, format!("dependency of {name}")));
+        for want in &relations.wants {
+            for version in want.clause.iter().flat_map(|atom| pool.matching(atom)).collect::<Vec<_>>() {
+                if chosen.binary_search(&version).is_ok() && !found.iter().any(|known| known.version == version) {
+                    found.push(Picked { version, why: want.why(name) });
                 }
             }
         }

@@ -5,8 +5,8 @@
 //! the real package first, then essential, then protected ones, then by `Priority`, then the one that the indexes
 //! mention last. Packages without which a request cannot be had are held, so that nothing chosen later removes them.
 
-use super::Root;
-use super::pool::{Pkg, Pool, Ver};
+use super::pool::{Mention, Pkg, Pool, Ver, Want};
+use super::{Picked, Root};
 use crate::debian::relation::{Atom, Clause};
 
 /// Deeper chains than any archive has; beyond it the complete search decides.
@@ -26,7 +26,7 @@ struct Search<'p, 'a> {
 }
 
 /// The chosen versions with the reason for each, in the order in which they were marked; `None` when this way leads nowhere.
-pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Option<Vec<(Ver, String)>> {
+pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Option<Vec<Picked>> {
     let mut search = Search { pool, state: Vec::new(), wasted: false };
     for root in roots {
         let package = search.pool.version(root.version).package;
@@ -56,11 +56,13 @@ impl<'a> Search<'_, 'a> {
             return false;
         }
         let relations = self.pool.version(version).relations.clone();
-        if !held && marked.is_some() && relations.wants.iter().all(|(clause, must)| !must || self.is_satisfied(clause))
+        if !held
+            && marked.is_some()
+            && relations.wants.iter().all(|want| !want.must() || self.is_satisfied(&want.clause))
         {
             return true;
         }
-        if !held && !relations.wants.iter().all(|(clause, must)| !must || self.is_possible(clause)) {
+        if !held && !relations.wants.iter().all(|want| !want.must() || self.is_possible(&want.clause)) {
             // Nothing will ever make it installable: do not try again.
             self.pool.packages[package].candidate = None;
             self.state(package).marked = None;
@@ -68,15 +70,15 @@ impl<'a> Search<'_, 'a> {
             return false;
         }
         let open: Vec<usize> =
-            (0..relations.wants.len()).filter(|i| held || !self.is_satisfied(&relations.wants[*i].0)).collect();
+            (0..relations.wants.len()).filter(|i| held || !self.is_satisfied(&relations.wants[*i].clause)).collect();
         if !self.refuse(package, &relations.refuses, held) && !held {
             return false;
         }
         *self.state(package) = State { marked: Some(version), held: true };
         let mut good = true;
         for i in open {
-            let (clause, must) = &relations.wants[i];
-            if !self.want(clause, *must, held, depth) && *must {
+            let want = &relations.wants[i];
+            if !self.want(want, held, depth) && want.must() {
                 good = false;
                 if !held {
                     break;
@@ -93,7 +95,8 @@ impl<'a> Search<'_, 'a> {
     }
 
     /// Makes one clause hold. `held`: the package that wants it is needed itself.
-    fn want(&mut self, clause: &Clause<'a>, must: bool, held: bool, depth: usize) -> bool {
+    fn want(&mut self, want: &Want<'a>, held: bool, depth: usize) -> bool {
+        let (clause, must) = (&want.clause, want.must());
         let satisfied = self.is_satisfied(clause);
         if satisfied && (!held || !must) {
             return true;
@@ -197,26 +200,25 @@ impl<'a> Search<'_, 'a> {
         let package = self.pool.version(version).package;
         let held = self.state(package).held;
         let (stanza, known) = (self.pool.version(version).stanza, &self.pool.packages[package]);
-        let (offer, mention) = known.mention;
-        let last_first = (std::cmp::Reverse(offer), std::cmp::Reverse(mention));
+        let last_first = std::cmp::Reverse::<Mention>(known.mention);
         (!held, known.name != atom.name, !stanza.essential(), !stanza.protected(), stanza.priority(), last_first)
     }
 
     /// The marked packages that the roots need, each with its reason. After a detour, what only the detour wanted goes.
-    fn reachable(&mut self, roots: &[Root<'a>]) -> Option<Vec<(Ver, String)>> {
-        let mut found: Vec<(Ver, String)> = Vec::new();
+    fn reachable(&mut self, roots: &[Root<'a>]) -> Option<Vec<Picked>> {
+        let mut found: Vec<Picked> = Vec::new();
         let mut seen = vec![false; self.pool.packages.len()];
         let mut queue = std::collections::VecDeque::new();
         for root in roots {
             seen[self.pool.version(root.version).package] = true;
-            queue.push_back((root.version, root.why.clone()));
+            queue.push_back(Picked { version: root.version, why: root.why.clone() });
         }
-        while let Some((version, why)) = queue.pop_front() {
-            let name = self.pool.version(version).stanza.name();
-            let relations = self.pool.version(version).relations.clone();
-            found.push((version, why));
-            for (clause, must) in &relations.wants {
-                for version in clause.iter().flat_map(|atom| self.pool.matching(atom)).collect::<Vec<_>>() {
+        while let Some(picked) = queue.pop_front() {
+            let name = self.pool.version(picked.version).stanza.name();
+            let relations = self.pool.version(picked.version).relations.clone();
+            found.push(picked);
+            for want in &relations.wants {
+                for version in want.clause.iter().flat_map(|atom| self.pool.matching(atom)).collect::<Vec<_>>() {
                     let package = self.pool.version(version).package;
                     if self.state(package).marked != Some(version) {
                         continue;
@@ -225,8 +227,7 @@ impl<'a> Search<'_, 'a> {
                         seen.resize(self.pool.packages.len(), false);
                     }
                     if !std::mem::replace(&mut seen[package], true) {
-                        let verb = if *must { "dependency" } else { "recommendation" };
-                        queue.push_back((version, format!("{verb} of {name}")));
+                        queue.push_back(Picked { version, why: want.why(name) });
                     }
                 }
             }
@@ -236,16 +237,16 @@ impl<'a> Search<'_, 'a> {
     }
 
     /// Whether everything that must hold holds.
-    fn is_consistent(&mut self, chosen: &[(Ver, String)]) -> bool {
+    fn is_consistent(&mut self, chosen: &[Picked]) -> bool {
         let mut state = vec![State::default(); self.state.len()];
-        for (version, _) in chosen {
+        for Picked { version, .. } in chosen {
             state[self.pool.version(*version).package].marked = Some(*version);
         }
         self.state = state;
-        chosen.iter().all(|(version, _)| {
+        chosen.iter().all(|Picked { version, .. }| {
             let package = self.pool.version(*version).package;
             let relations = self.pool.version(*version).relations.clone();
-            relations.wants.iter().all(|(clause, must)| !must || self.is_satisfied(clause))
+            relations.wants.iter().all(|want| !want.must() || self.is_satisfied(&want.clause))
                 && relations.refuses.iter().all(|atom| {
                     self.pool.matching(atom).iter().all(|other| {
                         let owner = self.pool.version(*other).package;
@@ -264,7 +265,7 @@ pub(super) fn follow_release<'a>(pool: &mut Pool<'a>, version: Ver) {
     while let Some(version) = queue.pop() {
         let archive = search.pool.offers[search.pool.version(version).offer].archive;
         let relations = search.pool.version(version).relations.clone();
-        for (clause, _) in &relations.wants {
+        for clause in relations.wants.iter().map(|want| &want.clause) {
             if search.has_installable(clause) {
                 continue;
             }
@@ -293,7 +294,7 @@ impl<'a> Search<'_, 'a> {
                 relations
                     .wants
                     .iter()
-                    .all(|(clause, must)| !must || clause.iter().any(|atom| !self.candidates(atom).is_empty()))
+                    .all(|want| !want.must() || want.clause.iter().any(|atom| !self.candidates(atom).is_empty()))
             })
         })
     }

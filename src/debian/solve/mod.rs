@@ -11,9 +11,13 @@ mod complete;
 mod greedy;
 mod order;
 mod pool;
+mod why;
 
 use std::collections::BTreeMap;
 
+pub use why::{NotAReason, Why};
+
+use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexStanza};
 use crate::recipe::packages::{Base, PackageRequest};
 use pool::{Pool, Ver};
@@ -21,8 +25,8 @@ use pool::{Pool, Ver};
 /// An archive and what it offers.
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
-    /// Its name in the recipe.
-    pub archive: &'a str,
+    /// Which one.
+    pub archive: &'a ArchiveRef,
     /// Like apt's pin priority.
     pub priority: i32,
     /// Its packages; a set spread over components has one offer for each.
@@ -43,8 +47,17 @@ pub struct Problem<'a> {
     pub recommends: bool,
     /// Names that must not be chosen.
     pub exclude: &'a [String],
-    /// Name to (version, archive): kept when offered, as a lock wants it.
-    pub locked: BTreeMap<&'a str, (&'a str, &'a str)>,
+    /// By name: kept when offered, as a lock wants it.
+    pub locked: BTreeMap<&'a str, Pin<'a>>,
+}
+
+/// The version of a package that a lock has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pin<'a> {
+    /// The version.
+    pub version: &'a str,
+    /// The archive that has it.
+    pub archive: &'a ArchiveRef,
 }
 
 /// One package of a solution.
@@ -53,9 +66,9 @@ pub struct Chosen<'a> {
     /// What the index says of it.
     pub stanza: IndexStanza<'a>,
     /// The archive it comes from.
-    pub archive: &'a str,
-    /// `requested`, `essential`, `required` or `dependency of NAME`.
-    pub why: String,
+    pub archive: &'a ArchiveRef,
+    /// Why it is there.
+    pub why: Why,
 }
 
 /// Packages in configure order.
@@ -65,7 +78,7 @@ pub type Solution<'a> = Vec<Chosen<'a>>;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsolvable {
     /// A request that no archive knows.
-    #[error("no archive of this set ({archives}) has a package {name}{pinned}{hint}")]
+    #[error("package {name}{pinned} not found in {archives}{hint}")]
     Unknown {
         /// What was asked for.
         name: String,
@@ -77,7 +90,7 @@ pub enum Unsolvable {
         hint: String,
     },
     /// A request for a name that several packages provide.
-    #[error("{name} is a virtual package; ask for one of those that provide it: {providers}")]
+    #[error("{name} is a virtual package; request one of its providers instead: {providers}")]
     Virtual {
         /// What was asked for.
         name: String,
@@ -93,8 +106,14 @@ pub enum Unsolvable {
 #[derive(Clone)]
 struct Root<'a> {
     version: Ver,
-    why: String,
+    why: Why,
     request: Option<&'a PackageRequest>,
+}
+
+/// A version that a search has chosen, and why.
+struct Picked {
+    version: Ver,
+    why: Why,
 }
 
 /// Solves a problem; the same problem always has the same solution.
@@ -124,11 +143,11 @@ fn roots<'a>(problem: &Problem<'a>, pool: &mut Pool<'a>) -> Result<Vec<Root<'a>>
         }
         let package = pool.package(name);
         if let Some(version) = pool.packages[package].candidate {
-            roots.push(Root { version, why: why.to_owned(), request: None });
+            roots.push(Root { version, why, request: None });
         }
     }
     for request in problem.requests {
-        let (version, why) = requested(problem, pool, request)?;
+        let Picked { version, why } = requested(problem, pool, request)?;
         if !roots.iter().any(|root| root.version == version) {
             roots.push(Root { version, why, request: Some(request) });
         }
@@ -137,7 +156,7 @@ fn roots<'a>(problem: &Problem<'a>, pool: &mut Pool<'a>) -> Result<Vec<Root<'a>>
 }
 
 /// Essential and required packages by name. An archive of another priority (backports) does not decide what is essential.
-fn base_names<'a>(problem: &Problem<'a>) -> BTreeMap<&'a str, &'static str> {
+fn base_names<'a>(problem: &Problem<'a>) -> BTreeMap<&'a str, Why> {
     let mut names = BTreeMap::new();
     if problem.base == Base::None {
         return names;
@@ -149,9 +168,9 @@ fn base_names<'a>(problem: &Problem<'a>) -> BTreeMap<&'a str, &'static str> {
                 continue;
             }
             if stanza.essential() {
-                names.insert(stanza.name(), "essential");
+                names.insert(stanza.name(), Why::Essential);
             } else if problem.base == Base::Required && stanza.priority() == crate::debian::packages::REQUIRED {
-                names.entry(stanza.name()).or_insert("required");
+                names.entry(stanza.name()).or_insert(Why::Required);
             }
         }
     }
@@ -162,17 +181,20 @@ fn requested<'a>(
     problem: &Problem<'a>,
     pool: &mut Pool<'a>,
     request: &'a PackageRequest,
-) -> Result<(Ver, String), Unsolvable> {
+) -> Result<Picked, Unsolvable> {
     let package = pool.package(&request.name);
     let fits = |version: &pool::Version<'a>| {
         request.version.as_deref().is_none_or(|wanted| version.stanza.version() == wanted)
-            && request.archive.as_deref().is_none_or(|wanted| problem.offers[version.offer].archive == wanted)
+            && request
+                .archive
+                .as_deref()
+                .is_none_or(|wanted| problem.offers[version.offer].archive.is_current_of(wanted))
     };
     let found = pool.packages[package].versions.iter().copied().filter(|version| fits(pool.version(*version)));
     // Within one pinned archive the highest version wins, whatever was locked.
     let found: Vec<Ver> = found.collect();
     if let Some(version) = found.first() {
-        return Ok((*version, "requested".to_owned()));
+        return Ok(Picked { version: *version, why: Why::Requested });
     }
     let unpinned = request.version.is_none() && request.archive.is_none();
     if !pool.packages[package].versions.is_empty() || !unpinned {
@@ -182,7 +204,7 @@ fn requested<'a>(
     providers.retain(|provider| pool.packages[pool.version(*provider).package].candidate == Some(*provider));
     match providers.as_slice() {
         [] => Err(unknown(problem, pool, request)),
-        [only] => Ok((*only, format!("requested as {}", request.name))),
+        [only] => Ok(Picked { version: *only, why: Why::RequestedAs(request.name.clone()) }),
         several => {
             let names: Vec<&str> = several.iter().map(|version| pool.version(*version).stanza.name()).collect();
             Err(Unsolvable::Virtual { name: request.name.clone(), providers: names.join(", ") })
@@ -193,7 +215,7 @@ fn requested<'a>(
 fn unknown(problem: &Problem<'_>, pool: &mut Pool<'_>, request: &PackageRequest) -> Unsolvable {
     let package = pool.package_named(&request.name);
     let versions = package.map(|package| pool.packages[package].versions.clone()).unwrap_or_default();
-    let mut archives: Vec<&str> = problem.offers.iter().map(|offer| offer.archive).collect();
+    let mut archives: Vec<String> = problem.offers.iter().map(|offer| offer.archive.to_string()).collect();
     archives.dedup();
     let mut pinned = String::new();
     request.version.iter().for_each(|version| pinned.push_str(&format!(" with version {version}")));

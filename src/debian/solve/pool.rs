@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Offer, Problem};
+use super::{Offer, Pin, Problem, Why};
 use crate::debian::packages::IndexStanza;
 use crate::debian::relation::{self, Atom, Clause};
 use crate::debian::version;
@@ -21,8 +21,22 @@ pub(super) struct Package<'a> {
     /// The version that is taken unless something forces another.
     pub(super) candidate: Option<Ver>,
     /// Where the name is first met: apt numbers packages by it and breaks ties with the number.
-    pub(super) mention: (usize, u32),
+    pub(super) mention: Mention,
     providers: Option<Rc<[Ver]>>,
+}
+
+/// A place in the indexes; earlier ones are less.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mention {
+    /// Position among the offers.
+    pub(super) offer: usize,
+    /// Position among the names of its index.
+    pub(super) name: u32,
+}
+
+impl Mention {
+    /// Later than every other.
+    const NEVER: Mention = Mention { offer: usize::MAX, name: u32::MAX };
 }
 
 /// One version in one archive.
@@ -35,11 +49,41 @@ pub(super) struct Version<'a> {
 
 /// The relations of a version, parsed. The index builder has refused stanzas in which they are malformed.
 pub(super) struct Relations<'a> {
-    /// Pre-Depends, Depends and (when followed) Recommends, in apt's order; `true` for those that must hold.
-    pub(super) wants: Vec<(Clause<'a>, bool)>,
+    /// Pre-Depends, Depends and (when followed) Recommends, in apt's order.
+    pub(super) wants: Vec<Want<'a>>,
     /// Conflicts, then Breaks.
     pub(super) refuses: Vec<Atom<'a>>,
     pub(super) provides: Vec<Atom<'a>>,
+}
+
+/// One clause that a version wants to hold.
+pub(super) struct Want<'a> {
+    pub(super) clause: Clause<'a>,
+    pub(super) strength: Strength,
+}
+
+/// What follows where a clause does not hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Strength {
+    /// The version cannot be had.
+    Demand,
+    /// Nothing.
+    Recommendation,
+}
+
+impl Want<'_> {
+    /// Whether the version cannot be had without it.
+    pub(super) fn must(&self) -> bool {
+        self.strength == Strength::Demand
+    }
+
+    /// Why a package is there that makes the clause of this package hold.
+    pub(super) fn why(&self, of: &str) -> Why {
+        match self.strength {
+            Strength::Demand => Why::DependencyOf(of.to_owned()),
+            Strength::Recommendation => Why::RecommendationOf(of.to_owned()),
+        }
+    }
 }
 
 pub(super) struct Pool<'a> {
@@ -52,7 +96,7 @@ pub(super) struct Pool<'a> {
     architecture: &'a str,
     recommends: bool,
     exclude: &'a [String],
-    locked: BTreeMap<&'a str, (&'a str, &'a str)>,
+    locked: BTreeMap<&'a str, Pin<'a>>,
 }
 
 impl<'a> Pool<'a> {
@@ -92,10 +136,10 @@ impl<'a> Pool<'a> {
         let package = self.packages.len();
         self.names.insert(name, package);
         let mut versions = Vec::new();
-        let mut mention = (usize::MAX, u32::MAX);
+        let mut mention = Mention::NEVER;
         for (offer, Offer { index, priority, .. }) in self.offers.clone().into_iter().enumerate() {
             let Some(found) = index.find(name) else { continue };
-            mention = mention.min((offer, found.mention));
+            mention = mention.min(Mention { offer, name: found.mention });
             if priority < 0 || self.exclude.iter().any(|excluded| excluded == name) {
                 continue;
             }
@@ -114,16 +158,18 @@ impl<'a> Pool<'a> {
     fn preference(&self, name: &str, version: Ver) -> Preference<'a> {
         let Version { stanza, offer, .. } = self.versions[version];
         let archive = self.offers[offer].archive;
-        let locked = self.locked.get(name).is_some_and(|locked| *locked == (stanza.version(), archive));
+        let pin = Pin { version: stanza.version(), archive };
+        let locked = self.locked.get(name) == Some(&pin);
         Preference { locked, priority: self.offers[offer].priority, version: stanza.version() }
     }
 
     fn relations(&self, stanza: IndexStanza<'a>) -> Relations<'a> {
         let parse = |field: &str| relation::parse(stanza.relation(field)).unwrap_or_default();
-        let required = ["Pre-Depends", "Depends"].into_iter().flat_map(parse).map(|clause| (clause, true));
-        let mut wants: Vec<_> = required.collect();
+        let read = |field, strength| parse(field).into_iter().map(move |clause| Want { clause, strength });
+        let demands = ["Pre-Depends", "Depends"].into_iter().flat_map(|field| read(field, Strength::Demand));
+        let mut wants: Vec<Want<'_>> = demands.collect();
         if self.recommends {
-            wants.extend(parse("Recommends").into_iter().map(|clause| (clause, false)));
+            wants.extend(read("Recommends", Strength::Recommendation));
         }
         Relations {
             wants,

@@ -109,29 +109,25 @@ impl fmt::Display for Difference {
             NotAFile { file, found } => write!(f, "{}: it is {}, not a file", Foreign(file), found.words()),
             Unreadable { file, reason } => write!(f, "{}: it cannot be read: {}", Foreign(file), Foreign(reason)),
             Size { file, found, expected } => {
-                write!(f, "{}: {found} bytes, the manifest says {expected}", Foreign(file))
+                write!(f, "{}: has {found} bytes, expected {expected}", Foreign(file))
             }
             Digest { file, found, expected } => {
-                write!(f, "{}: its digest is {found}, the manifest says {expected}", Foreign(file))
+                write!(f, "{}: has digest {found}, expected {expected}", Foreign(file))
             }
-            Changing { file } => write!(f, "{}: somebody changes it while it is read", Foreign(file)),
-            Extra { file } => write!(f, "{}: the manifest does not list it", Foreign(file)),
-            ManyExtra { told } => write!(f, "and more than these {told} files that the manifest does not list"),
+            Changing { file } => write!(f, "{}: it changed while it was read", Foreign(file)),
+            Extra { file } => write!(f, "{}: not listed in the manifest", Foreign(file)),
+            ManyExtra { told } => write!(f, "and more files that are not listed in the manifest (first {told} shown)"),
             Manifest { reason } => write!(f, "manifest.json: {reason}"),
-            NoMachine => write!(f, "manifest.json: it lists no machine, so this is not a whole build"),
-            NotListed { file } => write!(f, "{}: every build has it, and the manifest does not list it", Foreign(file)),
+            NoMachine => write!(f, "manifest.json: it lists no machine, so the build is incomplete"),
+            NotListed { file } => {
+                write!(f, "{}: every build has this file, but the manifest does not list it", Foreign(file))
+            }
             Launch { file, reason } => write!(f, "{}: {reason}", Foreign(file)),
             Machine { file, found, expected } => {
-                write!(
-                    f,
-                    "{}: it is of machine {}, the manifest says {}",
-                    Foreign(file),
-                    Foreign(found),
-                    Foreign(expected)
-                )
+                write!(f, "{}: it belongs to machine {}, expected {}", Foreign(file), Foreign(found), Foreign(expected))
             }
             Disagree { launch, file } => {
-                write!(f, "{}: it says another size or digest of {} than the manifest", Foreign(launch), Foreign(file))
+                write!(f, "{}: its size or digest of {} does not match the manifest", Foreign(launch), Foreign(file))
             }
         }
     }

@@ -8,7 +8,7 @@ use crate::deliver::manifest::DeliveredFile;
 use crate::world::held::{FileState, Held, Odd, Plain};
 
 /// A file of so many bytes takes a moment, which is told.
-const LARGE: u64 = 256 << 20;
+const NOTICE_FROM_BYTES: u64 = 256 << 20;
 
 /// What was read.
 pub(super) struct Reading {
@@ -71,7 +71,7 @@ pub(super) fn compare(
 
 /// Digest and number of the first `size` bytes and of one more, if there is one.
 fn digest(plain: &Plain, size: u64, wish: &Wish<'_>) -> std::io::Result<(Digest, u64)> {
-    if size >= LARGE {
+    if size >= NOTICE_FROM_BYTES {
         (wish.options.told)(wish.name, size);
     }
     let mut hasher = Hasher::new(std::io::sink());

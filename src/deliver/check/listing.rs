@@ -9,7 +9,7 @@ use crate::world::WorldError;
 use crate::world::held::{FileKind, Held};
 
 /// More lines than these say no more.
-const TOLD: usize = 100;
+const MAX_REPORTED: usize = 100;
 /// Where `kiln test` puts logs, beside the artifacts.
 pub(super) const LOGS: &str = "log";
 
@@ -27,12 +27,12 @@ pub(super) fn extra(
             let listed = manifest.artifacts.contains_key(&path) || path == manifest::FILE;
             !listed && !(directory.is_empty() && (directories.contains_key(&path) || is_logs(held, &path)))
         };
-        let names = held.entries(TOLD + 1, &foreign)?;
+        let names = held.entries(MAX_REPORTED + 1, &foreign)?;
         found.extend(names.iter().map(path));
     }
-    differences.extend(found.iter().take(TOLD).map(|file| Difference::Extra { file: file.clone() }));
-    if found.len() > TOLD {
-        differences.push(Difference::ManyExtra { told: TOLD });
+    differences.extend(found.iter().take(MAX_REPORTED).map(|file| Difference::Extra { file: file.clone() }));
+    if found.len() > MAX_REPORTED {
+        differences.push(Difference::ManyExtra { told: MAX_REPORTED });
     }
     Ok(())
 }

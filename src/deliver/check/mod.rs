@@ -26,7 +26,7 @@ use crate::world::WorldError;
 use crate::world::held::{FileState, Held, Odd};
 
 /// A firmware's variables are no larger (OVMF's have 528 KiB): these bytes are kept for the start, for every machine.
-const VARIABLES: u64 = 1 << 20;
+const MAX_VARIABLES_BYTES: u64 = 1 << 20;
 
 /// How a directory is read.
 pub struct CheckOptions<'a> {
@@ -73,7 +73,7 @@ pub fn check(directory: &Path, options: &CheckOptions<'_>) -> Result<Checked, Wo
     let kept: BTreeSet<String> = machines.iter().filter_map(|(at, launch)| variables(at, launch)).collect();
     let rest: Vec<&String> = manifest.artifacts.keys().filter(|name| !check.found.contains_key(*name)).collect();
     for name in rest {
-        check.file(name, if kept.contains(name) { VARIABLES } else { 0 });
+        check.file(name, if kept.contains(name) { MAX_VARIABLES_BYTES } else { 0 });
     }
     listing::extra(&check.directories, &manifest, &mut check.differences)?;
     let machines = machines.into_iter().map(|(at, launch)| check.assemble(at, launch)).collect();
@@ -170,9 +170,9 @@ impl<'a> Check<'a> {
                 return None;
             }
         };
-        if launch.artifacts.get(&Place::FirmwareVars).is_some_and(|artifact| artifact.size > VARIABLES) {
+        if launch.artifacts.get(&Place::FirmwareVars).is_some_and(|artifact| artifact.size > MAX_VARIABLES_BYTES) {
             // They would be read once more for the start, and nobody would have compared those bytes.
-            let reason = format!("it has variables of a firmware of more than {VARIABLES} bytes");
+            let reason = format!("the firmware variables have more than {MAX_VARIABLES_BYTES} bytes");
             self.differences.push(Difference::Launch { file: name, reason });
             return None;
         }

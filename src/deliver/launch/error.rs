@@ -10,19 +10,19 @@ pub enum LaunchError {
     Json(String),
     /// Another format.
     #[error(
-        "launch.json has format {0}, and this kiln reads format {known} only\n  help: `kiln build` the recipe again; \
-         a command line that a directory brings along is not run",
+        "launch.json has format {0}, but this version of kiln reads format {known}\n  help: run `kiln build` \
+         again; command lines in result directories are never executed",
         known = super::FORMAT
     )]
     Format(u32),
     /// A name that could lead somewhere else.
-    #[error("launch.json has a name that kiln does not give: `{}`", Foreign(.0))]
+    #[error("launch.json contains an unexpected name: `{}`", Foreign(.0))]
     Name(String),
     /// Something that the reader of recipes or a rule refuses.
     #[error("launch.json describes a machine that no recipe could: {}", Foreign(.0))]
     Machine(String),
     /// More of something than is worth reading.
-    #[error("launch.json has {found} {what}, and kiln reads no more than {most}")]
+    #[error("launch.json has {found} {what} (limit {most})")]
     Many {
         /// What there is too much of.
         what: &'static str,
@@ -33,8 +33,8 @@ pub enum LaunchError {
     },
     /// A port of the host that is not for strangers to choose.
     #[error(
-        "launch.json forwards port {0} of this host, and a directory may choose ports from {first} on only\n  help: ports \
-         below are for the host's own services; forward one in a recipe of yours, and `kiln run` the recipe",
+        "launch.json forwards host port {0}, but a result directory may only use ports from {first} on\n  help: to \
+         forward a lower port, write it into a recipe and `kiln run` the recipe",
         first = super::FIRST_PORT
     )]
     Port(u16),

@@ -16,7 +16,7 @@ use crate::recipe::scope::Scope;
 use crate::recipe::value::EvaluatedNode;
 
 /// Mistakes that are told; the first ones are enough.
-const TOLD: usize = 3;
+const MAX_REPORTED: usize = 3;
 
 /// The machine, its neighbours and its QEMU; whether there is an initramfs is for the artifacts to say.
 pub(super) fn description(file: &wire::File, initrd: bool) -> Result<Description, LaunchError> {
@@ -68,7 +68,7 @@ impl Reading {
     fn declare(&mut self, kind: &'static str, name: &str) {
         let known = self.scope.declared.entry(kind).or_default().insert(name.to_owned(), self.make.nowhere);
         if known.is_some() {
-            self.mistake(format!("it has a {kind} twice: `{name}`"));
+            self.mistake(format!("duplicate {kind}: `{name}`"));
         }
     }
 
@@ -109,7 +109,7 @@ fn nowhere() -> Span {
 }
 
 fn refused(mistakes: &[Diagnostic]) -> LaunchError {
-    let told: Vec<&str> = mistakes.iter().take(TOLD).map(|mistake| mistake.message.as_str()).collect();
+    let told: Vec<&str> = mistakes.iter().take(MAX_REPORTED).map(|mistake| mistake.message.as_str()).collect();
     LaunchError::Machine(told.join("; "))
 }
 

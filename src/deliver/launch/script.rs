@@ -32,7 +32,7 @@ print=
 case ${1-} in
     '') ;;
     --print) print=1 ;;
-    *) fail 2 "unknown argument $1 (there is --print)" ;;
+    *) fail 2 "unknown argument $1 (expected --print)" ;;
 esac
 [ $# -le 1 ] || fail 2 'too many arguments'
 
@@ -52,7 +52,7 @@ if [ -z "$print" ]; then
     command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: @PACKAGE@)"
     have=$("$qemu" --version | sed -n '1s/^QEMU emulator version \([^ ]*\).*/\1/p')
     if [ "$have" != "$want" ] && [ "${KILN_ANY_QEMU-}" != 1 ]; then
-        fail 4 "this is QEMU ${have:-of an unknown version}, and the machine was locked with $want; KILN_ANY_QEMU=1 tries it"
+        fail 4 "this is QEMU ${have:-of an unknown version}, but the machine was locked with $want; set KILN_ANY_QEMU=1 to try it"
     fi
 fi
 
@@ -77,7 +77,7 @@ case $accel in
             printf 'launch.sh: no working KVM here: emulating in software, which is slow\n' >&2
         fi
         ;;
-    *) fail 2 "KILN_ACCEL is kvm or tcg, not $accel" ;;
+    *) fail 2 "KILN_ACCEL must be kvm or tcg, not $accel" ;;
 esac
 
 if [ -n "$print" ]; then

@@ -29,7 +29,7 @@ pub enum CheckError {
     #[error("the step has no input `{0}`")]
     Missing(&'static str),
     /// Options did not survive, or must not be there: one line each.
-    #[error("the kernel's configuration is not the one that was asked for:\n{}", lines.join("\n"))]
+    #[error("the kernel configuration does not match the recipe:\n{}", lines.join("\n"))]
     Refused {
         /// What became of each, and why.
         lines: Vec<String>,
@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(checked(&directory, good), Ok(good.to_owned()));
         assert_eq!(
             checked(&directory, "CONFIG_MODULE_SIG=y\n").unwrap_err(),
-            "the kernel's configuration is not the one that was asked for:\n\
+            "the kernel configuration does not match the recipe:\n\
              `option DEV_DAX = y` of config cxl is not set: DEV_DAX needs THP, which is not set; add `option THP = y`\n\
              `require DEV_DAX_CXL = y` of config cxl is not set: DEV_DAX_CXL needs DEV_DAX, which needs THP, which is \
              not set; add `option THP = y`\nMODULE_SIG must be off: it signs"

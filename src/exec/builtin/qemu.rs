@@ -24,9 +24,9 @@ use crate::world::{WorldError, fs};
 /// What all answers together may have; those of 11.1 are 30 KB.
 const LIMIT: usize = 4 << 20;
 /// Seconds without a word after which QEMU is taken to hang. It answers in a tenth of one.
-const PATIENCE: i64 = 300;
+const RESPONSE_TIMEOUT_SECONDS: i64 = 300;
 /// Bytes of its standard error that an error shows.
-const SAID: u64 = 4096;
+const STDERR_LIMIT_BYTES: u64 = 4096;
 
 /// Why QEMU was not heard.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum QemuError {
     #[error("the step has no input `{0}`")]
     Missing(&'static str),
     /// It said nothing, or nothing that makes sense.
-    #[error("the locked QEMU was asked for its properties and {0}")]
+    #[error("querying the properties of the locked QEMU failed: it {0}")]
     Answer(String),
 }
 
@@ -105,7 +105,9 @@ pub fn ask(subject: Subject<'_>, questions: &Questions, log: &Path) -> Result<Fa
 }
 
 fn explained(why: &str, log: &Path) -> QemuError {
-    let said = fs::read(log, SAID).map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()).unwrap_or_default();
+    let said = fs::read(log, STDERR_LIMIT_BYTES)
+        .map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned())
+        .unwrap_or_default();
     QemuError::Answer(if said.is_empty() { why.to_owned() } else { format!("{why}: {said}") })
 }
 
@@ -162,11 +164,11 @@ fn converse(mut stdin: ChildStdin, mut stdout: ChildStdout, asked: &[(String, Va
 }
 
 fn wait_for(stream: &impl AsFd) -> Result<(), String> {
-    let limit = Timespec { tv_sec: PATIENCE, tv_nsec: 0 };
+    let limit = Timespec { tv_sec: RESPONSE_TIMEOUT_SECONDS, tv_nsec: 0 };
     loop {
         let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&limit)) {
-            Ok(0) => return Err(format!("said nothing for {PATIENCE} s")),
+            Ok(0) => return Err(format!("said nothing for {RESPONSE_TIMEOUT_SECONDS} s")),
             Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
             Err(error) => return Err(format!("could not be heard ({error})")),

@@ -41,10 +41,10 @@ pub struct Limit {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LimitError {
     /// There is no such bound.
-    #[error("`{0}` is no limit; there are memory, processes, disk, silence and log, such as memory=16GiB")]
+    #[error("unknown limit `{0}`; expected memory, processes, disk, silence or log, as in memory=16GiB")]
     Name(String),
     /// The value does not read.
-    #[error("`{value}` is no {name} limit: expected {expected}, or none", name = bound.name(), expected = bound.expected())]
+    #[error("invalid {name} limit `{value}`: expected {expected}, or none", name = bound.name(), expected = bound.expected())]
     Value {
         /// Which bound.
         bound: Bound,
@@ -156,16 +156,16 @@ impl fmt::Display for Exceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Exceeded { bound, limit, detail } = self;
         match bound {
-            Bound::Memory => write!(f, "it used more than its {} of memory{detail}", shown(*limit))?,
-            Bound::Processes => write!(f, "it had more than its {limit} processes and threads{detail}")?,
-            Bound::Disk => write!(f, "it wrote more than its {} to the disk{detail}", shown(*limit))?,
+            Bound::Memory => write!(f, "it exceeded its memory limit of {}{detail}", shown(*limit))?,
+            Bound::Processes => write!(f, "it exceeded its limit of {limit} processes and threads{detail}")?,
+            Bound::Disk => write!(f, "it exceeded its disk limit of {}{detail}", shown(*limit))?,
             Bound::Silence => {
-                write!(f, "it neither worked nor printed anything for {}{detail}", bound.written(*limit))?;
+                write!(f, "it neither used the CPU nor printed anything for {}{detail}", bound.written(*limit))?;
             }
-            Bound::Log => write!(f, "it printed more than its {} of log{detail}", shown(*limit))?,
+            Bound::Log => write!(f, "it exceeded its log limit of {}{detail}", shown(*limit))?,
         }
         let more = bound.written(bound.more(*limit));
-        write!(f, "\n  help: allow more with `--limit {}={more}` (or none)", bound.name())
+        write!(f, "\n  help: raise the limit with `--limit {}={more}`, or remove it with `none`", bound.name())
     }
 }
 

@@ -23,9 +23,9 @@ const MOUNTED: &str = "/sys/fs/cgroup";
 /// What the names of all groups of kiln begin with; then comes its process id.
 const PREFIX: &str = "kiln-";
 /// Kiln's own processes in a sandbox, which are not the program's.
-const OWN: u64 = 8;
+const KILN_PROCESSES: u64 = 8;
 /// No kernel has more (`PID_MAX_LIMIT` of `include/linux/threads.h`).
-const MOST_PROCESSES: u64 = 4 << 20;
+const MAX_PROCESSES: u64 = 4 << 20;
 
 /// The groups of one sandbox; removed when dropped.
 pub(super) struct Cgroup {
@@ -84,12 +84,12 @@ impl Cgroup {
             Version::One => count(&self.memory.join("memory.oom_control"), "oom_kill"),
         };
         if let Some(limit) = self.limits.memory.filter(|_| kills > 0) {
-            let detail = ": the kernel killed a process for want of it".to_owned();
+            let detail = ": the kernel killed a process".to_owned();
             return Some(Exceeded { bound: Bound::Memory, limit, detail });
         }
         let refused = count(&self.processes.join("pids.events"), "max");
         let limit = self.limits.processes.filter(|_| refused > 0)?;
-        Some(Exceeded { bound: Bound::Processes, limit, detail: ": the kernel refused one more".to_owned() })
+        Some(Exceeded { bound: Bound::Processes, limit, detail: ": the kernel denied another one".to_owned() })
     }
 
     fn bound(&self) -> io::Result<()> {
@@ -109,7 +109,7 @@ impl Cgroup {
             }
         }
         self.limits.processes.map_or(Ok(()), |processes| {
-            set(&self.processes, "pids.max", processes.saturating_add(OWN).min(MOST_PROCESSES))
+            set(&self.processes, "pids.max", processes.saturating_add(KILN_PROCESSES).min(MAX_PROCESSES))
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::base::Foreign;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum SandboxError {
     /// The kernel gives this user no user namespace.
-    #[error("this machine forbids user namespaces ({reason}): {remedy}")]
+    #[error("this host does not allow user namespaces ({reason}): {remedy}")]
     NoUserNamespace {
         /// The kernel's words.
         reason: String,
@@ -25,7 +25,7 @@ pub enum SandboxError {
     #[error(
         "user {user} has no range of {needed} subordinate ids in {file}: \
          run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` as root; \
-         `kiln doctor` says what else is needed"
+         run `kiln doctor` to see what else is needed"
     )]
     NoIdRange {
         /// Name or number.
@@ -37,8 +37,8 @@ pub enum SandboxError {
     },
     /// kiln itself runs in a namespace that has too few ids to give a range away.
     #[error(
-        "kiln runs as root of a container whose id map ({map}) holds no 65536 ids to give to a sandbox: \
-         run kiln outside, or give the container a larger range"
+        "kiln runs as root of a container whose id map ({map}) has fewer than 65536 ids for a sandbox: \
+         run kiln outside of it, or give the container a larger range"
     )]
     NarrowIdMap {
         /// `/proc/self/uid_map` on one line.
@@ -46,15 +46,15 @@ pub enum SandboxError {
     },
     /// `newuidmap` or `newgidmap` is not there.
     #[error(
-        "{helper} is missing, which gives a normal user its subordinate ids: install it (Debian: apt install uidmap); \
-         `kiln doctor` says what else is needed"
+        "{helper} is not installed, and a normal user needs it to map subordinate ids: install it (Debian: apt install uidmap); \
+         run `kiln doctor` to see what else is needed"
     )]
     NoHelper {
         /// The program.
         helper: String,
     },
     /// `newuidmap` or `newgidmap` refused.
-    #[error("{helper} refused the id map: {reason}")]
+    #[error("{helper} rejected the id map: {reason}")]
     HelperRefused {
         /// The program.
         helper: String,
@@ -62,7 +62,7 @@ pub enum SandboxError {
         reason: String,
     },
     /// A step of building the sandbox failed.
-    #[error("cannot build the sandbox: {what}: {reason}")]
+    #[error("cannot set up the sandbox: {what}: {reason}")]
     Setup {
         /// What was tried.
         what: String,
@@ -103,7 +103,7 @@ pub enum SandboxError {
     #[error("the sandbox was given what it does not understand: {0}")]
     Misuse(String),
     /// No answer: something killed the sandbox, the kernel short of memory for example.
-    #[error("the sandbox ended without an answer ({0}): it was killed from outside, or memory ran out")]
+    #[error("the sandbox exited unexpectedly ({0}): it was killed, or the host ran out of memory")]
     Lost(String),
     /// [`super::cancel_all`] was called.
     #[error("interrupted")]

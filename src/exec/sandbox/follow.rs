@@ -103,7 +103,7 @@ impl Silence {
         }
         if seconds >= notice && seconds >= 2 * self.told {
             self.told = seconds;
-            let text = format!("{waits} since {seconds} s; the step is ended after {limit} s without a sign of life");
+            let text = format!("{waits} for {seconds} s; the step is killed after {limit} s of silence");
             heard(SandboxEvent::Notice(&text));
         }
         None

@@ -9,9 +9,9 @@ use super::measure::Task;
 
 /// Whoever works uses more of one processor than one part in this many; a loop that looks once a second whether
 /// something has come uses less.
-const WORK: u128 = 100;
+const BUSY_CPU_DIVISOR: u128 = 100;
 /// Hundredths of a second that are worth nothing, however short the time.
-const NOTHING: u64 = 5;
+const NOISE_TICKS: u64 = 5;
 
 /// What was seen so far.
 pub(super) struct Idle {
@@ -36,7 +36,8 @@ impl Idle {
         let passed = now.duration_since(self.since);
         let spent = u64::saturating_sub(cpu, self.cpu);
         // Processes that vanish without being waited for take their time with them.
-        let works = cpu < self.cpu || (spent > NOTHING && u128::from(spent) * 10 * WORK > passed.as_millis());
+        let works =
+            cpu < self.cpu || (spent > NOISE_TICKS && u128::from(spent) * 10 * BUSY_CPU_DIVISOR > passed.as_millis());
         // One that waits for a disk can neither work nor be ended.
         if works || tasks.iter().any(|task| task.state == 'D') {
             (self.since, self.cpu) = (now, cpu);

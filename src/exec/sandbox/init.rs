@@ -60,7 +60,7 @@ fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
     let failed = |reason: String| SandboxError::Program { program: name.to_owned(), reason };
     if !spec.cwd.is_dir() {
-        return Err(failed(format!("there is no working directory {}", spec.cwd.display())));
+        return Err(failed(format!("working directory {} does not exist", spec.cwd.display())));
     }
     let mut command = Command::new(name);
     command.args(spec.argv.iter().skip(1)).env_clear().envs(&spec.env).current_dir(&spec.cwd);

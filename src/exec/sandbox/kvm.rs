@@ -134,21 +134,23 @@ pub fn probe() -> Result<(), String> {
     let device = Path::new("/dev/kvm");
     let kvm = std::fs::OpenOptions::new().read(true).write(true).open(device).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {
-            "there is no /dev/kvm: the processor's virtualisation is off, or the module is missing".to_owned()
+            "/dev/kvm does not exist: virtualization is disabled, or the kvm module is not loaded".to_owned()
         }
-        io::ErrorKind::PermissionDenied => "/dev/kvm may not be opened: add the user to the group kvm".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied for /dev/kvm: add the user to the group kvm".to_owned(),
         _ => format!("/dev/kvm: {error}"),
     })?;
     let version = call(&kvm, KVM_GET_API_VERSION, 0).map_err(|error| format!("/dev/kvm: {error}"))?;
     if version != VERSION {
-        return Err(format!("/dev/kvm speaks version {version}, not {VERSION}"));
+        return Err(format!("/dev/kvm has API version {version}, expected {VERSION}"));
     }
     match guest(&kvm) {
         Ok(EXIT_HLT) => Ok(()),
         Ok(EXIT_INTERNAL_ERROR) => {
             Err("/dev/kvm opens, but two ordinary instructions end in a KVM internal error".to_owned())
         }
-        Ok(reason) => Err(format!("/dev/kvm opens, but two ordinary instructions end with KVM exit reason {reason}")),
+        Ok(reason) => {
+            Err(format!("/dev/kvm opens, but running two ordinary instructions ends with KVM exit reason {reason}"))
+        }
         Err(error) => Err(format!("/dev/kvm opens, but cannot run a guest: {error}")),
     }
 }

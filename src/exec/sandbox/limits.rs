@@ -27,37 +27,37 @@ pub struct Limits {
 }
 
 /// A parallel compilation has hundreds, with the threads of a Java machine a thousand.
-const PROCESSES: u64 = 4096;
+const DEFAULT_PROCESSES: u64 = 4096;
 /// A kernel with everything in it takes 20 GiB.
-const DISK: u64 = 64 << 30;
-const SILENCE: u64 = 600;
+const DEFAULT_DISK_BYTES: u64 = 64 << 30;
+const DEFAULT_SILENCE_SECONDS: u64 = 600;
 /// The log of a large kernel has 5 MiB.
-const LOG: u64 = 64 << 20;
+const DEFAULT_LOG_BYTES: u64 = 64 << 20;
 /// Part of the silence after which it is told.
-const NOTICE: u64 = 10;
+const NOTICE_DIVISOR: u64 = 10;
 /// What the host keeps of its memory: one part in so many, and at least so much.
-const MARGIN: (u64, u64) = (8, 512 << 20);
+const HOST_MEMORY_MARGIN: (u64, u64) = (8, 512 << 20);
 /// Bytes of a file system in memory for which there is a file: each takes a kilobyte that is not counted.
-const PER_FILE: u64 = 8 << 10;
+const BYTES_PER_INODE: u64 = 8 << 10;
 /// Processes beyond the bound that the kernel still lets start, so that the watch is there to name the bound first.
-const HEADROOM: u64 = 1024;
+const RLIMIT_HEADROOM: u64 = 1024;
 /// A sandbox has a mount point for each input, and an image a thousand packages.
-const FEWEST_FILES: u64 = 4 << 10;
+const MIN_INODES: u64 = 4 << 10;
 /// The share of a file system that holds mount points and nothing else.
-const MOUNT_POINTS: u64 = 64;
+const MOUNT_POINT_DIVISOR: u64 = 64;
 
 impl Default for Limits {
     /// Generous ones, after the memory of the machine.
     fn default() -> Limits {
-        let (memory, processes, disk) = (total_memory().map(most), Some(PROCESSES), Some(DISK));
-        Limits { memory, processes, disk, silence: Some(SILENCE), log: Some(LOG) }
+        let (memory, processes, disk) = (total_memory().map(most), Some(DEFAULT_PROCESSES), Some(DEFAULT_DISK_BYTES));
+        Limits { memory, processes, disk, silence: Some(DEFAULT_SILENCE_SECONDS), log: Some(DEFAULT_LOG_BYTES) }
     }
 }
 
 impl Limits {
     /// Those of a machine that a user runs: its guest says how much memory it takes, and may be as silent as it likes.
     pub fn machine() -> Limits {
-        Limits { memory: None, processes: Some(PROCESSES), disk: None, silence: None, log: None }
+        Limits { memory: None, processes: Some(DEFAULT_PROCESSES), disk: None, silence: None, log: None }
     }
 
     /// With one of them changed.
@@ -83,7 +83,7 @@ impl Limits {
 
     /// Seconds of silence that are worth a word.
     pub(super) fn notice(&self) -> Option<u64> {
-        self.silence.map(|silence| (silence / NOTICE).max(1))
+        self.silence.map(|silence| (silence / NOTICE_DIVISOR).max(1))
     }
 }
 
@@ -100,7 +100,7 @@ pub(super) fn tmpfs_options(at: &Path) -> String {
     let share = match at.file_name().and_then(|name| name.to_str()) {
         Some("tmp") => 4,
         Some("shm") => 8,
-        _ => MOUNT_POINTS,
+        _ => MOUNT_POINT_DIVISOR,
     };
     room(share)
 }
@@ -121,8 +121,8 @@ fn sized(share: u64, most: u64) -> String {
     // Without a bound the kernel's own: half of the memory.
     let Some(memory) = Limits::standing().memory else { return "size=50%".to_owned() };
     let size = (memory / share).min(most).max(1 << 20);
-    let least = if share >= MOUNT_POINTS { FEWEST_FILES } else { 0 };
-    format!("size={size},nr_inodes={}", (size / PER_FILE).max(least))
+    let least = if share >= MOUNT_POINT_DIVISOR { MIN_INODES } else { 0 };
+    format!("size={size},nr_inodes={}", (size / BYTES_PER_INODE).max(least))
 }
 
 /// Limits that the kernel keeps for each process. The host's own are part of nobody's lock. A limit that cannot be set
@@ -143,7 +143,7 @@ pub(super) fn apply() {
     if let Some(processes) = Limits::standing().processes {
         // For each user, and before Linux 5.14 with what the caller runs elsewhere: it stops what outruns the watch,
         // which counts exactly and says so.
-        set(Resource::Nproc, processes.saturating_mul(4).saturating_add(HEADROOM), true);
+        set(Resource::Nproc, processes.saturating_mul(4).saturating_add(RLIMIT_HEADROOM), true);
     }
 }
 
@@ -162,7 +162,7 @@ pub(super) fn first_to_go(process: u32) {
 
 /// All but a margin.
 fn most(total: u64) -> u64 {
-    let (part, least) = MARGIN;
+    let (part, least) = HOST_MEMORY_MARGIN;
     (total - (total / part).max(least).min(total / 2)) >> 20 << 20
 }
 

@@ -1,7 +1,7 @@
 //! What a program prints, as lines of bounded length.
 
 /// Longer lines are cut into several: a program that never ends its line must not fill the memory.
-const LONGEST: usize = 16 << 10;
+const MAX_LINE_BYTES: usize = 16 << 10;
 
 /// What was printed and is no line yet.
 #[derive(Default)]
@@ -12,7 +12,7 @@ impl Lines {
     pub(super) fn feed(&mut self, bytes: &[u8], on_line: &mut dyn FnMut(&str)) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             self.0.extend_from_slice(piece);
-            if piece.ends_with(b"\n") || self.0.len() > LONGEST {
+            if piece.ends_with(b"\n") || self.0.len() > MAX_LINE_BYTES {
                 self.hand_on(on_line);
             }
         }
@@ -54,7 +54,7 @@ mod tests {
     #[test]
     fn an_endless_line_is_cut() {
         let all = lines(&[b'x'; 100_000]);
-        assert!(all.len() > 3 && all.iter().all(|line| line.len() <= LONGEST + 8192));
+        assert!(all.len() > 3 && all.iter().all(|line| line.len() <= MAX_LINE_BYTES + 8192));
         assert_eq!(all.concat().len(), 100_000);
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn place() -> Result<PathBuf, SandboxError> {
 pub(super) fn absent(source: &Path, error: Errno) -> SandboxError {
     let source = source.display();
     let reason = match error {
-        Errno::NOENT | Errno::ACCESS => format!("{source} does not exist, or this user may not look there"),
+        Errno::NOENT | Errno::ACCESS => format!("{source} does not exist or is not accessible"),
         other => other.to_string(),
     };
     SandboxError::setup(format!("show {source}"), reason)

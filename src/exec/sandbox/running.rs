@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, ExitStatus};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -16,7 +16,7 @@ use super::job::Message;
 use super::{SandboxError, SandboxIds, ids};
 
 /// No message of a sandbox is longer.
-const MESSAGE: usize = 1 << 20;
+const MAX_MESSAGE_BYTES: usize = 1 << 20;
 
 /// A sandbox with a program in it. Dropping it ends everything inside.
 pub struct Running {
@@ -24,8 +24,6 @@ pub struct Running {
     pub stdin: Option<ChildStdin>,
     /// Its output, when [`super::Streams`] asked for a pipe.
     pub stdout: Option<ChildStdout>,
-    /// Its errors, when [`super::Streams`] asked for a pipe.
-    pub stderr: Option<ChildStderr>,
     pub(super) monitor: Child,
     pub(super) control: UnixStream,
     pub(super) unread: Vec<u8>,
@@ -103,7 +101,7 @@ impl Running {
             }
         }
         self.unread.splice(0..0, others);
-        count > 0 && self.unread.len() <= MESSAGE
+        count > 0 && self.unread.len() <= MAX_MESSAGE_BYTES
     }
 
     /// [`Running::wait`], but not for longer than `limit`; `None` when it still runs then.
@@ -158,7 +156,7 @@ impl Running {
             }
             let mut buffer = [0; 4096];
             let count = self.control.read(&mut buffer).unwrap_or(0);
-            if count == 0 || self.unread.len() > MESSAGE {
+            if count == 0 || self.unread.len() > MAX_MESSAGE_BYTES {
                 return Err(self.silence());
             }
             self.unread.extend_from_slice(&buffer[..count]);

@@ -122,11 +122,10 @@ fn start(mut job: Job, streams: Streams) -> Result<Running, SandboxError> {
     let cgroup = if job.ids == SandboxIds::Inherit { None } else { Cgroup::around(&mut command, &job.limits) };
     let mut monitor = command.spawn().map_err(|error| SandboxError::setup("start kiln once more", error))?;
     drop((command, wires));
-    let (stdin, stdout, stderr) = (monitor.stdin.take(), monitor.stdout.take(), monitor.stderr.take());
+    let (stdin, stdout) = (monitor.stdin.take(), monitor.stdout.take());
     let (ids, owner) = (job.ids, job.owner);
     let (unread, ended) = (Vec::new(), None);
-    let mut running =
-        Running { stdin, stdout, stderr, monitor, control, unread, ended, ticket, ids, owner, lent, cgroup };
+    let mut running = Running { stdin, stdout, monitor, control, unread, ended, ticket, ids, owner, lent, cgroup };
     running.greet()?;
     Ok(running)
 }

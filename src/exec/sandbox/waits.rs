@@ -50,12 +50,12 @@ const OLD_CALLS: &[(libc::c_long, &str, bool)] = &[];
 pub(super) fn sentence(proc: &Proc, tasks: &[Task]) -> String {
     let childless = |task: &&Task| task.pid != 1 && !tasks.iter().any(|other| other.parent == task.pid);
     let Some(task) = tasks.iter().filter(childless).max_by_key(|task| (task.start, task.pid)) else {
-        return "no process is left but pid 1".to_owned();
+        return "only pid 1 is left".to_owned();
     };
     let place = call(proc, task.pid).or_else(|| kernel_function(proc, task.pid));
     match place {
         Some(place) => format!("{} (pid {}) waits in {place}", task.name, task.pid),
-        None => format!("{} (pid {}) does nothing", task.name, task.pid),
+        None => format!("{} (pid {}) is idle", task.name, task.pid),
     }
 }
 

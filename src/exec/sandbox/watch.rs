@@ -19,14 +19,14 @@ use super::measure::{Proc, Task};
 use super::{Limits, Root, SandboxError, SandboxIds, usage, waits};
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Looking takes no more of a processor than one part in so many.
-const SHARE: u32 = 25;
+const POLL_CPU_DIVISOR: u32 = 25;
 /// Between two looks at disks, and between two exact measures.
-const LONG: Duration = Duration::from_secs(2);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two walks through what was written without suspicion, and no more of the time than one part in so many.
-const BETWEEN_WALKS: Duration = Duration::from_secs(15);
-const WALKING: u32 = 100;
+const WALK_INTERVAL: Duration = Duration::from_secs(15);
+const WALK_TIME_DIVISOR: u32 = 100;
 /// `TMPFS_MAGIC` of `include/uapi/linux/magic.h`.
 const TMPFS: i64 = 0x0102_1994;
 
@@ -96,19 +96,19 @@ impl Watch {
         }
         let failed = |error: std::io::Error| SandboxError::setup("watch the sandbox", error);
         let wires = wires.twin().map_err(failed)?;
-        let proc = Proc::open().ok_or_else(|| SandboxError::setup("watch the sandbox", "/proc is not there"))?;
+        let proc = Proc::open().ok_or_else(|| SandboxError::setup("watch the sandbox", "/proc is not mounted"))?;
         std::thread::Builder::new().spawn(move || self.run(&proc, &wires)).map(drop).map_err(failed)
     }
 
     fn run(self, proc: &Proc, wires: &Wires) {
         let mut idle = Idle::new(Instant::now(), self.limits.notice().map(Duration::from_secs));
         let now = Instant::now();
-        let mut walks = Walks { free: self.free.clone(), suspicious: now, next: now + BETWEEN_WALKS };
+        let mut walks = Walks { free: self.free.clone(), suspicious: now, next: now + WALK_INTERVAL };
         let mut rested = Instant::now();
         loop {
             let began = Instant::now();
             let tasks = proc.tasks();
-            let rare = began.duration_since(rested) > LONG;
+            let rare = began.duration_since(rested) > MEASURE_INTERVAL;
             let exceeded = self
                 .processes(&tasks)
                 .or_else(|| self.memory(proc, &tasks, rare))
@@ -124,7 +124,7 @@ impl Watch {
             if let Some(seconds) = idle.look(began, &tasks) {
                 let _ = wires.tell(&Message::Silent { seconds, waits: waits::sentence(proc, &tasks) });
             }
-            std::thread::sleep(PAUSE.max(began.elapsed() * SHARE));
+            std::thread::sleep(POLL_INTERVAL.max(began.elapsed() * POLL_CPU_DIVISOR));
         }
     }
 
@@ -143,7 +143,8 @@ impl Watch {
         }
         let passed = usage::passed(&self.on_disk, &proc.nameless(tasks), (limit, suspicious));
         let (now, cost) = (Instant::now(), began.elapsed());
-        (walks.suspicious, walks.next) = (now + cost * SHARE, now + BETWEEN_WALKS.max(cost * WALKING));
+        (walks.suspicious, walks.next) =
+            (now + cost * POLL_CPU_DIVISOR, now + WALK_INTERVAL.max(cost * WALK_TIME_DIVISOR));
         passed
     }
 

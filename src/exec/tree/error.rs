@@ -34,8 +34,8 @@ pub enum TreeError {
     },
     /// The kernel cannot resolve paths within a tree.
     #[error(
-        "this Linux cannot keep paths within a tree (openat2: {0})\n  help: kiln needs Linux 5.6 or newer; in a container, \
-         let its seccomp filter allow openat2"
+        "this kernel does not support openat2: {0}\n  help: kiln needs Linux 5.6 or newer; in a container, its \
+         seccomp filter must allow openat2"
     )]
     Kernel(io::Error),
 }
@@ -66,7 +66,7 @@ pub enum RootError {
         source: Box<dyn Error + Send + Sync>,
     },
     /// Two packages ship one file, and neither replaces the other.
-    #[error("packages {a} and {b} both contain {path}, and neither says that it replaces the other", path = Foreign(path), a = Foreign(&packages[0]), b = Foreign(&packages[1]))]
+    #[error("packages {a} and {b} both contain {path}, and neither declares Replaces", path = Foreign(path), a = Foreign(&packages[0]), b = Foreign(&packages[1]))]
     Conflict {
         /// Absolute path in the image.
         path: String,

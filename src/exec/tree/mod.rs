@@ -55,7 +55,7 @@ pub(crate) use unpack::{UnpackMode, Unpacked, unpack};
 pub(crate) use walk::Go;
 
 /// How often the kernel is asked again when something was moved anywhere while it resolved a `..` (`openat2(2)`, EAGAIN).
-const TRIES: usize = 1000;
+const MAX_RESOLVE_ATTEMPTS: usize = 1000;
 
 /// A tree by its root, which is held open: what becomes of the root's own path does not matter any more.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Tree {
 /// `path` with `root` as `/`: for links, for `..`, and for a slash at the beginning.
 fn resolve(root: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     let within = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_RESOLVE_ATTEMPTS {
         match rustix::fs::openat2(&root, path, flags | OFlags::CLOEXEC, Mode::empty(), within) {
             Err(Errno::AGAIN | Errno::INTR) => {}
             result => return Ok(result?),

@@ -36,12 +36,12 @@ impl<R: Read + Seek> Qcow2Reader<R> {
         let (bits, entries) = (word(20), u64::from(word(36)));
         let ours = head.starts_with(b"QFI\xfb") && word(4) == 3 && long(8) == 0 && word(32) == 0 && head[104] == 1;
         if !ours || !(12..=18).contains(&bits) || entries > MAX_L1 {
-            return Err(bad("not a qcow2 image of the kind that kiln writes"));
+            return Err(bad("not a qcow2 image as kiln writes it"));
         }
         // A first-level entry stands for a table of eight-byte entries, one a cluster.
         let (size, reach) = (long(24), entries << (2 * bits - 3));
         if size > reach {
-            return Err(bad("a disk that is larger than its first-level table can say"));
+            return Err(bad("a disk that is larger than its L1 table can map"));
         }
         let l1 = table(&mut file, long(40), entries)?;
         let none = (u64::MAX, Vec::new());
@@ -56,7 +56,7 @@ impl<R: Read + Seek> Qcow2Reader<R> {
     /// Fills `buffer` from `offset` on; what lies behind the end is zeros.
     pub fn read_at(&mut self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
         if offset.checked_add(buffer.len() as u64).is_none() {
-            return Err(bad("an offset that no disk reaches"));
+            return Err(bad("an offset out of range"));
         }
         while !buffer.is_empty() {
             let number = offset >> self.bits;

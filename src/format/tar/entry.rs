@@ -39,7 +39,7 @@ impl TarPath {
         for part in bytes.split(|byte| *byte == b'/') {
             match part {
                 b"" | b"." => continue,
-                b".." => return refuse("a path that climbs with '..'"),
+                b".." => return refuse("a path with '..'"),
                 long if long.len() > NAME_LIMIT => return refuse("a file name longer than 255 bytes"),
                 _ => {}
             }

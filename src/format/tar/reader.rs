@@ -66,11 +66,6 @@ impl<R: Read> TarReader<R> {
         self.offset
     }
 
-    /// Whoever gives the bytes.
-    pub fn into_inner(self) -> R {
-        self.input
-    }
-
     fn entry(&mut self, header: &tar::Header, extended: Extended, at: u64) -> Result<TarEntry, TarError> {
         let mut records = extended.records;
         if records.keys().any(|key| key.starts_with(b"GNU.sparse")) {
@@ -121,14 +116,14 @@ impl<R: Read> TarReader<R> {
         let read = read_full(&mut self.input, &mut block)?;
         self.offset += read as u64;
         if read < BLOCK {
-            return Err(malformed(at, "the archive ends without an end-of-archive mark"));
+            return Err(malformed(at, "the archive has no end-of-archive marker"));
         }
         if block == [0; BLOCK] {
             return Ok(None);
         }
         let stated = tar::Header::from_byte_slice(&block).cksum();
         if stated.ok() != Some(header::checksum(&block)) {
-            return Err(malformed(at, "the checksum of a header is wrong"));
+            return Err(malformed(at, "a header has a wrong checksum"));
         }
         Ok(Some(block))
     }
@@ -148,7 +143,7 @@ impl<R: Read> TarReader<R> {
         let skipped = io::copy(&mut (&mut self.input).take(self.padding), &mut io::sink())?;
         self.offset += skipped;
         if skipped < self.padding {
-            return Err(malformed(self.offset, "the archive ends inside a file"));
+            return Err(malformed(self.offset, "the archive is truncated in a file"));
         }
         self.padding = 0;
         Ok(())
@@ -164,7 +159,7 @@ impl<R: Read> Read for TarReader<R> {
         }
         let read = self.input.read(&mut buffer[..wanted])?;
         if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive ends inside a file"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the archive is truncated in a file"));
         }
         self.content -= read as u64;
         self.offset += read as u64;

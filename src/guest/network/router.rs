@@ -17,9 +17,9 @@ use super::wire::{self, MAC, Pair, Seen};
 use super::{Door, GATEWAY, PREFIX, RESOLVER, dhcp, tcp, udp};
 
 /// Frames that one round makes for the guest before it looks around again.
-const ROUND: usize = 256;
+const MAX_FRAMES_PER_ROUND: usize = 256;
 /// How long callers wait when they cannot be let in. The poll would say at once that they are still there.
-const REST: Duration = Duration::from_millis(100);
+const FULL_BACKLOG_DELAY: Duration = Duration::from_millis(100);
 
 /// Everything of one user network.
 pub(super) struct Router {
@@ -162,7 +162,7 @@ impl Router {
                     Ok((host, _)) => self.tcp.forward(&mut self.interface, &mut self.sockets, host, *port),
                     Err(error) => {
                         if !again(&error) {
-                            self.rest = Deadline::after(REST);
+                            self.rest = Deadline::after(FULL_BACKLOG_DELAY);
                         }
                         break;
                     }
@@ -173,7 +173,7 @@ impl Router {
 
     /// Makes the frames that the stack has for the guest.
     fn speak(&mut self) {
-        for _ in 0..ROUND {
+        for _ in 0..MAX_FRAMES_PER_ROUND {
             let now = self.now();
             let said = self.interface.poll_egress(now, &mut self.cable, &mut self.sockets);
             if said == PollResult::None || !self.cable.has_room() {

@@ -18,13 +18,13 @@ use super::wire::Pair;
 use super::{GATEWAY, GUEST};
 
 /// Connections at once; one more is refused.
-const FLOWS: usize = 512;
+const MAX_FLOWS: usize = 512;
 /// Bytes under way in each direction of one.
-const BUFFER: usize = 256 << 10;
+const BUFFER_BYTES: usize = 256 << 10;
 /// A guest that was reset knows nothing of its connections, and says so when asked.
-const ASK: Duration = Duration::from_secs(75);
+const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(75);
 /// Time for a guest to answer a forwarded connection: it may still be booting.
-const PATIENCE: Duration = Duration::from_secs(120);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(120);
 /// Ports of the gateway's end of forwarded connections begin here.
 const FIRST_PORT: u16 = 49_152;
 
@@ -77,7 +77,7 @@ impl Flows {
         let to = SocketAddrV4::new(GUEST, port);
         let Some(from) = (!self.is_full()).then(|| self.free_port(to)).flatten() else { return };
         let mut socket = new_socket();
-        socket.set_timeout(Some(PATIENCE));
+        socket.set_timeout(Some(CONNECT_TIMEOUT));
         let begun = socket.connect(interface.context(), IpEndpoint::from(to), IpEndpoint::from(from)).is_ok();
         if begun && host.set_nonblocking(true).is_ok() && host.set_nodelay(true).is_ok() {
             self.flows.push(Flow::new(Pair { from, to }, sockets.add(socket), host, true));
@@ -86,11 +86,11 @@ impl Flows {
 
     /// Whether no more fit.
     pub(super) fn is_full(&self) -> bool {
-        self.flows.len() >= FLOWS
+        self.flows.len() >= MAX_FLOWS
     }
 
     fn free_port(&mut self, to: SocketAddrV4) -> Option<SocketAddrV4> {
-        (0..=FLOWS).find_map(|_| {
+        (0..=MAX_FLOWS).find_map(|_| {
             let from = SocketAddrV4::new(GATEWAY, self.next_port.max(FIRST_PORT));
             self.next_port = from.port().checked_add(1).unwrap_or(FIRST_PORT);
             (!self.flows.iter().any(|flow| flow.pair == Pair { from, to })).then_some(from)
@@ -225,10 +225,10 @@ impl Flow {
 }
 
 fn new_socket() -> Socket<'static> {
-    let mut socket = Socket::new(SocketBuffer::new(vec![0; BUFFER]), SocketBuffer::new(vec![0; BUFFER]));
+    let mut socket = Socket::new(SocketBuffer::new(vec![0; BUFFER_BYTES]), SocketBuffer::new(vec![0; BUFFER_BYTES]));
     socket.set_nagle_enabled(false);
     socket.set_ack_delay(None);
-    socket.set_keep_alive(Some(ASK));
+    socket.set_keep_alive(Some(KEEP_ALIVE_INTERVAL));
     socket
 }
 

@@ -13,11 +13,11 @@ use super::reach::Reach;
 use super::wire::{self, Pair};
 
 /// Pairs at once; the quietest one gives way.
-const FLOWS: usize = 256;
+const MAX_FLOWS: usize = 256;
 /// Silence after which a pair is forgotten.
-const SILENCE: Duration = Duration::from_secs(120);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Datagrams handed on in one round, so that no pair holds up the others.
-const ROUND: usize = 64;
+const MAX_DATAGRAMS_PER_ROUND: usize = 64;
 
 struct Flow {
     socket: UdpSocket,
@@ -37,17 +37,17 @@ impl Flows {
         if !self.0.contains_key(&pair) {
             let Some(socket) = reach.target(pair.to).and_then(|target| connect(target).ok()) else { return };
             self.make_room();
-            self.0.insert(pair, Flow { socket, card, silence: Deadline::after(SILENCE) });
+            self.0.insert(pair, Flow { socket, card, silence: Deadline::after(IDLE_TIMEOUT) });
         }
         if let Some(flow) = self.0.get_mut(&pair) {
-            (flow.card, flow.silence) = (card, Deadline::after(SILENCE));
+            (flow.card, flow.silence) = (card, Deadline::after(IDLE_TIMEOUT));
             let _ = flow.socket.send(data);
         }
     }
 
     fn make_room(&mut self) {
         self.0.retain(|_, flow| !flow.silence.passed());
-        if self.0.len() >= FLOWS {
+        if self.0.len() >= MAX_FLOWS {
             let quietest = self.0.iter().max_by_key(|(_, flow)| flow.silence.elapsed()).map(|(pair, _)| *pair);
             quietest.and_then(|pair| self.0.remove(&pair));
         }
@@ -65,10 +65,10 @@ impl Flows {
             if ready.next().is_none_or(|ready| ready.is_empty()) {
                 continue;
             }
-            for _ in 0..ROUND {
+            for _ in 0..MAX_DATAGRAMS_PER_ROUND {
                 // An error is a port that nobody listens on; the guest hears nothing, and asks again or gives up.
                 let Ok(count) = flow.socket.recv(&mut buffer) else { break };
-                flow.silence = Deadline::after(SILENCE);
+                flow.silence = Deadline::after(IDLE_TIMEOUT);
                 let back = Pair { from: pair.to, to: pair.from };
                 wire::datagram(flow.card, back, &buffer[..count]).iter().for_each(|frame| cable.send(frame));
             }

@@ -17,9 +17,9 @@ use super::is_cooked;
 /// What Ctrl-C sends.
 const INTERRUPT: u8 = 3;
 /// Keys that wait for a QEMU that does not read.
-const PENDING: usize = 64 << 10;
+const MAX_PENDING_BYTES: usize = 64 << 10;
 /// Time for standard output to take the last words; a pager may never do.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// This side of QEMU's streams.
 pub(super) struct Ends {
@@ -60,7 +60,7 @@ impl Drop for Relay {
             let _ = keys.join();
         }
         // QEMU is gone, so its output ends; a standard output that is stuck keeps its thread, which harms nobody.
-        let _ = self.printed.recv_timeout(LAST_WORDS);
+        let _ = self.printed.recv_timeout(DRAIN_TIMEOUT);
     }
 }
 
@@ -99,7 +99,7 @@ impl Keys {
         while open || !self.pending.is_empty() {
             let ready = {
                 let mut keys = PollFlags::empty();
-                keys.set(PollFlags::IN, open && self.pending.len() < PENDING);
+                keys.set(PollFlags::IN, open && self.pending.len() < MAX_PENDING_BYTES);
                 let mut fds = vec![PollFd::new(stopped, PollFlags::IN)];
                 fds.extend((!self.pending.is_empty()).then(|| PollFd::new(&self.input, PollFlags::OUT)));
                 fds.extend((!keys.is_empty()).then(|| PollFd::new(&stdin, keys)));
@@ -113,7 +113,7 @@ impl Keys {
             if stop {
                 return;
             }
-            if last && open && self.pending.len() < PENDING {
+            if last && open && self.pending.len() < MAX_PENDING_BYTES {
                 open = self.read(stdin.as_fd());
             }
             if !self.write() {

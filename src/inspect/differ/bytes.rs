@@ -5,7 +5,7 @@ use std::io::Read;
 use super::{Differences, Pair};
 
 /// Bytes that are shown.
-const SHOWN: usize = 16;
+const MAX_SHOWN_BYTES: usize = 16;
 const BUFFER: usize = 64 << 10;
 
 pub(super) fn compare(place: &str, (mut one, mut two): Pair<'_>, found: &mut Differences) {
@@ -55,7 +55,7 @@ pub(super) fn first(one: &[u8], two: &[u8]) -> Option<usize> {
 }
 
 fn shown(bytes: &[u8], at: usize) -> String {
-    let part = &bytes[at..bytes.len().min(at + SHOWN)];
+    let part = &bytes[at..bytes.len().min(at + MAX_SHOWN_BYTES)];
     if part.is_empty() {
         return "the end".to_owned();
     }

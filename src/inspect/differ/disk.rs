@@ -92,13 +92,13 @@ impl Drop for Narrowed<'_> {
 pub(super) fn compare(one: &Path, two: &Path, found: &mut Differences) -> bool {
     let (Some(mut one), Some(mut two)) = (Disk::open(one), Disk::open(two)) else { return false };
     if one.size() != two.size() {
-        found.add("", format!("the disk has {} bytes then {}", one.size(), two.size()));
+        found.add("", format!("the disk has {}, then {} bytes", one.size(), two.size()));
     }
     if let Err(error) = parts(&mut one, &mut two, found) {
         found.add("", format!("cannot be read: {error}"));
     }
     if found.count() == 0 {
-        found.add("", "the guest sees the same disk; the image file is laid out differently");
+        found.add("", "the content of the disk is equal; the image file is laid out differently");
     }
     true
 }

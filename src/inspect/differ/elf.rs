@@ -5,7 +5,7 @@ use std::io::{Cursor, Read};
 use super::{Differences, Pair, Rule, bytes};
 
 /// Larger files are compared as bytes.
-const WHOLE: u64 = 64 << 20;
+const MAX_FILE_BYTES: u64 = 64 << 20;
 /// Bytes of a section header in 64-bit files.
 const HEADER: usize = 64;
 /// `SHT_NOBITS`: a section without bytes in the file.
@@ -21,11 +21,15 @@ struct Section<'a> {
 
 pub(super) fn compare(place: &str, (mut one, mut two): Pair<'_>, found: &mut Differences) {
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    let read = one.by_ref().take(WHOLE).read_to_end(&mut left).and(two.by_ref().take(WHOLE).read_to_end(&mut right));
+    let read = one
+        .by_ref()
+        .take(MAX_FILE_BYTES)
+        .read_to_end(&mut left)
+        .and(two.by_ref().take(MAX_FILE_BYTES).read_to_end(&mut right));
     if let Err(error) = read {
         return found.add(place, format!("cannot be read: {error}"));
     }
-    if left == right && (left.len() as u64) < WHOLE {
+    if left == right && (left.len() as u64) < MAX_FILE_BYTES {
         return;
     }
     let before = found.count();
@@ -43,7 +47,7 @@ fn pairs(place: &str, one: &[Section<'_>], two: &[Section<'_>], found: &mut Diff
     for section in one.iter().filter(|section| !id(section)).chain(one.iter().filter(id)) {
         let name = if place.is_empty() { section.name.clone() } else { format!("{place}: {}", section.name) };
         let Some(other) = two.iter().find(|other| other.name == section.name) else {
-            found.add(&name, "only the first has it");
+            found.add(&name, "only in the first");
             continue;
         };
         for ((what, left), (_, right)) in section.facts.iter().zip(&other.facts) {
@@ -65,8 +69,7 @@ fn pairs(place: &str, one: &[Section<'_>], two: &[Section<'_>], found: &mut Diff
         text((section.content, other.content), at, found);
     }
     for other in two.iter().filter(|other| !one.iter().any(|section| section.name == other.name)) {
-        found
-            .add(if place.is_empty() { &other.name } else { place }, format!("{}: only the second has it", other.name));
+        found.add(if place.is_empty() { &other.name } else { place }, format!("{}: only in the second", other.name));
     }
 }
 

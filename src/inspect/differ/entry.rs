@@ -52,12 +52,12 @@ pub(super) fn missing(place: &str, one: Option<&Facts>, two: Option<&Facts>, fou
     match (one, two) {
         (Some(one), Some(two)) if one.path == two.path => Side::Both,
         (Some(one), two) if two.is_none_or(|two| one.path < two.path) => {
-            found.add(&within(place, &one.path), "only the first has it");
+            found.add(&within(place, &one.path), "only in the first");
             Side::First
         }
         _ => {
             if let Some(two) = two {
-                found.add(&within(place, &two.path), "only the second has it");
+                found.add(&within(place, &two.path), "only in the second");
             }
             Side::Second
         }

@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 
 use super::disk::Disk;
-use super::{DEPTH, Differences, streams};
+use super::{Differences, MAX_NESTING, streams};
 use crate::format::fat::{self, FatFile};
 
 /// Compares; `false` when they are none, or when no file differs although something does.
@@ -15,7 +15,7 @@ pub(super) fn compare((one, two): (&mut Disk, &mut Disk), found: &mut Difference
             None => found.add(name, "is missing in the second"),
             Some(other) => {
                 let (one, two) = (FileReader::new(one, file), FileReader::new(two, other));
-                streams(name, (Box::new(one), Box::new(two)), DEPTH, found);
+                streams(name, (Box::new(one), Box::new(two)), MAX_NESTING, found);
             }
         }
     }

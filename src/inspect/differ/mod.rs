@@ -25,11 +25,11 @@ use crate::world::fs;
 use rule::Rule;
 
 /// Differences that are told; the others are only counted.
-const TOLD: usize = 8;
+const MAX_REPORTED: usize = 8;
 /// Containers within containers that are opened.
-const DEPTH: usize = 4;
+const MAX_NESTING: usize = 4;
 /// Bytes that show what a stream is: the magic of tar lies at 257.
-const PEEK: usize = 4096;
+const SNIFF_BYTES: usize = 4096;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -43,7 +43,7 @@ pub struct Differences {
 
 impl Differences {
     fn add(&mut self, place: &str, what: impl std::fmt::Display) {
-        if self.told.len() < TOLD {
+        if self.told.len() < MAX_REPORTED {
             let places = [self.within.as_str(), place].into_iter().filter(|place| !place.is_empty());
             let place: String = places.map(|place| format!("{place}: ")).collect();
             self.told.push(format!("{place}{what}"));
@@ -85,7 +85,7 @@ pub fn differences(one: &Path, two: &Path) -> Vec<String> {
         tree::compare("", one, two, &mut found);
     } else if !disk::compare(one, two, &mut found) {
         match (fs::open(one), fs::open(two)) {
-            (Ok(one), Ok(two)) => streams("", (Box::new(one), Box::new(two)), DEPTH, &mut found),
+            (Ok(one), Ok(two)) => streams("", (Box::new(one), Box::new(two)), MAX_NESTING, &mut found),
             (Err(error), _) | (_, Err(error)) => found.add("", error),
         }
     }
@@ -123,7 +123,7 @@ type Pair<'a> = (Box<dyn Read + 'a>, Box<dyn Read + 'a>);
 
 fn peeked<'a>(mut stream: Box<dyn Read + 'a>) -> std::io::Result<(Vec<u8>, Box<dyn Read + 'a>)> {
     let mut head = Vec::new();
-    stream.by_ref().take(PEEK as u64).read_to_end(&mut head)?;
+    stream.by_ref().take(SNIFF_BYTES as u64).read_to_end(&mut head)?;
     Ok((head.clone(), Box::new(BufReader::with_capacity(1 << 17, Cursor::new(head).chain(stream)))))
 }
 

@@ -17,18 +17,20 @@ pub(super) enum Rule {
 impl Rule {
     pub(super) fn text(self) -> Option<&'static str> {
         Some(match self {
-            Rule::Time => "no time is later than the lock's epoch: whatever writes it must take SOURCE_DATE_EPOCH",
-            Rule::Owner => "numbers of users and groups come from the lock: `kiln lock --update` makes a new table",
-            Rule::Mode => "modes are given, not left to the umask",
-            Rule::Order => "what comes out of a directory or a table of hashes is sorted before it is written",
-            Rule::Identity => "UUIDs, seeds and keys follow from the lock's seed, or are made at the first boot",
+            Rule::Time => {
+                "no timestamp may be later than the lock's epoch: the program that writes it must honour SOURCE_DATE_EPOCH"
+            }
+            Rule::Owner => "user and group ids come from the lock: `kiln lock --update` makes a new table",
+            Rule::Mode => "set modes explicitly instead of relying on the umask",
+            Rule::Order => "sort what is read from a directory or a hash table before writing it",
+            Rule::Identity => "derive UUIDs, seeds and keys from the lock's seed, or generate them at first boot",
             Rule::Compressor => {
-                "one program, level and number of threads, and no name or time in its header (`gzip -n`)"
+                "use one compressor, level and number of threads, without a name or time in the header (`gzip -n`)"
             }
             Rule::BuildId => {
-                "a build id follows from what is linked: look at the other sections, or link with --build-id=none"
+                "the build id follows from the other sections: look at those, or link with --build-id=none"
             }
-            Rule::Path => "everything is built below the same path, and maps it away (`-ffile-prefix-map`)",
+            Rule::Path => "build below the same path everywhere, or remove it with `-ffile-prefix-map`",
             // It differs because something else does.
             Rule::Content => return None,
         })

@@ -58,7 +58,7 @@ fn stretch(
 fn tables(one: &Table, two: &Table, found: &mut Differences) {
     let before = found.count();
     if one.disk != two.disk {
-        found.add("partition table", format!("the disk is {} then {}", one.disk, two.disk));
+        found.add("partition table", format!("the disk is {}, then {}", one.disk, two.disk));
     }
     for partition in &one.partitions {
         let name = format!("partition {}", partition.number);
@@ -70,11 +70,11 @@ fn tables(one: &Table, two: &Table, found: &mut Differences) {
             found.add(&name, format!("is {} then {}", partition.id, other.id));
         }
         if (partition.kind, &partition.name) != (other.kind, &other.name) || place(partition) != place(other) {
-            found.add(&name, "has another place, type or name");
+            found.add(&name, "has another location, type or name");
         }
     }
     if one.partitions.len() < two.partitions.len() {
-        found.add("partition table", "the second has more partitions");
+        found.add("partition table", "the second disk has more partitions");
     }
     if found.count() > before {
         found.help(Rule::Identity);

@@ -5,15 +5,19 @@ use std::io::{BufRead, BufReader, Cursor, Read};
 use super::{Differences, Pair, Rule, rule};
 
 /// Bytes of a line that are compared and shown at a time; longer lines count as several.
-const LINE: u64 = 16 << 10;
+const MAX_LINE_BYTES: u64 = 16 << 10;
 /// Characters of a line that are shown.
-const SHOWN: usize = 160;
+const MAX_SHOWN_CHARS: usize = 160;
 /// Texts up to this size are looked at as a whole.
-const WHOLE: u64 = 4 << 20;
+const MAX_TEXT_BYTES: u64 = 4 << 20;
 
 pub(super) fn compare(place: &str, (mut one, mut two): Pair<'_>, found: &mut Differences) {
     let (mut left, mut right) = (Vec::new(), Vec::new());
-    let read = one.by_ref().take(WHOLE).read_to_end(&mut left).and(two.by_ref().take(WHOLE).read_to_end(&mut right));
+    let read = one
+        .by_ref()
+        .take(MAX_TEXT_BYTES)
+        .read_to_end(&mut left)
+        .and(two.by_ref().take(MAX_TEXT_BYTES).read_to_end(&mut right));
     if let Err(error) = read {
         return found.add(place, format!("cannot be read: {error}"));
     }
@@ -52,7 +56,7 @@ fn lines(place: &str, (one, two): (impl Read, impl Read), found: &mut Difference
 
 fn line(stream: &mut impl BufRead) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    stream.take(LINE).read_until(b'\n', &mut bytes)?;
+    stream.take(MAX_LINE_BYTES).read_until(b'\n', &mut bytes)?;
     Ok(bytes)
 }
 
@@ -60,6 +64,6 @@ fn shown(line: &[u8]) -> String {
     if line.is_empty() {
         return "the end".to_owned();
     }
-    let text: String = String::from_utf8_lossy(line).trim_end_matches('\n').chars().take(SHOWN).collect();
+    let text: String = String::from_utf8_lossy(line).trim_end_matches('\n').chars().take(MAX_SHOWN_CHARS).collect();
     format!("{text:?}")
 }

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::{DEPTH, Differences, entry, streams};
+use super::{Differences, MAX_NESTING, entry, streams};
 use crate::world::{WorldError, fs};
 
 pub(super) fn compare(place: &str, one: &Path, two: &Path, found: &mut Differences) {
@@ -25,8 +25,8 @@ fn directories(place: &str, one: &Path, two: &Path, found: &mut Differences) -> 
         let shown = format!("{below}{}", name.to_string_lossy());
         match (left.contains(name), right.contains(name)) {
             (true, true) => pair(&shown, &one.join(name), &two.join(name), found)?,
-            (true, false) => found.add(&shown, "only the first has it"),
-            _ => found.add(&shown, "only the second has it"),
+            (true, false) => found.add(&shown, "only in the first"),
+            _ => found.add(&shown, "only in the second"),
         }
     }
     Ok(())
@@ -39,7 +39,7 @@ fn pair(place: &str, one: &Path, two: &Path, found: &mut Differences) -> Result<
         kind if kind != right.kind => Ok(()),
         "directory" => directories(place, one, two, found),
         "file" => {
-            streams(place, (Box::new(fs::open(one)?), Box::new(fs::open(two)?)), DEPTH, found);
+            streams(place, (Box::new(fs::open(one)?), Box::new(fs::open(two)?)), MAX_NESTING, found);
             Ok(())
         }
         _ => Ok(()),

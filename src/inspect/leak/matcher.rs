@@ -6,7 +6,7 @@ use super::Needle;
 use super::needle::YEAR;
 
 /// Bytes around a hit that tell it from others of the same needle.
-const AROUND: usize = 8;
+const CONTEXT_BYTES: usize = 8;
 
 /// All needles as one automaton.
 pub(super) struct Matcher {
@@ -51,7 +51,7 @@ impl<'a> Scan<'a> {
     /// The next piece. A match is told once everything is there that decides whether it counts.
     pub(super) fn feed(&mut self, bytes: &[u8], last: bool, found: &mut Found<'_>) {
         self.buffer.extend_from_slice(bytes);
-        let ahead = self.matcher.longest + YEAR.max(AROUND);
+        let ahead = self.matcher.longest + YEAR.max(CONTEXT_BYTES);
         let limit = if last { self.buffer.len() } else { self.buffer.len().saturating_sub(ahead) };
         if limit <= self.done {
             return;
@@ -61,11 +61,11 @@ impl<'a> Scan<'a> {
             let needle = &self.matcher.needles[hit.pattern().as_usize()];
             let (before, after) = (&self.buffer[..from], &self.buffer[to..]);
             if from < limit && needle.counts(before, after) {
-                let window = from.saturating_sub(AROUND)..(to + AROUND).min(self.buffer.len());
+                let window = from.saturating_sub(CONTEXT_BYTES)..(to + CONTEXT_BYTES).min(self.buffer.len());
                 found(needle, self.start + from as u64, &self.buffer[window]);
             }
         }
-        let kept = limit.saturating_sub(AROUND);
+        let kept = limit.saturating_sub(CONTEXT_BYTES);
         self.buffer.drain(..kept);
         self.start += kept as u64;
         self.done = limit - kept;

@@ -25,7 +25,7 @@ use matcher::{Matcher, Scan};
 use walk::Visitor;
 
 /// Hits that are kept of one artifact; whoever leaks so much does not need them all.
-const HITS: usize = 4096;
+const MAX_HITS: usize = 4096;
 
 /// A needle that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +88,7 @@ impl Finder<'_> {
     fn look(&mut self, bytes: &[u8], last: bool) {
         let (place, hits) = (&self.place, &mut self.hits);
         self.scan.feed(bytes, last, &mut |needle, offset, window| {
-            if hits.len() < HITS {
+            if hits.len() < MAX_HITS {
                 let text = String::from_utf8_lossy(&needle.text).into_owned();
                 hits.push(Hit { place: place.clone(), offset, kind: needle.kind, text, window: window.to_vec() });
             }
@@ -96,7 +96,7 @@ impl Finder<'_> {
         let Some(uuids) = &mut self.uuids else { return };
         let (place, hits, identities) = (&self.place, &mut self.hits, self.identities);
         let mut hear = |uuid: &[u8; identity::LENGTH], offset| {
-            if hits.len() < HITS && identities.unknown(uuid) {
+            if hits.len() < MAX_HITS && identities.unknown(uuid) {
                 let text = String::from_utf8_lossy(uuid).into_owned();
                 // By itself it is particular enough: where an input has it, it is no trace, whatever stands beside it.
                 hits.push(Hit { place: place.clone(), offset, kind: TraceKind::Uuid, text, window: uuid.to_vec() });

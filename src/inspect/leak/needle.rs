@@ -34,24 +34,24 @@ impl TraceKind {
             TraceKind::Host => "the host's name",
             TraceKind::Kernel => "the release of the host's kernel",
             TraceKind::Date | TraceKind::Clock => "today's date",
-            TraceKind::Uuid => "a UUID that nothing in the lock explains",
+            TraceKind::Uuid => "a UUID that does not come from the lock or any input",
         }
     }
 
     /// What would remove it.
     pub fn rule(self) -> &'static str {
         match self {
-            TraceKind::Store => "whatever writes it must be given paths inside its sandbox",
-            TraceKind::Home => "steps see HOME=/nonexistent; whatever writes it was given a path from outside",
+            TraceKind::Store => "the program that writes it must be given paths inside its sandbox",
+            TraceKind::Home => "steps see HOME=/nonexistent; the program that writes it was given a path of the host",
             TraceKind::Account | TraceKind::Host => {
-                "steps see the host name `kiln`; whatever writes it got it from outside its sandbox"
+                "steps see the host name `kiln`; the program that writes it got the host's name from outside the sandbox"
             }
-            TraceKind::Kernel => "what asks `uname -r` must be told the image's kernel",
+            TraceKind::Kernel => "pass the image's kernel release to the program that runs `uname -r`",
             TraceKind::Date | TraceKind::Clock => {
-                "what writes it must honour SOURCE_DATE_EPOCH, or the file must be removed"
+                "the program that writes it must honour SOURCE_DATE_EPOCH, or the file must be removed"
             }
             TraceKind::Uuid => {
-                "what is born at random must be born at first boot: leave the file out, or give it as a `file` of the recipe"
+                "generate random ids at first boot: remove the file, or state it as a `file` in the recipe"
             }
         }
     }

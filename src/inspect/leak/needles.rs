@@ -8,9 +8,9 @@ use super::{Needle, TraceKind};
 use crate::base::Timestamp;
 
 /// Shorter names are part of everything.
-const SHORTEST: usize = 4;
+const MIN_NEEDLE_LENGTH: usize = 4;
 /// Shorter host names are found by chance (`vm-1`).
-const HOST: usize = 6;
+const MIN_HOST_NAME_LENGTH: usize = 6;
 
 /// What a builder's machine is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub fn needles(machine: &BuildHost, epoch: Timestamp, known: &[&[u8]]) -> Vec<Ne
     let mut add = |kind, text: &str| {
         let text = text.as_bytes().to_vec();
         let mentioned = known.iter().any(|known| known.windows(text.len()).any(|window| window == text));
-        if text.len() >= SHORTEST && !mentioned {
+        if text.len() >= MIN_NEEDLE_LENGTH && !mentioned {
             found.push(Needle { text, kind, year: machine.now.civil().0.to_string() });
         }
     };
@@ -56,7 +56,7 @@ pub fn needles(machine: &BuildHost, epoch: Timestamp, known: &[&[u8]]) -> Vec<Ne
         add(TraceKind::Account, &format!("{user}@{}", machine.host));
     }
     let particular = machine.host.bytes().any(|byte| byte.is_ascii_digit() || byte == b'-');
-    if machine.host.len() >= HOST && particular && !common(&machine.host) {
+    if machine.host.len() >= MIN_HOST_NAME_LENGTH && particular && !common(&machine.host) {
         add(TraceKind::Host, &machine.host);
     }
     // `6.12.0` alone is a version of many things.

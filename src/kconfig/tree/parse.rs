@@ -191,7 +191,7 @@ impl Parser<'_> {
     fn end_block(&mut self, word: &str, place: Place<'_>) -> Result<(), NotKconfig> {
         self.close();
         if self.frames.len() < 2 {
-            return Err(place.error(format!("`{word}` closes nothing")));
+            return Err(place.error(format!("unmatched `{word}`")));
         }
         self.frames.pop();
         Ok(())
@@ -214,7 +214,7 @@ impl Parser<'_> {
     }
 
     fn attribute(&mut self, word: &str, rest: &str, place: Place<'_>) -> Result<(), NotKconfig> {
-        let broken = || place.error(format!("this `{word}` does not parse"));
+        let broken = || place.error(format!("cannot parse this `{word}`"));
         match &mut self.open {
             Open::Config { name, definition, .. } => {
                 let symbol = self.tree.symbols.entry(name.clone()).or_default();
@@ -222,7 +222,7 @@ impl Parser<'_> {
             }
             Open::Block => self.block_attribute(word, rest).ok_or_else(broken),
             Open::Comment => Ok(()),
-            Open::Nothing => Err(place.error(format!("`{word}` belongs to no block"))),
+            Open::Nothing => Err(place.error(format!("`{word}` is outside of any block"))),
         }
     }
 
@@ -344,7 +344,7 @@ mod tests {
         let (prompt, when) = definition.prompt.as_ref().unwrap();
         assert_eq!((prompt.as_str(), when.to_string().as_str()), ("x", "P && V"));
         assert_eq!((definition.selects[0].0.as_str(), definition.line), ("S", 6));
-        assert!(tree.symbols["SUB"].definitions[0].depends.symbols().is_empty());
+        assert_eq!(tree.symbols["SUB"].definitions[0].depends.to_string(), "y");
     }
 
     #[test]
@@ -361,11 +361,11 @@ mod tests {
     fn mistakes_are_named_by_file_and_line() {
         for (text, shown) in [
             ("source \"nowhere\"\n", "Kconfig:1: there is no file nowhere"),
-            ("\nendif\n", "Kconfig:2: `endif` closes nothing"),
-            ("config A\n\tbool \"a\n", "Kconfig:2: this `bool` does not parse"),
-            ("config A\n\tdepends on B &&\n", "Kconfig:2: this `depends` does not parse"),
-            ("config A\n\tnonsense\n", "Kconfig:2: this `nonsense` does not parse"),
-            ("bool\n", "Kconfig:1: `bool` belongs to no block"),
+            ("\nendif\n", "Kconfig:2: unmatched `endif`"),
+            ("config A\n\tbool \"a\n", "Kconfig:2: cannot parse this `bool`"),
+            ("config A\n\tdepends on B &&\n", "Kconfig:2: cannot parse this `depends`"),
+            ("config A\n\tnonsense\n", "Kconfig:2: cannot parse this `nonsense`"),
+            ("bool\n", "Kconfig:1: `bool` is outside of any block"),
             ("config A-B\n", "Kconfig:1: `A-B` cannot be the name of an option"),
             ("menu \"m\"\n", "Kconfig:0: a block of Kconfig is not closed"),
             ("source \"loop/Kconfig\"\n", "loop/Kconfig:1: files are nested more than 32 deep"),

@@ -42,7 +42,7 @@ pub(super) fn load(
         components: archive.components.clone(),
         architecture: archive.architecture,
         repository: archive.repository.clone(),
-        snapshot: release.date.snapshot(),
+        snapshot: release.date,
         inrelease: digest,
         signed_by: signers,
         date: release.date,
@@ -124,7 +124,7 @@ fn check(
         if archive.check_valid_until {
             return Err(ResolveError::Expired { archive: name, url, until, now });
         }
-        let message = format!("archive `{name}` expired on {until}; the recipe says not to mind");
+        let message = format!("archive `{name}` expired on {until}; accepted because of `check-valid-until = false`");
         context.report(Progress::Warning { message });
     }
     let same = previous.filter(|locked| locked.suite == archive.suite && locked.repository == archive.repository);

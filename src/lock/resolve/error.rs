@@ -24,7 +24,7 @@ pub enum ResolveError {
     Mirrors(#[from] MirrorError),
     /// Nobody has a file.
     #[error(
-        "cannot get {what}; asked:{}\n  help: name a mirror that has it: KILN_MIRROR=\"REPOSITORY=URL\"",
+        "cannot fetch {what}; tried:{}\n  help: set a mirror that has it: KILN_MIRROR=\"REPOSITORY=URL\"",
         list(tried)
     )]
     Unreachable {
@@ -64,7 +64,7 @@ pub enum ResolveError {
         source: ReleaseError,
     },
     /// The file describes another suite.
-    #[error("archive `{archive}`: {url} is about suite {found}, not {asked}", found = Foreign(found))]
+    #[error("archive `{archive}`: {url} is for suite {found}, not {asked}", found = Foreign(found))]
     WrongSuite {
         /// The archive.
         archive: String,
@@ -77,7 +77,7 @@ pub enum ResolveError {
     },
     /// Past its `Valid-Until`.
     #[error(
-        "archive `{archive}`: {url} expired on {until} (it is {now}): the mirror is stale, or somebody hides newer packages\n  help: use another mirror; for an archive that is frozen on purpose say `check-valid-until = false` in the recipe"
+        "archive `{archive}`: {url} expired on {until} (now: {now}): the mirror is stale, or newer packages are being withheld\n  help: use another mirror; for an archive that is frozen on purpose say `check-valid-until = false` in the recipe"
     )]
     Expired {
         /// The archive.
@@ -91,7 +91,7 @@ pub enum ResolveError {
     },
     /// Older than what is locked.
     #[error(
-        "archive `{archive}`: {url} is of {offered}, but the lock was made from one of {locked}: the mirror lags, or somebody rolls it back\n  help: use another mirror, or wait; to go back on purpose, remove the lock"
+        "archive `{archive}`: {url} is dated {offered}, but the lock was made from one dated {locked}: the mirror is behind, or was rolled back\n  help: use another mirror, or wait; to go back on purpose, remove the lock"
     )]
     RolledBack {
         /// The archive.
@@ -132,10 +132,10 @@ pub enum ResolveError {
         source: Unsolvable,
     },
     /// Two sets of one name.
-    #[error("two different package sets are called `{0}`\n  help: give one of them another name")]
+    #[error("duplicate package set `{0}`\n  help: rename one of the two")]
     SetTwice(String),
     /// `--update NAME` of a package that is in no set.
-    #[error("cannot update {0}: no set of the lock has it")]
+    #[error("cannot update {0}: it is not in any set of the lock")]
     NotLocked(String),
     /// A source is not what the recipe says.
     #[error("`{owner}`: {problem}", problem = Foreign(problem))]
@@ -149,7 +149,7 @@ pub enum ResolveError {
 
 fn list(tried: &[Tried]) -> String {
     if tried.is_empty() {
-        return " nobody: no mirror of that repository is known".to_owned();
+        return " no mirror of this repository is known".to_owned();
     }
     tried.iter().map(|Tried { url, reason }| format!("\n  {}: {}", Foreign(url), Foreign(reason))).collect()
 }

@@ -30,7 +30,7 @@ pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &
         let mut body = Body { asking, bytes: Vec::new() };
         let reason = match pour(asking, (&url, Stated::User), Length::Exactly(size), &mut body) {
             Ok(()) if Digest::of(&body.bytes) == *digest => return Ok(body.bytes),
-            Ok(()) => "its SHA-256 is not the signed one".to_owned(),
+            Ok(()) => "its SHA-256 does not match the signed one".to_owned(),
             Err(reason) => reason,
         };
         tried.push(Tried { url, reason });

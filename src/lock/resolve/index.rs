@@ -97,7 +97,7 @@ pub(super) fn bytes(
     let too_large = |size: u64, limit: u64| ResolveError::Index {
         archive: archive.name.clone(),
         path: found.path.clone(),
-        reason: format!("{size} bytes are signed; more than {limit} are refused"),
+        reason: format!("the signed size is {size} bytes (limit {limit})"),
     };
     if found.size > MAX_COMPRESSED {
         return Err(too_large(found.size, MAX_COMPRESSED));
@@ -143,7 +143,7 @@ pub(super) fn unpack(
     std::io::copy(&mut checked, &mut std::io::sink()).map_err(|error| wrong(error.to_string()))?;
     let (_, digest, size) = checked.hasher.finish();
     match found.plain {
-        Some(signed) if signed != (size, digest) => Err(wrong("its text is not the signed one".to_owned())),
+        Some(signed) if signed != (size, digest) => Err(wrong("its text does not match the signed digest".to_owned())),
         _ => Ok(()),
     }
 }
@@ -161,7 +161,7 @@ impl Read for Checked<'_> {
         std::io::Write::write_all(&mut self.hasher, &buffer[..read])?;
         if self.hasher.count() > self.limit {
             return Err(std::io::Error::other(format!(
-                "unpacks to more than the {} bytes that are signed",
+                "decompresses to more than the signed size of {} bytes",
                 self.limit
             )));
         }

@@ -20,8 +20,9 @@ pub(super) use source::{SourceAnswer, answers as source_answers};
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Lock, LockedImage, LockedRecipe, OUTPUT};
+use super::{Lock, LockedArchive, LockedImage, LockedPackage, LockedRecipe, LockedSource, OUTPUT};
 use crate::base::Digest;
+use crate::debian::archive::ArchiveRef;
 use crate::debian::mirror::Mirrors;
 use crate::lock::recipe_digest;
 use crate::recipe::Recipe;
@@ -142,7 +143,7 @@ pub fn resolve(
         packages.insert((*name).to_owned(), solved);
     }
     let sources = source::all(context, recipe, &loaded, previous, update)?;
-    let mut lock = assemble(recipe, previous, loaded, (packages, sources));
+    let mut lock = assemble(recipe, previous, loaded, Pinned { sets: packages, sources });
     lock.images = users(recipe, previous, update);
     Ok(lock)
 }
@@ -170,7 +171,8 @@ fn load<'a>(
     let archives: Vec<_> = wanted.iter().filter_map(|name| recipe.archives.get(*name)).collect();
     let results: Vec<Result<Loaded, ResolveError>> = std::thread::scope(|scope| {
         let one = |archive: &'a crate::recipe::archive::Archive| {
-            let before = previous.and_then(|lock| lock.archives.get(&archive.name));
+            let current = ArchiveRef::current(&archive.name);
+            let before = previous.and_then(|lock| lock.archives.get(&current));
             scope.spawn(move || archive::load(context, recipe, archive, before))
         };
         let threads: Vec<_> = archives.iter().map(|archive| one(archive)).collect();
@@ -184,13 +186,18 @@ fn load<'a>(
         .collect()
 }
 
-type Pinned = (BTreeMap<String, Vec<super::LockedPackage>>, BTreeMap<String, super::LockedSource>);
+/// What a lock pins of its archives.
+struct Pinned {
+    sets: BTreeMap<String, Vec<LockedPackage>>,
+    sources: BTreeMap<String, LockedSource>,
+}
 
 /// Puts the lock together, with what only builds know carried over where its cause did not change.
-fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loaded>, (sets, sources): Pinned) -> Lock {
+fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loaded>, pinned: Pinned) -> Lock {
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
     let digest = recipe_digest(&files, &recipe.params);
-    let archives = archives(recipe, previous, loaded, (&sets, &sources));
+    let archives = archives(recipe, previous, loaded, &pinned);
+    let Pinned { sets, sources } = pinned;
     let newest = archives.values().map(|archive| archive.date).max();
     let seed = Digest::of(format!("kiln seed 1\n{}\n", recipe.name).as_bytes());
     let mut lock = Lock {
@@ -243,40 +250,39 @@ fn archives(
     recipe: &Recipe,
     previous: Option<&Lock>,
     loaded: BTreeMap<&str, Loaded>,
-    (sets, sources): (&BTreeMap<String, Vec<super::LockedPackage>>, &BTreeMap<String, super::LockedSource>),
-) -> BTreeMap<String, super::LockedArchive> {
+    pinned: &Pinned,
+) -> BTreeMap<ArchiveRef, LockedArchive> {
     let mut archives = BTreeMap::new();
     let newest = loaded.values().map(|loaded| loaded.locked.date).max();
     for (name, loaded) in loaded {
-        let mut locked = loaded.locked;
-        locked.snapshot = newest.unwrap_or(locked.date).snapshot();
+        let (mut locked, current) = (loaded.locked, ArchiveRef::current(name));
+        locked.snapshot = newest.unwrap_or(locked.date);
         // The same state keeps the moment it was locked at: nothing changed, so nothing in the lock does.
         if let Some(before) =
-            previous.and_then(|lock| lock.archives.get(name)).filter(|b| b.inrelease == locked.inrelease)
+            previous.and_then(|lock| lock.archives.get(&current)).filter(|b| b.inrelease == locked.inrelease)
         {
-            locked.snapshot.clone_from(&before.snapshot);
+            locked.snapshot = before.snapshot;
         }
-        archives.insert(name.to_owned(), locked);
+        archives.insert(current, locked);
     }
     let Some(previous) = previous else { return archives };
-    let packages = sets.values().flatten().map(|package| package.archive.as_str());
-    let sources =
-        sources.values().flat_map(|source| source.files.values()).filter_map(|(place, _)| place.split(':').next());
+    let packages = pinned.sets.values().flatten().map(|package| &package.archive);
+    let files = pinned.sources.values().flat_map(|source| source.files.values());
     let of_sets = sets_archives(recipe);
-    for name in packages.chain(sources).chain(of_sets) {
+    for name in packages.chain(files.filter_map(|file| file.place.archive())).chain(&of_sets) {
         let before = previous.archives.get(name).or_else(|| {
-            let (base, snapshot) = name.split_once('@')?;
-            previous.archives.get(base).filter(|before| before.snapshot == snapshot)
+            // A state that this lock is the first to call an earlier one.
+            let before = previous.archives.get(&ArchiveRef::current(&name.name))?;
+            (name.moment == Some(before.snapshot)).then_some(before)
         });
         if let Some(before) = before {
-            archives.entry(name.to_owned()).or_insert_with(|| before.clone());
+            archives.entry(name.clone()).or_insert_with(|| before.clone());
         }
     }
     archives
 }
 
-fn sets_archives(recipe: &Recipe) -> Vec<&str> {
-    sets(recipe)
-        .map(|sets| sets.values().flat_map(|set| &set.archives).map(String::as_str).collect())
-        .unwrap_or_default()
+fn sets_archives(recipe: &Recipe) -> Vec<ArchiveRef> {
+    let sets = sets(recipe).unwrap_or_default();
+    sets.values().flat_map(|set| &set.archives).map(ArchiveRef::current).collect()
 }

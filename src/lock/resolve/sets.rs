@@ -6,10 +6,11 @@ use std::io::Cursor;
 use super::archive::Loaded;
 use super::error::ResolveError;
 use super::{Progress, ResolveContext, Update};
+use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexBuilder};
-use crate::debian::solve::{self, Chosen, Offer, Problem};
+use crate::debian::solve::{self, Chosen, Offer, Pin, Problem, Why};
 use crate::lock::satisfies::is_described;
-use crate::lock::{Lock, LockedFile, LockedPackage};
+use crate::lock::{Lock, LockedFile, LockedPackage, recipe_digest};
 use crate::recipe::Recipe;
 use crate::recipe::packages::{Base, PackageRequest, PackageSet};
 
@@ -27,18 +28,16 @@ pub fn of(recipe: &Recipe) -> Result<BTreeMap<&str, &PackageSet>, ResolveError> 
 }
 
 fn same(a: &PackageSet, b: &PackageSet) -> bool {
-    let requests = |set: &PackageSet| -> Vec<(String, Option<String>, Option<String>)> {
-        set.requests.iter().map(|r| (r.name.clone(), r.archive.clone(), r.version.clone())).collect()
+    // All but where they were declared and asked for.
+    let PackageSet { architecture, archives, requests, base, recommends, exclude, name: _, span: _ } = a;
+    let same = |(a, b): (&PackageRequest, &PackageRequest)| {
+        let PackageRequest { name, archive, version, span: _ } = a;
+        (name, archive, version) == (&b.name, &b.archive, &b.version)
     };
-    (a.architecture, &a.archives, a.base, a.recommends, &a.exclude)
-        == (b.architecture, &b.archives, b.base, b.recommends, &b.exclude)
-        && requests(a) == requests(b)
-}
-
-/// The archive of the recipe that a package came from: `trixie` of `trixie` and of `trixie@20261121T021046Z`, which is
-/// `trixie` as it was when the package was still there.
-pub(super) fn base_name(archive: &str) -> &str {
-    archive.split('@').next().unwrap_or(archive)
+    (architecture, archives, base, recommends, exclude)
+        == (&b.architecture, &b.archives, &b.base, &b.recommends, &b.exclude)
+        && requests.len() == b.requests.len()
+        && requests.iter().zip(&b.requests).all(same)
 }
 
 /// Whether what is locked for a set is still what the set asks for. It does not look at the archives: what is pinned stays.
@@ -46,21 +45,29 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
     let Some(packages) = lock.sets.get(&set.name) else { return false };
     let answered =
         set.requests.iter().filter(|request| packages.iter().any(|package| answers(package, request))).count();
-    let requested = packages.iter().filter(|package| package.why.starts_with("requested")).count();
-    let has = |why: &str| packages.iter().any(|package| package.why.starts_with(why));
+    let requested = packages.iter().filter(|package| package.why.is_requested()).count();
+    let has = |wanted: fn(&Why) -> bool| packages.iter().any(|package| wanted(&package.why));
+    let essential = has(|why| *why == Why::Essential);
+    let required = has(|why| *why == Why::Required);
     let base = match set.base {
-        Base::None => !has("essential") && !has("required"),
-        Base::Essential => has("essential") && !has("required"),
-        Base::Required => has("required"),
+        Base::None => !essential && !required,
+        Base::Essential => essential && !required,
+        Base::Required => required,
     };
     let allowed = |package: &LockedPackage| is_allowed(recipe, set, lock, package);
     let distinct: BTreeSet<&str> = set.requests.iter().map(|request| request.name.as_str()).collect();
     answered == set.requests.len()
         && requested == distinct.len()
         && base
-        && set.recommends == has("recommendation")
+        && (set.recommends == has(|why| matches!(why, Why::RecommendationOf(_))) || is_unchanged(recipe, lock))
         && packages.iter().all(allowed)
         && set.archives.iter().all(|name| is_described(recipe, lock, name))
+}
+
+/// Whether a lock was made from this very recipe, so that whatever a set asks for now it asked for then.
+fn is_unchanged(recipe: &Recipe, lock: &Lock) -> bool {
+    let files = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
+    lock.recipe.digest == recipe_digest(&files, &recipe.params)
 }
 
 /// How a lock answers what a set asks for.
@@ -91,7 +98,7 @@ pub(in crate::lock) fn answer(recipe: &Recipe, set: &PackageSet, lock: &Lock) ->
 
 /// Whether a set may hold a package: it is not excluded, and from an archive as the recipe describes it.
 fn is_allowed(recipe: &Recipe, set: &PackageSet, lock: &Lock, package: &LockedPackage) -> bool {
-    let name = base_name(&package.archive);
+    let name = &package.archive.name;
     !set.exclude.contains(&package.name)
         && set.archives.iter().any(|archive| archive == name)
         && recipe.archives.get(name).zip(lock.archives.get(&package.archive)).is_some_and(|(asked, locked)| {
@@ -101,9 +108,12 @@ fn is_allowed(recipe: &Recipe, set: &PackageSet, lock: &Lock, package: &LockedPa
 }
 
 fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {
-    let name = package.name == request.name && package.why == "requested"
-        || package.why.strip_prefix("requested as ") == Some(&request.name);
-    name && request.archive.as_deref().is_none_or(|archive| archive == base_name(&package.archive))
+    let name = match &package.why {
+        Why::Requested => package.name == request.name,
+        Why::RequestedAs(name) => *name == request.name,
+        Why::Essential | Why::Required | Why::DependencyOf(_) | Why::RecommendationOf(_) => false,
+    };
+    name && request.archive.as_ref().is_none_or(|archive| *archive == package.archive.name)
         && request.version.as_ref().is_none_or(|version| *version == package.version)
 }
 
@@ -121,12 +131,14 @@ impl Solving<'_> {
     pub(super) fn solve(&self, set: &PackageSet) -> Result<Vec<LockedPackage>, ResolveError> {
         self.context.report(Progress::Solving { set: set.name.clone() });
         let pinned = self.pinned(set);
-        let (vanished, present): (Vec<_>, Vec<_>) = pinned.into_iter().partition(|package| self.vanished(package));
+        let vanished: Vec<&LockedPackage> = pinned.iter().filter(|package| !package.archive.is_current()).collect();
         let ghosts = self.ghosts(set, &vanished)?;
-        let mut offers: Vec<Offer<'_>> = set.archives.iter().flat_map(|name| self.offers(name)).collect();
-        offers.extend(ghosts.iter().map(|(archive, index)| Offer { archive, priority: self.priority(archive), index }));
-        let pins = present.iter().map(|package| (package, base_name(&package.archive)));
-        let pins = pins.chain(vanished.iter().map(|package| (package, package.archive.as_str())));
+        let current: Vec<ArchiveRef> = set.archives.iter().map(ArchiveRef::current).collect();
+        let mut offers: Vec<Offer<'_>> = current.iter().flat_map(|archive| self.offers(archive)).collect();
+        offers.extend(ghosts.iter().map(|Ghosts { archive, index }| {
+            let priority = self.priority(archive);
+            Offer { archive, priority, index }
+        }));
         let problem = Problem {
             offers,
             architecture: set.architecture.facts().debian,
@@ -134,22 +146,24 @@ impl Solving<'_> {
             base: set.base,
             recommends: set.recommends,
             exclude: &set.exclude,
-            locked: pins
-                .map(|(package, archive)| (package.name.as_str(), (package.version.as_str(), archive)))
-                .collect(),
+            locked: pinned.iter().map(pin).collect(),
         };
         let solution =
             solve::solve(&problem).map_err(|source| ResolveError::Unsolvable { set: set.name.clone(), source })?;
         solution.into_iter().map(|chosen| self.locked(set, chosen)).collect()
     }
 
-    fn offers<'b>(&'b self, name: &'b str) -> impl Iterator<Item = Offer<'b>> {
-        let indexes = self.loaded.get(name).map_or(&[][..], |loaded| &loaded.indexes);
-        indexes.iter().map(move |index| Offer { archive: name, priority: self.priority(name), index })
+    fn indexes(&self, archive: &str) -> &[Index] {
+        self.loaded.get(archive).map_or(&[], |loaded| &loaded.indexes)
     }
 
-    fn priority(&self, archive: &str) -> i32 {
-        self.recipe.archives.get(base_name(archive)).map_or(500, |archive| archive.priority)
+    fn offers<'b>(&'b self, archive: &'b ArchiveRef) -> impl Iterator<Item = Offer<'b>> {
+        let priority = self.priority(archive);
+        self.indexes(&archive.name).iter().map(move |index| Offer { archive, priority, index })
+    }
+
+    fn priority(&self, archive: &ArchiveRef) -> i32 {
+        self.recipe.archives.get(&archive.name).map_or(500, |archive| archive.priority)
     }
 
     /// What the lock has for a set, less what shall be updated and what the set may not take from any more. A package that
@@ -161,7 +175,7 @@ impl Solving<'_> {
             Update::All => false,
             Update::Some(names) => !names.contains(&package.name),
         };
-        let allowed = |package: &&LockedPackage| set.archives.iter().any(|name| name == base_name(&package.archive));
+        let allowed = |package: &&LockedPackage| set.archives.contains(&package.archive.name);
         let mut pinned: Vec<LockedPackage> = packages.filter(stays).filter(allowed).cloned().collect();
         for package in &mut pinned {
             package.archive = self.home(package);
@@ -171,30 +185,26 @@ impl Solving<'_> {
 
     /// The archive entry of the new lock under which a locked package is found: the archive as it is now, when it still
     /// offers these very bytes, else the archive as it was.
-    pub(super) fn home(&self, package: &LockedPackage) -> String {
-        let name = base_name(&package.archive);
+    pub(super) fn home(&self, package: &LockedPackage) -> ArchiveRef {
+        let name = package.archive.name.as_str();
         let Some(loaded) = self.loaded.get(name) else { return package.archive.clone() };
         if loaded.indexes.iter().any(|index| offers(index, package)) {
-            return name.to_owned();
+            return ArchiveRef::current(name);
         }
         let earlier = self.previous.and_then(|lock| lock.archives.get(&package.archive));
         match earlier {
-            Some(earlier) if package.archive == name => format!("{name}@{}", earlier.snapshot),
+            Some(earlier) if package.archive.is_current() => ArchiveRef::earlier(name, earlier.snapshot),
             _ => package.archive.clone(),
         }
     }
 
-    fn vanished(&self, package: &LockedPackage) -> bool {
-        package.archive.contains('@')
-    }
-
     /// Stanzas for locked packages that no index has any more. Their relations are those of the package's present version
     /// without the version numbers: the closest that is still known, and enough to keep what they stand on.
-    fn ghosts(&self, set: &PackageSet, vanished: &[LockedPackage]) -> Result<Vec<(String, Index)>, ResolveError> {
-        let mut by_archive: BTreeMap<&str, String> = BTreeMap::new();
+    fn ghosts(&self, set: &PackageSet, vanished: &[&LockedPackage]) -> Result<Vec<Ghosts>, ResolveError> {
+        let mut by_archive: BTreeMap<&ArchiveRef, String> = BTreeMap::new();
         for package in vanished {
-            let offers: Vec<Offer<'_>> = set.archives.iter().flat_map(|name| self.offers(name)).collect();
-            let now = offers.iter().find_map(|offer| offer.index.packages(offer.index.find(&package.name)?).last());
+            let mut indexes = set.archives.iter().flat_map(|name| self.indexes(name));
+            let now = indexes.find_map(|index| index.packages(index.find(&package.name)?).last());
             let text = by_archive.entry(&package.archive).or_default();
             let LockedPackage { name, version, architecture, path, file, .. } = package;
             text.push_str(&format!(
@@ -214,8 +224,8 @@ impl Solving<'_> {
             let mut builder = IndexBuilder::default();
             builder
                 .read(Cursor::new(text), set.architecture.facts().debian)
-                .map_err(|error| super::error::index(archive, "the previous lock", &error))?;
-            ghosts.push((archive.to_owned(), builder.finish()));
+                .map_err(|error| super::error::index(&archive.to_string(), "the previous lock", &error))?;
+            ghosts.push(Ghosts { archive: archive.clone(), index: builder.finish() });
         }
         Ok(ghosts)
     }
@@ -223,7 +233,7 @@ impl Solving<'_> {
     fn locked(&self, set: &PackageSet, chosen: Chosen<'_>) -> Result<LockedPackage, ResolveError> {
         let stanza = chosen.stanza;
         let sha256 = stanza.sha256().ok_or_else(|| ResolveError::Index {
-            archive: chosen.archive.to_owned(),
+            archive: chosen.archive.to_string(),
             path: stanza.path().to_owned(),
             reason: format!("{} of set {} has no SHA-256", stanza.name(), set.name),
         })?;
@@ -231,12 +241,22 @@ impl Solving<'_> {
             name: stanza.name().to_owned(),
             architecture: stanza.architecture().to_owned(),
             version: stanza.version().to_owned(),
-            archive: chosen.archive.to_owned(),
+            archive: chosen.archive.clone(),
             path: stanza.path().to_owned(),
             file: LockedFile { size: stanza.size(), sha256 },
             why: chosen.why,
         })
     }
+}
+
+fn pin(package: &LockedPackage) -> (&str, Pin<'_>) {
+    (&package.name, Pin { version: &package.version, archive: &package.archive })
+}
+
+/// Packages that left an archive, as an index of the state in which it still had them.
+struct Ghosts {
+    archive: ArchiveRef,
+    index: Index,
 }
 
 fn offers(index: &Index, package: &LockedPackage) -> bool {

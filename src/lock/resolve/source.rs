@@ -6,11 +6,12 @@ use super::archive::Loaded;
 use super::error::ResolveError;
 use super::{Asking, Progress, Update, fetch, index};
 use crate::base::Digest;
+use crate::debian::archive::ArchiveRef;
 use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
 use crate::debian::version;
 use crate::lock::satisfies::is_described;
-use crate::lock::{Lock, LockedFile, LockedSource};
+use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, SourcePlace};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
 use crate::recipe::image::Content;
@@ -61,7 +62,7 @@ fn kept<'a>(
         KernelSource::DebianSource(_, archives) => archives,
         _ => &[],
     };
-    let mut used = archives.iter().filter(|name| lock.archives.contains_key(*name));
+    let mut used = archives.iter().filter(|name| lock.archives.contains_key(&ArchiveRef::current(*name)));
     let locked = lock.sources.get(&wanted.key).filter(|locked| is_kept(wanted, locked, update))?;
     used.all(|name| is_described(recipe, lock, name)).then_some(locked)
 }
@@ -78,8 +79,8 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
     };
     let mut files = locked.files.values();
     match source {
-        KernelSource::Url { url, digest } => files.next().is_some_and(|(from, file)| {
-            from == url
+        KernelSource::Url { url, digest } => files.next().is_some_and(|LockedSourceFile { place, file }| {
+            matches!(place, SourcePlace::Url(from) if from == url)
                 && match digest {
                     Some(digest) => *digest == file.sha256,
                     None => !moved,
@@ -92,8 +93,8 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
                     name == request.name && asked.is_none_or(|asked| asked == found)
                 })
             };
-            let from = |place: &str| archives.iter().any(|name| place.split(['@', ':']).next() == Some(name.as_str()));
-            !moved && locked.files.keys().any(|file| fits(file)) && locked.files.values().all(|(place, _)| from(place))
+            let from = |place: &SourcePlace| place.archive().is_some_and(|found| archives.contains(&found.name));
+            !moved && locked.files.keys().any(|file| fits(file)) && files.all(|file| from(&file.place))
         }
         KernelSource::Package(_) => false,
     }
@@ -111,12 +112,12 @@ pub(in crate::lock) enum SourceAnswer {
 
 /// The lock's answer to every source of the recipe, by name.
 pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, SourceAnswer)> {
-    let home = |place: &String| place.split(':').next().is_some_and(|name| lock.archives.contains_key(name));
+    let home =
+        |file: &LockedSourceFile| file.place.archive().is_some_and(|archive| lock.archives.contains_key(archive));
     let whole = |wanted: &Wanted<'_>, locked: &LockedSource| {
-        let mut places = locked.files.values().map(|(place, _)| place);
         let placed = match &wanted.source {
             KernelSource::Url { .. } => locked.files.len() == 1,
-            KernelSource::DebianSource(..) | KernelSource::Package(_) => places.all(home),
+            KernelSource::DebianSource(..) | KernelSource::Package(_) => locked.files.values().all(home),
         };
         placed && is_kept(wanted, locked, &Update::Keep)
     };
@@ -155,7 +156,7 @@ pub(super) fn all(
     let mut sources = BTreeMap::new();
     for wanted in wanted(recipe) {
         let found = match kept(recipe, &wanted, previous, update) {
-            Some(locked) => locked.clone(),
+            Some(locked) => at_home(locked, loaded, previous),
             None => match &wanted.source {
                 KernelSource::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
                 KernelSource::DebianSource(request, archives) => {
@@ -167,6 +168,21 @@ pub(super) fn all(
         sources.insert(wanted.key, found);
     }
     Ok(sources)
+}
+
+/// A source that is kept, when its archive moved on: it stays where it was found, which is the archive's earlier state.
+fn at_home(locked: &LockedSource, loaded: &BTreeMap<&str, Loaded>, previous: Option<&Lock>) -> LockedSource {
+    let mut locked = locked.clone();
+    for file in locked.files.values_mut() {
+        let SourcePlace::Archive { archive, .. } = &mut file.place else { continue };
+        let before = previous.and_then(|lock| lock.archives.get(archive)).filter(|_| archive.is_current());
+        if let (Some(before), Some(now)) = (before, loaded.get(archive.name.as_str()))
+            && before.inrelease != now.locked.inrelease
+        {
+            archive.moment = Some(before.snapshot);
+        }
+    }
+    locked
 }
 
 /// A tarball or file: read once, to know its size and, where the recipe does not say it, its digest.
@@ -181,9 +197,9 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
     let (size, sha256) = fetch::measure(context, url, MAX_SOURCE)
         .map_err(|tried| ResolveError::Unreachable { what: name.to_owned(), tried: vec![tried] })?;
     if let Some(asked) = digest.filter(|asked| *asked != sha256) {
-        return Err(wrong(format!("{url} has sha256:{sha256}, the recipe says sha256:{asked}")));
+        return Err(wrong(format!("{url} has sha256:{sha256}, but the recipe states sha256:{asked}")));
     }
-    let file = (url.to_owned(), LockedFile { size, sha256 });
+    let file = LockedSourceFile { place: SourcePlace::Url(url.to_owned()), file: LockedFile { size, sha256 } };
     Ok(LockedSource { files: BTreeMap::from([(name.to_owned(), file)]) })
 }
 
@@ -214,7 +230,7 @@ fn debian(
                     let better = best.as_ref().is_none_or(|(known, _)| version::compare(&found, known).is_gt());
                     if asked && better {
                         let source = files(name, stanza).ok_or_else(|| {
-                            broken(format!("{} {found}: files without digest or place", request.name))
+                            broken(format!("{} {found}: files without a digest or a path", request.name))
                         })?;
                         best = Some((found, source));
                     }
@@ -230,7 +246,7 @@ fn debian(
     })
 }
 
-/// The files of a `Sources` stanza, each at `ARCHIVE:PATH`.
+/// The files of a `Sources` stanza.
 fn files(archive: &str, stanza: &str) -> Option<LockedSource> {
     let directory = control::field(stanza, "Directory")?;
     let mut files = BTreeMap::new();
@@ -242,7 +258,8 @@ fn files(archive: &str, stanza: &str) -> Option<LockedSource> {
             return None;
         }
         let file = LockedFile { size: size.parse().ok()?, sha256: digest.parse().ok()? };
-        files.insert(name.to_owned(), (format!("{archive}:{path}"), file));
+        let place = SourcePlace::Archive { archive: ArchiveRef::current(archive), path };
+        files.insert(name.to_owned(), LockedSourceFile { place, file });
     }
     files.keys().any(|name| name.ends_with(".dsc")).then_some(LockedSource { files })
 }

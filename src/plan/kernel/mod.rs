@@ -41,10 +41,6 @@ pub struct CompiledParts {
     pub config: Input,
     /// Its modules below `usr/lib/modules`, without indexes, if it has any.
     pub modules: Option<Input>,
-    /// `uname -r`, with a line feed.
-    pub release: Input,
-    /// The Kconfig files that decided the configuration, for explanations.
-    pub kconfig: Input,
 }
 
 /// The steps of a compiled kernel.
@@ -52,16 +48,10 @@ pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compil
     let mut lowering = Lowering { builder, recipe, kernel, compiled };
     let kconfig = lowering.kconfig();
     let proposed = lowering.config(kconfig.clone());
-    let config = lowering.check(kconfig.clone(), proposed);
+    let config = lowering.check(kconfig, proposed);
     let build = lowering.build(config.clone());
     let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
-    CompiledParts {
-        vmlinuz: output("vmlinuz"),
-        config,
-        modules: compiled.modules.then(|| output("modules.tar")),
-        release: output("kernel.release"),
-        kconfig,
-    }
+    CompiledParts { vmlinuz: output("vmlinuz"), config, modules: compiled.modules.then(|| output("modules.tar")) }
 }
 
 struct Lowering<'a, 'lock> {

@@ -32,7 +32,8 @@ impl Overrides {
             let span = Span { file: id, start: 0, end: name.len() as u32 };
             if let Some((_, first, _)) = given.iter().find(|(other, ..)| other == name) {
                 let first = Span { file: *first, ..span };
-                let twice = Diagnostic::new(span, format!("the parameter `{name}` is set twice")).label("again here");
+                let twice =
+                    Diagnostic::new(span, format!("parameter `{name}` is set more than once")).label("again here");
                 report.push(twice.related(first, "first set here"));
                 continue;
             }
@@ -47,8 +48,8 @@ impl Overrides {
         for (name, file, _) in self.given.iter().filter(|(name, ..)| !params.contains(&name.as_str())) {
             let span = Span { file: *file, start: 0, end: name.len() as u32 };
             let mut wrong =
-                Diagnostic::new(span, format!("there is no parameter `{name}`")).label("no `param` of this name");
-            wrong.hint = suggest(name, &params).or(Some("this recipe has no parameters".to_owned()));
+                Diagnostic::new(span, format!("unknown parameter `{name}`")).label("no `param` of this name");
+            wrong.hint = suggest(name, &params).or(Some("the recipe has no parameters".to_owned()));
             report.push_absence(wrong);
         }
     }
@@ -61,13 +62,13 @@ impl Evaluator<'_, '_> {
         let ([Spanned { value: tree::Expression::Name(name), span }], Some((Op::Set, value)), None) =
             (entry.arguments.as_slice(), &entry.assign, &entry.body)
         else {
-            let wrong = Diagnostic::new(entry.keyword.span, format!("`{word}` gives one name one value"));
+            let wrong = Diagnostic::new(entry.keyword.span, format!("`{word}` takes one name and one value"));
             self.report.push(wrong.label("not complete").hint(format!("write `{word} name = value`")));
             return;
         };
         let name = Spanned::new(name.clone(), *span);
         if word == "param" && self.scopes.len() > 1 {
-            return self.misplaced(entry, "a parameter stands at the top level of a file");
+            return self.misplaced(entry, "parameters are only allowed at the top level of a file");
         }
         if !self.may_bind(&name) {
             return;
@@ -84,12 +85,12 @@ impl Evaluator<'_, '_> {
     /// Whether a name is free; a report when it is not.
     pub(super) fn may_bind(&self, name: &Spanned<String>) -> bool {
         if RESERVED.contains(&name.value.as_str()) {
-            let wrong = Diagnostic::new(name.span, format!("`{}` is a word of the language", name.value));
+            let wrong = Diagnostic::new(name.span, format!("`{}` is a reserved word", name.value));
             self.report.push(wrong.label("cannot be given a value").hint("choose another name"));
             return false;
         }
         let Some(first) = self.lookup(&name.value) else { return true };
-        let wrong = Diagnostic::new(name.span, format!("`{}` already stands for a value", name.value));
+        let wrong = Diagnostic::new(name.span, format!("`{}` is already defined", name.value));
         self.report.push(wrong.label("again here").related(first.span, "first given here"));
         false
     }

@@ -26,8 +26,8 @@ impl Budget {
             return !self.exhausted;
         }
         self.exhausted = true;
-        let label = format!("the limit of {MAX_ITEMS} items, or of {MAX_TEXT} bytes of text, is passed here");
-        report.push(Diagnostic::new(span, "this recipe becomes too large").label(label));
+        let label = format!("exceeds the limit of {MAX_ITEMS} items or {MAX_TEXT} bytes of text");
+        report.push(Diagnostic::new(span, "recipe is too large after evaluation").label(label));
         false
     }
 

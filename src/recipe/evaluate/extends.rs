@@ -82,7 +82,7 @@ impl Work<'_> {
         let kind = &node.keyword.value;
         let found = self.index.get(&(kind.clone(), base.value.clone())).copied();
         if found.is_none() {
-            let wrong = Diagnostic::new(base.span, format!("there is no {} called `{}`", noun(kind), base.value));
+            let wrong = Diagnostic::new(base.span, format!("unknown {} `{}`", noun(kind), base.value));
             let mut wrong = wrong.label("nothing to extend");
             let names: Vec<&str> = self.index.keys().filter(|(k, _)| k == kind).map(|(_, n)| n.as_str()).collect();
             let names: Vec<&str> = names.into_iter().filter(|known| Some(*known) != name(node)).collect();

@@ -73,7 +73,7 @@ impl Body<'_> {
             if op == Op::Add {
                 return self.push(node);
             }
-            let message = format!("there is no `{}` to take anything from", node.keyword.value);
+            let message = format!("`-=` has nothing to remove from: `{}` is not set", node.keyword.value);
             self.report.push_absence(Diagnostic::new(node.keyword.span, message).label("nothing is inherited"));
             return;
         };
@@ -94,7 +94,7 @@ impl Body<'_> {
 }
 
 fn not_a_list(node: &EvaluatedNode, earlier: Span, sign: &str) -> Diagnostic {
-    let message = format!("`{}` is not a list, so `{sign}` cannot change it", node.keyword.value);
+    let message = format!("`{sign}` only applies to lists, and `{}` is not a list", node.keyword.value);
     Diagnostic::new(node.keyword.span, message).label("changed here").related(earlier, "given here")
 }
 

@@ -65,7 +65,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             match entry.keyword.value.as_str() {
                 "let" | "param" => self.bind(entry),
                 "import" if self.scopes.len() == 1 => {}
-                "import" => self.misplaced(entry, "an import stands at the top level of a file"),
+                "import" => self.misplaced(entry, "imports are only allowed at the top level of a file"),
                 "for" => self.unroll(entry, out),
                 _ => out.extend(self.item(entry)),
             }
@@ -118,8 +118,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             }
             _ => {
                 self.report.push(
-                    wrong(entry.keyword.span, "this loop is not complete")
-                        .label("a name, `in`, a range and a body are needed"),
+                    wrong(entry.keyword.span, "incomplete loop").label("a name, `in`, a range and a body are needed"),
                 );
                 return None;
             }
@@ -133,7 +132,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
                 Value::List(items) => items.into_iter().map(|item| item.value).collect(),
                 Value::Wrong => return None,
                 other => {
-                    let message = format!("a loop goes over a range or a list, not over {}", other.kind());
+                    let message = format!("cannot loop over {}: expected a range or a list", other.kind());
                     self.report.push(wrong(over.span, &message).label("not a range"));
                     return None;
                 }

@@ -28,7 +28,7 @@ impl Evaluator<'_, '_> {
             tree::Expression::Name(name) => self.name(name, span),
             tree::Expression::List(items) => Value::List(items.iter().map(|item| self.value(item)).collect()),
             tree::Expression::Range(..) => {
-                let wrong = Diagnostic::new(span, "a range stands only in a loop").label("not a value");
+                let wrong = Diagnostic::new(span, "a range is only allowed in a loop").label("not a value");
                 self.report.push(wrong.hint("write `for i in 0..4 { ... }`"));
                 Value::Wrong
             }
@@ -70,8 +70,8 @@ impl Evaluator<'_, '_> {
 
     fn interpolated(&mut self, name: &Spanned<String>) -> Option<String> {
         let Some(binding) = self.lookup(&name.value) else {
-            let wrong = Diagnostic::new(name.span, format!("there is no value called `{}`", name.value));
-            let mut wrong = wrong.label("no `let`, `param` or loop gives it");
+            let wrong = Diagnostic::new(name.span, format!("unknown name `{}`", name.value));
+            let mut wrong = wrong.label("not defined by any `let`, `param` or loop");
             let literal = format!("the characters themselves are written `\\${{{}}}`", name.value);
             wrong.hint =
                 nearest(&name.value, self.bound()).map(|near| format!("did you mean `{near}`?")).or(Some(literal));
@@ -83,7 +83,7 @@ impl Evaluator<'_, '_> {
             Value::Size(bytes) => Some(ByteSize(*bytes).to_string()),
             Value::Wrong => None,
             Value::List(_) | Value::Call(..) | Value::File(_) => {
-                let message = format!("{} cannot be put into a text", binding.value.kind());
+                let message = format!("cannot interpolate {} into a string", binding.value.kind());
                 let wrong = Diagnostic::new(name.span, message).label("has no text");
                 self.report.push(wrong.related(binding.span, "given here"));
                 None
@@ -123,13 +123,14 @@ impl Evaluator<'_, '_> {
         let last = self.bound_of_range(last);
         let (first, last) = (first?, last?);
         if last < first {
-            let wrong = Diagnostic::new(span, "this range runs backwards").label(format!("from {first} to {last}"));
+            let wrong = Diagnostic::new(span, "the end of this range is before its start")
+                .label(format!("from {first} to {last}"));
             self.report.push(wrong);
             return None;
         }
         let length = last.abs_diff(first);
         if length > MAX_ITEMS as u64 {
-            let wrong = Diagnostic::new(span, "this loop goes over too many items").label(format!("{length} rounds"));
+            let wrong = Diagnostic::new(span, "too many iterations").label(format!("{length} rounds"));
             self.report.push(wrong.hint(format!("the limit is {MAX_ITEMS}")));
             return None;
         }
@@ -141,14 +142,14 @@ impl Evaluator<'_, '_> {
             Value::Integer(number) => Some(number),
             Value::Wrong => None,
             Value::Name(name) => {
-                let wrong = Diagnostic::new(expression.span, format!("there is no value called `{name}`"));
-                let mut wrong = wrong.label("no `let`, `param` or loop gives it");
+                let wrong = Diagnostic::new(expression.span, format!("unknown name `{name}`"));
+                let mut wrong = wrong.label("not defined by any `let`, `param` or loop");
                 wrong.hint = nearest(&name, self.bound()).map(|near| format!("did you mean `{near}`?"));
                 self.report.push_absence(wrong);
                 None
             }
             other => {
-                let message = format!("a range goes from integer to integer, not to {}", other.kind());
+                let message = format!("the bounds of a range are integers, not {}", other.kind());
                 self.report.push(Diagnostic::new(expression.span, message).label("not an integer"));
                 None
             }

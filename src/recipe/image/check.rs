@@ -137,7 +137,7 @@ fn units(reader: &mut Reader<'_>) -> [Vec<Spanned<String>>; 3] {
             });
         }
         if let Some(first) = seen.iter().find(|other| other.value == unit.value) {
-            let twice = Diagnostic::new(unit.span, format!("the unit `{}` is named twice", unit.value));
+            let twice = Diagnostic::new(unit.span, format!("unit `{}` is listed more than once", unit.value));
             reader.error(twice.label("again here").related(first.span, "first here"));
         }
         seen.push(unit);

@@ -100,7 +100,8 @@ fn path(reader: &mut Reader<'_>) -> Option<String> {
         path.value.strip_prefix(**directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     if let Some(directory) = MOUNTED_OVER.iter().find(below) {
-        let wrong = Diagnostic::new(path.span, format!("`{}` would never be seen in the machine", path.value));
+        let wrong =
+            Diagnostic::new(path.span, format!("`{}` would be hidden by a mount in the running machine", path.value));
         let wrong = wrong.label(format!("at boot, another file system is mounted on {directory}"));
         let hint = "have systemd-tmpfiles make it at boot: a file in `/etc/tmpfiles.d` (tmpfiles.d(5))";
         reader.error(if *directory == "/run" { wrong.hint(hint) } else { wrong });
@@ -135,7 +136,7 @@ fn account(reader: &mut Reader<'_>, field: &'static str) -> Option<String> {
         }
         Value::Wrong => None,
         _ => {
-            let wrong = Diagnostic::new(value.span, format!("`{field}` is a name in quotes, or a number"));
+            let wrong = Diagnostic::new(value.span, format!("`{field}` is a quoted name or a number"));
             reader.error(wrong.label("expected `\"root\"` or `0`"));
             None
         }

@@ -94,8 +94,7 @@ fn password(hash: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
     if good && hash.value.bytes().all(|b| b.is_ascii_graphic() && b != b':') {
         return Some(hash.value);
     }
-    let wrong =
-        Diagnostic::new(hash.span, "this is not the hash of a password").label("expected crypt(5), as in `$y$...`");
+    let wrong = Diagnostic::new(hash.span, "invalid password hash").label("expected crypt(5), as in `$y$...`");
     let hint = "`openssl passwd -6` makes one (write `\\$` for `$`); `\"\"` logs in without a password, `\"*\"` never";
     reader.error(wrong.hint(hint));
     None
@@ -112,7 +111,7 @@ fn authorized_keys(key: Spanned<TextOrFile>, scope: &Scope) -> Vec<String> {
     // sshd(8): options may come first, so the type is looked for among the words.
     let is_key = |line: &String| line.split(' ').any(|word| types.iter().any(|kind| word.starts_with(kind)));
     if keys.is_empty() || !keys.iter().all(is_key) || text.contains('\0') {
-        let wrong = Diagnostic::new(key.span, "this holds no public SSH key").label("expected `ssh-ed25519 AAAA...`");
+        let wrong = Diagnostic::new(key.span, "no SSH public key found").label("expected `ssh-ed25519 AAAA...`");
         scope.report.push(wrong.hint("the public key is in the file that ends in `.pub`"));
         return Vec::new();
     }

@@ -23,7 +23,9 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
         (Some(package), Some(source)) => {
             let wrong =
                 Diagnostic::new(source.keyword.span, format!("{} has both `package` and `source`", node.title()));
-            let wrong = wrong.label("compiled from source").related(package.keyword.span, "used as Debian built it");
+            let wrong = wrong
+                .label("compiled from source")
+                .related(package.keyword.span, "this kernel is used as Debian built it");
             scope.report.push(wrong.hint("keep one of the two"));
             return None;
         }
@@ -87,8 +89,8 @@ fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Comp
     let (modules, btf) = (reader.or("modules", false), reader.or("btf", false));
     let named = reader.node().children.iter().find(|child| child.keyword.value == "initrd-modules");
     if let Some(named) = named.filter(|_| !modules) {
-        let wrong = Diagnostic::new(named.keyword.span, "this kernel has no modules, and so no initramfs");
-        reader.error(wrong.label("nothing to load").hint("write `modules = true`, or take this away"));
+        let wrong = Diagnostic::new(named.keyword.span, "this kernel has no modules, and therefore no initramfs");
+        reader.error(wrong.label("nothing to load").hint("write `modules = true`, or remove this"));
     }
     let initrd_modules = initrd_modules(reader);
     let (source, base, build) = (source?, base?, build?);
@@ -154,7 +156,7 @@ fn base(value: &Spanned<Value>, scope: &Scope, own: Own<'_>, source: Option<&Ker
         Value::Call(word, _) if word.value == "package" => Some(ConfigBase::Debian(set(request(value, scope)?))),
         Value::Wrong => None,
         other => {
-            let message = format!("expected what a configuration starts from, found {}", other.describe());
+            let message = format!("expected a base configuration, found {}", other.describe());
             let hint = match other {
                 Value::Name(name) => format!("a make target is text: `\"{name}\"`"),
                 _ => {
@@ -177,7 +179,7 @@ fn config_target(target: &str, value: &Spanned<Value>, scope: &Scope) -> Option<
     if plain && known && !target.starts_with('-') {
         return Some(ConfigBase::Target(target.to_owned()));
     }
-    let wrong = Diagnostic::new(value.span, format!("`{target}` is not a configuration that a kernel starts from"));
+    let wrong = Diagnostic::new(value.span, format!("`{target}` is not a configuration target"));
     let hint = "a target is `..._defconfig`, `tinyconfig` or `allnoconfig`; a file is `file \"my.config\"`";
     scope.report.push(wrong.label("not a target").hint(hint));
     None

@@ -60,7 +60,7 @@ fn option(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<(String, Spanned<O
 }
 
 impl FromValue for OptionValue {
-    const EXPECTED: &'static str = "`y`, `m`, `n`, a text or a number";
+    const EXPECTED: &'static str = "`y`, `m`, `n`, a string or a number";
 
     fn convert(value: &Value) -> Option<Self> {
         match value {
@@ -78,7 +78,7 @@ impl FromValue for OptionValue {
         match value {
             Value::Boolean(true) => Some("write `y` for built in, or `m` for a module".to_owned()),
             Value::Boolean(false) => Some("write `n`".to_owned()),
-            Value::Name(name) => Some(format!("a text option needs quotes: `\"{name}\"`")),
+            Value::Name(name) => Some(format!("a string option needs quotes: `\"{name}\"`")),
             _ => None,
         }
     }

@@ -25,7 +25,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Test> {
     let steps = steps(node, &mut reader, scope, None);
     reader.finish();
     if steps.is_empty() && scope.report.is_empty() {
-        let wrong = Diagnostic::new(node.head(), "this test does nothing").label("has no step");
+        let wrong = Diagnostic::new(node.head(), "test without steps").label("has no step");
         scope.report.push_absence(wrong.hint("add `run \"command\"` or `expect \"command\" matches \"pattern\"`"));
     }
     Some(Test { title: title?.value, machine: machine?.value, steps, timeout, slow, span: node.head() })
@@ -57,7 +57,7 @@ fn elsewhere(node: &EvaluatedNode, scope: &Scope, outer: Option<&str>) -> Vec<Te
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     if let Some(outer) = outer {
-        let wrong = Diagnostic::new(node.head(), format!("these steps run on `{outer}` already"));
+        let wrong = Diagnostic::new(node.head(), format!("these steps already run on `{outer}`"));
         scope.report.push(wrong.label("`on` in `on`").hint("close the outer block first"));
         return Vec::new();
     }
@@ -84,7 +84,7 @@ fn action(node: &EvaluatedNode, scope: &Scope) -> Option<TestAction> {
 fn command(reader: &mut Reader<'_>) -> Option<String> {
     let command: Spanned<String> = reader.argument("a command in quotes")?;
     if command.value.trim().is_empty() || command.value.contains('\0') {
-        reader.error(Diagnostic::new(command.span, "this is not a command").label("a shell would do nothing"));
+        reader.error(Diagnostic::new(command.span, "invalid command").label("a shell would do nothing"));
         return None;
     }
     Some(command.value)
@@ -121,7 +121,7 @@ fn wait(reader: &mut Reader<'_>, scope: &Scope) -> Option<TestAction> {
 fn limit_in_bounds(limit: &Spanned<Seconds>, scope: &Scope) -> u64 {
     let seconds = limit.value.0;
     if !TIMEOUTS.contains(&seconds) {
-        let wrong = Diagnostic::new(limit.span, "this time limit is out of range").label("from 1s to 24h");
+        let wrong = Diagnostic::new(limit.span, "timeout is out of range").label("from 1s to 24h");
         scope.report.push(wrong);
     }
     seconds

@@ -56,7 +56,7 @@ fn a_directory_of_locks_that_is_a_link_is_refused() {
         std::fs::rename(lab.directory.join(file), lab.directory.join("recipes").join(file)).unwrap();
     }
     symlink("victim", lab.directory.join("lockfiles")).unwrap();
-    let words = ["lockfiles is a symbolic link", "remove it, or name the place that it leads to"];
+    let words = ["lockfiles is a symbolic link", "remove it, or pass the path that it points to"];
     refused(&promptly(lab.kiln().args(["lock", "recipes/tiny.kiln"])), 4, &words);
     untouched(&lab);
     // The way out that the words name.
@@ -96,7 +96,7 @@ fn pipes_devices_and_directories_are_no_files() {
     std::fs::create_dir(lab.directory.join("empty")).unwrap();
     let write = |name: &str, text: &str| std::fs::write(lab.directory.join(name), text).unwrap();
     let kiln = |words: &[&str]| promptly(lab.kiln().args(words));
-    for (thing, noun) in [("pipe", "a named pipe, not a plain file"), ("empty", "a directory, not a plain file")] {
+    for (thing, noun) in [("pipe", "a named pipe, not a regular file"), ("empty", "a directory, not a regular file")] {
         write("import.kiln", &format!("import \"{thing}\"\n"));
         refused(&kiln(&["check", "import.kiln"]), 1, &[noun, "cannot be imported"]);
         write("key.kiln", &RECIPE.replace("archive.asc", thing));
@@ -106,9 +106,9 @@ fn pipes_devices_and_directories_are_no_files() {
         refused(&lock, 4, &[noun]);
         refused(&kiln(&["fmt", thing]), 4, &[noun]);
     }
-    refused(&kiln(&["check", "pipe"]), 1, &["a named pipe, not a plain file"]);
-    refused(&kiln(&["plan", "--lock", "zero", "tiny.kiln"]), 4, &["a device, not a plain file"]);
-    refused(&kiln(&["fmt", "zero"]), 4, &["a device, not a plain file"]);
+    refused(&kiln(&["check", "pipe"]), 1, &["a named pipe, not a regular file"]);
+    refused(&kiln(&["plan", "--lock", "zero", "tiny.kiln"]), 4, &["a device, not a regular file"]);
+    refused(&kiln(&["fmt", "zero"]), 4, &["a device, not a regular file"]);
     // `kiln check <(...)`, and a pipe on standard input.
     refused(
         &promptly(lab.kiln().args(["check", "/dev/stdin"]).stdin(Stdio::piped())),
@@ -118,7 +118,7 @@ fn pipes_devices_and_directories_are_no_files() {
     let config = lab.directory.join(".config/kiln");
     std::fs::create_dir_all(&config).unwrap();
     mkfifo(&config.join("mirrors"));
-    refused(&kiln(&["lock", "tiny.kiln", "--update"]), 2, &["mirrors", "a named pipe, not a plain file"]);
+    refused(&kiln(&["lock", "tiny.kiln", "--update"]), 2, &["mirrors", "a named pipe, not a regular file"]);
 }
 
 #[test]

@@ -222,7 +222,8 @@ fn a_source_from_elsewhere_is_not_the_recipes() {
     *inside(&mut emptied, &to_file[..2]) = Value::Table(Table::new());
     let mut removed = lock.clone();
     inside(&mut removed, &to_file[..1]).as_table_mut().unwrap().clear();
-    for (lock, words) in [(elsewhere, "is not what the recipe asks for"), (emptied, "is not what"), (removed, "is new")]
+    for (lock, words) in
+        [(elsewhere, "does not match the recipe"), (emptied, "does not match"), (removed, "is not in the lock")]
     {
         std::fs::write(&path, toml::to_string(&lock).unwrap()).unwrap();
         for verb in [["plan", "tiny.kiln"].as_slice(), &["build", "tiny.kiln"], &["lock", "--check", "tiny.kiln"]] {

@@ -32,7 +32,7 @@ fn a_signed_release_names_itself() {
     lab.server.put("/debian/dists/trixie/InRelease", release);
     let output = promptly(lab.kiln().args(["lock", "tiny.kiln"]));
     let text = clean(&output, 1);
-    assert!(text.contains("is about suite x␛]0;title␇␛[2J\\u{9b}31m\\u{202e}␡, not trixie"), "{text}");
+    assert!(text.contains("is for suite x␛]0;title␇␛[2J\\u{9b}31m\\u{202e}␡, not trixie"), "{text}");
 }
 
 #[test]

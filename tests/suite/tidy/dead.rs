@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::source::{outside_imports, sources};
 
 /// Functions that only tests call, each with its reason.
-const EXCUSED: [(&str, &str); 4] = [
+const EXCUSED: [(&str, &str); 3] = [
     ("import_tree", "how whoever uses the library puts a directory into a store"),
-    ("recheck", "reads a whole store anew: what tests of crashes end with"),
     ("unchosen", "the last of the rules of Kconfig's language, which is judged whole by the kernel's own program"),
     ("use_program", "for programs that use kiln as a library: where the program is that becomes a sandbox"),
 ];

@@ -55,7 +55,7 @@ impl Layout {
             && blocks.div_ceil(per_group) <= GROUPS
             && descriptor_size <= block_size;
         if !sound {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a superblock that says what it cannot say"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "an invalid superblock"));
         }
         let descriptors = (number(&head, 0x14, 4) + 1) * block_size;
         let mut table = vec![0; (blocks.div_ceil(per_group) * descriptor_size) as usize];

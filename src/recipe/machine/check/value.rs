@@ -88,7 +88,7 @@ pub(super) fn flag(reader: &mut Reader<'_>, field: &'static str) -> Option<crate
 pub(super) fn own_name(reader: &mut Reader<'_>) -> Option<Spanned<String>> {
     let name = reader.name()?;
     if name.value.len() > 40 {
-        let mistake = Diagnostic::new(name.span, "this name is too long").label("at most 40 characters");
+        let mistake = Diagnostic::new(name.span, "name is too long").label("at most 40 characters");
         reader.error(mistake);
     }
     Some(name)
