@@ -1,11 +1,11 @@
 //! A machine of another architecture than the one that builds: locked from two archives, planned, and not built.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use kiln::base::render::render;
 use kiln::base::{Arch, Diagnostic};
 use kiln::debian::mirror::Mirrors;
-use kiln::lock::resolve::{Context, NoCache, Update, resolve};
+use kiln::lock::resolve::{NoCache, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, read, satisfies, write};
 use kiln::ops;
 use kiln::plan::{self, Input, Plan, StepKind};
@@ -66,7 +66,7 @@ fn locked() -> (Recipe, Lock) {
     let recipe = kiln::recipe::check(&world, Path::new(MAIN), &[]);
     let recipe = recipe.unwrap_or_else(|wrong| panic!("{}", render(&wrong.sources, &wrong.diagnostics, false)));
     let mirrors = Mirrors::of(&world).unwrap();
-    let context = Context { world: &world, cache: &NoCache, mirrors: &mirrors, listener: &|_| {} };
+    let context = ResolveContext { world: &world, cache: &NoCache, mirrors: &mirrors, listener: &|_| {} };
     let mut lock = resolve(&context, &recipe, None, &Update::Keep).unwrap();
     lock.machines = ops::machines::locked(&recipe, &lock).unwrap();
     (recipe, lock)
@@ -171,4 +171,43 @@ fn a_machine_without_a_word_about_it_is_amd64() {
     assert_eq!(recipe.machines["m"].arch(), Arch::Amd64);
     assert_eq!(recipe.images["i"].initramfs, None);
     assert_eq!(recipe.images["i"].packages.archives, ["host"]);
+}
+
+/// Every Rust file below a directory.
+fn sources(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn no_other_file_knows_what_an_architecture_is_called() {
+    let names = |arch: Arch| {
+        let facts = arch.facts();
+        let quoted = |name: &str| format!("\"{name}\"");
+        let names = [facts.qemu.program, facts.qemu.package, facts.uefi.program, facts.uefi.stub, facts.root_partition];
+        let names = names.map(str::to_owned).into_iter().chain([arch.serial(0), arch.serial(1), facts.gnu.to_owned()]);
+        names.chain([quoted(facts.debian), quoted(facts.kernel.source), quoted(facts.kernel.arch)])
+    };
+    let names: Vec<String> = Arch::ALL.into_iter().flat_map(names).collect();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    assert!(files.len() > 300, "the sources are gone");
+    let mut wrong = Vec::new();
+    for path in files.iter().filter(|path| !path.ends_with("base/arch.rs") && !path.ends_with("tests.rs")) {
+        let text = std::fs::read_to_string(path).unwrap();
+        // What is compiled for one processor only speaks of the one that kiln itself runs on.
+        let code = text.split("#[cfg(test)]").next().unwrap().lines();
+        let code = code.filter(|line| !line.trim_start().starts_with("//") && !line.contains("target_arch"));
+        for line in code.filter(|line| names.iter().any(|name| line.contains(name.as_str()))) {
+            wrong.push(format!("{}: {}", path.strip_prefix(&root).unwrap().display(), line.trim()));
+        }
+    }
+    assert!(wrong.is_empty(), "take the name from `Arch::facts`:\n{}", wrong.join("\n"));
 }

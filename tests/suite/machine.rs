@@ -258,3 +258,29 @@ fn sixteen_expanders_are_checked_and_turned_into_an_argv() {
     let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &Default::default()));
     assert!(line.template().len() > 100);
 }
+
+#[test]
+fn memory_on_virt_begins_at_1_gib_and_ends_within_the_addresses_of_the_cpu() {
+    let cases = [
+        ("cortex-a57", "1023GiB", true),
+        ("cortex-a57", "1024GiB", false),
+        ("max", "4095TiB", true),
+        ("max", "4096TiB", false),
+    ];
+    for (cpu, memory, fits) in cases {
+        let machine = machine(&format!("architecture = arm64\ncpu = \"{cpu}\"\nmemory = {memory}"));
+        let errors = rules::check(&machine).errors;
+        let beyond = errors.iter().any(|error| error.message.contains("needs addresses up to"));
+        assert_eq!(!beyond, fits, "{cpu} with {memory}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_port_that_tests_need_on_virt_came_with_qemu_9_1() {
+    let machine = machine("architecture = arm64");
+    for (version, expected) in [((9, 0), 1), ((9, 1), 0), ((11, 1), 0)] {
+        let emulator = Emulator { version: Version::new(version.0, version.1) };
+        let findings = capability::check(&machine, &emulator, &KernelFacts::default());
+        assert_eq!(findings.errors.len(), expected, "{version:?}: {:?}", findings.errors);
+    }
+}
