@@ -36,7 +36,7 @@ pub fn report(text: &str) {
     write(colored(cut(text, REPORT_LIMIT).as_ref()));
 }
 
-/// What [`line`] writes of a text, without the last line feed: for whoever draws on the terminal by other means.
+/// What [`line()`] writes of a text, without the last line feed: for whoever draws on the terminal by other means.
 pub fn shown(text: &str) -> String {
     let text = cut(text.trim_end_matches('\n'), LIMIT);
     let mut lines = text.split('\n');

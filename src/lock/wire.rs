@@ -1,4 +1,4 @@
-//! The lock as TOML sees it: shapes without meaning. [`super::read`] turns these into a checked [`super::Lock`].
+//! The lock as TOML sees it: shapes without meaning. [`super::read()`] turns these into a checked [`super::Lock`].
 
 use std::collections::BTreeMap;
 

@@ -3,7 +3,7 @@
 //! Input: what is known of the machine, a stream, and the inputs of the build. Output: where a trace is, and the rule
 //! that would have removed it. It must not report what the inputs say themselves: a changelog that happens to mention
 //! today's date is not a leak, and a false alarm on somebody's machine is worse than none. Three things keep it quiet:
-//! needles are long and particular ([`needles`]), they must stand alone ([`needle`]), and a hit counts only when its
+//! needles are long and particular ([`needles()`]), they must stand alone ([`needle`]), and a hit counts only when its
 //! surroundings occur in no input ([`excuse`]).
 
 mod excuse;

@@ -9,7 +9,7 @@ use crate::recipe::value::Value;
 use crate::syntax::tree::{self, TextPart};
 
 impl Evaluator<'_, '_> {
-    /// The value of an expression; [`Expression::Wrong`] after a report.
+    /// The value of an expression; [`Value::Wrong`] after a report.
     pub(super) fn value(&mut self, expression: &Spanned<tree::Expression>) -> Spanned<Value> {
         let span = expression.span;
         if !self.budget.spend(1, 0, span, self.report) {
