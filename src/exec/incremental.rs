@@ -6,28 +6,16 @@
 
 use std::path::{Path, PathBuf};
 
-use super::ExecError;
-use super::event::StepEvent;
-use super::fetch::interrupted;
-use super::realize::Outputs;
-use super::sandbox::Spec;
-use super::step::Ready;
+use super::executor::{Provided, Request};
+use super::outcome::{Names, Outputs};
 use crate::base::Digest;
 use crate::plan::{IncrementalRun, id};
 use crate::store::{Store, StoreError};
 use crate::world::dir::Dir;
 use crate::world::fs;
 
-/// Under which names a step's incremental runs are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Names {
-    /// The build directory: one for all runs that differ in the changing input alone.
-    pub(super) directory: Digest,
-    /// The result of this run.
-    pub(super) result: Digest,
-    /// The result of a run from nothing.
-    pub(super) action: Digest,
-}
+/// Asked now and then whether to give up.
+type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// How a step is run incremental.
 #[derive(Clone, Copy)]
@@ -48,40 +36,28 @@ impl<'a> KeptDirectory<'a> {
         let result = Digest::of(format!("incremental result {action} {directory}\n").as_bytes());
         KeptDirectory { how, names: Names { directory, result, action: *action } }
     }
-}
 
-/// The directory that the run can go on from, out of the reach of all others; it is lost when the run fails.
-pub(super) fn take(ready: &Ready<'_>) -> Result<Option<PathBuf>, ExecError> {
-    let Some(kept) = &ready.incremental else { return Ok(None) };
-    let place = ready.store.scratch("incremental")?.join("directory");
-    let taken = ready.store.take_incremental(&kept.names.directory, &place, ready.stop).map_err(interrupted)?;
-    Ok(taken.then_some(place))
-}
-
-/// Puts the directory where the run looks for it.
-pub(super) fn place(ready: &Ready<'_>, kept: &Path, out: &Path) -> Result<(), StoreError> {
-    let Some(names) = &ready.incremental else { return Ok(()) };
-    fs::rename(kept, &out.join(&names.how.directory)).map_err(|error| ready.store.failure(error))
-}
-
-/// Shows the run what it sees instead of its inputs.
-pub(super) fn disguise(ready: &Ready<'_>, spec: &mut Spec) -> Result<(), StoreError> {
-    let Some(kept) = &ready.incremental else { return Ok(()) };
-    for (path, bytes) in &kept.how.instead {
-        let target = Path::new(id::ROOT).join(id::IN).join(path);
-        let source = ready.store.path(&ready.store.put(bytes)?)?;
-        spec.mounts.iter_mut().filter(|mount| mount.target == target).for_each(|mount| mount.source = source.clone());
+    /// The directory that the run can go on from, out of the reach of all others; it is lost when the run fails.
+    pub(super) fn take(&self, store: &Store, stop: Stop<'_>) -> Result<Option<PathBuf>, StoreError> {
+        let place = store.scratch("incremental")?.join("directory");
+        let taken = store.take_incremental(&self.names.directory, &place, stop)?;
+        Ok(taken.then_some(place))
     }
-    Ok(())
-}
 
-/// Keeps what a run that succeeded left, for the next one. That it cannot be kept costs time alone.
-pub(super) fn keep(ready: &Ready<'_>, out: &Dir) {
-    let Some(kept) = &ready.incremental else { return };
-    let from = (out, kept.how.directory.as_str());
-    if let Err(error) = ready.store.keep_incremental(&kept.names.directory, from, ready.stop) {
-        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
-        ready.listener.on(StepEvent::Warning { message });
+    /// Puts the directory where the run looks for it, and shows the run what it sees instead of its inputs.
+    pub(super) fn prepare(&self, store: &Store, taken: &Path, request: &mut Request) -> Result<(), StoreError> {
+        let place = request.build.join(&self.how.directory);
+        fs::rename(taken, &place).map_err(|error| store.failure(error))?;
+        for (name, bytes) in &self.how.instead {
+            let path = store.path(&store.put(bytes)?)?;
+            request.inputs.entry(name.clone()).and_modify(|input| *input = Provided { value: id::inline(bytes), path });
+        }
+        Ok(())
+    }
+
+    /// Keeps what a run that succeeded left, for the next one.
+    pub(super) fn keep(&self, store: &Store, out: &Dir, stop: Stop<'_>) -> Result<(), StoreError> {
+        store.keep_incremental(&self.names.directory, (out, self.how.directory.as_str()), stop)
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::event::{StepEvent, StepListener};
-use super::sandbox::{Limits, SandboxEvent};
+use super::sandbox::Limits;
 use crate::base::ByteSize;
 use crate::world::{WorldError, fs};
 
@@ -48,22 +48,6 @@ impl<'a> Log<'a> {
         Ok(Log { listener, kept: Mutex::new(Kept { limit, path, file, written: 0, cut: false, tail }) })
     }
 
-    /// Takes a line down and tells it.
-    pub(super) fn line(&self, step: &str, line: &str) {
-        self.on(StepEvent::StepLog { step: step.to_owned(), line: line.to_owned() });
-    }
-
-    /// The same, and what kiln says about the step.
-    pub(super) fn heard(&self, step: &str, heard: SandboxEvent<'_>) {
-        match heard {
-            SandboxEvent::Line(line) => self.line(step, line),
-            SandboxEvent::Notice(notice) => {
-                self.kept().add(&format!("kiln: {notice}"));
-                self.on(StepEvent::silent(step, notice));
-            }
-        }
-    }
-
     /// The last lines.
     pub(super) fn tail(&self) -> Vec<String> {
         self.kept().tail.iter().cloned().collect()
@@ -87,8 +71,11 @@ impl<'a> Log<'a> {
 
 impl StepListener for Log<'_> {
     fn on(&self, event: StepEvent) {
-        if let StepEvent::StepLog { line, .. } = &event {
-            self.kept().add(line);
+        match &event {
+            StepEvent::StepLog { line, .. } => self.kept().add(line),
+            // What kiln says about the step.
+            StepEvent::Warning { message } => self.kept().add(&format!("kiln: {message}")),
+            _ => {}
         }
         self.listener.on(event);
     }
@@ -183,7 +170,7 @@ mod tests {
         let log = Log::begin(path.clone(), &Limits::default(), &IgnoreSteps).unwrap();
         // A descriptor that refuses every write, as a full disk does.
         log.kept().file = Some(fs::open(&path).unwrap());
-        log.line("step", "lost");
+        log.on(StepEvent::StepLog { step: "step".to_owned(), line: "lost".to_owned() });
         assert_eq!(log.keep(&path.with_extension("kept")).unwrap(), None);
         assert_eq!(log.tail(), ["lost"]);
         fs::remove_file(&path).unwrap();

@@ -7,12 +7,14 @@ pub mod debian;
 pub mod doctor;
 mod error;
 pub mod event;
+pub mod executor;
 mod failure;
 pub mod fetch;
 mod gate;
 mod incremental;
 pub mod interrupt;
 mod log;
+mod outcome;
 mod outputs;
 mod realize;
 mod realized;
@@ -20,6 +22,7 @@ mod resolve;
 pub mod sandbox;
 mod status;
 mod step;
+mod transient;
 mod tree;
 mod variation;
 
@@ -28,7 +31,7 @@ use std::path::PathBuf;
 pub use error::ExecError;
 pub use failure::{Fault, StepFailure};
 pub use log::Record;
-pub use realize::realize;
+pub use realize::{Services, realize};
 pub use realized::Realized;
 pub use resolve::resolved_id;
 pub use status::{Status, StepState, status};
@@ -79,19 +82,6 @@ impl ExecOptions {
     fn parallel(&self) -> usize {
         let all = std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.map_or(all, |jobs| jobs as usize)
-    }
-
-    /// Lets the current thread, and the processes that it starts, use no more than the given number of processors.
-    fn pin(&self) {
-        let Some(jobs) = self.jobs else { return };
-        // Where that is not possible, a step uses more processors than it was given.
-        let Ok(mut allowed) = rustix::thread::sched_getaffinity(None) else { return };
-        let all: Vec<usize> =
-            (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).collect();
-        for processor in all.into_iter().skip(jobs as usize) {
-            allowed.unset(processor);
-        }
-        let _ = rustix::thread::sched_setaffinity(None, &allowed);
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::incremental::{self, Names};
-use super::realize::{Known, Outputs};
+use super::incremental;
+use super::outcome::{Known, Left, Names, Outputs};
 use crate::base::Digest;
 use crate::lock::LockedFile;
 use crate::plan::{Input, Plan, Step, id};
@@ -16,6 +16,7 @@ pub struct Realized {
     pub ids: BTreeMap<String, Digest>,
     /// Resolved ids by step name.
     pub actions: BTreeMap<String, Digest>,
+    /// By position; of a step whose outputs are transient none.
     outputs: Vec<Outputs>,
     /// Sizes of files that the lock names.
     fetches: BTreeMap<Digest, u64>,
@@ -29,8 +30,12 @@ impl Realized {
         Realized {
             ids: id::by_name(plan),
             actions: names().zip(known.iter().map(|known| known.action)).collect(),
-            incremental: known.iter().enumerate().filter_map(|(at, known)| Some((at, known.incremental?))).collect(),
-            outputs: known.into_iter().map(|known| known.outputs).collect(),
+            incremental: known
+                .iter()
+                .enumerate()
+                .filter_map(|(at, known)| Some((at, incremental_run(known)?)))
+                .collect(),
+            outputs: known.into_iter().map(|known| outputs(known.left)).collect(),
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
         }
     }
@@ -49,9 +54,14 @@ impl Realized {
         Ok(())
     }
 
-    /// What a step left under a declared name.
-    pub fn output(&self, step: usize, name: &str) -> &Output {
-        self.outputs[step].get(name).expect("only outputs that the step declares are asked for")
+    /// What a step left under a declared name; `None` when that is transient.
+    pub fn output(&self, step: usize, name: &str) -> Option<&Output> {
+        self.outputs[step].get(name)
+    }
+
+    /// The same of an output that the plan delivers, or that is there for its own sake: those are never transient.
+    fn object(&self, step: usize, name: &str) -> &Output {
+        self.output(step, name).expect("only objects that the step declares are asked for")
     }
 
     /// Size and digest of a file that the plan delivers. Of a directory: those of its listing.
@@ -62,10 +72,24 @@ impl Realized {
                 LockedFile { size: *size, sha256: *digest }
             }
             Input::Inline(bytes) => LockedFile { size: bytes.len() as u64, sha256: Digest::of(bytes) },
-            Input::Output { step, name } => match self.output(*step, name) {
+            Input::Output { step, name } => match self.object(*step, name) {
                 Output::File { digest, size, .. } => LockedFile { size: *size, sha256: *digest },
                 Output::Tree { messages, messages_size, .. } => LockedFile { size: *messages_size, sha256: *messages },
             },
         }
+    }
+}
+
+fn outputs(left: Left) -> Outputs {
+    match left {
+        Left::Objects(objects) => objects.outputs,
+        Left::Transient => Outputs::new(),
+    }
+}
+
+fn incremental_run(known: &Known) -> Option<Names> {
+    match &known.left {
+        Left::Objects(objects) => objects.incremental,
+        Left::Transient => None,
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Realized;
-use super::realize::Outputs;
+use super::outcome::{Outputs, value};
 use crate::base::Digest;
 use crate::plan::id::{self, InputValue, Messages};
 use crate::plan::{Input, Plan};
-use crate::store::{Output, Store};
+use crate::store::Store;
 
 /// Steps that the plan delivers from, and those that nobody reads: they are there for their own sake.
 pub(super) fn wanted(plan: &Plan) -> BTreeSet<usize> {
@@ -56,20 +56,10 @@ pub(super) fn resolve_without(
 }
 
 /// The resolved id of a step of a plan in which everything before it came out as in `realized`, which may be of another
-/// plan with the same steps.
+/// plan with the same steps; the step reads nothing transient.
 pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
-    let output = |step: usize, name: &str| Some(value(realized.output(step, name)));
+    let output = |step: usize, name: &str| realized.output(step, name).map(value);
     resolve(plan, at, &output).expect("a realized plan has all outputs").action
-}
-
-/// An output as an input.
-pub(super) fn value(output: &Output) -> InputValue {
-    match output {
-        Output::File { digest, size, executable } => {
-            InputValue::File { digest: *digest, size: *size, executable: *executable }
-        }
-        Output::Tree { root, root_size, .. } => InputValue::Tree { root: *root, size: *root_size },
-    }
 }
 
 /// A result that fits its step: one that was written by somebody else for something else is none.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ExecError;
-use super::realize::Outputs;
+use super::outcome::{Known, Left, Objects};
 use super::resolve;
 use crate::base::Digest;
 use crate::plan::{Plan, id};
@@ -33,25 +33,25 @@ pub struct Status {
 
 /// The state of every step, in order.
 pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
-    let mut results: Vec<Option<Outputs>> = Vec::new();
+    let mut steps: Vec<Option<Known>> = Vec::new();
     let mut all = Vec::new();
     for (at, id) in id::static_ids(plan).into_iter().enumerate() {
-        let output = |step: usize, name: &str| results[step].as_ref()?.get(name).map(resolve::value);
+        let output = |step: usize, name: &str| steps[step].as_ref()?.value(name);
         let action = resolve::resolve(plan, at, &output).map(|messages| messages.action);
-        let result = action.and_then(|action| resolve::result(plan, store, at, &action));
-        let state = match (&action, &result) {
+        let known = action.and_then(|action| known(plan, store, at, action));
+        let state = match (&action, &known) {
             (None, _) => StepState::Unknown,
             (_, None) => StepState::WouldRun,
             (_, Some(_)) => StepState::AtHand,
         };
-        results.push(result);
+        steps.push(known);
         all.push(Status { id, action, state });
     }
     let mut needed: BTreeSet<usize> = resolve::wanted(plan);
     for at in (0..all.len()).rev() {
         if needed.contains(&at)
-            && let Some(outputs) = &results[at]
-            && !present(store, outputs)?
+            && let Some(known) = &steps[at]
+            && !present(store, &known.left)?
         {
             all[at].state = StepState::WouldRun;
         }
@@ -62,8 +62,20 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
     Ok(all)
 }
 
-fn present(store: &Store, outputs: &Outputs) -> Result<bool, ExecError> {
-    for output in outputs.values() {
+/// What is known of a step without running it.
+fn known(plan: &Plan, store: &Store, at: usize, action: Digest) -> Option<Known> {
+    let left = if plan.transient.contains(&at) {
+        Left::Transient
+    } else {
+        Left::Objects(Objects { outputs: resolve::result(plan, store, at, &action)?, incremental: None })
+    };
+    Some(Known { action, left })
+}
+
+/// Whether what a step leaves behind is there; what is transient never is.
+fn present(store: &Store, left: &Left) -> Result<bool, ExecError> {
+    let Left::Objects(objects) = left else { return Ok(false) };
+    for output in objects.outputs.values() {
         if !matches!(store.output(output)?, Presence::Good(_)) {
             return Ok(false);
         }

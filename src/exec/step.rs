@@ -1,19 +1,19 @@
 //! Carries one step out: inputs at hand in, outputs in the store out.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::ExecError;
-use super::builtin::{self, BuiltinContext};
-use super::event::{StepEvent, StepListener};
-use super::incremental::{self, KeptDirectory};
+use super::event::StepEvent;
+use super::executor::{ExecutorError, Provided, Request, Task};
+use super::fetch::interrupted;
+use super::incremental::KeptDirectory;
 use super::log::Log;
-use super::outputs::Outputs;
-use super::sandbox::{self, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, Spec};
-use super::variation;
-use crate::base::{Arch, Digest, Foreign};
-use crate::plan::{Ids, Step, Work, id};
-use crate::store::{Output, Store, StoreError};
+use super::outputs::{BuildDirectory, Collected, Destination};
+use super::sandbox::Exceeded;
+use super::{ExecError, ExecOptions, Services};
+use crate::base::{Digest, Foreign};
+use crate::plan::Step;
+use crate::store::{StoreError, Taking, is_private};
 use crate::world::dir::Dir;
 use crate::world::fs;
 
@@ -26,23 +26,36 @@ pub(super) struct Ready<'a> {
     /// Its resolved id.
     pub(super) action: Digest,
     /// Checked files and directories by input path.
-    pub(super) inputs: BTreeMap<String, PathBuf>,
+    pub(super) inputs: BTreeMap<String, Provided>,
     /// The root of its sandbox.
-    pub(super) tools: Option<PathBuf>,
-    /// Whether its programs see another world than usual.
-    pub(super) variation: bool,
-    /// What it may use.
-    pub(super) limits: Limits,
+    pub(super) tools: Option<Provided>,
     /// How it goes on from an earlier run, if it may.
     pub(super) incremental: Option<KeptDirectory<'a>>,
-    pub(super) store: &'a Store,
-    pub(super) listener: &'a dyn StepListener,
+    /// Where its outputs go.
+    pub(super) destination: Destination,
+    pub(super) options: &'a ExecOptions,
+    pub(super) services: &'a Services<'a>,
     /// Whether the build is to end.
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
 }
 
+/// How a run began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Began {
+    /// With an empty build directory.
+    FromNothing,
+    /// With the build directory of an earlier run.
+    FromKept,
+}
+
+/// What a run left.
+pub(super) struct Ran {
+    pub(super) began: Began,
+    pub(super) collected: Collected,
+}
+
 /// What was wrong, before it is known where the log is.
-pub(super) enum Trouble {
+enum Trouble {
     Exec(ExecError),
     Step(String),
 }
@@ -53,114 +66,91 @@ impl<E: Into<ExecError>> From<E> for Trouble {
     }
 }
 
-/// Runs the step; its outputs are in the store afterwards, the result is not yet recorded. Says whether it went on from
-/// an earlier run.
-pub(super) fn run(ready: &Ready<'_>) -> Result<(BTreeMap<String, Output>, bool), ExecError> {
-    if let Some(kept) = incremental::take(ready)? {
+/// Runs the step; its outputs are taken afterwards, the result is not yet recorded.
+pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
+    let Services { store, listener, .. } = ready.services;
+    let taken = ready.incremental.map(|directory| directory.take(store, ready.stop)).transpose();
+    if let Some(kept) = taken.map_err(interrupted)?.flatten() {
         let name = ready.step.name();
-        ready.listener.on(StepEvent::StepIncremental { step: name.clone() });
+        listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
                 let message =
                     format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
-                ready.listener.on(StepEvent::Warning { message });
+                listener.on(StepEvent::Warning { message });
             }
-            other => return Ok((other?, true)),
+            other => return Ok(Ran { began: Began::FromKept, collected: other? }),
         }
     }
-    Ok((attempt(ready, None)?, false))
+    Ok(Ran { began: Began::FromNothing, collected: attempt(ready, None)? })
 }
 
 /// One run of it: from a directory that was kept, or from nothing.
-fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<BTreeMap<String, Output>, ExecError> {
+fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<Collected, ExecError> {
+    let Services { store, listener, .. } = ready.services;
     // Sandboxes have directories below this one, and never this one itself.
-    let scratch = ready.store.scratch(&ready.step.name())?;
-    let log =
-        Log::begin(scratch.join("log"), &ready.limits, ready.listener).map_err(|error| ready.store.failure(error))?;
-    let outputs = work(ready, kept, &scratch, &log);
-    let result = outputs.map_err(|trouble| explain(ready, &log, trouble));
+    let scratch = store.scratch(&ready.step.name())?;
+    let log = Log::begin(scratch.join("log"), &ready.options.limits, *listener);
+    let log = log.map_err(|error| store.failure(error))?;
+    let collected = work(ready, kept, &scratch, &log);
+    let result = collected.map_err(|trouble| explain(ready, &log, trouble));
     clean_up(ready, &scratch);
     result
 }
 
-fn work(
-    ready: &Ready<'_>,
-    kept: Option<&Path>,
-    scratch: &Path,
-    log: &Log<'_>,
-) -> Result<BTreeMap<String, Output>, Trouble> {
-    let outputs = Outputs::prepare(ready, scratch)?;
-    let out = outputs.left.path();
-    let library = ready.variation.then(|| variation::provide(scratch)).transpose();
-    let library = library.map_err(|error| ready.store.failure(error))?;
-    let arch = ready.step.work.arch();
-    if arch != Arch::BUILD {
-        let reason = format!("it runs programs for {arch}, and steps run those for {} only", Arch::BUILD);
-        return Err(Trouble::Step(reason));
+fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -> Result<Collected, Trouble> {
+    let Services { store, executor, listener, .. } = ready.services;
+    let build = BuildDirectory::make(store, scratch)?;
+    let own = scratch.join("scratch");
+    Dir::make(&own, 0o755).map_err(|error| store.failure(error))?;
+    let mut request = request(ready, &build, &own);
+    // What an incremental run sees instead is the plan's own.
+    let private = request.inputs.values().any(|input| is_private(&input.path));
+    if let (Some(directory), Some(kept)) = (&ready.incremental, kept) {
+        directory.prepare(store, kept, &mut request)?;
     }
-    match &ready.step.work {
-        Work::Builtin(builtin) => {
-            let place = scratch.join("scratch");
-            let scratch = Dir::make(&place, 0o755).map_err(|error| ready.store.failure(error))?;
-            ready.store.hand_over(&scratch)?;
-            let Ready { step, inputs, limits, .. } = ready;
-            let (name, variation) = (step.name(), library.as_deref());
-            let context =
-                BuiltinContext { step: &name, inputs, out, scratch: &place, variation, limits: *limits, listener: log };
-            match builtin::inside::carry_out(builtin, &context) {
-                Ok(()) => {}
-                Err(SandboxError::Cancelled) => return Err(ExecError::Interrupted.into()),
-                Err(error) => return Err(Trouble::Step(error.to_string())),
-            }
-        }
-        Work::Sandbox { .. } => {
-            let (mut spec, name) = (spec(ready, out), ready.step.name());
-            if let Some(kept) = kept {
-                incremental::place(ready, kept, out)?;
-                incremental::disguise(ready, &mut spec)?;
-            }
-            command(spec, library.as_deref(), (&ready.limits, &mut |heard| log.heard(&name, heard)))?;
-        }
+    executor.execute(&request, log).map_err(|error| match error {
+        ExecutorError::Interrupted => ExecError::Interrupted.into(),
+        ExecutorError::Failed(reason) => Trouble::Step(reason),
+        ExecutorError::World(error) => store.failure(error).into(),
+    })?;
+    let taking = Taking { private, stop: ready.stop };
+    let collected =
+        build.collect(&ready.step.outputs, ready.destination, taking).map_err(|error| refused(ready, error))?;
+    if let Some(directory) = &ready.incremental
+        && let Err(error) = directory.keep(store, &build.dir, ready.stop)
+    {
+        // It costs time alone.
+        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
+        listener.on(StepEvent::Warning { message });
     }
-    let collected = outputs.collect(ready)?;
-    incremental::keep(ready, &outputs.left);
     Ok(collected)
 }
 
-fn command(
-    mut spec: Spec,
-    library: Option<&Path>,
-    (limits, heard): (&Limits, &mut dyn FnMut(SandboxEvent<'_>)),
-) -> Result<(), Trouble> {
-    if let Some(library) = library {
-        variation::preload(&mut spec, library);
-    }
-    match sandbox::run_within(&spec, limits, heard) {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Trouble::Step(status.to_string())),
-        Err(SandboxError::Cancelled) => Err(ExecError::Interrupted.into()),
-        Err(error) => Err(Trouble::Step(error.to_string())),
-    }
+/// The step as an executor is asked for it.
+fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Request {
+    let request = Request {
+        step: ready.step.name(),
+        task: Task::of(&ready.step.work),
+        inputs: ready.inputs.clone(),
+        tools: ready.tools.clone(),
+        outputs: ready.step.outputs.clone(),
+        limits: ready.options.limits,
+        processors: ready.options.jobs,
+        variation: ready.options.variation,
+        build: build.dir.path().to_owned(),
+        scratch: scratch.to_owned(),
+    };
+    debug_assert_eq!(request.messages().action, ready.action, "{} is asked for by another name", request.step);
+    request
 }
 
-/// The sandbox of a step, as a value.
-fn spec(ready: &Ready<'_>, out: &Path) -> Spec {
-    let Work::Sandbox { argv, env, ids, .. } = &ready.step.work else { unreachable!("only commands have sandboxes") };
-    let inside = |path: &str| Path::new(id::ROOT).join(path);
-    let mut mounts: Vec<Mount> = vec![Mount { source: out.to_owned(), target: inside(id::BUILD), readonly: false }];
-    mounts.extend(ready.inputs.iter().map(|(path, source)| Mount {
-        source: source.clone(),
-        target: inside(id::IN).join(path),
-        readonly: true,
-    }));
-    Spec {
-        root: Root::ReadOnly(ready.tools.clone().expect("a command's tools were realized before it")),
-        mounts,
-        ids: if *ids == Ids::Range { sandbox::SandboxIds::Range } else { sandbox::SandboxIds::Single },
-        privileges: Privileges::Build,
-        env: id::environment(env),
-        argv: argv.clone(),
-        cwd: inside(id::BUILD),
+/// What is wrong with an output is the step's fault; what is wrong with the store is not.
+fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
+    match error {
+        StoreError::Output(reason) => Trouble::Step(reason),
+        StoreError::Interrupted => Trouble::Exec(ExecError::Interrupted),
+        other => Trouble::Exec(other.of(ready.services.store.root()).into()),
     }
 }
 
@@ -177,16 +167,16 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
     let quota = tail.iter().chain([&reason]).any(|text| text.contains("Disk quota exceeded"));
     let full = full(&reason) || tail.iter().any(full);
-    if quota || full && free(ready.store.root()) < ROOM {
-        return StoreError::Full(ready.store.root().to_owned()).into();
+    if quota || full && free(ready.services.store.root()) < ROOM {
+        return StoreError::Full(ready.services.store.root().to_owned()).into();
     }
-    let reason = match ready.limits.memory.filter(|_| full) {
+    let reason = match ready.options.limits.memory.filter(|_| full) {
         Some(memory) => format!("{reason}: {}", Exceeded::files_in(memory)),
         None => reason,
     };
-    let log = match log.keep(&ready.store.log_path(&ready.action)) {
+    let log = match log.keep(&ready.services.store.log_path(&ready.action)) {
         Ok(log) => log,
-        Err(error) => return ready.store.failure(error).into(),
+        Err(error) => return ready.services.store.failure(error).into(),
     };
     // Some reasons end with the same lines.
     let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
@@ -201,6 +191,6 @@ fn free(directory: &Path) -> u64 {
 /// Files of subordinate ids can only be removed inside; what stays is swept later.
 fn clean_up(ready: &Ready<'_>, scratch: &Path) {
     if fs::remove_tree(scratch).is_err() {
-        super::remove_inside(&[scratch.to_owned()], ready.listener);
+        super::remove_inside(&[scratch.to_owned()], ready.services.listener);
     }
 }

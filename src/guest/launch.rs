@@ -15,6 +15,7 @@ use crate::exec::sandbox::{Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
 use crate::machine::rules::longest_kernel_line;
+use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
 use crate::world::fs;
@@ -83,7 +84,8 @@ pub struct Places {
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     unchanged(launch)?;
     let disk = file(launch, Place::Disk)?;
-    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, digest: launch.disk };
+    let format = launch.description.disk;
+    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, format, digest: launch.disk };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
@@ -145,8 +147,8 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             Accelerator::Tcg => argv::Accel::Tcg,
         };
         wishes.console = if purpose == Purpose::Terminal { Console::Terminal } else { Console::Log };
-        // Here the disk is an overlay already.
-        wishes.writes = Writes::Kept;
+        // Here the disk is an overlay already, whatever is below.
+        (wishes.disk, wishes.writes) = (DiskFormat::Qcow2, Writes::Kept);
         // QEMU has no network that it could do it with: see [`super::network`].
         wishes.user_network = UserNetwork::Socket;
         if purpose == Purpose::Test {

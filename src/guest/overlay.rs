@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::GuestError;
 use crate::base::Digest;
+use crate::recipe::image::DiskFormat;
 use crate::world::fs;
 use crate::world::held::Held;
 
@@ -36,15 +37,16 @@ pub struct BackingDisk<'a> {
     pub artifacts: &'a Path,
     /// Its file name.
     pub file: &'a str,
+    /// How its bytes lie there.
+    pub format: DiskFormat,
     /// Its digest.
     pub digest: Digest,
 }
 
 /// Makes an empty overlay above a built disk.
 pub fn create(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
-    let (format, size) = virtual_size(below)?;
-    fs::write_atomically(path, &empty(&format!("{ARTIFACTS}/{}", below.file), format, size, below.digest))?;
-    Ok(())
+    let size = virtual_size(below)?;
+    Ok(fs::write_atomically(path, &empty(below, size))?)
 }
 
 /// A lasting overlay: made when it is not there, else checked to be one for this disk.
@@ -66,12 +68,13 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
 }
 
 /// The whole file: header, refcount table, one refcount block, first table.
-fn empty(backing: &str, format: &str, size: u64, digest: Digest) -> Vec<u8> {
+fn empty(below: BackingDisk<'_>, size: u64) -> Vec<u8> {
+    let backing = format!("{ARTIFACTS}/{}", below.file);
     let entries = size.div_ceil(BYTES_PER_L1_ENTRY);
     let table_clusters = (entries * 8).div_ceil(CLUSTER).max(1);
     let mut file = Vec::new();
-    let mut extensions = extension(BACKING_FORMAT, format.as_bytes());
-    extensions.extend(extension(BACKING_DIGEST, digest.as_bytes()));
+    let mut extensions = extension(BACKING_FORMAT, below.format.name().as_bytes());
+    extensions.extend(extension(BACKING_DIGEST, below.digest.as_bytes()));
     extensions.extend(extension(0, b""));
     let name_at = u64::from(HEADER) + extensions.len() as u64;
     put32(&mut file, &[MAGIC, 3]);
@@ -123,20 +126,24 @@ fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
     Ok(bytes)
 }
 
-/// Format and size of the disk that the guest sees. The directory may be anybody's, so no link in it is followed.
-fn virtual_size(below: BackingDisk<'_>) -> Result<(&'static str, u64), GuestError> {
+/// Size of the disk that the guest sees. The directory may be anybody's, so no link in it is followed; and what a raw disk
+/// begins with is its guest's, so its format is not guessed from that.
+fn virtual_size(below: BackingDisk<'_>) -> Result<u64, GuestError> {
     let path = below.artifacts.join(below.file);
     let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
     let disk = Held::open(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
-    let bytes = first_cluster(&path, &disk.file)?;
-    let (format, size) = match at32(&bytes, 0) {
-        Some(MAGIC) => ("qcow2", at64(&bytes, 24).unwrap_or(0)),
-        _ => ("raw", disk.size),
+    let size = match below.format {
+        DiskFormat::Raw => disk.size,
+        DiskFormat::Qcow2 => {
+            let bytes = first_cluster(&path, &disk.file)?;
+            let magic = at32(&bytes, 0).filter(|magic| *magic == MAGIC);
+            magic.and_then(|_| at64(&bytes, 24)).ok_or_else(|| failed("it is not a qcow2".to_owned()))?
+        }
     };
     if size == 0 || size > MAX_DISK_BYTES || !size.is_multiple_of(512) {
         return Err(failed(format!("{size} bytes is not a valid disk size")));
     }
-    Ok((format, size))
+    Ok(size)
 }
 
 fn backing_digest(bytes: &[u8]) -> Option<Digest> {
@@ -175,7 +182,8 @@ mod tests {
     fn an_overlay_knows_its_disk_and_refuses_others() {
         let dir = scratch("knows");
         fs::write_atomically(&dir.join("disk.raw"), &[0; 1024]).unwrap();
-        let disk = BackingDisk { artifacts: &dir, file: "disk.raw", digest: Digest::of(b"one") };
+        let disk =
+            BackingDisk { artifacts: &dir, file: "disk.raw", format: DiskFormat::Raw, digest: Digest::of(b"one") };
         let keep = dir.join("keep.qcow2");
         create_or_check(&keep, disk).unwrap();
         create_or_check(&keep, disk).unwrap();
@@ -190,10 +198,13 @@ mod tests {
     #[test]
     fn the_size_comes_from_below_and_nonsense_is_refused() {
         let dir = scratch("size");
-        let below = empty("x", "raw", 5 << 30, Digest::of(b""));
+        let disk = |file, format| BackingDisk { artifacts: &dir, file, format, digest: Digest::of(b"d") };
+        let below = empty(disk("x", DiskFormat::Raw), 5 << 30);
         fs::write_atomically(&dir.join("a"), &below).unwrap();
-        let size = |file: &str| virtual_size(BackingDisk { artifacts: &dir, file, digest: Digest::of(b"") });
-        assert_eq!(size("a").unwrap(), ("qcow2", 5 << 30));
+        let size = |file| virtual_size(disk(file, DiskFormat::Qcow2));
+        assert_eq!(size("a").unwrap(), 5 << 30);
+        // A guest may write the head of a qcow2, with any file of the host as its backing file, to its raw disk.
+        assert_eq!(virtual_size(disk("a", DiskFormat::Raw)).unwrap(), below.len() as u64);
         fs::write_atomically(&dir.join("b"), b"short").unwrap();
         assert!(size("b").is_err());
         let mut huge = below;
@@ -207,7 +218,9 @@ mod tests {
 
     #[test]
     fn damaged_headers_end_the_search() {
-        let good = empty("x", "raw", 1 << 20, Digest::of(b"d"));
+        let below =
+            BackingDisk { artifacts: Path::new("/"), file: "x", format: DiskFormat::Raw, digest: Digest::of(b"d") };
+        let good = empty(below, 1 << 20);
         assert_eq!(backing_digest(&good), Some(Digest::of(b"d")));
         for length in 0..200 {
             let found = backing_digest(&good[..length]);

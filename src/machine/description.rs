@@ -6,6 +6,7 @@
 use super::argv::{CommandLine, Launch, argv, kernel_line};
 use super::capability::Emulator;
 use super::network::Networks;
+use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Machine;
 
 /// What an argv is written from.
@@ -21,12 +22,14 @@ pub struct Description {
     pub emulator: Emulator,
     /// Whether there is an initramfs.
     pub initrd: bool,
+    /// How the bytes of its disk lie in the file.
+    pub disk: DiskFormat,
 }
 
 impl Description {
     /// The argv; `change` says what this launch wants besides the machine itself.
     pub fn argv(&self, change: impl FnOnce(&mut Launch<'_>)) -> CommandLine {
-        let mut launch = Launch::plain(self.initrd, &self.networks);
+        let mut launch = Launch { disk: self.disk, ..Launch::plain(self.initrd, &self.networks) };
         change(&mut launch);
         argv(&self.machine, &self.emulator, &launch)
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::OpsError;
 use super::load::Ready;
 use crate::exec::event::IgnoreSteps;
+use crate::exec::executor::LocalExecutor;
 use crate::exec::{self, Realized};
 use crate::lock::{Lock, LockedImage};
 use crate::plan::root::USERS;
@@ -28,7 +29,7 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
     let plan = plan::lower(&ready.loaded.recipe, &lock);
     for (at, _) in roots(ready) {
         let outputs = plan.steps[at].outputs.iter();
-        let outputs = outputs.map(|name| (name.clone(), realized.output(at, name).clone())).collect();
+        let outputs = outputs.filter_map(|name| Some((name.clone(), realized.output(at, name)?.clone()))).collect();
         // What a root reads knows nothing of users' numbers, and so came out as it will for the new lock.
         let id = exec::resolved_id(&plan, at, &realized);
         ready.store.put_result(&id, &outputs)?;
@@ -37,8 +38,9 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
     let options =
         exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
     let nowhere = |_: &plan::step::Place| Vec::new();
-    let again = exec::realize(&plan, &ready.store, ready.loaded.session.world, &nowhere, &options, &IgnoreSteps)?;
-    Ok((lock, again))
+    let (store, world) = (&ready.store, ready.loaded.session.world);
+    let services = exec::Services { store, world, mirrors: &nowhere, executor: &LocalExecutor, listener: &IgnoreSteps };
+    Ok((lock, exec::realize(&plan, &services, &options)?))
 }
 
 /// The steps that make roots, with their images.

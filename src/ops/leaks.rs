@@ -13,7 +13,7 @@ use crate::exec::Realized;
 use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Needle, Scanner, TraceKind, needles};
 use crate::lock;
 use crate::plan::step::Work;
-use crate::plan::{Builtin, Input, Plan};
+use crate::plan::{Input, Plan, StepKind};
 use crate::world::fs;
 
 /// Rises when the scanner learns to find more.
@@ -70,9 +70,11 @@ fn judge(session: &Session<'_>, hits: Vec<Hit>, policy: LeakPolicy) -> Result<()
 fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
     let Input::Output { step, .. } = from else { return Vec::new() };
     let step = &plan.steps[*step];
-    match &step.work {
-        Work::Sandbox { qcow2: Some(_), .. } => step.inputs.get("root.tar").into_iter().collect(),
-        Work::Builtin(Builtin::BootDisk) => step.inputs.values().flat_map(|input| searched(plan, input)).collect(),
+    match &step.kind {
+        StepKind::Disk(_) => step.inputs.get("root.tar").into_iter().collect(),
+        StepKind::Boot(_) | StepKind::Convert { .. } => {
+            step.inputs.values().flat_map(|input| searched(plan, input)).collect()
+        }
         _ => vec![from],
     }
 }

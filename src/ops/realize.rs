@@ -5,6 +5,7 @@ use super::event::{Cached, Steps};
 use super::load::Ready;
 use super::mirrors;
 use super::options::{BuildOptions, Incremental};
+use crate::exec::executor::LocalExecutor;
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, Realized};
 use crate::plan::step::Place;
@@ -60,7 +61,9 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let known = mirrors::known(session.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let steps = Steps::start(session.listener, work.cached);
-    Ok(exec::realize(work.plan, work.store, session.world, &addresses, &exec, &steps)?)
+    let (store, world) = (work.store, session.world);
+    let services = exec::Services { store, world, mirrors: &addresses, executor: &LocalExecutor, listener: &steps };
+    Ok(exec::realize(work.plan, &services, &exec)?)
 }
 
 /// What a step may use: what the caller says, else the environment, else what the machine has.

@@ -61,6 +61,9 @@ fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> VerifyReport
     let mut report = VerifyReport::default();
     for (at, step) in ready.plan.steps.iter().enumerate() {
         for output in &step.outputs {
+            let objects = (first.output(at, output), second.realized.output(at, output));
+            // What is transient is judged by what is made of it.
+            let (Some(first_object), Some(second_object)) = objects else { continue };
             let from = Input::Output { step: at, name: output.clone() };
             let (one, two) = (first.file(&from), second.realized.file(&from));
             report.checked += 1;
@@ -69,10 +72,7 @@ fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> VerifyReport
             }
             let name = format!("step {}, output {output}", step.kind);
             let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
-            let paths = (
-                place(&ready.store, first.output(at, output)),
-                place(&second.store, second.realized.output(at, output)),
-            );
+            let paths = (place(&ready.store, first_object), place(&second.store, second_object));
             let lines = match paths {
                 (Some(one), Some(two)) => words(&one, &two, report.wrong.is_empty()),
                 _ => vec!["one of them is no longer in its store; `kiln build --no-cache` makes it again".to_owned()],

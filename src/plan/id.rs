@@ -9,19 +9,21 @@
 //! | part of the Action | from |
 //! |---|---|
 //! | `salt` | [`crate::lock::OUTPUT`], which rises when kiln's own code writes other bits |
-//! | `command.arguments` | the step's argv; `kiln NAME` for a builtin step |
+//! | `command.arguments` | the step's argv; `kiln NAME` for a builtin step, with the format that a conversion is to |
 //! | `command.environment_variables` | [`ENVIRONMENT`] and the step's own |
 //! | `command.output_paths` | the step's outputs, sorted |
 //! | `command.working_directory` | `build` |
 //! | `input_root_digest` | Merkle tree: `in/PATH` for each input, by digest of its bytes or of its tree |
-//! | `platform` | [`ROOT`] as where the input root lies, operating system, processor, range of ids or not, the tool tree that is the sandbox's root (`chrootRootDigest`), raw disk to be made a qcow2 |
+//! | `platform` | [`ROOT`] as where the input root lies, operating system, processor, range of ids or not, the tool tree that is the sandbox's root (`chrootRootDigest`) |
 //!
 //! In the static id an input that is another step's output stands as a file whose digest is that of the other step's
-//! static id and the output's name. The step's own name is in neither: it is for people.
+//! static id and the output's name; so does one that is transient ([`Plan::transient`]) in the resolved id, with the other
+//! step's resolved id. The step's own name is in neither: it is for people.
 
 use std::collections::BTreeMap;
 
 use prost::Message;
+use serde::{Deserialize, Serialize};
 
 use super::reapi::{
     Action, BlobDigest, Command, Directory, DirectoryNode, EnvironmentVariable, FileNode, Platform, Property,
@@ -42,7 +44,7 @@ pub const ENVIRONMENT: [(&str, &str); 4] =
     [("HOME", "/nonexistent"), ("LC_ALL", "C.UTF-8"), ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), ("TZ", "UTC")];
 
 /// What an input is, once it is known.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputValue {
     /// A file.
     File {
@@ -60,6 +62,13 @@ pub enum InputValue {
         /// Bytes of that message.
         size: u64,
     },
+    /// A file that is known by the step that makes it.
+    Transient {
+        /// The resolved id of that step.
+        action: Digest,
+        /// Its output.
+        output: String,
+    },
 }
 
 /// An action and the messages that it names.
@@ -76,12 +85,12 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
     let mut ids: Vec<Digest> = Vec::with_capacity(plan.steps.len());
     for step in &plan.steps {
         let value = |input: &Input| match input {
-            Input::Output { step, name } => placeholder(&ids[*step], name),
+            Input::Output { step, name } => InputValue::Transient { action: ids[*step], output: name.clone() },
             Input::Fetched(digest) => fetched(plan, digest),
             Input::Inline(bytes) => inline(bytes),
         };
         let inputs = step.inputs.iter().map(|(path, input)| (path.as_str(), value(input))).collect();
-        let tools = step.tools().map(|tools| placeholder(&ids[tools], TREE));
+        let tools = step.tools().map(|tools| InputValue::Transient { action: ids[tools], output: TREE.to_owned() });
         ids.push(action(step, &inputs, tools.as_ref()).action);
     }
     ids
@@ -114,8 +123,18 @@ pub fn environment(own: &BTreeMap<String, String>) -> BTreeMap<String, String> {
 
 /// The action of a step whose inputs, and tool tree if it has one, are known.
 pub fn action(step: &Step, inputs: &BTreeMap<&str, InputValue>, tools: Option<&InputValue>) -> Messages {
+    messages(&step.work, &step.outputs, inputs, tools)
+}
+
+/// The same of what a step consists of.
+pub fn messages(
+    work: &Work,
+    outputs: &[String],
+    inputs: &BTreeMap<&str, InputValue>,
+    tools: Option<&InputValue>,
+) -> Messages {
     let mut blobs = BTreeMap::new();
-    let command = keep(&command(step), &mut blobs);
+    let command = keep(&command(work, outputs), &mut blobs);
     let mut root = Node::default();
     for (path, value) in inputs {
         root.insert(&format!("{IN}/{path}"), value);
@@ -125,7 +144,7 @@ pub fn action(step: &Step, inputs: &BTreeMap<&str, InputValue>, tools: Option<&I
         command_digest: Some(command),
         input_root_digest: Some(input_root),
         salt: format!("kiln {}", lock::OUTPUT).into_bytes(),
-        platform: Some(platform(step, tools)),
+        platform: Some(platform(work, tools)),
     };
     let bytes = action.encode_to_vec();
     let digest = Digest::of(&bytes);
@@ -133,21 +152,18 @@ pub fn action(step: &Step, inputs: &BTreeMap<&str, InputValue>, tools: Option<&I
     Messages { action: digest, blobs }
 }
 
-fn placeholder(id: &Digest, name: &str) -> InputValue {
-    InputValue::File {
-        digest: Digest::of(format!("output {name} of step {id}").as_bytes()),
-        size: 0,
-        executable: false,
-    }
+/// What stands for an output that is known by its step alone.
+fn placeholder(id: &Digest, name: &str) -> Digest {
+    Digest::of(format!("output {name} of step {id}").as_bytes())
 }
 
-fn command(step: &Step) -> Command {
-    let (arguments, environment) = match &step.work {
-        Work::Builtin(builtin) => (vec!["kiln".to_owned(), name(builtin).to_owned()], BTreeMap::new()),
+fn command(work: &Work, outputs: &[String]) -> Command {
+    let (arguments, environment) = match work {
+        Work::Builtin(builtin) => (arguments(builtin), BTreeMap::new()),
         Work::Sandbox { argv, env, .. } => (argv.clone(), environment(env)),
     };
     let variable = |(name, value)| EnvironmentVariable { name, value };
-    let mut output_paths = step.outputs.clone();
+    let mut output_paths = outputs.to_vec();
     output_paths.sort();
     Command {
         arguments,
@@ -155,6 +171,14 @@ fn command(step: &Step) -> Command {
         output_paths,
         working_directory: BUILD.to_owned(),
     }
+}
+
+fn arguments(builtin: &Builtin) -> Vec<String> {
+    let parameter = match builtin {
+        Builtin::Convert { format } => Some(format.name()),
+        _ => None,
+    };
+    ["kiln", name(builtin)].into_iter().chain(parameter).map(str::to_owned).collect()
 }
 
 /// The name of a builtin step as a command.
@@ -168,24 +192,23 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::KernelCheck => "kernel-check",
         Builtin::MergeTars => "merge-tars",
         Builtin::BootDisk => "boot-disk",
+        Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",
         Builtin::QemuFacts => "qemu-facts",
     }
 }
 
-fn platform(step: &Step, tools: Option<&InputValue>) -> Platform {
-    let mut properties =
-        vec![("ISA", step.work.arch().facts().isa.to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
+fn platform(work: &Work, tools: Option<&InputValue>) -> Platform {
+    let mut properties = vec![("ISA", work.arch().facts().isa.to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
-    if let Some(InputValue::File { digest, size, .. } | InputValue::Tree { root: digest, size }) = tools {
-        properties.push(("chrootRootDigest", format!("{digest}/{size}")));
-    }
-    if let Work::Sandbox { ids, qcow2, .. } = &step.work {
+    let root = tools.map(|tools| match tools {
+        InputValue::File { digest, size, .. } | InputValue::Tree { root: digest, size } => (*digest, *size),
+        InputValue::Transient { action, output } => (placeholder(action, output), 0),
+    });
+    properties.extend(root.map(|(digest, size)| ("chrootRootDigest", format!("{digest}/{size}"))));
+    if let Work::Sandbox { ids, .. } = work {
         let range = if *ids == Ids::Range { "range" } else { "single" };
         properties.push(("kiln-ids", range.to_owned()));
-        if let Some((raw, qcow2)) = qcow2 {
-            properties.push(("kiln-qcow2", format!("{raw} {qcow2}")));
-        }
     }
     properties.sort();
     let property = |(name, value): (&str, String)| Property { name: name.to_owned(), value };
@@ -226,6 +249,10 @@ impl Node {
                     let digest = Some(BlobDigest::new(&digest, size));
                     directory.files.push(FileNode { name, digest, is_executable: executable });
                 }
+                InputValue::Transient { action, output } => {
+                    let digest = Some(BlobDigest::new(&placeholder(&action, &output), 0));
+                    directory.files.push(FileNode { name, digest, is_executable: false });
+                }
                 InputValue::Tree { root, size } => {
                     directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(&root, size)) });
                 }
@@ -240,6 +267,7 @@ impl Node {
 mod tests {
     use super::*;
     use crate::plan::StepKind;
+    use crate::recipe::image::DiskFormat;
 
     fn plan() -> Plan {
         let tools = Step {
@@ -255,7 +283,6 @@ mod tests {
                 argv: vec!["/bin/sh".to_owned(), "/kiln/in/x/disk.sh".to_owned()],
                 env: [("SOURCE_DATE_EPOCH".to_owned(), "1".to_owned())].into(),
                 ids: Ids::Single,
-                qcow2: None,
             },
             inputs: [("x/disk.sh".to_owned(), Input::Inline(b"true".to_vec()))].into(),
             outputs: vec!["disk.raw".to_owned()],
@@ -276,26 +303,40 @@ mod tests {
             &|plan| drop(plan.steps[1].inputs.insert("y".to_owned(), Input::Inline(Vec::new()))),
             &|plan| plan.steps[1].outputs.push("more".to_owned()),
             &|plan| plan.steps[1].inputs = [("disk.sh".to_owned(), Input::Inline(b"true".to_vec()))].into(),
-            &|plan| with(plan, |argv, _, _, _| argv.push("-x".to_owned())),
-            &|plan| with(plan, |_, ids, _, _| *ids = Ids::Range),
-            &|plan| with(plan, |_, _, env, _| drop(env.insert("A".to_owned(), "b".to_owned()))),
+            &|plan| with(plan, |argv, _, _| argv.push("-x".to_owned())),
+            &|plan| with(plan, |_, ids, _| *ids = Ids::Range),
+            &|plan| with(plan, |_, _, env| drop(env.insert("A".to_owned(), "b".to_owned()))),
         ];
         for change in changes {
             let ids = changed(change);
             assert_eq!(ids[0], first[0]);
             assert_ne!(ids[1], first[1]);
         }
-        let ids = changed(&|plan| with(plan, |_, _, _, qcow2| *qcow2 = Some(("a".to_owned(), "b".to_owned()))));
-        assert_ne!(ids[1], first[1]);
         let ids = changed(&|plan| plan.steps[0].inputs = [("b.deb".to_owned(), Input::Inline(Vec::new()))].into());
         assert!(ids[0] != first[0] && ids[1] != first[1], "what tools are made of reaches those who use them");
     }
 
-    type Qcow2 = Option<(String, String)>;
+    fn with(plan: &mut Plan, change: impl Fn(&mut Vec<String>, &mut Ids, &mut BTreeMap<String, String>)) {
+        let Work::Sandbox { argv, ids, env, .. } = &mut plan.steps[1].work else { unreachable!() };
+        change(argv, ids, env);
+    }
 
-    fn with(plan: &mut Plan, change: impl Fn(&mut Vec<String>, &mut Ids, &mut BTreeMap<String, String>, &mut Qcow2)) {
-        let Work::Sandbox { argv, ids, env, qcow2, .. } = &mut plan.steps[1].work else { unreachable!() };
-        change(argv, ids, env, qcow2);
+    #[test]
+    fn the_format_of_a_conversion_and_who_made_its_input_are_part_of_its_id() {
+        let convert = |format| Step {
+            kind: StepKind::Boot("m".to_owned()),
+            work: Work::Builtin(Builtin::Convert { format }),
+            inputs: BTreeMap::new(),
+            outputs: vec!["disk".to_owned()],
+        };
+        let id = |format, made_by: &[u8]| {
+            let value = InputValue::Transient { action: Digest::of(made_by), output: "disk.raw".to_owned() };
+            action(&convert(format), &[("disk.raw", value)].into(), None).action
+        };
+        let first = id(DiskFormat::Qcow2, b"one");
+        assert_eq!(first, id(DiskFormat::Qcow2, b"one"));
+        assert_ne!(first, id(DiskFormat::Raw, b"one"));
+        assert_ne!(first, id(DiskFormat::Qcow2, b"two"));
     }
 
     #[test]

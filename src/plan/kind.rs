@@ -19,7 +19,7 @@ pub enum StepKind {
     Root(String),
     /// That root with what lies over it on one disk.
     Tree(DiskContent),
-    /// The file system of an image as a disk.
+    /// The file system of an image as a raw disk.
     Disk(DiskContent),
     /// The files of a stock kernel.
     StockKernel(String),
@@ -37,8 +37,15 @@ pub enum StepKind {
     Modules(String),
     /// The initramfs of a kernel.
     Initrd(String),
-    /// The disk of a machine that firmware boots.
+    /// The raw disk of a machine that firmware boots.
     Boot(String),
+    /// The disk that another step makes, in the format in which it is delivered.
+    Convert {
+        /// What makes the disk.
+        disk: Box<StepKind>,
+        /// The format.
+        format: DiskFormat,
+    },
     /// The firmware of a package set.
     Firmware(String),
     /// The GRUB of a package set.
@@ -64,6 +71,7 @@ impl fmt::Display for StepKind {
             StepKind::Modules(kernel) => write!(f, "modules {kernel}"),
             StepKind::Initrd(kernel) => write!(f, "initrd {kernel}"),
             StepKind::Boot(machine) => write!(f, "boot {machine}"),
+            StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),
             StepKind::Grub(set) => write!(f, "grub {set}"),
             StepKind::QemuFacts(set, arch) if arch.is_default() => write!(f, "qemu-facts {set}"),
@@ -129,7 +137,7 @@ impl ArtifactKind {
             ArtifactKind::Kernel => "vmlinuz",
             ArtifactKind::KernelConfig => "kernel.config",
             ArtifactKind::Initrd => "initrd.img",
-            ArtifactKind::Disk(DiskFormat::Qcow2) => "disk.qcow2",
+            ArtifactKind::Disk(format) => format.file_name(),
             ArtifactKind::FirmwareCode => "ovmf-code.fd",
             ArtifactKind::FirmwareVars => "ovmf-vars.fd",
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::boot;
 use super::builder::Builder;
+use super::disk;
 use super::image::{self, DiskParts};
 use super::kind::{ArtifactKind, DiskContent, DiskLayout};
 use super::parts::KernelParts;
@@ -13,7 +14,6 @@ use super::{kernel, qemu};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
-use crate::recipe::image::DiskFormat;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::{Firmware, Machine};
 
@@ -55,7 +55,7 @@ impl Lowering<'_> {
             if let Some(initrd) = parts.initrd {
                 self.deliver(machine, ArtifactKind::Initrd, initrd);
             }
-            self.deliver(machine, ArtifactKind::Disk(DiskFormat::Qcow2), disk);
+            self.deliver_disk(machine, disk);
         } else {
             self.bootable(machine, &parts, disk);
         }
@@ -79,6 +79,13 @@ impl Lowering<'_> {
 
     fn deliver(&mut self, machine: &Machine, kind: ArtifactKind, from: Input) {
         self.builder.plan.artifacts.push(Artifact { machine: machine.name.clone(), kind, from });
+    }
+
+    /// In the format of the machine's image.
+    fn deliver_disk(&mut self, machine: &Machine, raw: Input) {
+        let format = self.recipe.images[&machine.image].format;
+        let disk = disk::converted(&mut self.builder, raw, format);
+        self.deliver(machine, ArtifactKind::Disk(format), disk);
     }
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
@@ -127,7 +134,7 @@ impl Lowering<'_> {
             DiskLayout::Partition => boot::fstab(&self.builder, image),
         };
         let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
-        let disk = image::disk(&mut self.builder, image, &content, parts);
+        let disk = image::raw_disk(&mut self.builder, image, &content, parts);
         self.disks.insert(content, disk.clone());
         disk
     }
@@ -135,8 +142,8 @@ impl Lowering<'_> {
     /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
     fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
         let image = &self.recipe.images[&machine.image];
-        let disk = boot::disk(&mut self.builder, (machine, image), kernel, root);
-        self.deliver(machine, ArtifactKind::Disk(DiskFormat::Qcow2), disk);
+        let disk = boot::raw_disk(&mut self.builder, (machine, image), kernel, root);
+        self.deliver_disk(machine, disk);
         for (kind, file) in boot::firmware(&mut self.builder, machine) {
             self.deliver(machine, kind, file);
         }

@@ -5,6 +5,7 @@
 
 pub mod boot;
 pub mod builder;
+pub mod disk;
 pub mod id;
 pub mod image;
 pub mod initrd;

@@ -22,7 +22,11 @@ pub fn restrict(plan: &Plan, wanted: &dyn Fn(&StepKind) -> bool) -> Plan {
     let fetches = fetches.map(|(digest, fetch)| (*digest, fetch.clone())).collect();
     let incremental =
         plan.incremental.iter().filter_map(|(at, incremental)| Some((*moved.get(at)?, incremental.clone()))).collect();
-    Plan { fetches, steps, incremental, private: plan.private.clone(), ..Plan::default() }
+    // What is asked for by name is there in the end, even if the whole plan would not keep it.
+    let kept = |step: &Step| wanted(&step.kind);
+    let transient = plan.transient.iter().filter(|at| !kept(&plan.steps[**at]));
+    let transient = transient.filter_map(|at| moved.get(at).copied()).collect();
+    Plan { fetches, steps, incremental, private: plan.private.clone(), transient, ..Plan::default() }
 }
 
 fn fetched(step: &Step) -> impl Iterator<Item = Digest> {

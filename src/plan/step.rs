@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kind::{ArtifactKind, StepKind};
 use crate::base::{Arch, Digest, Timestamp};
+use crate::recipe::image::DiskFormat;
 
 /// Everything a build does, in an order in which every input precedes its use.
 #[derive(Debug, Clone, Default)]
@@ -21,6 +22,9 @@ pub struct Plan {
     /// Inputs that the plan itself holds and that are nobody's business but the builder's: files that in the image not
     /// everybody may read, and what holds passwords. Part of no id.
     pub private: BTreeSet<Digest>,
+    /// Steps whose outputs are large, and of use to the steps that read them alone: they are handed on, and kept nowhere.
+    /// Nothing of them is delivered.
+    pub transient: BTreeSet<usize>,
 }
 
 /// How a step can go on from what an earlier run of it left in its build directory, instead of from nothing.
@@ -123,8 +127,6 @@ pub enum Work {
         env: BTreeMap<String, String>,
         /// Whether the sandbox has a range of user ids.
         ids: Ids,
-        /// Turns a raw disk among the outputs into a qcow2 without keeping the raw bytes: `(raw, qcow2)`.
-        qcow2: Option<(String, String)>,
     },
 }
 
@@ -132,14 +134,24 @@ impl Work {
     /// The processor that it takes.
     pub fn arch(&self) -> Arch {
         match self {
-            Work::Builtin(Builtin::Base(arch) | Builtin::Root(arch)) => *arch,
-            Work::Builtin(_) | Work::Sandbox { .. } => Arch::BUILD,
+            Work::Builtin(builtin) => builtin.arch(),
+            Work::Sandbox { .. } => Arch::BUILD,
+        }
+    }
+}
+
+impl Builtin {
+    /// The processor that it takes: kiln's own code runs on any, the programs of an image on theirs alone.
+    pub fn arch(&self) -> Arch {
+        match self {
+            Builtin::Base(arch) | Builtin::Root(arch) => *arch,
+            _ => Arch::BUILD,
         }
     }
 }
 
 /// User ids in a sandbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Ids {
     /// Only root: enough for everything that changes no owners.
     Single,
@@ -168,9 +180,14 @@ pub enum Builtin {
     KernelCheck,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
-    /// Inputs `boot.json` (see [`super::boot`]), `root.qcow2`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
-    /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.qcow2`, with partitions.
+    /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
+    /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.
     BootDisk,
+    /// Input `disk.raw`: the same disk in another format (see [`super::disk`]).
+    Convert {
+        /// That format.
+        format: DiskFormat,
+    },
     /// Input `ovmf.deb`: outputs `ovmf-code.fd` and `ovmf-vars.fd`.
     Firmware,
     /// Inputs `qemu`, a tree, and `questions.json` (see [`super::qemu`]): output `facts.json`.

@@ -70,7 +70,6 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
             argv: ["/bin/sh", "/kiln/in/depmod.sh", "/kiln/in/modules.tar"].map(str::to_owned).to_vec(),
             env: builder.epoch_env(),
             ids: Ids::Single,
-            qcow2: None,
         },
         inputs: BTreeMap::from([
             ("depmod.sh".to_owned(), Input::Inline(include_bytes!("image/depmod.sh").to_vec())),

@@ -7,6 +7,8 @@ mod user;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::address::Address;
 use super::packages::PackageSet;
 use crate::base::Arch;
@@ -26,6 +28,8 @@ pub struct Image {
     pub architecture: Spanned<Arch>,
     /// Bytes of the file system.
     pub size: u64,
+    /// How its disks are delivered.
+    pub format: DiskFormat,
     /// What is installed.
     pub packages: PackageSet,
     /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
@@ -99,10 +103,32 @@ pub struct Group {
 }
 
 /// How the bytes of a disk lie in its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum DiskFormat {
+    /// The disk's own bytes, one after the other; what holds nothing is a hole in the file.
+    Raw,
     /// QEMU's own format, compressed and without the blocks that hold nothing.
+    #[default]
     Qcow2,
+}
+
+impl DiskFormat {
+    /// Its name in recipes, and QEMU's for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            DiskFormat::Raw => "raw",
+            DiskFormat::Qcow2 => "qcow2",
+        }
+    }
+
+    /// The name of a disk's file.
+    pub const fn file_name(self) -> &'static str {
+        match self {
+            DiskFormat::Raw => "disk.raw",
+            DiskFormat::Qcow2 => "disk.qcow2",
+        }
+    }
 }
 
 /// One user.

@@ -2,8 +2,8 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 
@@ -11,7 +11,7 @@ use super::plain::settle;
 use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::base::{Digest, Hasher};
-use crate::world::{Directory, fs};
+use crate::world::{Directory, fs, sparse};
 
 /// Whether a blob is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Store {
 
     /// Takes a download into the store when it is what was announced.
     pub fn import_expecting(&self, path: &Path, digest: &Digest, size: u64) -> Result<(), StoreError> {
-        let (found, found_size) = digest_of(fs::open(path)?, path, &|| false)?;
+        let (found, found_size) = digest_of(&fs::open(path)?, path, &|| false)?;
         if (found, found_size) != (*digest, size) {
             return Err(StoreError::Wrong { expected: *digest, expected_size: size, found, found_size });
         }
@@ -83,7 +83,7 @@ impl Store {
         if self.knows(digest, stamp) {
             return Ok(Presence::Good(path));
         }
-        let read = |file| digest_of(file, &path, &|| false);
+        let read = |file| digest_of(&file, &path, &|| false);
         let sound = match fs::open(&path).map_err(StoreError::from).and_then(read) {
             Ok((found, _)) => found == *digest,
             // A disk that cannot read a file has lost it.
@@ -126,9 +126,8 @@ impl Store {
     /// The same, under a name in a directory that is open.
     pub fn copy_into(&self, digest: &Digest, directory: &Directory, name: &OsStr) -> Result<(), StoreError> {
         let from = self.path(digest)?;
-        let (mut source, mut target) = (fs::open(&from)?, directory.begin()?);
-        // `io::copy` on two files shares blocks where the file system can (`copy_file_range`).
-        fs::context("write", &directory.path().join(name), io::copy(&mut source, &mut target.file))?;
+        let (source, target) = (fs::open(&from)?, directory.begin()?);
+        fs::context("write", &directory.path().join(name), sparse::copy(&source, &target.file))?;
         Ok(target.finish(name, 0o644)?)
     }
 
@@ -202,7 +201,7 @@ impl Store {
     /// [`Store::adopt`] of an open file, which may be private. What is private already stays so.
     pub(super) fn finish(&self, file: &File, path: &Path, (digest, private): (Digest, bool)) -> Result<(), StoreError> {
         let place = self.blob_path(&digest);
-        let mode = if private || is_private(&place) { PRIVATE } else { PUBLIC };
+        let mode = mode(private || is_private(&place));
         let finished = (|| {
             fs::context("settle", path, settle(file, mode, self.owner()).map_err(io::Error::from))?;
             fs::context("sync", path, file.sync_all())?;
@@ -214,9 +213,17 @@ impl Store {
     }
 }
 
+/// Bytes that are hashed at a time.
+const CHUNK: usize = 256 << 10;
+
 /// Modes of blobs.
 const PUBLIC: u32 = 0o444;
 const PRIVATE: u32 = 0o400;
+
+/// The mode of a blob.
+pub(super) fn mode(private: bool) -> u32 {
+    if private { PRIVATE } else { PUBLIC }
+}
 
 /// Whether something of the store is there that not everybody may read.
 pub fn is_private(path: &Path) -> bool {
@@ -261,24 +268,40 @@ impl Drop for BlobWriter<'_> {
     }
 }
 
-/// Digest and size of what is left of a file, unless `stop` says to give up.
-pub(super) fn digest_of(
-    mut file: impl Read,
-    path: &Path,
-    stop: &dyn Fn() -> bool,
-) -> Result<(Digest, u64), StoreError> {
+/// Digest and size of a file, unless `stop` says to give up. Its holes are not read.
+pub(super) fn digest_of(file: &File, path: &Path, stop: &dyn Fn() -> bool) -> Result<(Digest, u64), StoreError> {
     let mut hasher = Hasher::new(io::sink());
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        if stop() {
-            return Err(StoreError::Interrupted);
+    let mut buffer = vec![0; CHUNK];
+    let size = fs::context("look at", path, file.metadata())?.len();
+    while hasher.count() < size {
+        let at = hasher.count();
+        let data = fs::context("read", path, sparse::next_data(file, at, size))?.unwrap_or(size..size);
+        if data.start > at {
+            buffer.fill(0);
         }
-        let count = fs::context("read", path, file.read(&mut buffer))?;
-        if count == 0 {
-            break;
+        while hasher.count() < data.start {
+            let most = chunk(data.start - hasher.count());
+            hash(&mut hasher, &buffer[..most], stop)?;
         }
-        fs::context("hash", path, hasher.write_all(&buffer[..count]))?;
+        while hasher.count() < data.end {
+            let most = chunk(data.end - hasher.count());
+            let read = file.read_at(&mut buffer[..most], hasher.count());
+            let read = read.and_then(|count| if count == 0 { Err(ErrorKind::UnexpectedEof.into()) } else { Ok(count) });
+            let count = fs::context("read", path, read)?;
+            hash(&mut hasher, &buffer[..count], stop)?;
+        }
     }
     let (_, digest, size) = hasher.finish();
     Ok((digest, size))
+}
+
+fn hash(hasher: &mut Hasher<io::Sink>, bytes: &[u8], stop: &dyn Fn() -> bool) -> Result<(), StoreError> {
+    if stop() {
+        return Err(StoreError::Interrupted);
+    }
+    fs::context("hash", Path::new("bytes in memory"), hasher.write_all(bytes)).map_err(StoreError::from)
+}
+
+fn chunk(length: u64) -> usize {
+    usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK))
 }

@@ -79,7 +79,7 @@ impl Store {
         for name in fs::names(&self.root.join("cas"))? {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             let path = self.blob_path(&digest);
-            let (found, _) = super::blob::digest_of(fs::open(&path)?, &path, &|| false)?;
+            let (found, _) = super::blob::digest_of(&fs::open(&path)?, &path, &|| false)?;
             report.checked += 1;
             if found != digest {
                 report.damaged += 1;

@@ -47,7 +47,7 @@ pub use error::StoreError;
 pub use lock::StoreLock;
 pub use plain::Owner;
 pub use result::Output;
-pub use take::Taking;
+pub use take::{Taking, TransientFile};
 
 use session::Session;
 use stamp::Stamps;

@@ -25,13 +25,6 @@ impl Store {
         self.owner.unwrap_or(self.native)
     }
 
-    /// Gives a directory that a sandbox is to write to whom it is in there.
-    pub fn hand_over(&self, directory: &Dir) -> Result<(), StoreError> {
-        let Some(owner) = self.owner else { return Ok(()) };
-        let found = directory.look(".").map_err(|error| self.failure(error))?;
-        found.map_or(Ok(()), |found| give(&found, owner)).map_err(|error| self.failure(error))
-    }
-
     /// Gives everything that is there to the owner, once.
     pub(super) fn settle_owner(&self) -> Result<(), StoreError> {
         let Some(owner) = self.owner else { return Ok(()) };

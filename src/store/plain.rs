@@ -3,11 +3,10 @@
 //! Steps run programs of others. What they leave may have set-user-id bits, capabilities, access lists, an owner that
 //! only their sandbox knows, or a second name under which it could still be written.
 
-use std::fs::File;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::fs::{Gid, Mode, SeekFrom, Stat, Timespec, Timestamps, Uid};
+use rustix::fs::{Gid, Mode, Stat, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 
 /// The modification time of everything in a store: steps see it, and may look. The first second of 1970 itself is
@@ -68,31 +67,4 @@ fn detach(object: impl AsFd) -> rustix::io::Result<()> {
 fn kept(name: &[u8]) -> bool {
     let machine = name.starts_with(b"security.") && name != b"security.capability";
     name.is_empty() || machine || !name.contains(&b'.')
-}
-
-/// Copies a file's data; its holes stay holes. Blocks are shared where the file system can.
-pub(super) fn copy(from: &File, to: &File) -> std::io::Result<()> {
-    if rustix::fs::ioctl_ficlone(to, from).is_ok() {
-        return Ok(());
-    }
-    let size = rustix::fs::fstat(from)?.st_size.unsigned_abs();
-    let mut at = 0;
-    while at < size {
-        at = match rustix::fs::seek(from, SeekFrom::Data(at)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => break,
-            // A file system that knows no holes has data everywhere.
-            Err(Errno::INVAL | Errno::OPNOTSUPP) => at,
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(from, SeekFrom::Hole(at)).unwrap_or(size);
-        rustix::fs::seek(from, SeekFrom::Start(at))?;
-        rustix::fs::seek(to, SeekFrom::Start(at))?;
-        let copied = std::io::copy(&mut std::io::Read::take(from, end - at), &mut &*to)?;
-        if copied == 0 {
-            break;
-        }
-        at += copied;
-    }
-    to.set_len(size)
 }

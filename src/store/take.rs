@@ -5,17 +5,16 @@
 //! is not possible or when it has further names: through one of those it could still be written.
 
 use std::fs::File;
-use std::io::{Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::FileType;
 
-use super::blob::digest_of;
-use super::plain::{self, settle};
+use super::blob::{digest_of, mode};
+use super::plain::settle;
 use super::{Output, Store, StoreError};
 use crate::base::Digest;
 use crate::world::dir::{Dir, HeldEntry, noun, shown};
-use crate::world::fs;
+use crate::world::{fs, sparse};
 
 /// Bytes of the largest file that is taken: that of a disk image is no larger, and a hole of a million terabytes, which
 /// costs its maker nothing, would be read for years.
@@ -33,6 +32,24 @@ pub struct Taking<'a> {
 impl Taking<'static> {
     /// For everybody, and to the end.
     pub const PUBLIC: Taking<'static> = Taking { private: false, stop: &|| false };
+}
+
+/// A file of this process that is in no store; it goes with this.
+#[derive(Debug)]
+pub struct TransientFile(PathBuf);
+
+impl TransientFile {
+    /// Where it is: no sandbox has the directory.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TransientFile {
+    fn drop(&mut self) {
+        // It is not there any more when it became an object; otherwise it is swept later at worst.
+        let _ = fs::remove_file(&self.0);
+    }
 }
 
 impl Store {
@@ -59,6 +76,21 @@ impl Store {
         self.take(&directory, name, Taking::PUBLIC)
     }
 
+    /// Takes a file that is needed for a while only: it is as an object of the store would be, but nobody knows its
+    /// digest.
+    pub fn take_transient(&self, from: &Dir, name: &str, taking: Taking<'_>) -> Result<TransientFile, StoreError> {
+        let found = from.look(name).map_err(|error| self.failure(error))?;
+        let found = found.ok_or_else(|| StoreError::Output(format!("it left no {name} behind")))?;
+        if found.kind() != FileType::RegularFile {
+            return Err(StoreError::Output(format!("its {name} is {}, not a file", noun(found.kind()))));
+        }
+        let (file, path) = self.own(from, Path::new(name), &found)?;
+        let taken = TransientFile(path);
+        let settled = settle(&file, mode(taking.private), self.owner()).map_err(std::io::Error::from);
+        fs::context("settle", taken.path(), settled).map_err(|error| self.failure(error))?;
+        Ok(taken)
+    }
+
     fn take_file(
         &self,
         from: &Dir,
@@ -70,16 +102,12 @@ impl Store {
             let bound = LARGEST >> 30;
             return Err(StoreError::Output(format!("its output {name} has {size} bytes (limit {bound} GiB)")));
         }
-        let (mut file, path) = self.own(from, Path::new(name), found)?;
-        let finished = digest_of(&mut file, &path, taking.stop).and_then(|(digest, size)| {
-            self.finish(&file, &path, (digest, taking.private))?;
-            Ok((digest, size))
-        });
-        if finished.is_err() {
-            // The error that matters is the first one.
-            let _ = fs::remove_file(&path);
-        }
-        finished
+        let (file, path) = self.own(from, Path::new(name), found)?;
+        // Where it does not become an object, it goes.
+        let taken = TransientFile(path);
+        let (digest, size) = digest_of(&file, taken.path(), taking.stop)?;
+        self.finish(&file, taken.path(), (digest, taking.private))?;
+        Ok((digest, size))
     }
 
     /// The file, or a copy, at a path where no sandbox ever was, with no other name and nothing attached.
@@ -96,9 +124,8 @@ impl Store {
             }
         }
         let copy = self.session.path("copied");
-        let copied = fs::create_new(&copy).and_then(|mut to| {
-            fs::context("copy to", &copy, plain::copy(&file, &to))?;
-            fs::context("copy to", &copy, to.seek(SeekFrom::Start(0)))?;
+        let copied = fs::create_new(&copy).and_then(|to| {
+            fs::context("copy to", &copy, sparse::copy(&file, &to))?;
             Ok(to)
         });
         // It is there no more when it was not moved, and of no use when it was.

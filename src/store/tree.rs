@@ -68,7 +68,7 @@ impl Store {
         let mode = |executable| if executable { 0o555 } else { 0o444 } & if taking.private { 0o700 } else { 0o777 };
         let (message, tree) = messages(&entries, &|name, entry, executable| {
             let file = self.settle_file(root, name, (entry, mode(executable)))?;
-            digest_of(file, &path.join(name), taking.stop)
+            digest_of(&file, &path.join(name), taking.stop)
         })?;
         self.settle_rest(root, &entries, mode(true))?;
         let (root_bytes, tree_bytes) = (message.encode_to_vec(), tree.encode_to_vec());
@@ -195,7 +195,7 @@ pub(super) fn fingerprint(dir: &Dir) -> Result<Vec<u8>, StoreError> {
 fn content(dir: &Dir) -> Result<Digest, StoreError> {
     let (root, _) = messages(&list(dir)?, &|name, entry, _| {
         let path = dir.path().join(name);
-        digest_of(still(dir, name, entry)?.open()?, &path, &|| false)
+        digest_of(&still(dir, name, entry)?.open()?, &path, &|| false)
     })?;
     Ok(Digest::of(&root.encode_to_vec()))
 }

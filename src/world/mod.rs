@@ -15,6 +15,7 @@ pub mod memory;
 pub mod place;
 pub mod real;
 mod remove;
+pub mod sparse;
 mod stream;
 
 use std::io::Read;

@@ -14,6 +14,7 @@ mod mirror;
 mod package;
 mod recipe;
 mod refused;
+mod request;
 mod script;
 mod served;
 mod tally;

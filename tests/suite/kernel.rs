@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use kiln::base::Digest;
 use kiln::exec::event::IgnoreSteps;
-use kiln::exec::{ExecOptions, Incremental, realize};
+use kiln::exec::executor::LocalExecutor;
+use kiln::exec::{ExecOptions, Incremental, Services, realize};
 use kiln::kconfig::{KconfigTree, Tri, archive, dotconfig};
 use kiln::ops::{load, mirrors};
 use kiln::plan::{self, Input, Plan, StepKind, step::Place};
@@ -276,7 +277,8 @@ fn carry_out_with(
     let world = RealWorld::default();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
-    realize(plan, store, &world, &addresses, options, &IgnoreSteps)
+    let executor = &LocalExecutor;
+    realize(plan, &Services { store, world: &world, mirrors: &addresses, executor, listener: &IgnoreSteps }, options)
 }
 
 fn output(plan: &Plan, step: &str, name: &str) -> Input {

@@ -5,7 +5,8 @@ use std::io::Read;
 use std::path::Path;
 
 use kiln::exec::event::IgnoreSteps;
-use kiln::exec::{ExecOptions, realize};
+use kiln::exec::executor::LocalExecutor;
+use kiln::exec::{ExecOptions, Services, realize};
 use kiln::ops::load;
 use kiln::plan::{self, Input, StepKind, step::Place};
 use kiln::store::Store;
@@ -73,14 +74,21 @@ fn its_image_is_made_from_what_is_released() {
     let lock = load::read_lock(&world, &locked).unwrap_or_else(|_| panic!("an unreadable lock")).unwrap();
     lock::satisfies(&recipe, &lock).unwrap();
     let plan = plan::lower(&recipe, &lock);
-    let plan =
-        plan::restrict(&plan, &|kind| ["disk knative", "kernel-check cxl-kernel"].contains(&kind.to_string().as_str()));
+    let plan = plan::restrict(&plan, &|kind| {
+        ["qcow2 disk knative", "kernel-check cxl-kernel"].contains(&kind.to_string().as_str())
+    });
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let options = ExecOptions { jobs: Some(2), ..ExecOptions::default() };
-    let done =
-        realize(&plan, &store, &world, &addresses, &options, &IgnoreSteps).unwrap_or_else(|error| panic!("{error}"));
+    let services = Services {
+        store: &store,
+        world: &world,
+        mirrors: &addresses,
+        executor: &LocalExecutor,
+        listener: &IgnoreSteps,
+    };
+    let done = realize(&plan, &services, &options).unwrap_or_else(|error| panic!("{error}"));
     let root = plan.position(&StepKind::Root("knative".to_owned())).unwrap();
     let root = done.file(&Input::Output { step: root, name: "root.tar".to_owned() }).sha256;
     let mut archive = tar::Archive::new(std::fs::File::open(store.path(&root).unwrap()).unwrap());

@@ -10,6 +10,7 @@ use kiln::machine::Description;
 use kiln::machine::capability::Emulator;
 use kiln::machine::network::networks;
 use kiln::recipe::Recipe;
+use kiln::recipe::image::DiskFormat;
 use kiln::recipe::machine::Machine;
 use kiln::recipe::scope::Scope;
 use kiln::recipe::value::{EvaluatedNode, Value};
@@ -83,7 +84,14 @@ pub(super) fn machine(body: &str) -> Machine {
 /// A machine among others, with an initramfs, on the QEMU of upstream version `qemu`.
 pub(super) fn described(machine: &Machine, machines: &BTreeMap<String, Machine>, qemu: &str) -> Description {
     let (networks, emulator) = (networks(machines), Emulator::of(qemu).unwrap());
-    Description { machine: machine.clone(), networks, qemu: qemu.to_owned(), emulator, initrd: true }
+    Description {
+        machine: machine.clone(),
+        networks,
+        qemu: qemu.to_owned(),
+        emulator,
+        initrd: true,
+        disk: DiskFormat::Qcow2,
+    }
 }
 
 /// What evaluation does to text without parameters, loops and interpolation.

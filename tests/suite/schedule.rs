@@ -7,9 +7,12 @@ use std::sync::{Condvar, Mutex};
 
 use kiln::base::Digest;
 use kiln::exec::event::{StepEvent, StepListener};
-use kiln::exec::{self, ExecError, ExecOptions, Realized, StepState, sandbox};
+use kiln::exec::executor::{Executor, LocalExecutor};
+use kiln::exec::{self, ExecError, ExecOptions, Realized, Services, StepState, sandbox};
+use kiln::plan::disk;
 use kiln::plan::step::Place;
 use kiln::plan::{Artifact, ArtifactKind, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
+use kiln::recipe::image::DiskFormat;
 use kiln::store::{Owner, Store};
 use kiln::world::memory::MemoryWorld;
 
@@ -104,7 +107,6 @@ impl Bench {
                 argv: ["/usr/bin/sh", "-eu", "-c", script].map(str::to_owned).to_vec(),
                 env: BTreeMap::new(),
                 ids: Ids::Single,
-                qcow2: None,
             },
             inputs,
             outputs: vec!["out".to_owned()],
@@ -117,12 +119,37 @@ impl Bench {
         self.plan.artifacts.push(Artifact { machine: "m".to_owned(), kind: ArtifactKind::Kernel, from });
     }
 
+    /// Has a step's `out` be a raw disk that is handed on, and adds the step that converts it; its position.
+    pub(super) fn convert(&mut self, step: usize) -> usize {
+        self.plan.steps[step].outputs = vec![disk::RAW.to_owned()];
+        self.plan.transient.insert(step);
+        let (format, kind) = (DiskFormat::Qcow2, Box::new(self.plan.steps[step].kind.clone()));
+        self.plan.steps.push(Step {
+            kind: StepKind::Convert { disk: kind, format },
+            work: Work::Builtin(Builtin::Convert { format }),
+            inputs: [(disk::RAW.to_owned(), Input::Output { step, name: disk::RAW.to_owned() })].into(),
+            outputs: vec![format.file_name().to_owned()],
+        });
+        self.plan.steps.len() - 1
+    }
+
     pub(super) fn realize_with(&self, options: ExecOptions) -> Result<Realized, ExecError> {
+        self.realize_by(&LocalExecutor, &self.store, options)
+    }
+
+    /// The same with another executor, in another store.
+    pub(super) fn realize_by(
+        &self,
+        executor: &dyn Executor,
+        store: &Store,
+        options: ExecOptions,
+    ) -> Result<Realized, ExecError> {
         let mirrors = |place: &Place| match place {
             Place::Url(url) => vec![url.clone()],
             Place::Repository { .. } => Vec::new(),
         };
-        exec::realize(&self.plan, &self.store, &self.world, &mirrors, &options, &self.heard)
+        let services = Services { store, world: &self.world, mirrors: &mirrors, executor, listener: &self.heard };
+        exec::realize(&self.plan, &services, &options)
     }
 
     pub(super) fn realize(&self) -> Realized {
@@ -264,7 +291,9 @@ fn independent_steps_run_at_the_same_time() {
     }
     let meeting = Meeting { expected: 4, there: Mutex::new(0), came: Condvar::new() };
     let options = ExecOptions { jobs: Some(4), ..ExecOptions::default() };
-    exec::realize(&bench.plan, &bench.store, &bench.world, &|_| Vec::new(), &options, &meeting).unwrap();
+    let (store, world) = (&bench.store, &bench.world);
+    let services = Services { store, world, mirrors: &|_| Vec::new(), executor: &LocalExecutor, listener: &meeting };
+    exec::realize(&bench.plan, &services, &options).unwrap();
     assert_eq!(*meeting.there.lock().unwrap(), 4);
 }
 
@@ -321,17 +350,53 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
 #[test]
 fn a_raw_disk_becomes_a_qcow2_and_goes() {
     let Some(mut bench) = Bench::new("qcow2") else { return };
-    let script = "truncate -s 8M disk.raw; echo hello | (cat; cat /kiln/in/x) 1<>disk.raw";
-    let step = bench.step("disk", script, &[("x", inline("world"))]);
-    bench.plan.steps[step].outputs = vec!["disk.qcow2".to_owned()];
-    if let Work::Sandbox { qcow2, .. } = &mut bench.plan.steps[step].work {
-        *qcow2 = Some(("disk.raw".to_owned(), "disk.qcow2".to_owned()));
-    }
+    // A hole that nobody could read within this test.
+    let script = "truncate -s 8T disk.raw; echo hello | (cat; cat /kiln/in/x) 1<>disk.raw";
+    let raw = bench.step("disk", script, &[("x", inline("world"))]);
+    let step = bench.convert(raw);
     let realized = bench.realize();
+    assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
     let file = realized.file(&Input::Output { step, name: "disk.qcow2".to_owned() });
-    let bytes = bench.store.read(&file.sha256, 1 << 20).unwrap();
+    let path = bench.store.path(&file.sha256).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
     assert_eq!(&bytes[..8], b"QFI\xfb\0\0\0\x03");
-    assert_eq!(u64::from_be_bytes(bytes[24..32].try_into().unwrap()), 8 << 20);
+    assert_eq!(u64::from_be_bytes(bytes[24..32].try_into().unwrap()), 8 << 40);
+    assert_eq!(realized.output(raw, "disk.raw"), None);
+    let kept = std::fs::read_dir(bench.store.root().join("cas")).unwrap();
+    let largest = kept.map(|entry| entry.unwrap().metadata().unwrap().len()).max().unwrap();
+    assert!(largest < 1 << 30, "the raw disk is not kept");
+
+    // Known results need no raw disk; a lost one needs it again.
+    let states = |bench: &Bench| -> Vec<StepState> {
+        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
+    };
+    assert_eq!(states(&bench), [StepState::AtHand; 3]);
+    assert_eq!(bench.realize(), realized);
+    assert_eq!(bench.heard.ran(), Vec::<String>::new());
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(states(&bench), [StepState::AtHand, StepState::WouldRun, StepState::WouldRun]);
+    assert_eq!(bench.realize(), realized);
+    assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
+    assert_eq!(std::fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
+fn a_raw_disk_that_is_delivered_is_an_object_with_its_holes() {
+    let Some(mut bench) = Bench::new("raw") else { return };
+    let raw = bench.step("disk", "truncate -s 256M disk.raw; echo hello 1<>disk.raw", &[]);
+    bench.plan.steps[raw].outputs = vec![disk::RAW.to_owned()];
+    let realized = bench.realize();
+    let file = realized.file(&Input::Output { step: raw, name: disk::RAW.to_owned() });
+    assert_eq!(file.size, 256 << 20);
+    let delivered = bench.root.join("delivered");
+    bench.store.copy_out(&file.sha256, &delivered).unwrap();
+    for path in [bench.store.path(&file.sha256).unwrap(), delivered.clone()] {
+        let used = std::os::unix::fs::MetadataExt::blocks(&path.metadata().unwrap()) * 512;
+        assert!(used < 1 << 20, "{} takes {used} bytes", path.display());
+    }
+    let bytes = std::fs::read(&delivered).unwrap();
+    assert!(bytes.starts_with(b"hello\n") && bytes[6..].iter().all(|byte| *byte == 0));
+    assert_eq!(Digest::of(&bytes), file.sha256);
 }
 
 #[test]
@@ -407,7 +472,7 @@ fn a_build_with_nothing_to_do_runs_nothing() {
         let began = std::time::Instant::now();
         let store = Store::open(bench.store.root()).unwrap();
         let options = ExecOptions::default();
-        exec::realize(&bench.plan, &store, &bench.world, &|_| Vec::new(), &options, &bench.heard).unwrap();
+        bench.realize_by(&LocalExecutor, &store, options).unwrap();
         began.elapsed().as_millis()
     };
     let took = (0..5).map(|_| once()).min().unwrap();

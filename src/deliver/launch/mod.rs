@@ -67,6 +67,7 @@ impl LaunchFile {
             machine: write::machine(&described.machine),
             memories: write::memories(&described.machine),
             networks: write::networks(described),
+            disk_format: described.disk,
             artifacts: self.artifacts.clone(),
         };
         let value = serde_json::to_value(file).expect("a launch file has string keys only");

@@ -40,7 +40,8 @@ pub(super) fn description(file: &wire::File, initrd: bool) -> Result<Description
         return Err(refused(&mistakes));
     }
     let emulator = version(&file.qemu)?;
-    Ok(Description { networks: networks(&machines), machine, qemu: file.qemu.clone(), emulator, initrd })
+    let (qemu, disk) = (file.qemu.clone(), file.disk_format);
+    Ok(Description { networks: networks(&machines), machine, qemu, emulator, initrd, disk })
 }
 
 struct Reading {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FIRST_PORT, LaunchArtifact, LaunchError};
 use crate::machine::argv::Place;
+use crate::recipe::image::DiskFormat;
 
 /// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -21,7 +22,14 @@ pub(super) struct File {
     pub(super) memories: Vec<SharedMemory>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) networks: Vec<Network>,
+    /// Never guessed: a raw disk holds whatever its guest wrote, the head of a qcow2 among it.
+    #[serde(rename = "disk-format", default, skip_serializing_if = "is_usual")]
+    pub(super) disk_format: DiskFormat,
     pub(super) artifacts: BTreeMap<Place, LaunchArtifact>,
+}
+
+fn is_usual(format: &DiskFormat) -> bool {
+    *format == DiskFormat::default()
 }
 
 /// Networks of a machine: as many as it may join.

@@ -9,21 +9,21 @@ mod parts;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::FileExt;
 
 use super::{BuiltinContext, BuiltinError, input};
-use crate::exec::event::StepEvent;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::format::fat;
 use crate::format::gpt::{self, Guid, Partition, SECTOR, Table};
-use crate::format::qcow2::{self, Qcow2Reader};
 use crate::plan::boot::BootSpec;
-use crate::world::fs;
+use crate::plan::disk;
+use crate::world::{fs, sparse};
 
 /// Partitions begin and end on multiples of this, as every partitioning tool has it.
 const ALIGNMENT: u64 = 1 << 20;
 /// Bytes of the partition that holds GRUB's core.
 const BIOS_SIZE: u64 = 1 << 20;
-/// A cluster of the disk that is read, so that none is unpacked twice.
+/// Bytes that are copied at a time.
 const CHUNK: usize = 64 << 10;
 const SPEC_LIMIT: u64 = 1 << 20;
 
@@ -45,20 +45,20 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let text = fs::read(input(context, "boot.json")?, SPEC_LIMIT)?;
     let spec: BootSpec = serde_json::from_slice(&text)
         .map_err(|error| BuiltinError::from(StepFailure::bug(format!("boot.json: {error}"))))?;
-    let path = input(context, "root.qcow2")?;
-    let mut root = fs::context("read", path, Qcow2Reader::new(fs::open(path)?))?;
+    let path = input(context, "root.raw")?;
+    let root = fs::open(path)?;
+    let root_size = fs::context("look at", path, root.metadata())?.len();
     let (files, loader) = if context.inputs.contains_key("stub.deb") {
         (parts::uefi(context, spec.architecture)?, Loader::Uefi)
     } else {
         (parts::bios(context)?, Loader::Bios(grub::Programs::read(context)?))
     };
-    let layout = Layout::new(&spec, &loader, &files, root.size())?;
-    let raw = context.scratch.join("disk.raw");
+    let layout = Layout::new(&spec, &loader, &files, root_size)?;
+    let raw = context.out.join(disk::RAW);
     let mut out = fs::create_new(&raw)?;
     fs::context("size", &raw, out.set_len(layout.table.sectors * SECTOR))?;
     layout.write(&mut out, (&spec, &loader), &files)?;
-    fs::context("copy", &raw, copy(&mut root, &mut out, layout.root.first * SECTOR))?;
-    compress(context, &out)
+    Ok(fs::context("copy", &raw, copy(&root, &out, layout.root.first * SECTOR))?)
 }
 
 /// Where everything lies.
@@ -130,30 +130,20 @@ fn guid(text: &str) -> Result<Guid, BuiltinError> {
     Guid::parse(text).ok_or_else(|| BuiltinError::from(StepFailure::bug(format!("boot.json: `{text}` is not a GUID"))))
 }
 
-/// Copies what is not zero.
-fn copy(from: &mut Qcow2Reader<File>, to: &mut File, start: u64) -> std::io::Result<()> {
+/// Copies what is not zero to a place in another file, which has holes there.
+fn copy(from: &File, to: &File, start: u64) -> std::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
-    let size = from.size();
-    for offset in (0..size).step_by(CHUNK) {
-        let count = (size - offset).min(CHUNK as u64) as usize;
-        from.read_at(offset, &mut buffer[..count])?;
-        if buffer[..count].iter().any(|byte| *byte != 0) {
-            to.seek(SeekFrom::Start(start + offset))?;
-            to.write_all(&buffer[..count])?;
-        }
-        if crate::exec::interrupt::stopped() {
-            return Err(std::io::ErrorKind::Interrupted.into());
+    let (mut at, size) = (0, from.metadata()?.len());
+    while let Some(data) = sparse::next_data(from, at, size)? {
+        at = data.start;
+        while at < data.end {
+            let count = (data.end - at).min(CHUNK as u64) as usize;
+            from.read_exact_at(&mut buffer[..count], at)?;
+            if buffer[..count].iter().any(|byte| *byte != 0) {
+                to.write_all_at(&buffer[..count], start + at)?;
+            }
+            at += count as u64;
         }
     }
-    Ok(())
-}
-
-fn compress(context: &BuiltinContext<'_>, raw: &File) -> Result<(), BuiltinError> {
-    let target = fs::create_new(&context.out.join("disk.qcow2"))?;
-    let step = context.step;
-    let mut progress =
-        |done, total| context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
-    let written = qcow2::write_qcow2(raw, target, qcow2::Qcow2Options::default(), &mut progress);
-    written?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Input: checked files by input path. Output: files or a directory under `out`, named as the step declares.
 
 mod boot;
+mod convert;
 mod initrd;
 pub mod inside;
 pub mod kernel_check;
@@ -127,6 +128,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::Initrd => initrd::run(context),
         Builtin::MergeTars => merge::run(context),
         Builtin::BootDisk => boot::run(context),
+        Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),
         Builtin::QemuFacts => Ok(qemu::run(context)?),
     }

@@ -27,7 +27,7 @@ pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
 /// The image as `/dev/vda`, and an empty file of this run for each further disk.
 pub(super) fn disks(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     let root = QemuOption::keyed("-drive").with("if", "none").with("id", "kiln.root.file");
-    let root = root.with("file", Place::Disk).with("format", "qcow2").with("discard", "unmap");
+    let root = root.with("file", Place::Disk).with("format", launch.disk.name()).with("discard", "unmap");
     let root = match launch.writes {
         Writes::ThrownAway => root.with("snapshot", "on"),
         Writes::Kept => root,

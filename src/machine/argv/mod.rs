@@ -16,6 +16,7 @@ pub use text::{Place, Text, quote};
 use super::capability::Emulator;
 use super::network::Networks;
 use crate::plan::boot;
+use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::{Chipset, Firmware, Machine};
 
 /// What a launch wants besides the machine itself.
@@ -29,6 +30,8 @@ pub struct Launch<'a> {
     pub accel: Accel,
     /// Where the first serial port leads.
     pub console: Console,
+    /// What `${disk}` is.
+    pub disk: DiskFormat,
     /// What becomes of writes to the image.
     pub writes: Writes,
     /// How the user network reaches the world.
@@ -94,13 +97,14 @@ pub enum Forwards {
 }
 
 impl<'a> Launch<'a> {
-    /// What `kiln run` and `launch.sh` start: the terminal, a throw-away disk, the accelerator left open.
+    /// What `kiln run` and `launch.sh` start: the terminal, a throw-away qcow2, the accelerator left open.
     pub fn plain(initrd: bool, networks: &'a Networks) -> Self {
         Launch {
             initrd,
             networks,
             accel: Accel::Open,
             console: Console::Terminal,
+            disk: DiskFormat::Qcow2,
             writes: Writes::ThrownAway,
             user_network: UserNetwork::Slirp,
             forwards: Forwards::Open,

@@ -12,6 +12,7 @@ pub use grub::spelled as grub_words;
 pub use spec::{BootIds, BootSpec};
 
 use super::builder::Builder;
+use super::disk;
 use super::image::uuid;
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
@@ -58,8 +59,8 @@ fn root_uuid(builder: &Builder<'_>, image: &Image) -> String {
     uuid(builder.lock.seed, &format!("fs {}", image.name))
 }
 
-/// The step that puts partitions together; `root` is a disk that holds nothing but the root's file system.
-pub fn disk(
+/// The step that puts partitions together into a raw disk; `root` is one that holds nothing but the root's file system.
+pub fn raw_disk(
     builder: &mut Builder<'_>,
     (machine, image): (&Machine, &Image),
     kernel: &KernelParts,
@@ -73,7 +74,7 @@ pub fn disk(
         None => format!("PARTUUID={}", ids.root),
     };
     let line = kernel_line(machine, &place);
-    let mut inputs = BTreeMap::from([("root.qcow2".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
+    let mut inputs = BTreeMap::from([("root.raw".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
     inputs.extend(kernel.initrd.clone().map(|initrd| ("initrd.img".to_owned(), initrd)));
     let epoch = builder.lock.epoch;
     match machine.firmware.value {
@@ -93,9 +94,9 @@ pub fn disk(
         kind: StepKind::Boot(machine.name.clone()),
         work: Work::Builtin(Builtin::BootDisk),
         inputs,
-        outputs: vec!["disk.qcow2".to_owned()],
+        outputs: vec![disk::RAW.to_owned()],
     });
-    Input::Output { step, name: "disk.qcow2".to_owned() }
+    disk::transient(builder, step)
 }
 
 /// The firmware that QEMU is given, by what it is delivered as; SeaBIOS comes with QEMU.
@@ -118,7 +119,7 @@ pub fn firmware(builder: &mut Builder<'_>, machine: &Machine) -> Vec<(ArtifactKi
 fn core(builder: &mut Builder<'_>, set: &PackageSet) -> Input {
     let step = builder.once(StepKind::Grub(set.name.clone()), |builder, kind| {
         let tools = builder.tools(&set.name);
-        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single, qcow2: None };
+        let work = Work::Sandbox { tools, argv: grub::mkimage(), env: BTreeMap::new(), ids: Ids::Single };
         Step { kind, work, inputs: BTreeMap::new(), outputs: vec![grub::CORE.to_owned()] }
     });
     Input::Output { step, name: grub::CORE.to_owned() }

@@ -7,6 +7,7 @@ mod spec;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::disk;
 use super::kind::{DiskContent, StepKind};
 use super::root::{ROOT, USERS};
 use super::step::{Builtin, Ids, Input, Step, Work};
@@ -45,8 +46,8 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     Input::Output { step, name: ROOT.to_owned() }
 }
 
-/// The steps from a root to a compressed disk.
-pub fn disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent, parts: DiskParts) -> Input {
+/// The steps from a root to a raw disk.
+pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent, parts: DiskParts) -> Input {
     let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
     tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
     tars.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
@@ -68,21 +69,16 @@ pub fn disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent, par
         ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
     let step = Step {
         kind: StepKind::Disk(content.clone()),
-        work: Work::Sandbox {
-            tools: builder.tools(&image.tools.name),
-            argv,
-            env,
-            ids: Ids::Single,
-            qcow2: Some(("disk.raw".to_owned(), "disk.qcow2".to_owned())),
-        },
+        work: Work::Sandbox { tools: builder.tools(&image.tools.name), argv, env, ids: Ids::Single },
         inputs: BTreeMap::from([
             ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
             ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
             ("root.tar".to_owned(), tar),
         ]),
-        outputs: vec!["disk.qcow2".to_owned()],
+        outputs: vec![disk::RAW.to_owned()],
     };
-    Input::Output { step: builder.add_step(step), name: "disk.qcow2".to_owned() }
+    let step = builder.add_step(step);
+    disk::transient(builder, step)
 }
 
 /// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.

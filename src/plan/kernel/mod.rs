@@ -211,7 +211,7 @@ impl Lowering<'_, '_> {
         command.extend(argv[1..].iter().map(|&word| word.to_owned()));
         self.builder.add_step(Step {
             kind: kind(self.kernel.name.clone()),
-            work: Work::Sandbox { tools, argv: command, env: BTreeMap::new(), ids: Ids::Single, qcow2: None },
+            work: Work::Sandbox { tools, argv: command, env: BTreeMap::new(), ids: Ids::Single },
             inputs,
             outputs: outputs.iter().map(|&name| name.to_owned()).collect(),
         })

@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{FieldSpans, Image, file, group, user};
+use super::{DiskFormat, FieldSpans, Image, file, group, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -11,6 +11,8 @@ use crate::recipe::value::EvaluatedNode;
 
 /// Less does not hold the packages that every Debian system has; more than 2 TiB is a typo.
 const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
+/// A raw disk is read whole wherever its digest is compared, holes and all.
+const LARGEST_RAW: u64 = 128 << 30;
 /// mke2fs counts whole blocks.
 const BLOCK: u64 = 4096;
 
@@ -22,6 +24,12 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let size = reader.required::<ByteSize>("size");
     let at = size.as_ref().map_or(node.head(), |size| size.span);
     let size = size.and_then(|size| size_in_bounds(size, &reader));
+    let format = format(&mut reader);
+    if format == DiskFormat::Raw && size.is_some_and(|size| size > LARGEST_RAW) {
+        let wrong = Diagnostic::new(at, "a raw disk of this size cannot be delivered");
+        let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
+        reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
+    }
     let arch = architecture::read(&mut reader);
     let asked = Contents { field: "packages", base: Base::Required, arch: arch.value };
     let packages = contents(&mut reader, scope, asked);
@@ -53,6 +61,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     Some(Image {
         architecture: arch,
         size: size?,
+        format,
         packages: PackageSet { name: name.clone(), ..packages },
         tools: tools?,
         initramfs,
@@ -88,6 +97,14 @@ fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
             let wrong = wrong.label("its disk cannot be made").related(tools.span, "these are its tools");
             reader.error(wrong.hint(format!("ask for `{needed}` in the package set")));
         }
+    }
+}
+
+fn format(reader: &mut Reader<'_>) -> DiskFormat {
+    let words = [DiskFormat::Qcow2, DiskFormat::Raw].map(DiskFormat::name);
+    match reader.word("format", &words) {
+        Some(word) if word.value == DiskFormat::Raw.name() => DiskFormat::Raw,
+        _ => DiskFormat::Qcow2,
     }
 }
 

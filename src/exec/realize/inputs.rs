@@ -1,0 +1,123 @@
+//! What a step reads, on disk and checked: fetched, made again where the store lost it, made where it is transient.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Cell, Realizer, Reuse, lock};
+use crate::base::Digest;
+use crate::exec::ExecError;
+use crate::exec::executor::Provided;
+use crate::exec::fetch;
+use crate::exec::outcome::Left;
+use crate::exec::outputs::Collected;
+use crate::exec::transient::Files;
+use crate::plan::id::{self, InputValue};
+use crate::plan::{Fetch, Input};
+use crate::store::StoreError;
+
+/// Everything that a step reads.
+pub(super) struct Inputs {
+    /// By path relative to its input root.
+    pub(super) files: BTreeMap<String, Provided>,
+    /// The root of its sandbox.
+    pub(super) tools: Option<Provided>,
+    /// What is not in the store lies there as long as this lives.
+    pub(super) transient: Transient,
+}
+
+/// By step that made it.
+type Transient = BTreeMap<usize, Arc<Files>>;
+
+impl Realizer<'_> {
+    /// Has everything that a step reads be there.
+    pub(super) fn inputs(&self, at: usize) -> Result<Inputs, ExecError> {
+        let step = &self.plan.steps[at];
+        let fetches: Vec<Digest> = step
+            .inputs
+            .values()
+            .filter_map(|input| if let Input::Fetched(digest) = input { Some(*digest) } else { None })
+            .collect();
+        self.fetch(&fetches)?;
+        let mut transient = Transient::new();
+        for read in step.dependencies() {
+            transient.extend(self.again(read)?.map(|files| (read, files)));
+        }
+        let mut files = BTreeMap::new();
+        for (path, input) in &step.inputs {
+            files.insert(path.clone(), self.provided(input, &transient)?);
+        }
+        let tools = step.tools().map(|tools| self.output(tools, id::TREE, &transient)).transpose()?;
+        Ok(Inputs { files, tools, transient })
+    }
+
+    fn provided(&self, input: &Input, transient: &Transient) -> Result<Provided, ExecError> {
+        let (value, path) = match input {
+            Input::Fetched(digest) => (id::fetched(self.plan, digest), self.store().path(digest)?),
+            Input::Inline(bytes) => (id::inline(bytes), self.store().path(&self.put(bytes)?)?),
+            Input::Output { step, name } => return self.output(*step, name, transient),
+        };
+        Ok(Provided { value, path })
+    }
+
+    /// An output of a step that is there.
+    fn output(&self, step: usize, name: &str, transient: &Transient) -> Result<Provided, ExecError> {
+        let value = self.known(step).ok_or(ExecError::Interrupted)?.value(name);
+        let value = value.expect("a plan reads declared outputs only");
+        let path = match &value {
+            InputValue::File { digest, .. } => self.store().path(digest)?,
+            InputValue::Tree { root, .. } => self.store().tree(root)?,
+            InputValue::Transient { output, .. } => transient[&step][output].path().to_owned(),
+        };
+        Ok(Provided { value, path })
+    }
+
+    /// Keeps what the plan holds.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
+        let private = self.plan.private.contains(&Digest::of(bytes));
+        if private { self.store().put_private(bytes) } else { self.store().put(bytes) }
+    }
+
+    /// Has what a step leaves behind be there: what the store lost is made again, what is transient is made and given.
+    fn again(&self, at: usize) -> Result<Option<Arc<Files>>, ExecError> {
+        let cell = lock(&self.cells[at]);
+        let Cell::Known(known) = &*cell else { return Err(ExecError::Interrupted) };
+        let Left::Objects(before) = &known.left else {
+            return match self.transients.of(at) {
+                Some(files) => Ok(Some(files)),
+                None => self.transient(at, known.action).map(Some),
+            };
+        };
+        if self.present(at, &before.outputs)? {
+            return Ok(None);
+        }
+        let resolved = self.resolved(at).ok_or(ExecError::Interrupted)?;
+        let now = self.run(at, &resolved, Reuse::Outputs)?;
+        match now.outputs.iter().find(|(name, output)| before.outputs.get(*name) != Some(*output)) {
+            None => Ok(None),
+            Some((name, _)) => {
+                let step = self.plan.steps[at].name();
+                Err(ExecError::Irreproducible { step, output: name.clone() })
+            }
+        }
+    }
+
+    /// Runs a step for those that read it.
+    fn transient(&self, at: usize, action: Digest) -> Result<Arc<Files>, ExecError> {
+        match self.carry_out(at, action, None)?.collected {
+            Collected::Transient(files) => Ok(self.transients.hold(at, files)),
+            Collected::Objects(_) => unreachable!("the outputs of a transient step are transient"),
+        }
+    }
+
+    pub(super) fn fetch(&self, digests: &[Digest]) -> Result<(), ExecError> {
+        let named = digests.iter().filter_map(|digest| self.plan.fetches.get(digest));
+        let missing: Vec<&Fetch> = fetch::missing(self.store(), named);
+        match missing.first() {
+            None => Ok(()),
+            Some(first) if self.options.offline => {
+                Err(ExecError::Offline { files: missing.len(), label: first.label.clone() })
+            }
+            Some(_) => self.fetcher.fetch(&missing),
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Disks in the formats in which they are delivered.
+//!
+//! Input: a raw disk, and the format that the image asks for. Output: the step that converts it, if one is needed. How a
+//! format is written is `exec::builtin::convert`'s.
+
+use std::collections::BTreeMap;
+
+use super::builder::Builder;
+use super::kind::StepKind;
+use super::step::{Builtin, Input, Step, Work};
+use crate::recipe::image::DiskFormat;
+
+/// A raw disk, as the output of a step and as the input of the next.
+pub const RAW: &str = DiskFormat::Raw.file_name();
+
+/// Marks a raw disk as of no use but to the step that reads it: most of it is holes.
+pub(super) fn transient(builder: &mut Builder<'_>, step: usize) -> Input {
+    builder.plan.transient.insert(step);
+    Input::Output { step, name: RAW.to_owned() }
+}
+
+/// A raw disk in the format in which it is delivered.
+pub(super) fn converted(builder: &mut Builder<'_>, raw: Input, format: DiskFormat) -> Input {
+    let Input::Output { step: maker, .. } = raw else { return raw };
+    if format == DiskFormat::Raw {
+        builder.plan.transient.remove(&maker);
+        return raw;
+    }
+    let disk = Box::new(builder.plan.steps[maker].kind.clone());
+    let output = format.file_name().to_owned();
+    let step = builder.once(StepKind::Convert { disk, format }, |_, kind| Step {
+        kind,
+        work: Work::Builtin(Builtin::Convert { format }),
+        inputs: BTreeMap::from([(RAW.to_owned(), raw)]),
+        outputs: vec![output.clone()],
+    });
+    Input::Output { step, name: output }
+}
