@@ -7,7 +7,7 @@
 #   KERNEL=1 benches/rebuild.sh      with one option of a compiled kernel changed, too: it compiles a small kernel twice
 # Needs the network for what the store lacks.
 #
-# "Full" is every step of the recipe run again with its packages at hand (`--no-cache --offline`); the others are plain builds.
+# "Full" is every step of the recipe run again with its packages cached (`--no-cache --offline`); the others are plain builds.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

@@ -1,4 +1,4 @@
-//! Resolution beside apt's, with the indexes of both at hand: medians of three, and kiln's peak memory.
+//! Resolution beside apt's, with the indexes of both cached: medians of three, and kiln's peak memory.
 //!
 //! `cargo bench --bench resolve` needs apt and the host's Debian mirrors (to fill both caches first; nothing that is
 //! measured touches the network). kiln's time is that of a whole `kiln lock --update`: signatures of four `InRelease` files

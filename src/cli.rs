@@ -11,13 +11,13 @@ use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 /// A compiler for reproducible virtual machines.
 ///
 /// A recipe describes a Linux kernel, a Debian disk image and a QEMU machine with emulated CXL memory. kiln locks
-/// every input by hash, builds kernel and image bit for bit the same on any Linux machine, and launches the machine
+/// every input by hash, builds the kernel and the image bit for bit the same on any Linux host, and starts the machine
 /// with the locked QEMU.
 #[derive(Debug, Parser)]
 #[command(
     name = "kiln",
     version,
-    after_help = "Exit codes: 0 good, 1 mistakes in the recipe, 2 usage, 3 bits differ or a test failed, 4 the world failed.\n\
+    after_help = "Exit codes: 0 success, 1 error in the recipe or its lock, 2 usage error, 3 mismatch or failed test, 4 I/O, network or host failure, 130 interrupted\n\
                   Start with: kiln run recipes/cxl-quick.kiln"
 )]
 pub struct Cli {
@@ -29,41 +29,41 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Read a recipe and report every mistake in it
-    Check(Check),
-    /// Print recipes in their one canonical form
-    Fmt(Fmt),
+    /// Check a recipe and report all errors
+    Check(CheckArgs),
+    /// Format recipes
+    Fmt(FmtArgs),
     /// Pin every input of a recipe by hash
-    Lock(Lock),
-    /// Show the steps of a build: their ids, which are at hand, which would run
-    Plan(Plan),
-    /// Build kernel, image and launcher
-    Build(Build),
+    Lock(LockArgs),
+    /// List the steps of a build and whether each is cached
+    Plan(PlanArgs),
+    /// Build the kernel, the disk image and the launcher
+    Build(BuildArgs),
     /// Boot a machine with the locked QEMU
-    Run(Run),
-    /// Boot a machine and run the recipe's tests inside it
-    Test(Test),
-    /// Prove that built files are what the lock says
-    Verify(Verify),
+    Run(RunArgs),
+    /// Boot machines and run the recipe's tests in them
+    Test(TestArgs),
+    /// Check built artifacts against their manifest, or rebuild and compare them
+    Verify(VerifyArgs),
     /// Draw the CXL topology of a recipe's machines
-    Draw(Draw),
-    /// Ask a compiled kernel's configuration
-    Kconfig(Kconfig),
-    /// Say what this machine allows, and how to allow more
-    Doctor(Doctor),
-    /// Remove what no recent result needs from the store
-    Gc(Gc),
+    Draw(DrawArgs),
+    /// Query a compiled kernel's configuration
+    Kconfig(KconfigArgs),
+    /// Check whether this host can build and run machines
+    Doctor(DoctorArgs),
+    /// Remove unused files from the store
+    Gc(GcArgs),
 }
 
 /// A recipe and its parameters.
 #[derive(Debug, Args)]
 pub struct RecipeArgs {
-    /// The recipe, a .kiln file
+    /// Path to the recipe (.kiln)
     pub recipe: PathBuf,
-    /// Give a parameter of the recipe another value
+    /// Override a parameter of the recipe
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
-    /// The lock, when it is not lockfiles/NAME.lock
+    /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
 }
@@ -78,27 +78,27 @@ impl RecipeArgs {
 /// How steps are carried out.
 #[derive(Debug, Args)]
 pub struct RealizeArgs {
-    /// Fetch nothing: every input must be in the store
+    /// Do not access the network; every input must be in the store
     #[arg(long)]
     pub offline: bool,
-    /// Steps at a time, and processors of a kernel build [default: all processors]
+    /// Number of parallel steps, and of jobs in a kernel build [default: number of CPUs]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// Run every step again from the inputs at hand
+    /// Run every step again, ignoring cached results
     #[arg(long)]
     pub no_cache: bool,
-    /// Compile kernels from where the last such build of the same source ended, when only their configuration changed.
-    /// The lock does not record the result, and `kiln verify --rebuild` proves it
+    /// Compile kernels incrementally if only their configuration changed since the last such build.
+    /// The result is not recorded in the lock until `kiln verify --rebuild` has confirmed it
     #[arg(long, conflicts_with = "no_cache")]
     pub incremental: bool,
-    /// Let a step use more, or less: memory=16GiB, processes=8192, disk=200GiB, silence=1h, log=1GiB, or none of it as
-    /// in silence=none; KILN_LIMITS holds several, with spaces between them
+    /// Change a limit of steps: memory=16GiB, processes=8192, disk=200GiB, silence=1h or log=1GiB; `none` removes it.
+    /// KILN_LIMITS may hold several, separated by spaces
     #[arg(long = "limit", value_name = "NAME=VALUE")]
     pub limits: Vec<Limit>,
-    /// Deliver even what has traces of this machine in it: its paths, its name, today's date
+    /// Deliver artifacts even if they contain host paths, the host name or today's date
     #[arg(long)]
     pub allow_leaks: bool,
-    /// In steps: another clock, directories in another order (for `kiln verify --rebuild`)
+    /// Vary the clock and the directory order in steps (used by `kiln verify --rebuild`)
     #[arg(long = "vary", hide = true)]
     pub variation: bool,
 }
@@ -120,7 +120,7 @@ impl RealizeArgs {
 
 /// `kiln check`
 #[derive(Debug, Args)]
-pub struct Check {
+pub struct CheckArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -128,32 +128,32 @@ pub struct Check {
 
 /// `kiln fmt`
 #[derive(Debug, Args)]
-pub struct Fmt {
-    /// Recipes and libraries
+pub struct FmtArgs {
+    /// Recipes and libraries to format
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
-    /// Change nothing; exit 3 when a file is not in canonical form
+    /// Do not write; exit with code 3 if a file is not formatted
     #[arg(long)]
     pub check: bool,
 }
 
 /// `kiln lock`
 #[derive(Debug, Args)]
-pub struct Lock {
+pub struct LockArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Move all packages, or only these, to what the archives have now
+    /// Update all packages, or only these, to what the archives have now
     #[arg(long, value_name = "PACKAGE", num_args = 0.., conflicts_with = "check")]
     pub update: Option<Vec<String>>,
-    /// Offline: is this lock the lock of this recipe?
+    /// Check offline that the lock is up to date
     #[arg(long)]
     pub check: bool,
 }
 
 /// `kiln plan`
 #[derive(Debug, Args)]
-pub struct Plan {
+pub struct PlanArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
@@ -164,61 +164,61 @@ pub struct Plan {
 
 /// `kiln build`
 #[derive(Debug, Args)]
-pub struct Build {
+pub struct BuildArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
     /// How
     #[command(flatten)]
     pub realize: RealizeArgs,
-    /// Where the artifacts go [default: result/NAME]
+    /// Directory for the artifacts [default: result/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
-    /// Print the manifest as JSON at the end
+    /// Print the manifest as JSON
     #[arg(long)]
     pub json: bool,
 }
 
 /// How QEMU executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Accel {
-    /// KVM when it really works, else software emulation
+pub enum AccelArg {
+    /// KVM if it works, otherwise software emulation
     Auto,
-    /// KVM or nothing
+    /// KVM, or fail
     Kvm,
     /// Software emulation
     Tcg,
 }
 
-impl From<Accel> for guest::AccelChoice {
-    fn from(asked: Accel) -> guest::AccelChoice {
+impl From<AccelArg> for guest::AccelChoice {
+    fn from(asked: AccelArg) -> guest::AccelChoice {
         match asked {
-            Accel::Auto => guest::AccelChoice::Auto,
-            Accel::Kvm => guest::AccelChoice::Kvm,
-            Accel::Tcg => guest::AccelChoice::Tcg,
+            AccelArg::Auto => guest::AccelChoice::Auto,
+            AccelArg::Kvm => guest::AccelChoice::Kvm,
+            AccelArg::Tcg => guest::AccelChoice::Tcg,
         }
     }
 }
 
 /// `kiln run`
 #[derive(Debug, Args)]
-pub struct Run {
-    /// The recipe (built first when needed), or a directory that kiln built
+pub struct RunArgs {
+    /// Path to a recipe, which is built first if needed, or to a result directory
     #[command(flatten)]
     pub recipe: RecipeArgs,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,
-    /// The machine, when the recipe has several
+    /// Machine to run, if the recipe has several
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,
-    /// How the guest's instructions are executed
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub accel: Accel,
-    /// Keep what the guest writes in this file (made when it is not there) instead of throwing it away
+    /// How to execute the guest's instructions
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+    /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
-    /// Print the QEMU command instead of running it
+    /// Print the QEMU command line instead of running it
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
     pub print: Option<PrintForm>,
 }
@@ -226,7 +226,7 @@ pub struct Run {
 /// How `--print` spells a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum PrintForm {
-    /// One argument a line
+    /// One argument per line
     Argv,
     /// A shell command
     Sh,
@@ -236,49 +236,49 @@ pub enum PrintForm {
 
 /// `kiln test`
 #[derive(Debug, Args)]
-pub struct Test {
-    /// Recipes
+pub struct TestArgs {
+    /// Recipes to test
     #[arg(required = true)]
     pub recipes: Vec<PathBuf>,
-    /// Give a parameter another value
+    /// Override a parameter of the recipes
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
-    /// The lock, when it is not lockfiles/NAME.lock
+    /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,
-    /// How the guest's instructions are executed
-    #[arg(long, value_enum, default_value_t = Accel::Auto)]
-    pub accel: Accel,
+    /// How to execute the guest's instructions
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
     /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
     /// Print the results as JSON
     #[arg(long)]
     pub json: bool,
-    /// Only tests whose title contains this
+    /// Run only tests whose title contains TEXT
     #[arg(long, value_name = "TEXT")]
     pub only: Option<String>,
-    /// Run the tests that are marked slow, too
+    /// Also run tests that are marked slow
     #[arg(long)]
     pub slow: bool,
-    /// Where console logs are kept [default: result/NAME/log]
+    /// Directory for console logs [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
 }
 
 /// `kiln verify`
 #[derive(Debug, Args)]
-pub struct Verify {
-    /// A directory that kiln built; with --rebuild or --inputs a recipe
+pub struct VerifyArgs {
+    /// Path to a result directory, or with --rebuild or --inputs to a recipe
     #[command(flatten)]
     pub target: RecipeArgs,
-    /// Build the recipe a second time, in a store and an environment of its own, and compare every bit
+    /// Build the recipe a second time, in another store and environment, and compare every bit
     #[arg(long)]
     pub rebuild: bool,
-    /// Check that every input still exists in the store or on a mirror, with its digest
+    /// Check that every input is still available in the store or on a mirror, with its digest
     #[arg(long, conflicts_with = "rebuild")]
     pub inputs: bool,
     /// Print JSON
@@ -288,46 +288,46 @@ pub struct Verify {
 
 /// `kiln draw`
 #[derive(Debug, Args)]
-pub struct Draw {
+pub struct DrawArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Write a picture for documents
+    /// Write an SVG to FILE
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 }
 
 /// `kiln kconfig`
 #[derive(Debug, Args)]
-pub struct Kconfig {
+pub struct KconfigArgs {
     /// The question
     #[command(subcommand)]
     pub question: KconfigQuestion,
 }
 
-/// A question about a kernel's configuration.
+/// A query of a kernel's configuration.
 #[derive(Debug, Subcommand)]
 pub enum KconfigQuestion {
-    /// Prompt, dependencies, who selects it, its value and why
+    /// Explain an option: prompt, dependencies, selectors, and where its value comes from
     Explain {
-        /// The option, with or without CONFIG_
+        /// Kernel option, with or without CONFIG_
         option: String,
         /// The recipe
         #[command(flatten)]
         recipe: RecipeArgs,
     },
-    /// Options in which two kernels differ: recipes, result directories or .config files
+    /// Compare the configurations of two kernels (recipes, result directories or .config files)
     Diff {
-        /// One kernel
+        /// First kernel
         a: PathBuf,
-        /// The other
+        /// Second kernel
         b: PathBuf,
     },
 }
 
 /// `kiln doctor`
 #[derive(Debug, Args)]
-pub struct Doctor {
+pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -335,11 +335,11 @@ pub struct Doctor {
 
 /// `kiln gc`
 #[derive(Debug, Args)]
-pub struct Gc {
-    /// Keep what was used in this many days
+pub struct GcArgs {
+    /// Keep what was used within this many days
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub keep_days: u32,
-    /// Say what would go, remove nothing
+    /// List what would be removed without removing it
     #[arg(long)]
     pub dry_run: bool,
     /// First read every file of the store again, and set damaged ones aside

@@ -58,6 +58,7 @@ mod suite {
     mod tools;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
+    mod words;
 
     pub(crate) use live::live;
 }

@@ -2,11 +2,11 @@
 //! it is parsed.
 #![no_main]
 
-use kiln::debian::packages::{Builder, Index};
+use kiln::debian::packages::{Index, IndexBuilder};
 use kiln::debian::{relation, version};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let mut builder = Builder::default();
+    let mut builder = IndexBuilder::default();
     if builder.read(bytes, "amd64").is_err() {
         return;
     }
@@ -18,7 +18,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         for field in ["Depends", "Pre-Depends", "Conflicts", "Breaks", "Provides", "Replaces"] {
             let _ = relation::parse(stanza.relation(field));
         }
-        let _ = (stanza.path(), stanza.size(), stanza.sha256(), stanza.source(), stanza.priority());
+        let _ = (stanza.path(), stanza.size(), stanza.sha256(), stanza.priority());
     }
     for name in index.names() {
         let name = again.find(name).expect("a name that is listed is found");

@@ -5,7 +5,6 @@ use super::source::FileId;
 /// Bytes `start..end` of one source file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Span {
-    /// The file.
     pub file: FileId,
     /// First byte.
     pub start: u32,
@@ -23,9 +22,7 @@ impl Span {
 /// A value and the words that said it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spanned<T> {
-    /// What was said.
     pub value: T,
-    /// Where.
     pub span: Span,
 }
 

@@ -9,7 +9,7 @@ use crate::deliver::manifest::Manifest;
 use crate::ops::{self, Session, project};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Build) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::BuildArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
     let out = args.out.clone().unwrap_or_else(|| project::result_path(&args.recipe.recipe));
     let manifest = ops::build(&ready, &args.realize.options(), &out)?.manifest;

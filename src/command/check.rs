@@ -6,7 +6,7 @@ use crate::cli;
 use crate::ops::{Session, load};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Check) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::CheckArgs) -> Result<(), Failure> {
     let recipe = load::recipe(session, &args.recipe.options())?.recipe;
     let counts = [
         (recipe.machines.len(), "machine"),

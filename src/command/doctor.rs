@@ -7,7 +7,7 @@ use crate::exec::doctor;
 use crate::ops::{Session, load};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Doctor) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::DoctorArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
     let facts = doctor::examine(store.root());
     if args.json {
@@ -18,6 +18,6 @@ pub fn run(session: &Session<'_>, args: &cli::Doctor) -> Result<(), Failure> {
     }
     match facts.iter().filter(|fact| fact.stops_builds()).count() {
         0 => Ok(()),
-        count => Err(Failure::world(format!("{count} of these stop kiln from building here; each says what to do"))),
+        count => Err(Failure::world(format!("{count} problems prevent kiln from building on this host"))),
     }
 }

@@ -9,7 +9,7 @@ use crate::ops::{Session, load};
 use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Draw) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::DrawArgs) -> Result<(), Failure> {
     let recipe = load::recipe(session, &args.recipe.options())?.recipe;
     if recipe.machines.is_empty() {
         return Err(UsageError::NoMachines.into());

@@ -74,28 +74,30 @@ fn machine(event: &TestEvent<'_>) {
 fn notice(notice: Notice<'_>) {
     match notice {
         Notice::NotSearched { artifact } => {
-            crate::tell!("warning: {artifact} was not searched for traces of this machine; `--no-cache` does");
+            crate::tell!(
+                "warning: {artifact} was not searched for traces of the host; build with `--no-cache` to search it"
+            );
         }
         Notice::Leaks(hits) => crate::tell!("warning: {}", leaks(hits)),
         Notice::NotRecorded => crate::tell!(
-            "built with --incremental: the lock keeps what it says of the bits; `kiln verify --rebuild` proves them"
+            "built with --incremental: outputs are not recorded in the lock; run `kiln verify --rebuild` to confirm them"
         ),
         Notice::Incremental { step } => crate::tell!(
-            "{} went on from an earlier run; `kiln verify --rebuild RECIPE` proves its bits",
+            "{} was built incrementally; run `kiln verify --rebuild RECIPE` to confirm its output",
             Foreign(step)
         ),
         Notice::Compared { step } => {
-            crate::tell!("{step}: went on from an earlier run; compared with a run from nothing");
+            crate::tell!("{step}: built incrementally; comparing with a full build");
         }
         Notice::SameHostName => {
-            crate::tell!("second build: same host name (another one needs root and unshare)");
+            crate::tell!("second build: same host name (changing it needs root and unshare)");
         }
         Notice::LockIgnored { path, error } => {
             crate::tell!("error: {}: {error}", path.display());
-            crate::tell!("warning: made again from nothing");
+            crate::tell!("warning: it is made again from scratch");
         }
         Notice::LockChanged { path } => {
-            crate::tell!("warning: {} was changed by hand, or merged; what it pins is kept", path.display());
+            crate::tell!("warning: {} was edited or merged; its pins are kept", path.display());
         }
     }
 }

@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the world failed, 130 interrupted.
+    /// See `docs/errors.md`.
     pub fn code(&self) -> u8 {
         match self.class() {
             ErrorClass::Recipe => 1,

@@ -14,7 +14,7 @@ use crate::world::fs;
 const LIMIT: u64 = 1 << 20;
 
 /// Carries the verb out.
-pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
+pub fn run(args: &cli::FmtArgs) -> Result<(), Failure> {
     let mut differing = Vec::new();
     for path in &args.files {
         let (before, after) = formatted(path)?;
@@ -29,9 +29,7 @@ pub fn run(args: &cli::Fmt) -> Result<(), Failure> {
     }
     match differing.is_empty() {
         true => Ok(()),
-        false => {
-            Err(Failure::mismatch(format!("not in canonical form: {}\n  help: run `kiln fmt`", differing.join(" "))))
-        }
+        false => Err(Failure::mismatch(format!("not formatted: {}\n  help: run `kiln fmt`", differing.join(" ")))),
     }
 }
 
@@ -43,7 +41,7 @@ fn rewrite(path: &Path, text: &str) -> Result<(), Failure> {
         let target = fs::context("resolve", path, path.canonicalize())?;
         let (path, target) = (Foreign(path.display()), Foreign(target.display()));
         return Err(Failure::usage(format!(
-            "{path} is a symbolic link\n  help: format the file itself: kiln fmt {target}"
+            "{path} is a symbolic link\n  help: format its target instead: kiln fmt {target}"
         )));
     }
     let mode = std::os::unix::fs::PermissionsExt::mode(&found.permissions()) & 0o777;

@@ -8,7 +8,7 @@ use crate::ops::{Session, load};
 use crate::store::gc::Policy;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Gc) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
     if args.check {
         let found = store.recheck()?;

@@ -13,7 +13,7 @@ use crate::ops::Session;
 use crate::ops::kconfig::{Explained, configuration, explain};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Kconfig) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::KconfigArgs) -> Result<(), Failure> {
     match &args.question {
         KconfigQuestion::Explain { option, recipe } => {
             let option = option.trim_start_matches("CONFIG_");
@@ -36,12 +36,12 @@ fn answer(explained: &Explained, option: &str) -> String {
         let now = if *force == Tri::N { "not now".to_owned() } else { format!("now, to {force}") };
         lines.push(format!("  selected by {} ({now})", Foreign(name)));
     }
-    lines.extend(asked.iter().map(|request| format!("  asked for: {}", request.text())));
+    lines.extend(asked.iter().map(|request| format!("  requested by: {}", request.text())));
     lines.push(match &found.why {
         // Nothing stands against another value, so that it is what somebody wanted.
-        Why::Free if *on && asked.is_empty() => "  why: the base of this kernel, or a default of its source".to_owned(),
-        Why::Free if *on => "  why: it was asked for".to_owned(),
-        Why::Forced(by) if *on => format!("  why: selected by {}", by.join(" and ")),
+        Why::Free if *on && asked.is_empty() => "  because: base configuration or Kconfig default".to_owned(),
+        Why::Free if *on => "  because: requested by the recipe".to_owned(),
+        Why::Forced(by) if *on => format!("  because: selected by {}", by.join(" and ")),
         _ => format!("  why: {}", found.sentence(&BTreeSet::new())),
     });
     lines.join("\n") + "\n"

@@ -10,12 +10,12 @@ use crate::ops::lock::Locked;
 use crate::ops::{self, Loaded, Session, load};
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Lock) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::LockArgs) -> Result<(), Failure> {
     let loaded = load::recipe(session, &args.recipe.options())?;
     let shown = loaded.lock_path.display();
     if args.check {
         let packages: usize = ops::lock::check(&loaded)?.sets.values().map(Vec::len).sum();
-        return output::print(&format!("{shown}: the lock of this recipe; {packages} packages\n"));
+        return output::print(&format!("{shown}: up to date; {packages} packages\n"));
     }
     let update = match &args.update {
         None => Update::Keep,

@@ -1,7 +1,7 @@
 //! One thin file per verb: parsed arguments to one operation of `ops`, and what came of it to words and exit codes.
 //!
-//! Input: parsed arguments. Output: an exit code: 0 good, 1 mistakes in the recipe, 2 usage, 3 bits differ, 4 the
-//! world failed. It must not decide bits: everything that an artifact depends on happens in the layers to its left.
+//! Input: parsed arguments. Output: an exit code, see `docs/errors.md`. It must not decide bits: everything that an
+//! artifact depends on happens in the layers to its left.
 
 pub mod build;
 pub mod check;

@@ -28,7 +28,7 @@ struct Document<'a> {
 }
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Plan) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
     let status = exec::status(&ready.plan, &ready.store)?;
     let missing: Vec<_> = ready.plan.fetches.values().filter(|fetch| !ready.store.has(&fetch.digest)).collect();
@@ -55,7 +55,7 @@ pub fn run(session: &Session<'_>, args: &cli::Plan) -> Result<(), Failure> {
 
 fn word(state: &StepState) -> &'static str {
     match state {
-        StepState::AtHand => "at hand",
+        StepState::Cached => "cached",
         StepState::WouldRun => "would run",
         StepState::Unknown => "depends on earlier steps",
     }
@@ -69,9 +69,6 @@ fn text(document: &Document<'_>) -> String {
         .map(|step| format!("{}  {:width$}  {}\n", step.id.short(), step.name, step.state))
         .collect();
     let size = ByteSize(document.bytes_missing).rounded();
-    lines.push(format!(
-        "{} files, of which {} ({size}) are still to be fetched\n",
-        document.files, document.files_missing
-    ));
+    lines.push(format!("{} files, {} to download ({size})\n", document.files, document.files_missing));
     lines.concat()
 }

@@ -10,7 +10,7 @@ use crate::base::{ByteSize, Foreign, tell};
 use crate::exec::event::{StepEvent, StepListener};
 
 /// What is said of a step that does not start from nothing.
-const INCREMENTAL: &str = "goes on from the directory of an earlier run";
+const INCREMENTAL: &str = "incremental, from an earlier build directory";
 
 /// The renderer that fits where standard error goes.
 pub fn listener() -> Box<dyn StepListener + Send> {
@@ -53,7 +53,7 @@ impl StepListener for Lines {
                     );
                 }
             }
-            StepEvent::StepAtHand { step, id } => crate::tell!("{step}: at hand ({})", id.short()),
+            StepEvent::StepCached { step, id } => crate::tell!("{step}: cached ({})", id.short()),
             StepEvent::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
             StepEvent::StepIncremental { step } => crate::tell!("{step}: {INCREMENTAL}"),
             StepEvent::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
@@ -105,7 +105,7 @@ impl StepListener for Bars {
                     }
                 }
             }
-            StepEvent::StepAtHand { .. } => {}
+            StepEvent::StepCached { .. } => {}
             StepEvent::StepStarted { step, .. } => {
                 let bar = self.bars.add(ProgressBar::new_spinner().with_message(step.clone()));
                 bar.enable_steady_tick(Duration::from_millis(120));

@@ -13,7 +13,7 @@ use crate::plan::ArtifactKind;
 use crate::recipe::image::DiskFormat;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Run) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     if let Some(form) = args.print {
         return print(session, args, form);
     }
@@ -23,7 +23,7 @@ pub fn run(session: &Session<'_>, args: &cli::Run) -> Result<(), Failure> {
 }
 
 /// The argv with what a launch fills in: relative to the result directory, so that it can be pasted there.
-fn print(session: &Session<'_>, args: &cli::Run, form: PrintForm) -> Result<(), Failure> {
+fn print(session: &Session<'_>, args: &cli::RunArgs, form: PrintForm) -> Result<(), Failure> {
     let machines = launch::described(session, &args.recipe.options())?;
     if let Some(name) = args.machine.as_deref().filter(|name| !machines.contains_key(*name)) {
         return Err(UsageError::no_such_machine(name, machines.keys()).into());
@@ -34,9 +34,9 @@ fn print(session: &Session<'_>, args: &cli::Run, form: PrintForm) -> Result<(), 
         }
         let line = machine.description.argv(|launch| {
             launch.accel = match args.accel {
-                cli::Accel::Auto => Accel::Open,
-                cli::Accel::Kvm => Accel::Kvm,
-                cli::Accel::Tcg => Accel::Tcg,
+                cli::AccelArg::Auto => Accel::Open,
+                cli::AccelArg::Kvm => Accel::Kvm,
+                cli::AccelArg::Tcg => Accel::Tcg,
             }
         });
         let program = machine.description.machine.arch().facts().qemu.program;

@@ -12,9 +12,9 @@ use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest, project}
 use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Test) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if args.lock.is_some() && args.recipes.len() > 1 {
-        return Err(Failure::usage("--lock names the lock of one recipe; there are several"));
+        return Err(Failure::usage("--lock can only be used with one recipe"));
     }
     let build = args.realize.options();
     let options =

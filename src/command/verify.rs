@@ -11,14 +11,14 @@ use crate::ops::{self, OpsError, Session};
 use crate::world::fs;
 
 /// Carries the verb out.
-pub fn run(session: &Session<'_>, args: &cli::Verify) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
     let target = &args.target;
     let report = match (args.rebuild, args.inputs) {
         (true, _) => ops::rebuild(session, &target.options(), &|variation| again(target, variation))?,
         (_, true) => ops::inputs(session, &target.options())?,
         _ if target.recipe.is_dir() => ops::directory(session, &target.recipe)?,
         _ => {
-            let message = "kiln verify takes a directory that kiln built; for a recipe say --rebuild or --inputs";
+            let message = "expected a result directory; use --rebuild or --inputs for a recipe";
             return Err(Failure::usage(message));
         }
     };
@@ -26,7 +26,7 @@ pub fn run(session: &Session<'_>, args: &cli::Verify) -> Result<(), Failure> {
         output::json(&report)?;
     }
     if report.wrong.is_empty() {
-        return if args.json { Ok(()) } else { output::print(&format!("{} files: all good\n", report.checked)) };
+        return if args.json { Ok(()) } else { output::print(&format!("{} files verified\n", report.checked)) };
     }
     let (wrong, checked) = (report.wrong.len(), report.checked);
     let differences = if wrong == 1 { "1 difference".to_owned() } else { format!("{wrong} differences") };

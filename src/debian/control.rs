@@ -8,15 +8,11 @@ pub const MAX_STANZA: usize = 4 << 20;
 /// The text is not a control file.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
-    /// The stream broke.
     #[error("{0}")]
     Read(#[from] std::io::Error),
     /// A stanza beyond [`MAX_STANZA`].
     #[error("line {line}: stanza is larger than {MAX_STANZA} bytes")]
-    TooLong {
-        /// Where it began.
-        line: u64,
-    },
+    TooLong { line: u64 },
     /// Not UTF-8.
     #[error("line {line}: invalid UTF-8")]
     NotUtf8 {

@@ -32,7 +32,6 @@ pub enum DebError {
     Io {
         /// The member being read.
         member: &'static str,
-        /// Why it failed.
         source: std::io::Error,
     },
     /// The outer archive is not what deb(5) describes.
@@ -41,7 +40,6 @@ pub enum DebError {
     /// An entry of one of the tar archives is not acceptable.
     #[error("{member}: entry `{path}`: {reason}", path = Foreign(path), reason = Foreign(reason))]
     Entry {
-        /// The member.
         member: &'static str,
         /// The entry's name, with odd bytes replaced.
         path: String,
@@ -50,14 +48,7 @@ pub enum DebError {
     },
     /// Something is larger than kiln is willing to read.
     #[error("{member}: more than {limit} {unit}")]
-    TooLarge {
-        /// The member.
-        member: &'static str,
-        /// The bound.
-        limit: u64,
-        /// What was counted.
-        unit: &'static str,
-    },
+    TooLarge { member: &'static str, limit: u64, unit: &'static str },
     /// The control stanza lacks a field that every package has, or repeats one.
     #[error("control file: {}", Foreign(.0))]
     Control(String),

@@ -38,12 +38,7 @@ pub struct Verified {
 pub enum KeyError {
     /// The file holds no certificate that can be read.
     #[error("{file} is not an OpenPGP certificate: {reason}")]
-    NotACertificate {
-        /// The file.
-        file: String,
-        /// What rPGP says.
-        reason: String,
-    },
+    NotACertificate { file: String, reason: String },
     /// The document is not a clear-signed text.
     #[error("not a clearsigned document: {0}")]
     NotSigned(String),
@@ -60,7 +55,6 @@ pub enum KeyError {
     Refused {
         /// Fingerprint of the certificate.
         signer: String,
-        /// Why not.
         reason: String,
     },
 }

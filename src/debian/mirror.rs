@@ -41,7 +41,6 @@ pub enum MirrorError {
     Word {
         /// `KILN_MIRROR`, or the file.
         place: String,
-        /// The word.
         word: String,
     },
     /// A file could not be read.

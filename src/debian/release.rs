@@ -38,9 +38,7 @@ pub enum ReleaseError {
     /// A field says what it cannot say.
     #[error("{field}: {value:?} is not {expected}")]
     Bad {
-        /// The field.
         field: &'static str,
-        /// Its value, shortened.
         value: String,
         /// What it should be.
         expected: &'static str,

@@ -30,7 +30,6 @@ const LARGEST: u64 = 256 << 30;
 pub struct Manifest {
     /// [`FORMAT`].
     pub format: u32,
-    /// The recipe's name.
     pub recipe: String,
     /// Output version of the kiln that built it.
     pub output_version: u32,
@@ -81,12 +80,7 @@ pub enum ManifestError {
     },
     /// A file that would be read for hours.
     #[error("it gives {} a size of {size} bytes (limit {LARGEST})", Foreign(file))]
-    Large {
-        /// The file.
-        file: String,
-        /// Its bytes.
-        size: u64,
-    },
+    Large { file: String, size: u64 },
 }
 
 impl Manifest {

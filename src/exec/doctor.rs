@@ -28,7 +28,6 @@ pub enum Severity {
 pub struct Fact {
     /// What was looked at.
     pub subject: &'static str,
-    /// How it is.
     pub verdict: Severity,
     /// In words.
     pub found: String,
@@ -108,7 +107,9 @@ fn acceleration() -> Fact {
             subject,
             verdict: Severity::Limited,
             found,
-            remedy: Some("machines run in software emulation, about ten times slower; builds do not mind".to_owned()),
+            remedy: Some(
+                "machines are emulated in software, about ten times slower; builds are not affected".to_owned(),
+            ),
         },
     }
 }
@@ -119,7 +120,7 @@ fn space(store: &Path) -> Fact {
         Ok(found) => found.f_bavail * found.f_frsize,
         Err(error) => {
             let found = format!("{}: {error}", store.display());
-            let remedy = Some("name a writable directory with KILN_STORE".to_owned());
+            let remedy = Some("set KILN_STORE to a writable directory".to_owned());
             return Fact { subject, verdict: Severity::Missing, found, remedy };
         }
     };
@@ -127,7 +128,8 @@ fn space(store: &Path) -> Fact {
     if free >= RECOMMENDED_FREE_BYTES {
         return Fact { subject, verdict: Severity::Good, found, remedy: None };
     }
-    let remedy =
-        Some("an image wants about 6 GiB, a kernel 20 GiB: `kiln gc`, or another disk by KILN_STORE".to_owned());
+    let remedy = Some(
+        "an image needs about 6 GiB, a kernel 20 GiB: run `kiln gc`, or set KILN_STORE to another disk".to_owned(),
+    );
     Fact { subject, verdict: Severity::Limited, found, remedy }
 }

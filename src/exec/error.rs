@@ -10,7 +10,6 @@ pub enum ExecError {
     /// The user pressed Ctrl-C, or asked otherwise for an end.
     #[error("interrupted")]
     Interrupted,
-    /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be had anywhere.
@@ -20,11 +19,8 @@ pub enum ExecError {
          has the file", label = Foreign(label)
     )]
     Fetch {
-        /// What it is.
         label: String,
-        /// Its digest.
         digest: crate::base::Digest,
-        /// Its size.
         size: u64,
         /// Every place asked and its answer, a line each.
         asked: String,
@@ -34,7 +30,6 @@ pub enum ExecError {
         "{files} files are not in the store, and --offline forbids fetching them; the first is {label}", label = Foreign(label)
     )]
     Offline {
-        /// How many.
         files: usize,
         /// One of them.
         label: String,
@@ -42,9 +37,7 @@ pub enum ExecError {
     /// A step failed.
     #[error("step {step} failed: {reason}{tail}{log}", log = log.as_ref().map(Record::to_string).unwrap_or_default())]
     Step {
-        /// Its name.
         step: String,
-        /// Why.
         reason: String,
         /// Its last lines, each after a line feed and two spaces.
         tail: String,
@@ -54,7 +47,6 @@ pub enum ExecError {
     /// A step whose results had been lost gave other bits than the first time.
     #[error("step {step} is not reproducible: it produced a different {output} when re-run")]
     Irreproducible {
-        /// Its name.
         step: String,
         /// The output that differs.
         output: String,

@@ -7,7 +7,6 @@ use crate::base::Digest;
 pub enum StepEvent {
     /// Fetching starts: files and bytes still to come.
     FetchPlanned {
-        /// Files.
         files: u64,
         /// Bytes.
         bytes: u64,
@@ -18,39 +17,21 @@ pub enum StepEvent {
         bytes: u64,
     },
     /// A file is complete and checked.
-    Fetched {
-        /// Its label.
-        label: String,
-    },
+    Fetched { label: String },
     /// A step's result was in the store.
-    StepAtHand {
-        /// Its name.
-        step: String,
-        /// Its id.
-        id: Digest,
-    },
+    StepCached { step: String, id: Digest },
     /// A step starts.
-    StepStarted {
-        /// Its name.
-        step: String,
-        /// Its id.
-        id: Digest,
-    },
+    StepStarted { step: String, id: Digest },
     /// It goes on from where an earlier run of it ended.
-    StepIncremental {
-        /// Its name.
-        step: String,
-    },
+    StepIncremental { step: String },
     /// A step said something worth showing in a log.
     StepLog {
-        /// Its name.
         step: String,
         /// One line.
         line: String,
     },
     /// A step got this far.
     StepProgress {
-        /// Its name.
         step: String,
         /// Units done.
         done: u64,
@@ -59,7 +40,6 @@ pub enum StepEvent {
     },
     /// A step ended well.
     StepFinished {
-        /// Its name.
         step: String,
         /// Milliseconds it took.
         millis: u64,
@@ -78,7 +58,6 @@ impl StepEvent {
     }
 }
 
-/// Who listens.
 pub trait StepListener: Sync {
     /// Called from any thread.
     fn on(&self, event: StepEvent);

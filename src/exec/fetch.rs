@@ -104,7 +104,7 @@ impl<'a> Fetcher<'a> {
             }
         }
         if asked.is_empty() {
-            asked.push("  no mirror is known for it".to_owned());
+            asked.push("  no mirror is configured for it".to_owned());
         }
         let (label, digest, size) = (fetch.label.clone(), fetch.digest, fetch.size);
         Err(ExecError::Fetch { label, digest, size, asked: asked.join("\n") })
@@ -145,7 +145,7 @@ impl<'a> Fetcher<'a> {
             return self.store.adopt(part, found).map_err(fatal);
         }
         fs::remove_file(part).map_err(|error| fatal(error.into()))?;
-        let why = format!("its {} bytes have the digest {found}", fetch.size);
+        let why = format!("its {} bytes have digest {found}", fetch.size);
         // The wrong bytes may be those of another place, which this one only continued.
         Err(if resumed { Refusal::Again(why) } else { Refusal::Useless(why) })
     }

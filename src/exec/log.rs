@@ -34,7 +34,6 @@ struct Kept {
 /// A log that outlives its step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Where it is.
     pub path: PathBuf,
     /// How many bytes of it were kept, when not all.
     pub cut: Option<u64>,
@@ -95,7 +94,7 @@ impl Kept {
             self.cut = true;
             let limit = ByteSize(self.limit).rounded();
             self.write(&format!(
-                "the rest of the log was left out: it is longer than {limit}, which `--limit log=SIZE` changes\n"
+                "the rest of the log was omitted: it exceeds {limit} (change it with `--limit log=SIZE`)\n"
             ));
         } else {
             self.written += bytes;
@@ -118,7 +117,7 @@ impl std::fmt::Display for Record {
         let which = match self.cut {
             None => "its whole log".to_owned(),
             Some(limit) => {
-                format!("the first {} of its log (`--limit log=SIZE` keeps more)", ByteSize(limit).rounded())
+                format!("the first {} of its log (use `--limit log=SIZE` to keep more)", ByteSize(limit).rounded())
             }
         };
         write!(f, "\n{which}: {}", self.path.display())

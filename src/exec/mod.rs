@@ -110,6 +110,6 @@ fn remove_inside(paths: &[PathBuf], listener: &dyn StepListener) {
     // The directories themselves belong to the caller.
     let removed = || paths.iter().try_for_each(|path| fs::remove_tree(path).map_err(|error| error.to_string()));
     if let Err(reason) = emptied.and_then(|()| removed()) {
-        listener.on(StepEvent::Warning { message: format!("temporary files stay behind: {reason}") });
+        listener.on(StepEvent::Warning { message: format!("temporary files were not removed: {reason}") });
     }
 }

@@ -201,14 +201,14 @@ impl Realizer<'_> {
             false => Reuse::Result,
         };
         if let Some(objects) = self.cached(at, &resolved, reuse)? {
-            self.listener().on(StepEvent::StepAtHand { step: self.plan.steps[at].name(), id: action });
+            self.listener().on(StepEvent::StepCached { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(Known { action, left: Left::Objects(objects) }));
         }
         let before = result(self.plan, self.store(), at, &action);
         let objects = self.run(at, &resolved, reuse)?;
         if before.is_some_and(|before| before != objects.outputs) {
             let step = &self.plan.steps[at].kind;
-            let message = format!("step {step} gave other bits than the last time; it is not reproducible");
+            let message = format!("step {step} is not reproducible: its output differs from the last build");
             self.listener().on(StepEvent::Warning { message });
         }
         Ok(Some(Known { action, left: Left::Objects(objects) }))
@@ -263,7 +263,7 @@ impl Realizer<'_> {
                     all = false;
                     let (step, aside) = (&self.plan.steps[at].kind, aside.display());
                     let message = format!(
-                        "{name} of step {step} was changed in the store; it is made again, what was there is now {aside}"
+                        "{name} of step {step} was corrupt in the store; it is built again, and the corrupt file was moved to {aside}"
                     );
                     self.listener().on(StepEvent::Warning { message });
                 }
@@ -325,7 +325,7 @@ impl Realizer<'_> {
             && !incremental::judge(self.store(), names, &incremental, outputs).map_err(interrupted)?
         {
             let step = &self.plan.steps[at].kind;
-            let message = format!("step {step} had given other bits when it went on from an earlier run");
+            let message = format!("step {step} had produced different output when built incrementally");
             self.listener().on(StepEvent::Warning { message });
         }
         Ok(())

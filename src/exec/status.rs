@@ -13,7 +13,7 @@ use crate::store::{Presence, Store};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepState {
     /// Its result is known, and whatever of it is needed is in the store.
-    AtHand,
+    Cached,
     /// It would run.
     WouldRun,
     /// Steps that it reads would run; it runs when they leave other bits behind than ever before.
@@ -23,7 +23,6 @@ pub enum StepState {
 /// One step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// Its static id.
     pub id: Digest,
     /// Its resolved id, when everything that it reads is known.
     pub action: Option<Digest>,
@@ -42,7 +41,7 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         let state = match (&action, &known) {
             (None, _) => StepState::Unknown,
             (_, None) => StepState::WouldRun,
-            (_, Some(_)) => StepState::AtHand,
+            (_, Some(_)) => StepState::Cached,
         };
         steps.push(known);
         all.push(Status { id, action, state });

@@ -1,4 +1,4 @@
-//! Carries one step out: inputs at hand in, outputs in the store out.
+//! Carries one step out: available inputs in, outputs in the store out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -23,7 +23,6 @@ const ROOM: u64 = 64 << 20;
 /// A step that is ready to run.
 pub(super) struct Ready<'a> {
     pub(super) step: &'a Step,
-    /// Its resolved id.
     pub(super) action: Digest,
     /// Checked files and directories by input path.
     pub(super) inputs: BTreeMap<String, Provided>,
@@ -75,8 +74,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
         listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
             Err(ExecError::Step { reason, tail, .. }) => {
-                let message =
-                    format!("{name} could not go on from its last run and starts from nothing: {reason}{tail}");
+                let message = format!("{name} failed as an incremental build; building from scratch: {reason}{tail}");
                 listener.on(StepEvent::Warning { message });
             }
             other => return Ok(Ran { began: Began::FromKept, collected: other? }),
@@ -121,7 +119,7 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
         && let Err(error) = directory.keep(store, &build.dir, ready.stop)
     {
         // It costs time alone.
-        let message = format!("the next run of step {} starts from nothing: {error}", ready.step.kind);
+        let message = format!("the next build of step {} cannot be incremental: {error}", ready.step.kind);
         listener.on(StepEvent::Warning { message });
     }
     Ok(collected)

@@ -20,7 +20,6 @@ pub enum CpioError {
     /// The format cannot hold the entry, or it breaks the order.
     #[error("cpio: {path}: {what}")]
     Entry {
-        /// Which entry.
         path: String,
         /// What is wrong with it.
         what: &'static str,

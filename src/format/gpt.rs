@@ -64,9 +64,7 @@ pub struct Partition {
     pub kind: Guid,
     /// Its own identity, which `PARTUUID=` names.
     pub id: Guid,
-    /// Its label.
     pub name: String,
-    /// Its first sector.
     pub first: u64,
     /// How many it has.
     pub sectors: u64,
@@ -81,11 +79,9 @@ impl Partition {
 /// A whole disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// Its identity.
     pub disk: Guid,
     /// Its sectors, both tables included.
     pub sectors: u64,
-    /// Its partitions.
     pub partitions: Vec<Partition>,
 }
 
@@ -98,7 +94,6 @@ pub enum GptError {
     /// A partition that the table cannot hold.
     #[error("partition {number} {what}")]
     Partition {
-        /// Its number.
         number: usize,
         /// What is wrong with it.
         what: &'static str,

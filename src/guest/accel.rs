@@ -20,7 +20,6 @@ pub enum AccelChoice {
     Tcg,
 }
 
-/// What is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Accelerator {
     /// Hardware virtualisation.

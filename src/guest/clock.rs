@@ -42,7 +42,6 @@ impl Deadline {
         self.left().is_zero()
     }
 
-    /// What it allowed.
     pub fn limit(&self) -> Duration {
         self.limit
     }

@@ -12,7 +12,6 @@ pub enum GuestError {
     /// QEMU could not be started, or ended by itself.
     #[error("machine {machine}: QEMU {what}{}", tail(said))]
     Qemu {
-        /// The machine.
         machine: String,
         /// `could not be started: ...`, `ended with exit status 1`.
         what: String,
@@ -22,9 +21,7 @@ pub enum GuestError {
     /// The guest failed: panic, silence, power-off.
     #[error("machine {machine}: {reason}{}", tail(&console.join("\n")))]
     Guest {
-        /// The machine.
         machine: String,
-        /// What happened.
         reason: String,
         /// The last lines of its console.
         console: Vec<String>,
@@ -32,9 +29,7 @@ pub enum GuestError {
     /// QEMU refused a QMP command.
     #[error("machine {machine}: QMP {command}: {reason}")]
     Refused {
-        /// The machine.
         machine: String,
-        /// The command.
         command: String,
         /// QEMU's words.
         reason: String,
@@ -42,9 +37,7 @@ pub enum GuestError {
     /// A QMP command was not answered.
     #[error("machine {machine}: QMP {command}: {reason}")]
     Qmp {
-        /// The machine.
         machine: String,
-        /// The command.
         command: String,
         /// What was heard instead.
         reason: String,
@@ -55,21 +48,14 @@ pub enum GuestError {
          stop the program that uses it, or change the host port of `forward`"
     )]
     PortTaken {
-        /// The machine.
         machine: String,
         /// Address on this machine.
         host: String,
-        /// Its port.
         port: u16,
     },
     /// The argv cannot be used as asked.
     #[error("machine {machine}: {reason}")]
-    Launch {
-        /// The machine.
-        machine: String,
-        /// Why.
-        reason: String,
-    },
+    Launch { machine: String, reason: String },
     /// KVM was found not to work while `auto` was asked for: start again with TCG.
     #[error("KVM does not work on this host ({reason})")]
     KvmBroken {
@@ -78,12 +64,7 @@ pub enum GuestError {
     },
     /// A file given to `--keep` cannot serve.
     #[error("{path}: {reason}")]
-    Overlay {
-        /// The file.
-        path: String,
-        /// Why.
-        reason: String,
-    },
+    Overlay { path: String, reason: String },
     /// Ctrl-C or a termination signal.
     #[error("interrupted")]
     Interrupted,

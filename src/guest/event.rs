@@ -8,30 +8,24 @@ use super::report::TestResult;
 pub enum TestEvent<'a> {
     /// A machine starts.
     Booting {
-        /// Its name.
         machine: &'a str,
         /// What executes its instructions.
         accel: Accelerator,
     },
     /// A machine has reached its default target and answers.
     Ready {
-        /// Its name.
         machine: &'a str,
         /// Milliseconds since it started.
         millis: u64,
     },
     /// A test starts.
-    TestStarted {
-        /// Its title.
-        title: &'a str,
-    },
+    TestStarted { title: &'a str },
     /// A test ended.
     TestFinished(&'a TestResult),
     /// Something worth telling that stops nothing.
     Notice(&'a str),
 }
 
-/// Who listens.
 pub trait TestListener {
     /// Called in order, from one thread.
     fn on(&self, event: TestEvent<'_>);

@@ -35,7 +35,6 @@ const VARIABLES: u64 = 1 << 20;
 /// A machine ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Launch {
-    /// Its name.
     pub machine: String,
     /// The directory that becomes `/` for QEMU: the locked packages, unpacked.
     pub tree: PathBuf,

@@ -35,7 +35,6 @@ pub const ARTIFACTS: &str = "/kiln/artifacts";
 pub struct BackingDisk<'a> {
     /// The directory it is in, which QEMU sees as [`ARTIFACTS`].
     pub artifacts: &'a Path,
-    /// Its file name.
     pub file: &'a str,
     /// How its bytes lie there.
     pub format: DiskFormat,

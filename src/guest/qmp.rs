@@ -24,10 +24,8 @@ pub enum QmpError {
     Refused {
         /// `GenericError`, `CommandNotFound`, ...
         class: String,
-        /// Its words.
         description: String,
     },
-    /// The connection ended.
     #[error("QEMU closed the connection")]
     Closed,
     /// No answer in time.

@@ -18,20 +18,17 @@ pub struct TestReport {
 /// One boot.
 #[derive(Debug, Serialize)]
 pub struct Boot {
-    /// The machine.
     pub machine: String,
     /// `kvm` or `tcg`.
     pub accel: String,
     /// Milliseconds until its default target was reached; absent when it was not.
     pub millis: Option<u64>,
-    /// Its console log.
     pub console: PathBuf,
 }
 
 /// The result of one test.
 #[derive(Debug, Clone, Serialize)]
 pub struct TestResult {
-    /// What must hold.
     pub title: String,
     /// The machine that it names first.
     pub machine: String,
@@ -49,10 +46,7 @@ pub enum Outcome {
     /// Every step did what it should.
     Passed,
     /// It was not run.
-    Skipped {
-        /// Why.
-        reason: String,
-    },
+    Skipped { reason: String },
     /// A step failed.
     Failed(Failed),
 }

@@ -29,12 +29,11 @@ const MONITOR_POLL_TIMEOUT: Duration = Duration::from_millis(2);
 const SOCKET_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What all machines of one start have in common.
-pub struct Group<'a> {
+pub struct MachineGroup<'a> {
     /// Sockets and overlays.
     pub run: &'a RunDir,
     /// Where console logs are kept.
     pub logs: &'a Path,
-    /// What executes guests.
     pub accel: AccelChoice,
     /// Time for a boot under KVM; TCG is given ten times as much.
     pub boot: Duration,
@@ -43,7 +42,7 @@ pub struct Group<'a> {
 }
 
 /// A machine that runs.
-pub struct Session<'a> {
+pub struct GuestSession<'a> {
     machine: String,
     agent: Agent<UnixStream>,
     body: Body<'a>,
@@ -74,14 +73,14 @@ struct Body<'a> {
     gone: Option<&'static str>,
 }
 
-impl<'a> Session<'a> {
+impl<'a> GuestSession<'a> {
     /// Starts QEMU; `number` tells the starts of one machine apart. The guest is not awaited.
     pub fn start(
-        group: &Group<'a>,
+        group: &MachineGroup<'a>,
         launch: &Launch,
         number: usize,
         accel: Accelerator,
-    ) -> Result<Session<'a>, GuestError> {
+    ) -> Result<GuestSession<'a>, GuestError> {
         let name = if number == 0 { launch.machine.clone() } else { format!("{}.{number}", launch.machine) };
         let log = format!("{name}.console.log");
         // What an earlier start of this name left behind, one that KVM failed for example.
@@ -116,7 +115,7 @@ impl<'a> Session<'a> {
             interrupted: group.interrupted,
             gone: None,
         };
-        Ok(Session { machine: launch.machine.clone(), agent, body, boot: accel.patience(group.boot), wiring })
+        Ok(GuestSession { machine: launch.machine.clone(), agent, body, boot: accel.patience(group.boot), wiring })
     }
 
     /// Waits until the guest answers and has reached its default target. Gives the milliseconds since the start.
@@ -164,7 +163,7 @@ impl<'a> Session<'a> {
     }
 }
 
-impl Guest for Session<'_> {
+impl Guest for GuestSession<'_> {
     fn run(&mut self, command: &str, seconds: u64) -> Result<Answer, GuestError> {
         let answer = self.agent.call(command, seconds, &mut || self.body.look());
         answer.map_err(|lost| self.explain(lost))

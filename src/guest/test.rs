@@ -11,7 +11,7 @@ use super::event::{TestEvent, TestListener};
 use super::launch;
 use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
-use super::session::{Group, Session};
+use super::session::{GuestSession, MachineGroup};
 use super::step::{self, Guest, StepError};
 use super::{AccelChoice, GuestError, Launch};
 use crate::recipe::test::{Test, TestAction};
@@ -22,7 +22,6 @@ pub const BOOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How tests are run.
 pub struct TestOptions<'a> {
-    /// What executes guests.
     pub accel: AccelChoice,
     /// Where console logs are kept: `MACHINE.console.log`, and what QEMU said beside it.
     pub logs: PathBuf,
@@ -50,7 +49,7 @@ pub fn run(
     for name in launch::memories(machines.values()) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
-    let group = Group {
+    let group = MachineGroup {
         run: &run,
         logs: &options.logs,
         accel: options.accel,
@@ -102,10 +101,10 @@ fn named(test: &Test) -> impl Iterator<Item = &str> {
 
 struct Runner<'a> {
     machines: &'a BTreeMap<String, Launch>,
-    group: Group<'a>,
+    group: MachineGroup<'a>,
     listener: &'a dyn TestListener,
     accel: Accelerator,
-    running: BTreeMap<String, Session<'a>>,
+    running: BTreeMap<String, GuestSession<'a>>,
     starts: BTreeMap<String, usize>,
     report: TestReport,
 }
@@ -159,7 +158,7 @@ impl<'a> Runner<'a> {
             })?;
             self.listener.on(TestEvent::Booting { machine: name, accel });
             let number = self.starts.get(*name).copied().unwrap_or(0);
-            sessions.push(Session::start(&self.group, launch, number, accel)?);
+            sessions.push(GuestSession::start(&self.group, launch, number, accel)?);
         }
         for (name, mut session) in names.iter().zip(sessions) {
             let millis = session.ready();
@@ -176,10 +175,10 @@ impl<'a> Runner<'a> {
     }
 
     fn dead(&mut self) -> Vec<String> {
-        let check = |(name, session): (&String, &mut Session<'a>)| session.check().is_err().then(|| name.clone());
+        let check = |(name, session): (&String, &mut GuestSession<'a>)| session.check().is_err().then(|| name.clone());
         let mut dead: Vec<String> = self.running.iter_mut().filter_map(check).collect();
         let silent =
-            |(name, session): (&String, &mut Session<'a>)| session.run("true", 20).is_err().then(|| name.clone());
+            |(name, session): (&String, &mut GuestSession<'a>)| session.run("true", 20).is_err().then(|| name.clone());
         dead.extend(
             self.running.iter_mut().filter(|(name, _)| !dead.contains(name)).filter_map(silent).collect::<Vec<_>>(),
         );

@@ -39,7 +39,6 @@ pub enum RequestKind {
 /// An option whose final value is not what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dropped {
-    /// What was asked.
     pub request: OptionRequest,
     /// What the final configuration says, in its spelling; `n` when it says nothing.
     pub value: String,

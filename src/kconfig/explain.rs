@@ -52,11 +52,9 @@ pub enum Why {
 pub enum Need {
     /// An option must be at least this (or, for `n`, off).
     Option {
-        /// Its name.
         name: String,
         /// `m`, `y`, or `n`.
         wanted: Tri,
-        /// What it is.
         found: Tri,
         /// Why it is not.
         why: Box<Why>,

@@ -3,6 +3,8 @@
 //! Input: a checked recipe and what the archives offer (`resolve`), or the text of a lock (`read`). Output: [`Lock`],
 //! valid by construction, and its one canonical spelling (`write`). It must not know stores, steps or sandboxes.
 
+#![warn(missing_docs)]
+
 mod contents;
 mod diff;
 mod place;

@@ -14,11 +14,9 @@ use crate::recipe::machine::device::{Attachment, Network};
 pub struct Member {
     /// The machine, and the name that resolves to its address.
     pub machine: String,
-    /// Its address.
     pub address: Ipv4Addr,
     /// Bits of the prefix.
     pub prefix: u8,
-    /// Its card's address.
     pub mac: String,
     /// Where the recipe says so.
     pub span: Span,

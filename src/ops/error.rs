@@ -72,9 +72,7 @@ pub enum OpsError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// The QEMU of a machine was never unpacked into this store.
-    #[error(
-        "the QEMU of machine {0} is not in this store: `kiln build` the recipe, or use launch.sh with a QEMU of your own"
-    )]
+    #[error("the QEMU of machine {0} is not in this store: run `kiln build`, or start launch.sh with your own QEMU")]
     NoQemu(String),
     /// The second build of a comparison failed.
     #[error("the second build failed with exit code {0}; see above")]
@@ -88,7 +86,7 @@ pub enum OpsError {
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// There is none.
-    #[error("no lock at {}\n  help: make it with `kiln lock`", .0.display())]
+    #[error("no lock found at {}\n  help: run `kiln lock` to make it", .0.display())]
     Missing(PathBuf),
     /// It is not UTF-8.
     #[error("{}: not UTF-8", .0.display())]
@@ -103,7 +101,7 @@ pub enum LockError {
     },
     /// It is another recipe's, or this recipe has changed.
     #[error(
-        "{} is not the lock of this recipe\n{}\n  help: `kiln lock` brings it up to date", path.display(), listed(mismatches)
+        "{} is not up to date with the recipe\n{}\n  help: run `kiln lock` to update it", path.display(), listed(mismatches)
     )]
     OtherRecipe {
         /// Where it is.
@@ -112,7 +110,7 @@ pub enum LockError {
         mismatches: Vec<Mismatch>,
     },
     /// What the archives offer does not satisfy the recipe.
-    #[error("nothing can be built of what the archives offer\n{}", listed(.0))]
+    #[error("the packages of the archives cannot build this recipe\n{}", listed(.0))]
     Unbuildable(Vec<Mismatch>),
     /// A line of it does not follow from its others and the recipe.
     #[error(
@@ -136,7 +134,7 @@ pub enum LockError {
         package: String,
     },
     /// The version of a QEMU package means nothing.
-    #[error("`{0}` is no version of QEMU")]
+    #[error("`{0}` is not a version of QEMU")]
     QemuVersion(String),
 }
 
@@ -144,7 +142,7 @@ pub enum LockError {
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
     /// A directory where a recipe belongs.
-    #[error("{} is a directory; a recipe is a .kiln file", .0.display())]
+    #[error("{} is a directory; expected a .kiln file", .0.display())]
     Directory(PathBuf),
     /// A pipe where a recipe belongs: `kiln check <(...)`.
     #[error(
@@ -176,7 +174,7 @@ pub enum UsageError {
     #[error("the recipe has no machine")]
     NoMachines,
     /// A machine that there is not.
-    #[error("there is no machine `{name}`; there are: {machines}")]
+    #[error("unknown machine `{name}`; the recipe has: {machines}")]
     NoSuchMachine {
         /// Its name.
         name: String,
@@ -185,7 +183,7 @@ pub enum UsageError {
     },
     /// Tests are in recipes, not in what was built from them.
     #[error(
-        "{}: kiln test takes recipes, which the tests are in; a built directory can be run with `kiln run`", .0.display()
+        "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()
     )]
     TestsOfDirectory(PathBuf),
 }
@@ -202,7 +200,7 @@ impl UsageError {
 #[derive(Debug, thiserror::Error)]
 pub enum MismatchError {
     /// Artifacts have traces of this machine in them.
-    #[error("{}\n  help: --allow-leaks delivers it all the same", leaks(.0))]
+    #[error("{}\n  help: use --allow-leaks to deliver it anyway", leaks(.0))]
     Leaks(Vec<Hit>),
     /// A build gave other bits than the lock says.
     #[error(
@@ -211,7 +209,7 @@ pub enum MismatchError {
     )]
     Outputs(Vec<OutputMismatch>),
     /// A QEMU calls itself something else than its package.
-    #[error("the QEMU of `{set}` is {locked} in the lock and calls itself {said}")]
+    #[error("the QEMU of `{set}` reports version {said}, but the lock pins {locked}")]
     QemuVersion {
         /// Its package set.
         set: String,
@@ -221,7 +219,7 @@ pub enum MismatchError {
         said: String,
     },
     /// A result directory is not as it was built.
-    #[error("{} is not as it was built, and nothing of it is started{}", directory.display(),
+    #[error("{} does not match its manifest; nothing was started{}", directory.display(),
         differences.iter().map(|one| format!("\n  {one}")).collect::<String>())]
     Directory {
         /// The directory.
@@ -230,7 +228,7 @@ pub enum MismatchError {
         differences: Vec<Difference>,
     },
     /// What a manifest calls a QEMU is none.
-    #[error("what the manifest calls the QEMU of machine {machine} has no {program}")]
+    #[error("the QEMU that the manifest names for machine {machine} has no {program}")]
     NoProgram {
         /// The machine.
         machine: String,
@@ -252,7 +250,7 @@ pub enum MismatchError {
 
 /// An output whose bits are not the lock's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name}: {} ({} bytes), the lock says {} ({} bytes)", built.sha256, built.size, locked.sha256, locked.size)]
+#[error("{name}: {} ({} bytes), expected {} ({} bytes)", built.sha256, built.size, locked.sha256, locked.size)]
 pub struct OutputMismatch {
     /// `MACHINE/FILE`.
     pub name: String,
@@ -339,5 +337,5 @@ pub fn leaks(hits: &[Hit]) -> String {
     let more =
         if hits.len() > NAMED_HITS { format!("\n  and {} more", hits.len() - NAMED_HITS) } else { String::new() };
     let lines: String = hits.iter().take(NAMED_HITS).map(|hit| format!("\n  {}", Foreign(hit))).collect();
-    format!("what was built has traces of this machine in it{lines}{more}")
+    format!("the artifacts contain traces of this host{lines}{more}")
 }

@@ -92,9 +92,9 @@ impl OpsListener for IgnoreEvents {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cached {
     /// Those with a cached result, too.
-    Told,
+    Shown,
     /// Those that run: another plan, which is carried out next, tells of the others.
-    Untold,
+    Hidden,
 }
 
 /// The time in which a plan is carried out: hands the events of its steps on.
@@ -118,7 +118,7 @@ impl Drop for Steps<'_> {
 
 impl StepListener for Steps<'_> {
     fn on(&self, event: StepEvent) {
-        if self.cached == Cached::Told || !matches!(event, StepEvent::StepAtHand { .. }) {
+        if self.cached == Cached::Shown || !matches!(event, StepEvent::StepCached { .. }) {
             self.listener.on(OpsEvent::Step(event));
         }
     }

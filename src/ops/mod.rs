@@ -4,6 +4,8 @@
 //! says whose failure it is; what happens meanwhile goes to the session's listener as an [`OpsEvent`]. It must not
 //! know a command line, and must not write to standard output or standard error.
 
+#![warn(missing_docs)]
+
 mod artifacts;
 mod build;
 mod deliver;

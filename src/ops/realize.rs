@@ -20,17 +20,17 @@ pub(super) fn all(ready: &Ready<'_>, options: &BuildOptions) -> Result<Realized,
 
 /// The same in another store.
 pub(super) fn in_store(ready: &Ready<'_>, store: &Store, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan: &ready.plan, store, cached: Cached::Told }, options)
+    realize(ready, &Work { plan: &ready.plan, store, cached: Cached::Shown }, options)
 }
 
 /// Carries out a part of the plan that is asked for by itself.
 pub(super) fn only(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Told }, options)
+    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Shown }, options)
 }
 
 /// Carries out a part of the plan that the whole plan is carried out after, which tells of cached steps.
 pub(super) fn part(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Untold }, options)
+    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Hidden }, options)
 }
 
 /// What is carried out, and where.
@@ -86,7 +86,7 @@ pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let missing = exec::fetch::missing(&ready.store, ready.plan.fetches.values());
     let never = || false;
-    let steps = Steps::start(session.listener, Cached::Told);
+    let steps = Steps::start(session.listener, Cached::Shown);
     let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
     fetcher.fetch(&missing)?;
     Ok(ready.plan.fetches.len())

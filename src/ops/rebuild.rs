@@ -75,7 +75,9 @@ fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> VerifyReport
             let paths = (place(&ready.store, first_object), place(&second.store, second_object));
             let lines = match paths {
                 (Some(one), Some(two)) => words(&one, &two, report.wrong.is_empty()),
-                _ => vec!["one of them is no longer in its store; `kiln build --no-cache` makes it again".to_owned()],
+                _ => vec![
+                    "one of them is no longer in its store; run `kiln build --no-cache` to make it again".to_owned(),
+                ],
             };
             let lines: String = lines.iter().map(|line| format!("\n    {}", Foreign(line))).collect();
             report.wrong.push(format!("{name}: {sizes}{lines}"));

@@ -3,6 +3,8 @@
 //! Input: [`crate::recipe::Recipe`] and a [`crate::lock::Lock`] that satisfies it. Output: [`Plan`]. Pure and total:
 //! it must not look at the disk, the store or the network, and it cannot fail.
 
+#![warn(missing_docs)]
+
 pub mod boot;
 pub mod builder;
 pub mod disk;

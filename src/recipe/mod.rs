@@ -3,6 +3,8 @@
 //! Input: the tree of a recipe file and the files it names. Output: [`Recipe`], in which every name is resolved,
 //! every `extends` flattened, every parameter and loop expanded. It must not know locks, stores or networks.
 
+#![warn(missing_docs)]
+
 pub mod address;
 mod architecture;
 pub mod archive;

@@ -48,7 +48,7 @@ impl Value {
             Value::Size(_) => "a size",
             Value::Duration(_) => "a duration",
             Value::Mode(_) => "a mode",
-            Value::Instant(_) => "an instant",
+            Value::Instant(_) => "a timestamp",
             Value::Digest(_) => "a digest",
             Value::Boolean(_) => "a boolean",
             Value::Name(_) => "a name",

@@ -21,30 +21,21 @@ pub enum StoreError {
         root = root.display()
     )]
     Foreign {
-        /// Where it is.
         root: PathBuf,
         /// Whose it is.
         uid: u32,
     },
     /// The store cannot be written.
     #[error("cannot write to the store at {root} ({source}): set KILN_STORE to a directory of your own", root = root.display())]
-    Unwritable {
-        /// Where it is.
-        root: PathBuf,
-        /// What was tried.
-        source: Box<WorldError>,
-    },
+    Unwritable { root: PathBuf, source: Box<WorldError> },
     /// Another file operation failed.
     #[error(transparent)]
     World(#[from] WorldError),
     /// Bytes are not those that were announced.
     #[error("expected {expected} ({expected_size} bytes), got {found} ({found_size} bytes)")]
     Wrong {
-        /// The digest wanted.
         expected: Digest,
-        /// Its size.
         expected_size: u64,
-        /// The digest found.
         found: Digest,
         /// Bytes found.
         found_size: u64,
@@ -55,7 +46,6 @@ pub enum StoreError {
     /// A blob or tree was changed behind the store's back.
     #[error("blob {digest} is corrupt; it was moved to {aside}", aside = aside.display())]
     Damaged {
-        /// Its name.
         digest: Digest,
         /// Where it is now.
         aside: PathBuf,
@@ -68,7 +58,6 @@ pub enum StoreError {
     Tree {
         /// The file, on one line.
         path: String,
-        /// Why not.
         reason: String,
     },
     /// Garbage collection found the store in use.

@@ -14,7 +14,6 @@ use crate::world::fs;
 /// No message is larger.
 const LIMIT: u64 = 256 << 20;
 
-/// What may go.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
     /// Seconds since 1970: what was used or came in at or after this instant stays.
@@ -23,7 +22,6 @@ pub struct Policy {
     pub dry_run: bool,
 }
 
-/// What went.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
 pub struct GcReport {
     /// Files and trees removed.

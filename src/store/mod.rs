@@ -101,7 +101,6 @@ impl Store {
         Ok(store)
     }
 
-    /// Where it is.
     pub fn root(&self) -> &Path {
         &self.root
     }

@@ -21,9 +21,7 @@ const LIMIT: u64 = 16 << 20;
 pub enum Output {
     /// A file.
     File {
-        /// Its bytes.
         digest: Digest,
-        /// Their number.
         size: u64,
         /// Whether it may be run.
         executable: bool,

@@ -40,7 +40,6 @@ impl Session {
         }
     }
 
-    /// Where it is.
     pub(super) fn place(&self) -> &Path {
         &self.directory
     }

@@ -80,7 +80,7 @@ impl Store {
     /// digest.
     pub fn take_transient(&self, from: &Dir, name: &str, taking: Taking<'_>) -> Result<TransientFile, StoreError> {
         let found = from.look(name).map_err(|error| self.failure(error))?;
-        let found = found.ok_or_else(|| StoreError::Output(format!("it left no {name} behind")))?;
+        let found = found.ok_or_else(|| StoreError::Output(format!("it produced no {name}")))?;
         if found.kind() != FileType::RegularFile {
             return Err(StoreError::Output(format!("its {name} is {}, not a file", noun(found.kind()))));
         }

@@ -23,7 +23,6 @@ pub struct File {
 /// One line or block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The first word.
     pub keyword: Spanned<String>,
     /// Values between the keyword and the assignment or the body.
     pub arguments: Vec<Spanned<Expression>>,

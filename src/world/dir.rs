@@ -157,7 +157,6 @@ impl HeldEntry {
         &self.stat
     }
 
-    /// Its type.
     pub fn kind(&self) -> FileType {
         FileType::from_raw_mode(self.stat.st_mode)
     }

@@ -96,14 +96,12 @@ pub struct FileState {
 /// An open plain file.
 #[derive(Debug)]
 pub struct Plain {
-    /// The file.
     pub file: File,
     /// Bytes when it was opened.
     pub size: u64,
 }
 
 impl Plain {
-    /// Its state now.
     pub fn state(&self) -> std::io::Result<FileState> {
         let Stat { st_dev, st_ino, st_size, st_mtime, st_mtime_nsec, st_ctime, st_ctime_nsec, .. } =
             rustix::fs::fstat(&self.file)?;
@@ -120,7 +118,6 @@ impl Plain {
     }
 }
 
-/// The directory.
 #[derive(Debug)]
 pub struct Held {
     descriptor: OwnedFd,

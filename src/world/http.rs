@@ -24,7 +24,6 @@ const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 /// A body may take this long; that something of it keeps coming is [`super::download`]'s to see to.
 const BODY_TIMEOUT: Duration = Duration::from_secs(86_400);
 
-/// What asks servers.
 #[derive(Default)]
 pub(super) struct Client {
     /// One for each range of places that may be reached: connections that are kept open were made within that range.

@@ -16,7 +16,6 @@ pub struct MemoryWorld {
     pub variables: BTreeMap<String, String>,
     /// Bodies by URL.
     pub pages: BTreeMap<String, Vec<u8>>,
-    /// The wall clock.
     pub now: Timestamp,
 }
 

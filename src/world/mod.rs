@@ -49,7 +49,6 @@ pub trait World: Sync {
 /// What is asked of a server.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
-    /// The address.
     pub url: &'a str,
     /// The first byte that is wanted.
     pub from: u64,
@@ -87,23 +86,14 @@ pub enum WorldError {
         verb: &'static str,
         /// What it was tried on.
         path: PathBuf,
-        /// Why not.
         source: std::io::Error,
     },
     /// A link stands on the way to where kiln writes.
     #[error("{path} is a symbolic link, which kiln does not write through: remove it, or pass the path that it points to", path = Foreign(path.display()))]
-    Link {
-        /// The link.
-        path: PathBuf,
-    },
+    Link { path: PathBuf },
     /// A file is larger than anything of its kind should be.
     #[error("{path} is larger than {limit} bytes", path = Foreign(path.display()))]
-    TooLarge {
-        /// The file.
-        path: PathBuf,
-        /// The bound.
-        limit: u64,
-    },
+    TooLarge { path: PathBuf, limit: u64 },
     /// A server refused, or could not be reached.
     #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]
     Fetch {
@@ -119,7 +109,6 @@ pub enum WorldError {
     Refused {
         /// What was asked for.
         url: String,
-        /// Where it leads.
         reason: String,
     },
 }

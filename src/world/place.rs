@@ -9,7 +9,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 /// A kind of place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AddressKind {
-    /// The internet.
     Public,
     /// Networks that are not routed there (RFC 1918, RFC 4193, RFC 6598).
     Private,
@@ -26,7 +25,6 @@ pub enum AddressKind {
 pub struct Kinds(u8);
 
 impl Kinds {
-    /// The internet.
     pub const PUBLIC: Kinds = Kinds(1 << AddressKind::Public as u8);
     /// Every place.
     pub const ALL: Kinds = Kinds(u8::MAX);

@@ -140,7 +140,7 @@ fn pipe(at: &Path) {
 fn a_whole_directory_is_good_and_its_qemu_must_be_at_hand() {
     let sent = Sent::new("whole");
     let output = sent.say(&["verify"]);
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), "5 files: all good\n");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "5 files verified\n");
     let said = fail_with(kiln(&sent.scratch.path("store")).arg("run").arg(&sent.at), 4);
     assert!(said.contains("the QEMU of machine m is not in this store"), "{said}");
     // What `kiln test` leaves is no difference; a file of that name is.
@@ -221,9 +221,9 @@ fn files_that_no_build_left_are_named_and_cannot_forge_a_line() {
     let sent = Sent::new("extra");
     std::fs::write(sent.path("evil"), "").unwrap();
     sent.refused("evil: not listed in the manifest");
-    std::fs::write(sent.path("a\n5 files: all good\u{1b}[2J"), "").unwrap();
+    std::fs::write(sent.path("a\n5 files verified\u{1b}[2J"), "").unwrap();
     std::fs::create_dir_all(sent.path("deep/er")).unwrap();
-    sent.refused("a␊5 files: all good␛[2J: not listed in the manifest");
+    sent.refused("a␊5 files verified␛[2J: not listed in the manifest");
     sent.refused("deep: not listed in the manifest");
     symlink("/", sent.path("log")).unwrap();
     sent.refused("log: not listed in the manifest");
@@ -257,7 +257,7 @@ fn a_manifest_that_lists_too_little_is_no_build() {
 #[test]
 fn names_of_a_manifest_cannot_lead_away_or_forge_a_line() {
     let sent = Sent::new("names");
-    for name in ["../canary", "/etc/passwd", "a\n5 files: all good", "\u{1b}]0;x\u{7}", "m/../../canary"] {
+    for name in ["../canary", "/etc/passwd", "a\n5 files verified", "\u{1b}]0;x\u{7}", "m/../../canary"] {
         let mut files = files();
         files.push((name.to_owned(), SECRET.as_bytes().to_vec()));
         std::fs::write(sent.path("manifest.json"), manifest(&files).write()).unwrap();

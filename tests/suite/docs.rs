@@ -77,8 +77,36 @@ fn every_path_in_a_page_exists() {
     assert!(wrong.is_empty(), "these files do not exist:\n{}", wrong.join("\n"));
 }
 
+/// What a link to a heading calls it: lower case, without punctuation, hyphens for spaces.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || " -_".contains(*c));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() }).collect()
+}
+
+#[test]
+fn every_link_to_a_heading_leads_to_one() {
+    let mut seen = 0;
+    for name in pages() {
+        let text = page(&name);
+        for target in
+            text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|it| !it.contains("://"))
+        {
+            let Some((file, wanted)) = target.split_once('#') else { continue };
+            seen += 1;
+            let path =
+                if file.is_empty() { root().join(&name) } else { root().join(&name).parent().unwrap().join(file) };
+            let there = std::fs::read_to_string(&path).unwrap();
+            let headings = there.lines().filter_map(|line| line.strip_prefix('#'));
+            let found = headings.map(|line| anchor(line.trim_start_matches('#').trim())).any(|known| known == wanted);
+            assert!(found, "{name} links to #{wanted}, which {} does not have", path.display());
+        }
+    }
+    assert!(seen > 3, "only {seen} links to headings were found");
+}
+
 #[test]
 fn the_test_of_paths_sees_paths() {
+    assert_eq!(anchor("Incremental builds: `--incremental`"), "incremental-builds---incremental");
     assert!(is_path("src/plan/id.rs") && is_path("tests/fixtures/") && is_path(".ci/run"));
     assert!(
         !is_path("src/NAME.rs") && !is_path("fuzz/corpus/TARGET/") && !is_path("kiln check") && !is_path("usr/src/x")

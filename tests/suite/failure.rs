@@ -41,7 +41,7 @@ fn answers_that_are_not_the_file() {
     let lab = Lab::new("answers");
     let cases = [
         (Fault::Truncated(1000), "ended"),
-        (Fault::Flipped, "have the digest"),
+        (Fault::Flipped, "have digest"),
         (Fault::Missing, "404"),
         (Fault::Broken, "500"),
         (Fault::Endless, "more than"),
@@ -200,7 +200,7 @@ fn a_recipe_that_cannot_be_tested_hides_no_other() {
         assert!(told.contains(words), "{told}");
     }
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(json["tiny"]["error"].as_str().unwrap().starts_with("no lock at "), "{json}");
+    assert!(json["tiny"]["error"].as_str().unwrap().starts_with("no lock found at "), "{json}");
     let xml = std::fs::read_to_string(lab.directory.join("all.xml")).unwrap();
     assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
 }

@@ -23,7 +23,7 @@ fn without_network_and_without_a_lock_it_says_so() {
     let scratch = Scratch::new("knative-offline");
     let (store, locked) = (scratch.path("store"), scratch.path("knative.lock"));
     let text = fail_with(kiln(&store).args(["build", RECIPE, "--lock"]).arg(&locked), 1);
-    assert!(text.contains("no lock at") && text.contains("make it with `kiln lock`"), "{text}");
+    assert!(text.contains("no lock found at") && text.contains("run `kiln lock`"), "{text}");
     let mut nowhere = kiln(&store);
     nowhere
         .env("KILN_MIRROR", "http://127.0.0.1:9")

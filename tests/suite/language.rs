@@ -86,7 +86,7 @@ fn language_blocks_with_a_name_are_the_items_of_a_list_for_qmp() {
     assert_eq!(said, r#"{"extents":[{"offset":0},{"offset":1048576}],"path":"/machine/mem0"}"#);
     assert_eq!(qmp("one { two = true }").unwrap(), r#"{"one":{"two":true},"path":"/machine/mem0"}"#);
     for twice in ["extents = 1 extents a { offset = 0 }", "extents a { offset = 0 } extents = 1"] {
-        assert!(qmp(twice).unwrap_err().contains("`extents` is given twice"), "{twice}");
+        assert!(qmp(twice).unwrap_err().contains("`extents` is given more than once"), "{twice}");
     }
 }
 

@@ -133,14 +133,14 @@ fn hostile_launch_files_are_refused() {
         other => panic!("{part}: {other}"),
     };
     machine(&|file| file["machine"]["disks"][0]["name"] = "a;b".into(), "expected a name");
-    machine(&|file| file["machine"]["disks"][0]["size"] = 1.into(), "cannot have");
+    machine(&|file| file["machine"]["disks"][0]["size"] = 1.into(), "invalid size");
     machine(&|file| file["machine"]["cpu"] = "max,x=/y".into(), "not a CPU model");
     machine(&|file| file["machine"]["cpus"] = 100_000.into(), "out of range");
     machine(&|file| file["machine"]["append"][0] = "a\nb".into(), "printable");
     machine(&|file| file["machine"]["forwards"] = serde_json::json!([{ "guest": 22, "host": 0 }]), "a TCP port");
     machine(&|file| file["machine"]["joins"] = serde_json::json!([{ "network": "n" }]), "no address on the network");
-    machine(&|file| file["machine"]["cxl"]["windows"][0]["targets"][0] = "nowhere".into(), "no host bridge");
-    machine(&|file| file["machine"]["cxl"]["bridges"][0]["name"] = "data".into(), "two devices");
+    machine(&|file| file["machine"]["cxl"]["windows"][0]["targets"][0] = "nowhere".into(), "unknown host bridge");
+    machine(&|file| file["machine"]["cxl"]["bridges"][0]["name"] = "data".into(), "duplicate device");
     for lost in ["name", "cpus", "memory", "cpu", "type", "firmware", "user-network", "bounce", "rng"] {
         let error = with(&|file| drop(file["machine"].as_object_mut().unwrap().remove(lost)));
         assert!(matches!(&error, LaunchError::Json(words) if words.contains("missing field")), "{lost}: {error}");

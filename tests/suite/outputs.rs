@@ -253,7 +253,7 @@ fn a_log_has_a_bound_and_so_has_a_line() {
     let size = log.path.metadata().unwrap().len();
     assert!((60 << 20..65 << 20).contains(&size) && log.cut.is_some(), "{size}");
     let end = std::fs::read(&log.path).unwrap().split_off(size as usize - 100);
-    assert!(String::from_utf8_lossy(&end).contains("the rest of the log was left out"));
+    assert!(String::from_utf8_lossy(&end).contains("the rest of the log was omitted"));
     bench.heard.events();
 }
 

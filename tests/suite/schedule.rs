@@ -197,14 +197,14 @@ fn a_plan_runs_once_and_then_not_again() {
     let states = |bench: &Bench| -> Vec<StepState> {
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
     };
-    assert_eq!(states(&bench), [StepState::AtHand; 3]);
+    assert_eq!(states(&bench), [StepState::Cached; 3]);
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), Vec::<String>::new());
 
     // The last result is lost: only what makes it runs, and finds its input at hand.
     let path = bench.store.path(&first.file(&out(two)).sha256).unwrap();
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(states(&bench), [StepState::AtHand, StepState::AtHand, StepState::WouldRun]);
+    assert_eq!(states(&bench), [StepState::Cached, StepState::Cached, StepState::WouldRun]);
     assert_eq!(bench.realize(), first);
     assert_eq!(bench.heard.ran(), ["two"]);
 
@@ -253,7 +253,7 @@ fn equal_bits_end_the_rebuilding() {
     bench.plan.steps[one].inputs.insert("source".to_owned(), inline("a c\n"));
     let states: Vec<StepState> =
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect();
-    assert_eq!(states, [StepState::AtHand, StepState::WouldRun, StepState::Unknown]);
+    assert_eq!(states, [StepState::Cached, StepState::WouldRun, StepState::Unknown]);
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
     assert_eq!(second.file(&out(two)), first.file(&out(two)));
@@ -340,7 +340,7 @@ fn a_changed_byte_in_an_input_is_healed_on_the_way() {
     let events = bench.heard.0.lock().unwrap();
     assert!(
         events.iter().any(
-            |event| matches!(event, StepEvent::Warning { message } if message.contains("was changed in the store"))
+            |event| matches!(event, StepEvent::Warning { message } if message.contains("was corrupt in the store"))
         )
     );
     drop(events);
@@ -370,11 +370,11 @@ fn a_raw_disk_becomes_a_qcow2_and_goes() {
     let states = |bench: &Bench| -> Vec<StepState> {
         exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
     };
-    assert_eq!(states(&bench), [StepState::AtHand; 3]);
+    assert_eq!(states(&bench), [StepState::Cached; 3]);
     assert_eq!(bench.realize(), realized);
     assert_eq!(bench.heard.ran(), Vec::<String>::new());
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(states(&bench), [StepState::AtHand, StepState::WouldRun, StepState::WouldRun]);
+    assert_eq!(states(&bench), [StepState::Cached, StepState::WouldRun, StepState::WouldRun]);
     assert_eq!(bench.realize(), realized);
     assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);

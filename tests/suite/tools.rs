@@ -147,7 +147,7 @@ fn nothing_leads_out_of_a_tree() {
             .enumerate()
     {
         let error = merge(&[package(&at, "a", "", files)], &at.join(format!("tree-{index}"))).unwrap_err().to_string();
-        assert!(error.ends_with(&format!("/{target} is no file of these packages")), "{error}");
+        assert!(error.ends_with(&format!("/{target} is not a file of these packages")), "{error}");
     }
     // Where kiln itself writes, a link of a package gives way.
     let etc = package(&at, "b", "", &[("./etc", LINK, &outside, 0o777), ("./tmp", LINK, "/nowhere", 0o777)]);

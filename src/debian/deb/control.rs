@@ -23,14 +23,12 @@ pub struct Control {
 pub struct ControlFile {
     /// Whether it may be run.
     pub executable: bool,
-    /// Its content.
     pub bytes: Vec<u8>,
 }
 
 /// The fields of a control stanza in their order, values as they stand (continuation lines included).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stanza {
-    /// Name and value.
     pub fields: Vec<(String, String)>,
 }
 
@@ -74,12 +72,10 @@ impl Control {
         self.stanza.get("Package").expect("parsing refuses a stanza without it")
     }
 
-    /// Its version.
     pub fn version(&self) -> &str {
         self.stanza.get("Version").expect("parsing refuses a stanza without it")
     }
 
-    /// Its architecture.
     pub fn architecture(&self) -> &str {
         self.stanza.get("Architecture").expect("parsing refuses a stanza without it")
     }

@@ -15,7 +15,6 @@ pub struct Data<'r> {
 pub struct DebEntry {
     /// Relative to the root, without `./` or a trailing slash: `usr/bin/bash`. Empty for the root itself.
     pub path: String,
-    /// What it is.
     pub kind: DebEntryKind,
     /// Permission bits with set-uid, set-gid and sticky.
     pub mode: u32,

@@ -24,7 +24,6 @@ pub enum IndexError {
         line: u64,
         /// Its `Package` field.
         package: String,
-        /// What is wrong.
         reason: String,
     },
     /// More text than an index may have.
@@ -112,7 +111,6 @@ impl IndexBuilder {
         self.names.get_mut(name).expect("it was inserted above")
     }
 
-    /// The finished index.
     pub fn finish(mut self) -> Index {
         let (mut names, mut stanzas, mut providers) = (Vec::new(), Vec::new(), Vec::new());
         for (name, entry) in &self.names {

@@ -214,7 +214,6 @@ impl<'a> IndexStanza<'a> {
         key.and_then(|key| self.value(key)).unwrap_or("")
     }
 
-    /// Name.
     pub fn name(&self) -> &'a str {
         self.value(b'P').unwrap_or("")
     }

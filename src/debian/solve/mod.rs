@@ -25,7 +25,6 @@ use pool::{Pool, Ver};
 /// An archive and what it offers.
 #[derive(Clone, Copy)]
 pub struct Offer<'a> {
-    /// Which one.
     pub archive: &'a ArchiveRef,
     /// Like apt's pin priority.
     pub priority: i32,
@@ -33,11 +32,9 @@ pub struct Offer<'a> {
     pub index: &'a Index,
 }
 
-/// What to solve.
 pub struct Problem<'a> {
     /// Archives in the recipe's order; the order breaks ties.
     pub offers: Vec<Offer<'a>>,
-    /// The processor architecture.
     pub architecture: &'a str,
     /// What is asked for, in order.
     pub requests: &'a [PackageRequest],
@@ -54,7 +51,6 @@ pub struct Problem<'a> {
 /// The version of a package that a lock has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pin<'a> {
-    /// The version.
     pub version: &'a str,
     /// The archive that has it.
     pub archive: &'a ArchiveRef,
@@ -94,7 +90,6 @@ pub enum Unsolvable {
     Virtual {
         /// What was asked for.
         name: String,
-        /// Who provides it.
         providers: String,
     },
     /// The requests contradict each other, or need what nobody offers.

@@ -13,27 +13,13 @@ use crate::world::held::FileKind;
 #[serde(tag = "difference", rename_all = "kebab-case")]
 pub enum Difference {
     /// The manifest names it, and it is not there.
-    Missing {
-        /// The file.
-        file: String,
-    },
+    Missing { file: String },
     /// It is there and no plain file: a link, a pipe, a device.
-    NotAFile {
-        /// Its name.
-        file: String,
-        /// What it is.
-        found: FileKind,
-    },
+    NotAFile { file: String, found: FileKind },
     /// It cannot be read.
-    Unreadable {
-        /// The file.
-        file: String,
-        /// Why not.
-        reason: String,
-    },
+    Unreadable { file: String, reason: String },
     /// Another number of bytes.
     Size {
-        /// The file.
         file: String,
         /// Bytes found; no more than one byte beyond `expected` was read.
         found: u64,
@@ -42,7 +28,6 @@ pub enum Difference {
     },
     /// Other bytes.
     Digest {
-        /// The file.
         file: String,
         /// Digest found.
         found: Digest,
@@ -50,10 +35,7 @@ pub enum Difference {
         expected: Digest,
     },
     /// It was changed while it was read.
-    Changing {
-        /// The file.
-        file: String,
-    },
+    Changing { file: String },
     /// It is there, and no build left it.
     Extra {
         /// The file or directory.
@@ -65,38 +47,19 @@ pub enum Difference {
         told: usize,
     },
     /// The manifest is none.
-    Manifest {
-        /// Why not.
-        reason: String,
-    },
+    Manifest { reason: String },
     /// The manifest lists no machine, and every build has one.
     NoMachine,
     /// The manifest does not list a file that every such build has.
-    NotListed {
-        /// The file.
-        file: String,
-    },
+    NotListed { file: String },
     /// A `launch.json` that cannot be trusted.
-    Launch {
-        /// The file.
-        file: String,
-        /// Why not.
-        reason: String,
-    },
+    Launch { file: String, reason: String },
     /// A `launch.json` of another machine than the manifest says.
-    Machine {
-        /// The file.
-        file: String,
-        /// Its machine.
-        found: String,
-        /// The manifest's.
-        expected: String,
-    },
+    Machine { file: String, found: String, expected: String },
     /// A `launch.json` that gives a file another size or digest than the manifest.
     Disagree {
         /// The `launch.json`.
         launch: String,
-        /// The file.
         file: String,
     },
 }

@@ -10,7 +10,6 @@ use crate::world::held::{FileState, Held, Odd, Plain};
 /// A file of so many bytes takes a moment, which is told.
 const NOTICE_FROM_BYTES: u64 = 256 << 20;
 
-/// What was read.
 pub(super) struct Reading {
     /// Its state, before and after.
     pub(super) state: FileState,

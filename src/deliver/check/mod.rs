@@ -36,7 +36,6 @@ pub struct CheckOptions<'a> {
     pub told: &'a dyn Fn(&str, u64),
 }
 
-/// What was found.
 pub struct Checked {
     /// The manifest, if there is one.
     pub manifest: Option<Manifest>,

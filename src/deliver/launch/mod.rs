@@ -31,7 +31,6 @@ pub const LIMIT: u64 = 1 << 20;
 /// Ports of the host that a directory may ask for begin here. Those below need a privilege, which whoever starts a
 /// directory may have, and the host's own services are looked for there.
 const FIRST_PORT: u16 = 1024;
-/// The file's name.
 pub const FILE: &str = "launch.json";
 /// The name of the script beside it.
 pub const SCRIPT: &str = "launch.sh";

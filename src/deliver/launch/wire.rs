@@ -11,7 +11,6 @@ use super::{FIRST_PORT, LaunchArtifact, LaunchError};
 use crate::machine::argv::Place;
 use crate::recipe::image::DiskFormat;
 
-/// The whole file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct File {

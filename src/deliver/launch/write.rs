@@ -6,7 +6,6 @@ use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Port, PortTarget, Switc
 use crate::recipe::machine::memory::Memory;
 use crate::recipe::machine::{Chipset, Firmware, Machine};
 
-/// The machine itself.
 pub(super) fn machine(machine: &Machine) -> wire::Machine {
     let node = |node: &crate::recipe::machine::memory::Node| wire::Node {
         name: node.name.clone(),

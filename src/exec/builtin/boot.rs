@@ -61,7 +61,6 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     Ok(fs::context("copy", &raw, copy(&root, &out, layout.root.first * SECTOR))?)
 }
 
-/// Where everything lies.
 struct Layout {
     table: Table,
     boot: Partition,

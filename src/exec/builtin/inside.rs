@@ -85,7 +85,6 @@ fn hear(context: &BuiltinContext<'_>, line: &str) {
     });
 }
 
-/// What runs inside.
 pub fn inside(argument: &str) -> Result<(), EntryError> {
     entered(argument).map_err(|failure| EntryError {
         message: failure.to_string(),

@@ -33,7 +33,6 @@ pub enum CheckError {
     Refused {
         /// What became of each, and why.
         lines: Vec<String>,
-        /// Their names.
         options: Vec<String>,
     },
 }
@@ -92,7 +91,7 @@ fn line(
                 requests.iter().filter(|r| r.kind == RequestKind::Option).map(|r| r.name.clone()).collect();
             explain(tree, config, &request.name, wanted).sentence(&asked)
         }
-        (Err(error), _) => format!("no reason can be given: {error}"),
+        (Err(error), _) => format!("cannot determine the reason: {error}"),
     };
     format!("{asked} {found}: {reason}")
 }

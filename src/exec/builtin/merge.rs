@@ -159,7 +159,7 @@ impl Tree {
         let mut first: Vec<Option<&TarPath>> = vec![None; self.inodes.len()];
         for (path, index) in &self.names {
             if crate::exec::interrupt::stopped() {
-                return Err(broken(path, "was not reached before the build was interrupted"));
+                return Err(broken(path, "was not processed before the build was interrupted"));
             }
             let inode = &self.inodes[*index];
             let mut entry = TarEntry { path: path.clone(), ..inode.entry.clone() };

@@ -70,7 +70,6 @@ pub enum BuiltinError {
     /// A package is damaged or refused.
     #[error("package {package}: {source}", package = Foreign(package))]
     Package {
-        /// Its name.
         package: String,
         /// What is wrong with it.
         source: DebError,

@@ -152,13 +152,13 @@ fn converse(mut stdin: ChildStdin, mut stdout: ChildStdout, asked: &[(String, Va
     let mut buffer = vec![0; 64 << 10];
     loop {
         wait_for(&stdout)?;
-        let count = stdout.read(&mut buffer).map_err(|error| format!("could not be heard ({error})"))?;
+        let count = stdout.read(&mut buffer).map_err(|error| format!("could not be read ({error})"))?;
         if count == 0 {
-            return String::from_utf8(heard).map_err(|_| "answered what is not text".to_owned());
+            return String::from_utf8(heard).map_err(|_| "sent a response that is not text".to_owned());
         }
         heard.extend_from_slice(&buffer[..count]);
         if heard.len() > LIMIT {
-            return Err(format!("answered more than {LIMIT} bytes"));
+            return Err(format!("sent more than {LIMIT} bytes"));
         }
     }
 }
@@ -168,10 +168,10 @@ fn wait_for(stream: &impl AsFd) -> Result<(), String> {
     loop {
         let mut fds = [PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN)];
         match rustix::event::poll(&mut fds, Some(&limit)) {
-            Ok(0) => return Err(format!("said nothing for {RESPONSE_TIMEOUT_SECONDS} s")),
+            Ok(0) => return Err(format!("did not respond within {RESPONSE_TIMEOUT_SECONDS} s")),
             Ok(_) => return Ok(()),
             Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(format!("could not be heard ({error})")),
+            Err(error) => return Err(format!("could not be read ({error})")),
         }
     }
 }
@@ -186,7 +186,7 @@ fn facts(heard: &str, asked: &[(String, Value)]) -> Result<Facts, String> {
     let mut facts = Facts::default();
     let mut answered = 0;
     for line in heard.lines() {
-        let message: Value = serde_json::from_str(line).map_err(|error| format!("answered no JSON ({error})"))?;
+        let message: Value = serde_json::from_str(line).map_err(|error| format!("sent invalid JSON ({error})"))?;
         if let Some(version) = message["QMP"]["version"]["qemu"].as_object() {
             let number = |part: &str| version.get(part).and_then(Value::as_u64).unwrap_or_default();
             facts.version = format!("{}.{}.{}", number("major"), number("minor"), number("micro"));
@@ -200,7 +200,7 @@ fn facts(heard: &str, asked: &[(String, Value)]) -> Result<Facts, String> {
             continue;
         }
         let properties = Vec::<Named>::deserialize(&message["return"]);
-        let properties = properties.map_err(|error| format!("answered no list of properties ({error})"))?;
+        let properties = properties.map_err(|error| format!("did not send a list of properties ({error})"))?;
         let names = properties.into_iter().map(|property| property.name).collect();
         facts.properties.insert(name.to_owned(), names);
     }

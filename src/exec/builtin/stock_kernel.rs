@@ -53,7 +53,7 @@ fn epoch(context: &BuiltinContext<'_>) -> Result<Option<Timestamp>, BuiltinError
     let instant = std::str::from_utf8(&bytes).ok().and_then(|text| Timestamp::parse_rfc3339(text.trim_end()));
     instant
         .map(Some)
-        .ok_or_else(|| BuiltinError::from(StepFailure::bug("the input `epoch` is not an instant".to_owned())))
+        .ok_or_else(|| BuiltinError::from(StepFailure::bug("the input `epoch` is not a timestamp".to_owned())))
 }
 
 /// What was seen of the package so far; contents of modules wait in a file, since packages have their own order.
@@ -76,7 +76,7 @@ impl Found {
         if let (Some((output, release)), DebEntryKind::File(_)) = (boot_file(&entry.path), &entry.kind) {
             if self.boot.insert(output, release.to_owned()).is_some() {
                 return Err(BuiltinError::from(StepFailure::input(format!(
-                    "the kernel's packages have two files for {output}"
+                    "the kernel's packages have more than one file for {output}"
                 ))));
             }
             let path = context.out.join(output);
@@ -96,12 +96,14 @@ impl Found {
             DebEntryKind::Link(target) => (TarEntryKind::Symlink(target.into_bytes()), 0),
             DebEntryKind::Hard(_) => {
                 return Err(BuiltinError::from(StepFailure::input(format!(
-                    "{path} is a hard link, which kernel packages do not have"
+                    "{path} is a hard link, which is not supported in kernel packages"
                 ))));
             }
         };
         if kind != TarEntryKind::Directory && self.entries.contains_key(&path) {
-            return Err(BuiltinError::from(StepFailure::input(format!("two of the kernel's packages have {path}"))));
+            return Err(BuiltinError::from(StepFailure::input(format!(
+                "more than one of the kernel's packages has {path}"
+            ))));
         }
         let at = self.spooled;
         if size > 0 {

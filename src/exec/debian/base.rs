@@ -85,7 +85,7 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
     let odd = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
     let (extra, missing) = (odd(&installed, &locked), odd(&locked, &installed));
     Err(RootError::from(StepFailure::input(format!(
-        "installed is not what is locked: extra [{extra}], missing [{missing}]"
+        "installed packages do not match the lock: extra [{extra}], missing [{missing}]"
     ))))
 }
 

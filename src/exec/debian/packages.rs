@@ -32,7 +32,7 @@ fn one(package: &RootPackage, file: PathBuf) -> Result<Known, RootError> {
     let meant = (package.name.as_str(), package.version.as_str(), package.architecture.as_str());
     if said != meant {
         return Err(RootError::from(StepFailure::input(format!(
-            "input {} holds {said:?}, not {meant:?}",
+            "input {} contains {said:?}, expected {meant:?}",
             package.input
         ))));
     }
@@ -44,7 +44,7 @@ fn one(package: &RootPackage, file: PathBuf) -> Result<Known, RootError> {
     };
     if ![said.0, said.1, said.2].into_iter().all(plain) {
         return Err(RootError::from(StepFailure::input(format!(
-            "package {said:?} has odd characters in its name or version"
+            "package {said:?} has invalid characters in its name or version"
         ))));
     }
     let replaces = relations::field(&control.stanza, "Replaces");

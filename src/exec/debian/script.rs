@@ -29,7 +29,6 @@ pub(crate) struct Candidate {
     pub(crate) essential: bool,
 }
 
-/// The script.
 pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
     let mut text = format!(
         "set -e\nexport DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0\n\

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::ByteSize;
 
-/// What is bounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Bound {
     /// Memory, file systems in memory included.
@@ -19,7 +18,6 @@ pub enum Bound {
     Disk,
     /// Time without work and without a word.
     Silence,
-    /// What is printed.
     Log,
 }
 
@@ -31,7 +29,6 @@ const TIMES: [(&str, u64); 3] = [("s", 1), ("m", 60), ("h", 3600)];
 /// One bound with the value that a user gave it; `None` is no bound.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limit {
-    /// Which.
     pub bound: Bound,
     /// Bytes, processes or seconds.
     pub value: Option<u64>,
@@ -45,12 +42,7 @@ pub enum LimitError {
     Name(String),
     /// The value does not read.
     #[error("invalid {name} limit `{value}`: expected {expected}, or none", name = bound.name(), expected = bound.expected())]
-    Value {
-        /// Which bound.
-        bound: Bound,
-        /// What stands there.
-        value: String,
-    },
+    Value { bound: Bound, value: String },
 }
 
 impl Bound {
@@ -132,9 +124,7 @@ impl std::str::FromStr for Limit {
 /// A bound that a sandbox hit, which is why it was ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exceeded {
-    /// Which.
     pub bound: Bound,
-    /// Its value.
     pub limit: u64,
     /// What else is known, a sentence's end or nothing.
     pub detail: String,

@@ -15,12 +15,7 @@ use crate::base::Foreign;
 pub enum SandboxError {
     /// The kernel gives this user no user namespace.
     #[error("this host does not allow user namespaces ({reason}): {remedy}")]
-    NoUserNamespace {
-        /// The kernel's words.
-        reason: String,
-        /// What to change.
-        remedy: String,
-    },
+    NoUserNamespace { reason: String, remedy: String },
     /// The user has no subordinate ids.
     #[error(
         "user {user} has no range of {needed} subordinate ids in {file}: \
@@ -28,7 +23,6 @@ pub enum SandboxError {
          run `kiln doctor` to see what else is needed"
     )]
     NoIdRange {
-        /// Name or number.
         user: String,
         /// `/etc/subuid` or `/etc/subgid`.
         file: String,
@@ -49,41 +43,22 @@ pub enum SandboxError {
         "{helper} is not installed, and a normal user needs it to map subordinate ids: install it (Debian: apt install uidmap); \
          run `kiln doctor` to see what else is needed"
     )]
-    NoHelper {
-        /// The program.
-        helper: String,
-    },
+    NoHelper { helper: String },
     /// `newuidmap` or `newgidmap` refused.
     #[error("{helper} rejected the id map: {reason}")]
-    HelperRefused {
-        /// The program.
-        helper: String,
-        /// Its words.
-        reason: String,
-    },
+    HelperRefused { helper: String, reason: String },
     /// A step of building the sandbox failed.
     #[error("cannot set up the sandbox: {what}: {reason}")]
-    Setup {
-        /// What was tried.
-        what: String,
-        /// The kernel's words.
-        reason: String,
-    },
+    Setup { what: String, reason: String },
     /// The program could not be started.
     #[error("cannot start {program} in the sandbox: {reason}")]
-    Program {
-        /// Its path inside.
-        program: String,
-        /// Why.
-        reason: String,
-    },
+    Program { program: String, reason: String },
     /// It was ended for passing a bound.
     #[error("{0}")]
     Limit(Exceeded),
     /// The tree that was to be the sandbox's root cannot be one: a mount point in it is no directory, or leads nowhere.
     #[error("the root of the sandbox has no place for {path}: {reason}", path = Foreign(path))]
     Root {
-        /// The mount point.
         path: String,
         /// What is wrong with it.
         reason: String,

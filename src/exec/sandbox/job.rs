@@ -44,7 +44,6 @@ pub(super) struct Job {
     pub(super) kind: FilterKind,
 }
 
-/// What runs inside.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Work {
     /// A program that sees only what the spec says.
@@ -58,10 +57,12 @@ pub(super) enum Work {
 pub(super) enum Message {
     /// The user namespace is there and waits for its id maps.
     Unshared,
-    /// The program runs.
     Started,
     /// Nothing inside has worked for so many seconds; a sentence says what it waits for.
-    Silent { seconds: u64, waits: String },
+    Silent {
+        seconds: u64,
+        waits: String,
+    },
     /// The program ended with this wait status.
     Ended(i32),
     /// It went wrong.

@@ -64,7 +64,6 @@ pub struct Spec {
     pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
-    /// The whole environment.
     pub env: BTreeMap<String, String>,
     /// Program, absolute inside, and arguments.
     pub argv: Vec<String>,

@@ -147,7 +147,6 @@ impl Running {
         }
     }
 
-    /// The next message.
     fn hear(&mut self) -> Result<Message, SandboxError> {
         loop {
             if let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {

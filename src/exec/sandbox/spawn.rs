@@ -25,11 +25,8 @@ pub fn use_program(kiln: PathBuf) {
 
 /// The three streams of a program.
 pub struct Streams {
-    /// Its input.
     pub stdin: Stdio,
-    /// Its output.
     pub stdout: Stdio,
-    /// Its errors.
     pub stderr: Stdio,
 }
 
@@ -53,7 +50,6 @@ pub fn run_within(
 pub struct Call<'a> {
     /// User ids inside.
     pub ids: SandboxIds,
-    /// Its name.
     pub entry: &'a str,
     /// What it is handed.
     pub argument: String,

@@ -30,7 +30,6 @@ const WALK_TIME_DIVISOR: u32 = 100;
 /// `TMPFS_MAGIC` of `include/uapi/linux/magic.h`.
 const TMPFS: i64 = 0x0102_1994;
 
-/// What is watched.
 #[derive(Clone)]
 pub(super) struct Watch {
     limits: Limits,

@@ -97,7 +97,7 @@ impl Accounts {
     pub(crate) fn join(&mut self, user: &str, group: &str) -> Result<(), RootError> {
         let missing = || {
             RootError::Broken(format!(
-                "user {user} is to be in group {group}, which no package makes\n  help: `group \"{group}\" {{ }}` in the \
+                "group {group} of user {user} does not exist in the image\n  help: `group \"{group}\" {{ }}` in the \
                  image makes it"
             ))
         };
@@ -115,7 +115,7 @@ impl Accounts {
         }
         match self.shadow.iter_mut().flatten().find(|line| line[0] == user) {
             Some(line) => line[1] = hash.to_owned(),
-            None => return Err(RootError::Broken(format!("user {user} has no line in /etc/shadow"))),
+            None => return Err(RootError::Broken(format!("user {user} is missing in /etc/shadow"))),
         }
         Ok(())
     }

@@ -29,7 +29,6 @@ impl Attributes {
 pub(crate) enum Verdict {
     /// The first of the two.
     First,
-    /// The second.
     Second,
     /// Neither may.
     Conflict,

@@ -21,7 +21,6 @@ pub enum TreeError {
         verb: &'static str,
         /// The absolute path within the tree.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// The root of the tree could not be made or opened.
@@ -29,7 +28,6 @@ pub enum TreeError {
     Root {
         /// Where it is on the host.
         path: PathBuf,
-        /// Why not.
         source: io::Error,
     },
     /// The kernel cannot resolve paths within a tree.
@@ -60,7 +58,6 @@ pub enum RootError {
     /// A package is damaged or refused.
     #[error("package {package}: {source}", package = Foreign(package))]
     Package {
-        /// Its name.
         package: String,
         /// What is wrong with it, in the words of its format.
         source: Box<dyn Error + Send + Sync>,
@@ -70,7 +67,6 @@ pub enum RootError {
     Conflict {
         /// Absolute path in the image.
         path: String,
-        /// The packages.
         packages: [String; 2],
     },
     /// The description of the step, or what the packages say, contradicts itself.
@@ -81,20 +77,12 @@ pub enum RootError {
     Stated(#[from] StepFailure),
     /// One of the rules that make builds equal could not be applied.
     #[error("rule {rule}: {source}")]
-    Rule {
-        /// Its name.
-        rule: &'static str,
-        /// Why not.
-        source: Box<RootError>,
-    },
+    Rule { rule: &'static str, source: Box<RootError> },
     /// A program inside failed; its last lines say why.
     #[error("{what} failed ({status}):{}", Quoted(tail, "  "))]
     Program {
-        /// What kiln wanted.
         what: &'static str,
-        /// How it ended.
         status: String,
-        /// Its last lines.
         tail: String,
         /// The package whose script it was, where that is known.
         package: Option<String>,

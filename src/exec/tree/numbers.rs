@@ -110,17 +110,14 @@ fn moves(what: &str, found: &BTreeMap<String, u32>, wanted: &BTreeMap<String, u3
         let new = wanted.get(name).copied().unwrap_or(old);
         let (other, before) = targets.entry(old).or_insert((name, new));
         if *before != new {
-            let text =
-                format!("{what}s {other} and {name} share the number {old}, but the lock says {before} and {new}");
+            let text = format!("{what}s {other} and {name} share id {old}, but the lock has {before} and {new}");
             return Err(RootError::Broken(text));
         }
         if *sources.entry(new).or_insert(old) != old {
-            return Err(RootError::Broken(format!("the lock gives two {what}s the number {new}; one is {name}")));
+            return Err(RootError::Broken(format!("the lock gives id {new} to more than one {what}; one is {name}")));
         }
         if (old == 0) != (new == 0) {
-            return Err(RootError::Broken(format!(
-                "the lock gives the {what} {name} the number {new} instead of {old}"
-            )));
+            return Err(RootError::Broken(format!("the lock has id {new} for {what} {name} instead of {old}")));
         }
     }
     Ok(targets.into_iter().map(|(old, (_, new))| (old, new)).filter(|(old, new)| old != new).collect())

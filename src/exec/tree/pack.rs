@@ -103,7 +103,7 @@ impl<W: Write> Archive<'_, W> {
                 }
                 return self.content(entry, place);
             }
-            _ => return Err(RootError::Broken(format!("{path} is a device, which no package may make"))),
+            _ => return Err(RootError::Broken(format!("{path} is a device, which packages may not create"))),
         }
         Ok(self.writer.append_empty(&entry)?)
     }

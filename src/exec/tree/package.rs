@@ -22,7 +22,6 @@ pub(crate) trait Package: Sync {
 
 /// Files of a package, one after the other. Reading yields the content of the entry that `next` gave last.
 pub(crate) trait Files: Read {
-    /// The next one.
     fn next(&mut self) -> Result<Option<Entry>, RootError>;
 }
 

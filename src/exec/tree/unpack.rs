@@ -261,7 +261,7 @@ fn hard_link(claims: &Claims<'_>, index: usize, (path, target): (&str, &str)) ->
     }
     // Parents of what was claimed are directories; any other path may lead through a link.
     if !claims.is_leaf(target) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("/{target} is no file of these packages")));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, format!("/{target} is not a file of these packages")));
     }
     let place = claims.tree().at(path)?;
     match place.unlink() {

@@ -115,7 +115,7 @@ fn bounded(depth: usize) -> io::Result<()> {
     if depth < DEPTH {
         return Ok(());
     }
-    Err(io::Error::other(format!("more than {DEPTH} directories lie within each other")))
+    Err(io::Error::other(format!("directories are nested more than {DEPTH} deep")))
 }
 
 impl Place {

@@ -28,7 +28,6 @@ impl Default for Qcow2Options {
     }
 }
 
-/// What was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Stats {
     /// Bytes that the guest sees.

@@ -107,7 +107,6 @@ impl fmt::Debug for TarPath {
 /// A device number; Linux has 12 bits of major and 20 bits of minor (`include/linux/kdev_t.h`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Device {
-    /// Which driver.
     pub major: u32,
     /// Which of its devices.
     pub minor: u32,
@@ -135,9 +134,7 @@ pub enum TarEntryKind {
 /// One file of an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TarEntry {
-    /// Where.
     pub path: TarPath,
-    /// What.
     pub kind: TarEntryKind,
     /// Permission bits with setuid, setgid and sticky: at most `0o7777`.
     pub mode: u32,

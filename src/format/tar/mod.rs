@@ -27,7 +27,6 @@ pub enum TarError {
     Malformed {
         /// Where the header stands.
         offset: u64,
-        /// What is wrong.
         what: String,
     },
     /// A path that could leave the place it is unpacked to.
@@ -41,7 +40,6 @@ pub enum TarError {
     /// The caller broke the canonical order, or handed over something that tar cannot express.
     #[error("tar: {path}: {what}", path = Foreign(path))]
     Entry {
-        /// Which entry.
         path: String,
         /// What is wrong with it.
         what: String,

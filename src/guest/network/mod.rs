@@ -35,7 +35,6 @@ use router::Router;
 
 /// Its name in the directory of a run.
 pub const SOCKET: &str = "network";
-/// The guest.
 const GUEST: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 /// Who answers for everybody else.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 2);

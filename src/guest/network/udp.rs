@@ -21,7 +21,6 @@ const MAX_DATAGRAMS_PER_ROUND: usize = 64;
 
 struct Flow {
     socket: UdpSocket,
-    /// Who asked.
     card: EthernetAddress,
     /// How long it has been silent.
     silence: Deadline,

@@ -9,7 +9,6 @@ use smoltcp::wire::{
 
 use super::{GATEWAY, RESOLVER};
 
-/// The gateway's card.
 pub(super) const MAC: EthernetAddress = EthernetAddress([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 /// Bytes of an Ethernet header.
 pub(super) const ETHERNET: usize = 14;

@@ -14,7 +14,6 @@ use rustix::io::Errno;
 
 use super::is_cooked;
 
-/// What Ctrl-C sends.
 const INTERRUPT: u8 = 3;
 /// Keys that wait for a QEMU that does not read.
 const MAX_PENDING_BYTES: usize = 64 << 10;

@@ -64,7 +64,6 @@ pub(super) fn missing(place: &str, one: Option<&Facts>, two: Option<&Facts>, fou
     }
 }
 
-/// Who goes on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
     Both,

@@ -31,7 +31,6 @@ const MAX_NESTING: usize = 4;
 /// Bytes that show what a stream is: the magic of tar lies at 257.
 const SNIFF_BYTES: usize = 4096;
 
-/// What was found.
 #[derive(Debug, Default)]
 pub struct Differences {
     told: Vec<String>,

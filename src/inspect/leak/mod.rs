@@ -36,7 +36,6 @@ pub struct Hit {
     pub offset: u64,
     /// What it is a trace of.
     pub kind: TraceKind,
-    /// The needle.
     pub text: String,
     /// The needle with its surroundings.
     window: Vec<u8>,

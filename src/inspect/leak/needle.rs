@@ -9,7 +9,6 @@ pub enum TraceKind {
     Home,
     /// `user@host`
     Account,
-    /// The host's name.
     Host,
     /// `uname -r`
     Kernel,
@@ -60,9 +59,7 @@ impl TraceKind {
 /// Something to look for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needle {
-    /// Its bytes.
     pub text: Vec<u8>,
-    /// What it means.
     pub kind: TraceKind,
     /// The year that must follow a [`TraceKind::Clock`].
     pub(super) year: String,

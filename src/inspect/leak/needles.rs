@@ -15,13 +15,10 @@ const MIN_HOST_NAME_LENGTH: usize = 6;
 /// What a builder's machine is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuildHost {
-    /// The store's path.
     pub store: String,
     /// The user's home directory.
     pub home: Option<String>,
-    /// The user's name.
     pub user: Option<String>,
-    /// The host's name.
     pub host: String,
     /// `uname -r`
     pub kernel: String,

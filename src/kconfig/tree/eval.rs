@@ -12,7 +12,6 @@ use crate::kconfig::value::Tri;
 /// An option that selects another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selector {
-    /// Its name.
     pub name: String,
     /// What it forces the other to be at least; `None` when only the kernel's program knows.
     pub force: Option<Tri>,

@@ -25,7 +25,6 @@ pub struct NotKconfig {
     pub file: String,
     /// Counted from one.
     pub line: u32,
-    /// The mistake.
     pub what: String,
 }
 

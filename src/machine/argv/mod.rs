@@ -54,7 +54,6 @@ pub struct Launch<'a> {
 pub enum Accel {
     /// Software emulation.
     Tcg,
-    /// The host's processor.
     Kvm,
     /// Left open as `${accel}`.
     Open,
@@ -174,7 +173,6 @@ fn confined() -> QemuOption {
 /// from UEFI (systemd-stub(7)), and the GRUB that kiln puts onto a disk from a BIOS.
 const SMBIOS_WORDS: [&str; 2] = ["io.systemd.stub.kernel-cmdline-extra=", "kiln.kernel-words="];
 
-/// What runs first.
 fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     let [stub, grub] = SMBIOS_WORDS;
     match machine.firmware.value {

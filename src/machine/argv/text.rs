@@ -14,9 +14,7 @@ use crate::plan::ArtifactKind;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Place {
-    /// The kernel image.
     Kernel,
-    /// The initramfs.
     Initrd,
     /// The disk, or an overlay on it.
     Disk,

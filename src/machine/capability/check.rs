@@ -45,8 +45,10 @@ fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
     });
     let lacking = memories.filter_map(|(memory, span)| {
         let row = KERNELS.iter().find(|row| row.memory == memory && row.since > version)?;
-        let mistake =
-            Diagnostic::new(span, format!("kernel `{}`, Linux {version}, makes no {}", machine.kernel, row.what));
+        let mistake = Diagnostic::new(
+            span,
+            format!("kernel `{}` (Linux {version}) does not support {}", machine.kernel, row.what),
+        );
         Some(mistake.label(format!("needs Linux {} or newer", row.since)).hint(row.source))
     });
     lacking.collect()

@@ -24,8 +24,7 @@ pub fn unknown(machine: &Machine, line: &CommandLine, facts: &Facts) -> Vec<Diag
             let mistake = Diagnostic::new(span, message).label("needs it");
             let mistake = mistake.related(machine.qemu.span, "the QEMU of this machine");
             mistakes.push(mistake.hint(format!(
-                "another QEMU may know it; `{} {}` lists what this one knows",
-                program,
+                "another version of QEMU may have it; `{program} {}` lists the properties of this one",
                 help(&property)
             )));
         }

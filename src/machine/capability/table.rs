@@ -30,7 +30,6 @@ pub enum Capability {
 /// Since when QEMU has it.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// What.
     pub capability: Capability,
     /// The first version with it.
     pub since: Version,
@@ -72,13 +71,10 @@ pub const CAPABILITIES: &[Row] = &[
 /// A range of versions in which something goes wrong.
 #[derive(Debug, Clone, Copy)]
 pub struct KnownProblem {
-    /// Which one.
     pub kind: MachineKind,
     /// First version with it, and the first without.
     pub versions: (Version, Version),
-    /// What happens.
     pub what: &'static str,
-    /// The way out.
     pub hint: &'static str,
     /// Where this can be looked up.
     pub source: &'static str,
@@ -106,16 +102,16 @@ pub const PROBLEMS: &[KnownProblem] = &[
     KnownProblem {
         kind: MachineKind::LonelyPort,
         versions: (OLDEST, Version::new(8, 0)),
-        what: "corrupts the memory behind a bridge with one root port, in silence",
-        hint: "add a second, empty port to the bridge, or take a newer QEMU",
+        what: "silently corrupts the memory behind a bridge with one root port",
+        hint: "add a second, empty port to the bridge, or use a newer QEMU",
         source: "hw/cxl/cxl-host.c before the pass-through decoder",
         fatal: true,
     },
     KnownProblem {
         kind: MachineKind::NoMailboxInterrupt,
         versions: (OLDEST, Version::new(8, 1)),
-        what: "has no event logs, without which Linux since 6.3 gives a CXL device up (`Failed to get interrupt for event Info log`)",
-        hint: "take QEMU 8.1 or newer, or a kernel before 6.3",
+        what: "has no event logs, without which Linux since 6.3 rejects a CXL device (`Failed to get interrupt for event Info log`)",
+        hint: "use QEMU 8.1 or newer, or a kernel before 6.3",
         source: "Linux drivers/cxl/pci.c (cxl_event_config)",
         fatal: true,
     },
@@ -123,7 +119,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         kind: MachineKind::AnyExpander,
         versions: (Version::new(8, 2), Version::new(9, 0)),
         what: "aborts when a program runs from CXL memory",
-        hint: "take QEMU 9.0 or newer; 11.1 is the first that is fast",
+        hint: "use QEMU 9.0 or newer; 11.1 is the first that is fast",
         source: "accel/tcg/translate-all.c (cpu_io_recompile)",
         fatal: true,
     },
@@ -131,7 +127,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         kind: MachineKind::Unbounced,
         versions: (Version::new(9, 0), Version::new(11, 1)),
         what: "emulates CXL memory as MMIO: 70 times slower, and a disk whose buffers lie there stops (`virtio: bogus descriptor`); under KVM the machine is reported to crash",
-        hint: "take QEMU 11.1 (trixie-backports), or write `bounce = true` in the machine",
+        hint: "use QEMU 11.1 (trixie-backports), or write `bounce = true` in the machine",
         source: "measured: QEMU 10.0.13 writes 0.9 MB/s, 11.1.3 63 MB/s",
         fatal: false,
     },
@@ -186,7 +182,6 @@ pub struct Trial {
     pub kernel: Version,
     /// Debian's own QEMU.
     pub qemu: Version,
-    /// The expander's memory.
     pub memory: MemoryKind,
     /// Whether its region was committed, came online as a node, and ran programs that gave the right answer.
     pub works: bool,

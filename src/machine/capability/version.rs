@@ -36,7 +36,6 @@ impl fmt::Display for Version {
 /// The QEMU that will run the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Emulator {
-    /// Its version.
     pub version: Version,
 }
 

@@ -22,7 +22,7 @@ pub(super) fn device(context: &Context) -> Vec<Diagnostic> {
         for memory in expander.memories().filter(|memory| memory.value.size > largest.size.value) {
             let size = ByteSize(memory.value.size);
             let message =
-                format!("expander `{}` has {size}, more than any window that leads to it", expander.name.value);
+                format!("expander `{}` has {size}, which is more than any of its windows", expander.name.value);
             let room = ByteSize(largest.size.value);
             let mistake = Diagnostic::new(memory.span, message).label(format!("the largest has {room}"));
             found.push(
@@ -58,7 +58,7 @@ pub(super) fn sum(context: &Context) -> Vec<Diagnostic> {
 fn report(window: &Window, (devices, room): (u64, u64)) -> Diagnostic {
     let (devices, room) = (ByteSize(devices), ByteSize(room));
     let message =
-        format!("the expanders behind window `{}` have {devices} and their windows {room}", window.name.value);
+        format!("the expanders behind window `{}` have {devices}, but their windows have {room}", window.name.value);
     let mistake = Diagnostic::new(window.size.span, message).label("too small for all of them");
     mistake.hint("make the window larger, or add another one")
 }
@@ -98,7 +98,7 @@ pub(super) fn equal(context: &Context) -> Vec<Diagnostic> {
             sizes
         };
         for (target, devices) in targets.iter().skip(1).filter(|(_, devices)| sizes(devices) != sizes(first)) {
-            let message = format!("window `{}` interleaves over bridges with unequal devices", window.name.value);
+            let message = format!("window `{}` interleaves bridges with unequal devices", window.name.value);
             let label = format!("{} here", describe(devices));
             let mistake = Diagnostic::new(target.span, message).label(label);
             let mistake = mistake.related(window.targets[0].span, format!("{} here", describe(first)));
@@ -128,7 +128,7 @@ pub(super) fn unreachable(context: &Context) -> Vec<Diagnostic> {
     let Some(cxl) = context.cxl() else { return Vec::new() };
     let lost = cxl.expanders().filter(|(bridge, _)| !cxl.windows.iter().any(|window| leads_to(window, bridge)));
     let report = |(bridge, expander): (&Bridge, &Expander)| {
-        let message = format!("no window leads to expander `{}`", expander.name.value);
+        let message = format!("expander `{}` is not reachable through any window", expander.name.value);
         let mistake = Diagnostic::new(expander.span, message).label("its memory cannot become a region");
         let (name, size) = (&bridge.name.value, ByteSize(expander.size()));
         mistake.hint(format!("add `window w0 {{ targets = [{name}] size = {size} }}`"))

@@ -14,7 +14,7 @@ pub(super) fn disks(context: &Context) -> Vec<Diagnostic> {
     }
     for disk in disks {
         if disk.size.value == 0 || !disk.size.value.is_multiple_of(1 << 20) || disk.size.value > 16 << 40 {
-            let message = format!("disk `{}` cannot have {}", disk.name.value, ByteSize(disk.size.value));
+            let message = format!("disk `{}` has an invalid size of {}", disk.name.value, ByteSize(disk.size.value));
             found.push(Diagnostic::new(disk.size.span, message).label("1MiB to 16TiB, in steps of 1MiB"));
         }
         if disk.name.value.len() > 20 {
@@ -29,9 +29,9 @@ pub(super) fn disks(context: &Context) -> Vec<Diagnostic> {
 pub(super) fn forwards(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
     let hosts = machine.forwards.iter().map(|forward| (forward.host.value, forward.host.span));
-    let mut found = repeated(hosts, |port| format!("port {port} of the host is forwarded twice"));
+    let mut found = repeated(hosts, |port| format!("host port {port} is forwarded more than once"));
     if let Some(forward) = machine.forwards.first().filter(|_| !machine.user_network) {
-        let mistake = Diagnostic::new(forward.guest.span, "ports are forwarded over the user network, which is off");
+        let mistake = Diagnostic::new(forward.guest.span, "port forwarding needs the user network, which is off");
         found.push(mistake.label("needs `user-network = true`"));
     }
     found
@@ -40,9 +40,8 @@ pub(super) fn forwards(context: &Context) -> Vec<Diagnostic> {
 /// A port of the host that only root may listen on.
 pub(super) fn privileged(context: &Context) -> Vec<Diagnostic> {
     let low = context.machine.forwards.iter().filter(|forward| forward.host.value < 1024);
-    let report =
-        |port: u16, span| Diagnostic::new(span, format!("port {port} of the host needs a privilege to listen on"));
-    low.map(|forward| report(forward.host.value, forward.host.span).label("below 1024").hint("write a higher port"))
+    let report = |port: u16, span| Diagnostic::new(span, format!("listening on host port {port} needs privileges"));
+    low.map(|forward| report(forward.host.value, forward.host.span).label("below 1024").hint("use a port above 1023"))
         .collect()
 }
 
@@ -57,7 +56,7 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
     }
     if let Some(first) = attachments.first().filter(|_| !is_host_name(&context.machine.name)) {
         let message = format!("`{}` cannot be the name of a machine on a network", context.machine.name);
-        let mistake = Diagnostic::new(first.span, message).label("the others find it by its name");
+        let mistake = Diagnostic::new(first.span, message).label("other machines address it by its name");
         found.push(mistake.hint("name the machine with letters, digits and inner `-`, at most 63"));
     }
     for attachment in attachments {
@@ -67,8 +66,9 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
         let host = u32::from(address.value).wrapping_sub(u32::from(network.base));
         if !(1..last).contains(&host) {
             let subnet = format!("{}/{}", network.base, network.prefix);
-            let message = format!("{} is not an address for a machine in {subnet}", address.value);
-            let mistake = Diagnostic::new(address.span, message).label("outside, or the first or last of the subnet");
+            let message = format!("{} is not a usable address in {subnet}", address.value);
+            let mistake =
+                Diagnostic::new(address.span, message).label("outside of the subnet, or its first or last address");
             found.push(mistake.related(network.span, "the network"));
         }
     }

@@ -45,11 +45,11 @@ pub(super) fn labels(context: &Context) -> Vec<Diagnostic> {
         let Some(labels) = &expander.labels else { continue };
         let (size, name) = (ByteSize(labels.value), &expander.name.value);
         if expander.persistent.is_none() {
-            let message = format!("expander `{name}` has a label area and nothing persistent");
-            let mistake = Diagnostic::new(labels.span, message).label("labels describe persistent memory");
-            found.push(mistake.hint("add `persistent = 1GiB`, or leave `lsa` away"));
+            let message = format!("expander `{name}` has a label area but no persistent memory");
+            let mistake = Diagnostic::new(labels.span, message).label("`lsa` is for persistent memory");
+            found.push(mistake.hint("add `persistent = 1GiB`, or remove `lsa`"));
         } else if !(128 << 10..=2 << 20).contains(&labels.value) || !labels.value.is_multiple_of(4 << 10) {
-            let message = format!("the label area of expander `{name}` has {size}");
+            let message = format!("the label area of expander `{name}` has an invalid size of {size}");
             let mistake = Diagnostic::new(labels.span, message).label("128KiB to 2MiB, in steps of 4KiB");
             found.push(mistake.hint("write `128KiB`"));
         }
@@ -63,7 +63,7 @@ pub(super) fn serial_zero(context: &Context) -> Vec<Diagnostic> {
     let serials = expanders(context).filter(zero).filter_map(|expander| expander.serial.as_ref());
     let report = |span| {
         let mistake = Diagnostic::new(span, "a persistent expander cannot have the serial number 0");
-        mistake.label("newer kernels refuse it").hint("leave `serial` away, and it gets one of its own")
+        mistake.label("newer kernels reject it").hint("remove `serial` to have one assigned")
     };
     serials.filter(|serial| serial.value == 0).map(|serial| report(serial.span)).collect()
 }
@@ -74,7 +74,7 @@ pub(super) fn serial_twice(context: &Context) -> Vec<Diagnostic> {
     let span = |expander: &Expander| expander.serial.as_ref().map_or(expander.span, |serial| serial.span);
     let serials = topology.expanders().map(|at| (at.serial, span(at.expander)));
     let found = repeated(serials, |serial| format!("two expanders have the serial number 0x{serial:x}"));
-    found.into_iter().map(|mistake| mistake.hint("leave `serial` away, or write another one")).collect()
+    found.into_iter().map(|mistake| mistake.hint("remove `serial`, or use another one")).collect()
 }
 
 /// Dynamic capacity that does not divide into its regions.
@@ -84,7 +84,7 @@ pub(super) fn dynamic(context: &Context) -> Vec<Diagnostic> {
         let (size, regions) = (dynamic.memory.value.size, u64::from(dynamic.regions.value));
         let unit = regions.saturating_mul(QUANTUM);
         if size.is_multiple_of(QUANTUM) && !size.is_multiple_of(unit) {
-            let message = format!("{} cannot be divided into {regions} regions", ByteSize(size));
+            let message = format!("{} cannot be divided into {regions} equal regions", ByteSize(size));
             let label = format!("must be a multiple of {}", ByteSize(unit));
             found.push(Diagnostic::new(dynamic.memory.span, message).label(label));
         }

@@ -13,13 +13,13 @@ pub(super) fn packages(context: &Context) -> Vec<Diagnostic> {
     let missing: Vec<&str> = needed.iter().filter(|name| !asked(name)).copied().collect();
     match set {
         Some(set) if needed.is_empty() => {
-            let mistake = Diagnostic::new(set.span, "nothing boots from the disk of this machine");
+            let mistake = Diagnostic::new(set.span, "`boot` has no effect on this machine");
             let mistake = mistake.label("not used");
-            vec![mistake.hint("QEMU hands the kernel over itself: write `firmware = uefi`, or leave `boot` away")]
+            vec![mistake.hint("QEMU loads the kernel directly: write `firmware = uefi`, or remove `boot`")]
         }
         _ if missing.is_empty() => Vec::new(),
         _ => {
-            let message = format!("this firmware would find nothing to boot: `boot` lacks {}", names(&missing));
+            let message = format!("this firmware needs {} in `boot`", names(&missing));
             let mistake = Diagnostic::new(firmware.span, message).label("needs them");
             let mistake = match set {
                 Some(set) => mistake.related(set.span, "what there is"),
@@ -55,9 +55,9 @@ pub(super) fn words(context: &Context) -> Vec<Diagnostic> {
     let lost = |word: &str| word.contains(['\'', '\\']) || word.matches('"').count() % 2 == 1;
     let words = context.machine.append.iter().filter(|word| lost(&word.value));
     let mistake = |span| {
-        let mistake = Diagnostic::new(span, "GRUB cannot hand this word to the kernel as it is written");
-        let mistake = mistake.label("has a single quote, a backslash, or one double quote alone");
-        mistake.hint("GRUB writes a backslash before them: find another spelling, or use `firmware = uefi`")
+        let mistake = Diagnostic::new(span, "GRUB cannot pass this parameter to the kernel unchanged");
+        let mistake = mistake.label("contains a single quote, a backslash, or a single double quote");
+        mistake.hint("GRUB escapes them with a backslash: write the parameter differently, or use `firmware = uefi`")
     };
     words.map(|word| mistake(word.span)).collect()
 }

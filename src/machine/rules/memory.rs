@@ -12,11 +12,11 @@ pub(super) fn total(context: &Context) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let (sum, total) = (ByteSize(sum), ByteSize(machine.memory.value));
-    let message = format!("the nodes have {sum} and the machine {total}");
+    let message = format!("the nodes have {sum} in total, but the machine has {total}");
     vec![
         Diagnostic::new(machine.memory.span, message)
             .label("not the sum of the nodes")
-            .hint("leave `memory` away: the nodes say it"),
+            .hint("remove `memory`, which follows from the nodes"),
     ]
 }
 
@@ -44,8 +44,8 @@ pub(super) fn cpus(context: &Context) -> Vec<Diagnostic> {
         repeated(placed.clone().map(|cpu| (cpu.value, cpu.span)), |cpu| format!("CPU {cpu} is in two nodes"));
     let beyond = placed.clone().filter(|cpu| cpu.value >= count);
     found.extend(beyond.map(|cpu| {
-        let mistake = Diagnostic::new(cpu.span, format!("there is no CPU {}", cpu.value));
-        mistake.label(format!("CPUs are 0 to {}", count - 1)).related(machine.cpus.span, "their number")
+        let mistake = Diagnostic::new(cpu.span, format!("CPU {} does not exist", cpu.value));
+        mistake.label(format!("CPUs are numbered 0 to {}", count - 1)).related(machine.cpus.span, "their number")
     }));
     if machine.nodes.is_empty() {
         return found;
@@ -53,7 +53,7 @@ pub(super) fn cpus(context: &Context) -> Vec<Diagnostic> {
     let missing = (0..count).find(|cpu| placed.clone().all(|placed| placed.value != *cpu));
     found.extend(missing.map(|cpu| {
         let mistake = Diagnostic::new(machine.cpus.span, format!("CPU {cpu} is in no node"));
-        mistake.label(format!("{count} CPUs")).hint("name every CPU in the `cpus` of one node")
+        mistake.label(format!("{count} CPUs")).hint("assign every CPU to the `cpus` of one node")
     }));
     found
 }
@@ -64,7 +64,7 @@ pub(super) fn empty(context: &Context) -> Vec<Diagnostic> {
     let report = |node: &crate::recipe::machine::memory::Node| {
         let message = format!("node `{}` has neither CPUs nor memory", node.name);
         Diagnostic::new(node.span, message)
-            .label("the guest would not see it")
+            .label("the guest would ignore it")
             .hint("add `memory = 1GiB` or `cpus = \"0-1\"`")
     };
     empty.map(report).collect()
@@ -78,13 +78,13 @@ pub(super) fn distance(context: &Context) -> Vec<Diagnostic> {
             let (a, b) = (&d.from.value, &d.to.value);
             ((a.min(b), a.max(b)), d.from.span.to(d.to.span))
         }),
-        |(a, b)| format!("the distance between `{a}` and `{b}` is given twice"),
+        |(a, b)| format!("the distance between `{a}` and `{b}` is given more than once"),
     );
     for distance in distances {
         let local = distance.from.value == distance.to.value;
         if local != (distance.value.value == 10) {
             let message =
-                if local { "a node is at distance 10 from itself" } else { "another node is farther than 10" };
+                if local { "a node is at distance 10 from itself" } else { "the distance to another node is above 10" };
             let mistake = Diagnostic::new(distance.value.span, message).label("10 means local");
             found.push(mistake.hint("write 11 to 254 between two nodes, and nothing for a node and itself"));
         }
@@ -98,9 +98,9 @@ pub(super) fn shared_twice(context: &Context) -> Vec<Diagnostic> {
     let devices = context.cxl().into_iter().flat_map(|cxl| cxl.expanders()).flat_map(|(_, device)| device.memories());
     let views =
         nodes.chain(devices).filter_map(|memory| Some((memory.value.shared.as_ref()?.name.clone(), memory.span)));
-    let found = repeated(views, |name| format!("the memory `{name}` is used twice in one machine"));
+    let found = repeated(views, |name| format!("memory `{name}` is used more than once in one machine"));
     found
         .into_iter()
-        .map(|mistake| mistake.hint("two machines may share a memory; two devices of one may not"))
+        .map(|mistake| mistake.hint("several machines may share a memory, but not several devices of one machine"))
         .collect()
 }

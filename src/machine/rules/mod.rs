@@ -143,7 +143,6 @@ pub const RULES: &[Rule] = &[
 
 /// What one rule says.
 pub struct RuleVerdict {
-    /// The rule.
     pub rule: &'static Rule,
     /// Its words, the source included.
     pub diagnostic: Diagnostic,

@@ -33,17 +33,20 @@ pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
     let networks = machine.attachments.iter().map(|attachment| (&attachment.network.name, attachment.span));
     let nodes = machine.nodes.iter().map(|node| (&node.name, node.span));
     let devices = bridges.chain(expanders).chain(disks).chain(networks).chain(nodes);
-    let mut found = repeated(devices, |name| format!("two devices of one machine are called `{name}`"));
+    let mut found = repeated(devices, |name| format!("duplicate device `{name}` in one machine"));
     let windows = cxl.iter().flat_map(|cxl| &cxl.windows).map(|window| (&window.name.value, window.name.span));
-    found.extend(repeated(windows, |name| format!("two windows are called `{name}`")));
+    found.extend(repeated(windows, |name| format!("duplicate window `{name}`")));
     let mut parents: Vec<&[Port]> = cxl.iter().flat_map(|cxl| &cxl.bridges).map(|b| b.ports.as_slice()).collect();
     while let Some(ports) = parents.pop() {
         let names = ports.iter().map(|port| (&port.name.value, port.name.span));
-        found.extend(repeated(names, |name| format!("two ports of one parent are called `{name}`")));
+        found.extend(repeated(names, |name| format!("duplicate port `{name}` of one parent")));
         parents.extend(switches(ports).map(|switch| switch.ports.as_slice()));
     }
     let reserved = context.machine.disks.iter().filter(|disk| disk.name.value == "root");
-    found.extend(reserved.map(|disk| Diagnostic::new(disk.name.span, "the disk `root` is the image").label("taken")));
+    found.extend(
+        reserved
+            .map(|disk| Diagnostic::new(disk.name.span, "the name `root` is reserved for the image").label("taken")),
+    );
     found
 }
 
@@ -64,8 +67,8 @@ pub(super) fn reserved(context: &Context) -> Vec<Diagnostic> {
     let disks = context.machine.disks.iter().map(|disk| &disk.name);
     let devices = bridges.chain(expanders).chain(disks).filter(|name| name.value == OF_OBJECTS);
     let report = |name: &Spanned<String>| {
-        let message = format!("no device can be called `{}`: QEMU has a property of that name there", name.value);
-        Diagnostic::new(name.span, message).label("QEMU would abort").hint("add a number to the name")
+        let message = format!("`{}` is not a valid device name: QEMU has a property of that name", name.value);
+        Diagnostic::new(name.span, message).label("QEMU would abort").hint("append a number to the name")
     };
     of_bridges.chain(devices).map(report).collect()
 }
@@ -86,7 +89,7 @@ pub(super) fn bridges(context: &Context) -> Vec<Diagnostic> {
 pub(super) fn bus_number(context: &Context) -> Vec<Diagnostic> {
     let bridges = context.cxl().into_iter().flat_map(|cxl| &cxl.bridges);
     let fixed = bridges.filter_map(|bridge| bridge.bus.as_ref()).map(|bus| (bus.value, bus.span));
-    repeated(fixed, |bus| format!("two bridges have the bus number {bus}"))
+    repeated(fixed, |bus| format!("bus number {bus} is used by more than one bridge"))
 }
 
 /// Bus number 0, beyond 255, or so close to the next bridge that not every port has its bus.
@@ -101,20 +104,20 @@ pub(super) fn bus_range(context: &Context) -> Vec<Diagnostic> {
         let name = &at.bridge.name.value;
         if at.bus == 0 {
             let mistake = Diagnostic::new(span, format!("bridge `{name}` cannot have the bus number 0"));
-            found.push(mistake.label("the root bus has it").hint("leave `bus` away, or write a number from 1 to 255"));
+            found.push(mistake.label("it belongs to the root bus").hint("remove `bus`, or use a number from 1 to 255"));
         } else if let Some(next) = next.filter(|next| next.bus < at.bus + at.needs) {
             let needs = at.needs;
             let message = format!(
-                "bridge `{name}` needs {needs} bus numbers and the next bridge begins {} later",
+                "bridge `{name}` needs {needs} bus numbers, but the next bridge starts {} later",
                 next.bus - at.bus
             );
             let mistake = Diagnostic::new(span, message).label(format!("begins at {}", at.bus));
             let other = next.bridge.bus.as_ref().map_or(next.bridge.span, |bus| bus.span);
             let mistake = mistake.related(other, format!("begins at {}", next.bus));
-            found.push(mistake.hint("one for the bridge, one a port, one a switch, one a port of a switch"));
+            found.push(mistake.hint("one for the bridge, and one for each port, switch and port of a switch"));
         } else if at.bus + at.needs > 256 {
             let message = format!("bridge `{name}` needs bus numbers up to {}", at.bus + at.needs - 1);
-            found.push(Diagnostic::new(span, message).label("there are 255").hint("give it a lower `bus`"));
+            found.push(Diagnostic::new(span, message).label("there are 255").hint("use a lower `bus`"));
         }
     }
     found
@@ -128,7 +131,7 @@ pub(super) fn port_number(context: &Context) -> Vec<Diagnostic> {
     while let Some(ports) = parents.pop() {
         let span = |at: &PortAt| at.port.number.as_ref().map_or(at.port.span, |number| number.span);
         let numbers = ports.iter().map(|at| (at.number, span(at)));
-        found.extend(repeated(numbers, |number| format!("two ports of one parent have the number {number}")));
+        found.extend(repeated(numbers, |number| format!("port number {number} is used more than once by one parent")));
         let surplus = ports.iter().find(|at| at.number >= PORTS);
         found.extend(
             surplus.map(|at| Diagnostic::new(span(at), format!("more than {PORTS} ports")).label("one too many")),
@@ -150,8 +153,8 @@ pub(super) fn port_shared(context: &Context) -> Vec<Diagnostic> {
     while let Some(ports) = parents.pop() {
         for port in ports {
             if let [first, second, ..] = &port.below[..] {
-                let message = format!("port `{}` holds more than one device", port.name.value);
-                let mistake = Diagnostic::new(span(second), message).label("no room for this one");
+                let message = format!("port `{}` has more than one device", port.name.value);
+                let mistake = Diagnostic::new(span(second), message).label("the second device");
                 found.push(mistake.related(span(first), "already here").hint("add a port for it"));
             }
         }
@@ -174,8 +177,8 @@ pub(super) fn switch_depth(context: &Context) -> Vec<Diagnostic> {
     let inner = outer.flat_map(|outer| switches(&outer.ports).map(move |inner| (outer, inner)));
     let report = |(outer, inner): (&Switch, &Switch)| {
         let message = format!("switch `{}` is below another switch", inner.name.value);
-        let mistake = Diagnostic::new(inner.span, message).label("one level of switches is all that QEMU decodes");
-        mistake.related(outer.span, "the other switch").hint("put its expanders into ports of the outer switch")
+        let mistake = Diagnostic::new(inner.span, message).label("QEMU decodes only one level of switches");
+        mistake.related(outer.span, "the other switch").hint("move its expanders to ports of the outer switch")
     };
     inner.map(report).collect()
 }

@@ -39,7 +39,7 @@ fn invalidation(machine: &Machine, kernel: &KernelFacts) -> Option<Diagnostic> {
     if hidden || kernel.commits_in_guests != Some(false) {
         return None;
     }
-    let message = "this kernel refuses to bring CXL memory up in a guest: `Failed to synchronize CPU cache state`";
+    let message = "this kernel does not enable CXL memory in a guest: `Failed to synchronize CPU cache state`";
     let mistake = Diagnostic::new(machine.cpu.span, message).label("shows the guest that there is a hypervisor");
     let mistake = mistake.related(expander.span, "the memory");
     Some(mistake.hint(
@@ -54,10 +54,11 @@ fn addresses(machines: &Machines) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, members) in networks.iter() {
         let addresses = members.iter().map(|member| (member.address, member.span));
-        let same = repeated(addresses, |address| format!("two machines have the address {address} on `{name}`"));
+        let same =
+            repeated(addresses, |address| format!("address {address} is used by more than one machine on `{name}`"));
         found.extend(same.into_iter().map(|mistake| mistake.hint("write `address = \"...\"` in one of them")));
         let cards = members.iter().map(|member| (member.mac.clone(), member.span));
-        let same = repeated(cards, |mac| format!("two machines have the card address {mac} on `{name}`"));
+        let same = repeated(cards, |mac| format!("MAC address {mac} is used by more than one machine on `{name}`"));
         found.extend(same.into_iter().map(|mistake| mistake.hint("rename one of the machines")));
     }
     found
@@ -83,10 +84,10 @@ fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
             Firmware::Seabios | Firmware::Uefi => longest - TEST_WORDS,
         };
         let length = kernel_line(machine, &networks).len();
-        let message = format!("the kernel's command line of `{}` would have {length} bytes", machine.name);
+        let message = format!("the kernel command line of `{}` would have {length} bytes", machine.name);
         let mistake = Diagnostic::new(first, message);
         let mistake = mistake.label(match attached {
-            Some(_) => "neighbours are made known on it",
+            Some(_) => "it lists the other machines of the network",
             None => "these words are on it",
         });
         let kept = if room < longest { format!(", of which tests take {TEST_WORDS}") } else { String::new() };

@@ -63,7 +63,7 @@ pub(super) fn target(context: &Context) -> Vec<Diagnostic> {
     let targets = cxl.windows.iter().flat_map(|window| &window.targets);
     let wrong = targets.filter(|target| !bridges.contains(&target.value.as_str()));
     let report = |target: &crate::base::Spanned<String>| {
-        let message = format!("there is no host bridge called `{}`", target.value);
+        let message = format!("unknown host bridge `{}`", target.value);
         let mut mistake = Diagnostic::new(target.span, message).label("a window leads to host bridges");
         mistake.hint = suggest(&target.value, &bridges);
         mistake

@@ -39,7 +39,7 @@ pub(super) fn object(node: &EvaluatedNode, report: &Diagnostics) -> Option<Map<S
 }
 
 fn twice(child: &EvaluatedNode) -> Diagnostic {
-    Diagnostic::new(child.head(), format!("`{}` is given twice", child.keyword.value)).label("again here")
+    Diagnostic::new(child.head(), format!("`{}` is given more than once", child.keyword.value)).label("again here")
 }
 
 fn object_of(node: &EvaluatedNode, report: &Diagnostics) -> Option<Json> {

@@ -206,12 +206,12 @@ fn forged_lines(ground: &Ground, tally: &mut Tally) {
     if !tally.can_build(ground) {
         return;
     }
-    for name in ["x\n6 files: all good", "x\r6 files: all good\u{1b}[K", "\n\n6 files: all good\n"] {
+    for name in ["x\n6 files verified", "x\r6 files verified\u{1b}[K", "\n\n6 files verified\n"] {
         let directory = copy(ground);
         set(&directory, |manifest| manifest["artifacts"][name] = json!({ "size": 1, "sha256": "0".repeat(64) }));
         let ended = verify(ground, &directory);
         let text = ended.text();
-        let forged = text.split(['\n', '\r']).any(|line| line.trim_start().starts_with("6 files: all good"));
+        let forged = text.split(['\n', '\r']).any(|line| line.trim_start().starts_with("6 files verified"));
         let forged = forged.then(|| format!("a line is forged: {text}"));
         let good = (ended.code == Some(0)).then(|| "it says that all is good".to_owned());
         tally.case(&format!("{name:?}"), ended.broken().or(forged).or(good));

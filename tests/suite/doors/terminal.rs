@@ -67,7 +67,7 @@ fn a_lock_quotes_whatever_it_likes() {
     }
 }
 
-const MADE_ANEW: [&str; 1] = ["warning: made again from nothing"];
+const MADE_ANEW: [&str; 1] = ["warning: it is made again from scratch"];
 
 #[test]
 fn the_results_of_tests_are_lines_of_their_own() {

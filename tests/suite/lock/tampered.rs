@@ -185,7 +185,7 @@ fn a_changed_lock_is_refused_and_made_good_with_what_it_pins() {
     let (mut command, path) = check(&scratch, &merged);
     let output = succeed(&mut command);
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("was changed by hand, or merged; what it pins is kept"), "{said}");
+    assert!(said.contains("was edited or merged; its pins are kept"), "{said}");
     let mended = std::fs::read_to_string(&path).unwrap();
     assert!(mended.contains("\"somebody\" = 900\n"), "{mended}");
     succeed(check(&scratch, &mended).0.arg("--check"));

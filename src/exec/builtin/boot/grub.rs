@@ -36,7 +36,7 @@ impl Programs {
     fn new(record: Vec<u8>, core: Vec<u8>) -> Result<Programs, BuiltinError> {
         if record.len() as u64 != SECTOR || !record.ends_with(&[0x55, 0xaa]) || core.len() as u64 <= SECTOR {
             return Err(BuiltinError::from(StepFailure::input(
-                "GRUB's boot.img or core.img is not what a BIOS can start".to_owned(),
+                "GRUB's boot.img or core.img is not bootable by a BIOS".to_owned(),
             )));
         }
         Ok(Programs { record, core })
@@ -47,7 +47,7 @@ impl Programs {
         let sectors = (self.core.len() as u64).div_ceil(SECTOR);
         if sectors > partition.sectors {
             return Err(BuiltinError::from(StepFailure::input(format!(
-                "GRUB's core has {sectors} sectors, more than its partition"
+                "GRUB's core image of {sectors} sectors does not fit into its partition"
             ))));
         }
         let mut record = self.record.clone();

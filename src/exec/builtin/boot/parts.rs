@@ -30,7 +30,6 @@ pub(super) fn uefi(context: &BuiltinContext<'_>, arch: Arch) -> Result<BTreeMap<
     Ok(BTreeMap::from([(uefi.program, program)]))
 }
 
-/// What GRUB reads.
 pub(super) fn bios(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
     let mut files = BTreeMap::from([
         ("VMLINUZ", fs::read(input(context, "vmlinuz")?, LIMIT)?),

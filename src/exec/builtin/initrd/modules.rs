@@ -91,7 +91,7 @@ impl<'a> Modules<'a> {
                 )))),
                 None => Err(BuiltinError::from(StepFailure::recipe(
                     Statement::Module(name.to_owned()),
-                    format!("this kernel has no module {name}, nor is it built in"),
+                    format!("kernel module {name} does not exist and is not built in"),
                 ))),
             };
         }
@@ -160,7 +160,7 @@ impl<'a> Modules<'a> {
         let (path, offset, size) = self
             .places
             .get(name)
-            .ok_or_else(|| BuiltinError::from(StepFailure::input(format!("this kernel has no module {name}"))))?;
+            .ok_or_else(|| BuiltinError::from(StepFailure::input(format!("kernel module {name} does not exist"))))?;
         modinfo::decompress(path, part(self.file, *offset, *size)).map_err(|reason| StepFailure::input(reason).into())
     }
 }

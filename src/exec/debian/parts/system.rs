@@ -34,7 +34,7 @@ fn timezone(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
     let there = !odd && tree.has(&name)?;
     let known = there || matches!(zone.as_str(), "UTC" | "Etc/UTC");
     if odd || !known {
-        return Err(RootError::Broken(format!("the image has no time zone `{zone}`; is the package tzdata in it?")));
+        return Err(RootError::Broken(format!("unknown time zone `{zone}`: the image needs the package tzdata")));
     }
     if there {
         tree.link("etc/localtime", format!("/{name}"))?;

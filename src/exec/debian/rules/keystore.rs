@@ -27,7 +27,7 @@ pub(super) fn date(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> 
     }
     let Some(bytes) = tree.bytes(PATH, LIMIT)? else { return Ok(()) };
     let millis = terms.epoch.0.saturating_mul(1000);
-    let odd = || RootError::Broken(format!("/{PATH} is not a keystore of a kind that kiln can put in order"));
+    let odd = || RootError::Broken(format!("/{PATH} is not a supported Java keystore"));
     Ok(tree.put(PATH, &rewrite(&bytes, millis).ok_or_else(odd)?, 0o644)?)
 }
 

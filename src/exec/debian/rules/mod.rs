@@ -58,7 +58,7 @@ pub(super) const ALL: [(&str, Rule); 17] = [
 pub(crate) fn apply(terms: &RuleInput<'_>, tree: &Tree) -> Result<RootIds, RootError> {
     if terms.rules != RULES {
         return Err(RootError::from(StepFailure::bug(format!(
-            "the plan is for rules {}, this kiln has rules {RULES}",
+            "the plan is for version {} of the rules, but this kiln has version {RULES}",
             terms.rules
         ))));
     }

@@ -44,7 +44,7 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
 
 fn owner(accounts: &Accounts, file: &RootFile) -> Result<(u32, u32), RootError> {
     let missing = |what, name: &str| {
-        RootError::Broken(format!("{} is to belong to the {what} {name}, which the image does not have", file.path))
+        RootError::Broken(format!("{what} {name}, the owner of {}, does not exist in the image", file.path))
     };
     let uid = file.owner.parse().ok().or_else(|| accounts.user(&file.owner).map(|(uid, _)| uid));
     let gid = file.group.parse().ok().or_else(|| accounts.gid(&file.group));

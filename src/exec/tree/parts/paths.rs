@@ -19,7 +19,7 @@ pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
     let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." {
-            return Err(RootError::Broken(format!("the path {path} climbs with `..`")));
+            return Err(RootError::Broken(format!("the path {path} contains `..`")));
         }
         // Merged /usr is the one link that everybody writes through.
         if linked(&place)? {

@@ -33,7 +33,7 @@ pub(crate) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]
         return Ok(None);
     }
     if !tree.has("usr/bin/systemctl")? {
-        let text = "the image has no systemctl to change units with: add the package systemd-sysv";
+        let text = "the image has no systemctl, which `enable` and `mask` need: add the package systemd-sysv";
         return Err(RootError::Broken(text.to_owned()));
     }
     Ok(Some(script))

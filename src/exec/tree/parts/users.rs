@@ -50,5 +50,5 @@ fn check(user: &RootUser) -> Result<(), RootError> {
     if name && user.shell.iter().all(|shell| plain(shell)) && user.home.iter().all(home) {
         return Ok(());
     }
-    Err(RootError::Broken(format!("user {:?} has a name, shell or home that /etc/passwd cannot hold", user.name)))
+    Err(RootError::Broken(format!("user {:?} has a name, shell or home that is not valid in /etc/passwd", user.name)))
 }

@@ -1,0 +1,109 @@
+//! The vocabulary of `docs/style.md`: types with names of their own, and words that no message uses.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root().join("src")];
+    while let Some(directory) = open.pop() {
+        for entry in std::fs::read_dir(&directory).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root()).unwrap().display().to_string();
+                found.push((name, std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// Files whose types have the names that somebody else gave them.
+const FOREIGN_NAMES: [(&str, &str); 1] = [("src/plan/reapi.rs", "messages of the Remote Execution API")];
+
+/// Names that two modules may share, each with its reason.
+const SHARED_NAMES: [(&str, &str); 3] = [
+    ("Launch", "what the argv is rendered for, and what is started with it: both are the launch of a machine"),
+    ("Place", "a placeholder of an argv, and where a file is fetched from: each is only used with its module's name"),
+    ("UserNetwork", "how the argv attaches it, and the network itself"),
+];
+
+/// The name of a public type that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let rest =
+        ["pub struct ", "pub enum ", "pub trait ", "pub type "].iter().find_map(|start| line.strip_prefix(start))?;
+    rest.split(|c: char| !c.is_alphanumeric() && c != '_').next()
+}
+
+#[test]
+fn public_types_have_names_of_their_own() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in sources().into_iter().filter(|(file, _)| FOREIGN_NAMES.iter().all(|(name, _)| name != file)) {
+        for name in text.lines().filter_map(declared) {
+            places.entry(name.to_owned()).or_default().push(file.clone());
+        }
+    }
+    assert!(places.len() > 200, "only {} public types were found", places.len());
+    let shared = |name: &str| SHARED_NAMES.iter().any(|(known, _)| *known == name);
+    let twice = places.iter().filter(|(name, files)| files.len() > 1 && !shared(name));
+    let twice: Vec<String> = twice.map(|(name, files)| format!("{name}: {}", files.join(", "))).collect();
+    assert!(twice.is_empty(), "give these types names of their own, as `docs/style.md` says:\n{}", twice.join("\n"));
+    for (name, reason) in SHARED_NAMES {
+        assert!(places.get(name).is_some_and(|files| files.len() > 1), "{name} is excused for nothing: {reason}");
+    }
+}
+
+#[test]
+fn declarations_of_types_are_seen() {
+    assert_eq!(declared("pub struct TarEntry {"), Some("TarEntry"));
+    assert_eq!(declared("pub type Mirrors<'a> = ();"), Some("Mirrors"));
+    assert_eq!(declared("pub(super) struct Local;"), None);
+    assert_eq!(declared("    pub struct Inner;"), None);
+}
+
+/// Words of an older vocabulary, and what is written instead.
+const REPLACED: [(&str, &str); 12] = [
+    ("at hand", "cached"),
+    ("the world failed", "I/O, network or host failure"),
+    ("no longer had", "is corrupt"),
+    ("other bits", "different output"),
+    ("from nothing", "from scratch"),
+    ("went on from", "was built incrementally"),
+    ("goes on from", "is incremental"),
+    ("an instant", "a timestamp"),
+    ("is given twice", "is given more than once"),
+    ("left behind", "produced"),
+    ("of this kiln", "of this version of kiln"),
+    ("last words", "end of the output"),
+];
+
+/// The string literals of a source file before its unit tests, with the number of their line.
+fn literals(text: &str) -> Vec<(usize, &str)> {
+    let code = text.split("\n#[cfg(test)]").next().unwrap();
+    let lines = code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
+    lines.flat_map(|(number, line)| line.split('"').skip(1).step_by(2).map(move |text| (number + 1, text))).collect()
+}
+
+#[test]
+fn no_message_uses_a_replaced_word() {
+    let mut wrong = Vec::new();
+    for (file, text) in sources() {
+        for (number, literal) in literals(&text) {
+            let found = REPLACED.iter().filter(|(word, _)| literal.contains(word));
+            wrong.extend(found.map(|(word, instead)| format!("{file}:{number}: `{word}`, better: {instead}")));
+        }
+    }
+    for page in ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "ARCHITECTURE.md"] {
+        let text = std::fs::read_to_string(root().join(page)).unwrap();
+        let found = REPLACED.iter().filter(|(word, _)| text.contains(word));
+        wrong.extend(found.map(|(word, instead)| format!("{page}: `{word}`, better: {instead}")));
+    }
+    assert!(wrong.is_empty(), "see `docs/style.md`:\n{}", wrong.join("\n"));
+}
