@@ -353,3 +353,35 @@ fn assignment(text: &str) -> Result<(String, String), String> {
         _ => Err("expected NAME=VALUE, such as expander-size=2GiB".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(words: &[&str]) -> BuildOptions {
+        let words = ["kiln", "build", "a.kiln"].into_iter().chain(words.iter().copied());
+        let Verb::Build(build) = Cli::parse_from(words).verb else { panic!("a build") };
+        build.realize.options()
+    }
+
+    #[test]
+    fn a_build_without_options_is_the_default() {
+        assert_eq!(build(&[]), BuildOptions::default());
+    }
+
+    #[test]
+    fn no_option_of_a_build_is_lost() {
+        let words = ["--offline", "--jobs", "3", "--no-cache", "--limit", "silence=none", "--allow-leaks", "--vary"];
+        let expected = BuildOptions {
+            offline: true,
+            jobs: Some(3),
+            no_cache: true,
+            incremental: Incremental::None,
+            limits: vec!["silence=none".parse().unwrap()],
+            leaks: LeakPolicy::Report,
+            variation: true,
+        };
+        assert_eq!(build(&words), expected);
+        assert_eq!(build(&["--incremental"]).incremental, Incremental::Directories);
+    }
+}

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::IsTerminal;
 
+use super::signals;
 use crate::base::{render, tell};
 use crate::ops::{ErrorClass, OpsError};
 
@@ -62,7 +63,7 @@ impl Failure {
             ErrorClass::Usage => 2,
             ErrorClass::Mismatch => 3,
             ErrorClass::Host => 4,
-            ErrorClass::Interrupted => 130,
+            ErrorClass::Interrupted => signals::EXIT_CODE,
         }
     }
 
@@ -83,7 +84,7 @@ impl Failure {
             Failure::Ops(OpsError::Mistakes(mistakes)) => {
                 render::render(&mistakes.sources, &mistakes.diagnostics, false)
             }
-            _ if self.class() == ErrorClass::Interrupted => crate::exec::interrupt::INTERRUPTED_MESSAGE.to_owned(),
+            _ if self.class() == ErrorClass::Interrupted => signals::INTERRUPTED_MESSAGE.to_owned(),
             _ => format!("error: {self}"),
         }
     }
@@ -92,5 +93,21 @@ impl Failure {
 impl<E: Into<OpsError>> From<E> for Failure {
     fn from(error: E) -> Failure {
         Failure::Ops(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::fs;
+
+    #[test]
+    fn a_failure_keeps_its_sources() {
+        let failure = Failure::from(fs::read("/nowhere/at/all".as_ref(), 1).unwrap_err());
+        let source = failure.source().and_then(|source| source.downcast_ref::<std::io::Error>());
+        assert_eq!(source.map(std::io::Error::kind), Some(std::io::ErrorKind::NotFound));
+        assert_eq!((failure.code(), failure.text().starts_with("error: cannot read /nowhere")), (4, true));
+        let other = Failure::world(std::fmt::Error);
+        assert!(matches!(&other, Failure::World(error) if error.is::<std::fmt::Error>()));
     }
 }

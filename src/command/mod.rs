@@ -17,6 +17,7 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod run;
+pub mod signals;
 pub mod test;
 pub mod verify;
 
@@ -32,6 +33,7 @@ pub const ENTRIES: &[(&str, EntryPoint)] = crate::exec::ENTRIES;
 
 /// Carries a verb out.
 pub fn run(verb: Verb) -> Result<(), Failure> {
+    signals::listen();
     let (world, terminal) = (RealWorld::default(), Terminal::default());
     let session = Session { world: &world, listener: &terminal };
     match verb {

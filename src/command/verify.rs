@@ -45,3 +45,28 @@ fn again(args: &RecipeArgs, variation: &Variation) -> Result<Vec<OsString>, OpsE
     );
     Ok(argv)
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::cli::{Cli, Verb};
+    use crate::ops::{BuildOptions, LeakPolicy};
+
+    #[test]
+    fn the_second_build_is_asked_for_in_words_that_kiln_knows() {
+        let args = RecipeArgs {
+            recipe: "/dev/null".into(),
+            set: vec![("size".to_owned(), "2GiB".to_owned()), ("name".to_owned(), "a b=c".to_owned())],
+            lock: None,
+        };
+        let variation = Variation::at(Path::new("/place"));
+        let Verb::Build(build) = Cli::parse_from(again(&args, &variation).unwrap()).verb else { panic!("a build") };
+        assert_eq!(build.recipe.options().set, args.set);
+        assert_eq!((build.recipe.lock, build.out), (Some(variation.lock), Some(variation.out)));
+        let wanted =
+            BuildOptions { jobs: Some(1), leaks: LeakPolicy::Report, variation: true, ..BuildOptions::default() };
+        assert_eq!(build.realize.options(), wanted);
+    }
+}

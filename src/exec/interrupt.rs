@@ -1,68 +1,110 @@
-//! Ctrl-C: the first one ends all sandboxes and lets the build clean up; what does not end soon is left to the next
-//! kiln, which sweeps it.
+//! The end of what runs, asked for from outside: by Ctrl-C, or by a caller that no longer wants a result.
+//!
+//! Input: [`stop`], from any thread. Output: a flag that steps, downloads and machines look at, and the end of the
+//! sandboxes of steps. It must not listen to signals: a program that is to end on one calls [`stop`] then.
 
-use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use super::sandbox;
 
-/// Exit code of a build that was interrupted: 128 and the number of SIGINT, as shells have it.
-const EXIT_CODE: i32 = 130;
-/// How long cleaning up may take.
-const CLEANUP_TIMEOUT: Duration = Duration::from_secs(2);
-/// What the user is told in the end, whichever way it comes.
-pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
+/// What runs, and so how it is ended and how long that may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunningWork {
+    /// Steps of a plan: their sandboxes are ended at once.
+    Steps,
+    /// Machines: each is asked to close its files first.
+    Machines,
+}
 
-static BUILDS: AtomicUsize = AtomicUsize::new(0);
+impl RunningWork {
+    /// How long cleaning up may take.
+    fn patience(self) -> Duration {
+        Duration::from_secs(match self {
+            RunningWork::Steps => 2,
+            RunningWork::Machines => 8,
+        })
+    }
+}
+
+struct Counts {
+    steps: usize,
+    machines: usize,
+}
+
+static RUNNING: Mutex<Counts> = Mutex::new(Counts { steps: 0, machines: 0 });
 static STOPPED: AtomicBool = AtomicBool::new(false);
-static LISTEN: Once = Once::new();
 
-/// While it lives, signals stop builds; without one they do what they always do.
-pub(super) struct Listening;
+/// While it lives, something runs that [`stop`] ends. With the last one, the wish to stop has been granted.
+#[must_use]
+pub struct Interruptible(RunningWork);
 
-impl Listening {
-    pub(super) fn start() -> Listening {
-        BUILDS.fetch_add(1, Ordering::SeqCst);
-        LISTEN.call_once(|| {
-            // Without handlers a signal kills kiln at once, which the store survives as well.
-            if let Ok(signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) {
-                std::thread::spawn(|| listen(signals));
-            }
-        });
-        Listening
+impl Interruptible {
+    /// From now on.
+    pub fn start(work: RunningWork) -> Interruptible {
+        *counts().of(work) += 1;
+        Interruptible(work)
     }
 }
 
-impl Drop for Listening {
+impl Drop for Interruptible {
     fn drop(&mut self) {
-        BUILDS.fetch_sub(1, Ordering::SeqCst);
+        let mut counts = counts();
+        *counts.of(self.0) -= 1;
+        if counts.steps + counts.machines == 0 && STOPPED.swap(false, Ordering::SeqCst) {
+            sandbox::permit_all();
+        }
     }
 }
 
-/// Whether builds are to end.
+impl Counts {
+    fn of(&mut self, work: RunningWork) -> &mut usize {
+        match work {
+            RunningWork::Steps => &mut self.steps,
+            RunningWork::Machines => &mut self.machines,
+        }
+    }
+}
+
+/// What [`stop`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopping {
+    /// Nothing runs.
+    Idle,
+    /// What runs ends now, which may take this long.
+    Begun(Duration),
+    /// What runs was told before.
+    Again,
+}
+
+/// Ends everything that runs in this process.
+pub fn stop() -> Stopping {
+    let counts = counts();
+    if counts.steps + counts.machines == 0 {
+        return Stopping::Idle;
+    }
+    if STOPPED.swap(true, Ordering::SeqCst) {
+        return Stopping::Again;
+    }
+    if counts.steps > 0 {
+        sandbox::cancel_all();
+    }
+    let work = if counts.machines > 0 { RunningWork::Machines } else { RunningWork::Steps };
+    Stopping::Begun(work.patience())
+}
+
+/// Whether what runs is to end, for whoever looks at it again and again.
+pub fn flag() -> &'static AtomicBool {
+    &STOPPED
+}
+
+/// Whether what runs is to end.
 pub(in crate::exec) fn stopped() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }
 
-fn listen(mut signals: Signals) {
-    for signal in signals.forever() {
-        if BUILDS.load(Ordering::SeqCst) == 0 {
-            // A signal that cannot be passed on ends the process like one that can.
-            let _ = signal_hook::low_level::emulate_default_handler(signal);
-            std::process::exit(EXIT_CODE);
-        }
-        if STOPPED.swap(true, Ordering::SeqCst) {
-            std::process::exit(EXIT_CODE);
-        }
-        sandbox::cancel_all();
-        std::thread::spawn(|| {
-            std::thread::sleep(CLEANUP_TIMEOUT);
-            crate::tell!("{INTERRUPTED_MESSAGE}");
-            std::process::exit(EXIT_CODE);
-        });
-    }
+/// Two numbers, which no panic leaves half changed.
+fn counts() -> MutexGuard<'static, Counts> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }

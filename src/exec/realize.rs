@@ -15,7 +15,7 @@ use super::executor::Executor;
 use super::fetch::{Fetcher, MirrorLookup, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory};
-use super::interrupt::{self, Listening};
+use super::interrupt::{self, Interruptible, RunningWork};
 use super::outcome::{Known, Left, Names, Objects, Outputs};
 use super::outputs::{Collected, Destination};
 use super::resolve::{resolve, resolve_without, result, wanted};
@@ -88,7 +88,7 @@ struct Realizer<'a> {
 /// Carries a plan out. Everything that the plan delivers is in the store afterwards.
 pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> Result<Realized, ExecError> {
     let Services { store, world, mirrors, listener, .. } = *services;
-    let _listening = Listening::start();
+    let _running = Interruptible::start(RunningWork::Steps);
     if !store.leftovers().is_empty() {
         super::remove_inside(store.leftovers(), listener);
     }

@@ -207,18 +207,14 @@ fn test_words(launch: &Launch) -> Result<String, GuestError> {
         Firmware::Seabios => agent::grub_words(&port),
     };
     let own = launch.description.kernel_line();
-    let length = own.len() + 1 + words.len();
     let longest = longest_kernel_line(machine);
-    if length > longest {
-        return Err(failed(
-            launch,
-            format!(
-                "its kernel command line is {} characters too long for tests: the kernel keeps {longest}, \
-                 of which tests need {}",
-                length - longest,
-                words.len()
-            ),
-        ));
+    let (over, needed) = ((own.len() + 1 + words.len()).saturating_sub(longest), words.len());
+    if over > 0 {
+        let reason = format!(
+            "its kernel command line is {over} characters too long for tests: the kernel keeps {longest}, of which \
+             tests need {needed}"
+        );
+        return Err(failed(launch, reason));
     }
     Ok(words)
 }

@@ -5,10 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use super::build::{self, Built};
 use super::error::{MismatchError, OpsError, UsageError};
@@ -20,12 +16,13 @@ use super::{artifacts, machines, project};
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, Launch};
 use crate::machine::Description;
 use crate::recipe::machine::Machine;
 use crate::store::{Output, Store};
+use crate::world::fs;
 use crate::world::held::Held;
-use crate::world::{WorldError, fs};
 
 /// Where a machine's QEMU is in its tree.
 fn program(machine: &Machine) -> String {
@@ -98,7 +95,7 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
     }
     let loaded = load::recipe(session, recipe)?;
     let lock = load::lock_of(&loaded)?;
-    machines::judge(&loaded, &lock)?;
+    machines::judge(session, &loaded.recipe, &lock)?;
     let one = |machine: &Machine| {
         let description = machines::description(&loaded.recipe, &lock, machine)?;
         Ok((machine.name.clone(), Described { description, files: BTreeMap::new() }))
@@ -182,12 +179,12 @@ pub struct RunRequest {
 pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
     let front = chosen(launches, options.machine.as_deref())?;
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
-    let interrupted = interruption()?;
+    let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::run::RunOptions {
         accel: options.accel,
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
-        interrupted: &interrupted,
+        interrupted: interrupt::flag(),
     };
     Ok(guest::run::run(front, &background, &options, &Guests(session.listener))?)
 }
@@ -198,14 +195,4 @@ fn chosen<'a>(launches: &'a Launches, name: Option<&str>) -> Result<&'a Launch, 
         Some(name) => launches.get(name).ok_or_else(|| UsageError::no_such_machine(name, launches.keys())),
         None => launches.values().next().ok_or(UsageError::NoMachines),
     }
-}
-
-/// A flag that SIGINT, SIGTERM and SIGHUP set.
-pub fn interruption() -> Result<Arc<AtomicBool>, OpsError> {
-    let flag = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let registered = signal_hook::flag::register(signal, flag.clone());
-        registered.map_err(|source| WorldError::File { verb: "handle signals of", path: "kiln".into(), source })?;
-    }
-    Ok(flag)
 }

@@ -84,7 +84,7 @@ pub struct Ready<'a> {
 pub fn ready<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Ready<'a>, OpsError> {
     let loaded = recipe(session, options)?;
     let lock = lock_of(&loaded)?;
-    machines::judge(&loaded, &lock)?;
+    machines::judge(session, &loaded.recipe, &lock)?;
     let plan = plan::lower(&loaded.recipe, &lock);
     let store = open_store(session.world)?;
     Ok(Ready { loaded, lock, plan, store })

@@ -30,7 +30,7 @@ pub fn lock(loaded: &Loaded<'_>, update: &Update) -> Result<Locked, OpsError> {
     let before = load::lock_text(session.world, &loaded.lock_path)?;
     let previous = before.as_deref().and_then(|text| previous(session, &loaded.lock_path, text));
     let mut lock = resolved(loaded, previous.as_ref(), update)?;
-    machines::judge(loaded, &lock)?;
+    machines::judge(session, recipe, &lock)?;
     lock::satisfies(recipe, &lock).map_err(LockError::Unbuildable)?;
     lock.machines = machines::locked(recipe, &lock)?;
     lock.steps = steps(recipe, &lock);
@@ -58,7 +58,7 @@ fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Re
 /// The lock of a recipe, compared with it line by line without a network.
 pub fn check(loaded: &Loaded<'_>) -> Result<Lock, OpsError> {
     let lock = load::lock_of(loaded)?;
-    machines::judge(loaded, &lock)?;
+    machines::judge(&loaded.session, &loaded.recipe, &lock)?;
     agrees(&loaded.recipe, &lock)?;
     Ok(lock)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{LockError, OpsError};
 use super::event::OpsEvent;
-use super::load::Loaded;
+use super::session::Session;
 use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
 use crate::machine::argv::CommandLine;
@@ -38,8 +38,7 @@ fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, OpsError> {
 }
 
 /// Judges every machine by every rule; warnings are told, errors end the operation.
-pub fn judge(loaded: &Loaded<'_>, lock: &Lock) -> Result<(), OpsError> {
-    let recipe = &loaded.recipe;
+pub fn judge(session: &Session<'_>, recipe: &Recipe, lock: &Lock) -> Result<(), OpsError> {
     let mut findings = Findings::default();
     for machine in recipe.machines.values() {
         let kernel = KernelFacts::locked(&recipe.kernels[&machine.kernel], lock);
@@ -47,7 +46,7 @@ pub fn judge(loaded: &Loaded<'_>, lock: &Lock) -> Result<(), OpsError> {
     }
     findings.extend(rules::check_all(recipe));
     if !findings.warnings.is_empty() {
-        loaded.session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
+        session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
     }
     if findings.errors.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, findings.errors)) }
 }

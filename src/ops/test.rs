@@ -8,6 +8,7 @@ use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{launch, load, project};
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, AccelChoice, TestReport};
 use crate::world::{Directory, fs};
 
@@ -43,7 +44,7 @@ pub fn test(
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));
     Directory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
-    let interrupted = launch::interruption()?;
+    let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::test::TestOptions {
         accel: options.accel,
         logs,
@@ -51,7 +52,7 @@ pub fn test(
         boot: BOOT,
         slow: options.slow,
         filter: options.filter.clone(),
-        interrupted: &interrupted,
+        interrupted: interrupt::flag(),
     };
     Ok(guest::test::run(&launches, &ready.loaded.recipe.tests, &options, &Guests(session.listener))?)
 }

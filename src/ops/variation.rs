@@ -58,14 +58,24 @@ pub(super) struct Second {
 }
 
 impl Variation {
+    /// The places below `place`, at which nothing is made yet.
+    pub fn at(place: &Path) -> Variation {
+        let directory = place.join("another directory");
+        Variation {
+            store: place.join("store"),
+            lock: directory.join("copy.lock"),
+            out: directory.join("out"),
+            directory,
+        }
+    }
+
     /// Below `place`, with a copy of the lock.
     pub(super) fn new(place: &Path, lock: &Path) -> Result<Variation, OpsError> {
-        let directory = place.join("another directory");
-        fs::create_dir_all(&directory)?;
-        let copy = directory.join("copy.lock");
+        let variation = Variation::at(place);
+        fs::create_dir_all(&variation.directory)?;
         let text = fs::read(lock, super::load::LOCK_LIMIT)?;
-        fs::write_atomically(&copy, &text)?;
-        Ok(Variation { store: place.join("store"), lock: copy, out: directory.join("out"), directory })
+        fs::write_atomically(&variation.lock, &text)?;
+        Ok(variation)
     }
 }
 

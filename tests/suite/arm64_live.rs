@@ -6,7 +6,8 @@ use std::process::Command;
 use kiln::base::Arch;
 use kiln::debian::mirror::Mirrors;
 use kiln::exec::event::IgnoreSteps;
-use kiln::exec::{ExecOptions, realize};
+use kiln::exec::executor::LocalExecutor;
+use kiln::exec::{ExecOptions, Services, realize};
 use kiln::lock::Lock;
 use kiln::machine::capability::facts;
 use kiln::ops;
@@ -39,7 +40,9 @@ fn qemu(recipe: &Recipe, lock: &Lock, store: &Path) -> PathBuf {
     let mirrors = Mirrors::of(&world).unwrap();
     let addresses = |place: &Place| ops::mirrors::addresses(&mirrors, place);
     let store = Store::open(store).unwrap();
-    let realized = realize(&part, &store, &world, &addresses, &ExecOptions::default(), &IgnoreSteps);
+    let (executor, listener) = (&LocalExecutor, &IgnoreSteps);
+    let services = Services { store: &store, world: &world, mirrors: &addresses, executor, listener };
+    let realized = realize(&part, &services, &ExecOptions::default());
     realized.unwrap_or_else(|error| panic!("{error}"));
     let tools = plan::id::static_ids(&plan)[plan.qemu["board"]];
     match store.get_result(&tools).unwrap()["tree"] {

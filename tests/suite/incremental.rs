@@ -91,7 +91,7 @@ impl Lab {
 }
 
 fn cold_after_all(event: &StepEvent) -> bool {
-    matches!(event, StepEvent::Warning { message } if message.contains("starts from nothing"))
+    matches!(event, StepEvent::Warning { message } if message.contains("building from scratch"))
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn a_wrong_incremental_result_is_found_out_and_forgotten() {
     assert_eq!(lab.run("1", Incremental::Directories), run("1\n", "nothing", false));
     assert_eq!(lab.run("2", Incremental::Directories), run("1\n2\n", "tree", true));
     assert_eq!(lab.run("2", Incremental::None), run("2\n", "nothing", false));
-    assert!(lab.warned("step modules work had produced different output when it went on from an earlier run"));
+    assert!(lab.warned("step modules work had produced different output when built incrementally"));
     assert!(lab.kept().is_empty(), "the directory is as wrong as its result");
     assert_eq!(lab.run("2", Incremental::Directories), run("2\n", "result", false));
     assert_eq!(lab.run("3", Incremental::Directories), run("3\n", "nothing", false));
@@ -193,7 +193,7 @@ fn a_run_that_cannot_go_on_starts_from_nothing() {
     let Some(mut lab) = Lab::new("incremental-fails", &script) else { return };
     lab.run("1", Incremental::Directories);
     assert_eq!(lab.run("fails", Incremental::Directories), run("s fails\n", "nothing", false));
-    assert!(lab.warned("work could not go on from its last run and starts from nothing: exit status: 1"));
+    assert!(lab.warned("work failed as an incremental build; building from scratch: exit status: 1"));
     assert_eq!(lab.run("2", Incremental::Directories), run("s 2\n", "tree", true));
     // A step that fails either way keeps nothing: the directory was in its hands.
     lab.set("config", "broken\n");

@@ -172,7 +172,7 @@ fn an_initrd_without_its_module_is_refused() {
     let inputs: [(&str, &Path); 3] = [("modules.tar", &modules), ("busybox.deb", &deb), ("initrd.json", &json)];
     let spec = InitrdSpec::virtio_ext4("/dev/vda", Timestamp(1));
     for (spec, expected) in [
-        (spec.clone(), "no module virtio_pci"),
+        (spec.clone(), "module virtio_pci does not exist"),
         (InitrdSpec { modules: vec!["a".into()], ..spec.clone() }, "not a 64-bit ELF"),
         (InitrdSpec { modules: vec![], ..spec.clone() }, "no usr/bin/busybox"),
         (InitrdSpec { root_device: "'; reboot".into(), ..spec }, "not a device"),

@@ -488,6 +488,7 @@ fn sleeper() {
     if std::env::var(SLEEPER).is_err() {
         return;
     }
+    kiln::command::signals::listen();
     let Some(mut bench) = Bench::new("sleeper") else { return };
     let step = bench.step("long", "echo asleep; sleep 1000", &[]);
     bench.deliver(step);

@@ -29,10 +29,12 @@ fn sources() -> Vec<(String, String)> {
 const FOREIGN_NAMES: [(&str, &str); 1] = [("src/plan/reapi.rs", "messages of the Remote Execution API")];
 
 /// Names that two modules may share, each with its reason.
-const SHARED_NAMES: [(&str, &str); 3] = [
+const SHARED_NAMES: [(&str, &str); 5] = [
     ("Launch", "what the argv is rendered for, and what is started with it: both are the launch of a machine"),
     ("Place", "a placeholder of an argv, and where a file is fetched from: each is only used with its module's name"),
+    ("Request", "what an executor carries out, and what a server is asked: neither is used beside the other"),
     ("UserNetwork", "how the argv attaches it, and the network itself"),
+    ("Why", "why a package is in a set, and why a kernel option has its value"),
 ];
 
 /// The name of a public type that a line declares.

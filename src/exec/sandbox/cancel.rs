@@ -27,6 +27,11 @@ pub fn cancel_all() {
     }
 }
 
+/// Lets sandboxes start again, after everything that [`cancel_all`] was to end has ended.
+pub fn permit_all() {
+    lock().cancelled = false;
+}
+
 /// Whether [`cancel_all`] was called.
 pub fn cancelled() -> bool {
     lock().cancelled

@@ -43,7 +43,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
-pub use cancel::{cancel_all, cancelled};
+pub use cancel::{cancel_all, cancelled, permit_all};
 pub use error::{EntryError, SandboxError};
 pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};

@@ -137,7 +137,6 @@ impl Executor for Recorder {
                 .inputs
                 .keys()
                 .filter(|name| same_without(request, name, &place, &here))
-                .cloned()
                 .map(|name| format!("{}: {name}", request.step))
                 .collect(),
             left,

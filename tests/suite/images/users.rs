@@ -78,7 +78,7 @@ fn what_a_user_lacks_is_an_error() {
             "user \"dev\" { shell = \"/usr/bin/fish\" }",
             "user dev has the shell /usr/bin/fish, which is not in the image",
         ),
-        ("group", "user \"dev\" { groups = [\"docker\"] }", "in group docker, which no package makes"),
+        ("group", "user \"dev\" { groups = [\"docker\"] }", "group docker of user dev does not exist in the image"),
         ("taken", "group \"own\" { gid = 0 }", "gid 0 of group own already belongs to the group root"),
         ("own", "user \"nogroup\" { }", "a package makes a group nogroup"),
     ] {
@@ -89,7 +89,7 @@ fn what_a_user_lacks_is_an_error() {
     for (name, body, words) in [
         ("keys", twice, "the keys of user `dev` are given twice"),
         ("nowhere", "user \"dev\" { home = \"/nonexistent\" authorized-keys = [\"ssh-ed25519 A\"] }", "has no room"),
-        ("again", "group \"a\" { }\n group \"a\" { gid = 5 }", "group `a` is given twice"),
+        ("again", "group \"a\" { }\n group \"a\" { gid = 5 }", "group `a` is given more than once"),
     ] {
         let said = lab.check(name, body);
         assert!(said.contains(words) && said.contains('^'), "{name}: {said}");

@@ -1,0 +1,60 @@
+//! Ctrl-C: the first one ends what runs and lets it clean up; what does not end soon is left to the next kiln, which
+//! sweeps it. When nothing runs that needs an end of its own, a signal does what it always does.
+
+use std::sync::Once;
+
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
+
+use crate::exec::interrupt::{self, Stopping};
+use crate::world::fs;
+
+/// Exit code of a command that was interrupted: 128 and the number of SIGINT, as shells have it.
+pub const EXIT_CODE: u8 = 130;
+/// What the user is told in the end, whichever way it comes.
+pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
+/// No process's status is larger.
+const STATUS_LIMIT: u64 = 1 << 16;
+
+static LISTEN: Once = Once::new();
+
+/// From now on signals end what runs.
+pub fn listen() {
+    LISTEN.call_once(|| {
+        let wanted = [SIGINT, SIGTERM, SIGHUP].into_iter().filter(|signal| *signal != SIGHUP || !hangup_is_ignored());
+        // Without handlers a signal kills kiln at once, which the store survives as well.
+        if let Ok(signals) = Signals::new(wanted) {
+            std::thread::spawn(|| follow(signals));
+        }
+    });
+}
+
+fn follow(mut signals: Signals) {
+    for signal in signals.forever() {
+        match interrupt::stop() {
+            Stopping::Idle => {
+                // A signal that cannot be passed on ends the process like one that can.
+                let _ = emulate_default_handler(signal);
+                std::process::exit(i32::from(EXIT_CODE));
+            }
+            Stopping::Again => std::process::exit(i32::from(EXIT_CODE)),
+            Stopping::Begun(patience) => {
+                std::thread::spawn(move || {
+                    std::thread::sleep(patience);
+                    crate::tell!("{INTERRUPTED_MESSAGE}");
+                    std::process::exit(i32::from(EXIT_CODE));
+                });
+            }
+        }
+    }
+}
+
+/// Whether kiln was started with `nohup`: then it goes on when its terminal is closed.
+fn hangup_is_ignored() -> bool {
+    let status = fs::read("/proc/self/status".as_ref(), STATUS_LIMIT).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask >> (SIGHUP - 1) & 1 == 1
+}

@@ -1,0 +1,65 @@
+//! What can be wrong with a lock before anything is done with it.
+
+use std::path::PathBuf;
+
+use crate::lock::{Mismatch, ReadError};
+
+/// A lock is missing, wrong, or another recipe's.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// There is none.
+    #[error("no lock found at {}\n  help: run `kiln lock` to make it", .0.display())]
+    Missing(PathBuf),
+    /// It is not UTF-8.
+    #[error("{}: not UTF-8", .0.display())]
+    Encoding(PathBuf),
+    /// It does not parse.
+    #[error("{}: {source}", path.display())]
+    Read {
+        /// Where it is.
+        path: PathBuf,
+        /// Why not.
+        source: ReadError,
+    },
+    /// It is another recipe's, or this recipe has changed.
+    #[error(
+        "{} is not up to date with the recipe\n{}\n  help: run `kiln lock` to update it", path.display(), listed(mismatches)
+    )]
+    OtherRecipe {
+        /// Where it is.
+        path: PathBuf,
+        /// What differs.
+        mismatches: Vec<Mismatch>,
+    },
+    /// What the archives offer does not satisfy the recipe.
+    #[error("the packages of the archives cannot build this recipe\n{}", listed(.0))]
+    Unbuildable(Vec<Mismatch>),
+    /// A line of it does not follow from its others and the recipe.
+    #[error(
+        "the lock's {what} `{name}` is not what its other lines and the recipe come to\n  help: the lock was changed by \
+         hand, or written by another version of kiln; `kiln lock` writes it anew"
+    )]
+    Inconsistent {
+        /// `step` or `machine`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// The package set of a machine's QEMU has no QEMU.
+    #[error("package set `{set}`, the QEMU of machine `{machine}`, has no `{package}`")]
+    NoQemuPackage {
+        /// The set.
+        set: String,
+        /// The machine.
+        machine: String,
+        /// The package.
+        package: String,
+    },
+    /// The version of a QEMU package means nothing.
+    #[error("`{0}` is not a version of QEMU")]
+    QemuVersion(String),
+}
+
+fn listed(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(|mismatch| format!("  {mismatch}")).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,65 @@
+//! What an operation cannot be asked for.
+
+use std::path::PathBuf;
+
+use crate::base::Foreign;
+use crate::debian::mirror::MirrorError;
+use crate::exec::sandbox::LimitError;
+
+/// The operation was asked for something that it cannot do.
+#[derive(Debug, thiserror::Error)]
+pub enum UsageError {
+    /// A directory where a recipe belongs.
+    #[error("{} is a directory; expected a .kiln file", .0.display())]
+    Directory(PathBuf),
+    /// A pipe where a recipe belongs: `kiln check <(...)`.
+    #[error(
+        "{} is a pipe or a device; a recipe is a file\n  help: its imports, its lock and its results are found by its \
+         place and name: write it to a file", Foreign(.0.display())
+    )]
+    NotAFile(PathBuf),
+    /// The user's mirrors cannot be read.
+    #[error(transparent)]
+    Mirrors(#[from] MirrorError),
+    /// The environment sets a limit that there is not.
+    #[error("KILN_LIMITS: {0}")]
+    Limits(#[from] LimitError),
+    /// A recipe without kernels that have Kconfig files.
+    #[error("the recipe compiles no kernel; `kiln kconfig diff` reads stock ones")]
+    NoCompiledKernel,
+    /// A recipe whose kernel is asked for and that has several.
+    #[error("{} has several kernels ({names}); name a `kernel.config` below its result directory instead", recipe.display())]
+    SeveralKernels {
+        /// The recipe.
+        recipe: PathBuf,
+        /// Their names.
+        names: String,
+    },
+    /// A recipe whose machine is asked for and that has none.
+    #[error("{} has no machine", .0.display())]
+    NoMachine(PathBuf),
+    /// A recipe without machines, when one is needed.
+    #[error("the recipe has no machine")]
+    NoMachines,
+    /// A machine that there is not.
+    #[error("unknown machine `{name}`; the recipe has: {machines}")]
+    NoSuchMachine {
+        /// Its name.
+        name: String,
+        /// The names that there are.
+        machines: String,
+    },
+    /// Tests are in recipes, not in what was built from them.
+    #[error(
+        "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()
+    )]
+    TestsOfDirectory(PathBuf),
+}
+
+impl UsageError {
+    /// A machine that is not among these.
+    pub fn no_such_machine<'a>(name: &str, machines: impl Iterator<Item = &'a String>) -> UsageError {
+        let machines: Vec<&str> = machines.map(String::as_str).collect();
+        UsageError::NoSuchMachine { name: name.to_owned(), machines: machines.join(", ") }
+    }
+}
