@@ -42,6 +42,25 @@ impl<R: BufRead> Stanzas<R> {
 
     /// The next stanza, or nothing at the end.
     pub fn advance(&mut self) -> Result<Option<&str>, ControlError> {
+        if !self.read()? {
+            return Ok(None);
+        }
+        std::str::from_utf8(&self.buffer).map(Some).map_err(|_| ControlError::NotUtf8 { line: self.start })
+    }
+
+    /// The next stanza with U+FFFD for what is not UTF-8: archives have descriptions in Latin-1, and apt takes them.
+    pub fn advance_lossy(&mut self) -> Result<Option<&str>, ControlError> {
+        if !self.read()? {
+            return Ok(None);
+        }
+        if std::str::from_utf8(&self.buffer).is_err() {
+            self.buffer = String::from_utf8_lossy(&self.buffer).into_owned().into_bytes();
+        }
+        std::str::from_utf8(&self.buffer).map(Some).map_err(|_| ControlError::NotUtf8 { line: self.start })
+    }
+
+    /// Fills the buffer with a stanza; false at the end.
+    fn read(&mut self) -> Result<bool, ControlError> {
         self.buffer.clear();
         self.start = self.line + 1;
         loop {
@@ -63,10 +82,7 @@ impl<R: BufRead> Stanzas<R> {
                 self.start = self.line + 1;
             }
         }
-        if self.buffer.is_empty() {
-            return Ok(None);
-        }
-        std::str::from_utf8(&self.buffer).map(Some).map_err(|_| ControlError::NotUtf8 { line: self.start })
+        Ok(!self.buffer.is_empty())
     }
 }
 

@@ -4,7 +4,7 @@
 //! signing subkeys (bound both ways), that key is neither expired nor revoked, every digest involved is SHA-256 or stronger,
 //! and only the text that was signed is handed on.
 
-use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey, SignedPublicSubKey};
+use pgp::composed::{CleartextSignedMessage, Deserializable, DetachedSignature, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{Signature, SignatureType};
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
@@ -93,17 +93,39 @@ impl Keyring {
         if message.signatures().len() > MAX_SIGNATURES {
             return Err(KeyError::NotSigned(format!("it has more than {MAX_SIGNATURES} signatures")));
         }
-        let (text, announced) = (message.signed_text(), announced(document));
+        let text = message.signed_text();
+        let signed =
+            SignedText { text: text.as_bytes(), announced: announced(document), signatures: message.signatures() };
+        let signers = self.signers(&signed, now)?;
+        Ok(Verified { text: text.replace("\r\n", "\n"), signers })
+    }
+
+    /// The same for a document whose signatures are a file of their own: `Release` with `Release.gpg`.
+    pub fn verify_detached(&self, document: &[u8], signatures: &[u8], now: Timestamp) -> Result<Verified, KeyError> {
+        let text = std::str::from_utf8(document).map_err(|_| KeyError::NotSigned("not UTF-8".to_owned()))?;
+        let unsigned = |error: pgp::errors::Error| KeyError::NotSigned(shortened(&error.to_string()));
+        let (found, _) = DetachedSignature::from_reader_many(signatures).map_err(unsigned)?;
+        let mut signatures = Vec::new();
+        for signature in found.take(MAX_SIGNATURES + 1) {
+            signatures.push(signature.map_err(unsigned)?.signature);
+        }
+        if signatures.len() > MAX_SIGNATURES {
+            return Err(KeyError::NotSigned(format!("it has more than {MAX_SIGNATURES} signatures")));
+        }
+        let signed = SignedText { text: document, announced: Vec::new(), signatures: &signatures };
+        let signers = self.signers(&signed, now)?;
+        Ok(Verified { text: text.replace("\r\n", "\n"), signers })
+    }
+
+    /// Fingerprints of the certificates whose signature counts, sorted; there is at least one.
+    fn signers(&self, signed: &SignedText<'_>, now: Timestamp) -> Result<Vec<String>, KeyError> {
         let (mut signers, mut refused) = (Vec::new(), None);
-        for signature in message.signatures() {
+        for signature in signed.signatures {
             for certificate in &self.certificates {
                 let signer = fingerprint(certificate);
-                match by_certificate(certificate, signature, text.as_bytes(), now) {
+                match by_certificate(certificate, signature, signed.text, now) {
                     None => {}
-                    Some(Ok(()))
-                        if !announced.is_empty()
-                            && !announced.iter().any(|hash| signature.hash_alg() == Some(*hash)) =>
-                    {
+                    Some(Ok(())) if !signed.announces(signature) => {
                         let reason = "its digest algorithm is not listed in the `Hash` header".to_owned();
                         refused.get_or_insert(KeyError::Refused { signer, reason });
                     }
@@ -120,9 +142,9 @@ impl Keyring {
         signers.sort_unstable();
         signers.dedup();
         match (signers.is_empty(), refused) {
-            (false, _) => Ok(Verified { text: text.replace("\r\n", "\n"), signers }),
+            (false, _) => Ok(signers),
             (true, Some(refused)) => Err(refused),
-            (true, None) => Err(self.unlisted(message.signatures())),
+            (true, None) => Err(self.unlisted(signed.signatures)),
         }
     }
 
@@ -137,6 +159,20 @@ impl Keyring {
         names.sort_unstable();
         let signers = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
         KeyError::Unlisted { signers, listed: self.fingerprints().join(", ") }
+    }
+}
+
+/// A text, and the signatures that are said to be of it.
+struct SignedText<'a> {
+    text: &'a [u8],
+    /// Digests that its header names; none: any that is strong enough.
+    announced: Vec<HashAlgorithm>,
+    signatures: &'a [Signature],
+}
+
+impl SignedText<'_> {
+    fn announces(&self, signature: &Signature) -> bool {
+        self.announced.is_empty() || self.announced.iter().any(|hash| signature.hash_alg() == Some(*hash))
     }
 }
 

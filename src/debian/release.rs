@@ -1,4 +1,4 @@
-//! `InRelease`: what a suite is called, when it was made, and the digests of its indexes.
+//! `InRelease` or `Release`: what a suite is called, when it was made, and the digests of its indexes.
 
 use std::collections::BTreeMap;
 
@@ -65,9 +65,15 @@ impl Release {
         })
     }
 
-    /// Whether the file is about the suite that was asked for: a mirror must not answer with another one.
+    /// Whether the file is about the suite that was asked for: a mirror must not answer with another one. A file that does not
+    /// say what it is about could be about any.
     pub fn is_suite(&self, suite: &str) -> bool {
-        [&self.suite, &self.codename].into_iter().flatten().any(|name| name == suite.trim_end_matches('/'))
+        self.is_nameless() || [&self.suite, &self.codename].into_iter().flatten().any(|name| name == suite)
+    }
+
+    /// Whether it has neither a suite nor a code name.
+    pub fn is_nameless(&self) -> bool {
+        self.suite.is_none() && self.codename.is_none()
     }
 }
 
@@ -90,10 +96,13 @@ fn table(text: &str) -> Result<BTreeMap<String, (u64, Digest)>, ReleaseError> {
         };
         let digest = digest.parse().map_err(|_| bad("SHA256", line, "a line with a SHA-256"))?;
         let size = size.parse().map_err(|_| bad("SHA256", line, "a line with a size"))?;
-        if !super::packages::is_inside(path) {
+        let path = path.trim_start_matches("./");
+        if super::packages::is_inside(path) {
+            files.insert(path.to_owned(), (size, digest));
+        } else if path.starts_with('/') || path.split('/').any(|part| part == "..") {
             return Err(bad("SHA256", line, "a line with a path inside the suite"));
         }
-        files.insert(path.to_owned(), (size, digest));
+        // Others, such as hidden files, are never asked for.
     }
     Ok(files)
 }
@@ -132,6 +141,7 @@ mod tests {
             ("main/binary-amd64/Packages", "../../etc/passwd"),
             ("main/binary-amd64/Packages", "/etc/passwd"),
             ("main/binary-amd64/Packages", "a b"),
+            ("main/binary-amd64/Packages", "a/./../b"),
             ("e3b0", "zzzz"),
             ("        0 ", " -1 "),
             ("Date: Sat, 12 Sep", "Date: Sat, 32 Sep"),
@@ -139,6 +149,16 @@ mod tests {
         ] {
             assert!(Release::parse(&TEXT.replace(from, to)).is_err(), "{to}");
         }
+    }
+
+    #[test]
+    fn flat_repositories_and_nameless_ones_are_read() {
+        let text = TEXT.replace("main/binary-amd64/Packages", "./Packages");
+        let text = text + " e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855 0 .refresh\n";
+        let release = Release::parse(&text).unwrap();
+        assert_eq!(release.files.keys().collect::<Vec<_>>(), ["Packages"]);
+        let nameless = Release::parse(&text.replace("Suite: stable\nCodename: trixie\n", "")).unwrap();
+        assert!(nameless.is_nameless() && nameless.is_suite("trixie"));
     }
 
     proptest::proptest! {

@@ -87,7 +87,7 @@ pub struct LockedArchive {
     pub repository: String,
     /// The newest `Date` among the archives of this lock, where the snapshot service is asked.
     pub snapshot: Timestamp,
-    /// SHA-256 of the signed `InRelease`.
+    /// SHA-256 of the signed `InRelease`, or of the `Release` that `Release.gpg` signs.
     pub inrelease: Digest,
     /// Fingerprints of the listed keys that signed it, upper-case hexadecimal.
     pub signed_by: Vec<String>,

@@ -277,7 +277,7 @@ mod tests {
             outputs: vec![TREE.to_owned()],
         };
         let disk = Step {
-            kind: StepKind::Modules("k".to_owned()),
+            kind: StepKind::KernelBuild("k".to_owned()),
             work: Work::Sandbox {
                 tools: 0,
                 argv: vec!["/bin/sh".to_owned(), "/kiln/in/x/disk.sh".to_owned()],
@@ -298,7 +298,7 @@ mod tests {
             change(&mut plan);
             static_ids(&plan)
         };
-        assert_eq!(changed(&|plan| plan.steps[1].kind = StepKind::Modules("other".to_owned())), first);
+        assert_eq!(changed(&|plan| plan.steps[1].kind = StepKind::KernelBuild("other".to_owned())), first);
         let changes: [&dyn Fn(&mut Plan); 6] = [
             &|plan| drop(plan.steps[1].inputs.insert("y".to_owned(), Input::Inline(Vec::new()))),
             &|plan| plan.steps[1].outputs.push("more".to_owned()),

@@ -32,11 +32,11 @@ pub enum StepKind {
     /// A compiled kernel.
     KernelBuild(String),
     /// The indexes of a kernel's modules.
-    Depmod(String),
+    Depmod(IndexedKernel),
     /// A kernel's modules with their indexes.
-    Modules(String),
+    Modules(IndexedKernel),
     /// The initramfs of a kernel.
-    Initrd(String),
+    Initrd(IndexedKernel),
     /// The raw disk of a machine that firmware boots.
     Boot(String),
     /// The disk that another step makes, in the format in which it is delivered.
@@ -76,6 +76,25 @@ impl fmt::Display for StepKind {
             StepKind::Grub(set) => write!(f, "grub {set}"),
             StepKind::QemuFacts(set, arch) if arch.is_default() => write!(f, "qemu-facts {set}"),
             StepKind::QemuFacts(set, arch) => write!(f, "qemu-facts {set} {arch}"),
+        }
+    }
+}
+
+/// A kernel and the tools of an image that index its modules and make its initramfs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IndexedKernel {
+    /// The kernel.
+    pub kernel: String,
+    /// The package set of the tools, unless these are the first for this kernel.
+    pub other_tools: Option<String>,
+}
+
+impl fmt::Display for IndexedKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kernel)?;
+        match &self.other_tools {
+            Some(tools) => write!(f, " {tools}"),
+            None => Ok(()),
         }
     }
 }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::boot;
+use super::boot::{self, BootParts};
 use super::builder::Builder;
 use super::disk;
 use super::image::{self, DiskParts};
-use super::kind::{ArtifactKind, DiskContent, DiskLayout};
+use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
 use super::step::{Artifact, Input, Plan};
-use super::stock::{self, Lent};
+use super::stock::{self, Modules};
 use super::{kernel, qemu};
 use crate::base::Arch;
 use crate::lock::Lock;
@@ -21,8 +21,13 @@ use crate::recipe::machine::{Firmware, Machine};
 ///
 /// The lock must satisfy the recipe: every set, source and archive that the recipe asks for is there.
 pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
-    let mut lowering =
-        Lowering { builder: Builder::new(lock), recipe, kernels: BTreeMap::new(), disks: BTreeMap::new() };
+    let mut lowering = Lowering {
+        builder: Builder::new(lock),
+        recipe,
+        kernels: BTreeMap::new(),
+        indexed: BTreeMap::new(),
+        disks: BTreeMap::new(),
+    };
     for machine in recipe.machines.values() {
         lowering.machine(machine);
     }
@@ -33,11 +38,14 @@ pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
 struct Lowering<'a> {
     builder: Builder<'a>,
     recipe: &'a Recipe,
-    kernels: BTreeMap<KernelKey, KernelParts>,
+    /// Kernels as their steps leave them, by name.
+    kernels: BTreeMap<String, KernelParts>,
+    /// The same with indexed modules and an initramfs.
+    indexed: BTreeMap<KernelKey, KernelParts>,
     disks: BTreeMap<DiskContent, Input>,
 }
 
-/// Machines for which this is the same share a kernel's steps.
+/// Machines for which this is the same share a kernel's modules and initramfs.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct KernelKey {
     kernel: String,
@@ -90,29 +98,40 @@ impl Lowering<'_> {
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
-        let lent = Lent::by(&self.recipe.images[&machine.image]);
-        let key = KernelKey { kernel: machine.kernel.clone(), tools: lent.tools.to_owned() };
-        if let Some(parts) = self.kernels.get(&key) {
+        let image = &self.recipe.images[&machine.image];
+        let (tools, shell) = (&image.tools.name, &image.initramfs_set().name);
+        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone() };
+        if let Some(parts) = self.indexed.get(&key) {
             return parts.clone();
         }
-        let kernel = &self.recipe.kernels[&machine.kernel];
+        let mut parts = self.unindexed(&machine.kernel);
+        let is_first = !self.indexed.keys().any(|known| known.kernel == key.kernel);
+        let other_tools = (!is_first).then(|| key.tools.clone());
+        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools };
+        if let Some(modules) = parts.modules.take() {
+            let wanted = self.recipe.kernels[&machine.kernel].initrd_modules();
+            let modules = Modules { kernel, tree: modules, tools, shell };
+            parts.modules = Some(stock::with_index(&mut self.builder, &modules));
+            parts.initrd = Some(stock::initrd(&mut self.builder, &modules, wanted));
+        }
+        self.indexed.insert(key, parts.clone());
+        parts
+    }
+
+    /// A kernel whose modules, if it has any, are not indexed, and without an initramfs.
+    fn unindexed(&mut self, name: &str) -> KernelParts {
+        if let Some(parts) = self.kernels.get(name) {
+            return parts.clone();
+        }
+        let kernel = &self.recipe.kernels[name];
         let parts = match &kernel.origin {
-            Origin::Stock { set, initrd_modules } => {
-                stock::lower(&mut self.builder, &kernel.name, (set, initrd_modules), lent)
-            }
+            Origin::Stock { set, .. } => stock::lower(&mut self.builder, &kernel.name, set),
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
-                let builder = &mut self.builder;
-                let wanted = compiled.initrd_modules.as_slice();
-                let initrd =
-                    |modules: &Input| stock::initrd(builder, &kernel.name, (modules.clone(), wanted), lent.shell);
-                let initrd = parts.modules.as_ref().map(initrd);
-                let index = |modules| stock::with_index(&mut self.builder, &kernel.name, modules, lent.tools);
-                let modules = parts.modules.map(index);
-                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules, initrd }
+                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules: parts.modules, initrd: None }
             }
         };
-        self.kernels.insert(key, parts.clone());
+        self.kernels.insert(name.to_owned(), parts.clone());
         parts
     }
 
@@ -142,7 +161,7 @@ impl Lowering<'_> {
     /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
     fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
         let image = &self.recipe.images[&machine.image];
-        let disk = boot::raw_disk(&mut self.builder, (machine, image), kernel, root);
+        let disk = boot::raw_disk(&mut self.builder, BootParts { machine, image, kernel, root });
         self.deliver_disk(machine, disk);
         for (kind, file) in boot::firmware(&mut self.builder, machine) {
             self.deliver(machine, kind, file);

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::kind::StepKind;
+use super::kind::{IndexedKernel, StepKind};
 use crate::base::{Span, Spanned};
 use crate::recipe::Recipe;
 use crate::recipe::image::Image;
@@ -48,9 +48,9 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         | StepKind::KernelConfig(kernel)
         | StepKind::KernelCheck(kernel)
         | StepKind::KernelBuild(kernel)
-        | StepKind::Depmod(kernel)
-        | StepKind::Modules(kernel)
-        | StepKind::Initrd(kernel) => of_kernel(recipe, kernel, statement),
+        | StepKind::Depmod(IndexedKernel { kernel, .. })
+        | StepKind::Modules(IndexedKernel { kernel, .. })
+        | StepKind::Initrd(IndexedKernel { kernel, .. }) => of_kernel(recipe, kernel, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {

@@ -5,36 +5,28 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::initrd::InitrdSpec;
 use super::kernel::CONFIG;
-use super::kind::StepKind;
+use super::kind::{IndexedKernel, StepKind};
 use super::parts::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Spanned;
-use crate::recipe::image::{BUSYBOX, Image};
+use crate::recipe::image::BUSYBOX;
 use crate::recipe::packages::PackageSet;
 
-/// What an image lends a kernel.
-#[derive(Debug, Clone, Copy)]
-pub struct Lent<'a> {
+/// A kernel's modules, and what indexes them.
+#[derive(Debug)]
+pub struct Modules<'a> {
+    /// Whose they are.
+    pub kernel: IndexedKernel,
+    /// The archive that holds them, below `usr/lib/modules`.
+    pub tree: Input,
     /// The set with kmod and tar, which run where kiln builds.
     pub tools: &'a str,
     /// The set with busybox-static, which runs in the machine.
     pub shell: &'a str,
 }
 
-impl<'a> Lent<'a> {
-    /// By an image.
-    pub fn by(image: &'a Image) -> Lent<'a> {
-        Lent { tools: &image.tools.name, shell: &image.initramfs_set().name }
-    }
-}
-
-/// The steps of a stock kernel.
-pub fn lower(
-    builder: &mut Builder<'_>,
-    kernel: &str,
-    (set, wanted): (&PackageSet, &[Spanned<String>]),
-    lent: Lent<'_>,
-) -> KernelParts {
+/// The step of a stock kernel.
+pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet) -> KernelParts {
     let mut inputs = BTreeMap::new();
     for (at, package) in builder.set(&set.name).iter().filter(|package| carries_kernel(&package.name)).enumerate() {
         let name = if at == 0 { "kernel.deb".to_owned() } else { format!("kernel-{at}.deb") };
@@ -47,9 +39,8 @@ pub fn lower(
         outputs: vec![CONFIG.to_owned(), "modules.tar".to_owned(), "vmlinuz".to_owned()],
     });
     let output = |name: &str| Input::Output { step: unpacked, name: name.to_owned() };
-    let modules = with_index(builder, kernel, output("modules.tar"), lent.tools);
-    let initrd = initrd(builder, kernel, (output("modules.tar"), wanted), lent.shell);
-    KernelParts { vmlinuz: output("vmlinuz"), config: output(CONFIG), modules: Some(modules), initrd: Some(initrd) }
+    let modules = Some(output("modules.tar"));
+    KernelParts { vmlinuz: output("vmlinuz"), config: output(CONFIG), modules, initrd: None }
 }
 
 /// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it. Newer
@@ -62,9 +53,10 @@ fn carries_kernel(name: &str) -> bool {
 }
 
 /// A module tree together with what depmod says of it.
-pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools: &str) -> Input {
+pub fn with_index(builder: &mut Builder<'_>, modules: &Modules<'_>) -> Input {
+    let Modules { kernel, tree, tools, .. } = modules;
     let step = Step {
-        kind: StepKind::Depmod(kernel.to_owned()),
+        kind: StepKind::Depmod(kernel.clone()),
         work: Work::Sandbox {
             tools: builder.tools(tools),
             argv: ["/bin/sh", "/kiln/in/depmod.sh", "/kiln/in/modules.tar"].map(str::to_owned).to_vec(),
@@ -73,38 +65,33 @@ pub fn with_index(builder: &mut Builder<'_>, kernel: &str, modules: Input, tools
         },
         inputs: BTreeMap::from([
             ("depmod.sh".to_owned(), Input::Inline(include_bytes!("image/depmod.sh").to_vec())),
-            ("modules.tar".to_owned(), modules.clone()),
+            ("modules.tar".to_owned(), tree.clone()),
         ]),
         outputs: vec!["depmod.tar".to_owned()],
     };
     let index = Input::Output { step: builder.add_step(step), name: "depmod.tar".to_owned() };
     let merge = builder.add_step(Step {
-        kind: StepKind::Modules(kernel.to_owned()),
+        kind: StepKind::Modules(kernel.clone()),
         work: Work::Builtin(Builtin::MergeTars),
-        inputs: BTreeMap::from([("0-modules.tar".to_owned(), modules), ("1-depmod.tar".to_owned(), index)]),
+        inputs: BTreeMap::from([("0-modules.tar".to_owned(), tree.clone()), ("1-depmod.tar".to_owned(), index)]),
         outputs: vec!["merged.tar".to_owned()],
     });
     Input::Output { step: merge, name: "merged.tar".to_owned() }
 }
 
 /// An initramfs of the modules that mount the root, and of those that a recipe wants besides.
-pub fn initrd(
-    builder: &mut Builder<'_>,
-    kernel: &str,
-    (modules, wanted): (Input, &[Spanned<String>]),
-    shell: &str,
-) -> Input {
-    let busybox = builder.set(shell).iter().find(|package| package.name == BUSYBOX);
+pub fn initrd(builder: &mut Builder<'_>, modules: &Modules<'_>, wanted: &[Spanned<String>]) -> Input {
+    let busybox = builder.set(modules.shell).iter().find(|package| package.name == BUSYBOX);
     let busybox = builder.fetch(busybox.expect("a lock that satisfies its recipe has the initramfs's shell"));
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
     spec.modules.extend(wanted.iter().map(|module| module.value.clone()));
     let step = builder.add_step(Step {
-        kind: StepKind::Initrd(kernel.to_owned()),
+        kind: StepKind::Initrd(modules.kernel.clone()),
         work: Work::Builtin(Builtin::Initrd),
         inputs: BTreeMap::from([
             ("busybox.deb".to_owned(), busybox),
             ("initrd.json".to_owned(), Input::Inline(spec.to_json())),
-            ("modules.tar".to_owned(), modules),
+            ("modules.tar".to_owned(), modules.tree.clone()),
         ]),
         outputs: vec!["initrd.img".to_owned()],
     });

@@ -13,9 +13,9 @@ use crate::base::{Arch, Diagnostic};
 pub struct Archive {
     /// The recipe's name for it; defaults to the suite.
     pub name: String,
-    /// `trixie-backports`
+    /// `trixie-backports`, or the directory of a flat repository with a `/` at its end: `debian13/`, `./`.
     pub suite: String,
-    /// `main`, ...
+    /// `main`, ...; none in a flat repository.
     pub components: Vec<String>,
     /// The repository's name on Debian's snapshot service and the key of the mirror table: `debian`, `debian-security`.
     pub repository: String,
@@ -36,12 +36,9 @@ pub struct Archive {
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
-    let suite = reader.optional::<String>("suite").or(name.clone()).and_then(|suite| plain(suite, &reader));
-    let components = reader.list::<String>("components").into_iter();
-    let mut components: Vec<_> = components.filter_map(|component| plain(component, &reader)).collect();
-    if components.is_empty() {
-        components.push("main".to_owned());
-    }
+    let suite = reader.optional::<String>("suite").or(name.clone()).and_then(|suite| directory(suite, &reader));
+    let flat = suite.as_deref().is_some_and(is_flat);
+    let components = components(&mut reader, flat);
     let repository = reader.optional::<String>("repository").map(|repository| plain(repository, &reader));
     let keys = reader.required::<Vec<Spanned<FileKey>>>("keys");
     if let Some(none) = keys.as_ref().filter(|keys| keys.value.is_empty()) {
@@ -63,6 +60,41 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
         priority,
         span: node.head(),
     })
+}
+
+impl Archive {
+    /// Whether the packages lie beside their index, in one directory, as apt has it when a suite ends with `/`.
+    pub fn is_flat(&self) -> bool {
+        is_flat(&self.suite)
+    }
+}
+
+fn is_flat(suite: &str) -> bool {
+    suite.ends_with('/')
+}
+
+/// `main` unless said; none in a flat repository.
+fn components(reader: &mut Reader<'_>, flat: bool) -> Vec<String> {
+    let said = reader.list::<String>("components");
+    if let Some(first) = said.first().filter(|_| flat) {
+        let wrong = Diagnostic::new(first.span, "a flat repository has no components");
+        let wrong = wrong.label("its suite ends with `/`: all of its packages are in one index");
+        reader.error(wrong.hint("leave `components` out, or name the suite without `/` at its end"));
+        return Vec::new();
+    }
+    let components: Vec<_> = said.into_iter().filter_map(|component| plain(component, reader)).collect();
+    if components.is_empty() && !flat { vec!["main".to_owned()] } else { components }
+}
+
+/// A suite, or the directory of a flat repository: `debian13/`, and `./` or `/` for the repository's own.
+fn directory(mut text: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
+    if matches!(text.value.as_str(), "./" | "/") {
+        return Some("./".to_owned());
+    }
+    let flat = text.value.ends_with('/');
+    text.value.truncate(text.value.len() - usize::from(flat));
+    let end = if flat { "/" } else { "" };
+    plain(text, reader).map(|name| format!("{name}{end}"))
 }
 
 /// What becomes a part of an address: letters, digits, `.`, `_`, `-`, and `/` between two of those.

@@ -32,6 +32,14 @@ impl Kernel {
         format!("{}-source", self.name)
     }
 
+    /// Modules, by name, that its initramfs loads besides those needed to mount the root.
+    pub fn initrd_modules(&self) -> &[Spanned<String>] {
+        match &self.origin {
+            Origin::Stock { initrd_modules, .. } => initrd_modules,
+            Origin::Compiled(compiled) => &compiled.initrd_modules,
+        }
+    }
+
     /// Whether it comes with an initramfs: a kernel that has modules may have those that mount the root as modules.
     pub fn has_initrd(&self) -> bool {
         match &self.origin {

@@ -8,7 +8,7 @@ use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{NoCache, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, read, satisfies, write};
 use kiln::ops;
-use kiln::plan::{self, Input, Plan, StepKind};
+use kiln::plan::{self, IndexedKernel, Input, Plan, StepKind};
 use kiln::recipe::Recipe;
 use kiln::world::memory::MemoryWorld;
 
@@ -123,7 +123,8 @@ fn a_plan_says_what_runs_where_and_what_nobody_here_can_run() {
     let plan = plan::lower(&recipe, &lock);
     let foreign = plan.steps.iter().filter(|step| step.work.arch() == Arch::Arm64);
     assert_eq!(foreign.map(|step| step.name()).collect::<Vec<_>>(), ["base i", "root i"]);
-    assert_eq!(package(&plan, &StepKind::Initrd("k".to_owned()), "busybox.deb"), "busybox-static 1 (arm64)");
+    let indexed = IndexedKernel { kernel: "k".to_owned(), other_tools: None };
+    assert_eq!(package(&plan, &StepKind::Initrd(indexed), "busybox.deb"), "busybox-static 1 (arm64)");
     let asks = plan.position(&StepKind::QemuFacts("m.qemu".to_owned(), Arch::Arm64)).unwrap();
     let Input::Inline(questions) = &plan.steps[asks].inputs["questions.json"] else { panic!("no questions") };
     let questions = String::from_utf8_lossy(questions);

@@ -236,3 +236,30 @@ fn a_kernel_without_an_initramfs_is_given_the_partition_and_others_the_file_syst
     let different: std::collections::BTreeSet<&String> = ids.iter().collect();
     assert_eq!(different.len(), 4);
 }
+
+#[test]
+fn two_images_with_different_tools_share_a_kernel_and_not_its_indexes() {
+    for stem in ["cxl-quick", "cxl-expander"] {
+        let mut all = recipes();
+        let (_, recipe, lock) = all.iter_mut().find(|(other, ..)| other == stem).unwrap();
+        let mut machine = recipe.machines.values().next().unwrap().clone();
+        let mut image = recipe.images[&machine.image].clone();
+        let before = kiln::plan::lower(recipe, lock);
+        let mut tools = lock.sets[&image.tools.name].clone();
+        tools.retain(|package| package.name != "zlib1g");
+        lock.sets.insert("other-tools".to_owned(), tools);
+        (image.name, image.tools.name) = ("zz-other".to_owned(), "other-tools".to_owned());
+        (machine.name, machine.image) = ("zz-other".to_owned(), "zz-other".to_owned());
+        recipe.images.insert("zz-other".to_owned(), image);
+        recipe.machines.insert("zz-other".to_owned(), machine);
+        let plan = kiln::plan::lower(recipe, lock);
+        let names: std::collections::BTreeSet<String> = plan.steps.iter().map(kiln::plan::Step::name).collect();
+        assert_eq!(names.len(), plan.steps.len(), "{stem}: names that occur twice");
+        assert!(before.steps.iter().all(|step| names.contains(&step.name())), "{stem}: the first keeps its names");
+        let count = |wanted: fn(&StepKind) -> bool| plan.steps.iter().filter(|step| wanted(&step.kind)).count();
+        assert_eq!(count(|kind| matches!(kind, StepKind::StockKernel(_) | StepKind::KernelBuild(_))), 1, "{stem}");
+        let indexes = count(|kind| matches!(kind, StepKind::Initrd(_)));
+        assert_eq!(indexes, if stem == "cxl-quick" { 2 } else { 0 }, "{stem}");
+        assert_eq!(count(|kind| matches!(kind, StepKind::Modules(_))), indexes, "{stem}");
+    }
+}

@@ -121,7 +121,7 @@ fn a_wrong_incremental_result_is_found_out_and_forgotten() {
     assert_eq!(lab.run("1", Incremental::Directories), run("1\n", "nothing", false));
     assert_eq!(lab.run("2", Incremental::Directories), run("1\n2\n", "tree", true));
     assert_eq!(lab.run("2", Incremental::None), run("2\n", "nothing", false));
-    assert!(lab.warned("step modules work had produced different output when built incrementally"));
+    assert!(lab.warned("step kernel-build work had produced different output when built incrementally"));
     assert!(lab.kept().is_empty(), "the directory is as wrong as its result");
     assert_eq!(lab.run("2", Incremental::Directories), run("2\n", "result", false));
     assert_eq!(lab.run("3", Incremental::Directories), run("3\n", "nothing", false));

@@ -1,6 +1,7 @@
 //! Locks made from tiny signed archives: what is pinned, what moves, what is refused.
 
 mod kept;
+mod layouts;
 mod refused;
 mod solve;
 mod tampered;

@@ -45,7 +45,7 @@ impl Heard {
 
 fn started(event: StepEvent) -> Option<String> {
     match event {
-        StepEvent::StepStarted { step, .. } => Some(step.strip_prefix("modules ").unwrap_or(&step).to_owned()),
+        StepEvent::StepStarted { step, .. } => Some(step.strip_prefix("kernel-build ").unwrap_or(&step).to_owned()),
         _ => None,
     }
 }
@@ -96,12 +96,12 @@ impl Bench {
         self.store.put_result(&messages.action, &[(id::TREE.to_owned(), output)].into()).unwrap();
     }
 
-    /// Adds a shell script, whose name is `modules NAME`; its position.
+    /// Adds a shell script, whose name is `kernel-build NAME`; its position.
     pub(super) fn step(&mut self, name: &str, script: &str, inputs: &[(&str, Input)]) -> usize {
         let inputs: BTreeMap<String, Input> =
             inputs.iter().map(|(path, input)| ((*path).to_owned(), input.clone())).collect();
         self.plan.steps.push(Step {
-            kind: StepKind::Modules(name.to_owned()),
+            kind: StepKind::KernelBuild(name.to_owned()),
             work: Work::Sandbox {
                 tools: 0,
                 argv: ["/usr/bin/sh", "-eu", "-c", script].map(str::to_owned).to_vec(),
@@ -257,8 +257,11 @@ fn equal_bits_end_the_rebuilding() {
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
     assert_eq!(second.file(&out(two)), first.file(&out(two)));
-    assert_ne!(second.ids["modules two"], first.ids["modules two"], "the static id is another: it is the lock's");
-    assert_eq!(second.actions["modules two"], first.actions["modules two"]);
+    assert_ne!(
+        second.ids["kernel-build two"], first.ids["kernel-build two"],
+        "the static id is another: it is the lock's"
+    );
+    assert_eq!(second.actions["kernel-build two"], first.actions["kernel-build two"]);
 }
 
 /// Lets nobody start alone: each of so many steps waits at its start for all others.
@@ -305,7 +308,10 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
     bench.deliver(next);
     let error = bench.realize_with(ExecOptions::default()).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("step modules bad failed: exit status: 9\n  first\n  cannot find the thing\n"), "{text}");
+    assert!(
+        text.starts_with("step kernel-build bad failed: exit status: 9\n  first\n  cannot find the thing\n"),
+        "{text}"
+    );
     let ExecError::Step { log, .. } = error else { panic!() };
     assert_eq!(std::fs::read_to_string(log.unwrap().path).unwrap(), "first\ncannot find the thing\n");
     assert_eq!(bench.heard.ran(), ["bad"]);
@@ -318,7 +324,7 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
         argv[3] = "mkdir -p x".to_owned();
     }
     silent.inputs.clear();
-    silent.kind = StepKind::Modules("silent".to_owned());
+    silent.kind = StepKind::KernelBuild("silent".to_owned());
     bench.plan.steps.truncate(1);
     bench.plan.artifacts.clear();
     bench.plan.steps.push(silent);
@@ -355,7 +361,7 @@ fn a_raw_disk_becomes_a_qcow2_and_goes() {
     let raw = bench.step("disk", script, &[("x", inline("world"))]);
     let step = bench.convert(raw);
     let realized = bench.realize();
-    assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
+    assert_eq!(bench.heard.ran(), ["disk", "qcow2 kernel-build disk"]);
     let file = realized.file(&Input::Output { step, name: "disk.qcow2".to_owned() });
     let path = bench.store.path(&file.sha256).unwrap();
     let bytes = std::fs::read(&path).unwrap();
@@ -376,7 +382,7 @@ fn a_raw_disk_becomes_a_qcow2_and_goes() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!(states(&bench), [StepState::Cached, StepState::WouldRun, StepState::WouldRun]);
     assert_eq!(bench.realize(), realized);
-    assert_eq!(bench.heard.ran(), ["disk", "qcow2 modules disk"]);
+    assert_eq!(bench.heard.ran(), ["disk", "qcow2 kernel-build disk"]);
     assert_eq!(std::fs::read(&path).unwrap(), bytes);
 }
 

@@ -10,6 +10,8 @@ use crate::debian::{relation, version};
 
 /// Offsets are 32 bits; a quarter of that is five times today's largest Debian index.
 const MAX_TEXT: usize = 200 << 20;
+/// More unusable stanzas than this are not listed.
+const MAX_UNUSABLE: usize = 10_000;
 
 /// An index that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -17,15 +19,6 @@ pub enum IndexError {
     /// Not a control file.
     #[error(transparent)]
     Control(#[from] ControlError),
-    /// A stanza lacks a field, or the field is not what it should be.
-    #[error("line {line}: {package}: {reason}")]
-    Stanza {
-        /// Where the stanza begins.
-        line: u64,
-        /// Its `Package` field.
-        package: String,
-        reason: String,
-    },
     /// More text than an index may have.
     #[error("more than {MAX_TEXT} bytes of relations")]
     TooLarge,
@@ -44,6 +37,7 @@ pub struct IndexBuilder {
     text: Vec<u8>,
     names: BTreeMap<Box<str>, Entry>,
     stanzas: Vec<[u32; 3]>,
+    unusable: Vec<[u32; 2]>,
 }
 
 /// The fields of one stanza, by position in [`KEYS`], and the three that become flags.
@@ -54,22 +48,41 @@ struct Raw<'a> {
 }
 
 impl IndexBuilder {
-    /// Adds every stanza of a stream whose architecture is `architecture` or `all`.
+    /// Adds every stanza of a stream whose architecture is `architecture` or `all`. One that kiln cannot use is left out and
+    /// listed in [`Index::unusable`]: among the thousands of an archive there are odd ones that nobody asks for.
     pub fn read(&mut self, input: impl BufRead, architecture: &str) -> Result<(), IndexError> {
         let mut stanzas = Stanzas::new(input);
         loop {
-            let Some(stanza) = stanzas.advance()? else { return Ok(()) };
+            let Some(stanza) = stanzas.advance_lossy()? else { return Ok(()) };
             let raw = collect(stanza);
-            let package = || raw.values[0].unwrap_or("(no Package field)").chars().take(100).collect();
             if raw.values[2].is_some_and(|found| found != architecture && found != "all") {
                 continue;
             }
-            if let Err(reason) = check(&raw) {
-                let package = package();
-                return Err(IndexError::Stanza { line: stanzas.start_line(), package, reason });
+            match check(&raw) {
+                Ok(()) => self.add(&raw)?,
+                Err(reason) => {
+                    let package: String = raw.values[0].unwrap_or("(no Package field)").chars().take(100).collect();
+                    self.leave_out(&package, &format!("line {}: {reason}", stanzas.start_line()))?;
+                }
             }
-            self.add(&raw)?;
         }
+    }
+
+    fn leave_out(&mut self, package: &str, reason: &str) -> Result<(), IndexError> {
+        if self.unusable.len() >= MAX_UNUSABLE {
+            return Ok(());
+        }
+        let reason: String = reason.chars().take(300).collect();
+        let start = self.text.len();
+        let text = format!("{}\n{}", package.replace('\n', " "), reason.replace('\n', " "));
+        self.text.extend_from_slice(text.as_bytes());
+        self.fits()?;
+        self.unusable.push([start as u32, text.len() as u32]);
+        Ok(())
+    }
+
+    fn fits(&self) -> Result<(), IndexError> {
+        if self.text.len() > MAX_TEXT { Err(IndexError::TooLarge) } else { Ok(()) }
     }
 
     fn add(&mut self, raw: &Raw<'_>) -> Result<(), IndexError> {
@@ -96,9 +109,7 @@ impl IndexBuilder {
                 self.text.push(b'\n');
             }
         }
-        if self.text.len() > MAX_TEXT {
-            return Err(IndexError::TooLarge);
-        }
+        self.fits()?;
         self.stanzas.push([start as u32, (self.text.len() - start) as u32, raw.flags]);
         Ok(())
     }
@@ -127,7 +138,8 @@ impl IndexBuilder {
         for (new, old) in stanzas.iter().enumerate() {
             moved[*old as usize] = new as u32;
         }
-        let counts = [names.len(), stanzas.len(), providers.len(), self.text.len()].map(|count| count as u32);
+        let counts = [names.len(), stanzas.len(), providers.len(), self.unusable.len(), self.text.len()];
+        let counts = counts.map(|count| count as u32);
         let mut body: Vec<u8> = Vec::with_capacity(self.text.len() + names.len() * 28 + stanzas.len() * 12 + 64);
         body.extend_from_slice(MAGIC);
         body.extend_from_slice(&[0; 32]);
@@ -136,19 +148,21 @@ impl IndexBuilder {
         names.iter().for_each(|entry| words(entry));
         stanzas.iter().for_each(|old| words(&self.stanzas[*old as usize]));
         providers.iter().for_each(|old| words(&[moved[*old as usize]]));
+        self.unusable.iter().for_each(|entry| words(entry));
         body.extend_from_slice(&self.text);
         let digest = Digest::of(&body[40..]);
         body[8..40].copy_from_slice(digest.as_bytes());
-        let [names, stanzas, providers, _] = counts.map(|count| count as usize);
-        Index { bytes: body, names, stanzas, providers }
+        let [names, stanzas, providers, unusable, _] = counts.map(|count| count as usize);
+        Index { bytes: body, names, stanzas, providers, unusable }
     }
 }
 
 fn collect(stanza: &str) -> Raw<'_> {
     let mut raw = Raw { values: [None; KEYS.len()], flags: 5, rest: ["", ""] };
     for (name, value) in control::fields(stanza) {
-        if let Some(i) = KEYS.iter().position(|(key, _)| key.eq_ignore_ascii_case(name)) {
-            raw.values[i] = Some(value);
+        if let Some((i, (key, _))) = KEYS.iter().enumerate().find(|(_, (key, _))| key.eq_ignore_ascii_case(name)) {
+            // Flat repositories write `./hello.deb`.
+            raw.values[i] = Some(if *key == "Filename" { value.trim_start_matches("./") } else { value });
             continue;
         }
         match (name, value) {
@@ -255,20 +269,42 @@ mod tests {
         }
     }
 
+    fn unusable(text: &str) -> Vec<String> {
+        index(text).unwrap().unusable().map(|one| format!("{}: {}", one.package, one.reason)).collect()
+    }
+
     #[test]
-    fn a_bad_stanza_is_named_with_its_line() {
+    fn a_bad_stanza_is_left_out_and_named_with_its_line() {
         let bad = stanza("b", "").replace("pool/b", "../b");
-        let error = index(&(stanza("a", "") + &bad)).err().unwrap().to_string();
-        assert_eq!(error, "line 8: b: a path that leaves the repository: \"../b.deb\"");
+        let text = stanza("a", "") + &bad + "\n" + &stanza("c", "");
+        assert_eq!(unusable(&text), ["b: line 8: a path that leaves the repository: \"../b.deb\""]);
+        let index_of_all = index(&text).unwrap();
+        assert_eq!(index_of_all.names().collect::<Vec<_>>(), ["a", "c"]);
+        let kept = Index::from_bytes(index_of_all.bytes().to_vec()).unwrap();
+        assert_eq!(kept.unusable().count(), 1);
         for (from, to) in [
             ("Version: 1", "Version: é"),
+            ("Version: 1", "Version: 1.0_beta2"),
             ("Size: 1", "Size: -1"),
             ("SHA256: ", "SHA256: x"),
             ("Package: a", "Package: A b"),
+            ("Package: a\n", ""),
         ] {
-            assert!(index(&stanza("a", "").replace(from, to)).is_err(), "{to}");
+            assert_eq!(unusable(&stanza("a", "").replace(from, to)).len(), 1, "{to}");
         }
-        assert!(index(&stanza("a", "Depends: b (\n")).is_err());
+        assert_eq!(unusable(&stanza("a", "Depends: b (\n")).len(), 1);
+    }
+
+    #[test]
+    fn what_other_archives_write_is_read() {
+        let text = stanza("a", "").replace("pool/a.deb", "./pool/a.deb").into_bytes();
+        let mut text = [text, b"Description: caf\xe9\n".to_vec()].concat();
+        text.retain(|byte| *byte != 0);
+        let mut builder = IndexBuilder::default();
+        builder.read(&*text, "amd64").unwrap();
+        let index = builder.finish();
+        assert_eq!(index.iter().next().unwrap().path(), "pool/a.deb");
+        assert_eq!(index.unusable().count(), 0);
     }
 
     proptest::proptest! {

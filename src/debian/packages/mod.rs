@@ -12,10 +12,11 @@ pub use build::{IndexBuilder, IndexError};
 use crate::base::Digest;
 
 /// Begins every cached index; the number rises with the layout.
-const MAGIC: &[u8; 8] = b"kilnix03";
-const HEADER: usize = 8 + 32 + 4 * 4;
+const MAGIC: &[u8; 8] = b"kilnix04";
+const HEADER: usize = 8 + 32 + 4 * 5;
 const NAME: usize = 7 * 4;
 const STANZA: usize = 3 * 4;
+const UNUSABLE: usize = 2 * 4;
 
 /// `Priority: required` and so on, as dpkg numbers them: lower is more important.
 pub const REQUIRED: u32 = 1;
@@ -26,14 +27,25 @@ const ALLOWED: u32 = 1 << 5;
 
 /// A boiled-down `Packages` file.
 ///
-/// Layout, all numbers 32 bits little-endian: magic, SHA-256 of what follows, counts of names, stanzas and providers,
-/// bytes of text; names (sorted): text offset, length, order of first mention, first stanza, stanzas, first provider, providers;
-/// stanzas: text offset, length, flags; providers: stanza; text, in which each stanza is lines of one key letter and a value.
+/// Layout, all numbers 32 bits little-endian: magic, SHA-256 of what follows, counts of names, stanzas, providers and
+/// unusable stanzas, bytes of text; names (sorted): text offset, length, order of first mention, first stanza, stanzas, first
+/// provider, providers; stanzas: text offset, length, flags; providers: stanza; unusable stanzas: text offset, length; text, in
+/// which each stanza is lines of one key letter and a value, and an unusable one a line with its name and one with the reason.
 pub struct Index {
     bytes: Vec<u8>,
     names: usize,
     stanzas: usize,
     providers: usize,
+    unusable: usize,
+}
+
+/// A stanza that kiln cannot use, of a package that nobody has asked for yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unusable<'a> {
+    /// Its `Package` field, as far as it is one.
+    pub package: &'a str,
+    /// Where it is and what is wrong with it.
+    pub reason: &'a str,
 }
 
 /// One stanza of an [`Index`].
@@ -64,9 +76,9 @@ impl Index {
             return None;
         }
         let count = |i: usize| word(&bytes, 40 + 4 * i).map(|count| count as usize);
-        let (names, stanzas, providers, text) = (count(0)?, count(1)?, count(2)?, count(3)?);
-        let length = HEADER + names * NAME + stanzas * STANZA + providers * 4 + text;
-        let index = Index { bytes, names, stanzas, providers };
+        let (names, stanzas, providers, unusable, text) = (count(0)?, count(1)?, count(2)?, count(3)?, count(4)?);
+        let length = HEADER + names * NAME + stanzas * STANZA + providers * 4 + unusable * UNUSABLE + text;
+        let index = Index { bytes, names, stanzas, providers, unusable };
         (index.bytes.len() == length && index.is_sound()).then_some(index)
     }
 
@@ -89,6 +101,10 @@ impl Index {
                 boundary(at, length)
             })
             && (0..self.providers).all(|i| (self.provider(i) as usize) < self.stanzas)
+            && (0..self.unusable).all(|i| {
+                let [at, length] = self.unusable_entry(i);
+                boundary(at, length)
+            })
     }
 
     /// Number of stanzas.
@@ -133,6 +149,15 @@ impl Index {
         (0..self.stanzas).map(|i| self.stanza(i))
     }
 
+    /// Stanzas that were left out.
+    pub fn unusable(&self) -> impl Iterator<Item = Unusable<'_>> {
+        (0..self.unusable).map(|i| {
+            let [at, length] = self.unusable_entry(i);
+            let (package, reason) = self.slice(at, length).split_once('\n').unwrap_or_default();
+            Unusable { package, reason }
+        })
+    }
+
     /// Names of real packages that begin like this one or contain it, for hints.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         (0..self.names)
@@ -159,12 +184,16 @@ impl Index {
         stanza
     }
 
+    fn unusable_entry(&self, i: usize) -> [u32; 2] {
+        self.words(HEADER + self.names * NAME + self.stanzas * STANZA + self.providers * 4 + i * UNUSABLE)
+    }
+
     fn words<const N: usize>(&self, at: usize) -> [u32; N] {
         std::array::from_fn(|i| word(&self.bytes, at + 4 * i).expect("the tables lie inside the buffer"))
     }
 
     fn text_start(&self) -> usize {
-        HEADER + self.names * NAME + self.stanzas * STANZA + self.providers * 4
+        HEADER + self.names * NAME + self.stanzas * STANZA + self.providers * 4 + self.unusable * UNUSABLE
     }
 
     fn slice(&self, at: u32, length: u32) -> &str {

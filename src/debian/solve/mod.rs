@@ -224,9 +224,17 @@ fn unknown(problem: &Problem<'_>, pool: &mut Pool<'_>, request: &PackageRequest)
         });
         format!("; there is {}", offered.collect::<Vec<_>>().join(", "))
     } else {
-        near(problem, &request.name)
+        unusable(problem, &request.name).unwrap_or_else(|| near(problem, &request.name))
     };
     Unsolvable::Unknown { name: request.name.clone(), pinned, archives: archives.join(", "), hint }
+}
+
+/// Why the archive's entry of that name cannot be used, where there is one.
+fn unusable(problem: &Problem<'_>, name: &str) -> Option<String> {
+    problem.offers.iter().find_map(|offer| {
+        let found = offer.index.unusable().find(|one| one.package == name)?;
+        Some(format!("; the entry of it in {} cannot be used: {}", offer.archive, found.reason))
+    })
 }
 
 /// Names that differ by one letter or continue the one asked for.

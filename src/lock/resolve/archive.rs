@@ -12,6 +12,9 @@ use crate::lock::{LockedArchive, LockedFile};
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
 
+/// So many packages that were left out are named.
+const SHOWN: usize = 5;
+
 /// A suite as it is now.
 pub(super) struct Loaded {
     /// What the lock will say of it, but for the snapshot's timestamp.
@@ -33,8 +36,11 @@ pub(super) fn load(
     let signed = release(context, archive, &keyring, previous)?;
     let mut files = BTreeMap::new();
     let mut indexes = Vec::new();
-    for component in &archive.components {
-        indexes.push(index::component(context, archive, &signed.release, component, &mut files)?);
+    let components = archive.components.iter().map(|name| Some(name.as_str()));
+    for component in components.chain(archive.is_flat().then_some(None)) {
+        let index = index::component(context, archive, &signed.release, component, &mut files)?;
+        left_out(context, archive, &index);
+        indexes.push(index);
     }
     let Signed { release, digest, signers } = signed;
     let locked = LockedArchive {
@@ -50,6 +56,19 @@ pub(super) fn load(
         indexes: files.into_iter().map(|(path, (size, sha256))| (path, LockedFile { size, sha256 })).collect(),
     };
     Ok(Loaded { locked, indexes, release })
+}
+
+/// One warning for all stanzas of an index that cannot be used: who asks for one of those packages gets an error.
+fn left_out(context: &Asking<'_>, archive: &Archive, index: &Index) {
+    let all: Vec<String> = index.unusable().map(|one| format!("{} ({})", one.package, one.reason)).collect();
+    if all.is_empty() {
+        return;
+    }
+    let more = if all.len() > SHOWN { format!(", and {} more", all.len() - SHOWN) } else { String::new() };
+    let shown = all.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    let name = &archive.name;
+    let message = format!("archive `{name}`: packages whose entries cannot be used are left out: {shown}{more}");
+    context.report(Progress::Warning { message });
 }
 
 struct Signed {
@@ -68,7 +87,16 @@ fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> 
     if archive.keys.is_empty() { Err(wrong("no keys are listed".to_owned())) } else { Ok(keyring) }
 }
 
-/// The first `InRelease` that passes every check; when none does, the first that failed one says why.
+/// A signed document as it was fetched.
+struct Document {
+    url: String,
+    bytes: Vec<u8>,
+    /// `Release.gpg`, where the signature is not in the document itself.
+    signature: Option<Vec<u8>>,
+}
+
+/// The first `InRelease` that passes every check, or `Release` with `Release.gpg` of a mirror without one; when none does, the
+/// first that failed one says why.
 fn release(
     context: &Asking<'_>,
     archive: &Archive,
@@ -76,15 +104,9 @@ fn release(
     previous: Option<&LockedArchive>,
 ) -> Result<Signed, ResolveError> {
     let (mut tried, mut refused) = (Vec::new(), None);
-    for url in fetch::urls(context, archive, "InRelease") {
-        let bytes = match fetch::whole(context, &url, MAX_SIGNED) {
-            Ok(bytes) => bytes,
-            Err(reason) => {
-                tried.push(Tried { url, reason });
-                continue;
-            }
-        };
-        match check(context, archive, keyring, previous, (&url, &bytes)) {
+    for directory in fetch::directories(context, archive) {
+        let Some(document) = document(context, &directory, &mut tried) else { continue };
+        match check(context, archive, keyring, previous, &document) {
             Ok(signed) => {
                 if let Some(error) = refused {
                     context.report(Progress::Warning { message: format!("passed over: {error}") });
@@ -94,8 +116,27 @@ fn release(
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    let what = format!("InRelease of {} (archive `{}`)", archive.suite, archive.name);
+    let what = format!("InRelease, or Release and Release.gpg, of {} (archive `{}`)", archive.suite, archive.name);
     Err(refused.unwrap_or(ResolveError::Unreachable { what, tried }))
+}
+
+fn document(context: &Asking<'_>, directory: &str, tried: &mut Vec<Tried>) -> Option<Document> {
+    let mut get = |name: &str| {
+        let url = format!("{directory}{name}");
+        match fetch::whole(context, &url, MAX_SIGNED) {
+            Ok(bytes) => Some((url, bytes)),
+            Err(reason) => {
+                tried.push(Tried { url, reason });
+                None
+            }
+        }
+    };
+    if let Some((url, bytes)) = get("InRelease") {
+        return Some(Document { url, bytes, signature: None });
+    }
+    let (url, bytes) = get("Release")?;
+    let (_, signature) = get("Release.gpg")?;
+    Some(Document { url, bytes, signature: Some(signature) })
 }
 
 fn check(
@@ -103,20 +144,27 @@ fn check(
     archive: &Archive,
     keyring: &Keyring,
     previous: Option<&LockedArchive>,
-    (url, bytes): (&str, &[u8]),
+    document: &Document,
 ) -> Result<Signed, ResolveError> {
-    let (name, url, now) = (archive.name.clone(), url.to_owned(), context.world.now());
-    let verified = keyring.verify(bytes, now).map_err(|source| ResolveError::Signature {
-        archive: name.clone(),
-        url: url.clone(),
-        source,
-    })?;
+    let (name, url, now) = (archive.name.clone(), document.url.clone(), context.world.now());
+    let verified = match &document.signature {
+        None => keyring.verify(&document.bytes, now),
+        Some(signature) => keyring.verify_detached(&document.bytes, signature, now),
+    };
+    let verified =
+        verified.map_err(|source| ResolveError::Signature { archive: name.clone(), url: url.clone(), source })?;
     let release = Release::parse(&verified.text).map_err(|source| ResolveError::Release {
         archive: name.clone(),
         url: url.clone(),
         source,
     })?;
-    if !release.is_suite(&archive.suite) {
+    if release.is_nameless() && !archive.is_flat() {
+        let message =
+            format!("archive `{name}`: {url} names neither its suite nor its code name: it could be of another");
+        context.report(Progress::Warning { message });
+    }
+    // The directory of a flat repository is no suite's name.
+    if !archive.is_flat() && !release.is_suite(&archive.suite) {
         let found = release.codename.clone().or(release.suite.clone()).unwrap_or_else(|| "without a name".to_owned());
         return Err(ResolveError::WrongSuite { archive: name, url, asked: archive.suite.clone(), found });
     }
@@ -131,5 +179,5 @@ fn check(
     if let Some(locked) = same.map(|locked| locked.date).filter(|locked: &Timestamp| *locked > release.date) {
         return Err(ResolveError::RolledBack { archive: name, url, locked, offered: release.date });
     }
-    Ok(Signed { release, digest: Digest::of(bytes), signers: verified.signers })
+    Ok(Signed { release, digest: Digest::of(&document.bytes), signers: verified.signers })
 }

@@ -104,7 +104,10 @@ pub enum ResolveError {
         offered: Timestamp,
     },
     /// The suite has no such component or architecture.
-    #[error("archive `{archive}` has no {index}; its components are: {components}", components = Foreign(components))]
+    #[error(
+        "archive `{archive}` has no {index}; its components are: {components}\n  help: a repository without `dists` is flat: its `suite` is the directory with a `/` at the end, `./` for its own",
+        components = Foreign(components)
+    )]
     NoIndex {
         /// The archive.
         archive: String,

@@ -10,16 +10,27 @@ use crate::recipe::archive::Archive;
 use crate::world::download::{Length, Refusal, Sink};
 use crate::world::{Request, Stated};
 
-/// URLs of a file below `dists/SUITE/`, in the order in which they are asked. The snapshot service stands last, at this moment.
+/// URLs of a file below a suite's directory, in the order in which they are asked. The snapshot service stands last, at this
+/// moment.
 pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<String> {
+    directories(context, archive).into_iter().map(|directory| format!("{directory}{path}")).collect()
+}
+
+/// Where a suite's `InRelease` is, on each mirror: `.../dists/trixie/`, or the directory itself of a flat repository.
+pub(super) fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String> {
     let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
-    bases.into_iter().map(|base| format!("{base}/dists/{}/{path}", archive.suite.trim_matches('/'))).collect()
+    let below = match archive.suite.as_str() {
+        "./" => String::new(),
+        suite if archive.is_flat() => suite.to_owned(),
+        suite => format!("dists/{suite}/"),
+    };
+    bases.into_iter().map(|base| format!("{base}/{below}")).collect()
 }
 
 /// The whole body of an address of the user's, refused beyond `limit`.
 pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {
     let mut body = Body { asking, bytes: Vec::new() };
-    pour(asking, (url, Stated::User), Length::AtMost(limit), &mut body)?;
+    pour(asking, &Request { url, from: 0, stated: Stated::User }, Length::AtMost(limit), &mut body)?;
     Ok(body.bytes)
 }
 
@@ -28,11 +39,13 @@ pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &
     let mut tried = Vec::new();
     for url in asking.downloader.ordered(urls) {
         let mut body = Body { asking, bytes: Vec::new() };
-        let reason = match pour(asking, (&url, Stated::User), Length::Exactly(size), &mut body) {
-            Ok(()) if Digest::of(&body.bytes) == *digest => return Ok(body.bytes),
-            Ok(()) => "its SHA-256 does not match the signed one".to_owned(),
-            Err(reason) => reason,
-        };
+        let reason =
+            match pour(asking, &Request { url: &url, from: 0, stated: Stated::User }, Length::Exactly(size), &mut body)
+            {
+                Ok(()) if Digest::of(&body.bytes) == *digest => return Ok(body.bytes),
+                Ok(()) => "its SHA-256 does not match the signed one".to_owned(),
+                Err(reason) => reason,
+            };
         tried.push(Tried { url, reason });
     }
     Err(tried)
@@ -41,7 +54,7 @@ pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &
 /// Size and digest of what an address of the recipe's holds, without keeping it.
 pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64, Digest), Tried> {
     let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
-    match pour(asking, (url, Stated::Recipe), Length::AtMost(limit), &mut measure) {
+    match pour(asking, &Request { url, from: 0, stated: Stated::Recipe }, Length::AtMost(limit), &mut measure) {
         Ok(()) => {
             let (_, digest, size) = measure.hasher.finish();
             Ok((size, digest))
@@ -53,17 +66,16 @@ pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64
 /// Each try begins anew: without a digest nobody could tell whether two halves belong together.
 fn pour(
     asking: &Asking<'_>,
-    (url, stated): (&str, Stated),
+    request: &Request<'_>,
     length: Length,
     sink: &mut impl Sink<Error = Infallible>,
 ) -> Result<(), String> {
-    let request = Request { url, from: 0, stated };
     let poured = asking.downloader.insist(
-        url,
+        request.url,
         || 0,
         || {
             sink.restart().map_err(Refusal::Fatal)?;
-            asking.downloader.pour(&request, length, sink)
+            asking.downloader.pour(request, length, sink)
         },
     );
     poured.map_err(|refusal| match refusal {

@@ -28,18 +28,22 @@ pub(super) struct Signed {
     plain: Option<(u64, Digest)>,
 }
 
-/// The packages of a component, with those for all architectures where an archive lists them apart.
+/// The packages of a component, with those for all architectures where an archive lists them apart; without a component
+/// those of a flat repository.
 pub(super) fn component(
     context: &Asking<'_>,
     archive: &Archive,
     release: &Release,
-    component: &str,
+    component: Option<&str>,
     files: &mut Files,
 ) -> Result<Index, ResolveError> {
-    let mut wanted = vec![format!("{component}/binary-{}/Packages", archive.architecture)];
-    if !release.all_is_included {
-        wanted.push(format!("{component}/binary-all/Packages"));
-    }
+    let wanted = match component {
+        None => vec!["Packages".to_owned()],
+        Some(component) => {
+            let all = (!release.all_is_included).then(|| format!("{component}/binary-all/Packages"));
+            [format!("{component}/binary-{}/Packages", archive.architecture)].into_iter().chain(all).collect()
+        }
+    };
     let mut signed = Vec::new();
     for path in &wanted {
         match find(release, path) {

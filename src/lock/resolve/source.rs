@@ -160,7 +160,7 @@ pub(super) fn all(
             None => match &wanted.source {
                 KernelSource::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
                 KernelSource::DebianSource(request, archives) => {
-                    debian(context, recipe, loaded, (wanted.owner, request, archives))?
+                    debian(context, recipe, loaded, &DebianSource { owner: wanted.owner, request, archives })?
                 }
                 KernelSource::Package(_) => continue,
             },
@@ -203,25 +203,35 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
     Ok(LockedSource { files: BTreeMap::from([(name.to_owned(), file)]) })
 }
 
+/// A source package that a kernel asks for.
+struct DebianSource<'a> {
+    owner: &'a str,
+    request: &'a PackageRequest,
+    archives: &'a [String],
+}
+
 /// A source package's `.dsc` and tarballs: the highest version among the archives, or the one asked for.
 fn debian(
     context: &Asking<'_>,
     recipe: &Recipe,
     loaded: &BTreeMap<&str, Loaded>,
-    (owner, request, archives): (&str, &PackageRequest, &[String]),
+    asked: &DebianSource<'_>,
 ) -> Result<LockedSource, ResolveError> {
+    let DebianSource { owner, request, archives } = *asked;
     let mut best: Option<(String, LockedSource)> = None;
     let allowed = |name: &&String| request.archive.as_ref().is_none_or(|asked| asked == *name);
     for name in archives.iter().filter(allowed) {
         let (Some(loaded), Some(archive)) = (loaded.get(name.as_str()), recipe.archives.get(name)) else { continue };
-        for component in &archive.components {
-            let Some(signed) = index::find(&loaded.release, &format!("{component}/source/Sources")) else { continue };
+        let mut wanted: Vec<String> = archive.components.iter().map(|name| format!("{name}/source/Sources")).collect();
+        wanted.extend(archive.is_flat().then(|| "Sources".to_owned()));
+        for path in wanted {
+            let Some(signed) = index::find(&loaded.release, &path) else { continue };
             let bytes = index::bytes(context, archive, &loaded.release, &signed)?;
             index::unpack(archive, &signed, &bytes, &mut |text| {
                 let mut stanzas = Stanzas::new(text);
                 let broken =
                     |reason: String| ResolveError::Index { archive: name.clone(), path: signed.path.clone(), reason };
-                while let Some(stanza) = stanzas.advance().map_err(|error| broken(error.to_string()))? {
+                while let Some(stanza) = stanzas.advance_lossy().map_err(|error| broken(error.to_string()))? {
                     if control::field(stanza, "Package") != Some(&request.name) {
                         continue;
                     }
@@ -248,12 +258,13 @@ fn debian(
 
 /// The files of a `Sources` stanza.
 fn files(archive: &str, stanza: &str) -> Option<LockedSource> {
-    let directory = control::field(stanza, "Directory")?;
+    // Flat repositories say `.`, and leave it out.
+    let directory = control::field(stanza, "Directory").unwrap_or(".").trim_start_matches("./");
     let mut files = BTreeMap::new();
     for line in control::field(stanza, "Checksums-Sha256")?.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split_whitespace();
         let (digest, size, name) = (words.next()?, words.next()?, words.next()?);
-        let path = format!("{directory}/{name}");
+        let path = if directory == "." { name.to_owned() } else { format!("{directory}/{name}") };
         if name.contains('/') || !is_inside(&path) {
             return None;
         }

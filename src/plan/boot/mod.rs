@@ -59,13 +59,22 @@ fn root_uuid(builder: &Builder<'_>, image: &Image) -> String {
     uuid(builder.lock.seed, &format!("fs {}", image.name))
 }
 
-/// The step that puts partitions together into a raw disk; `root` is one that holds nothing but the root's file system.
-pub fn raw_disk(
-    builder: &mut Builder<'_>,
-    (machine, image): (&Machine, &Image),
-    kernel: &KernelParts,
-    root: Input,
-) -> Input {
+/// What a disk with partitions is made of.
+#[derive(Debug)]
+pub struct BootParts<'a> {
+    /// Whose disk it is.
+    pub machine: &'a Machine,
+    /// What its root holds.
+    pub image: &'a Image,
+    /// What it boots.
+    pub kernel: &'a KernelParts,
+    /// A disk that holds nothing but the root's file system.
+    pub root: Input,
+}
+
+/// The step that puts partitions together into a raw disk.
+pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
+    let BootParts { machine, image, kernel, root } = parts;
     let set = boot_set(machine);
     let ids = ids(builder, machine);
     // The initramfs looks for file systems, the kernel by itself for partitions.

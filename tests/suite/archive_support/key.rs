@@ -1,8 +1,8 @@
 //! OpenPGP keys for tests: made from a number, so that two tests with the same number have the same key.
 
 use pgp::composed::{
-    ArmorOptions, CleartextSignedMessage, EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedPublicKey,
-    SignedSecretKey, SubkeyParamsBuilder,
+    ArmorOptions, CleartextSignedMessage, DetachedSignature, EncryptionCaps, KeyType, SecretKeyParamsBuilder,
+    SignedPublicKey, SignedSecretKey, SubkeyParamsBuilder,
 };
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{SignatureConfig, SignatureType, Subpacket, SubpacketData};
@@ -130,6 +130,14 @@ impl TestKey {
         };
         let message = CleartextSignedMessage::new_many(text, |_| signers.iter().map(one).collect());
         message.unwrap().to_armored_string(ArmorOptions::default()).unwrap()
+    }
+
+    /// The signature of a document, for a file of its own.
+    pub(crate) fn sign_detached(&self, text: &str, at: Timestamp) -> Vec<u8> {
+        let key = &self.secret.primary_key;
+        let config = self.config(key, SignatureType::Binary, at, vec![]);
+        let signature = config.sign(key, &Password::empty(), text.as_bytes()).unwrap();
+        DetachedSignature::new(signature).to_armored_bytes(ArmorOptions::default()).unwrap()
     }
 
     /// A clear-signed text, signed at an instant.

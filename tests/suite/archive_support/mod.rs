@@ -40,6 +40,20 @@ pub(crate) struct TinyArchive {
     pub(crate) key: TestKey,
     /// Lines added to `Sources`.
     pub(crate) sources: String,
+    /// Text added to `Packages`.
+    pub(crate) odd: String,
+    pub(crate) layout: Layout,
+}
+
+/// How an archive is made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    /// As Debian's are.
+    Suite,
+    /// With `Release` and `Release.gpg` instead of `InRelease`.
+    Detached,
+    /// Packages beside their index; the suite is a directory with a `/` at its end.
+    Flat,
 }
 
 #[allow(dead_code, reason = "each topic takes what it needs")]
@@ -57,6 +71,8 @@ impl TinyArchive {
             by_hash: true,
             key: TestKey::new(1),
             sources: String::new(),
+            odd: String::new(),
+            layout: if suite.ends_with('/') { Layout::Flat } else { Layout::Suite },
         }
     }
 
@@ -85,39 +101,75 @@ impl TinyArchive {
         self
     }
 
+    pub(crate) fn detached(mut self) -> Self {
+        self.layout = Layout::Detached;
+        self
+    }
+
+    /// With more text in its index.
+    pub(crate) fn odd(mut self, text: &str) -> Self {
+        self.odd = text.to_owned();
+        self
+    }
+
+    /// What recipes call it: its suite, which is no name where the archive is flat.
+    pub(crate) fn name(&self) -> String {
+        if self.layout == Layout::Flat { "flat".to_owned() } else { self.suite.clone() }
+    }
+
+    /// The suite's directory, with a slash at its end.
+    fn directory(&self) -> String {
+        match (self.layout, self.suite.as_str()) {
+            (Layout::Flat, "./") => String::new(),
+            (Layout::Flat, suite) => suite.to_owned(),
+            (_, suite) => format!("dists/{suite}/"),
+        }
+    }
+
     /// Every file by path relative to the repository's base.
     pub(crate) fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut packages = String::new();
+        let (flat, directory) = (self.layout == Layout::Flat, self.directory());
         for package in &self.packages {
             let (path, bytes) = (package.path(), package.build());
-            packages.push_str(&package.stanza(&path, &bytes));
+            let name = path.rsplit('/').next().unwrap().to_owned();
+            let (stated, path) =
+                if flat { (format!("./{directory}{name}"), directory.clone() + &name) } else { (path.clone(), path) };
+            packages.push_str(&package.stanza(&stated, &bytes));
             packages.push('\n');
             files.insert(path, bytes);
         }
-        let binary = format!("main/binary-{}/Packages", self.architecture);
+        packages.push_str(&self.odd);
+        let binary = if flat { "Packages".to_owned() } else { format!("main/binary-{}/Packages", self.architecture) };
         let mut indexes = vec![(format!("{binary}.xz"), xz(packages.as_bytes())), (binary, packages.into_bytes())];
         if !self.sources.is_empty() {
             indexes.push(("main/source/Sources.gz".to_owned(), gz(self.sources.as_bytes())));
             indexes.push(("main/source/Sources".to_owned(), self.sources.clone().into_bytes()));
         }
-        let release = self.key.sign(&self.release(&indexes), self.date);
-        files.insert(format!("dists/{}/InRelease", self.suite), release.into_bytes());
+        let release = self.release(&indexes);
+        if self.layout == Layout::Detached {
+            files.insert(format!("{directory}Release.gpg"), self.key.sign_detached(&release, self.date));
+            files.insert(format!("{directory}Release"), release.into_bytes());
+        } else {
+            files.insert(format!("{directory}InRelease"), self.key.sign(&release, self.date).into_bytes());
+        }
         for (path, bytes) in indexes {
             // As on Debian's mirrors, the unpacked index is signed, but not there.
             if path.ends_with("Packages") || path.ends_with("Sources") {
                 continue;
             }
-            let directory = path.rsplit_once('/').unwrap().0;
-            let hashed = format!("dists/{}/{directory}/by-hash/SHA256/{}", self.suite, Digest::of(&bytes));
-            files.insert(hashed, bytes.clone());
-            files.insert(format!("dists/{}/{path}", self.suite), bytes);
+            let below = path.rfind('/').map_or("", |slash| &path[..=slash]);
+            files.insert(format!("{directory}{below}by-hash/SHA256/{}", Digest::of(&bytes)), bytes.clone());
+            files.insert(format!("{directory}{path}"), bytes);
         }
         files
     }
 
     fn release(&self, indexes: &[(String, Vec<u8>)]) -> String {
-        let mut text = format!("Origin: Test\nSuite: {0}\nCodename: {0}\nDate: {1}\n", self.suite, spelled(self.date));
+        let named = format!("Suite: {0}\nCodename: {0}\n", self.suite);
+        let named = if self.layout == Layout::Flat { String::new() } else { named };
+        let mut text = format!("Origin: Test\n{named}Date: {}\n", spelled(self.date));
         if let Some(until) = self.valid_until {
             text.push_str(&format!("Valid-Until: {}\n", spelled(until)));
         }
@@ -143,7 +195,7 @@ impl TinyArchive {
 
     /// The page of one of its files in a [`MemoryWorld`].
     pub(crate) fn url(&self, path: &str) -> String {
-        format!("{MIRROR}/{}/dists/{}/{path}", self.repository, self.suite)
+        format!("{MIRROR}/{}/{}{path}", self.repository, self.directory())
     }
 }
 

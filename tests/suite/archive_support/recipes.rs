@@ -48,9 +48,9 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         add(key.clone(), archive.key.certificate());
         let backports = archive.suite.ends_with("-backports");
         let declared = Archive {
-            name: archive.suite.clone(),
+            name: archive.name(),
             suite: archive.suite.clone(),
-            components: vec!["main".to_owned()],
+            components: if archive.suite.ends_with('/') { vec![] } else { vec!["main".to_owned()] },
             repository: archive.repository.clone(),
             architecture: archive.architecture,
             keys: vec![key],
@@ -58,7 +58,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
             priority: if backports { 100 } else { 500 },
             span: span(),
         };
-        (archive.suite.clone(), declared)
+        (archive.name(), declared)
     });
     let archives = archives.collect();
     Recipe {
