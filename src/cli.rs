@@ -17,7 +17,7 @@ use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 #[command(
     name = "kiln",
     version,
-    after_help = "Exit codes: 0 success, 1 error in the recipe or its lock, 2 usage error, 3 mismatch or failed test, 4 I/O, network or host failure, 130 interrupted\n\
+    after_help = "Exit codes: 0 success, 1 error in the recipe or its lock, 2 usage error, 3 mismatch or failed test, 4 I/O, network or host failure, 5 a package or source is damaged or fails to build, 101 bug in kiln, 130 interrupted\n\
                   Start with: kiln run recipes/cxl-quick.kiln"
 )]
 pub struct Cli {

@@ -14,6 +14,7 @@ mod suite {
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod blame;
     mod boot;
     mod crash;
     mod deb;

@@ -10,28 +10,45 @@ pub struct Diagnostic {
     /// The exact words that are wrong.
     pub span: Span,
     /// What stands under the caret.
-    pub label: String,
+    pub label: Box<str>,
     /// Other places that matter: the first definition of a duplicate, the import chain.
     pub related: Vec<(Span, String)>,
     /// What to write instead.
     pub hint: Option<String>,
+    /// What else is known: why something is refused, where a log is.
+    pub notes: Box<[String]>,
 }
 
 impl Diagnostic {
     /// A mistake at a place.
     pub fn new(span: Span, message: impl Into<String>) -> Self {
-        Diagnostic { message: message.into(), span, label: String::new(), related: Vec::new(), hint: None }
+        Diagnostic {
+            message: message.into(),
+            span,
+            label: Box::default(),
+            related: Vec::new(),
+            hint: None,
+            notes: Box::default(),
+        }
     }
 
     /// Adds the words under the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = label.into().into();
         self
     }
 
     /// Adds another place.
     pub fn related(mut self, span: Span, message: impl Into<String>) -> Self {
         self.related.push((span, message.into()));
+        self
+    }
+
+    /// Adds what else is known.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        let mut notes = std::mem::take(&mut self.notes).into_vec();
+        notes.push(note.into());
+        self.notes = notes.into();
         self
     }
 

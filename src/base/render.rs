@@ -25,7 +25,7 @@ fn render_as(level: Level<'static>, sources: &SourceMap, diagnostics: &[Diagnost
 }
 
 fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
-    let mut places = vec![(AnnotationKind::Primary, diagnostic.span, diagnostic.label.as_str())];
+    let mut places = vec![(AnnotationKind::Primary, diagnostic.span, &*diagnostic.label)];
     let related = diagnostic.related.iter();
     places.extend(related.map(|(span, label)| (AnnotationKind::Context, *span, label.as_str())));
     let mut files: Vec<FileId> = Vec::new();
@@ -38,6 +38,9 @@ fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnosti
     for file in files {
         let here: Vec<_> = places.iter().filter(|(_, span, _)| span.file == file).collect();
         group = group.element(snippet(sources, file, &here));
+    }
+    for note in &diagnostic.notes {
+        group = group.element(Level::NOTE.message(note.as_str()));
     }
     match &diagnostic.hint {
         Some(hint) => group.element(Level::HELP.message(hint.as_str())),
@@ -95,6 +98,15 @@ error: expected a size
   = help: write `4GiB`
 ";
         assert_eq!(render(&sources, &[wrong], false), expected);
+    }
+
+    #[test]
+    fn notes_stand_before_the_hint_and_may_have_lines() {
+        let (sources, file) = sources("size = 4\n");
+        let wrong = Diagnostic::new(Span { file, start: 7, end: 8 }, "too small").note("one\ntwo").hint("write more");
+        let text = render(&sources, &[wrong], false);
+        assert!(text.contains("= note: one\n") && text.contains("  two\n"), "{text}");
+        assert!(text.find("note").unwrap() < text.find("help").unwrap(), "{text}");
     }
 
     #[test]

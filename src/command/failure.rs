@@ -56,13 +56,15 @@ impl Failure {
         }
     }
 
-    /// See `docs/errors.md`.
+    /// See `docs/errors.md`. A bug exits with the same code as a panic.
     pub fn code(&self) -> u8 {
         match self.class() {
             ErrorClass::Recipe => 1,
             ErrorClass::Usage => 2,
             ErrorClass::Mismatch => 3,
             ErrorClass::Host => 4,
+            ErrorClass::Input => 5,
+            ErrorClass::Bug => 101,
             ErrorClass::Interrupted => signals::EXIT_CODE,
         }
     }
@@ -70,21 +72,26 @@ impl Failure {
     /// Says it on standard error.
     pub fn tell(&self) {
         match self {
-            Failure::Ops(OpsError::Mistakes(mistakes)) => {
-                let color = std::io::stderr().is_terminal();
-                tell::report(render::render(&mistakes.sources, &mistakes.diagnostics, color).trim_end());
-            }
+            Failure::Ops(error) => match error.report() {
+                Some(mistakes) => {
+                    let color = std::io::stderr().is_terminal();
+                    tell::report(render::render(&mistakes.sources, &mistakes.diagnostics, color).trim_end());
+                }
+                None => crate::tell!("{}", self.text().trim_end()),
+            },
             _ => crate::tell!("{}", self.text().trim_end()),
         }
     }
 
     /// What is said on standard error, without colours.
     pub fn text(&self) -> String {
-        match self {
-            Failure::Ops(OpsError::Mistakes(mistakes)) => {
-                render::render(&mistakes.sources, &mistakes.diagnostics, false)
-            }
-            _ if self.class() == ErrorClass::Interrupted => signals::INTERRUPTED_MESSAGE.to_owned(),
+        if let Failure::Ops(error) = self
+            && let Some(mistakes) = error.report()
+        {
+            return render::render(&mistakes.sources, &mistakes.diagnostics, false);
+        }
+        match self.class() {
+            ErrorClass::Interrupted => signals::INTERRUPTED_MESSAGE.to_owned(),
             _ => format!("error: {self}"),
         }
     }

@@ -1,7 +1,11 @@
 //! Why a plan was not carried out.
 
+use super::failure::StepFailure;
 use super::log::Record;
-use crate::base::Foreign;
+use crate::base::{Diagnostic, Foreign, Quoted};
+use crate::plan::kind::StepKind;
+use crate::plan::statement;
+use crate::recipe::Recipe;
 use crate::store::StoreError;
 
 /// The plan was not carried out.
@@ -35,15 +39,8 @@ pub enum ExecError {
         label: String,
     },
     /// A step failed.
-    #[error("step {step} failed: {reason}{tail}{log}", log = log.as_ref().map(Record::to_string).unwrap_or_default())]
-    Step {
-        step: String,
-        reason: String,
-        /// Its last lines, each after a line feed and two spaces.
-        tail: String,
-        /// Where everything that it printed is, if it printed anything.
-        log: Option<Record>,
-    },
+    #[error(transparent)]
+    Step(Box<FailedStep>),
     /// A step whose results had been lost gave other bits than the first time.
     #[error("step {step} is not reproducible: it produced a different {output} when re-run")]
     Irreproducible {
@@ -51,4 +48,49 @@ pub enum ExecError {
         /// The output that differs.
         output: String,
     },
+}
+
+/// A step that failed.
+#[derive(Debug, thiserror::Error)]
+#[error("step {step} failed: {failure}{}{}", Quoted(tail, "  "), log.as_ref().map(Record::to_string).unwrap_or_default())]
+pub struct FailedStep {
+    /// Which.
+    pub step: StepKind,
+    /// Why.
+    #[source]
+    pub failure: StepFailure,
+    /// Its last lines, but for those that the failure names itself.
+    pub tail: String,
+    /// Where everything that it printed is, if it printed anything.
+    pub log: Option<Record>,
+}
+
+impl FailedStep {
+    /// The report that points at what the recipe says, where the failure is about that.
+    pub fn diagnostic(&self, recipe: &Recipe) -> Option<Diagnostic> {
+        let FailedStep { step, failure, tail, log } = self;
+        let mut places = Vec::new();
+        for place in failure.about.iter().filter_map(|about| statement::place(recipe, step, about)) {
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        let (first, more) = places.split_first()?;
+        let mut lines = failure.message.lines();
+        let message = Foreign(lines.next().unwrap_or_default()).to_string();
+        let report = Diagnostic::new(*first, message).label(format!("step `{step}` failed here"));
+        let mut report = more.iter().fold(report, |report, place| report.related(*place, "and here"));
+        let shown = |line: &str| Foreign(line.trim_start()).to_string();
+        let rest: Vec<String> = lines.chain(tail.lines()).map(shown).collect();
+        if !rest.is_empty() {
+            report = report.note(rest.join("\n"));
+        }
+        if let Some(log) = log {
+            report = report.note(log.to_string().trim_start().to_owned());
+        }
+        Some(match &failure.help {
+            Some(help) => report.hint(Foreign(help).to_string()),
+            None => report,
+        })
+    }
 }

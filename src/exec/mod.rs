@@ -28,7 +28,7 @@ mod variation;
 
 use std::path::PathBuf;
 
-pub use error::ExecError;
+pub use error::{ExecError, FailedStep};
 pub use failure::{Fault, StepFailure};
 pub use log::Record;
 pub use realize::{Services, realize};

@@ -5,14 +5,15 @@ use std::path::Path;
 
 use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
+use super::failure::{Fault, StepFailure};
 use super::fetch::interrupted;
 use super::incremental::KeptDirectory;
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
-use super::{ExecError, ExecOptions, Services};
-use crate::base::{Digest, Foreign};
-use crate::plan::Step;
+use super::{ExecError, ExecOptions, FailedStep, Services};
+use crate::base::{Digest, Quoted};
+use crate::plan::{Step, statement};
 use crate::store::{StoreError, Taking, is_private};
 use crate::world::dir::Dir;
 use crate::world::fs;
@@ -56,7 +57,7 @@ pub(super) struct Ran {
 /// What was wrong, before it is known where the log is.
 enum Trouble {
     Exec(ExecError),
-    Step(String),
+    Step(StepFailure),
 }
 
 impl<E: Into<ExecError>> From<E> for Trouble {
@@ -73,8 +74,10 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
         let name = ready.step.name();
         listener.on(StepEvent::StepIncremental { step: name.clone() });
         match attempt(ready, Some(&kept)) {
-            Err(ExecError::Step { reason, tail, .. }) => {
-                let message = format!("{name} failed as an incremental build; building from scratch: {reason}{tail}");
+            Err(ExecError::Step(failed)) => {
+                let FailedStep { failure, tail, .. } = &*failed;
+                let said = format!("{failure}{}", Quoted(tail, "  "));
+                let message = format!("{name} failed as an incremental build; building from scratch: {said}");
                 listener.on(StepEvent::Warning { message });
             }
             other => return Ok(Ran { began: Began::FromKept, collected: other? }),
@@ -109,7 +112,7 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
     }
     executor.execute(&request, log).map_err(|error| match error {
         ExecutorError::Interrupted => ExecError::Interrupted.into(),
-        ExecutorError::Failed(reason) => Trouble::Step(reason),
+        ExecutorError::Failed(failure) => Trouble::Step(failure),
         ExecutorError::World(error) => store.failure(error).into(),
     })?;
     let taking = Taking { private, stop: ready.stop };
@@ -146,7 +149,7 @@ fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Req
 /// What is wrong with an output is the step's fault; what is wrong with the store is not.
 fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
     match error {
-        StoreError::Output(reason) => Trouble::Step(reason),
+        StoreError::Output(reason) => Trouble::Step(StepFailure::input(reason)),
         StoreError::Interrupted => Trouble::Exec(ExecError::Interrupted),
         other => Trouble::Exec(other.of(ready.services.store.root()).into()),
     }
@@ -154,32 +157,34 @@ fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
 
 /// Keeps the log where the error says it is.
 fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
-    let reason = match trouble {
+    let mut failure = match trouble {
         Trouble::Exec(error) => return error,
         // What a step says when it is killed is not why it failed.
         Trouble::Step(_) if super::interrupt::stopped() => return ExecError::Interrupted,
-        Trouble::Step(reason) => reason,
+        Trouble::Step(failure) => failure,
     };
-    let tail = log.tail();
+    let mut tail = log.tail();
     // Programs and C libraries say it in these words, in every sandbox's locale.
     let full = |text: &String| text.contains("No space left on device") || text.contains("Disk quota exceeded");
-    let quota = tail.iter().chain([&reason]).any(|text| text.contains("Disk quota exceeded"));
-    let full = full(&reason) || tail.iter().any(full);
+    let quota = tail.iter().chain([&failure.message]).any(|text| text.contains("Disk quota exceeded"));
+    let full = full(&failure.message) || tail.iter().any(full);
     if quota || full && free(ready.services.store.root()) < ROOM {
         return StoreError::Full(ready.services.store.root().to_owned()).into();
     }
-    let reason = match ready.options.limits.memory.filter(|_| full) {
-        Some(memory) => format!("{reason}: {}", Exceeded::files_in(memory)),
-        None => reason,
-    };
+    if let Some(memory) = ready.options.limits.memory.filter(|_| full) {
+        failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory)));
+    } else if let Some((statement, text)) =
+        statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty())
+    {
+        failure = StepFailure::recipe(statement, text);
+    }
     let log = match log.keep(&ready.services.store.log_path(&ready.action)) {
         Ok(log) => log,
         Err(error) => return ready.services.store.failure(error).into(),
     };
     // Some reasons end with the same lines.
-    let said = |line: &&String| !reason.lines().any(|known| known == line.as_str());
-    let tail = tail.iter().filter(said).map(|line| format!("\n  {}", Foreign(line))).collect();
-    ExecError::Step { step: ready.step.name(), reason, tail, log }
+    tail.retain(|line| !failure.message.lines().any(|known| known.trim_start() == line.trim_start()));
+    ExecError::Step(Box::new(FailedStep { step: ready.step.kind.clone(), failure, tail: tail.join("\n"), log }))
 }
 
 fn free(directory: &Path) -> u64 {

@@ -18,8 +18,9 @@ use crate::machine::rules::longest_kernel_line;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
+use crate::world::dir::Dir;
 use crate::world::fs;
-use crate::world::held::{FileState, Held};
+use crate::world::plain::FileState;
 
 /// Where QEMU finds what belongs to this start of this machine.
 pub const RUN: &str = "/kiln/run";
@@ -112,7 +113,7 @@ fn unchanged(launch: &Launch) -> Result<(), GuestError> {
     if launch.states.is_empty() {
         return Ok(());
     }
-    let held = Held::open(&launch.artifacts)?;
+    let held = Dir::open_named(&launch.artifacts)?;
     let same = |(name, state): (&String, &FileState)| {
         held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
@@ -384,7 +385,7 @@ pub(super) mod tests {
         fs::create_dir_all(&directory).unwrap();
         let path = directory.join("vmlinuz");
         fs::write_atomically(&path, b"kernel").unwrap();
-        let state = Held::open(&directory).unwrap().plain("vmlinuz").unwrap().state().unwrap();
+        let state = Dir::open_named(&directory).unwrap().plain("vmlinuz").unwrap().state().unwrap();
         let states = BTreeMap::from([("vmlinuz".to_owned(), state)]);
         let checked = Launch { artifacts: directory.clone(), states, ..launch("") };
         unchanged(&checked).unwrap();

@@ -10,8 +10,8 @@ use std::path::Path;
 use super::GuestError;
 use crate::base::Digest;
 use crate::recipe::image::DiskFormat;
+use crate::world::dir::Dir;
 use crate::world::fs;
-use crate::world::held::Held;
 
 const MAGIC: u32 = 0x5146_49fb;
 const CLUSTER_BITS: u32 = 16;
@@ -130,7 +130,7 @@ fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
 fn virtual_size(below: BackingDisk<'_>) -> Result<u64, GuestError> {
     let path = below.artifacts.join(below.file);
     let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
-    let disk = Held::open(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
+    let disk = Dir::open_named(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
     let size = match below.format {
         DiskFormat::Raw => disk.size,
         DiskFormat::Qcow2 => {

@@ -9,8 +9,8 @@ use crate::base::Digest;
 use crate::deliver::manifest::{self, DeliveredFile, Manifest};
 use crate::lock::LockedFile;
 use crate::store::Store;
-use crate::world::Directory;
-use crate::world::held::Held;
+use crate::world::OutputDirectory;
+use crate::world::dir::Dir;
 
 /// One file of the result directory.
 pub(super) enum Delivery {
@@ -44,7 +44,7 @@ pub(super) fn deliver(
     manifest: &Manifest,
 ) -> Result<(), OpsError> {
     let text = manifest.write();
-    let root = Directory::open(directory)?;
+    let root = OutputDirectory::open(directory)?;
     let manifest_name = OsStr::new(manifest::FILE);
     let before = root.read(manifest_name, manifest::LIMIT).unwrap_or_default();
     let same = before == text.as_bytes();
@@ -69,7 +69,7 @@ pub(super) fn deliver(
 /// One file, below a directory of its machine's where there are several.
 fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Result<(), OpsError> {
     let parent = name.parent().unwrap_or(Path::new(""));
-    let home = Directory::open(directory).and_then(|root| root.descend(parent))?;
+    let home = OutputDirectory::open(directory).and_then(|root| root.descend(parent))?;
     let file = name.file_name().unwrap_or_default();
     match delivery {
         Delivery::Blob(blob) => store.copy_into(&blob.sha256, &home, file)?,
@@ -82,15 +82,15 @@ fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Res
 /// earlier manifest does not list is somebody else's, and stays.
 fn remove_stale(directory: &Path, before: &[u8], now: &Manifest) -> Result<(), OpsError> {
     let Ok(before) = Manifest::read(before) else { return Ok(()) };
-    let root = Held::open(directory)?;
+    let root = Dir::open_named(directory)?;
     for name in before.artifacts.keys().filter(|name| !now.artifacts.contains_key(*name)) {
         let Some((machine, file)) = name.split_once('/') else {
-            root.remove(name)?;
+            root.remove_if_there(name)?;
             continue;
         };
         // A link in the place of a machine's directory leads to files that are none of a build's.
         if let Ok(held) = root.below(machine) {
-            held.remove(file)?;
+            held.remove_if_there(file)?;
             root.remove_empty(machine)?;
         }
     }

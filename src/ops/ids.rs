@@ -40,7 +40,8 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
     let nowhere = |_: &plan::step::Place| Vec::new();
     let (store, world) = (&ready.store, ready.loaded.session.world);
     let services = exec::Services { store, world, mirrors: &nowhere, executor: &LocalExecutor, listener: &IgnoreSteps };
-    Ok((lock, exec::realize(&plan, &services, &options)?))
+    let realized = exec::realize(&plan, &services, &options);
+    Ok((lock, realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))?))
 }
 
 /// The steps that make roots, with their images.

@@ -21,8 +21,8 @@ use crate::guest::{self, Launch};
 use crate::machine::Description;
 use crate::recipe::machine::Machine;
 use crate::store::{Output, Store};
+use crate::world::dir::Dir;
 use crate::world::fs;
-use crate::world::held::Held;
 
 /// Where a machine's QEMU is in its tree.
 fn program(machine: &Machine) -> String {
@@ -143,7 +143,7 @@ fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<Pa
 fn has_program(tree: &Path, program: &str) -> bool {
     let mut parts: Vec<&str> = program.split('/').filter(|part| !part.is_empty()).collect();
     let Some(name) = parts.pop() else { return false };
-    let directory = parts.iter().try_fold(Held::open(tree).ok(), |held, part| Some(held?.below(part).ok()));
+    let directory = parts.iter().try_fold(Dir::open_named(tree).ok(), |held, part| Some(held?.below(part).ok()));
     directory.flatten().is_some_and(|held| held.plain(name).is_ok())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::world::{Directory, WorldError};
+use crate::world::{OutputDirectory, WorldError};
 
 /// The lock of a recipe: `lockfiles/NAME.lock` beside a directory called `recipes`, else `NAME.lock` beside the recipe.
 pub fn lock_path(recipe: &Path) -> PathBuf {
@@ -17,7 +17,7 @@ pub fn lock_path(recipe: &Path) -> PathBuf {
 /// Writes a lock. A link in its directory's place is refused, one in its own is replaced: a checkout must not choose
 /// what of its user's files is written to.
 pub fn write_lock(path: &Path, text: &str) -> Result<(), WorldError> {
-    let directory = Directory::open(path.parent().unwrap_or(Path::new("")))?;
+    let directory = OutputDirectory::open(path.parent().unwrap_or(Path::new("")))?;
     directory.write(path.file_name().unwrap_or_default(), text.as_bytes(), 0o644)
 }
 

@@ -63,7 +63,8 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let steps = Steps::start(session.listener, work.cached);
     let (store, world) = (work.store, session.world);
     let services = exec::Services { store, world, mirrors: &addresses, executor: &LocalExecutor, listener: &steps };
-    Ok(exec::realize(work.plan, &services, &exec)?)
+    let realized = exec::realize(work.plan, &services, &exec);
+    realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))
 }
 
 /// What a step may use: what the caller says, else the environment, else what the machine has.

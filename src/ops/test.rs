@@ -10,7 +10,7 @@ use super::session::Session;
 use super::{launch, load, project};
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, AccelChoice, TestReport};
-use crate::world::{Directory, fs};
+use crate::world::{OutputDirectory, fs};
 
 /// A boot under KVM may take this long; under software emulation ten times as long.
 const BOOT: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ pub fn test(
     let out = project::result_path(&recipe.path);
     let launches = launch::of_recipe(&ready, build, &out)?;
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));
-    Directory::open(&logs)?;
+    OutputDirectory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
     let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::test::TestOptions {

@@ -25,6 +25,8 @@ pub enum Statement {
     Dhcp,
     /// The user of this name.
     User(String),
+    /// The group of this name.
+    Group(String),
     /// The file, directory or link at this path.
     File(String),
     /// This unit among those to enable, to disable or to mask.
@@ -35,6 +37,31 @@ pub enum Statement {
     Option(String),
     /// This module of the kernel's initramfs.
     Module(String),
+    /// The patch of the kernel's source that has this place among the step's patches, from zero.
+    Patch(usize),
+}
+
+/// The mistake in the recipe that the last lines of such a step's command tell of, and in which statement it is.
+pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)> {
+    match step {
+        // mke2fs, when the tree is larger than the disk.
+        StepKind::Disk(_) => {
+            let full = |line: &String| {
+                ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
+            };
+            lines
+                .iter()
+                .any(full)
+                .then(|| (Statement::Size, "the files of this image do not fit on its disk".to_owned()))
+        }
+        // `source.sh`: `error: 003-name.patch does not apply to this source`
+        StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
+            let text =
+                lines.last()?.strip_prefix("error: ").filter(|text| text.ends_with("does not apply to this source"))?;
+            Some((Statement::Patch(text.split('-').next()?.parse().ok()?), text.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 /// Where the recipe says it; where it does not (a default, a package that only another one needs), the block that the
@@ -69,10 +96,11 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Timezone => spans.timezone,
         Statement::Dhcp => spans.dhcp,
         Statement::User(name) => image.users.iter().find(|user| user.name == *name).map(|user| user.span),
+        Statement::Group(name) => image.groups.iter().find(|group| group.name == *name).map(|group| group.span),
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
-        Statement::Block | Statement::Option(_) | Statement::Module(_) => None,
+        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Patch(_) => None,
     };
     Some(said.unwrap_or(image.span))
 }
@@ -93,6 +121,7 @@ fn of_kernel(recipe: &Recipe, kernel: &str, statement: &Statement) -> Option<Spa
         }
         (Origin::Stock { initrd_modules, .. }, Statement::Module(name)) => of_module(initrd_modules, name),
         (Origin::Compiled(compiled), Statement::Module(name)) => of_module(&compiled.initrd_modules, name),
+        (Origin::Compiled(compiled), Statement::Patch(at)) => compiled.patches.get(*at).map(|patch| patch.span),
         (Origin::Stock { set, .. }, Statement::Package(_)) => of_set(set, statement),
         (Origin::Compiled(compiled), Statement::Package(_)) => of_set(&compiled.build, statement),
         _ => None,

@@ -11,7 +11,7 @@ use super::plain::settle;
 use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::base::{Digest, Hasher};
-use crate::world::{Directory, fs, sparse};
+use crate::world::{OutputDirectory, fs, sparse};
 
 /// Whether a blob is there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,12 +119,12 @@ impl Store {
     /// Copies a blob to a place outside, so that writing there cannot reach the store; the old file there is replaced
     /// at once and never half.
     pub fn copy_out(&self, digest: &Digest, to: &Path) -> Result<(), StoreError> {
-        let (directory, name) = Directory::holding(to)?;
+        let (directory, name) = OutputDirectory::holding(to)?;
         self.copy_into(digest, &directory, name)
     }
 
     /// The same, under a name in a directory that is open.
-    pub fn copy_into(&self, digest: &Digest, directory: &Directory, name: &OsStr) -> Result<(), StoreError> {
+    pub fn copy_into(&self, digest: &Digest, directory: &OutputDirectory, name: &OsStr) -> Result<(), StoreError> {
         let from = self.path(digest)?;
         let (source, target) = (fs::open(&from)?, directory.begin()?);
         fs::context("write", &directory.path().join(name), sparse::copy(&source, &target.file))?;

@@ -54,11 +54,11 @@ pub enum StoreError {
     #[error("{0}")]
     Output(String),
     /// A directory holds what a tree cannot.
-    #[error("cannot store {path} in a tree: {reason}")]
+    #[error("cannot store {path} in a tree: {refusal}")]
     Tree {
         /// The file, on one line.
         path: String,
-        reason: String,
+        refusal: TreeRefusal,
     },
     /// Garbage collection found the store in use.
     #[error("another kiln process is using the store; try again when it has finished")]
@@ -66,6 +66,29 @@ pub enum StoreError {
     /// The wait for another process was called off.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Why a directory cannot become a tree. It is always the directory's doing, never the store's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TreeRefusal {
+    /// Too many entries.
+    #[error("more than {0} files")]
+    Entries(usize),
+    /// Too much in names alone.
+    #[error("its paths have more than {0} bytes in total")]
+    Paths(usize),
+    /// Too many directories within each other.
+    #[error("it is nested too deeply")]
+    Depth,
+    /// A name that no message of the remote execution can hold.
+    #[error("its name is not UTF-8")]
+    Name,
+    /// The same of where a link points.
+    #[error("its target is not UTF-8")]
+    Target,
+    /// A pipe, a socket or a device.
+    #[error("it is {0}, not a file, directory or link")]
+    Kind(&'static str),
 }
 
 impl StoreError {

@@ -43,7 +43,7 @@ use crate::world::dir::Dir;
 use crate::world::{World, fs};
 
 pub use blob::{BlobWriter, Presence, is_private};
-pub use error::StoreError;
+pub use error::{StoreError, TreeRefusal};
 pub use lock::StoreLock;
 pub use plain::Owner;
 pub use result::Output;

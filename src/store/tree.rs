@@ -54,8 +54,8 @@ impl Store {
             let _ = fs::remove_tree(&place);
         }
         taken.map_err(|error| match error {
-            StoreError::Tree { path, reason } => {
-                StoreError::Output(format!("its output {name}/{path} cannot be stored: {reason}"))
+            StoreError::Tree { path, refusal } => {
+                StoreError::Output(format!("its output {name}/{path} cannot be stored: {refusal}"))
             }
             other => other.of(&self.root),
         })

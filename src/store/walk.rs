@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{FileType, Stat};
 
-use super::StoreError;
+use super::{StoreError, TreeRefusal};
 use crate::world::WorldError;
 use crate::world::dir::{Dir, noun, shown};
 
@@ -57,18 +57,18 @@ fn walk(open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, Store
     let mut waiting = vec![(String::new(), 0)];
     while let Some((prefix, depth)) = waiting.pop() {
         let directory = open(&prefix)?;
-        let crowded = || refuse(&prefix, &format!("more than {ENTRIES} files"));
+        let crowded = || refuse(&prefix, TreeRefusal::Entries(ENTRIES));
         for name in directory.names(ENTRIES - entries.len())?.ok_or_else(crowded)? {
-            let refuse_it = |reason: &str| refuse(Path::new(&prefix).join(&name), reason);
-            let text = name.to_str().ok_or_else(|| refuse_it("its name is not UTF-8"))?;
+            let refuse_it = |refusal| refuse(Path::new(&prefix).join(&name), refusal);
+            let text = name.to_str().ok_or_else(|| refuse_it(TreeRefusal::Name))?;
             let path = if prefix.is_empty() { text.to_owned() } else { format!("{prefix}/{text}") };
             bytes += path.len();
             if bytes > BYTES {
-                return Err(refuse_it(&format!("its paths have more than {BYTES} bytes in total")));
+                return Err(refuse_it(TreeRefusal::Paths(BYTES)));
             }
             let stat = directory.entry(&name)?;
             let kind = match FileType::from_raw_mode(stat.st_mode) {
-                FileType::Directory if depth == DEPTH => return Err(refuse_it("it is nested too deeply")),
+                FileType::Directory if depth == DEPTH => return Err(refuse_it(TreeRefusal::Depth)),
                 FileType::Directory => {
                     waiting.push((path.clone(), depth + 1));
                     Kind::Directory
@@ -76,9 +76,9 @@ fn walk(open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, Store
                 FileType::RegularFile => Kind::File { executable: stat.st_mode & 0o111 != 0 },
                 FileType::Symlink => {
                     let target = directory.link(&name)?.into_string();
-                    Kind::Link(target.map_err(|_| refuse_it("its target is not UTF-8"))?)
+                    Kind::Link(target.map_err(|_| refuse_it(TreeRefusal::Target))?)
                 }
-                other => return Err(refuse_it(&format!("it is {}, not a file, directory or link", noun(other)))),
+                other => return Err(refuse_it(TreeRefusal::Kind(noun(other)))),
             };
             entries.insert(path, Entry { kind, stat });
         }
@@ -87,6 +87,6 @@ fn walk(open: &dyn Fn(&str) -> Result<Dir, WorldError>) -> Result<Entries, Store
 }
 
 /// Where the directory itself lies for the moment means nothing to the user: it is left out.
-fn refuse(path: impl AsRef<Path>, reason: &str) -> StoreError {
-    StoreError::Tree { path: shown(path.as_ref()), reason: reason.to_owned() }
+fn refuse(path: impl AsRef<Path>, refusal: TreeRefusal) -> StoreError {
+    StoreError::Tree { path: shown(path.as_ref()), refusal }
 }

@@ -11,7 +11,7 @@ use rustix::fs::OFlags;
 
 pub use super::context::context;
 pub use super::remove::remove_tree;
-use super::{Directory, WorldError};
+use super::{OutputDirectory, WorldError};
 
 /// Opens a plain file for reading. Anything else that may stand there is an error at once: a named pipe that nobody
 /// writes to would be waited for, a device may have no end.
@@ -117,7 +117,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
 
 /// The same, with permission bits of the caller's choice whatever the umask.
 pub fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), WorldError> {
-    let (directory, name) = Directory::holding(path)?;
+    let (directory, name) = OutputDirectory::holding(path)?;
     directory.write(name, bytes, mode)
 }
 

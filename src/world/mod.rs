@@ -6,13 +6,13 @@
 
 mod context;
 pub mod dir;
-pub mod directory;
 pub mod download;
 pub mod fs;
-pub mod held;
 mod http;
 pub mod memory;
+pub mod output;
 pub mod place;
+pub mod plain;
 pub mod real;
 mod remove;
 pub mod sparse;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{Foreign, Timestamp};
 
-pub use directory::Directory;
+pub use output::OutputDirectory;
 pub use real::RealWorld;
 
 /// What a command may ask of the machine it runs on.

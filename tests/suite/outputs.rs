@@ -62,7 +62,7 @@ fn refused(bench: &mut Bench, script: &str, leaves: Leaves) -> String {
         Leaves::Out => bench.deliver(step),
     }
     let error = bench.realize_with(ExecOptions::default()).unwrap_err();
-    assert!(matches!(error, ExecError::Step { .. }), "{error}");
+    assert!(matches!(error, ExecError::Step(_)), "{error}");
     let text = error.to_string();
     assert!(text.starts_with("step kernel-build hostile failed: "), "{text}");
     text
@@ -248,7 +248,8 @@ fn a_log_has_a_bound_and_so_has_a_line() {
     let text = error.to_string();
     assert!(text.contains("\n  last words\n") && text.contains("\nthe first 64.0 MiB of its log ("), "no end in it");
     assert!(text.len() < 64 << 10, "an error of {} bytes", text.len());
-    let ExecError::Step { log: Some(log), .. } = error else { panic!("no log") };
+    let ExecError::Step(failed) = error else { panic!("no step") };
+    let log = failed.log.unwrap();
     let size = log.path.metadata().unwrap().len();
     assert!((60 << 20..65 << 20).contains(&size) && log.cut.is_some(), "{size}");
     let end = std::fs::read(&log.path).unwrap().split_off(size as usize - 100);

@@ -216,7 +216,9 @@ fn a_plan_runs_once_and_then_not_again() {
     assert_eq!(bench.heard.ran(), ["one", "two"]);
     let again = ExecOptions { no_cache: true, ..ExecOptions::default() };
     // The builtin step of the tools cannot run in this test, so everything again stops there.
-    assert!(matches!(bench.realize_with(again), Err(ExecError::Step { step, .. }) if step == "tools host"));
+    assert!(
+        matches!(bench.realize_with(again), Err(ExecError::Step(failed)) if failed.step.to_string() == "tools host")
+    );
 }
 
 #[test]
@@ -312,8 +314,8 @@ fn a_step_that_fails_is_named_with_its_last_words_and_leaves_nothing() {
         text.starts_with("step kernel-build bad failed: exit status: 9\n  first\n  cannot find the thing\n"),
         "{text}"
     );
-    let ExecError::Step { log, .. } = error else { panic!() };
-    assert_eq!(std::fs::read_to_string(log.unwrap().path).unwrap(), "first\ncannot find the thing\n");
+    let ExecError::Step(failed) = error else { panic!() };
+    assert_eq!(std::fs::read_to_string(failed.log.unwrap().path).unwrap(), "first\ncannot find the thing\n");
     assert_eq!(bench.heard.ran(), ["bad"]);
 
     bench.plan.steps[bad].work = bench.plan.steps[next].work.clone();
@@ -415,8 +417,8 @@ fn files_of_other_owners_are_cleaned_up() {
     }
     match bench.realize_with(ExecOptions::default()) {
         Ok(_) => {}
-        Err(ExecError::Step { reason, .. }) if reason.contains("subordinate ids") => {
-            return skip(reason);
+        Err(ExecError::Step(failed)) if failed.failure.message.contains("subordinate ids") => {
+            return skip(failed.failure);
         }
         Err(error) => panic!("{error}"),
     }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::base::Digest;
 use crate::base::Foreign;
-use crate::world::held::FileKind;
+use crate::world::plain::FileKind;
 
 /// One difference; files are named relative to the directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

@@ -5,7 +5,8 @@ use std::io::{Read, Seek, SeekFrom};
 use super::{CheckOptions, Difference};
 use crate::base::{Digest, Hasher};
 use crate::deliver::manifest::DeliveredFile;
-use crate::world::held::{FileState, Held, Odd, Plain};
+use crate::world::dir::Dir;
+use crate::world::plain::{FileState, Odd, Plain};
 
 /// A file of so many bytes takes a moment, which is told.
 const NOTICE_FROM_BYTES: u64 = 256 << 20;
@@ -38,12 +39,7 @@ pub(super) fn difference(name: &str, odd: Odd) -> Difference {
 }
 
 /// Opens and compares it.
-pub(super) fn compare(
-    held: &Held,
-    own: &str,
-    artifact: &DeliveredFile,
-    wish: &Wish<'_>,
-) -> Result<Reading, Difference> {
+pub(super) fn compare(held: &Dir, own: &str, artifact: &DeliveredFile, wish: &Wish<'_>) -> Result<Reading, Difference> {
     let file = || wish.name.to_owned();
     let plain = held.plain(own).map_err(|odd| difference(wish.name, odd))?;
     if plain.size != artifact.size {

@@ -6,7 +6,8 @@ use std::ffi::OsString;
 use super::Difference;
 use crate::deliver::manifest::{self, Manifest};
 use crate::world::WorldError;
-use crate::world::held::{FileKind, Held};
+use crate::world::dir::Dir;
+use crate::world::plain::FileKind;
 
 /// More lines than these say no more.
 const MAX_REPORTED: usize = 100;
@@ -15,7 +16,7 @@ pub(super) const LOGS: &str = "log";
 
 /// Adds every entry that no build left. A directory that is not the manifest's is one difference, whatever is in it.
 pub(super) fn extra(
-    directories: &BTreeMap<String, Held>,
+    directories: &BTreeMap<String, Dir>,
     manifest: &Manifest,
     differences: &mut Vec<Difference>,
 ) -> Result<(), WorldError> {
@@ -37,6 +38,6 @@ pub(super) fn extra(
     Ok(())
 }
 
-fn is_logs(held: &Held, name: &str) -> bool {
+fn is_logs(held: &Dir, name: &str) -> bool {
     name == LOGS && matches!(held.kind(name), Ok(FileKind::Directory))
 }

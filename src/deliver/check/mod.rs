@@ -23,7 +23,8 @@ use super::manifest::{self, Manifest};
 use crate::machine::argv::Place;
 use crate::store::Store;
 use crate::world::WorldError;
-use crate::world::held::{FileState, Held, Odd};
+use crate::world::dir::Dir;
+use crate::world::plain::{FileState, Odd};
 
 /// A firmware's variables are no larger (OVMF's have 528 KiB): these bytes are kept for the start, for every machine.
 const MAX_VARIABLES_BYTES: u64 = 1 << 20;
@@ -61,7 +62,7 @@ pub struct CheckedMachine {
 
 /// Compares a directory with its manifest.
 pub fn check(directory: &Path, options: &CheckOptions<'_>) -> Result<Checked, WorldError> {
-    let root = Held::open(directory)?;
+    let root = Dir::open_named(directory)?;
     let mut differences = Vec::new();
     let Some(manifest) = read_manifest(&root, &mut differences) else {
         return Ok(Checked { manifest: None, machines: BTreeMap::new(), files: 0, differences });
@@ -80,7 +81,7 @@ pub fn check(directory: &Path, options: &CheckOptions<'_>) -> Result<Checked, Wo
     Ok(Checked { files: found.len(), machines, differences, manifest: Some(manifest) })
 }
 
-fn read_manifest(root: &Held, differences: &mut Vec<Difference>) -> Option<Manifest> {
+fn read_manifest(root: &Dir, differences: &mut Vec<Difference>) -> Option<Manifest> {
     let wrong = match root.plain(manifest::FILE) {
         Err(odd) => file::difference(manifest::FILE, odd),
         Ok(plain) if plain.size > manifest::LIMIT => {
@@ -97,7 +98,7 @@ fn read_manifest(root: &Held, differences: &mut Vec<Difference>) -> Option<Manif
 }
 
 /// The directory itself, as ``, and those below it that the manifest has files in.
-fn directories(root: Held, manifest: &Manifest, differences: &mut Vec<Difference>) -> BTreeMap<String, Held> {
+fn directories(root: Dir, manifest: &Manifest, differences: &mut Vec<Difference>) -> BTreeMap<String, Dir> {
     let named = manifest.artifacts.keys().filter_map(|name| name.split_once('/'));
     let names: BTreeSet<&str> = named.map(|(directory, _)| directory).collect();
     let mut held = BTreeMap::new();
@@ -116,7 +117,7 @@ fn directories(root: Held, manifest: &Manifest, differences: &mut Vec<Difference
 struct Check<'a> {
     manifest: &'a Manifest,
     options: &'a CheckOptions<'a>,
-    directories: BTreeMap<String, Held>,
+    directories: BTreeMap<String, Dir>,
     differences: Vec<Difference>,
     /// By name: what was read of each file that is as the manifest says, or none.
     found: BTreeMap<String, Option<Reading>>,

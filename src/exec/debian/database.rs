@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 use crate::debian::deb::{Control, ControlFile};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Tree, Unpacked};
+use crate::plan::Statement;
 
 /// Maintainer scripts, the only files of the database that are run.
 const SCRIPTS: [&str; 5] = ["preinst", "postinst", "prerm", "postrm", "config"];
@@ -96,9 +97,8 @@ fn triggers(tree: &Tree, packages: &[Unpacked<Control>]) -> Result<(), RootError
             } else if trigger.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+._:".contains(&byte)) {
                 let _ = writeln!(named.entry(trigger.to_owned()).or_default(), "{name}{suffix}");
             } else {
-                return Err(RootError::from(StepFailure::input(format!(
-                    "package {name} has a trigger with the name `{trigger}`"
-                ))));
+                let text = format!("package {name} has a trigger with the name `{trigger}`");
+                return Err(StepFailure::input(text).about(Statement::Package(name.to_owned())).into());
             }
         }
     }

@@ -7,6 +7,7 @@ use super::{Executor, ExecutorError, Request, Task};
 use crate::base::Arch;
 use crate::exec::builtin::{self, BuiltinContext};
 use crate::exec::event::{StepEvent, StepListener};
+use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::{self, Mount, Privileges, Root, SandboxEvent, Spec};
 use crate::exec::variation;
 use crate::plan::{Builtin, Ids, id};
@@ -23,9 +24,8 @@ impl Executor for LocalExecutor {
             && builtin.arch() != Arch::BUILD
         {
             let (arch, build) = (builtin.arch(), Arch::BUILD);
-            return Err(ExecutorError::Failed(format!(
-                "it runs programs for {arch}, and only those for {build} can run here"
-            )));
+            let message = format!("it runs programs for {arch}, and only those for {build} can run here");
+            return Err(ExecutorError::Failed(StepFailure::new(Fault::Host, message)));
         }
         if let Some(processors) = request.processors {
             pin(processors as usize);
@@ -89,14 +89,14 @@ fn command(variation: Option<&Path>, request: &Request, listener: &dyn StepListe
             SandboxEvent::Notice(notice) => StepEvent::silent(step, notice),
         });
     })?;
-    if status.success() { Ok(()) } else { Err(ExecutorError::Failed(status.to_string())) }
+    if status.success() { Ok(()) } else { Err(ExecutorError::Failed(StepFailure::input(status))) }
 }
 
 /// The sandbox of a command, as a value.
 fn spec(request: &Request) -> Result<Spec, ExecutorError> {
     let Task::Command { argv, env, ids } = &request.task else { unreachable!("builtin steps have no argv") };
     let tools = request.tools.as_ref();
-    let tools = tools.ok_or_else(|| ExecutorError::Failed("the request names no tools".to_owned()))?;
+    let tools = tools.ok_or_else(|| ExecutorError::Failed(StepFailure::bug("the request names no tools")))?;
     let inside = |path: &str| Path::new(id::ROOT).join(path);
     let build = Mount { source: request.build.clone(), target: inside(id::BUILD), readonly: false };
     let input = |(path, input): (&String, &super::Provided)| Mount {

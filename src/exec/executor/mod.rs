@@ -12,6 +12,7 @@ pub use local::LocalExecutor;
 pub use request::{Provided, Request, Task};
 
 use super::event::StepListener;
+use super::failure::StepFailure;
 use super::sandbox::SandboxError;
 use crate::world::WorldError;
 
@@ -29,8 +30,8 @@ pub enum ExecutorError {
     #[error("interrupted")]
     Interrupted,
     /// The step failed; its log says more.
-    #[error("{0}")]
-    Failed(String),
+    #[error(transparent)]
+    Failed(StepFailure),
     /// A file that the executor itself needs could not be written.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -40,7 +41,7 @@ impl From<SandboxError> for ExecutorError {
     fn from(error: SandboxError) -> ExecutorError {
         match error {
             SandboxError::Cancelled => ExecutorError::Interrupted,
-            other => ExecutorError::Failed(other.to_string()),
+            other => ExecutorError::Failed(other.into()),
         }
     }
 }

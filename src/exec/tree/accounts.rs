@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{RootError, Tree};
+use crate::exec::failure::StepFailure;
+use crate::plan::Statement;
 use crate::plan::root::RootIds;
 
 /// The four files, each line as its fields.
@@ -22,7 +24,9 @@ impl Accounts {
             for line in text.lines().filter(|line| !line.is_empty()) {
                 let parts: Vec<String> = line.split(':').map(str::to_owned).collect();
                 if parts.len() != fields {
-                    return Err(RootError::Broken(format!("/etc/{name}: line `{line}` has not {fields} fields")));
+                    return Err(RootError::from(StepFailure::input(format!(
+                        "/etc/{name}: line `{line}` has not {fields} fields"
+                    ))));
                 }
                 lines.push(parts);
             }
@@ -63,7 +67,7 @@ impl Accounts {
     pub(crate) fn ids(&self) -> Result<RootIds, RootError> {
         let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
             let number = |line: &Vec<String>| {
-                let odd = |_| RootError::Broken(format!("{} has the number `{}`", line[0], line[2]));
+                let odd = |_| RootError::from(StepFailure::input(format!("{} has the number `{}`", line[0], line[2])));
                 Ok((line[0].clone(), line[2].parse().map_err(odd)?))
             };
             lines.iter().map(number).collect()
@@ -96,10 +100,11 @@ impl Accounts {
     /// Makes the user a member of a group that exists.
     pub(crate) fn join(&mut self, user: &str, group: &str) -> Result<(), RootError> {
         let missing = || {
-            RootError::Broken(format!(
-                "group {group} of user {user} does not exist in the image\n  help: `group \"{group}\" {{ }}` in the \
-                 image makes it"
-            ))
+            let text = format!("group {group} of user {user} does not exist in the image");
+            RootError::from(
+                StepFailure::recipe(Statement::User(user.to_owned()), text)
+                    .help(format!("`group \"{group}\" {{ }}` in the image makes it")),
+            )
         };
         add_member(self.group.iter_mut().find(|line| line[0] == group).ok_or_else(missing)?, user);
         if let Some(line) = self.gshadow.iter_mut().flatten().find(|line| line[0] == group) {
@@ -111,11 +116,14 @@ impl Accounts {
     /// Sets a password hash.
     pub(crate) fn set_hash(&mut self, user: &str, hash: &str) -> Result<(), RootError> {
         if hash.contains([':', '\n']) {
-            return Err(RootError::Broken(format!("the password hash of user {user} has a `:` or a line break")));
+            return Err(RootError::from(StepFailure::recipe(
+                Statement::User(user.to_owned()),
+                format!("the password hash of user {user} has a `:` or a line break"),
+            )));
         }
         match self.shadow.iter_mut().flatten().find(|line| line[0] == user) {
             Some(line) => line[1] = hash.to_owned(),
-            None => return Err(RootError::Broken(format!("user {user} is missing in /etc/shadow"))),
+            None => return Err(RootError::from(StepFailure::input(format!("user {user} is missing in /etc/shadow")))),
         }
         Ok(())
     }

@@ -69,9 +69,6 @@ pub enum RootError {
         path: String,
         packages: [String; 2],
     },
-    /// The description of the step, or what the packages say, contradicts itself.
-    #[error("{}", Foreign(.0))]
-    Broken(String),
     /// It is said whose fault it is.
     #[error(transparent)]
     Stated(#[from] StepFailure),
@@ -131,7 +128,7 @@ impl From<RootError> for StepFailure {
             RootError::World(_) => StepFailure::new(Fault::Host, message),
             RootError::Tree(error) => StepFailure::new(error.fault(), message),
             RootError::Tar(TarError::Io(error)) => StepFailure::new(Fault::of_io(&error), message),
-            RootError::Tar(_) | RootError::Broken(_) => StepFailure::input(message),
+            RootError::Tar(_) => StepFailure::input(message),
             RootError::Package { package, .. } => StepFailure::input(message).about(Statement::Package(package)),
             RootError::Conflict { packages: [a, b], .. } => {
                 StepFailure::input(message).about(Statement::Package(a)).about(Statement::Package(b))

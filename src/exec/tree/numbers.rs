@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::{Accounts, Go, Place, RootError, Stat, Tree, TreeError};
+use crate::exec::failure::StepFailure;
+use crate::plan::Statement;
 use crate::plan::root::{RootIds, RootSpec};
 
 /// Above this numbers are for people, and are counted up (policy 9.2.2).
@@ -53,10 +55,13 @@ fn unknown(
             Some(package) => (format!("package {package}"), format!("kiln lock --update {package}")),
             None => ("a package".to_owned(), "kiln lock --update".to_owned()),
         };
-        return Err(RootError::Broken(format!(
-            "{who} asks for the {what} {name}, which the lock's table of users does not know\n  help: `{update}` lets \
-             the next build add it; all the other users and groups keep their numbers"
-        )));
+        let about = maker.map_or(Statement::Block, Statement::Package);
+        return Err(StepFailure::recipe(
+            about,
+            format!("{who} asks for the {what} {name}, which the lock's table of users does not know"),
+        )
+        .help(format!("`{update}` lets the next build add it; all the other users and groups keep their numbers"))
+        .into());
     }
     Ok(())
 }
@@ -111,13 +116,15 @@ fn moves(what: &str, found: &BTreeMap<String, u32>, wanted: &BTreeMap<String, u3
         let (other, before) = targets.entry(old).or_insert((name, new));
         if *before != new {
             let text = format!("{what}s {other} and {name} share id {old}, but the lock has {before} and {new}");
-            return Err(RootError::Broken(text));
+            return Err(RootError::from(StepFailure::input(text)));
         }
         if *sources.entry(new).or_insert(old) != old {
-            return Err(RootError::Broken(format!("the lock gives id {new} to more than one {what}; one is {name}")));
+            let text = format!("the lock gives id {new} to more than one {what}; one is {name}");
+            return Err(RootError::from(StepFailure::input(text)));
         }
         if (old == 0) != (new == 0) {
-            return Err(RootError::Broken(format!("the lock has id {new} for {what} {name} instead of {old}")));
+            let text = format!("the lock has id {new} for {what} {name} instead of {old}");
+            return Err(RootError::from(StepFailure::input(text)));
         }
     }
     Ok(targets.into_iter().map(|(old, (_, new))| (old, new)).filter(|(old, new)| old != new).collect())

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use super::{Cursor, FileType, Go, Place, RootError, Times, Tree, TreeError};
 use crate::base::Timestamp;
+use crate::exec::failure::StepFailure;
 use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
 
@@ -103,7 +104,10 @@ impl<W: Write> Archive<'_, W> {
                 }
                 return self.content(entry, place);
             }
-            _ => return Err(RootError::Broken(format!("{path} is a device, which packages may not create"))),
+            _ => {
+                let text = format!("{path} is a device, which packages may not create");
+                return Err(RootError::from(StepFailure::input(text)));
+            }
         }
         Ok(self.writer.append_empty(&entry)?)
     }

@@ -2,14 +2,16 @@
 
 mod lock;
 mod mismatch;
+mod step;
 mod usage;
 
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
+pub use step::StepReport;
 pub use usage::UsageError;
 
 use crate::base::{Diagnostic, SourceMap};
-use crate::exec::ExecError;
+use crate::exec::{ExecError, Fault};
 use crate::guest::GuestError;
 use crate::lock::resolve::ResolveError;
 use crate::recipe::Mistakes;
@@ -27,6 +29,10 @@ pub enum ErrorClass {
     Mismatch,
     /// A file, a network or the host did not do what it was asked.
     Host,
+    /// A package or a source is damaged or hostile, or a program of one failed.
+    Input,
+    /// Kiln contradicts itself.
+    Bug,
     /// The user ended it.
     Interrupted,
 }
@@ -52,6 +58,9 @@ pub enum OpsError {
     /// A plan was not carried out.
     #[error(transparent)]
     Exec(Box<ExecError>),
+    /// A step failed at what the recipe says.
+    #[error("{}", .0.failed)]
+    Step(Box<StepReport>),
     /// A machine did not run, or its guest failed.
     #[error(transparent)]
     Guest(Box<GuestError>),
@@ -94,6 +103,15 @@ impl OpsError {
         OpsError::Parse { what: what.into(), source: source.into() }
     }
 
+    /// What is to be shown with the recipe's text, if it is about that.
+    pub fn report(&self) -> Option<&Mistakes> {
+        match self {
+            OpsError::Mistakes(mistakes) => Some(mistakes),
+            OpsError::Step(report) => Some(&report.mistakes),
+            _ => None,
+        }
+    }
+
     /// Whose failure it is.
     pub fn class(&self) -> ErrorClass {
         match self {
@@ -102,6 +120,7 @@ impl OpsError {
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
+            OpsError::Step(report) => of_fault(report.failed.failure.fault),
             OpsError::Guest(error) => match **error {
                 GuestError::Interrupted => ErrorClass::Interrupted,
                 GuestError::Guest { .. } => ErrorClass::Mismatch,
@@ -132,7 +151,18 @@ fn of_resolve(error: &ResolveError) -> ErrorClass {
 fn of_exec(error: &ExecError) -> ErrorClass {
     match error {
         ExecError::Interrupted => ErrorClass::Interrupted,
+        ExecError::Step(failed) => of_fault(failed.failure.fault),
+        ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
         _ => ErrorClass::Host,
+    }
+}
+
+fn of_fault(fault: Fault) -> ErrorClass {
+    match fault {
+        Fault::Recipe => ErrorClass::Recipe,
+        Fault::Input => ErrorClass::Input,
+        Fault::Host => ErrorClass::Host,
+        Fault::Bug => ErrorClass::Bug,
     }
 }
 

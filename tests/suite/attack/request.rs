@@ -152,7 +152,10 @@ struct Table(BTreeMap<Digest, Made>);
 impl Executor for Table {
     fn execute(&self, request: &Request, _: &dyn StepListener) -> Result<(), ExecutorError> {
         let action = request.messages().action;
-        let made = self.0.get(&action).ok_or_else(|| ExecutorError::Failed(format!("nobody knows {action}")))?;
+        let made = self
+            .0
+            .get(&action)
+            .ok_or_else(|| ExecutorError::Failed(kiln::exec::StepFailure::bug(format!("nobody knows {action}"))))?;
         copy_all(&made.left, &request.build);
         Ok(())
     }

@@ -10,6 +10,7 @@ use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
 use crate::exec::debian::rules::RuleInput;
 use crate::exec::debian::{Deb, database, origin, parts, rules};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, Tree, UnpackMode, Unpacked, Verdict, numbers, pack, restore, unpack};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
@@ -130,7 +131,7 @@ fn archive(work: &Path) -> Subject {
         let bytes = crate::world::fs::read(&out, 1 << 30)?;
         let mark = format!("{}:", super::MARK);
         let leaked = bytes.windows(mark.len()).any(|window| window == mark.as_bytes());
-        if leaked { Err(RootError::Broken(format!("{mark} is in the archive"))) } else { Ok(()) }
+        if leaked { Err(RootError::from(StepFailure::input(format!("{mark} is in the archive")))) } else { Ok(()) }
     };
     subject("pack", act, true)
 }

@@ -6,8 +6,11 @@ mod first_boot;
 mod system;
 
 use super::run::Runner;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::RootError;
 use crate::exec::tree::parts::{self, Addition};
+use crate::plan::Statement;
+use crate::plan::root::RootUnits;
 
 /// One part.
 pub(super) type Part = fn(&Addition<'_>) -> Result<(), RootError>;
@@ -27,8 +30,27 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
         part(addition)?;
     }
     match services(addition)? {
-        Some(script) => runner.script("enabling units", &script, &mut |line| (runner.log)(line)),
+        Some(script) => {
+            let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));
+            enabled.map_err(|error| of_unit(&addition.spec.units, error))
+        }
         None => Ok(()),
+    }
+}
+
+/// `systemctl` names the unit that it cannot change; one of the recipe's is the recipe's mistake.
+fn of_unit(units: &RootUnits, error: RootError) -> RootError {
+    let RootError::Program { tail, .. } = &error else { return error };
+    let said =
+        |unit: &&String| tail.split([' ', ',', '"', '\n']).any(|word| word.trim_end_matches('.') == unit.as_str());
+    let mut all = units.enable.iter().chain(&units.disable).chain(&units.mask);
+    match all.find(said) {
+        Some(unit) => {
+            let last = tail.lines().next_back().unwrap_or_default();
+            StepFailure::recipe(Statement::Unit(unit.clone()), format!("unit `{unit}` cannot be changed: {last}"))
+                .into()
+        }
+        None => error,
     }
 }
 

@@ -1,7 +1,9 @@
 //! Host name, locale, time zone, file systems: the small files of `/etc`.
 
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
+use crate::plan::Statement;
 use crate::plan::root::RootSpec;
 
 /// Writes them.
@@ -34,7 +36,9 @@ fn timezone(spec: &RootSpec, tree: &Tree) -> Result<(), RootError> {
     let there = !odd && tree.has(&name)?;
     let known = there || matches!(zone.as_str(), "UTC" | "Etc/UTC");
     if odd || !known {
-        return Err(RootError::Broken(format!("unknown time zone `{zone}`: the image needs the package tzdata")));
+        return Err(StepFailure::recipe(Statement::Timezone, format!("unknown time zone `{zone}`"))
+            .help("the package tzdata has the time zones; tzdata-legacy has the old names")
+            .into());
     }
     if there {
         tree.link("etc/localtime", format!("/{name}"))?;

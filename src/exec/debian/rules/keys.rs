@@ -1,6 +1,7 @@
 //! A rule about keys that no rule knows: refused, since nobody can say who else has them.
 
 use super::RuleInput;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Go, Place, RootError, Stat, Tree};
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
@@ -24,10 +25,11 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
     found.retain(|path| terms.files.iter().all(|file| file.path != *path));
     match found.first() {
         None => Ok(()),
-        Some(path) => Err(RootError::Broken(format!(
-            "{path} is a private key that a package made: every machine of this image would have it, and every build another\n  \
-             help: leave the package out, or give the key as a `file` of the recipe"
-        ))),
+        Some(path) => Err(StepFailure::input(format!(
+            "{path} is a private key that a package made: every machine of this image would have it, and every build another"
+        ))
+        .help("leave the package out, or give the key as a `file` of the recipe")
+        .into()),
     }
 }
 

@@ -7,6 +7,7 @@
 use sha1::{Digest, Sha1};
 
 use super::RuleInput;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Tree};
 
 /// `ca-certificates-java` writes it there, with this password, which is Java's own default.
@@ -27,7 +28,7 @@ pub(super) fn date(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> 
     }
     let Some(bytes) = tree.bytes(PATH, LIMIT)? else { return Ok(()) };
     let millis = terms.epoch.0.saturating_mul(1000);
-    let odd = || RootError::Broken(format!("/{PATH} is not a supported Java keystore"));
+    let odd = || RootError::from(StepFailure::input(format!("/{PATH} is not a supported Java keystore")));
     Ok(tree.put(PATH, &rewrite(&bytes, millis).ok_or_else(odd)?, 0o644)?)
 }
 

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError};
+use crate::plan::Statement;
 use crate::plan::root::{RootGroup, RootSpec, RootUser};
 
 /// Numbers for people (policy 9.2.2).
@@ -50,12 +52,15 @@ fn fixed_group(accounts: &mut Accounts, name: &str, gid: u32) -> Result<(), Root
         Some(there) if there == gid => return Ok(()),
         Some(there) => {
             let text = format!("group {name} has the gid {there} from a package; the recipe wants {gid}");
-            return Err(RootError::Broken(text));
+            return Err(RootError::from(StepFailure::recipe(Statement::Group(name.to_owned()), text)));
         }
         None => {}
     }
     if let Some(owner) = accounts.group.iter().find(|line| line[2] == gid.to_string()) {
-        return Err(RootError::Broken(format!("gid {gid} of group {name} already belongs to the group {}", owner[0])));
+        return Err(RootError::from(StepFailure::recipe(
+            Statement::Group(name.to_owned()),
+            format!("gid {gid} of group {name} already belongs to the group {}", owner[0]),
+        )));
     }
     accounts.add_group(name, gid);
     Ok(())
@@ -72,7 +77,7 @@ fn user(
         return match user.uid {
             Some(uid) if uid != there => {
                 let text = format!("user {name} has the uid {there} from a package; the recipe wants {uid}");
-                Err(RootError::Broken(text))
+                Err(RootError::from(StepFailure::recipe(Statement::User(name.clone()), text)))
             }
             _ => Ok(()),
         };
@@ -82,15 +87,18 @@ fn user(
         None => free(accounts, reserved)?,
     };
     if let Some(owner) = accounts.passwd.iter().find(|line| line[2] == uid.to_string()) {
-        return Err(RootError::Broken(format!("uid {uid} of user {name} already belongs to the user {}", owner[0])));
+        return Err(RootError::from(StepFailure::recipe(
+            Statement::User(name.clone()),
+            format!("uid {uid} of user {name} already belongs to the user {}", owner[0]),
+        )));
     }
     let gid = match accounts.gid(name) {
         Some(gid) if spec.groups.iter().any(|group| group.name == *name) => gid,
         Some(_) => {
-            return Err(RootError::Broken(format!(
-                "user {name} cannot have a group of its own, for a package makes a group {name}\n  help: give the user \
-                 another name; `groups = [\"{name}\"]` makes it a member"
-            )));
+            let text = format!("user {name} cannot have a group of its own, for a package makes a group {name}");
+            return Err(StepFailure::recipe(Statement::User(name.clone()), text)
+                .help(format!("give the user another name; `groups = [\"{name}\"]` makes it a member"))
+                .into());
         }
         None => {
             let gid = own_group(spec, accounts, (name, uid), reserved)?;
@@ -123,5 +131,7 @@ fn free(accounts: &Accounts, reserved: &BTreeSet<u32>) -> Result<u32, RootError>
     let numbers = |lines: &[Vec<String>]| lines.iter().filter_map(|line| line[2].parse().ok()).collect::<Vec<u32>>();
     let taken: BTreeSet<u32> = numbers(&accounts.passwd).into_iter().chain(numbers(&accounts.group)).collect();
     let found = (FIRST..=LAST).find(|id| !taken.contains(id) && !reserved.contains(id));
-    found.ok_or_else(|| RootError::Broken(format!("no number from {FIRST} to {LAST} is free for a user or a group")))
+    found.ok_or_else(|| {
+        RootError::from(StepFailure::input(format!("no number from {FIRST} to {LAST} is free for a user or a group")))
+    })
 }

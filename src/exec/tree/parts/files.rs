@@ -3,7 +3,9 @@
 use super::Addition;
 use super::homes;
 use super::paths::{Home, inside, make, parents};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError};
+use crate::plan::Statement;
 use crate::plan::root::{RootContent, RootFile};
 use crate::world::fs;
 
@@ -23,7 +25,10 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
     let place = inside(tree, &file.path)?;
     let there = tree.stat(&place)?.is_some_and(|stat| stat.directory());
     if there && file.content != RootContent::Directory {
-        return Err(RootError::Broken(format!("{} is a directory in the image", file.path)));
+        return Err(RootError::from(StepFailure::recipe(
+            Statement::File(file.path.clone()),
+            format!("{} is a directory in the image", file.path),
+        )));
     }
     parents(tree, &place, homes)?;
     match &file.content {
@@ -34,7 +39,8 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
         }
         RootContent::Input(name) => {
             let source = inputs.get(name);
-            let source = source.ok_or_else(|| RootError::Broken(format!("there is no input `{name}`")))?;
+            let source =
+                source.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))?;
             tree.copy(&mut fs::open(source)?, &place, 0o600)?;
             tree.own(&place, owner)?;
             Ok(tree.permit(&place, file.mode)?)
@@ -44,7 +50,10 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
 
 fn owner(accounts: &Accounts, file: &RootFile) -> Result<(u32, u32), RootError> {
     let missing = |what, name: &str| {
-        RootError::Broken(format!("{what} {name}, the owner of {}, does not exist in the image", file.path))
+        RootError::from(StepFailure::recipe(
+            Statement::File(file.path.clone()),
+            format!("{what} {name}, the owner of {}, does not exist in the image", file.path),
+        ))
     };
     let uid = file.owner.parse().ok().or_else(|| accounts.user(&file.owner).map(|(uid, _)| uid));
     let gid = file.group.parse().ok().or_else(|| accounts.gid(&file.group));

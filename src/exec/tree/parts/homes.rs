@@ -5,7 +5,9 @@ use std::path::Path;
 use super::login_defs::LoginDefs;
 use super::paths::{Home, inside, make};
 use super::{Addition, subordinate};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, FileType, Go, RootError, Tree};
+use crate::plan::Statement;
 use crate::plan::root::RootUser;
 
 /// Homes that belong to their users, or are going to: those of the recipe, and those that packages made.
@@ -30,7 +32,12 @@ pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
         let name = &user.name;
         let line = accounts.passwd.iter().find(|line| line[0] == *name);
         let found = line.zip(accounts.user(name));
-        let found = found.ok_or_else(|| RootError::Broken(format!("/etc/passwd of the recipe has no user {name}")))?;
+        let found = found.ok_or_else(|| {
+            RootError::from(StepFailure::recipe(
+                Statement::User(name.clone()),
+                format!("/etc/passwd of the recipe has no user {name}"),
+            ))
+        })?;
         let (line, owner) = found;
         shell(tree, name, &line[6])?;
         if addition.named(&["/etc/subuid", "/etc/subgid"]).is_none() {
@@ -56,10 +63,10 @@ fn shell(tree: &Tree, user: &str, shell: &str) -> Result<(), RootError> {
     if shell.is_empty() || tree.has(shell)? {
         return Ok(());
     }
-    Err(RootError::Broken(format!(
-        "user {user} has the shell {shell}, which is not in the image\n  help: add the package that has it, or give the user \
-         another `shell`"
-    )))
+    let text = format!("user {user} has the shell {shell}, which is not in the image");
+    Err(StepFailure::recipe(Statement::User(user.to_owned()), text)
+        .help("add the package that has it, or give the user another `shell`")
+        .into())
 }
 
 /// A home with a copy of `/etc/skel`, but for what the recipe puts there itself.
@@ -92,7 +99,7 @@ fn new(addition: &Addition<'_>, home: &Home, mode: u32) -> Result<(), RootError>
             }
             _ => {
                 let odd = format!("/{} is neither a file, a directory nor a link", place.path().display());
-                return Err(RootError::Broken(odd));
+                return Err(RootError::from(StepFailure::input(odd)));
             }
         }
         Ok(Go::Down)
@@ -109,11 +116,11 @@ fn keys(addition: &Addition<'_>, user: &RootUser, home: &Home) -> Result<(), Roo
     let path = format!("/{}", file.display());
     if addition.named(&[&path]).is_some() {
         let text = format!("{path} is a file of the recipe, and user {} has `authorized-keys`: one of them", user.name);
-        return Err(RootError::Broken(text));
+        return Err(RootError::from(StepFailure::recipe(Statement::User(user.name.clone()), text)));
     }
     if !tree.has(&home.place)? {
         let text = format!("user {} has no home for its `authorized-keys`: /{}", user.name, home.place.display());
-        return Err(RootError::Broken(text));
+        return Err(RootError::from(StepFailure::recipe(Statement::User(user.name.clone()), text)));
     }
     let ssh = home.place.join(".ssh");
     if !tree.has(&ssh)? {

@@ -1,7 +1,9 @@
 //! Addresses by DHCP.
 
 use super::Addition;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::RootError;
+use crate::plan::Statement;
 
 /// Every Ethernet interface; `systemd.network(5)`.
 const DHCP: &str = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n";
@@ -12,8 +14,9 @@ pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), Ro
         return Ok(());
     }
     if !tree.has("usr/lib/systemd/system/systemd-networkd.service")? {
-        let text = "`dhcp` needs systemd-networkd: add the package systemd (systemd-sysv) to the image";
-        return Err(RootError::Broken(text.to_owned()));
+        return Err(StepFailure::recipe(Statement::Dhcp, "`dhcp` needs systemd-networkd")
+            .help("add the package systemd-sysv to the image, or write `dhcp = false`")
+            .into());
     }
     tree.directory("etc/systemd/network")?;
     Ok(tree.put("etc/systemd/network/80-dhcp.network", DHCP.as_bytes(), 0o644)?)

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Tree, layout};
+use crate::plan::Statement;
 
 /// Where a user's home is, and whose what is made below it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,12 +16,20 @@ pub(super) struct Home {
 /// Where an absolute path of the image lies in the tree; refused when a link stands in the way: what is written there
 /// would lie at another path than the recipe says.
 pub(super) fn inside(tree: &Tree, path: &str) -> Result<PathBuf, RootError> {
-    let link = || RootError::Broken(format!("the path {path} leads through a symbolic link of the image"));
+    let link = || {
+        RootError::from(StepFailure::recipe(
+            Statement::File(path.to_owned()),
+            format!("the path {path} leads through a symbolic link of the image"),
+        ))
+    };
     let linked = |place: &Path| Ok::<_, RootError>(tree.stat(place)?.is_some_and(|stat| stat.link()));
     let mut place = PathBuf::new();
     for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
         if part == ".." {
-            return Err(RootError::Broken(format!("the path {path} contains `..`")));
+            return Err(RootError::from(StepFailure::recipe(
+                Statement::File(path.to_owned()),
+                format!("the path {path} contains `..`"),
+            )));
         }
         // Merged /usr is the one link that everybody writes through.
         if linked(&place)? {

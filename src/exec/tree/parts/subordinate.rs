@@ -1,7 +1,9 @@
 //! `/etc/subuid` and `/etc/subgid`: ids that users may give to their containers (subuid(5)).
 
 use super::login_defs::{LoginDefs, Subordinate};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Tree};
+use crate::plan::Statement;
 
 /// Gives a new user a range in each of the two files that the image has, as `useradd` does.
 pub(super) fn give(tree: &Tree, defs: &LoginDefs, (name, uid): (&str, u32)) -> Result<(), RootError> {
@@ -10,7 +12,12 @@ pub(super) fn give(tree: &Tree, defs: &LoginDefs, (name, uid): (&str, u32)) -> R
     }
     for (file, ids) in [("etc/subuid", defs.users), ("etc/subgid", defs.groups)] {
         let Some(text) = tree.text(file)? else { continue };
-        let missing = || RootError::Broken(format!("/{file} has no {} ids left for user {name}", ids.count));
+        let missing = || {
+            RootError::from(StepFailure::recipe(
+                Statement::User(name.to_owned()),
+                format!("/{file} has no {} ids left for user {name}", ids.count),
+            ))
+        };
         if ids.count > 0 && !text.lines().any(|line| line.split(':').next() == Some(name)) {
             let first = start(&text, ids, u64::from(uid) - defs.uid_min).ok_or_else(missing)?;
             tree.edit(file, |text| format!("{text}{name}:{first}:{}\n", ids.count))?;

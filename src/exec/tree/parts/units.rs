@@ -3,7 +3,9 @@
 use std::fmt::Write as _;
 
 use super::Addition;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::RootError;
+use crate::plan::Statement;
 
 /// A script that runs `systemctl --root=/` for every kind of change, if there is any; `born` are the units that act at
 /// first boot.
@@ -23,7 +25,7 @@ pub(crate) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]
     let mut script = "set -e\n".to_owned();
     for (verb, units) in [("enable", &enable), ("disable", &spec.units.disable), ("mask", &spec.units.mask)] {
         if let Some(odd) = units.iter().find(|unit| !is_unit_name(unit)) {
-            return Err(RootError::Broken(format!("`{odd}` is not the name of a systemd unit")));
+            return Err(RootError::from(StepFailure::bug(format!("`{odd}` is not the name of a systemd unit"))));
         }
         if !units.is_empty() {
             let _ = writeln!(script, "systemctl --root=/ --no-reload --quiet {verb} -- {}", units.join(" "));
@@ -33,8 +35,10 @@ pub(crate) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]
         return Ok(None);
     }
     if !tree.has("usr/bin/systemctl")? {
-        let text = "the image has no systemctl, which `enable` and `mask` need: add the package systemd-sysv";
-        return Err(RootError::Broken(text.to_owned()));
+        let about = spec.units.enable.first().cloned().map_or(Statement::Block, Statement::Unit);
+        return Err(StepFailure::recipe(about, "the image has no systemctl, which `enable` and `mask` need")
+            .help("add the package systemd-sysv to the image")
+            .into());
     }
     Ok(Some(script))
 }

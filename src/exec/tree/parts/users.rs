@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::paths::inside;
 use super::{Addition, enrol};
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RootSpec, RootUser};
 
@@ -50,5 +51,8 @@ fn check(user: &RootUser) -> Result<(), RootError> {
     if name && user.shell.iter().all(|shell| plain(shell)) && user.home.iter().all(home) {
         return Ok(());
     }
-    Err(RootError::Broken(format!("user {:?} has a name, shell or home that is not valid in /etc/passwd", user.name)))
+    Err(RootError::from(StepFailure::bug(format!(
+        "user {:?} has a name, shell or home that is not valid in /etc/passwd",
+        user.name
+    ))))
 }

@@ -21,41 +21,41 @@ const MAX_ATTEMPTS: u32 = 8;
 
 /// A directory, whatever happens to its path.
 #[derive(Debug)]
-pub struct Directory {
+pub struct OutputDirectory {
     fd: OwnedFd,
     path: PathBuf,
 }
 
-impl Directory {
+impl OutputDirectory {
     /// The directory that kiln writes to at this path, made where it is missing. Below the working directory no part
     /// of the path may be a link; of other paths, which the user spelled out, the last part may be none.
-    pub fn open(path: &Path) -> Result<Directory, WorldError> {
-        Directory::open_from(Path::new(""), path)
+    pub fn open(path: &Path) -> Result<OutputDirectory, WorldError> {
+        OutputDirectory::open_from(Path::new(""), path)
     }
 
     /// The same, with another directory as the working directory.
-    fn open_from(here: &Path, path: &Path) -> Result<Directory, WorldError> {
+    fn open_from(here: &Path, path: &Path) -> Result<OutputDirectory, WorldError> {
         let below = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
         if path.components().all(below) {
-            let fd = Directory::given(if here.as_os_str().is_empty() { Path::new(".") } else { here })?.fd;
-            return Directory { fd, path: here.to_owned() }.descend(path);
+            let fd = OutputDirectory::given(if here.as_os_str().is_empty() { Path::new(".") } else { here })?.fd;
+            return OutputDirectory { fd, path: here.to_owned() }.descend(path);
         }
-        let Some(name) = path.file_name() else { return Directory::given(path) };
+        let Some(name) = path.file_name() else { return OutputDirectory::given(path) };
         let parent = path.parent().unwrap_or(Path::new("/"));
         super::fs::create_dir_all(parent)?;
-        Directory::given(parent)?.child(name)
+        OutputDirectory::given(parent)?.child(name)
     }
 
     /// The directory that holds a file, wherever links in the file's path lead, and the file's name.
-    pub fn holding(path: &Path) -> Result<(Directory, &OsStr), WorldError> {
+    pub fn holding(path: &Path) -> Result<(OutputDirectory, &OsStr), WorldError> {
         let name = path.file_name().ok_or(Errno::ISDIR.into());
         let name = context("write", path, name)?;
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        Ok((Directory::given(parent.unwrap_or(Path::new(".")))?, name))
+        Ok((OutputDirectory::given(parent.unwrap_or(Path::new(".")))?, name))
     }
 
     /// A directory below this one, made where it is missing; no part of the path may be a link.
-    pub fn descend(self, path: &Path) -> Result<Directory, WorldError> {
+    pub fn descend(self, path: &Path) -> Result<OutputDirectory, WorldError> {
         path.components().try_fold(self, |at, part| match part {
             Component::CurDir => Ok(at),
             Component::Normal(name) => at.child(name),
@@ -64,25 +64,25 @@ impl Directory {
     }
 
     /// The directory of that name in this one, made where it is missing.
-    fn child(&self, name: &OsStr) -> Result<Directory, WorldError> {
+    fn child(&self, name: &OsStr) -> Result<OutputDirectory, WorldError> {
         let path = self.path.join(name);
         match rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => Directory::at(self.fd.as_fd(), name, path),
+            Ok(()) | Err(Errno::EXIST) => OutputDirectory::at(self.fd.as_fd(), name, path),
             Err(error) => context("create directory", &path, Err(error.into())),
         }
     }
 
     /// A path as the user gave it.
-    fn given(path: &Path) -> Result<Directory, WorldError> {
+    fn given(path: &Path) -> Result<OutputDirectory, WorldError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(Into::into);
-        Ok(Directory { fd: context("open", path, fd)?, path: path.to_owned() })
+        Ok(OutputDirectory { fd: context("open", path, fd)?, path: path.to_owned() })
     }
 
-    fn at(parent: impl AsFd, name: &OsStr, path: PathBuf) -> Result<Directory, WorldError> {
+    fn at(parent: impl AsFd, name: &OsStr, path: PathBuf) -> Result<OutputDirectory, WorldError> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(&parent, name, flags, Mode::empty()) {
-            Ok(fd) => Ok(Directory { fd, path }),
+            Ok(fd) => Ok(OutputDirectory { fd, path }),
             Err(_) if is_link(parent.as_fd(), name) => Err(WorldError::Link { path }),
             Err(error) => context("open directory", &path, Err(error.into())),
         }
@@ -146,7 +146,7 @@ impl Directory {
 
 /// A file that is being written; without [`NewFile::finish`] it goes away.
 pub struct NewFile<'a> {
-    directory: &'a Directory,
+    directory: &'a OutputDirectory,
     name: Option<OsString>,
     /// To be written to.
     pub file: File,
@@ -238,15 +238,15 @@ mod tests {
             ("out/x/y", "out/x"),
             ("dangling", "dangling"),
         ] {
-            let error = Directory::open_from(&work, Path::new(path)).unwrap_err();
+            let error = OutputDirectory::open_from(&work, Path::new(path)).unwrap_err();
             assert!(matches!(&error, WorldError::Link { path } if *path == work.join(link)), "{path}: {error}");
         }
         // A path that the user spelled out may lead through links of theirs, but end in none.
         symlink("work", checkout.0.join("home")).unwrap();
-        let through = Directory::open(&checkout.0.join("home/new/deep")).unwrap();
+        let through = OutputDirectory::open(&checkout.0.join("home/new/deep")).unwrap();
         through.write(OsStr::new("a"), b"a", 0o600).unwrap();
         assert_eq!(fs::read(&work.join("new/deep/a"), 9).unwrap(), b"a");
-        assert!(matches!(Directory::open(&work.join("result")), Err(WorldError::Link { .. })));
+        assert!(matches!(OutputDirectory::open(&work.join("result")), Err(WorldError::Link { .. })));
     }
 
     #[test]
@@ -255,7 +255,7 @@ mod tests {
         let work = checkout.work();
         symlink("../victim/canary", work.join("lock")).unwrap();
         std::fs::hard_link(checkout.0.join("victim/canary"), work.join("manifest")).unwrap();
-        let directory = Directory::open_from(&work, Path::new("")).unwrap();
+        let directory = OutputDirectory::open_from(&work, Path::new("")).unwrap();
         for name in ["lock", "manifest"] {
             assert!(name != "lock" || directory.read(OsStr::new(name), 9).is_err(), "a link was read");
             directory.write(OsStr::new(name), b"theirs", 0o640).unwrap();

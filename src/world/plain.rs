@@ -1,18 +1,17 @@
-//! A directory that somebody else may have written, held by its descriptor: no link in it is followed, and nothing but
-//! plain files is opened.
+//! Plain files in a [`Dir`]: what a reader of a foreign directory may open, and what is there instead.
 //!
 //! A pipe would never end, a device would act, and a link would lead to a file of the reader's own.
 
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStringExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::dir::Dir;
 use super::{WorldError, fs};
 
 /// What an entry is, as far as a reader minds.
@@ -118,35 +117,24 @@ impl Plain {
     }
 }
 
-#[derive(Debug)]
-pub struct Held {
-    descriptor: OwnedFd,
-    path: PathBuf,
-}
-
 const FLAGS: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
-impl Held {
+impl Dir {
     /// Opens a directory that the user names, by links if that is how they name it.
-    pub fn open(path: &Path) -> Result<Held, WorldError> {
+    pub fn open_named(path: &Path) -> Result<Dir, WorldError> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::DIRECTORY;
         let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(std::io::Error::from);
-        Ok(Held { descriptor: fs::context("open", path, opened)?, path: path.to_owned() })
-    }
-
-    /// Where it was when it was opened.
-    pub fn path(&self) -> &Path {
-        &self.path
+        Ok(Dir { fd: fs::context("open", path, opened)?, path: path.to_owned() })
     }
 
     /// A directory in it.
-    pub fn below(&self, name: &str) -> Result<Held, Odd> {
+    pub fn below(&self, name: &str) -> Result<Dir, Odd> {
         match self.kind(name)? {
             FileKind::Directory => {}
             other => return Err(Odd::Is(other)),
         }
-        let descriptor = rustix::fs::openat(&self.descriptor, name, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
-        Ok(Held { descriptor, path: self.path.join(name) })
+        let descriptor = rustix::fs::openat(&self.fd, name, FLAGS | OFlags::DIRECTORY, Mode::empty())?;
+        Ok(Dir { fd: descriptor, path: self.path.join(name) })
     }
 
     /// A plain file in it; `name` is one component. What it is is asked before it is opened, since opening a device
@@ -156,7 +144,7 @@ impl Held {
             FileKind::File => {}
             other => return Err(Odd::Is(other)),
         }
-        let file = rustix::fs::openat(&self.descriptor, name, FLAGS, Mode::empty())?;
+        let file = rustix::fs::openat(&self.fd, name, FLAGS, Mode::empty())?;
         let found = rustix::fs::fstat(&file)?;
         match FileKind::of(FileType::from_raw_mode(found.st_mode)) {
             FileKind::File => Ok(Plain { file: file.into(), size: found.st_size as u64 }),
@@ -165,8 +153,8 @@ impl Held {
     }
 
     /// Removes a file or a link that has this name; it is no error when there is none.
-    pub fn remove(&self, name: &str) -> Result<(), WorldError> {
-        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::empty()) {
+    pub fn remove_if_there(&self, name: &str) -> Result<(), WorldError> {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(error) => fs::context("remove", &self.path.join(name), Err(error.into())),
         }
@@ -174,7 +162,7 @@ impl Held {
 
     /// Removes a directory that has this name, unless something is in it.
     pub fn remove_empty(&self, name: &str) -> Result<(), WorldError> {
-        match rustix::fs::unlinkat(&self.descriptor, name, AtFlags::REMOVEDIR) {
+        match rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => Ok(()),
             Err(error) => fs::context("remove", &self.path.join(name), Err(error.into())),
         }
@@ -184,7 +172,7 @@ impl Held {
     pub fn entries(&self, most: usize, wanted: &dyn Fn(&OsString) -> bool) -> Result<Vec<OsString>, WorldError> {
         let failed = |error: Errno| WorldError::File { verb: "list", path: self.path.clone(), source: error.into() };
         let mut found = Vec::new();
-        for entry in Dir::read_from(&self.descriptor).map_err(failed)? {
+        for entry in rustix::fs::Dir::read_from(&self.fd).map_err(failed)? {
             let name = OsString::from_vec(entry.map_err(failed)?.file_name().to_bytes().to_vec());
             if name != "." && name != ".." && wanted(&name) {
                 found.push(name);
@@ -198,7 +186,7 @@ impl Held {
 
     /// What has this name.
     pub fn kind(&self, name: &str) -> Result<FileKind, Odd> {
-        let found = rustix::fs::statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let found = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(FileKind::of(FileType::from_raw_mode(found.st_mode)))
     }
 }

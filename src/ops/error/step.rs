@@ -1,0 +1,30 @@
+//! A step that failed at what the recipe says, shown there.
+
+use super::OpsError;
+use crate::exec::{ExecError, FailedStep};
+use crate::recipe::{Mistakes, Recipe};
+
+/// A step that failed, and the place of the recipe that it is about.
+#[derive(Debug)]
+pub struct StepReport {
+    /// The step.
+    pub failed: FailedStep,
+    /// One diagnostic.
+    pub mistakes: Mistakes,
+}
+
+impl OpsError {
+    /// A plan of this recipe that was not carried out.
+    pub fn exec(recipe: &Recipe, error: ExecError) -> OpsError {
+        match error {
+            ExecError::Step(failed) => match failed.diagnostic(recipe) {
+                Some(diagnostic) => {
+                    let mistakes = Mistakes { sources: recipe.sources.clone(), diagnostics: vec![diagnostic] };
+                    OpsError::Step(Box::new(StepReport { failed: *failed, mistakes }))
+                }
+                None => ExecError::Step(failed).into(),
+            },
+            other => other.into(),
+        }
+    }
+}
