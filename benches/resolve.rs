@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kiln::base::span::Span;
-use kiln::base::{Digest, SourceMap, Timestamp};
+use kiln::base::{Arch, Digest, SourceMap, Timestamp};
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{DirectoryCache, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, write};
@@ -88,7 +88,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
             suite: suite.to_owned(),
             components: vec!["main".to_owned()],
             repository: private_apt::repository(suite).to_owned(),
-            architecture: "amd64".to_owned(),
+            architecture: Arch::Amd64,
             keys: vec![KEYRING.to_owned()],
             check_valid_until: true,
             priority,
@@ -99,6 +99,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
     let request = |name: &&str| PackageRequest { name: (*name).to_owned(), archive: None, version: None, span };
     let set = PackageSet {
         name: "bench".to_owned(),
+        architecture: Arch::Amd64,
         archives: SUITES.map(|(suite, _)| suite.to_owned()).to_vec(),
         requests: packages.iter().map(request).collect(),
         base: Base::None,

@@ -11,6 +11,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod argv;
+    mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
     mod blame;

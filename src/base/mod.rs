@@ -2,6 +2,7 @@
 //!
 //! Input: values. Output: values. It must not know files, processes, clocks or any kiln noun (recipe, lock, plan).
 
+pub mod arch;
 pub mod base64;
 pub mod diagnostic;
 pub mod digest;
@@ -13,6 +14,7 @@ pub mod span;
 pub mod tell;
 pub mod timestamp;
 
+pub use arch::Arch;
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, Hasher};
 pub use foreign::{Foreign, Quoted};

@@ -39,13 +39,13 @@ fn print(session: &Session<'_>, args: &cli::RunArgs, form: PrintForm) -> Result<
                 cli::AccelArg::Tcg => Accel::Tcg,
             }
         });
-        output::print(&spelled(&line, &machine.files, form))?;
+        let program = machine.description.machine.arch().facts().qemu.program;
+        output::print(&spelled(&line, &machine.files, (program, form)))?;
     }
     Ok(())
 }
 
-fn spelled(line: &CommandLine, files: &BTreeMap<Place, String>, form: PrintForm) -> String {
-    const QEMU: &str = "qemu-system-x86_64";
+fn spelled(line: &CommandLine, files: &BTreeMap<Place, String>, (program, form): (&str, PrintForm)) -> String {
     let fill = |place: Place| match place {
         // Variables go to a copy, which whoever pastes this makes first.
         place if place != Place::FirmwareVars && files.contains_key(&place) => files[&place].clone(),
@@ -59,9 +59,9 @@ fn spelled(line: &CommandLine, files: &BTreeMap<Place, String>, form: PrintForm)
     match form {
         PrintForm::Argv => {
             let words = line.words(&fill);
-            std::iter::once(QEMU.to_owned()).chain(words).map(|word| format!("{word}\n")).collect()
+            std::iter::once(program.to_owned()).chain(words).map(|word| format!("{word}\n")).collect()
         }
-        PrintForm::Sh => line.sh(QEMU, &fill),
-        PrintForm::Json => line.json(QEMU, &fill),
+        PrintForm::Sh => line.sh(program, &fill),
+        PrintForm::Json => line.json(program, &fill),
     }
 }

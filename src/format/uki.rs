@@ -3,6 +3,8 @@
 //!
 //! Nothing of the stub changes but its table of sections and the sizes that follow from it.
 
+use crate::base::Arch;
+
 /// Largest image: what firmware loads at once.
 const LIMIT: usize = 1 << 30;
 /// Bytes of an entry in the table of sections.
@@ -20,7 +22,7 @@ const HEADERS_SIZE: usize = 60;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UkiError {
     /// The stub is not one.
-    #[error("the boot stub is not a supported UEFI program for x86-64: {0}")]
+    #[error("the boot stub is not a supported UEFI program of this architecture: {0}")]
     Stub(&'static str),
     /// The table of sections has no room left.
     #[error("the boot stub has no room for {0} more sections")]
@@ -31,8 +33,8 @@ pub enum UkiError {
 }
 
 /// The stub with these sections behind its own, in this order.
-pub fn unified(stub: &[u8], sections: &[(&str, &[u8])]) -> Result<Vec<u8>, UkiError> {
-    let stub_of = Stub::read(stub)?;
+pub fn unified(arch: Arch, stub: &[u8], sections: &[(&str, &[u8])]) -> Result<Vec<u8>, UkiError> {
+    let stub_of = Stub::read(arch, stub)?;
     let first = stub_of.table + stub_of.sections * ENTRY;
     let room = stub.get(first..stub_of.headers).ok_or(UkiError::Stub("its headers are truncated"))?;
     if room.len() < sections.len() * ENTRY || room[..sections.len() * ENTRY].iter().any(|byte| *byte != 0) {
@@ -90,7 +92,7 @@ struct Stub {
 }
 
 impl Stub {
-    fn read(bytes: &[u8]) -> Result<Stub, UkiError> {
+    fn read(arch: Arch, bytes: &[u8]) -> Result<Stub, UkiError> {
         let cut = || UkiError::Stub("it is cut off");
         let at = word(bytes, 0x3c).ok_or_else(cut)? as usize;
         if !bytes.starts_with(b"MZ") || bytes.get(at..at.saturating_add(4)) != Some(b"PE\0\0") {
@@ -98,7 +100,7 @@ impl Stub {
         }
         let coff = at + 4;
         let optional = coff + 20;
-        if short(bytes, coff) != Some(0x8664) || short(bytes, optional) != Some(0x20b) {
+        if short(bytes, coff) != Some(arch.facts().uefi.machine) || short(bytes, optional) != Some(0x20b) {
             return Err(UkiError::Stub("it is for another architecture"));
         }
         let sections = usize::from(short(bytes, coff + 2).ok_or_else(cut)?);
@@ -141,7 +143,7 @@ pub(crate) mod tests {
         put(0, b"MZ");
         put(0x3c, &0x80u32.to_le_bytes());
         put(0x80, b"PE\0\0");
-        put(0x84, &0x8664u16.to_le_bytes());
+        put(0x84, &Arch::Amd64.facts().uefi.machine.to_le_bytes());
         put(0x86, &1u16.to_le_bytes());
         put(0x94, &240u16.to_le_bytes());
         put(0x98, &0x20bu16.to_le_bytes());
@@ -157,7 +159,7 @@ pub(crate) mod tests {
 
     #[test]
     fn sections_are_added_behind_those_that_are_there() {
-        let image = unified(&stub(), &[(".cmdline", b"a b"), (".linux", &[7; 5000])]).unwrap();
+        let image = unified(Arch::Amd64, &stub(), &[(".cmdline", b"a b"), (".linux", &[7; 5000])]).unwrap();
         assert_eq!(short(&image, 0x86), Some(3));
         assert_eq!(word(&image, 0x98 + IMAGE_SIZE), Some(0x5000));
         let linux = 0x188 + 2 * ENTRY;
@@ -169,17 +171,17 @@ pub(crate) mod tests {
 
     #[test]
     fn what_is_no_stub_or_does_not_fit_is_refused() {
-        assert!(matches!(unified(b"MZ", &[]), Err(UkiError::Stub(_))));
-        assert!(matches!(unified(&[0; 4096], &[]), Err(UkiError::Stub(_))));
+        assert!(matches!(unified(Arch::Amd64, b"MZ", &[]), Err(UkiError::Stub(_))));
+        assert!(matches!(unified(Arch::Amd64, &[0; 4096], &[]), Err(UkiError::Stub(_))));
         let mut other = stub();
         other[0x84] = 0;
-        assert!(matches!(unified(&other, &[]), Err(UkiError::Stub("it is for another architecture"))));
-        assert_eq!(unified(&stub(), &[(".a", b"x".as_slice()); 40]), Err(UkiError::Room(40)));
+        assert!(matches!(unified(Arch::Amd64, &other, &[]), Err(UkiError::Stub("it is for another architecture"))));
+        assert_eq!(unified(Arch::Amd64, &stub(), &[(".a", b"x".as_slice()); 40]), Err(UkiError::Room(40)));
         for wrong in [(".toolongname", b"x".as_slice()), (".empty", b"")] {
-            assert!(matches!(unified(&stub(), &[wrong]), Err(UkiError::Section(_))));
+            assert!(matches!(unified(Arch::Amd64, &stub(), &[wrong]), Err(UkiError::Section(_))));
         }
         for length in 0..0x1b0 {
-            assert!(unified(&stub()[..length], &[]).is_err(), "{length}");
+            assert!(unified(Arch::Amd64, &stub()[..length], &[]).is_err(), "{length}");
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::base::Arch;
 use crate::exec::sandbox::kvm;
 
 /// What was asked for.
@@ -55,6 +56,19 @@ impl AccelChoice {
             AccelChoice::Auto => Accelerator::Tcg,
         }
     }
+
+    /// What executes a machine of an architecture, where `first` executes those of this processor: KVM runs no others.
+    pub fn of(self, arch: Arch, first: Accelerator) -> Result<Accelerator, String> {
+        match first {
+            Accelerator::Tcg => Ok(Accelerator::Tcg),
+            Accelerator::Kvm if Arch::of_this_processor() == Some(arch) => Ok(Accelerator::Kvm),
+            Accelerator::Kvm if self == AccelChoice::Kvm => Err(format!(
+                "it is {arch}, and KVM runs only machines of this processor, which is {}; `--accel tcg` emulates it",
+                std::env::consts::ARCH
+            )),
+            Accelerator::Kvm => Ok(Accelerator::Tcg),
+        }
+    }
 }
 
 /// A KVM that fails does so within this time after the start of QEMU.
@@ -85,6 +99,17 @@ mod tests {
         assert_eq!(kvm_failure(said), Some("KVM internal error. Suberror: 1"));
         assert!(kvm_failure("qemu-system-x86_64: failed to initialize kvm: Permission denied").is_some());
         assert_eq!(kvm_failure("qemu-system-x86_64: terminating on signal 15 (kvm)"), None);
+    }
+
+    #[test]
+    fn kvm_runs_machines_of_its_own_processor_only() {
+        for arch in Arch::ALL {
+            let own = Arch::of_this_processor() == Some(arch);
+            let expected = if own { Accelerator::Kvm } else { Accelerator::Tcg };
+            assert_eq!(AccelChoice::Auto.of(arch, Accelerator::Kvm), Ok(expected), "{arch}");
+            assert_eq!(AccelChoice::Kvm.of(arch, Accelerator::Kvm).is_ok(), own, "{arch}");
+            assert_eq!(AccelChoice::Tcg.of(arch, Accelerator::Tcg), Ok(Accelerator::Tcg), "{arch}");
+        }
     }
 
     #[test]

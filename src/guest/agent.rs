@@ -2,8 +2,8 @@
 //!
 //! It gets there without a byte in the image. Words on the kernel's command line make `systemd-run-generator(8)` start
 //! a transient unit whose shell opens the second serial port, reads a script from it (`agent.sh`) and becomes that
-//! script. Needed in the guest: systemd (232 or newer), `sh`, coreutils and an 8250 serial port, which every PC kernel
-//! has built in, so it makes no difference whether there are modules or an initramfs. Nothing is plugged into the PCI
+//! script. Needed in the guest: systemd (232 or newer), `sh`, coreutils and the serial port of its machine type (8250,
+//! PL011), which every kernel for it has built in, so it makes no difference whether there are modules or an initramfs. Nothing is plugged into the PCI
 //! bus for it, so the machine under test is the machine of the recipe.
 
 use std::collections::VecDeque;
@@ -14,7 +14,7 @@ use super::clock::Deadline;
 use super::frame::{self, Head, Lines};
 
 /// What reads the real script. No quotes, no `%`, no `${`: it stands inside two levels of quotes in a unit file.
-const LOADER: &str = "exec 3<>/dev/ttyS1;stty raw -echo <&3;set -f;IFS=;s=;echo kiln-hello >&3;\
+const LOADER: &str = "exec 3<>/dev/@PORT@;stty raw -echo <&3;set -f;IFS=;s=;echo kiln-hello >&3;\
                       while read -r l <&3;do [ . = $l ]&&break;s=$s$l;echo + >&3;done;eval $(echo $s|base64 -d)";
 /// What the loader becomes.
 const SCRIPT: &str = include_str!("agent.sh");
@@ -23,12 +23,18 @@ const RETRIES: u32 = 3;
 
 /// The words that start the shell. `systemd.run=` would make itself the default target: Debian's own default is put
 /// back, and the unit wanted from there. `systemd-run` returns at once, so no boot waits for the shell's end.
-pub fn kernel_words() -> String {
+/// `port` is that of the machine: `ttyS1`.
+pub fn kernel_words(port: &str) -> String {
+    let loader = loader(port);
     format!(
         "systemd.unit=graphical.target systemd.wants=kernel-command-line.service systemd.run_success_action=none \
          systemd.run_failure_action=none systemd.run=\"/usr/bin/systemd-run -q -u kiln-agent -p OOMScoreAdjust=-1000 \
-         -p TimeoutStopSec=2 /bin/sh -c '{LOADER}'\""
+         -p TimeoutStopSec=2 /bin/sh -c '{loader}'\""
     )
+}
+
+fn loader(port: &str) -> String {
+    LOADER.replace("@PORT@", port)
 }
 
 /// A program of `sh` without blanks and quotes, which becomes the one that its first argument holds in base64.
@@ -36,9 +42,10 @@ const UNPACK: &str = "eval$IFS$(echo$IFS$0|base64$IFS-d)";
 
 /// The same for a disk that GRUB boots from. GRUB puts a backslash before every quote and backslash, so there are none
 /// but double quotes around a whole word, and the loader is packed.
-pub fn grub_words() -> String {
-    let packed = crate::base::base64::encode(LOADER.as_bytes());
-    kernel_words().replace(&format!("'{LOADER}'"), &format!("{UNPACK} {packed}"))
+pub fn grub_words(port: &str) -> String {
+    let loader = loader(port);
+    let packed = crate::base::base64::encode(loader.as_bytes());
+    kernel_words(port).replace(&format!("'{loader}'"), &format!("{UNPACK} {packed}"))
 }
 
 /// What a command did.
@@ -227,7 +234,7 @@ mod tests {
         ours.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let home = format!("{}/kiln-agent-test-{}", std::env::temp_dir().display(), std::process::id());
         let script = SCRIPT.replace("/run/kiln-agent", &home).replace("mount -t", "true");
-        let loader = LOADER.replace("exec 3<>/dev/ttyS1;stty raw -echo <&3", "exec 3<&0");
+        let loader = LOADER.replace("exec 3<>/dev/@PORT@;stty raw -echo <&3", "exec 3<&0");
         let child = Command::new("sh")
             .args(["-c", &loader])
             .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
@@ -287,8 +294,8 @@ mod tests {
     #[test]
     fn the_words_survive_their_two_levels_of_quotes() {
         assert!(!LOADER.contains(['\'', '"', '%']) && !LOADER.contains("${") && !LOADER.contains("$$"));
-        assert!(kernel_words().len() < 500, "the kernel keeps 2047 characters for everything");
-        let words = grub_words();
+        assert!(kernel_words("ttyAMA1").len() < 500, "the kernel keeps 2047 characters for everything");
+        let words = grub_words("ttyS1");
         assert!(words.contains(UNPACK) && !words.contains(['\'', '\\']) && words.matches('"').count() == 2, "{words}");
         assert!(words.len() <= crate::machine::rules::TEST_WORDS, "{}", words.len());
     }

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::accel::Accelerator;
+use super::accel::{AccelChoice, Accelerator};
 pub use super::overlay::ARTIFACTS;
 use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
@@ -14,7 +14,7 @@ use crate::base::Digest;
 use crate::exec::sandbox::{Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
-use crate::machine::rules::KERNEL_LINE;
+use crate::machine::rules::longest_kernel_line;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
@@ -41,7 +41,7 @@ pub struct Launch {
     pub tree: PathBuf,
     /// The directory with kernel, initramfs and disk.
     pub artifacts: PathBuf,
-    /// QEMU in the tree: `/usr/bin/qemu-system-x86_64`.
+    /// QEMU in the tree, as an absolute path.
     pub program: String,
     /// What its argv is written from.
     pub description: Description,
@@ -133,6 +133,11 @@ fn failed(launch: &Launch, reason: String) -> GuestError {
     GuestError::Launch { machine: launch.machine.clone(), reason }
 }
 
+/// What executes a machine of a start whose others are executed by `first`.
+pub fn accelerator(launch: &Launch, asked: AccelChoice, first: Accelerator) -> Result<Accelerator, GuestError> {
+    asked.of(launch.description.machine.arch(), first).map_err(|reason| failed(launch, reason))
+}
+
 /// The argv with everything filled in, program first.
 pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
     let append = (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?;
@@ -196,22 +201,21 @@ pub fn memory_notice(shared: &Path, name: &str) -> String {
 
 /// The words that start the test shell, as whatever hands them to the kernel wants them.
 fn test_words(launch: &Launch) -> Result<String, GuestError> {
-    let words = match launch.description.machine.firmware.value {
-        Firmware::Direct | Firmware::Uefi => agent::kernel_words(),
-        Firmware::Seabios => agent::grub_words(),
+    let machine = &launch.description.machine;
+    let port = machine.arch().serial(1);
+    let words = match machine.firmware.value {
+        Firmware::Direct | Firmware::Uefi => agent::kernel_words(&port),
+        Firmware::Seabios => agent::grub_words(&port),
     };
     let own = launch.description.kernel_line();
-    let length = own.len() + 1 + words.len();
-    if length > KERNEL_LINE {
-        return Err(failed(
-            launch,
-            format!(
-                "its kernel command line is {} characters too long for tests: the kernel keeps {KERNEL_LINE}, \
-                 of which tests need {}",
-                length - KERNEL_LINE,
-                words.len()
-            ),
-        ));
+    let longest = longest_kernel_line(machine);
+    let (over, needed) = ((own.len() + 1 + words.len()).saturating_sub(longest), words.len());
+    if over > 0 {
+        let reason = format!(
+            "its kernel command line is {over} characters too long for tests: the kernel keeps {longest}, of which \
+             tests need {needed}"
+        );
+        return Err(failed(launch, reason));
     }
     Ok(words)
 }

@@ -56,7 +56,8 @@ pub fn run(
     }
     let mut accel = options.accel.first();
     loop {
-        listener.on(TestEvent::Booting { machine: &front.machine, accel });
+        let of_front = launch::accelerator(front, options.accel, accel)?;
+        listener.on(TestEvent::Booting { machine: &front.machine, accel: of_front });
         match attempt(front, background, (&run, keep.as_ref(), accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
                 let notice = format!("KVM does not work ({reason}); restarting with software emulation");
@@ -83,6 +84,7 @@ fn attempt(
             keep: keep.cloned(),
         };
         launch::prepare(launch, &places)?;
+        let accel = launch::accelerator(launch, options.accel, accel)?;
         let purpose = if terminal { Purpose::Terminal } else { Purpose::Background };
         let forwards = launch::forwards(launch, purpose);
         let network = forwards.map(|forwards| network::open(launch, &places, forwards)).transpose()?;

@@ -94,6 +94,7 @@ impl<'a> GuestSession<'a> {
         fs::create_dir_all(group.logs)?;
         fs::remove_file(&group.logs.join(&log))?;
         launch::prepare(launch, &places)?;
+        let accel = launch::accelerator(launch, group.accel, accel)?;
         let forwards = launch::forwards(launch, Purpose::Test).map(<[Forward]>::to_vec);
         let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
         let wiring = Wiring {

@@ -5,6 +5,7 @@
 use super::resolve::{SetAnswer, SourceAnswer, source_answers};
 use super::{Lock, LockedPackage};
 use crate::recipe::Recipe;
+use crate::recipe::image::BUSYBOX;
 use crate::recipe::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use crate::recipe::packages::PackageSet;
 
@@ -47,13 +48,13 @@ fn sources(recipe: &Recipe, lock: &Lock) -> Vec<String> {
 
 /// Packages that steps take files out of, by name: one that only `Provides` the name has other files.
 fn named(recipe: &Recipe, lock: &Lock) -> Vec<String> {
-    let tools = recipe.images.values().map(|image| (&image.tools, ["busybox-static"].as_slice()));
+    let shells = recipe.images.values().map(|image| (image.initramfs_set(), [BUSYBOX].as_slice()));
     let boots = recipe
         .machines
         .values()
         .filter_map(|machine| Some((machine.boot.as_ref()?, machine.firmware.value.packages())));
     let mut wrong: Vec<String> = Vec::new();
-    for (set, names) in tools.chain(boots) {
+    for (set, names) in shells.chain(boots) {
         let has = |name: &&str| packages(lock, set).iter().any(|package| package.name == **name);
         let lacks = names.iter().filter(|name| !has(name));
         wrong.extend(lacks.map(|name| format!("package set `{}` has no package called `{name}`", set.name)));

@@ -22,7 +22,7 @@ pub use write::{inputs_digest, write};
 
 use std::collections::BTreeMap;
 
-use crate::base::{Digest, Timestamp};
+use crate::base::{Arch, Digest, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::debian::solve::Why;
 
@@ -81,8 +81,8 @@ pub struct LockedArchive {
     pub suite: String,
     /// Components read.
     pub components: Vec<String>,
-    /// Architecture.
-    pub architecture: String,
+    /// Whose packages were read.
+    pub architecture: Arch,
     /// Repository on the snapshot service and in the mirror table.
     pub repository: String,
     /// The newest `Date` among the archives of this lock, where the snapshot service is asked.

@@ -81,10 +81,11 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
 /// How an archive is described otherwise than it was locked.
 fn differs(asked: &Archive, locked: &LockedArchive) -> Option<String> {
     let (components, were) = (asked.components.join(" "), locked.components.join(" "));
+    let (arch, was) = (asked.architecture.to_string(), locked.architecture.to_string());
     let pairs = [
         ("suite", &asked.suite, &locked.suite),
         ("components", &components, &were),
-        ("architecture", &asked.architecture, &locked.architecture),
+        ("architecture", &arch, &was),
         ("repository", &asked.repository, &locked.repository),
     ];
     let (field, asked, locked) = pairs.into_iter().find(|(_, asked, locked)| asked != locked)?;

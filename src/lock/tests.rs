@@ -18,7 +18,7 @@ pub(super) fn example() -> Lock {
     let archive = LockedArchive {
         suite: "trixie".to_owned(),
         components: vec!["main".to_owned()],
-        architecture: "amd64".to_owned(),
+        architecture: Arch::Amd64,
         repository: "debian".to_owned(),
         snapshot: Timestamp(1_795_227_046),
         inrelease: Digest::of(b"release"),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer};
 
 use super::LockedFile;
-use crate::base::{Digest, Timestamp};
+use crate::base::{Arch, Digest, Timestamp};
 
 /// No file is larger; so the sum of all sizes that a lock may state is a number that can be counted with.
 const LARGEST: u64 = 1 << 40;
@@ -59,7 +59,7 @@ pub(super) struct WireRecipe {
 pub(super) struct WireArchive {
     pub suite: String,
     pub components: Vec<String>,
-    pub architecture: String,
+    pub architecture: Arch,
     pub repository: String,
     pub snapshot: String,
     pub inrelease: Digest,

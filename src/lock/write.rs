@@ -81,7 +81,7 @@ fn write_archive(out: &mut Writer, name: &str, archive: &LockedArchive) {
     out.table(&["archives", name]);
     out.text("suite", &archive.suite);
     out.fact("components", &list(&archive.components));
-    out.text("architecture", &archive.architecture);
+    out.text("architecture", archive.architecture.facts().debian);
     out.text("repository", &archive.repository);
     out.text("snapshot", &archive.snapshot.snapshot());
     out.text("inrelease", &archive.inrelease.hex());

@@ -2,16 +2,23 @@
 //!
 //! Follows QEMU's `hw/i386/pc.c` (`pc_get_cxl_range_start`, `pc_get_cxl_range_end`, `pc_pci_hole64_start`,
 //! `pc_max_used_gpa`, `pc_memory_init`) and `hw/i386/pc_q35.c` (`pc_q35_init`): low memory, high memory, the bridges' registers, windows,
-//! then a hole of 32 GiB for 64-bit PCI devices, all of it below the CPU's last physical address.
+//! then a hole of 32 GiB for 64-bit PCI devices, all of it below the CPU's last physical address. On `virt`
+//! (`hw/arm/virt.c`, `virt_set_memmap`) only memory must lie there: what is above it and does not fit is left out.
 
-use crate::recipe::machine::Machine;
+use crate::base::Arch;
+use crate::recipe::machine::{Chipset, Machine};
 
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 /// `Q35_PCI_HOST_HOLE64_SIZE_DEFAULT`
 const PCI_HOLE: u64 = 32 * GIB;
-/// Physical address bits of every CPU under software emulation (`TCG_PHYS_ADDR_BITS`).
-pub const EMULATED_BITS: u32 = 40;
+/// Physical address bits of every x86 CPU under software emulation (`TCG_PHYS_ADDR_BITS`).
+const EMULATED_BITS: u32 = 40;
+/// Those of `max` on arm64 (`aarch64_max_tcg_initfn` in target/arm/tcg/cpu64.c), and the fewest that another 64-bit CPU has.
+const ARM_MAX_BITS: u32 = 52;
+const ARM_FEWEST_BITS: u32 = 40;
+/// Where memory begins on `virt` (`VIRT_MEM`).
+const VIRT_MEMORY: u64 = GIB;
 
 /// Where AMD's HyperTransport range begins (`AMD_HT_START`).
 const HYPERTRANSPORT: u64 = 0xfd_0000_0000;
@@ -31,9 +38,30 @@ pub fn windows(machine: &Machine) -> Vec<u64> {
         .collect()
 }
 
-/// One past the last address that the machine uses.
+/// One past the last address that the machine must have.
 pub fn end(machine: &Machine) -> u64 {
-    end_from(machine, high_memory(machine))
+    match machine.chipset.value {
+        Chipset::Q35 | Chipset::I440fx => end_from(machine, high_memory(machine)),
+        Chipset::Virt => {
+            let end = machine.memory.value.saturating_add(VIRT_MEMORY);
+            end.checked_next_multiple_of(GIB).unwrap_or(u64::MAX)
+        }
+    }
+}
+
+/// How many bits its CPU has for addresses: on x86 `phys-bits=N` among its flags, else what software emulation has.
+pub fn bits(machine: &Machine) -> u32 {
+    let mut words = machine.cpu.value.split(',');
+    let model = words.next().unwrap_or_default();
+    match machine.arch() {
+        Arch::Arm64 if model == "max" => ARM_MAX_BITS,
+        Arch::Arm64 => ARM_FEWEST_BITS,
+        Arch::Amd64 => {
+            let given = words.find_map(|flag| flag.strip_prefix("phys-bits="));
+            let given = given.and_then(|bits| bits.parse().ok());
+            given.filter(|bits| (32..=52).contains(bits)).unwrap_or(EMULATED_BITS)
+        }
+    }
 }
 
 /// Software emulation's CPUs are AMD's, for which QEMU keeps the HyperTransport range free: a machine that would reach

@@ -20,6 +20,7 @@ pub struct Built {
 
 /// Builds into a directory.
 pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Built, OpsError> {
+    realize::possible(ready, &ready.plan)?;
     qemu::ask(ready, options)?;
     let realized = realize::all(ready, options)?;
     leaks::check(ready, &realized, options.leaks)?;

@@ -8,6 +8,7 @@ use super::load::{self, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::realize;
 use super::session::Session;
+use crate::base::Arch;
 use crate::kconfig::{self, DotConfig, Explanation, KconfigTree, OptionRequest, Tri, dotconfig};
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
@@ -51,9 +52,9 @@ fn explain_in(ready: &Ready<'_>, kernel: &Kernel, compiled: &Compiled, option: &
         let file = realized.file(&output_of(&part, step, name));
         Ok(ready.store.read(&file.sha256, LIMIT)?)
     };
-    let tree = tree(&read(&source, KCONFIG)?)?;
+    let requested = Requested::new(kernel, compiled);
+    let tree = tree(&read(&source, KCONFIG)?, requested.architecture)?;
     let config = dotconfig::read(&read(&wanted, CONFIG)?).map_err(|error| OpsError::parse(CONFIG, error))?;
-    let requested = Requested::new(&kernel.name, compiled);
     let on = config.value(option) != "n";
     Ok(Explained {
         kernel: kernel.name.clone(),
@@ -68,8 +69,9 @@ fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {
     Input::Output { step: step.expect("a restricted plan has the steps it was restricted to"), name: name.to_owned() }
 }
 
-fn tree(tar: &[u8]) -> Result<KconfigTree, OpsError> {
-    let source = kconfig::archive::read(tar, "x86").map_err(|error| OpsError::parse(KCONFIG, error))?;
+fn tree(tar: &[u8], arch: Arch) -> Result<KconfigTree, OpsError> {
+    let source =
+        kconfig::archive::read(tar, arch.facts().kernel.source).map_err(|error| OpsError::parse(KCONFIG, error))?;
     KconfigTree::read(&source).map_err(|error| OpsError::parse("Kconfig", error))
 }
 

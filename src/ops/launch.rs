@@ -24,8 +24,10 @@ use crate::store::{Output, Store};
 use crate::world::dir::Dir;
 use crate::world::fs;
 
-/// QEMU in its tree.
-const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
+/// Where a machine's QEMU is in its tree.
+fn program(machine: &Machine) -> String {
+    format!("/usr/bin/{}", machine.arch().facts().qemu.program)
+}
 
 /// Sockets and overlays of a run: a short path, since a socket's may have 107 bytes.
 pub(super) const SOCKETS: &str = "/tmp";
@@ -44,7 +46,7 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
             states: BTreeMap::new(),
             variables: None,
         };
-        let tree = qemu_tree(&ready.store, &manifest, &machine.name)?;
+        let tree = qemu_tree(&ready.store, &manifest, machine)?;
         launches.insert(machine.name.clone(), launch_of(found, tree)?);
     }
     Ok(launches)
@@ -65,7 +67,7 @@ pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches,
     let (manifest, machines) = believed(session, &store, directory)?;
     let mut launches = BTreeMap::new();
     for (name, found) in machines {
-        let tree = qemu_tree(&store, &manifest, &name)?;
+        let tree = qemu_tree(&store, &manifest, &found.launch.description.machine)?;
         launches.insert(name, launch_of(found, tree)?);
     }
     Ok(launches)
@@ -121,24 +123,25 @@ fn believed(
 /// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
 /// steps that unpack packages and from nothing else, and the tree's QEMU must be a plain file of it: what is started is
 /// a QEMU out of packages that a recipe of this user has locked and built with, never a file of the directory.
-fn qemu_tree(store: &Store, manifest: &Manifest, machine: &str) -> Result<PathBuf, OpsError> {
-    let step = manifest.qemu.get(machine).and_then(|step| manifest.steps.get(step));
+fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
+    let (name, program) = (&machine.name, program(machine));
+    let step = manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
     let outputs = step.and_then(|action| store.get_result(action));
     let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
         Some(Output::Tree { root, .. }) => store.tree(root)?,
         _ => {
-            return Err(OpsError::NoQemu(machine.to_owned()));
+            return Err(OpsError::NoQemu(name.to_owned()));
         }
     };
-    match has_program(&tree) {
+    match has_program(&tree, &program) {
         true => Ok(tree),
-        false => Err(MismatchError::NoProgram { machine: machine.to_owned(), program: PROGRAM }.into()),
+        false => Err(MismatchError::NoProgram { machine: name.to_owned(), program }.into()),
     }
 }
 
 /// Whether QEMU is a plain file of the tree, and no link leads there.
-fn has_program(tree: &Path) -> bool {
-    let mut parts: Vec<&str> = PROGRAM.split('/').filter(|part| !part.is_empty()).collect();
+fn has_program(tree: &Path, program: &str) -> bool {
+    let mut parts: Vec<&str> = program.split('/').filter(|part| !part.is_empty()).collect();
     let Some(name) = parts.pop() else { return false };
     let directory = parts.iter().try_fold(Dir::open_named(tree).ok(), |held, part| Some(held?.below(part).ok()));
     directory.flatten().is_some_and(|held| held.plain(name).is_ok())
@@ -151,7 +154,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
     Ok(Launch {
         disk: disk.ok_or_else(|| MismatchError::NoDisk(machine.clone()))?,
         files: artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
-        program: PROGRAM.to_owned(),
+        program: program(&description.machine),
         artifacts: fs::context("resolve", &directory, directory.canonicalize())?,
         machine,
         description,

@@ -13,17 +13,15 @@ use crate::machine::{Description, Findings, network, rules};
 use crate::recipe::Recipe;
 use crate::recipe::machine::Machine;
 
-/// The package whose version is QEMU's.
-const QEMU: &str = "qemu-system-x86";
-
 /// The version of the QEMU that the lock gives a machine: `1:11.1.3+ds-1~bpo13+1`.
 pub fn qemu_version<'a>(lock: &'a Lock, machine: &Machine) -> Result<&'a str, OpsError> {
     let set = lock.sets.get(&machine.qemu.name);
-    let package = set.and_then(|packages| packages.iter().find(|package| package.name == QEMU));
+    let qemu = machine.arch().facts().qemu.package;
+    let package = set.and_then(|packages| packages.iter().find(|package| package.name == qemu));
     let missing = || LockError::NoQemuPackage {
         set: machine.qemu.name.clone(),
         machine: machine.name.clone(),
-        package: QEMU.to_owned(),
+        package: qemu.to_owned(),
     };
     Ok(package.map(|package| package.version.as_str()).ok_or_else(missing)?)
 }

@@ -18,7 +18,7 @@ const LIMIT: u64 = 4 << 20;
 /// Unpacks and asks every QEMU of the recipe, unless the store knows its answers; what it does not know ends the
 /// operation with the recipe's lines.
 pub(super) fn ask(ready: &Ready<'_>, options: &BuildOptions) -> Result<(), OpsError> {
-    let part = plan::restrict(&ready.plan, &|kind| matches!(kind, StepKind::QemuFacts(_)));
+    let part = plan::restrict(&ready.plan, &|kind| matches!(kind, StepKind::QemuFacts(..)));
     let realized = realize::part(ready, &part, options)?;
     let recipe = &ready.loaded.recipe;
     let mut findings = Findings::default();
@@ -39,7 +39,7 @@ pub(super) fn ask(ready: &Ready<'_>, options: &BuildOptions) -> Result<(), OpsEr
 fn answers(ready: &Ready<'_>, part: &plan::Plan, realized: &Realized, machine: &Machine) -> Result<Facts, OpsError> {
     let tools = &ready.plan.steps[ready.plan.qemu[&machine.name]].kind;
     let reads = |step: &plan::Step| {
-        matches!(step.kind, StepKind::QemuFacts(_))
+        matches!(&step.kind, StepKind::QemuFacts(_, arch) if *arch == machine.arch())
             && step.inputs.values().any(|input| match input {
                 Input::Output { step, .. } => part.steps[*step].kind == *tools,
                 Input::Fetched(_) | Input::Inline(_) => false,

@@ -8,8 +8,8 @@ use super::options::{BuildOptions, Incremental};
 use crate::exec::executor::LocalExecutor;
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, Realized};
-use crate::plan::Plan;
 use crate::plan::step::Place;
+use crate::plan::{self, Plan};
 use crate::store::Store;
 use crate::world::World;
 
@@ -40,7 +40,15 @@ struct Work<'a> {
     cached: Cached,
 }
 
+/// Refuses a plan with steps that nobody here can carry out, before anything is fetched for it.
+pub(super) fn possible(ready: &Ready<'_>, plan: &Plan) -> Result<(), OpsError> {
+    let recipe = &ready.loaded.recipe;
+    let mistakes = plan::unsupported::images(recipe, plan);
+    if mistakes.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, mistakes)) }
+}
+
 fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result<Realized, OpsError> {
+    possible(ready, work.plan)?;
     let session = &ready.loaded.session;
     let exec = exec::ExecOptions {
         jobs: options.jobs,

@@ -11,6 +11,7 @@ use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
+use crate::recipe::packages::PackageSet;
 
 /// A plan under construction.
 #[derive(Debug)]
@@ -108,7 +109,8 @@ impl<'a> Builder<'a> {
 
     /// The position of the step that unpacks and configures a set; one for each set of equal contents, called after the
     /// first image that is made of it.
-    pub fn base(&mut self, set: &str, image: &str) -> usize {
+    pub fn base(&mut self, set: &PackageSet, image: &str) -> usize {
+        let (architecture, set) = (set.architecture, set.name.as_str());
         let packages = self.set(set);
         let key = contents(packages);
         if let Some(&step) = self.bases.get(&key) {
@@ -121,13 +123,13 @@ impl<'a> Builder<'a> {
             input: deb_name(at, package),
         };
         let packages = packages.iter().enumerate().map(package).collect();
-        let spec = BaseSpec { rules: RULES, packages, epoch: self.lock.epoch };
+        let spec = BaseSpec { architecture, rules: RULES, packages, epoch: self.lock.epoch };
         let mut inputs = self.set_inputs(set);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("base.json".to_owned(), Input::Inline(json));
         let outputs = vec!["base.tar".to_owned()];
         let kind = StepKind::Base(image.to_owned());
-        let step = self.add_step(Step { kind, work: Work::Builtin(Builtin::Base), inputs, outputs });
+        let step = self.add_step(Step { kind, work: Work::Builtin(Builtin::Base(architecture)), inputs, outputs });
         self.bases.insert(key, step);
         step
     }

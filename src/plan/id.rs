@@ -185,8 +185,8 @@ fn arguments(builtin: &Builtin) -> Vec<String> {
 pub fn name(builtin: &Builtin) -> &'static str {
     match builtin {
         Builtin::Tools => "tools",
-        Builtin::Base => "base",
-        Builtin::Root => "root",
+        Builtin::Base(_) => "base",
+        Builtin::Root(_) => "root",
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
@@ -199,7 +199,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
 }
 
 fn platform(work: &Work, tools: Option<&InputValue>) -> Platform {
-    let mut properties = vec![("ISA", "x86-64".to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
+    let mut properties = vec![("ISA", work.arch().facts().isa.to_owned()), ("InputRootAbsolutePath", ROOT.to_owned())];
     properties.push(("OSFamily", "linux".to_owned()));
     let root = tools.map(|tools| match tools {
         InputValue::File { digest, size, .. } | InputValue::Tree { root: digest, size } => (*digest, *size),

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::base::Arch;
 use crate::recipe::image::DiskFormat;
 
 /// What a step makes, and of which part of the recipe. Its text is the step's name.
@@ -49,8 +50,8 @@ pub enum StepKind {
     Firmware(String),
     /// The GRUB of a package set.
     Grub(String),
-    /// What the QEMU of a package set says it can do.
-    QemuFacts(String),
+    /// What a QEMU of a package set says it can do: the one that emulates this architecture.
+    QemuFacts(String, Arch),
 }
 
 impl fmt::Display for StepKind {
@@ -73,7 +74,8 @@ impl fmt::Display for StepKind {
             StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),
             StepKind::Grub(set) => write!(f, "grub {set}"),
-            StepKind::QemuFacts(set) => write!(f, "qemu-facts {set}"),
+            StepKind::QemuFacts(set, arch) if arch.is_default() => write!(f, "qemu-facts {set}"),
+            StepKind::QemuFacts(set, arch) => write!(f, "qemu-facts {set} {arch}"),
         }
     }
 }

@@ -11,6 +11,7 @@ use super::parts::KernelParts;
 use super::step::{Artifact, Input, Plan};
 use super::stock::{self, Modules};
 use super::{kernel, qemu};
+use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::Origin;
@@ -70,16 +71,17 @@ impl Lowering<'_> {
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
-    /// Each QEMU is asked once, however many machines it runs and whatever its package set is called.
+    /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one
+    /// for each architecture.
     fn qemu_facts(&mut self) {
-        let mut asked: BTreeMap<usize, (&str, BTreeSet<String>)> = BTreeMap::new();
+        let mut asked: BTreeMap<(usize, Arch), (&str, BTreeSet<String>)> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let types = &mut asked.entry(at).or_insert((&machine.qemu.name, BTreeSet::new())).1;
+            let types = &mut asked.entry((at, machine.arch())).or_insert((&machine.qemu.name, BTreeSet::new())).1;
             types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
         }
-        for (set, types) in asked.into_values() {
-            qemu::facts(&mut self.builder, set, types);
+        for ((_, arch), (set, types)) in asked {
+            qemu::facts(&mut self.builder, (set, arch), types);
         }
     }
 
@@ -96,7 +98,8 @@ impl Lowering<'_> {
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
-        let tools = &self.recipe.images[&machine.image].tools.name;
+        let image = &self.recipe.images[&machine.image];
+        let (tools, shell) = (&image.tools.name, &image.initramfs_set().name);
         let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone() };
         if let Some(parts) = self.indexed.get(&key) {
             return parts.clone();
@@ -107,7 +110,7 @@ impl Lowering<'_> {
         let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools };
         if let Some(modules) = parts.modules.take() {
             let wanted = self.recipe.kernels[&machine.kernel].initrd_modules();
-            let modules = Modules { kernel, tree: modules, tools };
+            let modules = Modules { kernel, tree: modules, tools, shell };
             parts.modules = Some(stock::with_index(&mut self.builder, &modules));
             parts.initrd = Some(stock::initrd(&mut self.builder, &modules, wanted));
         }

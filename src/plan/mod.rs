@@ -22,6 +22,7 @@ pub mod root;
 pub mod statement;
 pub mod step;
 pub mod stock;
+pub mod unsupported;
 
 pub use builder::Builder;
 pub use kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel, StepKind};

@@ -12,6 +12,7 @@ use super::builder::Builder;
 use super::id;
 use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
+use crate::base::Arch;
 
 /// The step's output.
 pub const FACTS: &str = "facts.json";
@@ -36,6 +37,9 @@ pub const OBJECTS: [&str; 3] = ["memory-backend-file", "memory-backend-ram", "rn
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Questions {
+    /// Whose QEMU is asked: a set of packages may hold several.
+    #[serde(default, skip_serializing_if = "Arch::is_default")]
+    pub architecture: Arch,
     /// As in `-device X,help`.
     pub devices: Vec<String>,
     /// As in `-object X,help`.
@@ -55,16 +59,20 @@ pub struct Facts {
 }
 
 /// Adds the step for one QEMU and the machine types that the lock wants of it.
-pub(super) fn facts(builder: &mut Builder<'_>, set: &str, machines: BTreeSet<String>) {
+pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), machines: BTreeSet<String>) {
     let tools = builder.tools(set);
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let questions =
-        Questions { devices: owned(&DEVICES), objects: owned(&OBJECTS), machines: machines.into_iter().collect() };
+    let questions = Questions {
+        architecture: arch,
+        devices: owned(&DEVICES),
+        objects: owned(&OBJECTS),
+        machines: machines.into_iter().collect(),
+    };
     // Names and nothing else: there is no way in which this cannot be written.
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
     let tree = Input::Output { step: tools, name: id::TREE.to_owned() };
     builder.add_step(Step {
-        kind: StepKind::QemuFacts(set.to_owned()),
+        kind: StepKind::QemuFacts(set.to_owned(), arch),
         work: Work::Builtin(Builtin::QemuFacts),
         inputs: [("qemu".to_owned(), tree), ("questions.json".to_owned(), Input::Inline(text))].into(),
         outputs: vec![FACTS.to_owned()],

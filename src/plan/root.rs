@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
+use crate::base::{Arch, Timestamp};
 
 /// The output that holds the root file system.
 pub const ROOT: &str = "root.tar";
@@ -19,6 +19,9 @@ pub const USERS: &str = "users.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BaseSpec {
+    /// Whose packages these are.
+    #[serde(default, skip_serializing_if = "Arch::is_default")]
+    pub architecture: Arch,
     /// Version of the normalisation rules ([`RULES`]) that the plan was made for.
     pub rules: u32,
     /// Packages in configure order.
@@ -31,6 +34,9 @@ pub struct BaseSpec {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RootSpec {
+    /// Whose programs the base is made of.
+    #[serde(default, skip_serializing_if = "Arch::is_default")]
+    pub architecture: Arch,
     /// Version of the normalisation rules ([`RULES`]) that the plan was made for.
     pub rules: u32,
     /// No file is younger.
@@ -45,7 +51,7 @@ pub struct RootSpec {
     pub files: Vec<RootFile>,
     /// systemd units.
     pub units: RootUnits,
-    /// A login on `ttyS0`.
+    /// A login on the first serial port.
     pub serial_console: bool,
     /// Addresses by DHCP from systemd-networkd.
     pub dhcp: bool,

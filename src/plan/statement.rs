@@ -80,7 +80,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         | StepKind::Initrd(IndexedKernel { kernel, .. }) => of_kernel(recipe, kernel, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
-        StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set) => {
+        StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
             let set = recipe.sets().into_iter().find(|found| found.name == *set)?;
             Some(of_set(set, statement).unwrap_or(set.span))
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::kind::{ArtifactKind, StepKind};
-use crate::base::{Digest, Timestamp};
+use crate::base::{Arch, Digest, Timestamp};
 use crate::recipe::image::DiskFormat;
 
 /// Everything a build does, in an order in which every input precedes its use.
@@ -130,6 +130,26 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// The processor that it takes.
+    pub fn arch(&self) -> Arch {
+        match self {
+            Work::Builtin(builtin) => builtin.arch(),
+            Work::Sandbox { .. } => Arch::BUILD,
+        }
+    }
+}
+
+impl Builtin {
+    /// The processor that it takes: kiln's own code runs on any, the programs of an image on theirs alone.
+    pub fn arch(&self) -> Arch {
+        match self {
+            Builtin::Base(arch) | Builtin::Root(arch) => *arch,
+            _ => Arch::BUILD,
+        }
+    }
+}
+
 /// User ids in a sandbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Ids {
@@ -144,11 +164,12 @@ pub enum Ids {
 pub enum Builtin {
     /// Inputs `*.deb`: their files merged into one tree (output `tree`), for use as a sandbox's root.
     Tools,
-    /// Inputs `*.deb` and `base.json` (see [`super::root`]): the packages, configured (output `base.tar`).
-    Base,
+    /// Inputs `*.deb` and `base.json` (see [`super::root`]): the packages, configured by their own scripts, which are
+    /// programs of the architecture (output `base.tar`).
+    Base(Arch),
     /// Inputs `base.tar`, `root.json` and the files that it names: the root file system of an image (outputs `root.tar`,
-    /// `users.json`).
-    Root,
+    /// `users.json`). Runs programs of the image.
+    Root(Arch),
     /// Input `kernel.deb`, and perhaps `epoch` (RFC 3339), which no module is then younger than: outputs `vmlinuz`,
     /// `kernel.config`, `modules.tar`.
     StockKernel,

@@ -9,6 +9,7 @@ use super::kind::{IndexedKernel, StepKind};
 use super::parts::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Spanned;
+use crate::recipe::image::BUSYBOX;
 use crate::recipe::packages::PackageSet;
 
 /// A kernel's modules, and what indexes them.
@@ -18,8 +19,10 @@ pub struct Modules<'a> {
     pub kernel: IndexedKernel,
     /// The archive that holds them, below `usr/lib/modules`.
     pub tree: Input,
-    /// The set with kmod, tar and busybox-static.
+    /// The set with kmod and tar, which run where kiln builds.
     pub tools: &'a str,
+    /// The set with busybox-static, which runs in the machine.
+    pub shell: &'a str,
 }
 
 /// The step of a stock kernel.
@@ -51,7 +54,7 @@ fn carries_kernel(name: &str) -> bool {
 
 /// A module tree together with what depmod says of it.
 pub fn with_index(builder: &mut Builder<'_>, modules: &Modules<'_>) -> Input {
-    let Modules { kernel, tree, tools } = modules;
+    let Modules { kernel, tree, tools, .. } = modules;
     let step = Step {
         kind: StepKind::Depmod(kernel.clone()),
         work: Work::Sandbox {
@@ -78,8 +81,8 @@ pub fn with_index(builder: &mut Builder<'_>, modules: &Modules<'_>) -> Input {
 
 /// An initramfs of the modules that mount the root, and of those that a recipe wants besides.
 pub fn initrd(builder: &mut Builder<'_>, modules: &Modules<'_>, wanted: &[Spanned<String>]) -> Input {
-    let busybox = builder.set(modules.tools).iter().find(|package| package.name == "busybox-static");
-    let busybox = builder.fetch(busybox.expect("a checked recipe's image tools hold busybox-static"));
+    let busybox = builder.set(modules.shell).iter().find(|package| package.name == BUSYBOX);
+    let busybox = builder.fetch(busybox.expect("a lock that satisfies its recipe has the initramfs's shell"));
     let mut spec = InitrdSpec::virtio_ext4("/dev/vda", builder.lock.epoch);
     spec.modules.extend(wanted.iter().map(|module| module.value.clone()));
     let step = builder.add_step(Step {

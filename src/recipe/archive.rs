@@ -1,11 +1,12 @@
 //! `archive NAME { suite components repository keys }`: one suite of one Debian repository.
 
+use super::architecture;
 use super::kinds::FileKey;
 use super::reader::Reader;
 use super::scope::Scope;
 use super::value::EvaluatedNode;
-use crate::base::Diagnostic;
 use crate::base::span::{Span, Spanned};
+use crate::base::{Arch, Diagnostic};
 
 /// One suite of a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,8 +19,8 @@ pub struct Archive {
     pub components: Vec<String>,
     /// The repository's name on Debian's snapshot service and the key of the mirror table: `debian`, `debian-security`.
     pub repository: String,
-    /// `amd64`
-    pub architecture: String,
+    /// Whose packages are taken from it, besides those for all architectures.
+    pub architecture: Arch,
     /// Paths (in `Recipe::files`) of OpenPGP certificates, one of which must have signed `InRelease`.
     pub keys: Vec<String>,
     /// False accepts an `InRelease` past its `Valid-Until`, with a warning (for frozen mirrors).
@@ -30,9 +31,6 @@ pub struct Archive {
     /// Where it was declared.
     pub span: Span,
 }
-
-/// Debian's architectures that kiln has machines for.
-const ARCHITECTURES: [&str; 1] = ["amd64"];
 
 /// Reads one `archive` block.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
@@ -47,7 +45,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
         let wrong = Diagnostic::new(none.span, "an archive needs a key that signs it").label("no key is listed");
         reader.error(wrong.hint("name at least one OpenPGP certificate: `keys = [file \"keys/debian.asc\"]`"));
     }
-    let architecture = reader.word("architecture", &ARCHITECTURES).map_or(ARCHITECTURES[0], |word| word.value);
+    let architecture = architecture::read(&mut reader).value;
     let check_valid_until = reader.or("check-valid-until", true);
     let priority = reader.integer("priority", 1..=1000).map_or(500, |priority| priority.value as i32);
     reader.finish();
@@ -56,7 +54,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Archive> {
         suite: suite?,
         components,
         repository: repository.unwrap_or(Some("debian".to_owned()))?,
-        architecture: architecture.to_owned(),
+        architecture,
         keys: keys?.value.into_iter().map(|key| key.value.0).collect(),
         check_valid_until,
         priority,

@@ -11,15 +11,21 @@ use serde::{Deserialize, Serialize};
 
 use super::address::Address;
 use super::packages::PackageSet;
-use crate::base::span::Span;
+use crate::base::Arch;
+use crate::base::span::{Span, Spanned};
 
 pub use check::check;
+
+/// What the shell of the initramfs comes from.
+pub const BUSYBOX: &str = "busybox-static";
 
 /// A disk image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Its name.
     pub name: String,
+    /// Whose packages it is made of.
+    pub architecture: Spanned<Arch>,
     /// Bytes of the file system.
     pub size: u64,
     /// How its disks are delivered.
@@ -28,6 +34,8 @@ pub struct Image {
     pub packages: PackageSet,
     /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
     pub tools: PackageSet,
+    /// What the initramfs runs, where `tools` are programs of another architecture than the image.
+    pub initramfs: Option<PackageSet>,
     /// `/etc/hostname`
     pub hostname: String,
     /// Groups to add.
@@ -42,7 +50,7 @@ pub struct Image {
     pub disable: Vec<String>,
     /// systemd units to mask.
     pub mask: Vec<String>,
-    /// Serial console with a login (`ttyS0`).
+    /// A login on the first serial port.
     pub serial_console: bool,
     /// Network interfaces get their address by DHCP from systemd-networkd.
     pub dhcp: bool,
@@ -72,6 +80,11 @@ pub struct FieldSpans {
 }
 
 impl Image {
+    /// The set that the initramfs's shell comes from: a program of the machine, not of what builds it.
+    pub fn initramfs_set(&self) -> &PackageSet {
+        self.initramfs.as_ref().unwrap_or(&self.tools)
+    }
+
     /// The key of a fetched file among the lock's sources.
     pub fn source_name(&self, file: &ImageFile) -> String {
         format!("{}:{}", self.name, file.path)

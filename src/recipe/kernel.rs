@@ -6,6 +6,7 @@ mod config;
 use std::collections::BTreeMap;
 
 use super::packages::{PackageRequest, PackageSet};
+use crate::base::Arch;
 use crate::base::digest::Digest;
 use crate::base::span::{Span, Spanned};
 
@@ -17,6 +18,8 @@ pub use config::config;
 pub struct Kernel {
     /// Its name.
     pub name: String,
+    /// What it runs on.
+    pub architecture: Spanned<Arch>,
     /// Where its bits come from.
     pub origin: Origin,
     /// Where it was declared.

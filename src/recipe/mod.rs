@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+mod architecture;
 pub mod archive;
 mod check;
 mod evaluate;

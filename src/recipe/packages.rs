@@ -2,20 +2,23 @@
 
 use std::collections::BTreeMap;
 
+use super::architecture;
 use super::kinds::{FromValue, Name};
 use super::reader::Reader;
 use super::report::Diagnostics;
 use super::scope::Scope;
 use super::value::{EvaluatedNode, Value};
-use crate::base::Diagnostic;
 use crate::base::span::{Span, Spanned};
+use crate::base::{Arch, Diagnostic};
 
 /// A set of packages: the tools of a step, or the contents of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackageSet {
     /// Its name, and the name of its table in the lock.
     pub name: String,
-    /// Archives (keys of `Recipe::archives`) it may take packages from.
+    /// Whose packages these are.
+    pub architecture: Arch,
+    /// Archives (keys of `Recipe::archives`) it may take packages from, each of that architecture.
     pub archives: Vec<String>,
     /// What is asked for.
     pub requests: Vec<PackageRequest>,
@@ -57,13 +60,25 @@ pub struct PackageRequest {
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<PackageSet> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
-    let set = contents(&mut reader, scope, "include", Base::None);
+    let arch = architecture::read(&mut reader).value;
+    let set = contents(&mut reader, scope, Contents { field: "include", base: Base::None, arch });
     reader.finish();
     Some(PackageSet { name: name?.value, ..set })
 }
 
+/// How a `packages` block differs from an image.
+pub(super) struct Contents {
+    /// The field that lists packages.
+    pub(super) field: &'static str,
+    /// What is there unless the block says otherwise.
+    pub(super) base: Base,
+    /// Whose packages these are.
+    pub(super) arch: Arch,
+}
+
 /// The fields that `packages` blocks and images share; the name is left empty.
-pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, field: &'static str, base: Base) -> PackageSet {
+pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, contents: Contents) -> PackageSet {
+    let Contents { field, base, arch } = contents;
     let asked = reader.list::<Value>(field);
     let requests = once(asked.iter().filter_map(|item| request(item, scope)).collect(), &scope.report);
     let exclude = reader.list::<String>("exclude");
@@ -77,15 +92,18 @@ pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, field: &'static s
         Some(_) => Base::Required,
         None => base,
     };
-    PackageSet {
+    let set = PackageSet {
         name: String::new(),
-        archives: scope.archives(reader, "from"),
+        architecture: arch,
+        archives: scope.archives(reader, "from", arch),
         requests,
         base,
         recommends: reader.or("recommends", false),
         exclude: exclude.into_iter().map(|name| name.value).collect(),
         span: reader.node().head(),
-    }
+    };
+    architecture::supplied(scope, &set);
+    set
 }
 
 /// Asking twice for the same is harmless (a base image may do it); one package asked for in two ways cannot be both.

@@ -31,7 +31,9 @@ impl Recipe {
     pub fn sets(&self) -> Vec<&PackageSet> {
         let mut sets: Vec<&PackageSet> = Vec::new();
         sets.extend(self.machines.values().flat_map(|machine| std::iter::once(&machine.qemu).chain(&machine.boot)));
-        sets.extend(self.images.values().flat_map(|image| [&image.packages, &image.tools]));
+        let images = self.images.values();
+        let of_images = images.flat_map(|image| [Some(&image.packages), Some(&image.tools), image.initramfs.as_ref()]);
+        sets.extend(of_images.flatten());
         sets.extend(self.kernels.values().flat_map(kernel_sets));
         sets
     }

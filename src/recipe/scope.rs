@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::architecture;
 use super::archive::Archive;
 use super::image::Image;
 use super::kernel::{ConfigBlock, Kernel};
@@ -14,7 +15,7 @@ use super::packages::{Base, PackageRequest, PackageSet, request};
 use super::reader::Reader;
 use super::report::Diagnostics;
 use super::value::Value;
-use crate::base::{Diagnostic, Span, Spanned};
+use crate::base::{Arch, Diagnostic, Span, Spanned};
 
 /// What has been checked so far, and every name that was declared, whether its block turned out right or not.
 #[derive(Debug, Default)]
@@ -41,6 +42,17 @@ pub struct Scope {
     pub networks: BTreeMap<String, Network>,
     /// Machines.
     pub machines: BTreeMap<String, Machine>,
+}
+
+/// A field whose value is a set of packages.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The field.
+    pub field: &'static str,
+    /// The name of the set that is made of single packages; a set that is named keeps its own.
+    pub own_name: &'a str,
+    /// Whose packages these must be.
+    pub arch: Arch,
 }
 
 impl Scope {
@@ -75,49 +87,74 @@ impl Scope {
         self.resolves(kind, &name).then_some(name)
     }
 
-    /// A list of archives; all of them when absent.
-    pub fn archives(&self, reader: &mut Reader<'_>, field: &'static str) -> Vec<String> {
+    /// A list of archives, each with packages for the architecture; all that have them when absent.
+    pub fn archives(&self, reader: &mut Reader<'_>, field: &'static str, arch: Arch) -> Vec<String> {
         let Some(list) = reader.optional::<Vec<Spanned<super::kinds::Name>>>(field) else {
-            return self.archives.keys().cloned().collect();
+            return self.archives_for(arch);
         };
         let names = list.value.into_iter().map(|name| name.map(|name| name.0));
-        names.filter(|name| self.resolves("archive", name)).map(|name| name.value).collect()
+        let names: Vec<_> = names.filter(|name| self.resolves("archive", name)).collect();
+        for name in &names {
+            let archive = self.archives.get(&name.value);
+            if let Some(archive) = archive.filter(|archive| archive.architecture != arch) {
+                let has = archive.architecture;
+                let message = format!("archive `{}` has packages for {has}, and this set is for {arch}", name.value);
+                let mistake = Diagnostic::new(name.span, message).label(format!("has none for {arch}"));
+                self.report.push(mistake.related(archive.span, "the archive"));
+            }
+        }
+        names.into_iter().map(|name| name.value).collect()
+    }
+
+    /// Every archive that has packages for an architecture.
+    fn archives_for(&self, arch: Arch) -> Vec<String> {
+        let archives = self.archives.values().filter(|archive| archive.architecture == arch);
+        archives.map(|archive| archive.name.clone()).collect()
     }
 
     /// A field that must be a set of packages: see [`Scope::package_set`].
-    pub fn required_set(&self, reader: &mut Reader<'_>, field: &'static str, own_name: &str) -> Option<PackageSet> {
+    pub fn required_set(&self, reader: &mut Reader<'_>, wanted: Wanted<'_>) -> Option<PackageSet> {
+        let field = wanted.field;
         if !reader.node().children.iter().any(|child| child.keyword.value == field) {
             reader.missing(field, "the name of a `packages` set");
         }
-        self.package_set(reader, field, own_name)
+        self.package_set(reader, wanted)
     }
 
-    /// An optional field that is the name of a `packages` set, one `package ...`, or a list of those. What it asks for
-    /// becomes the set `own_name` unless a set is named.
-    pub fn package_set(&self, reader: &mut Reader<'_>, field: &'static str, own_name: &str) -> Option<PackageSet> {
+    /// An optional field that is the name of a `packages` set, one `package ...`, or a list of those.
+    pub fn package_set(&self, reader: &mut Reader<'_>, wanted: Wanted<'_>) -> Option<PackageSet> {
+        let Wanted { field, own_name, arch } = wanted;
         let value = reader.optional::<Value>(field)?;
         if let Value::Name(name) = &value.value {
             let name = Spanned::new(name.clone(), value.span);
-            return self.resolves("packages", &name).then(|| self.sets.get(&name.value).cloned()).flatten();
+            let set = self.resolves("packages", &name).then(|| self.sets.get(&name.value).cloned()).flatten()?;
+            architecture::usable(self, field, (&set, name.span), arch);
+            return Some(set);
         }
         let items = match value.value {
             Value::List(items) => items,
             other => vec![Spanned::new(other, value.span)],
         };
         let requests = items.iter().filter_map(|item| request(item, self)).collect();
-        Some(self.own_set(own_name, requests, value.span))
+        Some(self.own_set(own_name, requests, Spanned::new(arch, value.span)))
     }
-    /// A set that a part of the recipe has for itself: from all archives, and nothing that is not asked for.
-    pub fn own_set(&self, name: &str, requests: Vec<PackageRequest>, span: Span) -> PackageSet {
-        PackageSet {
+
+    /// A set that a part of the recipe has for itself: from all archives of its architecture, and nothing that is not
+    /// asked for.
+    pub fn own_set(&self, name: &str, requests: Vec<PackageRequest>, arch: Spanned<Arch>) -> PackageSet {
+        let Spanned { value: architecture, span } = arch;
+        let set = PackageSet {
             name: name.to_owned(),
-            archives: self.archives.keys().cloned().collect(),
+            architecture,
+            archives: self.archives_for(architecture),
             requests,
             base: Base::None,
             recommends: false,
             exclude: Vec::new(),
             span,
-        }
+        };
+        architecture::supplied(self, &set);
+        set
     }
 }
 

@@ -30,7 +30,7 @@ fn every_good_machine_has_its_golden_argv() {
         let networks = networks(&machines);
         let lines = machines.values().map(|machine| {
             let launch = Launch::plain(true, &networks);
-            argv(machine, &emulator(), &launch).sh("qemu-system-x86_64", &open)
+            argv(machine, &emulator(), &launch).sh(machine.arch().facts().qemu.program, &open)
         });
         golden(&fixtures("good").join(format!("{stem}.argv")), &lines.collect::<Vec<_>>().join("\n"));
     }
@@ -141,12 +141,14 @@ fn every_recipe_has_the_argv_of_its_lock() {
 
 #[test]
 fn qemu_is_asked_about_everything_that_is_ever_given_a_property() {
+    // Of machine types a plan asks about the one that the lock writes down.
+    const TYPES: [&str; 2] = ["pc-", "virt-"];
     for (stem, _, line) in everywhere() {
         for property in line.properties() {
             let known = match property.flag {
                 "-device" => DEVICES.contains(&property.kind),
                 "-object" => OBJECTS.contains(&property.kind),
-                flag => flag == "-machine" && property.kind.starts_with("pc-"),
+                flag => flag == "-machine" && TYPES.iter().any(|types| property.kind.starts_with(types)),
             };
             assert!(known, "{stem}: nobody asks QEMU about {} {}", property.flag, property.kind);
         }

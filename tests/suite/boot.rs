@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::Command;
 
-use kiln::base::Timestamp;
+use kiln::base::{Arch, Timestamp};
 use kiln::format::fat;
 use kiln::format::gpt::{self, Guid, Partition, Table};
 use kiln::format::uki;
@@ -188,7 +188,7 @@ fn objdump_reads_the_sections_of_a_unified_kernel_image() {
     }
     let sections = [(".uname", b"6.1".as_slice()), (".cmdline", b"quiet"), (".linux", &[9; 5000])];
     let path = scratch.path("uki.efi");
-    fs::write(&path, uki::unified(&fs::read(&stub).unwrap(), &sections).unwrap()).unwrap();
+    fs::write(&path, uki::unified(Arch::Amd64, &fs::read(&stub).unwrap(), &sections).unwrap()).unwrap();
     let said = judge("objdump", &["-h", &at(&path)]).unwrap();
     for (name, bytes) in sections {
         let line = said.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name} in {said}"));

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kiln::base::Spanned;
 use kiln::base::render::render;
+use kiln::base::{Arch, Spanned};
 use kiln::machine::argv::{Launch, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts, Version};
 use kiln::machine::rules;
@@ -144,6 +144,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
     let span = read.machines[0].span;
     let set = |name: &str| PackageSet {
         name: name.to_owned(),
+        architecture: Arch::Amd64,
         archives: Vec::new(),
         requests: vec![PackageRequest { name: name.to_owned(), archive: None, version: None, span }],
         base: Base::None,
@@ -168,6 +169,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
             btf: false,
         }))
     };
+    let kernel = Kernel { name: "k".to_owned(), architecture: Spanned::new(Arch::Amd64, span), origin, span };
     let recipe = Recipe {
         name: "r".to_owned(),
         root: "/".into(),
@@ -177,7 +179,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         epoch: None,
         archives: BTreeMap::new(),
         package_sets: BTreeMap::new(),
-        kernels: BTreeMap::from([("k".to_owned(), Kernel { name: "k".to_owned(), origin, span })]),
+        kernels: BTreeMap::from([("k".to_owned(), kernel)]),
         images: BTreeMap::new(),
         machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),
         tests: Vec::new(),
@@ -255,4 +257,30 @@ fn sixteen_expanders_are_checked_and_turned_into_an_argv() {
     assert!(rules::check(&machine).errors.is_empty());
     let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &Default::default()));
     assert!(line.template().len() > 100);
+}
+
+#[test]
+fn memory_on_virt_begins_at_1_gib_and_ends_within_the_addresses_of_the_cpu() {
+    let cases = [
+        ("cortex-a57", "1023GiB", true),
+        ("cortex-a57", "1024GiB", false),
+        ("max", "4095TiB", true),
+        ("max", "4096TiB", false),
+    ];
+    for (cpu, memory, fits) in cases {
+        let machine = machine(&format!("architecture = arm64\ncpu = \"{cpu}\"\nmemory = {memory}"));
+        let errors = rules::check(&machine).errors;
+        let beyond = errors.iter().any(|error| error.message.contains("needs addresses up to"));
+        assert_eq!(!beyond, fits, "{cpu} with {memory}: {errors:?}");
+    }
+}
+
+#[test]
+fn the_port_that_tests_need_on_virt_came_with_qemu_9_1() {
+    let machine = machine("architecture = arm64");
+    for (version, expected) in [((9, 0), 1), ((9, 1), 0), ((11, 1), 0)] {
+        let emulator = Emulator { version: Version::new(version.0, version.1) };
+        let findings = capability::check(&machine, &emulator, &KernelFacts::default());
+        assert_eq!(findings.errors.len(), expected, "{version:?}: {:?}", findings.errors);
+    }
 }

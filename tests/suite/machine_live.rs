@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use kiln::base::Arch;
 use kiln::exec::builtin::qemu;
 use kiln::machine::Description;
 use kiln::machine::argv::{CommandLine, Console, Forwards, Place, Writes};
@@ -21,19 +22,29 @@ use kiln::recipe::machine::{Chipset, Machine};
 use super::live::{live, quick};
 use super::machine_support::{described, every, read, recipes};
 
-/// The trees; none, and the reason told, when nothing is run.
-fn trees() -> Vec<PathBuf> {
+/// A QEMU of a tree.
+#[derive(Clone)]
+pub(crate) struct Subject {
+    pub(crate) tree: PathBuf,
+    /// What it emulates.
+    pub(crate) arch: Arch,
+}
+
+/// The QEMUs; none, and the reason told, when nothing is run.
+fn trees() -> Vec<Subject> {
     if !live("asking QEMU what it takes and refuses") {
         return Vec::new();
     }
     let more = std::env::var("KILN_QEMU_TREES").unwrap_or_default();
     let more = more.split(':').filter(|tree| !tree.is_empty()).map(PathBuf::from);
-    std::iter::once(linked(&quick().qemu)).chain(more).collect()
+    let trees: Vec<PathBuf> = std::iter::once(linked(&quick().qemu, "live-quick/qemu")).chain(more).collect();
+    let found = trees.iter().flat_map(|tree| Arch::ALL.map(|arch| Subject { tree: tree.clone(), arch }));
+    found.filter(|qemu| qemu.tree.join("usr/bin").join(qemu.arch.facts().qemu.program).exists()).collect()
 }
 
 /// The same files in a directory that may get mount points: trees of a store stay as they are.
-fn linked(tree: &Path) -> PathBuf {
-    let linked = Path::new(env!("CARGO_TARGET_TMPDIR")).join("live-quick/qemu");
+pub(crate) fn linked(tree: &Path, name: &str) -> PathBuf {
+    let linked = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     if !linked.exists() {
         assert!(Command::new("cp").arg("-al").arg(tree).arg(&linked).status().unwrap().success());
         assert!(Command::new("chmod").arg("u+w").arg(&linked).status().unwrap().success());
@@ -43,30 +54,31 @@ fn linked(tree: &Path) -> PathBuf {
 }
 
 /// The program of a tree in namespaces of its own: the ports that a machine forwards may be in use on the host.
-fn qemu(tree: &Path, words: &[String]) -> Command {
+fn qemu(subject: &Subject, words: &[String]) -> Command {
     let script = "ip link set lo up; for d in proc dev tmp; do mount --bind /$d $0/$d; done; \
-                  exec chroot $0 /usr/bin/qemu-system-x86_64 \"$@\"";
+                  p=$1; shift; exec chroot $0 /usr/bin/$p \"$@\"";
     let mut command = Command::new("unshare");
-    command.args(["-m", "-n", "sh", "-c", script]).arg(tree).args(words);
+    command.args(["-m", "-n", "sh", "-c", script]).arg(&subject.tree);
+    command.arg(subject.arch.facts().qemu.program).args(words);
     command
 }
 
-fn ask(tree: &Path, words: &[&str]) -> String {
+fn ask(tree: &Subject, words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
     String::from_utf8(qemu(tree, &words).output().unwrap().stdout).unwrap()
 }
 
-fn emulator(tree: &Path) -> Emulator {
+pub(crate) fn emulator(tree: &Subject) -> Emulator {
     let said = ask(tree, &["--version"]);
-    let version = said.split_whitespace().nth(3).unwrap_or_else(|| panic!("{}: {said}", tree.display()));
+    let version = said.split_whitespace().nth(3).unwrap_or_else(|| panic!("{}: {said}", tree.tree.display()));
     Emulator::of(version).unwrap()
 }
 
 /// A directory of a run, removed with what is in it.
-struct Run(PathBuf);
+pub(crate) struct Run(PathBuf);
 
 impl Run {
-    fn new(name: &str) -> Run {
+    pub(crate) fn new(name: &str) -> Run {
         let directory = std::env::temp_dir().join(format!("kiln-live-{}-{name}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         Run(directory)
@@ -80,9 +92,9 @@ impl Drop for Run {
 }
 
 /// Starts a machine stopped, and says whether QEMU took it: `Ok` once QMP answers, `Err` with its words otherwise.
-fn start(tree: &Path, line: &CommandLine, run: &Run, machine: &Machine) -> Result<(), String> {
+pub(crate) fn start(tree: &Subject, line: &CommandLine, run: &Run, machine: &Machine) -> Result<(), String> {
     for file in ["kernel", "initrd"] {
-        std::fs::write(run.0.join(file), kernel_stub()).unwrap();
+        std::fs::write(run.0.join(file), kernel_stub(machine.arch())).unwrap();
     }
     std::fs::write(run.0.join("disk"), empty_disk()).unwrap();
     // QEMU refuses a flash whose size is none that it can have; nothing in it runs before the machine is stopped.
@@ -163,9 +175,15 @@ fn empty_disk() -> Vec<u8> {
     disk.into_inner()
 }
 
-/// What QEMU's loader takes for a Linux of boot protocol 2.15 (Documentation/arch/x86/boot.rst); it is never run.
-fn kernel_stub() -> Vec<u8> {
+/// What QEMU's loader takes for a Linux, which is never run: of boot protocol 2.15 (Documentation/arch/x86/boot.rst), or one
+/// with the header of Documentation/arch/arm64/booting.rst.
+fn kernel_stub(arch: Arch) -> Vec<u8> {
     let mut stub = vec![0; 64 << 10];
+    if arch == Arch::Arm64 {
+        stub[0x10..0x18].copy_from_slice(&(64u64 << 10).to_le_bytes());
+        stub[0x38..0x3c].copy_from_slice(b"ARM\x64");
+        return stub;
+    }
     stub[0x1f1] = 4;
     stub[0x1fe..0x200].copy_from_slice(&[0x55, 0xaa]);
     stub[0x202..0x206].copy_from_slice(b"HdrS");
@@ -177,12 +195,12 @@ fn kernel_stub() -> Vec<u8> {
 }
 
 /// What `launch.sh` runs, stopped and with somebody to say so.
-fn run_line(described: &Description) -> CommandLine {
+pub(crate) fn run_line(described: &Description) -> CommandLine {
     described.argv(|launch| (launch.paused, launch.qmp) = (true, true))
 }
 
 /// What `kiln test` runs, stopped.
-fn test_line(described: &Description) -> CommandLine {
+pub(crate) fn test_line(described: &Description) -> CommandLine {
     described.argv(|launch| {
         (launch.paused, launch.qmp, launch.agent) = (true, true, true);
         (launch.console, launch.writes, launch.forwards) = (Console::Log, Writes::Kept, Forwards::Closed);
@@ -195,13 +213,15 @@ fn by_name(machines: Vec<Machine>) -> BTreeMap<String, Machine> {
 }
 
 /// What kiln's own step hears from a QEMU.
-fn asked(tree: &Path, emulator: &Emulator) -> Facts {
+pub(crate) fn asked(subject: &Subject, emulator: &Emulator) -> Facts {
     kiln::exec::sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let machines = [Chipset::Q35, Chipset::I440fx].map(|chipset| emulator.machine_type(chipset)).to_vec();
-    let questions = Questions { devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
+    let chipsets = Chipset::ALL.into_iter().filter(|chipset| chipset.arch() == subject.arch);
+    let machines = chipsets.map(|chipset| emulator.machine_type(chipset)).collect();
+    let architecture = subject.arch;
+    let questions = Questions { architecture, devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
     let log = Run::new("questions");
-    let subject = qemu::Subject { tree, ids: kiln::exec::sandbox::SandboxIds::Single };
+    let subject = qemu::Subject { tree: &subject.tree, ids: kiln::exec::sandbox::SandboxIds::Single };
     qemu::ask(subject, &questions, &log.0.join("stderr")).unwrap()
 }
 
@@ -234,7 +254,7 @@ fn qemu_takes_the_argv_of_every_recipe() {
         let emulator = emulator(&tree);
         let mut taken = 0;
         for (stem, recipe, lock) in recipes() {
-            for machine in recipe.machines.values() {
+            for machine in recipe.machines.values().filter(|machine| machine.arch() == tree.arch) {
                 // The one recipe with machines of two QEMUs boots them all in a live test of its own.
                 if Emulator::of(&lock.machines[&machine.name].qemu).unwrap() != emulator {
                     println!("{stem}: {} has another QEMU than {}", machine.name, emulator.version);
@@ -247,7 +267,7 @@ fn qemu_takes_the_argv_of_every_recipe() {
                 taken += 1;
             }
         }
-        assert!(taken > 0, "no recipe has a machine of QEMU {}", emulator.version);
+        assert!(taken > 0 || tree.arch != Arch::BUILD, "no recipe has a machine of QEMU {}", emulator.version);
     }
 }
 
@@ -258,7 +278,7 @@ fn qemu_takes_every_good_machine_and_knows_every_property() {
         let facts = asked(&tree, &emulator);
         for (stem, text) in every("good") {
             let machines = by_name(read(&text).machines);
-            for machine in machines.values() {
+            for machine in machines.values().filter(|machine| machine.arch() == tree.arch) {
                 let findings = capability::check(machine, &emulator, &KernelFacts::default());
                 if !findings.errors.is_empty() {
                     continue;
@@ -280,6 +300,9 @@ fn qemu_refuses_what_the_fixtures_say_it_refuses_and_takes_the_rest() {
         for (stem, text) in every("rules") {
             let machines = by_name(read(&text).machines);
             let machine = machines.values().next().unwrap();
+            if machine.arch() != tree.arch {
+                continue;
+            }
             let said = text.lines().find_map(|line| line.strip_prefix("# qemu: ")).unwrap_or("not said");
             let taken = {
                 let line = run_line(&described(machine, &machines, &emulator.version.to_string()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use kiln::base::{Digest, Timestamp};
+use kiln::base::{Arch, Digest, Timestamp};
 use kiln::exec::builtin::{self, BuiltinContext};
 use kiln::exec::event::{StepEvent, StepListener};
 use kiln::plan::Builtin;
@@ -34,6 +34,7 @@ const EPOCH: Timestamp = Timestamp(1_789_199_741);
 
 pub(super) fn spec() -> RootSpec {
     RootSpec {
+        architecture: Arch::BUILD,
         rules: RULES,
         epoch: EPOCH,
         hostname: "cxl-guest".to_owned(),
@@ -85,7 +86,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         std::fs::create_dir_all(directory).unwrap();
     }
     let locked = packages.iter().map(|package| package.locked.clone()).collect();
-    let base_spec = BaseSpec { rules: RULES, packages: locked, epoch: EPOCH };
+    let base_spec = BaseSpec { architecture: Arch::BUILD, rules: RULES, packages: locked, epoch: EPOCH };
     std::fs::write(work.join("base.json"), serde_json::to_vec(&base_spec).unwrap()).unwrap();
     std::fs::write(work.join("root.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     std::fs::write(work.join("text"), "hello\n").unwrap();
@@ -117,8 +118,8 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         builtin::inside::carry_out(step, &context).unwrap_or_else(|error| panic!("{error}"));
         started.elapsed()
     };
-    let configured = run(&debs, &base, &Builtin::Base);
-    let finished = run(&others, &out, &Builtin::Root);
+    let configured = run(&debs, &base, &Builtin::Base(Arch::BUILD));
+    let finished = run(&others, &out, &Builtin::Root(Arch::BUILD));
     println!("{} packages: base {configured:?}, root {finished:?}", packages.len());
     [base.join("base.tar"), out.join("root.tar")].map(|tar| Digest::of(&std::fs::read(tar).unwrap()))
 }

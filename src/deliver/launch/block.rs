@@ -4,8 +4,8 @@
 //! the name must be that of a declared block.
 
 use super::wire;
-use crate::base::{Span, Spanned};
-use crate::recipe::machine::Firmware;
+use crate::base::{Arch, Span, Spanned};
+use crate::recipe::machine::{Chipset, Firmware};
 use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Makes blocks that stand nowhere.
@@ -17,7 +17,6 @@ pub(super) struct Maker {
 
 /// The kernel, the image and the package of QEMU that stand in for a recipe's; no argv depends on them.
 pub(super) const STAND_INS: [(&str, &str); 2] = [("kernel", "k"), ("image", "i")];
-const QEMU: &str = "qemu-system-x86";
 
 /// Pushes a field when there is one.
 fn some(children: &mut Vec<EvaluatedNode>, field: Option<EvaluatedNode>) {
@@ -82,7 +81,8 @@ impl Maker {
     }
 
     fn stand_ins(self) -> Vec<EvaluatedNode> {
-        let package = Value::Call(self.at("package".to_owned()), vec![self.at(text(QEMU))]);
+        let qemu = Arch::default().facts().qemu.package;
+        let package = Value::Call(self.at("package".to_owned()), vec![self.at(text(qemu))]);
         let references = STAND_INS.map(|(kind, name)| self.field(kind, text(name)));
         references.into_iter().chain([self.field("qemu", package)]).collect()
     }
@@ -91,8 +91,9 @@ impl Maker {
     pub(super) fn machine(self, machine: &wire::Machine, joins: Vec<EvaluatedNode>) -> EvaluatedNode {
         let mut children = self.stand_ins();
         let chipset = match machine.r#type {
-            wire::Chipset::Q35 => "q35",
-            wire::Chipset::Pc => "pc",
+            wire::Chipset::Q35 => Chipset::Q35,
+            wire::Chipset::Pc => Chipset::I440fx,
+            wire::Chipset::Virt => Chipset::Virt,
         };
         let (firmware, needed) = match machine.firmware {
             wire::Firmware::Direct => ("direct", Firmware::Direct.packages()),
@@ -102,7 +103,8 @@ impl Maker {
         let boot = self.list(needed.iter().map(|package| text(package)));
         some(&mut children, (!needed.is_empty()).then(|| self.field("boot", boot)));
         children.extend([
-            self.field("type", text(chipset)),
+            self.field("architecture", text(chipset.arch().facts().debian)),
+            self.field("type", text(chipset.name())),
             self.field("firmware", text(firmware)),
             self.field("cpus", number(machine.cpus)),
             self.field("memory", Value::Size(machine.memory)),

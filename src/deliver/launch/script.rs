@@ -1,7 +1,10 @@
 //! `launch.sh`: POSIX sh for somebody without kiln.
 
 use super::LaunchFile;
+use crate::base::Arch;
+use crate::base::arch::Facts;
 use crate::machine::argv::Place;
+use crate::recipe::machine::Chipset;
 
 const HEAD: &str = r#"#!/bin/sh
 # Starts the machine @MACHINE@ from the files beside this script. Written by kiln.
@@ -10,7 +13,7 @@ const HEAD: &str = r#"#!/bin/sh
 #                          what the guest writes to its disks is thrown away
 #   ./launch.sh --print    shows the command and runs nothing
 #
-# KILN_QEMU=PROGRAM   instead of qemu-system-x86_64
+# KILN_QEMU=PROGRAM   instead of @PROGRAM@
 # KILN_ANY_QEMU=1     take another version than @QEMU@
 # KILN_ACCEL=kvm|tcg  instead of finding out
 # KILN_SHARED=DIR     where machines that share memory or a network meet
@@ -34,7 +37,7 @@ esac
 [ $# -le 1 ] || fail 2 'too many arguments'
 
 CDPATH='' cd -- "$(dirname -- "$0")"
-qemu=${KILN_QEMU:-qemu-system-x86_64}
+qemu=${KILN_QEMU:-@PROGRAM@}
 machine=@MACHINE@
 want=@QEMU@
 "#;
@@ -46,7 +49,7 @@ if [ -z "$print" ]; then
         printf '%s\n' "$said" >&2
         fail 3 'a file is not the one that was built; get it again'
     fi
-    command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: qemu-system-x86)"
+    command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: @PACKAGE@)"
     have=$("$qemu" --version | sed -n '1s/^QEMU emulator version \([^ ]*\).*/\1/p')
     if [ "$have" != "$want" ] && [ "${KILN_ANY_QEMU-}" != 1 ]; then
         fail 4 "this is QEMU ${have:-of an unknown version}, but the machine was locked with $want; set KILN_ANY_QEMU=1 to try it"
@@ -56,8 +59,8 @@ fi
 # /dev/kvm may open, and firmware may even run, where Linux dies in its first instructions: only Linux proves that it works.
 kvm_works() {
     if [ ! -r /dev/kvm ] || [ ! -w /dev/kvm ]; then return 1; fi
-    timeout 8 "$qemu" -accel kvm -cpu max -machine q35 -m 256M -nodefaults -no-user-config -display none -no-reboot \
-        -serial stdio -kernel "$kernel" -append 'earlyprintk=serial console=ttyS0 panic=-1' </dev/null 2>/dev/null |
+    timeout 8 "$qemu" -accel kvm -cpu max -machine @BOARD@ -m 256M -nodefaults -no-user-config -display none -no-reboot \
+        -serial stdio -kernel "$kernel" -append '@EARLY@ console=@CONSOLE@ panic=-1' </dev/null 2>/dev/null |
         grep -q 'Linux version'
 }
 
@@ -67,7 +70,7 @@ case $accel in
     '')
         accel=tcg
         if [ -n "$print" ]; then
-            if [ -w /dev/kvm ]; then accel=kvm; fi
+            if [ -w /dev/kvm ]@HERE@; then accel=kvm; fi
         elif kvm_works; then
             accel=kvm
         else
@@ -113,7 +116,9 @@ exit "$status"
 /// The text of `launch.sh`.
 pub fn script(file: &LaunchFile) -> String {
     let described = &file.description;
-    let mut text = HEAD.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
+    let arch = described.machine.arch();
+    let head = named(HEAD, arch);
+    let mut text = head.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
     for (place, artifact) in &file.artifacts {
         text.push_str(&format!("{}=./{}\n", variable(*place), artifact.file));
     }
@@ -123,7 +128,7 @@ pub fn script(file: &LaunchFile) -> String {
     }
     let sums: Vec<String> = file.artifacts.values().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
     text.push_str(&format!("sums='{}'\n", sums.join("\n")));
-    text.push_str(CHECKS);
+    text.push_str(&named(CHECKS, arch));
     text.push_str(&prepare(file));
     text.push_str("\nset --");
     for word in described.argv(|_| ()).shell(&variable) {
@@ -133,6 +138,22 @@ pub fn script(file: &LaunchFile) -> String {
     text.push('\n');
     text.push_str(TAIL);
     text
+}
+
+/// The text with the names of an architecture filled in.
+fn named(text: &str, arch: Arch) -> String {
+    let Facts { processor, qemu, kernel, .. } = arch.facts();
+    // Where nothing but KVM itself tells whether it runs this machine, `--print` looks at the processor first.
+    let here = if arch.is_default() { String::new() } else { format!(" && [ \"$(uname -m)\" = {processor} ]") };
+    let words = [
+        ("@PROGRAM@", qemu.program),
+        ("@PACKAGE@", qemu.package),
+        ("@BOARD@", Chipset::usual(arch).name()),
+        ("@EARLY@", kernel.early_console),
+        ("@CONSOLE@", &arch.serial(0)),
+        ("@HERE@", &here),
+    ];
+    words.into_iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
 }
 
 /// Empty disks, and a copy of what the firmware writes to.

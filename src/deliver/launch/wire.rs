@@ -90,6 +90,7 @@ pub(super) struct Machine {
 pub(super) enum Chipset {
     Q35,
     Pc,
+    Virt,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

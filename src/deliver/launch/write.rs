@@ -22,6 +22,7 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
         r#type: match machine.chipset.value {
             Chipset::Q35 => wire::Chipset::Q35,
             Chipset::I440fx => wire::Chipset::Pc,
+            Chipset::Virt => wire::Chipset::Virt,
         },
         firmware: match machine.firmware.value {
             Firmware::Direct => wire::Firmware::Direct,

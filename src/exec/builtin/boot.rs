@@ -30,7 +30,6 @@ const SPEC_LIMIT: u64 = 1 << 20;
 /// What partitions are for (UEFI specification, 5.3.3; the UAPI group's discoverable partitions; GRUB's manual).
 const SYSTEM: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const LINUX_BOOT: &str = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
-const LINUX_ROOT: &str = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709";
 const BIOS_BOOT: &str = "21686148-6449-6e6f-744e-656564454649";
 
 /// What the firmware finds besides the partitions' contents.
@@ -50,7 +49,7 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let root = fs::open(path)?;
     let root_size = fs::context("look at", path, root.metadata())?.len();
     let (files, loader) = if context.inputs.contains_key("stub.deb") {
-        (parts::uefi(context)?, Loader::Uefi)
+        (parts::uefi(context, spec.architecture)?, Loader::Uefi)
     } else {
         (parts::bios(context)?, Loader::Bios(grub::Programs::read(context)?))
     };
@@ -90,7 +89,7 @@ impl Layout {
         };
         let size = fat::suitable_size(files.values().map(|bytes| bytes.len() as u64));
         let boot = partition(1, (kind, &ids.boot), "boot", size)?;
-        let root = partition(2, (LINUX_ROOT, &ids.root), "root", root_size)?;
+        let root = partition(2, (spec.architecture.facts().root_partition, &ids.root), "root", root_size)?;
         let partitions = [&boot, &root].into_iter().chain(&bios).cloned().collect();
         let table = Table { disk: guid(&ids.disk)?, sectors: (end + ALIGNMENT) / SECTOR, partitions };
         Ok(Layout { table, boot, root, bios })

@@ -66,7 +66,7 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
     }
     // Only a mistake needs the source's Kconfig files; when they do not read, what was dropped is still said.
     let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
-    let source = archive::read(tar, "x86").map_err(|error| error.to_string());
+    let source = archive::read(tar, requested.architecture.facts().kernel.source).map_err(|error| error.to_string());
     let tree = source.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
     let mut lines: Vec<String> =
         dropped.iter().map(|dropped| line(dropped, &requested.requests, tree.as_ref(), &config)).collect();
@@ -128,6 +128,7 @@ mod tests {
             kind,
         };
         let requested = Requested {
+            architecture: crate::base::Arch::default(),
             requests: vec![request("DEV_DAX", RequestKind::Option), request("DEV_DAX_CXL", RequestKind::Require)],
             forbidden: vec![("MODULE_SIG".to_owned(), "it signs".to_owned())],
         };

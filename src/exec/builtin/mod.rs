@@ -120,8 +120,8 @@ impl From<BuiltinError> for StepFailure {
 pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
-        Builtin::Base => root::base(context),
-        Builtin::Root => root::run(context),
+        Builtin::Base(_) => root::base(context),
+        Builtin::Root(_) => root::run(context),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),

@@ -14,14 +14,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::BuiltinContext;
+use crate::base::Arch;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::{self, Privileges, Root, SandboxError, SandboxIds, Spec, Streams};
 use crate::plan::id;
 use crate::plan::qemu::{FACTS, Facts, Questions};
 use crate::world::{WorldError, fs};
 
-/// QEMU in its tree.
-const PROGRAM: &str = "/usr/bin/qemu-system-x86_64";
 /// What all answers together may have; those of 11.1 are 30 KB.
 const LIMIT: usize = 4 << 20;
 /// Seconds without a word after which QEMU is taken to hang. It answers in a tenth of one.
@@ -86,7 +85,7 @@ pub fn ask(subject: Subject<'_>, questions: &Questions, log: &Path) -> Result<Fa
     let asked = named(questions);
     let errors = fs::create(log)?;
     let streams = Streams { stdin: Stdio::piped(), stdout: Stdio::piped(), stderr: errors.into() };
-    let mut running = sandbox::spawn(&spec(subject), streams)?;
+    let mut running = sandbox::spawn(&spec(subject, questions.architecture), streams)?;
     let heard = match (running.stdin.take(), running.stdout.take()) {
         (Some(stdin), Some(stdout)) => converse(stdin, stdout, &asked),
         _ => Err("it has no streams".to_owned()),
@@ -113,9 +112,10 @@ fn explained(why: &str, log: &Path) -> QemuError {
 }
 
 /// No machine, no device, no network: only the protocol.
-fn spec(subject: Subject<'_>) -> Spec {
+fn spec(subject: Subject<'_>, arch: Arch) -> Spec {
     let words = "-machine none -accel tcg -nodefaults -no-user-config -display none -qmp stdio";
-    let argv = std::iter::once(PROGRAM).chain(words.split(' ')).map(str::to_owned).collect();
+    let program = format!("/usr/bin/{}", arch.facts().qemu.program);
+    let argv = std::iter::once(program).chain(words.split(' ').map(str::to_owned)).collect();
     Spec {
         root: Root::ReadOnly(subject.tree.to_owned()),
         mounts: Vec::new(),
@@ -215,7 +215,12 @@ mod tests {
     use super::*;
 
     fn questions() -> Questions {
-        Questions { devices: vec!["a".into(), "b".into()], objects: Vec::new(), machines: vec!["pc-q35-11.1".into()] }
+        Questions {
+            architecture: Arch::Amd64,
+            devices: vec!["a".into(), "b".into()],
+            objects: Vec::new(),
+            machines: vec!["pc-q35-11.1".into()],
+        }
     }
 
     const GREETING: &str = r#"{"QMP":{"version":{"qemu":{"micro":3,"minor":1,"major":11},"package":""}}}"#;

@@ -8,6 +8,7 @@ mod alternatives;
 use std::path::{Path, PathBuf};
 
 use super::BuiltinContext;
+use crate::base::Arch;
 use crate::debian::deb::Control;
 use crate::exec::debian::Deb;
 use crate::exec::tree::{HostPath, RootError, Tree, UnpackMode, Unpacked, Verdict, unpack};
@@ -36,7 +37,7 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
 
 /// The same in a tree that is there.
 pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
-    let manner = UnpackMode { faithful: false, mtime: Some(MTIME) };
+    let manner = UnpackMode { arch: Arch::BUILD, faithful: false, mtime: Some(MTIME) };
     let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
     let debs: Vec<Deb> = packages.iter().map(deb).collect();
     let unpacked = unpack(tree, &debs, manner, &|_, _| Verdict::Second)?;

@@ -7,6 +7,7 @@ use super::packages::{self, Known};
 use super::rules::RuleInput;
 use super::run::Runner;
 use super::{Deb, database, rules, script};
+use crate::base::Arch;
 use crate::exec::failure::StepFailure;
 use crate::exec::log::shortened;
 use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
@@ -19,7 +20,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let tree = workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
-    unpack_all(&tree, &packages, &mut times)?;
+    unpack_all(&tree, (spec.architecture, &packages), &mut times)?;
     for package in &diverting {
         times.learn_package(&package.deb())?;
     }
@@ -88,11 +89,11 @@ fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
     ))))
 }
 
-fn unpack_all(tree: &Tree, packages: &[Known], times: &mut Times) -> Result<(), RootError> {
+fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times) -> Result<(), RootError> {
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
     let debs: Vec<Deb> = ours.iter().map(|known| known.deb()).collect();
     let judge = |a, b| packages::judge(&ours, a, b);
-    let manner = UnpackMode { faithful: true, mtime: None };
+    let manner = UnpackMode { arch, faithful: true, mtime: None };
     let unpacked = unpack(tree, &debs, manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(tree, &unpacked)

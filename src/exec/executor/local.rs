@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{Executor, ExecutorError, Request, Task};
+use crate::base::Arch;
 use crate::exec::builtin::{self, BuiltinContext};
 use crate::exec::event::{StepEvent, StepListener};
-use crate::exec::failure::StepFailure;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::{self, Mount, Privileges, Root, SandboxEvent, Spec};
 use crate::exec::variation;
 use crate::plan::{Builtin, Ids, id};
@@ -19,6 +20,13 @@ pub struct LocalExecutor;
 
 impl Executor for LocalExecutor {
     fn execute(&self, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError> {
+        if let Task::Builtin(builtin) = &request.task
+            && builtin.arch() != Arch::BUILD
+        {
+            let (arch, build) = (builtin.arch(), Arch::BUILD);
+            let message = format!("it runs programs for {arch}, and only those for {build} can run here");
+            return Err(ExecutorError::Failed(StepFailure::new(Fault::Host, message)));
+        }
         if let Some(processors) = request.processors {
             pin(processors as usize);
         }

@@ -15,6 +15,8 @@ use std::path::Path;
 
 use rustix::ioctl::{Direction, Ioctl, IoctlOutput, Opcode, ioctl, opcode};
 
+use crate::base::Arch;
+
 const KVM_GET_API_VERSION: Opcode = opcode::none(0xae, 0x00);
 const KVM_CREATE_VM: Opcode = opcode::none(0xae, 0x01);
 const KVM_GET_VCPU_MMAP_SIZE: Opcode = opcode::none(0xae, 0x04);
@@ -126,6 +128,9 @@ unsafe impl Ioctl for Call {
 
 /// Runs the smallest guest; in words, what stands in the way.
 pub fn probe() -> Result<(), String> {
+    if Arch::of_this_processor() != Some(Arch::Amd64) {
+        return Err("kiln knows how to try KVM on amd64 only".to_owned());
+    }
     let device = Path::new("/dev/kvm");
     let kvm = std::fs::OpenOptions::new().read(true).write(true).open(device).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => {

@@ -13,11 +13,14 @@ use rayon::prelude::*;
 use super::claims::{Answer, Attributes, Claims, NOBODY, Refusal, Verdict};
 use super::package::{Entry, Files, Kind, Package};
 use super::{Cursor, Place, RootError, Tree, TreeError, layout};
+use crate::base::Arch;
 use crate::exec::interrupt;
 
 /// How a tree is unpacked.
 #[derive(Clone, Copy)]
 pub(crate) struct UnpackMode {
+    /// Whose links of merged `/usr` the tree has.
+    pub(crate) arch: Arch,
     /// Owners and special permission bits are kept: the tree becomes a system.
     pub(crate) faithful: bool,
     /// Times of everything; `None` keeps what the packages say.
@@ -57,7 +60,7 @@ pub(crate) fn unpack<P: Package>(
     judge: &(dyn Fn(usize, usize) -> Verdict + Sync),
 ) -> Result<Vec<Unpacked<P::Head>>, RootError> {
     let claims = Claims::new(tree, judge);
-    aliases(&claims)?;
+    aliases(&claims, manner.arch)?;
     // The longest archives first, so that no thread is left alone with one at the end.
     let mut order: Vec<(u64, usize)> = Vec::new();
     for (index, package) in packages.iter().enumerate() {
@@ -84,8 +87,8 @@ pub(crate) fn unpack<P: Package>(
 }
 
 /// The links of merged `/usr` that every system has.
-fn aliases(claims: &Claims<'_>) -> Result<(), RootError> {
-    for alias in layout::ALWAYS {
+fn aliases(claims: &Claims<'_>, arch: Arch) -> Result<(), RootError> {
+    for alias in layout::always(arch) {
         let place = format!("usr/{alias}");
         let made = claims.directory(&place, (NOBODY, Attributes::IMPLICIT));
         made.map_err(|refusal| match refusal {
@@ -154,7 +157,7 @@ impl Job<'_> {
     /// Provides `/lib32` and its like once something lies below it.
     fn alias(&self, path: &str) -> Result<(), Refusal> {
         let first = path.split('/').next().unwrap_or_default();
-        if !layout::ALIASES.contains(&first) || layout::ALWAYS.contains(&first) {
+        if !layout::ALIASES.contains(&first) || layout::always(self.manner.arch).any(|alias| alias == first) {
             return Ok(());
         }
         self.claims.directory(&format!("usr/{first}"), (NOBODY, Attributes::IMPLICIT))?;

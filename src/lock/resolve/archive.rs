@@ -46,7 +46,7 @@ pub(super) fn load(
     let locked = LockedArchive {
         suite: archive.suite.clone(),
         components: archive.components.clone(),
-        architecture: archive.architecture.clone(),
+        architecture: archive.architecture,
         repository: archive.repository.clone(),
         snapshot: release.date,
         inrelease: digest,

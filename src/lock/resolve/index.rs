@@ -5,7 +5,7 @@ use std::io::{BufReader, Read};
 
 use super::error::{self, ResolveError};
 use super::{Asking, Progress, fetch};
-use crate::base::{Digest, Hasher};
+use crate::base::{Arch, Digest, Hasher};
 use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::release::{self, MAX_INDEX, Release};
 use crate::recipe::archive::Archive;
@@ -56,7 +56,7 @@ pub(super) fn component(
         }
     }
     files.extend(signed.iter().map(|found| (found.path.clone(), (found.size, found.digest))));
-    let key = key(&archive.architecture, &signed);
+    let key = key(archive.architecture, &signed);
     if let Some(index) = context.cache.get(&key).and_then(Index::from_bytes) {
         return Ok(index);
     }
@@ -64,7 +64,9 @@ pub(super) fn component(
     for found in &signed {
         let bytes = bytes(context, archive, release, found)?;
         unpack(archive, found, &bytes, &mut |text| {
-            builder.read(text, &archive.architecture).map_err(|wrong| error::index(&archive.name, &found.path, &wrong))
+            builder
+                .read(text, archive.architecture.facts().debian)
+                .map_err(|wrong| error::index(&archive.name, &found.path, &wrong))
         })?;
     }
     let index = builder.finish();
@@ -83,7 +85,7 @@ pub(super) fn find(release: &Release, path: &str) -> Option<Signed> {
 }
 
 /// What a boiled-down index is kept under: the digests it was made from. The layout has its own mark inside.
-fn key(architecture: &str, signed: &[Signed]) -> Digest {
+fn key(architecture: Arch, signed: &[Signed]) -> Digest {
     let mut text = format!("kiln index of {architecture}\n");
     signed.iter().for_each(|found| text.push_str(&format!("{}\n", found.digest)));
     Digest::of(text.as_bytes())

@@ -29,12 +29,13 @@ pub fn of(recipe: &Recipe) -> Result<BTreeMap<&str, &PackageSet>, ResolveError> 
 
 fn same(a: &PackageSet, b: &PackageSet) -> bool {
     // All but where they were declared and asked for.
-    let PackageSet { archives, requests, base, recommends, exclude, name: _, span: _ } = a;
+    let PackageSet { architecture, archives, requests, base, recommends, exclude, name: _, span: _ } = a;
     let same = |(a, b): (&PackageRequest, &PackageRequest)| {
         let PackageRequest { name, archive, version, span: _ } = a;
         (name, archive, version) == (&b.name, &b.archive, &b.version)
     };
-    (archives, base, recommends, exclude) == (&b.archives, &b.base, &b.recommends, &b.exclude)
+    (architecture, archives, base, recommends, exclude)
+        == (&b.architecture, &b.archives, &b.base, &b.recommends, &b.exclude)
         && requests.len() == b.requests.len()
         && requests.iter().zip(&b.requests).all(same)
 }
@@ -134,14 +135,13 @@ impl Solving<'_> {
         let ghosts = self.ghosts(set, &vanished)?;
         let current: Vec<ArchiveRef> = set.archives.iter().map(ArchiveRef::current).collect();
         let mut offers: Vec<Offer<'_>> = current.iter().flat_map(|archive| self.offers(archive)).collect();
-        let architecture = set.archives.first().and_then(|name| self.recipe.archives.get(name));
         offers.extend(ghosts.iter().map(|Ghosts { archive, index }| {
             let priority = self.priority(archive);
             Offer { archive, priority, index }
         }));
         let problem = Problem {
             offers,
-            architecture: architecture.map_or("amd64", |archive| &archive.architecture),
+            architecture: set.architecture.facts().debian,
             requests: &set.requests,
             base: set.base,
             recommends: set.recommends,
@@ -222,9 +222,8 @@ impl Solving<'_> {
         let mut ghosts = Vec::new();
         for (archive, text) in by_archive {
             let mut builder = IndexBuilder::default();
-            let architecture = self.recipe.archives.get(&archive.name).map_or("amd64", |a| &a.architecture);
             builder
-                .read(Cursor::new(text), architecture)
+                .read(Cursor::new(text), set.architecture.facts().debian)
                 .map_err(|error| super::error::index(&archive.to_string(), "the previous lock", &error))?;
             ghosts.push(Ghosts { archive: archive.clone(), index: builder.finish() });
         }

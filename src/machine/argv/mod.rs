@@ -17,7 +17,7 @@ use super::capability::Emulator;
 use super::network::Networks;
 use crate::plan::boot;
 use crate::recipe::image::DiskFormat;
-use crate::recipe::machine::{Firmware, Machine};
+use crate::recipe::machine::{Chipset, Firmware, Machine};
 
 /// What a launch wants besides the machine itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +136,7 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &Launch) -> Vec<Qemu
         Accel::Kvm => "kvm".into(),
         Accel::Open => Place::Accel.into(),
     };
-    let board = cxl::board(machine, QemuOption::kind("-machine", emulator.machine_type(machine.chipset.value)));
+    let board = cxl::board(machine, board(machine, emulator));
     let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
     let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");
     vec![
@@ -150,6 +150,16 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &Launch) -> Vec<Qemu
         QemuOption::whole("-cpu", machine.cpu.value.as_str()),
         smp,
     ]
+}
+
+/// The versioned machine type. Where a chipset comes with several interrupt controllers, the machine has the one that
+/// serves as many CPUs as a recipe may ask for, whatever executes it and however many there are.
+fn board(machine: &Machine, emulator: &Emulator) -> QemuOption {
+    let board = QemuOption::kind("-machine", emulator.machine_type(machine.chipset.value));
+    match machine.chipset.value {
+        Chipset::Q35 | Chipset::I440fx => board,
+        Chipset::Virt => board.with("gic-version", "3"),
+    }
 }
 
 /// QEMU's own filter of system calls: it starts no program (`helper=`, `script=`), becomes nobody else, and changes no
@@ -213,7 +223,7 @@ pub fn kernel_line(machine: &Machine, networks: &Networks) -> String {
         let own = boot::kernel_line(machine, LONGEST_ROOT);
         return std::iter::once(own).chain(networks.kernel_words(&machine.name)).collect::<Vec<_>>().join(" ");
     }
-    let own = ["root=/dev/vda", "rw", "console=ttyS0"].into_iter().map(str::to_owned);
+    let own = ["root=/dev/vda".to_owned(), "rw".to_owned(), boot::console(machine)].into_iter();
     let own = own.chain(networks.kernel_words(&machine.name));
     own.chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
 }
@@ -230,7 +240,8 @@ fn size(bytes: u64) -> String {
 }
 
 /// Where devices sit on the root bus: 0 is the host bridge. On q35, 31 is the chipset and 15 to 30 belong to CXL bridges;
-/// on i440fx, 1 is the chipset and every device sits one further up, so that their order is the same.
+/// on i440fx, 1 is the chipset and every device sits one further up, so that their order is the same. On virt all others
+/// are free.
 mod slot {
     use crate::recipe::machine::Chipset;
 
@@ -242,10 +253,11 @@ mod slot {
     /// Up to [`crate::machine::rules::NETWORKS`] private networks.
     pub(super) const NETWORKS: u32 = 10;
 
-    /// The root bus and the `addr` property (QEMU hw/pci-host/q35.c, i440fx.c; hw/i386/pc_piix.c puts the PIIX at 1).
+    /// The root bus and the `addr` property (QEMU hw/pci-host/q35.c, i440fx.c, gpex.c; hw/i386/pc_piix.c puts the PIIX at
+    /// 1).
     pub(super) fn place(chipset: Chipset, slot: u32) -> (&'static str, String) {
         match chipset {
-            Chipset::Q35 => ("pcie.0", addr(slot)),
+            Chipset::Q35 | Chipset::Virt => ("pcie.0", addr(slot)),
             Chipset::I440fx => ("pci.0", addr(slot + 1)),
         }
     }

@@ -5,8 +5,8 @@ use super::kernel::KernelFacts;
 use super::table::{CAPABILITIES, Capability, KERNELS, KnownProblem, MachineKind, MemoryKind, PROBLEMS};
 use super::version::{Emulator, Version};
 use crate::base::{Diagnostic, Span};
-use crate::recipe::machine::Machine;
 use crate::recipe::machine::cxl::{Cxl, PortTarget};
+use crate::recipe::machine::{Chipset, Machine};
 
 /// The first Linux that gives up a CXL device without event logs.
 const EVENT_LOGS: Version = Version::new(6, 3);
@@ -63,6 +63,7 @@ fn describe(problem: &KnownProblem, emulator: &Emulator, span: Span) -> Diagnost
 fn needs(machine: &Machine) -> Vec<(Capability, Span)> {
     let mut needs: Vec<(Capability, Span)> = Vec::new();
     needs.extend(machine.attachments.iter().map(|attachment| (Capability::Datagrams, attachment.span)));
+    needs.extend((machine.chipset.value == Chipset::Virt).then_some((Capability::SecondPort, machine.chipset.span)));
     let Some(cxl) = &machine.cxl else { return needs };
     needs.push((Capability::Cxl, cxl.span));
     needs.extend(cxl.bridges.iter().filter(|bridge| bridge.decoders).map(|bridge| (Capability::Decoders, bridge.span)));

@@ -14,6 +14,7 @@ use crate::recipe::machine::cxl::Cxl;
 
 /// The properties that a machine needs and its QEMU lacks.
 pub fn unknown(machine: &Machine, line: &CommandLine, facts: &Facts) -> Vec<Diagnostic> {
+    let program = machine.arch().facts().qemu.program;
     let mut seen = BTreeSet::new();
     let mut mistakes = Vec::new();
     for property in line.properties() {
@@ -23,7 +24,7 @@ pub fn unknown(machine: &Machine, line: &CommandLine, facts: &Facts) -> Vec<Diag
             let mistake = Diagnostic::new(span, message).label("needs it");
             let mistake = mistake.related(machine.qemu.span, "the QEMU of this machine");
             mistakes.push(mistake.hint(format!(
-                "another version of QEMU may have it; `{}` lists the properties of this one",
+                "another version of QEMU may have it; `{program} {}` lists the properties of this one",
                 help(&property)
             )));
         }
@@ -46,7 +47,7 @@ fn lacks(property: &Property<'_>, facts: &Facts) -> Option<String> {
 }
 
 fn help(property: &Property<'_>) -> String {
-    format!("qemu-system-x86_64 {} {},help", property.flag, property.kind)
+    format!("{} {},help", property.flag, property.kind)
 }
 
 /// What was asked and found, for the lock: `-device cxl-type3: addr, lsa, sn`.

@@ -23,6 +23,8 @@ pub enum Capability {
     Flit256,
     /// Networks of datagram sockets.
     Datagrams,
+    /// The serial port over which tests speak, on `virt`.
+    SecondPort,
 }
 
 /// Since when QEMU has it.
@@ -54,6 +56,12 @@ pub const CAPABILITIES: &[Row] = &[
     row(Capability::Decoders, (8, 0), "`hdm_for_passthrough`", "hw/pci-bridge/pci_expander_bridge.c"),
     row(Capability::Volatile, (8, 1), "volatile CXL memory", "hw/mem/cxl_type3.c (`volatile-memdev`)"),
     row(Capability::Mailbox, (8, 2), "the mailbox of a CXL switch", "hw/cxl/switch-mailbox-cci.c"),
+    row(
+        Capability::SecondPort,
+        (9, 1),
+        "second serial port on `virt`, which tests need",
+        "hw/arm/virt.c (`create_uart`)",
+    ),
     row(Capability::Dynamic, (9, 1), "dynamic capacity", "hw/mem/cxl_type3.c (`num-dc-regions`)"),
     seen(row(Capability::Link, (10, 0), "link speed and width of CXL devices", "hw/mem/cxl_type3.c (`x-speed`)")),
     seen(row(Capability::BackInvalidate, (11, 0), "back-invalidation", "hw/mem/cxl_type3.c (`hdm-db`)")),

@@ -40,7 +40,7 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// From the version of the locked package `qemu-system-x86`, or its upstream part.
+    /// From the version of the locked package of QEMU, or its upstream part.
     pub fn of(version: &str) -> Option<Emulator> {
         Version::parse(version).map(|version| Emulator { version })
     }
@@ -50,6 +50,7 @@ impl Emulator {
         match chipset {
             Chipset::Q35 => format!("pc-q35-{}", self.version),
             Chipset::I440fx => format!("pc-i440fx-{}", self.version),
+            Chipset::Virt => format!("virt-{}", self.version),
         }
     }
 }

@@ -30,16 +30,22 @@ pub(super) fn packages(context: &Context) -> Vec<Diagnostic> {
     }
 }
 
-/// OVMF on a chipset that it cannot run on.
+/// Firmware on a chipset that it cannot run on, or that kiln does not know how to give it.
 pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
     let (firmware, chipset) = (&context.machine.firmware, &context.machine.chipset);
-    if firmware.value != Firmware::Uefi || chipset.value == Chipset::Q35 {
-        return Vec::new();
-    }
-    let mistake = Diagnostic::new(firmware.span, "UEFI needs the chipset q35").label("asked for here");
-    let mistake = mistake.related(chipset.span, "not q35");
-    vec![mistake.hint("write `type = q35`, or `firmware = seabios`")]
+    let (message, hint) = match (chipset.value, firmware.value) {
+        (_, Firmware::Direct) | (Chipset::Q35, _) | (Chipset::I440fx, Firmware::Seabios) => return Vec::new(),
+        (Chipset::I440fx, Firmware::Uefi) => {
+            ("UEFI needs the chipset q35", "write `type = q35`, or `firmware = seabios`")
+        }
+        (Chipset::Virt, Firmware::Seabios) => ("SeaBIOS is a BIOS of PCs, and there is none on `virt`", DIRECTLY),
+        (Chipset::Virt, Firmware::Uefi) => ("kiln has no UEFI for `virt` yet", DIRECTLY),
+    };
+    let mistake = Diagnostic::new(firmware.span, message).label("asked for here");
+    vec![mistake.related(chipset.span, "the machine type").hint(hint)]
 }
+
+const DIRECTLY: &str = "write `firmware = direct`, or leave it away: QEMU hands the kernel over itself";
 
 /// Words that GRUB would hand to the kernel in another spelling.
 pub(super) fn words(context: &Context) -> Vec<Diagnostic> {

@@ -5,6 +5,7 @@
 //! language (an expander off a port, a gap in the window numbers, a backend used twice by one device) needs no rule:
 //! the argv is made so that it never happens.
 
+mod architecture;
 mod capacity;
 mod device;
 mod expander;
@@ -16,7 +17,7 @@ mod window;
 
 use std::collections::BTreeMap;
 
-pub use recipe::{KERNEL_LINE, TEST_WORDS, check_all, check_among};
+pub use recipe::{TEST_WORDS, check_all, check_among, longest_kernel_line};
 
 use super::finding::Findings;
 use super::topology::Topology;
@@ -66,7 +67,16 @@ const fn doubt(name: &'static str, source: &'static str, check: fn(&Context) -> 
 
 /// Every rule about one machine.
 pub const RULES: &[Rule] = &[
-    rule("chipset", "QEMU hw/i386/pc_q35.c; `cxl=on` on `-M pc` is taken and does nothing", place::chipset),
+    rule(
+        "chipset",
+        "QEMU hw/i386/pc_q35.c; `cxl=on` on `-M pc` is taken and does nothing; Linux drivers/cxl/acpi.c",
+        place::chipset,
+    ),
+    rule(
+        "cpu-flags",
+        "QEMU hw/core/cpu-common.c (cpu_common_parse_features); target/i386/cpu.c",
+        architecture::cpu_flags,
+    ),
     rule("names", "QEMU util/id.c: ids are unique", place::names),
     rule(
         "reserved-name",
@@ -92,7 +102,11 @@ pub const RULES: &[Rule] = &[
         "QEMU takes it; Linux drivers/cxl/acpi.c then finds half of the targets",
         window::twice,
     ),
-    rule("address-space", "QEMU hw/i386/pc.c (pc_max_used_gpa)", window::address_space),
+    rule(
+        "address-space",
+        "QEMU hw/i386/pc.c (pc_max_used_gpa), hw/arm/virt.c (virt_set_memmap)",
+        window::address_space,
+    ),
     doubt("window-interleaved", "QEMU hw/cxl/cxl-host.c; measured on 11.1.3", window::interleaved),
     rule(
         "memory-size",
@@ -123,7 +137,7 @@ pub const RULES: &[Rule] = &[
     doubt("privileged-port", "ip(7): ports below 1024 need a privilege", device::privileged),
     rule("networks", "kiln: slots 10 to 13 of the root bus; RFC 1123, 2.1", device::networks),
     rule("firmware", "kiln: what boots a disk comes out of the lock, like everything else", firmware::packages),
-    rule("firmware-chipset", "Debian's ovmf is built for q35 (edk2 OvmfPkg)", firmware::chipset),
+    rule("firmware-chipset", "Debian's ovmf is built for q35 (edk2 OvmfPkg); SeaBIOS is for x86", firmware::chipset),
     rule("firmware-words", "GRUB grub-core/lib/cmdline.c", firmware::words),
 ];
 

@@ -6,12 +6,20 @@ use crate::machine::topology::{BRIDGES, BelowAt, PORTS, PortAt};
 use crate::recipe::machine::Chipset;
 use crate::recipe::machine::cxl::{Port, PortTarget, Switch};
 
-/// CXL needs PCI Express.
+/// CXL needs PCI Express, and ACPI.
 pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
-    let Some(cxl) = context.cxl().filter(|_| machine.chipset.value == Chipset::I440fx) else { return Vec::new() };
-    let mistake = Diagnostic::new(machine.chipset.span, "the machine type `pc` has no PCI Express, and so no CXL");
-    vec![mistake.label("not with a `cxl` block").related(cxl.span, "the CXL devices").hint("write `type = q35`")]
+    let Some(cxl) = context.cxl() else { return Vec::new() };
+    let (message, hint) = match machine.chipset.value {
+        Chipset::Q35 => return Vec::new(),
+        Chipset::I440fx => ("the machine type `pc` has no PCI Express, and so no CXL", "write `type = q35`"),
+        Chipset::Virt => (
+            "CXL is found through ACPI, which a kernel on `virt` has from UEFI only; kiln starts it without",
+            "take the `cxl` block away, or write the machine for amd64",
+        ),
+    };
+    let mistake = Diagnostic::new(machine.chipset.span, message);
+    vec![mistake.label("not with a `cxl` block").related(cxl.span, "the CXL devices").hint(hint)]
 }
 
 /// Bridges, expanders, disks, nodes and networks become ids of one QEMU; ports and switches share their parent's name.

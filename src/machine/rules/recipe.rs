@@ -64,8 +64,10 @@ fn addresses(machines: &Machines) -> Vec<Diagnostic> {
     found
 }
 
-/// `COMMAND_LINE_SIZE` of Linux arch/x86/include/asm/setup.h, less the final zero: the kernel drops what is beyond.
-pub const KERNEL_LINE: usize = 2047;
+/// How long the kernel's command line may be: what Linux has room for, less the final zero.
+pub fn longest_kernel_line(machine: &Machine) -> usize {
+    machine.arch().facts().kernel.command_line - 1
+}
 
 /// What tests add at most. A launch of a disk that boots by itself does not see what the disk says, so room is kept.
 pub const TEST_WORDS: usize = 640;
@@ -76,9 +78,10 @@ fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
     let report = |machine: &Machine| {
         let attached = machine.attachments.first().map(|first| first.span);
         let first = attached.or_else(|| Some(machine.append.first()?.span))?;
+        let longest = longest_kernel_line(machine);
         let room = match machine.firmware.value {
-            Firmware::Direct => KERNEL_LINE,
-            Firmware::Seabios | Firmware::Uefi => KERNEL_LINE - TEST_WORDS,
+            Firmware::Direct => longest,
+            Firmware::Seabios | Firmware::Uefi => longest - TEST_WORDS,
         };
         let length = kernel_line(machine, &networks).len();
         let message = format!("the kernel command line of `{}` would have {length} bytes", machine.name);
@@ -87,9 +90,8 @@ fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
             Some(_) => "it lists the other machines of the network",
             None => "these words are on it",
         });
-        let kept = if room < KERNEL_LINE { format!(", of which tests take {TEST_WORDS}") } else { String::new() };
-        let mistake =
-            mistake.hint(format!("Linux keeps {KERNEL_LINE}{kept}: shorten `append`, or join fewer machines"));
+        let kept = if room < longest { format!(", of which tests take {TEST_WORDS}") } else { String::new() };
+        let mistake = mistake.hint(format!("Linux keeps {longest}{kept}: shorten `append`, or join fewer machines"));
         (length > room).then_some(mistake)
     };
     machines.values().filter_map(report).collect()

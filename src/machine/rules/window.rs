@@ -1,7 +1,7 @@
 //! Rules about fixed memory windows.
 
 use super::{Context, repeated};
-use crate::base::{ByteSize, Diagnostic};
+use crate::base::{Arch, ByteSize, Diagnostic};
 use crate::machine::address;
 use crate::recipe::machine::cxl::Window;
 use crate::recipe::nearest::suggest;
@@ -83,7 +83,7 @@ pub(super) fn twice(context: &Context) -> Vec<Diagnostic> {
 /// Windows, memory and the PCI hole beyond the CPU's last address.
 pub(super) fn address_space(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
-    let bits = address_bits(&machine.cpu.value);
+    let bits = address::bits(machine);
     let end = address::end(machine);
     let limit = 1u64.checked_shl(bits).unwrap_or(u64::MAX);
     if end <= limit {
@@ -92,17 +92,14 @@ pub(super) fn address_space(context: &Context) -> Vec<Diagnostic> {
     let last = windows(context).last();
     let span = last.map_or(machine.memory.span, |window| window.size.span);
     let message = format!("the machine needs addresses up to {}, and its CPU has {bits} bits", ByteSize(end).rounded());
-    let label = format!(
-        "memory, windows and 32GiB for PCI must fit into {}, less AMD's range from 1012GiB on",
-        ByteSize(limit)
-    );
+    let limit = ByteSize(limit);
+    let label = match machine.arch() {
+        Arch::Amd64 => {
+            format!("memory, windows and 32GiB for PCI must fit into {limit}, less AMD's range from 1012GiB on")
+        }
+        Arch::Arm64 => format!("memory begins at 1GiB and must fit into {limit}"),
+    };
     vec![Diagnostic::new(span, message).label(label).hint("make windows or memory smaller")]
-}
-
-/// `phys-bits=N` among the CPU's flags, else what software emulation has.
-fn address_bits(cpu: &str) -> u32 {
-    let given = cpu.split(',').find_map(|flag| flag.strip_prefix("phys-bits="));
-    given.and_then(|bits| bits.parse().ok()).filter(|bits| (32..=52).contains(bits)).unwrap_or(address::EMULATED_BITS)
 }
 
 /// An interleaved window is emulated as MMIO even where others are mapped.

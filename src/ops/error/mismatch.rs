@@ -47,7 +47,7 @@ pub enum MismatchError {
         /// The machine.
         machine: String,
         /// The program.
-        program: &'static str,
+        program: String,
     },
     /// A machine whose files have no disk among them.
     #[error("machine {0} has no disk")]

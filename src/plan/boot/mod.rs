@@ -30,8 +30,13 @@ pub const FIRMWARE: [(ArtifactKind, &str); 2] = [
 
 /// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
 pub fn kernel_line(machine: &Machine, root: &str) -> String {
-    let own = [format!("root={root}"), "rw".to_owned(), "console=ttyS0".to_owned()];
+    let own = [format!("root={root}"), "rw".to_owned(), console(machine)];
     own.into_iter().chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
+}
+
+/// Where the kernel says what it has to say: the first serial port.
+pub fn console(machine: &Machine) -> String {
+    format!("console={}", machine.arch().serial(0))
 }
 
 /// An archive that makes a root mount itself by the identity of its file system, wherever that lies; nothing when the
@@ -92,7 +97,7 @@ pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
             inputs.insert("core.img".to_owned(), core(builder, set));
         }
     }
-    let spec = BootSpec { epoch, ids };
+    let spec = BootSpec { architecture: machine.arch(), epoch, ids };
     inputs.insert("boot.json".to_owned(), Input::Inline(spec.to_json()));
     let step = builder.add_step(Step {
         kind: StepKind::Boot(machine.name.clone()),

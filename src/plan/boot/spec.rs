@@ -4,12 +4,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::base::Timestamp;
+use crate::base::{Arch, Timestamp};
 
 /// What the step must know besides the files themselves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BootSpec {
+    /// Whose programs the firmware starts.
+    #[serde(default, skip_serializing_if = "Arch::is_default")]
+    pub architecture: Arch,
     /// The time of every file of the boot partition.
     pub epoch: Timestamp,
     /// Who is who.

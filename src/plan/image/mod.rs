@@ -29,7 +29,7 @@ pub struct DiskParts {
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
 pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
     let step = builder.once(StepKind::Root(image.name.clone()), |builder, kind| {
-        let base = builder.base(&image.packages.name, &image.name);
+        let base = builder.base(&image.packages, &image.name);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
@@ -39,8 +39,9 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
             builder.plan.private.insert(Digest::of(&json));
         }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
+        let work = Work::Builtin(Builtin::Root(image.architecture.value));
         let outputs = vec![ROOT.to_owned(), USERS.to_owned()];
-        Step { kind, work: Work::Builtin(Builtin::Root), inputs, outputs }
+        Step { kind, work, inputs, outputs }
     });
     Input::Output { step, name: ROOT.to_owned() }
 }

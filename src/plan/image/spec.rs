@@ -38,6 +38,7 @@ pub(super) fn root_spec(
     let lock = builder.lock;
     let table = lock.images.get(&image.name);
     let spec = RootSpec {
+        architecture: image.architecture.value,
         rules: RULES,
         epoch: lock.epoch,
         hostname: image.hostname.clone(),

@@ -9,7 +9,7 @@ cd linux
 
 # The banner tells when the source was made: it changes with the source, and not with every new lock.
 KBUILD_BUILD_TIMESTAMP=$(date -u -d "@$source_date")
-export ARCH=x86_64 KBUILD_BUILD_TIMESTAMP KBUILD_BUILD_USER=kiln KBUILD_BUILD_HOST=kiln KBUILD_BUILD_VERSION=1
+export ARCH=@ARCH@ KBUILD_BUILD_TIMESTAMP KBUILD_BUILD_USER=kiln KBUILD_BUILD_HOST=kiln KBUILD_BUILD_VERSION=1
 export KCONFIG_NOTIMESTAMP=1 SOURCE_DATE_EPOCH="$source_date" PYTHONHASHSEED=0 PERL_HASH_SEED=0
 # The path is the same everywhere; the maps are for whoever builds elsewhere and compares.
 map="-ffile-prefix-map=$top/=./"
@@ -23,8 +23,8 @@ cmp .config /kiln/in/kernel.config || die "configuring again changed the configu
 run() {
     make -j"${KILN_JOBS:-$(nproc)}" "$@"
 }
-run bzImage
-cp arch/x86/boot/bzImage ../vmlinuz
+run @IMAGE@
+cp arch/@SRCARCH@/boot/@IMAGE@ ../vmlinuz
 cp System.map ../System.map
 make -s kernelrelease >../kernel.release
 release=$(cat ../kernel.release)

@@ -11,7 +11,7 @@ die() {
 }
 tar -x -C linux -f /kiln/in/kconfig.tar
 cd linux
-export ARCH=x86_64 KCONFIG_NOTIMESTAMP=1 KBUILD_BUILD_USER=kiln KBUILD_BUILD_HOST=kiln
+export ARCH=@ARCH@ KCONFIG_NOTIMESTAMP=1 KBUILD_BUILD_USER=kiln KBUILD_BUILD_HOST=kiln
 
 # Debian ships its configurations beside each kernel image, and compressed in one package for all flavours.
 debian_base() {
@@ -20,9 +20,9 @@ debian_base() {
         tar -x -C ../base --no-same-owner --wildcards './boot/config-*' 2>/dev/null && cat ../base/boot/config-* >.config &&
         return
     dpkg-deb --fsys-tarfile /kiln/in/base.deb |
-        tar -x -C ../base --no-same-owner --wildcards './usr/src/linux-config-*/config.amd64_none_amd64.xz' ||
-        die "the package ships no kernel configuration for amd64"
-    xz -dc ../base/usr/src/linux-config-*/config.amd64_none_amd64.xz >.config
+        tar -x -C ../base --no-same-owner --wildcards './usr/src/linux-config-*/config.@DEBIAN@_none_@DEBIAN@.xz' ||
+        die "the package ships no kernel configuration for @DEBIAN@"
+    xz -dc ../base/usr/src/linux-config-*/config.@DEBIAN@_none_@DEBIAN@.xz >.config
 }
 
 case $1 in

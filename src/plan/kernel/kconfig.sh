@@ -6,7 +6,7 @@ unpack_source
 cd linux
 {
     find . \( -name 'Kconfig*' -o -name 'Makefile*' -o -name 'Kbuild*' \) -type f
-    find ./scripts ./arch/x86/configs ./kernel/configs -type f
+    find ./scripts ./arch/@SRCARCH@/configs ./kernel/configs -type f
 } | sort -u >../members
 # Times are all zero: they would tell nothing that the contents do not, and a patch would move them.
 tar -c --format=gnu --owner=0 --group=0 --numeric-owner --mtime=@0 --mode=u=rwX,go=rX --no-recursion \

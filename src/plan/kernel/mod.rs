@@ -18,6 +18,8 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::kind::StepKind;
 use super::step::{Builtin, Ids, IncrementalRun, Input, Step, Work};
+use crate::base::Arch;
+use crate::base::arch::Facts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
@@ -61,19 +63,16 @@ struct Lowering<'a, 'lock> {
 
 impl Lowering<'_, '_> {
     fn kconfig(&mut self) -> Input {
-        let script = include_bytes!("kconfig.sh");
+        let script = self.script(include_str!("kconfig.sh"));
         let mut inputs = self.source();
-        inputs.insert("kconfig.sh".to_owned(), Input::Inline(script.to_vec()));
+        inputs.insert("kconfig.sh".to_owned(), script);
         let step = self.sandbox(StepKind::KernelKconfig, &["kconfig.sh"], inputs, &[KCONFIG]);
         Input::Output { step, name: KCONFIG.to_owned() }
     }
 
     fn config(&mut self, kconfig: Input) -> Input {
-        let script = include_bytes!("configure.sh");
-        let mut inputs = BTreeMap::from([
-            ("configure.sh".to_owned(), Input::Inline(script.to_vec())),
-            (KCONFIG.to_owned(), kconfig),
-        ]);
+        let script = self.script(include_str!("configure.sh"));
+        let mut inputs = BTreeMap::from([("configure.sh".to_owned(), script), (KCONFIG.to_owned(), kconfig)]);
         for (name, text) in self.fragments() {
             inputs.insert(format!("fragments/{name}"), Input::Inline(text.into_bytes()));
         }
@@ -98,7 +97,7 @@ impl Lowering<'_, '_> {
     }
 
     fn check(&mut self, kconfig: Input, proposed: Input) -> Input {
-        let requested = requested::Requested::new(&self.kernel.name, self.compiled);
+        let requested = requested::Requested::new(self.kernel, self.compiled);
         let requested = serde_json::to_vec(&requested).expect("requests have only strings");
         let step = self.builder.add_step(Step {
             kind: StepKind::KernelCheck(self.kernel.name.clone()),
@@ -114,9 +113,9 @@ impl Lowering<'_, '_> {
     }
 
     fn build(&mut self, config: Input) -> usize {
-        let script = include_bytes!("build.sh");
+        let script = self.script(include_str!("build.sh"));
         let mut inputs = self.source();
-        inputs.insert("build.sh".to_owned(), Input::Inline(script.to_vec()));
+        inputs.insert("build.sh".to_owned(), script);
         inputs.insert(CONFIG.to_owned(), config);
         let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
         if self.compiled.modules {
@@ -134,6 +133,21 @@ impl Lowering<'_, '_> {
         };
         self.builder.plan.incremental.insert(step, incremental);
         step
+    }
+
+    /// A script with what the kernel's build calls the architecture filled in. Where it is not that of the compiler's own
+    /// programs, every `make` is told which compiler makes code for it.
+    fn script(&self, text: &str) -> Input {
+        let arch = self.kernel.architecture.value;
+        let Facts { debian, gnu, kernel, .. } = arch.facts();
+        let make = match arch {
+            Arch::BUILD => kernel.arch.to_owned(),
+            _ => format!("{} CROSS_COMPILE={gnu}-", kernel.arch),
+        };
+        let words =
+            [("@ARCH@", make.as_str()), ("@SRCARCH@", kernel.source), ("@IMAGE@", kernel.image), ("@DEBIAN@", debian)];
+        let filled = words.into_iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
+        Input::Inline(filled.into_bytes())
     }
 
     /// What `source.sh` reads: itself, the source, the patches in order.

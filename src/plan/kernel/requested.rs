@@ -5,13 +5,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::policy::UNREPEATABLE;
-use crate::base::Spanned;
+use crate::base::{Arch, Spanned};
 use crate::kconfig::{OptionRequest, RequestKind};
-use crate::recipe::kernel::{Compiled, OptionValue};
+use crate::recipe::kernel::{Compiled, Kernel, OptionValue};
 
 /// Everything the check of a configuration needs besides the configuration and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
+    /// Whose Kconfig files decide.
+    #[serde(default, skip_serializing_if = "Arch::is_default")]
+    pub architecture: Arch,
     /// Options and requirements, by option; where several ask for one option the last one counts.
     pub requests: Vec<OptionRequest>,
     /// Options that must be off, with the reason.
@@ -20,7 +23,8 @@ pub struct Requested {
 
 impl Requested {
     /// What a kernel's recipe asks for.
-    pub fn new(kernel: &str, compiled: &Compiled) -> Self {
+    pub fn new(kernel: &Kernel, compiled: &Compiled) -> Self {
+        let (architecture, kernel) = (kernel.architecture.value, &kernel.name);
         let mut options = BTreeMap::new();
         let mut requirements = Vec::new();
         let own = (format!("kernel {kernel}"), &compiled.options, &compiled.require);
@@ -45,7 +49,7 @@ impl Requested {
             });
         }
         let forbidden = UNREPEATABLE.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();
-        Requested { requests: options.into_values().chain(requirements).collect(), forbidden }
+        Requested { architecture, requests: options.into_values().chain(requirements).collect(), forbidden }
     }
 }
 

@@ -1,10 +1,12 @@
 //! Reads `image NAME { ... }`.
 
 use super::{DiskFormat, FieldSpans, Image, file, group, user};
-use crate::base::{ByteSize, Diagnostic, Spanned};
-use crate::recipe::packages::{Base, PackageSet, contents};
+use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
+use crate::recipe::architecture;
+use crate::recipe::image::BUSYBOX;
+use crate::recipe::packages::{Base, Contents, PackageRequest, PackageSet, contents};
 use crate::recipe::reader::Reader;
-use crate::recipe::scope::Scope;
+use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::EvaluatedNode;
 
 /// Less does not hold the packages that every Debian system has; more than 2 TiB is a typo.
@@ -28,11 +30,15 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
         reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
     }
-    let packages = contents(&mut reader, scope, "packages", Base::Required);
-    let tools = scope.required_set(&mut reader, "tools", &format!("{own}.tools"));
+    let arch = architecture::read(&mut reader);
+    let asked = Contents { field: "packages", base: Base::Required, arch: arch.value };
+    let packages = contents(&mut reader, scope, asked);
+    let wanted = Wanted { field: "tools", own_name: &format!("{own}.tools"), arch: Arch::BUILD };
+    let tools = scope.required_set(&mut reader, wanted);
     if let Some(tools) = &tools {
         needed_tools(tools, &reader);
     }
+    let initramfs = (arch.value != Arch::BUILD).then(|| initramfs(scope, &own, &arch));
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
@@ -53,10 +59,12 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     reader.finish();
     let name = name?.value;
     Some(Image {
+        architecture: arch,
         size: size?,
         format,
         packages: PackageSet { name: name.clone(), ..packages },
         tools: tools?,
+        initramfs,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
         groups,
@@ -74,9 +82,16 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     })
 }
 
+/// The shell of the initramfs runs in the machine: where the tools are programs of another architecture, it comes from a
+/// set of its own.
+fn initramfs(scope: &Scope, own: &str, arch: &Spanned<Arch>) -> PackageSet {
+    let request = PackageRequest { name: BUSYBOX.to_owned(), archive: None, version: None, span: arch.span };
+    scope.own_set(&format!("{own}.initramfs"), vec![request], arch.clone())
+}
+
 /// The steps that make a disk and an initramfs run these: a set without them would fail only when it is built.
 fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
-    for needed in ["busybox-static", "e2fsprogs", "kmod"] {
+    for needed in [BUSYBOX, "e2fsprogs", "kmod"] {
         if !tools.requests.iter().any(|request| request.name == needed) {
             let wrong = Diagnostic::new(reader.node().head(), format!("the tools of this image lack `{needed}`"));
             let wrong = wrong.label("its disk cannot be made").related(tools.span, "these are its tools");

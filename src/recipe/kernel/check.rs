@@ -2,12 +2,13 @@
 
 use super::config::options;
 use super::{Compiled, ConfigBase, ConfigBlock, Kernel, KernelSource, Origin};
-use crate::base::{Diagnostic, Spanned};
+use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address::{self, Address};
+use crate::recipe::architecture;
 use crate::recipe::kinds::{FileKey, Name};
 use crate::recipe::packages::{PackageRequest, PackageSet, request};
 use crate::recipe::reader::Reader;
-use crate::recipe::scope::Scope;
+use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Reads one `kernel` block: stock with `package`, compiled with `source`.
@@ -16,6 +17,8 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
     let has = |field: &str| node.children.iter().find(|child| child.keyword.value == field);
+    let arch = architecture::read(&mut reader);
+    let own = Own { name: &own, arch: &arch };
     let origin = match (has("package"), has("source")) {
         (Some(package), Some(source)) => {
             let wrong =
@@ -28,24 +31,37 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
         }
         (None, None) => {
             let wrong = Diagnostic::new(node.head(), format!("{} has neither `package` nor `source`", node.title()));
-            let hint =
-                "add `package = package \"linux-image-cloud-amd64\"` or `source = package \"linux-source-6.12\"`";
+            let stock = arch.value.facts().kernel.package;
+            let hint = format!("add `package = package \"{stock}\"` or `source = package \"linux-source-6.12\"`");
             scope.report.push_absence(wrong.label("comes from nowhere").hint(hint));
             return None;
         }
-        (Some(_), None) => stock(&mut reader, scope, &own),
-        (None, Some(_)) => compiled(&mut reader, scope, &own).map(|compiled| Origin::Compiled(Box::new(compiled))),
+        (Some(_), None) => stock(&mut reader, scope, own),
+        (None, Some(_)) => compiled(&mut reader, scope, own).map(|compiled| Origin::Compiled(Box::new(compiled))),
     };
     reader.finish();
-    Some(Kernel { name: name?.value, origin: origin?, span: node.head() })
+    Some(Kernel { name: name?.value, architecture: arch, origin: origin?, span: node.head() })
 }
 
-fn stock(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Origin> {
+/// What the sets of a kernel are called after, and what it runs on.
+#[derive(Clone, Copy)]
+struct Own<'a> {
+    name: &'a str,
+    arch: &'a Spanned<Arch>,
+}
+
+impl Own<'_> {
+    fn name(self, part: &str) -> String {
+        format!("{}.{part}", self.name)
+    }
+}
+
+fn stock(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Origin> {
     let value = reader.required::<Value>("package");
     let initrd_modules = initrd_modules(reader);
     let value = value?;
     let request = request(&value, scope)?;
-    let set = scope.own_set(&format!("{own}.package"), vec![request], value.span);
+    let set = scope.own_set(&own.name("package"), vec![request], Spanned::new(own.arch.value, value.span));
     Some(Origin::Stock { set, initrd_modules })
 }
 
@@ -62,13 +78,14 @@ fn initrd_modules(reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
     modules
 }
 
-fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: &str) -> Option<Compiled> {
+fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Compiled> {
     let source = reader.required::<Value>("source").and_then(|value| source(&value, scope, own));
     let base = reader.required::<Value>("base").and_then(|value| base(&value, scope, own, source.as_ref()));
     let patches = reader.list::<FileKey>("patches").into_iter().map(|patch| patch.map(|key| key.0)).collect();
     let configs = configs(reader, scope);
     let (options, require) = (options(reader, "option"), options(reader, "require"));
-    let build = scope.required_set(reader, "build", &format!("{own}.build"));
+    let wanted = Wanted { field: "build", own_name: &own.name("build"), arch: Arch::BUILD };
+    let build = scope.required_set(reader, wanted);
     let (modules, btf) = (reader.or("modules", false), reader.or("btf", false));
     let named = reader.node().children.iter().find(|child| child.keyword.value == "initrd-modules");
     if let Some(named) = named.filter(|_| !modules) {
@@ -94,7 +111,7 @@ fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
 }
 
 /// `package "linux-source-6.12"`, `source-package "linux" from trixie`, or `url "https://..." sha256:...`.
-fn source(value: &Spanned<Value>, scope: &Scope, own: &str) -> Option<KernelSource> {
+fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelSource> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
             let Address { url, digest } = address::read(value, arguments, &scope.report)?;
@@ -109,7 +126,8 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: &str) -> Option<KernelSour
         }
         Value::Text(_) | Value::Call(..) => {
             let request = request(value, scope)?;
-            Some(KernelSource::Package(scope.own_set(&format!("{own}.source"), vec![request], value.span)))
+            let arch = Spanned::new(Arch::BUILD, value.span);
+            Some(KernelSource::Package(scope.own_set(&own.name("source"), vec![request], arch)))
         }
         Value::Wrong => None,
         other => {
@@ -124,10 +142,11 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: &str) -> Option<KernelSour
     }
 }
 
-/// `"x86_64_defconfig"`, `debian`, `package "linux-config-6.12"` or `file "my.config"`.
-fn base(value: &Spanned<Value>, scope: &Scope, own: &str, source: Option<&KernelSource>) -> Option<ConfigBase> {
-    let set =
-        |request: PackageRequest| -> PackageSet { scope.own_set(&format!("{own}.base"), vec![request], value.span) };
+/// A target such as `"tinyconfig"`, `debian`, `package "linux-config-6.12"` or `file "my.config"`.
+fn base(value: &Spanned<Value>, scope: &Scope, own: Own<'_>, source: Option<&KernelSource>) -> Option<ConfigBase> {
+    let set = |request: PackageRequest| -> PackageSet {
+        scope.own_set(&own.name("base"), vec![request], Spanned::new(own.arch.value, value.span))
+    };
     match &value.value {
         Value::File(key) => Some(ConfigBase::File(key.clone())),
         Value::Text(target) => config_target(target, value, scope),
@@ -140,7 +159,10 @@ fn base(value: &Spanned<Value>, scope: &Scope, own: &str, source: Option<&Kernel
             let message = format!("expected a base configuration, found {}", other.describe());
             let hint = match other {
                 Value::Name(name) => format!("a make target is text: `\"{name}\"`"),
-                _ => "write `\"x86_64_defconfig\"`, `debian` or `file \"my.config\"`".to_owned(),
+                _ => {
+                    let target = own.arch.value.facts().kernel.defconfig;
+                    format!("write `\"{target}\"`, `debian` or `file \"my.config\"`")
+                }
             };
             scope
                 .report

@@ -11,6 +11,7 @@ pub mod memory;
 pub use check::check;
 
 use super::packages::PackageSet;
+use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 use cxl::Cxl;
 use device::{Attachment, Disk, Forward};
@@ -71,6 +72,38 @@ pub enum Chipset {
     Q35,
     /// Conventional PCI, without CXL: `pc-i440fx-VERSION`.
     I440fx,
+    /// A machine that exists in QEMU only, with PCI Express: `virt-VERSION`.
+    Virt,
+}
+
+impl Chipset {
+    /// Every one.
+    pub const ALL: [Chipset; 3] = [Chipset::Q35, Chipset::I440fx, Chipset::Virt];
+
+    /// What its machines are.
+    pub fn arch(self) -> Arch {
+        match self {
+            Chipset::Q35 | Chipset::I440fx => Arch::Amd64,
+            Chipset::Virt => Arch::Arm64,
+        }
+    }
+
+    /// The one that a machine has whose recipe names none.
+    pub fn usual(arch: Arch) -> Chipset {
+        match arch {
+            Arch::Amd64 => Chipset::Q35,
+            Arch::Arm64 => Chipset::Virt,
+        }
+    }
+
+    /// In recipes and in `launch.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Chipset::Q35 => "q35",
+            Chipset::I440fx => "pc",
+            Chipset::Virt => "virt",
+        }
+    }
 }
 
 /// What runs before the kernel.
@@ -90,6 +123,13 @@ pub const OVMF: &str = "ovmf";
 pub const STUB: &str = "systemd-boot-efi";
 /// What a BIOS starts.
 pub const GRUB: &str = "grub-pc-bin";
+
+impl Machine {
+    /// What it is, which its chipset says.
+    pub fn arch(&self) -> Arch {
+        self.chipset.value.arch()
+    }
+}
 
 impl Firmware {
     /// Packages that it needs in the machine's `boot`.

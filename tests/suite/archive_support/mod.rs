@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::sync::Mutex;
 
-use kiln::base::{Digest, Timestamp};
+use kiln::base::{Arch, Digest, Timestamp};
 use kiln::world::memory::MemoryWorld;
 
 pub(crate) use deb::Package;
@@ -32,7 +32,7 @@ pub(crate) const MIRROR: &str = "http://mirror.example";
 pub(crate) struct TinyArchive {
     pub(crate) suite: String,
     pub(crate) repository: String,
-    pub(crate) architecture: String,
+    pub(crate) architecture: Arch,
     pub(crate) packages: Vec<Package>,
     pub(crate) date: Timestamp,
     pub(crate) valid_until: Option<Timestamp>,
@@ -64,7 +64,7 @@ impl TinyArchive {
         TinyArchive {
             suite: suite.to_owned(),
             repository: "debian".to_owned(),
-            architecture: "amd64".to_owned(),
+            architecture: Arch::Amd64,
             packages: Vec::new(),
             date,
             valid_until: Some(Timestamp(date.0 + 7 * 86_400)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kiln::base::span::Span;
-use kiln::base::{Digest, SourceMap};
+use kiln::base::{Arch, Digest, SourceMap};
 use kiln::recipe::archive::Archive;
 use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 use kiln::recipe::{Recipe, RecipeFile};
@@ -28,6 +28,7 @@ pub(crate) fn request(words: &str) -> PackageRequest {
 pub(crate) fn set(name: &str, archives: &[&str], requests: &[&str]) -> PackageSet {
     PackageSet {
         name: name.to_owned(),
+        architecture: Arch::Amd64,
         archives: archives.iter().map(|name| (*name).to_owned()).collect(),
         requests: requests.iter().map(|words| request(words)).collect(),
         base: Base::None,
@@ -51,7 +52,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
             suite: archive.suite.clone(),
             components: if archive.suite.ends_with('/') { vec![] } else { vec!["main".to_owned()] },
             repository: archive.repository.clone(),
-            architecture: archive.architecture.clone(),
+            architecture: archive.architecture,
             keys: vec![key],
             check_valid_until: true,
             priority: if backports { 100 } else { 500 },

@@ -32,7 +32,9 @@ fn with_source(mut recipe: Recipe, archive: &str) -> Recipe {
         initrd_modules: Vec::new(),
         btf: false,
     };
-    let kernel = Kernel { name: "k".to_owned(), span, origin: Origin::Compiled(Box::new(compiled)) };
+    let architecture = kiln::base::Spanned::new(kiln::base::Arch::Amd64, span);
+    let origin = Origin::Compiled(Box::new(compiled));
+    let kernel = Kernel { name: "k".to_owned(), architecture, span, origin };
     recipe.kernels.insert("k".to_owned(), kernel);
     recipe
 }

@@ -11,7 +11,11 @@ const EXCUSED: &[(&str, &[&str], &str)] = &[
     ("inspect/differ", &["disk", "ext4", "fat", "table"], "a disk holds partitions, and they hold file systems"),
     ("lock", &["contents", "resolve", "satisfies"], "what is pinned, and whether it is enough"),
     ("machine", &["argv", "capability"], "what QEMU is asked, and what it answers"),
-    ("recipe", &["archive", "image", "kernel", "machine", "packages", "scope"], "a scope holds one of everything"),
+    (
+        "recipe",
+        &["architecture", "archive", "image", "kernel", "machine", "packages", "scope"],
+        "a scope holds one of everything",
+    ),
     ("world", &["fs", "output", "remove"], "the errors of files"),
 ];
 

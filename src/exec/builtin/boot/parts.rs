@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::package::file;
 use super::{BuiltinContext, BuiltinError, input};
+use crate::base::Arch;
 use crate::exec::failure::StepFailure;
 use crate::format::uki;
 use crate::world::fs;
@@ -11,13 +12,11 @@ use crate::world::fs;
 /// Largest kernel and initramfs; a kernel with every driver and its symbols has less.
 const LIMIT: u64 = 512 << 20;
 const TEXT_LIMIT: u64 = 64 << 10;
-const STUB: &str = "usr/lib/systemd/boot/efi/linuxx64.efi.stub";
-/// What UEFI starts from a disk that it knows nothing of (UEFI specification, 3.5.1.1).
-const PROGRAM: &str = "EFI/BOOT/BOOTX64.EFI";
 
 /// One program that is everything: stub, command line, kernel, initramfs.
-pub(super) fn uefi(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
-    let stub = file(context, "stub.deb", STUB)?;
+pub(super) fn uefi(context: &BuiltinContext<'_>, arch: Arch) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {
+    let uefi = &arch.facts().uefi;
+    let stub = file(context, "stub.deb", uefi.stub)?;
     let kernel = fs::read(input(context, "vmlinuz")?, LIMIT)?;
     let line = fs::read(input(context, "cmdline")?, TEXT_LIMIT)?;
     let initrd = initrd(context)?;
@@ -27,8 +26,8 @@ pub(super) fn uefi(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str
     sections.push((".cmdline", &line));
     sections.extend(initrd.as_deref().map(|initrd| (".initrd", initrd)));
     sections.push((".linux", &kernel));
-    let program = uki::unified(&stub, &sections).map_err(StepFailure::input)?;
-    Ok(BTreeMap::from([(PROGRAM, program)]))
+    let program = uki::unified(arch, &stub, &sections).map_err(StepFailure::input)?;
+    Ok(BTreeMap::from([(uefi.program, program)]))
 }
 
 pub(super) fn bios(context: &BuiltinContext<'_>) -> Result<BTreeMap<&'static str, Vec<u8>>, BuiltinError> {

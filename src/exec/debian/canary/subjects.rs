@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use crate::base::Timestamp;
+use crate::base::{Arch, Timestamp};
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
 use crate::exec::debian::rules::RuleInput;
@@ -86,6 +86,7 @@ fn spec() -> RootSpec {
         home: Some(home.to_owned()),
     };
     RootSpec {
+        architecture: Arch::default(),
         rules: RULES,
         epoch: EPOCH,
         hostname: "host".to_owned(),
@@ -168,7 +169,7 @@ fn files() -> [(&'static str, tar::EntryType, &'static str); 8] {
 fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
-        let manner = UnpackMode { faithful: true, mtime: None };
+        let manner = UnpackMode { arch: Arch::default(), faithful: true, mtime: None };
         let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
         let debs: Vec<Deb> = list.iter().map(deb).collect();
         unpack(tree, &debs, manner, &|_, _| Verdict::Second).map(drop)

@@ -20,7 +20,7 @@ pub(crate) fn script(Addition { spec, tree, .. }: &Addition<'_>, born: &[String]
     }
     if spec.serial_console {
         // Without it the login would depend on the kernel's command line naming this console.
-        enable.push("serial-getty@ttyS0.service".to_owned());
+        enable.push(format!("serial-getty@{}.service", spec.architecture.serial(0)));
     }
     let mut script = "set -e\n".to_owned();
     for (verb, units) in [("enable", &enable), ("disable", &spec.units.disable), ("mask", &spec.units.mask)] {

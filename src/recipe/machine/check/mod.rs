@@ -12,31 +12,32 @@ pub use device::network;
 pub use memory::shared;
 
 use super::{Chipset, Firmware, Machine};
-use crate::base::{ByteSize, Diagnostic, Spanned};
+use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
+use crate::recipe::architecture;
 use crate::recipe::reader::Reader;
-use crate::recipe::scope::Scope;
+use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::EvaluatedNode;
 
 /// CPUs that a machine may have: an APIC id above 254 needs an interrupt remapper.
 const CPUS: std::ops::RangeInclusive<i64> = 1..=255;
 const DEFAULT_CPUS: u32 = 2;
 const DEFAULT_MEMORY: u64 = 2 << 30;
-/// Linux' COMMAND_LINE_SIZE on x86 is 2048; kiln's own words take the rest.
+/// Linux' COMMAND_LINE_SIZE is 2048 on every architecture; kiln's own words take the rest.
 const APPEND_LIMIT: usize = 1500;
 
 /// Reads one `machine` block; every mistake goes to `scope.report`.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
-    let kernel = scope.reference(&mut reader, "kernel", "kernel");
-    let image = scope.reference(&mut reader, "image", "image");
-    let own_name = format!("{}.qemu", name.as_ref().map_or("", |name| &name.value));
-    let qemu = scope.package_set(&mut reader, "qemu", &own_name);
+    let arch = architecture::read(&mut reader);
+    let (kernel, image) = parts(&mut reader, scope, &arch);
+    let own_name = |part: &str| format!("{}.{part}", name.as_ref().map_or("", |name| &name.value));
+    let wanted = Wanted { field: "qemu", own_name: &own_name("qemu"), arch: Arch::BUILD };
+    let qemu = scope.package_set(&mut reader, wanted);
     if qemu.is_none() && !node.children.iter().any(|child| child.keyword.value == "qemu") {
         reader.missing("qemu", "the packages that QEMU comes from");
     }
-    let own_name = format!("{}.boot", name.as_ref().map_or("", |name| &name.value));
-    let boot = scope.package_set(&mut reader, "boot", &own_name);
+    let boot = scope.package_set(&mut reader, Wanted { field: "boot", own_name: &own_name("boot"), arch: arch.value });
     let nodes = memory::nodes(&mut reader, scope);
     let memory = total_memory(&mut reader, &nodes);
     let cpus = reader.integer("cpus", CPUS).map(|cpus| cpus.map(|cpus| cpus as u32));
@@ -44,7 +45,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         cpus: cpus.unwrap_or(Spanned::new(DEFAULT_CPUS, node.head())),
         memory,
         cpu: cpu_model(&mut reader),
-        chipset: chipset(&mut reader),
+        chipset: chipset(&mut reader, &arch),
         firmware: firmware(&mut reader),
         boot,
         append: append(&mut reader),
@@ -71,6 +72,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
 fn empty_set(node: &EvaluatedNode) -> crate::recipe::packages::PackageSet {
     crate::recipe::packages::PackageSet {
         name: String::new(),
+        architecture: Arch::BUILD,
         archives: Vec::new(),
         requests: Vec::new(),
         base: crate::recipe::packages::Base::None,
@@ -112,10 +114,37 @@ fn cpu_model(reader: &mut Reader<'_>) -> Spanned<String> {
     cpu
 }
 
-fn chipset(reader: &mut Reader<'_>) -> Spanned<Chipset> {
-    let word = reader.word("type", &["q35", "pc"]);
-    let span = word.as_ref().map_or(reader.node().head(), |word| word.span);
-    Spanned::new(if word.is_some_and(|word| word.value == "pc") { Chipset::I440fx } else { Chipset::Q35 }, span)
+/// The kernel and the image that a machine names, both of its architecture.
+fn parts(
+    reader: &mut Reader<'_>,
+    scope: &Scope,
+    arch: &Spanned<Arch>,
+) -> (Option<Spanned<String>>, Option<Spanned<String>>) {
+    let kernel = scope.reference(reader, "kernel", "kernel");
+    if let Some((name, found)) = kernel.as_ref().and_then(|name| Some((name, scope.kernels.get(&name.value)?))) {
+        architecture::agree(scope, arch, ("kernel", name), &found.architecture);
+    }
+    let image = scope.reference(reader, "image", "image");
+    if let Some((name, found)) = image.as_ref().and_then(|name| Some((name, scope.images.get(&name.value)?))) {
+        architecture::agree(scope, arch, ("image", name), &found.architecture);
+    }
+    (kernel, image)
+}
+
+/// `type = q35`; unless said, the usual one of the architecture.
+fn chipset(reader: &mut Reader<'_>, arch: &Spanned<Arch>) -> Spanned<Chipset> {
+    let usual = Chipset::usual(arch.value);
+    let word = reader.word("type", &Chipset::ALL.map(Chipset::name));
+    let Some(word) = word else { return Spanned::new(usual, arch.span) };
+    let found = Chipset::ALL.into_iter().find(|chipset| chipset.name() == word.value).unwrap_or(usual);
+    if found.arch() != arch.value {
+        let message = format!("`{}` is a machine of {}, and this one is {}", found.name(), found.arch(), arch.value);
+        let mistake = Diagnostic::new(word.span, message).label(format!("of {}", found.arch()));
+        let mistake = mistake.related(arch.span, format!("{} here", arch.value));
+        let (other, usual) = (found.arch(), usual.name());
+        reader.error(mistake.hint(format!("write `architecture = {other}`, or `type = {usual}`")));
+    }
+    Spanned::new(found, word.span)
 }
 
 fn firmware(reader: &mut Reader<'_>) -> Spanned<Firmware> {
