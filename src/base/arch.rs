@@ -18,7 +18,7 @@ pub enum Arch {
 
 /// What an architecture is called, and what is peculiar to it.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct ArchFacts {
     /// In `Packages`, in package names, and in recipes.
     pub debian: &'static str,
     /// In `uname -m`, and in Rust's `std::env::consts::ARCH`.
@@ -30,9 +30,9 @@ pub struct Facts {
     /// Links from `/` into `/usr` that its systems have besides `bin`, `sbin` and `lib`: where the ABI wants its loader.
     pub library_links: &'static [&'static str],
     /// What the kernel's build calls it.
-    pub kernel: Kernel,
+    pub kernel: ArchKernel,
     /// What its QEMU is called.
-    pub qemu: Qemu,
+    pub qemu: ArchQemu,
     /// Serial ports of its machines in the guest, without their number: `/dev/ttyS0`.
     pub serial: &'static str,
     /// What a partition with the root of its systems is (the UAPI group's discoverable partitions).
@@ -43,7 +43,7 @@ pub struct Facts {
 
 /// An architecture in the kernel's own build and source.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Kernel {
+pub struct ArchKernel {
     /// `ARCH=`.
     pub arch: &'static str,
     /// `SRCARCH`: its directory below `arch/`.
@@ -62,7 +62,7 @@ pub struct Kernel {
 
 /// An architecture's system emulator.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Qemu {
+pub struct ArchQemu {
     /// The program.
     pub program: &'static str,
     /// Debian's package of it.
@@ -80,13 +80,13 @@ pub struct Uefi {
     pub machine: u16,
 }
 
-const AMD64: Facts = Facts {
+const AMD64: ArchFacts = ArchFacts {
     debian: "amd64",
     processor: "x86_64",
     gnu: "x86_64-linux-gnu",
     isa: "x86-64",
     library_links: &["lib64"],
-    kernel: Kernel {
+    kernel: ArchKernel {
         arch: "x86_64",
         source: "x86",
         image: "bzImage",
@@ -96,19 +96,19 @@ const AMD64: Facts = Facts {
         // arch/x86/include/asm/setup.h
         command_line: 2048,
     },
-    qemu: Qemu { program: "qemu-system-x86_64", package: "qemu-system-x86" },
+    qemu: ArchQemu { program: "qemu-system-x86_64", package: "qemu-system-x86" },
     serial: "ttyS",
     root_partition: "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
     uefi: Uefi { program: "EFI/BOOT/BOOTX64.EFI", stub: "usr/lib/systemd/boot/efi/linuxx64.efi.stub", machine: 0x8664 },
 };
 
-const ARM64: Facts = Facts {
+const ARM64: ArchFacts = ArchFacts {
     debian: "arm64",
     processor: "aarch64",
     gnu: "aarch64-linux-gnu",
     isa: "arm-a64",
     library_links: &[],
-    kernel: Kernel {
+    kernel: ArchKernel {
         arch: "arm64",
         source: "arm64",
         image: "Image",
@@ -118,7 +118,7 @@ const ARM64: Facts = Facts {
         // arch/arm64/include/uapi/asm/setup.h
         command_line: 2048,
     },
-    qemu: Qemu { program: "qemu-system-aarch64", package: "qemu-system-arm" },
+    qemu: ArchQemu { program: "qemu-system-aarch64", package: "qemu-system-arm" },
     serial: "ttyAMA",
     root_partition: "b921b045-1df0-41c3-af44-4c6f280d3fae",
     uefi: Uefi {
@@ -137,7 +137,7 @@ impl Arch {
     pub const BUILD: Arch = Arch::Amd64;
 
     /// Everything that is peculiar to it.
-    pub const fn facts(self) -> &'static Facts {
+    pub const fn facts(self) -> &'static ArchFacts {
         match self {
             Arch::Amd64 => &AMD64,
             Arch::Arm64 => &ARM64,
@@ -179,10 +179,10 @@ mod tests {
 
     #[test]
     fn every_name_is_one_architectures_own() {
-        let names = |name: &dyn Fn(&Facts) -> &'static str| {
+        let names = |name: &dyn Fn(&ArchFacts) -> &'static str| {
             Arch::ALL.iter().map(|arch| name(arch.facts())).collect::<BTreeSet<_>>().len()
         };
-        let columns: [&dyn Fn(&Facts) -> &'static str; 13] = [
+        let columns: [&dyn Fn(&ArchFacts) -> &'static str; 13] = [
             &|facts| facts.debian,
             &|facts| facts.processor,
             &|facts| facts.gnu,

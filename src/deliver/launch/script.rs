@@ -2,7 +2,7 @@
 
 use super::LaunchFile;
 use crate::base::Arch;
-use crate::base::arch::Facts;
+use crate::base::arch::ArchFacts;
 use crate::machine::argv::Place;
 use crate::recipe::machine::Chipset;
 
@@ -142,7 +142,7 @@ pub fn script(file: &LaunchFile) -> String {
 
 /// The text with the names of an architecture filled in.
 fn named(text: &str, arch: Arch) -> String {
-    let Facts { processor, qemu, kernel, .. } = arch.facts();
+    let ArchFacts { processor, qemu, kernel, .. } = arch.facts();
     // Where nothing but KVM itself tells whether it runs this machine, `--print` looks at the processor first.
     let here = if arch.is_default() { String::new() } else { format!(" && [ \"$(uname -m)\" = {processor} ]") };
     let words = [

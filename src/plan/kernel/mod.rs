@@ -19,7 +19,7 @@ use super::builder::Builder;
 use super::kind::StepKind;
 use super::step::{Builtin, Ids, IncrementalRun, Input, Step, Work};
 use crate::base::Arch;
-use crate::base::arch::Facts;
+use crate::base::arch::ArchFacts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
@@ -139,7 +139,7 @@ impl Lowering<'_, '_> {
     /// programs, every `make` is told which compiler makes code for it.
     fn script(&self, text: &str) -> Input {
         let arch = self.kernel.architecture.value;
-        let Facts { debian, gnu, kernel, .. } = arch.facts();
+        let ArchFacts { debian, gnu, kernel, .. } = arch.facts();
         let make = match arch {
             Arch::BUILD => kernel.arch.to_owned(),
             _ => format!("{} CROSS_COMPILE={gnu}-", kernel.arch),
