@@ -91,6 +91,27 @@ pub enum AgentError {
     Watch(#[from] GuestError),
 }
 
+/// What the next line of the guest is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    Greeting,
+    Acknowledgement,
+    Response,
+    ResponseEnd,
+}
+
+impl Awaited {
+    /// What is wrong when it does not come.
+    fn failure(self) -> &'static str {
+        match self {
+            Awaited::Greeting => "it did not respond after boot",
+            Awaited::Acknowledgement => "it stopped in the middle of a message",
+            Awaited::Response => "a command is not terminated",
+            Awaited::ResponseEnd => "a response is not terminated",
+        }
+    }
+}
+
 /// Called between reads: says when waiting has become pointless.
 pub type Watch<'a> = &'a mut dyn FnMut() -> Result<(), GuestError>;
 
@@ -111,7 +132,7 @@ impl<S: Read + Write> Agent<S> {
 
     /// Waits for the loader and gives it the script. Also after a restart of the guest.
     pub fn greet(&mut self, deadline: Deadline, watch: Watch<'_>) -> Result<(), AgentError> {
-        while self.line("it did not respond after boot", deadline, watch)? != "kiln-hello" {}
+        while self.line(Awaited::Greeting, deadline, watch)? != "kiln-hello" {}
         for chunk in frame::chunks(SCRIPT.as_bytes()) {
             self.send(&chunk[1..])?;
             self.expect("+", deadline, watch)?;
@@ -147,7 +168,7 @@ impl<S: Read + Write> Agent<S> {
     fn answer(&mut self, id: u64, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Answer>, AgentError> {
         for _ in 0..RETRIES {
             let head = loop {
-                let line = self.line("a command is not terminated", deadline, watch)?;
+                let line = self.line(Awaited::Response, deadline, watch)?;
                 if line == format!("?{id}") {
                     return Ok(None);
                 }
@@ -166,7 +187,7 @@ impl<S: Read + Write> Agent<S> {
     fn body(&mut self, head: &Head, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Vec<u8>>, AgentError> {
         let mut lines = Vec::new();
         loop {
-            let line = self.line("a response is not terminated", deadline, watch)?;
+            let line = self.line(Awaited::ResponseEnd, deadline, watch)?;
             if line == "." {
                 return Ok(frame::parse_body(head, &lines));
             }
@@ -177,16 +198,15 @@ impl<S: Read + Write> Agent<S> {
     }
 
     fn expect(&mut self, wanted: &str, deadline: Deadline, watch: Watch<'_>) -> Result<(), AgentError> {
-        while self.line("it stopped in the middle of a message", deadline, watch)? != wanted {}
+        while self.line(Awaited::Acknowledgement, deadline, watch)? != wanted {}
         Ok(())
     }
 
     /// The next line; a second hello is no line but the news that the guest restarted.
-    fn line(&mut self, waiting: &str, deadline: Deadline, watch: Watch<'_>) -> Result<String, AgentError> {
-        let greeting = waiting.ends_with("hello");
+    fn line(&mut self, awaited: Awaited, deadline: Deadline, watch: Watch<'_>) -> Result<String, AgentError> {
         loop {
             if let Some(line) = self.queue.pop_front() {
-                if line == "kiln-hello" && !greeting {
+                if line == "kiln-hello" && awaited != Awaited::Greeting {
                     self.queue.push_front(line);
                     return Err(AgentError::Restarted);
                 }
@@ -194,7 +214,11 @@ impl<S: Read + Write> Agent<S> {
             }
             watch()?;
             if deadline.passed() {
-                return Err(AgentError::Silent(format!("{waiting} within {} s", deadline.limit().as_secs())));
+                return Err(AgentError::Silent(format!(
+                    "{} within {} s",
+                    awaited.failure(),
+                    deadline.limit().as_secs()
+                )));
             }
             let mut buffer = [0; 4096];
             match self.stream.read(&mut buffer) {
