@@ -266,7 +266,7 @@ mod tests {
             .spawn()
             .unwrap();
         let mut agent = Agent::new(ours);
-        while agent.line("hello", deadline(10), &mut || Ok(())).unwrap() != "kiln-hello" {}
+        while agent.line(Awaited::Greeting, deadline(10), &mut || Ok(())).unwrap() != "kiln-hello" {}
         for chunk in frame::chunks(script.as_bytes()) {
             agent.send(&chunk[1..]).unwrap();
             agent.expect("+", deadline(10), &mut || Ok(())).unwrap();
