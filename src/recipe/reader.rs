@@ -3,6 +3,8 @@
 //! A checker asks for each field and block that it knows; [`Reader::finish`] then knows what is unknown. No checker
 //! lists its fields twice.
 
+use std::collections::BTreeMap;
+
 use super::kinds::{FromValue, Name};
 use super::nearest::suggest;
 use super::report::Diagnostics;
@@ -116,6 +118,28 @@ impl<'a> Reader<'a> {
         mistake.hint = super::nearest::nearest(&name, words.iter().copied()).map(|w| format!("did you mean `{w}`?"));
         self.report.push(mistake);
         None
+    }
+
+    /// What the blocks of one keyword say, in the order of the recipe; a name that comes again is an error.
+    pub fn distinct<T>(
+        &mut self,
+        keyword: &'static str,
+        read: impl Fn(&EvaluatedNode) -> Option<T>,
+        name: impl Fn(&T) -> &str,
+    ) -> Vec<T> {
+        let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
+        let mut all = Vec::new();
+        for node in self.blocks(keyword) {
+            let Some(one) = read(node) else { continue };
+            match first.get(name(&one)) {
+                Some(earlier) => self.error(duplicate(node, earlier, &format!("{keyword} `{}`", name(&one)))),
+                None => {
+                    first.insert(name(&one).to_owned(), node);
+                    all.push(one);
+                }
+            }
+        }
+        all
     }
 
     /// Every block of a kind.

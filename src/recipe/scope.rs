@@ -107,7 +107,7 @@ impl Scope {
     }
 
     /// Every archive that has packages for an architecture.
-    fn archives_for(&self, arch: Arch) -> Vec<String> {
+    pub fn archives_for(&self, arch: Arch) -> Vec<String> {
         let archives = self.archives.values().filter(|archive| archive.architecture == arch);
         archives.map(|archive| archive.name.clone()).collect()
     }

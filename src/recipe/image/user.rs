@@ -1,30 +1,16 @@
 //! Reads `user "name" { ... }` in an image.
 
-use std::collections::BTreeMap;
-
 use super::file::MOUNTED_OVER;
 use super::{ImageFile, User};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::kinds::TextOrFile;
-use crate::recipe::reader::{Reader, duplicate};
+use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
 use crate::recipe::value::EvaluatedNode;
 
 /// Every user of an image.
 pub(super) fn users(reader: &mut Reader<'_>, scope: &Scope) -> Vec<User> {
-    let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
-    let mut users = Vec::new();
-    for node in reader.blocks("user") {
-        let Some(user) = user(node, scope) else { continue };
-        match first.get(&user.name) {
-            Some(earlier) => reader.error(duplicate(node, earlier, &format!("user `{}`", user.name))),
-            None => {
-                first.insert(user.name.clone(), node);
-                users.push(user);
-            }
-        }
-    }
-    users
+    reader.distinct("user", |node| user(node, scope), |user| &user.name)
 }
 
 fn user(node: &EvaluatedNode, scope: &Scope) -> Option<User> {

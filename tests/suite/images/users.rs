@@ -80,7 +80,7 @@ fn what_a_user_lacks_is_an_error() {
         ),
         ("group", "user \"dev\" { groups = [\"docker\"] }", "group docker of user dev does not exist in the image"),
         ("taken", "group \"own\" { gid = 0 }", "gid 0 of group own already belongs to the group root"),
-        ("own", "user \"nogroup\" { }", "a package makes a group nogroup"),
+        ("own", "user \"nogroup\" { }", "a package already created a group nogroup"),
     ] {
         let said = lab.refused(name, &[], body);
         assert!(said.contains(words), "{name}: {said}");

@@ -18,7 +18,6 @@ const LAST: u32 = 59_999;
 pub(super) fn all(spec: &RootSpec, accounts: &mut Accounts) -> Result<(), RootError> {
     let reserved = reserved(spec);
     let number = |group: &RootGroup| group.gid.or(spec.ids.groups.get(&group.name).copied());
-    let named_after_a_user = |group: &RootGroup| spec.users.iter().any(|user| user.name == group.name);
     for group in &spec.groups {
         if let Some(gid) = number(group) {
             fixed_group(accounts, &group.name, gid)?;
@@ -27,7 +26,7 @@ pub(super) fn all(spec: &RootSpec, accounts: &mut Accounts) -> Result<(), RootEr
     for user in &spec.users {
         self::user(spec, accounts, (user, &reserved))?;
     }
-    for group in spec.groups.iter().filter(|group| number(group).is_none() && !named_after_a_user(group)) {
+    for group in spec.groups.iter().filter(|group| number(group).is_none()) {
         if accounts.gid(&group.name).is_none() {
             let gid = free(accounts, &reserved)?;
             accounts.add_group(&group.name, gid);
@@ -51,12 +50,12 @@ fn fixed_group(accounts: &mut Accounts, name: &str, gid: u32) -> Result<(), Root
     match accounts.gid(name) {
         Some(there) if there == gid => return Ok(()),
         Some(there) => {
-            let text = format!("group {name} has the gid {there} from a package; the recipe wants {gid}");
+            let text = format!("group {name} already has the gid {there}; the recipe requests {gid}");
             return Err(RootError::from(StepFailure::recipe(Statement::Group(name.to_owned()), text)));
         }
         None => {}
     }
-    if let Some(owner) = accounts.group.iter().find(|line| line[2] == gid.to_string()) {
+    if let Some(owner) = accounts.group.iter().find(|line| has_number(line, gid)) {
         return Err(RootError::from(StepFailure::recipe(
             Statement::Group(name.to_owned()),
             format!("gid {gid} of group {name} already belongs to the group {}", owner[0]),
@@ -76,7 +75,7 @@ fn user(
     if let Some((there, _)) = accounts.user(name) {
         return match user.uid {
             Some(uid) if uid != there => {
-                let text = format!("user {name} has the uid {there} from a package; the recipe wants {uid}");
+                let text = format!("user {name} already has the uid {there}; the recipe requests {uid}");
                 Err(RootError::from(StepFailure::recipe(Statement::User(name.clone()), text)))
             }
             _ => Ok(()),
@@ -86,7 +85,7 @@ fn user(
         Some(uid) => uid,
         None => free(accounts, reserved)?,
     };
-    if let Some(owner) = accounts.passwd.iter().find(|line| line[2] == uid.to_string()) {
+    if let Some(owner) = accounts.passwd.iter().find(|line| has_number(line, uid)) {
         return Err(RootError::from(StepFailure::recipe(
             Statement::User(name.clone()),
             format!("uid {uid} of user {name} already belongs to the user {}", owner[0]),
@@ -95,7 +94,7 @@ fn user(
     let gid = match accounts.gid(name) {
         Some(gid) if spec.groups.iter().any(|group| group.name == *name) => gid,
         Some(_) => {
-            let text = format!("user {name} cannot have a group of its own, for a package makes a group {name}");
+            let text = format!("cannot create a group for user {name}: a package already created a group {name}");
             return Err(StepFailure::recipe(Statement::User(name.clone()), text)
                 .help(format!("give the user another name; `groups = [\"{name}\"]` makes it a member"))
                 .into());
@@ -110,6 +109,11 @@ fn user(
     Ok(())
 }
 
+/// Whether a line of a table has this number, however it is spelled.
+fn has_number(line: &[String], number: u32) -> bool {
+    line[2].parse() == Ok(number)
+}
+
 /// The lock's number, else the user's, else a free one.
 fn own_group(
     spec: &RootSpec,
@@ -117,7 +121,7 @@ fn own_group(
     (name, uid): (&str, u32),
     reserved: &BTreeSet<u32>,
 ) -> Result<u32, RootError> {
-    let taken = |gid: u32| accounts.group.iter().any(|line| line[2] == gid.to_string());
+    let taken = |gid: u32| accounts.group.iter().any(|line| has_number(line, gid));
     let elsewhere = |gid: u32| spec.groups.iter().any(|group| group.name != name && group.gid == Some(gid));
     let wanted = [spec.ids.groups.get(name).copied(), Some(uid)].into_iter().flatten();
     match wanted.into_iter().find(|gid| !taken(*gid) && !elsewhere(*gid)) {

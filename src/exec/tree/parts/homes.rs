@@ -35,17 +35,15 @@ pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
         let found = found.ok_or_else(|| {
             RootError::from(StepFailure::recipe(
                 Statement::User(name.clone()),
-                format!("/etc/passwd of the recipe has no user {name}"),
+                format!("/etc/passwd has no user {name}"),
             ))
         })?;
         let (line, owner) = found;
         shell(tree, name, &line[6])?;
-        if addition.named(&["/etc/subuid", "/etc/subgid"]).is_none() {
-            subordinate::give(tree, &defs, (name, owner.0))?;
-        }
+        subordinate::give(addition, &defs, (name, owner.0))?;
         let home = Home { place: inside(tree, &line[5])?, owner };
         if addition.newcomers.contains(name) && !is_never_made(&line[5]) {
-            new(addition, &home, defs.home_mode)?;
+            new(addition, user, &home, defs.home_mode)?;
         }
         keys(addition, user, &home)?;
     }
@@ -70,9 +68,15 @@ fn shell(tree: &Tree, user: &str, shell: &str) -> Result<(), RootError> {
 }
 
 /// A home with a copy of `/etc/skel`, but for what the recipe puts there itself.
-fn new(addition: &Addition<'_>, home: &Home, mode: u32) -> Result<(), RootError> {
+fn new(addition: &Addition<'_>, user: &RootUser, home: &Home, mode: u32) -> Result<(), RootError> {
     let Addition { tree, .. } = addition;
     let path = format!("/{}", home.place.display());
+    if home.place.starts_with("etc/skel") {
+        // The copy would be copied in turn.
+        let name = user.name.clone();
+        let text = format!("the home {path} of user {name} is below /etc/skel, which is copied into it");
+        return Err(StepFailure::recipe(Statement::User(name), text).into());
+    }
     if addition.named(&[&path]).is_none() {
         if let Some(parent) = home.place.parent() {
             tree.directory(parent)?;
@@ -115,7 +119,8 @@ fn keys(addition: &Addition<'_>, user: &RootUser, home: &Home) -> Result<(), Roo
     let file = home.place.join(".ssh/authorized_keys");
     let path = format!("/{}", file.display());
     if addition.named(&[&path]).is_some() {
-        let text = format!("{path} is a file of the recipe, and user {} has `authorized-keys`: one of them", user.name);
+        let text =
+            format!("{path} is set by both `file` and `authorized-keys` of user {}; keep one of them", user.name);
         return Err(RootError::from(StepFailure::recipe(Statement::User(user.name.clone()), text)));
     }
     if !tree.has(&home.place)? {

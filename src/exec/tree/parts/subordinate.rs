@@ -1,16 +1,22 @@
 //! `/etc/subuid` and `/etc/subgid`: ids that users may give to their containers (subuid(5)).
 
+use super::Addition;
 use super::login_defs::{LoginDefs, Subordinate};
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{RootError, Tree};
+use crate::exec::tree::RootError;
 use crate::plan::Statement;
 
 /// Gives a new user a range in each of the two files that the image has, as `useradd` does.
-pub(super) fn give(tree: &Tree, defs: &LoginDefs, (name, uid): (&str, u32)) -> Result<(), RootError> {
+pub(super) fn give(addition: &Addition<'_>, defs: &LoginDefs, (name, uid): (&str, u32)) -> Result<(), RootError> {
     if !(defs.uid_min..=defs.uid_max).contains(&u64::from(uid)) {
         return Ok(());
     }
     for (file, ids) in [("etc/subuid", defs.users), ("etc/subgid", defs.groups)] {
+        let tree = addition.tree;
+        // A file of the recipe is as the recipe has it.
+        if addition.named(&[&format!("/{file}")]).is_some() {
+            continue;
+        }
         let Some(text) = tree.text(file)? else { continue };
         let missing = || {
             RootError::from(StepFailure::recipe(
@@ -20,10 +26,16 @@ pub(super) fn give(tree: &Tree, defs: &LoginDefs, (name, uid): (&str, u32)) -> R
         };
         if ids.count > 0 && !text.lines().any(|line| line.split(':').next() == Some(name)) {
             let first = start(&text, ids, u64::from(uid) - defs.uid_min).ok_or_else(missing)?;
-            tree.edit(file, |text| format!("{text}{name}:{first}:{}\n", ids.count))?;
+            tree.edit(file, |text| format!("{}{name}:{first}:{}\n", ended(text), ids.count))?;
         }
     }
     Ok(())
+}
+
+/// A text whose last line has an end, as scripts do not always leave it.
+fn ended(text: &str) -> String {
+    let end = if text.is_empty() || text.ends_with('\n') { "" } else { "\n" };
+    format!("{text}{end}")
 }
 
 /// The range that the user's number alone decides, so that it stays when other users come and go; where that is taken, the
@@ -46,6 +58,12 @@ mod tests {
     use super::*;
 
     const IDS: Subordinate = Subordinate { min: 100_000, max: 300_000, count: 65_536 };
+
+    #[test]
+    fn a_line_without_an_end_is_not_continued() {
+        assert_eq!(ended("daemon:100000:10"), "daemon:100000:10\n");
+        assert_eq!((ended("a:1:1\n"), ended("")), ("a:1:1\n".to_owned(), String::new()));
+    }
 
     #[test]
     fn a_users_number_decides_its_range() {
