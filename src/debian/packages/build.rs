@@ -19,6 +19,9 @@ pub enum IndexError {
     /// Not a control file.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// An essential package that cannot be used.
+    #[error("line {line}: essential package {package}: {reason}")]
+    Essential { line: u64, package: String, reason: String },
     /// More text than an index may have.
     #[error("more than {MAX_TEXT} bytes of relations")]
     TooLarge,
@@ -60,21 +63,29 @@ impl IndexBuilder {
             }
             match check(&raw) {
                 Ok(()) => self.add(&raw)?,
+                // Without it a base would be another one, and nobody would have asked for it by name.
+                Err(reason) if raw.flags & ESSENTIAL != 0 => {
+                    let package = raw.values[0].unwrap_or("(no Package field)").chars().take(100).collect();
+                    return Err(IndexError::Essential { line: stanzas.start_line(), package, reason });
+                }
                 Err(reason) => {
                     let package: String = raw.values[0].unwrap_or("(no Package field)").chars().take(100).collect();
-                    self.leave_out(&package, &format!("line {}: {reason}", stanzas.start_line()))?;
+                    let version = raw.values[1].unwrap_or("").chars().take(100).collect::<String>();
+                    let reason = format!("line {}: {reason}", stanzas.start_line());
+                    self.leave_out([&package, &version, &reason])?;
                 }
             }
         }
     }
 
-    fn leave_out(&mut self, package: &str, reason: &str) -> Result<(), IndexError> {
+    /// Package, version, and what is wrong.
+    fn leave_out(&mut self, [package, version, reason]: [&str; 3]) -> Result<(), IndexError> {
         if self.unusable.len() >= MAX_UNUSABLE {
             return Ok(());
         }
         let reason: String = reason.chars().take(300).collect();
         let start = self.text.len();
-        let text = format!("{}\n{}", package.replace('\n', " "), reason.replace('\n', " "));
+        let text = [package, version, &reason].map(|part| part.replace('\n', " ")).join("\n");
         self.text.extend_from_slice(text.as_bytes());
         self.fits()?;
         self.unusable.push([start as u32, text.len() as u32]);
@@ -212,7 +223,10 @@ fn check(raw: &Raw<'_>) -> Result<(), String> {
     size.parse::<u64>().map_err(|_| format!("invalid size: {size:?}"))?;
     digest.parse::<Digest>().map_err(|error| format!("SHA256: {error}"))?;
     // Whoever reads the index later relies on relations that parse.
-    for ((field, _), value) in KEYS.iter().zip(raw.values).skip(6).take(7) {
+    // `Suggests` nobody reads.
+    for ((field, _), value) in
+        KEYS.iter().zip(raw.values).skip(6).take(7).filter(|((field, _), _)| *field != "Suggests")
+    {
         relation::parse(value.unwrap_or("")).map_err(|error| format!("{field}: {error}"))?;
     }
     Ok(())

@@ -12,7 +12,7 @@ pub use build::{IndexBuilder, IndexError};
 use crate::base::Digest;
 
 /// Begins every cached index; the number rises with the layout.
-const MAGIC: &[u8; 8] = b"kilnix04";
+const MAGIC: &[u8; 8] = b"kilnix05";
 const HEADER: usize = 8 + 32 + 4 * 5;
 const NAME: usize = 7 * 4;
 const STANZA: usize = 3 * 4;
@@ -30,7 +30,7 @@ const ALLOWED: u32 = 1 << 5;
 /// Layout, all numbers 32 bits little-endian: magic, SHA-256 of what follows, counts of names, stanzas, providers and
 /// unusable stanzas, bytes of text; names (sorted): text offset, length, order of first mention, first stanza, stanzas, first
 /// provider, providers; stanzas: text offset, length, flags; providers: stanza; unusable stanzas: text offset, length; text, in
-/// which each stanza is lines of one key letter and a value, and an unusable one a line with its name and one with the reason.
+/// which each stanza is lines of one key letter and a value, and an unusable one lines with its name, its version and the reason.
 pub struct Index {
     bytes: Vec<u8>,
     names: usize,
@@ -44,6 +44,8 @@ pub struct Index {
 pub struct Unusable<'a> {
     /// Its `Package` field, as far as it is one.
     pub package: &'a str,
+    /// Its `Version` field, which may be none.
+    pub version: &'a str,
     /// Where it is and what is wrong with it.
     pub reason: &'a str,
 }
@@ -153,8 +155,9 @@ impl Index {
     pub fn unusable(&self) -> impl Iterator<Item = Unusable<'_>> {
         (0..self.unusable).map(|i| {
             let [at, length] = self.unusable_entry(i);
-            let (package, reason) = self.slice(at, length).split_once('\n').unwrap_or_default();
-            Unusable { package, reason }
+            let mut lines = self.slice(at, length).splitn(3, '\n').map(Some).chain([None, None]);
+            let mut line = || lines.next().flatten().unwrap_or_default();
+            Unusable { package: line(), version: line(), reason: line() }
         })
     }
 

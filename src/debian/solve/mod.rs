@@ -18,7 +18,8 @@ use std::collections::BTreeMap;
 pub use why::{NotAReason, Why};
 
 use crate::debian::archive::ArchiveRef;
-use crate::debian::packages::{Index, IndexStanza};
+use crate::debian::packages::{Index, IndexStanza, Unusable};
+use crate::debian::version;
 use crate::recipe::packages::{Base, PackageRequest};
 use pool::{Pool, Ver};
 
@@ -188,10 +189,14 @@ fn requested<'a>(
     let found = pool.packages[package].versions.iter().copied().filter(|version| fits(pool.version(*version)));
     // Within one pinned archive the highest version wins, whatever was locked.
     let found: Vec<Ver> = found.collect();
+    let unpinned = request.version.is_none() && request.archive.is_none();
     if let Some(version) = found.first() {
+        // What the recipe means is the newest one; an older one instead would be a downgrade that nobody stated.
+        if unpinned && is_passed_over(problem, pool.version(*version)) {
+            return Err(unknown(problem, pool, request));
+        }
         return Ok(Picked { version: *version, why: Why::Requested });
     }
-    let unpinned = request.version.is_none() && request.archive.is_none();
     if !pool.packages[package].versions.is_empty() || !unpinned {
         return Err(unknown(problem, pool, request));
     }
@@ -222,11 +227,24 @@ fn unknown(problem: &Problem<'_>, pool: &mut Pool<'_>, request: &PackageRequest)
             let version = pool.version(*version);
             format!("{} from {}", version.stanza.version(), problem.offers[version.offer].archive)
         });
-        format!("; there is {}", offered.collect::<Vec<_>>().join(", "))
+        let offered = offered.collect::<Vec<_>>().join(", ");
+        format!("; there is {offered}{}", unusable(problem, &request.name).unwrap_or_default())
     } else {
         unusable(problem, &request.name).unwrap_or_else(|| near(problem, &request.name))
     };
     Unsolvable::Unknown { name: request.name.clone(), pinned, archives: archives.join(", "), hint }
+}
+
+/// Whether an archive of at least the same priority has a newer version whose entry cannot be used.
+fn is_passed_over(problem: &Problem<'_>, chosen: &pool::Version<'_>) -> bool {
+    let (stanza, offer) = (&chosen.stanza, &problem.offers[chosen.offer]);
+    let newer = |found: &Unusable<'_>| {
+        found.package == stanza.name()
+            && version::is_valid(found.version)
+            && version::compare(found.version, stanza.version()).is_gt()
+    };
+    let others = problem.offers.iter().filter(|other| other.priority >= offer.priority);
+    others.into_iter().any(|other| other.index.unusable().any(|found| newer(&found)))
 }
 
 /// Why the archive's entry of that name cannot be used, where there is one.

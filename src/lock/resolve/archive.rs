@@ -58,7 +58,7 @@ pub(super) fn load(
     Ok(Loaded { locked, indexes, release })
 }
 
-/// One warning for all stanzas of an index that cannot be used: who asks for one of those packages gets an error.
+/// One warning for all stanzas of an index that cannot be used: whoever requests one of those packages gets an error, where no other entry is as new.
 fn left_out(context: &Asking<'_>, archive: &Archive, index: &Index) {
     let all: Vec<String> = index.unusable().map(|one| format!("{} ({})", one.package, one.reason)).collect();
     if all.is_empty() {
@@ -158,11 +158,6 @@ fn check(
         url: url.clone(),
         source,
     })?;
-    if release.is_nameless() && !archive.is_flat() {
-        let message =
-            format!("archive `{name}`: {url} names neither its suite nor its code name: it could be of another");
-        context.report(Progress::Warning { message });
-    }
     // The directory of a flat repository is no suite's name.
     if !archive.is_flat() && !release.is_suite(&archive.suite) {
         let found = release.codename.clone().or(release.suite.clone()).unwrap_or_else(|| "without a name".to_owned());
@@ -178,6 +173,11 @@ fn check(
     let same = previous.filter(|locked| locked.suite == archive.suite && locked.repository == archive.repository);
     if let Some(locked) = same.map(|locked| locked.date).filter(|locked: &Timestamp| *locked > release.date) {
         return Err(ResolveError::RolledBack { archive: name, url, locked, offered: release.date });
+    }
+    if release.is_nameless() && !archive.is_flat() {
+        let message =
+            format!("archive `{name}`: {url} names neither its suite nor its code name: it could be of another");
+        context.report(Progress::Warning { message });
     }
     Ok(Signed { release, digest: Digest::of(&document.bytes), signers: verified.signers })
 }

@@ -99,7 +99,9 @@ pub(in crate::lock) fn answer(recipe: &Recipe, set: &PackageSet, lock: &Lock) ->
 /// Whether a set may hold a package: it is not excluded, and from an archive as the recipe describes it.
 fn is_allowed(recipe: &Recipe, set: &PackageSet, lock: &Lock, package: &LockedPackage) -> bool {
     let name = &package.archive.name;
+    let architecture = package.architecture.as_str();
     !set.exclude.contains(&package.name)
+        && (architecture == "all" || architecture == set.architecture.facts().debian)
         && set.archives.iter().any(|archive| archive == name)
         && recipe.archives.get(name).zip(lock.archives.get(&package.archive)).is_some_and(|(asked, locked)| {
             (&asked.suite, &asked.components, &asked.repository, &asked.architecture)
@@ -175,7 +177,9 @@ impl Solving<'_> {
             Update::All => false,
             Update::Some(names) => !names.contains(&package.name),
         };
-        let allowed = |package: &&LockedPackage| set.archives.contains(&package.archive.name);
+        // An archive of the same name that is another one now has none of what was locked.
+        let allowed =
+            |package: &&LockedPackage| self.previous.is_some_and(|lock| is_allowed(self.recipe, set, lock, package));
         let mut pinned: Vec<LockedPackage> = packages.filter(stays).filter(allowed).cloned().collect();
         for package in &mut pinned {
             package.archive = self.home(package);
@@ -222,10 +226,17 @@ impl Solving<'_> {
         let mut ghosts = Vec::new();
         for (archive, text) in by_archive {
             let mut builder = IndexBuilder::default();
+            let stated = vanished.iter().filter(|package| package.archive == *archive);
             builder
                 .read(Cursor::new(text), set.architecture.facts().debian)
                 .map_err(|error| super::error::index(&archive.to_string(), "the previous lock", &error))?;
-            ghosts.push(Ghosts { archive: archive.clone(), index: builder.finish() });
+            let index = builder.finish();
+            if let Some(lost) = stated.into_iter().find(|package| !offers(&index, package)) {
+                let reason = format!("{} {} is not a package of an archive", lost.name, lost.version);
+                let path = "the previous lock".to_owned();
+                return Err(ResolveError::Index { archive: archive.to_string(), path, reason });
+            }
+            ghosts.push(Ghosts { archive: archive.clone(), index });
         }
         Ok(ghosts)
     }

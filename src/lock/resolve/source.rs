@@ -259,12 +259,13 @@ fn debian(
 /// The files of a `Sources` stanza.
 fn files(archive: &str, stanza: &str) -> Option<LockedSource> {
     // Flat repositories say `.`, and leave it out.
-    let directory = control::field(stanza, "Directory").unwrap_or(".").trim_start_matches("./");
+    let directory = control::field(stanza, "Directory").unwrap_or(".");
+    let directory = directory.trim_start_matches("./").trim_end_matches('/');
     let mut files = BTreeMap::new();
     for line in control::field(stanza, "Checksums-Sha256")?.lines().map(str::trim).filter(|line| !line.is_empty()) {
         let mut words = line.split_whitespace();
         let (digest, size, name) = (words.next()?, words.next()?, words.next()?);
-        let path = if directory == "." { name.to_owned() } else { format!("{directory}/{name}") };
+        let path = if matches!(directory, "" | ".") { name.to_owned() } else { format!("{directory}/{name}") };
         if name.contains('/') || !is_inside(&path) {
             return None;
         }

@@ -120,8 +120,8 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelS
         Value::Call(word, arguments) if word.value == "source-package" => {
             let package = Spanned::new("package".to_owned(), word.span);
             let request = request(&Spanned::new(Value::Call(package, arguments.clone()), value.span), scope)?;
-            let archives =
-                request.archive.clone().map_or_else(|| scope.archives.keys().cloned().collect(), |one| vec![one]);
+            // Sources are the same for every architecture: the archives of the other ones would only be asked twice.
+            let archives = request.archive.clone().map_or_else(|| scope.archives_for(Arch::BUILD), |one| vec![one]);
             Some(KernelSource::DebianSource(request, archives))
         }
         Value::Text(_) | Value::Call(..) => {
