@@ -181,7 +181,9 @@ impl Realizer<'_> {
                     Cell::Failed
                 }
             };
-            self.transients.ended(self.plan, at);
+            if !self.plan.transient.contains(&at) {
+                self.transients.ended(self.plan, at);
+            }
         }
         match &*cell {
             Cell::Known(known) => Some(known.clone()),

@@ -42,16 +42,25 @@ impl Transients {
         files
     }
 
-    /// A step has ended: what nobody else reads goes.
+    /// A step has ended: what nobody else reads goes. A step whose own output is transient ends with the last that reads
+    /// it, for until then it may still run.
     pub(super) fn ended(&self, plan: &Plan, step: usize) {
         for read in plan.steps[step].dependencies() {
-            let mut readers = lock(&self.readers);
-            let left = readers.entry(read).or_insert(1);
-            *left = left.saturating_sub(1);
-            if *left == 0 {
+            if self.is_read_no_more(read) {
                 lock(&self.files).remove(&read);
+                if plan.transient.contains(&read) {
+                    self.ended(plan, read);
+                }
             }
         }
+    }
+
+    /// Counts a reader of a step as ended; true when it was the last.
+    fn is_read_no_more(&self, step: usize) -> bool {
+        let mut readers = lock(&self.readers);
+        let left = readers.entry(step).or_insert(1);
+        *left = left.saturating_sub(1);
+        *left == 0
     }
 }
 

@@ -1,6 +1,6 @@
 //! Puts artifacts into the result directory: copied, never linked, so that nobody can write into the store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -45,6 +45,11 @@ pub(super) fn deliver(
 ) -> Result<(), OpsError> {
     let text = manifest.write();
     let root = OutputDirectory::open(directory)?;
+    // The last build may have been killed on its way here.
+    let homes: BTreeSet<&Path> = deliveries.keys().filter_map(|name| Path::new(name).parent()).collect();
+    for home in homes {
+        OutputDirectory::open(directory)?.descend(home)?.sweep()?;
+    }
     let manifest_name = OsStr::new(manifest::FILE);
     let before = root.read(manifest_name, manifest::LIMIT).unwrap_or_default();
     let same = before == text.as_bytes();

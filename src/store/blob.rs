@@ -10,7 +10,7 @@ use std::sync::PoisonError;
 use super::plain::settle;
 use super::stamp::Stamp;
 use super::{Store, StoreError};
-use crate::base::{Digest, Hasher};
+use crate::base::{Digest, Hasher, holes};
 use crate::world::{OutputDirectory, fs, sparse};
 
 /// Whether a blob is there.
@@ -275,7 +275,7 @@ pub(super) fn digest_of(file: &File, path: &Path, stop: &dyn Fn() -> bool) -> Re
     let size = fs::context("look at", path, file.metadata())?.len();
     while hasher.count() < size {
         let at = hasher.count();
-        let data = fs::context("read", path, sparse::next_data(file, at, size))?.unwrap_or(size..size);
+        let data = fs::context("read", path, holes::next_data(file, at, size))?.unwrap_or(size..size);
         if data.start > at {
             buffer.fill(0);
         }

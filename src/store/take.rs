@@ -19,6 +19,8 @@ use crate::world::{fs, sparse};
 /// Bytes of the largest file that is taken: that of a disk image is no larger, and a hole of a million terabytes, which
 /// costs its maker nothing, would be read for years.
 const LARGEST: u64 = 256 << 30;
+/// Bytes of the largest raw disk that only a conversion reads: the largest image of a recipe, and room for its partitions.
+const LARGEST_TRANSIENT: u64 = (2 << 40) + (64 << 30);
 
 /// How something is taken into the store.
 #[derive(Clone, Copy)]
@@ -83,6 +85,11 @@ impl Store {
         let found = found.ok_or_else(|| StoreError::Output(format!("it produced no {name}")))?;
         if found.kind() != FileType::RegularFile {
             return Err(StoreError::Output(format!("its {name} is {}, not a file", noun(found.kind()))));
+        }
+        let size = found.stat().st_size.unsigned_abs();
+        if size > LARGEST_TRANSIENT {
+            let bound = LARGEST_TRANSIENT >> 30;
+            return Err(StoreError::Output(format!("its output {name} has {size} bytes (limit {bound} GiB)")));
         }
         let (file, path) = self.own(from, Path::new(name), &found)?;
         let taken = TransientFile(path);

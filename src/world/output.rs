@@ -10,12 +10,15 @@ use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::WorldError;
 use super::fs::{context, plain};
 
+/// Around the random part of a name.
+const PREFIX: &str = ".kiln-";
+const SUFFIX: &str = ".tmp";
 /// Random names that are tried; a second one is never needed.
 const MAX_ATTEMPTS: u32 = 8;
 
@@ -133,10 +136,34 @@ impl OutputDirectory {
                 Err(Errno::EXIST) if tries < MAX_ATTEMPTS => {}
                 created => {
                     let file = context("create a file in", &self.shown(), created.map_err(Into::into))?;
+                    // Who sweeps leaves alone what somebody still writes to.
+                    let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
                     return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });
                 }
             }
         }
+    }
+
+    /// Removes the new files of processes that were killed before they gave them a name.
+    pub fn sweep(&self) -> Result<(), WorldError> {
+        let swept = (|| {
+            // Opened anew: the handle at hand is one of a path only, which cannot be listed.
+            let listed = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            for entry in rustix::fs::Dir::new(rustix::fs::openat(&self.fd, ".", listed, Mode::empty())?)? {
+                let entry = entry?;
+                if !is_random_name(entry.file_name().to_bytes()) {
+                    continue;
+                }
+                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                let Ok(file) = rustix::fs::openat(&self.fd, entry.file_name(), flags, Mode::empty()) else { continue };
+                let plain = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_file();
+                if plain && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                    rustix::fs::unlinkat(&self.fd, entry.file_name(), AtFlags::empty())?;
+                }
+            }
+            Ok::<(), Errno>(())
+        })();
+        context("clean", &self.shown(), swept.map_err(Into::into))
     }
 
     fn shown(&self) -> PathBuf {
@@ -179,7 +206,7 @@ impl Drop for NewFile<'_> {
 
 fn is_link(parent: impl AsFd, name: &OsStr) -> bool {
     let found = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
-    found.is_ok_and(|found| rustix::fs::FileType::from_raw_mode(found.st_mode).is_symlink())
+    found.is_ok_and(|found| FileType::from_raw_mode(found.st_mode).is_symlink())
 }
 
 /// A name that nobody can foresee, and so nobody can have prepared.
@@ -188,7 +215,12 @@ fn random_name() -> OsString {
     // The kernel gives so few bytes whole, or waits; were it to refuse, exclusive creation still protects the file.
     let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    OsString::from(format!(".kiln-{hex}.tmp"))
+    OsString::from(format!("{PREFIX}{hex}{SUFFIX}"))
+}
+
+fn is_random_name(name: &[u8]) -> bool {
+    let middle = name.strip_prefix(PREFIX.as_bytes()).and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
+    middle.is_some_and(|hex| hex.len() == 32 && hex.iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
@@ -277,6 +309,23 @@ mod tests {
         }
         fs::create_anew(&path).unwrap().write_all(b"log").unwrap();
         assert_eq!(fs::read(&path, 9).unwrap(), b"log");
+    }
+
+    #[test]
+    fn what_a_killed_process_left_goes_and_what_another_writes_to_stays() {
+        let checkout = Checkout::new("swept");
+        let directory = OutputDirectory::open(&checkout.work()).unwrap();
+        let mut killed = directory.begin().unwrap();
+        // As if the process had ended: nothing holds the file any more, and nothing removed it.
+        killed.name = None;
+        drop(killed);
+        let written = directory.begin().unwrap();
+        symlink(checkout.0.join("victim/canary"), checkout.work().join(random_name())).unwrap();
+        fs::write_atomically(&checkout.work().join(".kiln-mine.tmp"), b"mine").unwrap();
+        directory.sweep().unwrap();
+        let names = fs::names(&checkout.work()).unwrap();
+        assert_eq!(names.len(), 3, "{names:?}");
+        assert!(names.contains(written.name.as_ref().unwrap()));
     }
 
     #[test]

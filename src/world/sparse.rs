@@ -1,30 +1,13 @@
-//! Files with holes: what in them is data, and copies that keep the holes.
+//! Copies of files that keep the holes.
 //!
 //! A hole reads as zeros, so nothing here changes what a reader sees; it is space and time that differ.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::ops::Range;
 
 use rustix::fs::{SeekFrom, seek};
-use rustix::io::Errno;
 
-/// The first stretch of data at or after `from` in a file of `size` bytes; none when only a hole is left. Moves the
-/// file's position.
-pub fn next_data(file: &File, from: u64, size: u64) -> io::Result<Option<Range<u64>>> {
-    if from >= size {
-        return Ok(None);
-    }
-    let start = match seek(file, SeekFrom::Data(from)) {
-        Ok(start) => start,
-        Err(Errno::NXIO) => return Ok(None),
-        // A file system that knows no holes has data everywhere.
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(from..size)),
-        Err(error) => return Err(error.into()),
-    };
-    let end = seek(file, SeekFrom::Hole(start)).unwrap_or(size).min(size);
-    Ok((start < end).then_some(start..end))
-}
+use crate::base::holes::next_data;
 
 /// Copies a whole file to an empty one. Holes stay holes, and blocks are shared where the file system can.
 pub fn copy(from: &File, to: &File) -> io::Result<()> {

@@ -12,12 +12,13 @@ use std::io::{Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 
 use super::{BuiltinContext, BuiltinError, input};
+use crate::base::holes;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::format::fat;
 use crate::format::gpt::{self, Guid, Partition, SECTOR, Table};
 use crate::plan::boot::BootSpec;
 use crate::plan::disk;
-use crate::world::{fs, sparse};
+use crate::world::fs;
 
 /// Partitions begin and end on multiples of this, as every partitioning tool has it.
 const ALIGNMENT: u64 = 1 << 20;
@@ -133,7 +134,7 @@ fn guid(text: &str) -> Result<Guid, BuiltinError> {
 fn copy(from: &File, to: &File, start: u64) -> std::io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let (mut at, size) = (0, from.metadata()?.len());
-    while let Some(data) = sparse::next_data(from, at, size)? {
+    while let Some(data) = holes::next_data(from, at, size)? {
         at = data.start;
         while at < data.end {
             let count = (data.end - at).min(CHUNK as u64) as usize;

@@ -3,10 +3,8 @@
 use std::fs::File;
 use std::ops::Range;
 
-use rustix::fs::{SeekFrom, seek};
-use rustix::io::Errno;
-
 use super::Qcow2Error;
+use crate::base::holes::next_data;
 
 /// Numbers of clusters that overlap data, in order, each once.
 pub(super) struct DataClusters<'a> {
@@ -34,24 +32,11 @@ impl<'a> DataClusters<'a> {
         Ok(clusters)
     }
 
-    /// Finds the next stretch of data; a file system that knows no holes says that everything is data.
+    /// Finds the next stretch of data.
     fn refill(&mut self) -> Result<bool, Qcow2Error> {
-        let from = self.ready.end * self.cluster;
-        if from >= self.size {
-            return Ok(false);
-        }
-        let start = match seek(self.file, SeekFrom::Data(from)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => return Ok(false),
-            Err(error) => return Err(Qcow2Error::Read(error.into())),
-        };
-        // The file may have grown or shrunk since its size was taken: stay within what was promised.
-        if start >= self.size {
-            return Ok(false);
-        }
-        let end = seek(self.file, SeekFrom::Hole(start)).map_err(|error| Qcow2Error::Read(error.into()))?;
-        let end = end.min(self.size).div_ceil(self.cluster);
-        self.ready = start / self.cluster..end;
-        Ok(!self.ready.is_empty())
+        let found = next_data(self.file, self.ready.end * self.cluster, self.size).map_err(Qcow2Error::Read)?;
+        let Some(data) = found else { return Ok(false) };
+        self.ready = data.start / self.cluster..data.end.div_ceil(self.cluster);
+        Ok(true)
     }
 }
