@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::kind::StepKind;
 use super::root::{BaseSpec, RULES, RootPackage};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
-use crate::base::Digest;
+use crate::base::{Arch, Digest};
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
 use crate::recipe::packages::PackageSet;
@@ -21,7 +21,7 @@ pub struct Builder<'a> {
     /// What there is so far.
     pub plan: Plan,
     tools: BTreeMap<Vec<Digest>, usize>,
-    bases: BTreeMap<Vec<Digest>, usize>,
+    bases: BTreeMap<(Arch, Vec<Digest>), usize>,
 }
 
 impl<'a> Builder<'a> {
@@ -112,7 +112,7 @@ impl<'a> Builder<'a> {
     pub fn base(&mut self, set: &PackageSet, image: &str) -> usize {
         let (architecture, set) = (set.architecture, set.name.as_str());
         let packages = self.set(set);
-        let key = contents(packages);
+        let key = (architecture, contents(packages));
         if let Some(&step) = self.bases.get(&key) {
             return step;
         }

@@ -51,6 +51,8 @@ struct KernelKey {
     kernel: String,
     /// The package set that indexes its modules.
     tools: String,
+    /// The package set with the initramfs's shell.
+    shell: String,
 }
 
 impl Lowering<'_> {
@@ -100,13 +102,13 @@ impl Lowering<'_> {
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
         let image = &self.recipe.images[&machine.image];
         let (tools, shell) = (&image.tools.name, &image.initramfs_set().name);
-        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone() };
+        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone() };
         if let Some(parts) = self.indexed.get(&key) {
             return parts.clone();
         }
         let mut parts = self.unindexed(&machine.kernel);
         let is_first = !self.indexed.keys().any(|known| known.kernel == key.kernel);
-        let other_tools = (!is_first).then(|| key.tools.clone());
+        let other_tools = (!is_first).then(|| key.shell.clone());
         let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools };
         if let Some(modules) = parts.modules.take() {
             let wanted = self.recipe.kernels[&machine.kernel].initrd_modules();

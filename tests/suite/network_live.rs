@@ -12,6 +12,7 @@ use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, tcgetattr};
 
 use super::live::{Quick, kiln, live, quick, succeed};
+use super::skip::skip;
 
 /// The port that the recipe forwards to the guest's SSH.
 const FORWARDED: u16 = 2222;
@@ -38,7 +39,7 @@ impl Elsewhere {
         let made = Command::new("sh").args(["-c", &script]).output().is_ok_and(|output| output.status.success());
         let elsewhere = Elsewhere(name);
         if !made {
-            println!("skipped: no second network namespace, which needs root and ip");
+            skip("no second network namespace, which needs root and ip");
             return None;
         }
         let space = File::open(format!("/run/netns/{}", elsewhere.0)).unwrap();

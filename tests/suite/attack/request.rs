@@ -15,7 +15,7 @@ use kiln::plan::{Plan, id};
 use kiln::store::{Owner, Store};
 use kiln::world::RealWorld;
 
-use super::ground::{Ground, Image};
+use super::ground::{Ground, Image, program};
 use super::host;
 use crate::suite::skip::skip;
 
@@ -62,7 +62,7 @@ struct Bench {
 
 impl Bench {
     fn new(name: &str) -> Option<Bench> {
-        sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+        sandbox::use_program(program().into());
         let ground =
             Ground::new(&Ground::place(name), vec![host::tool("zz-mke2fs", "1.0", "/usr/sbin/mke2fs", MKE2FS)]);
         if let Some(why) = ground.why_not() {
@@ -181,6 +181,7 @@ fn elsewhere(request: &Request, place: &Path) -> Request {
     let mut child = Command::new("sh");
     child.args(["-c", "umask 077; cd /; exec \"$@\"", "sh"]).arg(std::env::current_exe().unwrap());
     child.args(["--exact", THIS, "--nocapture"]).env_clear().env(REQUEST, &text);
+    child.env("KILN_TEST_PROGRAM", program());
     child.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/nowhere").env("TZ", "Asia/Tokyo");
     child.env("LC_ALL", "de_DE.UTF-8").env("SOURCE_DATE_EPOCH", "1").env("KILN_FS_UUID", "none");
     let output = child.output().unwrap();
@@ -191,7 +192,7 @@ fn elsewhere(request: &Request, place: &Path) -> Request {
 
 /// The process of a second run.
 fn carry_out(text: &Path) {
-    sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
+    sandbox::use_program(program().into());
     let request: Request = serde_json::from_slice(&std::fs::read(text).unwrap()).unwrap();
     LocalExecutor.execute(&request, &IgnoreSteps).unwrap();
 }
