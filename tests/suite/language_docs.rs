@@ -89,15 +89,15 @@ fn images_page_is_true_and_complete() {
     let examples: String =
         blocks(&page).into_iter().filter(|(kind, ..)| *kind == "kiln").map(|(.., text)| text).collect();
     let words: Vec<&str> = examples.split_whitespace().collect();
+    let call = r#"(?:reader\.|word\(&mut reader, |account\(&mut reader, )[a-z_:<>A-Za-z]*\(?"([a-z-]+)""#;
+    let call = regex::Regex::new(call).unwrap();
+    let mut checkers = vec![root.join("src/recipe/packages.rs")];
+    let files = std::fs::read_dir(root.join("src/recipe/image")).unwrap();
+    checkers.extend(files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
     let mut asked = 0;
-    for name in ["check", "file", "group", "user"] {
-        let source = std::fs::read_to_string(root.join(format!("src/recipe/image/{name}.rs"))).unwrap();
-        let call = regex::Regex::new(
-            r#"(?:reader\.|word\(&mut reader, |account\(&mut reader, )[a-z_:<>A-Za-z]*\(?"([a-z-]+)""#,
-        );
-        for found in call.unwrap().captures_iter(&source) {
-            let word = found[1].to_owned();
-            assert!(words.contains(&word.as_str()), "docs/images.md has no example of `{word}`");
+    for source in checkers {
+        for found in call.captures_iter(&std::fs::read_to_string(source).unwrap()) {
+            assert!(words.contains(&&found[1]), "docs/images.md has no example of `{}`", &found[1]);
             asked += 1;
         }
     }
