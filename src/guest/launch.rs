@@ -11,7 +11,7 @@ pub use super::overlay::ARTIFACTS;
 use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
-use crate::exec::sandbox::{Mount, Privileges, Root, SandboxIds, Spec};
+use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
 use crate::machine::rules::longest_kernel_line;
@@ -243,6 +243,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,
+        hostname: HOST_NAME.to_owned(),
         cwd: RUN.into(),
     }
 }

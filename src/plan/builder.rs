@@ -6,12 +6,19 @@
 use std::collections::BTreeMap;
 
 use super::kind::StepKind;
-use super::root::{BaseSpec, RULES, RootPackage};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
-use crate::base::{Arch, Digest};
+use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
-use crate::recipe::packages::PackageSet;
+
+/// Steps for which this is the same configure the same packages in the same way.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct BaseKey {
+    /// `base.json`
+    pub(super) spec: Vec<u8>,
+    /// The packages' files.
+    pub(super) contents: Vec<Digest>,
+}
 
 /// A plan under construction.
 #[derive(Debug)]
@@ -21,7 +28,8 @@ pub struct Builder<'a> {
     /// What there is so far.
     pub plan: Plan,
     tools: BTreeMap<Vec<Digest>, usize>,
-    bases: BTreeMap<(Arch, Vec<Digest>), usize>,
+    /// Steps that configure packages.
+    pub(super) bases: BTreeMap<BaseKey, usize>,
 }
 
 impl<'a> Builder<'a> {
@@ -107,33 +115,6 @@ impl<'a> Builder<'a> {
         step
     }
 
-    /// The position of the step that unpacks and configures a set; one for each set of equal contents, called after the
-    /// first image that is made of it.
-    pub fn base(&mut self, set: &PackageSet, image: &str) -> usize {
-        let (architecture, set) = (set.architecture, set.name.as_str());
-        let packages = self.set(set);
-        let key = (architecture, contents(packages));
-        if let Some(&step) = self.bases.get(&key) {
-            return step;
-        }
-        let package = |(at, package): (usize, &LockedPackage)| RootPackage {
-            name: package.name.clone(),
-            version: package.version.clone(),
-            architecture: package.architecture.clone(),
-            input: deb_name(at, package),
-        };
-        let packages = packages.iter().enumerate().map(package).collect();
-        let spec = BaseSpec { architecture, rules: RULES, packages, epoch: self.lock.epoch };
-        let mut inputs = self.set_inputs(set);
-        let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
-        inputs.insert("base.json".to_owned(), Input::Inline(json));
-        let outputs = vec!["base.tar".to_owned()];
-        let kind = StepKind::Base(image.to_owned());
-        let step = self.add_step(Step { kind, work: Work::Builtin(Builtin::Base(architecture)), inputs, outputs });
-        self.bases.insert(key, step);
-        step
-    }
-
     fn repository_place(&self, archive: &ArchiveRef, path: &str) -> Place {
         let archive = self.lock.archives.get(archive).expect("the lock has every archive that it names");
         Place::Repository { repository: archive.repository.clone(), path: path.to_owned(), snapshot: archive.snapshot }
@@ -147,7 +128,7 @@ pub(super) fn deb_name(at: usize, package: &LockedPackage) -> String {
     format!("{at:03}-{}_{version}_{}.deb", package.name, package.architecture)
 }
 
-/// What a tool tree, or a base, depends on.
+/// What a tool tree depends on.
 fn contents(packages: &[LockedPackage]) -> Vec<Digest> {
     packages.iter().map(|package| package.file.sha256).collect()
 }

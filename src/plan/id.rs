@@ -186,6 +186,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
     match builtin {
         Builtin::Tools => "tools",
         Builtin::Base(_) => "base",
+        Builtin::Named(_) => "named",
         Builtin::Root(_) => "root",
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",

@@ -15,6 +15,8 @@ pub enum StepKind {
     Tools(String),
     /// The configured packages of an image, and of every other image of the same packages.
     Base(String),
+    /// The same under the host name of an image, where they depend on it.
+    Named(String),
     /// The root file system of an image.
     Root(String),
     /// That root with what lies over it on one disk.
@@ -59,6 +61,7 @@ impl fmt::Display for StepKind {
         match self {
             StepKind::Tools(set) => write!(f, "tools {set}"),
             StepKind::Base(image) => write!(f, "base {image}"),
+            StepKind::Named(image) => write!(f, "named {image}"),
             StepKind::Root(image) => write!(f, "root {image}"),
             StepKind::Tree(content) => write!(f, "tree {content}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),

@@ -1,7 +1,7 @@
-//! `base.json` and `root.json`: what the two steps of a root file system must know besides the files that they read.
+//! `base.json` and `root.json`: what the steps of a root file system must know besides the files that they read.
 //!
-//! A *base* is packages, configured, and nothing else: images that differ in anything but packages share it. A *root* is a
-//! base with what the recipe says of the image. Each is an input of its step, so that its bytes are part of the step's
+//! A *base* is packages, configured in a locale and a time zone with answers to what they ask: images that differ in
+//! anything else share it. It is made again under an image's own host name where it depends on that. A *root* is a base with what the recipe says of the image. Each is an input of its step, so that its bytes are part of the step's
 //! id. Field order is the order below.
 
 use std::collections::BTreeMap;
@@ -9,7 +9,20 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Arch, Timestamp};
+use crate::recipe::image::AnswerType;
 
+/// The output that holds the packages of an image, configured under [`PLACEHOLDER`].
+pub const BASE: &str = "base.tar";
+/// The same packages, configured under the host name of the image; empty where nothing in the base depends on that.
+pub const NAMED: &str = "named.tar";
+/// The output that holds the paths of a base in which [`PLACEHOLDER`] was found, as JSON.
+pub const TRACES: &str = "host-name.json";
+/// The host name under which packages are configured that images of several names share. A full name, so that scripts have
+/// a domain to derive something from; in a top-level domain that nobody can have (RFC 2606), of labels that nothing holds by
+/// accident and no script shortens (NetBIOS has 15 characters).
+pub const PLACEHOLDER: &str = "kilnhost3kq9x.kilndomain7zr2m.invalid";
+/// What of the placeholder is looked for: a script may have taken either part alone.
+pub const PLACEHOLDER_LABELS: [&str; 2] = ["kilnhost3kq9x", "kilndomain7zr2m"];
 /// The output that holds the root file system.
 pub const ROOT: &str = "root.tar";
 /// The output that holds its users and groups, [`RootIds`] as JSON.
@@ -28,6 +41,29 @@ pub struct BaseSpec {
     pub packages: Vec<RootPackage>,
     /// No file is younger.
     pub epoch: Timestamp,
+    /// The name of the machine that scripts see: [`PLACEHOLDER`], or that of an image.
+    pub hostname: String,
+    /// The locale that scripts see.
+    pub locale: String,
+    /// The time zone that scripts see.
+    pub timezone: String,
+    /// What scripts that ask are answered, by question.
+    pub answers: Vec<RootAnswer>,
+}
+
+/// An answer to a question of debconf.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RootAnswer {
+    /// The package that asks.
+    pub package: String,
+    /// The name of the question.
+    pub question: String,
+    /// What kind of answer it takes.
+    #[serde(rename = "type")]
+    pub kind: AnswerType,
+    /// The answer.
+    pub value: String,
 }
 
 /// What a recipe makes of a base, as data.

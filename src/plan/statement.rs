@@ -23,6 +23,8 @@ pub enum Statement {
     Timezone,
     /// `dhcp` of the image.
     Dhcp,
+    /// The answer to this question of debconf.
+    Answer(String),
     /// The user of this name.
     User(String),
     /// The group of this name.
@@ -68,7 +70,7 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)>
 /// step is made for.
 pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<Span> {
     match step {
-        StepKind::Base(image) | StepKind::Root(image) => of_image(recipe, image, statement),
+        StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
         StepKind::Tree(content) | StepKind::Disk(content) => of_image(recipe, &content.image, statement),
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
@@ -95,6 +97,9 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Locale => spans.locale,
         Statement::Timezone => spans.timezone,
         Statement::Dhcp => spans.dhcp,
+        Statement::Answer(name) => {
+            image.debconf.iter().find(|answer| answer.question == *name).map(|answer| answer.span)
+        }
         Statement::User(name) => image.users.iter().find(|user| user.name == *name).map(|user| user.span),
         Statement::Group(name) => image.groups.iter().find(|group| group.name == *name).map(|group| group.span),
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),

@@ -144,7 +144,7 @@ impl Builtin {
     /// The processor that it takes: kiln's own code runs on any, the programs of an image on theirs alone.
     pub fn arch(&self) -> Arch {
         match self {
-            Builtin::Base(arch) | Builtin::Root(arch) => *arch,
+            Builtin::Base(arch) | Builtin::Named(arch) | Builtin::Root(arch) => *arch,
             _ => Arch::BUILD,
         }
     }
@@ -165,9 +165,12 @@ pub enum Builtin {
     /// Inputs `*.deb`: their files merged into one tree (output `tree`), for use as a sandbox's root.
     Tools,
     /// Inputs `*.deb` and `base.json` (see [`super::root`]): the packages, configured by their own scripts, which are
-    /// programs of the architecture (output `base.tar`).
+    /// programs of the architecture (outputs `base.tar`, and `host-name.json`: the paths that depend on the host name).
     Base(Arch),
-    /// Inputs `base.tar`, `root.json` and the files that it names: the root file system of an image (outputs `root.tar`,
+    /// The same inputs, with another host name in `base.json`, and `host-name.json`: output `named.tar`, which is empty where
+    /// nothing depends on it.
+    Named(Arch),
+    /// Inputs `base.tar`, `named.tar`, `root.json` and the files that it names: the root file system of an image (outputs `root.tar`,
     /// `users.json`). Runs programs of the image.
     Root(Arch),
     /// Input `kernel.deb`, and perhaps `epoch` (RFC 3339), which no module is then younger than: outputs `vmlinuz`,

@@ -1,6 +1,7 @@
 //! `image NAME extends BASE { ... }`: a Debian disk.
 
 mod check;
+mod debconf;
 mod file;
 mod group;
 mod user;
@@ -58,6 +59,8 @@ pub struct Image {
     pub locale: String,
     /// Time zone name.
     pub timezone: String,
+    /// Answers to what packages ask while they are configured, by question.
+    pub debconf: Vec<Answer>,
     /// Where it was declared.
     pub span: Span,
     /// Where those of its fields stand that only a build can find wrong.
@@ -88,6 +91,54 @@ impl Image {
     /// The key of a fetched file among the lock's sources.
     pub fn source_name(&self, file: &ImageFile) -> String {
         format!("{}:{}", self.name, file.path)
+    }
+}
+
+/// One answer to a question of debconf.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The package that asks.
+    pub package: String,
+    /// The name of the question: `wireshark-common/install-setuid`.
+    pub question: String,
+    /// What kind of answer it takes.
+    pub kind: AnswerType,
+    /// The answer.
+    pub value: String,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// The types of questions that take an answer (debconf-devel(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AnswerType {
+    /// `true` or `false`.
+    Boolean,
+    /// Any of several choices, separated by commas.
+    Multiselect,
+    /// A text that debconf keeps in a file for root alone.
+    Password,
+    /// One of several choices.
+    Select,
+    /// Any text.
+    String,
+}
+
+impl AnswerType {
+    /// Each of them.
+    pub const ALL: [AnswerType; 5] =
+        [AnswerType::Boolean, AnswerType::Multiselect, AnswerType::Password, AnswerType::Select, AnswerType::String];
+
+    /// Debconf's name for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            AnswerType::Boolean => "boolean",
+            AnswerType::Multiselect => "multiselect",
+            AnswerType::Password => "password",
+            AnswerType::Select => "select",
+            AnswerType::String => "string",
+        }
     }
 }
 

@@ -184,10 +184,13 @@ fn expected_package<T>(value: &Spanned<Value>, scope: &Scope) -> Option<T> {
 }
 
 /// Debian policy 5.6.7: at least two of lower-case letters, digits, `+`, `-`, `.`, the first a letter or digit.
-fn is_package_name(request: &PackageRequest, scope: &Scope) -> bool {
+pub(super) fn is_name(name: &str) -> bool {
     let legal = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"+-.".contains(&b);
-    let name = request.name.as_bytes();
-    let good = name.len() >= 2 && name[0].is_ascii_alphanumeric() && name.iter().all(|b| legal(*b));
+    name.len() >= 2 && name.as_bytes()[0].is_ascii_alphanumeric() && name.bytes().all(legal)
+}
+
+fn is_package_name(request: &PackageRequest, scope: &Scope) -> bool {
+    let good = is_name(&request.name);
     if !good {
         let message = format!("`{}` cannot be the name of a Debian package", request.name);
         let label = "at least two of lower-case letters, digits, `+`, `-` and `.`";

@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use kiln::exec::sandbox::seccomp::{FilterKind, refused};
 use kiln::exec::sandbox::{
-    self, Bound, Call, Exceeded, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds, Spec, Streams,
+    self, Bound, Call, Exceeded, HOST_NAME, Limits, Mount, Privileges, Root, SandboxError, SandboxEvent, SandboxIds,
+    Spec, Streams,
 };
 
 use super::skip::skip;
@@ -42,6 +43,7 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        hostname: HOST_NAME.to_owned(),
         cwd: PathBuf::from("/tmp"),
     }
 }

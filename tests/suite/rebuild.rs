@@ -67,6 +67,25 @@ fn another_user_leaves_packages_and_kernel_alone() {
 }
 
 #[test]
+fn another_host_name_configures_packages_again_where_they_depend_on_it() {
+    let edit = [("cxl-expander.kiln", "hostname = \"cxl\"", "hostname = \"other.example.org\"")];
+    let steps = ["named debian-cxl", "root debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"];
+    assert_eq!(moved(&edit, |_| ()), names(&steps));
+}
+
+#[test]
+fn answers_locale_and_time_zone_are_part_of_the_base() {
+    for line in ["debconf = [\"man-db man-db/install-setuid boolean false\"]", "timezone = \"UTC\"", "locale = \"C\""] {
+        let edit = [("cxl-expander.kiln", "  hostname = \"cxl\"", format!("  hostname = \"cxl\"\n  {line}"))];
+        let [(file, from, to)] = &edit;
+        assert!(moved(&[(*file, *from, to.as_str())], |_| ()).contains("base debian-cxl"), "{line}");
+    }
+    let answer = "  hostname = \"cxl\"\n  debconf = [\"slapd slapd/password1 password secret\"]";
+    let private = lowered(&[("cxl-expander.kiln", "  hostname = \"cxl\"", answer)], |_| ()).private;
+    assert_eq!(private.len(), 2, "the descriptions of both steps hold the password");
+}
+
+#[test]
 fn another_package_leaves_the_kernel_and_the_tools_alone() {
     let package = |lock: &mut Lock| {
         let packages = lock.sets.get_mut("debian-cxl").unwrap();
@@ -75,7 +94,7 @@ fn another_package_leaves_the_kernel_and_the_tools_alone() {
     };
     assert_eq!(
         moved(&[], package),
-        names(&["base debian-cxl", "root debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"])
+        names(&["base debian-cxl", "named debian-cxl", "root debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"])
     );
 }
 
@@ -140,6 +159,8 @@ fn a_second_recipe_with_the_same_packages_configures_nothing() {
         succeed(kiln(store).arg("build").arg(&recipe).arg("--lock").arg(&lock).arg("--out").arg(scratch.path("out")))
     };
     let first = ran(&build());
-    assert_eq!(first, names(&["root second", "tree second stock", "disk second stock", "qcow2 disk second stock"]));
+    // Under the other host name nothing is configured either, since no file of this base depends on it.
+    let steps = ["named second", "root second", "tree second stock", "disk second stock", "qcow2 disk second stock"];
+    assert_eq!(first, names(&steps));
     assert_eq!(ran(&build()), BTreeSet::new());
 }

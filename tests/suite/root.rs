@@ -8,7 +8,7 @@ use kiln::base::{Arch, Digest, Timestamp};
 use kiln::exec::builtin::{self, BuiltinContext};
 use kiln::exec::event::{StepEvent, StepListener};
 use kiln::plan::Builtin;
-use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use kiln::plan::root::{BaseSpec, PLACEHOLDER, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 use super::live::is_among;
 use super::{live, packages};
@@ -86,7 +86,16 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         std::fs::create_dir_all(directory).unwrap();
     }
     let locked = packages.iter().map(|package| package.locked.clone()).collect();
-    let base_spec = BaseSpec { architecture: Arch::BUILD, rules: RULES, packages: locked, epoch: EPOCH };
+    let base_spec = BaseSpec {
+        architecture: Arch::BUILD,
+        rules: RULES,
+        packages: locked,
+        epoch: EPOCH,
+        hostname: PLACEHOLDER.to_owned(),
+        locale: spec.locale.clone(),
+        timezone: spec.timezone.clone(),
+        answers: Vec::new(),
+    };
     std::fs::write(work.join("base.json"), serde_json::to_vec(&base_spec).unwrap()).unwrap();
     std::fs::write(work.join("root.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     std::fs::write(work.join("text"), "hello\n").unwrap();
@@ -99,8 +108,11 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
     let mut debs: BTreeMap<String, PathBuf> =
         packages.iter().map(|package| (package.locked.input.clone(), package.file.clone())).collect();
     debs.extend([input("base.json", work.join("base.json"))]);
+    // Nothing in the base depends on the host name: see `images::names` for one where something does.
+    std::fs::write(work.join("named.tar"), "").unwrap();
     let others = BTreeMap::from([
         input("base.tar", base.join("base.tar")),
+        input("named.tar", work.join("named.tar")),
         input("files/text", work.join("text")),
         input("root.json", work.join("root.json")),
     ]);

@@ -38,6 +38,7 @@ fn the_program_on_the_terminal() {
         privileges: Privileges::None,
         env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
         argv: ["/bin/sh", "-c", &script].map(str::to_owned).into(),
+        hostname: sandbox::HOST_NAME.to_owned(),
         cwd: "/tmp".into(),
     };
     let (console, streams) = TerminalConsole::open(Stdio::null()).unwrap();

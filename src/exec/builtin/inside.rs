@@ -61,7 +61,7 @@ pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), 
 /// Only what becomes a system has files of several owners.
 fn ids(builtin: &Builtin) -> SandboxIds {
     match builtin {
-        Builtin::Base(_) | Builtin::Root(_) => SandboxIds::Range,
+        Builtin::Base(_) | Builtin::Named(_) | Builtin::Root(_) => SandboxIds::Range,
         _ => SandboxIds::Single,
     }
 }

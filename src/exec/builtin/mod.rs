@@ -121,6 +121,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
     match builtin {
         Builtin::Tools => Ok(tools::run(context)?),
         Builtin::Base(_) => root::base(context),
+        Builtin::Named(_) => root::named(context),
         Builtin::Root(_) => root::run(context),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),

@@ -1,4 +1,4 @@
-//! [`crate::plan::Builtin::Base`] and [`crate::plan::Builtin::Root`]: packages to a root file system.
+//! [`crate::plan::Builtin::Base`], [`crate::plan::Builtin::Named`] and [`crate::plan::Builtin::Root`]: packages to a root file system.
 
 use serde::de::DeserializeOwned;
 
@@ -6,7 +6,7 @@ use super::{BuiltinContext, BuiltinError, input};
 use crate::exec::debian::{self, Job};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::HostPath;
-use crate::plan::root::{BaseSpec, RootSpec};
+use crate::plan::root::{BaseSpec, RootSpec, TRACES};
 use crate::world::fs;
 
 /// Largest description of a step.
@@ -16,6 +16,13 @@ const SPEC_LIMIT: u64 = 64 << 20;
 pub fn base(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let spec: BaseSpec = spec(context, "base.json")?;
     Ok(debian::base(&job(context), &spec)?)
+}
+
+/// Carries [`crate::plan::Builtin::Named`] out.
+pub fn named(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
+    let traces: Vec<String> = spec(context, TRACES)?;
+    let spec: BaseSpec = spec(context, "base.json")?;
+    Ok(debian::named(&job(context), &spec, &traces)?)
 }
 
 /// Carries [`crate::plan::Builtin::Root`] out.

@@ -1,21 +1,42 @@
 //! Packages to a configured system: what all images of the same packages have in common.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::RuleInput;
 use super::run::Runner;
-use super::{Deb, database, rules, script};
-use crate::base::Arch;
+use super::{Deb, answers, database, machine, rules, script, traces};
+use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
 use crate::exec::log::shortened;
 use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
 use crate::plan::Statement;
-use crate::plan::root::{BaseSpec, RootPackage};
+use crate::plan::root::{BASE, BaseSpec, NAMED, RootPackage, TRACES};
+use crate::world::fs;
 
-/// Unpacks, configures, puts in order, and writes `base.tar`.
+/// Configures packages under a name that stands for any, and writes `base.tar` and where that name is in it.
 pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
+    let out = job.out.join(BASE);
+    configure(job, spec, &out)?;
+    let traces = traces::find(&out)?;
+    let json = serde_json::to_vec_pretty(&traces).expect("a list of strings is JSON");
+    Ok(fs::write_atomically(&job.out.join(TRACES), &json)?)
+}
+
+/// Configures them under the image's own name, unless the base has no trace of any.
+pub(crate) fn named(job: &Job<'_>, spec: &BaseSpec, traces: &[String]) -> Result<(), RootError> {
+    let out = job.out.join(NAMED);
+    if traces.is_empty() {
+        return Ok(fs::write_atomically(&out, b"")?);
+    }
+    job.log(&format!("configured again under the host name {}, on which these files depend:", spec.hostname));
+    traces.iter().for_each(|path| job.log(&format!("  {}", Foreign(path))));
+    configure(job, spec, &out)
+}
+
+/// Unpacks, configures, puts in order, and writes the archive.
+fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError> {
     let packages = packages::read(&files(job, spec)?)?;
     let tree = workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
@@ -27,12 +48,21 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let log = |line: &str| job.log(line);
-    let runner = Runner { root: &job.root, epoch: spec.epoch, debs, variation: job.variation, log: &log };
+    let runner = Runner {
+        root: &job.root,
+        hostname: &spec.hostname,
+        epoch: spec.epoch,
+        debs,
+        variation: job.variation,
+        log: &log,
+    };
     rules::foresee(&tree)?;
+    machine::describe(&tree, spec)?;
+    let answers = answers::prepare(&tree, spec)?;
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version
         .ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
-    let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
+    let text = script::configure(&packages::candidates(&packages, deb), version.control.version(), answers);
     let (mut done, mut failed) = (0, None);
     let configured = runner.script("configuring packages", &text, &mut |line| {
         if line.starts_with("Setting up ") {
@@ -43,10 +73,11 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
         job.log(line);
     });
     configured.map_err(|error| error.of_package(failed))?;
+    answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
+    machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
-    let out = job.out.join("base.tar");
-    let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));
+    let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), out));
     checked.and(packed)
 }
 

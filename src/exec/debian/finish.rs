@@ -1,5 +1,7 @@
 //! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
 
+use std::path::{Path, PathBuf};
+
 use super::job::Job;
 use super::rules::RuleInput;
 use super::run::Runner;
@@ -7,24 +9,31 @@ use super::{origin, parts, rules};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
-use crate::plan::root::{ROOT, RootIds, RootSpec, USERS};
+use crate::plan::root::{BASE, NAMED, ROOT, RootIds, RootSpec, USERS};
 use crate::world::fs;
 
-/// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
+/// Restores the base, changes it, and writes `root.tar` and `users.json`.
 pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
-    let missing = || RootError::from(StepFailure::bug("there is no input `base.tar`".to_owned()));
-    let base = job.inputs.get("base.tar").ok_or_else(missing)?;
+    let base = base(job)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     restore::restore(base, &tree, &mut times)?;
     let log = |line: &str| job.log(line);
     let (epoch, variation) = (spec.epoch, job.variation);
-    let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
+    let runner = Runner { root: &job.root, hostname: &spec.hostname, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
     parts::apply(&Addition::new(spec, job.inputs, &tree)?, &runner)?;
     let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
+}
+
+/// The base that was configured under the image's own name, where there is one.
+fn base<'a>(job: &'a Job<'_>) -> Result<&'a Path, RootError> {
+    let missing = |name: &str| RootError::from(StepFailure::bug(format!("there is no input `{name}`")));
+    let input = |name: &str| job.inputs.get(name).map(PathBuf::as_path).ok_or_else(|| missing(name));
+    let named = input(NAMED)?;
+    if fs::metadata(named)?.len() > 0 { Ok(named) } else { input(BASE) }
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.

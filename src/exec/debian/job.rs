@@ -28,6 +28,11 @@ impl Job<'_> {
         self.listener.on(StepEvent::StepLog { step: self.step.to_owned(), line: line.to_owned() });
     }
 
+    /// Tells something that stops nothing.
+    pub(crate) fn warn(&self, message: String) {
+        self.listener.on(StepEvent::Warning { message });
+    }
+
     /// Says how much is done.
     pub(crate) fn progress(&self, done: usize, total: usize) {
         let (done, total) = (done as u64, total as u64);

@@ -5,6 +5,7 @@
 //! range of ids; the packages are unpacked by kiln and configured by their own dpkg, in a sandbox. What every
 //! distribution has in common is in [`crate::exec::tree`]. It must not know locks, recipes or stores.
 
+mod answers;
 mod base;
 #[cfg(test)]
 mod canary;
@@ -12,6 +13,7 @@ mod database;
 mod deb;
 mod finish;
 mod job;
+mod machine;
 mod origin;
 mod packages;
 mod parts;
@@ -19,8 +21,9 @@ mod relations;
 mod rules;
 mod run;
 mod script;
+mod traces;
 
-pub(crate) use base::build as base;
+pub(crate) use base::{build as base, named};
 pub(crate) use deb::Deb;
 pub(crate) use finish::build as root;
 pub(crate) use job::Job;

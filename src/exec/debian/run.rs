@@ -33,6 +33,8 @@ const ENVIRONMENT: [(&str, &str); 13] = [
 /// Runs images' programs and keeps their last lines for errors.
 pub(crate) struct Runner<'a> {
     pub(crate) root: &'a HostPath,
+    /// The name of the machine that programs see.
+    pub(crate) hostname: &'a str,
     pub(crate) epoch: Timestamp,
     /// Files to show below `/tmp/debs`.
     pub(crate) debs: Vec<(PathBuf, String)>,
@@ -63,6 +65,7 @@ impl Runner<'_> {
             mounts: self.debs.iter().map(mount).collect(),
             ids: SandboxIds::Inherit,
             privileges: Privileges::Build,
+            hostname: self.hostname.to_owned(),
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             cwd: PathBuf::from("/"),

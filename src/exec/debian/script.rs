@@ -29,13 +29,15 @@ pub(crate) struct Candidate {
     pub(crate) essential: bool,
 }
 
-pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
+/// The script; `before` are commands that come before any other.
+pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str, before: &str) -> String {
     let mut text = format!(
         "set -e\nexport DPKG_MAINTSCRIPT_NAME=preinst DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT=1 DPKG_MAINTSCRIPT_DEBUG=0\n\
          export DPKG_ADMINDIR=/var/lib/dpkg DPKG_ROOT= DPKG_RUNNING_VERSION={dpkg_version}\n\
          D='dpkg --force-unsafe-io --force-confold --no-triggers'\n\
          fail() {{ s=$?; echo \"{FAILED}$1\"; exit $s; }}\n"
     );
+    let _ = writeln!(text, "{before}");
     let mut first: Vec<usize> = Vec::new();
     for name in FIRST {
         first.extend(packages.iter().position(|package| package.name == name && package.deb.is_none()));
@@ -132,7 +134,7 @@ mod tests {
 
     /// The lines that do something, shortened.
     fn steps(packages: &[Candidate]) -> Vec<String> {
-        let text = configure(packages, "1.22");
+        let text = configure(packages, "1.22", "");
         let short = |line: &str| match line.split_once("/info/") {
             Some((_, script)) => script.split(" || ").next().unwrap().to_owned(),
             None => line.to_owned(),
@@ -146,7 +148,7 @@ mod tests {
         assert_eq!(failed("dpkg: error processing package libc6:amd64 (--configure):"), Some("libc6"));
         assert_eq!(failed(&format!("{FAILED}mawk")), Some("mawk"));
         assert_eq!(failed("Setting up tzdata (2026a) ..."), None);
-        let text = configure(&[candidate("a", true, &[])], "1.22");
+        let text = configure(&[candidate("a", true, &[])], "1.22", "");
         let fails = text.lines().filter(|line| !line.contains("DPKG_MAINTSCRIPT_PACKAGE=a"));
         let script = format!(
             "{}\nfalse || fail a",

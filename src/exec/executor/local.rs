@@ -111,6 +111,7 @@ fn spec(request: &Request) -> Result<Spec, ExecutorError> {
         privileges: Privileges::Build,
         env: id::environment(env),
         argv: argv.clone(),
+        hostname: sandbox::HOST_NAME.to_owned(),
         cwd: inside(id::BUILD),
     })
 }

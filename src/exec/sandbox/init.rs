@@ -12,7 +12,7 @@ use super::job::{INSIDE, Job, Message, Wires, Work, close_strangers};
 use super::mounts::View;
 use super::seccomp::Filter;
 use super::watch::Watch;
-use super::{Mount, Root, SandboxError, Spec, limits, mounts, privileges};
+use super::{HOST_NAME, Mount, Root, SandboxError, Spec, limits, mounts, privileges};
 
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
@@ -39,7 +39,11 @@ fn start(wires: &Wires) -> Result<(Child, Signals, Watch), SandboxError> {
     rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| SandboxError::setup("hide pid 1", error))?;
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
-    let named = rustix::system::sethostname(b"kiln").and_then(|()| rustix::system::setdomainname(b"(none)"));
+    let name = match &job.work {
+        Work::Program(spec) => spec.hostname.as_str(),
+        Work::Entry { .. } => HOST_NAME,
+    };
+    let named = rustix::system::sethostname(name.as_bytes()).and_then(|()| rustix::system::setdomainname(b"(none)"));
     named.map_err(|error| SandboxError::setup("set the host name", error))?;
     let signals = Signals::new([SIGCHLD, SIGTERM, SIGINT, SIGQUIT]);
     let signals = signals.map_err(|error| SandboxError::setup("handle signals", error))?;

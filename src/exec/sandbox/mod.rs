@@ -53,6 +53,9 @@ pub use privileges::Privileges;
 pub use running::Running;
 pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
 
+/// The name of every machine that a sandbox shows, but where a program is to see another one.
+pub const HOST_NAME: &str = "kiln";
+
 /// A process and everything it can see. It reaches no network, not even loopback of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Spec {
@@ -64,6 +67,8 @@ pub struct Spec {
     pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.
     pub privileges: Privileges,
+    /// The name of the machine, as `uname` tells it.
+    pub hostname: String,
     pub env: BTreeMap<String, String>,
     /// Program, absolute inside, and arguments.
     pub argv: Vec<String>,

@@ -10,6 +10,8 @@ pub enum TraceKind {
     /// `user@host`
     Account,
     Host,
+    /// The host name under which packages are configured that several images share.
+    Placeholder,
     /// `uname -r`
     Kernel,
     /// Today in one of its spellings.
@@ -31,6 +33,7 @@ impl TraceKind {
             TraceKind::Home => "the home directory of the user who builds",
             TraceKind::Account => "user and host",
             TraceKind::Host => "the host's name",
+            TraceKind::Placeholder => "the host name that packages are configured under",
             TraceKind::Kernel => "the release of the host's kernel",
             TraceKind::Date | TraceKind::Clock => "today's date",
             TraceKind::Uuid => "a UUID that does not come from the lock or any input",
@@ -44,6 +47,10 @@ impl TraceKind {
             TraceKind::Home => "steps see HOME=/nonexistent; the program that writes it was given a path of the host",
             TraceKind::Account | TraceKind::Host => {
                 "steps see the host name `kiln`; the program that writes it got the host's name from outside the sandbox"
+            }
+            TraceKind::Placeholder => {
+                "a script wrote the host name where kiln does not look for it, such as into a compressed file: remove the \
+                 file, or state it as a `file` in the recipe"
             }
             TraceKind::Kernel => "pass the image's kernel release to the program that runs `uname -r`",
             TraceKind::Date | TraceKind::Clock => {
@@ -76,8 +83,8 @@ impl Needle {
             TraceKind::Account | TraceKind::Host | TraceKind::Kernel => !joined(last) && !joined(next),
             // `20261123T1530`, but not a digit of a longer number or of a digest.
             TraceKind::Date => !word(last) && (!word(next) || next == Some(b'T')),
-            // Found by its shape, not by its text.
-            TraceKind::Uuid => true,
+            // Found by its shape, not by its text; and what nothing holds by accident.
+            TraceKind::Uuid | TraceKind::Placeholder => true,
             TraceKind::Clock => !word(last) && !word(next) && holds(after, self.year.as_bytes()),
         }
     }

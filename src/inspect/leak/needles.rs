@@ -6,6 +6,7 @@
 
 use super::{Needle, TraceKind};
 use crate::base::Timestamp;
+use crate::plan::root::PLACEHOLDER_LABELS;
 
 /// Shorter names are part of everything.
 const MIN_NEEDLE_LENGTH: usize = 4;
@@ -62,6 +63,10 @@ pub fn needles(machine: &BuildHost, epoch: Timestamp, known: &[&[u8]]) -> Vec<Ne
     }
     for (kind, text) in dates(machine.now, epoch) {
         add(kind, &text);
+    }
+    for label in PLACEHOLDER_LABELS {
+        add(TraceKind::Placeholder, label);
+        add(TraceKind::Placeholder, &label.to_uppercase());
     }
     found
 }

@@ -136,10 +136,22 @@ fn what_an_input_says_itself_is_no_leak_and_the_same_words_elsewhere_are() {
 }
 
 #[test]
+fn the_name_that_packages_are_configured_under_is_a_leak_wherever_it_is() {
+    use crate::plan::root::{PLACEHOLDER, PLACEHOLDER_LABELS};
+    for text in [format!("host={PLACEHOLDER}\n"), PLACEHOLDER_LABELS[0].to_uppercase(), format!("x{PLACEHOLDER}x")] {
+        let found = scanner().scan("disk", tar("etc/x.gz", &gz(text.as_bytes())).as_slice()).unwrap();
+        assert!(found.iter().any(|hit| hit.kind == TraceKind::Placeholder), "{text}");
+        assert!(found.iter().all(|hit| hit.to_string().contains("etc/x.gz")), "{found:?}");
+    }
+}
+
+#[test]
 fn what_is_common_or_known_is_not_looked_for() {
     let kinds = |machine: &BuildHost, epoch, known: &str| -> Vec<TraceKind> {
         let mut kinds: Vec<TraceKind> = needles(machine, epoch, &[known.as_bytes()]).iter().map(|n| n.kind).collect();
         kinds.dedup();
+        // Nobody's machine has this name.
+        assert_eq!(kinds.pop(), Some(TraceKind::Placeholder));
         kinds
     };
     let today = machine().now;

@@ -2,6 +2,7 @@
 //!
 //! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::debian`.
 
+mod base;
 mod spec;
 
 use std::collections::BTreeMap;
@@ -29,9 +30,9 @@ pub struct DiskParts {
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
 pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
     let step = builder.once(StepKind::Root(image.name.clone()), |builder, kind| {
-        let base = builder.base(&image.packages, &image.name);
+        let base = base::inputs(builder, image);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
-        inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
+        inputs.extend(base);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         builder.plan.private.extend(spec::private(&spec, &inputs));
         // That there is no password is no secret.

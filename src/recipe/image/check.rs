@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, file, group, user};
+use super::{DiskFormat, FieldSpans, Image, debconf, file, group, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -48,6 +48,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
+    let debconf = debconf::answers(&mut reader);
     let spans = FieldSpans {
         size: at,
         locale: locale.as_ref().map(|locale| locale.span),
@@ -77,6 +78,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         dhcp: dhcp.is_none_or(|dhcp| dhcp.value),
         locale: locale.map_or_else(|| "C.UTF-8".to_owned(), |locale| locale.value),
         timezone: timezone.map_or_else(|| "Etc/UTC".to_owned(), |timezone| timezone.value),
+        debconf,
         span: node.head(),
         spans,
     })

@@ -10,26 +10,38 @@ use crate::plan::Statement;
 const WANTED: &str = "etc/locale.gen";
 const SUPPORTED: &str = "usr/share/i18n/SUPPORTED";
 
-/// Makes it, or refuses a recipe whose packages cannot.
+/// Makes it unless it is there, or refuses a recipe whose packages cannot.
 pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), RootError> {
     let Addition { spec, tree, .. } = addition;
     let locale = spec.locale.as_str();
+    let able = tree.has("usr/sbin/locale-gen")?;
     let given = addition.named(&["/etc/locale.gen"]).is_some();
-    let built_in = is_built_in(locale);
-    if tree.has("usr/sbin/locale-gen")? && (given || !built_in) {
-        if !given {
-            want(tree, locale)?;
-        }
-        runner.script("locale-gen", "locale-gen", &mut |line| (runner.log)(line))?;
+    if given && able {
+        generate(runner)?;
     }
-    if built_in {
+    if is_built_in(locale) || is_there(tree, locale, runner)? {
         return Ok(());
     }
+    if able && !given {
+        want(tree, locale)?;
+        generate(runner)?;
+        if is_there(tree, locale, runner)? {
+            return Ok(());
+        }
+    }
+    Err(missing(locale).help(help(given)).into())
+}
+
+fn generate(runner: &Runner<'_>) -> Result<(), RootError> {
+    runner.script("locale-gen", "locale-gen", &mut |line| (runner.log)(line))
+}
+
+fn is_there(tree: &Tree, locale: &str, runner: &Runner<'_>) -> Result<bool, RootError> {
     let mut there = false;
     if tree.has("usr/bin/locale")? {
         runner.script("locale -a", "locale -a", &mut |line| there |= normal(line.trim()) == normal(locale))?;
     }
-    if there { Ok(()) } else { Err(missing(locale).help(help(given)).into()) }
+    Ok(there)
 }
 
 fn help(given: bool) -> &'static str {
@@ -44,7 +56,7 @@ fn missing(locale: &str) -> StepFailure {
 }
 
 /// What the C library has without any file, and what libc-bin ships.
-fn is_built_in(locale: &str) -> bool {
+pub(crate) fn is_built_in(locale: &str) -> bool {
     matches!(normal(locale).as_str(), "C" | "POSIX" | "C.utf8")
 }
 
@@ -56,20 +68,25 @@ fn normal(locale: &str) -> String {
     format!("{language}.{}{modifier}", codeset.to_ascii_lowercase())
 }
 
+/// The line of the list from which `locales` makes this locale.
+pub(crate) fn supported(tree: &Tree, locale: &str) -> Result<Option<String>, RootError> {
+    let list = tree.text(SUPPORTED)?.unwrap_or_default();
+    Ok(list.lines().find(|line| makes(line, locale)).map(|line| line.trim().to_owned()))
+}
+
 /// Adds a line to the list, in the place of the same line as a comment.
 fn want(tree: &Tree, locale: &str) -> Result<(), RootError> {
-    let supported = tree.text(SUPPORTED)?.unwrap_or_default();
-    let names = || supported.lines().filter_map(|line| line.split_whitespace().next());
-    let Some(line) = supported.lines().find(|line| makes(line, locale)) else {
-        let near = crate::recipe::nearest::nearest(locale, names());
+    let Some(line) = supported(tree, locale)? else {
+        let list = tree.text(SUPPORTED)?.unwrap_or_default();
+        let names = list.lines().filter_map(|line| line.split_whitespace().next());
+        let near = crate::recipe::nearest::nearest(locale, names).map(|name| format!("did you mean `{name}`?"));
         let failure = missing(locale);
-        let near = near.map(|name| format!("did you mean `{name}`?"));
         return Err(failure.help(near.unwrap_or_else(|| format!("/{SUPPORTED} lists those that can be made"))).into());
     };
     if !tree.has(WANTED)? {
         tree.put(WANTED, b"", 0o644)?;
     }
-    Ok(tree.edit(WANTED, |text| listed(text, line))?)
+    Ok(tree.edit(WANTED, |text| listed(text, &line))?)
 }
 
 /// Whether a line such as `de_DE.UTF-8 UTF-8` or `ca_ES@valencia UTF-8` is about this locale. The code set is often in the

@@ -3,7 +3,7 @@
 //! Input: the spec and a configured tree. Output: the tree, changed. It must not decide what a recipe means.
 
 mod first_boot;
-mod locale;
+pub(super) mod locale;
 mod system;
 
 use super::run::Runner;
