@@ -4,6 +4,7 @@
 
 mod configure_again;
 mod first_boot;
+mod locale;
 mod system;
 
 use super::run::Runner;
@@ -30,6 +31,7 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
     for (_, part) in ALL {
         part(addition)?;
     }
+    locale::apply(addition, runner)?;
     match services(addition)? {
         Some(script) => {
             let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));

@@ -64,10 +64,16 @@ pub(super) fn remove(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError
     gone.extend(kinds::find(tree, &makers)?);
     gone.sort();
     gone.dedup();
-    gone.iter().try_for_each(|path| tree.remove(path))?;
     links(tree)?;
-    let of = |path: String| Remade { stem: makers.of(&path).map(str::to_owned), path };
-    remade::write(tree, &gone.into_iter().map(of).collect::<Vec<_>>())
+    let mut list = Vec::new();
+    for path in gone {
+        tree.remove(&path)?;
+        // What the recipe states is still there.
+        if tree.stat(&path)?.is_none() {
+            list.push(Remade { stem: makers.of(&path).map(str::to_owned), path });
+        }
+    }
+    remade::write(tree, &list)
 }
 
 /// Says whether anything was there.
