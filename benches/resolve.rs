@@ -139,6 +139,10 @@ impl World for Remembering {
         self.world.read(path, limit)
     }
 
+    fn stream(&self, path: &Path, out: &mut dyn std::io::Write) -> Result<u64, WorldError> {
+        self.world.stream(path, out)
+    }
+
     fn exists(&self, path: &Path) -> bool {
         self.world.exists(path)
     }
