@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::{ExecError, local};
 use super::event::{StepEvent, StepListener};
 use super::gate::Gate;
+use super::{ExecError, local};
 use crate::base::{Digest, Foreign, Hasher};
 use crate::plan::Fetch;
 use crate::plan::step::Place;

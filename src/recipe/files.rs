@@ -145,7 +145,7 @@ impl<'w> Files<'w> {
             WorldError::File { source, .. } => Refused(format!("cannot read `{shown}`: {source}"), None),
             WorldError::TooLarge { limit, .. } => {
                 Refused(format!("`{shown}` is larger than {}", ByteSize(limit)), None)
-            },
+            }
             other => Refused(other.to_string(), None),
         }
     }

@@ -10,8 +10,8 @@ use crate::debian::packages::Index;
 use crate::debian::release::Release;
 use crate::lock::{LockedArchive, LockedFile};
 use crate::recipe::Recipe;
-use crate::recipe::content::MAX_HELD;
 use crate::recipe::archive::Archive;
+use crate::recipe::content::MAX_HELD;
 
 /// So many packages that were left out are named.
 const SHOWN: usize = 5;
@@ -83,7 +83,9 @@ fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> 
     let mut keyring = Keyring::default();
     for path in &archive.keys {
         let file = recipe.files.get(path).ok_or_else(|| wrong(format!("key file {path} is not part of the recipe")))?;
-        let large = || wrong(format!("{path} has {} bytes, more than a file of keys may have ({})", file.size, ByteSize(MAX_HELD)));
+        let large = || {
+            wrong(format!("{path} has {} bytes, more than a file of keys may have ({})", file.size, ByteSize(MAX_HELD)))
+        };
         keyring.add(path, file.bytes().ok_or_else(large)?).map_err(|error| wrong(error.to_string()))?;
     }
     if archive.keys.is_empty() { Err(wrong("no keys are listed".to_owned())) } else { Ok(keyring) }

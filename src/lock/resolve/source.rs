@@ -18,7 +18,6 @@ use crate::recipe::image::Content;
 use crate::recipe::kernel::{KernelSource, Origin};
 use crate::recipe::packages::PackageRequest;
 
-
 /// Something that a recipe asks for and that is not a binary package.
 struct Wanted<'a> {
     /// Its key among the lock's sources.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kiln::base::span::Span;
-use kiln::base::{Arch, Digest, SourceMap};
+use kiln::base::{Arch, SourceMap};
 use kiln::recipe::archive::Archive;
 use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 use kiln::recipe::{Recipe, RecipeFile};
