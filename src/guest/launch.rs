@@ -232,8 +232,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     // The file alone: the directory may be one of the user's, with much else in it.
     mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"), false)));
     mounts.extend(places.keep.as_ref().map(|keep| bind(keep, KEEP, false)));
-    let kvm = Path::new("/dev/kvm");
-    mounts.extend(kvm.exists().then(|| bind(kvm, "/dev/kvm", false)));
+    mounts.extend(Path::new("/dev/kvm").exists().then(|| bind(Path::new("/dev/kvm"), "/dev/kvm", false)));
     let env =
         [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("PATH", "/usr/bin:/usr/sbin")];
     Spec {

@@ -60,7 +60,7 @@ pub struct Image {
     /// Time zone name.
     pub timezone: String,
     /// Answers to what packages ask while they are configured, by question.
-    pub debconf: Vec<Answer>,
+    pub debconf: Vec<DebconfAnswer>,
     /// Where it was declared.
     pub span: Span,
     /// Where those of its fields stand that only a build can find wrong.
@@ -96,7 +96,7 @@ impl Image {
 
 /// One answer to a question of debconf.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
+pub struct DebconfAnswer {
     /// The package that asks.
     pub package: String,
     /// The name of the question: `wireshark-common/install-setuid`.

@@ -111,7 +111,7 @@ impl Database {
         let template = template.ok_or_else(|| self.unasked(answer))?;
         let of_package = template.get("Type").map(String::as_str).unwrap_or_default();
         if of_package != kind.name() {
-            let text = format!("`{question}` is a {} for its package, not a {}", Foreign(of_package), kind.name());
+            let text = format!("`{question}` has the type {}, not {}", Foreign(of_package), kind.name());
             return Err(of(answer, text));
         }
         if let Some(choices) =

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::job::Job;
 use super::packages::{self, Known};
-use super::rules::RuleInput;
+use super::rules::{RuleInput, Stage};
 use super::run::Runner;
 use super::{Deb, answers, database, machine, rules, script, traces};
 use crate::base::{Arch, Foreign};
@@ -75,7 +75,7 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError
     configured.map_err(|error| error.of_package(failed))?;
     answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
     machine::forget_names(&tree)?;
-    rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
+    rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), out));
     checked.and(packed)

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::job::Job;
-use super::rules::RuleInput;
+use super::rules::{RuleInput, Stage};
 use super::run::Runner;
 use super::{origin, parts, rules};
 use crate::exec::failure::StepFailure;
@@ -23,7 +23,10 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let runner = Runner { root: &job.root, hostname: &spec.hostname, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
     parts::apply(&Addition::new(spec, job.inputs, &tree)?, &runner)?;
-    let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
+    let ids = rules::apply(
+        &RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files },
+        &tree,
+    )?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
 }
@@ -33,7 +36,8 @@ fn base<'a>(job: &'a Job<'_>) -> Result<&'a Path, RootError> {
     let missing = |name: &str| RootError::from(StepFailure::bug(format!("there is no input `{name}`")));
     let input = |name: &str| job.inputs.get(name).map(PathBuf::as_path).ok_or_else(|| missing(name));
     let named = input(NAMED)?;
-    if fs::metadata(named)?.len() > 0 { Ok(named) } else { input(BASE) }
+    let size = fs::context("read", named, named.metadata())?.len();
+    if size > 0 { Ok(named) } else { input(BASE) }
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.

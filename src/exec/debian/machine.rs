@@ -18,6 +18,7 @@ pub(super) fn describe(tree: &Tree, spec: &BaseSpec) -> Result<(), RootError> {
 
 /// Writes the host name where hostname(1), `hostname --fqdn` and the C library look for it.
 pub(super) fn names(tree: &Tree, host: &str) -> Result<(), RootError> {
+    tree.directory("etc")?;
     tree.put("etc/hostname", format!("{host}\n").as_bytes(), 0o644)?;
     // The full name first, which is what `hostname --fqdn` answers (hosts(5)).
     let short = host.split_once('.').map_or(String::new(), |(short, _)| format!("\t{short}"));

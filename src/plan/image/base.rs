@@ -12,7 +12,7 @@ use crate::plan::builder::{BaseKey, Builder, deb_name};
 use crate::plan::kind::StepKind;
 use crate::plan::root::{BASE, BaseSpec, NAMED, PLACEHOLDER, RULES, RootAnswer, RootPackage, TRACES};
 use crate::plan::step::{Builtin, Input, Step, Work};
-use crate::recipe::image::{AnswerType, Image};
+use crate::recipe::image::{AnswerType, DebconfAnswer, Image};
 
 /// What the root of an image is made of.
 pub(super) fn inputs(builder: &mut Builder<'_>, image: &Image) -> [(String, Input); 2] {
@@ -60,7 +60,7 @@ fn configuring(builder: &mut Builder<'_>, image: &Image, hostname: &str) -> (Bas
         architecture: package.architecture.clone(),
         input: deb_name(at, package),
     };
-    let answer = |answer: &crate::recipe::image::Answer| RootAnswer {
+    let answer = |answer: &DebconfAnswer| RootAnswer {
         package: answer.package.clone(),
         question: answer.question.clone(),
         kind: answer.kind,

@@ -1,6 +1,6 @@
 //! Reads `debconf = ["PACKAGE QUESTION TYPE VALUE", ...]` in an image: the four words of debconf-set-selections(1).
 
-use super::{Answer, AnswerType};
+use super::{AnswerType, DebconfAnswer};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::nearest::suggest;
 use crate::recipe::packages::is_name;
@@ -10,8 +10,8 @@ use crate::recipe::reader::Reader;
 const LONGEST: usize = 64 << 10;
 
 /// Every answer of an image, by question.
-pub(super) fn answers(reader: &mut Reader<'_>) -> Vec<Answer> {
-    let mut answers: Vec<Answer> = Vec::new();
+pub(super) fn answers(reader: &mut Reader<'_>) -> Vec<DebconfAnswer> {
+    let mut answers: Vec<DebconfAnswer> = Vec::new();
     for text in reader.list::<String>("debconf") {
         let answer = match answer(&text) {
             Ok(answer) => answer,
@@ -38,7 +38,7 @@ pub(super) fn answers(reader: &mut Reader<'_>) -> Vec<Answer> {
 const USAGE: &str = "write `\"PACKAGE QUESTION TYPE VALUE\"`, as in \
                      `\"wireshark-common wireshark-common/install-setuid boolean true\"`";
 
-fn answer(text: &Spanned<String>) -> Result<Answer, Diagnostic> {
+fn answer(text: &Spanned<String>) -> Result<DebconfAnswer, Diagnostic> {
     let wrong = |message: String, label: &str| Diagnostic::new(text.span, message).label(label);
     if text.value.len() > LONGEST || text.value.chars().any(char::is_control) {
         let message = "this cannot be an answer to debconf".to_owned();
@@ -63,9 +63,10 @@ fn answer(text: &Spanned<String>) -> Result<Answer, Diagnostic> {
         if let Some(hint) = hint { wrong.hint(hint) } else { wrong }
     })?;
     let value = value.trim();
-    checked(kind, value).map_err(|label| wrong(format!("`{value}` cannot be the answer to `{question}`"), label))?;
+    let what = if value.is_empty() { "nothing".to_owned() } else { format!("`{value}`") };
+    checked(kind, value).map_err(|label| wrong(format!("{what} cannot be the answer to `{question}`"), label))?;
     let (package, question, value) = (package.to_owned(), question.to_owned(), value.to_owned());
-    Ok(Answer { package, question, kind, value, span: text.span })
+    Ok(DebconfAnswer { package, question, kind, value, span: text.span })
 }
 
 /// The first word, and what follows it.
