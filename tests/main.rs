@@ -20,6 +20,7 @@ mod suite {
     mod deb;
     mod differ;
     mod directory;
+    mod disk;
     mod docs;
     mod doors;
     mod draw;

@@ -35,7 +35,7 @@ pub(super) fn run(context: &BuiltinContext<'_>, size: u64) -> Result<(), Builtin
 }
 
 /// What the files of an archive need at least.
-fn needed(file: File) -> Result<Space, BuiltinError> {
+pub fn needed(file: File) -> Result<Space, BuiltinError> {
     let mut reader = TarReader::new(BufReader::with_capacity(1 << 18, file));
     let mut needs = Needs::default();
     // Bytes of the entries of every directory.
@@ -164,63 +164,5 @@ mod tests {
         // It was tried, and did not suffice after all.
         assert_eq!(shortage(128 << 20, 10, 10)[1], "write `size = 192MiB` or more");
         assert_eq!(shortage(64 << 20, 1 << 40, 10)[1], "no disk of at most 2TiB holds them: leave files out");
-    }
-
-    /// A tree with many small files, some large ones, holes and long links, as an archive and as a directory.
-    fn tree(directory: &std::path::Path) -> Vec<u8> {
-        use crate::format::tar::{TarEntry, TarWriter};
-        let mut tar = TarWriter::new(Vec::new());
-        let path = |name: &str| TarPath::new(name).unwrap();
-        std::fs::create_dir(directory).unwrap();
-        let mut file = |name: String, content: &[u8]| {
-            std::fs::write(directory.join(&name), content).unwrap();
-            tar.append(&TarEntry::file(path(&name), 0o644, 0, content.len() as u64), content).unwrap();
-        };
-        let mut holes = vec![0; 3 << 20];
-        holes.iter_mut().step_by(64 << 10).for_each(|byte| *byte = 1);
-        file("0-holes".to_owned(), &holes);
-        (0..12).for_each(|at| file(format!("1-large-{at:02}"), &vec![7; (4 << 20) + at]));
-        (0..1500).for_each(|at| file(format!("2-small-file-with-a-longer-name-{at:04}"), &vec![7; at * 5 % 9000]));
-        for at in 0..100 {
-            let (name, target) = (format!("3-link-{at:02}"), "x".repeat(10 + at));
-            std::os::unix::fs::symlink(&target, directory.join(&name)).unwrap();
-            tar.append_empty(&TarEntry::symlink(path(&name), target, 0)).unwrap();
-        }
-        tar.finish().unwrap()
-    }
-
-    /// What fits is never refused, and what is not refused and does not fit is a narrow matter.
-    #[test]
-    fn mke2fs_writes_what_fits_and_fails_at_what_is_refused() {
-        let place = std::env::temp_dir().join(format!("kiln-fit-{}", std::process::id()));
-        std::fs::create_dir_all(&place).unwrap();
-        let (directory, archive, disk) = (place.join("tree"), place.join("tree.tar"), place.join("disk.raw"));
-        std::fs::write(&archive, tree(&directory)).unwrap();
-        let needed = needed(fs::open(&archive).unwrap()).unwrap();
-        let written = |bytes: u64| {
-            File::create(&disk).unwrap().set_len(bytes).unwrap();
-            let mut mke2fs = std::process::Command::new("mke2fs");
-            mke2fs.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-            mke2fs.env("MKE2FS_CONFIG", concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/image/mke2fs.conf"));
-            mke2fs.args(["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "1", "-E", "nodiscard"]);
-            mke2fs.arg("-d").arg(&directory).arg(&disk).output().map(|output| output.status.success())
-        };
-        let (mut refused, mut full) = (0, 0);
-        for bytes in (56..=74).step_by(2).map(|mebibytes| mebibytes << 20) {
-            let Ok(fits) = written(bytes) else {
-                let required = std::env::var("KILN_REQUIRE").is_ok_and(|value| value == "1");
-                assert!(!required, "KILN_REQUIRE=1, and this machine has no mke2fs");
-                println!("skipped: no mke2fs");
-                break;
-            };
-            let room = ext4::room(bytes);
-            assert!(!fits || room.holds(needed), "{bytes}: {needed:?} in {room:?} was written, and is refused");
-            refused += u32::from(!room.holds(needed));
-            full += u32::from(!fits);
-        }
-        assert!(full - refused <= 1, "{full} were too small, {refused} are refused");
-        let judged = full > 0;
-        assert!(!judged || refused > 2 && full < 9, "{full} of 10 were too small, {refused} are refused");
-        crate::world::fs::remove_tree(&place).unwrap();
     }
 }

@@ -4,7 +4,7 @@
 
 mod boot;
 mod convert;
-mod fit;
+pub mod fit;
 mod initrd;
 pub mod inside;
 pub mod kernel_check;
