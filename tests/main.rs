@@ -16,6 +16,7 @@ mod suite {
     mod attack;
     mod blame;
     mod boot;
+    mod builds;
     mod crash;
     mod deb;
     mod differ;

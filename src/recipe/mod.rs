@@ -8,6 +8,7 @@
 pub mod address;
 mod architecture;
 pub mod archive;
+pub mod build;
 mod check;
 mod evaluate;
 mod files;
@@ -53,6 +54,8 @@ pub struct Recipe {
     pub package_sets: BTreeMap<String, packages::PackageSet>,
     /// Kernels.
     pub kernels: BTreeMap<String, kernel::Kernel>,
+    /// Steps of the recipe's own.
+    pub builds: BTreeMap<String, build::Build>,
     /// Disk images.
     pub images: BTreeMap<String, image::Image>,
     /// Machines.

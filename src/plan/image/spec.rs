@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Digest;
+use crate::plan::build;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::Input;
@@ -29,7 +30,8 @@ pub(super) fn root_spec(
             Content::File(path) => {
                 held(at, inline(&recipe.files.get(path).expect("a checked recipe holds its files").bytes))
             }
-            Content::Url(_) => held(at, fetched(builder, &image.source_name(file))),
+            Content::Url(_) => held(at, builder.fetch_only(&image.source_name(file))),
+            Content::Output(output) => held(at, build::output(builder, recipe, output)),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
         };
@@ -89,11 +91,4 @@ fn root_user(user: &User) -> RootUser {
 
 fn root_file(file: &ImageFile, content: RootContent) -> RootFile {
     RootFile { path: file.path.clone(), content, mode: file.mode, owner: file.owner.clone(), group: file.group.clone() }
-}
-
-/// The one file of a source of the lock.
-fn fetched(builder: &mut Builder<'_>, source: &str) -> Input {
-    let files = &builder.lock.sources.get(source).expect("the lock has every source of its recipe").files;
-    let file = files.keys().next().expect("a source by URL has one file").clone();
-    builder.fetch_source(source, &file)
 }
