@@ -141,5 +141,5 @@ fn a_build_that_fails_points_at_its_script() {
     }
     // A directory is no content of a file.
     let said = mistaken(&ground, "directory", "mkdir x", "[\"x\"]");
-    assert!(said.contains("is a directory"), "{said}");
+    assert!(said.contains("the build left a directory"), "{said}");
 }
