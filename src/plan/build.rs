@@ -38,10 +38,9 @@ fn step(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> usize {
 }
 
 fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, StepKind)) -> Step {
-    let copied = |path: &String| Input::Inline(recipe.files[path].bytes.clone());
     let script = match &build.script.value {
         TextOrFile::Text(text) => Input::Inline(text.as_bytes().to_vec()),
-        TextOrFile::File(path) => copied(path),
+        TextOrFile::File(path) => builder.recipe_file(recipe, path),
     };
     let mut inputs = BTreeMap::from([
         (format!("{OWN}/start.sh"), Input::Inline(include_bytes!("build.sh").to_vec())),
@@ -50,7 +49,7 @@ fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, Ste
     for (name, source) in &build.sources {
         let input = match &source.value {
             BuildSource::Text(text) => Input::Inline(text.as_bytes().to_vec()),
-            BuildSource::File(path) => copied(path),
+            BuildSource::File(path) => builder.recipe_file(recipe, path),
             BuildSource::Url(_) => builder.fetch_only(&build.source_name(name)),
             BuildSource::Output(output) => {
                 let kind = StepKind::Build(output.build.clone());

@@ -11,6 +11,8 @@ use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::{Arch, Digest};
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
+use crate::recipe::Recipe;
+use crate::recipe::content::FileContent;
 use crate::recipe::packages::PackageSet;
 
 /// A plan under construction.
@@ -75,6 +77,18 @@ impl<'a> Builder<'a> {
         let files = &self.lock.sources.get(source).expect("the lock has every source of its recipe").files;
         let file = files.keys().next().expect("a source by URL has one file").clone();
         self.fetch_source(source, &file)
+    }
+
+    /// An input that is a file of the recipe, by its key.
+    pub fn recipe_file(&mut self, recipe: &Recipe, key: &str) -> Input {
+        let file = recipe.files.get(key).expect("a checked recipe holds its files");
+        match &file.content {
+            FileContent::Held(bytes) => Input::Inline(bytes.clone()),
+            FileContent::OnDisk(source) => {
+                let locked = LockedFile { size: file.size, sha256: file.digest };
+                self.fetch_file(key.to_owned(), locked, Place::Recipe(source.clone()))
+            }
+        }
     }
 
     /// An input that is any file with a known size and digest.

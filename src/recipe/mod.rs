@@ -10,6 +10,7 @@ mod architecture;
 pub mod archive;
 pub mod build;
 mod check;
+pub mod content;
 mod evaluate;
 mod files;
 pub mod image;
@@ -27,11 +28,12 @@ pub mod test;
 pub mod value;
 
 pub use check::{Mistakes, check};
+pub use content::RecipeFile;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::base::{Digest, SourceMap, Timestamp};
+use crate::base::{SourceMap, Timestamp};
 
 /// A whole recipe whose every reference resolves.
 #[derive(Debug, Clone)]
@@ -62,20 +64,4 @@ pub struct Recipe {
     pub machines: BTreeMap<String, machine::Machine>,
     /// Tests in the order of the files.
     pub tests: Vec<test::Test>,
-}
-
-/// A file that the recipe consists of or copies in.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RecipeFile {
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
-    /// Its bytes; files are bounded to 64 MiB.
-    pub bytes: Vec<u8>,
-}
-
-impl std::fmt::Debug for RecipeFile {
-    /// The digest and the length: a recipe that is shown somewhere must not show megabytes.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RecipeFile({:?}, {} bytes)", self.digest, self.bytes.len())
-    }
 }

@@ -168,7 +168,7 @@ fn outputs(reader: &mut Reader<'_>) -> Option<Vec<Spanned<String>>> {
             return None;
         }
         if let Some(first) = known.insert(&output.value, output) {
-            let wrong = Diagnostic::new(output.span, format!("the output `{}` is given twice", output.value));
+            let wrong = Diagnostic::new(output.span, format!("the output `{}` is given more than once", output.value));
             reader.error(wrong.label("again here").related(first.span, "first given here"));
             return None;
         }
