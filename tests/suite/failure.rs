@@ -191,16 +191,24 @@ fn a_store_that_another_kiln_holds_is_waited_for_and_that_is_said() {
 #[test]
 fn a_recipe_that_cannot_be_tested_hides_no_other() {
     let lab = Lab::unlocked("untested", archive(), |_| RECIPE.to_owned());
-    std::fs::write(lab.directory.join("wrong.kiln"), "machine {").unwrap();
+    std::fs::create_dir(lab.directory.join("other")).unwrap();
+    // Of one file name, in another directory.
+    std::fs::write(lab.directory.join("other/tiny.kiln"), "machine {").unwrap();
     let mut test = lab.kiln();
-    let output = test.args(["test", "tiny.kiln", "wrong.kiln", "--json", "--junit", "all.xml"]).output().unwrap();
+    let output = test.args(["test", "tiny.kiln", "other/tiny.kiln", "--json", "--junit", "all.xml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let told = text(&output);
-    for words in ["tiny: not tested", "wrong.kiln:1:", "error: 2 of 2 recipes were not tested: tiny, wrong"] {
+    let verdict = "error: 2 of 2 recipes were not tested: tiny.kiln, other/tiny.kiln";
+    for words in ["tiny.kiln: not tested", "other/tiny.kiln:1:", verdict] {
         assert!(told.contains(words), "{told}");
     }
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(json["tiny"]["error"].as_str().unwrap().starts_with("no lock found at "), "{json}");
+    assert_eq!(json.as_object().unwrap().len(), 2, "{json}");
+    assert!(json["tiny.kiln"]["error"].as_str().unwrap().starts_with("no lock found at "), "{json}");
+    assert!(json["other/tiny.kiln"]["error"].as_str().unwrap().contains("tiny.kiln:1:"), "{json}");
     let xml = std::fs::read_to_string(lab.directory.join("all.xml")).unwrap();
     assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
+    assert!(xml.contains("name=\"tiny.kiln\"") && xml.contains("name=\"other/tiny.kiln\""), "{xml}");
+    let output = lab.kiln().args(["test", "tiny.kiln", "tiny.kiln"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
 }
