@@ -1,7 +1,7 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -10,7 +10,7 @@ use super::output;
 use crate::base::Foreign;
 use crate::cli;
 use crate::guest::{TestReport, junit};
-use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest, project};
+use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -20,15 +20,14 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     }
     let mut names = BTreeSet::new();
     if let Some(twice) = args.recipes.iter().find(|recipe| !names.insert(name(recipe))) {
-        return Err(Failure::usage(format!("{} is given twice", Foreign(twice.display()))));
+        return Err(Failure::usage(format!("{} is given more than once", Foreign(twice.display()))));
     }
     let build = args.realize.options();
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
-    for (recipe, logs) in args.recipes.iter().zip(log_directories(&args.recipes, args.logs.as_deref())) {
+    for (recipe, logs) in args.recipes.iter().zip(ops::log_directories(&args.recipes, args.logs.as_deref())) {
         let name = name(recipe);
-        let options =
-            TestRequest { accel: args.accel.into(), logs, slow: args.slow, filter: args.only.clone() };
+        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, filter: args.only.clone() };
         let recipe = RecipeOptions { path: recipe.clone(), set: args.set.clone(), lock: args.lock.clone() };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {
@@ -62,25 +61,6 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
 /// What a recipe is called in results: its path as it was given, since recipes in two directories may share a file name.
 fn name(recipe: &Path) -> String {
     recipe.to_string_lossy().into_owned()
-}
-
-/// Where the logs of each recipe go, if not where its result goes. Several recipes may have machines of one name, and
-/// result directories of one name, but none writes over another's logs.
-fn log_directories(recipes: &[PathBuf], given: Option<&Path>) -> Vec<Option<PathBuf>> {
-    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
-    let directory = |recipe: &PathBuf| {
-        let stem = project::stem(recipe);
-        let times = seen.entry(stem.clone()).or_default();
-        *times += 1;
-        match given {
-            Some(given) if recipes.len() == 1 => Some(given.to_owned()),
-            Some(given) if *times == 1 => Some(given.join(stem)),
-            Some(given) => Some(given.join(format!("{stem}-{times}"))),
-            None if *times == 1 => None,
-            None => Some(project::result_path(recipe).join(format!("log-{times}"))),
-        }
-    };
-    recipes.iter().map(directory).collect()
 }
 
 /// What became of one recipe.
@@ -135,23 +115,5 @@ fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
         None if failed > 0 => Err(Failure::mismatch(format!("{failed} tests failed"))),
         None if passed == 0 => Err(Failure::usage("no test was run")),
         None => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_recipe_writes_over_the_logs_of_another() {
-        let recipes = ["a/x.kiln", "b/x.kiln", "y.kiln"].map(PathBuf::from);
-        let directories = |given: Option<&str>, count: usize| {
-            let found = log_directories(&recipes[..count], given.map(Path::new));
-            found.into_iter().map(|path| path.map(|path| path.display().to_string())).collect::<Vec<_>>()
-        };
-        let some = |path: &str| Some(path.to_owned());
-        assert_eq!(directories(None, 3), [None, some("result/x/log-2"), None]);
-        assert_eq!(directories(Some("logs"), 3), [some("logs/x"), some("logs/x-2"), some("logs/y")]);
-        assert_eq!(directories(Some("logs"), 1), [some("logs")]);
     }
 }

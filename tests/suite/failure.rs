@@ -189,6 +189,22 @@ fn a_store_that_another_kiln_holds_is_waited_for_and_that_is_said() {
 }
 
 #[test]
+fn every_signal_has_one_exit_code_also_while_nothing_runs() {
+    let lab = Lab::unlocked("idle", archive(), |_| RECIPE.to_owned());
+    std::fs::create_dir_all(lab.store().join("tmp")).unwrap();
+    let door = std::fs::File::create(lab.store().join("tmp/door")).unwrap();
+    door.lock().unwrap();
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut waiting = lab.kiln().args(["gc"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(waiting.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("waiting for another kiln"), "{said}");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&waiting), signal).unwrap();
+        assert_eq!(waiting.wait().unwrap().code(), Some(130), "{signal:?}");
+    }
+}
+
+#[test]
 fn a_recipe_that_cannot_be_tested_hides_no_other() {
     let lab = Lab::unlocked("untested", archive(), |_| RECIPE.to_owned());
     std::fs::create_dir(lab.directory.join("other")).unwrap();
