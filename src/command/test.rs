@@ -1,7 +1,6 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use serde::Serialize;
 
@@ -18,15 +17,15 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if args.lock.is_some() && args.recipes.len() > 1 {
         return Err(Failure::usage("--lock can only be used with one recipe"));
     }
-    let mut names = BTreeSet::new();
-    if let Some(twice) = args.recipes.iter().find(|recipe| !names.insert(name(recipe))) {
-        return Err(Failure::usage(format!("{} is given more than once", Foreign(twice.display()))));
+    if args.recipes.iter().collect::<BTreeSet<_>>().len() < args.recipes.len() {
+        return Err(Failure::usage("a recipe is given more than once"));
     }
     let build = args.realize.options();
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
     for (recipe, logs) in args.recipes.iter().zip(ops::log_directories(&args.recipes, args.logs.as_deref())) {
-        let name = name(recipe);
+        // Recipes in two directories may share a file name.
+        let name = recipe.to_string_lossy().into_owned();
         let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, filter: args.only.clone() };
         let recipe = RecipeOptions { path: recipe.clone(), set: args.set.clone(), lock: args.lock.clone() };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
@@ -56,11 +55,6 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         output::json(&named)?;
     }
     if interrupted { Err(ops::OpsError::Interrupted.into()) } else { verdict(results) }
-}
-
-/// What a recipe is called in results: its path as it was given, since recipes in two directories may share a file name.
-fn name(recipe: &Path) -> String {
-    recipe.to_string_lossy().into_owned()
 }
 
 /// What became of one recipe.
