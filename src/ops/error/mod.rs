@@ -181,7 +181,7 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         ExecError::Step(failed) => of_fault(failed.failure.fault),
         ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
         ExecError::Store(error) => of_store(error),
-        ExecError::Fetch { .. } | ExecError::Offline { .. } => ErrorClass::Host,
+        ExecError::Fetch { .. } | ExecError::Offline { .. } | ExecError::Changed { .. } => ErrorClass::Host,
     }
 }
 
