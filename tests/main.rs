@@ -17,10 +17,12 @@ mod suite {
     mod blame;
     mod boot;
     mod brought;
+    mod builds;
     mod crash;
     mod deb;
     mod differ;
     mod directory;
+    mod disk;
     mod docs;
     mod doors;
     mod draw;

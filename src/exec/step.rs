@@ -13,7 +13,7 @@ use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
 use super::{ExecError, ExecOptions, FailedStep, Services};
 use crate::base::{Digest, Quoted};
-use crate::plan::{Step, statement};
+use crate::plan::{Statement, Step, StepKind, statement};
 use crate::store::{StoreError, Taking, is_private};
 use crate::world::dir::Dir;
 use crate::world::fs;
@@ -173,17 +173,22 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     }
     if let Some(memory) = ready.options.limits.memory.filter(|_| full) {
         failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory)));
-    } else if let Some((statement, text)) =
-        statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty())
-    {
-        failure = StepFailure::recipe(statement, text);
+    } else if let Some(told) = statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty()) {
+        failure = StepFailure { help: told.help, ..StepFailure::recipe(told.about, told.message) };
+    } else if let (StepKind::Build(_), Fault::Input, []) = (&ready.step.kind, failure.fault, &failure.about[..]) {
+        // Whatever it is about, who wrote the script can do something about it.
+        failure = StepFailure { fault: Fault::Recipe, ..failure }.about(Statement::Script);
     }
     let log = match log.keep(&ready.services.store.log_path(&ready.action)) {
         Ok(log) => log,
         Err(error) => return ready.services.store.failure(error).into(),
     };
     // Some reasons end with the same lines.
-    tail.retain(|line| !failure.message.lines().any(|known| known.trim_start() == line.trim_start()));
+    let known = |line: &str| {
+        let said = line.strip_prefix("error: ").or(line.strip_prefix("help: ")).unwrap_or(line);
+        failure.message.lines().chain(failure.help.as_deref()).any(|known| known.trim_start() == said)
+    };
+    tail.retain(|line| !known(line.trim_start()));
     ExecError::Step(Box::new(FailedStep { step: ready.step.kind.clone(), failure, tail: tail.join("\n"), log }))
 }
 

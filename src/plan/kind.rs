@@ -21,6 +21,8 @@ pub enum StepKind {
     Root(String),
     /// That root with what lies over it on one disk.
     Tree(DiskContent),
+    /// Whether that fits on the disk.
+    Fit(DiskContent),
     /// The file system of an image as a raw disk.
     Disk(DiskContent),
     /// The files of a stock kernel.
@@ -39,6 +41,8 @@ pub enum StepKind {
     Modules(IndexedKernel),
     /// The initramfs of a kernel.
     Initrd(IndexedKernel),
+    /// What a build of the recipe leaves.
+    Build(String),
     /// The raw disk of a machine that firmware boots.
     Boot(String),
     /// The disk that another step makes, in the format in which it is delivered.
@@ -64,6 +68,7 @@ impl fmt::Display for StepKind {
             StepKind::Named(image) => write!(f, "named {image}"),
             StepKind::Root(image) => write!(f, "root {image}"),
             StepKind::Tree(content) => write!(f, "tree {content}"),
+            StepKind::Fit(content) => write!(f, "fit {content}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),
             StepKind::StockKernel(kernel) => write!(f, "kernel {kernel}"),
             StepKind::KernelKconfig(kernel) => write!(f, "kernel-kconfig {kernel}"),
@@ -73,6 +78,7 @@ impl fmt::Display for StepKind {
             StepKind::Depmod(kernel) => write!(f, "depmod {kernel}"),
             StepKind::Modules(kernel) => write!(f, "modules {kernel}"),
             StepKind::Initrd(kernel) => write!(f, "initrd {kernel}"),
+            StepKind::Build(build) => write!(f, "build {build}"),
             StepKind::Boot(machine) => write!(f, "boot {machine}"),
             StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),

@@ -1,8 +1,8 @@
 //! `base.json` and `root.json`: what the steps of a root file system must know besides the files that they read.
 //!
 //! A *base* is packages, configured in a locale and a time zone with answers to what they ask: images that differ in
-//! anything else share it. It is made again under an image's own host name where it depends on that. A *root* is a base with what the recipe says of the image. Each is an input of its step, so that its bytes are part of the step's
-//! id. Field order is the order below.
+//! anything else share it. It is made again under an image's own host name where it depends on that. A *root* is a base with what the recipe says of the image. Each is an input of its
+//! step, so that its bytes are part of the step's id. Field order is the order below.
 
 use std::collections::BTreeMap;
 

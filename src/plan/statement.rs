@@ -39,28 +39,43 @@ pub enum Statement {
     Option(String),
     /// This module of the kernel's initramfs.
     Module(String),
+    /// The script of the build.
+    Script,
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
 }
 
-/// The mistake in the recipe that the last lines of such a step's command tell of, and in which statement it is.
-pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)> {
+/// A mistake in the recipe that a program tells of.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ToldMistake {
+    /// Where it is.
+    pub about: Statement,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// The mistake in the recipe that the last lines of such a step's command tell of.
+pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
     match step {
-        // mke2fs, when the tree is larger than the disk.
+        // `disk.sh`: what mke2fs says when the tree is larger than the disk, and the two lines of the step `fit`.
         StepKind::Disk(_) => {
             let full = |line: &String| {
                 ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
             };
-            lines
-                .iter()
-                .any(full)
-                .then(|| (Statement::Size, "the files of this image do not fit on its disk".to_owned()))
+            lines.iter().any(full).then_some(())?;
+            let said = |word: &str| lines.iter().rev().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
+            let message =
+                said("error: ").unwrap_or_else(|| "the files of this image do not fit on its disk".to_owned());
+            Some(ToldMistake { about: Statement::Size, message, help: said("help: ") })
         }
         // `source.sh`: `error: 003-name.patch does not apply to this source`
         StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
             let text =
                 lines.last()?.strip_prefix("error: ").filter(|text| text.ends_with("does not apply to this source"))?;
-            Some((Statement::Patch(text.split('-').next()?.parse().ok()?), text.to_owned()))
+            let about = Statement::Patch(text.split('-').next()?.parse().ok()?);
+            Some(ToldMistake { about, message: text.to_owned(), help: None })
         }
         _ => None,
     }
@@ -71,7 +86,9 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)>
 pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<Span> {
     match step {
         StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
-        StepKind::Tree(content) | StepKind::Disk(content) => of_image(recipe, &content.image, statement),
+        StepKind::Tree(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
+            of_image(recipe, &content.image, statement)
+        }
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
         | StepKind::KernelConfig(kernel)
@@ -80,6 +97,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         | StepKind::Depmod(IndexedKernel { kernel, .. })
         | StepKind::Modules(IndexedKernel { kernel, .. })
         | StepKind::Initrd(IndexedKernel { kernel, .. }) => of_kernel(recipe, kernel, statement),
+        StepKind::Build(build) => of_build(recipe, build, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
@@ -105,9 +123,21 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
-        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Patch(_) => None,
+        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Script | Statement::Patch(_) => {
+            None
+        }
     };
     Some(said.unwrap_or(image.span))
+}
+
+fn of_build(recipe: &Recipe, build: &str, statement: &Statement) -> Option<Span> {
+    let build = recipe.builds.get(build)?;
+    let said = match statement {
+        Statement::Script => Some(build.script.span),
+        Statement::Package(_) => of_set(&build.tools, statement),
+        _ => None,
+    };
+    Some(said.unwrap_or(build.span))
 }
 
 fn of_set(set: &PackageSet, statement: &Statement) -> Option<Span> {

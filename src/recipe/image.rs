@@ -7,10 +7,12 @@ mod group;
 mod user;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::build::BuildOutput;
 use super::packages::PackageSet;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
@@ -19,6 +21,10 @@ pub use check::check;
 
 /// What the shell of the initramfs comes from.
 pub const BUSYBOX: &str = "busybox-static";
+
+/// Bytes of an image's file system: less does not hold the packages that every Debian system has; more than 2 TiB is a
+/// typo.
+pub const SIZES: RangeInclusive<u64> = (64 << 20)..=(2 << 40);
 
 /// A disk image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +92,14 @@ impl Image {
     /// The set that the initramfs's shell comes from: a program of the machine, not of what builds it.
     pub fn initramfs_set(&self) -> &PackageSet {
         self.initramfs.as_ref().unwrap_or(&self.tools)
+    }
+
+    /// What it takes from builds.
+    pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
+        self.files.iter().filter_map(|file| match &file.content {
+            Content::Output(output) => Some(output),
+            _ => None,
+        })
     }
 
     /// The key of a fetched file among the lock's sources.
@@ -229,6 +243,8 @@ pub enum Content {
     File(String),
     /// A file on the network; [`Image::source_name`] names it in the lock.
     Url(Address),
+    /// A file that a build left.
+    Output(BuildOutput),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -35,9 +35,9 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
 fn base<'a>(job: &'a Job<'_>) -> Result<&'a Path, RootError> {
     let missing = |name: &str| RootError::from(StepFailure::bug(format!("there is no input `{name}`")));
     let input = |name: &str| job.inputs.get(name).map(PathBuf::as_path).ok_or_else(|| missing(name));
-    let named = input(NAMED)?;
-    let size = fs::context("read", named, named.metadata())?.len();
-    if size > 0 { Ok(named) } else { input(BASE) }
+    let file = input(NAMED)?;
+    let size = fs::context("read", file, file.metadata())?.len();
+    if size > 0 { Ok(file) } else { input(BASE) }
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.

@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, debconf, file, group, user};
+use super::{DiskFormat, FieldSpans, Image, SIZES, debconf, file, group, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -9,8 +9,6 @@ use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::EvaluatedNode;
 
-/// Less does not hold the packages that every Debian system has; more than 2 TiB is a typo.
-const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
 /// A raw disk is read whole wherever its digest is compared, holes and all.
 const LARGEST_RAW: u64 = 128 << 30;
 /// mke2fs counts whole blocks.
@@ -42,7 +40,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
-    let files = file::files(&mut reader);
+    let files = file::files(&mut reader, scope);
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));

@@ -8,7 +8,7 @@ const SEER: &str = "#!/bin/sh\nset -e\ncat /proc/sys/kernel/hostname /etc/hostna
     readlink /etc/localtime >>/etc/seen\ngrep 127.0.1.1 /etc/hosts >>/etc/seen\n";
 
 /// Takes the domain alone, and changes its case.
-const DOMAIN: &str = "#!/bin/sh\nset -e\nread -r name </etc/hostname\necho \"${name#*.}\" | tr a-z A-Z >/etc/domain\n";
+const DOMAIN: &str = "#!/bin/sh\nset -e\nread -r name </etc/hostname\necho \"${name#*.}\" | sed y/abcdefghijklmnopqrstuvwxyz/ABCDEFGHIJKLMNOPQRSTUVWXYZ/ >/etc/domain\n";
 
 const TABLE: &[u8] = b"Z America/Los_Angeles -7:52:58 - LMT 1883\nZ Europe/Berlin 0:53:28 - LMT 1893\nL America/Los_Angeles US/Pacific\n";
 
