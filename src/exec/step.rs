@@ -182,6 +182,9 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
         Ok(log) => log,
         Err(error) => return ready.services.store.failure(error).into(),
     };
+    if !failure.said.is_empty() {
+        tail = failure.said.lines().map(str::to_owned).collect();
+    }
     // Some reasons end with the same lines.
     tail.retain(|line| !failure.message.lines().any(|known| known.trim_start() == line.trim_start()));
     ExecError::Step(Box::new(FailedStep { step: ready.step.kind.clone(), failure, tail: tail.join("\n"), log }))
