@@ -79,3 +79,27 @@ fn language_page_is_true() {
 fn language_errors_page_is_true() {
     assert!(check("docs/errors.md").1 > 0, "the examples are gone");
 }
+
+/// The page of images has an example for every word that their checker asks for.
+#[test]
+fn images_page_is_true_and_complete() {
+    assert!(check("docs/images.md").0 > 4, "the examples are gone");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/images.md")).unwrap();
+    let examples: String =
+        blocks(&page).into_iter().filter(|(kind, ..)| *kind == "kiln").map(|(.., text)| text).collect();
+    let words: Vec<&str> = examples.split_whitespace().collect();
+    let call = r#"(?:reader\.|word\(&mut reader, |account\(&mut reader, )[a-z_:<>A-Za-z]*\(?"([a-z-]+)""#;
+    let call = regex::Regex::new(call).unwrap();
+    let mut checkers = vec![root.join("src/recipe/packages.rs")];
+    let files = std::fs::read_dir(root.join("src/recipe/image")).unwrap();
+    checkers.extend(files.map(|entry| entry.unwrap().path()).filter(|path| path.is_file()));
+    let mut asked = 0;
+    for source in checkers {
+        for found in call.captures_iter(&std::fs::read_to_string(source).unwrap()) {
+            assert!(words.contains(&&found[1]), "docs/images.md has no example of `{}`", &found[1]);
+            asked += 1;
+        }
+    }
+    assert!(asked > 20, "only {asked} words of images were found in their checkers");
+}
