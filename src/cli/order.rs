@@ -23,11 +23,17 @@ pub fn ordered(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
 
 /// `--update a b r.kiln` becomes `r.kiln --update a b`: no package is called like a recipe.
 fn update(words: &mut Vec<OsString>, end: usize) {
-    let Some(option) = words[..end].iter().position(|word| word == "--update") else { return };
-    let values = words[option + 1..end].iter().take_while(|word| !is_option(word));
-    let Some(found) = values.clone().position(is_recipe) else { return };
-    let recipe = words.remove(option + 1 + found);
-    words.insert(2, recipe);
+    let mut inside = false;
+    let found = words[..end].iter().position(|word| {
+        if is_option(word) {
+            inside = word == "--update";
+        }
+        inside && is_recipe(word)
+    });
+    if let Some(at) = found {
+        let recipe = words.remove(at);
+        words.insert(2, recipe);
+    }
 }
 
 /// `--print r.kiln` becomes `--print=sh r.kiln`.
