@@ -2,4 +2,5 @@
 
 mod failed;
 mod lab;
+mod names;
 mod users;
