@@ -3,4 +3,5 @@
 mod failed;
 mod lab;
 mod names;
+mod secrets;
 mod users;
