@@ -162,7 +162,7 @@ impl<'a> Fetcher<'a> {
 
 fn unavailable(fetch: &Fetch, answers: Vec<ServerAnswer>) -> ExecError {
     let (label, digest, size) = (fetch.label.clone(), fetch.digest, fetch.size);
-    let line = |ServerAnswer { url, why }: Answer| format!("  {}: {}", Foreign(url), Foreign(why));
+    let line = |ServerAnswer { url, why }: ServerAnswer| format!("  {}: {}", Foreign(url), Foreign(why));
     let asked = match answers.is_empty() {
         true => "  no mirror is configured for it".to_owned(),
         false => answers.into_iter().map(line).collect::<Vec<_>>().join("\n"),
