@@ -11,6 +11,7 @@ mod base;
 mod canary;
 mod database;
 mod deb;
+mod excerpt;
 mod finish;
 mod job;
 mod machine;
