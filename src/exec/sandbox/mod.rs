@@ -51,7 +51,7 @@ pub use limits::Limits;
 pub(crate) use limits::tree_options;
 pub use privileges::Privileges;
 pub use running::Running;
-pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
+pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, spawn_within, use_program};
 
 /// The name of every machine that a sandbox shows, but where a program is to see another one.
 pub const HOST_NAME: &str = "kiln";
