@@ -136,6 +136,8 @@ pub struct RootFile {
 pub enum RootContent {
     /// The bytes of the input at this path.
     Input(String),
+    /// Everything in the archive that is the input at this path.
+    Tree(String),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -152,7 +152,7 @@ pub struct User {
     pub span: Span,
 }
 
-/// One file, directory or link to put into the image.
+/// One file, tree, directory or link to put into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFile {
     /// Absolute path in the image.
@@ -178,6 +178,8 @@ pub enum Content {
     File(String),
     /// A file on the network; [`Image::source_name`] names it in the lock.
     Url(Address),
+    /// A directory with everything in it: its key in `Recipe::files`.
+    Tree(String),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

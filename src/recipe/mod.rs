@@ -10,6 +10,7 @@ mod architecture;
 pub mod archive;
 mod check;
 pub mod content;
+pub mod directory;
 mod evaluate;
 mod files;
 pub mod image;
