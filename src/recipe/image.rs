@@ -1,5 +1,6 @@
 //! `image NAME extends BASE { ... }`: a Debian disk.
 
+pub mod capability;
 mod check;
 mod file;
 mod group;
@@ -14,6 +15,7 @@ use super::packages::PackageSet;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 
+pub use capability::FileCapabilities;
 pub use check::check;
 
 /// What the shell of the initramfs comes from.
@@ -165,6 +167,8 @@ pub struct ImageFile {
     pub owner: String,
     /// `group`, or a number.
     pub group: String,
+    /// What a program may do without being root.
+    pub capabilities: Option<FileCapabilities>,
     /// Where it was declared.
     pub span: Span,
 }

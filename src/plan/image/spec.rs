@@ -104,7 +104,14 @@ fn root_user(user: &User) -> RootUser {
 }
 
 fn root_file(file: &ImageFile, content: RootContent) -> RootFile {
-    RootFile { path: file.path.clone(), content, mode: file.mode, owner: file.owner.clone(), group: file.group.clone() }
+    RootFile {
+        path: file.path.clone(),
+        content,
+        mode: file.mode,
+        owner: file.owner.clone(),
+        group: file.group.clone(),
+        capabilities: file.capabilities,
+    }
 }
 
 /// The one file of a source of the lock.

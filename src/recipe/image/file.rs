@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Content, ImageFile};
+use super::capability::{NotCapabilities, nearest};
+use super::{Content, FileCapabilities, ImageFile};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::address;
 use crate::recipe::kinds::{DirectoryKey, FileKey, FromValue, Mode};
@@ -56,7 +57,24 @@ fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
             None
         }
     };
-    finish(reader, path, content, 0o644)
+    let capabilities = reader.optional::<String>("capabilities").and_then(|text| capabilities(&text, &reader));
+    Some(ImageFile { capabilities, ..finish(reader, path, content, 0o644)? })
+}
+
+/// `capabilities = "cap_net_bind_service=ep"`
+fn capabilities(text: &Spanned<String>, reader: &Reader<'_>) -> Option<FileCapabilities> {
+    let error = match FileCapabilities::parse(&text.value) {
+        Ok(capabilities) => return Some(capabilities),
+        Err(error) => error,
+    };
+    let near = if let NotCapabilities::Name(name) = &error { nearest(name) } else { None };
+    let hint = near.map_or_else(
+        || "as setcap(8) takes them: `\"cap_net_bind_service=ep\"`".to_owned(),
+        |name| format!("did you mean `{name}`?"),
+    );
+    let wrong = Diagnostic::new(text.span, "these are not the capabilities of a file").label(error.to_string());
+    reader.error(wrong.hint(hint));
+    None
 }
 
 /// A file of the recipe, or one on the network.
@@ -163,7 +181,7 @@ fn finish(mut reader: Reader<'_>, path: Option<String>, content: Option<Content>
     let owner = account(&mut reader, "owner");
     let group = account(&mut reader, "group");
     reader.finish();
-    Some(ImageFile { path: path?, content: content?, mode, owner: owner?, group: group?, span })
+    Some(ImageFile { path: path?, content: content?, mode, owner: owner?, group: group?, capabilities: None, span })
 }
 
 /// A name, or a number; root unless said.

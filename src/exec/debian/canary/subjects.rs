@@ -77,6 +77,7 @@ fn spec() -> RootSpec {
         mode: 0o640,
         owner: me("root"),
         group: me("root"),
+        capabilities: None,
     };
     let user = |name: &str, home: &str| RootUser {
         name: name.to_owned(),

@@ -53,7 +53,9 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
             let source = input(name)?;
             tree.copy(&mut fs::open(source)?, &place, 0o600)?;
             tree.own(&place, owner)?;
-            Ok(tree.permit(&place, file.mode)?)
+            tree.permit(&place, file.mode)?;
+            // Last: a new owner and new bytes take them away.
+            file.capabilities.map_or(Ok(()), |capabilities| Ok(tree.empower(&place, &capabilities.attribute())?))
         }
     }
 }

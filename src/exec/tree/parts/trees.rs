@@ -158,7 +158,7 @@ mod tests {
             let text = || me.uid().to_string();
             let path = format!("/{below}");
             let content = RootContent::Tree(String::new());
-            let file = RootFile { path, content, mode: 0, owner: text(), group: text() };
+            let file = RootFile { path, content, mode: 0, owner: text(), group: text(), capabilities: None };
             let tree = self.scratch.tree();
             let owner = (me.uid(), me.gid());
             let mut placing = Placing { tree: &tree, file: &file, owner, placed: BTreeSet::new() };
