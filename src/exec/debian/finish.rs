@@ -1,7 +1,7 @@
 //! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
 
 use super::job::Job;
-use super::rules::RuleInput;
+use super::rules::{RuleInput, Stage};
 use super::run::Runner;
 use super::{origin, parts, rules};
 use crate::exec::failure::StepFailure;
@@ -23,7 +23,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     numbers::settle(spec, &tree, origin::of)?;
     let addition = Addition::new(spec, job.inputs, &tree)?;
     parts::apply(&addition, &runner)?;
-    let input = RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files };
+    let input = RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files };
     let ids = rules::apply(&input, &addition.keeping_placed())?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
