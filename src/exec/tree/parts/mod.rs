@@ -53,6 +53,11 @@ impl<'a> Addition<'a> {
         self.tree.keeping_inodes(self.placed.borrow().clone())
     }
 
+    /// Whether the recipe says what is at a path, by itself or within a tree.
+    pub(crate) fn states(&self, path: &str) -> Result<bool, RootError> {
+        Ok(self.named(&[path]).is_some() || self.is_placed(path)?)
+    }
+
     /// Whether a tree of the recipe put something at a path.
     fn is_placed(&self, path: impl AsRef<Path>) -> Result<bool, RootError> {
         Ok(self.tree.stat(path)?.is_some_and(|stat| self.placed.borrow().contains(&stat.inode)))
