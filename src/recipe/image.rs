@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::build::BuildOutput;
 use super::packages::PackageSet;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
@@ -85,6 +86,14 @@ impl Image {
     /// The set that the initramfs's shell comes from: a program of the machine, not of what builds it.
     pub fn initramfs_set(&self) -> &PackageSet {
         self.initramfs.as_ref().unwrap_or(&self.tools)
+    }
+
+    /// What it takes from builds.
+    pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
+        self.files.iter().filter_map(|file| match &file.content {
+            Content::Output(output) => Some(output),
+            _ => None,
+        })
     }
 
     /// The key of a fetched file among the lock's sources.
@@ -184,6 +193,8 @@ pub enum Content {
     Url(Address),
     /// A directory with everything in it: its key in `Recipe::files`.
     Tree(String),
+    /// A file that a build left.
+    Output(BuildOutput),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Digest;
+use crate::plan::build;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::{Input, Place, Plan};
@@ -24,12 +25,13 @@ pub(super) fn root_spec(
         let input = match &file.content {
             Content::Text(text) => Some(Input::Inline(text.as_bytes().to_vec())),
             Content::File(key) | Content::Tree(key) => Some(builder.recipe_file(recipe, key)),
-            Content::Url(_) => Some(fetched(builder, &image.source_name(file))),
+            Content::Url(_) => Some(builder.fetch_only(&image.source_name(file))),
+            Content::Output(output) => Some(build::output(builder, recipe, output)),
             Content::Directory | Content::Link(_) => None,
         };
         inputs.extend(input.map(|input| (name.clone(), input)));
         let content = match &file.content {
-            Content::Text(_) | Content::File(_) | Content::Url(_) => RootContent::Input(name),
+            Content::Text(_) | Content::File(_) | Content::Url(_) | Content::Output(_) => RootContent::Input(name),
             Content::Tree(_) => RootContent::Tree(name),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
@@ -112,11 +114,4 @@ fn root_file(file: &ImageFile, content: RootContent) -> RootFile {
         group: file.group.clone(),
         capabilities: file.capabilities,
     }
-}
-
-/// The one file of a source of the lock.
-fn fetched(builder: &mut Builder<'_>, source: &str) -> Input {
-    let files = &builder.lock.sources.get(source).expect("the lock has every source of its recipe").files;
-    let file = files.keys().next().expect("a source by URL has one file").clone();
-    builder.fetch_source(source, &file)
 }

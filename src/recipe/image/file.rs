@@ -6,6 +6,7 @@ use super::capability::{NotCapabilities, nearest};
 use super::{Content, FileCapabilities, ImageFile};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::address;
+use crate::recipe::build;
 use crate::recipe::kinds::{DirectoryKey, FileKey, FromValue, Mode};
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::scope::Scope;
@@ -13,7 +14,7 @@ use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Everything an image adds to the tree of its packages, in path order.
 pub(super) fn files(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ImageFile> {
-    let blocks = reader.blocks("file").into_iter().map(|node| (node, file(node, reader))).collect::<Vec<_>>();
+    let blocks = reader.blocks("file").into_iter().map(|node| (node, file(node, scope))).collect::<Vec<_>>();
     let trees = reader.blocks("tree").into_iter().map(|node| (node, tree(node, scope))).collect::<Vec<_>>();
     let directories =
         reader.blocks("directory").into_iter().map(|node| (node, directory(node, reader))).collect::<Vec<_>>();
@@ -36,8 +37,8 @@ pub(super) fn is_absolute(path: &str) -> bool {
 }
 
 /// `file "/path" { text = "..." }`, `file "/path" { source = file "..." }` or `{ source = url "https://..." sha256:... }`
-fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
-    let mut reader = Reader::new(node, outer.report());
+fn file(node: &EvaluatedNode, scope: &Scope) -> Option<ImageFile> {
+    let mut reader = Reader::new(node, &scope.report);
     let path = path(&mut reader);
     let text = reader.optional::<String>("text");
     let source = reader.optional::<Value>("source");
@@ -49,7 +50,7 @@ fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
             None
         }
         (Some(text), None) => Some(Content::Text(text.value)),
-        (None, Some(value)) => held(&value, &reader),
+        (None, Some(value)) => held(&value, scope),
         (None, None) => {
             if !given {
                 reader.missing("text", "or `source = file \"...\"`");
@@ -77,13 +78,14 @@ fn capabilities(text: &Spanned<String>, reader: &Reader<'_>) -> Option<FileCapab
     None
 }
 
-/// A file of the recipe, or one on the network.
-fn held(value: &Spanned<Value>, reader: &Reader<'_>) -> Option<Content> {
+/// A file of the recipe, one on the network, or one that a build leaves.
+fn held(value: &Spanned<Value>, scope: &Scope) -> Option<Content> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
-            address::read(value, arguments, reader.report()).map(Content::Url)
+            address::read(value, arguments, &scope.report).map(Content::Url)
         }
-        _ => FileKey::read(value, reader.report()).map(|key| Content::File(key.0)),
+        Value::Call(word, _) if word.value == "output" => build::output(value, scope).map(Content::Output),
+        _ => FileKey::read(value, &scope.report).map(|key| Content::File(key.0)),
     }
 }
 

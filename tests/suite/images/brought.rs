@@ -58,12 +58,13 @@ fn trees_lie_over_packages_and_below_single_files() {
     let said = debugfs(&lab, "trees", "stat /opt/app/bin/helper");
     assert!(said.contains("Mode:  04750") && said.contains("User:  1000"), "{said}");
     // Nothing changed, so nothing runs; then something does, and the lock is no more the recipe's.
-    let check = || crate::suite::attack::ground::run(lab.kiln().args(["lock", "--check", "trees.kiln"]));
+    let run = |words: &[&str]| crate::suite::attack::ground::run(lab.kiln().args(words));
+    let check = || run(&["lock", "--check", "trees.kiln"]);
     assert_eq!(check().code, Some(0), "{}", check().text());
     put(&lab, "app/etc/new", b"", 0o644);
     let said = check().text();
     assert!(said.contains("directory `app` has changed"), "{said}");
-    let said = crate::suite::attack::ground::run(lab.kiln().args(["build", "trees.kiln"])).text();
+    let said = run(&["build", "trees.kiln"]).text();
     assert!(said.contains("directory `app` has changed"), "{said}");
 }
 

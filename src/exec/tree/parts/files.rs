@@ -50,8 +50,14 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
             Ok(())
         }
         RootContent::Input(name) => {
-            let source = input(name)?;
-            tree.copy(&mut fs::open(source)?, &place, 0o600)?;
+            let mut bytes = fs::open_unless_directory(input(name)?)?.ok_or_else(|| {
+                // Only a build can leave one: everything else that is an input is a file.
+                RootError::from(StepFailure::recipe(
+                    Statement::File(file.path.clone()),
+                    format!("the build left a directory, and {} is to be a file", file.path),
+                ))
+            })?;
+            tree.copy(&mut bytes, &place, 0o600)?;
             tree.own(&place, owner)?;
             tree.permit(&place, file.mode)?;
             // Last: a new owner and new bytes take them away.
