@@ -17,7 +17,7 @@ fn put(lab: &Lab, name: &str, bytes: &[u8], mode: u32) {
 
 /// What debugfs says of the disk of a built image.
 fn debugfs(lab: &Lab, name: &str, request: &str) -> String {
-    let disk = lab.path("result").join(name).join("m/disk.raw");
+    let disk = lab.path("result").join(name).join("disk.raw");
     let output = Command::new("debugfs").args(["-R", request]).arg(disk).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
