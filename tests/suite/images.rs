@@ -1,6 +1,7 @@
 //! Images as recipes state them, built from a Debian in miniature: real scripts under a real dpkg, without a network.
 
 mod brought;
+mod failed;
 mod lab;
 mod names;
 mod secrets;
