@@ -2,5 +2,6 @@
 
 mod lab;
 mod names;
+mod paths;
 mod secrets;
 mod users;
