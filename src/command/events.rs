@@ -10,6 +10,7 @@ use crate::guest::event::TestEvent;
 use crate::lock::resolve::Progress;
 use crate::ops::error::leaks;
 use crate::ops::event::{Notice, OpsEvent, OpsListener};
+use crate::world::download::ServerAnswer;
 
 /// Tells everything.
 #[derive(Default)]
@@ -92,6 +93,25 @@ fn notice(notice: Notice<'_>) {
         }
         Notice::SameHostName => {
             crate::tell!("second build: same host name (changing it needs root and unshare)");
+        }
+        Notice::Asking { files } => crate::tell!("asking for {files} files that are not in the store"),
+        Notice::Gone { label, asked } => {
+            crate::tell!("gone: {}", Foreign(label));
+            for ServerAnswer { url, why } in asked {
+                crate::tell!("  {}: {}", Foreign(url), Foreign(why));
+            }
+        }
+        Notice::Relocked { committed, used, changes } => {
+            crate::tell!(
+                "warning: no server has some files of {} any more; this build uses other versions:",
+                Foreign(committed.display())
+            );
+            changes.iter().for_each(|change| crate::tell!("  {change}"));
+            crate::tell!(
+                "warning: its lock is {}; {} is unchanged (`kiln lock --gone` would change it)",
+                Foreign(used.display()),
+                Foreign(committed.display())
+            );
         }
         Notice::LockIgnored { path, error } => {
             crate::tell!("error: {}: {error}", path.display());

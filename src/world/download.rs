@@ -259,10 +259,14 @@ impl<'a> Downloader<'a> {
         Ok(Some(Place(self)))
     }
 
+    /// One request, whose body is the caller's to read.
+    pub fn ask<E>(&self, request: &Request<'_>) -> Result<Response, Refusal<E>> {
+        self.world.get(request).map_err(|error| self.refusal(error))
+    }
+
     /// One request for what a sink lacks.
     pub fn pour<S: Sink>(&self, request: &Request<'_>, length: Length, sink: &mut S) -> Result<(), Refusal<S::Error>> {
-        let response = self.world.get(&Request { from: sink.have(), ..*request });
-        let response = response.map_err(|error| self.refusal(error))?;
+        let response = self.ask(&Request { from: sink.have(), ..*request })?;
         announced(length, &response)?;
         if response.start != sink.have() {
             sink.restart().map_err(Refusal::Fatal)?;
