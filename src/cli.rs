@@ -222,7 +222,7 @@ pub struct RunArgs {
     pub realize: RealizeArgs,
     /// If no server has a locked file any more, build with what the archives have now, and write that lock to
     /// result/NAME.lock; the recipe's lock is left unchanged
-    #[arg(long, conflicts_with = "offline")]
+    #[arg(long, conflicts_with_all = ["offline", "print"])]
     pub relock_gone: bool,
     /// Machine to run, if the recipe has several
     #[arg(long, value_name = "NAME")]

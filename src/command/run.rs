@@ -18,7 +18,10 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         return print(session, args, form);
     }
     let (recipe, options) = (args.recipe.options(), args.realize.options());
-    let launches = if args.relock_gone && !recipe.path.is_dir() {
+    let launches = if args.relock_gone {
+        if recipe.path.is_dir() {
+            return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
+        }
         let out = project::result_path(&recipe.path);
         launch::of_recipe(&gone::ready(session, &recipe, &gone::beside(&out))?, &options, &out)?
     } else {

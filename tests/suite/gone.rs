@@ -92,9 +92,8 @@ fn a_build_relocks_beside_its_result_and_leaves_the_lock_alone() {
     let committed = std::fs::read_to_string(lab.directory.join("tiny.lock")).unwrap();
     let beside = lab.directory.join("result/tiny.lock");
     let build = |words: &[&str]| lab.kiln().args(["build", "tiny.kiln"]).args(words).output().unwrap();
-    let output = build(&[]);
-    assert!(text(&output).contains("cannot fetch payload 1.0"), "{}", text(&output));
-    assert!(!beside.exists());
+    build(&[]);
+    assert!(!beside.exists(), "nobody asked for it");
     // Without a real dpkg in it the image cannot be configured; its lock is there all the same.
     let output = build(&["--relock-gone"]);
     let said = text(&output);
