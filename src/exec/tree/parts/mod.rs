@@ -45,7 +45,7 @@ impl<'a> Addition<'a> {
     }
 
     /// The first of these paths that is a file, directory or link of the recipe.
-    fn named<'p>(&self, paths: &[&'p str]) -> Option<&'p str> {
+    pub(crate) fn named<'p>(&self, paths: &[&'p str]) -> Option<&'p str> {
         paths.iter().copied().find(|path| self.spec.files.iter().any(|file| file.path == **path))
     }
 }
