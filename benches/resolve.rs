@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kiln::base::span::Span;
-use kiln::base::{Arch, Digest, SourceMap, Timestamp};
+use kiln::base::{Arch, SourceMap, Timestamp};
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{DirectoryCache, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, write};
@@ -112,7 +112,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         name: "bench".to_owned(),
         root: PathBuf::from("/"),
         sources: SourceMap::default(),
-        files: BTreeMap::from([(KEYRING.to_owned(), RecipeFile { digest: Digest::of(&bytes), bytes })]),
+        files: BTreeMap::from([(KEYRING.to_owned(), RecipeFile::held(bytes))]),
         params: BTreeMap::new(),
         epoch: None,
         archives: BTreeMap::from(archives),
@@ -137,6 +137,10 @@ impl World for Remembering {
 
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
         self.world.read(path, limit)
+    }
+
+    fn stream(&self, path: &Path, out: &mut dyn std::io::Write) -> Result<u64, WorldError> {
+        self.world.stream(path, out)
     }
 
     fn exists(&self, path: &Path) -> bool {

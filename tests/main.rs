@@ -16,6 +16,7 @@ mod suite {
     mod attack;
     mod blame;
     mod boot;
+    mod brought;
     mod crash;
     mod deb;
     mod differ;

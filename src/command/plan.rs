@@ -31,7 +31,8 @@ struct Document<'a> {
 pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
     let status = exec::status(&ready.plan, &ready.store)?;
-    let missing: Vec<_> = ready.plan.fetches.values().filter(|fetch| !ready.store.has(&fetch.digest)).collect();
+    let downloads = ready.plan.fetches.values().filter(|fetch| !fetch.place.is_local());
+    let missing: Vec<_> = downloads.filter(|fetch| !ready.store.has(&fetch.digest)).collect();
     let document = Document {
         recipe: &ready.loaded.recipe.name,
         steps: ready

@@ -38,6 +38,9 @@ pub enum ExecError {
         /// One of them.
         label: String,
     },
+    /// A file of the recipe is not what it was when the recipe was read.
+    #[error("{file} changed while it was being copied into the build\n  help: run the command again when nothing writes to it", file = Foreign(file))]
+    Changed { file: String },
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),

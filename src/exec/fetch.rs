@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::ExecError;
 use super::event::{StepEvent, StepListener};
 use super::gate::Gate;
-use crate::base::{Foreign, Hasher};
+use super::{ExecError, local};
+use crate::base::{Digest, Foreign, Hasher};
 use crate::plan::Fetch;
 use crate::plan::step::Place;
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, Visibility};
 use crate::world::download::{self, Downloader, Length, Sink, Stop};
 use crate::world::{Request, Stated, World, fs};
 
@@ -36,6 +36,8 @@ pub struct Fetcher<'a> {
     stop: Stop<'a>,
     gate: Gate,
     downloader: Downloader<'a>,
+    /// Files that others than this user must not read.
+    private: Option<&'a BTreeSet<Digest>>,
 }
 
 type Refusal = download::Refusal<ExecError>;
@@ -50,7 +52,12 @@ impl<'a> Fetcher<'a> {
         stop: Stop<'a>,
     ) -> Self {
         let (gate, downloader) = (Gate::new(PARALLEL), Downloader::new(world, stop));
-        Fetcher { store, mirrors, listener, stop, gate, downloader }
+        Fetcher { store, mirrors, listener, stop, gate, downloader, private: None }
+    }
+
+    /// Keeps these files closed to others than this user.
+    pub fn hiding(self, private: &'a BTreeSet<Digest>) -> Self {
+        Fetcher { private: Some(private), ..self }
     }
 
     /// Gives servers that fall silent up after this time instead of a minute.
@@ -60,8 +67,12 @@ impl<'a> Fetcher<'a> {
 
     /// Gets every file of the list that the store lacks; the first failure ends it.
     pub fn fetch(&self, fetches: &[&Fetch]) -> Result<(), ExecError> {
-        let bytes = fetches.iter().map(|fetch| fetch.size).sum();
-        self.listener.on(StepEvent::FetchPlanned { files: fetches.len() as u64, bytes });
+        let downloads: Vec<u64> =
+            fetches.iter().filter(|fetch| !fetch.place.is_local()).map(|fetch| fetch.size).collect();
+        if !downloads.is_empty() {
+            let (files, bytes) = (downloads.len() as u64, downloads.iter().sum());
+            self.listener.on(StepEvent::FetchPlanned { files, bytes });
+        }
         let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
         let error = Mutex::new(None);
         std::thread::scope(|scope| {
@@ -85,6 +96,11 @@ impl<'a> Fetcher<'a> {
 
     fn one(&self, fetch: &Fetch) -> Result<(), ExecError> {
         let _alone = self.store.lock(&fetch.digest, self.stop).map_err(interrupted)?;
+        if let Place::Recipe(source) = &fetch.place {
+            let hidden = self.private.is_some_and(|private| private.contains(&fetch.digest));
+            let visibility = if hidden { Visibility::Owner } else { Visibility::Everybody };
+            return local::import(self.store, fetch, source, visibility);
+        }
         if self.store.has(&fetch.digest) {
             self.listener.on(StepEvent::FetchProgress { bytes: fetch.size });
             return Ok(());
@@ -130,7 +146,7 @@ impl<'a> Fetcher<'a> {
         if sink.have() < fetch.size {
             let stated = match fetch.place {
                 Place::Repository { .. } => Stated::User,
-                Place::Url(_) => Stated::Recipe,
+                Place::Url(_) | Place::Recipe(_) => Stated::Recipe,
             };
             let request = Request { url, from: 0, stated };
             let poured = self.downloader.pour(&request, Length::Exactly(fetch.size), &mut sink);

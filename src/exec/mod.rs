@@ -13,6 +13,7 @@ pub mod fetch;
 mod gate;
 mod incremental;
 pub mod interrupt;
+mod local;
 mod log;
 mod outcome;
 mod outputs;

@@ -98,7 +98,7 @@ pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> R
         plan,
         services,
         options,
-        fetcher: Fetcher::new(store, world, mirrors, listener, &stop),
+        fetcher: Fetcher::new(store, world, mirrors, listener, &stop).hiding(&plan.private),
         transients: Transients::new(plan),
         cells: plan.steps.iter().map(|_| Mutex::new(Cell::Unknown)).collect(),
         wanted: wanted(plan),

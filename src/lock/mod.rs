@@ -31,6 +31,9 @@ pub const FORMAT: u32 = 1;
 /// Rises whenever the bytes that kiln writes for the same lock would change; part of every step id.
 pub const OUTPUT: u32 = 1;
 
+/// No file is larger; so the sum of all sizes that a lock may state is a number that can be counted with.
+pub const MAX_FILE: u64 = 1 << 40;
+
 /// Everything a build needs to know, and nothing that the builder's machine decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {

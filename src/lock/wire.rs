@@ -4,16 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-use super::LockedFile;
+use super::{LockedFile, MAX_FILE};
 use crate::base::{Arch, Digest, Timestamp};
-
-/// No file is larger; so the sum of all sizes that a lock may state is a number that can be counted with.
-const LARGEST: u64 = 1 << 40;
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     let size = u64::deserialize(deserializer)?;
-    let wrong = || serde::de::Error::custom(format!("a file of {size} bytes is too large (limit {LARGEST})"));
-    if size <= LARGEST { Ok(size) } else { Err(wrong()) }
+    let wrong = || serde::de::Error::custom(format!("a file of {size} bytes is too large (limit {MAX_FILE})"));
+    if size <= MAX_FILE { Ok(size) } else { Err(wrong()) }
 }
 
 #[derive(Deserialize)]

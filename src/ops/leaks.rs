@@ -14,6 +14,7 @@ use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Needle, Scanner,
 use crate::lock;
 use crate::plan::step::Work;
 use crate::plan::{Input, Plan, StepKind};
+use crate::recipe::RecipeFile;
 use crate::world::fs;
 
 /// Rises when the scanner learns to find more.
@@ -102,14 +103,14 @@ fn wanted(ready: &Ready<'_>) -> Vec<Needle> {
     };
     let lock = lock::write(&ready.lock);
     let mut known: Vec<&[u8]> = vec![lock.as_bytes()];
-    known.extend(recipe.files.values().map(|file| file.bytes.as_slice()).filter(|bytes| bytes.len() <= KNOWN));
+    known.extend(recipe.files.values().filter_map(RecipeFile::bytes).filter(|bytes| bytes.len() <= KNOWN));
     needles(&machine, ready.lock.epoch, &known)
 }
 
 /// UUIDs that are there on purpose: of the recipe and its files, of the lock, and what the plan derives from its seed.
 fn identities(ready: &Ready<'_>) -> Identities {
     let mut known: Vec<Vec<u8>> = vec![lock::write(&ready.lock).into_bytes()];
-    known.extend(ready.loaded.recipe.files.values().map(|file| file.bytes.to_vec()));
+    known.extend(ready.loaded.recipe.files.values().filter_map(|file| file.bytes().map(<[u8]>::to_vec)));
     for step in &ready.plan.steps {
         if let Work::Sandbox { env, argv, .. } = &step.work {
             known.extend(env.values().chain(argv).map(|text| text.clone().into_bytes()));

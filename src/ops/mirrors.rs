@@ -16,6 +16,7 @@ pub fn known(world: &dyn World) -> Result<Mirrors, OpsError> {
 pub fn addresses(mirrors: &Mirrors, place: &Place) -> Vec<String> {
     match place {
         Place::Url(url) => vec![url.clone()],
+        Place::Recipe(_) => Vec::new(),
         Place::Repository { repository, path, snapshot } => {
             let bases = mirrors.bases(repository, Some(&snapshot.snapshot()));
             bases.iter().map(|base| format!("{}/{path}", base.trim_end_matches('/'))).collect()

@@ -88,7 +88,8 @@ pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
     let missing = exec::fetch::missing(&ready.store, ready.plan.fetches.values());
     let never = || false;
     let steps = Steps::start(session.listener, Cached::Shown);
-    let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
+    let fetcher =
+        exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never).hiding(&ready.plan.private);
     fetcher.fetch(&missing)?;
     Ok(ready.plan.fetches.len())
 }

@@ -11,6 +11,8 @@ use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::{Arch, Digest};
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
+use crate::recipe::Recipe;
+use crate::recipe::content::FileContent;
 use crate::recipe::packages::PackageSet;
 
 /// A plan under construction.
@@ -68,6 +70,18 @@ impl<'a> Builder<'a> {
             SourcePlace::Archive { archive, path } => self.repository_place(archive, path),
         };
         self.fetch_file(file.to_owned(), *locked, place)
+    }
+
+    /// An input that is a file of the recipe, by its key.
+    pub fn recipe_file(&mut self, recipe: &Recipe, key: &str) -> Input {
+        let file = recipe.files.get(key).expect("a checked recipe holds its files");
+        match &file.content {
+            FileContent::Held(bytes) => Input::Inline(bytes.clone()),
+            FileContent::OnDisk(source) => {
+                let locked = LockedFile { size: file.size, sha256: file.digest };
+                self.fetch_file(key.to_owned(), locked, Place::Recipe(source.clone()))
+            }
+        }
     }
 
     /// An input that is any file with a known size and digest.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::kind::{ArtifactKind, StepKind};
 use crate::base::{Arch, Digest, Timestamp};
+use crate::recipe::content::DiskSource;
 use crate::recipe::image::DiskFormat;
 
 /// Everything a build does, in an order in which every input precedes its use.
@@ -65,6 +66,15 @@ pub enum Place {
     },
     /// A published URL.
     Url(String),
+    /// A file that the recipe brings along.
+    Recipe(DiskSource),
+}
+
+impl Place {
+    /// Whether it is on this machine: nothing is downloaded.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Place::Recipe(_))
+    }
 }
 
 /// One step.

@@ -21,8 +21,11 @@ pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report:
     let (scheme, rest) = url.split_once("://").unwrap_or(("", &url));
     let graphic = rest.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b));
     if !matches!(scheme, "https" | "http") || rest.is_empty() || rest.starts_with('/') || !graphic {
-        let wrong = Diagnostic::new(address.span, "unsupported URL");
-        report.push(wrong.label("expected `https://HOST/PATH`"));
+        let wrong = Diagnostic::new(address.span, "unsupported URL")
+            .label("expected `https://HOST/PATH` or `http://HOST/PATH`");
+        let local =
+            "a file beside the recipe is written `file \"PATH\"`, relative to the recipe; its size does not matter";
+        report.push(if scheme == "file" || url.starts_with('/') { wrong.hint(local) } else { wrong });
         return None;
     }
     match digest {

@@ -4,14 +4,12 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::RecipeFile;
-use crate::base::{Digest, FileId, SourceMap};
+use crate::base::{ByteSize, FileId, SourceMap};
 use crate::syntax::MAX_BYTES;
 use crate::world::{World, WorldError};
 
-/// Bytes of a file that a recipe copies.
-const MAX_COPY: u64 = 64 << 20;
-/// Bytes of all files together: they are held in memory.
-const MAX_TOTAL: usize = 128 << 20;
+/// Bytes of all files that are held in memory together.
+const MAX_TOTAL: u64 = 128 << 20;
 
 /// What has been read so far.
 pub(super) struct Files<'w> {
@@ -24,6 +22,8 @@ pub(super) struct Files<'w> {
     pub(super) sources: SourceMap,
     /// Every file by its path relative to the root.
     pub(super) read: BTreeMap<String, RecipeFile>,
+    /// Bytes of those that are held in memory.
+    held: u64,
     /// The key of every text.
     keys: BTreeMap<FileId, String>,
 }
@@ -46,7 +46,7 @@ impl<'w> Files<'w> {
         }
         let key = relative.to_string_lossy().into_owned();
         let (read, keys) = (BTreeMap::new(), BTreeMap::new());
-        Ok((Files { world, root, shown, sources: SourceMap::default(), read, keys }, key))
+        Ok((Files { world, root, shown, sources: SourceMap::default(), read, held: 0, keys }, key))
     }
 
     /// The key of the file that `path` means in the text `from`.
@@ -81,15 +81,24 @@ impl<'w> Files<'w> {
         if shown.is_empty() { "this directory".to_owned() } else { format!("`{shown}`") }
     }
 
-    /// Reads a file that is copied into an image or a build.
+    /// Reads a file that is copied into an image or a build, of any size.
     pub(super) fn copy(&mut self, key: &str) -> Result<(), Refused> {
-        self.load(key, MAX_COPY)
+        if self.read.contains_key(key) {
+            return Ok(());
+        }
+        let real = self.real(key)?;
+        let file = RecipeFile::read(self.world, &real).map_err(|error| self.refuse(key, error))?;
+        self.keep(key, file)
     }
 
     /// Reads a recipe's text.
     pub(super) fn text(&mut self, key: &str) -> Result<FileId, Refused> {
-        self.load(key, MAX_BYTES as u64)?;
-        let text = std::str::from_utf8(&self.read[key].bytes);
+        if !self.read.contains_key(key) {
+            let real = self.real(key)?;
+            let bytes = self.world.read(&real, MAX_BYTES as u64).map_err(|error| self.refuse(key, error))?;
+            self.keep(key, RecipeFile::held(bytes))?;
+        }
+        let text = std::str::from_utf8(self.read[key].bytes().unwrap_or_default());
         let text = text.map_err(|wrong| {
             Refused(format!("`{key}` is not UTF-8"), Some(format!("byte {} cannot be read", wrong.valid_up_to())))
         })?;
@@ -105,22 +114,25 @@ impl<'w> Files<'w> {
         id
     }
 
-    fn load(&mut self, key: &str, limit: u64) -> Result<(), Refused> {
-        if self.read.contains_key(key) {
-            return Ok(());
+    /// The path of a file without links, which must not lead out of the root.
+    fn real(&self, key: &str) -> Result<PathBuf, Refused> {
+        let real = self.world.canonical(&self.root.join(key)).map_err(|error| self.refuse(key, error))?;
+        if real.starts_with(&self.root) {
+            return Ok(real);
         }
-        let path = self.root.join(key);
-        let real = self.world.canonical(&path).map_err(|error| self.refuse(key, error))?;
-        if !real.starts_with(&self.root) {
-            let Refused(message, hint) = self.outside(key);
-            return Err(Refused(format!("{message}: it leads through a symbolic link"), hint));
+        let Refused(message, hint) = self.outside(key);
+        Err(Refused(format!("{message}: it leads through a symbolic link"), hint))
+    }
+
+    fn keep(&mut self, key: &str, file: RecipeFile) -> Result<(), Refused> {
+        self.held += file.bytes().map_or(0, |bytes| bytes.len() as u64);
+        if self.held > MAX_TOTAL {
+            let most = ByteSize(MAX_TOTAL);
+            let message = format!("the small files of this recipe exceed {most} together");
+            let hint = "one `tree` with `source = directory \"...\"` takes any number of files";
+            return Err(Refused(message, Some(hint.to_owned())));
         }
-        let bytes = self.world.read(&real, limit).map_err(|error| self.refuse(key, error))?;
-        let total: usize = self.read.values().map(|file| file.bytes.len()).sum();
-        if total + bytes.len() > MAX_TOTAL {
-            return Err(Refused(format!("the files of this recipe exceed {MAX_TOTAL} bytes"), None));
-        }
-        self.read.insert(key.to_owned(), RecipeFile { digest: Digest::of(&bytes), bytes });
+        self.read.insert(key.to_owned(), file);
         Ok(())
     }
 
@@ -131,7 +143,9 @@ impl<'w> Files<'w> {
                 Refused(format!("there is no file `{shown}`"), None)
             }
             WorldError::File { source, .. } => Refused(format!("cannot read `{shown}`: {source}"), None),
-            WorldError::TooLarge { limit, .. } => Refused(format!("`{shown}` is larger than {limit} bytes"), None),
+            WorldError::TooLarge { limit, .. } => {
+                Refused(format!("`{shown}` is larger than {}", ByteSize(limit)), None)
+            }
             other => Refused(other.to_string(), None),
         }
     }

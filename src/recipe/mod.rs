@@ -9,6 +9,7 @@ pub mod address;
 mod architecture;
 pub mod archive;
 mod check;
+pub mod content;
 mod evaluate;
 mod files;
 pub mod image;
@@ -26,11 +27,12 @@ pub mod test;
 pub mod value;
 
 pub use check::{Mistakes, check};
+pub use content::RecipeFile;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::base::{Digest, SourceMap, Timestamp};
+use crate::base::{SourceMap, Timestamp};
 
 /// A whole recipe whose every reference resolves.
 #[derive(Debug, Clone)]
@@ -59,20 +61,4 @@ pub struct Recipe {
     pub machines: BTreeMap<String, machine::Machine>,
     /// Tests in the order of the files.
     pub tests: Vec<test::Test>,
-}
-
-/// A file that the recipe consists of or copies in.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RecipeFile {
-    /// SHA-256 of its bytes.
-    pub digest: Digest,
-    /// Its bytes; files are bounded to 64 MiB.
-    pub bytes: Vec<u8>,
-}
-
-impl std::fmt::Debug for RecipeFile {
-    /// The digest and the length: a recipe that is shown somewhere must not show megabytes.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "RecipeFile({:?}, {} bytes)", self.digest, self.bytes.len())
-    }
 }

@@ -24,6 +24,15 @@ pub enum Presence {
     SetAside(PathBuf),
 }
 
+/// Who may read a blob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visibility {
+    /// Whoever may reach the store.
+    Everybody,
+    /// This user alone.
+    Owner,
+}
+
 /// Bytes on their way into the store; forgotten when dropped unfinished.
 pub struct BlobWriter<'a> {
     store: &'a Store,
@@ -59,12 +68,18 @@ impl Store {
     /// Keeps bytes that others than this user must not read.
     pub fn put_private(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = self.put(bytes)?;
-        let path = self.blob_path(&digest);
-        if !is_private(&path) {
-            fs::protect(&path, PRIVATE, None).map_err(|error| self.failure(error))?;
-            self.remember(&path, digest);
-        }
+        self.show(&digest, Visibility::Owner)?;
         Ok(digest)
+    }
+
+    /// Closes a blob to others where it is to be private. What is private already stays so.
+    pub fn show(&self, digest: &Digest, visibility: Visibility) -> Result<(), StoreError> {
+        let path = self.blob_path(digest);
+        if visibility == Visibility::Owner && !is_private(&path) {
+            fs::protect(&path, PRIVATE, None).map_err(|error| self.failure(error))?;
+            self.remember(&path, *digest);
+        }
+        Ok(())
     }
 
     /// Takes a download into the store when it is what was announced.
@@ -236,6 +251,16 @@ impl BlobWriter<'_> {
         let (file, digest, size) = self.close();
         self.store.finish(&file, &self.path, (digest, false))?;
         Ok((digest, size))
+    }
+
+    /// Gives the bytes their name, if it is the one that was announced.
+    pub fn finish_as(mut self, expected: &(Digest, u64), visibility: Visibility) -> Result<(), StoreError> {
+        let (file, found, found_size) = self.close();
+        if (found, found_size) != *expected {
+            let (expected, expected_size) = *expected;
+            return Err(StoreError::Wrong { expected, expected_size, found, found_size });
+        }
+        self.store.finish(&file, &self.path, (found, visibility == Visibility::Owner))
     }
 
     /// What a failed write means.

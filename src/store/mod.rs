@@ -42,7 +42,7 @@ use std::sync::Mutex;
 use crate::world::dir::Dir;
 use crate::world::{World, fs};
 
-pub use blob::{BlobWriter, Presence, is_private};
+pub use blob::{BlobWriter, Presence, Visibility, is_private};
 pub use error::{StoreError, TreeRefusal};
 pub use lock::StoreLock;
 pub use plain::Owner;

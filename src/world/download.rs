@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::stream::{Next, Stream};
 use super::{Request, Response, World, WorldError};
+use crate::base::ByteSize;
 
 /// Times that one place is asked for one file while it makes no progress.
 const MAX_ATTEMPTS: u32 = 3;
@@ -172,7 +173,7 @@ fn announced<E>(length: Length, response: &Response) -> Result<(), Refusal<E>> {
 fn too_long(length: Length) -> String {
     match length {
         Length::Exactly(size) => format!("sent more than the expected {size} bytes"),
-        Length::AtMost(limit) => format!("more than {limit} bytes"),
+        Length::AtMost(limit) => format!("more than {}, which is as much as it may have", ByteSize(limit)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A world for tests: files, variables, pages and a clock that stands still.
 
 use std::collections::BTreeMap;
-use std::io::Cursor;
+use std::io::{Cursor, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::{Request, Response, World, WorldError};
@@ -35,6 +35,12 @@ impl World for MemoryWorld {
             return Err(WorldError::TooLarge { path: path.to_owned(), limit });
         }
         Ok(bytes.clone())
+    }
+
+    fn stream(&self, path: &Path, out: &mut dyn Write) -> Result<u64, WorldError> {
+        let bytes = self.files.get(path).ok_or_else(|| not_found("read", path))?;
+        super::fs::context("read", path, out.write_all(bytes))?;
+        Ok(bytes.len() as u64)
     }
 
     fn exists(&self, path: &Path) -> bool {

@@ -4,6 +4,7 @@
 //! It must not know any kiln noun. Layers that decide something take a [`World`], so that tests can hand them
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
+pub mod contents;
 mod context;
 pub mod dir;
 pub mod download;
@@ -18,7 +19,7 @@ mod remove;
 pub mod sparse;
 mod stream;
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::base::{Foreign, Timestamp};
@@ -30,6 +31,8 @@ pub use real::RealWorld;
 pub trait World: Sync {
     /// A whole file, refused when larger than `limit` bytes.
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError>;
+    /// Hands a file on piece by piece; how many bytes it has. An error when it changes meanwhile.
+    fn stream(&self, path: &Path, out: &mut dyn Write) -> Result<u64, WorldError>;
     /// Whether a file or directory is there.
     fn exists(&self, path: &Path) -> bool;
     /// The path without links and `..`; an error when nothing is there.
@@ -91,6 +94,9 @@ pub enum WorldError {
     /// A link stands on the way to where kiln writes.
     #[error("{path} is a symbolic link, which kiln does not write through: remove it, or pass the path that it points to", path = Foreign(path.display()))]
     Link { path: PathBuf },
+    /// A file was written while it was read: what was read is neither the file as it was nor as it is.
+    #[error("{path} changed while it was read", path = Foreign(path.display()))]
+    Changed { path: PathBuf },
     /// A file is larger than anything of its kind should be.
     #[error("{path} is larger than {limit} bytes", path = Foreign(path.display()))]
     TooLarge { path: PathBuf, limit: u64 },

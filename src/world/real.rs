@@ -2,11 +2,12 @@
 
 #![allow(clippy::disallowed_methods, reason = "this is the door that the ban points to")]
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::http::Client;
-use super::{Request, Response, World, WorldError, fs};
+use super::{Request, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
@@ -22,6 +23,10 @@ impl World for RealWorld {
 
     fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
         fs::read(path, limit)
+    }
+
+    fn stream(&self, path: &Path, out: &mut dyn Write) -> Result<u64, WorldError> {
+        contents::stream(path, out)
     }
 
     fn exists(&self, path: &Path) -> bool {

@@ -1,4 +1,5 @@
 //! Images as recipes state them, built from a Debian in miniature: real scripts under a real dpkg, without a network.
 
 mod lab;
+mod names;
 mod users;

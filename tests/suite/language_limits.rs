@@ -85,7 +85,7 @@ fn language_a_recipe_carries_what_it_means() {
     assert_eq!(recipe.name, "main");
     assert_eq!(recipe.root, Path::new("/p/recipes"));
     assert_eq!(recipe.files.keys().collect::<Vec<_>>(), ["deep/lib/a.kiln", "deep/lib/k", "deep/main.kiln"]);
-    assert_eq!(recipe.files["deep/lib/k"].bytes, b"bytes");
+    assert_eq!(recipe.files["deep/lib/k"].bytes(), Some(b"bytes".as_slice()));
     assert_eq!(recipe.params["size"], "1GiB");
     assert_eq!(recipe.params["name"], "\"two\"");
     let image = &recipe.images["i"];

@@ -35,6 +35,10 @@ impl World for TestWorld {
         self.real.read(path, limit)
     }
 
+    fn stream(&self, path: &Path, out: &mut dyn std::io::Write) -> Result<u64, WorldError> {
+        self.real.stream(path, out)
+    }
+
     fn exists(&self, path: &Path) -> bool {
         self.real.exists(path)
     }

@@ -146,7 +146,7 @@ impl Bench {
     ) -> Result<Realized, ExecError> {
         let mirrors = |place: &Place| match place {
             Place::Url(url) => vec![url.clone()],
-            Place::Repository { .. } => Vec::new(),
+            Place::Repository { .. } | Place::Recipe(_) => Vec::new(),
         };
         let services = Services { store, world: &self.world, mirrors: &mirrors, executor, listener: &self.heard };
         exec::realize(&self.plan, &services, &options)

@@ -112,12 +112,13 @@ impl Realizer<'_> {
     pub(super) fn fetch(&self, digests: &[Digest]) -> Result<(), ExecError> {
         let named = digests.iter().filter_map(|digest| self.plan.fetches.get(digest));
         let missing: Vec<&Fetch> = fetch::missing(self.store(), named);
-        match missing.first() {
-            None => Ok(()),
+        let downloads: Vec<&&Fetch> = missing.iter().filter(|fetch| !fetch.place.is_local()).collect();
+        match downloads.first() {
             Some(first) if self.options.offline => {
-                Err(ExecError::Offline { files: missing.len(), label: first.label.clone() })
+                Err(ExecError::Offline { files: downloads.len(), label: first.label.clone() })
             }
-            Some(_) => self.fetcher.fetch(&missing),
+            _ if missing.is_empty() => Ok(()),
+            _ => self.fetcher.fetch(&missing),
         }
     }
 }

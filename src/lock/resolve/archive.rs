@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use super::error::{ResolveError, Tried};
 use super::{Asking, Progress, fetch, index};
-use crate::base::{Digest, Timestamp};
+use crate::base::{ByteSize, Digest, Timestamp};
 use crate::debian::keyring::{Keyring, MAX_SIGNED};
 use crate::debian::packages::Index;
 use crate::debian::release::Release;
 use crate::lock::{LockedArchive, LockedFile};
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
+use crate::recipe::content::MAX_HELD;
 
 /// So many packages that were left out are named.
 const SHOWN: usize = 5;
@@ -82,7 +83,10 @@ fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> 
     let mut keyring = Keyring::default();
     for path in &archive.keys {
         let file = recipe.files.get(path).ok_or_else(|| wrong(format!("key file {path} is not part of the recipe")))?;
-        keyring.add(path, &file.bytes).map_err(|error| wrong(error.to_string()))?;
+        let large = || {
+            wrong(format!("{path} has {} bytes, more than a file of keys may have ({})", file.size, ByteSize(MAX_HELD)))
+        };
+        keyring.add(path, file.bytes().ok_or_else(large)?).map_err(|error| wrong(error.to_string()))?;
     }
     if archive.keys.is_empty() { Err(wrong("no keys are listed".to_owned())) } else { Ok(keyring) }
 }

@@ -11,15 +11,12 @@ use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
 use crate::debian::version;
 use crate::lock::satisfies::is_described;
-use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, SourcePlace};
+use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, MAX_FILE, SourcePlace};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
 use crate::recipe::image::Content;
 use crate::recipe::kernel::{KernelSource, Origin};
 use crate::recipe::packages::PackageRequest;
-
-/// A kernel's tarball is about 150 MB; ten times that is refused.
-const MAX_SOURCE: u64 = 2 << 30;
 
 /// Something that a recipe asks for and that is not a binary package.
 struct Wanted<'a> {
@@ -194,7 +191,7 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
         return Err(wrong(format!("{url} does not end in a file name")));
     }
     context.report(Progress::Download { label: name.to_owned(), bytes: 0 });
-    let (size, sha256) = fetch::measure(context, url, MAX_SOURCE)
+    let (size, sha256) = fetch::measure(context, url, MAX_FILE)
         .map_err(|tried| ResolveError::Unreachable { what: name.to_owned(), tried: vec![tried] })?;
     if let Some(asked) = digest.filter(|asked| *asked != sha256) {
         return Err(wrong(format!("{url} has sha256:{sha256}, but the recipe states sha256:{asked}")));

@@ -33,7 +33,8 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
-        builder.plan.private.extend(spec::private(&spec, &inputs));
+        let private = spec::private(&builder.plan, &spec, &inputs);
+        builder.plan.private.extend(private);
         // That there is no password is no secret.
         if image.users.iter().filter_map(|user| user.password_hash.as_ref()).any(|hash| !hash.is_empty()) {
             builder.plan.private.insert(Digest::of(&json));

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::base::Digest;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
-use crate::plan::step::Input;
+use crate::plan::step::{Input, Plan};
 use crate::recipe::Recipe;
 use crate::recipe::image::{Content, Group, Image, ImageFile, User};
 
@@ -26,9 +26,7 @@ pub(super) fn root_spec(
         let inline = |bytes: &[u8]| Input::Inline(bytes.to_vec());
         let content = match &file.content {
             Content::Text(text) => held(at, inline(text.as_bytes())),
-            Content::File(path) => {
-                held(at, inline(&recipe.files.get(path).expect("a checked recipe holds its files").bytes))
-            }
+            Content::File(path) => held(at, builder.recipe_file(recipe, path)),
             Content::Url(_) => held(at, fetched(builder, &image.source_name(file))),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
@@ -61,14 +59,19 @@ pub(super) fn root_spec(
 }
 
 /// The digests of files that in the image not everybody may read.
-pub(super) fn private(spec: &RootSpec, inputs: &BTreeMap<String, Input>) -> BTreeSet<Digest> {
+pub(super) fn private(plan: &Plan, spec: &RootSpec, inputs: &BTreeMap<String, Input>) -> BTreeSet<Digest> {
     let closed = spec.files.iter().filter(|file| file.mode & 0o004 == 0);
     let held = closed.filter_map(|file| match &file.content {
         RootContent::Input(name) => inputs.get(name),
         RootContent::Directory | RootContent::Link(_) => None,
     });
-    // A file that everybody may fetch is no secret.
-    held.filter_map(|input| if let Input::Inline(bytes) = input { Some(Digest::of(bytes)) } else { None }).collect()
+    let digest = |input: &Input| match input {
+        Input::Inline(bytes) => Some(Digest::of(bytes)),
+        // A file that everybody may download is no secret.
+        Input::Fetched(digest) => plan.fetches[digest].place.is_local().then_some(*digest),
+        Input::Output { .. } => None,
+    };
+    held.filter_map(digest).collect()
 }
 
 fn root_group(group: &Group) -> RootGroup {

@@ -87,7 +87,7 @@ impl Lowering<'_, '_> {
                 vec!["deb"]
             }
             ConfigBase::File(path) => {
-                inputs.insert("base.config".to_owned(), Input::Inline(self.recipe.files[path].bytes.clone()));
+                inputs.insert("base.config".to_owned(), self.builder.recipe_file(self.recipe, path));
                 vec!["file"]
             }
         };
@@ -176,8 +176,8 @@ impl Lowering<'_, '_> {
         }
         for (at, patch) in self.compiled.patches.iter().enumerate() {
             let file = patch.value.rsplit('/').next().unwrap_or_default();
-            let bytes = self.recipe.files[&patch.value].bytes.clone();
-            inputs.insert(format!("patches/{at:03}-{file}"), Input::Inline(bytes));
+            let input = self.builder.recipe_file(self.recipe, &patch.value);
+            inputs.insert(format!("patches/{at:03}-{file}"), input);
         }
         inputs
     }

@@ -89,7 +89,8 @@ fn password(hash: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
 fn authorized_keys(key: Spanned<TextOrFile>, scope: &Scope) -> Vec<String> {
     let text = match &key.value {
         TextOrFile::Text(text) => text.clone(),
-        TextOrFile::File(path) => String::from_utf8_lossy(&scope.files[path].bytes).into_owned(),
+        // A file that is too large to be held has no keys, whatever else is in it.
+        TextOrFile::File(path) => String::from_utf8_lossy(scope.files[path].bytes().unwrap_or_default()).into_owned(),
     };
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     let keys: Vec<String> = lines.map(str::to_owned).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use kiln::base::span::Span;
-use kiln::base::{Arch, Digest, SourceMap};
+use kiln::base::{Arch, SourceMap};
 use kiln::recipe::archive::Archive;
 use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 use kiln::recipe::{Recipe, RecipeFile};
@@ -41,7 +41,7 @@ pub(crate) fn set(name: &str, archives: &[&str], requests: &[&str]) -> PackageSe
 /// A recipe called `test` whose archives are signed by their own keys.
 pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe {
     let mut files = BTreeMap::new();
-    let mut add = |path: String, bytes: Vec<u8>| files.insert(path, RecipeFile { digest: Digest::of(&bytes), bytes });
+    let mut add = |path: String, bytes: Vec<u8>| files.insert(path, RecipeFile::held(bytes));
     add("test.kiln".to_owned(), format!("{sets:?}").into_bytes());
     let archives = archives.iter().map(|archive| {
         let key = format!("keys/{}.asc", archive.suite);

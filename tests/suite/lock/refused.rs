@@ -4,7 +4,7 @@ use kiln::base::{Digest, Timestamp};
 use kiln::debian::archive::ArchiveRef;
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{NoCache, ResolveContext, ResolveError, Update, resolve};
-use kiln::recipe::Recipe;
+use kiln::recipe::{Recipe, RecipeFile};
 use kiln::world::RealWorld;
 use kiln::world::memory::MemoryWorld;
 use pgp::crypto::hash::HashAlgorithm;
@@ -74,7 +74,7 @@ fn keys_that_ended() {
         [(archive.key.expired_certificate(), "expired on 2020-12-31"), (archive.key.revoked_certificate(), "revoked")]
     {
         let mut recipe = nginx(&archive);
-        recipe.files.get_mut("keys/trixie.asc").unwrap().bytes = certificate;
+        *recipe.files.get_mut("keys/trixie.asc").unwrap() = RecipeFile::held(certificate);
         says(&refusal(&archive, &recipe), &[words]);
     }
 }
@@ -168,7 +168,7 @@ fn an_error_about_a_large_document_is_short() {
 fn a_key_file_that_is_none() {
     let archive = first();
     let mut recipe = nginx(&archive);
-    recipe.files.get_mut("keys/trixie.asc").unwrap().bytes = b"not a key".to_vec();
+    *recipe.files.get_mut("keys/trixie.asc").unwrap() = RecipeFile::held(b"not a key".to_vec());
     says(&refusal(&archive, &recipe), &["keys/trixie.asc is not an OpenPGP certificate", "help:"]);
     recipe.archives.get_mut("trixie").unwrap().keys.clear();
     says(&refusal(&archive, &recipe), &["no keys are listed"]);
@@ -246,6 +246,10 @@ impl kiln::world::World for Unplugged {
 
     fn read(&self, path: &std::path::Path, limit: u64) -> Result<Vec<u8>, kiln::world::WorldError> {
         self.0.read(path, limit)
+    }
+
+    fn stream(&self, path: &std::path::Path, out: &mut dyn std::io::Write) -> Result<u64, kiln::world::WorldError> {
+        self.0.stream(path, out)
     }
 
     fn exists(&self, path: &std::path::Path) -> bool {

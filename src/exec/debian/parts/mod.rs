@@ -3,6 +3,7 @@
 //! Input: the spec and a configured tree. Output: the tree, changed. It must not decide what a recipe means.
 
 mod first_boot;
+mod locale;
 mod system;
 mod updates;
 
@@ -30,6 +31,7 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
     for (_, part) in ALL {
         part(addition)?;
     }
+    locale::apply(addition, runner)?;
     if let Some(script) = services(addition)? {
         let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));
         enabled.map_err(|error| of_unit(&addition.spec.units, error))?;

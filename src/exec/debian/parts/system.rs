@@ -10,8 +10,10 @@ use crate::plan::root::RootSpec;
 pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     let host = &spec.hostname;
     tree.put("etc/hostname", format!("{host}\n").as_bytes(), 0o644)?;
+    // The full name first, which is what `hostname --fqdn` answers (hosts(5)).
+    let short = host.split_once('.').map_or(String::new(), |(short, _)| format!("\t{short}"));
     let hosts = format!(
-        "127.0.0.1\tlocalhost\n127.0.1.1\t{host}\n\n::1\tlocalhost ip6-localhost ip6-loopback\n\
+        "127.0.0.1\tlocalhost\n127.0.1.1\t{host}{short}\n\n::1\tlocalhost ip6-localhost ip6-loopback\n\
          ff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
     );
     tree.put("etc/hosts", hosts.as_bytes(), 0o644)?;

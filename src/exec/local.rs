@@ -1,0 +1,37 @@
+//! Files that the recipe brings along, on their way into the store: read again, piece by piece, and compared with the digest
+//! that they had when the recipe was read.
+
+use super::ExecError;
+use crate::plan::Fetch;
+use crate::recipe::content::DiskSource;
+use crate::store::{Store, StoreError, Visibility};
+use crate::world::WorldError;
+
+/// Has the store hold a file of the recipe. Whoever calls holds the lock of its digest.
+pub(super) fn import(
+    store: &Store,
+    fetch: &Fetch,
+    source: &DiskSource,
+    visibility: Visibility,
+) -> Result<(), ExecError> {
+    if !store.has(&fetch.digest) {
+        let mut writer = store.writer()?;
+        source.stream(&mut writer).map_err(|error| failed(store, fetch, error))?;
+        match writer.finish_as(&(fetch.digest, fetch.size), visibility) {
+            Err(StoreError::Wrong { .. }) => return Err(changed(fetch)),
+            finished => finished?,
+        }
+    }
+    Ok(store.show(&fetch.digest, visibility)?)
+}
+
+fn failed(store: &Store, fetch: &Fetch, error: WorldError) -> ExecError {
+    match error {
+        WorldError::Changed { .. } => changed(fetch),
+        error => store.failure(error).into(),
+    }
+}
+
+fn changed(fetch: &Fetch) -> ExecError {
+    ExecError::Changed { file: fetch.label.clone() }
+}
