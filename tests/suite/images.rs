@@ -2,4 +2,5 @@
 
 mod lab;
 mod names;
+mod secrets;
 mod users;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::job::Job;
 use super::packages::{self, Known};
-use super::rules::RuleInput;
+use super::rules::{RuleInput, Stage};
 use super::run::Runner;
 use super::{Deb, database, rules, script};
 use crate::base::Arch;
@@ -43,7 +43,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
         job.log(line);
     });
     configured.map_err(|error| error.of_package(failed))?;
-    rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &[] }, &tree)?;
+    rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
     let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use super::rules::{self, RuleInput};
+use super::rules::{self, RuleInput, Stage};
 use crate::base::Timestamp;
 use crate::exec::tree::tests::{Scratch, picture};
 use crate::plan::root::{RULES, RootContent, RootFile};
@@ -215,16 +215,17 @@ fn no_rule_touches_what_the_recipe_names() {
     let files: Vec<RootFile> = places.leaves().map(file).collect();
     let tree = scratch.tree();
     let before = picture(&scratch.inside());
-    let apply = |files: &[RootFile]| {
-        let terms = RuleInput { rules: RULES, epoch: Timestamp(1_000_000), files };
+    let apply = |stage, files: &[RootFile]| {
+        let terms = RuleInput { rules: RULES, epoch: Timestamp(1_000_000), stage, files };
         rules::apply(&terms, &tree).unwrap();
     };
     let changed = || {
         let now = picture(&scratch.inside());
         before.iter().filter(|line| !now.contains(line)).cloned().collect::<Vec<_>>()
     };
-    apply(&files);
+    apply(Stage::Base, &files);
+    apply(Stage::Root, &files);
     assert_eq!(changed(), Vec::<String>::new());
-    apply(&[]);
+    apply(Stage::Base, &[]);
     assert!(changed().len() > 20, "rules that do nothing would pass as well");
 }

@@ -1,7 +1,7 @@
 //! A base to the root file system of an image: users' numbers, what the recipe adds, and the rules once more.
 
 use super::job::Job;
-use super::rules::RuleInput;
+use super::rules::{RuleInput, Stage};
 use super::run::Runner;
 use super::{origin, parts, rules};
 use crate::exec::failure::StepFailure;
@@ -22,7 +22,10 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
     parts::apply(&Addition::new(spec, job.inputs, &tree)?, &runner)?;
-    let ids = rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, files: &spec.files }, &tree)?;
+    let ids = rules::apply(
+        &RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files },
+        &tree,
+    )?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
 }

@@ -33,14 +33,14 @@ pub(super) fn of(tree: &Tree, name: &str) -> Result<Option<String>, RootError> {
 }
 
 /// What dpkg keeps of each package.
-struct Info {
+pub(super) struct Info {
     files: BTreeMap<OsString, Place>,
     /// Names without their extensions.
-    stems: Vec<OsString>,
+    pub(super) stems: Vec<OsString>,
 }
 
 impl Info {
-    fn read(tree: &Tree) -> Result<Info, RootError> {
+    pub(super) fn read(tree: &Tree) -> Result<Info, RootError> {
         let named = |place: Place| Some((place.path().file_name()?.to_owned(), place));
         let files: BTreeMap<OsString, Place> = tree.list(INFO)?.into_iter().filter_map(named).collect();
         let stem = |name: &OsString| Path::new(name).file_stem().map(OsStr::to_owned);
@@ -49,7 +49,8 @@ impl Info {
         Ok(Info { files, stems })
     }
 
-    fn text(&self, stem: &OsStr, what: &str) -> String {
+    /// A file of a package as text; nothing when there is none.
+    pub(super) fn text(&self, stem: &OsStr, what: &str) -> String {
         let name = Path::new(stem).with_added_extension(what);
         self.files.get(name.as_os_str()).map(text).unwrap_or_default()
     }

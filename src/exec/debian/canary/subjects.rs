@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::base::{Arch, Timestamp};
 use crate::debian::deb::{self, Control};
 use crate::exec::builtin::tools;
-use crate::exec::debian::rules::RuleInput;
+use crate::exec::debian::rules::{RuleInput, Stage};
 use crate::exec::debian::{Deb, database, origin, parts, rules};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
@@ -35,7 +35,10 @@ pub(super) fn all(work: &Path) -> Vec<Subject> {
     // They find none.
     let idle = ["private-keys", "resolver"];
     for (name, rule) in rules::ALL {
-        let act = move |tree: &Tree| rule(&RuleInput { rules: RULES, epoch: EPOCH, files: &[] }, tree);
+        let act = move |tree: &Tree| {
+            let input = |stage| RuleInput { rules: RULES, epoch: EPOCH, stage, files: &[] };
+            rule(&input(Stage::Base), tree).and_then(|()| rule(&input(Stage::Root), tree))
+        };
         subjects.push(subject(&format!("rule {name}"), act, !idle.contains(&name) || name == "resolver"));
     }
     for (name, part) in parts::ALL {

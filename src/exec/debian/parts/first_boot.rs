@@ -1,6 +1,9 @@
 //! What packages would make when they are configured and what must be born in each machine instead: keys and
-//! databases with identities. A unit makes each at first boot; the rules keep the packages from making it here.
+//! databases with identities. A unit makes each at first boot; the rules keep the packages from making it here, or
+//! remove it ([`super::configure_again`]).
 
+use super::configure_again;
+use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
 
 /// Made once, before the server starts; `ssh-keygen -A` only makes keys that are missing. Debian 13 has a unit of its
@@ -15,7 +18,8 @@ const CLUSTER_UNIT: &str = "kiln-postgresql-cluster.service";
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
 
 /// Writes the units that this system needs, and returns their names for enabling.
-pub(super) fn apply(tree: &Tree) -> Result<Vec<String>, RootError> {
+pub(super) fn apply(addition: &Addition<'_>) -> Result<Vec<String>, RootError> {
+    let Addition { tree, .. } = addition;
     let mut units = Vec::new();
     if !tree.has(SYSTEMD)? {
         return Ok(Vec::new());
@@ -26,6 +30,7 @@ pub(super) fn apply(tree: &Tree) -> Result<Vec<String>, RootError> {
     if let Some(version) = postgresql(tree)? {
         units.push((CLUSTER_UNIT, cluster(&version)));
     }
+    units.extend(configure_again::unit(addition)?);
     let mut names = Vec::new();
     for (name, text) in units {
         tree.directory("etc/systemd/system")?;

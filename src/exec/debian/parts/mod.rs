@@ -2,6 +2,7 @@
 //!
 //! Input: the spec and a configured tree. Output: the tree, changed. It must not decide what a recipe means.
 
+mod configure_again;
 mod first_boot;
 mod locale;
 mod system;
@@ -57,6 +58,6 @@ fn of_unit(units: &RootUnits, error: RootError) -> RootError {
 
 /// Writes units, and says how those of the recipe and its own are enabled, if there are any.
 pub(super) fn services(addition: &Addition<'_>) -> Result<Option<String>, RootError> {
-    let born = first_boot::apply(addition.tree)?;
+    let born = first_boot::apply(addition)?;
     parts::units(addition, &born)
 }

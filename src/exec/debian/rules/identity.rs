@@ -1,7 +1,5 @@
 //! Rules about who a machine is: what must be born at first boot, and what must not come from the builder.
 
-use std::path::Path;
-
 use super::RuleInput;
 use crate::exec::tree::{RootError, Tree};
 
@@ -13,31 +11,6 @@ pub(super) fn machine_id(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError
     tree.remove("var/lib/dbus/machine-id")?;
     tree.remove("etc/machine-info")?;
     Ok(tree.put("etc/machine-id", b"", 0o444)?)
-}
-
-/// Seeds and keys that would be the same in every machine made from the image, and different in every build.
-pub(super) fn secrets(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
-    for path in [
-        "var/lib/systemd/random-seed",
-        "var/lib/systemd/credential.secret",
-        "var/lib/urandom/random-seed",
-        "etc/bind/rndc.key",
-        "etc/nvme/hostid",
-        "etc/nvme/hostnqn",
-        "etc/iscsi/initiatorname.iscsi",
-        "etc/ssl/private/ssl-cert-snakeoil.key",
-        "etc/ssl/certs/ssl-cert-snakeoil.pem",
-    ] {
-        tree.remove(path)?;
-    }
-    // A link named after the certificate's hash points to it; it would dangle.
-    for link in tree.list("etc/ssl/certs")? {
-        let target = link.target().unwrap_or_default();
-        if Path::new(&target).ends_with("ssl-cert-snakeoil.pem") {
-            link.remove()?;
-        }
-    }
-    Ok(())
 }
 
 /// Made at first boot by a unit that the step installs.

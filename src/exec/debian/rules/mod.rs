@@ -10,7 +10,9 @@ mod foresight;
 mod identity;
 mod keys;
 pub(super) mod keystore;
+mod kinds;
 mod leftovers;
+mod secrets;
 
 pub(crate) use foresight::foresee;
 
@@ -19,12 +21,23 @@ use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RULES, RootFile, RootIds};
 
+/// The step whose tree is put in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Packages alone: what the recipe says of their files is not known yet.
+    Base,
+    /// Packages and recipe.
+    Root,
+}
+
 /// What rules must know besides the tree.
 pub(crate) struct RuleInput<'a> {
     /// The rules that the plan was made for.
     pub(crate) rules: u32,
     /// No file is younger.
     pub(crate) epoch: Timestamp,
+    /// Which of the two steps asks.
+    pub(crate) stage: Stage,
     /// Files of the recipe, which are there on purpose.
     pub(crate) files: &'a [RootFile],
 }
@@ -36,7 +49,7 @@ pub(super) type Rule = fn(&RuleInput<'_>, &Tree) -> Result<(), RootError>;
 pub(super) const ALL: [(&str, Rule); 17] = [
     ("placeholders", foresight::remove),
     ("machine-id", identity::machine_id),
-    ("secrets", identity::secrets),
+    ("secrets", secrets::remove),
     ("ssh-host-keys", identity::ssh_host_keys),
     ("private-keys", keys::private),
     ("resolver", identity::resolver),

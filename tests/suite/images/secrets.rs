@@ -1,0 +1,80 @@
+//! What scripts make at random: removed by place, name and format, and made at first boot by the package that made it.
+
+use super::lab::{Lab, text};
+use crate::suite::archive_support::Package;
+
+/// What it makes at random is other bytes in every build.
+const SERVERS: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/dropbear /var/lib/mysql/mysql /etc/munge /var/lib/unbound\n\
+    for type in rsa ecdsa ed25519; do head -c 300 /dev/urandom >/etc/dropbear/dropbear_${type}_host_key; done\n\
+    head -c 1024 /dev/urandom >/etc/munge/munge.key\nhead -c 90 /dev/urandom >/etc/servers.keytab\n\
+    head -c 4 /dev/urandom >/etc/hostid\nhead -c 9000 /dev/urandom >/var/lib/mysql/ibdata1\n\
+    head -c 9000 /dev/urandom >/var/lib/mysql/mysql/user.MAI\n: >/var/lib/mysql/debian-11.8.flag\n\
+    echo '. IN DNSKEY 257 3 8 AwEA' >/var/lib/unbound/root.key\n";
+
+const KEYED: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/keyed/private\n\
+    { echo '-----BEGIN PRIVATE KEY-----'; echo \"MIIE$$\"; echo '-----END PRIVATE KEY-----'; } >/etc/keyed/private/server.pem\n\
+    chmod 0640 /etc/keyed/private/server.pem\n";
+
+/// A key at a place that no script names and no package has.
+const STRANGER: &str =
+    "#!/bin/sh\nset -e\nplace=srv; mkdir -p /$place/x\nhead -c 64 /dev/urandom >/$place/x/token.key\n";
+
+fn packages() -> Vec<Package> {
+    let program = b"#!/bin/sh\nexit 0\n";
+    let mut servers = Package::new("servers", "1.0").script("postinst", SERVERS);
+    for path in ["/usr/lib/systemd/systemd", "/usr/bin/systemctl"] {
+        servers = servers.file(path, 0o755, program);
+    }
+    let keyed =
+        Package::new("keyed", "1.0").script("postinst", KEYED).file("/etc/keyed/example.key", 0o644, b"shipped");
+    vec![servers, keyed, Package::new("stranger", "1.0").script("postinst", STRANGER)]
+}
+
+#[test]
+fn secrets_are_made_at_first_boot_by_their_packages() {
+    let Some(lab) = Lab::new("secrets", packages()) else { return };
+    let (files, _) = lab.image("fresh", &["servers", "keyed"], "");
+    let gone = [
+        ("servers", "etc/dropbear/dropbear_rsa_host_key"),
+        ("servers", "etc/dropbear/dropbear_ed25519_host_key"),
+        ("servers", "etc/munge/munge.key"),
+        ("servers", "etc/servers.keytab"),
+        ("keyed", "etc/keyed/private/server.pem"),
+    ];
+    let script = text(&files, "usr/lib/kiln/first-boot");
+    for (package, path) in gone {
+        assert!(!files.contains_key(path), "{path} is in the image");
+        let call = script.lines().find(|line| line.starts_with(&format!("configure {package} {package} ")));
+        let named = |call: &str| call.split(' ').any(|word| word == format!("/{path}"));
+        assert!(call.is_some_and(named), "{path}: {script}");
+    }
+    for gone in ["etc/hostid", "var/lib/mysql/ibdata1", "var/lib/mysql/mysql", ".kiln-remade"] {
+        assert!(!files.contains_key(gone), "{gone} is in the image");
+    }
+    assert!(script.contains(" /var/lib/mysql/mysql"), "{script}");
+    assert!(text(&files, "etc/systemd/system/kiln-first-boot.service").contains("WantedBy=basic.target\n"));
+    // What packages ship, what is public, and directories stay.
+    for stays in ["var/lib/mysql/debian-11.8.flag", "etc/dropbear", "etc/keyed/example.key", "var/lib/unbound/root.key"]
+    {
+        assert!(files.contains_key(stays), "{stays} is not in the image");
+    }
+}
+
+#[test]
+fn what_the_recipe_states_stays_and_is_not_made_again() {
+    let Some(lab) = Lab::new("stated", packages()) else { return };
+    let key = "file \"/etc/keyed/private/server.pem\" { text = \"-----BEGIN PRIVATE KEY-----\\nof the recipe\\n\" mode = 0o600 }";
+    let (files, _) = lab.image("named", &["keyed"], key);
+    assert!(text(&files, "etc/keyed/private/server.pem").contains("of the recipe"));
+    assert!(!files.contains_key("usr/lib/kiln/first-boot"));
+}
+
+#[test]
+fn a_secret_that_nobody_can_make_again_is_an_error_that_the_recipe_can_answer() {
+    let Some(lab) = Lab::new("stranger", packages()) else { return };
+    let said = lab.refused("unnamed", &["stranger"], "");
+    assert!(said.contains("/srv/x/token.key is a secret that a script made"), "{said}");
+    assert!(said.contains("file \"/srv/x/token.key\" { source = file"), "{said}");
+    let (files, _) = lab.image("named", &["stranger"], "file \"/srv/x/token.key\" { text = \"of the recipe\" }");
+    assert_eq!(text(&files, "srv/x/token.key"), "of the recipe");
+}
