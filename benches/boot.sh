@@ -9,7 +9,7 @@
 # Needs the network for what the store lacks.
 #
 # Other work on the host makes times by the clock useless. So the guest's clock counts instructions: QEMU's `-icount` lets 2 ns
-# pass for each, on one processor after the other, and skips idle times.
+# pass for each, on one processor after the other.
 set -eu
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
@@ -18,7 +18,7 @@ trap 'exit 130' INT TERM
 kiln=$(realpath "${1:-target/release/kiln}")
 [ -x "$kiln" ] || cargo build --quiet --release
 export KILN_STORE="${STORE:-$work/store}"
-icount=${ICOUNT--icount shift=1,sleep=off}
+icount=${ICOUNT--icount shift=1}
 recipe=${FILE:-cxl-quick.kiln}
 cp -r recipes "$work/recipes"
 

@@ -43,10 +43,10 @@ if [ -e "$units/systemd-sysusers.service" ]; then
   [ -z "$missing" ] || later /etc "$missing"
 fi
 
-# Whoever else waits for an update gets one. Files only, two levels deep: a unit may be a link to anything.
+# Whoever else waits for an update gets one. Files of 1 MiB at most, two levels deep: a unit may be a link to anything.
 for directory in /etc /var; do
   ours='(ldconfig|systemd-(hwdb-update|journal-catalog-update|sysusers|update-done))\.service'
-  other=$(find -L "$units" "$root/usr/local/lib/systemd/system" "$root/etc/systemd/system" -maxdepth 2 -type f \
+  other=$(find -L "$units" "$root/usr/local/lib/systemd/system" "$root/etc/systemd/system" -maxdepth 2 -type f -size -2048 \
     -exec grep -slE "^[[:blank:]]*ConditionNeedsUpdate[[:blank:]]*=[[:blank:]]*[|!]*$directory" {} + 2>/dev/null |
     grep -vE "^$units/([a-z-]*\.target\.wants/)?$ours\$" | head -n 1)
   [ -z "$other" ] || later "$directory" "${other#"$root"} asks for it"
