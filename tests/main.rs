@@ -64,8 +64,8 @@ mod suite {
     mod tools;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
-    mod updates;
     mod unsolved;
+    mod updates;
     mod words;
 
     pub(crate) use live::live;
