@@ -27,7 +27,7 @@ awk '{ print } /^image / && !done { done = 1
     print "  file \"/etc/systemd/system/measure.service\" {"
     print "    text = \"\"\""
     print "      [Service]"
-    print "      ExecStart=/bin/sh -c \047exec >/dev/ttyS1 2>&1; systemctl is-system-running --wait; systemd-analyze time; systemd-analyze blame; systemd-analyze critical-chain; sync; poweroff -ff\047"
+    print "      ExecStart=/bin/sh -c \047exec >/dev/ttyS1 2>&1; systemctl is-system-running --wait; systemd-analyze time; systemd-analyze --no-pager blame; systemd-analyze --no-pager critical-chain; sleep 5; poweroff -ff\047"
     print ""
     print "      [Install]"
     print "      WantedBy=multi-user.target"
