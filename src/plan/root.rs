@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Arch, Timestamp};
-use crate::recipe::image::AnswerType;
+use crate::recipe::image::{AnswerType, FileCapabilities};
 
 /// The output that holds the packages of an image, configured under [`PLACEHOLDER`].
 pub const BASE: &str = "base.tar";
@@ -39,6 +39,9 @@ pub struct BaseSpec {
     pub rules: u32,
     /// Packages in configure order.
     pub packages: Vec<RootPackage>,
+    /// Files of theirs that are left out.
+    #[serde(default, skip_serializing_if = "PathFilters::is_empty")]
+    pub paths: PathFilters,
     /// No file is younger.
     pub epoch: Timestamp,
     /// The name of the machine that scripts see: [`PLACEHOLDER`], or that of an image.
@@ -66,6 +69,23 @@ pub struct RootAnswer {
     pub value: String,
 }
 
+/// Which files of packages are left out, as patterns of [`crate::base::glob`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathFilters {
+    /// These are.
+    pub exclude: Vec<String>,
+    /// But not those.
+    pub include: Vec<String>,
+}
+
+impl PathFilters {
+    /// Whether all files are unpacked.
+    pub fn is_empty(&self) -> bool {
+        self.exclude.is_empty()
+    }
+}
+
 /// What a recipe makes of a base, as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -79,6 +99,9 @@ pub struct RootSpec {
     pub epoch: Timestamp,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Patterns of what is removed before anything is added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
     /// Groups to add, whatever they are needed for.
     pub groups: Vec<RootGroup>,
     /// Users to add, or to change when the packages made them.
@@ -104,7 +127,7 @@ pub struct RootSpec {
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
-pub const RULES: u32 = 6;
+pub const RULES: u32 = 7;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +187,9 @@ pub struct RootFile {
     pub owner: String,
     /// Group name or number.
     pub group: String,
+    /// What a program may do without being root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<FileCapabilities>,
 }
 
 /// What a [`RootFile`] holds.
@@ -172,6 +198,8 @@ pub struct RootFile {
 pub enum RootContent {
     /// The bytes of the input at this path.
     Input(String),
+    /// Everything in the archive that is the input at this path.
+    Tree(String),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

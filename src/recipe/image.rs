@@ -1,9 +1,11 @@
 //! `image NAME extends BASE { ... }`: a Debian disk.
 
+pub mod capability;
 mod check;
 mod debconf;
 mod file;
 mod group;
+mod paths;
 mod user;
 
 use std::collections::BTreeMap;
@@ -17,6 +19,7 @@ use super::packages::PackageSet;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 
+pub use capability::FileCapabilities;
 pub use check::check;
 
 /// What the shell of the initramfs comes from.
@@ -43,6 +46,8 @@ pub struct Image {
     pub tools: PackageSet,
     /// What the initramfs runs, where `tools` are programs of another architecture than the image.
     pub initramfs: Option<PackageSet>,
+    /// What of the packages is not in it.
+    pub paths: PathPatterns,
     /// `/etc/hostname`
     pub hostname: String,
     /// Groups to add.
@@ -86,6 +91,19 @@ pub struct FieldSpans {
     pub dhcp: Option<Span>,
     /// Every unit of `enable`, `disable` and `mask`, by name.
     pub units: BTreeMap<String, Span>,
+    /// Every pattern of [`PathPatterns`].
+    pub patterns: BTreeMap<String, Span>,
+}
+
+/// Files of packages that are not in an image, as patterns of [`crate::base::glob`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathPatterns {
+    /// Never unpacked, now and when dpkg in the machine unpacks a package.
+    pub exclude: Vec<String>,
+    /// Unpacked all the same.
+    pub include: Vec<String>,
+    /// Removed before the recipe's files are added.
+    pub remove: Vec<String>,
 }
 
 impl Image {
@@ -217,7 +235,7 @@ pub struct User {
     pub span: Span,
 }
 
-/// One file, directory or link to put into the image.
+/// One file, tree, directory or link to put into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFile {
     /// Absolute path in the image.
@@ -230,6 +248,8 @@ pub struct ImageFile {
     pub owner: String,
     /// `group`, or a number.
     pub group: String,
+    /// What a program may do without being root.
+    pub capabilities: Option<FileCapabilities>,
     /// Where it was declared.
     pub span: Span,
 }
@@ -243,6 +263,8 @@ pub enum Content {
     File(String),
     /// A file on the network; [`Image::source_name`] names it in the lock.
     Url(Address),
+    /// A directory with everything in it: its key in `Recipe::files`.
+    Tree(String),
     /// A file that a build left.
     Output(BuildOutput),
     /// A directory.

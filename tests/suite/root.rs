@@ -8,7 +8,9 @@ use kiln::base::{Arch, Digest, Timestamp};
 use kiln::exec::builtin::{self, BuiltinContext};
 use kiln::exec::event::{StepEvent, StepListener};
 use kiln::plan::Builtin;
-use kiln::plan::root::{BaseSpec, PLACEHOLDER, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use kiln::plan::root::{
+    BaseSpec, PLACEHOLDER, PathFilters, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser,
+};
 
 use super::live::is_among;
 use super::{live, packages};
@@ -38,6 +40,7 @@ pub(super) fn spec() -> RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "cxl-guest".to_owned(),
+        remove: Vec::new(),
         groups: Vec::new(),
         users: vec![
             RootUser {
@@ -65,6 +68,7 @@ pub(super) fn spec() -> RootSpec {
             mode: 0o640,
             owner: "kiln".to_owned(),
             group: "adm".to_owned(),
+            capabilities: None,
         }],
         units: RootUnits { mask: vec!["apt-daily.timer".to_owned()], ..RootUnits::default() },
         serial_console: true,
@@ -90,6 +94,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         architecture: Arch::BUILD,
         rules: RULES,
         packages: locked,
+        paths: PathFilters::default(),
         epoch: EPOCH,
         hostname: PLACEHOLDER.to_owned(),
         locale: spec.locale.clone(),

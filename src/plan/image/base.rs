@@ -10,7 +10,7 @@ use crate::base::Digest;
 use crate::lock::LockedPackage;
 use crate::plan::builder::{BaseKey, Builder, deb_name};
 use crate::plan::kind::StepKind;
-use crate::plan::root::{BASE, BaseSpec, NAMED, PLACEHOLDER, RULES, RootAnswer, RootPackage, TRACES};
+use crate::plan::root::{BASE, BaseSpec, NAMED, PLACEHOLDER, PathFilters, RULES, RootAnswer, RootPackage, TRACES};
 use crate::plan::step::{Builtin, Input, Step, Work};
 use crate::recipe::image::{AnswerType, DebconfAnswer, Image};
 
@@ -70,6 +70,7 @@ fn configuring(builder: &mut Builder<'_>, image: &Image, hostname: &str) -> (Bas
         architecture: image.architecture.value,
         rules: RULES,
         packages: packages.iter().enumerate().map(package).collect(),
+        paths: PathFilters { exclude: image.paths.exclude.clone(), include: image.paths.include.clone() },
         epoch: builder.lock.epoch,
         hostname: hostname.to_owned(),
         locale: image.locale.clone(),
