@@ -16,6 +16,7 @@ use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 
 pub use check::check;
+pub use user::is_never_made;
 
 /// What the shell of the initramfs comes from.
 pub const BUSYBOX: &str = "busybox-static";

@@ -56,6 +56,13 @@ pub struct PackageRequest {
     pub span: Span,
 }
 
+impl PackageRequest {
+    /// Whether any version from any archive will do.
+    pub fn is_unpinned(&self) -> bool {
+        self.archive.is_none() && self.version.is_none()
+    }
+}
+
 /// Reads one `packages` block.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<PackageSet> {
     let mut reader = Reader::new(node, &scope.report);

@@ -9,7 +9,8 @@ use resolvo::{
 };
 
 use super::pool::{Pkg, Pool, Ver};
-use super::{Picked, Root, Unsolvable};
+use super::{Picked, Root, Unsolvable, Why};
+use crate::debian::relation::Atom;
 
 /// What the solver sees: everything that the roots can reach, numbered.
 struct Provider<'p, 'a> {
@@ -36,13 +37,15 @@ pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<
     }
     let requirements = roots.iter().map(|root| {
         let words = match root.request {
-            Some(request) => format!("{} (asked for)", request.name),
+            Some(request) => format!("{} (requested)", request.name),
             None => format!("{} ({})", pool.version(root.version).stanza.name(), root.why),
         };
         let package = pool.version(root.version).package;
         // A pin allows one version; otherwise any will do, the best first.
-        let pinned = root.request.is_some_and(|request| request.archive.is_some() || request.version.is_some());
-        let versions = if pinned { vec![root.version] } else { pool.packages[package].versions.clone() };
+        let pinned = root.request.is_some_and(|request| !request.is_unpinned());
+        let mut versions = if pinned { vec![root.version] } else { pool.packages[package].versions.clone() };
+        // Another version need not provide the virtual names that this one is asked for by.
+        versions.retain(|version| meets(pool, *version, &root.why));
         Requirement::Single(add(&mut sets, Set { package, versions, words })).into()
     });
     let problem = resolvo::Problem::new().requirements(requirements.collect());
@@ -58,6 +61,15 @@ pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<
     let mut chosen: Vec<Ver> = chosen.into_iter().map(DenseIndex::to_index).collect();
     chosen.sort_unstable();
     Ok(reasons(pool, roots, &chosen))
+}
+
+/// Whether a version answers every request that its package is in the set for.
+fn meets(pool: &Pool<'_>, version: Ver, why: &Why) -> bool {
+    let name = pool.version(version).stanza.name();
+    why.requests(name).into_iter().filter(|request| *request != name).all(|request| {
+        let atom = Atom { name: request, qualifier: None, constraint: None };
+        pool.satisfies(version, &atom)
+    })
 }
 
 /// Loads everything that can be reached from the roots by wants of any version.

@@ -142,10 +142,29 @@ fn roots<'a>(problem: &Problem<'a>, pool: &mut Pool<'a>) -> Result<Vec<Root<'a>>
             roots.push(Root { version, why, request: None });
         }
     }
+    // Real names first: a virtual one is met by whatever is there anyway, wherever that stands among the requests.
+    let mut found: Vec<Option<Ver>> = Vec::new();
     for request in problem.requests {
-        let Picked { version, why } = requested(problem, pool, request)?;
-        if !roots.iter().any(|root| root.version == version) {
-            roots.push(Root { version, why, request: Some(request) });
+        found.push(real(problem, pool, request)?);
+    }
+    let mut there: Vec<Ver> = found.iter().flatten().copied().chain(roots.iter().map(|root| root.version)).collect();
+    for (request, version) in problem.requests.iter().zip(found) {
+        let version = match version {
+            Some(version) => version,
+            None => provider(problem, pool, request, &there)?,
+        };
+        there.push(version);
+        let name = pool.version(version).stanza.name();
+        match roots.iter_mut().find(|root| root.version == version) {
+            Some(root) => {
+                root.why = root.why.and_requested(name, &request.name);
+                // The request that pins the version or its archive is the one that counts.
+                root.request = root.request.filter(|request| !request.is_unpinned()).or(Some(request));
+            }
+            None => {
+                let why = Why::Essential.and_requested(name, &request.name);
+                roots.push(Root { version, why, request: Some(request) });
+            }
         }
     }
     Ok(roots)
@@ -173,11 +192,12 @@ fn base_names<'a>(problem: &Problem<'a>) -> BTreeMap<&'a str, Why> {
     names
 }
 
-fn requested<'a>(
+/// The version that a request names; nothing for a virtual name.
+fn real<'a>(
     problem: &Problem<'a>,
     pool: &mut Pool<'a>,
     request: &'a PackageRequest,
-) -> Result<Picked, Unsolvable> {
+) -> Result<Option<Ver>, Unsolvable> {
     let package = pool.package(&request.name);
     let fits = |version: &pool::Version<'a>| {
         request.version.as_deref().is_none_or(|wanted| version.stanza.version() == wanted)
@@ -186,25 +206,37 @@ fn requested<'a>(
                 .as_deref()
                 .is_none_or(|wanted| problem.offers[version.offer].archive.is_current_of(wanted))
     };
-    let found = pool.packages[package].versions.iter().copied().filter(|version| fits(pool.version(*version)));
     // Within one pinned archive the highest version wins, whatever was locked.
-    let found: Vec<Ver> = found.collect();
-    let unpinned = request.version.is_none() && request.archive.is_none();
-    if let Some(version) = found.first() {
+    let found = pool.packages[package].versions.iter().copied().find(|version| fits(pool.version(*version)));
+    match found {
         // What the recipe means is the newest one; an older one instead would be a downgrade that nobody stated.
-        if unpinned && is_passed_over(problem, pool.version(*version)) {
-            return Err(unknown(problem, pool, request));
+        Some(version) if request.is_unpinned() && is_passed_over(problem, pool.version(version)) => {
+            Err(unknown(problem, pool, request))
         }
-        return Ok(Picked { version: *version, why: Why::Requested });
+        Some(version) => Ok(Some(version)),
+        None if pool.packages[package].versions.is_empty() && request.is_unpinned() => Ok(None),
+        None => Err(unknown(problem, pool, request)),
     }
-    if !pool.packages[package].versions.is_empty() || !unpinned {
-        return Err(unknown(problem, pool, request));
-    }
+}
+
+/// The package that meets a request for a virtual name: one that is `there` in any case, else the only one that provides
+/// it. apt-get refuses all names that several packages provide, but then its user can leave the request out; a recipe may
+/// have it from a set that it extends.
+fn provider<'a>(
+    problem: &Problem<'a>,
+    pool: &mut Pool<'a>,
+    request: &'a PackageRequest,
+    there: &[Ver],
+) -> Result<Ver, Unsolvable> {
+    let package = pool.package(&request.name);
     let mut providers: Vec<Ver> = pool.providers(package).to_vec();
+    if let Some(version) = there.iter().find(|version| providers.contains(version)) {
+        return Ok(*version);
+    }
     providers.retain(|provider| pool.packages[pool.version(*provider).package].candidate == Some(*provider));
     match providers.as_slice() {
         [] => Err(unknown(problem, pool, request)),
-        [only] => Ok(Picked { version: *only, why: Why::RequestedAs(request.name.clone()) }),
+        [only] => Ok(*only),
         several => {
             let names: Vec<&str> = several.iter().map(|version| pool.version(*version).stanza.name()).collect();
             Err(Unsolvable::Virtual { name: request.name.clone(), providers: names.join(", ") })

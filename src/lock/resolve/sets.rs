@@ -45,7 +45,7 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
     let Some(packages) = lock.sets.get(&set.name) else { return false };
     let answered =
         set.requests.iter().filter(|request| packages.iter().any(|package| answers(package, request))).count();
-    let requested = packages.iter().filter(|package| package.why.is_requested()).count();
+    let requested: usize = packages.iter().map(|package| package.why.requests(&package.name).len()).sum();
     let has = |wanted: fn(&Why) -> bool| packages.iter().any(|package| wanted(&package.why));
     let essential = has(|why| *why == Why::Essential);
     let required = has(|why| *why == Why::Required);
@@ -110,12 +110,8 @@ fn is_allowed(recipe: &Recipe, set: &PackageSet, lock: &Lock, package: &LockedPa
 }
 
 fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {
-    let name = match &package.why {
-        Why::Requested => package.name == request.name,
-        Why::RequestedAs(name) => *name == request.name,
-        Why::Essential | Why::Required | Why::DependencyOf(_) | Why::RecommendationOf(_) => false,
-    };
-    name && request.archive.as_ref().is_none_or(|archive| *archive == package.archive.name)
+    package.why.requests(&package.name).contains(&request.name.as_str())
+        && request.archive.as_ref().is_none_or(|archive| *archive == package.archive.name)
         && request.version.as_ref().is_none_or(|version| *version == package.version)
 }
 

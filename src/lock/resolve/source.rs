@@ -187,7 +187,7 @@ fn at_home(locked: &LockedSource, loaded: &BTreeMap<&str, Loaded>, previous: Opt
         let SourcePlace::Archive { archive, .. } = &mut file.place else { continue };
         let before = previous.and_then(|lock| lock.archives.get(archive)).filter(|_| archive.is_current());
         if let (Some(before), Some(now)) = (before, loaded.get(archive.name.as_str()))
-            && before.inrelease != now.locked.inrelease
+            && !now.is_state_of(before)
         {
             archive.moment = Some(before.snapshot);
         }

@@ -17,7 +17,7 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
     match list.iter().find(|lost| lost.stem.is_none() && !answered(&lost.path)) {
         None => Ok(()),
         Some(Remade { path, .. }) => Err(StepFailure::input(format!(
-            "{path} is a secret that a script made: every machine of this image would have it, and every build another"
+            "a package's script generated the secret {path}: all machines of this image would share it, and no two builds be equal"
         ))
         .help(format!(
             "leave its package out, or give it with `file \"{path}\" {{ source = file \"...\" }}` in the image"
