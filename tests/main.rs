@@ -22,6 +22,7 @@ mod suite {
     mod deb;
     mod differ;
     mod directory;
+    mod disk;
     mod docs;
     mod doors;
     mod draw;
