@@ -163,13 +163,13 @@ impl Accounts {
         }
         if let Some(gshadow) = &mut self.gshadow {
             gshadow.change(|lines| order(lines, &self.group));
-            gshadow.change(|lines| lines.iter_mut().for_each(sort_members));
+            gshadow.change(|lines| lines.iter_mut().for_each(|line| sort_members(line)));
         }
-        self.group.change(|lines| lines.iter_mut().for_each(sort_members));
+        self.group.change(|lines| lines.iter_mut().for_each(|line| sort_members(line)));
     }
 }
 
-fn sort_members(line: &mut Vec<String>) {
+fn sort_members(line: &mut [String]) {
     let mut members: Vec<&str> = line[3].split(',').collect();
     members.sort_unstable();
     line[3] = members.join(",");

@@ -9,7 +9,7 @@ use super::{Progress, ResolveContext, Update};
 use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::solve::{self, Chosen, Offer, Pin, Problem, Why};
-use crate::lock::satisfies::is_described;
+use crate::lock::described::is_described;
 use crate::lock::{Lock, LockedFile, LockedPackage, recipe_digest};
 use crate::recipe::Recipe;
 use crate::recipe::packages::{Base, PackageRequest, PackageSet};

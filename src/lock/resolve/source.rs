@@ -10,7 +10,7 @@ use crate::debian::archive::ArchiveRef;
 use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
 use crate::debian::version;
-use crate::lock::satisfies::is_described;
+use crate::lock::described::is_described;
 use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, MAX_FILE, SourcePlace};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
