@@ -60,10 +60,12 @@ mod suite {
     mod store;
     mod store_modes;
     mod terminal;
+    mod throttle;
     mod tidy;
     mod tools;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
+    mod unsolved;
     mod words;
 
     pub(crate) use live::live;

@@ -183,6 +183,9 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
         Ok(log) => log,
         Err(error) => return ready.services.store.failure(error).into(),
     };
+    if !failure.said.is_empty() {
+        tail = failure.said.lines().map(str::to_owned).collect();
+    }
     // Some reasons end with the same lines.
     let known = |line: &str| {
         let said = line.strip_prefix("error: ").or(line.strip_prefix("help: ")).unwrap_or(line);
