@@ -3,5 +3,6 @@
 mod failed;
 mod lab;
 mod names;
+mod paths;
 mod secrets;
 mod users;
