@@ -128,6 +128,7 @@ fn a_virtual_name_is_met_by_what_is_there_anyway() {
             new("postfix", "1").field("Provides", "mta"),
             new("mawk", "1").field("Priority", "required").field("Provides", "awk"),
             new("gawk", "1").field("Provides", "awk"),
+            new("base-files", "1").field("Priority", "required"),
         ];
         archive
     };
@@ -138,7 +139,7 @@ fn a_virtual_name_is_met_by_what_is_there_anyway() {
         (&["smtp", "exim", "mta"], Base::None, "exim 1"),
         (&["smtp", "mta"], Base::None, "exim 1"),
         (&["mta", "smtp"], Base::None, ""),
-        (&["awk"], Base::Required, "mawk 1"),
+        (&["awk"], Base::Required, "base-files 1, mawk 1"),
         (&["awk"], Base::None, ""),
     ] {
         let archive = archive();
