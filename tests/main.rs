@@ -66,6 +66,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
     mod unsolved;
+    mod updates;
     mod words;
 
     pub(crate) use live::live;
