@@ -152,6 +152,10 @@ impl World for Remembering {
         self.world.canonical(path)
     }
 
+    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
+        self.world.directory(path)
+    }
+
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
         self.world.list(path)
     }

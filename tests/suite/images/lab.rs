@@ -55,6 +55,15 @@ impl Lab {
         tree::read(&self.0.store().join("cas").join(digest))
     }
 
+    /// A kiln whose words are still to be said.
+    pub(super) fn kiln(&self) -> std::process::Command {
+        self.0.kiln()
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.0.store()
+    }
+
     pub(super) fn path(&self, name: &str) -> PathBuf {
         self.0.path(name)
     }
