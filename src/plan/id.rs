@@ -191,6 +191,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
+        Builtin::Pack => "pack",
         Builtin::MergeTars => "merge-tars",
         Builtin::Fit { .. } => "fit",
         Builtin::BootDisk => "boot-disk",

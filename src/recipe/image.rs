@@ -19,6 +19,7 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
+pub(crate) use file::MOUNTED_OVER;
 
 /// What the shell of the initramfs comes from.
 pub const BUSYBOX: &str = "busybox-static";
@@ -96,7 +97,7 @@ impl Image {
     /// What it takes from builds.
     pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
         self.files.iter().filter_map(|file| match &file.content {
-            Content::Output(output) => Some(output),
+            Content::Output(output) | Content::OutputTree(output) => Some(output),
             _ => None,
         })
     }
@@ -200,6 +201,8 @@ pub enum Content {
     Tree(String),
     /// A file that a build left.
     Output(BuildOutput),
+    /// A directory that a build left, with everything in it.
+    OutputTree(BuildOutput),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -27,12 +27,13 @@ pub(super) fn root_spec(
             Content::File(key) | Content::Tree(key) => Some(builder.recipe_file(recipe, key)),
             Content::Url(_) => Some(builder.fetch_only(&image.source_name(file))),
             Content::Output(output) => Some(build::output(builder, recipe, output)),
+            Content::OutputTree(output) => Some(build::tree(builder, recipe, output)),
             Content::Directory | Content::Link(_) => None,
         };
         inputs.extend(input.map(|input| (name.clone(), input)));
         let content = match &file.content {
             Content::Text(_) | Content::File(_) | Content::Url(_) | Content::Output(_) => RootContent::Input(name),
-            Content::Tree(_) => RootContent::Tree(name),
+            Content::Tree(_) | Content::OutputTree(_) => RootContent::Tree(name),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
         };
