@@ -102,6 +102,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         architecture: Arch::Amd64,
         archives: SUITES.map(|(suite, _)| suite.to_owned()).to_vec(),
         requests: packages.iter().map(request).collect(),
+        local: Vec::new(),
         base: Base::None,
         recommends: false,
         exclude: Vec::new(),

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::kind::StepKind;
-use super::root::{BaseSpec, RULES, RootPackage};
+use super::root::{BaseSpec, PathFilters, RULES, RootPackage};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::{Arch, Digest};
 use crate::debian::archive::ArchiveRef;
@@ -20,16 +20,23 @@ use crate::recipe::packages::PackageSet;
 pub struct Builder<'a> {
     /// The lock that names every input.
     pub lock: &'a Lock,
+    /// The recipe, whose files packages may be.
+    recipe: Option<&'a Recipe>,
     /// What there is so far.
     pub plan: Plan,
     tools: BTreeMap<Vec<Digest>, usize>,
-    bases: BTreeMap<(Arch, Vec<Digest>), usize>,
+    bases: BTreeMap<(Arch, Vec<Digest>, PathFilters), usize>,
 }
 
 impl<'a> Builder<'a> {
     /// An empty plan over a lock.
     pub fn new(lock: &'a Lock) -> Self {
-        Builder { lock, plan: Plan::default(), tools: BTreeMap::new(), bases: BTreeMap::new() }
+        Builder { lock, recipe: None, plan: Plan::default(), tools: BTreeMap::new(), bases: BTreeMap::new() }
+    }
+
+    /// The same with packages that the recipe brings along.
+    pub fn of(recipe: &'a Recipe, lock: &'a Lock) -> Self {
+        Builder { recipe: Some(recipe), ..Builder::new(lock) }
     }
 
     /// The variable that every step with times in its output reads.
@@ -56,7 +63,13 @@ impl<'a> Builder<'a> {
     /// An input that is a locked package's `.deb`.
     pub fn fetch(&mut self, package: &LockedPackage) -> Input {
         let label = format!("{} {} ({})", package.name, package.version, package.architecture);
-        let place = self.repository_place(&package.archive, &package.path);
+        let place = match self.recipe.and_then(|recipe| recipe.files.get(&package.path)) {
+            Some(file) if package.archive.is_local() => match &file.content {
+                FileContent::Held(bytes) => return Input::Inline(bytes.clone()),
+                FileContent::OnDisk(source) => Place::Recipe(source.clone()),
+            },
+            _ => self.repository_place(&package.archive, &package.path),
+        };
         self.fetch_file(label, package.file, place)
     }
 
@@ -128,12 +141,12 @@ impl<'a> Builder<'a> {
         step
     }
 
-    /// The position of the step that unpacks and configures a set; one for each set of equal contents, called after the
-    /// first image that is made of it.
-    pub fn base(&mut self, set: &PackageSet, image: &str) -> usize {
+    /// The position of the step that unpacks and configures a set; one for each set of equal contents and
+    /// what is left out of them, called after the first image that is made of it.
+    pub fn base(&mut self, set: &PackageSet, image: &str, paths: PathFilters) -> usize {
         let (architecture, set) = (set.architecture, set.name.as_str());
         let packages = self.set(set);
-        let key = (architecture, contents(packages));
+        let key = (architecture, contents(packages), paths.clone());
         if let Some(&step) = self.bases.get(&key) {
             return step;
         }
@@ -144,7 +157,7 @@ impl<'a> Builder<'a> {
             input: deb_name(at, package),
         };
         let packages = packages.iter().enumerate().map(package).collect();
-        let spec = BaseSpec { architecture, rules: RULES, packages, epoch: self.lock.epoch };
+        let spec = BaseSpec { architecture, rules: RULES, packages, paths, epoch: self.lock.epoch };
         let mut inputs = self.set_inputs(set);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("base.json".to_owned(), Input::Inline(json));

@@ -1,11 +1,11 @@
 //! Files that a recipe brings along: small ones are held in memory, others stay where they are and are known by digest.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::directory::{Directory, DirectoryError};
 use crate::base::{Digest, Hasher};
-use crate::world::{World, WorldError, contents};
+use crate::world::{World, WorldError, contents, fs};
 
 /// Larger files are not held in memory: only their digest is.
 pub const MAX_HELD: u64 = 1 << 20;
@@ -92,6 +92,17 @@ impl RecipeFile {
         match &self.content {
             FileContent::OnDisk(DiskSource::Directory(directory)) => Some(directory),
             _ => None,
+        }
+    }
+
+    /// Opens a file for reading, from wherever its bytes are.
+    pub fn open(&self) -> Result<Box<dyn Read + '_>, WorldError> {
+        match &self.content {
+            FileContent::Held(bytes) => Ok(Box::new(bytes.as_slice())),
+            FileContent::OnDisk(DiskSource::File(path)) => Ok(Box::new(io::BufReader::new(fs::open(path)?))),
+            FileContent::OnDisk(DiskSource::Directory(directory)) => {
+                fs::context("open", &directory.path, Err(io::ErrorKind::IsADirectory.into()))
+            }
         }
     }
 

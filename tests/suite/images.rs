@@ -4,5 +4,6 @@ mod brought;
 mod failed;
 mod lab;
 mod names;
+mod paths;
 mod secrets;
 mod users;

@@ -114,3 +114,73 @@ fn capabilities_that_no_file_can_have_are_refused() {
     let said = lab.check("odd", "directory \"/x\" { capabilities = \"cap_chown=ep\" }");
     assert!(said.contains("unknown field `capabilities`"), "{said}");
 }
+
+const TOOL: &str = "tool_1.0_amd64.deb";
+
+fn tool(version: &str) -> Package {
+    let postinst = "#!/bin/sh\nset -e\nmkdir -p /var/lib/tool\necho made >/var/lib/tool/made\n";
+    let package =
+        Package::new("tool", version).depends("needed").file("/usr/share/tool/version", 0o644, version.as_bytes());
+    package.script("postinst", postinst).script("md5sums", "")
+}
+
+#[test]
+fn a_package_of_the_recipe_is_installed_as_apt_installs_a_file() {
+    let needed = || Package::new("needed", "2.0").file("/usr/share/needed", 0o644, b"needed");
+    let newer = Package::new("tool", "9.0").file("/usr/share/tool/version", 0o644, b"9.0");
+    let Some(lab) = Lab::new("local", vec![needed(), newer]) else { return };
+    put(&lab, TOOL, &tool("1.0").build(), 0o644);
+    let built = lab.bring("local", &format!("file \"{TOOL}\""), "");
+    assert_eq!(built.code, Some(0), "{}", built.text());
+    let files = lab.files("local");
+    assert_eq!(
+        (text(&files, "usr/share/tool/version"), text(&files, "var/lib/tool/made")),
+        ("1.0".into(), "made\n".into())
+    );
+    assert!(files.contains_key("usr/share/needed"), "its dependency is missing");
+    let status = text(&files, "var/lib/dpkg/status");
+    assert!(status.contains("Package: tool\nStatus: install ok installed\n"), "{status}");
+    let lock = std::fs::read_to_string(lab.path("local.lock")).unwrap();
+    let place = format!("version = \"1.0\", archive = \"file:\", path = \"{TOOL}\"");
+    assert!(lock.contains(&place), "{lock}");
+    let kiln = |words: &[&str]| crate::suite::attack::ground::run(lab.kiln().args(words));
+    assert_eq!(kiln(&["lock", "--check", "local.kiln"]).code, Some(0));
+    // A lock that is kept is kept as it is.
+    assert_eq!(kiln(&["lock", "local.kiln"]).code, Some(0));
+    assert_eq!(std::fs::read_to_string(lab.path("local.lock")).unwrap(), lock);
+    // Other bytes are another package, until they are locked.
+    put(&lab, TOOL, &tool("1.1").build(), 0o644);
+    for words in [["lock", "--check", "local.kiln"].as_slice(), &["build", "local.kiln"]] {
+        let said = kiln(words).text();
+        assert!(said.contains(&format!("file `{TOOL}` has changed")), "{said}");
+    }
+    assert_eq!(kiln(&["lock", "local.kiln"]).code, Some(0));
+    let built = kiln(&["build", "--allow-leaks", "local.kiln"]);
+    assert_eq!(built.code, Some(0), "{}", built.text());
+    assert_eq!(text(&lab.files("local"), "usr/share/tool/version"), "1.1");
+}
+
+#[test]
+fn files_that_are_no_package_for_the_image_are_refused_at_their_place() {
+    let Some(lab) = Lab::new("local-odd", vec![Package::new("needed", "2.0")]) else { return };
+    put(&lab, TOOL, &tool("1.0").build(), 0o644);
+    put(&lab, "same.deb", &tool("1.1").build(), 0o644);
+    put(&lab, "text.deb", b"not a package\n", 0o644);
+    put(&lab, "cut.deb", &tool("1.0").build()[..200], 0o644);
+    put(&lab, "arm.deb", &Package::new("arm", "1").architecture("arm64").build(), 0o644);
+    put(&lab, "unmet.deb", &Package::new("unmet", "1").depends("no-such-package").build(), 0o644);
+    put(&lab, "bad.deb", &Package::new("bad", "not a version").build(), 0o644);
+    for (list, part) in [
+        ("file \"text.deb\"", "`text.deb` cannot be installed: not a Debian package"),
+        ("file \"cut.deb\"", "`cut.deb` cannot be installed: not a Debian package"),
+        ("file \"arm.deb\"", "package `arm` is for arm64, and this set is for amd64"),
+        ("file \"unmet.deb\"", "no-such-package"),
+        ("file \"bad.deb\"", "`bad.deb` cannot be installed"),
+        ("file \"tool_1.0_amd64.deb\", file \"same.deb\"", "another file of this set is the package `tool`"),
+        ("file \"none.deb\"", "there is no file `none.deb`"),
+    ] {
+        let ended = lab.bring("odd", list, "");
+        let said = ended.text();
+        assert!(ended.code == Some(1) && said.contains(part) && said.contains("^^^"), "{list}: {said}");
+    }
+}
