@@ -28,6 +28,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod peer;
+    mod popular;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod private_apt;
     mod quick;

@@ -19,8 +19,9 @@ pub enum ExecError {
     /// A file could not be had anywhere.
     #[error(
         "cannot fetch {label} ({digest}, {size} bytes):\n{asked}\n  \
-         help: run `kiln lock --update` to lock what the archives have now, or set KILN_MIRROR to a mirror that still \
-         has the file", label = Foreign(label)
+         help: set KILN_MIRROR to a mirror that still has the file; or run `kiln lock --gone RECIPE` to move the pins \
+         whose files no server has any more, or `kiln run --relock-gone RECIPE` to do so in a lock beside the result",
+        label = Foreign(label)
     )]
     Fetch {
         label: String,

@@ -12,6 +12,7 @@ mod deliver;
 mod diffoscope;
 pub mod error;
 pub mod event;
+pub mod gone;
 mod ids;
 pub mod kconfig;
 pub mod launch;

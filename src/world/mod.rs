@@ -16,6 +16,7 @@ pub mod patience;
 pub mod place;
 pub mod plain;
 pub mod real;
+mod refusal;
 mod remove;
 pub mod sparse;
 mod stream;

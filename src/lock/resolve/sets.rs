@@ -195,11 +195,7 @@ impl Solving<'_> {
     /// left its archive keeps its place under that archive's earlier state.
     fn pinned(&self, set: &PackageSet) -> Vec<LockedPackage> {
         let packages = self.previous.and_then(|lock| lock.sets.get(&set.name)).into_iter().flatten();
-        let stays = |package: &&LockedPackage| match self.update {
-            Update::Keep => true,
-            Update::All => false,
-            Update::Some(names) => !names.contains(&package.name),
-        };
+        let stays = |package: &&LockedPackage| !self.update.moves(package);
         // An archive of the same name that is another one now has none of what was locked.
         let allowed =
             |package: &&LockedPackage| self.previous.is_some_and(|lock| is_allowed(self.recipe, set, lock, package));

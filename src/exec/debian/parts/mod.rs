@@ -6,6 +6,7 @@ mod configure_again;
 mod first_boot;
 mod locale;
 mod system;
+mod updates;
 
 use super::run::Runner;
 use crate::exec::failure::StepFailure;
@@ -33,13 +34,11 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
         part(addition)?;
     }
     locale::apply(addition, runner)?;
-    match services(addition)? {
-        Some(script) => {
-            let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));
-            enabled.map_err(|error| of_unit(&addition.spec.units, error))
-        }
-        None => Ok(()),
+    if let Some(script) = services(addition)? {
+        let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));
+        enabled.map_err(|error| of_unit(&addition.spec.units, error))?;
     }
+    updates::apply(addition, runner)
 }
 
 /// `systemctl` names the unit that it cannot change; one of the recipe's is the recipe's mistake.
