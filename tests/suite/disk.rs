@@ -89,7 +89,7 @@ fn disk(place: &Path, swap_bytes: u64) -> Option<std::process::Output> {
     Some(sh.output().unwrap())
 }
 
-/// A swap file has a header and no holes, takes no room in the file of the disk, and is the same every time.
+/// A swap file has a header and no holes, takes no room in the file of the disk, and has the time of the build.
 #[test]
 fn a_swap_file_is_on_the_disk_or_said_not_to_fit() {
     let place = scratch("swap");
@@ -111,8 +111,6 @@ fn a_swap_file_is_on_the_disk_or_said_not_to_fit() {
     assert!(held < 12 << 20, "{held} bytes are written");
     let first = std::fs::read(&raw).unwrap();
     assert!(first.windows(10).any(|bytes| bytes == b"SWAPSPACE2"));
-    disk(&place, 16 << 20).unwrap();
-    assert!(first == std::fs::read(&raw).unwrap(), "two disks differ");
     let output = disk(&place, 63 << 20).unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
