@@ -22,6 +22,7 @@ pub mod lock;
 pub mod machines;
 pub mod mirrors;
 mod options;
+mod own;
 pub mod project;
 mod qemu;
 mod realize;

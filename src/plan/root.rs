@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Arch, Timestamp};
+use crate::recipe::image::FileCapabilities;
 
 /// The output that holds the root file system.
 pub const ROOT: &str = "root.tar";
@@ -160,6 +161,9 @@ pub struct RootFile {
     pub owner: String,
     /// Group name or number.
     pub group: String,
+    /// What a program may do without being root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<FileCapabilities>,
 }
 
 /// What a [`RootFile`] holds.
@@ -168,6 +172,8 @@ pub struct RootFile {
 pub enum RootContent {
     /// The bytes of the input at this path.
     Input(String),
+    /// Everything in the archive that is the input at this path.
+    Tree(String),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -9,6 +9,7 @@ mod cache;
 mod error;
 mod fetch;
 mod index;
+mod local;
 mod report;
 mod sets;
 mod source;

@@ -13,15 +13,18 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
     }
     let list = remade::read(tree)?;
     remade::remove(tree)?;
-    let answered = |path: &str| terms.files.iter().any(|file| file.path == path);
-    match list.iter().find(|lost| lost.stem.is_none() && !answered(&lost.path)) {
-        None => Ok(()),
-        Some(Remade { path, .. }) => Err(StepFailure::input(format!(
+    for Remade { path, .. } in list.iter().filter(|lost| lost.stem.is_none()) {
+        // What is there is the recipe's: a file, or part of a tree.
+        if terms.files.iter().any(|file| file.path == *path) || tree.stat(path)?.is_some() {
+            continue;
+        }
+        return Err(StepFailure::input(format!(
             "{path} is a secret that a script made: every machine of this image would have it, and every build another"
         ))
         .help(format!(
             "leave its package out, or give it with `file \"{path}\" {{ source = file \"...\" }}` in the image"
         ))
-        .into()),
+        .into());
     }
+    Ok(())
 }
