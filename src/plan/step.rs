@@ -197,6 +197,8 @@ pub enum Builtin {
     Fit {
         /// Bytes of the file system.
         size: u64,
+        /// Bytes of a swap file on it, or none.
+        swap: u64,
     },
     /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
     /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.

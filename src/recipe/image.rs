@@ -5,6 +5,7 @@ mod check;
 mod file;
 mod group;
 mod paths;
+mod swap;
 mod user;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,9 @@ pub const BUSYBOX: &str = "busybox-static";
 /// typo.
 pub const SIZES: RangeInclusive<u64> = (64 << 20)..=(2 << 40);
 
+/// The swap file of an image.
+pub const SWAP_FILE: &str = "/swapfile";
+
 /// A disk image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
@@ -39,6 +43,8 @@ pub struct Image {
     pub architecture: Spanned<Arch>,
     /// Bytes of the file system.
     pub size: u64,
+    /// Bytes of the swap file on it.
+    pub swap: Option<u64>,
     /// How its disks are delivered.
     pub format: DiskFormat,
     /// What is installed.

@@ -129,7 +129,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::Initrd => initrd::run(context),
         Builtin::Pack => pack::run(context),
         Builtin::MergeTars => merge::run(context),
-        Builtin::Fit { size } => fit::run(context, *size),
+        Builtin::Fit { size, swap } => fit::run(context, *size, *swap),
         Builtin::BootDisk => boot::run(context),
         Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),

@@ -10,7 +10,7 @@ use crate::plan::step::{Input, Place, Plan};
 use crate::recipe::Recipe;
 use crate::recipe::content::DiskSource;
 use crate::recipe::directory::Modes;
-use crate::recipe::image::{Content, Group, Image, ImageFile, User};
+use crate::recipe::image::{Content, Group, Image, ImageFile, SWAP_FILE, User};
 
 /// The specification of an image's root, and the inputs that hold its files.
 pub(super) fn root_spec(
@@ -56,6 +56,7 @@ pub(super) fn root_spec(
         locale: image.locale.clone(),
         timezone: image.timezone.clone(),
         root_device: Some("/dev/vda".to_owned()),
+        swap_file: image.swap.map(|_| SWAP_FILE.to_owned()),
         ids: table.map_or_else(RootIds::default, |table| RootIds {
             users: table.users.clone(),
             groups: table.groups.clone(),
