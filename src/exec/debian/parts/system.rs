@@ -3,12 +3,13 @@
 use crate::exec::debian::machine;
 use crate::exec::tree::RootError;
 use crate::exec::tree::parts::Addition;
+use crate::plan::root::fstab;
 
 /// Writes them.
 pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     machine::names(tree, &spec.hostname)?;
     if let Some(device) = &spec.root_device {
-        let fstab = format!("{device}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n");
+        let fstab = fstab(device, spec.swap_file.as_deref());
         tree.put("etc/fstab", fstab.as_bytes(), 0o644)?;
     }
     machine::locale(tree, &spec.locale)?;
