@@ -8,5 +8,6 @@ pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod qcow2;
+pub mod swap;
 pub mod tar;
 pub mod uki;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::project;
 use crate::base::Diagnostic;
 use crate::recipe::Recipe;
+use crate::recipe::build::BuildSource;
 use crate::recipe::image::Content;
 use crate::store::Store;
 use crate::world::World;
@@ -13,15 +14,22 @@ use crate::world::World;
 pub(super) fn files(world: &dyn World, recipe: &Recipe, lock: &Path) -> Vec<Diagnostic> {
     let mut mistakes = Vec::new();
     let own = own(world, lock);
-    let trees = recipe.images.values().flat_map(|image| &image.files);
-    for file in trees {
-        let Content::Tree(key) = &file.content else { continue };
+    let of_images = recipe.images.values().flat_map(|image| &image.files).filter_map(|file| match &file.content {
+        Content::Tree(key) => Some((key, file.span)),
+        _ => None,
+    });
+    let sources = recipe.builds.values().flat_map(|build| build.sources.values());
+    let of_builds = sources.filter_map(|source| match &source.value {
+        BuildSource::Directory(key) => Some((key, source.span)),
+        _ => None,
+    });
+    for (key, span) in of_images.chain(of_builds) {
         let Some(directory) = recipe.files.get(key).and_then(|tree| tree.as_directory()) else { continue };
         for Own { what, path } in own.iter().filter(|own| own.path.starts_with(&directory.path)) {
             let below = path.strip_prefix(&directory.path).unwrap_or(path).display();
-            let wrong = Diagnostic::new(file.span, format!("the directory of this tree holds {what}: `{below}`"));
+            let wrong = Diagnostic::new(span, format!("the directory of this tree holds {what}: `{below}`"));
             let wrong = wrong.label("it would be another tree after each command");
-            mistakes.push(wrong.hint("put what belongs into the image into a directory of its own"));
+            mistakes.push(wrong.hint("put what the recipe needs into a directory of its own"));
         }
     }
     mistakes

@@ -6,11 +6,13 @@ use std::collections::BTreeMap;
 
 use super::builder::Builder;
 use super::kind::StepKind;
-use super::step::{Ids, Input, Step, Work};
+use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::recipe::Recipe;
 use crate::recipe::build::{Build, BuildOutput, BuildSource};
 use crate::recipe::kinds::TextOrFile;
 
+/// What a directory is packed into.
+pub const PACKED: &str = "tree.tar";
 /// Below the input root; no source of a recipe can be called so.
 const OWN: &str = ".kiln";
 
@@ -20,6 +22,18 @@ pub const SCRIPT: [&str; 3] = ["/bin/sh", "-e", "/kiln/in/.kiln/script"];
 /// An output of a build, whose step is made when it is not there yet.
 pub(super) fn output(builder: &mut Builder<'_>, recipe: &Recipe, output: &BuildOutput) -> Input {
     Input::Output { step: step(builder, recipe, &output.build), name: output.name.clone() }
+}
+
+/// An output that is a directory, as an archive.
+pub(super) fn tree(builder: &mut Builder<'_>, recipe: &Recipe, output: &BuildOutput) -> Input {
+    let tree = self::output(builder, recipe, output);
+    let step = builder.once(StepKind::Pack(output.clone()), |_, kind| Step {
+        kind,
+        work: Work::Builtin(Builtin::Pack),
+        inputs: BTreeMap::from([("tree".to_owned(), tree)]),
+        outputs: vec![PACKED.to_owned()],
+    });
+    Input::Output { step, name: PACKED.to_owned() }
 }
 
 /// The position of a build's step. Those that it reads from come first: a checked recipe has no circles among them, and
@@ -52,7 +66,7 @@ fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, Ste
     for (name, source) in &build.sources {
         let input = match &source.value {
             BuildSource::Text(text) => Input::Inline(text.as_bytes().to_vec()),
-            BuildSource::File(path) => builder.recipe_file(recipe, path),
+            BuildSource::File(path) | BuildSource::Directory(path) => builder.recipe_file(recipe, path),
             BuildSource::Url(_) => builder.fetch_only(&build.source_name(name)),
             BuildSource::Output(output) => {
                 let kind = StepKind::Build(output.build.clone());

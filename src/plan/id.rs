@@ -176,7 +176,8 @@ fn command(work: &Work, outputs: &[String]) -> Command {
 fn arguments(builtin: &Builtin) -> Vec<String> {
     let parameter = match builtin {
         Builtin::Convert { format } => Some(format.name().to_owned()),
-        Builtin::Fit { size } => Some(size.to_string()),
+        Builtin::Fit { size, swap: 0 } => Some(size.to_string()),
+        Builtin::Fit { size, swap } => Some(format!("{size} {swap}")),
         _ => None,
     };
     ["kiln", name(builtin)].map(str::to_owned).into_iter().chain(parameter).collect()
@@ -191,6 +192,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::StockKernel => "stock-kernel",
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
+        Builtin::Pack => "pack",
         Builtin::MergeTars => "merge-tars",
         Builtin::Fit { .. } => "fit",
         Builtin::BootDisk => "boot-disk",

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::base::Arch;
+use crate::recipe::build::BuildOutput;
 use crate::recipe::image::DiskFormat;
 
 /// What a step makes, and of which part of the recipe. Its text is the step's name.
@@ -41,6 +42,8 @@ pub enum StepKind {
     Initrd(IndexedKernel),
     /// What a build of the recipe leaves.
     Build(String),
+    /// A directory that a build left, as an archive.
+    Pack(BuildOutput),
     /// The raw disk of a machine that firmware boots.
     Boot(String),
     /// The disk that another step makes, in the format in which it is delivered.
@@ -76,6 +79,7 @@ impl fmt::Display for StepKind {
             StepKind::Modules(kernel) => write!(f, "modules {kernel}"),
             StepKind::Initrd(kernel) => write!(f, "initrd {kernel}"),
             StepKind::Build(build) => write!(f, "build {build}"),
+            StepKind::Pack(output) => write!(f, "pack {} {}", output.build, output.name),
             StepKind::Boot(machine) => write!(f, "boot {machine}"),
             StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),

@@ -85,10 +85,19 @@ pub struct RootSpec {
     pub timezone: String,
     /// What `/etc/fstab` mounts as `/`: `/dev/vda`, `UUID=...`; no entry when absent.
     pub root_device: Option<String>,
+    /// A swap file that `/etc/fstab` names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap_file: Option<String>,
     /// The numbers that users and groups get, whatever the packages' scripts were given.
     pub ids: RootIds,
     /// Whether the packages may make users and groups that are not among `ids`.
     pub new_ids: bool,
+}
+
+/// The table of file systems of an image, fstab(5).
+pub fn fstab(root: &str, swap_file: Option<&str>) -> String {
+    let swap = swap_file.map(|file| format!("{file}\tnone\tswap\tsw\t0\t0\n")).unwrap_or_default();
+    format!("{root}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n{swap}")
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
@@ -191,4 +200,16 @@ pub struct RootIds {
     pub users: BTreeMap<String, u32>,
     /// gid by group name.
     pub groups: BTreeMap<String, u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_swap_file_is_a_line_of_the_table() {
+        let root = "/dev/vda\t/\text4\tdefaults,errors=remount-ro\t0\t1\n";
+        assert_eq!(fstab("/dev/vda", None), root);
+        assert_eq!(fstab("/dev/vda", Some("/swapfile")), format!("{root}/swapfile\tnone\tswap\tsw\t0\t0\n"));
+    }
 }

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::kind::{IndexedKernel, StepKind};
 use crate::base::{Span, Spanned};
 use crate::recipe::Recipe;
+use crate::recipe::build::BuildOutput;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::{Kernel, Origin};
 use crate::recipe::packages::PackageSet;
@@ -97,7 +98,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         | StepKind::Depmod(IndexedKernel { kernel, .. })
         | StepKind::Modules(IndexedKernel { kernel, .. })
         | StepKind::Initrd(IndexedKernel { kernel, .. }) => of_kernel(recipe, kernel, statement),
-        StepKind::Build(build) => of_build(recipe, build, statement),
+        StepKind::Build(build) | StepKind::Pack(BuildOutput { build, .. }) => of_build(recipe, build, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {

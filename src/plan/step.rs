@@ -188,6 +188,8 @@ pub enum Builtin {
     /// Inputs `kernel.config`, `kconfig.tar` and `requested.json` (see [`super::kernel::requested`]): output
     /// `kernel.config`, unchanged, if every option that was asked for is in it.
     KernelCheck,
+    /// Input `tree`, a directory that a build left: output `tree.tar`, with the modes that a tree of the recipe has.
+    Pack,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
     /// Input `root.tar`: whether its files fit into a file system of so many bytes. Output [`super::disk::FIT`], what to say
@@ -195,6 +197,8 @@ pub enum Builtin {
     Fit {
         /// Bytes of the file system.
         size: u64,
+        /// Bytes of a swap file on it, or none.
+        swap: u64,
     },
     /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
     /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.

@@ -40,6 +40,8 @@ pub enum BuildSource {
     Text(String),
     /// A path in `Recipe::files`.
     File(String),
+    /// A directory: its key in `Recipe::files`, whose bytes are one archive.
+    Directory(String),
     /// A file on the network; [`Build::source_name`] names it in the lock.
     Url(Address),
     /// The files of a Debian source package, by name, from one of the archives.
@@ -49,7 +51,7 @@ pub enum BuildSource {
 }
 
 /// An output of a build.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BuildOutput {
     /// The build.
     pub build: String,

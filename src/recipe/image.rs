@@ -5,6 +5,7 @@ mod check;
 mod file;
 mod group;
 mod paths;
+mod swap;
 mod user;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
+pub(crate) use file::MOUNTED_OVER;
 pub use user::is_never_made;
 
 /// What the shell of the initramfs comes from.
@@ -28,6 +30,9 @@ pub const BUSYBOX: &str = "busybox-static";
 /// Bytes of an image's file system: less does not hold the packages that every Debian system has; more than 2 TiB is a
 /// typo.
 pub const SIZES: RangeInclusive<u64> = (64 << 20)..=(2 << 40);
+
+/// The swap file of an image.
+pub const SWAP_FILE: &str = "/swapfile";
 
 /// A disk image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,8 @@ pub struct Image {
     pub architecture: Spanned<Arch>,
     /// Bytes of the file system.
     pub size: u64,
+    /// Bytes of the swap file on it.
+    pub swap: Option<u64>,
     /// How its disks are delivered.
     pub format: DiskFormat,
     /// What is installed.
@@ -113,7 +120,7 @@ impl Image {
     /// What it takes from builds.
     pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
         self.files.iter().filter_map(|file| match &file.content {
-            Content::Output(output) => Some(output),
+            Content::Output(output) | Content::OutputTree(output) => Some(output),
             _ => None,
         })
     }
@@ -217,6 +224,8 @@ pub enum Content {
     Tree(String),
     /// A file that a build left.
     Output(BuildOutput),
+    /// A directory that a build left, with everything in it.
+    OutputTree(BuildOutput),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -112,6 +112,39 @@ fn a_changed_source_runs_its_build_and_what_reads_it() {
     assert!(notes(&ground, "lab").contains("\nchanged\n"));
 }
 
+#[test]
+fn directories_go_both_ways() {
+    let Some(ground) = ground("trees") else { return };
+    std::fs::create_dir_all(ground.path("src/deep")).unwrap();
+    std::fs::write(ground.path("src/deep/tool"), "#!/bin/sh\n").unwrap();
+    std::os::unix::fs::symlink("deep/tool", ground.path("src/link")).unwrap();
+    let build = "build last {\n  tools = host-tools\n  source \"src\" = directory \"src\"\n  script = \"\"\"\n    \
+        mkdir root\n    tar -x -C root -f /kiln/in/src\n    chmod 700 root/deep/tool\n    echo plain >root/plain\n  \
+        \"\"\"\n  outputs = [\"root\"]\n}";
+    let body = "tree \"/opt/app\" { source = output \"root\" from last }";
+    let ended = ground.build("lab", &image(body, build));
+    assert_eq!(ended.code, Some(0), "{}", ended.text());
+    let lock = kiln::lock::read(&std::fs::read_to_string(ground.path("lab.lock")).unwrap()).unwrap();
+    let files = tree::read(&ground.store().join("cas").join(lock.outputs["lab/root.tar"].file.sha256.hex()));
+    assert_eq!((files["opt/app/deep/tool"].mode, files["opt/app/plain"].mode), (0o755, 0o644));
+    assert_eq!(files["opt/app/deep/tool"].content, b"#!/bin/sh\n");
+    assert_eq!(files["opt/app/link"].link, "deep/tool");
+
+    // A changed file of the directory is another input.
+    std::fs::write(ground.path("src/deep/tool"), "#!/bin/sh\nexit 1\n").unwrap();
+    let stale = run(ground.kiln().args(["build", "--allow-leaks", "lab.kiln"]));
+    assert!(stale.code == Some(1) && stale.text().contains("kiln lock"), "{}", stale.text());
+    let again = ground.build("lab", &image(body, build));
+    assert!(again.code == Some(0) && again.text().contains("build last: running"), "{}", again.text());
+
+    let hidden = build.replace("root/deep/tool", "root/deep/tool; mkdir root/run; echo x >root/run/x");
+    let ended = ground.build("hidden", &image("tree \"/\" { source = output \"root\" from last }", &hidden));
+    assert!(ended.code == Some(1) && ended.text().contains("would be hidden"), "{}", ended.text());
+    let file = "build last { tools = host-tools script = \"echo x >x\" outputs = [\"x\"] }";
+    let ended = ground.build("file", &image("tree \"/opt\" { source = output \"x\" from last }", file));
+    assert!(ended.code == Some(1) && ended.text().contains("a tree needs a directory"), "{}", ended.text());
+}
+
 /// What `kiln build` says of one build with these lines; it must end with a mistake of the recipe.
 fn mistaken(ground: &Ground, name: &str, script: &str, outputs: &str) -> String {
     let build = format!(

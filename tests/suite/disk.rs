@@ -5,8 +5,8 @@ use std::path::Path;
 use std::process::Command;
 
 use kiln::exec::builtin::fit::needed;
-use kiln::format::ext4;
 use kiln::format::tar::{TarEntry, TarPath, TarWriter};
+use kiln::format::{ext4, swap};
 
 use super::skip::skip;
 use super::store::scratch;
@@ -63,5 +63,57 @@ fn mke2fs_writes_what_fits_and_fails_at_what_is_refused() {
         failed += u32::from(!written);
     }
     assert!(failed - refused <= 1 && refused > 1 && failed < 9, "{failed} of 10 failed, {refused} are refused");
+    kiln::world::fs::remove_tree(&place).unwrap();
+}
+
+/// `disk.sh` with this machine's programs, over a directory; `None` where it lacks one of them.
+fn disk(place: &Path, swap_bytes: u64) -> Option<std::process::Output> {
+    let path = "/usr/sbin:/usr/bin:/sbin:/bin";
+    let there = |program: &str| path.split(':').any(|directory| Path::new(directory).join(program).exists());
+    if !["mke2fs", "debugfs", "e2fsck"].into_iter().all(there) {
+        return None;
+    }
+    let own = format!("{}/", place.display());
+    let script = include_str!("../../src/plan/image/disk.sh").replace("/kiln/in/", &own);
+    std::fs::write(place.join("disk.sh"), script).unwrap();
+    std::fs::write(place.join("mke2fs.conf"), include_str!("../../src/plan/image/mke2fs.conf")).unwrap();
+    std::fs::write(place.join("fit.txt"), "error: it does not fit\n").unwrap();
+    std::fs::write(place.join("swap.page"), swap::first_page(swap_bytes, [7; 16])).unwrap();
+    std::fs::create_dir_all(place.join("tree")).unwrap();
+    std::fs::write(place.join("tree/file"), "text").unwrap();
+    let mut sh = Command::new("/bin/sh");
+    sh.current_dir(place).env_clear().env("PATH", path).env("SOURCE_DATE_EPOCH", "1000000");
+    sh.env("E2FSPROGS_FAKE_TIME", "1000000").env("KILN_FS_UUID", "01234567-0123-8123-8123-0123456789ab");
+    sh.env("KILN_HASH_SEED", "01234567-0123-8123-8123-0123456789ac");
+    sh.arg("disk.sh").arg("tree").arg((64u64 << 20).to_string()).arg("fit.txt").arg(swap_bytes.to_string());
+    Some(sh.output().unwrap())
+}
+
+/// A swap file has a header and no holes, takes no room in the file of the disk, and has the time of the build.
+#[test]
+fn a_swap_file_is_on_the_disk_or_said_not_to_fit() {
+    let place = scratch("swap");
+    let Some(output) = disk(&place, 16 << 20) else { return skip("there is no mke2fs, debugfs or e2fsck") };
+    assert!(output.status.success(), "{output:?}");
+    let raw = place.join("disk.raw");
+    let ask = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).arg(&raw).output().unwrap();
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), output.status.success())
+    };
+    assert!(ask("e2fsck", &["-fn"]).ends_with("true"));
+    let said = ask("debugfs", &["-R", "stat /swapfile"]);
+    assert!(
+        said.contains("Mode:  0600") && said.contains("Size: 16777216") && said.contains("Blockcount: 32768"),
+        "{said}"
+    );
+    assert!(said.contains("User:     0   Group:     0") && said.contains("mtime: 0x000f4240"), "{said}");
+    let held = std::os::unix::fs::MetadataExt::blocks(&raw.metadata().unwrap()) * 512;
+    assert!(held < 12 << 20, "{held} bytes are written");
+    let first = std::fs::read(&raw).unwrap();
+    assert!(first.windows(10).any(|bytes| bytes == b"SWAPSPACE2"));
+    let output = disk(&place, 63 << 20).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("Could not allocate block") && said.ends_with("error: it does not fit\n"), "{said}");
     kiln::world::fs::remove_tree(&place).unwrap();
 }

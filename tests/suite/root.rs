@@ -73,6 +73,7 @@ pub(super) fn spec() -> RootSpec {
         dhcp: true,
         locale: "C.UTF-8".to_owned(),
         timezone: "Etc/UTC".to_owned(),
+        swap_file: None,
         root_device: Some("/dev/vda".to_owned()),
         ids: RootIds::default(),
         new_ids: true,

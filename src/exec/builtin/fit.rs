@@ -23,9 +23,11 @@ const STEP: u64 = 64 << 20;
 const MARGIN: (u64, u64) = (16, 2048);
 
 /// Input `root.tar`; output as [`disk::FIT`] names it.
-pub(super) fn run(context: &BuiltinContext<'_>, size: u64) -> Result<(), BuiltinError> {
-    let needed = needed(fs::open(input(context, "root.tar")?)?)?;
-    let shortage = Shortage { size, needed, room: ext4::room(size) };
+pub(super) fn run(context: &BuiltinContext<'_>, size: u64, swap: u64) -> Result<(), BuiltinError> {
+    let mut needed = needed(fs::open(input(context, "root.tar")?)?)?;
+    needed.blocks += swap / BLOCK;
+    needed.inodes += u64::from(swap > 0);
+    let shortage = Shortage { size, swap, needed, room: ext4::room(size) };
     if !shortage.room.holds(needed) {
         let failure = StepFailure::recipe(Statement::Size, shortage.message());
         return Err(failure.help(shortage.help()).into());
@@ -95,13 +97,15 @@ fn fill(content: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
 /// Files and a file system that does not hold them.
 struct Shortage {
     size: u64,
+    /// Bytes of what is needed that are a swap file.
+    swap: u64,
     needed: Space,
     room: Space,
 }
 
 impl Shortage {
     fn message(&self) -> String {
-        let Shortage { size, needed, room } = self;
+        let Shortage { size, swap, needed, room } = self;
         let size = ByteSize(*size);
         if room.blocks >= needed.blocks && room.inodes < needed.inodes {
             return format!(
@@ -110,7 +114,8 @@ impl Shortage {
             );
         }
         format!(
-            "the files of this image take {} MiB, and a file system of {size} has room for {} MiB",
+            "the files of this image{} take {} MiB, and a file system of {size} has room for {} MiB",
+            if *swap > 0 { " and its swap file" } else { "" },
             (needed.blocks * BLOCK).div_ceil(1 << 20),
             (room.blocks * BLOCK) >> 20
         )
@@ -144,7 +149,7 @@ mod tests {
     #[test]
     fn a_shortage_says_what_is_short_and_what_suffices() {
         let shortage = |size: u64, blocks: u64, inodes: u64| {
-            let shortage = Shortage { size, needed: Space { blocks, inodes }, room: ext4::room(size) };
+            let shortage = Shortage { size, swap: 0, needed: Space { blocks, inodes }, room: ext4::room(size) };
             [shortage.message(), shortage.help()]
         };
         assert_eq!(

@@ -9,6 +9,7 @@ mod initrd;
 pub mod inside;
 pub mod kernel_check;
 mod merge;
+mod pack;
 mod package;
 pub mod qemu;
 pub mod root;
@@ -126,8 +127,9 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),
+        Builtin::Pack => pack::run(context),
         Builtin::MergeTars => merge::run(context),
-        Builtin::Fit { size } => fit::run(context, *size),
+        Builtin::Fit { size, swap } => fit::run(context, *size, *swap),
         Builtin::BootDisk => boot::run(context),
         Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),

@@ -52,7 +52,9 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
                 BuildSource::DebianSource(request, archives) => {
                     KernelSource::DebianSource(request.clone(), archives.clone())
                 }
-                BuildSource::Text(_) | BuildSource::File(_) | BuildSource::Output(_) => return None,
+                BuildSource::Text(_) | BuildSource::File(_) | BuildSource::Directory(_) | BuildSource::Output(_) => {
+                    return None;
+                }
             };
             Some(Wanted { key: build.source_name(name), owner: &build.name, source })
         })

@@ -16,9 +16,10 @@ use super::disk;
 use super::image::uuid;
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
+use super::root;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
-use crate::recipe::image::Image;
+use crate::recipe::image::{Image, SWAP_FILE};
 use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
 
@@ -46,7 +47,8 @@ pub fn fstab(builder: &Builder<'_>, image: &Image) -> Option<Input> {
     if image.files.iter().any(|file| file.path.trim_start_matches('/') == PATH) {
         return None;
     }
-    let text = format!("UUID={}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n", root_uuid(builder, image));
+    let swap = image.swap.map(|_| SWAP_FILE);
+    let text = root::fstab(&format!("UUID={}", root_uuid(builder, image)), swap);
     let path = TarPath::new(PATH).expect("a constant path without dots");
     let mut tar = TarWriter::new(Vec::new());
     let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);

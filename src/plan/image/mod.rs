@@ -12,6 +12,7 @@ use super::kind::{DiskContent, StepKind};
 use super::root::{PathFilters, ROOT, USERS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
+use crate::format::swap;
 use crate::recipe::Recipe;
 use crate::recipe::image::Image;
 
@@ -66,17 +67,19 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent,
     };
     let fit = builder.add_step(Step {
         kind: StepKind::Fit(content.clone()),
-        work: Work::Builtin(Builtin::Fit { size: image.size }),
+        work: Work::Builtin(Builtin::Fit { size: image.size, swap: image.swap.unwrap_or(0) }),
         inputs: BTreeMap::from([("root.tar".to_owned(), tar.clone())]),
         outputs: vec![disk::FIT.to_owned()],
     });
     let mut env = builder.epoch_env();
     env.insert("KILN_FS_UUID".to_owned(), uuid(builder.lock.seed, &format!("fs {}", image.name)));
     env.insert("KILN_HASH_SEED".to_owned(), uuid(builder.lock.seed, &format!("hash {}", image.name)));
-    let argv = ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string(), "/kiln/in/fit.txt"]
-        .map(str::to_owned)
-        .to_vec();
-    let step = Step {
+    let size = image.size.to_string();
+    let mut argv = vec!["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &size, "/kiln/in/fit.txt"];
+    let swap = image.swap.map(|bytes| (bytes.to_string(), swap::first_page(bytes, swap_id(builder, image))));
+    argv.extend(swap.iter().map(|(bytes, _)| bytes.as_str()));
+    let argv = argv.into_iter().map(str::to_owned).collect();
+    let mut step = Step {
         kind: StepKind::Disk(content.clone()),
         work: Work::Sandbox { tools: builder.tools(&image.tools.name), argv, env, ids: Ids::Single },
         inputs: BTreeMap::from([
@@ -87,19 +90,30 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent,
         ]),
         outputs: vec![disk::RAW.to_owned()],
     };
+    step.inputs.extend(swap.map(|(_, page)| ("swap.page".to_owned(), Input::Inline(page))));
     let step = builder.add_step(step);
     disk::transient(builder, step)
 }
 
+fn swap_id(builder: &Builder<'_>, image: &Image) -> [u8; 16] {
+    id(builder.lock.seed, &format!("swap {}", image.name))
+}
+
 /// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.
 pub(super) fn uuid(seed: Digest, purpose: &str) -> String {
+    let bytes = id(seed, purpose);
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// The bytes of such a UUID.
+fn id(seed: Digest, purpose: &str) -> [u8; 16] {
     let digest = Digest::of(format!("{seed} {purpose}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    bytes
 }
 
 #[cfg(test)]

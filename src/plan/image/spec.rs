@@ -10,7 +10,7 @@ use crate::plan::step::{Input, Place, Plan};
 use crate::recipe::Recipe;
 use crate::recipe::content::DiskSource;
 use crate::recipe::directory::Modes;
-use crate::recipe::image::{Content, Group, Image, ImageFile, User};
+use crate::recipe::image::{Content, Group, Image, ImageFile, SWAP_FILE, User};
 
 /// The specification of an image's root, and the inputs that hold its files.
 pub(super) fn root_spec(
@@ -27,12 +27,13 @@ pub(super) fn root_spec(
             Content::File(key) | Content::Tree(key) => Some(builder.recipe_file(recipe, key)),
             Content::Url(_) => Some(builder.fetch_only(&image.source_name(file))),
             Content::Output(output) => Some(build::output(builder, recipe, output)),
+            Content::OutputTree(output) => Some(build::tree(builder, recipe, output)),
             Content::Directory | Content::Link(_) => None,
         };
         inputs.extend(input.map(|input| (name.clone(), input)));
         let content = match &file.content {
             Content::Text(_) | Content::File(_) | Content::Url(_) | Content::Output(_) => RootContent::Input(name),
-            Content::Tree(_) => RootContent::Tree(name),
+            Content::Tree(_) | Content::OutputTree(_) => RootContent::Tree(name),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
         };
@@ -55,6 +56,7 @@ pub(super) fn root_spec(
         locale: image.locale.clone(),
         timezone: image.timezone.clone(),
         root_device: Some("/dev/vda".to_owned()),
+        swap_file: image.swap.map(|_| SWAP_FILE.to_owned()),
         ids: table.map_or_else(RootIds::default, |table| RootIds {
             users: table.users.clone(),
             groups: table.groups.clone(),

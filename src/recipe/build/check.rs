@@ -73,6 +73,7 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
     match &value.value {
         Value::Text(text) => Some(BuildSource::Text(text.clone())),
         Value::File(key) => Some(BuildSource::File(key.clone())),
+        Value::Directory(key) => Some(BuildSource::Directory(key.clone())),
         Value::Call(word, arguments) if word.value == "url" => {
             address::read(value, arguments, &scope.report).map(BuildSource::Url)
         }
@@ -85,7 +86,7 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
         other => {
             let wrong =
                 Diagnostic::new(value.span, format!("expected the source of a build, found {}", other.describe()));
-            let hint = "write `file \"main.c\"`, `url \"https://...\" sha256:...`, `source-package \"ndctl\"`, \
+            let hint = "write `file \"main.c\"`, `directory \"src\"`, `url \"https://...\" sha256:...`, `source-package \"ndctl\"`, \
                         `output \"NAME\" from BUILD` or a string";
             scope.report.push(wrong.label(format!("this is {}", other.kind())).hint(hint));
             None

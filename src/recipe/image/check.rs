@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, SIZES, file, group, paths, user};
+use super::{DiskFormat, FieldSpans, Image, SIZES, file, group, paths, swap, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -22,6 +22,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let size = reader.required::<ByteSize>("size");
     let at = size.as_ref().map_or(node.head(), |size| size.span);
     let size = size.and_then(|size| size_in_bounds(size, &reader));
+    let swap = reader.optional::<ByteSize>("swap");
     let format = format(&mut reader);
     if format == DiskFormat::Raw && size.is_some_and(|size| size > LARGEST_RAW) {
         let wrong = Diagnostic::new(at, "a raw disk of this size cannot be delivered");
@@ -41,6 +42,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
+    let swap = swap.and_then(|swap| swap::size(swap, size, &files, &reader));
     let (paths, patterns) = paths::patterns(&mut reader, &files);
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
@@ -61,6 +63,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     Some(Image {
         architecture: arch,
         size: size?,
+        swap,
         format,
         packages: PackageSet { name: name.clone(), ..packages },
         tools: tools?,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::capability::{NotCapabilities, nearest};
 use super::{Content, FileCapabilities, ImageFile};
-use crate::base::{Diagnostic, Spanned};
+use crate::base::{Diagnostic, Span, Spanned};
 use crate::recipe::address;
 use crate::recipe::build;
 use crate::recipe::kinds::{DirectoryKey, FileKey, FromValue, Mode};
@@ -98,24 +98,33 @@ fn tree(node: &EvaluatedNode, scope: &Scope) -> Option<ImageFile> {
         true => reader.argument::<String>("an absolute path in quotes").map(|path| path.value),
         false => path(&mut reader),
     };
-    let source = reader.required::<DirectoryKey>("source");
-    if let Some(source) = source.as_ref().filter(|_| is_root) {
-        hidden(source, scope);
+    let source = reader.required::<Value>("source").and_then(|value| tree_source(&value, scope));
+    if let Some(Spanned { value: Content::Tree(key), span }) = source.as_ref().filter(|_| is_root) {
+        hidden(key, *span, scope);
     }
     if let Some(mode) = reader.optional::<Value>("mode") {
         let wrong = Diagnostic::new(mode.span, "a tree has no `mode`").label("its files keep their own modes");
         reader.error(wrong.hint("`source = directory \"...\" modes exact` keeps every permission bit"));
     }
-    finish(reader, path, source.map(|source| Content::Tree(source.value.0)), 0o755)
+    finish(reader, path, source.map(|source| source.value), 0o755)
+}
+
+/// A directory of the recipe, or one that a build leaves.
+fn tree_source(value: &Spanned<Value>, scope: &Scope) -> Option<Spanned<Content>> {
+    let content = match &value.value {
+        Value::Call(word, _) if word.value == "output" => build::output(value, scope).map(Content::OutputTree),
+        _ => DirectoryKey::read(value, &scope.report).map(|DirectoryKey(key)| Content::Tree(key)),
+    };
+    Some(Spanned::new(content?, value.span))
 }
 
 /// What a tree over the whole image would put where a mount hides it.
-fn hidden(source: &Spanned<DirectoryKey>, scope: &Scope) {
-    let directory = scope.files.get(&source.value.0).and_then(|file| file.as_directory());
+fn hidden(key: &str, span: Span, scope: &Scope) {
+    let directory = scope.files.get(key).and_then(|file| file.as_directory());
     let Some(directory) = directory else { return };
     for path in MOUNTED_OVER {
         if directory.top.iter().any(|name| path[1..] == **name) {
-            let wrong = Diagnostic::new(source.span, format!("`{path}` of this tree would be hidden by a mount"));
+            let wrong = Diagnostic::new(span, format!("`{path}` of this tree would be hidden by a mount"));
             let label = format!("at boot, another file system is mounted on {path}");
             scope.report.push(wrong.label(label).hint(format!("remove `{}` from the directory", &path[1..])));
         }
@@ -151,7 +160,7 @@ fn link(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
 }
 
 /// Directories that file systems of the kernel, or of memory, are mounted on at every boot.
-pub(super) const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
+pub(crate) const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
 fn path(reader: &mut Reader<'_>) -> Option<String> {
     let path: Spanned<String> = reader.argument("an absolute path in quotes")?;
@@ -177,7 +186,7 @@ fn path(reader: &mut Reader<'_>) -> Option<String> {
 fn finish(mut reader: Reader<'_>, path: Option<String>, content: Option<Content>, mode: u32) -> Option<ImageFile> {
     let span = reader.node().head();
     let mode = match content {
-        Some(Content::Tree(_)) => mode,
+        Some(Content::Tree(_) | Content::OutputTree(_)) => mode,
         _ => reader.or("mode", Mode(mode)).0,
     };
     let owner = account(&mut reader, "owner");

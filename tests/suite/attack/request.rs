@@ -42,7 +42,10 @@ fn what_a_step_leaves_follows_from_its_request_alone() {
     assert!(moved.is_empty(), "these depend on more than their request:\n{}", moved.join("\n"));
     // Every file of this one is in a later package as well, which is the one that counts.
     let replaced = |line: &String| line.starts_with("tools ") && line.contains("-e2fsprogs_");
-    let unused = made.values().flat_map(|made| made.unused.clone()).filter(|line| !replaced(line));
+    // What the files take: it is told where they do not fit, and follows from the tree that is an input, too.
+    let measure = |line: &String| line.starts_with("disk ") && line.ends_with("fit.txt");
+    let unused = made.values().flat_map(|made| made.unused.clone());
+    let unused = unused.filter(|line| !replaced(line) && !measure(line));
     let unused: Vec<String> = unused.collect();
     assert!(unused.is_empty(), "without these inputs the same came out:\n{}", unused.join("\n"));
 

@@ -62,6 +62,20 @@ fn a_pattern_that_does_nothing_is_shown() {
 }
 
 #[test]
+fn swap_that_cannot_be_is_refused_at_its_place() {
+    let Some(lab) = Lab::new("odd-swap", vec![]) else { return };
+    for (name, body, words) in [
+        ("small", "swap = 4KiB", "`swap` is out of range"),
+        ("large", "swap = 900GiB", "the swap file does not fit on the disk"),
+        ("table", "swap = 1MiB\n  file \"/etc/fstab\" { text = \"\" }", "which the recipe replaces"),
+        ("twice", "swap = 1MiB\n  file \"/swapfile\" { text = \"\" }", "the swap file is `/swapfile`"),
+    ] {
+        let said = lab.check(name, body);
+        assert!(said.contains(words) && said.contains("^^^"), "{name}: {said}");
+    }
+}
+
+#[test]
 fn odd_patterns_and_contradictions_are_refused_at_their_place() {
     let Some(lab) = Lab::new("odd-patterns", vec![]) else { return };
     for (name, body, words) in [

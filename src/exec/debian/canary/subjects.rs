@@ -111,6 +111,7 @@ fn spec() -> RootSpec {
         locale: "C.UTF-8".to_owned(),
         timezone: "Etc/UTC".to_owned(),
         root_device: Some("/dev/vda".to_owned()),
+        swap_file: Some("/swapfile".to_owned()),
         ids: RootIds { users: BTreeMap::from([("b".to_owned(), 900)]), groups: BTreeMap::new() },
         new_ids: true,
     }

@@ -4,7 +4,7 @@ use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
 use crate::plan::Statement;
-use crate::plan::root::RootSpec;
+use crate::plan::root::{RootSpec, fstab};
 
 /// Writes them.
 pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
@@ -18,7 +18,7 @@ pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), Ro
     );
     tree.put("etc/hosts", hosts.as_bytes(), 0o644)?;
     if let Some(device) = &spec.root_device {
-        let fstab = format!("{device}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n");
+        let fstab = fstab(device, spec.swap_file.as_deref());
         tree.put("etc/fstab", fstab.as_bytes(), 0o644)?;
     }
     tree.directory("etc/default")?;

@@ -14,6 +14,7 @@ use crate::exec::tree::{Cursor, Place, RootError, Stat, Tree, TreeError, layout}
 use crate::format::tar::{TarEntry, TarEntryKind, TarReader};
 use crate::plan::Statement;
 use crate::plan::root::RootFile;
+use crate::recipe::image::MOUNTED_OVER;
 use crate::world::fs;
 
 /// One tree on its way into the image.
@@ -54,6 +55,7 @@ impl Placing<'_> {
 
     /// Refuses to put a file in the place of a directory and the other way round, and to write through links of the image.
     fn fits(&self, entry: &TarEntry, path: &Path, there: Option<Stat>) -> Result<(), RootError> {
+        self.stays_visible(path)?;
         let Some(there) = there else { return Ok(()) };
         let problem = match (entry.is_directory(), there.directory()) {
             (true, true) | (false, false) => return Ok(()),
@@ -65,6 +67,14 @@ impl Placing<'_> {
         let (path, file) = (Path::new("/").join(path), &self.file.path);
         let text = format!("{} {problem}", path.display());
         Err(StepFailure::recipe(Statement::File(file.clone()), text).into())
+    }
+
+    /// Refuses what a mount of the running machine would hide. Of a directory of the recipe that is known before.
+    fn stays_visible(&self, path: &Path) -> Result<(), RootError> {
+        let path = Path::new("/").join(path);
+        let Some(hidden) = MOUNTED_OVER.iter().find(|mount| path.starts_with(mount)) else { return Ok(()) };
+        let text = format!("{} of this tree would be hidden by what is mounted on {hidden} at boot", path.display());
+        Err(StepFailure::recipe(Statement::File(self.file.path.clone()), text).into())
     }
 
     /// Merged /usr is the one link that everybody writes through.
