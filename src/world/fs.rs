@@ -9,7 +9,7 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
-pub use super::context::{context, random};
+pub use super::context::{context, create_dir_all, random};
 use super::context::{is_plain, plain};
 pub use super::remove::{remove_file, remove_tree};
 use super::{OutputDirectory, WorldError};
@@ -73,11 +73,6 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
         return Err(WorldError::TooLarge { path: path.to_owned(), limit });
     }
     Ok(bytes)
-}
-
-/// A directory with its parents.
-pub fn create_dir_all(path: &Path) -> Result<(), WorldError> {
-    context("create directory", path, fs::create_dir_all(path))
 }
 
 /// Moves a file into place.

@@ -45,7 +45,7 @@ impl OutputDirectory {
         }
         let Some(name) = path.file_name() else { return OutputDirectory::given(path) };
         let parent = path.parent().unwrap_or(Path::new("/"));
-        super::fs::create_dir_all(parent)?;
+        super::context::create_dir_all(parent)?;
         OutputDirectory::given(parent)?.child(name)
     }
 
