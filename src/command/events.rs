@@ -79,6 +79,7 @@ fn notice(notice: Notice<'_>) {
             );
         }
         Notice::Leaks(hits) => crate::tell!("warning: {}", leaks(hits)),
+        Notice::Doubtful { image, finding } => crate::tell!("warning: image {image}: {}", Foreign(finding)),
         Notice::NotRecorded => crate::tell!(
             "built with --incremental: outputs are not recorded in the lock; run `kiln verify --rebuild` to confirm them"
         ),

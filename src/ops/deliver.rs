@@ -128,6 +128,7 @@ mod tests {
             steps: BTreeMap::new(),
             incremental: std::collections::BTreeSet::new(),
             qemu: BTreeMap::new(),
+            warnings: BTreeMap::new(),
         };
         let before = manifest(&["vmlinuz", "initrd.img", "n/vmlinuz", "m/vmlinuz"]);
         remove_stale(&result, before.write().as_bytes(), &manifest(&["vmlinuz"])).unwrap();

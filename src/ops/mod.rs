@@ -30,6 +30,7 @@ mod session;
 mod test;
 mod variation;
 mod verify;
+mod warnings;
 
 pub use build::{Built, build};
 pub use error::{ErrorClass, OpsError};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::kind::StepKind;
-use super::root::{BaseSpec, RULES, RootPackage};
+use super::root::{BaseSpec, RULES, RootPackage, WARNINGS};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::{Arch, Digest};
 use crate::debian::archive::ArchiveRef;
@@ -141,7 +141,7 @@ impl<'a> Builder<'a> {
         let mut inputs = self.set_inputs(set);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("base.json".to_owned(), Input::Inline(json));
-        let outputs = vec!["base.tar".to_owned()];
+        let outputs = vec!["base.tar".to_owned(), WARNINGS.to_owned()];
         let kind = StepKind::Base(image.to_owned());
         let step = self.add_step(Step { kind, work: Work::Builtin(Builtin::Base(architecture)), inputs, outputs });
         self.bases.insert(key, step);

@@ -58,6 +58,8 @@ pub struct Image {
     pub locale: String,
     /// Time zone name.
     pub timezone: String,
+    /// Whether what is doubtful about the packages' files is an error.
+    pub strict: bool,
     /// Where it was declared.
     pub span: Span,
     /// Where those of its fields stand that only a build can find wrong.

@@ -3,4 +3,5 @@
 mod lab;
 mod names;
 mod secrets;
+mod strict;
 mod users;

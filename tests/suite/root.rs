@@ -74,6 +74,7 @@ pub(super) fn spec() -> RootSpec {
         root_device: Some("/dev/vda".to_owned()),
         ids: RootIds::default(),
         new_ids: true,
+        strict: false,
     }
 }
 
@@ -101,6 +102,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
     debs.extend([input("base.json", work.join("base.json"))]);
     let others = BTreeMap::from([
         input("base.tar", base.join("base.tar")),
+        input("base-warnings.json", base.join("warnings.json")),
         input("files/text", work.join("text")),
         input("root.json", work.join("root.json")),
     ]);

@@ -6,10 +6,10 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
-use super::{Deb, database, rules, script};
+use super::verify::verify;
+use super::{Deb, database, findings, rules, script};
 use crate::base::Arch;
 use crate::exec::failure::StepFailure;
-use crate::exec::log::shortened;
 use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
 use crate::plan::Statement;
 use crate::plan::root::{BaseSpec, RootPackage};
@@ -46,47 +46,10 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
-    let (checked, packed) = rayon::join(|| verify(spec, &runner), || pack::write(&tree, (spec.epoch, &times), &out));
-    checked.and(packed)
-}
-
-/// So many of dpkg's complaints are shown.
-const FINDINGS: usize = 100;
-
-/// Dpkg's own opinion of the result, and that it holds exactly the packages asked for.
-fn verify(spec: &BaseSpec, runner: &Runner<'_>) -> Result<(), RootError> {
-    let mut findings = Vec::new();
-    let mut installed = Vec::new();
-    let text = "dpkg --audit; dpkg --verify; dpkg-query -W -f='= ${Package} ${Version} ${Architecture} ${Status}\\n'";
-    runner.script("dpkg --audit and --verify", text, &mut |line| match line.strip_prefix("= ") {
-        Some(package) if installed.len() <= spec.packages.len() => installed.push(shortened(package)),
-        None if findings.len() < FINDINGS && !rules::expected_finding(line) => findings.push(shortened(line)),
-        // A program of the image says this, which may never end.
-        _ => {}
-    })?;
-    if !findings.is_empty() {
-        return Err(RootError::Program {
-            what: "dpkg --audit and --verify",
-            status: "findings".to_owned(),
-            tail: findings.join("\n"),
-            package: None,
-        });
-    }
-    let line = |package: &RootPackage| {
-        let RootPackage { name, version, architecture, .. } = package;
-        format!("{name} {version} {architecture} install ok installed")
-    };
-    let mut locked: Vec<String> = spec.packages.iter().map(line).collect();
-    locked.sort();
-    installed.sort();
-    if installed == locked {
-        return Ok(());
-    }
-    let odd = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
-    let (extra, missing) = (odd(&installed, &locked), odd(&locked, &installed));
-    Err(RootError::from(StepFailure::input(format!(
-        "installed packages do not match the lock: extra [{extra}], missing [{missing}]"
-    ))))
+    let check = || Ok::<_, RootError>([verify(spec, &tree, &runner)?, rules::doubtful(&tree)?].concat());
+    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), &out));
+    findings::write(job, &checked?)?;
+    packed
 }
 
 fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times) -> Result<(), RootError> {

@@ -3,17 +3,19 @@
 use super::job::Job;
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
-use super::{origin, parts, rules};
+use super::{findings, origin, parts, rules};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
-use crate::plan::root::{ROOT, RootIds, RootSpec, USERS};
+use crate::plan::root::{BASE_WARNINGS, ROOT, RootIds, RootSpec, USERS};
 use crate::world::fs;
 
 /// Restores `base.tar`, changes it, and writes `root.tar` and `users.json`.
 pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
-    let missing = || RootError::from(StepFailure::bug("there is no input `base.tar`".to_owned()));
+    let missing = || RootError::from(StepFailure::bug("there is no output of a base among the inputs".to_owned()));
     let base = job.inputs.get("base.tar").ok_or_else(missing)?;
+    let warnings = job.inputs.get(BASE_WARNINGS).ok_or_else(missing)?;
+    let findings = findings::of_base(spec, warnings)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     restore::restore(base, &tree, &mut times)?;
@@ -27,6 +29,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
         &tree,
     )?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
+    findings::write(job, &findings)?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
 }
 

@@ -10,6 +10,7 @@ mod base;
 mod canary;
 mod database;
 mod deb;
+mod findings;
 mod finish;
 mod job;
 mod maker;
@@ -21,6 +22,7 @@ mod remade;
 mod rules;
 mod run;
 mod script;
+mod verify;
 
 pub(crate) use base::build as base;
 pub(crate) use deb::Deb;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::disk;
 use super::kind::{DiskContent, StepKind};
-use super::root::{ROOT, USERS};
+use super::root::{BASE_WARNINGS, ROOT, USERS, WARNINGS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::recipe::Recipe;
@@ -32,6 +32,7 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
         let base = builder.base(&image.packages, &image.name);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
+        inputs.insert(BASE_WARNINGS.to_owned(), Input::Output { step: base, name: WARNINGS.to_owned() });
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         let private = spec::private(&builder.plan, &spec, &inputs);
         builder.plan.private.extend(private);
@@ -41,7 +42,7 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
         }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
         let work = Work::Builtin(Builtin::Root(image.architecture.value));
-        let outputs = vec![ROOT.to_owned(), USERS.to_owned()];
+        let outputs = vec![ROOT.to_owned(), USERS.to_owned(), WARNINGS.to_owned()];
         Step { kind, work, inputs, outputs }
     });
     Input::Output { step, name: ROOT.to_owned() }

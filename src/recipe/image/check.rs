@@ -46,6 +46,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
+    let strict = reader.or("strict", false);
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
     let spans = FieldSpans {
@@ -77,6 +78,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         dhcp: dhcp.is_none_or(|dhcp| dhcp.value),
         locale: locale.map_or_else(|| "C.UTF-8".to_owned(), |locale| locale.value),
         timezone: timezone.map_or_else(|| "Etc/UTC".to_owned(), |timezone| timezone.value),
+        strict,
         span: node.head(),
         spans,
     })

@@ -108,6 +108,7 @@ fn spec() -> RootSpec {
         root_device: Some("/dev/vda".to_owned()),
         ids: RootIds { users: BTreeMap::from([("b".to_owned(), 900)]), groups: BTreeMap::new() },
         new_ids: true,
+        strict: false,
     }
 }
 
