@@ -118,6 +118,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         archives: BTreeMap::from(archives),
         package_sets: BTreeMap::from([(set.name.clone(), set)]),
         kernels: BTreeMap::new(),
+        builds: BTreeMap::new(),
         images: BTreeMap::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),

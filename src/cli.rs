@@ -264,7 +264,7 @@ pub struct TestArgs {
     /// Also run tests that are marked slow
     #[arg(long)]
     pub slow: bool,
-    /// Directory for console logs [default: result/NAME/log]
+    /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
 }

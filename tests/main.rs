@@ -17,6 +17,7 @@ mod suite {
     mod blame;
     mod boot;
     mod brought;
+    mod builds;
     mod crash;
     mod deb;
     mod differ;

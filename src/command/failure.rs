@@ -56,17 +56,9 @@ impl Failure {
         }
     }
 
-    /// See `docs/errors.md`. A bug exits with the same code as a panic.
+    /// See `docs/errors.md`.
     pub fn code(&self) -> u8 {
-        match self.class() {
-            ErrorClass::Recipe => 1,
-            ErrorClass::Usage => 2,
-            ErrorClass::Mismatch => 3,
-            ErrorClass::Host => 4,
-            ErrorClass::Input => 5,
-            ErrorClass::Bug => 101,
-            ErrorClass::Interrupted => signals::EXIT_CODE,
-        }
+        self.class().exit_code()
     }
 
     /// Says it on standard error.

@@ -1,17 +1,15 @@
 //! Ctrl-C: the first one ends what runs and lets it clean up; what does not end soon is left to the next kiln, which
-//! sweeps it. When nothing runs that needs an end of its own, a signal does what it always does.
+//! sweeps it. Every phase of every command ends with the same exit code, whichever of SIGINT, SIGTERM and SIGHUP it was.
 
 use std::sync::Once;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
 
 use crate::exec::interrupt::{self, Stopping};
+use crate::ops::ErrorClass;
 use crate::world::fs;
 
-/// Exit code of a command that was interrupted: 128 and the number of SIGINT, as shells have it.
-pub const EXIT_CODE: u8 = 130;
 /// What the user is told in the end, whichever way it comes.
 pub const INTERRUPTED_MESSAGE: &str = "interrupted; finished steps are kept. Run the same command to resume.";
 /// No process's status is larger.
@@ -31,23 +29,22 @@ pub fn listen() {
 }
 
 fn follow(mut signals: Signals) {
-    for signal in signals.forever() {
+    for _ in signals.forever() {
         match interrupt::stop() {
-            Stopping::Idle => {
-                // A signal that cannot be passed on ends the process like one that can.
-                let _ = emulate_default_handler(signal);
-                std::process::exit(i32::from(EXIT_CODE));
-            }
-            Stopping::Again => std::process::exit(i32::from(EXIT_CODE)),
+            Stopping::Idle | Stopping::Again => end(),
             Stopping::Begun(patience) => {
                 std::thread::spawn(move || {
                     std::thread::sleep(patience);
                     crate::tell!("{INTERRUPTED_MESSAGE}");
-                    std::process::exit(i32::from(EXIT_CODE));
+                    end();
                 });
             }
         }
     }
+}
+
+fn end() -> ! {
+    std::process::exit(i32::from(ErrorClass::Interrupted.exit_code()))
 }
 
 /// Whether kiln was started with `nohup`: then it goes on when its terminal is closed.

@@ -1,14 +1,15 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 use super::failure::Failure;
 use super::output;
 use crate::base::Foreign;
 use crate::cli;
 use crate::guest::{TestReport, junit};
-use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest, project};
+use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -16,13 +17,16 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if args.lock.is_some() && args.recipes.len() > 1 {
         return Err(Failure::usage("--lock can only be used with one recipe"));
     }
+    if args.recipes.iter().collect::<BTreeSet<_>>().len() < args.recipes.len() {
+        return Err(Failure::usage("a recipe is given more than once"));
+    }
     let build = args.realize.options();
-    let options =
-        TestRequest { accel: args.accel.into(), logs: args.logs.clone(), slow: args.slow, filter: args.only.clone() };
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
-    for recipe in &args.recipes {
-        let name = project::stem(recipe);
+    for (recipe, logs) in args.recipes.iter().zip(ops::log_directories(&args.recipes, args.logs.as_deref())) {
+        // Recipes in two directories may share a file name.
+        let name = recipe.to_string_lossy().into_owned();
+        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, filter: args.only.clone() };
         let recipe = RecipeOptions { path: recipe.clone(), set: args.set.clone(), lock: args.lock.clone() };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {

@@ -13,6 +13,10 @@ pub const FORMAT: u32 = 1;
 /// The file's name in a result directory.
 pub const FILE: &str = "manifest.json";
 
+/// What has its place while files are delivered: it lists also those of earlier builds, so that the next delivery
+/// removes them should this one not end.
+pub const PARTIAL_FILE: &str = "manifest.partial.json";
+
 /// A manifest is refused when it is larger than this; real ones have a few kilobytes.
 pub const LIMIT: u64 = 4 << 20;
 
@@ -130,7 +134,7 @@ impl Manifest {
 /// A name, or a machine's directory and a name.
 fn is_file_name(name: &str) -> bool {
     let (directory, file) = name.split_once('/').unwrap_or(("m", name));
-    is_plain(directory) && is_plain(file) && name != FILE
+    is_plain(directory) && is_plain(file) && ![FILE, PARTIAL_FILE].contains(&name)
 }
 
 #[cfg(test)]
@@ -165,9 +169,17 @@ mod tests {
 
     #[test]
     fn names_that_climb_out_are_refused() {
-        for name in
-            ["../disk", "/etc/passwd", "a/../../b", "", "a/b/c", "a//b", "x\n6 files: all good", "manifest.json"]
-        {
+        for name in [
+            "../disk",
+            "/etc/passwd",
+            "a/../../b",
+            "",
+            "a/b/c",
+            "a//b",
+            "x\n6 files: all good",
+            "manifest.json",
+            "manifest.partial.json",
+        ] {
             let mut manifest = example();
             manifest.artifacts.insert(name.to_owned(), DeliveredFile { size: 0, sha256: Digest::of(b"") });
             let error = Manifest::read(manifest.write().as_bytes()).unwrap_err();

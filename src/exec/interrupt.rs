@@ -16,6 +16,8 @@ pub enum RunningWork {
     Steps,
     /// Machines: each is asked to close its files first.
     Machines,
+    /// The second build of a comparison: another process, which is told to end, and whose store is then removed.
+    SecondBuild,
 }
 
 impl RunningWork {
@@ -23,7 +25,7 @@ impl RunningWork {
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
             RunningWork::Steps => 2,
-            RunningWork::Machines => 8,
+            RunningWork::Machines | RunningWork::SecondBuild => 8,
         })
     }
 }
@@ -31,9 +33,10 @@ impl RunningWork {
 struct Counts {
     steps: usize,
     machines: usize,
+    second_builds: usize,
 }
 
-static RUNNING: Mutex<Counts> = Mutex::new(Counts { steps: 0, machines: 0 });
+static RUNNING: Mutex<Counts> = Mutex::new(Counts { steps: 0, machines: 0, second_builds: 0 });
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// While it lives, something runs that [`stop`] ends. With the last one, the wish to stop has been granted.
@@ -52,7 +55,7 @@ impl Drop for Interruptible {
     fn drop(&mut self) {
         let mut counts = counts();
         *counts.of(self.0) -= 1;
-        if counts.steps + counts.machines == 0 && STOPPED.swap(false, Ordering::SeqCst) {
+        if counts.is_idle() && STOPPED.swap(false, Ordering::SeqCst) {
             sandbox::permit_all();
         }
     }
@@ -63,6 +66,20 @@ impl Counts {
         match work {
             RunningWork::Steps => &mut self.steps,
             RunningWork::Machines => &mut self.machines,
+            RunningWork::SecondBuild => &mut self.second_builds,
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.steps + self.machines + self.second_builds == 0
+    }
+
+    /// The work that takes longest to end.
+    fn slowest(&self) -> RunningWork {
+        match self {
+            Counts { machines: 1.., .. } => RunningWork::Machines,
+            Counts { second_builds: 1.., .. } => RunningWork::SecondBuild,
+            _ => RunningWork::Steps,
         }
     }
 }
@@ -81,7 +98,7 @@ pub enum Stopping {
 /// Ends everything that runs in this process.
 pub fn stop() -> Stopping {
     let counts = counts();
-    if counts.steps + counts.machines == 0 {
+    if counts.is_idle() {
         return Stopping::Idle;
     }
     if STOPPED.swap(true, Ordering::SeqCst) {
@@ -90,8 +107,7 @@ pub fn stop() -> Stopping {
     if counts.steps > 0 {
         sandbox::cancel_all();
     }
-    let work = if counts.machines > 0 { RunningWork::Machines } else { RunningWork::Steps };
-    Stopping::Begun(work.patience())
+    Stopping::Begun(counts.slowest().patience())
 }
 
 /// Whether what runs is to end, for whoever looks at it again and again.

@@ -13,7 +13,7 @@ use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
 use super::{ExecError, ExecOptions, FailedStep, Services};
 use crate::base::{Digest, Quoted};
-use crate::plan::{Step, statement};
+use crate::plan::{Statement, Step, StepKind, statement};
 use crate::store::{StoreError, Taking, is_private};
 use crate::world::dir::Dir;
 use crate::world::fs;
@@ -177,6 +177,9 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
         statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty())
     {
         failure = StepFailure::recipe(statement, text);
+    } else if let (StepKind::Build(_), Fault::Input, []) = (&ready.step.kind, failure.fault, &failure.about[..]) {
+        // Whatever it is about, who wrote the script can do something about it.
+        failure = StepFailure { fault: Fault::Recipe, ..failure }.about(Statement::Script);
     }
     let log = match log.keep(&ready.services.store.log_path(&ready.action)) {
         Ok(log) => log,

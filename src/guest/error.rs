@@ -1,6 +1,8 @@
 //! What goes wrong with a running machine: the world's failures apart from the guest's.
 
-use crate::base::Quoted;
+use std::path::PathBuf;
+
+use crate::base::{Foreign, Quoted};
 use crate::world::WorldError;
 
 /// A machine could not be started, or did not do what it was asked.
@@ -53,9 +55,30 @@ pub enum GuestError {
         host: String,
         port: u16,
     },
-    /// The argv cannot be used as asked.
+    /// A forwarded port cannot be listened on for another reason.
+    #[error("machine {machine}: cannot listen on {host} port {port}: {reason}")]
+    Port { machine: String, host: String, port: u16, reason: String },
+    /// The user network of a machine could not be started.
+    #[error("machine {machine}: cannot start its user network: {reason}")]
+    Network { machine: String, reason: String },
+    /// A file is not the one that was compared before the start.
+    #[error("machine {machine}: {file} changed after it was checked; run the command again")]
+    Changed { machine: String, file: String },
+    /// A machine without a file that its argv names.
+    #[error("machine {machine}: missing file for `{place}`")]
+    NoFile { machine: String, place: &'static str },
+    /// A machine that a test names and that was not built.
+    #[error("machine {machine}: it was not built")]
+    NotBuilt { machine: String },
+    /// The accelerator that was asked for does not run this machine.
     #[error("machine {machine}: {reason}")]
-    Launch { machine: String, reason: String },
+    Accel { machine: String, reason: String },
+    /// The words that start the test shell do not fit on the kernel command line.
+    #[error(
+        "machine {machine}: its kernel command line is {over} characters too long for tests: the kernel keeps {longest}, \
+         of which tests need {needed}"
+    )]
+    KernelLine { machine: String, over: usize, longest: usize, needed: usize },
     /// KVM was found not to work while `auto` was asked for: start again with TCG.
     #[error("KVM does not work on this host ({reason})")]
     KvmBroken {
@@ -63,8 +86,11 @@ pub enum GuestError {
         reason: String,
     },
     /// A file given to `--keep` cannot serve.
-    #[error("{path}: {reason}")]
-    Overlay { path: String, reason: String },
+    #[error("{}: {reason}", Foreign(path.display()))]
+    Keep { path: PathBuf, reason: String },
+    /// A built disk is not what a build delivers.
+    #[error("{}: {reason}", Foreign(path.display()))]
+    Disk { path: PathBuf, reason: String },
     /// Ctrl-C or a termination signal.
     #[error("interrupted")]
     Interrupted,

@@ -118,24 +118,21 @@ fn unchanged(launch: &Launch) -> Result<(), GuestError> {
         held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
     };
     match launch.states.iter().find(|state| !same(*state)) {
-        Some((name, _)) => Err(failed(launch, format!("{name} changed after it was checked; run the command again"))),
+        Some((name, _)) => Err(GuestError::Changed { machine: launch.machine.clone(), file: name.clone() }),
         None => Ok(()),
     }
 }
 
 /// The name of the file that fills a place.
 fn file(launch: &Launch, place: Place) -> Result<&str, GuestError> {
-    let missing = || failed(launch, format!("missing file for `{}`", place.name()));
+    let missing = || GuestError::NoFile { machine: launch.machine.clone(), place: place.name() };
     launch.files.get(&place).map(String::as_str).ok_or_else(missing)
-}
-
-fn failed(launch: &Launch, reason: String) -> GuestError {
-    GuestError::Launch { machine: launch.machine.clone(), reason }
 }
 
 /// What executes a machine of a start whose others are executed by `first`.
 pub fn accelerator(launch: &Launch, asked: AccelChoice, first: Accelerator) -> Result<Accelerator, GuestError> {
-    asked.of(launch.description.machine.arch(), first).map_err(|reason| failed(launch, reason))
+    let refused = |reason| GuestError::Accel { machine: launch.machine.clone(), reason };
+    asked.of(launch.description.machine.arch(), first).map_err(refused)
 }
 
 /// The argv with everything filled in, program first.
@@ -211,11 +208,7 @@ fn test_words(launch: &Launch) -> Result<String, GuestError> {
     let longest = longest_kernel_line(machine);
     let (over, needed) = ((own.len() + 1 + words.len()).saturating_sub(longest), words.len());
     if over > 0 {
-        let reason = format!(
-            "its kernel command line is {over} characters too long for tests: the kernel keeps {longest}, of which \
-             tests need {needed}"
-        );
-        return Err(failed(launch, reason));
+        return Err(GuestError::KernelLine { machine: launch.machine.clone(), over, longest, needed });
     }
     Ok(words)
 }

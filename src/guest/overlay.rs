@@ -53,7 +53,7 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
     if !path.exists() {
         return create(path, below);
     }
-    let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
+    let failed = |reason: String| GuestError::Keep { path: path.to_owned(), reason };
     match backing_digest(&start(path)?) {
         Some(digest) if digest == below.digest => Ok(()),
         Some(digest) => Err(failed(format!(
@@ -129,7 +129,7 @@ fn first_cluster(path: &Path, file: &File) -> Result<Vec<u8>, GuestError> {
 /// begins with is its guest's, so its format is not guessed from that.
 fn virtual_size(below: BackingDisk<'_>) -> Result<u64, GuestError> {
     let path = below.artifacts.join(below.file);
-    let failed = |reason: String| GuestError::Overlay { path: path.display().to_string(), reason };
+    let failed = |reason: String| GuestError::Disk { path: path.clone(), reason };
     let disk = Dir::open_named(below.artifacts)?.plain(below.file).map_err(|odd| failed(odd.to_string()))?;
     let size = match below.format {
         DiskFormat::Raw => disk.size,

@@ -12,8 +12,8 @@ pub fn open(machine: &str, forward: &Forward) -> Result<TcpListener, GuestError>
     TcpListener::bind((host, port)).map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => GuestError::PortTaken { machine: machine.to_owned(), host: host.to_string(), port },
         _ => {
-            let reason = format!("cannot listen on {host} port {port}: {error}");
-            GuestError::Launch { machine: machine.to_owned(), reason }
+            let (machine, host, reason) = (machine.to_owned(), host.to_string(), error.to_string());
+            GuestError::Port { machine, host, port, reason }
         }
     })
 }

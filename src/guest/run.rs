@@ -125,10 +125,9 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
 /// The sandbox has another working directory, so the file's directory is looked up first; the file may not exist yet.
 fn absolute(path: &std::path::Path) -> Result<PathBuf, GuestError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let name = path.file_name().ok_or_else(|| GuestError::Overlay {
-        path: path.display().to_string(),
-        reason: "it is not the name of a file".to_owned(),
-    })?;
+    let name = path
+        .file_name()
+        .ok_or_else(|| GuestError::Keep { path: path.to_owned(), reason: "not the name of a file".to_owned() })?;
     Ok(fs::context("resolve", parent, parent.canonicalize())?.join(name))
 }
 

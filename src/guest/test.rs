@@ -152,10 +152,8 @@ impl<'a> Runner<'a> {
     fn boot_with(&mut self, names: &[&str], accel: Accelerator) -> Result<(), GuestError> {
         let mut sessions = Vec::new();
         for name in names {
-            let launch = self.machines.get(*name).ok_or_else(|| GuestError::Launch {
-                machine: (*name).to_owned(),
-                reason: "it was not built".to_owned(),
-            })?;
+            let launch =
+                self.machines.get(*name).ok_or_else(|| GuestError::NotBuilt { machine: (*name).to_owned() })?;
             self.listener.on(TestEvent::Booting { machine: name, accel });
             let number = self.starts.get(*name).copied().unwrap_or(0);
             sessions.push(GuestSession::start(&self.group, launch, number, accel)?);

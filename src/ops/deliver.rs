@@ -36,7 +36,8 @@ pub(super) fn artifacts(deliveries: &BTreeMap<String, Delivery>) -> BTreeMap<Str
 
 /// Makes `directory` hold exactly these files and their manifest; what is there already and unchanged stays.
 ///
-/// The manifest goes first and comes back last: a directory that has one was delivered completely.
+/// The manifest goes first and comes back last: a directory that has one was delivered completely. In the meantime a
+/// partial manifest lists everything that is or will be there.
 pub(super) fn deliver(
     store: &Store,
     directory: &Path,
@@ -50,12 +51,14 @@ pub(super) fn deliver(
     for home in homes {
         OutputDirectory::open(directory)?.descend(home)?.sweep()?;
     }
-    let manifest_name = OsStr::new(manifest::FILE);
-    let before = root.read(manifest_name, manifest::LIMIT).unwrap_or_default();
-    let same = before == text.as_bytes();
+    let [complete, partial] = [manifest::FILE, manifest::PARTIAL_FILE].map(OsStr::new);
+    let [before, unfinished] = [complete, partial].map(|name| root.read(name, manifest::LIMIT).unwrap_or_default());
+    let same = before == text.as_bytes() && unfinished.is_empty();
     if !same {
-        remove_stale(directory, &before, manifest)?;
-        root.remove(manifest_name)?;
+        let all = united(manifest, [&before, &unfinished]);
+        root.write(partial, all.write().as_bytes(), 0o644)?;
+        root.remove(complete)?;
+        remove_stale(directory, &all, manifest)?;
     }
     for (name, delivery) in deliveries {
         let path = directory.join(name);
@@ -66,7 +69,8 @@ pub(super) fn deliver(
         store.remember(&path, delivery.artifact().sha256);
     }
     if !same {
-        root.write(manifest_name, text.as_bytes(), 0o644)?;
+        root.write(partial, text.as_bytes(), 0o644)?;
+        root.rename(partial, complete)?;
     }
     Ok(())
 }
@@ -83,12 +87,22 @@ fn put(store: &Store, directory: &Path, name: &Path, delivery: &Delivery) -> Res
     Ok(())
 }
 
-/// Removes what an earlier build left there and this one has not, so that the directory holds one build. What the
-/// earlier manifest does not list is somebody else's, and stays.
-fn remove_stale(directory: &Path, before: &[u8], now: &Manifest) -> Result<(), OpsError> {
-    let Ok(before) = Manifest::read(before) else { return Ok(()) };
+/// The manifest with the files of earlier ones, those that can be read.
+fn united(manifest: &Manifest, earlier: [&[u8]; 2]) -> Manifest {
+    let mut all = manifest.clone();
+    for earlier in earlier.into_iter().filter_map(|text| Manifest::read(text).ok()) {
+        for (name, file) in earlier.artifacts {
+            all.artifacts.entry(name).or_insert(file);
+        }
+    }
+    all
+}
+
+/// Removes what earlier builds left there and this one has not, so that the directory holds one build. What no
+/// manifest lists is somebody else's, and stays.
+fn remove_stale(directory: &Path, all: &Manifest, now: &Manifest) -> Result<(), OpsError> {
     let root = Dir::open_named(directory)?;
-    for name in before.artifacts.keys().filter(|name| !now.artifacts.contains_key(*name)) {
+    for name in all.artifacts.keys().filter(|name| !now.artifacts.contains_key(*name)) {
         let Some((machine, file)) = name.split_once('/') else {
             root.remove_if_there(name)?;
             continue;
@@ -107,6 +121,42 @@ mod tests {
     use super::*;
     use crate::world::fs;
 
+    fn manifest(names: &[&str]) -> Manifest {
+        let file = |name: &&str| ((*name).to_owned(), DeliveredFile { size: 1, sha256: Digest::of(b"x") });
+        Manifest {
+            format: manifest::FORMAT,
+            recipe: "r".to_owned(),
+            output_version: 1,
+            lock: Digest::of(b""),
+            artifacts: names.iter().map(file).collect(),
+            steps: BTreeMap::new(),
+            incremental: BTreeSet::new(),
+            qemu: BTreeMap::new(),
+            warnings: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_an_interrupted_delivery_left_goes_as_well() {
+        let directory = std::env::temp_dir().join(format!("kiln-deliver-partial-{}", std::process::id()));
+        let (store, result) = (Store::open(&directory.join("store")).unwrap(), directory.join("result"));
+        let text = || Delivery::Text("x".to_owned(), 0o644);
+        // A file that the store does not have ends a delivery where a signal may.
+        let lost = Delivery::Blob(LockedFile { size: 1, sha256: Digest::of(b"lost") });
+        let build = |deliveries: Vec<(&str, Delivery)>| {
+            let names: Vec<&str> = deliveries.iter().map(|(name, _)| *name).collect();
+            let named = deliveries.into_iter().map(|(name, delivery)| (name.to_owned(), delivery)).collect();
+            deliver(&store, &result, &named, &manifest(&names))
+        };
+        build(vec![("a", text()), ("n/b", text())]).unwrap();
+        build(vec![("a", text()), ("c", text()), ("d", lost)]).unwrap_err();
+        assert_eq!(fs::names(&result).unwrap(), ["a", "c", manifest::PARTIAL_FILE]);
+        build(vec![("e", text())]).unwrap();
+        assert_eq!(fs::names(&result).unwrap(), ["e", manifest::FILE]);
+        drop(store);
+        fs::remove_tree(&directory).unwrap();
+    }
+
     #[test]
     fn what_an_earlier_build_left_goes_and_nothing_else_does() {
         let directory = std::env::temp_dir().join(format!("kiln-deliver-{}", std::process::id()));
@@ -116,22 +166,9 @@ mod tests {
             fs::write_atomically(&directory.join(name), b"x").unwrap();
         }
         std::os::unix::fs::symlink(&other, result.join("m")).unwrap();
-        let manifest = |names: &[&str]| Manifest {
-            format: manifest::FORMAT,
-            recipe: "r".to_owned(),
-            output_version: 1,
-            lock: Digest::of(b""),
-            artifacts: names
-                .iter()
-                .map(|name| ((*name).to_owned(), DeliveredFile { size: 1, sha256: Digest::of(b"x") }))
-                .collect(),
-            steps: BTreeMap::new(),
-            incremental: std::collections::BTreeSet::new(),
-            qemu: BTreeMap::new(),
-            warnings: BTreeMap::new(),
-        };
         let before = manifest(&["vmlinuz", "initrd.img", "n/vmlinuz", "m/vmlinuz"]);
-        remove_stale(&result, before.write().as_bytes(), &manifest(&["vmlinuz"])).unwrap();
+        let now = manifest(&["vmlinuz"]);
+        remove_stale(&result, &united(&now, [before.write().as_bytes(), b""]), &now).unwrap();
         assert_eq!(fs::names(&result).unwrap(), ["keep.qcow2", "m", "vmlinuz"]);
         assert!(other.join("vmlinuz").exists(), "no link is followed");
         fs::remove_tree(&directory).unwrap();

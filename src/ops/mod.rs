@@ -39,6 +39,6 @@ pub use load::{Loaded, Ready, ready};
 pub use options::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
-pub use test::{TestRequest, test};
+pub use test::{TestRequest, log_directories, test};
 pub use variation::{SecondBuild, Variation};
 pub use verify::{VerifyReport, directory};

@@ -1,6 +1,7 @@
 //! The same bits again, from the same inputs, in a store of their own.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 
 use super::error::OpsError;
 use super::event::Notice;
@@ -12,6 +13,7 @@ use super::verify::VerifyReport;
 use super::{diffoscope, realize};
 use crate::base::Foreign;
 use crate::exec::Realized;
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::inspect::differ;
 use crate::plan::Input;
 use crate::store::{Output, Store};
@@ -24,6 +26,8 @@ pub fn rebuild(
 ) -> Result<VerifyReport, OpsError> {
     let ready = load::ready(session, options)?;
     let first = realize::all(&ready, &realize::to_compare())?;
+    // From here on an interrupt ends the second build, and what it left is removed.
+    let _running = Interruptible::start(RunningWork::SecondBuild);
     let place = ready.store.scratch("rebuild")?;
     let report = second(&ready, &place, again).and_then(|second| {
         let report = compare(&ready, &first, &second);
@@ -44,6 +48,9 @@ fn second(ready: &Ready<'_>, place: &Path, again: &SecondBuild<'_>) -> Result<Se
     {
         let store = Store::open_for(&variation.store, load::owner())?;
         for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
+            if interrupt::flag().load(Ordering::Relaxed) {
+                return Err(OpsError::Interrupted);
+            }
             // A copy, which the other store then owns: both may be cleaned without regard to the other.
             let copy = store.part_path(&fetch.digest);
             ready.store.copy_out(&fetch.digest, &copy)?;

@@ -1,6 +1,7 @@
 //! Builds a recipe, boots its machines, and runs its tests inside the guests.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{OpsError, UsageError};
@@ -55,4 +56,41 @@ pub fn test(
         interrupted: interrupt::flag(),
     };
     Ok(guest::test::run(&launches, &ready.loaded.recipe.tests, &options, &Guests(session.listener))?)
+}
+
+/// Where the logs of each recipe go, if not where its result goes. Several recipes may have machines of one name, and
+/// result directories of one name, but none writes over another's logs.
+pub fn log_directories(recipes: &[PathBuf], given: Option<&Path>) -> Vec<Option<PathBuf>> {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    let directory = |recipe: &PathBuf| {
+        let stem = project::stem(recipe);
+        let times = seen.entry(stem.clone()).or_default();
+        *times += 1;
+        match given {
+            Some(given) if recipes.len() == 1 => Some(given.to_owned()),
+            Some(given) if *times == 1 => Some(given.join(stem)),
+            Some(given) => Some(given.join(format!("{stem}-{times}"))),
+            None if *times == 1 => None,
+            None => Some(project::result_path(recipe).join(format!("log-{times}"))),
+        }
+    };
+    recipes.iter().map(directory).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_recipe_writes_over_the_logs_of_another() {
+        let recipes = ["a/x.kiln", "b/x.kiln", "y.kiln"].map(PathBuf::from);
+        let directories = |given: Option<&str>, count: usize| {
+            let found = log_directories(&recipes[..count], given.map(Path::new));
+            found.into_iter().map(|path| path.map(|path| path.display().to_string())).collect::<Vec<_>>()
+        };
+        let some = |path: &str| Some(path.to_owned());
+        assert_eq!(directories(None, 3), [None, some("result/x/log-2"), None]);
+        assert_eq!(directories(Some("logs"), 3), [some("logs/x"), some("logs/x-2"), some("logs/y")]);
+        assert_eq!(directories(Some("logs"), 1), [some("logs")]);
+    }
 }

@@ -6,21 +6,28 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
-use super::error::OpsError;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::error::{ErrorClass, OpsError};
 use super::event::Notice;
 use super::session::Session;
 use crate::deliver::manifest;
-use crate::exec::Realized;
+use crate::exec::{Realized, interrupt};
 use crate::store::Store;
 use crate::world::fs;
 
 /// Runs its arguments under another umask, and another host name where that is allowed. The name is written, not set
 /// with a program, which may not be there.
 const SHELL: &str =
-    "if [ -n \"$KILN_HOSTNAME\" ]; then echo \"$KILN_HOSTNAME\" >/proc/sys/kernel/hostname || exit 1; fi
+    "if [ -n \"$KILN_HOSTNAME\" ]; then echo \"$KILN_HOSTNAME\" >/proc/sys/kernel/hostname || exit 4; fi
 unset KILN_HOSTNAME; umask 077; exec \"$@\"";
+
+/// How often the second build is looked at.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Another host's name: longer than most, with a capital, since something may fold it.
 const NAME: &str = "Another-host-0";
@@ -96,13 +103,31 @@ pub(super) fn build(session: &Session<'_>, variation: &Variation, again: &Second
         command.env("XDG_CONFIG_HOME", directory);
     }
     command.envs(ENVIRONMENT).stdout(std::process::Stdio::null());
-    let status = fs::context("start", Path::new("/bin/sh"), command.status())?;
-    match status.code() {
-        Some(0) => Ok(()),
+    let status = finish(fs::context("start", Path::new("/bin/sh"), command.spawn())?)?;
+    match status.code().and_then(ErrorClass::of_exit_code) {
+        _ if status.success() => Ok(()),
         // The bits differ from the lock's. What ended for another reason, before anything was built, delivered nothing.
-        Some(3) if variation.out.join(manifest::FILE).is_file() => Ok(()),
-        Some(130) | None => Err(OpsError::Interrupted),
-        Some(code) => Err(OpsError::SecondBuild(code)),
+        Some(ErrorClass::Mismatch) if variation.out.join(manifest::FILE).is_file() => Ok(()),
+        Some(ErrorClass::Interrupted) => Err(OpsError::Interrupted),
+        _ => Err(OpsError::SecondBuild(status)),
+    }
+}
+
+/// Waits for the end of the second build, which an interrupt of this process interrupts as well: only Ctrl-C reaches
+/// both of them, and what is sent to this process alone must not leave the other behind.
+fn finish(mut child: Child) -> Result<ExitStatus, OpsError> {
+    let program = Path::new("/bin/sh");
+    let mut told = false;
+    loop {
+        if let Some(status) = fs::context("wait for", program, child.try_wait())? {
+            return if told { Err(OpsError::Interrupted) } else { Ok(status) };
+        }
+        if !told && interrupt::flag().load(Ordering::Relaxed) {
+            told = true;
+            // It was not waited for yet, so its number is nobody else's.
+            let _ = kill_process(Pid::from_child(&child), Signal::TERM);
+        }
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
@@ -117,4 +142,46 @@ fn may_rename() -> bool {
     probe.args(["--uts", "/bin/sh", "-c", "echo x >/proc/sys/kernel/hostname"]);
     probe.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
     probe.status().is_ok_and(|status| status.success())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader, Write, stdin};
+    use std::process::Stdio;
+
+    use super::*;
+    use crate::exec::interrupt::{Interruptible, RunningWork};
+    use crate::world::{RealWorld, World};
+
+    const PARENT: &str = "KILN_TEST_PARENT";
+
+    /// Not a test by itself: the process that the next test interrupts, while a second build runs.
+    #[test]
+    fn parent() {
+        if RealWorld::default().env(PARENT).is_none() {
+            return;
+        }
+        let _running = Interruptible::start(RunningWork::SecondBuild);
+        let child = Command::new("sleep").arg("1000").stdin(Stdio::null()).spawn().unwrap();
+        println!("\nchild {}", child.id());
+        std::thread::spawn(|| {
+            stdin().lines().next();
+            interrupt::stop();
+        });
+        assert!(matches!(finish(child), Err(OpsError::Interrupted)));
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_second_build() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "--nocapture", "ops::variation::tests::parent"]).env(PARENT, "1");
+        let mut parent = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(parent.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut children = lines.filter_map(|line| line.strip_prefix("child ").map(str::to_owned));
+        let child = children.next().unwrap();
+        assert!(Path::new("/proc").join(&child).exists());
+        parent.stdin.take().unwrap().write_all(b"stop\n").unwrap();
+        assert!(parent.wait().unwrap().success());
+        assert!(!Path::new("/proc").join(&child).exists(), "the second build lives on");
+    }
 }

@@ -72,6 +72,13 @@ impl<'a> Builder<'a> {
         self.fetch_file(file.to_owned(), *locked, place)
     }
 
+    /// An input that is the one file of a locked source by URL.
+    pub fn fetch_only(&mut self, source: &str) -> Input {
+        let files = &self.lock.sources.get(source).expect("the lock has every source of its recipe").files;
+        let file = files.keys().next().expect("a source by URL has one file").clone();
+        self.fetch_source(source, &file)
+    }
+
     /// An input that is a file of the recipe, by its key.
     pub fn recipe_file(&mut self, recipe: &Recipe, key: &str) -> Input {
         let file = recipe.files.get(key).expect("a checked recipe holds its files");

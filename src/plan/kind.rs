@@ -37,6 +37,8 @@ pub enum StepKind {
     Modules(IndexedKernel),
     /// The initramfs of a kernel.
     Initrd(IndexedKernel),
+    /// What a build of the recipe leaves.
+    Build(String),
     /// The raw disk of a machine that firmware boots.
     Boot(String),
     /// The disk that another step makes, in the format in which it is delivered.
@@ -70,6 +72,7 @@ impl fmt::Display for StepKind {
             StepKind::Depmod(kernel) => write!(f, "depmod {kernel}"),
             StepKind::Modules(kernel) => write!(f, "modules {kernel}"),
             StepKind::Initrd(kernel) => write!(f, "initrd {kernel}"),
+            StepKind::Build(build) => write!(f, "build {build}"),
             StepKind::Boot(machine) => write!(f, "boot {machine}"),
             StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),

@@ -105,7 +105,7 @@ pub struct RootSpec {
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
-pub const RULES: u32 = 5;
+pub const RULES: u32 = 6;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -37,6 +37,8 @@ pub enum Statement {
     Option(String),
     /// This module of the kernel's initramfs.
     Module(String),
+    /// The script of the build.
+    Script,
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
 }
@@ -78,6 +80,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         | StepKind::Depmod(IndexedKernel { kernel, .. })
         | StepKind::Modules(IndexedKernel { kernel, .. })
         | StepKind::Initrd(IndexedKernel { kernel, .. }) => of_kernel(recipe, kernel, statement),
+        StepKind::Build(build) => of_build(recipe, build, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
@@ -100,9 +103,21 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
-        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Patch(_) => None,
+        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Script | Statement::Patch(_) => {
+            None
+        }
     };
     Some(said.unwrap_or(image.span))
+}
+
+fn of_build(recipe: &Recipe, build: &str, statement: &Statement) -> Option<Span> {
+    let build = recipe.builds.get(build)?;
+    let said = match statement {
+        Statement::Script => Some(build.script.span),
+        Statement::Package(_) => of_set(&build.tools, statement),
+        _ => None,
+    };
+    Some(said.unwrap_or(build.span))
 }
 
 fn of_set(set: &PackageSet, statement: &Statement) -> Option<Span> {

@@ -10,12 +10,13 @@ use super::reader::{Reader, duplicate};
 use super::report::Diagnostics;
 use super::scope::Scope;
 use super::value::{EvaluatedNode, Value};
-use super::{Recipe, archive, image, kernel, machine, packages, test};
+use super::{Recipe, archive, build, image, kernel, machine, packages, test};
 use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
 
 /// What may stand at the top level.
-const KINDS: [&str; 9] = ["archive", "packages", "config", "kernel", "image", "memory", "network", "machine", "test"];
+const KINDS: [&str; 10] =
+    ["archive", "packages", "config", "kernel", "build", "image", "memory", "network", "machine", "test"];
 
 /// Every mistake in a recipe, and the texts to show them in.
 #[derive(Debug)]
@@ -60,6 +61,7 @@ pub fn check(world: &dyn World, path: &Path, set: &[(String, String)]) -> Result
         archives: scope.archives,
         package_sets: scope.sets,
         kernels: scope.kernels,
+        builds: scope.builds,
         images: scope.images,
         machines: scope.machines,
         tests,
@@ -87,6 +89,8 @@ fn parts(root: &EvaluatedNode, scope: &mut Scope) -> (Option<Timestamp>, Vec<tes
     scope.sets = checked("packages", &blocks("packages"), scope, packages::check);
     scope.configs = checked("config", &blocks("config"), scope, kernel::config);
     scope.kernels = checked("kernel", &blocks("kernel"), scope, kernel::check);
+    scope.builds = checked("build", &blocks("build"), scope, build::check);
+    build::settle(&scope.builds, &scope.report);
     scope.images = checked("image", &blocks("image"), scope, image::check);
     scope.memories = checked("memory", &blocks("memory"), scope, machine::check::shared);
     scope.networks = checked("network", &blocks("network"), scope, machine::check::network);

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::address::Address;
+use super::build::BuildOutput;
 use super::packages::PackageSet;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
@@ -85,6 +86,14 @@ impl Image {
     /// The set that the initramfs's shell comes from: a program of the machine, not of what builds it.
     pub fn initramfs_set(&self) -> &PackageSet {
         self.initramfs.as_ref().unwrap_or(&self.tools)
+    }
+
+    /// What it takes from builds.
+    pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
+        self.files.iter().filter_map(|file| match &file.content {
+            Content::Output(output) => Some(output),
+            _ => None,
+        })
     }
 
     /// The key of a fetched file among the lock's sources.
@@ -180,6 +189,8 @@ pub enum Content {
     File(String),
     /// A file on the network; [`Image::source_name`] names it in the lock.
     Url(Address),
+    /// A file that a build left.
+    Output(BuildOutput),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

@@ -8,6 +8,7 @@
 pub mod address;
 mod architecture;
 pub mod archive;
+pub mod build;
 mod check;
 pub mod content;
 mod evaluate;
@@ -55,6 +56,8 @@ pub struct Recipe {
     pub package_sets: BTreeMap<String, packages::PackageSet>,
     /// Kernels.
     pub kernels: BTreeMap<String, kernel::Kernel>,
+    /// Steps of the recipe's own.
+    pub builds: BTreeMap<String, build::Build>,
     /// Disk images.
     pub images: BTreeMap<String, image::Image>,
     /// Machines.

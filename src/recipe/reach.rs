@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::Recipe;
+use super::build::{self, Build, BuildSource};
+use super::image::Image;
 use super::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use super::packages::PackageSet;
 
 impl Recipe {
-    /// The same recipe without kernels, images, package sets and archives that no machine reaches. A recipe without
+    /// The same recipe without kernels, builds, images, package sets and archives that no machine reaches. A recipe without
     /// machines is for images and kernels alone, and stays whole.
     pub fn reachable(mut self) -> Recipe {
         if self.machines.is_empty() {
@@ -17,17 +19,22 @@ impl Recipe {
         self.kernels.retain(|name, _| kernels.contains(name));
         let images: BTreeSet<&String> = self.machines.values().map(|machine| &machine.image).collect();
         self.images.retain(|name, _| images.contains(name));
+        let outputs = self.images.values().flat_map(Image::build_outputs);
+        let builds = build::closure(&self.builds, outputs.map(|output| output.build.as_str()));
+        let builds: BTreeSet<String> = builds.into_iter().map(str::to_owned).collect();
+        self.builds.retain(|name, _| builds.contains(name));
         let sets: Vec<&PackageSet> = self.sets();
         let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();
         let mut archives: BTreeSet<String> = sets.iter().flat_map(|set| set.archives.iter().cloned()).collect();
         let kernels = self.kernels.values();
         archives.extend(kernels.filter_map(source_archives).flatten().cloned());
+        archives.extend(self.builds.values().flat_map(build_archives).flatten().cloned());
         self.package_sets.retain(|name, _| names.contains(name));
         self.archives.retain(|name, _| archives.contains(name));
         self
     }
 
-    /// Every package set that a machine, an image or a kernel names; some more than once.
+    /// Every package set that a machine, an image, a kernel or a build names; some more than once.
     pub fn sets(&self) -> Vec<&PackageSet> {
         let mut sets: Vec<&PackageSet> = Vec::new();
         sets.extend(self.machines.values().flat_map(|machine| std::iter::once(&machine.qemu).chain(&machine.boot)));
@@ -35,6 +42,7 @@ impl Recipe {
         let of_images = images.flat_map(|image| [Some(&image.packages), Some(&image.tools), image.initramfs.as_ref()]);
         sets.extend(of_images.flatten());
         sets.extend(self.kernels.values().flat_map(kernel_sets));
+        sets.extend(self.builds.values().map(|build| &build.tools));
         sets
     }
 }
@@ -53,6 +61,13 @@ fn kernel_sets(kernel: &Kernel) -> Vec<&PackageSet> {
             sets
         }
     }
+}
+
+fn build_archives(build: &Build) -> impl Iterator<Item = &Vec<String>> {
+    build.sources.values().filter_map(|source| match &source.value {
+        BuildSource::DebianSource(_, archives) => Some(archives),
+        _ => None,
+    })
 }
 
 fn source_archives(kernel: &Kernel) -> Option<&Vec<String>> {

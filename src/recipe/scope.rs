@@ -1,10 +1,11 @@
-//! Everything that the parts of a recipe may name, checked in the order archives, packages, configs, kernels, images,
+//! Everything that the parts of a recipe may name, checked in the order archives, packages, configs, kernels, builds, images,
 //! machines, tests: a part finds complete what it refers to.
 
 use std::collections::BTreeMap;
 
 use super::architecture;
 use super::archive::Archive;
+use super::build::Build;
 use super::image::Image;
 use super::kernel::{ConfigBlock, Kernel};
 use super::machine::Machine;
@@ -34,6 +35,8 @@ pub struct Scope {
     pub configs: BTreeMap<String, ConfigBlock>,
     /// Kernels.
     pub kernels: BTreeMap<String, Kernel>,
+    /// Steps of the recipe's own.
+    pub builds: BTreeMap<String, Build>,
     /// Images.
     pub images: BTreeMap<String, Image>,
     /// Memory that machines share, by name: `memory NAME { size = ... }`.

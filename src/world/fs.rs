@@ -23,6 +23,14 @@ pub fn open(path: &Path) -> Result<File, WorldError> {
     plain("open", path, context("open", path, file)?)
 }
 
+/// The same; `None` where a directory stands.
+pub fn open_unless_directory(path: &Path) -> Result<Option<File>, WorldError> {
+    match context("look at", path, fs::metadata(path))?.is_dir() {
+        true => Ok(None),
+        false => open(path).map(Some),
+    }
+}
+
 /// Creates a file, truncating what was there; a link is not followed.
 pub fn create(path: &Path) -> Result<File, WorldError> {
     opened("create", path, fs::OpenOptions::new().write(true).create(true).truncate(true))

@@ -124,6 +124,12 @@ impl OutputDirectory {
         }
     }
 
+    /// Gives a file another name, which is taken from whatever had it.
+    pub fn rename(&self, from: &OsStr, to: &OsStr) -> Result<(), WorldError> {
+        let renamed = rustix::fs::renameat(&self.fd, from, &self.fd, to).map_err(Into::into);
+        context("rename", &self.path.join(from), renamed)
+    }
+
     /// A new file that has no name of its own yet.
     pub fn begin(&self) -> Result<NewFile<'_>, WorldError> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -189,18 +189,42 @@ fn a_store_that_another_kiln_holds_is_waited_for_and_that_is_said() {
 }
 
 #[test]
+fn every_signal_has_one_exit_code_also_while_nothing_runs() {
+    let lab = Lab::unlocked("idle", archive(), |_| RECIPE.to_owned());
+    std::fs::create_dir_all(lab.store().join("tmp")).unwrap();
+    let door = std::fs::File::create(lab.store().join("tmp/door")).unwrap();
+    door.lock().unwrap();
+    for signal in [rustix::process::Signal::TERM, rustix::process::Signal::INT] {
+        let mut waiting = lab.kiln().args(["gc"]).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut said = String::new();
+        BufReader::new(waiting.stderr.as_mut().unwrap()).read_line(&mut said).unwrap();
+        assert!(said.starts_with("waiting for another kiln"), "{said}");
+        rustix::process::kill_process(rustix::process::Pid::from_child(&waiting), signal).unwrap();
+        assert_eq!(waiting.wait().unwrap().code(), Some(130), "{signal:?}");
+    }
+}
+
+#[test]
 fn a_recipe_that_cannot_be_tested_hides_no_other() {
     let lab = Lab::unlocked("untested", archive(), |_| RECIPE.to_owned());
-    std::fs::write(lab.directory.join("wrong.kiln"), "machine {").unwrap();
+    std::fs::create_dir(lab.directory.join("other")).unwrap();
+    // Of one file name, in another directory.
+    std::fs::write(lab.directory.join("other/tiny.kiln"), "machine {").unwrap();
     let mut test = lab.kiln();
-    let output = test.args(["test", "tiny.kiln", "wrong.kiln", "--json", "--junit", "all.xml"]).output().unwrap();
+    let output = test.args(["test", "tiny.kiln", "other/tiny.kiln", "--json", "--junit", "all.xml"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let told = text(&output);
-    for words in ["tiny: not tested", "wrong.kiln:1:", "error: 2 of 2 recipes were not tested: tiny, wrong"] {
+    let verdict = "error: 2 of 2 recipes were not tested: tiny.kiln, other/tiny.kiln";
+    for words in ["tiny.kiln: not tested", "other/tiny.kiln:1:", verdict] {
         assert!(told.contains(words), "{told}");
     }
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert!(json["tiny"]["error"].as_str().unwrap().starts_with("no lock found at "), "{json}");
+    assert_eq!(json.as_object().unwrap().len(), 2, "{json}");
+    assert!(json["tiny.kiln"]["error"].as_str().unwrap().starts_with("no lock found at "), "{json}");
+    assert!(json["other/tiny.kiln"]["error"].as_str().unwrap().contains("tiny.kiln:1:"), "{json}");
     let xml = std::fs::read_to_string(lab.directory.join("all.xml")).unwrap();
     assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
+    assert!(xml.contains("name=\"tiny.kiln\"") && xml.contains("name=\"other/tiny.kiln\""), "{xml}");
+    let output = lab.kiln().args(["test", "tiny.kiln", "tiny.kiln"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
 }

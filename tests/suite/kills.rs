@@ -149,7 +149,7 @@ fn end(victim: &mut Child, how: End) -> ExitStatus {
 fn as_asked(status: ExitStatus, how: End) -> bool {
     let signal = match how {
         End::Kill => 9,
-        // Before kiln listens, and after it has stopped to, a signal does what it does to anybody.
+        // Before kiln listens a signal does what it does to anybody.
         End::Interrupt | End::CtrlC => 2,
         End::Terminate => 15,
     };

@@ -76,6 +76,11 @@ fn language_page_is_true() {
 }
 
 #[test]
+fn build_page_is_true() {
+    assert_eq!(check("docs/build.md").0, 1, "the example is gone");
+}
+
+#[test]
 fn language_errors_page_is_true() {
     assert!(check("docs/errors.md").1 > 0, "the examples are gone");
 }

@@ -180,6 +180,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         archives: BTreeMap::new(),
         package_sets: BTreeMap::new(),
         kernels: BTreeMap::from([("k".to_owned(), kernel)]),
+        builds: BTreeMap::new(),
         images: BTreeMap::new(),
         machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),
         tests: Vec::new(),

@@ -3,7 +3,7 @@
 use super::live::{Scratch, has_its_turn, kiln, live, quick, succeed};
 
 /// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
-const RECIPES: [&str; 13] = [
+const RECIPES: [&str; 14] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
@@ -11,6 +11,7 @@ const RECIPES: [&str; 13] = [
     "cxl-interleave-2",
     "cxl-interleave-4",
     "cxl-persistent",
+    "cxl-program",
     "cxl-shared",
     "cxl-switch-4",
     "cxl-two-windows",

@@ -68,10 +68,8 @@ impl UserNetwork {
         }
         fs::remove_file(path)?;
         let listener = fs::context("listen on", path, UnixListener::bind(path))?;
-        UserNetwork::serve(listener, doors, Reach::host()).map_err(|error| GuestError::Launch {
-            machine: machine.to_owned(),
-            reason: format!("its user network could not be started: {error}"),
-        })
+        UserNetwork::serve(listener, doors, Reach::host())
+            .map_err(|error| GuestError::Network { machine: machine.to_owned(), reason: error.to_string() })
     }
 
     fn serve(listener: UnixListener, doors: Vec<Door>, reach: Reach) -> std::io::Result<UserNetwork> {

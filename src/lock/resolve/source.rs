@@ -14,6 +14,7 @@ use crate::lock::satisfies::is_described;
 use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, MAX_FILE, SourcePlace};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
+use crate::recipe::build::BuildSource;
 use crate::recipe::image::Content;
 use crate::recipe::kernel::{KernelSource, Origin};
 use crate::recipe::packages::PackageRequest;
@@ -22,12 +23,12 @@ use crate::recipe::packages::PackageRequest;
 struct Wanted<'a> {
     /// Its key among the lock's sources.
     key: String,
-    /// The kernel or image that asks.
+    /// The kernel, image or build that asks.
     owner: &'a str,
     source: KernelSource,
 }
 
-/// Sources of kernels, and files of images by URL.
+/// Sources of kernels and builds, and files of images by URL.
 fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
     let kernels = recipe.kernels.values().filter_map(|kernel| match &kernel.origin {
         Origin::Compiled(compiled) if !matches!(compiled.source, KernelSource::Package(_)) => {
@@ -44,7 +45,19 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
             _ => None,
         })
     });
-    kernels.chain(files).collect()
+    let builds = recipe.builds.values().flat_map(|build| {
+        build.sources.iter().filter_map(|(name, source)| {
+            let source = match &source.value {
+                BuildSource::Url(Address { url, digest }) => KernelSource::Url { url: url.clone(), digest: *digest },
+                BuildSource::DebianSource(request, archives) => {
+                    KernelSource::DebianSource(request.clone(), archives.clone())
+                }
+                BuildSource::Text(_) | BuildSource::File(_) | BuildSource::Output(_) => return None,
+            };
+            Some(Wanted { key: build.source_name(name), owner: &build.name, source })
+        })
+    });
+    kernels.chain(files).chain(builds).collect()
 }
 
 /// What is locked for a source, as long as neither the question nor the archives that answered it have changed.

@@ -10,6 +10,8 @@ pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use step::StepReport;
 pub use usage::UsageError;
 
+use std::process::ExitStatus;
+
 use crate::base::{Diagnostic, SourceMap};
 use crate::exec::{ExecError, Fault};
 use crate::guest::GuestError;
@@ -35,6 +37,37 @@ pub enum ErrorClass {
     Bug,
     /// The user ended it.
     Interrupted,
+}
+
+impl ErrorClass {
+    const ALL: [ErrorClass; 7] = [
+        ErrorClass::Recipe,
+        ErrorClass::Usage,
+        ErrorClass::Mismatch,
+        ErrorClass::Host,
+        ErrorClass::Input,
+        ErrorClass::Bug,
+        ErrorClass::Interrupted,
+    ];
+
+    /// What a program ends with that fails so: see `docs/errors.md`. A bug has the exit code of a panic, an interrupt
+    /// that of a program that SIGINT ends in a shell.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            ErrorClass::Recipe => 1,
+            ErrorClass::Usage => 2,
+            ErrorClass::Mismatch => 3,
+            ErrorClass::Host => 4,
+            ErrorClass::Input => 5,
+            ErrorClass::Bug => 101,
+            ErrorClass::Interrupted => 130,
+        }
+    }
+
+    /// The class that a program with this exit code failed with, if it is one of kiln's.
+    pub fn of_exit_code(code: i32) -> Option<ErrorClass> {
+        ErrorClass::ALL.into_iter().find(|class| i32::from(class.exit_code()) == code)
+    }
 }
 
 /// An operation did not succeed.
@@ -81,9 +114,9 @@ pub enum OpsError {
     /// The QEMU of a machine was never unpacked into this store.
     #[error("the QEMU of machine {0} is not in this store: run `kiln build`, or start launch.sh with your own QEMU")]
     NoQemu(String),
-    /// The second build of a comparison failed.
-    #[error("the second build failed with exit code {0}; see above")]
-    SecondBuild(i32),
+    /// The second build of a comparison failed, and has said why.
+    #[error("the second build failed ({0}); see above")]
+    SecondBuild(ExitStatus),
     /// The user ended it.
     #[error("interrupted")]
     Interrupted,
@@ -121,17 +154,11 @@ impl OpsError {
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
             OpsError::Step(report) => of_fault(report.failed.failure.fault),
-            OpsError::Guest(error) => match **error {
-                GuestError::Interrupted => ErrorClass::Interrupted,
-                GuestError::Guest { .. } => ErrorClass::Mismatch,
-                _ => ErrorClass::Host,
-            },
+            OpsError::Guest(error) => of_guest(error),
+            OpsError::Store(error) => of_store(error),
+            OpsError::SecondBuild(status) => of_second_build(*status),
             OpsError::Interrupted => ErrorClass::Interrupted,
-            OpsError::Store(_)
-            | OpsError::World(_)
-            | OpsError::Parse { .. }
-            | OpsError::NoQemu(_)
-            | OpsError::SecondBuild(_) => ErrorClass::Host,
+            OpsError::World(_) | OpsError::Parse { .. } | OpsError::NoQemu(_) => ErrorClass::Host,
         }
     }
 }
@@ -153,7 +180,43 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         ExecError::Interrupted => ErrorClass::Interrupted,
         ExecError::Step(failed) => of_fault(failed.failure.fault),
         ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
+        ExecError::Store(error) => of_store(error),
+        ExecError::Fetch { .. } | ExecError::Offline { .. } | ExecError::Changed { .. } => ErrorClass::Host,
+    }
+}
+
+fn of_store(error: &StoreError) -> ErrorClass {
+    match error {
+        StoreError::Interrupted => ErrorClass::Interrupted,
         _ => ErrorClass::Host,
+    }
+}
+
+fn of_guest(error: &GuestError) -> ErrorClass {
+    match error {
+        GuestError::Interrupted => ErrorClass::Interrupted,
+        GuestError::Guest { .. } | GuestError::Changed { .. } | GuestError::Disk { .. } => ErrorClass::Mismatch,
+        GuestError::KernelLine { .. } => ErrorClass::Recipe,
+        GuestError::Keep { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
+        GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
+        GuestError::World(_)
+        | GuestError::Qemu { .. }
+        | GuestError::Refused { .. }
+        | GuestError::Qmp { .. }
+        | GuestError::PortTaken { .. }
+        | GuestError::Port { .. }
+        | GuestError::Network { .. }
+        | GuestError::KvmBroken { .. } => ErrorClass::Host,
+    }
+}
+
+/// The second build is kiln itself, whose exit code says whose failure it was. Its command line is kiln's own, and what
+/// is no exit code of kiln's is that of the programs that start it, or a signal: somebody else's doing.
+fn of_second_build(status: ExitStatus) -> ErrorClass {
+    match status.code().and_then(ErrorClass::of_exit_code) {
+        Some(ErrorClass::Usage) => ErrorClass::Bug,
+        Some(class) => class,
+        None => ErrorClass::Host,
     }
 }
 
@@ -177,3 +240,43 @@ macro_rules! boxed {
 }
 
 boxed!(Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn a_second_build_fails_with_the_class_of_its_own_failure() {
+        let class = |wait: i32| OpsError::SecondBuild(ExitStatus::from_raw(wait)).class();
+        for (code, expected) in [
+            (1, ErrorClass::Recipe),
+            (2, ErrorClass::Bug),
+            (4, ErrorClass::Host),
+            (5, ErrorClass::Input),
+            (101, ErrorClass::Bug),
+            (127, ErrorClass::Host),
+        ] {
+            assert_eq!(class(code << 8), expected, "exit code {code}");
+        }
+        assert_eq!(class(9), ErrorClass::Host, "killed, for example for want of memory");
+    }
+
+    #[test]
+    fn what_stops_a_machine_is_told_apart() {
+        let machine = || "m".to_owned();
+        let class = |error: GuestError| OpsError::from(error).class();
+        assert_eq!(
+            class(GuestError::Changed { machine: machine(), file: "disk.raw".to_owned() }),
+            ErrorClass::Mismatch
+        );
+        assert_eq!(
+            class(GuestError::KernelLine { machine: machine(), over: 1, longest: 2, needed: 3 }),
+            ErrorClass::Recipe
+        );
+        assert_eq!(class(GuestError::Keep { path: "k".into(), reason: String::new() }), ErrorClass::Usage);
+        assert_eq!(class(GuestError::NoFile { machine: machine(), place: "disk" }), ErrorClass::Bug);
+        assert_eq!(OpsError::from(StoreError::Interrupted).class(), ErrorClass::Interrupted);
+    }
+}

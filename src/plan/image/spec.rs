@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::Digest;
+use crate::plan::build;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::{Input, Plan};
@@ -27,7 +28,8 @@ pub(super) fn root_spec(
         let content = match &file.content {
             Content::Text(text) => held(at, inline(text.as_bytes())),
             Content::File(path) => held(at, builder.recipe_file(recipe, path)),
-            Content::Url(_) => held(at, fetched(builder, &image.source_name(file))),
+            Content::Url(_) => held(at, builder.fetch_only(&image.source_name(file))),
+            Content::Output(output) => held(at, build::output(builder, recipe, output)),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
         };
@@ -93,11 +95,4 @@ fn root_user(user: &User) -> RootUser {
 
 fn root_file(file: &ImageFile, content: RootContent) -> RootFile {
     RootFile { path: file.path.clone(), content, mode: file.mode, owner: file.owner.clone(), group: file.group.clone() }
-}
-
-/// The one file of a source of the lock.
-fn fetched(builder: &mut Builder<'_>, source: &str) -> Input {
-    let files = &builder.lock.sources.get(source).expect("the lock has every source of its recipe").files;
-    let file = files.keys().next().expect("a source by URL has one file").clone();
-    builder.fetch_source(source, &file)
 }

@@ -2,6 +2,7 @@
 #   source.deb            a package that ships /usr/src/linux-source-*.tar.xz; or
 #   source/               the files of a Debian source package; or one upstream tarball
 #   patches/NNN-NAME      patches of the recipe, in order
+# Patches are applied by apply(), which apply.sh appends to this script where there are any.
 # Every pipe ends in a reader that notices a truncated stream, since sh looks at the last exit code only.
 set -eu
 
@@ -24,11 +25,6 @@ unpack_deb() {
     dpkg-deb --fsys-tarfile "$1" |
         tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
         tar -xJ --no-same-owner --no-same-permissions --strip-components=1 -C linux
-}
-
-# -F0: a patch that does not fit exactly is an error, not a guess.
-apply() {
-    patch -s -p1 -F0 -f -d linux --no-backup-if-mismatch <"$1" || die "${1##*/} does not apply to this source"
 }
 
 unpack_dsc() {

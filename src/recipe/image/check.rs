@@ -42,7 +42,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
-    let files = file::files(&mut reader);
+    let files = file::files(&mut reader, scope);
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));

@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use super::{Content, ImageFile};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::address;
+use crate::recipe::build;
 use crate::recipe::kinds::{FileKey, FromValue, Mode};
 use crate::recipe::reader::{Reader, duplicate};
+use crate::recipe::scope::Scope;
 use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Everything an image adds to the tree of its packages, in path order.
-pub(super) fn files(reader: &mut Reader<'_>) -> Vec<ImageFile> {
-    let blocks = reader.blocks("file").into_iter().map(|node| (node, file(node, reader))).collect::<Vec<_>>();
+pub(super) fn files(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ImageFile> {
+    let blocks = reader.blocks("file").into_iter().map(|node| (node, file(node, scope))).collect::<Vec<_>>();
     let directories =
         reader.blocks("directory").into_iter().map(|node| (node, directory(node, reader))).collect::<Vec<_>>();
     let links = reader.statements("link").into_iter().map(|node| (node, link(node, reader))).collect::<Vec<_>>();
@@ -33,8 +35,8 @@ pub(super) fn is_absolute(path: &str) -> bool {
 }
 
 /// `file "/path" { text = "..." }`, `file "/path" { source = file "..." }` or `{ source = url "https://..." sha256:... }`
-fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
-    let mut reader = Reader::new(node, outer.report());
+fn file(node: &EvaluatedNode, scope: &Scope) -> Option<ImageFile> {
+    let mut reader = Reader::new(node, &scope.report);
     let path = path(&mut reader);
     let text = reader.optional::<String>("text");
     let source = reader.optional::<Value>("source");
@@ -46,7 +48,7 @@ fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
             None
         }
         (Some(text), None) => Some(Content::Text(text.value)),
-        (None, Some(value)) => held(&value, &reader),
+        (None, Some(value)) => held(&value, scope),
         (None, None) => {
             if !given {
                 reader.missing("text", "or `source = file \"...\"`");
@@ -57,13 +59,14 @@ fn file(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
     finish(reader, path, content, 0o644)
 }
 
-/// A file of the recipe, or one on the network.
-fn held(value: &Spanned<Value>, reader: &Reader<'_>) -> Option<Content> {
+/// A file of the recipe, one on the network, or one that a build leaves.
+fn held(value: &Spanned<Value>, scope: &Scope) -> Option<Content> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
-            address::read(value, arguments, reader.report()).map(Content::Url)
+            address::read(value, arguments, &scope.report).map(Content::Url)
         }
-        _ => FileKey::read(value, reader.report()).map(|key| Content::File(key.0)),
+        Value::Call(word, _) if word.value == "output" => build::output(value, scope).map(Content::Output),
+        _ => FileKey::read(value, &scope.report).map(|key| Content::File(key.0)),
     }
 }
 

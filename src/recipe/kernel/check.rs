@@ -6,7 +6,7 @@ use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address::{self, Address};
 use crate::recipe::architecture;
 use crate::recipe::kinds::{FileKey, Name};
-use crate::recipe::packages::{PackageRequest, PackageSet, request};
+use crate::recipe::packages::{PackageRequest, PackageSet, request, source_request};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::{EvaluatedNode, Value};
@@ -118,10 +118,7 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelS
             Some(KernelSource::Url { url, digest })
         }
         Value::Call(word, arguments) if word.value == "source-package" => {
-            let package = Spanned::new("package".to_owned(), word.span);
-            let request = request(&Spanned::new(Value::Call(package, arguments.clone()), value.span), scope)?;
-            // Sources are the same for every architecture: the archives of the other ones would only be asked twice.
-            let archives = request.archive.clone().map_or_else(|| scope.archives_for(Arch::BUILD), |one| vec![one]);
+            let (request, archives) = source_request(word, arguments, scope)?;
             Some(KernelSource::DebianSource(request, archives))
         }
         Value::Text(_) | Value::Call(..) => {

@@ -71,6 +71,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         archives,
         package_sets: sets.into_iter().map(|set| (set.name.clone(), set)).collect(),
         kernels: BTreeMap::new(),
+        builds: BTreeMap::new(),
         images: BTreeMap::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),

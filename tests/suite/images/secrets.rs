@@ -52,7 +52,7 @@ fn secrets_are_made_at_first_boot_by_their_packages() {
         assert!(!files.contains_key(gone), "{gone} is in the image");
     }
     assert!(script.contains(" /var/lib/mysql/mysql"), "{script}");
-    assert!(text(&files, "etc/systemd/system/kiln-first-boot.service").contains("WantedBy=basic.target\n"));
+    assert!(text(&files, "etc/systemd/system/kiln-first-boot.service").contains("WantedBy=multi-user.target\n"));
     // What packages ship, what is public, and directories stay.
     for stays in ["var/lib/mysql/debian-11.8.flag", "etc/dropbear", "etc/keyed/example.key", "var/lib/unbound/root.key"]
     {

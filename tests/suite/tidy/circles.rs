@@ -13,7 +13,7 @@ const EXCUSED: &[(&str, &[&str], &str)] = &[
     ("machine", &["argv", "capability"], "what QEMU is asked, and what it answers"),
     (
         "recipe",
-        &["architecture", "archive", "image", "kernel", "machine", "packages", "scope"],
+        &["architecture", "archive", "build", "image", "kernel", "machine", "packages", "scope"],
         "a scope holds one of everything",
     ),
     ("world", &["fs", "output", "remove"], "the errors of files"),

@@ -5,6 +5,7 @@
 mod configure_again;
 mod first_boot;
 mod locale;
+mod servers;
 mod system;
 
 use super::run::Runner;

@@ -41,7 +41,14 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
             let source = inputs.get(name);
             let source =
                 source.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))?;
-            tree.copy(&mut fs::open(source)?, &place, 0o600)?;
+            let mut bytes = fs::open_unless_directory(source)?.ok_or_else(|| {
+                // Only a build can leave one: everything else that is an input is a file.
+                RootError::from(StepFailure::recipe(
+                    Statement::File(file.path.clone()),
+                    format!("the build left a directory, and {} is to be a file", file.path),
+                ))
+            })?;
+            tree.copy(&mut bytes, &place, 0o600)?;
             tree.own(&place, owner)?;
             Ok(tree.permit(&place, file.mode)?)
         }

@@ -1,0 +1,78 @@
+//! A step of the recipe's own: what a `build` block says, as a command in a sandbox.
+//!
+//! Input: a checked build and the lock. Output: a step, and those of the builds that it reads from.
+
+use std::collections::BTreeMap;
+
+use super::builder::Builder;
+use super::kind::StepKind;
+use super::step::{Ids, Input, Step, Work};
+use crate::recipe::Recipe;
+use crate::recipe::build::{Build, BuildOutput, BuildSource};
+use crate::recipe::kinds::TextOrFile;
+
+/// Below the input root; no source of a recipe can be called so.
+const OWN: &str = ".kiln";
+
+/// An output of a build, whose step is made when it is not there yet.
+pub(super) fn output(builder: &mut Builder<'_>, recipe: &Recipe, output: &BuildOutput) -> Input {
+    Input::Output { step: step(builder, recipe, &output.build), name: output.name.clone() }
+}
+
+/// The position of a build's step. Those that it reads from come first: a checked recipe has no circles among them, and
+/// a list of its own instead of recursion keeps a long chain off the stack.
+fn step(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> usize {
+    let mut open = vec![name];
+    while let Some(&last) = open.last() {
+        let build = &recipe.builds[last];
+        let position = |name: &str| builder.plan.position(&StepKind::Build(name.to_owned()));
+        let missing = build.dependencies().find(|output| position(&output.build).is_none());
+        if let Some(output) = missing {
+            open.push(&output.build);
+            continue;
+        }
+        open.pop();
+        builder.once(StepKind::Build(last.to_owned()), |builder, kind| lower(builder, recipe, (build, kind)));
+    }
+    builder.plan.position(&StepKind::Build(name.to_owned())).expect("the last of the open ones is this")
+}
+
+fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, StepKind)) -> Step {
+    let script = match &build.script.value {
+        TextOrFile::Text(text) => Input::Inline(text.as_bytes().to_vec()),
+        TextOrFile::File(path) => builder.recipe_file(recipe, path),
+    };
+    let mut inputs = BTreeMap::from([
+        (format!("{OWN}/start.sh"), Input::Inline(include_bytes!("build.sh").to_vec())),
+        (format!("{OWN}/script"), script),
+    ]);
+    for (name, source) in &build.sources {
+        let input = match &source.value {
+            BuildSource::Text(text) => Input::Inline(text.as_bytes().to_vec()),
+            BuildSource::File(path) => builder.recipe_file(recipe, path),
+            BuildSource::Url(_) => builder.fetch_only(&build.source_name(name)),
+            BuildSource::Output(output) => {
+                let kind = StepKind::Build(output.build.clone());
+                let step = builder.plan.position(&kind).expect("builds come after those that they read from");
+                Input::Output { step, name: output.name.clone() }
+            }
+            BuildSource::DebianSource(..) => {
+                let key = build.source_name(name);
+                let lock = builder.lock;
+                let source = lock.sources.get(&key).expect("the lock has every source of its recipe");
+                let files = source.files.keys();
+                inputs.extend(files.map(|file| (format!("{name}/{file}"), builder.fetch_source(&key, file))));
+                continue;
+            }
+        };
+        inputs.insert(name.clone(), input);
+    }
+    let env = builder.epoch_env().into_iter().chain(build.env.clone()).collect();
+    let argv = vec!["/bin/sh".to_owned(), format!("/kiln/in/{OWN}/start.sh")];
+    Step {
+        kind,
+        work: Work::Sandbox { tools: builder.tools(&build.tools.name), argv, env, ids: Ids::Single },
+        inputs,
+        outputs: build.outputs.iter().map(|output| output.value.clone()).collect(),
+    }
+}

@@ -1,0 +1,89 @@
+//! `build NAME { tools source env script outputs }`: a command of the recipe's own in a sandbox of locked packages.
+
+mod check;
+mod order;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::address::Address;
+use super::kinds::TextOrFile;
+use super::packages::{PackageRequest, PackageSet};
+use crate::base::{Span, Spanned};
+
+pub use check::check;
+pub(super) use check::output;
+pub(super) use order::settle;
+
+/// A step that the recipe itself describes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Build {
+    /// Its name.
+    pub name: String,
+    /// What the sandbox's root is made of.
+    pub tools: PackageSet,
+    /// What it reads, by name below `/kiln/in`.
+    pub sources: BTreeMap<String, Spanned<BuildSource>>,
+    /// Variables besides those that every step has.
+    pub env: BTreeMap<String, String>,
+    /// What runs, a script for `sh`.
+    pub script: Spanned<TextOrFile>,
+    /// Files or directories that it leaves in the build directory.
+    pub outputs: Vec<Spanned<String>>,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// Something that a build reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BuildSource {
+    /// Text in the recipe.
+    Text(String),
+    /// A path in `Recipe::files`.
+    File(String),
+    /// A file on the network; [`Build::source_name`] names it in the lock.
+    Url(Address),
+    /// The files of a Debian source package, by name, from one of the archives.
+    DebianSource(PackageRequest, Vec<String>),
+    /// What another build left.
+    Output(BuildOutput),
+}
+
+/// An output of a build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildOutput {
+    /// The build.
+    pub build: String,
+    /// One of its outputs.
+    pub name: String,
+}
+
+impl Build {
+    /// The key of a fetched source among the lock's sources.
+    pub fn source_name(&self, source: &str) -> String {
+        format!("{}:{source}", self.name)
+    }
+
+    /// The builds that it reads from.
+    pub fn dependencies(&self) -> impl Iterator<Item = &BuildOutput> {
+        self.sources.values().filter_map(|source| match &source.value {
+            BuildSource::Output(output) => Some(output),
+            _ => None,
+        })
+    }
+}
+
+/// These builds and all that they read from, directly or not.
+pub(super) fn closure<'a>(
+    builds: &'a BTreeMap<String, Build>,
+    wanted: impl Iterator<Item = &'a str>,
+) -> BTreeSet<&'a str> {
+    let mut reached = BTreeSet::new();
+    let mut open: Vec<&str> = wanted.collect();
+    while let Some(name) = open.pop() {
+        if reached.insert(name) {
+            let build = builds.get(name);
+            open.extend(build.into_iter().flat_map(Build::dependencies).map(|output| output.build.as_str()));
+        }
+    }
+    reached
+}

@@ -1,0 +1,192 @@
+//! Reads `build NAME { ... }` and `output "NAME" from BUILD`.
+
+use std::collections::BTreeMap;
+
+use super::{Build, BuildOutput, BuildSource};
+use crate::base::{Arch, Diagnostic, Spanned};
+use crate::recipe::address;
+use crate::recipe::kinds::{FromValue, Name, TextOrFile};
+use crate::recipe::packages::source_request;
+use crate::recipe::reader::{Reader, duplicate};
+use crate::recipe::scope::{Scope, Wanted};
+use crate::recipe::value::{EvaluatedNode, Value};
+
+/// Bytes of the name of a source or an output.
+const MAX_NAME: usize = 200;
+
+/// Reads one `build` block. What its sources take from other builds is held against these by [`super::settle`].
+pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Build> {
+    let mut reader = Reader::new(node, &scope.report);
+    let name = reader.name();
+    let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
+    let wanted = Wanted { field: "tools", own_name: &format!("{own}.tools"), arch: Arch::BUILD };
+    let tools = scope.required_set(&mut reader, wanted);
+    let sources = statements(&mut reader, "source", |node, reader| source(node, reader, scope));
+    let env = statements(&mut reader, "env", variable);
+    let script = reader.required::<TextOrFile>("script");
+    let outputs = outputs(&mut reader);
+    reader.finish();
+    Some(Build {
+        name: name?.value,
+        tools: tools?,
+        sources,
+        env,
+        script: script?,
+        outputs: outputs?,
+        span: node.head(),
+    })
+}
+
+/// Every statement of one kind by its name; a second one of a name is an error.
+fn statements<T>(
+    reader: &mut Reader<'_>,
+    keyword: &'static str,
+    read: impl Fn(&EvaluatedNode, &Reader<'_>) -> Option<(String, T)>,
+) -> BTreeMap<String, T> {
+    let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
+    let mut all = BTreeMap::new();
+    for node in reader.statements(keyword) {
+        let Some((name, value)) = read(node, reader) else { continue };
+        match first.get(&name) {
+            Some(earlier) => reader.error(duplicate(node, earlier, &format!("{keyword} `{name}`"))),
+            None => {
+                first.insert(name.clone(), node);
+                all.insert(name, value);
+            }
+        }
+    }
+    all
+}
+
+/// `source "NAME" = VALUE`
+fn source(node: &EvaluatedNode, outer: &Reader<'_>, scope: &Scope) -> Option<(String, Spanned<BuildSource>)> {
+    let mut reader = Reader::new(node, outer.report());
+    let name: Option<Spanned<String>> = reader.argument("a file name in quotes");
+    reader.finish();
+    let name = name?;
+    let value = assigned(node, outer, "`source \"main.c\" = file \"main.c\"`")?;
+    let source = Spanned::new(source_value(value, scope)?, value.span);
+    is_entry(&name, outer).then_some((name.value, source))
+}
+
+fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
+    match &value.value {
+        Value::Text(text) => Some(BuildSource::Text(text.clone())),
+        Value::File(key) => Some(BuildSource::File(key.clone())),
+        Value::Call(word, arguments) if word.value == "url" => {
+            address::read(value, arguments, &scope.report).map(BuildSource::Url)
+        }
+        Value::Call(word, arguments) if word.value == "source-package" => {
+            let (request, archives) = source_request(word, arguments, scope)?;
+            Some(BuildSource::DebianSource(request, archives))
+        }
+        Value::Call(word, _) if word.value == "output" => output(value, scope).map(BuildSource::Output),
+        Value::Wrong => None,
+        other => {
+            let wrong =
+                Diagnostic::new(value.span, format!("expected the source of a build, found {}", other.describe()));
+            let hint = "write `file \"main.c\"`, `url \"https://...\" sha256:...`, `source-package \"ndctl\"`, \
+                        `output \"NAME\" from BUILD` or a string";
+            scope.report.push(wrong.label(format!("this is {}", other.kind())).hint(hint));
+            None
+        }
+    }
+}
+
+/// `output "NAME" from BUILD`; whether that build leaves it is checked where all builds are known.
+pub(in crate::recipe) fn output(value: &Spanned<Value>, scope: &Scope) -> Option<BuildOutput> {
+    let Value::Call(_, arguments) = &value.value else { return None };
+    let [Spanned { value: Value::Text(name), .. }, Spanned { value: Value::Name(from), .. }, build] = &arguments[..]
+    else {
+        if !arguments.iter().any(|argument| argument.value == Value::Wrong) {
+            let wrong = Diagnostic::new(value.span, "`output` takes the name of an output and a build");
+            scope.report.push(wrong.label("expected `output \"NAME\" from BUILD`"));
+        }
+        return None;
+    };
+    if from != "from" {
+        let wrong = Diagnostic::new(arguments[1].span, "`output` needs the word `from` here");
+        scope.report.push(wrong.label("expected `from`").hint("write `output \"NAME\" from BUILD`"));
+        return None;
+    }
+    let build = Spanned::new(Name::read(build, &scope.report)?.0, build.span);
+    let output = BuildOutput { build: build.value.clone(), name: name.clone() };
+    (scope.resolves("build", &build) && leaves(&output, value, scope)).then_some(output)
+}
+
+/// Whether a build that is known already leaves this output.
+pub(super) fn leaves(output: &BuildOutput, value: &Spanned<Value>, scope: &Scope) -> bool {
+    let Some(build) = scope.builds.get(&output.build) else { return true };
+    super::order::lacks(build, output, value.span).map(|wrong| scope.report.push(wrong)).is_none()
+}
+
+/// `env "NAME" = "VALUE"`
+fn variable(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<(String, String)> {
+    let mut reader = Reader::new(node, outer.report());
+    let name: Option<Spanned<String>> = reader.argument("the name of a variable in quotes");
+    reader.finish();
+    let name = name?;
+    let value = assigned(node, outer, "`env \"CFLAGS\" = \"-O2\"`")?;
+    let text = String::read(value, outer.report())?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let plain = name.value.bytes().all(legal) && !name.value.starts_with(|c: char| c.is_ascii_digit());
+    if name.value.is_empty() || !plain {
+        let wrong = Diagnostic::new(name.span, format!("`{}` cannot be the name of a variable", name.value));
+        outer.error(wrong.label("letters, digits and `_` only, and no digit first"));
+        return None;
+    }
+    if name.value.starts_with("KILN_") || name.value.starts_with("LD_") {
+        let wrong = Diagnostic::new(name.span, format!("`{}` cannot be set by a recipe", name.value));
+        outer.error(wrong.label("names that begin with `KILN_` or `LD_` are reserved"));
+        return None;
+    }
+    if text.contains('\0') {
+        outer.error(Diagnostic::new(value.span, "the value of a variable cannot have a zero byte").label("has one"));
+        return None;
+    }
+    Some((name.value, text))
+}
+
+fn assigned<'a>(node: &'a EvaluatedNode, reader: &Reader<'_>, usage: &str) -> Option<&'a Spanned<Value>> {
+    if node.value.is_none() {
+        let wrong = Diagnostic::new(node.head(), format!("`{}` needs a value", node.keyword.value));
+        reader.error(wrong.label("`= ...` is missing").hint(format!("write {usage}")));
+    }
+    node.value.as_ref()
+}
+
+/// At least one, each a name of its own.
+fn outputs(reader: &mut Reader<'_>) -> Option<Vec<Spanned<String>>> {
+    let outputs = reader.required::<Vec<Spanned<String>>>("outputs")?;
+    if outputs.value.is_empty() {
+        reader.error(Diagnostic::new(outputs.span, "a build without outputs makes nothing").label("expected a name"));
+        return None;
+    }
+    let mut known: BTreeMap<&str, &Spanned<String>> = BTreeMap::new();
+    for output in &outputs.value {
+        if !is_entry(output, reader) {
+            return None;
+        }
+        if let Some(first) = known.insert(&output.value, output) {
+            let wrong = Diagnostic::new(output.span, format!("the output `{}` is given more than once", output.value));
+            reader.error(wrong.label("again here").related(first.span, "first given here"));
+            return None;
+        }
+    }
+    Some(outputs.value)
+}
+
+/// The name of one entry of a directory, which leads nowhere else and cannot be taken for an option.
+fn is_entry(name: &Spanned<String>, reader: &Reader<'_>) -> bool {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b"+-._~".contains(&b);
+    let text = &name.value;
+    let good = text.bytes().all(legal) && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    if !good || text.len() > MAX_NAME {
+        let wrong = Diagnostic::new(name.span, format!("`{text}` cannot be the name of a source or an output"));
+        let label = "letters, digits, `+`, `-`, `.`, `_` and `~`, the first a letter, a digit or `_`";
+        let hint = format!("one name without directories, at most {MAX_NAME} bytes; an output may be a directory");
+        reader.error(wrong.label(label).hint(hint));
+        return false;
+    }
+    true
+}
