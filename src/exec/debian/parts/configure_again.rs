@@ -59,10 +59,12 @@ configure() {
 
 /// The unit, if the image needs it; its script is written.
 pub(super) fn unit(addition: &Addition<'_>) -> Result<Option<(&'static str, String)>, RootError> {
-    let stated = |path: &str| addition.spec.files.iter().any(|file| file.path == path);
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for remade in remade::read(addition.tree)? {
-        if let Some(stem) = remade.stem.filter(|_| !stated(&remade.path)) {
+        if remade.is_stated(&addition.spec.files) {
+            continue;
+        }
+        if let Some(stem) = remade.stem {
             missing.entry(stem).or_default().push(remade.path);
         }
     }

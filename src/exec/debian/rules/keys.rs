@@ -13,8 +13,7 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
     }
     let list = remade::read(tree)?;
     remade::remove(tree)?;
-    let answered = |path: &str| terms.files.iter().any(|file| file.path == path);
-    match list.iter().find(|lost| lost.stem.is_none() && !answered(&lost.path)) {
+    match list.iter().find(|lost| lost.stem.is_none() && !lost.is_stated(terms.files)) {
         None => Ok(()),
         Some(Remade { path, .. }) => Err(StepFailure::input(format!(
             "{path} is a secret that a script made: every machine of this image would have it, and every build another"
