@@ -1,5 +1,9 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod order;
+
+pub use order::ordered;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

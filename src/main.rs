@@ -11,7 +11,7 @@ fn main() -> ExitCode {
     if let Some(code) = inside::maybe_run(std::env::args_os(), command::ENTRIES) {
         return code;
     }
-    match command::run(cli::Cli::parse().verb) {
+    match command::run(cli::Cli::parse_from(cli::ordered(std::env::args_os())).verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();

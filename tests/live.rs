@@ -11,6 +11,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod arm64_live;
+    mod first_boot;
     mod formats;
     mod guest;
     #[allow(dead_code, reason = "each suite takes what it needs")]

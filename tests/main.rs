@@ -22,6 +22,7 @@ mod suite {
     mod deb;
     mod differ;
     mod directory;
+    mod disk;
     mod docs;
     mod doors;
     mod draw;
@@ -58,10 +59,12 @@ mod suite {
     mod store;
     mod store_modes;
     mod terminal;
+    mod throttle;
     mod tidy;
     mod tools;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
+    mod unsolved;
     mod words;
 
     pub(crate) use live::live;

@@ -55,6 +55,7 @@ fn resolve(progress: Progress) {
         Progress::Download { label, bytes } => crate::tell!("reading {label} ({})", ByteSize(bytes).rounded()),
         Progress::Solving { set } => crate::tell!("solving {set}"),
         Progress::Warning { message } => crate::tell!("warning: {message}"),
+        Progress::Waiting(waiting) => crate::tell!("{}", progress::waited(&waiting)),
         Progress::Received { .. } => {}
     }
 }

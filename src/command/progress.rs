@@ -8,6 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::base::{ByteSize, Foreign, tell};
 use crate::exec::event::{StepEvent, StepListener};
+use crate::world::download::ServerWait;
 
 /// What is said of a step that does not start from nothing.
 const INCREMENTAL: &str = "incremental, from an earlier build directory";
@@ -58,6 +59,7 @@ impl StepListener for Lines {
             StepEvent::StepIncremental { step } => crate::tell!("{step}: {INCREMENTAL}"),
             StepEvent::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
             StepEvent::Warning { message } => crate::tell!("warning: {message}"),
+            StepEvent::Waiting(waiting) => crate::tell!("{}", waited(&waiting)),
             StepEvent::Fetched { .. } | StepEvent::StepLog { .. } | StepEvent::StepProgress { .. } => {}
         }
     }
@@ -131,11 +133,18 @@ impl StepListener for Bars {
                 }
                 self.say(&format!("{step}: done in {}", seconds(millis)));
             }
+            StepEvent::Waiting(waiting) => self.say(&waited(&waiting)),
             StepEvent::Warning { message } => {
                 self.say(&format!("warning: {message}"));
             }
         }
     }
+}
+
+/// For whom a download waits, and why.
+pub(super) fn waited(waiting: &ServerWait) -> String {
+    let ServerWait { host, seconds, reason } = waiting;
+    format!("waiting {seconds} s for {}, which limits downloads ({})", Foreign(host), Foreign(reason))
 }
 
 fn fetch_bar() -> ProgressBar {

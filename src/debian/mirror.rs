@@ -10,10 +10,13 @@
 use std::path::{Path, PathBuf};
 
 use super::control;
+use crate::base::Timestamp;
 use crate::world::{World, WorldError};
 
 /// Debian's snapshot service: every state of the archive, by timestamp.
 pub const SNAPSHOT: &str = "https://snapshot.debian.org/archive";
+/// Debian publishes every six hours; the service has taken a state within a day.
+const STATE_DELAYS_SECONDS: [i64; 3] = [0, 6 * 3600, 24 * 3600];
 /// Configuration beyond this is refused.
 const LIMIT: u64 = 1 << 20;
 
@@ -24,6 +27,8 @@ pub struct Mirrors {
     chosen: Vec<Chosen>,
     /// URIs of the host's apt sources, in order.
     host: Vec<String>,
+    /// The snapshot service, where it is not Debian's own.
+    service: Option<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +48,9 @@ pub enum MirrorError {
         place: String,
         word: String,
     },
+    /// No address of a service.
+    #[error("KILN_SNAPSHOT: expected a URL (http:// or https://), found {0:?}")]
+    Service(String),
     /// A file could not be read.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -52,6 +60,9 @@ impl Mirrors {
     /// Asks the world for the variable, the user's file and the host's apt sources.
     pub fn of(world: &dyn World) -> Result<Mirrors, MirrorError> {
         let mut mirrors = Mirrors::default();
+        if let Some(word) = world.env("KILN_SNAPSHOT") {
+            mirrors.service = Some(web(&word).ok_or(MirrorError::Service(word))?);
+        }
         if let Some(words) = world.env("KILN_MIRROR") {
             mirrors.add("KILN_MIRROR", &words)?;
         }
@@ -123,9 +134,14 @@ impl Mirrors {
         })
     }
 
-    /// Base URLs for a repository, in the order in which they are asked, each once. `snapshot` is the timestamp of a lock;
-    /// without one (nothing is locked yet) the service is not asked.
-    pub fn bases(&self, repository: &str, snapshot: Option<&str>) -> Vec<String> {
+    /// The address of the snapshot service.
+    pub fn service(&self) -> &str {
+        self.service.as_deref().unwrap_or(SNAPSHOT)
+    }
+
+    /// Base URLs for a repository, in the order in which they are asked, each once. The service is asked for its states at
+    /// these timestamps; without any (nothing is locked yet) it is not asked.
+    pub fn bases(&self, repository: &str, snapshots: &[Timestamp]) -> Vec<String> {
         let chosen = self.chosen.iter().filter_map(|chosen| match &chosen.repository {
             None => Some(format!("{}/{repository}", chosen.url)),
             Some(name) if name == repository => Some(chosen.url.clone()),
@@ -133,15 +149,27 @@ impl Mirrors {
         });
         let end = format!("/{repository}");
         let host = self.host.iter().filter(|url| url.ends_with(&end)).cloned();
-        let service = snapshot.map(|timestamp| format!("{SNAPSHOT}/{repository}/{timestamp}"));
+        let service = self.service();
+        let states = snapshots.iter().map(|moment| format!("{service}/{repository}/{}", moment.snapshot()));
         let mut bases: Vec<String> = Vec::new();
-        for base in chosen.chain(host).chain(service) {
+        for base in chosen.chain(host).chain(states) {
             if !bases.contains(&base) {
                 bases.push(base);
             }
         }
         bases
     }
+}
+
+/// The address of the snapshot service.
+pub fn service(world: &dyn World) -> String {
+    world.env("KILN_SNAPSHOT").and_then(|word| web(&word)).unwrap_or_else(|| SNAPSHOT.to_owned())
+}
+
+/// Timestamps at which the service may have a file that was published at this one. It answers with the last state that it
+/// took before a timestamp, and takes a state hours after it was published: what was new then is in a later one.
+pub fn states(published: Timestamp) -> Vec<Timestamp> {
+    STATE_DELAYS_SECONDS.iter().map(|delay| Timestamp(published.0.saturating_add(*delay))).collect()
 }
 
 fn config_file(world: &dyn World) -> Option<PathBuf> {
@@ -192,9 +220,24 @@ mod tests {
             "http://host.mirror.example/debian",
             &format!("{SNAPSHOT}/debian/20261121T021046Z"),
         ];
-        assert_eq!(mirrors.bases("debian", Some("20261121T021046Z")), expected);
+        assert_eq!(mirrors.bases("debian", &[Timestamp::parse_snapshot("20261121T021046Z").unwrap()]), expected);
         let security = ["https://two.mirror.example/debian-security", "http://three.mirror.example/s"];
-        assert_eq!(mirrors.bases("debian-security", None), security);
+        assert_eq!(mirrors.bases("debian-security", &[]), security);
+    }
+
+    #[test]
+    fn the_service_is_asked_at_later_timestamps_too_and_may_be_another_one() {
+        let moment = Timestamp::parse_snapshot("20261121T200000Z").unwrap();
+        let bases = |mirrors: &Mirrors| mirrors.bases("debian", &states(moment));
+        let at = |service: &str| {
+            ["20261121T200000Z", "20261122T020000Z", "20261122T200000Z"].map(|at| format!("{service}/debian/{at}"))
+        };
+        assert_eq!(bases(&Mirrors::default()), at(SNAPSHOT));
+        let mut world = MemoryWorld::default();
+        world.variables.insert("KILN_SNAPSHOT".to_owned(), "http://127.0.0.1:8/archive/".to_owned());
+        assert_eq!(bases(&Mirrors::of(&world).unwrap()), at("http://127.0.0.1:8/archive"));
+        world.variables.insert("KILN_SNAPSHOT".to_owned(), "file:///archive".to_owned());
+        assert!(matches!(Mirrors::of(&world), Err(MirrorError::Service(_))));
     }
 
     #[test]

@@ -62,7 +62,7 @@ pub struct FailedStep {
     /// Why.
     #[source]
     pub failure: StepFailure,
-    /// Its last lines, but for those that the failure names itself.
+    /// What it said of the failure, else its last lines, but for those that the failure names itself.
     pub tail: String,
     /// Where everything that it printed is, if it printed anything.
     pub log: Option<Record>,

@@ -1,6 +1,7 @@
 //! What happens during a build, as data. Renderers (terminal, lines, JSON) live with the commands.
 
 use crate::base::Digest;
+use crate::world::download::ServerWait;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,8 @@ pub enum StepEvent {
     },
     /// A file is complete and checked.
     Fetched { label: String },
+    /// A server that was asked too much is left alone for a while.
+    Waiting(ServerWait),
     /// A step's result was in the store.
     StepCached { step: String, id: Digest },
     /// A step starts.

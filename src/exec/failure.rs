@@ -56,6 +56,9 @@ pub struct StepFailure {
     pub message: String,
     /// What to do about it.
     pub help: Option<String>,
+    /// Lines of the program that failed, where they say more than the last ones of the step's log.
+    #[serde(default)]
+    pub said: String,
     /// What it is about, the statement that is to be changed first; empty where no statement is known.
     pub about: Vec<Statement>,
 }
@@ -78,12 +81,18 @@ impl StepFailure {
 
     /// Something is wrong.
     pub fn new(fault: Fault, message: impl fmt::Display) -> StepFailure {
-        StepFailure { fault, message: message.to_string(), help: None, about: Vec::new() }
+        StepFailure { fault, message: message.to_string(), help: None, said: String::new(), about: Vec::new() }
     }
 
     /// Adds the way out.
     pub fn help(mut self, help: impl Into<String>) -> StepFailure {
         self.help = Some(help.into());
+        self
+    }
+
+    /// Adds what the program said.
+    pub fn said(mut self, lines: impl Into<String>) -> StepFailure {
+        self.said = lines.into();
         self
     }
 

@@ -16,10 +16,11 @@ use super::event::{StepEvent, StepListener};
 use super::gate::Gate;
 use super::{ExecError, local};
 use crate::base::{Digest, Foreign, Hasher};
+use crate::debian::mirror;
 use crate::plan::Fetch;
 use crate::plan::step::Place;
 use crate::store::{Store, StoreError, Visibility};
-use crate::world::download::{self, Downloader, Length, Sink, Stop};
+use crate::world::download::{self, Downloader, Length, Nobody, ServerAnswer, Sink, Stop, Told};
 use crate::world::{Request, Stated, World, fs};
 
 /// Downloads at a time; more do not help against one server, and annoy it.
@@ -51,13 +52,19 @@ impl<'a> Fetcher<'a> {
         listener: &'a dyn StepListener,
         stop: Stop<'a>,
     ) -> Self {
-        let (gate, downloader) = (Gate::new(PARALLEL), Downloader::new(world, stop));
+        let downloader = Downloader::new(world, stop).courteous_to(&mirror::service(world));
+        let gate = Gate::new(PARALLEL);
         Fetcher { store, mirrors, listener, stop, gate, downloader, private: None }
     }
 
     /// Keeps these files closed to others than this user.
     pub fn hiding(self, private: &'a BTreeSet<Digest>) -> Self {
         Fetcher { private: Some(private), ..self }
+    }
+
+    /// Says so whenever a server is left alone for a while.
+    pub fn telling(self, told: Told<'a>) -> Self {
+        Fetcher { downloader: self.downloader.telling(told), ..self }
     }
 
     /// Gives servers that fall silent up after this time instead of a minute.
@@ -105,31 +112,17 @@ impl<'a> Fetcher<'a> {
             self.listener.on(StepEvent::FetchProgress { bytes: fetch.size });
             return Ok(());
         }
-        let mut asked = Vec::new();
-        for url in self.downloader.ordered((self.mirrors)(&fetch.place)) {
-            match self.from(fetch, &url) {
-                Ok(()) => {
-                    self.listener.on(StepEvent::Fetched { label: fetch.label.clone() });
-                    return Ok(());
-                }
-                Err(Refusal::Fatal(error)) => return Err(error),
-                Err(Refusal::Stopped) => return Err(ExecError::Interrupted),
-                Err(Refusal::Again(why) | Refusal::Useless(why)) => {
-                    asked.push(format!("  {}: {}", Foreign(url), Foreign(why)))
-                }
-            }
-        }
-        if asked.is_empty() {
-            asked.push("  no mirror is configured for it".to_owned());
-        }
-        let (label, digest, size) = (fetch.label.clone(), fetch.digest, fetch.size);
-        Err(ExecError::Fetch { label, digest, size, asked: asked.join("\n") })
-    }
-
-    /// Asks one place until it gives the file, or gives up on it.
-    fn from(&self, fetch: &Fetch, url: &str) -> Result<(), Refusal> {
         let part = self.store.part_path(&fetch.digest);
-        self.downloader.insist(url, || length(&part), || self.attempt(fetch, url, &part))
+        let urls = (self.mirrors)(&fetch.place);
+        match self.downloader.first(urls, || length(&part), |url| self.attempt(fetch, url, &part)) {
+            Ok(()) => {
+                self.listener.on(StepEvent::Fetched { label: fetch.label.clone() });
+                Ok(())
+            }
+            Err(Nobody::Stopped) => Err(ExecError::Interrupted),
+            Err(Nobody::Fatal(error)) => Err(error),
+            Err(Nobody::Asked(answers)) => Err(unavailable(fetch, answers)),
+        }
     }
 
     /// One request.
@@ -165,6 +158,16 @@ impl<'a> Fetcher<'a> {
         // The wrong bytes may be those of another place, which this one only continued.
         Err(if resumed { Refusal::Again(why) } else { Refusal::Useless(why) })
     }
+}
+
+fn unavailable(fetch: &Fetch, answers: Vec<ServerAnswer>) -> ExecError {
+    let (label, digest, size) = (fetch.label.clone(), fetch.digest, fetch.size);
+    let line = |ServerAnswer { url, why }: ServerAnswer| format!("  {}: {}", Foreign(url), Foreign(why));
+    let asked = match answers.is_empty() {
+        true => "  no mirror is configured for it".to_owned(),
+        false => answers.into_iter().map(line).collect::<Vec<_>>().join("\n"),
+    };
+    ExecError::Fetch { label, digest, size, asked }
 }
 
 /// The beginning of a file, which grows in the store.

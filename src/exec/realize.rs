@@ -94,11 +94,12 @@ pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> R
     }
     let failed = AtomicBool::new(false);
     let stop = || failed.load(Ordering::Relaxed) || interrupt::stopped();
+    let told = |waiting| listener.on(StepEvent::Waiting(waiting));
     let realizer = Realizer {
         plan,
         services,
         options,
-        fetcher: Fetcher::new(store, world, mirrors, listener, &stop).hiding(&plan.private),
+        fetcher: Fetcher::new(store, world, mirrors, listener, &stop).hiding(&plan.private).telling(&told),
         transients: Transients::new(plan),
         cells: plan.steps.iter().map(|_| Mutex::new(Cell::Unknown)).collect(),
         wanted: wanted(plan),

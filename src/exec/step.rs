@@ -173,10 +173,8 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     }
     if let Some(memory) = ready.options.limits.memory.filter(|_| full) {
         failure = StepFailure::new(Fault::Host, format!("{}: {}", failure.message, Exceeded::files_in(memory)));
-    } else if let Some((statement, text)) =
-        statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty())
-    {
-        failure = StepFailure::recipe(statement, text);
+    } else if let Some(told) = statement::mistake(&ready.step.kind, &tail).filter(|_| failure.about.is_empty()) {
+        failure = StepFailure { help: told.help, ..StepFailure::recipe(told.about, told.message) };
     } else if let (StepKind::Build(_), Fault::Input, []) = (&ready.step.kind, failure.fault, &failure.about[..]) {
         // Whatever it is about, who wrote the script can do something about it.
         failure = StepFailure { fault: Fault::Recipe, ..failure }.about(Statement::Script);
@@ -185,8 +183,15 @@ fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
         Ok(log) => log,
         Err(error) => return ready.services.store.failure(error).into(),
     };
+    if !failure.said.is_empty() {
+        tail = failure.said.lines().map(str::to_owned).collect();
+    }
     // Some reasons end with the same lines.
-    tail.retain(|line| !failure.message.lines().any(|known| known.trim_start() == line.trim_start()));
+    let known = |line: &str| {
+        let said = line.strip_prefix("error: ").or(line.strip_prefix("help: ")).unwrap_or(line);
+        failure.message.lines().chain(failure.help.as_deref()).any(|known| known.trim_start() == said)
+    };
+    tail.retain(|line| !known(line.trim_start()));
     ExecError::Step(Box::new(FailedStep { step: ready.step.kind.clone(), failure, tail: tail.join("\n"), log }))
 }
 

@@ -52,7 +52,8 @@ fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Re
         mirrors: &mirrors::known(session.world)?,
         listener: &|progress: Progress| session.on(OpsEvent::Resolve(progress)),
     };
-    Ok(resolve::resolve(&context, &loaded.recipe, previous, update)?)
+    resolve::resolve(&context, &loaded.recipe, previous, update)
+        .map_err(|error| OpsError::resolve(&loaded.recipe, error))
 }
 
 /// The lock of a recipe, compared with it line by line without a network.

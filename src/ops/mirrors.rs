@@ -1,7 +1,7 @@
 //! The places that may have a locked file, in the order of `docs/lock.md`.
 
 use super::error::{OpsError, UsageError};
-use crate::debian::mirror::Mirrors;
+use crate::debian::mirror::{self, Mirrors};
 use crate::plan::step::Place;
 use crate::world::World;
 
@@ -18,7 +18,7 @@ pub fn addresses(mirrors: &Mirrors, place: &Place) -> Vec<String> {
         Place::Url(url) => vec![url.clone()],
         Place::Recipe(_) => Vec::new(),
         Place::Repository { repository, path, snapshot } => {
-            let bases = mirrors.bases(repository, Some(&snapshot.snapshot()));
+            let bases = mirrors.bases(repository, &mirror::states(*snapshot));
             bases.iter().map(|base| format!("{}/{path}", base.trim_end_matches('/'))).collect()
         }
     }

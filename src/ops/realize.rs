@@ -5,6 +5,7 @@ use super::event::{Cached, Steps};
 use super::load::Ready;
 use super::mirrors;
 use super::options::{BuildOptions, Incremental};
+use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::LocalExecutor;
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, Realized};
@@ -88,8 +89,8 @@ pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
     let missing = exec::fetch::missing(&ready.store, ready.plan.fetches.values());
     let never = || false;
     let steps = Steps::start(session.listener, Cached::Shown);
-    let fetcher =
-        exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never).hiding(&ready.plan.private);
-    fetcher.fetch(&missing)?;
+    let told = |waiting| steps.on(StepEvent::Waiting(waiting));
+    let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
+    fetcher.hiding(&ready.plan.private).telling(&told).fetch(&missing)?;
     Ok(ready.plan.fetches.len())
 }

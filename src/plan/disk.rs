@@ -13,6 +13,9 @@ use crate::recipe::image::DiskFormat;
 /// A raw disk, as the output of a step and as the input of the next.
 pub const RAW: &str = DiskFormat::Raw.file_name();
 
+/// What to say when the files of an image do not fit on its disk: a line with what is wrong, and one with what to do.
+pub const FIT: &str = "fit.txt";
+
 /// Marks a raw disk as of no use but to the step that reads it: most of it is holes.
 pub(super) fn transient(builder: &mut Builder<'_>, step: usize) -> Input {
     builder.plan.transient.insert(step);

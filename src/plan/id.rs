@@ -175,10 +175,11 @@ fn command(work: &Work, outputs: &[String]) -> Command {
 
 fn arguments(builtin: &Builtin) -> Vec<String> {
     let parameter = match builtin {
-        Builtin::Convert { format } => Some(format.name()),
+        Builtin::Convert { format } => Some(format.name().to_owned()),
+        Builtin::Fit { size } => Some(size.to_string()),
         _ => None,
     };
-    ["kiln", name(builtin)].into_iter().chain(parameter).map(str::to_owned).collect()
+    ["kiln", name(builtin)].map(str::to_owned).into_iter().chain(parameter).collect()
 }
 
 /// The name of a builtin step as a command.
@@ -191,6 +192,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
         Builtin::MergeTars => "merge-tars",
+        Builtin::Fit { .. } => "fit",
         Builtin::BootDisk => "boot-disk",
         Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",

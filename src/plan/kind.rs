@@ -19,6 +19,8 @@ pub enum StepKind {
     Root(String),
     /// That root with what lies over it on one disk.
     Tree(DiskContent),
+    /// Whether that fits on the disk.
+    Fit(DiskContent),
     /// The file system of an image as a raw disk.
     Disk(DiskContent),
     /// The files of a stock kernel.
@@ -63,6 +65,7 @@ impl fmt::Display for StepKind {
             StepKind::Base(image) => write!(f, "base {image}"),
             StepKind::Root(image) => write!(f, "root {image}"),
             StepKind::Tree(content) => write!(f, "tree {content}"),
+            StepKind::Fit(content) => write!(f, "fit {content}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),
             StepKind::StockKernel(kernel) => write!(f, "kernel {kernel}"),
             StepKind::KernelKconfig(kernel) => write!(f, "kernel-kconfig {kernel}"),

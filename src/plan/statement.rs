@@ -43,24 +43,37 @@ pub enum Statement {
     Patch(usize),
 }
 
-/// The mistake in the recipe that the last lines of such a step's command tell of, and in which statement it is.
-pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)> {
+/// A mistake in the recipe that a program tells of.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ToldMistake {
+    /// Where it is.
+    pub about: Statement,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// The mistake in the recipe that the last lines of such a step's command tell of.
+pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
     match step {
-        // mke2fs, when the tree is larger than the disk.
+        // `disk.sh`: what mke2fs says when the tree is larger than the disk, and the two lines of the step `fit`.
         StepKind::Disk(_) => {
             let full = |line: &String| {
                 ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
             };
-            lines
-                .iter()
-                .any(full)
-                .then(|| (Statement::Size, "the files of this image do not fit on its disk".to_owned()))
+            lines.iter().any(full).then_some(())?;
+            let said = |word: &str| lines.iter().rev().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
+            let message =
+                said("error: ").unwrap_or_else(|| "the files of this image do not fit on its disk".to_owned());
+            Some(ToldMistake { about: Statement::Size, message, help: said("help: ") })
         }
         // `source.sh`: `error: 003-name.patch does not apply to this source`
         StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
             let text =
                 lines.last()?.strip_prefix("error: ").filter(|text| text.ends_with("does not apply to this source"))?;
-            Some((Statement::Patch(text.split('-').next()?.parse().ok()?), text.to_owned()))
+            let about = Statement::Patch(text.split('-').next()?.parse().ok()?);
+            Some(ToldMistake { about, message: text.to_owned(), help: None })
         }
         _ => None,
     }
@@ -71,7 +84,9 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<(Statement, String)>
 pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<Span> {
     match step {
         StepKind::Base(image) | StepKind::Root(image) => of_image(recipe, image, statement),
-        StepKind::Tree(content) | StepKind::Disk(content) => of_image(recipe, &content.image, statement),
+        StepKind::Tree(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
+            of_image(recipe, &content.image, statement)
+        }
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
         | StepKind::KernelConfig(kernel)

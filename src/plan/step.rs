@@ -190,6 +190,12 @@ pub enum Builtin {
     KernelCheck,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
+    /// Input `root.tar`: whether its files fit into a file system of so many bytes. Output [`super::disk::FIT`], what to say
+    /// when it turns out later that they do not.
+    Fit {
+        /// Bytes of the file system.
+        size: u64,
+    },
     /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
     /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.
     BootDisk,

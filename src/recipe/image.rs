@@ -6,6 +6,7 @@ mod group;
 mod user;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +20,10 @@ pub use check::check;
 
 /// What the shell of the initramfs comes from.
 pub const BUSYBOX: &str = "busybox-static";
+
+/// Bytes of an image's file system: less does not hold the packages that every Debian system has; more than 2 TiB is a
+/// typo.
+pub const SIZES: RangeInclusive<u64> = (64 << 20)..=(2 << 40);
 
 /// A disk image.
 #[derive(Debug, Clone, PartialEq, Eq)]

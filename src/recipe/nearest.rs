@@ -8,6 +8,13 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Op
     measured.filter(|(far, _)| *far <= limit).min().map(|(_, name)| name)
 }
 
+/// How far a name is from the one that was wanted, if it is near enough to be meant among the many thousands of an archive.
+pub(crate) fn closeness(wanted: &str, name: &str) -> Option<usize> {
+    let limit = if wanted.len() < 5 { 1 } else { 2 };
+    let close = wanted.len().abs_diff(name.len()) <= limit;
+    close.then(|| distance(wanted, name)).filter(|far| *far <= limit)
+}
+
 /// A hint: the nearest name, else the whole choice when it is short.
 pub fn suggest(wanted: &str, names: &[&str]) -> Option<String> {
     if let Some(name) = nearest(wanted, names.iter().copied()) {

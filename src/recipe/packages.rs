@@ -204,8 +204,14 @@ fn is_package_name(request: &PackageRequest, scope: &Scope) -> bool {
     let good = name.len() >= 2 && name[0].is_ascii_alphanumeric() && name.iter().all(|b| legal(*b));
     if !good {
         let message = format!("`{}` cannot be the name of a Debian package", request.name);
-        let label = "at least two of lower-case letters, digits, `+`, `-` and `.`";
-        scope.report.push(Diagnostic::new(request.span, message).label(label));
+        let wrong = Diagnostic::new(request.span, message);
+        scope.report.push(match request.name.split_once(':') {
+            Some((name, architecture)) => wrong.label(format!("`:{architecture}` is an architecture")).hint(format!(
+                "write `{name}`: a set has packages of its own `architecture` only; foreign architectures are not mixed \
+                 into a set"
+            )),
+            None => wrong.label("at least two of lower-case letters, digits, `+`, `-` and `.`"),
+        });
     }
     good
 }

@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use super::kinds::{FromValue, Name};
-use super::nearest::suggest;
 use super::report::Diagnostics;
 use super::value::{EvaluatedNode, Form, Value};
 use crate::base::{Diagnostic, Spanned};
@@ -194,11 +193,6 @@ impl<'a> Reader<'a> {
 
     fn unknown(&self, child: &EvaluatedNode) {
         let (word, form) = (child.keyword.value.as_str(), child.form());
-        let noun = match form {
-            Form::Field => "field",
-            Form::Statement => "statement",
-            Form::Block => "block",
-        };
         // Only the block that stands for the whole recipe has no words of its own.
         let top = self.node.head().end == 0;
         let (place, label) = match top {
@@ -206,13 +200,29 @@ impl<'a> Reader<'a> {
             false => (self.node.title(), format!("not known in `{}`", self.node.keyword.value)),
         };
         let mut mistake =
-            Diagnostic::new(child.keyword.span, format!("unknown {noun} `{word}` in {place}")).label(label);
-        let same: Vec<&str> = self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name).collect();
-        let all: Vec<&str> = self.known.iter().map(|(name, _)| *name).collect();
-        mistake.hint = super::nearest::nearest(word, all.iter().copied())
-            .map(|name| format!("did you mean `{name}`?"))
-            .or_else(|| suggest(word, if same.is_empty() { &all } else { &same }));
+            Diagnostic::new(child.keyword.span, format!("unknown {} `{word}` in {place}", noun(form))).label(label);
+        let all = self.known.iter().map(|(name, _)| *name);
+        mistake.hint = match super::nearest::nearest(word, all) {
+            Some(name) => Some(format!("did you mean `{name}`?")),
+            None => self.choice(form),
+        };
         self.report.push(mistake);
+    }
+
+    /// Everything that may stand in the block: first what has the form of what does not, then the rest.
+    fn choice(&self, form: Form) -> Option<String> {
+        let mut forms = vec![Form::Field, Form::Statement, Form::Block];
+        forms.sort_by_key(|other| *other != form);
+        let mut lists = Vec::new();
+        for form in forms {
+            let mut names: Vec<&str> =
+                self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name).collect();
+            names.sort_unstable();
+            if !names.is_empty() {
+                lists.push(format!("{}s: {}", noun(form), names.join(", ")));
+            }
+        }
+        (!lists.is_empty()).then(|| format!("known {}", lists.join("; ")))
     }
 
     fn field(&mut self, field: &'static str) -> Option<&'a Spanned<Value>> {
@@ -239,6 +249,14 @@ pub fn duplicate(second: &EvaluatedNode, first: &EvaluatedNode, what: &str) -> D
             .hint("every iteration declares it again: make the name depend on the loop variable, as in \"name${i}\"");
     }
     again.related(first.head(), "first given here").hint("keep one of the two")
+}
+
+fn noun(form: Form) -> &'static str {
+    match form {
+        Form::Field => "field",
+        Form::Statement => "statement",
+        Form::Block => "block",
+    }
 }
 
 fn usage(word: &str, form: Form) -> String {

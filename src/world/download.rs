@@ -4,9 +4,10 @@
 //! are the right bytes is the caller's to judge.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::patience::{self, MAX_WAITS};
 use super::stream::{Next, Stream};
 use super::{Request, Response, World, WorldError};
 use crate::base::ByteSize;
@@ -17,18 +18,65 @@ const MAX_ATTEMPTS: u32 = 3;
 const MAX_HOST_FAILURES: u32 = 2;
 /// A server that sends nothing for so long is given up.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+/// Connections at a time to a host that answers everybody slowly.
+const MAX_SHY_CONNECTIONS: usize = 2;
+/// Somebody who waits looks so often whether the downloads were called off.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// When it answers yes, downloads end soon.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// A server is left alone for a while.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerWait {
+    pub host: String,
+    pub seconds: u64,
+    /// What it said.
+    pub reason: String,
+}
+
+/// Who hears of waiting; called from any thread.
+pub type Told<'a> = &'a (dyn Fn(ServerWait) + Sync);
 
 /// What several downloads share.
 pub struct Downloader<'a> {
     world: &'a dyn World,
     stop: Stop<'a>,
+    told: Told<'a>,
     /// How long a server may send nothing.
     silence: Duration,
     /// Failures in a row by host.
     failures: Mutex<BTreeMap<String, u32>>,
+    /// A host that answers everybody slowly, and how many ask it at the moment.
+    shy: Option<String>,
+    asking: Mutex<usize>,
+    left: Condvar,
+}
+
+/// What a server says that wants to be left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Throttle {
+    pub why: String,
+    /// For how long, if it says so.
+    pub after: Option<Duration>,
+}
+
+/// A place that was asked, and what it said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerAnswer {
+    pub url: String,
+    pub why: String,
+}
+
+/// Why no place gave a file.
+#[derive(Debug)]
+pub enum Nobody<E> {
+    /// All were asked.
+    Asked(Vec<ServerAnswer>),
+    /// The downloads were called off.
+    Stopped,
+    /// Asking anybody is useless.
+    Fatal(E),
 }
 
 /// Why one place did not give a file.
@@ -36,6 +84,8 @@ pub struct Downloader<'a> {
 pub enum Refusal<E> {
     /// Asking again may help.
     Again(String),
+    /// Asking again may help after a while.
+    Later(Throttle),
     /// Asking this place again is useless.
     Useless(String),
     /// The downloads were called off.
@@ -50,7 +100,7 @@ impl<E> From<WorldError> for Refusal<E> {
             WorldError::Fetch { reason, missing: true, .. } | WorldError::Refused { reason, .. } => {
                 Refusal::Useless(reason)
             }
-            WorldError::Fetch { reason, .. } => Refusal::Again(reason),
+            WorldError::Fetch { reason, .. } | WorldError::Busy { reason, .. } => Refusal::Again(reason),
             other => Refusal::Again(other.to_string()),
         }
     }
@@ -80,7 +130,26 @@ pub enum Length {
 impl<'a> Downloader<'a> {
     /// Nobody has been asked yet.
     pub fn new(world: &'a dyn World, stop: Stop<'a>) -> Downloader<'a> {
-        Downloader { world, stop, silence: STALL_TIMEOUT, failures: Mutex::default() }
+        Downloader {
+            world,
+            stop,
+            told: &|_| {},
+            silence: STALL_TIMEOUT,
+            failures: Mutex::default(),
+            shy: None,
+            asking: Mutex::new(0),
+            left: Condvar::new(),
+        }
+    }
+
+    /// Says so whenever a server is left alone for a while.
+    pub fn telling(self, told: Told<'a>) -> Self {
+        Downloader { told, ..self }
+    }
+
+    /// Asks the host of this address with few connections at a time, and again only after minutes.
+    pub fn courteous_to(self, url: &str) -> Self {
+        Downloader { shy: Some(host(url).to_owned()), ..self }
     }
 
     /// Gives servers that fall silent up after this time instead of a minute.
@@ -90,40 +159,110 @@ impl<'a> Downloader<'a> {
 
     /// Hosts that failed lately come last.
     pub fn ordered(&self, mut urls: Vec<String>) -> Vec<String> {
-        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let failures = self.failures();
         urls.sort_by_key(|url| failures.get(host(url)).is_some_and(|count| *count >= MAX_HOST_FAILURES));
         urls
     }
 
+    /// Asks places in turn, and those that want to be left alone once more when nobody else has the file.
+    pub fn first<T, E>(
+        &self,
+        urls: Vec<String>,
+        have: impl Fn() -> u64,
+        mut attempt: impl FnMut(&str) -> Result<T, Refusal<E>>,
+    ) -> Result<T, Nobody<E>> {
+        let (mut answers, mut later) = (Vec::new(), Vec::new());
+        for url in self.ordered(urls) {
+            match self.insist(&url, None, &have, || attempt(&url)) {
+                Ok(found) => return Ok(found),
+                Err(Refusal::Later(throttle)) => later.push((url, throttle)),
+                Err(refusal) => answers.push(ServerAnswer { url, why: refusal.answer()? }),
+            }
+        }
+        for (url, throttle) in later {
+            match self.insist(&url, Some(throttle), &have, || attempt(&url)) {
+                Ok(found) => return Ok(found),
+                Err(refusal) => answers.push(ServerAnswer { url, why: refusal.answer()? }),
+            }
+        }
+        Err(Nobody::Asked(answers))
+    }
+
     /// Asks one place until it gives the file, or gives up on it. `have` says how much of it is kept between requests.
-    pub fn insist<T, E>(
+    /// A place that wants to be left alone is left alone; it is waited for only if it was before.
+    fn insist<T, E>(
         &self,
         url: &str,
+        mut throttle: Option<Throttle>,
         have: impl Fn() -> u64,
         mut attempt: impl FnMut() -> Result<T, Refusal<E>>,
     ) -> Result<T, Refusal<E>> {
-        let mut tries = 0;
+        let _place = self.enter(url)?;
+        let patient = throttle.is_some();
+        let (mut tries, mut waits) = (0, 0);
         loop {
+            if let Some(throttle) = throttle.take() {
+                self.leave_alone(url, throttle, waits)?;
+                waits += 1;
+            }
             let before = have();
-            let why = match attempt() {
-                Err(Refusal::Again(why)) => why,
+            let refusal = attempt();
+            if have() > before {
+                (tries, waits) = (0, 0);
+            }
+            match refusal {
+                Err(Refusal::Later(asked)) if patient => throttle = Some(asked),
+                Err(Refusal::Again(why)) => {
+                    tries += 1;
+                    let dead = self.remember(url, true) > MAX_HOST_FAILURES;
+                    if dead || tries >= MAX_ATTEMPTS {
+                        return Err(Refusal::Useless(why));
+                    }
+                    self.pause(Duration::from_millis(200) * tries)?;
+                }
+                Err(Refusal::Later(asked)) => return Err(Refusal::Later(asked)),
                 other => {
                     self.remember(url, false);
                     return other;
                 }
-            };
-            tries = if have() > before { 0 } else { tries + 1 };
-            let dead = self.remember(url, true) > MAX_HOST_FAILURES;
-            if dead || tries >= MAX_ATTEMPTS {
-                return Err(Refusal::Useless(why));
             }
-            self.pause(Duration::from_millis(200) * tries)?;
         }
+    }
+
+    /// Waits as long as a server wants, or gives it up: it, too, if it was given up before.
+    fn leave_alone<E>(&self, url: &str, throttle: Throttle, waits: u32) -> Result<(), Refusal<E>> {
+        let given_up = self.failures().get(host(url)).is_some_and(|count| *count > MAX_HOST_FAILURES);
+        let Throttle { why, after } = throttle;
+        let Some(time) = patience::wait(waits, after).filter(|_| waits < MAX_WAITS && !given_up) else {
+            self.failures().insert(host(url).to_owned(), MAX_HOST_FAILURES + 1);
+            let after = after.map(|time| format!(", which asks to wait {} s", time.as_secs())).unwrap_or_default();
+            return Err(Refusal::Useless(format!("{why}{after}")));
+        };
+        (self.told)(ServerWait { host: host(url).to_owned(), seconds: time.as_secs(), reason: why });
+        self.pause(time)
+    }
+
+    /// A connection to a host that answers everybody slowly.
+    fn enter<E>(&self, url: &str) -> Result<Option<Place<'_, 'a>>, Refusal<E>> {
+        if self.shy.as_deref() != Some(host(url)) {
+            return Ok(None);
+        }
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        while *asking >= MAX_SHY_CONNECTIONS {
+            if (self.stop)() {
+                return Err(Refusal::Stopped);
+            }
+            let waited = self.left.wait_timeout(asking, LOOK_INTERVAL).unwrap_or_else(PoisonError::into_inner);
+            asking = waited.0;
+        }
+        *asking += 1;
+        Ok(Some(Place(self)))
     }
 
     /// One request for what a sink lacks.
     pub fn pour<S: Sink>(&self, request: &Request<'_>, length: Length, sink: &mut S) -> Result<(), Refusal<S::Error>> {
-        let response = self.world.get(&Request { from: sink.have(), ..*request })?;
+        let response = self.world.get(&Request { from: sink.have(), ..*request });
+        let response = response.map_err(|error| self.refusal(error))?;
         announced(length, &response)?;
         if response.start != sink.have() {
             sink.restart().map_err(Refusal::Fatal)?;
@@ -144,19 +283,63 @@ impl<'a> Downloader<'a> {
         }
     }
 
+    /// Whether a server that has too much to do is asked again soon depends on which it is.
+    fn refusal<E>(&self, error: WorldError) -> Refusal<E> {
+        match error {
+            WorldError::Busy { url, reason, throttled, after }
+                if throttled || after.is_some() || self.shy.as_deref() == Some(host(&url)) =>
+            {
+                Refusal::Later(Throttle { why: reason, after })
+            }
+            other => other.into(),
+        }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn remember(&self, url: &str, failed: bool) -> u32 {
-        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failures = self.failures();
         let count = failures.entry(host(url).to_owned()).or_default();
         *count = if failed { *count + 1 } else { 0 };
         *count
     }
 
     fn pause<E>(&self, time: Duration) -> Result<(), Refusal<E>> {
-        if (self.stop)() {
-            return Err(Refusal::Stopped);
+        let mut left = time;
+        loop {
+            if (self.stop)() {
+                return Err(Refusal::Stopped);
+            }
+            if left.is_zero() {
+                return Ok(());
+            }
+            let now = left.min(LOOK_INTERVAL);
+            self.world.wait(now);
+            left -= now;
         }
-        std::thread::sleep(time);
-        Ok(())
+    }
+}
+
+/// A place among those that may ask at the same time; the drop lets the next one in.
+struct Place<'d, 'a>(&'d Downloader<'a>);
+
+impl Drop for Place<'_, '_> {
+    fn drop(&mut self) {
+        *self.0.asking.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.left.notify_one();
+    }
+}
+
+impl<E> Refusal<E> {
+    /// What the place said, if others may still be asked.
+    fn answer(self) -> Result<String, Nobody<E>> {
+        match self {
+            Refusal::Again(why) | Refusal::Useless(why) | Refusal::Later(Throttle { why, .. }) => Ok(why),
+            Refusal::Stopped => Err(Nobody::Stopped),
+            Refusal::Fatal(error) => Err(Nobody::Fatal(error)),
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::place::{AddressKind, Kinds};
 use super::{Request, Response, Stated, WorldError};
+use crate::base::Timestamp;
 
 /// Redirects in a row.
 const MAX_REDIRECTS: usize = 10;
@@ -40,7 +41,7 @@ impl Client {
         held(&self.trusted).extend(hosts);
     }
 
-    pub(super) fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+    pub(super) fn get(&self, request: &Request<'_>, now: Timestamp) -> Result<Response, WorldError> {
         #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
         let began = Instant::now();
         let fail = |failure: Failure| failure.of(request.url);
@@ -49,6 +50,9 @@ impl Client {
         let mut home = None;
         for _ in 0..=MAX_REDIRECTS {
             let answer = self.ask(&url, request.from, reach).map_err(fail)?;
+            if answer.status().is_client_error() || answer.status().is_server_error() {
+                return Err(fail(Failure::of_status(&answer, now)));
+            }
             let Some(next) = redirect(&url, &answer).map_err(fail)? else {
                 return Ok(response(answer, request.from));
             };
@@ -114,6 +118,8 @@ impl Client {
                 .timeout_recv_response(Some(Duration::from_secs(60)))
                 .timeout_recv_body(Some(BODY_TIMEOUT))
                 .max_redirects(0)
+                // Its header says how long a busy server wants to be left alone.
+                .http_status_as_error(false)
                 .user_agent(concat!("kiln/", env!("CARGO_PKG_VERSION")))
                 .build();
             let names = Names { reach, homes: self.homes.clone(), inner: DefaultResolver::default() };
@@ -211,40 +217,72 @@ fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
 /// Why an address did not answer.
 struct Failure {
     reason: String,
-    missing: bool,
-    refused: bool,
+    kind: FailureKind,
+}
+
+enum FailureKind {
+    /// Asking again may help.
+    Passing,
+    /// There is no such file.
+    Missing,
+    /// Kiln does not go there.
+    Refused,
+    Busy {
+        throttled: bool,
+        after: Option<Duration>,
+    },
 }
 
 impl Failure {
     fn refused(reason: String) -> Failure {
-        Failure { reason, missing: false, refused: true }
+        Failure { reason, kind: FailureKind::Refused }
+    }
+
+    fn of_status(answer: &Answer, now: Timestamp) -> Failure {
+        let status = answer.status().as_u16();
+        let kind = match status {
+            404 | 410 => FailureKind::Missing,
+            429 | 502 | 503 | 504 => {
+                FailureKind::Busy { throttled: status == 429, after: retry_after(answer.headers(), now) }
+            }
+            _ => FailureKind::Passing,
+        };
+        Failure { reason: format!("http status: {status}"), kind }
     }
 
     fn of(self, url: &str) -> WorldError {
         let (url, reason) = (url.to_owned(), self.reason);
-        if self.refused {
-            WorldError::Refused { url, reason }
-        } else {
-            WorldError::Fetch { url, reason, missing: self.missing }
+        match self.kind {
+            FailureKind::Refused => WorldError::Refused { url, reason },
+            FailureKind::Missing => WorldError::Fetch { url, reason, missing: true },
+            FailureKind::Passing => WorldError::Fetch { url, reason, missing: false },
+            FailureKind::Busy { throttled, after } => WorldError::Busy { url, reason, throttled, after },
         }
     }
 }
 
 impl From<ureq::Error> for Failure {
     fn from(error: ureq::Error) -> Failure {
-        match error {
-            ureq::Error::Io(error) => Failure {
-                refused: error.kind() == std::io::ErrorKind::PermissionDenied,
-                missing: false,
-                reason: error.to_string(),
-            },
-            error => Failure {
-                missing: matches!(error, ureq::Error::StatusCode(404 | 410)),
-                refused: false,
-                reason: error.to_string(),
-            },
-        }
+        let refused = matches!(&error, ureq::Error::Io(io) if io.kind() == std::io::ErrorKind::PermissionDenied);
+        let kind = if refused { FailureKind::Refused } else { FailureKind::Passing };
+        let reason = match error {
+            ureq::Error::Io(error) => error.to_string(),
+            error => error.to_string(),
+        };
+        Failure { reason, kind }
     }
+}
+
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is compared with the server's own clock where it tells it.
+fn retry_after(headers: &header::HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let asked = text(header::RETRY_AFTER)?;
+    if let Ok(seconds) = asked.parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let until = Timestamp::parse_release(asked)?;
+    let now = text(header::DATE).and_then(Timestamp::parse_release).unwrap_or(now);
+    Some(Duration::from_secs(u64::try_from(until.0.saturating_sub(now.0)).unwrap_or(0)))
 }
 
 fn response(answer: Answer, from: u64) -> Response {
@@ -280,6 +318,25 @@ mod tests {
         assert!(passing(&io("failed to lookup address information: Temporary failure in name resolution")));
         assert!(!passing(&io("failed to lookup address information: Name or service not known")));
         assert!(!passing(&ureq::Error::StatusCode(404)));
+    }
+
+    #[test]
+    fn a_busy_server_says_seconds_or_a_date() {
+        let now = Timestamp::parse_release("Sat, 12 Sep 2026 07:55:41 GMT").unwrap();
+        let asked = |pairs: &[(header::HeaderName, &str)]| {
+            let pairs = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap()));
+            retry_after(&pairs.collect(), now).map(|time| time.as_secs())
+        };
+        let after = |value| (header::RETRY_AFTER, value);
+        assert_eq!(asked(&[after("120")]), Some(120));
+        assert_eq!(asked(&[after("Sat, 12 Sep 2026 07:56:41 GMT")]), Some(60));
+        assert_eq!(asked(&[after("Sat, 12 Sep 2026 07:54:41 GMT")]), Some(0), "it is over");
+        let date = (header::DATE, "Sat, 12 Sep 2026 07:56:31 GMT");
+        assert_eq!(asked(&[after("Sat, 12 Sep 2026 07:56:41 GMT"), date]), Some(10), "by the server's clock");
+        for odd in ["", "-1", "soon", "99999999999999999999", "1.5"] {
+            assert_eq!(asked(&[after(odd)]), None, "{odd}");
+        }
+        assert_eq!(asked(&[]), None);
     }
 
     #[test]

@@ -12,6 +12,7 @@ pub mod fs;
 mod http;
 pub mod memory;
 pub mod output;
+pub mod patience;
 pub mod place;
 pub mod plain;
 pub mod real;
@@ -21,6 +22,7 @@ mod stream;
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::base::{Foreign, Timestamp};
 
@@ -43,6 +45,10 @@ pub trait World: Sync {
     fn env(&self, name: &str) -> Option<String>;
     /// The wall clock: for expiry checks and progress, never for bits.
     fn now(&self) -> Timestamp;
+    /// Lets time pass.
+    fn wait(&self, time: Duration) {
+        std::thread::sleep(time);
+    }
     /// The user named these hosts: a recipe may name them, too, wherever they are.
     fn trust(&self, hosts: &mut dyn Iterator<Item = String>);
     /// Starts an HTTP GET.
@@ -109,6 +115,17 @@ pub enum WorldError {
         reason: String,
         /// The server answered that there is no such file (404, 410).
         missing: bool,
+    },
+    /// A server has too much to do, or is asked too much (429, 502, 503, 504).
+    #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]
+    Busy {
+        /// What was asked for.
+        url: String,
+        reason: String,
+        /// It counts requests, and there were too many (429).
+        throttled: bool,
+        /// How long it asks to be left alone, if it says so.
+        after: Option<Duration>,
     },
     /// An address leads to where kiln does not go.
     #[error("cannot fetch {url}: {reason}", url = Foreign(url), reason = Foreign(reason))]

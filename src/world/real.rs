@@ -55,6 +55,6 @@ impl World for RealWorld {
     }
 
     fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
-        self.client.get(request)
+        self.client.get(request, self.now())
     }
 }

@@ -3,6 +3,7 @@
 use kiln::command::failure::Failure;
 use kiln::exec::executor::LocalExecutor;
 use kiln::exec::{self, ExecError, ExecOptions, FailedStep, Fault, Services, StepFailure};
+use kiln::format::tar::{TarEntry, TarPath, TarWriter};
 use kiln::ops::OpsError;
 use kiln::plan::step::Place;
 use kiln::plan::{self, DiskContent, DiskLayout, IndexedKernel, Input, Plan, Statement, StepKind};
@@ -147,13 +148,49 @@ fn a_plan_that_contradicts_itself_is_a_bug_and_points_nowhere() {
     assert!(!text.contains("tiny.kiln"), "{text}");
 }
 
+/// A package larger than the disk: nothing but the archive's bytes is looked at.
+#[test]
+fn files_that_cannot_fit_are_refused_before_a_file_system_is_made() {
+    let lab = lab("blame-fit", archive(), RECIPE);
+    let content =
+        DiskContent { image: "tiny".to_owned(), modules_of: Some("stock".to_owned()), layout: DiskLayout::Whole };
+    let fit = StepKind::Fit(content);
+    let file = |size: usize| {
+        let mut tar = TarWriter::new(Vec::new());
+        let entry = TarEntry::file(TarPath::new("data").unwrap(), 0o644, 0, size as u64);
+        tar.append(&entry, vec![1; size].as_slice()).unwrap();
+        tar.finish().unwrap()
+    };
+    let with = |bytes: Vec<u8>| {
+        ended(&lab, &fit, |plan| {
+            let step = plan.position(&fit).unwrap();
+            plan.steps[step].inputs.insert("root.tar".to_owned(), Input::Inline(bytes.clone()));
+            *plan = plan::restrict(plan, &|kind| *kind == fit);
+        })
+    };
+    let Some((code, text)) = with(file(60 << 20)) else { return };
+    assert_eq!(code, 1, "{text}");
+    says(
+        &text,
+        &[
+            "error: the files of this image take 60 MiB, and a file system of 64MiB has room for 58 MiB\n",
+            "tiny.kiln:6:21",
+            "^^^^^ step `fit tiny stock` failed here",
+            "help: write `size = 128MiB` or more",
+        ],
+    );
+}
+
 /// What mke2fs says when the tree is larger than the disk.
 #[test]
 fn a_disk_that_is_too_small_points_at_its_size() {
     let Some(mut bench) = Bench::new("blame-disk") else { return };
     let step = bench.step(
         "disk",
-        "echo mke2fs: Could not allocate block in ext2 filesystem while populating file system; exit 1",
+        "echo mke2fs: Could not allocate block in ext2 filesystem while populating file system
+echo error: the files of this image take 58 MiB
+echo 'help: write `size = 128MiB` or more'
+exit 1",
         &[],
     );
     let content = DiskContent { image: "tiny".to_owned(), modules_of: None, layout: DiskLayout::Whole };
@@ -167,7 +204,8 @@ fn a_disk_that_is_too_small_points_at_its_size() {
     says(
         &text,
         &[
-            "error: the files of this image do not fit on its disk\n",
+            "error: the files of this image take 58 MiB\n",
+            "help: write `size = 128MiB` or more",
             "tiny.kiln:6:21",
             "^^^^^ step `disk tiny` failed here",
             "its whole log: ",

@@ -49,7 +49,7 @@ fn somebody_without_kiln_boots_the_machine() {
 /// Debian 13 with the QEMU of its backports, as a person would install it.
 fn install_qemu(system: &Path) {
     let mirrors = Mirrors::of(&RealWorld::default()).unwrap();
-    let base = mirrors.bases("debian", None).into_iter().next().expect("a mirror of Debian");
+    let base = mirrors.bases("debian", &[]).into_iter().next().expect("a mirror of Debian");
     let keys = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]";
     let mut command = Command::new("mmdebstrap");
     command.args(["--quiet", "--variant=essential", "--include=qemu-system-x86"]);

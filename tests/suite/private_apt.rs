@@ -37,7 +37,7 @@ impl PrivateApt {
         }
         let mirrors = Mirrors::of(&RealWorld::default()).unwrap();
         let lines = SUITES.iter().map(|(suite, _)| {
-            let base = mirrors.bases(repository(suite), None).into_iter().next().expect("a mirror of Debian");
+            let base = mirrors.bases(repository(suite), &[]).into_iter().next().expect("a mirror of Debian");
             format!("deb [arch=amd64 signed-by={KEYRING}] {base} {suite} main\n")
         });
         std::fs::write(root.join("etc/apt/sources.list"), lines.collect::<String>()).unwrap();

@@ -54,7 +54,10 @@ fn names(names: &[&str]) -> BTreeSet<String> {
 #[test]
 fn another_file_leaves_packages_and_kernel_alone() {
     let edit = [("cxl-expander.kiln", "One CXL expander.", "Another text.")];
-    assert_eq!(moved(&edit, |_| ()), names(&["root debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"]));
+    assert_eq!(
+        moved(&edit, |_| ()),
+        names(&["root debian-cxl", "fit debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"])
+    );
 }
 
 #[test]
@@ -63,7 +66,10 @@ fn another_user_leaves_packages_and_kernel_alone() {
     let table = |lock: &mut Lock| {
         lock.images.get_mut("debian-cxl").unwrap().users.insert("guest".into(), 1000);
     };
-    assert_eq!(moved(&edit, table), names(&["root debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"]));
+    assert_eq!(
+        moved(&edit, table),
+        names(&["root debian-cxl", "fit debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"])
+    );
 }
 
 #[test]
@@ -75,7 +81,7 @@ fn another_package_leaves_the_kernel_and_the_tools_alone() {
     };
     assert_eq!(
         moved(&[], package),
-        names(&["base debian-cxl", "root debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"])
+        names(&["base debian-cxl", "root debian-cxl", "fit debian-cxl", "disk debian-cxl", "qcow2 disk debian-cxl"])
     );
 }
 
@@ -140,6 +146,15 @@ fn a_second_recipe_with_the_same_packages_configures_nothing() {
         succeed(kiln(store).arg("build").arg(&recipe).arg("--lock").arg(&lock).arg("--out").arg(scratch.path("out")))
     };
     let first = ran(&build());
-    assert_eq!(first, names(&["root second", "tree second stock", "disk second stock", "qcow2 disk second stock"]));
+    assert_eq!(
+        first,
+        names(&[
+            "root second",
+            "tree second stock",
+            "fit second stock",
+            "disk second stock",
+            "qcow2 disk second stock"
+        ])
+    );
     assert_eq!(ran(&build()), BTreeSet::new());
 }

@@ -10,6 +10,7 @@ use resolvo::{
 
 use super::pool::{Pkg, Pool, Ver};
 use super::{Picked, Root, Unsolvable};
+use crate::base::Span;
 
 /// What the solver sees: everything that the roots can reach, numbered.
 struct Provider<'p, 'a> {
@@ -36,7 +37,7 @@ pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<
     }
     let requirements = roots.iter().map(|root| {
         let words = match root.request {
-            Some(request) => format!("{} (asked for)", request.name),
+            Some(request) => asked_for(&request.name),
             None => format!("{} ({})", pool.version(root.version).stanza.name(), root.why),
         };
         let package = pool.version(root.version).package;
@@ -51,13 +52,28 @@ pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<
         Ok(chosen) => chosen,
         Err(UnsolvableOrCancelled::Unsolvable(conflict)) => {
             let words = conflict.display_user_friendly(&solver).to_string();
-            return Err(Unsolvable::Conflict(words.trim_end().to_owned()));
+            return Err(Unsolvable::Conflict { requests: involved(roots, &words), words: words.trim_end().to_owned() });
         }
         Err(UnsolvableOrCancelled::Cancelled(_)) => unreachable!("nothing cancels the search"),
     };
     let mut chosen: Vec<Ver> = chosen.into_iter().map(DenseIndex::to_index).collect();
     chosen.sort_unstable();
     Ok(reasons(pool, roots, &chosen))
+}
+
+fn asked_for(name: &str) -> String {
+    format!("{name} (asked for)")
+}
+
+/// Where the requests are that an explanation speaks of.
+fn involved(roots: &[Root<'_>], words: &str) -> Vec<Span> {
+    let speaks = |name: &str| {
+        let found = asked_for(name);
+        let mut places = words.match_indices(&found);
+        places.any(|(at, _)| !words[..at].ends_with(|c: char| c.is_ascii_alphanumeric() || "+-.".contains(c)))
+    };
+    let requests = roots.iter().filter_map(|root| root.request);
+    requests.filter(|request| speaks(&request.name)).map(|request| request.span).collect()
 }
 
 /// Loads everything that can be reached from the roots by wants of any version.

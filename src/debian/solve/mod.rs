@@ -11,12 +11,16 @@ mod complete;
 mod greedy;
 mod order;
 mod pool;
+mod refusal;
+mod unmet;
 mod why;
 
 use std::collections::BTreeMap;
 
+pub use refusal::RefusedRequest;
 pub use why::{NotAReason, Why};
 
+use crate::base::Span;
 use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexStanza, Unusable};
 use crate::debian::version;
@@ -74,28 +78,21 @@ pub type Solution<'a> = Vec<Chosen<'a>>;
 /// No set of packages does what is asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unsolvable {
-    /// A request that no archive knows.
-    #[error("package {name}{pinned} not found in {archives}{hint}")]
-    Unknown {
-        /// What was asked for.
-        name: String,
-        /// ` from ARCHIVE`, ` with version VERSION`, when the request says so.
-        pinned: String,
-        /// Where it was looked for.
-        archives: String,
-        /// Near names, or the versions that exist.
-        hint: String,
+    /// Requests that cannot be satisfied, each for itself.
+    #[error("{}", listed(.0))]
+    Requests(Vec<RefusedRequest>),
+    /// The requests contradict each other.
+    #[error("these packages cannot be installed together:\n{words}")]
+    Conflict {
+        /// The solver's explanation, a tree.
+        words: String,
+        /// Where those that take part in it are asked for.
+        requests: Vec<Span>,
     },
-    /// A request for a name that several packages provide.
-    #[error("{name} is a virtual package; request one of its providers instead: {providers}")]
-    Virtual {
-        /// What was asked for.
-        name: String,
-        providers: String,
-    },
-    /// The requests contradict each other, or need what nobody offers.
-    #[error("these packages cannot be installed together:\n{0}")]
-    Conflict(String),
+}
+
+fn listed(requests: &[RefusedRequest]) -> String {
+    requests.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// One thing that a set must contain.
@@ -125,7 +122,10 @@ pub fn solve<'a>(problem: &Problem<'a>) -> Result<Solution<'a>, Unsolvable> {
     }
     let chosen = match greedy::search(&mut pool, &roots) {
         Some(chosen) => chosen,
-        None => complete::search(&mut pool, &roots)?,
+        None => {
+            refusal::none(unmet::requests(&mut pool, &roots))?;
+            complete::search(&mut pool, &roots)?
+        }
     };
     Ok(order::configure(&mut pool, chosen))
 }
@@ -142,13 +142,17 @@ fn roots<'a>(problem: &Problem<'a>, pool: &mut Pool<'a>) -> Result<Vec<Root<'a>>
             roots.push(Root { version, why, request: None });
         }
     }
+    let mut refused = Vec::new();
     for request in problem.requests {
-        let Picked { version, why } = requested(problem, pool, request)?;
-        if !roots.iter().any(|root| root.version == version) {
-            roots.push(Root { version, why, request: Some(request) });
+        match requested(problem, pool, request) {
+            Ok(Picked { version, why }) if !roots.iter().any(|root| root.version == version) => {
+                roots.push(Root { version, why, request: Some(request) });
+            }
+            Ok(_) => {}
+            Err(why) => refused.push(why),
         }
     }
-    Ok(roots)
+    refusal::none(refused).map(|()| roots)
 }
 
 /// Essential and required packages by name. An archive of another priority (backports) does not decide what is essential.
@@ -177,7 +181,7 @@ fn requested<'a>(
     problem: &Problem<'a>,
     pool: &mut Pool<'a>,
     request: &'a PackageRequest,
-) -> Result<Picked, Unsolvable> {
+) -> Result<Picked, RefusedRequest> {
     let package = pool.package(&request.name);
     let fits = |version: &pool::Version<'a>| {
         request.version.as_deref().is_none_or(|wanted| version.stanza.version() == wanted)
@@ -193,46 +197,20 @@ fn requested<'a>(
     if let Some(version) = found.first() {
         // What the recipe means is the newest one; an older one instead would be a downgrade that nobody stated.
         if unpinned && is_passed_over(problem, pool.version(*version)) {
-            return Err(unknown(problem, pool, request));
+            return Err(refusal::unknown(problem, pool, request));
         }
         return Ok(Picked { version: *version, why: Why::Requested });
     }
     if !pool.packages[package].versions.is_empty() || !unpinned {
-        return Err(unknown(problem, pool, request));
+        return Err(refusal::unknown(problem, pool, request));
     }
     let mut providers: Vec<Ver> = pool.providers(package).to_vec();
     providers.retain(|provider| pool.packages[pool.version(*provider).package].candidate == Some(*provider));
     match providers.as_slice() {
-        [] => Err(unknown(problem, pool, request)),
+        [] => Err(refusal::unknown(problem, pool, request)),
         [only] => Ok(Picked { version: *only, why: Why::RequestedAs(request.name.clone()) }),
-        several => {
-            let names: Vec<&str> = several.iter().map(|version| pool.version(*version).stanza.name()).collect();
-            Err(Unsolvable::Virtual { name: request.name.clone(), providers: names.join(", ") })
-        }
+        several => Err(refusal::ambiguous(pool, request, several)),
     }
-}
-
-fn unknown(problem: &Problem<'_>, pool: &mut Pool<'_>, request: &PackageRequest) -> Unsolvable {
-    let package = pool.package_named(&request.name);
-    let versions = package.map(|package| pool.packages[package].versions.clone()).unwrap_or_default();
-    let mut archives: Vec<String> = problem.offers.iter().map(|offer| offer.archive.to_string()).collect();
-    archives.dedup();
-    let mut pinned = String::new();
-    request.version.iter().for_each(|version| pinned.push_str(&format!(" with version {version}")));
-    request.archive.iter().for_each(|archive| pinned.push_str(&format!(" from {archive}")));
-    let hint = if problem.exclude.contains(&request.name) {
-        "; the set excludes it".to_owned()
-    } else if !versions.is_empty() {
-        let offered = versions.iter().map(|version| {
-            let version = pool.version(*version);
-            format!("{} from {}", version.stanza.version(), problem.offers[version.offer].archive)
-        });
-        let offered = offered.collect::<Vec<_>>().join(", ");
-        format!("; there is {offered}{}", unusable(problem, &request.name).unwrap_or_default())
-    } else {
-        unusable(problem, &request.name).unwrap_or_else(|| near(problem, &request.name))
-    };
-    Unsolvable::Unknown { name: request.name.clone(), pinned, archives: archives.join(", "), hint }
 }
 
 /// Whether an archive of at least the same priority has a newer version whose entry cannot be used.
@@ -245,41 +223,4 @@ fn is_passed_over(problem: &Problem<'_>, chosen: &pool::Version<'_>) -> bool {
     };
     let others = problem.offers.iter().filter(|other| other.priority >= offer.priority);
     others.into_iter().any(|other| other.index.unusable().any(|found| newer(&found)))
-}
-
-/// Why the archive's entry of that name cannot be used, where there is one.
-fn unusable(problem: &Problem<'_>, name: &str) -> Option<String> {
-    problem.offers.iter().find_map(|offer| {
-        let found = offer.index.unusable().find(|one| one.package == name)?;
-        Some(format!("; the entry of it in {} cannot be used: {}", offer.archive, found.reason))
-    })
-}
-
-/// Names that differ by one letter or continue the one asked for.
-fn near(problem: &Problem<'_>, name: &str) -> String {
-    let mut near: Vec<&str> = problem
-        .offers
-        .iter()
-        .flat_map(|offer| offer.index.names())
-        .filter(|known| one_edit(known.as_bytes(), name.as_bytes()))
-        .collect();
-    near.sort_unstable();
-    near.dedup();
-    near.truncate(5);
-    if near.is_empty() { String::new() } else { format!("; is it {}?", near.join(" or ")) }
-}
-
-/// Whether one insertion, deletion, change or swap of neighbours makes one text of the other.
-fn one_edit(a: &[u8], b: &[u8]) -> bool {
-    if a.len().abs_diff(b.len()) > 1 {
-        return false;
-    }
-    let front = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let (a, b) = (&a[front..], &b[front..]);
-    match (a, b) {
-        ([_, rest_a @ ..], [_, rest_b @ ..]) if rest_a == rest_b || rest_a == b || a == rest_b => true,
-        ([a1, a2, rest_a @ ..], [b1, b2, rest_b @ ..]) => a1 == b2 && a2 == b1 && rest_a == rest_b,
-        ([_], []) | ([], [_]) => true,
-        _ => false,
-    }
 }

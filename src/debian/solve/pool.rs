@@ -140,7 +140,7 @@ impl<'a> Pool<'a> {
         for (offer, Offer { index, priority, .. }) in self.offers.clone().into_iter().enumerate() {
             let Some(found) = index.find(name) else { continue };
             mention = mention.min(Mention { offer, name: found.mention });
-            if priority < 0 || self.exclude.iter().any(|excluded| excluded == name) {
+            if priority < 0 || self.is_excluded(name) {
                 continue;
             }
             for stanza in index.packages(found) {
@@ -238,6 +238,17 @@ impl<'a> Pool<'a> {
             }
         }
         matching
+    }
+
+    /// Whether a set must not have a package of that name.
+    pub(super) fn is_excluded(&self, name: &str) -> bool {
+        self.exclude.iter().any(|excluded| excluded == name)
+    }
+
+    /// `1.26.3-3+deb13u1 from trixie`
+    pub(super) fn origin(&self, version: Ver) -> String {
+        let Version { stanza, offer, .. } = &self.versions[version];
+        format!("{} from {}", stanza.version(), self.offers[*offer].archive)
     }
 
     /// `nginx 1.26.3-3+deb13u1`

@@ -4,6 +4,7 @@
 
 mod boot;
 mod convert;
+pub mod fit;
 mod initrd;
 pub mod inside;
 pub mod kernel_check;
@@ -126,6 +127,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::StockKernel => stock_kernel::run(context),
         Builtin::Initrd => initrd::run(context),
         Builtin::MergeTars => merge::run(context),
+        Builtin::Fit { size } => fit::run(context, *size),
         Builtin::BootDisk => boot::run(context),
         Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::excerpt::{Excerpts, PackageFailure};
 use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
@@ -33,16 +34,16 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let version = version
         .ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
     let text = script::configure(&packages::candidates(&packages, deb), version.control.version());
-    let (mut done, mut failed) = (0, None);
+    let (mut done, mut excerpts) = (0, Excerpts::default());
     let configured = runner.script("configuring packages", &text, &mut |line| {
         if line.starts_with("Setting up ") {
             done += 1;
             job.progress(done, packages.len());
         }
-        failed = failed.take().or_else(|| script::failed(line).map(str::to_owned));
+        excerpts.hear(line);
         job.log(line);
     });
-    configured.map_err(|error| error.of_package(failed))?;
+    configured.map_err(|error| of_packages(error, excerpts.finish()))?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
@@ -50,6 +51,18 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), &out));
     findings::write(job, &checked?)?;
     packed
+}
+
+/// The same failure with the packages whose scripts failed, and what they said.
+fn of_packages(error: RootError, failures: Vec<PackageFailure>) -> RootError {
+    match error {
+        RootError::Program { what, status, .. } if !failures.is_empty() => {
+            let tail = failures.iter().flat_map(|failure| &failure.lines).cloned().collect::<Vec<_>>().join("\n");
+            let packages = failures.into_iter().map(|failure| failure.package).collect();
+            RootError::Program { what, status, tail, packages }
+        }
+        other => other,
+    }
 }
 
 fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times) -> Result<(), RootError> {

@@ -10,6 +10,7 @@ mod base;
 mod canary;
 mod database;
 mod deb;
+mod excerpt;
 mod findings;
 mod finish;
 mod job;

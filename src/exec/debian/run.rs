@@ -82,6 +82,6 @@ impl Runner<'_> {
             return Ok(());
         }
         let tail: Vec<String> = tail.into();
-        Err(RootError::Program { what, status: status.to_string(), tail: tail.join("\n"), package: None })
+        Err(RootError::Program { what, status: status.to_string(), tail: tail.join("\n"), packages: Vec::new() })
     }
 }

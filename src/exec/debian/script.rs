@@ -75,14 +75,24 @@ pub(crate) fn configure(packages: &[Candidate], dpkg_version: &str) -> String {
     text
 }
 
-/// Said of a `preinst` that failed, before the name of its package.
-const FAILED: &str = "kiln: failed is the preinst of ";
+/// Said before a `preinst` runs, and of one that failed, before the name of its package.
+pub(crate) const PREINST: &str = "kiln: running the preinst of ";
+pub(crate) const FAILED: &str = "kiln: failed is the preinst of ";
+
+/// A package whose script failed, in the words of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Failed<'a> {
+    /// dpkg says so, and in the next line why.
+    Reported(&'a str),
+    /// Kiln's own script says so.
+    Preinst(&'a str),
+}
 
 /// The package whose script failed, where a line says so.
-pub(crate) fn failed(line: &str) -> Option<&str> {
+pub(crate) fn failed(line: &str) -> Option<Failed<'_>> {
     // dpkg's words, in the locale of the sandbox: `dpkg: error processing package tzdata:amd64 (--configure):`
     let of_dpkg = line.strip_prefix("dpkg: error processing package ").and_then(|rest| rest.split([' ', ':']).next());
-    of_dpkg.or_else(|| line.strip_prefix(FAILED))
+    of_dpkg.map(Failed::Reported).or_else(|| line.strip_prefix(FAILED).map(Failed::Preinst))
 }
 
 fn preinst(text: &mut String, package: &Candidate) {
@@ -90,7 +100,7 @@ fn preinst(text: &mut String, package: &Candidate) {
         let Candidate { name, architecture, stem, .. } = package;
         let _ = writeln!(
             text,
-            "DPKG_MAINTSCRIPT_PACKAGE={name} DPKG_MAINTSCRIPT_ARCH={architecture} /var/lib/dpkg/info/{stem}.preinst install || fail {name}"
+            "echo '{PREINST}{name}'\nDPKG_MAINTSCRIPT_PACKAGE={name} DPKG_MAINTSCRIPT_ARCH={architecture} /var/lib/dpkg/info/{stem}.preinst install || fail {name}"
         );
     }
 }
@@ -142,9 +152,12 @@ mod tests {
 
     #[test]
     fn a_failed_script_is_known_by_what_is_said_of_it() {
-        assert_eq!(failed("dpkg: error processing package tzdata (--configure):"), Some("tzdata"));
-        assert_eq!(failed("dpkg: error processing package libc6:amd64 (--configure):"), Some("libc6"));
-        assert_eq!(failed(&format!("{FAILED}mawk")), Some("mawk"));
+        assert_eq!(failed("dpkg: error processing package tzdata (--configure):"), Some(Failed::Reported("tzdata")));
+        assert_eq!(
+            failed("dpkg: error processing package libc6:amd64 (--configure):"),
+            Some(Failed::Reported("libc6"))
+        );
+        assert_eq!(failed(&format!("{FAILED}mawk")), Some(Failed::Preinst("mawk")));
         assert_eq!(failed("Setting up tzdata (2026a) ..."), None);
         let text = configure(&[candidate("a", true, &[])], "1.22");
         let fails = text.lines().filter(|line| !line.contains("DPKG_MAINTSCRIPT_PACKAGE=a"));
@@ -153,7 +166,9 @@ mod tests {
             fails.take_while(|line| !line.starts_with("$D")).collect::<Vec<_>>().join("\n")
         );
         let run = std::process::Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
-        assert_eq!((run.status.code(), failed(String::from_utf8_lossy(&run.stdout).trim_end())), (Some(1), Some("a")));
+        let said = String::from_utf8_lossy(&run.stdout).into_owned();
+        assert_eq!(said.lines().map(failed).collect::<Vec<_>>(), [None, Some(Failed::Preinst("a"))]);
+        assert_eq!(run.status.code(), Some(1));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::base::{Foreign, Quoted};
+use crate::base::Foreign;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::sandbox::SandboxError;
 use crate::format::tar::TarError;
@@ -75,14 +75,15 @@ pub enum RootError {
     /// One of the rules that make builds equal could not be applied.
     #[error("rule {rule}: {source}")]
     Rule { rule: &'static str, source: Box<RootError> },
-    /// A program inside failed; its last lines say why.
-    #[error("{what} failed ({status}):{}", Quoted(tail, "  "))]
+    /// A program inside failed.
+    #[error("{what} failed ({status}){}", listed(packages))]
     Program {
         what: &'static str,
         status: String,
+        /// What it said about that.
         tail: String,
-        /// The package whose script it was, where that is known.
-        package: Option<String>,
+        /// The packages whose scripts failed, where they are known.
+        packages: Vec<String>,
     },
     /// A program inside could not be run.
     #[error(transparent)]
@@ -99,14 +100,9 @@ impl RootError {
     }
 }
 
-impl RootError {
-    /// The same failure of a program, now that it is known whose script it was.
-    pub(crate) fn of_package(self, name: Option<String>) -> RootError {
-        match self {
-            RootError::Program { what, status, tail, .. } => RootError::Program { what, status, tail, package: name },
-            other => other,
-        }
-    }
+/// `: a, b`
+fn listed(packages: &[String]) -> String {
+    if packages.is_empty() { String::new() } else { format!(": {}", packages.join(", ")) }
 }
 
 impl TreeError {
@@ -133,9 +129,9 @@ impl From<RootError> for StepFailure {
             RootError::Conflict { packages: [a, b], .. } => {
                 StepFailure::input(message).about(Statement::Package(a)).about(Statement::Package(b))
             }
-            RootError::Program { package, .. } => {
-                let failure = StepFailure::input(message);
-                package.map_or(failure.clone(), |package| failure.about(Statement::Package(package)))
+            RootError::Program { packages, tail, .. } => {
+                let failure = StepFailure::input(message).said(tail);
+                packages.into_iter().fold(failure, |failure, package| failure.about(Statement::Package(package)))
             }
         }
     }

@@ -16,6 +16,16 @@ pub struct Tried {
     pub reason: String,
 }
 
+/// A set without a solution.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("package set `{set}`: {source}")]
+pub struct UnsolvedSet {
+    /// The set.
+    pub set: String,
+    /// Why.
+    pub source: Unsolvable,
+}
+
 /// No lock could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
@@ -126,14 +136,9 @@ pub enum ResolveError {
         /// Why.
         reason: String,
     },
-    /// A set has no solution.
-    #[error("package set `{set}`: {source}")]
-    Unsolvable {
-        /// The set.
-        set: String,
-        /// Why.
-        source: Unsolvable,
-    },
+    /// Sets have no solution.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Unsolvable(Vec<UnsolvedSet>),
     /// Two sets of one name.
     #[error("duplicate package set `{0}`\n  help: rename one of the two")]
     SetTwice(String),

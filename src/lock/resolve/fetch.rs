@@ -7,7 +7,7 @@ use super::error::Tried;
 use super::{Asking, Progress};
 use crate::base::{Digest, Hasher};
 use crate::recipe::archive::Archive;
-use crate::world::download::{Length, Refusal, Sink};
+use crate::world::download::{Length, Nobody, Refusal, ServerAnswer, Sink};
 use crate::world::{Request, Stated};
 
 /// URLs of a file below a suite's directory, in the order in which they are asked. The snapshot service stands last, at this
@@ -18,7 +18,7 @@ pub(super) fn urls(context: &Asking<'_>, archive: &Archive, path: &str) -> Vec<S
 
 /// Where a suite's `InRelease` is, on each mirror: `.../dists/trixie/`, or the directory itself of a flat repository.
 pub(super) fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String> {
-    let bases = context.mirrors.bases(&archive.repository, Some(&context.world.now().snapshot()));
+    let bases = context.mirrors.bases(&archive.repository, &[context.world.now()]);
     let below = match archive.suite.as_str() {
         "./" => String::new(),
         suite if archive.is_flat() => suite.to_owned(),
@@ -29,60 +29,60 @@ pub(super) fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String
 
 /// The whole body of an address of the user's, refused beyond `limit`.
 pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {
-    let mut body = Body { asking, bytes: Vec::new() };
-    pour(asking, &Request { url, from: 0, stated: Stated::User }, Length::AtMost(limit), &mut body)?;
-    Ok(body.bytes)
+    let body = |url: &str| {
+        let mut body = Body { asking, bytes: Vec::new() };
+        asking.downloader.pour(&Request { url, from: 0, stated: Stated::User }, Length::AtMost(limit), &mut body)?;
+        Ok(body.bytes)
+    };
+    first(asking, vec![url.to_owned()], body).map_err(|tried| last(tried).reason)
 }
 
 /// The first answer with the right size and digest.
 pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &Digest) -> Result<Vec<u8>, Vec<Tried>> {
-    let mut tried = Vec::new();
-    for url in asking.downloader.ordered(urls) {
+    first(asking, urls, |url| {
         let mut body = Body { asking, bytes: Vec::new() };
-        let reason =
-            match pour(asking, &Request { url: &url, from: 0, stated: Stated::User }, Length::Exactly(size), &mut body)
-            {
-                Ok(()) if Digest::of(&body.bytes) == *digest => return Ok(body.bytes),
-                Ok(()) => "its SHA-256 does not match the signed one".to_owned(),
-                Err(reason) => reason,
-            };
-        tried.push(Tried { url, reason });
-    }
-    Err(tried)
+        asking.downloader.pour(&Request { url, from: 0, stated: Stated::User }, Length::Exactly(size), &mut body)?;
+        match Digest::of(&body.bytes) == *digest {
+            true => Ok(body.bytes),
+            false => Err(Refusal::Useless("its SHA-256 does not match the signed one".to_owned())),
+        }
+    })
 }
 
 /// Size and digest of what an address of the recipe's holds, without keeping it.
 pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64, Digest), Tried> {
-    let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
-    match pour(asking, &Request { url, from: 0, stated: Stated::Recipe }, Length::AtMost(limit), &mut measure) {
-        Ok(()) => {
-            let (_, digest, size) = measure.hasher.finish();
-            Ok((size, digest))
-        }
-        Err(reason) => Err(Tried { url: url.to_owned(), reason }),
-    }
+    let measured = |url: &str| {
+        let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
+        asking.downloader.pour(
+            &Request { url, from: 0, stated: Stated::Recipe },
+            Length::AtMost(limit),
+            &mut measure,
+        )?;
+        let (_, digest, size) = measure.hasher.finish();
+        Ok((size, digest))
+    };
+    first(asking, vec![url.to_owned()], measured).map_err(last)
 }
 
-/// Each try begins anew: without a digest nobody could tell whether two halves belong together.
-fn pour(
+/// Asks places in turn. Each try begins anew: without a digest nobody could tell whether two halves belong together.
+fn first<T>(
     asking: &Asking<'_>,
-    request: &Request<'_>,
-    length: Length,
-    sink: &mut impl Sink<Error = Infallible>,
-) -> Result<(), String> {
-    let poured = asking.downloader.insist(
-        request.url,
-        || 0,
-        || {
-            sink.restart().map_err(Refusal::Fatal)?;
-            asking.downloader.pour(request, length, sink)
-        },
-    );
-    poured.map_err(|refusal| match refusal {
-        Refusal::Again(why) | Refusal::Useless(why) => why,
-        Refusal::Stopped => "interrupted".to_owned(),
-        Refusal::Fatal(never) => match never {},
+    urls: Vec<String>,
+    attempt: impl FnMut(&str) -> Result<T, Refusal<Infallible>>,
+) -> Result<T, Vec<Tried>> {
+    asking.downloader.first(urls, || 0, attempt).map_err(|nobody| match nobody {
+        Nobody::Asked(answers) => {
+            answers.into_iter().map(|ServerAnswer { url, why }| Tried { url, reason: why }).collect()
+        }
+        // Nothing calls these downloads off.
+        Nobody::Stopped => Vec::new(),
+        Nobody::Fatal(never) => match never {},
     })
+}
+
+/// The answer of the one place that was asked.
+fn last(tried: Vec<Tried>) -> Tried {
+    tried.into_iter().next_back().unwrap_or_else(|| Tried { url: String::new(), reason: "interrupted".to_owned() })
 }
 
 /// A body that is kept.

@@ -9,11 +9,12 @@ mod cache;
 mod error;
 mod fetch;
 mod index;
+mod report;
 mod sets;
 mod source;
 
 pub use cache::{DirectoryCache, IndexCache, NoCache};
-pub use error::{ResolveError, Tried};
+pub use error::{ResolveError, Tried, UnsolvedSet};
 pub use sets::of as sets;
 pub(super) use sets::{SetAnswer, answer as set_answer};
 pub(super) use source::{SourceAnswer, answers as source_answers};
@@ -27,7 +28,7 @@ use crate::debian::mirror::Mirrors;
 use crate::lock::recipe_digest;
 use crate::recipe::Recipe;
 use crate::world::World;
-use crate::world::download::Downloader;
+use crate::world::download::{Downloader, ServerWait};
 use archive::Loaded;
 
 /// What may move.
@@ -61,6 +62,8 @@ pub enum Progress {
         /// How many.
         bytes: u64,
     },
+    /// A server that was asked too much is left alone for a while.
+    Waiting(ServerWait),
     /// A set is being solved.
     Solving {
         /// Its name.
@@ -113,7 +116,9 @@ pub fn resolve(
     update: &Update,
 ) -> Result<Lock, ResolveError> {
     // Nothing is lost when a signal ends kiln here, so nothing looks out for one.
-    let context = &Asking { context, downloader: Downloader::new(context.world, &|| false) };
+    let told = |waiting| context.report(Progress::Waiting(waiting));
+    let downloader = Downloader::new(context.world, &|| false).telling(&told).courteous_to(context.mirrors.service());
+    let context = &Asking { context, downloader };
     let sets = sets(recipe)?;
     known_names(previous, update, recipe)?;
     let stays = |name: &str, set| {
@@ -130,10 +135,17 @@ pub fn resolve(
     wanted.extend(open.iter().flat_map(|name| &sets[name].archives).map(String::as_str));
     let loaded = load(context, recipe, previous, &wanted)?;
     let solving = sets::Solving { context, recipe, loaded: &loaded, previous, update };
-    let mut packages = BTreeMap::new();
+    let (mut packages, mut unsolved) = (BTreeMap::new(), Vec::new());
     for (name, set) in &sets {
         let solved = match previous.filter(|_| !open.contains(name)) {
-            None => solving.solve(set)?,
+            None => match solving.solve(set) {
+                // The author of the recipe wants to hear of all of them.
+                Err(ResolveError::Unsolvable(set)) => {
+                    unsolved.extend(set);
+                    continue;
+                }
+                other => other?,
+            },
             Some(lock) => {
                 let mut kept = lock.sets[*name].clone();
                 kept.iter_mut().for_each(|package| package.archive = solving.home(package));
@@ -141,6 +153,9 @@ pub fn resolve(
             }
         };
         packages.insert((*name).to_owned(), solved);
+    }
+    if !unsolved.is_empty() {
+        return Err(ResolveError::Unsolvable(unsolved));
     }
     let sources = source::all(context, recipe, &loaded, previous, update)?;
     let mut lock = assemble(recipe, previous, loaded, Pinned { sets: packages, sources });

@@ -4,14 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 
 use super::archive::Loaded;
-use super::error::ResolveError;
+use super::error::{ResolveError, UnsolvedSet};
 use super::{Progress, ResolveContext, Update};
 use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexBuilder};
-use crate::debian::solve::{self, Chosen, Offer, Pin, Problem, Why};
+use crate::debian::solve::{self, Chosen, Offer, Pin, Problem, Unsolvable, Why};
 use crate::lock::satisfies::is_described;
 use crate::lock::{Lock, LockedFile, LockedPackage, recipe_digest};
 use crate::recipe::Recipe;
+use crate::recipe::archive::Archive;
 use crate::recipe::packages::{Base, PackageRequest, PackageSet};
 
 /// Every set of a recipe by name. The same set may be used in several places; two that differ need two names.
@@ -150,9 +151,31 @@ impl Solving<'_> {
             exclude: &set.exclude,
             locked: pinned.iter().map(pin).collect(),
         };
-        let solution =
-            solve::solve(&problem).map_err(|source| ResolveError::Unsolvable { set: set.name.clone(), source })?;
+        let solution = solve::solve(&problem).map_err(|mut source| {
+            self.elsewhere(set, &mut source);
+            ResolveError::Unsolvable(vec![UnsolvedSet { set: set.name.clone(), source }])
+        })?;
         solution.into_iter().map(|chosen| self.locked(set, chosen)).collect()
+    }
+
+    /// Says of packages that no archive of a set has which other archives of the recipe have them.
+    fn elsewhere(&self, set: &PackageSet, source: &mut Unsolvable) {
+        let Unsolvable::Requests(refused) = source else { return };
+        for request in refused {
+            let Some(name) = request.unknown.clone() else { continue };
+            let others = self.recipe.archives.values().filter(|archive| !set.archives.contains(&archive.name));
+            let has = |index: &Index| index.find(&name).is_some_and(|found| index.packages(found).next().is_some());
+            for archive in others.filter(|archive| self.indexes(&archive.name).iter().any(has)) {
+                let Archive { name: other, architecture, .. } = archive;
+                request.helped(&if *architecture == set.architecture {
+                    format!("archive `{other}` has it, from which the set takes nothing: add it to `from`")
+                } else {
+                    format!(
+                        "archive `{other}` has it for {architecture}; foreign architectures are not mixed into a set"
+                    )
+                });
+            }
+        }
     }
 
     fn indexes(&self, archive: &str) -> &[Index] {

@@ -16,7 +16,7 @@ use crate::base::{Diagnostic, SourceMap};
 use crate::exec::{ExecError, Fault};
 use crate::guest::GuestError;
 use crate::lock::resolve::ResolveError;
-use crate::recipe::Mistakes;
+use crate::recipe::{Mistakes, Recipe};
 use crate::store::StoreError;
 use crate::world::WorldError;
 
@@ -128,6 +128,14 @@ impl OpsError {
         OpsError::Mistakes(Box::new(Mistakes { sources: sources.clone(), diagnostics }))
     }
 
+    /// A lock of this recipe that was not made.
+    pub(super) fn resolve(recipe: &Recipe, error: ResolveError) -> OpsError {
+        match error.diagnostics(recipe) {
+            mistakes if mistakes.is_empty() => error.into(),
+            mistakes => OpsError::mistakes(&recipe.sources, mistakes),
+        }
+    }
+
     /// A file of kiln's own that does not parse.
     pub(super) fn parse(
         what: impl Into<String>,
@@ -166,7 +174,7 @@ impl OpsError {
 /// What only another recipe, or another `--update`, can mend is the user's mistake; the rest is the host's.
 fn of_resolve(error: &ResolveError) -> ErrorClass {
     match error {
-        ResolveError::Unsolvable { .. }
+        ResolveError::Unsolvable(_)
         | ResolveError::SetTwice(_)
         | ResolveError::NoIndex { .. }
         | ResolveError::Keys { .. } => ErrorClass::Recipe,

@@ -64,11 +64,18 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent,
         });
         Input::Output { step, name: "merged.tar".to_owned() }
     };
+    let fit = builder.add_step(Step {
+        kind: StepKind::Fit(content.clone()),
+        work: Work::Builtin(Builtin::Fit { size: image.size }),
+        inputs: BTreeMap::from([("root.tar".to_owned(), tar.clone())]),
+        outputs: vec![disk::FIT.to_owned()],
+    });
     let mut env = builder.epoch_env();
     env.insert("KILN_FS_UUID".to_owned(), uuid(builder.lock.seed, &format!("fs {}", image.name)));
     env.insert("KILN_HASH_SEED".to_owned(), uuid(builder.lock.seed, &format!("hash {}", image.name)));
-    let argv =
-        ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string()].map(str::to_owned).to_vec();
+    let argv = ["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &image.size.to_string(), "/kiln/in/fit.txt"]
+        .map(str::to_owned)
+        .to_vec();
     let step = Step {
         kind: StepKind::Disk(content.clone()),
         work: Work::Sandbox { tools: builder.tools(&image.tools.name), argv, env, ids: Ids::Single },
@@ -76,6 +83,7 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent,
             ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
             ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
             ("root.tar".to_owned(), tar),
+            (disk::FIT.to_owned(), Input::Output { step: fit, name: disk::FIT.to_owned() }),
         ]),
         outputs: vec![disk::RAW.to_owned()],
     };

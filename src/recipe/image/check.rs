@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, file, group, user};
+use super::{DiskFormat, FieldSpans, Image, SIZES, file, group, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -9,8 +9,6 @@ use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::EvaluatedNode;
 
-/// Less does not hold the packages that every Debian system has; more than 2 TiB is a typo.
-const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
 /// A raw disk is read whole wherever its digest is compared, holes and all.
 const LARGEST_RAW: u64 = 128 << 30;
 /// mke2fs counts whole blocks.

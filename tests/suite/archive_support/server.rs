@@ -31,6 +31,9 @@ pub(crate) enum Fault {
 struct State {
     files: BTreeMap<String, Vec<u8>>,
     faults: BTreeMap<String, Fault>,
+    redirects: BTreeMap<String, String>,
+    /// By path: how often it is still refused, since it was asked too much.
+    throttled: BTreeMap<String, u32>,
     log: Vec<String>,
 }
 
@@ -72,6 +75,21 @@ impl Server {
     /// One more file, at an absolute path.
     pub(crate) fn put(&self, path: &str, bytes: Vec<u8>) {
         self.state.lock().unwrap().files.insert(path.to_owned(), bytes);
+    }
+
+    /// Takes a file away; its bytes.
+    pub(crate) fn lose(&self, path: &str) -> Option<Vec<u8>> {
+        self.state.lock().unwrap().files.remove(path)
+    }
+
+    /// Sends whoever asks for one path to another.
+    pub(crate) fn redirect(&self, from: &str, to: &str) {
+        self.state.lock().unwrap().redirects.insert(from.to_owned(), to.to_owned());
+    }
+
+    /// 429 so many times, with the wish to be asked again at once.
+    pub(crate) fn throttle(&self, path: &str, times: u32) {
+        self.state.lock().unwrap().throttled.insert(path.to_owned(), times);
     }
 
     /// Makes every path that ends so misbehave.
@@ -124,6 +142,17 @@ fn serve(mut stream: &TcpStream, state: &Mutex<State>, over: &AtomicBool) -> std
     let (file, fault) = {
         let mut state = state.lock().unwrap();
         state.log.push(format!("{method} {path} {from}"));
+        if let Some(left) = state.throttled.get_mut(path).filter(|left| **left > 0) {
+            *left -= 1;
+            let head =
+                "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 0\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            return stream.write_all(head.as_bytes());
+        }
+        if let Some(to) = state.redirects.get(path) {
+            let head =
+                format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            return stream.write_all(head.as_bytes());
+        }
         let fault = state.faults.iter().find(|(end, _)| path.ends_with(*end)).map(|(_, fault)| *fault);
         (state.files.get(path).cloned(), fault)
     };

@@ -48,7 +48,7 @@ fn only_a_versioned_provides_satisfies_a_versioned_dependency() {
     let with = |provides: &str| vec![new("a", "1").depends("api (>= 2)"), new("b", "9").field("Provides", provides)];
     assert_eq!(pick(with("api (= 2.1)"), &["a"]).unwrap(), "a 1, b 9");
     for provides in ["api", "api (= 1.9)"] {
-        assert!(matches!(pick(with(provides), &["a"]), Err(ResolveError::Unsolvable { .. })), "{provides}");
+        assert!(matches!(pick(with(provides), &["a"]), Err(ResolveError::Unsolvable(_))), "{provides}");
     }
 }
 
@@ -104,7 +104,7 @@ fn names_that_are_not_there() {
         vec![new("nginx", "1"), new("exim", "1").field("Provides", "mta"), new("postfix", "1").field("Provides", "mta")]
     };
     for (request, words) in [
-        ("ngnix", "is it nginx?"),
+        ("ngnix", "did you mean `nginx`?"),
         ("nginx=2", "there is 1 from trixie"),
         ("nginx/trixie", ""),
         ("mta", "virtual package"),
@@ -176,4 +176,27 @@ fn the_configure_order_is_total_and_cuts_cycles_at_depends_by_name() {
     let lock = lock(&[&archive], &recipe(&[&archive], vec![set])).unwrap();
     let order: Vec<&str> = lock.sets["s"].iter().map(|package| package.name.as_str()).collect();
     assert_eq!(order, ["base", "a", "c", "b", "early", "late"]);
+}
+
+#[test]
+fn all_unknown_names_of_all_sets_are_reported_with_where_they_are() {
+    let stable = TinyArchive::new("trixie").package(new("vim", "1")).package(new("python3-dev", "1"));
+    let other = TinyArchive::new("sid").package(new("only-there", "1")).package(new("x", "1"));
+    let archives = [&stable, &other];
+    let sets = vec![
+        set("a", &["trixie"], &["vmi", "only-there", "unheard-of"]),
+        set("b", &["trixie"], &["python3-de", "python"]),
+        set("c", &["sid"], &["x"]),
+    ];
+    let Err(ResolveError::Unsolvable(unsolved)) = lock(&archives, &recipe(&archives, sets)) else { panic!("a lock") };
+    let text = unsolved.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    for words in [
+        "package set `a`: package `vmi` is not in archive `trixie`\n  help: did you mean `vim`?",
+        "package `only-there` is not in archive `trixie`\n  help: archive `sid` has it, from which the set takes nothing",
+        "package `unheard-of` is not in archive `trixie`\npackage set `b`",
+        "`python3-de` is not in archive `trixie`\n  help: did you mean `python3-dev`?",
+        "`python` is not in archive `trixie`\n  help: did you mean `python3-dev`?",
+    ] {
+        assert!(text.contains(words), "it does not say:\n{words}\n{text}");
+    }
 }

@@ -28,8 +28,8 @@ const LEAST: usize = 16;
 const FINDINGS: usize = 100;
 
 /// Beginnings of formats that are compressed or hold compressed, hashed or public data.
-const FORMATS: [&[u8]; 22] = [
-    b"\x1f\x8b",
+const FORMATS: [&[u8]; 18] = [
+    b"\x1f\x8b\x08",
     b"\xfd7zXZ",
     b"\x28\xb5\x2f\xfd",
     b"BZh",
@@ -47,11 +47,6 @@ const FORMATS: [&[u8]; 22] = [
     b"\xfe\xed\xfe\xed",
     b"\xca\xfe\xba\xbe",
     b"hsqs",
-    // OpenPGP public keys (RFC 9580) and certificates in DER; private keys have a rule of their own.
-    b"\x98",
-    b"\x99",
-    b"\xc6",
-    b"\x30\x82",
 ];
 
 /// Everything that looks random, in the order of the tree.
@@ -93,13 +88,21 @@ fn sample(place: &Place, stat: &Stat) -> Vec<u8> {
 
 /// Whether the bytes, or a word of a text, seem to be drawn at random.
 fn looks_random(bytes: &[u8]) -> bool {
-    if bytes.len() < LEAST || FORMATS.iter().any(|format| bytes.starts_with(format)) {
+    let known = FORMATS.iter().any(|format| bytes.starts_with(format));
+    if bytes.len() < LEAST || known || is_published(bytes) {
         return false;
     }
     match std::str::from_utf8(bytes) {
         Ok(text) if text.bytes().all(|byte| byte >= b' ' || matches!(byte, b'\n' | b'\r' | b'\t')) => has_token(text),
         _ => is_even(bytes),
     }
+}
+
+/// OpenPGP public keys of version 4 (RFC 9580, 4.2 and 5.5.2), and certificates in DER; private keys have a rule of their
+/// own.
+fn is_published(bytes: &[u8]) -> bool {
+    matches!(bytes, [0x98, _, 4, ..] | [0x99, _, _, 4, ..] | [0xc6, _, 4, ..] | [0xc6, 192..=223, _, 4, ..])
+        || matches!(bytes, [0x30, 0x82, _, _, 0x30, 0x82, ..])
 }
 
 /// Pearson's test against even frequencies: 255 is expected of random bytes, give or take 23, whatever their number; text
@@ -178,8 +181,8 @@ mod tests {
     #[test]
     fn random_bytes_are_seen_whatever_their_number() {
         for length in [16, 32, 300, 1024, 60_000] {
-            let seen = (0..100).filter(|seed| looks_random(&noise(*seed, length).split_off(0))).count();
-            assert!(seen >= 90, "{seen} of 100 of {length} bytes");
+            let seen = (0..100).filter(|seed| looks_random(&noise(*seed, length))).count();
+            assert!(seen >= 99, "{seen} of 100 of {length} bytes");
         }
     }
 
@@ -188,7 +191,7 @@ mod tests {
         let table: Vec<u8> = (0_u32..4000).flat_map(|at| (at * 12).to_le_bytes()).collect();
         let text = "The quick brown fox jumps over the lazy dog.\n".repeat(40);
         let wide: Vec<u8> = text.bytes().flat_map(|byte| [byte, 0]).collect();
-        let zipped = [b"\x1f\x8b".to_vec(), noise(1, 500)].concat();
+        let zipped = [b"\x1f\x8b\x08".to_vec(), noise(1, 500)].concat();
         let header = [vec![0; 200], noise(1, 100)].concat();
         for (name, bytes) in
             [("table", table), ("text", text.into_bytes()), ("wide", wide), ("zipped", zipped), ("header", header)]
