@@ -53,6 +53,8 @@ pub enum Verb {
     Draw(DrawArgs),
     /// Query a compiled kernel's configuration
     Kconfig(KconfigArgs),
+    /// Open a shell in the sandbox of a build or another step
+    Shell(ShellArgs),
     /// Check whether this host can build and run machines
     Doctor(DoctorArgs),
     /// Remove unused files from the store
@@ -335,6 +337,22 @@ pub struct DoctorArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `kiln shell`
+#[derive(Debug, Args)]
+pub struct ShellArgs {
+    /// The recipe
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Name of a build, or of another step that runs in a sandbox (`kiln plan` lists them): `hello`, `kernel-build own`
+    pub step: String,
+    /// First run the step's command, and open the shell in what it left, whether it failed or not
+    #[arg(long)]
+    pub failed: bool,
+    /// How
+    #[command(flatten)]
+    pub realize: RealizeArgs,
 }
 
 /// `kiln gc`

@@ -7,6 +7,7 @@ pub mod base64;
 pub mod diagnostic;
 pub mod digest;
 pub mod foreign;
+pub mod glob;
 pub mod holes;
 pub mod render;
 pub mod size;

@@ -17,6 +17,7 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod run;
+pub mod shell;
 pub mod signals;
 pub mod test;
 pub mod verify;
@@ -47,6 +48,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
         Verb::Kconfig(args) => kconfig::run(&session, &args),
+        Verb::Shell(args) => shell::run(&session, &args),
         Verb::Doctor(args) => doctor::run(&session, &args),
         Verb::Gc(args) => gc::run(&session, &args),
     }

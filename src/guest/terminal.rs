@@ -32,18 +32,28 @@ pub struct TerminalConsole {
 impl TerminalConsole {
     /// Takes the user's terminal over. Gives QEMU's streams; its errors go to `errors`.
     pub fn open(errors: Stdio) -> std::io::Result<(TerminalConsole, Streams)> {
+        let (console, (input, output)) = TerminalConsole::begin(Echo::Off)?;
+        Ok((console, Streams { stdin: input.into(), stdout: output.into(), stderr: errors }))
+    }
+
+    /// The same for a shell, which wants to see its keys and says on the terminal what went wrong.
+    pub fn for_shell() -> std::io::Result<(TerminalConsole, Streams)> {
+        let (console, (input, output)) = TerminalConsole::begin(Echo::On)?;
+        let errors = output.try_clone()?;
+        Ok((console, Streams { stdin: input.into(), stdout: output.into(), stderr: errors.into() }))
+    }
+
+    fn begin(echo: Echo) -> std::io::Result<(TerminalConsole, Theirs)> {
         let stdin = std::io::stdin();
         let (ends, theirs, pty) = if stdin.is_terminal() {
-            pseudo_terminal()?
+            pseudo_terminal(echo)?
         } else {
             pipes().map(|(ends, theirs)| (ends, theirs, None))?
         };
         let raw = pty.map(Raw::new).transpose()?;
         let interrupted = Arc::new(AtomicBool::new(false));
         let relay = Relay::start(ends, interrupted.clone())?;
-        let (input, output) = theirs;
-        let streams = Streams { stdin: input.into(), stdout: output.into(), stderr: errors };
-        Ok((TerminalConsole { _relay: relay, _raw: raw, interrupted }, streams))
+        Ok((TerminalConsole { _relay: relay, _raw: raw, interrupted }, theirs))
     }
 
     /// Whether the user pressed Ctrl-C while QEMU did not read keys yet.
@@ -52,18 +62,27 @@ impl TerminalConsole {
     }
 }
 
+/// Whether a new terminal shows the keys that are pressed on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    On,
+    Off,
+}
+
 /// QEMU's input and output.
 type Theirs = (OwnedFd, OwnedFd);
 
-/// A new terminal that does not echo: its other end, both of QEMU's streams, and itself.
-fn pseudo_terminal() -> std::io::Result<(Ends, Theirs, Option<OwnedFd>)> {
+/// A new terminal: its other end, both of QEMU's streams, and itself.
+fn pseudo_terminal(echo: Echo) -> std::io::Result<(Ends, Theirs, Option<OwnedFd>)> {
     let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
     let ours = rustix::pty::openpt(flags)?;
     rustix::pty::unlockpt(&ours)?;
     let theirs = rustix::pty::ioctl_tiocgptpeer(&ours, flags)?;
     let mut settings = rustix::termios::tcgetattr(&theirs)?;
-    settings.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
-    rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &settings)?;
+    if echo == Echo::Off {
+        settings.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL);
+        rustix::termios::tcsetattr(&theirs, OptionalActions::Now, &settings)?;
+    }
     rustix::io::ioctl_fionbio(&ours, true)?;
     let ends = Ends { input: ours.try_clone()?, output: ours.try_clone()?, is_terminal: true };
     Ok((ends, (theirs.try_clone()?, theirs), Some(ours)))

@@ -27,6 +27,7 @@ mod realize;
 mod rebuild;
 mod record;
 mod session;
+pub mod shell;
 mod test;
 mod variation;
 mod verify;

@@ -6,7 +6,7 @@ use super::load::Ready;
 use super::mirrors;
 use super::options::{BuildOptions, Incremental};
 use crate::exec::event::{StepEvent, StepListener};
-use crate::exec::executor::LocalExecutor;
+use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, Realized};
 use crate::plan::step::Place;
@@ -21,24 +21,38 @@ pub(super) fn all(ready: &Ready<'_>, options: &BuildOptions) -> Result<Realized,
 
 /// The same in another store.
 pub(super) fn in_store(ready: &Ready<'_>, store: &Store, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan: &ready.plan, store, cached: Cached::Shown }, options)
+    realize(ready, &Work { store, ..Work::of(ready) }, options)
 }
 
 /// Carries out a part of the plan that is asked for by itself.
 pub(super) fn only(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Shown }, options)
+    realize(ready, &Work { plan, ..Work::of(ready) }, options)
 }
 
 /// Carries out a part of the plan that the whole plan is carried out after, which tells of cached steps.
 pub(super) fn part(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan, store: &ready.store, cached: Cached::Hidden }, options)
+    realize(ready, &Work { plan, cached: Cached::Hidden, ..Work::of(ready) }, options)
+}
+
+/// Carries the whole plan out with an executor of the caller's.
+pub(super) fn by(ready: &Ready<'_>, executor: &dyn Executor, options: &BuildOptions) -> Result<Realized, OpsError> {
+    let work = Work { executor, ..Work::of(ready) };
+    realize(ready, &work, options)
 }
 
 /// What is carried out, and where.
 struct Work<'a> {
     plan: &'a Plan,
     store: &'a Store,
+    executor: &'a dyn Executor,
     cached: Cached,
+}
+
+impl<'a> Work<'a> {
+    /// The whole plan, in sandboxes of this machine.
+    fn of(ready: &'a Ready<'_>) -> Work<'a> {
+        Work { plan: &ready.plan, store: &ready.store, executor: &LocalExecutor, cached: Cached::Shown }
+    }
 }
 
 /// Refuses a plan with steps that nobody here can carry out, before anything is fetched for it.
@@ -62,8 +76,9 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let known = mirrors::known(session.world)?;
     let addresses = |place: &Place| mirrors::addresses(&known, place);
     let steps = Steps::start(session.listener, work.cached);
-    let (store, world) = (work.store, session.world);
-    let services = exec::Services { store, world, mirrors: &addresses, executor: &LocalExecutor, listener: &steps };
+    let Work { store, executor, .. } = *work;
+    let world = session.world;
+    let services = exec::Services { store, world, mirrors: &addresses, executor, listener: &steps };
     let realized = exec::realize(work.plan, &services, &exec);
     realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))
 }

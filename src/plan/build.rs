@@ -14,6 +14,9 @@ use crate::recipe::kinds::TextOrFile;
 /// Below the input root; no source of a recipe can be called so.
 const OWN: &str = ".kiln";
 
+/// The command that runs a build's script, once its names and variables are there.
+pub const SCRIPT: [&str; 3] = ["/bin/sh", "-e", "/kiln/in/.kiln/script"];
+
 /// An output of a build, whose step is made when it is not there yet.
 pub(super) fn output(builder: &mut Builder<'_>, recipe: &Recipe, output: &BuildOutput) -> Input {
     Input::Output { step: step(builder, recipe, &output.build), name: output.name.clone() }
@@ -68,7 +71,7 @@ fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, Ste
         inputs.insert(name.clone(), input);
     }
     let env = builder.epoch_env().into_iter().chain(build.env.clone()).collect();
-    let argv = vec!["/bin/sh".to_owned(), format!("/kiln/in/{OWN}/start.sh")];
+    let argv = ["/bin/sh", "/kiln/in/.kiln/start.sh"].map(str::to_owned).to_vec();
     Step {
         kind,
         work: Work::Sandbox { tools: builder.tools(&build.tools.name), argv, env, ids: Ids::Single },

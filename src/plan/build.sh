@@ -1,4 +1,4 @@
-# Starts the script of a recipe's build: /kiln/in/.kiln/script, with `sh -e`, in an empty directory.
+# Starts the script of a recipe's build: /kiln/in/.kiln/script, with `sh -e`, in an empty directory; or another command.
 # Tools are unpacked and not configured, so the names that Debian's packages leave to alternatives are given here. The
 # first that is there counts; a name that a package has itself stays the package's.
 set -eu
@@ -30,4 +30,5 @@ export PATH="$PATH:/tmp/bin"
 # Orders that follow from a random seed of the interpreter would be different in every build.
 export PYTHONHASHSEED=0 PERL_HASH_SEED=0 PYTHONDONTWRITEBYTECODE=1
 unset -f name
-exec /bin/sh -e /kiln/in/.kiln/script
+[ $# -gt 0 ] || set -- /bin/sh -e /kiln/in/.kiln/script
+exec "$@"

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::kind::StepKind;
-use super::root::{BaseSpec, RULES, RootPackage, WARNINGS};
+use super::root::{BaseSpec, PathFilters, RULES, RootPackage, WARNINGS};
 use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
 use crate::base::{Arch, Digest};
 use crate::debian::archive::ArchiveRef;
@@ -23,7 +23,7 @@ pub struct Builder<'a> {
     /// What there is so far.
     pub plan: Plan,
     tools: BTreeMap<Vec<Digest>, usize>,
-    bases: BTreeMap<(Arch, Vec<Digest>), usize>,
+    bases: BTreeMap<(Arch, Vec<Digest>, PathFilters), usize>,
 }
 
 impl<'a> Builder<'a> {
@@ -128,12 +128,12 @@ impl<'a> Builder<'a> {
         step
     }
 
-    /// The position of the step that unpacks and configures a set; one for each set of equal contents, called after the
-    /// first image that is made of it.
-    pub fn base(&mut self, set: &PackageSet, image: &str) -> usize {
+    /// The position of the step that unpacks and configures a set; one for each set of equal contents and
+    /// what is left out of them, called after the first image that is made of it.
+    pub fn base(&mut self, set: &PackageSet, image: &str, paths: PathFilters) -> usize {
         let (architecture, set) = (set.architecture, set.name.as_str());
         let packages = self.set(set);
-        let key = (architecture, contents(packages));
+        let key = (architecture, contents(packages), paths.clone());
         if let Some(&step) = self.bases.get(&key) {
             return step;
         }
@@ -144,7 +144,7 @@ impl<'a> Builder<'a> {
             input: deb_name(at, package),
         };
         let packages = packages.iter().enumerate().map(package).collect();
-        let spec = BaseSpec { architecture, rules: RULES, packages, epoch: self.lock.epoch };
+        let spec = BaseSpec { architecture, rules: RULES, packages, paths, epoch: self.lock.epoch };
         let mut inputs = self.set_inputs(set);
         let json = serde_json::to_vec(&spec).expect("a specification has only strings and numbers");
         inputs.insert("base.json".to_owned(), Input::Inline(json));

@@ -6,7 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod boot;
-mod build;
+pub mod build;
 pub mod builder;
 pub mod disk;
 pub mod id;

@@ -60,8 +60,28 @@ pub struct BaseSpec {
     pub rules: u32,
     /// Packages in configure order.
     pub packages: Vec<RootPackage>,
+    /// Files of theirs that are left out.
+    #[serde(default, skip_serializing_if = "PathFilters::is_empty")]
+    pub paths: PathFilters,
     /// No file is younger.
     pub epoch: Timestamp,
+}
+
+/// Which files of packages are left out, as patterns of [`crate::base::glob`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PathFilters {
+    /// These are.
+    pub exclude: Vec<String>,
+    /// But not those.
+    pub include: Vec<String>,
+}
+
+impl PathFilters {
+    /// Whether all files are unpacked.
+    pub fn is_empty(&self) -> bool {
+        self.exclude.is_empty()
+    }
 }
 
 /// What a recipe makes of a base, as data.
@@ -77,6 +97,9 @@ pub struct RootSpec {
     pub epoch: Timestamp,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Patterns of what is removed before anything is added.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remove: Vec<String>,
     /// Groups to add, whatever they are needed for.
     pub groups: Vec<RootGroup>,
     /// Users to add, or to change when the packages made them.

@@ -31,6 +31,8 @@ pub enum Statement {
     File(String),
     /// This unit among those to enable, to disable or to mask.
     Unit(String),
+    /// This pattern of paths, to leave out, to keep or to remove.
+    Pattern(String),
     /// This package among those that are asked for.
     Package(String),
     /// This option of the kernel's configuration.
@@ -117,6 +119,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Group(name) => image.groups.iter().find(|group| group.name == *name).map(|group| group.span),
         Statement::File(path) => image.files.iter().find(|file| file.path == *path).map(|file| file.span),
         Statement::Unit(name) => spans.units.get(name).copied(),
+        Statement::Pattern(pattern) => spans.patterns.get(pattern).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
         Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Script | Statement::Patch(_) => {
             None

@@ -3,6 +3,7 @@
 mod check;
 mod file;
 mod group;
+mod paths;
 mod user;
 
 use std::collections::BTreeMap;
@@ -42,6 +43,8 @@ pub struct Image {
     pub tools: PackageSet,
     /// What the initramfs runs, where `tools` are programs of another architecture than the image.
     pub initramfs: Option<PackageSet>,
+    /// What of the packages is not in it.
+    pub paths: PathPatterns,
     /// `/etc/hostname`
     pub hostname: String,
     /// Groups to add.
@@ -85,6 +88,19 @@ pub struct FieldSpans {
     pub dhcp: Option<Span>,
     /// Every unit of `enable`, `disable` and `mask`, by name.
     pub units: BTreeMap<String, Span>,
+    /// Every pattern of [`PathPatterns`].
+    pub patterns: BTreeMap<String, Span>,
+}
+
+/// Files of packages that are not in an image, as patterns of [`crate::base::glob`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PathPatterns {
+    /// Never unpacked, now and when dpkg in the machine unpacks a package.
+    pub exclude: Vec<String>,
+    /// Unpacked all the same.
+    pub include: Vec<String>,
+    /// Removed before the recipe's files are added.
+    pub remove: Vec<String>,
 }
 
 impl Image {

@@ -143,3 +143,48 @@ fn a_build_that_fails_points_at_its_script() {
     let said = mistaken(&ground, "directory", "mkdir x", "[\"x\"]");
     assert!(said.contains("the build left a directory"), "{said}");
 }
+
+/// What a shell in the sandbox of a step answers to these lines.
+fn shell(ground: &Ground, words: &[&str], lines: &str) -> Ended {
+    let input = ground.path("lines");
+    std::fs::write(&input, lines).unwrap();
+    let mut kiln = std::process::Command::new("sh");
+    kiln.args(["-c", "exec \"$@\" <lines", "sh"]).arg(ground.kiln().get_program());
+    let like = ground.kiln();
+    kiln.env_clear().current_dir(&ground.directory);
+    kiln.envs(like.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    run(kiln.arg("shell").args(words))
+}
+
+#[test]
+fn a_shell_sees_what_the_script_sees_and_leaves_nothing() {
+    let Some(ground) = prepared("shell") else { return };
+    assert_eq!(ground.lock("lab", &image(BODY, BUILDS)).code, Some(0));
+    let lines = "echo \"$WHO in $PWD\"; ls /kiln/in; touch greet notes; ls; exit 7\n";
+    let fresh = shell(&ground, &["lab.kiln", "last"], lines);
+    assert_eq!(fresh.code, Some(0), "{}", fresh.text());
+    let said = String::from_utf8(fresh.stdout).unwrap();
+    // The miniature's bash lacks the locale, and says so.
+    let said =
+        said.lines().filter(|line| !line.contains("warning")).map(|line| format!("{line}\n")).collect::<String>();
+    assert_eq!(said, "the recipe's own in /kiln/build\nkept\nnote\nparts\ngreet\nnotes\n");
+
+    let after = shell(&ground, &["--failed", "lab.kiln", "build last"], "cat greet\n");
+    assert_eq!(after.code, Some(0), "{}", after.text());
+    assert!(after.text().contains("#!/bin/sh\necho hello\n"), "{}", after.text());
+    assert!(after.text().contains("ended with exit status 0"), "{}", after.text());
+
+    // Neither is a result: the build runs.
+    let built = run(ground.kiln().args(["build", "--allow-leaks", "lab.kiln"]));
+    assert!(built.text().contains("build last: running"), "{}", built.text());
+    assert_eq!(notes(&ground, "lab").lines().last(), Some("hello"));
+
+    let unknown = shell(&ground, &["lab.kiln", "lst"], "");
+    assert_eq!(unknown.code, Some(2), "{}", unknown.text());
+    assert!(unknown.text().contains("`build last`"), "{}", unknown.text());
+    let broken = "build last {\n  tools = host-tools\n  script = \"echo half >half; false\"\n  outputs = [\"x\"]\n}";
+    let body = "file \"/x\" { source = output \"x\" from last }";
+    assert_eq!(ground.lock("broken", &image(body, broken)).code, Some(0));
+    let failed = shell(&ground, &["--failed", "broken.kiln", "last"], "cat half\n");
+    assert!(failed.text().contains("half\n") && failed.text().contains("exit status 1"), "{}", failed.text());
+}

@@ -3,6 +3,7 @@
 mod failed;
 mod lab;
 mod names;
+mod paths;
 mod secrets;
 mod strict;
 mod users;

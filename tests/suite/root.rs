@@ -8,7 +8,7 @@ use kiln::base::{Arch, Digest, Timestamp};
 use kiln::exec::builtin::{self, BuiltinContext};
 use kiln::exec::event::{StepEvent, StepListener};
 use kiln::plan::Builtin;
-use kiln::plan::root::{BaseSpec, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
+use kiln::plan::root::{BaseSpec, PathFilters, RULES, RootContent, RootFile, RootIds, RootSpec, RootUnits, RootUser};
 
 use super::live::is_among;
 use super::{live, packages};
@@ -38,6 +38,7 @@ pub(super) fn spec() -> RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "cxl-guest".to_owned(),
+        remove: Vec::new(),
         groups: Vec::new(),
         users: vec![
             RootUser {
@@ -87,7 +88,13 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         std::fs::create_dir_all(directory).unwrap();
     }
     let locked = packages.iter().map(|package| package.locked.clone()).collect();
-    let base_spec = BaseSpec { architecture: Arch::BUILD, rules: RULES, packages: locked, epoch: EPOCH };
+    let base_spec = BaseSpec {
+        architecture: Arch::BUILD,
+        rules: RULES,
+        packages: locked,
+        paths: PathFilters::default(),
+        epoch: EPOCH,
+    };
     std::fs::write(work.join("base.json"), serde_json::to_vec(&base_spec).unwrap()).unwrap();
     std::fs::write(work.join("root.json"), serde_json::to_vec(spec).unwrap()).unwrap();
     std::fs::write(work.join("text"), "hello\n").unwrap();

@@ -38,7 +38,7 @@ pub fn merge(packages: &[(String, PathBuf)], root: &Path) -> Result<(), RootErro
 /// The same in a tree that is there.
 pub(crate) fn fill(packages: &[(String, PathBuf)], tree: &Tree) -> Result<(), RootError> {
     let manner = UnpackMode { arch: Arch::BUILD, faithful: false, mtime: Some(MTIME) };
-    let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
+    let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone(), filter: None };
     let debs: Vec<Deb> = packages.iter().map(deb).collect();
     let unpacked = unpack(tree, &debs, manner, &|_, _| Verdict::Second)?;
     for directory in DIRECTORIES {

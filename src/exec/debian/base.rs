@@ -11,9 +11,9 @@ use super::verify::verify;
 use super::{Deb, database, findings, rules, script};
 use crate::base::Arch;
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
+use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
 use crate::plan::Statement;
-use crate::plan::root::{BaseSpec, RootPackage};
+use crate::plan::root::{BaseSpec, PathFilters, RootPackage};
 
 /// Unpacks, configures, puts in order, and writes `base.tar`.
 pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
@@ -21,10 +21,12 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let tree = workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
-    unpack_all(&tree, (spec.architecture, &packages), &mut times)?;
+    let filter = PathFilter::new(&spec.paths);
+    unpack_all(&tree, spec.architecture, (&packages, &filter), &mut times)?;
     for package in &diverting {
-        times.learn_package(&package.deb())?;
+        times.learn_package(&package.deb(Some(&filter)))?;
     }
+    left_out(&tree, &spec.paths, &filter)?;
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
     let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let log = |line: &str| job.log(line);
@@ -47,7 +49,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let out = job.out.join("base.tar");
-    let check = || Ok::<_, RootError>([verify(spec, &tree, &runner)?, rules::doubtful(&tree)?].concat());
+    let check = || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner)?, rules::doubtful(&tree)?].concat());
     let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), &out));
     findings::write(job, &checked?)?;
     packed
@@ -65,9 +67,31 @@ fn of_packages(error: RootError, failures: Vec<PackageFailure>) -> RootError {
     }
 }
 
-fn unpack_all(tree: &Tree, (arch, packages): (Arch, &[Known]), times: &mut Times) -> Result<(), RootError> {
+/// Has dpkg in the image leave out the same files, now and later. A pattern that matches nothing was meant to do something.
+fn left_out(tree: &Tree, paths: &PathFilters, filter: &PathFilter<'_>) -> Result<(), RootError> {
+    if filter.is_empty() {
+        return Ok(());
+    }
+    if let Some(pattern) = filter.idle() {
+        let message = format!("no file of this image's packages matches `{pattern}`");
+        let failure = StepFailure::recipe(Statement::Pattern(pattern.to_owned()), message);
+        return Err(failure.help("patterns are compared with the paths in the packages; `*` also matches `/`").into());
+    }
+    let line = |word: &str, pattern: &String| format!("path-{word}={pattern}\n");
+    let exclude = paths.exclude.iter().map(|pattern| line("exclude", pattern));
+    let text: String = exclude.chain(paths.include.iter().map(|pattern| line("include", pattern))).collect();
+    tree.directory("etc/dpkg/dpkg.cfg.d")?;
+    Ok(tree.put("etc/dpkg/dpkg.cfg.d/kiln-paths", text.as_bytes(), 0o644)?)
+}
+
+fn unpack_all(
+    tree: &Tree,
+    arch: Arch,
+    (packages, filter): (&[Known], &PathFilter<'_>),
+    times: &mut Times,
+) -> Result<(), RootError> {
     let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
-    let debs: Vec<Deb> = ours.iter().map(|known| known.deb()).collect();
+    let debs: Vec<Deb> = ours.iter().map(|known| known.deb(Some(filter))).collect();
     let judge = |a, b| packages::judge(&ours, a, b);
     let manner = UnpackMode { arch, faithful: true, mtime: None };
     let unpacked = unpack(tree, &debs, manner, &judge)?;

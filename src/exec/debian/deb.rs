@@ -5,20 +5,22 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 
 use crate::debian::deb::{self, Control, Data};
-use crate::exec::tree::{Attributes, Entry, Files, Kind, Package, RootError};
+use crate::exec::tree::{Attributes, Entry, Files, Kind, Package, PathFilter, RootError};
 use crate::world::fs;
 
 /// Behind the name of a file that dpkg puts in its place when it configures the package.
 const CONFFILE: &str = ".dpkg-new";
 
 /// A package that has not been opened yet.
-pub(crate) struct Deb {
+pub(crate) struct Deb<'a> {
     /// For messages.
     pub(crate) name: String,
     pub(crate) file: PathBuf,
+    /// What of it is left out, if anything is.
+    pub(crate) filter: Option<&'a PathFilter<'a>>,
 }
 
-impl Package for Deb {
+impl Package for Deb<'_> {
     type Head = Control;
 
     fn name(&self) -> &str {
@@ -27,6 +29,10 @@ impl Package for Deb {
 
     fn size(&self) -> Result<u64, RootError> {
         Ok(fs::context("read", &self.file, self.file.metadata())?.len())
+    }
+
+    fn leaves_out(&self, entry: &Entry) -> bool {
+        self.filter.is_some_and(|filter| filter.leaves_out(entry))
     }
 
     fn open(&self) -> Result<(Control, Box<dyn Files>), RootError> {

@@ -9,7 +9,7 @@ use super::script::Candidate;
 use super::{Deb, database};
 use crate::debian::deb::{self, Control};
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{RootError, Verdict};
+use crate::exec::tree::{PathFilter, RootError, Verdict};
 use crate::plan::root::RootPackage;
 use crate::world::fs;
 
@@ -59,8 +59,8 @@ impl Known {
     }
 
     /// For whoever unpacks it.
-    pub(crate) fn deb(&self) -> Deb {
-        Deb { name: self.control.package().to_owned(), file: self.file.clone() }
+    pub(crate) fn deb<'a>(&self, filter: Option<&'a PathFilter<'a>>) -> Deb<'a> {
+        Deb { name: self.control.package().to_owned(), file: self.file.clone(), filter }
     }
 
     /// Whether dpkg itself must unpack it: its `preinst` moves other packages' files out of the way first.

@@ -10,7 +10,7 @@ use super::rules;
 use super::run::Runner;
 use crate::exec::failure::StepFailure;
 use crate::exec::log::shortened;
-use crate::exec::tree::{RootError, Tree};
+use crate::exec::tree::{PathFilter, RootError, Tree};
 use crate::plan::root::{BaseSpec, Finding, RootPackage};
 
 /// So many findings are kept.
@@ -19,7 +19,16 @@ const FINDINGS: usize = 100;
 const MARK: &str = "kiln: verify";
 
 /// Asks dpkg.
-pub(super) fn verify(spec: &BaseSpec, tree: &Tree, runner: &Runner<'_>) -> Result<Vec<Finding>, RootError> {
+pub(super) fn verify(
+    spec: &BaseSpec,
+    tree: &Tree,
+    filter: &PathFilter<'_>,
+    runner: &Runner<'_>,
+) -> Result<Vec<Finding>, RootError> {
+    let expected = |line: &str| {
+        let path = line.split_ascii_whitespace().next_back().unwrap_or_default();
+        rules::expected_finding(line) || line.starts_with("missing ") && filter.is_excluded(path)
+    };
     let info = Info::read(tree)?;
     let malformed: Vec<&str> = info
         .stems
@@ -37,7 +46,7 @@ pub(super) fn verify(spec: &BaseSpec, tree: &Tree, runner: &Runner<'_>) -> Resul
             Some(_) => {}
             None if line == MARK => auditing = false,
             None if auditing => audit.hear(line),
-            None if said.len() < FINDINGS && !rules::expected_finding(line) => said.push(shortened(line)),
+            None if said.len() < FINDINGS && !expected(line) => said.push(shortened(line)),
             // A program of the image says this, which may never end.
             None => {}
         },

@@ -8,7 +8,7 @@ use crate::base::Arch;
 use crate::exec::builtin::{self, BuiltinContext};
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::failure::{Fault, StepFailure};
-use crate::exec::sandbox::{self, Mount, Privileges, Root, SandboxEvent, Spec};
+use crate::exec::sandbox::{self, Limits, Mount, Privileges, Root, Running, SandboxEvent, Spec, Streams};
 use crate::exec::variation;
 use crate::plan::{Builtin, Ids, id};
 use crate::world::WorldError;
@@ -90,6 +90,13 @@ fn command(variation: Option<&Path>, request: &Request, listener: &dyn StepListe
         });
     })?;
     if status.success() { Ok(()) } else { Err(ExecutorError::Failed(StepFailure::input(status))) }
+}
+
+/// Starts a command on the caller's streams, for whoever works in its sandbox by hand: it may be silent as long as it likes.
+pub fn spawn(request: &Request, streams: Streams) -> Result<Running, ExecutorError> {
+    hand_over(&Dir::open(&request.build)?)?;
+    let limits = Limits { silence: None, ..request.limits };
+    Ok(sandbox::spawn_within(&spec(request)?, &limits, streams)?)
 }
 
 /// The sandbox of a command, as a value.

@@ -8,7 +8,7 @@
 mod local;
 mod request;
 
-pub use local::LocalExecutor;
+pub use local::{LocalExecutor, spawn};
 pub use request::{Provided, Request, Task};
 
 use super::event::StepListener;

@@ -119,7 +119,7 @@ impl SandboxError {
     }
 
     /// A failed step of building the sandbox.
-    pub(super) fn setup(what: impl Into<String>, reason: impl ToString) -> SandboxError {
+    pub(crate) fn setup(what: impl Into<String>, reason: impl ToString) -> SandboxError {
         SandboxError::Setup { what: what.into(), reason: reason.to_string() }
     }
 }

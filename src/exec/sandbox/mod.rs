@@ -51,7 +51,7 @@ pub use limits::Limits;
 pub(crate) use limits::tree_options;
 pub use privileges::Privileges;
 pub use running::Running;
-pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, use_program};
+pub use spawn::{Call, Streams, call, namespaces_possible, run, run_within, spawn, spawn_within, use_program};
 
 /// A process and everything it can see. It reaches no network, not even loopback of the host.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -73,6 +73,12 @@ pub fn spawn(spec: &Spec, streams: Streams) -> Result<Running, SandboxError> {
     start(machine(spec), streams)
 }
 
+/// The same for the program of a step, within limits.
+pub fn spawn_within(spec: &Spec, limits: &Limits, streams: Streams) -> Result<Running, SandboxError> {
+    let work = Work::Program(spec.clone());
+    start(Job { work, ids: spec.ids, owner: None, limits: *limits, kind: FilterKind::Step }, streams)
+}
+
 fn machine(spec: &Spec) -> Job {
     let work = Work::Program(spec.clone());
     Job { work, ids: spec.ids, owner: None, limits: Limits::machine(), kind: FilterKind::Machine }

@@ -16,6 +16,11 @@ pub(crate) trait Package: Sync {
     /// How many bytes it has, by which work is shared out.
     fn size(&self) -> Result<u64, RootError>;
 
+    /// Whether this file of it is not unpacked. It stays in the list of the package's files, as dpkg has it.
+    fn leaves_out(&self, _entry: &Entry) -> bool {
+        false
+    }
+
     /// Opens it; its files are checked one by one while they are read.
     fn open(&self) -> Result<(Self::Head, Box<dyn Files>), RootError>;
 }

@@ -35,6 +35,8 @@ impl Times {
     pub(crate) fn learn_package(&mut self, package: &impl Package) -> Result<(), RootError> {
         let (_, mut files) = package.open()?;
         while let Some(entry) = files.next()? {
+            // Who unpacks it later is told the same: here it is only seen which patterns match.
+            let _ = package.leaves_out(&entry);
             self.learn(entry.attributes.mtime);
             let drained = io::copy(&mut *files, &mut io::sink());
             drained.map_err(|error| RootError::package(package.name(), error))?;

@@ -50,6 +50,8 @@ struct Outcome<H> {
     paths: Vec<String>,
     times: BTreeSet<i64>,
     hard: Vec<(String, String)>,
+    /// Those of its paths that are not unpacked.
+    left_out: BTreeSet<String>,
 }
 
 /// Unpacks `packages` into `tree`; `judge` decides about files that two packages ship.
@@ -78,7 +80,7 @@ pub(crate) fn unpack<P: Package>(
         for (path, target) in &outcome.hard {
             hard_link(&claims, index, (path, target)).map_err(|error| TreeError::file("link", path, error))?;
         }
-        let kept = |path: &String| claims.holds(&layout::place(path), index);
+        let kept = |path: &String| claims.holds(&layout::place(path), index) || outcome.left_out.contains(path);
         let paths = outcome.paths.into_iter().filter(kept).collect();
         unpacked.push(Unpacked { head: outcome.head, paths, times: outcome.times });
     }
@@ -110,11 +112,16 @@ fn one<P: Package>(
     let (head, mut files) = packages[index].open()?;
     let cursor = Cursor::new(claims.tree());
     let mut job = Job { claims, cursor, manner, index, buffer: vec![0; 1 << 16] };
-    let (mut paths, mut times, mut hard) = (Vec::new(), BTreeSet::new(), Vec::new());
+    let (mut paths, mut times, mut hard, mut left_out) = (Vec::new(), BTreeSet::new(), Vec::new(), BTreeSet::new());
     while let Some(entry) = files.next()? {
         let path = entry.path.clone();
         if interrupt::stopped() {
             return Err(TreeError::file("unpack", path, io::ErrorKind::Interrupted.into()).into());
+        }
+        if packages[index].leaves_out(&entry) {
+            left_out.insert(path.clone());
+            paths.push(path);
+            continue;
         }
         if let Kind::Hard(target) = &entry.kind {
             hard.push((layout::place(&entry.path), layout::place(target)));
@@ -126,7 +133,7 @@ fn one<P: Package>(
         times.insert(entry.attributes.mtime);
         paths.push(path);
     }
-    Ok(Outcome { head, paths, times, hard })
+    Ok(Outcome { head, paths, times, hard, left_out })
 }
 
 fn conflict(packages: &[impl Package], path: &str, (a, b): (usize, usize)) -> RootError {

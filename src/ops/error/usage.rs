@@ -49,6 +49,14 @@ pub enum UsageError {
         /// The names that there are.
         machines: String,
     },
+    /// A step that there is not, or that kiln carries out itself.
+    #[error("the recipe has no build and no step `{name}` that runs in a sandbox; it has: {steps}")]
+    NoSuchStep {
+        /// Its name.
+        name: String,
+        /// The names that there are.
+        steps: String,
+    },
     /// Tests are in recipes, not in what was built from them.
     #[error(
         "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::disk;
 use super::kind::{DiskContent, StepKind};
-use super::root::{BASE_WARNINGS, ROOT, USERS, WARNINGS};
+use super::root::{BASE_WARNINGS, PathFilters, ROOT, USERS, WARNINGS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::recipe::Recipe;
@@ -29,7 +29,8 @@ pub struct DiskParts {
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
 pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input {
     let step = builder.once(StepKind::Root(image.name.clone()), |builder, kind| {
-        let base = builder.base(&image.packages, &image.name);
+        let paths = PathFilters { exclude: image.paths.exclude.clone(), include: image.paths.include.clone() };
+        let base = builder.base(&image.packages, &image.name, paths);
         let (spec, mut inputs) = spec::root_spec(recipe, image, builder);
         inputs.insert("base.tar".to_owned(), Input::Output { step: base, name: "base.tar".to_owned() });
         inputs.insert(BASE_WARNINGS.to_owned(), Input::Output { step: base, name: WARNINGS.to_owned() });

@@ -42,6 +42,7 @@ pub(super) fn root_spec(
         rules: RULES,
         epoch: lock.epoch,
         hostname: image.hostname.clone(),
+        remove: image.paths.remove.clone(),
         groups: image.groups.iter().map(root_group).collect(),
         users: image.users.iter().map(root_user).collect(),
         files,

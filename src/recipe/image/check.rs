@@ -1,6 +1,6 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, SIZES, file, group, user};
+use super::{DiskFormat, FieldSpans, Image, SIZES, file, group, paths, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::BUSYBOX;
@@ -41,6 +41,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
+    let (paths, patterns) = paths::patterns(&mut reader, &files);
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
@@ -53,6 +54,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         timezone: timezone.as_ref().map(|timezone| timezone.span),
         dhcp: dhcp.as_ref().map(|dhcp| dhcp.span),
         units: units.iter().flatten().map(|unit| (unit.value.clone(), unit.span)).collect(),
+        patterns,
     };
     let [enable, disable, mask] = units.map(|list| list.into_iter().map(|unit| unit.value).collect());
     reader.finish();
@@ -64,6 +66,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         packages: PackageSet { name: name.clone(), ..packages },
         tools: tools?,
         initramfs,
+        paths,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
         groups,

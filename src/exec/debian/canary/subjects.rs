@@ -93,6 +93,7 @@ fn spec() -> RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "host".to_owned(),
+        remove: vec!["/usr/share/doc/*".to_owned()],
         groups: vec![RootGroup { name: "team".to_owned(), gid: Some(2001) }],
         users: vec![user("root", "/root"), RootUser { home: None, ..user("b", "") }, user("bob", "/home/bob")],
         files: vec![
@@ -174,7 +175,7 @@ fn packages(work: &Path) -> Subject {
     let list = written(work, "a");
     let act = move |tree: &Tree| {
         let manner = UnpackMode { arch: Arch::default(), faithful: true, mtime: None };
-        let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone() };
+        let deb = |(name, file): &(String, PathBuf)| Deb { name: name.clone(), file: file.clone(), filter: None };
         let debs: Vec<Deb> = list.iter().map(deb).collect();
         unpack(tree, &debs, manner, &|_, _| Verdict::Second).map(drop)
     };

@@ -19,7 +19,8 @@ use crate::plan::root::RootUnits;
 pub(super) type Part = fn(&Addition<'_>) -> Result<(), RootError>;
 
 /// In an order in which later ones may rely on earlier ones.
-pub(super) const ALL: [(&str, Part); 5] = [
+pub(super) const ALL: [(&str, Part); 6] = [
+    ("removed", parts::removed),
     ("system", system::apply),
     ("network", parts::network),
     ("users", parts::users),

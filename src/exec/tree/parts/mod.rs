@@ -8,6 +8,7 @@ mod homes;
 mod login_defs;
 mod network;
 mod paths;
+mod removed;
 mod subordinate;
 mod units;
 mod users;
@@ -18,6 +19,7 @@ use std::path::PathBuf;
 pub(crate) use files::apply as files;
 pub(crate) use homes::apply as homes;
 pub(crate) use network::apply as network;
+pub(crate) use removed::apply as removed;
 pub(crate) use units::script as units;
 pub(crate) use users::apply as users;
 
