@@ -102,6 +102,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         architecture: Arch::Amd64,
         archives: SUITES.map(|(suite, _)| suite.to_owned()).to_vec(),
         requests: packages.iter().map(request).collect(),
+        local: Vec::new(),
         base: Base::None,
         recommends: false,
         exclude: Vec::new(),
@@ -150,6 +151,10 @@ impl World for Remembering {
 
     fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
         self.world.canonical(path)
+    }
+
+    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
+        self.world.directory(path)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {

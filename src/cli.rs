@@ -22,7 +22,7 @@ use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
     name = "kiln",
     version,
     after_help = "Exit codes: 0 success, 1 error in the recipe or its lock, 2 usage error, 3 mismatch or failed test, 4 I/O, network or host failure, 5 a package or source is damaged or fails to build, 101 bug in kiln, 130 interrupted\n\
-                  Start with: kiln run recipes/cxl-quick.kiln"
+                  Start with: kiln run recipes/cxl-quick.kiln --relock-gone"
 )]
 pub struct Cli {
     /// What to do.
@@ -152,6 +152,9 @@ pub struct LockArgs {
     /// Update all packages, or only these, to what the archives have now
     #[arg(long, value_name = "PACKAGE", num_args = 0.., conflicts_with = "check")]
     pub update: Option<Vec<String>>,
+    /// Update only packages and sources whose files neither the store nor any server has any more
+    #[arg(long, conflicts_with_all = ["update", "check"])]
+    pub gone: bool,
     /// Check offline that the lock is up to date
     #[arg(long)]
     pub check: bool,
@@ -177,6 +180,10 @@ pub struct BuildArgs {
     /// How
     #[command(flatten)]
     pub realize: RealizeArgs,
+    /// If no server has a locked file any more, build with what the archives have now, and write that lock to
+    /// OUT.lock, beside the result; the recipe's lock is left unchanged
+    #[arg(long, conflicts_with = "offline")]
+    pub relock_gone: bool,
     /// Directory for the artifacts [default: result/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -215,6 +222,10 @@ pub struct RunArgs {
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,
+    /// If no server has a locked file any more, build with what the archives have now, and write that lock to
+    /// result/NAME.lock; the recipe's lock is left unchanged
+    #[arg(long, conflicts_with_all = ["offline", "print"])]
+    pub relock_gone: bool,
     /// Machine to run, if the recipe has several
     #[arg(long, value_name = "NAME")]
     pub machine: Option<String>,

@@ -11,6 +11,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod arm64_live;
+    mod brought_live;
     mod first_boot;
     mod formats;
     mod guest;
@@ -29,6 +30,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod peer;
+    mod popular;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod private_apt;
     mod quick;

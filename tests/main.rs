@@ -30,6 +30,7 @@ mod suite {
     mod failure_support;
     mod fetch;
     mod format;
+    mod gone;
     mod hostile;
     mod images;
     mod incremental;
@@ -65,6 +66,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
     mod unsolved;
+    mod updates;
     mod words;
 
     pub(crate) use live::live;

@@ -10,8 +10,11 @@ use crate::ops::{self, Session, project};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::BuildArgs) -> Result<(), Failure> {
-    let ready = ops::ready(session, &args.recipe.options())?;
     let out = args.out.clone().unwrap_or_else(|| project::result_path(&args.recipe.recipe));
+    let ready = match args.relock_gone {
+        true => ops::gone::ready(session, &args.recipe.options(), &ops::gone::beside(&out))?,
+        false => ops::ready(session, &args.recipe.options())?,
+    };
     let manifest = ops::build(&ready, &args.realize.options(), &out)?.manifest;
     if args.json { output::json_text(&manifest.write()) } else { summary(&out, &manifest) }
 }

@@ -3,13 +3,12 @@
 use std::io::IsTerminal;
 use std::sync::{PoisonError, RwLock};
 
-use super::progress;
+use super::{notices, progress};
 use crate::base::{ByteSize, Foreign, render, tell};
 use crate::exec::event::StepListener;
 use crate::guest::event::TestEvent;
 use crate::lock::resolve::Progress;
-use crate::ops::error::leaks;
-use crate::ops::event::{Notice, OpsEvent, OpsListener};
+use crate::ops::event::{OpsEvent, OpsListener};
 
 /// Tells everything.
 #[derive(Default)]
@@ -44,7 +43,7 @@ impl OpsListener for Terminal {
             OpsEvent::Reading { name, bytes } => {
                 crate::tell!("checking {} ({})", Foreign(name), ByteSize(bytes).rounded());
             }
-            OpsEvent::Notice(notice) => self::notice(notice),
+            OpsEvent::Notice(notice) => notices::tell(notice),
         }
     }
 }
@@ -69,37 +68,5 @@ fn machine(event: &TestEvent<'_>) {
         TestEvent::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
         TestEvent::TestFinished(result) => crate::tell!("{}", result.text()),
         TestEvent::Notice(text) => crate::tell!("{text}"),
-    }
-}
-
-fn notice(notice: Notice<'_>) {
-    match notice {
-        Notice::NotSearched { artifact } => {
-            crate::tell!(
-                "warning: {artifact} was not searched for traces of the host; build with `--no-cache` to search it"
-            );
-        }
-        Notice::Leaks(hits) => crate::tell!("warning: {}", leaks(hits)),
-        Notice::Doubtful { image, finding } => crate::tell!("warning: image {image}: {}", Foreign(finding)),
-        Notice::NotRecorded => crate::tell!(
-            "built with --incremental: outputs are not recorded in the lock; run `kiln verify --rebuild` to confirm them"
-        ),
-        Notice::Incremental { step } => crate::tell!(
-            "{} was built incrementally; run `kiln verify --rebuild RECIPE` to confirm its output",
-            Foreign(step)
-        ),
-        Notice::Compared { step } => {
-            crate::tell!("{step}: built incrementally; comparing with a full build");
-        }
-        Notice::SameHostName => {
-            crate::tell!("second build: same host name (changing it needs root and unshare)");
-        }
-        Notice::LockIgnored { path, error } => {
-            crate::tell!("error: {}: {error}", path.display());
-            crate::tell!("warning: it is made again from scratch");
-        }
-        Notice::LockChanged { path } => {
-            crate::tell!("warning: {} was edited or merged; its pins are kept", path.display());
-        }
     }
 }

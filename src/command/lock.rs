@@ -22,7 +22,7 @@ pub fn run(session: &Session<'_>, args: &cli::LockArgs) -> Result<(), Failure> {
         Some(names) if names.is_empty() => Update::All,
         Some(names) => Update::Some(names.iter().cloned().collect()),
     };
-    let locked = ops::lock::lock(&loaded, &update)?;
+    let locked = if args.gone { ops::gone::lock(&loaded)? } else { ops::lock::lock(&loaded, &update)? };
     output::print(&if locked.written { summary(&loaded, &locked) } else { format!("{shown}: unchanged\n") })
 }
 

@@ -13,6 +13,7 @@ pub mod fmt;
 pub mod gc;
 pub mod kconfig;
 pub mod lock;
+mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;

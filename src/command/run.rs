@@ -6,9 +6,9 @@ use super::failure::Failure;
 use super::output;
 use crate::cli::{self, PrintForm};
 use crate::machine::argv::{Accel, CommandLine, Place};
-use crate::ops::Session;
 use crate::ops::error::UsageError;
 use crate::ops::launch::{self, RunRequest};
+use crate::ops::{Session, gone, project};
 use crate::plan::ArtifactKind;
 use crate::recipe::image::DiskFormat;
 
@@ -17,7 +17,16 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     if let Some(form) = args.print {
         return print(session, args, form);
     }
-    let launches = launch::named(session, &args.recipe.options(), &args.realize.options())?;
+    let (recipe, options) = (args.recipe.options(), args.realize.options());
+    let launches = if args.relock_gone {
+        if recipe.path.is_dir() {
+            return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
+        }
+        let out = project::result_path(&recipe.path);
+        launch::of_recipe(&gone::ready(session, &recipe, &gone::beside(&out))?, &options, &out)?
+    } else {
+        launch::named(session, &recipe, &options)?
+    };
     let options = RunRequest { machine: args.machine.clone(), accel: args.accel.into(), keep: args.keep.clone() };
     Ok(launch::run(session, &launches, &options)?)
 }

@@ -34,6 +34,19 @@ impl ArchiveRef {
         ArchiveRef { name: name.into(), moment: Some(moment) }
     }
 
+    /// What stands where the name of an archive does: no archive can bear it.
+    pub const LOCAL: &'static str = "file:";
+
+    /// The files that a recipe brings along, in the place of an archive.
+    pub fn local() -> ArchiveRef {
+        ArchiveRef::current(ArchiveRef::LOCAL)
+    }
+
+    /// Whether this is no archive, but the files that a recipe brings along.
+    pub fn is_local(&self) -> bool {
+        self.name == ArchiveRef::LOCAL
+    }
+
     /// Whether this is the state that the lock is made from.
     pub fn is_current(&self) -> bool {
         self.moment.is_none()

@@ -6,6 +6,7 @@ use crate::base::{Diagnostic, Foreign, Quoted};
 use crate::plan::kind::StepKind;
 use crate::plan::statement;
 use crate::recipe::Recipe;
+use crate::recipe::directory::DirectoryError;
 use crate::store::StoreError;
 
 /// The plan was not carried out.
@@ -19,8 +20,9 @@ pub enum ExecError {
     /// A file could not be had anywhere.
     #[error(
         "cannot fetch {label} ({digest}, {size} bytes):\n{asked}\n  \
-         help: run `kiln lock --update` to lock what the archives have now, or set KILN_MIRROR to a mirror that still \
-         has the file", label = Foreign(label)
+         help: set KILN_MIRROR to a mirror that still has the file; or run `kiln lock --gone RECIPE` to move the pins \
+         whose files no server has any more, or `kiln run --relock-gone RECIPE` to do so in a lock beside the result",
+        label = Foreign(label)
     )]
     Fetch {
         label: String,
@@ -41,6 +43,9 @@ pub enum ExecError {
     /// A file of the recipe is not what it was when the recipe was read.
     #[error("{file} changed while it was being copied into the build\n  help: run the command again when nothing writes to it", file = Foreign(file))]
     Changed { file: String },
+    /// A directory of the recipe cannot be read as a tree.
+    #[error("cannot copy {name} into the build: {source}", name = Foreign(name))]
+    Directory { name: String, source: Box<DirectoryError> },
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),

@@ -137,11 +137,7 @@ impl<'a> Fetcher<'a> {
         fs::context("read", part, read).map_err(|error| fatal(self.store.failure(error)))?;
         let resumed = sink.have() > 0;
         if sink.have() < fetch.size {
-            let stated = match fetch.place {
-                Place::Repository { .. } => Stated::User,
-                Place::Url(_) | Place::Recipe(_) => Stated::Recipe,
-            };
-            let request = Request { url, from: 0, stated };
+            let request = Request { url, from: 0, stated: stated(&fetch.place) };
             let poured = self.downloader.pour(&request, Length::Exactly(fetch.size), &mut sink);
             if sink.grown && matches!(poured, Err(Refusal::Useless(_))) {
                 // Whatever that was, it is no beginning of the file.
@@ -160,7 +156,15 @@ impl<'a> Fetcher<'a> {
     }
 }
 
-fn unavailable(fetch: &Fetch, answers: Vec<ServerAnswer>) -> ExecError {
+/// Whose word the addresses of a place are.
+pub(super) fn stated(place: &Place) -> Stated {
+    match place {
+        Place::Repository { .. } => Stated::User,
+        Place::Url(_) | Place::Recipe(_) => Stated::Recipe,
+    }
+}
+
+pub(super) fn unavailable(fetch: &Fetch, answers: Vec<ServerAnswer>) -> ExecError {
     let (label, digest, size) = (fetch.label.clone(), fetch.digest, fetch.size);
     let line = |ServerAnswer { url, why }: ServerAnswer| format!("  {}: {}", Foreign(url), Foreign(why));
     let asked = match answers.is_empty() {

@@ -3,7 +3,8 @@
 
 use super::ExecError;
 use crate::plan::Fetch;
-use crate::recipe::content::DiskSource;
+use crate::recipe::content::{DiskSource, SourceError};
+use crate::recipe::directory::DirectoryError;
 use crate::store::{Store, StoreError, Visibility};
 use crate::world::WorldError;
 
@@ -25,10 +26,13 @@ pub(super) fn import(
     Ok(store.show(&fetch.digest, visibility)?)
 }
 
-fn failed(store: &Store, fetch: &Fetch, error: WorldError) -> ExecError {
+fn failed(store: &Store, fetch: &Fetch, error: SourceError) -> ExecError {
     match error {
-        WorldError::Changed { .. } => changed(fetch),
-        error => store.failure(error).into(),
+        SourceError::File(WorldError::Changed { .. }) | SourceError::Directory(DirectoryError::Changed(_)) => {
+            changed(fetch)
+        }
+        SourceError::File(error) | SourceError::Directory(DirectoryError::World(error)) => store.failure(error).into(),
+        SourceError::Directory(error) => ExecError::Directory { name: fetch.label.clone(), source: Box::new(error) },
     }
 }
 

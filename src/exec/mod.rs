@@ -2,6 +2,7 @@
 //!
 //! Input: a [`crate::plan::Plan`], a store, a world. Output: digests of the artifacts. It must not decide what to do.
 
+pub mod availability;
 pub mod builtin;
 pub mod debian;
 pub mod doctor;

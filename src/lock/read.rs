@@ -243,13 +243,18 @@ fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<Locked
         return Err(fact(place, format!("`{}` is not a package name", wire.name)));
     }
     let wrong = |error: String| fact(place, format!("`{}`: {error}", wire.name));
-    let archive: ArchiveRef = wire.archive.parse().map_err(|error: NotAnArchive| wrong(error.to_string()))?;
-    if !archives.contains_key(&archive) {
+    let archive: ArchiveRef = match wire.archive.as_str() {
+        ArchiveRef::LOCAL => ArchiveRef::local(),
+        name => name.parse().map_err(|error: NotAnArchive| wrong(error.to_string()))?,
+    };
+    if !archive.is_local() && !archives.contains_key(&archive) {
         return Err(not_among(place, &wire.name, &archive));
     }
     let why: Why = wire.why.parse().map_err(|error: NotAReason| wrong(error.to_string()))?;
     let climbs = wire.path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
-    if climbs || wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ') {
+    // A file of the recipe may be called whatever its author likes.
+    let odd = wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ');
+    if climbs || (odd && !archive.is_local()) {
         return Err(fact(place, format!("`{}`: `{}` is not a path within a repository", wire.name, wire.path)));
     }
     if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')

@@ -115,12 +115,20 @@ fn compare<T: PartialEq>(
 ) {
     for (name, value) in now {
         match locked.get(name) {
-            None => wrong.push(Mismatch(format!("{noun} `{name}` is new"))),
-            Some(old) if old != value => wrong.push(Mismatch(format!("{noun} `{name}` has changed"))),
+            None => wrong.push(Mismatch(format!("{} is new", shown(noun, name)))),
+            Some(old) if old != value => wrong.push(Mismatch(format!("{} has changed", shown(noun, name)))),
             Some(_) => {}
         }
     }
     for name in locked.keys().filter(|name| !now.contains_key(*name)) {
-        wrong.push(Mismatch(format!("{noun} `{name}` is gone")));
+        wrong.push(Mismatch(format!("{} is gone", shown(noun, name))));
+    }
+}
+
+/// The key of a directory among the files of a recipe has a slash at its end, and behind that how it is read.
+fn shown(noun: &str, key: &str) -> String {
+    match key.strip_suffix('/').or_else(|| key.strip_suffix("//exact")) {
+        Some(directory) => format!("directory `{directory}`"),
+        None => format!("{noun} `{key}`"),
     }
 }

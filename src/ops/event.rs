@@ -7,6 +7,7 @@ use crate::inspect::leak::Hit;
 use crate::lock::ReadError;
 use crate::lock::resolve::Progress;
 use crate::plan::root::Finding;
+use crate::world::download::ServerAnswer;
 
 /// One thing that happened.
 pub enum OpsEvent<'a> {
@@ -69,6 +70,27 @@ pub enum Notice<'a> {
     },
     /// The second build has the same host name as the first.
     SameHostName,
+    /// Servers are asked whether they have the files of a lock.
+    Asking {
+        /// How many the store lacks.
+        files: usize,
+    },
+    /// No server has a file of the lock.
+    Gone {
+        /// The file.
+        label: &'a str,
+        /// What each server said.
+        asked: &'a [ServerAnswer],
+    },
+    /// A build uses a lock of its own, since files of the recipe's lock are gone.
+    Relocked {
+        /// The recipe's lock, which is left alone.
+        committed: &'a std::path::Path,
+        /// The lock of the build.
+        used: &'a std::path::Path,
+        /// How the two differ, a line each.
+        changes: &'a [String],
+    },
     /// A lock cannot be read and is made again from nothing.
     LockIgnored {
         /// Where it is.

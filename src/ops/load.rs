@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::{LockError, OpsError, UsageError};
 use super::options::RecipeOptions;
 use super::session::Session;
-use super::{machines, project};
+use super::{machines, own, project};
 use crate::exec::sandbox;
 use crate::lock::{self, Lock};
 use crate::plan::{self, Plan};
@@ -35,7 +35,12 @@ pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Load
     let recipe = recipe::check(session.world, &options.path, &options.set)
         .map_err(|mistakes| OpsError::Mistakes(Box::new(mistakes)))?;
     let lock_path = options.lock.clone().unwrap_or_else(|| project::lock_path(&path));
-    Ok(Loaded { session: *session, recipe: recipe.reachable(), lock_path })
+    let recipe = recipe.reachable();
+    let mistakes = own::files(session.world, &recipe, &lock_path);
+    if !mistakes.is_empty() {
+        return Err(OpsError::mistakes(&recipe.sources, mistakes));
+    }
+    Ok(Loaded { session: *session, recipe, lock_path })
 }
 
 /// `kiln check <(...)` names a pipe that has no place among files, which is what its error is to say.

@@ -26,21 +26,28 @@ pub struct Locked {
 
 /// Makes the lock of a recipe, keeping what `update` does not move.
 pub fn lock(loaded: &Loaded<'_>, update: &Update) -> Result<Locked, OpsError> {
-    let (session, recipe) = (&loaded.session, &loaded.recipe);
+    let session = &loaded.session;
     let before = load::lock_text(session.world, &loaded.lock_path)?;
     let previous = before.as_deref().and_then(|text| previous(session, &loaded.lock_path, text));
-    let mut lock = resolved(loaded, previous.as_ref(), update)?;
-    machines::judge(session, recipe, &lock)?;
-    lock::satisfies(recipe, &lock).map_err(LockError::Unbuildable)?;
-    lock.machines = machines::locked(recipe, &lock)?;
-    lock.steps = steps(recipe, &lock);
-    carry_over(recipe, &mut lock, previous.as_ref());
+    let lock = made(loaded, previous.as_ref(), update)?;
     let text = lock::write(&lock);
     let written = before.as_deref() != Some(&text);
     if written {
         project::write_lock(&loaded.lock_path, &text)?;
     }
     Ok(Locked { previous, lock, written })
+}
+
+/// A lock that is not written yet.
+pub(super) fn made(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Result<Lock, OpsError> {
+    let (session, recipe) = (&loaded.session, &loaded.recipe);
+    let mut lock = resolved(loaded, previous, update)?;
+    machines::judge(session, recipe, &lock)?;
+    lock::satisfies(recipe, &lock).map_err(LockError::Unbuildable)?;
+    lock.machines = machines::locked(recipe, &lock)?;
+    lock.steps = steps(recipe, &lock);
+    carry_over(recipe, &mut lock, previous);
+    Ok(lock)
 }
 
 fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Result<Lock, OpsError> {

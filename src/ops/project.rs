@@ -21,9 +21,12 @@ pub fn write_lock(path: &Path, text: &str) -> Result<(), WorldError> {
     directory.write(path.file_name().unwrap_or_default(), text.as_bytes(), 0o644)
 }
 
+/// Where builds go unless told, in the working directory.
+pub const RESULTS: &str = "result";
+
 /// Where a build goes unless told: `result/NAME` in the working directory.
 pub fn result_path(recipe: &Path) -> PathBuf {
-    Path::new("result").join(stem(recipe))
+    Path::new(RESULTS).join(stem(recipe))
 }
 
 /// The recipe's name: its file's stem.

@@ -20,6 +20,8 @@ use crate::recipe::packages::PackageSet;
 pub struct Builder<'a> {
     /// The lock that names every input.
     pub lock: &'a Lock,
+    /// The recipe, whose files packages may be.
+    recipe: Option<&'a Recipe>,
     /// What there is so far.
     pub plan: Plan,
     tools: BTreeMap<Vec<Digest>, usize>,
@@ -29,7 +31,12 @@ pub struct Builder<'a> {
 impl<'a> Builder<'a> {
     /// An empty plan over a lock.
     pub fn new(lock: &'a Lock) -> Self {
-        Builder { lock, plan: Plan::default(), tools: BTreeMap::new(), bases: BTreeMap::new() }
+        Builder { lock, recipe: None, plan: Plan::default(), tools: BTreeMap::new(), bases: BTreeMap::new() }
+    }
+
+    /// The same with packages that the recipe brings along.
+    pub fn of(recipe: &'a Recipe, lock: &'a Lock) -> Self {
+        Builder { recipe: Some(recipe), ..Builder::new(lock) }
     }
 
     /// The variable that every step with times in its output reads.
@@ -56,7 +63,13 @@ impl<'a> Builder<'a> {
     /// An input that is a locked package's `.deb`.
     pub fn fetch(&mut self, package: &LockedPackage) -> Input {
         let label = format!("{} {} ({})", package.name, package.version, package.architecture);
-        let place = self.repository_place(&package.archive, &package.path);
+        let place = match self.recipe.and_then(|recipe| recipe.files.get(&package.path)) {
+            Some(file) if package.archive.is_local() => match &file.content {
+                FileContent::Held(bytes) => return Input::Inline(bytes.clone()),
+                FileContent::OnDisk(source) => Place::Recipe(source.clone()),
+            },
+            _ => self.repository_place(&package.archive, &package.path),
+        };
         self.fetch_file(label, package.file, place)
     }
 

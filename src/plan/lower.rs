@@ -22,7 +22,7 @@ use crate::recipe::machine::{Firmware, Machine};
 /// The lock must satisfy the recipe: every set, source and archive that the recipe asks for is there.
 pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
     let mut lowering = Lowering {
-        builder: Builder::new(lock),
+        builder: Builder::of(recipe, lock),
         recipe,
         kernels: BTreeMap::new(),
         indexed: BTreeMap::new(),

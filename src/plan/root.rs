@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Arch, Timestamp};
+use crate::recipe::image::FileCapabilities;
 
 /// The output that holds the root file system.
 pub const ROOT: &str = "root.tar";
@@ -128,7 +129,7 @@ pub struct RootSpec {
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
-pub const RULES: u32 = 6;
+pub const RULES: u32 = 7;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,6 +189,9 @@ pub struct RootFile {
     pub owner: String,
     /// Group name or number.
     pub group: String,
+    /// What a program may do without being root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capabilities: Option<FileCapabilities>,
 }
 
 /// What a [`RootFile`] holds.
@@ -196,6 +200,8 @@ pub struct RootFile {
 pub enum RootContent {
     /// The bytes of the input at this path.
     Input(String),
+    /// Everything in the archive that is the input at this path.
+    Tree(String),
     /// A directory.
     Directory,
     /// A symbolic link to this target.

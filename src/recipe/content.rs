@@ -1,10 +1,11 @@
 //! Files that a recipe brings along: small ones are held in memory, others stay where they are and are known by digest.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use super::directory::{Directory, DirectoryError};
 use crate::base::{Digest, Hasher};
-use crate::world::{World, WorldError, contents};
+use crate::world::{World, WorldError, contents, fs};
 
 /// Larger files are not held in memory: only their digest is.
 pub const MAX_HELD: u64 = 1 << 20;
@@ -34,14 +35,29 @@ pub enum FileContent {
 pub enum DiskSource {
     /// The bytes of a plain file.
     File(PathBuf),
+    /// A directory as an archive.
+    Directory(Directory),
+}
+
+/// Why something below the recipe's root cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// A file.
+    #[error(transparent)]
+    File(#[from] WorldError),
+    /// A directory, or something in it.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
 }
 
 impl DiskSource {
-    /// Hands its bytes on; how many there are.
-    pub fn stream(&self, out: &mut dyn Write) -> Result<u64, WorldError> {
+    /// Hands its bytes on.
+    pub fn stream(&self, out: &mut dyn Write) -> Result<(), SourceError> {
         match self {
-            DiskSource::File(path) => contents::stream(path, out),
+            DiskSource::File(path) => drop(contents::stream(path, out)?),
+            DiskSource::Directory(directory) => directory.pack(out)?,
         }
+        Ok(())
     }
 }
 
@@ -61,6 +77,33 @@ impl RecipeFile {
             false => FileContent::OnDisk(DiskSource::File(path.to_owned())),
         };
         Ok(RecipeFile { digest, size, content })
+    }
+
+    /// Reads a whole directory.
+    pub(super) fn directory(directory: Directory) -> Result<RecipeFile, DirectoryError> {
+        let mut hasher = Hasher::new(io::sink());
+        directory.pack(&mut hasher)?;
+        let (_, digest, size) = hasher.finish();
+        Ok(RecipeFile { digest, size, content: FileContent::OnDisk(DiskSource::Directory(directory)) })
+    }
+
+    /// The directory that it is.
+    pub fn as_directory(&self) -> Option<&Directory> {
+        match &self.content {
+            FileContent::OnDisk(DiskSource::Directory(directory)) => Some(directory),
+            _ => None,
+        }
+    }
+
+    /// Opens a file for reading, from wherever its bytes are.
+    pub fn open(&self) -> Result<Box<dyn Read + '_>, WorldError> {
+        match &self.content {
+            FileContent::Held(bytes) => Ok(Box::new(bytes.as_slice())),
+            FileContent::OnDisk(DiskSource::File(path)) => Ok(Box::new(io::BufReader::new(fs::open(path)?))),
+            FileContent::OnDisk(DiskSource::Directory(directory)) => {
+                fs::context("open", &directory.path, Err(io::ErrorKind::IsADirectory.into()))
+            }
+        }
     }
 
     /// Its bytes, if it is small enough to be held.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::RecipeFile;
+use super::directory::{Directory, Modes};
 use crate::base::{ByteSize, FileId, SourceMap};
 use crate::syntax::MAX_BYTES;
 use crate::world::{World, WorldError};
@@ -51,6 +52,12 @@ impl<'w> Files<'w> {
 
     /// The key of the file that `path` means in the text `from`.
     pub(super) fn key(&self, from: FileId, path: &str) -> Result<String, Refused> {
+        let key = self.path(from, path)?;
+        if key.is_empty() { Err(Refused(format!("`{path}` is not a file"), None)) } else { Ok(key) }
+    }
+
+    /// What `path` means in the text `from`, relative to the root; empty for the root itself.
+    fn path(&self, from: FileId, path: &str) -> Result<String, Refused> {
         if Path::new(path).is_absolute() {
             let hint = "paths are relative to the file they stand in";
             return Err(Refused(format!("`{path}` is an absolute path"), Some(hint.to_owned())));
@@ -64,7 +71,7 @@ impl<'w> Files<'w> {
                 _ => {}
             }
         }
-        if parts.is_empty() || path.contains('\0') {
+        if path.contains('\0') {
             return Err(Refused(format!("`{path}` is not a file"), None));
         }
         Ok(parts.join("/"))
@@ -87,8 +94,38 @@ impl<'w> Files<'w> {
             return Ok(());
         }
         let real = self.real(key)?;
-        let file = RecipeFile::read(self.world, &real).map_err(|error| self.refuse(key, error))?;
+        let file = RecipeFile::read(self.world, &real).map_err(|error| {
+            let hint = "a whole directory is put into an image by `tree \"/path\" { source = directory \"...\" }`";
+            let is_directory = self.world.directory(&real).is_ok();
+            let Refused(message, none) = self.refuse(key, error);
+            Refused(message, is_directory.then(|| hint.to_owned()).or(none))
+        })?;
         self.keep(key, file)
+    }
+
+    /// Reads a whole directory; its key, which is no file's.
+    pub(super) fn directory(&mut self, from: FileId, path: &str, modes: Modes) -> Result<String, Refused> {
+        let below = self.path(from, path)?;
+        let shown = if below.is_empty() { "." } else { &below };
+        let key = match modes {
+            Modes::Executable => format!("{shown}/"),
+            Modes::Exact => format!("{shown}//exact"),
+        };
+        if !self.read.contains_key(&key) {
+            let real = self.real(&below)?;
+            let opened = self.world.directory(&real).map_err(|error| self.no_directory(&below, error))?;
+            let tree = Directory::of(&opened, modes).and_then(RecipeFile::directory);
+            let tree = tree.map_err(|error| Refused(format!("cannot read `{shown}` as a tree: {error}"), None))?;
+            self.keep(&key, tree)?;
+        }
+        Ok(key)
+    }
+
+    fn no_directory(&self, key: &str, error: WorldError) -> Refused {
+        let refused = self.refuse(key, error);
+        let hint = "a single file is put into an image by `file \"/path\" { source = file \"...\" }`";
+        let is_file = self.world.stream(&self.root.join(key), &mut std::io::sink()).is_ok();
+        if is_file { Refused(refused.0, Some(hint.to_owned())) } else { refused }
     }
 
     /// Reads a recipe's text.

@@ -1,5 +1,6 @@
 //! `image NAME extends BASE { ... }`: a Debian disk.
 
+pub mod capability;
 mod check;
 mod file;
 mod group;
@@ -17,6 +18,7 @@ use super::packages::PackageSet;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 
+pub use capability::FileCapabilities;
 pub use check::check;
 
 /// What the shell of the initramfs comes from.
@@ -184,7 +186,7 @@ pub struct User {
     pub span: Span,
 }
 
-/// One file, directory or link to put into the image.
+/// One file, tree, directory or link to put into the image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageFile {
     /// Absolute path in the image.
@@ -197,6 +199,8 @@ pub struct ImageFile {
     pub owner: String,
     /// `group`, or a number.
     pub group: String,
+    /// What a program may do without being root.
+    pub capabilities: Option<FileCapabilities>,
     /// Where it was declared.
     pub span: Span,
 }
@@ -210,6 +214,8 @@ pub enum Content {
     File(String),
     /// A file on the network; [`Image::source_name`] names it in the lock.
     Url(Address),
+    /// A directory with everything in it: its key in `Recipe::files`.
+    Tree(String),
     /// A file that a build left.
     Output(BuildOutput),
     /// A directory.

@@ -49,6 +49,10 @@ pub struct Name(pub String);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FileKey(pub String);
 
+/// `directory "x"`: a key of [`crate::recipe::Recipe::files`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryKey(pub String);
+
 /// A text, or a file of the recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TextOrFile {
@@ -202,7 +206,27 @@ impl FromValue for FileKey {
     }
 
     fn hint(value: &Value) -> Option<String> {
-        if let Value::Text(text) = value { Some(format!("write `file \"{text}\"`")) } else { None }
+        match value {
+            Value::Text(text) => Some(format!("write `file \"{text}\"`")),
+            Value::Directory(_) => Some("a `tree` takes whole directories".to_owned()),
+            _ => None,
+        }
+    }
+}
+
+impl FromValue for DirectoryKey {
+    const EXPECTED: &'static str = "a directory such as `directory \"app\"`";
+
+    fn convert(value: &Value) -> Option<Self> {
+        if let Value::Directory(key) = value { Some(DirectoryKey(key.clone())) } else { None }
+    }
+
+    fn hint(value: &Value) -> Option<String> {
+        match value {
+            Value::Text(text) => Some(format!("write `directory \"{text}\"`")),
+            Value::File(_) => Some("a `file` takes single files".to_owned()),
+            _ => None,
+        }
     }
 }
 

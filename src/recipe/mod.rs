@@ -11,6 +11,7 @@ pub mod archive;
 pub mod build;
 mod check;
 pub mod content;
+pub mod directory;
 mod evaluate;
 mod files;
 pub mod image;

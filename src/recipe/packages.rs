@@ -22,6 +22,8 @@ pub struct PackageSet {
     pub archives: Vec<String>,
     /// What is asked for.
     pub requests: Vec<PackageRequest>,
+    /// What the recipe brings along: `file "x.deb"`.
+    pub local: Vec<LocalPackage>,
     /// Include every `Essential: yes` package and, for images, `Priority: required`.
     pub base: Base,
     /// Whether `Recommends` are followed. Off unless said.
@@ -56,6 +58,15 @@ pub struct PackageRequest {
     pub span: Span,
 }
 
+/// A package that the recipe brings along, whatever its name is: whoever locks it reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalPackage {
+    /// Its key in `Recipe::files`.
+    pub key: String,
+    /// Where it was asked for.
+    pub span: Span,
+}
+
 /// Reads one `packages` block.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<PackageSet> {
     let mut reader = Reader::new(node, &scope.report);
@@ -80,6 +91,7 @@ pub(super) struct Contents {
 pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, contents: Contents) -> PackageSet {
     let Contents { field, base, arch } = contents;
     let asked = reader.list::<Value>(field);
+    let (local, asked) = split_local(asked);
     let requests = once(asked.iter().filter_map(|item| request(item, scope)).collect(), &scope.report);
     let exclude = reader.list::<String>("exclude");
     for name in exclude.iter().filter(|name| requests.iter().any(|request| request.name == name.value)) {
@@ -97,6 +109,7 @@ pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, contents: Content
         architecture: arch,
         archives: scope.archives(reader, "from", arch),
         requests,
+        local,
         base,
         recommends: reader.or("recommends", false),
         exclude: exclude.into_iter().map(|name| name.value).collect(),
@@ -104,6 +117,19 @@ pub(super) fn contents(reader: &mut Reader<'_>, scope: &Scope, contents: Content
     };
     architecture::supplied(scope, &set);
     set
+}
+
+/// Packages that the recipe brings along, each once, and the other items of a list.
+pub(super) fn split_local(items: Vec<Spanned<Value>>) -> (Vec<LocalPackage>, Vec<Spanned<Value>>) {
+    let (mut local, mut others) = (Vec::new(), Vec::new());
+    for item in items {
+        match item.value {
+            Value::File(key) if local.iter().any(|known: &LocalPackage| known.key == key) => {}
+            Value::File(key) => local.push(LocalPackage { key, span: item.span }),
+            _ => others.push(item),
+        }
+    }
+    (local, others)
 }
 
 /// Asking twice for the same is harmless (a base image may do it); one package asked for in two ways cannot be both.
@@ -193,7 +219,7 @@ fn expected_package<T>(value: &Spanned<Value>, scope: &Scope) -> Option<T> {
     }
     let message = format!("expected a package, found {}", value.value.describe());
     let mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));
-    scope.report.push(mistake.hint("write `\"x\"` or `package \"x\" from ARCHIVE`"));
+    scope.report.push(mistake.hint("write `\"x\"`, `package \"x\" from ARCHIVE` or, in a list, `file \"x.deb\"`"));
     None
 }
 

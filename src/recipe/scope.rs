@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::machine::device::Network;
 use super::machine::memory::Memory;
 use super::nearest::suggest;
-use super::packages::{Base, PackageRequest, PackageSet, request};
+use super::packages::{Base, PackageRequest, PackageSet, request, split_local};
 use super::reader::Reader;
 use super::report::Diagnostics;
 use super::value::Value;
@@ -138,8 +138,9 @@ impl Scope {
             Value::List(items) => items,
             other => vec![Spanned::new(other, value.span)],
         };
+        let (local, items) = split_local(items);
         let requests = items.iter().filter_map(|item| request(item, self)).collect();
-        Some(self.own_set(own_name, requests, Spanned::new(arch, value.span)))
+        Some(PackageSet { local, ..self.own_set(own_name, requests, Spanned::new(arch, value.span)) })
     }
 
     /// A set that a part of the recipe has for itself: from all archives of its architecture, and nothing that is not
@@ -151,6 +152,7 @@ impl Scope {
             architecture,
             archives: self.archives_for(architecture),
             requests,
+            local: Vec::new(),
             base: Base::None,
             recommends: false,
             exclude: Vec::new(),

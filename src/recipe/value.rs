@@ -32,6 +32,8 @@ pub enum Value {
     List(Vec<Spanned<Value>>),
     /// `file "x"`: a key of [`crate::recipe::Recipe::files`], relative to the recipe's root.
     File(String),
+    /// `directory "x"`: a key of [`crate::recipe::Recipe::files`], which holds it as an archive.
+    Directory(String),
     /// Any other word applied to values: `package "qemu" from backports`.
     Call(Spanned<String>, Vec<Spanned<Value>>),
     /// Stands where a mistake was reported already: a reader takes it for absent and says nothing more.
@@ -54,6 +56,7 @@ impl Value {
             Value::Name(_) => "a name",
             Value::List(_) => "a list",
             Value::File(_) => "a file",
+            Value::Directory(_) => "a directory",
             Value::Call(..) => "a call",
             Value::Wrong => "a mistake",
         }
@@ -89,6 +92,10 @@ impl Value {
             }
             Value::Wrong => "?".to_owned(),
             Value::File(path) => format!("file {}", crate::syntax::lexeme::quote(path)),
+            Value::Directory(key) => {
+                let (path, modes) = key.split_once("//").map_or((key.as_str(), ""), |(path, _)| (path, " modes exact"));
+                format!("directory {}{modes}", crate::syntax::lexeme::quote(path.trim_end_matches('/')))
+            }
             Value::Call(word, arguments) => {
                 arguments.iter().fold(word.value.clone(), |text, item| format!("{text} {}", item.value.spelling()))
             }

@@ -69,15 +69,16 @@ pub struct Store {
 }
 
 impl Store {
-    /// The user's store: `$KILN_STORE`, else `$XDG_CACHE_HOME/kiln`, else `~/.cache/kiln`; `owner` as for
-    /// [`Store::open_for`].
-    pub fn open_default(world: &dyn World, owner: Option<Owner>) -> Result<Store, StoreError> {
+    /// Where the user's store is: `$KILN_STORE`, else `$XDG_CACHE_HOME/kiln`, else `~/.cache/kiln`.
+    pub fn default_root(world: &dyn World) -> Option<PathBuf> {
         let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
         let root = below("KILN_STORE", "").or_else(|| below("XDG_CACHE_HOME", "kiln"));
-        match root.or_else(|| below("HOME", ".cache/kiln")) {
-            Some(root) => Store::open_for(&root, owner),
-            None => Err(StoreError::Nowhere),
-        }
+        root.or_else(|| below("HOME", ".cache/kiln"))
+    }
+
+    /// The user's store; `owner` as for [`Store::open_for`].
+    pub fn open_default(world: &dyn World, owner: Option<Owner>) -> Result<Store, StoreError> {
+        Store::open_for(&Store::default_root(world).ok_or(StoreError::Nowhere)?, owner)
     }
 
     /// Opens, and makes where there is none, the store at `root`.

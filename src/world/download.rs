@@ -8,6 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::patience::{self, MAX_WAITS};
+pub use super::refusal::{Nobody, Refusal, ServerAnswer, ServerWait, Throttle, Told};
 use super::stream::{Next, Stream};
 use super::{Request, Response, World, WorldError};
 use crate::base::ByteSize;
@@ -26,18 +27,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(100);
 /// When it answers yes, downloads end soon.
 pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
-/// A server is left alone for a while.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerWait {
-    pub host: String,
-    pub seconds: u64,
-    /// What it said.
-    pub reason: String,
-}
-
-/// Who hears of waiting; called from any thread.
-pub type Told<'a> = &'a (dyn Fn(ServerWait) + Sync);
-
 /// What several downloads share.
 pub struct Downloader<'a> {
     world: &'a dyn World,
@@ -53,57 +42,14 @@ pub struct Downloader<'a> {
     left: Condvar,
 }
 
-/// What a server says that wants to be left alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Throttle {
-    pub why: String,
-    /// For how long, if it says so.
-    pub after: Option<Duration>,
-}
-
-/// A place that was asked, and what it said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerAnswer {
-    pub url: String,
-    pub why: String,
-}
-
-/// Why no place gave a file.
-#[derive(Debug)]
-pub enum Nobody<E> {
-    /// All were asked.
-    Asked(Vec<ServerAnswer>),
-    /// The downloads were called off.
-    Stopped,
-    /// Asking anybody is useless.
-    Fatal(E),
-}
-
-/// Why one place did not give a file.
-#[derive(Debug)]
-pub enum Refusal<E> {
-    /// Asking again may help.
-    Again(String),
-    /// Asking again may help after a while.
-    Later(Throttle),
-    /// Asking this place again is useless.
-    Useless(String),
-    /// The downloads were called off.
-    Stopped,
-    /// Asking anybody is useless.
-    Fatal(E),
-}
-
-impl<E> From<WorldError> for Refusal<E> {
-    fn from(error: WorldError) -> Refusal<E> {
-        match error {
-            WorldError::Fetch { reason, missing: true, .. } | WorldError::Refused { reason, .. } => {
-                Refusal::Useless(reason)
-            }
-            WorldError::Fetch { reason, .. } | WorldError::Busy { reason, .. } => Refusal::Again(reason),
-            other => Refusal::Again(other.to_string()),
-        }
-    }
+/// What is done when a place wants to be left alone.
+enum Patience {
+    /// Others are asked first.
+    Brief,
+    /// It is waited for.
+    Long,
+    /// It is waited for, and said so before.
+    Owing(Throttle),
 }
 
 /// What takes the bytes of a file.
@@ -171,16 +117,21 @@ impl<'a> Downloader<'a> {
         have: impl Fn() -> u64,
         mut attempt: impl FnMut(&str) -> Result<T, Refusal<E>>,
     ) -> Result<T, Nobody<E>> {
-        let (mut answers, mut later) = (Vec::new(), Vec::new());
+        let (mut answers, mut later) = (Vec::new(), Vec::<(String, Patience)>::new());
         for url in self.ordered(urls) {
-            match self.insist(&url, None, &have, || attempt(&url)) {
+            // Other addresses of a host that wants to be left alone are left alone, too.
+            if later.iter().any(|(other, _)| host(other) == host(&url)) {
+                later.push((url, Patience::Long));
+                continue;
+            }
+            match self.insist(&url, Patience::Brief, &have, || attempt(&url)) {
                 Ok(found) => return Ok(found),
-                Err(Refusal::Later(throttle)) => later.push((url, throttle)),
+                Err(Refusal::Later(throttle)) => later.push((url, Patience::Owing(throttle))),
                 Err(refusal) => answers.push(ServerAnswer { url, why: refusal.answer()? }),
             }
         }
-        for (url, throttle) in later {
-            match self.insist(&url, Some(throttle), &have, || attempt(&url)) {
+        for (url, patience) in later {
+            match self.insist(&url, patience, &have, || attempt(&url)) {
                 Ok(found) => return Ok(found),
                 Err(refusal) => answers.push(ServerAnswer { url, why: refusal.answer()? }),
             }
@@ -189,16 +140,20 @@ impl<'a> Downloader<'a> {
     }
 
     /// Asks one place until it gives the file, or gives up on it. `have` says how much of it is kept between requests.
-    /// A place that wants to be left alone is left alone; it is waited for only if it was before.
+    /// A place that wants to be left alone is waited for only with patience.
     fn insist<T, E>(
         &self,
         url: &str,
-        mut throttle: Option<Throttle>,
+        patience: Patience,
         have: impl Fn() -> u64,
         mut attempt: impl FnMut() -> Result<T, Refusal<E>>,
     ) -> Result<T, Refusal<E>> {
         let _place = self.enter(url)?;
-        let patient = throttle.is_some();
+        let patient = !matches!(patience, Patience::Brief);
+        let mut throttle = match patience {
+            Patience::Owing(throttle) => Some(throttle),
+            Patience::Brief | Patience::Long => None,
+        };
         let (mut tries, mut waits) = (0, 0);
         loop {
             if let Some(throttle) = throttle.take() {
@@ -259,10 +214,14 @@ impl<'a> Downloader<'a> {
         Ok(Some(Place(self)))
     }
 
+    /// One request, whose body is the caller's to read.
+    pub fn ask<E>(&self, request: &Request<'_>) -> Result<Response, Refusal<E>> {
+        self.world.get(request).map_err(|error| self.refusal(error))
+    }
+
     /// One request for what a sink lacks.
     pub fn pour<S: Sink>(&self, request: &Request<'_>, length: Length, sink: &mut S) -> Result<(), Refusal<S::Error>> {
-        let response = self.world.get(&Request { from: sink.have(), ..*request });
-        let response = response.map_err(|error| self.refusal(error))?;
+        let response = self.ask(&Request { from: sink.have(), ..*request })?;
         announced(length, &response)?;
         if response.start != sink.have() {
             sink.restart().map_err(Refusal::Fatal)?;
@@ -329,17 +288,6 @@ impl Drop for Place<'_, '_> {
     fn drop(&mut self) {
         *self.0.asking.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
         self.0.left.notify_one();
-    }
-}
-
-impl<E> Refusal<E> {
-    /// What the place said, if others may still be asked.
-    fn answer(self) -> Result<String, Nobody<E>> {
-        match self {
-            Refusal::Again(why) | Refusal::Useless(why) | Refusal::Later(Throttle { why, .. }) => Ok(why),
-            Refusal::Stopped => Err(Nobody::Stopped),
-            Refusal::Fatal(error) => Err(Nobody::Fatal(error)),
-        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
 use std::path::{Component, Path, PathBuf};
 
+use super::dir::Dir;
 use super::{Request, Response, World, WorldError};
 use crate::base::Timestamp;
 
@@ -12,6 +13,8 @@ use crate::base::Timestamp;
 pub struct MemoryWorld {
     /// Files by absolute path.
     pub files: BTreeMap<PathBuf, Vec<u8>>,
+    /// Directories by absolute path, each one that is on disk: where only their files' descriptors will do.
+    pub directories: BTreeMap<PathBuf, PathBuf>,
     /// Environment variables.
     pub variables: BTreeMap<String, String>,
     /// Bodies by URL.
@@ -21,7 +24,13 @@ pub struct MemoryWorld {
 
 impl Default for MemoryWorld {
     fn default() -> Self {
-        MemoryWorld { files: BTreeMap::new(), variables: BTreeMap::new(), pages: BTreeMap::new(), now: Timestamp(0) }
+        MemoryWorld {
+            files: BTreeMap::new(),
+            directories: BTreeMap::new(),
+            variables: BTreeMap::new(),
+            pages: BTreeMap::new(),
+            now: Timestamp(0),
+        }
     }
 }
 
@@ -47,7 +56,7 @@ impl World for MemoryWorld {
     }
 
     fn exists(&self, path: &Path) -> bool {
-        self.files.keys().any(|file| file.starts_with(path))
+        self.files.keys().chain(self.directories.keys()).any(|file| file.starts_with(path))
     }
 
     fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
@@ -60,6 +69,10 @@ impl World for MemoryWorld {
             }
         }
         if self.exists(&plain) { Ok(plain) } else { Err(not_found("resolve", path)) }
+    }
+
+    fn directory(&self, path: &Path) -> Result<Dir, WorldError> {
+        Dir::open(self.directories.get(path).ok_or_else(|| not_found("open", path))?)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {

@@ -16,6 +16,7 @@ pub mod patience;
 pub mod place;
 pub mod plain;
 pub mod real;
+mod refusal;
 mod remove;
 pub mod sparse;
 mod stream;
@@ -39,6 +40,8 @@ pub trait World: Sync {
     fn exists(&self, path: &Path) -> bool;
     /// The path without links and `..`; an error when nothing is there.
     fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError>;
+    /// Opens a directory, which is not a link itself.
+    fn directory(&self, path: &Path) -> Result<dir::Dir, WorldError>;
     /// The entries of a directory, sorted.
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError>;
     /// An environment variable; `None` when unset, empty or not UTF-8.

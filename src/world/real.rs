@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use super::dir::Dir;
 use super::http::Client;
 use super::{Request, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
@@ -35,6 +36,10 @@ impl World for RealWorld {
 
     fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
         fs::context("resolve", path, path.canonicalize())
+    }
+
+    fn directory(&self, path: &Path) -> Result<Dir, WorldError> {
+        Dir::open(path)
     }
 
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {

@@ -13,7 +13,7 @@ use super::skip::skip;
 const PAYLOAD: &str = "payload_1.0_amd64.deb";
 /// What a build fetches first.
 const QEMU: &str = "qemu-system-x86_11.1.0-1_amd64.deb";
-const WAYS_OUT: [&str; 2] = ["kiln lock --update", "payload 1.0"];
+const WAYS_OUT: [&str; 2] = ["kiln lock --gone", "payload 1.0"];
 
 fn well_again(lab: &Lab) {
     lab.server.heal();
@@ -26,7 +26,7 @@ fn well_again(lab: &Lab) {
 fn a_dead_mirror() {
     let lab = Lab::new("dead");
     let output = lab.inputs().env("KILN_MIRROR", "http://127.0.0.1:9").output().unwrap();
-    refused(&output, 4, &["cannot fetch", "127.0.0.1:9", "kiln lock --update"]);
+    refused(&output, 4, &["cannot fetch", "127.0.0.1:9", "kiln lock --gone"]);
     // Nothing is locked yet: resolving says it as clearly.
     let mut lock = lab.kiln();
     lock.args(["lock", "tiny.kiln", "--lock", "other.lock"]).env("KILN_MIRROR", "http://127.0.0.1:9");

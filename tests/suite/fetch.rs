@@ -191,7 +191,7 @@ fn bad_mirrors_are_passed_over_and_all_are_named_when_none_is_good() {
     let digest = Digest::of(&body).hex();
     let mut words =
         vec!["bash 5.2.37-2 (amd64)", &digest, "404", "have digest", "more than the expected 1200000 bytes"];
-    words.extend(["broke off", "has 1200001 bytes, expected", "kiln lock --update", "KILN_MIRROR"]);
+    words.extend(["broke off", "has 1200001 bytes, expected", "kiln lock --gone", "KILN_MIRROR"]);
     words.extend(servers.iter().map(|server| server.address.as_str()));
     for word in words {
         assert!(error.contains(word), "{word} is not in: {error}");

@@ -147,6 +147,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         architecture: Arch::Amd64,
         archives: Vec::new(),
         requests: vec![PackageRequest { name: name.to_owned(), archive: None, version: None, span }],
+        local: Vec::new(),
         base: Base::None,
         recommends: false,
         exclude: Vec::new(),

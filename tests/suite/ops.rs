@@ -47,6 +47,10 @@ impl World for TestWorld {
         self.real.canonical(path)
     }
 
+    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
+        self.real.directory(path)
+    }
+
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
         self.real.list(path)
     }

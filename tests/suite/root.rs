@@ -66,6 +66,7 @@ pub(super) fn spec() -> RootSpec {
             mode: 0o640,
             owner: "kiln".to_owned(),
             group: "adm".to_owned(),
+            capabilities: None,
         }],
         units: RootUnits { mask: vec!["apt-daily.timer".to_owned()], ..RootUnits::default() },
         serial_console: true,

@@ -438,7 +438,7 @@ fn only_what_is_needed_is_fetched() {
     let error = bench.realize_with(ExecOptions { offline: true, ..ExecOptions::default() }).unwrap_err();
     assert!(matches!(&error, ExecError::Offline { files: 1, label } if label == "x 1.0"), "{error}");
     let error = bench.realize_with(ExecOptions::default()).unwrap_err().to_string();
-    for word in ["x 1.0", &url, "404", "kiln lock --update", "KILN_MIRROR"] {
+    for word in ["x 1.0", &url, "404", "kiln lock --gone", "KILN_MIRROR"] {
         assert!(error.contains(word), "{word}: {error}");
     }
     bench.world.pages.insert(url, bytes);

@@ -55,6 +55,10 @@ impl World for Quick {
         self.real.canonical(path)
     }
 
+    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
+        self.real.directory(path)
+    }
+
     fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
         self.real.list(path)
     }

@@ -60,7 +60,7 @@ fn may_use(own: &str, used: &str) -> bool {
     let rank = |layer: &str| LAYERS.iter().position(|known| *known == layer);
     match (rank(own), rank(used)) {
         _ if own == "format" => matches!(used, "base" | "format"),
-        (Some(own), _) if used == "format" => Some(own) >= rank("plan"),
+        (Some(own), _) if used == "format" => Some(own) >= rank("recipe"),
         (Some(own), Some(used)) => used <= own,
         // Whoever stands nowhere uses nothing, and nobody uses it.
         _ => false,
@@ -91,7 +91,7 @@ fn a_layer_is_seen_however_it_is_reached() {
                 #[cfg(test)]\nmod tests {\n    use crate::command;\n}\nfn f() { crate::tell!(super::super::cli::X) }\n";
     assert_eq!(layers(code), ["base", "plan", "plan", "guest", "base", "cli"]);
     assert!(
-        may_use("exec", "plan") && !may_use("exec", "guest") && !may_use("lock", "format") && !may_use("exec", "new")
+        may_use("exec", "plan") && !may_use("exec", "guest") && !may_use("syntax", "format") && !may_use("exec", "new")
     );
 }
 

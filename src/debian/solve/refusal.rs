@@ -83,7 +83,12 @@ pub(super) fn unknown(problem: &Problem<'_>, pool: &Pool<'_>, request: &PackageR
 
 /// `archive `a``, or `archives `a`, `b``.
 fn archives(problem: &Problem<'_>) -> String {
-    let mut names: Vec<String> = problem.offers.iter().map(|offer| format!("`{}`", offer.archive)).collect();
+    let mut names: Vec<String> = problem
+        .offers
+        .iter()
+        .filter(|offer| !offer.archive.is_local())
+        .map(|offer| format!("`{}`", offer.archive))
+        .collect();
     names.dedup();
     format!("{} {}", if names.len() == 1 { "archive" } else { "archives" }, names.join(", "))
 }

@@ -211,6 +211,7 @@ fn no_rule_touches_what_the_recipe_names() {
         mode: 0o644,
         owner: "root".to_owned(),
         group: "root".to_owned(),
+        capabilities: None,
     };
     let files: Vec<RootFile> = places.leaves().map(file).collect();
     let tree = scratch.tree();

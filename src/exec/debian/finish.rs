@@ -23,11 +23,10 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let (epoch, variation) = (spec.epoch, job.variation);
     let runner = Runner { root: &job.root, epoch, debs: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
-    parts::apply(&Addition::new(spec, job.inputs, &tree)?, &runner)?;
-    let ids = rules::apply(
-        &RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files },
-        &tree,
-    )?;
+    let addition = Addition::new(spec, job.inputs, &tree)?;
+    parts::apply(&addition, &runner)?;
+    let input = RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files };
+    let ids = rules::apply(&input, &addition.keeping_placed())?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     findings::write(job, &findings)?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::exec::tree::{RootError, Tree};
-use crate::plan::root::RootFile;
 
 /// Where the list is between the two steps; no image has it.
 const LIST: &str = ".kiln-remade";
@@ -19,14 +18,6 @@ pub(super) struct Remade {
     pub(super) path: String,
     /// The secret that it belongs to, of a public key or a certificate.
     pub(super) of: Option<String>,
-}
-
-impl Remade {
-    /// Whether the recipe brings it, or the secret that it belongs to.
-    pub(super) fn is_stated(&self, files: &[RootFile]) -> bool {
-        let stated = |path: &String| files.iter().any(|file| file.path == *path);
-        stated(&self.path) || self.of.as_ref().is_some_and(stated)
-    }
 }
 
 /// Everything on the list.

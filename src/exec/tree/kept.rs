@@ -24,11 +24,16 @@ impl Tree {
     /// The same tree for somebody who leaves what lies at these paths as it is: it is neither removed nor written, and
     /// what is above it is not removed either.
     pub(crate) fn keeping<P: AsRef<Path>>(&self, paths: impl IntoIterator<Item = P>) -> Result<Tree, TreeError> {
-        let mut kept = BTreeSet::new();
+        let mut kept = self.kept.0.as_deref().cloned().unwrap_or_default();
         for path in paths {
             kept.extend(self.stat(path)?.map(|stat| stat.inode));
         }
+        Ok(self.keeping_inodes(kept))
+    }
+
+    /// The same for what is known by inode.
+    pub(crate) fn keeping_inodes(&self, kept: BTreeSet<(u64, u64)>) -> Tree {
         let kept = (!kept.is_empty()).then(|| Arc::new(kept));
-        Ok(Tree { root: self.root.clone(), kept: Kept(kept) })
+        Tree { root: self.root.clone(), kept: Kept(kept) }
     }
 }

@@ -144,6 +144,13 @@ impl Tree {
         changed.map_err(|error| TreeError::file("change mode of", path, error))
     }
 
+    /// Gives a file capabilities, in the form in which the kernel keeps them.
+    pub(crate) fn empower(&self, path: impl AsRef<Path>, attribute: &[u8]) -> Result<(), TreeError> {
+        let place = self.place("give capabilities to", path)?;
+        let given = place.read().and_then(|(file, _)| super::set_capability(&file, attribute));
+        place.context("give capabilities to", given)
+    }
+
     /// Gives everything in the tree, and the tree itself, one time.
     pub(crate) fn set_times(&self, mtime: i64) -> Result<(), TreeError> {
         self.visit("", &mut |place, _| {

@@ -9,6 +9,7 @@ mod cache;
 mod error;
 mod fetch;
 mod index;
+mod local;
 mod report;
 mod sets;
 mod source;
@@ -40,6 +41,20 @@ pub enum Update {
     All,
     /// These packages move, and of the others only what they force.
     Some(BTreeSet<String>),
+    /// The packages and sources with these files move, and of the others only what they force.
+    Gone(BTreeSet<Digest>),
+}
+
+impl Update {
+    /// Whether a locked package is to be chosen anew.
+    fn moves(&self, package: &LockedPackage) -> bool {
+        match self {
+            Update::Keep => false,
+            Update::All => true,
+            Update::Some(names) => names.contains(&package.name),
+            Update::Gone(files) => files.contains(&package.file.sha256),
+        }
+    }
 }
 
 /// What happens meanwhile.
@@ -123,11 +138,7 @@ pub fn resolve(
     known_names(previous, update, recipe)?;
     let stays = |name: &str, set| {
         let lock = previous.filter(|lock| sets::is_kept(recipe, set, lock));
-        lock.is_some_and(|lock| match update {
-            Update::Keep => true,
-            Update::All => false,
-            Update::Some(names) => !lock.sets[name].iter().any(|package| names.contains(&package.name)),
-        })
+        lock.is_some_and(|lock| *update != Update::All && !lock.sets[name].iter().any(|package| update.moves(package)))
     };
     let open: Vec<&str> = sets.iter().filter(|(name, set)| !stays(name, set)).map(|(name, _)| *name).collect();
     let of_sources = source::archives(recipe, previous, update);
@@ -249,9 +260,9 @@ fn users(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> BTreeMap<
         table.open |= match update {
             Update::Keep => false,
             Update::All => true,
-            Update::Some(names) => {
+            Update::Some(_) | Update::Gone(_) => {
                 let packages = previous.and_then(|lock| lock.sets.get(&image.packages.name));
-                packages.into_iter().flatten().any(|package| names.contains(&package.name))
+                packages.into_iter().flatten().any(|package| update.moves(package))
             }
         };
         tables.insert(name.clone(), table);

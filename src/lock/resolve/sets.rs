@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use super::archive::Loaded;
 use super::error::{ResolveError, UnsolvedSet};
+use super::local::{self, LocalPackages};
 use super::{Progress, ResolveContext, Update};
 use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexBuilder};
@@ -30,13 +31,14 @@ pub fn of(recipe: &Recipe) -> Result<BTreeMap<&str, &PackageSet>, ResolveError> 
 
 fn same(a: &PackageSet, b: &PackageSet) -> bool {
     // All but where they were declared and asked for.
-    let PackageSet { architecture, archives, requests, base, recommends, exclude, name: _, span: _ } = a;
+    let PackageSet { architecture, archives, requests, local, base, recommends, exclude, name: _, span: _ } = a;
     let same = |(a, b): (&PackageRequest, &PackageRequest)| {
         let PackageRequest { name, archive, version, span: _ } = a;
         (name, archive, version) == (&b.name, &b.archive, &b.version)
     };
     (architecture, archives, base, recommends, exclude)
         == (&b.architecture, &b.archives, &b.base, &b.recommends, &b.exclude)
+        && local.iter().map(|local| &local.key).eq(b.local.iter().map(|local| &local.key))
         && requests.len() == b.requests.len()
         && requests.iter().zip(&b.requests).all(same)
 }
@@ -56,8 +58,10 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
         Base::Required => required,
     };
     let allowed = |package: &LockedPackage| is_allowed(recipe, set, lock, package);
-    let distinct: BTreeSet<&str> = set.requests.iter().map(|request| request.name.as_str()).collect();
+    let mut distinct: BTreeSet<&str> = set.requests.iter().map(|request| request.name.as_str()).collect();
+    distinct.extend(packages.iter().filter(|package| package.archive.is_local()).map(|package| package.name.as_str()));
     answered == set.requests.len()
+        && lacking_file(set, packages).is_none()
         && requested == distinct.len()
         && base
         && (set.recommends == has(|why| matches!(why, Why::RecommendationOf(_))) || is_unchanged(recipe, lock))
@@ -91,10 +95,28 @@ pub(in crate::lock) fn answer(recipe: &Recipe, set: &PackageSet, lock: &Lock) ->
     if let Some(request) = lacks {
         return SetAnswer::Lacks(request.name.clone());
     }
+    if let Some(key) = lacking_file(set, packages) {
+        return SetAnswer::Lacks(key.to_owned());
+    }
     match packages.iter().find(|package| !is_allowed(recipe, set, lock, package)) {
         Some(package) => SetAnswer::Foreign(package.name.clone()),
         None => SetAnswer::Whole,
     }
+}
+
+/// A file of the set that is none of its packages.
+fn lacking_file<'a>(set: &'a PackageSet, packages: &[LockedPackage]) -> Option<&'a str> {
+    let has = |key: &str| packages.iter().any(|package| package.archive.is_local() && package.path == key);
+    set.local.iter().map(|local| local.key.as_str()).find(|key| !has(key))
+}
+
+/// Whether a locked package is a file of the set, with the bytes that it had.
+fn is_brought(recipe: &Recipe, set: &PackageSet, package: &LockedPackage) -> bool {
+    set.local.iter().any(|local| local.key == package.path)
+        && recipe
+            .files
+            .get(&package.path)
+            .is_some_and(|file| (file.size, file.digest) == (package.file.size, package.file.sha256))
 }
 
 /// Whether a set may hold a package: it is not excluded, and from an archive as the recipe describes it.
@@ -103,11 +125,21 @@ fn is_allowed(recipe: &Recipe, set: &PackageSet, lock: &Lock, package: &LockedPa
     let architecture = package.architecture.as_str();
     !set.exclude.contains(&package.name)
         && (architecture == "all" || architecture == set.architecture.facts().debian)
-        && set.archives.iter().any(|archive| archive == name)
-        && recipe.archives.get(name).zip(lock.archives.get(&package.archive)).is_some_and(|(asked, locked)| {
+        && if package.archive.is_local() {
+            is_brought(recipe, set, package)
+        } else {
+            set.archives.iter().any(|archive| archive == name) && is_as_described(recipe, lock, package)
+        }
+}
+
+/// Whether the archive that a package comes from is the one that the recipe describes.
+fn is_as_described(recipe: &Recipe, lock: &Lock, package: &LockedPackage) -> bool {
+    recipe.archives.get(&package.archive.name).zip(lock.archives.get(&package.archive)).is_some_and(
+        |(asked, locked)| {
             (&asked.suite, &asked.components, &asked.repository, &asked.architecture)
                 == (&locked.suite, &locked.components, &locked.repository, &locked.architecture)
-        })
+        },
+    )
 }
 
 fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {
@@ -133,7 +165,16 @@ impl Solving<'_> {
     /// The packages of a set, in configure order.
     pub(super) fn solve(&self, set: &PackageSet) -> Result<Vec<LockedPackage>, ResolveError> {
         self.context.report(Progress::Solving { set: set.name.clone() });
-        let pinned = self.pinned(set);
+        let local = LocalPackages::read(self.recipe, set).map_err(|refused| {
+            let source = Unsolvable::Requests(refused);
+            ResolveError::Unsolvable(vec![UnsolvedSet { set: set.name.clone(), source }])
+        })?;
+        let brought = |name: &str| local.requests.iter().any(|request| request.name == name);
+        let mut pinned = self.pinned(set);
+        // A file of the recipe is meant, whatever an archive had before.
+        pinned.retain(|package| package.archive.is_local() || !brought(&package.name));
+        let others = set.requests.iter().filter(|request| !brought(&request.name) || request.archive.is_some());
+        let requests: Vec<PackageRequest> = others.chain(&local.requests).cloned().collect();
         let vanished: Vec<&LockedPackage> = pinned.iter().filter(|package| !package.archive.is_current()).collect();
         let ghosts = self.ghosts(set, &vanished)?;
         let current: Vec<ArchiveRef> = set.archives.iter().map(ArchiveRef::current).collect();
@@ -142,10 +183,15 @@ impl Solving<'_> {
             let priority = self.priority(archive);
             Offer { archive, priority, index }
         }));
+        // No less than any archive, so that base packages are looked for in all of them.
+        let priority = offers.iter().map(|offer| offer.priority).max().unwrap_or(500);
+        if !local.requests.is_empty() {
+            offers.push(Offer { archive: &local.archive, priority, index: &local.index });
+        }
         let problem = Problem {
             offers,
             architecture: set.architecture.facts().debian,
-            requests: &set.requests,
+            requests: &requests,
             base: set.base,
             recommends: set.recommends,
             exclude: &set.exclude,
@@ -195,11 +241,7 @@ impl Solving<'_> {
     /// left its archive keeps its place under that archive's earlier state.
     fn pinned(&self, set: &PackageSet) -> Vec<LockedPackage> {
         let packages = self.previous.and_then(|lock| lock.sets.get(&set.name)).into_iter().flatten();
-        let stays = |package: &&LockedPackage| match self.update {
-            Update::Keep => true,
-            Update::All => false,
-            Update::Some(names) => !names.contains(&package.name),
-        };
+        let stays = |package: &&LockedPackage| !self.update.moves(package);
         // An archive of the same name that is another one now has none of what was locked.
         let allowed =
             |package: &&LockedPackage| self.previous.is_some_and(|lock| is_allowed(self.recipe, set, lock, package));
@@ -276,7 +318,10 @@ impl Solving<'_> {
             architecture: stanza.architecture().to_owned(),
             version: stanza.version().to_owned(),
             archive: chosen.archive.clone(),
-            path: stanza.path().to_owned(),
+            path: local::key(set, stanza.path())
+                .filter(|_| chosen.archive.is_local())
+                .unwrap_or(stanza.path())
+                .to_owned(),
             file: LockedFile { size: stanza.size(), sha256 },
             why: chosen.why,
         })

@@ -86,6 +86,7 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
             names.iter().any(|name| name == owner)
                 || matches!(source, KernelSource::DebianSource(request, _) if names.contains(&request.name))
         }
+        Update::Gone(files) => locked.files.values().any(|file| files.contains(&file.file.sha256)),
     };
     let mut files = locked.files.values();
     match source {

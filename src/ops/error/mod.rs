@@ -189,7 +189,10 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         ExecError::Step(failed) => of_fault(failed.failure.fault),
         ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
         ExecError::Store(error) => of_store(error),
-        ExecError::Fetch { .. } | ExecError::Offline { .. } | ExecError::Changed { .. } => ErrorClass::Host,
+        ExecError::Fetch { .. }
+        | ExecError::Offline { .. }
+        | ExecError::Changed { .. }
+        | ExecError::Directory { .. } => ErrorClass::Host,
     }
 }
 

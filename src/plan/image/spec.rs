@@ -6,8 +6,10 @@ use crate::base::Digest;
 use crate::plan::build;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
-use crate::plan::step::{Input, Plan};
+use crate::plan::step::{Input, Place, Plan};
 use crate::recipe::Recipe;
+use crate::recipe::content::DiskSource;
+use crate::recipe::directory::Modes;
 use crate::recipe::image::{Content, Group, Image, ImageFile, User};
 
 /// The specification of an image's root, and the inputs that hold its files.
@@ -17,19 +19,20 @@ pub(super) fn root_spec(
     builder: &mut Builder<'_>,
 ) -> (RootSpec, BTreeMap<String, Input>) {
     let mut inputs = BTreeMap::new();
-    let mut held = |at: usize, input: Input| {
-        let name = format!("files/{at:04}");
-        inputs.insert(name.clone(), input);
-        RootContent::Input(name)
-    };
     let mut files = Vec::new();
     for (at, file) in image.files.iter().enumerate() {
-        let inline = |bytes: &[u8]| Input::Inline(bytes.to_vec());
+        let name = format!("files/{at:04}");
+        let input = match &file.content {
+            Content::Text(text) => Some(Input::Inline(text.as_bytes().to_vec())),
+            Content::File(key) | Content::Tree(key) => Some(builder.recipe_file(recipe, key)),
+            Content::Url(_) => Some(builder.fetch_only(&image.source_name(file))),
+            Content::Output(output) => Some(build::output(builder, recipe, output)),
+            Content::Directory | Content::Link(_) => None,
+        };
+        inputs.extend(input.map(|input| (name.clone(), input)));
         let content = match &file.content {
-            Content::Text(text) => held(at, inline(text.as_bytes())),
-            Content::File(path) => held(at, builder.recipe_file(recipe, path)),
-            Content::Url(_) => held(at, builder.fetch_only(&image.source_name(file))),
-            Content::Output(output) => held(at, build::output(builder, recipe, output)),
+            Content::Text(_) | Content::File(_) | Content::Url(_) | Content::Output(_) => RootContent::Input(name),
+            Content::Tree(_) => RootContent::Tree(name),
             Content::Directory => RootContent::Directory,
             Content::Link(target) => RootContent::Link(target.clone()),
         };
@@ -64,18 +67,28 @@ pub(super) fn root_spec(
 
 /// The digests of files that in the image not everybody may read.
 pub(super) fn private(plan: &Plan, spec: &RootSpec, inputs: &BTreeMap<String, Input>) -> BTreeSet<Digest> {
-    let closed = spec.files.iter().filter(|file| file.mode & 0o004 == 0);
-    let held = closed.filter_map(|file| match &file.content {
-        RootContent::Input(name) => inputs.get(name),
-        RootContent::Directory | RootContent::Link(_) => None,
-    });
-    let digest = |input: &Input| match input {
-        Input::Inline(bytes) => Some(Digest::of(bytes)),
-        // A file that everybody may download is no secret.
-        Input::Fetched(digest) => plan.fetches[digest].place.is_local().then_some(*digest),
-        Input::Output { .. } => None,
+    let digest = |file: &RootFile| {
+        let closed = file.mode & 0o004 == 0;
+        match &file.content {
+            RootContent::Input(name) if closed => match inputs.get(name)? {
+                Input::Inline(bytes) => Some(Digest::of(bytes)),
+                // A file that everybody may download is no secret.
+                Input::Fetched(digest) => plan.fetches[digest].place.is_local().then_some(*digest),
+                Input::Output { .. } => None,
+            },
+            RootContent::Tree(name) => match inputs.get(name)? {
+                Input::Fetched(digest) => keeps_modes(&plan.fetches[digest].place).then_some(*digest),
+                Input::Inline(_) | Input::Output { .. } => None,
+            },
+            RootContent::Input(_) | RootContent::Directory | RootContent::Link(_) => None,
+        }
     };
-    held.filter_map(digest).collect()
+    spec.files.iter().filter_map(digest).collect()
+}
+
+/// Whether files of a tree may be closed to others in the image; elsewhere everybody may read them.
+fn keeps_modes(place: &Place) -> bool {
+    matches!(place, Place::Recipe(DiskSource::Directory(directory)) if directory.modes == Modes::Exact)
 }
 
 fn root_group(group: &Group) -> RootGroup {
@@ -95,5 +108,12 @@ fn root_user(user: &User) -> RootUser {
 }
 
 fn root_file(file: &ImageFile, content: RootContent) -> RootFile {
-    RootFile { path: file.path.clone(), content, mode: file.mode, owner: file.owner.clone(), group: file.group.clone() }
+    RootFile {
+        path: file.path.clone(),
+        content,
+        mode: file.mode,
+        owner: file.owner.clone(),
+        group: file.group.clone(),
+        capabilities: file.capabilities,
+    }
 }

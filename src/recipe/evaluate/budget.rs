@@ -40,7 +40,7 @@ impl Budget {
 /// Items and bytes of a value.
 pub(super) fn weigh(value: &Value) -> (usize, usize) {
     match value {
-        Value::Text(text) | Value::Name(text) | Value::File(text) => (1, text.len()),
+        Value::Text(text) | Value::Name(text) | Value::File(text) | Value::Directory(text) => (1, text.len()),
         Value::List(items) | Value::Call(_, items) => {
             items.iter().fold((1, 0), |sum, item| add(sum, weigh(&item.value)))
         }

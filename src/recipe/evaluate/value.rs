@@ -3,6 +3,7 @@
 use super::Evaluator;
 use super::budget::{MAX_ITEMS, weigh};
 use crate::base::{ByteSize, Diagnostic, Span, Spanned};
+use crate::recipe::directory::Modes;
 use crate::recipe::files::Refused;
 use crate::recipe::nearest::nearest;
 use crate::recipe::value::Value;
@@ -34,7 +35,11 @@ impl Evaluator<'_, '_> {
             }
             tree::Expression::Call(word, arguments) => {
                 let arguments: Vec<_> = arguments.iter().map(|argument| self.value(argument)).collect();
-                if word.value == "file" { self.file(span, &arguments) } else { Value::Call(word.clone(), arguments) }
+                match word.value.as_str() {
+                    "file" => self.file(span, &arguments),
+                    "directory" => self.directory(span, &arguments),
+                    _ => Value::Call(word.clone(), arguments),
+                }
             }
         };
         Spanned::new(value, span)
@@ -82,7 +87,7 @@ impl Evaluator<'_, '_> {
             Value::Text(text) | Value::Name(text) => Some(text.clone()),
             Value::Size(bytes) => Some(ByteSize(*bytes).to_string()),
             Value::Wrong => None,
-            Value::List(_) | Value::Call(..) | Value::File(_) => {
+            Value::List(_) | Value::Call(..) | Value::File(_) | Value::Directory(_) => {
                 let message = format!("cannot interpolate {} into a string", binding.value.kind());
                 let wrong = Diagnostic::new(name.span, message).label("has no text");
                 self.report.push(wrong.related(binding.span, "given here"));
@@ -101,15 +106,34 @@ impl Evaluator<'_, '_> {
             return Value::Wrong;
         };
         let copied = self.files.key(at.file, path).and_then(|key| self.files.copy(&key).map(|()| key));
-        match copied {
-            Ok(key) => Value::File(key),
-            Err(Refused(message, hint)) => {
-                let mut wrong = Diagnostic::new(*at, message).label("cannot be copied");
-                wrong.hint = hint;
-                self.report.push(wrong);
-                Value::Wrong
+        copied.map_or_else(|refused| self.refused(*at, refused), Value::File)
+    }
+
+    /// `directory "path"` or `directory "path" modes exact`: a whole directory becomes part of the recipe.
+    fn directory(&mut self, span: Span, arguments: &[Spanned<Value>]) -> Value {
+        let words: Vec<&Value> = arguments.iter().skip(1).map(|argument| &argument.value).collect();
+        let name = |value: &Value, word: &str| *value == Value::Name(word.to_owned());
+        let modes = match words[..] {
+            [] => Some(Modes::Executable),
+            [modes, exact] if name(modes, "modes") && name(exact, "exact") => Some(Modes::Exact),
+            _ => None,
+        };
+        let (Some(modes), Some(Spanned { value: Value::Text(path), span: at })) = (modes, arguments.first()) else {
+            if !arguments.iter().any(|argument| argument.value == Value::Wrong) {
+                let wrong = Diagnostic::new(span, "`directory` takes one path").label("expected `directory \"path\"`");
+                self.report.push(wrong.hint("`directory \"path\" modes exact` keeps every permission bit"));
             }
-        }
+            return Value::Wrong;
+        };
+        let copied = self.files.directory(at.file, path, modes);
+        copied.map_or_else(|refused| self.refused(*at, refused), Value::Directory)
+    }
+
+    fn refused(&self, at: Span, Refused(message, hint): Refused) -> Value {
+        let mut wrong = Diagnostic::new(at, message).label("cannot be copied");
+        wrong.hint = hint;
+        self.report.push(wrong);
+        Value::Wrong
     }
 
     /// The integers of `first..last`.

@@ -1,12 +1,13 @@
-//! Reads `file`, `directory` and `link` in an image.
+//! Reads `file`, `tree`, `directory` and `link` in an image.
 
 use std::collections::BTreeMap;
 
-use super::{Content, ImageFile};
+use super::capability::{NotCapabilities, nearest};
+use super::{Content, FileCapabilities, ImageFile};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::address;
 use crate::recipe::build;
-use crate::recipe::kinds::{FileKey, FromValue, Mode};
+use crate::recipe::kinds::{DirectoryKey, FileKey, FromValue, Mode};
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::scope::Scope;
 use crate::recipe::value::{EvaluatedNode, Value};
@@ -14,11 +15,12 @@ use crate::recipe::value::{EvaluatedNode, Value};
 /// Everything an image adds to the tree of its packages, in path order.
 pub(super) fn files(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ImageFile> {
     let blocks = reader.blocks("file").into_iter().map(|node| (node, file(node, scope))).collect::<Vec<_>>();
+    let trees = reader.blocks("tree").into_iter().map(|node| (node, tree(node, scope))).collect::<Vec<_>>();
     let directories =
         reader.blocks("directory").into_iter().map(|node| (node, directory(node, reader))).collect::<Vec<_>>();
     let links = reader.statements("link").into_iter().map(|node| (node, link(node, reader))).collect::<Vec<_>>();
     let mut files: BTreeMap<String, (&EvaluatedNode, ImageFile)> = BTreeMap::new();
-    for (node, made) in blocks.into_iter().chain(directories).chain(links) {
+    for (node, made) in blocks.into_iter().chain(trees).chain(directories).chain(links) {
         let Some(made) = made else { continue };
         match files.get(&made.path) {
             Some((first, _)) => reader.error(duplicate(node, first, &format!("`{}`", made.path))),
@@ -56,7 +58,24 @@ fn file(node: &EvaluatedNode, scope: &Scope) -> Option<ImageFile> {
             None
         }
     };
-    finish(reader, path, content, 0o644)
+    let capabilities = reader.optional::<String>("capabilities").and_then(|text| capabilities(&text, &reader));
+    Some(ImageFile { capabilities, ..finish(reader, path, content, 0o644)? })
+}
+
+/// `capabilities = "cap_net_bind_service=ep"`
+fn capabilities(text: &Spanned<String>, reader: &Reader<'_>) -> Option<FileCapabilities> {
+    let error = match FileCapabilities::parse(&text.value) {
+        Ok(capabilities) => return Some(capabilities),
+        Err(error) => error,
+    };
+    let near = if let NotCapabilities::Name(name) = &error { nearest(name) } else { None };
+    let hint = near.map_or_else(
+        || "as setcap(8) takes them: `\"cap_net_bind_service=ep\"`".to_owned(),
+        |name| format!("did you mean `{name}`?"),
+    );
+    let wrong = Diagnostic::new(text.span, "these are not the capabilities of a file").label(error.to_string());
+    reader.error(wrong.hint(hint));
+    None
 }
 
 /// A file of the recipe, one on the network, or one that a build leaves.
@@ -70,10 +89,47 @@ fn held(value: &Spanned<Value>, scope: &Scope) -> Option<Content> {
     }
 }
 
+/// `tree "/path" { source = directory "app" }`
+fn tree(node: &EvaluatedNode, scope: &Scope) -> Option<ImageFile> {
+    let mut reader = Reader::new(node, &scope.report);
+    // The root itself holds whole trees, though nothing else can be put in its place.
+    let is_root = matches!(node.arguments.first(), Some(Spanned { value: Value::Text(path), .. }) if path == "/");
+    let path = match is_root {
+        true => reader.argument::<String>("an absolute path in quotes").map(|path| path.value),
+        false => path(&mut reader),
+    };
+    let source = reader.required::<DirectoryKey>("source");
+    if let Some(source) = source.as_ref().filter(|_| is_root) {
+        hidden(source, scope);
+    }
+    if let Some(mode) = reader.optional::<Value>("mode") {
+        let wrong = Diagnostic::new(mode.span, "a tree has no `mode`").label("its files keep their own modes");
+        reader.error(wrong.hint("`source = directory \"...\" modes exact` keeps every permission bit"));
+    }
+    finish(reader, path, source.map(|source| Content::Tree(source.value.0)), 0o755)
+}
+
+/// What a tree over the whole image would put where a mount hides it.
+fn hidden(source: &Spanned<DirectoryKey>, scope: &Scope) {
+    let directory = scope.files.get(&source.value.0).and_then(|file| file.as_directory());
+    let Some(directory) = directory else { return };
+    for path in MOUNTED_OVER {
+        if directory.top.iter().any(|name| path[1..] == **name) {
+            let wrong = Diagnostic::new(source.span, format!("`{path}` of this tree would be hidden by a mount"));
+            let label = format!("at boot, another file system is mounted on {path}");
+            scope.report.push(wrong.label(label).hint(format!("remove `{}` from the directory", &path[1..])));
+        }
+    }
+}
+
 /// `directory "/path" { mode = 0o700 }`
 fn directory(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
     let mut reader = Reader::new(node, outer.report());
     let path = path(&mut reader);
+    if let Some(source) = reader.optional::<Value>("source") {
+        let wrong = Diagnostic::new(source.span, format!("{} has no `source`", node.title())).label("not known here");
+        reader.error(wrong.hint("write `tree \"/path\" { source = directory \"...\" }`"));
+    }
     finish(reader, path, Some(Content::Directory), 0o755)
 }
 
@@ -120,11 +176,14 @@ fn path(reader: &mut Reader<'_>) -> Option<String> {
 
 fn finish(mut reader: Reader<'_>, path: Option<String>, content: Option<Content>, mode: u32) -> Option<ImageFile> {
     let span = reader.node().head();
-    let mode = reader.or("mode", Mode(mode)).0;
+    let mode = match content {
+        Some(Content::Tree(_)) => mode,
+        _ => reader.or("mode", Mode(mode)).0,
+    };
     let owner = account(&mut reader, "owner");
     let group = account(&mut reader, "group");
     reader.finish();
-    Some(ImageFile { path: path?, content: content?, mode, owner: owner?, group: group?, span })
+    Some(ImageFile { path: path?, content: content?, mode, owner: owner?, group: group?, capabilities: None, span })
 }
 
 /// A name, or a number; root unless said.

@@ -31,6 +31,7 @@ pub(crate) fn set(name: &str, archives: &[&str], requests: &[&str]) -> PackageSe
         architecture: Arch::Amd64,
         archives: archives.iter().map(|name| (*name).to_owned()).collect(),
         requests: requests.iter().map(|words| request(words)).collect(),
+        local: Vec::new(),
         base: Base::None,
         recommends: false,
         exclude: Vec::new(),

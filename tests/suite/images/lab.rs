@@ -48,11 +48,31 @@ impl Lab {
         crate::suite::attack::ground::run(self.0.kiln().arg("check").arg(format!("{name}.kiln"))).text()
     }
 
-    fn files(&self, name: &str) -> Files {
+    /// Locks and builds an image of what this list of packages says.
+    pub(super) fn bring(&self, name: &str, list: &str, body: &str) -> Ended {
+        self.0.recipe(name, &Image { body, ..Image::default() });
+        let recipe = format!("{name}.kiln");
+        let text = std::fs::read_to_string(self.path(&recipe)).unwrap();
+        std::fs::write(self.path(&recipe), text.replace("packages = []", &format!("packages = [{list}]"))).unwrap();
+        let run = |words: &[&str]| crate::suite::attack::ground::run(self.0.kiln().args(words).arg(&recipe));
+        let locked = run(&["lock"]);
+        if locked.code == Some(0) { run(&["build", "--allow-leaks"]) } else { locked }
+    }
+
+    pub(super) fn files(&self, name: &str) -> Files {
         let lock = std::fs::read_to_string(self.path(&format!("{name}.lock"))).unwrap();
         let lock = kiln::lock::read(&lock).unwrap();
         let digest = lock.outputs[&format!("{name}/root.tar")].file.sha256.hex();
         tree::read(&self.0.store().join("cas").join(digest))
+    }
+
+    /// A kiln whose words are still to be said.
+    pub(super) fn kiln(&self) -> std::process::Command {
+        self.0.kiln()
+    }
+
+    pub(super) fn store(&self) -> PathBuf {
+        self.0.store()
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {

@@ -260,6 +260,10 @@ impl kiln::world::World for Unplugged {
         self.0.canonical(path)
     }
 
+    fn directory(&self, path: &std::path::Path) -> Result<kiln::world::dir::Dir, kiln::world::WorldError> {
+        self.0.directory(path)
+    }
+
     fn list(&self, path: &std::path::Path) -> Result<Vec<std::path::PathBuf>, kiln::world::WorldError> {
         self.0.list(path)
     }

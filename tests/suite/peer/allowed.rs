@@ -52,6 +52,7 @@ use Covers::{Added, Content, Day, Lines, Order, Owner, Removed};
 pub(super) const ALLOWED: &[Entry] = &[
     entry("dev/*", Owner, "", "mmdebstrap gives every device to root"),
     entry("etc/.pwd.lock", Removed, "", "a lock that nobody holds"),
+    entry("etc/.updated", Added, "systemd", "the build did what the first boot would do"),
     entry("etc/apt/apt.conf.d/99mmdebstrap", Removed, "", "options of mmdebstrap's own apt"),
     entry("etc/apt/sources.list", Removed, "", "names the repository of the build"),
     entry("etc/default/locale", Added, "!systemd", "the recipe's locale"),
@@ -85,6 +86,7 @@ pub(super) const ALLOWED: &[Entry] = &[
     entry("etc/timezone", Added, "tzdata", "the recipe's time zone, for programs that look there"),
     entry("run/*", Removed, "", "mounted over at boot"),
     entry("usr/*/__pycache__*", Removed, "python3", "bytecode"),
+    entry("var/.updated", Added, "systemd", "the build did what the first boot would do"),
     entry("var/cache/apt/archives/lock", Removed, "", "a lock that nobody holds"),
     entry("var/cache/apt/archives/partial", Owner, "", "as the package has it; apt closes it when it runs"),
     entry("var/cache/debconf/config.dat", Lines("Owners:"), "", "kiln sorts; a preinst asks under another name"),

@@ -66,7 +66,9 @@ fn subject(name: &str, act: impl Fn(&Tree) -> Result<(), RootError> + Send + Syn
 fn with(work: &Path, tree: &Tree, part: &dyn Fn(&Addition<'_>) -> Result<(), RootError>) -> Result<(), RootError> {
     let text = work.join("text");
     std::fs::write(&text, "of the recipe").unwrap();
-    let inputs = BTreeMap::from([("text".to_owned(), text)]);
+    let archive = work.join("tree");
+    std::fs::write(&archive, tree_of_a_recipe()).unwrap();
+    let inputs = BTreeMap::from([("text".to_owned(), text), ("tree".to_owned(), archive)]);
     part(&Addition::new(&spec(), &inputs, tree)?)
 }
 
@@ -78,6 +80,7 @@ fn spec() -> RootSpec {
         mode: 0o640,
         owner: me("root"),
         group: me("root"),
+        capabilities: None,
     };
     let user = |name: &str, home: &str| RootUser {
         name: name.to_owned(),
@@ -100,6 +103,7 @@ fn spec() -> RootSpec {
             file("/opt/hello/text", RootContent::Input("text".to_owned())),
             file("/etc/motd", RootContent::Link("/run/motd".to_owned())),
             file("/srv/new", RootContent::Directory),
+            file("/var", RootContent::Tree("tree".to_owned())),
         ],
         units: RootUnits { mask: vec!["x.timer".to_owned()], ..RootUnits::default() },
         serial_console: true,
@@ -111,6 +115,16 @@ fn spec() -> RootSpec {
         new_ids: true,
         strict: false,
     }
+}
+
+/// Files where the canary's links may be.
+fn tree_of_a_recipe() -> Vec<u8> {
+    let path = |name: &str| TarPath::new(name).unwrap();
+    let mut writer = TarWriter::new(Vec::new());
+    let directories = ["", "lib", "lib/dpkg"].map(|name| TarEntry::directory(path(name), 0o755, 0));
+    directories.iter().for_each(|entry| writer.append_empty(entry).unwrap());
+    writer.append(&TarEntry::file(path("lib/dpkg/status"), 0o644, 0, 6), b"status".as_slice()).unwrap();
+    writer.finish().unwrap()
 }
 
 /// The number of whoever runs the test, who may give nothing to anybody else.

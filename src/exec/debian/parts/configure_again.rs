@@ -61,7 +61,8 @@ configure() {
 pub(super) fn unit(addition: &Addition<'_>) -> Result<Option<(&'static str, String)>, RootError> {
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for remade in remade::read(addition.tree)? {
-        if remade.is_stated(&addition.spec.files) {
+        let of = remade.of.as_ref();
+        if addition.states(&remade.path)? || of.map_or(Ok(false), |of| addition.states(of))? {
             continue;
         }
         if let Some(stem) = remade.stem {

@@ -8,7 +8,9 @@ use crate::exec::tree::{RootError, Tree};
 
 /// Made once, before the server starts; `ssh-keygen -A` only makes keys that are missing. Debian 13 has a unit of its
 /// own (`sshd-keygen.service`), but with `ConditionFirstBoot=yes`, which an empty machine-id does not fulfil.
-const HOST_KEYS: &str = "[Unit]\nDescription=Make the SSH server's host keys\nBefore=ssh.service ssh.socket\n\
+/// It needs nothing but the file system, so it starts with the first services: an RSA key takes seconds of a processor.
+const HOST_KEYS: &str = "[Unit]\nDescription=Make the SSH server's host keys\nDefaultDependencies=no\n\
+                         After=local-fs.target\nBefore=ssh.service ssh.socket shutdown.target\nConflicts=shutdown.target\n\
                          ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n\n\
                          [Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n\n\
                          [Install]\nWantedBy=multi-user.target\n";

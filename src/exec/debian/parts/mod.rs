@@ -7,6 +7,7 @@ mod first_boot;
 mod locale;
 mod servers;
 mod system;
+mod updates;
 
 use super::run::Runner;
 use crate::exec::failure::StepFailure;
@@ -34,13 +35,11 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
         part(addition)?;
     }
     locale::apply(addition, runner)?;
-    match services(addition)? {
-        Some(script) => {
-            let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));
-            enabled.map_err(|error| of_unit(&addition.spec.units, error))
-        }
-        None => Ok(()),
+    if let Some(script) = services(addition)? {
+        let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));
+        enabled.map_err(|error| of_unit(&addition.spec.units, error))?;
     }
+    updates::apply(addition, runner)
 }
 
 /// `systemctl` names the unit that it cannot change; one of the recipe's is the recipe's mistake.

@@ -13,14 +13,21 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
     }
     let list = remade::read(tree)?;
     remade::remove(tree)?;
-    match list.iter().find(|lost| lost.stem.is_none() && !lost.is_stated(terms.files)) {
-        None => Ok(()),
-        Some(Remade { path, .. }) => Err(StepFailure::input(format!(
+    // What is there is the recipe's: a file, or part of a tree.
+    let is_stated = |path: &String| {
+        Ok::<_, RootError>(terms.files.iter().any(|file| file.path == *path) || tree.stat(path)?.is_some())
+    };
+    for Remade { path, of, .. } in list.iter().filter(|lost| lost.stem.is_none()) {
+        if is_stated(path)? || of.as_ref().map_or(Ok(false), is_stated)? {
+            continue;
+        }
+        return Err(StepFailure::input(format!(
             "{path} is a secret that a script made: every machine of this image would have it, and every build another"
         ))
         .help(format!(
             "leave its package out, or give it with `file \"{path}\" {{ source = file \"...\" }}` in the image"
         ))
-        .into()),
+        .into());
     }
+    Ok(())
 }

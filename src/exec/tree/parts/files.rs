@@ -1,8 +1,11 @@
-//! Files, directories and links of the recipe.
+//! Files, trees, directories and links of the recipe, in the order of their paths: what lies deeper comes later.
+
+use std::collections::BTreeSet;
 
 use super::Addition;
 use super::homes;
 use super::paths::{Home, inside, make, parents};
+use super::trees::Placing;
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError};
 use crate::plan::Statement;
@@ -24,24 +27,30 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
     let Addition { tree, inputs, .. } = addition;
     let place = inside(tree, &file.path)?;
     let there = tree.stat(&place)?.is_some_and(|stat| stat.directory());
-    if there && file.content != RootContent::Directory {
+    if there && !matches!(file.content, RootContent::Directory | RootContent::Tree(_)) {
         return Err(RootError::from(StepFailure::recipe(
             Statement::File(file.path.clone()),
             format!("{} is a directory in the image", file.path),
         )));
     }
     parents(tree, &place, homes)?;
+    let input = |name: &String| {
+        inputs.get(name).ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))
+    };
     match &file.content {
         RootContent::Directory => make(tree, &place, file.mode, owner),
         RootContent::Link(target) => {
             tree.link(&place, target)?;
             Ok(tree.own(&place, owner)?)
         }
+        RootContent::Tree(name) => {
+            let mut placing = Placing { tree, file, owner, placed: BTreeSet::new() };
+            placing.all(input(name)?, &place)?;
+            addition.placed.borrow_mut().append(&mut placing.placed);
+            Ok(())
+        }
         RootContent::Input(name) => {
-            let source = inputs.get(name);
-            let source =
-                source.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))?;
-            let mut bytes = fs::open_unless_directory(source)?.ok_or_else(|| {
+            let mut bytes = fs::open_unless_directory(input(name)?)?.ok_or_else(|| {
                 // Only a build can leave one: everything else that is an input is a file.
                 RootError::from(StepFailure::recipe(
                     Statement::File(file.path.clone()),
@@ -50,7 +59,9 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
             })?;
             tree.copy(&mut bytes, &place, 0o600)?;
             tree.own(&place, owner)?;
-            Ok(tree.permit(&place, file.mode)?)
+            tree.permit(&place, file.mode)?;
+            // Last: a new owner and new bytes take them away.
+            file.capabilities.map_or(Ok(()), |capabilities| Ok(tree.empower(&place, &capabilities.attribute())?))
         }
     }
 }

@@ -118,9 +118,11 @@ fn keys(addition: &Addition<'_>, user: &RootUser, home: &Home) -> Result<(), Roo
     }
     let file = home.place.join(".ssh/authorized_keys");
     let path = format!("/{}", file.display());
-    if addition.named(&[&path]).is_some() {
-        let text =
-            format!("{path} is set by both `file` and `authorized-keys` of user {}; keep one of them", user.name);
+    if addition.named(&[&path]).is_some() || addition.is_placed(&file)? {
+        let text = format!(
+            "{path} is set by both a file of the recipe and `authorized-keys` of user {}; keep one of them",
+            user.name
+        );
         return Err(RootError::from(StepFailure::recipe(Statement::User(user.name.clone()), text)));
     }
     if !tree.has(&home.place)? {

@@ -10,11 +10,13 @@ mod network;
 mod paths;
 mod removed;
 mod subordinate;
+mod trees;
 mod units;
 mod users;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 pub(crate) use files::apply as files;
 pub(crate) use homes::apply as homes;
@@ -34,6 +36,8 @@ pub(crate) struct Addition<'a> {
     pub(crate) tree: &'a Tree,
     /// Users of the recipe that had no home when this began.
     newcomers: BTreeSet<String>,
+    /// What its trees put there, by inode.
+    placed: RefCell<BTreeSet<(u64, u64)>>,
 }
 
 impl<'a> Addition<'a> {
@@ -43,7 +47,22 @@ impl<'a> Addition<'a> {
         inputs: &'a BTreeMap<String, PathBuf>,
         tree: &'a Tree,
     ) -> Result<Addition<'a>, RootError> {
-        Ok(Addition { spec, inputs, tree, newcomers: users::newcomers(spec, tree)? })
+        Ok(Addition { spec, inputs, tree, newcomers: users::newcomers(spec, tree)?, placed: RefCell::default() })
+    }
+
+    /// What a tree of the recipe put there stays as it is, as everything that the recipe names.
+    pub(crate) fn keeping_placed(&self) -> Tree {
+        self.tree.keeping_inodes(self.placed.borrow().clone())
+    }
+
+    /// Whether the recipe says what is at a path, by itself or within a tree.
+    pub(crate) fn states(&self, path: &str) -> Result<bool, RootError> {
+        Ok(self.named(&[path]).is_some() || self.is_placed(path)?)
+    }
+
+    /// Whether a tree of the recipe put something at a path.
+    fn is_placed(&self, path: impl AsRef<Path>) -> Result<bool, RootError> {
+        Ok(self.tree.stat(path)?.is_some_and(|stat| self.placed.borrow().contains(&stat.inode)))
     }
 
     /// The first of these paths that is a file, directory or link of the recipe.

@@ -75,6 +75,7 @@ fn empty_set(node: &EvaluatedNode) -> crate::recipe::packages::PackageSet {
         architecture: Arch::BUILD,
         archives: Vec::new(),
         requests: Vec::new(),
+        local: Vec::new(),
         base: crate::recipe::packages::Base::None,
         recommends: false,
         exclude: Vec::new(),

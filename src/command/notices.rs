@@ -1,0 +1,58 @@
+//! What is worth telling although it stops nothing, in words on standard error.
+
+use crate::base::Foreign;
+use crate::ops::error::leaks;
+use crate::ops::event::Notice;
+use crate::world::download::ServerAnswer;
+
+/// Says it.
+pub(super) fn tell(notice: Notice<'_>) {
+    match notice {
+        Notice::NotSearched { artifact } => {
+            crate::tell!(
+                "warning: {artifact} was not searched for traces of the host; build with `--no-cache` to search it"
+            );
+        }
+        Notice::Leaks(hits) => crate::tell!("warning: {}", leaks(hits)),
+        Notice::Doubtful { image, finding } => crate::tell!("warning: image {image}: {}", Foreign(finding)),
+        Notice::NotRecorded => crate::tell!(
+            "built with --incremental: outputs are not recorded in the lock; run `kiln verify --rebuild` to confirm them"
+        ),
+        Notice::Incremental { step } => crate::tell!(
+            "{} was built incrementally; run `kiln verify --rebuild RECIPE` to confirm its output",
+            Foreign(step)
+        ),
+        Notice::Compared { step } => {
+            crate::tell!("{step}: built incrementally; comparing with a full build");
+        }
+        Notice::SameHostName => {
+            crate::tell!("second build: same host name (changing it needs root and unshare)");
+        }
+        Notice::Asking { files } => crate::tell!("asking for {files} files that are not in the store"),
+        Notice::Gone { label, asked } => {
+            crate::tell!("gone: {}", Foreign(label));
+            for ServerAnswer { url, why } in asked {
+                crate::tell!("  {}: {}", Foreign(url), Foreign(why));
+            }
+        }
+        Notice::Relocked { committed, used, changes } => {
+            crate::tell!(
+                "warning: no server has some files of {} any more; this build uses other versions:",
+                Foreign(committed.display())
+            );
+            changes.iter().for_each(|change| crate::tell!("  {change}"));
+            crate::tell!(
+                "warning: its lock is {}; {} is unchanged (`kiln lock --gone` would change it)",
+                Foreign(used.display()),
+                Foreign(committed.display())
+            );
+        }
+        Notice::LockIgnored { path, error } => {
+            crate::tell!("error: {}: {error}", path.display());
+            crate::tell!("warning: it is made again from scratch");
+        }
+        Notice::LockChanged { path } => {
+            crate::tell!("warning: {} was edited or merged; its pins are kept", path.display());
+        }
+    }
+}
