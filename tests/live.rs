@@ -27,6 +27,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
     mod network_live;
+    mod normal_user;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod peer;

@@ -47,6 +47,7 @@ mod suite {
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod normal_user;
     mod ops;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]

@@ -31,7 +31,7 @@ pub(super) fn tell(notice: Notice<'_>) {
         Notice::Asking { files } => crate::tell!("asking for {files} files that are not in the store"),
         Notice::Gone { label, asked } => {
             crate::tell!("gone: {}", Foreign(label));
-            for ServerAnswer { url, why } in asked {
+            for ServerAnswer { url, why, .. } in asked {
                 crate::tell!("  {}: {}", Foreign(url), Foreign(why));
             }
         }

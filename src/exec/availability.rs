@@ -13,7 +13,7 @@ use super::fetch::{MirrorLookup, stated, unavailable};
 use crate::debian::mirror;
 use crate::plan::Fetch;
 use crate::plan::step::Place;
-use crate::world::download::{Downloader, Nobody, Refusal, ServerAnswer, Stop, Told};
+use crate::world::download::{AnswerKind, Downloader, Nobody, Refusal, ServerAnswer, Stop, Told};
 use crate::world::{Request, World};
 
 /// Questions at a time.
@@ -47,7 +47,7 @@ pub struct Question<'a> {
     pub stop: Stop<'a>,
 }
 
-/// The files of a list that nobody has, in its order.
+/// The files of a list that nobody has, in its order. At least one server must say so; that none can be asked is an error.
 pub fn lost<'a>(question: &Question<'_>, fetches: &[&'a Fetch]) -> Result<Vec<LostFile<'a>>, ExecError> {
     let Question { world, mirrors, told, stop } = *question;
     let downloader = Downloader::new(world, stop).telling(told).courteous_to(&mirror::service(world));
@@ -69,7 +69,14 @@ pub fn lost<'a>(question: &Question<'_>, fetches: &[&'a Fetch]) -> Result<Vec<Lo
     for (at, answer) in found.into_inner().unwrap_or_else(PoisonError::into_inner) {
         match answer {
             Ok(()) => {}
-            Err(Nobody::Asked(asked)) => lost.push(LostFile { fetch: fetches[at], asked }),
+            Err(Nobody::Asked(asked)) => {
+                let lost_file = LostFile { fetch: fetches[at], asked };
+                // Where nobody could be asked, nobody knows.
+                if !lost_file.asked.iter().any(|answer| answer.kind == AnswerKind::Missing) {
+                    return Err(lost_file.error());
+                }
+                lost.push(lost_file);
+            }
             Err(Nobody::Stopped) => return Err(ExecError::Interrupted),
             Err(Nobody::Fatal(never)) => match never {},
         }
@@ -92,7 +99,7 @@ fn ask(downloader: &Downloader<'_>, fetch: &Fetch, urls: Vec<String>) -> Result<
             let response = downloader.ask(&request)?;
             match response.length.map(|length| length.saturating_add(response.start)) {
                 Some(size) if size != fetch.size => {
-                    Err(Refusal::Useless(format!("has {size} bytes, expected {}", fetch.size)))
+                    Err(Refusal::Missing(format!("has {size} bytes, expected {}", fetch.size)))
                 }
                 _ => Ok(()),
             }

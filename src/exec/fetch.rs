@@ -166,7 +166,7 @@ pub(super) fn stated(place: &Place) -> Stated {
 
 pub(super) fn unavailable(fetch: &Fetch, answers: Vec<ServerAnswer>) -> ExecError {
     let (label, digest, size) = (fetch.label.clone(), fetch.digest, fetch.size);
-    let line = |ServerAnswer { url, why }: ServerAnswer| format!("  {}: {}", Foreign(url), Foreign(why));
+    let line = |ServerAnswer { url, why, .. }: ServerAnswer| format!("  {}: {}", Foreign(url), Foreign(why));
     let asked = match answers.is_empty() {
         true => "  no mirror is configured for it".to_owned(),
         false => answers.into_iter().map(line).collect::<Vec<_>>().join("\n"),

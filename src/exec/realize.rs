@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::event::{StepEvent, StepListener};
-use super::executor::Executor;
-use super::fetch::{Fetcher, MirrorLookup, interrupted};
+use super::fetch::{Fetcher, interrupted};
 use super::gate::Gate;
 use super::incremental::{self, KeptDirectory};
 use super::interrupt::{self, Interruptible, RunningWork};
@@ -21,28 +20,12 @@ use super::outputs::{Collected, Destination};
 use super::resolve::{resolve, resolve_without, result, wanted};
 use super::step::{self, Began, Ran, Ready};
 use super::transient::Transients;
-use super::{ExecError, ExecOptions, Incremental, Realized};
+use super::{ExecError, ExecOptions, Incremental, Realized, Services};
 use crate::base::Digest;
 use crate::plan::id::Messages;
 use crate::plan::{Input, Plan};
 use crate::store::{Presence, Store};
-use crate::world::World;
 use inputs::Inputs;
-
-/// What a build works with.
-#[derive(Clone, Copy)]
-pub struct Services<'a> {
-    /// Where results and files are kept.
-    pub store: &'a Store,
-    /// The network that files are fetched from.
-    pub world: &'a dyn World,
-    /// Where files may be had.
-    pub mirrors: &'a MirrorLookup<'a>,
-    /// Who carries steps out.
-    pub executor: &'a dyn Executor,
-    /// Who hears what happens.
-    pub listener: &'a dyn StepListener,
-}
 
 /// What is known of one step; locked while it is found out.
 #[derive(Clone)]

@@ -89,7 +89,7 @@ pub fn run(
 
 fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
     if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
-        return Some("not asked for".to_owned());
+        return Some("not selected by --only".to_owned());
     }
     (test.slow && !options.slow).then(|| "slow tests only run with --slow".to_owned())
 }

@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 mod contents;
+mod described;
 mod diff;
 mod place;
 mod read;
@@ -14,10 +15,11 @@ mod satisfies;
 mod wire;
 mod write;
 
+pub use described::recipe_digest;
 pub use diff::{Change, diff};
 pub use place::{NotAPlace, SourcePlace};
 pub use read::{ReadError, read, read_changed};
-pub use satisfies::{Mismatch, recipe_digest, satisfies};
+pub use satisfies::{Mismatch, satisfies};
 pub use write::{inputs_digest, write};
 
 use std::collections::BTreeMap;

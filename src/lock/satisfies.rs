@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::{Lock, LockedArchive};
+use super::Lock;
+use super::described::{difference, recipe_digest};
 use crate::base::{Digest, Foreign, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
-use crate::recipe::archive::Archive;
 
 /// One way in which a lock is not the lock of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +17,6 @@ impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Foreign(&self.0).fmt(f)
     }
-}
-
-/// The recipe's identity: its files by digest and its parameters by value, in their canonical spelling.
-pub fn recipe_digest(files: &BTreeMap<String, Digest>, params: &BTreeMap<String, String>) -> Digest {
-    let mut text = String::from("kiln recipe 1\n");
-    for (path, digest) in files {
-        text.push_str(&format!("file {digest} {path}\n"));
-    }
-    for (name, value) in params {
-        text.push_str(&format!("param {} {name} {value}\n", value.len()));
-    }
-    Digest::of(text.as_bytes())
 }
 
 /// Every way in which `lock` is not the lock of `recipe`.
@@ -63,7 +51,7 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
             }
             (Some(_), _) => None,
             (None, None) => Some("is not in the recipe".to_owned()),
-            (None, Some(asked)) => differs(asked, locked),
+            (None, Some(asked)) => difference(asked, locked),
         };
         wrong.extend(problem.map(|problem| Mismatch(format!("archive `{name}` {problem}"))));
         if locked.snapshot < locked.date || locked.valid_until.is_some_and(|until| until < locked.date) {
@@ -76,26 +64,6 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let missing: BTreeSet<&String> =
         asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
     wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
-}
-
-/// How an archive is described otherwise than it was locked.
-fn differs(asked: &Archive, locked: &LockedArchive) -> Option<String> {
-    let (components, were) = (asked.components.join(" "), locked.components.join(" "));
-    let (arch, was) = (asked.architecture.to_string(), locked.architecture.to_string());
-    let pairs = [
-        ("suite", &asked.suite, &locked.suite),
-        ("components", &components, &were),
-        ("architecture", &arch, &was),
-        ("repository", &asked.repository, &locked.repository),
-    ];
-    let (field, asked, locked) = pairs.into_iter().find(|(_, asked, locked)| asked != locked)?;
-    Some(format!("has the {field} `{asked}` in the recipe, `{locked}` in the lock"))
-}
-
-/// Whether the archive of that name is locked as the recipe describes it.
-pub(super) fn is_described(recipe: &Recipe, lock: &Lock, name: &str) -> bool {
-    let pair = recipe.archives.get(name).zip(lock.archives.get(&ArchiveRef::current(name)));
-    pair.is_some_and(|(asked, locked)| differs(asked, locked).is_none())
 }
 
 /// The epoch follows from the recipe, or from the archives.

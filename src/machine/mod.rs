@@ -18,6 +18,7 @@ mod finding;
 pub mod network;
 pub mod rules;
 pub mod topology;
+mod version;
 
 pub use argv::argv;
 pub use description::Description;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::error::{LockError, OpsError};
 use super::event::OpsEvent;
 use super::session::Session;
+use crate::base::Diagnostic;
 use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
 use crate::machine::argv::CommandLine;
@@ -42,7 +43,14 @@ pub fn judge(session: &Session<'_>, recipe: &Recipe, lock: &Lock) -> Result<(), 
     let mut findings = Findings::default();
     for machine in recipe.machines.values() {
         let kernel = KernelFacts::locked(&recipe.kernels[&machine.kernel], lock);
-        findings.extend(capability::check(machine, &emulator(lock, machine)?, &kernel));
+        match emulator(lock, machine) {
+            Ok(emulator) => findings.extend(capability::check(machine, &emulator, &kernel)),
+            Err(OpsError::Lock(missing @ LockError::NoQemuPackage { .. })) => {
+                let mistake = Diagnostic::new(machine.qemu.span, missing.to_string()).label("no QEMU in it");
+                findings.errors.push(mistake.related(machine.span, "the machine"));
+            }
+            Err(other) => return Err(other),
+        }
     }
     findings.extend(rules::check_all(recipe));
     if !findings.warnings.is_empty() {

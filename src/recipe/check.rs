@@ -71,7 +71,7 @@ pub fn check(world: &dyn World, path: &Path, set: &[(String, String)]) -> Result
 fn unreadable(path: &Path, message: &str) -> Mistakes {
     let mut sources = SourceMap::default();
     let file = sources.add(path.to_owned(), String::new());
-    let mistake = Diagnostic::new(Span { file, start: 0, end: 0 }, message).label("this is no recipe");
+    let mistake = Diagnostic::new(Span { file, start: 0, end: 0 }, message).label("not a recipe");
     Mistakes { sources, diagnostics: vec![mistake] }
 }
 

@@ -20,6 +20,7 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
+pub use user::is_never_made;
 
 /// What the shell of the initramfs comes from.
 pub const BUSYBOX: &str = "busybox-static";

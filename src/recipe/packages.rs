@@ -58,6 +58,13 @@ pub struct PackageRequest {
     pub span: Span,
 }
 
+impl PackageRequest {
+    /// Whether any version from any archive will do.
+    pub fn is_unpinned(&self) -> bool {
+        self.archive.is_none() && self.version.is_none()
+    }
+}
+
 /// A package that the recipe brings along, whatever its name is: whoever locks it reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocalPackage {

@@ -8,7 +8,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::patience::{self, MAX_WAITS};
-pub use super::refusal::{Nobody, Refusal, ServerAnswer, ServerWait, Throttle, Told};
+pub use super::refusal::{AnswerKind, Nobody, Refusal, ServerAnswer, ServerWait, Throttle, Told};
 use super::stream::{Next, Stream};
 use super::{Request, Response, World, WorldError};
 use crate::base::ByteSize;
@@ -127,13 +127,13 @@ impl<'a> Downloader<'a> {
             match self.insist(&url, Patience::Brief, &have, || attempt(&url)) {
                 Ok(found) => return Ok(found),
                 Err(Refusal::Later(throttle)) => later.push((url, Patience::Owing(throttle))),
-                Err(refusal) => answers.push(ServerAnswer { url, why: refusal.answer()? }),
+                Err(refusal) => answers.push(refusal.answer(url)?),
             }
         }
         for (url, patience) in later {
             match self.insist(&url, patience, &have, || attempt(&url)) {
                 Ok(found) => return Ok(found),
-                Err(refusal) => answers.push(ServerAnswer { url, why: refusal.answer()? }),
+                Err(refusal) => answers.push(refusal.answer(url)?),
             }
         }
         Err(Nobody::Asked(answers))

@@ -4,13 +4,14 @@
 
 use std::fs::{self, File};
 use std::io::Read;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use rustix::fs::OFlags;
 
-pub use super::context::context;
-pub use super::remove::remove_tree;
+pub use super::context::{context, random};
+use super::context::{is_plain, plain};
+pub use super::remove::{remove_file, remove_tree};
 use super::{OutputDirectory, WorldError};
 
 /// Opens a plain file for reading. Anything else that may stand there is an error at once: a named pipe that nobody
@@ -56,38 +57,12 @@ fn flags(flags: OFlags) -> i32 {
     flags.bits() as i32
 }
 
-/// A file that was opened, if it is a plain one.
-pub(super) fn plain(verb: &'static str, path: &Path, file: File) -> Result<File, WorldError> {
-    context(verb, path, file.metadata().and_then(|found| is_plain(&found)))?;
-    Ok(file)
-}
-
-fn is_plain(found: &fs::Metadata) -> std::io::Result<()> {
-    let kind = found.file_type();
-    let noun = match kind {
-        _ if kind.is_file() => return Ok(()),
-        _ if kind.is_dir() => "a directory",
-        _ if kind.is_fifo() => "a named pipe",
-        _ if kind.is_socket() => "a socket",
-        _ => "a device",
-    };
-    Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("it is {noun}, not a regular file")))
-}
-
 /// Creates a file that nobody but this user may read or write, in a directory of kiln's own: nothing may be there, not
 /// even a link.
 pub fn create_new(path: &Path) -> Result<File, WorldError> {
     use std::os::unix::fs::OpenOptionsExt;
     let mut options = fs::OpenOptions::new();
     context("create", path, options.read(true).write(true).create_new(true).mode(0o600).open(path))
-}
-
-/// A word that nobody can guess, to be part of a name.
-pub fn random() -> Result<String, WorldError> {
-    let mut bytes = [0; 8];
-    let drawn = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    context("read", Path::new("/dev/urandom"), drawn.map_err(std::io::Error::from))?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
 /// A whole file, refused when larger than `limit`.
@@ -108,14 +83,6 @@ pub fn create_dir_all(path: &Path) -> Result<(), WorldError> {
 /// Moves a file into place.
 pub fn rename(from: &Path, to: &Path) -> Result<(), WorldError> {
     context("rename", from, fs::rename(from, to))
-}
-
-/// Removes a file; it is no error when there is none.
-pub fn remove_file(path: &Path) -> Result<(), WorldError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        result => context("remove", path, result),
-    }
 }
 
 /// Writes a file so that a reader sees the old bytes or the new ones, never a mixture.

@@ -14,7 +14,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::WorldError;
-use super::fs::{context, plain};
+use super::context::{context, plain};
 
 /// Around the random part of a name.
 const PREFIX: &str = ".kiln-";

@@ -31,6 +31,16 @@ pub struct Throttle {
 pub struct ServerAnswer {
     pub url: String,
     pub why: String,
+    pub kind: AnswerKind,
+}
+
+/// What is known after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerKind {
+    /// The server does not have the file.
+    Missing,
+    /// Not even whether it has the file.
+    Failed,
 }
 
 /// Why no place gave a file.
@@ -51,6 +61,8 @@ pub enum Refusal<E> {
     Again(String),
     /// Asking again may help after a while.
     Later(Throttle),
+    /// The place does not have the file.
+    Missing(String),
     /// Asking this place again is useless.
     Useless(String),
     /// The downloads were called off.
@@ -62,9 +74,8 @@ pub enum Refusal<E> {
 impl<E> From<WorldError> for Refusal<E> {
     fn from(error: WorldError) -> Refusal<E> {
         match error {
-            WorldError::Fetch { reason, missing: true, .. } | WorldError::Refused { reason, .. } => {
-                Refusal::Useless(reason)
-            }
+            WorldError::Fetch { reason, missing: true, .. } => Refusal::Missing(reason),
+            WorldError::Refused { reason, .. } => Refusal::Useless(reason),
             WorldError::Fetch { reason, .. } | WorldError::Busy { reason, .. } => Refusal::Again(reason),
             other => Refusal::Again(other.to_string()),
         }
@@ -72,10 +83,13 @@ impl<E> From<WorldError> for Refusal<E> {
 }
 
 impl<E> Refusal<E> {
-    /// What the place said, if others may still be asked.
-    pub(super) fn answer(self) -> Result<String, Nobody<E>> {
+    /// What the place at a URL said, if others may still be asked.
+    pub(super) fn answer(self, url: String) -> Result<ServerAnswer, Nobody<E>> {
         match self {
-            Refusal::Again(why) | Refusal::Useless(why) | Refusal::Later(Throttle { why, .. }) => Ok(why),
+            Refusal::Missing(why) => Ok(ServerAnswer { url, why, kind: AnswerKind::Missing }),
+            Refusal::Again(why) | Refusal::Useless(why) | Refusal::Later(Throttle { why, .. }) => {
+                Ok(ServerAnswer { url, why, kind: AnswerKind::Failed })
+            }
             Refusal::Stopped => Err(Nobody::Stopped),
             Refusal::Fatal(error) => Err(Nobody::Fatal(error)),
         }

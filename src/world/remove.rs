@@ -9,7 +9,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::WorldError;
-use super::fs::{context, random, remove_file};
+use super::context::{context, random};
+
+/// Removes a file; it is no error when there is none.
+pub fn remove_file(path: &Path) -> Result<(), WorldError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        result => context("remove", path, result),
+    }
+}
 
 /// Removes a directory with everything in it, or a file, read-only or not; it is no error when there is none. Nobody
 /// else may change the tree meanwhile.

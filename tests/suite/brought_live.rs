@@ -13,6 +13,8 @@ kernel stock { package = package "linux-image-cloud-amd64" }
 image brought {
   size = 2GiB
   format = raw
+  dhcp = false
+  serial-console = false
   tools = image-tools
   packages = ["libcap2-bin", file "tool.deb"]
   user "app" { uid = 1000 }

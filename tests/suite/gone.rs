@@ -5,7 +5,7 @@ use std::path::Path;
 use kiln::base::Timestamp;
 use kiln::lock::Lock;
 
-use super::archive_support::{Package, TinyArchive};
+use super::archive_support::{Fault, Package, TinyArchive};
 use super::failure_support::{Lab, archive, refused, text};
 
 /// The archive some days later: two packages have newer versions.
@@ -84,6 +84,16 @@ fn what_the_store_has_or_a_busy_or_redirecting_server_has_is_not_gone() {
     let output = elsewhere();
     assert!(text(&output).contains("payload 1.0 -> 2.0"), "{}", text(&output));
     assert!(text(&output).contains(&format!("has {} bytes, expected {}", bytes.len() + 4, bytes.len())));
+}
+
+#[test]
+fn a_file_that_nobody_can_be_asked_for_is_not_taken_to_be_gone() {
+    let lab = lab("gone-unknown");
+    let before = std::fs::read_to_string(lab.directory.join("tiny.lock")).unwrap();
+    lab.server.fault("_amd64.deb", Fault::Broken);
+    let output = lab.kiln().args(["lock", "tiny.kiln", "--gone"]).output().unwrap();
+    refused(&output, 4, &["cannot fetch", "http status: 500", "KILN_MIRROR"]);
+    assert_eq!(std::fs::read_to_string(lab.directory.join("tiny.lock")).unwrap(), before);
 }
 
 #[test]

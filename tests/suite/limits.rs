@@ -178,7 +178,7 @@ fn keys_of_the_caller_stay_with_the_caller() {
         if key >= 0 { libc::syscall(libc::SYS_keyctl, 5, key, 0x3f00_0000) } else { key }
     };
     if key < 0 || !std::fs::read_to_string("/proc/keys").is_ok_and(|keys| keys.contains(&name)) {
-        return println!("skipped: this kernel, or this container, has no keys");
+        return skip("this kernel, or this container, has no keys");
     }
     let Some(run) = run(&spec("keys", &["/bin/cat", "/proc/keys"]), Limits::default()) else { return };
     assert!(run.end.unwrap().success());
@@ -249,7 +249,7 @@ fn fills_the_disk(name: &str, script: &str) {
     let out = root.with_extension("out");
     std::fs::create_dir_all(&out).unwrap();
     if rustix::fs::statfs(&out).unwrap().f_type == 0x0102_1994 {
-        return println!("skipped: files for now are in memory on this machine");
+        return skip("the directory for temporary files is in memory on this machine");
     }
     spec.mounts.push(Mount { source: out.clone(), target: "/out".into(), readonly: false });
     let ended = run(&spec, limits("disk=20MiB"));

@@ -75,7 +75,7 @@ fn twice_equal(name: &str, packages: &[&str]) {
 fn text(packages: &[&str]) -> String {
     format!(
         "import \"lib/debian-13.kiln\"\nkernel stock {{ package = package \"linux-image-cloud-amd64\" }}\n\
-         image popular {{ size = 16GiB tools = image-tools packages = [\"{}\"] }}\n\
+         image popular {{ size = 16GiB tools = image-tools packages = [\"systemd-sysv\", \"{}\"] }}\n\
          machine m {{ kernel = stock image = popular qemu = qemu-11 }}\n",
         packages.join("\", \"")
     )

@@ -1,35 +1,16 @@
 //! A normal user: with a range of ids the same bits as root, without one an error that says what to do.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use super::live::{QUICK, Quick, Scratch, judge, kiln, live, quick, succeed};
+use super::normal_user::NormalUser;
 use super::skip::skip;
 
 /// What builds may start besides kiln: the only programs with more rights than their caller.
 const HELPERS: [&str; 2] = ["newuidmap", "newgidmap"];
 
-/// A user of this machine, with a home directory, for as long as the test takes.
-struct User {
-    name: String,
-    home: PathBuf,
-}
-
-impl User {
-    /// Without a range of ids.
-    fn new() -> User {
-        let name = format!("kiln-test-{}", std::process::id());
-        let home = std::env::temp_dir().join(&name);
-        // A system user gets no range by itself.
-        succeed(Command::new("useradd").args(["--system", "--create-home", "--home-dir"]).arg(&home).arg(&name));
-        User { name, home }
-    }
-
-    fn give_range(&self) {
-        let range = "524288-589823";
-        succeed(Command::new("usermod").args(["--add-subuids", range, "--add-subgids", range, &self.name]));
-    }
-
+impl NormalUser {
     /// kiln as this user, where no program has more rights than its caller except [`HELPERS`], and none is found by name.
     fn kiln(&self) -> Command {
         let mut script = String::from("set -e\n");
@@ -47,14 +28,6 @@ impl User {
     }
 }
 
-impl Drop for User {
-    fn drop(&mut self) {
-        let _ = Command::new("chmod").args(["-R", "u+rwX"]).arg(&self.home).output();
-        let _ = Command::new("userdel").args(["--force", "--remove", &self.name]).output();
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
-}
-
 fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
@@ -69,7 +42,7 @@ fn a_normal_user_gets_the_bits_of_root() {
         return skip("only root makes users; the other live tests are builds by a normal user");
     }
     let Quick { lock, store, out, .. } = quick();
-    let user = User::new();
+    let user = NormalUser::new("test");
     furnish(&user, lock, store);
     let lock = user.home.join("quick.lock");
     let build = || {
@@ -89,7 +62,7 @@ fn a_normal_user_gets_the_bits_of_root() {
     assert_eq!(doctor.status.code(), Some(4), "{text}");
     assert!(text.contains("MISSING  user ids") && text.contains("usermod"), "{text}");
 
-    user.give_range();
+    user.give_range("524288-589823");
     succeed(user.kiln().arg("doctor"));
     let output = succeed(&mut build());
     println!("{}", said(&output));
@@ -130,10 +103,10 @@ fn a_compiled_kernel_is_the_same_in_the_second_build_of_verify_and_by_a_normal_u
     if !tools.into_iter().all(judge) || !rustix::process::getuid().is_root() {
         return skip("the build by a normal user, whom only root can make");
     }
-    let user = User::new();
+    let user = NormalUser::new("test");
     furnish(&user, &lock, &store);
     std::fs::copy(scratch.path(COMPILED), user.home.join("project").join(COMPILED)).unwrap();
-    user.give_range();
+    user.give_range("524288-589823");
     let build = succeed(
         user.kiln().args(["build", COMPILED, "--offline", "--out", "out", "--lock"]).arg(user.home.join("quick.lock")),
     );
@@ -142,13 +115,13 @@ fn a_compiled_kernel_is_the_same_in_the_second_build_of_verify_and_by_a_normal_u
 }
 
 /// What the user built in the project is what root built into `out`.
-fn same_bits(out: &Path, user: &User) {
+fn same_bits(out: &Path, user: &NormalUser) {
     let manifest = |directory: &Path| std::fs::read_to_string(directory.join("manifest.json")).unwrap();
     assert_eq!(manifest(out), manifest(&user.home.join("project/out")), "a normal user gets other bits than root");
 }
 
 /// kiln itself, the recipe, the lock, and everything fetched: by links where that is possible. Nothing that was built.
-fn furnish(user: &User, lock: &Path, store: &Path) {
+fn furnish(user: &NormalUser, lock: &Path, store: &Path) {
     let project = user.home.join("project");
     let cas = user.home.join(".cache/kiln/cas");
     std::fs::create_dir_all(cas.parent().unwrap()).unwrap();

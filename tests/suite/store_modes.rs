@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use kiln::base::Digest;
 use kiln::store::{Output, Owner, Store};
 
+use super::skip::skip;
 use super::store::scratch;
 
 /// A user who has nothing here.
@@ -129,7 +130,7 @@ fn temporary_directories_have_names_that_nobody_can_guess_and_are_closed() {
 #[test]
 fn another_user_reads_what_is_public_and_can_neither_lock_nor_read_the_rest() {
     if !rustix::process::geteuid().is_root() {
-        return println!("skipped: only root can be another user");
+        return skip("only root can be another user");
     }
     let root = scratch("modes-other");
     let store = Store::open(&root).unwrap();
@@ -173,7 +174,7 @@ fn a_store_that_is_held_is_waited_for_aloud_and_not_for_ever() {
 #[test]
 fn root_gives_objects_to_whom_they_belong_inside() {
     if !rustix::process::geteuid().is_root() {
-        return println!("skipped: only root can give files away");
+        return skip("only root can give files away");
     }
     const BUILDER: u32 = 0x7000_0000;
     let root = scratch("modes-owner");
@@ -222,7 +223,7 @@ fn root_gives_objects_to_whom_they_belong_inside() {
 #[test]
 fn root_uses_no_store_of_another_user() {
     if !rustix::process::geteuid().is_root() {
-        return println!("skipped: only root can be led into the store of another");
+        return skip("only root can be led into the store of another");
     }
     let root = std::env::temp_dir().join(format!("kiln-foreign-store-{}", std::process::id()));
     std::fs::create_dir_all(&root).unwrap();

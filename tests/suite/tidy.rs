@@ -8,7 +8,7 @@ use source::{code, sources, used};
 mod circles;
 mod crates;
 mod dead;
-mod source;
+pub(super) mod source;
 
 /// Left may not use right; see `src/lib.rs`.
 const LAYERS: [&str; 18] = [

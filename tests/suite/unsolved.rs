@@ -84,3 +84,10 @@ fn a_component_that_an_archive_lacks_is_shown_at_the_archive() {
     let text = said("unsolved-component", archive(), recipe);
     says(&text, &["has no mian/binary-amd64/Packages", "tiny.kiln:2:1"]);
 }
+
+#[test]
+fn a_set_without_the_qemu_of_its_machine_is_shown_where_it_is_declared() {
+    let recipe = RECIPE.replace("[\"qemu-system-x86\"]", "[\"kmod\"]");
+    let text = said("unsolved-qemu", archive(), recipe);
+    says(&text, &["has no `qemu-system-x86`", "tiny.kiln:4:", "packages qemu-11"]);
+}

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::tidy::source::code;
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -71,7 +73,12 @@ fn declarations_of_types_are_seen() {
 }
 
 /// Words of an older vocabulary, and what is written instead.
-const REPLACED: [(&str, &str); 12] = [
+const REPLACED: [(&str, &str); 16] = [
+    ("given twice", "given more than once"),
+    ("has no room for `", "cannot hold `"),
+    ("what it does not understand", "invalid message"),
+    ("is no expression", "is not an expression"),
+    ("not asked for", "not selected, not requested"),
     ("at hand", "cached"),
     ("the world failed", "I/O, network or host failure"),
     ("no longer had", "is corrupt"),
@@ -80,17 +87,69 @@ const REPLACED: [(&str, &str); 12] = [
     ("went on from", "was built incrementally"),
     ("goes on from", "is incremental"),
     ("an instant", "a timestamp"),
-    ("is given twice", "is given more than once"),
     ("left behind", "produced"),
     ("of this kiln", "of this version of kiln"),
     ("last words", "end of the output"),
 ];
 
-/// The string literals of a source file before its unit tests, with the number of their line.
-fn literals(text: &str) -> Vec<(usize, &str)> {
-    let code = text.split("\n#[cfg(test)]").next().unwrap();
-    let lines = code.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with("//"));
-    lines.flat_map(|(number, line)| line.split('"').skip(1).step_by(2).map(move |text| (number + 1, text))).collect()
+/// The string literals of a source file outside of its unit tests, each as one text however many lines it takes, with the
+/// number of its first line.
+fn literals(text: &str) -> Vec<(usize, String)> {
+    let code = code(text);
+    let (mut rest, mut number, mut found) = (code.as_str(), 1, Vec::new());
+    while let Some(at) = rest.find(['"', '\'', '/', '\n']) {
+        let (before, from) = rest.split_at(at);
+        let raw = before.ends_with('r') || before.trim_end_matches('#').ends_with('r') && before.ends_with('#');
+        let length = match from.as_bytes() {
+            [b'\n', ..] => 1,
+            [b'/', b'/', ..] => from.find('\n').unwrap_or(from.len()),
+            [b'\'', b'\\', ..] => 3 + from[3..].find('\'').unwrap() + 1,
+            // The name of a lifetime has no end; a character has one.
+            [b'\'', ..] => from.char_indices().nth(2).filter(|(_, c)| *c == '\'').map_or(1, |(at, _)| at + 1),
+            [b'"', ..] if raw => {
+                let end = format!("\"{}", "#".repeat(before.len() - before.trim_end_matches('#').len()));
+                let length = 1 + from[1..].find(&end).unwrap();
+                found.push((number, from[1..length].to_owned()));
+                length + end.len()
+            }
+            [b'"', ..] => {
+                let (literal, length) = escaped(&from[1..]);
+                found.push((number, literal));
+                length + 2
+            }
+            _ => 1,
+        };
+        number += from[..length].matches('\n').count();
+        rest = &from[length..];
+    }
+    found
+}
+
+/// A literal up to its closing quotation mark, and its length as it is written. A backslash at the end of a line leaves out
+/// the blanks at the beginning of the next one.
+fn escaped(text: &str) -> (String, usize) {
+    let (mut literal, mut chars) = (String::new(), text.char_indices().peekable());
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return (literal, at),
+            '\\' => match chars.next() {
+                Some((_, '\n')) => while chars.next_if(|(_, c)| c.is_whitespace()).is_some() {},
+                Some((_, 'n')) => literal.push('\n'),
+                Some((_, other)) => literal.push(other),
+                None => {}
+            },
+            other => literal.push(other),
+        }
+    }
+    panic!("a literal has no end: {text}")
+}
+
+#[test]
+fn literals_are_seen_whole_and_everywhere() {
+    let text = "//! \"Not this\".\nconst A: char = '\"'; // nor \"this\"\nfn f<'a>() { g(\"one \\\n      two\", r#\"a \"raw\" one\"#) }\n\
+                #[cfg(test)]\nfn helper() {\n    h(\"test\")\n}\nfn later() { i('\\'', \"behind \\\"tests\\\"\") }\n";
+    let expected = [(3, "one two"), (4, "a \"raw\" one"), (9, "behind \"tests\"")];
+    assert_eq!(literals(text), expected.map(|(line, text)| (line, text.to_owned())));
 }
 
 #[test]

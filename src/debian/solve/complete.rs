@@ -9,8 +9,9 @@ use resolvo::{
 };
 
 use super::pool::{Pkg, Pool, Ver};
-use super::{Picked, Root, Unsolvable};
+use super::{Picked, Root, Unsolvable, Why};
 use crate::base::Span;
+use crate::debian::relation::Atom;
 
 /// What the solver sees: everything that the roots can reach, numbered.
 struct Provider<'p, 'a> {
@@ -42,8 +43,10 @@ pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<
         };
         let package = pool.version(root.version).package;
         // A pin allows one version; otherwise any will do, the best first.
-        let pinned = root.request.is_some_and(|request| request.archive.is_some() || request.version.is_some());
-        let versions = if pinned { vec![root.version] } else { pool.packages[package].versions.clone() };
+        let pinned = root.request.is_some_and(|request| !request.is_unpinned());
+        let mut versions = if pinned { vec![root.version] } else { pool.packages[package].versions.clone() };
+        // Another version need not provide the virtual names that this one is asked for by.
+        versions.retain(|version| meets(pool, *version, &root.why));
         Requirement::Single(add(&mut sets, Set { package, versions, words })).into()
     });
     let problem = resolvo::Problem::new().requirements(requirements.collect());
@@ -61,8 +64,17 @@ pub(super) fn search<'a>(pool: &mut Pool<'a>, roots: &[Root<'a>]) -> Result<Vec<
     Ok(reasons(pool, roots, &chosen))
 }
 
+/// Whether a version answers every request that its package is in the set for.
+fn meets(pool: &Pool<'_>, version: Ver, why: &Why) -> bool {
+    let name = pool.version(version).stanza.name();
+    why.requests(name).into_iter().filter(|request| *request != name).all(|request| {
+        let atom = Atom { name: request, qualifier: None, constraint: None };
+        pool.satisfies(version, &atom)
+    })
+}
+
 fn asked_for(name: &str) -> String {
-    format!("{name} (asked for)")
+    format!("{name} (requested)")
 }
 
 /// Where the requests are that an explanation speaks of.

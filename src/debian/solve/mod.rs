@@ -142,17 +142,42 @@ fn roots<'a>(problem: &Problem<'a>, pool: &mut Pool<'a>) -> Result<Vec<Root<'a>>
             roots.push(Root { version, why, request: None });
         }
     }
-    let mut refused = Vec::new();
+    // Real names first: a virtual one is met by whatever is there anyway, wherever that stands among the requests.
+    let (mut found, mut refused) = (Vec::new(), Vec::new());
     for request in problem.requests {
-        match requested(problem, pool, request) {
-            Ok(Picked { version, why }) if !roots.iter().any(|root| root.version == version) => {
-                roots.push(Root { version, why, request: Some(request) });
+        match real(problem, pool, request) {
+            Ok(version) => found.push((request, version)),
+            Err(why) => refused.push(why),
+        }
+    }
+    let real = found.iter().filter_map(|(_, version)| *version);
+    let mut there: Vec<Ver> = real.chain(roots.iter().map(|root| root.version)).collect();
+    for (request, version) in found {
+        match version.map_or_else(|| provider(problem, pool, request, &there), Ok) {
+            Ok(version) => {
+                there.push(version);
+                add(&mut roots, pool, (request, version));
             }
-            Ok(_) => {}
             Err(why) => refused.push(why),
         }
     }
     refusal::none(refused).map(|()| roots)
+}
+
+/// Adds what a request found; what is there already is there for this request, too.
+fn add<'a>(roots: &mut Vec<Root<'a>>, pool: &Pool<'a>, (request, version): (&'a PackageRequest, Ver)) {
+    let name = pool.version(version).stanza.name();
+    match roots.iter_mut().find(|root| root.version == version) {
+        Some(root) => {
+            root.why = root.why.and_requested(name, &request.name);
+            // The request that pins the version or its archive is the one that counts.
+            root.request = root.request.filter(|request| !request.is_unpinned()).or(Some(request));
+        }
+        None => {
+            let why = Why::Essential.and_requested(name, &request.name);
+            roots.push(Root { version, why, request: Some(request) });
+        }
+    }
 }
 
 /// Essential and required packages by name. An archive of another priority (backports) does not decide what is essential.
@@ -177,11 +202,12 @@ fn base_names<'a>(problem: &Problem<'a>) -> BTreeMap<&'a str, Why> {
     names
 }
 
-fn requested<'a>(
+/// The version that a request names; nothing for a virtual name.
+fn real<'a>(
     problem: &Problem<'a>,
     pool: &mut Pool<'a>,
     request: &'a PackageRequest,
-) -> Result<Picked, RefusedRequest> {
+) -> Result<Option<Ver>, RefusedRequest> {
     let package = pool.package(&request.name);
     let fits = |version: &pool::Version<'a>| {
         request.version.as_deref().is_none_or(|wanted| version.stanza.version() == wanted)
@@ -190,25 +216,37 @@ fn requested<'a>(
                 .as_deref()
                 .is_none_or(|wanted| problem.offers[version.offer].archive.is_current_of(wanted))
     };
-    let found = pool.packages[package].versions.iter().copied().filter(|version| fits(pool.version(*version)));
     // Within one pinned archive the highest version wins, whatever was locked.
-    let found: Vec<Ver> = found.collect();
-    let unpinned = request.version.is_none() && request.archive.is_none();
-    if let Some(version) = found.first() {
+    let found = pool.packages[package].versions.iter().copied().find(|version| fits(pool.version(*version)));
+    match found {
         // What the recipe means is the newest one; an older one instead would be a downgrade that nobody stated.
-        if unpinned && is_passed_over(problem, pool.version(*version)) {
-            return Err(refusal::unknown(problem, pool, request));
+        Some(version) if request.is_unpinned() && is_passed_over(problem, pool.version(version)) => {
+            Err(refusal::unknown(problem, pool, request))
         }
-        return Ok(Picked { version: *version, why: Why::Requested });
+        Some(version) => Ok(Some(version)),
+        None if pool.packages[package].versions.is_empty() && request.is_unpinned() => Ok(None),
+        None => Err(refusal::unknown(problem, pool, request)),
     }
-    if !pool.packages[package].versions.is_empty() || !unpinned {
-        return Err(refusal::unknown(problem, pool, request));
-    }
+}
+
+/// The package that meets a request for a virtual name: one that is `there` in any case, else the only one that provides
+/// it. apt-get refuses all names that several packages provide, but then its user can leave the request out; a recipe may
+/// have it from a set that it extends.
+fn provider<'a>(
+    problem: &Problem<'a>,
+    pool: &mut Pool<'a>,
+    request: &'a PackageRequest,
+    there: &[Ver],
+) -> Result<Ver, RefusedRequest> {
+    let package = pool.package(&request.name);
     let mut providers: Vec<Ver> = pool.providers(package).to_vec();
+    if let Some(version) = there.iter().find(|version| providers.contains(version)) {
+        return Ok(*version);
+    }
     providers.retain(|provider| pool.packages[pool.version(*provider).package].candidate == Some(*provider));
     match providers.as_slice() {
         [] => Err(refusal::unknown(problem, pool, request)),
-        [only] => Ok(Picked { version: *only, why: Why::RequestedAs(request.name.clone()) }),
+        [only] => Ok(*only),
         several => Err(refusal::ambiguous(pool, request, several)),
     }
 }

@@ -12,8 +12,8 @@ use crate::debian::relation::is_package_name;
 pub enum Why {
     /// It is asked for.
     Requested,
-    /// This name is asked for, and the package is the only one that provides it.
-    RequestedAs(String),
+    /// These names are asked for: virtual ones that the package provides, and its own if that is asked for as well.
+    RequestedAs(Vec<String>),
     /// It is `Essential: yes`.
     Essential,
     /// It is `Priority: required`.
@@ -30,9 +30,25 @@ pub enum Why {
 pub struct NotAReason(pub String);
 
 impl Why {
-    /// Whether the recipe asks for the package.
-    pub fn is_requested(&self) -> bool {
-        matches!(self, Why::Requested | Why::RequestedAs(_))
+    /// The requests of a recipe that the package of this name answers.
+    pub fn requests<'a>(&'a self, package: &'a str) -> Vec<&'a str> {
+        match self {
+            Why::Requested => vec![package],
+            Why::RequestedAs(names) => names.iter().map(String::as_str).collect(),
+            Why::Essential | Why::Required | Why::DependencyOf(_) | Why::RecommendationOf(_) => Vec::new(),
+        }
+    }
+
+    /// The same for a package that also answers this request.
+    pub(super) fn and_requested(&self, package: &str, request: &str) -> Why {
+        let mut names = self.requests(package);
+        if !names.contains(&request) {
+            names.push(request);
+        }
+        match names[..] {
+            [only] if only == package => Why::Requested,
+            _ => Why::RequestedAs(names.into_iter().map(str::to_owned).collect()),
+        }
     }
 
     /// The package that is to blame, if another one is.
@@ -48,7 +64,7 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::Requested => f.write_str("requested"),
-            Why::RequestedAs(name) => write!(f, "requested as {name}"),
+            Why::RequestedAs(names) => write!(f, "requested as {}", names.join(" and ")),
             Why::Essential => f.write_str("essential"),
             Why::Required => f.write_str("required"),
             Why::DependencyOf(name) => write!(f, "dependency of {name}"),
@@ -71,7 +87,12 @@ impl FromStr for Why {
             "required" => return Ok(Why::Required),
             _ => {}
         }
-        named("requested as ", Why::RequestedAs)
+        let names = |list: &str| {
+            let names: Vec<String> = list.split(" and ").map(str::to_owned).collect();
+            names.iter().all(|name| is_package_name(name)).then_some(Why::RequestedAs(names))
+        };
+        text.strip_prefix("requested as ")
+            .and_then(names)
             .or_else(|| named("dependency of ", Why::DependencyOf))
             .or_else(|| named("recommendation of ", Why::RecommendationOf))
             .ok_or_else(|| NotAReason(text.to_owned()))
@@ -87,7 +108,8 @@ mod tests {
         let name = || "libc6".to_owned();
         let reasons = [
             Why::Requested,
-            Why::RequestedAs(name()),
+            Why::RequestedAs(vec![name()]),
+            Why::RequestedAs(vec![name(), "libc-dev".to_owned()]),
             Why::Essential,
             Why::Required,
             Why::DependencyOf(name()),
@@ -96,7 +118,16 @@ mod tests {
         for why in reasons {
             assert_eq!(why.to_string().parse(), Ok(why));
         }
-        for text in ["", "Requested", "requested ", "requested as", "dependency of ", "dependency of a b", "because"] {
+        for text in [
+            "",
+            "Requested",
+            "requested ",
+            "requested as",
+            "requested as a and ",
+            "dependency of ",
+            "dependency of a b",
+            "because",
+        ] {
             assert_eq!(text.parse::<Why>(), Err(NotAReason(text.to_owned())));
         }
     }

@@ -57,7 +57,7 @@ pub enum SandboxError {
     #[error("{0}")]
     Limit(Exceeded),
     /// The tree that was to be the sandbox's root cannot be one: a mount point in it is no directory, or leads nowhere.
-    #[error("the root of the sandbox has no place for {path}: {reason}", path = Foreign(path))]
+    #[error("cannot create the mount point {path} in the root of the sandbox: {reason}", path = Foreign(path))]
     Root {
         path: String,
         /// What is wrong with it.
@@ -75,7 +75,7 @@ pub enum SandboxError {
     #[error("kiln panicked in the sandbox: {0}")]
     Panicked(String),
     /// The processes of a sandbox, which are all kiln, did not understand each other.
-    #[error("the sandbox was given what it does not understand: {0}")]
+    #[error("invalid message between kiln and its sandbox: {0}")]
     Misuse(String),
     /// No answer: something killed the sandbox, the kernel short of memory for example.
     #[error("the sandbox exited unexpectedly ({0}): it was killed, or the host ran out of memory")]

@@ -2,39 +2,40 @@
 
 use std::collections::BTreeMap;
 
+use super::table::AccountTable;
 use super::{RootError, Tree};
 use crate::exec::failure::StepFailure;
 use crate::plan::Statement;
 use crate::plan::root::RootIds;
 
-/// The four files, each line as its fields.
+/// The four files.
 pub(crate) struct Accounts {
-    pub(crate) passwd: Vec<Vec<String>>,
-    pub(crate) group: Vec<Vec<String>>,
-    shadow: Option<Vec<Vec<String>>>,
-    gshadow: Option<Vec<Vec<String>>>,
+    pub(crate) passwd: AccountTable,
+    pub(crate) group: AccountTable,
+    shadow: Option<AccountTable>,
+    gshadow: Option<AccountTable>,
 }
 
 impl Accounts {
     /// Reads those of a tree.
     pub(crate) fn read(tree: &Tree) -> Result<Accounts, RootError> {
-        let table = |name: &str, fields: usize| -> Result<Option<Vec<Vec<String>>>, RootError> {
+        let table = |name: &str, fields: usize| -> Result<Option<AccountTable>, RootError> {
             let Some(text) = tree.text(format!("etc/{name}"))? else { return Ok(None) };
             let mut lines = Vec::new();
             for line in text.lines().filter(|line| !line.is_empty()) {
                 let parts: Vec<String> = line.split(':').map(str::to_owned).collect();
                 if parts.len() != fields {
                     return Err(RootError::from(StepFailure::input(format!(
-                        "/etc/{name}: line `{line}` has not {fields} fields"
+                        "/etc/{name}: the line `{line}` does not have {fields} fields"
                     ))));
                 }
                 lines.push(parts);
             }
-            Ok(Some(lines))
+            Ok(Some(AccountTable::new(lines)))
         };
         Ok(Accounts {
-            passwd: table("passwd", 7)?.unwrap_or_default(),
-            group: table("group", 4)?.unwrap_or_default(),
+            passwd: table("passwd", 7)?.unwrap_or_else(|| AccountTable::new(Vec::new())),
+            group: table("group", 4)?.unwrap_or_else(|| AccountTable::new(Vec::new())),
             shadow: table("shadow", 9)?,
             gshadow: table("gshadow", 4)?,
         })
@@ -46,38 +47,40 @@ impl Accounts {
             let text: String = table.iter().map(|fields| fields.join(":") + "\n").collect();
             Ok(tree.edit(format!("etc/{name}"), |_| text)?)
         };
-        put("passwd", &self.passwd)?;
-        put("group", &self.group)?;
-        put("shadow", self.shadow.as_deref().unwrap_or_default())?;
-        put("gshadow", self.gshadow.as_deref().unwrap_or_default())
+        let lines = |table: &'_ Option<AccountTable>| table.as_ref().map_or(Vec::new(), |table| table.lines().to_vec());
+        put("passwd", self.passwd.lines())?;
+        put("group", self.group.lines())?;
+        put("shadow", &lines(&self.shadow))?;
+        put("gshadow", &lines(&self.gshadow))
     }
 
     /// uid and gid of a user.
     pub(crate) fn user(&self, name: &str) -> Option<(u32, u32)> {
-        let line = self.passwd.iter().find(|line| line[0] == name)?;
+        let line = self.passwd.named(name)?;
         Some((line[2].parse().ok()?, line[3].parse().ok()?))
     }
 
     /// gid of a group.
     pub(crate) fn gid(&self, name: &str) -> Option<u32> {
-        self.group.iter().find(|line| line[0] == name)?[2].parse().ok()
+        self.group.named(name)?[2].parse().ok()
     }
 
     /// Every user and group with its number.
     pub(crate) fn ids(&self) -> Result<RootIds, RootError> {
-        let numbers = |lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
+        let numbers = |file: &str, lines: &[Vec<String>]| -> Result<BTreeMap<String, u32>, RootError> {
             let number = |line: &Vec<String>| {
-                let odd = |_| RootError::from(StepFailure::input(format!("{} has the number `{}`", line[0], line[2])));
+                let text = || format!("/etc/{file}: `{}` is not a valid id (of {})", line[2], line[0]);
+                let odd = |_| RootError::from(StepFailure::input(text()));
                 Ok((line[0].clone(), line[2].parse().map_err(odd)?))
             };
             lines.iter().map(number).collect()
         };
-        Ok(RootIds { users: numbers(&self.passwd)?, groups: numbers(&self.group)? })
+        Ok(RootIds { users: numbers("passwd", self.passwd.lines())?, groups: numbers("group", self.group.lines())? })
     }
 
     /// The line of a user that is there.
-    pub(crate) fn line(&mut self, name: &str) -> Option<&mut Vec<String>> {
-        self.passwd.iter_mut().find(|line| line[0] == name)
+    pub(crate) fn line(&mut self, name: &str) -> Option<&mut [String]> {
+        self.passwd.named_mut(name)
     }
 
     /// Adds a user to `passwd` and `shadow`; no password lets it in.
@@ -103,11 +106,11 @@ impl Accounts {
             let text = format!("group {group} of user {user} does not exist in the image");
             RootError::from(
                 StepFailure::recipe(Statement::User(user.to_owned()), text)
-                    .help(format!("`group \"{group}\" {{ }}` in the image makes it")),
+                    .help(format!("add `group \"{group}\" {{ }}` to the image")),
             )
         };
-        add_member(self.group.iter_mut().find(|line| line[0] == group).ok_or_else(missing)?, user);
-        if let Some(line) = self.gshadow.iter_mut().flatten().find(|line| line[0] == group) {
+        add_member(self.group.named_mut(group).ok_or_else(missing)?, user);
+        if let Some(line) = self.gshadow.as_mut().and_then(|table| table.named_mut(group)) {
             add_member(line, user);
         }
         Ok(())
@@ -118,10 +121,10 @@ impl Accounts {
         if hash.contains([':', '\n']) {
             return Err(RootError::from(StepFailure::recipe(
                 Statement::User(user.to_owned()),
-                format!("the password hash of user {user} has a `:` or a line break"),
+                format!("the password hash of user {user} contains a `:` or a line break"),
             )));
         }
-        match self.shadow.iter_mut().flatten().find(|line| line[0] == user) {
+        match self.shadow.as_mut().and_then(|table| table.named_mut(user)) {
             Some(line) => line[1] = hash.to_owned(),
             None => return Err(RootError::from(StepFailure::input(format!("user {user} is missing in /etc/shadow")))),
         }
@@ -135,34 +138,41 @@ impl Accounts {
                 *field = new.to_string();
             }
         };
-        for line in &mut self.passwd {
-            change(&mut line[2], users);
-            change(&mut line[3], groups);
-        }
-        self.group.iter_mut().for_each(|line| change(&mut line[2], groups));
+        self.passwd.change(|lines| {
+            for line in lines {
+                change(&mut line[2], users);
+                change(&mut line[3], groups);
+            }
+        });
+        self.group.change(|lines| lines.iter_mut().for_each(|line| change(&mut line[2], groups)));
     }
 
     /// Puts the lines into their canonical order, and the day of every password's last change to `day`.
     pub(crate) fn normalise(&mut self, day: i64) {
         let number = |line: &Vec<String>| (line[2].parse::<u64>().unwrap_or(u64::MAX), line[0].clone());
-        self.passwd.sort_by_key(number);
-        self.group.sort_by_key(number);
-        let position = |table: &[Vec<String>], name: &str| table.iter().position(|line| line[0] == name);
+        self.passwd.change(|lines| lines.sort_by_cached_key(number));
+        self.group.change(|lines| lines.sort_by_cached_key(number));
+        let order = |lines: &mut Vec<Vec<String>>, of: &AccountTable| {
+            lines.sort_by_cached_key(|line| (of.places().get(&line[0]), line[0].clone()));
+        };
         if let Some(shadow) = &mut self.shadow {
-            shadow.sort_by_key(|line| (position(&self.passwd, &line[0]), line[0].clone()));
-            for line in shadow.iter_mut() {
-                line[2] = day.to_string();
-            }
+            shadow.change(|lines| {
+                order(lines, &self.passwd);
+                lines.iter_mut().for_each(|line| line[2] = day.to_string());
+            });
         }
         if let Some(gshadow) = &mut self.gshadow {
-            gshadow.sort_by_key(|line| (position(&self.group, &line[0]), line[0].clone()));
+            gshadow.change(|lines| order(lines, &self.group));
+            gshadow.change(|lines| lines.iter_mut().for_each(|line| sort_members(line)));
         }
-        for line in self.group.iter_mut().chain(self.gshadow.iter_mut().flatten()) {
-            let mut members: Vec<&str> = line[3].split(',').collect();
-            members.sort_unstable();
-            line[3] = members.join(",");
-        }
+        self.group.change(|lines| lines.iter_mut().for_each(|line| sort_members(line)));
     }
+}
+
+fn sort_members(line: &mut [String]) {
+    let mut members: Vec<&str> = line[3].split(',').collect();
+    members.sort_unstable();
+    line[3] = members.join(",");
 }
 
 fn add_member(line: &mut [String], user: &str) {
@@ -179,9 +189,10 @@ fn add_member(line: &mut [String], user: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::tree::tests::within_cpu_seconds;
 
-    fn table(lines: &[&str]) -> Vec<Vec<String>> {
-        lines.iter().map(|line| line.split(':').map(str::to_owned).collect()).collect()
+    fn table(lines: &[&str]) -> AccountTable {
+        AccountTable::new(lines.iter().map(|line| line.split(':').map(str::to_owned).collect()).collect())
     }
 
     fn accounts() -> Accounts {
@@ -201,7 +212,7 @@ mod tests {
         accounts.join("a", "adm").unwrap();
         accounts.set_hash("a", "$y$hash").unwrap();
         accounts.normalise(7);
-        let lines = |table: &[Vec<String>]| table.iter().map(|line| line.join(":")).collect::<Vec<_>>();
+        let lines = |table: &AccountTable| table.lines().iter().map(|line| line.join(":")).collect::<Vec<_>>();
         assert_eq!(lines(&accounts.passwd)[2], "a:x:1000:1000::/home/a:/bin/bash");
         assert_eq!(lines(&accounts.group), ["root:x:0:", "adm:x:4:a,b", "b:x:999:", "a:x:1000:"]);
         let shadow = accounts.shadow.unwrap();
@@ -213,8 +224,33 @@ mod tests {
     fn numbers_change_for_users_and_their_groups_alike() {
         let mut accounts = accounts();
         accounts.renumber(&BTreeMap::from([(999, 4)]), &BTreeMap::from([(999, 4), (4, 5)]));
-        assert_eq!(accounts.passwd[0].join(":"), "b:x:4:4::/:/bin/sh");
+        assert_eq!(accounts.passwd.lines()[0].join(":"), "b:x:4:4::/:/bin/sh");
         assert_eq!((accounts.gid("b"), accounts.gid("adm"), accounts.gid("root")), (Some(4), Some(5), Some(0)));
+    }
+
+    #[test]
+    fn a_huge_passwd_is_handled_line_by_line() {
+        within_cpu_seconds(60, "exec::tree::accounts::tests::a_huge_passwd_is_handled_line_by_line", || {
+            let numbers = 0..200_000_u32;
+            let lines = |line: &dyn Fn(u32) -> String| numbers.clone().rev().map(line).collect::<Vec<_>>();
+            let table = |lines: Vec<String>| table(&lines.iter().map(String::as_str).collect::<Vec<_>>());
+            let mut accounts = Accounts {
+                passwd: table(lines(&|id| format!("u{id}:x:{id}:{id}::/home/u{id}:/bin/sh"))),
+                group: table(lines(&|id| format!("u{id}:x:{id}:"))),
+                shadow: Some(table(lines(&|id| format!("u{id}:*:1:0:99999:7:::")))),
+                gshadow: Some(table(lines(&|id| format!("u{id}:!::")))),
+            };
+            accounts.normalise(7);
+            for id in numbers {
+                let name = format!("u{id}");
+                assert_eq!((accounts.user(&name), accounts.gid(&name)), (Some((id, id)), Some(id)));
+                accounts.join("u0", &name).unwrap();
+                accounts.set_hash(&name, "x").unwrap();
+            }
+            accounts.renumber(&BTreeMap::from([(0, 300_000)]), &BTreeMap::new());
+            assert_eq!(accounts.passwd.numbered(300_000), Some("u0"));
+            assert_eq!(accounts.shadow.unwrap().lines()[199_999].join(":"), "u199999:x:7:0:99999:7:::");
+        });
     }
 
     #[test]

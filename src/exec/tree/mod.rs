@@ -24,6 +24,7 @@ pub(crate) mod parts;
 mod place;
 pub(crate) mod restore;
 mod stat;
+mod table;
 mod times;
 mod unpack;
 mod walk;

@@ -56,12 +56,9 @@ fn unknown(
             None => ("a package".to_owned(), "kiln lock --update".to_owned()),
         };
         let about = maker.map_or(Statement::Block, Statement::Package);
-        return Err(StepFailure::recipe(
-            about,
-            format!("{who} asks for the {what} {name}, which the lock's table of users does not know"),
-        )
-        .help(format!("`{update}` lets the next build add it; all the other users and groups keep their numbers"))
-        .into());
+        return Err(StepFailure::recipe(about, format!("{who} creates the {what} {name}, which is not in the lock"))
+            .help(format!("run `{update}` and build again: the new {what} gets an id, and all others keep theirs"))
+            .into());
     }
     Ok(())
 }
@@ -83,19 +80,18 @@ fn assign(found: &RootIds, table: &RootIds) -> RootIds {
             }
         }
     }
-    let mut taken: BTreeSet<u32> = [&result.users, &result.groups, &table.users, &table.groups]
+    let taken: BTreeSet<u32> = [&result.users, &result.groups, &table.users, &table.groups]
         .into_iter()
         .flat_map(|numbers| numbers.values().copied())
         .collect();
+    // Each goes on where the last one was found: none before it is free any more.
+    let mut system = (FIRST_SYSTEM..=LAST_SYSTEM).rev().filter(|id| !taken.contains(id));
+    let mut people = (LAST_SYSTEM + 1..=LAST).filter(|id| !taken.contains(id));
     for name in displaced {
         let old = found.users.get(name).or(found.groups.get(name)).copied().unwrap_or_default();
-        let system = (FIRST_SYSTEM..=LAST_SYSTEM).rev();
-        let people = LAST_SYSTEM + 1..=LAST;
-        let free = |id: &u32| !taken.contains(id);
-        let id = if old > LAST_SYSTEM { people.clone().find(free) } else { system.clone().find(free) };
+        let id = if old > LAST_SYSTEM { people.next() } else { system.next() };
         // Sixty thousand users later there is no room; their scripts would have failed before.
         let id = id.unwrap_or(old);
-        taken.insert(id);
         for (found, table, result) in
             [(&found.users, &table.users, &mut result.users), (&found.groups, &table.groups, &mut result.groups)]
         {

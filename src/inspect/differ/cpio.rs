@@ -26,11 +26,11 @@ impl Reader<'_> {
         let field = |at: usize| {
             let digits = std::str::from_utf8(&header[6 + at * 8..14 + at * 8]).ok();
             let value = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-            value.ok_or_else(|| io::Error::other("a header that is no cpio header"))
+            value.ok_or_else(|| io::Error::other("invalid cpio header"))
         };
         let length = u64::from(field(11)?);
         if !header.starts_with(b"070701") || length == 0 || length > NAME {
-            return Err(io::Error::other("a header that is no cpio header"));
+            return Err(io::Error::other("invalid cpio header"));
         }
         // The name is padded so that the content begins at a multiple of four.
         let mut name = vec![0; (length + (4 - (HEADER as u64 + length) % 4) % 4) as usize];

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{Differences, bytes, ext4, table};
 use crate::format::gpt::{self, Table};
 use crate::format::qcow2::Qcow2Reader;
 use crate::world::fs;
@@ -27,8 +26,8 @@ pub(super) struct Disk {
 }
 
 impl Disk {
-    /// A disk, when the file is one; archives and other files are not.
-    fn open(path: &Path) -> Option<Disk> {
+    /// What the file would be as a disk; `None` for one that cannot be read as such.
+    pub(super) fn open(path: &Path) -> Option<Disk> {
         let file = fs::open(path).ok()?;
         let mut magic = [0; 4];
         file.read_exact_at(&mut magic, 0).ok()?;
@@ -37,8 +36,12 @@ impl Disk {
             return Some(Disk { start: 0, size: image.size(), source: Source::Qcow2(image) });
         }
         let size = file.metadata().ok()?.len();
-        let mut disk = Disk { source: Source::Raw(file), start: 0, size };
-        (ext4::is_one(&mut disk) || disk.table().is_some()).then_some(disk)
+        Some(Disk { source: Source::Raw(file), start: 0, size })
+    }
+
+    /// Whether its format says that it is a disk; any file may be a raw one.
+    pub(super) fn is_image(&self) -> bool {
+        matches!(self.source, Source::Qcow2(_))
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -86,54 +89,4 @@ impl Drop for Narrowed<'_> {
     fn drop(&mut self) {
         (self.disk.start, self.disk.size) = self.whole;
     }
-}
-
-/// Compares two disks; `false` when they are none.
-pub(super) fn compare(one: &Path, two: &Path, found: &mut Differences) -> bool {
-    let (Some(mut one), Some(mut two)) = (Disk::open(one), Disk::open(two)) else { return false };
-    if one.size() != two.size() {
-        found.add("", format!("the disk has {}, then {} bytes", one.size(), two.size()));
-    }
-    if let Err(error) = parts(&mut one, &mut two, found) {
-        found.add("", format!("cannot be read: {error}"));
-    }
-    if found.count() == 0 {
-        found.add("", "the content of the disk is equal; the image file is laid out differently");
-    }
-    true
-}
-
-/// Partition by partition where both disks have the same ones, else all at once.
-fn parts(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<()> {
-    match (one.table(), two.table()) {
-        (Some(first), Some(second)) => table::compare((one, &first), (two, &second), found),
-        _ => blocks(one, two, found),
-    }
-}
-
-pub(super) fn blocks(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<()> {
-    let known = ext4::is_one(one) && ext4::is_one(two);
-    let mut ext4 = None;
-    let end = one.size().min(two.size());
-    for offset in (0..end).step_by(BLOCK) {
-        let (left, right) = (one.block(offset)?, two.block(offset)?);
-        if left == right {
-            continue;
-        }
-        if found.full() {
-            return Ok(());
-        }
-        if known {
-            // Names and places are those of the first disk.
-            if ext4.is_none() {
-                ext4 = Some(ext4::Ext4::read(one)?);
-            }
-            if let Some(ext4) = &ext4 {
-                ext4.explain(offset, (&left, &right), found);
-            }
-        } else {
-            bytes::tell("", offset, (&left, &right), found);
-        }
-    }
-    Ok(())
 }

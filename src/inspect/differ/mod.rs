@@ -4,9 +4,11 @@
 //! line, anything else by byte. Nearly everything is read as a stream, and only the first few differences are told: one
 //! cause usually has many effects. Behind them stands what usually causes such differences, and the remedy.
 
+mod blocks;
 mod bytes;
 mod cpio;
 mod disk;
+mod disks;
 mod elf;
 mod entry;
 mod ext4;
@@ -82,7 +84,7 @@ pub fn differences(one: &Path, two: &Path) -> Vec<String> {
     let mut found = Differences::default();
     if one.is_dir() && two.is_dir() {
         tree::compare("", one, two, &mut found);
-    } else if !disk::compare(one, two, &mut found) {
+    } else if !disks::compare(one, two, &mut found) {
         match (fs::open(one), fs::open(two)) {
             (Ok(one), Ok(two)) => streams("", (Box::new(one), Box::new(two)), MAX_NESTING, &mut found),
             (Err(error), _) | (_, Err(error)) => found.add("", error),

@@ -3,8 +3,8 @@
 use std::io;
 use std::ops::Range;
 
-use super::disk::{self, Disk};
-use super::{Differences, Rule, fat};
+use super::disk::Disk;
+use super::{Differences, Rule, blocks, fat};
 use crate::format::gpt::{Partition, SECTOR, Table};
 
 /// Compares disks whose tables were read. Partitions of different size or place are not compared any further.
@@ -48,7 +48,7 @@ fn stretch(
     found.within = name.to_owned();
     let compared = match fat::compare((one.disk, two.disk), found) {
         Ok(true) => Ok(()),
-        Ok(false) => disk::blocks(one.disk, two.disk, found),
+        Ok(false) => blocks::compare(one.disk, two.disk, found),
         Err(error) => Err(error),
     };
     found.within.clear();

@@ -133,7 +133,7 @@ impl Parser<'_> {
                 self.begin_block(Open::Block, Some(self.tree.choices.len() - 1))
             }
             "if" => {
-                let condition = whole(rest).ok_or_else(|| place.error("this condition is no expression"))?;
+                let condition = whole(rest).ok_or_else(|| place.error("the condition is not an expression"))?;
                 self.begin_block(Open::Nothing, None)?;
                 self.innermost().depends = self.innermost().depends.clone().and(condition);
                 Ok(())

@@ -23,6 +23,15 @@ pub(super) struct Loaded {
     /// What it offers, by component.
     pub(super) indexes: Vec<Index>,
     pub(super) release: Release,
+    /// What locks had as the digest of this state before it became that of the signed text: the digest of the document.
+    document: Digest,
+}
+
+impl Loaded {
+    /// Whether a lock was made from this very state of the archive.
+    pub(super) fn is_state_of(&self, locked: &LockedArchive) -> bool {
+        [self.locked.inrelease, self.document].contains(&locked.inrelease)
+    }
 }
 
 /// Fetches and checks a suite. `previous` is the state that a lock was made from, which must not be newer.
@@ -43,7 +52,7 @@ pub(super) fn load(
         left_out(context, archive, &index);
         indexes.push(index);
     }
-    let Signed { release, digest, signers } = signed;
+    let Signed { release, digest, document, signers } = signed;
     let locked = LockedArchive {
         suite: archive.suite.clone(),
         components: archive.components.clone(),
@@ -56,7 +65,7 @@ pub(super) fn load(
         valid_until: release.valid_until,
         indexes: files.into_iter().map(|(path, (size, sha256))| (path, LockedFile { size, sha256 })).collect(),
     };
-    Ok(Loaded { locked, indexes, release })
+    Ok(Loaded { locked, indexes, release, document })
 }
 
 /// One warning for all stanzas of an index that cannot be used: whoever requests one of those packages gets an error, where no other entry is as new.
@@ -75,7 +84,15 @@ fn left_out(context: &Asking<'_>, archive: &Archive, index: &Index) {
 struct Signed {
     release: Release,
     digest: Digest,
+    document: Digest,
     signers: Vec<String>,
+}
+
+/// The digest of a signed text, the same whether a mirror has it in `InRelease` or in `Release`: a cleartext signature
+/// leaves out the white space at the ends of lines, and the end of the last one (RFC 9580, section 7.2).
+fn digest_of(text: &str) -> Digest {
+    let lines: String = text.trim_end().lines().map(|line| format!("{}\n", line.trim_end())).collect();
+    Digest::of(lines.as_bytes())
 }
 
 fn keyring(recipe: &Recipe, archive: &Archive) -> Result<Keyring, ResolveError> {
@@ -183,5 +200,22 @@ fn check(
             format!("archive `{name}`: {url} names neither its suite nor its code name: it could be of another");
         context.report(Progress::Warning { message });
     }
-    Ok(Signed { release, digest: Digest::of(&document.bytes), signers: verified.signers })
+    let (digest, document) = (digest_of(&verified.text), Digest::of(&document.bytes));
+    Ok(Signed { release, digest, document, signers: verified.signers })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_a_text_is_that_of_its_words_and_lines() {
+        let digest = digest_of("Suite: stable\nSHA256:\n abc 1 x\n");
+        for same in ["Suite: stable \nSHA256:\n abc 1 x", "Suite: stable\r\nSHA256:\t\r\n abc 1 x\n\n"] {
+            assert_eq!(digest_of(same), digest, "{same:?}");
+        }
+        for other in ["Suite: stable\nSHA256:\nabc 1 x\n", "Suite: stable\n\nSHA256:\n abc 1 x\n"] {
+            assert_ne!(digest_of(other), digest, "{other:?}");
+        }
+    }
 }

@@ -72,7 +72,7 @@ fn first<T>(
 ) -> Result<T, Vec<Tried>> {
     asking.downloader.first(urls, || 0, attempt).map_err(|nobody| match nobody {
         Nobody::Asked(answers) => {
-            answers.into_iter().map(|ServerAnswer { url, why }| Tried { url, reason: why }).collect()
+            answers.into_iter().map(|ServerAnswer { url, why, .. }| Tried { url, reason: why }).collect()
         }
         // Nothing calls these downloads off.
         Nobody::Stopped => Vec::new(),

@@ -281,14 +281,11 @@ fn archives(
     let mut archives = BTreeMap::new();
     let newest = loaded.values().map(|loaded| loaded.locked.date).max();
     for (name, loaded) in loaded {
-        let (mut locked, current) = (loaded.locked, ArchiveRef::current(name));
-        locked.snapshot = newest.unwrap_or(locked.date);
+        let current = ArchiveRef::current(name);
         // The same state keeps the moment it was locked at: nothing changed, so nothing in the lock does.
-        if let Some(before) =
-            previous.and_then(|lock| lock.archives.get(&current)).filter(|b| b.inrelease == locked.inrelease)
-        {
-            locked.snapshot = before.snapshot;
-        }
+        let before = previous.and_then(|lock| lock.archives.get(&current)).filter(|before| loaded.is_state_of(before));
+        let mut locked = loaded.locked;
+        locked.snapshot = before.map(|before| before.snapshot).or(newest).unwrap_or(locked.date);
         archives.insert(current, locked);
     }
     let Some(previous) = previous else { return archives };

@@ -10,7 +10,7 @@ use super::{Progress, ResolveContext, Update};
 use crate::debian::archive::ArchiveRef;
 use crate::debian::packages::{Index, IndexBuilder};
 use crate::debian::solve::{self, Chosen, Offer, Pin, Problem, Unsolvable, Why};
-use crate::lock::satisfies::is_described;
+use crate::lock::described::is_described;
 use crate::lock::{Lock, LockedFile, LockedPackage, recipe_digest};
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
@@ -48,7 +48,7 @@ pub(super) fn is_kept(recipe: &Recipe, set: &PackageSet, lock: &Lock) -> bool {
     let Some(packages) = lock.sets.get(&set.name) else { return false };
     let answered =
         set.requests.iter().filter(|request| packages.iter().any(|package| answers(package, request))).count();
-    let requested = packages.iter().filter(|package| package.why.is_requested()).count();
+    let requested: usize = packages.iter().map(|package| package.why.requests(&package.name).len()).sum();
     let has = |wanted: fn(&Why) -> bool| packages.iter().any(|package| wanted(&package.why));
     let essential = has(|why| *why == Why::Essential);
     let required = has(|why| *why == Why::Required);
@@ -143,12 +143,8 @@ fn is_as_described(recipe: &Recipe, lock: &Lock, package: &LockedPackage) -> boo
 }
 
 fn answers(package: &LockedPackage, request: &PackageRequest) -> bool {
-    let name = match &package.why {
-        Why::Requested => package.name == request.name,
-        Why::RequestedAs(name) => *name == request.name,
-        Why::Essential | Why::Required | Why::DependencyOf(_) | Why::RecommendationOf(_) => false,
-    };
-    name && request.archive.as_ref().is_none_or(|archive| *archive == package.archive.name)
+    package.why.requests(&package.name).contains(&request.name.as_str())
+        && request.archive.as_ref().is_none_or(|archive| *archive == package.archive.name)
         && request.version.as_ref().is_none_or(|version| *version == package.version)
 }
 

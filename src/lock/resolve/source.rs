@@ -10,7 +10,7 @@ use crate::debian::archive::ArchiveRef;
 use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
 use crate::debian::version;
-use crate::lock::satisfies::is_described;
+use crate::lock::described::is_described;
 use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, MAX_FILE, SourcePlace};
 use crate::recipe::Recipe;
 use crate::recipe::address::Address;
@@ -188,7 +188,7 @@ fn at_home(locked: &LockedSource, loaded: &BTreeMap<&str, Loaded>, previous: Opt
         let SourcePlace::Archive { archive, .. } = &mut file.place else { continue };
         let before = previous.and_then(|lock| lock.archives.get(archive)).filter(|_| archive.is_current());
         if let (Some(before), Some(now)) = (before, loaded.get(archive.name.as_str()))
-            && before.inrelease != now.locked.inrelease
+            && !now.is_state_of(before)
         {
             archive.moment = Some(before.snapshot);
         }

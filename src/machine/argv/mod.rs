@@ -13,8 +13,8 @@ mod text;
 pub use option::{CommandLine, Property, QemuOption};
 pub use text::{Place, Text, quote};
 
-use super::capability::Emulator;
 use super::network::Networks;
+use super::version::Emulator;
 use crate::plan::boot;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::{Chipset, Firmware, Machine};

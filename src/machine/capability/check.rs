@@ -3,8 +3,8 @@
 use super::Findings;
 use super::kernel::KernelFacts;
 use super::table::{CAPABILITIES, Capability, KERNELS, KnownProblem, MachineKind, MemoryKind, PROBLEMS};
-use super::version::{Emulator, Version};
 use crate::base::{Diagnostic, Span};
+use crate::machine::version::{Emulator, Version};
 use crate::recipe::machine::cxl::{Cxl, PortTarget};
 use crate::recipe::machine::{Chipset, Machine};
 

@@ -1,7 +1,7 @@
 //! What is known of a kernel before it is built.
 
-use super::version::Version;
 use crate::lock::Lock;
+use crate::machine::version::Version;
 use crate::recipe::kernel::{Compiled, Kernel, KernelSource, OptionValue, Origin};
 
 /// The facts that rules depend on.

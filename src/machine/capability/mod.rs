@@ -7,11 +7,10 @@ mod check;
 pub mod facts;
 mod kernel;
 mod table;
-mod version;
 
 pub use check::check;
 pub use kernel::KernelFacts;
 pub use table::{CAPABILITIES, Capability, KERNELS, KnownProblem, MemoryKind, PROBLEMS, Row, TRIALS, Trial};
-pub use version::{Emulator, Version};
 
 use super::finding::Findings;
+pub use super::version::{Emulator, Version};

@@ -1,6 +1,6 @@
 //! The tables. *Measured* rows were seen on packages from Debian; the others come from the named source.
 
-use super::version::Version;
+use crate::machine::version::Version;
 
 /// Something a machine can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

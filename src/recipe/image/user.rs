@@ -24,7 +24,7 @@ fn user(node: &EvaluatedNode, scope: &Scope) -> Option<User> {
     let shell = reader.optional::<String>("shell").map(|shell| absolute(shell, &reader));
     let home = reader.optional::<String>("home");
     if let Some(home) = home.as_ref().filter(|home| !authorized_keys.is_empty() && is_never_made(&home.value)) {
-        let wrong = Diagnostic::new(home.span, format!("`{}` has no room for `authorized-keys`", home.value));
+        let wrong = Diagnostic::new(home.span, format!("`{}` cannot hold `authorized-keys`", home.value));
         reader.error(wrong.label("no directory of this name is in the image").hint("give the user another `home`"));
     }
     let home = home.map(|home| absolute(home, &reader));
@@ -42,8 +42,8 @@ fn user(node: &EvaluatedNode, scope: &Scope) -> Option<User> {
     })
 }
 
-/// Homes that kiln does not make: Debian's name for none (policy 9.2.3), and what is mounted over at every boot.
-fn is_never_made(home: &str) -> bool {
+/// Whether kiln makes no home at this path: Debian's name for none (policy 9.2.3), or below what is mounted over at every boot.
+pub fn is_never_made(home: &str) -> bool {
     let below =
         |directory: &&str| home.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
     home == "/nonexistent" || MOUNTED_OVER.iter().any(below)
@@ -55,7 +55,7 @@ pub(super) fn keys_once(users: &[User], files: &[ImageFile], reader: &Reader<'_>
         let own_home = if user.name == "root" { "/root".to_owned() } else { format!("/home/{}", user.name) };
         let path = format!("{}/.ssh/authorized_keys", user.home.as_ref().unwrap_or(&own_home));
         if let Some(file) = files.iter().find(|file| file.path == path) {
-            let twice = Diagnostic::new(file.span, format!("the keys of user `{}` are given twice", user.name));
+            let twice = Diagnostic::new(file.span, format!("the keys of user `{}` are set more than once", user.name));
             let twice = twice.label("this file").related(user.span, "and `authorized-keys` of this user");
             reader.error(twice.hint("keep one of the two"));
         }

@@ -99,7 +99,7 @@ fn expect(reader: &mut Reader<'_>, scope: &Scope) -> Option<TestAction> {
         "matches" => true,
         "lacks" => false,
         other => {
-            let mut wrong = Diagnostic::new(word.span, format!("`expect` does not know `{other}`"));
+            let mut wrong = Diagnostic::new(word.span, format!("unknown word `{other}` in `expect`"));
             wrong.hint = suggest(other, &["matches", "lacks"]);
             scope.report.push(wrong.label("expected `matches` or `lacks`"));
             return None;
@@ -155,7 +155,7 @@ fn qmp_answer(reader: &mut Reader<'_>, scope: &Scope) -> Option<QmpAnswer> {
         "matches" => Some(QmpAnswer::Matches(pattern?.value)),
         "refused" => Some(QmpAnswer::Refused(pattern?.value)),
         other => {
-            let mut wrong = Diagnostic::new(word.span, format!("`qmp` does not know `{other}`"));
+            let mut wrong = Diagnostic::new(word.span, format!("unknown word `{other}` in `qmp`"));
             wrong.hint = suggest(other, &["matches", "refused"]);
             scope.report.push(wrong.label("expected `matches` or `refused`"));
             None

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ground::{Ground, Image, program, run, run_within};
 use super::tally::{Attack, Front, Tally, say};
 use crate::suite::live::{judge, live, succeed};
+use crate::suite::normal_user::NormalUser;
 
 pub(super) static FRONT: Front = Front {
     name: "users",
@@ -90,7 +91,8 @@ fn all_of_it_by_a_normal_user() {
     if !rustix::process::geteuid().is_root() || !tools.into_iter().all(judge) {
         return say("skipped: attacks by a normal user, whom only root can make, with the package uidmap");
     }
-    let user = Attacker::new();
+    let user = NormalUser::new("attacker");
+    user.give_range("655360-720895");
     let this = std::env::current_exe().unwrap();
     for (from, to) in [(this, "tests"), (program().into(), "kiln")] {
         std::fs::copy(from, user.home.join(to)).unwrap();
@@ -116,28 +118,4 @@ fn all_of_it_by_a_normal_user() {
     let sum = text.lines().find_map(|line| line.strip_prefix("attacks: ")?.split_once(" tried")?.0.parse::<u32>().ok());
     let one = std::env::var_os("KILN_ATTACK").is_some();
     assert!(one || sum.is_some_and(|tried| tried > FEWEST), "only {sum:?} attacks were tried:\n{text}");
-}
-
-/// A user of this machine, for as long as the test takes.
-struct Attacker {
-    name: String,
-    home: PathBuf,
-}
-
-impl Attacker {
-    fn new() -> Attacker {
-        let name = format!("kiln-attacker-{}", std::process::id());
-        let home = std::env::temp_dir().join(&name);
-        succeed(Command::new("useradd").args(["--system", "--create-home", "--home-dir"]).arg(&home).arg(&name));
-        let range = "655360-720895";
-        succeed(Command::new("usermod").args(["--add-subuids", range, "--add-subgids", range, &name]));
-        Attacker { name, home }
-    }
-}
-
-impl Drop for Attacker {
-    fn drop(&mut self) {
-        let _ = Command::new("userdel").args(["--force", "--remove", &self.name]).output();
-        let _ = std::fs::remove_dir_all(&self.home);
-    }
 }

@@ -10,13 +10,18 @@ const POSTINST: &str = "#!/bin/sh\nset -e\nprintf 'UID_MIN 1000\\nHOME_MODE 0700
     echo '#!/bin/sh' >/etc/skel/.config/tool/run\nchmod 0700 /etc/skel/.config/tool\nchmod 0755 /etc/skel/.config/tool/run\n\
     echo 'service:x:120:120::/var/lib/service:/usr/sbin/nologin' >>/etc/passwd\n\
     echo 'service:!:20000::::::' >>/etc/shadow\necho 'service:x:120:' >>/etc/group\necho 'service:!::' >>/etc/gshadow\n\
-    chown 120:120 /var/lib/service\n";
+    chown 120:120 /var/lib/service\n\
+    mkdir -p /srv /var/lib/linked\nln -s ../var/lib /srv/data\nchown 121:121 /var/lib/linked\n\
+    echo 'linked:x:121:121::/srv/data/linked:/usr/sbin/nologin' >>/etc/passwd\n\
+    echo 'linked:!:20000::::::' >>/etc/shadow\necho 'linked:x:121:' >>/etc/group\necho 'linked:!::' >>/etc/gshadow\n";
 
 const BODY: &str = r#"
   file "/etc/skel/.bash_aliases" { text = "alias ll='ls -l'\n" }
   user "dev" { shell = "/bin/sh" groups = ["engineers"] authorized-keys = ["ssh-ed25519 AAAA dev"] }
   user "ops" { shell = "/bin/sh" uid = 1000 }
   user "service" { authorized-keys = ["ssh-ed25519 AAAA service"] shell = "/bin/sh" }
+  user "linked" { authorized-keys = ["ssh-ed25519 AAAA linked"] shell = "/bin/sh" }
+  file "/var/lib/linked/data/file" { text = "x\n" }
   user "nobody-home" { shell = "/bin/sh" home = "/nonexistent" }
   group "engineers" { gid = 2001 }
   group "plain" { }
@@ -61,6 +66,12 @@ fn users_are_made_as_useradd_makes_them() {
     assert_eq!(owner(&files, "home/dev/.ssh/authorized_keys"), (1001, 1001, 0o600));
     assert_eq!(owner(&files, "var/lib/service/.ssh"), (120, 120, 0o700));
     assert!(!files.contains_key("nonexistent"));
+    // A package may name a home through a link; a recipe says where it lies.
+    assert_eq!(line(&files, "etc/passwd", "linked"), "linked:x:121:121::/srv/data/linked:/bin/sh");
+    assert_eq!(owner(&files, "var/lib/linked/.ssh/authorized_keys"), (121, 121, 0o600));
+    assert_eq!(owner(&files, "var/lib/linked/data"), (121, 121, 0o755));
+    let said = lab.refused("through", &["login-like"], "user \"dev\" { home = \"/srv/data/dev\" }");
+    assert!(said.contains("the home /srv/data/dev of user dev leads through a symbolic link"), "{said}");
     // Ranges follow from numbers; one that is taken is replaced.
     let range = |file: &str, name: &str| line(&files, file, name);
     assert_eq!(range("etc/subuid", "dev"), "dev:165536:65536");
@@ -87,8 +98,12 @@ fn what_a_user_lacks_is_an_error() {
     }
     let twice = "user \"dev\" { authorized-keys = [\"ssh-ed25519 A\"] }\n file \"/home/dev/.ssh/authorized_keys\" { text = \"\" }";
     for (name, body, words) in [
-        ("keys", twice, "the keys of user `dev` are given twice"),
-        ("nowhere", "user \"dev\" { home = \"/nonexistent\" authorized-keys = [\"ssh-ed25519 A\"] }", "has no room"),
+        ("keys", twice, "the keys of user `dev` are set more than once"),
+        (
+            "nowhere",
+            "user \"dev\" { home = \"/nonexistent\" authorized-keys = [\"ssh-ed25519 A\"] }",
+            "`/nonexistent` cannot hold `authorized-keys`",
+        ),
         ("again", "group \"a\" { }\n group \"a\" { gid = 5 }", "group `a` is given more than once"),
     ] {
         let said = lab.check(name, body);

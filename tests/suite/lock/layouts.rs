@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use kiln::base::{Digest, Timestamp};
+use kiln::debian::archive::ArchiveRef;
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{NoCache, Progress, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, read, satisfies, write};
@@ -75,6 +77,25 @@ fn release_with_a_signature_of_its_own_is_an_in_release() {
     world.pages.remove(&archive.url("Release.gpg"));
     let error = resolved(&world, &NoCache, &asked(&archive), (None, &Update::Keep)).unwrap_err().to_string();
     assert!(error.contains("Release.gpg"), "{error}");
+}
+
+#[test]
+fn a_lock_does_not_depend_on_where_the_mirror_has_the_signature() {
+    let (inline, detached) = (archive("trixie"), archive("trixie").detached());
+    let locked = lock(&[&inline], &asked(&inline)).unwrap();
+    assert_eq!(write(&lock(&[&detached], &asked(&inline)).unwrap()), write(&locked));
+    // Locks used to have the digest of the whole `InRelease`: the same state is recognised all the same.
+    let current = ArchiveRef::current("trixie");
+    let mut old = locked.clone();
+    let pinned = old.archives.get_mut(&current).unwrap();
+    pinned.inrelease = Digest::of(&inline.files()["dists/trixie/InRelease"]);
+    pinned.snapshot = Timestamp(pinned.snapshot.0 + 60);
+    let again = super::again(&[&inline], &asked(&inline), Some(&old), &Update::All).unwrap();
+    assert_eq!(again.archives[&current].inrelease, locked.archives[&current].inrelease);
+    assert_eq!(
+        again.archives[&current].snapshot, old.archives[&current].snapshot,
+        "the state is the one that was locked"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The rules of choice, on archives small enough to see what is right.
 
-use kiln::lock::resolve::ResolveError;
+use kiln::lock::resolve::{ResolveError, Update};
+use kiln::lock::{read, satisfies, write};
 use kiln::recipe::packages::{Base, PackageSet};
 
 use super::super::archive_support::{Package, TinyArchive, recipe, set};
@@ -116,6 +117,45 @@ fn names_that_are_not_there() {
     }
     let one = vec![new("exim", "1").field("Provides", "mta")];
     assert_eq!(pick(one, &["mta"]).unwrap(), "exim 1");
+}
+
+#[test]
+fn a_virtual_name_is_met_by_what_is_there_anyway() {
+    let archive = || {
+        let mut archive = TinyArchive::new("trixie");
+        archive.packages = vec![
+            new("exim", "1").field("Provides", "mta, smtp (= 2)"),
+            new("postfix", "1").field("Provides", "mta"),
+            new("mawk", "1").field("Priority", "required").field("Provides", "awk"),
+            new("gawk", "1").field("Provides", "awk"),
+            new("base-files", "1").field("Priority", "required"),
+        ];
+        archive
+    };
+    // Wherever the provider stands, and also where it is the only one or part of the base; the lock answers its recipe.
+    for (requests, base, expected) in [
+        (&["mta", "postfix"][..], Base::None, "postfix 1"),
+        (&["postfix", "mta"], Base::None, "postfix 1"),
+        (&["smtp", "exim", "mta"], Base::None, "exim 1"),
+        (&["smtp", "mta"], Base::None, "exim 1"),
+        (&["mta", "smtp"], Base::None, ""),
+        (&["awk"], Base::Required, "base-files 1, mawk 1"),
+        (&["awk"], Base::None, ""),
+    ] {
+        let archive = archive();
+        let recipe = recipe(&[&archive], vec![PackageSet { base, ..set("s", &["trixie"], requests) }]);
+        match lock(&[&archive], &recipe) {
+            Ok(locked) => {
+                assert_eq!(shown(&locked, "s"), expected, "{requests:?}");
+                satisfies(&recipe, &read(&write(&locked)).unwrap()).unwrap();
+                let again = super::again(&[], &recipe, Some(&locked), &Update::Keep);
+                assert_eq!(again.unwrap(), locked, "it is kept without asking any archive");
+            }
+            Err(error) => {
+                assert!(expected.is_empty() && error.to_string().contains("virtual"), "{requests:?}: {error}")
+            }
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The crates that kiln is made of: each is named by some file, comes from the registry, and has a licence that `deny.toml`
 //! allows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::process::Command;
 
@@ -52,6 +52,24 @@ fn every_profile_names_crates_that_are_there() {
         named.push(packages);
     }
     assert_eq!(named[0], named[1], "what is fast in a release is fast in tests, too");
+}
+
+/// The gate checks the fuzz targets in kiln's own build directory: what is equal is compiled once.
+#[test]
+fn fuzz_targets_use_the_versions_and_settings_of_kiln() {
+    let versions = |lock: &toml::Table| {
+        let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for package in lock["package"].as_array().unwrap() {
+            let text = |field: &str| package[field].as_str().unwrap().to_owned();
+            versions.entry(text("name")).or_default().insert(text("version"));
+        }
+        versions
+    };
+    let (own, fuzz) = (versions(&toml("Cargo.lock")), versions(&toml("fuzz/Cargo.lock")));
+    let other = |(name, found): &(&String, &BTreeSet<String>)| own.get(*name).is_some_and(|own| !found.is_subset(own));
+    let others: Vec<_> = fuzz.iter().filter(other).collect();
+    assert!(others.is_empty(), "`cargo update --precise` in fuzz/ gives these kiln's versions: {others:?}");
+    assert_eq!(toml("fuzz/Cargo.toml")["profile"]["dev"], toml("Cargo.toml")["profile"]["dev"]);
 }
 
 /// Whether a licence in SPDX's grammar leaves a choice that is allowed.

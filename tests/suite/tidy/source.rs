@@ -57,7 +57,7 @@ fn test_modules(text: &str) -> Vec<String> {
 
 /// What is compiled outside tests: every item behind `#[cfg(test)]` is left out, wherever it stands, and so are comments.
 /// An item ends, as rustfmt writes it, with a line that is indented like its first.
-pub(super) fn code(text: &str) -> String {
+pub(in crate::suite) fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut end: Option<String> = None;
     let mut skipped = false;

@@ -22,7 +22,7 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
             continue;
         }
         return Err(StepFailure::input(format!(
-            "{path} is a secret that a script made: every machine of this image would have it, and every build another"
+            "a package's script generated the secret {path}: all machines of this image would share it, and no two builds be equal"
         ))
         .help(format!(
             "leave its package out, or give it with `file \"{path}\" {{ source = file \"...\" }}` in the image"

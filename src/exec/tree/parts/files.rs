@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Addition;
 use super::homes;
-use super::paths::{Home, inside, make, parents};
+use super::paths::{Homes, inside, make, parents};
 use super::trees::Placing;
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError};
@@ -23,7 +23,7 @@ pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
     Ok(())
 }
 
-fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes: &[Home]) -> Result<(), RootError> {
+fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes: &Homes) -> Result<(), RootError> {
     let Addition { tree, inputs, .. } = addition;
     let place = inside(tree, &file.path)?;
     let there = tree.stat(&place)?.is_some_and(|stat| stat.directory());

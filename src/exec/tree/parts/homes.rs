@@ -1,26 +1,49 @@
 //! Homes of the recipe's users: what `useradd --create-home` does, once the recipe's files are there.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::login_defs::LoginDefs;
-use super::paths::{Home, inside, make};
+use super::paths::{Home, Homes, follow, inside, make};
 use super::{Addition, subordinate};
-use crate::exec::failure::StepFailure;
+use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::tree::{Accounts, FileType, Go, RootError, Tree};
 use crate::plan::Statement;
 use crate::plan::root::RootUser;
+use crate::recipe::image::is_never_made;
 
 /// Homes that belong to their users, or are going to: those of the recipe, and those that packages made.
-pub(super) fn owned(addition: &Addition<'_>, accounts: &Accounts) -> Result<Vec<Home>, RootError> {
-    let mut homes = Vec::new();
-    for line in &accounts.passwd {
-        let (Some(owner), Ok(place)) = (accounts.user(&line[0]), inside(addition.tree, &line[5])) else { continue };
+pub(super) fn owned(addition: &Addition<'_>, accounts: &Accounts) -> Result<Homes, RootError> {
+    let mut homes = Homes::default();
+    for line in accounts.passwd.lines() {
+        let Some(owner) = accounts.user(&line[0]) else { continue };
+        let Some(place) = follow(addition.tree, Path::new(&line[5]))? else { continue };
         let there = addition.tree.stat(&place)?.is_some_and(|stat| stat.directory() && stat.uid == owner.0);
         if there || addition.newcomers.contains(&line[0]) {
-            homes.push(Home { place, owner });
+            homes.insert(Home { place, owner });
         }
     }
     Ok(homes)
+}
+
+/// Where the home of a user of the recipe is; nothing when a package's links lead nowhere. A home that the recipe states
+/// lies at that very path, or what is written there would lie elsewhere; one that it leaves to a package or to the usual
+/// place lies where a login finds it.
+pub(super) fn place(tree: &Tree, user: &RootUser, accounts: &Accounts) -> Result<Option<PathBuf>, RootError> {
+    let name = &user.name;
+    match &user.home {
+        Some(home) => inside(tree, home).map(Some).map_err(|error| match error {
+            RootError::Stated(failure) if failure.fault == Fault::Recipe => {
+                let text = format!("the home {home} of user {name} leads through a symbolic link of the image");
+                StepFailure::recipe(Statement::User(name.clone()), text).into()
+            }
+            other => other,
+        }),
+        None => {
+            let usual = || format!("/home/{name}");
+            let home = accounts.passwd.named(name).map_or_else(usual, |line| line[5].clone());
+            follow(tree, Path::new(&home))
+        }
+    }
 }
 
 /// Makes the homes of users that have none, and gives everybody what the recipe says.
@@ -30,8 +53,7 @@ pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
     let defs = LoginDefs::read(tree)?;
     for user in &spec.users {
         let name = &user.name;
-        let line = accounts.passwd.iter().find(|line| line[0] == *name);
-        let found = line.zip(accounts.user(name));
+        let found = accounts.passwd.named(name).zip(accounts.user(name));
         let found = found.ok_or_else(|| {
             RootError::from(StepFailure::recipe(
                 Statement::User(name.clone()),
@@ -41,19 +63,19 @@ pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
         let (line, owner) = found;
         shell(tree, name, &line[6])?;
         subordinate::give(addition, &defs, (name, owner.0))?;
-        let home = Home { place: inside(tree, &line[5])?, owner };
-        if addition.newcomers.contains(name) && !is_never_made(&line[5]) {
+        let Some(place) = place(tree, user, &accounts)? else {
+            let text = format!("the home {} of user {name} is a symbolic link that leads nowhere", line[5]);
+            return Err(StepFailure::recipe(Statement::User(name.clone()), text)
+                .help("give the user another `home`")
+                .into());
+        };
+        let home = Home { place, owner };
+        if addition.newcomers.contains(name) && !is_never_made(&format!("/{}", home.place.display())) {
             new(addition, user, &home, defs.home_mode)?;
         }
         keys(addition, user, &home)?;
     }
     Ok(())
-}
-
-/// Homes that are nowhere: Debian's name for none (policy 9.2.3), and what is mounted over at every boot.
-fn is_never_made(home: &str) -> bool {
-    let top = home.trim_start_matches('/').split('/').next();
-    home == "/nonexistent" || matches!(top, Some("dev" | "proc" | "run" | "sys"))
 }
 
 /// A login ends at once when its shell is not there, and nobody says why.

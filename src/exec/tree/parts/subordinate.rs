@@ -43,19 +43,23 @@ fn ended(text: &str) -> String {
 fn start(text: &str, ids: Subordinate, place: u64) -> Option<u64> {
     let field = |line: &str, at: usize| line.split(':').nth(at).and_then(|field| field.parse::<u64>().ok());
     let taken = text.lines().filter_map(|line| Some((field(line, 1)?, field(line, 2)?)));
-    let taken: Vec<(u64, u64)> = taken.map(|(first, count)| (first, first.saturating_add(count))).collect();
-    let free = |first: &u64| {
-        let end = first.saturating_add(ids.count);
-        end <= ids.max.saturating_add(1) && taken.iter().all(|(other, until)| end <= *other || *until <= *first)
-    };
+    let mut taken: Vec<(u64, u64)> = taken.map(|(first, count)| (first, first.saturating_add(count))).collect();
+    taken.sort_unstable();
+    let fits = |first: u64| first.saturating_add(ids.count) <= ids.max.saturating_add(1);
+    let meets = |first: u64, (other, until): &(u64, u64)| first < *until && *other < first.saturating_add(ids.count);
     let own = place.checked_mul(ids.count).and_then(|offset| ids.min.checked_add(offset));
-    let ends = taken.iter().map(|(_, until)| *until).filter(|end| *end >= ids.min);
-    own.filter(free).or_else(|| [ids.min].into_iter().chain(ends).filter(free).min())
+    let own = own.filter(|first| fits(*first) && !taken.iter().any(|range| meets(*first, range)));
+    own.or_else(|| {
+        // In the order of their beginnings: what a range does not leave free, none before it does.
+        let first = taken.iter().fold(ids.min, |first, range| if meets(first, range) { range.1 } else { first });
+        fits(first).then_some(first)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exec::tree::tests::within_cpu_seconds;
 
     const IDS: Subordinate = Subordinate { min: 100_000, max: 300_000, count: 65_536 };
 
@@ -70,6 +74,15 @@ mod tests {
         assert_eq!(start("", IDS, 0), Some(100_000));
         assert_eq!(start("", IDS, 1), Some(165_536));
         assert_eq!(start("other:100000:65536\n", IDS, 1), Some(165_536));
+    }
+
+    #[test]
+    fn many_ranges_are_looked_at_once() {
+        within_cpu_seconds(60, "exec::tree::parts::subordinate::tests::many_ranges_are_looked_at_once", || {
+            let ids = Subordinate { min: 100_000, max: u64::from(u32::MAX), count: 10 };
+            let text: String = (0..200_000).rev().map(|at| format!("u{at}:{}:10\n", 100_000 + at * 10)).collect();
+            assert_eq!(start(&text, ids, 0), Some(2_100_000));
+        });
     }
 
     #[test]

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::paths::inside;
-use super::{Addition, enrol};
+use super::{Addition, enrol, homes};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::root::{RootSpec, RootUser};
@@ -12,7 +11,8 @@ use crate::plan::root::{RootSpec, RootUser};
 pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), RootError> {
     let mut accounts = Accounts::read(tree)?;
     spec.users.iter().try_for_each(check)?;
-    let before: BTreeSet<String> = accounts.passwd.iter().map(|line| line[0].clone()).collect();
+    let there = spec.users.iter().map(|user| &user.name).filter(|name| accounts.passwd.named(name).is_some());
+    let before: BTreeSet<String> = there.cloned().collect();
     enrol::all(spec, &mut accounts)?;
     for user in &spec.users {
         if let Some(line) = accounts.line(&user.name) {
@@ -34,10 +34,9 @@ pub(super) fn newcomers(spec: &RootSpec, tree: &Tree) -> Result<BTreeSet<String>
     let accounts = Accounts::read(tree)?;
     let mut names = BTreeSet::new();
     for user in &spec.users {
-        let line = accounts.passwd.iter().find(|line| line[0] == user.name);
-        let known = user.home.clone().or_else(|| line.map(|line| line[5].clone()));
-        let home = known.unwrap_or_else(|| format!("/home/{}", user.name));
-        if !tree.has(inside(tree, &home)?)? {
+        if let Some(home) = homes::place(tree, user, &accounts)?
+            && !tree.has(home)?
+        {
             names.insert(user.name.clone());
         }
     }
