@@ -14,6 +14,7 @@ pub(super) fn tell(notice: Notice<'_>) {
             );
         }
         Notice::Leaks(hits) => crate::tell!("warning: {}", leaks(hits)),
+        Notice::Doubtful { image, finding } => crate::tell!("warning: image {image}: {}", Foreign(finding)),
         Notice::NotRecorded => crate::tell!(
             "built with --incremental: outputs are not recorded in the lock; run `kiln verify --rebuild` to confirm them"
         ),

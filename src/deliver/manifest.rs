@@ -48,6 +48,9 @@ pub struct Manifest {
     pub incremental: BTreeSet<String>,
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, String>,
+    /// By image: what is doubtful about its files and packages, a sentence each.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub warnings: BTreeMap<String, Vec<String>>,
 }
 
 /// One delivered file.
@@ -149,6 +152,7 @@ mod tests {
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
             incremental: BTreeSet::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
+            warnings: BTreeMap::new(),
         }
     }
 
@@ -158,6 +162,9 @@ mod tests {
         assert!(!example().write().contains("incremental"), "builds from nothing do not mention it");
         let incremental = Manifest { incremental: ["kernel-build small".to_owned()].into(), ..example() };
         assert_eq!(Manifest::read(incremental.write().as_bytes()).unwrap(), incremental);
+        let warned = Manifest { warnings: [("i".to_owned(), vec!["package p: odd".to_owned()])].into(), ..example() };
+        assert_eq!(Manifest::read(warned.write().as_bytes()).unwrap(), warned);
+        assert!(!example().write().contains("warnings"), "images without doubts do not mention any");
     }
 
     #[test]

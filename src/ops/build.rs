@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::OpsError;
 use super::load::Ready;
 use super::options::BuildOptions;
-use super::{artifacts, deliver, ids, leaks, qemu, realize, record};
+use super::{artifacts, deliver, ids, leaks, qemu, realize, record, warnings};
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
 use crate::lock;
@@ -26,6 +26,7 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
     leaks::check(ready, &realized, options.leaks)?;
     let (lock, realized) = ids::assign_ids(ready, realized)?;
     let deliveries = artifacts::deliveries(ready, &realized)?;
+    let warnings = warnings::of_images(ready, &realized)?;
     let manifest = Manifest {
         format: manifest::FORMAT,
         recipe: ready.loaded.recipe.name.clone(),
@@ -34,6 +35,7 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
         incremental: realized.incremental().map(|at| ready.plan.steps[at].name()).collect(),
+        warnings,
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;

@@ -6,6 +6,7 @@ use crate::guest::event::{TestEvent, TestListener};
 use crate::inspect::leak::Hit;
 use crate::lock::ReadError;
 use crate::lock::resolve::Progress;
+use crate::plan::root::Finding;
 use crate::world::download::ServerAnswer;
 
 /// One thing that happened.
@@ -48,6 +49,13 @@ pub enum Notice<'a> {
     },
     /// Artifacts have traces of this machine in them, and are delivered all the same.
     Leaks(&'a [Hit]),
+    /// Something about an image may not be what its author expects.
+    Doubtful {
+        /// Its name.
+        image: &'a str,
+        /// What it is.
+        finding: &'a Finding,
+    },
     /// A step went on from an earlier run, so that the lock does not record its bits.
     NotRecorded,
     /// Such a step, in a result directory.

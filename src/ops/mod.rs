@@ -33,6 +33,7 @@ pub mod shell;
 mod test;
 mod variation;
 mod verify;
+mod warnings;
 
 pub use build::{Built, build};
 pub use error::{ErrorClass, OpsError};

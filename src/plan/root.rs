@@ -28,6 +28,43 @@ pub const ROOT: &str = "root.tar";
 /// The output that holds its users and groups, [`RootIds`] as JSON.
 pub const USERS: &str = "users.json";
 
+/// The output of both steps that says what is doubtful about a root file system: [`Finding`]s as JSON.
+pub const WARNINGS: &str = "warnings.json";
+
+/// The input of a root that holds what its base found.
+pub const BASE_WARNINGS: &str = "base-warnings.json";
+
+/// The same of the base that was configured under the image's own name.
+pub const NAMED_WARNINGS: &str = "named-warnings.json";
+
+/// Something about an image that stops nothing, unless the recipe says `strict = true`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Finding {
+    /// The package that it is about.
+    pub package: Option<String>,
+    /// The absolute path in the image that it is about.
+    pub path: Option<String>,
+    /// What was found, without the package.
+    pub message: String,
+}
+
+impl Finding {
+    /// About a package as such.
+    pub fn of_package(package: &str, message: impl Into<String>) -> Finding {
+        Finding { package: Some(package.to_owned()), path: None, message: message.into() }
+    }
+}
+
+impl std::fmt::Display for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.package {
+            Some(package) => write!(f, "package {package}: {}", self.message),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
 /// The packages of a root file system as data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -127,6 +164,9 @@ pub struct RootSpec {
     pub ids: RootIds,
     /// Whether the packages may make users and groups that are not among `ids`.
     pub new_ids: bool,
+    /// Whether [`Finding`]s are errors.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub strict: bool,
 }
 
 /// The table of file systems of an image, fstab(5).
@@ -136,7 +176,7 @@ pub fn fstab(root: &str, swap_file: Option<&str>) -> String {
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
-pub const RULES: u32 = 7;
+pub const RULES: u32 = 8;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

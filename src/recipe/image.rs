@@ -80,6 +80,8 @@ pub struct Image {
     pub timezone: String,
     /// Answers to what packages ask while they are configured, by question.
     pub debconf: Vec<DebconfAnswer>,
+    /// Whether what is doubtful about the packages' files is an error.
+    pub strict: bool,
     /// Where it was declared.
     pub span: Span,
     /// Where those of its fields stand that only a build can find wrong.

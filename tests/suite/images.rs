@@ -7,4 +7,5 @@ mod lab;
 mod names;
 mod paths;
 mod secrets;
+mod strict;
 mod users;

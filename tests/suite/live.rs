@@ -108,8 +108,8 @@ fn commit() -> usize {
 }
 
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
-/// on one memory.
-pub(crate) const SELDOM: [&str; 2] = ["shared", "incremental"];
+/// on one memory, servers that make their secrets at first boot.
+pub(crate) const SELDOM: [&str; 3] = ["shared", "incremental", "first-boot"];
 
 /// `recipes/cxl-quick.kiln`, locked afresh and built from an empty store; once for all tests.
 pub(crate) struct Quick {

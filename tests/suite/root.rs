@@ -79,6 +79,7 @@ pub(super) fn spec() -> RootSpec {
         root_device: Some("/dev/vda".to_owned()),
         ids: RootIds::default(),
         new_ids: true,
+        strict: false,
     }
 }
 
@@ -119,6 +120,8 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
     let others = BTreeMap::from([
         input("base.tar", base.join("base.tar")),
         input("named.tar", work.join("named.tar")),
+        input("named-warnings.json", base.join("warnings.json")),
+        input("base-warnings.json", base.join("warnings.json")),
         input("files/text", work.join("text")),
         input("root.json", work.join("root.json")),
     ]);

@@ -7,10 +7,10 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
-use super::{Deb, answers, database, machine, rules, script, traces};
+use super::verify::verify;
+use super::{Deb, answers, database, findings, machine, rules, script, traces};
 use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
-use crate::exec::log::shortened;
 use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
 use crate::plan::Statement;
 use crate::plan::root::{BASE, BaseSpec, NAMED, PathFilters, RootPackage, TRACES};
@@ -29,6 +29,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
 pub(crate) fn named(job: &Job<'_>, spec: &BaseSpec, traces: &[String]) -> Result<(), RootError> {
     let out = job.out.join(NAMED);
     if traces.is_empty() {
+        findings::write(job, &[])?;
         return Ok(fs::write_atomically(&out, b"")?);
     }
     job.log(&format!("configured again under the host name {}, on which these files depend:", spec.hostname));
@@ -80,9 +81,10 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError
     machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
-    let (checked, packed) =
-        rayon::join(|| verify(spec, &filter, &runner), || pack::write(&tree, (spec.epoch, &times), out));
-    checked.and(packed)
+    let check = || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner)?, rules::doubtful(&tree)?].concat());
+    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out));
+    findings::write(job, &checked?)?;
+    packed
 }
 
 /// The same failure with the packages whose scripts failed, and what they said.
@@ -95,49 +97,6 @@ fn of_packages(error: RootError, failures: Vec<PackageFailure>) -> RootError {
         }
         other => other,
     }
-}
-
-/// So many of dpkg's complaints are shown.
-const FINDINGS: usize = 100;
-
-/// Dpkg's own opinion of the result, and that it holds exactly the packages asked for.
-fn verify(spec: &BaseSpec, filter: &PathFilter<'_>, runner: &Runner<'_>) -> Result<(), RootError> {
-    let mut findings = Vec::new();
-    let expected = |line: &str| {
-        let path = line.split_ascii_whitespace().next_back().unwrap_or_default();
-        rules::expected_finding(line) || line.starts_with("missing ") && filter.is_excluded(path)
-    };
-    let mut installed = Vec::new();
-    let text = "dpkg --audit; dpkg --verify; dpkg-query -W -f='= ${Package} ${Version} ${Architecture} ${Status}\\n'";
-    runner.script("dpkg --audit and --verify", text, &mut |line| match line.strip_prefix("= ") {
-        Some(package) if installed.len() <= spec.packages.len() => installed.push(shortened(package)),
-        None if findings.len() < FINDINGS && !expected(line) => findings.push(shortened(line)),
-        // A program of the image says this, which may never end.
-        _ => {}
-    })?;
-    if !findings.is_empty() {
-        return Err(RootError::Program {
-            what: "dpkg --audit and --verify",
-            status: "findings".to_owned(),
-            tail: findings.join("\n"),
-            packages: Vec::new(),
-        });
-    }
-    let line = |package: &RootPackage| {
-        let RootPackage { name, version, architecture, .. } = package;
-        format!("{name} {version} {architecture} install ok installed")
-    };
-    let mut locked: Vec<String> = spec.packages.iter().map(line).collect();
-    locked.sort();
-    installed.sort();
-    if installed == locked {
-        return Ok(());
-    }
-    let odd = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
-    let (extra, missing) = (odd(&installed, &locked), odd(&locked, &installed));
-    Err(RootError::from(StepFailure::input(format!(
-        "installed packages do not match the lock: extra [{extra}], missing [{missing}]"
-    ))))
 }
 
 /// Has dpkg in the image leave out the same files, now and later. A pattern that matches nothing was meant to do something.

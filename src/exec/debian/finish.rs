@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use super::job::Job;
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
-use super::{origin, parts, rules};
+use super::{findings, origin, parts, rules};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Times, numbers, pack, restore, workspace};
-use crate::plan::root::{BASE, NAMED, ROOT, RootIds, RootSpec, USERS};
+use crate::plan::root::{BASE, BASE_WARNINGS, NAMED, NAMED_WARNINGS, ROOT, RootIds, RootSpec, USERS};
 use crate::world::fs;
 
 /// Restores the base, changes it, and writes `root.tar` and `users.json`.
 pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
-    let base = base(job)?;
+    let (base, warnings) = base(job)?;
+    let findings = findings::of_base(spec, warnings)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     restore::restore(base, &tree, &mut times)?;
@@ -27,16 +28,17 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let input = RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files };
     let ids = rules::apply(&input, &addition.keeping_placed())?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
+    findings::write(job, &findings)?;
     pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
 }
 
-/// The base that was configured under the image's own name, where there is one.
-fn base<'a>(job: &'a Job<'_>) -> Result<&'a Path, RootError> {
+/// The base that was configured under the image's own name, where there is one, and what was found in it.
+fn base<'a>(job: &'a Job<'_>) -> Result<(&'a Path, &'a Path), RootError> {
     let missing = |name: &str| RootError::from(StepFailure::bug(format!("there is no input `{name}`")));
     let input = |name: &str| job.inputs.get(name).map(PathBuf::as_path).ok_or_else(|| missing(name));
     let file = input(NAMED)?;
     let size = fs::context("read", file, file.metadata())?.len();
-    if size > 0 { Ok(file) } else { input(BASE) }
+    if size > 0 { Ok((file, input(NAMED_WARNINGS)?)) } else { Ok((input(BASE)?, input(BASE_WARNINGS)?)) }
 }
 
 /// Bytes of the tree: everything that is put into it, twice for what its file system needs beside.

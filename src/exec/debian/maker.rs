@@ -12,8 +12,8 @@ use crate::exec::tree::{RootError, Tree};
 /// What packages brought, and what their scripts say.
 pub(super) struct Makers {
     shipped: BTreeSet<String>,
-    /// Packages by the directories that no other package has.
-    directories: BTreeMap<String, Option<usize>>,
+    /// Packages by the paths that no other package has.
+    only: BTreeMap<String, Option<usize>>,
     packages: Vec<Maker>,
 }
 
@@ -27,11 +27,11 @@ struct Maker {
 impl Makers {
     pub(super) fn read(tree: &Tree) -> Result<Makers, RootError> {
         let info = Info::read(tree)?;
-        let mut makers = Makers { shipped: BTreeSet::new(), directories: BTreeMap::new(), packages: Vec::new() };
+        let mut makers = Makers { shipped: BTreeSet::new(), only: BTreeMap::new(), packages: Vec::new() };
         for (at, stem) in info.stems.iter().enumerate() {
             for path in info.text(stem, "list").lines().filter(|path| path.len() > 1) {
                 let only = makers.shipped.insert(path.to_owned()).then_some(at);
-                makers.directories.insert(path.to_owned(), only);
+                makers.only.insert(path.to_owned(), only);
             }
             let script = info.text(stem, "postinst");
             let script = (!script.is_empty()).then_some(script);
@@ -43,6 +43,12 @@ impl Makers {
     /// Whether a package ships this absolute path.
     pub(super) fn ships(&self, path: &str) -> bool {
         self.shipped.contains(path)
+    }
+
+    /// The one package that ships this absolute path.
+    pub(super) fn owner(&self, path: &str) -> Option<&str> {
+        let at = (*self.only.get(path)?)?;
+        Some(package(&self.packages[at].stem))
     }
 
     /// The package whose `postinst` most probably made a file: the one that names it, else the one that names its
@@ -69,7 +75,7 @@ impl Makers {
         if own && says_path(script, parent) {
             return Some(3);
         }
-        if above.any(|directory| self.directories.get(directory) == Some(&Some(at))) {
+        if above.any(|directory| self.only.get(directory) == Some(&Some(at))) {
             return Some(2);
         }
         // `ssl-cert-snakeoil.key` and `slapd.d` bear the names of packages, `mysql` only the beginning of one.

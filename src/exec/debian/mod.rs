@@ -12,6 +12,7 @@ mod canary;
 mod database;
 mod deb;
 mod excerpt;
+mod findings;
 mod finish;
 mod job;
 mod machine;
@@ -25,6 +26,7 @@ mod rules;
 mod run;
 mod script;
 mod traces;
+mod verify;
 
 pub(crate) use base::{build as base, named};
 pub(crate) use deb::Deb;

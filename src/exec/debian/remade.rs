@@ -16,6 +16,8 @@ pub(super) struct Remade {
     pub(super) stem: Option<String>,
     /// Absolute path in the image.
     pub(super) path: String,
+    /// The secret that it belongs to, of a public key or a certificate.
+    pub(super) of: Option<String>,
 }
 
 /// Everything on the list.

@@ -10,15 +10,23 @@ use crate::base::Digest;
 use crate::lock::LockedPackage;
 use crate::plan::builder::{BaseKey, Builder, deb_name};
 use crate::plan::kind::StepKind;
-use crate::plan::root::{BASE, BaseSpec, NAMED, PLACEHOLDER, PathFilters, RULES, RootAnswer, RootPackage, TRACES};
+use crate::plan::root::{
+    BASE, BASE_WARNINGS, BaseSpec, NAMED, NAMED_WARNINGS, PLACEHOLDER, PathFilters, RULES, RootAnswer, RootPackage,
+    TRACES, WARNINGS,
+};
 use crate::plan::step::{Builtin, Input, Step, Work};
 use crate::recipe::image::{AnswerType, DebconfAnswer, Image};
 
 /// What the root of an image is made of.
-pub(super) fn inputs(builder: &mut Builder<'_>, image: &Image) -> [(String, Input); 2] {
+pub(super) fn inputs(builder: &mut Builder<'_>, image: &Image) -> [(String, Input); 4] {
     let base = base(builder, image);
     let named = named(builder, image, base);
-    [(BASE.to_owned(), output(base, BASE)), (NAMED.to_owned(), output(named, NAMED))]
+    [
+        (BASE.to_owned(), output(base, BASE)),
+        (BASE_WARNINGS.to_owned(), output(base, WARNINGS)),
+        (NAMED.to_owned(), output(named, NAMED)),
+        (NAMED_WARNINGS.to_owned(), output(named, WARNINGS)),
+    ]
 }
 
 fn output(step: usize, name: &str) -> Input {
@@ -30,7 +38,7 @@ fn base(builder: &mut Builder<'_>, image: &Image) -> usize {
     let (key, inputs) = configuring(builder, image, PLACEHOLDER);
     let kind = StepKind::Base(image.name.clone());
     let work = Work::Builtin(Builtin::Base(image.architecture.value));
-    let outputs = vec![BASE.to_owned(), TRACES.to_owned()];
+    let outputs = vec![BASE.to_owned(), TRACES.to_owned(), WARNINGS.to_owned()];
     shared(builder, key, Step { kind, work, inputs, outputs })
 }
 
@@ -39,7 +47,7 @@ fn named(builder: &mut Builder<'_>, image: &Image, base: usize) -> usize {
     inputs.insert(TRACES.to_owned(), output(base, TRACES));
     let kind = StepKind::Named(image.name.clone());
     let work = Work::Builtin(Builtin::Named(image.architecture.value));
-    shared(builder, key, Step { kind, work, inputs, outputs: vec![NAMED.to_owned()] })
+    shared(builder, key, Step { kind, work, inputs, outputs: vec![NAMED.to_owned(), WARNINGS.to_owned()] })
 }
 
 fn shared(builder: &mut Builder<'_>, key: BaseKey, step: Step) -> usize {

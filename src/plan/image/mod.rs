@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::disk;
 use super::kind::{DiskContent, StepKind};
-use super::root::{ROOT, USERS};
+use super::root::{ROOT, USERS, WARNINGS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::format::swap;
@@ -43,7 +43,7 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
         }
         inputs.insert("root.json".to_owned(), Input::Inline(json));
         let work = Work::Builtin(Builtin::Root(image.architecture.value));
-        let outputs = vec![ROOT.to_owned(), USERS.to_owned()];
+        let outputs = vec![ROOT.to_owned(), USERS.to_owned(), WARNINGS.to_owned()];
         Step { kind, work, inputs, outputs }
     });
     Input::Output { step, name: ROOT.to_owned() }

@@ -62,6 +62,7 @@ pub(super) fn root_spec(
             groups: table.groups.clone(),
         }),
         new_ids: table.is_none_or(|table| table.open),
+        strict: image.strict,
     };
     (spec, inputs)
 }

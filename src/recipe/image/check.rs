@@ -47,6 +47,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
     let (serial_console, dhcp) = (reader.or("serial-console", true), reader.optional::<bool>("dhcp"));
+    let strict = reader.or("strict", false);
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
     let debconf = debconf::answers(&mut reader);
@@ -83,6 +84,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         locale: locale.map_or_else(|| "C.UTF-8".to_owned(), |locale| locale.value),
         timezone: timezone.map_or_else(|| "Etc/UTC".to_owned(), |timezone| timezone.value),
         debconf,
+        strict,
         span: node.head(),
         spans,
     })

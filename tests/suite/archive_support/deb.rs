@@ -14,6 +14,8 @@ pub(crate) struct Package {
     files: Vec<(String, u32, Vec<u8>)>,
     links: Vec<(String, String)>,
     scripts: Vec<(String, String)>,
+    /// Control files that it is built without.
+    lacks: Vec<String>,
 }
 
 #[allow(dead_code, reason = "each topic takes what it needs")]
@@ -31,6 +33,7 @@ impl Package {
             files: Vec::new(),
             links: Vec::new(),
             scripts: Vec::new(),
+            lacks: Vec::new(),
         }
     }
 
@@ -69,6 +72,17 @@ impl Package {
     /// A maintainer script or another control file: `postinst`, `triggers`, `conffiles`.
     pub(crate) fn script(mut self, name: &str, text: &str) -> Self {
         self.scripts.push((name.to_owned(), text.to_owned()));
+        self
+    }
+
+    /// Whether it has this control file, or is to be built without it ([`Package::without`]).
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.scripts.iter().any(|(known, _)| known == name) || self.lacks.iter().any(|known| known == name)
+    }
+
+    /// Without a control file that packages are otherwise given.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.lacks.push(name.to_owned());
         self
     }
 

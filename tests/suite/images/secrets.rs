@@ -5,7 +5,7 @@ use crate::suite::archive_support::Package;
 
 /// What it makes at random is other bytes in every build.
 const SERVERS: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/dropbear /var/lib/mysql/mysql /etc/munge /var/lib/unbound\n\
-    for type in rsa ecdsa ed25519; do head -c 300 /dev/urandom >/etc/dropbear/dropbear_${type}_host_key; done\n\
+    for type in rsa ecdsa ed25519; do head -c 300 /dev/urandom >/etc/dropbear/dropbear_${type}_host_key; echo $$ >/etc/dropbear/dropbear_${type}_host_key.pub; done\n\
     head -c 1024 /dev/urandom >/etc/munge/munge.key\nhead -c 90 /dev/urandom >/etc/servers.keytab\n\
     head -c 4 /dev/urandom >/etc/hostid\nhead -c 9000 /dev/urandom >/var/lib/mysql/ibdata1\n\
     head -c 9000 /dev/urandom >/var/lib/mysql/mysql/user.MAI\n: >/var/lib/mysql/debian-11.8.flag\n\
@@ -13,7 +13,7 @@ const SERVERS: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/dropbear /var/lib/mysql/
 
 const KEYED: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/keyed/private\n\
     { echo '-----BEGIN PRIVATE KEY-----'; echo \"MIIE$$\"; echo '-----END PRIVATE KEY-----'; } >/etc/keyed/private/server.pem\n\
-    chmod 0640 /etc/keyed/private/server.pem\n";
+    chmod 0640 /etc/keyed/private/server.pem\nmkdir /etc/keyed/certs\necho $$ >/etc/keyed/certs/server.crt\n";
 
 /// A key at a place that no script names and no package has.
 const STRANGER: &str =
@@ -37,9 +37,11 @@ fn secrets_are_made_at_first_boot_by_their_packages() {
     let gone = [
         ("servers", "etc/dropbear/dropbear_rsa_host_key"),
         ("servers", "etc/dropbear/dropbear_ed25519_host_key"),
+        ("servers", "etc/dropbear/dropbear_rsa_host_key.pub"),
         ("servers", "etc/munge/munge.key"),
         ("servers", "etc/servers.keytab"),
         ("keyed", "etc/keyed/private/server.pem"),
+        ("keyed", "etc/keyed/certs/server.crt"),
     ];
     let script = text(&files, "usr/lib/kiln/first-boot");
     for (package, path) in gone {
@@ -52,7 +54,7 @@ fn secrets_are_made_at_first_boot_by_their_packages() {
         assert!(!files.contains_key(gone), "{gone} is in the image");
     }
     assert!(script.contains(" /var/lib/mysql/mysql"), "{script}");
-    assert!(text(&files, "etc/systemd/system/kiln-first-boot.service").contains("WantedBy=basic.target\n"));
+    assert!(text(&files, "etc/systemd/system/kiln-first-boot.service").contains("WantedBy=multi-user.target\n"));
     // What packages ship, what is public, and directories stay.
     for stays in ["var/lib/mysql/debian-11.8.flag", "etc/dropbear", "etc/keyed/example.key", "var/lib/unbound/root.key"]
     {

@@ -114,6 +114,7 @@ fn spec() -> RootSpec {
         swap_file: Some("/swapfile".to_owned()),
         ids: RootIds { users: BTreeMap::from([("b".to_owned(), 900)]), groups: BTreeMap::new() },
         new_ids: true,
+        strict: false,
     }
 }
 

@@ -1,9 +1,10 @@
 //! Packages whose secrets, identities or databases are not in the image are configured once more at first boot: their
 //! own scripts make what is missing, as they did in the build.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
+use super::servers;
 use crate::exec::debian::maker;
 use crate::exec::debian::remade;
 use crate::exec::tree::RootError;
@@ -12,12 +13,17 @@ use crate::exec::tree::parts::Addition;
 const UNIT: &str = "kiln-first-boot.service";
 const SCRIPT: &str = "usr/lib/kiln/first-boot";
 
-/// Before all ordinary services, whose keys and databases these are. The scripts start no service themselves: with
-/// `SYSTEMD_OFFLINE` `systemctl` ignores that (`src/shared/verbs.c` of systemd), and the servers start when it is their turn.
-const TEXT: &str = "[Unit]\nDescription=Make keys, identities and databases of packages\nDefaultDependencies=no\n\
-                    After=sysinit.target\nBefore=basic.target shutdown.target\nConflicts=shutdown.target\n\n\
-                    [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/kiln/first-boot\nTimeoutStartSec=infinity\n\n\
-                    [Install]\nWantedBy=basic.target\n";
+/// Before the services whose keys and databases these are. The scripts start no service themselves: with `SYSTEMD_OFFLINE`
+/// `systemctl` ignores that (`src/shared/verbs.c` of systemd), and the servers start when it is their turn. Not before
+/// `basic.target`: a script that calls `su` waits for D-Bus, which starts after it.
+fn text(servers: &BTreeSet<String>) -> String {
+    let before: String = servers.iter().map(|server| format!("Before={server}\n")).collect();
+    format!(
+        "[Unit]\nDescription=Make keys, identities and databases of packages\n{before}\n\
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/usr/lib/kiln/first-boot\nTimeoutStartSec=30min\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
+}
 
 /// What dpkg sets for a `postinst` (dpkg(1), maintainer script environment), and every switch for "nobody is there to ask".
 const HEAD: &str = r#"#!/bin/sh
@@ -55,7 +61,8 @@ configure() {
 pub(super) fn unit(addition: &Addition<'_>) -> Result<Option<(&'static str, String)>, RootError> {
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for remade in remade::read(addition.tree)? {
-        if addition.states(&remade.path)? {
+        let of = remade.of.as_ref();
+        if addition.states(&remade.path)? || of.map_or(Ok(false), |of| addition.states(of))? {
             continue;
         }
         if let Some(stem) = remade.stem {
@@ -67,7 +74,8 @@ pub(super) fn unit(addition: &Addition<'_>) -> Result<Option<(&'static str, Stri
     }
     addition.tree.directory("usr/lib/kiln")?;
     addition.tree.put(SCRIPT, script(&missing).as_bytes(), 0o755)?;
-    Ok(Some((UNIT, TEXT.to_owned())))
+    let packages = missing.keys().map(|stem| maker::package(stem)).collect();
+    Ok(Some((UNIT, text(&servers::of(addition.tree, &packages)?))))
 }
 
 fn script(missing: &BTreeMap<String, Vec<String>>) -> String {

@@ -5,6 +5,7 @@
 mod configure_again;
 mod first_boot;
 pub(super) mod locale;
+mod servers;
 mod system;
 mod updates;
 

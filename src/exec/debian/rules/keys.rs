@@ -13,9 +13,12 @@ pub(super) fn private(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootErro
     }
     let list = remade::read(tree)?;
     remade::remove(tree)?;
-    for Remade { path, .. } in list.iter().filter(|lost| lost.stem.is_none()) {
-        // What is there is the recipe's: a file, or part of a tree.
-        if terms.files.iter().any(|file| file.path == *path) || tree.stat(path)?.is_some() {
+    // What is there is the recipe's: a file, or part of a tree.
+    let is_stated = |path: &String| {
+        Ok::<_, RootError>(terms.files.iter().any(|file| file.path == *path) || tree.stat(path)?.is_some())
+    };
+    for Remade { path, of, .. } in list.iter().filter(|lost| lost.stem.is_none()) {
+        if is_stated(path)? || of.as_ref().map_or(Ok(false), is_stated)? {
             continue;
         }
         return Err(StepFailure::input(format!(

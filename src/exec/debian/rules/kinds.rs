@@ -4,6 +4,7 @@
 
 use crate::exec::debian::maker::Makers;
 use crate::exec::tree::{Go, Place, RootError, Stat, Tree};
+use crate::plan::root::Finding;
 
 /// Where scripts leave what belongs to a machine. Below /usr there are only examples, which packages ship.
 const PLACES: [&str; 6] = ["etc", "home", "opt", "root", "srv", "var"];
@@ -33,6 +34,25 @@ pub(super) fn find(tree: &Tree, makers: &Makers) -> Result<Vec<String>, RootErro
             let elsewhere = ELSEWHERE.iter().any(|start| path[1..].starts_with(start));
             if stat.file() && stat.size > 0 && !elsewhere && !makers.ships(&path) && is_secret(place, stat) {
                 found.push(path);
+            }
+            Ok::<Go, RootError>(Go::Down)
+        })?;
+    }
+    Ok(found)
+}
+
+/// Private keys that packages ship for use: whoever has the package has the key.
+pub(super) fn shipped(tree: &Tree, makers: &Makers) -> Result<Vec<Finding>, RootError> {
+    let mut found = Vec::new();
+    for place in PLACES {
+        tree.visit(place, &mut |place, stat| {
+            let path = format!("/{}", place.path().display());
+            let small = stat.file() && stat.size <= LARGEST && makers.ships(&path);
+            let bytes = if small { place.bytes(LARGEST).ok().flatten().unwrap_or_default() } else { Vec::new() };
+            if is_private_key(&bytes) {
+                let message = format!("{path} is a private key that the package ships, which everybody has");
+                let package = makers.owner(&path).map(str::to_owned);
+                found.push(Finding { package, path: Some(path), message });
             }
             Ok::<Go, RootError>(Go::Down)
         })?;

@@ -12,14 +12,16 @@ mod keys;
 pub(super) mod keystore;
 mod kinds;
 mod leftovers;
+mod random;
 mod secrets;
 
 pub(crate) use foresight::foresee;
 
 use crate::base::Timestamp;
+use crate::exec::debian::maker::Makers;
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{Accounts, RootError, Tree};
-use crate::plan::root::{RULES, RootFile, RootIds};
+use crate::plan::root::{Finding, RULES, RootFile, RootIds};
 
 /// The step whose tree is put in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,12 @@ pub(crate) fn apply(terms: &RuleInput<'_>, tree: &Tree) -> Result<RootIds, RootE
         rule(terms, tree).map_err(|error| RootError::Rule { rule: name, source: Box::new(error) })?;
     }
     Accounts::read(tree)?.ids()
+}
+
+/// Files of a base that may be secrets: those that look random, and private keys that a package ships.
+pub(crate) fn doubtful(tree: &Tree) -> Result<Vec<Finding>, RootError> {
+    let makers = Makers::read(tree)?;
+    Ok([random::find(tree, &makers)?, kinds::shipped(tree, &makers)?].concat())
 }
 
 /// Whether `dpkg --verify` says something that a rule did on purpose.

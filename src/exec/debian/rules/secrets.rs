@@ -4,6 +4,7 @@
 //! places; others that no package ships by their names and their formats ([`super::kinds`]), whatever package they are
 //! of. The package that made them makes them again at first boot ([`crate::exec::debian::parts`]).
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{RuleInput, Stage, kinds};
@@ -21,15 +22,17 @@ const BY_THEMSELVES: [&str; 5] = [
 ];
 
 /// Made by the package's `postinst` where they are missing.
-const BY_PACKAGES: [&str; 7] = [
+const BY_PACKAGES: [&str; 6] = [
     "etc/bind/rndc.key",
     "etc/iscsi/initiatorname.iscsi",
     "etc/munge/munge.key",
     "etc/nvme/hostid",
     "etc/nvme/hostnqn",
-    "etc/ssl/certs/ssl-cert-snakeoil.pem",
     "etc/ssl/private/ssl-cert-snakeoil.key",
 ];
+
+/// What public keys and certificates are called.
+const PUBLIC: [&str; 5] = ["pub", "crt", "pem", "cert", "csr"];
 
 /// Directories of databases, and what is in each that was set up. The directories stay, with their owners.
 const DATABASES: [(&str, &str); 3] = [
@@ -64,16 +67,39 @@ pub(super) fn remove(terms: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError
     gone.extend(kinds::find(tree, &makers)?);
     gone.sort();
     gone.dedup();
-    links(tree)?;
     let mut list = Vec::new();
-    for path in gone {
-        tree.remove(&path)?;
-        // What the recipe states is still there.
-        if tree.stat(&path)?.is_none() {
-            list.push(Remade { stem: makers.of(&path).map(str::to_owned), path });
+    for path in &gone {
+        let public = companions(tree, &makers, path)?.into_iter().filter(|public| !gone.contains(public));
+        for (lost, of) in [(path.clone(), None)].into_iter().chain(public.map(|public| (public, Some(path.clone())))) {
+            tree.remove(&lost)?;
+            // What the recipe states is still there.
+            if tree.stat(&lost)?.is_none() {
+                list.push(Remade { stem: makers.of(path).map(str::to_owned), path: lost, of });
+            }
         }
     }
+    links(tree)?;
     remade::write(tree, &list)
+}
+
+/// Public keys and certificates of a secret, which are as random as it is: of the same name, in the same directory or, as
+/// `certs` is beside `private`, in one beside it.
+fn companions(tree: &Tree, makers: &Makers, secret: &str) -> Result<Vec<String>, RootError> {
+    let path = Path::new(secret);
+    let (Some(directory), Some(stem)) = (path.parent(), path.file_stem()) else { return Ok(Vec::new()) };
+    let mut names = vec![path.with_added_extension("pub")];
+    let above = directory.parent().filter(|above| above.components().count() > 1);
+    let certificates = above.map(|above| above.join("certs"));
+    for place in [Some(directory), above, certificates.as_deref()].into_iter().flatten() {
+        names.extend(PUBLIC.map(|extension| place.join(stem).with_added_extension(extension)));
+    }
+    let mut found = BTreeSet::new();
+    for name in names.iter().filter_map(|name| name.to_str()).filter(|name| *name != secret && !makers.ships(name)) {
+        if tree.stat(name)?.is_some_and(|stat| stat.file()) {
+            found.insert(name.to_owned());
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Says whether anything was there.

@@ -1,0 +1,193 @@
+//! Dpkg's own opinion of a configured system.
+//!
+//! Input: the configured tree and the packages that it was made of. Output: what dpkg finds wrong with packages' files and
+//! checksums, as warnings: apt installs these packages without a word. A package that is missing, or in any other state
+//! than installed, is an error.
+
+use super::maker::{self, Makers};
+use super::origin::Info;
+use super::rules;
+use super::run::Runner;
+use crate::exec::failure::StepFailure;
+use crate::exec::log::shortened;
+use crate::exec::tree::{PathFilter, RootError, Tree};
+use crate::plan::root::{BaseSpec, Finding, RootPackage};
+
+/// So many findings are kept.
+const FINDINGS: usize = 100;
+/// Between the two programs' lines.
+const MARK: &str = "kiln: verify";
+
+/// Asks dpkg.
+pub(super) fn verify(
+    spec: &BaseSpec,
+    tree: &Tree,
+    filter: &PathFilter<'_>,
+    runner: &Runner<'_>,
+) -> Result<Vec<Finding>, RootError> {
+    let expected = |line: &str| {
+        let path = line.split_ascii_whitespace().next_back().unwrap_or_default();
+        rules::expected_finding(line) || line.starts_with("missing ") && filter.is_excluded(path)
+    };
+    let info = Info::read(tree)?;
+    let malformed: Vec<&str> = info
+        .stems
+        .iter()
+        .filter(|stem| !well_formed(&info.text(stem, "md5sums")))
+        .map(|stem| maker::package(stem.to_str().unwrap_or_default()))
+        .collect();
+    let (mut audit, mut said, mut installed) = (Audit::default(), Vec::new(), Vec::new());
+    let mut auditing = true;
+    runner.script(
+        "dpkg --audit and --verify",
+        &script(spec, &malformed),
+        &mut |line| match line.strip_prefix("= ") {
+            Some(package) if installed.len() <= spec.packages.len() => installed.push(shortened(package)),
+            Some(_) => {}
+            None if line == MARK => auditing = false,
+            None if auditing => audit.hear(line),
+            None if said.len() < FINDINGS && !expected(line) => said.push(shortened(line)),
+            // A program of the image says this, which may never end.
+            None => {}
+        },
+    )?;
+    check_installed(spec, installed)?;
+    let makers = Makers::read(tree)?;
+    let mut findings: Vec<Finding> = malformed.iter().map(|package| of_checksums(package)).collect();
+    findings.extend(audit.findings);
+    findings.extend(said.iter().map(|line| of_file(&makers, line)));
+    findings.sort();
+    findings.dedup();
+    findings.truncate(FINDINGS);
+    Ok(findings)
+}
+
+/// Dpkg stops at the first list of checksums that it cannot read, so it is not asked about those.
+fn script(spec: &BaseSpec, malformed: &[&str]) -> String {
+    let mut names = String::new();
+    if !malformed.is_empty() {
+        for package in spec.packages.iter().filter(|package| !malformed.contains(&package.name.as_str())) {
+            let architecture = if package.architecture == "all" { "" } else { &package.architecture };
+            let colon = if architecture.is_empty() { "" } else { ":" };
+            names.extend([" ", &package.name, colon, architecture]);
+        }
+    }
+    let verify =
+        if malformed.is_empty() || !names.is_empty() { format!("dpkg --verify{names}") } else { String::new() };
+    format!(
+        "dpkg --audit; echo '{MARK}'; {verify}\n\
+         dpkg-query -W -f='= ${{Package}} ${{Version}} ${{Architecture}} ${{Status}}\\n'"
+    )
+}
+
+fn check_installed(spec: &BaseSpec, mut installed: Vec<String>) -> Result<(), RootError> {
+    let line = |package: &RootPackage| {
+        let RootPackage { name, version, architecture, .. } = package;
+        format!("{name} {version} {architecture} install ok installed")
+    };
+    let mut locked: Vec<String> = spec.packages.iter().map(line).collect();
+    locked.sort();
+    installed.sort();
+    if installed == locked {
+        return Ok(());
+    }
+    let odd = |a: &[String], b: &[String]| a.iter().filter(|x| !b.contains(x)).cloned().collect::<Vec<_>>().join(", ");
+    let (extra, missing) = (odd(&installed, &locked), odd(&locked, &installed));
+    Err(RootError::from(StepFailure::input(format!(
+        "installed packages do not match the lock: extra [{extra}], missing [{missing}]"
+    ))))
+}
+
+/// Lines as dpkg reads them (`lib/dpkg/db-fsys-digest.c`): 32 hexadecimal digits, two blanks, a name, and a final newline.
+fn well_formed(text: &str) -> bool {
+    let line = |line: &str| {
+        let digest = line.get(..32).is_some_and(|digest| digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        digest && line.get(32..34) == Some("  ") && line.len() > 34
+    };
+    text.is_empty() || (text.ends_with('\n') && text.lines().all(line))
+}
+
+fn of_checksums(package: &str) -> Finding {
+    let message = "its list of checksums (md5sums) is malformed, so its files cannot be verified";
+    Finding::of_package(package, message)
+}
+
+/// A line of `dpkg --verify`: nine signs or `missing`, the letter of a conffile, a path.
+fn of_file(makers: &Makers, line: &str) -> Finding {
+    let path = line.find(" /").map(|at| line[at + 1..].trim_end());
+    let Some(path) = path.filter(|_| line.starts_with("missing") || line.starts_with("??")) else {
+        return Finding { package: None, path: None, message: format!("dpkg --verify: {line}") };
+    };
+    let what = if line.starts_with("missing") { "is missing" } else { "was changed after it was unpacked" };
+    let package = makers.owner(path).map(str::to_owned);
+    Finding { package, path: Some(path.to_owned()), message: format!("{path} {what}") }
+}
+
+/// Reads `dpkg --audit`: a paragraph says what is wrong, and the lines below it, which begin with a blank, with which
+/// packages.
+#[derive(Default)]
+struct Audit {
+    about: String,
+    listing: bool,
+    findings: Vec<Finding>,
+}
+
+impl Audit {
+    fn hear(&mut self, line: &str) {
+        let Some(entry) = line.strip_prefix(' ') else {
+            if self.listing || line.is_empty() {
+                self.about.clear();
+                self.listing = false;
+            }
+            if self.about.len() < 1000 {
+                self.about.push_str(&shortened(line));
+                self.about.push(' ');
+            }
+            return;
+        };
+        self.listing = true;
+        let Some(name) = entry.split_whitespace().next().filter(|_| self.findings.len() < FINDINGS) else { return };
+        let message = if self.about.contains("md5sums") {
+            "it has no list of checksums (md5sums), so its files cannot be verified".to_owned()
+        } else {
+            format!("dpkg --audit: {}", self.about.trim().trim_end_matches(':'))
+        };
+        self.findings.push(Finding::of_package(maker::package(&shortened(name)), message));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_checksums_are_read_as_dpkg_reads_them() {
+        let digest = "0123456789abcdef0123456789abcdef";
+        for (text, expected) in [
+            (String::new(), true),
+            (format!("{digest}  usr/bin/x\n{digest}  y z\n"), true),
+            (format!("{digest} usr/bin/x\n"), false),
+            (format!("{digest}{digest}  usr/bin/x\n"), false),
+            (format!("{digest}  \n"), false),
+            (format!("{digest}  usr/bin/x"), false),
+            ("no digest\n".to_owned(), false),
+        ] {
+            assert_eq!(well_formed(&text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_audit_names_packages_and_what_is_wrong_with_them() {
+        let mut audit = Audit::default();
+        let text = "The following packages are missing the md5sums control file in the\n\
+                    database, they need to be reinstalled:\n tp-nosums            A tool\n tp-two:amd64  B\n\n\
+                    The following packages have an unknown foreign architecture, which will\ncause trouble:\n x\n";
+        text.lines().for_each(|line| audit.hear(line));
+        let found: Vec<(&str, &str)> =
+            audit.findings.iter().map(|f| (f.package.as_deref().unwrap(), f.message.as_str())).collect();
+        let checksums = "it has no list of checksums (md5sums), so its files cannot be verified";
+        let foreign =
+            "dpkg --audit: The following packages have an unknown foreign architecture, which will cause trouble";
+        assert_eq!(found, [("tp-nosums", checksums), ("tp-two", checksums), ("x", foreign)]);
+    }
+}
