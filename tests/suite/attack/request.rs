@@ -45,7 +45,10 @@ fn what_a_step_leaves_follows_from_its_request_alone() {
     // What the files take: it is told where they do not fit, and follows from the tree that is an input, too.
     let measure = |line: &String| line.starts_with("disk ") && line.ends_with("fit.txt");
     let unused = made.values().flat_map(|made| made.unused.clone());
-    let unused = unused.filter(|line| !replaced(line) && !measure(line));
+    // Nothing in this base depends on the host name, so it is not made again under the image's own.
+    let named = |line: &String| line.starts_with("named ") && line.ends_with(".deb");
+    let of_named = |line: &String| line.starts_with("root ") && line.ends_with(": named-warnings.json");
+    let unused = unused.filter(|line| ![replaced(line), measure(line), named(line), of_named(line)].contains(&true));
     let unused: Vec<String> = unused.collect();
     assert!(unused.is_empty(), "without these inputs the same came out:\n{}", unused.join("\n"));
 
