@@ -26,6 +26,7 @@ mod suite {
     mod machine_live;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod names_live;
     mod network_live;
     mod normal_user;
     #[allow(dead_code, reason = "each suite takes what it needs")]
