@@ -40,7 +40,7 @@ test "an answer to debconf counts, and a locale and swap are there" on three {
   expect "getent group wireshark" matches "dev"
   expect "getcap /usr/bin/dumpcap" matches "cap_net_raw"
   expect "locale -a" matches "de_DE"
-  expect "swapon --show --noheadings --bytes" matches "^/swapfile +file +53687[0-9]+ "
+  expect "swapon --show --noheadings --bytes" matches "^/swapfile +file +536866816 "
 }
 "#;
 
