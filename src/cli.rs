@@ -1,16 +1,16 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod machines;
 mod order;
+mod shared;
 
+pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use order::ordered;
+pub use shared::{RealizeArgs, RecipeArgs};
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-
-use crate::exec::sandbox::Limit;
-use crate::guest;
-use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
+use clap::{Args, Parser, Subcommand};
 
 /// A compiler for reproducible virtual machines.
 ///
@@ -59,69 +59,6 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Remove unused files from the store
     Gc(GcArgs),
-}
-
-/// A recipe and its parameters.
-#[derive(Debug, Args)]
-pub struct RecipeArgs {
-    /// Path to the recipe (.kiln)
-    pub recipe: PathBuf,
-    /// Override a parameter of the recipe
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
-    pub set: Vec<(String, String)>,
-    /// Path to the lock [default: lockfiles/NAME.lock]
-    #[arg(long, value_name = "FILE")]
-    pub lock: Option<PathBuf>,
-}
-
-impl RecipeArgs {
-    /// The recipe as operations take it.
-    pub fn options(&self) -> RecipeOptions {
-        RecipeOptions { path: self.recipe.clone(), set: self.set.clone(), lock: self.lock.clone() }
-    }
-}
-
-/// How steps are carried out.
-#[derive(Debug, Args)]
-pub struct RealizeArgs {
-    /// Do not access the network; every input must be in the store
-    #[arg(long)]
-    pub offline: bool,
-    /// Number of parallel steps, and of jobs in a kernel build [default: number of CPUs]
-    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub jobs: Option<u32>,
-    /// Run every step again, ignoring cached results
-    #[arg(long)]
-    pub no_cache: bool,
-    /// Compile kernels incrementally if only their configuration changed since the last such build.
-    /// The result is not recorded in the lock until `kiln verify --rebuild` has confirmed it
-    #[arg(long, conflicts_with = "no_cache")]
-    pub incremental: bool,
-    /// Change a limit of steps: memory=16GiB, processes=8192, disk=200GiB, silence=1h or log=1GiB; `none` removes it.
-    /// KILN_LIMITS may hold several, separated by spaces
-    #[arg(long = "limit", value_name = "NAME=VALUE")]
-    pub limits: Vec<Limit>,
-    /// Deliver artifacts even if they contain host paths, the host name or today's date
-    #[arg(long)]
-    pub allow_leaks: bool,
-    /// Vary the clock and the directory order in steps (used by `kiln verify --rebuild`)
-    #[arg(long = "vary", hide = true)]
-    pub variation: bool,
-}
-
-impl RealizeArgs {
-    /// The build as operations take it.
-    pub fn options(&self) -> BuildOptions {
-        BuildOptions {
-            offline: self.offline,
-            jobs: self.jobs,
-            no_cache: self.no_cache,
-            incremental: if self.incremental { Incremental::Directories } else { Incremental::None },
-            limits: self.limits.clone(),
-            leaks: if self.allow_leaks { LeakPolicy::Report } else { LeakPolicy::Refuse },
-            variation: self.variation,
-        }
-    }
 }
 
 /// `kiln check`
@@ -190,100 +127,6 @@ pub struct BuildArgs {
     /// Print the manifest as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// How QEMU executes the guest's instructions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AccelArg {
-    /// KVM if it works, otherwise software emulation
-    Auto,
-    /// KVM, or fail
-    Kvm,
-    /// Software emulation
-    Tcg,
-}
-
-impl From<AccelArg> for guest::AccelChoice {
-    fn from(asked: AccelArg) -> guest::AccelChoice {
-        match asked {
-            AccelArg::Auto => guest::AccelChoice::Auto,
-            AccelArg::Kvm => guest::AccelChoice::Kvm,
-            AccelArg::Tcg => guest::AccelChoice::Tcg,
-        }
-    }
-}
-
-/// `kiln run`
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    /// Path to a recipe, which is built first if needed, or to a result directory
-    #[command(flatten)]
-    pub recipe: RecipeArgs,
-    /// How the build goes
-    #[command(flatten)]
-    pub realize: RealizeArgs,
-    /// If no server has a locked file any more, build with what the archives have now, and write that lock to
-    /// result/NAME.lock; the recipe's lock is left unchanged
-    #[arg(long, conflicts_with_all = ["offline", "print"])]
-    pub relock_gone: bool,
-    /// Machine to run, if the recipe has several
-    #[arg(long, value_name = "NAME")]
-    pub machine: Option<String>,
-    /// How to execute the guest's instructions
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
-    pub accel: AccelArg,
-    /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
-    #[arg(long, value_name = "FILE")]
-    pub keep: Option<PathBuf>,
-    /// Print the QEMU command line instead of running it
-    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
-    pub print: Option<PrintForm>,
-}
-
-/// How `--print` spells a command.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PrintForm {
-    /// One argument per line
-    Argv,
-    /// A shell command
-    Sh,
-    /// A JSON array
-    Json,
-}
-
-/// `kiln test`
-#[derive(Debug, Args)]
-pub struct TestArgs {
-    /// Recipes to test
-    #[arg(required = true)]
-    pub recipes: Vec<PathBuf>,
-    /// Override a parameter of the recipes
-    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
-    pub set: Vec<(String, String)>,
-    /// Path to the lock [default: lockfiles/NAME.lock]
-    #[arg(long, value_name = "FILE")]
-    pub lock: Option<PathBuf>,
-    /// How the build goes
-    #[command(flatten)]
-    pub realize: RealizeArgs,
-    /// How to execute the guest's instructions
-    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
-    pub accel: AccelArg,
-    /// Also write the results as JUnit XML
-    #[arg(long, value_name = "FILE")]
-    pub junit: Option<PathBuf>,
-    /// Print the results as JSON
-    #[arg(long)]
-    pub json: bool,
-    /// Run only tests whose title contains TEXT
-    #[arg(long, value_name = "TEXT")]
-    pub only: Option<String>,
-    /// Also run tests that are marked slow
-    #[arg(long)]
-    pub slow: bool,
-    /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
-    #[arg(long, value_name = "DIR")]
-    pub logs: Option<PathBuf>,
 }
 
 /// `kiln verify`
@@ -380,16 +223,10 @@ pub struct GcArgs {
     pub check: bool,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("expected NAME=VALUE, such as expander-size=2GiB".to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ops::{BuildOptions, Incremental, LeakPolicy};
 
     fn build(words: &[&str]) -> BuildOptions {
         let words = ["kiln", "build", "a.kiln"].into_iter().chain(words.iter().copied());

@@ -1,0 +1,102 @@
+//! `kiln run` and `kiln test`: the verbs that start machines.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::shared::{RealizeArgs, RecipeArgs, assignment};
+use crate::guest;
+
+/// How QEMU executes the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AccelArg {
+    /// KVM if it works, otherwise software emulation
+    Auto,
+    /// KVM, or fail
+    Kvm,
+    /// Software emulation
+    Tcg,
+}
+
+impl From<AccelArg> for guest::AccelChoice {
+    fn from(asked: AccelArg) -> guest::AccelChoice {
+        match asked {
+            AccelArg::Auto => guest::AccelChoice::Auto,
+            AccelArg::Kvm => guest::AccelChoice::Kvm,
+            AccelArg::Tcg => guest::AccelChoice::Tcg,
+        }
+    }
+}
+
+/// `kiln run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// Path to a recipe, which is built first if needed, or to a result directory
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// How the build goes
+    #[command(flatten)]
+    pub realize: RealizeArgs,
+    /// If no server has a locked file any more, build with what the archives have now, and write that lock to
+    /// result/NAME.lock; the recipe's lock is left unchanged
+    #[arg(long, conflicts_with_all = ["offline", "print"])]
+    pub relock_gone: bool,
+    /// Machine to run, if the recipe has several
+    #[arg(long, value_name = "NAME")]
+    pub machine: Option<String>,
+    /// How to execute the guest's instructions
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+    /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
+    #[arg(long, value_name = "FILE")]
+    pub keep: Option<PathBuf>,
+    /// Print the QEMU command line instead of running it
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
+    pub print: Option<PrintForm>,
+}
+
+/// How `--print` spells a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PrintForm {
+    /// One argument per line
+    Argv,
+    /// A shell command
+    Sh,
+    /// A JSON array
+    Json,
+}
+
+/// `kiln test`
+#[derive(Debug, Args)]
+pub struct TestArgs {
+    /// Recipes to test
+    #[arg(required = true)]
+    pub recipes: Vec<PathBuf>,
+    /// Override a parameter of the recipes
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Path to the lock [default: lockfiles/NAME.lock]
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// How the build goes
+    #[command(flatten)]
+    pub realize: RealizeArgs,
+    /// How to execute the guest's instructions
+    #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
+    pub accel: AccelArg,
+    /// Also write the results as JUnit XML
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Print the results as JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Run only tests whose title contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Also run tests that are marked slow
+    #[arg(long)]
+    pub slow: bool,
+    /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
+    #[arg(long, value_name = "DIR")]
+    pub logs: Option<PathBuf>,
+}

@@ -1,0 +1,78 @@
+//! Options that several verbs share: the recipe, and how its steps are carried out.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::exec::sandbox::Limit;
+use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
+
+/// A recipe and its parameters.
+#[derive(Debug, Args)]
+pub struct RecipeArgs {
+    /// Path to the recipe (.kiln)
+    pub recipe: PathBuf,
+    /// Override a parameter of the recipe
+    #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Path to the lock [default: lockfiles/NAME.lock]
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+}
+
+impl RecipeArgs {
+    /// The recipe as operations take it.
+    pub fn options(&self) -> RecipeOptions {
+        RecipeOptions { path: self.recipe.clone(), set: self.set.clone(), lock: self.lock.clone() }
+    }
+}
+
+/// How steps are carried out.
+#[derive(Debug, Args)]
+pub struct RealizeArgs {
+    /// Do not access the network; every input must be in the store
+    #[arg(long)]
+    pub offline: bool,
+    /// Number of parallel steps, and of jobs in a kernel build [default: number of CPUs]
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub jobs: Option<u32>,
+    /// Run every step again, ignoring cached results
+    #[arg(long)]
+    pub no_cache: bool,
+    /// Compile kernels incrementally if only their configuration changed since the last such build.
+    /// The result is not recorded in the lock until `kiln verify --rebuild` has confirmed it
+    #[arg(long, conflicts_with = "no_cache")]
+    pub incremental: bool,
+    /// Change a limit of steps: memory=16GiB, processes=8192, disk=200GiB, silence=1h or log=1GiB; `none` removes it.
+    /// KILN_LIMITS may hold several, separated by spaces
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub limits: Vec<Limit>,
+    /// Deliver artifacts even if they contain host paths, the host name or today's date
+    #[arg(long)]
+    pub allow_leaks: bool,
+    /// Vary the clock and the directory order in steps (used by `kiln verify --rebuild`)
+    #[arg(long = "vary", hide = true)]
+    pub variation: bool,
+}
+
+impl RealizeArgs {
+    /// The build as operations take it.
+    pub fn options(&self) -> BuildOptions {
+        BuildOptions {
+            offline: self.offline,
+            jobs: self.jobs,
+            no_cache: self.no_cache,
+            incremental: if self.incremental { Incremental::Directories } else { Incremental::None },
+            limits: self.limits.clone(),
+            leaks: if self.allow_leaks { LeakPolicy::Report } else { LeakPolicy::Refuse },
+            variation: self.variation,
+        }
+    }
+}
+
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("expected NAME=VALUE, such as expander-size=2GiB".to_owned()),
+    }
+}
