@@ -24,8 +24,8 @@ const DUMMY: &str = "Dummy template";
 
 /// Lays the answers down, and says how the script takes them: before everything else, since any package may ask.
 pub(super) fn prepare(tree: &Tree, spec: &BaseSpec) -> Result<&'static str, RootError> {
-    let known = |answer: &&RootAnswer| !spec.packages.iter().any(|package| package.name == answer.package);
-    if let Some(stranger) = spec.answers.iter().find(known) {
+    let is_absent = |answer: &&RootAnswer| !spec.packages.iter().any(|package| package.name == answer.package);
+    if let Some(stranger) = spec.answers.iter().find(is_absent) {
         let text =
             format!("the package `{}`, which asks `{}`, is not in the image", stranger.package, stranger.question);
         return Err(of(stranger, text).into());
