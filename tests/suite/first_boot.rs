@@ -1,8 +1,5 @@
 //! Servers whose packages make keys and databases: two builds are equal, and each machine makes its own at first boot.
 
-use std::path::Path;
-use std::process::Command;
-
 use super::live::{SELDOM, Scratch, has_its_turn, kiln, live, succeed};
 
 const RECIPE: &str = r#"
@@ -33,11 +30,7 @@ fn servers_are_twice_equal_and_make_their_secrets_at_first_boot() {
         return;
     }
     let scratch = Scratch::new("first-boot");
-    let (recipe, store) = (scratch.path("servers.kiln"), scratch.path("store"));
-    std::fs::write(&recipe, RECIPE).unwrap();
-    // A copy: a recipe may not leave its root, not even through a link.
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/lib");
-    succeed(Command::new("cp").arg("-r").arg(own).arg(scratch.path("lib")));
+    let (recipe, store) = (scratch.recipe("servers.kiln", RECIPE), scratch.path("store"));
     succeed(kiln(&store).arg("lock").arg(&recipe));
     succeed(kiln(&store).arg("build").arg(&recipe).arg("--out").arg(scratch.path("out")));
     succeed(kiln(&store).args(["verify", "--rebuild"]).arg(&recipe));

@@ -32,6 +32,17 @@ impl Scratch {
     }
 }
 
+impl Scratch {
+    /// A recipe of the test's own beside a copy of kiln's library: a recipe may not leave its root, not even through a link.
+    pub(crate) fn recipe(&self, name: &str, text: &str) -> PathBuf {
+        let recipe = self.path(name);
+        std::fs::write(&recipe, text).unwrap();
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/lib");
+        succeed(Command::new("cp").arg("-r").arg(library).arg(self.path("lib")));
+        recipe
+    }
+}
+
 impl Drop for Scratch {
     fn drop(&mut self) {
         // Read-only trees of the store refuse to be removed by their owner; root and chmod do not mind.
