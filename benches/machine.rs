@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kiln::machine::argv::{Launch, argv};
+use kiln::machine::argv::{LaunchOptions, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts};
 use kiln::machine::{network, rules};
 use kiln::recipe;
@@ -82,7 +82,7 @@ fn once(path: &Path, emulator: &Emulator) -> [Duration; 2] {
     assert!(rules::check_all(&recipe).errors.is_empty());
     assert!(capability::check(machine, emulator, &kernel).errors.is_empty());
     let networks = network::networks(&recipe.machines);
-    let line = argv(machine, emulator, &Launch::plain(true, &networks));
+    let line = argv(machine, emulator, &LaunchOptions::plain(true, &networks));
     assert!(line.template().len() > 100);
     [read, begun.elapsed() - read]
 }

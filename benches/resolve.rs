@@ -18,7 +18,7 @@ use kiln::lock::{Lock, write};
 use kiln::recipe::archive::Archive;
 use kiln::recipe::packages::{Base, PackageRequest, PackageSet};
 use kiln::recipe::{Recipe, RecipeFile};
-use kiln::world::{RealWorld, Request, Response, World, WorldError};
+use kiln::world::{HttpRequest, RealWorld, Response, World, WorldError};
 
 #[path = "../tests/suite/private_apt.rs"]
 mod private_apt;
@@ -169,7 +169,7 @@ impl World for Remembering {
         self.world.now()
     }
 
-    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+    fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         let url = request.url;
         if !url.ends_with("/InRelease") {
             return self.world.get(request);
@@ -179,7 +179,7 @@ impl World for Remembering {
             Some(page) => page,
             None => {
                 let mut page = Vec::new();
-                std::io::Read::read_to_end(&mut self.world.get(&Request { from: 0, ..*request })?.body, &mut page)
+                std::io::Read::read_to_end(&mut self.world.get(&HttpRequest { from: 0, ..*request })?.body, &mut page)
                     .unwrap();
                 self.pages.lock().unwrap().insert(url.to_owned(), page.clone());
                 page

@@ -7,7 +7,7 @@ use super::failure::Failure;
 use super::output;
 use crate::base::Foreign;
 use crate::cli::{self, KconfigQuestion};
-use crate::kconfig::explain::Why;
+use crate::kconfig::explain::OptionReason;
 use crate::kconfig::{self, Tri};
 use crate::ops::Session;
 use crate::ops::kconfig::{Explained, configuration, explain};
@@ -39,9 +39,9 @@ fn answer(explained: &Explained, option: &str) -> String {
     lines.extend(asked.iter().map(|request| format!("  requested by: {}", request.text())));
     lines.push(match &found.why {
         // Nothing stands against another value, so that it is what somebody wanted.
-        Why::Free if *on && asked.is_empty() => "  because: base configuration or Kconfig default".to_owned(),
-        Why::Free if *on => "  because: requested by the recipe".to_owned(),
-        Why::Forced(by) if *on => format!("  because: selected by {}", by.join(" and ")),
+        OptionReason::Free if *on && asked.is_empty() => "  because: base configuration or Kconfig default".to_owned(),
+        OptionReason::Free if *on => "  because: requested by the recipe".to_owned(),
+        OptionReason::Forced(by) if *on => format!("  because: selected by {}", by.join(" and ")),
         _ => format!("  why: {}", found.sentence(&BTreeSet::new())),
     });
     lines.join("\n") + "\n"

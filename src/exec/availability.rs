@@ -12,9 +12,9 @@ use super::ExecError;
 use super::fetch::{MirrorLookup, stated, unavailable};
 use crate::debian::mirror;
 use crate::plan::Fetch;
-use crate::plan::step::Place;
+use crate::plan::step::FetchPlace;
 use crate::world::download::{AnswerKind, Downloader, Nobody, Refusal, ServerAnswer, Stop, Told};
-use crate::world::{Request, World};
+use crate::world::{HttpRequest, World};
 
 /// Questions at a time.
 const PARALLEL: usize = 8;
@@ -53,7 +53,7 @@ pub fn lost<'a>(question: &Question<'_>, fetches: &[&'a Fetch]) -> Result<Vec<Lo
     let downloader = Downloader::new(world, stop).telling(told).courteous_to(&mirror::service(world));
     // What the recipe brings along is nobody else's to lose.
     let fetches: Vec<&Fetch> =
-        fetches.iter().copied().filter(|fetch| !matches!(fetch.place, Place::Recipe(_))).collect();
+        fetches.iter().copied().filter(|fetch| !matches!(fetch.place, FetchPlace::Recipe(_))).collect();
     let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|scope| {
         for _ in 0..PARALLEL.min(fetches.len()) {
@@ -95,7 +95,7 @@ fn ask(downloader: &Downloader<'_>, fetch: &Fetch, urls: Vec<String>) -> Result<
         urls,
         || 0,
         |url| {
-            let request = Request { url, from: fetch.size.saturating_sub(1), stated: stated(&fetch.place) };
+            let request = HttpRequest { url, from: fetch.size.saturating_sub(1), stated: stated(&fetch.place) };
             let response = downloader.ask(&request)?;
             match response.length.map(|length| length.saturating_add(response.start)) {
                 Some(size) if size != fetch.size => {

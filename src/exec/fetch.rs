@@ -18,16 +18,16 @@ use super::{ExecError, local};
 use crate::base::{Digest, Foreign, Hasher};
 use crate::debian::mirror;
 use crate::plan::Fetch;
-use crate::plan::step::Place;
+use crate::plan::step::FetchPlace;
 use crate::store::{Store, StoreError, Visibility};
 use crate::world::download::{self, Downloader, Length, Nobody, ServerAnswer, Sink, Stop, Told};
-use crate::world::{Request, Stated, World, fs};
+use crate::world::{HttpRequest, Stated, World, fs};
 
 /// Downloads at a time; more do not help against one server, and annoy it.
 const PARALLEL: usize = 8;
 
 /// The addresses at which a place may be found, best first.
-pub type MirrorLookup<'a> = dyn Fn(&Place) -> Vec<String> + Sync + 'a;
+pub type MirrorLookup<'a> = dyn Fn(&FetchPlace) -> Vec<String> + Sync + 'a;
 
 /// What every download of a build shares.
 pub struct Fetcher<'a> {
@@ -103,7 +103,7 @@ impl<'a> Fetcher<'a> {
 
     fn one(&self, fetch: &Fetch) -> Result<(), ExecError> {
         let _alone = self.store.lock(&fetch.digest, self.stop).map_err(interrupted)?;
-        if let Place::Recipe(source) = &fetch.place {
+        if let FetchPlace::Recipe(source) = &fetch.place {
             let hidden = self.private.is_some_and(|private| private.contains(&fetch.digest));
             let visibility = if hidden { Visibility::Owner } else { Visibility::Everybody };
             return local::import(self.store, fetch, source, visibility);
@@ -137,7 +137,7 @@ impl<'a> Fetcher<'a> {
         fs::context("read", part, read).map_err(|error| fatal(self.store.failure(error)))?;
         let resumed = sink.have() > 0;
         if sink.have() < fetch.size {
-            let request = Request { url, from: 0, stated: stated(&fetch.place) };
+            let request = HttpRequest { url, from: 0, stated: stated(&fetch.place) };
             let poured = self.downloader.pour(&request, Length::Exactly(fetch.size), &mut sink);
             if sink.grown && matches!(poured, Err(Refusal::Useless(_))) {
                 // Whatever that was, it is no beginning of the file.
@@ -157,10 +157,10 @@ impl<'a> Fetcher<'a> {
 }
 
 /// Whose word the addresses of a place are.
-pub(super) fn stated(place: &Place) -> Stated {
+pub(super) fn stated(place: &FetchPlace) -> Stated {
     match place {
-        Place::Repository { .. } => Stated::User,
-        Place::Url(_) | Place::Recipe(_) => Stated::Recipe,
+        FetchPlace::Repository { .. } => Stated::User,
+        FetchPlace::Url(_) | FetchPlace::Recipe(_) => Stated::Recipe,
     }
 }
 

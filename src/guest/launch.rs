@@ -13,7 +13,7 @@ use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
-use crate::machine::argv::{self, Console, Forwards, Place, UserNetwork, Writes};
+use crate::machine::argv::{self, Console, Forwards, Place, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
@@ -147,7 +147,7 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
         // Here the disk is an overlay already, whatever is below.
         (wishes.disk, wishes.writes) = (DiskFormat::Qcow2, Writes::Kept);
         // QEMU has no network that it could do it with: see [`super::network`].
-        wishes.user_network = UserNetwork::Socket;
+        wishes.user_network = UserNetworkBackend::Socket;
         if purpose == Purpose::Test {
             (wishes.agent, wishes.qmp, wishes.forwards) = (true, true, Forwards::Closed);
         }

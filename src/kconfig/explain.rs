@@ -27,12 +27,12 @@ pub struct Explanation {
     /// Options that select it, those that do so now first, with the value that they force now.
     pub selected_by: Vec<(String, Tri)>,
     /// Why it is not on.
-    pub why: Why,
+    pub why: OptionReason,
 }
 
 /// Why an option does not have the value that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Why {
+pub enum OptionReason {
     /// No Kconfig file defines it; here are names that look like it.
     Unknown(Vec<String>),
     /// Nothing stands against it: nobody asked.
@@ -57,7 +57,7 @@ pub enum Need {
         wanted: Tri,
         found: Tri,
         /// Why it is not.
-        why: Box<Why>,
+        why: Box<OptionReason>,
     },
     /// A comparison or a question to the compiler that does not hold.
     Fact(String),
@@ -85,7 +85,7 @@ pub fn explain(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri
         wanted,
         selected_by,
         why: match reasoner.why(option, wanted, &mut seen) {
-            Why::Unknown(_) => Why::Unknown(reasoner.near(option)),
+            OptionReason::Unknown(_) => OptionReason::Unknown(reasoner.near(option)),
             why => why,
         },
     }
@@ -99,9 +99,9 @@ struct Reasoner<'a> {
 }
 
 impl Reasoner<'_> {
-    fn why(&self, option: &str, wanted: Tri, seen: &mut BTreeSet<String>) -> Why {
+    fn why(&self, option: &str, wanted: Tri, seen: &mut BTreeSet<String>) -> OptionReason {
         let Some(symbol) = self.tree.symbols.get(option).filter(|symbol| symbol.kind.is_some()) else {
-            return Why::Unknown(Vec::new());
+            return OptionReason::Unknown(Vec::new());
         };
         if wanted == Tri::N {
             return self.why_on(option);
@@ -111,15 +111,15 @@ impl Reasoner<'_> {
             return self.why_unoffered(symbol, option, wanted, seen);
         }
         if !self.spend() {
-            return Why::Free;
+            return OptionReason::Free;
         }
         // The definition that lacks least is the one to fix.
         let needs = self.easiest(offered.iter().map(|definition| reach(definition)), wanted, seen);
         let rival = offered.iter().find_map(|definition| self.rival(definition, option));
         match rival {
-            _ if !needs.is_empty() => Why::Needs(needs),
-            Some(rival) => Why::Chosen(rival),
-            None => Why::Free,
+            _ if !needs.is_empty() => OptionReason::Needs(needs),
+            Some(rival) => OptionReason::Chosen(rival),
+            None => OptionReason::Free,
         }
     }
 
@@ -141,15 +141,15 @@ impl Reasoner<'_> {
         needs
     }
 
-    fn why_on(&self, option: &str) -> Why {
+    fn why_on(&self, option: &str) -> OptionReason {
         let forcing =
             self.tree.selectors(option, self.config).into_iter().filter(|s| s.force.is_some_and(|f| f > Tri::N));
         let forcing: Vec<String> = forcing.map(|selector| selector.name).collect();
-        if forcing.is_empty() { Why::Free } else { Why::Forced(forcing) }
+        if forcing.is_empty() { OptionReason::Free } else { OptionReason::Forced(forcing) }
     }
 
     /// An option without a prompt follows its dependencies where it has a default, and its selectors otherwise.
-    fn why_unoffered(&self, symbol: &Symbol, option: &str, wanted: Tri, seen: &mut BTreeSet<String>) -> Why {
+    fn why_unoffered(&self, symbol: &Symbol, option: &str, wanted: Tri, seen: &mut BTreeSet<String>) -> OptionReason {
         let defaults = symbol.definitions.iter().flat_map(|definition| {
             let all = |(value, when): &(Expr, Expr)| definition.depends.clone().and(when.clone()).and(value.clone());
             definition.defaults.iter().map(all)
@@ -157,13 +157,13 @@ impl Reasoner<'_> {
         if self.spend() {
             let needs = self.easiest(defaults, wanted, seen);
             if !needs.is_empty() {
-                return Why::Needs(needs);
+                return OptionReason::Needs(needs);
             }
         }
         let mut by: Vec<String> = self.tree.selectors(option, self.config).into_iter().map(|s| s.name).collect();
         by.sort();
         by.dedup();
-        Why::NoPrompt(by)
+        OptionReason::NoPrompt(by)
     }
 
     fn rival(&self, definition: &Definition, option: &str) -> Option<String> {
@@ -243,10 +243,10 @@ fn effort(need: &Need) -> usize {
         Need::Fact(_) => 100,
         Need::Any(ways) => ways.first().map_or(0, |way| way.iter().map(effort).sum()),
         Need::Option { why, .. } => match &**why {
-            Why::Free | Why::Chosen(_) => 1,
-            Why::Needs(needs) => 1 + needs.iter().map(effort).sum::<usize>(),
-            Why::Forced(_) | Why::NoPrompt(_) => 20,
-            Why::Unknown(_) => 100,
+            OptionReason::Free | OptionReason::Chosen(_) => 1,
+            OptionReason::Needs(needs) => 1 + needs.iter().map(effort).sum::<usize>(),
+            OptionReason::Forced(_) | OptionReason::NoPrompt(_) => 20,
+            OptionReason::Unknown(_) => 100,
         },
     }
 }

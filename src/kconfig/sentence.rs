@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::explain::{Explanation, Need, Why};
+use super::explain::{Explanation, Need, OptionReason};
 use super::value::Tri;
 
 impl Explanation {
@@ -11,8 +11,10 @@ impl Explanation {
     /// `asked` are options that need not be proposed: the recipe has them already.
     pub fn sentence(&self, asked: &BTreeSet<String>) -> String {
         let mut text = match &self.why {
-            Why::Free if self.value == "n" => format!("{} is not set, although nothing prevents it", self.option),
-            Why::Free => format!("{} is {}, although nothing requires it", self.option, self.value),
+            OptionReason::Free if self.value == "n" => {
+                format!("{} is not set, although nothing prevents it", self.option)
+            }
+            OptionReason::Free => format!("{} is {}, although nothing requires it", self.option, self.value),
             why => format!("{} {}", self.option, clause(why)),
         };
         let remedies = self.remedies(asked);
@@ -29,7 +31,7 @@ impl Explanation {
         let mut found = Vec::new();
         collect(&self.option, self.wanted, &self.why, &mut found);
         // What is forced or chosen elsewhere is not cured by asking for it once more.
-        if matches!(self.why, Why::Needs(_)) {
+        if matches!(self.why, OptionReason::Needs(_)) {
             found.retain(|(name, _)| *name != self.option);
         }
         let mut seen = BTreeSet::new();
@@ -38,18 +40,18 @@ impl Explanation {
     }
 }
 
-fn collect(option: &str, wanted: Tri, why: &Why, found: &mut Vec<(String, Tri)>) {
+fn collect(option: &str, wanted: Tri, why: &OptionReason, found: &mut Vec<(String, Tri)>) {
     match why {
-        Why::Unknown(_) => return,
-        Why::NoPrompt(by) | Why::Forced(by) => {
+        OptionReason::Unknown(_) => return,
+        OptionReason::NoPrompt(by) | OptionReason::Forced(by) => {
             // Which of several is the recipe's business.
             if let [only] = &by[..] {
                 found.push((only.clone(), wanted));
             }
             return;
         }
-        Why::Free | Why::Chosen(_) => {}
-        Why::Needs(needs) => needs.iter().for_each(|need| collect_need(need, found)),
+        OptionReason::Free | OptionReason::Chosen(_) => {}
+        OptionReason::Needs(needs) => needs.iter().for_each(|need| collect_need(need, found)),
     }
     found.push((option.to_owned(), wanted));
 }
@@ -63,16 +65,18 @@ fn collect_need(need: &Need, found: &mut Vec<(String, Tri)>) {
 }
 
 /// What follows the name of the option.
-fn clause(why: &Why) -> String {
+fn clause(why: &OptionReason) -> String {
     match why {
-        Why::Free => "is not set".to_owned(),
-        Why::Unknown(near) if near.is_empty() => "does not exist in this source".to_owned(),
-        Why::Unknown(near) => format!("does not exist in this source; did you mean {}?", join(near, "or")),
-        Why::NoPrompt(by) if by.is_empty() => "has no prompt: nothing can turn it on".to_owned(),
-        Why::NoPrompt(by) => format!("has no prompt: it is on only when selected by {}", join(&shortened(by), "or")),
-        Why::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
-        Why::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
-        Why::Needs(needs) => {
+        OptionReason::Free => "is not set".to_owned(),
+        OptionReason::Unknown(near) if near.is_empty() => "does not exist in this source".to_owned(),
+        OptionReason::Unknown(near) => format!("does not exist in this source; did you mean {}?", join(near, "or")),
+        OptionReason::NoPrompt(by) if by.is_empty() => "has no prompt: nothing can turn it on".to_owned(),
+        OptionReason::NoPrompt(by) => {
+            format!("has no prompt: it is on only when selected by {}", join(&shortened(by), "or"))
+        }
+        OptionReason::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
+        OptionReason::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
+        OptionReason::Needs(needs) => {
             let more = needs.len().saturating_sub(MAX_SPELLED_OUT);
             let mut needs: Vec<String> = needs.iter().take(MAX_SPELLED_OUT).map(need).collect();
             if more > 0 {
@@ -99,10 +103,10 @@ fn need(need: &Need) -> String {
             }
         }
         Need::Option { name, wanted: Tri::N, why, .. } => match &**why {
-            Why::Free => format!("{name} to be off, which is on"),
+            OptionReason::Free => format!("{name} to be off, which is on"),
             why => format!("{name} to be off, which {}", clause(why)),
         },
-        Need::Option { name, found: Tri::M, why, .. } if **why == Why::Free => {
+        Need::Option { name, found: Tri::M, why, .. } if **why == OptionReason::Free => {
             format!("{name}, which is only a module")
         }
         Need::Option { name, why, .. } => format!("{name}, which {}", clause(why)),

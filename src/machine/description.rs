@@ -3,7 +3,7 @@
 //! Input: a recipe's machine and the QEMU of its lock, or what `launch.json` says of them. Output: the argv of every
 //! start: `kiln run`, `kiln test`, `--print` and `launch.sh` differ in the [`Launch`] alone.
 
-use super::argv::{CommandLine, Launch, argv, kernel_line};
+use super::argv::{CommandLine, LaunchOptions, argv, kernel_line};
 use super::capability::Emulator;
 use super::network::Networks;
 use crate::recipe::image::DiskFormat;
@@ -28,8 +28,8 @@ pub struct Description {
 
 impl Description {
     /// The argv; `change` says what this launch wants besides the machine itself.
-    pub fn argv(&self, change: impl FnOnce(&mut Launch<'_>)) -> CommandLine {
-        let mut launch = Launch { disk: self.disk, ..Launch::plain(self.initrd, &self.networks) };
+    pub fn argv(&self, change: impl FnOnce(&mut LaunchOptions<'_>)) -> CommandLine {
+        let mut launch = LaunchOptions { disk: self.disk, ..LaunchOptions::plain(self.initrd, &self.networks) };
         change(&mut launch);
         argv(&self.machine, &self.emulator, &launch)
     }

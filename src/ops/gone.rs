@@ -16,7 +16,7 @@ use crate::exec::fetch;
 use crate::lock::resolve::{Progress, Update};
 use crate::lock::{self, Lock};
 use crate::plan;
-use crate::plan::step::Place;
+use crate::plan::step::FetchPlace;
 use crate::recipe::Recipe;
 use crate::store::Store;
 
@@ -77,7 +77,7 @@ fn gone(loaded: &Loaded<'_>, lock: &Lock, store: &Store) -> Result<BTreeSet<Dige
     let known = mirrors::known(session.world)?;
     let question = Question {
         world: session.world,
-        mirrors: &|place: &Place| mirrors::addresses(&known, place),
+        mirrors: &|place: &FetchPlace| mirrors::addresses(&known, place),
         told: &|waiting| session.on(OpsEvent::Resolve(Progress::Waiting(waiting))),
         // Nothing is lost when a signal ends kiln here.
         stop: &|| false,
@@ -85,7 +85,7 @@ fn gone(loaded: &Loaded<'_>, lock: &Lock, store: &Store) -> Result<BTreeSet<Dige
     session.notice(Notice::Asking { files: missing.len() });
     let mut digests = BTreeSet::new();
     for lost in availability::lost(&question, &missing)? {
-        if matches!(lost.fetch.place, Place::Url(_)) {
+        if matches!(lost.fetch.place, FetchPlace::Url(_)) {
             return Err(lost.error().into());
         }
         session.notice(Notice::Gone { label: &lost.fetch.label, asked: &lost.asked });

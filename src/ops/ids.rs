@@ -37,7 +37,7 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
     // Everything is at hand, if only from a step that went on from an earlier run.
     let options =
         exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
-    let nowhere = |_: &plan::step::Place| Vec::new();
+    let nowhere = |_: &plan::step::FetchPlace| Vec::new();
     let (store, world) = (&ready.store, ready.loaded.session.world);
     let services = exec::Services { store, world, mirrors: &nowhere, executor: &LocalExecutor, listener: &IgnoreSteps };
     let realized = exec::realize(&plan, &services, &options);

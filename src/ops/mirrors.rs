@@ -2,7 +2,7 @@
 
 use super::error::{OpsError, UsageError};
 use crate::debian::mirror::{self, Mirrors};
-use crate::plan::step::Place;
+use crate::plan::step::FetchPlace;
 use crate::world::World;
 
 /// What the user, their configuration and the host name. The hosts of these mirrors are places that kiln may go to.
@@ -13,11 +13,11 @@ pub fn known(world: &dyn World) -> Result<Mirrors, OpsError> {
 }
 
 /// The addresses of a file.
-pub fn addresses(mirrors: &Mirrors, place: &Place) -> Vec<String> {
+pub fn addresses(mirrors: &Mirrors, place: &FetchPlace) -> Vec<String> {
     match place {
-        Place::Url(url) => vec![url.clone()],
-        Place::Recipe(_) => Vec::new(),
-        Place::Repository { repository, path, snapshot } => {
+        FetchPlace::Url(url) => vec![url.clone()],
+        FetchPlace::Recipe(_) => Vec::new(),
+        FetchPlace::Repository { repository, path, snapshot } => {
             let bases = mirrors.bases(repository, &mirror::states(*snapshot));
             bases.iter().map(|base| format!("{}/{path}", base.trim_end_matches('/'))).collect()
         }

@@ -9,7 +9,7 @@ use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
 use crate::exec::{self, Realized};
-use crate::plan::step::Place;
+use crate::plan::step::FetchPlace;
 use crate::plan::{self, Plan};
 use crate::store::Store;
 use crate::world::World;
@@ -74,7 +74,7 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
         limits: limits(session.world, &options.limits)?,
     };
     let known = mirrors::known(session.world)?;
-    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
     let steps = Steps::start(session.listener, work.cached);
     let Work { store, executor, .. } = *work;
     let world = session.world;
@@ -100,7 +100,7 @@ pub(super) fn to_compare() -> BuildOptions {
 pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
     let session = &ready.loaded.session;
     let known = mirrors::known(session.world)?;
-    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
     let missing = exec::fetch::missing(&ready.store, ready.plan.fetches.values());
     let never = || false;
     let steps = Steps::start(session.listener, Cached::Shown);

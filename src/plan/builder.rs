@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::kind::StepKind;
-use super::step::{Builtin, Fetch, Input, Place, Plan, Step, Work};
+use super::step::{Builtin, Fetch, FetchPlace, Input, Plan, Step, Work};
 use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
@@ -74,7 +74,7 @@ impl<'a> Builder<'a> {
         let place = match self.recipe.and_then(|recipe| recipe.files.get(&package.path)) {
             Some(file) if package.archive.is_local() => match &file.content {
                 FileContent::Held(bytes) => return Input::Inline(bytes.clone()),
-                FileContent::OnDisk(source) => Place::Recipe(source.clone()),
+                FileContent::OnDisk(source) => FetchPlace::Recipe(source.clone()),
             },
             _ => self.repository_place(&package.archive, &package.path),
         };
@@ -87,7 +87,7 @@ impl<'a> Builder<'a> {
         let LockedSourceFile { place, file: locked } =
             lock.sources.get(source).and_then(|found| found.files.get(file)).expect("the lock has every source file");
         let place = match place {
-            SourcePlace::Url(url) => Place::Url(url.clone()),
+            SourcePlace::Url(url) => FetchPlace::Url(url.clone()),
             SourcePlace::Archive { archive, path } => self.repository_place(archive, path),
         };
         self.fetch_file(file.to_owned(), *locked, place)
@@ -107,13 +107,13 @@ impl<'a> Builder<'a> {
             FileContent::Held(bytes) => Input::Inline(bytes.clone()),
             FileContent::OnDisk(source) => {
                 let locked = LockedFile { size: file.size, sha256: file.digest };
-                self.fetch_file(key.to_owned(), locked, Place::Recipe(source.clone()))
+                self.fetch_file(key.to_owned(), locked, FetchPlace::Recipe(source.clone()))
             }
         }
     }
 
     /// An input that is any file with a known size and digest.
-    pub fn fetch_file(&mut self, label: String, file: LockedFile, place: Place) -> Input {
+    pub fn fetch_file(&mut self, label: String, file: LockedFile, place: FetchPlace) -> Input {
         let digest = file.sha256;
         self.plan.fetches.entry(digest).or_insert(Fetch { label, size: file.size, digest, place });
         Input::Fetched(digest)
@@ -149,9 +149,13 @@ impl<'a> Builder<'a> {
         step
     }
 
-    fn repository_place(&self, archive: &ArchiveRef, path: &str) -> Place {
+    fn repository_place(&self, archive: &ArchiveRef, path: &str) -> FetchPlace {
         let archive = self.lock.archives.get(archive).expect("the lock has every archive that it names");
-        Place::Repository { repository: archive.repository.clone(), path: path.to_owned(), snapshot: archive.snapshot }
+        FetchPlace::Repository {
+            repository: archive.repository.clone(),
+            path: path.to_owned(),
+            snapshot: archive.snapshot,
+        }
     }
 }
 

@@ -49,12 +49,12 @@ pub struct Fetch {
     /// SHA-256.
     pub digest: Digest,
     /// Where it may be had.
-    pub place: Place,
+    pub place: FetchPlace,
 }
 
 /// Where a file may be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum FetchPlace {
     /// A file of a repository: asked from mirrors, then from the snapshot service.
     Repository {
         /// `debian`
@@ -70,10 +70,10 @@ pub enum Place {
     Recipe(DiskSource),
 }
 
-impl Place {
+impl FetchPlace {
     /// Whether it is on this machine: nothing is downloaded.
     pub fn is_local(&self) -> bool {
-        matches!(self, Place::Recipe(_))
+        matches!(self, FetchPlace::Recipe(_))
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::patience::{self, MAX_WAITS};
 pub use super::refusal::{AnswerKind, Nobody, Refusal, ServerAnswer, ServerWait, Throttle, Told};
 use super::stream::{Next, Stream};
-use super::{Request, Response, World, WorldError};
+use super::{HttpRequest, Response, World, WorldError};
 use crate::base::ByteSize;
 
 /// Times that one place is asked for one file while it makes no progress.
@@ -215,13 +215,18 @@ impl<'a> Downloader<'a> {
     }
 
     /// One request, whose body is the caller's to read.
-    pub fn ask<E>(&self, request: &Request<'_>) -> Result<Response, Refusal<E>> {
+    pub fn ask<E>(&self, request: &HttpRequest<'_>) -> Result<Response, Refusal<E>> {
         self.world.get(request).map_err(|error| self.refusal(error))
     }
 
     /// One request for what a sink lacks.
-    pub fn pour<S: Sink>(&self, request: &Request<'_>, length: Length, sink: &mut S) -> Result<(), Refusal<S::Error>> {
-        let response = self.ask(&Request { from: sink.have(), ..*request })?;
+    pub fn pour<S: Sink>(
+        &self,
+        request: &HttpRequest<'_>,
+        length: Length,
+        sink: &mut S,
+    ) -> Result<(), Refusal<S::Error>> {
+        let response = self.ask(&HttpRequest { from: sink.have(), ..*request })?;
         announced(length, &response)?;
         if response.start != sink.have() {
             sink.restart().map_err(Refusal::Fatal)?;

@@ -15,7 +15,7 @@ use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
 use super::place::{AddressKind, Kinds};
-use super::{Request, Response, Stated, WorldError};
+use super::{HttpRequest, Response, Stated, WorldError};
 use crate::base::Timestamp;
 
 /// Redirects in a row.
@@ -41,7 +41,7 @@ impl Client {
         held(&self.trusted).extend(hosts);
     }
 
-    pub(super) fn get(&self, request: &Request<'_>, now: Timestamp) -> Result<Response, WorldError> {
+    pub(super) fn get(&self, request: &HttpRequest<'_>, now: Timestamp) -> Result<Response, WorldError> {
         #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
         let began = Instant::now();
         let fail = |failure: Failure| failure.of(request.url);
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// Where the first request may lead.
-    fn reach(&self, request: &Request<'_>, url: &Uri) -> Kinds {
+    fn reach(&self, request: &HttpRequest<'_>, url: &Uri) -> Kinds {
         let host = url.host().unwrap_or_default();
         match request.stated {
             Stated::User => Kinds::ALL,

@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use std::path::{Component, Path, PathBuf};
 
 use super::dir::Dir;
-use super::{Request, Response, World, WorldError};
+use super::{HttpRequest, Response, World, WorldError};
 use crate::base::Timestamp;
 
 /// A machine whose whole state is in its fields.
@@ -93,8 +93,8 @@ impl World for MemoryWorld {
         self.now
     }
 
-    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
-        let Request { url, from, .. } = *request;
+    fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
+        let HttpRequest { url, from, .. } = *request;
         let page = self.pages.get(url).ok_or_else(|| WorldError::Fetch {
             url: url.to_owned(),
             reason: "http status: 404".to_owned(),

@@ -55,12 +55,12 @@ pub trait World: Sync {
     /// The user named these hosts: a recipe may name them, too, wherever they are.
     fn trust(&self, hosts: &mut dyn Iterator<Item = String>);
     /// Starts an HTTP GET.
-    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError>;
+    fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError>;
 }
 
 /// What is asked of a server.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct HttpRequest<'a> {
     pub url: &'a str,
     /// The first byte that is wanted.
     pub from: u64,

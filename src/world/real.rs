@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::dir::Dir;
 use super::http::Client;
-use super::{Request, Response, World, WorldError, contents, fs};
+use super::{HttpRequest, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
@@ -59,7 +59,7 @@ impl World for RealWorld {
         Timestamp(since.as_secs() as i64)
     }
 
-    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+    fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         self.client.get(request, self.now())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use kiln::machine::argv::{Accel, CommandLine, Console, Forwards, Launch, Place, Text, UserNetwork, Writes, argv};
+use kiln::machine::argv::{
+    Accel, CommandLine, Console, Forwards, LaunchOptions, Place, Text, UserNetworkBackend, Writes, argv,
+};
 use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
 use kiln::ops;
@@ -29,7 +31,7 @@ fn every_good_machine_has_its_golden_argv() {
         let machines = by_name(read(&text).machines);
         let networks = networks(&machines);
         let lines = machines.values().map(|machine| {
-            let launch = Launch::plain(true, &networks);
+            let launch = LaunchOptions::plain(true, &networks);
             argv(machine, &emulator(), &launch).sh(machine.arch().facts().qemu.program, &open)
         });
         golden(&fixtures("good").join(format!("{stem}.argv")), &lines.collect::<Vec<_>>().join("\n"));
@@ -40,7 +42,7 @@ fn every_good_machine_has_its_golden_argv() {
 fn templates_read_back_and_fill_to_the_same_words() {
     let networks = Default::default();
     let machine = machine("append = [\"a$b\", \"c=${root}\"]".replace("${root}", "$$").as_str());
-    let line = argv(&machine, &emulator(), &Launch::plain(true, &networks));
+    let line = argv(&machine, &emulator(), &LaunchOptions::plain(true, &networks));
     let fill = |place: Place| format!("/x,y/{}", place.name());
     let texts = line.template().into_iter().map(|word| Text::parse(&word).unwrap().fill(&fill));
     assert_eq!(texts.collect::<Vec<_>>(), line.words(&fill));
@@ -53,7 +55,7 @@ fn templates_read_back_and_fill_to_the_same_words() {
 #[test]
 fn a_test_launch_calls_whoever_listens_and_has_no_monitor_on_the_console() {
     let networks = Default::default();
-    let launch = Launch {
+    let launch = LaunchOptions {
         accel: Accel::Tcg,
         console: Console::Log,
         agent: true,
@@ -62,7 +64,7 @@ fn a_test_launch_calls_whoever_listens_and_has_no_monitor_on_the_console() {
         writes: Writes::Kept,
         forwards: Forwards::Closed,
         append: vec!["kiln.test".to_owned()],
-        ..Launch::plain(false, &networks)
+        ..LaunchOptions::plain(false, &networks)
     };
     let line = argv(&machine("forward ssh = 2222"), &emulator(), &launch);
     let words = line.words(&open).join(" ");
@@ -82,10 +84,10 @@ fn qemu_is_confined_and_its_user_network_can_be_somebody_elses() {
     let networks = Default::default();
     let machine = machine("forward ssh = 2222");
     let words = |user_network| {
-        let launch = Launch { user_network, ..Launch::plain(true, &networks) };
+        let launch = LaunchOptions { user_network, ..LaunchOptions::plain(true, &networks) };
         argv(&machine, &emulator(), &launch).words(&open).join(" ")
     };
-    let (own, others) = (words(UserNetwork::Slirp), words(UserNetwork::Socket));
+    let (own, others) = (words(UserNetworkBackend::Slirp), words(UserNetworkBackend::Socket));
     for words in [&own, &others] {
         let sandbox = "-sandbox on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny ";
         assert!(words.contains(sandbox), "{words}");
@@ -104,7 +106,7 @@ fn everywhere() -> Vec<(String, Machine, CommandLine)> {
     let fixtures = every("good").into_iter().flat_map(|(stem, text)| {
         let machines = by_name(read(&text).machines);
         let networks = networks(&machines);
-        let line = |machine: &Machine| argv(machine, &emulator(), &Launch::plain(true, &networks));
+        let line = |machine: &Machine| argv(machine, &emulator(), &LaunchOptions::plain(true, &networks));
         machines.values().map(|machine| (stem.clone(), machine.clone(), line(machine))).collect::<Vec<_>>()
     });
     let locked = recipes().into_iter().flat_map(|(stem, recipe, lock)| {
@@ -175,7 +177,7 @@ fn a_property_that_qemu_does_not_know_is_told_at_the_words_that_ask_for_it() {
     let said = |forget: &dyn Fn(&mut Facts)| {
         let whole = read(&text);
         let machine = &whole.machines[0];
-        let line = argv(machine, &emulator(), &Launch::plain(true, &networks));
+        let line = argv(machine, &emulator(), &LaunchOptions::plain(true, &networks));
         let mut facts = all_knowing(&line);
         forget(&mut facts);
         let mistakes = facts::unknown(machine, &line, &facts);
@@ -218,7 +220,7 @@ fn adding_a_device_renumbers_no_other() {
                  window w { targets = [host0] size = 512MiB } window v { targets = [host1] size = 256MiB } }";
     let devices = |body: &str| {
         let networks = Default::default();
-        let words = argv(&machine(body), &emulator(), &Launch::plain(true, &networks)).template();
+        let words = argv(&machine(body), &emulator(), &LaunchOptions::plain(true, &networks)).template();
         words.into_iter().filter(|word| word.contains("id=") && !word.starts_with("pc-")).collect::<Vec<_>>()
     };
     let (before, after) = (devices(small), devices(large));

@@ -11,7 +11,7 @@ use kiln::exec::{ExecOptions, Services, realize};
 use kiln::lock::Lock;
 use kiln::machine::capability::facts;
 use kiln::ops;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::plan::{self, StepKind};
 use kiln::recipe::Recipe;
 use kiln::store::{Output, Store};
@@ -38,7 +38,7 @@ fn qemu(recipe: &Recipe, lock: &Lock, store: &Path) -> PathBuf {
     let part = plan::restrict(&plan, &|kind| matches!(kind, StepKind::QemuFacts(..)));
     let world = RealWorld::default();
     let mirrors = Mirrors::of(&world).unwrap();
-    let addresses = |place: &Place| ops::mirrors::addresses(&mirrors, place);
+    let addresses = |place: &FetchPlace| ops::mirrors::addresses(&mirrors, place);
     let store = Store::open(store).unwrap();
     let (executor, listener) = (&LocalExecutor, &IgnoreSteps);
     let services = Services { store: &store, world: &world, mirrors: &addresses, executor, listener };

@@ -5,7 +5,7 @@ use kiln::exec::executor::LocalExecutor;
 use kiln::exec::{self, ExecError, ExecOptions, FailedStep, Fault, Services, StepFailure};
 use kiln::format::tar::{TarEntry, TarPath, TarWriter};
 use kiln::ops::OpsError;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::plan::{self, DiskContent, DiskLayout, IndexedKernel, Input, Plan, Statement, StepKind};
 use kiln::recipe::Recipe;
 use kiln::store::Store;
@@ -43,7 +43,7 @@ fn ended(lab: &Lab, step: &StepKind, change: impl Fn(&mut Plan)) -> Option<(u8, 
     let mut plan = plan::restrict(&plan::lower(&recipe, &lock), &|kind| kind == step);
     change(&mut plan);
     let store = Store::open(&lab.store()).unwrap();
-    let nowhere = |_: &Place| Vec::new();
+    let nowhere = |_: &FetchPlace| Vec::new();
     let world = RealWorld::default();
     let (executor, listener) = (&LocalExecutor, &exec::event::IgnoreSteps);
     let services = Services { store: &store, world: &world, mirrors: &nowhere, executor, listener };

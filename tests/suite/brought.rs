@@ -10,7 +10,7 @@ use kiln::exec::ExecError;
 use kiln::exec::event::IgnoreSteps;
 use kiln::exec::fetch::Fetcher;
 use kiln::plan::Fetch;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::recipe::content::{DiskSource, FileContent, MAX_HELD};
 use kiln::recipe::{self, Mistakes, Recipe};
 use kiln::store::Store;
@@ -65,12 +65,12 @@ fn fetch(path: &Path, bytes: &[u8]) -> Fetch {
         label: "big.bin".to_owned(),
         size: bytes.len() as u64,
         digest: Digest::of(bytes),
-        place: Place::Recipe(DiskSource::File(path.to_owned())),
+        place: FetchPlace::Recipe(DiskSource::File(path.to_owned())),
     }
 }
 
 fn import(store: &Store, fetch: &Fetch, private: bool) -> Result<(), ExecError> {
-    let (world, nowhere) = (RealWorld::default(), |_: &Place| Vec::new());
+    let (world, nowhere) = (RealWorld::default(), |_: &FetchPlace| Vec::new());
     let hidden = private.then_some(fetch.digest).into_iter().collect();
     Fetcher::new(store, &world, &nowhere, &IgnoreSteps, &|| false).hiding(&hidden).fetch(&[fetch])
 }

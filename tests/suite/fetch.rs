@@ -10,7 +10,7 @@ use kiln::exec::ExecError;
 use kiln::exec::event::IgnoreSteps;
 use kiln::exec::fetch::Fetcher;
 use kiln::plan::Fetch;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::store::Store;
 use kiln::world::RealWorld;
 
@@ -98,14 +98,14 @@ fn wanted(body: &[u8]) -> Fetch {
         label: "bash 5.2.37-2 (amd64)".to_owned(),
         size: body.len() as u64,
         digest: Digest::of(body),
-        place: Place::Url("where".to_owned()),
+        place: FetchPlace::Url("where".to_owned()),
     }
 }
 
 /// Fetches from the servers, in this order.
 fn fetch(store: &Store, servers: &[&Server], fetches: &[Fetch]) -> Result<(), ExecError> {
     let urls: Vec<String> = servers.iter().map(|server| server.address.clone()).collect();
-    let (mirrors, world) = (|_: &Place| urls.clone(), RealWorld::default());
+    let (mirrors, world) = (|_: &FetchPlace| urls.clone(), RealWorld::default());
     let all: Vec<&Fetch> = fetches.iter().collect();
     Fetcher::new(store, &world, &mirrors, &IgnoreSteps, &|| false).fetch(&all)
 }
@@ -226,7 +226,7 @@ fn a_server_that_falls_silent_is_given_up_and_whoever_waits_can_be_called_off() 
             open.push(stream);
         }
     });
-    let (mirrors, world) = (|_: &Place| vec![url.clone()], RealWorld::default());
+    let (mirrors, world) = (|_: &FetchPlace| vec![url.clone()], RealWorld::default());
     let fetch = wanted(&body);
     let patient = Fetcher::new(bench.store(), &world, &mirrors, &IgnoreSteps, &|| false);
     let error = patient.patient_for(std::time::Duration::from_millis(200)).fetch(&[&fetch]).unwrap_err();

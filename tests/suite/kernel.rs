@@ -10,7 +10,7 @@ use kiln::exec::executor::LocalExecutor;
 use kiln::exec::{ExecOptions, Incremental, Services, realize};
 use kiln::kconfig::{KconfigTree, Tri, archive, dotconfig};
 use kiln::ops::{load, mirrors};
-use kiln::plan::{self, Input, Plan, StepKind, step::Place};
+use kiln::plan::{self, Input, Plan, StepKind, step::FetchPlace};
 use kiln::store::Store;
 use kiln::world::RealWorld;
 use kiln::{lock, recipe};
@@ -276,7 +276,7 @@ fn carry_out_with(
 ) -> Result<kiln::exec::Realized, kiln::exec::ExecError> {
     let world = RealWorld::default();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
-    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
     let executor = &LocalExecutor;
     realize(plan, &Services { store, world: &world, mirrors: &addresses, executor, listener: &IgnoreSteps }, options)
 }

@@ -8,7 +8,7 @@ use kiln::exec::event::IgnoreSteps;
 use kiln::exec::executor::LocalExecutor;
 use kiln::exec::{ExecOptions, Services, realize};
 use kiln::ops::load;
-use kiln::plan::{self, Input, StepKind, step::Place};
+use kiln::plan::{self, Input, StepKind, step::FetchPlace};
 use kiln::store::Store;
 use kiln::world::RealWorld;
 use kiln::{lock, ops::mirrors, recipe};
@@ -79,7 +79,7 @@ fn its_image_is_made_from_what_is_released() {
     });
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
-    let addresses = |place: &Place| mirrors::addresses(&known, place);
+    let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
     let options = ExecOptions { jobs: Some(2), ..ExecOptions::default() };
     let services = Services {
         store: &store,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kiln::base::render::render;
 use kiln::base::{Arch, Spanned};
-use kiln::machine::argv::{Launch, argv};
+use kiln::machine::argv::{LaunchOptions, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts, Version};
 use kiln::machine::rules;
 use kiln::recipe::Recipe;
@@ -257,7 +257,7 @@ fn sixteen_expanders_are_checked_and_turned_into_an_argv() {
     let (_, text) = every("good").into_iter().find(|(stem, _)| stem == "sixteen").unwrap();
     let machine = read(&text).machine();
     assert!(rules::check(&machine).errors.is_empty());
-    let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &Launch::plain(true, &Default::default()));
+    let line = argv(&machine, &Emulator::of("11.1.3").unwrap(), &LaunchOptions::plain(true, &Default::default()));
     assert!(line.template().len() > 100);
 }
 

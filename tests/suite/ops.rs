@@ -13,7 +13,7 @@ use kiln::exec::interrupt::{self, Interruptible, RunningWork, Stopping};
 use kiln::lock::resolve::{Progress, Update};
 use kiln::ops::error::LockError;
 use kiln::ops::{self, BuildOptions, ErrorClass, OpsError, OpsEvent, OpsListener, RecipeOptions, Session, load};
-use kiln::world::{RealWorld, Request, Response, World, WorldError};
+use kiln::world::{HttpRequest, RealWorld, Response, World, WorldError};
 
 use super::failure_support::{Lab, RECIPE, archive};
 
@@ -71,7 +71,7 @@ impl World for TestWorld {
         self.real.trust(hosts);
     }
 
-    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+    fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         self.real.get(request)
     }
 }

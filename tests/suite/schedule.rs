@@ -10,7 +10,7 @@ use kiln::exec::event::{StepEvent, StepListener};
 use kiln::exec::executor::{Executor, LocalExecutor};
 use kiln::exec::{self, ExecError, ExecOptions, Realized, Services, StepState, sandbox};
 use kiln::plan::disk;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::plan::{Artifact, ArtifactKind, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
 use kiln::recipe::image::DiskFormat;
 use kiln::store::{Owner, Store};
@@ -144,9 +144,9 @@ impl Bench {
         store: &Store,
         options: ExecOptions,
     ) -> Result<Realized, ExecError> {
-        let mirrors = |place: &Place| match place {
-            Place::Url(url) => vec![url.clone()],
-            Place::Repository { .. } | Place::Recipe(_) => Vec::new(),
+        let mirrors = |place: &FetchPlace| match place {
+            FetchPlace::Url(url) => vec![url.clone()],
+            FetchPlace::Repository { .. } | FetchPlace::Recipe(_) => Vec::new(),
         };
         let services = Services { store, world: &self.world, mirrors: &mirrors, executor, listener: &self.heard };
         exec::realize(&self.plan, &services, &options)
@@ -431,7 +431,7 @@ fn only_what_is_needed_is_fetched() {
     let Some(mut bench) = Bench::new("needed") else { return };
     let bytes = b"from afar".to_vec();
     let (digest, url) = (Digest::of(&bytes), "http://mirror.example/x".to_owned());
-    let fetch = Fetch { label: "x 1.0".to_owned(), size: 9, digest, place: Place::Url(url.clone()) };
+    let fetch = Fetch { label: "x 1.0".to_owned(), size: 9, digest, place: FetchPlace::Url(url.clone()) };
     bench.plan.fetches.insert(digest, fetch);
     let step = bench.step("one", "cat /kiln/in/x /kiln/in/x >out", &[("x", Input::Fetched(digest))]);
     bench.deliver(step);
@@ -455,7 +455,7 @@ fn a_build_with_nothing_to_do_runs_nothing() {
     let Some(mut bench) = Bench::new("quick") else { return };
     for number in 0..500 {
         let digest = Digest::of(format!("{number}").as_bytes());
-        let place = Place::Url(String::new());
+        let place = FetchPlace::Url(String::new());
         bench.plan.fetches.insert(digest, Fetch { label: String::new(), size: number, digest, place });
         bench.store.put(format!("{number}").as_bytes()).unwrap();
     }

@@ -13,10 +13,10 @@ use kiln::exec::ExecError;
 use kiln::exec::event::IgnoreSteps;
 use kiln::exec::fetch::Fetcher;
 use kiln::plan::Fetch;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::store::Store;
 use kiln::world::download::ServerWait;
-use kiln::world::{RealWorld, Request, Response, World, WorldError};
+use kiln::world::{HttpRequest, RealWorld, Response, World, WorldError};
 
 use super::failure_support::{Lab, text};
 use super::store::scratch;
@@ -79,7 +79,7 @@ impl World for Quick {
         self.real.trust(hosts);
     }
 
-    fn get(&self, request: &Request<'_>) -> Result<Response, WorldError> {
+    fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         self.real.get(request)
     }
 }
@@ -183,7 +183,7 @@ fn body() -> Vec<u8> {
 }
 
 fn wanted(body: &[u8]) -> Fetch {
-    let place = Place::Url("where".to_owned());
+    let place = FetchPlace::Url("where".to_owned());
     Fetch { label: "bash".to_owned(), size: body.len() as u64, digest: Digest::of(body), place }
 }
 
@@ -192,7 +192,7 @@ fn fetch(name: &str, world: &Quick, servers: &[&Server]) -> (Result<(), ExecErro
     let root = scratch(name);
     let store = Store::open(&root).unwrap();
     let urls: Vec<String> = servers.iter().map(|server| server.url.clone()).collect();
-    let (mirrors, waits) = (|_: &Place| urls.clone(), Mutex::new(Vec::new()));
+    let (mirrors, waits) = (|_: &FetchPlace| urls.clone(), Mutex::new(Vec::new()));
     let told = |waiting| waits.lock().unwrap().push(waiting);
     let fetcher = Fetcher::new(&store, world, &mirrors, &IgnoreSteps, &|| false).telling(&told);
     let fetched = fetcher.fetch(&[&wanted(&body())]);
@@ -271,7 +271,7 @@ fn the_snapshot_service_is_asked_with_two_connections_at_a_time_and_a_mirror_wit
         let world = Quick::new((most == 2).then(|| server.url.clone()));
         let root = scratch(name);
         let store = Store::open(&root).unwrap();
-        let (mirrors, stop) = (|_: &Place| vec![server.url.clone()], || false);
+        let (mirrors, stop) = (|_: &FetchPlace| vec![server.url.clone()], || false);
         let fetcher = Fetcher::new(&store, &world, &mirrors, &IgnoreSteps, &stop);
         std::thread::scope(|scope| {
             for number in 0..6_u8 {
@@ -291,7 +291,7 @@ fn waiting_can_be_called_off() {
     let server = Server::start(&body(), &[says("429 Too Many Requests", &["Retry-After: 600"])]);
     let (world, root, over) = (Quick::new(None), scratch("throttle-stop"), AtomicBool::new(false));
     let store = Store::open(&root).unwrap();
-    let (mirrors, stop) = (|_: &Place| vec![server.url.clone()], || over.load(Ordering::SeqCst));
+    let (mirrors, stop) = (|_: &FetchPlace| vec![server.url.clone()], || over.load(Ordering::SeqCst));
     let told = |_| over.store(true, Ordering::SeqCst);
     let fetcher = Fetcher::new(&store, &world, &mirrors, &IgnoreSteps, &stop).telling(&told);
     let error = fetcher.fetch(&[&wanted(&body())]).unwrap_err();

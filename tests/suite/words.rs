@@ -30,15 +30,6 @@ fn sources() -> Vec<(String, String)> {
 /// Files whose types have the names that somebody else gave them.
 const FOREIGN_NAMES: [(&str, &str); 1] = [("src/plan/reapi.rs", "messages of the Remote Execution API")];
 
-/// Names that two modules may share, each with its reason.
-const SHARED_NAMES: [(&str, &str); 5] = [
-    ("Launch", "what the argv is rendered for, and what is started with it: both are the launch of a machine"),
-    ("Place", "a placeholder of an argv, and where a file is fetched from: each is only used with its module's name"),
-    ("Request", "what an executor carries out, and what a server is asked: neither is used beside the other"),
-    ("UserNetwork", "how the argv attaches it, and the network itself"),
-    ("Why", "why a package is in a set, and why a kernel option has its value"),
-];
-
 /// The name of a public type that a line declares.
 fn declared(line: &str) -> Option<&str> {
     let rest =
@@ -55,13 +46,9 @@ fn public_types_have_names_of_their_own() {
         }
     }
     assert!(places.len() > 200, "only {} public types were found", places.len());
-    let shared = |name: &str| SHARED_NAMES.iter().any(|(known, _)| *known == name);
-    let twice = places.iter().filter(|(name, files)| files.len() > 1 && !shared(name));
+    let twice = places.iter().filter(|(_, files)| files.len() > 1);
     let twice: Vec<String> = twice.map(|(name, files)| format!("{name}: {}", files.join(", "))).collect();
     assert!(twice.is_empty(), "give these types names of their own, as `docs/style.md` says:\n{}", twice.join("\n"));
-    for (name, reason) in SHARED_NAMES {
-        assert!(places.get(name).is_some_and(|files| files.len() > 1), "{name} is excused for nothing: {reason}");
-    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::{Asking, Progress};
 use crate::base::{Digest, Hasher};
 use crate::recipe::archive::Archive;
 use crate::world::download::{Length, Nobody, Refusal, ServerAnswer, Sink};
-use crate::world::{Request, Stated};
+use crate::world::{HttpRequest, Stated};
 
 /// URLs of a file below a suite's directory, in the order in which they are asked. The snapshot service stands last, at this
 /// moment.
@@ -31,7 +31,11 @@ pub(super) fn directories(context: &Asking<'_>, archive: &Archive) -> Vec<String
 pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8>, String> {
     let body = |url: &str| {
         let mut body = Body { asking, bytes: Vec::new() };
-        asking.downloader.pour(&Request { url, from: 0, stated: Stated::User }, Length::AtMost(limit), &mut body)?;
+        asking.downloader.pour(
+            &HttpRequest { url, from: 0, stated: Stated::User },
+            Length::AtMost(limit),
+            &mut body,
+        )?;
         Ok(body.bytes)
     };
     first(asking, vec![url.to_owned()], body).map_err(|tried| last(tried).reason)
@@ -41,7 +45,11 @@ pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8
 pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &Digest) -> Result<Vec<u8>, Vec<Tried>> {
     first(asking, urls, |url| {
         let mut body = Body { asking, bytes: Vec::new() };
-        asking.downloader.pour(&Request { url, from: 0, stated: Stated::User }, Length::Exactly(size), &mut body)?;
+        asking.downloader.pour(
+            &HttpRequest { url, from: 0, stated: Stated::User },
+            Length::Exactly(size),
+            &mut body,
+        )?;
         match Digest::of(&body.bytes) == *digest {
             true => Ok(body.bytes),
             false => Err(Refusal::Useless("its SHA-256 does not match the signed one".to_owned())),
@@ -54,7 +62,7 @@ pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64
     let measured = |url: &str| {
         let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
         asking.downloader.pour(
-            &Request { url, from: 0, stated: Stated::Recipe },
+            &HttpRequest { url, from: 0, stated: Stated::Recipe },
             Length::AtMost(limit),
             &mut measure,
         )?;

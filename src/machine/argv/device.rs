@@ -1,11 +1,11 @@
 //! Serial ports, monitor, disks, random numbers.
 
 use super::slot;
-use super::{Console, Launch, Place, QemuOption, Text, Writes, size};
+use super::{Console, LaunchOptions, Place, QemuOption, Text, Writes, size};
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
-pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
+pub(super) fn serial(launch: &LaunchOptions) -> Vec<QemuOption> {
     let mut options = match launch.console {
         Console::Log => {
             let file = QemuOption::kind("-chardev", "file").with("id", "kiln.console").with("path", Place::Log);
@@ -25,7 +25,7 @@ pub(super) fn serial(launch: &Launch) -> Vec<QemuOption> {
 }
 
 /// The image as `/dev/vda`, and an empty file of this run for each further disk.
-pub(super) fn disks(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+pub(super) fn disks(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption> {
     let root = QemuOption::keyed("-drive").with("if", "none").with("id", "kiln.root.file");
     let root = root.with("file", Place::Disk).with("format", launch.disk.name()).with("discard", "unmap");
     let root = match launch.writes {

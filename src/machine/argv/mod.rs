@@ -21,7 +21,7 @@ use crate::recipe::machine::{Chipset, Firmware, Machine};
 
 /// What a launch wants besides the machine itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Launch<'a> {
+pub struct LaunchOptions<'a> {
     /// Whether there is an initramfs.
     pub initrd: bool,
     /// Who is on the private networks; from [`super::network::networks`].
@@ -35,7 +35,7 @@ pub struct Launch<'a> {
     /// What becomes of writes to the image.
     pub writes: Writes,
     /// How the user network reaches the world.
-    pub user_network: UserNetwork,
+    pub user_network: UserNetworkBackend,
     /// Whether ports of the host lead into the guest.
     pub forwards: Forwards,
     /// A second serial port for tests: QEMU connects to the socket `${run}/agent`.
@@ -79,7 +79,7 @@ pub enum Writes {
 
 /// How the user network reaches the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserNetwork {
+pub enum UserNetworkBackend {
     /// QEMU does it itself, with the network that it runs in.
     Slirp,
     /// Another program does it and forwards ports, too; QEMU connects to its socket `${run}/network`.
@@ -95,17 +95,17 @@ pub enum Forwards {
     Closed,
 }
 
-impl<'a> Launch<'a> {
+impl<'a> LaunchOptions<'a> {
     /// What `kiln run` and `launch.sh` start: the terminal, a throw-away qcow2, the accelerator left open.
     pub fn plain(initrd: bool, networks: &'a Networks) -> Self {
-        Launch {
+        LaunchOptions {
             initrd,
             networks,
             accel: Accel::Open,
             console: Console::Terminal,
             disk: DiskFormat::Qcow2,
             writes: Writes::ThrownAway,
-            user_network: UserNetwork::Slirp,
+            user_network: UserNetworkBackend::Slirp,
             forwards: Forwards::Open,
             agent: false,
             qmp: false,
@@ -116,7 +116,7 @@ impl<'a> Launch<'a> {
 }
 
 /// The argv of a machine that passed the rules.
-pub fn argv(machine: &Machine, emulator: &Emulator, launch: &Launch) -> CommandLine {
+pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> CommandLine {
     let mut options = platform(machine, emulator, launch);
     options.extend(memory::options(machine));
     options.extend(firmware(machine, launch));
@@ -130,7 +130,7 @@ pub fn argv(machine: &Machine, emulator: &Emulator, launch: &Launch) -> CommandL
 }
 
 /// Machine type, CPUs and everything that QEMU must not add by itself.
-fn platform(machine: &Machine, emulator: &Emulator, launch: &Launch) -> Vec<QemuOption> {
+fn platform(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> Vec<QemuOption> {
     let accel: Text = match launch.accel {
         Accel::Tcg => "tcg".into(),
         Accel::Kvm => "kvm".into(),
@@ -173,7 +173,7 @@ fn confined() -> QemuOption {
 /// from UEFI (systemd-stub(7)), and the GRUB that kiln puts onto a disk from a BIOS.
 const SMBIOS_WORDS: [&str; 2] = ["io.systemd.stub.kernel-cmdline-extra=", "kiln.kernel-words="];
 
-fn firmware(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+fn firmware(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption> {
     let [stub, grub] = SMBIOS_WORDS;
     match machine.firmware.value {
         Firmware::Direct => {
@@ -201,7 +201,7 @@ fn oem_string(before: &str, words: &str) -> QemuOption {
 }
 
 /// What a disk that boots by itself does not say to its kernel.
-fn added_line(machine: &Machine, launch: &Launch) -> String {
+fn added_line(machine: &Machine, launch: &LaunchOptions) -> String {
     launch
         .networks
         .kernel_words(&machine.name)
@@ -211,7 +211,7 @@ fn added_line(machine: &Machine, launch: &Launch) -> String {
         .join(" ")
 }
 
-fn kernel_command_line(machine: &Machine, launch: &Launch) -> String {
+fn kernel_command_line(machine: &Machine, launch: &LaunchOptions) -> String {
     let own = kernel_line(machine, launch.networks);
     std::iter::once(own).chain(launch.append.iter().cloned()).collect::<Vec<_>>().join(" ")
 }

@@ -6,12 +6,12 @@
 
 use super::device::virtio;
 use super::slot;
-use super::{Forwards, Launch, Place, QemuOption, Text, UserNetwork};
+use super::{Forwards, LaunchOptions, Place, QemuOption, Text, UserNetworkBackend};
 use crate::machine::network::{Networks, mac};
 use crate::recipe::machine::Machine;
 
 /// All network devices of a machine.
-pub(super) fn options(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+pub(super) fn options(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption> {
     let mut options = user(machine, launch);
     for (index, attachment) in machine.attachments.iter().enumerate() {
         let network = &attachment.network.name;
@@ -22,13 +22,13 @@ pub(super) fn options(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
     options
 }
 
-fn user(machine: &Machine, launch: &Launch) -> Vec<QemuOption> {
+fn user(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption> {
     if !machine.user_network {
         return Vec::new();
     }
     let user = match launch.user_network {
-        UserNetwork::Slirp => slirp(machine, launch.forwards),
-        UserNetwork::Socket => {
+        UserNetworkBackend::Slirp => slirp(machine, launch.forwards),
+        UserNetworkBackend::Socket => {
             let socket = QemuOption::kind("-netdev", "stream").with("id", USER).with("server", "off");
             socket.with("addr.type", "unix").with("addr.path", Text::from(Place::Run).then("/network"))
         }

@@ -6,7 +6,7 @@ use crate::base::Digest;
 use crate::plan::build;
 use crate::plan::builder::Builder;
 use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
-use crate::plan::step::{Input, Place, Plan};
+use crate::plan::step::{FetchPlace, Input, Plan};
 use crate::recipe::Recipe;
 use crate::recipe::content::DiskSource;
 use crate::recipe::directory::Modes;
@@ -89,8 +89,8 @@ pub(super) fn private(plan: &Plan, spec: &RootSpec, inputs: &BTreeMap<String, In
 }
 
 /// Whether files of a tree may be closed to others in the image; elsewhere everybody may read them.
-fn keeps_modes(place: &Place) -> bool {
-    matches!(place, Place::Recipe(DiskSource::Directory(directory)) if directory.modes == Modes::Exact)
+fn keeps_modes(place: &FetchPlace) -> bool {
+    matches!(place, FetchPlace::Recipe(DiskSource::Directory(directory)) if directory.modes == Modes::Exact)
 }
 
 fn root_group(group: &Group) -> RootGroup {

@@ -8,7 +8,7 @@ use kiln::base::{Digest, Timestamp};
 use kiln::exec::ExecError;
 use kiln::lock::{Lock, LockedRecipe, OUTPUT, satisfies};
 use kiln::plan::Fetch;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::recipe::content::FileContent;
 use kiln::store::Store;
 
@@ -202,7 +202,7 @@ fn a_tree_that_changed_after_the_recipe_was_read_is_an_error() {
     let recipe = brought.check(TREE).unwrap();
     let tree = &recipe.files["app/"];
     let FileContent::OnDisk(source) = &tree.content else { panic!("a tree is on disk") };
-    let place = Place::Recipe(source.clone());
+    let place = FetchPlace::Recipe(source.clone());
     let fetch = Fetch { label: "app/".to_owned(), size: tree.size, digest: tree.digest, place };
     let store = Store::open(&brought.path("store")).unwrap();
     std::fs::write(brought.path("app/new"), b"").unwrap();

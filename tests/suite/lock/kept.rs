@@ -8,7 +8,7 @@ use kiln::debian::solve::Why;
 use kiln::lock::resolve::{NoCache, Update};
 use kiln::lock::{SourcePlace, satisfies, write};
 use kiln::plan::Builder;
-use kiln::plan::step::Place;
+use kiln::plan::step::FetchPlace;
 use kiln::recipe::Recipe;
 use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource, Origin};
 use kiln::world::memory::MemoryWorld;
@@ -66,7 +66,7 @@ fn a_source_stays_where_it_was_found_when_its_archive_moves_on() {
     let mut builder = Builder::new(&after);
     builder.fetch_source("k-source", "linux_6.12.dsc");
     let fetch = builder.plan.fetches.into_values().next().unwrap();
-    assert_eq!(fetch.place, Place::Repository { repository: "debian".to_owned(), path, snapshot: first.date });
+    assert_eq!(fetch.place, FetchPlace::Repository { repository: "debian".to_owned(), path, snapshot: first.date });
     let unplugged = MemoryWorld::default();
     let kept = resolved(&unplugged, &NoCache, &asked, (Some(&after), &Update::Keep)).unwrap();
     assert_eq!(write(&kept), write(&after));
@@ -87,7 +87,7 @@ fn an_archive_may_be_called_like_the_scheme_of_a_url() {
     let mut builder = Builder::new(&lock);
     builder.fetch_source("k-source", "l.tar");
     let fetch = builder.plan.fetches.into_values().next().unwrap();
-    assert_eq!(fetch.place, Place::Url("https://mirror.example/l.tar".to_owned()));
+    assert_eq!(fetch.place, FetchPlace::Url("https://mirror.example/l.tar".to_owned()));
 }
 
 #[test]

@@ -276,7 +276,7 @@ impl kiln::world::World for Unplugged {
         self.0.now()
     }
 
-    fn get(&self, request: &kiln::world::Request<'_>) -> Result<kiln::world::Response, kiln::world::WorldError> {
+    fn get(&self, request: &kiln::world::HttpRequest<'_>) -> Result<kiln::world::Response, kiln::world::WorldError> {
         if request.url.starts_with("http://127.0.0.1:") {
             return self.0.get(request);
         }

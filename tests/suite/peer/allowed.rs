@@ -76,6 +76,9 @@ pub(super) const ALLOWED: &[Entry] = &[
     entry("etc/shadow-", Removed, "systemd", "the state before the last change"),
     entry("etc/shells", Order, "", "kiln sorts the shells"),
     entry("etc/ssh/ssh_host_*", Removed, "openssh-server", "keys are made at first boot"),
+    entry("etc/systemd/system/kiln-first-boot.service", Added, "nvme-cli", "makes the names of the machine"),
+    entry("etc/systemd/system/multi-user.target.wants/kiln-first-boot.service", Added, "nvme-cli", "enables it"),
+    entry("usr/lib/kiln*", Added, "nvme-cli", "what it runs"),
     entry("etc/systemd/system/kiln-ssh-host-keys.service", Added, "openssh-server", "makes them"),
     entry(
         "etc/systemd/system/multi-user.target.wants/kiln-ssh-host-keys.service",
