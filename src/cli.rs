@@ -2,10 +2,12 @@
 
 mod machines;
 mod order;
+mod remote;
 mod shared;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use order::ordered;
+pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
 
 use std::path::PathBuf;
@@ -45,6 +47,10 @@ pub enum Verb {
     Build(BuildArgs),
     /// Boot a machine with the locked QEMU
     Run(RunArgs),
+    /// Log in to a running machine over SSH, or run a command there
+    Ssh(SshArgs),
+    /// Copy files into a running machine or out of it
+    Cp(CpArgs),
     /// Boot machines and run the recipe's tests in them
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them

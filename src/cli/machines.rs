@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::shared::{RealizeArgs, RecipeArgs, assignment};
 use crate::guest;
+use crate::ops::ssh_keys::KeyChoice;
 
 /// How QEMU executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,9 +51,26 @@ pub struct RunArgs {
     /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
+    /// Let the owners of these public SSH keys log in as root, for this run only [default: ~/.ssh/id_*.pub]
+    #[arg(long, value_name = "FILE", conflicts_with = "print")]
+    pub ssh_key: Vec<PathBuf>,
+    /// Hand no SSH key to the machines
+    #[arg(long, conflicts_with_all = ["ssh_key", "print"])]
+    pub no_ssh_key: bool,
     /// Print the QEMU command line instead of running it
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
     pub print: Option<PrintForm>,
+}
+
+impl RunArgs {
+    /// Whose SSH keys the machines are handed.
+    pub fn keys(&self) -> KeyChoice {
+        match (self.no_ssh_key, self.ssh_key.is_empty()) {
+            (true, _) => KeyChoice::None,
+            (false, true) => KeyChoice::Own,
+            (false, false) => KeyChoice::Files(self.ssh_key.clone()),
+        }
+    }
 }
 
 /// How `--print` spells a command.

@@ -17,6 +17,7 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+mod remote;
 pub mod run;
 pub mod shell;
 pub mod signals;
@@ -45,6 +46,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Plan(args) => plan::run(&session, &args),
         Verb::Build(args) => build::run(&session, &args),
         Verb::Run(args) => run::run(&session, &args),
+        Verb::Ssh(args) => remote::ssh(&session, &args),
+        Verb::Cp(args) => remote::copy(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),

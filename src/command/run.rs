@@ -32,6 +32,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         accel: args.accel.into(),
         keep: args.keep.clone(),
         source: args.recipe.recipe.clone(),
+        keys: args.keys(),
     };
     Ok(launch::run(session, &launches, &options)?)
 }

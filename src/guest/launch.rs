@@ -13,7 +13,7 @@ use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::Description;
-use crate::machine::argv::{self, Console, Forwards, Place, UserNetworkBackend, Writes};
+use crate::machine::argv::{self, Console, Credential, Forwards, Place, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
@@ -54,6 +54,8 @@ pub struct Launch {
     pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
+    /// What this start hands to the guest's systemd.
+    pub credentials: Vec<Credential>,
 }
 
 /// What a start is for.
@@ -152,6 +154,7 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             (wishes.agent, wishes.qmp, wishes.forwards) = (true, true, Forwards::Closed);
         }
         wishes.append.extend(append);
+        wishes.credentials.clone_from(&launch.credentials);
     });
     let missing = line.places().into_iter().filter(|place| place.is_artifact());
     missing.map(|place| file(launch, place)).collect::<Result<Vec<_>, _>>()?;
@@ -269,6 +272,7 @@ pub(super) mod tests {
             disk: Digest::of(b""),
             states: BTreeMap::new(),
             variables: None,
+            credentials: Vec::new(),
         }
     }
 

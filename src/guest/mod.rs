@@ -24,6 +24,7 @@ pub mod run;
 pub mod rundir;
 pub mod running;
 pub mod session;
+pub mod ssh;
 pub mod step;
 pub mod terminal;
 pub mod test;

@@ -13,16 +13,14 @@ use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
-use super::{AccelChoice, GuestError, Launch, network, ports};
+use super::ssh::SshAccess;
+use super::{AccelChoice, GuestError, Launch, network, ports, ssh};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for QEMU to close its files when asked to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where the guest's sshd listens.
-const SSH_PORT: u16 = 22;
 
 /// How a machine is run.
 pub struct RunOptions<'a> {
@@ -32,6 +30,8 @@ pub struct RunOptions<'a> {
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
     pub base: PathBuf,
+    /// Who may log in over SSH; nobody whom the images do not know, when there is none.
+    pub ssh: Option<SshAccess>,
     /// What names the run for whoever looks for it: see [`RunRecord`].
     pub sources: Vec<PathBuf>,
     /// Set by SIGTERM, SIGHUP, or Ctrl-C when there is no terminal.
@@ -50,18 +50,14 @@ pub fn run(
     }
     let keep = options.keep.as_ref().map(|keep| absolute(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
-    for launch in std::iter::once(front).chain(background.iter().copied()) {
-        for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
-            let (host, guest) = (forward.host.value, forward.guest.value);
-            let text = format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine);
-            listener.on(TestEvent::Notice(&text));
-        }
-    }
-    for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
-        listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
-    }
-    let machines = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
-    RunRecord::new(options.sources.clone(), machines).publish(&run)?;
+    let access = options.ssh.clone().map(|access| access.with_own_key(&run)).transpose()?;
+    let handed = |launch: &Launch| match &access {
+        Some(access) => Launch { credentials: access.credentials(launch), ..launch.clone() },
+        None => launch.clone(),
+    };
+    let (front, background) = (&handed(front), background.iter().map(|launch| handed(launch)).collect::<Vec<_>>());
+    let background = &background.iter().collect::<Vec<_>>()[..];
+    announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref()), listener)?;
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
@@ -77,10 +73,32 @@ pub fn run(
     }
 }
 
+/// Says which doors of this host lead to the machines.
+fn announce<'a>(
+    launches: impl Iterator<Item = &'a Launch> + Clone,
+    (run, access): (&RunDir, Option<&SshAccess>),
+    listener: &dyn TestListener,
+) -> Result<(), GuestError> {
+    let say = |text: &str| listener.on(TestEvent::Notice(text));
+    for launch in launches.clone() {
+        for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
+            let (host, guest) = (forward.host.value, forward.guest.value);
+            say(&format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine));
+            if let Some(access) = access.filter(|_| guest == ssh::PORT) {
+                say(&access.notice(&launch.machine, host));
+            }
+        }
+    }
+    for name in launch::memories(launches) {
+        say(&launch::memory_notice(&run.sub(SHARED)?, &name));
+    }
+    Ok(())
+}
+
 /// How others reach a machine.
 fn running(launch: &Launch) -> RunningMachine {
     let forwards = launch::forwards(launch, Purpose::Terminal).unwrap_or_default();
-    let ssh = forwards.iter().find(|forward| forward.guest.value == SSH_PORT).map(|forward| forward.host.value);
+    let ssh = forwards.iter().find(|forward| forward.guest.value == ssh::PORT).map(|forward| forward.host.value);
     RunningMachine { name: launch.machine.clone(), ssh, ..RunningMachine::default() }
 }
 
@@ -111,7 +129,12 @@ fn attempt(
     for launch in background {
         others.push(start(launch, None, false)?);
     }
-    follow(&mut start(front, keep, true)?, options.interrupted)
+    let mut qemu = start(front, keep, true)?;
+    // Now its ports are held, and nobody else can be behind them.
+    let machines: Vec<RunningMachine> = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
+    ssh::write_config(run, &machines)?;
+    RunRecord::new(options.sources.clone(), machines).publish(run)?;
+    follow(&mut qemu, options.interrupted)
 }
 
 /// Waits for the end of the machine on the terminal.

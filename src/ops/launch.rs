@@ -12,6 +12,7 @@ use super::event::{Guests, OpsEvent};
 use super::load::{self, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
+use super::ssh_keys::{self, KeyChoice};
 use super::{artifacts, machines, project};
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
@@ -161,6 +162,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         tree,
         states,
         variables,
+        credentials: Vec::new(),
     })
 }
 
@@ -175,6 +177,8 @@ pub struct RunRequest {
     pub keep: Option<PathBuf>,
     /// The recipe or result directory that the machines are of, so that other commands find them while they run.
     pub source: PathBuf,
+    /// Who may log in over SSH, besides those whom the images know.
+    pub keys: KeyChoice,
 }
 
 /// Runs machines, one of them on the terminal, until that one ends.
@@ -187,6 +191,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
         sources: sources(session, &options.source),
+        ssh: ssh_keys::access(session, options)?,
         interrupted: interrupt::flag(),
     };
     Ok(guest::run::run(front, &background, &options, &Guests(session.listener))?)
