@@ -54,6 +54,9 @@ pub fn run(
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
+    for text in front.additions.notices(&front.machine) {
+        listener.on(TestEvent::Notice(&text));
+    }
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
