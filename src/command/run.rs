@@ -33,6 +33,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         accel: args.accel.into(),
         keep: args.keep.clone(),
         additions: args.additions(),
+        source: args.recipe.recipe.clone(),
     };
     Ok(launch::run(session, &launches, &options)?)
 }
