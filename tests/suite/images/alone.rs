@@ -43,7 +43,7 @@ fn images_without_a_machine_are_locked_built_and_verified() {
     let Some(lab) = Lab::new("alone", vec![]) else { return };
     let recipe = recipe(&lab, "alone", (false, FORMS));
     let said = succeed(&lab, &["check", &recipe]);
-    assert!(said.contains("no mistakes; 0 machines, 2 images, 1 kernel, 0 tests"), "{said}");
+    assert!(said.contains("no errors; 0 machines, 2 images, 1 kernel, 0 tests"), "{said}");
     succeed(&lab, &["lock", &recipe]);
     succeed(&lab, &["build", "--allow-leaks", &recipe]);
     let result = lab.path("result/alone");
