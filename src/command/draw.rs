@@ -5,15 +5,18 @@ use super::output;
 use crate::cli;
 use crate::machine::draw;
 use crate::ops::error::UsageError;
-use crate::ops::{Session, load};
+use crate::ops::{self, Session, load};
 use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::DrawArgs) -> Result<(), Failure> {
-    let recipe = load::recipe(session, &args.recipe.options())?.recipe;
+    let loaded = load::recipe(session, &args.recipe.options())?;
+    let recipe = &loaded.recipe;
     if recipe.machines.is_empty() {
         return Err(UsageError::NoMachines.into());
     }
+    // A picture of a machine that cannot exist would be wrong: its numbers are assigned on the premise that it can.
+    ops::check(&loaded)?;
     match &args.svg {
         Some(path) => Ok(fs::write_atomically(path, draw::svg(recipe.machines.values()).as_bytes())?),
         None => {

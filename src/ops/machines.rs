@@ -52,6 +52,21 @@ pub fn judge(session: &Session<'_>, recipe: &Recipe, lock: &Lock) -> Result<(), 
             Err(other) => return Err(other),
         }
     }
+    conclude(session, recipe, findings)
+}
+
+/// Judges every machine by the rules that need no lock: versions count only as far as the recipe names them.
+pub(super) fn judge_unlocked(session: &Session<'_>, recipe: &Recipe) -> Result<(), OpsError> {
+    let mut findings = Findings::default();
+    for machine in recipe.machines.values() {
+        let kernel = KernelFacts::of(&recipe.kernels[&machine.kernel]);
+        findings.errors.extend(capability::check_kernel(machine, &kernel));
+    }
+    conclude(session, recipe, findings)
+}
+
+/// Adds what the other rules say of the recipe to what the tables say.
+fn conclude(session: &Session<'_>, recipe: &Recipe, mut findings: Findings) -> Result<(), OpsError> {
     findings.extend(rules::check_all(recipe));
     if !findings.warnings.is_empty() {
         session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
