@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::shared::{RealizeArgs, RecipeArgs, assignment};
 use crate::guest;
+use crate::machine::LaunchAdditions;
 use crate::ops::ssh_keys::KeyChoice;
 
 /// How QEMU executes the guest's instructions.
@@ -57,9 +58,23 @@ pub struct RunArgs {
     /// Hand no SSH key to the machines
     #[arg(long, conflicts_with_all = ["ssh_key", "print"])]
     pub no_ssh_key: bool,
+    /// Add parameters to the kernel command line for this run only, after all others: --append "nokaslr loglevel=8"
+    #[arg(long, value_name = "WORDS")]
+    pub append: Vec<String>,
     /// Print the QEMU command line instead of running it
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
     pub print: Option<PrintForm>,
+    /// Options of QEMU for this run only, after all others: -- -device usb-ehci. They apply to the machine on the
+    /// terminal. QEMU sees no files of the host and no network of the host
+    #[arg(last = true, value_name = "QEMU-OPTIONS")]
+    pub arguments: Vec<String>,
+}
+
+impl RunArgs {
+    /// What the machine on the terminal has besides.
+    pub fn additions(&self) -> LaunchAdditions {
+        LaunchAdditions { append: self.append.clone(), arguments: self.arguments.clone() }
+    }
 }
 
 impl RunArgs {

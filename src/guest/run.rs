@@ -89,9 +89,10 @@ fn announce<'a>(
             }
         }
     }
-    for name in launch::memories(launches) {
+    for name in launch::memories(launches.clone()) {
         say(&launch::memory_notice(&run.sub(SHARED)?, &name));
     }
+    launches.flat_map(|launch| launch.additions.notices(&launch.machine)).for_each(|text| say(&text));
     Ok(())
 }
 

@@ -51,6 +51,8 @@ pub struct LaunchOptions<'a> {
     pub append: Vec<String>,
     /// What systemd in the guest is handed.
     pub credentials: Vec<Credential>,
+    /// Words added after all options.
+    pub arguments: Vec<String>,
 }
 
 /// What executes the guest.
@@ -116,6 +118,7 @@ impl<'a> LaunchOptions<'a> {
             paused: false,
             append: Vec::new(),
             credentials: Vec::new(),
+            arguments: Vec::new(),
         }
     }
 }
@@ -132,6 +135,7 @@ pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> C
     options.extend(device::rng(machine));
     options.extend(cxl::options(machine));
     options.extend(launch.paused.then(|| QemuOption::bare("-S")));
+    options.extend(QemuOption::given(&launch.arguments));
     CommandLine { options }
 }
 
