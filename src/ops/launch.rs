@@ -173,6 +173,8 @@ pub struct RunRequest {
     pub accel: guest::AccelChoice,
     /// Keep what the guest writes in this file instead of throwing it away.
     pub keep: Option<PathBuf>,
+    /// The recipe or result directory that the machines are of, so that other commands find them while they run.
+    pub source: PathBuf,
 }
 
 /// Runs machines, one of them on the terminal, until that one ends.
@@ -184,9 +186,17 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         accel: options.accel,
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
+        sources: sources(session, &options.source),
         interrupted: interrupt::flag(),
     };
     Ok(guest::run::run(front, &background, &options, &Guests(session.listener))?)
+}
+
+/// The names by which a run is found: the recipe's or directory's own, and that of the directory that its result is in.
+fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
+    let result = (!source.is_dir()).then(|| project::result_path(source));
+    let names = std::iter::once(source.to_owned()).chain(result);
+    names.filter_map(|name| session.world.canonical(&name).ok()).collect()
 }
 
 /// The machine of this name, or the first one.
