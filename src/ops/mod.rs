@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod build;
+pub mod bundle;
 mod deliver;
 mod diffoscope;
 pub mod error;
