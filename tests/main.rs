@@ -7,6 +7,7 @@
 )]
 
 mod suite {
+    mod additions;
     mod apt;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
@@ -31,6 +32,7 @@ mod suite {
     mod failure_support;
     mod fetch;
     mod format;
+    mod front;
     mod gone;
     mod hostile;
     mod images;

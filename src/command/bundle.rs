@@ -51,6 +51,9 @@ fn summary(unbundled: &Unbundled) -> String {
         unbundled.set.iter().map(|(name, value)| format!(" --set {}", word(&format!("{name}={value}")))).collect();
     let shown = |path: &Path| word(&path.display().to_string());
     match &unbundled.result {
+        Some(result) if unbundled.machines.is_empty() => {
+            text.push_str(&format!("next: kiln verify {}\n", shown(result)))
+        }
         Some(result) => text.push_str(&format!("next: kiln run {}\n", shown(result))),
         None => text.push_str(&format!("next: kiln build {}{set} --offline\n", shown(&unbundled.recipe))),
     }

@@ -48,6 +48,9 @@ pub struct Manifest {
     pub incremental: BTreeSet<String>,
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, String>,
+    /// By image that no machine uses: its file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
     /// By image: what is doubtful about its files and packages, a sentence each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub warnings: BTreeMap<String, Vec<String>>,
@@ -99,7 +102,8 @@ impl Manifest {
             return Err(ManifestError::Format(manifest.format));
         }
         let files = manifest.artifacts.keys().filter(|name| !is_file_name(name));
-        match files.chain(manifest.qemu.keys().filter(|name| !is_plain(name))).next() {
+        let owners = manifest.qemu.keys().chain(manifest.images.keys()).chain(manifest.images.values());
+        match files.chain(owners.filter(|name| !is_plain(name))).next() {
             Some(name) => Err(ManifestError::Name(name.clone())),
             None => manifest.bounded(),
         }
@@ -107,7 +111,11 @@ impl Manifest {
 
     /// Itself, where comparing a directory with it ends in reasonable time and memory.
     fn bounded(self) -> Result<Manifest, ManifestError> {
-        let counts = [("machines", self.qemu.len(), MACHINES), ("files", self.artifacts.len(), ARTIFACTS)];
+        let counts = [
+            ("machines", self.qemu.len(), MACHINES),
+            ("images", self.images.len(), ARTIFACTS),
+            ("files", self.artifacts.len(), ARTIFACTS),
+        ];
         if let Some((what, found, most)) = counts.into_iter().find(|(_, found, most)| found > most) {
             return Err(ManifestError::Many { what, found, most });
         }
@@ -152,6 +160,7 @@ mod tests {
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
             incremental: BTreeSet::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
+            images: BTreeMap::new(),
             warnings: BTreeMap::new(),
         }
     }

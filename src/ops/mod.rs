@@ -9,6 +9,7 @@
 mod artifacts;
 mod build;
 pub mod bundle;
+mod check;
 mod deliver;
 mod diffoscope;
 pub mod error;
@@ -37,6 +38,7 @@ mod verify;
 mod warnings;
 
 pub use build::{Built, build};
+pub use check::{Versions, check};
 pub use error::{ErrorClass, OpsError};
 pub use event::{IgnoreEvents, OpsEvent, OpsListener};
 pub use load::{Loaded, Ready, ready};

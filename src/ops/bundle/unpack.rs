@@ -39,6 +39,8 @@ pub struct Unbundled {
     pub lock: PathBuf,
     /// The directory of artifacts, if there are any.
     pub result: Option<PathBuf>,
+    /// The machines that can be run there.
+    pub machines: Vec<String>,
     /// Packages, sources and artifacts that were checked.
     pub files: usize,
     /// Their bytes.
@@ -75,7 +77,9 @@ pub fn unbundle(session: &Session<'_>, file: &Path, directory: Option<&Path>) ->
     new.finish()?;
     let (recipe, lock) = (head.recipe(), head.lock_path());
     let at = |path: PathBuf| directory.join(path);
-    Ok(Unbundled { recipe: at(recipe), set: head.index.set, lock: at(lock), result: result.map(at), files, bytes })
+    let machines = head.manifest.iter().flat_map(|manifest| manifest.qemu.keys().cloned()).collect();
+    let (recipe, lock, result, set) = (at(recipe), at(lock), result.map(at), head.index.set);
+    Ok(Unbundled { recipe, set, lock, result, machines, files, bytes })
 }
 
 /// What stands at the beginning of a bundle.
@@ -154,19 +158,26 @@ fn read_manifest(lock: &Lock, text: &[u8]) -> Result<Manifest, EntryProblem> {
     if manifest.lock != lock::inputs_digest(lock) || manifest.output_version != lock.output_version {
         return other("it names another lock");
     }
-    for (machine, directory) in manifest.machines() {
-        let prefix = format!("{machine}/");
-        for (name, output) in
-            lock.outputs.iter().filter_map(|(name, output)| Some((name.strip_prefix(&prefix)?, output)))
-        {
-            let name = if directory.is_empty() { name.to_owned() } else { format!("{directory}/{name}") };
-            let file = DeliveredFile { size: output.file.size, sha256: output.file.sha256 };
-            if manifest.artifacts.get(&name).is_some_and(|listed| *listed != file) {
-                return other("the lock records other artifacts");
-            }
-        }
-    }
-    Ok(manifest)
+    if records_others(lock, &manifest) { other("the lock records other artifacts") } else { Ok(manifest) }
+}
+
+/// Whether the lock names an artifact of another build.
+fn records_others(lock: &Lock, manifest: &Manifest) -> bool {
+    let of_machine = |(machine, directory): (&str, &str)| {
+        let (machine, directory) = (format!("{machine}/"), directory.to_owned());
+        let names = manifest.artifacts.keys().map(move |name| {
+            let file = if directory.is_empty() { Some(name.as_str()) } else { name.strip_prefix(&directory) };
+            (file.map(|file| format!("{machine}{}", file.trim_start_matches('/'))), name)
+        });
+        names.collect::<Vec<_>>()
+    };
+    let machines = manifest.machines().flat_map(of_machine);
+    let images = manifest.images.values().map(|file| (Some(file.clone()), file));
+    machines.chain(images).any(|(recorded, name)| {
+        let recorded = recorded.and_then(|name| lock.outputs.get(&name)).map(|output| output.file);
+        let listed = manifest.artifacts.get(name).map(|file| LockedFile { size: file.size, sha256: file.sha256 });
+        recorded.is_some() && recorded != listed
+    })
 }
 
 /// Takes the files that the lock names into the store; how many, and how many bytes.
