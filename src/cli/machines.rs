@@ -49,8 +49,9 @@ pub struct RunArgs {
     /// How to execute the guest's instructions
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
-    /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
-    #[arg(long, value_name = "FILE")]
+    /// Keep what the machines write (disks, persistent and shared memories, UEFI variables) in this directory, created if
+    /// missing, instead of discarding it. A file, or a name that ends in .qcow2, keeps the disk of one machine alone
+    #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
     /// Let the owners of these public SSH keys log in as root, for this run only [default: ~/.ssh/id_*.pub]
     #[arg(long, value_name = "FILE", conflicts_with = "print")]

@@ -2,6 +2,7 @@
 //!
 //! The one in front has a console there (see [`super::terminal`]); the others write logs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -9,13 +10,13 @@ use std::time::Duration;
 use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
-use super::launch::{self, Places, Purpose};
+use super::keep::{self, Keep};
+use super::launch::{self, KeptFiles, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
 use super::ssh::SshAccess;
 use super::{AccelChoice, GuestError, Launch, network, ports, ssh};
-use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -26,7 +27,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct RunOptions<'a> {
     /// What executes the guest.
     pub accel: AccelChoice,
-    /// A lasting overlay.
+    /// Where what lasts is kept.
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
     pub base: PathBuf,
@@ -48,7 +49,7 @@ pub fn run(
     for launch in std::iter::once(front).chain(background.iter().copied()) {
         ports::check(launch)?;
     }
-    let keep = options.keep.as_ref().map(|keep| absolute(keep)).transpose()?;
+    let mut keep = options.keep.as_ref().map(|keep| Keep::open(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
     let access = options.ssh.clone().map(|access| access.with_own_key(&run)).transpose()?;
     let handed = |launch: &Launch| match &access {
@@ -58,11 +59,12 @@ pub fn run(
     let (front, background) = (&handed(front), background.iter().map(|launch| handed(launch)).collect::<Vec<_>>());
     let background = &background.iter().collect::<Vec<_>>()[..];
     announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref()), listener)?;
+    let kept = keep::files(&mut keep, (front, background), listener)?;
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
         listener.on(TestEvent::Booting { machine: &front.machine, accel: of_front });
-        match attempt(front, background, (&run, keep.as_ref(), accel), options) {
+        match attempt(front, background, (&run, &kept, accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
                 let notice = format!("KVM does not work ({reason}); restarting with software emulation");
                 listener.on(TestEvent::Notice(&notice));
@@ -80,12 +82,14 @@ fn announce<'a>(
     listener: &dyn TestListener,
 ) -> Result<(), GuestError> {
     let say = |text: &str| listener.on(TestEvent::Notice(text));
-    for launch in launches.clone() {
+    for (number, launch) in launches.clone().enumerate() {
         for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
             let (host, guest) = (forward.host.value, forward.guest.value);
             say(&format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine));
             if let Some(access) = access.filter(|_| guest == ssh::PORT) {
-                say(&access.notice(&launch.machine, host));
+                // `kiln ssh` takes the machine on the terminal unless it is told another one.
+                let name = if number == 0 { String::new() } else { format!(" --machine {}", launch.machine) };
+                say(&access.notice((&launch.machine, &name), host));
             }
         }
     }
@@ -106,16 +110,16 @@ fn running(launch: &Launch) -> RunningMachine {
 fn attempt(
     front: &Launch,
     background: &[&Launch],
-    (run, keep, accel): (&RunDir, Option<&PathBuf>, Accelerator),
+    (run, kept, accel): (&RunDir, &BTreeMap<&str, KeptFiles>, Accelerator),
     options: &RunOptions<'_>,
 ) -> Result<(), GuestError> {
     let fallback = options.accel == AccelChoice::Auto;
-    let start = |launch: &Launch, keep: Option<&PathBuf>, terminal: bool| {
+    let start = |launch: &Launch, terminal: bool| {
         let places = Places {
             run: run.sub(&launch.machine)?,
             shared: run.sub(SHARED)?,
             log: (!terminal).then(|| (run.path().to_owned(), format!("{}.console.log", launch.machine))),
-            keep: keep.cloned(),
+            keep: kept.get(launch.machine.as_str()).cloned(),
         };
         launch::prepare(launch, &places)?;
         let accel = launch::accelerator(launch, options.accel, accel)?;
@@ -128,9 +132,9 @@ fn attempt(
     };
     let mut others = Vec::new();
     for launch in background {
-        others.push(start(launch, None, false)?);
+        others.push(start(launch, false)?);
     }
-    let mut qemu = start(front, keep, true)?;
+    let mut qemu = start(front, true)?;
     // Now its ports are held, and nobody else can be behind them.
     let machines: Vec<RunningMachine> = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
     ssh::write_config(run, &machines)?;
@@ -158,28 +162,5 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
             qemu.kill();
             return Err(GuestError::Interrupted);
         }
-    }
-}
-
-/// The sandbox has another working directory, so the file's directory is looked up first; the file may not exist yet.
-fn absolute(path: &std::path::Path) -> Result<PathBuf, GuestError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let name = path
-        .file_name()
-        .ok_or_else(|| GuestError::Keep { path: path.to_owned(), reason: "not the name of a file".to_owned() })?;
-    Ok(fs::context("resolve", parent, parent.canonicalize())?.join(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lasting_overlay_is_found_from_anywhere() {
-        let here = std::env::current_dir().unwrap();
-        assert_eq!(absolute("keep.qcow2".as_ref()).unwrap(), here.canonicalize().unwrap().join("keep.qcow2"));
-        let error = absolute("nowhere-at-all/keep.qcow2".as_ref()).unwrap_err().to_string();
-        assert!(error.contains("nowhere-at-all"), "{error}");
-        assert!(absolute("..".as_ref()).is_err());
     }
 }

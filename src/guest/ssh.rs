@@ -80,8 +80,8 @@ impl SshAccess {
     }
 
     /// What the user is told of a machine with a forwarded port.
-    pub fn notice(&self, machine: &str, port: u16) -> String {
-        let own = format!("`kiln ssh {}`", self.source.display());
+    pub fn notice(&self, (machine, options): (&str, &str), port: u16) -> String {
+        let own = format!("`kiln ssh {}{options}`", self.source.display());
         match &self.names[..] {
             [] => format!("log in to {machine} with {own} (no key of yours in ~/.ssh; --ssh-key FILE takes another)"),
             names => format!(

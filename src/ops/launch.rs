@@ -213,7 +213,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
         sources: sources(session, &options.source),
-        ssh: ssh_keys::access(session, options)?,
+        ssh: ssh_keys::access(session, &options.keys, &options.source)?,
         interrupted: interrupt::flag(),
     };
     Ok(guest::run::run(&front, &background, &options, &Guests(session.listener))?)

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use super::error::{OpsError, UsageError};
 use super::event::Notice;
-use super::launch::RunRequest;
 use super::session::Session;
 use crate::guest::ssh::SshAccess;
 
@@ -33,13 +32,13 @@ pub enum KeyChoice {
 }
 
 /// The keys of a run; nothing when it is to have none.
-pub(super) fn access(session: &Session<'_>, run: &RunRequest) -> Result<Option<SshAccess>, OpsError> {
+pub(super) fn access(session: &Session<'_>, choice: &KeyChoice, source: &Path) -> Result<Option<SshAccess>, OpsError> {
     let (mut keys, mut names) = (Vec::new(), Vec::new());
     let mut take = |path: &Path, found: Vec<String>| {
         keys.extend(found);
         names.push(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned());
     };
-    match &run.keys {
+    match choice {
         KeyChoice::None => return Ok(None),
         KeyChoice::Files(files) => {
             for path in files {
@@ -61,7 +60,7 @@ pub(super) fn access(session: &Session<'_>, run: &RunRequest) -> Result<Option<S
     if bytes > MAX_KEYS_BYTES {
         return Err(UsageError::TooManyKeys { bytes, limit: MAX_KEYS_BYTES }.into());
     }
-    Ok(Some(SshAccess { keys, names, source: run.source.clone() }))
+    Ok(Some(SshAccess { keys, names, source: source.to_owned() }))
 }
 
 fn refused(path: &Path, reason: &'static str) -> UsageError {
@@ -133,7 +132,7 @@ mod tests {
             world.files.insert(format!("/home/u/.ssh/{name}").into(), text.as_bytes().to_vec());
         }
         let session = Session::silent(&world);
-        let run = |keys| access(&session, &RunRequest { keys, ..RunRequest::default() });
+        let run = |keys| access(&session, &keys, Path::new("r.kiln"));
         let names = |keys| run(keys).unwrap().map(|access| access.names);
         assert_eq!(names(KeyChoice::Own), Some(vec!["id_ed25519.pub".to_owned()]));
         assert_eq!(names(KeyChoice::Files(vec!["/home/u/.ssh/x.pub".into()])), Some(vec!["x.pub".to_owned()]));
