@@ -267,7 +267,7 @@ mod tests {
         let pool = "\"name\": \"sh\", \"volatile\": \"pool\", \"back-invalidate\": false, \"flit256\": false";
         let port = |name: &str, expander: &str| format!("{{ \"name\": \"{name}\", \"expander\": {{ {expander} }} }}");
         launch(&format!(
-            "\"disks\": [{{ \"name\": \"data\", \"size\": 4096 }}], \"cxl\": {{ \"bridges\": [{{ \"name\": \"b\", \
+            "\"disks\": [{{ \"name\": \"data\", \"size\": 1048576 }}], \"cxl\": {{ \"bridges\": [{{ \"name\": \"b\", \
              \"decoders\": false, \"ports\": [{}, {}] }}] }},",
             port("p0", &expander),
             port("p1", pool)
