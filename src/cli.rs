@@ -1,10 +1,12 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
 mod machines;
+mod monitor;
 mod order;
 mod shared;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
+pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use shared::{RealizeArgs, RecipeArgs};
 
@@ -45,6 +47,8 @@ pub enum Verb {
     Build(BuildArgs),
     /// Boot a machine with the locked QEMU
     Run(RunArgs),
+    /// Send a QMP command to a running machine
+    Qmp(QmpArgs),
     /// Boot machines and run the recipe's tests in them
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them

@@ -17,6 +17,7 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod qmp;
 pub mod run;
 pub mod shell;
 pub mod signals;
@@ -45,6 +46,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Plan(args) => plan::run(&session, &args),
         Verb::Build(args) => build::run(&session, &args),
         Verb::Run(args) => run::run(&session, &args),
+        Verb::Qmp(args) => qmp::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
