@@ -4,11 +4,13 @@ mod machines;
 mod monitor;
 mod order;
 mod shared;
+mod sharing;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use shared::{RealizeArgs, RecipeArgs};
+pub use sharing::{BundleArgs, UnbundleArgs};
 
 use std::path::PathBuf;
 
@@ -53,6 +55,10 @@ pub enum Verb {
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them
     Verify(VerifyArgs),
+    /// Write everything that a rebuild or a run of a recipe needs to one file
+    Bundle(BundleArgs),
+    /// Check a bundle, and unpack it into the store and a new directory
+    Unbundle(UnbundleArgs),
     /// Draw the CXL topology of a recipe's machines
     Draw(DrawArgs),
     /// Query a compiled kernel's configuration
