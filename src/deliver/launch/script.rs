@@ -58,7 +58,7 @@ board=@VERSIONED@
 "#;
 
 const CHECKS: &str = r#"
-# Another version may lack the versioned machine type, or a property: the QEMU at hand says what it has.
+# Another version may lack the versioned machine type, or a property: the installed one says what it has.
 other_version() {
     boards=$("$qemu" -machine help | sed 's/ .*//')
     if ! printf '%s\n' "$boards" | grep -qxF -e "$board"; then
@@ -178,7 +178,7 @@ pub fn script(file: &LaunchFile) -> String {
     text
 }
 
-/// The word with the machine type of the QEMU at hand in the place of the locked one.
+/// The word with the machine type of the installed QEMU in the place of the locked one.
 fn with_board(word: &str, board: &str) -> String {
     match word.strip_prefix(board) {
         Some(rest) if rest.is_empty() || rest.starts_with(',') => format!("\"$board\"{rest}"),
