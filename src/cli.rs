@@ -1,12 +1,14 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
 mod machines;
+mod monitor;
 mod order;
 mod remote;
 mod shared;
 mod sharing;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
+pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
@@ -53,6 +55,8 @@ pub enum Verb {
     Ssh(SshArgs),
     /// Copy files into a running machine or out of it
     Cp(CpArgs),
+    /// Send a QMP command to a running machine
+    Qmp(QmpArgs),
     /// Boot machines and run the recipe's tests in them
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them

@@ -18,6 +18,7 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod qmp;
 mod remote;
 pub mod run;
 pub mod shell;
@@ -49,6 +50,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Run(args) => run::run(&session, &args),
         Verb::Ssh(args) => remote::ssh(&session, &args),
         Verb::Cp(args) => remote::copy(&session, &args),
+        Verb::Qmp(args) => qmp::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),

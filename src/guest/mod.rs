@@ -15,6 +15,7 @@ pub mod frame;
 pub mod junit;
 pub mod keep;
 pub mod launch;
+pub mod monitor;
 pub mod network;
 pub mod overlay;
 pub mod ports;

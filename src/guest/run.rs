@@ -3,7 +3,7 @@
 //! The one in front has a console there (see [`super::terminal`]); the others write logs.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
 use super::ssh::SshAccess;
-use super::{AccelChoice, GuestError, Launch, network, ports, ssh};
+use super::{AccelChoice, GuestError, Launch, monitor, network, ports, ssh};
 
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -58,8 +58,8 @@ pub fn run(
     };
     let (front, background) = (&handed(front), background.iter().map(|launch| handed(launch)).collect::<Vec<_>>());
     let background = &background.iter().collect::<Vec<_>>()[..];
-    announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref()), listener)?;
     let kept = keep::files(&mut keep, (front, background), listener)?;
+    announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref(), &kept), listener)?;
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
@@ -78,7 +78,7 @@ pub fn run(
 /// Says which doors of this host lead to the machines.
 fn announce<'a>(
     launches: impl Iterator<Item = &'a Launch> + Clone,
-    (run, access): (&RunDir, Option<&SshAccess>),
+    (run, access, kept): (&RunDir, Option<&SshAccess>, &BTreeMap<&str, KeptFiles>),
     listener: &dyn TestListener,
 ) -> Result<(), GuestError> {
     let say = |text: &str| listener.on(TestEvent::Notice(text));
@@ -94,7 +94,12 @@ fn announce<'a>(
         }
     }
     for name in launch::memories(launches.clone()) {
-        say(&launch::memory_notice(&run.sub(SHARED)?, &name));
+        let lasting = kept.values().find_map(|files| files.shared.get(&format!("{name}.memory"))?.parent());
+        say(&launch::memory_notice(lasting.unwrap_or(&run.sub(SHARED)?), &name));
+    }
+    for launch in launches.clone() {
+        let socket = run.path().join(&launch.machine).join(monitor::SOCKET);
+        say(&format!("QMP of {}: {}", launch.machine, socket.display()));
     }
     launches.flat_map(|launch| launch.additions.notices(&launch.machine)).for_each(|text| say(&text));
     Ok(())
@@ -104,7 +109,8 @@ fn announce<'a>(
 fn running(launch: &Launch) -> RunningMachine {
     let forwards = launch::forwards(launch, Purpose::Terminal).unwrap_or_default();
     let ssh = forwards.iter().find(|forward| forward.guest.value == ssh::PORT).map(|forward| forward.host.value);
-    RunningMachine { name: launch.machine.clone(), ssh, ..RunningMachine::default() }
+    let qmp = Some(Path::new(&launch.machine).join(monitor::SOCKET));
+    RunningMachine { name: launch.machine.clone(), ssh, qmp }
 }
 
 fn attempt(

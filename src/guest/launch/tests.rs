@@ -67,7 +67,8 @@ fn a_run_has_the_terminal_and_its_ports_and_a_neighbour_a_log() {
     assert_eq!(value(&front, "-netdev"), NETDEV);
     let beside = words(FORWARD, Purpose::Background);
     assert_eq!(value(&beside, "-serial"), "chardev:kiln.console");
-    assert!(!beside.contains(&"-qmp".to_owned()));
+    assert_eq!(value(&beside, "-qmp"), "unix:/kiln/run/qmp,server=on,wait=off");
+    assert_eq!(value(&front, "-qmp"), value(&beside, "-qmp"));
 }
 
 #[test]
