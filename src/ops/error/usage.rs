@@ -98,9 +98,6 @@ pub enum UsageError {
         /// What there is room for.
         limit: usize,
     },
-    /// A running machine that is meant cannot be found.
-    #[error(transparent)]
-    Running(#[from] RunningError),
     /// A running machine without a forwarded port for SSH.
     #[error(
         "no port of the host leads to the SSH server of machine {0}; add `forward ssh = 2222` to it and run it again"
