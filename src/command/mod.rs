@@ -20,6 +20,7 @@ pub mod plan;
 pub mod progress;
 pub mod run;
 pub mod shell;
+pub mod sign;
 pub mod signals;
 pub mod test;
 pub mod verify;
@@ -48,6 +49,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Run(args) => run::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
+        Verb::Sign(args) => sign::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
