@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use super::dotconfig::DotConfig;
 use super::expr::Expr;
-use super::tree::{Definition, KconfigTree, Symbol};
+use super::remedy::remedies;
+use super::tree::{Definition, KconfigTree, Symbol, Type};
 use super::value::Tri;
 
 /// What is known of an option under a configuration.
@@ -28,6 +29,8 @@ pub struct Explanation {
     pub selected_by: Vec<(String, Tri)>,
     /// Why it is not on.
     pub why: OptionReason,
+    /// The options that would resolve it, those that others wait for first.
+    pub remedies: Vec<(String, Tri)>,
 }
 
 /// Why an option does not have the value that was asked for.
@@ -72,11 +75,13 @@ const MAX_VISITED_OPTIONS: usize = 500;
 pub fn explain(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri) -> Explanation {
     let symbol = tree.symbols.get(option);
     let definitions = symbol.map_or(&[][..], |symbol| &symbol.definitions);
-    let mut seen = BTreeSet::from([option.to_owned()]);
-    let reasoner = Reasoner { tree, config, budget: Cell::new(MAX_VISITED_OPTIONS) };
     let mut selected_by: Vec<(String, Tri)> =
         tree.selectors(option, config).into_iter().map(|s| (s.name, s.force.unwrap_or(Tri::N))).collect();
     selected_by.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    let why = match why(tree, config, option, wanted) {
+        OptionReason::Unknown(_) => OptionReason::Unknown(near(tree, option)),
+        why => why,
+    };
     Explanation {
         option: option.to_owned(),
         prompt: definitions.iter().find_map(|definition| definition.prompt.as_ref()).map(|(text, _)| text.clone()),
@@ -84,11 +89,16 @@ pub fn explain(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri
         value: config.value(option).to_owned(),
         wanted,
         selected_by,
-        why: match reasoner.why(option, wanted, &mut seen) {
-            OptionReason::Unknown(_) => OptionReason::Unknown(reasoner.near(option)),
-            why => why,
-        },
+        remedies: remedies(tree, config, (option, wanted), &why),
+        why,
     }
+}
+
+/// The reason alone.
+pub(super) fn why(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri) -> OptionReason {
+    let mut seen = BTreeSet::from([option.to_owned()]);
+    let reasoner = Reasoner { tree, config, budget: Cell::new(MAX_VISITED_OPTIONS) };
+    reasoner.why(option, wanted, &mut seen)
 }
 
 /// `seen` are the options that the chain has already explained: a need that hangs on one of them alone is met with it.
@@ -113,14 +123,22 @@ impl Reasoner<'_> {
         if !self.spend() {
             return OptionReason::Free;
         }
-        // The definition that lacks least is the one to fix.
-        let needs = self.easiest(offered.iter().map(|definition| reach(definition)), wanted, seen);
+        // The definition that lacks least is the one to fix. What a bool depends on may be a module.
+        let enough = if symbol.kind == Some(Type::Tristate) { wanted } else { Tri::M };
+        let needs = self.easiest(offered.iter().map(|definition| reach(definition)), enough, seen);
         let rival = offered.iter().find_map(|definition| self.rival(definition, option));
         match rival {
             _ if !needs.is_empty() => OptionReason::Needs(needs),
             Some(rival) => OptionReason::Chosen(rival),
             None => OptionReason::Free,
         }
+    }
+
+    /// What an option is to be so that it is at least `enough`: a bool is no module, and without modules nothing is.
+    fn attainable(&self, name: &str, enough: Tri) -> Tri {
+        let kind = self.tree.symbols.get(name).and_then(|symbol| symbol.kind);
+        let modular = kind == Some(Type::Tristate) && self.config.tri("MODULES") != Tri::N;
+        if enough == Tri::M && !modular { Tri::Y } else { enough }
     }
 
     fn spend(&self) -> bool {
@@ -201,6 +219,7 @@ impl Reasoner<'_> {
             }
             Expr::Symbol(name) if !seen.insert(name.clone()) => Vec::new(),
             Expr::Symbol(name) => {
+                let wanted = self.attainable(name, wanted);
                 let why = Box::new(self.why(name, wanted, seen));
                 vec![Need::Option { name: name.clone(), wanted, found: self.config.tri(name), why }]
             }
@@ -216,20 +235,17 @@ impl Reasoner<'_> {
             Expr::Text(_) | Expr::Probe(_) | Expr::Compare(..) => vec![Need::Fact(expr.to_string())],
         }
     }
+}
 
-    /// Names that differ in one or two letters, or that contain this one.
-    fn near(&self, option: &str) -> Vec<String> {
-        let mut found: Vec<(usize, &String)> = self
-            .tree
-            .symbols
-            .keys()
-            .filter(|name| name.len().abs_diff(option.len()) <= 2)
-            .map(|name| (distance(name.as_bytes(), option.as_bytes()), name))
-            .filter(|(distance, _)| *distance <= 2)
-            .collect();
-        found.sort();
-        found.into_iter().take(3).map(|(_, name)| name.clone()).collect()
-    }
+/// Names that differ in one or two letters.
+fn near(tree: &KconfigTree, option: &str) -> Vec<String> {
+    let similar = tree.symbols.keys().filter(|name| name.len().abs_diff(option.len()) <= 2);
+    let mut found: Vec<(usize, &String)> = similar
+        .map(|name| (distance(name.as_bytes(), option.as_bytes()), name))
+        .filter(|(distance, _)| *distance <= 2)
+        .collect();
+    found.sort();
+    found.into_iter().take(3).map(|(_, name)| name.clone()).collect()
 }
 
 fn reach(definition: &Definition) -> Expr {
