@@ -19,6 +19,7 @@ mod suite {
     mod boot;
     mod brought;
     mod builds;
+    mod bundle;
     mod crash;
     mod deb;
     mod differ;
@@ -71,6 +72,7 @@ mod suite {
     mod unsolved;
     mod updates;
     mod words;
+    mod world_support;
 
     pub(crate) use live::live;
 }
