@@ -9,6 +9,7 @@ pub mod check;
 pub mod diff;
 pub mod dotconfig;
 pub mod explain;
+mod explanation;
 pub mod expr;
 pub mod fragment;
 mod lines;
@@ -21,7 +22,7 @@ pub mod value;
 
 pub use check::{Dropped, OptionRequest, RequestKind, check};
 pub use dotconfig::DotConfig;
-pub use explain::{Explanation, explain};
+pub use explanation::{Explanation, explain};
 pub use reason::RequestJudge;
 pub use tree::KconfigTree;
 pub use value::Tri;

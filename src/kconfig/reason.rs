@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use super::check::{OptionRequest, RequestKind};
 use super::dotconfig::DotConfig;
-use super::explain::{Explanation, OptionReason, explain};
+use super::explain::OptionReason;
+use super::explanation::{Explanation, explain};
 use super::misfit::misfit;
 use super::sentence::join;
 use super::tree::KconfigTree;

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::explain::{Explanation, Need, OptionReason};
+use super::explain::{Need, OptionReason};
+use super::explanation::Explanation;
 use super::value::Tri;
 
 impl Explanation {
