@@ -34,6 +34,7 @@ mod record;
 pub mod remote;
 mod session;
 pub mod shell;
+pub mod sign;
 pub mod ssh_keys;
 mod test;
 mod variation;
