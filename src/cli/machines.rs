@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::shared::{RealizeArgs, RecipeArgs, assignment};
+use super::shared::{RealizeArgs, RecipeArgs, assignment, source};
 use crate::guest;
 
 /// How QEMU executes the guest's instructions.
@@ -78,6 +78,9 @@ pub struct TestArgs {
     /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
+    /// Compile this kernel of the recipes from a directory of your own
+    #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
+    pub sources: Vec<(String, PathBuf)>,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,

@@ -1,7 +1,10 @@
 //! Why a plan was not carried out.
 
+use std::path::PathBuf;
+
 use super::failure::StepFailure;
 use super::log::Record;
+use super::source::SourceError;
 use crate::base::{Diagnostic, Foreign, Quoted};
 use crate::plan::kind::StepKind;
 use crate::plan::statement;
@@ -46,6 +49,9 @@ pub enum ExecError {
     /// A directory of the recipe cannot be read as a tree.
     #[error("cannot copy {name} into the build: {source}", name = Foreign(name))]
     Directory { name: String, source: Box<DirectoryError> },
+    /// A directory of whoever builds cannot be the source of a step.
+    #[error("cannot build from {}: {source}", Foreign(path.display()))]
+    Source { path: PathBuf, source: Box<SourceError> },
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),

@@ -8,6 +8,8 @@ use super::described::{difference, recipe_digest};
 use crate::base::{Digest, Foreign, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
+use crate::recipe::kernel::Kernel;
+use crate::recipe::local::LocalOrigin;
 
 /// One way in which a lock is not the lock of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +36,7 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     if wrong.is_empty() {
         archives(&mut wrong, recipe, lock);
         epoch(&mut wrong, recipe, lock);
+        local_sources(&mut wrong, recipe, lock);
     }
     if wrong.is_empty() {
         wrong.extend(super::contents::missing(recipe, lock).into_iter().map(Mismatch));
@@ -64,6 +67,19 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let missing: BTreeSet<&String> =
         asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
     wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
+}
+
+/// Kernels that the recipe compiles from a directory.
+pub(super) fn local(recipe: &Recipe) -> BTreeSet<String> {
+    let said = |kernel: &&Kernel| kernel.local().is_some_and(|(_, origin)| origin == LocalOrigin::Recipe);
+    recipe.kernels.values().filter(said).map(|kernel| kernel.name.clone()).collect()
+}
+
+fn local_sources(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
+    for name in local(recipe).symmetric_difference(&lock.local) {
+        let now = if lock.local.contains(name) { "is no directory" } else { "is a directory" };
+        wrong.push(Mismatch(format!("the source of kernel `{name}` {now} now")));
+    }
 }
 
 /// The epoch follows from the recipe, or from the archives.

@@ -5,6 +5,7 @@ mod config;
 
 use std::collections::BTreeMap;
 
+use super::local::{LocalOrigin, LocalPlace};
 use super::packages::{PackageRequest, PackageSet};
 use crate::base::Arch;
 use crate::base::digest::Digest;
@@ -30,6 +31,17 @@ impl Kernel {
     /// The key of its tarball or Debian source package among the lock's sources, where it has one.
     pub fn source_name(&self) -> String {
         format!("{}-source", self.name)
+    }
+
+    /// The directory that it is compiled from, if it is compiled from one.
+    pub fn local(&self) -> Option<(&LocalPlace, LocalOrigin)> {
+        match &self.origin {
+            Origin::Compiled(compiled) => match &compiled.source {
+                KernelSource::Directory(place, origin) => Some((place, *origin)),
+                _ => None,
+            },
+            Origin::Stock { .. } => None,
+        }
     }
 
     /// Modules, by name, that its initramfs loads besides those needed to mount the root.
@@ -114,6 +126,8 @@ pub enum KernelSource {
         /// What it must be; absent means: pinned by the lock.
         digest: Option<Digest>,
     },
+    /// A tree of whoever runs kiln, as it is when the kernel is built.
+    Directory(LocalPlace, LocalOrigin),
 }
 
 /// What a configuration starts from.

@@ -192,7 +192,8 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         ExecError::Fetch { .. }
         | ExecError::Offline { .. }
         | ExecError::Changed { .. }
-        | ExecError::Directory { .. } => ErrorClass::Host,
+        | ExecError::Directory { .. }
+        | ExecError::Source { .. } => ErrorClass::Host,
     }
 }
 

@@ -13,21 +13,26 @@ pub mod requested;
 
 mod policy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::builder::Builder;
 use super::kind::StepKind;
-use super::step::{Builtin, Ids, IncrementalRun, Input, Step, Work};
+use super::step::{Builtin, Ids, IncrementalRun, Input, LocalSource, SourcePart, Step, Work};
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
+use crate::recipe::local::LocalPlace;
 
 /// Input and output: the Kconfig files of a source.
 pub const KCONFIG: &str = "kconfig.tar";
 /// Input and output: a configuration.
 pub const CONFIG: &str = "kernel.config";
+
+/// Input: an archive of a directory that the kernel is compiled from.
+const SOURCE: &str = "source.tar";
 
 /// Where the steps' inputs appear inside the sandbox.
 const IN: &str = "/kiln/in";
@@ -64,7 +69,12 @@ struct Lowering<'a, 'lock> {
 impl Lowering<'_, '_> {
     fn kconfig(&mut self) -> Input {
         let script = self.script(include_str!("kconfig.sh"));
-        let mut inputs = self.source();
+        // A patch may reach any file; without one, the files that decide a configuration are enough.
+        let part = match self.compiled.patches.is_empty() {
+            true => SourcePart::Kconfig(self.kernel.architecture.value.facts().kernel.source.to_owned()),
+            false => SourcePart::Whole,
+        };
+        let mut inputs = self.source(part);
         inputs.insert("kconfig.sh".to_owned(), script);
         let step = self.sandbox(StepKind::KernelKconfig, &["kconfig.sh"], inputs, &[KCONFIG]);
         Input::Output { step, name: KCONFIG.to_owned() }
@@ -114,7 +124,7 @@ impl Lowering<'_, '_> {
 
     fn build(&mut self, config: Input) -> usize {
         let script = self.script(include_str!("build.sh"));
-        let mut inputs = self.source();
+        let mut inputs = self.source(SourcePart::Whole);
         inputs.insert("build.sh".to_owned(), script);
         inputs.insert(CONFIG.to_owned(), config);
         let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
@@ -125,10 +135,16 @@ impl Lowering<'_, '_> {
             unreachable!("source() has it")
         };
         instead.extend_from_slice(include_bytes!("incremental.sh"));
+        let mut changing = BTreeSet::from([CONFIG.to_owned()]);
+        // Patches are applied to a whole tree, so with them another tree is another directory.
+        if inputs.contains_key(SOURCE) && self.compiled.patches.is_empty() {
+            instead.extend_from_slice(include_bytes!("local_incremental.sh"));
+            changing.insert(SOURCE.to_owned());
+        }
         let step = self.sandbox(StepKind::KernelBuild, &["build.sh"], inputs, &outputs);
         let incremental = IncrementalRun {
             directory: "linux".to_owned(),
-            changing: CONFIG.to_owned(),
+            changing,
             instead: BTreeMap::from([("source.sh".to_owned(), instead)]),
         };
         self.builder.plan.incremental.insert(step, incremental);
@@ -150,13 +166,16 @@ impl Lowering<'_, '_> {
         Input::Inline(filled.into_bytes())
     }
 
-    /// What `source.sh` reads: itself, the source, the patches in order.
-    fn source(&mut self) -> BTreeMap<String, Input> {
+    /// What `source.sh` reads: itself, the source, the patches in order. `part` is what a step needs of a directory.
+    fn source(&mut self, part: SourcePart) -> BTreeMap<String, Input> {
         let patched =
             !self.compiled.patches.is_empty() || matches!(self.compiled.source, KernelSource::DebianSource(..));
         let mut script = include_bytes!("source.sh").to_vec();
         if patched {
             script.extend_from_slice(include_bytes!("apply.sh"));
+        }
+        if matches!(self.compiled.source, KernelSource::Directory(..)) {
+            script.extend_from_slice(include_bytes!("local.sh"));
         }
         let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script))]);
         match &self.compiled.source {
@@ -166,6 +185,10 @@ impl Lowering<'_, '_> {
                 let package = package.or(packages.last()).expect("a locked set is not empty");
                 inputs.insert("source.deb".to_owned(), self.builder.fetch(package));
             }
+            KernelSource::Directory(place, _) => {
+                let source = self.local(place, part);
+                inputs.insert(SOURCE.to_owned(), source);
+            }
             KernelSource::DebianSource(..) | KernelSource::Url { .. } => {
                 let name = self.kernel.source_name();
                 let source = self.builder.lock.sources.get(&name).expect("the lock has every source of its recipe");
@@ -174,12 +197,24 @@ impl Lowering<'_, '_> {
                 }
             }
         }
+        self.patches(&mut inputs);
+        inputs
+    }
+
+    /// A directory that this build cannot open is told before anything is built, so that its path does not matter here.
+    fn local(&mut self, place: &LocalPlace, part: SourcePart) -> Input {
+        let path = if let LocalPlace::At(path) = place { path.clone() } else { PathBuf::new() };
+        let name = part.name(&self.kernel.name);
+        self.builder.plan.local.insert(name.clone(), LocalSource { path, part });
+        Input::Local(name)
+    }
+
+    fn patches(&mut self, inputs: &mut BTreeMap<String, Input>) {
         for (at, patch) in self.compiled.patches.iter().enumerate() {
             let file = patch.value.rsplit('/').next().unwrap_or_default();
             let input = self.builder.recipe_file(self.recipe, &patch.value);
             inputs.insert(format!("patches/{at:03}-{file}"), input);
         }
-        inputs
     }
 
     /// Kiln's own rules first, so that a recipe may overrule them; the kernel's own options last.

@@ -174,6 +174,7 @@ fn a_lock_says_when_a_tree_has_changed() {
     let files = recipe.files.iter().map(|(key, file)| (key.clone(), file.digest)).collect();
     let mut lock = Lock {
         output_version: OUTPUT,
+        local: Default::default(),
         recipe: LockedRecipe {
             name: recipe.name.clone(),
             digest: Digest::of(b""),
