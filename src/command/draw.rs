@@ -4,17 +4,14 @@ use super::failure::Failure;
 use super::output;
 use crate::cli;
 use crate::machine::draw;
-use crate::ops::error::UsageError;
-use crate::ops::{self, Session, load};
+use crate::ops::{self, OpsError, Session, launch, load};
 use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::DrawArgs) -> Result<(), Failure> {
     let loaded = load::recipe(session, &args.recipe.options())?;
+    launch::any_machine(&loaded).map_err(OpsError::from)?;
     let recipe = &loaded.recipe;
-    if recipe.machines.is_empty() {
-        return Err(UsageError::NoMachines.into());
-    }
     // A picture of a machine that cannot exist would be wrong: its numbers are assigned on the premise that it can.
     ops::check(&loaded)?;
     match &args.svg {

@@ -82,7 +82,7 @@ pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<De
         qemu: upstream(qemu_version(lock, machine)?).to_owned(),
         emulator: emulator(lock, machine)?,
         initrd: recipe.kernels[&machine.kernel].has_initrd(),
-        disk: recipe.images[&machine.image].format,
+        disk: recipe.images[&machine.image].machine_disk().format,
     })
 }
 

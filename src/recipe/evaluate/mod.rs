@@ -9,7 +9,7 @@ mod extends;
 mod merge;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::Files;
 use super::report::Diagnostics;
@@ -41,6 +41,8 @@ pub(super) struct Evaluator<'a, 'w> {
     local: bool,
     /// Every parameter in canonical spelling.
     pub(super) params: BTreeMap<String, String>,
+    /// Kind and name of every block that another one extends.
+    pub(super) extended: BTreeSet<(String, String)>,
 }
 
 impl<'a, 'w> Evaluator<'a, 'w> {
@@ -48,7 +50,8 @@ impl<'a, 'w> Evaluator<'a, 'w> {
     pub(super) fn new(report: &'a Diagnostics, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
         let overrides = Overrides::new(files, set, main, report);
         let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
-        Evaluator { report, files, overrides, scopes, budget, blocks: Vec::new(), local: false, params }
+        let (blocks, extended) = (Vec::new(), BTreeSet::new());
+        Evaluator { report, files, overrides, scopes, budget, blocks, local: false, params, extended }
     }
 
     /// All top-level blocks and fields of all files, flattened.
@@ -58,6 +61,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             self.body(&file.entries, &mut items);
         }
         self.overrides.report_unknown(self.report, self.params.keys());
+        self.extended = extends::extended(&items);
         extends::flatten(items, self.report, &mut self.budget)
     }
 

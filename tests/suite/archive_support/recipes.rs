@@ -74,6 +74,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         kernels: BTreeMap::new(),
         builds: BTreeMap::new(),
         images: BTreeMap::new(),
+        goals: std::collections::BTreeSet::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),
     }
