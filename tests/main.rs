@@ -72,6 +72,7 @@ mod suite {
     mod unsolved;
     mod updates;
     mod words;
+    mod world_support;
 
     pub(crate) use live::live;
 }
