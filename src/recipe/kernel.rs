@@ -103,6 +103,13 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// Whether the recipe asks for a switch to be on: the last word on it counts.
+    pub fn asks_for(&self, option: &str) -> bool {
+        let blocks = self.configs.iter().rev().flat_map(|block| [&block.require, &block.options]);
+        let mut places = [&self.require, &self.options].into_iter().chain(blocks);
+        places.find_map(|options| options.get(option)).is_some_and(|value| value.value == OptionValue::Yes)
+    }
+
     /// Options that `modules` and `btf` stand for: they too must survive. An initramfs is of no use to a kernel that
     /// reads none.
     pub fn needs(&self) -> Vec<&'static str> {

@@ -216,6 +216,7 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         | GuestError::Refused { .. }
         | GuestError::Qmp { .. }
         | GuestError::PortTaken { .. }
+        | GuestError::GdbPortTaken { .. }
         | GuestError::Port { .. }
         | GuestError::Network { .. }
         | GuestError::KvmBroken { .. } => ErrorClass::Host,

@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::builder::Builder;
-use super::kind::StepKind;
+use super::kind::{ArtifactKind, StepKind};
 use super::step::{Builtin, Ids, IncrementalRun, Input, LocalSource, SourcePart, Step, Work};
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
@@ -33,8 +33,14 @@ pub const KCONFIG: &str = "kconfig.tar";
 /// Input and output: a configuration.
 pub const CONFIG: &str = "kernel.config";
 
+const SYSTEM_MAP: &str = "System.map";
 /// Input: an archive of a directory that the kernel is compiled from.
 const SOURCE: &str = "source.tar";
+
+/// Options of a kernel with debug information. BTF alone needs one of them, too, but is not for gdb.
+const DEBUG_INFO: [&str; 3] = ["DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT", "DEBUG_INFO_DWARF4", "DEBUG_INFO_DWARF5"];
+/// The option of the kernel's own commands for gdb.
+const GDB_SCRIPTS: &str = "GDB_SCRIPTS";
 
 /// Where the steps' inputs appear inside the sandbox.
 const IN: &str = "/kiln/in";
@@ -48,6 +54,17 @@ pub struct CompiledParts {
     pub config: Input,
     /// Its modules below `usr/lib/modules`, without indexes, if it has any.
     pub modules: Option<Input>,
+    /// What gdb reads, if the recipe asks for it.
+    pub debug: Vec<(ArtifactKind, Input)>,
+}
+
+/// Outputs that gdb reads, by the option that asks for them; scripts are of no use without symbols.
+fn debug_outputs(compiled: &Compiled) -> Vec<ArtifactKind> {
+    if !DEBUG_INFO.iter().any(|option| compiled.asks_for(option)) {
+        return Vec::new();
+    }
+    let scripts = compiled.asks_for(GDB_SCRIPTS).then_some(ArtifactKind::GdbScripts);
+    [ArtifactKind::SystemMap, ArtifactKind::Vmlinux].into_iter().chain(scripts).collect()
 }
 
 /// The steps of a compiled kernel.
@@ -58,7 +75,21 @@ pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compil
     let config = lowering.check(kconfig, proposed);
     let build = lowering.build(config.clone());
     let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
-    CompiledParts { vmlinuz: output("vmlinuz"), config, modules: compiled.modules.then(|| output("modules.tar")) }
+    let debug = debug_outputs(compiled).into_iter().map(|kind| (kind, output(kind.file_name()))).collect();
+    CompiledParts {
+        vmlinuz: output("vmlinuz"),
+        config,
+        modules: compiled.modules.then(|| output("modules.tar")),
+        debug,
+    }
+}
+
+/// `build.sh`, which keeps what gdb reads before it goes on with modules.
+fn build_script(debug: &[ArtifactKind]) -> String {
+    const AFTER: &str = "cp System.map ../System.map\n";
+    let vmlinux = if debug.contains(&ArtifactKind::Vmlinux) { "cp vmlinux ../vmlinux\n" } else { "" };
+    let scripts = if debug.contains(&ArtifactKind::GdbScripts) { include_str!("gdb.sh") } else { "" };
+    include_str!("build.sh").replacen(AFTER, &format!("{AFTER}{vmlinux}{scripts}"), 1)
 }
 
 struct Lowering<'a, 'lock> {
@@ -126,14 +157,16 @@ impl Lowering<'_, '_> {
     }
 
     fn build(&mut self, config: Input) -> usize {
-        let script = self.script(include_str!("build.sh"));
+        let debug = debug_outputs(self.compiled);
+        let script = self.script(&build_script(&debug));
         let mut inputs = self.source(SourcePart::Whole);
         inputs.insert("build.sh".to_owned(), script);
         inputs.insert(CONFIG.to_owned(), config);
-        let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
+        let mut outputs = vec![SYSTEM_MAP, "kernel.release", "vmlinuz"];
         if self.compiled.modules {
             outputs.push("modules.tar");
         }
+        outputs.extend(debug.iter().map(|kind| kind.file_name()).filter(|name| *name != SYSTEM_MAP));
         let Some(Input::Inline(mut instead)) = inputs.get("source.sh").cloned() else {
             unreachable!("source() has it")
         };
