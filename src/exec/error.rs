@@ -1,10 +1,8 @@
 //! Why a plan was not carried out.
 
-use std::path::PathBuf;
-
 use super::failure::StepFailure;
 use super::log::Record;
-use super::source::SourceError;
+use super::source::UnusableSource;
 use crate::base::{Diagnostic, Foreign, Quoted};
 use crate::plan::kind::StepKind;
 use crate::plan::statement;
@@ -50,8 +48,8 @@ pub enum ExecError {
     #[error("cannot copy {name} into the build: {source}", name = Foreign(name))]
     Directory { name: String, source: Box<DirectoryError> },
     /// A directory of whoever builds cannot be the source of a step.
-    #[error("cannot build from {}: {source}", Foreign(path.display()))]
-    Source { path: PathBuf, source: Box<SourceError> },
+    #[error(transparent)]
+    Source(#[from] UnusableSource),
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),

@@ -73,7 +73,8 @@ struct Realizer<'a> {
 /// Carries a plan out. Everything that the plan delivers is in the store afterwards.
 pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> Result<Realized, ExecError> {
     let _running = Interruptible::start(RunningWork::Steps);
-    let sources = source::all(plan, services.store, &interrupt::stopped)?;
+    let sources = source::all(plan, services.store, &interrupt::stopped)
+        .map_err(|error| if error.is_interrupted() { ExecError::Interrupted } else { error.into() })?;
     realize_from(plan, &sources, services, options)
 }
 

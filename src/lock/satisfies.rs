@@ -4,12 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Lock;
-use super::described::{difference, recipe_digest};
+use super::described::{difference, local, recipe_digest};
 use crate::base::{Digest, Foreign, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
-use crate::recipe::kernel::Kernel;
-use crate::recipe::local::LocalOrigin;
 
 /// One way in which a lock is not the lock of a recipe.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,12 +65,6 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let missing: BTreeSet<&String> =
         asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
     wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
-}
-
-/// Kernels that the recipe compiles from a directory.
-pub(super) fn local(recipe: &Recipe) -> BTreeSet<String> {
-    let said = |kernel: &&Kernel| kernel.local().is_some_and(|(_, origin)| origin == LocalOrigin::Recipe);
-    recipe.kernels.values().filter(said).map(|kernel| kernel.name.clone()).collect()
 }
 
 fn local_sources(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {

@@ -227,7 +227,7 @@ fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
 }
 
 /// The tarball in a linux-source package.
-fn source_of(store: &Store, deb: &Digest) -> Vec<u8> {
+pub(super) fn source_of(store: &Store, deb: &Digest) -> Vec<u8> {
     let (_, mut data) =
         kiln::debian::deb::open(std::io::BufReader::new(std::fs::File::open(store.path(deb).unwrap()).unwrap()))
             .unwrap();

@@ -3,9 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Changes, LocalInputs, SourceEntry, SourceTree, changes};
+use super::{Changes, LocalInputs, SourceEntry, SourceTree, UnusableSource, changes};
 use crate::base::Digest;
-use crate::exec::ExecError;
 use crate::exec::executor::{Provided, Request};
 use crate::plan::id;
 use crate::world::dir::Dir;
@@ -25,7 +24,7 @@ impl Archives {
     }
 
     /// Gives the step everything that is in its local sources.
-    pub(in crate::exec) fn whole(&self, local: &LocalInputs, request: &mut Request) -> Result<(), ExecError> {
+    pub(in crate::exec) fn whole(&self, local: &LocalInputs, request: &mut Request) -> Result<(), UnusableSource> {
         for (input, tree) in local {
             let path = self.archive(input, tree, &|_| true)?;
             request.inputs.entry(input.clone()).and_modify(|provided| provided.path = path);
@@ -39,14 +38,14 @@ impl Archives {
         (input, tree): (&str, &Arc<SourceTree>),
         kept: &[SourceEntry],
         request: &mut Request,
-    ) -> Result<(), ExecError> {
+    ) -> Result<(), UnusableSource> {
         let Changes { written, removed } = changes(kept, tree);
         let path = self.archive(input, tree, &|entry| written.contains(&entry.path))?;
         request.inputs.entry(input.to_owned()).and_modify(|provided| provided.path = path);
         let list: Vec<u8> = removed.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
         let name = input.replace(ENDING.0, ENDING.1);
         let path = self.0.join(Digest::of(name.as_bytes()).hex());
-        fs::write_atomically(&path, &list).map_err(|error| failed(tree, error.into()))?;
+        fs::write_atomically(&path, &list).map_err(|error| UnusableSource::new(&tree.root, error))?;
         request.inputs.insert(name, Provided { value: id::inline(&list), path });
         Ok(())
     }
@@ -56,15 +55,11 @@ impl Archives {
         input: &str,
         tree: &SourceTree,
         wanted: &dyn Fn(&SourceEntry) -> bool,
-    ) -> Result<PathBuf, ExecError> {
+    ) -> Result<PathBuf, UnusableSource> {
         let path = self.0.join(Digest::of(input.as_bytes()).hex());
-        let mut file = fs::create_anew(&path).map_err(|error| failed(tree, error.into()))?;
-        tree.pack(&mut file, wanted).map_err(|error| failed(tree, error))?;
-        fs::protect(&path, 0o644, None).map_err(|error| failed(tree, error.into()))?;
+        let mut file = fs::create_anew(&path).map_err(|error| UnusableSource::new(&tree.root, error))?;
+        tree.pack(&mut file, wanted).map_err(|error| UnusableSource::new(&tree.root, error))?;
+        fs::protect(&path, 0o644, None).map_err(|error| UnusableSource::new(&tree.root, error))?;
         Ok(path)
     }
-}
-
-fn failed(tree: &SourceTree, error: super::SourceError) -> ExecError {
-    ExecError::Source { path: tree.root.clone(), source: Box::new(error) }
 }

@@ -21,9 +21,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::ExecError;
-use crate::base::Digest;
-use crate::format::git::index::IndexError;
+use crate::base::{Digest, Foreign};
+use crate::format::git::index::GitIndexError;
 use crate::format::tar::{TarError, TarPath};
 use crate::plan::Plan;
 use crate::plan::step::{LocalSource, SourcePart};
@@ -41,17 +40,32 @@ pub type SourceTrees = BTreeMap<String, Arc<SourceTree>>;
 /// Those that a step reads, by the path of its input.
 pub(super) type LocalInputs = BTreeMap<String, Arc<SourceTree>>;
 
+/// A directory of whoever builds cannot be the source of a step.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot build from {}: {source}", Foreign(path.display()))]
+pub struct UnusableSource {
+    path: PathBuf,
+    source: Box<SourceTreeError>,
+}
+
+impl UnusableSource {
+    fn new(path: &Path, error: impl Into<SourceTreeError>) -> UnusableSource {
+        UnusableSource { path: path.to_owned(), source: Box::new(error.into()) }
+    }
+
+    /// Whether it was not read to its end because the user wanted no more.
+    pub(super) fn is_interrupted(&self) -> bool {
+        matches!(*self.source, SourceTreeError::Store(StoreError::Interrupted))
+    }
+}
+
 /// Reads every local source of a plan; a directory of which several parts are read only once.
-pub(super) fn all(plan: &Plan, store: &Store, stop: &dyn Fn() -> bool) -> Result<SourceTrees, ExecError> {
+pub(super) fn all(plan: &Plan, store: &Store, stop: &dyn Fn() -> bool) -> Result<SourceTrees, UnusableSource> {
     let mut whole: BTreeMap<&Path, SourceTree> = BTreeMap::new();
     let mut trees = SourceTrees::new();
     for (name, LocalSource { path, part }) in &plan.local {
-        let failed = |error| match error {
-            SourceError::Store(StoreError::Interrupted) => ExecError::Interrupted,
-            error => ExecError::Source { path: path.clone(), source: Box::new(error) },
-        };
         if !whole.contains_key(path.as_path()) {
-            whole.insert(path, scan(store, path, stop).map_err(failed)?);
+            whole.insert(path, scan(store, path, stop).map_err(|error| UnusableSource::new(path, error))?);
         }
         trees.insert(name.clone(), Arc::new(whole[path.as_path()].part(part)));
     }
@@ -100,7 +114,7 @@ impl SourceKind {
 
 /// Why a directory cannot be the source of a build.
 #[derive(Debug, thiserror::Error)]
-pub enum SourceError {
+pub enum SourceTreeError {
     #[error(transparent)]
     World(#[from] WorldError),
     #[error(transparent)]
@@ -121,11 +135,16 @@ pub enum SourceError {
          help: run `make mrproper` there, or `git init` and `git add .`"
     )]
     Built(&'static str),
+    #[error(
+        "it has no files; in a git working tree, ignore files may leave out all of them: `git status --ignored` tells, and `git \
+         add --force` adds them"
+    )]
+    Empty,
     /// Its `.git` leads nowhere.
     #[error("its `.git` cannot be read: {0}")]
     Git(String),
     #[error(transparent)]
-    Index(#[from] IndexError),
+    Index(#[from] GitIndexError),
     /// A repository within the tree.
     #[error(
         "`{0}` is a git working tree of its own\n  help: move it elsewhere, or add its name to `.git/info/exclude`"

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::{SourceEntry, SourceError, SourceKind, SourceTree};
+use super::{SourceEntry, SourceKind, SourceTree, SourceTreeError};
 use crate::base::{Digest, Hasher};
 use crate::format::tar::{TarEntry, TarError, TarWriter};
 use crate::world::contents::Reading;
@@ -21,7 +21,7 @@ impl SourceTree {
         &self,
         out: &mut dyn Write,
         wanted: &dyn Fn(&SourceEntry) -> bool,
-    ) -> Result<(), SourceError> {
+    ) -> Result<(), SourceTreeError> {
         let root = Dir::open(&self.root)?;
         let mut writer = TarWriter::new(io::BufWriter::with_capacity(1 << 20, out));
         for entry in self.entries.iter().filter(|entry| wanted(entry)) {
@@ -36,7 +36,7 @@ impl SourceTree {
     }
 }
 
-fn link(root: &Dir, entry: &SourceEntry, writer: &mut TarWriter<impl Write>) -> Result<(), SourceError> {
+fn link(root: &Dir, entry: &SourceEntry, writer: &mut TarWriter<impl Write>) -> Result<(), SourceTreeError> {
     use std::os::unix::ffi::OsStrExt;
     let path = place(entry);
     let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or_default());
@@ -47,7 +47,11 @@ fn link(root: &Dir, entry: &SourceEntry, writer: &mut TarWriter<impl Write>) -> 
     Ok(writer.append_empty(&TarEntry::symlink(entry.path.clone(), target.as_bytes(), TIME))?)
 }
 
-fn file(root: &Dir, (entry, mode): (&SourceEntry, u32), writer: &mut TarWriter<impl Write>) -> Result<(), SourceError> {
+fn file(
+    root: &Dir,
+    (entry, mode): (&SourceEntry, u32),
+    writer: &mut TarWriter<impl Write>,
+) -> Result<(), SourceTreeError> {
     let path = place(entry);
     let held = root.look(path)?.ok_or_else(|| changed(root, path))?;
     let plain = Plain { file: held.open()?, size: held.stat().st_size as u64 };
@@ -68,8 +72,8 @@ fn place(entry: &SourceEntry) -> &Path {
     Path::new(std::ffi::OsStr::from_bytes(entry.path.as_bytes()))
 }
 
-fn changed(root: &Dir, path: &Path) -> SourceError {
-    SourceError::Changed(dir::shown(&root.path().join(path)))
+fn changed(root: &Dir, path: &Path) -> SourceTreeError {
+    SourceTreeError::Changed(dir::shown(&root.path().join(path)))
 }
 
 /// Hashes what is read.

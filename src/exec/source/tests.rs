@@ -1,3 +1,5 @@
+//! What a scan sees of directories that are odd, hostile or edited, and what archives hold.
+
 use std::path::{Path, PathBuf};
 
 use super::*;
@@ -23,7 +25,7 @@ impl Lab {
         std::fs::write(path, text).unwrap();
     }
 
-    fn scan(&self) -> Result<SourceTree, SourceError> {
+    fn scan(&self) -> Result<SourceTree, SourceTreeError> {
         scan(&self.store, &self.root, &|| false)
     }
 
@@ -80,7 +82,7 @@ fn a_linked_working_tree_has_its_index_elsewhere() {
     lab.write(".git", "gitdir: ../own\n");
     assert_eq!(lab.paths(), [".gitignore", "a.o"]);
     lab.write(".git", "no link\n");
-    assert!(matches!(lab.scan(), Err(SourceError::Git(_))));
+    assert!(matches!(lab.scan(), Err(SourceTreeError::Git(_))));
 }
 
 #[test]
@@ -91,7 +93,7 @@ fn a_directory_without_git_is_all_of_it_unless_somebody_built_there() {
     lab.write(".gitignore", "*.o\n");
     assert_eq!(lab.paths(), [".gitignore", "Makefile", "a.o"]);
     lab.write(".config", "");
-    assert!(matches!(lab.scan(), Err(SourceError::Built(".config"))));
+    assert!(matches!(lab.scan(), Err(SourceTreeError::Built(".config"))));
 }
 
 #[test]
@@ -142,10 +144,10 @@ fn what_is_no_file_is_an_error_where_git_would_see_it() {
     pipe("ignored");
     assert_eq!(lab.paths(), [".gitignore"]);
     pipe("pipe");
-    assert!(matches!(lab.scan(), Err(SourceError::Odd { noun: "a named pipe", .. })));
+    assert!(matches!(lab.scan(), Err(SourceTreeError::Odd { noun: "a named pipe", .. })));
     std::fs::remove_file(lab.root.join("pipe")).unwrap();
     lab.write("sub/.git", "gitdir: /nowhere\n");
-    assert!(matches!(lab.scan(), Err(SourceError::Nested(_))));
+    assert!(matches!(lab.scan(), Err(SourceTreeError::Nested(_))));
 }
 
 #[test]
@@ -168,7 +170,7 @@ fn a_file_that_changed_since_the_tree_was_read_is_not_packed() {
     let pack = || tree.pack(&mut std::io::sink(), &|_| true);
     pack().unwrap();
     lab.write("d/a.c", "two");
-    assert!(matches!(pack(), Err(SourceError::Changed(_))));
+    assert!(matches!(pack(), Err(SourceTreeError::Changed(_))));
     std::fs::remove_dir_all(lab.root.join("d")).unwrap();
     std::os::unix::fs::symlink("/etc", lab.root.join("d")).unwrap();
     assert!(pack().is_err());

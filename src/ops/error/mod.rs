@@ -193,7 +193,7 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         | ExecError::Offline { .. }
         | ExecError::Changed { .. }
         | ExecError::Directory { .. }
-        | ExecError::Source { .. } => ErrorClass::Host,
+        | ExecError::Source(_) => ErrorClass::Host,
     }
 }
 
