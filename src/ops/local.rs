@@ -71,7 +71,7 @@ pub(super) fn verifiable(recipe: &Recipe) -> Result<(), OpsError> {
         .map(|kernel| {
             let message = format!("kernel `{}` is compiled from a directory, which the lock does not pin", kernel.name);
             let hint = "name a source that others have: a tarball by `url`, or a package with `patches`";
-            Diagnostic::new(kernel.span, message).label("cannot be verified").hint(hint)
+            Diagnostic::new(kernel.span, message).label("nobody else can build the same").hint(hint)
         })
         .collect();
     if wrong.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, wrong)) }
