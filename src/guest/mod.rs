@@ -15,6 +15,7 @@ pub mod frame;
 pub mod gdb;
 pub mod junit;
 pub mod launch;
+pub mod monitor;
 pub mod network;
 pub mod overlay;
 pub mod ports;
