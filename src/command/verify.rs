@@ -12,6 +12,9 @@ use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
+    if args.signed {
+        return super::sign::verify(session, args);
+    }
     let target = &args.target;
     if !target.sources.is_empty() {
         return Err(Failure::usage("--source cannot be verified: the lock does not say what is in the directory"));

@@ -10,6 +10,7 @@ pub mod fat;
 pub mod git;
 pub mod gpt;
 pub mod qcow2;
+pub mod signature;
 pub mod swap;
 pub mod tar;
 pub mod uki;
