@@ -47,6 +47,7 @@ mod suite {
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
+    mod local_source;
     mod lock;
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
