@@ -266,12 +266,13 @@ mod tests {
         );
         let pool = "\"name\": \"sh\", \"volatile\": \"pool\", \"back-invalidate\": false, \"flit256\": false";
         let port = |name: &str, expander: &str| format!("{{ \"name\": \"{name}\", \"expander\": {{ {expander} }} }}");
-        launch(&format!(
+        let machine = launch(&format!(
             "\"disks\": [{{ \"name\": \"data\", \"size\": 1048576 }}], \"cxl\": {{ \"bridges\": [{{ \"name\": \"b\", \
              \"decoders\": false, \"ports\": [{}, {}] }}] }},",
             port("p0", &expander),
             port("p1", pool)
-        ))
+        ));
+        Launch { variables: Some(b"vars".to_vec()), ..machine }
     }
 
     fn all(path: &Path) -> Result<KeepDirectory, GuestError> {
@@ -287,7 +288,7 @@ mod tests {
         let path = base.join("kept");
         let of = machine(268_435_456, 7);
         let first = all(&path).unwrap().files(&of).unwrap();
-        assert_eq!(first.own.keys().collect::<Vec<_>>(), ["data.disk", "pm.labels", "pm.persistent"]);
+        assert_eq!(first.own.keys().collect::<Vec<_>>(), ["data.disk", "firmware-vars", "pm.labels", "pm.persistent"]);
         assert_eq!(first.shared.keys().collect::<Vec<_>>(), ["pool.memory"]);
         assert_eq!(fs::metadata(&first.own["pm.persistent"]).unwrap().len(), 268_435_456);
         std::fs::OpenOptions::new()
@@ -312,7 +313,10 @@ mod tests {
         let text = refused(&machine(536_870_912, 7));
         assert!(text.contains("`pm.persistent` has 512MiB now and 256MiB there"), "{text}");
         assert!(refused(&machine(268_435_456, 8)).contains("expander `pm` has another serial number"));
-        assert!(refused(&launch("")).contains("it has no `data.disk` any more"));
+        assert!(
+            refused(&Launch { variables: Some(b"vars".to_vec()), ..launch("") })
+                .contains("it has no `data.disk` any more")
+        );
         let rebuilt = Launch { disk: crate::base::Digest::of(b"other"), ..machine(268_435_456, 7) };
         assert!(refused(&rebuilt).contains("its disk was built anew"));
         fs::remove_file(&path.join("m/pm.labels")).unwrap();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
+use super::gdb::GdbStub;
 use super::keep::{self, Keep};
 use super::launch::{self, KeptFiles, Places, Purpose};
 use super::process::{Qemu, Start};
@@ -33,6 +34,8 @@ pub struct RunOptions<'a> {
     pub base: PathBuf,
     /// Who may log in over SSH; nobody whom the images do not know, when there is none.
     pub ssh: Option<SshAccess>,
+    /// How the front machine is debugged.
+    pub gdb: Option<GdbStub>,
     /// What names the run for whoever looks for it: see [`RunRecord`].
     pub sources: Vec<PathBuf>,
     /// Set by SIGTERM, SIGHUP, or Ctrl-C when there is no terminal.
@@ -60,6 +63,7 @@ pub fn run(
     let background = &background.iter().collect::<Vec<_>>()[..];
     let kept = keep::files(&mut keep, (front, background), listener)?;
     announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref(), &kept), listener)?;
+    options.gdb.iter().flat_map(|gdb| gdb.notices(front)).for_each(|text| listener.on(TestEvent::Notice(&text)));
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
@@ -140,6 +144,9 @@ fn attempt(
     for launch in background {
         others.push(start(launch, false)?);
     }
+    // Before QEMU, so that a port that is taken is told before anything is started.
+    let gdb = options.gdb.as_ref();
+    let _relay = gdb.map(|gdb| gdb.open(&front.machine, &run.sub(&front.machine)?)).transpose()?;
     let mut qemu = start(front, true)?;
     // Now its ports are held, and nobody else can be behind them.
     let machines: Vec<RunningMachine> = std::iter::once(front).chain(background.iter().copied()).map(running).collect();

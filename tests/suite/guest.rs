@@ -190,6 +190,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
         accel: AccelChoice::Auto,
         keep: Some(keep.clone()),
         ssh: None,
+        gdb: None,
         sources: Vec::new(),
         base: base.clone(),
         interrupted: &interrupted,

@@ -222,7 +222,8 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         ExecError::Fetch { .. }
         | ExecError::Offline { .. }
         | ExecError::Changed { .. }
-        | ExecError::Directory { .. } => ErrorClass::Host,
+        | ExecError::Directory { .. }
+        | ExecError::Source(_) => ErrorClass::Host,
     }
 }
 
@@ -245,6 +246,7 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         | GuestError::Refused { .. }
         | GuestError::Qmp { .. }
         | GuestError::PortTaken { .. }
+        | GuestError::GdbPortTaken { .. }
         | GuestError::Port { .. }
         | GuestError::Network { .. }
         | GuestError::KvmBroken { .. } => ErrorClass::Host,
