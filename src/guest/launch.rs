@@ -54,6 +54,8 @@ pub struct Launch {
     pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
+    /// Bytes of the disk that the guest sees, when it is larger than the image's.
+    pub disk_size: Option<u64>,
 }
 
 /// What a start is for.
@@ -85,7 +87,8 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     unchanged(launch)?;
     let disk = file(launch, Place::Disk)?;
     let format = launch.description.disk;
-    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, format, digest: launch.disk };
+    let (artifacts, digest, size) = (&launch.artifacts, launch.disk, launch.disk_size);
+    let below = BackingDisk { artifacts, file: disk, format, digest, size };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
@@ -269,6 +272,7 @@ pub(super) mod tests {
             disk: Digest::of(b""),
             states: BTreeMap::new(),
             variables: None,
+            disk_size: None,
         }
     }
 

@@ -173,7 +173,7 @@ impl Lowering<'_> {
         let root = image::root(&mut self.builder, self.recipe, image);
         let fstab = match layout {
             DiskLayout::Whole => None,
-            DiskLayout::Partition => boot::fstab(&self.builder, image),
+            DiskLayout::Partition => boot::overlay(&self.builder, image),
         };
         let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
         let disk = image::raw_disk(&mut self.builder, (image, image.machine_disk()), &content, parts);

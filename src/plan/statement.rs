@@ -24,6 +24,8 @@ pub enum Statement {
     Timezone,
     /// `dhcp` of the image.
     Dhcp,
+    /// `grow` of an image.
+    Grow,
     /// The answer to this question of debconf.
     Answer(String),
     /// The user of this name.
@@ -118,6 +120,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Locale => spans.locale,
         Statement::Timezone => spans.timezone,
         Statement::Dhcp => spans.dhcp,
+        Statement::Grow => spans.grow,
         Statement::Answer(name) => {
             image.debconf.iter().find(|answer| answer.question == *name).map(|answer| answer.span)
         }

@@ -82,6 +82,8 @@ pub struct FieldSpans {
     pub size: Span,
     /// `format`
     pub format: Option<Span>,
+    /// `grow`
+    pub grow: Option<Span>,
     /// `locale`
     pub locale: Option<Span>,
     /// `timezone`

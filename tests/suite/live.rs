@@ -119,8 +119,9 @@ fn commit() -> usize {
 }
 
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
-/// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name.
-pub(crate) const SELDOM: [&str; 4] = ["shared", "incremental", "first-boot", "names"];
+/// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
+/// image.
+pub(crate) const SELDOM: [&str; 5] = ["shared", "incremental", "first-boot", "names", "disks"];
 
 /// `recipes/cxl-quick.kiln`, locked afresh and built from an empty store; once for all tests.
 pub(crate) struct Quick {

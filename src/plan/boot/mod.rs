@@ -16,7 +16,7 @@ use super::disk;
 use super::image::{file_system_id, uuid};
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
-use super::root;
+use super::root::Fstab;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
 use crate::recipe::image::{Image, SWAP_FILE};
@@ -29,6 +29,10 @@ pub const FIRMWARE: [(ArtifactKind, &str); 2] = [
     (ArtifactKind::FirmwareVars, "usr/share/OVMF/OVMF_VARS_4M.fd"),
 ];
 
+/// repart.d(5): the root, which is the last partition, takes what is free behind it. That its file system grows, too, says
+/// fstab.
+const REPART: &str = "[Partition]\nType=root\n";
+
 /// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
 pub fn kernel_line(machine: &Machine, root: &str) -> String {
     let own = [format!("root={root}"), "rw".to_owned(), console(machine)];
@@ -40,20 +44,24 @@ pub fn console(machine: &Machine) -> String {
     format!("console={}", machine.arch().serial(0))
 }
 
-/// An archive that makes a root mount itself by the identity of its file system, wherever that lies; nothing when the
-/// recipe brings a table of its own.
-pub fn fstab(builder: &Builder<'_>, image: &Image) -> Option<Input> {
-    const PATH: &str = "etc/fstab";
-    if image.files.iter().any(|file| file.path.trim_start_matches('/') == PATH) {
+/// An archive that makes a root mount itself by the identity of its file system, wherever that lies, and grow with its disk
+/// if it is to. Nothing when the recipe brings a table of its own.
+pub fn overlay(builder: &Builder<'_>, image: &Image) -> Option<Input> {
+    if image.files.iter().any(|file| file.path == "/etc/fstab") {
         return None;
     }
-    let swap = image.machine_disk().swap.map(|_| SWAP_FILE);
-    let text = root::fstab(&format!("UUID={}", file_system_id(builder, image)), swap);
-    let path = TarPath::new(PATH).expect("a constant path without dots");
+    let disk = image.machine_disk();
+    let root = format!("UUID={}", file_system_id(builder, image));
+    let fstab = Fstab { root: &root, grow: disk.grow, swap_file: disk.swap.map(|_| SWAP_FILE) }.text();
+    let mut files = vec![("etc/fstab", fstab.as_str())];
+    files.extend(disk.grow.then_some(("etc/repart.d/50-root.conf", REPART)));
     let mut tar = TarWriter::new(Vec::new());
-    let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
-    let written = tar.append(&entry, text.as_bytes()).and_then(|()| tar.finish());
-    Some(Input::Inline(written.expect("memory takes every archive")))
+    for (path, text) in files {
+        let path = TarPath::new(path).expect("a constant path without dots");
+        let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
+        tar.append(&entry, text.as_bytes()).expect("memory takes every archive");
+    }
+    Some(Input::Inline(tar.finish().expect("memory takes every archive")))
 }
 
 /// What a disk with partitions is made of.

@@ -19,7 +19,7 @@ const LARGEST_RAW: u64 = 128 << 30;
 const BLOCK: u64 = 4096;
 
 /// What an archive has not, and a disk does.
-const ONLY_DISKS: [&str; 3] = ["size", "swap", "tools"];
+const ONLY_DISKS: [&str; 4] = ["size", "swap", "grow", "tools"];
 
 /// What an image is delivered as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +37,8 @@ pub struct ImageDisk {
     pub size: u64,
     /// Bytes of the swap file on it.
     pub swap: Option<u64>,
+    /// Whether the file system grows, at boot, to the size of the disk that it is on.
+    pub grow: bool,
     /// How it is delivered.
     pub format: DiskFormat,
     /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
@@ -93,6 +95,7 @@ pub(super) struct FormContext<'a> {
 /// Where `size` and `format` stand.
 pub(super) struct FormSpans {
     pub(super) size: Span,
+    pub(super) grow: Option<Span>,
     pub(super) format: Option<Span>,
 }
 
@@ -103,13 +106,16 @@ pub(super) fn form(reader: &mut Reader<'_>, context: &FormContext<'_>) -> (Optio
     match word {
         Some(word) if word.value == "tar" => {
             archive(reader, word.span);
-            (Some(ImageForm::Tar), FormSpans { size: head, format: Some(word.span) })
+            (Some(ImageForm::Tar), FormSpans { size: head, grow: None, format: Some(word.span) })
         }
         word => {
             let raw = word.as_ref().is_some_and(|word| word.value == DiskFormat::Raw.name());
             let format = if raw { DiskFormat::Raw } else { DiskFormat::Qcow2 };
-            let (disk, size) = disk(reader, context, format);
-            let spans = FormSpans { size: size.unwrap_or(head), format: word.map(|word| word.span) };
+            let grow = reader.optional::<bool>("grow");
+            grow.iter().for_each(|grow| growing(grow, context.files, reader));
+            let at = grow.as_ref().map(|grow| grow.span);
+            let (disk, size) = disk(reader, context, (format, grow.is_some_and(|grow| grow.value)));
+            let spans = FormSpans { size: size.unwrap_or(head), grow: at, format: word.map(|word| word.span) };
             (disk.map(|disk| ImageForm::Disk(Box::new(disk))), spans)
         }
     }
@@ -129,7 +135,11 @@ fn archive(reader: &mut Reader<'_>, format: Span) {
     }
 }
 
-fn disk(reader: &mut Reader<'_>, context: &FormContext<'_>, format: DiskFormat) -> (Option<ImageDisk>, Option<Span>) {
+fn disk(
+    reader: &mut Reader<'_>,
+    context: &FormContext<'_>,
+    (format, grow): (DiskFormat, bool),
+) -> (Option<ImageDisk>, Option<Span>) {
     let &FormContext { scope, own, arch, files } = context;
     let size = reader.required::<ByteSize>("size");
     let at = size.as_ref().map(|size| size.span);
@@ -141,8 +151,17 @@ fn disk(reader: &mut Reader<'_>, context: &FormContext<'_>, format: DiskFormat) 
         needed_tools(tools, reader);
     }
     let initramfs = (arch.value != Arch::BUILD).then(|| initramfs(scope, own, arch));
-    let disk = size.zip(tools).map(|(size, tools)| ImageDisk { size, swap, format, tools, initramfs });
+    let disk = size.zip(tools).map(|(size, tools)| ImageDisk { size, swap, grow, format, tools, initramfs });
     (disk, at)
+}
+
+/// `grow = true` works through an option in `/etc/fstab`.
+fn growing(grow: &Spanned<bool>, files: &[ImageFile], reader: &Reader<'_>) {
+    if let Some(file) = files.iter().find(|file| grow.value && file.path == "/etc/fstab") {
+        let wrong = Diagnostic::new(grow.span, "`grow` sets an option in `/etc/fstab`, which the recipe replaces");
+        let wrong = wrong.label("nothing would grow").related(file.span, "by this");
+        reader.error(wrong.hint("leave one of the two out: the root's option in that file is `x-systemd.growfs`"));
+    }
 }
 
 /// The shell of the initramfs runs in the machine: where the tools are programs of another architecture, it comes from a
