@@ -6,6 +6,7 @@ mod debconf;
 mod disk;
 mod file;
 mod group;
+mod partition;
 mod paths;
 mod swap;
 mod user;
@@ -24,6 +25,7 @@ pub use capability::FileCapabilities;
 pub use check::check;
 pub use disk::{DiskFormat, ImageDisk, ImageForm, SIZES};
 pub(crate) use file::MOUNTED_OVER;
+pub use partition::ImagePartition;
 pub use swap::SWAP_FILE;
 pub use user::is_never_made;
 

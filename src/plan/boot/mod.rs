@@ -9,17 +9,17 @@ mod spec;
 use std::collections::BTreeMap;
 
 pub use grub::spelled as grub_words;
-pub use spec::{BootIds, BootSpec};
+pub use spec::{BootIds, BootSpec, PartitionId};
 
 use super::builder::Builder;
 use super::disk;
-use super::image::{file_system_id, uuid};
+use super::image::{RawDisk, file_system_id, partition_id, uuid};
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
 use super::root::Fstab;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
-use crate::recipe::image::{Image, SWAP_FILE};
+use crate::recipe::image::{Image, ImagePartition, SWAP_FILE};
 use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
 
@@ -52,7 +52,10 @@ pub fn overlay(builder: &Builder<'_>, image: &Image) -> Option<Input> {
     }
     let disk = image.machine_disk();
     let root = format!("UUID={}", file_system_id(builder, image));
-    let fstab = Fstab { root: &root, grow: disk.grow, swap_file: disk.swap.map(|_| SWAP_FILE) }.text();
+    let mut fstab = Fstab { root: &root, grow: disk.grow, swap_file: disk.swap.map(|_| SWAP_FILE) }.text();
+    for ImagePartition { path, .. } in &disk.partitions {
+        fstab.push_str(&format!("UUID={}\t{path}\text4\tdefaults\t0\t2\n", partition_id(builder, image, path)));
+    }
     let mut files = vec![("etc/fstab", fstab.as_str())];
     files.extend(disk.grow.then_some(("etc/repart.d/50-root.conf", REPART)));
     let mut tar = TarWriter::new(Vec::new());
@@ -73,15 +76,15 @@ pub struct BootParts<'a> {
     pub image: &'a Image,
     /// What it boots.
     pub kernel: &'a KernelParts,
-    /// A disk that holds nothing but the root's file system.
-    pub root: Input,
+    /// Its file systems.
+    pub disk: RawDisk,
 }
 
 /// The step that puts partitions together into a raw disk.
 pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
-    let BootParts { machine, image, kernel, root } = parts;
+    let BootParts { machine, image, kernel, disk: RawDisk { root, partitions } } = parts;
     let set = boot_set(machine);
-    let ids = ids(builder, machine);
+    let ids = ids(builder, (machine, image));
     // The initramfs looks for file systems, the kernel by itself for partitions.
     let place = match kernel.initrd {
         Some(_) => format!("UUID={}", file_system_id(builder, image)),
@@ -89,6 +92,7 @@ pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
     };
     let line = kernel_line(machine, &place);
     let mut inputs = BTreeMap::from([("root.raw".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
+    inputs.extend(partitions.into_iter().enumerate().map(|(at, raw)| (disk::part_raw(at), raw)));
     inputs.extend(kernel.initrd.clone().map(|initrd| ("initrd.img".to_owned(), initrd)));
     let epoch = builder.lock.epoch;
     match machine.firmware.value {
@@ -149,8 +153,14 @@ fn package(builder: &mut Builder<'_>, set: &PackageSet, name: &str) -> Input {
 }
 
 /// Every identity of a machine's disk.
-fn ids(builder: &Builder<'_>, machine: &Machine) -> BootIds {
+fn ids(builder: &Builder<'_>, (machine, image): (&Machine, &Image)) -> BootIds {
     let id = |part: &str| uuid(builder.lock.seed, &format!("{part} of the disk of {}", machine.name));
+    let partition = |partition: &ImagePartition| PartitionId {
+        id: id(&partition.path),
+        // The table has room for 36 characters.
+        name: partition.path.trim_start_matches('/').replace('/', "-").chars().take(36).collect(),
+    };
+    let partitions = image.machine_disk().partitions.iter().map(partition).collect();
     let serial = u32::from_str_radix(&id("serial")[..8], 16).expect("a UUID begins with eight hexadecimal digits");
-    BootIds { disk: id("table"), boot: id("boot"), root: id("root"), bios: id("bios"), serial }
+    BootIds { disk: id("table"), boot: id("boot"), root: id("root"), bios: id("bios"), partitions, serial }
 }

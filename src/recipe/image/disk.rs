@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::{self, ImagePartition};
 use super::{BUSYBOX, ImageFile, swap};
 use crate::base::{Arch, ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::packages::{PackageRequest, PackageSet};
@@ -39,6 +40,8 @@ pub struct ImageDisk {
     pub swap: Option<u64>,
     /// Whether the file system grows, at boot, to the size of the disk that it is on.
     pub grow: bool,
+    /// Directories that lie in partitions of their own, by path.
+    pub partitions: Vec<ImagePartition>,
     /// How it is delivered.
     pub format: DiskFormat,
     /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
@@ -121,17 +124,20 @@ pub(super) fn form(reader: &mut Reader<'_>, context: &FormContext<'_>) -> (Optio
     }
 }
 
+/// A block that an archive has no use for.
+const PARTITION: &str = "partition";
+
 /// What an image inherits from one that is a disk does not matter to an archive; what its own block says would.
 fn archive(reader: &mut Reader<'_>, format: Span) {
     let block = reader.node().span;
-    for field in ONLY_DISKS {
-        let Some(value) = reader.optional::<Value>(field) else { continue };
-        let own = value.span.file == block.file && value.span.start >= block.start && value.span.end <= block.end;
-        if own {
-            let wrong = Diagnostic::new(value.span, format!("`{field}` has no effect on a tar archive"));
-            let wrong = wrong.label("only a disk has this").related(format, "the image is delivered as an archive");
-            reader.error(wrong.hint("leave it out, or write `format = qcow2` or `format = raw`"));
-        }
+    let fields = ONLY_DISKS.into_iter().filter_map(|field| Some((field, reader.optional::<Value>(field)?.span)));
+    let mut stated: Vec<(&str, Span)> = fields.collect();
+    stated.extend(reader.blocks(PARTITION).into_iter().map(|node| (PARTITION, node.head())));
+    let own = |at: &Span| at.file == block.file && at.start >= block.start && at.end <= block.end;
+    for (what, at) in stated.into_iter().filter(|(_, at)| own(at)) {
+        let wrong = Diagnostic::new(at, format!("`{what}` has no effect on a tar archive"));
+        let wrong = wrong.label("only a disk has this").related(format, "the image is delivered as an archive");
+        reader.error(wrong.hint("leave it out, or write `format = qcow2` or `format = raw`"));
     }
 }
 
@@ -143,15 +149,21 @@ fn disk(
     let &FormContext { scope, own, arch, files } = context;
     let size = reader.required::<ByteSize>("size");
     let at = size.as_ref().map(|size| size.span);
-    let size = size.and_then(|size| size_in_bounds(size, format, reader));
+    let size = size.and_then(|size| size_in_bounds(size, reader));
     let swap = reader.optional::<ByteSize>("swap").and_then(|swap| swap::size(swap, size, files, reader));
+    let partitions = partition::partitions(reader, files);
+    let bytes = size.map(|size| partitions.iter().fold(size, |sum, partition| sum.saturating_add(partition.size)));
+    if let (DiskFormat::Raw, Some(bytes), Some(at)) = (format, bytes, at) {
+        raw_in_bounds(bytes, at, reader);
+    }
     let wanted = Wanted { field: "tools", own_name: &format!("{own}.tools"), arch: Arch::BUILD };
     let tools = scope.required_set(reader, wanted);
     if let Some(tools) = &tools {
         needed_tools(tools, reader);
     }
     let initramfs = (arch.value != Arch::BUILD).then(|| initramfs(scope, own, arch));
-    let disk = size.zip(tools).map(|(size, tools)| ImageDisk { size, swap, grow, format, tools, initramfs });
+    let disk =
+        size.zip(tools).map(|(size, tools)| ImageDisk { size, swap, grow, partitions, format, tools, initramfs });
     (disk, at)
 }
 
@@ -182,18 +194,22 @@ fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
     }
 }
 
-fn size_in_bounds(size: Spanned<ByteSize>, format: DiskFormat, reader: &Reader<'_>) -> Option<u64> {
+/// All file systems of a raw disk together.
+fn raw_in_bounds(bytes: u64, at: Span, reader: &Reader<'_>) {
+    if bytes > LARGEST_RAW {
+        let wrong = Diagnostic::new(at, "a raw disk of this size cannot be delivered");
+        let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
+        reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
+    }
+}
+
+fn size_in_bounds(size: Spanned<ByteSize>, reader: &Reader<'_>) -> Option<u64> {
     let Spanned { value: ByteSize(bytes), span } = size;
     if !SIZES.contains(&bytes) || !bytes.is_multiple_of(BLOCK) {
         let (least, most) = (ByteSize(*SIZES.start()), ByteSize(*SIZES.end()));
         let bounds = format!("from {least} to {most}, in whole blocks of 4KiB");
         reader.error(Diagnostic::new(span, "`size` is out of range").label(bounds));
         return None;
-    }
-    if format == DiskFormat::Raw && bytes > LARGEST_RAW {
-        let wrong = Diagnostic::new(span, "a raw disk of this size cannot be delivered");
-        let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
-        reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
     }
     Some(bytes)
 }
