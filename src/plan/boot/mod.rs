@@ -33,6 +33,10 @@ pub const FIRMWARE: [(ArtifactKind, &str); 2] = [
 /// fstab.
 const REPART: &str = "[Partition]\nType=root\n";
 
+/// A partition is on the disk that the root came from, but under software emulation on a busy host udev may take longer to say
+/// so than the 90 seconds after which systemd gives a boot up.
+const PATIENT: &str = "x-systemd.device-timeout=10min";
+
 /// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
 pub fn kernel_line(machine: &Machine, root: &str) -> String {
     let own = [format!("root={root}"), "rw".to_owned(), console(machine)];
@@ -54,7 +58,8 @@ pub fn overlay(builder: &Builder<'_>, image: &Image) -> Option<Input> {
     let root = format!("UUID={}", file_system_id(builder, image));
     let mut fstab = Fstab { root: &root, grow: disk.grow, swap_file: disk.swap.map(|_| SWAP_FILE) }.text();
     for ImagePartition { path, .. } in &disk.partitions {
-        fstab.push_str(&format!("UUID={}\t{path}\text4\tdefaults\t0\t2\n", partition_id(builder, image, path)));
+        let id = partition_id(builder, image, path);
+        fstab.push_str(&format!("UUID={id}\t{path}\text4\tdefaults,{PATIENT}\t0\t2\n"));
     }
     let mut files = vec![("etc/fstab", fstab.as_str())];
     files.extend(disk.grow.then_some(("etc/repart.d/50-root.conf", REPART)));
