@@ -87,10 +87,8 @@ pub struct Places {
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     unchanged(launch)?;
-    let disk = file(launch, Place::Disk)?;
-    let format = launch.description.disk;
-    let (artifacts, digest, size) = (&launch.artifacts, launch.disk, launch.disk_size);
-    let below = BackingDisk { artifacts, file: disk, format, digest, size };
+    let (artifacts, format, size) = (&launch.artifacts, launch.description.disk, launch.disk_size);
+    let below = BackingDisk { artifacts, file: file(launch, Place::Disk)?, format, digest: launch.disk, size };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,

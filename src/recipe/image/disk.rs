@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::partition::{self, ImagePartition};
+use super::size::in_bounds;
 use super::{BUSYBOX, ImageFile, swap};
 use crate::base::{Arch, ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::packages::{PackageRequest, PackageSet};
@@ -10,15 +11,8 @@ use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::Value;
 
-/// Bytes of an image's file system: less does not hold the packages that every Debian system has; more than 2 TiB is a
-/// typo.
-pub const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
-
 /// A raw disk is read whole wherever its digest is compared, holes and all.
 const LARGEST_RAW: u64 = 128 << 30;
-/// mke2fs counts whole blocks.
-const BLOCK: u64 = 4096;
-
 /// What an archive has not, and a disk does.
 const ONLY_DISKS: [&str; 4] = ["size", "swap", "grow", "tools"];
 
@@ -149,7 +143,7 @@ fn disk(
     let &FormContext { scope, own, arch, files } = context;
     let size = reader.required::<ByteSize>("size");
     let at = size.as_ref().map(|size| size.span);
-    let size = size.and_then(|size| size_in_bounds(size, reader));
+    let size = size.and_then(|size| in_bounds(size, reader));
     let swap = reader.optional::<ByteSize>("swap").and_then(|swap| swap::size(swap, size, files, reader));
     let partitions = partition::partitions(reader, files);
     let bytes = size.map(|size| partitions.iter().fold(size, |sum, partition| sum.saturating_add(partition.size)));
@@ -201,15 +195,4 @@ fn raw_in_bounds(bytes: u64, at: Span, reader: &Reader<'_>) {
         let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
         reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
     }
-}
-
-fn size_in_bounds(size: Spanned<ByteSize>, reader: &Reader<'_>) -> Option<u64> {
-    let Spanned { value: ByteSize(bytes), span } = size;
-    if !SIZES.contains(&bytes) || !bytes.is_multiple_of(BLOCK) {
-        let (least, most) = (ByteSize(*SIZES.start()), ByteSize(*SIZES.end()));
-        let bounds = format!("from {least} to {most}, in whole blocks of 4KiB");
-        reader.error(Diagnostic::new(span, "`size` is out of range").label(bounds));
-        return None;
-    }
-    Some(bytes)
 }

@@ -1,7 +1,8 @@
 //! Reads `partition "/var" { size = 2GiB }` in an image.
 
+use super::ImageFile;
 use super::file::{MOUNTED_OVER, is_absolute};
-use super::{ImageFile, SIZES};
+use super::size::in_bounds;
 use crate::base::{ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::reader::Reader;
 use crate::recipe::report::Diagnostics;
@@ -9,9 +10,6 @@ use crate::recipe::value::EvaluatedNode;
 
 /// A boot waits for each of them.
 const MOST: usize = 16;
-/// mke2fs counts whole blocks.
-const BLOCK: u64 = 4096;
-
 /// What systemd needs before it mounts anything, and links of merged `/usr`.
 const OF_THE_ROOT: [&str; 9] = ["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/usr", "/libx32"];
 
@@ -71,15 +69,4 @@ fn mount_point(path: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
 
 fn below(path: &str, directory: &str) -> bool {
     path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-}
-
-fn in_bounds(size: Spanned<ByteSize>, reader: &Reader<'_>) -> Option<u64> {
-    let Spanned { value: ByteSize(bytes), span } = size;
-    if SIZES.contains(&bytes) && bytes.is_multiple_of(BLOCK) {
-        return Some(bytes);
-    }
-    let (least, most) = (ByteSize(*SIZES.start()), ByteSize(*SIZES.end()));
-    let bounds = format!("from {least} to {most}, in whole blocks of 4KiB");
-    reader.error(Diagnostic::new(span, "`size` is out of range").label(bounds));
-    None
 }
