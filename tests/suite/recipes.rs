@@ -3,7 +3,7 @@
 use super::live::{Scratch, has_its_turn, kiln, live, quick, succeed};
 
 /// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
-const RECIPES: [&str; 14] = [
+const RECIPES: [&str; 16] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
@@ -12,8 +12,10 @@ const RECIPES: [&str; 14] = [
     "cxl-interleave-4",
     "cxl-persistent",
     "cxl-program",
+    "cxl-run-qemu",
     "cxl-shared",
     "cxl-switch-4",
+    "cxl-test-tool",
     "cxl-two-windows",
     "numa",
     "seabios",
