@@ -25,7 +25,9 @@ fn directory(at: &str, mode: u32) -> (TarEntry, &'static [u8]) {
 fn split(name: &str, mounts: &[&str], tree: &[(TarEntry, &'static [u8])]) -> Result<Vec<Vec<String>>, StepFailure> {
     let scratch = std::env::temp_dir().join(format!("kiln-split-{name}-{}", std::process::id()));
     let [input, out] = ["in", "out"].map(|name| scratch.join(name));
-    [&input, &out].map(|place| fs::create_dir_all(place).unwrap());
+    for place in [&input, &out] {
+        fs::create_dir_all(place).unwrap();
+    }
     let at = input.join(disk::TREE);
     let mut tar = TarWriter::new(fs::create(&at).unwrap());
     for (entry, content) in tree {
