@@ -46,6 +46,7 @@ mod suite {
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
+    mod local_source;
     mod lock;
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
@@ -59,6 +60,7 @@ mod suite {
     mod qcow2;
     mod sandbox;
     mod schedule;
+    mod signed;
     mod skip;
     mod sources;
     mod store;
