@@ -3,6 +3,7 @@
 //! The argv is written by the machine layer from the machine's description; here it is only said what this start wants,
 //! and where its files are.
 
+mod changed;
 #[cfg(test)]
 pub(super) mod tests;
 
@@ -21,7 +22,6 @@ use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
-use crate::world::dir::Dir;
 use crate::world::fs;
 use crate::world::plain::FileState;
 
@@ -64,6 +64,8 @@ pub struct Launch {
     pub variables: Option<Vec<u8>>,
     /// What this start hands to the guest's systemd.
     pub credentials: Vec<Credential>,
+    /// Bytes of the disk that the guest sees, when it is larger than the image's.
+    pub disk_size: Option<u64>,
     /// What this start has besides.
     pub additions: LaunchAdditions,
 }
@@ -106,10 +108,9 @@ pub struct KeptFiles {
 
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
-    unchanged(launch)?;
-    let disk = file(launch, Place::Disk)?;
-    let format = launch.description.disk;
-    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, format, digest: launch.disk };
+    changed::refuse(launch)?;
+    let (artifacts, format, size) = (&launch.artifacts, launch.description.disk, launch.disk_size);
+    let below = BackingDisk { artifacts, file: file(launch, Place::Disk)?, format, digest: launch.disk, size };
     match &places.keep {
         Some(keep) => {
             overlay::create_or_check(&keep.disk, below)?;
@@ -152,22 +153,6 @@ fn link(directory: &Path, files: &BTreeMap<String, PathBuf>) -> Result<(), Guest
         }
     }
     Ok(())
-}
-
-/// Refuses files that were exchanged or written to since they were compared. Somebody who may write the directory can
-/// still do so in the moment before QEMU opens them, and then the guest sees other bytes; nobody else does.
-fn unchanged(launch: &Launch) -> Result<(), GuestError> {
-    if launch.states.is_empty() {
-        return Ok(());
-    }
-    let held = Dir::open_named(&launch.artifacts)?;
-    let same = |(name, state): (&String, &FileState)| {
-        held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
-    };
-    match launch.states.iter().find(|state| !same(*state)) {
-        Some((name, _)) => Err(GuestError::Changed { machine: launch.machine.clone(), file: name.clone() }),
-        None => Ok(()),
-    }
 }
 
 /// The name of the file that fills a place.

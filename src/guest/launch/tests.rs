@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::deliver::launch::LaunchFile;
+use crate::world::dir::Dir;
 
 /// A machine that is never started, with more fields than the least.
 pub(in crate::guest) fn launch(more: &str) -> Launch {
@@ -26,6 +27,7 @@ pub(in crate::guest) fn launch(more: &str) -> Launch {
         disk: Digest::of(b""),
         states: BTreeMap::new(),
         variables: None,
+        disk_size: None,
         credentials: Vec::new(),
         additions: LaunchAdditions::default(),
     }
@@ -139,12 +141,12 @@ fn a_file_that_changes_after_it_was_checked_is_refused() {
     let state = Dir::open_named(&directory).unwrap().plain("vmlinuz").unwrap().state().unwrap();
     let states = BTreeMap::from([("vmlinuz".to_owned(), state)]);
     let checked = Launch { artifacts: directory.clone(), states, ..launch("") };
-    unchanged(&checked).unwrap();
+    changed::refuse(&checked).unwrap();
     fs::write_atomically(&path, b"kernel").unwrap();
-    let error = unchanged(&checked).unwrap_err().to_string();
+    let error = changed::refuse(&checked).unwrap_err().to_string();
     assert!(error.contains("vmlinuz changed after it was checked"), "{error}");
     fs::remove_file(&path).unwrap();
     std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
-    unchanged(&checked).unwrap_err();
+    changed::refuse(&checked).unwrap_err();
     fs::remove_tree(&directory).unwrap();
 }
