@@ -46,8 +46,11 @@ pub struct Manifest {
     /// Steps that went on from an earlier run (`--incremental`): nobody has shown yet that a run from nothing has their bits.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub incremental: BTreeSet<String>,
-    /// By machine: the step that unpacks its QEMU.
+    /// By machine: the step whose tree has its QEMU.
     pub qemu: BTreeMap<String, String>,
+    /// By machine whose QEMU a build made: the id under which a store knows that tree. That of packages is among the steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub built_qemu: BTreeMap<String, Digest>,
     /// By image: what is doubtful about its files and packages, a sentence each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub warnings: BTreeMap<String, Vec<String>>,
@@ -151,6 +154,7 @@ mod tests {
             artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
             incremental: BTreeSet::new(),
+            built_qemu: BTreeMap::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
             warnings: BTreeMap::new(),
         }

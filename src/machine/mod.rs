@@ -21,6 +21,6 @@ pub mod topology;
 mod version;
 
 pub use argv::argv;
-pub use description::Description;
+pub use description::{Description, QemuOrigin};
 pub use finding::Findings;
 pub use topology::Topology;

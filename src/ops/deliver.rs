@@ -132,6 +132,7 @@ mod tests {
             steps: BTreeMap::new(),
             incremental: BTreeSet::new(),
             qemu: BTreeMap::new(),
+            built_qemu: BTreeMap::new(),
             warnings: BTreeMap::new(),
         }
     }

@@ -59,7 +59,9 @@ pub enum StepKind {
     Firmware(String),
     /// The GRUB of a package set.
     Grub(String),
-    /// What a QEMU of a package set says it can do: the one that emulates this architecture.
+    /// A QEMU that a build made, over the packages that it needs.
+    Qemu(String),
+    /// What a QEMU of a package set or of a build says it can do: the one that emulates this architecture.
     QemuFacts(String, Arch),
 }
 
@@ -87,6 +89,7 @@ impl fmt::Display for StepKind {
             StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),
             StepKind::Grub(set) => write!(f, "grub {set}"),
+            StepKind::Qemu(qemu) => write!(f, "qemu {qemu}"),
             StepKind::QemuFacts(set, arch) if arch.is_default() => write!(f, "qemu-facts {set}"),
             StepKind::QemuFacts(set, arch) => write!(f, "qemu-facts {set} {arch}"),
         }

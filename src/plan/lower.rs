@@ -6,11 +6,12 @@ use super::boot::{self, BootParts};
 use super::builder::Builder;
 use super::disk;
 use super::image::{self, DiskParts};
+use super::kernel;
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
+use super::qemu::{self, Asked};
 use super::step::{Artifact, Input, Plan};
 use super::stock::{self, Modules};
-use super::{kernel, qemu};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
@@ -69,7 +70,7 @@ impl Lowering<'_> {
         } else {
             self.bootable(machine, &parts, disk);
         }
-        let qemu = self.builder.tools(&machine.qemu.name);
+        let qemu = qemu::tree(&mut self.builder, self.recipe, &machine.qemu);
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
@@ -79,11 +80,11 @@ impl Lowering<'_> {
         let mut asked: BTreeMap<(usize, Arch), (&str, BTreeSet<String>)> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let types = &mut asked.entry((at, machine.arch())).or_insert((&machine.qemu.name, BTreeSet::new())).1;
+            let types = &mut asked.entry((at, machine.arch())).or_insert((machine.qemu.name(), BTreeSet::new())).1;
             types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
         }
-        for ((_, arch), (set, types)) in asked {
-            qemu::facts(&mut self.builder, (set, arch), types);
+        for ((tree, arch), (name, machines)) in asked {
+            qemu::facts(&mut self.builder, Asked { tree, name, arch, machines });
         }
     }
 

@@ -103,6 +103,8 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         StepKind::Build(build) | StepKind::Pack(BuildOutput { build, .. }) => of_build(recipe, build, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
+        StepKind::Qemu(qemu) => Some(recipe.qemus.get(qemu)?.span),
+        StepKind::QemuFacts(qemu, _) if recipe.qemus.contains_key(qemu) => Some(recipe.qemus[qemu].span),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
             let set = recipe.sets().into_iter().find(|found| found.name == *set)?;
             Some(of_set(set, statement).unwrap_or(set.span))

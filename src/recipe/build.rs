@@ -4,6 +4,7 @@ mod check;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::address::Address;
 use super::kinds::TextOrFile;
@@ -57,6 +58,12 @@ pub struct BuildOutput {
     pub build: String,
     /// One of its outputs.
     pub name: String,
+}
+
+impl fmt::Display for BuildOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}", self.name, self.build)
+    }
 }
 
 impl Build {

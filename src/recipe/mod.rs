@@ -21,6 +21,7 @@ pub mod kinds;
 pub mod machine;
 pub mod nearest;
 pub mod packages;
+pub mod qemu;
 pub mod reach;
 pub mod reader;
 pub mod report;
@@ -59,6 +60,8 @@ pub struct Recipe {
     pub kernels: BTreeMap<String, kernel::Kernel>,
     /// Steps of the recipe's own.
     pub builds: BTreeMap<String, build::Build>,
+    /// QEMUs that builds make.
+    pub qemus: BTreeMap<String, qemu::BuiltQemu>,
     /// Disk images.
     pub images: BTreeMap<String, image::Image>,
     /// Machines.

@@ -7,6 +7,7 @@ use super::build::{self, Build, BuildSource};
 use super::image::Image;
 use super::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use super::packages::PackageSet;
+use super::qemu::BuiltQemu;
 
 impl Recipe {
     /// The same recipe without kernels, builds, images, package sets and archives that no machine reaches. A recipe without
@@ -20,9 +21,12 @@ impl Recipe {
         let images: BTreeSet<&String> = self.machines.values().map(|machine| &machine.image).collect();
         self.images.retain(|name, _| images.contains(name));
         let outputs = self.images.values().flat_map(Image::build_outputs);
+        let outputs = outputs.chain(self.built_qemus().map(|built| &built.output));
         let builds = build::closure(&self.builds, outputs.map(|output| output.build.as_str()));
         let builds: BTreeSet<String> = builds.into_iter().map(str::to_owned).collect();
+        let qemus: BTreeSet<String> = self.built_qemus().map(|built| built.name.clone()).collect();
         self.builds.retain(|name, _| builds.contains(name));
+        self.qemus.retain(|name, _| qemus.contains(name));
         let sets: Vec<&PackageSet> = self.sets();
         let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();
         let mut archives: BTreeSet<String> = sets.iter().flat_map(|set| set.archives.iter().cloned()).collect();
@@ -34,10 +38,16 @@ impl Recipe {
         self
     }
 
+    fn built_qemus(&self) -> impl Iterator<Item = &BuiltQemu> {
+        self.machines.values().filter_map(|machine| machine.qemu.built())
+    }
+
     /// Every package set that a machine, an image, a kernel or a build names; some more than once.
     pub fn sets(&self) -> Vec<&PackageSet> {
         let mut sets: Vec<&PackageSet> = Vec::new();
-        sets.extend(self.machines.values().flat_map(|machine| std::iter::once(&machine.qemu).chain(&machine.boot)));
+        sets.extend(
+            self.machines.values().flat_map(|machine| std::iter::once(machine.qemu.packages()).chain(&machine.boot)),
+        );
         let images = self.images.values();
         let of_images = images.flat_map(|image| [Some(&image.packages), Some(&image.tools), image.initramfs.as_ref()]);
         sets.extend(of_images.flatten());

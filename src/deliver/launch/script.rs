@@ -42,6 +42,13 @@ machine=@MACHINE@
 want=@QEMU@
 "#;
 
+/// Of a QEMU that no package has, a version says too little.
+const BUILT: &str = r#"# This machine was made for a QEMU that its recipe builds; another one of this version may lack what that changes.
+if [ -z "${KILN_QEMU-}" ] && [ -z "$print" ]; then
+    printf 'launch.sh: the recipe of this machine builds its own QEMU %s; name it with KILN_QEMU=PROGRAM\n' "$want" >&2
+fi
+"#;
+
 const CHECKS: &str = r#"
 if [ -z "$print" ]; then
     command -v sha256sum >/dev/null 2>&1 || fail 4 'sha256sum is missing, so nothing can be checked'
@@ -118,7 +125,9 @@ pub fn script(file: &LaunchFile) -> String {
     let described = &file.description;
     let arch = described.machine.arch();
     let head = named(HEAD, arch);
+    let built = if described.origin.is_packages() { "" } else { BUILT };
     let mut text = head.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
+    text.push_str(built);
     for (place, artifact) in &file.artifacts {
         text.push_str(&format!("{}=./{}\n", variable(*place), artifact.file));
     }
