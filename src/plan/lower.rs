@@ -11,10 +11,11 @@ use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
 use super::qemu::{self, Asked};
 use super::step::{Artifact, Input, Plan};
-use super::stock::{self, Modules};
+use super::stock::{self, ExtraModules, Modules};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
+use crate::recipe::build::BuildOutput;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::{Firmware, Machine};
 
@@ -54,6 +55,8 @@ struct KernelKey {
     tools: String,
     /// The package set with the initramfs's shell.
     shell: String,
+    /// Modules of builds beside the kernel's own.
+    extra: Vec<BuildOutput>,
 }
 
 impl Lowering<'_> {
@@ -103,15 +106,21 @@ impl Lowering<'_> {
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
         let image = &self.recipe.images[&machine.image];
         let (tools, shell) = (&image.tools.name, &image.initramfs_set().name);
-        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone() };
+        let extra: Vec<BuildOutput> = image.modules.iter().map(|module| module.value.clone()).collect();
+        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone(), extra };
         if let Some(parts) = self.indexed.get(&key) {
             return parts.clone();
         }
         let mut parts = self.unindexed(&machine.kernel);
-        let is_first = !self.indexed.keys().any(|known| known.kernel == key.kernel);
+        let is_first = !self.indexed.keys().any(|known| (&known.kernel, &known.extra) == (&key.kernel, &key.extra));
         let other_tools = (!is_first).then(|| key.shell.clone());
-        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools };
-        if let Some(modules) = parts.modules.take() {
+        let adding = (!key.extra.is_empty()).then(|| image.name.clone());
+        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools, image: adding };
+        if let Some(mut modules) = parts.modules.take() {
+            if !key.extra.is_empty() {
+                let extra = ExtraModules { recipe: self.recipe, image, kernel: &machine.kernel, tree: modules };
+                modules = stock::with_extra(&mut self.builder, &extra);
+            }
             let wanted = self.recipe.kernels[&machine.kernel].initrd_modules();
             let modules = Modules { kernel, tree: modules, tools, shell };
             parts.modules = Some(stock::with_index(&mut self.builder, &modules));

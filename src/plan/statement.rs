@@ -44,6 +44,8 @@ pub enum Statement {
     Module(String),
     /// The script of the build.
     Script,
+    /// The module of a build that has this place among those of the image, from zero.
+    ExtraModule(usize),
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
 }
@@ -80,6 +82,12 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
             let about = Statement::Patch(text.split('-').next()?.parse().ok()?);
             Some(ToldMistake { about, message: text.to_owned(), help: None })
         }
+        // `extra.sh`: `error: 003: name.ko was compiled for ...`
+        StepKind::ExtraModules { .. } => {
+            let (number, text) = lines.last()?.strip_prefix("error: ")?.split_once(": ")?;
+            let about = Statement::ExtraModule(number.parse().ok()?);
+            Some(ToldMistake { about, message: text.to_owned(), help: None })
+        }
         _ => None,
     }
 }
@@ -92,6 +100,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         StepKind::Tree(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
             of_image(recipe, &content.image, statement)
         }
+        StepKind::ExtraModules { image, .. } | StepKind::AllModules { image, .. } => of_image(recipe, image, statement),
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
         | StepKind::KernelConfig(kernel)
@@ -129,6 +138,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Pattern(pattern) => spans.patterns.get(pattern).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
+        Statement::ExtraModule(at) => image.modules.get(*at).map(|module| module.span),
         Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Script | Statement::Patch(_) => {
             None
         }

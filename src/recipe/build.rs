@@ -49,6 +49,8 @@ pub enum BuildSource {
     DebianSource(PackageRequest, Vec<String>),
     /// What another build left.
     Output(BuildOutput),
+    /// What modules of a compiled kernel are compiled against: a key of `Recipe::kernels`.
+    Kernel(String),
 }
 
 /// An output of a build.
@@ -70,6 +72,14 @@ impl Build {
     /// The key of a fetched source among the lock's sources.
     pub fn source_name(&self, source: &str) -> String {
         format!("{}:{source}", self.name)
+    }
+
+    /// The kernels that it reads from.
+    pub fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.sources.values().filter_map(|source| match &source.value {
+            BuildSource::Kernel(kernel) => Some(kernel.as_str()),
+            _ => None,
+        })
     }
 
     /// The builds that it reads from.

@@ -17,7 +17,7 @@ impl Recipe {
             return self;
         }
         let kernels: BTreeSet<&String> = self.machines.values().map(|machine| &machine.kernel).collect();
-        self.kernels.retain(|name, _| kernels.contains(name));
+        let kernels: BTreeSet<String> = kernels.into_iter().cloned().collect();
         let images: BTreeSet<&String> = self.machines.values().map(|machine| &machine.image).collect();
         self.images.retain(|name, _| images.contains(name));
         let outputs = self.images.values().flat_map(Image::build_outputs);
@@ -27,6 +27,9 @@ impl Recipe {
         let qemus: BTreeSet<String> = self.built_qemus().map(|built| built.name.clone()).collect();
         self.builds.retain(|name, _| builds.contains(name));
         self.qemus.retain(|name, _| qemus.contains(name));
+        let read = self.builds.values().flat_map(Build::kernels);
+        let kernels: BTreeSet<String> = read.map(str::to_owned).chain(kernels).collect();
+        self.kernels.retain(|name, _| kernels.contains(name));
         let sets: Vec<&PackageSet> = self.sets();
         let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();
         let mut archives: BTreeSet<String> = sets.iter().flat_map(|set| set.archives.iter().cloned()).collect();

@@ -52,7 +52,11 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
                 BuildSource::DebianSource(request, archives) => {
                     KernelSource::DebianSource(request.clone(), archives.clone())
                 }
-                BuildSource::Text(_) | BuildSource::File(_) | BuildSource::Directory(_) | BuildSource::Output(_) => {
+                BuildSource::Text(_)
+                | BuildSource::File(_)
+                | BuildSource::Directory(_)
+                | BuildSource::Output(_)
+                | BuildSource::Kernel(_) => {
                     return None;
                 }
             };

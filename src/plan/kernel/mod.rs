@@ -29,6 +29,9 @@ pub const KCONFIG: &str = "kconfig.tar";
 /// Input and output: a configuration.
 pub const CONFIG: &str = "kernel.config";
 
+/// Output: what modules of others are compiled against.
+pub const HEADERS: &str = "headers.tar";
+
 /// Where the steps' inputs appear inside the sandbox.
 const IN: &str = "/kiln/in";
 
@@ -41,17 +44,31 @@ pub struct CompiledParts {
     pub config: Input,
     /// Its modules below `usr/lib/modules`, without indexes, if it has any.
     pub modules: Option<Input>,
+    /// What modules of others are compiled against, if it has any itself.
+    pub headers: Option<Input>,
 }
 
-/// The steps of a compiled kernel.
+/// The steps of a compiled kernel, which are made once, whether a machine or a build asks first.
 pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compiled: &Compiled) -> CompiledParts {
-    let mut lowering = Lowering { builder, recipe, kernel, compiled };
-    let kconfig = lowering.kconfig();
-    let proposed = lowering.config(kconfig.clone());
-    let config = lowering.check(kconfig, proposed);
-    let build = lowering.build(config.clone());
+    let known = |builder: &Builder<'_>, kind: fn(String) -> StepKind| builder.plan.position(&kind(kernel.name.clone()));
+    let (config, build) = match (known(builder, StepKind::KernelCheck), known(builder, StepKind::KernelBuild)) {
+        (Some(check), Some(build)) => (Input::Output { step: check, name: CONFIG.to_owned() }, build),
+        _ => {
+            let mut lowering = Lowering { builder, recipe, kernel, compiled };
+            let kconfig = lowering.kconfig();
+            let proposed = lowering.config(kconfig.clone());
+            let config = lowering.check(kconfig, proposed);
+            (config.clone(), lowering.build(config))
+        }
+    };
     let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
-    CompiledParts { vmlinuz: output("vmlinuz"), config, modules: compiled.modules.then(|| output("modules.tar")) }
+    let with_modules = |name: &str| compiled.modules.then(|| output(name));
+    CompiledParts {
+        vmlinuz: output("vmlinuz"),
+        config,
+        modules: with_modules("modules.tar"),
+        headers: with_modules(HEADERS),
+    }
 }
 
 struct Lowering<'a, 'lock> {
@@ -113,13 +130,14 @@ impl Lowering<'_, '_> {
     }
 
     fn build(&mut self, config: Input) -> usize {
-        let script = self.script(include_str!("build.sh"));
+        let headers = if self.compiled.modules { include_str!("headers.sh") } else { "" };
+        let script = self.script(&[include_str!("build.sh"), headers].concat());
         let mut inputs = self.source();
         inputs.insert("build.sh".to_owned(), script);
         inputs.insert(CONFIG.to_owned(), config);
         let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
         if self.compiled.modules {
-            outputs.push("modules.tar");
+            outputs.extend([HEADERS, "modules.tar"]);
         }
         let Some(Input::Inline(mut instead)) = inputs.get("source.sh").cloned() else {
             unreachable!("source() has it")

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Build, BuildOutput, BuildSource};
 use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address;
+use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::{FromValue, Name, TextOrFile};
 use crate::recipe::packages::source_request;
 use crate::recipe::reader::{Reader, duplicate};
@@ -82,16 +83,42 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
             Some(BuildSource::DebianSource(request, archives))
         }
         Value::Call(word, _) if word.value == "output" => output(value, scope).map(BuildSource::Output),
+        Value::Call(word, arguments) if word.value == "kernel" => kernel(value, arguments, scope),
         Value::Wrong => None,
         other => {
             let wrong =
                 Diagnostic::new(value.span, format!("expected the source of a build, found {}", other.describe()));
             let hint = "write `file \"main.c\"`, `directory \"src\"`, `url \"https://...\" sha256:...`, `source-package \"ndctl\"`, \
-                        `output \"NAME\" from BUILD` or a string";
+                        `output \"NAME\" from BUILD`, `kernel NAME` or a string";
             scope.report.push(wrong.label(format!("this is {}", other.kind())).hint(hint));
             None
         }
     }
+}
+
+/// `kernel NAME`: one that the recipe compiles, with modules.
+fn kernel(value: &Spanned<Value>, arguments: &[Spanned<Value>], scope: &Scope) -> Option<BuildSource> {
+    let [name] = arguments else {
+        let wrong = Diagnostic::new(value.span, "`kernel` takes the name of a kernel").label("expected `kernel NAME`");
+        scope.report.push(wrong);
+        return None;
+    };
+    let name = Spanned::new(Name::read(name, &scope.report)?.0, name.span);
+    if !scope.resolves("kernel", &name) {
+        return None;
+    }
+    let found = scope.kernels.get(&name.value)?;
+    let (problem, hint) = match &found.origin {
+        Origin::Compiled(compiled) if compiled.modules => return Some(BuildSource::Kernel(name.value)),
+        Origin::Compiled(_) => ("is compiled without modules", "write `modules = true` in the kernel"),
+        Origin::Stock { .. } => {
+            ("is a package of the archive", "put its headers among the tools, such as `linux-headers-cloud-amd64`")
+        }
+    };
+    let wrong = Diagnostic::new(name.span, format!("kernel `{}` {problem}", name.value));
+    let wrong = wrong.label("modules cannot be compiled against it").related(found.span, "the kernel");
+    scope.report.push(wrong.hint(hint));
+    None
 }
 
 /// `output "NAME" from BUILD`; whether that build leaves it is checked where all builds are known.

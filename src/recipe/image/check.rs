@@ -3,11 +3,12 @@
 use super::{DiskFormat, FieldSpans, Image, SIZES, debconf, file, group, paths, swap, user};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
+use crate::recipe::build::{self, BuildOutput};
 use crate::recipe::image::BUSYBOX;
 use crate::recipe::packages::{Base, Contents, PackageRequest, PackageSet, contents};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
-use crate::recipe::value::EvaluatedNode;
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// A raw disk is read whole wherever its digest is compared, holes and all.
 const LARGEST_RAW: u64 = 128 << 30;
@@ -42,6 +43,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
+    let modules = modules(&mut reader, scope);
     let swap = swap.and_then(|swap| swap::size(swap, size, &files, &reader));
     let (paths, patterns) = paths::patterns(&mut reader, &files);
     user::keys_once(&users, &files, &reader);
@@ -76,6 +78,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         groups,
         users,
         files,
+        modules,
         enable,
         disable,
         mask,
@@ -88,6 +91,23 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         span: node.head(),
         spans,
     })
+}
+
+/// `modules = [output "x.ko" from BUILD]`
+fn modules(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Spanned<BuildOutput>> {
+    let listed = reader.list::<Value>("modules");
+    let read = |item: &Spanned<Value>| match &item.value {
+        Value::Call(word, _) if word.value == "output" => build::output(item, scope),
+        Value::Wrong => None,
+        other => {
+            let wrong =
+                Diagnostic::new(item.span, format!("expected an output of a build, found {}", other.describe()));
+            let wrong = wrong.label(format!("this is {}", other.kind()));
+            scope.report.push(wrong.hint("write `output \"NAME.ko\" from BUILD`"));
+            None
+        }
+    };
+    listed.iter().filter_map(|item| read(item).map(|output| Spanned::new(output, item.span))).collect()
 }
 
 /// The shell of the initramfs runs in the machine: where the tools are programs of another architecture, it comes from a
