@@ -121,6 +121,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         kernels: BTreeMap::new(),
         builds: BTreeMap::new(),
         images: BTreeMap::new(),
+        goals: std::collections::BTreeSet::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),
     }

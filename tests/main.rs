@@ -30,6 +30,7 @@ mod suite {
     mod failure_support;
     mod fetch;
     mod format;
+    mod front;
     mod gone;
     mod hostile;
     mod images;

@@ -1,13 +1,15 @@
-//! `kiln check RECIPE`: every mistake of a recipe, or what it declares.
+//! `kiln check RECIPE`: every error of a recipe, or what it declares.
 
 use super::failure::Failure;
 use super::output;
 use crate::cli;
-use crate::ops::{Session, load};
+use crate::ops::{self, Session, Versions, load};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::CheckArgs) -> Result<(), Failure> {
-    let recipe = load::recipe(session, &args.recipe.options())?.recipe;
+    let loaded = load::recipe(session, &args.recipe.options())?;
+    let versions = ops::check(&loaded)?;
+    let recipe = &loaded.recipe;
     let counts = [
         (recipe.machines.len(), "machine"),
         (recipe.images.len(), "image"),
@@ -16,5 +18,13 @@ pub fn run(session: &Session<'_>, args: &cli::CheckArgs) -> Result<(), Failure> 
     ];
     let words: Vec<String> =
         counts.iter().map(|(count, noun)| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" })).collect();
-    output::print(&format!("{}: no mistakes; {}\n", recipe.name, words.join(", ")))
+    let unchecked = match versions {
+        _ if recipe.machines.is_empty() => "",
+        Versions::Locked => "",
+        Versions::NoLock => "not checked: versions of QEMU and Linux, because there is no lock; run `kiln lock`\n",
+        Versions::OutdatedLock => {
+            "not checked: versions of QEMU and Linux, because the lock is out of date; run `kiln lock`\n"
+        }
+    };
+    output::print(&format!("{}: no errors; {}\n{unchecked}", recipe.name, words.join(", ")))
 }

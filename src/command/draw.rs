@@ -4,16 +4,16 @@ use super::failure::Failure;
 use super::output;
 use crate::cli;
 use crate::machine::draw;
-use crate::ops::error::UsageError;
-use crate::ops::{Session, load};
+use crate::ops::{self, OpsError, Session, launch, load};
 use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::DrawArgs) -> Result<(), Failure> {
-    let recipe = load::recipe(session, &args.recipe.options())?.recipe;
-    if recipe.machines.is_empty() {
-        return Err(UsageError::NoMachines.into());
-    }
+    let loaded = load::recipe(session, &args.recipe.options())?;
+    launch::any_machine(&loaded).map_err(OpsError::from)?;
+    let recipe = &loaded.recipe;
+    // A picture of a machine that cannot exist would be wrong: its numbers are assigned on the premise that it can.
+    ops::check(&loaded)?;
     match &args.svg {
         Some(path) => Ok(fs::write_atomically(path, draw::svg(recipe.machines.values()).as_bytes())?),
         None => {

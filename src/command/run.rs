@@ -27,7 +27,12 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     } else {
         launch::named(session, &recipe, &options)?
     };
-    let options = RunRequest { machine: args.machine.clone(), accel: args.accel.into(), keep: args.keep.clone() };
+    let options = RunRequest {
+        machine: args.machine.clone(),
+        accel: args.accel.into(),
+        keep: args.keep.clone(),
+        source: args.recipe.recipe.clone(),
+    };
     Ok(launch::run(session, &launches, &options)?)
 }
 

@@ -51,6 +51,9 @@ pub struct Manifest {
     /// By machine whose QEMU a build made: the id under which a store knows that tree. That of packages is among the steps.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub built_qemu: BTreeMap<String, Digest>,
+    /// By image that no machine uses: its file.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub images: BTreeMap<String, String>,
     /// By image: what is doubtful about its files and packages, a sentence each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub warnings: BTreeMap<String, Vec<String>>,
@@ -102,7 +105,8 @@ impl Manifest {
             return Err(ManifestError::Format(manifest.format));
         }
         let files = manifest.artifacts.keys().filter(|name| !is_file_name(name));
-        match files.chain(manifest.qemu.keys().filter(|name| !is_plain(name))).next() {
+        let owners = manifest.qemu.keys().chain(manifest.images.keys()).chain(manifest.images.values());
+        match files.chain(owners.filter(|name| !is_plain(name))).next() {
             Some(name) => Err(ManifestError::Name(name.clone())),
             None => manifest.bounded(),
         }
@@ -110,7 +114,11 @@ impl Manifest {
 
     /// Itself, where comparing a directory with it ends in reasonable time and memory.
     fn bounded(self) -> Result<Manifest, ManifestError> {
-        let counts = [("machines", self.qemu.len(), MACHINES), ("files", self.artifacts.len(), ARTIFACTS)];
+        let counts = [
+            ("machines", self.qemu.len(), MACHINES),
+            ("images", self.images.len(), ARTIFACTS),
+            ("files", self.artifacts.len(), ARTIFACTS),
+        ];
         if let Some((what, found, most)) = counts.into_iter().find(|(_, found, most)| found > most) {
             return Err(ManifestError::Many { what, found, most });
         }
@@ -156,6 +164,7 @@ mod tests {
             incremental: BTreeSet::new(),
             built_qemu: BTreeMap::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
+            images: BTreeMap::new(),
             warnings: BTreeMap::new(),
         }
     }

@@ -22,6 +22,7 @@ pub mod qmp;
 pub mod report;
 pub mod run;
 pub mod rundir;
+pub mod running;
 pub mod session;
 pub mod step;
 pub mod terminal;

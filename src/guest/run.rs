@@ -12,6 +12,7 @@ use super::event::{TestEvent, TestListener};
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
+use super::running::{RunRecord, RunningMachine};
 use super::{AccelChoice, GuestError, Launch, network, ports};
 use crate::world::fs;
 
@@ -19,6 +20,9 @@ use crate::world::fs;
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for QEMU to close its files when asked to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Where the guest's sshd listens.
+const SSH_PORT: u16 = 22;
 
 /// How a machine is run.
 pub struct RunOptions<'a> {
@@ -28,6 +32,8 @@ pub struct RunOptions<'a> {
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
     pub base: PathBuf,
+    /// What names the run for whoever looks for it: see [`RunRecord`].
+    pub sources: Vec<PathBuf>,
     /// Set by SIGTERM, SIGHUP, or Ctrl-C when there is no terminal.
     pub interrupted: &'a AtomicBool,
 }
@@ -54,6 +60,8 @@ pub fn run(
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
+    let machines = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
+    RunRecord::new(options.sources.clone(), machines).publish(&run)?;
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
@@ -67,6 +75,13 @@ pub fn run(
             other => return other,
         }
     }
+}
+
+/// How others reach a machine.
+fn running(launch: &Launch) -> RunningMachine {
+    let forwards = launch::forwards(launch, Purpose::Terminal).unwrap_or_default();
+    let ssh = forwards.iter().find(|forward| forward.guest.value == SSH_PORT).map(|forward| forward.host.value);
+    RunningMachine { name: launch.machine.clone(), ssh, ..RunningMachine::default() }
 }
 
 fn attempt(

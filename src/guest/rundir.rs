@@ -8,6 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 
 use crate::world::{WorldError, fs};
 
@@ -81,15 +82,37 @@ fn lock(path: &Path, more: OFlags) -> Result<OwnedFd, WorldError> {
 /// Removes the directories of this user's starts that are no more. Failures are left for the next start. What others
 /// have is not even opened: `base` is everybody's, and an open may be made to wait.
 fn sweep(base: &Path) {
-    let Ok(entries) = std::fs::read_dir(base) else { return };
-    for entry in entries.flatten() {
-        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
-        let own = |data: std::fs::Metadata| data.is_dir() && data.uid() == rustix::process::geteuid().as_raw();
-        let ours = named && entry.metadata().is_ok_and(own);
-        if ours && lock(&entry.path().join(LOCK), OFlags::empty()).is_ok() {
-            let _ = fs::remove_tree(&entry.path());
+    for path in own(base) {
+        if lock(&path.join(LOCK), OFlags::empty()).is_ok() {
+            let _ = fs::remove_tree(&path);
         }
     }
+}
+
+/// The directories of this user's starts that are going on, and that nobody else can look into. They are not swept, so
+/// whoever only looks removes nothing.
+pub fn in_use(base: &Path) -> Vec<PathBuf> {
+    let closed = |path: &PathBuf| fs::metadata(path).is_ok_and(|data| data.mode() & 0o077 == 0);
+    let locked = |path: &PathBuf| {
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = rustix::fs::open(path.join(LOCK), flags, Mode::empty());
+        // A start locks before it has anything to show, so a lock that is free for a moment disturbs none.
+        file.is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared) == Err(Errno::AGAIN))
+    };
+    let mut found: Vec<PathBuf> = own(base).filter(closed).filter(locked).collect();
+    found.sort();
+    found
+}
+
+/// The directories of this user's starts.
+fn own(base: &Path) -> impl Iterator<Item = PathBuf> {
+    let user = rustix::process::geteuid().as_raw();
+    let entries = std::fs::read_dir(base).into_iter().flatten().flatten();
+    let ours = entries.filter(move |entry| {
+        let named = entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX));
+        named && entry.metadata().is_ok_and(|data| data.is_dir() && data.uid() == user)
+    });
+    ours.map(|entry| entry.path())
 }
 
 #[cfg(test)]

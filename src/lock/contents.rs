@@ -48,7 +48,7 @@ fn sources(recipe: &Recipe, lock: &Lock) -> Vec<String> {
 
 /// Packages that steps take files out of, by name: one that only `Provides` the name has other files.
 fn named(recipe: &Recipe, lock: &Lock) -> Vec<String> {
-    let shells = recipe.images.values().map(|image| (image.initramfs_set(), [BUSYBOX].as_slice()));
+    let shells = recipe.images.values().filter_map(|image| Some((image.disk()?.initramfs_set(), [BUSYBOX].as_slice())));
     let boots = recipe
         .machines
         .values()

@@ -62,7 +62,7 @@ pub struct Lock {
     pub machines: BTreeMap<String, LockedMachine>,
     /// Steps by name: the id that [`crate::plan`] gives them.
     pub steps: BTreeMap<String, Digest>,
-    /// Artifacts by `MACHINE/FILE`, once built.
+    /// Artifacts by `MACHINE/FILE` or `IMAGE.FORMAT`, once built.
     pub outputs: BTreeMap<String, LockedOutput>,
 }
 

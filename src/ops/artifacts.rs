@@ -1,4 +1,4 @@
-//! What a build puts into its result directory: the plan's artifacts, and for every machine the files that launch it.
+//! What a build puts into its result directory: the plan's artifacts, those of images beside the manifest, and for every machine the files that launch it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use super::load::Ready;
 use super::machines;
 use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
 use crate::exec::Realized;
-use crate::plan;
+use crate::plan::{self, ArtifactOwner};
 use crate::recipe::machine::Machine;
 
 /// Where a machine's files go: the result directory itself when the recipe has one machine.
@@ -21,7 +21,8 @@ pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
 pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
     let mut deliveries = BTreeMap::new();
     for artifact in &ready.plan.artifacts {
-        let name = machine_directory(ready, &artifact.machine).join(artifact.kind.file_name());
+        let directory = artifact.machine().map(|machine| machine_directory(ready, machine)).unwrap_or_default();
+        let name = directory.join(artifact.file_name());
         deliveries.insert(name.display().to_string(), Delivery::Blob(realized.file(&artifact.from)));
     }
     for machine in ready.loaded.recipe.machines.values() {
@@ -36,9 +37,18 @@ pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTree
     Ok(deliveries)
 }
 
+/// The files of images that no machine uses, by image.
+pub(super) fn images(ready: &Ready<'_>) -> BTreeMap<String, String> {
+    let image = |artifact: &plan::Artifact| match &artifact.owner {
+        ArtifactOwner::Image(image) => Some((image.clone(), artifact.file_name())),
+        ArtifactOwner::Machine(_) => None,
+    };
+    ready.plan.artifacts.iter().filter_map(image).collect()
+}
+
 /// How a machine is launched from what came out.
 pub(super) fn launch_file(ready: &Ready<'_>, realized: &Realized, machine: &Machine) -> Result<LaunchFile, OpsError> {
-    let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine == machine.name);
+    let files = ready.plan.artifacts.iter().filter(|artifact| artifact.machine() == Some(&machine.name));
     let artifact = |artifact: &plan::Artifact| {
         let (place, file) = (launch::Place::of(artifact.kind)?, realized.file(&artifact.from));
         let name = artifact.kind.file_name().to_owned();

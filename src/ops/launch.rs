@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::build::{self, Built};
 use super::error::{MismatchError, OpsError, UsageError};
 use super::event::{Guests, OpsEvent};
-use super::load::{self, Ready};
+use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{artifacts, machines, project};
@@ -35,8 +35,9 @@ pub(super) const SOCKETS: &str = "/tmp";
 /// Machines that can be started, by name.
 pub type Launches = BTreeMap<String, Launch>;
 
-/// Builds a recipe, and makes its machines ready.
+/// Builds a recipe, and makes its machines ready. One without machines is not built.
 pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Launches, OpsError> {
+    any_machine(&ready.loaded)?;
     let Built { manifest, realized } = build::build(ready, options, out)?;
     let mut launches = BTreeMap::new();
     for machine in ready.loaded.recipe.machines.values() {
@@ -61,10 +62,22 @@ pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptio
     of_recipe(&ready, options, &project::result_path(&recipe.path))
 }
 
+/// Refuses a recipe that has no machine.
+pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
+    let recipe = &loaded.recipe;
+    if recipe.machines.is_empty() {
+        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys()));
+    }
+    Ok(())
+}
+
 /// The machines of a directory that may come from anybody.
 pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches, OpsError> {
     let store = load::open_store(session.world)?;
     let (manifest, machines) = believed(session, &store, directory)?;
+    if machines.is_empty() {
+        return Err(UsageError::without_machines(directory, manifest.images.keys()).into());
+    }
     let mut launches = BTreeMap::new();
     for (name, found) in machines {
         let tree = qemu_tree(&store, &manifest, &found.launch.description.machine)?;
@@ -85,7 +98,10 @@ pub struct Described {
 pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeMap<String, Described>, OpsError> {
     if recipe.path.is_dir() {
         let store = load::open_store(session.world)?;
-        let (_, machines) = believed(session, &store, &recipe.path)?;
+        let (manifest, machines) = believed(session, &store, &recipe.path)?;
+        if machines.is_empty() {
+            return Err(UsageError::without_machines(&recipe.path, manifest.images.keys()).into());
+        }
         let one = |(name, found): (String, CheckedMachine)| {
             let LaunchFile { description, artifacts } = found.launch;
             let files = artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect();
@@ -94,6 +110,7 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
         return Ok(machines.into_iter().map(one).collect());
     }
     let loaded = load::recipe(session, recipe)?;
+    any_machine(&loaded)?;
     let lock = load::lock_of(&loaded)?;
     machines::judge(session, &loaded.recipe, &lock)?;
     let one = |machine: &Machine| {
@@ -175,6 +192,8 @@ pub struct RunRequest {
     pub accel: guest::AccelChoice,
     /// Keep what the guest writes in this file instead of throwing it away.
     pub keep: Option<PathBuf>,
+    /// The recipe or result directory that the machines are of, so that other commands find them while they run.
+    pub source: PathBuf,
 }
 
 /// Runs machines, one of them on the terminal, until that one ends.
@@ -186,9 +205,17 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         accel: options.accel,
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
+        sources: sources(session, &options.source),
         interrupted: interrupt::flag(),
     };
     Ok(guest::run::run(front, &background, &options, &Guests(session.listener))?)
+}
+
+/// The names by which a run is found: the recipe's or directory's own, and that of the directory that its result is in.
+fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
+    let result = (!source.is_dir()).then(|| project::result_path(source));
+    let names = std::iter::once(source.to_owned()).chain(result);
+    names.filter_map(|name| session.world.canonical(&name).ok()).collect()
 }
 
 /// The machine of this name, or the first one.

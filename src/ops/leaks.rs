@@ -31,19 +31,19 @@ pub(super) fn check(ready: &Ready<'_>, realized: &Realized, policy: LeakPolicy) 
         .iter()
         .flat_map(|artifact| searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input)));
     for (artifact, input) in searched {
-        let (file, name) = (realized.file(input), artifact.kind.file_name());
+        let (file, name) = (realized.file(input), artifact.file_name());
         let memo = memo(&file.sha256, &needles);
         if ready.store.recall(&memo).is_some() {
             continue;
         }
         let Ok(path) = ready.store.path(&file.sha256) else {
             // Made by an earlier build, and swept since.
-            session.notice(Notice::NotSearched { artifact: name });
+            session.notice(Notice::NotSearched { artifact: &name });
             continue;
         };
         let scanner = Scanner::new(needles.clone(), identities(ready));
         let stream = fs::open(&path)?;
-        let hits = fs::context("read", &path, scanner.scan(name, stream))?;
+        let hits = fs::context("read", &path, scanner.scan(&name, stream))?;
         let hits = unexplained(ready, hits)?;
         if hits.is_empty() {
             ready.store.note(&memo, b"clean")?;

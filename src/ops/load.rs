@@ -20,6 +20,8 @@ pub const LOCK_LIMIT: u64 = 64 << 20;
 pub struct Loaded<'a> {
     /// Where it was loaded.
     pub session: Session<'a>,
+    /// Where it is, as the caller named it.
+    pub path: PathBuf,
     /// The recipe.
     pub recipe: Recipe,
     /// Where its lock is, or would be.
@@ -40,7 +42,7 @@ pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Load
     if !mistakes.is_empty() {
         return Err(OpsError::mistakes(&recipe.sources, mistakes));
     }
-    Ok(Loaded { session: *session, recipe, lock_path })
+    Ok(Loaded { session: *session, path: options.path.clone(), recipe, lock_path })
 }
 
 /// `kiln check <(...)` names a pipe that has no place among files, which is what its error is to say.

@@ -55,6 +55,21 @@ pub fn judge(session: &Session<'_>, recipe: &Recipe, lock: &Lock) -> Result<(), 
             Err(other) => return Err(other),
         }
     }
+    conclude(session, recipe, findings)
+}
+
+/// Judges every machine by the rules that need no lock: versions count only as far as the recipe names them.
+pub(super) fn judge_unlocked(session: &Session<'_>, recipe: &Recipe) -> Result<(), OpsError> {
+    let mut findings = Findings::default();
+    for machine in recipe.machines.values() {
+        let kernel = KernelFacts::of(&recipe.kernels[&machine.kernel]);
+        findings.errors.extend(capability::check_kernel(machine, &kernel));
+    }
+    conclude(session, recipe, findings)
+}
+
+/// Adds what the other rules say of the recipe to what the tables say.
+fn conclude(session: &Session<'_>, recipe: &Recipe, mut findings: Findings) -> Result<(), OpsError> {
     findings.extend(rules::check_all(recipe));
     if !findings.warnings.is_empty() {
         session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
@@ -71,7 +86,7 @@ pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<De
         origin: QemuOrigin::of(&machine.qemu),
         emulator: emulator(lock, machine)?,
         initrd: recipe.kernels[&machine.kernel].has_initrd(),
-        disk: recipe.images[&machine.image].format,
+        disk: recipe.images[&machine.image].machine_disk().format,
     })
 }
 

@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod build;
+mod check;
 mod deliver;
 mod diffoscope;
 pub mod error;
@@ -36,6 +37,7 @@ mod verify;
 mod warnings;
 
 pub use build::{Built, build};
+pub use check::{Versions, check};
 pub use error::{ErrorClass, OpsError};
 pub use event::{IgnoreEvents, OpsEvent, OpsListener};
 pub use load::{Loaded, Ready, ready};

@@ -11,7 +11,7 @@ use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::root::ROOT;
-use crate::plan::{ArtifactKind, Input};
+use crate::plan::{Artifact, ArtifactKind, Input};
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
 pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), OpsError> {
@@ -46,7 +46,8 @@ pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> 
 
 fn outputs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, LockedOutput> {
     let named = ready.plan.artifacts.iter().map(|artifact| {
-        let name = format!("{}/{}", artifact.machine, artifact.kind.file_name());
+        let directory = artifact.machine().map(|machine| format!("{machine}/")).unwrap_or_default();
+        let name = format!("{directory}{}", artifact.file_name());
         (name, LockedOutput { file: realized.file(&artifact.from) })
     });
     // The tree's own digest tells a mismatch of contents from one of the disk format around it.
@@ -65,5 +66,8 @@ fn differs(lock: &Lock, name: &str, built: &LockedOutput) -> Option<OutputMismat
 fn configs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, Digest> {
     let machines = &ready.loaded.recipe.machines;
     let configs = ready.plan.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::KernelConfig);
-    configs.map(|artifact| (machines[&artifact.machine].kernel.clone(), realized.file(&artifact.from).sha256)).collect()
+    let config = |artifact: &Artifact| {
+        Some((machines.get(artifact.machine()?)?.kernel.clone(), realized.file(&artifact.from).sha256))
+    };
+    configs.filter_map(config).collect()
 }

@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use super::root::ROOT;
 use crate::base::Arch;
 use crate::recipe::build::BuildOutput;
 use crate::recipe::image::DiskFormat;
@@ -164,7 +165,7 @@ impl fmt::Display for DiskContent {
     }
 }
 
-/// A file that a build delivers for a machine.
+/// A file that a build delivers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ArtifactKind {
     /// The kernel image.
@@ -175,6 +176,8 @@ pub enum ArtifactKind {
     Initrd,
     /// The disk.
     Disk(DiskFormat),
+    /// The root file system as an archive.
+    Root,
     /// OVMF's code.
     FirmwareCode,
     /// OVMF's variables as they are before the first boot.
@@ -189,6 +192,7 @@ impl ArtifactKind {
             ArtifactKind::KernelConfig => "kernel.config",
             ArtifactKind::Initrd => "initrd.img",
             ArtifactKind::Disk(format) => format.file_name(),
+            ArtifactKind::Root => ROOT,
             ArtifactKind::FirmwareCode => "ovmf-code.fd",
             ArtifactKind::FirmwareVars => "ovmf-vars.fd",
         }

@@ -10,16 +10,17 @@ use super::kernel;
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
 use super::qemu::{self, Asked};
-use super::step::{Artifact, Input, Plan};
+use super::step::{Artifact, ArtifactOwner, Input, Plan};
 use super::stock::{self, ExtraModules, Modules};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
+use crate::recipe::image::Image;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::{Firmware, Machine};
 
-/// The steps that build everything the recipe's machines consist of.
+/// The steps that build everything the recipe's machines consist of, and the images that no machine uses.
 ///
 /// The lock must satisfy the recipe: every set, source and archive that the recipe asks for is there.
 pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
@@ -32,6 +33,9 @@ pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
     };
     for machine in recipe.machines.values() {
         lowering.machine(machine);
+    }
+    for image in recipe.images_alone() {
+        lowering.image(image);
     }
     lowering.qemu_facts();
     lowering.builder.plan
@@ -77,6 +81,21 @@ impl Lowering<'_> {
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
+    /// An image that no machine uses: its root file system as an archive, or on a disk of its own.
+    fn image(&mut self, image: &Image) {
+        let root = image::root(&mut self.builder, self.recipe, image);
+        let (kind, from) = match image.disk() {
+            None => (ArtifactKind::Root, root),
+            Some(disk) => {
+                let content = DiskContent { image: image.name.clone(), modules_of: None, layout: DiskLayout::Whole };
+                let parts = DiskParts { root, modules: None, fstab: None };
+                let raw = image::raw_disk(&mut self.builder, (image, disk), &content, parts);
+                (ArtifactKind::Disk(disk.format), disk::converted(&mut self.builder, raw, disk.format))
+            }
+        };
+        self.builder.plan.artifacts.push(Artifact { owner: ArtifactOwner::Image(image.name.clone()), kind, from });
+    }
+
     /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one
     /// for each architecture.
     fn qemu_facts(&mut self) {
@@ -92,12 +111,13 @@ impl Lowering<'_> {
     }
 
     fn deliver(&mut self, machine: &Machine, kind: ArtifactKind, from: Input) {
-        self.builder.plan.artifacts.push(Artifact { machine: machine.name.clone(), kind, from });
+        let owner = ArtifactOwner::Machine(machine.name.clone());
+        self.builder.plan.artifacts.push(Artifact { owner, kind, from });
     }
 
     /// In the format of the machine's image.
     fn deliver_disk(&mut self, machine: &Machine, raw: Input) {
-        let format = self.recipe.images[&machine.image].format;
+        let format = self.recipe.images[&machine.image].machine_disk().format;
         let disk = disk::converted(&mut self.builder, raw, format);
         self.deliver(machine, ArtifactKind::Disk(format), disk);
     }
@@ -105,7 +125,8 @@ impl Lowering<'_> {
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
     fn kernel(&mut self, machine: &Machine) -> KernelParts {
         let image = &self.recipe.images[&machine.image];
-        let (tools, shell) = (&image.tools.name, &image.initramfs_set().name);
+        let disk = image.machine_disk();
+        let (tools, shell) = (&disk.tools.name, &disk.initramfs_set().name);
         let extra: Vec<BuildOutput> = image.modules.iter().map(|module| module.value.clone()).collect();
         let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone(), extra };
         if let Some(parts) = self.indexed.get(&key) {
@@ -165,7 +186,7 @@ impl Lowering<'_> {
             DiskLayout::Partition => boot::fstab(&self.builder, image),
         };
         let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
-        let disk = image::raw_disk(&mut self.builder, image, &content, parts);
+        let disk = image::raw_disk(&mut self.builder, (image, image.machine_disk()), &content, parts);
         self.disks.insert(content, disk.clone());
         disk
     }

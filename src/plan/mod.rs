@@ -30,4 +30,4 @@ pub use kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
 pub use statement::Statement;
-pub use step::{Artifact, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};
+pub use step::{Artifact, ArtifactOwner, Builtin, Fetch, Ids, IncrementalRun, Input, Plan, Step, Work};

@@ -239,10 +239,41 @@ pub enum Input {
 /// A file that the build delivers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
-    /// The machine it belongs to.
-    pub machine: String,
-    /// Which of the machine's files it is.
+    /// What it belongs to.
+    pub owner: ArtifactOwner,
+    /// Which of the owner's files it is.
     pub kind: ArtifactKind,
     /// Where it comes from.
     pub from: Input,
+}
+
+/// What a file that is delivered belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArtifactOwner {
+    /// A machine, which has several files.
+    Machine(String),
+    /// An image that no machine uses, which is one file.
+    Image(String),
+}
+
+impl Artifact {
+    /// Its name in the directory of its owner: `disk.qcow2` of a machine, `IMAGE.qcow2` of an image.
+    pub fn file_name(&self) -> String {
+        let name = self.kind.file_name();
+        match &self.owner {
+            ArtifactOwner::Machine(_) => name.to_owned(),
+            ArtifactOwner::Image(image) => {
+                let (_, suffix) = name.rsplit_once('.').expect("disks and archives have a suffix");
+                format!("{image}.{suffix}")
+            }
+        }
+    }
+
+    /// The machine that it belongs to.
+    pub fn machine(&self) -> Option<&str> {
+        match &self.owner {
+            ArtifactOwner::Machine(machine) => Some(machine),
+            ArtifactOwner::Image(_) => None,
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub fn with_extra(builder: &mut Builder<'_>, extra: &ExtraModules<'_>) -> Input 
     let step = Step {
         kind: StepKind::ExtraModules { kernel, image: name },
         work: Work::Sandbox {
-            tools: builder.tools(&image.tools.name),
+            tools: builder.tools(&image.machine_disk().tools.name),
             argv: ["/bin/sh", "/kiln/in/extra.sh"].map(str::to_owned).to_vec(),
             env: builder.epoch_env(),
             ids: Ids::Single,

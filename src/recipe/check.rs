@@ -10,7 +10,7 @@ use super::reader::{Reader, duplicate};
 use super::report::Diagnostics;
 use super::scope::Scope;
 use super::value::{EvaluatedNode, Value};
-use super::{Recipe, archive, build, image, kernel, machine, packages, qemu, test};
+use super::{Recipe, alone, archive, build, image, kernel, machine, packages, qemu, test};
 use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
 
@@ -41,10 +41,11 @@ pub fn check(world: &dyn World, path: &Path, set: &[(String, String)]) -> Result
     }
     let mut evaluator = Evaluator::new(&scope.report, &mut files, set, &main);
     let nodes = evaluator.run(&imports.files);
-    let params = evaluator.params;
+    let (params, extended) = (evaluator.params, evaluator.extended);
     scope.files = files.read;
     let root = root_block(nodes, start);
     let (epoch, tests) = parts(&root, &mut scope);
+    let goals = alone::goals(&scope, start.file, &extended);
     let name = name(&main, start, &scope.report);
     let report = std::mem::take(&mut scope.report);
     if !report.is_empty() {
@@ -64,6 +65,7 @@ pub fn check(world: &dyn World, path: &Path, set: &[(String, String)]) -> Result
         builds: scope.builds,
         qemus: scope.qemus,
         images: scope.images,
+        goals,
         machines: scope.machines,
         tests,
     })

@@ -3,6 +3,7 @@
 pub mod capability;
 mod check;
 mod debconf;
+mod disk;
 mod file;
 mod group;
 mod paths;
@@ -10,7 +11,6 @@ mod swap;
 mod user;
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
@@ -22,38 +22,25 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
+pub use disk::{DiskFormat, ImageDisk, ImageForm, SIZES};
 pub(crate) use file::MOUNTED_OVER;
+pub use swap::SWAP_FILE;
 pub use user::is_never_made;
 
 /// What the shell of the initramfs comes from.
 pub const BUSYBOX: &str = "busybox-static";
 
-/// Bytes of an image's file system: less does not hold the packages that every Debian system has; more than 2 TiB is a
-/// typo.
-pub const SIZES: RangeInclusive<u64> = (64 << 20)..=(2 << 40);
-
-/// The swap file of an image.
-pub const SWAP_FILE: &str = "/swapfile";
-
-/// A disk image.
+/// A root file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Image {
     /// Its name.
     pub name: String,
     /// Whose packages it is made of.
     pub architecture: Spanned<Arch>,
-    /// Bytes of the file system.
-    pub size: u64,
-    /// Bytes of the swap file on it.
-    pub swap: Option<u64>,
-    /// How its disks are delivered.
-    pub format: DiskFormat,
+    /// What it is delivered as.
+    pub form: ImageForm,
     /// What is installed.
     pub packages: PackageSet,
-    /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
-    pub tools: PackageSet,
-    /// What the initramfs runs, where `tools` are programs of another architecture than the image.
-    pub initramfs: Option<PackageSet>,
     /// What of the packages is not in it.
     pub paths: PathPatterns,
     /// `/etc/hostname`
@@ -95,6 +82,8 @@ pub struct Image {
 pub struct FieldSpans {
     /// `size`
     pub size: Span,
+    /// `format`
+    pub format: Option<Span>,
     /// `locale`
     pub locale: Option<Span>,
     /// `timezone`
@@ -119,9 +108,23 @@ pub struct PathPatterns {
 }
 
 impl Image {
-    /// The set that the initramfs's shell comes from: a program of the machine, not of what builds it.
-    pub fn initramfs_set(&self) -> &PackageSet {
-        self.initramfs.as_ref().unwrap_or(&self.tools)
+    /// The disk that it becomes, unless it is an archive.
+    pub fn disk(&self) -> Option<&ImageDisk> {
+        match &self.form {
+            ImageForm::Disk(disk) => Some(disk),
+            ImageForm::Tar => None,
+        }
+    }
+
+    /// The disk of an image that a machine uses.
+    pub fn machine_disk(&self) -> &ImageDisk {
+        self.disk().expect("the image of a machine in a checked recipe is a disk")
+    }
+
+    /// Every package set that it is made of, and made with.
+    pub fn sets(&self) -> Vec<&PackageSet> {
+        let disk = self.disk().into_iter().flat_map(|disk| std::iter::once(&disk.tools).chain(&disk.initramfs));
+        std::iter::once(&self.packages).chain(disk).collect()
     }
 
     /// What it takes from builds.
@@ -196,35 +199,6 @@ pub struct Group {
     pub gid: Option<u32>,
     /// Where it was declared.
     pub span: Span,
-}
-
-/// How the bytes of a disk lie in its file.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DiskFormat {
-    /// The disk's own bytes, one after the other; what holds nothing is a hole in the file.
-    Raw,
-    /// QEMU's own format, compressed and without the blocks that hold nothing.
-    #[default]
-    Qcow2,
-}
-
-impl DiskFormat {
-    /// Its name in recipes, and QEMU's for it.
-    pub fn name(self) -> &'static str {
-        match self {
-            DiskFormat::Raw => "raw",
-            DiskFormat::Qcow2 => "qcow2",
-        }
-    }
-
-    /// The name of a disk's file.
-    pub const fn file_name(self) -> &'static str {
-        match self {
-            DiskFormat::Raw => "disk.raw",
-            DiskFormat::Qcow2 => "disk.qcow2",
-        }
-    }
 }
 
 /// One user.

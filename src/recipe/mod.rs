@@ -6,6 +6,7 @@
 #![warn(missing_docs)]
 
 pub mod address;
+mod alone;
 mod architecture;
 pub mod archive;
 pub mod build;
@@ -32,7 +33,7 @@ pub mod value;
 pub use check::{Mistakes, check};
 pub use content::RecipeFile;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::base::{SourceMap, Timestamp};
@@ -64,6 +65,8 @@ pub struct Recipe {
     pub qemus: BTreeMap<String, qemu::BuiltQemu>,
     /// Disk images.
     pub images: BTreeMap<String, image::Image>,
+    /// Images that the recipe is for, with or without a machine: those of its own file that no other extends.
+    pub goals: BTreeSet<String>,
     /// Machines.
     pub machines: BTreeMap<String, machine::Machine>,
     /// Tests in the order of the files.

@@ -10,15 +10,21 @@ use super::packages::PackageSet;
 use super::qemu::BuiltQemu;
 
 impl Recipe {
-    /// The same recipe without kernels, builds, images, package sets and archives that no machine reaches. A recipe without
-    /// machines is for images and kernels alone, and stays whole.
+    /// The same recipe without kernels, builds, images, package sets and archives that neither a machine nor an image
+    /// that is delivered by itself reaches. A recipe with none of those is a library, and stays whole.
     pub fn reachable(mut self) -> Recipe {
-        if self.machines.is_empty() {
+        if self.machines.is_empty() && self.goals.is_empty() {
             return self;
         }
         let kernels: BTreeSet<&String> = self.machines.values().map(|machine| &machine.kernel).collect();
-        let kernels: BTreeSet<String> = kernels.into_iter().cloned().collect();
-        let images: BTreeSet<&String> = self.machines.values().map(|machine| &machine.image).collect();
+        // A recipe without machines may be for its kernels as well.
+        let own = self.machines.is_empty().then(|| self.goals.iter().find_map(|goal| self.images.get(goal)));
+        let own = own.flatten().map(|image| image.span.file);
+        let wanted =
+            self.kernels.values().filter(|kernel| kernels.contains(&kernel.name) || own == Some(kernel.span.file));
+        let kernels: BTreeSet<String> = wanted.map(|kernel| kernel.name.clone()).collect();
+        let used = self.machines.values().map(|machine| machine.image.clone());
+        let images: BTreeSet<String> = used.chain(self.images_alone().map(|image| image.name.clone())).collect();
         self.images.retain(|name, _| images.contains(name));
         let outputs = self.images.values().flat_map(Image::build_outputs);
         let outputs = outputs.chain(self.built_qemus().map(|built| &built.output));
@@ -52,8 +58,7 @@ impl Recipe {
             self.machines.values().flat_map(|machine| std::iter::once(machine.qemu.packages()).chain(&machine.boot)),
         );
         let images = self.images.values();
-        let of_images = images.flat_map(|image| [Some(&image.packages), Some(&image.tools), image.initramfs.as_ref()]);
-        sets.extend(of_images.flatten());
+        sets.extend(images.flat_map(Image::sets));
         sets.extend(self.kernels.values().flat_map(kernel_sets));
         sets.extend(self.builds.values().map(|build| &build.tools));
         sets

@@ -171,7 +171,7 @@ fn a_machine_without_a_word_about_it_is_amd64() {
     let text = format!("{ARCHIVES}{}", PARTS.replace("architecture = arm64 ", "").replace("-arm\"", "-x86\""));
     let recipe = kiln::recipe::check(&world(&text), Path::new(MAIN), &[]).unwrap();
     assert_eq!(recipe.machines["m"].arch(), Arch::Amd64);
-    assert_eq!(recipe.images["i"].initramfs, None);
+    assert_eq!(recipe.images["i"].machine_disk().initramfs, None);
     assert_eq!(recipe.images["i"].packages.archives, ["host"]);
 }
 

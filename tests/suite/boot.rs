@@ -245,10 +245,12 @@ fn two_images_with_different_tools_share_a_kernel_and_not_its_indexes() {
         let mut machine = recipe.machines.values().next().unwrap().clone();
         let mut image = recipe.images[&machine.image].clone();
         let before = kiln::plan::lower(recipe, lock);
-        let mut tools = lock.sets[&image.tools.name].clone();
+        let mut tools = lock.sets[&image.machine_disk().tools.name].clone();
         tools.retain(|package| package.name != "zlib1g");
         lock.sets.insert("other-tools".to_owned(), tools);
-        (image.name, image.tools.name) = ("zz-other".to_owned(), "other-tools".to_owned());
+        image.name = "zz-other".to_owned();
+        let kiln::recipe::image::ImageForm::Disk(disk) = &mut image.form else { panic!("no disk") };
+        disk.tools.name = "other-tools".to_owned();
         (machine.name, machine.image) = ("zz-other".to_owned(), "zz-other".to_owned());
         recipe.images.insert("zz-other".to_owned(), image);
         recipe.machines.insert("zz-other".to_owned(), machine);

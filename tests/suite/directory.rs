@@ -47,6 +47,7 @@ pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         incremental: BTreeSet::new(),
         built_qemu: BTreeMap::new(),
         qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
+        images: BTreeMap::new(),
         warnings: BTreeMap::new(),
     }
 }
@@ -240,7 +241,7 @@ fn a_manifest_that_lists_too_little_is_no_build() {
     let sent = Sent::new("empty");
     let empty = Manifest { qemu: BTreeMap::new(), ..manifest(&[]) };
     std::fs::write(sent.path("manifest.json"), empty.write()).unwrap();
-    sent.refused("manifest.json: it lists no machine, so the build is incomplete");
+    sent.refused("manifest.json: it lists no machine and no image, so the build is incomplete");
     sent.refused("launch.sh: not listed in the manifest");
     std::fs::write(sent.path("manifest.json"), manifest(&[]).write()).unwrap();
     sent.refused("launch.json: every build has this file, but the manifest does not list it");

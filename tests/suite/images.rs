@@ -1,5 +1,6 @@
 //! Images as recipes state them, built from a Debian in miniature: real scripts under a real dpkg, without a network.
 
+mod alone;
 mod brought;
 mod debconf;
 mod failed;

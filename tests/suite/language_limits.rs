@@ -89,8 +89,11 @@ fn language_a_recipe_carries_what_it_means() {
     assert_eq!(recipe.params["size"], "1GiB");
     assert_eq!(recipe.params["name"], "\"two\"");
     let image = &recipe.images["i"];
-    assert_eq!((image.size, image.hostname.as_str(), image.packages.name.as_str()), (1 << 30, "two", "i"));
+    assert_eq!(
+        (image.machine_disk().size, image.hostname.as_str(), image.packages.name.as_str()),
+        (1 << 30, "two", "i")
+    );
     assert_eq!(image.packages.requests[0].name, "udev");
     assert_eq!(image.files[0].content, recipe::image::Content::File("deep/lib/k".to_owned()));
-    assert_eq!(image.tools.name, "t");
+    assert_eq!(image.machine_disk().tools.name, "t");
 }

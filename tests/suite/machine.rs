@@ -183,6 +183,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         kernels: BTreeMap::from([("k".to_owned(), kernel)]),
         builds: BTreeMap::new(),
         images: BTreeMap::new(),
+        goals: std::collections::BTreeSet::new(),
         machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),
         tests: Vec::new(),
     };

@@ -11,7 +11,7 @@ use kiln::exec::executor::{Executor, LocalExecutor};
 use kiln::exec::{self, ExecError, ExecOptions, Realized, Services, StepState, sandbox};
 use kiln::plan::disk;
 use kiln::plan::step::FetchPlace;
-use kiln::plan::{Artifact, ArtifactKind, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
+use kiln::plan::{Artifact, ArtifactKind, ArtifactOwner, Builtin, Fetch, Ids, Input, Plan, Step, StepKind, Work, id};
 use kiln::recipe::image::DiskFormat;
 use kiln::store::{Owner, Store};
 use kiln::world::memory::MemoryWorld;
@@ -116,7 +116,11 @@ impl Bench {
 
     pub(super) fn deliver(&mut self, step: usize) {
         let from = out(step);
-        self.plan.artifacts.push(Artifact { machine: "m".to_owned(), kind: ArtifactKind::Kernel, from });
+        self.plan.artifacts.push(Artifact {
+            owner: ArtifactOwner::Machine("m".to_owned()),
+            kind: ArtifactKind::Kernel,
+            from,
+        });
     }
 
     /// Has a step's `out` be a raw disk that is handed on, and adds the step that converts it; its position.

@@ -48,8 +48,8 @@ pub enum Difference {
     },
     /// The manifest is none.
     Manifest { reason: String },
-    /// The manifest lists no machine, and every build has one.
-    NoMachine,
+    /// The manifest lists neither a machine nor an image, and every build has one of them.
+    Nothing,
     /// The manifest does not list a file that every such build has.
     NotListed { file: String },
     /// A `launch.json` that cannot be trusted.
@@ -81,7 +81,7 @@ impl fmt::Display for Difference {
             Extra { file } => write!(f, "{}: not listed in the manifest", Foreign(file)),
             ManyExtra { told } => write!(f, "and more files that are not listed in the manifest (first {told} shown)"),
             Manifest { reason } => write!(f, "manifest.json: {reason}"),
-            NoMachine => write!(f, "manifest.json: it lists no machine, so the build is incomplete"),
+            Nothing => write!(f, "manifest.json: it lists no machine and no image, so the build is incomplete"),
             NotListed { file } => {
                 write!(f, "{}: every build has this file, but the manifest does not list it", Foreign(file))
             }

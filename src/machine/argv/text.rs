@@ -54,7 +54,7 @@ impl Place {
             ArtifactKind::Disk(_) => Some(Place::Disk),
             ArtifactKind::FirmwareCode => Some(Place::FirmwareCode),
             ArtifactKind::FirmwareVars => Some(Place::FirmwareVars),
-            ArtifactKind::KernelConfig => None,
+            ArtifactKind::KernelConfig | ArtifactKind::Root => None,
         }
     }
 

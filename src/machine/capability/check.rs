@@ -21,7 +21,7 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
             findings.error(mistake.related(machine.qemu.span(), "the QEMU of this machine").hint(row.source));
         }
     }
-    findings.errors.extend(kernels(machine, kernel));
+    findings.errors.extend(check_kernel(machine, kernel));
     for problem in PROBLEMS {
         let (first, fixed) = problem.versions;
         if !(first..fixed).contains(&emulator.version) {
@@ -36,7 +36,7 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
 }
 
 /// Memory that the kernel can make no region of: the guest would show the device, and nothing could use it.
-fn kernels(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
+pub fn check_kernel(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> {
     let (Some(cxl), Some(version)) = (&machine.cxl, kernel.version) else { return Vec::new() };
     let expanders = cxl.expanders();
     let memories = expanders.flat_map(|(_, expander)| {

@@ -8,7 +8,7 @@ pub mod facts;
 mod kernel;
 mod table;
 
-pub use check::check;
+pub use check::{check, check_kernel};
 pub use kernel::KernelFacts;
 pub use table::{CAPABILITIES, Capability, KERNELS, KnownProblem, MemoryKind, PROBLEMS, Row, TRIALS, Trial};
 

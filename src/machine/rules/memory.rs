@@ -35,29 +35,6 @@ pub(super) fn granule(context: &Context) -> Vec<Diagnostic> {
     found
 }
 
-/// CPUs that do not exist, sit in two nodes, or in none.
-pub(super) fn cpus(context: &Context) -> Vec<Diagnostic> {
-    let machine = context.machine;
-    let placed = machine.nodes.iter().flat_map(|node| &node.cpus);
-    let count = machine.cpus.value;
-    let mut found =
-        repeated(placed.clone().map(|cpu| (cpu.value, cpu.span)), |cpu| format!("CPU {cpu} is in two nodes"));
-    let beyond = placed.clone().filter(|cpu| cpu.value >= count);
-    found.extend(beyond.map(|cpu| {
-        let mistake = Diagnostic::new(cpu.span, format!("CPU {} does not exist", cpu.value));
-        mistake.label(format!("CPUs are numbered 0 to {}", count - 1)).related(machine.cpus.span, "their number")
-    }));
-    if machine.nodes.is_empty() {
-        return found;
-    }
-    let missing = (0..count).find(|cpu| placed.clone().all(|placed| placed.value != *cpu));
-    found.extend(missing.map(|cpu| {
-        let mistake = Diagnostic::new(machine.cpus.span, format!("CPU {cpu} is in no node"));
-        mistake.label(format!("{count} CPUs")).hint("assign every CPU to the `cpus` of one node")
-    }));
-    found
-}
-
 /// A node with neither CPUs nor memory.
 pub(super) fn empty(context: &Context) -> Vec<Diagnostic> {
     let empty = context.machine.nodes.iter().filter(|node| node.cpus.is_empty() && node.memory.is_none());

@@ -9,6 +9,7 @@ use crate::machine::capability::KernelFacts;
 use crate::machine::finding::Findings;
 use crate::machine::network::networks;
 use crate::recipe::Recipe;
+use crate::recipe::image::Image;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// All mistakes and doubts about every machine of a recipe that need no lock.
@@ -21,6 +22,7 @@ pub fn check_all(recipe: &Recipe) -> Findings {
         findings.errors.extend(no_modules(recipe, machine));
     }
     findings.errors.extend(check_among(&recipe.machines));
+    findings.errors.extend(recipe.images_alone().filter_map(no_kernel));
     findings
 }
 
@@ -37,6 +39,13 @@ fn no_modules(recipe: &Recipe, machine: &Machine) -> Option<Diagnostic> {
     let message = format!("kernel `{}` is compiled without modules, and cannot load those of the image", kernel.name);
     let mistake = Diagnostic::new(first.span, message).label("a module").related(machine.span, "the machine");
     Some(mistake.related(kernel.span, "the kernel").hint("write `modules = true` in the kernel"))
+}
+
+/// An image that is delivered by itself has no kernel for which modules could be.
+fn no_kernel(image: &Image) -> Option<Diagnostic> {
+    let first = image.modules.first()?;
+    let message = format!("no machine boots image `{}`, so its modules are for no kernel", image.name);
+    Some(Diagnostic::new(first.span, message).label("a module").hint("use the image in a machine"))
 }
 
 type Machines = BTreeMap<String, Machine>;

@@ -1,6 +1,6 @@
 //! What an operation cannot be asked for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
@@ -38,9 +38,20 @@ pub enum UsageError {
     /// A recipe whose machine is asked for and that has none.
     #[error("{} has no machine", .0.display())]
     NoMachine(PathBuf),
-    /// A recipe without machines, when one is needed.
-    #[error("the recipe has no machine")]
+    /// Nothing to choose a machine from.
+    #[error("there is no machine")]
     NoMachines,
+    /// A recipe or a result directory that has images alone, when a machine is needed.
+    #[error(
+        "{} has no machine, only {images}\n  help: `kiln build` makes images; only a recipe with a `machine` block can be \
+         run and tested", Foreign(of.display())
+    )]
+    OnlyImages {
+        /// The recipe or the directory.
+        of: PathBuf,
+        /// Its images, in words.
+        images: String,
+    },
     /// A machine that there is not.
     #[error("unknown machine `{name}`; the recipe has: {machines}")]
     NoSuchMachine {
@@ -65,6 +76,17 @@ pub enum UsageError {
 }
 
 impl UsageError {
+    /// A recipe or a directory that has no machine, but perhaps these images.
+    pub fn without_machines<'a>(of: &Path, images: impl Iterator<Item = &'a String>) -> UsageError {
+        let names: Vec<String> = images.map(|name| format!("`{name}`")).collect();
+        let images = match names.as_slice() {
+            [] => return UsageError::NoMachine(of.to_owned()),
+            [one] => format!("the image {one}"),
+            several => format!("the images {}", several.join(", ")),
+        };
+        UsageError::OnlyImages { of: of.to_owned(), images }
+    }
+
     /// A machine that is not among these.
     pub fn no_such_machine<'a>(name: &str, machines: impl Iterator<Item = &'a String>) -> UsageError {
         let machines: Vec<&str> = machines.map(String::as_str).collect();

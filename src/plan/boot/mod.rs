@@ -13,7 +13,7 @@ pub use spec::{BootIds, BootSpec};
 
 use super::builder::Builder;
 use super::disk;
-use super::image::uuid;
+use super::image::{file_system_id, uuid};
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
 use super::root;
@@ -47,18 +47,13 @@ pub fn fstab(builder: &Builder<'_>, image: &Image) -> Option<Input> {
     if image.files.iter().any(|file| file.path.trim_start_matches('/') == PATH) {
         return None;
     }
-    let swap = image.swap.map(|_| SWAP_FILE);
-    let text = root::fstab(&format!("UUID={}", root_uuid(builder, image)), swap);
+    let swap = image.machine_disk().swap.map(|_| SWAP_FILE);
+    let text = root::fstab(&format!("UUID={}", file_system_id(builder, image)), swap);
     let path = TarPath::new(PATH).expect("a constant path without dots");
     let mut tar = TarWriter::new(Vec::new());
     let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
     let written = tar.append(&entry, text.as_bytes()).and_then(|()| tar.finish());
     Some(Input::Inline(written.expect("memory takes every archive")))
-}
-
-/// The identity of an image's file system.
-fn root_uuid(builder: &Builder<'_>, image: &Image) -> String {
-    uuid(builder.lock.seed, &format!("fs {}", image.name))
 }
 
 /// What a disk with partitions is made of.
@@ -81,7 +76,7 @@ pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
     let ids = ids(builder, machine);
     // The initramfs looks for file systems, the kernel by itself for partitions.
     let place = match kernel.initrd {
-        Some(_) => format!("UUID={}", root_uuid(builder, image)),
+        Some(_) => format!("UUID={}", file_system_id(builder, image)),
         None => format!("PARTUUID={}", ids.root),
     };
     let line = kernel_line(machine, &place);

@@ -8,14 +8,14 @@ mod spec;
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
-use super::disk;
+use super::disk::{FIT, RAW, transient};
 use super::kind::{DiskContent, StepKind};
 use super::root::{ROOT, USERS, WARNINGS};
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Digest;
 use crate::format::swap;
 use crate::recipe::Recipe;
-use crate::recipe::image::Image;
+use crate::recipe::image::{Image, ImageDisk};
 
 /// What goes onto a disk.
 #[derive(Debug)]
@@ -50,7 +50,12 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
 }
 
 /// The steps from a root to a raw disk.
-pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent, parts: DiskParts) -> Input {
+pub fn raw_disk(
+    builder: &mut Builder<'_>,
+    (image, disk): (&Image, &ImageDisk),
+    content: &DiskContent,
+    parts: DiskParts,
+) -> Input {
     let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
     tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
     tars.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
@@ -67,32 +72,37 @@ pub fn raw_disk(builder: &mut Builder<'_>, image: &Image, content: &DiskContent,
     };
     let fit = builder.add_step(Step {
         kind: StepKind::Fit(content.clone()),
-        work: Work::Builtin(Builtin::Fit { size: image.size, swap: image.swap.unwrap_or(0) }),
+        work: Work::Builtin(Builtin::Fit { size: disk.size, swap: disk.swap.unwrap_or(0) }),
         inputs: BTreeMap::from([("root.tar".to_owned(), tar.clone())]),
-        outputs: vec![disk::FIT.to_owned()],
+        outputs: vec![FIT.to_owned()],
     });
     let mut env = builder.epoch_env();
-    env.insert("KILN_FS_UUID".to_owned(), uuid(builder.lock.seed, &format!("fs {}", image.name)));
+    env.insert("KILN_FS_UUID".to_owned(), file_system_id(builder, image));
     env.insert("KILN_HASH_SEED".to_owned(), uuid(builder.lock.seed, &format!("hash {}", image.name)));
-    let size = image.size.to_string();
+    let size = disk.size.to_string();
     let mut argv = vec!["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &size, "/kiln/in/fit.txt"];
-    let swap = image.swap.map(|bytes| (bytes.to_string(), swap::first_page(bytes, swap_id(builder, image))));
+    let swap = disk.swap.map(|bytes| (bytes.to_string(), swap::first_page(bytes, swap_id(builder, image))));
     argv.extend(swap.iter().map(|(bytes, _)| bytes.as_str()));
     let argv = argv.into_iter().map(str::to_owned).collect();
     let mut step = Step {
         kind: StepKind::Disk(content.clone()),
-        work: Work::Sandbox { tools: builder.tools(&image.tools.name), argv, env, ids: Ids::Single },
+        work: Work::Sandbox { tools: builder.tools(&disk.tools.name), argv, env, ids: Ids::Single },
         inputs: BTreeMap::from([
             ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
             ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
             ("root.tar".to_owned(), tar),
-            (disk::FIT.to_owned(), Input::Output { step: fit, name: disk::FIT.to_owned() }),
+            (FIT.to_owned(), Input::Output { step: fit, name: FIT.to_owned() }),
         ]),
-        outputs: vec![disk::RAW.to_owned()],
+        outputs: vec![RAW.to_owned()],
     };
     step.inputs.extend(swap.map(|(_, page)| ("swap.page".to_owned(), Input::Inline(page))));
     let step = builder.add_step(step);
-    disk::transient(builder, step)
+    transient(builder, step)
+}
+
+/// The identity of an image's file system.
+pub(super) fn file_system_id(builder: &Builder<'_>, image: &Image) -> String {
+    uuid(builder.lock.seed, &format!("fs {}", image.name))
 }
 
 fn swap_id(builder: &Builder<'_>, image: &Image) -> [u8; 16] {

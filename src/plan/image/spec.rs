@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::file_system_id;
 use crate::base::Digest;
 use crate::plan::build;
 use crate::plan::builder::Builder;
@@ -55,8 +56,8 @@ pub(super) fn root_spec(
         dhcp: image.dhcp,
         locale: image.locale.clone(),
         timezone: image.timezone.clone(),
-        root_device: Some("/dev/vda".to_owned()),
-        swap_file: image.swap.map(|_| SWAP_FILE.to_owned()),
+        root_device: root_device(recipe, image, builder),
+        swap_file: image.disk().and_then(|disk| disk.swap).map(|_| SWAP_FILE.to_owned()),
         ids: table.map_or_else(RootIds::default, |table| RootIds {
             users: table.users.clone(),
             groups: table.groups.clone(),
@@ -65,6 +66,16 @@ pub(super) fn root_spec(
         strict: image.strict,
     };
     (spec, inputs)
+}
+
+/// What `/etc/fstab` names as the root. Where the disk of an image without a machine will be, nobody knows: only the
+/// identity of its file system. An archive has none, and whoever unpacks it decides.
+fn root_device(recipe: &Recipe, image: &Image, builder: &Builder<'_>) -> Option<String> {
+    image.disk()?;
+    Some(match recipe.has_machine_with(image) {
+        true => "/dev/vda".to_owned(),
+        false => format!("UUID={}", file_system_id(builder, image)),
+    })
 }
 
 /// The digests of files that in the image not everybody may read.

@@ -1,6 +1,6 @@
 //! `kind name extends base { ... }`: a block that starts with everything another one of its kind has.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Item;
 use super::budget::{Budget, weigh_node};
@@ -13,6 +13,12 @@ use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Blocks by kind and name: which of the top-level items it is.
 type Index = BTreeMap<(String, String), usize>;
+
+/// Kind and name of every block that another one extends.
+pub(super) fn extended(items: &[Item]) -> BTreeSet<(String, String)> {
+    let base = |item: &Item| Some((item.node.keyword.value.clone(), extends(&item.node)?.value));
+    items.iter().filter_map(base).collect()
+}
 
 /// Top-level items as flat blocks, in the same order.
 pub(super) fn flatten(items: Vec<Item>, report: &Diagnostics, budget: &mut Budget) -> Vec<EvaluatedNode> {

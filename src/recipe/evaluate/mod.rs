@@ -9,7 +9,7 @@ mod extends;
 mod merge;
 mod value;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::files::Files;
 use super::report::Diagnostics;
@@ -37,6 +37,8 @@ pub(super) struct Evaluator<'a, 'w> {
     budget: Budget,
     /// Every parameter in canonical spelling.
     pub(super) params: BTreeMap<String, String>,
+    /// Kind and name of every block that another one extends.
+    pub(super) extended: BTreeSet<(String, String)>,
 }
 
 impl<'a, 'w> Evaluator<'a, 'w> {
@@ -44,7 +46,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
     pub(super) fn new(report: &'a Diagnostics, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
         let overrides = Overrides::new(files, set, main, report);
         let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
-        Evaluator { report, files, overrides, scopes, budget, params }
+        Evaluator { report, files, overrides, scopes, budget, params, extended: BTreeSet::new() }
     }
 
     /// All top-level blocks and fields of all files, flattened.
@@ -54,6 +56,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             self.body(&file.entries, &mut items);
         }
         self.overrides.report_unknown(self.report, self.params.keys());
+        self.extended = extends::extended(&items);
         extends::flatten(items, self.report, &mut self.budget)
     }
 

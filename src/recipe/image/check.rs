@@ -1,50 +1,29 @@
 //! Reads `image NAME { ... }`.
 
-use super::{DiskFormat, FieldSpans, Image, SIZES, debconf, file, group, paths, swap, user};
-use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
+use super::disk::FormContext;
+use super::{FieldSpans, Image, debconf, disk, file, group, paths, user};
+use crate::base::{Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::build::{self, BuildOutput};
-use crate::recipe::image::BUSYBOX;
-use crate::recipe::packages::{Base, Contents, PackageRequest, PackageSet, contents};
+use crate::recipe::packages::{Base, Contents, PackageSet, contents};
 use crate::recipe::reader::Reader;
-use crate::recipe::scope::{Scope, Wanted};
+use crate::recipe::scope::Scope;
 use crate::recipe::value::{EvaluatedNode, Value};
-
-/// A raw disk is read whole wherever its digest is compared, holes and all.
-const LARGEST_RAW: u64 = 128 << 30;
-/// mke2fs counts whole blocks.
-const BLOCK: u64 = 4096;
 
 /// Reads one `image` block.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
-    let size = reader.required::<ByteSize>("size");
-    let at = size.as_ref().map_or(node.head(), |size| size.span);
-    let size = size.and_then(|size| size_in_bounds(size, &reader));
-    let swap = reader.optional::<ByteSize>("swap");
-    let format = format(&mut reader);
-    if format == DiskFormat::Raw && size.is_some_and(|size| size > LARGEST_RAW) {
-        let wrong = Diagnostic::new(at, "a raw disk of this size cannot be delivered");
-        let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
-        reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
-    }
     let arch = architecture::read(&mut reader);
     let asked = Contents { field: "packages", base: Base::Required, arch: arch.value };
     let packages = contents(&mut reader, scope, asked);
-    let wanted = Wanted { field: "tools", own_name: &format!("{own}.tools"), arch: Arch::BUILD };
-    let tools = scope.required_set(&mut reader, wanted);
-    if let Some(tools) = &tools {
-        needed_tools(tools, &reader);
-    }
-    let initramfs = (arch.value != Arch::BUILD).then(|| initramfs(scope, &own, &arch));
     let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
+    let (form, at) = disk::form(&mut reader, &FormContext { scope, own: &own, arch: &arch, files: &files });
     let modules = modules(&mut reader, scope);
-    let swap = swap.and_then(|swap| swap::size(swap, size, &files, &reader));
     let (paths, patterns) = paths::patterns(&mut reader, &files);
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
@@ -54,7 +33,8 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
     let debconf = debconf::answers(&mut reader);
     let spans = FieldSpans {
-        size: at,
+        size: at.size,
+        format: at.format,
         locale: locale.as_ref().map(|locale| locale.span),
         timezone: timezone.as_ref().map(|timezone| timezone.span),
         dhcp: dhcp.as_ref().map(|dhcp| dhcp.span),
@@ -66,12 +46,8 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let name = name?.value;
     Some(Image {
         architecture: arch,
-        size: size?,
-        swap,
-        format,
+        form: form?,
         packages: PackageSet { name: name.clone(), ..packages },
-        tools: tools?,
-        initramfs,
         paths,
         hostname: hostname.unwrap_or_else(|| Some(name.to_ascii_lowercase().replace('_', "-")))?,
         name,
@@ -108,42 +84,6 @@ fn modules(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Spanned<BuildOutput>> 
         }
     };
     listed.iter().filter_map(|item| read(item).map(|output| Spanned::new(output, item.span))).collect()
-}
-
-/// The shell of the initramfs runs in the machine: where the tools are programs of another architecture, it comes from a
-/// set of its own.
-fn initramfs(scope: &Scope, own: &str, arch: &Spanned<Arch>) -> PackageSet {
-    let request = PackageRequest { name: BUSYBOX.to_owned(), archive: None, version: None, span: arch.span };
-    scope.own_set(&format!("{own}.initramfs"), vec![request], arch.clone())
-}
-
-/// The steps that make a disk and an initramfs run these: a set without them would fail only when it is built.
-fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
-    for needed in [BUSYBOX, "e2fsprogs", "kmod"] {
-        if !tools.requests.iter().any(|request| request.name == needed) {
-            let wrong = Diagnostic::new(reader.node().head(), format!("the tools of this image lack `{needed}`"));
-            let wrong = wrong.label("its disk cannot be made").related(tools.span, "these are its tools");
-            reader.error(wrong.hint(format!("ask for `{needed}` in the package set")));
-        }
-    }
-}
-
-fn format(reader: &mut Reader<'_>) -> DiskFormat {
-    let words = [DiskFormat::Qcow2, DiskFormat::Raw].map(DiskFormat::name);
-    match reader.word("format", &words) {
-        Some(word) if word.value == DiskFormat::Raw.name() => DiskFormat::Raw,
-        _ => DiskFormat::Qcow2,
-    }
-}
-
-fn size_in_bounds(size: Spanned<ByteSize>, reader: &Reader<'_>) -> Option<u64> {
-    let Spanned { value: ByteSize(bytes), span } = size;
-    if SIZES.contains(&bytes) && bytes.is_multiple_of(BLOCK) {
-        return Some(bytes);
-    }
-    let bounds = format!("from {} to {}, in whole blocks of 4KiB", ByteSize(*SIZES.start()), ByteSize(*SIZES.end()));
-    reader.error(Diagnostic::new(span, "`size` is out of range").label(bounds));
-    None
 }
 
 /// RFC 1123, 2.1: labels of letters, digits and hyphens; hostname(7) allows 64 characters.

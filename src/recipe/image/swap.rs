@@ -1,8 +1,11 @@
 //! Checks `swap = 512MiB` in an image.
 
-use super::{ImageFile, SWAP_FILE};
+use super::ImageFile;
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::reader::Reader;
+
+/// The swap file of an image.
+pub const SWAP_FILE: &str = "/swapfile";
 
 /// mkswap(8) makes none with less than ten pages; the kernel counts pages in 32 bits.
 const SIZES: std::ops::RangeInclusive<u64> = (1 << 20)..=(1 << 40);

@@ -75,6 +75,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         builds: BTreeMap::new(),
         qemus: BTreeMap::new(),
         images: BTreeMap::new(),
+        goals: std::collections::BTreeSet::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),
     }

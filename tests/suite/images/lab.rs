@@ -66,6 +66,11 @@ impl Lab {
         tree::read(&self.0.store().join("cas").join(digest))
     }
 
+    /// Writes `NAME.kiln`.
+    pub(super) fn recipe(&self, name: &str, image: &Image<'_>) {
+        self.0.recipe(name, image);
+    }
+
     /// A kiln whose words are still to be said.
     pub(super) fn kiln(&self) -> std::process::Command {
         self.0.kiln()

@@ -14,6 +14,7 @@ pub use memory::shared;
 use super::{Chipset, Firmware, Machine};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
+use crate::recipe::image::Image;
 use crate::recipe::qemu::MachineQemu;
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
@@ -145,8 +146,23 @@ fn parts(
     let image = scope.reference(reader, "image", "image");
     if let Some((name, found)) = image.as_ref().and_then(|name| Some((name, scope.images.get(&name.value)?))) {
         architecture::agree(scope, arch, ("image", name), &found.architecture);
+        bootable(scope, name, found);
     }
     (kernel, image)
+}
+
+/// Reports an image that is no disk.
+fn bootable(scope: &Scope, name: &Spanned<String>, image: &Image) {
+    if image.disk().is_none() {
+        let message = format!("image `{}` is a tar archive, and a machine needs a disk", name.value);
+        let mistake = Diagnostic::new(name.span, message).label("not a disk");
+        let mistake = mistake.related(image.spans.format.unwrap_or(image.span), "delivered as an archive");
+        let hint = format!(
+            "let the machine use an image without `format = tar`: `image NAME extends {}` can be the archive",
+            name.value
+        );
+        scope.report.push(mistake.hint(hint));
+    }
 }
 
 /// `type = q35`; unless said, the usual one of the architecture.

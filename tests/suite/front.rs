@@ -1,0 +1,74 @@
+//! What `kiln check` and `kiln draw` say of a recipe, without a network and without building.
+
+mod machines;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use super::failure_support::text;
+
+/// A directory with kiln's own library of recipes and one recipe of a test.
+struct Front(PathBuf);
+
+impl Front {
+    /// `body` follows the import of the library that all CXL machines start from.
+    fn new(name: &str, body: &str) -> Front {
+        let directory = std::env::temp_dir().join(format!("kiln-front-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&directory);
+        let recipes = directory.join("recipes");
+        copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes/lib"), &recipes.join("lib"));
+        std::fs::write(recipes.join("front.kiln"), format!("import \"lib/cxl-lab.kiln\"\n{body}")).unwrap();
+        Front(directory)
+    }
+
+    fn run(&self, words: &[&str]) -> Output {
+        let (verb, options) = words.split_first().unwrap();
+        let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        kiln.arg(verb)
+            .arg("recipes/front.kiln")
+            .args(options)
+            .current_dir(&self.0)
+            .env("KILN_STORE", self.0.join("store"));
+        kiln.output().unwrap()
+    }
+
+    /// Everything that a verb says which must refuse the recipe.
+    #[track_caller]
+    fn refused(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+        text(&output)
+    }
+
+    /// Everything that a verb says which must accept the recipe.
+    #[track_caller]
+    fn accepted(&self, words: &[&str]) -> String {
+        let output = self.run(words);
+        assert!(output.status.success(), "{}", text(&output));
+        text(&output)
+    }
+}
+
+impl Drop for Front {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to)
+        } else {
+            std::fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// The lines that begin an error or a warning.
+fn heads(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with("error: ") || line.starts_with("warning: ")).collect()
+}
