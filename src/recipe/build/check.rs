@@ -14,6 +14,8 @@ use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Bytes of the name of a source or an output.
 const MAX_NAME: usize = 200;
+/// The output of a kernel that builds may read.
+const HEADERS: &str = "headers.tar";
 
 /// Reads one `build` block. What its sources take from other builds is held against these by [`super::settle`].
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Build> {
@@ -82,34 +84,45 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
             let (request, archives) = source_request(word, arguments, scope)?;
             Some(BuildSource::DebianSource(request, archives))
         }
-        Value::Call(word, _) if word.value == "output" => output(value, scope).map(BuildSource::Output),
-        Value::Call(word, arguments) if word.value == "kernel" => kernel(value, arguments, scope),
+        Value::Call(word, arguments) if word.value == "output" => match kernel_in(arguments, scope) {
+            Some((output, kernel)) => headers(output, kernel, scope),
+            None => output(value, scope).map(BuildSource::Output),
+        },
         Value::Wrong => None,
         other => {
             let wrong =
                 Diagnostic::new(value.span, format!("expected the source of a build, found {}", other.describe()));
             let hint = "write `file \"main.c\"`, `directory \"src\"`, `url \"https://...\" sha256:...`, `source-package \"ndctl\"`, \
-                        `output \"NAME\" from BUILD`, `kernel NAME` or a string";
+                        `output \"NAME\" from BUILD` or a string";
             scope.report.push(wrong.label(format!("this is {}", other.kind())).hint(hint));
             None
         }
     }
 }
 
-/// `kernel NAME`: one that the recipe compiles, with modules.
-fn kernel(value: &Spanned<Value>, arguments: &[Spanned<Value>], scope: &Scope) -> Option<BuildSource> {
-    let [name] = arguments else {
-        let wrong = Diagnostic::new(value.span, "`kernel` takes the name of a kernel").label("expected `kernel NAME`");
-        scope.report.push(wrong);
+/// The kernel of `output "headers.tar" from KERNEL`, unless a build has that name.
+fn kernel_in<'a>(arguments: &'a [Spanned<Value>], scope: &Scope) -> Option<(&'a Spanned<Value>, Spanned<String>)> {
+    let [output, Spanned { value: Value::Name(from), .. }, Spanned { value: Value::Name(name), span }] = arguments
+    else {
         return None;
     };
-    let name = Spanned::new(Name::read(name, &scope.report)?.0, name.span);
-    if !scope.resolves("kernel", &name) {
-        return None;
-    }
+    let is = |kind: &str| scope.declared.get(kind).is_some_and(|names| names.contains_key(name));
+    (from == "from" && is("kernel") && !is("build")).then(|| (output, Spanned::new(name.clone(), *span)))
+}
+
+/// What modules are compiled against: of a kernel that the recipe compiles, with modules.
+fn headers(output: &Spanned<Value>, name: Spanned<String>, scope: &Scope) -> Option<BuildSource> {
     let found = scope.kernels.get(&name.value)?;
     let (problem, hint) = match &found.origin {
-        Origin::Compiled(compiled) if compiled.modules => return Some(BuildSource::Kernel(name.value)),
+        Origin::Compiled(compiled) if compiled.modules => {
+            if output.value == Value::Text(HEADERS.to_owned()) {
+                return Some(BuildSource::Kernel(name.value));
+            }
+            let wrong =
+                Diagnostic::new(output.span, format!("kernel `{}` leaves no such output for builds", name.value));
+            scope.report.push(wrong.label(format!("a kernel leaves `{HEADERS}`")).related(found.span, "the kernel"));
+            return None;
+        }
         Origin::Compiled(_) => ("is compiled without modules", "write `modules = true` in the kernel"),
         Origin::Stock { .. } => {
             ("is a package of the archive", "put its headers among the tools, such as `linux-headers-cloud-amd64`")
