@@ -56,6 +56,7 @@ config small {
   option POSIX_TIMERS = y
   option CRC7 = m
   option DYNAMIC_DEBUG = n
+  option DEVTMPFS = y
 }
 
 kernel small {

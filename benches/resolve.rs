@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use kiln::base::span::Span;
-use kiln::base::{Arch, SourceMap, Timestamp};
+use kiln::base::{Arch, SourceMap};
 use kiln::debian::mirror::Mirrors;
 use kiln::lock::resolve::{DirectoryCache, ResolveContext, Update, resolve};
 use kiln::lock::{Lock, write};
@@ -22,8 +22,11 @@ use kiln::world::{HttpRequest, RealWorld, Response, World, WorldError};
 
 #[path = "../tests/suite/private_apt.rs"]
 mod private_apt;
+#[path = "../tests/suite/world_support.rs"]
+mod world_support;
 
 use private_apt::{KEYRING, PrivateApt, SUITES};
+use world_support::real_files_and_clock;
 
 const SETS: [&[&str]; 3] = [
     &["nginx", "postgresql"],
@@ -36,7 +39,7 @@ fn main() {
     let apt = PrivateApt::new(&root.join("apt"));
     // Makes apt's binary cache.
     apt.run("install", &["-s", "dash"]).unwrap();
-    let world = Remembering { world: RealWorld::default(), pages: Mutex::default() };
+    let world = Remembering { real: RealWorld::default(), pages: Mutex::default() };
     let cache = DirectoryCache::new(root.join("indexes"));
     for packages in SETS {
         let recipe = recipe(&world, packages);
@@ -129,58 +132,28 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
 
 /// The world, but a page that was fetched once is remembered: what is measured is resolution, not the network.
 struct Remembering {
-    world: RealWorld,
+    real: RealWorld,
     pages: Mutex<BTreeMap<String, Vec<u8>>>,
 }
 
 impl World for Remembering {
-    fn trust(&self, hosts: &mut dyn Iterator<Item = String>) {
-        self.world.trust(hosts);
-    }
-
-    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
-        self.world.read(path, limit)
-    }
-
-    fn stream(&self, path: &Path, out: &mut dyn std::io::Write) -> Result<u64, WorldError> {
-        self.world.stream(path, out)
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        self.world.exists(path)
-    }
-
-    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
-        self.world.canonical(path)
-    }
-
-    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
-        self.world.directory(path)
-    }
-
-    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
-        self.world.list(path)
-    }
+    real_files_and_clock!();
 
     fn env(&self, name: &str) -> Option<String> {
-        self.world.env(name)
-    }
-
-    fn now(&self) -> Timestamp {
-        self.world.now()
+        self.real.env(name)
     }
 
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         let url = request.url;
         if !url.ends_with("/InRelease") {
-            return self.world.get(request);
+            return self.real.get(request);
         }
         let known = self.pages.lock().unwrap().get(url).cloned();
         let page = match known {
             Some(page) => page,
             None => {
                 let mut page = Vec::new();
-                std::io::Read::read_to_end(&mut self.world.get(&HttpRequest { from: 0, ..*request })?.body, &mut page)
+                std::io::Read::read_to_end(&mut self.real.get(&HttpRequest { from: 0, ..*request })?.body, &mut page)
                     .unwrap();
                 self.pages.lock().unwrap().insert(url.to_owned(), page.clone());
                 page

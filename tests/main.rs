@@ -7,6 +7,7 @@
 )]
 
 mod suite {
+    mod additions;
     mod apt;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
@@ -70,6 +71,7 @@ mod suite {
     mod unsolved;
     mod updates;
     mod words;
+    mod world_support;
 
     pub(crate) use live::live;
 }

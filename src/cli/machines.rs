@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 use super::shared::{RealizeArgs, RecipeArgs, assignment};
 use crate::guest;
+use crate::machine::LaunchAdditions;
 
 /// How QEMU executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -50,9 +51,23 @@ pub struct RunArgs {
     /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
+    /// Add parameters to the kernel command line for this run only, after all others: --append "nokaslr loglevel=8"
+    #[arg(long, value_name = "WORDS")]
+    pub append: Vec<String>,
     /// Print the QEMU command line instead of running it
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
     pub print: Option<PrintForm>,
+    /// Options of QEMU for this run only, after all others: -- -device usb-ehci. They apply to the machine on the
+    /// terminal. QEMU sees no files of the host and no network of the host
+    #[arg(last = true, value_name = "QEMU-OPTIONS")]
+    pub arguments: Vec<String>,
+}
+
+impl RunArgs {
+    /// What the machine on the terminal has besides.
+    pub fn additions(&self) -> LaunchAdditions {
+        LaunchAdditions { append: self.append.clone(), arguments: self.arguments.clone() }
+    }
 }
 
 /// How `--print` spells a command.

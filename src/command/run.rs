@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, PrintForm};
+use crate::machine::LaunchAdditions;
 use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::error::UsageError;
 use crate::ops::launch::{self, RunRequest};
@@ -31,6 +32,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         machine: args.machine.clone(),
         accel: args.accel.into(),
         keep: args.keep.clone(),
+        additions: args.additions(),
         source: args.recipe.recipe.clone(),
     };
     Ok(launch::run(session, &launches, &options)?)
@@ -42,16 +44,20 @@ fn print(session: &Session<'_>, args: &cli::RunArgs, form: PrintForm) -> Result<
     if let Some(name) = args.machine.as_deref().filter(|name| !machines.contains_key(*name)) {
         return Err(UsageError::no_such_machine(name, machines.keys()).into());
     }
+    let front = args.machine.as_ref().or(machines.keys().next()).cloned();
     for (name, machine) in machines {
         if args.machine.as_ref().is_some_and(|asked| *asked != name) {
             continue;
         }
+        let additions = if Some(&name) == front.as_ref() { args.additions() } else { LaunchAdditions::default() };
+        additions.check(&machine.description).map_err(UsageError::from)?;
         let line = machine.description.argv(|launch| {
             launch.accel = match args.accel {
                 cli::AccelArg::Auto => Accel::Open,
                 cli::AccelArg::Kvm => Accel::Kvm,
                 cli::AccelArg::Tcg => Accel::Tcg,
-            }
+            };
+            (launch.append, launch.arguments) = (additions.append.clone(), additions.arguments.clone());
         });
         let program = machine.description.machine.arch().facts().qemu.program;
         output::print(&spelled(&line, &machine.files, (program, form)))?;

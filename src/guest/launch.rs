@@ -12,9 +12,9 @@ use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
-use crate::machine::Description;
 use crate::machine::argv::{self, Console, Forwards, Place, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
+use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
@@ -54,6 +54,8 @@ pub struct Launch {
     pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
+    /// What this start has besides.
+    pub additions: LaunchAdditions,
 }
 
 /// What a start is for.
@@ -152,6 +154,8 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             (wishes.agent, wishes.qmp, wishes.forwards) = (true, true, Forwards::Closed);
         }
         wishes.append.extend(append);
+        wishes.append.extend(launch.additions.append.iter().cloned());
+        wishes.arguments.extend(launch.additions.arguments.iter().cloned());
     });
     let missing = line.places().into_iter().filter(|place| place.is_artifact());
     missing.map(|place| file(launch, place)).collect::<Result<Vec<_>, _>>()?;
@@ -269,6 +273,7 @@ pub(super) mod tests {
             disk: Digest::of(b""),
             states: BTreeMap::new(),
             variables: None,
+            additions: LaunchAdditions::default(),
         }
     }
 

@@ -60,6 +60,9 @@ pub fn run(
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
+    for text in front.additions.notices(&front.machine) {
+        listener.on(TestEvent::Notice(&text));
+    }
     let machines = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
     RunRecord::new(options.sources.clone(), machines).publish(&run)?;
     let mut accel = options.accel.first();

@@ -9,6 +9,7 @@
 //!                                       --draw--> text, SVG
 //! ```
 
+mod additions;
 pub mod address;
 pub mod argv;
 pub mod capability;
@@ -20,6 +21,7 @@ pub mod rules;
 pub mod topology;
 mod version;
 
+pub use additions::{AdditionError, LaunchAdditions};
 pub use argv::argv;
 pub use description::{Description, QemuOrigin};
 pub use finding::Findings;

@@ -18,7 +18,7 @@ use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, Launch};
-use crate::machine::Description;
+use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::machine::Machine;
 use crate::store::{Output, Store};
 use crate::world::dir::Dir;
@@ -180,6 +180,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         tree,
         states,
         variables,
+        additions: LaunchAdditions::default(),
     })
 }
 
@@ -192,13 +193,17 @@ pub struct RunRequest {
     pub accel: guest::AccelChoice,
     /// Keep what the guest writes in this file instead of throwing it away.
     pub keep: Option<PathBuf>,
+    /// What the machine on the terminal has besides.
+    pub additions: LaunchAdditions,
     /// The recipe or result directory that the machines are of, so that other commands find them while they run.
     pub source: PathBuf,
 }
 
 /// Runs machines, one of them on the terminal, until that one ends.
 pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
-    let front = chosen(launches, options.machine.as_deref())?;
+    let mut front = chosen(launches, options.machine.as_deref())?.clone();
+    options.additions.check(&front.description).map_err(UsageError::from)?;
+    front.additions = options.additions.clone();
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
     let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::run::RunOptions {
@@ -208,7 +213,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         sources: sources(session, &options.source),
         interrupted: interrupt::flag(),
     };
-    Ok(guest::run::run(front, &background, &options, &Guests(session.listener))?)
+    Ok(guest::run::run(&front, &background, &options, &Guests(session.listener))?)
 }
 
 /// The names by which a run is found: the recipe's or directory's own, and that of the directory that its result is in.

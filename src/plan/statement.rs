@@ -48,6 +48,8 @@ pub enum Statement {
     ExtraModule(usize),
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
+    /// The machine of this name, which uses what the step makes.
+    Machine(String),
 }
 
 /// A mistake in the recipe that a program tells of.
@@ -95,6 +97,9 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
 /// Where the recipe says it; where it does not (a default, a package that only another one needs), the block that the
 /// step is made for.
 pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<Span> {
+    if let Statement::Machine(name) = statement {
+        return Some(recipe.machines.get(name)?.span);
+    }
     match step {
         StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
         StepKind::Tree(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
@@ -139,9 +144,12 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Pattern(pattern) => spans.patterns.get(pattern).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
         Statement::ExtraModule(at) => image.modules.get(*at).map(|module| module.span),
-        Statement::Block | Statement::Option(_) | Statement::Module(_) | Statement::Script | Statement::Patch(_) => {
-            None
-        }
+        Statement::Block
+        | Statement::Option(_)
+        | Statement::Module(_)
+        | Statement::Script
+        | Statement::Patch(_)
+        | Statement::Machine(_) => None,
     };
     Some(said.unwrap_or(image.span))
 }

@@ -1,6 +1,6 @@
 //! Two builds of a small real recipe at a time on one store, ended at random moments in every way that builds are ended:
 //! `kill -9`, SIGINT, SIGTERM, Ctrl-C. Nothing of a sandbox lives on, every blob equals its name, and a build succeeds.
-//! `KILN_KILLS` says how many rounds; 10 without it.
+//! `KILN_KILLS` says how many rounds; 6 without it.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
@@ -55,12 +55,21 @@ struct Work {
     store: PathBuf,
 }
 
+/// Set in the process that has no other test, whose children are therefore those of killed builds.
+const ALONE: &str = "KILN_TEST_KILLS_ALONE";
+
 #[test]
 fn builds_that_are_killed_at_random_leave_a_sound_store() {
     if !live("random kills of two builds at a time on one store") {
         return;
     }
-    let rounds: u32 = std::env::var("KILN_KILLS").map_or(10, |rounds| rounds.parse().expect("KILN_KILLS is a number"));
+    if std::env::var_os(ALONE).is_none() {
+        let name = "suite::kills::builds_that_are_killed_at_random_leave_a_sound_store";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        let status = alone.args(["--exact", name, "--nocapture"]).env(ALONE, "1").status().unwrap();
+        return assert!(status.success(), "{status}");
+    }
+    let rounds: u32 = std::env::var("KILN_KILLS").map_or(6, |rounds| rounds.parse().expect("KILN_KILLS is a number"));
     // Whoever outlives a kiln becomes a child of this process, and is found.
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
     let work = Work::new();

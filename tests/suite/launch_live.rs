@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use kiln::debian::mirror::Mirrors;
 use kiln::world::RealWorld;
 
-use super::live::{Quick, Scratch, judge, kiln, live, quick, succeed};
+use super::live::{Quick, Scratch, forwarded_ports, judge, kiln, live, quick, succeed};
 
 #[test]
 fn somebody_without_kiln_boots_the_machine() {
@@ -27,6 +27,7 @@ fn somebody_without_kiln_boots_the_machine() {
         std::fs::copy(file.path(), handed.join(file.file_name())).unwrap();
     }
 
+    let _ports = forwarded_ports();
     let mut machine = launch(&system);
     let console = listen(&mut machine);
     let said = read_until(&console, "login: ", Duration::from_secs(900));

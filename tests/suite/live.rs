@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::skip::skip;
 
@@ -126,6 +126,13 @@ fn commit() -> usize {
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
 /// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name.
 pub(crate) const SELDOM: [&str; 4] = ["shared", "incremental", "first-boot", "names"];
+
+/// Held by a test that boots a machine with the ports that its recipe forwards: two of them cannot have one port.
+pub(crate) fn forwarded_ports() -> MutexGuard<'static, ()> {
+    static PORTS: Mutex<()> = Mutex::new(());
+    // A test that failed has let go of its machine too.
+    PORTS.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// `recipes/cxl-quick.kiln`, locked afresh and built from an empty store; once for all tests.
 pub(crate) struct Quick {

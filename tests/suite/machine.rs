@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use kiln::base::render::render;
 use kiln::base::{Arch, Spanned};
+use kiln::kconfig::{OptionRequest, RequestKind};
 use kiln::machine::argv::{LaunchOptions, argv};
 use kiln::machine::capability::{self, Emulator, KernelFacts, Version};
 use kiln::machine::rules;
+use kiln::plan::kernel::needs::of_machines;
 use kiln::recipe::Recipe;
 use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource, OptionValue, Origin};
 use kiln::recipe::machine::Machine;
@@ -286,4 +288,52 @@ fn the_port_that_tests_need_on_virt_came_with_qemu_9_1() {
         let findings = capability::check(&machine, &emulator, &KernelFacts::default());
         assert_eq!(findings.errors.len(), expected, "{version:?}: {:?}", findings.errors);
     }
+}
+
+#[test]
+fn the_flag_of_a_cpu_that_qemu_applies_last_counts() {
+    for (cpu, hidden) in [
+        ("max", false),
+        ("max,-hypervisor", true),
+        ("max,hypervisor=off", true),
+        ("max,hypervisor=off,hypervisor=on", false),
+        ("max,hypervisor=off,+hypervisor", false),
+    ] {
+        assert_eq!(machine(&format!("cpu = \"{cpu}\"")).hides_hypervisor(), hidden, "{cpu}");
+    }
+}
+
+/// What the step `kernel-check` asks of the kernel of this machine, less what every machine needs to boot.
+fn needs(body: &str, off: &[&str]) -> Vec<String> {
+    let machine = machine(body);
+    let request = |name: &&str| OptionRequest {
+        name: (*name).to_owned(),
+        value: OptionValue::No,
+        by: "kernel k".to_owned(),
+        kind: RequestKind::Option,
+    };
+    let requests: Vec<OptionRequest> = off.iter().map(request).collect();
+    let needs = of_machines(std::iter::once(&machine), &requests);
+    let boots = ["BINFMT_ELF", "VIRTIO_PCI", "VIRTIO_BLK", "EXT4_FS", "DEVTMPFS", "SERIAL_8250_CONSOLE"];
+    let (common, own): (Vec<_>, Vec<_>) = needs.into_iter().partition(|need| boots.contains(&need.option.as_str()));
+    assert_eq!(common.len(), boots.len(), "{common:?}");
+    own.into_iter().map(|need| need.option).collect()
+}
+
+#[test]
+fn a_compiled_kernel_is_asked_for_what_its_machine_has() {
+    assert_eq!(needs("user-network = true", &[]), [""; 0]);
+    assert_eq!(needs("forward ssh = 2222\nnode a { cpus = \"0-1\" memory = 1GiB }", &[]), ["VIRTIO_NET", "NUMA"]);
+    let cxl = ["CXL_ACPI", "CXL_PCI", "CXL_MEM", "CXL_REGION"];
+    let volatile = ["DEV_DAX_CXL", "DEV_DAX_KMEM", "CXL_REGION_INVALIDATION_TEST"];
+    assert_eq!(needs(VOLATILE, &[]), [&cxl[..], &volatile].concat());
+    let hidden = format!("cpu = \"max,-hypervisor\"\n{VOLATILE}");
+    assert_eq!(needs(&hidden, &[]), [&cxl[..], &volatile[..2]].concat());
+    // Who turns it off himself wants it so.
+    assert_eq!(needs(&hidden, &["DEV_DAX_KMEM"]), [&cxl[..], &volatile[..1]].concat());
+    let persistent = hidden.replace("volatile", "persistent");
+    assert_eq!(needs(&persistent, &[]), [&cxl[..], &["CXL_PMEM"]].concat());
+    assert_eq!(needs("cxl { bridge b { port p { expander m { dynamic = 256MiB } } } }", &[]), ["CXL_ACPI", "CXL_PCI"]);
+    let uefi = "firmware = uefi\nboot = [\"ovmf\", \"systemd-boot-efi\"]";
+    assert_eq!(needs(uefi, &[]), ["EFI_PARTITION", "EFI_STUB"]);
 }

@@ -11,7 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, tcgetattr};
 
-use super::live::{Quick, kiln, live, quick, succeed};
+use super::live::{Quick, forwarded_ports, kiln, live, quick, succeed};
 use super::skip::skip;
 
 /// The port that the recipe forwards to the guest's SSH.
@@ -161,6 +161,7 @@ fn a_guest_reaches_others_and_not_this_machine_and_its_port_is_forwarded() {
         return;
     }
     let material = quick();
+    let _ports = forwarded_ports();
     let canary = TcpListener::bind("0.0.0.0:0").unwrap();
     canary.set_nonblocking(true).unwrap();
     let port = canary.local_addr().unwrap().port();

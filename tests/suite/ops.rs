@@ -1,12 +1,11 @@
 //! The operations as a library: no command line, no terminal, a world and a listener of the caller's own.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 
-use kiln::base::Timestamp;
 use kiln::exec::ExecError;
 use kiln::exec::event::StepEvent;
 use kiln::exec::interrupt::{self, Interruptible, RunningWork, Stopping};
@@ -16,6 +15,7 @@ use kiln::ops::{self, BuildOptions, ErrorClass, OpsError, OpsEvent, OpsListener,
 use kiln::world::{HttpRequest, RealWorld, Response, World, WorldError};
 
 use super::failure_support::{Lab, RECIPE, archive};
+use super::world_support::real_files_and_clock;
 
 /// The real files and network, and an environment that is the test's.
 struct TestWorld {
@@ -31,29 +31,7 @@ impl TestWorld {
 }
 
 impl World for TestWorld {
-    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
-        self.real.read(path, limit)
-    }
-
-    fn stream(&self, path: &Path, out: &mut dyn std::io::Write) -> Result<u64, WorldError> {
-        self.real.stream(path, out)
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        self.real.exists(path)
-    }
-
-    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
-        self.real.canonical(path)
-    }
-
-    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
-        self.real.directory(path)
-    }
-
-    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
-        self.real.list(path)
-    }
+    real_files_and_clock!();
 
     fn env(&self, name: &str) -> Option<String> {
         match name {
@@ -61,14 +39,6 @@ impl World for TestWorld {
             "KILN_MIRROR" => Some(self.mirror.clone()),
             _ => None,
         }
-    }
-
-    fn now(&self) -> Timestamp {
-        self.real.now()
-    }
-
-    fn trust(&self, hosts: &mut dyn Iterator<Item = String>) {
-        self.real.trust(hosts);
     }
 
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {

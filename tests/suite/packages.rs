@@ -14,6 +14,10 @@ pub(in crate::suite) struct Package {
 /// The named packages with everything required, in the order in which apt would configure them.
 pub(in crate::suite) fn fetch(suite: &str, names: &[&str]) -> Vec<Package> {
     let apt = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("apt-{suite}"));
+    std::fs::create_dir_all(&apt).unwrap();
+    // Tests run side by side, some in processes of their own, and apt does not wait for another.
+    let turn = std::fs::File::create(apt.join("turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
     let config = prepare(&apt, suite);
     let mut wanted = required(&apt);
     wanted.extend(names.iter().map(|name| (*name).to_owned()));

@@ -2,7 +2,6 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -20,6 +19,7 @@ use kiln::world::{HttpRequest, RealWorld, Response, World, WorldError};
 
 use super::failure_support::{Lab, text};
 use super::store::scratch;
+use super::world_support::real_files_and_clock;
 
 /// The real network, on a machine where waiting takes no time.
 struct Quick {
@@ -39,44 +39,14 @@ impl Quick {
 }
 
 impl World for Quick {
-    fn read(&self, path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
-        self.real.read(path, limit)
-    }
-
-    fn stream(&self, path: &Path, into: &mut dyn Write) -> Result<u64, WorldError> {
-        self.real.stream(path, into)
-    }
-
-    fn exists(&self, path: &Path) -> bool {
-        self.real.exists(path)
-    }
-
-    fn canonical(&self, path: &Path) -> Result<PathBuf, WorldError> {
-        self.real.canonical(path)
-    }
-
-    fn directory(&self, path: &Path) -> Result<kiln::world::dir::Dir, WorldError> {
-        self.real.directory(path)
-    }
-
-    fn list(&self, path: &Path) -> Result<Vec<PathBuf>, WorldError> {
-        self.real.list(path)
-    }
+    real_files_and_clock!();
 
     fn env(&self, name: &str) -> Option<String> {
         self.service.clone().filter(|_| name == "KILN_SNAPSHOT")
     }
 
-    fn now(&self) -> Timestamp {
-        self.real.now()
-    }
-
     fn wait(&self, time: Duration) {
         *self.waited.lock().unwrap() += time;
-    }
-
-    fn trust(&self, hosts: &mut dyn Iterator<Item = String>) {
-        self.real.trust(hosts);
     }
 
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {

@@ -1,4 +1,5 @@
-//! Stops a build whose kernel configuration is not the one that was asked for, with the reason.
+//! Stops a build whose kernel configuration is not the one that was asked for, or that its machines need, with the
+//! reason.
 
 use std::collections::BTreeSet;
 use std::io::BufReader;
@@ -6,8 +7,9 @@ use std::io::BufReader;
 use super::BuiltinContext;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, KconfigTree, OptionRequest, RequestKind, Tri, archive, check, explain};
+use crate::kconfig::{DotConfig, Dropped, KconfigTree, RequestKind, Tri, archive, check, explain};
 use crate::plan::Statement;
+use crate::plan::kernel::needs::MachineNeed;
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::recipe::kernel::OptionValue;
@@ -28,13 +30,24 @@ pub enum CheckError {
     /// The step lacks a file.
     #[error("the step has no input `{0}`")]
     Missing(&'static str),
-    /// Options did not survive, or must not be there: one line each.
-    #[error("the kernel configuration does not match the recipe:\n{}", lines.join("\n"))]
-    Refused {
-        /// What became of each, and why.
-        lines: Vec<String>,
-        options: Vec<String>,
-    },
+    /// Options did not survive, must not be there, or are needed and are not there: one line each.
+    #[error("the kernel configuration does not match the recipe:\n{}", .0.lines.join("\n"))]
+    Refused(ConfigDefects),
+}
+
+/// What is wrong with a configuration.
+#[derive(Debug, Default)]
+pub struct ConfigDefects {
+    /// What became of each option, and why.
+    lines: Vec<String>,
+    about: Vec<Statement>,
+}
+
+impl ConfigDefects {
+    fn option(&mut self, name: &str, line: String) {
+        self.lines.push(line);
+        self.about.push(Statement::Option(name.to_owned()));
+    }
 }
 
 impl From<CheckError> for StepFailure {
@@ -44,8 +57,7 @@ impl From<CheckError> for StepFailure {
             CheckError::World(_) => StepFailure::new(Fault::Host, message),
             CheckError::Config(_) => StepFailure::input(message),
             CheckError::Requested(_) | CheckError::Missing(_) => StepFailure::bug(message),
-            CheckError::Refused { options, .. } => {
-                let about = options.into_iter().map(Statement::Option).collect();
+            CheckError::Refused(ConfigDefects { about, .. }) => {
                 StepFailure { about, ..StepFailure::new(Fault::Recipe, message) }
             }
         }
@@ -59,41 +71,74 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
     let config = dotconfig::read(&bytes)?;
     let requested: Requested = serde_json::from_slice(&fs::read(input("requested.json")?, dotconfig::LIMIT)?)?;
     let dropped = check(&requested.requests, &config);
+    let unmet = unmet(&requested, &config);
     let forbidden: Vec<&(String, String)> =
         requested.forbidden.iter().filter(|(name, _)| config.tri(name) != Tri::N).collect();
-    if dropped.is_empty() && forbidden.is_empty() {
+    let mut refused = ConfigDefects::default();
+    if !dropped.is_empty() || !unmet.is_empty() {
+        // Only an error needs the source's Kconfig files; when they do not read, what was dropped is still said.
+        let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
+        let source = archive::read(tar, requested.architecture.facts().kernel.source);
+        let tree = source.map_err(|error| error.to_string());
+        let tree = tree.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
+        let judge = Judge { requested: &requested, config: &config, tree: tree.as_ref() };
+        dropped.iter().for_each(|dropped| refused.option(&dropped.request.name, judge.dropped(dropped)));
+        for need in unmet.into_iter().filter(|need| judge.is_known(&need.option)) {
+            refused.lines.push(judge.unmet(need));
+            refused.about.extend([Statement::Machine(need.machine.clone()), Statement::Block]);
+        }
+    }
+    for (name, reason) in forbidden {
+        refused.option(name, format!("{name} must be off: {reason}"));
+    }
+    if refused.lines.is_empty() {
         return Ok(fs::write_atomically(&context.out.join(CONFIG), &bytes)?);
     }
-    // Only a mistake needs the source's Kconfig files; when they do not read, what was dropped is still said.
-    let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
-    let source = archive::read(tar, requested.architecture.facts().kernel.source).map_err(|error| error.to_string());
-    let tree = source.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
-    let mut lines: Vec<String> =
-        dropped.iter().map(|dropped| line(dropped, &requested.requests, tree.as_ref(), &config)).collect();
-    lines.extend(forbidden.iter().map(|(name, reason)| format!("{name} must be off: {reason}")));
-    let dropped = dropped.iter().map(|dropped| &dropped.request.name);
-    let options = dropped.chain(forbidden.iter().map(|(name, _)| name)).cloned().collect();
-    Err(CheckError::Refused { lines, options })
+    Err(CheckError::Refused(refused))
 }
 
-fn line(
-    dropped: &Dropped,
-    requests: &[OptionRequest],
-    tree: Result<&KconfigTree, &String>,
-    config: &DotConfig,
-) -> String {
-    let Dropped { request, value } = dropped;
-    let asked = request.text();
-    let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
-    let reason = match (tree, wanted(&request.value)) {
-        (Ok(tree), wanted) => {
-            let asked: BTreeSet<String> =
-                requests.iter().filter(|r| r.kind == RequestKind::Option).map(|r| r.name.clone()).collect();
-            explain(tree, config, &request.name, wanted).sentence(&asked)
+/// What the machines need and the configuration has not; without an initramfs nothing loads a module in time.
+fn unmet<'a>(requested: &'a Requested, config: &DotConfig) -> Vec<&'a MachineNeed> {
+    let enough = if requested.modules { Tri::M } else { Tri::Y };
+    requested.needs.iter().filter(|need| config.tri(&need.option) < enough).collect()
+}
+
+/// What a configuration is judged with.
+struct Judge<'a> {
+    requested: &'a Requested,
+    config: &'a DotConfig,
+    tree: Result<&'a KconfigTree, &'a String>,
+}
+
+impl Judge<'_> {
+    fn dropped(&self, Dropped { request, value }: &Dropped) -> String {
+        let asked = request.text();
+        let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
+        format!("{asked} {found}: {}", self.reason(&request.name, wanted(&request.value)))
+    }
+
+    fn unmet(&self, need: &MachineNeed) -> String {
+        let MachineNeed { machine, option, purpose } = need;
+        format!("machine `{machine}` needs {option} {purpose}: {}", self.reason(option, Tri::Y))
+    }
+
+    /// An option that this source does not have is no option of this kernel: older ones do without it, newer ones have
+    /// another one.
+    fn is_known(&self, option: &str) -> bool {
+        self.tree.is_ok_and(|tree| tree.symbols.get(option).is_some_and(|symbol| symbol.kind.is_some()))
+    }
+
+    fn reason(&self, option: &str, wanted: Tri) -> String {
+        let requests = &self.requested.requests;
+        match self.tree {
+            Ok(tree) => {
+                let asked = requests.iter().filter(|r| r.kind == RequestKind::Option);
+                let asked: BTreeSet<String> = asked.map(|request| request.name.clone()).collect();
+                explain(tree, self.config, option, wanted).sentence(&asked)
+            }
+            Err(error) => format!("cannot determine the reason: {error}"),
         }
-        (Err(error), _) => format!("cannot determine the reason: {error}"),
-    };
-    format!("{asked} {found}: {reason}")
+    }
 }
 
 /// A text or a number is there as soon as its option is.
@@ -106,72 +151,5 @@ fn wanted(value: &OptionValue) -> Tri {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::path::Path;
-
-    use super::*;
-    use crate::exec::event::IgnoreSteps;
-
-    const KCONFIG: &str = "config THP\n\tbool \"thp\"\nconfig DEV_DAX\n\ttristate \"dax\"\n\tdepends on THP\n\
-                           config DEV_DAX_CXL\n\ttristate \"cxl\"\n\tdepends on DEV_DAX\nconfig MODULE_SIG\n\tbool \"sign\"\n";
-
-    fn checked(directory: &Path, config: &str) -> Result<String, String> {
-        let mut tar = tar::Builder::new(Vec::new());
-        let mut header = tar::Header::new_gnu();
-        header.set_size(KCONFIG.len() as u64);
-        tar.append_data(&mut header, "./Kconfig", KCONFIG.as_bytes()).unwrap();
-        let request = |name: &str, kind| OptionRequest {
-            name: name.to_owned(),
-            value: OptionValue::Yes,
-            by: "config cxl".to_owned(),
-            kind,
-        };
-        let requested = Requested {
-            architecture: crate::base::Arch::default(),
-            requests: vec![request("DEV_DAX", RequestKind::Option), request("DEV_DAX_CXL", RequestKind::Require)],
-            forbidden: vec![("MODULE_SIG".to_owned(), "it signs".to_owned())],
-        };
-        let files = [
-            ("kconfig.tar", tar.into_inner().unwrap()),
-            ("requested.json", serde_json::to_vec(&requested).unwrap()),
-            ("kernel.config", config.as_bytes().to_vec()),
-        ];
-        let place = |(name, bytes): (&str, Vec<u8>)| {
-            let path = directory.join(name);
-            fs::write_atomically(&path, &bytes).unwrap();
-            (name.to_owned(), path)
-        };
-        let inputs: BTreeMap<_, _> = files.into_iter().map(place).collect();
-        let out = directory.join("out");
-        fs::create_dir_all(&out).unwrap();
-        let context = BuiltinContext {
-            step: "kernel-check k",
-            inputs: &inputs,
-            out: &out,
-            scratch: directory,
-            variation: None,
-            limits: crate::exec::sandbox::Limits::default(),
-            listener: &IgnoreSteps,
-        };
-        run(&context).map_err(|error| error.to_string())?;
-        Ok(String::from_utf8(fs::read(&out.join(CONFIG), 1 << 20).unwrap()).unwrap())
-    }
-
-    #[test]
-    fn a_good_configuration_passes_and_a_bad_one_names_its_reason() {
-        let directory = std::env::temp_dir().join(format!("kiln-kernel-check-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let good = "CONFIG_THP=y\nCONFIG_DEV_DAX=y\nCONFIG_DEV_DAX_CXL=y\n";
-        assert_eq!(checked(&directory, good), Ok(good.to_owned()));
-        assert_eq!(
-            checked(&directory, "CONFIG_MODULE_SIG=y\n").unwrap_err(),
-            "the kernel configuration does not match the recipe:\n\
-             `option DEV_DAX = y` of config cxl is not set: DEV_DAX needs THP, which is not set; add `option THP = y`\n\
-             `require DEV_DAX_CXL = y` of config cxl is not set: DEV_DAX_CXL needs DEV_DAX, which needs THP, which is \
-             not set; add `option THP = y`\nMODULE_SIG must be off: it signs"
-        );
-        assert!(checked(&directory, "<html>").unwrap_err().contains("line 1"));
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
-}
+#[path = "kernel_check_tests.rs"]
+mod tests;

@@ -47,6 +47,8 @@ pub struct LaunchOptions<'a> {
     pub paused: bool,
     /// Words added to the kernel's command line.
     pub append: Vec<String>,
+    /// Words added after all options.
+    pub arguments: Vec<String>,
 }
 
 /// What executes the guest.
@@ -111,6 +113,7 @@ impl<'a> LaunchOptions<'a> {
             qmp: false,
             paused: false,
             append: Vec::new(),
+            arguments: Vec::new(),
         }
     }
 }
@@ -126,6 +129,7 @@ pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> C
     options.extend(device::rng(machine));
     options.extend(cxl::options(machine));
     options.extend(launch.paused.then(|| QemuOption::bare("-S")));
+    options.extend(QemuOption::given(&launch.arguments));
     CommandLine { options }
 }
 

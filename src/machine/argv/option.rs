@@ -1,5 +1,6 @@
 //! QEMU options as values, and the ways to print them.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use super::text::{Place, Text, quote};
@@ -7,7 +8,7 @@ use super::text::{Place, Text, quote};
 /// One option with its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct QemuOption {
-    flag: &'static str,
+    flag: Cow<'static, str>,
     value: Value,
 }
 
@@ -21,22 +22,36 @@ enum Value {
 impl QemuOption {
     /// `-nodefaults`
     pub fn bare(flag: &'static str) -> Self {
-        QemuOption { flag, value: Value::None }
+        QemuOption { flag: flag.into(), value: Value::None }
     }
 
     /// `-append "..."`: the value is not an option string.
     pub fn whole(flag: &'static str, value: impl Into<Text>) -> Self {
-        QemuOption { flag, value: Value::Whole(value.into()) }
+        QemuOption { flag: flag.into(), value: Value::Whole(value.into()) }
     }
 
     /// `-device KIND,...`; add properties with [`QemuOption::with`].
     pub fn kind(flag: &'static str, kind: impl Into<String>) -> Self {
-        QemuOption { flag, value: Value::Keyed { kind: Some(kind.into()), properties: Vec::new() } }
+        QemuOption { flag: flag.into(), value: Value::Keyed { kind: Some(kind.into()), properties: Vec::new() } }
     }
 
     /// `-m ...` without a first word of its own; add properties with [`QemuOption::with`].
     pub fn keyed(flag: &'static str) -> Self {
-        QemuOption { flag, value: Value::Keyed { kind: None, properties: Vec::new() } }
+        QemuOption { flag: flag.into(), value: Value::Keyed { kind: None, properties: Vec::new() } }
+    }
+
+    /// Words that somebody else wrote, one after the other: each option is a word with a dash and the one behind it.
+    pub fn given(words: &[String]) -> Vec<QemuOption> {
+        let mut options: Vec<QemuOption> = Vec::new();
+        for word in words {
+            match options.last_mut() {
+                Some(last) if !word.starts_with('-') && last.value == Value::None => {
+                    last.value = Value::Whole(word.as_str().into());
+                }
+                _ => options.push(QemuOption { flag: word.clone().into(), value: Value::None }),
+            }
+        }
+        options
     }
 
     /// Adds `,name=value`; commas in the value are doubled.
@@ -59,7 +74,7 @@ impl QemuOption {
     fn own(&self) -> Vec<Property<'_>> {
         let Value::Keyed { kind: Some(kind), properties } = &self.value else { return Vec::new() };
         let id = properties.iter().find(|(name, _)| name == "id").and_then(|(_, value)| value.plain());
-        let property = |name| Property { flag: self.flag, kind, id, name };
+        let property = |name| Property { flag: &self.flag, kind, id, name };
         let names = properties.iter().map(|(name, _)| name.as_str());
         let names = names.filter(|name| *name != "id" && (*name != "bus" || self.flag != "-device"));
         std::iter::once("").chain(names).map(property).collect()
@@ -67,7 +82,7 @@ impl QemuOption {
 
     /// The words of the argv.
     fn words(&self) -> Vec<Text> {
-        let mut words = vec![Text::from(self.flag)];
+        let mut words = vec![Text::from(&*self.flag)];
         match &self.value {
             Value::None => {}
             Value::Whole(text) => words.push(text.clone()),
@@ -134,7 +149,7 @@ impl CommandLine {
     /// Every property that QEMU can be asked about, in order. `id` and `bus` of devices, and `id` of objects, belong to
     /// QEMU's interface itself, and its help does not list them.
     pub fn properties(&self) -> Vec<Property<'_>> {
-        let asked = self.options.iter().filter(|option| ["-device", "-object", "-machine"].contains(&option.flag));
+        let asked = self.options.iter().filter(|option| ["-device", "-object", "-machine"].contains(&&*option.flag));
         asked.flat_map(QemuOption::own).collect()
     }
 }
@@ -143,7 +158,7 @@ impl CommandLine {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Property<'a> {
     /// `-device`, `-object` or `-machine`.
-    pub flag: &'static str,
+    pub flag: &'a str,
     /// `cxl-type3`, `memory-backend-ram`, `pc-q35-11.1`.
     pub kind: &'a str,
     /// The `id` of what is made, if it has one.
@@ -177,5 +192,17 @@ mod tests {
         assert_eq!(line.template(), ["-device", "x,a=1,,2", "-S"]);
         let names: Vec<&str> = line.properties().iter().map(|property| property.name).collect();
         assert_eq!(names, ["", "a"]);
+    }
+
+    #[test]
+    fn words_that_were_given_stay_as_they_are() {
+        let words = ["-S", "-device", "x,a=$1", "-drive", "a b", "stray", "-"].map(str::to_owned);
+        let line = CommandLine { options: QemuOption::given(&words) };
+        assert_eq!(line.options.len(), 5);
+        assert_eq!(line.words(&|_| unreachable!()), words);
+        assert_eq!(line.template()[2], "x,a=$$1");
+        assert!(
+            line.sh("qemu", &|_| String::new()).ends_with("-device 'x,a=$1' \\\n  -drive 'a b' \\\n  stray \\\n  -\n")
+        );
     }
 }

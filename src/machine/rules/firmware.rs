@@ -2,6 +2,7 @@
 
 use super::Context;
 use crate::base::Diagnostic;
+use crate::plan::boot;
 use crate::recipe::machine::{Chipset, Firmware};
 
 /// Firmware without what it needs, or what it needs without firmware.
@@ -52,8 +53,7 @@ pub(super) fn words(context: &Context) -> Vec<Diagnostic> {
     if context.machine.firmware.value != Firmware::Seabios {
         return Vec::new();
     }
-    let lost = |word: &str| word.contains(['\'', '\\']) || word.matches('"').count() % 2 == 1;
-    let words = context.machine.append.iter().filter(|word| lost(&word.value));
+    let words = context.machine.append.iter().filter(|word| boot::is_lost_by_grub(&word.value));
     let mistake = |span| {
         let mistake = Diagnostic::new(span, "GRUB cannot pass this parameter to the kernel unchanged");
         let mistake = mistake.label("contains a single quote, a backslash, or a single double quote");

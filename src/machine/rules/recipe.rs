@@ -54,8 +54,7 @@ type Machines = BTreeMap<String, Machine>;
 /// tests or the hypervisor hides (drivers/cxl/core/region.c; measured both ways on 6.12).
 fn invalidation(machine: &Machine, kernel: &KernelFacts) -> Option<Diagnostic> {
     let expander = machine.cxl.as_ref()?.expanders().next()?.1;
-    let hidden = hides_hypervisor(&machine.cpu.value);
-    if hidden || kernel.commits_in_guests != Some(false) {
+    if machine.hides_hypervisor() || kernel.commits_in_guests != Some(false) {
         return None;
     }
     let message = "this kernel does not enable CXL memory in a guest: `Failed to synchronize CPU cache state`";
@@ -155,29 +154,4 @@ fn serials(machines: &Machines) -> Vec<Diagnostic> {
         }
     }
     found
-}
-
-/// QEMU applies `-` last, `+` before it, and of several `hypervisor=` the last (target/i386/cpu.c).
-fn hides_hypervisor(cpu: &str) -> bool {
-    let flags: Vec<&str> = cpu.split(',').collect();
-    let last = flags.iter().rev().find_map(|flag| flag.strip_prefix("hypervisor="));
-    flags.contains(&"-hypervisor") || (last == Some("off") && !flags.contains(&"+hypervisor"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_flag_that_qemu_applies_last_counts() {
-        for (cpu, hidden) in [
-            ("max", false),
-            ("max,-hypervisor", true),
-            ("max,hypervisor=off", true),
-            ("max,hypervisor=off,hypervisor=on", false),
-            ("max,hypervisor=off,+hypervisor", false),
-        ] {
-            assert_eq!(hides_hypervisor(cpu), hidden, "{cpu}");
-        }
-    }
 }

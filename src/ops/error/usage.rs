@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
 use crate::exec::sandbox::LimitError;
+use crate::machine::AdditionError;
 
 /// The operation was asked for something that it cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +22,9 @@ pub enum UsageError {
     /// The user's mirrors cannot be read.
     #[error(transparent)]
     Mirrors(#[from] MirrorError),
+    /// What is added to a start cannot be.
+    #[error(transparent)]
+    Additions(#[from] AdditionError),
     /// The environment sets a limit that there is not.
     #[error("KILN_LIMITS: {0}")]
     Limits(#[from] LimitError),

@@ -37,6 +37,11 @@ pub(super) fn configuration(line: &str, initrd: bool) -> Vec<u8> {
     CONFIGURATION.replace("@LINE@", &escaped).replace("@INITRD@\n", initrd).into_bytes()
 }
 
+/// Whether the kernel would see another word than this one.
+pub fn is_lost_by_grub(word: &str) -> bool {
+    word.contains(['\'', '\\']) || word.matches('"').count() % 2 == 1
+}
+
 /// A command line as GRUB must be given it: each word within single quotes, without the double quotes in it.
 pub fn spelled(line: &str) -> String {
     let mut words: Vec<String> = Vec::new();

@@ -8,7 +8,7 @@ mod spec;
 
 use std::collections::BTreeMap;
 
-pub use grub::spelled as grub_words;
+pub use grub::{is_lost_by_grub, spelled as grub_words};
 pub use spec::{BootIds, BootSpec};
 
 use super::builder::Builder;

@@ -4,11 +4,13 @@
 //! 1. `kernel-kconfig`: source and patches to `kconfig.tar`, the few files that decide a configuration;
 //! 2. `kernel-config`: base and fragments through the kernel's own configuration step, from that tar alone, so that
 //!    another configuration of the same source unpacks nothing;
-//! 3. `kernel-check`: stops the build, with the reason, where an option that was asked for did not survive;
+//! 3. `kernel-check`: stops the build, with the reason, where an option that was asked for did not survive, or one that
+//!    a machine needs is not there;
 //! 4. `kernel-build`: the bits.
 //!
 //! It must not know what Kconfig decides: that is the kernel's own program's word, and `kconfig`'s to explain.
 
+pub mod needs;
 pub mod requested;
 
 mod policy;
@@ -114,7 +116,8 @@ impl Lowering<'_, '_> {
     }
 
     fn check(&mut self, kconfig: Input, proposed: Input) -> Input {
-        let requested = requested::Requested::new(self.kernel, self.compiled);
+        let machines = self.recipe.machines.values().filter(|machine| machine.kernel == self.kernel.name);
+        let requested = requested::Requested::new(self.kernel, self.compiled).for_machines(machines);
         let requested = serde_json::to_vec(&requested).expect("requests have only strings");
         let step = self.builder.add_step(Step {
             kind: StepKind::KernelCheck(self.kernel.name.clone()),

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::needs::{self, MachineNeed};
 use super::policy::UNREPEATABLE;
 use crate::base::{Arch, Spanned};
 use crate::kconfig::{OptionRequest, RequestKind};
 use crate::recipe::kernel::{Compiled, Kernel, OptionValue};
+use crate::recipe::machine::Machine;
 
 /// Everything the check of a configuration needs besides the configuration and its source.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +21,12 @@ pub struct Requested {
     pub requests: Vec<OptionRequest>,
     /// Options that must be off, with the reason.
     pub forbidden: Vec<(String, String)>,
+    /// What the machines need that boot this kernel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<MachineNeed>,
+    /// Whether the kernel has modules, with an initramfs that loads those that a machine needs.
+    #[serde(default)]
+    pub modules: bool,
 }
 
 impl Requested {
@@ -49,7 +57,14 @@ impl Requested {
             });
         }
         let forbidden = UNREPEATABLE.iter().map(|&(name, reason)| (name.to_owned(), reason.to_owned())).collect();
-        Requested { architecture, requests: options.into_values().chain(requirements).collect(), forbidden }
+        let requests: Vec<OptionRequest> = options.into_values().chain(requirements).collect();
+        Requested { architecture, requests, forbidden, needs: Vec::new(), modules: compiled.modules }
+    }
+
+    /// Adds what these machines need, which boot this kernel.
+    pub fn for_machines<'a>(mut self, machines: impl Iterator<Item = &'a Machine>) -> Self {
+        self.needs = needs::of_machines(machines, &self.requests);
+        self
     }
 }
 

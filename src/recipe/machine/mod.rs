@@ -130,6 +130,14 @@ impl Machine {
     pub fn arch(&self) -> Arch {
         self.chipset.value.arch()
     }
+
+    /// Whether its guest cannot see that there is a hypervisor: QEMU applies `-` last, `+` before it, and of several
+    /// `hypervisor=` the last (target/i386/cpu.c).
+    pub fn hides_hypervisor(&self) -> bool {
+        let flags: Vec<&str> = self.cpu.value.split(',').collect();
+        let last = flags.iter().rev().find_map(|flag| flag.strip_prefix("hypervisor="));
+        flags.contains(&"-hypervisor") || (last == Some("off") && !flags.contains(&"+hypervisor"))
+    }
 }
 
 impl Firmware {

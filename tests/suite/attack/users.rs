@@ -107,7 +107,7 @@ fn all_of_it_by_a_normal_user() {
     again.args(std::env::var("KILN_ATTACK").map(|name| format!("KILN_ATTACK={name}")));
     again
         .arg(user.home.join("tests"))
-        .args(["attack::", "--skip", "normal_user", "--nocapture"])
+        .args(["attack::", "--skip", "normal_user", "--nocapture", "--test-threads=4"])
         .current_dir(&user.home);
     let output = again.output().unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
