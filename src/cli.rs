@@ -3,10 +3,12 @@
 mod machines;
 mod order;
 mod shared;
+mod sharing;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use order::ordered;
 pub use shared::{RealizeArgs, RecipeArgs};
+pub use sharing::{BundleArgs, UnbundleArgs};
 
 use std::path::PathBuf;
 
@@ -49,6 +51,10 @@ pub enum Verb {
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them
     Verify(VerifyArgs),
+    /// Write everything that a rebuild or a run of a recipe needs to one file
+    Bundle(BundleArgs),
+    /// Check a bundle, and unpack it into the store and a new directory
+    Unbundle(UnbundleArgs),
     /// Draw the CXL topology of a recipe's machines
     Draw(DrawArgs),
     /// Query a compiled kernel's configuration

@@ -19,6 +19,7 @@ mod suite {
     mod boot;
     mod brought;
     mod builds;
+    mod bundle;
     mod crash;
     mod deb;
     mod differ;

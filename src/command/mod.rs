@@ -4,6 +4,7 @@
 //! artifact depends on happens in the layers to its left.
 
 pub mod build;
+pub mod bundle;
 pub mod check;
 pub mod doctor;
 pub mod draw;
@@ -47,6 +48,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Run(args) => run::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
+        Verb::Bundle(args) => bundle::bundle(&session, &args),
+        Verb::Unbundle(args) => bundle::unbundle(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
         Verb::Kconfig(args) => kconfig::run(&session, &args),
         Verb::Shell(args) => shell::run(&session, &args),

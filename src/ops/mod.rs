@@ -8,6 +8,7 @@
 
 mod artifacts;
 mod build;
+pub mod bundle;
 mod check;
 mod deliver;
 mod diffoscope;

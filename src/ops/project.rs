@@ -14,6 +14,16 @@ pub fn lock_path(recipe: &Path) -> PathBuf {
     }
 }
 
+/// The recipe of a lock, the other way round.
+pub fn recipe_path(lock: &Path) -> PathBuf {
+    let name = format!("{}.kiln", stem(lock));
+    let directory = lock.parent().unwrap_or(Path::new(""));
+    match directory.file_name() {
+        Some(last) if last == "lockfiles" => directory.with_file_name("recipes").join(name),
+        _ => directory.join(name),
+    }
+}
+
 /// Writes a lock. A link in its directory's place is refused, one in its own is replaced: a checkout must not choose
 /// what of its user's files is written to.
 pub fn write_lock(path: &Path, text: &str) -> Result<(), WorldError> {
@@ -29,7 +39,7 @@ pub fn result_path(recipe: &Path) -> PathBuf {
     Path::new(RESULTS).join(stem(recipe))
 }
 
-/// The recipe's name: its file's stem.
+/// The recipe's or the lock's name: its file's stem.
 pub fn stem(recipe: &Path) -> String {
     recipe.file_stem().unwrap_or_default().to_string_lossy().into_owned()
 }

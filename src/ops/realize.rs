@@ -8,9 +8,9 @@ use super::options::{BuildOptions, Incremental};
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
-use crate::exec::{self, Realized};
+use crate::exec::{self, ExecError, Realized};
 use crate::plan::step::FetchPlace;
-use crate::plan::{self, Plan};
+use crate::plan::{self, Fetch, Plan};
 use crate::store::Store;
 use crate::world::World;
 
@@ -98,14 +98,24 @@ pub(super) fn to_compare() -> BuildOptions {
 
 /// Fetches every input that the store lacks; how many the plan has.
 pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
+    let all: Vec<&Fetch> = ready.plan.fetches.values().collect();
+    fetch(ready, &all, &BuildOptions::default())?;
+    Ok(all.len())
+}
+
+/// Fetches those of these files that the store lacks.
+pub(super) fn fetch(ready: &Ready<'_>, files: &[&Fetch], options: &BuildOptions) -> Result<(), OpsError> {
     let session = &ready.loaded.session;
     let known = mirrors::known(session.world)?;
     let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
-    let missing = exec::fetch::missing(&ready.store, ready.plan.fetches.values());
+    let missing = exec::fetch::missing(&ready.store, files.iter().copied());
+    let downloads: Vec<&&Fetch> = missing.iter().filter(|fetch| !fetch.place.is_local()).collect();
+    if let Some(first) = downloads.first().filter(|_| options.offline) {
+        return Err(ExecError::Offline { files: downloads.len(), label: first.label.clone() }.into());
+    }
     let never = || false;
     let steps = Steps::start(session.listener, Cached::Shown);
     let told = |waiting| steps.on(StepEvent::Waiting(waiting));
     let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
-    fetcher.hiding(&ready.plan.private).telling(&told).fetch(&missing)?;
-    Ok(ready.plan.fetches.len())
+    Ok(fetcher.hiding(&ready.plan.private).telling(&told).fetch(&missing)?)
 }

@@ -8,6 +8,7 @@ pub mod contents;
 mod context;
 pub mod dir;
 pub mod download;
+mod fill;
 pub mod fs;
 mod http;
 pub mod memory;

@@ -61,6 +61,11 @@ impl<R: Read> TarReader<R> {
         Ok(None)
     }
 
+    /// What follows the first block of the end-of-archive mark, once that was read.
+    pub fn into_input(self) -> R {
+        self.input
+    }
+
     /// How many bytes of the archive were read.
     pub fn offset(&self) -> u64 {
         self.offset

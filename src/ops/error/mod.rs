@@ -1,10 +1,12 @@
 //! Why an operation did not succeed, with the errors of the layers below as sources.
 
+mod bundle;
 mod lock;
 mod mismatch;
 mod step;
 mod usage;
 
+pub use bundle::{BundleError, EntryProblem};
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use step::StepReport;
@@ -85,6 +87,9 @@ pub enum OpsError {
     /// Bits are not what they should be.
     #[error(transparent)]
     Mismatch(#[from] MismatchError),
+    /// A bundle was not made, or not accepted.
+    #[error(transparent)]
+    Bundle(Box<BundleError>),
     /// A lock was not made.
     #[error(transparent)]
     Resolve(Box<ResolveError>),
@@ -159,6 +164,7 @@ impl OpsError {
             OpsError::Mistakes(_) | OpsError::Lock(_) => ErrorClass::Recipe,
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
+            OpsError::Bundle(error) => error.class(),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
             OpsError::Step(report) => of_fault(report.failed.failure.fault),
@@ -250,7 +256,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

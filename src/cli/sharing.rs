@@ -1,0 +1,43 @@
+//! `kiln bundle` and `kiln unbundle`: the verbs that hand over what was locked or built.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::shared::{RealizeArgs, RecipeArgs};
+
+/// `kiln bundle`
+#[derive(Debug, Args)]
+pub struct BundleArgs {
+    /// Path to a recipe or its lock
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// How a build for --outputs goes
+    #[command(flatten)]
+    pub realize: RealizeArgs,
+    /// File to write the bundle to
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Bundle what a run needs, the artifacts (built first if needed) and the locked QEMU, instead of what a rebuild needs
+    #[arg(long)]
+    pub outputs: bool,
+    /// Leave out packages, sources and artifacts that this other lock or bundle has
+    #[arg(long, value_name = "FILE")]
+    pub since: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln unbundle`
+#[derive(Debug, Args)]
+pub struct UnbundleArgs {
+    /// The bundle
+    pub file: PathBuf,
+    /// New directory for the recipes, the lock and the artifacts [default: the recipe's name]
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,46 @@
+//! What somebody has who has another lock or bundle.
+
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use super::{FILES, Sizes, inputs_of};
+use crate::base::Digest;
+use crate::format::tar::TarReader;
+use crate::lock;
+use crate::ops::error::{BundleError, OpsError};
+use crate::ops::load::LOCK_LIMIT;
+use crate::world::fs;
+
+/// Where an archive says that it is one.
+const MAGIC: std::ops::Range<usize> = 257..262;
+
+/// The files of a bundle, or those that a lock names.
+pub(super) fn held(file: &Path) -> Result<Sizes, OpsError> {
+    let mut head = Vec::new();
+    fs::context("read", file, fs::open(file)?.take(MAGIC.end as u64).read_to_end(&mut head))?;
+    let known = if head.get(MAGIC) == Some(b"ustar") { of_bundle(file) } else { of_lock(file)? };
+    known.map_err(|reason| BundleError::Since { file: file.to_owned(), reason }.into())
+}
+
+/// What is in it, by its names: a wrong one is found by whoever unpacks what leaves it out.
+fn of_bundle(file: &Path) -> Result<Sizes, String> {
+    let opened = fs::open(file).map_err(|error| error.to_string())?;
+    let mut reader = TarReader::new(BufReader::with_capacity(1 << 20, opened));
+    let mut found = Sizes::new();
+    while let Some(entry) = reader.next_entry().map_err(|error| error.to_string())? {
+        let name = String::from_utf8_lossy(entry.path.as_bytes()).into_owned();
+        let name = name.strip_prefix(FILES).and_then(|name| name.strip_prefix('/'));
+        if let Some(digest) = name.and_then(|name| name.parse::<Digest>().ok()) {
+            found.insert(digest, entry.size);
+        }
+    }
+    Ok(found)
+}
+
+fn of_lock(file: &Path) -> Result<Result<Sizes, String>, OpsError> {
+    let Ok(text) = String::from_utf8(fs::read(file, LOCK_LIMIT)?) else { return Ok(Err("not UTF-8".to_owned())) };
+    Ok(lock::read(&text).map_err(|error| error.to_string()).map(|lock| {
+        let outputs = lock.outputs.values().map(|output| (output.file.sha256, output.file.size));
+        inputs_of(&lock).into_iter().chain(outputs).collect()
+    }))
+}
