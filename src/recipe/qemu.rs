@@ -110,7 +110,7 @@ fn is_version(version: &Spanned<String>, reader: &Reader<'_>) -> bool {
     if !good {
         let wrong = Diagnostic::new(version.span, format!("`{}` is not a version of QEMU", version.value));
         let wrong = wrong.label("expected three numbers, such as `\"11.1.3\"`");
-        reader.error(wrong.hint("write what `qemu-system-x86_64 --version` says, without the text in parentheses"));
+        reader.error(wrong.hint("write what `--version` of this QEMU says, without the text in parentheses"));
     }
     good
 }

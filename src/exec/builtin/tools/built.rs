@@ -40,7 +40,7 @@ pub fn qemu(context: &BuiltinContext<'_>) -> Result<(), RootError> {
 fn archive(built: &Path, scratch: &Path) -> Result<PathBuf, RootError> {
     if fs::open_unless_directory(built)?.is_some() {
         let failure = StepFailure::recipe(Statement::Block, "the build left a file, and a QEMU is a directory");
-        return Err(failure.help("leave a directory with `usr/bin/qemu-system-x86_64` in it").into());
+        return Err(failure.help("leave a directory with `usr/bin/qemu-system-...` in it").into());
     }
     let path = scratch.join("built.tar");
     let packed = Directory::of(&Dir::open(built)?, Modes::Executable)
