@@ -44,8 +44,11 @@ const JOBS: &str = "KILN_JOBS";
 
 /// How many processors a step may use.
 fn processors(request: &Request) -> usize {
-    let here = std::thread::available_parallelism().map_or(1, usize::from);
-    request.processors.map_or(here, |asked| here.min(asked as usize))
+    let allowed = rustix::thread::sched_getaffinity(None);
+    let here = allowed.map_or(1, |allowed| {
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).count()
+    });
+    request.processors.map_or(here, |asked| here.min(asked as usize)).max(1)
 }
 
 /// Lets the current thread, and the processes that it starts, use no more than the given number of processors.
