@@ -1,11 +1,13 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
 mod machines;
+mod monitor;
 mod order;
 mod shared;
 mod sharing;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
+pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use shared::{RealizeArgs, RecipeArgs};
 pub use sharing::{BundleArgs, UnbundleArgs};
@@ -47,6 +49,8 @@ pub enum Verb {
     Build(BuildArgs),
     /// Boot a machine with the locked QEMU
     Run(RunArgs),
+    /// Send a QMP command to a running machine
+    Qmp(QmpArgs),
     /// Boot machines and run the recipe's tests in them
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them

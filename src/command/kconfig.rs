@@ -8,7 +8,8 @@ use super::output;
 use crate::base::Foreign;
 use crate::cli::{self, KconfigQuestion};
 use crate::kconfig::explain::OptionReason;
-use crate::kconfig::{self, Tri};
+use crate::kconfig::fragment::spelled;
+use crate::kconfig::{self, OptionRequest, Tri};
 use crate::ops::Session;
 use crate::ops::kconfig::{Explained, configuration, explain};
 
@@ -25,7 +26,7 @@ pub fn run(session: &Session<'_>, args: &cli::KconfigArgs) -> Result<(), Failure
 }
 
 fn answer(explained: &Explained, option: &str) -> String {
-    let Explained { kernel, on, asked, found } = explained;
+    let Explained { kernel, asked, found, .. } = explained;
     let mut lines = vec![format!("{option} = {} in kernel {kernel}", found.value)];
     lines.extend(found.prompt.iter().map(|prompt| format!("  prompt: {}", Foreign(prompt))));
     for (file, line, depends) in &found.places {
@@ -37,14 +38,26 @@ fn answer(explained: &Explained, option: &str) -> String {
         lines.push(format!("  selected by {} ({now})", Foreign(name)));
     }
     lines.extend(asked.iter().map(|request| format!("  requested by: {}", request.text())));
-    lines.push(match &found.why {
-        // Nothing stands against another value, so that it is what somebody wanted.
-        OptionReason::Free if *on && asked.is_empty() => "  because: base configuration or Kconfig default".to_owned(),
-        OptionReason::Free if *on => "  because: requested by the recipe".to_owned(),
-        OptionReason::Forced(by) if *on => format!("  because: selected by {}", by.join(" and ")),
-        _ => format!("  why: {}", found.sentence(&BTreeSet::new())),
-    });
+    lines.extend(reasons(explained));
     lines.join("\n") + "\n"
+}
+
+/// Why the option has its value, and why it has not what was asked for.
+fn reasons(explained: &Explained) -> Vec<String> {
+    let Explained { on, asked, unmet, found, .. } = explained;
+    let not = |(request, reason): &(OptionRequest, String)| {
+        format!("  why not {}: {}", Foreign(&spelled(&request.value)), Foreign(reason))
+    };
+    if !unmet.is_empty() {
+        return unmet.iter().map(not).collect();
+    }
+    vec![match &found.why {
+        _ if !asked.is_empty() => "  because: requested by the recipe".to_owned(),
+        // Nothing stands against another value, so that it is what somebody wanted.
+        OptionReason::Free if *on => "  because: base configuration or Kconfig default".to_owned(),
+        OptionReason::Forced(by) if *on => format!("  because: selected by {}", by.join(" and ")),
+        _ => format!("  why: {}", Foreign(found.sentence(&BTreeSet::new()))),
+    }]
 }
 
 fn diff(session: &Session<'_>, a: &Path, b: &Path) -> Result<(), Failure> {

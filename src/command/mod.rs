@@ -18,6 +18,7 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod qmp;
 pub mod run;
 pub mod shell;
 pub mod signals;
@@ -46,6 +47,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Plan(args) => plan::run(&session, &args),
         Verb::Build(args) => build::run(&session, &args),
         Verb::Run(args) => run::run(&session, &args),
+        Verb::Qmp(args) => qmp::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),

@@ -12,7 +12,7 @@ use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
-use crate::machine::argv::{self, Console, Forwards, Place, UserNetworkBackend, Writes};
+use crate::machine::argv::{self, Console, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
 use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::image::DiskFormat;
@@ -150,8 +150,9 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
         (wishes.disk, wishes.writes) = (DiskFormat::Qcow2, Writes::Kept);
         // QEMU has no network that it could do it with: see [`super::network`].
         wishes.user_network = UserNetworkBackend::Socket;
+        wishes.qmp = if purpose == Purpose::Test { QmpPort::Connects } else { QmpPort::Listens };
         if purpose == Purpose::Test {
-            (wishes.agent, wishes.qmp, wishes.forwards) = (true, true, Forwards::Closed);
+            (wishes.agent, wishes.forwards) = (true, Forwards::Closed);
         }
         wishes.append.extend(append);
         wishes.append.extend(launch.additions.append.iter().cloned());
@@ -316,7 +317,8 @@ pub(super) mod tests {
         assert_eq!(value(&front, "-netdev"), NETDEV);
         let beside = words(FORWARD, Purpose::Background);
         assert_eq!(value(&beside, "-serial"), "chardev:kiln.console");
-        assert!(!beside.contains(&"-qmp".to_owned()));
+        assert_eq!(value(&beside, "-qmp"), "unix:/kiln/run/qmp,server=on,wait=off");
+        assert_eq!(value(&front, "-qmp"), value(&beside, "-qmp"));
     }
 
     #[test]

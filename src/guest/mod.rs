@@ -14,6 +14,7 @@ pub mod event;
 pub mod frame;
 pub mod junit;
 pub mod launch;
+pub mod monitor;
 pub mod network;
 pub mod overlay;
 pub mod ports;

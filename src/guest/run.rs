@@ -2,7 +2,7 @@
 //!
 //! The one in front has a console there (see [`super::terminal`]); the others write logs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
-use super::{AccelChoice, GuestError, Launch, network, ports};
+use super::{AccelChoice, GuestError, Launch, monitor, network, ports};
 use crate::world::fs;
 
 /// How often somebody looks whether the run is over.
@@ -60,6 +60,10 @@ pub fn run(
     for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
+    for launch in std::iter::once(front).chain(background.iter().copied()) {
+        let socket = run.path().join(&launch.machine).join(monitor::SOCKET);
+        listener.on(TestEvent::Notice(&format!("QMP of {}: {}", launch.machine, socket.display())));
+    }
     for text in front.additions.notices(&front.machine) {
         listener.on(TestEvent::Notice(&text));
     }
@@ -84,7 +88,8 @@ pub fn run(
 fn running(launch: &Launch) -> RunningMachine {
     let forwards = launch::forwards(launch, Purpose::Terminal).unwrap_or_default();
     let ssh = forwards.iter().find(|forward| forward.guest.value == SSH_PORT).map(|forward| forward.host.value);
-    RunningMachine { name: launch.machine.clone(), ssh, ..RunningMachine::default() }
+    let qmp = Some(Path::new(&launch.machine).join(monitor::SOCKET));
+    RunningMachine { name: launch.machine.clone(), ssh, qmp }
 }
 
 fn attempt(

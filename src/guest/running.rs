@@ -115,7 +115,8 @@ pub fn find(base: &Path, query: &MachineQuery) -> Result<FoundMachine, RunningEr
     choose(list(base), query)
 }
 
-fn choose(runs: Vec<RunningRun>, query: &MachineQuery) -> Result<FoundMachine, RunningError> {
+/// The machine that is meant among these runs.
+pub fn choose(runs: Vec<RunningRun>, query: &MachineQuery) -> Result<FoundMachine, RunningError> {
     let of_source = |run: &RunningRun| query.source.as_ref().is_none_or(|source| run.record.sources.contains(source));
     let runs: Vec<RunningRun> = runs.into_iter().filter(of_source).collect();
     if runs.is_empty() {

@@ -8,27 +8,8 @@ use std::collections::BTreeSet;
 
 use super::dotconfig::DotConfig;
 use super::expr::Expr;
-use super::tree::{Definition, KconfigTree, Symbol};
+use super::tree::{Definition, KconfigTree, Symbol, Type};
 use super::value::Tri;
-
-/// What is known of an option under a configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Explanation {
-    /// Without `CONFIG_`.
-    pub option: String,
-    /// What a person would see in the configuration menus.
-    pub prompt: Option<String>,
-    /// Where it is defined: file, line, what it depends on.
-    pub places: Vec<(String, u32, String)>,
-    /// Its value in its spelling; `n` when it has none.
-    pub value: String,
-    /// What the question is about.
-    pub wanted: Tri,
-    /// Options that select it, those that do so now first, with the value that they force now.
-    pub selected_by: Vec<(String, Tri)>,
-    /// Why it is not on.
-    pub why: OptionReason,
-}
 
 /// Why an option does not have the value that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,26 +50,10 @@ pub enum Need {
 const MAX_VISITED_OPTIONS: usize = 500;
 
 /// Why `option` is below `wanted` (or, for [`Tri::N`], above it).
-pub fn explain(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri) -> Explanation {
-    let symbol = tree.symbols.get(option);
-    let definitions = symbol.map_or(&[][..], |symbol| &symbol.definitions);
+pub(super) fn why(tree: &KconfigTree, config: &DotConfig, option: &str, wanted: Tri) -> OptionReason {
     let mut seen = BTreeSet::from([option.to_owned()]);
     let reasoner = Reasoner { tree, config, budget: Cell::new(MAX_VISITED_OPTIONS) };
-    let mut selected_by: Vec<(String, Tri)> =
-        tree.selectors(option, config).into_iter().map(|s| (s.name, s.force.unwrap_or(Tri::N))).collect();
-    selected_by.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-    Explanation {
-        option: option.to_owned(),
-        prompt: definitions.iter().find_map(|definition| definition.prompt.as_ref()).map(|(text, _)| text.clone()),
-        places: definitions.iter().map(|d| (d.file.clone(), d.line, d.depends.to_string())).collect(),
-        value: config.value(option).to_owned(),
-        wanted,
-        selected_by,
-        why: match reasoner.why(option, wanted, &mut seen) {
-            OptionReason::Unknown(_) => OptionReason::Unknown(reasoner.near(option)),
-            why => why,
-        },
-    }
+    reasoner.why(option, wanted, &mut seen)
 }
 
 /// `seen` are the options that the chain has already explained: a need that hangs on one of them alone is met with it.
@@ -113,14 +78,22 @@ impl Reasoner<'_> {
         if !self.spend() {
             return OptionReason::Free;
         }
-        // The definition that lacks least is the one to fix.
-        let needs = self.easiest(offered.iter().map(|definition| reach(definition)), wanted, seen);
+        // The definition that lacks least is the one to fix. What a bool depends on may be a module.
+        let enough = if symbol.kind == Some(Type::Tristate) { wanted } else { Tri::M };
+        let needs = self.easiest(offered.iter().map(|definition| reach(definition)), enough, seen);
         let rival = offered.iter().find_map(|definition| self.rival(definition, option));
         match rival {
             _ if !needs.is_empty() => OptionReason::Needs(needs),
             Some(rival) => OptionReason::Chosen(rival),
             None => OptionReason::Free,
         }
+    }
+
+    /// What an option is to be so that it is at least `enough`: a bool is no module, and without modules nothing is.
+    fn attainable(&self, name: &str, enough: Tri) -> Tri {
+        let kind = self.tree.symbols.get(name).and_then(|symbol| symbol.kind);
+        let modular = kind == Some(Type::Tristate) && self.config.tri("MODULES") != Tri::N;
+        if enough == Tri::M && !modular { Tri::Y } else { enough }
     }
 
     fn spend(&self) -> bool {
@@ -201,6 +174,7 @@ impl Reasoner<'_> {
             }
             Expr::Symbol(name) if !seen.insert(name.clone()) => Vec::new(),
             Expr::Symbol(name) => {
+                let wanted = self.attainable(name, wanted);
                 let why = Box::new(self.why(name, wanted, seen));
                 vec![Need::Option { name: name.clone(), wanted, found: self.config.tri(name), why }]
             }
@@ -215,20 +189,6 @@ impl Reasoner<'_> {
             Expr::Const(value) => vec![Need::Fact(format!("more than `{value}`, which its definition does not allow"))],
             Expr::Text(_) | Expr::Probe(_) | Expr::Compare(..) => vec![Need::Fact(expr.to_string())],
         }
-    }
-
-    /// Names that differ in one or two letters, or that contain this one.
-    fn near(&self, option: &str) -> Vec<String> {
-        let mut found: Vec<(usize, &String)> = self
-            .tree
-            .symbols
-            .keys()
-            .filter(|name| name.len().abs_diff(option.len()) <= 2)
-            .map(|name| (distance(name.as_bytes(), option.as_bytes()), name))
-            .filter(|(distance, _)| *distance <= 2)
-            .collect();
-        found.sort();
-        found.into_iter().take(3).map(|(_, name)| name.clone()).collect()
     }
 }
 
@@ -249,19 +209,4 @@ fn effort(need: &Need) -> usize {
             OptionReason::Unknown(_) => 100,
         },
     }
-}
-
-/// Levenshtein's distance.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.iter().enumerate() {
-        let mut corner = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.iter().enumerate() {
-            let replaced = corner + usize::from(x != y);
-            corner = row[j + 1];
-            row[j + 1] = replaced.min(corner + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }

@@ -1,66 +1,36 @@
 //! Explanations in words: the chain as one sentence, and the options that would resolve it.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use super::explain::{Explanation, Need, OptionReason};
+use super::explain::{Need, OptionReason};
+use super::explanation::Explanation;
 use super::value::Tri;
 
 impl Explanation {
     /// `DEV_DAX_CXL needs DEV_DAX, which needs TRANSPARENT_HUGEPAGE, which is not set; add `option ... = y``.
     /// `asked` are options that need not be proposed: the recipe has them already.
     pub fn sentence(&self, asked: &BTreeSet<String>) -> String {
-        let mut text = match &self.why {
+        let remedies: Vec<String> = self
+            .remedies
+            .iter()
+            .filter(|(name, _)| !asked.contains(name))
+            .map(|(name, value)| format!("`option {name} = {value}`"))
+            .collect();
+        match remedies.is_empty() {
+            true => self.cause(),
+            false => format!("{}; add {}", self.cause(), join(&remedies, "and")),
+        }
+    }
+
+    /// The same without what to do.
+    pub fn cause(&self) -> String {
+        match &self.why {
             OptionReason::Free if self.value == "n" => {
                 format!("{} is not set, although nothing prevents it", self.option)
             }
             OptionReason::Free => format!("{} is {}, although nothing requires it", self.option, self.value),
             why => format!("{} {}", self.option, clause(why)),
-        };
-        let remedies = self.remedies(asked);
-        if !remedies.is_empty() {
-            let options: Vec<String> =
-                remedies.iter().map(|(name, value)| format!("`option {name} = {value}`")).collect();
-            write!(text, "; add {}", join(&options, "and")).expect("a string takes every word");
         }
-        text
-    }
-
-    /// The options that would resolve it, those that others wait for first.
-    pub fn remedies(&self, asked: &BTreeSet<String>) -> Vec<(String, Tri)> {
-        let mut found = Vec::new();
-        collect(&self.option, self.wanted, &self.why, &mut found);
-        // What is forced or chosen elsewhere is not cured by asking for it once more.
-        if matches!(self.why, OptionReason::Needs(_)) {
-            found.retain(|(name, _)| *name != self.option);
-        }
-        let mut seen = BTreeSet::new();
-        found.retain(|(name, _)| !asked.contains(name) && seen.insert(name.clone()));
-        found
-    }
-}
-
-fn collect(option: &str, wanted: Tri, why: &OptionReason, found: &mut Vec<(String, Tri)>) {
-    match why {
-        OptionReason::Unknown(_) => return,
-        OptionReason::NoPrompt(by) | OptionReason::Forced(by) => {
-            // Which of several is the recipe's business.
-            if let [only] = &by[..] {
-                found.push((only.clone(), wanted));
-            }
-            return;
-        }
-        OptionReason::Free | OptionReason::Chosen(_) => {}
-        OptionReason::Needs(needs) => needs.iter().for_each(|need| collect_need(need, found)),
-    }
-    found.push((option.to_owned(), wanted));
-}
-
-fn collect_need(need: &Need, found: &mut Vec<(String, Tri)>) {
-    match need {
-        Need::Fact(_) => {}
-        Need::Any(ways) => ways.first().into_iter().flatten().for_each(|need| collect_need(need, found)),
-        Need::Option { name, wanted, why, .. } => collect(name, *wanted, why, found),
     }
 }
 
@@ -130,7 +100,7 @@ fn shortened(names: &[String]) -> Vec<String> {
     shown
 }
 
-fn join(words: &[String], last: &str) -> String {
+pub(super) fn join(words: &[String], last: &str) -> String {
     match words {
         [] => String::new(),
         [one] => one.clone(),
@@ -204,7 +174,7 @@ endchoice
         assert_eq!(
             sentence("", "DAX_CXL", Tri::Y, &[]),
             "DAX_CXL needs CXL, which is not set; it also needs DAX, which needs HUGE, which is not set; \
-             add `option CXL = y`, `option HUGE = y` and `option DAX = y`"
+             add `option CXL = y`, `option HUGE = y`, `option DAX = y` and `option DAX_CXL = y`"
         );
     }
 
@@ -213,7 +183,7 @@ endchoice
         let config = "CONFIG_MODULES=y\nCONFIG_CXL=y\nCONFIG_DAX=m\nCONFIG_HUGE=y\nCONFIG_DAX_CXL=m\n";
         assert_eq!(
             sentence(config, "DAX_CXL", Tri::Y, &[]),
-            "DAX_CXL needs DAX, which is only a module; add `option DAX = y`"
+            "DAX_CXL needs DAX, which is only a module; add `option DAX = y` and `option DAX_CXL = y`"
         );
     }
 
@@ -230,15 +200,16 @@ endchoice
                 "",
                 "ON_HIDDEN",
                 Tri::Y,
-                "ON_HIDDEN needs HIDDEN, which has no prompt: it is on only when selected by PICKER; add `option PICKER = y`",
+                "ON_HIDDEN needs HIDDEN, which has no prompt: it is on only when selected by PICKER; \
+                 add `option PICKER = y` and `option ON_HIDDEN = y`",
             ),
             (
                 "",
                 "EITHER",
                 Tri::Y,
-                "EITHER needs PICKER or DAX_CXL (PICKER, which is not set); add `option PICKER = y`",
+                "EITHER needs PICKER or DAX_CXL (PICKER, which is not set); add `option PICKER = y` and `option EITHER = y`",
             ),
-            ("CONFIG_HIDDEN=y\n", "NOT", Tri::Y, "NOT needs HIDDEN to be off, which is on; add `option HIDDEN = n`"),
+            ("CONFIG_HIDDEN=y\n", "NOT", Tri::Y, "NOT needs HIDDEN to be off, which is on"),
             (
                 "CONFIG_HIDDEN=y\nCONFIG_PICKER=y\n",
                 "HIDDEN",

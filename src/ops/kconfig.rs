@@ -9,7 +9,7 @@ use super::options::{BuildOptions, RecipeOptions};
 use super::realize;
 use super::session::Session;
 use crate::base::Arch;
-use crate::kconfig::{self, DotConfig, Explanation, KconfigTree, OptionRequest, Tri, dotconfig};
+use crate::kconfig::{self, DotConfig, Explanation, KconfigTree, OptionRequest, RequestJudge, Tri, dotconfig};
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
 use crate::plan::{self, ArtifactKind, Input, Plan, StepKind};
@@ -27,6 +27,8 @@ pub struct Explained {
     pub on: bool,
     /// What the recipe asks of it.
     pub asked: Vec<OptionRequest>,
+    /// Which of that the configuration does not fulfil, and why.
+    pub unmet: Vec<(OptionRequest, String)>,
     /// Prompt, places, value and why.
     pub found: Explanation,
 }
@@ -56,10 +58,19 @@ fn explain_in(ready: &Ready<'_>, kernel: &Kernel, compiled: &Compiled, option: &
     let tree = tree(&read(&source, KCONFIG)?, requested.architecture)?;
     let config = dotconfig::read(&read(&wanted, CONFIG)?).map_err(|error| OpsError::parse(CONFIG, error))?;
     let on = config.value(option) != "n";
+    let requests = &requested.requests;
+    let judge = RequestJudge { tree: &tree, config: &config, requests };
+    let asked: Vec<OptionRequest> = requests.iter().filter(|request| request.name == option).cloned().collect();
+    let unmet = kconfig::check(&asked, &config).into_iter().map(|dropped| {
+        let reason = judge.reason(option, &dropped.request.value);
+        (dropped.request, reason)
+    });
+    let unmet = unmet.collect();
     Ok(Explained {
         kernel: kernel.name.clone(),
         on,
-        asked: requested.requests.into_iter().filter(|request| request.name == option).collect(),
+        asked,
+        unmet,
         found: kconfig::explain(&tree, &config, option, if on { Tri::N } else { Tri::Y }),
     })
 }

@@ -27,6 +27,7 @@ mod options;
 mod own;
 pub mod project;
 mod qemu;
+pub mod qmp;
 mod realize;
 mod rebuild;
 mod record;

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod contradiction;
 
 use std::collections::BTreeMap;
 
@@ -81,8 +82,8 @@ pub struct Compiled {
     pub require: BTreeMap<String, Spanned<OptionValue>>,
     /// Compilers and tools.
     pub build: PackageSet,
-    /// Whether modules are built and put into the image, with an initramfs of those that mount the root. False:
-    /// everything asked for as `m` is an error.
+    /// Whether modules are built and put into the image, with an initramfs of those that mount the root. False: asking
+    /// for an option as `m` is an error.
     pub modules: bool,
     /// Modules, by name, that the initramfs loads besides those needed to mount the root.
     pub initrd_modules: Vec<Spanned<String>>,

@@ -200,8 +200,13 @@ impl HeldEntry {
         named("set the owner of", &self.path, given)
     }
 
+    /// Where it was found.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The kernel's own way to what the descriptor holds.
-    fn held(&self) -> PathBuf {
+    pub(super) fn held(&self) -> PathBuf {
         Path::new("/proc/self/fd").join(self.fd.as_raw_fd().to_string())
     }
 }

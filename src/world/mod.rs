@@ -19,6 +19,7 @@ pub mod plain;
 pub mod real;
 mod refusal;
 mod remove;
+mod socket;
 pub mod sparse;
 mod stream;
 

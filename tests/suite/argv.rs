@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use kiln::machine::argv::{
-    Accel, CommandLine, Console, Forwards, LaunchOptions, Place, Text, UserNetworkBackend, Writes, argv,
+    Accel, CommandLine, Console, Forwards, LaunchOptions, Place, QmpPort, Text, UserNetworkBackend, Writes, argv,
 };
 use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
@@ -59,7 +59,7 @@ fn a_test_launch_calls_whoever_listens_and_has_no_monitor_on_the_console() {
         accel: Accel::Tcg,
         console: Console::Log,
         agent: true,
-        qmp: true,
+        qmp: QmpPort::Connects,
         paused: true,
         writes: Writes::Kept,
         forwards: Forwards::Closed,

@@ -311,6 +311,7 @@ impl Bench {
         put(
             "qemu",
             "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'QEMU emulator version 11.1.3 (Debian)'; exit; }\n\
+             case \"$1 $2\" in '-machine help') cat boards; exit;; *,help) cat help; exit;; esac\n\
              printf '%s\\n' \"$@\" > said\nls \"$TMPDIR\" > files\nexit 7\n",
         );
         let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
@@ -362,7 +363,10 @@ fn the_script_runs_qemu_with_the_words_of_the_argv() {
 #[test]
 fn the_script_refuses_changed_files_other_versions_and_odd_arguments() {
     let bench = Bench::new("refuses");
-    assert_eq!(bench.run(&["--help"], &[]).status.code(), Some(2));
+    for odd in [&["--halp"][..], &["-S"], &["--print", "x"]] {
+        let output = bench.run(odd, &[]);
+        assert!(output.status.code() == Some(2) && error(&output).contains("unknown argument"), "{}", error(&output));
+    }
     assert_eq!(bench.run(&[], &[("KILN_ACCEL", "xen")]).status.code(), Some(2));
     let comma = bench.run(&[], &[("KILN_SHARED", "/a,b")]);
     assert_eq!(comma.status.code(), Some(4), "{}", error(&comma));
@@ -372,7 +376,6 @@ fn the_script_refuses_changed_files_other_versions_and_odd_arguments() {
     std::fs::write(bench.0.join("qemu"), old).unwrap();
     let other = bench.run(&[], &[]);
     assert!(other.status.code() == Some(4) && error(&other).contains("locked with 11.1.3"), "{}", error(&other));
-    assert_eq!(bench.run(&[], &[("KILN_ANY_QEMU", "1")]).status.code(), Some(7));
     std::fs::write(bench.0.join("disk.qcow2"), "dusk").unwrap();
     let changed = bench.run(&[], &[]);
     assert!(changed.status.code() == Some(3) && error(&changed).contains("disk.qcow2"), "{}", error(&changed));
@@ -391,4 +394,50 @@ fn the_printed_command_is_the_one_that_runs() {
         Command::new("sh").args(["-c", &printed]).current_dir(directory).env("TMPDIR", directory).status().unwrap();
     assert_eq!(status.code(), Some(7));
     assert!(bench.file("said").lines().any(|word| word == "root=/dev/vda rw console=ttyS0 quote='$HOME'"));
+}
+
+#[test]
+fn the_script_explains_itself_and_passes_options_on() {
+    let bench = Bench::new("explains");
+    let help = bench.run(&["--help"], &[]);
+    let text = String::from_utf8(help.stdout).unwrap();
+    assert!(help.status.success() && text.contains("./launch.sh -- WORDS") && text.contains("Exit codes"), "{text}");
+    assert!(!text.contains('#') && !text.contains("set -eu"), "{text}");
+    let output = bench.run(&["--", "-device", "usb kbd,x='$HOME'", "--print"], &[]);
+    assert_eq!(output.status.code(), Some(7), "{}", error(&output));
+    let said = bench.file("said");
+    assert!(said.ends_with("-device\nusb kbd,x='$HOME'\n--print\n"), "{said}");
+    let printed = String::from_utf8(bench.run(&["--print", "--", "-S"], &[]).stdout).unwrap();
+    assert!(printed.trim_end().ends_with("'-S'") || printed.trim_end().ends_with("-S"), "{printed}");
+}
+
+#[test]
+fn another_qemu_gets_what_it_has_or_is_told_what_it_lacks() {
+    let bench = Bench::new("another");
+    let put = |file: &str, text: &str| std::fs::write(bench.0.join(file), text).unwrap();
+    put("qemu", &bench.file("qemu").replace("11.1.3", "10.0.13"));
+    let any = || bench.run(&[], &[("KILN_ANY_QEMU", "1")]);
+    let line = launch_file().description.argv(|_| ());
+    let help: BTreeSet<String> = line.properties().iter().map(|one| format!("  {}=<str>", one.listed())).collect();
+    let help: String = help.into_iter().map(|line| line + "\n").collect();
+    put("help", &help);
+    let board = |said: &str| {
+        let words: Vec<&str> = said.lines().collect();
+        words[words.iter().position(|word| *word == "-machine").unwrap() + 1].split(',').next().unwrap().to_owned()
+    };
+    put("boards", "Supported machines are:\npc-q35-11.1 Standard PC\nq35  Standard PC (alias of pc-q35-10.0)\n");
+    assert_eq!(any().status.code(), Some(7));
+    assert_eq!(board(&bench.file("said")), "pc-q35-11.1", "it has the versioned one");
+    put("boards", "Supported machines are:\npc-q35-10.0 Standard PC\nq35  Standard PC (alias of pc-q35-10.0)\n");
+    let output = any();
+    assert!(output.status.code() == Some(7) && error(&output).contains("using its own q35"), "{}", error(&output));
+    assert_eq!(board(&bench.file("said")), "q35");
+    put("boards", "Supported machines are:\nnone  empty machine\n");
+    let output = any();
+    assert!(output.status.code() == Some(4) && error(&output).contains("neither"), "{}", error(&output));
+    put("boards", "q35  Standard PC\n");
+    put("help", &help.replace("  persistent-memdev=<str>\n", ""));
+    let output = any();
+    let said = error(&output);
+    assert!(output.status.code() == Some(4) && said.contains("persistent-memdev of -device cxl-type3"), "{said}");
 }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use kiln::base::Arch;
 use kiln::exec::builtin::qemu;
 use kiln::machine::Description;
-use kiln::machine::argv::{CommandLine, Console, Forwards, Place, Writes};
+use kiln::machine::argv::{CommandLine, Console, Forwards, Place, QmpPort, Writes};
 use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
 use kiln::ops;
 use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions};
@@ -196,13 +196,13 @@ fn kernel_stub(arch: Arch) -> Vec<u8> {
 
 /// What `launch.sh` runs, stopped and with somebody to say so.
 pub(crate) fn run_line(described: &Description) -> CommandLine {
-    described.argv(|launch| (launch.paused, launch.qmp) = (true, true))
+    described.argv(|launch| (launch.paused, launch.qmp) = (true, QmpPort::Connects))
 }
 
 /// What `kiln test` runs, stopped.
 pub(crate) fn test_line(described: &Description) -> CommandLine {
     described.argv(|launch| {
-        (launch.paused, launch.qmp, launch.agent) = (true, true, true);
+        (launch.paused, launch.qmp, launch.agent) = (true, QmpPort::Connects, true);
         (launch.console, launch.writes, launch.forwards) = (Console::Log, Writes::Kept, Forwards::Closed);
         launch.append.push("kiln.test".to_owned());
     })

@@ -3,7 +3,7 @@
 use super::live::{Scratch, has_its_turn, is_asked_for, kiln, live, quick, succeed};
 
 /// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
-const RECIPES: [&str; 15] = [
+const RECIPES: [&str; 17] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
@@ -13,8 +13,10 @@ const RECIPES: [&str; 15] = [
     "cxl-own-ndctl",
     "cxl-persistent",
     "cxl-program",
+    "cxl-run-qemu",
     "cxl-shared",
     "cxl-switch-4",
+    "cxl-test-tool",
     "cxl-two-windows",
     "numa",
     "seabios",

@@ -1,8 +1,11 @@
 //! `launch.sh`: POSIX sh for somebody without kiln.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::LaunchFile;
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
+use crate::machine::Description;
 use crate::machine::argv::Place;
 use crate::recipe::machine::Chipset;
 
@@ -12,9 +15,11 @@ const HEAD: &str = r#"#!/bin/sh
 #   ./launch.sh            checks the files, then runs the machine on this terminal (Ctrl-A X ends it);
 #                          what the guest writes to its disks is thrown away
 #   ./launch.sh --print    shows the command and runs nothing
+#   ./launch.sh --help     shows this text
+#   ./launch.sh -- WORDS   adds WORDS to the options of QEMU, after all others
 #
 # KILN_QEMU=PROGRAM   instead of @PROGRAM@
-# KILN_ANY_QEMU=1     take another version than @QEMU@
+# KILN_ANY_QEMU=1     take another version than @QEMU@, if it has everything that this machine needs
 # KILN_ACCEL=kvm|tcg  instead of finding out
 # KILN_SHARED=DIR     where machines that share memory or a network meet
 # Exit codes: 2 usage, 3 a file differs, 4 something is missing, else QEMU's own.
@@ -29,17 +34,27 @@ fail() {
 }
 
 print=
-case ${1-} in
-    '') ;;
-    --print) print=1 ;;
-    *) fail 2 "unknown argument $1 (expected --print)" ;;
-esac
-[ $# -le 1 ] || fail 2 'too many arguments'
+while [ $# -gt 0 ]; do
+    case $1 in
+        --print) print=1 ;;
+        -h | --help)
+            sed -n '2,/^# Exit codes/s/^# \{0,1\}//p' "$0"
+            exit 0
+            ;;
+        --)
+            shift
+            break
+            ;;
+        *) fail 2 "unknown argument $1 (expected --print, --help, or -- and options of QEMU)" ;;
+    esac
+    shift
+done
 
 CDPATH='' cd -- "$(dirname -- "$0")"
 qemu=${KILN_QEMU:-@PROGRAM@}
 machine=@MACHINE@
 want=@QEMU@
+board=@VERSIONED@
 "#;
 
 /// Of a QEMU that no package has, a version says too little.
@@ -50,6 +65,25 @@ fi
 "#;
 
 const CHECKS: &str = r#"
+# Another version may lack the versioned machine type, or a property: the installed one says what it has.
+other_version() {
+    boards=$("$qemu" -machine help | sed 's/ .*//')
+    if ! printf '%s\n' "$boards" | grep -qxF -e "$board"; then
+        printf '%s\n' "$boards" | grep -qxF -e @FAMILY@ ||
+            fail 4 "QEMU ${have:-of an unknown version} has neither the machine type $board nor @FAMILY@, so it cannot run this machine"
+        printf 'launch.sh: this QEMU has no machine type %s; using its own @FAMILY@, which may show the guest other hardware\n' "$board" >&2
+        board=@FAMILY@
+    fi
+    printf '%s\n' "$needs" | while read -r option kind names; do
+        known=$("$qemu" "$option" "$kind,help" 2>/dev/null) ||
+            fail 4 "QEMU ${have:-of an unknown version} has no $option $kind, so it cannot run this machine"
+        for name in $names; do
+            printf '%s\n' "$known" | grep -q "^ *$name=" ||
+                fail 4 "QEMU ${have:-of an unknown version} does not know the property $name of $option $kind, so it cannot run this machine"
+        done
+    done
+}
+
 if [ -z "$print" ]; then
     command -v sha256sum >/dev/null 2>&1 || fail 4 'sha256sum is missing, so nothing can be checked'
     if ! said=$(printf '%s\n' "$sums" | sha256sum -c - 2>&1); then
@@ -61,6 +95,7 @@ if [ -z "$print" ]; then
     if [ "$have" != "$want" ] && [ "${KILN_ANY_QEMU-}" != 1 ]; then
         fail 4 "this is QEMU ${have:-of an unknown version}, but the machine was locked with $want; set KILN_ANY_QEMU=1 to try it"
     fi
+    [ "$have" = "$want" ] || other_version
 fi
 
 # /dev/kvm may open, and firmware may even run, where Linux dies in its first instructions: only Linux proves that it works.
@@ -125,9 +160,12 @@ pub fn script(file: &LaunchFile) -> String {
     let described = &file.description;
     let arch = described.machine.arch();
     let head = named(HEAD, arch);
-    let built = if described.origin.is_packages() { "" } else { BUILT };
+    let board = described.emulator.machine_type(described.machine.chipset.value);
     let mut text = head.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
-    text.push_str(built);
+    text = text.replace("@VERSIONED@", &board);
+    if !described.origin.is_packages() {
+        text.push_str(BUILT);
+    }
     for (place, artifact) in &file.artifacts {
         text.push_str(&format!("{}=./{}\n", variable(*place), artifact.file));
     }
@@ -137,16 +175,41 @@ pub fn script(file: &LaunchFile) -> String {
     }
     let sums: Vec<String> = file.artifacts.values().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
     text.push_str(&format!("sums='{}'\n", sums.join("\n")));
-    text.push_str(&named(CHECKS, arch));
+    text.push_str(&format!("needs='{}'\n", needs(described)));
+    text.push_str(&named(CHECKS, arch).replace("@FAMILY@", described.machine.chipset.value.name()));
     text.push_str(&prepare(file));
     text.push_str("\nset --");
     for word in described.argv(|_| ()).shell(&variable) {
         text.push_str(if word.starts_with('-') { " \\\n    " } else { " " });
-        text.push_str(&word);
+        text.push_str(&with_board(&word, &board));
     }
-    text.push('\n');
+    text.push_str(" \\\n    \"$@\"\n");
     text.push_str(TAIL);
     text
+}
+
+/// The word with the machine type of the installed QEMU in the place of the locked one.
+fn with_board(word: &str, board: &str) -> String {
+    match word.strip_prefix(board) {
+        Some(rest) if rest.is_empty() || rest.starts_with(',') => format!("\"$board\"{rest}"),
+        _ => word.to_owned(),
+    }
+}
+
+/// What this machine asks of its devices and objects, one kind a line. The help of machine types is left out, which does
+/// not list everything that they know.
+fn needs(described: &Description) -> String {
+    let line = described.argv(|_| ());
+    let mut asked: BTreeMap<(&str, &str), BTreeSet<&str>> = BTreeMap::new();
+    for property in line.properties().into_iter().filter(|property| property.flag != "-machine") {
+        let names = asked.entry((property.flag, property.kind)).or_default();
+        names.extend(Some(property.listed()).filter(|name| !name.is_empty()));
+    }
+    let line = |((flag, kind), names): (&(&str, &str), &BTreeSet<&str>)| {
+        let names: Vec<&str> = names.iter().copied().collect();
+        format!("{flag} {kind} {}", names.join(" "))
+    };
+    asked.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// The text with the names of an architecture filled in.

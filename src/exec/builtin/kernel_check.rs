@@ -1,13 +1,12 @@
 //! Stops a build whose kernel configuration is not the one that was asked for, or that its machines need, with the
 //! reason.
 
-use std::collections::BTreeSet;
 use std::io::BufReader;
 
 use super::BuiltinContext;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, KconfigTree, RequestKind, Tri, archive, check, explain};
+use crate::kconfig::{DotConfig, Dropped, KconfigTree, RequestJudge, Tri, archive, check};
 use crate::plan::Statement;
 use crate::plan::kernel::needs::MachineNeed;
 use crate::plan::kernel::requested::Requested;
@@ -114,12 +113,12 @@ impl Judge<'_> {
     fn dropped(&self, Dropped { request, value }: &Dropped) -> String {
         let asked = request.text();
         let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
-        format!("{asked} {found}: {}", self.reason(&request.name, wanted(&request.value)))
+        format!("{asked} {found}: {}", self.reason(&request.name, &request.value))
     }
 
     fn unmet(&self, need: &MachineNeed) -> String {
         let MachineNeed { machine, option, purpose } = need;
-        format!("machine `{machine}` needs {option} {purpose}: {}", self.reason(option, Tri::Y))
+        format!("machine `{machine}` needs {option} {purpose}: {}", self.reason(option, &OptionValue::Yes))
     }
 
     /// An option that this source does not have is no option of this kernel: older ones do without it, newer ones have
@@ -128,25 +127,12 @@ impl Judge<'_> {
         self.tree.is_ok_and(|tree| tree.symbols.get(option).is_some_and(|symbol| symbol.kind.is_some()))
     }
 
-    fn reason(&self, option: &str, wanted: Tri) -> String {
-        let requests = &self.requested.requests;
+    fn reason(&self, option: &str, value: &OptionValue) -> String {
+        let Requested { requests, .. } = self.requested;
         match self.tree {
-            Ok(tree) => {
-                let asked = requests.iter().filter(|r| r.kind == RequestKind::Option);
-                let asked: BTreeSet<String> = asked.map(|request| request.name.clone()).collect();
-                explain(tree, self.config, option, wanted).sentence(&asked)
-            }
+            Ok(tree) => RequestJudge { tree, config: self.config, requests }.reason(option, value),
             Err(error) => format!("cannot determine the reason: {error}"),
         }
-    }
-}
-
-/// A text or a number is there as soon as its option is.
-fn wanted(value: &OptionValue) -> Tri {
-    match value {
-        OptionValue::No => Tri::N,
-        OptionValue::Module => Tri::M,
-        OptionValue::Yes | OptionValue::Text(_) | OptionValue::Number(_) => Tri::Y,
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::exec::event::IgnoreSteps;
-use crate::kconfig::OptionRequest;
+use crate::kconfig::{OptionRequest, RequestKind};
 
 const KCONFIG: &str = "config THP\n\tbool \"thp\"\nconfig DEV_DAX\n\ttristate \"dax\"\n\tdepends on THP\n\
                        config DEV_DAX_CXL\n\ttristate \"cxl\"\n\tdepends on DEV_DAX\nconfig MODULE_SIG\n\tbool \"sign\"\n\
@@ -88,7 +88,7 @@ fn a_good_configuration_passes_and_a_bad_one_names_its_reason() {
         "the kernel configuration does not match the recipe:\n\
          `option DEV_DAX = y` of config cxl is not set: DEV_DAX needs THP, which is not set; add `option THP = y`\n\
          `require DEV_DAX_CXL = y` of config cxl is not set: DEV_DAX_CXL needs DEV_DAX, which needs THP, which is \
-         not set; add `option THP = y`\nMODULE_SIG must be off: it signs"
+         not set; add `option THP = y` and `option DEV_DAX_CXL = y`\nMODULE_SIG must be off: it signs"
     );
     assert!(place.refused(&requested, "<html>").contains("line 1"));
 }
@@ -110,7 +110,7 @@ fn a_machine_finds_what_it_needs_or_is_named_with_the_way_there() {
     assert_eq!(
         said,
         "the kernel configuration does not match the recipe:\nmachine `m` needs EXT4_FS for its disk: \
-         EXT4_FS needs BLOCK, which is not set; add `option BLOCK = y`"
+         EXT4_FS needs BLOCK, which is not set; add `option BLOCK = y` and `option EXT4_FS = y`"
     );
     let failure = StepFailure::from(place.checked(&whole, "CONFIG_BLOCK=y\n").unwrap_err());
     assert_eq!(failure.fault, Fault::Recipe);

@@ -44,7 +44,7 @@ impl KconfigTree {
     }
 
     /// What stands on one side of a comparison. An option that exists nowhere is worth its own name.
-    fn text(&self, expr: &Expr, config: &DotConfig) -> Option<String> {
+    pub(crate) fn text(&self, expr: &Expr, config: &DotConfig) -> Option<String> {
         match expr {
             Expr::Const(value) => Some(value.to_string()),
             Expr::Text(text) => Some(text.clone()),

@@ -76,6 +76,18 @@ pub struct Definition {
     pub implies: Vec<(String, Expr)>,
     /// The `choice` it is a member of.
     pub choice: Option<usize>,
+    /// Bounds of a number, in order of preference.
+    pub ranges: Vec<Bounds>,
+}
+
+/// `range LOW HIGH if CONDITION`
+#[derive(Debug, Clone)]
+pub struct Bounds {
+    /// A number, or an option that has one.
+    pub low: Expr,
+    pub high: Expr,
+    /// With the dependencies of the definition.
+    pub when: Expr,
 }
 
 /// A `choice` block: exactly one of its members is on.

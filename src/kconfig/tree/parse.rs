@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Choice, Definition, KconfigTree, Symbol, Type};
+use super::{Bounds, Choice, Definition, KconfigTree, Symbol, Type};
 use crate::kconfig::expr::{self, Expr};
 use crate::kconfig::lines::{Line, logical, quoted};
 use crate::kconfig::value::Tri;
@@ -173,6 +173,7 @@ impl Parser<'_> {
             selects: Vec::new(),
             implies: Vec::new(),
             choice: frame.choice,
+            ranges: Vec::new(),
         };
         self.open = Open::Config { name: name.to_owned(), definition: Box::new(definition), visible: frame.visible };
         Ok(())
@@ -202,6 +203,9 @@ impl Parser<'_> {
             return;
         };
         definition.prompt = definition.prompt.map(|(text, when)| (text, when.and(visible)));
+        for range in &mut definition.ranges {
+            range.when = range.when.clone().and(definition.depends.clone());
+        }
         if let Some(choice) = definition.choice {
             self.tree.choices[choice].members.push(name.clone());
         }
@@ -275,7 +279,9 @@ fn config_attribute(symbol: &mut Symbol, definition: &mut Definition, (word, res
             let targets = if word == "select" { &mut definition.selects } else { &mut definition.implies };
             targets.push((target, when));
         }
-        "range" | "option" | "modules" | "transitional" | "optional" => {}
+        // Bounds that do not read are the business of the kernel's own program.
+        "range" => definition.ranges.extend(range(rest)),
+        "option" | "modules" | "transitional" | "optional" => {}
         _ => return None,
     }
     Some(())
@@ -291,6 +297,23 @@ fn prompt(rest: &str) -> Option<(String, Expr)> {
 fn conditional(rest: &str) -> Option<(Expr, Expr)> {
     let (value, rest) = expr::parse(rest)?;
     Some((value, condition(rest)?))
+}
+
+/// `LOW HIGH if CONDITION`
+fn range(rest: &str) -> Option<Bounds> {
+    let (low, rest) = bound(rest)?;
+    let (high, rest) = bound(rest)?;
+    Some(Bounds { low, high, when: condition(rest)? })
+}
+
+/// A negative number is no expression anywhere else.
+fn bound(text: &str) -> Option<(Expr, &str)> {
+    let text = text.trim_start();
+    let end = text.find(char::is_whitespace).unwrap_or(text.len());
+    match text.starts_with('-') {
+        true => Some((Expr::Text(text[..end].to_owned()), &text[end..])),
+        false => expr::parse(text),
+    }
 }
 
 fn condition(rest: &str) -> Option<Expr> {

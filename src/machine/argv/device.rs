@@ -1,7 +1,7 @@
 //! Serial ports, monitor, disks, random numbers.
 
 use super::slot;
-use super::{Console, LaunchOptions, Place, QemuOption, Text, Writes, size};
+use super::{Console, LaunchOptions, Place, QemuOption, QmpPort, Text, Writes, size};
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
@@ -18,9 +18,13 @@ pub(super) fn serial(launch: &LaunchOptions) -> Vec<QemuOption> {
         options.push(QemuOption::kind("-chardev", "socket").with("id", "kiln.agent").with("path", path));
         options.push(QemuOption::whole("-serial", "chardev:kiln.agent"));
     }
-    if launch.qmp {
-        options.push(QemuOption::whole("-qmp", Text::from("unix:").then(Place::Run).then("/qmp")));
-    }
+    let monitor =
+        |more: &str| QemuOption::whole("-qmp", Text::from("unix:").then(Place::Run).then(format!("/qmp{more}")));
+    options.extend(match launch.qmp {
+        QmpPort::None => None,
+        QmpPort::Connects => Some(monitor("")),
+        QmpPort::Listens => Some(monitor(",server=on,wait=off")),
+    });
     options
 }
 

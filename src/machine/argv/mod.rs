@@ -40,9 +40,8 @@ pub struct LaunchOptions<'a> {
     pub forwards: Forwards,
     /// A second serial port for tests: QEMU connects to the socket `${run}/agent`.
     pub agent: bool,
-    /// A QMP monitor: QEMU connects to the socket `${run}/qmp`. With both it is QEMU that calls, so that somebody
-    /// listens before the guest says its first word.
-    pub qmp: bool,
+    /// A QMP monitor at the socket `${run}/qmp`.
+    pub qmp: QmpPort,
     /// Stop before the first instruction (`-S`).
     pub paused: bool,
     /// Words added to the kernel's command line.
@@ -68,6 +67,17 @@ pub enum Console {
     Terminal,
     /// The file `${log}`, and no monitor.
     Log,
+}
+
+/// Who speaks to QEMU while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QmpPort {
+    /// Nobody.
+    None,
+    /// QEMU connects to somebody who listens before the guest says its first word, as it does with the test agent.
+    Connects,
+    /// QEMU listens, and serves one client after the other.
+    Listens,
 }
 
 /// What becomes of writes to the image.
@@ -110,7 +120,7 @@ impl<'a> LaunchOptions<'a> {
             user_network: UserNetworkBackend::Slirp,
             forwards: Forwards::Open,
             agent: false,
-            qmp: false,
+            qmp: QmpPort::None,
             paused: false,
             append: Vec::new(),
             arguments: Vec::new(),

@@ -167,9 +167,9 @@ pub struct Property<'a> {
     pub name: &'a str,
 }
 
-impl Property<'_> {
+impl<'a> Property<'a> {
     /// What QEMU lists: `cxl-fmw` for `cxl-fmw.0.size`.
-    pub fn listed(&self) -> &str {
+    pub fn listed(&self) -> &'a str {
         self.name.split('.').next().unwrap_or_default()
     }
 }

@@ -6,7 +6,7 @@ use super::Context;
 use crate::base::{ByteSize, Diagnostic};
 use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Window};
 
-fn leads_to(window: &Window, bridge: &Bridge) -> bool {
+pub(super) fn leads_to(window: &Window, bridge: &Bridge) -> bool {
     window.targets.iter().any(|target| target.value == bridge.name.value)
 }
 
@@ -59,8 +59,8 @@ fn report(window: &Window, (devices, room): (u64, u64)) -> Diagnostic {
     let (devices, room) = (ByteSize(devices), ByteSize(room));
     let message =
         format!("the expanders behind window `{}` have {devices}, but their windows have {room}", window.name.value);
-    let mistake = Diagnostic::new(window.size.span, message).label("too small for all of them");
-    mistake.hint("make the window larger, or add another one")
+    let mistake = Diagnostic::new(window.size.span, message).label("too small for all of them at a time");
+    mistake.hint("regions are made until the windows are full; make the window larger, or add another one")
 }
 
 /// The group of each bridge: bridges that a window interleaves over belong together.
@@ -80,47 +80,6 @@ fn groups(cxl: &Cxl) -> Vec<usize> {
         }
     }
     groups
-}
-
-/// An interleaved window needs devices of one size behind every bridge.
-pub(super) fn equal(context: &Context) -> Vec<Diagnostic> {
-    let Some(cxl) = context.cxl() else { return Vec::new() };
-    let mut found = Vec::new();
-    for window in cxl.windows.iter().filter(|window| window.targets.len() > 1) {
-        let behind = |name: &str| -> Vec<&Expander> {
-            cxl.expanders().filter(|(bridge, _)| bridge.name.value == name).map(|(_, expander)| expander).collect()
-        };
-        let targets: Vec<_> = window.targets.iter().map(|target| (target, behind(&target.value))).collect();
-        let Some((_, first)) = targets.first() else { continue };
-        let sizes = |devices: &[&Expander]| {
-            let mut sizes: Vec<Vec<u64>> = devices.iter().map(|device| parts(device)).collect();
-            sizes.sort();
-            sizes
-        };
-        for (target, devices) in targets.iter().skip(1).filter(|(_, devices)| sizes(devices) != sizes(first)) {
-            let message = format!("window `{}` interleaves bridges with unequal devices", window.name.value);
-            let label = format!("{} here", describe(devices));
-            let mistake = Diagnostic::new(target.span, message).label(label);
-            let mistake = mistake.related(window.targets[0].span, format!("{} here", describe(first)));
-            found.push(mistake.hint("give each bridge the same number of expanders of the same size"));
-        }
-    }
-    found
-}
-
-/// Volatile, persistent and dynamic bytes.
-fn parts(expander: &Expander) -> Vec<u64> {
-    let size = |memory: Option<u64>| memory.unwrap_or(0);
-    vec![
-        size(expander.volatile.as_ref().map(|memory| memory.value.size)),
-        size(expander.persistent.as_ref().map(|memory| memory.value.size)),
-        size(expander.dynamic.as_ref().map(|dynamic| dynamic.memory.value.size)),
-    ]
-}
-
-fn describe(devices: &[&Expander]) -> String {
-    let sizes: Vec<String> = devices.iter().map(|device| ByteSize(device.size()).to_string()).collect();
-    if sizes.is_empty() { "no expander".to_owned() } else { sizes.join(" + ") }
 }
 
 /// A device that no window leads to.

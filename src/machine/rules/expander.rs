@@ -38,23 +38,28 @@ pub(super) fn no_memory(context: &Context) -> Vec<Diagnostic> {
     expanders(context).filter(|expander| expander.memories().next().is_none()).map(report).collect()
 }
 
-/// A label area outside of what works, or one without persistent memory to label.
+/// A label area outside of what works.
 pub(super) fn labels(context: &Context) -> Vec<Diagnostic> {
-    let mut found = Vec::new();
-    for expander in expanders(context) {
-        let Some(labels) = &expander.labels else { continue };
-        let (size, name) = (ByteSize(labels.value), &expander.name.value);
-        if expander.persistent.is_none() {
-            let message = format!("expander `{name}` has a label area but no persistent memory");
-            let mistake = Diagnostic::new(labels.span, message).label("`lsa` is for persistent memory");
-            found.push(mistake.hint("add `persistent = 1GiB`, or remove `lsa`"));
-        } else if !(128 << 10..=2 << 20).contains(&labels.value) || !labels.value.is_multiple_of(4 << 10) {
-            let message = format!("the label area of expander `{name}` has an invalid size of {size}");
-            let mistake = Diagnostic::new(labels.span, message).label("128KiB to 2MiB, in steps of 4KiB");
-            found.push(mistake.hint("write `128KiB`"));
-        }
-    }
-    found
+    let works = |size: u64| (128 << 10..=2 << 20).contains(&size) && size.is_multiple_of(4 << 10);
+    let areas = expanders(context).filter_map(|expander| Some((&expander.name.value, expander.labels.as_ref()?)));
+    let report = |name: &String, size, span| {
+        let message = format!("the label area of expander `{name}` has an invalid size of {}", ByteSize(size));
+        let mistake = Diagnostic::new(span, message).label("128KiB to 2MiB, in steps of 4KiB");
+        mistake.hint("write `128KiB`")
+    };
+    areas.filter(|(_, area)| !works(area.value)).map(|(name, area)| report(name, area.value, area.span)).collect()
+}
+
+/// A label area where nothing has labels.
+pub(super) fn unlabelled(context: &Context) -> Vec<Diagnostic> {
+    let volatile = expanders(context).filter(|expander| expander.persistent.is_none());
+    let areas = volatile.filter_map(|expander| Some((&expander.name.value, expander.labels.as_ref()?.span)));
+    let report = |(name, span)| {
+        let message = format!("expander `{name}` has a label area but no persistent memory");
+        let doubt = Diagnostic::new(span, message).label("the guest sees the area, and has no use for it");
+        doubt.hint("remove `lsa`, or add `persistent = 1GiB`")
+    };
+    areas.map(report).collect()
 }
 
 /// Serial number 0 on a persistent device.

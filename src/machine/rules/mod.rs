@@ -11,6 +11,7 @@ mod cpus;
 mod device;
 mod expander;
 mod firmware;
+mod interleave;
 mod memory;
 mod place;
 mod recipe;
@@ -116,6 +117,11 @@ pub const RULES: &[Rule] = &[
     ),
     rule("no-memory", "QEMU hw/mem/cxl_type3.c (cxl_setup_memory)", expander::no_memory),
     rule("label-area", "Linux drivers/nvdimm/label.c: two index blocks and labels", expander::labels),
+    doubt(
+        "unused-labels",
+        "QEMU takes it; Linux drivers/cxl/pmem.c reads labels of persistent memory",
+        expander::unlabelled,
+    ),
     rule(
         "serial-zero",
         "Linux drivers/cxl/core/pmem.c: a persistent device is known by its serial number",
@@ -124,8 +130,21 @@ pub const RULES: &[Rule] = &[
     rule("serial-twice", "Linux drivers/cxl/core/region.c tells devices apart by it", expander::serial_twice),
     rule("dynamic-regions", "QEMU hw/mem/cxl_type3.c (cxl_create_dc_regions)", expander::dynamic),
     rule("device-fits", "QEMU takes it; Linux drivers/cxl/core/region.c: `no free capacity`", capacity::device),
-    rule("devices-fit", "QEMU takes it; Linux drivers/cxl/core/region.c: `no free capacity`", capacity::sum),
-    rule("equal-devices", "Linux drivers/cxl/core/region.c (cxl_region_attach): equal sizes", capacity::equal),
+    doubt(
+        "devices-fit",
+        "Linux drivers/cxl/core/region.c: `set_size failed` once the window is full; measured on 6.12",
+        capacity::sum,
+    ),
+    rule(
+        "common-kind",
+        "Linux drivers/cxl/core/region.c (cxl_region_attach): one kind in a region",
+        interleave::useless,
+    ),
+    doubt(
+        "equal-devices",
+        "Linux drivers/cxl/core/region.c (cxl_region_attach); ndctl cxl/region.c (collect_minsize)",
+        interleave::unequal,
+    ),
     doubt("no-window", "Linux drivers/cxl/core/region.c: no root decoder reaches it", capacity::unreachable),
     rule("memory-total", "QEMU hw/core/numa.c (numa_complete_configuration)", memory::total),
     rule("memory-granule", "QEMU softmmu rounds silently; kiln wants what is written", memory::granule),

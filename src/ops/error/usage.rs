@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
 use crate::exec::sandbox::LimitError;
+use crate::guest::running::RunningError;
 use crate::machine::AdditionError;
 
 /// The operation was asked for something that it cannot do.
@@ -22,6 +23,15 @@ pub enum UsageError {
     /// The user's mirrors cannot be read.
     #[error(transparent)]
     Mirrors(#[from] MirrorError),
+    /// No running machine is meant, or more than one.
+    #[error(transparent)]
+    Running(#[from] RunningError),
+    /// Several runs have a machine that is meant.
+    #[error("several runs have such a machine; choose one with `--run PID`: {pids}")]
+    SeveralRuns {
+        /// The processes that run them.
+        pids: String,
+    },
     /// What is added to a start cannot be.
     #[error(transparent)]
     Additions(#[from] AdditionError),

@@ -40,6 +40,9 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
         (None, Some(_)) => compiled(&mut reader, scope, own).map(|compiled| Origin::Compiled(Box::new(compiled))),
     };
     reader.finish();
+    if let (Some(name), Some(Origin::Compiled(compiled))) = (&name, &origin) {
+        super::contradiction::report(name, compiled, &scope.report);
+    }
     Some(Kernel { name: name?.value, architecture: arch, origin: origin?, span: node.head() })
 }
 
