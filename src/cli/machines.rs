@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::shared::{RealizeArgs, RecipeArgs, assignment};
+use super::shared::{RealizeArgs, RecipeArgs, assignment, source};
 use crate::guest;
 use crate::machine::LaunchAdditions;
 
@@ -54,6 +54,14 @@ pub struct RunArgs {
     /// Add parameters to the kernel command line for this run only, after all others: --append "nokaslr loglevel=8"
     #[arg(long, value_name = "WORDS")]
     pub append: Vec<String>,
+    /// Let gdb debug the kernel of the machine on the terminal over this port of 127.0.0.1 [default: 1234], and print the
+    /// command to type. Adds `nokaslr` to the kernel command line
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234",
+        value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "print")]
+    pub gdb: Option<u16>,
+    /// With --gdb: do not start the guest before gdb says `continue`
+    #[arg(long, requires = "gdb")]
+    pub wait: bool,
     /// Print the QEMU command line instead of running it
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
     pub print: Option<PrintForm>,
@@ -93,6 +101,9 @@ pub struct TestArgs {
     /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
+    /// Compile this kernel of the recipes from a directory of your own
+    #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
+    pub sources: Vec<(String, PathBuf)>,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,

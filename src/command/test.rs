@@ -27,7 +27,8 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         // Recipes in two directories may share a file name.
         let name = recipe.to_string_lossy().into_owned();
         let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, filter: args.only.clone() };
-        let recipe = RecipeOptions { path: recipe.clone(), set: args.set.clone(), lock: args.lock.clone() };
+        let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
+        let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {
                 crate::tell!("{}: {}", Foreign(&name), report.summary());

@@ -55,6 +55,11 @@ pub enum GuestError {
         host: String,
         port: u16,
     },
+    /// The port of the gdb stub belongs to another program.
+    #[error(
+        "port {port} on 127.0.0.1 is already in use, so gdb cannot reach machine {machine}: choose another one with `--gdb=PORT`"
+    )]
+    GdbPortTaken { machine: String, port: u16 },
     /// A forwarded port cannot be listened on for another reason.
     #[error("machine {machine}: cannot listen on {host} port {port}: {reason}")]
     Port { machine: String, host: String, port: u16, reason: String },

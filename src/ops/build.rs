@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::OpsError;
 use super::load::Ready;
 use super::options::BuildOptions;
-use super::{artifacts, deliver, ids, leaks, qemu, realize, record, warnings};
+use super::{artifacts, deliver, ids, leaks, local, qemu, realize, record, warnings};
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
@@ -38,6 +38,7 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
         incremental: realized.incremental().map(|at| ready.plan.steps[at].name()).collect(),
+        local: local::digests(&realized),
         warnings,
         built_qemu: built_qemu(ready, &realized),
         images: artifacts::images(ready),

@@ -174,6 +174,12 @@ pub enum ArtifactKind {
     KernelConfig,
     /// The initramfs.
     Initrd,
+    /// The kernel as it was linked, with debug information.
+    Vmlinux,
+    /// The kernel's symbols.
+    SystemMap,
+    /// The kernel's own commands for gdb.
+    GdbScripts,
     /// The disk.
     Disk(DiskFormat),
     /// The root file system as an archive.
@@ -191,6 +197,9 @@ impl ArtifactKind {
             ArtifactKind::Kernel => "vmlinuz",
             ArtifactKind::KernelConfig => "kernel.config",
             ArtifactKind::Initrd => "initrd.img",
+            ArtifactKind::Vmlinux => "vmlinux",
+            ArtifactKind::SystemMap => "System.map",
+            ArtifactKind::GdbScripts => "vmlinux-gdb.py",
             ArtifactKind::Disk(format) => format.file_name(),
             ArtifactKind::Root => ROOT,
             ArtifactKind::FirmwareCode => "ovmf-code.fd",

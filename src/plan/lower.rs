@@ -69,6 +69,9 @@ impl Lowering<'_> {
         let disk = self.disk(machine, &parts);
         self.deliver(machine, ArtifactKind::Kernel, parts.vmlinuz.clone());
         self.deliver(machine, ArtifactKind::KernelConfig, parts.config.clone());
+        for (kind, from) in parts.debug.clone() {
+            self.deliver(machine, kind, from);
+        }
         if machine.firmware.value == Firmware::Direct {
             if let Some(initrd) = parts.initrd {
                 self.deliver(machine, ArtifactKind::Initrd, initrd);
@@ -161,7 +164,13 @@ impl Lowering<'_> {
             Origin::Stock { set, .. } => stock::lower(&mut self.builder, &kernel.name, set),
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
-                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules: parts.modules, initrd: None }
+                KernelParts {
+                    vmlinuz: parts.vmlinuz,
+                    config: parts.config,
+                    modules: parts.modules,
+                    initrd: None,
+                    debug: parts.debug,
+                }
             }
         };
         self.kernels.insert(name.to_owned(), parts.clone());

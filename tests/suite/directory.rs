@@ -46,6 +46,7 @@ pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         steps: BTreeMap::from([("tools qemu".to_owned(), Digest::of(b"step"))]),
         incremental: BTreeSet::new(),
         built_qemu: BTreeMap::new(),
+        local: BTreeMap::new(),
         qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
         images: BTreeMap::new(),
         warnings: BTreeMap::new(),

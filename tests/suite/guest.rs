@@ -188,6 +188,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
     let options = kiln::guest::run::RunOptions {
         accel: AccelChoice::Auto,
         keep: Some(keep.clone()),
+        gdb: None,
         sources: Vec::new(),
         base: base.clone(),
         interrupted: &interrupted,

@@ -87,11 +87,11 @@ pub(super) fn private(plan: &Plan, spec: &RootSpec, inputs: &BTreeMap<String, In
                 Input::Inline(bytes) => Some(Digest::of(bytes)),
                 // A file that everybody may download is no secret.
                 Input::Fetched(digest) => plan.fetches[digest].place.is_local().then_some(*digest),
-                Input::Output { .. } => None,
+                Input::Output { .. } | Input::Local(_) => None,
             },
             RootContent::Tree(name) => match inputs.get(name)? {
                 Input::Fetched(digest) => keeps_modes(&plan.fetches[digest].place).then_some(*digest),
-                Input::Inline(_) | Input::Output { .. } => None,
+                Input::Inline(_) | Input::Output { .. } | Input::Local(_) => None,
             },
             RootContent::Input(_) | RootContent::Directory | RootContent::Link(_) => None,
         }

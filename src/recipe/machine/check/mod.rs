@@ -47,6 +47,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         firmware: firmware(&mut reader),
         boot,
         append: append(&mut reader),
+        arguments: reader.list::<String>("qemu-args"),
         distances: memory::distances(&mut reader, &nodes),
         nodes,
         cxl: reader.block("cxl").map(|block| cxl::check(block, scope)),
