@@ -13,6 +13,7 @@ use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{artifacts, machines, project};
+use crate::base::ByteSize;
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
@@ -179,8 +180,16 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         tree,
         states,
         variables,
+        disk_size: None,
         additions: LaunchAdditions::default(),
     })
+}
+
+/// Lets every guest see a disk of this size, which must not be less than its image's.
+pub fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
+    for launch in launches.values_mut() {
+        launch.disk_size = size.map(|size| size.0);
+    }
 }
 
 /// How machines are run.
