@@ -13,6 +13,7 @@ mod suite {
     mod arm64_live;
     mod brought_live;
     mod development;
+    mod disks_live;
     mod first_boot;
     mod formats;
     mod guest;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::shared::{RealizeArgs, RecipeArgs, assignment, source};
+use crate::base::ByteSize;
 use crate::guest;
 use crate::machine::LaunchAdditions;
 
@@ -51,6 +52,10 @@ pub struct RunArgs {
     /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
+    /// Let the guest see a disk of SIZE, such as 16GiB, instead of one of the image's size; the root grows if the
+    /// image says `grow = true`
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
+    pub disk_size: Option<ByteSize>,
     /// Add parameters to the kernel command line for this run only, after all others: --append "nokaslr loglevel=8"
     #[arg(long, value_name = "WORDS")]
     pub append: Vec<String>,
@@ -110,6 +115,10 @@ pub struct TestArgs {
     /// How to execute the guest's instructions
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
+    /// Let the guest see a disk of SIZE, such as 16GiB, instead of one of the image's size; the root grows if the
+    /// image says `grow = true`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub disk_size: Option<ByteSize>,
     /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -125,4 +134,8 @@ pub struct TestArgs {
     /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::parse(text).ok_or_else(|| "expected a number and a unit, such as 16GiB or 512MiB".to_owned())
 }

@@ -21,7 +21,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         return print(session, args, form);
     }
     let (recipe, options) = (args.recipe.options(), args.realize.options());
-    let launches = if args.relock_gone {
+    let mut launches = if args.relock_gone {
         if recipe.path.is_dir() {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
         }
@@ -30,6 +30,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     } else {
         launch::named(session, &recipe, &options)?
     };
+    launch::enlarge(&mut launches, args.disk_size);
     let options = RunRequest {
         machine: args.machine.clone(),
         accel: args.accel.into(),

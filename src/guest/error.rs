@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::{Foreign, Quoted};
+use crate::base::{ByteSize, Foreign, Quoted};
 use crate::world::WorldError;
 
 /// A machine could not be started, or did not do what it was asked.
@@ -93,6 +93,9 @@ pub enum GuestError {
     /// A file given to `--keep` cannot serve.
     #[error("{}: {reason}", Foreign(path.display()))]
     Keep { path: PathBuf, reason: String },
+    /// A size given to `--disk-size` cannot be.
+    #[error("--disk-size {size}: {reason}")]
+    DiskSize { size: ByteSize, reason: String },
     /// A built disk is not what a build delivers.
     #[error("{}: {reason}", Foreign(path.display()))]
     Disk { path: PathBuf, reason: String },

@@ -178,8 +178,10 @@ fn command(work: &Work, outputs: &[String]) -> Command {
 fn arguments(builtin: &Builtin) -> Vec<String> {
     let parameter = match builtin {
         Builtin::Convert { format } => Some(format.name().to_owned()),
-        Builtin::Fit { size, swap: 0 } => Some(size.to_string()),
-        Builtin::Fit { size, swap } => Some(format!("{size} {swap}")),
+        Builtin::Fit { size, mount: Some(mount), .. } => Some(format!("{size} {mount}")),
+        Builtin::Fit { size, swap: 0, .. } => Some(size.to_string()),
+        Builtin::Fit { size, swap, .. } => Some(format!("{size} {swap}")),
+        Builtin::Split { mounts } => Some(mounts.join(" ")),
         _ => None,
     };
     ["kiln", name(builtin)].map(str::to_owned).into_iter().chain(parameter).collect()
@@ -198,9 +200,11 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Pack => "pack",
         Builtin::MergeTars => "merge-tars",
         Builtin::Fit { .. } => "fit",
+        Builtin::Split { .. } => "split",
         Builtin::BootDisk => "boot-disk",
         Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",
+        Builtin::QemuTree => "qemu-tree",
         Builtin::QemuFacts => "qemu-facts",
     }
 }

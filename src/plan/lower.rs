@@ -5,15 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::boot::{self, BootParts};
 use super::builder::Builder;
 use super::disk;
-use super::image::{self, DiskParts};
+use super::image::{self, DiskParts, RawDisk};
+use super::kernel;
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
+use super::qemu::{self, Asked};
 use super::step::{Artifact, ArtifactOwner, Input, Plan};
-use super::stock::{self, Modules};
-use super::{kernel, qemu};
+use super::stock::{self, ExtraModules, Modules};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
+use crate::recipe::build::BuildOutput;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::{Firmware, Machine};
@@ -46,7 +48,7 @@ struct Lowering<'a> {
     kernels: BTreeMap<String, KernelParts>,
     /// The same with indexed modules and an initramfs.
     indexed: BTreeMap<KernelKey, KernelParts>,
-    disks: BTreeMap<DiskContent, Input>,
+    disks: BTreeMap<DiskContent, RawDisk>,
 }
 
 /// Machines for which this is the same share a kernel's modules and initramfs.
@@ -57,6 +59,8 @@ struct KernelKey {
     tools: String,
     /// The package set with the initramfs's shell.
     shell: String,
+    /// Modules of builds beside the kernel's own.
+    extra: Vec<BuildOutput>,
 }
 
 impl Lowering<'_> {
@@ -72,11 +76,11 @@ impl Lowering<'_> {
             if let Some(initrd) = parts.initrd {
                 self.deliver(machine, ArtifactKind::Initrd, initrd);
             }
-            self.deliver_disk(machine, disk);
+            self.deliver_disk(machine, disk.root);
         } else {
             self.bootable(machine, &parts, disk);
         }
-        let qemu = self.builder.tools(&machine.qemu.name);
+        let qemu = qemu::tree(&mut self.builder, self.recipe, &machine.qemu);
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
@@ -89,7 +93,7 @@ impl Lowering<'_> {
                 let content = DiskContent { image: image.name.clone(), modules_of: None, layout: DiskLayout::Whole };
                 let parts = DiskParts { root, modules: None, fstab: None };
                 let raw = image::raw_disk(&mut self.builder, (image, disk), &content, parts);
-                (ArtifactKind::Disk(disk.format), disk::converted(&mut self.builder, raw, disk.format))
+                (ArtifactKind::Disk(disk.format), disk::converted(&mut self.builder, raw.root, disk.format))
             }
         };
         self.builder.plan.artifacts.push(Artifact { owner: ArtifactOwner::Image(image.name.clone()), kind, from });
@@ -101,11 +105,11 @@ impl Lowering<'_> {
         let mut asked: BTreeMap<(usize, Arch), (&str, BTreeSet<String>)> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let types = &mut asked.entry((at, machine.arch())).or_insert((&machine.qemu.name, BTreeSet::new())).1;
+            let types = &mut asked.entry((at, machine.arch())).or_insert((machine.qemu.name(), BTreeSet::new())).1;
             types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
         }
-        for ((_, arch), (set, types)) in asked {
-            qemu::facts(&mut self.builder, (set, arch), types);
+        for ((tree, arch), (name, machines)) in asked {
+            qemu::facts(&mut self.builder, Asked { tree, name, arch, machines });
         }
     }
 
@@ -126,15 +130,21 @@ impl Lowering<'_> {
         let image = &self.recipe.images[&machine.image];
         let disk = image.machine_disk();
         let (tools, shell) = (&disk.tools.name, &disk.initramfs_set().name);
-        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone() };
+        let extra: Vec<BuildOutput> = image.modules.iter().map(|module| module.value.clone()).collect();
+        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone(), extra };
         if let Some(parts) = self.indexed.get(&key) {
             return parts.clone();
         }
         let mut parts = self.unindexed(&machine.kernel);
-        let is_first = !self.indexed.keys().any(|known| known.kernel == key.kernel);
+        let is_first = !self.indexed.keys().any(|known| (&known.kernel, &known.extra) == (&key.kernel, &key.extra));
         let other_tools = (!is_first).then(|| key.shell.clone());
-        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools };
-        if let Some(modules) = parts.modules.take() {
+        let adding = (!key.extra.is_empty()).then(|| image.name.clone());
+        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools, image: adding };
+        if let Some(mut modules) = parts.modules.take() {
+            if !key.extra.is_empty() {
+                let extra = ExtraModules { recipe: self.recipe, image, kernel: &machine.kernel, tree: modules };
+                modules = stock::with_extra(&mut self.builder, &extra);
+            }
             let wanted = self.recipe.kernels[&machine.kernel].initrd_modules();
             let modules = Modules { kernel, tree: modules, tools, shell };
             parts.modules = Some(stock::with_index(&mut self.builder, &modules));
@@ -167,7 +177,7 @@ impl Lowering<'_> {
         parts
     }
 
-    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> Input {
+    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> RawDisk {
         // Two kernels without modules share one disk.
         let modules_of = kernel.modules.is_some().then(|| machine.kernel.clone());
         let layout = match machine.firmware.value {
@@ -182,7 +192,7 @@ impl Lowering<'_> {
         let root = image::root(&mut self.builder, self.recipe, image);
         let fstab = match layout {
             DiskLayout::Whole => None,
-            DiskLayout::Partition => boot::fstab(&self.builder, image),
+            DiskLayout::Partition => boot::overlay(&self.builder, image),
         };
         let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
         let disk = image::raw_disk(&mut self.builder, (image, image.machine_disk()), &content, parts);
@@ -191,9 +201,9 @@ impl Lowering<'_> {
     }
 
     /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
-    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
+    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, disk: RawDisk) {
         let image = &self.recipe.images[&machine.image];
-        let disk = boot::raw_disk(&mut self.builder, BootParts { machine, image, kernel, root });
+        let disk = boot::raw_disk(&mut self.builder, BootParts { machine, image, kernel, disk });
         self.deliver_disk(machine, disk);
         for (kind, file) in boot::firmware(&mut self.builder, machine) {
             self.deliver(machine, kind, file);

@@ -24,6 +24,10 @@ pub enum Statement {
     Timezone,
     /// `dhcp` of the image.
     Dhcp,
+    /// `grow` of an image.
+    Grow,
+    /// The partition that is mounted here.
+    Partition(String),
     /// The answer to this question of debconf.
     Answer(String),
     /// The user of this name.
@@ -44,6 +48,8 @@ pub enum Statement {
     Module(String),
     /// The script of the build.
     Script,
+    /// The module of a build that has this place among those of the image, from zero.
+    ExtraModule(usize),
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
     /// The machine of this name, which uses what the step makes.
@@ -65,7 +71,7 @@ pub struct ToldMistake {
 pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
     match step {
         // `disk.sh`: what mke2fs says when the tree is larger than the disk, and the two lines of the step `fit`.
-        StepKind::Disk(_) => {
+        StepKind::Disk(_) | StepKind::Partition(_) => {
             let full = |line: &String| {
                 ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
             };
@@ -73,13 +79,23 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
             let said = |word: &str| lines.iter().rev().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
             let message =
                 said("error: ").unwrap_or_else(|| "the files of this image do not fit on its disk".to_owned());
-            Some(ToldMistake { about: Statement::Size, message, help: said("help: ") })
+            let about = match step {
+                StepKind::Partition(content) => Statement::Partition(content.mount.clone()),
+                _ => Statement::Size,
+            };
+            Some(ToldMistake { about, message, help: said("help: ") })
         }
         // `source.sh`: `error: 003-name.patch does not apply to this source`
         StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
             let text =
                 lines.last()?.strip_prefix("error: ").filter(|text| text.ends_with("does not apply to this source"))?;
             let about = Statement::Patch(text.split('-').next()?.parse().ok()?);
+            Some(ToldMistake { about, message: text.to_owned(), help: None })
+        }
+        // `extra.sh`: `error: 003: name.ko was compiled for ...`
+        StepKind::ExtraModules { .. } => {
+            let (number, text) = lines.last()?.strip_prefix("error: ")?.split_once(": ")?;
+            let about = Statement::ExtraModule(number.parse().ok()?);
             Some(ToldMistake { about, message: text.to_owned(), help: None })
         }
         _ => None,
@@ -94,8 +110,12 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
     }
     match step {
         StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
-        StepKind::Tree(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
+        StepKind::Tree(content) | StepKind::Split(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
             of_image(recipe, &content.image, statement)
+        }
+        StepKind::ExtraModules { image, .. } | StepKind::AllModules { image, .. } => of_image(recipe, image, statement),
+        StepKind::FitPartition(content) | StepKind::Partition(content) => {
+            of_image(recipe, &content.disk.image, statement)
         }
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
@@ -108,6 +128,8 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         StepKind::Build(build) | StepKind::Pack(BuildOutput { build, .. }) => of_build(recipe, build, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
+        StepKind::Qemu(qemu) => Some(recipe.qemus.get(qemu)?.span),
+        StepKind::QemuFacts(qemu, _) if recipe.qemus.contains_key(qemu) => Some(recipe.qemus[qemu].span),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
             let set = recipe.sets().into_iter().find(|found| found.name == *set)?;
             Some(of_set(set, statement).unwrap_or(set.span))
@@ -123,6 +145,11 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Locale => spans.locale,
         Statement::Timezone => spans.timezone,
         Statement::Dhcp => spans.dhcp,
+        Statement::Grow => spans.grow,
+        Statement::Partition(path) => {
+            let mut partitions = image.disk().into_iter().flat_map(|disk| &disk.partitions);
+            partitions.find(|partition| partition.path == *path).map(|partition| partition.span)
+        }
         Statement::Answer(name) => {
             image.debconf.iter().find(|answer| answer.question == *name).map(|answer| answer.span)
         }
@@ -132,6 +159,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Pattern(pattern) => spans.patterns.get(pattern).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
+        Statement::ExtraModule(at) => image.modules.get(*at).map(|module| module.span),
         Statement::Block
         | Statement::Option(_)
         | Statement::Module(_)

@@ -17,7 +17,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the build delivers.
     pub artifacts: Vec<Artifact>,
-    /// By machine: the step that unpacks its QEMU.
+    /// By machine: the step whose tree has its QEMU.
     pub qemu: BTreeMap<String, usize>,
     /// Directories of whoever builds, by the name that inputs have for them. What is in them is in no static id.
     pub local: BTreeMap<String, LocalSource>,
@@ -252,8 +252,16 @@ pub enum Builtin {
         size: u64,
         /// Bytes of a swap file on it, or none.
         swap: u64,
+        /// Where it is mounted, if it is not the root.
+        mount: Option<String>,
     },
-    /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
+    /// Input `root.tar`: output `root.tar` without what lies in these directories, and for each, by its place among them, `N.tar`
+    /// and `N.debugfs`, which gives the root of its file system owner and mode.
+    Split {
+        /// Absolute paths in ascending order.
+        mounts: Vec<String>,
+    },
+    /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, perhaps `partition-N.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
     /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.
     BootDisk,
     /// Input `disk.raw`: the same disk in another format (see [`super::disk`]).
@@ -263,6 +271,9 @@ pub enum Builtin {
     },
     /// Input `ovmf.deb`: outputs `ovmf-code.fd` and `ovmf-vars.fd`.
     Firmware,
+    /// Inputs `*.deb` and `built`, a directory that a build left: output `tree`, the packages' files with that directory over
+    /// them, in which QEMU runs.
+    QemuTree,
     /// Inputs `qemu`, a tree, and `questions.json` (see [`super::qemu`]): output `facts.json`.
     QemuFacts,
 }

@@ -6,7 +6,9 @@ mod debconf;
 mod disk;
 mod file;
 mod group;
+mod partition;
 mod paths;
+mod size;
 mod swap;
 mod user;
 
@@ -22,8 +24,10 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
-pub use disk::{DiskFormat, ImageDisk, ImageForm, SIZES};
+pub use disk::{DiskFormat, ImageDisk, ImageForm};
 pub(crate) use file::MOUNTED_OVER;
+pub use partition::ImagePartition;
+pub use size::SIZES;
 pub use swap::SWAP_FILE;
 pub use user::is_never_made;
 
@@ -51,6 +55,8 @@ pub struct Image {
     pub users: Vec<User>,
     /// Files to write, in path order.
     pub files: Vec<ImageFile>,
+    /// Kernel modules of builds, for whatever kernel the machine boots.
+    pub modules: Vec<Spanned<BuildOutput>>,
     /// systemd units to enable.
     pub enable: Vec<String>,
     /// systemd units to disable.
@@ -82,6 +88,8 @@ pub struct FieldSpans {
     pub size: Span,
     /// `format`
     pub format: Option<Span>,
+    /// `grow`
+    pub grow: Option<Span>,
     /// `locale`
     pub locale: Option<Span>,
     /// `timezone`
@@ -127,10 +135,11 @@ impl Image {
 
     /// What it takes from builds.
     pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
-        self.files.iter().filter_map(|file| match &file.content {
+        let files = self.files.iter().filter_map(|file| match &file.content {
             Content::Output(output) | Content::OutputTree(output) => Some(output),
             _ => None,
-        })
+        });
+        files.chain(self.modules.iter().map(|module| &module.value))
     }
 
     /// The key of a fetched file among the lock's sources.

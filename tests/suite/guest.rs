@@ -41,6 +41,7 @@ fn machine(name: &str, material: &Quick, more: &str) -> Launch {
         disk: Digest::of(b"live"),
         states: BTreeMap::new(),
         variables: None,
+        disk_size: None,
         additions: kiln::machine::LaunchAdditions::default(),
     }
 }

@@ -11,6 +11,7 @@ pub mod memory;
 pub use check::check;
 
 use super::packages::PackageSet;
+use super::qemu::MachineQemu;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 use cxl::Cxl;
@@ -26,8 +27,8 @@ pub struct Machine {
     pub kernel: String,
     /// Key of `Recipe::images`.
     pub image: String,
-    /// The QEMU package set.
-    pub qemu: PackageSet,
+    /// What emulates it.
+    pub qemu: MachineQemu,
     /// Number of CPUs.
     pub cpus: Spanned<u32>,
     /// Bytes of ordinary memory; with nodes, the sum of theirs.
@@ -42,6 +43,8 @@ pub struct Machine {
     pub boot: Option<PackageSet>,
     /// Words added to the kernel's command line, in order.
     pub append: Vec<Spanned<String>>,
+    /// Words added to QEMU's command line, in order; see [`crate::machine::rules`].
+    pub arguments: Vec<Spanned<String>>,
     /// NUMA nodes of ordinary memory; none means one node, made by QEMU.
     pub nodes: Vec<Node>,
     /// Distances between nodes; 10 to itself and 20 to others unless said.
