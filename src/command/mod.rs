@@ -19,6 +19,7 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod qmp;
+pub mod questions;
 mod remote;
 pub mod run;
 pub mod shell;
@@ -57,10 +58,14 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Sign(args) => sign::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
+        Verb::Diff(args) => questions::diff(&session, &args),
+        Verb::Why(args) => questions::why(&session, &args),
+        Verb::Size(args) => questions::size(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
         Verb::Kconfig(args) => kconfig::run(&session, &args),
         Verb::Shell(args) => shell::run(&session, &args),
         Verb::Doctor(args) => doctor::run(&session, &args),
+        Verb::Store(args) => gc::store(&session, &args),
         Verb::Gc(args) => gc::run(&session, &args),
     }
 }

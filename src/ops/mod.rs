@@ -29,6 +29,7 @@ mod own;
 pub mod project;
 mod qemu;
 pub mod qmp;
+pub mod questions;
 mod realize;
 mod rebuild;
 mod record;

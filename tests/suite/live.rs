@@ -95,6 +95,11 @@ pub(crate) fn has_its_turn(case: &str, all: &[&str]) -> bool {
     is_among(case, all, 1)
 }
 
+/// Whether a case that is too long for a turn is to run: all with `KILN_ALL=1`, one by `KILN_ONLY=NAME`.
+pub(crate) fn is_asked_for(case: &str) -> bool {
+    std::env::var_os("KILN_ALL").is_some() || std::env::var("KILN_ONLY").is_ok_and(|only| only == case)
+}
+
 /// As [`has_its_turn`], with `count` of them each time.
 pub(crate) fn is_among(case: &str, all: &[&str], count: usize) -> bool {
     if std::env::var_os("KILN_ALL").is_some() {
