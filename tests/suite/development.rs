@@ -67,16 +67,14 @@ impl Lab {
         let (say, heard) = mpsc::channel();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
         let mut all = String::new();
-        loop {
+        while !all.contains(wanted) {
             let line = heard.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("no `{wanted}` in\n{all}"));
             all.push_str(&String::from_utf8_lossy(&line));
             all.push('\n');
-            if all.contains(wanted) {
-                // Whoever hears nothing more must not fill the pipe.
-                std::thread::spawn(move || heard.iter().for_each(drop));
-                return child;
-            }
         }
+        // Whoever hears nothing more must not fill the pipe.
+        std::thread::spawn(move || heard.iter().for_each(drop));
+        child
     }
 }
 

@@ -57,7 +57,7 @@ impl Lab {
         Ok((self.bench.content(&realized, self.step), realized.incremental().eq([self.step])))
     }
 
-    fn from_scratch(&self) -> bool {
+    fn was_from_scratch(&self) -> bool {
         let events = self.bench.heard.events();
         events
             .iter()
@@ -109,7 +109,7 @@ fn a_mistake_in_the_source_is_told_at_once_and_mended_where_it_was_made() {
     lab.run(Incremental::Directories).unwrap();
     lab.write("broken.txt", "");
     assert!(lab.run(Incremental::Directories).unwrap_err().contains("exit status: 1"));
-    assert!(!lab.from_scratch(), "the mistake is the user's, and would be the same");
+    assert!(!lab.was_from_scratch(), "the mistake is the user's, and would be the same");
     lab.remove("broken.txt");
     lab.write("b.txt", "two\n");
     assert_eq!(lab.run(Incremental::Directories).unwrap(), ("one\ntwo\nb.txt\n".to_owned(), true));
@@ -122,7 +122,7 @@ fn a_kept_directory_that_cannot_be_used_is_given_up() {
     lab.run(Incremental::Directories).unwrap();
     lab.write("refused.txt", "two\n");
     assert_eq!(lab.run(Incremental::Directories).unwrap(), ("two\n".to_owned(), false));
-    assert!(lab.from_scratch());
+    assert!(lab.was_from_scratch());
 }
 
 #[test]
