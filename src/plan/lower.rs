@@ -1,6 +1,6 @@
 //! Recipe and lock to the whole plan: kernels, images, disks and the QEMU of every machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::boot::{self, BootParts};
 use super::builder::Builder;
@@ -16,6 +16,7 @@ use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::Origin;
+use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The steps that build everything the recipe's machines consist of, and the images that no machine uses.
@@ -95,14 +96,17 @@ impl Lowering<'_> {
     /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one
     /// for each architecture.
     fn qemu_facts(&mut self) {
-        let mut asked: BTreeMap<(usize, Arch), (&str, BTreeSet<String>)> = BTreeMap::new();
+        let mut asked: BTreeMap<(usize, Arch), (&str, qemu::Asked)> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let types = &mut asked.entry((at, machine.arch())).or_insert((&machine.qemu.name, BTreeSet::new())).1;
-            types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
+            let entry = asked.entry((at, machine.arch()));
+            let (_, asked) = entry.or_insert_with(|| (&machine.qemu.name, qemu::Asked::default()));
+            let locked = self.builder.lock.machines.get(&machine.name);
+            asked.types.extend(locked.map(|locked| locked.machine_type.clone()));
+            asked.nvme |= machine.disks.iter().any(|disk| disk.bus == DiskBus::Nvme);
         }
-        for ((_, arch), (set, types)) in asked {
-            qemu::facts(&mut self.builder, (set, arch), types);
+        for ((_, arch), (set, asked)) in asked {
+            qemu::facts(&mut self.builder, (set, arch), asked);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The step that asks a locked QEMU what it knows, before anything is built for it.
 //!
-//! It is asked about every kind of thing that kiln ever gives a property to, whatever the recipe uses of that: so the
-//! answer belongs to the QEMU alone, and all recipes with that QEMU share it. Which properties a machine really needs
+//! It is asked about every kind of thing that kiln usually gives a property to, whatever the recipe uses of that: so the
+//! answer belongs to the QEMU alone, and recipes with that QEMU share it. What few machines have is asked for those. Which properties a machine really needs
 //! is compared afterwards (`machine::capability`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::base::Arch;
 /// The step's output.
 pub const FACTS: &str = "facts.json";
 
-/// Drivers of every `-device` that kiln writes.
+/// Drivers of the `-device`s that kiln writes.
 pub const DEVICES: [&str; 9] = [
     "cxl-downstream",
     "cxl-rp",
@@ -29,6 +29,9 @@ pub const DEVICES: [&str; 9] = [
     "virtio-net-pci",
     "virtio-rng-pci",
 ];
+
+/// The driver of a `-device` that is asked about where a machine of the recipe has one.
+pub const NVME: &str = "nvme";
 
 /// Types of every `-object` that kiln writes.
 pub const OBJECTS: [&str; 3] = ["memory-backend-file", "memory-backend-ram", "rng-random"];
@@ -58,16 +61,24 @@ pub struct Facts {
     pub properties: BTreeMap<String, BTreeSet<String>>,
 }
 
+/// What machines want to know of their QEMU.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    /// Versioned machine types.
+    pub(super) types: BTreeSet<String>,
+    /// Whether one of them has an NVMe disk.
+    pub(super) nvme: bool,
+}
+
 /// Adds the step for one QEMU and the machine types that the lock wants of it.
-pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), machines: BTreeSet<String>) {
+pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), asked: Asked) {
     let tools = builder.tools(set);
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let questions = Questions {
-        architecture: arch,
-        devices: owned(&DEVICES),
-        objects: owned(&OBJECTS),
-        machines: machines.into_iter().collect(),
-    };
+    let Asked { types: machines, nvme } = asked;
+    let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let mut devices = owned(&DEVICES);
+    devices.extend(nvme.then(|| NVME.to_owned()));
+    let questions =
+        Questions { architecture: arch, devices, objects: owned(&OBJECTS), machines: machines.into_iter().collect() };
     // Names and nothing else: there is no way in which this cannot be written.
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
     let tree = Input::Output { step: tools, name: id::TREE.to_owned() };
