@@ -10,7 +10,7 @@ pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use shared::{RealizeArgs, RecipeArgs};
-pub use sharing::{BundleArgs, UnbundleArgs};
+pub use sharing::{BundleArgs, SignArgs, UnbundleArgs};
 
 use std::path::PathBuf;
 
@@ -55,6 +55,8 @@ pub enum Verb {
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them
     Verify(VerifyArgs),
+    /// Sign a result directory with an SSH or minisign key
+    Sign(SignArgs),
     /// Write everything that a rebuild or a run of a recipe needs to one file
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
@@ -151,6 +153,15 @@ pub struct VerifyArgs {
     /// Check that every input is still available in the store or on a mirror, with its digest
     #[arg(long, conflicts_with = "rebuild")]
     pub inputs: bool,
+    /// Check that a directory is signed by a trusted key, and that nothing newer of it was accepted before
+    #[arg(long, conflicts_with_all = ["rebuild", "inputs"])]
+    pub signed: bool,
+    /// With --signed: the recipe that it is to be a build of [default: any that the key is trusted with]
+    #[arg(long, value_name = "NAME", requires = "signed")]
+    pub recipe_name: Option<String>,
+    /// With --signed: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
+    #[arg(long, value_name = "FILE", requires = "signed")]
+    pub trusted_keys: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -59,6 +59,7 @@ mod suite {
     mod qcow2;
     mod sandbox;
     mod schedule;
+    mod signed;
     mod skip;
     mod sources;
     mod store;

@@ -1,4 +1,4 @@
-//! `kiln bundle` and `kiln unbundle`: the verbs that hand over what was locked or built.
+//! `kiln sign`, `kiln bundle` and `kiln unbundle`: the verbs that hand over what was locked or built.
 
 use std::path::PathBuf;
 
@@ -40,4 +40,18 @@ pub struct UnbundleArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `kiln sign`
+#[derive(Debug, Args)]
+pub struct SignArgs {
+    /// The result directory
+    #[arg(value_name = "DIR")]
+    pub directory: PathBuf,
+    /// An SSH or minisign private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// How long the signature counts [default: for ever]
+    #[arg(long, value_name = "DAYS")]
+    pub expires: Option<u32>,
 }

@@ -21,6 +21,7 @@ pub mod progress;
 pub mod qmp;
 pub mod run;
 pub mod shell;
+pub mod sign;
 pub mod signals;
 pub mod test;
 pub mod verify;
@@ -50,6 +51,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Qmp(args) => qmp::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
+        Verb::Sign(args) => sign::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),

@@ -12,6 +12,9 @@ use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
+    if args.signed {
+        return super::sign::verify(session, args);
+    }
     let target = &args.target;
     let report = match (args.rebuild, args.inputs) {
         (true, _) => ops::rebuild(session, &target.options(), &|variation| again(target, variation))?,

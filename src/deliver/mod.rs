@@ -7,3 +7,4 @@ pub mod check;
 pub mod launch;
 pub mod manifest;
 pub mod plain;
+pub mod statement;

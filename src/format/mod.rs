@@ -8,6 +8,7 @@ pub mod ext4;
 pub mod fat;
 pub mod gpt;
 pub mod qcow2;
+pub mod signature;
 pub mod swap;
 pub mod tar;
 pub mod uki;

@@ -33,6 +33,7 @@ mod rebuild;
 mod record;
 mod session;
 pub mod shell;
+pub mod sign;
 mod test;
 mod variation;
 mod verify;

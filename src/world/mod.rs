@@ -4,6 +4,7 @@
 //! It must not know any kiln noun. Layers that decide something take a [`World`], so that tests can hand them
 //! [`memory::MemoryWorld`]; layers that move bytes (store, exec) use the functions of [`fs`].
 
+pub mod agent;
 pub mod contents;
 mod context;
 pub mod dir;

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 
 use super::Difference;
 use crate::deliver::manifest::{self, Manifest};
+use crate::deliver::statement;
 use crate::world::WorldError;
 use crate::world::dir::Dir;
 use crate::world::plain::FileKind;
@@ -26,7 +27,7 @@ pub(super) fn extra(
         let foreign = |name: &OsString| {
             let path = path(name);
             let listed = manifest.artifacts.contains_key(&path) || path == manifest::FILE;
-            !listed && !(directory.is_empty() && (directories.contains_key(&path) || is_logs(held, &path)))
+            !listed && !(directory.is_empty() && (directories.contains_key(&path) || is_beside(held, &path)))
         };
         let names = held.entries(MAX_REPORTED + 1, &foreign)?;
         found.extend(names.iter().map(path));
@@ -38,6 +39,11 @@ pub(super) fn extra(
     Ok(())
 }
 
-fn is_logs(held: &Dir, name: &str) -> bool {
-    name == LOGS && matches!(held.kind(name), Ok(FileKind::Directory))
+/// Logs, and a signature, which are no part of the build.
+fn is_beside(held: &Dir, name: &str) -> bool {
+    match held.kind(name) {
+        Ok(FileKind::Directory) => name == LOGS,
+        Ok(FileKind::File) => statement::NAMES.contains(&name),
+        _ => false,
+    }
 }

@@ -41,6 +41,15 @@ pub enum MismatchError {
         /// How it differs.
         differences: Vec<Difference>,
     },
+    /// The same, where nothing was going to be started.
+    #[error("{} does not match its manifest{}", directory.display(),
+        differences.iter().map(|one| format!("\n  {one}")).collect::<String>())]
+    Changed {
+        /// The directory.
+        directory: PathBuf,
+        /// How it differs.
+        differences: Vec<Difference>,
+    },
     /// What a manifest calls a QEMU is none.
     #[error("the QEMU that the manifest names for machine {machine} has no {program}")]
     NoProgram {

@@ -3,12 +3,14 @@
 mod bundle;
 mod lock;
 mod mismatch;
+mod signed;
 mod step;
 mod usage;
 
 pub use bundle::{BundleError, EntryProblem};
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
+pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
 pub use usage::UsageError;
 
@@ -90,6 +92,9 @@ pub enum OpsError {
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
+    /// A build was not signed, or its signature is not to be relied on.
+    #[error(transparent)]
+    Signed(Box<SignedError>),
     /// A lock was not made.
     #[error(transparent)]
     Resolve(Box<ResolveError>),
@@ -165,6 +170,7 @@ impl OpsError {
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Bundle(error) => error.class(),
+            OpsError::Signed(error) => error.class(),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
             OpsError::Step(report) => of_fault(report.failed.failure.fault),
@@ -256,7 +262,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Signed: SignedError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,33 @@
+//! `kiln sign DIR` and `kiln verify --signed DIR`: who vouches for a result directory.
+
+use super::failure::Failure;
+use super::output;
+use crate::cli;
+use crate::ops::Session;
+use crate::ops::sign::{self, SignRequest, SignedReport, SignedRequest, Signer};
+
+/// Carries `kiln sign` out.
+pub fn run(session: &Session<'_>, args: &cli::SignArgs) -> Result<(), Failure> {
+    let (directory, key) = (args.directory.clone(), args.key.clone());
+    let signature = sign::sign(session, &SignRequest { directory, key, days: args.expires })?;
+    output::print(&format!("wrote {}\n", signature.display()))
+}
+
+/// Carries `kiln verify --signed` out.
+pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
+    let request = SignedRequest {
+        directory: args.target.recipe.clone(),
+        recipe: args.recipe_name.clone(),
+        trusted: args.trusted_keys.clone(),
+    };
+    let report = sign::verify(session, &request)?;
+    if args.json { output::json(&report) } else { output::print(&summary(&report)) }
+}
+
+fn summary(report: &SignedReport) -> String {
+    let SignedReport { checked, recipe, signers, signed, expires } = report;
+    let until = expires.map(|expires| format!(", until {expires}")).unwrap_or_default();
+    let line = |signer: &Signer| format!("{recipe}: signed by {} ({}) at {signed}{until}\n", signer.name, signer.key);
+    let lines: String = signers.iter().map(line).collect();
+    format!("{checked} files verified\n{lines}")
+}

@@ -1,0 +1,142 @@
+//! Keys and signatures of minisign.
+
+use blake2::Digest as _;
+
+use super::SignatureError;
+use crate::base::base64;
+
+const PUBLIC: &str = "a minisign public key (RW...)";
+const PRIVATE: &str = "a minisign secret key";
+const SIGNATURE: &str = "a minisign signature";
+const UNTRUSTED: &str = "untrusted comment: ";
+const TRUSTED: &str = "trusted comment: ";
+/// Over the message itself, and over its BLAKE2b hash.
+const PLAIN: &[u8; 2] = b"Ed";
+const HASHED: &[u8; 2] = b"ED";
+/// Bytes of a secret key's file: algorithms, salt and costs of a passphrase, key number, key, checksum.
+const PRIVATE_SIZE: usize = 158;
+
+/// A public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct MinisignPublic {
+    /// Chosen at random by whoever made the key.
+    pub number: [u8; 8],
+    key: [u8; 32],
+}
+
+impl MinisignPublic {
+    /// Reads the one word of a key: `RW...`.
+    pub fn read(text: &str) -> Result<MinisignPublic, SignatureError> {
+        let bytes = base64::decode(text).ok_or(SignatureError::Syntax(PUBLIC))?;
+        let bytes: [u8; 42] = bytes.try_into().map_err(|_| SignatureError::Syntax(PUBLIC))?;
+        let (algorithm, rest) = split::<2>(&bytes);
+        let (number, rest) = split::<8>(rest);
+        let (key, _) = split::<32>(rest);
+        if algorithm == *PLAIN { Ok(MinisignPublic { number, key }) } else { Err(SignatureError::Algorithm) }
+    }
+
+    /// The number, as minisign shows it.
+    pub fn id(&self) -> String {
+        format!("minisign {:016X}", u64::from_le_bytes(self.number))
+    }
+}
+
+/// The first bytes of as many as there must be, and the others.
+fn split<const N: usize>(bytes: &[u8]) -> ([u8; N], &[u8]) {
+    let (first, rest) = bytes.split_first_chunk::<N>().expect("the caller has counted the bytes");
+    (*first, rest)
+}
+
+/// A secret key, which no message shows.
+pub struct MinisignKey {
+    seed: [u8; 32],
+    number: [u8; 8],
+}
+
+impl MinisignKey {
+    /// Whether a text is meant to be one.
+    pub fn is_one(text: &str) -> bool {
+        let mut lines = text.lines();
+        let second = |lines: &mut std::str::Lines<'_>| lines.next().and_then(base64::decode);
+        lines.next().is_some_and(|line| line.starts_with(UNTRUSTED))
+            && second(&mut lines).is_some_and(|bytes| bytes.len() == PRIVATE_SIZE)
+    }
+
+    /// Reads a file of a key that was made without a passphrase (`minisign -G -W`).
+    pub fn read(text: &str) -> Result<MinisignKey, SignatureError> {
+        let wrong = SignatureError::Syntax(PRIVATE);
+        let bytes = text.lines().nth(1).and_then(base64::decode).filter(|bytes| bytes.len() == PRIVATE_SIZE);
+        let bytes = bytes.ok_or(wrong)?;
+        let (algorithm, rest) = split::<2>(&bytes);
+        let (kdf, rest) = split::<2>(rest);
+        let (checksum, rest) = split::<2>(rest);
+        if (&algorithm, &checksum) != (PLAIN, b"B2") {
+            return Err(SignatureError::Algorithm);
+        }
+        if kdf != [0; 2] {
+            return Err(SignatureError::Passphrase);
+        }
+        let (_salt_and_costs, rest) = split::<48>(rest);
+        let (number, rest) = split::<8>(rest);
+        let (seed, _public) = split::<32>(rest);
+        Ok(MinisignKey { seed, number })
+    }
+
+    /// The text of a signature over a message. The trusted comment, which is signed as well, is one line.
+    pub fn sign(&self, message: &[u8], comment: &str) -> String {
+        let signature = super::sign(&self.seed, &hash(message));
+        let global = super::sign(&self.seed, &[signature.as_slice(), comment.as_bytes()].concat());
+        let line = base64::encode(&[HASHED.as_slice(), &self.number, &signature].concat());
+        let global = base64::encode(&global);
+        format!("{UNTRUSTED}signature of kiln\n{line}\n{TRUSTED}{comment}\n{global}\n")
+    }
+}
+
+fn hash(message: &[u8]) -> Vec<u8> {
+    blake2::Blake2b512::digest(message).to_vec()
+}
+
+/// A signature that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MinisignSignature {
+    /// Whose key it says it was made with.
+    pub number: [u8; 8],
+    hashed: bool,
+    signature: [u8; 64],
+    comment: String,
+    global: [u8; 64],
+}
+
+impl MinisignSignature {
+    /// Reads the four lines.
+    pub fn read(text: &str) -> Result<MinisignSignature, SignatureError> {
+        let wrong = SignatureError::Syntax(SIGNATURE);
+        let lines: Vec<&str> = text.lines().collect();
+        let [untrusted, line, trusted, global] = lines[..] else { return Err(wrong) };
+        let comment = trusted.strip_prefix(TRUSTED).filter(|_| untrusted.starts_with(UNTRUSTED)).ok_or(wrong)?;
+        let bytes: [u8; 74] = base64::decode(line).ok_or(wrong)?.try_into().map_err(|_| wrong)?;
+        let global = base64::decode(global).ok_or(wrong)?.try_into().map_err(|_| wrong)?;
+        let (algorithm, rest) = split::<2>(&bytes);
+        let (number, rest) = split::<8>(rest);
+        let (signature, _) = split::<64>(rest);
+        let hashed = match &algorithm {
+            HASHED => true,
+            PLAIN => false,
+            _ => return Err(SignatureError::Algorithm),
+        };
+        Ok(MinisignSignature { number, hashed, signature, comment: comment.to_owned(), global })
+    }
+
+    /// Whether a key made it over these bytes.
+    pub fn verify(&self, key: &MinisignPublic, message: &[u8]) -> Result<(), SignatureError> {
+        if key.number != self.number {
+            return Err(SignatureError::Wrong);
+        }
+        match self.hashed {
+            true => super::verify(&key.key, &hash(message), &self.signature)?,
+            false => super::verify(&key.key, message, &self.signature)?,
+        }
+        let global = [self.signature.as_slice(), self.comment.as_bytes()].concat();
+        super::verify(&key.key, &global, &self.global)
+    }
+}

@@ -1,0 +1,30 @@
+//! Signatures over result directories: made with keys that people have, and relied on if the key is trusted.
+
+mod accepted;
+mod check;
+mod make;
+mod trust;
+
+pub use check::{SignedReport, SignedRequest, Signer, verify};
+pub use make::{SignRequest, sign};
+
+use std::path::Path;
+
+use super::error::{MismatchError, OpsError};
+use super::event::OpsEvent;
+use super::session::Session;
+use crate::deliver::check::{self as directory_check, CheckOptions};
+use crate::deliver::manifest::Manifest;
+
+/// The manifest of a directory that is a build, whole and unchanged, and how many files were compared.
+fn unchanged(session: &Session<'_>, directory: &Path) -> Result<(Manifest, usize), OpsError> {
+    let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
+    let checked = directory_check::check(directory, &CheckOptions { remembered: None, told: &reading })?;
+    match checked.manifest {
+        Some(manifest) if checked.differences.is_empty() => Ok((manifest, checked.files)),
+        _ => {
+            let differences = checked.differences;
+            Err(MismatchError::Changed { directory: directory.to_owned(), differences }.into())
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Whose signatures count: files of trusted keys.
+//!
+//! A line is `NAME KIND KEY [OPTION...]`: `KIND KEY` is what is in a `.pub` file of an SSH key (`ssh-ed25519 AAAA...`), or
+//! `minisign RW...`. Options are `recipes=GLOB,...`, `expires=YYYY-MM-DD` and `revoked`. `#` begins a comment.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::{Timestamp, glob};
+use crate::format::signature::{MinisignPublic, SshPublic};
+use crate::ops::error::{OpsError, SignedError, SignerProblem};
+use crate::world::World;
+
+/// No such file is larger.
+const LIMIT: u64 = 4 << 20;
+
+/// A public key of either kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    Ssh(SshPublic),
+    Minisign(MinisignPublic),
+}
+
+/// A line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TrustedKey {
+    name: String,
+    key: Key,
+    /// Patterns of recipes; none means all.
+    recipes: Vec<String>,
+    expires: Option<Timestamp>,
+    revoked: bool,
+}
+
+/// Everybody who is trusted.
+#[derive(Debug, Default)]
+pub(super) struct Trust(Vec<TrustedKey>);
+
+/// The user's own file.
+pub(super) fn own_file(world: &dyn World) -> Option<PathBuf> {
+    let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
+    below("XDG_CONFIG_HOME", "kiln/trusted-keys").or_else(|| below("HOME", ".config/kiln/trusted-keys"))
+}
+
+impl Trust {
+    /// Reads the user's file, if there is one, and these.
+    pub(super) fn read(world: &dyn World, more: &[PathBuf]) -> Result<Trust, OpsError> {
+        let own = own_file(world).filter(|file| world.exists(file));
+        let mut trust = Trust::default();
+        for file in own.iter().chain(more) {
+            let text = String::from_utf8_lossy(&world.read(file, LIMIT)?).into_owned();
+            for (at, line) in text.lines().enumerate() {
+                let wrong = |problem| SignedError::Trust { file: file.clone(), line: at + 1, problem };
+                trust.0.extend(trusted(line).map_err(wrong)?);
+            }
+        }
+        if trust.0.is_empty() {
+            return Err(SignedError::NoTrust(own_file(world).unwrap_or_else(|| "trusted-keys".into())).into());
+        }
+        Ok(trust)
+    }
+
+    /// Who signs with this key, if they may sign this recipe now.
+    pub(super) fn signer(&self, key: &Key, recipe: &str, now: Timestamp) -> Result<String, SignerProblem> {
+        let lines: Vec<&TrustedKey> = self.0.iter().filter(|line| line.key == *key).collect();
+        let Some(first) = lines.first() else { return Err(SignerProblem::Unknown(key.shown())) };
+        // A revocation counts whatever the other lines say.
+        if let Some(line) = lines.iter().find(|line| line.revoked) {
+            return Err(SignerProblem::Revoked(format!("{} ({})", line.name, key.shown())));
+        }
+        let with =
+            |line: &&&TrustedKey| line.recipes.is_empty() || line.recipes.iter().any(|it| glob::matches(it, recipe));
+        let able: Vec<&&TrustedKey> = lines.iter().filter(with).collect();
+        let Some(line) = able.first() else {
+            return Err(SignerProblem::NotTrustedWith { signer: first.name.clone(), recipe: recipe.to_owned() });
+        };
+        match able.iter().find(|line| line.expires.is_none_or(|expires| now < expires)) {
+            Some(line) => Ok(line.name.clone()),
+            None => Err(SignerProblem::KeyExpired { signer: line.name.clone(), expired: line.expires.unwrap_or(now) }),
+        }
+    }
+
+    /// The minisign key of this number.
+    pub(super) fn minisign(&self, number: [u8; 8]) -> Option<MinisignPublic> {
+        self.0.iter().find_map(|line| match line.key {
+            Key::Minisign(key) if key.number == number => Some(key),
+            _ => None,
+        })
+    }
+}
+
+impl Key {
+    /// As the tool shows it that made it.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Key::Ssh(key) => key.fingerprint(),
+            Key::Minisign(key) => key.id(),
+        }
+    }
+}
+
+/// A line's key; `None` for one without.
+fn trusted(line: &str) -> Result<Option<TrustedKey>, String> {
+    let words: Vec<&str> = line.split('#').next().unwrap_or("").split_whitespace().collect();
+    let (name, kind, key, options) = match words.as_slice() {
+        [] => return Ok(None),
+        [name, kind, key, options @ ..] => (*name, *kind, *key, options),
+        _ => return Err("expected NAME ssh-ed25519 KEY, or NAME minisign KEY".to_owned()),
+    };
+    let key = match kind {
+        "minisign" => MinisignPublic::read(key).map(Key::Minisign),
+        _ => SshPublic::read(kind, key).map(Key::Ssh),
+    };
+    let key = key.map_err(|error| error.to_string())?;
+    let mut trusted = TrustedKey { name: name.to_owned(), key, recipes: Vec::new(), expires: None, revoked: false };
+    for option in options {
+        match option.split_once('=') {
+            None if *option == "revoked" => trusted.revoked = true,
+            Some(("recipes", globs)) => trusted.recipes.extend(globs.split(',').map(str::to_owned)),
+            Some(("expires", day)) => {
+                let expires = Timestamp::parse_rfc3339(&format!("{day}T00:00:00Z"));
+                trusted.expires =
+                    Some(expires.ok_or_else(|| format!("expected expires=YYYY-MM-DD, found `{option}`"))?);
+            }
+            _ => return Err(format!("unknown option `{option}`: expected recipes=, expires= or revoked")),
+        }
+    }
+    Ok(Some(trusted))
+}
