@@ -12,6 +12,8 @@ mod suite {
     mod archive_support;
     mod arm64_live;
     mod brought_live;
+    mod development;
+    mod disks_live;
     mod first_boot;
     mod formats;
     mod guest;

@@ -11,6 +11,7 @@ mod suite {
     mod apt;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
+    mod arguments;
     mod argv;
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
@@ -46,6 +47,7 @@ mod suite {
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
+    mod local_source;
     mod lock;
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]

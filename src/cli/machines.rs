@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::shared::{RealizeArgs, RecipeArgs, assignment};
+use super::shared::{RealizeArgs, RecipeArgs, assignment, source};
+use crate::base::ByteSize;
 use crate::guest;
 use crate::machine::LaunchAdditions;
 
@@ -51,9 +52,21 @@ pub struct RunArgs {
     /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
     #[arg(long, value_name = "FILE")]
     pub keep: Option<PathBuf>,
+    /// Let the guest see a disk of SIZE, such as 16GiB, instead of one of the image's size; the root grows if the
+    /// image says `grow = true`
+    #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
+    pub disk_size: Option<ByteSize>,
     /// Add parameters to the kernel command line for this run only, after all others: --append "nokaslr loglevel=8"
     #[arg(long, value_name = "WORDS")]
     pub append: Vec<String>,
+    /// Let gdb debug the kernel of the machine on the terminal over this port of 127.0.0.1 [default: 1234], and print the
+    /// command to type. Adds `nokaslr` to the kernel command line
+    #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234",
+        value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "print")]
+    pub gdb: Option<u16>,
+    /// With --gdb: do not start the guest before gdb says `continue`
+    #[arg(long, requires = "gdb")]
+    pub wait: bool,
     /// Print the QEMU command line instead of running it
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
     pub print: Option<PrintForm>,
@@ -93,12 +106,19 @@ pub struct TestArgs {
     /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
+    /// Compile this kernel of the recipes from a directory of your own
+    #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
+    pub sources: Vec<(String, PathBuf)>,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,
     /// How to execute the guest's instructions
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
+    /// Let the guest see a disk of SIZE, such as 16GiB, instead of one of the image's size; the root grows if the
+    /// image says `grow = true`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub disk_size: Option<ByteSize>,
     /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -114,4 +134,8 @@ pub struct TestArgs {
     /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::parse(text).ok_or_else(|| "expected a number and a unit, such as 16GiB or 512MiB".to_owned())
 }

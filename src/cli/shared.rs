@@ -18,12 +18,17 @@ pub struct RecipeArgs {
     /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
+    /// Compile this kernel of the recipe from a directory of your own, such as a git working tree of Linux.
+    /// The lock does not record what comes out
+    #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
+    pub sources: Vec<(String, PathBuf)>,
 }
 
 impl RecipeArgs {
     /// The recipe as operations take it.
     pub fn options(&self) -> RecipeOptions {
-        RecipeOptions { path: self.recipe.clone(), set: self.set.clone(), lock: self.lock.clone() }
+        let RecipeArgs { recipe, set, lock, sources } = self;
+        RecipeOptions { path: recipe.clone(), set: set.clone(), lock: lock.clone(), sources: sources.clone() }
     }
 }
 
@@ -67,6 +72,13 @@ impl RealizeArgs {
             leaks: if self.allow_leaks { LeakPolicy::Report } else { LeakPolicy::Refuse },
             variation: self.variation,
         }
+    }
+}
+
+pub(super) fn source(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
+        _ => Err("expected KERNEL=DIR, such as mine=../linux".to_owned()),
     }
 }
 

@@ -11,6 +11,11 @@ use crate::ops::{self, Loaded, Session, load};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::LockArgs) -> Result<(), Failure> {
+    if !args.recipe.sources.is_empty() {
+        let message =
+            "--source does not change a lock: build with it, or write `source = directory \"...\"` in the recipe";
+        return Err(Failure::usage(message));
+    }
     let loaded = load::recipe(session, &args.recipe.options())?;
     let shown = loaded.lock_path.display();
     if args.check {

@@ -3,6 +3,7 @@
 use crate::base::Foreign;
 use crate::ops::error::leaks;
 use crate::ops::event::Notice;
+use crate::ops::local;
 use crate::world::download::ServerAnswer;
 
 /// Says it.
@@ -21,6 +22,20 @@ pub(super) fn tell(notice: Notice<'_>) {
         Notice::Incremental { step } => crate::tell!(
             "{} was built incrementally; run `kiln verify --rebuild RECIPE` to confirm its output",
             Foreign(step)
+        ),
+        Notice::Local { sources } => {
+            for (kernel, tree) in local::kernels(sources) {
+                crate::tell!(
+                    "kernel {}: compiled from {} ({}); what came out is not recorded in the lock",
+                    Foreign(kernel),
+                    Foreign(tree.root().display()),
+                    tree.digest.short()
+                );
+            }
+        }
+        Notice::LocalResult { kernel } => crate::tell!(
+            "kernel {} was compiled from a directory that no lock pins; nobody else can build the same",
+            Foreign(kernel)
         ),
         Notice::Compared { step } => {
             crate::tell!("{step}: built incrementally; comparing with a full build");

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, PrintForm};
+use crate::guest::gdb::{GdbStub, GuestStart};
 use crate::machine::LaunchAdditions;
 use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::error::UsageError;
@@ -12,6 +13,7 @@ use crate::ops::launch::{self, RunRequest};
 use crate::ops::{Session, gone, project};
 use crate::plan::ArtifactKind;
 use crate::recipe::image::DiskFormat;
+use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
@@ -19,7 +21,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         return print(session, args, form);
     }
     let (recipe, options) = (args.recipe.options(), args.realize.options());
-    let launches = if args.relock_gone {
+    let mut launches = if args.relock_gone {
         if recipe.path.is_dir() {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
         }
@@ -28,14 +30,27 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     } else {
         launch::named(session, &recipe, &options)?
     };
+    launch::enlarge(&mut launches, args.disk_size);
     let options = RunRequest {
         machine: args.machine.clone(),
         accel: args.accel.into(),
         keep: args.keep.clone(),
         additions: args.additions(),
+        gdb: gdb(args)?,
         source: args.recipe.recipe.clone(),
     };
     Ok(launch::run(session, &launches, &options)?)
+}
+
+/// The stub that is asked for; the source that gdb shows is the directory of `--source`, if there is one alone.
+fn gdb(args: &cli::RunArgs) -> Result<Option<GdbStub>, Failure> {
+    let Some(port) = args.gdb else { return Ok(None) };
+    let start = if args.wait { GuestStart::OnContinue } else { GuestStart::AtOnce };
+    let source = match args.recipe.sources.as_slice() {
+        [(_, path)] => Some(fs::context("resolve", path, path.canonicalize())?),
+        _ => None,
+    };
+    Ok(Some(GdbStub { port, start, source }))
 }
 
 /// The argv with what a launch fills in: relative to the result directory, so that it can be pasted there.

@@ -26,8 +26,10 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     for (recipe, logs) in args.recipes.iter().zip(ops::log_directories(&args.recipes, args.logs.as_deref())) {
         // Recipes in two directories may share a file name.
         let name = recipe.to_string_lossy().into_owned();
-        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, filter: args.only.clone() };
-        let recipe = RecipeOptions { path: recipe.clone(), set: args.set.clone(), lock: args.lock.clone() };
+        let (disk_size, filter) = (args.disk_size, args.only.clone());
+        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, disk_size, filter };
+        let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
+        let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {
                 crate::tell!("{}: {}", Foreign(&name), report.summary());

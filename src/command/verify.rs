@@ -16,6 +16,9 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
         return super::sign::verify(session, args);
     }
     let target = &args.target;
+    if !target.sources.is_empty() {
+        return Err(Failure::usage("--source cannot be verified: the lock does not say what is in the directory"));
+    }
     let report = match (args.rebuild, args.inputs) {
         (true, _) => ops::rebuild(session, &target.options(), &|variation| again(target, variation))?,
         (_, true) => ops::inputs(session, &target.options())?,
@@ -63,6 +66,7 @@ mod tests {
             recipe: "/dev/null".into(),
             set: vec![("size".to_owned(), "2GiB".to_owned()), ("name".to_owned(), "a b=c".to_owned())],
             lock: None,
+            sources: Vec::new(),
         };
         let variation = Variation::at(Path::new("/place"));
         let Verb::Build(build) = Cli::parse_from(again(&args, &variation).unwrap()).verb else { panic!("a build") };

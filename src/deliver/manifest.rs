@@ -46,6 +46,9 @@ pub struct Manifest {
     /// Steps that went on from an earlier run (`--incremental`): nobody has shown yet that a run from nothing has their bits.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub incremental: BTreeSet<String>,
+    /// Kernels that were compiled from a directory of whoever built, with the digest of its listing.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub local: BTreeMap<String, Digest>,
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, String>,
     /// By image that no machine uses: its file.
@@ -159,6 +162,7 @@ mod tests {
             artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
             incremental: BTreeSet::new(),
+            local: BTreeMap::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
             images: BTreeMap::new(),
             warnings: BTreeMap::new(),
@@ -171,6 +175,8 @@ mod tests {
         assert!(!example().write().contains("incremental"), "builds from nothing do not mention it");
         let incremental = Manifest { incremental: ["kernel-build small".to_owned()].into(), ..example() };
         assert_eq!(Manifest::read(incremental.write().as_bytes()).unwrap(), incremental);
+        let local = Manifest { local: [("mine".to_owned(), Digest::of(b"tree"))].into(), ..example() };
+        assert_eq!(Manifest::read(local.write().as_bytes()).unwrap(), local);
         let warned = Manifest { warnings: [("i".to_owned(), vec!["package p: odd".to_owned()])].into(), ..example() };
         assert_eq!(Manifest::read(warned.write().as_bytes()).unwrap(), warned);
         assert!(!example().write().contains("warnings"), "images without doubts do not mention any");

@@ -2,6 +2,7 @@
 
 use super::failure::StepFailure;
 use super::log::Record;
+use super::source::UnusableSource;
 use crate::base::{Diagnostic, Foreign, Quoted};
 use crate::plan::kind::StepKind;
 use crate::plan::statement;
@@ -46,6 +47,9 @@ pub enum ExecError {
     /// A directory of the recipe cannot be read as a tree.
     #[error("cannot copy {name} into the build: {source}", name = Foreign(name))]
     Directory { name: String, source: Box<DirectoryError> },
+    /// A directory of whoever builds cannot be the source of a step.
+    #[error(transparent)]
+    Source(#[from] UnusableSource),
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),

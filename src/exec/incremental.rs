@@ -6,8 +6,10 @@
 
 use std::path::{Path, PathBuf};
 
+use super::ExecError;
 use super::executor::{Provided, Request};
 use super::outcome::{Names, Outputs};
+use super::source::{self, Archives, LocalInputs, SourceEntry};
 use crate::base::Digest;
 use crate::plan::{IncrementalRun, id};
 use crate::store::{Store, StoreError};
@@ -44,8 +46,20 @@ impl<'a> KeptDirectory<'a> {
         Ok(taken.then_some(place))
     }
 
-    /// Puts the directory where the run looks for it, and shows the run what it sees instead of its inputs.
-    pub(super) fn prepare(&self, store: &Store, taken: &Path, request: &mut Request) -> Result<(), StoreError> {
+    /// Puts the directory where the run looks for it, and shows the run what it sees instead of its inputs: of local sources
+    /// what has changed since the directory was kept.
+    pub(super) fn prepare(
+        &self,
+        store: &Store,
+        (taken, local, archives): (&Path, &LocalInputs, &Archives),
+        request: &mut Request,
+    ) -> Result<(), ExecError> {
+        for (input, tree) in local {
+            match self.how.changing.contains(input) {
+                true => archives.changes((input, tree), &self.kept_entries(store, input)?, request)?,
+                false => archives.whole(&LocalInputs::from([(input.clone(), tree.clone())]), request)?,
+            }
+        }
         let place = request.build.join(&self.how.directory);
         fs::rename(taken, &place).map_err(|error| store.failure(error))?;
         for (name, bytes) in &self.how.instead {
@@ -55,9 +69,28 @@ impl<'a> KeptDirectory<'a> {
         Ok(())
     }
 
-    /// Keeps what a run that succeeded left, for the next one.
-    pub(super) fn keep(&self, store: &Store, out: &Dir, stop: Stop<'_>) -> Result<(), StoreError> {
+    /// Keeps what a run left, for the next one.
+    pub(super) fn keep(
+        &self,
+        store: &Store,
+        (out, local): (&Dir, &LocalInputs),
+        stop: Stop<'_>,
+    ) -> Result<(), StoreError> {
+        for (input, tree) in local {
+            store.note(&self.note(input), &tree.listing())?;
+        }
         store.keep_incremental(&self.names.directory, (out, self.how.directory.as_str()), stop)
+    }
+
+    /// What of a local source is in the directory that was taken; nothing where that is not known any more, so that
+    /// everything is written there once more.
+    fn kept_entries(&self, store: &Store, input: &str) -> Result<Vec<SourceEntry>, StoreError> {
+        let listing = store.recall(&self.note(input)).unwrap_or_default();
+        Ok(source::read_listing(&listing).unwrap_or_default())
+    }
+
+    fn note(&self, input: &str) -> Digest {
+        Digest::of(format!("incremental source {} {input}", self.names.directory).as_bytes())
     }
 }
 

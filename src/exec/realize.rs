@@ -17,7 +17,8 @@ use super::incremental::{self, KeptDirectory};
 use super::interrupt::{self, Interruptible, RunningWork};
 use super::outcome::{Known, Left, Names, Objects, Outputs};
 use super::outputs::{Collected, Destination};
-use super::resolve::{resolve, resolve_without, result, wanted};
+use super::resolve::{Findings, resolve, resolve_without, result, wanted};
+use super::source::{self, SourceTrees};
 use super::step::{self, Began, Ran, Ready};
 use super::transient::Transients;
 use super::{ExecError, ExecOptions, Incremental, Realized, Services};
@@ -58,6 +59,7 @@ struct Realizer<'a> {
     plan: &'a Plan,
     services: &'a Services<'a>,
     options: &'a ExecOptions,
+    sources: &'a SourceTrees,
     fetcher: Fetcher<'a>,
     transients: Transients,
     cells: Vec<Mutex<Cell>>,
@@ -70,6 +72,19 @@ struct Realizer<'a> {
 
 /// Carries a plan out. Everything that the plan delivers is in the store afterwards.
 pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> Result<Realized, ExecError> {
+    let _running = Interruptible::start(RunningWork::Steps);
+    let sources = source::all(plan, services.store, &interrupt::stopped)
+        .map_err(|error| if error.is_interrupted() { ExecError::Interrupted } else { error.into() })?;
+    realize_from(plan, &sources, services, options)
+}
+
+/// The same with local sources that were read before.
+pub fn realize_from(
+    plan: &Plan,
+    sources: &SourceTrees,
+    services: &Services<'_>,
+    options: &ExecOptions,
+) -> Result<Realized, ExecError> {
     let Services { store, world, mirrors, listener, .. } = *services;
     let _running = Interruptible::start(RunningWork::Steps);
     if !store.leftovers().is_empty() {
@@ -82,6 +97,7 @@ pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> R
         plan,
         services,
         options,
+        sources,
         fetcher: Fetcher::new(store, world, mirrors, listener, &stop).hiding(&plan.private).telling(&told),
         transients: Transients::new(plan),
         cells: plan.steps.iter().map(|_| Mutex::new(Cell::Unknown)).collect(),
@@ -96,7 +112,7 @@ pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> R
         Cell::Known(known) => known,
         Cell::Unknown | Cell::Failed => unreachable!("without an error every step is known"),
     });
-    Ok(Realized::new(plan, known.collect()))
+    Ok(Realized::new(plan, known.collect(), sources))
 }
 
 impl Realizer<'_> {
@@ -131,7 +147,7 @@ impl Realizer<'_> {
             match &artifact.from {
                 Input::Fetched(digest) => fetches.push(*digest),
                 Input::Inline(bytes) => drop(self.put(bytes)?),
-                Input::Output { .. } => {}
+                Input::Output { .. } | Input::Local(_) => {}
             }
         }
         self.fetch(&fetches)
@@ -209,10 +225,11 @@ impl Realizer<'_> {
         if self.stopped() {
             return None;
         }
-        let output = |step: usize, name: &str| known.get(&step)?.value(name);
-        let messages = resolve(self.plan, at, &output)?;
+        let outputs = &|step: usize, name: &str| known.get(&step)?.value(name);
+        let known = Findings { outputs, sources: self.sources };
+        let messages = resolve(self.plan, at, &known)?;
         let incremental = self.plan.incremental.get(&at).and_then(|how| {
-            let apart = resolve_without(self.plan, at, Some(&how.changing), &output)?;
+            let apart = resolve_without(self.plan, at, &how.changing, &known)?;
             Some(KeptDirectory::new(how, &messages.action, &apart.action))
         });
         Some(Resolved { messages, incremental })
@@ -282,7 +299,7 @@ impl Realizer<'_> {
 
     /// Has the executor run a step, when its turn has come.
     fn carry_out(&self, at: usize, action: Digest, incremental: Option<KeptDirectory<'_>>) -> Result<Ran, ExecError> {
-        let Inputs { files: inputs, tools, transient: _until_it_ended } = self.inputs(at)?;
+        let Inputs { files: inputs, tools, local, transient: _until_it_ended } = self.inputs(at)?;
         let _pass = self.jobs.enter();
         if self.stopped() {
             return Err(ExecError::Interrupted);
@@ -291,7 +308,18 @@ impl Realizer<'_> {
         let transient = self.plan.transient.contains(&at);
         let destination = if transient { Destination::Readers } else { Destination::Store };
         let stop = || self.stopped();
-        self.timed(&Ready { step, action, inputs, tools, incremental, destination, options, services, stop: &stop })
+        self.timed(&Ready {
+            step,
+            action,
+            inputs,
+            local,
+            tools,
+            incremental,
+            destination,
+            options,
+            services,
+            stop: &stop,
+        })
     }
 
     #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]

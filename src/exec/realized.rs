@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::incremental;
 use super::outcome::{Known, Left, Names, Outputs};
+use super::source::SourceTrees;
 use crate::base::Digest;
 use crate::lock::LockedFile;
 use crate::plan::{Input, Plan, Step, id};
@@ -22,13 +23,16 @@ pub struct Realized {
     fetches: BTreeMap<Digest, u64>,
     /// Positions of the steps that went on from an earlier run, so that their bits are not proved.
     incremental: BTreeMap<usize, Names>,
+    /// What was in the directories that steps read.
+    sources: SourceTrees,
 }
 
 impl Realized {
-    pub(super) fn new(plan: &Plan, known: Vec<Known>) -> Realized {
+    pub(super) fn new(plan: &Plan, known: Vec<Known>, sources: &SourceTrees) -> Realized {
         let names = || plan.steps.iter().map(Step::name);
         Realized {
             ids: id::by_name(plan),
+            sources: sources.clone(),
             actions: names().zip(known.iter().map(|known| known.action)).collect(),
             incremental: known
                 .iter()
@@ -38,6 +42,11 @@ impl Realized {
             outputs: known.into_iter().map(|known| outputs(known.left)).collect(),
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
         }
+    }
+
+    /// The local sources, as this build read them.
+    pub fn sources(&self) -> &SourceTrees {
+        &self.sources
     }
 
     /// Steps whose bits are not those of a run from nothing, as far as anybody has shown.
@@ -70,6 +79,10 @@ impl Realized {
             Input::Fetched(digest) => {
                 let size = self.fetches.get(digest).expect("a plan fetches every file that it delivers");
                 LockedFile { size: *size, sha256: *digest }
+            }
+            Input::Local(name) => {
+                let tree = &self.sources[name];
+                LockedFile { size: tree.size, sha256: tree.digest }
             }
             Input::Inline(bytes) => LockedFile { size: bytes.len() as u64, sha256: Digest::of(bytes) },
             Input::Output { step, name } => match self.object(*step, name) {

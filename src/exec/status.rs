@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ExecError;
 use super::outcome::{Known, Left, Objects};
-use super::resolve;
+use super::{resolve, source};
 use crate::base::Digest;
 use crate::plan::{Plan, id};
 use crate::store::{Presence, Store};
@@ -32,11 +32,14 @@ pub struct Status {
 
 /// The state of every step, in order.
 pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
+    // A directory that cannot be read is told of by the build.
+    let sources = source::all(plan, store, &|| false).unwrap_or_default();
     let mut steps: Vec<Option<Known>> = Vec::new();
     let mut all = Vec::new();
     for (at, id) in id::static_ids(plan).into_iter().enumerate() {
-        let output = |step: usize, name: &str| steps[step].as_ref()?.value(name);
-        let action = resolve::resolve(plan, at, &output).map(|messages| messages.action);
+        let outputs = &|step: usize, name: &str| steps[step].as_ref()?.value(name);
+        let found = resolve::Findings { outputs, sources: &sources };
+        let action = resolve::resolve(plan, at, &found).map(|messages| messages.action);
         let known = action.and_then(|action| known(plan, store, at, action));
         let state = match (&action, &known) {
             (None, _) => StepState::Unknown,

@@ -1,5 +1,6 @@
 //! Carries one step out: available inputs in, outputs in the store out.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -11,15 +12,20 @@ use super::incremental::KeptDirectory;
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
+use super::source::{Archives, LocalInputs};
 use super::{ExecError, ExecOptions, FailedStep, Services};
 use crate::base::{Digest, Quoted};
 use crate::plan::{Statement, Step, StepKind, statement};
 use crate::store::{StoreError, Taking, is_private};
 use crate::world::dir::Dir;
 use crate::world::fs;
+use crate::world::plain::FileKind;
 
 /// With so many bytes free on the store's disk, what was full is a file system in memory.
 const ROOM: u64 = 64 << 20;
+
+/// A file that a step leaves in its build directory when its command failed, and nothing killed it.
+const FAILED: &str = "failed";
 
 /// A step that is ready to run.
 pub(super) struct Ready<'a> {
@@ -27,6 +33,8 @@ pub(super) struct Ready<'a> {
     pub(super) action: Digest,
     /// Checked files and directories by input path.
     pub(super) inputs: BTreeMap<String, Provided>,
+    /// Those of them that are archived when it runs.
+    pub(super) local: LocalInputs,
     /// The root of its sandbox.
     pub(super) tools: Option<Provided>,
     /// How it goes on from an earlier run, if it may.
@@ -46,6 +54,14 @@ pub(super) enum Began {
     FromNothing,
     /// With the build directory of an earlier run.
     FromKept,
+}
+
+/// What a run that failed left for the next one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Left {
+    Nothing,
+    /// Its build directory.
+    Directory,
 }
 
 /// What a run left.
@@ -73,7 +89,10 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
     if let Some(kept) = taken.map_err(interrupted)?.flatten() {
         let name = ready.step.name();
         listener.on(StepEvent::StepIncremental { step: name.clone() });
-        match attempt(ready, Some(&kept)) {
+        let left = Cell::new(Left::Nothing);
+        match attempt(ready, Some(&kept), &left) {
+            // What was wrong is wrong with what was edited, and the next run goes on from here.
+            Err(error @ ExecError::Step(_)) if left.get() == Left::Directory => return Err(error),
             Err(ExecError::Step(failed)) => {
                 let FailedStep { failure, tail, .. } = &*failed;
                 let said = format!("{failure}{}", Quoted(tail, "  "));
@@ -83,23 +102,28 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
             other => return Ok(Ran { began: Began::FromKept, collected: other? }),
         }
     }
-    Ok(Ran { began: Began::FromNothing, collected: attempt(ready, None)? })
+    Ok(Ran { began: Began::FromNothing, collected: attempt(ready, None, &Cell::new(Left::Nothing))? })
 }
 
 /// One run of it: from a directory that was kept, or from nothing.
-fn attempt(ready: &Ready<'_>, kept: Option<&Path>) -> Result<Collected, ExecError> {
+fn attempt(ready: &Ready<'_>, kept: Option<&Path>, left: &Cell<Left>) -> Result<Collected, ExecError> {
     let Services { store, listener, .. } = ready.services;
     // Sandboxes have directories below this one, and never this one itself.
     let scratch = store.scratch(&ready.step.name())?;
     let log = Log::begin(scratch.join("log"), &ready.options.limits, *listener);
     let log = log.map_err(|error| store.failure(error))?;
-    let collected = work(ready, kept, &scratch, &log);
+    let collected = work(ready, (kept, left), &scratch, &log);
     let result = collected.map_err(|trouble| explain(ready, &log, trouble));
     clean_up(ready, &scratch);
     result
 }
 
-fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -> Result<Collected, Trouble> {
+fn work(
+    ready: &Ready<'_>,
+    (kept, left): (Option<&Path>, &Cell<Left>),
+    scratch: &Path,
+    log: &Log<'_>,
+) -> Result<Collected, Trouble> {
     let Services { store, executor, listener, .. } = ready.services;
     let build = BuildDirectory::make(store, scratch)?;
     let own = scratch.join("scratch");
@@ -107,10 +131,16 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
     let mut request = request(ready, &build, &own);
     // What an incremental run sees instead is the plan's own.
     let private = request.inputs.values().any(|input| is_private(&input.path));
-    if let (Some(directory), Some(kept)) = (&ready.incremental, kept) {
-        directory.prepare(store, kept, &mut request)?;
+    let archives = Archives::make(scratch).map_err(|error| store.failure(error))?;
+    match (&ready.incremental, kept) {
+        (Some(directory), Some(kept)) => directory.prepare(store, (kept, &ready.local, &archives), &mut request)?,
+        _ => archives.whole(&ready.local, &mut request)?,
     }
-    executor.execute(&request, log).map_err(|error| match error {
+    let executed = executor.execute(&request, log);
+    if matches!(executed, Err(ExecutorError::Failed(_))) && keep_failed(ready, &build) {
+        left.set(Left::Directory);
+    }
+    executed.map_err(|error| match error {
         ExecutorError::Interrupted => ExecError::Interrupted.into(),
         ExecutorError::Failed(failure) => Trouble::Step(failure),
         ExecutorError::World(error) => store.failure(error).into(),
@@ -119,13 +149,23 @@ fn work(ready: &Ready<'_>, kept: Option<&Path>, scratch: &Path, log: &Log<'_>) -
     let collected =
         build.collect(&ready.step.outputs, ready.destination, taking).map_err(|error| refused(ready, error))?;
     if let Some(directory) = &ready.incremental
-        && let Err(error) = directory.keep(store, &build.dir, ready.stop)
+        && let Err(error) = directory.keep(store, (&build.dir, &ready.local), ready.stop)
     {
         // It costs time alone.
         let message = format!("the next build of step {} cannot be incremental: {error}", ready.step.kind);
         listener.on(StepEvent::Warning { message });
     }
     Ok(collected)
+}
+
+/// Keeps what a step left that failed in an orderly way, which it says itself, because of what is in its local sources:
+/// whoever edits them goes on from there. Of one that was killed nobody knows which files are whole.
+fn keep_failed(ready: &Ready<'_>, build: &BuildDirectory<'_>) -> bool {
+    let Some(directory) = ready.incremental.filter(|_| !ready.local.is_empty() && !super::interrupt::stopped()) else {
+        return false;
+    };
+    let orderly = build.dir.kind(FAILED).is_ok_and(|kind| kind == FileKind::File);
+    orderly && directory.keep(ready.services.store, (&build.dir, &ready.local), ready.stop).is_ok()
 }
 
 /// The step as an executor is asked for it.

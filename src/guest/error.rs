@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::base::{Foreign, Quoted};
+use crate::base::{ByteSize, Foreign, Quoted};
 use crate::world::WorldError;
 
 /// A machine could not be started, or did not do what it was asked.
@@ -55,6 +55,11 @@ pub enum GuestError {
         host: String,
         port: u16,
     },
+    /// The port of the gdb stub belongs to another program.
+    #[error(
+        "port {port} on 127.0.0.1 is already in use, so gdb cannot reach machine {machine}: choose another one with `--gdb=PORT`"
+    )]
+    GdbPortTaken { machine: String, port: u16 },
     /// A forwarded port cannot be listened on for another reason.
     #[error("machine {machine}: cannot listen on {host} port {port}: {reason}")]
     Port { machine: String, host: String, port: u16, reason: String },
@@ -88,6 +93,9 @@ pub enum GuestError {
     /// A file given to `--keep` cannot serve.
     #[error("{}: {reason}", Foreign(path.display()))]
     Keep { path: PathBuf, reason: String },
+    /// A size given to `--disk-size` cannot be.
+    #[error("--disk-size {size}: {reason}")]
+    DiskSize { size: ByteSize, reason: String },
     /// A built disk is not what a build delivers.
     #[error("{}: {reason}", Foreign(path.display()))]
     Disk { path: PathBuf, reason: String },

@@ -3,6 +3,8 @@
 //! The argv is written by the machine layer from the machine's description; here it is only said what this start wants,
 //! and where its files are.
 
+mod changed;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +20,6 @@ use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
-use crate::world::dir::Dir;
 use crate::world::fs;
 use crate::world::plain::FileState;
 
@@ -54,6 +55,8 @@ pub struct Launch {
     pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
+    /// Bytes of the disk that the guest sees, when it is larger than the image's.
+    pub disk_size: Option<u64>,
     /// What this start has besides.
     pub additions: LaunchAdditions,
 }
@@ -84,10 +87,9 @@ pub struct Places {
 
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
-    unchanged(launch)?;
-    let disk = file(launch, Place::Disk)?;
-    let format = launch.description.disk;
-    let below = BackingDisk { artifacts: &launch.artifacts, file: disk, format, digest: launch.disk };
+    changed::refuse(launch)?;
+    let (artifacts, format, size) = (&launch.artifacts, launch.description.disk, launch.disk_size);
+    let below = BackingDisk { artifacts, file: file(launch, Place::Disk)?, format, digest: launch.disk, size };
     match &places.keep {
         Some(keep) => overlay::create_or_check(keep, below)?,
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
@@ -107,22 +109,6 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
         fs::write_atomically(&places.run.join("firmware-vars"), &bytes)?;
     }
     Ok(())
-}
-
-/// Refuses files that were exchanged or written to since they were compared. Somebody who may write the directory can
-/// still do so in the moment before QEMU opens them, and then the guest sees other bytes; nobody else does.
-fn unchanged(launch: &Launch) -> Result<(), GuestError> {
-    if launch.states.is_empty() {
-        return Ok(());
-    }
-    let held = Dir::open_named(&launch.artifacts)?;
-    let same = |(name, state): (&String, &FileState)| {
-        held.plain(name).is_ok_and(|plain| plain.state().is_ok_and(|found| found == *state))
-    };
-    match launch.states.iter().find(|state| !same(*state)) {
-        Some((name, _)) => Err(GuestError::Changed { machine: launch.machine.clone(), file: name.clone() }),
-        None => Ok(()),
-    }
 }
 
 /// The name of the file that fills a place.
@@ -249,6 +235,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
 pub(super) mod tests {
     use super::*;
     use crate::deliver::launch::LaunchFile;
+    use crate::world::dir::Dir;
 
     /// A machine that is never started, with more fields than the least.
     pub(in crate::guest) fn launch(more: &str) -> Launch {
@@ -274,6 +261,7 @@ pub(super) mod tests {
             disk: Digest::of(b""),
             states: BTreeMap::new(),
             variables: None,
+            disk_size: None,
             additions: LaunchAdditions::default(),
         }
     }
@@ -388,13 +376,13 @@ pub(super) mod tests {
         let state = Dir::open_named(&directory).unwrap().plain("vmlinuz").unwrap().state().unwrap();
         let states = BTreeMap::from([("vmlinuz".to_owned(), state)]);
         let checked = Launch { artifacts: directory.clone(), states, ..launch("") };
-        unchanged(&checked).unwrap();
+        changed::refuse(&checked).unwrap();
         fs::write_atomically(&path, b"kernel").unwrap();
-        let error = unchanged(&checked).unwrap_err().to_string();
+        let error = changed::refuse(&checked).unwrap_err().to_string();
         assert!(error.contains("vmlinuz changed after it was checked"), "{error}");
         fs::remove_file(&path).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
-        unchanged(&checked).unwrap_err();
+        changed::refuse(&checked).unwrap_err();
         fs::remove_tree(&directory).unwrap();
     }
 }

@@ -12,6 +12,7 @@ pub mod console;
 pub mod error;
 pub mod event;
 pub mod frame;
+pub mod gdb;
 pub mod junit;
 pub mod launch;
 pub mod monitor;

@@ -8,7 +8,7 @@ use std::io::Read;
 use std::path::Path;
 
 use super::GuestError;
-use crate::base::Digest;
+use crate::base::{ByteSize, Digest};
 use crate::recipe::image::DiskFormat;
 use crate::world::dir::Dir;
 use crate::world::fs;
@@ -40,11 +40,13 @@ pub struct BackingDisk<'a> {
     pub format: DiskFormat,
     /// Its digest.
     pub digest: Digest,
+    /// What the guest sees instead of the disk's own size: more.
+    pub size: Option<u64>,
 }
 
 /// Makes an empty overlay above a built disk.
 pub fn create(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
-    let size = virtual_size(below)?;
+    let size = shown_size(below)?;
     Ok(fs::write_atomically(path, &empty(below, size))?)
 }
 
@@ -55,7 +57,7 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
     }
     let failed = |reason: String| GuestError::Keep { path: path.to_owned(), reason };
     match backing_digest(&start(path)?) {
-        Some(digest) if digest == below.digest => Ok(()),
+        Some(digest) if digest == below.digest => same_size(path, below),
         Some(digest) => Err(failed(format!(
             "it was made by `--keep` for another disk (sha256 {}, this one is {}): \
              give another file, or remove it to start afresh",
@@ -64,6 +66,35 @@ pub fn create_or_check(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestE
         ))),
         None => Err(failed("it was not created by `kiln run --keep`; use another file name".to_owned())),
     }
+}
+
+/// Refuses another size than an overlay was made with: its tables are for that one.
+fn same_size(path: &Path, below: BackingDisk<'_>) -> Result<(), GuestError> {
+    let found = at64(&start(path)?, 24).unwrap_or_default();
+    match below.size {
+        Some(wanted) if wanted != found => Err(GuestError::Keep {
+            path: path.to_owned(),
+            reason: format!(
+                "it was made with a disk of {}, and --disk-size asks for {}: give another file, or leave --disk-size out",
+                ByteSize(found),
+                ByteSize(wanted)
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What the guest sees: the size that is asked for, if the disk fits in there.
+fn shown_size(below: BackingDisk<'_>) -> Result<u64, GuestError> {
+    let own = virtual_size(below)?;
+    let Some(size) = below.size else { return Ok(own) };
+    let reason = match size {
+        small if small < own => format!("the disk of the image has {}", ByteSize(own)),
+        odd if !odd.is_multiple_of(512) => "a disk has whole sectors of 512 bytes".to_owned(),
+        huge if huge > MAX_DISK_BYTES => format!("at most {}", ByteSize(MAX_DISK_BYTES)),
+        _ => return Ok(size),
+    };
+    Err(GuestError::DiskSize { size: ByteSize(size), reason })
 }
 
 /// The whole file: header, refcount table, one refcount block, first table.
@@ -181,8 +212,13 @@ mod tests {
     fn an_overlay_knows_its_disk_and_refuses_others() {
         let dir = scratch("knows");
         fs::write_atomically(&dir.join("disk.raw"), &[0; 1024]).unwrap();
-        let disk =
-            BackingDisk { artifacts: &dir, file: "disk.raw", format: DiskFormat::Raw, digest: Digest::of(b"one") };
+        let disk = BackingDisk {
+            artifacts: &dir,
+            file: "disk.raw",
+            format: DiskFormat::Raw,
+            digest: Digest::of(b"one"),
+            size: None,
+        };
         let keep = dir.join("keep.qcow2");
         create_or_check(&keep, disk).unwrap();
         create_or_check(&keep, disk).unwrap();
@@ -197,7 +233,7 @@ mod tests {
     #[test]
     fn the_size_comes_from_below_and_nonsense_is_refused() {
         let dir = scratch("size");
-        let disk = |file, format| BackingDisk { artifacts: &dir, file, format, digest: Digest::of(b"d") };
+        let disk = |file, format| BackingDisk { artifacts: &dir, file, format, digest: Digest::of(b"d"), size: None };
         let below = empty(disk("x", DiskFormat::Raw), 5 << 30);
         fs::write_atomically(&dir.join("a"), &below).unwrap();
         let size = |file| virtual_size(disk(file, DiskFormat::Qcow2));
@@ -216,9 +252,41 @@ mod tests {
     }
 
     #[test]
+    fn a_larger_disk_is_shown_and_a_smaller_one_refused() {
+        let dir = scratch("larger");
+        fs::write_atomically(&dir.join("disk.raw"), &[0; 4096]).unwrap();
+        let disk = |size| BackingDisk {
+            artifacts: &dir,
+            file: "disk.raw",
+            format: DiskFormat::Raw,
+            digest: Digest::of(b"d"),
+            size: Some(size),
+        };
+        let keep = dir.join("keep.qcow2");
+        create_or_check(&keep, disk(1 << 40)).unwrap();
+        assert_eq!(at64(&start(&keep).unwrap(), 24), Some(1 << 40));
+        // As many entries as the tables of a disk of this size need.
+        assert_eq!(at32(&start(&keep).unwrap(), 36), Some(2048));
+        create_or_check(&keep, disk(1 << 40)).unwrap();
+        create_or_check(&keep, BackingDisk { size: None, ..disk(0) }).unwrap();
+        let said = create_or_check(&keep, disk(2 << 40)).unwrap_err().to_string();
+        assert!(said.contains("made with a disk of 1TiB, and --disk-size asks for 2TiB"), "{said}");
+        for (size, words) in [(2048, "has 4KiB"), (5000, "whole sectors"), (1 << 50, "at most 64TiB")] {
+            let said = create(&dir.join("new"), disk(size)).unwrap_err().to_string();
+            assert!(said.contains(words), "{size}: {said}");
+        }
+        std::fs::remove_dir_all(dir).unwrap();
+    }
+
+    #[test]
     fn damaged_headers_end_the_search() {
-        let below =
-            BackingDisk { artifacts: Path::new("/"), file: "x", format: DiskFormat::Raw, digest: Digest::of(b"d") };
+        let below = BackingDisk {
+            artifacts: Path::new("/"),
+            file: "x",
+            format: DiskFormat::Raw,
+            digest: Digest::of(b"d"),
+            size: None,
+        };
         let good = empty(below, 1 << 20);
         assert_eq!(backing_digest(&good), Some(Digest::of(b"d")));
         for length in 0..200 {

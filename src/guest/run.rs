@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
+use super::gdb::GdbStub;
 use super::launch::{self, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
@@ -32,6 +33,8 @@ pub struct RunOptions<'a> {
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
     pub base: PathBuf,
+    /// How the front machine is debugged.
+    pub gdb: Option<GdbStub>,
     /// What names the run for whoever looks for it: see [`RunRecord`].
     pub sources: Vec<PathBuf>,
     /// Set by SIGTERM, SIGHUP, or Ctrl-C when there is no terminal.
@@ -65,6 +68,9 @@ pub fn run(
         listener.on(TestEvent::Notice(&format!("QMP of {}: {}", launch.machine, socket.display())));
     }
     for text in front.additions.notices(&front.machine) {
+        listener.on(TestEvent::Notice(&text));
+    }
+    for text in options.gdb.iter().flat_map(|gdb| gdb.notices(front)) {
         listener.on(TestEvent::Notice(&text));
     }
     let machines = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
@@ -119,6 +125,9 @@ fn attempt(
     for launch in background {
         others.push(start(launch, None, false)?);
     }
+    // Before QEMU, so that a port that is taken is told before anything is started.
+    let gdb = options.gdb.as_ref();
+    let _relay = gdb.map(|gdb| gdb.open(&front.machine, &run.sub(&front.machine)?)).transpose()?;
     follow(&mut start(front, keep, true)?, options.interrupted)
 }
 

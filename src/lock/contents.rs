@@ -69,7 +69,7 @@ fn filled(recipe: &Recipe, lock: &Lock) -> Vec<String> {
         let Origin::Compiled(compiled) = &kernel.origin else { return Vec::new() };
         let source = match &compiled.source {
             KernelSource::Package(set) => Some(set),
-            KernelSource::DebianSource(..) | KernelSource::Url { .. } => None,
+            KernelSource::DebianSource(..) | KernelSource::Url { .. } | KernelSource::Directory(..) => None,
         };
         let base = match &compiled.base {
             ConfigBase::Debian(set) => Some(set),

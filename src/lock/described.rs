@@ -1,12 +1,14 @@
 //! What a lock says of its recipe and of archives, beside what the recipe says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Lock, LockedArchive};
 use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
+use crate::recipe::kernel::Kernel;
+use crate::recipe::local::LocalOrigin;
 
 /// The recipe's identity: its files by digest and its parameters by value, in their canonical spelling.
 pub fn recipe_digest(files: &BTreeMap<String, Digest>, params: &BTreeMap<String, String>) -> Digest {
@@ -38,4 +40,10 @@ pub(super) fn difference(asked: &Archive, locked: &LockedArchive) -> Option<Stri
 pub(super) fn is_described(recipe: &Recipe, lock: &Lock, name: &str) -> bool {
     let pair = recipe.archives.get(name).zip(lock.archives.get(&ArchiveRef::current(name)));
     pair.is_some_and(|(asked, locked)| difference(asked, locked).is_none())
+}
+
+/// Kernels that the recipe compiles from a directory.
+pub(super) fn local(recipe: &Recipe) -> BTreeSet<String> {
+    let said = |kernel: &&Kernel| kernel.local().is_some_and(|(_, origin)| origin == LocalOrigin::Recipe);
+    recipe.kernels.values().filter(said).map(|kernel| kernel.name.clone()).collect()
 }

@@ -22,7 +22,7 @@ pub use read::{ReadError, read, read_changed};
 pub use satisfies::{Mismatch, satisfies};
 pub use write::{inputs_digest, write};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Arch, Digest, Timestamp};
 use crate::debian::archive::ArchiveRef;
@@ -54,6 +54,8 @@ pub struct Lock {
     pub sets: BTreeMap<String, Vec<LockedPackage>>,
     /// Files that are not binary packages: tarballs and Debian source packages, by name.
     pub sources: BTreeMap<String, LockedSource>,
+    /// Kernels that the recipe compiles from a directory: nothing here says what is in it.
+    pub local: BTreeSet<String>,
     /// Kernels by name.
     pub kernels: BTreeMap<String, LockedKernel>,
     /// The uid and gid table of each image.

@@ -89,6 +89,7 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
         archives,
         sets,
         sources,
+        local: wire.local,
         kernels: wire
             .kernels
             .into_iter()

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::Lock;
-use super::described::{difference, recipe_digest};
+use super::described::{difference, local, recipe_digest};
 use crate::base::{Digest, Foreign, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
@@ -34,6 +34,7 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     if wrong.is_empty() {
         archives(&mut wrong, recipe, lock);
         epoch(&mut wrong, recipe, lock);
+        local_sources(&mut wrong, recipe, lock);
     }
     if wrong.is_empty() {
         wrong.extend(super::contents::missing(recipe, lock).into_iter().map(Mismatch));
@@ -64,6 +65,13 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let missing: BTreeSet<&String> =
         asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
     wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
+}
+
+fn local_sources(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
+    for name in local(recipe).symmetric_difference(&lock.local) {
+        let now = if lock.local.contains(name) { "is no directory" } else { "is a directory" };
+        wrong.push(Mismatch(format!("the source of kernel `{name}` {now} now")));
+    }
 }
 
 /// The epoch follows from the recipe, or from the archives.

@@ -1,6 +1,6 @@
 //! A lock for tests, and what no lock may say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 
@@ -30,6 +30,7 @@ pub(super) fn example() -> Lock {
     let files = BTreeMap::from([("a \"quoted\".kiln".to_owned(), Digest::of(b"recipe"))]);
     let params = BTreeMap::from([("size".to_owned(), "1GiB".to_owned())]);
     Lock {
+        local: BTreeSet::from(["mine".to_owned()]),
         output_version: OUTPUT,
         recipe: LockedRecipe { name: "a".to_owned(), digest: recipe_digest(&files, &params), files, params },
         epoch: Timestamp(1_789_199_741),

@@ -1,6 +1,6 @@
 //! The lock as TOML sees it: shapes without meaning. [`super::read()`] turns these into a checked [`super::Lock`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
 
@@ -28,6 +28,8 @@ pub(super) struct WireLock {
     pub sets: BTreeMap<String, WireSet>,
     #[serde(default)]
     pub sources: BTreeMap<String, BTreeMap<String, WireSourceFile>>,
+    #[serde(default)]
+    pub local: BTreeSet<String>,
     #[serde(default)]
     pub kernels: BTreeMap<String, WireKernel>,
     #[serde(default)]

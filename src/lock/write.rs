@@ -31,6 +31,12 @@ fn text(lock: &Lock, checksum: Option<Digest>) -> String {
     if let Some(checksum) = checksum {
         out.text("checksum", &checksum.hex());
     }
+    if !lock.local.is_empty() {
+        out.line(
+            "# Kernels compiled from a directory: what is in it is not locked, and nobody else can build the same.",
+        );
+        out.fact("local", &list(&lock.local.iter().cloned().collect::<Vec<_>>()));
+    }
     recipe(&mut out, lock);
     for (name, archive) in &lock.archives {
         write_archive(&mut out, &name.to_string(), archive);

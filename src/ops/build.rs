@@ -5,7 +5,7 @@ use std::path::Path;
 use super::error::OpsError;
 use super::load::Ready;
 use super::options::BuildOptions;
-use super::{artifacts, deliver, ids, leaks, qemu, realize, record, warnings};
+use super::{artifacts, deliver, ids, leaks, local, qemu, realize, record, warnings};
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
 use crate::lock;
@@ -35,6 +35,7 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
         artifacts: deliver::artifacts(&deliveries),
         steps: realized.ids.clone(),
         incremental: realized.incremental().map(|at| ready.plan.steps[at].name()).collect(),
+        local: local::digests(&realized),
         warnings,
         images: artifacts::images(ready),
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),

@@ -131,6 +131,7 @@ mod tests {
             artifacts: names.iter().map(file).collect(),
             steps: BTreeMap::new(),
             incremental: BTreeSet::new(),
+            local: BTreeMap::new(),
             qemu: BTreeMap::new(),
             images: BTreeMap::new(),
             warnings: BTreeMap::new(),

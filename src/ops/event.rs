@@ -2,6 +2,7 @@
 
 use crate::base::{Diagnostic, SourceMap};
 use crate::exec::event::{StepEvent, StepListener};
+use crate::exec::source::SourceTrees;
 use crate::guest::event::{TestEvent, TestListener};
 use crate::inspect::leak::Hit;
 use crate::lock::ReadError;
@@ -62,6 +63,16 @@ pub enum Notice<'a> {
     Incremental {
         /// Its name.
         step: &'a str,
+    },
+    /// Kernels were compiled from directories, so that the lock does not record what came out.
+    Local {
+        /// What was in them.
+        sources: &'a SourceTrees,
+    },
+    /// The same, in a result directory.
+    LocalResult {
+        /// The kernel.
+        kernel: &'a str,
     },
     /// Such a step was compared with a run from nothing.
     Compared {

@@ -40,7 +40,7 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
     let nowhere = |_: &plan::step::FetchPlace| Vec::new();
     let (store, world) = (&ready.store, ready.loaded.session.world);
     let services = exec::Services { store, world, mirrors: &nowhere, executor: &LocalExecutor, listener: &IgnoreSteps };
-    let realized = exec::realize(&plan, &services, &options);
+    let realized = exec::realize_from(&plan, realized.sources(), &services, &options);
     Ok((lock, realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))?))
 }
 

@@ -13,10 +13,12 @@ use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{artifacts, machines, project};
+use crate::base::ByteSize;
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
+use crate::guest::gdb::GdbStub;
 use crate::guest::{self, Launch};
 use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::machine::Machine;
@@ -178,8 +180,16 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         tree,
         states,
         variables,
+        disk_size: None,
         additions: LaunchAdditions::default(),
     })
+}
+
+/// Lets every guest see a disk of this size, which must not be less than its image's.
+pub fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
+    for launch in launches.values_mut() {
+        launch.disk_size = size.map(|size| size.0);
+    }
 }
 
 /// How machines are run.
@@ -193,6 +203,8 @@ pub struct RunRequest {
     pub keep: Option<PathBuf>,
     /// What the machine on the terminal has besides.
     pub additions: LaunchAdditions,
+    /// How that machine is debugged.
+    pub gdb: Option<GdbStub>,
     /// The recipe or result directory that the machines are of, so that other commands find them while they run.
     pub source: PathBuf,
 }
@@ -200,14 +212,18 @@ pub struct RunRequest {
 /// Runs machines, one of them on the terminal, until that one ends.
 pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> Result<(), OpsError> {
     let mut front = chosen(launches, options.machine.as_deref())?.clone();
-    options.additions.check(&front.description).map_err(UsageError::from)?;
     front.additions = options.additions.clone();
+    if let Some(gdb) = &options.gdb {
+        gdb.add_to(&mut front.additions);
+    }
+    front.additions.check(&front.description).map_err(UsageError::from)?;
     let background: Vec<&Launch> = launches.values().filter(|launch| launch.machine != front.machine).collect();
     let _running = Interruptible::start(RunningWork::Machines);
     let options = guest::run::RunOptions {
         accel: options.accel,
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
+        gdb: options.gdb.clone(),
         sources: sources(session, &options.source),
         interrupted: interrupt::flag(),
     };

@@ -72,7 +72,7 @@ fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
     let Input::Output { step, .. } = from else { return Vec::new() };
     let step = &plan.steps[*step];
     match &step.kind {
-        StepKind::Disk(_) => step.inputs.get("root.tar").into_iter().collect(),
+        StepKind::Disk(_) | StepKind::Partition(_) => step.inputs.get("root.tar").into_iter().collect(),
         StepKind::Boot(_) | StepKind::Convert { .. } => {
             step.inputs.values().flat_map(|input| searched(plan, input)).collect()
         }

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use super::error::{LockError, OpsError, UsageError};
 use super::options::RecipeOptions;
 use super::session::Session;
-use super::{machines, own, project};
+use super::{local, machines, own, project};
 use crate::exec::sandbox;
 use crate::lock::{self, Lock};
 use crate::plan::{self, Plan};
-use crate::recipe::{self, Recipe};
+use crate::recipe::{self, Given, Recipe};
 use crate::store::{Owner, Store};
 use crate::world::{World, WorldError};
 
@@ -34,8 +34,10 @@ pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Load
     if path.is_dir() {
         return Err(UsageError::Directory(options.path.clone()).into());
     }
-    let recipe = recipe::check(session.world, &options.path, &options.set)
+    let given = Given { set: &options.set, sources: local::given(session.world, options)? };
+    let recipe = recipe::check_given(session.world, &options.path, given)
         .map_err(|mistakes| OpsError::Mistakes(Box::new(mistakes)))?;
+    local::known(&recipe, options)?;
     let lock_path = options.lock.clone().unwrap_or_else(|| project::lock_path(&path));
     let recipe = recipe.reachable();
     let mistakes = own::files(session.world, &recipe, &lock_path);

@@ -20,6 +20,7 @@ pub mod kconfig;
 pub mod launch;
 mod leaks;
 pub mod load;
+pub mod local;
 pub mod lock;
 pub mod machines;
 pub mod mirrors;

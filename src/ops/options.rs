@@ -13,6 +13,8 @@ pub struct RecipeOptions {
     pub set: Vec<(String, String)>,
     /// Its lock, when that is not where [`super::project::lock_path`] says.
     pub lock: Option<PathBuf>,
+    /// Directories that kernels are compiled from, whatever the recipe says, by the kernel's name.
+    pub sources: Vec<(String, PathBuf)>,
 }
 
 impl RecipeOptions {

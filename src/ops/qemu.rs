@@ -42,7 +42,7 @@ fn answers(ready: &Ready<'_>, part: &plan::Plan, realized: &Realized, machine: &
         matches!(&step.kind, StepKind::QemuFacts(_, arch) if *arch == machine.arch())
             && step.inputs.values().any(|input| match input {
                 Input::Output { step, .. } => part.steps[*step].kind == *tools,
-                Input::Fetched(_) | Input::Inline(_) => false,
+                Input::Fetched(_) | Input::Inline(_) | Input::Local(_) => false,
             })
     };
     let at = part.steps.iter().position(reads).expect("lowering asks the QEMU of every machine");

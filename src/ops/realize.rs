@@ -3,8 +3,8 @@
 use super::error::{OpsError, UsageError};
 use super::event::{Cached, Steps};
 use super::load::Ready;
-use super::mirrors;
 use super::options::{BuildOptions, Incremental};
+use super::{local, mirrors};
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
@@ -58,7 +58,8 @@ impl<'a> Work<'a> {
 /// Refuses a plan with steps that nobody here can carry out, before anything is fetched for it.
 pub(super) fn possible(ready: &Ready<'_>, plan: &Plan) -> Result<(), OpsError> {
     let recipe = &ready.loaded.recipe;
-    let mistakes = plan::unsupported::images(recipe, plan);
+    let mut mistakes = plan::unsupported::images(recipe, plan);
+    mistakes.extend(local::closed(recipe, plan));
     if mistakes.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, mistakes)) }
 }
 

@@ -10,7 +10,7 @@ use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::variation::{self, Second, SecondBuild, Variation};
 use super::verify::VerifyReport;
-use super::{diffoscope, realize};
+use super::{diffoscope, local, realize};
 use crate::base::Foreign;
 use crate::exec::Realized;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
@@ -25,6 +25,7 @@ pub fn rebuild(
     again: &SecondBuild<'_>,
 ) -> Result<VerifyReport, OpsError> {
     let ready = load::ready(session, options)?;
+    local::verifiable(&ready.loaded.recipe)?;
     let first = realize::all(&ready, &realize::to_compare())?;
     // From here on an interrupt ends the second build, and what it left is removed.
     let _running = Interruptible::start(RunningWork::SecondBuild);
@@ -112,5 +113,6 @@ fn place(store: &Store, output: &Output) -> Option<PathBuf> {
 /// Every input is in the store with its digest, or a mirror still has it: then it is fetched, which checks it.
 pub fn inputs(session: &Session<'_>, options: &RecipeOptions) -> Result<VerifyReport, OpsError> {
     let ready = load::ready(session, options)?;
+    local::verifiable(&ready.loaded.recipe)?;
     Ok(VerifyReport { checked: realize::inputs(&ready)?, ..VerifyReport::default() })
 }

@@ -5,16 +5,24 @@ use std::collections::BTreeMap;
 use super::error::{MismatchError, OpsError, OutputMismatch};
 use super::event::Notice;
 use super::load::Ready;
-use super::{ids, machines, project};
+use super::{ids, local, machines, project};
 use crate::base::Digest;
 use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::root::ROOT;
 use crate::plan::{Artifact, ArtifactKind, Input};
+use crate::recipe::local::LocalOrigin;
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
 pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), OpsError> {
+    if let Some(origin) = local::used(&ready.loaded.recipe, realized) {
+        ready.loaded.session.notice(Notice::Local { sources: realized.sources() });
+        return match origin {
+            LocalOrigin::CommandLine => Ok(()),
+            LocalOrigin::Recipe => write(ready, lock, realized),
+        };
+    }
     let built = outputs(ready, realized);
     let wrong: Vec<OutputMismatch> =
         built.iter().filter_map(|(name, output)| differs(&ready.lock, name, output)).collect();
@@ -28,10 +36,15 @@ pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> 
         ready.loaded.session.notice(Notice::NotRecorded);
         ready.lock.outputs.clone()
     };
-    lock.steps = realized.ids.clone();
     for (name, config) in configs(ready, realized) {
         lock.kernels.entry(name).or_insert(LockedKernel { config: None, release: None }).config = Some(config);
     }
+    write(ready, lock, realized)
+}
+
+/// Adds what does not depend on what came out.
+fn write(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), OpsError> {
+    lock.steps = realized.ids.clone();
     for machine in ready.loaded.recipe.machines.values() {
         let line = machines::command_line(&ready.loaded.recipe, &ready.lock, machine)?;
         if let Some(locked) = lock.machines.get_mut(&machine.name) {

@@ -9,6 +9,7 @@ use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{launch, load, project};
+use crate::base::ByteSize;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, AccelChoice, TestReport};
 use crate::world::{OutputDirectory, fs};
@@ -25,6 +26,8 @@ pub struct TestRequest {
     pub logs: Option<PathBuf>,
     /// Also tests that are marked slow.
     pub slow: bool,
+    /// What every guest sees as the size of its disk, when not the image's own.
+    pub disk_size: Option<ByteSize>,
     /// Only tests whose title contains this.
     pub filter: Option<String>,
 }
@@ -41,7 +44,8 @@ pub fn test(
     }
     let ready = load::ready(session, recipe)?;
     let out = project::result_path(&recipe.path);
-    let launches = launch::of_recipe(&ready, build, &out)?;
+    let mut launches = launch::of_recipe(&ready, build, &out)?;
+    launch::enlarge(&mut launches, options.disk_size);
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));
     OutputDirectory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;

@@ -29,6 +29,9 @@ pub fn directory(session: &Session<'_>, directory: &Path) -> Result<VerifyReport
     for step in found.manifest.iter().flat_map(|manifest| &manifest.incremental) {
         session.notice(Notice::Incremental { step });
     }
+    for kernel in found.manifest.iter().flat_map(|manifest| manifest.local.keys()) {
+        session.notice(Notice::LocalResult { kernel });
+    }
     let wrong = found.differences.iter().map(ToString::to_string).collect();
     Ok(VerifyReport { checked: found.files, wrong, differences: found.differences })
 }

@@ -13,6 +13,24 @@ use crate::recipe::image::DiskFormat;
 /// A raw disk, as the output of a step and as the input of the next.
 pub const RAW: &str = DiskFormat::Raw.file_name();
 
+/// The tree of a file system, as an archive.
+pub const TREE: &str = "root.tar";
+
+/// The tree of the file system of a partition, by its place among those of its image.
+pub fn part_tree(at: usize) -> String {
+    format!("partition-{}.tar", at + 1)
+}
+
+/// What debugfs does to the root of that file system.
+pub fn part_commands(at: usize) -> String {
+    format!("partition-{}.debugfs", at + 1)
+}
+
+/// That file system.
+pub fn part_raw(at: usize) -> String {
+    format!("partition-{}.raw", at + 1)
+}
+
 /// What to say when the files of an image do not fit on its disk: a line with what is wrong, and one with what to do.
 pub const FIT: &str = "fit.txt";
 

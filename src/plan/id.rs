@@ -16,6 +16,7 @@
 //! | `input_root_digest` | Merkle tree: `in/PATH` for each input, by digest of its bytes or of its tree |
 //! | `platform` | [`ROOT`] as where the input root lies, operating system, processor, range of ids or not, the tool tree that is the sandbox's root (`chrootRootDigest`) |
 //!
+//! A local source stands in the static id as its name alone, and in the resolved id as the digest of its listing.
 //! In the static id an input that is another step's output stands as a file whose digest is that of the other step's
 //! static id and the output's name; so does one that is transient ([`Plan::transient`]) in the resolved id, with the other
 //! step's resolved id. The step's own name is in neither: it is for people.
@@ -88,6 +89,7 @@ pub fn static_ids(plan: &Plan) -> Vec<Digest> {
             Input::Output { step, name } => InputValue::Transient { action: ids[*step], output: name.clone() },
             Input::Fetched(digest) => fetched(plan, digest),
             Input::Inline(bytes) => inline(bytes),
+            Input::Local(name) => inline(format!("local source {name}").as_bytes()),
         };
         let inputs = step.inputs.iter().map(|(path, input)| (path.as_str(), value(input))).collect();
         let tools = step.tools().map(|tools| InputValue::Transient { action: ids[tools], output: TREE.to_owned() });
@@ -176,8 +178,10 @@ fn command(work: &Work, outputs: &[String]) -> Command {
 fn arguments(builtin: &Builtin) -> Vec<String> {
     let parameter = match builtin {
         Builtin::Convert { format } => Some(format.name().to_owned()),
-        Builtin::Fit { size, swap: 0 } => Some(size.to_string()),
-        Builtin::Fit { size, swap } => Some(format!("{size} {swap}")),
+        Builtin::Fit { size, mount: Some(mount), .. } => Some(format!("{size} {mount}")),
+        Builtin::Fit { size, swap: 0, .. } => Some(size.to_string()),
+        Builtin::Fit { size, swap, .. } => Some(format!("{size} {swap}")),
+        Builtin::Split { mounts } => Some(mounts.join(" ")),
         _ => None,
     };
     ["kiln", name(builtin)].map(str::to_owned).into_iter().chain(parameter).collect()
@@ -196,6 +200,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Pack => "pack",
         Builtin::MergeTars => "merge-tars",
         Builtin::Fit { .. } => "fit",
+        Builtin::Split { .. } => "split",
         Builtin::BootDisk => "boot-disk",
         Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",

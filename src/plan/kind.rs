@@ -47,6 +47,12 @@ pub enum StepKind {
     Build(String),
     /// A directory that a build left, as an archive.
     Pack(BuildOutput),
+    /// That root, cut at the places where partitions are mounted.
+    Split(DiskContent),
+    /// Whether what belongs to a partition fits there.
+    FitPartition(PartitionContent),
+    /// The file system of a partition.
+    Partition(PartitionContent),
     /// The raw disk of a machine that firmware boots.
     Boot(String),
     /// The disk that another step makes, in the format in which it is delivered.
@@ -74,6 +80,9 @@ impl fmt::Display for StepKind {
             StepKind::Tree(content) => write!(f, "tree {content}"),
             StepKind::Fit(content) => write!(f, "fit {content}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),
+            StepKind::Split(content) => write!(f, "split {content}"),
+            StepKind::FitPartition(content) => write!(f, "fit {content}"),
+            StepKind::Partition(content) => write!(f, "disk {content}"),
             StepKind::StockKernel(kernel) => write!(f, "kernel {kernel}"),
             StepKind::KernelKconfig(kernel) => write!(f, "kernel-kconfig {kernel}"),
             StepKind::KernelConfig(kernel) => write!(f, "kernel-config {kernel}"),
@@ -124,6 +133,21 @@ pub struct DiskContent {
     pub layout: DiskLayout,
 }
 
+/// What lies in one partition of a disk.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PartitionContent {
+    /// The disk.
+    pub disk: DiskContent,
+    /// Where the partition is mounted.
+    pub mount: String,
+}
+
+impl fmt::Display for PartitionContent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.disk, self.mount)
+    }
+}
+
 /// What the file system of an image is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DiskLayout {
@@ -155,6 +179,12 @@ pub enum ArtifactKind {
     KernelConfig,
     /// The initramfs.
     Initrd,
+    /// The kernel as it was linked, with debug information.
+    Vmlinux,
+    /// The kernel's symbols.
+    SystemMap,
+    /// The kernel's own commands for gdb.
+    GdbScripts,
     /// The disk.
     Disk(DiskFormat),
     /// The root file system as an archive.
@@ -172,6 +202,9 @@ impl ArtifactKind {
             ArtifactKind::Kernel => "vmlinuz",
             ArtifactKind::KernelConfig => "kernel.config",
             ArtifactKind::Initrd => "initrd.img",
+            ArtifactKind::Vmlinux => "vmlinux",
+            ArtifactKind::SystemMap => "System.map",
+            ArtifactKind::GdbScripts => "vmlinux-gdb.py",
             ArtifactKind::Disk(format) => format.file_name(),
             ArtifactKind::Root => ROOT,
             ArtifactKind::FirmwareCode => "ovmf-code.fd",

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::boot::{self, BootParts};
 use super::builder::Builder;
 use super::disk;
-use super::image::{self, DiskParts};
+use super::image::{self, DiskParts, RawDisk};
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
 use super::step::{Artifact, ArtifactOwner, Input, Plan};
@@ -47,7 +47,7 @@ struct Lowering<'a> {
     kernels: BTreeMap<String, KernelParts>,
     /// The same with indexed modules and an initramfs.
     indexed: BTreeMap<KernelKey, KernelParts>,
-    disks: BTreeMap<DiskContent, Input>,
+    disks: BTreeMap<DiskContent, RawDisk>,
 }
 
 /// Machines for which this is the same share a kernel's modules and initramfs.
@@ -66,11 +66,14 @@ impl Lowering<'_> {
         let disk = self.disk(machine, &parts);
         self.deliver(machine, ArtifactKind::Kernel, parts.vmlinuz.clone());
         self.deliver(machine, ArtifactKind::KernelConfig, parts.config.clone());
+        for (kind, from) in parts.debug.clone() {
+            self.deliver(machine, kind, from);
+        }
         if machine.firmware.value == Firmware::Direct {
             if let Some(initrd) = parts.initrd {
                 self.deliver(machine, ArtifactKind::Initrd, initrd);
             }
-            self.deliver_disk(machine, disk);
+            self.deliver_disk(machine, disk.root);
         } else {
             self.bootable(machine, &parts, disk);
         }
@@ -87,7 +90,7 @@ impl Lowering<'_> {
                 let content = DiskContent { image: image.name.clone(), modules_of: None, layout: DiskLayout::Whole };
                 let parts = DiskParts { root, modules: None, fstab: None };
                 let raw = image::raw_disk(&mut self.builder, (image, disk), &content, parts);
-                (ArtifactKind::Disk(disk.format), disk::converted(&mut self.builder, raw, disk.format))
+                (ArtifactKind::Disk(disk.format), disk::converted(&mut self.builder, raw.root, disk.format))
             }
         };
         self.builder.plan.artifacts.push(Artifact { owner: ArtifactOwner::Image(image.name.clone()), kind, from });
@@ -155,14 +158,20 @@ impl Lowering<'_> {
             Origin::Stock { set, .. } => stock::lower(&mut self.builder, &kernel.name, set),
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
-                KernelParts { vmlinuz: parts.vmlinuz, config: parts.config, modules: parts.modules, initrd: None }
+                KernelParts {
+                    vmlinuz: parts.vmlinuz,
+                    config: parts.config,
+                    modules: parts.modules,
+                    initrd: None,
+                    debug: parts.debug,
+                }
             }
         };
         self.kernels.insert(name.to_owned(), parts.clone());
         parts
     }
 
-    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> Input {
+    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> RawDisk {
         // Two kernels without modules share one disk.
         let modules_of = kernel.modules.is_some().then(|| machine.kernel.clone());
         let layout = match machine.firmware.value {
@@ -177,7 +186,7 @@ impl Lowering<'_> {
         let root = image::root(&mut self.builder, self.recipe, image);
         let fstab = match layout {
             DiskLayout::Whole => None,
-            DiskLayout::Partition => boot::fstab(&self.builder, image),
+            DiskLayout::Partition => boot::overlay(&self.builder, image),
         };
         let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
         let disk = image::raw_disk(&mut self.builder, (image, image.machine_disk()), &content, parts);
@@ -186,9 +195,9 @@ impl Lowering<'_> {
     }
 
     /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
-    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, root: Input) {
+    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, disk: RawDisk) {
         let image = &self.recipe.images[&machine.image];
-        let disk = boot::raw_disk(&mut self.builder, BootParts { machine, image, kernel, root });
+        let disk = boot::raw_disk(&mut self.builder, BootParts { machine, image, kernel, disk });
         self.deliver_disk(machine, disk);
         for (kind, file) in boot::firmware(&mut self.builder, machine) {
             self.deliver(machine, kind, file);

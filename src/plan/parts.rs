@@ -1,6 +1,6 @@
 //! What steps leave behind for those that put a machine together.
 
-use super::Input;
+use super::{ArtifactKind, Input};
 
 /// What a kernel's steps leave behind.
 #[derive(Debug, Clone)]
@@ -13,4 +13,6 @@ pub struct KernelParts {
     pub modules: Option<Input>,
     /// Its initramfs, if it needs one to mount the root.
     pub initrd: Option<Input>,
+    /// What gdb reads.
+    pub debug: Vec<(ArtifactKind, Input)>,
 }

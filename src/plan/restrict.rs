@@ -26,14 +26,21 @@ pub fn restrict(plan: &Plan, wanted: &dyn Fn(&StepKind) -> bool) -> Plan {
     let kept = |step: &Step| wanted(&step.kind);
     let transient = plan.transient.iter().filter(|at| !kept(&plan.steps[**at]));
     let transient = transient.filter_map(|at| moved.get(at).copied()).collect();
-    Plan { fetches, steps, incremental, private: plan.private.clone(), transient, ..Plan::default() }
+    let local: BTreeSet<&String> = steps.iter().flat_map(local).collect();
+    let local = plan.local.iter().filter(|(name, _)| local.contains(name));
+    let local = local.map(|(name, source)| (name.clone(), source.clone())).collect();
+    Plan { fetches, steps, local, incremental, private: plan.private.clone(), transient, ..Plan::default() }
 }
 
 fn fetched(step: &Step) -> impl Iterator<Item = Digest> {
     step.inputs.values().filter_map(|input| match input {
         Input::Fetched(digest) => Some(*digest),
-        Input::Output { .. } | Input::Inline(_) => None,
+        Input::Output { .. } | Input::Inline(_) | Input::Local(_) => None,
     })
+}
+
+fn local(step: &Step) -> impl Iterator<Item = &String> {
+    step.inputs.values().filter_map(|input| if let Input::Local(name) = input { Some(name) } else { None })
 }
 
 fn renumbered(step: &Step, moved: &BTreeMap<usize, usize>) -> Step {

@@ -160,6 +160,9 @@ pub struct RootSpec {
     /// A swap file that `/etc/fstab` names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swap_file: Option<String>,
+    /// How the root grows with the disk that it is on, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grow: Option<RootGrowth>,
     /// The numbers that users and groups get, whatever the packages' scripts were given.
     pub ids: RootIds,
     /// Whether the packages may make users and groups that are not among `ids`.
@@ -169,10 +172,35 @@ pub struct RootSpec {
     pub strict: bool,
 }
 
-/// The table of file systems of an image, fstab(5).
-pub fn fstab(root: &str, swap_file: Option<&str>) -> String {
-    let swap = swap_file.map(|file| format!("{file}\tnone\tswap\tsw\t0\t0\n")).unwrap_or_default();
-    format!("{root}\t/\text4\tdefaults,errors=remount-ro\t0\t1\n{swap}")
+/// The table of file systems of an image.
+#[derive(Debug, Clone, Copy)]
+pub struct Fstab<'a> {
+    /// What is mounted as `/`.
+    pub root: &'a str,
+    /// Whether that grows to the size of its partition or disk.
+    pub grow: bool,
+    /// A swap file.
+    pub swap_file: Option<&'a str>,
+}
+
+impl Fstab<'_> {
+    /// The text, fstab(5).
+    pub fn text(&self) -> String {
+        let Fstab { root, grow, swap_file } = self;
+        let grow = if *grow { ",x-systemd.growfs" } else { "" };
+        let swap = swap_file.map(|file| format!("{file}\tnone\tswap\tsw\t0\t0\n")).unwrap_or_default();
+        format!("{root}\t/\text4\tdefaults,errors=remount-ro{grow}\t0\t1\n{swap}")
+    }
+}
+
+/// What grows at boot where a disk is larger than its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootGrowth {
+    /// The file system, which is the whole disk.
+    FileSystem,
+    /// Its partition, and then the file system.
+    Partition,
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
@@ -284,7 +312,10 @@ mod tests {
     #[test]
     fn a_swap_file_is_a_line_of_the_table() {
         let root = "/dev/vda\t/\text4\tdefaults,errors=remount-ro\t0\t1\n";
-        assert_eq!(fstab("/dev/vda", None), root);
-        assert_eq!(fstab("/dev/vda", Some("/swapfile")), format!("{root}/swapfile\tnone\tswap\tsw\t0\t0\n"));
+        let table = Fstab { root: "/dev/vda", grow: false, swap_file: None };
+        assert_eq!(table.text(), root);
+        let with_swap = Fstab { swap_file: Some("/swapfile"), ..table };
+        assert_eq!(with_swap.text(), format!("{root}/swapfile\tnone\tswap\tsw\t0\t0\n"));
+        assert!(Fstab { grow: true, ..table }.text().contains("\tdefaults,errors=remount-ro,x-systemd.growfs\t"));
     }
 }

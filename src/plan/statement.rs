@@ -24,6 +24,10 @@ pub enum Statement {
     Timezone,
     /// `dhcp` of the image.
     Dhcp,
+    /// `grow` of an image.
+    Grow,
+    /// The partition that is mounted here.
+    Partition(String),
     /// The answer to this question of debconf.
     Answer(String),
     /// The user of this name.
@@ -65,7 +69,7 @@ pub struct ToldMistake {
 pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
     match step {
         // `disk.sh`: what mke2fs says when the tree is larger than the disk, and the two lines of the step `fit`.
-        StepKind::Disk(_) => {
+        StepKind::Disk(_) | StepKind::Partition(_) => {
             let full = |line: &String| {
                 ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
             };
@@ -73,7 +77,11 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
             let said = |word: &str| lines.iter().rev().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
             let message =
                 said("error: ").unwrap_or_else(|| "the files of this image do not fit on its disk".to_owned());
-            Some(ToldMistake { about: Statement::Size, message, help: said("help: ") })
+            let about = match step {
+                StepKind::Partition(content) => Statement::Partition(content.mount.clone()),
+                _ => Statement::Size,
+            };
+            Some(ToldMistake { about, message, help: said("help: ") })
         }
         // `source.sh`: `error: 003-name.patch does not apply to this source`
         StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
@@ -94,8 +102,11 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
     }
     match step {
         StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
-        StepKind::Tree(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
+        StepKind::Tree(content) | StepKind::Split(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
             of_image(recipe, &content.image, statement)
+        }
+        StepKind::FitPartition(content) | StepKind::Partition(content) => {
+            of_image(recipe, &content.disk.image, statement)
         }
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
@@ -123,6 +134,11 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Locale => spans.locale,
         Statement::Timezone => spans.timezone,
         Statement::Dhcp => spans.dhcp,
+        Statement::Grow => spans.grow,
+        Statement::Partition(path) => {
+            let mut partitions = image.disk().into_iter().flat_map(|disk| &disk.partitions);
+            partitions.find(|partition| partition.path == *path).map(|partition| partition.span)
+        }
         Statement::Answer(name) => {
             image.debconf.iter().find(|answer| answer.question == *name).map(|answer| answer.span)
         }

@@ -1,6 +1,7 @@
 //! The nouns of a plan.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::kind::{ArtifactKind, StepKind};
 use crate::base::{Arch, Digest, Timestamp};
@@ -18,6 +19,8 @@ pub struct Plan {
     pub artifacts: Vec<Artifact>,
     /// By machine: the step that unpacks its QEMU.
     pub qemu: BTreeMap<String, usize>,
+    /// Directories of whoever builds, by the name that inputs have for them. What is in them is in no static id.
+    pub local: BTreeMap<String, LocalSource>,
     /// By step: how it can go on from where an earlier run ended. Part of no id.
     pub incremental: BTreeMap<usize, IncrementalRun>,
     /// Inputs that the plan itself holds and that are nobody's business but the builder's: files that in the image not
@@ -33,10 +36,57 @@ pub struct Plan {
 pub struct IncrementalRun {
     /// The directory below the build directory that is handed on.
     pub directory: String,
-    /// The one input in which the two runs may differ.
-    pub changing: String,
+    /// The inputs in which the two runs may differ. A run is shown what changed in those of them that are local, and nothing else.
+    pub changing: BTreeSet<String>,
     /// What such a run sees instead of some of its inputs.
     pub instead: BTreeMap<String, Vec<u8>>,
+}
+
+/// A directory of whoever builds, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalSource {
+    /// Where it is, without links.
+    pub path: PathBuf,
+    /// What of it is read.
+    pub part: SourcePart,
+}
+
+/// No name of a kernel has a dot.
+const KCONFIG_PART: &str = ".kconfig";
+
+/// What of a directory a step reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SourcePart {
+    /// Everything.
+    Whole,
+    /// What decides the configuration of Linux, for the architecture that it calls by this name: what `kconfig.sh` packs.
+    Kconfig(String),
+}
+
+impl SourcePart {
+    /// What this part of the directory of a kernel is called in [`Plan::local`].
+    pub fn name(&self, kernel: &str) -> String {
+        match self {
+            SourcePart::Whole => kernel.to_owned(),
+            SourcePart::Kconfig(_) => format!("{kernel}{KCONFIG_PART}"),
+        }
+    }
+
+    /// The kernel that such a name is about.
+    pub fn owner(name: &str) -> &str {
+        name.strip_suffix(KCONFIG_PART).unwrap_or(name)
+    }
+
+    /// Whether a path belongs to it.
+    pub fn has(&self, path: &[u8]) -> bool {
+        let SourcePart::Kconfig(arch) = self else { return true };
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let below = |directory: &str| path.starts_with(directory.as_bytes());
+        ["Kconfig", "Makefile", "Kbuild"].iter().any(|prefix| name.starts_with(prefix.as_bytes()))
+            || below("scripts/")
+            || below("kernel/configs/")
+            || below(&format!("arch/{arch}/configs/"))
+    }
 }
 
 /// A file that the lock names by digest.
@@ -100,7 +150,7 @@ impl Step {
     pub fn dependencies(&self) -> BTreeSet<usize> {
         let inputs = self.inputs.values().filter_map(|input| match input {
             Input::Output { step, .. } => Some(*step),
-            Input::Fetched(_) | Input::Inline(_) => None,
+            Input::Fetched(_) | Input::Inline(_) | Input::Local(_) => None,
         });
         inputs.chain(self.tools()).collect()
     }
@@ -202,8 +252,16 @@ pub enum Builtin {
         size: u64,
         /// Bytes of a swap file on it, or none.
         swap: u64,
+        /// Where it is mounted, if it is not the root.
+        mount: Option<String>,
     },
-    /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
+    /// Input `root.tar`: output `root.tar` without what lies in these directories, and for each, by its place among them, `N.tar`
+    /// and `N.debugfs`, which gives the root of its file system owner and mode.
+    Split {
+        /// Absolute paths in ascending order.
+        mounts: Vec<String>,
+    },
+    /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, perhaps `partition-N.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
     /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.
     BootDisk,
     /// Input `disk.raw`: the same disk in another format (see [`super::disk`]).
@@ -224,6 +282,8 @@ pub enum Input {
     Fetched(Digest),
     /// Bytes that the plan itself holds: scripts, configuration.
     Inline(Vec<u8>),
+    /// An archive of one of [`Plan::local`], which is read when the step runs.
+    Local(String),
     /// What an earlier step left behind.
     Output {
         /// Position in [`Plan::steps`].

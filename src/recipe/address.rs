@@ -14,6 +14,11 @@ pub struct Address {
     pub digest: Option<Digest>,
 }
 
+/// Whether an address is one that git clones from.
+fn is_repository(scheme: &str, url: &str) -> bool {
+    matches!(scheme, "git" | "ssh") || scheme.starts_with("git+") || url.ends_with(".git") || url.starts_with("git@")
+}
+
 /// The arguments of `url`; `value` is the whole of it.
 pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report: &Diagnostics) -> Option<Address> {
     let [address, digest @ ..] = arguments else { return None };
@@ -23,9 +28,15 @@ pub(super) fn read(value: &Spanned<Value>, arguments: &[Spanned<Value>], report:
     if !matches!(scheme, "https" | "http") || rest.is_empty() || rest.starts_with('/') || !graphic {
         let wrong = Diagnostic::new(address.span, "unsupported URL")
             .label("expected `https://HOST/PATH` or `http://HOST/PATH`");
-        let local =
-            "a file beside the recipe is written `file \"PATH\"`, relative to the recipe; its size does not matter";
-        report.push(if scheme == "file" || url.starts_with('/') { wrong.hint(local) } else { wrong });
+        let local = "a file beside the recipe is written `file \"PATH\"`, relative to the recipe; its size does not matter. A \
+                     directory is written `directory \"PATH\"`";
+        let git = "kiln clones no repositories: name a tarball of it, or clone it and write `directory \"PATH\"`";
+        report.push(match scheme {
+            "file" => wrong.hint(local),
+            _ if url.starts_with('/') => wrong.hint(local),
+            _ if is_repository(scheme, &url) => wrong.hint(git),
+            _ => wrong,
+        });
         return None;
     }
     match digest {

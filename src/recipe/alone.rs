@@ -3,7 +3,7 @@
 //! A library declares images to start from, and an image that others extend is one as well: neither is built for its own
 //! sake. What is left was declared to be built.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Recipe;
 use super::image::Image;
@@ -17,6 +17,7 @@ pub(super) fn goals(scope: &Scope, main: FileId, extended: &BTreeSet<(String, St
     let own = scope.images.values().filter(|image| image.span.file == main && !is_base(image));
     let goals: BTreeSet<String> = own.map(|image| image.name.clone()).collect();
     clash(scope, &goals);
+    unpartitioned(scope, &goals);
     goals
 }
 
@@ -29,6 +30,20 @@ fn clash(scope: &Scope, goals: &BTreeSet<String>) {
         let wrong = Diagnostic::new(image.span, "an image that no machine uses cannot be called `disk` here");
         let wrong = wrong.label("its file would have the name of the machine's disk");
         scope.report.push(wrong.related(machine.span, "this machine").hint("give the image another name"));
+    }
+}
+
+/// A disk that nothing boots has no partition table.
+fn unpartitioned(scope: &Scope, goals: &BTreeSet<String>) {
+    let used = |image: &Image| scope.machines.values().any(|machine| machine.image == image.name);
+    if scope.machines.len() < scope.declared.get("machine").map_or(0, BTreeMap::len) {
+        return;
+    }
+    let alone = scope.images.values().filter(|image| goals.contains(&image.name) && !used(image));
+    for first in alone.filter_map(|image| image.disk()?.partitions.first()) {
+        let wrong = Diagnostic::new(first.span, "only a disk that firmware boots has a partition table");
+        let wrong = wrong.label("no machine uses this image: its disk is one file system");
+        scope.report.push(wrong.hint("let a machine with `firmware = uefi` or `firmware = seabios` use the image"));
     }
 }
 

@@ -1,7 +1,7 @@
 //! The whole way from a path to a checked recipe.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::evaluate::Evaluator;
 use super::files::{Files, Refused};
@@ -27,10 +27,25 @@ pub struct Mistakes {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// What whoever runs kiln says besides the recipe.
+#[derive(Debug, Clone, Default)]
+pub struct Given<'a> {
+    /// Values of parameters.
+    pub set: &'a [(String, String)],
+    /// Directories, without links in their paths, that kernels are compiled from, by the kernel's name.
+    pub sources: BTreeMap<String, PathBuf>,
+}
+
 /// Reads the recipe at `path` with `name=value` pairs for its parameters.
 pub fn check(world: &dyn World, path: &Path, set: &[(String, String)]) -> Result<Recipe, Mistakes> {
+    check_given(world, path, Given { set, sources: BTreeMap::new() })
+}
+
+/// Reads the recipe at `path` with what is given besides.
+pub fn check_given(world: &dyn World, path: &Path, given: Given<'_>) -> Result<Recipe, Mistakes> {
+    let Given { set, sources } = given;
     let (mut files, main) = Files::open(world, path).map_err(|error| unreadable(path, &error.to_string()))?;
-    let mut scope = Scope::default();
+    let mut scope = Scope { local_sources: sources, ..Scope::default() };
     let mut imports = Imports::default();
     let start = match imports.load(&mut files, &main, &scope.report) {
         Ok(file) => Span { file, start: 0, end: 0 },

@@ -5,6 +5,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::RecipeFile;
 use super::directory::{Directory, Modes};
+use super::local::LocalPlace;
 use crate::base::{ByteSize, FileId, SourceMap};
 use crate::syntax::MAX_BYTES;
 use crate::world::{World, WorldError};
@@ -95,10 +96,12 @@ impl<'w> Files<'w> {
         }
         let real = self.real(key)?;
         let file = RecipeFile::read(self.world, &real).map_err(|error| {
-            let hint = "a whole directory is put into an image by `tree \"/path\" { source = directory \"...\" }`";
+            let hint = format!(
+                "a whole directory is written `directory \"{key}\"`: in a `tree` of an image, or as the source of a kernel or a build"
+            );
             let is_directory = self.world.directory(&real).is_ok();
             let Refused(message, none) = self.refuse(key, error);
-            Refused(message, is_directory.then(|| hint.to_owned()).or(none))
+            Refused(message, is_directory.then_some(hint).or(none))
         })?;
         self.keep(key, file)
     }
@@ -119,6 +122,17 @@ impl<'w> Files<'w> {
             self.keep(&key, tree)?;
         }
         Ok(key)
+    }
+
+    /// Where a directory is that is read later, if at all.
+    pub(super) fn local(&self, from: FileId, path: &str) -> LocalPlace {
+        let Ok(key) = self.path(from, path) else { return LocalPlace::Outside };
+        match self.world.canonical(&self.root.join(&key)) {
+            Ok(real) if !real.starts_with(&self.root) => LocalPlace::Outside,
+            Ok(real) if self.world.directory(&real).is_ok() => LocalPlace::At(real),
+            Ok(_) => LocalPlace::Missing(format!("`{}` is not a directory", self.shown.join(&key).display())),
+            Err(_) => LocalPlace::Missing(format!("there is no directory `{}`", self.shown.join(&key).display())),
+        }
     }
 
     fn no_directory(&self, key: &str, error: WorldError) -> Refused {

@@ -6,7 +6,9 @@ mod debconf;
 mod disk;
 mod file;
 mod group;
+mod partition;
 mod paths;
+mod size;
 mod swap;
 mod user;
 
@@ -22,8 +24,10 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
-pub use disk::{DiskFormat, ImageDisk, ImageForm, SIZES};
+pub use disk::{DiskFormat, ImageDisk, ImageForm};
 pub(crate) use file::MOUNTED_OVER;
+pub use partition::ImagePartition;
+pub use size::SIZES;
 pub use swap::SWAP_FILE;
 pub use user::is_never_made;
 
@@ -82,6 +86,8 @@ pub struct FieldSpans {
     pub size: Span,
     /// `format`
     pub format: Option<Span>,
+    /// `grow`
+    pub grow: Option<Span>,
     /// `locale`
     pub locale: Option<Span>,
     /// `timezone`

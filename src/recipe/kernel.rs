@@ -6,6 +6,7 @@ mod contradiction;
 
 use std::collections::BTreeMap;
 
+use super::local::{LocalOrigin, LocalPlace};
 use super::packages::{PackageRequest, PackageSet};
 use crate::base::Arch;
 use crate::base::digest::Digest;
@@ -31,6 +32,17 @@ impl Kernel {
     /// The key of its tarball or Debian source package among the lock's sources, where it has one.
     pub fn source_name(&self) -> String {
         format!("{}-source", self.name)
+    }
+
+    /// The directory that it is compiled from, if it is compiled from one.
+    pub fn local(&self) -> Option<(&LocalPlace, LocalOrigin)> {
+        match &self.origin {
+            Origin::Compiled(compiled) => match &compiled.source {
+                KernelSource::Directory(place, origin) => Some((place, *origin)),
+                _ => None,
+            },
+            Origin::Stock { .. } => None,
+        }
     }
 
     /// Modules, by name, that its initramfs loads besides those needed to mount the root.
@@ -92,6 +104,13 @@ pub struct Compiled {
 }
 
 impl Compiled {
+    /// Whether the recipe asks for a switch to be on: the last word on it counts.
+    pub fn asks_for(&self, option: &str) -> bool {
+        let blocks = self.configs.iter().rev().flat_map(|block| [&block.require, &block.options]);
+        let mut places = [&self.require, &self.options].into_iter().chain(blocks);
+        places.find_map(|options| options.get(option)).is_some_and(|value| value.value == OptionValue::Yes)
+    }
+
     /// Options that `modules` and `btf` stand for: they too must survive. An initramfs is of no use to a kernel that
     /// reads none.
     pub fn needs(&self) -> Vec<&'static str> {
@@ -115,6 +134,8 @@ pub enum KernelSource {
         /// What it must be; absent means: pinned by the lock.
         digest: Option<Digest>,
     },
+    /// A tree of whoever runs kiln, as it is when the kernel is built.
+    Directory(LocalPlace, LocalOrigin),
 }
 
 /// What a configuration starts from.

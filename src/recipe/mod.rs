@@ -19,6 +19,7 @@ pub mod image;
 mod import;
 pub mod kernel;
 pub mod kinds;
+pub mod local;
 pub mod machine;
 pub mod nearest;
 pub mod packages;
@@ -29,7 +30,7 @@ pub mod scope;
 pub mod test;
 pub mod value;
 
-pub use check::{Mistakes, check};
+pub use check::{Given, Mistakes, check, check_given};
 pub use content::RecipeFile;
 
 use std::collections::{BTreeMap, BTreeSet};

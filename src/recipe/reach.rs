@@ -77,7 +77,7 @@ fn source_archives(kernel: &Kernel) -> Option<&Vec<String>> {
     match &kernel.origin {
         Origin::Compiled(compiled) => match &compiled.source {
             KernelSource::DebianSource(_, archives) => Some(archives),
-            KernelSource::Package(_) | KernelSource::Url { .. } => None,
+            KernelSource::Package(_) | KernelSource::Url { .. } | KernelSource::Directory(..) => None,
         },
         Origin::Stock { .. } => None,
     }

@@ -2,6 +2,7 @@
 //! machines, tests: a part finds complete what it refers to.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::architecture;
 use super::archive::Archive;
@@ -27,6 +28,8 @@ pub struct Scope {
     pub declared: BTreeMap<&'static str, BTreeMap<String, Span>>,
     /// The files of the recipe, by the keys that `file "..."` evaluates to.
     pub files: BTreeMap<String, super::RecipeFile>,
+    /// Directories that the command line names as the sources of kernels, by kernel.
+    pub local_sources: BTreeMap<String, PathBuf>,
     /// Archives.
     pub archives: BTreeMap<String, Archive>,
     /// Named package sets.

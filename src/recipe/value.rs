@@ -1,5 +1,6 @@
 //! What evaluation leaves of a recipe: plain values and blocks, with nothing left to compute.
 
+use super::local::LocalDirectory;
 use crate::base::digest::Digest;
 use crate::base::size::ByteSize;
 use crate::base::span::{Span, Spanned};
@@ -34,6 +35,8 @@ pub enum Value {
     File(String),
     /// `directory "x"`: a key of [`crate::recipe::Recipe::files`], which holds it as an archive.
     Directory(String),
+    /// `directory "x"` as the source of a kernel, which is read when it is built.
+    Local(LocalDirectory),
     /// Any other word applied to values: `package "qemu" from backports`.
     Call(Spanned<String>, Vec<Spanned<Value>>),
     /// Stands where a mistake was reported already: a reader takes it for absent and says nothing more.
@@ -56,7 +59,7 @@ impl Value {
             Value::Name(_) => "a name",
             Value::List(_) => "a list",
             Value::File(_) => "a file",
-            Value::Directory(_) => "a directory",
+            Value::Directory(_) | Value::Local(_) => "a directory",
             Value::Call(..) => "a call",
             Value::Wrong => "a mistake",
         }
@@ -96,6 +99,7 @@ impl Value {
                 let (path, modes) = key.split_once("//").map_or((key.as_str(), ""), |(path, _)| (path, " modes exact"));
                 format!("directory {}{modes}", crate::syntax::lexeme::quote(path.trim_end_matches('/')))
             }
+            Value::Local(local) => format!("directory {}", crate::syntax::lexeme::quote(&local.written)),
             Value::Call(word, arguments) => {
                 arguments.iter().fold(word.value.clone(), |text, item| format!("{text} {}", item.value.spelling()))
             }

@@ -49,7 +49,8 @@ impl Lab {
         let step = bench.step("work", script, &inputs);
         bench.deliver(step);
         let instead = [("setup".to_owned(), INSTEAD.as_bytes().to_vec())].into();
-        let incremental = IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead };
+        let incremental =
+            IncrementalRun { directory: "tree".to_owned(), changing: ["config".to_owned()].into(), instead };
         bench.plan.incremental.insert(step, incremental);
         Some(Lab { bench, step })
     }

@@ -216,9 +216,9 @@ fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
     let build = plan.steps.iter().position(|step| matches!(step.kind, StepKind::KernelBuild(_))).unwrap();
     assert_eq!(plan.incremental.keys().collect::<Vec<_>>(), [&build]);
     let (step, incremental) = (&plan.steps[build], &plan.incremental[&build]);
-    assert_eq!(incremental.changing, "kernel.config");
+    assert_eq!(incremental.changing, ["kernel.config".to_owned()].into());
     assert!(
-        step.inputs.contains_key(&incremental.changing)
+        incremental.changing.iter().all(|path| step.inputs.contains_key(path))
             && incremental.instead.keys().all(|path| step.inputs.contains_key(path))
     );
     // A part of a plan knows it as the whole does.
@@ -227,7 +227,7 @@ fn only_another_configuration_lets_a_kernel_go_on_from_the_last_one() {
 }
 
 /// The tarball in a linux-source package.
-fn source_of(store: &Store, deb: &Digest) -> Vec<u8> {
+pub(super) fn source_of(store: &Store, deb: &Digest) -> Vec<u8> {
     let (_, mut data) =
         kiln::debian::deb::open(std::io::BufReader::new(std::fs::File::open(store.path(deb).unwrap()).unwrap()))
             .unwrap();

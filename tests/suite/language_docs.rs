@@ -111,3 +111,8 @@ fn images_page_is_true_and_complete() {
     }
     assert!(asked > 20, "only {asked} words of images were found in their checkers");
 }
+
+#[test]
+fn the_page_about_kernels_is_true() {
+    assert_eq!(check("docs/kernel.md").0, 1, "the example is gone");
+}

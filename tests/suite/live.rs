@@ -119,8 +119,9 @@ fn commit() -> usize {
 }
 
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
-/// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name.
-pub(crate) const SELDOM: [&str; 4] = ["shared", "incremental", "first-boot", "names"];
+/// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
+/// image.
+pub(crate) const SELDOM: [&str; 6] = ["shared", "incremental", "first-boot", "names", "development", "disks"];
 
 /// Held by a test that boots a machine with the ports that its recipe forwards: two of them cannot have one port.
 pub(crate) fn forwarded_ports() -> MutexGuard<'static, ()> {

@@ -209,7 +209,7 @@ fn a_kept_directory_is_no_way_into_the_store() {
     bench
         .plan
         .incremental
-        .insert(step, IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead });
+        .insert(step, IncrementalRun { directory: "tree".to_owned(), changing: ["config".to_owned()].into(), instead });
     let incremental = ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() };
     let kept = bench.realize_with(incremental).unwrap();
     let path = bench.store.path(&kept.file(&out(step)).sha256).unwrap();
@@ -229,7 +229,7 @@ fn a_link_in_the_place_of_a_kept_directory_is_not_kept() {
     let step = bench.step("work", &script, &[("config", inline("1"))]);
     bench.deliver(step);
     let incremental =
-        IncrementalRun { directory: "tree".to_owned(), changing: "config".to_owned(), instead: [].into() };
+        IncrementalRun { directory: "tree".to_owned(), changing: ["config".to_owned()].into(), instead: [].into() };
     bench.plan.incremental.insert(step, incremental);
     bench.realize_with(ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() }).unwrap();
     assert_eq!(std::fs::read_dir(bench.store.root().join("incremental")).unwrap().count(), 0);

@@ -36,6 +36,7 @@ const EPOCH: Timestamp = Timestamp(1_789_199_741);
 
 pub(super) fn spec() -> RootSpec {
     RootSpec {
+        grow: None,
         architecture: Arch::BUILD,
         rules: RULES,
         epoch: EPOCH,

@@ -51,8 +51,10 @@ fn started(event: StepEvent) -> Option<String> {
 }
 
 /// The programs that the steps of these tests use, with the libraries that they want.
-const PROGRAMS: [&str; 12] =
-    ["sh", "cat", "chmod", "chown", "date", "head", "ln", "ls", "mkdir", "mkfifo", "sleep", "truncate"];
+const PROGRAMS: [&str; 15] = [
+    "sh", "cat", "chmod", "chown", "date", "head", "ln", "ls", "mkdir", "mkfifo", "rm", "sleep", "tar", "truncate",
+    "xargs",
+];
 
 /// A plan over a store that has the tree of its tools already.
 pub(super) struct Bench {

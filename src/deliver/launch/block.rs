@@ -110,6 +110,7 @@ impl Maker {
             self.field("memory", Value::Size(machine.memory)),
             self.field("cpu", text(&machine.cpu)),
             self.field("append", self.list(machine.append.iter().map(|word| text(word)))),
+            self.field("qemu-args", self.list(machine.qemu_args.iter().map(|word| text(word)))),
             self.field("user-network", Value::Boolean(machine.user_network)),
             self.field("bounce", Value::Boolean(machine.bounce)),
             self.field("rng", Value::Boolean(machine.rng)),

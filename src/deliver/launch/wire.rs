@@ -69,6 +69,8 @@ pub(super) struct Machine {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) append: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) qemu_args: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) nodes: Vec<Node>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) distances: Vec<Distance>,

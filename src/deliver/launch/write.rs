@@ -34,6 +34,7 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
         memory: machine.memory.value,
         cpu: machine.cpu.value.clone(),
         append: machine.append.iter().map(|word| word.value.clone()).collect(),
+        qemu_args: machine.arguments.iter().map(|word| word.value.clone()).collect(),
         nodes: machine.nodes.iter().map(node).collect(),
         distances: machine.distances.iter().map(distance).collect(),
         latencies: attributes(machine, AttributeKind::Latency),

@@ -1,7 +1,8 @@
 //! [`crate::plan::Builtin::BootDisk`]: a boot partition and a root partition to one disk that firmware boots.
 //!
-//! What stands where: for UEFI the boot partition, then the root; for a BIOS, before both, a partition that holds GRUB's
-//! core without a file system. The boot partition is the first by number and the root the second, whatever the firmware.
+//! What stands where: for UEFI the boot partition, then those of the image, then the root, behind which it may grow; for a
+//! BIOS, before all, a partition that holds GRUB's core without a file system. The boot partition is the first by number and
+//! the root the second, whatever the firmware; those of the image begin with the fourth.
 
 mod grub;
 mod parts;
@@ -31,6 +32,7 @@ const SPEC_LIMIT: u64 = 1 << 20;
 /// What partitions are for (UEFI specification, 5.3.3; the UAPI group's discoverable partitions; GRUB's manual).
 const SYSTEM: &str = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b";
 const LINUX_BOOT: &str = "bc13c2ff-59e6-4262-a352-b275fd6f7172";
+const LINUX_DATA: &str = "0fc63daf-8483-4772-8e79-3d69d8477de4";
 const BIOS_BOOT: &str = "21686148-6449-6e6f-744e-656564454649";
 
 /// What the firmware finds besides the partitions' contents.
@@ -46,25 +48,45 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
     let text = fs::read(input(context, "boot.json")?, SPEC_LIMIT)?;
     let spec: BootSpec = serde_json::from_slice(&text)
         .map_err(|error| BuiltinError::from(StepFailure::bug(format!("boot.json: {error}"))))?;
-    let path = input(context, "root.raw")?;
-    let root = fs::open(path)?;
-    let root_size = fs::context("look at", path, root.metadata())?.len();
+    let root = FileSystem::open(context, "root.raw")?;
+    let others = (0..spec.ids.partitions.len()).map(|at| FileSystem::open(context, &disk::part_raw(at)));
+    let others: Vec<FileSystem> = others.collect::<Result<_, _>>()?;
     let (files, loader) = if context.inputs.contains_key("stub.deb") {
         (parts::uefi(context, spec.architecture)?, Loader::Uefi)
     } else {
         (parts::bios(context)?, Loader::Bios(grub::Programs::read(context)?))
     };
-    let layout = Layout::new(&spec, &loader, &files, root_size)?;
+    let sizes: Vec<u64> = others.iter().map(|one| one.size).collect();
+    let layout = Layout::new(&spec, &loader, &files, (&sizes, root.size))?;
     let raw = context.out.join(disk::RAW);
     let mut out = fs::create_new(&raw)?;
     fs::context("size", &raw, out.set_len(layout.table.sectors * SECTOR))?;
     layout.write(&mut out, (&spec, &loader), &files)?;
-    Ok(fs::context("copy", &raw, copy(&root, &out, layout.root.first * SECTOR))?)
+    for (place, one) in layout.others.iter().chain([&layout.root]).zip(others.iter().chain([&root])) {
+        fs::context("copy", &raw, copy(&one.file, &out, place.first * SECTOR))?;
+    }
+    Ok(())
+}
+
+/// A file system that becomes a partition.
+struct FileSystem {
+    file: File,
+    size: u64,
+}
+
+impl FileSystem {
+    fn open(context: &BuiltinContext<'_>, name: &str) -> Result<FileSystem, BuiltinError> {
+        let path = input(context, name)?;
+        let file = fs::open(path)?;
+        let size = fs::context("look at", path, file.metadata())?.len();
+        Ok(FileSystem { file, size })
+    }
 }
 
 struct Layout {
     table: Table,
     boot: Partition,
+    others: Vec<Partition>,
     root: Partition,
     bios: Option<Partition>,
 }
@@ -74,7 +96,7 @@ impl Layout {
         spec: &BootSpec,
         loader: &Loader,
         files: &BTreeMap<&str, Vec<u8>>,
-        root_size: u64,
+        (others, root_size): (&[u64], u64),
     ) -> Result<Layout, BuiltinError> {
         let mut end = ALIGNMENT;
         let mut partition = |number, (kind, id): (&str, &str), name: &str, size: u64| {
@@ -90,10 +112,13 @@ impl Layout {
         };
         let size = fat::suitable_size(files.values().map(|bytes| bytes.len() as u64));
         let boot = partition(1, (kind, &ids.boot), "boot", size)?;
+        let named = ids.partitions.iter().zip(others).zip(4..);
+        let others = named.map(|((own, size), number)| partition(number, (LINUX_DATA, &own.id), &own.name, *size));
+        let others = others.collect::<Result<Vec<_>, _>>()?;
         let root = partition(2, (spec.architecture.facts().root_partition, &ids.root), "root", root_size)?;
-        let partitions = [&boot, &root].into_iter().chain(&bios).cloned().collect();
+        let partitions = [&boot, &root].into_iter().chain(&bios).chain(&others).cloned().collect();
         let table = Table { disk: guid(&ids.disk)?, sectors: (end + ALIGNMENT) / SECTOR, partitions };
-        Ok(Layout { table, boot, root, bios })
+        Ok(Layout { table, boot, others, root, bios })
     }
 
     fn write(

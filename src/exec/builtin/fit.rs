@@ -23,13 +23,17 @@ const STEP: u64 = 64 << 20;
 const MARGIN: (u64, u64) = (16, 2048);
 
 /// Input `root.tar`; output as [`disk::FIT`] names it.
-pub(super) fn run(context: &BuiltinContext<'_>, size: u64, swap: u64) -> Result<(), BuiltinError> {
+pub(super) fn run(
+    context: &BuiltinContext<'_>,
+    (size, swap): (u64, u64),
+    mount: Option<&str>,
+) -> Result<(), BuiltinError> {
     let mut needed = needed(fs::open(input(context, "root.tar")?)?)?;
     needed.blocks += swap / BLOCK;
     needed.inodes += u64::from(swap > 0);
-    let shortage = Shortage { size, swap, needed, room: ext4::room(size) };
+    let shortage = Shortage { mount, size, swap, needed, room: ext4::room(size) };
     if !shortage.room.holds(needed) {
-        let failure = StepFailure::recipe(Statement::Size, shortage.message());
+        let failure = StepFailure::recipe(shortage.about(), shortage.message());
         return Err(failure.help(shortage.help()).into());
     }
     let text = format!("error: {}\nhelp: {}\n", shortage.message(), shortage.help());
@@ -95,7 +99,9 @@ fn fill(content: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
 }
 
 /// Files and a file system that does not hold them.
-struct Shortage {
+struct Shortage<'a> {
+    /// The partition, if that is not the root.
+    mount: Option<&'a str>,
     size: u64,
     /// Bytes of what is needed that are a swap file.
     swap: u64,
@@ -103,18 +109,25 @@ struct Shortage {
     room: Space,
 }
 
-impl Shortage {
+impl Shortage<'_> {
+    fn about(&self) -> Statement {
+        self.mount.map_or(Statement::Size, |mount| Statement::Partition(mount.to_owned()))
+    }
+
     fn message(&self) -> String {
-        let Shortage { size, swap, needed, room } = self;
+        let Shortage { mount, size, swap, needed, room } = self;
+        let whose = mount.map_or("of this image".to_owned(), |mount| format!("below `{mount}`"));
         let size = ByteSize(*size);
         if room.blocks >= needed.blocks && room.inodes < needed.inodes {
             return format!(
-                "the image has {} files and directories, and a file system of {size} has room for {}",
-                needed.inodes, room.inodes
+                "{} has {} files and directories, and a file system of {size} has room for {}",
+                mount.map_or("the image".to_owned(), |mount| format!("`{mount}`")),
+                needed.inodes,
+                room.inodes
             );
         }
         format!(
-            "the files of this image{} take {} MiB, and a file system of {size} has room for {} MiB",
+            "the files {whose}{} take {} MiB, and a file system of {size} has room for {} MiB",
             if *swap > 0 { " and its swap file" } else { "" },
             (needed.blocks * BLOCK).div_ceil(1 << 20),
             (room.blocks * BLOCK) >> 20
@@ -149,7 +162,8 @@ mod tests {
     #[test]
     fn a_shortage_says_what_is_short_and_what_suffices() {
         let shortage = |size: u64, blocks: u64, inodes: u64| {
-            let shortage = Shortage { size, swap: 0, needed: Space { blocks, inodes }, room: ext4::room(size) };
+            let shortage =
+                Shortage { mount: None, size, swap: 0, needed: Space { blocks, inodes }, room: ext4::room(size) };
             [shortage.message(), shortage.help()]
         };
         assert_eq!(

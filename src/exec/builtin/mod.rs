@@ -13,6 +13,7 @@ mod pack;
 mod package;
 pub mod qemu;
 pub mod root;
+mod split;
 mod stock_kernel;
 pub mod tools;
 
@@ -130,7 +131,8 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::Initrd => initrd::run(context),
         Builtin::Pack => pack::run(context),
         Builtin::MergeTars => merge::run(context),
-        Builtin::Fit { size, swap } => fit::run(context, *size, *swap),
+        Builtin::Fit { size, swap, mount } => fit::run(context, (*size, *swap), mount.as_deref()),
+        Builtin::Split { mounts } => split::run(context, mounts),
         Builtin::BootDisk => boot::run(context),
         Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),

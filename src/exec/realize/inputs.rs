@@ -1,6 +1,7 @@
 //! What a step reads, on disk and checked: fetched, made again where the store lost it, made where it is transient.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::{Cell, Realizer, Reuse, lock};
@@ -10,6 +11,8 @@ use crate::exec::executor::Provided;
 use crate::exec::fetch;
 use crate::exec::outcome::Left;
 use crate::exec::outputs::Collected;
+use crate::exec::resolve;
+use crate::exec::source::LocalInputs;
 use crate::exec::transient::Files;
 use crate::plan::id::{self, InputValue};
 use crate::plan::{Fetch, Input};
@@ -19,6 +22,8 @@ use crate::store::StoreError;
 pub(super) struct Inputs {
     /// By path relative to its input root.
     pub(super) files: BTreeMap<String, Provided>,
+    /// Those of them that are archived when the step runs.
+    pub(super) local: LocalInputs,
     /// The root of its sandbox.
     pub(super) tools: Option<Provided>,
     /// What is not in the store lies there as long as this lives.
@@ -43,11 +48,15 @@ impl Realizer<'_> {
             transient.extend(self.again(read)?.map(|files| (read, files)));
         }
         let mut files = BTreeMap::new();
+        let mut local = LocalInputs::new();
         for (path, input) in &step.inputs {
+            if let Input::Local(name) = input {
+                local.insert(path.clone(), self.sources[name].clone());
+            }
             files.insert(path.clone(), self.provided(input, &transient)?);
         }
         let tools = step.tools().map(|tools| self.output(tools, id::TREE, &transient)).transpose()?;
-        Ok(Inputs { files, tools, transient })
+        Ok(Inputs { files, local, tools, transient })
     }
 
     fn provided(&self, input: &Input, transient: &Transient) -> Result<Provided, ExecError> {
@@ -55,6 +64,10 @@ impl Realizer<'_> {
             Input::Fetched(digest) => (id::fetched(self.plan, digest), self.store().path(digest)?),
             Input::Inline(bytes) => (id::inline(bytes), self.store().path(&self.put(bytes)?)?),
             Input::Output { step, name } => return self.output(*step, name, transient),
+            // Whoever runs the step makes the archive, and says where it is.
+            Input::Local(name) => {
+                (resolve::local(self.sources, name).expect("all local sources were read"), PathBuf::new())
+            }
         };
         Ok(Provided { value, path })
     }

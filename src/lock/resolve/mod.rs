@@ -234,6 +234,7 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
         archives,
         sets,
         sources,
+        local: super::described::local(recipe),
         kernels: BTreeMap::new(),
         images: BTreeMap::new(),
         // Whoever lowers machines knows what to say of them.

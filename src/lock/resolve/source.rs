@@ -31,7 +31,9 @@ struct Wanted<'a> {
 /// Sources of kernels and builds, and files of images by URL.
 fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
     let kernels = recipe.kernels.values().filter_map(|kernel| match &kernel.origin {
-        Origin::Compiled(compiled) if !matches!(compiled.source, KernelSource::Package(_)) => {
+        Origin::Compiled(compiled)
+            if !matches!(compiled.source, KernelSource::Package(_) | KernelSource::Directory(..)) =>
+        {
             Some(Wanted { key: kernel.source_name(), owner: &kernel.name, source: compiled.source.clone() })
         }
         _ => None,
@@ -109,7 +111,7 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
             let from = |place: &SourcePlace| place.archive().is_some_and(|found| archives.contains(&found.name));
             !moved && locked.files.keys().any(|file| fits(file)) && files.all(|file| from(&file.place))
         }
-        KernelSource::Package(_) => false,
+        KernelSource::Package(_) | KernelSource::Directory(..) => false,
     }
 }
 
@@ -130,7 +132,9 @@ pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, Sou
     let whole = |wanted: &Wanted<'_>, locked: &LockedSource| {
         let placed = match &wanted.source {
             KernelSource::Url { .. } => locked.files.len() == 1,
-            KernelSource::DebianSource(..) | KernelSource::Package(_) => locked.files.values().all(home),
+            KernelSource::DebianSource(..) | KernelSource::Package(_) | KernelSource::Directory(..) => {
+                locked.files.values().all(home)
+            }
         };
         placed && is_kept(wanted, locked, &Update::Keep)
     };
@@ -175,7 +179,7 @@ pub(super) fn all(
                 KernelSource::DebianSource(request, archives) => {
                     debian(context, recipe, loaded, &DebianSource { owner: wanted.owner, request, archives })?
                 }
-                KernelSource::Package(_) => continue,
+                KernelSource::Package(_) | KernelSource::Directory(..) => continue,
             },
         };
         sources.insert(wanted.key, found);

@@ -138,6 +138,8 @@ pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> C
     options.extend(network::options(machine, launch));
     options.extend(device::rng(machine));
     options.extend(cxl::options(machine));
+    let own: Vec<String> = machine.arguments.iter().map(|word| word.value.clone()).collect();
+    options.extend(QemuOption::given(&own));
     options.extend(launch.paused.then(|| QemuOption::bare("-S")));
     options.extend(QemuOption::given(&launch.arguments));
     CommandLine { options }

@@ -54,7 +54,11 @@ impl Place {
             ArtifactKind::Disk(_) => Some(Place::Disk),
             ArtifactKind::FirmwareCode => Some(Place::FirmwareCode),
             ArtifactKind::FirmwareVars => Some(Place::FirmwareVars),
-            ArtifactKind::KernelConfig | ArtifactKind::Root => None,
+            ArtifactKind::KernelConfig
+            | ArtifactKind::Root
+            | ArtifactKind::Vmlinux
+            | ArtifactKind::SystemMap
+            | ArtifactKind::GdbScripts => None,
         }
     }
 

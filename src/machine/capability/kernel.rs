@@ -43,6 +43,7 @@ impl KernelFacts {
                     let source = lock.sources.get(&kernel.source_name());
                     source.and_then(|source| source.files.keys().find_map(|file| named_version(file)))
                 }
+                KernelSource::Directory(..) => None,
             },
         };
         KernelFacts { version: version.or(facts.version), ..facts }
@@ -67,6 +68,7 @@ fn source_version(source: &KernelSource) -> Option<Version> {
     match source {
         KernelSource::Package(set) => set.requests.iter().find_map(|request| named_version(&request.name)),
         KernelSource::DebianSource(request, _) => request.version.as_deref().and_then(Version::parse),
+        KernelSource::Directory(..) => None,
         KernelSource::Url { url, .. } => named_version(url.rsplit('/').next().unwrap_or_default()),
     }
 }

@@ -6,6 +6,7 @@
 //! the argv is made so that it never happens.
 
 mod architecture;
+mod arguments;
 mod attribute;
 mod capacity;
 mod cpus;
@@ -160,6 +161,7 @@ pub const RULES: &[Rule] = &[
     rule("networks", "kiln: slots 10 to 13 of the root bus; RFC 1123, 2.1", device::networks),
     rule("firmware", "kiln: what boots a disk comes out of the lock, like everything else", firmware::packages),
     rule("firmware-chipset", "Debian's ovmf is built for q35 (edk2 OvmfPkg); SeaBIOS is for x86", firmware::chipset),
+    rule("qemu-args", "kiln: see `SECURITY.md`", arguments::options),
     rule("firmware-words", "GRUB grub-core/lib/cmdline.c", firmware::words),
 ];
 

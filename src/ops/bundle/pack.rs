@@ -20,7 +20,7 @@ use crate::ops::error::{BundleError, OpsError};
 use crate::ops::load::{self, Ready};
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
-use crate::ops::{artifacts, build, project, realize};
+use crate::ops::{artifacts, build, local, project, realize};
 use crate::plan::Plan;
 use crate::recipe;
 use crate::store::Store;
@@ -59,6 +59,7 @@ pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled,
     let recipe = named(session.world, &request.recipe)?;
     let known = request.since.as_deref().map(since::held).transpose()?.unwrap_or_default();
     let ready = load::ready(session, &recipe)?;
+    local::verifiable(&ready.loaded.recipe)?;
     let packed = match request.contents {
         BundleContents::Inputs => inputs(&ready, &request.build)?,
         BundleContents::Outputs => outputs(&ready, &request.build, &project::result_path(&recipe.path))?,

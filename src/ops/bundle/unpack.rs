@@ -240,7 +240,8 @@ impl Home<'_> {
         let mut file = dir.create_below(&relative, 0o666)?;
         crate::world::fs::context("write", &lock_path, std::io::Write::write_all(&mut file, &head.lock_text))?;
         let set = head.index.set.clone().into_iter().collect();
-        let options = RecipeOptions { path: self.stage.join(head.recipe()), set, lock: Some(lock_path) };
+        let options =
+            RecipeOptions { path: self.stage.join(head.recipe()), set, lock: Some(lock_path), sources: Vec::new() };
         let loaded = load::recipe(session, &options).map_err(|error| self.recipe_error(error))?;
         let lock = load::lock_of(&loaded).map_err(|error| self.recipe_error(error))?;
         machines::judge(session, &loaded.recipe, &lock).map_err(|error| self.recipe_error(error))?;

@@ -204,7 +204,8 @@ fn of_exec(error: &ExecError) -> ErrorClass {
         ExecError::Fetch { .. }
         | ExecError::Offline { .. }
         | ExecError::Changed { .. }
-        | ExecError::Directory { .. } => ErrorClass::Host,
+        | ExecError::Directory { .. }
+        | ExecError::Source(_) => ErrorClass::Host,
     }
 }
 
@@ -220,13 +221,14 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Interrupted => ErrorClass::Interrupted,
         GuestError::Guest { .. } | GuestError::Changed { .. } | GuestError::Disk { .. } => ErrorClass::Mismatch,
         GuestError::KernelLine { .. } => ErrorClass::Recipe,
-        GuestError::Keep { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
+        GuestError::Keep { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }
         | GuestError::Refused { .. }
         | GuestError::Qmp { .. }
         | GuestError::PortTaken { .. }
+        | GuestError::GdbPortTaken { .. }
         | GuestError::Port { .. }
         | GuestError::Network { .. }
         | GuestError::KvmBroken { .. } => ErrorClass::Host,

@@ -74,6 +74,17 @@ pub enum UsageError {
         /// The names that there are.
         machines: String,
     },
+    /// `--source` for a kernel that there is not, or that is not compiled.
+    #[error("--source: the recipe compiles no kernel `{name}`; it compiles: {}", if kernels.is_empty() { "none" } else { kernels })]
+    NoSuchSource {
+        /// Its name.
+        name: String,
+        /// The names that there are.
+        kernels: String,
+    },
+    /// Two directories for one kernel.
+    #[error("--source: kernel `{0}` is given more than once")]
+    SourceTwice(String),
     /// A step that there is not, or that kiln carries out itself.
     #[error("the recipe has no build and no step `{name}` that runs in a sandbox; it has: {steps}")]
     NoSuchStep {

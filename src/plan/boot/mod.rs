@@ -9,17 +9,17 @@ mod spec;
 use std::collections::BTreeMap;
 
 pub use grub::{is_lost_by_grub, spelled as grub_words};
-pub use spec::{BootIds, BootSpec};
+pub use spec::{BootIds, BootSpec, PartitionId};
 
 use super::builder::Builder;
 use super::disk;
-use super::image::{file_system_id, uuid};
+use super::image::{RawDisk, file_system_id, partition_id, uuid};
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
-use super::root;
+use super::root::Fstab;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
-use crate::recipe::image::{Image, SWAP_FILE};
+use crate::recipe::image::{Image, ImagePartition, SWAP_FILE};
 use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
 
@@ -28,6 +28,14 @@ pub const FIRMWARE: [(ArtifactKind, &str); 2] = [
     (ArtifactKind::FirmwareCode, "usr/share/OVMF/OVMF_CODE_4M.fd"),
     (ArtifactKind::FirmwareVars, "usr/share/OVMF/OVMF_VARS_4M.fd"),
 ];
+
+/// repart.d(5): the root, which is the last partition, takes what is free behind it. That its file system grows, too, says
+/// fstab.
+const REPART: &str = "[Partition]\nType=root\n";
+
+/// A partition is on the disk that the root came from, but under software emulation on a busy host udev may take longer to say
+/// so than the 90 seconds after which systemd gives a boot up.
+const PATIENT: &str = "x-systemd.device-timeout=10min";
 
 /// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
 pub fn kernel_line(machine: &Machine, root: &str) -> String {
@@ -40,20 +48,28 @@ pub fn console(machine: &Machine) -> String {
     format!("console={}", machine.arch().serial(0))
 }
 
-/// An archive that makes a root mount itself by the identity of its file system, wherever that lies; nothing when the
-/// recipe brings a table of its own.
-pub fn fstab(builder: &Builder<'_>, image: &Image) -> Option<Input> {
-    const PATH: &str = "etc/fstab";
-    if image.files.iter().any(|file| file.path.trim_start_matches('/') == PATH) {
+/// An archive that makes a root mount itself by the identity of its file system, wherever that lies, and grow with its disk
+/// if it is to. Nothing when the recipe brings a table of its own.
+pub fn overlay(builder: &Builder<'_>, image: &Image) -> Option<Input> {
+    if image.files.iter().any(|file| file.path == "/etc/fstab") {
         return None;
     }
-    let swap = image.machine_disk().swap.map(|_| SWAP_FILE);
-    let text = root::fstab(&format!("UUID={}", file_system_id(builder, image)), swap);
-    let path = TarPath::new(PATH).expect("a constant path without dots");
+    let disk = image.machine_disk();
+    let root = format!("UUID={}", file_system_id(builder, image));
+    let mut fstab = Fstab { root: &root, grow: disk.grow, swap_file: disk.swap.map(|_| SWAP_FILE) }.text();
+    for ImagePartition { path, .. } in &disk.partitions {
+        let id = partition_id(builder, image, path);
+        fstab.push_str(&format!("UUID={id}\t{path}\text4\tdefaults,{PATIENT}\t0\t2\n"));
+    }
+    let mut files = vec![("etc/fstab", fstab.as_str())];
+    files.extend(disk.grow.then_some(("etc/repart.d/50-root.conf", REPART)));
     let mut tar = TarWriter::new(Vec::new());
-    let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
-    let written = tar.append(&entry, text.as_bytes()).and_then(|()| tar.finish());
-    Some(Input::Inline(written.expect("memory takes every archive")))
+    for (path, text) in files {
+        let path = TarPath::new(path).expect("a constant path without dots");
+        let entry = TarEntry::file(path, 0o644, builder.lock.epoch.0, text.len() as u64);
+        tar.append(&entry, text.as_bytes()).expect("memory takes every archive");
+    }
+    Some(Input::Inline(tar.finish().expect("memory takes every archive")))
 }
 
 /// What a disk with partitions is made of.
@@ -65,15 +81,15 @@ pub struct BootParts<'a> {
     pub image: &'a Image,
     /// What it boots.
     pub kernel: &'a KernelParts,
-    /// A disk that holds nothing but the root's file system.
-    pub root: Input,
+    /// Its file systems.
+    pub disk: RawDisk,
 }
 
 /// The step that puts partitions together into a raw disk.
 pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
-    let BootParts { machine, image, kernel, root } = parts;
+    let BootParts { machine, image, kernel, disk: RawDisk { root, partitions } } = parts;
     let set = boot_set(machine);
-    let ids = ids(builder, machine);
+    let ids = ids(builder, (machine, image));
     // The initramfs looks for file systems, the kernel by itself for partitions.
     let place = match kernel.initrd {
         Some(_) => format!("UUID={}", file_system_id(builder, image)),
@@ -81,6 +97,7 @@ pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
     };
     let line = kernel_line(machine, &place);
     let mut inputs = BTreeMap::from([("root.raw".to_owned(), root), ("vmlinuz".to_owned(), kernel.vmlinuz.clone())]);
+    inputs.extend(partitions.into_iter().enumerate().map(|(at, raw)| (disk::part_raw(at), raw)));
     inputs.extend(kernel.initrd.clone().map(|initrd| ("initrd.img".to_owned(), initrd)));
     let epoch = builder.lock.epoch;
     match machine.firmware.value {
@@ -141,8 +158,14 @@ fn package(builder: &mut Builder<'_>, set: &PackageSet, name: &str) -> Input {
 }
 
 /// Every identity of a machine's disk.
-fn ids(builder: &Builder<'_>, machine: &Machine) -> BootIds {
+fn ids(builder: &Builder<'_>, (machine, image): (&Machine, &Image)) -> BootIds {
     let id = |part: &str| uuid(builder.lock.seed, &format!("{part} of the disk of {}", machine.name));
+    let partition = |partition: &ImagePartition| PartitionId {
+        id: id(&partition.path),
+        // The table has room for 36 characters.
+        name: partition.path.trim_start_matches('/').replace('/', "-").chars().take(36).collect(),
+    };
+    let partitions = image.machine_disk().partitions.iter().map(partition).collect();
     let serial = u32::from_str_radix(&id("serial")[..8], 16).expect("a UUID begins with eight hexadecimal digits");
-    BootIds { disk: id("table"), boot: id("boot"), root: id("root"), bios: id("bios"), serial }
+    BootIds { disk: id("table"), boot: id("boot"), root: id("root"), bios: id("bios"), partitions, serial }
 }

@@ -31,8 +31,21 @@ pub struct BootIds {
     pub root: String,
     /// The partition's that holds what a BIOS starts.
     pub bios: String,
+    /// Those of further partitions, in the order of their inputs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<PartitionId>,
     /// The FAT file system's.
     pub serial: u32,
+}
+
+/// A partition besides those that every disk has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionId {
+    /// Its identity.
+    pub id: String,
+    /// Its name in the table: `var-log`.
+    pub name: String,
 }
 
 impl BootSpec {

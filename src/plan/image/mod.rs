@@ -3,9 +3,12 @@
 //! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::debian`.
 
 mod base;
+mod partitions;
 mod spec;
 
 use std::collections::BTreeMap;
+
+pub(super) use partitions::file_system_id as partition_id;
 
 use super::builder::Builder;
 use super::disk::{FIT, RAW, transient};
@@ -26,6 +29,15 @@ pub struct DiskParts {
     pub modules: Option<Input>,
     /// An archive over the root: the table that makes a root on a partition mount itself (see [`super::boot`]).
     pub fstab: Option<Input>,
+}
+
+/// File systems, each as the bytes of a disk or a partition.
+#[derive(Debug, Clone)]
+pub struct RawDisk {
+    /// The root.
+    pub root: Input,
+    /// Those of [`ImageDisk::partitions`].
+    pub partitions: Vec<Input>,
 }
 
 /// The step that makes of an image's packages what the recipe says; shared by all disks of the image.
@@ -49,13 +61,13 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     Input::Output { step, name: ROOT.to_owned() }
 }
 
-/// The steps from a root to a raw disk.
+/// The steps from a root to its file systems.
 pub fn raw_disk(
     builder: &mut Builder<'_>,
     (image, disk): (&Image, &ImageDisk),
     content: &DiskContent,
     parts: DiskParts,
-) -> Input {
+) -> RawDisk {
     let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
     tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
     tars.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
@@ -70,9 +82,10 @@ pub fn raw_disk(
         });
         Input::Output { step, name: "merged.tar".to_owned() }
     };
+    let (tar, partitions) = partitions::split(builder, (image, disk), content, tar);
     let fit = builder.add_step(Step {
         kind: StepKind::Fit(content.clone()),
-        work: Work::Builtin(Builtin::Fit { size: disk.size, swap: disk.swap.unwrap_or(0) }),
+        work: Work::Builtin(Builtin::Fit { size: disk.size, swap: disk.swap.unwrap_or(0), mount: None }),
         inputs: BTreeMap::from([("root.tar".to_owned(), tar.clone())]),
         outputs: vec![FIT.to_owned()],
     });
@@ -97,7 +110,7 @@ pub fn raw_disk(
     };
     step.inputs.extend(swap.map(|(_, page)| ("swap.page".to_owned(), Input::Inline(page))));
     let step = builder.add_step(step);
-    transient(builder, step)
+    RawDisk { root: transient(builder, step), partitions }
 }
 
 /// The identity of an image's file system.

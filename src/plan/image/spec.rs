@@ -6,12 +6,13 @@ use super::file_system_id;
 use crate::base::Digest;
 use crate::plan::build;
 use crate::plan::builder::Builder;
-use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootIds, RootSpec, RootUnits, RootUser};
+use crate::plan::root::{RULES, RootContent, RootFile, RootGroup, RootGrowth, RootIds, RootSpec, RootUnits, RootUser};
 use crate::plan::step::{FetchPlace, Input, Plan};
 use crate::recipe::Recipe;
 use crate::recipe::content::DiskSource;
 use crate::recipe::directory::Modes;
 use crate::recipe::image::{Content, Group, Image, ImageFile, SWAP_FILE, User};
+use crate::recipe::machine::Firmware;
 
 /// The specification of an image's root, and the inputs that hold its files.
 pub(super) fn root_spec(
@@ -58,6 +59,7 @@ pub(super) fn root_spec(
         timezone: image.timezone.clone(),
         root_device: root_device(recipe, image, builder),
         swap_file: image.disk().and_then(|disk| disk.swap).map(|_| SWAP_FILE.to_owned()),
+        grow: growth(recipe, image),
         ids: table.map_or_else(RootIds::default, |table| RootIds {
             users: table.users.clone(),
             groups: table.groups.clone(),
@@ -66,6 +68,14 @@ pub(super) fn root_spec(
         strict: image.strict,
     };
     (spec, inputs)
+}
+
+/// The programs that are needed for one of its disks.
+fn growth(recipe: &Recipe, image: &Image) -> Option<RootGrowth> {
+    image.disk().filter(|disk| disk.grow)?;
+    let mut machines = recipe.machines.values().filter(|machine| machine.image == image.name);
+    let partitioned = machines.any(|machine| machine.firmware.value != Firmware::Direct);
+    Some(if partitioned { RootGrowth::Partition } else { RootGrowth::FileSystem })
 }
 
 /// What `/etc/fstab` names as the root. Where the disk of an image without a machine will be, nobody knows: only the
@@ -87,11 +97,11 @@ pub(super) fn private(plan: &Plan, spec: &RootSpec, inputs: &BTreeMap<String, In
                 Input::Inline(bytes) => Some(Digest::of(bytes)),
                 // A file that everybody may download is no secret.
                 Input::Fetched(digest) => plan.fetches[digest].place.is_local().then_some(*digest),
-                Input::Output { .. } => None,
+                Input::Output { .. } | Input::Local(_) => None,
             },
             RootContent::Tree(name) => match inputs.get(name)? {
                 Input::Fetched(digest) => keeps_modes(&plan.fetches[digest].place).then_some(*digest),
-                Input::Inline(_) | Input::Output { .. } => None,
+                Input::Inline(_) | Input::Output { .. } | Input::Local(_) => None,
             },
             RootContent::Input(_) | RootContent::Directory | RootContent::Link(_) => None,
         }

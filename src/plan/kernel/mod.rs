@@ -15,21 +15,32 @@ pub mod requested;
 
 mod policy;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use super::builder::Builder;
-use super::kind::StepKind;
-use super::step::{Builtin, Ids, IncrementalRun, Input, Step, Work};
+use super::kind::{ArtifactKind, StepKind};
+use super::step::{Builtin, Ids, IncrementalRun, Input, LocalSource, SourcePart, Step, Work};
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
+use crate::recipe::local::LocalPlace;
 
 /// Input and output: the Kconfig files of a source.
 pub const KCONFIG: &str = "kconfig.tar";
 /// Input and output: a configuration.
 pub const CONFIG: &str = "kernel.config";
+
+const SYSTEM_MAP: &str = "System.map";
+/// Input: an archive of a directory that the kernel is compiled from.
+const SOURCE: &str = "source.tar";
+
+/// Options of a kernel with debug information. BTF alone needs one of them, too, but is not for gdb.
+const DEBUG_INFO: [&str; 3] = ["DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT", "DEBUG_INFO_DWARF4", "DEBUG_INFO_DWARF5"];
+/// The option of the kernel's own commands for gdb.
+const GDB_SCRIPTS: &str = "GDB_SCRIPTS";
 
 /// Where the steps' inputs appear inside the sandbox.
 const IN: &str = "/kiln/in";
@@ -43,6 +54,17 @@ pub struct CompiledParts {
     pub config: Input,
     /// Its modules below `usr/lib/modules`, without indexes, if it has any.
     pub modules: Option<Input>,
+    /// What gdb reads, if the recipe asks for it.
+    pub debug: Vec<(ArtifactKind, Input)>,
+}
+
+/// Outputs that gdb reads, by the option that asks for them; scripts are of no use without symbols.
+fn debug_outputs(compiled: &Compiled) -> Vec<ArtifactKind> {
+    if !DEBUG_INFO.iter().any(|option| compiled.asks_for(option)) {
+        return Vec::new();
+    }
+    let scripts = compiled.asks_for(GDB_SCRIPTS).then_some(ArtifactKind::GdbScripts);
+    [ArtifactKind::SystemMap, ArtifactKind::Vmlinux].into_iter().chain(scripts).collect()
 }
 
 /// The steps of a compiled kernel.
@@ -53,7 +75,21 @@ pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compil
     let config = lowering.check(kconfig, proposed);
     let build = lowering.build(config.clone());
     let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
-    CompiledParts { vmlinuz: output("vmlinuz"), config, modules: compiled.modules.then(|| output("modules.tar")) }
+    let debug = debug_outputs(compiled).into_iter().map(|kind| (kind, output(kind.file_name()))).collect();
+    CompiledParts {
+        vmlinuz: output("vmlinuz"),
+        config,
+        modules: compiled.modules.then(|| output("modules.tar")),
+        debug,
+    }
+}
+
+/// `build.sh`, which keeps what gdb reads before it goes on with modules.
+fn build_script(debug: &[ArtifactKind]) -> String {
+    const AFTER: &str = "cp System.map ../System.map\n";
+    let vmlinux = if debug.contains(&ArtifactKind::Vmlinux) { "cp vmlinux ../vmlinux\n" } else { "" };
+    let scripts = if debug.contains(&ArtifactKind::GdbScripts) { include_str!("gdb.sh") } else { "" };
+    include_str!("build.sh").replacen(AFTER, &format!("{AFTER}{vmlinux}{scripts}"), 1)
 }
 
 struct Lowering<'a, 'lock> {
@@ -66,7 +102,12 @@ struct Lowering<'a, 'lock> {
 impl Lowering<'_, '_> {
     fn kconfig(&mut self) -> Input {
         let script = self.script(include_str!("kconfig.sh"));
-        let mut inputs = self.source();
+        // A patch may reach any file; without one, the files that decide a configuration are enough.
+        let part = match self.compiled.patches.is_empty() {
+            true => SourcePart::Kconfig(self.kernel.architecture.value.facts().kernel.source.to_owned()),
+            false => SourcePart::Whole,
+        };
+        let mut inputs = self.source(part);
         inputs.insert("kconfig.sh".to_owned(), script);
         let step = self.sandbox(StepKind::KernelKconfig, &["kconfig.sh"], inputs, &[KCONFIG]);
         Input::Output { step, name: KCONFIG.to_owned() }
@@ -116,22 +157,30 @@ impl Lowering<'_, '_> {
     }
 
     fn build(&mut self, config: Input) -> usize {
-        let script = self.script(include_str!("build.sh"));
-        let mut inputs = self.source();
+        let debug = debug_outputs(self.compiled);
+        let script = self.script(&build_script(&debug));
+        let mut inputs = self.source(SourcePart::Whole);
         inputs.insert("build.sh".to_owned(), script);
         inputs.insert(CONFIG.to_owned(), config);
-        let mut outputs = vec!["System.map", "kernel.release", "vmlinuz"];
+        let mut outputs = vec![SYSTEM_MAP, "kernel.release", "vmlinuz"];
         if self.compiled.modules {
             outputs.push("modules.tar");
         }
+        outputs.extend(debug.iter().map(|kind| kind.file_name()).filter(|name| *name != SYSTEM_MAP));
         let Some(Input::Inline(mut instead)) = inputs.get("source.sh").cloned() else {
             unreachable!("source() has it")
         };
         instead.extend_from_slice(include_bytes!("incremental.sh"));
+        let mut changing = BTreeSet::from([CONFIG.to_owned()]);
+        // Patches are applied to a whole tree, so with them another tree is another directory.
+        if inputs.contains_key(SOURCE) && self.compiled.patches.is_empty() {
+            instead.extend_from_slice(include_bytes!("local_incremental.sh"));
+            changing.insert(SOURCE.to_owned());
+        }
         let step = self.sandbox(StepKind::KernelBuild, &["build.sh"], inputs, &outputs);
         let incremental = IncrementalRun {
             directory: "linux".to_owned(),
-            changing: CONFIG.to_owned(),
+            changing,
             instead: BTreeMap::from([("source.sh".to_owned(), instead)]),
         };
         self.builder.plan.incremental.insert(step, incremental);
@@ -153,13 +202,16 @@ impl Lowering<'_, '_> {
         Input::Inline(filled.into_bytes())
     }
 
-    /// What `source.sh` reads: itself, the source, the patches in order.
-    fn source(&mut self) -> BTreeMap<String, Input> {
+    /// What `source.sh` reads: itself, the source, the patches in order. `part` is what a step needs of a directory.
+    fn source(&mut self, part: SourcePart) -> BTreeMap<String, Input> {
         let patched =
             !self.compiled.patches.is_empty() || matches!(self.compiled.source, KernelSource::DebianSource(..));
         let mut script = include_bytes!("source.sh").to_vec();
         if patched {
             script.extend_from_slice(include_bytes!("apply.sh"));
+        }
+        if matches!(self.compiled.source, KernelSource::Directory(..)) {
+            script.extend_from_slice(include_bytes!("local.sh"));
         }
         let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script))]);
         match &self.compiled.source {
@@ -169,6 +221,10 @@ impl Lowering<'_, '_> {
                 let package = package.or(packages.last()).expect("a locked set is not empty");
                 inputs.insert("source.deb".to_owned(), self.builder.fetch(package));
             }
+            KernelSource::Directory(place, _) => {
+                let source = self.local(place, part);
+                inputs.insert(SOURCE.to_owned(), source);
+            }
             KernelSource::DebianSource(..) | KernelSource::Url { .. } => {
                 let name = self.kernel.source_name();
                 let source = self.builder.lock.sources.get(&name).expect("the lock has every source of its recipe");
@@ -177,12 +233,24 @@ impl Lowering<'_, '_> {
                 }
             }
         }
+        self.patches(&mut inputs);
+        inputs
+    }
+
+    /// A directory that this build cannot open is told before anything is built, so that its path does not matter here.
+    fn local(&mut self, place: &LocalPlace, part: SourcePart) -> Input {
+        let path = if let LocalPlace::At(path) = place { path.clone() } else { PathBuf::new() };
+        let name = part.name(&self.kernel.name);
+        self.builder.plan.local.insert(name.clone(), LocalSource { path, part });
+        Input::Local(name)
+    }
+
+    fn patches(&mut self, inputs: &mut BTreeMap<String, Input>) {
         for (at, patch) in self.compiled.patches.iter().enumerate() {
             let file = patch.value.rsplit('/').next().unwrap_or_default();
             let input = self.builder.recipe_file(self.recipe, &patch.value);
             inputs.insert(format!("patches/{at:03}-{file}"), input);
         }
-        inputs
     }
 
     /// Kiln's own rules first, so that a recipe may overrule them; the kernel's own options last.

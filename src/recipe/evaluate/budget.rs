@@ -41,6 +41,7 @@ impl Budget {
 pub(super) fn weigh(value: &Value) -> (usize, usize) {
     match value {
         Value::Text(text) | Value::Name(text) | Value::File(text) | Value::Directory(text) => (1, text.len()),
+        Value::Local(local) => (1, local.written.len()),
         Value::List(items) | Value::Call(_, items) => {
             items.iter().fold((1, 0), |sum, item| add(sum, weigh(&item.value)))
         }

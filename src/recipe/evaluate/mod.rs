@@ -35,6 +35,10 @@ pub(super) struct Evaluator<'a, 'w> {
     /// Innermost last.
     scopes: Vec<BTreeMap<String, Binding>>,
     budget: Budget,
+    /// Keywords of the blocks around what is evaluated, innermost last.
+    blocks: Vec<String>,
+    /// Whether it is the source of a kernel, whose directories are read later.
+    local: bool,
     /// Every parameter in canonical spelling.
     pub(super) params: BTreeMap<String, String>,
     /// Kind and name of every block that another one extends.
@@ -46,7 +50,8 @@ impl<'a, 'w> Evaluator<'a, 'w> {
     pub(super) fn new(report: &'a Diagnostics, files: &'a mut Files<'w>, set: &[(String, String)], main: &str) -> Self {
         let overrides = Overrides::new(files, set, main, report);
         let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
-        Evaluator { report, files, overrides, scopes, budget, params, extended: BTreeSet::new() }
+        let (blocks, extended) = (Vec::new(), BTreeSet::new());
+        Evaluator { report, files, overrides, scopes, budget, blocks, local: false, params, extended }
     }
 
     /// All top-level blocks and fields of all files, flattened.
@@ -80,14 +85,18 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             return None;
         }
         let arguments = entry.arguments.iter().map(|argument| self.value(argument)).collect();
+        self.local = entry.keyword.value == "source" && self.blocks.last().is_some_and(|block| block == "kernel");
         let (op, value) = match &entry.assign {
             Some((op, value)) => (*op, Some(self.value(value))),
             None => (Op::Set, None),
         };
+        self.local = false;
         let mut items = Vec::new();
         if let Some(body) = &entry.body {
             self.scopes.push(BTreeMap::new());
+            self.blocks.push(entry.keyword.value.clone());
             self.body(body, &mut items);
+            self.blocks.pop();
             self.scopes.pop();
         }
         let (keyword, block, span) = (entry.keyword.clone(), entry.body.is_some(), entry.span);

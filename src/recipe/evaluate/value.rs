@@ -5,6 +5,7 @@ use super::budget::{MAX_ITEMS, weigh};
 use crate::base::{ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::directory::Modes;
 use crate::recipe::files::Refused;
+use crate::recipe::local::LocalDirectory;
 use crate::recipe::nearest::nearest;
 use crate::recipe::value::Value;
 use crate::syntax::tree::{self, TextPart};
@@ -37,6 +38,7 @@ impl Evaluator<'_, '_> {
                 let arguments: Vec<_> = arguments.iter().map(|argument| self.value(argument)).collect();
                 match word.value.as_str() {
                     "file" => self.file(span, &arguments),
+                    "directory" if self.local => self.local_directory(span, &arguments),
                     "directory" => self.directory(span, &arguments),
                     _ => Value::Call(word.clone(), arguments),
                 }
@@ -87,7 +89,7 @@ impl Evaluator<'_, '_> {
             Value::Text(text) | Value::Name(text) => Some(text.clone()),
             Value::Size(bytes) => Some(ByteSize(*bytes).to_string()),
             Value::Wrong => None,
-            Value::List(_) | Value::Call(..) | Value::File(_) | Value::Directory(_) => {
+            Value::List(_) | Value::Call(..) | Value::File(_) | Value::Directory(_) | Value::Local(_) => {
                 let message = format!("cannot interpolate {} into a string", binding.value.kind());
                 let wrong = Diagnostic::new(name.span, message).label("has no text");
                 self.report.push(wrong.related(binding.span, "given here"));
@@ -127,6 +129,18 @@ impl Evaluator<'_, '_> {
         };
         let copied = self.files.directory(at.file, path, modes);
         copied.map_or_else(|refused| self.refused(*at, refused), Value::Directory)
+    }
+
+    /// `directory "path"` as the source of a kernel: a tree that is read when it is built.
+    fn local_directory(&mut self, span: Span, arguments: &[Spanned<Value>]) -> Value {
+        let [Spanned { value: Value::Text(written), span: at }] = arguments else {
+            if !arguments.iter().any(|argument| argument.value == Value::Wrong) {
+                let wrong = Diagnostic::new(span, "the source of a kernel is one path");
+                self.report.push(wrong.label("expected `directory \"path\"`"));
+            }
+            return Value::Wrong;
+        };
+        Value::Local(LocalDirectory { written: written.clone(), place: self.files.local(at.file, written) })
     }
 
     fn refused(&self, at: Span, Refused(message, hint): Refused) -> Value {

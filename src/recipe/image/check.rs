@@ -33,6 +33,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let spans = FieldSpans {
         size: at.size,
         format: at.format,
+        grow: at.grow,
         locale: locale.as_ref().map(|locale| locale.span),
         timezone: timezone.as_ref().map(|timezone| timezone.span),
         dhcp: dhcp.as_ref().map(|dhcp| dhcp.span),

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::partition::{self, ImagePartition};
+use super::size::in_bounds;
 use super::{BUSYBOX, ImageFile, swap};
 use crate::base::{Arch, ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::packages::{PackageRequest, PackageSet};
@@ -9,17 +11,10 @@ use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::Value;
 
-/// Bytes of an image's file system: less does not hold the packages that every Debian system has; more than 2 TiB is a
-/// typo.
-pub const SIZES: std::ops::RangeInclusive<u64> = (64 << 20)..=(2 << 40);
-
 /// A raw disk is read whole wherever its digest is compared, holes and all.
 const LARGEST_RAW: u64 = 128 << 30;
-/// mke2fs counts whole blocks.
-const BLOCK: u64 = 4096;
-
 /// What an archive has not, and a disk does.
-const ONLY_DISKS: [&str; 3] = ["size", "swap", "tools"];
+const ONLY_DISKS: [&str; 4] = ["size", "swap", "grow", "tools"];
 
 /// What an image is delivered as.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +32,10 @@ pub struct ImageDisk {
     pub size: u64,
     /// Bytes of the swap file on it.
     pub swap: Option<u64>,
+    /// Whether the file system grows, at boot, to the size of the disk that it is on.
+    pub grow: bool,
+    /// Directories that lie in partitions of their own, by path.
+    pub partitions: Vec<ImagePartition>,
     /// How it is delivered.
     pub format: DiskFormat,
     /// The tools that make the disk (mke2fs, kmod, busybox ...): unpacked beside the image, never part of it.
@@ -93,6 +92,7 @@ pub(super) struct FormContext<'a> {
 /// Where `size` and `format` stand.
 pub(super) struct FormSpans {
     pub(super) size: Span,
+    pub(super) grow: Option<Span>,
     pub(super) format: Option<Span>,
 }
 
@@ -103,46 +103,71 @@ pub(super) fn form(reader: &mut Reader<'_>, context: &FormContext<'_>) -> (Optio
     match word {
         Some(word) if word.value == "tar" => {
             archive(reader, word.span);
-            (Some(ImageForm::Tar), FormSpans { size: head, format: Some(word.span) })
+            (Some(ImageForm::Tar), FormSpans { size: head, grow: None, format: Some(word.span) })
         }
         word => {
             let raw = word.as_ref().is_some_and(|word| word.value == DiskFormat::Raw.name());
             let format = if raw { DiskFormat::Raw } else { DiskFormat::Qcow2 };
-            let (disk, size) = disk(reader, context, format);
-            let spans = FormSpans { size: size.unwrap_or(head), format: word.map(|word| word.span) };
+            let grow = reader.optional::<bool>("grow");
+            grow.iter().for_each(|grow| growing(grow, context.files, reader));
+            let at = grow.as_ref().map(|grow| grow.span);
+            let (disk, size) = disk(reader, context, (format, grow.is_some_and(|grow| grow.value)));
+            let spans = FormSpans { size: size.unwrap_or(head), grow: at, format: word.map(|word| word.span) };
             (disk.map(|disk| ImageForm::Disk(Box::new(disk))), spans)
         }
     }
 }
 
+/// A block that an archive has no use for.
+const PARTITION: &str = "partition";
+
 /// What an image inherits from one that is a disk does not matter to an archive; what its own block says would.
 fn archive(reader: &mut Reader<'_>, format: Span) {
     let block = reader.node().span;
-    for field in ONLY_DISKS {
-        let Some(value) = reader.optional::<Value>(field) else { continue };
-        let own = value.span.file == block.file && value.span.start >= block.start && value.span.end <= block.end;
-        if own {
-            let wrong = Diagnostic::new(value.span, format!("`{field}` has no effect on a tar archive"));
-            let wrong = wrong.label("only a disk has this").related(format, "the image is delivered as an archive");
-            reader.error(wrong.hint("leave it out, or write `format = qcow2` or `format = raw`"));
-        }
+    let fields = ONLY_DISKS.into_iter().filter_map(|field| Some((field, reader.optional::<Value>(field)?.span)));
+    let mut stated: Vec<(&str, Span)> = fields.collect();
+    stated.extend(reader.blocks(PARTITION).into_iter().map(|node| (PARTITION, node.head())));
+    let own = |at: &Span| at.file == block.file && at.start >= block.start && at.end <= block.end;
+    for (what, at) in stated.into_iter().filter(|(_, at)| own(at)) {
+        let wrong = Diagnostic::new(at, format!("`{what}` has no effect on a tar archive"));
+        let wrong = wrong.label("only a disk has this").related(format, "the image is delivered as an archive");
+        reader.error(wrong.hint("leave it out, or write `format = qcow2` or `format = raw`"));
     }
 }
 
-fn disk(reader: &mut Reader<'_>, context: &FormContext<'_>, format: DiskFormat) -> (Option<ImageDisk>, Option<Span>) {
+fn disk(
+    reader: &mut Reader<'_>,
+    context: &FormContext<'_>,
+    (format, grow): (DiskFormat, bool),
+) -> (Option<ImageDisk>, Option<Span>) {
     let &FormContext { scope, own, arch, files } = context;
     let size = reader.required::<ByteSize>("size");
     let at = size.as_ref().map(|size| size.span);
-    let size = size.and_then(|size| size_in_bounds(size, format, reader));
+    let size = size.and_then(|size| in_bounds(size, reader));
     let swap = reader.optional::<ByteSize>("swap").and_then(|swap| swap::size(swap, size, files, reader));
+    let partitions = partition::partitions(reader, files);
+    let bytes = size.map(|size| partitions.iter().fold(size, |sum, partition| sum.saturating_add(partition.size)));
+    if let (DiskFormat::Raw, Some(bytes), Some(at)) = (format, bytes, at) {
+        raw_in_bounds(bytes, at, reader);
+    }
     let wanted = Wanted { field: "tools", own_name: &format!("{own}.tools"), arch: Arch::BUILD };
     let tools = scope.required_set(reader, wanted);
     if let Some(tools) = &tools {
         needed_tools(tools, reader);
     }
     let initramfs = (arch.value != Arch::BUILD).then(|| initramfs(scope, own, arch));
-    let disk = size.zip(tools).map(|(size, tools)| ImageDisk { size, swap, format, tools, initramfs });
+    let disk =
+        size.zip(tools).map(|(size, tools)| ImageDisk { size, swap, grow, partitions, format, tools, initramfs });
     (disk, at)
+}
+
+/// `grow = true` works through an option in `/etc/fstab`.
+fn growing(grow: &Spanned<bool>, files: &[ImageFile], reader: &Reader<'_>) {
+    if let Some(file) = files.iter().find(|file| grow.value && file.path == "/etc/fstab") {
+        let wrong = Diagnostic::new(grow.span, "`grow` sets an option in `/etc/fstab`, which the recipe replaces");
+        let wrong = wrong.label("nothing would grow").related(file.span, "by this");
+        reader.error(wrong.hint("leave one of the two out: the root's option in that file is `x-systemd.growfs`"));
+    }
 }
 
 /// The shell of the initramfs runs in the machine: where the tools are programs of another architecture, it comes from a
@@ -163,18 +188,11 @@ fn needed_tools(tools: &PackageSet, reader: &Reader<'_>) {
     }
 }
 
-fn size_in_bounds(size: Spanned<ByteSize>, format: DiskFormat, reader: &Reader<'_>) -> Option<u64> {
-    let Spanned { value: ByteSize(bytes), span } = size;
-    if !SIZES.contains(&bytes) || !bytes.is_multiple_of(BLOCK) {
-        let (least, most) = (ByteSize(*SIZES.start()), ByteSize(*SIZES.end()));
-        let bounds = format!("from {least} to {most}, in whole blocks of 4KiB");
-        reader.error(Diagnostic::new(span, "`size` is out of range").label(bounds));
-        return None;
-    }
-    if format == DiskFormat::Raw && bytes > LARGEST_RAW {
-        let wrong = Diagnostic::new(span, "a raw disk of this size cannot be delivered");
+/// All file systems of a raw disk together.
+fn raw_in_bounds(bytes: u64, at: Span, reader: &Reader<'_>) {
+    if bytes > LARGEST_RAW {
+        let wrong = Diagnostic::new(at, "a raw disk of this size cannot be delivered");
         let bound = format!("at most {}, all of which is read wherever its digest is compared", ByteSize(LARGEST_RAW));
         reader.error(wrong.label(bound).hint("`format = qcow2` has no such bound"));
     }
-    Some(bytes)
 }

@@ -1,11 +1,14 @@
 //! Reads `kernel NAME { ... }`.
 
+use std::path::PathBuf;
+
 use super::config::options;
 use super::{Compiled, ConfigBase, ConfigBlock, Kernel, KernelSource, Origin};
 use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address::{self, Address};
 use crate::recipe::architecture;
 use crate::recipe::kinds::{FileKey, Name};
+use crate::recipe::local::{LocalOrigin, LocalPlace};
 use crate::recipe::packages::{PackageRequest, PackageSet, request, source_request};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
@@ -18,6 +21,13 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
     let has = |field: &str| node.children.iter().find(|child| child.keyword.value == field);
     let arch = architecture::read(&mut reader);
+    if let Some(image) = has("image") {
+        let wrong = Diagnostic::new(image.keyword.span, format!("{} has an `image`", node.title()));
+        let hint = "kiln compiles a kernel, or takes one out of a package: write `source = directory \"linux\"` for the tree that \
+                    the image was made from, or `package = package \"linux-image-amd64\"`";
+        scope.report.push(wrong.label("a kernel cannot be a ready image").hint(hint));
+        return None;
+    }
     let own = Own { name: &own, arch: &arch };
     let origin = match (has("package"), has("source")) {
         (Some(package), Some(source)) => {
@@ -96,8 +106,21 @@ fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Comp
         reader.error(wrong.label("nothing to load").hint("write `modules = true`, or remove this"));
     }
     let initrd_modules = initrd_modules(reader);
+    let source = match scope.local_sources.get(own.name) {
+        Some(path) => Some(instead(source.as_ref(), path.clone())),
+        None => source,
+    };
     let (source, base, build) = (source?, base?, build?);
     Some(Compiled { source, patches, base, configs, options, require, build, modules, initrd_modules, btf })
+}
+
+/// The directory that the command line names, in the place of what the recipe says.
+fn instead(source: Option<&KernelSource>, path: PathBuf) -> KernelSource {
+    let origin = match source {
+        Some(KernelSource::Directory(..)) => LocalOrigin::Recipe,
+        _ => LocalOrigin::CommandLine,
+    };
+    KernelSource::Directory(LocalPlace::At(path), origin)
 }
 
 fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
@@ -113,7 +136,11 @@ fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
     configs
 }
 
-/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, or `url "https://..." sha256:...`.
+/// What a report proposes as the source of a kernel.
+const SOURCES: &str = "write `package \"linux-source-6.12\"`, `source-package \"linux\"`, `url \"https://...\" sha256:...` or, for a \
+                       tree of your own, `directory \"linux\"`";
+
+/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, `url "https://..." sha256:...`, or `directory "linux"`.
 fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelSource> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
@@ -124,6 +151,13 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelS
             let (request, archives) = source_request(word, arguments, scope)?;
             Some(KernelSource::DebianSource(request, archives))
         }
+        Value::Local(local) => Some(KernelSource::Directory(local.place.clone(), LocalOrigin::Recipe)),
+        Value::Text(path) if path.contains('/') => {
+            let wrong = Diagnostic::new(value.span, format!("`{path}` cannot be the name of a Debian package"));
+            let hint = format!("a tree of your own is written `directory \"{path}\"`");
+            scope.report.push(wrong.label("a path").hint(hint));
+            None
+        }
         Value::Text(_) | Value::Call(..) => {
             let request = request(value, scope)?;
             let arch = Spanned::new(Arch::BUILD, value.span);
@@ -132,11 +166,8 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelS
         Value::Wrong => None,
         other => {
             let message = format!("expected the source of a kernel, found {}", other.describe());
-            let hint =
-                "write `package \"linux-source-6.12\"`, `source-package \"linux\"` or `url \"https://...\" sha256:...`";
-            scope
-                .report
-                .push(Diagnostic::new(value.span, message).label(format!("this is {}", other.kind())).hint(hint));
+            let wrong = Diagnostic::new(value.span, message).label(format!("this is {}", other.kind()));
+            scope.report.push(wrong.hint(SOURCES));
             None
         }
     }

@@ -42,6 +42,8 @@ pub struct Machine {
     pub boot: Option<PackageSet>,
     /// Words added to the kernel's command line, in order.
     pub append: Vec<Spanned<String>>,
+    /// Words added to QEMU's command line, in order; see [`crate::machine::rules`].
+    pub arguments: Vec<Spanned<String>>,
     /// NUMA nodes of ordinary memory; none means one node, made by QEMU.
     pub nodes: Vec<Node>,
     /// Distances between nodes; 10 to itself and 20 to others unless said.

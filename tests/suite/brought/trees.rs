@@ -155,7 +155,7 @@ fn mistakes_about_trees_say_what_to_write() {
         ("tree \"/opt\" { source = directory \"app\" mode = 0o755 }", "modes exact` keeps every permission bit"),
         ("tree \"/opt\" { source = directory \"app\" modes some }", "`directory` takes one path"),
         ("file \"/opt\" { source = directory \"app\" }", "a `tree` takes whole directories"),
-        ("file \"/opt\" { source = file \"app\" }", "a whole directory is put into an image by `tree"),
+        ("file \"/opt\" { source = file \"app\" }", "a whole directory is written `directory"),
         ("directory \"/opt\" { source = directory \"app\" }", "write `tree \"/path\""),
         ("tree \"/proc/x\" { source = directory \"app\" }", "would be hidden by a mount"),
         ("tree \"/\" { source = directory \"root\" }", "`/proc` of this tree would be hidden by a mount"),
@@ -174,6 +174,7 @@ fn a_lock_says_when_a_tree_has_changed() {
     let files = recipe.files.iter().map(|(key, file)| (key.clone(), file.digest)).collect();
     let mut lock = Lock {
         output_version: OUTPUT,
+        local: Default::default(),
         recipe: LockedRecipe {
             name: recipe.name.clone(),
             digest: Digest::of(b""),

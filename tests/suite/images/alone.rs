@@ -115,6 +115,44 @@ fn what_an_archive_or_a_machine_cannot_have_is_refused_at_its_place() {
             "image `t` is a tar archive, and a machine needs a disk",
         ),
         ("disk", "image disk extends base { format = raw }", "cannot be called `disk` here"),
+        (
+            "own-table",
+            "image t extends base { grow = true file \"/etc/fstab\" { text = \"\" } }",
+            "`grow` sets an option in",
+        ),
+        ("part", "image t extends base { partition \"/var\" { size = 64MiB } }", "only a disk that firmware boots has"),
+        (
+            "direct",
+            "image t extends base { partition \"/var\" { size = 64MiB } }\n\
+             machine n { kernel = stock image = t qemu = host-tools }",
+            "only a disk that firmware boots has a partition table",
+        ),
+        (
+            "etc",
+            "image t extends base { partition \"/etc\" { size = 64MiB } }",
+            "`/etc` cannot be a partition of its own",
+        ),
+        (
+            "run",
+            "image t extends base { partition \"/run/x\" { size = 64MiB } }",
+            "another file system is mounted there",
+        ),
+        (
+            "blank",
+            "image t extends base { partition \"/a b\" { size = 64MiB } }",
+            "`/a b` cannot be a partition of its own",
+        ),
+        ("tiny", "image t extends base { partition \"/srv\" { size = 1MiB } }", "`size` is out of range"),
+        (
+            "twice",
+            "image t extends base { partition \"/srv\" { size = 64MiB } partition \"/srv\" { size = 64MiB } }",
+            "partition `/srv`",
+        ),
+        (
+            "tar",
+            "image t extends base { format = tar partition \"/srv\" { size = 64MiB } }",
+            "no effect on a tar archive",
+        ),
         ("vhd", "image t extends base { format = vhd }", "`format` cannot be `vhd`"),
     ] {
         let recipe = recipe(&lab, name, (true, more));

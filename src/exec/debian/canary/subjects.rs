@@ -112,6 +112,7 @@ fn spec() -> RootSpec {
         timezone: "Etc/UTC".to_owned(),
         root_device: Some("/dev/vda".to_owned()),
         swap_file: Some("/swapfile".to_owned()),
+        grow: None,
         ids: RootIds { users: BTreeMap::from([("b".to_owned(), 900)]), groups: BTreeMap::new() },
         new_ids: true,
         strict: false,

@@ -4,6 +4,7 @@
 
 mod configure_again;
 mod first_boot;
+mod growth;
 pub(super) mod locale;
 mod servers;
 mod system;

@@ -51,6 +51,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         firmware: firmware(&mut reader),
         boot,
         append: append(&mut reader),
+        arguments: reader.list::<String>("qemu-args"),
         distances: memory::distances(&mut reader, &nodes),
         attributes: attribute::attributes(&mut reader, &nodes),
         nodes,
@@ -68,6 +69,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         qemu: empty_set(node),
     };
     reader.finish();
+    partitioned(scope, &machine, image.as_ref().and_then(|name| scope.images.get(&name.value)));
     Some(Machine { name: name?.value, kernel: kernel?.value, image: image?.value, qemu: qemu?, ..machine })
 }
 
@@ -148,6 +150,18 @@ fn bootable(scope: &Scope, name: &Spanned<String>, image: &Image) {
         );
         scope.report.push(mistake.hint(hint));
     }
+}
+
+/// Reports partitions of an image on a disk that has no partition table.
+fn partitioned(scope: &Scope, machine: &Machine, image: Option<&Image>) {
+    let first = image.and_then(|image| image.disk()?.partitions.first());
+    let Some(first) = first.filter(|_| machine.firmware.value == Firmware::Direct) else { return };
+    let mistake = Diagnostic::new(first.span, "only a disk that firmware boots has a partition table");
+    let mistake = mistake.label("cannot be a partition");
+    let mistake = mistake.related(machine.span, "QEMU loads the kernel of this machine, whose disk is one file system");
+    scope.report.push(
+        mistake.hint("write `firmware = uefi` or `firmware = seabios` in the machine, or leave the partition out"),
+    );
 }
 
 /// `type = q35`; unless said, the usual one of the architecture.

@@ -1,0 +1,17 @@
+
+# Follows incremental.sh where the source is a directory of whoever builds, and replaces what that has. Inputs, below /kiln/in:
+#   source.tar            the files of the directory that are new or changed since the tree in ./linux was built
+#   source.removed        the paths that are gone, each ended by a zero byte
+# What is written now is newer than everything that was made of it, so that make compiles what depends on it.
+unpack_source() {
+    [ -f linux/Makefile ] && [ -f linux/.config ] && [ -f linux/include/config/auto.conf ] ||
+        die "the kept tree is not that of a finished kernel"
+    untracked
+    (cd linux && xargs -0 -r rm -rf -- </kiln/in/source.removed)
+    tar -x -m --recursive-unlink --no-same-owner --no-same-permissions -C linux -f /kiln/in/source.tar
+    source_date=86400
+    find linux -path linux/tools -prune -o -path linux/scripts -prune -o \
+        -type f \( -name '*.ko' -o -name '*.mod.o' -o -name '*.a' \) -exec rm -f {} +
+    rm -f linux/vmlinux linux/vmlinux.o linux/System.map linux/Module.symvers linux/modules.*
+    tell_failures
+}
