@@ -123,6 +123,7 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         package_sets: BTreeMap::from([(set.name.clone(), set)]),
         kernels: BTreeMap::new(),
         builds: BTreeMap::new(),
+        qemus: BTreeMap::new(),
         images: BTreeMap::new(),
         goals: std::collections::BTreeSet::new(),
         machines: BTreeMap::new(),

@@ -3,14 +3,20 @@
 mod machines;
 mod monitor;
 mod order;
+mod questions;
+mod remote;
 mod shared;
 mod sharing;
+mod store;
 
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
+pub use questions::{DiffArgs, SizeArgs, WhyArgs};
+pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
 pub use sharing::{BundleArgs, SignArgs, UnbundleArgs};
+pub use store::{GcArgs, StoreArgs, StoreQuestion};
 
 use std::path::PathBuf;
 
@@ -49,6 +55,10 @@ pub enum Verb {
     Build(BuildArgs),
     /// Boot a machine with the locked QEMU
     Run(RunArgs),
+    /// Log in to a running machine over SSH, or run a command there
+    Ssh(SshArgs),
+    /// Copy files into a running machine or out of it
+    Cp(CpArgs),
     /// Send a QMP command to a running machine
     Qmp(QmpArgs),
     /// Boot machines and run the recipe's tests in them
@@ -61,6 +71,12 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// List what two locks pin differently
+    Diff(DiffArgs),
+    /// Explain why a package is in a lock
+    Why(WhyArgs),
+    /// List what the inputs of a recipe and its artifacts take
+    Size(SizeArgs),
     /// Draw the CXL topology of a recipe's machines
     Draw(DrawArgs),
     /// Query a compiled kernel's configuration
@@ -69,6 +85,8 @@ pub enum Verb {
     Shell(ShellArgs),
     /// Check whether this host can build and run machines
     Doctor(DoctorArgs),
+    /// Query the store, or read every file of it again
+    Store(StoreArgs),
     /// Remove unused files from the store
     Gc(GcArgs),
 }
@@ -228,20 +246,6 @@ pub struct ShellArgs {
     /// How
     #[command(flatten)]
     pub realize: RealizeArgs,
-}
-
-/// `kiln gc`
-#[derive(Debug, Args)]
-pub struct GcArgs {
-    /// Keep what was used within this many days
-    #[arg(long, value_name = "DAYS", default_value_t = 30)]
-    pub keep_days: u32,
-    /// List what would be removed without removing it
-    #[arg(long)]
-    pub dry_run: bool,
-    /// First read every file of the store again, and set damaged ones aside
-    #[arg(long, conflicts_with = "dry_run")]
-    pub check: bool,
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ mod suite {
     mod releases;
     mod root;
     mod rootless;
+    mod running_live;
     mod shared;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod skip;

@@ -59,6 +59,7 @@ mod suite {
     mod packages;
     mod private_apt;
     mod qcow2;
+    mod questions;
     mod sandbox;
     mod schedule;
     mod signed;

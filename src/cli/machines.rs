@@ -8,6 +8,7 @@ use super::shared::{RealizeArgs, RecipeArgs, assignment, source};
 use crate::base::ByteSize;
 use crate::guest;
 use crate::machine::LaunchAdditions;
+use crate::ops::ssh_keys::KeyChoice;
 
 /// How QEMU executes the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -49,9 +50,16 @@ pub struct RunArgs {
     /// How to execute the guest's instructions
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,
-    /// Keep the guest's writes in this overlay file, created if missing, instead of discarding them
-    #[arg(long, value_name = "FILE")]
+    /// Keep what the machines write (disks, persistent and shared memories, UEFI variables) in this directory, created if
+    /// missing, instead of discarding it. A file, or a name that ends in .qcow2, keeps the disk of one machine alone
+    #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+    /// Let the owners of these public SSH keys log in as root, for this run only [default: ~/.ssh/id_*.pub]
+    #[arg(long, value_name = "FILE", conflicts_with = "print")]
+    pub ssh_key: Vec<PathBuf>,
+    /// Hand no SSH key to the machines
+    #[arg(long, conflicts_with_all = ["ssh_key", "print"])]
+    pub no_ssh_key: bool,
     /// Let the guest see a disk of SIZE, such as 16GiB, instead of one of the image's size; the root grows if the
     /// image says `grow = true`
     #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
@@ -80,6 +88,17 @@ impl RunArgs {
     /// What the machine on the terminal has besides.
     pub fn additions(&self) -> LaunchAdditions {
         LaunchAdditions { append: self.append.clone(), arguments: self.arguments.clone() }
+    }
+}
+
+impl RunArgs {
+    /// Whose SSH keys the machines are handed.
+    pub fn keys(&self) -> KeyChoice {
+        match (self.no_ssh_key, self.ssh_key.is_empty()) {
+            (true, _) => KeyChoice::None,
+            (false, true) => KeyChoice::Own,
+            (false, false) => KeyChoice::Files(self.ssh_key.clone()),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ pub mod output;
 pub mod plan;
 pub mod progress;
 pub mod qmp;
+pub mod questions;
+mod remote;
 pub mod run;
 pub mod shell;
 pub mod sign;
@@ -48,16 +50,22 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Plan(args) => plan::run(&session, &args),
         Verb::Build(args) => build::run(&session, &args),
         Verb::Run(args) => run::run(&session, &args),
+        Verb::Ssh(args) => remote::ssh(&session, &args),
+        Verb::Cp(args) => remote::copy(&session, &args),
         Verb::Qmp(args) => qmp::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Sign(args) => sign::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
+        Verb::Diff(args) => questions::diff(&session, &args),
+        Verb::Why(args) => questions::why(&session, &args),
+        Verb::Size(args) => questions::size(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
         Verb::Kconfig(args) => kconfig::run(&session, &args),
         Verb::Shell(args) => shell::run(&session, &args),
         Verb::Doctor(args) => doctor::run(&session, &args),
+        Verb::Store(args) => gc::store(&session, &args),
         Verb::Gc(args) => gc::run(&session, &args),
     }
 }

@@ -66,6 +66,10 @@ pub(super) fn tell(notice: Notice<'_>) {
             crate::tell!("error: {}: {error}", path.display());
             crate::tell!("warning: it is made again from scratch");
         }
+        Notice::KeySkipped { path, reason } => {
+            crate::tell!("warning: {} is not handed to the machines: {}", Foreign(path.display()), Foreign(reason));
+        }
+        Notice::SshAwaited { machine } => crate::tell!("waiting for the SSH server of {}", Foreign(machine)),
         Notice::LockChanged { path } => {
             crate::tell!("warning: {} was edited or merged; its pins are kept", path.display());
         }

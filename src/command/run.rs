@@ -38,6 +38,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         additions: args.additions(),
         gdb: gdb(args)?,
         source: args.recipe.recipe.clone(),
+        keys: args.keys(),
     };
     Ok(launch::run(session, &launches, &options)?)
 }

@@ -159,6 +159,23 @@ impl Mirrors {
         }
         bases
     }
+
+    /// Where a file by URL may be had whose digest is known. The snapshot service limits downloads strictly: what it has from
+    /// a repository is asked from the mirrors first, and from another service where the user names one.
+    pub fn copies(&self, url: &str) -> Vec<String> {
+        let Some((repository, path)) = of_service(url) else { return vec![url.to_owned()] };
+        let copies = self.bases(repository, &[]).into_iter().map(|base| format!("{base}/{path}"));
+        copies.chain([url.replacen(SNAPSHOT, self.service(), 1)]).collect()
+    }
+}
+
+/// Repository and path of an address of the snapshot service: `debian` and `pool/main/n/ndctl/ndctl_81.orig.tar.gz` of
+/// `https://snapshot.debian.org/archive/debian/20251101T000000Z/pool/main/n/ndctl/ndctl_81.orig.tar.gz`.
+fn of_service(url: &str) -> Option<(&str, &str)> {
+    let (repository, rest) = url.strip_prefix(SNAPSHOT)?.strip_prefix('/')?.split_once('/')?;
+    let (moment, path) = rest.split_once('/')?;
+    Timestamp::parse_snapshot(moment)?;
+    (!path.is_empty()).then_some((repository, path))
 }
 
 /// The address of the snapshot service.
@@ -223,6 +240,23 @@ mod tests {
         assert_eq!(mirrors.bases("debian", &[Timestamp::parse_snapshot("20261121T021046Z").unwrap()]), expected);
         let security = ["https://two.mirror.example/debian-security", "http://three.mirror.example/s"];
         assert_eq!(mirrors.bases("debian-security", &[]), security);
+    }
+
+    #[test]
+    fn what_the_service_has_is_asked_from_mirrors_first() {
+        let mut mirrors = Mirrors::of(&world()).unwrap();
+        let url = format!("{SNAPSHOT}/debian/20251101T000000Z/pool/x_1.tar.gz");
+        let copies = mirrors.copies(&url);
+        assert_eq!(copies.first().unwrap(), "http://one.mirror.example/d/pool/x_1.tar.gz");
+        assert_eq!(copies.last().unwrap(), &url);
+        mirrors.service = Some("http://service.example/a".to_owned());
+        assert_eq!(
+            mirrors.copies(&url).last().unwrap(),
+            "http://service.example/a/debian/20251101T000000Z/pool/x_1.tar.gz"
+        );
+        for other in ["https://host.example/x", &format!("{SNAPSHOT}/debian/now/pool/x"), SNAPSHOT] {
+            assert_eq!(mirrors.copies(other), [other]);
+        }
     }
 
     #[test]

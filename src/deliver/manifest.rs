@@ -49,8 +49,11 @@ pub struct Manifest {
     /// Kernels that were compiled from a directory of whoever built, with the digest of its listing.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub local: BTreeMap<String, Digest>,
-    /// By machine: the step that unpacks its QEMU.
+    /// By machine: the step whose tree has its QEMU.
     pub qemu: BTreeMap<String, String>,
+    /// By machine whose QEMU a build made: the id under which a store knows that tree. That of packages is among the steps.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub built_qemu: BTreeMap<String, Digest>,
     /// By image that no machine uses: its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
@@ -162,6 +165,7 @@ mod tests {
             artifacts: BTreeMap::from([("disk.qcow2".to_owned(), artifact)]),
             steps: BTreeMap::from([("disk".to_owned(), Digest::of(b"step"))]),
             incremental: BTreeSet::new(),
+            built_qemu: BTreeMap::new(),
             local: BTreeMap::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
             images: BTreeMap::new(),

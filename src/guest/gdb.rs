@@ -167,7 +167,7 @@ mod tests {
     fn what_gdb_says_reaches_the_stub_and_back_one_gdb_after_the_other() {
         let run = std::env::temp_dir().join(format!("kiln-gdb-{}", std::process::id()));
         let _ = crate::world::fs::remove_tree(&run);
-        std::fs::create_dir_all(&run).unwrap();
+        crate::world::fs::create_dir_all(&run).unwrap();
         let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
         let stub = GdbStub { port: free, start: GuestStart::OnContinue, source: None };
         let relay = stub.open("m", &run).unwrap();

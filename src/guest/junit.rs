@@ -1,5 +1,7 @@
 //! Test results as JUnit XML, the format that CI services read.
 
+use std::path::PathBuf;
+
 use super::report::{Outcome, TestReport, TestResult};
 
 /// One document for several recipes, each under its name: its report, or why there is none.
@@ -39,16 +41,28 @@ fn case(name: &str, test: &TestResult) -> String {
     let class = escape(&format!("{name}.{}", test.machine));
     let head =
         format!("    <testcase name=\"{}\" classname=\"{class}\" time=\"{}\"", escape(&test.title), time(test.millis));
+    let files = attachments(&test.files);
     match &test.outcome {
-        Outcome::Passed => format!("{head}/>\n"),
+        Outcome::Passed if files.is_empty() => format!("{head}/>\n"),
+        Outcome::Passed => format!("{head}>\n{files}    </testcase>\n"),
         Outcome::Skipped { reason } => format!("{head}><skipped message=\"{}\"/></testcase>\n", escape(reason)),
         Outcome::Failed(failed) => format!(
-            "{head}>\n      <failure message=\"{}\">{}</failure>\n    </testcase>\n",
+            "{head}>\n      <failure message=\"{}\">{}</failure>\n{files}    </testcase>\n",
             escape(&failed.reason),
             // In an attribute a line end is written as a number; between tags it may stand as it is.
             escape(&failed.text()).replace("&#10;", "\n")
         ),
     }
+}
+
+/// Files of a test, as CI services find them: a line for each in the output (Jenkins, GitLab).
+fn attachments(files: &[PathBuf]) -> String {
+    if files.is_empty() {
+        return String::new();
+    }
+    let lines: String =
+        files.iter().map(|file| format!("[[ATTACHMENT|{}]]\n", escape(&file.to_string_lossy()))).collect();
+    format!("      <system-out>{}</system-out>\n", lines.trim_end())
 }
 
 fn time(millis: u64) -> String {
@@ -84,8 +98,9 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         let suite = r#"<testsuite name="r&quot;&amp;" tests="3" failures="1" errors="0" skipped="1" time="4.500">"#;
         assert_eq!(lines[2].trim(), suite);
-        let passed = r#"<testcase name="memory &amp; node" classname="r&quot;&amp;.m" time="1.500"/>"#;
+        let passed = r#"<testcase name="memory &amp; node" classname="r&quot;&amp;.m" time="1.500">"#;
         assert_eq!(lines[3].trim(), passed);
+        assert_eq!(lines[4].trim(), "<system-out>[[ATTACHMENT|/log/m/a&lt;b]]</system-out>");
         assert!(text.contains("<failure message=\"`a` ended with exit code 1 ]]&gt;\">"), "{text}");
         assert!(text.contains("| ␛[31mred␀\u{fffd} &lt;tag&gt; &quot;q&quot;\n"), "{text}");
         assert!(text.contains("<skipped message=\"slow\"/></testcase>"), "{text}");

@@ -4,6 +4,8 @@
 //! and where its files are.
 
 mod changed;
+#[cfg(test)]
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use super::overlay::{self, BackingDisk};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
-use crate::machine::argv::{self, Console, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
+use crate::machine::argv::{self, Console, Credential, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
 use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::image::DiskFormat;
@@ -31,8 +33,13 @@ pub const SHARED: &str = "/kiln/shared";
 pub const LOGS: &str = "/kiln/logs";
 /// Where a lasting overlay appears.
 pub const KEEP: &str = "/kiln/keep.qcow2";
+/// Where other files that last appear. In the directory of a run, links lead to them.
+pub const KEPT: &str = "/kiln/kept";
+
+/// The firmware's variables, in the directory of a run.
+pub const VARIABLES: &str = "firmware-vars";
 /// A firmware's variables are no larger.
-const VARIABLES: u64 = 1 << 20;
+const MAX_VARIABLES_BYTES: u64 = 1 << 20;
 
 /// A machine ready to be started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +62,8 @@ pub struct Launch {
     pub states: BTreeMap<String, FileState>,
     /// The firmware's variables, when they were read already.
     pub variables: Option<Vec<u8>>,
+    /// What this start hands to the guest's systemd.
+    pub credentials: Vec<Credential>,
     /// Bytes of the disk that the guest sees, when it is larger than the image's.
     pub disk_size: Option<u64>,
     /// What this start has besides.
@@ -81,8 +90,20 @@ pub struct Places {
     pub shared: PathBuf,
     /// Becomes [`LOGS`], with the name of the console log in there; none on the terminal.
     pub log: Option<(PathBuf, String)>,
-    /// A lasting overlay, which becomes [`KEEP`]; else the overlay is made in `run`.
-    pub keep: Option<PathBuf>,
+    /// What lasts: an overlay, which becomes [`KEEP`], and files that appear in [`KEPT`]; what is not among them is made
+    /// in `run`.
+    pub keep: Option<KeptFiles>,
+}
+
+/// What of a machine is kept, and where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptFiles {
+    /// Overlay of its disk.
+    pub disk: PathBuf,
+    /// Files of its own, by their names in the directory of a run.
+    pub own: BTreeMap<String, PathBuf>,
+    /// Files that it shares with other machines, by their names in the directory that all see.
+    pub shared: BTreeMap<String, PathBuf>,
 }
 
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
@@ -91,22 +112,45 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     let (artifacts, format, size) = (&launch.artifacts, launch.description.disk, launch.disk_size);
     let below = BackingDisk { artifacts, file: file(launch, Place::Disk)?, format, digest: launch.disk, size };
     match &places.keep {
-        Some(keep) => overlay::create_or_check(keep, below)?,
+        Some(keep) => {
+            overlay::create_or_check(&keep.disk, below)?;
+            link(&places.run, &keep.own)?;
+            link(&places.shared, &keep.shared)?;
+        }
         None => overlay::create(&places.run.join("disk.qcow2"), below)?,
     }
     if let Some((logs, name)) = &places.log {
         fs::create_anew(&logs.join(name))?;
     }
-    for disk in &launch.description.machine.disks {
+    let is_kept = |name: &str| places.keep.as_ref().is_some_and(|keep| keep.own.contains_key(name));
+    let disks = &launch.description.machine.disks;
+    for disk in disks.iter().filter(|disk| !is_kept(&format!("{}.disk", disk.name.value))) {
         let path = places.run.join(format!("{}.disk", disk.name.value));
         fs::context("size", &path, fs::create(&path)?.set_len(disk.size.value))?;
     }
-    if launch.files.contains_key(&Place::FirmwareVars) {
-        let bytes = match &launch.variables {
-            Some(bytes) => bytes.clone(),
-            None => fs::read(&launch.artifacts.join(file(launch, Place::FirmwareVars)?), VARIABLES)?,
-        };
-        fs::write_atomically(&places.run.join("firmware-vars"), &bytes)?;
+    if launch.files.contains_key(&Place::FirmwareVars) && !is_kept(VARIABLES) {
+        fs::write_atomically(&places.run.join(VARIABLES), &variables(launch)?)?;
+    }
+    Ok(())
+}
+
+/// The variables that a machine's firmware starts with.
+pub fn variables(launch: &Launch) -> Result<Vec<u8>, GuestError> {
+    match (&launch.variables, launch.files.get(&Place::FirmwareVars)) {
+        (Some(bytes), _) => Ok(bytes.clone()),
+        (None, Some(name)) => Ok(fs::read(&launch.artifacts.join(name), MAX_VARIABLES_BYTES)?),
+        (None, None) => Err(GuestError::NoFile { machine: launch.machine.clone(), place: Place::FirmwareVars.name() }),
+    }
+}
+
+/// Links in the directory of a run that lead QEMU to files that last. Another start of this run may have made them.
+fn link(directory: &Path, files: &BTreeMap<String, PathBuf>) -> Result<(), GuestError> {
+    for name in files.keys() {
+        let path = directory.join(name);
+        match rustix::fs::symlink(format!("{KEPT}/{name}"), &path) {
+            Ok(()) | Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => fs::context("link", &path, Err(error.into()))?,
+        }
     }
     Ok(())
 }
@@ -141,6 +185,7 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             (wishes.agent, wishes.forwards) = (true, Forwards::Closed);
         }
         wishes.append.extend(append);
+        wishes.credentials.clone_from(&launch.credentials);
         wishes.append.extend(launch.additions.append.iter().cloned());
         wishes.arguments.extend(launch.additions.arguments.iter().cloned());
     });
@@ -156,7 +201,7 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
     match place {
         Place::Disk if places.keep.is_some() => KEEP.to_owned(),
         Place::Disk => format!("{RUN}/disk.qcow2"),
-        Place::FirmwareVars => format!("{RUN}/firmware-vars"),
+        Place::FirmwareVars => format!("{RUN}/{VARIABLES}"),
         Place::Run => RUN.to_owned(),
         Place::Shared => SHARED.to_owned(),
         Place::Log => format!("{LOGS}/{log}"),
@@ -215,7 +260,11 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     mounts.extend([bind(&places.run, RUN, false), bind(&places.shared, SHARED, false)]);
     // The file alone: the directory may be one of the user's, with much else in it.
     mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"), false)));
-    mounts.extend(places.keep.as_ref().map(|keep| bind(keep, KEEP, false)));
+    if let Some(keep) = &places.keep {
+        mounts.push(bind(&keep.disk, KEEP, false));
+        let files = keep.own.iter().chain(&keep.shared);
+        mounts.extend(files.map(|(name, path)| bind(path, &format!("{KEPT}/{name}"), false)));
+    }
     mounts.extend(Path::new("/dev/kvm").exists().then(|| bind(Path::new("/dev/kvm"), "/dev/kvm", false)));
     let env =
         [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("PATH", "/usr/bin:/usr/sbin")];
@@ -228,161 +277,5 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         argv,
         hostname: HOST_NAME.to_owned(),
         cwd: RUN.into(),
-    }
-}
-
-#[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::deliver::launch::LaunchFile;
-    use crate::world::dir::Dir;
-
-    /// A machine that is never started, with more fields than the least.
-    pub(in crate::guest) fn launch(more: &str) -> Launch {
-        let artifact =
-            |file: &str| format!("{{ \"file\": \"{file}\", \"size\": 1, \"sha256\": \"{}\" }}", Digest::of(b""));
-        let artifacts = [("kernel", "vmlinuz"), ("disk", "disk.qcow2"), ("firmware-code", "c"), ("firmware-vars", "v")];
-        let artifacts = artifacts.map(|(place, file)| format!("\"{place}\": {}", artifact(file))).join(", ");
-        let firmware = if more.contains("\"firmware\"") { "" } else { "\"firmware\": \"direct\", " };
-        let text = format!(
-            "{{ \"format\": 2, \"qemu\": \"11.1.3\", \"artifacts\": {{ {artifacts} }}, \"machine\": {{ {firmware} {more} \
-             \"name\": \"m\", \"type\": \"q35\", \"cpus\": 1, \"memory\": 1073741824, \"cpu\": \"max\", \
-             \"user-network\": true, \"bounce\": false, \"rng\": true }}, \
-             \"memories\": [{{ \"name\": \"pool\", \"size\": 1073741824 }}] }}"
-        );
-        let read = LaunchFile::read(text.as_bytes()).unwrap();
-        Launch {
-            machine: "m".into(),
-            tree: "/tree".into(),
-            artifacts: "/built".into(),
-            program: "/usr/bin/qemu".into(),
-            files: read.artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
-            description: read.description,
-            disk: Digest::of(b""),
-            states: BTreeMap::new(),
-            variables: None,
-            disk_size: None,
-            additions: LaunchAdditions::default(),
-        }
-    }
-
-    fn places() -> Places {
-        Places { run: "/r".into(), shared: "/s".into(), log: Some(("/l".into(), "m.log".into())), keep: None }
-    }
-
-    fn words(more: &str, purpose: Purpose) -> Vec<String> {
-        argv(&launch(more), purpose, &places(), Accelerator::Tcg).unwrap()
-    }
-
-    /// The value of the first option of this name.
-    fn value<'a>(words: &'a [String], flag: &str) -> &'a str {
-        &words[words.iter().position(|word| word == flag).unwrap() + 1]
-    }
-
-    const NETDEV: &str = "stream,id=kiln.user,server=off,addr.type=unix,addr.path=/kiln/run/network";
-    const FORWARD: &str = "\"forwards\": [{ \"guest\": 22, \"host\": 2222 }],";
-
-    #[test]
-    fn a_test_adds_words_for_the_kernel_and_drops_the_terminal_and_forwarded_ports() {
-        let words = words(FORWARD, Purpose::Test);
-        let line = value(&words, "-append");
-        assert!(
-            line.starts_with("root=/dev/vda rw console=ttyS0 systemd.unit=") && line.contains("/dev/ttyS1"),
-            "{line}"
-        );
-        assert_eq!(value(&words, "-netdev"), NETDEV);
-        assert_eq!(value(&words, "-qmp"), "unix:/kiln/run/qmp");
-        assert_eq!(value(&words, "-chardev"), "file,id=kiln.console,path=/kiln/logs/m.log");
-        assert!(words.contains(&"socket,id=kiln.agent,path=/kiln/run/agent".to_owned()));
-        assert!(!words.iter().any(|word| word.contains("stdio") || word.contains("snapshot")), "{words:?}");
-        assert_eq!(words.iter().filter(|word| *word == "-serial").count(), 2);
-    }
-
-    #[test]
-    fn a_run_has_the_terminal_and_its_ports_and_a_neighbour_a_log() {
-        let front = words(FORWARD, Purpose::Terminal);
-        assert_eq!(value(&front, "-serial"), "mon:stdio");
-        assert_eq!(value(&front, "-netdev"), NETDEV);
-        let beside = words(FORWARD, Purpose::Background);
-        assert_eq!(value(&beside, "-serial"), "chardev:kiln.console");
-        assert_eq!(value(&beside, "-qmp"), "unix:/kiln/run/qmp,server=on,wait=off");
-        assert_eq!(value(&front, "-qmp"), value(&beside, "-qmp"));
-    }
-
-    #[test]
-    fn only_a_run_has_forwarded_ports() {
-        let launch = launch(FORWARD);
-        let ports = |purpose| forwards(&launch, purpose).unwrap().iter().map(|forward| forward.host.value).collect();
-        let [front, beside, test]: [Vec<u16>; 3] = [Purpose::Terminal, Purpose::Background, Purpose::Test].map(ports);
-        assert_eq!((front, beside, test), (vec![2222], vec![2222], vec![]));
-    }
-
-    #[test]
-    fn a_test_of_a_disk_that_boots_by_itself_tells_its_loader() {
-        let line = |firmware: &str, before: &str| {
-            let words = words(&format!("\"firmware\": \"{firmware}\","), Purpose::Test);
-            value(&words, "-smbios").strip_prefix(before).unwrap().to_owned()
-        };
-        let stub = line("uefi", "type=11,value=io.systemd.stub.kernel-cmdline-extra=");
-        assert!(stub.starts_with("systemd.unit=") && stub.ends_with("-d)'\""), "{stub}");
-        let grub = line("seabios", "type=11,value=kiln.kernel-words=");
-        assert!(grub.starts_with("'systemd.unit=graphical.target' 'systemd.wants="), "{grub}");
-        assert!(grub.contains(" eval$IFS$(") && !grub.contains(['"', '\\']), "{grub}");
-    }
-
-    #[test]
-    fn shared_memories_are_named() {
-        let shared = "\"cxl\": { \"bridges\": [{ \"name\": \"b\", \"decoders\": false, \"ports\": [{ \"name\": \"p\", \
-                      \"expander\": { \"name\": \"e\", \"volatile\": \"pool\", \"back-invalidate\": false, \
-                      \"flit256\": false } }] }] },";
-        let launches = [launch(shared), launch(shared), launch("")];
-        assert_eq!(memories(&launches), BTreeSet::from(["pool".to_owned()]));
-        let notice = memory_notice(Path::new("/tmp/r/shared"), "pool");
-        assert_eq!(notice, "memory `pool` is /tmp/r/shared/pool.memory while the machines run");
-    }
-
-    #[test]
-    fn places_are_filled_in() {
-        let launch = launch("\"append\": [\"a$b\"], \"firmware\": \"uefi\",");
-        let kept = Places { keep: Some("/k".into()), ..places() };
-        let words = argv(&launch, Purpose::Terminal, &kept, Accelerator::Kvm).unwrap();
-        assert_eq!(words[0], "/usr/bin/qemu");
-        assert_eq!(value(&words, "-accel"), "kvm");
-        for part in ["file=/kiln/keep.qcow2,format=qcow2", "file=/kiln/artifacts/c", "file=/kiln/run/firmware-vars"] {
-            assert!(words.iter().any(|word| word.contains(part)), "{part} in {words:?}");
-        }
-        let lost = Launch { files: BTreeMap::from([(Place::Disk, "disk.qcow2".to_owned())]), ..launch };
-        let error = argv(&lost, Purpose::Terminal, &places(), Accelerator::Kvm).unwrap_err().to_string();
-        assert!(error.contains("missing file for `firmware-code`"), "{error}");
-    }
-
-    #[test]
-    fn a_kernel_line_that_tests_do_not_fit_into_is_refused() {
-        let long = format!("\"append\": [\"{}\", \"{}\"],", "x".repeat(700), "y".repeat(790));
-        let wide = launch(&long);
-        argv(&wide, Purpose::Terminal, &places(), Accelerator::Tcg).unwrap();
-        let mut longer = wide.clone();
-        longer.description.machine.append.extend(wide.description.machine.append);
-        let error = argv(&longer, Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
-        assert!(error.to_string().contains("too long"), "{error}");
-    }
-
-    #[test]
-    fn a_file_that_changes_after_it_was_checked_is_refused() {
-        let directory = std::env::temp_dir().join(format!("kiln-launch-states-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
-        let path = directory.join("vmlinuz");
-        fs::write_atomically(&path, b"kernel").unwrap();
-        let state = Dir::open_named(&directory).unwrap().plain("vmlinuz").unwrap().state().unwrap();
-        let states = BTreeMap::from([("vmlinuz".to_owned(), state)]);
-        let checked = Launch { artifacts: directory.clone(), states, ..launch("") };
-        changed::refuse(&checked).unwrap();
-        fs::write_atomically(&path, b"kernel").unwrap();
-        let error = changed::refuse(&checked).unwrap_err().to_string();
-        assert!(error.contains("vmlinuz changed after it was checked"), "{error}");
-        fs::remove_file(&path).unwrap();
-        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
-        changed::refuse(&checked).unwrap_err();
-        fs::remove_tree(&directory).unwrap();
     }
 }

@@ -34,6 +34,9 @@ pub struct TestResult {
     pub machine: String,
     /// Milliseconds it took, boot excluded.
     pub millis: u64,
+    /// Files that it brought out of its guests.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<PathBuf>,
     /// Whether it holds.
     #[serde(flatten)]
     pub outcome: Outcome,
@@ -89,13 +92,17 @@ impl TestResult {
     /// A few lines for people.
     pub fn text(&self) -> String {
         let (title, seconds) = (Foreign(&self.title), self.millis as f64 / 1000.0);
-        match &self.outcome {
+        let mut text = match &self.outcome {
             Outcome::Passed => format!("ok      {title} ({}, {seconds:.1} s)", self.machine),
             Outcome::Skipped { reason } => format!("skipped {title} ({}): {}", self.machine, Foreign(reason)),
             Outcome::Failed(failed) => {
                 format!("FAILED  {title} ({}, {seconds:.1} s)\n{}", self.machine, failed.text())
             }
+        };
+        for file in &self.files {
+            text.push_str(&format!("\n        fetched {}", Foreign(file.display())));
         }
+        text
     }
 }
 
@@ -123,12 +130,19 @@ fn tail(lines: &[String], count: usize) -> Vec<&str> {
 
 #[cfg(test)]
 pub(super) mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     /// One test of each outcome, with characters that every format must treat with care.
     pub(in crate::guest) fn sample() -> TestReport {
-        let result =
-            |title: &str, outcome| TestResult { title: title.into(), machine: "m".into(), millis: 1500, outcome };
+        let result = |title: &str, outcome| TestResult {
+            title: title.into(),
+            machine: "m".into(),
+            millis: 1500,
+            files: if title == "slow" { Vec::new() } else { vec!["/log/m/a<b".into()] },
+            outcome,
+        };
         let failed = Failed {
             step: Some(1),
             action: "run \"a < b & c\"".into(),
@@ -162,5 +176,7 @@ pub(super) mod tests {
         assert_eq!(json["tests"][1]["outcome"], "failed");
         assert_eq!(json["tests"][1]["step"], 1);
         assert_eq!(json["tests"][2]["reason"], "slow");
+        assert_eq!((&json["tests"][0]["files"][0], &json["tests"][2]["files"]), (&"/log/m/a<b".into(), &Value::Null));
+        assert!(sample().tests[0].text().ends_with("\n        fetched /log/m/a<b"));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! The one in front has a console there (see [`super::terminal`]); the others write logs.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -10,29 +11,29 @@ use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
 use super::gdb::GdbStub;
-use super::launch::{self, Places, Purpose};
+use super::keep::{self, Keep};
+use super::launch::{self, KeptFiles, Places, Purpose};
 use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
-use super::{AccelChoice, GuestError, Launch, monitor, network, ports};
-use crate::world::fs;
+use super::ssh::SshAccess;
+use super::{AccelChoice, GuestError, Launch, monitor, network, ports, ssh};
 
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for QEMU to close its files when asked to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where the guest's sshd listens.
-const SSH_PORT: u16 = 22;
-
 /// How a machine is run.
 pub struct RunOptions<'a> {
     /// What executes the guest.
     pub accel: AccelChoice,
-    /// A lasting overlay.
+    /// Where what lasts is kept.
     pub keep: Option<PathBuf>,
     /// A short path for overlays: `/tmp`.
     pub base: PathBuf,
+    /// Who may log in over SSH; nobody whom the images do not know, when there is none.
+    pub ssh: Option<SshAccess>,
     /// How the front machine is debugged.
     pub gdb: Option<GdbStub>,
     /// What names the run for whoever looks for it: see [`RunRecord`].
@@ -51,35 +52,23 @@ pub fn run(
     for launch in std::iter::once(front).chain(background.iter().copied()) {
         ports::check(launch)?;
     }
-    let keep = options.keep.as_ref().map(|keep| absolute(keep)).transpose()?;
+    let mut keep = options.keep.as_ref().map(|keep| Keep::open(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
-    for launch in std::iter::once(front).chain(background.iter().copied()) {
-        for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
-            let (host, guest) = (forward.host.value, forward.guest.value);
-            let text = format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine);
-            listener.on(TestEvent::Notice(&text));
-        }
-    }
-    for name in launch::memories(std::iter::once(front).chain(background.iter().copied())) {
-        listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
-    }
-    for launch in std::iter::once(front).chain(background.iter().copied()) {
-        let socket = run.path().join(&launch.machine).join(monitor::SOCKET);
-        listener.on(TestEvent::Notice(&format!("QMP of {}: {}", launch.machine, socket.display())));
-    }
-    for text in front.additions.notices(&front.machine) {
-        listener.on(TestEvent::Notice(&text));
-    }
-    for text in options.gdb.iter().flat_map(|gdb| gdb.notices(front)) {
-        listener.on(TestEvent::Notice(&text));
-    }
-    let machines = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
-    RunRecord::new(options.sources.clone(), machines).publish(&run)?;
+    let access = options.ssh.clone().map(|access| access.with_own_key(&run)).transpose()?;
+    let handed = |launch: &Launch| match &access {
+        Some(access) => Launch { credentials: access.credentials(launch), ..launch.clone() },
+        None => launch.clone(),
+    };
+    let (front, background) = (&handed(front), background.iter().map(|launch| handed(launch)).collect::<Vec<_>>());
+    let background = &background.iter().collect::<Vec<_>>()[..];
+    let kept = keep::files(&mut keep, (front, background), listener)?;
+    announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref(), &kept), listener)?;
+    options.gdb.iter().flat_map(|gdb| gdb.notices(front)).for_each(|text| listener.on(TestEvent::Notice(&text)));
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
         listener.on(TestEvent::Booting { machine: &front.machine, accel: of_front });
-        match attempt(front, background, (&run, keep.as_ref(), accel), options) {
+        match attempt(front, background, (&run, &kept, accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
                 let notice = format!("KVM does not work ({reason}); restarting with software emulation");
                 listener.on(TestEvent::Notice(&notice));
@@ -90,10 +79,40 @@ pub fn run(
     }
 }
 
+/// Says which doors of this host lead to the machines.
+fn announce<'a>(
+    launches: impl Iterator<Item = &'a Launch> + Clone,
+    (run, access, kept): (&RunDir, Option<&SshAccess>, &BTreeMap<&str, KeptFiles>),
+    listener: &dyn TestListener,
+) -> Result<(), GuestError> {
+    let say = |text: &str| listener.on(TestEvent::Notice(text));
+    for (number, launch) in launches.clone().enumerate() {
+        for forward in launch::forwards(launch, Purpose::Terminal).unwrap_or_default() {
+            let (host, guest) = (forward.host.value, forward.guest.value);
+            say(&format!("forwarding 127.0.0.1:{host} to port {guest} of {}", launch.machine));
+            if let Some(access) = access.filter(|_| guest == ssh::PORT) {
+                // `kiln ssh` takes the machine on the terminal unless it is told another one.
+                let name = if number == 0 { String::new() } else { format!(" --machine {}", launch.machine) };
+                say(&access.notice((&launch.machine, &name), host));
+            }
+        }
+    }
+    for name in launch::memories(launches.clone()) {
+        let lasting = kept.values().find_map(|files| files.shared.get(&format!("{name}.memory"))?.parent());
+        say(&launch::memory_notice(lasting.unwrap_or(&run.sub(SHARED)?), &name));
+    }
+    for launch in launches.clone() {
+        let socket = run.path().join(&launch.machine).join(monitor::SOCKET);
+        say(&format!("QMP of {}: {}", launch.machine, socket.display()));
+    }
+    launches.flat_map(|launch| launch.additions.notices(&launch.machine)).for_each(|text| say(&text));
+    Ok(())
+}
+
 /// How others reach a machine.
 fn running(launch: &Launch) -> RunningMachine {
     let forwards = launch::forwards(launch, Purpose::Terminal).unwrap_or_default();
-    let ssh = forwards.iter().find(|forward| forward.guest.value == SSH_PORT).map(|forward| forward.host.value);
+    let ssh = forwards.iter().find(|forward| forward.guest.value == ssh::PORT).map(|forward| forward.host.value);
     let qmp = Some(Path::new(&launch.machine).join(monitor::SOCKET));
     RunningMachine { name: launch.machine.clone(), ssh, qmp }
 }
@@ -101,16 +120,16 @@ fn running(launch: &Launch) -> RunningMachine {
 fn attempt(
     front: &Launch,
     background: &[&Launch],
-    (run, keep, accel): (&RunDir, Option<&PathBuf>, Accelerator),
+    (run, kept, accel): (&RunDir, &BTreeMap<&str, KeptFiles>, Accelerator),
     options: &RunOptions<'_>,
 ) -> Result<(), GuestError> {
     let fallback = options.accel == AccelChoice::Auto;
-    let start = |launch: &Launch, keep: Option<&PathBuf>, terminal: bool| {
+    let start = |launch: &Launch, terminal: bool| {
         let places = Places {
             run: run.sub(&launch.machine)?,
             shared: run.sub(SHARED)?,
             log: (!terminal).then(|| (run.path().to_owned(), format!("{}.console.log", launch.machine))),
-            keep: keep.cloned(),
+            keep: kept.get(launch.machine.as_str()).cloned(),
         };
         launch::prepare(launch, &places)?;
         let accel = launch::accelerator(launch, options.accel, accel)?;
@@ -123,12 +142,17 @@ fn attempt(
     };
     let mut others = Vec::new();
     for launch in background {
-        others.push(start(launch, None, false)?);
+        others.push(start(launch, false)?);
     }
     // Before QEMU, so that a port that is taken is told before anything is started.
     let gdb = options.gdb.as_ref();
     let _relay = gdb.map(|gdb| gdb.open(&front.machine, &run.sub(&front.machine)?)).transpose()?;
-    follow(&mut start(front, keep, true)?, options.interrupted)
+    let mut qemu = start(front, true)?;
+    // Now its ports are held, and nobody else can be behind them.
+    let machines: Vec<RunningMachine> = std::iter::once(front).chain(background.iter().copied()).map(running).collect();
+    ssh::write_config(run, &machines)?;
+    RunRecord::new(options.sources.clone(), machines).publish(run)?;
+    follow(&mut qemu, options.interrupted)
 }
 
 /// Waits for the end of the machine on the terminal.
@@ -151,28 +175,5 @@ fn follow(qemu: &mut Qemu, interrupted: &AtomicBool) -> Result<(), GuestError> {
             qemu.kill();
             return Err(GuestError::Interrupted);
         }
-    }
-}
-
-/// The sandbox has another working directory, so the file's directory is looked up first; the file may not exist yet.
-fn absolute(path: &std::path::Path) -> Result<PathBuf, GuestError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let name = path
-        .file_name()
-        .ok_or_else(|| GuestError::Keep { path: path.to_owned(), reason: "not the name of a file".to_owned() })?;
-    Ok(fs::context("resolve", parent, parent.canonicalize())?.join(name))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_lasting_overlay_is_found_from_anywhere() {
-        let here = std::env::current_dir().unwrap();
-        assert_eq!(absolute("keep.qcow2".as_ref()).unwrap(), here.canonicalize().unwrap().join("keep.qcow2"));
-        let error = absolute("nowhere-at-all/keep.qcow2".as_ref()).unwrap_err().to_string();
-        assert!(error.contains("nowhere-at-all"), "{error}");
-        assert!(absolute("..".as_ref()).is_err());
     }
 }

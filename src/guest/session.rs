@@ -19,7 +19,7 @@ use super::step::Guest;
 use super::{AccelChoice, GuestError, Launch, accel::Accelerator};
 use crate::exec::sandbox::Spec;
 use crate::recipe::machine::device::Forward;
-use crate::world::fs;
+use crate::world::{OutputDirectory, fs};
 
 /// After a failure the console is given this long to say why.
 const FAILURE_OUTPUT_TIMEOUT: Duration = Duration::from_millis(1500);
@@ -48,6 +48,9 @@ pub struct GuestSession<'a> {
     body: Body<'a>,
     boot: Duration,
     wiring: Wiring,
+    /// Where files out of the guest are kept, and those that were since somebody asked.
+    logs: PathBuf,
+    fetched: Vec<PathBuf>,
 }
 
 /// What it takes to start QEMU again with the same disks and files.
@@ -115,7 +118,9 @@ impl<'a> GuestSession<'a> {
             interrupted: group.interrupted,
             gone: None,
         };
-        Ok(GuestSession { machine: launch.machine.clone(), agent, body, boot: accel.patience(group.boot), wiring })
+        let (machine, boot) = (launch.machine.clone(), accel.patience(group.boot));
+        let (logs, fetched) = (group.logs.to_owned(), Vec::new());
+        Ok(GuestSession { machine, agent, body, boot, wiring, logs, fetched })
     }
 
     /// Waits until the guest answers and has reached its default target. Gives the milliseconds since the start.
@@ -131,6 +136,11 @@ impl<'a> GuestSession<'a> {
     /// Where its console log is.
     pub fn log(&self) -> &Path {
         self.body.console.path()
+    }
+
+    /// The files that were brought out since the last time.
+    pub fn take_fetched(&mut self) -> Vec<PathBuf> {
+        std::mem::take(&mut self.fetched)
     }
 
     /// Ends the machine at once and removes what belonged to it.
@@ -202,6 +212,15 @@ impl Guest for GuestSession<'_> {
             }
             error => failed(error.to_string()),
         })
+    }
+
+    fn keep_file(&mut self, path: &str, bytes: &[u8]) -> Result<(), GuestError> {
+        let below = Path::new(&self.machine).join(path.trim_start_matches('/'));
+        let (Some(parent), Some(name)) = (below.parent(), below.file_name()) else { return Ok(()) };
+        // No part of it may be a link: somebody may have prepared the directory.
+        OutputDirectory::open(&self.logs)?.descend(parent)?.write(name, bytes, 0o644)?;
+        self.fetched.push(self.logs.join(below));
+        Ok(())
     }
 
     fn check(&mut self) -> Result<(), GuestError> {

@@ -1,5 +1,7 @@
 //! One step of a test, carried out on a machine. It knows machines only as [`Guest`], so it is tested without any.
 
+mod fetch;
+
 use std::time::Duration;
 
 use regex::{Regex, RegexBuilder};
@@ -25,6 +27,8 @@ pub trait Guest {
     fn reboot(&mut self) -> Result<(), GuestError>;
     /// Carries out a QMP command with arguments in JSON (or none).
     fn qmp(&mut self, command: &str, arguments: &str) -> Result<Value, GuestError>;
+    /// Keeps a file that was brought out, in the log directory, by its path in the guest.
+    fn keep_file(&mut self, path: &str, bytes: &[u8]) -> Result<(), GuestError>;
     /// An error when the machine has failed meanwhile.
     fn check(&mut self) -> Result<(), GuestError>;
     /// The last lines of the console.
@@ -65,6 +69,7 @@ pub fn perform(guest: &mut dyn Guest, action: &TestAction, deadline: Deadline) -
             }
         }
         TestAction::Wait { command, limit } => wait(guest, command, Duration::from_secs(*limit), deadline),
+        TestAction::Fetch(path) => fetch::fetch(guest, path, deadline),
         TestAction::Reboot => Ok(guest.reboot()?),
         TestAction::Qmp { command, arguments, answer } => {
             let given = match guest.qmp(command, arguments) {
@@ -85,6 +90,7 @@ pub fn describe(action: &TestAction) -> String {
         }
         TestAction::Fails(command) => format!("fails {command:?}"),
         TestAction::Wait { command, limit } => format!("wait {command:?} for {limit}s"),
+        TestAction::Fetch(path) => format!("fetch {path:?}"),
         TestAction::Reboot => "reboot".to_owned(),
         TestAction::Qmp { command, answer: QmpAnswer::Done, .. } => format!("qmp {command:?}"),
         TestAction::Qmp { command, answer: QmpAnswer::Matches(pattern), .. } => {
@@ -240,6 +246,10 @@ pub(super) mod tests {
                 console: vec!["last".into()],
             };
             if self.dead { Err(failed) } else { Ok(()) }
+        }
+
+        fn keep_file(&mut self, _: &str, _: &[u8]) -> Result<(), GuestError> {
+            Ok(())
         }
 
         fn last_lines(&mut self) -> Vec<String> {

@@ -71,6 +71,7 @@ pub fn run(
                 title: test.title.clone(),
                 machine: test.machine.clone(),
                 millis: 0,
+                files: Vec::new(),
                 outcome: Outcome::Skipped { reason },
             },
             None => {
@@ -111,19 +112,21 @@ struct Runner<'a> {
 
 impl<'a> Runner<'a> {
     fn test(&mut self, test: &Test) -> Result<TestResult, GuestError> {
-        let result =
-            |millis, outcome| TestResult { title: test.title.clone(), machine: test.machine.clone(), millis, outcome };
+        let (title, machine) = (test.title.clone(), test.machine.clone());
+        let result = |millis, files, outcome| TestResult { title, machine, millis, files, outcome };
         if let Err(error) = self.boot(&named(test).collect()) {
-            return Ok(result(0, Outcome::Failed(lost(None, String::new(), error)?)));
+            return Ok(result(0, Vec::new(), Outcome::Failed(lost(None, String::new(), error)?)));
         }
         let clock = Deadline::after(Duration::from_secs(test.timeout));
-        match steps(test, clock, &mut self.running) {
-            Ok(()) => Ok(result(clock.millis(), Outcome::Passed)),
+        let outcome = steps(test, clock, &mut self.running);
+        let files = self.running.values_mut().flat_map(GuestSession::take_fetched).collect();
+        match outcome {
+            Ok(()) => Ok(result(clock.millis(), files, Outcome::Passed)),
             Err(failed) => {
                 // A machine that does not answer any more is of no use for the next test.
                 let dead: Vec<String> = self.dead();
                 dead.iter().for_each(|name| self.end(name));
-                Ok(result(clock.millis(), Outcome::Failed(failed?)))
+                Ok(result(clock.millis(), files, Outcome::Failed(failed?)))
             }
         }
     }

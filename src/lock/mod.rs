@@ -173,8 +173,10 @@ pub struct LockedImage {
 /// The machine as it will be launched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockedMachine {
-    /// Upstream QEMU version: `11.1.3`.
+    /// Upstream QEMU version: `11.1.3`. Of one that is built, what the recipe says, which is compared once it is built.
     pub qemu: String,
+    /// The output of a build that is this QEMU, `qemu from BUILD`, where it does not come from packages.
+    pub qemu_output: Option<String>,
     /// `pc-q35-11.1`
     pub machine_type: String,
     /// The argv, with artifacts as placeholders.

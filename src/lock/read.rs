@@ -100,8 +100,8 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
             .machines
             .into_iter()
             .map(|(name, m)| {
-                let WireMachine { qemu, machine_type, argv, asked } = m;
-                (name, LockedMachine { qemu, machine_type, argv, asked })
+                let WireMachine { qemu, qemu_output, machine_type, argv, asked } = m;
+                (name, LockedMachine { qemu, qemu_output, machine_type, argv, asked })
             })
             .collect(),
         steps: wire.steps,

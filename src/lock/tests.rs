@@ -55,6 +55,7 @@ pub(super) fn example() -> Lock {
             "m".to_owned(),
             LockedMachine {
                 qemu: "11.1.3".to_owned(),
+                qemu_output: Some("qemu from own".to_owned()),
                 machine_type: "pc-q35-11.1".to_owned(),
                 argv: vec!["-m".to_owned(), "1".to_owned()],
                 asked: vec!["-device cxl-type3: addr, sn".to_owned()],

@@ -136,6 +136,7 @@ pub(super) struct WireImage {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct WireMachine {
     pub qemu: String,
+    pub qemu_output: Option<String>,
     pub machine_type: String,
     #[serde(default)]
     pub argv: Vec<String>,

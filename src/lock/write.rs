@@ -153,6 +153,9 @@ fn built(out: &mut Writer, lock: &Lock) {
     for (name, machine) in &lock.machines {
         out.table(&["machines", name]);
         out.text("qemu", &machine.qemu);
+        if let Some(output) = &machine.qemu_output {
+            out.text("qemu-output", output);
+        }
         out.text("machine-type", &machine.machine_type);
         lines(out, "argv", &machine.argv);
         if !machine.asked.is_empty() {

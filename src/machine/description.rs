@@ -3,11 +3,37 @@
 //! Input: a recipe's machine and the QEMU of its lock, or what `launch.json` says of them. Output: the argv of every
 //! start: `kiln run`, `kiln test`, `--print` and `launch.sh` differ in the [`Launch`] alone.
 
+use serde::{Deserialize, Serialize};
+
 use super::argv::{CommandLine, LaunchOptions, argv, kernel_line};
 use super::capability::Emulator;
 use super::network::Networks;
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Machine;
+use crate::recipe::qemu::MachineQemu;
+
+/// Where a QEMU comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum QemuOrigin {
+    /// Packages of an archive.
+    #[default]
+    Packages,
+    /// A build of the recipe, with patches perhaps.
+    Build,
+}
+
+impl QemuOrigin {
+    /// That of a machine's QEMU.
+    pub fn of(qemu: &MachineQemu) -> QemuOrigin {
+        if qemu.built().is_some() { QemuOrigin::Build } else { QemuOrigin::Packages }
+    }
+
+    /// Whether the version alone says which QEMU it is.
+    pub fn is_packages(&self) -> bool {
+        *self == QemuOrigin::Packages
+    }
+}
 
 /// What an argv is written from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +44,8 @@ pub struct Description {
     pub networks: Networks,
     /// Upstream version of the locked QEMU: `11.1.3`.
     pub qemu: String,
+    /// Whether that is a QEMU that anybody can install.
+    pub origin: QemuOrigin,
     /// What that version means.
     pub emulator: Emulator,
     /// Whether there is an initramfs.

@@ -23,6 +23,6 @@ mod version;
 
 pub use additions::{AdditionError, LaunchAdditions};
 pub use argv::argv;
-pub use description::Description;
+pub use description::{Description, QemuOrigin};
 pub use finding::Findings;
 pub use topology::Topology;

@@ -1,14 +1,17 @@
 //! Builds a recipe into a directory: realizes the plan, delivers the artifacts, records or compares what came out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::error::OpsError;
 use super::load::Ready;
 use super::options::BuildOptions;
 use super::{artifacts, deliver, ids, leaks, local, qemu, realize, record, warnings};
+use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
 use crate::lock;
+use crate::plan::StepKind;
 
 /// What came of a build.
 pub struct Built {
@@ -37,10 +40,18 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
         incremental: realized.incremental().map(|at| ready.plan.steps[at].name()).collect(),
         local: local::digests(&realized),
         warnings,
+        built_qemu: built_qemu(ready, &realized),
         images: artifacts::images(ready),
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
     record::record(ready, lock, &realized)?;
     Ok(Built { manifest, realized })
+}
+
+/// Ids of trees that depend on what a build left, and so on more than recipe and lock say.
+fn built_qemu(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, Digest> {
+    let steps = ready.plan.qemu.iter().map(|(machine, at)| (machine, &ready.plan.steps[*at]));
+    let built = steps.filter(|(_, step)| matches!(step.kind, StepKind::Qemu(_)));
+    built.filter_map(|(machine, step)| Some((machine.clone(), *realized.actions.get(&step.name())?))).collect()
 }

@@ -133,6 +133,7 @@ mod tests {
             incremental: BTreeSet::new(),
             local: BTreeMap::new(),
             qemu: BTreeMap::new(),
+            built_qemu: BTreeMap::new(),
             images: BTreeMap::new(),
             warnings: BTreeMap::new(),
         }

@@ -109,6 +109,18 @@ pub enum Notice<'a> {
         /// Why.
         error: &'a ReadError,
     },
+    /// A file that looks like an SSH key of the user's is not taken.
+    KeySkipped {
+        /// The file.
+        path: &'a std::path::Path,
+        /// Why.
+        reason: &'a str,
+    },
+    /// A running machine does not answer over SSH yet.
+    SshAwaited {
+        /// Its name.
+        machine: &'a str,
+    },
     /// A lock was changed by something other than kiln; what it pins is kept.
     LockChanged {
         /// Where it is.

@@ -12,6 +12,7 @@ use super::event::{Guests, OpsEvent};
 use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
+use super::ssh_keys::{self, KeyChoice};
 use super::{artifacts, machines, project};
 use crate::base::ByteSize;
 use crate::deliver::check::{self, Checked, CheckedMachine};
@@ -137,14 +138,16 @@ fn believed(
     }
 }
 
-/// QEMU's tree stands in the store under its step: all inputs of that step are packages, so its id never changes.
+/// QEMU's tree stands in the store under its step: where all inputs of that step are packages, its id never changes; of
+/// one that a build made, the manifest has the id by itself.
 ///
 /// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
-/// steps that unpack packages and from nothing else, and the tree's QEMU must be a plain file of it: what is started is
-/// a QEMU out of packages that a recipe of this user has locked and built with, never a file of the directory.
+/// steps that unpack packages, and from builds, and the tree's QEMU must be a plain file of it: what is started is a
+/// QEMU that a recipe of this user has locked or built, never a file of the directory.
 fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
     let (name, program) = (&machine.name, program(machine));
-    let step = manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
+    let packaged = || manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
+    let step = manifest.built_qemu.get(name).or_else(packaged);
     let outputs = step.and_then(|action| store.get_result(action));
     let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
         Some(Output::Tree { root, .. }) => store.tree(root)?,
@@ -180,6 +183,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         tree,
         states,
         variables,
+        credentials: Vec::new(),
         disk_size: None,
         additions: LaunchAdditions::default(),
     })
@@ -207,6 +211,8 @@ pub struct RunRequest {
     pub gdb: Option<GdbStub>,
     /// The recipe or result directory that the machines are of, so that other commands find them while they run.
     pub source: PathBuf,
+    /// Who may log in over SSH, besides those whom the images know.
+    pub keys: KeyChoice,
 }
 
 /// Runs machines, one of them on the terminal, until that one ends.
@@ -225,6 +231,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         base: PathBuf::from(SOCKETS),
         gdb: options.gdb.clone(),
         sources: sources(session, &options.source),
+        ssh: ssh_keys::access(session, &options.keys, &options.source)?,
         interrupted: interrupt::flag(),
     };
     Ok(guest::run::run(&front, &background, &options, &Guests(session.listener))?)

@@ -10,20 +10,23 @@ use crate::debian::version;
 use crate::lock::{Lock, LockedMachine};
 use crate::machine::argv::CommandLine;
 use crate::machine::capability::{self, Emulator, KernelFacts};
-use crate::machine::{Description, Findings, network, rules};
+use crate::machine::{Description, Findings, QemuOrigin, network, rules};
 use crate::recipe::Recipe;
 use crate::recipe::machine::Machine;
+use crate::recipe::qemu::MachineQemu;
 
-/// The version of the QEMU that the lock gives a machine: `1:11.1.3+ds-1~bpo13+1`.
-pub fn qemu_version<'a>(lock: &'a Lock, machine: &Machine) -> Result<&'a str, OpsError> {
-    let set = lock.sets.get(&machine.qemu.name);
-    let qemu = machine.arch().facts().qemu.package;
-    let package = set.and_then(|packages| packages.iter().find(|package| package.name == qemu));
-    let missing = || LockError::NoQemuPackage {
-        set: machine.qemu.name.clone(),
-        machine: machine.name.clone(),
-        package: qemu.to_owned(),
+/// The version of the QEMU that the lock gives a machine: `1:11.1.3+ds-1~bpo13+1`; of one that a build makes, what the
+/// recipe says of it.
+pub fn qemu_version<'a>(lock: &'a Lock, machine: &'a Machine) -> Result<&'a str, OpsError> {
+    let set = match &machine.qemu {
+        MachineQemu::Packages(set) => set,
+        MachineQemu::Built(built) => return Ok(&built.version.value),
     };
+    let packages = lock.sets.get(&set.name);
+    let qemu = machine.arch().facts().qemu.package;
+    let package = packages.and_then(|packages| packages.iter().find(|package| package.name == qemu));
+    let missing =
+        || LockError::NoQemuPackage { set: set.name.clone(), machine: machine.name.clone(), package: qemu.to_owned() };
     Ok(package.map(|package| package.version.as_str()).ok_or_else(missing)?)
 }
 
@@ -46,7 +49,7 @@ pub fn judge(session: &Session<'_>, recipe: &Recipe, lock: &Lock) -> Result<(), 
         match emulator(lock, machine) {
             Ok(emulator) => findings.extend(capability::check(machine, &emulator, &kernel)),
             Err(OpsError::Lock(missing @ LockError::NoQemuPackage { .. })) => {
-                let mistake = Diagnostic::new(machine.qemu.span, missing.to_string()).label("no QEMU in it");
+                let mistake = Diagnostic::new(machine.qemu.span(), missing.to_string()).label("no QEMU in it");
                 findings.errors.push(mistake.related(machine.span, "the machine"));
             }
             Err(other) => return Err(other),
@@ -80,6 +83,7 @@ pub fn description(recipe: &Recipe, lock: &Lock, machine: &Machine) -> Result<De
         machine: machine.clone(),
         networks: network::networks(&recipe.machines),
         qemu: upstream(qemu_version(lock, machine)?).to_owned(),
+        origin: QemuOrigin::of(&machine.qemu),
         emulator: emulator(lock, machine)?,
         initrd: recipe.kernels[&machine.kernel].has_initrd(),
         disk: recipe.images[&machine.image].machine_disk().format,
@@ -96,6 +100,7 @@ pub fn locked(recipe: &Recipe, lock: &Lock) -> Result<BTreeMap<String, LockedMac
     let one = |machine: &Machine| {
         let locked = LockedMachine {
             qemu: upstream(qemu_version(lock, machine)?).to_owned(),
+            qemu_output: machine.qemu.built().map(|built| built.output.to_string()),
             machine_type: emulator(lock, machine)?.machine_type(machine.chipset.value),
             argv: command_line(recipe, lock, machine)?.template(),
             asked: Vec::new(),

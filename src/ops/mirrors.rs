@@ -15,7 +15,7 @@ pub fn known(world: &dyn World) -> Result<Mirrors, OpsError> {
 /// The addresses of a file.
 pub fn addresses(mirrors: &Mirrors, place: &FetchPlace) -> Vec<String> {
     match place {
-        FetchPlace::Url(url) => vec![url.clone()],
+        FetchPlace::Url(url) => mirrors.copies(url),
         FetchPlace::Recipe(_) => Vec::new(),
         FetchPlace::Repository { repository, path, snapshot } => {
             let bases = mirrors.bases(repository, &mirror::states(*snapshot));

@@ -4,12 +4,14 @@ use super::error::{MismatchError, OpsError};
 use super::load::Ready;
 use super::options::BuildOptions;
 use super::{machines, realize};
+use crate::base::Diagnostic;
 use crate::exec::Realized;
 use crate::machine::Findings;
 use crate::machine::capability::facts;
 use crate::plan::qemu::{FACTS, Facts};
 use crate::plan::{self, Input, StepKind};
 use crate::recipe::machine::Machine;
+use crate::recipe::qemu::{BuiltQemu, MachineQemu};
 use crate::world::fs;
 
 /// No answer of a QEMU is larger.
@@ -25,14 +27,25 @@ pub(super) fn ask(ready: &Ready<'_>, options: &BuildOptions) -> Result<(), OpsEr
     for machine in recipe.machines.values() {
         let facts = answers(ready, &part, &realized, machine)?;
         let locked = machines::upstream(machines::qemu_version(&ready.lock, machine)?);
-        if facts.version != locked {
-            let (set, locked) = (machine.qemu.name.clone(), locked.to_owned());
-            return Err(MismatchError::QemuVersion { set, locked, said: facts.version }.into());
+        match &machine.qemu {
+            _ if facts.version == locked => {}
+            MachineQemu::Packages(set) => {
+                let (set, locked) = (set.name.clone(), locked.to_owned());
+                return Err(MismatchError::QemuVersion { set, locked, said: facts.version }.into());
+            }
+            MachineQemu::Built(built) => findings.errors.extend(other_version(built, &facts)),
         }
         let line = machines::command_line(recipe, &ready.lock, machine)?;
         findings.errors.extend(facts::unknown(machine, &line, &facts));
     }
     if findings.errors.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, findings.errors)) }
+}
+
+/// What is wrong where a recipe states another version than its QEMU has: rules and machine types follow from it.
+fn other_version(built: &BuiltQemu, facts: &Facts) -> Option<Diagnostic> {
+    let message = format!("QEMU `{}` says that it is version {}", built.name, facts.version);
+    let wrong = Diagnostic::new(built.version.span, message).label("stated here");
+    Some(wrong.hint(format!("write `version = \"{}\"`, and run `kiln lock`", facts.version)))
 }
 
 /// What a machine's QEMU answered.

@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::builder::Builder;
+use super::kernel;
 use super::kind::StepKind;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::recipe::Recipe;
 use crate::recipe::build::{Build, BuildOutput, BuildSource};
+use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::TextOrFile;
 
 /// What a directory is packed into.
@@ -54,6 +56,16 @@ fn step(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> usize {
     builder.plan.position(&StepKind::Build(name.to_owned())).expect("the last of the open ones is this")
 }
 
+/// What modules of a kernel of the recipe are compiled against.
+fn headers(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> Input {
+    let kernel = &recipe.kernels[name];
+    let headers = match &kernel.origin {
+        Origin::Compiled(compiled) => kernel::lower(builder, recipe, kernel, compiled).headers,
+        Origin::Stock { .. } => None,
+    };
+    headers.expect("a checked build reads kernels that are compiled with modules")
+}
+
 fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, StepKind)) -> Step {
     let script = match &build.script.value {
         TextOrFile::Text(text) => Input::Inline(text.as_bytes().to_vec()),
@@ -73,6 +85,7 @@ fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, Ste
                 let step = builder.plan.position(&kind).expect("builds come after those that they read from");
                 Input::Output { step, name: output.name.clone() }
             }
+            BuildSource::Kernel(name) => headers(builder, recipe, name),
             BuildSource::DebianSource(..) => {
                 let key = build.source_name(name);
                 let lock = builder.lock;

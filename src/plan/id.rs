@@ -204,6 +204,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::BootDisk => "boot-disk",
         Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",
+        Builtin::QemuTree => "qemu-tree",
         Builtin::QemuFacts => "qemu-facts",
     }
 }

@@ -37,6 +37,20 @@ pub enum StepKind {
     KernelCheck(String),
     /// A compiled kernel.
     KernelBuild(String),
+    /// Modules of builds for a kernel: those of an image.
+    ExtraModules {
+        /// The kernel.
+        kernel: String,
+        /// The image.
+        image: String,
+    },
+    /// Both as one archive.
+    AllModules {
+        /// The kernel.
+        kernel: String,
+        /// The image.
+        image: String,
+    },
     /// The indexes of a kernel's modules.
     Depmod(IndexedKernel),
     /// A kernel's modules with their indexes.
@@ -66,7 +80,9 @@ pub enum StepKind {
     Firmware(String),
     /// The GRUB of a package set.
     Grub(String),
-    /// What a QEMU of a package set says it can do: the one that emulates this architecture.
+    /// A QEMU that a build made, over the packages that it needs.
+    Qemu(String),
+    /// What a QEMU of a package set or of a build says it can do: the one that emulates this architecture.
     QemuFacts(String, Arch),
 }
 
@@ -88,6 +104,8 @@ impl fmt::Display for StepKind {
             StepKind::KernelConfig(kernel) => write!(f, "kernel-config {kernel}"),
             StepKind::KernelCheck(kernel) => write!(f, "kernel-check {kernel}"),
             StepKind::KernelBuild(kernel) => write!(f, "kernel-build {kernel}"),
+            StepKind::ExtraModules { kernel, image } => write!(f, "extra-modules {image} {kernel}"),
+            StepKind::AllModules { kernel, image } => write!(f, "all-modules {image} {kernel}"),
             StepKind::Depmod(kernel) => write!(f, "depmod {kernel}"),
             StepKind::Modules(kernel) => write!(f, "modules {kernel}"),
             StepKind::Initrd(kernel) => write!(f, "initrd {kernel}"),
@@ -97,6 +115,7 @@ impl fmt::Display for StepKind {
             StepKind::Convert { disk, format } => write!(f, "{} {disk}", format.name()),
             StepKind::Firmware(set) => write!(f, "firmware {set}"),
             StepKind::Grub(set) => write!(f, "grub {set}"),
+            StepKind::Qemu(qemu) => write!(f, "qemu {qemu}"),
             StepKind::QemuFacts(set, arch) if arch.is_default() => write!(f, "qemu-facts {set}"),
             StepKind::QemuFacts(set, arch) => write!(f, "qemu-facts {set} {arch}"),
         }
@@ -110,15 +129,15 @@ pub struct IndexedKernel {
     pub kernel: String,
     /// The package set of the tools, unless these are the first for this kernel.
     pub other_tools: Option<String>,
+    /// The image, where it adds modules of its own.
+    pub image: Option<String>,
 }
 
 impl fmt::Display for IndexedKernel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.kernel)?;
-        match &self.other_tools {
-            Some(tools) => write!(f, " {tools}"),
-            None => Ok(()),
-        }
+        let others = self.other_tools.iter().chain(&self.image);
+        others.into_iter().try_for_each(|other| write!(f, " {other}"))
     }
 }
 

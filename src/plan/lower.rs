@@ -6,14 +6,16 @@ use super::boot::{self, BootParts};
 use super::builder::Builder;
 use super::disk;
 use super::image::{self, DiskParts, RawDisk};
+use super::kernel;
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
+use super::qemu::{self, Asked};
 use super::step::{Artifact, ArtifactOwner, Input, Plan};
-use super::stock::{self, Modules};
-use super::{kernel, qemu};
+use super::stock::{self, ExtraModules, Modules};
 use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
+use crate::recipe::build::BuildOutput;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::Origin;
 use crate::recipe::machine::device::DiskBus;
@@ -58,6 +60,8 @@ struct KernelKey {
     tools: String,
     /// The package set with the initramfs's shell.
     shell: String,
+    /// Modules of builds beside the kernel's own.
+    extra: Vec<BuildOutput>,
 }
 
 impl Lowering<'_> {
@@ -77,7 +81,7 @@ impl Lowering<'_> {
         } else {
             self.bootable(machine, &parts, disk);
         }
-        let qemu = self.builder.tools(&machine.qemu.name);
+        let qemu = qemu::tree(&mut self.builder, self.recipe, &machine.qemu);
         self.builder.plan.qemu.insert(machine.name.clone(), qemu);
     }
 
@@ -99,17 +103,16 @@ impl Lowering<'_> {
     /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one
     /// for each architecture.
     fn qemu_facts(&mut self) {
-        let mut asked: BTreeMap<(usize, Arch), (&str, qemu::Asked)> = BTreeMap::new();
+        let mut asked: BTreeMap<(usize, Arch), Asked<'_>> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let entry = asked.entry((at, machine.arch()));
-            let (_, asked) = entry.or_insert_with(|| (&machine.qemu.name, qemu::Asked::default()));
+            let asked = asked.entry((at, machine.arch())).or_insert_with(|| Asked::of(at, machine));
             let locked = self.builder.lock.machines.get(&machine.name);
-            asked.types.extend(locked.map(|locked| locked.machine_type.clone()));
+            asked.machines.extend(locked.map(|locked| locked.machine_type.clone()));
             asked.nvme |= machine.disks.iter().any(|disk| disk.bus == DiskBus::Nvme);
         }
-        for ((_, arch), (set, asked)) in asked {
-            qemu::facts(&mut self.builder, (set, arch), asked);
+        for asked in asked.into_values() {
+            qemu::facts(&mut self.builder, asked);
         }
     }
 
@@ -130,15 +133,21 @@ impl Lowering<'_> {
         let image = &self.recipe.images[&machine.image];
         let disk = image.machine_disk();
         let (tools, shell) = (&disk.tools.name, &disk.initramfs_set().name);
-        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone() };
+        let extra: Vec<BuildOutput> = image.modules.iter().map(|module| module.value.clone()).collect();
+        let key = KernelKey { kernel: machine.kernel.clone(), tools: tools.clone(), shell: shell.clone(), extra };
         if let Some(parts) = self.indexed.get(&key) {
             return parts.clone();
         }
         let mut parts = self.unindexed(&machine.kernel);
-        let is_first = !self.indexed.keys().any(|known| known.kernel == key.kernel);
+        let is_first = !self.indexed.keys().any(|known| (&known.kernel, &known.extra) == (&key.kernel, &key.extra));
         let other_tools = (!is_first).then(|| key.shell.clone());
-        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools };
-        if let Some(modules) = parts.modules.take() {
+        let adding = (!key.extra.is_empty()).then(|| image.name.clone());
+        let kernel = IndexedKernel { kernel: key.kernel.clone(), other_tools, image: adding };
+        if let Some(mut modules) = parts.modules.take() {
+            if !key.extra.is_empty() {
+                let extra = ExtraModules { recipe: self.recipe, image, kernel: &machine.kernel, tree: modules };
+                modules = stock::with_extra(&mut self.builder, &extra);
+            }
             let wanted = self.recipe.kernels[&machine.kernel].initrd_modules();
             let modules = Modules { kernel, tree: modules, tools, shell };
             parts.modules = Some(stock::with_index(&mut self.builder, &modules));

@@ -8,16 +8,23 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use super::build;
 use super::builder::Builder;
 use super::id;
 use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
 use crate::base::Arch;
+use crate::recipe::Recipe;
+use crate::recipe::machine::Machine;
+use crate::recipe::qemu::MachineQemu;
 
 /// The step's output.
 pub const FACTS: &str = "facts.json";
 
-/// Drivers of the `-device`s that kiln writes.
+/// Input of the step that lays a build over packages: what the build left.
+pub const BUILT: &str = "built";
+
+/// Drivers of the `-device`s that kiln writes for every machine.
 pub const DEVICES: [&str; 9] = [
     "cxl-downstream",
     "cxl-rp",
@@ -61,19 +68,44 @@ pub struct Facts {
     pub properties: BTreeMap<String, BTreeSet<String>>,
 }
 
-/// What machines want to know of their QEMU.
-#[derive(Debug, Default)]
-pub(super) struct Asked {
-    /// Versioned machine types.
-    pub(super) types: BTreeSet<String>,
-    /// Whether one of them has an NVMe disk.
+/// The position of the step whose tree (output `tree`) has a machine's QEMU.
+pub(super) fn tree(builder: &mut Builder<'_>, recipe: &Recipe, qemu: &MachineQemu) -> usize {
+    let built = match qemu {
+        MachineQemu::Packages(set) => return builder.tools(&set.name),
+        MachineQemu::Built(built) => built,
+    };
+    let output = build::output(builder, recipe, &built.output);
+    builder.once(StepKind::Qemu(built.name.clone()), |builder, kind| {
+        let mut inputs = builder.set_inputs(&built.packages.name);
+        inputs.insert(BUILT.to_owned(), output);
+        Step { kind, work: Work::Builtin(Builtin::QemuTree), inputs, outputs: vec![id::TREE.to_owned()] }
+    })
+}
+
+/// A QEMU that is to be asked.
+pub(super) struct Asked<'a> {
+    /// The step whose tree has it.
+    pub(super) tree: usize,
+    /// Its package set, or what the recipe calls it.
+    pub(super) name: &'a str,
+    /// What it emulates.
+    pub(super) arch: Arch,
+    /// The machine types that the lock wants of it.
+    pub(super) machines: BTreeSet<String>,
+    /// Whether a machine has an NVMe disk.
     pub(super) nvme: bool,
 }
 
-/// Adds the step for one QEMU and the machine types that the lock wants of it.
-pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), asked: Asked) {
-    let tools = builder.tools(set);
-    let Asked { types: machines, nvme } = asked;
+impl<'a> Asked<'a> {
+    /// What one machine wants to know of its QEMU but for its type, which is the lock's.
+    pub(super) fn of(tree: usize, machine: &'a Machine) -> Asked<'a> {
+        Asked { tree, name: machine.qemu.name(), arch: machine.arch(), machines: BTreeSet::new(), nvme: false }
+    }
+}
+
+/// Adds the step that asks one QEMU.
+pub(super) fn facts(builder: &mut Builder<'_>, asked: Asked<'_>) {
+    let Asked { tree, name, arch, machines, nvme } = asked;
     let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
     let mut devices = owned(&DEVICES);
     devices.extend(nvme.then(|| NVME.to_owned()));
@@ -81,9 +113,9 @@ pub(super) fn facts(builder: &mut Builder<'_>, (set, arch): (&str, Arch), asked:
         Questions { architecture: arch, devices, objects: owned(&OBJECTS), machines: machines.into_iter().collect() };
     // Names and nothing else: there is no way in which this cannot be written.
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
-    let tree = Input::Output { step: tools, name: id::TREE.to_owned() };
+    let tree = Input::Output { step: tree, name: id::TREE.to_owned() };
     builder.add_step(Step {
-        kind: StepKind::QemuFacts(set.to_owned(), arch),
+        kind: StepKind::QemuFacts(name.to_owned(), arch),
         work: Work::Builtin(Builtin::QemuFacts),
         inputs: [("qemu".to_owned(), tree), ("questions.json".to_owned(), Input::Inline(text))].into(),
         outputs: vec![FACTS.to_owned()],

@@ -48,6 +48,8 @@ pub enum Statement {
     Module(String),
     /// The script of the build.
     Script,
+    /// The module of a build that has this place among those of the image, from zero.
+    ExtraModule(usize),
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
     /// The machine of this name, which uses what the step makes.
@@ -90,6 +92,12 @@ pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
             let about = Statement::Patch(text.split('-').next()?.parse().ok()?);
             Some(ToldMistake { about, message: text.to_owned(), help: None })
         }
+        // `extra.sh`: `error: 003: name.ko was compiled for ...`
+        StepKind::ExtraModules { .. } => {
+            let (number, text) = lines.last()?.strip_prefix("error: ")?.split_once(": ")?;
+            let about = Statement::ExtraModule(number.parse().ok()?);
+            Some(ToldMistake { about, message: text.to_owned(), help: None })
+        }
         _ => None,
     }
 }
@@ -105,6 +113,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         StepKind::Tree(content) | StepKind::Split(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
             of_image(recipe, &content.image, statement)
         }
+        StepKind::ExtraModules { image, .. } | StepKind::AllModules { image, .. } => of_image(recipe, image, statement),
         StepKind::FitPartition(content) | StepKind::Partition(content) => {
             of_image(recipe, &content.disk.image, statement)
         }
@@ -119,6 +128,8 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         StepKind::Build(build) | StepKind::Pack(BuildOutput { build, .. }) => of_build(recipe, build, statement),
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
+        StepKind::Qemu(qemu) => Some(recipe.qemus.get(qemu)?.span),
+        StepKind::QemuFacts(qemu, _) if recipe.qemus.contains_key(qemu) => Some(recipe.qemus[qemu].span),
         StepKind::Tools(set) | StepKind::Firmware(set) | StepKind::Grub(set) | StepKind::QemuFacts(set, _) => {
             let set = recipe.sets().into_iter().find(|found| found.name == *set)?;
             Some(of_set(set, statement).unwrap_or(set.span))
@@ -148,6 +159,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         Statement::Unit(name) => spans.units.get(name).copied(),
         Statement::Pattern(pattern) => spans.patterns.get(pattern).copied(),
         Statement::Package(_) => of_set(&image.packages, statement),
+        Statement::ExtraModule(at) => image.modules.get(*at).map(|module| module.span),
         Statement::Block
         | Statement::Option(_)
         | Statement::Module(_)

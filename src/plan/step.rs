@@ -17,7 +17,7 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// What the build delivers.
     pub artifacts: Vec<Artifact>,
-    /// By machine: the step that unpacks its QEMU.
+    /// By machine: the step whose tree has its QEMU.
     pub qemu: BTreeMap<String, usize>,
     /// Directories of whoever builds, by the name that inputs have for them. What is in them is in no static id.
     pub local: BTreeMap<String, LocalSource>,
@@ -271,6 +271,9 @@ pub enum Builtin {
     },
     /// Input `ovmf.deb`: outputs `ovmf-code.fd` and `ovmf-vars.fd`.
     Firmware,
+    /// Inputs `*.deb` and `built`, a directory that a build left: output `tree`, the packages' files with that directory over
+    /// them, in which QEMU runs.
+    QemuTree,
     /// Inputs `qemu`, a tree, and `questions.json` (see [`super::qemu`]): output `facts.json`.
     QemuFacts,
 }

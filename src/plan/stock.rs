@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::build;
 use super::builder::Builder;
 use super::initrd::InitrdSpec;
 use super::kernel::CONFIG;
@@ -9,7 +10,8 @@ use super::kind::{IndexedKernel, StepKind};
 use super::parts::KernelParts;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::base::Spanned;
-use crate::recipe::image::BUSYBOX;
+use crate::recipe::Recipe;
+use crate::recipe::image::{BUSYBOX, Image};
 use crate::recipe::packages::PackageSet;
 
 /// A kernel's modules, and what indexes them.
@@ -50,6 +52,59 @@ fn carries_kernel(name: &str) -> bool {
         .iter()
         .filter_map(|prefix| name.strip_prefix(prefix))
         .any(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+}
+
+/// A kernel's modules, and those that an image adds.
+#[derive(Debug)]
+pub struct ExtraModules<'a> {
+    /// The recipe.
+    pub recipe: &'a Recipe,
+    /// The image.
+    pub image: &'a Image,
+    /// The kernel.
+    pub kernel: &'a str,
+    /// The archive of its own modules.
+    pub tree: Input,
+}
+
+/// The archive of all of them. Each is compared with the kernel's release.
+pub fn with_extra(builder: &mut Builder<'_>, extra: &ExtraModules<'_>) -> Input {
+    let ExtraModules { recipe, image, kernel, tree } = extra;
+    let mut inputs = BTreeMap::from([
+        ("extra.sh".to_owned(), Input::Inline(include_bytes!("image/extra.sh").to_vec())),
+        ("modules.tar".to_owned(), tree.clone()),
+    ]);
+    for (at, module) in image.modules.iter().enumerate() {
+        let input = build::output(builder, recipe, &module.value);
+        inputs.insert(format!("extra/{at:03}-{}", module.value.name), input);
+    }
+    let names = || ((*kernel).to_owned(), image.name.clone());
+    let (kernel, name) = names();
+    let step = Step {
+        kind: StepKind::ExtraModules { kernel, image: name },
+        work: Work::Sandbox {
+            tools: builder.tools(&image.machine_disk().tools.name),
+            argv: ["/bin/sh", "/kiln/in/extra.sh"].map(str::to_owned).to_vec(),
+            env: builder.epoch_env(),
+            ids: Ids::Single,
+        },
+        inputs,
+        outputs: vec!["extra.tar".to_owned()],
+    };
+    let added = Input::Output { step: builder.add_step(step), name: "extra.tar".to_owned() };
+    let (kernel, name) = names();
+    merged(builder, StepKind::AllModules { kernel, image: name }, [tree.clone(), added])
+}
+
+/// Two archives as one; the second lies on top.
+fn merged(builder: &mut Builder<'_>, kind: StepKind, [below, above]: [Input; 2]) -> Input {
+    let step = builder.add_step(Step {
+        kind,
+        work: Work::Builtin(Builtin::MergeTars),
+        inputs: BTreeMap::from([("0-modules.tar".to_owned(), below), ("1-added.tar".to_owned(), above)]),
+        outputs: vec!["merged.tar".to_owned()],
+    });
+    Input::Output { step, name: "merged.tar".to_owned() }
 }
 
 /// A module tree together with what depmod says of it.

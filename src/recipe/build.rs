@@ -4,6 +4,7 @@ mod check;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use super::address::Address;
 use super::kinds::TextOrFile;
@@ -48,6 +49,8 @@ pub enum BuildSource {
     DebianSource(PackageRequest, Vec<String>),
     /// What another build left.
     Output(BuildOutput),
+    /// What modules of a compiled kernel are compiled against: a key of `Recipe::kernels`.
+    Kernel(String),
 }
 
 /// An output of a build.
@@ -59,10 +62,24 @@ pub struct BuildOutput {
     pub name: String,
 }
 
+impl fmt::Display for BuildOutput {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} from {}", self.name, self.build)
+    }
+}
+
 impl Build {
     /// The key of a fetched source among the lock's sources.
     pub fn source_name(&self, source: &str) -> String {
         format!("{}:{source}", self.name)
+    }
+
+    /// The kernels that it reads from.
+    pub fn kernels(&self) -> impl Iterator<Item = &str> {
+        self.sources.values().filter_map(|source| match &source.value {
+            BuildSource::Kernel(kernel) => Some(kernel.as_str()),
+            _ => None,
+        })
     }
 
     /// The builds that it reads from.

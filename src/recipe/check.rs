@@ -10,13 +10,13 @@ use super::reader::{Reader, duplicate};
 use super::report::Diagnostics;
 use super::scope::Scope;
 use super::value::{EvaluatedNode, Value};
-use super::{Recipe, alone, archive, build, image, kernel, machine, packages, test};
+use super::{Recipe, alone, archive, build, image, kernel, machine, packages, qemu, test};
 use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
 
 /// What may stand at the top level.
-const KINDS: [&str; 10] =
-    ["archive", "packages", "config", "kernel", "build", "image", "memory", "network", "machine", "test"];
+const KINDS: [&str; 11] =
+    ["archive", "packages", "config", "kernel", "build", "qemu", "image", "memory", "network", "machine", "test"];
 
 /// Every mistake in a recipe, and the texts to show them in.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ pub fn check_given(world: &dyn World, path: &Path, given: Given<'_>) -> Result<R
         package_sets: scope.sets,
         kernels: scope.kernels,
         builds: scope.builds,
+        qemus: scope.qemus,
         images: scope.images,
         goals,
         machines: scope.machines,
@@ -108,6 +109,7 @@ fn parts(root: &EvaluatedNode, scope: &mut Scope) -> (Option<Timestamp>, Vec<tes
     scope.kernels = checked("kernel", &blocks("kernel"), scope, kernel::check);
     scope.builds = checked("build", &blocks("build"), scope, build::check);
     build::settle(&scope.builds, &scope.report);
+    scope.qemus = checked("qemu", &blocks("qemu"), scope, qemu::check);
     scope.images = checked("image", &blocks("image"), scope, image::check);
     scope.memories = checked("memory", &blocks("memory"), scope, machine::check::shared);
     scope.networks = checked("network", &blocks("network"), scope, machine::check::network);

@@ -55,6 +55,8 @@ pub struct Image {
     pub users: Vec<User>,
     /// Files to write, in path order.
     pub files: Vec<ImageFile>,
+    /// Kernel modules of builds, for whatever kernel the machine boots.
+    pub modules: Vec<Spanned<BuildOutput>>,
     /// systemd units to enable.
     pub enable: Vec<String>,
     /// systemd units to disable.
@@ -133,10 +135,11 @@ impl Image {
 
     /// What it takes from builds.
     pub fn build_outputs(&self) -> impl Iterator<Item = &BuildOutput> {
-        self.files.iter().filter_map(|file| match &file.content {
+        let files = self.files.iter().filter_map(|file| match &file.content {
             Content::Output(output) | Content::OutputTree(output) => Some(output),
             _ => None,
-        })
+        });
+        files.chain(self.modules.iter().map(|module| &module.value))
     }
 
     /// The key of a fetched file among the lock's sources.

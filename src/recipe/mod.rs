@@ -23,6 +23,7 @@ pub mod local;
 pub mod machine;
 pub mod nearest;
 pub mod packages;
+pub mod qemu;
 pub mod reach;
 pub mod reader;
 pub mod report;
@@ -61,6 +62,8 @@ pub struct Recipe {
     pub kernels: BTreeMap<String, kernel::Kernel>,
     /// Steps of the recipe's own.
     pub builds: BTreeMap<String, build::Build>,
+    /// QEMUs that builds make.
+    pub qemus: BTreeMap<String, qemu::BuiltQemu>,
     /// Disk images.
     pub images: BTreeMap<String, image::Image>,
     /// Images that the recipe is for, with or without a machine: those of its own file that no other extends.

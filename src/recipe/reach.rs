@@ -7,6 +7,7 @@ use super::build::{self, Build, BuildSource};
 use super::image::Image;
 use super::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use super::packages::PackageSet;
+use super::qemu::BuiltQemu;
 
 impl Recipe {
     /// The same recipe without kernels, builds, images, package sets and archives that neither a machine nor an image
@@ -19,14 +20,22 @@ impl Recipe {
         // A recipe without machines may be for its kernels as well.
         let own = self.machines.is_empty().then(|| self.goals.iter().find_map(|goal| self.images.get(goal)));
         let own = own.flatten().map(|image| image.span.file);
-        self.kernels.retain(|name, kernel| kernels.contains(name) || own == Some(kernel.span.file));
+        let wanted =
+            self.kernels.values().filter(|kernel| kernels.contains(&kernel.name) || own == Some(kernel.span.file));
+        let kernels: BTreeSet<String> = wanted.map(|kernel| kernel.name.clone()).collect();
         let used = self.machines.values().map(|machine| machine.image.clone());
         let images: BTreeSet<String> = used.chain(self.images_alone().map(|image| image.name.clone())).collect();
         self.images.retain(|name, _| images.contains(name));
         let outputs = self.images.values().flat_map(Image::build_outputs);
+        let outputs = outputs.chain(self.built_qemus().map(|built| &built.output));
         let builds = build::closure(&self.builds, outputs.map(|output| output.build.as_str()));
         let builds: BTreeSet<String> = builds.into_iter().map(str::to_owned).collect();
+        let qemus: BTreeSet<String> = self.built_qemus().map(|built| built.name.clone()).collect();
         self.builds.retain(|name, _| builds.contains(name));
+        self.qemus.retain(|name, _| qemus.contains(name));
+        let read = self.builds.values().flat_map(Build::kernels);
+        let kernels: BTreeSet<String> = read.map(str::to_owned).chain(kernels).collect();
+        self.kernels.retain(|name, _| kernels.contains(name));
         let sets: Vec<&PackageSet> = self.sets();
         let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();
         let mut archives: BTreeSet<String> = sets.iter().flat_map(|set| set.archives.iter().cloned()).collect();
@@ -38,10 +47,16 @@ impl Recipe {
         self
     }
 
+    fn built_qemus(&self) -> impl Iterator<Item = &BuiltQemu> {
+        self.machines.values().filter_map(|machine| machine.qemu.built())
+    }
+
     /// Every package set that a machine, an image, a kernel or a build names; some more than once.
     pub fn sets(&self) -> Vec<&PackageSet> {
         let mut sets: Vec<&PackageSet> = Vec::new();
-        sets.extend(self.machines.values().flat_map(|machine| std::iter::once(&machine.qemu).chain(&machine.boot)));
+        sets.extend(
+            self.machines.values().flat_map(|machine| std::iter::once(machine.qemu.packages()).chain(&machine.boot)),
+        );
         let images = self.images.values();
         sets.extend(images.flat_map(Image::sets));
         sets.extend(self.kernels.values().flat_map(kernel_sets));

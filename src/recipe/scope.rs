@@ -1,5 +1,5 @@
-//! Everything that the parts of a recipe may name, checked in the order archives, packages, configs, kernels, builds, images,
-//! machines, tests: a part finds complete what it refers to.
+//! Everything that the parts of a recipe may name, checked in the order archives, packages, configs, kernels, builds, QEMUs,
+//! images, machines, tests: a part finds complete what it refers to.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,6 +14,7 @@ use super::machine::device::Network;
 use super::machine::memory::Memory;
 use super::nearest::suggest;
 use super::packages::{Base, PackageRequest, PackageSet, request, split_local};
+use super::qemu::BuiltQemu;
 use super::reader::Reader;
 use super::report::Diagnostics;
 use super::value::Value;
@@ -40,6 +41,8 @@ pub struct Scope {
     pub kernels: BTreeMap<String, Kernel>,
     /// Steps of the recipe's own.
     pub builds: BTreeMap<String, Build>,
+    /// QEMUs that builds make.
+    pub qemus: BTreeMap<String, BuiltQemu>,
     /// Images.
     pub images: BTreeMap<String, Image>,
     /// Memory that machines share, by name: `memory NAME { size = ... }`.
@@ -168,5 +171,9 @@ impl Scope {
 
 /// What a report calls a kind of block.
 pub(super) fn noun(kind: &str) -> &str {
-    if kind == "packages" { "package set" } else { kind }
+    match kind {
+        "packages" => "package set",
+        "qemu" => "QEMU",
+        other => other,
+    }
 }

@@ -58,6 +58,8 @@ pub enum TestAction {
         /// Seconds.
         limit: u64,
     },
+    /// `fetch "/path"`: brings a file of the guest into the log directory.
+    Fetch(String),
     /// `reboot`: the guest goes down and starts again with the same disks and memory files, and answers again.
     Reboot,
     /// `qmp "command" { ... }`: a QMP command with JSON arguments, to the machine's QEMU.

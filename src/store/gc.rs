@@ -32,6 +32,20 @@ pub struct GcReport {
     pub kept: u64,
 }
 
+/// The directories that garbage collection looks into.
+const PARTS: [&str; 9] = ["cas", "tree", "ac", "part", "quarantine", "log", "note", "incremental", "lock"];
+
+/// What a part of the store takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct StoreUsage {
+    /// Its directory.
+    pub part: &'static str,
+    /// Files and trees in it.
+    pub entries: usize,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
 /// What reading the whole store found.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct RecheckReport {
@@ -47,7 +61,7 @@ impl Store {
         let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
         let live = self.live(policy)?;
         let mut report = GcReport::default();
-        for part in ["cas", "tree", "ac", "part", "quarantine", "log", "note", "incremental", "lock"] {
+        for part in PARTS {
             for name in fs::names(&self.root.join(part))? {
                 let path = self.root.join(part).join(&name);
                 let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
@@ -68,6 +82,36 @@ impl Store {
             }
         }
         Ok(report)
+    }
+
+    /// The policy that also removes what was used longest ago, so that no more than `most` bytes stay if that is possible.
+    pub fn fitting(&self, policy: &Policy, most: u64) -> Result<Policy, StoreError> {
+        let total: u64 = self.usage()?.iter().map(|part| part.bytes).sum();
+        let fits = |since| -> Result<bool, StoreError> {
+            let report = self.collect(&Policy { since, dry_run: true })?;
+            Ok(total.saturating_sub(report.bytes) <= most)
+        };
+        // Later than everything that is there.
+        let (mut too_early, mut late) = (policy.since, newest(&self.root)?.saturating_add(1).max(policy.since));
+        if fits(too_early)? {
+            return Ok(*policy);
+        }
+        while late - too_early > 1 {
+            let middle = too_early + (late - too_early) / 2;
+            if fits(middle)? { late = middle } else { too_early = middle }
+        }
+        Ok(Policy { since: late, ..*policy })
+    }
+
+    /// What each part of the store takes.
+    pub fn usage(&self) -> Result<Vec<StoreUsage>, StoreError> {
+        let part = |part: &&'static str| {
+            let names = fs::names(&self.root.join(part))?;
+            let bytes =
+                names.iter().map(|name| size(&self.root.join(part).join(name))).sum::<Result<u64, StoreError>>()?;
+            Ok(StoreUsage { part, entries: names.len(), bytes })
+        };
+        PARTS.iter().map(part).collect()
     }
 
     /// Reads every blob and tree again, whatever is remembered. Those that are not what their names say are set aside; they
@@ -151,6 +195,18 @@ impl Store {
 fn recent(path: &Path, policy: &Policy) -> Result<bool, StoreError> {
     let metadata = fs::metadata(path)?;
     Ok(metadata.mtime().max(metadata.ctime()) >= policy.since)
+}
+
+/// The time of the newest entry of a store.
+fn newest(root: &Path) -> Result<i64, StoreError> {
+    let mut newest = 0;
+    for part in PARTS {
+        for name in fs::names(&root.join(part))? {
+            let metadata = fs::metadata(&root.join(part).join(name))?;
+            newest = newest.max(metadata.mtime()).max(metadata.ctime());
+        }
+    }
+    Ok(newest)
 }
 
 fn size(path: &Path) -> Result<u64, StoreError> {

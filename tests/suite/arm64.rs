@@ -123,7 +123,7 @@ fn a_plan_says_what_runs_where_and_what_nobody_here_can_run() {
     let plan = plan::lower(&recipe, &lock);
     let foreign = plan.steps.iter().filter(|step| step.work.arch() == Arch::Arm64);
     assert_eq!(foreign.map(|step| step.name()).collect::<Vec<_>>(), ["base i", "named i", "root i"]);
-    let indexed = IndexedKernel { kernel: "k".to_owned(), other_tools: None };
+    let indexed = IndexedKernel { kernel: "k".to_owned(), other_tools: None, image: None };
     assert_eq!(package(&plan, &StepKind::Initrd(indexed), "busybox.deb"), "busybox-static 1 (arm64)");
     let asks = plan.position(&StepKind::QemuFacts("m.qemu".to_owned(), Arch::Arm64)).unwrap();
     let Input::Inline(questions) = &plan.steps[asks].inputs["questions.json"] else { panic!("no questions") };

@@ -122,7 +122,7 @@ fn a_module_that_the_kernel_does_not_have_is_shown_in_the_recipe() {
     let stock = "{ package = package \"linux-image-6.12.1-amd64\" }";
     let own = "{ package = package \"linux-image-6.12.2-amd64\" initrd-modules = [\"no-such\"] }";
     let lab = lab("blame-module", archive().package(kernel), &RECIPE.replace(stock, own));
-    let initrd = StepKind::Initrd(IndexedKernel { kernel: "stock".to_owned(), other_tools: None });
+    let initrd = StepKind::Initrd(IndexedKernel { kernel: "stock".to_owned(), other_tools: None, image: None });
     let Some((code, text)) = ended(&lab, &initrd, |_| ()) else { return };
     assert_eq!(code, 1, "{text}");
     says(

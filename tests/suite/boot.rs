@@ -207,7 +207,7 @@ fn planned(stem: &str, firmware: Firmware, set: &str) -> BTreeMap<String, Vec<u8
     lock.sets.insert(set.to_owned(), packages);
     let machine = recipe.machines.values_mut().next().unwrap();
     machine.firmware.value = firmware;
-    machine.boot = Some(PackageSet { name: set.to_owned(), ..machine.qemu.clone() });
+    machine.boot = Some(PackageSet { name: set.to_owned(), ..machine.qemu.packages().clone() });
     let kind = StepKind::Boot(machine.name.clone());
     let plan = kiln::plan::lower(recipe, lock);
     let step = &plan.steps[plan.position(&kind).unwrap()];

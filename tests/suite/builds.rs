@@ -55,7 +55,7 @@ build unused {
 }
 "#;
 
-const FIRST: &str = "mkdir -p parts/bin\nprintf '#!/bin/sh\\necho hello\\n' >parts/bin/greet\nchmod 755 parts/bin/greet\n\
+const FIRST: &str = "test \"$KILN_JOBS\" -ge 1\nmkdir -p parts/bin\nprintf '#!/bin/sh\\necho hello\\n' >parts/bin/greet\nchmod 755 parts/bin/greet\n\
     ln -s greet parts/bin/link\n";
 
 fn prepared(name: &str) -> Option<Ground> {

@@ -45,6 +45,7 @@ pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         artifacts: files.iter().map(|(name, bytes)| (name.clone(), artifact(bytes))).collect(),
         steps: BTreeMap::from([("tools qemu".to_owned(), Digest::of(b"step"))]),
         incremental: BTreeSet::new(),
+        built_qemu: BTreeMap::new(),
         local: BTreeMap::new(),
         qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
         images: BTreeMap::new(),

@@ -41,6 +41,7 @@ fn machine(name: &str, material: &Quick, more: &str) -> Launch {
         disk: Digest::of(b"live"),
         states: BTreeMap::new(),
         variables: None,
+        credentials: Vec::new(),
         disk_size: None,
         additions: kiln::machine::LaunchAdditions::default(),
     }
@@ -189,6 +190,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
     let options = kiln::guest::run::RunOptions {
         accel: AccelChoice::Auto,
         keep: Some(keep.clone()),
+        ssh: None,
         gdb: None,
         sources: Vec::new(),
         base: base.clone(),

@@ -87,6 +87,7 @@ fn built(plan: &Plan, kernel: &str, store: &Path, jobs: u32) -> Vec<Digest> {
         outputs.push(file("kernel-build", "modules.tar"));
         outputs.push(file("initrd", "initrd.img"));
         outputs.push(file("modules", "merged.tar"));
+        outputs.push(file("kernel-build", "headers.tar"));
         modules(&store, &outputs[5], &String::from_utf8(store.read(&config, dotconfig::LIMIT).unwrap()).unwrap());
     }
     outputs

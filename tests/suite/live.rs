@@ -95,6 +95,11 @@ pub(crate) fn has_its_turn(case: &str, all: &[&str]) -> bool {
     is_among(case, all, 1)
 }
 
+/// Whether a case that is too long for a turn is to run: all with `KILN_ALL=1`, one by `KILN_ONLY=NAME`.
+pub(crate) fn is_asked_for(case: &str) -> bool {
+    std::env::var_os("KILN_ALL").is_some() || std::env::var("KILN_ONLY").is_ok_and(|only| only == case)
+}
+
 /// As [`has_its_turn`], with `count` of them each time.
 pub(crate) fn is_among(case: &str, all: &[&str], count: usize) -> bool {
     if std::env::var_os("KILN_ALL").is_some() {
@@ -120,8 +125,9 @@ fn commit() -> usize {
 
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
 /// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
-/// image.
-pub(crate) const SELDOM: [&str; 6] = ["shared", "incremental", "first-boot", "names", "development", "disks"];
+/// image, a machine that is run twice.
+pub(crate) const SELDOM: [&str; 7] =
+    ["shared", "incremental", "first-boot", "names", "development", "disks", "running"];
 
 /// Held by a test that boots a machine with the ports that its recipe forwards: two of them cannot have one port.
 pub(crate) fn forwarded_ports() -> MutexGuard<'static, ()> {

@@ -184,6 +184,7 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         package_sets: BTreeMap::new(),
         kernels: BTreeMap::from([("k".to_owned(), kernel)]),
         builds: BTreeMap::new(),
+        qemus: BTreeMap::new(),
         images: BTreeMap::new(),
         goals: std::collections::BTreeSet::new(),
         machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),

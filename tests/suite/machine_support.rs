@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use kiln::base::render::render;
 use kiln::base::{Diagnostic, SourceMap, Span, Spanned};
 use kiln::lock::Lock;
-use kiln::machine::Description;
 use kiln::machine::capability::Emulator;
 use kiln::machine::network::networks;
+use kiln::machine::{Description, QemuOrigin};
 use kiln::recipe::Recipe;
 use kiln::recipe::image::DiskFormat;
 use kiln::recipe::machine::Machine;
@@ -88,6 +88,7 @@ pub(super) fn described(machine: &Machine, machines: &BTreeMap<String, Machine>,
         machine: machine.clone(),
         networks,
         qemu: qemu.to_owned(),
+        origin: QemuOrigin::Packages,
         emulator,
         initrd: true,
         disk: DiskFormat::Qcow2,

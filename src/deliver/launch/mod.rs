@@ -63,6 +63,7 @@ impl LaunchFile {
         let file = wire::File {
             format: FORMAT,
             qemu: described.qemu.clone(),
+            origin: described.origin,
             machine: write::machine(&described.machine),
             memories: write::memories(&described.machine),
             networks: write::networks(described),

@@ -41,7 +41,8 @@ pub(super) fn description(file: &wire::File, initrd: bool) -> Result<Description
     }
     let emulator = version(&file.qemu)?;
     let (qemu, disk) = (file.qemu.clone(), file.disk_format);
-    Ok(Description { networks: networks(&machines), machine, qemu, emulator, initrd, disk })
+    let (networks, origin) = (networks(&machines), file.origin);
+    Ok(Description { networks, machine, qemu, origin, emulator, initrd, disk })
 }
 
 struct Reading {

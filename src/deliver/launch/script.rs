@@ -57,6 +57,13 @@ want=@QEMU@
 board=@VERSIONED@
 "#;
 
+/// Of a QEMU that no package has, a version says too little.
+const BUILT: &str = r#"# This machine was made for a QEMU that its recipe builds; another one of this version may lack what that changes.
+if [ -z "${KILN_QEMU-}" ] && [ -z "$print" ]; then
+    printf 'launch.sh: the recipe of this machine builds its own QEMU %s; name it with KILN_QEMU=PROGRAM\n' "$want" >&2
+fi
+"#;
+
 const CHECKS: &str = r#"
 # Another version may lack the versioned machine type, or a property: the installed one says what it has.
 other_version() {
@@ -156,6 +163,9 @@ pub fn script(file: &LaunchFile) -> String {
     let board = described.emulator.machine_type(described.machine.chipset.value);
     let mut text = head.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
     text = text.replace("@VERSIONED@", &board);
+    if !described.origin.is_packages() {
+        text.push_str(BUILT);
+    }
     for (place, artifact) in &file.artifacts {
         text.push_str(&format!("{}=./{}\n", variable(*place), artifact.file));
     }

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 
 use super::{FIRST_PORT, LaunchArtifact, LaunchError};
+use crate::machine::QemuOrigin;
 use crate::machine::argv::Place;
 use crate::recipe::image::DiskFormat;
 
@@ -16,6 +17,8 @@ use crate::recipe::image::DiskFormat;
 pub(super) struct File {
     pub(super) format: u32,
     pub(super) qemu: String,
+    #[serde(rename = "qemu-origin", default, skip_serializing_if = "QemuOrigin::is_packages")]
+    pub(super) origin: QemuOrigin,
     pub(super) machine: Machine,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) memories: Vec<SharedMemory>,

@@ -136,6 +136,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::BootDisk => boot::run(context),
         Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),
+        Builtin::QemuTree => Ok(tools::qemu(context)?),
         Builtin::QemuFacts => Ok(qemu::run(context)?),
     }
 }

@@ -4,6 +4,9 @@
 //! the links that `update-alternatives` would make, and a `passwd` with root in it.
 
 mod alternatives;
+mod built;
+
+pub use built::qemu;
 
 use std::path::{Path, PathBuf};
 
@@ -24,9 +27,14 @@ const GROUP: &[u8] = b"root:x:0:\nnogroup:x:65534:\n";
 
 /// Carries the step out: inputs `*.deb` become the output `tree`.
 pub fn run(context: &BuiltinContext<'_>) -> Result<(), RootError> {
+    merge_into(context, &HostPath::new(context.out.join("tree")).open()?)
+}
+
+/// Fills a tree with the step's packages.
+fn merge_into(context: &BuiltinContext<'_>, tree: &Tree) -> Result<(), RootError> {
     let debs = context.inputs.iter().filter(|(name, _)| name.ends_with(".deb"));
     let packages: Vec<(String, PathBuf)> = debs.map(|(name, path)| (name.clone(), path.clone())).collect();
-    merge(&packages, &context.out.join("tree"))
+    fill(&packages, tree)
 }
 
 /// Unpacks `packages` (name for messages, file) into the new directory `root`. Where two ship one file, the later in

@@ -39,6 +39,18 @@ impl Executor for LocalExecutor {
     }
 }
 
+/// The variable that tells a command how many processors it may use.
+const JOBS: &str = "KILN_JOBS";
+
+/// How many processors a step may use.
+fn processors(request: &Request) -> usize {
+    let allowed = rustix::thread::sched_getaffinity(None);
+    let here = allowed.map_or(1, |allowed| {
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|processor| allowed.is_set(*processor)).count()
+    });
+    request.processors.map_or(here, |asked| here.min(asked as usize)).max(1)
+}
+
 /// Lets the current thread, and the processes that it starts, use no more than the given number of processors.
 fn pin(processors: usize) {
     // Where that is not possible, a step uses more processors than it was given.
@@ -111,12 +123,14 @@ fn spec(request: &Request) -> Result<Spec, ExecutorError> {
         target: inside(id::IN).join(path),
         readonly: true,
     };
+    // What must not change a bit is in no id.
+    let jobs = (JOBS.to_owned(), processors(request).to_string());
     Ok(Spec {
         root: Root::ReadOnly(tools.path.clone()),
         mounts: std::iter::once(build).chain(request.inputs.iter().map(input)).collect(),
         ids: if *ids == Ids::Range { sandbox::SandboxIds::Range } else { sandbox::SandboxIds::Single },
         privileges: Privileges::Build,
-        env: id::environment(env),
+        env: id::environment(env).into_iter().chain([jobs]).collect(),
         argv: argv.clone(),
         hostname: sandbox::HOST_NAME.to_owned(),
         cwd: inside(id::BUILD),

@@ -25,7 +25,8 @@ pub(super) fn changes(kept: &[SourceEntry], tree: &SourceTree) -> Changes {
                 if before != now {
                     changes.written.insert(now.path.clone());
                 }
-                (old.next(), new.next());
+                old.next();
+                new.next();
             }
             (Some(before), now) if now.is_none_or(|now| before.path < now.path) => {
                 changes.removed.insert(before.path.clone());

@@ -1,5 +1,7 @@
 //! What a scan sees of directories that are odd, hostile or edited, and what archives hold.
 
+#![allow(clippy::disallowed_methods, reason = "tests write files as anybody does, and without waiting for a disk")]
+
 use std::path::{Path, PathBuf};
 
 use super::*;

@@ -57,8 +57,15 @@ pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &
     })
 }
 
-/// Size and digest of what an address of the recipe's holds, without keeping it.
-pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64, Digest), Tried> {
+/// Size and digest of what an address of the recipe's holds, without keeping it. Where the recipe says the digest, mirrors
+/// may have it, too.
+pub(super) fn measure(
+    asking: &Asking<'_>,
+    url: &str,
+    stated: Option<Digest>,
+    limit: u64,
+) -> Result<(u64, Digest), Vec<Tried>> {
+    let own = url;
     let measured = |url: &str| {
         let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
         asking.downloader.pour(
@@ -67,9 +74,13 @@ pub(super) fn measure(asking: &Asking<'_>, url: &str, limit: u64) -> Result<(u64
             &mut measure,
         )?;
         let (_, digest, size) = measure.hasher.finish();
-        Ok((size, digest))
+        match stated.is_some_and(|stated| stated != digest) && url != own {
+            true => Err(Refusal::Useless("its SHA-256 is not the one that the recipe states".to_owned())),
+            false => Ok((size, digest)),
+        }
     };
-    first(asking, vec![url.to_owned()], measured).map_err(last)
+    let urls = if stated.is_some() { asking.mirrors.copies(own) } else { vec![own.to_owned()] };
+    first(asking, urls, measured)
 }
 
 /// Asks places in turn. Each try begins anew: without a digest nobody could tell whether two halves belong together.

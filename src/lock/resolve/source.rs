@@ -54,7 +54,11 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
                 BuildSource::DebianSource(request, archives) => {
                     KernelSource::DebianSource(request.clone(), archives.clone())
                 }
-                BuildSource::Text(_) | BuildSource::File(_) | BuildSource::Directory(_) | BuildSource::Output(_) => {
+                BuildSource::Text(_)
+                | BuildSource::File(_)
+                | BuildSource::Directory(_)
+                | BuildSource::Output(_)
+                | BuildSource::Kernel(_) => {
                     return None;
                 }
             };
@@ -211,8 +215,8 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
         return Err(wrong(format!("{url} does not end in a file name")));
     }
     context.report(Progress::Download { label: name.to_owned(), bytes: 0 });
-    let (size, sha256) = fetch::measure(context, url, MAX_FILE)
-        .map_err(|tried| ResolveError::Unreachable { what: name.to_owned(), tried: vec![tried] })?;
+    let (size, sha256) = fetch::measure(context, url, digest, MAX_FILE)
+        .map_err(|tried| ResolveError::Unreachable { what: name.to_owned(), tried })?;
     if let Some(asked) = digest.filter(|asked| *asked != sha256) {
         return Err(wrong(format!("{url} has sha256:{sha256}, but the recipe states sha256:{asked}")));
     }

@@ -3,6 +3,7 @@
 //! Input: a machine that passed the rules, the locked QEMU, what the launch wants. Output: [`CommandLine`]: options in
 //! a fixed order, with places open for what only a launch knows. It knows no path of any machine.
 
+mod credential;
 mod cxl;
 mod device;
 mod memory;
@@ -10,6 +11,7 @@ mod network;
 mod option;
 mod text;
 
+pub use credential::Credential;
 pub use option::{CommandLine, Property, QemuOption};
 pub use text::{Place, Text, quote};
 
@@ -46,6 +48,8 @@ pub struct LaunchOptions<'a> {
     pub paused: bool,
     /// Words added to the kernel's command line.
     pub append: Vec<String>,
+    /// What systemd in the guest is handed.
+    pub credentials: Vec<Credential>,
     /// Words added after all options.
     pub arguments: Vec<String>,
 }
@@ -123,6 +127,7 @@ impl<'a> LaunchOptions<'a> {
             qmp: QmpPort::None,
             paused: false,
             append: Vec::new(),
+            credentials: Vec::new(),
             arguments: Vec::new(),
         }
     }
@@ -132,6 +137,7 @@ impl<'a> LaunchOptions<'a> {
 pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> CommandLine {
     let mut options = platform(machine, emulator, launch);
     options.extend(memory::options(machine));
+    options.extend(credential::options(machine, launch));
     options.extend(firmware(machine, launch));
     options.extend(device::serial(launch));
     options.extend(device::disks(machine, launch));

@@ -18,7 +18,7 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
         for row in CAPABILITIES.iter().filter(|row| row.capability == capability && row.since > emulator.version) {
             let message = format!("QEMU {} has no {}", emulator.version, row.what);
             let mistake = Diagnostic::new(span, message).label(format!("needs QEMU {} or newer", row.since));
-            findings.error(mistake.related(machine.qemu.span, "the QEMU of this machine").hint(row.source));
+            findings.error(mistake.related(machine.qemu.span(), "the QEMU of this machine").hint(row.source));
         }
     }
     findings.errors.extend(check_kernel(machine, kernel));
@@ -28,7 +28,7 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
             continue;
         }
         for span in struck(problem.kind, machine, kernel) {
-            let report = describe(problem, emulator, span).related(machine.qemu.span, "the QEMU of this machine");
+            let report = describe(problem, emulator, span).related(machine.qemu.span(), "the QEMU of this machine");
             if problem.fatal { findings.error(report) } else { findings.warning(report) }
         }
     }

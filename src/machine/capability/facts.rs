@@ -22,7 +22,7 @@ pub fn unknown(machine: &Machine, line: &CommandLine, facts: &Facts) -> Vec<Diag
         let span = place(machine, &property);
         if seen.insert((span, message.clone())) {
             let mistake = Diagnostic::new(span, message).label("needs it");
-            let mistake = mistake.related(machine.qemu.span, "the QEMU of this machine");
+            let mistake = mistake.related(machine.qemu.span(), "the QEMU of this machine");
             mistakes.push(mistake.hint(format!(
                 "another version of QEMU may have it; `{program} {}` lists the properties of this one",
                 help(&property)

@@ -15,9 +15,14 @@ impl Networks {
         let mut words: Vec<String> = self.of(machine).map(|(name, member)| interface(name, member)).collect();
         if !words.is_empty() {
             words.insert(0, format!("systemd.hostname={machine}"));
-            words.push(credential("tmpfiles.extra", &hosts_file(&self.hosts(machine))));
+            words.push(credential("tmpfiles.extra", &self.file_lines(machine)));
         }
         words
+    }
+
+    /// Lines of tmpfiles.d(5) that make a machine's neighbours known; nothing for a machine on no private network.
+    pub fn file_lines(&self, machine: &str) -> String {
+        if self.of(machine).next().is_none() { String::new() } else { hosts_file(&self.hosts(machine)) }
     }
 }
 

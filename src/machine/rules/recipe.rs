@@ -9,6 +9,7 @@ use crate::machine::capability::KernelFacts;
 use crate::machine::finding::Findings;
 use crate::machine::network::networks;
 use crate::recipe::Recipe;
+use crate::recipe::image::Image;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// All mistakes and doubts about every machine of a recipe that need no lock.
@@ -18,8 +19,10 @@ pub fn check_all(recipe: &Recipe) -> Findings {
         findings.extend(check(machine));
         let kernel = recipe.kernels.get(&machine.kernel).map(KernelFacts::of).unwrap_or_default();
         findings.errors.extend(invalidation(machine, &kernel));
+        findings.errors.extend(no_modules(recipe, machine));
     }
     findings.errors.extend(check_among(&recipe.machines));
+    findings.errors.extend(recipe.images_alone().filter_map(no_kernel));
     findings
 }
 
@@ -27,6 +30,22 @@ pub fn check_all(recipe: &Recipe) -> Findings {
 pub fn check_among(machines: &Machines) -> Vec<Diagnostic> {
     let rules = [addresses, kernel_lines, host_ports, serials];
     rules.into_iter().flat_map(|rule| rule(machines)).collect()
+}
+
+/// An image whose modules the kernel cannot load.
+fn no_modules(recipe: &Recipe, machine: &Machine) -> Option<Diagnostic> {
+    let (kernel, image) = (recipe.kernels.get(&machine.kernel)?, recipe.images.get(&machine.image)?);
+    let first = image.modules.first().filter(|_| !kernel.has_initrd())?;
+    let message = format!("kernel `{}` is compiled without modules, and cannot load those of the image", kernel.name);
+    let mistake = Diagnostic::new(first.span, message).label("a module").related(machine.span, "the machine");
+    Some(mistake.related(kernel.span, "the kernel").hint("write `modules = true` in the kernel"))
+}
+
+/// An image that is delivered by itself has no kernel for which modules could be.
+fn no_kernel(image: &Image) -> Option<Diagnostic> {
+    let first = image.modules.first()?;
+    let message = format!("no machine boots image `{}`, so its modules are for no kernel", image.name);
+    Some(Diagnostic::new(first.span, message).label("a module").hint("use the image in a machine"))
 }
 
 type Machines = BTreeMap<String, Machine>;

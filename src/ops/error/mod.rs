@@ -127,6 +127,20 @@ pub enum OpsError {
     /// The second build of a comparison failed, and has said why.
     #[error("the second build failed ({0}); see above")]
     SecondBuild(ExitStatus),
+    /// A machine ended while its SSH server was awaited.
+    #[error("machine {0} has ended")]
+    SshEnded(String),
+    /// A machine's SSH server does not answer.
+    #[error(
+        "the SSH server of machine {machine} did not answer within {seconds} s; it needs `openssh-server`, and \
+         `ssh.service` enabled"
+    )]
+    SshSilent {
+        /// Its name.
+        machine: String,
+        /// How long it was awaited.
+        seconds: u64,
+    },
     /// The user ended it.
     #[error("interrupted")]
     Interrupted,
@@ -178,7 +192,11 @@ impl OpsError {
             OpsError::Store(error) => of_store(error),
             OpsError::SecondBuild(status) => of_second_build(*status),
             OpsError::Interrupted => ErrorClass::Interrupted,
-            OpsError::World(_) | OpsError::Parse { .. } | OpsError::NoQemu(_) => ErrorClass::Host,
+            OpsError::World(_)
+            | OpsError::Parse { .. }
+            | OpsError::NoQemu(_)
+            | OpsError::SshEnded(_)
+            | OpsError::SshSilent { .. } => ErrorClass::Host,
         }
     }
 }

@@ -93,6 +93,30 @@ pub enum UsageError {
         /// The names that there are.
         steps: String,
     },
+    /// A file without public SSH keys.
+    #[error("{}: {reason}", Foreign(path.display()))]
+    NoPublicKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// More keys than firmware can hand over.
+    #[error("the SSH keys have {bytes} bytes in all (limit {limit}); give fewer with --ssh-key")]
+    TooManyKeys {
+        /// What they have.
+        bytes: usize,
+        /// What there is room for.
+        limit: usize,
+    },
+    /// A running machine without a forwarded port for SSH.
+    #[error(
+        "no port of the host leads to the SSH server of machine {0}; add `forward ssh = 2222` to it and run it again"
+    )]
+    NoSshPort(String),
+    /// A copy between two files, or between two machines.
+    #[error("one of the two must be in a machine, written as MACHINE:/PATH, and the other on this host")]
+    CopySides,
     /// Tests are in recipes, not in what was built from them.
     #[error(
         "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()

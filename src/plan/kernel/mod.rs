@@ -33,6 +33,8 @@ pub const KCONFIG: &str = "kconfig.tar";
 /// Input and output: a configuration.
 pub const CONFIG: &str = "kernel.config";
 
+/// Output: what modules of others are compiled against.
+pub const HEADERS: &str = "headers.tar";
 const SYSTEM_MAP: &str = "System.map";
 /// Input: an archive of a directory that the kernel is compiled from.
 const SOURCE: &str = "source.tar";
@@ -54,6 +56,8 @@ pub struct CompiledParts {
     pub config: Input,
     /// Its modules below `usr/lib/modules`, without indexes, if it has any.
     pub modules: Option<Input>,
+    /// What modules of others are compiled against, if it has any itself.
+    pub headers: Option<Input>,
     /// What gdb reads, if the recipe asks for it.
     pub debug: Vec<(ArtifactKind, Input)>,
 }
@@ -67,19 +71,27 @@ fn debug_outputs(compiled: &Compiled) -> Vec<ArtifactKind> {
     [ArtifactKind::SystemMap, ArtifactKind::Vmlinux].into_iter().chain(scripts).collect()
 }
 
-/// The steps of a compiled kernel.
+/// The steps of a compiled kernel, which are made once, whether a machine or a build asks first.
 pub fn lower(builder: &mut Builder<'_>, recipe: &Recipe, kernel: &Kernel, compiled: &Compiled) -> CompiledParts {
-    let mut lowering = Lowering { builder, recipe, kernel, compiled };
-    let kconfig = lowering.kconfig();
-    let proposed = lowering.config(kconfig.clone());
-    let config = lowering.check(kconfig, proposed);
-    let build = lowering.build(config.clone());
+    let known = |builder: &Builder<'_>, kind: fn(String) -> StepKind| builder.plan.position(&kind(kernel.name.clone()));
+    let (config, build) = match (known(builder, StepKind::KernelCheck), known(builder, StepKind::KernelBuild)) {
+        (Some(check), Some(build)) => (Input::Output { step: check, name: CONFIG.to_owned() }, build),
+        _ => {
+            let mut lowering = Lowering { builder, recipe, kernel, compiled };
+            let kconfig = lowering.kconfig();
+            let proposed = lowering.config(kconfig.clone());
+            let config = lowering.check(kconfig, proposed);
+            (config.clone(), lowering.build(config))
+        }
+    };
     let output = |name: &str| Input::Output { step: build, name: name.to_owned() };
     let debug = debug_outputs(compiled).into_iter().map(|kind| (kind, output(kind.file_name()))).collect();
+    let with_modules = |name: &str| compiled.modules.then(|| output(name));
     CompiledParts {
         vmlinuz: output("vmlinuz"),
         config,
-        modules: compiled.modules.then(|| output("modules.tar")),
+        modules: with_modules("modules.tar"),
+        headers: with_modules(HEADERS),
         debug,
     }
 }
@@ -158,13 +170,14 @@ impl Lowering<'_, '_> {
 
     fn build(&mut self, config: Input) -> usize {
         let debug = debug_outputs(self.compiled);
-        let script = self.script(&build_script(&debug));
+        let headers = if self.compiled.modules { include_str!("headers.sh") } else { "" };
+        let script = self.script(&(build_script(&debug) + headers));
         let mut inputs = self.source(SourcePart::Whole);
         inputs.insert("build.sh".to_owned(), script);
         inputs.insert(CONFIG.to_owned(), config);
         let mut outputs = vec![SYSTEM_MAP, "kernel.release", "vmlinuz"];
         if self.compiled.modules {
-            outputs.push("modules.tar");
+            outputs.extend([HEADERS, "modules.tar"]);
         }
         outputs.extend(debug.iter().map(|kind| kind.file_name()).filter(|name| *name != SYSTEM_MAP));
         let Some(Input::Inline(mut instead)) = inputs.get("source.sh").cloned() else {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::{Build, BuildOutput, BuildSource};
 use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address;
+use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::{FromValue, Name, TextOrFile};
 use crate::recipe::packages::source_request;
 use crate::recipe::reader::{Reader, duplicate};
@@ -13,6 +14,8 @@ use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Bytes of the name of a source or an output.
 const MAX_NAME: usize = 200;
+/// The output of a kernel that builds may read.
+const HEADERS: &str = "headers.tar";
 
 /// Reads one `build` block. What its sources take from other builds is held against these by [`super::settle`].
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Build> {
@@ -81,7 +84,10 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
             let (request, archives) = source_request(word, arguments, scope)?;
             Some(BuildSource::DebianSource(request, archives))
         }
-        Value::Call(word, _) if word.value == "output" => output(value, scope).map(BuildSource::Output),
+        Value::Call(word, arguments) if word.value == "output" => match kernel_in(arguments, scope) {
+            Some((output, kernel)) => headers(output, kernel, scope),
+            None => output(value, scope).map(BuildSource::Output),
+        },
         Value::Wrong => None,
         other => {
             let wrong =
@@ -92,6 +98,40 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
             None
         }
     }
+}
+
+/// The kernel of `output "headers.tar" from KERNEL`, unless a build has that name.
+fn kernel_in<'a>(arguments: &'a [Spanned<Value>], scope: &Scope) -> Option<(&'a Spanned<Value>, Spanned<String>)> {
+    let [output, Spanned { value: Value::Name(from), .. }, Spanned { value: Value::Name(name), span }] = arguments
+    else {
+        return None;
+    };
+    let is = |kind: &str| scope.declared.get(kind).is_some_and(|names| names.contains_key(name));
+    (from == "from" && is("kernel") && !is("build")).then(|| (output, Spanned::new(name.clone(), *span)))
+}
+
+/// What modules are compiled against: of a kernel that the recipe compiles, with modules.
+fn headers(output: &Spanned<Value>, name: Spanned<String>, scope: &Scope) -> Option<BuildSource> {
+    let found = scope.kernels.get(&name.value)?;
+    let (problem, hint) = match &found.origin {
+        Origin::Compiled(compiled) if compiled.modules => {
+            if output.value == Value::Text(HEADERS.to_owned()) {
+                return Some(BuildSource::Kernel(name.value));
+            }
+            let wrong =
+                Diagnostic::new(output.span, format!("kernel `{}` leaves no such output for builds", name.value));
+            scope.report.push(wrong.label(format!("a kernel leaves `{HEADERS}`")).related(found.span, "the kernel"));
+            return None;
+        }
+        Origin::Compiled(_) => ("is compiled without modules", "write `modules = true` in the kernel"),
+        Origin::Stock { .. } => {
+            ("is a package of the archive", "put its headers among the tools, such as `linux-headers-cloud-amd64`")
+        }
+    };
+    let wrong = Diagnostic::new(name.span, format!("kernel `{}` {problem}", name.value));
+    let wrong = wrong.label("modules cannot be compiled against it").related(found.span, "the kernel");
+    scope.report.push(wrong.hint(hint));
+    None
 }
 
 /// `output "NAME" from BUILD`; whether that build leaves it is checked where all builds are known.

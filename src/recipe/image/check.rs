@@ -4,10 +4,11 @@ use super::disk::FormContext;
 use super::{FieldSpans, Image, debconf, disk, file, group, paths, user};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::architecture;
+use crate::recipe::build::{self, BuildOutput};
 use crate::recipe::packages::{Base, Contents, PackageSet, contents};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
-use crate::recipe::value::EvaluatedNode;
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// Reads one `image` block.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
@@ -22,6 +23,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
     let (form, at) = disk::form(&mut reader, &FormContext { scope, own: &own, arch: &arch, files: &files });
+    let modules = modules(&mut reader, scope);
     let (paths, patterns) = paths::patterns(&mut reader, &files);
     user::keys_once(&users, &files, &reader);
     let units = units(&mut reader);
@@ -53,6 +55,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         groups,
         users,
         files,
+        modules,
         enable,
         disable,
         mask,
@@ -65,6 +68,23 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
         span: node.head(),
         spans,
     })
+}
+
+/// `modules = [output "x.ko" from BUILD]`
+fn modules(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Spanned<BuildOutput>> {
+    let listed = reader.list::<Value>("modules");
+    let read = |item: &Spanned<Value>| match &item.value {
+        Value::Call(word, _) if word.value == "output" => build::output(item, scope),
+        Value::Wrong => None,
+        other => {
+            let wrong =
+                Diagnostic::new(item.span, format!("expected an output of a build, found {}", other.describe()));
+            let wrong = wrong.label(format!("this is {}", other.kind()));
+            scope.report.push(wrong.hint("write `output \"NAME.ko\" from BUILD`"));
+            None
+        }
+    };
+    listed.iter().filter_map(|item| read(item).map(|output| Spanned::new(output, item.span))).collect()
 }
 
 /// RFC 1123, 2.1: labels of letters, digits and hyphens; hostname(7) allows 64 characters.

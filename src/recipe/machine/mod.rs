@@ -11,6 +11,7 @@ pub mod memory;
 pub use check::check;
 
 use super::packages::PackageSet;
+use super::qemu::MachineQemu;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 use cxl::Cxl;
@@ -26,8 +27,8 @@ pub struct Machine {
     pub kernel: String,
     /// Key of `Recipe::images`.
     pub image: String,
-    /// The QEMU package set.
-    pub qemu: PackageSet,
+    /// What emulates it.
+    pub qemu: MachineQemu,
     /// Number of CPUs.
     pub cpus: Spanned<u32>,
     /// Bytes of ordinary memory; with nodes, the sum of theirs.

@@ -10,8 +10,10 @@ use crate::recipe::value::EvaluatedNode;
 
 /// What software emulation needs for a short test, several times over.
 const TIMEOUT: u64 = 300;
+/// Names of files are no longer (limits.h, `NAME_MAX`).
+const MAX_NAME_BYTES: usize = 255;
 const TIMEOUTS: std::ops::RangeInclusive<u64> = 1..=86_400;
-const STEPS: [&str; 7] = ["run", "expect", "fails", "wait", "reboot", "qmp", "on"];
+const STEPS: [&str; 8] = ["run", "expect", "fails", "wait", "fetch", "reboot", "qmp", "on"];
 
 /// Reads one `test` block.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Test> {
@@ -75,6 +77,7 @@ fn action(node: &EvaluatedNode, scope: &Scope) -> Option<TestAction> {
         "fails" => command(&mut reader).map(TestAction::Fails),
         "expect" => expect(&mut reader, scope),
         "wait" => wait(&mut reader, scope),
+        "fetch" => fetch(&mut reader),
         _ => return qmp_action(reader, scope),
     };
     reader.finish();
@@ -88,6 +91,19 @@ fn command(reader: &mut Reader<'_>) -> Option<String> {
         return None;
     }
     Some(command.value)
+}
+
+/// `fetch "/path"`: the path is also that of the copy, below the log directory.
+fn fetch(reader: &mut Reader<'_>) -> Option<TestAction> {
+    let path: Spanned<String> = reader.argument("an absolute path in quotes")?;
+    let is_name = |part: &str| !["", ".", ".."].contains(&part) && part.len() <= MAX_NAME_BYTES;
+    let parts = path.value.strip_prefix('/').map(|path| path.split('/').all(is_name));
+    if parts == Some(true) && !path.value.contains(char::is_control) {
+        return Some(TestAction::Fetch(path.value));
+    }
+    let wrong = Diagnostic::new(path.span, "`fetch` needs the absolute path of a file in the guest");
+    reader.error(wrong.label("as in `\"/var/log/dpkg.log\"`, without `.` and `..`"));
+    None
 }
 
 /// `expect "command" matches "pattern"`

@@ -73,6 +73,7 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         package_sets: sets.into_iter().map(|set| (set.name.clone(), set)).collect(),
         kernels: BTreeMap::new(),
         builds: BTreeMap::new(),
+        qemus: BTreeMap::new(),
         images: BTreeMap::new(),
         goals: std::collections::BTreeSet::new(),
         machines: BTreeMap::new(),

@@ -80,7 +80,13 @@ fn the_results_of_tests_are_lines_of_their_own() {
         console: vec![hostile.clone()],
     };
     for outcome in [Outcome::Passed, Outcome::Skipped { reason: hostile.clone() }, Outcome::Failed(failed)] {
-        let result = TestResult { title: hostile.clone(), machine: "m".to_owned(), millis: 1, outcome };
+        let result = TestResult {
+            title: hostile.clone(),
+            machine: "m".to_owned(),
+            millis: 1,
+            files: vec![hostile.clone().into()],
+            outcome,
+        };
         let text = tell::shown(&result.text());
         assert!(text.lines().skip(1).all(|line| line.starts_with("        ")), "{text}");
         assert!(!text.chars().any(|c| c.is_control() && c != '\n'), "{text:?}");

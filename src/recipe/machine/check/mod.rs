@@ -16,9 +16,10 @@ use super::{Chipset, Firmware, Machine};
 use crate::base::{Arch, ByteSize, Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::image::Image;
+use crate::recipe::qemu::MachineQemu;
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
-use crate::recipe::value::EvaluatedNode;
+use crate::recipe::value::{EvaluatedNode, Value};
 
 /// CPUs that a machine may have: an APIC id above 254 needs an interrupt remapper.
 const CPUS: std::ops::RangeInclusive<i64> = 1..=255;
@@ -34,11 +35,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
     let arch = architecture::read(&mut reader);
     let (kernel, image) = parts(&mut reader, scope, &arch);
     let own_name = |part: &str| format!("{}.{part}", name.as_ref().map_or("", |name| &name.value));
-    let wanted = Wanted { field: "qemu", own_name: &own_name("qemu"), arch: Arch::BUILD };
-    let qemu = scope.package_set(&mut reader, wanted);
-    if qemu.is_none() && !node.children.iter().any(|child| child.keyword.value == "qemu") {
-        reader.missing("qemu", "the packages that QEMU comes from");
-    }
+    let qemu = qemu(&mut reader, scope, &own_name("qemu"));
     let boot = scope.package_set(&mut reader, Wanted { field: "boot", own_name: &own_name("boot"), arch: arch.value });
     let nodes = memory::nodes(&mut reader, scope);
     let memory = total_memory(&mut reader, &nodes);
@@ -66,11 +63,31 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         name: String::new(),
         kernel: String::new(),
         image: String::new(),
-        qemu: empty_set(node),
+        qemu: MachineQemu::Packages(empty_set(node)),
     };
     reader.finish();
     partitioned(scope, &machine, image.as_ref().and_then(|name| scope.images.get(&name.value)));
     Some(Machine { name: name?.value, kernel: kernel?.value, image: image?.value, qemu: qemu?, ..machine })
+}
+
+/// `qemu = NAME`: a `qemu` block or a package set; or packages themselves.
+fn qemu(reader: &mut Reader<'_>, scope: &Scope, own_name: &str) -> Option<MachineQemu> {
+    let Some(said) = reader.node().children.iter().find(|child| child.keyword.value == "qemu") else {
+        reader.missing("qemu", "the packages that QEMU comes from, or a `qemu` block");
+        return None;
+    };
+    let name =
+        said.value.as_ref().and_then(|value| if let Value::Name(name) = &value.value { Some(name) } else { None });
+    match name.filter(|name| scope.declared.get("qemu").is_some_and(|known| known.contains_key(*name))) {
+        Some(name) => {
+            reader.optional::<Value>("qemu")?;
+            scope.qemus.get(name).cloned().map(MachineQemu::Built)
+        }
+        None => {
+            let wanted = Wanted { field: "qemu", own_name, arch: Arch::BUILD };
+            scope.package_set(reader, wanted).map(MachineQemu::Packages)
+        }
+    }
 }
 
 /// Stands in until it is known whether the recipe gave a set; never part of a result.

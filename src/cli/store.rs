@@ -1,0 +1,49 @@
+//! `kiln gc` and `kiln store`.
+
+use clap::{Args, Subcommand};
+
+use crate::base::ByteSize;
+
+/// `kiln gc`
+#[derive(Debug, Args)]
+pub struct GcArgs {
+    /// Keep what was used within this many days
+    #[arg(long, visible_alias = "older-than", value_name = "DAYS", default_value_t = 30)]
+    pub keep_days: u32,
+    /// Also remove what was used longest ago, until the store takes no more than this: 20GiB
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<ByteSize>,
+    /// List what would be removed without removing it
+    #[arg(long)]
+    pub dry_run: bool,
+    /// First read every file of the store again, and set damaged ones aside
+    #[arg(long, conflicts_with = "dry_run")]
+    pub check: bool,
+}
+
+fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::parse(text).ok_or_else(|| "expected a size with a unit, such as 20GiB or 512MiB".to_owned())
+}
+
+/// `kiln store`
+#[derive(Debug, Args)]
+pub struct StoreArgs {
+    /// What
+    #[command(subcommand)]
+    pub question: StoreQuestion,
+}
+
+/// A query of the store.
+#[derive(Debug, Subcommand)]
+pub enum StoreQuestion {
+    /// Print where the store is
+    Path,
+    /// List what takes how many bytes
+    Stat {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Read every file again, set damaged ones aside, and exit with code 3 if there are any
+    Verify,
+}

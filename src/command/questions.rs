@@ -1,0 +1,63 @@
+//! `kiln diff A B`, `kiln why PACKAGE RECIPE` and `kiln size RECIPE`: what locks say, in lines or JSON.
+
+use super::failure::Failure;
+use super::output;
+use crate::base::{ByteSize, Foreign};
+use crate::cli;
+use crate::lock;
+use crate::ops::Session;
+use crate::ops::questions::{self, PackageReason, SizedFile};
+
+/// Carries `kiln diff` out.
+pub fn diff(session: &Session<'_>, args: &cli::DiffArgs) -> Result<(), Failure> {
+    let (a, b) = (questions::lock(session, &args.a)?, questions::lock(session, &args.b)?);
+    let changes: Vec<String> = lock::diff(&a, &b).iter().map(ToString::to_string).collect();
+    if args.json {
+        return output::json(&changes);
+    }
+    let [before, after] = [&a, &b].map(|lock| ByteSize(questions::size(lock).bytes).rounded());
+    let size = if before == after { String::new() } else { format!("size of all inputs: {before} -> {after}\n") };
+    output::print(&changes.iter().map(|change| format!("{change}\n")).chain([size]).collect::<String>())
+}
+
+/// Carries `kiln why` out.
+pub fn why(session: &Session<'_>, args: &cli::WhyArgs) -> Result<(), Failure> {
+    let reasons = questions::why(&questions::lock(session, &args.recipe)?, &args.package);
+    if reasons.is_empty() {
+        let recipe = args.recipe.display();
+        return Err(Failure::usage(format!("package `{}` is in no package set of {recipe}", args.package)));
+    }
+    if args.json { output::json(&reasons) } else { output::print(&reasons.iter().map(reason).collect::<String>()) }
+}
+
+fn reason(reason: &PackageReason) -> String {
+    let links = reason.chain.iter().enumerate().map(|(depth, link)| {
+        let indent = "  ".repeat(depth + 1);
+        format!("{indent}{}\n", Foreign(format!("{} {}: {}", link.package, link.version, link.why)))
+    });
+    format!("{}:\n{}", Foreign(&reason.set), links.collect::<String>())
+}
+
+/// Carries `kiln size` out.
+pub fn size(session: &Session<'_>, args: &cli::SizeArgs) -> Result<(), Failure> {
+    let size = questions::size(&questions::lock(session, &args.recipe)?);
+    if args.json {
+        return output::json(&size);
+    }
+    let mut text = format!("{:>10}  all inputs\n", ByteSize(size.bytes).rounded());
+    for part in &size.parts {
+        let count = if part.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", part.files.len()) };
+        let name = Foreign(format!("{}, {count}", part.name));
+        text.push_str(&format!("{:>10}  {name}\n", ByteSize(part.bytes).rounded()));
+        part.files.iter().take(args.top).for_each(|file| text.push_str(&line(file, "  ")));
+    }
+    if !size.outputs.is_empty() {
+        text.push_str("artifacts of the last build:\n");
+        size.outputs.iter().for_each(|file| text.push_str(&line(file, "")));
+    }
+    output::print(&text)
+}
+
+fn line(file: &SizedFile, indent: &str) -> String {
+    format!("{indent}{:>10}  {}\n", ByteSize(file.bytes).rounded(), Foreign(&file.name))
+}

@@ -1,0 +1,35 @@
+//! `kiln ssh RECIPE|DIR` and `kiln cp FROM TO`: OpenSSH of this host, told how to reach a running machine.
+
+use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use super::failure::Failure;
+use crate::cli;
+use crate::ops::remote::{self, HostCommand, RemoteMachine};
+use crate::ops::{ErrorClass, Session};
+
+/// A shell or a command in a running machine.
+pub(super) fn ssh(session: &Session<'_>, args: &cli::SshArgs) -> Result<(), Failure> {
+    let machine = RemoteMachine { source: Some(args.source.clone()), machine: args.machine.clone() };
+    Err(become_program(&remote::ssh(session, &machine, &args.command)?))
+}
+
+/// A copy into a running machine or out of one.
+pub(super) fn copy(session: &Session<'_>, args: &cli::CpArgs) -> Result<(), Failure> {
+    Err(become_program(&remote::copy(session, args.recipe.as_deref(), (&args.from, &args.to))?))
+}
+
+/// Becomes a program, so that the terminal, signals and the exit code are its own; returns only if that fails.
+fn become_program(HostCommand { program, arguments }: &HostCommand) -> Failure {
+    let error = Command::new(program).args(arguments).exec();
+    let text = match error.kind() {
+        ErrorKind::NotFound => {
+            format!(
+                "`{program}` is not installed; `kiln ssh` and `kiln cp` need OpenSSH's client (Debian: openssh-client)"
+            )
+        }
+        _ => format!("cannot start `{program}`: {error}"),
+    };
+    Failure::Stated { class: ErrorClass::Host, text }
+}

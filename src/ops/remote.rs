@@ -1,0 +1,111 @@
+//! Commands for OpenSSH of this host that reach running machines: `kiln ssh`, `kiln cp`.
+//!
+//! Input: which machine, and what to do there. Output: a program with its arguments, which the caller becomes. kiln has no
+//! SSH of its own: a shell that looks like everybody's is worth more than one that needs nothing, and whoever lacks it is
+//! told so.
+
+use std::path::{Path, PathBuf};
+
+use super::error::{OpsError, UsageError};
+use super::event::Notice;
+use super::launch::SOCKETS;
+use super::session::Session;
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
+use crate::guest::running::{self, FoundMachine, MachineQuery};
+use crate::guest::ssh::{self, SshAnswer};
+
+/// A program of this host, and its arguments.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCommand {
+    /// Its name, to be looked for on `PATH`.
+    pub program: &'static str,
+    /// What follows.
+    pub arguments: Vec<String>,
+}
+
+/// A running machine, as a user names it.
+#[derive(Debug, Clone, Default)]
+pub struct RemoteMachine {
+    /// The recipe or result directory that it was started from.
+    pub source: Option<PathBuf>,
+    /// Its name.
+    pub machine: Option<String>,
+}
+
+/// The command that opens a shell in a running machine, or runs a command there.
+pub fn ssh(session: &Session<'_>, remote: &RemoteMachine, words: &[String]) -> Result<HostCommand, OpsError> {
+    let found = reachable(session, remote)?;
+    let arguments = vec!["-F".to_owned(), config(&found), found.machine.name];
+    let after = (!words.is_empty()).then(|| "--".to_owned());
+    Ok(HostCommand {
+        program: "ssh",
+        arguments: arguments.into_iter().chain(after).chain(words.iter().cloned()).collect(),
+    })
+}
+
+/// The command that copies a file or a directory; one of both sides is `MACHINE:PATH`.
+pub fn copy(session: &Session<'_>, source: Option<&Path>, (from, to): (&str, &str)) -> Result<HostCommand, OpsError> {
+    let (name, _) = match (remote_part(from), remote_part(to)) {
+        (Some(one), None) | (None, Some(one)) => one,
+        _ => return Err(UsageError::CopySides.into()),
+    };
+    let remote = RemoteMachine { source: source.map(Path::to_owned), machine: Some(name.to_owned()) };
+    let found = reachable(session, &remote)?;
+    let arguments = vec!["-F".to_owned(), config(&found), "-r".to_owned(), "--".to_owned(), side(from), side(to)];
+    Ok(HostCommand { program: "scp", arguments })
+}
+
+/// The machine and the path of `MACHINE:PATH`; a slash before the colon makes it a file of this host, as for scp.
+fn remote_part(text: &str) -> Option<(&str, &str)> {
+    text.split_once(':').filter(|(name, _)| !name.is_empty() && !name.contains('/'))
+}
+
+/// One side as scp takes it for what it is.
+fn side(text: &str) -> String {
+    match remote_part(text) {
+        // No path is root's home.
+        Some((name, path)) => format!("{name}:{path}"),
+        None => text.to_owned(),
+    }
+}
+
+fn config(found: &FoundMachine) -> String {
+    ssh::config(&found.directory).to_string_lossy().into_owned()
+}
+
+/// The running machine, once its sshd answers.
+fn reachable(session: &Session<'_>, remote: &RemoteMachine) -> Result<FoundMachine, OpsError> {
+    let source = remote.source.as_ref().map(|source| session.world.canonical(source)).transpose()?;
+    let query = MachineQuery { source, machine: remote.machine.clone() };
+    let found = running::find(Path::new(SOCKETS), &query).map_err(UsageError::from)?;
+    let machine = found.machine.name.clone();
+    let Some(port) = found.machine.ssh else { return Err(UsageError::NoSshPort(machine).into()) };
+    let _waiting = Interruptible::start(RunningWork::Machines);
+    let told = || session.notice(Notice::SshAwaited { machine: &machine });
+    match ssh::wait(port, interrupt::flag(), &told) {
+        SshAnswer::Ready => Ok(found),
+        SshAnswer::Interrupted => Err(OpsError::Interrupted),
+        SshAnswer::Ended => Err(OpsError::SshEnded(machine)),
+        SshAnswer::Silent => Err(OpsError::SshSilent { machine, seconds: ssh::ANSWER_TIMEOUT.as_secs() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_side_of_a_copy_is_a_machine_or_a_file() {
+        assert_eq!(remote_part("m:/etc/fstab"), Some(("m", "/etc/fstab")));
+        assert_eq!(remote_part("m:"), Some(("m", "")));
+        for file in ["file", "./m:x", "/m:x", ":x", "a/b:c"] {
+            assert_eq!(remote_part(file), None, "{file}");
+        }
+        let world = crate::world::memory::MemoryWorld::default();
+        let session = Session::silent(&world);
+        for sides in [("a", "b"), ("m:a", "n:b")] {
+            let error = copy(&session, None, sides).unwrap_err();
+            assert!(matches!(error, OpsError::Usage(UsageError::CopySides)), "{error}");
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! `kiln diff`, `kiln why` and `kiln size` about committed locks: what they say is what stands in the lock.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use super::failure_support::{refused, text};
+
+fn kiln(words: &[&str]) -> Output {
+    let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    // Nothing is asked: neither a store nor a network.
+    kiln.args(words).current_dir(env!("CARGO_MANIFEST_DIR")).env("KILN_STORE", "/nowhere/at/all");
+    kiln.env("KILN_MIRROR", "http://127.0.0.1:9").output().unwrap()
+}
+
+fn lock(name: &str) -> kiln::lock::Lock {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("lockfiles").join(format!("{name}.lock"));
+    kiln::lock::read(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+#[test]
+fn a_package_is_explained_up_to_what_is_there_by_itself() {
+    let quick = lock("cxl-quick");
+    let (set, package) = quick
+        .sets
+        .iter()
+        .find_map(|(set, packages)| {
+            Some((set, packages.iter().find(|package| package.why.to_string().starts_with("dependency of "))?))
+        })
+        .unwrap();
+    let cause = package.why.cause().unwrap();
+    for about in ["recipes/cxl-quick.kiln", "lockfiles/cxl-quick.lock"] {
+        let output = kiln(&["why", &package.name, about]);
+        let said = text(&output);
+        assert!(output.status.success(), "{said}");
+        assert!(
+            said.contains(&format!("{set}:\n  {} {}: dependency of {cause}", package.name, package.version)),
+            "{said}"
+        );
+        assert!(said.contains(&format!("\n    {cause} ")), "the cause is explained in turn: {said}");
+    }
+    let json = kiln(&["why", &package.name, "recipes/cxl-quick.kiln", "--json"]);
+    let reasons: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let last = reasons[0]["chain"].as_array().unwrap().last().unwrap()["why"].as_str().unwrap().to_owned();
+    assert!(["requested", "essential", "required"].iter().any(|why| last.starts_with(why)), "{last}");
+    refused(&kiln(&["why", "no-such-package", "recipes/cxl-quick.kiln"]), 2, &["in no package set"]);
+    refused(&kiln(&["why", "bash", "lockfiles/none.lock"]), 1, &["none.lock"]);
+}
+
+#[test]
+fn the_size_of_a_lock_is_that_of_its_files_each_once() {
+    let quick = lock("cxl-quick");
+    let json = kiln(&["size", "recipes/cxl-quick.kiln", "--json"]);
+    let size: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    for (name, packages) in &quick.sets {
+        let parts = size["parts"].as_array().unwrap();
+        let part = parts.iter().find(|part| part["name"] == name.as_str()).unwrap();
+        let bytes: u64 = packages.iter().map(|package| package.file.size).sum();
+        assert_eq!(part["bytes"], bytes);
+        let sizes: Vec<u64> =
+            part["files"].as_array().unwrap().iter().map(|file| file["bytes"].as_u64().unwrap()).collect();
+        assert!(sizes.len() == packages.len() && sizes.is_sorted_by(|a, b| a >= b));
+    }
+    let said = text(&kiln(&["size", "recipes/cxl-quick.kiln", "--top", "1"]));
+    assert!(said.lines().next().unwrap().ends_with("  all inputs"), "{said}");
+}
+
+#[test]
+fn two_locks_are_compared_by_what_they_pin() {
+    let same = kiln(&["diff", "recipes/cxl-quick.kiln", "lockfiles/cxl-quick.lock"]);
+    assert!(same.status.success() && same.stdout.is_empty(), "{}", text(&same));
+    let directory = super::store::scratch("questions");
+    let mut moved = lock("cxl-quick");
+    let (set, packages) = moved.sets.iter_mut().next().unwrap();
+    let (set, package) = (set.clone(), packages.last_mut().unwrap());
+    let before = std::mem::replace(&mut package.version, "99:1".to_owned());
+    package.file.size += 64 << 20;
+    let (name, other) = (package.name.clone(), directory.join("other.lock"));
+    let digest = kiln::base::Digest::of(b"another");
+    for package in moved.sets.values_mut().flatten().filter(|package| package.name == name) {
+        (package.file.sha256, package.version) = (digest, "99:1".to_owned());
+        package.file.size = 64 << 20;
+    }
+    std::fs::write(&other, kiln::lock::write(&moved)).unwrap();
+    let said = text(&kiln(&["diff", "recipes/cxl-quick.kiln", other.to_str().unwrap()]));
+    assert!(said.contains(&format!("{set}: {name} {before} -> 99:1\n")), "{said}");
+    assert!(said.contains("size of all inputs: "), "{said}");
+    let json = kiln(&["diff", other.to_str().unwrap(), "recipes/cxl-quick.kiln", "--json"]);
+    let changes: Vec<String> = serde_json::from_slice(&json.stdout).unwrap();
+    assert!(changes.contains(&format!("{set}: {name} 99:1 -> {before}")), "{changes:?}");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_store_is_shrunk_to_a_size_by_what_was_used_longest_ago() {
+    use kiln::base::Digest;
+    use kiln::store::gc::Policy;
+    use kiln::store::{Output as Made, Store};
+    let root = super::store::scratch("store-fitting");
+    let store = Store::open(&root).unwrap();
+    let (kept, stray) = (store.put(&[1; 1000]).unwrap(), store.put(&[2; 1000]).unwrap());
+    let (action, output) = (Digest::of(b"action"), Made::File { digest: kept, size: 1000, executable: false });
+    store.put_result(&action, &std::collections::BTreeMap::from([("out".to_owned(), output)])).unwrap();
+    // Used later than the other file came in.
+    let result = std::fs::File::options().write(true).open(root.join("ac").join(action.hex())).unwrap();
+    result.set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(1000)).unwrap();
+    let all = Policy { since: 0, dry_run: false };
+    assert_eq!(store.fitting(&all, 1 << 30).unwrap().since, 0, "it fits as it is");
+    store.collect(&store.fitting(&all, 1900).unwrap()).unwrap();
+    assert!(store.has(&kept) && !store.has(&stray));
+    store.collect(&store.fitting(&all, 0).unwrap()).unwrap();
+    assert!(!store.has(&kept));
+    drop(store);
+    std::fs::remove_dir_all(&root).unwrap();
+}
+
+#[test]
+fn a_store_says_where_it_is_what_it_takes_and_whether_it_is_sound() {
+    let root = super::store::scratch("store-verb").canonicalize().unwrap();
+    let digest = kiln::store::Store::open(&root).unwrap().put(b"precious").unwrap();
+    let ask = |words: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_kiln")).args(words).env("KILN_STORE", &root).output().unwrap()
+    };
+    assert_eq!(text(&ask(&["store", "path"])), format!("{}\n", root.display()));
+    let usage: serde_json::Value = serde_json::from_slice(&ask(&["store", "stat", "--json"]).stdout).unwrap();
+    assert_eq!((&usage[0]["part"], &usage[0]["entries"], &usage[0]["bytes"]), (&"cas".into(), &1.into(), &8.into()));
+    assert!(text(&ask(&["store", "stat"])).trim_end().ends_with("total"));
+    assert_eq!(text(&ask(&["store", "verify"])), "checked 1 files and trees; 0 damaged, set aside\n");
+    super::store::tamper(&root.join("cas").join(digest.hex()));
+    refused(&ask(&["store", "verify"]), 3, &["1 damaged, set aside"]);
+    let shrunk = text(&ask(&["gc", "--older-than", "0", "--max-size", "0B", "--dry-run"]));
+    assert!(shrunk.starts_with("would remove "), "{shrunk}");
+    refused(&ask(&["gc", "--max-size", "5"]), 2, &["expected a size with a unit"]);
+    std::fs::remove_dir_all(&root).unwrap();
+}

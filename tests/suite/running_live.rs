@@ -1,0 +1,108 @@
+//! Machines that run: their owner gets in over SSH, files go in and out, and what lasts is there at the next start.
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::live::{SELDOM, Scratch, has_its_turn, kiln, live, quick, succeed};
+
+/// One persistent expander, on a port that no other test uses.
+const RECIPE: &str = r#"
+import "lib/cxl-lab.kiln"
+
+machine lasting {
+  kernel = stock
+  image  = cxl-lab
+  qemu   = qemu-11
+  cpu    = lab-cpu
+  append = [no-timer-check]
+  disk data { size = 16MiB }
+  cxl {
+    bridge host0 { port p0 { expander pm0 { persistent = 256MiB lsa = 128KiB } } }
+    window w0 { targets = [host0] size = 256MiB }
+  }
+  forward ssh = 22722
+}
+
+test "a file comes out" on lasting {
+  run "printf 'out of the guest' >/run/result"
+  fetch "/run/result"
+}
+"#;
+
+/// A region does not outlive a boot; what the label area says of the namespace on it does.
+const REGION: &str =
+    "until cxl list -M | grep -q mem0; do sleep 1; done; cxl create-region -m -t pmem -d decoder0.0 -w 1 mem0";
+
+/// A `kiln run` in the background.
+struct Running<'a> {
+    child: Child,
+    recipe: &'a Path,
+    store: &'a Path,
+}
+
+impl<'a> Running<'a> {
+    fn start(recipe: &'a Path, store: &'a Path, keep: &Path) -> Running<'a> {
+        let mut run = kiln(store);
+        run.arg("run").arg(recipe).arg("--keep").arg(keep).stdin(Stdio::piped()).stdout(Stdio::null());
+        Running { child: run.stderr(Stdio::piped()).spawn().unwrap(), recipe, store }
+    }
+
+    /// What a command in the guest writes.
+    fn ssh(&self, command: &str) -> String {
+        let output = succeed(kiln(self.store).arg("ssh").arg(self.recipe).arg(command));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Powers the guest off, and gives what kiln said.
+    fn end(mut self) -> String {
+        // The connection may end before the answer comes.
+        let _ = kiln(self.store).arg("ssh").arg(self.recipe).arg("systemctl poweroff").output().unwrap();
+        let mut said = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert!(self.child.wait().unwrap().success(), "{said}");
+        said
+    }
+}
+
+#[test]
+fn the_owner_gets_in_and_what_lasts_is_there_at_the_next_start() {
+    let what = "running machines: kiln ssh, kiln cp, --keep DIR, fetch";
+    if !live(what) || !has_its_turn("running", &SELDOM) {
+        return;
+    }
+    let (scratch, store) = (Scratch::new("running"), &quick().store);
+    let recipe = scratch.recipe("lasting.kiln", RECIPE);
+    succeed(kiln(store).arg("lock").arg(&recipe));
+    let (keep, logs) = (scratch.path("kept"), scratch.path("logs"));
+    succeed(kiln(store).arg("test").arg(&recipe).arg("--logs").arg(&logs));
+    assert_eq!(std::fs::read(logs.join("lasting/run/result")).unwrap(), b"out of the guest");
+
+    let first = Running::start(&recipe, store, &keep);
+    first.ssh(REGION);
+    first.ssh("ndctl create-namespace -m devdax -r region0 --map=mem --name=kept");
+    first.ssh("yes lasting | head -c 1M >/root/pattern && daxio -i /root/pattern -o /dev/dax0.0 -l 1M");
+    first.ssh("printf data | dd of=/dev/disk/by-id/virtio-data conv=fsync status=none");
+    let file = scratch.path("in");
+    std::fs::write(&file, b"into the guest").unwrap();
+    succeed(kiln(store).arg("cp").arg(&file).arg("lasting:/root/in"));
+    assert_eq!(kiln(store).arg("ssh").arg(&recipe).arg("exit 7").output().unwrap().status.code(), Some(7));
+    let busy = kiln(store).arg("run").arg(&recipe).arg("--keep").arg(&keep).output().unwrap();
+    assert!(!busy.status.success(), "two runs on one directory");
+    let said = first.end();
+    assert!(said.contains("log in to lasting with `kiln ssh") && said.contains("are not kept"), "{said}");
+
+    let second = Running::start(&recipe, store, &keep);
+    assert_eq!(second.ssh("cat /root/in"), "into the guest");
+    assert_eq!(second.ssh("head -c 4 /dev/disk/by-id/virtio-data"), "data");
+    second.ssh(REGION);
+    let names = "until test -e /dev/dax0.0; do sleep 1; done; ndctl list -N";
+    assert!(second.ssh(names).contains("\"kept\""));
+    second.ssh("daxio -i /dev/dax0.0 -o /root/read -l 1M && cmp /root/pattern /root/read");
+    let out = scratch.path("out");
+    succeed(kiln(store).arg("cp").arg("lasting:/root/in").arg(&out));
+    assert_eq!(std::fs::read(&out).unwrap(), b"into the guest");
+    second.end();
+    let over = succeed(Command::new("ls").arg(&keep));
+    assert_eq!(String::from_utf8_lossy(&over.stdout), "keep.json\nlasting\n");
+}
