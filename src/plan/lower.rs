@@ -1,6 +1,6 @@
 //! Recipe and lock to the whole plan: kernels, images, disks and the QEMU of every machine.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::boot::{self, BootParts};
 use super::builder::Builder;
@@ -18,6 +18,7 @@ use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::Origin;
+use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The steps that build everything the recipe's machines consist of, and the images that no machine uses.
@@ -102,14 +103,16 @@ impl Lowering<'_> {
     /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one
     /// for each architecture.
     fn qemu_facts(&mut self) {
-        let mut asked: BTreeMap<(usize, Arch), (&str, BTreeSet<String>)> = BTreeMap::new();
+        let mut asked: BTreeMap<(usize, Arch), Asked<'_>> = BTreeMap::new();
         for machine in self.recipe.machines.values() {
             let at = self.builder.plan.qemu[&machine.name];
-            let types = &mut asked.entry((at, machine.arch())).or_insert((machine.qemu.name(), BTreeSet::new())).1;
-            types.extend(self.builder.lock.machines.get(&machine.name).map(|locked| locked.machine_type.clone()));
+            let asked = asked.entry((at, machine.arch())).or_insert_with(|| Asked::of(at, machine));
+            let locked = self.builder.lock.machines.get(&machine.name);
+            asked.machines.extend(locked.map(|locked| locked.machine_type.clone()));
+            asked.nvme |= machine.disks.iter().any(|disk| disk.bus == DiskBus::Nvme);
         }
-        for ((tree, arch), (name, machines)) in asked {
-            qemu::facts(&mut self.builder, Asked { tree, name, arch, machines });
+        for asked in asked.into_values() {
+            qemu::facts(&mut self.builder, asked);
         }
     }
 

@@ -1,7 +1,7 @@
 //! The step that asks a locked QEMU what it knows, before anything is built for it.
 //!
-//! It is asked about every kind of thing that kiln ever gives a property to, whatever the recipe uses of that: so the
-//! answer belongs to the QEMU alone, and all recipes with that QEMU share it. Which properties a machine really needs
+//! It is asked about every kind of thing that kiln usually gives a property to, whatever the recipe uses of that: so the
+//! answer belongs to the QEMU alone, and recipes with that QEMU share it. What few machines have is asked for those. Which properties a machine really needs
 //! is compared afterwards (`machine::capability`).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +15,7 @@ use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
 use crate::base::Arch;
 use crate::recipe::Recipe;
+use crate::recipe::machine::Machine;
 use crate::recipe::qemu::MachineQemu;
 
 /// The step's output.
@@ -23,7 +24,7 @@ pub const FACTS: &str = "facts.json";
 /// Input of the step that lays a build over packages: what the build left.
 pub const BUILT: &str = "built";
 
-/// Drivers of every `-device` that kiln writes.
+/// Drivers of the `-device`s that kiln writes for every machine.
 pub const DEVICES: [&str; 9] = [
     "cxl-downstream",
     "cxl-rp",
@@ -35,6 +36,9 @@ pub const DEVICES: [&str; 9] = [
     "virtio-net-pci",
     "virtio-rng-pci",
 ];
+
+/// The driver of a `-device` that is asked about where a machine of the recipe has one.
+pub const NVME: &str = "nvme";
 
 /// Types of every `-object` that kiln writes.
 pub const OBJECTS: [&str; 3] = ["memory-backend-file", "memory-backend-ram", "rng-random"];
@@ -88,18 +92,25 @@ pub(super) struct Asked<'a> {
     pub(super) arch: Arch,
     /// The machine types that the lock wants of it.
     pub(super) machines: BTreeSet<String>,
+    /// Whether a machine has an NVMe disk.
+    pub(super) nvme: bool,
+}
+
+impl<'a> Asked<'a> {
+    /// What one machine wants to know of its QEMU but for its type, which is the lock's.
+    pub(super) fn of(tree: usize, machine: &'a Machine) -> Asked<'a> {
+        Asked { tree, name: machine.qemu.name(), arch: machine.arch(), machines: BTreeSet::new(), nvme: false }
+    }
 }
 
 /// Adds the step that asks one QEMU.
 pub(super) fn facts(builder: &mut Builder<'_>, asked: Asked<'_>) {
-    let Asked { tree, name, arch, machines } = asked;
-    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-    let questions = Questions {
-        architecture: arch,
-        devices: owned(&DEVICES),
-        objects: owned(&OBJECTS),
-        machines: machines.into_iter().collect(),
-    };
+    let Asked { tree, name, arch, machines, nvme } = asked;
+    let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+    let mut devices = owned(&DEVICES);
+    devices.extend(nvme.then(|| NVME.to_owned()));
+    let questions =
+        Questions { architecture: arch, devices, objects: owned(&OBJECTS), machines: machines.into_iter().collect() };
     // Names and nothing else: there is no way in which this cannot be written.
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
     let tree = Input::Output { step: tree, name: id::TREE.to_owned() };

@@ -16,7 +16,7 @@ use kiln::machine::Description;
 use kiln::machine::argv::{CommandLine, Console, Forwards, Place, QmpPort, Writes};
 use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
 use kiln::ops;
-use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions};
+use kiln::plan::qemu::{DEVICES, Facts, NVME, OBJECTS, Questions};
 use kiln::recipe::machine::{Chipset, Machine};
 
 use super::live::{live, quick};
@@ -219,7 +219,12 @@ pub(crate) fn asked(subject: &Subject, emulator: &Emulator) -> Facts {
     let chipsets = Chipset::ALL.into_iter().filter(|chipset| chipset.arch() == subject.arch);
     let machines = chipsets.map(|chipset| emulator.machine_type(chipset)).collect();
     let architecture = subject.arch;
-    let questions = Questions { architecture, devices: owned(&DEVICES), objects: owned(&OBJECTS), machines };
+    let questions = Questions {
+        architecture,
+        devices: owned(&[&DEVICES[..], &[NVME]].concat()),
+        objects: owned(&OBJECTS),
+        machines,
+    };
     let log = Run::new("questions");
     let subject = qemu::Subject { tree: &subject.tree, ids: kiln::exec::sandbox::SandboxIds::Single };
     qemu::ask(subject, &questions, &log.0.join("stderr")).unwrap()

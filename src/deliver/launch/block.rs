@@ -120,8 +120,12 @@ impl Maker {
             let ends = vec![text(&distance.from), text(&distance.to)];
             self.statement("distance", ends, number(distance.value))
         }));
+        children.extend(self.attributes(machine));
         some(&mut children, machine.cxl.as_ref().map(|cxl| self.cxl(cxl)));
-        let disk = |disk: &wire::Disk| vec![self.field("size", Value::Size(disk.size))];
+        let disk = |disk: &wire::Disk| {
+            let bus = disk.bus.as_ref().map(|bus| self.field("bus", text(bus)));
+            std::iter::once(self.field("size", Value::Size(disk.size))).chain(bus).collect()
+        };
         children.extend(machine.disks.iter().map(|one| self.block("disk", Some(&one.name), disk(one))));
         children.extend(
             machine.forwards.iter().map(|forward| {
@@ -130,6 +134,17 @@ impl Maker {
         );
         children.extend(joins);
         self.block("machine", Some(&machine.name), children)
+    }
+
+    fn attributes(self, machine: &wire::Machine) -> Vec<EvaluatedNode> {
+        let statement = |keyword: &str, attribute: &wire::Attribute, value: Value| {
+            self.statement(keyword, vec![text(&attribute.from), text(&attribute.to)], value)
+        };
+        // A latency that no machine has is refused by the reader; it must only fit into its type.
+        let nanoseconds = |value: u64| Value::Integer(i64::try_from(value).unwrap_or(i64::MAX));
+        let latencies = machine.latencies.iter().map(|one| statement("latency", one, nanoseconds(one.value)));
+        let bandwidths = machine.bandwidths.iter().map(|one| statement("bandwidth", one, Value::Size(one.value)));
+        latencies.chain(bandwidths).collect()
     }
 
     fn memory(self, field: &str, memory: &wire::Memory) -> EvaluatedNode {

@@ -77,6 +77,12 @@ pub(super) struct Machine {
     pub(super) nodes: Vec<Node>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) distances: Vec<Distance>,
+    /// Nanoseconds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) latencies: Vec<Attribute>,
+    /// Bytes a second.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) bandwidths: Vec<Attribute>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) cxl: Option<Cxl>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -150,9 +156,20 @@ pub(super) struct Distance {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct Attribute {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) value: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Disk {
     pub(super) name: String,
     pub(super) size: u64,
+    /// `nvme`; absent is `virtio`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) bus: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -3,7 +3,8 @@
 use super::wire;
 use crate::machine::Description;
 use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Port, PortTarget, Switch, Window};
-use crate::recipe::machine::memory::Memory;
+use crate::recipe::machine::device::DiskBus;
+use crate::recipe::machine::memory::{AttributeKind, Memory};
 use crate::recipe::machine::{Chipset, Firmware, Machine};
 
 pub(super) fn machine(machine: &Machine) -> wire::Machine {
@@ -36,6 +37,8 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
         qemu_args: machine.arguments.iter().map(|word| word.value.clone()).collect(),
         nodes: machine.nodes.iter().map(node).collect(),
         distances: machine.distances.iter().map(distance).collect(),
+        latencies: attributes(machine, AttributeKind::Latency),
+        bandwidths: attributes(machine, AttributeKind::Bandwidth),
         cxl: machine.cxl.as_ref().map(cxl),
         disks: machine.disks.iter().map(disk).collect(),
         user_network: machine.user_network,
@@ -47,7 +50,18 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
 }
 
 fn disk(disk: &crate::recipe::machine::device::Disk) -> wire::Disk {
-    wire::Disk { name: disk.name.value.clone(), size: disk.size.value }
+    let bus = (disk.bus != DiskBus::default()).then(|| disk.bus.name().to_owned());
+    wire::Disk { name: disk.name.value.clone(), size: disk.size.value, bus }
+}
+
+fn attributes(machine: &Machine, kind: AttributeKind) -> Vec<wire::Attribute> {
+    let attributes = machine.attributes.iter().filter(|attribute| attribute.kind == kind);
+    let written = attributes.map(|attribute| wire::Attribute {
+        from: attribute.from.value.clone(),
+        to: attribute.to.value.clone(),
+        value: attribute.value.value,
+    });
+    written.collect()
 }
 
 fn forward(forward: &crate::recipe::machine::device::Forward) -> wire::Forward {

@@ -2,6 +2,7 @@
 
 use super::slot;
 use super::{Console, LaunchOptions, Place, QemuOption, QmpPort, Text, Writes, size};
+use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The console, and when asked for the test agent's port and QMP. `-qmp` rather than `-mon`, which 11.1 deprecates.
@@ -45,7 +46,11 @@ pub(super) fn disks(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption
         // What a launch has to make before: a sparse file of this size.
         let file = QemuOption::keyed("-drive").with("if", "none").with("id", format!("{name}.file"));
         options.push(file.with("file", path).with("format", "raw").with("discard", "unmap"));
-        options.push(disk(machine, name, name, slot::DISKS + index as u32));
+        let place = slot::DISKS + index as u32;
+        options.push(match extra.bus {
+            DiskBus::Virtio => disk(machine, name, name, place),
+            DiskBus::Nvme => nvme(machine, name, place),
+        });
     }
     options
 }
@@ -53,6 +58,13 @@ pub(super) fn disks(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption
 fn disk(machine: &Machine, id: &str, serial: &str, slot: u32) -> QemuOption {
     let device = virtio(machine, "virtio-blk-pci", id, slot);
     device.with("drive", format!("{id}.file")).with("serial", serial)
+}
+
+/// A controller with its one namespace.
+fn nvme(machine: &Machine, name: &str, slot: u32) -> QemuOption {
+    let (bus, addr) = slot::place(machine.chipset.value, slot);
+    let device = QemuOption::kind("-device", "nvme").with("id", name).with("bus", bus).with("addr", addr);
+    device.with("drive", format!("{name}.file")).with("serial", name)
 }
 
 /// A virtio device on the root bus. Where memory is emulated as MMIO, QEMU can only reach it through a bounce buffer,

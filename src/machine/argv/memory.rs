@@ -2,7 +2,7 @@
 
 use super::{Place, QemuOption, Text, size};
 use crate::recipe::machine::Machine;
-use crate::recipe::machine::memory::Memory;
+use crate::recipe::machine::memory::{Attribute, AttributeKind, Memory};
 
 /// `-m`, and a backend and a `-numa node` for each node, and all distances.
 pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
@@ -14,13 +14,51 @@ pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
         for range in ranges(node.cpus.iter().map(|cpu| cpu.value).collect()) {
             numa = numa.with("cpus", range);
         }
-        options.push(numa.with_some("memdev", node.memory.as_ref().map(|_| id)));
+        numa = numa.with_some("memdev", node.memory.as_ref().map(|_| id));
+        options.push(numa.with_some("initiator", initiator(machine, number)));
     }
     if machine.nodes.is_empty() && machine.cxl.is_some() {
         options.extend(single_node(machine));
     }
     options.extend(distances(machine));
+    options.extend(machine.attributes.iter().map(|attribute| in_hmat(machine, attribute)));
     options
+}
+
+/// With an HMAT, QEMU wants to know which CPUs are closest to memory without CPUs: those with the lowest latency.
+fn initiator(machine: &Machine, number: usize) -> Option<String> {
+    let node = &machine.nodes[number];
+    if machine.attributes.is_empty() {
+        return None;
+    }
+    if !node.cpus.is_empty() {
+        return Some(number.to_string());
+    }
+    let latencies = machine.attributes.iter().filter(|one| one.kind == AttributeKind::Latency);
+    let closest = latencies.filter(|one| one.to.value == node.name).min_by_key(|one| one.value.value);
+    // QEMU wants an answer for every node (`numa_validate_initiator` in hw/core/machine.c).
+    let first = || machine.nodes.iter().find(|node| !node.cpus.is_empty()).map(|node| node.name.as_str());
+    let name = closest.map(|one| one.from.value.as_str()).or_else(first)?;
+    Some(position(machine, name))
+}
+
+fn position(machine: &Machine, name: &str) -> String {
+    let found = machine.nodes.iter().position(|node| node.name == name);
+    found.expect("attributes name nodes of their machine").to_string()
+}
+
+/// One value of the HMAT, for reading and writing.
+fn in_hmat(machine: &Machine, attribute: &Attribute) -> QemuOption {
+    let option = QemuOption::kind("-numa", "hmat-lb").with("initiator", position(machine, &attribute.from.value));
+    let option = option.with("target", position(machine, &attribute.to.value)).with("hierarchy", "memory");
+    match attribute.kind {
+        AttributeKind::Latency => {
+            option.with("data-type", "access-latency").with("latency", attribute.value.value.to_string())
+        }
+        AttributeKind::Bandwidth => {
+            option.with("data-type", "access-bandwidth").with("bandwidth", size(attribute.value.value))
+        }
+    }
 }
 
 /// Without a node QEMU writes no SRAT, and Linux puts CXL memory into node 0, beside ordinary memory, instead of a node

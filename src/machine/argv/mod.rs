@@ -158,7 +158,9 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> V
         Accel::Kvm => "kvm".into(),
         Accel::Open => Place::Accel.into(),
     };
-    let board = cxl::board(machine, board(machine, emulator));
+    let board = board(machine, emulator);
+    let board = if machine.attributes.is_empty() { board } else { board.with("hmat", "on") };
+    let board = cxl::board(machine, board);
     let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
     let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");
     vec![

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod arguments;
+mod attribute;
 mod capacity;
 mod cpus;
 mod device;
@@ -152,6 +153,7 @@ pub const RULES: &[Rule] = &[
     rule("node-cpus", "QEMU hw/core/numa.c, hw/core/machine.c (machine_set_cpu_numa_node)", cpus::cpus),
     rule("node-empty", "Linux arch/x86/mm/numa.c drops a node with neither", memory::empty),
     rule("distance", "ACPI 6.5, 5.2.17: 10 is local and nothing else is", memory::distance),
+    rule("memory-attributes", "QEMU hw/core/numa.c (parse_numa_hmat_lb); ACPI 6.5, 5.2.28.4", attribute::attributes),
     rule("shared-twice", "QEMU backends/hostmem.c: a backend has one user", memory::shared_twice),
     rule("disks", "kiln: slots 4 to 9 of the root bus; virtio 1.2, 5.2.6: a serial number has 20 bytes", device::disks),
     rule("forwards", "QEMU net/slirp.c (slirp_hostfwd)", device::forwards),

@@ -12,6 +12,7 @@ use crate::base::Arch;
 use crate::kconfig::{OptionRequest, RequestKind};
 use crate::recipe::kernel::OptionValue;
 use crate::recipe::machine::cxl::{Cxl, Expander};
+use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// An option without which a machine would not boot, or would lack what the recipe gives it.
@@ -53,6 +54,12 @@ fn of_machine(machine: &Machine) -> Needs {
     }
     if !machine.nodes.is_empty() {
         needs.push(("NUMA", "for its NUMA nodes"));
+    }
+    if machine.disks.iter().any(|disk| disk.bus == DiskBus::Nvme) {
+        needs.push(("BLK_DEV_NVME", "for its NVMe disks"));
+    }
+    if !machine.attributes.is_empty() {
+        needs.push(("ACPI_HMAT", "for the latencies and bandwidths of its nodes"));
     }
     if let Some(cxl) = &machine.cxl {
         needs.extend(of_cxl(cxl, machine));

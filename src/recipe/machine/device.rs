@@ -4,15 +4,40 @@ use std::net::Ipv4Addr;
 
 use crate::base::span::{Span, Spanned};
 
-/// `disk NAME { size = ... }`: an empty disk that lives as long as the run.
+/// `disk NAME { size = ... bus = ... }`: an empty disk that lives as long as the run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Disk {
-    /// Its name, and its serial number in the guest (`/dev/disk/by-id/virtio-NAME`).
+    /// Its name, and its serial number in the guest (`/dev/disk/by-id/virtio-NAME`, `nvme-QEMU_NVMe_Ctrl_NAME`).
     pub name: Spanned<String>,
     /// Bytes.
     pub size: Spanned<u64>,
+    /// What the guest finds it on.
+    pub bus: DiskBus,
     /// Where it was declared.
     pub span: Span,
+}
+
+/// How a disk is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DiskBus {
+    /// `virtio-blk-pci`: `/dev/vdb`.
+    #[default]
+    Virtio,
+    /// A controller with one namespace: `/dev/nvme0n1`.
+    Nvme,
+}
+
+impl DiskBus {
+    /// Every one.
+    pub const ALL: [DiskBus; 2] = [DiskBus::Virtio, DiskBus::Nvme];
+
+    /// In recipes and in `launch.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            DiskBus::Virtio => "virtio",
+            DiskBus::Nvme => "nvme",
+        }
+    }
 }
 
 /// `forward GUEST = HOST`: a TCP port of the host's loopback address that leads into the guest.

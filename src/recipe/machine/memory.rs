@@ -26,6 +26,41 @@ pub struct Distance {
     pub value: Spanned<u32>,
 }
 
+/// `latency A B = 100` or `bandwidth A B = 10GiB`: what a CPU of one node sees of the memory of another, in ACPI's HMAT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attribute {
+    /// What is said.
+    pub kind: AttributeKind,
+    /// Name of a node with CPUs.
+    pub from: Spanned<String>,
+    /// Name of a node with memory; it may be the same.
+    pub to: Spanned<String>,
+    /// Nanoseconds, or bytes a second.
+    pub value: Spanned<u64>,
+}
+
+/// What an [`Attribute`] is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum AttributeKind {
+    /// Nanoseconds until the first byte.
+    Latency,
+    /// Bytes a second.
+    Bandwidth,
+}
+
+impl AttributeKind {
+    /// Every one.
+    pub const ALL: [AttributeKind; 2] = [AttributeKind::Latency, AttributeKind::Bandwidth];
+
+    /// The word of the recipe.
+    pub fn keyword(self) -> &'static str {
+        match self {
+            AttributeKind::Latency => "latency",
+            AttributeKind::Bandwidth => "bandwidth",
+        }
+    }
+}
+
 /// Bytes, private to the machine or shared between machines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Memory {

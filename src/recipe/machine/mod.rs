@@ -16,7 +16,7 @@ use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
 use cxl::Cxl;
 use device::{Attachment, Disk, Forward};
-use memory::{Distance, Node};
+use memory::{Attribute, Distance, Node};
 
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub struct Machine {
     pub nodes: Vec<Node>,
     /// Distances between nodes; 10 to itself and 20 to others unless said.
     pub distances: Vec<Distance>,
+    /// Latencies and bandwidths between nodes; any of them gives the guest an HMAT.
+    pub attributes: Vec<Attribute>,
     /// CXL host bridges and windows.
     pub cxl: Option<Cxl>,
     /// Disks besides the image.

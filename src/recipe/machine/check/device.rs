@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::value::own_name;
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::kinds::FromValue;
-use crate::recipe::machine::device::{Attachment, Disk, Forward, Network};
+use crate::recipe::machine::device::{Attachment, Disk, DiskBus, Forward, Network};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::Scope;
 use crate::recipe::value::{EvaluatedNode, Value};
@@ -16,8 +16,11 @@ pub(super) fn disks(reader: &mut Reader<'_>) -> Vec<Disk> {
     let read = |block: &EvaluatedNode| {
         let mut disk = Reader::new(block, reader.report());
         let (name, size) = (own_name(&mut disk), disk.required::<ByteSize>("size"));
+        let word = disk.word("bus", &DiskBus::ALL.map(DiskBus::name));
+        let bus = word.and_then(|word| DiskBus::ALL.into_iter().find(|bus| bus.name() == word.value));
         disk.finish();
-        Some(Disk { name: name?, size: size?.map(|size| size.0), span: block.head() })
+        let size = size?.map(|size| size.0);
+        Some(Disk { name: name?, size, bus: bus.unwrap_or_default(), span: block.head() })
     };
     blocks.into_iter().filter_map(read).collect()
 }

@@ -45,14 +45,7 @@ pub(super) fn distances(reader: &mut Reader<'_>, nodes: &[Node]) -> Vec<Distance
 }
 
 fn distance(statement: &value::EvaluatedNode, nodes: &[Node], outer: &Reader<'_>) -> Option<Distance> {
-    let mut reader = Reader::new(statement, outer.report());
-    let (from, to) = (reader.name(), reader.name());
-    reader.finish();
-    for name in [&from, &to].into_iter().flatten().filter(|name| nodes.iter().all(|node| node.name != name.value)) {
-        let mut mistake = Diagnostic::new(name.span, format!("there is no node called `{}`", name.value));
-        mistake.hint = suggest(&name.value, &nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
-        outer.error(mistake.label("not a `node` of this machine"));
-    }
+    let (from, to) = ends(statement, nodes, outer);
     let Some(value) = &statement.value else {
         let mistake = Diagnostic::new(statement.head(), "a distance needs a number").label("`= 20` is missing");
         outer.error(mistake);
@@ -66,4 +59,21 @@ fn distance(statement: &value::EvaluatedNode, nodes: &[Node], outer: &Reader<'_>
         return None;
     }
     Some(Distance { from: from?, to: to?, value: Spanned::new(number as u32, value.span) })
+}
+
+/// The two nodes that a statement such as `distance A B = 21` names.
+pub(super) fn ends(
+    statement: &value::EvaluatedNode,
+    nodes: &[Node],
+    outer: &Reader<'_>,
+) -> (Option<Spanned<String>>, Option<Spanned<String>>) {
+    let mut reader = Reader::new(statement, outer.report());
+    let (from, to) = (reader.name(), reader.name());
+    reader.finish();
+    for name in [&from, &to].into_iter().flatten().filter(|name| nodes.iter().all(|node| node.name != name.value)) {
+        let mut mistake = Diagnostic::new(name.span, format!("there is no node called `{}`", name.value));
+        mistake.hint = suggest(&name.value, &nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
+        outer.error(mistake.label("not a `node` of this machine"));
+    }
+    (from, to)
 }

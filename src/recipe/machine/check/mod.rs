@@ -3,6 +3,7 @@
 //! Input: evaluated blocks. Output: the types of the parent module, or reports at the exact words. It judges spelling,
 //! units and ranges of single values; what depends on several of them is a rule of [`crate::machine::rules`].
 
+mod attribute;
 mod cxl;
 mod device;
 mod memory;
@@ -49,6 +50,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         append: append(&mut reader),
         arguments: reader.list::<String>("qemu-args"),
         distances: memory::distances(&mut reader, &nodes),
+        attributes: attribute::attributes(&mut reader, &nodes),
         nodes,
         cxl: reader.block("cxl").map(|block| cxl::check(block, scope)),
         disks: device::disks(&mut reader),
