@@ -131,6 +131,10 @@ pub struct TestArgs {
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,
+    /// If no server has a locked file any more, build with what the archives have now, and write that lock to
+    /// result/NAME.lock; the recipe's lock is left unchanged
+    #[arg(long, conflicts_with = "offline")]
+    pub relock_gone: bool,
     /// How to execute the guest's instructions
     #[arg(long, value_enum, default_value_t = AccelArg::Auto)]
     pub accel: AccelArg,

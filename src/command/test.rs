@@ -9,7 +9,7 @@ use super::output;
 use crate::base::Foreign;
 use crate::cli;
 use crate::guest::{TestReport, junit};
-use crate::ops::{self, ErrorClass, RecipeOptions, Session, TestRequest};
+use crate::ops::{self, ErrorClass, GoneFiles, RecipeOptions, Session, TestRequest};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -27,7 +27,8 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         // Recipes in two directories may share a file name.
         let name = recipe.to_string_lossy().into_owned();
         let (disk_size, filter) = (args.disk_size, args.only.clone());
-        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, disk_size, filter };
+        let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
+        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, disk_size, filter, gone };
         let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
         let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {

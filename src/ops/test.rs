@@ -8,7 +8,7 @@ use super::error::{OpsError, UsageError};
 use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
-use super::{launch, load, project};
+use super::{gone, launch, load, project};
 use crate::base::ByteSize;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::{self, AccelChoice, TestReport};
@@ -30,6 +30,18 @@ pub struct TestRequest {
     pub disk_size: Option<ByteSize>,
     /// Only tests whose title contains this.
     pub filter: Option<String>,
+    /// What happens where no server has a locked file any more.
+    pub gone: GoneFiles,
+}
+
+/// What becomes of a recipe whose lock names files that are gone.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum GoneFiles {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Their pins move, in a lock of its own beside the result.
+    Relock,
 }
 
 /// Tests one recipe.
@@ -42,8 +54,11 @@ pub fn test(
     if recipe.path.is_dir() {
         return Err(UsageError::TestsOfDirectory(recipe.path.clone()).into());
     }
-    let ready = load::ready(session, recipe)?;
     let out = project::result_path(&recipe.path);
+    let ready = match options.gone {
+        GoneFiles::Refuse => load::ready(session, recipe)?,
+        GoneFiles::Relock => gone::ready(session, recipe, &gone::beside(&out))?,
+    };
     let mut launches = launch::of_recipe(&ready, build, &out)?;
     launch::enlarge(&mut launches, options.disk_size);
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));

@@ -97,6 +97,19 @@ fn a_file_that_nobody_can_be_asked_for_is_not_taken_to_be_gone() {
 }
 
 #[test]
+fn a_test_relocks_as_a_build_does() {
+    let lab = lab("gone-test");
+    let beside = lab.directory.join("result/tiny.lock");
+    let test = |words: &[&str]| lab.kiln().args(["test", "tiny.kiln"]).args(words).output().unwrap();
+    assert!(!text(&test(&[])).contains("payload 1.0 -> 2.0") && !beside.exists(), "nobody asked for it");
+    // Without a real dpkg in it the image cannot be configured, so nothing boots; its lock is there all the same.
+    let said = text(&test(&["--relock-gone"]));
+    assert!(said.contains("tiny: payload 1.0 -> 2.0") && said.contains("tiny.lock is unchanged"), "{said}");
+    assert!(!said.contains("cannot fetch"), "{said}");
+    assert_eq!(version(&lock(&beside), "payload"), "2.0");
+}
+
+#[test]
 fn a_build_relocks_beside_its_result_and_leaves_the_lock_alone() {
     let lab = lab("gone-build");
     let committed = std::fs::read_to_string(lab.directory.join("tiny.lock")).unwrap();
