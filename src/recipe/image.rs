@@ -6,6 +6,7 @@ mod debconf;
 mod disk;
 mod file;
 mod group;
+mod machine_files;
 mod partition;
 mod paths;
 mod size;

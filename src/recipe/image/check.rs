@@ -1,7 +1,7 @@
 //! Reads `image NAME { ... }`.
 
 use super::disk::FormContext;
-use super::{FieldSpans, Image, debconf, disk, file, group, paths, user};
+use super::{FieldSpans, Image, debconf, disk, file, group, machine_files, paths, user};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::build::{self, BuildOutput};
@@ -18,7 +18,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let arch = architecture::read(&mut reader);
     let asked = Contents { field: "packages", base: Base::Required, arch: arch.value };
     let packages = contents(&mut reader, scope, asked);
-    let hostname = reader.optional::<String>("hostname").map(|hostname| host_name(hostname, &reader));
+    let hostname = reader.optional::<String>("hostname");
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
@@ -31,6 +31,8 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let strict = reader.or("strict", false);
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
+    machine_files::once([&hostname, &locale, &timezone], &files, &reader);
+    let hostname = hostname.map(|hostname| host_name(hostname, &reader));
     let debconf = debconf::answers(&mut reader);
     let spans = FieldSpans {
         size: at.size,

@@ -162,15 +162,20 @@ fn link(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
 /// Directories that file systems of the kernel, or of memory, are mounted on at every boot.
 pub(crate) const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
+/// Links of every Debian into `/run` (hier(7)): what a recipe puts below them lies there.
+const LINKS_INTO_RUN: [&str; 2] = ["/var/lock/", "/var/run/"];
+
 fn path(reader: &mut Reader<'_>) -> Option<String> {
     let path: Spanned<String> = reader.argument("an absolute path in quotes")?;
     let below = |directory: &&&str| {
         path.value.strip_prefix(**directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    if let Some(directory) = MOUNTED_OVER.iter().find(below) {
+    let link = LINKS_INTO_RUN.iter().find(|link| path.value.starts_with(**link));
+    if let Some(directory) = MOUNTED_OVER.iter().find(below).or(link.and(Some(&"/run"))) {
         let wrong =
             Diagnostic::new(path.span, format!("`{}` would be hidden by a mount in the running machine", path.value));
-        let wrong = wrong.label(format!("at boot, another file system is mounted on {directory}"));
+        let through = link.map_or(String::new(), |link| format!(", where {} leads", link.trim_end_matches('/')));
+        let wrong = wrong.label(format!("at boot, another file system is mounted on {directory}{through}"));
         let hint = "have systemd-tmpfiles make it at boot: a file in `/etc/tmpfiles.d` (tmpfiles.d(5))";
         reader.error(if *directory == "/run" { wrong.hint(hint) } else { wrong });
         return None;
