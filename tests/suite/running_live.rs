@@ -1,8 +1,10 @@
-//! Machines that run: their owner gets in over SSH, files go in and out, and what lasts is there at the next start.
+//! Machines that run: their owner gets in over SSH, files go in and out, QMP answers, options of one run are in that run
+//! alone, and what lasts is there at the next start.
 
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::live::{SELDOM, Scratch, has_its_turn, kiln, live, quick, succeed};
 
@@ -34,6 +36,12 @@ test "a file comes out" on lasting {
 const REGION: &str =
     "until cxl list -M | grep -q mem0; do sleep 1; done; cxl create-region -m -t pmem -d decoder0.0 -w 1 mem0";
 
+/// A parameter of the kernel and a device that are not the recipe's.
+const OF_ONE_RUN: [&str; 5] = ["--append", "kiln.trial=1", "--", "-device", "virtio-rng-pci,bus=pcie.0,addr=0xe"];
+
+/// From the start to a login under software emulation, on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(900);
+
 /// A `kiln run` in the background.
 struct Running<'a> {
     child: Child,
@@ -42,10 +50,23 @@ struct Running<'a> {
 }
 
 impl<'a> Running<'a> {
-    fn start(recipe: &'a Path, store: &'a Path, keep: &Path) -> Running<'a> {
+    /// Starts it, and waits until its SSH server answers.
+    fn start(recipe: &'a Path, store: &'a Path, more: &[&str]) -> Running<'a> {
         let mut run = kiln(store);
-        run.arg("run").arg(recipe).arg("--keep").arg(keep).stdin(Stdio::piped()).stdout(Stdio::null());
-        Running { child: run.stderr(Stdio::piped()).spawn().unwrap(), recipe, store }
+        run.arg("run").arg(recipe).args(more).stdin(Stdio::piped()).stdout(Stdio::null());
+        let running = Running { child: run.stderr(Stdio::piped()).spawn().unwrap(), recipe, store };
+        let began = Instant::now();
+        while !kiln(store).arg("ssh").arg(recipe).arg("true").output().unwrap().status.success() {
+            assert!(began.elapsed() < PATIENCE, "nobody gets in");
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        running
+    }
+
+    /// What QEMU answers to a command.
+    fn qmp(&self, command: &str) -> String {
+        let output = succeed(kiln(self.store).arg("qmp").arg(self.recipe).arg(command));
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// What a command in the guest writes.
@@ -78,7 +99,13 @@ fn the_owner_gets_in_and_what_lasts_is_there_at_the_next_start() {
     succeed(kiln(store).arg("test").arg(&recipe).arg("--logs").arg(&logs));
     assert_eq!(std::fs::read(logs.join("lasting/run/result")).unwrap(), b"out of the guest");
 
-    let first = Running::start(&recipe, store, &keep);
+    let kept = ["--keep", keep.to_str().unwrap()];
+    let first = Running::start(&recipe, store, &[&kept[..], &OF_ONE_RUN].concat());
+    assert!(first.ssh("cat /proc/cmdline").contains(" kiln.trial=1"));
+    first.ssh("test -e /sys/bus/pci/devices/0000:00:0e.0");
+    assert!(first.qmp("query-status").contains("\"running\""));
+    let refused = kiln(store).arg("qmp").arg(&recipe).arg("no-such-command").output().unwrap();
+    assert_eq!(refused.status.code(), Some(4), "{}", String::from_utf8_lossy(&refused.stderr));
     first.ssh(REGION);
     first.ssh("ndctl create-namespace -m devdax -r region0 --map=mem --name=kept");
     first.ssh("yes lasting | head -c 1M >/root/pattern && daxio -i /root/pattern -o /dev/dax0.0 -l 1M");
@@ -92,7 +119,8 @@ fn the_owner_gets_in_and_what_lasts_is_there_at_the_next_start() {
     let said = first.end();
     assert!(said.contains("log in to lasting with `kiln ssh") && said.contains("are not kept"), "{said}");
 
-    let second = Running::start(&recipe, store, &keep);
+    let second = Running::start(&recipe, store, &kept);
+    second.ssh("! test -e /sys/bus/pci/devices/0000:00:0e.0");
     assert_eq!(second.ssh("cat /root/in"), "into the guest");
     assert_eq!(second.ssh("head -c 4 /dev/disk/by-id/virtio-data"), "data");
     second.ssh(REGION);
