@@ -59,7 +59,7 @@ impl Lab {
         command
     }
 
-    /// Starts a machine, and waits for a line that it or kiln says.
+    /// Starts a machine, and waits for a line that it or kiln says. What the page boots does not end by itself.
     fn started(&self, text: &str, wanted: &str) -> Child {
         let mut command = self.command(&format!("exec {text} 2>&1"));
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
@@ -124,7 +124,8 @@ fn the_page_about_development_is_true() {
             }
             _ if text.starts_with("kiln run") => {
                 let mut machine = lab.started(text, "Linux patched version");
-                assert!(machine.wait().unwrap().success(), "the machine ends with its kernel");
+                machine.kill().unwrap();
+                machine.wait().unwrap();
             }
             _ if text.starts_with("gdb") => {
                 let said = succeed(&mut lab.command(&text.replacen("gdb", "gdb -batch -nx", 1)));
