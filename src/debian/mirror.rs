@@ -170,7 +170,7 @@ impl Mirrors {
 }
 
 /// Repository and path of an address of the snapshot service: `debian` and `pool/main/n/ndctl/ndctl_81.orig.tar.gz` of
-/// `https://snapshot.debian.org/archive/debian/20251101T000000Z/pool/main/n/ndctl/ndctl_81.orig.tar.gz`.
+/// `SNAPSHOT/debian/20251101T000000Z/pool/main/n/ndctl/ndctl_81.orig.tar.gz`.
 fn of_service(url: &str) -> Option<(&str, &str)> {
     let (repository, rest) = url.strip_prefix(SNAPSHOT)?.strip_prefix('/')?.split_once('/')?;
     let (moment, path) = rest.split_once('/')?;
