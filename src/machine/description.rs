@@ -1,7 +1,7 @@
 //! A machine with everything that its argv depends on, so that whoever has this can write the argv anew.
 //!
 //! Input: a recipe's machine and the QEMU of its lock, or what `launch.json` says of them. Output: the argv of every
-//! start: `kiln run`, `kiln test`, `--print` and `launch.sh` differ in the [`Launch`] alone.
+//! start: `kiln run`, `kiln test`, `--print` and `launch.sh` differ in the [`LaunchOptions`] alone.
 
 use serde::{Deserialize, Serialize};
 
