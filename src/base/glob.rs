@@ -3,19 +3,41 @@
 //! Input: a pattern and a path. Output: whether it matches. A pattern of any shape takes time proportional to its length
 //! times the path's.
 
+/// One position of a pattern.
+pub trait Position {
+    /// Whether it is a star, which matches any number of bytes.
+    fn is_star(&self) -> bool;
+    /// Whether it matches this byte, if it is not a star.
+    fn fits(&self, byte: u8) -> bool;
+}
+
+impl Position for u8 {
+    fn is_star(&self) -> bool {
+        *self == b'*'
+    }
+
+    fn fits(&self, byte: u8) -> bool {
+        *self == b'?' || *self == byte
+    }
+}
+
 /// Whether the whole path matches.
 pub fn matches(pattern: &str, path: &str) -> bool {
-    let (pattern, path) = (pattern.as_bytes(), path.as_bytes());
+    matches_all(pattern.as_bytes(), path.as_bytes())
+}
+
+/// Whether all of a text matches the positions of a pattern.
+pub fn matches_all<P: Position>(pattern: &[P], text: &[u8]) -> bool {
     let (mut at, mut read) = (0, 0);
     // Where the last star stands, and what it has taken so far ends; only the last one ever takes more.
     let mut star: Option<(usize, usize)> = None;
-    while read < path.len() {
+    while read < text.len() {
         match pattern.get(at) {
-            Some(b'*') => {
+            Some(position) if position.is_star() => {
                 star = Some((at, read));
                 at += 1;
             }
-            Some(&byte) if byte == b'?' || byte == path[read] => {
+            Some(position) if position.fits(text[read]) => {
                 at += 1;
                 read += 1;
             }
@@ -26,7 +48,7 @@ pub fn matches(pattern: &str, path: &str) -> bool {
             }
         }
     }
-    pattern[at..].iter().all(|byte| *byte == b'*')
+    pattern[at..].iter().all(Position::is_star)
 }
 
 /// The directories at the beginning of a pattern, before anything that can match several names.

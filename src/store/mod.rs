@@ -47,6 +47,7 @@ pub use error::{StoreError, TreeRefusal};
 pub use lock::StoreLock;
 pub use plain::Owner;
 pub use result::Output;
+pub use stamp::Stamp;
 pub use take::{Taking, TransientFile};
 
 use session::Session;

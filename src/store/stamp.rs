@@ -16,7 +16,7 @@ const COMPACT_FROM_BYTES: usize = 16 << 20;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Stamp([i128; 6]);
+pub struct Stamp([i128; 6]);
 
 impl Stamp {
     /// Of the file at `path`, not following a link.
@@ -29,6 +29,16 @@ impl Stamp {
     /// Of a file that is open.
     pub(super) fn of(file: &std::fs::File) -> Option<Stamp> {
         rustix::fs::fstat(file).ok().as_ref().map(Stamp::from)
+    }
+
+    /// When the inode changed last, in nanoseconds of the file system's clock.
+    pub fn changed(&self) -> i128 {
+        self.0[5]
+    }
+
+    /// When the file or its inode changed last, in nanoseconds of the file system's clock.
+    pub fn newest(&self) -> i128 {
+        self.0[4].max(self.0[5])
     }
 }
 

@@ -9,18 +9,16 @@ use std::path::Path;
 use rustix::fs::Stat;
 
 use crate::base::Digest;
-use crate::store::{Store, StoreError};
+use crate::store::{Stamp, Store, StoreError};
 
-/// Seconds within which two states of a file may look the same; file systems count at least every two seconds.
+/// Nanoseconds within which two states of a file may look the same; file systems count at least every two seconds.
 const TICK: i128 = 2_000_000_000;
-
-type State = [i128; 6];
 
 /// What is known of one tree.
 pub(super) struct KnownFiles {
     name: Digest,
-    before: BTreeMap<Vec<u8>, (State, Digest)>,
-    now: BTreeMap<Vec<u8>, (State, Digest)>,
+    before: BTreeMap<Vec<u8>, (Stamp, Digest)>,
+    now: BTreeMap<Vec<u8>, (Stamp, Digest)>,
 }
 
 impl KnownFiles {
@@ -35,7 +33,7 @@ impl KnownFiles {
     /// The digest of a file in this state, if it is known.
     pub(super) fn digest(&mut self, path: &[u8], stat: &Stat) -> Option<Digest> {
         let (state, digest) = *self.before.get(path)?;
-        if state != of(stat) {
+        if state != Stamp::from(stat) {
             return None;
         }
         self.now.insert(path.to_vec(), (state, digest));
@@ -44,7 +42,7 @@ impl KnownFiles {
 
     /// Remembers the digest of a file that was in this state before it was read and after.
     pub(super) fn learn(&mut self, path: &[u8], stat: &Stat, digest: Digest) {
-        self.now.insert(path.to_vec(), (of(stat), digest));
+        self.now.insert(path.to_vec(), (Stamp::from(stat), digest));
     }
 
     /// Keeps what is known for the next build; `clock` is the time of a file that was made before the first was read.
@@ -52,11 +50,11 @@ impl KnownFiles {
         if self.now == self.before {
             return Ok(());
         }
-        let began = of(clock)[5];
+        let began = Stamp::from(clock).changed();
         let mut text = Vec::new();
-        for (path, ([dev, ino, size, mode, mtime, ctime], digest)) in self.now {
-            if mtime.max(ctime) < began - TICK {
-                text.extend(format!("{dev} {ino} {size} {mode} {mtime} {ctime} {digest} ").as_bytes());
+        for (path, (stamp, digest)) in self.now {
+            if stamp.newest() < began - TICK {
+                text.extend(format!("{stamp} {digest} ").as_bytes());
                 text.extend(path);
                 text.push(0);
             }
@@ -65,24 +63,11 @@ impl KnownFiles {
     }
 }
 
-fn of(stat: &Stat) -> State {
-    let nanos = |seconds: i64, nanos: u64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-    [
-        stat.st_dev.into(),
-        stat.st_ino.into(),
-        stat.st_size.into(),
-        stat.st_mode.into(),
-        nanos(stat.st_mtime, stat.st_mtime_nsec),
-        nanos(stat.st_ctime, stat.st_ctime_nsec),
-    ]
-}
-
-fn fact(line: &[u8]) -> Option<(Vec<u8>, (State, Digest))> {
-    let mut words = line.splitn(8, |byte| *byte == b' ');
-    let mut state = State::default();
-    for number in &mut state {
-        *number = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
-    }
+fn fact(line: &[u8]) -> Option<(Vec<u8>, (Stamp, Digest))> {
+    // The six numbers of a state, then the digest; the path may hold blanks.
+    let (end, _) = line.iter().enumerate().filter(|(_, byte)| **byte == b' ').nth(5)?;
+    let stamp = std::str::from_utf8(&line[..end]).ok()?.parse().ok()?;
+    let mut words = line[end + 1..].splitn(2, |byte| *byte == b' ');
     let digest = std::str::from_utf8(words.next()?).ok()?.parse().ok()?;
-    Some((words.next()?.to_vec(), (state, digest)))
+    Some((words.next()?.to_vec(), (stamp, digest)))
 }

@@ -3,6 +3,8 @@
 //! Input: a pattern and a name, as bytes. Output: whether it matches. A pattern of any shape takes time proportional to its
 //! length times the name's.
 
+use crate::base::glob;
+
 /// One position of a pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
@@ -44,31 +46,15 @@ impl Wildcard {
 
     /// Whether the whole name matches.
     pub(super) fn matches(&self, name: &[u8]) -> bool {
-        let (mut at, mut read) = (0, 0);
-        // Where the last star stands, and what it has taken so far ends; only the last one ever takes more.
-        let mut star: Option<(usize, usize)> = None;
-        while read < name.len() {
-            match self.0.get(at) {
-                Some(Token::Star) => {
-                    star = Some((at, read));
-                    at += 1;
-                }
-                Some(token) if token.fits(name[read]) => {
-                    at += 1;
-                    read += 1;
-                }
-                _ => {
-                    let Some((before, taken)) = star else { return false };
-                    star = Some((before, taken + 1));
-                    (at, read) = (before + 1, taken + 1);
-                }
-            }
-        }
-        self.0[at..].iter().all(|token| *token == Token::Star)
+        glob::matches_all(&self.0, name)
     }
 }
 
-impl Token {
+impl glob::Position for Token {
+    fn is_star(&self) -> bool {
+        *self == Token::Star
+    }
+
     fn fits(&self, byte: u8) -> bool {
         match self {
             Token::Byte(literal) => *literal == byte,
