@@ -2,8 +2,9 @@
 
 use super::live::{Scratch, has_its_turn, is_asked_for, kiln, live, quick, succeed};
 
-/// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
-const RECIPES: [&str; 17] = [
+/// Recipes on Debian's own kernel, and one that compiles a small kernel within minutes. `cxl-quick` is tested every time,
+/// `cxl-expander` compiles a large kernel first.
+const RECIPES: [&str; 18] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
@@ -18,13 +19,14 @@ const RECIPES: [&str; 17] = [
     "cxl-switch-4",
     "cxl-test-tool",
     "cxl-two-windows",
+    "kernel-module",
     "numa",
     "seabios",
     "uefi",
 ];
 
-/// Recipes that compile a QEMU first, for a quarter of an hour: run with `KILN_ALL=1` or `KILN_ONLY=NAME`.
-const LONG: [&str; 1] = ["cxl-own-qemu"];
+/// Recipes that compile a QEMU, or a kernel and test it for long: run with `KILN_ALL=1` or `KILN_ONLY=NAME`.
+const LONG: [&str; 2] = ["cxl-mock", "cxl-own-qemu"];
 
 #[test]
 fn recipes_pass_their_own_tests() {
