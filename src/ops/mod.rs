@@ -35,6 +35,7 @@ mod realize;
 mod rebuild;
 mod record;
 pub mod remote;
+pub mod running;
 mod session;
 pub mod shell;
 pub mod sign;
