@@ -2,8 +2,9 @@
 //!
 //! Whoever lowers a recipe relies on this: a lock may come from anybody, with anything left out of it.
 
+use super::mismatch::Mismatch;
 use super::resolve::{SetAnswer, SourceAnswer, source_answers};
-use super::{Lock, LockedPackage, Mismatch};
+use super::{Lock, LockedPackage};
 use crate::recipe::Recipe;
 use crate::recipe::image::BUSYBOX;
 use crate::recipe::kernel::{ConfigBase, Kernel, KernelSource, Origin};

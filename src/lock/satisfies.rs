@@ -1,52 +1,13 @@
 //! Is this lock the lock of this recipe? Offline, and without looking at a single package.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use super::Lock;
 use super::described::{difference, local, recipe_digest};
-use crate::base::{Diagnostic, Digest, Foreign, Span, Timestamp};
+use super::mismatch::Mismatch;
+use crate::base::{Digest, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
-
-/// One way in which a lock is not the lock of a recipe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch {
-    text: String,
-    /// The block of the recipe that the lock does not fulfil, if it is about one.
-    span: Option<Span>,
-    /// What to change there.
-    hint: Option<String>,
-}
-
-impl Mismatch {
-    pub(super) fn new(text: impl Into<String>) -> Mismatch {
-        Mismatch { text: text.into(), span: None, hint: None }
-    }
-
-    /// Of a block of the recipe.
-    pub(super) fn at(span: Span, text: impl Into<String>) -> Mismatch {
-        Mismatch { text: text.into(), span: Some(span), hint: None }
-    }
-
-    /// With what to change in that block.
-    pub(super) fn hint(self, hint: impl Into<String>) -> Mismatch {
-        Mismatch { hint: Some(hint.into()), ..self }
-    }
-
-    /// The mistake in the recipe that it is where the lock was made just now: what the archives have is not enough.
-    pub fn diagnostic(&self) -> Option<Diagnostic> {
-        let mut wrong = Diagnostic::new(self.span?, self.to_string()).label("resolved for this");
-        wrong.hint = self.hint.clone();
-        Some(wrong)
-    }
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Foreign(&self.text).fmt(f)
-    }
-}
 
 /// Every way in which `lock` is not the lock of `recipe`.
 pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
