@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::capability::{NotCapabilities, nearest};
-use super::{Content, FileCapabilities, ImageFile};
+use super::{Content, FileCapabilities, ImageFile, overlap};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::recipe::address;
 use crate::recipe::build;
@@ -27,7 +27,9 @@ pub(super) fn files(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ImageFile> {
             None => drop(files.insert(made.path.clone(), (node, made))),
         }
     }
-    files.into_values().map(|(_, file)| file).collect()
+    let files: Vec<ImageFile> = files.into_values().map(|(_, file)| file).collect();
+    overlap::report(&files, reader);
+    files
 }
 
 /// Absolute, and without anything that could lead elsewhere.
