@@ -29,6 +29,7 @@ mod suite {
     mod docs;
     mod doors;
     mod draw;
+    mod every;
     mod failure;
     mod failure_support;
     mod fetch;
