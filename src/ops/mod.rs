@@ -14,6 +14,7 @@ mod deliver;
 mod diffoscope;
 pub mod error;
 pub mod event;
+mod first_boot;
 pub mod gone;
 mod ids;
 pub mod kconfig;
