@@ -61,6 +61,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod running;
     mod sandbox;
     mod schedule;
     mod signed;

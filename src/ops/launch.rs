@@ -59,7 +59,8 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
 /// The machines of a recipe, which is built first, or of a directory that kiln built.
 pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptions) -> Result<Launches, OpsError> {
     if recipe.path.is_dir() {
-        return of_directory(session, &recipe.path);
+        options.without_build(&recipe.path)?;
+        return of_directory(session, recipe.directory()?);
     }
     let ready = load::ready(session, recipe)?;
     of_recipe(&ready, options, &project::result_path(&recipe.path))
@@ -69,7 +70,7 @@ pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptio
 pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
     let recipe = &loaded.recipe;
     if recipe.machines.is_empty() {
-        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys()));
+        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys(), recipe.kernels.keys()));
     }
     Ok(())
 }
@@ -79,7 +80,7 @@ pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches,
     let store = load::open_store(session.world)?;
     let (manifest, machines) = believed(session, &store, directory)?;
     if machines.is_empty() {
-        return Err(UsageError::without_machines(directory, manifest.images.keys()).into());
+        return Err(UsageError::without_machines(directory, manifest.images.keys(), manifest.kernels.keys()).into());
     }
     let mut launches = BTreeMap::new();
     for (name, found) in machines {
@@ -101,9 +102,11 @@ pub struct Described {
 pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeMap<String, Described>, OpsError> {
     if recipe.path.is_dir() {
         let store = load::open_store(session.world)?;
-        let (manifest, machines) = believed(session, &store, &recipe.path)?;
+        let (manifest, machines) = believed(session, &store, recipe.directory()?)?;
         if machines.is_empty() {
-            return Err(UsageError::without_machines(&recipe.path, manifest.images.keys()).into());
+            return Err(
+                UsageError::without_machines(&recipe.path, manifest.images.keys(), manifest.kernels.keys()).into()
+            );
         }
         let one = |(name, found): (String, CheckedMachine)| {
             let LaunchFile { description, artifacts } = found.launch;
