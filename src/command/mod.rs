@@ -27,6 +27,7 @@ pub mod sign;
 pub mod signals;
 pub mod test;
 pub mod verify;
+mod verify_all;
 
 use crate::cli::Verb;
 use crate::exec::sandbox::inside::EntryPoint;

@@ -14,6 +14,7 @@ mod deliver;
 mod diffoscope;
 pub mod error;
 pub mod event;
+pub mod every;
 mod first_boot;
 pub mod gone;
 mod ids;
