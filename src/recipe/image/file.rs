@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::capability::{NotCapabilities, nearest};
-use super::{Content, FileCapabilities, ImageFile, overlap};
+use super::{Content, FileCapabilities, ImageFile};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::recipe::address;
 use crate::recipe::build;
@@ -27,9 +27,7 @@ pub(super) fn files(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ImageFile> {
             None => drop(files.insert(made.path.clone(), (node, made))),
         }
     }
-    let files: Vec<ImageFile> = files.into_values().map(|(_, file)| file).collect();
-    overlap::report(&files, reader);
-    files
+    files.into_values().map(|(_, file)| file).collect()
 }
 
 /// Absolute, and without anything that could lead elsewhere.
