@@ -1,6 +1,7 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::IsTerminal;
 
 use serde::Serialize;
 
@@ -9,7 +10,7 @@ use super::output;
 use crate::base::Foreign;
 use crate::cli;
 use crate::guest::{TestReport, junit};
-use crate::ops::{self, ErrorClass, GoneFiles, RecipeOptions, Session, TestRequest};
+use crate::ops::{self, ErrorClass, FailedMachines, GoneFiles, RecipeOptions, Session, TestRequest};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -20,6 +21,7 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if args.recipes.iter().collect::<BTreeSet<_>>().len() < args.recipes.len() {
         return Err(Failure::usage("a recipe is given more than once"));
     }
+    let failure = failure(args)?;
     let build = args.realize.options();
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
@@ -28,13 +30,18 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         let name = recipe.to_string_lossy().into_owned();
         let (disk_size, filter) = (args.disk_size, args.only.clone());
         let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
-        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, disk_size, filter, gone };
+        let (accel, slow) = (args.accel.into(), args.slow);
+        let options = TestRequest { accel, logs, slow, disk_size, filter, failure, gone };
         let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
         let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {
                 crate::tell!("{}: {}", Foreign(&name), report.summary());
+                let left = report.left;
                 results.push((name, Outcome::Tested(report)));
+                if left {
+                    break;
+                }
             }
             Err(failure) if args.recipes.len() == 1 => return Err(failure),
             Err(failure) if failure.class() == ErrorClass::Interrupted => {
@@ -58,6 +65,17 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         output::json(&named)?;
     }
     if interrupted { Err(ops::OpsError::Interrupted.into()) } else { verdict(results) }
+}
+
+/// A shell needs somebody to type: a script is told so before anything is built.
+fn failure(args: &cli::TestArgs) -> Result<FailedMachines, Failure> {
+    match (args.shell_on_failure, std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        (false, _) => Ok(FailedMachines::End),
+        (true, true) => Ok(FailedMachines::Shell),
+        (true, false) => Err(Failure::usage(
+            "--shell-on-failure needs a terminal on standard input and output; without one, see the logs that `kiln test` keeps (--logs)",
+        )),
+    }
 }
 
 /// What became of one recipe.

@@ -13,6 +13,7 @@ pub mod error;
 pub mod event;
 pub mod frame;
 pub mod gdb;
+pub mod hold;
 pub mod junit;
 pub mod keep;
 pub mod launch;

@@ -7,6 +7,7 @@
 
 mod raw;
 mod relay;
+mod shell;
 
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +21,7 @@ use rustix::termios::{LocalModes, OptionalActions};
 use crate::exec::sandbox::Streams;
 use raw::Raw;
 use relay::{Ends, Relay};
+pub use shell::{ShellEnd, relay, window};
 
 /// A console; when it is dropped, what was printed has been passed on and the user's terminal is as it was.
 pub struct TerminalConsole {
@@ -50,7 +52,7 @@ impl TerminalConsole {
         } else {
             pipes().map(|(ends, theirs)| (ends, theirs, None))?
         };
-        let raw = pty.map(Raw::new).transpose()?;
+        let raw = pty.map(|pty| Raw::new(Some(pty))).transpose()?;
         let interrupted = Arc::new(AtomicBool::new(false));
         let relay = Relay::start(ends, interrupted.clone())?;
         Ok((TerminalConsole { _relay: relay, _raw: raw, interrupted }, theirs))

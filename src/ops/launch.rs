@@ -238,7 +238,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
 }
 
 /// The names by which a run is found: the recipe's or directory's own, and that of the directory that its result is in.
-fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
+pub(super) fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
     let result = (!source.is_dir()).then(|| project::result_path(source));
     let names = std::iter::once(source.to_owned()).chain(result);
     names.filter_map(|name| session.world.canonical(&name).ok()).collect()

@@ -51,6 +51,6 @@ pub use load::{Loaded, Ready, ready};
 pub use options::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
-pub use test::{GoneFiles, TestRequest, log_directories, test};
+pub use test::{FailedMachines, GoneFiles, TestRequest, log_directories, test};
 pub use variation::{SecondBuild, Variation};
 pub use verify::{VerifyReport, directory};
