@@ -238,7 +238,7 @@ pub struct ShellArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Name of a build, or of another step that runs in a sandbox (`kiln plan` lists them): `hello`, `kernel-build own`
+    /// Name of a build, or of another step that runs in a sandbox (`kiln plan` lists them): `hello`, `kernel-build cxl-kernel`
     pub step: String,
     /// First run the step's command, and open the shell in what it left, whether it failed or not
     #[arg(long)]

@@ -10,7 +10,7 @@ use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 /// A recipe and its parameters.
 #[derive(Debug, Args)]
 pub struct RecipeArgs {
-    /// Path to the recipe (.kiln)
+    /// Path to the recipe (.kiln). `kiln run` and `kiln verify` also take a result directory, `kiln bundle` a lock
     pub recipe: PathBuf,
     /// Override a parameter of the recipe
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
@@ -19,7 +19,7 @@ pub struct RecipeArgs {
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
     /// Compile this kernel of the recipe from a directory of your own, such as a git working tree of Linux.
-    /// The lock does not record what comes out
+    /// The lock does not record what comes out, so commands that write, check or bundle a lock refuse it
     #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
     pub sources: Vec<(String, PathBuf)>,
 }

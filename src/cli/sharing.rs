@@ -51,7 +51,7 @@ pub struct SignArgs {
     /// An SSH or minisign private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// How long the signature counts [default: for ever]
+    /// Let the signature expire after this many days [default: never]
     #[arg(long, value_name = "DAYS")]
     pub expires: Option<u32>,
 }

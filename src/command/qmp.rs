@@ -7,13 +7,12 @@ use super::output;
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::qmp::{self, QmpRequest};
+use crate::ops::running::WantedMachine;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::QmpArgs) -> Result<(), Failure> {
     let request = QmpRequest {
-        source: args.source.clone(),
-        machine: args.machine.clone(),
-        run: args.run,
+        machine: WantedMachine { source: Some(args.source.clone()), machine: args.machine.clone(), run: args.run },
         command: args.command.clone(),
         arguments: args.arguments.as_deref().map(arguments).transpose()?,
     };

@@ -6,18 +6,20 @@ use std::process::Command;
 
 use super::failure::Failure;
 use crate::cli;
-use crate::ops::remote::{self, HostCommand, RemoteMachine};
+use crate::ops::remote::{self, HostCommand};
+use crate::ops::running::WantedMachine;
 use crate::ops::{ErrorClass, Session};
 
 /// A shell or a command in a running machine.
 pub(super) fn ssh(session: &Session<'_>, args: &cli::SshArgs) -> Result<(), Failure> {
-    let machine = RemoteMachine { source: Some(args.source.clone()), machine: args.machine.clone() };
-    Err(become_program(&remote::ssh(session, &machine, &args.command)?))
+    let wanted = WantedMachine { source: Some(args.source.clone()), machine: args.machine.clone(), run: args.run };
+    Err(become_program(&remote::ssh(session, &wanted, &args.command)?))
 }
 
 /// A copy into a running machine or out of one.
 pub(super) fn copy(session: &Session<'_>, args: &cli::CpArgs) -> Result<(), Failure> {
-    Err(become_program(&remote::copy(session, args.recipe.as_deref(), (&args.from, &args.to))?))
+    let run = WantedMachine { source: args.recipe.clone(), machine: None, run: args.run };
+    Err(become_program(&remote::copy(session, &run, (&args.from, &args.to))?))
 }
 
 /// Becomes a program, so that the terminal, signals and the exit code are its own; returns only if that fails.

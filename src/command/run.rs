@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, PrintForm};
-use crate::guest::gdb::{GdbStub, GuestStart};
+use crate::guest::gdb::{ArtifactsOrigin, GdbStub, GuestStart};
 use crate::machine::LaunchAdditions;
 use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::error::UsageError;
@@ -51,7 +51,8 @@ fn gdb(args: &cli::RunArgs) -> Result<Option<GdbStub>, Failure> {
         [(_, path)] => Some(fs::context("resolve", path, path.canonicalize())?),
         _ => None,
     };
-    Ok(Some(GdbStub { port, start, source }))
+    let artifacts = if args.recipe.recipe.is_dir() { ArtifactsOrigin::Given } else { ArtifactsOrigin::Built };
+    Ok(Some(GdbStub { port, start, source, artifacts }))
 }
 
 /// The argv with what a launch fills in: relative to the result directory, so that it can be pasted there.

@@ -4,7 +4,8 @@
 //! again. So its result is kept under a name of its own, where only those find it who ask for incremental results, until a run
 //! from nothing gave the same bits; it is never a result like any other before.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::ExecError;
 use super::executor::{Provided, Request};
@@ -39,11 +40,18 @@ impl<'a> KeptDirectory<'a> {
         KeptDirectory { how, names: Names { directory, result, action: *action } }
     }
 
-    /// The directory that the run can go on from, out of the reach of all others; it is lost when the run fails.
-    pub(super) fn take(&self, store: &Store, stop: Stop<'_>) -> Result<Option<PathBuf>, StoreError> {
+    /// The directory that the run can go on from, out of the reach of all others; it is lost when the run fails. One of which
+    /// nobody knows what of the local sources is in it is of no use.
+    pub(super) fn take(
+        &self,
+        store: &Store,
+        local: &LocalInputs,
+        stop: Stop<'_>,
+    ) -> Result<Option<TakenDirectory>, StoreError> {
         let place = store.scratch("incremental")?.join("directory");
-        let taken = store.take_incremental(&self.names.directory, &place, stop)?;
-        Ok(taken.then_some(place))
+        let Some(said) = store.take_incremental(&self.names.directory, &place, stop)? else { return Ok(None) };
+        let sources = read_sources(&said).filter(|sources| local.keys().all(|input| sources.contains_key(input)));
+        Ok(sources.map(|sources| TakenDirectory { place, sources }))
     }
 
     /// Puts the directory where the run looks for it, and shows the run what it sees instead of its inputs: of local sources
@@ -51,17 +59,17 @@ impl<'a> KeptDirectory<'a> {
     pub(super) fn prepare(
         &self,
         store: &Store,
-        (taken, local, archives): (&Path, &LocalInputs, &Archives),
+        (taken, local, archives): (&TakenDirectory, &LocalInputs, &Archives),
         request: &mut Request,
     ) -> Result<(), ExecError> {
         for (input, tree) in local {
             match self.how.changing.contains(input) {
-                true => archives.changes((input, tree), &self.kept_entries(store, input)?, request)?,
+                true => archives.changes((input, tree), &taken.sources[input], request)?,
                 false => archives.whole(&LocalInputs::from([(input.clone(), tree.clone())]), request)?,
             }
         }
         let place = request.build.join(&self.how.directory);
-        fs::rename(taken, &place).map_err(|error| store.failure(error))?;
+        fs::rename(&taken.place, &place).map_err(|error| store.failure(error))?;
         for (name, bytes) in &self.how.instead {
             let path = store.path(&store.put(bytes)?)?;
             request.inputs.entry(name.clone()).and_modify(|input| *input = Provided { value: id::inline(bytes), path });
@@ -76,22 +84,38 @@ impl<'a> KeptDirectory<'a> {
         (out, local): (&Dir, &LocalInputs),
         stop: Stop<'_>,
     ) -> Result<(), StoreError> {
-        for (input, tree) in local {
-            store.note(&self.note(input), &tree.listing())?;
-        }
-        store.keep_incremental(&self.names.directory, (out, self.how.directory.as_str()), stop)
+        store.keep_incremental(&self.names.directory, (out, self.how.directory.as_str(), &sources(local)), stop)
     }
+}
 
-    /// What of a local source is in the directory that was taken; nothing where that is not known any more, so that
-    /// everything is written there once more.
-    fn kept_entries(&self, store: &Store, input: &str) -> Result<Vec<SourceEntry>, StoreError> {
-        let listing = store.recall(&self.note(input)).unwrap_or_default();
-        Ok(source::read_listing(&listing).unwrap_or_default())
-    }
+/// A directory that was kept.
+pub(super) struct TakenDirectory {
+    place: PathBuf,
+    /// What of each local source is in it.
+    sources: BTreeMap<String, Vec<SourceEntry>>,
+}
 
-    fn note(&self, input: &str) -> Digest {
-        Digest::of(format!("incremental source {} {input}", self.names.directory).as_bytes())
+/// Of each local source its name, the length of its listing, and the listing: kept with the directory, under the same lock.
+fn sources(local: &LocalInputs) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (input, tree) in local {
+        let listing = tree.listing();
+        text.extend_from_slice(format!("{input} {}\n", listing.len()).as_bytes());
+        text.extend_from_slice(&listing);
     }
+    text
+}
+
+fn read_sources(mut text: &[u8]) -> Option<BTreeMap<String, Vec<SourceEntry>>> {
+    let mut sources = BTreeMap::new();
+    while !text.is_empty() {
+        let end = text.iter().position(|byte| *byte == b'\n')?;
+        let (input, length) = std::str::from_utf8(&text[..end]).ok()?.rsplit_once(' ')?;
+        let (listing, rest) = text[end + 1..].split_at_checked(length.parse().ok()?)?;
+        sources.insert(input.to_owned(), source::read_listing(listing)?);
+        text = rest;
+    }
+    Some(sources)
 }
 
 /// Compares what an incremental run left with what a run from nothing left. Where it is the same it counts from now on like any

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::ExecError;
 use super::outcome::{Known, Left, Objects};
-use super::{resolve, source};
+use super::{interrupt, resolve, source};
 use crate::base::Digest;
 use crate::plan::{Plan, id};
 use crate::store::{Presence, Store};
@@ -33,7 +33,7 @@ pub struct Status {
 /// The state of every step, in order.
 pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
     // A directory that cannot be read is told of by the build.
-    let sources = source::all(plan, store, &|| false).unwrap_or_default();
+    let sources = source::all(plan, store, &interrupt::stopped).unwrap_or_default();
     let mut steps: Vec<Option<Known>> = Vec::new();
     let mut all = Vec::new();
     for (at, id) in id::static_ids(plan).into_iter().enumerate() {

@@ -8,7 +8,7 @@ use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
 use super::failure::{Fault, StepFailure};
 use super::fetch::interrupted;
-use super::incremental::KeptDirectory;
+use super::incremental::{KeptDirectory, TakenDirectory};
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
@@ -85,7 +85,7 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 /// Runs the step; its outputs are taken afterwards, the result is not yet recorded.
 pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
     let Services { store, listener, .. } = ready.services;
-    let taken = ready.incremental.map(|directory| directory.take(store, ready.stop)).transpose();
+    let taken = ready.incremental.map(|directory| directory.take(store, &ready.local, ready.stop)).transpose();
     if let Some(kept) = taken.map_err(interrupted)?.flatten() {
         let name = ready.step.name();
         listener.on(StepEvent::StepIncremental { step: name.clone() });
@@ -106,7 +106,7 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
 }
 
 /// One run of it: from a directory that was kept, or from nothing.
-fn attempt(ready: &Ready<'_>, kept: Option<&Path>, left: &Cell<Left>) -> Result<Collected, ExecError> {
+fn attempt(ready: &Ready<'_>, kept: Option<&TakenDirectory>, left: &Cell<Left>) -> Result<Collected, ExecError> {
     let Services { store, listener, .. } = ready.services;
     // Sandboxes have directories below this one, and never this one itself.
     let scratch = store.scratch(&ready.step.name())?;
@@ -120,7 +120,7 @@ fn attempt(ready: &Ready<'_>, kept: Option<&Path>, left: &Cell<Left>) -> Result<
 
 fn work(
     ready: &Ready<'_>,
-    (kept, left): (Option<&Path>, &Cell<Left>),
+    (kept, left): (Option<&TakenDirectory>, &Cell<Left>),
     scratch: &Path,
     log: &Log<'_>,
 ) -> Result<Collected, Trouble> {

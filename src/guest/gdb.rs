@@ -3,19 +3,19 @@
 //! QEMU has no network of its own, so that its stub cannot listen on a port. The port is one of the loopback address; gdb can
 //! do with the guest what it likes, and with nothing else.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::JoinHandle;
+mod relay;
 
-use super::process::TICK;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+
+pub use relay::GdbRelay;
+
 use super::{GuestError, Launch, launch};
 use crate::machine::LaunchAdditions;
 use crate::machine::argv::quote;
 use crate::plan::ArtifactKind;
+use crate::world::dir::Dir;
 
 /// The socket's name in the directory of the run.
 const SOCKET: &str = "gdb";
@@ -32,6 +32,16 @@ pub struct GdbStub {
     pub start: GuestStart,
     /// The source of the kernel on this host, if it is known.
     pub source: Option<PathBuf>,
+    pub artifacts: ArtifactsOrigin,
+}
+
+/// Who made the files that gdb reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArtifactsOrigin {
+    /// A build of this user.
+    Built,
+    /// A result directory, which anybody may have handed over: its `vmlinux-gdb.py` is a program.
+    Given,
 }
 
 /// When the guest begins.
@@ -65,10 +75,7 @@ impl GdbStub {
         };
         let listener = TcpListener::bind((host, port)).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let (socket, stopped) = (run.join(SOCKET), stop.clone());
-        let thread = std::thread::spawn(move || relay(&listener, &socket, &stopped));
-        Ok(GdbRelay { stop, thread: Some(thread) })
+        Ok(GdbRelay::start(listener, Dir::open(run)?))
     }
 
     /// What to type, and what to know.
@@ -82,122 +89,75 @@ impl GdbStub {
             lines.push(format!("its kernel comes without symbols: a compiled one delivers them with {options}"));
             return lines;
         }
-        let mut words = vec!["gdb".to_owned(), vmlinux.display().to_string()];
+        let mut words = vec!["gdb".to_owned()];
+        if self.artifacts == ArtifactsOrigin::Given {
+            // gdb runs scripts that are named in a file of symbols or lie beside it, if its user has allowed such places.
+            words.extend(["-iex", "set auto-load off"].map(str::to_owned));
+        }
+        words.push(vmlinux.display().to_string());
         let mut command = |text: String| words.extend(["-ex".to_owned(), text]);
         if let Some(source) = &self.source {
             command(format!("set substitute-path {BUILT_AT} {}", source.display()));
         }
         let scripts = file(ArtifactKind::GdbScripts);
-        if scripts.is_file() {
+        let has_scripts = scripts.is_file();
+        if has_scripts && self.artifacts == ArtifactsOrigin::Built {
             command(format!("source {}", scripts.display()));
         }
         command(format!("target remote 127.0.0.1:{}", self.port));
+        if has_scripts && self.artifacts == ArtifactsOrigin::Given {
+            let name = ArtifactKind::GdbScripts.file_name();
+            lines
+                .push(format!("{name} of a result directory is a program that gdb would run as you; it is not loaded"));
+        }
         lines.push(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" "));
         lines
-    }
-}
-
-/// Passes bytes on until it is dropped.
-#[derive(Debug)]
-pub struct GdbRelay {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Drop for GdbRelay {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // It ends within a tick, and has nothing to say.
-            let _ = thread.join();
-        }
-    }
-}
-
-/// One gdb after the other, as QEMU's stub serves them.
-fn relay(listener: &TcpListener, socket: &Path, stop: &AtomicBool) {
-    while !stop.load(Ordering::Relaxed) {
-        match listener.accept() {
-            // A QEMU that is gone, or not there yet, closes the connection.
-            Ok((gdb, _)) => drop(UnixStream::connect(socket).and_then(|stub| connected(&gdb, &stub, stop))),
-            Err(_) => std::thread::sleep(TICK),
-        }
-    }
-}
-
-fn connected(gdb: &TcpStream, stub: &UnixStream, stop: &AtomicBool) -> std::io::Result<()> {
-    gdb.set_nonblocking(false)?;
-    gdb.set_nodelay(true)?;
-    gdb.set_read_timeout(Some(TICK))?;
-    stub.set_read_timeout(Some(TICK))?;
-    let over = AtomicBool::new(false);
-    let ends = || over.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            pass(gdb, stub, &ends);
-            over.store(true, Ordering::Relaxed);
-        });
-        pass(stub, gdb, &ends);
-        over.store(true, Ordering::Relaxed);
-    });
-    Ok(())
-}
-
-/// Until one of the two has ended.
-fn pass(mut from: impl Read, mut to: impl Write, ends: &(dyn Fn() -> bool + Sync)) {
-    let mut buffer = [0; 16 << 10];
-    while !ends() {
-        match from.read(&mut buffer) {
-            Ok(0) => return,
-            Ok(count) if to.write_all(&buffer[..count]).is_err() => return,
-            Ok(_) => {}
-            Err(error)
-                if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted) => {}
-            Err(_) => return,
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::net::UnixListener;
-
-    #[test]
-    fn what_gdb_says_reaches_the_stub_and_back_one_gdb_after_the_other() {
-        let run = std::env::temp_dir().join(format!("kiln-gdb-{}", std::process::id()));
-        let _ = crate::world::fs::remove_tree(&run);
-        crate::world::fs::create_dir_all(&run).unwrap();
-        let free = TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port();
-        let stub = GdbStub { port: free, start: GuestStart::OnContinue, source: None };
-        let relay = stub.open("m", &run).unwrap();
-        assert!(matches!(stub.open("m", &run), Err(GuestError::GdbPortTaken { .. })));
-        let qemu = UnixListener::bind(run.join(SOCKET)).unwrap();
-        for said in ["$qSupported#37", "$g#67"] {
-            let mut gdb = TcpStream::connect(("127.0.0.1", free)).unwrap();
-            gdb.write_all(said.as_bytes()).unwrap();
-            let mut served = qemu.accept().unwrap().0;
-            let mut heard = vec![0; said.len()];
-            served.read_exact(&mut heard).unwrap();
-            assert_eq!(heard, said.as_bytes());
-            served.write_all(b"+").unwrap();
-            let mut answer = [0];
-            gdb.read_exact(&mut answer).unwrap();
-            assert_eq!(&answer, b"+");
-        }
-        drop(relay);
-        assert!(TcpStream::connect(("127.0.0.1", free)).is_err());
-        crate::world::fs::remove_tree(&run).unwrap();
-    }
+    use crate::guest::launch::tests::launch;
+    use crate::world::fs;
 
     #[test]
     fn a_stub_is_part_of_the_start_and_of_nothing_else() {
         let mut additions = LaunchAdditions::default();
-        let stub = GdbStub { port: 1234, start: GuestStart::AtOnce, source: None };
+        let stub = GdbStub { port: 1234, start: GuestStart::AtOnce, source: None, artifacts: ArtifactsOrigin::Built };
         stub.add_to(&mut additions);
         assert_eq!(additions.append, ["nokaslr"]);
         assert_eq!(additions.arguments, ["-gdb", "unix:/kiln/run/gdb,server=on,wait=off"]);
         GdbStub { start: GuestStart::OnContinue, ..stub }.add_to(&mut additions);
         assert_eq!(additions.arguments.last().unwrap(), "-S");
+    }
+
+    #[test]
+    fn a_port_that_is_taken_is_named() {
+        let run = std::env::temp_dir();
+        let taken = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let stub = GdbStub { port, start: GuestStart::AtOnce, source: None, artifacts: ArtifactsOrigin::Built };
+        assert!(matches!(stub.open("m", &run), Err(GuestError::GdbPortTaken { .. })));
+        drop(taken);
+        stub.open("m", &run).unwrap();
+    }
+
+    #[test]
+    fn scripts_of_a_directory_that_was_given_are_not_run() {
+        let directory = std::env::temp_dir().join(format!("kiln-gdb-{}-scripts", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        for kind in [ArtifactKind::Vmlinux, ArtifactKind::GdbScripts] {
+            fs::write_atomically(&directory.join(kind.file_name()), b"").unwrap();
+        }
+        let launch = Launch { artifacts: directory.clone(), ..launch("") };
+        let said = |artifacts| {
+            GdbStub { port: 1234, start: GuestStart::AtOnce, source: None, artifacts }.notices(&launch).join("\n")
+        };
+        let (built, given) = (said(ArtifactsOrigin::Built), said(ArtifactsOrigin::Given));
+        assert!(built.contains("-ex 'source ") && !built.contains("auto-load"), "{built}");
+        assert!(!given.contains("source ") && given.contains("\ngdb -iex 'set auto-load off' /"), "{given}");
+        assert!(given.contains("vmlinux-gdb.py of a result directory is a program"), "{given}");
+        fs::remove_tree(&directory).unwrap();
     }
 }

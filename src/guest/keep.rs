@@ -16,6 +16,7 @@ use super::event::{TestEvent, TestListener};
 use super::launch::{self, KeptFiles, VARIABLES};
 use super::state::{self, LastingState};
 use super::{GuestError, Launch};
+use crate::world::OutputDirectory;
 use crate::world::dir::Dir;
 use crate::world::fs;
 use crate::world::plain::{FileKind, Odd};
@@ -24,6 +25,8 @@ use crate::world::plain::{FileKind, Odd};
 const FILE: &str = "keep.json";
 /// Held by the run that uses it.
 const LOCK: &str = ".lock";
+/// The writes to a machine's disk, in its directory.
+const OVERLAY: &str = "disk.qcow2";
 /// Where shared memories are, beside directories of machines, whose names have no dots.
 const SHARED: &str = ".shared";
 /// Version of the record.
@@ -74,9 +77,9 @@ impl KeepDirectory {
     fn open(path: PathBuf) -> Result<KeepDirectory, GuestError> {
         let path = fs::context("resolve", &path, path.canonicalize())?;
         let failed = |reason: &str| GuestError::Keep { path: path.clone(), reason: reason.to_owned() };
-        let directory = Dir::open(&path)?;
-        let is_ours = directory.kind(FILE).is_ok();
-        let others = directory.entries(1, &|name| name != LOCK)?;
+        let held = Dir::open(&path)?;
+        let is_ours = held.kind(FILE).is_ok();
+        let others = held.entries(1, &|name| name != LOCK)?;
         if !is_ours && !others.is_empty() {
             return Err(failed("it is not empty, and not a directory that `kiln run --keep` made; give another one"));
         }
@@ -85,7 +88,12 @@ impl KeepDirectory {
             return Err(failed("another run is using it"));
         }
         let record = if is_ours { read(&path)? } else { KeepRecord { format: FORMAT, machines: BTreeMap::new() } };
-        Ok(KeepDirectory { path, record, _lock: lock })
+        let directory = KeepDirectory { path, record, _lock: lock };
+        if !is_ours {
+            // So that what an interrupted first run leaves is known as kiln's.
+            directory.write_record()?;
+        }
+        Ok(directory)
     }
 
     /// The files of a machine, made where this is the first run. An error if they are not of this machine.
@@ -109,12 +117,12 @@ impl KeepDirectory {
         let content = |file: &str| variables.as_deref().filter(|_| file == VARIABLES);
         let own = self.below(name)?;
         let found = if is_new { Found::Made } else { Found::Required };
-        let mut files = KeptFiles { disk: own.path().join("disk.qcow2"), ..KeptFiles::default() };
+        let mut files = KeptFiles { disk: own.path().join(OVERLAY), ..KeptFiles::default() };
         for (file, size) in &state.files {
             place(&own, file, (*size, content(file)), found)?;
             files.own.insert(file.clone(), own.path().join(file));
         }
-        refuse_odd(&own, "disk.qcow2", None)?;
+        overlay(&own, launch, found)?;
         if !state.shared.is_empty() {
             let shared = self.below(SHARED)?;
             for (memory, size) in &state.shared {
@@ -124,11 +132,16 @@ impl KeepDirectory {
             }
         }
         if is_new {
+            // Everything that the record says is there by now.
             self.record.machines.insert(name.clone(), state);
-            let bytes = serde_json::to_vec_pretty(&self.record).expect("a record has string keys only");
-            fs::write_with_mode(&self.path.join(FILE), &bytes, 0o600)?;
+            self.write_record()?;
         }
         Ok(files)
+    }
+
+    fn write_record(&self) -> Result<(), GuestError> {
+        let bytes = serde_json::to_vec_pretty(&self.record).expect("a record has string keys only");
+        Ok(fs::write_with_mode(&self.path.join(FILE), &bytes, 0o600)?)
     }
 
     /// Where it is.
@@ -175,15 +188,31 @@ enum Found {
 fn place(dir: &Dir, name: &str, (size, content): (u64, Option<&[u8]>), found: Found) -> Result<(), GuestError> {
     let path = dir.path().join(name);
     if found == Found::Made && matches!(dir.kind(name), Err(Odd::Missing)) {
-        let mut file = fs::create_new(&path)?;
-        let written = std::io::Write::write_all(&mut file, content.unwrap_or_default());
-        fs::context("write", &path, written.and_then(|()| file.set_len(size)))?;
-        return Ok(());
+        // It has its name once it is whole, so that an interrupted run leaves none of another size.
+        let (home, name) = OutputDirectory::holding(&path)?;
+        let mut new = home.begin()?;
+        let written = std::io::Write::write_all(&mut new.file, content.unwrap_or_default());
+        fs::context("write", &path, written.and_then(|()| new.file.set_len(size)))?;
+        return Ok(new.finish(name, 0o600)?);
     }
     match refuse_odd(dir, name, Some(size))? {
         true => Ok(()),
-        false => Err(GuestError::Keep { path, reason: "it is missing, though keep.json names it".to_owned() }),
+        false => Err(missing(path)),
     }
+}
+
+/// The overlay of the machine's disk: as large as its guest made it.
+fn overlay(dir: &Dir, launch: &Launch, found: Found) -> Result<(), GuestError> {
+    let path = dir.path().join(OVERLAY);
+    match (refuse_odd(dir, OVERLAY, None)?, found) {
+        (false, Found::Required) => Err(missing(path)),
+        (true, Found::Required) => Ok(()),
+        (_, Found::Made) => launch::lasting_overlay(launch, &path),
+    }
+}
+
+fn missing(path: PathBuf) -> GuestError {
+    GuestError::Keep { path, reason: format!("it is missing, though {FILE} names it") }
 }
 
 /// Whether a plain file is there; an error if it is something else, or has another size.
@@ -272,7 +301,17 @@ mod tests {
             port("p0", &expander),
             port("p1", pool)
         ));
-        Launch { variables: Some(b"vars".to_vec()), ..machine }
+        Launch { variables: Some(b"vars".to_vec()), artifacts: built(), ..machine }
+    }
+
+    /// A directory with a disk, of which nothing but the head is looked at.
+    fn built() -> PathBuf {
+        let path = scratch("built");
+        let mut head = [0; 512];
+        head[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
+        head[24..32].copy_from_slice(&(1u64 << 20).to_be_bytes());
+        fs::write_atomically(&path.join("disk.qcow2"), &head).unwrap();
+        path
     }
 
     fn all(path: &Path) -> Result<KeepDirectory, GuestError> {
@@ -321,6 +360,25 @@ mod tests {
         assert!(refused(&rebuilt).contains("its disk was built anew"));
         fs::remove_file(&path.join("m/pm.labels")).unwrap();
         assert!(refused(&machine(268_435_456, 7)).contains("pm.labels: it is missing"));
+        fs::remove_tree(&base).unwrap();
+    }
+
+    #[test]
+    fn an_overlay_is_there_before_the_record_says_so_and_missed_from_then_on() {
+        let base = scratch("overlay");
+        let (path, of) = (base.join("kept"), machine(268_435_456, 7));
+        let record = || String::from_utf8(fs::read(&path.join(FILE), 1 << 20).unwrap()).unwrap();
+        // A first run that ends early: its disk cannot be made.
+        let bad = Launch { disk_size: Some(512), ..of.clone() };
+        assert!(all(&path).unwrap().files(&bad).unwrap_err().to_string().contains("--disk-size 512B"));
+        assert!(!record().contains("\"m\""), "{}", record());
+        // The next one goes on from there.
+        let files = all(&path).unwrap().files(&of).unwrap();
+        assert!(record().contains("\"m\"") && files.disk.exists());
+        fs::remove_file(&files.disk).unwrap();
+        let text = all(&path).unwrap().files(&of).unwrap_err().to_string();
+        assert!(text.ends_with("m/disk.qcow2: it is missing, though keep.json names it"), "{text}");
+        assert!(!files.disk.exists(), "an empty one in its place would lose what was written");
         fs::remove_tree(&base).unwrap();
     }
 

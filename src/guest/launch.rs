@@ -109,15 +109,13 @@ pub struct KeptFiles {
 /// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     changed::refuse(launch)?;
-    let (artifacts, format, size) = (&launch.artifacts, launch.description.disk, launch.disk_size);
-    let below = BackingDisk { artifacts, file: file(launch, Place::Disk)?, format, digest: launch.disk, size };
     match &places.keep {
         Some(keep) => {
-            overlay::create_or_check(&keep.disk, below)?;
+            overlay::create_or_check(&keep.disk, backing_disk(launch)?)?;
             link(&places.run, &keep.own)?;
             link(&places.shared, &keep.shared)?;
         }
-        None => overlay::create(&places.run.join("disk.qcow2"), below)?,
+        None => overlay::create(&places.run.join("disk.qcow2"), backing_disk(launch)?)?,
     }
     if let Some((logs, name)) = &places.log {
         fs::create_anew(&logs.join(name))?;
@@ -132,6 +130,17 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
         fs::write_atomically(&places.run.join(VARIABLES), &variables(launch)?)?;
     }
     Ok(())
+}
+
+/// The overlay of a machine's disk that outlives its runs: made where there is none.
+pub fn lasting_overlay(launch: &Launch, path: &Path) -> Result<(), GuestError> {
+    changed::refuse(launch)?;
+    overlay::create_or_check(path, backing_disk(launch)?)
+}
+
+fn backing_disk(launch: &Launch) -> Result<BackingDisk<'_>, GuestError> {
+    let (artifacts, format, size) = (&launch.artifacts, launch.description.disk, launch.disk_size);
+    Ok(BackingDisk { artifacts, file: file(launch, Place::Disk)?, format, digest: launch.disk, size })
 }
 
 /// The variables that a machine's firmware starts with.

@@ -140,13 +140,13 @@ fn attempt(
         let errors = run.path().join(format!("{}.qemu.log", launch.machine));
         Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors, network }, terminal)
     };
+    // Before any QEMU, so that a port that is taken is told before anything is started.
+    let gdb = options.gdb.as_ref();
+    let _relay = gdb.map(|gdb| gdb.open(&front.machine, &run.sub(&front.machine)?)).transpose()?;
     let mut others = Vec::new();
     for launch in background {
         others.push(start(launch, false)?);
     }
-    // Before QEMU, so that a port that is taken is told before anything is started.
-    let gdb = options.gdb.as_ref();
-    let _relay = gdb.map(|gdb| gdb.open(&front.machine, &run.sub(&front.machine)?)).transpose()?;
     let mut qemu = start(front, true)?;
     // Now its ports are held, and nobody else can be behind them.
     let machines: Vec<RunningMachine> = std::iter::once(front).chain(background.iter().copied()).map(running).collect();

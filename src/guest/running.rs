@@ -80,6 +80,8 @@ pub struct MachineQuery {
     pub source: Option<PathBuf>,
     /// Its name; the only one, or the one on the terminal, when not given.
     pub machine: Option<String>,
+    /// The process id of its kiln; any, when not given.
+    pub run: Option<u32>,
 }
 
 /// Why there is no such machine.
@@ -91,7 +93,9 @@ pub enum RunningError {
     NothingRuns,
     #[error("no machine `{}` is running; these are: {running}", Foreign(name))]
     NoSuchMachine { name: String, running: String },
-    #[error("several runs have such a machine, started by the processes {pids}; end all but one of them")]
+    #[error("no `kiln run` with process id {pid} is running; these are: {running}")]
+    NoSuchRun { pid: u32, running: String },
+    #[error("several runs have such a machine; choose one with `--run PID`: {pids}")]
     Several { pids: String },
 }
 
@@ -110,20 +114,22 @@ fn read(directory: &Path) -> Option<RunRecord> {
     (record.format == FORMAT && sane).then_some(record)
 }
 
-/// The machine that is meant, if exactly one can be.
-pub fn find(base: &Path, query: &MachineQuery) -> Result<FoundMachine, RunningError> {
-    choose(list(base), query)
-}
-
-/// The machine that is meant among these runs.
+/// The machine that is meant among these runs, if exactly one can be.
 pub fn choose(runs: Vec<RunningRun>, query: &MachineQuery) -> Result<FoundMachine, RunningError> {
     let of_source = |run: &RunningRun| query.source.as_ref().is_none_or(|source| run.record.sources.contains(source));
     let runs: Vec<RunningRun> = runs.into_iter().filter(of_source).collect();
     if runs.is_empty() {
         return Err(query.source.clone().map_or(RunningError::NothingRuns, RunningError::NoRun));
     }
+    let pids = |runs: &mut dyn Iterator<Item = &RunningRun>| {
+        runs.map(|run| run.record.pid.to_string()).collect::<Vec<_>>().join(", ")
+    };
+    let meant = |run: &&RunningRun| query.run.is_none_or(|pid| run.record.pid == pid);
+    if let (Some(pid), None) = (query.run, runs.iter().find(meant)) {
+        return Err(RunningError::NoSuchRun { pid, running: pids(&mut runs.iter()) });
+    }
     let mut found = Vec::new();
-    for run in &runs {
+    for run in runs.iter().filter(meant) {
         let machines = run.record.machines.iter();
         let machine = match &query.machine {
             Some(name) => machines.clone().find(|machine| machine.name == *name),
@@ -134,14 +140,12 @@ pub fn choose(runs: Vec<RunningRun>, query: &MachineQuery) -> Result<FoundMachin
     match &found[..] {
         [(run, machine)] => Ok(FoundMachine { directory: run.directory.clone(), machine: (*machine).clone() }),
         [] => {
-            let names = runs.iter().flat_map(|run| &run.record.machines).map(|machine| machine.name.as_str());
+            let names =
+                runs.iter().filter(meant).flat_map(|run| &run.record.machines).map(|machine| machine.name.as_str());
             let running = names.collect::<Vec<_>>().join(", ");
             Err(RunningError::NoSuchMachine { name: query.machine.clone().unwrap_or_default(), running })
         }
-        several => {
-            let pids: Vec<String> = several.iter().map(|(run, _)| run.record.pid.to_string()).collect();
-            Err(RunningError::Several { pids: pids.join(", ") })
-        }
+        several => Err(RunningError::Several { pids: pids(&mut several.iter().map(|(run, _)| *run)) }),
     }
 }
 
@@ -160,7 +164,7 @@ mod tests {
     }
 
     fn query(source: Option<&str>, machine: Option<&str>) -> MachineQuery {
-        MachineQuery { source: source.map(PathBuf::from), machine: machine.map(str::to_owned) }
+        MachineQuery { source: source.map(PathBuf::from), machine: machine.map(str::to_owned), run: None }
     }
 
     #[test]
@@ -171,7 +175,12 @@ mod tests {
         assert_eq!(name(query(None, Some("n"))).unwrap(), ("/tmp/1".into(), "n".into()));
         assert_eq!(name(query(Some("/b.kiln"), Some("m"))).unwrap(), ("/tmp/2".into(), "m".into()));
         let said = |query| name(query).unwrap_err().to_string();
-        assert!(said(query(None, Some("m"))).contains("started by the processes 1, 2"));
+        assert!(said(query(None, Some("m"))).ends_with("choose one with `--run PID`: 1, 2"));
+        let of_run = |pid, source, machine| MachineQuery { run: Some(pid), ..query(source, machine) };
+        assert_eq!(name(of_run(2, None, Some("m"))).unwrap(), ("/tmp/2".into(), "m".into()));
+        assert!(said(of_run(3, None, None)).starts_with("no `kiln run` with process id 3 is running; these are: 1, 2"));
+        assert!(said(of_run(2, Some("/a.kiln"), None)).ends_with("these are: 1"));
+        assert!(said(of_run(2, None, Some("n"))).ends_with("these are: m"));
         assert!(said(query(Some("/c.kiln"), None)).starts_with("no machine of /c.kiln is running"));
         assert!(said(query(Some("/a.kiln"), Some("x"))).ends_with("these are: m, n"));
         assert!(choose(Vec::new(), &query(None, None)).unwrap_err().to_string().contains("no machine is running"));

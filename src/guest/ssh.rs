@@ -25,10 +25,15 @@ use crate::world::fs;
 
 /// Where a guest's sshd listens.
 pub const PORT: u16 = 22;
-/// The run's own key, in its directory.
-const KEY: &str = "ssh-key";
-/// What `ssh -F` reads there.
-const CONFIG: &str = "ssh_config";
+// Names in the directory of the run, beside directories named after machines, whose names have no dots.
+/// The run's own key.
+const KEY: &str = "ssh.key";
+/// Its public half, as ssh-keygen names it.
+const PUBLIC_KEY: &str = "ssh.key.pub";
+/// What `ssh -F` reads.
+const CONFIG: &str = "ssh.config";
+/// Host keys of the guests.
+const KNOWN_HOSTS: &str = "ssh.known_hosts";
 /// No public key of one line is longer.
 const MAX_KEY_BYTES: u64 = 16 << 10;
 /// What a server says first (RFC 4253, 4.2).
@@ -57,7 +62,7 @@ impl SshAccess {
         keygen.args(["-q", "-t", "ed25519", "-N", "", "-C", "kiln-run", "-f"]).arg(&path);
         let made = keygen.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if made.is_ok_and(|status| status.success()) {
-            let public = fs::read(&path.with_extension("pub"), MAX_KEY_BYTES)?;
+            let public = fs::read(&run.path().join(PUBLIC_KEY), MAX_KEY_BYTES)?;
             self.keys.insert(0, String::from_utf8_lossy(&public).trim().to_owned());
         }
         Ok(self)
@@ -95,7 +100,7 @@ impl SshAccess {
 /// Writes what `ssh -F` reads: a host for each machine, by its name.
 pub fn write_config(run: &RunDir, machines: &[RunningMachine]) -> Result<(), GuestError> {
     let key = Some(run.path().join(KEY)).filter(|key| key.exists());
-    let known = run.path().join("known_hosts");
+    let known = run.path().join(KNOWN_HOSTS);
     let hosts = machines.iter().filter_map(|machine| Some(host(&machine.name, machine.ssh?, (key.as_deref(), &known))));
     let text: String = hosts.collect();
     Ok(fs::write_with_mode(&run.path().join(CONFIG), text.as_bytes(), 0o600)?)
@@ -190,6 +195,27 @@ mod tests {
         let text = String::from_utf8(fs::read(&config(run.path()), 1 << 16).unwrap()).unwrap();
         assert!(text.starts_with("Host a\n  HostName 127.0.0.1\n  Port 2222\n") && !text.contains("Host b"), "{text}");
         assert!(text.contains("kiln-run-") && !text.contains("IdentityFile"), "{text}");
+        drop(run);
+        fs::remove_tree(&base).unwrap();
+    }
+
+    #[test]
+    fn files_of_a_run_and_directories_of_its_machines_have_different_names() {
+        for file in [KEY, PUBLIC_KEY, CONFIG, KNOWN_HOSTS] {
+            assert!(!crate::syntax::lexeme::is_name(file), "a machine can be called {file}");
+        }
+        let base = std::env::temp_dir().join(format!("kiln-ssh-names-{}", std::process::id()));
+        fs::create_dir_all(&base).unwrap();
+        let run = RunDir::new(&base).unwrap();
+        // Names of files that a kiln of the past had there.
+        let names = ["ssh-key", "ssh_config", "known_hosts"];
+        let machine = |name: &str| RunningMachine { name: name.into(), ssh: Some(22), ..RunningMachine::default() };
+        names.iter().for_each(|name| drop(run.sub(name).unwrap()));
+        let access = SshAccess::default().with_own_key(&run).unwrap();
+        write_config(&run, &names.map(machine)).unwrap();
+        let text = String::from_utf8(fs::read(&config(run.path()), 1 << 16).unwrap()).unwrap();
+        assert_eq!(text.contains("IdentityFile"), !access.keys.is_empty(), "{text}");
+        assert!(names.iter().all(|name| text.contains(&format!("Host {name}\n"))), "{text}");
         drop(run);
         fs::remove_tree(&base).unwrap();
     }

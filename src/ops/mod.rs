@@ -34,6 +34,7 @@ mod realize;
 mod rebuild;
 mod record;
 pub mod remote;
+pub mod running;
 mod session;
 pub mod shell;
 pub mod sign;

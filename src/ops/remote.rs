@@ -4,14 +4,12 @@
 //! SSH of its own: a shell that looks like everybody's is worth more than one that needs nothing, and whoever lacks it is
 //! told so.
 
-use std::path::{Path, PathBuf};
-
 use super::error::{OpsError, UsageError};
 use super::event::Notice;
-use super::launch::SOCKETS;
+use super::running::{self, WantedMachine};
 use super::session::Session;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
-use crate::guest::running::{self, FoundMachine, MachineQuery};
+use crate::guest::running::FoundMachine;
 use crate::guest::ssh::{self, SshAnswer};
 
 /// A program of this host, and its arguments.
@@ -23,18 +21,9 @@ pub struct HostCommand {
     pub arguments: Vec<String>,
 }
 
-/// A running machine, as a user names it.
-#[derive(Debug, Clone, Default)]
-pub struct RemoteMachine {
-    /// The recipe or result directory that it was started from.
-    pub source: Option<PathBuf>,
-    /// Its name.
-    pub machine: Option<String>,
-}
-
 /// The command that opens a shell in a running machine, or runs a command there.
-pub fn ssh(session: &Session<'_>, remote: &RemoteMachine, words: &[String]) -> Result<HostCommand, OpsError> {
-    let found = reachable(session, remote)?;
+pub fn ssh(session: &Session<'_>, wanted: &WantedMachine, words: &[String]) -> Result<HostCommand, OpsError> {
+    let found = reachable(session, wanted)?;
     let arguments = vec!["-F".to_owned(), config(&found), found.machine.name];
     let after = (!words.is_empty()).then(|| "--".to_owned());
     Ok(HostCommand {
@@ -43,14 +32,13 @@ pub fn ssh(session: &Session<'_>, remote: &RemoteMachine, words: &[String]) -> R
     })
 }
 
-/// The command that copies a file or a directory; one of both sides is `MACHINE:PATH`.
-pub fn copy(session: &Session<'_>, source: Option<&Path>, (from, to): (&str, &str)) -> Result<HostCommand, OpsError> {
+/// The command that copies a file or a directory; one of both sides is `MACHINE:PATH`, which names the machine of a run.
+pub fn copy(session: &Session<'_>, run: &WantedMachine, (from, to): (&str, &str)) -> Result<HostCommand, OpsError> {
     let (name, _) = match (remote_part(from), remote_part(to)) {
         (Some(one), None) | (None, Some(one)) => one,
         _ => return Err(UsageError::CopySides.into()),
     };
-    let remote = RemoteMachine { source: source.map(Path::to_owned), machine: Some(name.to_owned()) };
-    let found = reachable(session, &remote)?;
+    let found = reachable(session, &WantedMachine { machine: Some(name.to_owned()), ..run.clone() })?;
     let arguments = vec!["-F".to_owned(), config(&found), "-r".to_owned(), "--".to_owned(), side(from), side(to)];
     Ok(HostCommand { program: "scp", arguments })
 }
@@ -74,10 +62,8 @@ fn config(found: &FoundMachine) -> String {
 }
 
 /// The running machine, once its sshd answers.
-fn reachable(session: &Session<'_>, remote: &RemoteMachine) -> Result<FoundMachine, OpsError> {
-    let source = remote.source.as_ref().map(|source| session.world.canonical(source)).transpose()?;
-    let query = MachineQuery { source, machine: remote.machine.clone() };
-    let found = running::find(Path::new(SOCKETS), &query).map_err(UsageError::from)?;
+fn reachable(session: &Session<'_>, wanted: &WantedMachine) -> Result<FoundMachine, OpsError> {
+    let found = running::find(session, wanted)?;
     let machine = found.machine.name.clone();
     let Some(port) = found.machine.ssh else { return Err(UsageError::NoSshPort(machine).into()) };
     let _waiting = Interruptible::start(RunningWork::Machines);
@@ -104,7 +90,7 @@ mod tests {
         let world = crate::world::memory::MemoryWorld::default();
         let session = Session::silent(&world);
         for sides in [("a", "b"), ("m:a", "n:b")] {
-            let error = copy(&session, None, sides).unwrap_err();
+            let error = copy(&session, &WantedMachine::default(), sides).unwrap_err();
             assert!(matches!(error, OpsError::Usage(UsageError::CopySides)), "{error}");
         }
     }

@@ -24,6 +24,9 @@ pub const FACTS: &str = "facts.json";
 /// Input of the step that lays a build over packages: what the build left.
 pub const BUILT: &str = "built";
 
+/// Another one: the programs that machines start out of it, a line each.
+pub const PROGRAMS: &str = "programs";
+
 /// Drivers of the `-device`s that kiln writes for every machine.
 pub const DEVICES: [&str; 9] = [
     "cxl-downstream",
@@ -78,8 +81,19 @@ pub(super) fn tree(builder: &mut Builder<'_>, recipe: &Recipe, qemu: &MachineQem
     builder.once(StepKind::Qemu(built.name.clone()), |builder, kind| {
         let mut inputs = builder.set_inputs(&built.packages.name);
         inputs.insert(BUILT.to_owned(), output);
+        inputs.insert(PROGRAMS.to_owned(), Input::Inline(programs(recipe, &built.name).into_bytes()));
         Step { kind, work: Work::Builtin(Builtin::QemuTree), inputs, outputs: vec![id::TREE.to_owned()] }
     })
+}
+
+/// What the recipe's machines start of a QEMU that it builds.
+fn programs(recipe: &Recipe, name: &str) -> String {
+    let users = recipe
+        .machines
+        .values()
+        .filter(|machine| matches!(&machine.qemu, MachineQemu::Built(qemu) if qemu.name == name));
+    let programs: BTreeSet<&str> = users.map(|machine| machine.arch().facts().qemu.program).collect();
+    programs.into_iter().map(|program| format!("{program}\n")).collect()
 }
 
 /// A QEMU that is to be asked.

@@ -25,7 +25,7 @@ use crate::base::span::{Span, Spanned};
 
 pub use capability::FileCapabilities;
 pub use check::check;
-pub use disk::{DiskFormat, ImageDisk, ImageForm};
+pub use disk::{DiskFormat, ImageDisk, ImageForm, REPART_FILE};
 pub(crate) use file::MOUNTED_OVER;
 pub use partition::ImagePartition;
 pub use size::SIZES;

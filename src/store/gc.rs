@@ -1,8 +1,8 @@
 //! Garbage collection: keeps what results used lately consist of and were made from, and what came in lately.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use prost::Message;
 
@@ -55,30 +55,54 @@ pub struct RecheckReport {
     pub damaged: u64,
 }
 
+/// Something that may go.
+struct Entry {
+    part: &'static str,
+    path: PathBuf,
+    /// Seconds since 1970.
+    last_used: i64,
+}
+
+/// The time of what stays under every policy.
+const ALWAYS: i64 = i64::MAX;
+
+/// When results that name a digest were used last, from the newest result on.
+#[derive(Default)]
+struct Uses {
+    /// When the result was used that is looked at.
+    time: i64,
+    last: BTreeMap<Digest, i64>,
+}
+
+impl Uses {
+    fn mark(&mut self, digests: impl IntoIterator<Item = Digest>) {
+        for digest in digests {
+            self.mark_new(digest);
+        }
+    }
+
+    /// Whether it was not known yet.
+    fn mark_new(&mut self, digest: Digest) -> bool {
+        let known = self.last.len();
+        self.last.entry(digest).or_insert(self.time);
+        self.last.len() > known
+    }
+}
+
 impl Store {
     /// Removes what the policy does not keep, if nobody else uses the store.
     pub fn collect(&self, policy: &Policy) -> Result<GcReport, StoreError> {
         let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
-        let live = self.live(policy)?;
         let mut report = GcReport::default();
-        for part in PARTS {
-            for name in fs::names(&self.root.join(part))? {
-                let path = self.root.join(part).join(&name);
-                let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
-                let named = digest.is_some_and(|digest| live.contains(&digest));
-                let keep = match part {
-                    "lock" => digest.is_none(),
-                    _ => named || recent(&path, policy)?,
-                };
-                if keep {
-                    report.kept += u64::from(matches!(part, "cas" | "tree"));
-                } else {
-                    report.removed += 1;
-                    report.bytes += size(&path)?;
-                    if !policy.dry_run {
-                        fs::remove_tree(&path)?;
-                    }
-                }
+        for entry in self.entries()? {
+            if entry.last_used >= policy.since {
+                report.kept += u64::from(matches!(entry.part, "cas" | "tree"));
+                continue;
+            }
+            report.removed += 1;
+            report.bytes += size(&entry.path)?;
+            if !policy.dry_run {
+                fs::remove_tree(&entry.path)?;
             }
         }
         Ok(report)
@@ -86,21 +110,18 @@ impl Store {
 
     /// The policy that also removes what was used longest ago, so that no more than `most` bytes stay if that is possible.
     pub fn fitting(&self, policy: &Policy, most: u64) -> Result<Policy, StoreError> {
-        let total: u64 = self.usage()?.iter().map(|part| part.bytes).sum();
-        let fits = |since| -> Result<bool, StoreError> {
-            let report = self.collect(&Policy { since, dry_run: true })?;
-            Ok(total.saturating_sub(report.bytes) <= most)
-        };
-        // Later than everything that is there.
-        let (mut too_early, mut late) = (policy.since, newest(&self.root)?.saturating_add(1).max(policy.since));
-        if fits(too_early)? {
-            return Ok(*policy);
+        let mut kept = BTreeMap::new();
+        for entry in self.entries()?.into_iter().filter(|entry| entry.last_used >= policy.since) {
+            *kept.entry(entry.last_used).or_insert(0) += size(&entry.path)?;
         }
-        while late - too_early > 1 {
-            let middle = too_early + (late - too_early) / 2;
-            if fits(middle)? { late = middle } else { too_early = middle }
+        let (mut left, mut since) = (kept.values().sum::<u64>(), policy.since);
+        for (last_used, bytes) in kept {
+            if left <= most || last_used == ALWAYS {
+                break;
+            }
+            (left, since) = (left - bytes, last_used + 1);
         }
-        Ok(Policy { since: late, ..*policy })
+        Ok(Policy { since, ..*policy })
     }
 
     /// What each part of the store takes.
@@ -143,41 +164,67 @@ impl Store {
         Ok(report)
     }
 
-    /// Digests that results used lately name: outputs, the action, its inputs.
-    fn live(&self, policy: &Policy) -> Result<BTreeSet<Digest>, StoreError> {
-        let mut live = BTreeSet::new();
-        for name in fs::names(&self.root.join("ac"))? {
-            let path = self.root.join("ac").join(&name);
-            let Some(action) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
-            if !recent(&path, policy)? {
-                continue;
+    /// Everything that may go, and when it was of use.
+    fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        let used = self.uses()?;
+        let mut entries = Vec::new();
+        for part in PARTS {
+            for name in fs::names(&self.root.join(part))? {
+                let path = self.root.join(part).join(&name);
+                let digest = name.to_str().and_then(|name| name.parse::<Digest>().ok());
+                let last_used = match (part, digest) {
+                    // Whoever is alone needs no lock of a step.
+                    ("lock", Some(_)) => i64::MIN,
+                    ("lock", None) => ALWAYS,
+                    (_, digest) => {
+                        let named = digest.and_then(|digest| used.get(&digest).copied());
+                        time(&path)?.max(named.unwrap_or(i64::MIN))
+                    }
+                };
+                entries.push(Entry { part, path, last_used });
             }
-            live.insert(action);
+        }
+        Ok(entries)
+    }
+
+    /// When the results that name a digest were used last: as an output, the action, or an input of it.
+    fn uses(&self) -> Result<BTreeMap<Digest, i64>, StoreError> {
+        let mut results = Vec::new();
+        for name in fs::names(&self.root.join("ac"))? {
+            let Some(action) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            results.push((time(&self.root.join("ac").join(&name))?, action));
+        }
+        // The newest first: what it marks needs no second look.
+        results.sort_unstable_by(|one, other| other.cmp(one));
+        let mut uses = Uses::default();
+        for (time, action) in results {
+            uses.time = time;
+            uses.mark([action]);
             for output in self.peek_result(&action).unwrap_or_default().values() {
                 match output {
-                    Output::File { digest, .. } => drop(live.insert(*digest)),
-                    Output::Tree { root, messages, .. } => live.extend([*root, *messages]),
+                    Output::File { digest, .. } => uses.mark([*digest]),
+                    Output::Tree { root, messages, .. } => uses.mark([*root, *messages]),
                 }
             }
-            self.mark_action(&action, &mut live);
+            self.mark_action(&action, &mut uses);
         }
-        Ok(live)
+        Ok(uses.last)
     }
 
     /// What cannot be read is not kept for its content: it would be made anew.
-    fn mark_action(&self, action: &Digest, live: &mut BTreeSet<Digest>) {
+    fn mark_action(&self, action: &Digest, uses: &mut Uses) {
         let Some(action) = self.message::<Action>(action) else { return };
         let digests = [&action.command_digest, &action.input_root_digest];
-        live.extend(digests.into_iter().flatten().filter_map(|digest| Some(digest.parts()?.0)));
+        uses.mark(digests.into_iter().flatten().filter_map(|digest| Some(digest.parts()?.0)));
         let mut open: Vec<BlobDigest> = action.input_root_digest.into_iter().collect();
         while let Some(digest) = open.pop() {
             let Some(directory) = digest.parts().and_then(|(digest, _)| self.message::<Directory>(&digest)) else {
                 continue;
             };
-            live.extend(directory.files.iter().filter_map(|file| Some(file.digest.as_ref()?.parts()?.0)));
+            uses.mark(directory.files.iter().filter_map(|file| Some(file.digest.as_ref()?.parts()?.0)));
             for node in directory.directories {
                 if let Some(digest) = node.digest
-                    && digest.parts().is_some_and(|(known, _)| live.insert(known))
+                    && digest.parts().is_some_and(|(known, _)| uses.mark_new(known))
                 {
                     open.push(digest);
                 }
@@ -190,23 +237,10 @@ impl Store {
     }
 }
 
-/// Whether it was used or came in lately. Results are touched when used; blobs have the time at which they got their
-/// name.
-fn recent(path: &Path, policy: &Policy) -> Result<bool, StoreError> {
+/// When it was used last or came in. Results are touched when used; blobs have the time at which they got their name.
+fn time(path: &Path) -> Result<i64, StoreError> {
     let metadata = fs::metadata(path)?;
-    Ok(metadata.mtime().max(metadata.ctime()) >= policy.since)
-}
-
-/// The time of the newest entry of a store.
-fn newest(root: &Path) -> Result<i64, StoreError> {
-    let mut newest = 0;
-    for part in PARTS {
-        for name in fs::names(&root.join(part))? {
-            let metadata = fs::metadata(&root.join(part).join(name))?;
-            newest = newest.max(metadata.mtime()).max(metadata.ctime());
-        }
-    }
-    Ok(newest)
+    Ok(metadata.mtime().max(metadata.ctime()))
 }
 
 fn size(path: &Path) -> Result<u64, StoreError> {

@@ -22,28 +22,35 @@ impl Store {
         self.root.join("incremental").join(key.hex())
     }
 
-    /// Moves the directory that is kept under `key` to `to`, where nothing is; false when there is none to be trusted.
-    pub fn take_incremental(&self, key: &Digest, to: &Path, stop: &dyn Fn() -> bool) -> Result<bool, StoreError> {
+    /// Moves the directory that is kept under `key` to `to`, where nothing is, and gives what was kept to be said of it;
+    /// `None` when there is none to be trusted.
+    pub fn take_incremental(
+        &self,
+        key: &Digest,
+        to: &Path,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let _alone = self.lock(key, stop)?;
         let path = self.incremental_path(key);
-        let Ok(directory) = Dir::open(&path) else { return Ok(false) };
-        let known = self.recall(&note_name(key));
-        if known.is_none() || known != fingerprint(&directory).ok() {
+        let Ok(directory) = Dir::open(&path) else { return Ok(None) };
+        let note = self.recall(&note_name(key)).unwrap_or_default();
+        let state = fingerprint(&directory).ok();
+        let Some(said) = state.and_then(|state| note.strip_prefix(&state[..])?.strip_prefix(b"\n")) else {
             self.remove_incremental(key)?;
-            return Ok(false);
-        }
+            return Ok(None);
+        };
         // Without its note it would not be trusted, should this process end in between.
         self.forget_note(key)?;
         fs::rename(&path, to).map_err(|error| StoreError::at(&self.root, error))?;
-        Ok(true)
+        Ok(Some(said.to_vec()))
     }
 
-    /// Keeps the directory `name` of one that a sandbox had under `key`; it is gone from where it was, as is what was
-    /// kept there.
+    /// Keeps the directory `name` of one that a sandbox had under `key`, and what is `said` of it; it is gone from where it
+    /// was, as is what was kept there.
     pub fn keep_incremental(
         &self,
         key: &Digest,
-        (from, name): (&Dir, &str),
+        (from, name, said): (&Dir, &str, &[u8]),
         stop: &dyn Fn() -> bool,
     ) -> Result<(), StoreError> {
         {
@@ -56,7 +63,7 @@ impl Store {
                 // A link, or what could not be looked through: it would not be trusted.
                 self.remove_incremental(key)?;
             }
-            self.note(&note_name(key), &kept?)?;
+            self.note(&note_name(key), &[&kept?[..], b"\n", said].concat())?;
         }
         self.bound_incremental()
     }

@@ -216,23 +216,24 @@ fn a_kept_directory_is_one_users_alone_and_there_are_few() {
         std::os::unix::fs::symlink("nowhere", from.join("link")).unwrap();
         let parent = Dir::open(from.parent().unwrap()).unwrap();
         let name = from.file_name().unwrap().to_str().unwrap();
-        store.keep_incremental(key, (&parent, name), &never).unwrap();
+        store.keep_incremental(key, (&parent, name, b"said"), &never).unwrap();
         assert!(!from.exists());
     };
     let keys: Vec<Digest> = (0..6).map(|n| Digest::of(&[n])).collect();
     keep(&keys[0]);
     let take = |key: &Digest, to: &str| store.take_incremental(key, &root.join(to), &never).unwrap();
-    assert!(take(&keys[0], "first") && !take(&keys[0], "second"));
+    assert_eq!(take(&keys[0], "first").as_deref(), Some(&b"said"[..]));
+    assert_eq!(take(&keys[0], "second"), None, "it was taken");
     assert_eq!(std::fs::read_to_string(root.join("first/file")).unwrap(), keys[0].hex());
     assert!(!root.join("second").exists());
 
     keep(&keys[1]);
     std::fs::rename(root.join("first/file"), root.join("incremental").join(keys[1].hex()).join("more")).unwrap();
-    assert!(!take(&keys[1], "third"), "a file more");
+    assert_eq!(take(&keys[1], "third"), None, "a file more");
     assert!(!root.join("incremental").join(keys[1].hex()).exists(), "what is not trusted is removed");
     // Half of one, as a killed process leaves it: there is no note of it.
     std::fs::create_dir(root.join("incremental").join(keys[2].hex())).unwrap();
-    assert!(!take(&keys[2], "third"));
+    assert_eq!(take(&keys[2], "third"), None);
 
     keys.iter().for_each(keep);
     let there = |key: &Digest| root.join("incremental").join(key.hex()).exists();

@@ -42,6 +42,7 @@ fn world(text: &str) -> MemoryWorld {
     }
     world.files.insert("/r/recipes/keys/me.pub".into(), b"ssh-ed25519 AAAA me\n".to_vec());
     world.files.insert("/r/recipes/srv".into(), b"\x7fELF".to_vec());
+    world.files.insert("/r/recipes/hello.c".into(), b"int init_module(void) { return 0; }\n".to_vec());
     world.files.insert("/r/recipes/tool_1.0_amd64.deb".into(), b"!<arch>\n".to_vec());
     world.directories.insert("/r/recipes/app".into(), library.join("keys"));
     world.files.insert(MAIN.into(), text.as_bytes().to_vec());

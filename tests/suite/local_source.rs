@@ -126,6 +126,21 @@ fn a_kept_directory_that_cannot_be_used_is_given_up() {
 }
 
 #[test]
+fn a_kept_directory_of_which_nobody_knows_the_sources_is_not_gone_on_from() {
+    let Some(lab) = Lab::new("local-unknown") else { return };
+    lab.write("a.txt", "one\n");
+    lab.run(Incremental::Directories).unwrap();
+    for note in std::fs::read_dir(lab.bench.store.root().join("note")).unwrap() {
+        let path = note.unwrap().path();
+        let text = std::fs::read(&path).unwrap();
+        let state = text.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default();
+        std::fs::write(&path, state).unwrap();
+    }
+    lab.write("a.txt", "two\n");
+    assert_eq!(lab.run(Incremental::Directories).unwrap(), ("two\n".to_owned(), false));
+}
+
+#[test]
 fn two_builds_at_once_share_no_directory() {
     let Some(lab) = Lab::new("local-two") else { return };
     lab.write("a.txt", "one\n");

@@ -75,7 +75,7 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
         requested.forbidden.iter().filter(|(name, _)| config.tri(name) != Tri::N).collect();
     let mut refused = ConfigDefects::default();
     if !dropped.is_empty() || !unmet.is_empty() {
-        // Only an error needs the source's Kconfig files; when they do not read, what was dropped is still said.
+        // Only an error needs the source's Kconfig files; when they do not read, what is wrong is still said.
         let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
         let source = archive::read(tar, requested.architecture.facts().kernel.source);
         let tree = source.map_err(|error| error.to_string());
@@ -122,9 +122,9 @@ impl Judge<'_> {
     }
 
     /// An option that this source does not have is no option of this kernel: older ones do without it, newer ones have
-    /// another one.
+    /// another one. Where its Kconfig files do not read, nothing says so.
     fn is_known(&self, option: &str) -> bool {
-        self.tree.is_ok_and(|tree| tree.symbols.get(option).is_some_and(|symbol| symbol.kind.is_some()))
+        self.tree.map_or(true, |tree| tree.symbols.get(option).is_some_and(|symbol| symbol.kind.is_some()))
     }
 
     fn reason(&self, option: &str, value: &OptionValue) -> String {

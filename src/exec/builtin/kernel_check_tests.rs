@@ -21,10 +21,14 @@ impl Place {
     }
 
     fn checked(&self, requested: &Requested, config: &str) -> Result<String, CheckError> {
+        self.checked_with(KCONFIG, requested, config)
+    }
+
+    fn checked_with(&self, kconfig: &str, requested: &Requested, config: &str) -> Result<String, CheckError> {
         let mut tar = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
-        header.set_size(KCONFIG.len() as u64);
-        tar.append_data(&mut header, "./Kconfig", KCONFIG.as_bytes()).unwrap();
+        header.set_size(kconfig.len() as u64);
+        tar.append_data(&mut header, "./Kconfig", kconfig.as_bytes()).unwrap();
         let files = [
             ("kconfig.tar", tar.into_inner().unwrap()),
             ("requested.json", serde_json::to_vec(requested).unwrap()),
@@ -112,6 +116,9 @@ fn a_machine_finds_what_it_needs_or_is_named_with_the_way_there() {
         "the kernel configuration does not match the recipe:\nmachine `m` needs EXT4_FS for its disk: \
          EXT4_FS needs BLOCK, which is not set; add `option BLOCK = y` and `option EXT4_FS = y`"
     );
+    // What does not read says of no option that this kernel has it not.
+    let said = place.checked_with("if", &whole, "").unwrap_err().to_string();
+    assert!(said.contains("machine `m` needs EXT4_FS for its disk: cannot determine the reason"), "{said}");
     let failure = StepFailure::from(place.checked(&whole, "CONFIG_BLOCK=y\n").unwrap_err());
     assert_eq!(failure.fault, Fault::Recipe);
     assert_eq!(failure.about, [Statement::Machine("m".to_owned()), Statement::Block]);

@@ -42,11 +42,16 @@ impl WorkingTree {
             Ok(other) => return Err(SourceTreeError::Git(format!("it is {}", other.words()))),
             Err(error) => return Err(SourceTreeError::Git(error.to_string())),
         };
-        let tracked = match small(&own, "index", index::MAX_BYTES)? {
+        // A repository that was moved away has files that git alone knows: without it, what is seen is not what git sees.
+        let tracked = match small(&opened(&own)?, "index", index::MAX_BYTES)? {
             Some(bytes) => TrackedPaths::read(&bytes)?,
             None => TrackedPaths::default(),
         };
-        let exclude = small(&common.join("info"), "exclude", ignore::MAX_BYTES)?.unwrap_or_default();
+        let exclude = match opened(&common)?.kind("info") {
+            Ok(FileKind::Directory) => small(&opened(&common.join("info"))?, "exclude", ignore::MAX_BYTES)?,
+            _ => None,
+        };
+        let exclude = exclude.unwrap_or_default();
         Ok(Some(WorkingTree { tracked, exclude: IgnorePatterns::read(&exclude), ignores: Vec::new() }))
     }
 
@@ -81,7 +86,7 @@ impl WorkingTree {
     }
 
     /// Whether the index has it, or something in it.
-    fn tracks(&self, path: &[u8], kind: PathKind) -> bool {
+    pub(super) fn tracks(&self, path: &[u8], kind: PathKind) -> bool {
         match kind {
             PathKind::Directory => self.tracked.has_below(path),
             PathKind::File => self.tracked.has(path),
@@ -100,9 +105,9 @@ impl WorkingTree {
 /// The two directories of a linked working tree: its own, and that of the repository.
 fn linked(root: &Dir) -> Result<(PathBuf, PathBuf), SourceTreeError> {
     let wrong = || SourceTreeError::Git("it is no `gitdir: PATH`".to_owned());
-    let text = small(root.path(), ".git", SMALL)?.ok_or_else(wrong)?;
+    let text = small(root, ".git", SMALL)?.ok_or_else(wrong)?;
     let own = root.path().join(line(text.strip_prefix(b"gitdir: ").ok_or_else(wrong)?));
-    let common = match small(&own, "commondir", SMALL)? {
+    let common = match small(&opened(&own)?, "commondir", SMALL)? {
         Some(text) => own.join(line(&text)),
         None => own.clone(),
     };
@@ -114,18 +119,19 @@ fn line(text: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(text.strip_suffix(b"\n").unwrap_or(text)))
 }
 
+/// A directory of the repository, which has to be there.
+fn opened(directory: &Path) -> Result<Dir, SourceTreeError> {
+    Dir::open_named(directory).map_err(|error| SourceTreeError::Git(error.to_string()))
+}
+
 /// A plain file of a directory, if it is there.
-fn small(directory: &Path, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SourceTreeError> {
-    let found = match Dir::open_named(directory) {
-        Err(_) => return Ok(None),
-        Ok(dir) => dir.plain(name),
-    };
-    let plain = match found {
+fn small(directory: &Dir, name: &str, limit: u64) -> Result<Option<Vec<u8>>, SourceTreeError> {
+    let plain = match directory.plain(name) {
         Err(Odd::Missing) => return Ok(None),
         Err(error) => return Err(SourceTreeError::Git(format!("{name}: {error}"))),
         Ok(plain) => plain,
     };
-    let path = directory.join(name);
+    let path = directory.path().join(name);
     let bytes = fs::context("read", &path, plain.read(limit))?;
     if bytes.len() as u64 > limit {
         return Err(crate::world::WorldError::TooLarge { path, limit }.into());

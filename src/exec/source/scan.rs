@@ -64,9 +64,6 @@ impl Scan<'_> {
         if depth == MAX_DEPTH {
             return Err(SourceTreeError::Depth(dir::shown(dir.path())));
         }
-        if (self.stop)() {
-            return Err(crate::store::StoreError::Interrupted.into());
-        }
         if let Some(git) = &mut self.git {
             git.enter(dir, path)?;
         }
@@ -93,6 +90,9 @@ impl Scan<'_> {
         if self.git.is_some() && name == ".git" {
             return Ok(());
         }
+        if (self.stop)() {
+            return Err(crate::store::StoreError::Interrupted.into());
+        }
         let stat = dir.entry(name)?;
         let found = FileType::from_raw_mode(stat.st_mode);
         let kind = if found == FileType::Directory { PathKind::Directory } else { PathKind::File };
@@ -115,6 +115,8 @@ impl Scan<'_> {
                 self.keep(path, SourceKind::Link, (digest, size))
             }
             FileType::RegularFile => self.file(dir, name, path, &stat),
+            // git sees neither sockets nor pipes.
+            _ if self.git.as_ref().is_some_and(|git| !git.tracks(path, kind)) => Ok(()),
             odd => Err(SourceTreeError::Odd { path: dir::shown(&dir.path().join(name)), noun: dir::noun(odd) }),
         }
     }
@@ -124,7 +126,7 @@ impl Scan<'_> {
         if let Some(digest) = self.known.digest(path, stat) {
             return self.keep(path, kind, (digest, stat.st_size as u64));
         }
-        let (digest, size) = digest(dir, name, stat)?;
+        let (digest, size) = digest(dir, name, (stat, self.stop))?;
         self.known.learn(path, stat, digest);
         self.keep(path, kind, (digest, size))
     }
@@ -136,15 +138,16 @@ impl Scan<'_> {
 }
 
 /// Digest and size of a file that was looked at.
-fn digest(dir: &Dir, name: &OsStr, stat: &Stat) -> Result<(Digest, u64), SourceTreeError> {
+fn digest(dir: &Dir, name: &OsStr, (stat, stop): (&Stat, &dyn Fn() -> bool)) -> Result<(Digest, u64), SourceTreeError> {
     let place = dir.path().join(name);
     let changed = || SourceTreeError::Changed(dir::shown(&place));
     let held = dir.look(name)?.filter(|held| held.is(stat)).ok_or_else(changed)?;
     let plain = Plain { file: held.open()?, size: held.stat().st_size as u64 };
     let mut content = fs::context("read", &place, Reading::start(&plain))?;
-    let mut hasher = Hasher::new(io::sink());
+    let mut hasher = Hasher::new(Unless { stop });
     match io::copy(&mut content, &mut hasher) {
         Err(_) if content.changed() => return Err(changed()),
+        Err(_) if stop() => return Err(crate::store::StoreError::Interrupted.into()),
         copied => drop(fs::context("read", &place, copied)?),
     }
     // What was looked at first is remembered for these bytes.
@@ -154,4 +157,19 @@ fn digest(dir: &Dir, name: &OsStr, stat: &Stat) -> Result<(Digest, u64), SourceT
     }
     let (_, digest, size) = hasher.finish();
     Ok((digest, size))
+}
+
+/// Takes bytes until it is to stop: one file may be larger than anybody wants to wait for.
+struct Unless<'a> {
+    stop: &'a dyn Fn() -> bool,
+}
+
+impl io::Write for Unless<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.stop)() { Err(io::ErrorKind::ConnectionAborted.into()) } else { Ok(bytes.len()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -83,8 +83,10 @@ fn a_linked_working_tree_has_its_index_elsewhere() {
     std::fs::rename(lab.root.join(".git"), &elsewhere).unwrap();
     lab.write(".git", "gitdir: ../own\n");
     assert_eq!(lab.paths(), [".gitignore", "a.o"]);
-    lab.write(".git", "no link\n");
-    assert!(matches!(lab.scan(), Err(SourceTreeError::Git(_))));
+    for odd in ["no link\n", "gitdir: ../moved-away\n"] {
+        lab.write(".git", odd);
+        assert!(matches!(lab.scan(), Err(SourceTreeError::Git(_))), "{odd}");
+    }
 }
 
 #[test]
@@ -138,18 +140,34 @@ fn what_is_known_of_a_file_does_not_outlive_a_change() {
 fn what_is_no_file_is_an_error_where_git_would_see_it() {
     let lab = Lab::new("odd");
     lab.write(".gitignore", "ignored\n");
-    lab.track(&[]);
+    lab.track(&["tracked"]);
     let pipe = |name: &str| {
         let path = lab.root.join(name);
         rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
     };
     pipe("ignored");
-    assert_eq!(lab.paths(), [".gitignore"]);
-    pipe("pipe");
+    pipe("new");
+    assert_eq!(lab.paths(), [".gitignore"], "git sees no new pipe");
+    pipe("tracked");
     assert!(matches!(lab.scan(), Err(SourceTreeError::Odd { noun: "a named pipe", .. })));
-    std::fs::remove_file(lab.root.join("pipe")).unwrap();
+    std::fs::remove_file(lab.root.join("tracked")).unwrap();
     lab.write("sub/.git", "gitdir: /nowhere\n");
     assert!(matches!(lab.scan(), Err(SourceTreeError::Nested(_))));
+}
+
+#[test]
+fn a_scan_ends_when_it_is_told_to_even_within_a_file() {
+    let lab = Lab::new("stop");
+    lab.write("a.c", "one");
+    let asked = std::cell::Cell::new(0);
+    let after =
+        |limit: usize| move |asked: &std::cell::Cell<usize>| (asked.set(asked.get() + 1), asked.get() > limit).1;
+    for limit in 0..2 {
+        asked.set(0);
+        let stop = || after(limit)(&asked);
+        let error = scan(&lab.store, &lab.root, &stop).unwrap_err();
+        assert!(matches!(error, SourceTreeError::Store(crate::store::StoreError::Interrupted)), "{limit}: {error}");
+    }
 }
 
 #[test]

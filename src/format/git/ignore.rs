@@ -95,7 +95,8 @@ fn all_match(parts: &[Part], names: &[&[u8]]) -> bool {
 }
 
 fn pattern(line: &[u8]) -> Option<Pattern> {
-    let line = without_spaces(line);
+    // git takes the line ends of other systems as well.
+    let line = without_spaces(line.strip_suffix(b"\r").unwrap_or(line));
     if line.is_empty() || line[0] == b'#' {
         return None;
     }
@@ -169,6 +170,8 @@ mod tests {
             ("\\!x", "!x", File, Some(true)),
             ("x  ", "x", File, Some(true)),
             ("x\\ ", "x ", File, Some(true)),
+            ("*.o\r\n/out/\r\n", "main.o", File, Some(true)),
+            ("*.o\r\n/out/\r\n", "out", Directory, Some(true)),
             ("a?c", "abc", File, Some(true)),
             ("a[", "a[", File, None),
             ("a\\", "a\\", File, None),

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub const MAX_BYTES: u64 = 256 << 20;
 /// Bytes in front of an entry's object id.
 const STAT: usize = 40;
+/// Bytes of a path that Linux opens (`PATH_MAX`).
+const MAX_PATH: usize = 4096;
 /// Lengths of object ids: SHA-1 and SHA-256.
 const OBJECT_IDS: [usize; 2] = [20, 32];
 const EXTENDED: u16 = 0x4000;
@@ -125,6 +127,10 @@ impl Reader<'_> {
         }
         let name = self.bytes.get(self.at..)?;
         let length = name.iter().position(|byte| *byte == 0)?;
+        // No path that a kernel opens is longer; in version 4, a few bytes could otherwise state gigabytes of them.
+        if path.len() + length > MAX_PATH {
+            return None;
+        }
         path.extend_from_slice(&name[..length]);
         self.at += length + 1;
         if self.version < 4 {
@@ -191,20 +197,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn version_four_shortens_names() {
-        let mut bytes = header(4, 2);
-        for (dropped, rest) in [(0u8, "drivers/cxl/mem.c"), (5, "pci.c")] {
+    /// An index of version 4: of each path the bytes of the one before that it drops, and what it adds.
+    fn shortened(entries: &[(u8, &str)]) -> Vec<u8> {
+        let mut bytes = header(4, entries.len() as u32);
+        for (dropped, rest) in entries {
             let mut entry = vec![0; STAT + 20];
             entry[24..28].copy_from_slice(&0o100_644u32.to_be_bytes());
-            entry.extend([0, 0, dropped]);
+            entry.extend([0, 0, *dropped]);
             entry.extend(rest.as_bytes());
             entry.push(0);
             bytes.extend(entry);
         }
         bytes.extend([0; 20]);
-        let tracked = TrackedPaths::read(&bytes).unwrap();
+        bytes
+    }
+
+    #[test]
+    fn version_four_shortens_names() {
+        let tracked = TrackedPaths::read(&shortened(&[(0, "drivers/cxl/mem.c"), (5, "pci.c")])).unwrap();
         assert!(tracked.has(b"drivers/cxl/mem.c") && tracked.has(b"drivers/cxl/pci.c"));
+    }
+
+    #[test]
+    fn no_path_is_longer_than_a_kernel_opens() {
+        let long = "d/".repeat(MAX_PATH / 2);
+        assert!(TrackedPaths::read(&shortened(&[(0, &long)])).is_ok());
+        assert_eq!(TrackedPaths::read(&shortened(&[(0, &long), (0, "x")])).unwrap_err(), GitIndexError::Damaged);
     }
 
     #[test]

@@ -26,12 +26,6 @@ pub enum UsageError {
     /// No running machine is meant, or more than one.
     #[error(transparent)]
     Running(#[from] RunningError),
-    /// Several runs have a machine that is meant.
-    #[error("several runs have such a machine; choose one with `--run PID`: {pids}")]
-    SeveralRuns {
-        /// The processes that run them.
-        pids: String,
-    },
     /// What is added to a start cannot be.
     #[error(transparent)]
     Additions(#[from] AdditionError),

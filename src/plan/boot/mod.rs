@@ -19,7 +19,7 @@ use super::parts::KernelParts;
 use super::root::Fstab;
 use super::step::{Builtin, Ids, Input, Step, Work};
 use crate::format::tar::{TarEntry, TarPath, TarWriter};
-use crate::recipe::image::{Image, ImagePartition, SWAP_FILE};
+use crate::recipe::image::{Image, ImagePartition, REPART_FILE, SWAP_FILE};
 use crate::recipe::machine::{Firmware, GRUB, Machine, OVMF, STUB};
 use crate::recipe::packages::PackageSet;
 
@@ -62,7 +62,7 @@ pub fn overlay(builder: &Builder<'_>, image: &Image) -> Option<Input> {
         fstab.push_str(&format!("UUID={id}\t{path}\text4\tdefaults,{PATIENT}\t0\t2\n"));
     }
     let mut files = vec![("etc/fstab", fstab.as_str())];
-    files.extend(disk.grow.then_some(("etc/repart.d/50-root.conf", REPART)));
+    files.extend(disk.grow.then_some((REPART_FILE.trim_start_matches('/'), REPART)));
     let mut tar = TarWriter::new(Vec::new());
     for (path, text) in files {
         let path = TarPath::new(path).expect("a constant path without dots");

@@ -9,11 +9,13 @@ release=$(tar -t -f /kiln/in/modules.tar | sed -n 's,^usr/lib/modules/\([^/]*\)/
 top=/kiln/build/tree/usr/lib/modules/$release/updates
 mkdir -p "$top"
 
-# add FILE BELOW: each name once, since modprobe knows modules by their names alone.
+# add FILE BELOW: each name once, since modprobe knows modules by their names alone, and `-` in them as `_`.
 add() {
     [ "${1%.ko}" != "$1" ] || die "$number: $name is no module: its name does not end in .ko"
     file=${1##*/}
-    [ -z "$(find "$top" -name "$file")" ] || die "$number: there is a module $file already"
+    printf '%s\n' "${file%.ko}" | tr - _ >module
+    ! grep -q -x -F -f module modules.known || die "$number: there is a module $file already"
+    cat module >>modules.known
     magic=$(modinfo -F vermagic "$1") || die "$number: $file is no module that modinfo can read"
     [ "${magic%% *}" = "$release" ] ||
         die "$number: $file was compiled for Linux ${magic%% *}, and the kernel of the machine is $release"
@@ -22,6 +24,7 @@ add() {
     chmod 644 "$top/$2$file"
 }
 
+: >modules.known
 for extra in /kiln/in/extra/*; do
     entry=${extra##*/}
     number=${entry%%-*}
@@ -31,9 +34,13 @@ for extra in /kiln/in/extra/*; do
         add "/kiln/build/$name" ""
         continue
     fi
+    # Nothing that looks like a module is left out in silence.
+    find "$extra" '(' -name '*.ko' ! -type f ')' -o -name '*.ko.gz' -o -name '*.ko.xz' -o -name '*.ko.zst' \
+        -o '(' -name '*.ko' -name '*[!A-Za-z0-9._-]*' ')' | sort >odd
+    [ ! -s odd ] || die "$number: $(head -n 1 odd | sed "s,^$extra/,,") in $name is no module: it has to be a file NAME.ko, not compressed and no link"
     find "$extra" -type f -name '*.ko' | sort >modules
     [ -s modules ] || die "$number: no module, which is a file NAME.ko, is in $name"
-    while read -r module; do
+    while IFS= read -r module; do
         add "$module" "$name/"
     done <modules
 done

@@ -8,6 +8,8 @@ unpack_source() {
         die "the kept tree is not that of a finished kernel"
     untracked
     (cd linux && xargs -0 -r rm -rf -- </kiln/in/source.removed)
+    # What was made of a source that is gone would be up to date for make, which has no rule for it any more.
+    sed -z -n 's/\.\(c\|S\|rs\)$/.o/p' /kiln/in/source.removed | (cd linux && xargs -0 -r rm -f --)
     tar -x -m --recursive-unlink --no-same-owner --no-same-permissions -C linux -f /kiln/in/source.tar
     source_date=86400
     find linux -path linux/tools -prune -o -path linux/scripts -prune -o \

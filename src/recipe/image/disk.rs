@@ -16,6 +16,9 @@ const LARGEST_RAW: u64 = 128 << 30;
 /// What an archive has not, and a disk does.
 const ONLY_DISKS: [&str; 4] = ["size", "swap", "grow", "tools"];
 
+/// Where `grow = true` says to systemd-repart that the root's partition grows.
+pub const REPART_FILE: &str = "/etc/repart.d/50-root.conf";
+
 /// What an image is delivered as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ImageForm {
@@ -161,8 +164,13 @@ fn disk(
     (disk, at)
 }
 
-/// `grow = true` works through an option in `/etc/fstab`.
+/// `grow = true` works through an option in `/etc/fstab` and, on disks with partitions, a file of systemd-repart.
 fn growing(grow: &Spanned<bool>, files: &[ImageFile], reader: &Reader<'_>) {
+    if let Some(file) = files.iter().find(|file| grow.value && file.path == REPART_FILE) {
+        let wrong = Diagnostic::new(grow.span, format!("`grow` writes `{}`, which the recipe states", REPART_FILE));
+        let wrong = wrong.label("this would replace it").related(file.span, "here");
+        reader.error(wrong.hint("give the file another number, as in `60-root.conf`, or leave one of the two out"));
+    }
     if let Some(file) = files.iter().find(|file| grow.value && file.path == "/etc/fstab") {
         let wrong = Diagnostic::new(grow.span, "`grow` sets an option in `/etc/fstab`, which the recipe replaces");
         let wrong = wrong.label("nothing would grow").related(file.span, "by this");

@@ -163,18 +163,22 @@ fn link(node: &EvaluatedNode, outer: &Reader<'_>) -> Option<ImageFile> {
 pub(crate) const MOUNTED_OVER: [&str; 4] = ["/dev", "/proc", "/run", "/sys"];
 
 /// Links of every Debian into `/run` (hier(7)): what a recipe puts below them lies there.
-const LINKS_INTO_RUN: [&str; 2] = ["/var/lock/", "/var/run/"];
+pub(super) const LINKS_INTO_RUN: [&str; 2] = ["/var/lock", "/var/run"];
+
+/// Whether a path is that of a directory, or below it.
+pub(super) fn below(path: &str, directory: &str) -> bool {
+    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
 
 fn path(reader: &mut Reader<'_>) -> Option<String> {
     let path: Spanned<String> = reader.argument("an absolute path in quotes")?;
-    let below = |directory: &&&str| {
-        path.value.strip_prefix(**directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let link = LINKS_INTO_RUN.iter().find(|link| path.value.starts_with(**link));
-    if let Some(directory) = MOUNTED_OVER.iter().find(below).or(link.and(Some(&"/run"))) {
+    // The links themselves may be stated.
+    let link = LINKS_INTO_RUN.iter().find(|link| path.value != **link && below(&path.value, link));
+    let over = MOUNTED_OVER.iter().find(|directory| below(&path.value, directory));
+    if let Some(directory) = over.or(link.and(Some(&"/run"))) {
         let wrong =
             Diagnostic::new(path.span, format!("`{}` would be hidden by a mount in the running machine", path.value));
-        let through = link.map_or(String::new(), |link| format!(", where {} leads", link.trim_end_matches('/')));
+        let through = link.map_or(String::new(), |link| format!(", where {link} leads"));
         let wrong = wrong.label(format!("at boot, another file system is mounted on {directory}{through}"));
         let hint = "have systemd-tmpfiles make it at boot: a file in `/etc/tmpfiles.d` (tmpfiles.d(5))";
         reader.error(if *directory == "/run" { wrong.hint(hint) } else { wrong });

@@ -1,7 +1,7 @@
 //! Reads `partition "/var" { size = 2GiB }` in an image.
 
 use super::ImageFile;
-use super::file::{MOUNTED_OVER, is_absolute};
+use super::file::{LINKS_INTO_RUN, MOUNTED_OVER, below, is_absolute};
 use super::size::in_bounds;
 use crate::base::{ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::reader::Reader;
@@ -10,8 +10,13 @@ use crate::recipe::value::EvaluatedNode;
 
 /// A boot waits for each of them.
 const MOST: usize = 16;
-/// What systemd needs before it mounts anything, and links of merged `/usr`.
-const OF_THE_ROOT: [&str; 9] = ["/bin", "/boot", "/etc", "/lib", "/lib32", "/lib64", "/sbin", "/usr", "/libx32"];
+/// What systemd needs before it mounts anything.
+const OF_THE_ROOT: [&str; 3] = ["/boot", "/etc", "/usr"];
+/// The same, with all that is below: programs, libraries, modules and units.
+const ALL_OF_THE_ROOT: [&str; 7] =
+    ["/etc/systemd", "/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/sbin"];
+/// Links of merged `/usr`, into directories that the root keeps.
+const LINKS_INTO_USR: [&str; 6] = ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"];
 
 /// A part of the tree that lies in a partition of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,14 +64,17 @@ fn mount_point(path: Spanned<String>, reader: &Reader<'_>) -> Option<String> {
         odd if !is_absolute(odd) || !odd.chars().all(plain) => {
             "expected `/...` of letters, digits, `.`, `_`, `-` and single `/`"
         }
-        over if MOUNTED_OVER.iter().any(|top| below(over, top)) => "at boot, another file system is mounted there",
-        early if OF_THE_ROOT.contains(&early) => "the boot needs what is there before anything is mounted",
+        over if MOUNTED_OVER.iter().chain(&LINKS_INTO_RUN).any(|top| below(over, top)) => {
+            "at boot, another file system is mounted there"
+        }
+        link if LINKS_INTO_USR.iter().any(|top| below(link, top)) => {
+            "it leads below `/usr`, and the boot needs what is there before anything is mounted"
+        }
+        early if OF_THE_ROOT.contains(&early) || ALL_OF_THE_ROOT.iter().any(|top| below(early, top)) => {
+            "the boot needs what is there before anything is mounted"
+        }
         _ => return Some(path.value),
     };
     reader.error(Diagnostic::new(path.span, format!("`{text}` cannot be a partition of its own")).label(label));
     None
-}
-
-fn below(path: &str, directory: &str) -> bool {
-    path.strip_prefix(directory).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -29,7 +29,7 @@ pub(super) static FRONT: Front = Front {
 const STARTED_FROM: [&str; 4] = ["disk.qcow2", "initrd.img", "launch.json", "vmlinuz"];
 
 /// Long for a directory of a few megabytes.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A copy of what an honest build delivered.
 fn copy(ground: &Ground) -> PathBuf {

@@ -142,7 +142,7 @@ fn pipes(ground: &Ground, tally: &mut Tally) {
         &["lock", "tiny.kiln", "--lock", "pipe.kiln"],
         &["kconfig", "diff", "pipe.kiln", "pipe.kiln"],
     ] {
-        let ended = run_within(ground.kiln().args(words), Duration::from_secs(10));
+        let ended = run_within(ground.kiln().args(words), Duration::from_secs(60));
         tally.case(&words.join(" "), ended.broken());
     }
     drop(socket);

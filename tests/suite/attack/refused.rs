@@ -162,7 +162,7 @@ fn names_in_a_directory_stay_below_it() {
         );
         std::fs::write(at.join("manifest.json"), manifest).unwrap();
         for verb in ["verify", "run"] {
-            let ended = run_within(ground.kiln().arg(verb).arg(&at), std::time::Duration::from_secs(10));
+            let ended = run_within(ground.kiln().arg(verb).arg(&at), std::time::Duration::from_secs(60));
             let text = ended.text();
             assert!(ended.broken().is_none() && ended.code == Some(3), "{verb} {name:?}: {text}");
         }

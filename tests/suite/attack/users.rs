@@ -32,12 +32,12 @@ fn held_locks(ground: &Ground, tally: &mut Tally) {
     for lock in locks {
         let mut holder = Command::new("setpriv");
         holder
-            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "flock", "-x"])
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "flock", "-x", "-F"])
             .arg(&lock)
-            .args(["sleep", "20"]);
+            .args(["sleep", "120"]);
         let mut holder = holder.spawn().unwrap();
         std::thread::sleep(Duration::from_millis(300));
-        let ended = run_within(ground.kiln().args(["verify", "--inputs", "held.kiln"]), Duration::from_secs(8));
+        let ended = run_within(ground.kiln().args(["verify", "--inputs", "held.kiln"]), Duration::from_secs(60));
         let _ = holder.kill();
         let _ = holder.wait();
         let name = lock.strip_prefix(ground.store()).unwrap().display().to_string();

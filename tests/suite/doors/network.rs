@@ -163,11 +163,11 @@ fn trickling() -> String {
 fn a_server_that_sends_next_to_nothing_is_given_up_and_can_be_called_off() {
     let (url, world, began) = (trickling(), RealWorld::default(), Instant::now());
     let request = HttpRequest { url: &url, from: 0, stated: Stated::User };
-    let downloader = Downloader::new(&world, &|| false).patient_for(Duration::from_millis(400));
+    let downloader = Downloader::new(&world, &|| false).patient_for(Duration::from_secs(2));
     let refusal = downloader.pour(&request, Length::AtMost(1 << 20), &mut Counted(0)).unwrap_err();
     let Refusal::Again(why) = &refusal else { panic!("{refusal:?}") };
     assert!(why.starts_with("sent only "), "{why}");
-    let stop = || began.elapsed() > Duration::from_millis(800);
+    let stop = || began.elapsed() > Duration::from_millis(2500);
     let refusal = Downloader::new(&world, &stop).pour(&request, Length::AtMost(1 << 20), &mut Counted(0)).unwrap_err();
     assert!(matches!(refusal, Refusal::Stopped), "{refusal:?}");
 }
@@ -181,11 +181,11 @@ fn a_server_that_is_quick_enough_may_take_its_time() {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\nConnection: close\r\n\r\n");
         (0..20).for_each(|_| {
             let _ = stream.write_all(&[0; 1000]);
-            std::thread::sleep(Duration::from_millis(60));
+            std::thread::sleep(Duration::from_millis(150));
         });
     });
     let request = HttpRequest { url: &url, from: 0, stated: Stated::User };
-    let downloader = Downloader::new(&world, &|| false).patient_for(Duration::from_millis(300));
+    let downloader = Downloader::new(&world, &|| false).patient_for(Duration::from_secs(2));
     let mut sink = Counted(0);
     downloader.pour(&request, Length::Exactly(20_000), &mut sink).unwrap();
     assert_eq!(sink.0, 20_000);

@@ -133,6 +133,22 @@ fn what_an_archive_or_a_machine_cannot_have_is_refused_at_its_place() {
             "`/etc` cannot be a partition of its own",
         ),
         (
+            "repart",
+            "image t extends base { grow = true file \"/etc/repart.d/50-root.conf\" { text = \"\" } }",
+            "`grow` writes `/etc/repart.d/50-root.conf`, which the recipe states",
+        ),
+        (
+            "units",
+            "image t extends base { partition \"/usr/lib/systemd\" { size = 64MiB } }",
+            "the boot needs what is there before anything is mounted",
+        ),
+        ("merged", "image t extends base { partition \"/lib/modules\" { size = 64MiB } }", "it leads below `/usr`"),
+        (
+            "var-run",
+            "image t extends base { partition \"/var/run/x\" { size = 64MiB } }",
+            "another file system is mounted there",
+        ),
+        (
             "run",
             "image t extends base { partition \"/run/x\" { size = 64MiB } }",
             "another file system is mounted there",

@@ -2,6 +2,7 @@
 //!
 //! The build's directory is foreign: it goes through an archive into the tree, where every path is resolved within the tree.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io::BufReader;
 use std::os::unix::ffi::OsStrExt;
@@ -13,23 +14,31 @@ use crate::exec::interrupt;
 use crate::exec::tree::{HostPath, RootError, Tree, TreeError};
 use crate::format::tar::{TarEntryKind, TarReader};
 use crate::plan::Statement;
-use crate::plan::qemu::BUILT;
+use crate::plan::qemu::{BUILT, PROGRAMS};
 use crate::recipe::directory::{Directory, Modes};
 use crate::world::dir::Dir;
 use crate::world::fs;
 
 /// Where the QEMUs of Debian's packages are, and where a build's must be.
-const PROGRAMS: &str = "usr/bin/qemu-system-";
+const DIRECTORY: &str = "usr/bin/";
 
-/// Inputs `*.deb` and `built`; output `tree`.
+/// Bytes of a list of programs.
+const LIMIT: u64 = 1 << 16;
+
+/// Inputs `*.deb`, `built` and `programs`; output `tree`.
 pub fn qemu(context: &BuiltinContext<'_>) -> Result<(), RootError> {
-    let missing = || StepFailure::bug(format!("the step `{}` has no input `{BUILT}`", context.step));
-    let built = context.inputs.get(BUILT).ok_or_else(missing)?;
-    let archive = archive(built, context.scratch)?;
+    let input = |name: &str| {
+        let missing = || StepFailure::bug(format!("the step `{}` has no input `{name}`", context.step));
+        context.inputs.get(name).ok_or_else(missing)
+    };
+    let archive = archive(input(BUILT)?, context.scratch)?;
+    let programs = fs::read(input(PROGRAMS)?, LIMIT)?;
     let tree = HostPath::new(context.out.join("tree")).open()?;
     merge_into(context, &tree)?;
-    if !lay_over(&archive, &tree)? {
-        let failure = StepFailure::recipe(Statement::Block, format!("the build left no `{PROGRAMS}...`"));
+    let left = lay_over(&archive, &tree)?;
+    // Those of the packages beside it would run in its place.
+    if let Some(missing) = String::from_utf8_lossy(&programs).lines().find(|program| !left.contains(*program)) {
+        let failure = StepFailure::recipe(Statement::Block, format!("the build left no `{DIRECTORY}{missing}`"));
         let help = "configure it with `--prefix=/usr`, and install it with `make install DESTDIR=...` into the output";
         return Err(failure.help(help).into());
     }
@@ -49,20 +58,20 @@ fn archive(built: &Path, scratch: &Path) -> Result<PathBuf, RootError> {
     Ok(path)
 }
 
-/// Files and links replace those of packages. Whether there was a QEMU among them.
-fn lay_over(archive: &Path, tree: &Tree) -> Result<bool, RootError> {
+/// Files and links replace those of packages. What is a program now, by name.
+fn lay_over(archive: &Path, tree: &Tree) -> Result<BTreeSet<String>, RootError> {
     let mut reader = TarReader::new(BufReader::with_capacity(1 << 20, fs::open(archive)?));
-    let mut found = false;
+    let mut programs = BTreeSet::new();
     while let Some(entry) = reader.next_entry()? {
         let path = Path::new(OsStr::from_bytes(entry.path.as_bytes()));
         if interrupt::stopped() {
             return Err(TreeError::file("write", path, std::io::ErrorKind::Interrupted.into()).into());
         }
+        let program = entry.path.as_bytes().strip_prefix(DIRECTORY.as_bytes()).map(String::from_utf8_lossy);
         match &entry.kind {
             TarEntryKind::Directory => tree.directory(path)?,
             TarEntryKind::Symlink(target) if replaceable(tree, path)? => tree.link(path, OsStr::from_bytes(target))?,
             TarEntryKind::File if replaceable(tree, path)? => {
-                found |= entry.path.as_bytes().starts_with(PROGRAMS.as_bytes());
                 tree.copy(&mut reader, path, entry.mode)?;
             }
             _ => {
@@ -70,8 +79,10 @@ fn lay_over(archive: &Path, tree: &Tree) -> Result<bool, RootError> {
                 return Err(StepFailure::recipe(Statement::Block, text).into());
             }
         }
+        let is_file = entry.kind != TarEntryKind::Directory;
+        programs.extend(program.filter(|_| is_file).map(std::borrow::Cow::into_owned));
     }
-    Ok(found)
+    Ok(programs)
 }
 
 /// Whether nothing is there, or something that may make room.
@@ -89,7 +100,7 @@ mod tests {
     use crate::exec::tree::tests::Scratch;
 
     /// A tree with merged `/usr` and a file in it, and an archive of what a build left.
-    fn laid(name: &str, fill: impl FnOnce(&Path)) -> (Scratch, Result<bool, RootError>) {
+    fn laid(name: &str, fill: impl FnOnce(&Path)) -> (Scratch, Result<BTreeSet<String>, RootError>) {
         let scratch = Scratch::new(name);
         let (inside, built) = (scratch.inside(), scratch.outside().join("built"));
         host::create_dir_all(inside.join("usr/lib/module")).unwrap();
@@ -111,10 +122,16 @@ mod tests {
             host::write(built.join("usr/bin/qemu-system-x86_64"), "\x7fELF").unwrap();
             host::write(built.join("lib/old"), "built").unwrap();
         });
-        assert!(found.unwrap());
+        assert!(found.unwrap().contains("qemu-system-x86_64"));
         assert_eq!(host::read_to_string(scratch.inside().join("usr/lib/old")).unwrap(), "built");
         let (_, found) = laid("no-program", |built| host::write(built.join("README"), "").unwrap());
-        assert!(!found.unwrap());
+        assert!(found.unwrap().is_empty());
+        // One that is called by another name is there, too.
+        let (_, found) = laid("renamed", |built| {
+            host::create_dir_all(built.join("usr/bin")).unwrap();
+            symlink("../libexec/qemu", built.join("usr/bin/qemu-system-x86_64")).unwrap();
+        });
+        assert!(found.unwrap().contains("qemu-system-x86_64"));
     }
 
     #[test]
@@ -123,7 +140,7 @@ mod tests {
             symlink("../../../outside/secret", built.join("escape")).unwrap();
             symlink("/etc", built.join("etc")).unwrap();
         });
-        assert!(!found.unwrap());
+        assert!(found.unwrap().is_empty());
         assert_eq!(host::read_to_string(scratch.outside().join("secret")).unwrap(), "untouched");
         let (_, found) = laid("kinds", |built| {
             host::create_dir_all(built.join("usr/lib")).unwrap();
