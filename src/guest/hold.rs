@@ -155,12 +155,11 @@ fn authorize(session: &mut GuestSession<'_>, access: &SshAccess) -> Result<(), G
 
 /// No guest responds: QEMU is all there is to look at.
 fn wait(sessions: &mut Sessions<'_>, listener: &dyn TestListener) {
-    let is_up = |session: &mut GuestSession<'_>| !session.has_ended();
-    if !sessions.values_mut().any(|session| is_up(session)) {
+    if sessions.values_mut().all(GuestSession::has_ended) {
         return listener.on(TestEvent::Notice("no machine is left to look at"));
     }
     listener.on(TestEvent::Notice("no guest responds; Ctrl-C ends the machines"));
-    while sessions.values_mut().any(|session| is_up(session) && !session.is_interrupted()) {
+    while sessions.values_mut().any(|session| !session.has_ended() && !session.is_interrupted()) {
         std::thread::sleep(super::process::TICK);
     }
 }
