@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
 
-use serde::Serialize;
-
 use super::failure::Failure;
 use super::output;
+use super::tested::{Json, Outcome, verdict};
 use crate::base::Foreign;
 use crate::cli;
-use crate::guest::{TestReport, junit};
+use crate::guest::junit;
 use crate::ops::{self, ErrorClass, FailedMachines, GoneFiles, RecipeOptions, Session, TestRequest};
 use crate::world::fs;
 
@@ -75,60 +74,5 @@ fn failure(args: &cli::TestArgs) -> Result<FailedMachines, Failure> {
         (true, false) => Err(Failure::usage(
             "--shell-on-failure needs a terminal on standard input and output; without one, see the logs that `kiln test` keeps (--logs)",
         )),
-    }
-}
-
-/// What became of one recipe.
-enum Outcome {
-    Tested(TestReport),
-    Untested(Failure),
-}
-
-/// The same for `--json`.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Json<'a> {
-    Tested(&'a TestReport),
-    Untested { error: String },
-}
-
-impl Outcome {
-    fn report(&self) -> Result<&TestReport, String> {
-        match self {
-            Outcome::Tested(report) => Ok(report),
-            Outcome::Untested(failure) => Err(failure.text().trim_start_matches("error: ").trim_end().to_owned()),
-        }
-    }
-
-    fn json(&self) -> Json<'_> {
-        self.report().map_or_else(|error| Json::Untested { error }, Json::Tested)
-    }
-}
-
-/// What the command ends with: a recipe that could not be tested weighs more than a test that failed.
-fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
-    let recipes = results.len();
-    let (mut passed, mut failed, mut untested, mut first) = (0, 0, Vec::new(), None);
-    for (name, outcome) in results {
-        match outcome {
-            Outcome::Tested(report) => {
-                passed += report.counts().0;
-                failed += report.counts().1;
-            }
-            Outcome::Untested(failure) => {
-                untested.push(name);
-                first.get_or_insert(failure);
-            }
-        }
-    }
-    match first {
-        Some(failure) => {
-            let names = untested.join(", ");
-            let text = format!("{} of {recipes} recipes were not tested: {names}", untested.len());
-            Err(Failure::Stated { class: failure.class(), text })
-        }
-        None if failed > 0 => Err(Failure::mismatch(format!("{failed} tests failed"))),
-        None if passed == 0 => Err(Failure::usage("no test was run")),
-        None => Ok(()),
     }
 }

@@ -38,7 +38,7 @@ pub struct FailureShell {
 
 /// The step that failed.
 #[derive(Debug, Clone, Copy)]
-pub struct FailedStep<'a> {
+pub struct HeldStep<'a> {
     pub title: &'a str,
     pub machine: &'a str,
     /// Its number, from 1, if one was reached.
@@ -60,7 +60,7 @@ impl FailureShell {
     pub fn hold(
         &self,
         (run, launches): (&RunDir, &BTreeMap<String, Launch>),
-        (sessions, step): (&mut Sessions<'_>, FailedStep<'_>),
+        (sessions, step): (&mut Sessions<'_>, HeldStep<'_>),
         listener: &dyn TestListener,
     ) -> Result<(), GuestError> {
         let say = |text: &str| listener.on(TestEvent::Notice(text));
@@ -125,7 +125,7 @@ impl FailureShell {
     }
 }
 
-impl FailedStep<'_> {
+impl HeldStep<'_> {
     fn notice(&self) -> String {
         let step = self.number.map_or_else(String::new, |number| format!(": step {number} of {}", self.steps));
         let title = Foreign(self.title).to_string();
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_step_is_named() {
-        let step = FailedStep { title: "a\u{1b}", machine: "m", number: Some(2), steps: 3 };
+        let step = HeldStep { title: "a\u{1b}", machine: "m", number: Some(2), steps: 3 };
         assert_eq!(step.notice(), "test \"a␛\": step 2 of 3 failed on machine m; the machines stay up");
     }
 }

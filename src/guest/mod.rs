@@ -9,6 +9,7 @@ pub mod accel;
 pub mod agent;
 pub mod clock;
 pub mod console;
+pub mod emulator;
 pub mod error;
 pub mod event;
 pub mod frame;

@@ -45,6 +45,19 @@ impl TerminalConsole {
         Ok((console, Streams { stdin: input.into(), stdout: output.into(), stderr: errors.into() }))
     }
 
+    /// The same for a program whose output may go to a file or another program: then it is not changed by a terminal, and
+    /// errors go to `errors`.
+    pub fn for_program(errors: Stdio) -> std::io::Result<(TerminalConsole, Streams)> {
+        if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            return TerminalConsole::for_shell();
+        }
+        let (ends, (input, output)) = pipes()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let relay = Relay::start(ends, interrupted.clone())?;
+        let console = TerminalConsole { _relay: relay, _raw: None, interrupted };
+        Ok((console, Streams { stdin: input.into(), stdout: output.into(), stderr: errors }))
+    }
+
     fn begin(echo: Echo) -> std::io::Result<(TerminalConsole, Theirs)> {
         let stdin = std::io::stdin();
         let (ends, theirs, pty) = if stdin.is_terminal() {

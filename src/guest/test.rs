@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
-use super::hold::{FailedStep, FailureShell};
+use super::hold::{FailureShell, HeldStep};
 use super::launch::{self, Purpose};
 use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
@@ -132,7 +132,7 @@ impl<'a> Runner<'a> {
         let of_step = failed.step.and_then(|index| test.steps[index].machine.as_deref());
         let machine = of_step.unwrap_or(&test.machine);
         let number = failed.step.map(|index| index + 1);
-        let step = FailedStep { title: &test.title, machine, number, steps: test.steps.len() };
+        let step = HeldStep { title: &test.title, machine, number, steps: test.steps.len() };
         // A machine that did not boot is gone already, and so is whoever was to be looked at.
         if named(test).any(|name| self.running.contains_key(name)) {
             self.report.left = true;

@@ -7,6 +7,7 @@ use super::deliver::Delivery;
 use super::error::OpsError;
 use super::load::Ready;
 use super::machines;
+use super::packed_qemu::PackedQemus;
 use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
 use crate::exec::Realized;
 use crate::plan::{self, ArtifactOwner};
@@ -18,7 +19,11 @@ pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
 }
 
 /// Every file of the result directory, by its name there.
-pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
+pub(super) fn deliveries(
+    ready: &Ready<'_>,
+    realized: &Realized,
+    qemus: &PackedQemus,
+) -> Result<BTreeMap<String, Delivery>, OpsError> {
     let mut deliveries = BTreeMap::new();
     for artifact in &ready.plan.artifacts {
         let directory = artifact.machine().map(|machine| machine_directory(ready, machine)).unwrap_or_default();
@@ -28,9 +33,10 @@ pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTree
     for machine in ready.loaded.recipe.machines.values() {
         let directory = machine_directory(ready, &machine.name);
         let launch = launch_file(ready, realized, machine)?;
-        for (name, text, mode) in
-            [(launch::FILE, launch.json(), 0o644), (launch::SCRIPT, launch::script(&launch), 0o755)]
-        {
+        let qemu = qemus.get(&machine.name);
+        deliveries.extend(qemu.map(|qemu| (qemu.name.clone(), Delivery::Blob(qemu.file))));
+        let script = launch::script(&launch, qemu.map(|qemu| &qemu.delivered));
+        for (name, text, mode) in [(launch::FILE, launch.json(), 0o644), (launch::SCRIPT, script, 0o755)] {
             deliveries.insert(directory.join(name).display().to_string(), Delivery::Text(text, mode));
         }
     }

@@ -28,7 +28,7 @@ use crate::world::dir::Dir;
 use crate::world::fs;
 
 /// Where a machine's QEMU is in its tree.
-fn program(machine: &Machine) -> String {
+pub(super) fn program(machine: &Machine) -> String {
     format!("/usr/bin/{}", machine.arch().facts().qemu.program)
 }
 
@@ -145,15 +145,19 @@ fn believed(
 /// steps that unpack packages, and from builds, and the tree's QEMU must be a plain file of it: what is started is a
 /// QEMU that a recipe of this user has locked or built, never a file of the directory.
 fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
-    let (name, program) = (&machine.name, program(machine));
+    let name = &machine.name;
     let packaged = || manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
     let step = manifest.built_qemu.get(name).or_else(packaged);
     let outputs = step.and_then(|action| store.get_result(action));
-    let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
+    tree_with_qemu(store, outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)), machine)
+}
+
+/// The tree that a step left, if there is a QEMU for the machine in it.
+pub(super) fn tree_with_qemu(store: &Store, left: Option<&Output>, machine: &Machine) -> Result<PathBuf, OpsError> {
+    let (name, program) = (&machine.name, program(machine));
+    let tree = match left {
         Some(Output::Tree { root, .. }) => store.tree(root)?,
-        _ => {
-            return Err(OpsError::NoQemu(name.to_owned()));
-        }
+        _ => return Err(OpsError::NoQemu(name.to_owned())),
     };
     match has_program(&tree, &program) {
         true => Ok(tree),
@@ -245,7 +249,7 @@ pub(super) fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
 }
 
 /// The machine of this name, or the first one.
-fn chosen<'a>(launches: &'a Launches, name: Option<&str>) -> Result<&'a Launch, UsageError> {
+pub(super) fn chosen<'a>(launches: &'a Launches, name: Option<&str>) -> Result<&'a Launch, UsageError> {
     match name {
         Some(name) => launches.get(name).ok_or_else(|| UsageError::no_such_machine(name, launches.keys())),
         None => launches.values().next().ok_or(UsageError::NoMachines),

@@ -19,6 +19,7 @@ use crate::ops::deliver::Delivery;
 use crate::ops::error::{BundleError, OpsError};
 use crate::ops::load::{self, Ready};
 use crate::ops::options::{BuildOptions, RecipeOptions};
+use crate::ops::packed_qemu::PackedQemus;
 use crate::ops::session::Session;
 use crate::ops::{artifacts, build, local, project, realize};
 use crate::plan::Plan;
@@ -113,7 +114,7 @@ fn inputs(ready: &Ready<'_>, options: &BuildOptions) -> Result<Packed, OpsError>
 fn outputs(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Packed, OpsError> {
     let built = build::build(ready, options, out)?;
     let mut files = fetched(ready, &emulators(&ready.plan), options)?;
-    for (name, delivery) in artifacts::deliveries(ready, &built.realized)? {
+    for (name, delivery) in artifacts::deliveries(ready, &built.realized, &PackedQemus::new())? {
         files.insert(built.manifest.artifacts[&name].sha256, delivery);
     }
     // A first build adds to the lock.
