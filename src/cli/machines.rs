@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::shared::{RealizeArgs, RecipeArgs, assignment, source};
+use super::shared::{RealizeArgs, RecipeArgs, assignment, size, source};
 use crate::base::ByteSize;
 use crate::guest;
 use crate::machine::LaunchAdditions;
@@ -52,7 +52,7 @@ pub struct RunArgs {
     pub accel: AccelArg,
     /// Keep what the machines write (disks, persistent and shared memories, UEFI variables) in this directory, created if
     /// missing, instead of discarding it. A file, or a name that ends in .qcow2, keeps the disk of one machine alone
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "print")]
     pub keep: Option<PathBuf>,
     /// Let the owners of these public SSH keys log in as root, for this run only [default: ~/.ssh/id_*.pub]
     #[arg(long, value_name = "FILE", conflicts_with = "print")]
@@ -64,8 +64,10 @@ pub struct RunArgs {
     /// image says `grow = true`
     #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
     pub disk_size: Option<ByteSize>,
-    /// Add parameters to the kernel command line for this run only, after all others: --append "nokaslr loglevel=8"
-    #[arg(long, value_name = "WORDS")]
+    /// Add kernel parameters to the end of the kernel command line of the machine on the terminal, for this run only; the
+    /// lock does not record them. Takes one parameter, or several separated by spaces, and may be given several times:
+    /// --append "nokaslr loglevel=8"
+    #[arg(long, value_name = "PARAMETERS")]
     pub append: Vec<String>,
     /// Let gdb debug the kernel of the machine on the terminal over this port of 127.0.0.1 [default: 1234], and print the
     /// command to type. Adds `nokaslr` to the kernel command line
@@ -162,8 +164,4 @@ pub struct TestArgs {
     /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
-}
-
-fn size(text: &str) -> Result<ByteSize, String> {
-    ByteSize::parse(text).ok_or_else(|| "expected a number and a unit, such as 16GiB or 512MiB".to_owned())
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use crate::base::ByteSize;
 use crate::exec::sandbox::Limit;
 use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
 
@@ -87,4 +88,8 @@ pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE, such as expander-size=2GiB".to_owned()),
     }
+}
+
+pub(super) fn size(text: &str) -> Result<ByteSize, String> {
+    ByteSize::parse(text).ok_or_else(|| "expected a size with a unit, such as 20GiB or 512MiB".to_owned())
 }

@@ -51,7 +51,7 @@ pub struct SignArgs {
     /// An SSH or minisign private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// Let the signature expire after this many days [default: never]
-    #[arg(long, value_name = "DAYS")]
+    /// Let the signature expire after this many days, 1 to 36500 [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub expires: Option<u32>,
 }

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::shared::size;
 use crate::base::ByteSize;
 
 /// `kiln gc`
@@ -19,10 +20,6 @@ pub struct GcArgs {
     /// First read every file of the store again, and set damaged ones aside
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
-}
-
-fn size(text: &str) -> Result<ByteSize, String> {
-    ByteSize::parse(text).ok_or_else(|| "expected a size with a unit, such as 20GiB or 512MiB".to_owned())
 }
 
 /// `kiln store`

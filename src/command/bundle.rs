@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::output;
 use crate::base::ByteSize;
 use crate::cli;
+use crate::machine::argv::quote;
 use crate::ops::Session;
 use crate::ops::bundle::{self, BundleContents, BundleRequest, Unbundled};
 
@@ -48,8 +49,8 @@ fn summary(unbundled: &Unbundled) -> String {
         text.push_str(&format!("wrote {}\n", path.display()));
     }
     let set: String =
-        unbundled.set.iter().map(|(name, value)| format!(" --set {}", word(&format!("{name}={value}")))).collect();
-    let shown = |path: &Path| word(&path.display().to_string());
+        unbundled.set.iter().map(|(name, value)| format!(" --set {}", quote(&format!("{name}={value}")))).collect();
+    let shown = |path: &Path| quote(&path.display().to_string());
     match &unbundled.result {
         Some(result) if unbundled.machines.is_empty() => {
             text.push_str(&format!("next: kiln verify {}\n", shown(result)))
@@ -58,10 +59,4 @@ fn summary(unbundled: &Unbundled) -> String {
         None => text.push_str(&format!("next: kiln build {}{set} --offline\n", shown(&unbundled.recipe))),
     }
     text
-}
-
-/// A word as a shell reads it.
-fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-=:+".contains(c);
-    if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }

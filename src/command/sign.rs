@@ -3,8 +3,8 @@
 use super::failure::Failure;
 use super::output;
 use crate::cli;
-use crate::ops::Session;
 use crate::ops::sign::{self, SignRequest, SignedReport, SignedRequest, Signer};
+use crate::ops::{OpsError, Session};
 
 /// Carries `kiln sign` out.
 pub fn run(session: &Session<'_>, args: &cli::SignArgs) -> Result<(), Failure> {
@@ -16,7 +16,7 @@ pub fn run(session: &Session<'_>, args: &cli::SignArgs) -> Result<(), Failure> {
 /// Carries `kiln verify --signed` out.
 pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
     let request = SignedRequest {
-        directory: args.target.recipe.clone(),
+        directory: args.target.options().directory().map_err(OpsError::from)?.to_owned(),
         recipe: args.recipe_name.clone(),
         trusted: args.trusted_keys.clone(),
     };

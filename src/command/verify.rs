@@ -22,7 +22,7 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
     let report = match (args.rebuild, args.inputs) {
         (true, _) => ops::rebuild(session, &target.options(), &|variation| again(target, variation))?,
         (_, true) => ops::inputs(session, &target.options())?,
-        _ if target.recipe.is_dir() => ops::directory(session, &target.recipe)?,
+        _ if target.recipe.is_dir() => ops::directory(session, target.options().directory().map_err(OpsError::from)?)?,
         _ => {
             let message = "expected a result directory; use --rebuild or --inputs for a recipe";
             return Err(Failure::usage(message));

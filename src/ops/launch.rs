@@ -59,7 +59,8 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
 /// The machines of a recipe, which is built first, or of a directory that kiln built.
 pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptions) -> Result<Launches, OpsError> {
     if recipe.path.is_dir() {
-        return of_directory(session, &recipe.path);
+        options.without_build(&recipe.path)?;
+        return of_directory(session, recipe.directory()?);
     }
     let ready = load::ready(session, recipe)?;
     of_recipe(&ready, options, &project::result_path(&recipe.path))
@@ -101,7 +102,7 @@ pub struct Described {
 pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeMap<String, Described>, OpsError> {
     if recipe.path.is_dir() {
         let store = load::open_store(session.world)?;
-        let (manifest, machines) = believed(session, &store, &recipe.path)?;
+        let (manifest, machines) = believed(session, &store, recipe.directory()?)?;
         if machines.is_empty() {
             return Err(UsageError::without_machines(&recipe.path, manifest.images.keys()).into());
         }

@@ -1,7 +1,8 @@
 //! What a caller chooses: which recipe, and how its steps are carried out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::error::UsageError;
 use crate::exec::sandbox::Limit;
 
 /// A recipe with its parameters and its lock.
@@ -22,6 +23,22 @@ impl RecipeOptions {
     pub fn of(path: impl Into<PathBuf>) -> RecipeOptions {
         RecipeOptions { path: path.into(), ..RecipeOptions::default() }
     }
+
+    /// The path where it is a result directory, which is taken as it was built: what only a recipe can be told is refused.
+    pub fn directory(&self) -> Result<&Path, UsageError> {
+        let RecipeOptions { path, set, lock, sources } = self;
+        let stated = [("--set", !set.is_empty()), ("--lock", lock.is_some()), ("--source", !sources.is_empty())];
+        refuse(path, &stated)?;
+        Ok(path)
+    }
+}
+
+/// Refuses the first of these options that is stated.
+fn refuse(directory: &Path, options: &[(&'static str, bool)]) -> Result<(), UsageError> {
+    match options.iter().find(|(_, stated)| *stated) {
+        Some((option, _)) => Err(UsageError::OptionOfRecipe { option, directory: directory.to_owned() }),
+        None => Ok(()),
+    }
 }
 
 /// How steps are carried out. Nothing here changes a bit of what comes out.
@@ -41,6 +58,15 @@ pub struct BuildOptions {
     pub leaks: LeakPolicy,
     /// Show programs another clock and directories in another order, to prove that it changes nothing.
     pub variation: bool,
+}
+
+impl BuildOptions {
+    /// Refuses what asks for another build, where there is only what an earlier one left.
+    pub fn without_build(&self, directory: &Path) -> Result<(), UsageError> {
+        let incremental = self.incremental != Incremental::None;
+        let leaks = self.leaks != LeakPolicy::Refuse;
+        refuse(directory, &[("--no-cache", self.no_cache), ("--incremental", incremental), ("--allow-leaks", leaks)])
+    }
 }
 
 pub use crate::exec::Incremental;

@@ -8,6 +8,7 @@ use super::error::OpsError;
 use super::event::{Notice, OpsEvent};
 use super::session::Session;
 use crate::deliver::check::{self, Difference};
+use crate::deliver::manifest::Manifest;
 
 /// What was checked, and what was wrong.
 #[derive(Debug, Default, Serialize)]
@@ -21,17 +22,18 @@ pub struct VerifyReport {
     pub differences: Vec<Difference>,
 }
 
+/// Tells what a manifest says of its build that whoever relies on it should know.
+pub(super) fn notices(session: &Session<'_>, manifest: &Manifest) {
+    manifest.incremental.iter().for_each(|step| session.notice(Notice::Incremental { step }));
+    manifest.local.keys().for_each(|kernel| session.notice(Notice::LocalResult { kernel }));
+}
+
 /// Compares a result directory with its manifest, reading every byte.
 pub fn directory(session: &Session<'_>, directory: &Path) -> Result<VerifyReport, OpsError> {
     let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
     let options = check::CheckOptions { remembered: None, told: &reading };
     let found = check::check(directory, &options)?;
-    for step in found.manifest.iter().flat_map(|manifest| &manifest.incremental) {
-        session.notice(Notice::Incremental { step });
-    }
-    for kernel in found.manifest.iter().flat_map(|manifest| manifest.local.keys()) {
-        session.notice(Notice::LocalResult { kernel });
-    }
+    found.manifest.iter().for_each(|manifest| notices(session, manifest));
     let wrong = found.differences.iter().map(ToString::to_string).collect();
     Ok(VerifyReport { checked: found.files, wrong, differences: found.differences })
 }

@@ -12,6 +12,7 @@ use crate::recipe::Recipe;
 use crate::recipe::build::{Build, BuildOutput, BuildSource};
 use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::TextOrFile;
+use crate::recipe::packages::source::{DebianPart, DebianSource};
 
 /// What a directory is packed into.
 pub const PACKED: &str = "tree.tar";
@@ -79,14 +80,16 @@ fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, Ste
         let input = match &source.value {
             BuildSource::Text(text) => Input::Inline(text.as_bytes().to_vec()),
             BuildSource::File(path) | BuildSource::Directory(path) => builder.recipe_file(recipe, path),
-            BuildSource::Url(_) => builder.fetch_only(&build.source_name(name)),
+            BuildSource::Url(_) | BuildSource::DebianSource(DebianSource { part: DebianPart::Tarball, .. }) => {
+                builder.fetch_only(&build.source_name(name))
+            }
             BuildSource::Output(output) => {
                 let kind = StepKind::Build(output.build.clone());
                 let step = builder.plan.position(&kind).expect("builds come after those that they read from");
                 Input::Output { step, name: output.name.clone() }
             }
             BuildSource::Kernel(name) => headers(builder, recipe, name),
-            BuildSource::DebianSource(..) => {
+            BuildSource::DebianSource(DebianSource { part: DebianPart::Whole, .. }) => {
                 let key = build.source_name(name);
                 let lock = builder.lock;
                 let source = lock.sources.get(&key).expect("the lock has every source of its recipe");

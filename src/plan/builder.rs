@@ -96,7 +96,7 @@ impl<'a> Builder<'a> {
     /// An input that is the one file of a locked source by URL.
     pub fn fetch_only(&mut self, source: &str) -> Input {
         let files = &self.lock.sources.get(source).expect("the lock has every source of its recipe").files;
-        let file = files.keys().next().expect("a source by URL has one file").clone();
+        let file = files.keys().next().expect("a source that is a file has one").clone();
         self.fetch_source(source, &file)
     }
 

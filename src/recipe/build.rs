@@ -8,7 +8,8 @@ use std::fmt;
 
 use super::address::Address;
 use super::kinds::TextOrFile;
-use super::packages::{PackageRequest, PackageSet};
+use super::packages::PackageSet;
+use super::packages::source::DebianSource;
 use crate::base::{Span, Spanned};
 
 pub use check::check;
@@ -45,8 +46,8 @@ pub enum BuildSource {
     Directory(String),
     /// A file on the network; [`Build::source_name`] names it in the lock.
     Url(Address),
-    /// The files of a Debian source package, by name, from one of the archives.
-    DebianSource(PackageRequest, Vec<String>),
+    /// The files of a Debian source package, or its tarball alone; [`Build::source_name`] names them in the lock.
+    DebianSource(DebianSource),
     /// What another build left.
     Output(BuildOutput),
     /// What modules of a compiled kernel are compiled against: a key of `Recipe::kernels`.

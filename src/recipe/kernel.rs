@@ -7,7 +7,8 @@ mod contradiction;
 use std::collections::BTreeMap;
 
 use super::local::{LocalOrigin, LocalPlace};
-use super::packages::{PackageRequest, PackageSet};
+use super::packages::PackageSet;
+use super::packages::source::DebianSource;
 use crate::base::Arch;
 use crate::base::digest::Digest;
 use crate::base::span::{Span, Spanned};
@@ -125,8 +126,8 @@ impl Compiled {
 pub enum KernelSource {
     /// A binary package that ships `/usr/src/linux-source-*.tar.xz`.
     Package(PackageSet),
-    /// A Debian source package (`.dsc`), by name, from one of the archives.
-    DebianSource(PackageRequest, Vec<String>),
+    /// A Debian source package with Debian's patches, or its tarball without them.
+    DebianSource(DebianSource),
     /// An upstream tarball.
     Url {
         /// Where it was published.

@@ -1,5 +1,7 @@
 //! `packages NAME { from include ... }`: a set of packages resolved and locked on its own.
 
+pub mod source;
+
 use std::collections::BTreeMap;
 
 use super::architecture;
@@ -204,20 +206,6 @@ pub fn request(value: &Spanned<Value>, scope: &Scope) -> Option<PackageRequest> 
         }
     }
     is_package_name(&request, scope).then_some(request)
-}
-
-/// The arguments of `source-package "x" from ARCHIVE`: the request, and the archives that may answer it.
-pub(super) fn source_request(
-    word: &Spanned<String>,
-    arguments: &[Spanned<Value>],
-    scope: &Scope,
-) -> Option<(PackageRequest, Vec<String>)> {
-    let package = Spanned::new("package".to_owned(), word.span);
-    let span = arguments.iter().fold(word.span, |span, argument| span.to(argument.span));
-    let request = request(&Spanned::new(Value::Call(package, arguments.to_vec()), span), scope)?;
-    // Sources are the same for every architecture: the archives of the other ones would only be asked twice.
-    let archives = request.archive.clone().map_or_else(|| scope.archives_for(Arch::BUILD), |one| vec![one]);
-    Some((request, archives))
 }
 
 fn expected_package<T>(value: &Spanned<Value>, scope: &Scope) -> Option<T> {

@@ -83,7 +83,7 @@ fn kernel_sets(kernel: &Kernel) -> Vec<&PackageSet> {
 
 fn build_archives(build: &Build) -> impl Iterator<Item = &Vec<String>> {
     build.sources.values().filter_map(|source| match &source.value {
-        BuildSource::DebianSource(_, archives) => Some(archives),
+        BuildSource::DebianSource(source) => Some(&source.archives),
         _ => None,
     })
 }
@@ -91,7 +91,7 @@ fn build_archives(build: &Build) -> impl Iterator<Item = &Vec<String>> {
 fn source_archives(kernel: &Kernel) -> Option<&Vec<String>> {
     match &kernel.origin {
         Origin::Compiled(compiled) => match &compiled.source {
-            KernelSource::DebianSource(_, archives) => Some(archives),
+            KernelSource::DebianSource(source) => Some(&source.archives),
             KernelSource::Package(_) | KernelSource::Url { .. } | KernelSource::Directory(..) => None,
         },
         Origin::Stock { .. } => None,

@@ -72,7 +72,7 @@ impl StoreLock {
     }
 
     /// Alone, waiting until that is possible or `stop` says so.
-    pub(super) fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<StoreLock, StoreError> {
+    pub fn exclusive(path: &Path, stop: &dyn Fn() -> bool) -> Result<StoreLock, StoreError> {
         wait(path, stop, &File::try_lock)
     }
 }

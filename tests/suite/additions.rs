@@ -1,4 +1,4 @@
-//! `kiln run --append WORDS RECIPE -- QEMU-OPTIONS`: what is added to one start, as `--print` shows it.
+//! `kiln run --append PARAMETERS RECIPE -- QEMU-OPTIONS`: what is added to one start, as `--print` shows it.
 
 use std::process::{Command, Output};
 

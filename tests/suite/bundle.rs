@@ -1,6 +1,8 @@
 //! `kiln bundle` and `kiln unbundle`: the same file wherever it is made, everything in it checked, and a rebuild or a run
 //! without a network at the other end. Bundles that somebody else prepared are refused, and leave nothing.
 
+mod modes;
+
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -173,6 +175,10 @@ impl Forged {
             entries.insert(entry.path.clone(), (entry, bytes));
         }
         Forged(entries)
+    }
+
+    fn empty() -> Forged {
+        Forged(BTreeMap::new())
     }
 
     fn write(&self, file: &Path) {

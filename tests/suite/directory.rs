@@ -439,3 +439,23 @@ fn a_directory_does_not_choose_a_privileged_port_of_the_host() {
         "launch.json: launch.json forwards host port 80, but a result directory may only use ports from 1024 on",
     );
 }
+
+#[test]
+fn what_only_a_recipe_can_be_told_is_refused() {
+    let sent = Sent::new("options");
+    let refused = |words: &[&str], line: &str| {
+        let output = sent.say(words);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.code() == Some(2) && said.contains(line), "{words:?}: {said}");
+    };
+    let of_recipes = [["--set", "size=1GiB"], ["--lock", "other.lock"]];
+    for option in of_recipes {
+        for verb in [&["verify"][..], &["run"], &["run", "--print"]] {
+            refused(&[verb, &option].concat(), &format!("{} has no effect on the result directory", option[0]));
+        }
+    }
+    for option in [&["--source", "mine=."][..], &["--no-cache"], &["--incremental"], &["--allow-leaks"]] {
+        refused(&[&["run"], option].concat(), &format!("{} has no effect on the result directory", option[0]));
+    }
+    refused(&["run", "--print", "--keep", "kept"], "cannot be used with");
+}

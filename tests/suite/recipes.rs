@@ -3,13 +3,14 @@
 use super::live::{Scratch, has_its_turn, is_asked_for, kiln, live, quick, succeed};
 
 /// Recipes on Debian's own kernel. `cxl-quick` is tested every time, `cxl-expander` compiles a kernel first.
-const RECIPES: [&str; 16] = [
+const RECIPES: [&str; 17] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
     "cxl-errors",
     "cxl-interleave-2",
     "cxl-interleave-4",
+    "cxl-own-ndctl",
     "cxl-persistent",
     "cxl-program",
     "cxl-run-qemu",

@@ -249,10 +249,18 @@ fn somebody_elses_signature_is_refused() {
 #[test]
 fn an_expired_signature_and_an_expired_key_are_refused() {
     let Some(lab) = Lab::new("expired") else { return };
-    lab.sign(&["--expires", "0"]);
-    lab.refuses(&["the signature expired at 20"]);
+    for days in ["0", "36501", "4294967296", "-1"] {
+        let output = lab.kiln(&["sign", "result", "--key", "key", "--expires", days]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{days}: {}", text(&output));
+    }
+    lab.sign(&["--expires", "36500"]);
     lab.sign(&["--expires", "30"]);
     assert!(text(&lab.verify(&[])).contains(", until 20"));
+    let mut over = lab.statement();
+    over.expires = Some(over.signed);
+    lab.forge(&over, "key", "kiln");
+    lab.refuses(&["the signature expired at 20"]);
+    lab.sign(&["--expires", "30"]);
     lab.trust(&format!("alice {} expires=2020-01-01\n", lab.public("key")));
     lab.refuses(&["signed by alice, whose key expired at 2020-01-01T00:00:00Z"]);
     let mut statement = lab.statement();
@@ -295,6 +303,30 @@ fn an_older_build_than_one_that_was_accepted_is_refused() {
     statement.signed.0 -= 60;
     lab.forge(&statement, "key", "kiln");
     lab.refuses(&["rolled back: it was signed at", "but a build that alice signed at", "was accepted before"]);
+}
+
+#[test]
+fn what_a_build_cannot_promise_is_said_by_every_verb_that_reads_it() {
+    let Some(lab) = Lab::new("notices") else { return };
+    let mut manifest = Manifest::read(&std::fs::read(lab.path("result/manifest.json")).unwrap()).unwrap();
+    manifest.incremental.insert("kernel-build own".to_owned());
+    manifest.local.insert("mine".to_owned(), kiln::base::Digest::of(b"tree"));
+    std::fs::write(lab.path("result/manifest.json"), manifest.write()).unwrap();
+    let wanted = ["kernel-build own was built incrementally", "kernel mine was compiled from a directory"];
+    for verb in [&["verify", "result"][..], &["sign", "result", "--key", "key"], &["verify", "--signed", "result"]] {
+        let output = lab.kiln(verb).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && wanted.iter().all(|words| said.contains(words)), "{verb:?}: {said}");
+    }
+}
+
+#[test]
+fn options_of_a_recipe_are_refused_beside_a_signature() {
+    let Some(lab) = Lab::new("options") else { return };
+    lab.sign(&[]);
+    for option in [["--set", "size=1GiB"], ["--lock", "other.lock"], ["--source", "mine=linux"]] {
+        refused(&lab.verify(&option), 2, &[&format!("{} has no effect on the result directory result", option[0])]);
+    }
 }
 
 #[test]

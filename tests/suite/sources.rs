@@ -2,6 +2,7 @@
 
 use kiln::base::Digest;
 
+use super::archive_support::TinyArchive;
 use super::failure_support::{Lab, RECIPE, archive, refused, text};
 
 const TOOL: &[u8] = b"#!/bin/sh\necho a tool\n";
@@ -74,20 +75,22 @@ fn a_kernels_tarball_is_pinned() {
     assert!(lab.inputs().output().unwrap().status.success());
 }
 
+/// Adds a source package `linux` of this version; each file holds its own name.
+fn add_linux(archive: &mut TinyArchive, version: &str) {
+    let files = [format!("linux_{version}.orig.tar.xz"), format!("linux_{version}-1.debian.tar.xz")];
+    let names = files.into_iter().chain([format!("linux_{version}-1.dsc")]);
+    let sums: String =
+        names.map(|name| format!(" {} {} {name}\n", Digest::of(name.as_bytes()).hex(), name.len())).collect();
+    archive.sources.push_str(&format!(
+        "Package: linux\nVersion: {version}-1\nDirectory: pool/main/l/linux\nChecksums-Sha256:\n{sums}\n"
+    ));
+}
+
 #[test]
 fn a_debian_source_package_is_the_newest_with_all_its_files() {
     let mut archive = archive();
-    let mut stanza = |version: &str| {
-        let files = [format!("linux_{version}.orig.tar.xz"), format!("linux_{version}-1.debian.tar.xz")];
-        let names = files.into_iter().chain([format!("linux_{version}-1.dsc")]);
-        let sums: String =
-            names.map(|name| format!(" {} {} {name}\n", Digest::of(name.as_bytes()).hex(), name.len())).collect();
-        archive.sources.push_str(&format!(
-            "Package: linux\nVersion: {version}-1\nDirectory: pool/main/l/linux\nChecksums-Sha256:\n{sums}\n"
-        ));
-    };
-    stanza("6.9.12");
-    stanza("6.12.57");
+    add_linux(&mut archive, "6.9.12");
+    add_linux(&mut archive, "6.12.57");
     let lab = Lab::unlocked("dsc", archive, |_| compiled("source-package \"linux\""));
     for name in ["linux_6.12.57.orig.tar.xz", "linux_6.12.57-1.debian.tar.xz", "linux_6.12.57-1.dsc"] {
         lab.server.put(&format!("/debian/pool/main/l/linux/{name}"), name.as_bytes().to_vec());
@@ -98,4 +101,38 @@ fn a_debian_source_package_is_the_newest_with_all_its_files() {
     }
     assert!(!lock.contains("6.9.12"), "{lock}");
     assert!(lab.inputs().output().unwrap().status.success());
+}
+
+#[test]
+fn a_source_tarball_is_that_file_of_the_newest_source_package_alone() {
+    let mut archive = archive();
+    add_linux(&mut archive, "6.9.12");
+    add_linux(&mut archive, "6.12.57");
+    let lab = Lab::unlocked("tarball-of-source", archive, |_| compiled("source-package \"linux\""));
+    assert!(locked(&lab).contains("linux_6.12.57-1.dsc"));
+    let state = |source: &str| std::fs::write(lab.directory.join("tiny.kiln"), compiled(source)).unwrap();
+    // The lock has the file already, and others: they are asked for no more.
+    state("source-tarball \"linux\"");
+    let lock = locked(&lab);
+    let name = "linux_6.12.57.orig.tar.xz";
+    assert!(lock.contains(&format!("\"{name}\" = {{ from = \"trixie:pool/main/l/linux/{name}\"")), "{lock}");
+    assert!(!lock.contains("-1.dsc") && !lock.contains("debian.tar") && !lock.contains("6.9.12"), "{lock}");
+    // No mirror needs to have the other files.
+    lab.server.put(&format!("/debian/pool/main/l/linux/{name}"), name.as_bytes().to_vec());
+    let inputs = lab.inputs().output().unwrap();
+    assert!(inputs.status.success(), "{}", text(&inputs));
+    state("source-tarball \"linux\" version \"6.9.12-1\"");
+    let lock = locked(&lab);
+    assert!(lock.contains("linux_6.9.12.orig.tar.xz") && !lock.contains("6.12.57"), "{lock}");
+}
+
+#[test]
+fn a_source_package_without_an_original_tarball_is_named() {
+    let mut archive = archive();
+    archive.sources.push_str(&format!(
+        "Package: linux\nVersion: 6.1-1\nDirectory: pool/main/l/linux\nChecksums-Sha256:\n {} 1 linux_6.1-1.dsc\n\n",
+        Digest::of(b"d").hex()
+    ));
+    let lab = Lab::unlocked("no-tarball", archive, |_| compiled("source-tarball \"linux\""));
+    refused(&self::lock(&lab), 1, &["`stock`", "source package linux 6.1-1 has 0 original tarballs instead of one"]);
 }

@@ -13,6 +13,7 @@ mod local;
 mod report;
 mod sets;
 mod source;
+mod source_package;
 
 pub use cache::{DirectoryCache, IndexCache, NoCache};
 pub use error::{ResolveError, Tried, UnsolvedSet};

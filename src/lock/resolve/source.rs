@@ -4,12 +4,10 @@ use std::collections::BTreeMap;
 
 use super::archive::Loaded;
 use super::error::ResolveError;
-use super::{Asking, Progress, Update, fetch, index};
+use super::{Asking, Progress, Update, fetch, source_package};
 use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
-use crate::debian::control::{self, Stanzas};
 use crate::debian::packages::is_inside;
-use crate::debian::version;
 use crate::lock::described::is_described;
 use crate::lock::{Lock, LockedFile, LockedSource, LockedSourceFile, MAX_FILE, SourcePlace};
 use crate::recipe::Recipe;
@@ -17,7 +15,6 @@ use crate::recipe::address::Address;
 use crate::recipe::build::BuildSource;
 use crate::recipe::image::Content;
 use crate::recipe::kernel::{KernelSource, Origin};
-use crate::recipe::packages::PackageRequest;
 
 /// Something that a recipe asks for and that is not a binary package.
 struct Wanted<'a> {
@@ -51,9 +48,7 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
         build.sources.iter().filter_map(|(name, source)| {
             let source = match &source.value {
                 BuildSource::Url(Address { url, digest }) => KernelSource::Url { url: url.clone(), digest: *digest },
-                BuildSource::DebianSource(request, archives) => {
-                    KernelSource::DebianSource(request.clone(), archives.clone())
-                }
+                BuildSource::DebianSource(source) => KernelSource::DebianSource(source.clone()),
                 BuildSource::Text(_)
                 | BuildSource::File(_)
                 | BuildSource::Directory(_)
@@ -77,7 +72,7 @@ fn kept<'a>(
 ) -> Option<&'a LockedSource> {
     let lock = previous?;
     let archives: &[String] = match &wanted.source {
-        KernelSource::DebianSource(_, archives) => archives,
+        KernelSource::DebianSource(source) => &source.archives,
         _ => &[],
     };
     let mut used = archives.iter().filter(|name| lock.archives.contains_key(&ArchiveRef::current(*name)));
@@ -92,28 +87,23 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
         Update::All => true,
         Update::Some(names) => {
             names.iter().any(|name| name == owner)
-                || matches!(source, KernelSource::DebianSource(request, _) if names.contains(&request.name))
+                || matches!(source, KernelSource::DebianSource(source) if names.contains(&source.request.name))
         }
         Update::Gone(files) => locked.files.values().any(|file| files.contains(&file.file.sha256)),
     };
-    let mut files = locked.files.values();
     match source {
-        KernelSource::Url { url, digest } => files.next().is_some_and(|LockedSourceFile { place, file }| {
-            matches!(place, SourcePlace::Url(from) if from == url)
-                && match digest {
-                    Some(digest) => *digest == file.sha256,
-                    None => !moved,
-                }
-        }),
-        KernelSource::DebianSource(request, archives) => {
-            let fits = |file: &str| {
-                file.strip_suffix(".dsc").and_then(|stem| stem.split_once('_')).is_some_and(|(name, found)| {
-                    let asked = request.version.as_deref().map(|version| version.rsplit(':').next().unwrap_or(version));
-                    name == request.name && asked.is_none_or(|asked| asked == found)
-                })
-            };
-            let from = |place: &SourcePlace| place.archive().is_some_and(|found| archives.contains(&found.name));
-            !moved && locked.files.keys().any(|file| fits(file)) && files.all(|file| from(&file.place))
+        KernelSource::Url { url, digest } => {
+            locked.files.values().next().is_some_and(|LockedSourceFile { place, file }| {
+                matches!(place, SourcePlace::Url(from) if from == url)
+                    && match digest {
+                        Some(digest) => *digest == file.sha256,
+                        None => !moved,
+                    }
+            })
+        }
+        KernelSource::DebianSource(source) => {
+            let from = |place: &SourcePlace| place.archive().is_some_and(|found| source.archives.contains(&found.name));
+            !moved && source.is_answered_by(locked.files.keys()) && locked.files.values().all(|file| from(&file.place))
         }
         KernelSource::Package(_) | KernelSource::Directory(..) => false,
     }
@@ -157,10 +147,10 @@ pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, Sou
 pub(super) fn archives(recipe: &Recipe, previous: Option<&Lock>, update: &Update) -> Vec<String> {
     let mut names = Vec::new();
     for wanted in wanted(recipe) {
-        if let KernelSource::DebianSource(_, archives) = &wanted.source
+        if let KernelSource::DebianSource(source) = &wanted.source
             && kept(recipe, &wanted, previous, update).is_none()
         {
-            names.extend(archives.iter().cloned());
+            names.extend(source.archives.iter().cloned());
         }
     }
     names
@@ -180,8 +170,9 @@ pub(super) fn all(
             Some(locked) => at_home(locked, loaded, previous),
             None => match &wanted.source {
                 KernelSource::Url { url, digest } => by_url(context, wanted.owner, url, *digest)?,
-                KernelSource::DebianSource(request, archives) => {
-                    debian(context, recipe, loaded, &DebianSource { owner: wanted.owner, request, archives })?
+                KernelSource::DebianSource(source) => {
+                    let asked = source_package::Asked { owner: wanted.owner, source };
+                    source_package::find(context, recipe, loaded, &asked)?
                 }
                 KernelSource::Package(_) | KernelSource::Directory(..) => continue,
             },
@@ -222,77 +213,4 @@ fn by_url(context: &Asking<'_>, owner: &str, url: &str, digest: Option<Digest>) 
     }
     let file = LockedSourceFile { place: SourcePlace::Url(url.to_owned()), file: LockedFile { size, sha256 } };
     Ok(LockedSource { files: BTreeMap::from([(name.to_owned(), file)]) })
-}
-
-/// A source package that a kernel asks for.
-struct DebianSource<'a> {
-    owner: &'a str,
-    request: &'a PackageRequest,
-    archives: &'a [String],
-}
-
-/// A source package's `.dsc` and tarballs: the highest version among the archives, or the one asked for.
-fn debian(
-    context: &Asking<'_>,
-    recipe: &Recipe,
-    loaded: &BTreeMap<&str, Loaded>,
-    asked: &DebianSource<'_>,
-) -> Result<LockedSource, ResolveError> {
-    let DebianSource { owner, request, archives } = *asked;
-    let mut best: Option<(String, LockedSource)> = None;
-    let allowed = |name: &&String| request.archive.as_ref().is_none_or(|asked| asked == *name);
-    for name in archives.iter().filter(allowed) {
-        let (Some(loaded), Some(archive)) = (loaded.get(name.as_str()), recipe.archives.get(name)) else { continue };
-        let mut wanted: Vec<String> = archive.components.iter().map(|name| format!("{name}/source/Sources")).collect();
-        wanted.extend(archive.is_flat().then(|| "Sources".to_owned()));
-        for path in wanted {
-            let Some(signed) = index::find(&loaded.release, &path) else { continue };
-            let bytes = index::bytes(context, archive, &loaded.release, &signed)?;
-            index::unpack(archive, &signed, &bytes, &mut |text| {
-                let mut stanzas = Stanzas::new(text);
-                let broken =
-                    |reason: String| ResolveError::Index { archive: name.clone(), path: signed.path.clone(), reason };
-                while let Some(stanza) = stanzas.advance_lossy().map_err(|error| broken(error.to_string()))? {
-                    if control::field(stanza, "Package") != Some(&request.name) {
-                        continue;
-                    }
-                    let found = control::field(stanza, "Version").unwrap_or("").to_owned();
-                    let asked = request.version.as_ref().is_none_or(|asked| *asked == found);
-                    let better = best.as_ref().is_none_or(|(known, _)| version::compare(&found, known).is_gt());
-                    if asked && better {
-                        let source = files(name, stanza).ok_or_else(|| {
-                            broken(format!("{} {found}: files without a digest or a path", request.name))
-                        })?;
-                        best = Some((found, source));
-                    }
-                }
-                Ok(())
-            })?;
-        }
-    }
-    best.map(|(_, source)| source).ok_or_else(|| {
-        let version = request.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
-        let problem = format!("no source package {}{version} in {}", request.name, archives.join(", "));
-        ResolveError::Source { owner: owner.to_owned(), problem }
-    })
-}
-
-/// The files of a `Sources` stanza.
-fn files(archive: &str, stanza: &str) -> Option<LockedSource> {
-    // Flat repositories say `.`, and leave it out.
-    let directory = control::field(stanza, "Directory").unwrap_or(".");
-    let directory = directory.trim_start_matches("./").trim_end_matches('/');
-    let mut files = BTreeMap::new();
-    for line in control::field(stanza, "Checksums-Sha256")?.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let mut words = line.split_whitespace();
-        let (digest, size, name) = (words.next()?, words.next()?, words.next()?);
-        let path = if matches!(directory, "" | ".") { name.to_owned() } else { format!("{directory}/{name}") };
-        if name.contains('/') || !is_inside(&path) {
-            return None;
-        }
-        let file = LockedFile { size: size.parse().ok()?, sha256: digest.parse().ok()? };
-        let place = SourcePlace::Archive { archive: ArchiveRef::current(archive), path };
-        files.insert(name.to_owned(), LockedSourceFile { place, file });
-    }
-    files.keys().any(|name| name.ends_with(".dsc")).then_some(LockedSource { files })
 }

@@ -67,7 +67,7 @@ fn commits(compiled: &Compiled) -> Option<bool> {
 fn source_version(source: &KernelSource) -> Option<Version> {
     match source {
         KernelSource::Package(set) => set.requests.iter().find_map(|request| named_version(&request.name)),
-        KernelSource::DebianSource(request, _) => request.version.as_deref().and_then(Version::parse),
+        KernelSource::DebianSource(source) => source.request.version.as_deref().and_then(Version::parse),
         KernelSource::Directory(..) => None,
         KernelSource::Url { url, .. } => named_version(url.rsplit('/').next().unwrap_or_default()),
     }

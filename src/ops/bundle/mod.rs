@@ -31,6 +31,8 @@ use crate::base::Digest;
 use crate::deliver::manifest::Manifest;
 use crate::lock::Lock;
 use crate::plan::{self, Plan};
+use crate::recipe::Recipe;
+use crate::recipe::qemu::BuiltQemu;
 
 /// The time of every entry: the first that the archives of other formats can state.
 const TIME: i64 = 315_532_800;
@@ -55,6 +57,12 @@ fn inputs_of(lock: &Lock) -> Sizes {
 /// Every file that a manifest names.
 fn artifacts_of(manifest: &Manifest) -> Sizes {
     manifest.artifacts.values().map(|file| (file.sha256, file.size)).collect()
+}
+
+/// QEMUs of machines that builds of the recipe make, each once.
+fn built_qemus(recipe: &Recipe) -> impl Iterator<Item = &BuiltQemu> {
+    let built = recipe.machines.values().filter_map(|machine| machine.qemu.built());
+    built.map(|qemu| (&qemu.name, qemu)).collect::<BTreeMap<_, _>>().into_values()
 }
 
 /// The part of a plan that unpacks the QEMU of every machine: builtin steps, whose inputs are packages of the lock.

@@ -10,8 +10,8 @@ use super::closure::closure;
 use super::entries::{Stoppable, ask_to_stop, canonical};
 use super::index::{self, BundleContents, Index};
 use super::since;
-use super::{FILES, emulators};
-use crate::base::{Digest, Hasher};
+use super::{FILES, built_qemus, emulators};
+use crate::base::{Diagnostic, Digest, Hasher};
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::format::tar::{TarEntry, TarError, TarWriter};
 use crate::lock::{self, LockedFile};
@@ -23,7 +23,7 @@ use crate::ops::packed_qemu::PackedQemus;
 use crate::ops::session::Session;
 use crate::ops::{artifacts, build, local, project, realize};
 use crate::plan::Plan;
-use crate::recipe;
+use crate::recipe::{self, Recipe};
 use crate::store::Store;
 use crate::world::{OutputDirectory, World, WorldError, fs};
 
@@ -61,6 +61,9 @@ pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled,
     let known = request.since.as_deref().map(since::held).transpose()?.unwrap_or_default();
     let ready = load::ready(session, &recipe)?;
     local::verifiable(&ready.loaded.recipe)?;
+    if request.contents == BundleContents::Outputs {
+        packaged(&ready.loaded.recipe)?;
+    }
     let packed = match request.contents {
         BundleContents::Inputs => inputs(&ready, &request.build)?,
         BundleContents::Outputs => outputs(&ready, &request.build, &project::result_path(&recipe.path))?,
@@ -96,6 +99,19 @@ fn named(world: &dyn World, options: &RecipeOptions) -> Result<RecipeOptions, Op
             locked.recipe.params.iter().filter(differs).map(|(name, value)| (name.clone(), value.clone())).collect();
     }
     Ok(options)
+}
+
+/// A program that a step made is no part of a bundle: whoever runs it has built it.
+fn packaged(recipe: &Recipe) -> Result<(), OpsError> {
+    let wrong: Vec<Diagnostic> = built_qemus(recipe)
+        .map(|qemu| {
+            let message =
+                format!("QEMU `{}` is made by a build; a bundle of outputs has QEMUs of packages only", qemu.name);
+            let wrong = Diagnostic::new(qemu.span, message).label("a program that a bundle does not carry");
+            wrong.hint("bundle the inputs (without `--outputs`): the other side builds this QEMU itself")
+        })
+        .collect();
+    if wrong.is_empty() { Ok(()) } else { Err(OpsError::mistakes(&recipe.sources, wrong)) }
 }
 
 /// What a bundle holds besides the recipe.
@@ -164,7 +180,8 @@ fn write(ready: &Ready<'_>, packed: &Packed, wanted: &Wanted<'_>) -> Result<Bund
         entry.content.read(&mut |content| out.append(&entry.entry, content))?;
     }
     let (sha256, bytes) = out.finish()?;
-    file.finish(name, 0o644)?;
+    // Whatever the umask: a recipe may bring private files along, and artifacts may have them in them.
+    file.finish(name, 0o600)?;
     Ok(Bundled { files: files.len(), left_out: left_out.len(), bytes, sha256 })
 }
 

@@ -19,32 +19,44 @@ pub(super) struct NewDirectory {
     path: PathBuf,
     /// Where it is.
     pub(super) stage: PathBuf,
+    /// The permission bits that it is going to have.
+    mode: u32,
     finished: bool,
 }
+
+/// Permission bits of a new directory, whatever the umask: what was closed to others in a bundle stays so.
+const PRIVATE: u32 = 0o700;
 
 impl NewDirectory {
     /// Begins a directory at a path where nothing is, or an empty directory.
     pub(super) fn begin(path: &Path) -> Result<NewDirectory, OpsError> {
         let name = path.file_name().ok_or_else(|| BundleError::NoName(path.to_owned()))?;
-        if path.symlink_metadata().is_ok()
-            && !Dir::open(path).and_then(|dir| dir.names(0)).is_ok_and(|names| names.is_some())
-        {
-            return Err(BundleError::Taken(path.to_owned()).into());
-        }
+        let mode = match path.symlink_metadata() {
+            Ok(_) => empty(path).ok_or_else(|| BundleError::Taken(path.to_owned()))?,
+            Err(_) => PRIVATE,
+        };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
         let parent = fs::context("resolve", parent, parent.canonicalize())?;
         let stage = parent.join(format!(".kiln-{}.tmp", fs::random()?));
-        fs::context("create directory", &stage, std::fs::create_dir(&stage))?;
-        Ok(NewDirectory { path: parent.join(name), stage, finished: false })
+        Dir::make(&stage, PRIVATE)?;
+        Ok(NewDirectory { path: parent.join(name), stage, mode, finished: false })
     }
 
     /// Gives it its name.
     pub(super) fn finish(mut self) -> Result<(), OpsError> {
+        Dir::open(&self.stage)?.set_mode(self.mode)?;
         fs::rename(&self.stage, &self.path)?;
         self.finished = true;
         Ok(())
     }
+}
+
+/// The permission bits of an empty directory; `None` if something else stands there.
+fn empty(path: &Path) -> Option<u32> {
+    let dir = Dir::open(path).ok()?;
+    dir.names(0).ok()??;
+    Some(dir.stat().ok()?.st_mode & 0o777)
 }
 
 impl Drop for NewDirectory {

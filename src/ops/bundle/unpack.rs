@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::entries::{Entries, canonical};
 use super::index::{self, BundleContents, Index};
 use super::place::{NewDirectory, Recipes};
-use super::{FILES, RECIPES, RESULTS, Sizes, artifacts_of, emulators, inputs_of};
+use super::{FILES, RECIPES, RESULTS, Sizes, artifacts_of, built_qemus, emulators, inputs_of};
 use crate::base::Digest;
 use crate::deliver::check::{CheckOptions, check};
 use crate::deliver::launch;
@@ -68,6 +68,7 @@ pub fn unbundle(session: &Session<'_>, file: &Path, directory: Option<&Path>) ->
 
     let home = Home { bundle: file, stage: &new.stage, shown: &directory };
     let ready = home.ready(session, &head, store)?;
+    home.packaged(&head, &ready)?;
     home.complete(&head, &ready)?;
     let result = match &head.manifest {
         Some(manifest) => Some(home.deliver(manifest, &ready)?),
@@ -152,6 +153,9 @@ fn read_manifest(lock: &Lock, text: &[u8]) -> Result<Manifest, EntryProblem> {
     if manifest.write().as_bytes() != text {
         return Err(EntryProblem::Spelling);
     }
+    if let Some(machine) = manifest.built_qemu.keys().next() {
+        return Err(EntryProblem::BuiltQemu(format!("machine {machine}")));
+    }
     if manifest.recipe != lock.recipe.name {
         return other("it names another recipe");
     }
@@ -218,7 +222,8 @@ fn take_file(entries: &mut Entries, store: &Store, expected: (Digest, u64)) -> R
     let mut writer = store.writer()?;
     let found = entries.copy(&mut writer, &unwritten)?;
     if found == expected.0 {
-        writer.finish_as(&expected, Visibility::Everybody)?;
+        // What a bundle carries was closed to others, and nobody says which of it may be read by them.
+        writer.finish_as(&expected, Visibility::Owner)?;
     }
     Ok(found)
 }
@@ -256,6 +261,14 @@ impl Home<'_> {
         }
         let (stage, shown) = (self.stage.display().to_string(), self.shown.display().to_string());
         BundleError::Recipe { file: self.bundle.to_owned(), reason: error.to_string().replace(&stage, &shown) }.into()
+    }
+
+    /// Refuses artifacts with a QEMU that a build made: no result of a step comes out of a bundle as a program.
+    fn packaged(&self, head: &Head, ready: &Ready<'_>) -> Result<(), OpsError> {
+        match built_qemus(&ready.loaded.recipe).next().filter(|_| head.manifest.is_some()) {
+            Some(qemu) => Err(self.no_build(EntryProblem::BuiltQemu(qemu.name.clone()))),
+            None => Ok(()),
+        }
     }
 
     /// Whether everything is there that a build, or a run, is going to ask for.

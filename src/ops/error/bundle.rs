@@ -150,6 +150,9 @@ pub enum EntryProblem {
     /// A manifest of something else.
     #[error("it is not the manifest of a build of this recipe and lock: {0}")]
     OtherBuild(&'static str),
+    /// A machine whose QEMU is the result of a step, which no bundle carries.
+    #[error("it has a QEMU that a build made ({}); a bundle of outputs has QEMUs of packages only", Foreign(.0))]
+    BuiltQemu(String),
     /// Artifacts that are no build, whole and unchanged.
     #[error("its artifacts are not those of a build: {0}")]
     NoBuild(Difference),

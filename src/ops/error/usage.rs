@@ -111,6 +111,17 @@ pub enum UsageError {
     /// A copy between two files, or between two machines.
     #[error("one of the two must be in a machine, written as MACHINE:/PATH, and the other on this host")]
     CopySides,
+    /// An option of recipes beside a result directory.
+    #[error(
+        "{option} has no effect on the result directory {}, which is taken as it was built\n  help: name its recipe instead, \
+         or leave {option} out", Foreign(directory.display())
+    )]
+    OptionOfRecipe {
+        /// The option.
+        option: &'static str,
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Tests are in recipes, not in what was built from them.
     #[error(
         "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()

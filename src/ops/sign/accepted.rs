@@ -5,29 +5,38 @@ use std::path::{Path, PathBuf};
 
 use crate::base::Timestamp;
 use crate::ops::error::{OpsError, SignedError};
+use crate::store::StoreLock;
 use crate::world::{World, WorldError, fs};
 
 /// No such file is larger.
 const LIMIT: u64 = 16 << 20;
 
-/// The newest signature, by recipe and by key.
+/// The newest signature, by recipe and by key. While it is held, no other kiln reads or writes the list.
 pub(super) struct Accepted {
     file: PathBuf,
     known: BTreeMap<String, BTreeMap<String, Timestamp>>,
+    _lock: StoreLock,
 }
 
 impl Accepted {
     /// Of this user.
-    pub(super) fn read(world: &dyn World) -> Result<Accepted, OpsError> {
+    pub(super) fn open(world: &dyn World) -> Result<Accepted, OpsError> {
         let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
-        let file = below("XDG_STATE_HOME", "kiln/accepted.json");
-        let file = file.or_else(|| below("HOME", ".local/state/kiln/accepted.json")).ok_or(SignedError::NoState)?;
-        let known = match world.read(&file, LIMIT) {
+        let directory = below("XDG_STATE_HOME", "kiln").or_else(|| below("HOME", ".local/state/kiln"));
+        Accepted::open_in(&directory.ok_or(SignedError::NoState)?)
+    }
+
+    fn open_in(directory: &Path) -> Result<Accepted, OpsError> {
+        fs::create_dir_all(directory)?;
+        // A file of its own: the list is replaced whenever it is written.
+        let lock = StoreLock::exclusive(&directory.join("accepted.lock"), &|| false)?;
+        let file = directory.join("accepted.json");
+        let known = match fs::read(&file, LIMIT) {
             Ok(text) => serde_json::from_slice(&text).map_err(|_| SignedError::State(file.clone()))?,
             Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Accepted { file, known })
+        Ok(Accepted { file, known, _lock: lock })
     }
 
     /// When the newest build of a recipe was signed with a key that was accepted.
@@ -43,7 +52,32 @@ impl Accepted {
         self.known.entry(recipe.to_owned()).or_default().insert(key.to_owned(), signed);
         let text =
             serde_json::to_string_pretty(&self.known).map_err(|error| OpsError::parse("accepted.json", error))?;
-        fs::create_dir_all(self.file.parent().unwrap_or(Path::new("/")))?;
         Ok(fs::write_with_mode(&self.file, text.as_bytes(), 0o600)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_entry_is_lost_where_several_remember_at_once() {
+        let directory = std::env::temp_dir().join(format!("kiln-accepted-{}", std::process::id()));
+        let (threads, builds) = (4, 8);
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let directory = &directory;
+                scope.spawn(move || {
+                    for build in 0..builds {
+                        let mut accepted = Accepted::open_in(directory).unwrap();
+                        accepted.add(&format!("recipe-{thread}-{build}"), "key", Timestamp(1)).unwrap();
+                    }
+                });
+            }
+        });
+        let accepted = Accepted::open_in(&directory).unwrap();
+        assert_eq!(accepted.known.len(), threads * builds);
+        drop(accepted);
+        fs::remove_tree(&directory).unwrap();
     }
 }

@@ -75,7 +75,7 @@ pub fn verify(session: &Session<'_>, request: &SignedRequest) -> Result<SignedRe
     }
     let now = session.world.now();
     in_time(&statement, now).map_err(refuse)?;
-    let mut accepted = Accepted::read(session.world)?;
+    let mut accepted = Accepted::open(session.world)?;
     let mut signers = Vec::new();
     for key in keys {
         let name = trust.signer(&key, &statement.recipe, now).map_err(refuse)?;

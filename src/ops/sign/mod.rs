@@ -13,6 +13,7 @@ use std::path::Path;
 use super::error::{MismatchError, OpsError};
 use super::event::OpsEvent;
 use super::session::Session;
+use super::verify::notices;
 use crate::deliver::check::{self as directory_check, CheckOptions};
 use crate::deliver::manifest::Manifest;
 
@@ -21,7 +22,10 @@ fn unchanged(session: &Session<'_>, directory: &Path) -> Result<(Manifest, usize
     let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
     let checked = directory_check::check(directory, &CheckOptions { remembered: None, told: &reading })?;
     match checked.manifest {
-        Some(manifest) if checked.differences.is_empty() => Ok((manifest, checked.files)),
+        Some(manifest) if checked.differences.is_empty() => {
+            notices(session, &manifest);
+            Ok((manifest, checked.files))
+        }
         _ => {
             let differences = checked.differences;
             Err(MismatchError::Changed { directory: directory.to_owned(), differences }.into())

@@ -27,6 +27,7 @@ use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
 use crate::recipe::local::LocalPlace;
+use crate::recipe::packages::source::DebianPart;
 
 /// Input and output: the Kconfig files of a source.
 pub const KCONFIG: &str = "kconfig.tar";
@@ -217,8 +218,11 @@ impl Lowering<'_, '_> {
 
     /// What `source.sh` reads: itself, the source, the patches in order. `part` is what a step needs of a directory.
     fn source(&mut self, part: SourcePart) -> BTreeMap<String, Input> {
-        let patched =
-            !self.compiled.patches.is_empty() || matches!(self.compiled.source, KernelSource::DebianSource(..));
+        let debian = |source: &KernelSource| match source {
+            KernelSource::DebianSource(source) => source.part == DebianPart::Whole,
+            KernelSource::Package(_) | KernelSource::Url { .. } | KernelSource::Directory(..) => false,
+        };
+        let patched = !self.compiled.patches.is_empty() || debian(&self.compiled.source);
         let mut script = include_bytes!("source.sh").to_vec();
         if patched {
             script.extend_from_slice(include_bytes!("apply.sh"));

@@ -7,7 +7,7 @@ use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address;
 use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::{FromValue, Name, TextOrFile};
-use crate::recipe::packages::source_request;
+use crate::recipe::packages::source::{DebianPart, DebianSource};
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::{EvaluatedNode, Value};
@@ -80,9 +80,8 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
         Value::Call(word, arguments) if word.value == "url" => {
             address::read(value, arguments, &scope.report).map(BuildSource::Url)
         }
-        Value::Call(word, arguments) if word.value == "source-package" => {
-            let (request, archives) = source_request(word, arguments, scope)?;
-            Some(BuildSource::DebianSource(request, archives))
+        Value::Call(word, arguments) if DebianPart::named(&word.value).is_some() => {
+            DebianSource::read(word, arguments, scope).map(BuildSource::DebianSource)
         }
         Value::Call(word, arguments) if word.value == "output" => match kernel_in(arguments, scope) {
             Some((output, kernel)) => headers(output, kernel, scope),
@@ -93,7 +92,7 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
             let wrong =
                 Diagnostic::new(value.span, format!("expected the source of a build, found {}", other.describe()));
             let hint = "write `file \"main.c\"`, `directory \"src\"`, `url \"https://...\" sha256:...`, `source-package \"ndctl\"`, \
-                        `output \"NAME\" from BUILD` or a string";
+                        `source-tarball \"ndctl\"`, `output \"NAME\" from BUILD` or a string";
             scope.report.push(wrong.label(format!("this is {}", other.kind())).hint(hint));
             None
         }

@@ -9,7 +9,8 @@ use crate::recipe::address::{self, Address};
 use crate::recipe::architecture;
 use crate::recipe::kinds::{FileKey, Name};
 use crate::recipe::local::{LocalOrigin, LocalPlace};
-use crate::recipe::packages::{PackageRequest, PackageSet, request, source_request};
+use crate::recipe::packages::source::{DebianPart, DebianSource};
+use crate::recipe::packages::{PackageRequest, PackageSet, request};
 use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::{EvaluatedNode, Value};
@@ -137,19 +138,18 @@ fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
 }
 
 /// What a report proposes as the source of a kernel.
-const SOURCES: &str = "write `package \"linux-source-6.12\"`, `source-package \"linux\"`, `url \"https://...\" sha256:...` or, for a \
+const SOURCES: &str = "write `package \"linux-source-6.12\"`, `source-package \"linux\"`, `source-tarball \"linux\"`, `url \"https://...\" sha256:...` or, for a \
                        tree of your own, `directory \"linux\"`";
 
-/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, `url "https://..." sha256:...`, or `directory "linux"`.
+/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, `source-tarball "linux"`, `url "https://..." sha256:...`, or `directory "linux"`.
 fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelSource> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
             let Address { url, digest } = address::read(value, arguments, &scope.report)?;
             Some(KernelSource::Url { url, digest })
         }
-        Value::Call(word, arguments) if word.value == "source-package" => {
-            let (request, archives) = source_request(word, arguments, scope)?;
-            Some(KernelSource::DebianSource(request, archives))
+        Value::Call(word, arguments) if DebianPart::named(&word.value).is_some() => {
+            DebianSource::read(word, arguments, scope).map(KernelSource::DebianSource)
         }
         Value::Local(local) => Some(KernelSource::Directory(local.place.clone(), LocalOrigin::Recipe)),
         Value::Text(path) if path.contains('/') => {

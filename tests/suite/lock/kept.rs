@@ -11,6 +11,7 @@ use kiln::plan::Builder;
 use kiln::plan::step::FetchPlace;
 use kiln::recipe::Recipe;
 use kiln::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource, Origin};
+use kiln::recipe::packages::source::{DebianPart, DebianSource};
 use kiln::world::memory::MemoryWorld;
 
 use super::super::archive_support::{Package, TinyArchive, recipe, request, set};
@@ -21,7 +22,11 @@ fn with_source(mut recipe: Recipe, archive: &str) -> Recipe {
     let build = recipe.package_sets["web"].clone();
     let span = build.span;
     let compiled = Compiled {
-        source: KernelSource::DebianSource(request("linux"), vec![archive.to_owned()]),
+        source: KernelSource::DebianSource(DebianSource {
+            request: request("linux"),
+            archives: vec![archive.to_owned()],
+            part: DebianPart::Whole,
+        }),
         patches: Vec::new(),
         base: ConfigBase::Target("tinyconfig".to_owned()),
         configs: Vec::new(),
