@@ -125,7 +125,8 @@ fn recipe(world: &dyn World, packages: &[&str]) -> Recipe {
         builds: BTreeMap::new(),
         qemus: BTreeMap::new(),
         images: BTreeMap::new(),
-        goals: std::collections::BTreeSet::new(),
+        goals: kiln::recipe::Goals::default(),
+        unused: Vec::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),
     }

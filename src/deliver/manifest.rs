@@ -57,6 +57,9 @@ pub struct Manifest {
     /// By image that no machine uses: its file.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub images: BTreeMap<String, String>,
+    /// By kernel that no machine uses: its files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kernels: BTreeMap<String, BTreeSet<String>>,
     /// By image: what is doubtful about its files and packages, a sentence each.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub warnings: BTreeMap<String, Vec<String>>,
@@ -108,11 +111,15 @@ impl Manifest {
             return Err(ManifestError::Format(manifest.format));
         }
         let files = manifest.artifacts.keys().filter(|name| !is_file_name(name));
-        let owners = manifest.qemu.keys().chain(manifest.images.keys()).chain(manifest.images.values());
-        match files.chain(owners.filter(|name| !is_plain(name))).next() {
-            Some(name) => Err(ManifestError::Name(name.clone())),
-            None => manifest.bounded(),
-        }
+        let owners = manifest.qemu.keys().chain(manifest.images.keys()).chain(manifest.kernels.keys());
+        let odd = owners.chain(manifest.alone()).filter(|name| !is_plain(name));
+        let odd = files.chain(odd).next().cloned();
+        odd.map_or_else(|| manifest.bounded(), |name| Err(ManifestError::Name(name)))
+    }
+
+    /// The files of images and kernels that no machine uses.
+    pub fn alone(&self) -> impl Iterator<Item = &String> {
+        self.images.values().chain(self.kernels.values().flatten())
     }
 
     /// Itself, where comparing a directory with it ends in reasonable time and memory.
@@ -120,6 +127,8 @@ impl Manifest {
         let counts = [
             ("machines", self.qemu.len(), MACHINES),
             ("images", self.images.len(), ARTIFACTS),
+            ("kernels", self.kernels.len(), ARTIFACTS),
+            ("files of kernels", self.kernels.values().map(BTreeSet::len).sum(), ARTIFACTS),
             ("files", self.artifacts.len(), ARTIFACTS),
         ];
         if let Some((what, found, most)) = counts.into_iter().find(|(_, found, most)| found > most) {
@@ -169,6 +178,7 @@ mod tests {
             local: BTreeMap::new(),
             qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
             images: BTreeMap::new(),
+            kernels: BTreeMap::new(),
             warnings: BTreeMap::new(),
         }
     }

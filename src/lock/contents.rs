@@ -2,6 +2,7 @@
 //!
 //! Whoever lowers a recipe relies on this: a lock may come from anybody, with anything left out of it.
 
+use super::mismatch::Mismatch;
 use super::resolve::{SetAnswer, SourceAnswer, source_answers};
 use super::{Lock, LockedPackage};
 use crate::recipe::Recipe;
@@ -10,7 +11,7 @@ use crate::recipe::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use crate::recipe::packages::PackageSet;
 
 /// Everything that is missing, a sentence each.
-pub(super) fn missing(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+pub(super) fn missing(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
     let mut wrong = sets(recipe, lock);
     wrong.extend(sources(recipe, lock));
     if wrong.is_empty() {
@@ -20,10 +21,10 @@ pub(super) fn missing(recipe: &Recipe, lock: &Lock) -> Vec<String> {
     wrong
 }
 
-fn sets(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+fn sets(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
     let sets = match super::resolve::sets(recipe) {
         Ok(sets) => sets,
-        Err(error) => return vec![error.to_string()],
+        Err(error) => return vec![Mismatch::new(error.to_string())],
     };
     let problem = |(name, set): (&str, &PackageSet)| {
         let problem = match super::resolve::set_answer(recipe, set, lock) {
@@ -32,39 +33,43 @@ fn sets(recipe: &Recipe, lock: &Lock) -> Vec<String> {
             SetAnswer::Lacks(package) => format!("lacks `{package}`, which the recipe requests"),
             SetAnswer::Foreign(package) => format!("has `{package}` from an archive that the recipe does not allow"),
         };
-        Some(format!("package set `{name}` {problem}"))
+        Some(Mismatch::at(set.span, format!("package set `{name}` {problem}")))
     };
     sets.into_iter().filter_map(problem).collect()
 }
 
-fn sources(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+fn sources(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
     let problem = |(name, answer)| match answer {
         SourceAnswer::Whole => None,
-        SourceAnswer::Missing => Some(format!("source `{name}` is not in the lock")),
-        SourceAnswer::Other => Some(format!("source `{name}` does not match the recipe")),
+        SourceAnswer::Missing => Some(Mismatch::new(format!("source `{name}` is not in the lock"))),
+        SourceAnswer::Other => Some(Mismatch::new(format!("source `{name}` does not match the recipe"))),
     };
     source_answers(recipe, lock).into_iter().filter_map(problem).collect()
 }
 
 /// Packages that steps take files out of, by name: one that only `Provides` the name has other files.
-fn named(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+fn named(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
     let shells = recipe.images.values().filter_map(|image| Some((image.disk()?.initramfs_set(), [BUSYBOX].as_slice())));
     let boots = recipe
         .machines
         .values()
         .filter_map(|machine| Some((machine.boot.as_ref()?, machine.firmware.value.packages())));
-    let mut wrong: Vec<String> = Vec::new();
+    let mut wrong: Vec<Mismatch> = Vec::new();
     for (set, names) in shells.chain(boots) {
         let has = |name: &&str| packages(lock, set).iter().any(|package| package.name == **name);
         let lacks = names.iter().filter(|name| !has(name));
-        wrong.extend(lacks.map(|name| format!("package set `{}` has no package called `{name}`", set.name)));
+        wrong.extend(lacks.map(|name| {
+            let text = format!("package set `{}` has no package called `{name}`", set.name);
+            Mismatch::at(set.span, text)
+                .hint(format!("add `{name}`: a file of it is needed, whatever provides the name"))
+        }));
     }
     wrong.dedup();
     wrong
 }
 
 /// Sets of which some package, whichever it is, holds a kernel's source or configuration.
-fn filled(recipe: &Recipe, lock: &Lock) -> Vec<String> {
+fn filled(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
     let of = |kernel: &Kernel| -> Vec<PackageSet> {
         let Origin::Compiled(compiled) = &kernel.origin else { return Vec::new() };
         let source = match &compiled.source {
@@ -78,7 +83,8 @@ fn filled(recipe: &Recipe, lock: &Lock) -> Vec<String> {
         source.into_iter().chain(base).cloned().collect()
     };
     let sets = recipe.kernels.values().flat_map(of).filter(|set| packages(lock, set).is_empty());
-    sets.map(|set| format!("package set `{}` is empty, but a kernel needs it", set.name)).collect()
+    let empty = |set: PackageSet| format!("package set `{}` is empty, but a kernel needs it", set.name);
+    sets.map(|set| Mismatch::at(set.span, empty(set))).collect()
 }
 
 fn packages<'a>(lock: &'a Lock, set: &PackageSet) -> &'a [LockedPackage] {

@@ -8,6 +8,7 @@
 mod contents;
 mod described;
 mod diff;
+mod mismatch;
 mod place;
 mod read;
 pub mod resolve;
@@ -17,9 +18,10 @@ mod write;
 
 pub use described::recipe_digest;
 pub use diff::{Change, diff};
+pub use mismatch::Mismatch;
 pub use place::{NotAPlace, SourcePlace};
 pub use read::{ReadError, read, read_changed};
-pub use satisfies::{Mismatch, satisfies};
+pub use satisfies::satisfies;
 pub use write::{inputs_digest, write};
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,35 +1,25 @@
 //! Is this lock the lock of this recipe? Offline, and without looking at a single package.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use super::Lock;
 use super::described::{difference, local, recipe_digest};
-use crate::base::{Digest, Foreign, Timestamp};
+use super::mismatch::Mismatch;
+use crate::base::{Digest, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
-
-/// One way in which a lock is not the lock of a recipe.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mismatch(String);
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Foreign(&self.0).fmt(f)
-    }
-}
 
 /// Every way in which `lock` is not the lock of `recipe`.
 pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     let mut wrong = Vec::new();
     let files: BTreeMap<String, Digest> = recipe.files.iter().map(|(path, file)| (path.clone(), file.digest)).collect();
     if lock.recipe.name != recipe.name {
-        wrong.push(Mismatch(format!("it is the lock of `{}`, not `{}`", lock.recipe.name, recipe.name)));
+        wrong.push(Mismatch::new(format!("it is the lock of `{}`, not `{}`", lock.recipe.name, recipe.name)));
     }
     compare(&mut wrong, "file", &lock.recipe.files, &files);
     compare(&mut wrong, "parameter", &lock.recipe.params, &recipe.params);
     if wrong.is_empty() && lock.recipe.digest != recipe_digest(&files, &recipe.params) {
-        wrong.push(Mismatch("its recipe digest does not match its files and parameters".to_owned()));
+        wrong.push(Mismatch::new("its recipe digest does not match its files and parameters"));
     }
     if wrong.is_empty() {
         archives(&mut wrong, recipe, lock);
@@ -37,7 +27,7 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
         local_sources(&mut wrong, recipe, lock);
     }
     if wrong.is_empty() {
-        wrong.extend(super::contents::missing(recipe, lock).into_iter().map(Mismatch));
+        wrong.extend(super::contents::missing(recipe, lock));
     }
     if wrong.is_empty() { Ok(()) } else { Err(wrong) }
 }
@@ -54,9 +44,9 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
             (None, None) => Some("is not in the recipe".to_owned()),
             (None, Some(asked)) => difference(asked, locked),
         };
-        wrong.extend(problem.map(|problem| Mismatch(format!("archive `{name}` {problem}"))));
+        wrong.extend(problem.map(|problem| Mismatch::new(format!("archive `{name}` {problem}"))));
         if locked.snapshot < locked.date || locked.valid_until.is_some_and(|until| until < locked.date) {
-            wrong.push(Mismatch(format!("archive `{name}`: date, snapshot and `valid-until` are not in order")));
+            wrong.push(Mismatch::new(format!("archive `{name}`: date, snapshot and `valid-until` are not in order")));
         }
     }
     // Sets of the same name are told when locking.
@@ -64,13 +54,13 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let asked = sets.values().flat_map(|set| &set.archives);
     let missing: BTreeSet<&String> =
         asked.filter(|name| !lock.archives.contains_key(&ArchiveRef::current(*name))).collect();
-    wrong.extend(missing.into_iter().map(|name| Mismatch(format!("archive `{name}` is not in the lock"))));
+    wrong.extend(missing.into_iter().map(|name| Mismatch::new(format!("archive `{name}` is not in the lock"))));
 }
 
 fn local_sources(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     for name in local(recipe).symmetric_difference(&lock.local) {
         let now = if lock.local.contains(name) { "is no directory" } else { "is a directory" };
-        wrong.push(Mismatch(format!("the source of kernel `{name}` {now} now")));
+        wrong.push(Mismatch::new(format!("the source of kernel `{name}` {now} now")));
     }
 }
 
@@ -79,7 +69,7 @@ fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     let newest = lock.archives.values().map(|archive| archive.date).max();
     let epoch = recipe.epoch.or(newest).unwrap_or(Timestamp(0));
     if lock.epoch != epoch {
-        wrong.push(Mismatch(format!("its epoch is {}, but recipe and archives give {epoch}", lock.epoch)));
+        wrong.push(Mismatch::new(format!("its epoch is {}, but recipe and archives give {epoch}", lock.epoch)));
     }
 }
 
@@ -91,13 +81,13 @@ fn compare<T: PartialEq>(
 ) {
     for (name, value) in now {
         match locked.get(name) {
-            None => wrong.push(Mismatch(format!("{} is new", shown(noun, name)))),
-            Some(old) if old != value => wrong.push(Mismatch(format!("{} has changed", shown(noun, name)))),
+            None => wrong.push(Mismatch::new(format!("{} is new", shown(noun, name)))),
+            Some(old) if old != value => wrong.push(Mismatch::new(format!("{} has changed", shown(noun, name)))),
             Some(_) => {}
         }
     }
     for name in locked.keys().filter(|name| !now.contains_key(*name)) {
-        wrong.push(Mismatch(format!("{} is gone", shown(noun, name))));
+        wrong.push(Mismatch::new(format!("{} is gone", shown(noun, name))));
     }
 }
 

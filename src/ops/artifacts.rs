@@ -1,6 +1,6 @@
-//! What a build puts into its result directory: the plan's artifacts, those of images beside the manifest, and for every machine the files that launch it.
+//! What a build puts into its result directory: the plan's artifacts, those of images and kernels beside the manifest, and for every machine the files that launch it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::deliver::Delivery;
@@ -47,9 +47,20 @@ pub(super) fn deliveries(
 pub(super) fn images(ready: &Ready<'_>) -> BTreeMap<String, String> {
     let image = |artifact: &plan::Artifact| match &artifact.owner {
         ArtifactOwner::Image(image) => Some((image.clone(), artifact.file_name())),
-        ArtifactOwner::Machine(_) => None,
+        ArtifactOwner::Machine(_) | ArtifactOwner::Kernel(_) => None,
     };
     ready.plan.artifacts.iter().filter_map(image).collect()
+}
+
+/// The files of kernels that no machine uses, by kernel.
+pub(super) fn kernels(ready: &Ready<'_>) -> BTreeMap<String, BTreeSet<String>> {
+    let mut kernels: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for artifact in &ready.plan.artifacts {
+        if let ArtifactOwner::Kernel(kernel) = &artifact.owner {
+            kernels.entry(kernel.clone()).or_default().insert(artifact.file_name());
+        }
+    }
+    kernels
 }
 
 /// How a machine is launched from what came out.

@@ -69,6 +69,7 @@ pub fn build_with(
         warnings,
         built_qemu: built_qemu(ready, &realized),
         images: artifacts::images(ready),
+        kernels: artifacts::kernels(ready),
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;

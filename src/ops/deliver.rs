@@ -135,6 +135,7 @@ mod tests {
             qemu: BTreeMap::new(),
             built_qemu: BTreeMap::new(),
             images: BTreeMap::new(),
+            kernels: BTreeMap::new(),
             warnings: BTreeMap::new(),
         }
     }

@@ -103,7 +103,11 @@ pub fn configuration(session: &Session<'_>, path: &Path) -> Result<DotConfig, Op
 /// The final configuration of a recipe's one kernel; nothing is compiled for it.
 fn of_recipe(session: &Session<'_>, path: &Path) -> Result<Vec<u8>, OpsError> {
     let ready = load::ready(session, &RecipeOptions::of(path))?;
-    let kernels: BTreeSet<&str> = ready.loaded.recipe.machines.values().map(|m| m.kernel.as_str()).collect();
+    let recipe = &ready.loaded.recipe;
+    let mut kernels: BTreeSet<&str> = recipe.machines.values().map(|machine| machine.kernel.as_str()).collect();
+    if kernels.is_empty() {
+        kernels.extend(recipe.kernels_alone().map(|kernel| kernel.name.as_str()));
+    }
     if kernels.len() > 1 {
         let names = kernels.into_iter().collect::<Vec<_>>().join(", ");
         return Err(UsageError::SeveralKernels { recipe: path.to_owned(), names }.into());

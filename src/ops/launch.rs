@@ -70,7 +70,7 @@ pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptio
 pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
     let recipe = &loaded.recipe;
     if recipe.machines.is_empty() {
-        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys()));
+        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys(), recipe.kernels.keys()));
     }
     Ok(())
 }
@@ -80,7 +80,7 @@ pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches,
     let store = load::open_store(session.world)?;
     let (manifest, machines) = believed(session, &store, directory)?;
     if machines.is_empty() {
-        return Err(UsageError::without_machines(directory, manifest.images.keys()).into());
+        return Err(UsageError::without_machines(directory, manifest.images.keys(), manifest.kernels.keys()).into());
     }
     let mut launches = BTreeMap::new();
     for (name, found) in machines {
@@ -104,7 +104,9 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
         let store = load::open_store(session.world)?;
         let (manifest, machines) = believed(session, &store, recipe.directory()?)?;
         if machines.is_empty() {
-            return Err(UsageError::without_machines(&recipe.path, manifest.images.keys()).into());
+            return Err(
+                UsageError::without_machines(&recipe.path, manifest.images.keys(), manifest.kernels.keys()).into()
+            );
         }
         let one = |(name, found): (String, CheckedMachine)| {
             let LaunchFile { description, artifacts } = found.launch;

@@ -8,9 +8,9 @@ use super::event::{Notice, OpsEvent};
 use super::load::{self, Loaded};
 use super::session::Session;
 use super::{machines, mirrors, project};
-use crate::base::Digest;
+use crate::base::{Diagnostic, Digest};
 use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, Update};
-use crate::lock::{self, Lock, LockedMachine, ReadError};
+use crate::lock::{self, Lock, LockedMachine, Mismatch, ReadError};
 use crate::plan;
 use crate::recipe::Recipe;
 
@@ -43,11 +43,21 @@ pub(super) fn made(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update
     let (session, recipe) = (&loaded.session, &loaded.recipe);
     let mut lock = resolved(loaded, previous, update)?;
     machines::judge(session, recipe, &lock)?;
-    lock::satisfies(recipe, &lock).map_err(LockError::Unbuildable)?;
+    lock::satisfies(recipe, &lock).map_err(|wrong| unbuildable(recipe, wrong))?;
     lock.machines = machines::locked(recipe, &lock)?;
     lock.steps = steps(recipe, &lock);
     carry_over(recipe, &mut lock, previous);
     Ok(lock)
+}
+
+/// What a lock that was made just now does not fulfil is a mistake in the recipe, where one place of it is to blame.
+fn unbuildable(recipe: &Recipe, wrong: Vec<Mismatch>) -> OpsError {
+    let mistakes: Vec<Diagnostic> = wrong.iter().filter_map(Mismatch::diagnostic).collect();
+    if mistakes.is_empty() {
+        LockError::Unbuildable(wrong).into()
+    } else {
+        OpsError::mistakes(&recipe.sources, mistakes)
+    }
 }
 
 fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Result<Lock, OpsError> {

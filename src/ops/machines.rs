@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::error::{LockError, OpsError};
 use super::event::OpsEvent;
+use super::first_boot;
 use super::session::Session;
 use crate::base::Diagnostic;
 use crate::debian::version;
@@ -44,6 +45,7 @@ fn emulator(lock: &Lock, machine: &Machine) -> Result<Emulator, OpsError> {
 /// Judges every machine by every rule; warnings are told, errors end the operation.
 pub fn judge(session: &Session<'_>, recipe: &Recipe, lock: &Lock) -> Result<(), OpsError> {
     let mut findings = Findings::default();
+    findings.warnings.extend(first_boot::doubts(recipe, lock));
     for machine in recipe.machines.values() {
         let kernel = KernelFacts::locked(&recipe.kernels[&machine.kernel], lock);
         match emulator(lock, machine) {
@@ -71,6 +73,7 @@ pub(super) fn judge_unlocked(session: &Session<'_>, recipe: &Recipe) -> Result<(
 /// Adds what the other rules say of the recipe to what the tables say.
 fn conclude(session: &Session<'_>, recipe: &Recipe, mut findings: Findings) -> Result<(), OpsError> {
     findings.extend(rules::check_all(recipe));
+    findings.warnings.extend(recipe.unused.iter().cloned());
     if !findings.warnings.is_empty() {
         session.on(OpsEvent::Warnings { sources: &recipe.sources, warnings: &findings.warnings });
     }

@@ -15,6 +15,7 @@ mod diffoscope;
 pub mod emulator;
 pub mod error;
 pub mod event;
+mod first_boot;
 pub mod gone;
 mod ids;
 pub mod kconfig;

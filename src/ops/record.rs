@@ -11,7 +11,7 @@ use crate::exec::Realized;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::root::ROOT;
-use crate::plan::{Artifact, ArtifactKind, Input};
+use crate::plan::{Artifact, ArtifactKind, ArtifactOwner, Input};
 use crate::recipe::local::LocalOrigin;
 
 /// Compares what came out with the lock, then adds what the lock did not know. `lock` has the users already.
@@ -80,7 +80,12 @@ fn configs(ready: &Ready<'_>, realized: &Realized) -> BTreeMap<String, Digest> {
     let machines = &ready.loaded.recipe.machines;
     let configs = ready.plan.artifacts.iter().filter(|artifact| artifact.kind == ArtifactKind::KernelConfig);
     let config = |artifact: &Artifact| {
-        Some((machines.get(artifact.machine()?)?.kernel.clone(), realized.file(&artifact.from).sha256))
+        let kernel = match &artifact.owner {
+            ArtifactOwner::Machine(machine) => &machines.get(machine)?.kernel,
+            ArtifactOwner::Kernel(kernel) => kernel,
+            ArtifactOwner::Image(_) => return None,
+        };
+        Some((kernel.clone(), realized.file(&artifact.from).sha256))
     };
     configs.filter_map(config).collect()
 }

@@ -198,6 +198,8 @@ pub enum ArtifactKind {
     KernelConfig,
     /// The initramfs.
     Initrd,
+    /// The kernel's modules below `usr/lib/modules`, without indexes.
+    Modules,
     /// The kernel as it was linked, with debug information.
     Vmlinux,
     /// The kernel's symbols.
@@ -221,6 +223,7 @@ impl ArtifactKind {
             ArtifactKind::Kernel => "vmlinuz",
             ArtifactKind::KernelConfig => "kernel.config",
             ArtifactKind::Initrd => "initrd.img",
+            ArtifactKind::Modules => "modules.tar",
             ArtifactKind::Vmlinux => "vmlinux",
             ArtifactKind::SystemMap => "System.map",
             ArtifactKind::GdbScripts => "vmlinux-gdb.py",

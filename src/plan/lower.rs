@@ -17,11 +17,11 @@ use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
 use crate::recipe::image::Image;
-use crate::recipe::kernel::Origin;
+use crate::recipe::kernel::{Kernel, Origin};
 use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
 
-/// The steps that build everything the recipe's machines consist of, and the images that no machine uses.
+/// The steps that build everything the recipe's machines consist of, and the images and kernels that no machine uses.
 ///
 /// The lock must satisfy the recipe: every set, source and archive that the recipe asks for is there.
 pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
@@ -37,6 +37,9 @@ pub fn lower(recipe: &Recipe, lock: &Lock) -> Plan {
     }
     for image in recipe.images_alone() {
         lowering.image(image);
+    }
+    for kernel in recipe.kernels_alone() {
+        lowering.kernel_alone(kernel);
     }
     lowering.qemu_facts();
     lowering.builder.plan
@@ -98,6 +101,20 @@ impl Lowering<'_> {
             }
         };
         self.builder.plan.artifacts.push(Artifact { owner: ArtifactOwner::Image(image.name.clone()), kind, from });
+    }
+
+    /// A kernel that no machine uses: as its steps leave it, since no image lends tools to index its modules.
+    fn kernel_alone(&mut self, kernel: &Kernel) {
+        let KernelParts { vmlinuz, config, modules, debug, .. } = self.unindexed(&kernel.name);
+        let files = [(ArtifactKind::Kernel, vmlinuz), (ArtifactKind::KernelConfig, config)].into_iter();
+        let modules = modules.map(|modules| (ArtifactKind::Modules, modules));
+        for (kind, from) in files.chain(modules).chain(debug) {
+            self.builder.plan.artifacts.push(Artifact {
+                owner: ArtifactOwner::Kernel(kernel.name.clone()),
+                kind,
+                from,
+            });
+        }
     }
 
     /// Each QEMU is asked once, however many machines it runs and whatever its package set is called; a set may hold one

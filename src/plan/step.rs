@@ -314,10 +314,13 @@ pub enum ArtifactOwner {
     Machine(String),
     /// An image that no machine uses, which is one file.
     Image(String),
+    /// A kernel that no machine uses, which has several.
+    Kernel(String),
 }
 
 impl Artifact {
-    /// Its name in the directory of its owner: `disk.qcow2` of a machine, `IMAGE.qcow2` of an image.
+    /// Its name in the directory of its owner: `disk.qcow2` of a machine, `IMAGE.qcow2` of an image, `KERNEL.vmlinuz` and
+    /// `KERNEL.config` of a kernel.
     pub fn file_name(&self) -> String {
         let name = self.kind.file_name();
         match &self.owner {
@@ -326,6 +329,8 @@ impl Artifact {
                 let (_, suffix) = name.rsplit_once('.').expect("disks and archives have a suffix");
                 format!("{image}.{suffix}")
             }
+            ArtifactOwner::Kernel(kernel) if self.kind == ArtifactKind::KernelConfig => format!("{kernel}.config"),
+            ArtifactOwner::Kernel(kernel) => format!("{kernel}.{name}"),
         }
     }
 
@@ -333,7 +338,7 @@ impl Artifact {
     pub fn machine(&self) -> Option<&str> {
         match &self.owner {
             ArtifactOwner::Machine(machine) => Some(machine),
-            ArtifactOwner::Image(_) => None,
+            ArtifactOwner::Image(_) | ArtifactOwner::Kernel(_) => None,
         }
     }
 }

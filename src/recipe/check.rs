@@ -9,8 +9,9 @@ use super::import::Imports;
 use super::reader::{Reader, duplicate};
 use super::report::Diagnostics;
 use super::scope::Scope;
+use super::unused::Own;
 use super::value::{EvaluatedNode, Value};
-use super::{Recipe, alone, archive, build, image, kernel, machine, packages, qemu, test};
+use super::{Recipe, alone, archive, build, image, kernel, machine, packages, qemu, test, unused};
 use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
 
@@ -61,6 +62,7 @@ pub fn check_given(world: &dyn World, path: &Path, given: Given<'_>) -> Result<R
     let root = root_block(nodes, start);
     let (epoch, tests) = parts(&root, &mut scope);
     let goals = alone::goals(&scope, start.file, &extended);
+    let unused = unused::find(&scope, &goals, &Own { main: start.file, extended: &extended });
     let name = name(&main, start, &scope.report);
     let report = std::mem::take(&mut scope.report);
     if !report.is_empty() {
@@ -83,6 +85,7 @@ pub fn check_given(world: &dyn World, path: &Path, given: Given<'_>) -> Result<R
         goals,
         machines: scope.machines,
         tests,
+        unused,
     })
 }
 

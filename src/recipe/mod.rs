@@ -29,15 +29,17 @@ pub mod reader;
 pub mod report;
 pub mod scope;
 pub mod test;
+mod unused;
 pub mod value;
 
+pub use alone::Goals;
 pub use check::{Given, Mistakes, check, check_given};
 pub use content::RecipeFile;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use crate::base::{SourceMap, Timestamp};
+use crate::base::{Diagnostic, SourceMap, Timestamp};
 
 /// A whole recipe whose every reference resolves.
 #[derive(Debug, Clone)]
@@ -66,10 +68,12 @@ pub struct Recipe {
     pub qemus: BTreeMap<String, qemu::BuiltQemu>,
     /// Disk images.
     pub images: BTreeMap<String, image::Image>,
-    /// Images that the recipe is for, with or without a machine: those of its own file that no other extends.
-    pub goals: BTreeSet<String>,
+    /// Images and kernels that the recipe is for, with or without a machine.
+    pub goals: Goals,
     /// Machines.
     pub machines: BTreeMap<String, machine::Machine>,
     /// Tests in the order of the files.
     pub tests: Vec<test::Test>,
+    /// What of it has no effect.
+    pub unused: Vec<Diagnostic>,
 }

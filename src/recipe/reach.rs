@@ -11,18 +11,11 @@ use super::qemu::BuiltQemu;
 
 impl Recipe {
     /// The same recipe without kernels, builds, images, package sets and archives that neither a machine nor an image
-    /// that is delivered by itself reaches. A recipe with none of those is a library, and stays whole.
+    /// or a kernel that is delivered by itself reaches. A recipe with none of those is a library, and stays whole.
     pub fn reachable(mut self) -> Recipe {
         if self.machines.is_empty() && self.goals.is_empty() {
             return self;
         }
-        let kernels: BTreeSet<&String> = self.machines.values().map(|machine| &machine.kernel).collect();
-        // A recipe without machines may be for its kernels as well.
-        let own = self.machines.is_empty().then(|| self.goals.iter().find_map(|goal| self.images.get(goal)));
-        let own = own.flatten().map(|image| image.span.file);
-        let wanted =
-            self.kernels.values().filter(|kernel| kernels.contains(&kernel.name) || own == Some(kernel.span.file));
-        let kernels: BTreeSet<String> = wanted.map(|kernel| kernel.name.clone()).collect();
         let used = self.machines.values().map(|machine| machine.image.clone());
         let images: BTreeSet<String> = used.chain(self.images_alone().map(|image| image.name.clone())).collect();
         self.images.retain(|name, _| images.contains(name));
@@ -33,8 +26,10 @@ impl Recipe {
         let qemus: BTreeSet<String> = self.built_qemus().map(|built| built.name.clone()).collect();
         self.builds.retain(|name, _| builds.contains(name));
         self.qemus.retain(|name, _| qemus.contains(name));
-        let read = self.builds.values().flat_map(Build::kernels);
-        let kernels: BTreeSet<String> = read.map(str::to_owned).chain(kernels).collect();
+        let booted = self.machines.values().map(|machine| machine.kernel.as_str());
+        let wanted = booted.chain(self.builds.values().flat_map(Build::kernels));
+        let alone = self.kernels_alone().map(|kernel| kernel.name.as_str());
+        let kernels: BTreeSet<String> = wanted.chain(alone).map(str::to_owned).collect();
         self.kernels.retain(|name, _| kernels.contains(name));
         let sets: Vec<&PackageSet> = self.sets();
         let names: BTreeSet<String> = sets.iter().map(|set| set.name.clone()).collect();

@@ -1,7 +1,8 @@
 //! Everything that the parts of a recipe may name, checked in the order archives, packages, configs, kernels, builds, QEMUs,
 //! images, machines, tests: a part finds complete what it refers to.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use super::architecture;
@@ -27,6 +28,8 @@ pub struct Scope {
     pub report: Diagnostics,
     /// Names by kind (`kernel`, `image`, ...), so that a reference to a block with a mistake is not a second mistake.
     pub declared: BTreeMap<&'static str, BTreeMap<String, Span>>,
+    /// Kind and name of every block that another one names.
+    pub used: RefCell<BTreeSet<(&'static str, String)>>,
     /// The files of the recipe, by the keys that `file "..."` evaluates to.
     pub files: BTreeMap<String, super::RecipeFile>,
     /// Directories that the command line names as the sources of kernels, by kernel.
@@ -70,6 +73,7 @@ impl Scope {
         let none = BTreeMap::new();
         let declared = self.declared.get(kind).unwrap_or(&none);
         if declared.contains_key(&name.value) {
+            self.uses(kind, &name.value);
             return true;
         }
         let mistake = Diagnostic::new(name.span, format!("unknown {} `{}`", noun(kind), name.value));
@@ -83,6 +87,11 @@ impl Scope {
         };
         self.report.push_absence(mistake);
         false
+    }
+
+    /// Notes that a block names another one.
+    pub fn uses(&self, kind: &'static str, name: &str) {
+        self.used.borrow_mut().insert((kind, name.to_owned()));
     }
 
     /// A required field that names a declared `kind`.
@@ -118,7 +127,9 @@ impl Scope {
     /// Every archive that has packages for an architecture.
     pub fn archives_for(&self, arch: Arch) -> Vec<String> {
         let archives = self.archives.values().filter(|archive| archive.architecture == arch);
-        archives.map(|archive| archive.name.clone()).collect()
+        let names: Vec<String> = archives.map(|archive| archive.name.clone()).collect();
+        names.iter().for_each(|name| self.uses("archive", name));
+        names
     }
 
     /// A field that must be a set of packages: see [`Scope::package_set`].

@@ -220,11 +220,12 @@ impl Store {
         let finished = (|| {
             fs::context("settle", path, settle(file, mode, self.owner()).map_err(io::Error::from))?;
             fs::context("sync", path, file.sync_all())?;
-            fs::rename(path, &place)
+            // A blob that is there stays: a sandbox cannot be shown a file that is replaced in this moment.
+            if self.has(&digest) { fs::remove_file(path) } else { fs::rename(path, &place) }
         })();
         finished.map_err(|error| self.failure(error))?;
         self.remember(&place, digest);
-        Ok(())
+        self.show(&digest, if private { Visibility::Owner } else { Visibility::Everybody })
     }
 }
 

@@ -86,7 +86,8 @@ fn what_builds_leave_is_in_the_image_and_they_run_once() {
     assert_eq!(lines[3..], ["hello"], "{said}");
     let lock = std::fs::read_to_string(ground.path("lab.lock")).unwrap();
     assert!(!lock.contains("nobody/asks"), "a build that nobody needs is locked");
-    assert!(!first.text().contains("build unused"), "{}", first.text());
+    assert!(!first.text().contains("build unused:"), "{}", first.text());
+    assert!(first.text().contains("warning: build `unused` is never used"), "{}", first.text());
 
     let again = run(ground.kiln().args(["build", "--allow-leaks", "lab.kiln"]));
     assert!(!again.text().contains("running"), "{}", again.text());

@@ -49,6 +49,7 @@ pub(super) fn manifest(files: &[(String, Vec<u8>)]) -> Manifest {
         local: BTreeMap::new(),
         qemu: BTreeMap::from([("m".to_owned(), "tools qemu".to_owned())]),
         images: BTreeMap::new(),
+        kernels: BTreeMap::new(),
         warnings: BTreeMap::new(),
     }
 }

@@ -186,7 +186,8 @@ fn recipe(text: &str, stock: bool) -> (Recipe, kiln::base::SourceMap) {
         builds: BTreeMap::new(),
         qemus: BTreeMap::new(),
         images: BTreeMap::new(),
-        goals: std::collections::BTreeSet::new(),
+        goals: kiln::recipe::Goals::default(),
+        unused: Vec::new(),
         machines: read.machines.into_iter().map(|machine| (machine.name.clone(), machine)).collect(),
         tests: Vec::new(),
     };

@@ -141,10 +141,10 @@ impl<'a> Check<'a> {
 
     /// Every `launch.json`, compared first: it says what else must be there.
     fn machines(&mut self) -> Vec<(At<'a>, LaunchFile)> {
-        if self.manifest.qemu.is_empty() && self.manifest.images.is_empty() {
+        if self.manifest.qemu.is_empty() && self.manifest.alone().next().is_none() {
             self.differences.push(Difference::Nothing);
         }
-        let lost = self.manifest.images.values().filter(|file| !self.manifest.artifacts.contains_key(*file));
+        let lost = self.manifest.alone().filter(|file| !self.manifest.artifacts.contains_key(*file));
         self.differences.extend(lost.map(|file| Difference::NotListed { file: file.clone() }));
         let all: Vec<At<'a>> = self.manifest.machines().collect();
         all.into_iter().filter_map(|at| Some((at, self.machine(at)?))).collect()

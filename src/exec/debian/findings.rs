@@ -21,13 +21,19 @@ pub(super) fn write(job: &Job<'_>, findings: &[Finding]) -> Result<(), RootError
     Ok(fs::write_atomically(&job.out.join(WARNINGS), &bytes)?)
 }
 
-/// What the base has, without what the recipe's own files replace; an error where the recipe asks for one.
+/// What the base has, without what the recipe's own files replace.
 pub(super) fn of_base(spec: &RootSpec, file: &Path) -> Result<Vec<Finding>, RootError> {
     let bytes = fs::read(file, LIMIT)?;
     let mut findings: Vec<Finding> =
         serde_json::from_slice(&bytes).map_err(|error| StepFailure::bug(format!("{BASE_WARNINGS}: {error}")))?;
     findings.retain(|finding| spec.files.iter().all(|file| Some(&file.path) != finding.path.as_ref()));
-    let Some(first) = findings.first().filter(|_| spec.strict) else { return Ok(findings) };
+    admit(spec, &findings)?;
+    Ok(findings)
+}
+
+/// An error where the recipe asks for one.
+pub(super) fn admit(spec: &RootSpec, findings: &[Finding]) -> Result<(), RootError> {
+    let Some(first) = findings.first().filter(|_| spec.strict) else { return Ok(()) };
     let shown: Vec<String> = findings.iter().take(SHOWN).map(|finding| format!("\n{finding}")).collect();
     let text = format!(
         "the image is `strict`, and {} of its files or packages are doubtful:{}",

@@ -15,7 +15,7 @@ use crate::world::fs;
 /// Restores the base, changes it, and writes `root.tar` and `users.json`.
 pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let (base, warnings) = base(job)?;
-    let findings = findings::of_base(spec, warnings)?;
+    let mut findings = findings::of_base(spec, warnings)?;
     let tree = workspace::prepare(&job.root, size(job)?)?;
     let mut times = Times::begin(&tree, spec.epoch)?;
     restore::restore(base, &tree, &mut times)?;
@@ -25,6 +25,8 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     numbers::settle(spec, &tree, origin::of)?;
     let addition = Addition::new(spec, job.inputs, &tree)?;
     parts::apply(&addition, &runner)?;
+    findings.extend(parts::unmade::find(&addition)?);
+    findings::admit(spec, &findings)?;
     let input = RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Root, files: &spec.files };
     let ids = rules::apply(&input, &addition.keeping_placed())?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;

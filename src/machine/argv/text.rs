@@ -55,6 +55,7 @@ impl Place {
             ArtifactKind::FirmwareCode => Some(Place::FirmwareCode),
             ArtifactKind::FirmwareVars => Some(Place::FirmwareVars),
             ArtifactKind::KernelConfig
+            | ArtifactKind::Modules
             | ArtifactKind::Root
             | ArtifactKind::Vmlinux
             | ArtifactKind::SystemMap

@@ -176,8 +176,8 @@ fn records_others(lock: &Lock, manifest: &Manifest) -> bool {
         names.collect::<Vec<_>>()
     };
     let machines = manifest.machines().flat_map(of_machine);
-    let images = manifest.images.values().map(|file| (Some(file.clone()), file));
-    machines.chain(images).any(|(recorded, name)| {
+    let alone = manifest.alone().map(|file| (Some(file.clone()), file));
+    machines.chain(alone).any(|(recorded, name)| {
         let recorded = recorded.and_then(|name| lock.outputs.get(&name)).map(|output| output.file);
         let listed = manifest.artifacts.get(name).map(|file| LockedFile { size: file.size, sha256: file.sha256 });
         recorded.is_some() && recorded != listed

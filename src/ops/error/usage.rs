@@ -49,16 +49,16 @@ pub enum UsageError {
     /// Nothing to choose a machine from.
     #[error("there is no machine")]
     NoMachines,
-    /// A recipe or a result directory that has images alone, when a machine is needed.
+    /// A recipe or a result directory that has images and kernels alone, when a machine is needed.
     #[error(
-        "{} has no machine, only {images}\n  help: `kiln build` makes images; only a recipe with a `machine` block can be \
-         run and tested", Foreign(of.display())
+        "{} has no machine, only {parts}\n  help: `kiln build` makes images and kernels; only a recipe with a `machine` \
+         block can be run and tested", Foreign(of.display())
     )]
-    OnlyImages {
+    NothingToRun {
         /// The recipe or the directory.
         of: PathBuf,
-        /// Its images, in words.
-        images: String,
+        /// What it has, in words.
+        parts: String,
     },
     /// A machine that there is not.
     #[error("unknown machine `{name}`; the recipe has: {machines}")]
@@ -130,20 +130,33 @@ pub enum UsageError {
 }
 
 impl UsageError {
-    /// A recipe or a directory that has no machine, but perhaps these images.
-    pub fn without_machines<'a>(of: &Path, images: impl Iterator<Item = &'a String>) -> UsageError {
-        let names: Vec<String> = images.map(|name| format!("`{name}`")).collect();
-        let images = match names.as_slice() {
-            [] => return UsageError::NoMachine(of.to_owned()),
-            [one] => format!("the image {one}"),
-            several => format!("the images {}", several.join(", ")),
-        };
-        UsageError::OnlyImages { of: of.to_owned(), images }
+    /// A recipe or a directory that has no machine, but perhaps these images and kernels.
+    pub fn without_machines<'a>(
+        of: &Path,
+        images: impl Iterator<Item = &'a String>,
+        kernels: impl Iterator<Item = &'a String>,
+    ) -> UsageError {
+        let words = [listed("image", images), listed("kernel", kernels)];
+        let words: Vec<String> = words.into_iter().flatten().collect();
+        if words.is_empty() {
+            return UsageError::NoMachine(of.to_owned());
+        }
+        UsageError::NothingToRun { of: of.to_owned(), parts: words.join(" and ") }
     }
 
     /// A machine that is not among these.
     pub fn no_such_machine<'a>(name: &str, machines: impl Iterator<Item = &'a String>) -> UsageError {
         let machines: Vec<&str> = machines.map(String::as_str).collect();
         UsageError::NoSuchMachine { name: name.to_owned(), machines: machines.join(", ") }
+    }
+}
+
+/// `the images `a`, `b``, if there is one.
+fn listed<'a>(noun: &str, names: impl Iterator<Item = &'a String>) -> Option<String> {
+    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!("the {noun} {one}")),
+        several => Some(format!("the {noun}s {}", several.join(", "))),
     }
 }

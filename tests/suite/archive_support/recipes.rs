@@ -75,7 +75,8 @@ pub(crate) fn recipe(archives: &[&TinyArchive], sets: Vec<PackageSet>) -> Recipe
         builds: BTreeMap::new(),
         qemus: BTreeMap::new(),
         images: BTreeMap::new(),
-        goals: std::collections::BTreeSet::new(),
+        goals: kiln::recipe::Goals::default(),
+        unused: Vec::new(),
         machines: BTreeMap::new(),
         tests: Vec::new(),
     }

@@ -244,7 +244,9 @@ fn what_archives_offer_instead_of_a_tool_is_refused_while_locking() {
     let offered = offered.package(Package::new("other-busybox", "1.0").field("Provides", "busybox-static"));
     let lab = Lab::unlocked("crafted-provides", offered, |_| RECIPE.to_owned());
     let output = promptly(lab.kiln().args(["lock", "tiny.kiln"]));
-    refused(&output, 1, &["package set `image-tools` has no package called `busybox-static`"]);
+    let words =
+        ["package set `image-tools` has no package called `busybox-static`", "--> ", "^", "add `busybox-static`"];
+    refused(&output, 1, &words);
 }
 
 #[test]

@@ -47,11 +47,14 @@ fn images_without_a_machine_are_locked_built_and_verified() {
     succeed(&lab, &["lock", &recipe]);
     succeed(&lab, &["build", "--allow-leaks", &recipe]);
     let result = lab.path("result/alone");
-    assert_eq!(names(&result), ["files.tar", "manifest.json", "plain.raw"]);
+    let kernel = ["stock.config", "stock.modules.tar", "stock.vmlinuz"];
+    assert_eq!(names(&result), [&["files.tar", "manifest.json", "plain.raw"][..], &kernel].concat());
     let lock = kiln::lock::read(&std::fs::read_to_string(lab.path("alone.lock")).unwrap()).unwrap();
     let outputs: Vec<&String> = lock.outputs.keys().collect();
-    assert_eq!(outputs, ["files.tar", "files/root.tar", "plain.raw", "plain/root.tar"]);
-    assert!(succeed(&lab, &["verify", "result/alone"]).contains("2 files verified"));
+    let images = ["files.tar", "files/root.tar", "plain.raw", "plain/root.tar"];
+    assert_eq!(outputs, [&images[..], &kernel].concat());
+    assert!(lock.kernels["stock"].config.is_some(), "{:?}", lock.kernels);
+    assert!(succeed(&lab, &["verify", "result/alone"]).contains("5 files verified"));
     assert!(succeed(&lab, &["verify", "--rebuild", &recipe]).contains("verified"));
     judged(&lab, &lock);
     nothing_runs(&lab, &recipe);
@@ -77,11 +80,15 @@ fn nothing_runs(lab: &Lab, recipe: &str) {
     for words in [vec!["run", recipe], vec!["run", "--print=argv", recipe], vec!["test", recipe], vec!["draw", recipe]]
     {
         let ended = kiln(lab, &words);
-        let said = format!("{recipe} has no machine, only the images `files`, `plain`");
+        let said = format!("{recipe} has no machine, only the images `files`, `plain` and the kernel `stock`");
         assert!(ended.code == Some(2) && ended.text().contains(&said), "{words:?}: {}", ended.text());
     }
     let ended = kiln(lab, &["run", "result/alone"]);
-    assert!(ended.text().contains("result/alone has no machine, only the images `files`, `plain`"), "{}", ended.text());
+    assert!(
+        ended.text().contains("result/alone has no machine, only the images `files`, `plain` and the kernel `stock`"),
+        "{}",
+        ended.text()
+    );
 }
 
 #[test]

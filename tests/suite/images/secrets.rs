@@ -2,6 +2,7 @@
 
 use super::lab::{Lab, text};
 use crate::suite::archive_support::Package;
+use crate::suite::attack::ground::run;
 
 /// What it makes at random is other bytes in every build.
 const SERVERS: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/dropbear /var/lib/mysql/mysql /etc/munge /var/lib/unbound\n\
@@ -15,6 +16,8 @@ const KEYED: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/keyed/private\n\
     { echo '-----BEGIN PRIVATE KEY-----'; echo \"MIIE$$\"; echo '-----END PRIVATE KEY-----'; } >/etc/keyed/private/server.pem\n\
     chmod 0640 /etc/keyed/private/server.pem\nmkdir /etc/keyed/certs\necho $$ >/etc/keyed/certs/server.crt\n";
 
+const MUNGE: &str = "#!/bin/sh\nset -e\nmkdir -p /etc/munge\nhead -c 1024 /dev/urandom >/etc/munge/munge.key\n";
+
 /// A key at a place that no script names and no package has.
 const STRANGER: &str =
     "#!/bin/sh\nset -e\nplace=srv; mkdir -p /$place/x\nhead -c 64 /dev/urandom >/$place/x/token.key\n";
@@ -25,9 +28,11 @@ fn packages() -> Vec<Package> {
     for path in ["/usr/lib/systemd/systemd", "/usr/bin/systemctl"] {
         servers = servers.file(path, 0o755, program);
     }
+    servers = servers.link("/usr/sbin/init", "../lib/systemd/systemd");
     let keyed =
         Package::new("keyed", "1.0").script("postinst", KEYED).file("/etc/keyed/example.key", 0o644, b"shipped");
-    vec![servers, keyed, Package::new("stranger", "1.0").script("postinst", STRANGER)]
+    let munge = Package::new("munge", "1.0").script("postinst", MUNGE);
+    vec![servers, keyed, munge, Package::new("stranger", "1.0").script("postinst", STRANGER)]
 }
 
 #[test]
@@ -69,6 +74,36 @@ fn what_the_recipe_states_stays_and_is_not_made_again() {
     let (files, _) = lab.image("named", &["keyed"], key);
     assert!(text(&files, "etc/keyed/private/server.pem").contains("of the recipe"));
     assert!(!files.contains_key("usr/lib/kiln/first-boot"));
+}
+
+/// Units make secrets at first boot; an image without systemd as its init runs none.
+#[test]
+fn an_image_that_runs_no_units_is_told_what_nothing_makes_again() {
+    let Some(lab) = Lab::new("initless", packages()) else { return };
+    let (_, said) = lab.image("bare", &["keyed", "munge"], "");
+    let of_keyed =
+        "package keyed: /etc/keyed/private/server.pem and another file are not in the image, and nothing makes";
+    let of_munge =
+        "package munge: /etc/munge/munge.key is not in the image, and nothing makes such files at first boot";
+    let manifest = std::fs::read_to_string(lab.path("result/bare/manifest.json")).unwrap();
+    let manifest = kiln::deliver::manifest::Manifest::read(manifest.as_bytes()).unwrap();
+    for warning in [of_keyed, of_munge] {
+        assert!(said.contains(&format!("warning: image bare: {warning}")), "{said}");
+        assert!(manifest.warnings["bare"].iter().any(|line| line.starts_with(warning)), "{manifest:?}");
+    }
+    // What is known by its name is told before anything is built, at what asks for it.
+    let known = "nothing makes the keys or identities of `munge` in a machine with image `bare`";
+    for verb in ["check", "lock"] {
+        let said = run(lab.kiln().arg(verb).arg("bare.kiln")).text();
+        assert!(said.contains(known) && said.contains("^^^^^^^ they are not in the image"), "{verb}: {said}");
+    }
+    let stated = "file \"/etc/munge/munge.key\" { text = \"of the recipe\" mode = 0o600 }";
+    let (_, said) = lab.image("stated", &["munge"], stated);
+    assert!(!said.contains("nothing makes"), "{said}");
+    let (_, said) = lab.image("booted", &["servers", "munge"], "link \"/usr/sbin/init\" = \"/lib/systemd/systemd\"");
+    assert!(!said.contains("nothing makes"), "{said}");
+    let strict = lab.refused("strict", &["munge"], "strict = true");
+    assert!(strict.contains("the image is `strict`") && strict.contains(of_munge) && strict.contains('^'), "{strict}");
 }
 
 #[test]

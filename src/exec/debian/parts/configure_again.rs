@@ -59,6 +59,18 @@ configure() {
 
 /// The unit, if the image needs it; its script is written.
 pub(super) fn unit(addition: &Addition<'_>) -> Result<Option<(&'static str, String)>, RootError> {
+    let missing = missing(addition)?;
+    if missing.is_empty() {
+        return Ok(None);
+    }
+    addition.tree.directory("usr/lib/kiln")?;
+    addition.tree.put(SCRIPT, script(&missing).as_bytes(), 0o755)?;
+    let packages = missing.keys().map(|stem| maker::package(stem)).collect();
+    Ok(Some((UNIT, text(&servers::of(addition.tree, &packages)?))))
+}
+
+/// What packages are to make, by dpkg's stem of each: what the recipe does not state.
+pub(super) fn missing(addition: &Addition<'_>) -> Result<BTreeMap<String, Vec<String>>, RootError> {
     let mut missing: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for remade in remade::read(addition.tree)? {
         let of = remade.of.as_ref();
@@ -69,13 +81,7 @@ pub(super) fn unit(addition: &Addition<'_>) -> Result<Option<(&'static str, Stri
             missing.entry(stem).or_default().push(remade.path);
         }
     }
-    if missing.is_empty() {
-        return Ok(None);
-    }
-    addition.tree.directory("usr/lib/kiln")?;
-    addition.tree.put(SCRIPT, script(&missing).as_bytes(), 0o755)?;
-    let packages = missing.keys().map(|stem| maker::package(stem)).collect();
-    Ok(Some((UNIT, text(&servers::of(addition.tree, &packages)?))))
+    Ok(missing)
 }
 
 fn script(missing: &BTreeMap<String, Vec<String>>) -> String {

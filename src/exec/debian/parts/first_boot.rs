@@ -23,7 +23,7 @@ const SYSTEMD: &str = "usr/lib/systemd/systemd";
 pub(super) fn apply(addition: &Addition<'_>) -> Result<Vec<String>, RootError> {
     let Addition { tree, .. } = addition;
     let mut units = Vec::new();
-    if !tree.has(SYSTEMD)? {
+    if !has_systemd(tree) {
         return Ok(Vec::new());
     }
     if tree.has("usr/sbin/sshd")? {
@@ -40,6 +40,35 @@ pub(super) fn apply(addition: &Addition<'_>) -> Result<Vec<String>, RootError> {
         names.push(name.to_owned());
     }
     Ok(names)
+}
+
+/// Whether the tree has the program that runs units, be it its init or not.
+pub(super) fn has_systemd(tree: &Tree) -> bool {
+    tree.at(SYSTEMD).is_ok_and(|program| program.taken())
+}
+
+/// What a unit of its own makes.
+pub(super) struct Made {
+    /// Of this package.
+    pub(super) package: &'static str,
+    /// A file or directory of it.
+    pub(super) path: String,
+}
+
+/// What the units of servers make, where the recipe does not bring it.
+pub(super) fn made(addition: &Addition<'_>) -> Result<Vec<Made>, RootError> {
+    let states_below = |start: &str| addition.spec.files.iter().any(|file| file.path.starts_with(start));
+    let mut made = Vec::new();
+    if addition.tree.has("usr/sbin/sshd")? && !states_below("/etc/ssh/ssh_host_") {
+        made.push(Made { package: "openssh-server", path: "/etc/ssh/ssh_host_ed25519_key".to_owned() });
+    }
+    if let Some(version) = postgresql(addition.tree)? {
+        let path = format!("/etc/postgresql/{version}/main");
+        if !states_below(&path) {
+            made.push(Made { package: "postgresql-common", path });
+        }
+    }
+    Ok(made)
 }
 
 /// The newest server version that is installed.

@@ -8,6 +8,7 @@ mod growth;
 pub(super) mod locale;
 mod servers;
 mod system;
+pub(super) mod unmade;
 mod updates;
 
 use super::run::Runner;

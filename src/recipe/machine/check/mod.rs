@@ -81,6 +81,7 @@ fn qemu(reader: &mut Reader<'_>, scope: &Scope, own_name: &str) -> Option<Machin
     match name.filter(|name| scope.declared.get("qemu").is_some_and(|known| known.contains_key(*name))) {
         Some(name) => {
             reader.optional::<Value>("qemu")?;
+            scope.uses("qemu", name);
             scope.qemus.get(name).cloned().map(MachineQemu::Built)
         }
         None => {
