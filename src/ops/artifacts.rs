@@ -7,11 +7,23 @@ use super::deliver::Delivery;
 use super::error::OpsError;
 use super::load::Ready;
 use super::machines;
-use super::packed_qemu::PackedQemus;
-use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
+use crate::deliver::launch::{self, DeliveredQemu, LaunchArtifact, LaunchFile};
 use crate::exec::Realized;
+use crate::lock::LockedFile;
 use crate::plan::{self, ArtifactOwner};
 use crate::recipe::machine::Machine;
+
+/// The QEMU of a machine as a file of the result directory.
+pub(super) struct PackedQemu {
+    /// Its name there.
+    pub(super) name: String,
+    pub(super) file: LockedFile,
+    /// What `launch.sh` knows of it.
+    pub(super) delivered: DeliveredQemu,
+}
+
+/// By machine; empty when none is delivered.
+pub(super) type PackedQemus = BTreeMap<String, PackedQemu>;
 
 /// Where a machine's files go: the result directory itself when the recipe has one machine.
 pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::artifacts::PackedQemus;
 use super::error::OpsError;
-use super::load::Ready;
+use super::load::{self, Ready};
 use super::options::BuildOptions;
-use super::packed_qemu::{self, PackedQemus};
-use super::{artifacts, deliver, ids, launch, leaks, local, qemu, realize, record, warnings};
+use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, record, warnings};
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
@@ -44,7 +44,7 @@ pub fn build_with(
     (out, qemu): (&Path, QemuDelivery),
 ) -> Result<Built, OpsError> {
     if qemu == QemuDelivery::Packed {
-        launch::any_machine(&ready.loaded)?;
+        load::any_machine(&ready.loaded)?;
     }
     realize::possible(ready, &ready.plan)?;
     qemu::ask(ready, options)?;

@@ -8,7 +8,7 @@ use super::launch::{self, SOCKETS};
 use super::load;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
-use super::{machines, realize};
+use super::{machines, qemu_tree, realize};
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::emulator::{self, BareQemu};
 use crate::guest::event::{TestEvent, TestListener};
@@ -62,7 +62,7 @@ fn of_recipe(
     request: &EmulatorRequest,
 ) -> Result<Found, OpsError> {
     let ready = load::ready(session, recipe)?;
-    launch::any_machine(&ready.loaded)?;
+    load::any_machine(&ready.loaded)?;
     let all = &ready.loaded.recipe.machines;
     let machine = match &request.machine {
         Some(name) => all.get(name).ok_or_else(|| UsageError::no_such_machine(name, all.keys()))?,
@@ -73,9 +73,9 @@ fn of_recipe(
     realize::possible(&ready, &part)?;
     let realized = realize::only(&ready, &part, options)?;
     let at = part.position(kind).expect("a restricted plan has the step it was restricted to");
-    let tree = launch::tree_with_qemu(&ready.store, realized.output(at, plan::id::TREE), machine)?;
+    let tree = qemu_tree::tree_with_qemu(&ready.store, realized.output(at, plan::id::TREE), machine)?;
     let version = machines::upstream(machines::qemu_version(&ready.lock, machine)?).to_owned();
-    Ok(Found { emulator: request.emulator(&machine.name, (tree, launch::program(machine))), version })
+    Ok(Found { emulator: request.emulator(&machine.name, (tree, qemu_tree::program(machine))), version })
 }
 
 impl EmulatorRequest {

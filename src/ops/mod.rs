@@ -31,6 +31,7 @@ mod own;
 mod packed_qemu;
 pub mod project;
 mod qemu;
+mod qemu_tree;
 pub mod qmp;
 pub mod questions;
 mod realize;

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Read, Write};
 
-use super::artifacts::machine_directory;
+use super::artifacts::{PackedQemu, PackedQemus, machine_directory};
 use super::error::OpsError;
-use super::launch;
 use super::load::Ready;
+use super::qemu_tree;
 use crate::deliver::launch::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, starter};
 use crate::exec::Realized;
 use crate::format::tar::{TarEntry, TarError, TarPath, TarWriter};
@@ -21,18 +21,8 @@ use crate::store::{Output, Store, StoredTree, TreeItem};
 
 /// The time of every file: some programs warn of 1970.
 const TIME: i64 = 315_532_800;
-
-/// The QEMU of a machine as a file of the result directory.
-pub(super) struct PackedQemu {
-    /// Its name there.
-    pub(super) name: String,
-    pub(super) file: LockedFile,
-    /// What `launch.sh` knows of it.
-    pub(super) delivered: DeliveredQemu,
-}
-
-/// By machine; empty when none is delivered.
-pub(super) type PackedQemus = BTreeMap<String, PackedQemu>;
+/// What a program in machine code begins with (elf(5)).
+const ELF: &[u8; 4] = b"\x7fELF";
 
 /// Packs the QEMU of every machine. Where all have the same one, they share the file.
 pub(super) fn pack(ready: &Ready<'_>, realized: &Realized) -> Result<PackedQemus, OpsError> {
@@ -61,7 +51,7 @@ pub(super) fn pack(ready: &Ready<'_>, realized: &Realized) -> Result<PackedQemus
 
 /// One tree as a blob.
 fn blob(store: &Store, output: Option<&Output>, machine: &Machine) -> Result<LockedFile, OpsError> {
-    launch::tree_with_qemu(store, output, machine)?;
+    qemu_tree::tree_with_qemu(store, output, machine)?;
     let Some(Output::Tree { root, .. }) = output else { return Err(OpsError::NoQemu(machine.name.clone())) };
     let tree = store.stored_tree(root)?;
     let mut out = BufWriter::with_capacity(1 << 20, store.writer()?);
@@ -77,7 +67,7 @@ fn write(tree: &StoredTree, program: &str, out: &mut dyn Write) -> Result<(), Op
     for (name, item) in tree.items() {
         parts.insert(TarPath::new(name).map_err(failed)?, Part::of(name, item));
     }
-    let loader = loader(tree);
+    let loader = loader(tree).filter(|_| needs_loader(tree, program));
     let text = starter(program, loader.map(|_| libraries(tree)).as_ref());
     if let Some(loader) = loader {
         parts.insert(TarPath::new(QEMU_LOADER).map_err(failed)?, Part::File { name: loader, mode: 0o755 });
@@ -138,6 +128,13 @@ fn base_name(name: &str) -> (&str, &str) {
     name.rsplit_once('/').unwrap_or(("", name))
 }
 
+/// Whether QEMU is a program of the machine's own. A script that starts it finds by itself what it needs.
+fn needs_loader(tree: &StoredTree, program: &str) -> bool {
+    let mut start = [0; ELF.len()];
+    let opened = tree.open(&format!("usr/bin/{program}"));
+    opened.is_ok_and(|(mut file, _)| file.read_exact(&mut start).is_ok() && start == *ELF)
+}
+
 /// The program that loads libraries. A QEMU that is linked statically comes without one.
 fn loader(tree: &StoredTree) -> Option<&str> {
     let is_loader = |name: &str| {
@@ -167,7 +164,7 @@ mod tests {
 
     fn stored(store: &Store, loader: bool) -> Output {
         let place = store.scratch("tree").unwrap();
-        let mut files = vec![("usr/bin/qemu-system-x86_64", "qemu"), ("usr/lib/$(id)/libevil.so", "x")];
+        let mut files = vec![("usr/bin/qemu-system-x86_64", "\x7fELF..."), ("usr/lib/$(id)/libevil.so", "x")];
         files.extend(loader.then_some(("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "loader")));
         files.extend([("usr/lib/x86_64-linux-gnu/libc.so.6", "c"), ("usr/share/qemu/bios.bin", "bios")]);
         for (name, text) in files {
