@@ -30,6 +30,7 @@ mod suite {
     mod docs;
     mod doors;
     mod draw;
+    mod every;
     mod failure;
     mod failure_support;
     mod fetch;
@@ -62,6 +63,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod running;
     mod sandbox;
     mod schedule;
     mod signed;

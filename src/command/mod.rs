@@ -29,6 +29,7 @@ pub mod signals;
 pub mod test;
 mod tested;
 pub mod verify;
+mod verify_all;
 
 use crate::cli::Verb;
 use crate::exec::sandbox::inside::EntryPoint;

@@ -15,6 +15,7 @@ mod diffoscope;
 pub mod emulator;
 pub mod error;
 pub mod event;
+pub mod every;
 mod first_boot;
 pub mod gone;
 mod ids;
