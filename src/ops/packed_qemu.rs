@@ -1,8 +1,8 @@
 //! The locked QEMU as one file of the result directory: an archive that starts on any Linux of its architecture.
 //!
 //! Input: the tree of a QEMU in the store. Output: a blob with the same tree as a tar archive, a script that starts QEMU
-//! with the tree's own loader and libraries, and a copy of that loader beside QEMU: QEMU looks for its firmware and modules
-//! around the program that Linux has started, which then is the loader. Equal trees give equal bytes.
+//! with the tree's own loader, libraries, firmware and modules, and a copy of that loader beside QEMU: one that is relocatable
+//! looks for its files around the program that Linux has started, which then is the loader. Equal trees give equal bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufWriter, Read, Write};
@@ -11,7 +11,7 @@ use super::artifacts::{PackedQemu, PackedQemus, machine_directory};
 use super::error::OpsError;
 use super::load::Ready;
 use super::qemu_tree;
-use crate::deliver::launch::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, starter};
+use crate::deliver::launch::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, QemuPlaces, starter};
 use crate::exec::Realized;
 use crate::format::tar::{TarEntry, TarError, TarPath, TarWriter};
 use crate::lock::LockedFile;
@@ -23,6 +23,10 @@ use crate::store::{Output, Store, StoredTree, TreeItem};
 const TIME: i64 = 315_532_800;
 /// What a program in machine code begins with (elf(5)).
 const ELF: &[u8; 4] = b"\x7fELF";
+/// Where packages and QEMU's own `make install` put firmware.
+const FIRMWARE: [&str; 4] = ["usr/share/qemu", "usr/share/seabios", "usr/lib/ipxe/qemu", "usr/local/share/qemu"];
+/// What the path of a directory with modules ends with.
+const MODULES: &str = "/qemu";
 
 /// Packs the QEMU of every machine. Where all have the same one, they share the file.
 pub(super) fn pack(ready: &Ready<'_>, realized: &Realized) -> Result<PackedQemus, OpsError> {
@@ -67,8 +71,10 @@ fn write(tree: &StoredTree, program: &str, out: &mut dyn Write) -> Result<(), Op
     for (name, item) in tree.items() {
         parts.insert(TarPath::new(name).map_err(failed)?, Part::of(name, item));
     }
-    let loader = loader(tree).filter(|_| needs_loader(tree, program));
-    let text = starter(program, loader.map(|_| libraries(tree)).as_ref());
+    let is_elf = is_elf(tree, program);
+    let loader = loader(tree).filter(|_| is_elf);
+    let places = if is_elf { places(tree, loader) } else { QemuPlaces::default() };
+    let text = starter(program, &places);
     if let Some(loader) = loader {
         parts.insert(TarPath::new(QEMU_LOADER).map_err(failed)?, Part::File { name: loader, mode: 0o755 });
     }
@@ -128,8 +134,8 @@ fn base_name(name: &str) -> (&str, &str) {
     name.rsplit_once('/').unwrap_or(("", name))
 }
 
-/// Whether QEMU is a program of the machine's own. A script that starts it finds by itself what it needs.
-fn needs_loader(tree: &StoredTree, program: &str) -> bool {
+/// Whether QEMU is a program in machine code. A script in its place finds by itself what it needs.
+fn is_elf(tree: &StoredTree, program: &str) -> bool {
     let mut start = [0; ELF.len()];
     let opened = tree.open(&format!("usr/bin/{program}"));
     opened.is_ok_and(|(mut file, _)| file.read_exact(&mut start).is_ok() && start == *ELF)
@@ -145,15 +151,19 @@ fn loader(tree: &StoredTree) -> Option<&str> {
     tree.items().find(|(name, item)| executable(item) && is_loader(name)).map(|(name, _)| name)
 }
 
-/// The directories that have libraries. Their names become words of a shell script, so that others are left out.
-fn libraries(tree: &StoredTree) -> BTreeSet<String> {
+/// Where the tree has what its QEMU looks for. The names become words of a shell script, so that odd ones are left out.
+fn places(tree: &StoredTree, loader: Option<&str>) -> QemuPlaces {
     let is_plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || "/._+-".contains(c));
-    let home = |(name, item): (&str, TreeItem<'_>)| {
-        let (home, base) = base_name(name);
-        let is_library = !matches!(item, TreeItem::Directory) && base.starts_with("lib") && base.contains(".so");
-        (is_library && is_plain(home)).then(|| home.to_owned())
-    };
-    tree.items().filter_map(home).collect()
+    let files = tree.items().filter(|(_, item)| *item != TreeItem::Directory).map(|(name, _)| base_name(name));
+    let files: Vec<(&str, &str)> = files.filter(|(home, _)| is_plain(home)).collect();
+    let is_library = |(_, base): &&(&str, &str)| loader.is_some() && base.starts_with("lib") && base.contains(".so");
+    let is_module = |(home, base): &&(&str, &str)| home.ends_with(MODULES) && base.ends_with(".so");
+    let has = |directory: &&&str| tree.items().any(|(name, item)| name == **directory && item == TreeItem::Directory);
+    QemuPlaces {
+        libraries: files.iter().filter(is_library).map(|(home, _)| (*home).to_owned()).collect(),
+        firmware: FIRMWARE.iter().filter(has).map(|directory| (*directory).to_owned()).collect(),
+        modules: files.iter().find(is_module).map(|(home, _)| (*home).to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -167,6 +177,7 @@ mod tests {
         let mut files = vec![("usr/bin/qemu-system-x86_64", "\x7fELF..."), ("usr/lib/$(id)/libevil.so", "x")];
         files.extend(loader.then_some(("usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", "loader")));
         files.extend([("usr/lib/x86_64-linux-gnu/libc.so.6", "c"), ("usr/share/qemu/bios.bin", "bios")]);
+        files.push(("usr/lib/x86_64-linux-gnu/qemu/accel-tcg.so", "module"));
         for (name, text) in files {
             fs::create_dir_all(place.join(name).parent().unwrap()).unwrap();
             fs::write_with_mode(&place.join(name), text.as_bytes(), if text.len() > 4 { 0o755 } else { 0o644 })
@@ -202,6 +213,8 @@ mod tests {
         assert_eq!(found["/usr/share/qemu/bios.bin"].1, "bios");
         let (script, text) = &found["/qemu-system-x86_64"];
         assert_eq!(script.mode, 0o755);
+        assert!(text.contains("usr/bin/qemu-system-x86_64\" -L \"$here/usr/share/qemu\" \"$@\""), "{text}");
+        assert!(text.contains("QEMU_MODULE_DIR=\"$here/usr/lib/x86_64-linux-gnu/qemu\"\n"), "{text}");
         assert!(text.contains("--library-path \"$here/usr/lib/x86_64-linux-gnu\"") && !text.contains("id"), "{text}");
         let link = &found["/usr/lib64"].0.kind;
         assert_eq!(*link, crate::format::tar::TarEntryKind::Symlink(b"../usr/lib/x86_64-linux-gnu".to_vec()));

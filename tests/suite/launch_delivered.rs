@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use kiln::base::Digest;
-use kiln::deliver::launch::{DELIVERED_QEMU, DeliveredQemu, script, starter};
+use kiln::deliver::launch::{DELIVERED_QEMU, DeliveredQemu, QemuPlaces, script, starter};
 
 use super::launch::launch_of;
 use super::machine_support::machine;
@@ -28,7 +28,7 @@ impl Delivered {
         put("vmlinuz", "kernel");
         put("initrd.img", "initrd");
         put("disk.qcow2", "disk");
-        put("tree/qemu-system-x86_64", &starter("qemu-system-x86_64", None));
+        put("tree/qemu-system-x86_64", &starter("qemu-system-x86_64", &QemuPlaces::default()));
         put("tree/usr/bin/qemu-system-x86_64", qemu);
         let mut tar = Command::new("tar");
         tar.arg("-cf").arg(directory.join(DELIVERED_QEMU)).arg("-C").arg(directory.join("tree")).arg(".");

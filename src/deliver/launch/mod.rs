@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::LaunchError;
 pub use script::script;
-pub use starter::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, starter};
+pub use starter::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, QemuPlaces, starter};
 
 use crate::base::Digest;
 use crate::deliver::plain::is_plain;

@@ -18,18 +18,34 @@ pub struct DeliveredQemu {
     pub sha256: Digest,
 }
 
-/// The text of the script; `libraries` are the directories of libraries in the tree of a QEMU that needs a loader.
-pub fn starter(program: &str, libraries: Option<&BTreeSet<String>>) -> String {
-    let own = match libraries {
-        None => String::new(),
-        Some(libraries) => {
-            let path: Vec<String> = libraries.iter().map(|directory| format!("$here/{directory}")).collect();
-            format!("\"$here/{QEMU_LOADER}\" --inhibit-cache --library-path \"{}\" \\\n    ", path.join(":"))
-        }
-    };
+/// Where a tree has what its QEMU looks for, as paths in the tree whose characters mean nothing to a shell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct QemuPlaces {
+    /// Directories of libraries; none if QEMU needs no loader.
+    pub libraries: BTreeSet<String>,
+    /// Directories of firmware. A packaged QEMU looks for them where its package puts them, which is the host's directory.
+    pub firmware: Vec<String>,
+    /// The directory of QEMU's modules.
+    pub modules: Option<String>,
+}
+
+/// The text of the script.
+pub fn starter(program: &str, places: &QemuPlaces) -> String {
+    let here = |directory: &String| format!("$here/{directory}");
+    let mut start = String::new();
+    if let Some(modules) = &places.modules {
+        start.push_str(&format!("QEMU_MODULE_DIR=\"{}\"\nexport QEMU_MODULE_DIR\n", here(modules)));
+    }
+    start.push_str("exec ");
+    if !places.libraries.is_empty() {
+        let path: Vec<String> = places.libraries.iter().map(here).collect();
+        let loader = format!("\"$here/{QEMU_LOADER}\" --inhibit-cache");
+        start.push_str(&format!("{loader} --library-path \"{}\" \\\n    ", path.join(":")));
+    }
+    let firmware: String = places.firmware.iter().map(|directory| format!(" -L \"{}\"", here(directory))).collect();
     format!(
         "#!/bin/sh\n# Starts the QEMU of this directory with its own loader and libraries: of the host it needs the kernel only.\n\
          # Written by kiln.\nhere=$(CDPATH='' cd -- \"$(dirname -- \"$0\")\" && pwd) || exit 4\n\
-         exec {own}\"$here/usr/bin/{program}\" \"$@\"\n"
+         {start}\"$here/usr/bin/{program}\"{firmware} \"$@\"\n"
     )
 }
