@@ -1,5 +1,6 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod emulator;
 mod machines;
 mod monitor;
 mod order;
@@ -9,6 +10,7 @@ mod shared;
 mod sharing;
 mod store;
 
+pub use emulator::QemuArgs;
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
@@ -61,6 +63,8 @@ pub enum Verb {
     Cp(CpArgs),
     /// Send a QMP command to a running machine
     Qmp(QmpArgs),
+    /// Run the locked QEMU itself with arguments of your own
+    Qemu(QemuArgs),
     /// Boot machines and run the recipe's tests in them
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them
@@ -154,6 +158,9 @@ pub struct BuildArgs {
     /// Directory for the artifacts [default: result/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Also deliver the locked QEMU, as qemu.tree.tar, so that `launch.sh` needs no QEMU where the directory is given to
+    #[arg(long)]
+    pub with_qemu: bool,
     /// Print the manifest as JSON
     #[arg(long)]
     pub json: bool,

@@ -16,6 +16,7 @@ mod suite {
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod bare_qemu;
     mod blame;
     mod boot;
     mod brought;
@@ -45,6 +46,7 @@ mod suite {
     mod language_docs;
     mod language_limits;
     mod launch;
+    mod launch_delivered;
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
