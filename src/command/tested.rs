@@ -16,7 +16,11 @@ pub(super) enum Outcome {
 #[serde(untagged)]
 pub(super) enum Json<'a> {
     Tested(&'a TestReport),
-    Untested { error: String },
+    Untested {
+        error: String,
+        /// What a command with only this recipe would have ended with: it tells a mistake from a host that failed.
+        exit_code: u8,
+    },
 }
 
 impl Outcome {
@@ -30,7 +34,11 @@ impl Outcome {
 
     /// The same for `--json`.
     pub(super) fn json(&self) -> Json<'_> {
-        self.report().map_or_else(|error| Json::Untested { error }, Json::Tested)
+        let exit_code = match self {
+            Outcome::Tested(_) => 0,
+            Outcome::Untested(failure) => failure.code(),
+        };
+        self.report().map_or_else(|error| Json::Untested { error, exit_code }, Json::Tested)
     }
 }
 

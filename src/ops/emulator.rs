@@ -36,7 +36,10 @@ pub fn run(
     request: &EmulatorRequest,
 ) -> Result<u8, OpsError> {
     let Found { emulator, version } = match recipe.path.is_dir() {
-        true => of_directory(session, &recipe.path, request)?,
+        true => {
+            options.without_build(&recipe.path)?;
+            of_directory(session, recipe.directory()?, request)?
+        }
         false => of_recipe(session, (recipe, options), request)?,
     };
     let guests = Guests(session.listener);

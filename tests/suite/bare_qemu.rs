@@ -59,6 +59,11 @@ fn what_is_no_request_of_a_qemu_is_refused() {
     assert_eq!(output.status.code(), Some(2), "{}", text(&output));
     let output = lab.kiln().args(["qemu", "tiny.kiln", "--machine", "n", "--", "-version"]).output().unwrap();
     refused(&output, 2, &["`n`", "m"]);
+    std::fs::create_dir(lab.directory.join("built")).unwrap();
+    for option in [&["--set", "a=1"][..], &["--no-cache"]] {
+        let output = lab.kiln().args(["qemu", "built"]).args(option).args(["--", "-version"]).output().unwrap();
+        refused(&output, 2, &[option[0], "has no effect on the result directory"]);
+    }
     // The archive's QEMU is no program.
     let output = lab.kiln().args(["qemu", "tiny.kiln", "--", "-version"]).output().unwrap();
     refused(&output, 3, &["qemu-system-x86_64"]);

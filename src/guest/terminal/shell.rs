@@ -52,6 +52,10 @@ pub fn relay(stream: &UnixStream, end: &str, watch: Watch<'_>) -> Result<ShellEn
     let mut relay = ShellRelay { stream, output: EndLine::new(end), keys: Keys::default(), pending: Vec::new() };
     loop {
         if let Some(end) = relay.round() {
+            if end != ShellEnd::Exited {
+                // What is told next begins a line of its own.
+                show(b"\r\n");
+            }
             fs::context("set up", terminal, stream.set_nonblocking(false))?;
             return Ok(end);
         }
@@ -93,9 +97,7 @@ impl ShellRelay<'_> {
             Err(error) => return (!is_pause(error.kind())).then_some(ShellEnd::Closed),
         };
         let (text, ended) = self.output.feed(&buffer[..count]);
-        let mut stdout = std::io::stdout().lock();
-        // A terminal that is gone is noticed where its keys are read.
-        let _ = stdout.write_all(&text).and_then(|()| stdout.flush());
+        show(&text);
         ended.then_some(ShellEnd::Exited)
     }
 
@@ -118,6 +120,12 @@ impl ShellRelay<'_> {
         }
         None
     }
+}
+
+/// A terminal that is gone is noticed where its keys are read.
+fn show(text: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text).and_then(|()| stdout.flush());
 }
 
 /// What the user types: all of it is the guest's but what follows Ctrl-A.
