@@ -1,5 +1,6 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod emulator;
 mod machines;
 mod monitor;
 mod order;
@@ -9,6 +10,7 @@ mod shared;
 mod sharing;
 mod store;
 
+pub use emulator::QemuArgs;
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
@@ -20,7 +22,7 @@ pub use store::{GcArgs, StoreArgs, StoreQuestion};
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// A compiler for reproducible virtual machines.
 ///
@@ -61,6 +63,8 @@ pub enum Verb {
     Cp(CpArgs),
     /// Send a QMP command to a running machine
     Qmp(QmpArgs),
+    /// Run the locked QEMU itself with arguments of your own
+    Qemu(QemuArgs),
     /// Boot machines and run the recipe's tests in them
     Test(TestArgs),
     /// Check built artifacts against their manifest, or rebuild and compare them
@@ -154,6 +158,9 @@ pub struct BuildArgs {
     /// Directory for the artifacts [default: result/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Also deliver the locked QEMU, as qemu.tree.tar, so that `launch.sh` needs no QEMU where the directory is given to
+    #[arg(long)]
+    pub with_qemu: bool,
     /// Print the manifest as JSON
     #[arg(long)]
     pub json: bool,
@@ -162,7 +169,7 @@ pub struct BuildArgs {
 /// `kiln verify`
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// Path to a result directory, or with --rebuild or --inputs to a recipe
+    /// Path to a result directory; with --rebuild or --inputs to a recipe, with --all to a directory with recipes
     #[command(flatten)]
     pub target: RecipeArgs,
     /// Build the recipe a second time, in another store and environment, and compare every bit
@@ -180,9 +187,33 @@ pub struct VerifyArgs {
     /// With --signed: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
     #[arg(long, value_name = "FILE", requires = "signed")]
     pub trusted_keys: Vec<PathBuf>,
+    /// Check every recipe below a directory and its lock; with --inputs or --rebuild, that of each recipe as well
+    ///
+    /// Without these, no network and no store are needed. Directories whose names begin with a dot or that have a
+    /// CACHEDIR.TAG are left out.
+    #[arg(long, conflicts_with_all = ["signed", "set", "lock", "sources"])]
+    pub all: bool,
+    /// With --all: how to print what was found
+    #[arg(long, value_enum, requires = "all", conflicts_with = "json", default_value_t = VerdictFormat::Text)]
+    pub format: VerdictFormat,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// How verdicts are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum VerdictFormat {
+    /// A line for each recipe, and errors on standard error
+    Text,
+    /// JSON
+    Json,
+    /// JUnit XML, which most CI services read
+    Junit,
+    /// SARIF 2.1.0, which code hosts show beside the lines
+    Sarif,
+    /// Annotations of GitHub Actions
+    Github,
 }
 
 /// `kiln draw`

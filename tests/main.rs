@@ -16,6 +16,7 @@ mod suite {
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod bare_qemu;
     mod blame;
     mod boot;
     mod brought;
@@ -29,6 +30,7 @@ mod suite {
     mod docs;
     mod doors;
     mod draw;
+    mod every;
     mod failure;
     mod failure_support;
     mod fetch;
@@ -44,6 +46,7 @@ mod suite {
     mod language_docs;
     mod language_limits;
     mod launch;
+    mod launch_delivered;
     mod limits;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
@@ -60,6 +63,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod running;
     mod sandbox;
     mod schedule;
     mod signed;

@@ -15,6 +15,7 @@ pub mod source;
 pub mod span;
 pub mod tell;
 pub mod timestamp;
+pub mod xml;
 
 pub use arch::Arch;
 pub use diagnostic::Diagnostic;

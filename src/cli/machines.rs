@@ -156,6 +156,11 @@ pub struct TestArgs {
     /// Also run tests that are marked slow
     #[arg(long)]
     pub slow: bool,
+    /// When a step fails, keep the machines running and open a root shell in the one of the step, on this terminal; print
+    /// how to reach the others with `kiln ssh` and `kiln qmp`. `exit` or Ctrl-A X ends the machines and the command with
+    /// the exit code of a failed test; later tests are not run
+    #[arg(long, conflicts_with = "json")]
+    pub shell_on_failure: bool,
     /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,

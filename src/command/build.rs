@@ -6,7 +6,7 @@ use super::failure::Failure;
 use super::output;
 use crate::cli;
 use crate::deliver::manifest::Manifest;
-use crate::ops::{self, Session, project};
+use crate::ops::{self, QemuDelivery, Session, project};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::BuildArgs) -> Result<(), Failure> {
@@ -15,7 +15,8 @@ pub fn run(session: &Session<'_>, args: &cli::BuildArgs) -> Result<(), Failure> 
         true => ops::gone::ready(session, &args.recipe.options(), &ops::gone::beside(&out))?,
         false => ops::ready(session, &args.recipe.options())?,
     };
-    let manifest = ops::build(&ready, &args.realize.options(), &out)?.manifest;
+    let qemu = if args.with_qemu { QemuDelivery::Packed } else { QemuDelivery::None };
+    let manifest = ops::build_with(&ready, &args.realize.options(), (&out, qemu))?.manifest;
     if args.json { output::json_text(&manifest.write()) } else { summary(&out, &manifest) }
 }
 

@@ -4,13 +4,13 @@ use super::failure::Failure;
 use super::output;
 use crate::cli;
 use crate::machine::draw;
-use crate::ops::{self, OpsError, Session, launch, load};
+use crate::ops::{self, OpsError, Session, load};
 use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::DrawArgs) -> Result<(), Failure> {
     let loaded = load::recipe(session, &args.recipe.options())?;
-    launch::any_machine(&loaded).map_err(OpsError::from)?;
+    load::any_machine(&loaded).map_err(OpsError::from)?;
     let recipe = &loaded.recipe;
     // A picture of a machine that cannot exist would be wrong: its numbers are assigned on the premise that it can.
     ops::check(&loaded)?;

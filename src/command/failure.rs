@@ -24,6 +24,12 @@ pub enum Failure {
         /// What is said after `error: `.
         text: String,
     },
+    /// A program that was run ended so, and has said why by itself.
+    #[error("the program ended with exit code {code}")]
+    Program {
+        /// Its exit code, which becomes kiln's.
+        code: u8,
+    },
 }
 
 impl Failure {
@@ -51,14 +57,17 @@ impl Failure {
     pub fn class(&self) -> ErrorClass {
         match self {
             Failure::Ops(error) => error.class(),
-            Failure::World(_) => ErrorClass::Host,
+            Failure::World(_) | Failure::Program { .. } => ErrorClass::Host,
             Failure::Stated { class, .. } => *class,
         }
     }
 
     /// See `docs/errors.md`.
     pub fn code(&self) -> u8 {
-        self.class().exit_code()
+        match self {
+            Failure::Program { code } => *code,
+            _ => self.class().exit_code(),
+        }
     }
 
     /// Says it on standard error.
@@ -71,6 +80,7 @@ impl Failure {
                 }
                 None => crate::tell!("{}", self.text().trim_end()),
             },
+            Failure::Program { .. } => {}
             _ => crate::tell!("{}", self.text().trim_end()),
         }
     }

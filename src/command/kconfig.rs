@@ -67,3 +67,71 @@ fn diff(session: &Session<'_>, a: &Path, b: &Path) -> Result<(), Failure> {
         .map(|found| format!("{} {} -> {}\n", Foreign(&found.name), Foreign(&found.old), Foreign(&found.new)));
     output::print(&lines.collect::<String>())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::kconfig::tree::KconfigSource;
+    use crate::kconfig::{KconfigTree, RequestJudge, RequestKind, dotconfig};
+    use crate::ops::kconfig::explained;
+    use crate::recipe::kernel::OptionValue;
+
+    const KCONFIG: &str = "config SMP\n\tbool \"smp\"\nconfig NR_CPUS\n\tint \"cpus\" if SMP\n\trange 2 512 if SMP\n\t\
+        range 1 1 if !SMP\nconfig LOG_BUF_SHIFT\n\tint \"log\"\n\trange 12 25\nconfig DEFAULT_HOSTNAME\n\tstring \"host \
+        name\"\nconfig RANDOMIZE_BASE\n\tbool \"kaslr\"\nchoice\n\tprompt \"timer\"\nconfig HZ_250\n\tbool \"250\"\nconfig \
+        HZ_1000\n\tbool \"1000\"\nendchoice\n";
+    const CONFIG: &str =
+        "CONFIG_NR_CPUS=1\nCONFIG_LOG_BUF_SHIFT=25\nCONFIG_DEFAULT_HOSTNAME=\"(none)\"\nCONFIG_HZ_250=y\n";
+
+    /// What is said of the first option that is asked for.
+    fn said(asked: &[(&str, OptionValue)]) -> String {
+        let files = BTreeMap::from([("Kconfig".to_owned(), KCONFIG.as_bytes().to_vec())]);
+        let tree = KconfigTree::read(&KconfigSource { files, variables: BTreeMap::new() }).unwrap();
+        let config = dotconfig::read(CONFIG.as_bytes()).unwrap();
+        let request = |(name, value): &(&str, OptionValue)| OptionRequest {
+            name: (*name).to_owned(),
+            value: value.clone(),
+            by: "kernel k".to_owned(),
+            kind: RequestKind::Option,
+        };
+        let requests: Vec<OptionRequest> = asked.iter().map(request).collect();
+        let judge = RequestJudge { tree: &tree, config: &config, requests: &requests };
+        answer(&explained("k", judge, asked[0].0), asked[0].0)
+    }
+
+    /// Whether the answer says that the option is as it was asked for.
+    fn is_content(answer: &str) -> bool {
+        answer.contains("because: requested by the recipe")
+    }
+
+    #[test]
+    fn a_value_is_explained_by_the_request_only_if_it_is_what_was_requested() {
+        let number = |text: &str| OptionValue::Number(text.to_owned());
+        for (asked, why) in [
+            (("NR_CPUS", number("512")), "why not 512: NR_CPUS needs SMP"),
+            (("LOG_BUF_SHIFT", number("99")), "why not 99: "),
+            (("DEFAULT_HOSTNAME", OptionValue::Yes), "why not y: "),
+            (("HZ_1000", OptionValue::Yes), "why not y: "),
+        ] {
+            let answer = said(std::slice::from_ref(&asked));
+            assert!(answer.contains(why) && !is_content(&answer), "{answer}");
+        }
+        for asked in [("LOG_BUF_SHIFT", number("25")), ("NR_CPUS", number("1")), ("HZ_250", OptionValue::Yes)] {
+            let answer = said(std::slice::from_ref(&asked));
+            assert!(is_content(&answer) && !answer.contains("why not"), "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_is_off_as_it_was_requested_is_not_proposed() {
+        for name in ["RANDOMIZE_BASE", "HZ_1000"] {
+            let answer = said(&[(name, OptionValue::No)]);
+            assert!(is_content(&answer) && !answer.contains("add `option"), "{answer}");
+        }
+        // Two of a choice: the one that lost is not advised to be asked for once more.
+        let answer = said(&[("HZ_1000", OptionValue::Yes), ("HZ_250", OptionValue::Yes)]);
+        assert!(answer.contains("why not y: ") && !answer.contains("add `option HZ_1000"), "{answer}");
+    }
+}

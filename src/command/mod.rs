@@ -18,6 +18,7 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod qemu;
 pub mod qmp;
 pub mod questions;
 mod remote;
@@ -26,7 +27,9 @@ pub mod shell;
 pub mod sign;
 pub mod signals;
 pub mod test;
+mod tested;
 pub mod verify;
+mod verify_all;
 
 use crate::cli::Verb;
 use crate::exec::sandbox::inside::EntryPoint;
@@ -52,6 +55,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Run(args) => run::run(&session, &args),
         Verb::Ssh(args) => remote::ssh(&session, &args),
         Verb::Cp(args) => remote::copy(&session, &args),
+        Verb::Qemu(args) => qemu::run(&session, &args),
         Verb::Qmp(args) => qmp::run(&session, &args),
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),

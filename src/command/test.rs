@@ -1,15 +1,15 @@
 //! `kiln test RECIPE...`: builds, boots, and runs the recipes' tests inside the guests.
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use serde::Serialize;
+use std::io::IsTerminal;
 
 use super::failure::Failure;
 use super::output;
+use super::tested::{Json, Outcome, verdict};
 use crate::base::Foreign;
 use crate::cli;
-use crate::guest::{TestReport, junit};
-use crate::ops::{self, ErrorClass, GoneFiles, RecipeOptions, Session, TestRequest};
+use crate::guest::junit;
+use crate::ops::{self, ErrorClass, FailedMachines, GoneFiles, RecipeOptions, Session, TestRequest};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -20,6 +20,7 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if args.recipes.iter().collect::<BTreeSet<_>>().len() < args.recipes.len() {
         return Err(Failure::usage("a recipe is given more than once"));
     }
+    let failure = failure(args)?;
     let build = args.realize.options();
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
@@ -28,13 +29,18 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         let name = recipe.to_string_lossy().into_owned();
         let (disk_size, filter) = (args.disk_size, args.only.clone());
         let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
-        let options = TestRequest { accel: args.accel.into(), logs, slow: args.slow, disk_size, filter, gone };
+        let (accel, slow) = (args.accel.into(), args.slow);
+        let options = TestRequest { accel, logs, slow, disk_size, filter, failure, gone };
         let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
         let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
             Ok(report) => {
                 crate::tell!("{}: {}", Foreign(&name), report.summary());
+                let left = report.left;
                 results.push((name, Outcome::Tested(report)));
+                if left {
+                    break;
+                }
             }
             Err(failure) if args.recipes.len() == 1 => return Err(failure),
             Err(failure) if failure.class() == ErrorClass::Interrupted => {
@@ -60,57 +66,13 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if interrupted { Err(ops::OpsError::Interrupted.into()) } else { verdict(results) }
 }
 
-/// What became of one recipe.
-enum Outcome {
-    Tested(TestReport),
-    Untested(Failure),
-}
-
-/// The same for `--json`.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Json<'a> {
-    Tested(&'a TestReport),
-    Untested { error: String },
-}
-
-impl Outcome {
-    fn report(&self) -> Result<&TestReport, String> {
-        match self {
-            Outcome::Tested(report) => Ok(report),
-            Outcome::Untested(failure) => Err(failure.text().trim_start_matches("error: ").trim_end().to_owned()),
-        }
-    }
-
-    fn json(&self) -> Json<'_> {
-        self.report().map_or_else(|error| Json::Untested { error }, Json::Tested)
-    }
-}
-
-/// What the command ends with: a recipe that could not be tested weighs more than a test that failed.
-fn verdict(results: Vec<(String, Outcome)>) -> Result<(), Failure> {
-    let recipes = results.len();
-    let (mut passed, mut failed, mut untested, mut first) = (0, 0, Vec::new(), None);
-    for (name, outcome) in results {
-        match outcome {
-            Outcome::Tested(report) => {
-                passed += report.counts().0;
-                failed += report.counts().1;
-            }
-            Outcome::Untested(failure) => {
-                untested.push(name);
-                first.get_or_insert(failure);
-            }
-        }
-    }
-    match first {
-        Some(failure) => {
-            let names = untested.join(", ");
-            let text = format!("{} of {recipes} recipes were not tested: {names}", untested.len());
-            Err(Failure::Stated { class: failure.class(), text })
-        }
-        None if failed > 0 => Err(Failure::mismatch(format!("{failed} tests failed"))),
-        None if passed == 0 => Err(Failure::usage("no test was run")),
-        None => Ok(()),
+/// A shell needs somebody to type: a script is told so before anything is built.
+fn failure(args: &cli::TestArgs) -> Result<FailedMachines, Failure> {
+    match (args.shell_on_failure, std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        (false, _) => Ok(FailedMachines::End),
+        (true, true) => Ok(FailedMachines::Shell),
+        (true, false) => Err(Failure::usage(
+            "--shell-on-failure needs a terminal on standard input and output; without one, see the logs that `kiln test` keeps (--logs)",
+        )),
     }
 }

@@ -6,12 +6,14 @@ use std::path::Path;
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, RecipeArgs};
-use crate::ops::Variation;
-use crate::ops::{self, OpsError, Session};
+use crate::ops::{self, OpsError, RecipeOptions, Session, Variation, VerifyReport};
 use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure> {
+    if args.all {
+        return super::verify_all::run(session, args, &|options| deeper(session, args, options));
+    }
     if args.signed {
         return super::sign::verify(session, args);
     }
@@ -37,6 +39,15 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
     let (wrong, checked) = (report.wrong.len(), report.checked);
     let differences = if wrong == 1 { "1 difference".to_owned() } else { format!("{wrong} differences") };
     Err(Failure::mismatch(format!("{differences} in {checked} files\n  {}", report.wrong.join("\n  "))))
+}
+
+/// What --inputs and --rebuild ask of one recipe among all.
+fn deeper(session: &Session<'_>, args: &cli::VerifyArgs, options: &RecipeOptions) -> Result<VerifyReport, OpsError> {
+    if args.inputs {
+        return ops::inputs(session, options);
+    }
+    let recipe = RecipeArgs { recipe: options.path.clone(), set: Vec::new(), lock: None, sources: Vec::new() };
+    ops::rebuild(session, options, &|variation| again(&recipe, variation))
 }
 
 /// The second build: kiln itself, whose `--vary` also varies what the steps see.

@@ -20,6 +20,10 @@ const LOADER: &str = "exec 3<>/dev/@PORT@;stty raw -echo <&3;set -f;IFS=;s=;echo
 const SCRIPT: &str = include_str!("agent.sh");
 /// Answers that arrive damaged are asked for again this often.
 const RETRIES: u32 = 3;
+/// A guest that answers at all begins a shell sooner.
+const SHELL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+/// No name of a terminal is longer.
+const MAX_TERM_LENGTH: usize = 40;
 
 /// The words that start the shell. `systemd.run=` would make itself the default target: Debian's own default is put
 /// back, and the unit wanted from there. `systemd-run` returns at once, so no boot waits for the shell's end.
@@ -46,6 +50,24 @@ pub fn grub_words(port: &str) -> String {
     let loader = loader(port);
     let packed = crate::base::base64::encode(loader.as_bytes());
     kernel_words(port).replace(&format!("'{loader}'"), &format!("{UNPACK} {packed}"))
+}
+
+/// The terminal that a shell is shown on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Screen {
+    pub rows: u16,
+    pub columns: u16,
+    /// The user's `TERM`.
+    pub terminal: String,
+}
+
+impl Screen {
+    /// `TERM` as one harmless word.
+    fn kind(&self) -> &str {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-+._".contains(c);
+        let sane = (1..=MAX_TERM_LENGTH).contains(&self.terminal.len()) && self.terminal.chars().all(plain);
+        if sane { &self.terminal } else { "vt100" }
+    }
 }
 
 /// What a command did.
@@ -164,6 +186,24 @@ impl<S: Read + Write> Agent<S> {
         Err(AgentError::Protocol("the command was corrupted on every attempt".to_owned()))
     }
 
+    /// Has the guest open an interactive shell of root on the port. What comes out of [`Agent::stream`] afterwards is the
+    /// shell's, up to a line with the text that is returned.
+    pub fn open_shell(&mut self, screen: &Screen, watch: Watch<'_>) -> Result<String, AgentError> {
+        let deadline = Deadline::after(SHELL_TIMEOUT);
+        let random = crate::world::fs::random().map_err(|error| AgentError::Watch(error.into()))?;
+        let end = format!("kiln-shell-{random}");
+        self.send("-")?;
+        self.expect("-", deadline, watch)?;
+        let Screen { rows, columns, .. } = screen;
+        self.send(&format!("%{rows} {columns} {} {end}", screen.kind()))?;
+        Ok(end)
+    }
+
+    /// The connection itself.
+    pub fn stream(&self) -> &S {
+        &self.stream
+    }
+
     /// The answer to a command; `None` when the command arrived damaged and did not run.
     fn answer(&mut self, id: u64, deadline: Deadline, watch: Watch<'_>) -> Result<Option<Answer>, AgentError> {
         for _ in 0..RETRIES {
@@ -257,7 +297,9 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let home = format!("{}/kiln-agent-test-{}", std::env::temp_dir().display(), std::process::id());
-        let script = SCRIPT.replace("/run/kiln-agent", &home).replace("mount -t", "true");
+        // A login shell would read what the user of this host has written for themselves.
+        let script =
+            SCRIPT.replace("/run/kiln-agent", &home).replace("mount -t", "true").replace("exec $s -l -i", "exec sh -s");
         let loader = LOADER.replace("exec 3<>/dev/@PORT@;stty raw -echo <&3", "exec 3<&0");
         let child = Command::new("sh")
             .args(["-c", &loader])
@@ -290,6 +332,17 @@ mod tests {
         assert!(big.cut() && big.output.len() == frame::OUTPUT_LIMIT && big.total == 400_000);
         let long = format!("echo {}", "x".repeat(9000));
         assert_eq!(call(&long, 10).output.len(), 9001);
+        let screen = Screen { rows: 24, columns: 80, terminal: "xterm; reboot".into() };
+        let end = agent.open_shell(&screen, &mut || Ok(())).unwrap();
+        agent.send("echo $TERM; exit 3").unwrap();
+        let said: Vec<String> = std::iter::from_fn(|| {
+            let line = agent.line(Awaited::Response, deadline(20), &mut || Ok(())).unwrap();
+            (line != end).then_some(line)
+        })
+        .collect();
+        assert_eq!(said, ["vt100", ""]);
+        let mut call = |command: &str, seconds| agent.call(command, seconds, &mut || Ok(())).unwrap();
+        assert_eq!(call("echo after", 10).text(), "after\n", "commands are carried out after a shell, too");
         child.kill().unwrap();
         child.wait().unwrap();
         let error = agent.call("true", 5, &mut || Ok(())).unwrap_err();

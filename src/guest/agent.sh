@@ -15,12 +15,18 @@ run() {
   ( echo 0 >/proc/self/oom_score_adj; exec 3>&-; exec timeout -k 5 "$2" sh -c "$(cat $d/cmd)" ) </dev/null >$d/out 2>&1
   code=$?; kill $h; wait $h 2>/dev/null; answer
 }
+shell() {
+  stty sane rows $1 cols $2 <&3 2>/dev/null; trap : INT
+  ( echo 0 >/proc/self/oom_score_adj; s=$(command -v bash || echo sh); export TERM=$3; exec $s -l -i <&3 >&3 2>&3 3>&- )
+  trap - INT; stty raw -echo <&3 2>/dev/null; printf '\n%s\n' $4 >&3
+}
 echo kiln-ready >&3
 while read -r l <&3; do
   case $l in
     +*) b=$b${l#+}; echo + >&3;;
     !*) run ${l#!};;
     @*) answer;;
+    %*) shell ${l#%};;
     -) b=; echo - >&3;;
   esac
 done

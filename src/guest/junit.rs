@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::report::{Outcome, TestReport, TestResult};
+use crate::base::xml::escape;
 
 /// One document for several recipes, each under its name: its report, or why there is none.
 pub fn documents(recipes: &[(&str, Result<&TestReport, String>)]) -> String {
@@ -67,24 +68,6 @@ fn attachments(files: &[PathBuf]) -> String {
 
 fn time(millis: u64) -> String {
     format!("{}.{:03}", millis / 1000, millis % 1000)
-}
-
-/// Text and attribute values alike. Characters that XML 1.0 (section 2.2) does not know become U+FFFD.
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\n' => escaped.push_str("&#10;"),
-            '\t' => escaped.push('\t'),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => escaped.push('\u{fffd}'),
-            c => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 #[cfg(test)]

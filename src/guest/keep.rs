@@ -288,7 +288,7 @@ mod tests {
     }
 
     /// A machine with a persistent expander of this size, an empty disk, and a pool that it shares.
-    fn machine(persistent: u64, serial: u64) -> Launch {
+    fn machine(base: &Path, persistent: u64, serial: u64) -> Launch {
         let expander = format!(
             "\"name\": \"pm\", \"persistent\": {persistent}, \"lsa\": 131072, \"serial\": {serial}, \
              \"back-invalidate\": false, \"flit256\": false"
@@ -301,12 +301,13 @@ mod tests {
             port("p0", &expander),
             port("p1", pool)
         ));
-        Launch { variables: Some(b"vars".to_vec()), artifacts: built(), ..machine }
+        Launch { variables: Some(b"vars".to_vec()), artifacts: built(base), ..machine }
     }
 
     /// A directory with a disk, of which nothing but the head is looked at.
-    fn built() -> PathBuf {
-        let path = scratch("built");
+    fn built(base: &Path) -> PathBuf {
+        let path = base.join("built");
+        fs::create_dir_all(&path).unwrap();
         let mut head = [0; 512];
         head[..8].copy_from_slice(b"QFI\xfb\0\0\0\x03");
         head[24..32].copy_from_slice(&(1u64 << 20).to_be_bytes());
@@ -325,7 +326,7 @@ mod tests {
     fn everything_that_lasts_is_kept_and_found_again() {
         let base = scratch("again");
         let path = base.join("kept");
-        let of = machine(268_435_456, 7);
+        let of = machine(&base, 268_435_456, 7);
         let first = all(&path).unwrap().files(&of).unwrap();
         assert_eq!(first.own.keys().collect::<Vec<_>>(), ["data.disk", "firmware-vars", "pm.labels", "pm.persistent"]);
         assert_eq!(first.shared.keys().collect::<Vec<_>>(), ["pool.memory"]);
@@ -347,26 +348,26 @@ mod tests {
     fn what_does_not_fit_is_refused_with_what_differs() {
         let base = scratch("fit");
         let path = base.join("kept");
-        all(&path).unwrap().files(&machine(268_435_456, 7)).unwrap();
+        all(&path).unwrap().files(&machine(&base, 268_435_456, 7)).unwrap();
         let refused = |launch: &Launch| all(&path).unwrap().files(launch).unwrap_err().to_string();
-        let text = refused(&machine(536_870_912, 7));
+        let text = refused(&machine(&base, 536_870_912, 7));
         assert!(text.contains("`pm.persistent` has 512MiB now and 256MiB there"), "{text}");
-        assert!(refused(&machine(268_435_456, 8)).contains("expander `pm` has another serial number"));
+        assert!(refused(&machine(&base, 268_435_456, 8)).contains("expander `pm` has another serial number"));
         assert!(
             refused(&Launch { variables: Some(b"vars".to_vec()), ..launch("") })
                 .contains("it has no `data.disk` any more")
         );
-        let rebuilt = Launch { disk: crate::base::Digest::of(b"other"), ..machine(268_435_456, 7) };
+        let rebuilt = Launch { disk: crate::base::Digest::of(b"other"), ..machine(&base, 268_435_456, 7) };
         assert!(refused(&rebuilt).contains("its disk was built anew"));
         fs::remove_file(&path.join("m/pm.labels")).unwrap();
-        assert!(refused(&machine(268_435_456, 7)).contains("pm.labels: it is missing"));
+        assert!(refused(&machine(&base, 268_435_456, 7)).contains("pm.labels: it is missing"));
         fs::remove_tree(&base).unwrap();
     }
 
     #[test]
     fn an_overlay_is_there_before_the_record_says_so_and_missed_from_then_on() {
         let base = scratch("overlay");
-        let (path, of) = (base.join("kept"), machine(268_435_456, 7));
+        let (path, of) = (base.join("kept"), machine(&base, 268_435_456, 7));
         let record = || String::from_utf8(fs::read(&path.join(FILE), 1 << 20).unwrap()).unwrap();
         // A first run that ends early: its disk cannot be made.
         let bad = Launch { disk_size: Some(512), ..of.clone() };
@@ -389,18 +390,18 @@ mod tests {
         let mut held = all(&path).unwrap();
         let said = |path: &Path| all(path).err().expect("an error").to_string();
         assert!(said(&path).contains("another run is using it"));
-        held.files(&machine(268_435_456, 7)).unwrap();
+        held.files(&machine(&base, 268_435_456, 7)).unwrap();
         drop(held);
         let victim = base.join("victim");
         fs::write_atomically(&victim, &[0; 131_072]).unwrap();
         let labels = path.join("m/pm.labels");
         fs::remove_file(&labels).unwrap();
         std::os::unix::fs::symlink(&victim, &labels).unwrap();
-        let text = all(&path).unwrap().files(&machine(268_435_456, 7)).unwrap_err().to_string();
+        let text = all(&path).unwrap().files(&machine(&base, 268_435_456, 7)).unwrap_err().to_string();
         assert!(text.contains("a symbolic link"), "{text}");
         fs::remove_file(&labels).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, &labels, rustix::fs::FileType::Fifo, rustix::fs::Mode::RWXU, 0).unwrap();
-        let text = all(&path).unwrap().files(&machine(268_435_456, 7)).unwrap_err().to_string();
+        let text = all(&path).unwrap().files(&machine(&base, 268_435_456, 7)).unwrap_err().to_string();
         assert!(text.contains("a named pipe"), "{text}");
         assert!(said(&base).contains("not empty"), "a directory of somebody else's");
         assert!(fs::metadata(&base.join(".lock")).is_err(), "and nothing is left in it");

@@ -260,25 +260,34 @@ fn test_words(launch: &Launch) -> Result<String, GuestError> {
 
 /// Everything the QEMU of this start can see.
 pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
-    let bind =
-        |source: &Path, target: &str, readonly| Mount { source: source.to_owned(), target: target.into(), readonly };
     // The files alone: the directory may be closed to whom QEMU is, and hold more than a machine.
     let files = launch.files.values();
-    let artifacts = files.map(|name| bind(&launch.artifacts.join(name), &format!("{ARTIFACTS}/{name}"), true));
+    let artifact = |name: &String| (launch.artifacts.join(name), format!("{ARTIFACTS}/{name}"));
+    let artifacts = files.map(artifact).map(|(source, target)| Mount { readonly: true, ..bind(&source, &target) });
     let mut mounts: Vec<Mount> = artifacts.collect();
-    mounts.extend([bind(&places.run, RUN, false), bind(&places.shared, SHARED, false)]);
+    mounts.extend([bind(&places.run, RUN), bind(&places.shared, SHARED)]);
     // The file alone: the directory may be one of the user's, with much else in it.
-    mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"), false)));
+    mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"))));
     if let Some(keep) = &places.keep {
-        mounts.push(bind(&keep.disk, KEEP, false));
+        mounts.push(bind(&keep.disk, KEEP));
         let files = keep.own.iter().chain(&keep.shared);
-        mounts.extend(files.map(|(name, path)| bind(path, &format!("{KEPT}/{name}"), false)));
+        mounts.extend(files.map(|(name, path)| bind(path, &format!("{KEPT}/{name}"))));
     }
-    mounts.extend(Path::new("/dev/kvm").exists().then(|| bind(Path::new("/dev/kvm"), "/dev/kvm", false)));
+    confined(&launch.tree, mounts, argv)
+}
+
+/// A file or a directory that QEMU may write.
+pub(super) fn bind(source: &Path, target: &str) -> Mount {
+    Mount { source: source.to_owned(), target: target.into(), readonly: false }
+}
+
+/// How every QEMU of kiln's is confined: it has its own tree, what is mounted into it, KVM, and nothing else.
+pub(super) fn confined(tree: &Path, mut mounts: Vec<Mount>, argv: Vec<String>) -> Spec {
+    mounts.extend(Path::new("/dev/kvm").exists().then(|| bind(Path::new("/dev/kvm"), "/dev/kvm")));
     let env =
         [("LC_ALL", "C.UTF-8"), ("TZ", "UTC"), ("HOME", "/tmp"), ("TMPDIR", "/tmp"), ("PATH", "/usr/bin:/usr/sbin")];
     Spec {
-        root: Root::ReadOnly(launch.tree.clone()),
+        root: Root::ReadOnly(tree.to_owned()),
         mounts,
         ids: SandboxIds::Single,
         privileges: Privileges::None,

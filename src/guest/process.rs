@@ -26,7 +26,7 @@ pub struct Qemu {
     machine: String,
     running: sandbox::Running,
     // What it needs goes after it.
-    _network: Option<UserNetwork>,
+    network: Option<UserNetwork>,
     console: Option<TerminalConsole>,
     errors: PathBuf,
     accel: Accelerator,
@@ -69,7 +69,7 @@ impl Qemu {
         Ok(Qemu {
             machine: start.machine.to_owned(),
             running,
-            _network: start.network,
+            network: start.network,
             console,
             errors: start.errors,
             accel: start.accel,
@@ -136,6 +136,11 @@ impl Qemu {
         });
         // Words that cannot be read are only missing from a report.
         read.map_or_else(|_| String::new(), |_| String::from_utf8_lossy(&bytes).trim().to_owned())
+    }
+
+    /// Gives the ports that lead into it back, so that another start can have them.
+    pub fn close_network(&mut self) {
+        self.network = None;
     }
 
     /// Ends it now.

@@ -13,6 +13,9 @@ pub struct TestReport {
     pub tests: Vec<TestResult>,
     /// Every boot that was needed.
     pub boots: Vec<Boot>,
+    /// Whether somebody looked at machines of a test that failed, and wants nothing more.
+    #[serde(skip)]
+    pub left: bool,
 }
 
 /// One boot.
@@ -155,7 +158,7 @@ pub(super) mod tests {
             result("fails", Outcome::Failed(failed)),
             result("slow", Outcome::Skipped { reason: "slow".into() }),
         ];
-        TestReport { tests, boots: Vec::new() }
+        TestReport { tests, ..TestReport::default() }
     }
 
     #[test]

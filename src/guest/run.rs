@@ -22,7 +22,7 @@ use super::{AccelChoice, GuestError, Launch, monitor, network, ports, ssh};
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 /// Time for QEMU to close its files when asked to end.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How a machine is run.
 pub struct RunOptions<'a> {

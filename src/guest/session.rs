@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::agent::{Agent, AgentError, Answer};
+use super::agent::{Agent, AgentError, Answer, Screen};
 use super::clock::Deadline;
 use super::console::ConsoleLog;
 use super::launch::{self, Places, Purpose};
@@ -16,6 +16,7 @@ use super::process::{Qemu, Start, TICK, Waiting};
 use super::qmp::{Qmp, QmpError};
 use super::rundir::{RunDir, SHARED};
 use super::step::Guest;
+use super::terminal::{self, ShellEnd};
 use super::{AccelChoice, GuestError, Launch, accel::Accelerator};
 use crate::exec::sandbox::Spec;
 use crate::recipe::machine::device::Forward;
@@ -37,6 +38,8 @@ pub struct MachineGroup<'a> {
     pub accel: AccelChoice,
     /// Time for a boot under KVM; TCG is given ten times as much.
     pub boot: Duration,
+    /// [`Purpose::Test`], or another one whose forwarded ports they have.
+    pub doors: Purpose,
     /// Set by a signal.
     pub interrupted: &'a AtomicBool,
 }
@@ -98,7 +101,7 @@ impl<'a> GuestSession<'a> {
         fs::remove_file(&group.logs.join(&log))?;
         launch::prepare(launch, &places)?;
         let accel = launch::accelerator(launch, group.accel, accel)?;
-        let forwards = launch::forwards(launch, Purpose::Test).map(<[Forward]>::to_vec);
+        let forwards = launch::forwards(launch, group.doors).map(<[Forward]>::to_vec);
         let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
         let wiring = Wiring {
             machine: launch.machine.clone(),
@@ -136,6 +139,27 @@ impl<'a> GuestSession<'a> {
     /// Where its console log is.
     pub fn log(&self) -> &Path {
         self.body.console.path()
+    }
+
+    /// Opens a shell of root on the user's terminal, until one of both ends it.
+    pub fn shell(&mut self, screen: &Screen) -> Result<ShellEnd, GuestError> {
+        let opened = self.agent.open_shell(screen, &mut || self.body.look());
+        let end = opened.map_err(|lost| self.explain(lost))?;
+        let relayed = terminal::relay(self.agent.stream(), &end, &mut || self.body.look());
+        relayed.map_err(|error| match error {
+            GuestError::World(_) => error,
+            error => self.explain(AgentError::Watch(error)),
+        })
+    }
+
+    /// Whether its QEMU has ended.
+    pub fn has_ended(&mut self) -> bool {
+        !matches!(self.body.qemu.ended(Duration::ZERO), Ok(None))
+    }
+
+    /// Whether a signal came.
+    pub fn is_interrupted(&self) -> bool {
+        self.body.interrupted.load(Ordering::Relaxed)
     }
 
     /// The files that were brought out since the last time.
@@ -195,6 +219,7 @@ impl Guest for GuestSession<'_> {
                 return Err(self.failed(format!("it did not shut down within {} s", deadline.limit().as_secs())));
             }
         }
+        self.body.qemu.close_network();
         (self.body.qemu, self.agent, self.body.qmp) = self.wiring.start()?;
         self.ready().map(drop)
     }

@@ -7,6 +7,7 @@
 
 mod raw;
 mod relay;
+mod shell;
 
 use std::io::IsTerminal;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,6 +21,7 @@ use rustix::termios::{LocalModes, OptionalActions};
 use crate::exec::sandbox::Streams;
 use raw::Raw;
 use relay::{Ends, Relay};
+pub use shell::{ShellEnd, relay, window};
 
 /// A console; when it is dropped, what was printed has been passed on and the user's terminal is as it was.
 pub struct TerminalConsole {
@@ -43,6 +45,19 @@ impl TerminalConsole {
         Ok((console, Streams { stdin: input.into(), stdout: output.into(), stderr: errors.into() }))
     }
 
+    /// The same for a program whose output may go to a file or another program: then it is not changed by a terminal, and
+    /// errors go to `errors`.
+    pub fn for_program(errors: Stdio) -> std::io::Result<(TerminalConsole, Streams)> {
+        if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
+            return TerminalConsole::for_shell();
+        }
+        let (ends, (input, output)) = pipes()?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let relay = Relay::start(ends, interrupted.clone())?;
+        let console = TerminalConsole { _relay: relay, _raw: None, interrupted };
+        Ok((console, Streams { stdin: input.into(), stdout: output.into(), stderr: errors }))
+    }
+
     fn begin(echo: Echo) -> std::io::Result<(TerminalConsole, Theirs)> {
         let stdin = std::io::stdin();
         let (ends, theirs, pty) = if stdin.is_terminal() {
@@ -50,7 +65,7 @@ impl TerminalConsole {
         } else {
             pipes().map(|(ends, theirs)| (ends, theirs, None))?
         };
-        let raw = pty.map(Raw::new).transpose()?;
+        let raw = pty.map(|pty| Raw::new(Some(pty))).transpose()?;
         let interrupted = Arc::new(AtomicBool::new(false));
         let relay = Relay::start(ends, interrupted.clone())?;
         Ok((TerminalConsole { _relay: relay, _raw: raw, interrupted }, theirs))

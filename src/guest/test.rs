@@ -8,12 +8,13 @@ use std::time::Duration;
 use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
-use super::launch;
+use super::hold::{FailureShell, HeldStep};
+use super::launch::{self, Purpose};
 use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
 use super::session::{GuestSession, MachineGroup};
 use super::step::{self, Guest, StepError};
-use super::{AccelChoice, GuestError, Launch};
+use super::{AccelChoice, GuestError, Launch, ports};
 use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
@@ -33,6 +34,8 @@ pub struct TestOptions<'a> {
     pub slow: bool,
     /// Only tests whose title contains this.
     pub filter: Option<String>,
+    /// Machines stay up for somebody to look at when a step fails, and nothing is tested afterwards.
+    pub shell: Option<FailureShell>,
     /// Set by a signal: ends everything, in order.
     pub interrupted: &'a AtomicBool,
 }
@@ -45,6 +48,9 @@ pub fn run(
     options: &TestOptions<'_>,
     listener: &dyn TestListener,
 ) -> Result<TestReport, GuestError> {
+    if options.shell.is_some() {
+        machines.values().try_for_each(ports::check)?;
+    }
     let run = RunDir::new(&options.base)?;
     for name in launch::memories(machines.values()) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
@@ -54,11 +60,13 @@ pub fn run(
         logs: &options.logs,
         accel: options.accel,
         boot: options.boot,
+        doors: if options.shell.is_some() { Purpose::Background } else { Purpose::Test },
         interrupted: options.interrupted,
     };
     let mut runner = Runner {
         machines,
         group,
+        shell: options.shell.as_ref(),
         listener,
         accel: options.accel.first(),
         running: BTreeMap::new(),
@@ -66,7 +74,7 @@ pub fn run(
         report: TestReport::default(),
     };
     for (index, test) in tests.iter().enumerate() {
-        let outcome = match skip(test, options) {
+        let outcome = match runner.skip(test, options) {
             Some(reason) => TestResult {
                 title: test.title.clone(),
                 machine: test.machine.clone(),
@@ -80,6 +88,7 @@ pub fn run(
             }
         };
         listener.on(TestEvent::TestFinished(&outcome));
+        runner.look(test, &outcome)?;
         runner.report.tests.push(outcome);
         let later: BTreeSet<&str> =
             tests[index + 1..].iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect();
@@ -103,6 +112,7 @@ fn named(test: &Test) -> impl Iterator<Item = &str> {
 struct Runner<'a> {
     machines: &'a BTreeMap<String, Launch>,
     group: MachineGroup<'a>,
+    shell: Option<&'a FailureShell>,
     listener: &'a dyn TestListener,
     accel: Accelerator,
     running: BTreeMap<String, GuestSession<'a>>,
@@ -111,6 +121,26 @@ struct Runner<'a> {
 }
 
 impl<'a> Runner<'a> {
+    fn skip(&self, test: &Test, options: &TestOptions<'_>) -> Option<String> {
+        let left = self.report.left.then(|| "not run after --shell-on-failure".to_owned());
+        skip(test, options).or(left)
+    }
+
+    /// Lets somebody look at the machines of a test that failed, if they are to stay up for that.
+    fn look(&mut self, test: &Test, result: &TestResult) -> Result<(), GuestError> {
+        let (Some(shell), Outcome::Failed(failed)) = (self.shell, &result.outcome) else { return Ok(()) };
+        let of_step = failed.step.and_then(|index| test.steps[index].machine.as_deref());
+        let machine = of_step.unwrap_or(&test.machine);
+        let number = failed.step.map(|index| index + 1);
+        let step = HeldStep { title: &test.title, machine, number, steps: test.steps.len() };
+        // A machine that did not boot is gone already, and so is whoever was to be looked at.
+        if named(test).any(|name| self.running.contains_key(name)) {
+            self.report.left = true;
+            shell.hold((self.group.run, self.machines), (&mut self.running, step), self.listener)?;
+        }
+        Ok(())
+    }
+
     fn test(&mut self, test: &Test) -> Result<TestResult, GuestError> {
         let (title, machine) = (test.title.clone(), test.machine.clone());
         let result = |millis, files, outcome| TestResult { title, machine, millis, files, outcome };
@@ -123,10 +153,11 @@ impl<'a> Runner<'a> {
         match outcome {
             Ok(()) => Ok(result(clock.millis(), files, Outcome::Passed)),
             Err(failed) => {
-                // A machine that does not answer any more is of no use for the next test.
-                let dead: Vec<String> = self.dead();
+                let failed = failed?;
+                // A machine that does not answer any more is of no use for the next test; to somebody who looks at it, it is.
+                let dead = if self.shell.is_none() { self.dead() } else { Vec::new() };
                 dead.iter().for_each(|name| self.end(name));
-                Ok(result(clock.millis(), files, Outcome::Failed(failed?)))
+                Ok(result(clock.millis(), files, Outcome::Failed(failed)))
             }
         }
     }

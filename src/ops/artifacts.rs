@@ -7,10 +7,23 @@ use super::deliver::Delivery;
 use super::error::OpsError;
 use super::load::Ready;
 use super::machines;
-use crate::deliver::launch::{self, LaunchArtifact, LaunchFile};
+use crate::deliver::launch::{self, DeliveredQemu, LaunchArtifact, LaunchFile};
 use crate::exec::Realized;
+use crate::lock::LockedFile;
 use crate::plan::{self, ArtifactOwner};
 use crate::recipe::machine::Machine;
+
+/// The QEMU of a machine as a file of the result directory.
+pub(super) struct PackedQemu {
+    /// Its name there.
+    pub(super) name: String,
+    pub(super) file: LockedFile,
+    /// What `launch.sh` knows of it.
+    pub(super) delivered: DeliveredQemu,
+}
+
+/// By machine; empty when none is delivered.
+pub(super) type PackedQemus = BTreeMap<String, PackedQemu>;
 
 /// Where a machine's files go: the result directory itself when the recipe has one machine.
 pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
@@ -18,7 +31,11 @@ pub(super) fn machine_directory(ready: &Ready<'_>, machine: &str) -> PathBuf {
 }
 
 /// Every file of the result directory, by its name there.
-pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTreeMap<String, Delivery>, OpsError> {
+pub(super) fn deliveries(
+    ready: &Ready<'_>,
+    realized: &Realized,
+    qemus: &PackedQemus,
+) -> Result<BTreeMap<String, Delivery>, OpsError> {
     let mut deliveries = BTreeMap::new();
     for artifact in &ready.plan.artifacts {
         let directory = artifact.machine().map(|machine| machine_directory(ready, machine)).unwrap_or_default();
@@ -28,9 +45,10 @@ pub(super) fn deliveries(ready: &Ready<'_>, realized: &Realized) -> Result<BTree
     for machine in ready.loaded.recipe.machines.values() {
         let directory = machine_directory(ready, &machine.name);
         let launch = launch_file(ready, realized, machine)?;
-        for (name, text, mode) in
-            [(launch::FILE, launch.json(), 0o644), (launch::SCRIPT, launch::script(&launch), 0o755)]
-        {
+        let qemu = qemus.get(&machine.name);
+        deliveries.extend(qemu.map(|qemu| (qemu.name.clone(), Delivery::Blob(qemu.file))));
+        let script = launch::script(&launch, qemu.map(|qemu| &qemu.delivered));
+        for (name, text, mode) in [(launch::FILE, launch.json(), 0o644), (launch::SCRIPT, script, 0o755)] {
             deliveries.insert(directory.join(name).display().to_string(), Delivery::Text(text, mode));
         }
     }

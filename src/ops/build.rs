@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::artifacts::PackedQemus;
 use super::error::OpsError;
-use super::load::Ready;
+use super::load::{self, Ready};
 use super::options::BuildOptions;
-use super::{artifacts, deliver, ids, leaks, local, qemu, realize, record, warnings};
+use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, record, warnings};
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
@@ -21,14 +22,40 @@ pub struct Built {
     pub realized: Realized,
 }
 
+/// Whether a result directory has the QEMU of its machines in it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum QemuDelivery {
+    /// Whoever starts them brings it along.
+    #[default]
+    None,
+    /// It does, so that nothing else is needed.
+    Packed,
+}
+
 /// Builds into a directory.
 pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Built, OpsError> {
+    build_with(ready, options, (out, QemuDelivery::None))
+}
+
+/// Builds into a directory, with QEMU or without it.
+pub fn build_with(
+    ready: &Ready<'_>,
+    options: &BuildOptions,
+    (out, qemu): (&Path, QemuDelivery),
+) -> Result<Built, OpsError> {
+    if qemu == QemuDelivery::Packed {
+        load::any_machine(&ready.loaded)?;
+    }
     realize::possible(ready, &ready.plan)?;
     qemu::ask(ready, options)?;
     let realized = realize::all(ready, options)?;
     leaks::check(ready, &realized, options.leaks)?;
     let (lock, realized) = ids::assign_ids(ready, realized)?;
-    let deliveries = artifacts::deliveries(ready, &realized)?;
+    let qemus = match qemu {
+        QemuDelivery::None => PackedQemus::new(),
+        QemuDelivery::Packed => packed_qemu::pack(ready, &realized)?,
+    };
+    let deliveries = artifacts::deliveries(ready, &realized, &qemus)?;
     let warnings = warnings::of_images(ready, &realized)?;
     let manifest = Manifest {
         format: manifest::FORMAT,

@@ -57,22 +57,21 @@ fn explain_in(ready: &Ready<'_>, kernel: &Kernel, compiled: &Compiled, option: &
     let requested = Requested::new(kernel, compiled);
     let tree = tree(&read(&source, KCONFIG)?, requested.architecture)?;
     let config = dotconfig::read(&read(&wanted, CONFIG)?).map_err(|error| OpsError::parse(CONFIG, error))?;
+    Ok(explained(&kernel.name, RequestJudge { tree: &tree, config: &config, requests: &requested.requests }, option))
+}
+
+/// An option in a kernel whose configuration is known.
+pub(crate) fn explained(kernel: &str, judge: RequestJudge<'_>, option: &str) -> Explained {
+    let RequestJudge { tree, config, requests } = judge;
     let on = config.value(option) != "n";
-    let requests = &requested.requests;
-    let judge = RequestJudge { tree: &tree, config: &config, requests };
     let asked: Vec<OptionRequest> = requests.iter().filter(|request| request.name == option).cloned().collect();
-    let unmet = kconfig::check(&asked, &config).into_iter().map(|dropped| {
+    let unmet = kconfig::check(&asked, config).into_iter().map(|dropped| {
         let reason = judge.reason(option, &dropped.request.value);
         (dropped.request, reason)
     });
     let unmet = unmet.collect();
-    Ok(Explained {
-        kernel: kernel.name.clone(),
-        on,
-        asked,
-        unmet,
-        found: kconfig::explain(&tree, &config, option, if on { Tri::N } else { Tri::Y }),
-    })
+    let found = kconfig::explain(tree, config, option, if on { Tri::N } else { Tri::Y });
+    Explained { kernel: kernel.to_owned(), on, asked, unmet, found }
 }
 
 fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {

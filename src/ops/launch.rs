@@ -9,11 +9,11 @@ use std::path::{Path, PathBuf};
 use super::build::{self, Built};
 use super::error::{MismatchError, OpsError, UsageError};
 use super::event::{Guests, OpsEvent};
-use super::load::{self, Loaded, Ready};
+use super::load::{self, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::ssh_keys::{self, KeyChoice};
-use super::{artifacts, machines, project};
+use super::{artifacts, machines, project, qemu_tree};
 use crate::base::ByteSize;
 use crate::deliver::check::{self, Checked, CheckedMachine};
 use crate::deliver::launch::{LaunchFile, Place};
@@ -23,14 +23,8 @@ use crate::guest::gdb::GdbStub;
 use crate::guest::{self, Launch};
 use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::machine::Machine;
-use crate::store::{Output, Store};
-use crate::world::dir::Dir;
+use crate::store::Store;
 use crate::world::fs;
-
-/// Where a machine's QEMU is in its tree.
-fn program(machine: &Machine) -> String {
-    format!("/usr/bin/{}", machine.arch().facts().qemu.program)
-}
 
 /// Sockets and overlays of a run: a short path, since a socket's may have 107 bytes.
 pub(super) const SOCKETS: &str = "/tmp";
@@ -40,7 +34,7 @@ pub type Launches = BTreeMap<String, Launch>;
 
 /// Builds a recipe, and makes its machines ready. One without machines is not built.
 pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Launches, OpsError> {
-    any_machine(&ready.loaded)?;
+    load::any_machine(&ready.loaded)?;
     let Built { manifest, realized } = build::build(ready, options, out)?;
     let mut launches = BTreeMap::new();
     for machine in ready.loaded.recipe.machines.values() {
@@ -50,7 +44,7 @@ pub fn of_recipe(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Resul
             states: BTreeMap::new(),
             variables: None,
         };
-        let tree = qemu_tree(&ready.store, &manifest, machine)?;
+        let tree = tree_of(&ready.store, &manifest, machine)?;
         launches.insert(machine.name.clone(), launch_of(found, tree)?);
     }
     Ok(launches)
@@ -66,15 +60,6 @@ pub fn named(session: &Session<'_>, recipe: &RecipeOptions, options: &BuildOptio
     of_recipe(&ready, options, &project::result_path(&recipe.path))
 }
 
-/// Refuses a recipe that has no machine.
-pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
-    let recipe = &loaded.recipe;
-    if recipe.machines.is_empty() {
-        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys(), recipe.kernels.keys()));
-    }
-    Ok(())
-}
-
 /// The machines of a directory that may come from anybody.
 pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches, OpsError> {
     let store = load::open_store(session.world)?;
@@ -84,7 +69,7 @@ pub fn of_directory(session: &Session<'_>, directory: &Path) -> Result<Launches,
     }
     let mut launches = BTreeMap::new();
     for (name, found) in machines {
-        let tree = qemu_tree(&store, &manifest, &found.launch.description.machine)?;
+        let tree = tree_of(&store, &manifest, &found.launch.description.machine)?;
         launches.insert(name, launch_of(found, tree)?);
     }
     Ok(launches)
@@ -116,7 +101,7 @@ pub fn described(session: &Session<'_>, recipe: &RecipeOptions) -> Result<BTreeM
         return Ok(machines.into_iter().map(one).collect());
     }
     let loaded = load::recipe(session, recipe)?;
-    any_machine(&loaded)?;
+    load::any_machine(&loaded)?;
     let lock = load::lock_of(&loaded)?;
     machines::judge(session, &loaded.recipe, &lock)?;
     let one = |machine: &Machine| {
@@ -147,29 +132,12 @@ fn believed(
 /// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
 /// steps that unpack packages, and from builds, and the tree's QEMU must be a plain file of it: what is started is a
 /// QEMU that a recipe of this user has locked or built, never a file of the directory.
-fn qemu_tree(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
-    let (name, program) = (&machine.name, program(machine));
+fn tree_of(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
+    let name = &machine.name;
     let packaged = || manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
     let step = manifest.built_qemu.get(name).or_else(packaged);
     let outputs = step.and_then(|action| store.get_result(action));
-    let tree = match outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)) {
-        Some(Output::Tree { root, .. }) => store.tree(root)?,
-        _ => {
-            return Err(OpsError::NoQemu(name.to_owned()));
-        }
-    };
-    match has_program(&tree, &program) {
-        true => Ok(tree),
-        false => Err(MismatchError::NoProgram { machine: name.to_owned(), program }.into()),
-    }
-}
-
-/// Whether QEMU is a plain file of the tree, and no link leads there.
-fn has_program(tree: &Path, program: &str) -> bool {
-    let mut parts: Vec<&str> = program.split('/').filter(|part| !part.is_empty()).collect();
-    let Some(name) = parts.pop() else { return false };
-    let directory = parts.iter().try_fold(Dir::open_named(tree).ok(), |held, part| Some(held?.below(part).ok()));
-    directory.flatten().is_some_and(|held| held.plain(name).is_ok())
+    qemu_tree::tree_with_qemu(store, outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)), machine)
 }
 
 fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
@@ -179,7 +147,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
     Ok(Launch {
         disk: disk.ok_or_else(|| MismatchError::NoDisk(machine.clone()))?,
         files: artifacts.into_iter().map(|(place, artifact)| (place, artifact.file)).collect(),
-        program: program(&description.machine),
+        program: qemu_tree::program(&description.machine),
         artifacts: fs::context("resolve", &directory, directory.canonicalize())?,
         machine,
         description,
@@ -241,14 +209,14 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
 }
 
 /// The names by which a run is found: the recipe's or directory's own, and that of the directory that its result is in.
-fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
+pub(super) fn sources(session: &Session<'_>, source: &Path) -> Vec<PathBuf> {
     let result = (!source.is_dir()).then(|| project::result_path(source));
     let names = std::iter::once(source.to_owned()).chain(result);
     names.filter_map(|name| session.world.canonical(&name).ok()).collect()
 }
 
 /// The machine of this name, or the first one.
-fn chosen<'a>(launches: &'a Launches, name: Option<&str>) -> Result<&'a Launch, UsageError> {
+pub(super) fn chosen<'a>(launches: &'a Launches, name: Option<&str>) -> Result<&'a Launch, UsageError> {
     match name {
         Some(name) => launches.get(name).ok_or_else(|| UsageError::no_such_machine(name, launches.keys())),
         None => launches.values().next().ok_or(UsageError::NoMachines),

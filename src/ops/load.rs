@@ -28,6 +28,15 @@ pub struct Loaded<'a> {
     pub lock_path: PathBuf,
 }
 
+/// Refuses a recipe that has no machine.
+pub fn any_machine(loaded: &Loaded<'_>) -> Result<(), UsageError> {
+    let recipe = &loaded.recipe;
+    if recipe.machines.is_empty() {
+        return Err(UsageError::without_machines(&loaded.path, recipe.images.keys(), recipe.kernels.keys()));
+    }
+    Ok(())
+}
+
 /// Reads and checks a recipe.
 pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Loaded<'a>, OpsError> {
     let path = session.world.canonical(&options.path).map_err(|error| unusable(&options.path, error))?;

@@ -8,9 +8,11 @@ use super::error::{OpsError, UsageError};
 use super::event::Guests;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
+use super::ssh_keys::{self, KeyChoice};
 use super::{gone, launch, load, project};
 use crate::base::ByteSize;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
+use crate::guest::hold::{self, FailureShell};
 use crate::guest::{self, AccelChoice, TestReport};
 use crate::world::{OutputDirectory, fs};
 
@@ -30,8 +32,20 @@ pub struct TestRequest {
     pub disk_size: Option<ByteSize>,
     /// Only tests whose title contains this.
     pub filter: Option<String>,
+    /// What becomes of the machines when a step fails.
+    pub failure: FailedMachines,
     /// What happens where no server has a locked file any more.
     pub gone: GoneFiles,
+}
+
+/// What becomes of the machines of a test when a step fails.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FailedMachines {
+    /// They are used for the next test, or end.
+    #[default]
+    End,
+    /// They stay up, with a shell on the terminal, until the user leaves; nothing is tested afterwards.
+    Shell,
 }
 
 /// What becomes of a recipe whose lock names files that are gone.
@@ -61,6 +75,10 @@ pub fn test(
     };
     let mut launches = launch::of_recipe(&ready, build, &out)?;
     launch::enlarge(&mut launches, options.disk_size);
+    let shell = (options.failure == FailedMachines::Shell).then(|| shell(session, recipe)).transpose()?;
+    if shell.is_some() {
+        launches.values_mut().for_each(hold::prepare);
+    }
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));
     OutputDirectory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
@@ -72,9 +90,20 @@ pub fn test(
         boot: BOOT,
         slow: options.slow,
         filter: options.filter.clone(),
+        shell,
         interrupted: interrupt::flag(),
     };
     Ok(guest::test::run(&launches, &ready.loaded.recipe.tests, &options, &Guests(session.listener))?)
+}
+
+/// How somebody gets at machines whose test failed: as at those of `kiln run`.
+fn shell(session: &Session<'_>, recipe: &RecipeOptions) -> Result<FailureShell, OpsError> {
+    let access = ssh_keys::access(session, &KeyChoice::Own, &recipe.path)?;
+    Ok(FailureShell {
+        access: access.unwrap_or_default(),
+        sources: launch::sources(session, &recipe.path),
+        terminal: session.world.env("TERM").unwrap_or_default(),
+    })
 }
 
 /// Where the logs of each recipe go, if not where its result goes. Several recipes may have machines of one name, and

@@ -7,6 +7,7 @@ mod disk;
 mod file;
 mod group;
 mod machine_files;
+mod overlap;
 mod partition;
 mod paths;
 mod size;

@@ -32,6 +32,7 @@ mod plain;
 mod result;
 mod session;
 mod stamp;
+mod stored;
 mod take;
 mod tree;
 mod walk;
@@ -48,6 +49,7 @@ pub use lock::StoreLock;
 pub use plain::Owner;
 pub use result::Output;
 pub use stamp::Stamp;
+pub use stored::{StoredTree, TreeItem};
 pub use take::{Taking, TransientFile};
 
 use session::Session;

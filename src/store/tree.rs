@@ -201,7 +201,7 @@ fn content(dir: &Dir) -> Result<Digest, StoreError> {
 }
 
 /// The file that was listed, not one that came into its place.
-fn still(root: &Dir, name: &str, entry: &Entry) -> Result<HeldEntry, StoreError> {
+pub(super) fn still(root: &Dir, name: &str, entry: &Entry) -> Result<HeldEntry, StoreError> {
     let found = root.look(name)?.filter(|found| found.is(&entry.stat));
     found.ok_or_else(|| replaced(Path::new(name)))
 }

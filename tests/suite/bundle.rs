@@ -381,11 +381,39 @@ fn the_commands_of_the_page_rebuild_and_run_without_a_network() {
     done(here(&update[0].iter().map(String::as_str).collect::<Vec<_>>()));
     done(here(&["bundle", "--allow-leaks", "--outputs", "recipes/small.kiln", "-o", "again.tar"]));
     assert!(std::fs::read(ground.path("small-run.tar")).unwrap() == std::fs::read(ground.path("again.tar")).unwrap());
+    with_qemu(&ground, &[&here, &there], &manifest);
     forged_outputs(&ground, &|words| {
         let mut kiln = there(words);
         kiln.current_dir(&ground.directory);
         kiln
     });
+}
+
+/// A kiln with these words.
+type Kiln<'a> = &'a dyn Fn(&[&str]) -> Command;
+
+/// A directory with QEMU in it is the same wherever it is built, whole, and without QEMU again after another build.
+fn with_qemu(ground: &Ground, [here, there]: &[Kiln<'_>; 2], manifest: &dyn Fn(&str) -> String) {
+    let [build] = &page_commands(3)[..] else { panic!("one command") };
+    let words: Vec<&str> = build.iter().map(String::as_str).collect();
+    let done = |kiln: Kiln<'_>, words: &[&str]| {
+        let ended = run(&mut kiln(words));
+        assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.text());
+    };
+    done(here, &words);
+    let other = ["build", "--allow-leaks", "--offline", "small/recipes/small.kiln", "--with-qemu", "--out", "complete"];
+    done(there, &other);
+    assert_eq!(manifest("there/complete"), manifest("small-complete"));
+    done(there, &["verify", "complete"]);
+    let list = Command::new("tar").arg("-tf").arg(ground.path("small-complete/qemu.tree.tar")).output().unwrap();
+    let names = String::from_utf8(list.stdout).unwrap();
+    for name in ["qemu-system-x86_64", "usr/bin/qemu-system-x86_64"] {
+        assert!(names.lines().any(|line| line == name), "{name} in {names}");
+    }
+    std::fs::write(ground.path("there/complete/qemu.tree.tar"), "another").unwrap();
+    assert_eq!(run(&mut there(&["verify", "complete"])).code, Some(3));
+    done(there, &other[..4].iter().chain(&other[5..]).copied().collect::<Vec<_>>());
+    assert!(!ground.path("there/complete/qemu.tree.tar").exists());
 }
 
 /// The words of every command in a block of the page; builds of recipes made for attacks have traces of this machine.

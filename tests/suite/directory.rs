@@ -28,7 +28,7 @@ pub(super) fn files() -> Vec<(String, Vec<u8>)> {
 }
 
 fn with_launch(launch: &LaunchFile) -> Vec<(String, Vec<u8>)> {
-    let own = [("launch.json", launch.json()), ("launch.sh", script(launch))];
+    let own = [("launch.json", launch.json()), ("launch.sh", script(launch, None))];
     let built = [("disk.qcow2", "disk"), ("initrd.img", "initrd"), ("vmlinuz", "kernel")];
     let own = own.into_iter().map(|(name, text)| (name.to_owned(), text.into_bytes()));
     own.chain(built.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))).collect()

@@ -222,6 +222,7 @@ fn a_recipe_that_cannot_be_tested_hides_no_other() {
     assert_eq!(json.as_object().unwrap().len(), 2, "{json}");
     assert!(json["tiny.kiln"]["error"].as_str().unwrap().starts_with("no lock found at "), "{json}");
     assert!(json["other/tiny.kiln"]["error"].as_str().unwrap().contains("tiny.kiln:1:"), "{json}");
+    assert!(json.as_object().unwrap().values().all(|untested| untested["exit_code"] == 1), "{json}");
     let xml = std::fs::read_to_string(lab.directory.join("all.xml")).unwrap();
     assert_eq!(xml.matches("<error message=").count(), 2, "{xml}");
     assert!(xml.contains("name=\"tiny.kiln\"") && xml.contains("name=\"other/tiny.kiln\""), "{xml}");

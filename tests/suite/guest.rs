@@ -93,6 +93,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: AccelChoice) -> TestReport
         boot: BOOT_TIMEOUT,
         slow: false,
         filter: None,
+        shell: None,
         interrupted: &interrupted,
     };
     let machines: BTreeMap<String, Launch> =

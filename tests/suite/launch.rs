@@ -79,13 +79,13 @@ fn json_reads_back_to_the_same_argv_whatever_the_machine() {
 fn the_script_and_the_json_are_golden() {
     let file = launch_file();
     golden(&fixtures("launch").join("launch.json"), &file.json());
-    golden(&fixtures("launch").join("launch.sh"), &script(&file));
+    golden(&fixtures("launch").join("launch.sh"), &script(&file, None));
 }
 
 #[test]
 fn firmware_stands_beside_the_script_and_its_variables_are_copied() {
     let file = launch_of(&machine("firmware = uefi\n boot = [\"ovmf\", \"systemd-boot-efi\"]"), &BTreeMap::new());
-    let text = script(&file);
+    let text = script(&file, None);
     for part in
         ["ovmf-code.fd\n", "firmware_code=./ovmf-code.fd", "cat <\"$firmware_vars\" >\"$run/vars\"", "kernel=./vmlinuz"]
     {
@@ -307,7 +307,7 @@ impl Bench {
         put("vmlinuz", "kernel");
         put("initrd.img", "initrd");
         put("disk.qcow2", "disk");
-        put("launch.sh", &script(&launch_file()));
+        put("launch.sh", &script(&launch_file(), None));
         put(
             "qemu",
             "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'QEMU emulator version 11.1.3 (Debian)'; exit; }\n\

@@ -5,13 +5,14 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use kiln::exec::sandbox::{self, Mount, Privileges, Root, SandboxError, SandboxIds, Spec};
-use kiln::guest::terminal::TerminalConsole;
+use kiln::guest::terminal::{self, TerminalConsole};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::pty::OpenptFlags;
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
@@ -20,6 +21,8 @@ use super::skip::skip;
 
 /// Holds the program that the other process shall run on its console.
 const SCRIPT: &str = "KILN_TEST_CONSOLE";
+/// The same for a shell.
+const SHELL: &str = "KILN_TEST_SHELL";
 /// Nothing here takes longer, on any machine.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -66,6 +69,21 @@ fn the_program_on_the_terminal() {
     std::fs::remove_dir_all(root).unwrap();
 }
 
+/// Not a test either: a shell of a guest on the terminal, whose guest is a program of this host.
+#[test]
+fn the_shell_on_the_terminal() {
+    let Ok(script) = std::env::var(SHELL) else { return };
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let mut guest = Command::new("sh");
+    guest.args(["-c", &script]).stdin(OwnedFd::from(theirs.try_clone().unwrap())).stdout(OwnedFd::from(theirs));
+    let mut child = guest.spawn().unwrap();
+    drop(guest);
+    let ended = terminal::relay(&ours, "end-of-shell", &mut || Ok(())).unwrap();
+    drop(ours);
+    child.wait().unwrap();
+    println!("the shell: {ended:?}, {:?}", terminal::window());
+}
+
 /// A terminal with that program on it.
 struct Terminal {
     ours: OwnedFd,
@@ -76,6 +94,14 @@ struct Terminal {
 
 impl Terminal {
     fn run(script: &str) -> Terminal {
+        Terminal::start("the_program_on_the_terminal", (SCRIPT, script))
+    }
+
+    fn shell(script: &str) -> Terminal {
+        Terminal::start("the_shell_on_the_terminal", (SHELL, script))
+    }
+
+    fn start(test: &str, (variable, script): (&str, &str)) -> Terminal {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = rustix::pty::openpt(flags).unwrap();
         rustix::pty::unlockpt(&ours).unwrap();
@@ -84,7 +110,7 @@ impl Terminal {
         tcsetwinsize(&ours, size).unwrap();
         let stdio = || Stdio::from(theirs.try_clone().unwrap());
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "suite::terminal::the_program_on_the_terminal", "--nocapture"]).env(SCRIPT, script);
+        command.args(["--exact", &format!("suite::terminal::{test}"), "--nocapture"]).env(variable, script);
         command.stdin(stdio()).stdout(stdio()).stderr(stdio()).process_group(0);
         let child = command.spawn().unwrap();
         Terminal { ours, theirs, child, said: String::new() }
@@ -209,4 +235,28 @@ fn a_pipe_is_carried_to_its_end() {
         Some((_, reason)) => skip(reason.trim_end()),
         None => assert!(said.contains("FROM A PIPE\ndone\n"), "{said}"),
     }
+}
+
+#[test]
+fn a_shell_has_every_key_until_it_ends_or_the_user_leaves() {
+    let script = "echo ready; head -c 4 | od -An -tx1; printf 'bye\n\nend-of-shell\n'; cat >/dev/null";
+    let mut terminal = Terminal::shell(script);
+    terminal.until("ready");
+    assert!(terminal.is_raw());
+    terminal.press(b"a\x03\x01\x01\x04");
+    terminal.until("61 03 01 04");
+    terminal.until("the shell: Exited, (33, 101)");
+    terminal.wait();
+    assert!(!terminal.is_raw() && !terminal.said.contains("end-of-shell"), "{}", terminal.said);
+
+    let mut terminal = Terminal::shell("echo ready; cat >/dev/null");
+    terminal.until("ready");
+    terminal.press(b"\x01x");
+    terminal.until("the shell: Left");
+    terminal.wait();
+    assert!(!terminal.is_raw());
+
+    let mut terminal = Terminal::shell("echo gone");
+    terminal.until("the shell: Closed");
+    terminal.wait();
 }

@@ -221,10 +221,11 @@ fn the_snapshot_service_stands_in_one_constant() {
 }
 
 /// Who may hold standard output or standard error, each with its reason. Asking whether one is a terminal is no use of it.
-const WRITERS: [(&str, &str); 4] = [
+const WRITERS: [(&str, &str); 5] = [
     ("src/base/tell.rs", "the door to standard error"),
     ("src/command/output.rs", "the door to standard output"),
     ("src/guest/terminal/relay.rs", "the console of a machine that runs, which is its guest's"),
+    ("src/guest/terminal/shell.rs", "a shell in such a guest"),
     ("src/exec/sandbox/inside.rs", "lines of a process inside a sandbox to the kiln that started it"),
 ];
 

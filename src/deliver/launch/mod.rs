@@ -9,6 +9,7 @@ mod block;
 mod error;
 mod read;
 mod script;
+mod starter;
 mod wire;
 mod write;
 
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::LaunchError;
 pub use script::script;
+pub use starter::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, QemuPlaces, starter};
 
 use crate::base::Digest;
 use crate::deliver::plain::is_plain;

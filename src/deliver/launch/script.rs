@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::LaunchFile;
+use super::{DeliveredQemu, LaunchFile};
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
 use crate::machine::Description;
@@ -18,7 +18,7 @@ const HEAD: &str = r#"#!/bin/sh
 #   ./launch.sh --help     shows this text
 #   ./launch.sh -- WORDS   adds WORDS to the options of QEMU, after all others
 #
-# KILN_QEMU=PROGRAM   instead of @PROGRAM@
+# KILN_QEMU=PROGRAM   instead of @USUAL@
 # KILN_ANY_QEMU=1     take another version than @QEMU@, if it has everything that this machine needs
 # KILN_ACCEL=kvm|tcg  instead of finding out
 # KILN_SHARED=DIR     where machines that share memory or a network meet
@@ -51,7 +51,7 @@ while [ $# -gt 0 ]; do
 done
 
 CDPATH='' cd -- "$(dirname -- "$0")"
-qemu=${KILN_QEMU:-@PROGRAM@}
+qemu=${KILN_QEMU:-@START@}
 machine=@MACHINE@
 want=@QEMU@
 board=@VERSIONED@
@@ -90,7 +90,7 @@ if [ -z "$print" ]; then
         printf '%s\n' "$said" >&2
         fail 3 'a file is not the one that was built; get it again'
     fi
-    command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: @PACKAGE@)"
+@UNPACK@    command -v "$qemu" >/dev/null 2>&1 || fail 4 "$qemu is missing; install QEMU $want (Debian: @PACKAGE@)"
     have=$("$qemu" --version | sed -n '1s/^QEMU emulator version \([^ ]*\).*/\1/p')
     if [ "$have" != "$want" ] && [ "${KILN_ANY_QEMU-}" != 1 ]; then
         fail 4 "this is QEMU ${have:-of an unknown version}, but the machine was locked with $want; set KILN_ANY_QEMU=1 to try it"
@@ -126,7 +126,7 @@ if [ -n "$print" ]; then
     run=${TMPDIR:-/tmp}/kiln-$machine
 else
     run=$(mktemp -d "${TMPDIR:-/tmp}/kiln-$machine.XXXXXX") || fail 4 'no directory for temporary files'
-    trap 'rm -rf -- "$run"' EXIT
+    trap 'rm -rf -- "$run"@UNPACKED@' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM HUP
 fi
@@ -138,9 +138,27 @@ TMPDIR=$run
 export TMPDIR
 "#;
 
+/// The delivered QEMU is unpacked for each start, once its digest was checked.
+const UNPACK: &str = r#"    if [ -z "${KILN_QEMU-}" ]; then
+        command -v tar >/dev/null 2>&1 || fail 4 'tar is missing, so the QEMU beside this script cannot be unpacked'
+        unpacked=$(mktemp -d "${TMPDIR:-/tmp}/kiln-qemu.XXXXXX") || fail 4 'no directory for temporary files'
+        trap 'rm -rf -- "$unpacked"' EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+        tar -xf @TAR@ -C "$unpacked" || fail 4 "cannot unpack the delivered QEMU to $unpacked"
+        qemu=$unpacked/@PROGRAM@
+        "$qemu" --version >/dev/null ||
+            fail 4 "the delivered QEMU for @PROCESSOR@ does not start from $unpacked; set TMPDIR to a directory for programs"
+    fi
+"#;
+
+const NOTICE: &str = r#"    [ -n "${KILN_QEMU-}" ] ||
+        printf 'launch.sh: first: mkdir -p %s && tar -xf %s -C %s\n' "${qemu%/*}" @TAR@ "${qemu%/*}" >&2
+"#;
+
 const TAIL: &str = r#"
 if [ -n "$print" ]; then
-    printf '%s' "$qemu"
+@NOTICE@    printf '%s' "$qemu"
     for word in "$@"; do
         case $word in
             -[a-z]*) printf ' \\\n  %s' "$word" ;;
@@ -155,15 +173,15 @@ status=0
 exit "$status"
 "#;
 
-/// The text of `launch.sh`.
-pub fn script(file: &LaunchFile) -> String {
+/// The text of `launch.sh`, which takes a QEMU of the host unless one is delivered.
+pub fn script(file: &LaunchFile, qemu: Option<&DeliveredQemu>) -> String {
     let described = &file.description;
     let arch = described.machine.arch();
-    let head = named(HEAD, arch);
+    let head = named(&origin(HEAD, qemu), arch);
     let board = described.emulator.machine_type(described.machine.chipset.value);
     let mut text = head.replace("@MACHINE@", &described.machine.name).replace("@QEMU@", &described.qemu);
     text = text.replace("@VERSIONED@", &board);
-    if !described.origin.is_packages() {
+    if !described.origin.is_packages() && qemu.is_none() {
         text.push_str(BUILT);
     }
     for (place, artifact) in &file.artifacts {
@@ -173,10 +191,11 @@ pub fn script(file: &LaunchFile) -> String {
         // Without a kernel of its own the machine has nothing to try KVM with.
         text.push_str("kernel=/nonexistent\n");
     }
-    let sums: Vec<String> = file.artifacts.values().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
+    let mut sums: Vec<String> = file.artifacts.values().map(|one| format!("{}  {}", one.sha256, one.file)).collect();
+    sums.extend(qemu.map(|qemu| format!("{}  {}", qemu.sha256, qemu.file)));
     text.push_str(&format!("sums='{}'\n", sums.join("\n")));
     text.push_str(&format!("needs='{}'\n", needs(described)));
-    text.push_str(&named(CHECKS, arch).replace("@FAMILY@", described.machine.chipset.value.name()));
+    text.push_str(&named(&origin(CHECKS, qemu), arch).replace("@FAMILY@", described.machine.chipset.value.name()));
     text.push_str(&prepare(file));
     text.push_str("\nset --");
     for word in described.argv(|_| ()).shell(&variable) {
@@ -184,8 +203,26 @@ pub fn script(file: &LaunchFile) -> String {
         text.push_str(&with_board(&word, &board));
     }
     text.push_str(" \\\n    \"$@\"\n");
-    text.push_str(TAIL);
+    text.push_str(&named(&origin(TAIL, qemu), arch));
     text
+}
+
+/// The text with where QEMU comes from filled in.
+fn origin(text: &str, qemu: Option<&DeliveredQemu>) -> String {
+    let words = match qemu {
+        None => {
+            [("@USUAL@", "@PROGRAM@"), ("@START@", "@PROGRAM@"), ("@UNPACK@", ""), ("@UNPACKED@", ""), ("@NOTICE@", "")]
+        }
+        Some(_) => [
+            ("@USUAL@", "the one in @TAR@"),
+            ("@START@", "${TMPDIR:-/tmp}/kiln-qemu/@PROGRAM@"),
+            ("@UNPACK@", UNPACK),
+            ("@UNPACKED@", " ${unpacked:+\"$unpacked\"}"),
+            ("@NOTICE@", NOTICE),
+        ],
+    };
+    let text = words.into_iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
+    text.replace("@TAR@", qemu.map_or("", |qemu| &qemu.file))
 }
 
 /// The word with the machine type of the installed QEMU in the place of the locked one.
@@ -219,6 +256,7 @@ fn named(text: &str, arch: Arch) -> String {
     let here = if arch.is_default() { String::new() } else { format!(" && [ \"$(uname -m)\" = {processor} ]") };
     let words = [
         ("@PROGRAM@", qemu.program),
+        ("@PROCESSOR@", processor),
         ("@PACKAGE@", qemu.package),
         ("@BOARD@", Chipset::usual(arch).name()),
         ("@EARLY@", kernel.early_console),

@@ -19,12 +19,13 @@ pub(super) struct Raw {
 struct Terminal {
     stdin: Stdin,
     before: Termios,
-    pty: OwnedFd,
+    /// What has the same size, if there is such a terminal.
+    pty: Option<OwnedFd>,
 }
 
 impl Raw {
     /// Makes standard input raw; `pty` gets the size of its window, now and whenever that changes.
-    pub(super) fn new(pty: OwnedFd) -> std::io::Result<Raw> {
+    pub(super) fn new(pty: Option<OwnedFd>) -> std::io::Result<Raw> {
         let stdin = std::io::stdin();
         let terminal = Arc::new(Terminal { before: tcgetattr(&stdin)?, stdin, pty });
         let mut caught = Signals::new([SIGWINCH, SIGTSTP, SIGCONT])?;
@@ -55,7 +56,9 @@ impl Terminal {
         let mut raw = self.before.clone();
         raw.make_raw();
         let _ = tcsetattr(&self.stdin, OptionalActions::Now, &raw);
-        let _ = tcgetwinsize(&self.stdin).and_then(|size| tcsetwinsize(&self.pty, size));
+        if let Some(pty) = &self.pty {
+            let _ = tcgetwinsize(&self.stdin).and_then(|size| tcsetwinsize(pty, size));
+        }
     }
 
     fn leave(&self) {

@@ -15,6 +15,7 @@ use crate::base::{Diagnostic, Digest, Hasher};
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::format::tar::{TarEntry, TarError, TarWriter};
 use crate::lock::{self, LockedFile};
+use crate::ops::artifacts::PackedQemus;
 use crate::ops::deliver::Delivery;
 use crate::ops::error::{BundleError, OpsError};
 use crate::ops::load::{self, Ready};
@@ -129,7 +130,7 @@ fn inputs(ready: &Ready<'_>, options: &BuildOptions) -> Result<Packed, OpsError>
 fn outputs(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Packed, OpsError> {
     let built = build::build(ready, options, out)?;
     let mut files = fetched(ready, &emulators(&ready.plan), options)?;
-    for (name, delivery) in artifacts::deliveries(ready, &built.realized)? {
+    for (name, delivery) in artifacts::deliveries(ready, &built.realized, &PackedQemus::new())? {
         files.insert(built.manifest.artifacts[&name].sha256, delivery);
     }
     // A first build adds to the lock.

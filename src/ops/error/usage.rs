@@ -14,6 +14,9 @@ pub enum UsageError {
     /// A directory where a recipe belongs.
     #[error("{} is a directory; expected a .kiln file", .0.display())]
     Directory(PathBuf),
+    /// More directories in each other, or files in one, than anybody keeps recipes in.
+    #[error("{} has too many files or levels of directories; name the directory with the recipes", Foreign(.0.display()))]
+    TooManyFiles(PathBuf),
     /// A pipe where a recipe belongs: `kiln check <(...)`.
     #[error(
         "{} is a pipe or a device; a recipe is a file\n  help: its imports, its lock and its results are found by its \

@@ -1,7 +1,7 @@
 //! Reads `image NAME { ... }`.
 
 use super::disk::FormContext;
-use super::{FieldSpans, Image, debconf, disk, file, group, machine_files, paths, user};
+use super::{FieldSpans, Image, debconf, disk, file, group, machine_files, overlap, paths, user};
 use crate::base::{Diagnostic, Spanned};
 use crate::recipe::architecture;
 use crate::recipe::build::{self, BuildOutput};
@@ -22,6 +22,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let groups = group::groups(&mut reader);
     let users = user::users(&mut reader, scope);
     let files = file::files(&mut reader, scope);
+    overlap::report(&files, &reader);
     let (form, at) = disk::form(&mut reader, &FormContext { scope, own: &own, arch: &arch, files: &files });
     let modules = modules(&mut reader, scope);
     let (paths, patterns) = paths::patterns(&mut reader, &files);

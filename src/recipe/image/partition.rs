@@ -16,7 +16,7 @@ const OF_THE_ROOT: [&str; 3] = ["/boot", "/etc", "/usr"];
 const ALL_OF_THE_ROOT: [&str; 7] =
     ["/etc/systemd", "/usr/bin", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/libx32", "/usr/sbin"];
 /// Links of merged `/usr`, into directories that the root keeps.
-const LINKS_INTO_USR: [&str; 6] = ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"];
+pub(super) const LINKS_INTO_USR: [&str; 6] = ["/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin"];
 
 /// A part of the tree that lies in a partition of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]

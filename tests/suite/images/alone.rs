@@ -111,6 +111,42 @@ fn an_image_beside_a_machine_is_delivered_beside_its_files() {
 }
 
 #[test]
+fn a_kernel_beside_a_machine_is_delivered_and_other_blocks_without_use_are_warned_of() {
+    let Some(lab) = Lab::new("unused", vec![]) else { return };
+    std::fs::create_dir_all(lab.path("lib")).unwrap();
+    std::fs::write(
+        lab.path("lib/offers.kiln"),
+        "packages offered { include = [\"x-y\"] }\nmemory lent { size = 1GiB }\n",
+    )
+    .unwrap();
+    const MORE: &str = "import \"lib/offers.kiln\"\n\
+        kernel second { package = package \"linux-image-6.12.1-amd64\" }\n\
+        kernel third extends stock { }\nmachine o { kernel = third image = base qemu = host-tools user-network = false }\n\
+        archive other { suite = \"trixie\" architecture = arm64 keys = [file \"archive.asc\"] }\n\
+        packages spare { include = [\"x-y\"] }\nconfig fast { option SMP = y }\n\
+        build made { tools = spare script = \"true\" outputs = [\"x\"] }\n\
+        memory pool { size = 1GiB }\nnetwork lan { subnet = \"10.52.0.0/24\" }";
+    let recipe = recipe(&lab, "unused", (true, MORE));
+    let said = succeed(&lab, &["check", &recipe]);
+    for block in ["archive `other`", "build `made`", "config `fast`", "memory `pool`", "network `lan`"] {
+        assert!(said.contains(&format!("warning: {block} is never used")), "{block}: {said}");
+    }
+    // What an unused block names, what is extended, what machines have, and what a library offers.
+    for block in ["spare", "stock", "host-tools", "trixie", "offered", "lent", "second", "third"] {
+        assert!(!said.contains(&format!("`{block}` is never used")), "{block}: {said}");
+    }
+    succeed(&lab, &["lock", &recipe]);
+    succeed(&lab, &["build", "--allow-leaks", &recipe]);
+    let names = names(&lab.path("result/unused"));
+    assert_eq!(names, ["m", "manifest.json", "o", "second.config", "second.modules.tar", "second.vmlinuz"]);
+    succeed(&lab, &["verify", "result/unused"]);
+    // Beside the files of a single machine, one name is taken.
+    let taken = self::recipe(&lab, "taken", (true, "kernel kernel { package = package \"linux-image-6.12.1-amd64\" }"));
+    let ended = kiln(&lab, &["check", &taken]);
+    assert!(ended.code == Some(1) && ended.text().contains("cannot be called `kernel` here"), "{}", ended.text());
+}
+
+#[test]
 fn what_an_archive_or_a_machine_cannot_have_is_refused_at_its_place() {
     let Some(lab) = Lab::new("odd-alone", vec![]) else { return };
     for (name, more, words) in [

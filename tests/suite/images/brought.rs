@@ -63,13 +63,17 @@ fn trees_that_do_not_fit_are_refused_at_their_line() {
     let said = lab.refused("kinds", &[], "tree \"/\" { source = directory \"app\" }");
     assert!(said.contains("/etc is a directory in the image, but none in the tree") && said.contains("^^^"), "{said}");
     std::fs::remove_file(lab.path("app/etc")).unwrap();
+    put(&lab, "app/etc/fstab", b"", 0o644);
+    let said = lab.refused("table", &[], "swap = 1MiB\n  tree \"/\" { source = directory \"app\" }");
+    assert!(said.contains("`swap` is a part of `/etc/fstab`, which a tree of the recipe replaces"), "{said}");
+    std::fs::remove_dir_all(lab.path("app/etc")).unwrap();
     put(&lab, "app/x", b"", 0o644);
     let said = lab.refused("nobody", &[], "tree \"/opt\" { source = directory \"app\" owner = \"nobody-here\" }");
     assert!(said.contains("user nobody-here, the owner of /opt, does not exist") && said.contains("^^^"), "{said}");
     let said = lab.refused("group", &[], "directory \"/opt\" { group = \"none-such\" }");
     assert!(said.contains("group none-such, the owner of /opt, does not exist") && said.contains("^^^"), "{said}");
     let said = lab.refused("link", &[], "link \"/opt\" = \"x\"\n  tree \"/opt/y\" { source = directory \"app\" }");
-    assert!(said.contains("leads through a symbolic link") && said.contains("^^^"), "{said}");
+    assert!(said.contains("`/opt/y` cannot lie below `/opt`") && said.contains("^^^"), "{said}");
     put(&lab, "app/home/me/.ssh/authorized_keys", b"ssh-ed25519 AAAA tree\n", 0o644);
     let body = "user \"me\" { shell = \"/bin/sh\" authorized-keys = [\"ssh-ed25519 AAAA me\"] }\n  \
         tree \"/\" { source = directory \"app\" }";

@@ -92,3 +92,40 @@ fn odd_patterns_and_contradictions_are_refused_at_their_place() {
         assert!(said.contains(words) && said.contains("^^^"), "{name}: {said}");
     }
 }
+
+/// Of two statements that cannot both be true none is dropped: what the recipe alone shows is found by `kiln check`.
+#[test]
+fn statements_that_contradict_each_other_are_shown() {
+    let Some(lab) = Lab::new("overlap", packages()) else { return };
+    let file = |path: &str| format!("file \"{path}\" {{ text = \"a\" }}");
+    for (name, body, words) in [
+        ("same", [file("/bin/x"), file("/usr/bin/x")].join("\n"), "`/bin/x` and `/usr/bin/x` are the same path"),
+        ("below", [file("/etc/x"), file("/etc/x/y/z")].join("\n"), "`/etc/x/y/z` cannot lie below `/etc/x`"),
+        ("merged", [file("/usr/lib/x"), file("/lib/x/y")].join("\n"), "`/lib/x/y` cannot lie below `/usr/lib/x`"),
+        (
+            "linked",
+            ["link \"/srv/l\" = \"/opt\"", &file("/srv/l/y")].join("\n"),
+            "`/srv/l/y` cannot lie below `/srv/l`",
+        ),
+    ] {
+        let said = lab.check(name, &body);
+        assert!(said.contains(words) && said.contains('^'), "{name}: {said}");
+    }
+    // Like a file of the name only in its beginning.
+    let fine =
+        lab.check("fine", &[file("/etc/x"), file("/etc/x.d/y"), file("/library/x"), file("/usr/library/x")].join("\n"));
+    assert!(fine.contains("no errors"), "{fine}");
+    for (name, body, words) in [
+        ("directory", "directory \"/usr/bin/one\" { }".to_owned(), "/usr/bin/one is not a directory in the image"),
+        ("under", file("/usr/bin/one/x"), "/usr/bin/one is not a directory in the image, and /usr/bin/one/x needs one"),
+        ("over", file("/usr/bin"), "/usr/bin is a directory in the image"),
+        (
+            "home",
+            "user \"u\" { home = \"/opt/one/data\" }".to_owned(),
+            "the home /opt/one/data of user u is not a directory",
+        ),
+    ] {
+        let said = lab.refused(name, &["one"], &body);
+        assert!(said.contains(words) && said.contains("^^^^"), "{name}: {said}");
+    }
+}

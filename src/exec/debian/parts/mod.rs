@@ -36,6 +36,7 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
     for (_, part) in ALL {
         part(addition)?;
     }
+    system::mounts(addition)?;
     locale::apply(addition, runner)?;
     if let Some(script) = services(addition)? {
         let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));

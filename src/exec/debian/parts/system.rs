@@ -2,8 +2,10 @@
 
 use super::growth;
 use crate::exec::debian::machine;
+use crate::exec::failure::StepFailure;
 use crate::exec::tree::RootError;
 use crate::exec::tree::parts::Addition;
+use crate::plan::Statement;
 use crate::plan::root::Fstab;
 
 /// Writes them.
@@ -16,4 +18,21 @@ pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), Ro
     }
     machine::locale(tree, &spec.locale)?;
     machine::timezone(tree, &spec.timezone)
+}
+
+/// Refuses a tree of the recipe with another table of file systems, in which swap and growing would have no line; a file of
+/// the recipe was refused when it was read.
+pub(super) fn mounts(addition: &Addition<'_>) -> Result<(), RootError> {
+    let spec = addition.spec;
+    let field = match (&spec.grow, &spec.swap_file) {
+        (Some(_), _) => "grow",
+        (None, Some(_)) => "swap",
+        (None, None) => return Ok(()),
+    };
+    if !addition.states("/etc/fstab")? {
+        return Ok(());
+    }
+    let about = if field == "grow" { Statement::Grow } else { Statement::Block };
+    let text = format!("`{field}` is a part of `/etc/fstab`, which a tree of the recipe replaces");
+    Err(StepFailure::recipe(about, text).help("leave the file out of the tree, or the field out of the image").into())
 }

@@ -1,13 +1,14 @@
 //! Files, trees, directories and links of the recipe, in the order of their paths: what lies deeper comes later.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use super::Addition;
 use super::homes;
 use super::paths::{Homes, inside, make, parents};
 use super::trees::Placing;
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{Accounts, RootError};
+use crate::exec::tree::{Accounts, RootError, Tree};
 use crate::plan::Statement;
 use crate::plan::root::{RootContent, RootFile};
 use crate::world::fs;
@@ -33,6 +34,7 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
             format!("{} is a directory in the image", file.path),
         )));
     }
+    unobstructed(tree, file, &place)?;
     parents(tree, &place, homes)?;
     let input = |name: &String| {
         inputs.get(name).ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))
@@ -64,6 +66,23 @@ fn write(addition: &Addition<'_>, (file, owner): (&RootFile, (u32, u32)), homes:
             file.capabilities.map_or(Ok(()), |capabilities| Ok(tree.empower(&place, &capabilities.attribute())?))
         }
     }
+}
+
+/// What a package has where the recipe needs a directory is not replaced by one.
+fn unobstructed(tree: &Tree, file: &RootFile, place: &Path) -> Result<(), RootError> {
+    let own = match file.content {
+        RootContent::Directory | RootContent::Tree(_) => 0,
+        RootContent::Link(_) | RootContent::Input(_) => 1,
+    };
+    for above in place.ancestors().skip(own) {
+        // Links were refused before, but for those of merged /usr.
+        if tree.stat(above)?.is_some_and(|stat| !stat.directory() && !stat.link()) {
+            let text =
+                format!("/{} is not a directory in the image, and {} needs one there", above.display(), file.path);
+            return Err(StepFailure::recipe(Statement::File(file.path.clone()), text).into());
+        }
+    }
+    Ok(())
 }
 
 fn owner(accounts: &Accounts, file: &RootFile) -> Result<(u32, u32), RootError> {

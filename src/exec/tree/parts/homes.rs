@@ -70,6 +70,10 @@ pub(crate) fn apply(addition: &Addition<'_>) -> Result<(), RootError> {
                 .into());
         };
         let home = Home { place, owner };
+        if user.home.is_some() && tree.stat(&home.place)?.is_some_and(|stat| !stat.directory()) {
+            let text = format!("the home /{} of user {name} is not a directory in the image", home.place.display());
+            return Err(StepFailure::recipe(Statement::User(name.clone()), text).into());
+        }
         if addition.newcomers.contains(name) && !is_never_made(&format!("/{}", home.place.display())) {
             new(addition, user, &home, defs.home_mode)?;
         }

@@ -1,0 +1,123 @@
+//! One thing that is wrong, where, and whose it is.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::base::{Diagnostic, Foreign, SourceMap};
+use crate::ops::error::{ErrorClass, OpsError};
+
+/// Something that was found.
+#[derive(Debug, Serialize)]
+pub struct RecipeFinding {
+    /// Whether the recipe fails by it.
+    pub severity: FindingSeverity,
+    /// Whose failure it is.
+    #[serde(rename = "exit_code", serialize_with = "code")]
+    pub class: ErrorClass,
+    /// In which line of which file, where that is known.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    pub place: Option<FindingPlace>,
+    /// What is wrong; may have several lines.
+    pub message: String,
+    /// What to do about it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub help: Option<String>,
+}
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingSeverity {
+    /// The recipe fails.
+    Error,
+    /// It passes, and somebody should know.
+    Warning,
+}
+
+/// A place in a file.
+#[derive(Debug, Serialize)]
+pub struct FindingPlace {
+    /// As the recipe or its import names it.
+    pub file: PathBuf,
+    /// From 1.
+    pub line: usize,
+    /// In characters, from 1.
+    pub column: usize,
+}
+
+impl RecipeFinding {
+    /// What an operation says of its failure: each mistake of a recipe at its place.
+    pub(super) fn of(error: OpsError, severity: FindingSeverity) -> Vec<RecipeFinding> {
+        let class = error.class();
+        match error.report() {
+            Some(mistakes) => {
+                let finding =
+                    |mistake| RecipeFinding { severity, ..RecipeFinding::mistake(&mistakes.sources, mistake, class) };
+                mistakes.diagnostics.iter().map(finding).collect()
+            }
+            None => {
+                let text = error.to_string();
+                let (message, help) = match text.split_once("\n  help: ") {
+                    Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
+                    None => (text, None),
+                };
+                vec![RecipeFinding { severity, class, place: None, message, help }]
+            }
+        }
+    }
+
+    fn mistake(sources: &SourceMap, mistake: &Diagnostic, class: ErrorClass) -> RecipeFinding {
+        let (line, column) = sources.position(mistake.span.file, mistake.span.start);
+        let place = FindingPlace { file: sources.path(mistake.span.file).to_owned(), line, column };
+        let message = match &*mistake.label {
+            "" => mistake.message.clone(),
+            label => format!("{}: {label}", mistake.message),
+        };
+        RecipeFinding {
+            severity: FindingSeverity::Error,
+            class,
+            place: Some(place),
+            message,
+            help: mistake.hint.clone(),
+        }
+    }
+
+    /// Bits that are not what they should be.
+    pub(super) fn mismatch(message: String) -> RecipeFinding {
+        RecipeFinding {
+            severity: FindingSeverity::Error,
+            class: ErrorClass::Mismatch,
+            place: None,
+            message,
+            help: None,
+        }
+    }
+
+    /// A recipe with a machine and without a lock.
+    pub(super) fn not_locked(lock: &Path) -> RecipeFinding {
+        let message = format!("no lock at {}", Foreign(lock.display()));
+        let help = Some("`kiln lock` makes it; without one, nothing here can be verified".to_owned());
+        RecipeFinding { severity: FindingSeverity::Warning, class: ErrorClass::Recipe, place: None, message, help }
+    }
+
+    /// A lock that no recipe belongs to.
+    pub(super) fn no_recipe(recipe: &Path) -> RecipeFinding {
+        let message = format!("the lock of {}, which is not there", Foreign(recipe.display()));
+        let help = Some("remove the lock, or rename it as its recipe was renamed".to_owned());
+        RecipeFinding { severity: FindingSeverity::Error, class: ErrorClass::Recipe, place: None, message, help }
+    }
+
+    /// The message and what to do about it.
+    pub fn text(&self) -> String {
+        match &self.help {
+            Some(help) => format!("{}\n  help: {help}", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
+/// What a command with only this failure ends with.
+fn code<S: serde::Serializer>(class: &ErrorClass, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u8(class.exit_code())
+}

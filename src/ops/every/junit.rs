@@ -1,0 +1,35 @@
+//! Verdicts as JUnit XML: a test case for each recipe.
+
+use super::{FindingSeverity, RecipeVerdict};
+use crate::base::xml::escape;
+
+/// The document.
+pub fn junit(verdicts: &[RecipeVerdict]) -> String {
+    let failed = verdicts.iter().filter(|verdict| verdict.class().is_some()).count();
+    let cases: String = verdicts.iter().map(case).collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n  <testsuite name=\"kiln verify\" tests=\"{}\" \
+         failures=\"{failed}\" errors=\"0\" skipped=\"0\">\n{cases}  </testsuite>\n</testsuites>\n",
+        verdicts.len()
+    )
+}
+
+fn case(verdict: &RecipeVerdict) -> String {
+    let name = escape(&verdict.recipe.to_string_lossy());
+    let head = format!("    <testcase name=\"{name}\" classname=\"kiln.verify\"");
+    if verdict.findings.is_empty() {
+        return format!("{head}/>\n");
+    }
+    let mut inside = String::new();
+    for finding in &verdict.findings {
+        let place = finding.place.as_ref();
+        let place =
+            place.map_or(String::new(), |place| format!("{}:{}:{}: ", place.file.display(), place.line, place.column));
+        let text = escape(&format!("{place}{}", finding.text()));
+        inside.push_str(&match finding.severity {
+            FindingSeverity::Error => format!("      <failure message=\"{text}\"/>\n"),
+            FindingSeverity::Warning => format!("      <system-out>{text}</system-out>\n"),
+        });
+    }
+    format!("{head}>\n{inside}    </testcase>\n")
+}
