@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn a_recipe_names_the_run_of_its_result_directory_unless_it_runs_itself() {
         let mut world = MemoryWorld::default();
-        for file in ["/work/a.kiln", "/work/result/a/manifest.json", "result/a/manifest.json"] {
+        for file in ["/srv/a.kiln", "/srv/result/a/manifest.json", "result/a/manifest.json"] {
             world.files.insert(file.into(), Vec::new());
         }
         let session = Session::silent(&world);
@@ -58,9 +58,9 @@ mod tests {
             directory: "/tmp/run".into(),
             record: RunRecord::new(vec![source.to_owned()], Vec::new()),
         };
-        let found = |runs: &[&RunningRun]| started(&session, Path::new("/work/a.kiln"), runs).unwrap();
+        let found = |runs: &[&RunningRun]| started(&session, Path::new("/srv/a.kiln"), runs).unwrap();
         assert_eq!(found(&[&run(&result)]), result);
-        assert_eq!(found(&[&run(&result), &run(Path::new("/work/a.kiln"))]), Path::new("/work/a.kiln"));
-        assert_eq!(found(&[&run(Path::new("/other"))]), Path::new("/work/a.kiln"));
+        assert_eq!(found(&[&run(&result), &run(Path::new("/srv/a.kiln"))]), Path::new("/srv/a.kiln"));
+        assert_eq!(found(&[&run(Path::new("/other"))]), Path::new("/srv/a.kiln"));
     }
 }
