@@ -55,6 +55,6 @@ fn tell(verdict: &RecipeVerdict) {
 }
 
 fn text(verdicts: &[RecipeVerdict]) -> String {
-    let good = verdicts.iter().filter(|verdict| verdict.class().is_none());
+    let good = verdicts.iter().filter(|verdict| verdict.findings.is_empty());
     good.map(|verdict| format!("{}: verified\n", Foreign(verdict.recipe.display()))).collect()
 }

@@ -61,7 +61,7 @@ pub fn run(
         Err(error) => Err(emulator.failed(format!("was lost: {error}"))),
     };
     let status = loop {
-        said.try_iter().for_each(|line| listener.on(TestEvent::Notice(&line)));
+        said.try_iter().take(MAX_WAITING_LINES).for_each(|line| listener.on(TestEvent::Notice(&line)));
         if let Some(status) = ended(running.wait_timeout(TICK))? {
             break status;
         }

@@ -11,6 +11,7 @@ use super::artifacts::{PackedQemu, PackedQemus, machine_directory};
 use super::error::OpsError;
 use super::load::Ready;
 use super::qemu_tree;
+use crate::base::Arch;
 use crate::deliver::launch::{DELIVERED_QEMU, DeliveredQemu, QEMU_LOADER, QemuPlaces, starter};
 use crate::exec::Realized;
 use crate::format::tar::{TarEntry, TarError, TarPath, TarWriter};
@@ -31,14 +32,15 @@ const MODULES: &str = "/qemu";
 /// Packs the QEMU of every machine. Where all have the same one, they share the file.
 pub(super) fn pack(ready: &Ready<'_>, realized: &Realized) -> Result<PackedQemus, OpsError> {
     let mut files: BTreeMap<&str, LockedFile> = BTreeMap::new();
-    let mut packed: BTreeMap<usize, LockedFile> = BTreeMap::new();
+    // Packages may have the QEMUs of several architectures, and the script starts one of them.
+    let mut packed: BTreeMap<(usize, Arch), LockedFile> = BTreeMap::new();
     for machine in ready.loaded.recipe.machines.values() {
-        let step = ready.plan.qemu[&machine.name];
-        let file = match packed.get(&step) {
+        let (step, arch) = (ready.plan.qemu[&machine.name], machine.arch());
+        let file = match packed.get(&(step, arch)) {
             Some(file) => *file,
             None => blob(&ready.store, realized.output(step, TREE), machine)?,
         };
-        packed.insert(step, file);
+        packed.insert((step, arch), file);
         files.insert(&machine.name, file);
     }
     let is_one = files.values().map(|file| file.sha256).collect::<BTreeSet<_>>().len() == 1;

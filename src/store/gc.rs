@@ -110,6 +110,8 @@ impl Store {
 
     /// The policy that also removes what was used longest ago, so that no more than `most` bytes stay if that is possible.
     pub fn fitting(&self, policy: &Policy, most: u64) -> Result<Policy, StoreError> {
+        // What others write or move meanwhile could not be measured.
+        let Some(_alone) = self.alone()? else { return Err(StoreError::Busy) };
         let mut kept = BTreeMap::new();
         for entry in self.entries()?.into_iter().filter(|entry| entry.last_used >= policy.since) {
             *kept.entry(entry.last_used).or_insert(0) += size(&entry.path)?;

@@ -42,8 +42,15 @@ impl Tree {
 
     /// Neither a store nor a network is there.
     fn verify(&self, words: &[&str]) -> Output {
+        self.verify_from("", &[&["."], words].concat())
+    }
+
+    fn verify_from(&self, directory: &str, words: &[&str]) -> Output {
         let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
-        kiln.args(["verify", "--all", "."]).args(words).current_dir(&self.0).env("KILN_STORE", "/nowhere/at/all");
+        kiln.args(["verify", "--all"])
+            .args(words)
+            .current_dir(self.0.join(directory))
+            .env("KILN_STORE", "/nowhere/at/all");
         kiln.env("KILN_MIRROR", "http://127.0.0.1:9").output().unwrap()
     }
 }
@@ -89,6 +96,47 @@ fn what_is_wrong_with_one_hides_nothing_about_the_others() {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert!(!text(&output).contains("broken"), "{}", text(&output));
+}
+
+/// A recipe's lock is the same wherever the recipe is seen from.
+#[test]
+fn a_lock_is_found_from_every_directory() {
+    let tree = Tree::new("from");
+    for (directory, top, shown) in [
+        ("recipes", ".", ""),
+        ("recipes/lib", "..", "../"),
+        ("lockfiles", "../recipes", "../recipes/"),
+        ("lockfiles", "..", "../recipes/"),
+    ] {
+        let output = tree.verify_from(directory, &[top]);
+        let said = String::from_utf8(output.stdout.clone()).unwrap();
+        assert!(output.status.success(), "{directory}: {}", text(&output));
+        assert_eq!(said, format!("{shown}cxl-quick.kiln: verified\n{shown}uefi.kiln: verified\n"), "{directory}");
+    }
+    std::os::unix::fs::symlink("uefi.kiln", tree.0.join("recipes/other.kiln")).unwrap();
+    tree.append("lockfiles/uefi.lock", "edited = 1\n");
+    let output = tree.verify_from("recipes", &["."]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    assert!(text(&output).contains("2 of 3 recipes failed: other.kiln, uefi.kiln"), "{}", text(&output));
+    let lone = tree.verify_from("lockfiles", &["."]);
+    assert!(text(&lone).contains("no recipe with a lock"), "{}", text(&lone));
+}
+
+#[test]
+fn names_that_are_no_text_and_locks_that_lead_nowhere_are_told() {
+    use std::os::unix::ffi::OsStrExt;
+    let tree = Tree::new("names");
+    std::fs::write(tree.0.join(std::ffi::OsStr::from_bytes(b"recipes/\xff.kiln")), "machine {").unwrap();
+    std::fs::remove_file(tree.0.join("lockfiles/uefi.lock")).unwrap();
+    std::os::unix::fs::symlink("/nowhere", tree.0.join("lockfiles/uefi.lock")).unwrap();
+    std::os::unix::fs::symlink("/dev/zero", tree.0.join("lockfiles/foreign.lock")).unwrap();
+    let output = tree.verify(&["--json"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let of = |number: usize| json[number]["recipe"].as_str().unwrap().to_owned();
+    assert_eq!((of(1), of(2)), ("recipes/uefi.kiln".to_owned(), "recipes/\u{fffd}.kiln".to_owned()), "{json}");
+    assert_eq!(json[1]["findings"][0]["severity"], "error", "{json}");
+    assert_eq!(json[2]["findings"][0]["severity"], "warning", "{json}");
 }
 
 #[test]
@@ -163,7 +211,8 @@ fn links_and_depths_lead_nowhere() {
     .unwrap();
     let output = tree.verify(&[]);
     assert!(output.status.success(), "{}", text(&output));
-    assert!(text(&output).contains("warning: recipes/endless.kiln"), "{}", text(&output));
+    let said = text(&output);
+    assert!(said.contains("warning: recipes/endless.kiln") && !said.contains("endless.kiln: verified"), "{said}");
     let deep = tree.0.join("d/".repeat(70));
     std::fs::create_dir_all(deep).unwrap();
     refused(&tree.verify(&[]), 2, &["too many files or levels"]);

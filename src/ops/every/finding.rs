@@ -39,6 +39,7 @@ pub enum FindingSeverity {
 #[derive(Debug, Serialize)]
 pub struct FindingPlace {
     /// As the recipe or its import names it.
+    #[serde(serialize_with = "path")]
     pub file: PathBuf,
     /// From 1.
     pub line: usize,
@@ -101,6 +102,11 @@ impl RecipeFinding {
         RecipeFinding { severity: FindingSeverity::Warning, class: ErrorClass::Recipe, place: None, message, help }
     }
 
+    /// A file or directory that cannot be looked at.
+    pub(super) fn unreadable(message: String) -> RecipeFinding {
+        RecipeFinding { severity: FindingSeverity::Error, class: ErrorClass::Host, place: None, message, help: None }
+    }
+
     /// A lock that no recipe belongs to.
     pub(super) fn no_recipe(recipe: &Path) -> RecipeFinding {
         let message = format!("the lock of {}, which is not there", Foreign(recipe.display()));
@@ -120,4 +126,9 @@ impl RecipeFinding {
 /// What a command with only this failure ends with.
 fn code<S: serde::Serializer>(class: &ErrorClass, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_u8(class.exit_code())
+}
+
+/// A path as text. What is not UTF-8 in it cannot be JSON.
+pub(super) fn path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&path.display())
 }

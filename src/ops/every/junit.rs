@@ -20,16 +20,17 @@ fn case(verdict: &RecipeVerdict) -> String {
     if verdict.findings.is_empty() {
         return format!("{head}/>\n");
     }
-    let mut inside = String::new();
+    let (mut failures, mut output) = (String::new(), String::new());
     for finding in &verdict.findings {
         let place = finding.place.as_ref();
         let place =
             place.map_or(String::new(), |place| format!("{}:{}:{}: ", place.file.display(), place.line, place.column));
         let text = escape(&format!("{place}{}", finding.text()));
-        inside.push_str(&match finding.severity {
-            FindingSeverity::Error => format!("      <failure message=\"{text}\"/>\n"),
-            FindingSeverity::Warning => format!("      <system-out>{text}</system-out>\n"),
-        });
+        match finding.severity {
+            FindingSeverity::Error => failures.push_str(&format!("      <failure message=\"{text}\"/>\n")),
+            FindingSeverity::Warning => output.push_str(&format!("      <system-out>{text}</system-out>\n")),
+        }
     }
-    format!("{head}>\n{inside}    </testcase>\n")
+    // The schema wants failures before what was printed.
+    format!("{head}>\n{failures}{output}    </testcase>\n")
 }

@@ -18,6 +18,7 @@ pub use finding::{FindingPlace, FindingSeverity, RecipeFinding};
 pub use junit::junit;
 pub use sarif::sarif;
 
+use self::walk::Found;
 use super::error::{ErrorClass, OpsError};
 use super::options::RecipeOptions;
 use super::session::Session;
@@ -38,6 +39,7 @@ pub enum Depth<'a> {
 #[derive(Debug, Serialize)]
 pub struct RecipeVerdict {
     /// The recipe, as seen from the working directory; the lock, where that has no recipe.
+    #[serde(serialize_with = "finding::path")]
     pub recipe: PathBuf,
     /// Nothing when all is well.
     pub findings: Vec<RecipeFinding>,
@@ -62,10 +64,16 @@ pub fn verify(
     told: &mut dyn FnMut(&RecipeVerdict),
 ) -> Result<Vec<RecipeVerdict>, OpsError> {
     let mut verdicts = Vec::new();
-    for path in walk::files(directory)? {
-        let findings = match path.extension().is_some_and(|extension| extension == "lock") {
-            true => alone(session, &path)?,
-            false => recipe(session, &path, depth)?,
+    for found in walk::files(directory)? {
+        let (path, findings) = match found {
+            Found::Unreadable(path, why) => (path, Some(vec![RecipeFinding::unreadable(why)])),
+            Found::File(path) => {
+                let findings = match path.extension().is_some_and(|extension| extension == "lock") {
+                    true => alone(session, &path),
+                    false => recipe(session, &path, depth)?,
+                };
+                (path, findings)
+            }
         };
         let Some(findings) = findings else { continue };
         let verdict = RecipeVerdict { recipe: path, findings };
@@ -77,13 +85,16 @@ pub fn verify(
 
 /// Findings about a recipe; `None` when it is a library without a lock.
 fn recipe(session: &Session<'_>, path: &Path, depth: Depth<'_>) -> Result<Option<Vec<RecipeFinding>>, OpsError> {
-    let (options, lock_path) = (RecipeOptions::of(path), project::lock_path(path));
-    let locked = session.world.exists(&lock_path);
+    let options = RecipeOptions::of(path);
+    // As every command finds it: by what the path leads to, wherever it is seen from.
+    let lock_path = project::lock_path(&session.world.canonical(path).unwrap_or_else(|_| path.to_owned()));
+    let locked = is_there(&lock_path);
     let judged = || -> Result<Option<Vec<RecipeFinding>>, OpsError> {
         let loaded = load::recipe(session, &options)?;
         if !locked {
             // Libraries have none: recipes that import them do.
-            return Ok((!loaded.recipe.machines.is_empty()).then(|| vec![RecipeFinding::not_locked(&lock_path)]));
+            return Ok((!loaded.recipe.machines.is_empty())
+                .then(|| vec![RecipeFinding::not_locked(&shown(session, &lock_path))]));
         }
         lock::check(&loaded)?;
         let wrong = match depth {
@@ -101,15 +112,25 @@ fn recipe(session: &Session<'_>, path: &Path, depth: Depth<'_>) -> Result<Option
     }
 }
 
-/// Findings about a lock: one whose recipe is gone. Other programs have files with this ending, too.
-fn alone(session: &Session<'_>, path: &Path) -> Result<Option<Vec<RecipeFinding>>, OpsError> {
-    if session.world.exists(&project::recipe_path(path)) {
-        return Ok(None);
+/// Findings about a lock: one whose recipe is gone. Other programs have files with this ending, too, and those that cannot be
+/// read are theirs.
+fn alone(session: &Session<'_>, path: &Path) -> Option<Vec<RecipeFinding>> {
+    let recipe = project::recipe_path(&session.world.canonical(path).unwrap_or_else(|_| path.to_owned()));
+    if is_there(&recipe) {
+        return None;
     }
-    let ours = match load::lock_text(session.world, path) {
-        Ok(text) => !matches!(locks::read(&text.unwrap_or_default()), Err(ReadError::Syntax(_))),
-        Err(OpsError::Lock(_)) => false,
-        Err(error) => return Ok(Some(RecipeFinding::of(error, FindingSeverity::Error))),
-    };
-    Ok(ours.then(|| vec![RecipeFinding::no_recipe(&project::recipe_path(path))]))
+    let text = load::lock_text(session.world, path).ok()??;
+    let ours = !matches!(locks::read(&text), Err(ReadError::Syntax(_)));
+    ours.then(|| vec![RecipeFinding::no_recipe(&shown(session, &recipe))])
+}
+
+/// A path as seen from the working directory, where it is below that.
+fn shown(session: &Session<'_>, path: &Path) -> PathBuf {
+    let here = session.world.canonical(Path::new(".")).ok();
+    here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
+}
+
+/// Whether anything is there, even what cannot be read or leads nowhere.
+fn is_there(path: &Path) -> bool {
+    !path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ground::{Ground, Image, run, run_within};
 use super::served::Trap;
 use super::tally::{Attack, Front, Tally};
+use crate::suite::live::{SELDOM, has_its_turn, live};
 
 pub(super) static FRONT: Front = Front {
     name: "mirror",
@@ -112,10 +113,11 @@ fn long_answers(ground: &Ground, tally: &mut Tally) {
     tally.case("a long status line", long.or(ended.broken()));
 }
 
-/// A body of one byte now and then is given up; only with KILN_LIVE=1, for it takes the patience of kiln itself.
+/// A body of one byte now and then is given up; seldom, for it takes the patience of kiln itself.
 fn slow(ground: &Ground, tally: &mut Tally) {
-    if !crate::suite::live("mirrors that send a byte every two seconds") {
-        return tally.skip("slow bodies take minutes: KILN_LIVE=1");
+    let what = "mirrors that send a byte every two seconds";
+    if !live(what) || !has_its_turn("slow-bodies", &SELDOM) {
+        return tally.skip("slow bodies take minutes: KILN_LIVE=1 KILN_ONLY=slow-bodies");
     }
     ground.recipe("slow", &Image::default());
     let mirror = Trap::answering(|_, stream| {
