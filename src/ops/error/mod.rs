@@ -239,7 +239,9 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Interrupted => ErrorClass::Interrupted,
         GuestError::Guest { .. } | GuestError::Changed { .. } | GuestError::Disk { .. } => ErrorClass::Mismatch,
         GuestError::KernelLine { .. } => ErrorClass::Recipe,
-        GuestError::Keep { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
+        GuestError::Keep { .. } | GuestError::Share { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => {
+            ErrorClass::Usage
+        }
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }

@@ -7,6 +7,7 @@ use crate::debian::mirror::MirrorError;
 use crate::exec::sandbox::LimitError;
 use crate::guest::running::RunningError;
 use crate::machine::AdditionError;
+use crate::ops::share::ShareError;
 
 /// The operation was asked for something that it cannot do.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,9 @@ pub enum UsageError {
     /// What is added to a start cannot be.
     #[error(transparent)]
     Additions(#[from] AdditionError),
+    /// A directory cannot be shared.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// The environment sets a limit that there is not.
     #[error("KILN_LIMITS: {0}")]
     Limits(#[from] LimitError),
