@@ -184,7 +184,7 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
     let mut append: Vec<String> =
         (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?.into_iter().collect();
     append.extend(launch.additions.append.iter().cloned());
-    append.extend(share::kernel_words(launch, &append)?);
+    append.extend(share::kernel_words(&launch.shares, &launch.description, &append)?);
     let line = launch.description.argv(|wishes| {
         wishes.accel = match accel {
             Accelerator::Kvm => argv::Accel::Kvm,
@@ -226,6 +226,11 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
             format!("{ARTIFACTS}/{}", launch.files.get(&place).map_or("", String::as_str))
         }
     }
+}
+
+/// What is told of the directories that it sees.
+pub fn share_notices(launch: &Launch) -> impl Iterator<Item = String> {
+    launch.shares.iter().map(|share| share.notice(&launch.machine))
 }
 
 /// The ports of the host that lead into the guest, when it has a user network.

@@ -17,7 +17,7 @@ use super::process::{Qemu, Start};
 use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
 use super::ssh::SshAccess;
-use super::{AccelChoice, GuestError, Launch, monitor, network, ports, share, ssh};
+use super::{AccelChoice, GuestError, Launch, monitor, network, ports, ssh};
 
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -105,7 +105,7 @@ fn announce<'a>(
         let socket = run.path().join(&launch.machine).join(monitor::SOCKET);
         say(&format!("QMP of {}: {}", launch.machine, socket.display()));
     }
-    launches.clone().flat_map(share::notices).for_each(|text| say(&text));
+    launches.clone().flat_map(launch::share_notices).for_each(|text| say(&text));
     launches.flat_map(|launch| launch.additions.notices(&launch.machine)).for_each(|text| say(&text));
     Ok(())
 }

@@ -8,12 +8,13 @@
 //! QEMU serves the files as the owner of the directory and nobody else, from a sandbox that has nothing of the host but this
 //! directory: a link that the guest makes in it leads nowhere else. What is read-only is so by the kernel of the host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{GuestError, Launch};
+use super::GuestError;
 use crate::base::Foreign;
 use crate::exec::sandbox::{DirectoryAccess, DirectoryIdentity, HostDirectory};
 use crate::kconfig::dotconfig;
+use crate::machine::Description;
 use crate::machine::argv::SharedDirectory;
 use crate::machine::rules::longest_kernel_line;
 use crate::plan::ArtifactKind;
@@ -43,24 +44,17 @@ pub struct Share {
     pub access: DirectoryAccess,
 }
 
-/// Shows directories to a guest, if its kernel can see them.
-pub fn attach(launch: &mut Launch, shares: &[Share]) -> Result<(), GuestError> {
-    if shares.is_empty() {
-        return Ok(());
-    }
-    let path = launch.artifacts.join(ArtifactKind::KernelConfig.file_name());
-    let bytes = fs::read(&path, dotconfig::LIMIT)?;
-    let refused = |reason: String| GuestError::Share { machine: launch.machine.clone(), reason };
+/// Refuses a machine whose kernel could not see a share; `artifacts` has the kernel's configuration.
+pub fn check_kernel(machine: &str, artifacts: &Path) -> Result<(), GuestError> {
+    let bytes = fs::read(&artifacts.join(ArtifactKind::KernelConfig.file_name()), dotconfig::LIMIT)?;
+    let refused = |reason: String| GuestError::Share { machine: machine.to_owned(), reason };
     let config = dotconfig::read(&bytes).map_err(|error| refused(error.to_string()))?;
     let lacks: Vec<&str> = NINE_P.into_iter().filter(|option| config.value(option) == "n").collect();
-    if !lacks.is_empty() {
-        let lacks = lacks.iter().map(|option| format!("CONFIG_{option}")).collect::<Vec<_>>().join(" and ");
-        return Err(refused(format!(
-            "--share needs a kernel with 9p over virtio, and this one lacks {lacks}\n  {HELP}"
-        )));
+    if lacks.is_empty() {
+        return Ok(());
     }
-    launch.shares = shares.to_vec();
-    Ok(())
+    let lacks = lacks.iter().map(|option| format!("CONFIG_{option}")).collect::<Vec<_>>().join(" and ");
+    Err(refused(format!("--share needs a kernel with 9p over virtio, and this one lacks {lacks}\n  {HELP}")))
 }
 
 impl Share {
@@ -97,7 +91,8 @@ impl Share {
         )
     }
 
-    fn notice(&self, machine: &str) -> String {
+    /// What is told of it.
+    pub(super) fn notice(&self, machine: &str) -> String {
         let access = match self.access {
             DirectoryAccess::ReadOnly => ", read-only",
             DirectoryAccess::Writable => "",
@@ -108,26 +103,24 @@ impl Share {
 }
 
 /// Words for the end of the kernel's command line, if there is room for them beside the others that are added.
-pub(super) fn kernel_words(launch: &Launch, others: &[String]) -> Result<Vec<String>, GuestError> {
-    let words: Vec<String> = launch.shares.iter().map(Share::mount).collect();
+pub(super) fn kernel_words(
+    shares: &[Share],
+    described: &Description,
+    others: &[String],
+) -> Result<Vec<String>, GuestError> {
+    let words: Vec<String> = shares.iter().map(Share::mount).collect();
     let added: usize = words.iter().chain(others).map(|word| word.len() + 1).sum();
-    let (length, longest) =
-        (launch.description.kernel_line().len() + added, longest_kernel_line(&launch.description.machine));
+    let (length, longest) = (described.kernel_line().len() + added, longest_kernel_line(&described.machine));
     match length > longest && !words.is_empty() {
         false => Ok(words),
         true => Err(GuestError::Share {
-            machine: launch.machine.clone(),
+            machine: described.machine.name.clone(),
             reason: format!(
                 "its kernel command line would have {length} bytes with what mounts the shares, and the kernel keeps \
                  {longest}; share fewer directories, with shorter names"
             ),
         }),
     }
-}
-
-/// What is told of the shares of a machine.
-pub fn notices(launch: &Launch) -> impl Iterator<Item = String> {
-    launch.shares.iter().map(|share| share.notice(&launch.machine))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
 use super::session::{GuestSession, MachineGroup};
 use super::step::{self, Guest, StepError};
-use super::{AccelChoice, GuestError, Launch, ports, share};
+use super::{AccelChoice, GuestError, Launch, ports};
 use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
@@ -55,7 +55,7 @@ pub fn run(
     for name in launch::memories(machines.values()) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
-    machines.values().flat_map(share::notices).for_each(|text| listener.on(TestEvent::Notice(&text)));
+    machines.values().flat_map(launch::share_notices).for_each(|text| listener.on(TestEvent::Notice(&text)));
     let group = MachineGroup {
         run: &run,
         logs: &options.logs,

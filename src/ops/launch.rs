@@ -171,7 +171,11 @@ pub fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
 
 /// Lets every guest see these directories of the host.
 pub fn share(launches: &mut Launches, shares: &[Share]) -> Result<(), OpsError> {
-    Ok(launches.values_mut().try_for_each(|launch| guest::share::attach(launch, shares))?)
+    for launch in launches.values_mut().filter(|_| !shares.is_empty()) {
+        guest::share::check_kernel(&launch.machine, &launch.artifacts)?;
+        launch.shares = shares.to_vec();
+    }
+    Ok(())
 }
 
 /// How machines are run.

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use super::share::ShareError;
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
 use crate::exec::sandbox::LimitError;
 use crate::guest::running::RunningError;
 use crate::machine::AdditionError;
-use crate::ops::share::ShareError;
 
 /// The operation was asked for something that it cannot do.
 #[derive(Debug, thiserror::Error)]
