@@ -139,7 +139,8 @@ fn attempt(
         let network = forwards.map(|forwards| network::open(launch, &places, forwards)).transpose()?;
         let spec = launch::spec(launch, &places, launch::argv(launch, purpose, &places, accel)?);
         let errors = run.path().join(format!("{}.qemu.log", launch.machine));
-        Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors, network }, terminal)
+        let (machine, servers) = (&launch.machine, launch::serve(launch, &places.run)?);
+        Qemu::start(Start { machine, spec: &spec, accel, fallback, errors, network, servers }, terminal)
     };
     // Before any QEMU, so that a port that is taken is told before anything is started.
     let gdb = options.gdb.as_ref();

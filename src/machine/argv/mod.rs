@@ -17,7 +17,7 @@ pub use cxl::table_name;
 pub(crate) use memory::generic_port;
 pub use memory::nvdimm_file;
 pub use option::{CommandLine, Property, QemuOption};
-pub use share::{MAX_SHARES, SharedDirectory};
+pub use share::{FileServer, MAX_SHARES, SharedDirectory};
 pub use text::{Place, Text, quote};
 
 use super::network::Networks;
@@ -154,6 +154,7 @@ pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> C
     options.extend(cxl::options(machine));
     let own: Vec<String> = machine.arguments.iter().map(|word| word.value.clone()).collect();
     options.extend(QemuOption::given(&own));
+    options = share::memory(machine, launch, options);
     options.extend(share::options(machine, launch));
     options.extend(launch.paused.then(|| QemuOption::bare("-S")));
     options.extend(QemuOption::given(&launch.arguments));
@@ -170,7 +171,7 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> V
     let board = board(machine, emulator);
     let board = if machine.attributes.is_empty() { board } else { board.with("hmat", "on") };
     let board = if machine.nvdimms.is_empty() { board } else { board.with("nvdimm", "on") };
-    let board = cxl::board(machine, board);
+    let board = share::board(machine, launch, cxl::board(machine, board));
     let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
     let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");
     vec![

@@ -1,43 +1,91 @@
 //! Directories of the host in the guest, for one start: never a recipe's, and never in a lock.
 //!
-//! 9p is a file server inside QEMU. The guest knows its devices by their tags, so QEMU gives each a slot that is free once
-//! all others have theirs.
+//! 9p is a file server inside QEMU; virtio-fs is one beside it (virtiofsd), which must see all of the guest's memory. The guest
+//! knows its devices by their tags, so QEMU gives each a slot that is free once all others have theirs.
 
 use super::device::attached;
 use super::slot;
-use super::{LaunchOptions, QemuOption};
+use super::{LaunchOptions, QemuOption, size};
 use crate::exec::sandbox::DirectoryAccess;
 use crate::recipe::machine::Machine;
 
 /// More than anybody needs, and fewer than there are slots.
 pub const MAX_SHARES: usize = 8;
+/// The board's memory, where it is no node's.
+const BOARD_MEMORY: &str = "kiln.memory";
 
 /// A directory that a guest sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedDirectory {
     /// The tag by which the guest mounts it.
     pub tag: String,
-    /// Where QEMU finds it.
-    pub path: String,
     pub access: DirectoryAccess,
+    pub server: FileServer,
+}
+
+/// Who serves its files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileServer {
+    /// QEMU, which finds the directory at this path.
+    Qemu { path: String },
+    /// A process that listens at this socket.
+    Virtiofsd { socket: String },
 }
 
 /// The options that attach them.
 pub(super) fn options(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption> {
-    launch.shares.iter().flat_map(|share| nine_p(machine, share)).collect()
+    launch.shares.iter().flat_map(|share| attach(machine, share)).collect()
 }
 
-/// The guest's owners and modes are the host's, as far as QEMU may set them: it is nobody but the directory's owner.
+/// 9p: the guest's owners and modes are the host's, as far as QEMU may set them: it is nobody but the directory's owner.
 /// Mounts below the directory are other file systems, whose inode numbers must not be mixed up.
-fn nine_p(machine: &Machine, share: &SharedDirectory) -> [QemuOption; 2] {
-    let id = format!("share.{}", share.tag);
-    let files = QemuOption::kind("-fsdev", "local").with("id", id.as_str()).with("path", share.path.as_str());
-    let files = files.with("security_model", "none").with("multidevs", "remap");
-    let files = match share.access {
-        DirectoryAccess::ReadOnly => files.with("readonly", "on"),
-        DirectoryAccess::Writable => files,
+fn attach(machine: &Machine, share: &SharedDirectory) -> [QemuOption; 2] {
+    let (id, tag) = (format!("share.{}", share.tag), share.tag.as_str());
+    let device = |driver: &str| {
+        let device = QemuOption::kind("-device", driver).with("id", format!("{id}.device"));
+        attached(machine, device.with("bus", slot::bus(machine.chipset.value)))
     };
-    let device = QemuOption::kind("-device", "virtio-9p-pci").with("id", format!("{id}.device"));
-    let device = device.with("bus", slot::bus(machine.chipset.value));
-    [files, attached(machine, device).with("fsdev", id).with("mount_tag", share.tag.as_str())]
+    match &share.server {
+        FileServer::Qemu { path } => {
+            let files = QemuOption::kind("-fsdev", "local").with("id", id.as_str()).with("path", path.as_str());
+            let files = files.with("security_model", "none").with("multidevs", "remap");
+            let files = match share.access {
+                DirectoryAccess::ReadOnly => files.with("readonly", "on"),
+                DirectoryAccess::Writable => files,
+            };
+            [files, device("virtio-9p-pci").with("fsdev", id.as_str()).with("mount_tag", tag)]
+        }
+        FileServer::Virtiofsd { socket } => {
+            let files = QemuOption::kind("-chardev", "socket").with("id", id.as_str()).with("path", socket.as_str());
+            [files, device("vhost-user-fs-pci").with("chardev", id.as_str()).with("tag", tag)]
+        }
+    }
+}
+
+/// Whether another process must see the guest's memory.
+fn memory_is_seen(launch: &LaunchOptions) -> bool {
+    launch.shares.iter().any(|share| matches!(share.server, FileServer::Virtiofsd { .. }))
+}
+
+/// The board of a machine whose memory another process must see, perhaps; a node's memory has a backend anyway.
+pub(super) fn board(machine: &Machine, launch: &LaunchOptions, board: QemuOption) -> QemuOption {
+    let own = memory_is_seen(launch) && has_no_backend(machine);
+    board.with_some("memory-backend", own.then_some(BOARD_MEMORY))
+}
+
+/// Memory, in files without names where another process must see it.
+pub(super) fn memory(machine: &Machine, launch: &LaunchOptions, options: Vec<QemuOption>) -> Vec<QemuOption> {
+    if !memory_is_seen(launch) {
+        return options;
+    }
+    let (from, to) = ("memory-backend-ram", "memory-backend-memfd");
+    let board = has_no_backend(machine).then(|| {
+        let memory = QemuOption::kind("-object", to).with("id", BOARD_MEMORY);
+        memory.with("size", size(machine.memory.value))
+    });
+    board.into_iter().chain(options.into_iter().map(|option| option.instead_of(from, to))).collect()
+}
+
+fn has_no_backend(machine: &Machine) -> bool {
+    machine.nodes.is_empty() && machine.cxl.is_none()
 }
