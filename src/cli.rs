@@ -282,7 +282,7 @@ pub struct ShellArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{BuildOptions, Incremental, LeakPolicy};
+    use crate::ops::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy};
 
     fn build(words: &[&str]) -> BuildOptions {
         let words = ["kiln", "build", "a.kiln"].into_iter().chain(words.iter().copied());
@@ -298,6 +298,7 @@ mod tests {
     #[test]
     fn no_option_of_a_build_is_lost() {
         let words = ["--offline", "--jobs", "3", "--no-cache", "--limit", "silence=none", "--allow-leaks", "--vary"];
+        let words = [&words[..], &["--cache", "c", "--trusted-keys", "keys"]].concat();
         let expected = BuildOptions {
             offline: true,
             jobs: Some(3),
@@ -306,8 +307,10 @@ mod tests {
             limits: vec!["silence=none".parse().unwrap()],
             leaks: LeakPolicy::Report,
             variation: true,
+            caches: CacheOptions { wanted: CacheUse::Ask, places: vec!["c".to_owned()], trusted: vec!["keys".into()] },
         };
         assert_eq!(build(&words), expected);
+        assert_eq!(build(&["--without-caches"]).caches.wanted, CacheUse::Nothing);
         assert_eq!(build(&["--incremental"]).incremental, Incremental::Directories);
     }
 }

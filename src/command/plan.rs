@@ -30,7 +30,7 @@ struct Document<'a> {
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
-    let status = exec::status(&ready.plan, &ready.store)?;
+    let status = exec::status(&ready.plan, &ready.store, None)?;
     let downloads = ready.plan.fetches.values().filter(|fetch| !fetch.place.is_local());
     let missing: Vec<_> = downloads.filter(|fetch| !ready.store.has(&fetch.digest)).collect();
     let document = Document {

@@ -55,7 +55,7 @@ fn again(args: &RecipeArgs, variation: &Variation) -> Result<Vec<OsString>, OpsE
     let kiln = fs::context("find", Path::new("/proc/self/exe"), std::env::current_exe())?;
     let recipe = fs::context("resolve", &args.recipe, args.recipe.canonicalize())?;
     let mut argv: Vec<OsString> = vec![kiln.into(), "build".into(), recipe.into()];
-    argv.extend(["--jobs", "1", "--allow-leaks", "--vary", "--lock"].map(OsString::from));
+    argv.extend(["--jobs", "1", "--allow-leaks", "--without-caches", "--vary", "--lock"].map(OsString::from));
     argv.extend([variation.lock.clone().into(), "--out".into(), variation.out.clone().into()]);
     argv.extend(
         args.set.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]).map(OsString::from),

@@ -4,6 +4,7 @@
 
 pub mod availability;
 pub mod builtin;
+pub mod cache;
 pub mod debian;
 pub mod doctor;
 mod error;
@@ -23,6 +24,7 @@ mod realized;
 mod resolve;
 pub mod sandbox;
 mod services;
+pub mod sharing;
 pub mod source;
 mod status;
 mod step;

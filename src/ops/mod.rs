@@ -9,6 +9,7 @@
 mod artifacts;
 mod build;
 pub mod bundle;
+pub mod cache;
 mod check;
 mod deliver;
 mod diffoscope;
@@ -54,7 +55,7 @@ pub use check::{Versions, check};
 pub use error::{ErrorClass, OpsError};
 pub use event::{IgnoreEvents, OpsEvent, OpsListener};
 pub use load::{Loaded, Ready, ready};
-pub use options::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
+pub use options::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy, RecipeOptions};
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
 pub use test::{FailedMachines, GoneFiles, TestRequest, log_directories, test};

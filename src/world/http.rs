@@ -42,6 +42,25 @@ impl Client {
     }
 
     pub(super) fn get(&self, request: &HttpRequest<'_>, now: Timestamp) -> Result<Response, WorldError> {
+        self.answer(request, now, None)
+    }
+
+    /// The same, where the answer must begin in this time.
+    pub(super) fn get_within(
+        &self,
+        request: &HttpRequest<'_>,
+        now: Timestamp,
+        time: Duration,
+    ) -> Result<Response, WorldError> {
+        self.answer(request, now, Some(time))
+    }
+
+    fn answer(
+        &self,
+        request: &HttpRequest<'_>,
+        now: Timestamp,
+        within: Option<Duration>,
+    ) -> Result<Response, WorldError> {
         #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
         let began = Instant::now();
         let fail = |failure: Failure| failure.of(request.url);
@@ -49,7 +68,8 @@ impl Client {
         let mut reach = self.reach(request, &url);
         let mut home = None;
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.ask(&url, request.from, reach).map_err(fail)?;
+            let left = within.map(|within| within.saturating_sub(began.elapsed()));
+            let answer = self.ask((&url, request.from), reach, left).map_err(fail)?;
             if answer.status().is_client_error() || answer.status().is_server_error() {
                 return Err(fail(Failure::of_status(&answer, now)));
             }
@@ -58,7 +78,7 @@ impl Client {
             };
             let home = *home.get_or_insert_with(|| self.home(&url, reach));
             judge(&url, &next, home).map_err(fail)?;
-            if began.elapsed() > RESPONSE_TIMEOUT {
+            if began.elapsed() > within.unwrap_or(RESPONSE_TIMEOUT) {
                 return Err(fail(Failure::refused("too many redirects".to_owned())));
             }
             (url, reach) = (next, home);
@@ -90,7 +110,7 @@ impl Client {
         found.union(Kinds::PUBLIC).and(AddressKind::of_host(host))
     }
 
-    fn ask(&self, url: &Uri, from: u64, reach: Kinds) -> Result<Answer, Failure> {
+    fn ask(&self, (url, from): (&Uri, u64), reach: Kinds, within: Option<Duration>) -> Result<Answer, Failure> {
         // Where a proxy looks names up, addresses can still be told.
         let host = url.host().unwrap_or_default();
         if !reach.has(AddressKind::of_host(host)) {
@@ -103,9 +123,18 @@ impl Client {
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
             }
-            match (request.call(), pauses.next()) {
+            let answer = match within {
+                None => request.call(),
+                // Each of these starts when the one before it is over.
+                Some(time) => {
+                    let third = Some(time / 3);
+                    let bounded = request.config().timeout_resolve(third).timeout_connect(third);
+                    bounded.timeout_recv_response(third).build().call()
+                }
+            };
+            match (answer, pauses.next()) {
                 (Ok(answer), _) => return Ok(answer),
-                (Err(error), Some(pause)) if passing(&error) => std::thread::sleep(*pause),
+                (Err(error), Some(pause)) if within.is_none() && passing(&error) => std::thread::sleep(*pause),
                 (Err(error), _) => return Err(Failure::from(error)),
             }
         }

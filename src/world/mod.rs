@@ -59,6 +59,10 @@ pub trait World: Sync {
     fn trust(&self, hosts: &mut dyn Iterator<Item = String>);
     /// Starts an HTTP GET.
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError>;
+    /// The same of a server that is of use only if its answer begins soon.
+    fn get_within(&self, request: &HttpRequest<'_>, _time: Duration) -> Result<Response, WorldError> {
+        self.get(request)
+    }
 }
 
 /// What is asked of a server.

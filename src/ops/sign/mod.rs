@@ -2,11 +2,14 @@
 
 mod accepted;
 mod check;
+mod key;
 mod make;
 mod trust;
 
 pub use check::{SignedReport, SignedRequest, Signer, verify};
+pub(in crate::ops) use key::SigningKey;
 pub use make::{SignRequest, sign};
+pub(in crate::ops) use trust::{Key, Trust, config_file};
 
 use std::path::Path;
 
