@@ -4,6 +4,7 @@ mod emulator;
 mod machines;
 mod monitor;
 mod order;
+mod push;
 mod questions;
 mod remote;
 mod shared;
@@ -14,6 +15,7 @@ pub use emulator::QemuArgs;
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
+pub use push::{ChallengeArgs, PushArgs};
 pub use questions::{DiffArgs, SizeArgs, WhyArgs};
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
@@ -75,6 +77,10 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// Put results of a recipe's steps into a cache, from which others take them instead of building
+    Push(PushArgs),
+    /// Compare what caches and the store have of a recipe's steps, and who built it
+    Challenge(ChallengeArgs),
     /// List what two locks pin differently
     Diff(DiffArgs),
     /// Explain why a package is in a lock

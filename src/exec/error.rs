@@ -55,7 +55,7 @@ pub enum ExecError {
     #[error(transparent)]
     Step(Box<FailedStep>),
     /// A step whose result was taken from a cache gave other bits when it was built here.
-    #[error("step {step} gives other bits than the result that {origin}", origin = origin.words())]
+    #[error("step {step} produced a different output than the one that {origin}", origin = origin.words())]
     Disproved {
         step: String,
         /// Whose result it was.

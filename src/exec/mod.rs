@@ -28,6 +28,7 @@ pub mod sharing;
 pub mod source;
 mod status;
 mod step;
+mod trail;
 mod transient;
 mod tree;
 mod variation;
@@ -42,6 +43,7 @@ pub use realized::Realized;
 pub use resolve::resolved_id;
 pub use services::Services;
 pub use status::{Status, StepState, status};
+pub use trail::ActionTrail;
 pub use tree::{RootError, TreeError};
 
 use event::{StepEvent, StepListener};

@@ -49,7 +49,7 @@ pub(super) fn assign_ids(
     let nowhere = |_: &plan::step::FetchPlace| Vec::new();
     let (store, world) = (&ready.store, ready.loaded.session.world);
     let caches = CacheOptions { wanted: CacheUse::Remembered, ..caches.clone() };
-    let surroundings = CacheServices { store, world, listener: &IgnoreSteps };
+    let surroundings = CacheServices { store, world, listener: &IgnoreSteps, memory: &ready.caches };
     let caches = StepCaches::open(surroundings, &ready.loaded.recipe.name, (&caches, Network::Forbidden))?;
     let services = exec::Services {
         store,

@@ -96,7 +96,7 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let Work { store, executor, .. } = *work;
     let world = session.world;
     let network = if options.offline { Network::Forbidden } else { Network::Allowed };
-    let cache_services = CacheServices { store, world, listener: &steps };
+    let cache_services = CacheServices { store, world, listener: &steps, memory: &ready.caches };
     let caches = StepCaches::open(cache_services, &ready.loaded.recipe.name, (&options.caches, network))?;
     let asked = caches.as_ref().map(|caches| caches as &dyn StepCache);
     let services = exec::Services { store, world, mirrors: &addresses, executor, caches: asked, listener: &steps };

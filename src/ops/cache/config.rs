@@ -39,16 +39,16 @@ pub struct CacheOptions {
 
 /// A cache.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct CachePlace {
+pub(in crate::ops) struct CachePlace {
     /// As the user named it.
-    pub(super) name: String,
-    pub(super) kind: PlaceKind,
-    pub(super) privacy: Privacy,
+    pub(in crate::ops) name: String,
+    pub(in crate::ops) kind: PlaceKind,
+    pub(in crate::ops) privacy: Privacy,
 }
 
 /// Where it is. A registry of another protocol is another kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum PlaceKind {
+pub(in crate::ops) enum PlaceKind {
     Directory(PathBuf),
     /// An address without its last slash.
     Web(String),
@@ -56,7 +56,7 @@ pub(super) enum PlaceKind {
 
 /// What a cache may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Privacy {
+pub(in crate::ops) enum Privacy {
     /// Results that were made from files that everybody may read.
     Public,
     /// Those that were made from private files as well.
@@ -73,7 +73,7 @@ enum Relative {
 }
 
 /// The caches of an option, the environment and the user's configuration, each once, in this order.
-pub(super) fn places(world: &dyn World, options: &CacheOptions) -> Result<Vec<CachePlace>, OpsError> {
+pub(in crate::ops) fn places(world: &dyn World, options: &CacheOptions) -> Result<Vec<CachePlace>, OpsError> {
     let mut places: Vec<CachePlace> = Vec::new();
     let mut add = |place: CachePlace| {
         if !places.iter().any(|known| known.kind == place.kind) {
@@ -101,7 +101,7 @@ pub(super) fn places(world: &dyn World, options: &CacheOptions) -> Result<Vec<Ca
 }
 
 /// A cache that is named on the command line.
-pub(super) fn named(world: &dyn World, word: &str) -> Result<CachePlace, CacheError> {
+pub(in crate::ops) fn named(world: &dyn World, word: &str) -> Result<CachePlace, CacheError> {
     parse(world, ("--cache", word), Relative::Here)
 }
 

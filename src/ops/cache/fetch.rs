@@ -16,10 +16,10 @@ use crate::store::{BlobWriter, Output, Store, StoreError, Taking, TreeWriter, Vi
 const MESSAGES_LIMIT: u64 = 256 << 20;
 
 /// Where outputs go, and who hears of it.
-pub(super) struct FetchTarget<'a> {
-    pub(super) store: &'a Store,
-    pub(super) listener: &'a dyn StepListener,
-    pub(super) visibility: Visibility,
+pub(in crate::ops) struct FetchTarget<'a> {
+    pub(in crate::ops) store: &'a Store,
+    pub(in crate::ops) listener: &'a dyn StepListener,
+    pub(in crate::ops) visibility: Visibility,
 }
 
 /// A file of a cache and what is wrong with it.
@@ -27,7 +27,7 @@ type Failed = ((Part, String), ReadProblem);
 
 impl FetchTarget<'_> {
     /// Has one output be in the store.
-    pub(super) fn output(
+    pub(in crate::ops) fn output(
         &self,
         reader: &Reader<'_>,
         place: &CachePlace,

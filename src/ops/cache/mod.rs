@@ -1,7 +1,6 @@
 //! Caches of steps: places that hold results of steps by action digest, signed by whoever carried the steps out.
 //!
-//! Input: places that the user names, trusted keys, a plan. Output: results for a build that takes them instead of running
-//! steps, places that were filled, a comparison of what places say. A cache is a directory, or the same directory behind a web
+//! Input: places that the user names, trusted keys. Output: results for a build that takes them instead of running steps. A cache is a directory, or the same directory behind a web
 //! server that hands out files:
 //!
 //! ```text
@@ -13,37 +12,35 @@
 //! Nothing in a cache is believed: a result counts if a trusted key has signed it for this very action, and a byte enters
 //! the store if it belongs to a digest in it. Whatever else a cache does costs a warning, and the step is built.
 
-mod config;
+pub(super) mod config;
 mod fetch;
-mod fill;
-mod place;
-mod remember;
+pub(super) mod place;
+pub(super) mod remember;
 mod state;
-mod statement;
+pub(super) mod statement;
 mod take;
-mod write;
 
 pub use config::{CacheOptions, CacheUse};
-pub use fill::{PushRequest, PushedResults, SkippedStep, push};
+pub use state::CacheMemory;
 pub(super) use take::{CacheServices, Network, StepCaches};
 
 use crate::base::Digest;
 
 /// No result is larger.
-const RESULT_LIMIT: u64 = 1 << 20;
+pub(super) const RESULT_LIMIT: u64 = 1 << 20;
 /// Bytes of the largest window that a compressed file may need: kiln's own need 2 MiB.
-const WINDOW_LOG: u32 = 25;
+pub(super) const WINDOW_LOG: u32 = 25;
 
 /// What files are called, relative to a cache's root.
-fn result_name(action: &Digest, key: &str) -> String {
+pub(super) fn result_name(action: &Digest, key: &str) -> String {
     format!("{}-{key}.json", action.hex())
 }
 
-fn blob_name(digest: &Digest) -> String {
+pub(super) fn blob_name(digest: &Digest) -> String {
     format!("{}.zst", digest.hex())
 }
 
 /// The most bytes that so many can take when they are compressed: what kiln's compressor promises, and a little more.
-fn most_compressed(size: u64) -> u64 {
+pub(super) fn most_compressed(size: u64) -> u64 {
     size.saturating_add(size / 128).saturating_add(4096)
 }

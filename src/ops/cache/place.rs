@@ -26,14 +26,14 @@ const CHUNK: usize = 128 << 10;
 
 /// The directories of a cache.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Part {
+pub(in crate::ops) enum Part {
     Results,
     Blobs,
     Trees,
 }
 
 impl Part {
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::ops) fn name(self) -> &'static str {
         match self {
             Part::Results => "results",
             Part::Blobs => "blobs",
@@ -44,7 +44,7 @@ impl Part {
 
 /// Why a file was not read.
 #[derive(Debug)]
-pub(super) enum ReadProblem {
+pub(in crate::ops) enum ReadProblem {
     /// There is none.
     Missing,
     /// It is not what it should be.
@@ -58,18 +58,18 @@ pub(super) enum ReadProblem {
 }
 
 /// Takes the bytes of a file.
-pub(super) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReadProblem>;
+pub(in crate::ops) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReadProblem>;
 
 /// Who reads.
 #[derive(Clone, Copy)]
-pub(super) struct Reader<'a> {
-    pub(super) world: &'a dyn World,
-    pub(super) stop: &'a (dyn Fn() -> bool + Sync),
+pub(in crate::ops) struct Reader<'a> {
+    pub(in crate::ops) world: &'a dyn World,
+    pub(in crate::ops) stop: &'a (dyn Fn() -> bool + Sync),
 }
 
 impl Reader<'_> {
     /// A file as a whole.
-    pub(super) fn small(
+    pub(in crate::ops) fn small(
         &self,
         place: &CachePlace,
         (part, name): (Part, &str),
@@ -85,7 +85,7 @@ impl Reader<'_> {
     }
 
     /// A file piece by piece.
-    pub(super) fn pour(
+    pub(in crate::ops) fn pour(
         &self,
         place: &CachePlace,
         (part, name): (Part, &str),
@@ -192,6 +192,6 @@ impl Sink for WebSink<'_> {
 }
 
 /// What is told of a file that is not what it should be.
-pub(super) fn told(part: Part, name: &str, why: &str) -> String {
+pub(in crate::ops) fn told(part: Part, name: &str, why: &str) -> String {
     format!("{}/{}: {}", part.name(), Foreign(name), Foreign(why))
 }

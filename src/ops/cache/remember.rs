@@ -11,11 +11,11 @@ use crate::store::{Store, StoreError};
 
 /// A note of the store: what was signed, and where it came from.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct RememberedResult {
-    pub(super) cache: String,
+pub(in crate::ops) struct RememberedResult {
+    pub(in crate::ops) cache: String,
     /// What the cache's file calls the key.
-    pub(super) signer: String,
-    pub(super) signed: SignedResult,
+    pub(in crate::ops) signer: String,
+    pub(in crate::ops) signed: SignedResult,
 }
 
 /// Under what name a result of others is kept: never that of the action itself, which is for the store's own results.
@@ -24,7 +24,7 @@ fn name(action: &Digest) -> Digest {
 }
 
 /// Remembers a result. Garbage collection goes by the use of its outputs.
-pub(super) fn put(
+pub(in crate::ops) fn put(
     store: &Store,
     action: &Digest,
     (remembered, statement): (&RememberedResult, &StepStatement),
@@ -34,12 +34,12 @@ pub(super) fn put(
 }
 
 /// What was signed of an action, whoever is trusted now.
-pub(super) fn signed(store: &Store, action: &Digest) -> Option<RememberedResult> {
+pub(in crate::ops) fn signed(store: &Store, action: &Digest) -> Option<RememberedResult> {
     serde_json::from_slice(&store.recall(&name(action))?).ok()
 }
 
 /// A result that was taken before and still counts.
-pub(super) fn get(store: &Store, judge: &Judge<'_>, action: &Digest) -> Option<TakenResult> {
+pub(in crate::ops) fn get(store: &Store, judge: &Judge<'_>, action: &Digest) -> Option<TakenResult> {
     let outputs = store.get_result(&name(action))?;
     let RememberedResult { cache, signed, .. } = signed(store, action)?;
     let (statement, signer) = signed.judged(judge, action).ok()?;

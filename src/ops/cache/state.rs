@@ -1,7 +1,7 @@
 //! What is known of a cache during one build: one that is down, slow or full of bad files is told of once and left alone.
 
-use std::collections::BTreeSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::config::CachePlace;
@@ -13,10 +13,14 @@ const MAX_BAD_FILES: u32 = 3;
 /// So long, in all, results of a cache are waited for.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 
+/// What is known of caches, by their names: a build carries several plans out, and a cache that is down is asked in the first.
+#[derive(Default)]
+pub struct CacheMemory(Mutex<BTreeMap<String, Arc<Mutex<Known>>>>);
+
 /// A cache and what is known of it.
-pub(super) struct KnownPlace {
-    pub(super) place: CachePlace,
-    known: Mutex<Known>,
+pub(in crate::ops) struct KnownPlace {
+    pub(in crate::ops) place: CachePlace,
+    known: Arc<Mutex<Known>>,
 }
 
 #[derive(Default)]
@@ -30,27 +34,29 @@ struct Known {
 }
 
 impl KnownPlace {
-    pub(super) fn new(place: CachePlace) -> KnownPlace {
-        KnownPlace { place, known: Mutex::default() }
+    pub(in crate::ops) fn new(place: CachePlace, memory: &CacheMemory) -> KnownPlace {
+        let mut memory = memory.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = memory.entry(place.name.clone()).or_default().clone();
+        KnownPlace { place, known }
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn is_left_alone(&self) -> bool {
+    pub(in crate::ops) fn is_left_alone(&self) -> bool {
         self.known().left_alone
     }
 
     /// It does not answer.
-    pub(super) fn down(&self, why: &str, listener: &dyn StepListener) {
+    pub(in crate::ops) fn down(&self, why: &str, listener: &dyn StepListener) {
         if !std::mem::replace(&mut self.known().left_alone, true) {
             self.warn(&format!("{}; it is left alone for the rest of this build", Foreign(why)), listener);
         }
     }
 
     /// A file of it is not what it should be.
-    pub(super) fn bad(&self, why: &str, listener: &dyn StepListener) {
+    pub(in crate::ops) fn bad(&self, why: &str, listener: &dyn StepListener) {
         let bad = {
             let mut known = self.known();
             known.bad += 1;
@@ -65,7 +71,7 @@ impl KnownPlace {
     }
 
     /// So long it was waited for.
-    pub(super) fn waited(&self, time: Duration, listener: &dyn StepListener) {
+    pub(in crate::ops) fn waited(&self, time: Duration, listener: &dyn StepListener) {
         let waited = {
             let mut known = self.known();
             known.waited += time;
@@ -77,7 +83,7 @@ impl KnownPlace {
     }
 
     /// A result does not count because of who signed it.
-    pub(super) fn refused(&self, why: String) {
+    pub(in crate::ops) fn refused(&self, why: String) {
         let mut known = self.known();
         // Whoever writes a cache decides how many there are.
         if known.refused.len() < 8 {
@@ -85,15 +91,18 @@ impl KnownPlace {
         }
     }
 
-    pub(super) fn took(&self) {
+    pub(in crate::ops) fn took(&self) {
         self.known().taken = true;
     }
 
     /// Says at the end of a build why nothing was taken from a cache that has results.
-    pub(super) fn conclude(&self, listener: &dyn StepListener) {
-        let known = self.known();
-        if !known.taken && !known.refused.is_empty() {
-            let refused: Vec<String> = known.refused.iter().map(|why| Foreign(why).to_string()).collect();
+    pub(in crate::ops) fn conclude(&self, listener: &dyn StepListener) {
+        let (taken, refused) = {
+            let mut known = self.known();
+            (known.taken, std::mem::take(&mut known.refused))
+        };
+        if !taken && !refused.is_empty() {
+            let refused: Vec<String> = refused.iter().map(|why| Foreign(why).to_string()).collect();
             self.warn(&format!("has results, but none that count: {}", refused.join("; ")), listener);
         }
     }

@@ -27,18 +27,18 @@ const SSH: &str = "-----BEGIN SSH SIGNATURE-----";
 /// What is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct StepStatement {
+pub(in crate::ops) struct StepStatement {
     kind: String,
     format: u32,
     /// For people: what the recipe of whoever signed it calls the step.
-    pub(super) step: String,
+    pub(in crate::ops) step: String,
     /// Resolved id of the step: a digest of everything that it reads and does.
     action: Digest,
     /// Output version of the kiln that carried it out.
     output_version: u32,
     outputs: BTreeMap<String, StatedOutput>,
     /// When.
-    pub(super) signed: Timestamp,
+    pub(in crate::ops) signed: Timestamp,
 }
 
 /// One output.
@@ -51,7 +51,7 @@ enum StatedOutput {
 
 impl StepStatement {
     /// What is to be said of a step's outputs.
-    pub(super) fn new(
+    pub(in crate::ops) fn new(
         (step, action): (String, Digest),
         outputs: &BTreeMap<String, Output>,
         signed: Timestamp,
@@ -61,11 +61,11 @@ impl StepStatement {
         StepStatement { kind, format: FORMAT, step, action, output_version: lock::OUTPUT, outputs, signed }
     }
 
-    pub(super) fn write(&self) -> String {
+    pub(in crate::ops) fn write(&self) -> String {
         format!("{}\n", serde_json::to_string_pretty(self).expect("a statement has only strings and numbers"))
     }
 
-    pub(super) fn outputs(&self) -> BTreeMap<String, Output> {
+    pub(in crate::ops) fn outputs(&self) -> BTreeMap<String, Output> {
         self.outputs.iter().map(|(name, output)| (name.clone(), output.to_output())).collect()
     }
 }
@@ -95,14 +95,14 @@ impl StatedOutput {
 /// A statement and a signature over exactly these bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct SignedResult {
-    pub(super) statement: String,
-    pub(super) signature: String,
+pub(in crate::ops) struct SignedResult {
+    pub(in crate::ops) statement: String,
+    pub(in crate::ops) signature: String,
 }
 
 /// Why a signed result does not count.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ResultProblem {
+pub(in crate::ops) enum ResultProblem {
     /// It is none, or not what it is said to be.
     #[error("{0}")]
     Wrong(String),
@@ -113,31 +113,31 @@ pub(super) enum ResultProblem {
 
 /// For whom a result is to count.
 #[derive(Clone, Copy)]
-pub(super) struct Judge<'a> {
-    pub(super) trust: &'a Trust,
+pub(in crate::ops) struct Judge<'a> {
+    pub(in crate::ops) trust: &'a Trust,
     /// The recipe that is built.
-    pub(super) recipe: &'a str,
-    pub(super) now: Timestamp,
+    pub(in crate::ops) recipe: &'a str,
+    pub(in crate::ops) now: Timestamp,
 }
 
 /// Who signed a result, as the user calls them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ResultSigner {
-    pub(super) name: String,
-    pub(super) key: String,
+pub(in crate::ops) struct ResultSigner {
+    pub(in crate::ops) name: String,
+    pub(in crate::ops) key: String,
 }
 
 impl SignedResult {
-    pub(super) fn read(bytes: &[u8]) -> Result<SignedResult, ResultProblem> {
+    pub(in crate::ops) fn read(bytes: &[u8]) -> Result<SignedResult, ResultProblem> {
         serde_json::from_slice(bytes).map_err(|_| ResultProblem::Wrong("it is not a signed result".to_owned()))
     }
 
-    pub(super) fn write(&self) -> String {
+    pub(in crate::ops) fn write(&self) -> String {
         format!("{}\n", serde_json::to_string_pretty(self).expect("two strings are JSON"))
     }
 
     /// What it says of an action. The signature is looked at first: nothing else of an unsigned text is read.
-    pub(super) fn judged(
+    pub(in crate::ops) fn judged(
         &self,
         judge: &Judge<'_>,
         action: &Digest,
@@ -152,7 +152,7 @@ impl SignedResult {
     }
 
     /// The key that has made the signature. Of minisign, whose signatures do not have the key in them, a trusted one.
-    pub(super) fn key(&self, trust: Option<&Trust>) -> Result<Key, ResultProblem> {
+    pub(in crate::ops) fn key(&self, trust: Option<&Trust>) -> Result<Key, ResultProblem> {
         let wrong = |problem: crate::format::signature::SignatureError| ResultProblem::Wrong(problem.to_string());
         let text = self.statement.as_bytes();
         if self.signature.trim_start().starts_with(SSH) {
@@ -169,7 +169,7 @@ impl SignedResult {
     }
 
     /// What is signed, if it is about an action and from a kiln whose outputs are those of this one.
-    pub(super) fn statement(&self, action: &Digest) -> Result<StepStatement, ResultProblem> {
+    pub(in crate::ops) fn statement(&self, action: &Digest) -> Result<StepStatement, ResultProblem> {
         let wrong = |text: String| Err(ResultProblem::Wrong(text));
         let Ok(statement) = serde_json::from_str::<StepStatement>(&self.statement) else {
             return wrong("what is signed is not the result of a step".to_owned());
@@ -189,7 +189,10 @@ impl SignedResult {
 }
 
 /// What a step leaves behind, if it is what the step declares.
-pub(super) fn fitting(statement: &StepStatement, wanted: &WantedResult<'_>) -> Option<BTreeMap<String, Output>> {
+pub(in crate::ops) fn fitting(
+    statement: &StepStatement,
+    wanted: &WantedResult<'_>,
+) -> Option<BTreeMap<String, Output>> {
     let outputs = statement.outputs();
     let fits = outputs.len() == wanted.outputs.len() && wanted.outputs.iter().all(|name| outputs.contains_key(name));
     fits.then_some(outputs)

@@ -6,7 +6,7 @@ use super::config::{self, CacheOptions, CacheUse, PlaceKind, Privacy};
 use super::fetch;
 use super::place::{Part, ReadProblem, Reader, told};
 use super::remember::{self, RememberedResult};
-use super::state::KnownPlace;
+use super::state::{CacheMemory, KnownPlace};
 use super::statement::{Judge, ResultProblem, SignedResult, fitting};
 use super::{RESULT_LIMIT, result_name};
 use crate::base::Digest;
@@ -33,6 +33,8 @@ pub(in crate::ops) struct CacheServices<'a> {
     pub(in crate::ops) store: &'a Store,
     pub(in crate::ops) world: &'a dyn World,
     pub(in crate::ops) listener: &'a dyn StepListener,
+    /// What was found out about caches before.
+    pub(in crate::ops) memory: &'a CacheMemory,
 }
 
 /// Whether a network may be asked.
@@ -49,7 +51,7 @@ impl<'a> StepCaches<'a> {
         recipe: &str,
         (options, network): (&CacheOptions, Network),
     ) -> Result<Option<StepCaches<'a>>, OpsError> {
-        let CacheServices { store, world, listener } = services;
+        let CacheServices { store, world, listener, memory } = services;
         if options.wanted == CacheUse::Nothing {
             return Ok(None);
         }
@@ -67,7 +69,7 @@ impl<'a> StepCaches<'a> {
             return Ok(None);
         }
         places.retain(|place| network == Network::Allowed || matches!(place.kind, PlaceKind::Directory(_)));
-        let places = places.into_iter().map(KnownPlace::new).collect();
+        let places = places.into_iter().map(|place| KnownPlace::new(place, memory)).collect();
         Ok(Some(StepCaches { store, world, listener, trust, recipe: recipe.to_owned(), places }))
     }
 

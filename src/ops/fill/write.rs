@@ -7,12 +7,12 @@ use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::config::CachePlace;
-use super::place::{Part, ReadProblem, Reader};
-use super::statement::SignedResult;
-use super::{RESULT_LIMIT, WINDOW_LOG, blob_name, most_compressed};
 use crate::base::{Digest, Hasher};
 use crate::exec::interrupt;
+use crate::ops::cache::config::CachePlace;
+use crate::ops::cache::place::{Part, ReadProblem, Reader};
+use crate::ops::cache::statement::SignedResult;
+use crate::ops::cache::{RESULT_LIMIT, WINDOW_LOG, blob_name, most_compressed};
 use crate::ops::error::OpsError;
 use crate::store::{Output, Presence, Store, StoreError};
 use crate::world::{OutputDirectory, World, fs};

@@ -4,19 +4,20 @@
 //! Every file is written under a name that nobody can foresee and gets its own name when it is whole. Names say what is in a file
 //! and, of results, who signed it: two pushes at once write the same bytes, or different files.
 
+mod write;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::config::{self, PlaceKind, Privacy};
-use super::statement::{SignedResult, StepStatement};
-use super::write::CacheWriter;
-use super::{remember, result_name};
 use crate::exec::Realized;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::exec::sharing::{self, Sharing};
 use crate::format::signature::SignaturePurpose;
+use crate::ops::cache::config::{self, PlaceKind, Privacy};
+use crate::ops::cache::statement::{SignedResult, StepStatement};
+use crate::ops::cache::{remember, result_name};
 use crate::ops::error::{CacheError, OpsError};
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
@@ -24,6 +25,7 @@ use crate::ops::sign::SigningKey;
 use crate::ops::{build, load, project};
 use crate::plan::{self, Builtin, Plan, Work};
 use crate::store::Output;
+use write::CacheWriter;
 
 /// Modes of files in a cache: of what was made from private files, and of everything else.
 const PRIVATE: u32 = 0o640;
@@ -76,12 +78,13 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<PushedResult
     let PlaceKind::Directory(path) = &place.kind else { return Err(CacheError::ReadOnly(place.name).into()) };
     let key = SigningKey::open(session.world, &request.key)?;
     let ready = load::ready(session, &request.recipe)?;
+    // The build takes from this cache, too, and one that is not there yet is worth no warning.
+    let writer = CacheWriter::open(session.world, &ready.store, &place, path)?;
     let built = build::build(&ready, &request.build, &project::result_path(&request.recipe.path))?;
     // A first build adds to the lock.
     let plan = plan::lower(&ready.loaded.recipe, &load::lock_of(&ready.loaded)?);
     // From here on an interrupt ends the writing; what is whole stays.
     let _running = Interruptible::start(RunningWork::Steps);
-    let writer = CacheWriter::open(session.world, &ready.store, &place, path)?;
     let filler = Filler { session, writer: &writer, key: &key, plan: &plan, realized: &built.realized };
     let mut pushed = PushedResults { cache: place.name.clone(), key: key.public().shown(), ..PushedResults::default() };
     for (at, sharing) in shared(&plan, &built.realized).into_iter().enumerate() {
