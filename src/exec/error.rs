@@ -59,7 +59,7 @@ pub enum ExecError {
     Disproved {
         step: String,
         /// Whose result it was.
-        origin: ResultOrigin,
+        origin: Box<ResultOrigin>,
     },
     /// A step whose results had been lost gave other bits than the first time.
     #[error("step {step} is not reproducible: it produced a different {output} when re-run")]

@@ -34,7 +34,7 @@ pub(super) struct Objects {
     /// The names of the incremental run that they came from, if they did not come from nothing.
     pub(super) incremental: Option<Names>,
     /// Whose result it is, if it is not this store's own.
-    pub(super) taken: Option<ResultOrigin>,
+    pub(super) taken: Option<Box<ResultOrigin>>,
 }
 
 /// Under which names a step's incremental runs are kept.

@@ -119,7 +119,7 @@ fn outputs(left: Left) -> Outputs {
 
 fn origin(known: &Known) -> Option<&ResultOrigin> {
     match &known.left {
-        Left::Objects(objects) => objects.taken.as_ref(),
+        Left::Objects(objects) => objects.taken.as_deref(),
         Left::Transient => None,
     }
 }

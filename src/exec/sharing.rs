@@ -57,7 +57,7 @@ mod tests {
         let (open, secret, local) =
             (Input::Inline(b"x".to_vec()), Input::Inline(b"secret".to_vec()), Input::Local("k".to_owned()));
         let steps = vec![
-            step("open", &[open.clone()]),
+            step("open", std::slice::from_ref(&open)),
             step("secret", &[secret]),
             step("local", &[local]),
             step("after secret", &[of(0), of(1)]),

@@ -53,7 +53,7 @@ pub fn status(plan: &Plan, store: &Store, caches: Option<&dyn StepCache>) -> Res
             (_, Some(_)) => StepState::Cached,
         };
         let taken = known.as_ref().and_then(|known| match &known.left {
-            Left::Objects(objects) => objects.taken.clone(),
+            Left::Objects(objects) => objects.taken.as_deref().cloned(),
             Left::Transient => None,
         });
         steps.push(known);
@@ -90,7 +90,7 @@ fn known_objects(plan: &Plan, (store, caches): KnownPlaces<'_>, at: usize, actio
         return Some(Objects { outputs, incremental: None, taken: None });
     }
     let taken = caches?.remembered(action).filter(|taken| resolve::fits(plan, at, &taken.outputs))?;
-    Some(Objects { outputs: taken.outputs, incremental: None, taken: Some(taken.origin) })
+    Some(Objects { outputs: taken.outputs, incremental: None, taken: Some(Box::new(taken.origin)) })
 }
 
 /// Whether what a step leaves behind is there; what is transient never is.

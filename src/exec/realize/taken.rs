@@ -30,7 +30,7 @@ impl Realizer<'_> {
         let TakenResult { outputs, origin } = taken;
         let step = self.plan.steps[at].name();
         self.listener().on(StepEvent::StepTaken { step, id: action, origin: origin.clone() });
-        Ok(Some(Objects { outputs, incremental: None, taken: Some(origin) }))
+        Ok(Some(Objects { outputs, incremental: None, taken: Some(Box::new(origin)) }))
     }
 
     /// Has outputs that the store lacks be there, if somebody else has these very ones.
