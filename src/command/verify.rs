@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Verb};
-    use crate::ops::{BuildOptions, LeakPolicy};
+    use crate::ops::{BuildOptions, CacheOptions, CacheUse, LeakPolicy};
 
     #[test]
     fn the_second_build_is_asked_for_in_words_that_kiln_knows() {
@@ -83,8 +83,9 @@ mod tests {
         let Verb::Build(build) = Cli::parse_from(again(&args, &variation).unwrap()).verb else { panic!("a build") };
         assert_eq!(build.recipe.options().set, args.set);
         assert_eq!((build.recipe.lock, build.out), (Some(variation.lock), Some(variation.out)));
-        let wanted =
-            BuildOptions { jobs: Some(1), leaks: LeakPolicy::Report, variation: true, ..BuildOptions::default() };
+        let caches = CacheOptions { wanted: CacheUse::Nothing, ..CacheOptions::default() };
+        let (jobs, leaks) = (Some(1), LeakPolicy::Report);
+        let wanted = BuildOptions { jobs, leaks, variation: true, caches, ..BuildOptions::default() };
         assert_eq!(build.realize.options(), wanted);
     }
 }
