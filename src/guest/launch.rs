@@ -18,7 +18,7 @@ use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::argv::{self, Console, Credential, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
-use crate::machine::{Description, LaunchAdditions};
+use crate::machine::{Description, LaunchAdditions, Topology};
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
@@ -106,7 +106,7 @@ pub struct KeptFiles {
     pub shared: BTreeMap<String, PathBuf>,
 }
 
-/// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
+/// Makes what QEMU expects to find: the overlay, empty disks, tables of performance, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     changed::refuse(launch)?;
     match &places.keep {
@@ -125,6 +125,10 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     for disk in disks.iter().filter(|disk| !is_kept(&format!("{}.disk", disk.name.value))) {
         let path = places.run.join(format!("{}.disk", disk.name.value));
         fs::context("size", &path, fs::create(&path)?.set_len(disk.size.value))?;
+    }
+    let topology = launch.description.machine.cxl.as_ref().map(Topology::of);
+    for (id, cdat) in topology.iter().flat_map(Topology::tables) {
+        fs::write_atomically(&places.run.join(argv::table_name(id)), &cdat.bytes)?;
     }
     if launch.files.contains_key(&Place::FirmwareVars) && !is_kept(VARIABLES) {
         fs::write_atomically(&places.run.join(VARIABLES), &variables(launch)?)?;

@@ -12,6 +12,9 @@ mod option;
 mod text;
 
 pub use credential::Credential;
+pub use cxl::table_name;
+pub(crate) use memory::generic_port;
+pub use memory::nvdimm_file;
 pub use option::{CommandLine, Property, QemuOption};
 pub use text::{Place, Text, quote};
 
@@ -160,6 +163,7 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> V
     };
     let board = board(machine, emulator);
     let board = if machine.attributes.is_empty() { board } else { board.with("hmat", "on") };
+    let board = if machine.nvdimms.is_empty() { board } else { board.with("nvdimm", "on") };
     let board = cxl::board(machine, board);
     let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
     let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");
