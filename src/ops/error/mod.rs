@@ -4,6 +4,7 @@ mod bundle;
 mod lock;
 mod mismatch;
 mod remote;
+pub mod share;
 mod signed;
 mod step;
 mod usage;
@@ -12,6 +13,7 @@ pub use bundle::{BundleError, EntryProblem};
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
+pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
 pub use usage::UsageError;
@@ -259,7 +261,9 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Interrupted => ErrorClass::Interrupted,
         GuestError::Guest { .. } | GuestError::Changed { .. } | GuestError::Disk { .. } => ErrorClass::Mismatch,
         GuestError::KernelLine { .. } => ErrorClass::Recipe,
-        GuestError::Keep { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
+        GuestError::Keep { .. } | GuestError::Share { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => {
+            ErrorClass::Usage
+        }
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }
