@@ -1,22 +1,24 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod challenge;
 mod emulator;
 mod machines;
 mod monitor;
 mod order;
-mod push;
 mod questions;
+mod registry;
 mod remote;
 mod shared;
 mod sharing;
 mod store;
 
+pub use challenge::ChallengeArgs;
 pub use emulator::QemuArgs;
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
-pub use push::{ChallengeArgs, PushArgs};
 pub use questions::{DiffArgs, SizeArgs, WhyArgs};
+pub use registry::{PullArgs, PushArgs};
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
 pub use sharing::{BundleArgs, SignArgs, UnbundleArgs};
@@ -77,8 +79,10 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
-    /// Put results of a recipe's steps into a cache, from which others take them instead of building
+    /// Push a build with everything that a run needs to a registry or an OCI image layout, or results of its steps to a cache
     Push(PushArgs),
+    /// Pull a build from a registry or an OCI image layout, and check every file of it
+    Pull(PullArgs),
     /// Compare what caches and the store have of a recipe's steps, and who built it
     Challenge(ChallengeArgs),
     /// List what two locks pin differently

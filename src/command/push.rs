@@ -9,8 +9,13 @@ use crate::ops::fill::{self, PushRequest, PushedResults};
 
 /// Carries `kiln push` out.
 pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
-    if args.realize.caches.is_empty() {
-        return Err(Failure::usage("where to? name a cache with `--cache DIR`"));
+    let Some(key) = &args.key else {
+        return Err(Failure::usage("results in a cache are signed: name a key with --key"));
+    };
+    for (option, stated) in [("--plain-http", args.plain_http), ("--mount-from", args.mount_from.is_some())] {
+        if stated {
+            return Err(Failure::usage(format!("{option} is for a reference to a registry")));
+        }
     }
     let mut all = Vec::new();
     for place in &args.realize.caches {
@@ -18,7 +23,7 @@ pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
             recipe: args.recipe.options(),
             build: args.realize.options(),
             cache: place.clone(),
-            key: args.key.clone(),
+            key: key.clone(),
         };
         all.push(fill::push(session, &request)?);
     }

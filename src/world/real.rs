@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::dir::Dir;
 use super::http::Client;
-use super::{HttpRequest, Response, World, WorldError, contents, fs};
+use super::{HttpAnswer, HttpExchange, HttpRequest, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
@@ -65,5 +65,13 @@ impl World for RealWorld {
 
     fn get_within(&self, request: &HttpRequest<'_>, time: Duration) -> Result<Response, WorldError> {
         self.client.get_within(request, self.now(), time)
+    }
+
+    fn exchange(
+        &self,
+        exchange: &HttpExchange<'_>,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<HttpAnswer, WorldError> {
+        self.client.exchange(exchange, stop)
     }
 }

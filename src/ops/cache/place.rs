@@ -133,7 +133,7 @@ impl Reader<'_> {
     /// A server is asked once more where it had the connection end at once: it may have been one that was kept open.
     fn download(&self, url: &str, (most, take): (u64, Take<'_>)) -> Result<(), ReadProblem> {
         let downloader = Downloader::new(self.world, self.stop).hasty(ANSWER_TIMEOUT);
-        let request = HttpRequest { url, from: 0, stated: Stated::User };
+        let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: None };
         #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
         let began = Instant::now();
         let mut sink = WebSink { take, have: 0, began };

@@ -4,6 +4,7 @@ mod bundle;
 mod cache;
 mod lock;
 mod mismatch;
+mod remote;
 pub mod share;
 mod signed;
 mod step;
@@ -13,6 +14,7 @@ pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
+pub use remote::{EmulatorProblem, RemoteError};
 pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
@@ -24,6 +26,7 @@ use crate::base::{Diagnostic, SourceMap};
 use crate::exec::{ExecError, Fault};
 use crate::guest::GuestError;
 use crate::lock::resolve::ResolveError;
+use crate::oci::OciError;
 use crate::recipe::{Mistakes, Recipe};
 use crate::store::StoreError;
 use crate::world::WorldError;
@@ -102,6 +105,12 @@ pub enum OpsError {
     /// A build was not signed, or its signature is not to be relied on.
     #[error(transparent)]
     Signed(Box<SignedError>),
+    /// An artifact was not pushed or pulled.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
+    /// A registry or an image layout failed, or does not have what it should.
+    #[error(transparent)]
+    Oci(Box<OciError>),
     /// A lock was not made.
     #[error(transparent)]
     Resolve(Box<ResolveError>),
@@ -193,6 +202,8 @@ impl OpsError {
             OpsError::Bundle(error) => error.class(),
             OpsError::Cache(error) => error.class(),
             OpsError::Signed(error) => error.class(),
+            OpsError::Remote(error) => error.class(),
+            OpsError::Oci(error) => of_oci(error),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
             OpsError::Step(report) => of_fault(report.failed.failure.fault),
@@ -217,6 +228,15 @@ fn of_resolve(error: &ResolveError) -> ErrorClass {
         | ResolveError::NoIndex { .. }
         | ResolveError::Keys { .. } => ErrorClass::Recipe,
         ResolveError::NotLocked(_) => ErrorClass::Usage,
+        _ => ErrorClass::Host,
+    }
+}
+
+fn of_oci(error: &OciError) -> ErrorClass {
+    match error {
+        OciError::Interrupted => ErrorClass::Interrupted,
+        error if error.is_mismatch() => ErrorClass::Mismatch,
+        error if error.is_usage() => ErrorClass::Usage,
         _ => ErrorClass::Host,
     }
 }
@@ -292,7 +312,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {
