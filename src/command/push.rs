@@ -5,7 +5,7 @@ use super::output;
 use crate::base::{ByteSize, Foreign};
 use crate::cli;
 use crate::ops::Session;
-use crate::ops::fill::{self, PushRequest, PushedResults};
+use crate::ops::fill::{self, FillRequest, PushedResults};
 
 /// Carries `kiln push` out.
 pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
@@ -19,7 +19,7 @@ pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
     }
     let mut all = Vec::new();
     for place in &args.realize.caches {
-        let request = PushRequest {
+        let request = FillRequest {
             recipe: args.recipe.options(),
             build: args.realize.options(),
             cache: place.clone(),

@@ -33,7 +33,7 @@ const PUBLIC: u32 = 0o644;
 
 /// What goes where.
 #[derive(Debug, Clone)]
-pub struct PushRequest {
+pub struct FillRequest {
     /// The recipe.
     pub recipe: RecipeOptions,
     /// How it is built where it was not.
@@ -73,7 +73,7 @@ pub struct SkippedStep {
 }
 
 /// Builds a recipe where it was not built, and puts the results of its steps into a cache.
-pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<PushedResults, OpsError> {
+pub fn push(session: &Session<'_>, request: &FillRequest) -> Result<PushedResults, OpsError> {
     let place = config::named(session.world, &request.cache)?;
     let PlaceKind::Directory(path) = &place.kind else { return Err(CacheError::ReadOnly(place.name).into()) };
     let key = SigningKey::open(session.world, &request.key)?;
