@@ -37,6 +37,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         keep: args.keep.clone(),
         additions: args.additions(),
         gdb: gdb(args)?,
+        host: args.host(),
         source: args.recipe.recipe.clone(),
         keys: args.keys(),
     };

@@ -240,6 +240,7 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Guest { .. } | GuestError::Changed { .. } | GuestError::Disk { .. } => ErrorClass::Mismatch,
         GuestError::KernelLine { .. } => ErrorClass::Recipe,
         GuestError::Keep { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
+        GuestError::Resource { .. } => ErrorClass::Host,
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }
