@@ -5,6 +5,7 @@ mod machines;
 mod monitor;
 mod order;
 mod questions;
+mod registry;
 mod remote;
 mod shared;
 mod sharing;
@@ -15,6 +16,7 @@ pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use questions::{DiffArgs, SizeArgs, WhyArgs};
+pub use registry::{PullArgs, PushArgs};
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
 pub use sharing::{BundleArgs, SignArgs, UnbundleArgs};
@@ -75,6 +77,10 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// Push a build with everything that a run needs to a registry or an OCI image layout
+    Push(PushArgs),
+    /// Pull a build from a registry or an OCI image layout, and check every file of it
+    Pull(PullArgs),
     /// List what two locks pin differently
     Diff(DiffArgs),
     /// Explain why a package is in a lock

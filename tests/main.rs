@@ -56,6 +56,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
     mod normal_user;
+    mod oci;
     mod ops;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]

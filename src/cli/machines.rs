@@ -39,6 +39,9 @@ pub struct RunArgs {
     /// Path to a recipe, which is built first if needed, or to a result directory
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// With a reference to a registry: speak HTTP without TLS to it
+    #[arg(long)]
+    pub plain_http: bool,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,

@@ -21,6 +21,7 @@ pub mod progress;
 pub mod qemu;
 pub mod qmp;
 pub mod questions;
+pub mod registry;
 mod remote;
 pub mod run;
 pub mod shell;
@@ -62,6 +63,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Sign(args) => sign::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
+        Verb::Push(args) => registry::push(&session, &args),
+        Verb::Pull(args) => registry::pull(&session, &args),
         Verb::Diff(args) => questions::diff(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),

@@ -36,6 +36,13 @@ pub enum OpsEvent<'a> {
         /// Its size.
         bytes: u64,
     },
+    /// So much of an artifact has arrived in a registry.
+    Pushing {
+        /// Bytes that are there.
+        done: u64,
+        /// All of them.
+        total: u64,
+    },
     /// Something else worth telling, that stops nothing.
     Notice(Notice<'a>),
 }

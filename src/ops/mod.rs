@@ -27,6 +27,7 @@ pub mod local;
 pub mod lock;
 pub mod machines;
 pub mod mirrors;
+pub mod oci;
 mod options;
 mod own;
 mod packed_qemu;

@@ -1,10 +1,14 @@
 //! Carries plans out, with the mirrors and limits of the session's user.
 
+use std::collections::BTreeSet;
+
 use super::error::{OpsError, UsageError};
 use super::event::{Cached, Steps};
 use super::load::Ready;
 use super::options::{BuildOptions, Incremental};
+use super::session::Session;
 use super::{local, mirrors};
+use crate::base::Digest;
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
@@ -106,17 +110,47 @@ pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
 
 /// Fetches those of these files that the store lacks.
 pub(super) fn fetch(ready: &Ready<'_>, files: &[&Fetch], options: &BuildOptions) -> Result<(), OpsError> {
-    let session = &ready.loaded.session;
+    let wanted = Files { files, private: Some(&ready.plan.private) };
+    fetch_into(&ready.loaded.session, &ready.store, &wanted, options.offline)
+}
+
+/// The same of files that no recipe is read for.
+pub(super) fn files(session: &Session<'_>, store: &Store, files: &[&Fetch], offline: bool) -> Result<(), OpsError> {
+    fetch_into(session, store, &Files { files, private: None }, offline)
+}
+
+/// What is fetched.
+struct Files<'a> {
+    files: &'a [&'a Fetch],
+    /// Those that others than this user must not read.
+    private: Option<&'a BTreeSet<Digest>>,
+}
+
+fn fetch_into(session: &Session<'_>, store: &Store, wanted: &Files<'_>, offline: bool) -> Result<(), OpsError> {
     let known = mirrors::known(session.world)?;
     let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
-    let missing = exec::fetch::missing(&ready.store, files.iter().copied());
+    let missing = exec::fetch::missing(store, wanted.files.iter().copied());
     let downloads: Vec<&&Fetch> = missing.iter().filter(|fetch| !fetch.place.is_local()).collect();
-    if let Some(first) = downloads.first().filter(|_| options.offline) {
+    if let Some(first) = downloads.first().filter(|_| offline) {
         return Err(ExecError::Offline { files: downloads.len(), label: first.label.clone() }.into());
     }
     let never = || false;
     let steps = Steps::start(session.listener, Cached::Shown);
     let told = |waiting| steps.on(StepEvent::Waiting(waiting));
-    let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
-    Ok(fetcher.hiding(&ready.plan.private).telling(&told).fetch(&missing)?)
+    let fetcher = exec::fetch::Fetcher::new(store, session.world, &addresses, &steps, &never).telling(&told);
+    match wanted.private {
+        Some(private) => Ok(fetcher.hiding(private).fetch(&missing)?),
+        None => Ok(fetcher.fetch(&missing)?),
+    }
+}
+
+/// Carries out steps that no recipe is read for, of files that are in the store.
+pub(super) fn unpacked(session: &Session<'_>, store: &Store, plan: &Plan) -> Result<(), OpsError> {
+    let limits = limits(session.world, &[])?;
+    let options = exec::ExecOptions { offline: true, limits, ..exec::ExecOptions::default() };
+    let nowhere = |_: &FetchPlace| Vec::new();
+    let steps = Steps::start(session.listener, Cached::Shown);
+    let services =
+        exec::Services { store, world: session.world, mirrors: &nowhere, executor: &LocalExecutor, listener: &steps };
+    Ok(exec::realize(plan, &services, &options).map(drop)?)
 }

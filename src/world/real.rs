@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use super::dir::Dir;
 use super::http::Client;
-use super::{HttpRequest, Response, World, WorldError, contents, fs};
+use super::{HttpAnswer, HttpExchange, HttpRequest, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
@@ -61,5 +61,13 @@ impl World for RealWorld {
 
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         self.client.get(request, self.now())
+    }
+
+    fn exchange(
+        &self,
+        exchange: &HttpExchange<'_>,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<HttpAnswer, WorldError> {
+        self.client.exchange(exchange, stop)
     }
 }

@@ -166,7 +166,7 @@ fn read_manifest(lock: &Lock, text: &[u8]) -> Result<Manifest, EntryProblem> {
 }
 
 /// Whether the lock names an artifact of another build.
-fn records_others(lock: &Lock, manifest: &Manifest) -> bool {
+pub(in crate::ops) fn records_others(lock: &Lock, manifest: &Manifest) -> bool {
     let of_machine = |(machine, directory): (&str, &str)| {
         let (machine, directory) = (format!("{machine}/"), directory.to_owned());
         let names = manifest.artifacts.keys().map(move |name| {

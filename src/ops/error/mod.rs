@@ -3,6 +3,7 @@
 mod bundle;
 mod lock;
 mod mismatch;
+mod remote;
 pub mod share;
 mod signed;
 mod step;
@@ -11,6 +12,7 @@ mod usage;
 pub use bundle::{BundleError, EntryProblem};
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
+pub use remote::{EmulatorProblem, RemoteError};
 pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
@@ -22,6 +24,7 @@ use crate::base::{Diagnostic, SourceMap};
 use crate::exec::{ExecError, Fault};
 use crate::guest::GuestError;
 use crate::lock::resolve::ResolveError;
+use crate::oci::OciError;
 use crate::recipe::{Mistakes, Recipe};
 use crate::store::StoreError;
 use crate::world::WorldError;
@@ -97,6 +100,12 @@ pub enum OpsError {
     /// A build was not signed, or its signature is not to be relied on.
     #[error(transparent)]
     Signed(Box<SignedError>),
+    /// An artifact was not pushed or pulled.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
+    /// A registry or an image layout failed, or does not have what it should.
+    #[error(transparent)]
+    Oci(Box<OciError>),
     /// A lock was not made.
     #[error(transparent)]
     Resolve(Box<ResolveError>),
@@ -187,6 +196,8 @@ impl OpsError {
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Bundle(error) => error.class(),
             OpsError::Signed(error) => error.class(),
+            OpsError::Remote(error) => error.class(),
+            OpsError::Oci(error) => of_oci(error),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
             OpsError::Step(report) => of_fault(report.failed.failure.fault),
@@ -211,6 +222,15 @@ fn of_resolve(error: &ResolveError) -> ErrorClass {
         | ResolveError::NoIndex { .. }
         | ResolveError::Keys { .. } => ErrorClass::Recipe,
         ResolveError::NotLocked(_) => ErrorClass::Usage,
+        _ => ErrorClass::Host,
+    }
+}
+
+fn of_oci(error: &OciError) -> ErrorClass {
+    match error {
+        OciError::Interrupted => ErrorClass::Interrupted,
+        error if error.is_mismatch() => ErrorClass::Mismatch,
+        error if error.is_usage() => ErrorClass::Usage,
         _ => ErrorClass::Host,
     }
 }
@@ -287,7 +307,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Signed: SignedError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {
