@@ -270,6 +270,7 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Keep { .. } | GuestError::Share { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => {
             ErrorClass::Usage
         }
+        GuestError::Resource { .. } => ErrorClass::Host,
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }
