@@ -17,7 +17,9 @@ use super::share::{self, FileServers, ServerPlaces, Share, Transport};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
-use crate::machine::argv::{self, Console, Credential, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
+use crate::machine::argv::{
+    self, Console, Credential, Forwards, MemoryBacking, Place, QmpPort, UserNetworkBackend, Writes,
+};
 use crate::machine::rules::longest_kernel_line;
 use crate::machine::{Description, LaunchAdditions, Topology};
 use crate::recipe::image::DiskFormat;
@@ -30,6 +32,8 @@ use crate::world::plain::FileState;
 pub const RUN: &str = "/kiln/run";
 /// Where QEMU finds what the machines of one start share.
 pub const SHARED: &str = "/kiln/shared";
+/// Where QEMU finds the files that its memory is made of.
+pub const MEMORY: &str = "/kiln/memory";
 /// Where QEMU writes console logs.
 pub const LOGS: &str = "/kiln/logs";
 /// Where a lasting overlay appears.
@@ -95,6 +99,8 @@ pub struct Places {
     pub shared: PathBuf,
     /// Becomes [`LOGS`], with the name of the console log in there; none on the terminal.
     pub log: Option<(PathBuf, String)>,
+    /// Becomes [`MEMORY`]; none where memory is not made of files.
+    pub memory: Option<PathBuf>,
     /// What lasts: an overlay, which becomes [`KEEP`], and files that appear in [`KEPT`]; what is not among them is made
     /// in `run`.
     pub keep: Option<KeptFiles>,
@@ -206,6 +212,11 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             (wishes.agent, wishes.forwards) = (true, Forwards::Closed);
         }
         wishes.append.extend(append);
+        wishes.memory = match (launch.additions.memory, launch.transport) {
+            (MemoryBacking::Anonymous, Transport::VirtioFs) => MemoryBacking::Shareable,
+            (asked, _) => asked,
+        };
+        wishes.mac.clone_from(&launch.additions.bridged);
         wishes.credentials.clone_from(&launch.credentials);
         wishes.shares = launch.shares.iter().map(|share| share.in_argv(launch.transport)).collect();
         wishes.arguments.extend(launch.additions.arguments.iter().cloned());
@@ -225,6 +236,7 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
         Place::FirmwareVars => format!("{RUN}/{VARIABLES}"),
         Place::Run => RUN.to_owned(),
         Place::Shared => SHARED.to_owned(),
+        Place::Memory => MEMORY.to_owned(),
         Place::Log => format!("{LOGS}/{log}"),
         // A launch says which; the word stands in the argv itself.
         Place::Accel => "tcg".to_owned(),
@@ -253,7 +265,9 @@ pub fn share_notices(launch: &Launch) -> impl Iterator<Item = String> {
 pub fn forwards(launch: &Launch, purpose: Purpose) -> Option<&[Forward]> {
     let machine = &launch.description.machine;
     // Tests work inside the guest, and two of them may run side by side.
-    let forwards = if purpose == Purpose::Test { &[][..] } else { &machine.forwards[..] };
+    // On a bridge, others reach it by an address of its own.
+    let closed = purpose == Purpose::Test || launch.additions.bridged.is_some();
+    let forwards = if closed { &[][..] } else { &machine.forwards[..] };
     machine.user_network.then_some(forwards)
 }
 
@@ -293,6 +307,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     let artifacts = files.map(artifact).map(|(source, target)| Mount { readonly: true, ..bind(&source, &target) });
     let mut mounts: Vec<Mount> = artifacts.collect();
     mounts.extend([bind(&places.run, RUN), bind(&places.shared, SHARED)]);
+    mounts.extend(places.memory.as_ref().map(|memory| bind(memory, MEMORY)));
     // The file alone: the directory may be one of the user's, with much else in it.
     mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"))));
     if let Some(keep) = &places.keep {

@@ -37,7 +37,7 @@ pub(in crate::guest) fn launch(more: &str) -> Launch {
 }
 
 fn places() -> Places {
-    Places { run: "/r".into(), shared: "/s".into(), log: Some(("/l".into(), "m.log".into())), keep: None }
+    Places { run: "/r".into(), shared: "/s".into(), log: Some(("/l".into(), "m.log".into())), memory: None, keep: None }
 }
 
 fn words(more: &str, purpose: Purpose) -> Vec<String> {
@@ -184,7 +184,7 @@ fn virtio_fs_is_served_beside_qemu_from_memory_that_both_see() {
     for word in [
         "socket,id=share.a,path=/kiln/run/shares/a/socket",
         "vhost-user-fs-pci,id=share.a.device,bus=pcie.0,chardev=share.a,tag=a",
-        "memory-backend-memfd,id=kiln.memory,size=1G",
+        "memory-backend-memfd,id=kiln.memory,size=1G,share=on",
     ] {
         assert!(line.iter().any(|found| found == word), "{word}: {line:?}");
     }

@@ -62,16 +62,6 @@ impl QemuOption {
         self
     }
 
-    /// Another kind with the same properties, where it is this kind.
-    pub(super) fn instead_of(mut self, from: &str, to: &str) -> Self {
-        if let Value::Keyed { kind: Some(kind), .. } = &mut self.value
-            && kind == from
-        {
-            *kind = to.to_owned();
-        }
-        self
-    }
-
     /// Adds a property if there is a value.
     pub fn with_some(self, name: &str, value: Option<impl Into<Text>>) -> Self {
         match value {

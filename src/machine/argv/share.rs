@@ -1,18 +1,16 @@
 //! Directories of the host in the guest, for one start: never a recipe's, and never in a lock.
 //!
-//! 9p is a file server inside QEMU; virtio-fs is one beside it (virtiofsd), which must see all of the guest's memory. The guest
+//! 9p is a file server inside QEMU; virtio-fs is one beside it (virtiofsd), which must see all of the guest's memory (`MemoryBacking`). The guest
 //! knows its devices by their tags, so QEMU gives each a slot that is free once all others have theirs.
 
 use super::device::attached;
 use super::slot;
-use super::{LaunchOptions, QemuOption, size};
+use super::{LaunchOptions, QemuOption};
 use crate::exec::sandbox::DirectoryAccess;
 use crate::recipe::machine::Machine;
 
 /// More than anybody needs, and fewer than there are slots.
 pub const MAX_SHARES: usize = 8;
-/// The board's memory, where it is no node's.
-const BOARD_MEMORY: &str = "kiln.memory";
 
 /// A directory that a guest sees.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,32 +58,4 @@ fn attach(machine: &Machine, share: &SharedDirectory) -> [QemuOption; 2] {
             [files, device("vhost-user-fs-pci").with("chardev", id.as_str()).with("tag", tag)]
         }
     }
-}
-
-/// Whether another process must see the guest's memory.
-fn memory_is_seen(launch: &LaunchOptions) -> bool {
-    launch.shares.iter().any(|share| matches!(share.server, FileServer::Virtiofsd { .. }))
-}
-
-/// The board of a machine whose memory another process must see, perhaps; a node's memory has a backend anyway.
-pub(super) fn board(machine: &Machine, launch: &LaunchOptions, board: QemuOption) -> QemuOption {
-    let own = memory_is_seen(launch) && has_no_backend(machine);
-    board.with_some("memory-backend", own.then_some(BOARD_MEMORY))
-}
-
-/// Memory, in files without names where another process must see it.
-pub(super) fn memory(machine: &Machine, launch: &LaunchOptions, options: Vec<QemuOption>) -> Vec<QemuOption> {
-    if !memory_is_seen(launch) {
-        return options;
-    }
-    let (from, to) = ("memory-backend-ram", "memory-backend-memfd");
-    let board = has_no_backend(machine).then(|| {
-        let memory = QemuOption::kind("-object", to).with("id", BOARD_MEMORY);
-        memory.with("size", size(machine.memory.value))
-    });
-    board.into_iter().chain(options.into_iter().map(|option| option.instead_of(from, to))).collect()
-}
-
-fn has_no_backend(machine: &Machine) -> bool {
-    machine.nodes.is_empty() && machine.cxl.is_none()
 }
