@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::layers::Head;
 use super::place::{Place, Reach, shown, telling};
-use super::{fetch, land, signature};
+use super::signature::{self, SignatureNeed, Wanted};
+use super::{fetch, land};
 use crate::deliver::manifest::LOCK_FILE;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{OciDigest, Reference, Rights};
@@ -24,6 +25,10 @@ pub struct PullRequest {
     pub reference: String,
     /// The directory; `result/RECIPE` when not given.
     pub directory: Option<PathBuf>,
+    /// Whose signature it must have.
+    pub signatures: SignatureNeed,
+    /// Files of trusted keys besides the user's own.
+    pub trusted: Vec<PathBuf>,
     /// Speak HTTP without TLS to a registry that is not on this machine.
     pub plain_http: bool,
 }
@@ -72,9 +77,10 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     realize::unpacked(session, &store, &head.emulators)?;
     let signatures = signature::all(&place, &descriptor, &head.manifest)?;
     let mut signers = Vec::new();
+    let wanted = Wanted { need: request.signatures, what: &what, trusted: &request.trusted };
     let mut add = |directory: &Path| {
         write_lock(directory, head.lock.as_ref().map(|(_, text)| text))?;
-        signers = signature::choose(session, (directory, &head.manifest), &signatures)?;
+        signers = signature::choose(session, (directory, &head.manifest), (&signatures, &wanted))?;
         Ok(())
     };
     land::land(session, &store, (&what, &directory, &head.manifest), &mut add)?;
