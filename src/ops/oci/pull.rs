@@ -10,6 +10,7 @@ use super::place::{Place, Reach, shown, telling};
 use super::signature::{self, SignatureNeed, Wanted};
 use super::{fetch, land};
 use crate::deliver::manifest::LOCK_FILE;
+use crate::deliver::statement;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{OciDigest, Reference, Rights};
 use crate::ops::error::OpsError;
@@ -52,7 +53,7 @@ pub struct Pulled {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Whether a signature came with it, whoever made it.
+    /// Whether it has a signature, whoever made it.
     pub signed: bool,
     /// Whose signature it is, among those who are trusted.
     pub signers: Vec<Signer>,
@@ -88,7 +89,8 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     let lock = head.lock.map(|_| directory.join(LOCK_FILE));
     let machines = head.manifest.qemu.keys().cloned().collect();
     let (files, bytes) = (head.layers, head.bytes);
-    let (recipe, digest, signed) = (head.manifest.recipe, descriptor.digest, !signatures.is_empty());
+    let (recipe, digest, signed) =
+        (head.manifest.recipe, descriptor.digest, session.world.exists(&directory.join(statement::FILE)));
     Ok(Pulled { reference: what, digest, recipe, directory, lock, machines, files, bytes, signed, signers })
 }
 
