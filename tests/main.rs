@@ -22,6 +22,7 @@ mod suite {
     mod brought;
     mod builds;
     mod bundle;
+    mod caches;
     mod crash;
     mod deb;
     mod differ;

@@ -12,11 +12,24 @@ pub struct PushArgs {
     /// Path to a recipe, which is built first if needed, or to a result directory
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Where to push to: registry.example/NAME:TAG, or oci:DIR:TAG for an OCI image layout
-    pub reference: String,
+    /// Where to push to: registry.example/NAME:TAG, or oci:DIR:TAG for an OCI image layout. Without it, results of the recipe's
+    /// steps are pushed to each `--cache`, which must be a directory; `--cache private=DIR` is for results that are made from
+    /// private files as well
+    #[arg(required_unless_present = "caches")]
+    pub reference: Option<String>,
     /// How the build of a recipe goes
     #[command(flatten)]
     pub realize: RealizeArgs,
+    /// Sign the results for `--cache` with this SSH or minisign private key without a passphrase, or the .pub file of an SSH key
+    /// that the SSH agent has
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "caches",
+        conflicts_with = "reference",
+        required_unless_present = "reference"
+    )]
+    pub key: Option<PathBuf>,
     /// Speak HTTP without TLS to the registry; one on this machine (localhost, 127.0.0.1) is always spoken to so
     #[arg(long)]
     pub plain_http: bool,

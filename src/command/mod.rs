@@ -6,6 +6,7 @@
 mod argv;
 pub mod build;
 pub mod bundle;
+pub mod challenge;
 pub mod check;
 pub mod doctor;
 pub mod draw;
@@ -19,6 +20,7 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod push;
 pub mod qemu;
 pub mod qmp;
 pub mod questions;
@@ -66,6 +68,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
         Verb::Push(args) => registry::push(&session, &args),
         Verb::Pull(args) => registry::pull(&session, &args),
+        Verb::Challenge(args) => challenge::run(&session, &args),
         Verb::Diff(args) => questions::diff(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),

@@ -13,10 +13,11 @@ use crate::ops::oci::{self, PullRequest, Pulled, PushRequest, Pushed, SignatureN
 
 /// Carries `kiln push` out.
 pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
+    let Some(reference) = &args.reference else { return super::push::run(session, args) };
     let request = PushRequest {
         recipe: args.recipe.options(),
         build: args.realize.options(),
-        reference: args.reference.clone(),
+        reference: reference.clone(),
         plain_http: args.plain_http,
         mount_from: args.mount_from.clone(),
     };

@@ -37,6 +37,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         keep: args.keep.clone(),
         additions: args.additions(),
         gdb: gdb(args, &recipe.path)?,
+        host: args.host(),
         source: recipe.path.clone(),
         keys: args.keys(),
     };

@@ -42,6 +42,25 @@ impl Client {
     }
 
     pub(super) fn get(&self, request: &HttpRequest<'_>, now: Timestamp) -> Result<Response, WorldError> {
+        self.answer(request, now, None)
+    }
+
+    /// The same, where the answer must begin in this time.
+    pub(super) fn get_within(
+        &self,
+        request: &HttpRequest<'_>,
+        now: Timestamp,
+        time: Duration,
+    ) -> Result<Response, WorldError> {
+        self.answer(request, now, Some(time))
+    }
+
+    fn answer(
+        &self,
+        request: &HttpRequest<'_>,
+        now: Timestamp,
+        within: Option<Duration>,
+    ) -> Result<Response, WorldError> {
         #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
         let began = Instant::now();
         let fail = |failure: Failure| failure.of(request.url);
@@ -51,7 +70,9 @@ impl Client {
         let first = url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let authorization = request.authorization.filter(|_| is_one_server(&first, &url));
-            let answer = self.ask(&url, (request.from, authorization), reach).map_err(fail)?;
+            let left = within.map(|within| within.saturating_sub(began.elapsed()));
+            let question = Question { url: &url, from: request.from, authorization, within: left };
+            let answer = self.ask(&question, reach).map_err(fail)?;
             if answer.status().is_client_error() || answer.status().is_server_error() {
                 return Err(fail(Failure::of_status(&answer, now)));
             }
@@ -60,7 +81,7 @@ impl Client {
             };
             let home = *home.get_or_insert_with(|| self.home(&url, reach));
             judge(&url, &next, home).map_err(fail)?;
-            if began.elapsed() > RESPONSE_TIMEOUT {
+            if began.elapsed() > within.unwrap_or(RESPONSE_TIMEOUT) {
                 return Err(fail(Failure::refused("too many redirects".to_owned())));
             }
             (url, reach) = (next, home);
@@ -92,7 +113,8 @@ impl Client {
         found.union(Kinds::PUBLIC).and(AddressKind::of_host(host))
     }
 
-    fn ask(&self, url: &Uri, (from, authorization): (u64, Option<&str>), reach: Kinds) -> Result<Answer, Failure> {
+    fn ask(&self, question: &Question<'_>, reach: Kinds) -> Result<Answer, Failure> {
+        let Question { url, from, authorization, within } = *question;
         // Where a proxy looks names up, addresses can still be told.
         let host = url.host().unwrap_or_default();
         if !reach.has(AddressKind::of_host(host)) {
@@ -108,9 +130,18 @@ impl Client {
             if let Some(authorization) = authorization {
                 request = request.header("Authorization", authorization);
             }
-            match (request.call(), pauses.next()) {
+            let answer = match within {
+                None => request.call(),
+                // Each of these starts when the one before it is over.
+                Some(time) => {
+                    let third = Some(time / 3);
+                    let bounded = request.config().timeout_resolve(third).timeout_connect(third);
+                    bounded.timeout_recv_response(third).build().call()
+                }
+            };
+            match (answer, pauses.next()) {
                 (Ok(answer), _) => return Ok(answer),
-                (Err(error), Some(pause)) if passing(&error) => std::thread::sleep(*pause),
+                (Err(error), Some(pause)) if within.is_none() && passing(&error) => std::thread::sleep(*pause),
                 (Err(error), _) => return Err(Failure::from(error)),
             }
         }
@@ -145,6 +176,16 @@ pub(super) fn is_one_server(a: &Uri, b: &Uri) -> bool {
         (url.scheme_str().map(str::to_owned), url.host().map(str::to_ascii_lowercase), port)
     };
     of(a) == of(b)
+}
+
+/// What one server is asked.
+struct Question<'a> {
+    url: &'a Uri,
+    /// The first byte that is wanted.
+    from: u64,
+    authorization: Option<&'a str>,
+    /// In what time the answer must begin, where that is less than usual.
+    within: Option<Duration>,
 }
 
 type Answer = ureq::http::Response<ureq::Body>;

@@ -61,6 +61,10 @@ pub trait World: Sync {
     fn trust(&self, hosts: &mut dyn Iterator<Item = String>);
     /// Starts an HTTP GET.
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError>;
+    /// The same of a server that is of use only if its answer begins soon.
+    fn get_within(&self, request: &HttpRequest<'_>, _time: Duration) -> Result<Response, WorldError> {
+        self.get(request)
+    }
     /// One HTTP request of any method, whose answer is small; redirects are the caller's to follow. It ends early when
     /// `stop` says so. A world of pages to read refuses.
     fn exchange(&self, exchange: &HttpExchange<'_>, _: &(dyn Fn() -> bool + Sync)) -> Result<HttpAnswer, WorldError> {

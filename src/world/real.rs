@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::dir::Dir;
 use super::http::Client;
@@ -61,6 +61,10 @@ impl World for RealWorld {
 
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         self.client.get(request, self.now())
+    }
+
+    fn get_within(&self, request: &HttpRequest<'_>, time: Duration) -> Result<Response, WorldError> {
+        self.client.get_within(request, self.now(), time)
     }
 
     fn exchange(

@@ -18,6 +18,7 @@ use crate::deliver::plain::is_plain;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::format::tar::TarPath;
 use crate::lock::{self, Lock, LockedFile};
+use crate::ops::cache::CacheMemory;
 use crate::ops::deliver::{Delivery, deliver};
 use crate::ops::error::{BundleError, EntryProblem, ErrorClass, OpsError};
 use crate::ops::load::{self, LOCK_LIMIT, Ready};
@@ -251,7 +252,7 @@ impl Home<'_> {
         let lock = load::lock_of(&loaded).map_err(|error| self.recipe_error(error))?;
         machines::judge(session, &loaded.recipe, &lock).map_err(|error| self.recipe_error(error))?;
         let plan = plan::lower(&loaded.recipe, &lock);
-        Ok(Ready { loaded, lock, plan, store })
+        Ok(Ready { loaded, lock, plan, store, caches: CacheMemory::default() })
     }
 
     /// What is wrong with the recipe is wrong with the bundle.

@@ -1,6 +1,7 @@
 //! Why an operation did not succeed, with the errors of the layers below as sources.
 
 mod bundle;
+mod cache;
 mod lock;
 mod mismatch;
 mod remote;
@@ -10,6 +11,7 @@ mod step;
 mod usage;
 
 pub use bundle::{BundleError, EntryProblem};
+pub use cache::CacheError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
@@ -97,6 +99,9 @@ pub enum OpsError {
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
+    /// A cache cannot be used as it was named.
+    #[error(transparent)]
+    Cache(Box<CacheError>),
     /// A build was not signed, or its signature is not to be relied on.
     #[error(transparent)]
     Signed(Box<SignedError>),
@@ -195,6 +200,7 @@ impl OpsError {
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Bundle(error) => error.class(),
+            OpsError::Cache(error) => error.class(),
             OpsError::Signed(error) => error.class(),
             OpsError::Remote(error) => error.class(),
             OpsError::Oci(error) => of_oci(error),
@@ -239,7 +245,7 @@ fn of_exec(error: &ExecError) -> ErrorClass {
     match error {
         ExecError::Interrupted => ErrorClass::Interrupted,
         ExecError::Step(failed) => of_fault(failed.failure.fault),
-        ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
+        ExecError::Irreproducible { .. } | ExecError::Disproved { .. } => ErrorClass::Mismatch,
         ExecError::Store(error) => of_store(error),
         ExecError::Fetch { .. }
         | ExecError::Offline { .. }
@@ -264,6 +270,7 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Keep { .. } | GuestError::Share { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => {
             ErrorClass::Usage
         }
+        GuestError::Resource { .. } => ErrorClass::Host,
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }
@@ -306,7 +313,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

@@ -10,7 +10,7 @@ use super::unchanged;
 use crate::base::Timestamp;
 use crate::deliver::manifest::Manifest;
 use crate::deliver::statement::{self, BuildStatement};
-use crate::format::signature::{MinisignSignature, SignatureError, SshSignature};
+use crate::format::signature::{MinisignSignature, SignatureError, SignaturePurpose, SshSignature};
 use crate::ops::error::{OpsError, SignedError, SignerProblem};
 use crate::ops::session::Session;
 use crate::world::dir::Dir;
@@ -120,7 +120,7 @@ fn signed_by(home: &Dir, trust: &Trust, text: &[u8]) -> Result<Vec<Key>, SignerP
     let mut keys = Vec::new();
     if let Some(signature) = signature(home, statement::SSH_SIGNATURE)? {
         let wrong = |problem| SignerProblem::Wrong { file: statement::SSH_SIGNATURE, problem };
-        let signature = SshSignature::read(&signature).map_err(wrong)?;
+        let signature = SshSignature::read(&signature, SignaturePurpose::Build).map_err(wrong)?;
         signature.verify(text).map_err(wrong)?;
         keys.push(Key::Ssh(signature.key));
     }

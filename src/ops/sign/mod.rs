@@ -2,12 +2,15 @@
 
 mod accepted;
 mod check;
+mod key;
 mod make;
 mod trust;
 
 pub(super) use check::verify_known;
 pub use check::{SignedReport, SignedRequest, Signer, verify};
+pub(in crate::ops) use key::SigningKey;
 pub use make::{SignRequest, sign};
+pub(in crate::ops) use trust::{Key, Trust, config_file};
 
 use std::path::Path;
 
