@@ -307,6 +307,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     let artifacts = files.map(artifact).map(|(source, target)| Mount { readonly: true, ..bind(&source, &target) });
     let mut mounts: Vec<Mount> = artifacts.collect();
     mounts.extend([bind(&places.run, RUN), bind(&places.shared, SHARED)]);
+    mounts.extend(share::server_sockets((&launch.shares, launch.transport), &places.run));
     mounts.extend(places.memory.as_ref().map(|memory| bind(memory, MEMORY)));
     // The file alone: the directory may be one of the user's, with much else in it.
     mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"))));

@@ -54,7 +54,7 @@ pub fn run(
     listener: &dyn TestListener,
 ) -> Result<(), GuestError> {
     let all: Vec<&Launch> = std::iter::once(front).chain(background.iter().copied()).collect();
-    let lan = options.host.bridge.as_ref().map(|bridge| Lan::join(bridge, &all)).transpose()?;
+    let lan = options.host.bridge.as_ref().map(|bridge| Lan::join(bridge, &options.sources, &all)).transpose()?;
     if lan.is_none() {
         all.iter().try_for_each(|launch| ports::check(launch))?;
     }

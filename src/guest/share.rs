@@ -16,7 +16,7 @@ pub use virtiofsd::{FileServers, ServerPlaces};
 
 use super::GuestError;
 use crate::base::Foreign;
-use crate::exec::sandbox::{DirectoryAccess, DirectoryIdentity, HostDirectory};
+use crate::exec::sandbox::{DirectoryAccess, DirectoryIdentity, HostDirectory, Mount};
 use crate::kconfig::dotconfig;
 use crate::machine::Description;
 use crate::machine::argv::{FileServer, SharedDirectory};
@@ -90,6 +90,11 @@ pub fn transport(sharer: Sharer<'_>) -> Result<Transport, GuestError> {
         (false, true, false) => Err(refused(NO_DAEMON.to_owned())),
         (false, false, _) => Err(refused(NO_FILE_SYSTEM.to_owned())),
     }
+}
+
+/// What the sandbox of QEMU is shown of servers beside it, by the directory of its run.
+pub(super) fn server_sockets((shares, transport): (&[Share], Transport), run: &Path) -> Option<Mount> {
+    (transport == Transport::VirtioFs && !shares.is_empty()).then(|| virtiofsd::mount(run))
 }
 
 impl Share {

@@ -1,6 +1,6 @@
 //! `--bridge NAME`: machines on a network of the host.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::guest::{GuestError, Launch};
 use crate::machine::network::mac;
@@ -14,11 +14,14 @@ const MACHINE_ID: &str = "/etc/machine-id";
 pub struct Lan {
     bridge: String,
     host: String,
+    /// What tells the machines of this run from those of other recipes that have the same names.
+    run: String,
 }
 
 impl Lan {
-    /// The machines must have a card that can be connected to it.
-    pub fn join(bridge: &str, launches: &[&Launch]) -> Result<Lan, GuestError> {
+    /// The machines must have a card that can be connected to it. The first name of the run is the recipe's own, which
+    /// is the same from wherever it is run.
+    pub fn join(bridge: &str, sources: &[PathBuf], launches: &[&Launch]) -> Result<Lan, GuestError> {
         if let Some(launch) = launches.iter().find(|launch| !launch.description.machine.user_network) {
             let reason = format!("machine {} has no card for it, because of `user-network = false`", launch.machine);
             return Err(GuestError::Resource { option: "--bridge", reason });
@@ -29,13 +32,14 @@ impl Lan {
             // Another address in each run.
             None => fs::random()?,
         };
-        Ok(Lan { bridge: bridge.to_owned(), host })
+        let run = sources.first().map_or_else(String::new, |name| name.display().to_string());
+        Ok(Lan { bridge: bridge.to_owned(), host, run })
     }
 
-    /// The address of a machine's card: the same in each run, and another one on another host, where somebody may run the
-    /// same recipe.
+    /// The address of a machine's card: the same in each run of a recipe, and another one for another recipe, and on another
+    /// host, where somebody may run the same one.
     pub fn mac(&self, machine: &str) -> String {
-        mac(machine, &format!("bridge {}", self.host))
+        mac(machine, &format!("bridge {}\n{}", self.host, self.run))
     }
 
     /// What is told of it before the start.
@@ -44,5 +48,22 @@ impl Lan {
         format!(
             "{machine} is on bridge {bridge} as {mac}: whoever is there reaches it, and it reaches them; no port is forwarded"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn machines_of_one_name_have_addresses_of_their_own() {
+        let of = |recipe: &str, from: &str, host: &str| {
+            let joined = Lan::join("br0", &[recipe.into(), from.into()], &[]).unwrap();
+            Lan { host: host.into(), ..joined }.mac("m")
+        };
+        let known = of("/a.kiln", "/x/result/a", "h");
+        assert_eq!(known, of("/a.kiln", "/y/result/a", "h"), "the working directory is not what tells");
+        assert_ne!(known, of("/b.kiln", "/x/result/a", "h"));
+        assert_ne!(known, of("/a.kiln", "/x/result/a", "other"));
     }
 }

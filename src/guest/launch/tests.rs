@@ -182,14 +182,17 @@ fn virtio_fs_is_served_beside_qemu_from_memory_that_both_see() {
     let launch = Launch { shares, transport: Transport::VirtioFs, ..launch("") };
     let line = words(&launch);
     for word in [
-        "socket,id=share.a,path=/kiln/run/shares/a/socket",
+        "socket,id=share.a,path=/kiln/sockets/a/socket",
         "vhost-user-fs-pci,id=share.a.device,bus=pcie.0,chardev=share.a,tag=a",
         "memory-backend-memfd,id=kiln.memory,size=1G,share=on",
     ] {
         assert!(line.iter().any(|found| found == word), "{word}: {line:?}");
     }
     assert!(value(&line, "-machine").ends_with(",memory-backend=kiln.memory"), "{line:?}");
-    assert!(spec(&launch, &places(), line).directories.is_empty(), "QEMU itself sees nothing of it");
+    let seen = spec(&launch, &places(), line);
+    assert!(seen.directories.is_empty(), "QEMU itself sees nothing of it");
+    let sockets = Mount { source: "/r.shares".into(), target: "/kiln/sockets".into(), readonly: true };
+    assert!(seen.mounts.contains(&sockets), "{:?}", seen.mounts);
     let alone = words(&Launch { shares: Vec::new(), transport: Transport::NineP, ..launch });
     assert!(!alone.join(" ").contains("memory-backend"), "{alone:?}");
 }

@@ -20,10 +20,10 @@ use crate::world::fs;
 
 /// The program in the packages of QEMU.
 const PROGRAM: &str = "/usr/libexec/virtiofsd";
-/// Where QEMU finds the directories of sockets, below the directory of its run.
-const SOCKETS: &str = "shares";
+/// Where QEMU finds the directories of sockets, which it can only read.
+const SOCKETS: &str = "/kiln/sockets";
 const SOCKET: &str = "socket";
-/// Where QEMU has the directory of its run, and a server that of its socket.
+/// Where a server has the directory of its socket.
 const RUN: &str = "/kiln/run";
 /// It listens at once, on a busy host too.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
@@ -46,7 +46,7 @@ pub struct ServerPlaces<'a> {
     pub machine: &'a str,
     /// The packages of its QEMU.
     pub tree: &'a Path,
-    /// The directory of its run.
+    /// The directory of its run, which its QEMU may have filled with links: nothing is made or removed in there.
     pub run: &'a Path,
 }
 
@@ -59,7 +59,19 @@ pub(super) fn is_in(tree: &Path) -> bool {
 
 /// Where QEMU connects to the server of a share.
 pub(super) fn socket(name: &str) -> String {
-    format!("{RUN}/{SOCKETS}/{name}/{SOCKET}")
+    format!("{SOCKETS}/{name}/{SOCKET}")
+}
+
+/// What QEMU is shown of the servers.
+pub(super) fn mount(run: &Path) -> Mount {
+    Mount { source: beside(run), target: SOCKETS.into(), readonly: true }
+}
+
+/// The directories of sockets, beside that of the run. No name of a run ends like this: those of machines have no dots.
+fn beside(run: &Path) -> PathBuf {
+    let mut path = run.as_os_str().to_owned();
+    path.push(".shares");
+    path.into()
 }
 
 impl FileServers {
@@ -71,9 +83,9 @@ impl FileServers {
 }
 
 fn start(share: &Share, places: ServerPlaces<'_>) -> Result<Running, GuestError> {
-    let run = places.run.join(SOCKETS).join(&share.name);
+    let run = beside(places.run).join(&share.name);
     // Beside the directory that the server may write to.
-    let errors = places.run.join(SOCKETS).join(format!("{}.log", share.name));
+    let errors = beside(places.run).join(format!("{}.log", share.name));
     // What an earlier start left behind.
     fs::remove_tree(&run)?;
     fs::remove_file(&errors)?;
@@ -134,4 +146,37 @@ fn argv(access: DirectoryAccess) -> Vec<String> {
     ];
     argv.extend((access == DirectoryAccess::ReadOnly).then(|| "--readonly".to_owned()));
     argv
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::sandbox::DirectoryIdentity;
+
+    /// QEMU can write to the directory of its run, and the next start is in the same one.
+    #[test]
+    fn links_in_the_directory_of_a_run_lead_a_start_nowhere() {
+        let ground = std::env::temp_dir().join(format!("kiln-virtiofsd-{}", std::process::id()));
+        let (run, home) = (ground.join("m"), ground.join("home"));
+        for directory in [&run, &home.join("a")] {
+            fs::create_dir_all(directory).unwrap();
+        }
+        for file in ["a/precious", "a.log"] {
+            fs::write_atomically(&home.join(file), b"mine").unwrap();
+        }
+        for name in ["shares", "sockets", "m.shares"] {
+            std::os::unix::fs::symlink(&home, run.join(name)).unwrap();
+        }
+        let identity = DirectoryIdentity::of(&fs::metadata(&home).unwrap());
+        let share = Share { name: "a".into(), directory: home.clone(), identity, access: DirectoryAccess::ReadOnly };
+        let tree = ground.join("no tree");
+        assert!(FileServers::start(&[share], ServerPlaces { machine: "m", tree: &tree, run: &run }).is_err());
+        assert!(ground.join("m.shares/a").is_dir(), "a start makes the directory of the socket");
+        for file in ["a/precious", "a.log"] {
+            assert_eq!(fs::read(&home.join(file), 9).unwrap(), b"mine", "{file}");
+        }
+        let seen = mount(&run);
+        assert!(seen.readonly && !seen.source.starts_with(&run), "{seen:?}");
+        fs::remove_tree(&ground).unwrap();
+    }
 }

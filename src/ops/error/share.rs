@@ -16,8 +16,8 @@ pub enum ShareError {
     Form,
     /// A guest could not mount it by this name, or not where it belongs.
     #[error(
-        "`{}` is not a name of a share: it has letters, digits, `_` and `-`, begins with a letter, and has at most \
-         {MAX_NAME_BYTES} characters", Foreign(.0)
+        "`{}` is not a name of a share: it has letters, digits, `_` and `-`, begins with a letter or `_`, and has \
+         at most {MAX_NAME_BYTES} characters", Foreign(.0)
     )]
     Name(String),
     /// Two directories in one place.
@@ -35,6 +35,19 @@ pub enum ShareError {
         directory: PathBuf,
         /// What is wrong with it.
         reason: String,
+    },
+    /// QEMU, once a guest has taken it over, could talk to services of the host.
+    #[error(
+        "--share {name}: {} has sockets of the host's services, which can be connected to even where a share is \
+         read-only\n  help: share a directory apart from {}", Foreign(directory.display()), Foreign(place.display())
+    )]
+    Services {
+        /// Of the share.
+        name: String,
+        /// The directory, without links.
+        directory: PathBuf,
+        /// Where the sockets are.
+        place: PathBuf,
     },
     /// A guest could change what kiln trusts.
     #[error(

@@ -90,10 +90,45 @@ fn what_is_no_directory_is_refused_by_name() {
 fn a_guest_may_read_the_files_of_kiln_and_never_write_them() {
     let ground = Ground::new("own");
     std::os::unix::fs::symlink("store", ground.0.join("link")).unwrap();
-    for directory in ["@", "@/store", "@/store/cas", "@/link", "/tmp", "/"] {
+    for directory in ["@", "@/store", "@/store/cas", "@/link", "/tmp"] {
         let error = ground.share(&[&format!("a={directory}")]).unwrap_err();
         assert!(error.contains("the guest could write to ") && error.contains("`:ro`"), "{directory}: {error}");
         ground.share(&[&format!("a={directory}:ro")]).unwrap();
     }
     ground.share(&["a=@/code", "b=@/home"]).unwrap();
+}
+
+#[test]
+fn a_guest_never_writes_what_decides_whom_kiln_trusts() {
+    let mut ground = Ground::new("trust");
+    let real = ground.0.join("real");
+    for directory in ["real/.config/kiln", "real/.local", "real/code"] {
+        fs::create_dir_all(&ground.0.join(directory)).unwrap();
+    }
+    // A home by a link, where the list of accepted builds is not there yet.
+    std::os::unix::fs::symlink("real", ground.0.join("me")).unwrap();
+    ground.1.variables.insert("HOME".to_owned(), ground.0.join("me").display().to_string());
+    let program = std::env::current_exe().unwrap().parent().unwrap().display().to_string();
+    for (directory, what) in [
+        ("@/real", "kiln's configuration"),
+        ("@/me/.config/kiln", "kiln's configuration"),
+        ("@/real/.local", "kiln's list of accepted builds"),
+        (&program, "kiln itself"),
+    ] {
+        let error = ground.share(&[&format!("a={directory}")]).unwrap_err();
+        assert!(error.contains(what) && error.contains("`:ro`"), "{directory}: {error}");
+        ground.share(&[&format!("a={directory}:ro")]).unwrap();
+    }
+    ground.share(&["a=@/real/code"]).unwrap();
+    ground.1.variables.insert("XDG_STATE_HOME".to_owned(), real.join("code").display().to_string());
+    assert!(ground.share(&["a=@/real/code"]).unwrap_err().contains("real/code/kiln (kiln's list"));
+}
+
+#[test]
+fn the_sockets_of_services_are_never_shown() {
+    let ground = Ground::new("services");
+    for text in ["a=/run", "a=/run:ro", "a=/:ro", "a=/"] {
+        let error = ground.share(&[text]).unwrap_err();
+        assert!(error.contains("has sockets of the host's services"), "{text}: {error}");
+    }
 }

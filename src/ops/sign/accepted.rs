@@ -11,6 +11,12 @@ use crate::world::{World, WorldError, fs};
 /// No such file is larger.
 const LIMIT: u64 = 16 << 20;
 
+/// Where the list of this user is.
+pub(in crate::ops) fn state_directory(world: &dyn World) -> Option<PathBuf> {
+    let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
+    below("XDG_STATE_HOME", "kiln").or_else(|| below("HOME", ".local/state/kiln"))
+}
+
 /// The newest signature, by recipe and by key. While it is held, no other kiln reads or writes the list.
 pub(super) struct Accepted {
     file: PathBuf,
@@ -21,9 +27,7 @@ pub(super) struct Accepted {
 impl Accepted {
     /// Of this user.
     pub(super) fn open(world: &dyn World) -> Result<Accepted, OpsError> {
-        let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
-        let directory = below("XDG_STATE_HOME", "kiln").or_else(|| below("HOME", ".local/state/kiln"));
-        Accepted::open_in(&directory.ok_or(SignedError::NoState)?)
+        Accepted::open_in(&state_directory(world).ok_or(SignedError::NoState)?)
     }
 
     fn open_in(directory: &Path) -> Result<Accepted, OpsError> {
