@@ -66,6 +66,7 @@ mod suite {
     mod running;
     mod sandbox;
     mod schedule;
+    mod share;
     mod signed;
     mod skip;
     mod sources;

@@ -8,6 +8,7 @@ use super::shared::{RealizeArgs, RecipeArgs, assignment, size, source};
 use crate::base::ByteSize;
 use crate::guest;
 use crate::machine::LaunchAdditions;
+use crate::ops::share::ShareRequest;
 use crate::ops::ssh_keys::KeyChoice;
 
 /// How QEMU executes the guest's instructions.
@@ -60,6 +61,10 @@ pub struct RunArgs {
     /// Hand no SSH key to the machines
     #[arg(long, conflicts_with_all = ["ssh_key", "print"])]
     pub no_ssh_key: bool,
+    /// Show a directory of this host to every machine of this run, mounted there as /mnt/NAME; with `:ro`, for reading
+    /// only. May be given several times: --share code=.. --share data=/srv/data:ro
+    #[arg(long, value_name = "NAME=DIR[:ro]", conflicts_with = "print")]
+    pub share: Vec<ShareRequest>,
     /// Let the guest see a disk of SIZE, such as 16GiB, instead of one of the image's size; the root grows if the
     /// image says `grow = true`
     #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
@@ -77,8 +82,9 @@ pub struct RunArgs {
     /// With --gdb: do not start the guest before gdb says `continue`
     #[arg(long, requires = "gdb")]
     pub wait: bool,
-    /// Print the QEMU command line instead of running it
-    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh")]
+    /// Print the QEMU command line instead of running it; nothing is built
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh",
+        conflicts_with_all = ["jobs", "no_cache", "incremental", "limits", "allow_leaks", "variation"])]
     pub print: Option<PrintForm>,
     /// Options of QEMU for this run only, after all others: -- -device usb-ehci. They apply to the machine on the
     /// terminal. QEMU sees no files of the host and no network of the host
@@ -144,6 +150,10 @@ pub struct TestArgs {
     /// image says `grow = true`
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub disk_size: Option<ByteSize>,
+    /// Show a directory of this host to every machine, mounted there as /mnt/NAME; with `:ro`, for reading only. May be
+    /// given several times
+    #[arg(long, value_name = "NAME=DIR[:ro]")]
+    pub share: Vec<ShareRequest>,
     /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,

@@ -10,7 +10,7 @@ use crate::machine::LaunchAdditions;
 use crate::machine::argv::{Accel, CommandLine, Place};
 use crate::ops::error::UsageError;
 use crate::ops::launch::{self, RunRequest};
-use crate::ops::{Session, gone, project};
+use crate::ops::{Session, gone, project, share};
 use crate::plan::ArtifactKind;
 use crate::recipe::image::DiskFormat;
 use crate::world::fs;
@@ -21,6 +21,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         return print(session, args, form);
     }
     let (recipe, options) = (args.recipe.options(), args.realize.options());
+    let shares = share::directories(session, &args.share)?;
     let mut launches = if args.relock_gone {
         if recipe.path.is_dir() {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
@@ -31,6 +32,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         launch::named(session, &recipe, &options)?
     };
     launch::enlarge(&mut launches, args.disk_size);
+    launch::share(&mut launches, &shares)?;
     let options = RunRequest {
         machine: args.machine.clone(),
         accel: args.accel.into(),

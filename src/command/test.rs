@@ -22,6 +22,7 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     }
     let failure = failure(args)?;
     let build = args.realize.options();
+    let shares = ops::share::directories(session, &args.share)?;
     let mut results: Vec<(String, Outcome)> = Vec::new();
     let mut interrupted = false;
     for (recipe, logs) in args.recipes.iter().zip(ops::log_directories(&args.recipes, args.logs.as_deref())) {
@@ -30,7 +31,8 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         let (disk_size, filter) = (args.disk_size, args.only.clone());
         let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
         let (accel, slow) = (args.accel.into(), args.slow);
-        let options = TestRequest { accel, logs, slow, disk_size, filter, failure, gone };
+        let shares = shares.clone();
+        let options = TestRequest { accel, logs, slow, disk_size, filter, failure, shares, gone };
         let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
         let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
         match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {

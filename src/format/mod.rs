@@ -4,6 +4,7 @@
 //!
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
 
+pub mod cdat;
 pub mod cpio;
 pub mod ext4;
 pub mod fat;

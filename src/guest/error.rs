@@ -93,6 +93,9 @@ pub enum GuestError {
     /// A file given to `--keep` cannot serve.
     #[error("{}: {reason}", Foreign(path.display()))]
     Keep { path: PathBuf, reason: String },
+    /// A directory given to `--share` cannot be shown to a guest.
+    #[error("machine {machine}: {reason}")]
+    Share { machine: String, reason: String },
     /// A size given to `--disk-size` cannot be.
     #[error("--disk-size {size}: {reason}")]
     DiskSize { size: ByteSize, reason: String },

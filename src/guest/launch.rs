@@ -13,12 +13,13 @@ use std::path::{Path, PathBuf};
 use super::accel::{AccelChoice, Accelerator};
 pub use super::overlay::ARTIFACTS;
 use super::overlay::{self, BackingDisk};
+use super::share::{self, Share};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
 use crate::machine::argv::{self, Console, Credential, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
 use crate::machine::rules::longest_kernel_line;
-use crate::machine::{Description, LaunchAdditions};
+use crate::machine::{Description, LaunchAdditions, Topology};
 use crate::recipe::image::DiskFormat;
 use crate::recipe::machine::Firmware;
 use crate::recipe::machine::device::Forward;
@@ -64,6 +65,8 @@ pub struct Launch {
     pub variables: Option<Vec<u8>>,
     /// What this start hands to the guest's systemd.
     pub credentials: Vec<Credential>,
+    /// Directories of the host that it sees.
+    pub shares: Vec<Share>,
     /// Bytes of the disk that the guest sees, when it is larger than the image's.
     pub disk_size: Option<u64>,
     /// What this start has besides.
@@ -106,7 +109,7 @@ pub struct KeptFiles {
     pub shared: BTreeMap<String, PathBuf>,
 }
 
-/// Makes what QEMU expects to find: the overlay, empty disks, UEFI variables.
+/// Makes what QEMU expects to find: the overlay, empty disks, tables of performance, UEFI variables.
 pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     changed::refuse(launch)?;
     match &places.keep {
@@ -125,6 +128,10 @@ pub fn prepare(launch: &Launch, places: &Places) -> Result<(), GuestError> {
     for disk in disks.iter().filter(|disk| !is_kept(&format!("{}.disk", disk.name.value))) {
         let path = places.run.join(format!("{}.disk", disk.name.value));
         fs::context("size", &path, fs::create(&path)?.set_len(disk.size.value))?;
+    }
+    let topology = launch.description.machine.cxl.as_ref().map(Topology::of);
+    for (id, cdat) in topology.iter().flat_map(Topology::tables) {
+        fs::write_atomically(&places.run.join(argv::table_name(id)), &cdat.bytes)?;
     }
     if launch.files.contains_key(&Place::FirmwareVars) && !is_kept(VARIABLES) {
         fs::write_atomically(&places.run.join(VARIABLES), &variables(launch)?)?;
@@ -178,7 +185,10 @@ pub fn accelerator(launch: &Launch, asked: AccelChoice, first: Accelerator) -> R
 
 /// The argv with everything filled in, program first.
 pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
-    let append = (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?;
+    let mut append: Vec<String> =
+        (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?.into_iter().collect();
+    append.extend(launch.additions.append.iter().cloned());
+    append.extend(share::kernel_words(&launch.shares, &launch.description, &append)?);
     let line = launch.description.argv(|wishes| {
         wishes.accel = match accel {
             Accelerator::Kvm => argv::Accel::Kvm,
@@ -195,7 +205,7 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
         }
         wishes.append.extend(append);
         wishes.credentials.clone_from(&launch.credentials);
-        wishes.append.extend(launch.additions.append.iter().cloned());
+        wishes.shares = launch.shares.iter().map(Share::in_argv).collect();
         wishes.arguments.extend(launch.additions.arguments.iter().cloned());
     });
     let missing = line.places().into_iter().filter(|place| place.is_artifact());
@@ -220,6 +230,11 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
             format!("{ARTIFACTS}/{}", launch.files.get(&place).map_or("", String::as_str))
         }
     }
+}
+
+/// What is told of the directories that it sees.
+pub fn share_notices(launch: &Launch) -> impl Iterator<Item = String> {
+    launch.shares.iter().map(|share| share.notice(&launch.machine))
 }
 
 /// The ports of the host that lead into the guest, when it has a user network.
@@ -273,7 +288,8 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         let files = keep.own.iter().chain(&keep.shared);
         mounts.extend(files.map(|(name, path)| bind(path, &format!("{KEPT}/{name}"))));
     }
-    confined(&launch.tree, mounts, argv)
+    let directories = launch.shares.iter().map(Share::in_sandbox).collect();
+    Spec { directories, ..confined(&launch.tree, mounts, argv) }
 }
 
 /// A file or a directory that QEMU may write.
@@ -289,6 +305,7 @@ pub(super) fn confined(tree: &Path, mut mounts: Vec<Mount>, argv: Vec<String>) -
     Spec {
         root: Root::ReadOnly(tree.to_owned()),
         mounts,
+        directories: Vec::new(),
         ids: SandboxIds::Single,
         privileges: Privileges::None,
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),

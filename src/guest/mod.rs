@@ -29,6 +29,7 @@ pub mod run;
 pub mod rundir;
 pub mod running;
 pub mod session;
+pub mod share;
 pub mod ssh;
 pub mod state;
 pub mod step;

@@ -105,6 +105,7 @@ fn announce<'a>(
         let socket = run.path().join(&launch.machine).join(monitor::SOCKET);
         say(&format!("QMP of {}: {}", launch.machine, socket.display()));
     }
+    launches.clone().flat_map(launch::share_notices).for_each(|text| say(&text));
     launches.flat_map(|launch| launch.additions.notices(&launch.machine)).for_each(|text| say(&text));
     Ok(())
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::GuestError;
 use super::launch::{self, Launch, VARIABLES};
 use crate::base::{ByteSize, Digest};
-use crate::machine::argv::Place;
+use crate::machine::argv::{Place, nvdimm_file};
 use crate::machine::topology::Topology;
 
 /// Everything of a machine that lasts, and what it must be compared by.
@@ -34,6 +34,7 @@ pub fn of(launch: &Launch) -> Result<LastingState, GuestError> {
     for disk in &machine.disks {
         state.files.insert(format!("{}.disk", disk.name.value), disk.size.value);
     }
+    state.files.extend(machine.nvdimms.iter().map(|module| (nvdimm_file(module), module.file_size())));
     for at in machine.cxl.as_ref().map(Topology::of).iter().flat_map(Topology::expanders) {
         let own = at.expander.persistent.as_ref().filter(|memory| memory.value.shared.is_none());
         state.files.extend(own.map(|memory| (format!("{}.persistent", at.id), memory.value.size)));
@@ -68,7 +69,8 @@ impl LastingState {
 
     /// What of it is memory or labels of persistent devices, by name.
     pub fn persistent(&self) -> Vec<&str> {
-        self.serials.keys().map(String::as_str).collect()
+        let modules = self.files.keys().filter_map(|name| name.strip_suffix(".nvdimm"));
+        self.serials.keys().map(String::as_str).chain(modules).collect()
     }
 }
 

@@ -55,6 +55,7 @@ pub fn run(
     for name in launch::memories(machines.values()) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
+    machines.values().flat_map(launch::share_notices).for_each(|text| listener.on(TestEvent::Notice(&text)));
     let group = MachineGroup {
         run: &run,
         logs: &options.logs,

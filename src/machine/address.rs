@@ -6,6 +6,8 @@
 //! (`hw/arm/virt.c`, `virt_set_memmap`) only memory must lie there: what is above it and does not fit is left out.
 
 use crate::base::Arch;
+use crate::recipe::machine::cxl::Window;
+use crate::recipe::machine::memory::MemorySlots;
 use crate::recipe::machine::{Chipset, Machine};
 
 const MIB: u64 = 1 << 20;
@@ -72,16 +74,34 @@ fn high_memory(machine: &Machine) -> u64 {
 }
 
 fn end_from(machine: &Machine, high: u64) -> u64 {
-    let windows = machine.cxl.iter().flat_map(|cxl| &cxl.windows);
-    let last = windows.fold(first_window(machine, high), |sum: u64, window| sum.saturating_add(window.size.value));
+    let end = |sum: u64, window: &Window| sum.saturating_add(window.size.value);
+    let last = match &machine.cxl {
+        Some(cxl) => cxl.windows.iter().fold(first_window(machine, high), end),
+        None => memory_end(machine, high),
+    };
     last.checked_next_multiple_of(GIB).unwrap_or(u64::MAX).saturating_add(PCI_HOLE)
 }
 
-/// Behind high memory come the bridges' registers, then the windows.
+/// Behind high memory, and what is plugged in, come the bridges' registers, then the windows.
 fn first_window(machine: &Machine, high: u64) -> u64 {
+    (memory_end(machine, high) + MIB).next_multiple_of(256 * MIB)
+}
+
+/// The end of all memory that is not CXL's.
+fn memory_end(machine: &Machine, high: u64) -> u64 {
     // pc_q35_init splits at 2 GiB, or at 2.75 GiB when all memory fits below that.
     let below = if machine.memory.value >= 0xb000_0000 { 0x8000_0000 } else { 0xb000_0000 };
     // Larger than any address space is refused by a rule; here it only must not overflow.
-    let registers = high.saturating_add(machine.memory.value.saturating_sub(below)).min(1 << 62);
-    (registers + MIB).next_multiple_of(256 * MIB)
+    let memory = high.saturating_add(machine.memory.value.saturating_sub(below)).min(1 << 62);
+    memory + plugged(machine, memory)
+}
+
+/// What follows high memory where memory can be plugged in: it begins at a whole GiB, and each slot may have to be moved
+/// up to one (`pc_get_device_memory_range`).
+fn plugged(machine: &Machine, memory: u64) -> u64 {
+    let Some(MemorySlots { slots, total }) = machine.slots().filter(|slots| slots.total > machine.memory.value) else {
+        return 0;
+    };
+    let room = (total - machine.memory.value).min(1 << 61).saturating_add(GIB * u64::from(slots));
+    memory.next_multiple_of(GIB) - memory + room
 }

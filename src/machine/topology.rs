@@ -17,7 +17,7 @@
 mod number;
 
 use crate::base::Digest;
-use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Port, PortTarget, Switch};
+use crate::recipe::machine::cxl::{Bridge, Cdat, Cxl, Expander, Port, PortTarget, Switch};
 use number::{Wish, numbers};
 
 /// Bus numbers that each bridge has to itself unless it needs more.
@@ -119,6 +119,13 @@ impl<'a> Topology<'a> {
         Topology { bridges: bridges.map(|((bridge, position), bus)| place_bridge(bridge, position, bus)).collect() }
     }
 
+    /// Every table that the recipe gives a device or a switch, with the id of its owner, in order.
+    pub fn tables(&self) -> Vec<(&str, &'a Cdat)> {
+        let mut found = Vec::new();
+        self.bridges.iter().flat_map(|at| &at.ports).for_each(|port| tables(port, &mut found));
+        found
+    }
+
     /// Every expander with its bridge's position, in order.
     pub fn expanders(&self) -> impl Iterator<Item = &ExpanderAt<'a>> {
         self.bridges.iter().flat_map(BridgeAt::expanders)
@@ -139,6 +146,20 @@ fn collect<'t, 'a>(port: &'t PortAt<'a>, found: &mut Vec<&'t ExpanderAt<'a>>) {
         match below {
             BelowAt::Expander(expander) => found.push(expander),
             BelowAt::Switch(switch) => switch.ports.iter().for_each(|port| collect(port, found)),
+        }
+    }
+}
+
+fn tables<'t, 'a>(port: &'t PortAt<'a>, found: &mut Vec<(&'t str, &'a Cdat)>) {
+    for below in &port.below {
+        match below {
+            BelowAt::Expander(at) => {
+                found.extend(at.expander.cdat.as_ref().map(|cdat| (at.id.as_str(), &cdat.value)));
+            }
+            BelowAt::Switch(at) => {
+                found.extend(at.switch.cdat.as_ref().map(|cdat| (at.id.as_str(), &cdat.value)));
+                at.ports.iter().for_each(|port| tables(port, found));
+            }
         }
     }
 }

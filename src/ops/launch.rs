@@ -20,6 +20,7 @@ use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::gdb::GdbStub;
+use crate::guest::share::Share;
 use crate::guest::{self, Launch};
 use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::machine::Machine;
@@ -155,6 +156,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         states,
         variables,
         credentials: Vec::new(),
+        shares: Vec::new(),
         disk_size: None,
         additions: LaunchAdditions::default(),
     })
@@ -165,6 +167,15 @@ pub fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
     for launch in launches.values_mut() {
         launch.disk_size = size.map(|size| size.0);
     }
+}
+
+/// Lets every guest see these directories of the host.
+pub fn share(launches: &mut Launches, shares: &[Share]) -> Result<(), OpsError> {
+    for launch in launches.values_mut().filter(|_| !shares.is_empty()) {
+        guest::share::check_kernel(&launch.machine, &launch.artifacts)?;
+        launch.shares = shares.to_vec();
+    }
+    Ok(())
 }
 
 /// How machines are run.

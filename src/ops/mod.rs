@@ -41,6 +41,7 @@ mod record;
 pub mod remote;
 pub mod running;
 mod session;
+pub mod share;
 pub mod shell;
 pub mod sign;
 pub mod ssh_keys;

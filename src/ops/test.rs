@@ -13,6 +13,7 @@ use super::{gone, launch, load, project};
 use crate::base::ByteSize;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::hold::{self, FailureShell};
+use crate::guest::share::Share;
 use crate::guest::{self, AccelChoice, TestReport};
 use crate::world::{OutputDirectory, fs};
 
@@ -34,6 +35,8 @@ pub struct TestRequest {
     pub filter: Option<String>,
     /// What becomes of the machines when a step fails.
     pub failure: FailedMachines,
+    /// Directories of the host that every guest sees.
+    pub shares: Vec<Share>,
     /// What happens where no server has a locked file any more.
     pub gone: GoneFiles,
 }
@@ -75,6 +78,7 @@ pub fn test(
     };
     let mut launches = launch::of_recipe(&ready, build, &out)?;
     launch::enlarge(&mut launches, options.disk_size);
+    launch::share(&mut launches, &options.shares)?;
     let shell = (options.failure == FailedMachines::Shell).then(|| shell(session, recipe)).transpose()?;
     if shell.is_some() {
         launches.values_mut().for_each(hold::prepare);

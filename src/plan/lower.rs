@@ -18,7 +18,6 @@ use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
 use crate::recipe::image::Image;
 use crate::recipe::kernel::{Kernel, Origin};
-use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
 
 /// The steps that build everything the recipe's machines consist of, and the images and kernels that no machine uses.
@@ -126,7 +125,7 @@ impl Lowering<'_> {
             let asked = asked.entry((at, machine.arch())).or_insert_with(|| Asked::of(at, machine));
             let locked = self.builder.lock.machines.get(&machine.name);
             asked.machines.extend(locked.map(|locked| locked.machine_type.clone()));
-            asked.nvme |= machine.disks.iter().any(|disk| disk.bus == DiskBus::Nvme);
+            asked.also(machine);
         }
         for asked in asked.into_values() {
             qemu::facts(&mut self.builder, asked);

@@ -16,6 +16,7 @@ use super::step::{Builtin, Input, Step, Work};
 use crate::base::Arch;
 use crate::recipe::Recipe;
 use crate::recipe::machine::Machine;
+use crate::recipe::machine::device::DiskBus;
 use crate::recipe::qemu::MachineQemu;
 
 /// The step's output.
@@ -40,8 +41,16 @@ pub const DEVICES: [&str; 9] = [
     "virtio-rng-pci",
 ];
 
-/// The driver of a `-device` that is asked about where a machine of the recipe has one.
-pub const NVME: &str = "nvme";
+/// Drivers that are asked about where a machine of the recipe has such a device.
+pub const RARE_DEVICES: [&str; 2] = [NVDIMM, NVME];
+const NVME: &str = "nvme";
+/// A persistent memory module.
+pub const NVDIMM: &str = "nvdimm";
+
+/// Types that are asked about where a machine of the recipe has such an object.
+pub const RARE_OBJECTS: [&str; 1] = [GENERIC_PORT];
+/// How the HMAT speaks of a CXL host bridge.
+pub const GENERIC_PORT: &str = "acpi-generic-port";
 
 /// Types of every `-object` that kiln writes.
 pub const OBJECTS: [&str; 3] = ["memory-backend-file", "memory-backend-ram", "rng-random"];
@@ -106,25 +115,36 @@ pub(super) struct Asked<'a> {
     pub(super) arch: Arch,
     /// The machine types that the lock wants of it.
     pub(super) machines: BTreeSet<String>,
-    /// Whether a machine has an NVMe disk.
-    pub(super) nvme: bool,
+    /// Drivers of devices that few machines have.
+    pub(super) devices: BTreeSet<&'static str>,
+    /// Types of objects that few machines have.
+    pub(super) objects: BTreeSet<&'static str>,
 }
 
 impl<'a> Asked<'a> {
     /// What one machine wants to know of its QEMU but for its type, which is the lock's.
     pub(super) fn of(tree: usize, machine: &'a Machine) -> Asked<'a> {
-        Asked { tree, name: machine.qemu.name(), arch: machine.arch(), machines: BTreeSet::new(), nvme: false }
+        let (machines, devices, objects) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Asked { tree, name: machine.qemu.name(), arch: machine.arch(), machines, devices, objects }
+    }
+
+    /// What few machines have, and this one has.
+    pub(super) fn also(&mut self, machine: &Machine) {
+        let nvme = machine.disks.iter().any(|disk| disk.bus == DiskBus::Nvme);
+        self.devices.extend(nvme.then_some(NVME));
+        self.devices.extend(machine.nvdimms.first().map(|_| NVDIMM));
+        self.objects.extend(machine.generic_ports().next().map(|_| GENERIC_PORT));
     }
 }
 
 /// Adds the step that asks one QEMU.
 pub(super) fn facts(builder: &mut Builder<'_>, asked: Asked<'_>) {
-    let Asked { tree, name, arch, machines, nvme } = asked;
-    let owned = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
-    let mut devices = owned(&DEVICES);
-    devices.extend(nvme.then(|| NVME.to_owned()));
-    let questions =
-        Questions { architecture: arch, devices, objects: owned(&OBJECTS), machines: machines.into_iter().collect() };
+    let Asked { tree, name, arch, machines, devices, objects } = asked;
+    let owned = |usual: &[&'static str], rare: BTreeSet<&'static str>| -> Vec<String> {
+        usual.iter().copied().chain(rare).map(str::to_owned).collect()
+    };
+    let (devices, objects) = (owned(&DEVICES, devices), owned(&OBJECTS, objects));
+    let questions = Questions { architecture: arch, devices, objects, machines: machines.into_iter().collect() };
     // Names and nothing else: there is no way in which this cannot be written.
     let text = serde_json::to_vec_pretty(&questions).expect("questions are JSON");
     let tree = Input::Output { step: tree, name: id::TREE.to_owned() };

@@ -8,7 +8,7 @@ use kiln::machine::argv::{
 use kiln::machine::capability::{Emulator, facts};
 use kiln::machine::network::networks;
 use kiln::ops;
-use kiln::plan::qemu::{DEVICES, Facts, NVME, OBJECTS};
+use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, RARE_DEVICES, RARE_OBJECTS};
 use kiln::recipe::machine::Machine;
 
 use super::machine_support::{every, fixtures, golden, machine, read, recipes};
@@ -148,8 +148,8 @@ fn qemu_is_asked_about_everything_that_is_ever_given_a_property() {
     for (stem, _, line) in everywhere() {
         for property in line.properties() {
             let known = match property.flag {
-                "-device" => DEVICES.contains(&property.kind) || property.kind == NVME,
-                "-object" => OBJECTS.contains(&property.kind),
+                "-device" => DEVICES.contains(&property.kind) || RARE_DEVICES.contains(&property.kind),
+                "-object" => OBJECTS.contains(&property.kind) || RARE_OBJECTS.contains(&property.kind),
                 flag => flag == "-machine" && TYPES.iter().any(|types| property.kind.starts_with(types)),
             };
             assert!(known, "{stem}: nobody asks QEMU about {} {}", property.flag, property.kind);

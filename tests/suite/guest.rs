@@ -42,6 +42,7 @@ fn machine(name: &str, material: &Quick, more: &str) -> Launch {
         states: BTreeMap::new(),
         variables: None,
         credentials: Vec::new(),
+        shares: Vec::new(),
         disk_size: None,
         additions: kiln::machine::LaunchAdditions::default(),
     }

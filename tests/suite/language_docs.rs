@@ -85,6 +85,11 @@ fn build_page_is_true() {
 }
 
 #[test]
+fn the_page_about_memory_is_true() {
+    assert_eq!(check("docs/memory.md").0, 2, "an example is gone");
+}
+
+#[test]
 fn language_errors_page_is_true() {
     assert!(check("docs/errors.md").1 > 0, "the examples are gone");
 }

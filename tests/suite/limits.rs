@@ -43,6 +43,7 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH", "/usr/bin"), ("LC_ALL", "C")].map(|(a, b)| (a.to_owned(), b.to_owned()))),
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
+        directories: Vec::new(),
         hostname: HOST_NAME.to_owned(),
         cwd: PathBuf::from("/tmp"),
     }

@@ -255,6 +255,9 @@ fn the_end_of_the_address_space_is_where_qemu_says_it_is() {
     let machine = machine("memory = 4GiB\n cxl { window w { targets = [b] size = 1GiB } }");
     // QEMU 11.1.3, `info mtree -f`.
     assert_eq!(kiln::machine::address::windows(&machine), [0x1_9000_0000]);
+    // QEMU 11.1.3 and 2000 GiB of room in one slot: `Address space limit 0xffffffffff < 0x2fbffffffff`.
+    let slots = self::machine("memory = 1GiB\n max-memory = 2000GiB\n memory-slots = 1\n nvdimm p { size = 512MiB }");
+    assert_eq!(kiln::machine::address::end(&slots), 0x2fc_0000_0000);
 }
 
 #[test]

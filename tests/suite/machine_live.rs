@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 
 use kiln::base::Arch;
 use kiln::exec::builtin::qemu;
-use kiln::machine::Description;
-use kiln::machine::argv::{CommandLine, Console, Forwards, Place, QmpPort, Writes};
+use kiln::machine::argv::{CommandLine, Console, Forwards, Place, QmpPort, Writes, table_name};
 use kiln::machine::capability::{self, Emulator, KernelFacts, facts};
+use kiln::machine::{Description, Topology};
 use kiln::ops;
-use kiln::plan::qemu::{DEVICES, Facts, NVME, OBJECTS, Questions};
+use kiln::plan::qemu::{DEVICES, Facts, OBJECTS, Questions, RARE_DEVICES, RARE_OBJECTS};
 use kiln::recipe::machine::{Chipset, Machine};
 
 use super::live::{live, quick};
@@ -106,6 +106,9 @@ pub(crate) fn start(tree: &Subject, line: &CommandLine, run: &Run, machine: &Mac
             .unwrap()
             .set_len(disk.size.value)
             .unwrap();
+    }
+    for (id, cdat) in machine.cxl.as_ref().map(Topology::of).iter().flat_map(Topology::tables) {
+        std::fs::write(run.0.join(table_name(id)), &cdat.bytes).unwrap();
     }
     let [qmp, agent] = ["qmp", "agent"].map(|name| {
         let _ = std::fs::remove_file(run.0.join(name));
@@ -221,8 +224,8 @@ pub(crate) fn asked(subject: &Subject, emulator: &Emulator) -> Facts {
     let architecture = subject.arch;
     let questions = Questions {
         architecture,
-        devices: owned(&[&DEVICES[..], &[NVME]].concat()),
-        objects: owned(&OBJECTS),
+        devices: owned(&[&DEVICES[..], &RARE_DEVICES].concat()),
+        objects: owned(&[&OBJECTS[..], &RARE_OBJECTS].concat()),
         machines,
     };
     let log = Run::new("questions");

@@ -9,11 +9,11 @@ use kiln::lock::Lock;
 use kiln::machine::capability::Emulator;
 use kiln::machine::network::networks;
 use kiln::machine::{Description, QemuOrigin};
-use kiln::recipe::Recipe;
 use kiln::recipe::image::DiskFormat;
 use kiln::recipe::machine::Machine;
 use kiln::recipe::scope::Scope;
 use kiln::recipe::value::{EvaluatedNode, Value};
+use kiln::recipe::{Recipe, RecipeFile};
 use kiln::syntax::parse;
 use kiln::syntax::tree;
 use kiln::world::RealWorld;
@@ -49,6 +49,10 @@ pub(super) fn read(text: &str) -> Read {
     let mut scope = Scope::default();
     for (kind, name) in [("kernel", "k"), ("image", "i")] {
         scope.declared.entry(kind).or_default().insert(name.to_owned(), nowhere);
+    }
+    for table in std::fs::read_dir(fixtures("cdat")).unwrap().map(|entry| entry.unwrap()) {
+        let bytes = kiln::world::fs::read(&table.path(), 1 << 20).unwrap();
+        scope.files.insert(table.file_name().into_string().unwrap(), RecipeFile::held(bytes));
     }
     let nodes: Vec<EvaluatedNode> = tree.entries.iter().map(node).collect();
     for node in &nodes {
@@ -118,6 +122,10 @@ fn value(written: &Spanned<tree::Expression>) -> Spanned<Value> {
         tree::Expression::Boolean(boolean) => Value::Boolean(*boolean),
         tree::Expression::Name(name) => Value::Name(name.clone()),
         tree::Expression::List(items) => Value::List(items.iter().map(value).collect()),
+        tree::Expression::Call(word, items) if word.value == "file" => match &items[0].value {
+            tree::Expression::Text(parts) => Value::File(parts.iter().map(literal).collect()),
+            other => panic!("`file` of a fixture has {other:?}"),
+        },
         tree::Expression::Call(word, items) => Value::Call(word.clone(), items.iter().map(value).collect()),
         other => panic!("fixtures of machines have no {other:?}"),
     };

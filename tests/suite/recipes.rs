@@ -4,7 +4,7 @@ use super::live::{Scratch, has_its_turn, is_asked_for, kiln, live, quick, succee
 
 /// Recipes on Debian's own kernel, and one that compiles a small kernel within minutes. `cxl-quick` is tested every time,
 /// `cxl-expander` compiles a large kernel first.
-const RECIPES: [&str; 18] = [
+const RECIPES: [&str; 20] = [
     "all-blue",
     "cxl-developers",
     "cxl-dynamic",
@@ -18,9 +18,11 @@ const RECIPES: [&str; 18] = [
     "cxl-shared",
     "cxl-switch-4",
     "cxl-test-tool",
+    "cxl-tiers",
     "cxl-two-windows",
     "kernel-module",
     "numa",
+    "nvdimm",
     "seabios",
     "uefi",
 ];

@@ -25,6 +25,7 @@ fn spec(name: &str, script: &str) -> Spec {
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned())]),
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
+        directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
         cwd: PathBuf::from("/tmp"),
     }

@@ -43,6 +43,7 @@ fn the_program_on_the_terminal() {
         privileges: Privileges::None,
         env: [("PATH".to_owned(), "/usr/bin:/bin".to_owned())].into(),
         argv: ["/bin/sh", "-c", &script].map(str::to_owned).into(),
+        directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
         cwd: "/tmp".into(),
     };

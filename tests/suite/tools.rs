@@ -243,6 +243,7 @@ fn a_tree_of_real_tools_compiles_and_makes_file_systems() {
         privileges: Privileges::Build,
         env: BTreeMap::from([("PATH".to_owned(), "/usr/sbin:/usr/bin".to_owned())]),
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
+        directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
         cwd: PathBuf::from("/tmp"),
     };

@@ -4,7 +4,7 @@
 //! the name must be that of a declared block.
 
 use super::wire;
-use crate::base::{Arch, Span, Spanned};
+use crate::base::{Arch, Digest, Span, Spanned};
 use crate::recipe::machine::{Chipset, Firmware};
 use crate::recipe::value::{EvaluatedNode, Value};
 
@@ -17,6 +17,11 @@ pub(super) struct Maker {
 
 /// The kernel, the image and the package of QEMU that stand in for a recipe's; no argv depends on them.
 pub(super) const STAND_INS: [(&str, &str); 2] = [("kernel", "k"), ("image", "i")];
+
+/// The name by which the reader of recipes finds a table of performance.
+pub(super) fn table_key(base64: &str) -> String {
+    format!("cdat {}", Digest::of(base64.as_bytes()).short())
+}
 
 /// Pushes a field when there is one.
 fn some(children: &mut Vec<EvaluatedNode>, field: Option<EvaluatedNode>) {
@@ -115,7 +120,15 @@ impl Maker {
             self.field("bounce", Value::Boolean(machine.bounce)),
             self.field("rng", Value::Boolean(machine.rng)),
         ]);
+        some(&mut children, machine.max_memory.map(|bytes| self.field("max-memory", Value::Size(bytes))));
+        some(&mut children, machine.memory_slots.map(|slots| self.field("memory-slots", number(slots))));
         children.extend(machine.nodes.iter().map(|node| self.node(node)));
+        children.extend(machine.nvdimms.iter().map(|module| {
+            let mut children =
+                vec![self.field("size", Value::Size(module.size)), self.field("lsa", Value::Size(module.lsa))];
+            some(&mut children, module.node.as_ref().map(|node| self.field("node", text(node))));
+            self.block("nvdimm", Some(&module.name), children)
+        }));
         children.extend(machine.distances.iter().map(|distance| {
             let ends = vec![text(&distance.from), text(&distance.to)];
             self.statement("distance", ends, number(distance.value))
@@ -161,6 +174,15 @@ impl Maker {
         let cpus = self.list(node.cpus.iter().map(|cpu| number(*cpu)));
         let mut children = vec![self.field("cpus", cpus)];
         some(&mut children, node.memory.as_ref().map(|memory| self.memory("memory", memory)));
+        children.extend(node.caches.iter().map(|cache| {
+            let children = vec![
+                self.field("size", Value::Size(cache.size)),
+                self.field("associativity", text(&cache.associativity)),
+                self.field("policy", text(&cache.policy)),
+                self.field("line", Value::Size(cache.line)),
+            ];
+            self.block("cache", None, children)
+        }));
         self.block("node", Some(&node.name), children)
     }
 
@@ -191,11 +213,16 @@ impl Maker {
             &mut children,
             port.switch.as_ref().map(|switch| {
                 let mut children = vec![self.field("mailbox", Value::Boolean(switch.mailbox))];
+                some(&mut children, switch.cdat.as_ref().map(|cdat| self.table(cdat)));
                 children.extend(switch.ports.iter().map(|port| self.port(port)));
                 self.block("switch", Some(&switch.name), children)
             }),
         );
         self.block("port", Some(&port.name), children)
+    }
+
+    fn table(self, base64: &str) -> EvaluatedNode {
+        self.field("cdat", Value::File(table_key(base64)))
     }
 
     fn expander(self, expander: &wire::Expander) -> EvaluatedNode {
@@ -211,6 +238,7 @@ impl Maker {
         some(&mut children, expander.serial.map(|serial| self.field("serial", Value::Hex(serial))));
         some(&mut children, expander.speed.as_ref().map(|speed| self.field("speed", text(speed))));
         some(&mut children, expander.width.map(|width| self.field("width", number(width))));
+        some(&mut children, expander.cdat.as_ref().map(|cdat| self.table(cdat)));
         self.block("expander", Some(&expander.name), children)
     }
 }

@@ -5,12 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use super::block::{Maker, STAND_INS};
+use super::block::{Maker, STAND_INS, table_key};
 use super::{LaunchError, wire};
-use crate::base::{Diagnostic, SourceMap, Span};
+use crate::base::{Diagnostic, SourceMap, Span, base64};
 use crate::machine::capability::Emulator;
 use crate::machine::network::networks;
 use crate::machine::{Description, rules};
+use crate::recipe::RecipeFile;
 use crate::recipe::machine::{Machine, check};
 use crate::recipe::scope::Scope;
 use crate::recipe::value::EvaluatedNode;
@@ -27,6 +28,7 @@ pub(super) fn description(file: &wire::File, initrd: bool) -> Result<Description
     }
     reading.networks(file);
     reading.memories(file);
+    reading.tables(file);
     let own = reading.machine(file);
     let mut machines = reading.neighbours(file);
     let mut mistakes = reading.scope.report.into_diagnostics();
@@ -64,6 +66,15 @@ impl Reading {
             self.declare("memory", &memory.name);
             let read = check::shared(&self.make.shared_memory(memory), &self.scope);
             self.scope.memories.extend(read.map(|read| (memory.name.clone(), read)));
+        }
+    }
+
+    fn tables(&mut self, file: &wire::File) {
+        for base64 in file.machine.cxl.iter().flat_map(wire::Cxl::tables) {
+            match base64::decode(base64) {
+                Some(bytes) => drop(self.scope.files.insert(table_key(base64), RecipeFile::held(bytes))),
+                None => self.mistake("a `cdat` is not base64".to_owned()),
+            }
         }
     }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{DeliveredQemu, LaunchFile};
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
-use crate::machine::Description;
-use crate::machine::argv::Place;
+use crate::machine::argv::{Place, table_name};
+use crate::machine::{Description, Topology};
 use crate::recipe::machine::Chipset;
 
 const HEAD: &str = r#"#!/bin/sh
@@ -266,13 +266,18 @@ fn named(text: &str, arch: Arch) -> String {
     words.into_iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
 }
 
-/// Empty disks, and a copy of what the firmware writes to.
+/// Empty disks, tables of performance, and a copy of what the firmware writes to.
 fn prepare(file: &LaunchFile) -> String {
     let mut text = String::new();
     for disk in &file.description.machine.disks {
         let (name, size) = (&disk.name.value, disk.size.value);
         let make = format!("dd if=/dev/null of=\"$run/{name}.disk\" bs=1 count=0 seek={size} 2>/dev/null");
         text.push_str(&format!("[ -n \"$print\" ] || {make}\n"));
+    }
+    for (id, cdat) in file.description.machine.cxl.as_ref().map(Topology::of).iter().flat_map(Topology::tables) {
+        let bytes: String = cdat.bytes.iter().map(|byte| format!("\\0{byte:03o}")).collect();
+        let name = table_name(id);
+        text.push_str(&format!("[ -n \"$print\" ] || printf %b '{bytes}' >\"$run/{name}\"\n"));
     }
     if file.artifacts.contains_key(&Place::FirmwareVars) {
         text.push_str("[ -n \"$print\" ] || cat <\"$firmware_vars\" >\"$run/vars\"\nfirmware_vars=$run/vars\n");

@@ -68,6 +68,12 @@ pub(super) struct Machine {
     pub(super) firmware: Firmware,
     pub(super) cpus: u32,
     pub(super) memory: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) max_memory: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) memory_slots: Option<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) nvdimms: Vec<Nvdimm>,
     pub(super) cpu: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(super) append: Vec<String>,
@@ -144,6 +150,28 @@ pub(super) struct Node {
     pub(super) cpus: Vec<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) memory: Option<Memory>,
+    /// In front of its memory, level 1 first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) caches: Vec<Cache>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Cache {
+    pub(super) size: u64,
+    pub(super) associativity: String,
+    pub(super) policy: String,
+    pub(super) line: u64,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nvdimm {
+    pub(super) name: String,
+    pub(super) size: u64,
+    pub(super) lsa: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) node: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -193,6 +221,20 @@ pub(super) struct Cxl {
     pub(super) windows: Vec<Window>,
 }
 
+impl Cxl {
+    /// Every table of performance.
+    pub(super) fn tables(&self) -> Vec<&str> {
+        let mut tables = Vec::new();
+        let mut ports: Vec<&Port> = self.bridges.iter().flat_map(|bridge| &bridge.ports).collect();
+        while let Some(port) = ports.pop() {
+            tables.extend(port.expander.as_ref().and_then(|expander| expander.cdat.as_deref()));
+            tables.extend(port.switch.as_ref().and_then(|switch| switch.cdat.as_deref()));
+            ports.extend(port.switch.iter().flat_map(|switch| &switch.ports));
+        }
+        tables
+    }
+}
+
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bridge {
@@ -220,6 +262,9 @@ pub(super) struct Port {
 pub(super) struct Switch {
     pub(super) name: String,
     pub(super) mailbox: bool,
+    /// A table of performance in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cdat: Option<String>,
     pub(super) ports: Vec<Port>,
 }
 
@@ -245,6 +290,9 @@ pub(super) struct Expander {
     pub(super) width: Option<u32>,
     pub(super) back_invalidate: bool,
     pub(super) flit256: bool,
+    /// A table of performance in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) cdat: Option<String>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]

@@ -1,10 +1,11 @@
 //! From a machine that passed the rules to the words of `launch.json`.
 
 use super::wire;
+use crate::base::{Spanned, base64};
 use crate::machine::Description;
-use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Port, PortTarget, Switch, Window};
+use crate::recipe::machine::cxl::{Bridge, Cdat, Cxl, Expander, Port, PortTarget, Switch, Window};
 use crate::recipe::machine::device::DiskBus;
-use crate::recipe::machine::memory::{AttributeKind, Memory};
+use crate::recipe::machine::memory::{AttributeKind, Memory, MemoryCache, Nvdimm};
 use crate::recipe::machine::{Chipset, Firmware, Machine};
 
 pub(super) fn machine(machine: &Machine) -> wire::Machine {
@@ -12,6 +13,7 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
         name: node.name.clone(),
         cpus: node.cpus.iter().map(|cpu| cpu.value).collect(),
         memory: node.memory.as_ref().map(|memory| named(&memory.value)),
+        caches: node.caches.iter().map(cache).collect(),
     };
     let distance = |distance: &crate::recipe::machine::memory::Distance| wire::Distance {
         from: distance.from.value.clone(),
@@ -32,6 +34,9 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
         },
         cpus: machine.cpus.value,
         memory: machine.memory.value,
+        max_memory: machine.max_memory.as_ref().map(|size| size.value),
+        memory_slots: machine.memory_slots.as_ref().map(|slots| slots.value),
+        nvdimms: machine.nvdimms.iter().map(nvdimm).collect(),
         cpu: machine.cpu.value.clone(),
         append: machine.append.iter().map(|word| word.value.clone()).collect(),
         qemu_args: machine.arguments.iter().map(|word| word.value.clone()).collect(),
@@ -46,6 +51,20 @@ pub(super) fn machine(machine: &Machine) -> wire::Machine {
         joins: machine.attachments.iter().map(|at| wire::Join { network: at.network.name.clone() }).collect(),
         bounce: machine.bounce,
         rng: machine.rng,
+    }
+}
+
+fn nvdimm(module: &Nvdimm) -> wire::Nvdimm {
+    let node = module.node.as_ref().map(|node| node.value.clone());
+    wire::Nvdimm { name: module.name.value.clone(), size: module.size.value, lsa: module.labels.value, node }
+}
+
+fn cache(cache: &MemoryCache) -> wire::Cache {
+    wire::Cache {
+        size: cache.size.value,
+        associativity: cache.associativity.name().to_owned(),
+        policy: cache.policy.name().to_owned(),
+        line: cache.line.value,
     }
 }
 
@@ -138,6 +157,7 @@ fn switch(switch: &Switch) -> wire::Switch {
     wire::Switch {
         name: switch.name.value.clone(),
         mailbox: switch.mailbox.is_some(),
+        cdat: switch.cdat.as_ref().map(table),
         ports: switch.ports.iter().map(port).collect(),
     }
 }
@@ -157,5 +177,10 @@ fn expander(expander: &Expander) -> wire::Expander {
         width: expander.width.as_ref().map(|width| width.value),
         back_invalidate: expander.back_invalidate.is_some(),
         flit256: expander.flit256.is_some(),
+        cdat: expander.cdat.as_ref().map(table),
     }
+}
+
+fn table(cdat: &Spanned<Cdat>) -> String {
+    base64::encode(&cdat.value.bytes)
 }

@@ -123,6 +123,7 @@ fn spec(subject: Subject<'_>, arch: Arch) -> Spec {
         privileges: Privileges::None,
         env: id::environment(&BTreeMap::new()),
         argv,
+        directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
         cwd: PathBuf::from("/"),
     }

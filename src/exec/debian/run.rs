@@ -65,6 +65,7 @@ impl Runner<'_> {
             mounts: self.debs.iter().map(mount).collect(),
             ids: SandboxIds::Inherit,
             privileges: Privileges::Build,
+            directories: Vec::new(),
             hostname: self.hostname.to_owned(),
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),

@@ -132,6 +132,7 @@ fn spec(request: &Request) -> Result<Spec, ExecutorError> {
         privileges: Privileges::Build,
         env: id::environment(env).into_iter().chain([jobs]).collect(),
         argv: argv.clone(),
+        directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
         cwd: inside(id::BUILD),
     })

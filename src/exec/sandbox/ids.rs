@@ -99,6 +99,14 @@ pub(super) fn map(pid: u32, (wanted, owner): (SandboxIds, Option<u32>)) -> Resul
     help("newgidmap", pid, gid, subordinate("/etc/subgid", &user, uid)?)
 }
 
+/// Gives another process of root's, which has just left its user namespace, one id of the file system for each of a user and
+/// a group: outside of it both are `outside`.
+pub(super) fn map_one(pid: u32, (user, group): (u32, u32), outside: u32) -> Result<(), SandboxError> {
+    let proc = Path::new("/proc").join(pid.to_string());
+    write(&proc.join("uid_map"), &format!("{user} {outside} 1\n"))?;
+    write(&proc.join("gid_map"), &format!("{group} {outside} 1\n"))
+}
+
 /// Whether the caller could have a range: the facts for `kiln doctor`, without making a namespace.
 pub fn range_possible() -> Result<(), SandboxError> {
     let uid = rustix::process::getuid().as_raw();

@@ -58,7 +58,8 @@ fn start(wires: &Wires) -> Result<(Child, Signals, Watch), SandboxError> {
 }
 
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
-    mounts::enter(&View { root: &spec.root, mounts: &spec.mounts, cwd: &spec.cwd })?;
+    let Spec { root, mounts, directories, cwd, .. } = spec;
+    mounts::enter(&View { root, mounts, directories, cwd })?;
     limits::apply();
     privileges::give_up(spec.privileges)?;
     let name = spec.argv.first().map(String::as_str).unwrap_or_default();
@@ -75,7 +76,7 @@ fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
 
 /// One of kiln's own functions: it sees what it was given, and what kiln needs to run.
 fn entry(wires: &Wires, name: &str, mounts: &[Mount]) -> Result<Child, SandboxError> {
-    mounts::enter(&View { root: &Root::Empty, mounts, cwd: Path::new("/") })?;
+    mounts::enter(&View { root: &Root::Empty, mounts, directories: &[], cwd: Path::new("/") })?;
     let mut command = Command::new("/proc/self/exe");
     command.arg0("kiln").arg(INSIDE).arg(name);
     wires.pass(&mut command);

@@ -12,6 +12,7 @@
 mod bound;
 mod cancel;
 mod cgroup;
+mod directory;
 mod error;
 mod follow;
 mod idle;
@@ -44,6 +45,7 @@ use std::path::PathBuf;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{cancel_all, cancelled, permit_all};
+pub use directory::{DirectoryAccess, DirectoryIdentity, HostDirectory};
 pub use error::{EntryError, SandboxError};
 pub use follow::SandboxEvent;
 pub use ids::{builder, range_possible};
@@ -63,6 +65,8 @@ pub struct Spec {
     pub root: Root,
     /// Mounted on top, in order. `/proc`, a private `/tmp` and a minimal `/dev` are always there.
     pub mounts: Vec<Mount>,
+    /// Directories of the user's own, after those.
+    pub directories: Vec<HostDirectory>,
     /// User ids inside.
     pub ids: SandboxIds,
     /// What it may do beyond an ordinary process.

@@ -14,7 +14,7 @@ use super::mount::{
     MountKind, absent, bind, directory, empty_file, keep_private, make_file, place, restrict, step, tmpfs,
 };
 use super::root::{provide, resolve};
-use super::{Mount, Root, SandboxError};
+use super::{HostDirectory, Mount, Root, SandboxError, directory as shared};
 
 const HOST: &str = "/host";
 const NEW: &str = "/root";
@@ -30,6 +30,7 @@ const KEYS: [&str; 2] = ["keys", "key-users"];
 pub(super) struct View<'a> {
     pub(super) root: &'a Root,
     pub(super) mounts: &'a [Mount],
+    pub(super) directories: &'a [HostDirectory],
     pub(super) cwd: &'a Path,
 }
 
@@ -58,6 +59,7 @@ pub(super) fn enter(view: &View<'_>) -> Result<(), SandboxError> {
     }
     own_file_systems()?;
     view.mounts.iter().try_for_each(mount)?;
+    view.directories.iter().try_for_each(host_directory)?;
     if !matches!(view.root, Root::Writable(_)) {
         restrict(Path::new(NEW), MountKind::ReadOnly)?;
     }
@@ -71,10 +73,11 @@ pub(super) fn enter(view: &View<'_>) -> Result<(), SandboxError> {
 fn targets(view: &View<'_>) -> Vec<(PathBuf, bool)> {
     let own = ["/proc", "/dev", "/tmp"].map(|path| (PathBuf::from(path), true));
     let mut all: Vec<(PathBuf, bool)> = own.into();
-    for mount in view.mounts {
+    let mounts = view.mounts.iter().map(|mount| (&mount.target, on_host(&mount.source).is_dir()));
+    for (target, is_directory) in mounts.chain(view.directories.iter().map(|directory| (&directory.target, true))) {
         // What lies below an earlier mount is looked for in that one.
-        if !all.iter().any(|(earlier, _)| mount.target.starts_with(earlier)) {
-            all.push((mount.target.clone(), on_host(&mount.source).is_dir()));
+        if !all.iter().any(|(earlier, _)| target.starts_with(earlier)) {
+            all.push((target.clone(), is_directory));
         }
     }
     if !all.iter().any(|(target, _)| view.cwd.starts_with(target)) {
@@ -155,6 +158,16 @@ fn mount(mount: &Mount) -> Result<(), SandboxError> {
             false => MountKind::Writable,
         },
     )
+}
+
+fn host_directory(directory: &HostDirectory) -> Result<(), SandboxError> {
+    let source = on_host(&directory.source);
+    if !source.is_dir() {
+        return Err(absent(&directory.source, Errno::NOENT));
+    }
+    let target = existing(&directory.target, true)?;
+    bind(&source, &target)?;
+    shared::restrict(directory, &target)
 }
 
 /// The path below the new root that `path` means inside, made when nothing is there.

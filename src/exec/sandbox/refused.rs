@@ -39,6 +39,28 @@ pub(super) const IOCTLS: [u32; 2] = [0x5412, 0x541c];
 /// lead past the network namespace (`AF_VSOCK` to the machine's own host, `AF_BLUETOOTH`), and none is needed.
 pub(super) const DOMAINS: [u32; 5] = [1, 2, 10, 16, 17];
 
+/// Bits that make whoever runs a file somebody else: `S_ISUID` and `S_ISGID`.
+pub(super) const SET_ID_BITS: u32 = 0o6000;
+
+/// Calls that give a file its mode, and which argument that is. The files of a directory that a machine shares belong to
+/// the user, and a guest must not leave a program there that makes others of the host that user. (C libraries hand over 0
+/// where a call takes no mode.)
+#[cfg(target_arch = "x86_64")]
+pub(super) const MODES: &[(c_long, u32)] = &[
+    (libc::SYS_chmod, 1),
+    (libc::SYS_creat, 1),
+    (libc::SYS_fchmod, 1),
+    (libc::SYS_fchmodat, 2),
+    (FCHMODAT2, 2),
+    (libc::SYS_open, 2),
+    (libc::SYS_openat, 3),
+];
+#[cfg(target_arch = "aarch64")]
+pub(super) const MODES: &[(c_long, u32)] =
+    &[(libc::SYS_fchmod, 1), (libc::SYS_fchmodat, 2), (FCHMODAT2, 2), (libc::SYS_openat, 3)];
+
+/// As [`OPEN_TREE_ATTR`].
+const FCHMODAT2: c_long = 452;
 /// A number that `libc` does not know everywhere; those of its time are the same on all architectures.
 const OPEN_TREE_ATTR: c_long = 467;
 
@@ -69,7 +91,7 @@ mod number {
         SYS_settimeofday as settimeofday, SYS_swapoff as swapoff, SYS_swapon as swapon, SYS_syslog as syslog,
         SYS_umount2 as umount2, SYS_userfaultfd as userfaultfd,
     };
-    pub(super) use libc::{SYS_chroot as chroot, SYS_mknodat as mknodat};
+    pub(super) use libc::{SYS_chroot as chroot, SYS_mknodat as mknodat, SYS_openat2 as openat2};
     #[cfg(target_arch = "x86_64")]
     pub(super) use libc::{SYS_ioperm as ioperm, SYS_iopl as iopl, SYS_mknod as mknod};
 }
@@ -102,6 +124,8 @@ const OF_THE_ARCHITECTURE: &[Refused] = &[];
 /// What QEMU does without beyond that.
 const MACHINE: &[Refused] = calls! {
     EPERM: ptrace process_vm_readv process_vm_writev pidfd_getfd kcmp chroot mknodat;
+    // The mode of a new file is in memory, where no filter can see it.
+    ENOSYS: openat2;
 };
 
 #[cfg(target_arch = "x86_64")]

@@ -10,7 +10,7 @@
 use std::io::Error;
 use std::os::unix::process::CommandExt;
 
-use super::refused::{CLONES, DOMAINS, IOCTLS};
+use super::refused::{CLONES, DOMAINS, IOCTLS, MODES, SET_ID_BITS};
 pub use super::refused::{FilterKind, Refused, refused};
 
 /// `AUDIT_ARCH_*` of `include/uapi/linux/audit.h`: what the kernel calls the ABI of a call.
@@ -82,6 +82,10 @@ impl Filter {
         filter.judge(ioctl, errno(libc::EPERM), ALLOW);
         let socket = Judged { number: libc::SYS_socket, argument: 0, test: EQUAL, values: &DOMAINS };
         filter.judge(socket, ALLOW, errno(libc::EAFNOSUPPORT));
+        for (number, argument) in MODES.iter().copied().filter(|_| kind == FilterKind::Machine) {
+            let mode = Judged { number, argument, test: ANY_BIT, values: &[SET_ID_BITS] };
+            filter.judge(mode, errno(libc::EPERM), ALLOW);
+        }
         filter.put(RETURN, ALLOW, (0, 0));
         filter
     }
@@ -210,6 +214,24 @@ mod tests {
             let expected = if allowed { ALLOW } else { errno(libc::EAFNOSUPPORT) };
             assert_eq!(native(&filter, libc::SYS_socket, [family.into(), 1]), expected, "{family}");
         }
+    }
+
+    #[test]
+    fn a_machine_makes_no_file_that_runs_as_its_owner() {
+        let ask = |kind, mode| {
+            let filter = Filter::new(kind);
+            let call = |(number, at): &(libc::c_long, u32)| {
+                let mut arguments = [0; 6];
+                arguments[*at as usize] = mode;
+                answer(&filter, (NATIVE, *number, arguments))
+            };
+            MODES.iter().map(call).collect::<Vec<_>>()
+        };
+        for mode in [0o4755, 0o2755, 0o6000] {
+            assert_eq!(ask(FilterKind::Machine, mode), vec![errno(libc::EPERM); MODES.len()], "{mode:o}");
+            assert_eq!(ask(FilterKind::Step, mode), vec![ALLOW; MODES.len()], "{mode:o}");
+        }
+        assert_eq!(ask(FilterKind::Machine, 0o1777), vec![ALLOW; MODES.len()]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::job::{Job, Work};
 use super::mount::{
     Devices, MountKind, absent, bind, directory, empty_file, keep_private, place, restrict, tmpfs_with,
 };
-use super::{Mount, Root, SandboxError};
+use super::{Root, SandboxError, directory as shared};
 
 /// Shows every source of the job below a tmpfs, and has the job name it there; `owner` is who 0 inside will be.
 pub(super) fn stage(job: &mut Job, owner: u32) -> Result<(), SandboxError> {
@@ -24,16 +24,37 @@ pub(super) fn stage(job: &mut Job, owner: u32) -> Result<(), SandboxError> {
     // Opened before the tmpfs covers anything: all at once, and an image may have a thousand packages.
     super::limits::open_many();
     let sources = sources(job);
-    let opened: Vec<OwnedFd> = sources.iter().map(|source| open(source)).collect::<Result<_, _>>()?;
+    let opened: Vec<OwnedFd> = sources.iter().map(|source| open(source.path())).collect::<Result<_, _>>()?;
     let place = place()?;
     tmpfs_with(&place, 0o755, Devices::Open)?;
     let mut staged = sources.into_iter().zip(&opened).enumerate().map(|(number, (source, fd))| {
         let at = place.join(number.to_string());
-        show(source, fd, (&at, owner))?;
+        match &source {
+            Source::Plain(source) => show(source, fd, (&at, owner))?,
+            Source::Directory(_) => {
+                directory(&at, 0o755)?;
+                shared::stage(fd, &at, owner)?;
+            }
+        }
+        let (Source::Plain(source) | Source::Directory(source)) = source;
         source.clone_from(&at);
         Ok(())
     });
     staged.try_for_each(|done| done)
+}
+
+/// Something that a sandbox is to see.
+enum Source<'a> {
+    Plain(&'a mut PathBuf),
+    /// A directory of the user's own.
+    Directory(&'a mut PathBuf),
+}
+
+impl Source<'_> {
+    fn path(&self) -> &Path {
+        let (Source::Plain(path) | Source::Directory(path)) = self;
+        path
+    }
 }
 
 /// Parts from namespaces.
@@ -42,16 +63,17 @@ pub(super) fn unshare(flags: UnshareFlags) -> Result<(), Errno> {
     unsafe { rustix::thread::unshare_unsafe(flags) }
 }
 
-fn sources(job: &mut Job) -> Vec<&mut PathBuf> {
-    let (root, mounts): (Option<&mut Root>, &mut Vec<Mount>) = match &mut job.work {
-        Work::Program(spec) => (Some(&mut spec.root), &mut spec.mounts),
-        Work::Entry { mounts, .. } => (None, mounts),
+fn sources(job: &mut Job) -> Vec<Source<'_>> {
+    let (root, mounts, directories) = match &mut job.work {
+        Work::Program(spec) => (Some(&mut spec.root), &mut spec.mounts, &mut spec.directories[..]),
+        Work::Entry { mounts, .. } => (None, mounts, &mut [][..]),
     };
     let root = root.and_then(|root| match root {
         Root::ReadOnly(path) | Root::Writable(path) => Some(path),
         Root::Empty => None,
     });
-    root.into_iter().chain(mounts.iter_mut().map(|mount| &mut mount.source)).collect()
+    let plain = root.into_iter().chain(mounts.iter_mut().map(|mount| &mut mount.source)).map(Source::Plain);
+    plain.chain(directories.iter_mut().map(|shared| Source::Directory(&mut shared.source))).collect()
 }
 
 fn open(source: &Path) -> Result<OwnedFd, SandboxError> {

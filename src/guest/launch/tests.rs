@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::deliver::launch::LaunchFile;
+use crate::exec::sandbox::{self, DirectoryAccess};
 use crate::world::dir::Dir;
 
 /// A machine that is never started, with more fields than the least.
@@ -29,6 +30,7 @@ pub(in crate::guest) fn launch(more: &str) -> Launch {
         variables: None,
         disk_size: None,
         credentials: Vec::new(),
+        shares: Vec::new(),
         additions: LaunchAdditions::default(),
     }
 }
@@ -149,4 +151,23 @@ fn a_file_that_changes_after_it_was_checked_is_refused() {
     std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
     changed::refuse(&checked).unwrap_err();
     fs::remove_tree(&directory).unwrap();
+}
+
+#[test]
+fn qemu_sees_the_directories_that_are_shared_and_the_guest_mounts_them() {
+    let directory = std::env::temp_dir();
+    let identity = sandbox::DirectoryIdentity::of(&directory.metadata().unwrap());
+    let share = |name: &str, access| Share { name: name.into(), directory: directory.clone(), identity, access };
+    let shares = vec![share("a", DirectoryAccess::Writable), share("b-c", DirectoryAccess::ReadOnly)];
+    let launch = Launch { shares, ..launch("") };
+    let words = argv(&launch, Purpose::Terminal, &places(), Accelerator::Tcg).unwrap();
+    let has = |word: &str| assert!(words.iter().any(|found| found == word), "{word}: {words:?}");
+    has("local,id=share.a,path=/kiln/share/a,security_model=none,multidevs=remap");
+    has("local,id=share.b-c,path=/kiln/share/b-c,security_model=none,multidevs=remap,readonly=on");
+    has("virtio-9p-pci,id=share.a.device,bus=pcie.0,fsdev=share.a,mount_tag=a");
+    let line = value(&words, "-append");
+    assert!(line.contains(" systemd.mount-extra=a:/mnt/a:9p:") && line.ends_with("512000"), "{line}");
+    let seen = spec(&launch, &places(), words).directories;
+    let targets: Vec<_> = seen.iter().map(|seen| (seen.target.to_str().unwrap(), seen.access)).collect();
+    assert_eq!(targets, [("/kiln/share/a", DirectoryAccess::Writable), ("/kiln/share/b-c", DirectoryAccess::ReadOnly)]);
 }

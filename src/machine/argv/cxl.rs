@@ -2,7 +2,7 @@
 
 use super::memory::{backend, run_file};
 use super::slot::addr;
-use super::{QemuOption, size};
+use super::{Place, QemuOption, Text, size};
 use crate::machine::topology::{BelowAt, BridgeAt, ExpanderAt, PortAt, SwitchAt, Topology};
 use crate::recipe::machine::Machine;
 
@@ -50,6 +50,7 @@ fn switch(at: &SwitchAt) -> Vec<QemuOption> {
     let upstream =
         QemuOption::kind("-device", "cxl-upstream").with("id", at.id.as_str()).with("bus", at.parent.as_str());
     let upstream = upstream.with("addr", "0x0").with("sn", format!("0x{:x}", at.serial));
+    let upstream = upstream.with_some("cdat", at.switch.cdat.as_ref().map(|_| table_path(&at.id)));
     if at.switch.mailbox.is_none() {
         return std::iter::once(upstream).chain(at.ports.iter().flat_map(|at| port("cxl-downstream", at))).collect();
     }
@@ -89,6 +90,15 @@ fn expander(at: &ExpanderAt) -> Vec<QemuOption> {
     device = device.with_some("x-width", expander.width.as_ref().map(|width| width.value.to_string()));
     device = device.with_some("hdm-db", expander.back_invalidate.map(|_| "on"));
     device = device.with_some("x-256b-flit", expander.flit256.map(|_| "on"));
-    options.push(device);
+    options.push(device.with_some("cdat", expander.cdat.as_ref().map(|_| table_path(id))));
     options
+}
+
+/// The file of a device's CDAT in the directory of a run, which a launch writes.
+pub fn table_name(id: &str) -> String {
+    format!("{id}.cdat")
+}
+
+fn table_path(id: &str) -> Text {
+    Text::from(Place::Run).then(format!("/{}", table_name(id)))
 }

@@ -67,11 +67,16 @@ fn nvme(machine: &Machine, name: &str, slot: u32) -> QemuOption {
     device.with("drive", format!("{name}.file")).with("serial", name)
 }
 
-/// A virtio device on the root bus. Where memory is emulated as MMIO, QEMU can only reach it through a bounce buffer,
-/// which modern devices behind the IOMMU interface use (measured on 10.0.13: all three settings are needed).
+/// A virtio device on the root bus.
 pub(super) fn virtio(machine: &Machine, driver: &str, id: &str, slot: u32) -> QemuOption {
     let (bus, addr) = slot::place(machine.chipset.value, slot);
-    let device = QemuOption::kind("-device", driver).with("id", id).with("bus", bus).with("addr", addr);
+    attached(machine, QemuOption::kind("-device", driver).with("id", id).with("bus", bus).with("addr", addr))
+}
+
+/// A virtio device with what every one of the machine needs. Where memory is emulated as MMIO, QEMU can only reach it
+/// through a bounce buffer, which modern devices behind the IOMMU interface use (measured on 10.0.13: all three settings are
+/// needed).
+pub(super) fn attached(machine: &Machine, device: QemuOption) -> QemuOption {
     if !machine.bounce {
         return device;
     }

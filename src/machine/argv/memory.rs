@@ -1,12 +1,17 @@
 //! Ordinary memory and its NUMA nodes, and backends for all memory.
 
 use super::{Place, QemuOption, Text, size};
+use crate::plan::qemu::{GENERIC_PORT, NVDIMM};
 use crate::recipe::machine::Machine;
-use crate::recipe::machine::memory::{Attribute, AttributeKind, Memory};
+use crate::recipe::machine::memory::{Attribute, AttributeKind, Memory, MemorySlots, Node, Nvdimm};
 
 /// `-m`, and a backend and a `-numa node` for each node, and all distances.
 pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
-    let mut options = vec![QemuOption::keyed("-m").with("size", size(machine.memory.value))];
+    let mut main = QemuOption::keyed("-m").with("size", size(machine.memory.value));
+    if let Some(MemorySlots { slots, total }) = machine.slots() {
+        main = main.with("slots", slots.to_string()).with("maxmem", size(total));
+    }
+    let mut options = vec![main];
     for (number, node) in machine.nodes.iter().enumerate() {
         let id = format!("{}.memory", node.name);
         options.extend(node.memory.as_ref().map(|memory| backend(&id, &memory.value)));
@@ -20,9 +25,49 @@ pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
     if machine.nodes.is_empty() && machine.cxl.is_some() {
         options.extend(single_node(machine));
     }
+    options.extend(machine.generic_ports().enumerate().flat_map(|(index, bridge)| {
+        let number = (machine.nodes.len() + index).to_string();
+        let node = QemuOption::kind("-numa", "node").with("nodeid", number.as_str());
+        let object = QemuOption::kind("-object", GENERIC_PORT).with("id", generic_port(&bridge.name.value));
+        [node, object.with("pci-bus", bridge.name.value.as_str()).with("node", number)]
+    }));
     options.extend(distances(machine));
     options.extend(machine.attributes.iter().map(|attribute| in_hmat(machine, attribute)));
+    options.extend(machine.nodes.iter().enumerate().flat_map(|(number, node)| caches(number, node)));
+    options.extend(machine.nvdimms.iter().flat_map(|module| nvdimm(machine, module)));
     options
+}
+
+/// A module over a file of this run, whose end holds its labels.
+fn nvdimm(machine: &Machine, module: &Nvdimm) -> [QemuOption; 2] {
+    let id = nvdimm_file(module);
+    let device = QemuOption::kind("-device", NVDIMM).with("id", module.name.value.as_str());
+    let device = device.with("memdev", id.as_str()).with("label-size", size(module.labels.value));
+    let node = module.node.as_ref().map(|node| position(machine, &node.value));
+    [run_file(&id, module.file_size()), device.with_some("node", node)]
+}
+
+/// The file of a module in the directory of a run, which is also the id of its backend.
+pub fn nvdimm_file(module: &Nvdimm) -> String {
+    format!("{}.nvdimm", module.name.value)
+}
+
+/// The id of a bridge's generic port: a proximity domain of its own by which the HMAT says how far the bridge is. Linux
+/// adds what the devices below say of themselves (drivers/acpi/numa/hmat.c, drivers/cxl/core/cdat.c). These domains come
+/// after those of memory, whose numbers Linux' nodes have.
+pub(crate) fn generic_port(bridge: &str) -> String {
+    format!("kiln.generic-port.{bridge}")
+}
+
+/// Caches in front of a node's memory. QEMU wants its latency and bandwidth first, and the levels in order
+/// (`parse_numa_hmat_cache` in hw/core/numa.c).
+fn caches(number: usize, node: &Node) -> impl Iterator<Item = QemuOption> {
+    node.caches.iter().zip(1..).map(move |(cache, level)| {
+        let option = QemuOption::kind("-numa", "hmat-cache").with("node-id", number.to_string());
+        let option = option.with("size", size(cache.size.value)).with("level", level.to_string());
+        let option = option.with("associativity", cache.associativity.name()).with("policy", cache.policy.name());
+        option.with("line", cache.line.value.to_string())
+    })
 }
 
 /// With an HMAT, QEMU wants to know which CPUs are closest to memory without CPUs: those with the lowest latency.
@@ -42,9 +87,12 @@ fn initiator(machine: &Machine, number: usize) -> Option<String> {
     Some(position(machine, name))
 }
 
+/// The number of a node, or of a bridge's generic port.
 fn position(machine: &Machine, name: &str) -> String {
-    let found = machine.nodes.iter().position(|node| node.name == name);
-    found.expect("attributes name nodes of their machine").to_string()
+    let nodes = machine.nodes.iter().map(|node| node.name.as_str());
+    let mut names = nodes.chain(machine.generic_ports().map(|bridge| bridge.name.value.as_str()));
+    let found = names.position(|known| known == name);
+    found.expect("attributes name nodes and bridges of their machine").to_string()
 }
 
 /// One value of the HMAT, for reading and writing.
@@ -102,13 +150,18 @@ fn distances(machine: &Machine) -> Vec<QemuOption> {
     if machine.distances.is_empty() {
         return Vec::new();
     }
-    let nodes = &machine.nodes;
+    let nodes: Vec<Option<&str>> = machine
+        .nodes
+        .iter()
+        .map(|node| Some(node.name.as_str()))
+        .chain(machine.generic_ports().map(|_| None))
+        .collect();
     let pairs = (0..nodes.len()).flat_map(|a| (a + 1..nodes.len()).map(move |b| (a, b)));
     pairs
         .map(|(a, b)| {
             let between = machine.distances.iter().find(|distance| {
-                let ends = (&distance.from.value, &distance.to.value);
-                ends == (&nodes[a].name, &nodes[b].name) || ends == (&nodes[b].name, &nodes[a].name)
+                let ends = (Some(distance.from.value.as_str()), Some(distance.to.value.as_str()));
+                ends == (nodes[a], nodes[b]) || ends == (nodes[b], nodes[a])
             });
             let value = between.map_or(20, |distance| distance.value.value);
             let option = QemuOption::kind("-numa", "dist").with("src", a.to_string()).with("dst", b.to_string());

@@ -9,10 +9,15 @@ mod device;
 mod memory;
 mod network;
 mod option;
+mod share;
 mod text;
 
 pub use credential::Credential;
+pub use cxl::table_name;
+pub(crate) use memory::generic_port;
+pub use memory::nvdimm_file;
 pub use option::{CommandLine, Property, QemuOption};
+pub use share::{MAX_SHARES, SharedDirectory};
 pub use text::{Place, Text, quote};
 
 use super::network::Networks;
@@ -50,6 +55,8 @@ pub struct LaunchOptions<'a> {
     pub append: Vec<String>,
     /// What systemd in the guest is handed.
     pub credentials: Vec<Credential>,
+    /// Directories of the host, [`MAX_SHARES`] at most.
+    pub shares: Vec<SharedDirectory>,
     /// Words added after all options.
     pub arguments: Vec<String>,
 }
@@ -128,6 +135,7 @@ impl<'a> LaunchOptions<'a> {
             paused: false,
             append: Vec::new(),
             credentials: Vec::new(),
+            shares: Vec::new(),
             arguments: Vec::new(),
         }
     }
@@ -146,6 +154,7 @@ pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> C
     options.extend(cxl::options(machine));
     let own: Vec<String> = machine.arguments.iter().map(|word| word.value.clone()).collect();
     options.extend(QemuOption::given(&own));
+    options.extend(share::options(machine, launch));
     options.extend(launch.paused.then(|| QemuOption::bare("-S")));
     options.extend(QemuOption::given(&launch.arguments));
     CommandLine { options }
@@ -160,6 +169,7 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> V
     };
     let board = board(machine, emulator);
     let board = if machine.attributes.is_empty() { board } else { board.with("hmat", "on") };
+    let board = if machine.nvdimms.is_empty() { board } else { board.with("nvdimm", "on") };
     let board = cxl::board(machine, board);
     let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
     let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");
@@ -280,9 +290,18 @@ mod slot {
     /// The root bus and the `addr` property (QEMU hw/pci-host/q35.c, i440fx.c, gpex.c; hw/i386/pc_piix.c puts the PIIX at
     /// 1).
     pub(super) fn place(chipset: Chipset, slot: u32) -> (&'static str, String) {
+        let slot = match chipset {
+            Chipset::Q35 | Chipset::Virt => slot,
+            Chipset::I440fx => slot + 1,
+        };
+        (bus(chipset), addr(slot))
+    }
+
+    /// The root bus.
+    pub(super) fn bus(chipset: Chipset) -> &'static str {
         match chipset {
-            Chipset::Q35 | Chipset::Virt => ("pcie.0", addr(slot)),
-            Chipset::I440fx => ("pci.0", addr(slot + 1)),
+            Chipset::Q35 | Chipset::Virt => "pcie.0",
+            Chipset::I440fx => "pci.0",
         }
     }
 

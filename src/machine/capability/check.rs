@@ -67,6 +67,9 @@ fn needs(machine: &Machine) -> Vec<(Capability, Span)> {
     let Some(cxl) = &machine.cxl else { return needs };
     needs.push((Capability::Cxl, cxl.span));
     needs.extend(cxl.bridges.iter().filter(|bridge| bridge.decoders).map(|bridge| (Capability::Decoders, bridge.span)));
+    let ports = machine.generic_ports().map(|bridge| &bridge.name.value);
+    let ports = ports.filter_map(|name| machine.attributes.iter().find(|one| one.to.value == *name));
+    needs.extend(ports.map(|attribute| (Capability::GenericPort, attribute.to.span)));
     needs.extend(mailboxes(cxl).map(|span| (Capability::Mailbox, span)));
     for (_, expander) in cxl.expanders() {
         let speed = expander.speed.as_ref().map(|speed| speed.span);

@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::base::{Diagnostic, Span};
-use crate::machine::argv::{CommandLine, Property};
+use crate::machine::argv::{CommandLine, Property, generic_port, nvdimm_file};
 use crate::machine::topology::{BelowAt, ExpanderAt, PortAt, Topology};
-use crate::plan::qemu::Facts;
+use crate::plan::qemu::{Facts, GENERIC_PORT};
 use crate::recipe::machine::Machine;
 use crate::recipe::machine::cxl::Cxl;
+use crate::recipe::machine::memory::Nvdimm;
 
 /// The properties that a machine needs and its QEMU lacks.
 pub fn unknown(machine: &Machine, line: &CommandLine, facts: &Facts) -> Vec<Diagnostic> {
@@ -66,11 +67,19 @@ pub fn summary(line: &CommandLine) -> Vec<String> {
 fn place(machine: &Machine, property: &Property<'_>) -> Span {
     let cxl = machine.cxl.as_ref();
     let found = match (property.flag, property.id) {
+        ("-machine", _) if property.name == "nvdimm" => machine.nvdimms.first().map(|module| module.span),
         ("-machine", _) => cxl.map(|cxl| window(cxl, property.name)),
+        ("-object", Some(id)) if property.kind == GENERIC_PORT => towards_port(machine, id),
         (_, Some(id)) => cxl.and_then(|cxl| in_topology(cxl, id, property.name)).or_else(|| beside(machine, id)),
         _ => None,
     };
     found.unwrap_or(machine.span)
+}
+
+/// The latency or bandwidth that gives a bridge its generic port.
+fn towards_port(machine: &Machine, id: &str) -> Option<Span> {
+    let towards = machine.attributes.iter().find(|attribute| generic_port(&attribute.to.value) == id);
+    towards.map(|attribute| attribute.to.span)
 }
 
 /// `cxl-fmw.1.size` is a word of the second window; `cxl` of the whole block.
@@ -79,11 +88,13 @@ fn window(cxl: &Cxl, name: &str) -> Span {
     number.and_then(|number| cxl.windows.get(number)).map_or(cxl.span, |window| window.span)
 }
 
-/// Disks and nodes.
+/// Disks, nodes and memory modules.
 fn beside(machine: &Machine, id: &str) -> Option<Span> {
     let disk = machine.disks.iter().find(|disk| disk.name.value == id).map(|disk| disk.span);
     let node = machine.nodes.iter().find(|node| id.strip_suffix(".memory") == Some(&node.name));
-    disk.or(node.map(|node| node.span))
+    let own = |module: &&Nvdimm| module.name.value == id || nvdimm_file(module) == id;
+    let module = machine.nvdimms.iter().find(own).map(|module| module.span);
+    disk.or(module).or(node.map(|node| node.span))
 }
 
 fn in_topology(cxl: &Cxl, id: &str, property: &str) -> Option<Span> {
@@ -126,6 +137,7 @@ fn in_expander(at: &ExpanderAt<'_>, id: &str, property: &str) -> Span {
         ("", "x-width") => expander.width.as_ref().map(|width| width.span),
         ("", "hdm-db") => expander.back_invalidate,
         ("", "x-256b-flit") => expander.flit256,
+        ("", "cdat") => expander.cdat.as_ref().map(|cdat| cdat.span),
         _ => None,
     };
     field.unwrap_or(expander.span)

@@ -21,6 +21,8 @@ pub enum Capability {
     BackInvalidate,
     /// 256-byte flits.
     Flit256,
+    /// Generic ports of CXL bridges.
+    GenericPort,
     /// Networks of datagram sockets.
     Datagrams,
     /// The serial port over which tests speak, on `virt`.
@@ -62,6 +64,7 @@ pub const CAPABILITIES: &[Row] = &[
         "second serial port on `virt`, which tests need",
         "hw/arm/virt.c (`create_uart`)",
     ),
+    row(Capability::GenericPort, (9, 2), "generic ports", "hw/acpi/acpi_generic_initiator.c (`acpi-generic-port`)"),
     row(Capability::Dynamic, (9, 1), "dynamic capacity", "hw/mem/cxl_type3.c (`num-dc-regions`)"),
     seen(row(Capability::Link, (10, 0), "link speed and width of CXL devices", "hw/mem/cxl_type3.c (`x-speed`)")),
     seen(row(Capability::BackInvalidate, (11, 0), "back-invalidation", "hw/mem/cxl_type3.c (`hdm-db`)")),

@@ -107,7 +107,9 @@ fn expander(at: &ExpanderAt, cursor: &mut Cursor, canvas: &mut Canvas) -> (f64, 
     canvas.words("mono dim", (left, last), &serial);
     let shared = parts.iter().find_map(|part| part.shared.as_ref()).map(|name| format!("shared as {name}"));
     let labels = at.expander.labels.as_ref().map(|labels| format!("labels {}", ByteSize(labels.value)));
-    if let Some(note) = shared.or(labels) {
+    let cdat = at.expander.cdat.as_ref().map(|_| "cdat".to_owned());
+    let notes: Vec<String> = shared.or(labels).into_iter().chain(cdat).collect();
+    if let Some(note) = (!notes.is_empty()).then(|| notes.join(", ")) {
         let room = (right - left - 8.0) / SMALL - serial.len() as f64;
         canvas.words("small dim end", (right, last), &short(&note, room as usize));
     }

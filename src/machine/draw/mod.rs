@@ -12,19 +12,30 @@ mod tree;
 pub use svg::svg;
 pub use tree::tree;
 
-use super::topology::ExpanderAt;
+use super::topology::{BridgeAt, ExpanderAt};
 use crate::base::ByteSize;
 use crate::recipe::machine::Machine;
+use crate::recipe::machine::memory::MemorySlots;
 
 /// `4 CPUs, 4GiB`, and what is notable besides.
 fn summary(machine: &Machine) -> String {
     let cpus = machine.cpus.value;
     let mut parts = vec![format!("{cpus} {}", if cpus == 1 { "CPU" } else { "CPUs" })];
     parts.push(format!("{} memory", ByteSize(machine.memory.value)));
+    if let (Some(_), Some(MemorySlots { slots, total })) = (&machine.max_memory, machine.slots()) {
+        parts.push(format!("up to {} in {slots} {}", ByteSize(total), if slots == 1 { "slot" } else { "slots" }));
+    }
+    let modules = machine.nvdimms.iter();
+    parts.extend(modules.map(|module| format!("nvdimm {} {}", module.name.value, ByteSize(module.size.value))));
     parts.extend(machine.disks.iter().map(|disk| format!("disk {} {}", disk.name.value, ByteSize(disk.size.value))));
     parts.extend(machine.forwards.iter().map(|f| format!("port {} on {}", f.guest.value, f.host.value)));
     parts.extend(machine.attachments.iter().map(|attachment| format!("network {}", attachment.network.name)));
     parts.join(", ")
+}
+
+/// Whether the HMAT says how far a bridge is.
+fn is_generic_port(machine: &Machine, at: &BridgeAt) -> bool {
+    machine.generic_ports().any(|bridge| bridge.name.value == at.bridge.name.value)
 }
 
 /// One kind of memory of a device.

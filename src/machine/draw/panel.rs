@@ -2,7 +2,7 @@
 
 use super::canvas::{Area, Canvas};
 use super::device::{Cursor, DEVICE_WIDTH, ROW, depth, port, row, short};
-use super::summary;
+use super::{is_generic_port, summary};
 use crate::base::ByteSize;
 use crate::machine::address;
 use crate::machine::topology::{BelowAt, BridgeAt, PortAt, Topology};
@@ -47,7 +47,16 @@ fn nodes(nodes: &[Node], top: f64, canvas: &mut Canvas) -> (f64, f64) {
         let area =
             Area { x: MARGIN + column * (NODE_WIDTH + 16.0), y: top + row * 66.0, width: NODE_WIDTH, height: 52.0 };
         canvas.area(if node.cpus.is_empty() { "node idle" } else { "node" }, area);
-        canvas.words("name", (area.x + 14.0, area.y + 22.0), &short(&node.name, 17));
+        let caches: Vec<String> = node.caches.iter().map(|cache| ByteSize(cache.size.value).to_string()).collect();
+        let cached = if caches.is_empty() { String::new() } else { format!("cache {}", caches.join("+")) };
+        canvas.words(
+            "name",
+            (area.x + 14.0, area.y + 22.0),
+            &short(&node.name, if caches.is_empty() { 17 } else { 8 }),
+        );
+        if !cached.is_empty() {
+            canvas.words("small dim end", (area.right() - 12.0, area.y + 22.0), &short(&cached, 15));
+        }
         let memory =
             node.memory.as_ref().map_or("no memory".to_owned(), |memory| ByteSize(memory.value.size).to_string());
         let cpus = if node.cpus.is_empty() { "no CPUs".to_owned() } else { format!("{} CPUs", node.cpus.len()) };
@@ -69,7 +78,7 @@ fn topology(machine: &Machine, cxl: &Cxl, top: f64, canvas: &mut Canvas) -> (f64
     // The shorter side stands in the middle of the longer one.
     let mut cursor = Cursor { y: top + (needed - height).max(0.0) / 2.0, devices };
     let bridges: Vec<Area> =
-        topology.bridges.iter().map(|at| bridge(at, (bridge_x, port_x), &mut cursor, canvas)).collect();
+        topology.bridges.iter().map(|at| bridge(machine, at, (bridge_x, port_x), (&mut cursor, canvas))).collect();
     let starts = address::windows(machine);
     let free = (height - needed).max(0.0);
     let bottom = top + height.max(needed);
@@ -94,7 +103,12 @@ fn rows(ports: &[PortAt]) -> f64 {
     if ports.is_empty() { ROW } else { ports.iter().map(port).sum() }
 }
 
-fn bridge(at: &BridgeAt, (x, port_x): (f64, f64), cursor: &mut Cursor, canvas: &mut Canvas) -> Area {
+fn bridge(
+    machine: &Machine,
+    at: &BridgeAt,
+    (x, port_x): (f64, f64),
+    (cursor, canvas): (&mut Cursor, &mut Canvas),
+) -> Area {
     let top = cursor.y;
     let ends: Vec<_> = at.ports.iter().map(|at| port(at, port_x, cursor, canvas)).collect();
     if ends.is_empty() {
@@ -103,8 +117,17 @@ fn bridge(at: &BridgeAt, (x, port_x): (f64, f64), cursor: &mut Cursor, canvas: &
     let area = Area { x, y: top + 6.0, width: BRIDGE_WIDTH, height: cursor.y - top - 12.0 };
     ends.into_iter().for_each(|end| canvas.elbow((area.right(), end.1), end));
     canvas.area("bridge", area);
-    canvas.words("name light center", (x + BRIDGE_WIDTH / 2.0, area.middle() - 2.0), &short(&at.bridge.name.value, 13));
-    canvas.words("small light center", (x + BRIDGE_WIDTH / 2.0, area.middle() + 14.0), &format!("bus {}", at.bus));
+    let (center, mut line) = (x + BRIDGE_WIDTH / 2.0, area.middle() - 2.0);
+    let mut notes = vec![format!("bus {}", at.bus)];
+    if is_generic_port(machine, at) {
+        line -= 8.0;
+        notes.push("generic port".to_owned());
+    }
+    canvas.words("name light center", (center, line), &short(&at.bridge.name.value, 13));
+    for note in notes {
+        line += 16.0;
+        canvas.words("small light center", (center, line), &note);
+    }
     cursor.y += 6.0;
     area
 }

@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{parts, summary};
+use super::{is_generic_port, parts, summary};
 use crate::base::ByteSize;
 use crate::machine::address;
 use crate::machine::topology::{BelowAt, ExpanderAt, PortAt, Topology};
 use crate::recipe::machine::Machine;
+use crate::recipe::machine::memory::{AttributeKind, MemoryCache};
 
 /// A line with what hangs below it.
 struct Branch {
@@ -29,10 +30,14 @@ pub fn tree(machine: &Machine) -> String {
             Branch { line: format!("{line}  -> {}", targets.join(", ")), below: Vec::new() }
         }));
         branches.extend(Topology::of(cxl).bridges.iter().map(|at| {
-            let line = format!("bridge {}  bus {}", at.bridge.name.value, at.bus);
+            let mut line = format!("bridge {}  bus {}", at.bridge.name.value, at.bus);
+            if is_generic_port(machine, at) {
+                line.push_str(", generic port");
+            }
             Branch { line, below: at.ports.iter().map(port).collect() }
         }));
     }
+    branches.extend(accesses(machine));
     let mut text = format!("{}  {}\n", machine.name, summary(machine));
     write(&branches, "", &mut text);
     text
@@ -41,7 +46,33 @@ pub fn tree(machine: &Machine) -> String {
 fn node(number: usize, node: &crate::recipe::machine::memory::Node) -> Branch {
     let cpus = if node.cpus.is_empty() { "no CPUs".to_owned() } else { format!("{} CPUs", node.cpus.len()) };
     let memory = node.memory.as_ref().map_or("no memory".to_owned(), |memory| ByteSize(memory.value.size).to_string());
-    Branch { line: format!("node {}  number {number}, {cpus}, {memory}", node.name), below: Vec::new() }
+    let line = format!("node {}  number {number}, {cpus}, {memory}", node.name);
+    Branch { line, below: node.caches.iter().zip(1..).map(cache).collect() }
+}
+
+/// What CPUs see of memory and of bridges: a pair a line.
+fn accesses(machine: &Machine) -> Vec<Branch> {
+    let mut pairs: Vec<(&str, &str, Vec<String>)> = Vec::new();
+    for attribute in &machine.attributes {
+        let value = match attribute.kind {
+            AttributeKind::Latency => format!("{}ns", attribute.value.value),
+            AttributeKind::Bandwidth => format!("{} a second", ByteSize(attribute.value.value)),
+        };
+        let ends = (attribute.from.value.as_str(), attribute.to.value.as_str());
+        match pairs.iter_mut().find(|(from, to, _)| (*from, *to) == ends) {
+            Some((.., values)) => values.push(value),
+            None => pairs.push((ends.0, ends.1, vec![value])),
+        }
+    }
+    let line = |(from, to, values): (&str, &str, Vec<String>)| format!("access {from} -> {to}  {}", values.join(", "));
+    pairs.into_iter().map(|pair| Branch { line: line(pair), below: Vec::new() }).collect()
+}
+
+fn cache((cache, level): (&MemoryCache, u32)) -> Branch {
+    let (size, line) = (ByteSize(cache.size.value), ByteSize(cache.line.value));
+    let (associativity, policy) = (cache.associativity.name(), cache.policy.name());
+    let line = format!("cache level {level}  {size}, {associativity}, {policy}, lines of {line}");
+    Branch { line, below: Vec::new() }
 }
 
 fn port(at: &PortAt) -> Branch {
@@ -65,7 +96,8 @@ fn branch(below: &BelowAt) -> Branch {
         BelowAt::Expander(at) => Branch { line: expander(at), below: Vec::new() },
         BelowAt::Switch(at) => {
             let mailbox = if at.switch.mailbox.is_some() { "  with mailbox" } else { "" };
-            let line = format!("switch {}{mailbox}", at.switch.name.value);
+            let cdat = if at.switch.cdat.is_some() { "  with cdat" } else { "" };
+            let line = format!("switch {}{mailbox}{cdat}", at.switch.name.value);
             Branch { line, below: at.ports.iter().map(port).collect() }
         }
     }
@@ -78,6 +110,9 @@ fn expander(at: &ExpanderAt) -> String {
         let _ = write!(line, ", labels {}", ByteSize(labels.value));
     }
     let _ = write!(line, "  serial 0x{:x}", at.serial);
+    if let Some(cdat) = &at.expander.cdat {
+        let _ = write!(line, "  cdat {}", ByteSize(cdat.value.bytes.len() as u64));
+    }
     line
 }
 

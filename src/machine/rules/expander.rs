@@ -38,16 +38,23 @@ pub(super) fn no_memory(context: &Context) -> Vec<Diagnostic> {
     expanders(context).filter(|expander| expander.memories().next().is_none()).map(report).collect()
 }
 
+/// Whether a label area of this size works: two index blocks and labels, in whole pages.
+pub(super) fn is_label_area(size: u64) -> bool {
+    (128 << 10..=2 << 20).contains(&size) && size.is_multiple_of(4 << 10)
+}
+
 /// A label area outside of what works.
 pub(super) fn labels(context: &Context) -> Vec<Diagnostic> {
-    let works = |size: u64| (128 << 10..=2 << 20).contains(&size) && size.is_multiple_of(4 << 10);
     let areas = expanders(context).filter_map(|expander| Some((&expander.name.value, expander.labels.as_ref()?)));
     let report = |name: &String, size, span| {
         let message = format!("the label area of expander `{name}` has an invalid size of {}", ByteSize(size));
         let mistake = Diagnostic::new(span, message).label("128KiB to 2MiB, in steps of 4KiB");
         mistake.hint("write `128KiB`")
     };
-    areas.filter(|(_, area)| !works(area.value)).map(|(name, area)| report(name, area.value, area.span)).collect()
+    areas
+        .filter(|(_, area)| !is_label_area(area.value))
+        .map(|(name, area)| report(name, area.value, area.span))
+        .collect()
 }
 
 /// A label area where nothing has labels.

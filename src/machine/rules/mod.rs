@@ -8,6 +8,7 @@
 mod architecture;
 mod arguments;
 mod attribute;
+mod cache;
 mod capacity;
 mod cpus;
 mod device;
@@ -17,6 +18,7 @@ mod interleave;
 mod memory;
 mod place;
 mod recipe;
+mod slots;
 mod window;
 
 use std::collections::BTreeMap;
@@ -154,6 +156,11 @@ pub const RULES: &[Rule] = &[
     rule("node-empty", "Linux arch/x86/mm/numa.c drops a node with neither", memory::empty),
     rule("distance", "ACPI 6.5, 5.2.17: 10 is local and nothing else is", memory::distance),
     rule("memory-attributes", "QEMU hw/core/numa.c (parse_numa_hmat_lb); ACPI 6.5, 5.2.28.4", attribute::attributes),
+    rule("memory-cache", "QEMU hw/core/numa.c (parse_numa_hmat_cache); ACPI 6.5, 5.2.28.5", cache::caches),
+    rule("cdat-range", "CDAT 1.04, 3.1: a DSMAS entry describes memory of the device", cache::beyond),
+    doubt("cdat-coverage", "Linux drivers/cxl/core/cdat.c (cxl_memdev_set_qos_class)", cache::uncovered),
+    rule("memory-slots", "QEMU hw/core/machine.c (machine_set_memory), hw/mem/memory-device.c", slots::slots),
+    rule("nvdimm", "QEMU hw/mem/nvdimm.c; Linux drivers/nvdimm/namespace_devs.c, label.c", slots::nvdimms),
     rule("shared-twice", "QEMU backends/hostmem.c: a backend has one user", memory::shared_twice),
     rule("disks", "kiln: slots 4 to 9 of the root bus; virtio 1.2, 5.2.6: a serial number has 20 bytes", device::disks),
     rule("forwards", "QEMU net/slirp.c (slirp_hostfwd)", device::forwards),

@@ -22,7 +22,7 @@ pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
     vec![mistake.label("not with a `cxl` block").related(cxl.span, "the CXL devices").hint(hint)]
 }
 
-/// Bridges, expanders, disks, nodes and networks become ids of one QEMU; ports and switches share their parent's name.
+/// Bridges, expanders, disks, memory modules, nodes and networks become ids of one QEMU; ports and switches share their parent's name.
 pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
     let cxl = context.cxl();
@@ -32,7 +32,8 @@ pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
     let disks = machine.disks.iter().map(|disk| (&disk.name.value, disk.name.span));
     let networks = machine.attachments.iter().map(|attachment| (&attachment.network.name, attachment.span));
     let nodes = machine.nodes.iter().map(|node| (&node.name, node.span));
-    let devices = bridges.chain(expanders).chain(disks).chain(networks).chain(nodes);
+    let modules = machine.nvdimms.iter().map(|module| (&module.name.value, module.name.span));
+    let devices = bridges.chain(expanders).chain(disks).chain(networks).chain(nodes).chain(modules);
     let mut found = repeated(devices, |name| format!("duplicate device `{name}` in one machine"));
     let windows = cxl.iter().flat_map(|cxl| &cxl.windows).map(|window| (&window.name.value, window.name.span));
     found.extend(repeated(windows, |name| format!("duplicate window `{name}`")));
@@ -65,7 +66,8 @@ pub(super) fn reserved(context: &Context) -> Vec<Diagnostic> {
     let of_bridges = bridges.clone().filter(|name| OF_BRIDGES.contains(&name.value.as_str()));
     let expanders = cxl.iter().flat_map(|cxl| cxl.expanders()).map(|(_, device)| &device.name);
     let disks = context.machine.disks.iter().map(|disk| &disk.name);
-    let devices = bridges.chain(expanders).chain(disks).filter(|name| name.value == OF_OBJECTS);
+    let modules = context.machine.nvdimms.iter().map(|module| &module.name);
+    let devices = bridges.chain(expanders).chain(disks).chain(modules).filter(|name| name.value == OF_OBJECTS);
     let report = |name: &Spanned<String>| {
         let message = format!("`{}` is not a valid device name: QEMU has a property of that name", name.value);
         Diagnostic::new(name.span, message).label("QEMU would abort").hint("append a number to the name")

@@ -3,6 +3,7 @@
 mod bundle;
 mod lock;
 mod mismatch;
+pub mod share;
 mod signed;
 mod step;
 mod usage;
@@ -10,6 +11,7 @@ mod usage;
 pub use bundle::{BundleError, EntryProblem};
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
+pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
 pub use usage::UsageError;
@@ -239,7 +241,9 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Interrupted => ErrorClass::Interrupted,
         GuestError::Guest { .. } | GuestError::Changed { .. } | GuestError::Disk { .. } => ErrorClass::Mismatch,
         GuestError::KernelLine { .. } => ErrorClass::Recipe,
-        GuestError::Keep { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => ErrorClass::Usage,
+        GuestError::Keep { .. } | GuestError::Share { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => {
+            ErrorClass::Usage
+        }
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }

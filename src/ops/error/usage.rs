@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::share::ShareError;
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
 use crate::exec::sandbox::LimitError;
@@ -32,6 +33,9 @@ pub enum UsageError {
     /// What is added to a start cannot be.
     #[error(transparent)]
     Additions(#[from] AdditionError),
+    /// A directory cannot be shared.
+    #[error(transparent)]
+    Share(#[from] ShareError),
     /// The environment sets a limit that there is not.
     #[error("KILN_LIMITS: {0}")]
     Limits(#[from] LimitError),

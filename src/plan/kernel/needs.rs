@@ -61,6 +61,12 @@ fn of_machine(machine: &Machine) -> Needs {
     if !machine.attributes.is_empty() {
         needs.push(("ACPI_HMAT", "for the latencies and bandwidths of its nodes"));
     }
+    if !machine.nvdimms.is_empty() {
+        needs.extend([("ACPI_NFIT", "to find its NVDIMMs"), ("BLK_DEV_PMEM", "for its NVDIMMs")]);
+    }
+    if machine.max_memory.is_some() {
+        needs.push(("ACPI_HOTPLUG_MEMORY", "for memory that is plugged into its slots"));
+    }
     if let Some(cxl) = &machine.cxl {
         needs.extend(of_cxl(cxl, machine));
     }

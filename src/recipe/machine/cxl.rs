@@ -2,6 +2,7 @@
 
 use super::memory::{Memory, SharedMemory};
 use crate::base::span::{Span, Spanned};
+use crate::format::cdat::CdatTable;
 
 /// The CXL part of a machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +59,8 @@ pub struct Switch {
     pub name: Spanned<String>,
     /// Whether it has a mailbox CCI, and where that was said.
     pub mailbox: Option<Span>,
+    /// What it says of the performance of its ports, when the recipe says it.
+    pub cdat: Option<Spanned<Cdat>>,
     /// Downstream ports in order.
     pub ports: Vec<Port>,
     /// Where it was declared.
@@ -87,8 +90,19 @@ pub struct Expander {
     pub back_invalidate: Option<Span>,
     /// 256-byte flits.
     pub flit256: Option<Span>,
+    /// What it says of the performance of its memory, when the recipe says it.
+    pub cdat: Option<Spanned<Cdat>>,
     /// Where it was declared.
     pub span: Span,
+}
+
+/// `cdat = file "..."`: a Coherent Device Attribute Table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cdat {
+    /// As the guest reads them.
+    pub bytes: Vec<u8>,
+    /// What they say.
+    pub table: CdatTable,
 }
 
 /// Dynamic capacity.

@@ -11,8 +11,71 @@ pub struct Node {
     pub cpus: Vec<Spanned<u32>>,
     /// Its memory; none makes it CPUs only.
     pub memory: Option<Spanned<Memory>>,
+    /// Caches in front of its memory; the first has level 1, the farthest from the CPUs.
+    pub caches: Vec<MemoryCache>,
     /// Where it was declared.
     pub span: Span,
+}
+
+/// `cache { size = ... associativity = ... policy = ... line = ... }`: a memory side cache in ACPI's HMAT.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemoryCache {
+    /// Bytes.
+    pub size: Spanned<u64>,
+    /// Where a line may lie.
+    pub associativity: Associativity,
+    /// When a write reaches the memory.
+    pub policy: WritePolicy,
+    /// Bytes of a line.
+    pub line: Spanned<u64>,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+/// Where a line of memory may lie in a cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Associativity {
+    /// In one place.
+    #[default]
+    Direct,
+    /// In one of several.
+    Complex,
+}
+
+impl Associativity {
+    /// Every one.
+    pub const ALL: [Associativity; 2] = [Associativity::Direct, Associativity::Complex];
+
+    /// The word of the recipe and of QEMU.
+    pub fn name(self) -> &'static str {
+        match self {
+            Associativity::Direct => "direct",
+            Associativity::Complex => "complex",
+        }
+    }
+}
+
+/// When a write to a cache reaches the memory behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum WritePolicy {
+    /// Once the line is evicted.
+    #[default]
+    WriteBack,
+    /// At once.
+    WriteThrough,
+}
+
+impl WritePolicy {
+    /// Every one.
+    pub const ALL: [WritePolicy; 2] = [WritePolicy::WriteBack, WritePolicy::WriteThrough];
+
+    /// The word of the recipe and of QEMU.
+    pub fn name(self) -> &'static str {
+        match self {
+            WritePolicy::WriteBack => "write-back",
+            WritePolicy::WriteThrough => "write-through",
+        }
+    }
 }
 
 /// `distance A B = 21`: how far two nodes are from each other, both ways, in the units of ACPI's SLIT (10 is local).
@@ -26,14 +89,15 @@ pub struct Distance {
     pub value: Spanned<u32>,
 }
 
-/// `latency A B = 100` or `bandwidth A B = 10GiB`: what a CPU of one node sees of the memory of another, in ACPI's HMAT.
+/// `latency A B = 100` or `bandwidth A B = 10GiB`: what a CPU of one node sees of the memory of another, or of a CXL host
+/// bridge, in ACPI's HMAT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attribute {
     /// What is said.
     pub kind: AttributeKind,
     /// Name of a node with CPUs.
     pub from: Spanned<String>,
-    /// Name of a node with memory; it may be the same.
+    /// Name of a node with memory, which may be the same, or of a CXL host bridge.
     pub to: Spanned<String>,
     /// Nanoseconds, or bytes a second.
     pub value: Spanned<u64>,
@@ -59,6 +123,37 @@ impl AttributeKind {
             AttributeKind::Bandwidth => "bandwidth",
         }
     }
+}
+
+/// `nvdimm NAME { size = ... lsa = ... node = ... }`: a persistent memory module in a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nvdimm {
+    /// Its name, and its id in QEMU.
+    pub name: Spanned<String>,
+    /// Bytes that the guest can use; the label area comes on top.
+    pub size: Spanned<u64>,
+    /// Bytes of the label area.
+    pub labels: Spanned<u64>,
+    /// The node that it belongs to; the first when absent.
+    pub node: Option<Spanned<String>>,
+    /// Where it was declared.
+    pub span: Span,
+}
+
+impl Nvdimm {
+    /// Bytes of the file behind it: QEMU takes the label area off its end.
+    pub fn file_size(&self) -> u64 {
+        self.size.value.saturating_add(self.labels.value)
+    }
+}
+
+/// Where memory can be plugged in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemorySlots {
+    /// How many modules fit, those of the recipe included.
+    pub slots: u32,
+    /// Bytes of all memory once every slot is full.
+    pub total: u64,
 }
 
 /// Bytes, private to the machine or shared between machines.

@@ -14,9 +14,9 @@ use super::packages::PackageSet;
 use super::qemu::MachineQemu;
 use crate::base::Arch;
 use crate::base::span::{Span, Spanned};
-use cxl::Cxl;
+use cxl::{Bridge, Cxl};
 use device::{Attachment, Disk, Forward};
-use memory::{Attribute, Distance, Node};
+use memory::{Attribute, Distance, MemorySlots, Node, Nvdimm};
 
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,12 @@ pub struct Machine {
     pub cpus: Spanned<u32>,
     /// Bytes of ordinary memory; with nodes, the sum of theirs.
     pub memory: Spanned<u64>,
+    /// Bytes that its memory may grow to.
+    pub max_memory: Option<Spanned<u64>>,
+    /// Slots for memory that is plugged in.
+    pub memory_slots: Option<Spanned<u32>>,
+    /// Persistent memory modules.
+    pub nvdimms: Vec<Nvdimm>,
     /// Model and flags as QEMU spells them: `max`, `max,-hypervisor`.
     pub cpu: Spanned<String>,
     /// Chipset.
@@ -133,6 +139,22 @@ impl Machine {
     /// What it is, which its chipset says.
     pub fn arch(&self) -> Arch {
         self.chipset.value.arch()
+    }
+
+    /// Its slots for memory: those of the recipe, else one for each module.
+    pub fn slots(&self) -> Option<MemorySlots> {
+        let modules = self.nvdimms.iter().fold(0u64, |sum, module| sum.saturating_add(module.size.value));
+        let total = self.max_memory.as_ref().map_or(self.memory.value.saturating_add(modules), |max| max.value);
+        let fitted = u32::try_from(self.nvdimms.len()).unwrap_or(u32::MAX);
+        let slots = self.memory_slots.as_ref().map_or(fitted, |slots| slots.value);
+        (slots > 0).then_some(MemorySlots { slots, total })
+    }
+
+    /// Bridges that latencies and bandwidths lead to, in order: each gets a generic port, with a node of its own after
+    /// those of the recipe.
+    pub fn generic_ports(&self) -> impl Iterator<Item = &Bridge> {
+        let bridges = self.cxl.iter().flat_map(|cxl| &cxl.bridges);
+        bridges.filter(|bridge| self.attributes.iter().any(|attribute| attribute.to.value == bridge.name.value))
     }
 
     /// Whether its guest cannot see that there is a hypervisor: QEMU applies `-` last, `+` before it, and of several

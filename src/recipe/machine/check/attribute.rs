@@ -1,8 +1,9 @@
 //! Reads `latency A B = 100` (nanoseconds) and `bandwidth A B = 10GiB` (a second).
 
-use super::memory::ends;
+use super::memory::{ends, node_names};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::kinds::FromValue;
+use crate::recipe::machine::cxl::Cxl;
 use crate::recipe::machine::memory::{Attribute, AttributeKind, Node};
 use crate::recipe::reader::Reader;
 use crate::recipe::value::EvaluatedNode;
@@ -12,17 +13,26 @@ use crate::recipe::value::EvaluatedNode;
 const MAX_LATENCY: i64 = 65534;
 
 /// Every `latency` and `bandwidth` of a machine.
-pub(super) fn attributes(reader: &mut Reader<'_>, nodes: &[Node]) -> Vec<Attribute> {
+pub(super) fn attributes(reader: &mut Reader<'_>, nodes: &[Node], cxl: Option<&Cxl>) -> Vec<Attribute> {
+    let initiators = node_names(nodes);
+    let bridges = cxl.into_iter().flat_map(|cxl| &cxl.bridges).map(|bridge| bridge.name.value.as_str());
+    let targets: Vec<&str> = initiators.iter().copied().chain(bridges).collect();
     let mut found = Vec::new();
     for kind in AttributeKind::ALL {
         let statements = reader.statements(kind.keyword());
-        found.extend(statements.into_iter().filter_map(|statement| attribute(kind, statement, nodes, reader)));
+        let known = [initiators.as_slice(), targets.as_slice()];
+        found.extend(statements.into_iter().filter_map(|statement| attribute(kind, statement, known, reader)));
     }
     found
 }
 
-fn attribute(kind: AttributeKind, statement: &EvaluatedNode, nodes: &[Node], outer: &Reader<'_>) -> Option<Attribute> {
-    let (from, to) = ends(statement, nodes, outer);
+fn attribute(
+    kind: AttributeKind,
+    statement: &EvaluatedNode,
+    known: [&[&str]; 2],
+    outer: &Reader<'_>,
+) -> Option<Attribute> {
+    let (from, to) = ends(statement, known, outer);
     let example = match kind {
         AttributeKind::Latency => "= 100",
         AttributeKind::Bandwidth => "= 10GiB",

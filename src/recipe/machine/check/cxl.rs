@@ -1,5 +1,6 @@
 //! Reads `cxl { bridge ... window ... }`.
 
+use super::cdat::{CdatOwner, cdat};
 use super::value::{flag, memory, names, own_name};
 use crate::base::{ByteSize, Diagnostic, Spanned};
 use crate::recipe::machine::cxl::{Bridge, Cxl, Dynamic, Expander, Port, PortTarget, Switch, Window};
@@ -48,6 +49,7 @@ fn switch(node: &EvaluatedNode, scope: &Scope, depth: u32) -> Option<Switch> {
     let mut reader = Reader::new(node, &scope.report);
     let name = own_name(&mut reader);
     let mailbox = flag(&mut reader, "mailbox");
+    let cdat = cdat(&mut reader, CdatOwner::Switch, scope);
     let blocks = reader.blocks("port");
     reader.finish();
     if depth == 0 {
@@ -55,7 +57,7 @@ fn switch(node: &EvaluatedNode, scope: &Scope, depth: u32) -> Option<Switch> {
         return None;
     }
     let ports = blocks.into_iter().filter_map(|block| port(block, scope, depth - 1)).collect();
-    Some(Switch { name: name?, mailbox, ports, span: node.head() })
+    Some(Switch { name: name?, mailbox, cdat, ports, span: node.head() })
 }
 
 fn reader_error(scope: &Scope, node: &EvaluatedNode, message: &str) {
@@ -90,6 +92,7 @@ fn expander(node: &EvaluatedNode, scope: &Scope) -> Option<Expander> {
         width: width(&mut reader),
         back_invalidate: flag(&mut reader, "back-invalidate"),
         flit256: flag(&mut reader, "flit256"),
+        cdat: cdat(&mut reader, CdatOwner::Expander, scope),
         span: node.head(),
     };
     reader.finish();

@@ -28,12 +28,14 @@ pub(super) fn nodes(reader: &mut Reader<'_>, scope: &Scope) -> Vec<Node> {
         let cpus = reader.optional::<CpuList>("cpus");
         let cpus = cpus.map(|list| list.value.0.into_iter().map(|cpu| Spanned::new(cpu, list.span)).collect());
         let memory = memory(&mut reader, "memory", scope);
+        let caches = super::cache::caches(&mut reader);
         reader.finish();
         let Some(name) = name else { continue };
         if let Some((first, _)) = nodes.iter().find(|(_, node)| node.name == name.value) {
             scope.report.push(duplicate(block, first, &format!("node `{}`", name.value)));
         }
-        nodes.push((block, Node { name: name.value, cpus: cpus.unwrap_or_default(), memory, span: block.head() }));
+        let (cpus, span) = (cpus.unwrap_or_default(), block.head());
+        nodes.push((block, Node { name: name.value, cpus, memory, caches, span }));
     }
     nodes.into_iter().map(|(_, node)| node).collect()
 }
@@ -45,7 +47,8 @@ pub(super) fn distances(reader: &mut Reader<'_>, nodes: &[Node]) -> Vec<Distance
 }
 
 fn distance(statement: &value::EvaluatedNode, nodes: &[Node], outer: &Reader<'_>) -> Option<Distance> {
-    let (from, to) = ends(statement, nodes, outer);
+    let names = node_names(nodes);
+    let (from, to) = ends(statement, [&names, &names], outer);
     let Some(value) = &statement.value else {
         let mistake = Diagnostic::new(statement.head(), "a distance needs a number").label("`= 20` is missing");
         outer.error(mistake);
@@ -61,19 +64,30 @@ fn distance(statement: &value::EvaluatedNode, nodes: &[Node], outer: &Reader<'_>
     Some(Distance { from: from?, to: to?, value: Spanned::new(number as u32, value.span) })
 }
 
-/// The two nodes that a statement such as `distance A B = 21` names.
+/// The names of all nodes.
+pub(super) fn node_names(nodes: &[Node]) -> Vec<&str> {
+    nodes.iter().map(|node| node.name.as_str()).collect()
+}
+
+/// The two ends that a statement such as `distance A B = 21` names, out of the names that each may have.
 pub(super) fn ends(
     statement: &value::EvaluatedNode,
-    nodes: &[Node],
+    known: [&[&str]; 2],
     outer: &Reader<'_>,
 ) -> (Option<Spanned<String>>, Option<Spanned<String>>) {
     let mut reader = Reader::new(statement, outer.report());
     let (from, to) = (reader.name(), reader.name());
     reader.finish();
-    for name in [&from, &to].into_iter().flatten().filter(|name| nodes.iter().all(|node| node.name != name.value)) {
-        let mut mistake = Diagnostic::new(name.span, format!("there is no node called `{}`", name.value));
-        mistake.hint = suggest(&name.value, &nodes.iter().map(|node| node.name.as_str()).collect::<Vec<_>>());
-        outer.error(mistake.label("not a `node` of this machine"));
+    for (name, known) in [(&from, known[0]), (&to, known[1])] {
+        let Some(name) = name.as_ref().filter(|name| !known.contains(&name.value.as_str())) else { continue };
+        outer.error(unknown_node(name, known));
     }
     (from, to)
+}
+
+/// The report of a name that no node has.
+pub(super) fn unknown_node(name: &Spanned<String>, known: &[&str]) -> Diagnostic {
+    let mut mistake = Diagnostic::new(name.span, format!("there is no node called `{}`", name.value));
+    mistake.hint = suggest(&name.value, known);
+    mistake.label("not a `node` of this machine")
 }

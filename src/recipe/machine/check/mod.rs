@@ -4,9 +4,12 @@
 //! units and ranges of single values; what depends on several of them is a rule of [`crate::machine::rules`].
 
 mod attribute;
+mod cache;
+mod cdat;
 mod cxl;
 mod device;
 mod memory;
+mod slots;
 mod value;
 
 pub use device::network;
@@ -39,10 +42,14 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
     let boot = scope.package_set(&mut reader, Wanted { field: "boot", own_name: &own_name("boot"), arch: arch.value });
     let nodes = memory::nodes(&mut reader, scope);
     let memory = total_memory(&mut reader, &nodes);
+    let cxl = reader.block("cxl").map(|block| cxl::check(block, scope));
     let cpus = reader.integer("cpus", CPUS).map(|cpus| cpus.map(|cpus| cpus as u32));
     let machine = Machine {
         cpus: cpus.unwrap_or(Spanned::new(DEFAULT_CPUS, node.head())),
         memory,
+        max_memory: reader.optional::<ByteSize>("max-memory").map(|size| size.map(|size| size.0)),
+        memory_slots: slots::count(&mut reader),
+        nvdimms: slots::nvdimms(&mut reader, &nodes),
         cpu: cpu_model(&mut reader),
         chipset: chipset(&mut reader, &arch),
         firmware: firmware(&mut reader),
@@ -50,9 +57,9 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         append: append(&mut reader),
         arguments: reader.list::<String>("qemu-args"),
         distances: memory::distances(&mut reader, &nodes),
-        attributes: attribute::attributes(&mut reader, &nodes),
+        attributes: attribute::attributes(&mut reader, &nodes, cxl.as_ref()),
         nodes,
-        cxl: reader.block("cxl").map(|block| cxl::check(block, scope)),
+        cxl,
         disks: device::disks(&mut reader),
         user_network: reader.or("user-network", true),
         forwards: device::forwards(&mut reader),
