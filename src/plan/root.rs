@@ -207,7 +207,7 @@ pub enum RootGrowth {
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
-pub const RULES: u32 = 8;
+pub const RULES: u32 = 9;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,19 +3,35 @@
 //! remove it ([`super::configure_again`]).
 
 use super::configure_again;
+use crate::exec::debian::rules::HOST_KEY_FILES;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
 
-/// Made once, before the server starts; `ssh-keygen -A` only makes keys that are missing. Debian 13 has a unit of its
-/// own (`sshd-keygen.service`), but with `ConditionFirstBoot=yes`, which an empty machine-id does not fulfil.
-/// It needs nothing but the file system, so it starts with the first services: an RSA key takes seconds of a processor.
+/// Made once, before the server starts. Debian 13 has a unit of its own (`sshd-keygen.service`), but with
+/// `ConditionFirstBoot=yes`, which an empty machine-id does not fulfil. It needs nothing but the file system, so it starts
+/// with the first services.
 const HOST_KEYS: &str = "[Unit]\nDescription=Make the SSH server's host keys\nDefaultDependencies=no\n\
                          After=local-fs.target\nBefore=ssh.service ssh.socket shutdown.target\nConflicts=shutdown.target\n\
                          ConditionPathExists=!/etc/ssh/ssh_host_ed25519_key\n\n\
-                         [Service]\nType=oneshot\nExecStart=/usr/bin/ssh-keygen -A\n\n\
+                         [Service]\nType=oneshot\n\
+                         ExecStart=/usr/bin/ssh-keygen -q -t ed25519 -N \"\" -f /etc/ssh/ssh_host_ed25519_key\n\
+                         ExecStart=-/usr/bin/ssh-keygen -q -t ecdsa -N \"\" -f /etc/ssh/ssh_host_ecdsa_key\n\n\
                          [Install]\nWantedBy=multi-user.target\n";
 
+/// The key that only clients older than OpenSSH 6.5 ask for takes a third of a boot's work: whoever waits for the machine
+/// does not wait for it. `ssh-keygen -A` makes whatever is missing.
+const RSA_KEY: &str = "[Unit]\nDescription=Make the SSH server's RSA host key\nAfter=ssh.service\n\
+                       ConditionPathExists=!/etc/ssh/ssh_host_rsa_key\n\n\
+                       [Service]\nType=oneshot\nNice=19\nCPUSchedulingPolicy=idle\n\
+                       ExecStart=/usr/bin/ssh-keygen -A\nExecStart=-/usr/bin/systemctl try-reload-or-restart ssh.service\n";
+
+const RSA_KEY_TIMER: &str = "[Unit]\nDescription=Make the SSH server's RSA host key after the boot\nAfter=multi-user.target\n\
+                             ConditionPathExists=!/etc/ssh/ssh_host_rsa_key\n\n\
+                             [Timer]\nOnActiveSec=5s\nAccuracySec=1s\n\n[Install]\nWantedBy=timers.target\n";
+
 const HOST_KEYS_UNIT: &str = "kiln-ssh-host-keys.service";
+const RSA_KEY_UNIT: &str = "kiln-ssh-rsa-host-key.service";
+const RSA_KEY_TIMER_UNIT: &str = "kiln-ssh-rsa-host-key.timer";
 const CLUSTER_UNIT: &str = "kiln-postgresql-cluster.service";
 const SYSTEMD: &str = "usr/lib/systemd/systemd";
 
@@ -28,6 +44,12 @@ pub(super) fn apply(addition: &Addition<'_>) -> Result<Vec<String>, RootError> {
     }
     if tree.has("usr/sbin/sshd")? {
         units.push((HOST_KEYS_UNIT, HOST_KEYS.to_owned()));
+        if !states_host_key(addition)? {
+            // Its timer starts it; what has no section `[Install]` is not enabled.
+            tree.directory("etc/systemd/system")?;
+            tree.put(format!("etc/systemd/system/{RSA_KEY_UNIT}"), RSA_KEY.as_bytes(), 0o644)?;
+            units.push((RSA_KEY_TIMER_UNIT, RSA_KEY_TIMER.to_owned()));
+        }
     }
     if let Some(version) = postgresql(tree)? {
         units.push((CLUSTER_UNIT, cluster(&version)));
@@ -40,6 +62,16 @@ pub(super) fn apply(addition: &Addition<'_>) -> Result<Vec<String>, RootError> {
         names.push(name.to_owned());
     }
     Ok(names)
+}
+
+/// Whether the recipe brings a key of the server: it then decides which kinds there are. Those of the packages are gone.
+fn states_host_key(addition: &Addition<'_>) -> Result<bool, RootError> {
+    for path in HOST_KEY_FILES {
+        if addition.tree.has(path)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the tree has the program that runs units, be it its init or not.
