@@ -1,20 +1,24 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod challenge;
 mod emulator;
 mod machines;
 mod monitor;
 mod order;
 mod questions;
+mod registry;
 mod remote;
 mod shared;
 mod sharing;
 mod store;
 
+pub use challenge::ChallengeArgs;
 pub use emulator::QemuArgs;
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
 pub use questions::{DiffArgs, SizeArgs, WhyArgs};
+pub use registry::{PullArgs, PushArgs};
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
 pub use sharing::{BundleArgs, SignArgs, UnbundleArgs};
@@ -75,6 +79,12 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// Push a build with everything that a run needs to a registry or an OCI image layout, or results of its steps to a cache
+    Push(PushArgs),
+    /// Pull a build from a registry or an OCI image layout, and check every file of it
+    Pull(PullArgs),
+    /// Compare what caches and the store have of a recipe's steps, and who built it
+    Challenge(ChallengeArgs),
     /// List what two locks pin differently
     Diff(DiffArgs),
     /// Explain why a package is in a lock
@@ -282,7 +292,7 @@ pub struct ShellArgs {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{BuildOptions, Incremental, LeakPolicy};
+    use crate::ops::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy};
 
     fn build(words: &[&str]) -> BuildOptions {
         let words = ["kiln", "build", "a.kiln"].into_iter().chain(words.iter().copied());
@@ -298,6 +308,7 @@ mod tests {
     #[test]
     fn no_option_of_a_build_is_lost() {
         let words = ["--offline", "--jobs", "3", "--no-cache", "--limit", "silence=none", "--allow-leaks", "--vary"];
+        let words = [&words[..], &["--cache", "c", "--trusted-keys", "keys"]].concat();
         let expected = BuildOptions {
             offline: true,
             jobs: Some(3),
@@ -306,8 +317,10 @@ mod tests {
             limits: vec!["silence=none".parse().unwrap()],
             leaks: LeakPolicy::Report,
             variation: true,
+            caches: CacheOptions { wanted: CacheUse::Ask, places: vec!["c".to_owned()], trusted: vec!["keys".into()] },
         };
         assert_eq!(build(&words), expected);
+        assert_eq!(build(&["--without-caches"]).caches.wanted, CacheUse::Nothing);
         assert_eq!(build(&["--incremental"]).incremental, Incremental::Directories);
     }
 }

@@ -8,7 +8,7 @@
 //! Layers, each of which may use only what stands to its left (`format` uses `base` only):
 //!
 //! ```text
-//! base < world < syntax < recipe < kconfig < debian < lock < plan < store < inspect < exec < machine < guest < deliver
+//! base < world < oci < syntax < recipe < kconfig < debian < lock < plan < store < inspect < exec < machine < guest < deliver
 //!      < ops < cli < command
 //! ```
 //!
@@ -36,6 +36,7 @@ pub mod inspect;
 pub mod kconfig;
 pub mod lock;
 pub mod machine;
+pub mod oci;
 pub mod ops;
 pub mod plan;
 pub mod recipe;

@@ -40,6 +40,7 @@ mod suite {
     mod quick;
     mod rebuild;
     mod recipes;
+    mod registry_live;
     mod releases;
     mod root;
     mod rootless;

@@ -22,6 +22,7 @@ mod suite {
     mod brought;
     mod builds;
     mod bundle;
+    mod caches;
     mod crash;
     mod deb;
     mod differ;
@@ -56,6 +57,7 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
     mod normal_user;
+    mod oci;
     mod ops;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::shared::{RealizeArgs, RecipeArgs, assignment, size, source};
 use crate::base::ByteSize;
 use crate::guest;
+use crate::guest::host::{CpuSelection, HostResources, MemorySource};
 use crate::machine::LaunchAdditions;
 use crate::ops::share::ShareRequest;
 use crate::ops::ssh_keys::KeyChoice;
@@ -38,6 +39,9 @@ pub struct RunArgs {
     /// Path to a recipe, which is built first if needed, or to a result directory
     #[command(flatten)]
     pub recipe: RecipeArgs,
+    /// With a reference to a registry: speak HTTP without TLS to it
+    #[arg(long)]
+    pub plain_http: bool,
     /// How the build goes
     #[command(flatten)]
     pub realize: RealizeArgs,
@@ -69,6 +73,21 @@ pub struct RunArgs {
     /// image says `grow = true`
     #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
     pub disk_size: Option<ByteSize>,
+    /// Make the machines' memory of files in a new directory below DIR, such as /dev/shm or a mounted hugetlbfs, which
+    /// is removed afterwards, instead of anonymous memory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["hugepages", "print"])]
+    pub memory_file: Option<PathBuf>,
+    /// Make the machines' memory of huge pages of SIZE, such as 2MiB [default: the host's default size], which must have
+    /// been reserved, instead of anonymous memory
+    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, value_parser = size, conflicts_with = "print")]
+    pub hugepages: Option<Option<ByteSize>>,
+    /// Run QEMU on these CPUs of the host only, such as 2-5,8; without it, on all that kiln may use
+    #[arg(long, value_name = "CPUS", value_parser = cpus, conflicts_with = "print")]
+    pub pin: Option<CpuSelection>,
+    /// Connect the machines to this bridge of the host instead of the user network. Needs QEMU's qemu-bridge-helper, setuid
+    /// root or run by root, and `allow NAME` in /etc/qemu/bridge.conf. No port is forwarded
+    #[arg(long, value_name = "NAME", value_parser = bridge, conflicts_with = "print")]
+    pub bridge: Option<String>,
     /// Add kernel parameters to the end of the kernel command line of the machine on the terminal, for this run only; the
     /// lock does not record them. Takes one parameter, or several separated by spaces, and may be given several times:
     /// --append "nokaslr loglevel=8"
@@ -95,8 +114,29 @@ pub struct RunArgs {
 impl RunArgs {
     /// What the machine on the terminal has besides.
     pub fn additions(&self) -> LaunchAdditions {
-        LaunchAdditions { append: self.append.clone(), arguments: self.arguments.clone() }
+        LaunchAdditions { append: self.append.clone(), arguments: self.arguments.clone(), ..LaunchAdditions::default() }
     }
+}
+
+impl RunArgs {
+    /// What the machines take of this host.
+    pub fn host(&self) -> HostResources {
+        let memory = match (&self.memory_file, self.hugepages) {
+            (Some(directory), _) => MemorySource::Directory(directory.clone()),
+            (None, Some(size)) => MemorySource::HugePages(size),
+            (None, None) => MemorySource::Anonymous,
+        };
+        HostResources { memory, cpus: self.pin.clone(), bridge: self.bridge.clone() }
+    }
+}
+
+fn bridge(text: &str) -> Result<String, String> {
+    let is_name = guest::network::bridge::is_interface(text);
+    is_name.then(|| text.to_owned()).ok_or_else(|| "expected the name of a bridge such as br0".to_owned())
+}
+
+fn cpus(text: &str) -> Result<CpuSelection, String> {
+    CpuSelection::parse(text).ok_or_else(|| "expected CPUs such as 0-3,8".to_owned())
 }
 
 impl RunArgs {

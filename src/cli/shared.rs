@@ -6,12 +6,13 @@ use clap::Args;
 
 use crate::base::ByteSize;
 use crate::exec::sandbox::Limit;
-use crate::ops::{BuildOptions, Incremental, LeakPolicy, RecipeOptions};
+use crate::ops::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy, RecipeOptions};
 
 /// A recipe and its parameters.
 #[derive(Debug, Args)]
 pub struct RecipeArgs {
-    /// Path to the recipe (.kiln). `kiln run` and `kiln verify` also take a result directory, `kiln bundle` a lock
+    /// Path to the recipe (.kiln). `kiln run`, `kiln verify` and `kiln push` also take a result directory, `kiln bundle` a lock,
+    /// `kiln run` a reference such as registry.example/NAME:TAG
     pub recipe: PathBuf,
     /// Override a parameter of the recipe
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
@@ -42,9 +43,19 @@ pub struct RealizeArgs {
     /// Number of parallel steps, and of jobs in a kernel build [default: number of CPUs]
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub jobs: Option<u32>,
-    /// Run every step again, ignoring cached results
+    /// Run every step again, ignoring cached results and caches
     #[arg(long)]
     pub no_cache: bool,
+    /// Also take results of steps from this cache, a directory or the address of a web server, if a trusted key has signed them.
+    /// Others are listed in KILN_CACHES and in kiln/caches of the user's configuration
+    #[arg(long = "cache", value_name = "PLACE", conflicts_with = "without_caches")]
+    pub caches: Vec<String>,
+    /// Take nothing from caches, and use no result that was taken from one before
+    #[arg(long)]
+    pub without_caches: bool,
+    /// Also trust results that the keys in this file have signed, besides those in kiln/trusted-keys of the user's configuration
+    #[arg(long, value_name = "FILE")]
+    pub trusted_keys: Vec<PathBuf>,
     /// Compile kernels incrementally if only their configuration changed since the last such build.
     /// The result is not recorded in the lock until `kiln verify --rebuild` has confirmed it
     #[arg(long, conflicts_with = "no_cache")]
@@ -72,6 +83,11 @@ impl RealizeArgs {
             limits: self.limits.clone(),
             leaks: if self.allow_leaks { LeakPolicy::Report } else { LeakPolicy::Refuse },
             variation: self.variation,
+            caches: CacheOptions {
+                wanted: if self.without_caches { CacheUse::Nothing } else { CacheUse::Ask },
+                places: self.caches.clone(),
+                trusted: self.trusted_keys.clone(),
+            },
         }
     }
 }

@@ -43,6 +43,9 @@ impl OpsListener for Terminal {
             OpsEvent::Reading { name, bytes } => {
                 crate::tell!("checking {} ({})", Foreign(name), ByteSize(bytes).rounded());
             }
+            OpsEvent::Pushing { done, total } => {
+                crate::tell!("push: {} of {}", ByteSize(done).rounded(), ByteSize(total).rounded());
+            }
             OpsEvent::Notice(notice) => notices::tell(notice),
         }
     }

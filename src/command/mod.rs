@@ -6,6 +6,7 @@
 pub mod bug;
 pub mod build;
 pub mod bundle;
+pub mod challenge;
 pub mod check;
 pub mod doctor;
 pub mod draw;
@@ -19,9 +20,11 @@ mod notices;
 pub mod output;
 pub mod plan;
 pub mod progress;
+pub mod push;
 pub mod qemu;
 pub mod qmp;
 pub mod questions;
+pub mod registry;
 mod remote;
 pub mod run;
 pub mod shell;
@@ -63,6 +66,9 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Sign(args) => sign::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
+        Verb::Push(args) => registry::push(&session, &args),
+        Verb::Pull(args) => registry::pull(&session, &args),
+        Verb::Challenge(args) => challenge::run(&session, &args),
         Verb::Diff(args) => questions::diff(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),

@@ -70,6 +70,11 @@ pub(super) fn tell(notice: Notice<'_>) {
             crate::tell!("warning: {} is not handed to the machines: {}", Foreign(path.display()), Foreign(reason));
         }
         Notice::SshAwaited { machine } => crate::tell!("waiting for the SSH server of {}", Foreign(machine)),
+        Notice::TakenContradicts { step, origin } => crate::tell!(
+            "warning: {}: not used, since the lock has other outputs than a build with results from caches: {}",
+            Foreign(step),
+            origin.words()
+        ),
         Notice::LockChanged { path } => {
             crate::tell!("warning: {} was edited or merged; its pins are kept", path.display());
         }

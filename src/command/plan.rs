@@ -4,9 +4,11 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::output;
+use super::progress::taken;
 use crate::base::{ByteSize, Digest};
 use crate::cli;
-use crate::exec::{self, StepState};
+use crate::exec::StepState;
+use crate::exec::cache::ResultOrigin;
 use crate::ops::{self, Session};
 
 #[derive(Serialize)]
@@ -16,6 +18,8 @@ struct Shown {
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     action: Option<Digest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    taken: Option<ResultOrigin>,
 }
 
 #[derive(Serialize)]
@@ -30,7 +34,7 @@ struct Document<'a> {
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
-    let status = exec::status(&ready.plan, &ready.store)?;
+    let status = ops::status(&ready)?;
     let downloads = ready.plan.fetches.values().filter(|fetch| !fetch.place.is_local());
     let missing: Vec<_> = downloads.filter(|fetch| !ready.store.has(&fetch.digest)).collect();
     let document = Document {
@@ -45,6 +49,7 @@ pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
                 id: status.id,
                 state: word(&status.state),
                 action: status.action,
+                taken: status.taken.clone(),
             })
             .collect(),
         files: ready.plan.fetches.len(),
@@ -67,7 +72,10 @@ fn text(document: &Document<'_>) -> String {
     let mut lines: Vec<String> = document
         .steps
         .iter()
-        .map(|step| format!("{}  {:width$}  {}\n", step.id.short(), step.name, step.state))
+        .map(|step| {
+            let taken = step.taken.as_ref().map(|origin| format!(", {}", taken(origin))).unwrap_or_default();
+            format!("{}  {:width$}  {}{taken}\n", step.id.short(), step.name, step.state)
+        })
         .collect();
     let size = ByteSize(document.bytes_missing).rounded();
     lines.push(format!("{} files, {} to download ({size})\n", document.files, document.files_missing));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::base::{ByteSize, Foreign, tell};
+use crate::exec::cache::ResultOrigin;
 use crate::exec::event::{StepEvent, StepListener};
 use crate::world::download::ServerWait;
 
@@ -55,6 +56,9 @@ impl StepListener for Lines {
                 }
             }
             StepEvent::StepCached { step, id } => crate::tell!("{step}: cached ({})", id.short()),
+            StepEvent::StepTaken { step, id, origin } => {
+                crate::tell!("{step}: {} ({})", taken(&origin), id.short());
+            }
             StepEvent::StepStarted { step, id } => crate::tell!("{step}: running ({})", id.short()),
             StepEvent::StepIncremental { step } => crate::tell!("{step}: {INCREMENTAL}"),
             StepEvent::StepFinished { step, millis } => crate::tell!("{step}: done in {}", seconds(millis)),
@@ -108,6 +112,7 @@ impl StepListener for Bars {
                 }
             }
             StepEvent::StepCached { .. } => {}
+            StepEvent::StepTaken { step, origin, .. } => self.say(&format!("{step}: {}", taken(&origin))),
             StepEvent::StepStarted { step, .. } => {
                 let bar = self.bars.add(ProgressBar::new_spinner().with_message(step.clone()));
                 bar.enable_steady_tick(Duration::from_millis(120));
@@ -139,6 +144,11 @@ impl StepListener for Bars {
             }
         }
     }
+}
+
+/// Whose a result is that was not made here.
+pub(super) fn taken(ResultOrigin { cache, signer, key }: &ResultOrigin) -> String {
+    format!("taken from {}, signed by {} ({})", Foreign(cache), Foreign(signer), Foreign(key))
 }
 
 /// For whom a download waits, and why.

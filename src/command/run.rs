@@ -1,9 +1,10 @@
 //! `kiln run RECIPE|DIR`: boots with the locked QEMU, or prints the command that would.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use super::failure::Failure;
-use super::output;
+use super::{output, registry};
 use crate::cli::{self, PrintForm};
 use crate::guest::gdb::{ArtifactsOrigin, GdbStub, GuestStart};
 use crate::machine::LaunchAdditions;
@@ -20,8 +21,11 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     if let Some(form) = args.print {
         return print(session, args, form);
     }
-    let (recipe, options) = (args.recipe.options(), args.realize.options());
+    let (mut recipe, options) = (args.recipe.options(), args.realize.options());
     let shares = share::directories(session, &args.share)?;
+    if let Some(directory) = registry::pulled(session, args)? {
+        recipe.path = directory;
+    }
     let mut launches = if args.relock_gone {
         if recipe.path.is_dir() {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
@@ -38,22 +42,23 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         accel: args.accel.into(),
         keep: args.keep.clone(),
         additions: args.additions(),
-        gdb: gdb(args)?,
-        source: args.recipe.recipe.clone(),
+        gdb: gdb(args, &recipe.path)?,
+        host: args.host(),
+        source: recipe.path.clone(),
         keys: args.keys(),
     };
     Ok(launch::run(session, &launches, &options)?)
 }
 
 /// The stub that is asked for; the source that gdb shows is the directory of `--source`, if there is one alone.
-fn gdb(args: &cli::RunArgs) -> Result<Option<GdbStub>, Failure> {
+fn gdb(args: &cli::RunArgs, path: &Path) -> Result<Option<GdbStub>, Failure> {
     let Some(port) = args.gdb else { return Ok(None) };
     let start = if args.wait { GuestStart::OnContinue } else { GuestStart::AtOnce };
     let source = match args.recipe.sources.as_slice() {
         [(_, path)] => Some(fs::context("resolve", path, path.canonicalize())?),
         _ => None,
     };
-    let artifacts = if args.recipe.recipe.is_dir() { ArtifactsOrigin::Given } else { ArtifactsOrigin::Built };
+    let artifacts = if path.is_dir() { ArtifactsOrigin::Given } else { ArtifactsOrigin::Built };
     Ok(Some(GdbStub { port, start, source, artifacts }))
 }
 

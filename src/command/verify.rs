@@ -55,7 +55,7 @@ fn again(args: &RecipeArgs, variation: &Variation) -> Result<Vec<OsString>, OpsE
     let kiln = fs::context("find", Path::new("/proc/self/exe"), std::env::current_exe())?;
     let recipe = fs::context("resolve", &args.recipe, args.recipe.canonicalize())?;
     let mut argv: Vec<OsString> = vec![kiln.into(), "build".into(), recipe.into()];
-    argv.extend(["--jobs", "1", "--allow-leaks", "--vary", "--lock"].map(OsString::from));
+    argv.extend(["--jobs", "1", "--allow-leaks", "--without-caches", "--vary", "--lock"].map(OsString::from));
     argv.extend([variation.lock.clone().into(), "--out".into(), variation.out.clone().into()]);
     argv.extend(
         args.set.iter().flat_map(|(name, value)| ["--set".to_owned(), format!("{name}={value}")]).map(OsString::from),
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Verb};
-    use crate::ops::{BuildOptions, LeakPolicy};
+    use crate::ops::{BuildOptions, CacheOptions, CacheUse, LeakPolicy};
 
     #[test]
     fn the_second_build_is_asked_for_in_words_that_kiln_knows() {
@@ -83,8 +83,9 @@ mod tests {
         let Verb::Build(build) = Cli::parse_from(again(&args, &variation).unwrap()).verb else { panic!("a build") };
         assert_eq!(build.recipe.options().set, args.set);
         assert_eq!((build.recipe.lock, build.out), (Some(variation.lock), Some(variation.out)));
-        let wanted =
-            BuildOptions { jobs: Some(1), leaks: LeakPolicy::Report, variation: true, ..BuildOptions::default() };
+        let caches = CacheOptions { wanted: CacheUse::Nothing, ..CacheOptions::default() };
+        let (jobs, leaks) = (Some(1), LeakPolicy::Report);
+        let wanted = BuildOptions { jobs, leaks, variation: true, caches, ..BuildOptions::default() };
         assert_eq!(build.realize.options(), wanted);
     }
 }

@@ -17,6 +17,9 @@ pub const FILE: &str = "manifest.json";
 /// removes them should this one not end.
 pub const PARTIAL_FILE: &str = "manifest.partial.json";
 
+/// Beside it in a directory that was pulled: the lock that it was built from.
+pub const LOCK_FILE: &str = "kiln.lock";
+
 /// A manifest is refused when it is larger than this; real ones have a few kilobytes.
 pub const LIMIT: u64 = 4 << 20;
 

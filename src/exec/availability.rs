@@ -95,7 +95,12 @@ fn ask(downloader: &Downloader<'_>, fetch: &Fetch, urls: Vec<String>) -> Result<
         urls,
         || 0,
         |url| {
-            let request = HttpRequest { url, from: fetch.size.saturating_sub(1), stated: stated(&fetch.place) };
+            let request = HttpRequest {
+                url,
+                from: fetch.size.saturating_sub(1),
+                stated: stated(&fetch.place),
+                authorization: None,
+            };
             let response = downloader.ask(&request)?;
             match response.length.map(|length| length.saturating_add(response.start)) {
                 Some(size) if size != fetch.size => {

@@ -1,5 +1,6 @@
 //! Why a plan was not carried out.
 
+use super::cache::ResultOrigin;
 use super::failure::StepFailure;
 use super::log::Record;
 use super::source::UnusableSource;
@@ -53,6 +54,13 @@ pub enum ExecError {
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),
+    /// A step whose result was taken from a cache gave other bits when it was built here.
+    #[error("step {step} produced a different output than the one that {origin}", origin = origin.words())]
+    Disproved {
+        step: String,
+        /// Whose result it was.
+        origin: Box<ResultOrigin>,
+    },
     /// A step whose results had been lost gave other bits than the first time.
     #[error("step {step} is not reproducible: it produced a different {output} when re-run")]
     Irreproducible {

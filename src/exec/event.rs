@@ -1,5 +1,6 @@
 //! What happens during a build, as data. Renderers (terminal, lines, JSON) live with the commands.
 
+use super::cache::ResultOrigin;
 use crate::base::Digest;
 use crate::world::download::ServerWait;
 
@@ -23,6 +24,8 @@ pub enum StepEvent {
     Waiting(ServerWait),
     /// A step's result was in the store.
     StepCached { step: String, id: Digest },
+    /// A step's result is somebody else's.
+    StepTaken { step: String, id: Digest, origin: ResultOrigin },
     /// A step starts.
     StepStarted { step: String, id: Digest },
     /// It goes on from where an earlier run of it ended.

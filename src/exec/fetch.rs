@@ -137,7 +137,7 @@ impl<'a> Fetcher<'a> {
         fs::context("read", part, read).map_err(|error| fatal(self.store.failure(error)))?;
         let resumed = sink.have() > 0;
         if sink.have() < fetch.size {
-            let request = HttpRequest { url, from: 0, stated: stated(&fetch.place) };
+            let request = HttpRequest { url, from: 0, stated: stated(&fetch.place), authorization: None };
             let poured = self.downloader.pour(&request, Length::Exactly(fetch.size), &mut sink);
             if sink.grown && matches!(poured, Err(Refusal::Useless(_))) {
                 // Whatever that was, it is no beginning of the file.

@@ -116,7 +116,7 @@ pub fn flag() -> &'static AtomicBool {
 }
 
 /// Whether what runs is to end.
-pub(in crate::exec) fn stopped() -> bool {
+pub fn stopped() -> bool {
     STOPPED.load(Ordering::Relaxed)
 }
 

@@ -4,6 +4,7 @@
 
 pub mod availability;
 pub mod builtin;
+pub mod cache;
 pub mod debian;
 pub mod doctor;
 mod error;
@@ -23,9 +24,11 @@ mod realized;
 mod resolve;
 pub mod sandbox;
 mod services;
+pub mod sharing;
 pub mod source;
 mod status;
 mod step;
+mod trail;
 mod transient;
 mod tree;
 mod variation;
@@ -40,6 +43,7 @@ pub use realized::Realized;
 pub use resolve::resolved_id;
 pub use services::Services;
 pub use status::{Status, StepState, status};
+pub use trail::ActionTrail;
 pub use tree::{RootError, TreeError};
 
 use event::{StepEvent, StepListener};

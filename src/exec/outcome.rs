@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cache::ResultOrigin;
 use crate::base::Digest;
 use crate::plan::id::InputValue;
 use crate::store::Output;
@@ -32,6 +33,8 @@ pub(super) struct Objects {
     pub(super) outputs: Outputs,
     /// The names of the incremental run that they came from, if they did not come from nothing.
     pub(super) incremental: Option<Names>,
+    /// Whose result it is, if it is not this store's own.
+    pub(super) taken: Option<Box<ResultOrigin>>,
 }
 
 /// Under which names a step's incremental runs are kept.

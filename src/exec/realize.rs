@@ -5,6 +5,7 @@
 //! there: files are fetched, lost outputs made again. So a build with nothing to do reads a dozen small files.
 
 mod inputs;
+mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use super::interrupt::{self, Interruptible, RunningWork};
 use super::outcome::{Known, Left, Names, Objects, Outputs};
 use super::outputs::{Collected, Destination};
 use super::resolve::{Findings, resolve, resolve_without, result, wanted};
+use super::sharing::{self, Sharing};
 use super::source::{self, SourceTrees};
 use super::step::{self, Began, Ran, Ready};
 use super::transient::Transients;
@@ -65,6 +67,8 @@ struct Realizer<'a> {
     cells: Vec<Mutex<Cell>>,
     /// Steps whose outputs must be there in the end.
     wanted: BTreeSet<usize>,
+    /// Which steps others may have results of.
+    sharing: Vec<Sharing>,
     jobs: Gate,
     failed: &'a AtomicBool,
     error: Mutex<Option<ExecError>>,
@@ -102,6 +106,7 @@ pub fn realize_from(
         transients: Transients::new(plan),
         cells: plan.steps.iter().map(|_| Mutex::new(Cell::Unknown)).collect(),
         wanted: wanted(plan),
+        sharing: sharing::of(plan),
         jobs: Gate::new(options.parallel()),
         failed: &failed,
         error: Mutex::new(None),
@@ -206,6 +211,9 @@ impl Realizer<'_> {
             self.listener().on(StepEvent::StepCached { step: self.plan.steps[at].name(), id: action });
             return Ok(Some(Known { action, left: Left::Objects(objects) }));
         }
+        if let Some(objects) = self.taken(at, action, reuse)? {
+            return Ok(Some(Known { action, left: Left::Objects(objects) }));
+        }
         let before = result(self.plan, self.store(), at, &action);
         let objects = self.run(at, &resolved, reuse)?;
         if before.is_some_and(|before| before != objects.outputs) {
@@ -249,7 +257,7 @@ impl Realizer<'_> {
             if let Some(outputs) = result(self.plan, self.store(), at, &name)
                 && (reuse == Reuse::Result || self.present(at, &outputs)?)
             {
-                return Ok(Some(Objects { outputs, incremental }));
+                return Ok(Some(Objects { outputs, incremental, taken: None }));
             }
         }
         Ok(None)
@@ -294,7 +302,7 @@ impl Realizer<'_> {
         if let (None, Some(kept)) = (incremental, &resolved.incremental) {
             self.judge(at, &kept.names, &outputs)?;
         }
-        Ok(Objects { outputs, incremental })
+        Ok(Objects { outputs, incremental, taken: None })
     }
 
     /// Has the executor run a step, when its turn has come.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::cache::ResultOrigin;
 use super::incremental;
 use super::outcome::{Known, Left, Names, Outputs};
 use super::source::SourceTrees;
@@ -23,6 +24,8 @@ pub struct Realized {
     fetches: BTreeMap<Digest, u64>,
     /// Positions of the steps that went on from an earlier run, so that their bits are not proved.
     incremental: BTreeMap<usize, Names>,
+    /// By position: whose result it is, of those that are not this store's own.
+    taken: BTreeMap<usize, ResultOrigin>,
     /// What was in the directories that steps read.
     sources: SourceTrees,
 }
@@ -39,6 +42,7 @@ impl Realized {
                 .enumerate()
                 .filter_map(|(at, known)| Some((at, incremental_run(known)?)))
                 .collect(),
+            taken: known.iter().enumerate().filter_map(|(at, known)| Some((at, origin(known)?.clone()))).collect(),
             outputs: known.into_iter().map(|known| outputs(known.left)).collect(),
             fetches: plan.fetches.iter().map(|(digest, fetch)| (*digest, fetch.size)).collect(),
         }
@@ -52,6 +56,19 @@ impl Realized {
     /// Steps whose bits are not those of a run from nothing, as far as anybody has shown.
     pub fn incremental(&self) -> impl Iterator<Item = usize> {
         self.incremental.keys().copied()
+    }
+
+    /// Steps whose results are somebody else's, and whose.
+    pub fn taken(&self) -> impl Iterator<Item = (usize, &ResultOrigin)> {
+        self.taken.iter().map(|(at, origin)| (*at, origin))
+    }
+
+    /// Makes results of others that a build from nothing has confirmed this store's own.
+    pub fn confirm(&self, (plan, store): (&Plan, &Store), clean: &Realized) -> Result<(), StoreError> {
+        for at in self.taken.keys().filter(|at| self.outputs[**at] == clean.outputs[**at]) {
+            store.put_result(&self.actions[&plan.steps[*at].name()], &self.outputs[*at])?;
+        }
+        Ok(())
     }
 
     /// Judges what the steps left that went on from an earlier run by what a build from nothing made of the same plan:
@@ -97,6 +114,13 @@ fn outputs(left: Left) -> Outputs {
     match left {
         Left::Objects(objects) => objects.outputs,
         Left::Transient => Outputs::new(),
+    }
+}
+
+fn origin(known: &Known) -> Option<&ResultOrigin> {
+    match &known.left {
+        Left::Objects(objects) => objects.taken.as_deref(),
+        Left::Transient => None,
     }
 }
 

@@ -81,7 +81,11 @@ pub fn resolved_id(plan: &Plan, at: usize, realized: &Realized) -> Digest {
 
 /// A result that fits its step: one that was written by somebody else for something else is none.
 pub(super) fn result(plan: &Plan, store: &Store, at: usize, action: &Digest) -> Option<Outputs> {
-    let outputs = store.get_result(action)?;
+    store.get_result(action).filter(|outputs| fits(plan, at, outputs))
+}
+
+/// Whether these are the outputs that a step declares.
+pub(super) fn fits(plan: &Plan, at: usize, outputs: &Outputs) -> bool {
     let declared: BTreeSet<&String> = plan.steps[at].outputs.iter().collect();
-    (outputs.keys().collect::<BTreeSet<_>>() == declared).then_some(outputs)
+    outputs.keys().collect::<BTreeSet<_>>() == declared
 }

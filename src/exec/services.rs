@@ -1,5 +1,6 @@
 //! What a build works with: a store, a network, an executor, and who hears of it.
 
+use super::cache::StepCache;
 use super::event::StepListener;
 use super::executor::Executor;
 use super::fetch::MirrorLookup;
@@ -17,6 +18,8 @@ pub struct Services<'a> {
     pub mirrors: &'a MirrorLookup<'a>,
     /// Who carries steps out.
     pub executor: &'a dyn Executor,
+    /// Whose results count as well as this store's own, if anybody's.
+    pub caches: Option<&'a dyn StepCache>,
     /// Who hears what happens.
     pub listener: &'a dyn StepListener,
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::ExecError;
+use super::cache::{ResultOrigin, StepCache};
 use super::outcome::{Known, Left, Objects};
 use super::{interrupt, resolve, source};
 use crate::base::Digest;
@@ -28,10 +29,15 @@ pub struct Status {
     pub action: Option<Digest>,
     /// What a build would do.
     pub state: StepState,
+    /// Whose the known result is, if it is not this store's own.
+    pub taken: Option<ResultOrigin>,
 }
 
+/// Where results are looked up.
+type KnownPlaces<'a> = (&'a Store, Option<&'a dyn StepCache>);
+
 /// The state of every step, in order.
-pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
+pub fn status(plan: &Plan, store: &Store, caches: Option<&dyn StepCache>) -> Result<Vec<Status>, ExecError> {
     // A directory that cannot be read is told of by the build.
     let sources = source::all(plan, store, &interrupt::stopped).unwrap_or_default();
     let mut steps: Vec<Option<Known>> = Vec::new();
@@ -40,14 +46,18 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
         let outputs = &|step: usize, name: &str| steps[step].as_ref()?.value(name);
         let found = resolve::Findings { outputs, sources: &sources };
         let action = resolve::resolve(plan, at, &found).map(|messages| messages.action);
-        let known = action.and_then(|action| known(plan, store, at, action));
+        let known = action.and_then(|action| known(plan, (store, caches), at, action));
         let state = match (&action, &known) {
             (None, _) => StepState::Unknown,
             (_, None) => StepState::WouldRun,
             (_, Some(_)) => StepState::Cached,
         };
+        let taken = known.as_ref().and_then(|known| match &known.left {
+            Left::Objects(objects) => objects.taken.as_deref().cloned(),
+            Left::Transient => None,
+        });
         steps.push(known);
-        all.push(Status { id, action, state });
+        all.push(Status { id, action, state, taken });
     }
     let mut needed: BTreeSet<usize> = resolve::wanted(plan);
     for at in (0..all.len()).rev() {
@@ -65,13 +75,22 @@ pub fn status(plan: &Plan, store: &Store) -> Result<Vec<Status>, ExecError> {
 }
 
 /// What is known of a step without running it.
-fn known(plan: &Plan, store: &Store, at: usize, action: Digest) -> Option<Known> {
+fn known(plan: &Plan, (store, caches): KnownPlaces<'_>, at: usize, action: Digest) -> Option<Known> {
     let left = if plan.transient.contains(&at) {
         Left::Transient
     } else {
-        Left::Objects(Objects { outputs: resolve::result(plan, store, at, &action)?, incremental: None })
+        Left::Objects(known_objects(plan, (store, caches), at, &action)?)
     };
     Some(Known { action, left })
+}
+
+/// A result of this store, else one that was taken from a cache.
+fn known_objects(plan: &Plan, (store, caches): KnownPlaces<'_>, at: usize, action: &Digest) -> Option<Objects> {
+    if let Some(outputs) = resolve::result(plan, store, at, action) {
+        return Some(Objects { outputs, incremental: None, taken: None });
+    }
+    let taken = caches?.remembered(action).filter(|taken| resolve::fits(plan, at, &taken.outputs))?;
+    Some(Objects { outputs: taken.outputs, incremental: None, taken: Some(Box::new(taken.origin)) })
 }
 
 /// Whether what a step leaves behind is there; what is transient never is.

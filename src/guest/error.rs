@@ -93,6 +93,13 @@ pub enum GuestError {
     /// A file given to `--keep` cannot serve.
     #[error("{}: {reason}", Foreign(path.display()))]
     Keep { path: PathBuf, reason: String },
+    /// The host cannot give a run what it is asked for.
+    #[error("{option}: {reason}")]
+    Resource {
+        /// The option of the command line.
+        option: &'static str,
+        reason: String,
+    },
     /// A directory given to `--share` cannot be shown to a guest.
     #[error("machine {machine}: {reason}")]
     Share { machine: String, reason: String },

@@ -30,6 +30,8 @@ use crate::world::plain::FileState;
 pub const RUN: &str = "/kiln/run";
 /// Where QEMU finds what the machines of one start share.
 pub const SHARED: &str = "/kiln/shared";
+/// Where QEMU finds the files that its memory is made of.
+pub const MEMORY: &str = "/kiln/memory";
 /// Where QEMU writes console logs.
 pub const LOGS: &str = "/kiln/logs";
 /// Where a lasting overlay appears.
@@ -93,6 +95,8 @@ pub struct Places {
     pub shared: PathBuf,
     /// Becomes [`LOGS`], with the name of the console log in there; none on the terminal.
     pub log: Option<(PathBuf, String)>,
+    /// Becomes [`MEMORY`]; none where memory is not made of files.
+    pub memory: Option<PathBuf>,
     /// What lasts: an overlay, which becomes [`KEEP`], and files that appear in [`KEPT`]; what is not among them is made
     /// in `run`.
     pub keep: Option<KeptFiles>,
@@ -204,6 +208,8 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             (wishes.agent, wishes.forwards) = (true, Forwards::Closed);
         }
         wishes.append.extend(append);
+        wishes.memory = launch.additions.memory;
+        wishes.mac.clone_from(&launch.additions.bridged);
         wishes.credentials.clone_from(&launch.credentials);
         wishes.shares = launch.shares.iter().map(Share::in_argv).collect();
         wishes.arguments.extend(launch.additions.arguments.iter().cloned());
@@ -223,6 +229,7 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
         Place::FirmwareVars => format!("{RUN}/{VARIABLES}"),
         Place::Run => RUN.to_owned(),
         Place::Shared => SHARED.to_owned(),
+        Place::Memory => MEMORY.to_owned(),
         Place::Log => format!("{LOGS}/{log}"),
         // A launch says which; the word stands in the argv itself.
         Place::Accel => "tcg".to_owned(),
@@ -241,7 +248,9 @@ pub fn share_notices(launch: &Launch) -> impl Iterator<Item = String> {
 pub fn forwards(launch: &Launch, purpose: Purpose) -> Option<&[Forward]> {
     let machine = &launch.description.machine;
     // Tests work inside the guest, and two of them may run side by side.
-    let forwards = if purpose == Purpose::Test { &[][..] } else { &machine.forwards[..] };
+    // On a bridge, others reach it by an address of its own.
+    let closed = purpose == Purpose::Test || launch.additions.bridged.is_some();
+    let forwards = if closed { &[][..] } else { &machine.forwards[..] };
     machine.user_network.then_some(forwards)
 }
 
@@ -281,6 +290,7 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
     let artifacts = files.map(artifact).map(|(source, target)| Mount { readonly: true, ..bind(&source, &target) });
     let mut mounts: Vec<Mount> = artifacts.collect();
     mounts.extend([bind(&places.run, RUN), bind(&places.shared, SHARED)]);
+    mounts.extend(places.memory.as_ref().map(|memory| bind(memory, MEMORY)));
     // The file alone: the directory may be one of the user's, with much else in it.
     mounts.extend(places.log.as_ref().map(|(logs, name)| bind(&logs.join(name), &format!("{LOGS}/{name}"))));
     if let Some(keep) = &places.keep {

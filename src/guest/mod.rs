@@ -15,6 +15,7 @@ pub mod event;
 pub mod frame;
 pub mod gdb;
 pub mod hold;
+pub mod host;
 pub mod junit;
 pub mod keep;
 pub mod launch;

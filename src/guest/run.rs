@@ -11,6 +11,7 @@ use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
 use super::gdb::GdbStub;
+use super::host::{CpuSelection, HostMemory, HostResources, Lan};
 use super::keep::{self, Keep};
 use super::launch::{self, KeptFiles, Places, Purpose};
 use super::process::{Qemu, Start};
@@ -18,6 +19,7 @@ use super::rundir::{RunDir, SHARED};
 use super::running::{RunRecord, RunningMachine};
 use super::ssh::SshAccess;
 use super::{AccelChoice, GuestError, Launch, monitor, network, ports, ssh};
+use crate::machine::LaunchAdditions;
 
 /// How often somebody looks whether the run is over.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -36,6 +38,8 @@ pub struct RunOptions<'a> {
     pub ssh: Option<SshAccess>,
     /// How the front machine is debugged.
     pub gdb: Option<GdbStub>,
+    /// What the machines take of this host.
+    pub host: HostResources,
     /// What names the run for whoever looks for it: see [`RunRecord`].
     pub sources: Vec<PathBuf>,
     /// Set by SIGTERM, SIGHUP, or Ctrl-C when there is no terminal.
@@ -49,26 +53,41 @@ pub fn run(
     options: &RunOptions<'_>,
     listener: &dyn TestListener,
 ) -> Result<(), GuestError> {
-    for launch in std::iter::once(front).chain(background.iter().copied()) {
-        ports::check(launch)?;
+    let all: Vec<&Launch> = std::iter::once(front).chain(background.iter().copied()).collect();
+    let lan = options.host.bridge.as_ref().map(|bridge| Lan::join(bridge, &all)).transpose()?;
+    if lan.is_none() {
+        all.iter().try_for_each(|launch| ports::check(launch))?;
     }
     let mut keep = options.keep.as_ref().map(|keep| Keep::open(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
     let access = options.ssh.clone().map(|access| access.with_own_key(&run)).transpose()?;
-    let handed = |launch: &Launch| match &access {
-        Some(access) => Launch { credentials: access.credentials(launch), ..launch.clone() },
-        None => launch.clone(),
+    // Before anything is made or said of them.
+    options.host.cpus.as_ref().map(CpuSelection::pin).transpose()?;
+    let memory = HostMemory::reserve(&options.host.memory, &all)?;
+    let handed = |launch: &Launch| {
+        let credentials =
+            access.as_ref().map_or_else(|| launch.credentials.clone(), |access| access.credentials(launch));
+        let additions = LaunchAdditions {
+            memory: memory.backing,
+            bridged: lan.as_ref().map(|lan| lan.mac(&launch.machine)),
+            ..launch.additions.clone()
+        };
+        Launch { credentials, additions, ..launch.clone() }
     };
     let (front, background) = (&handed(front), background.iter().map(|launch| handed(launch)).collect::<Vec<_>>());
     let background = &background.iter().collect::<Vec<_>>()[..];
     let kept = keep::files(&mut keep, (front, background), listener)?;
     announce(std::iter::once(front).chain(background.iter().copied()), (&run, access.as_ref(), &kept), listener)?;
+    let cards = all.iter().filter_map(|launch| Some(lan.as_ref()?.notice(&launch.machine)));
+    cards.for_each(|text| listener.on(TestEvent::Notice(&text)));
+    let of_host = memory.notice().into_iter().chain(options.host.cpus.as_ref().map(CpuSelection::notice));
+    of_host.for_each(|text| listener.on(TestEvent::Notice(&text)));
     options.gdb.iter().flat_map(|gdb| gdb.notices(front)).for_each(|text| listener.on(TestEvent::Notice(&text)));
     let mut accel = options.accel.first();
     loop {
         let of_front = launch::accelerator(front, options.accel, accel)?;
         listener.on(TestEvent::Booting { machine: &front.machine, accel: of_front });
-        match attempt(front, background, (&run, &kept, accel), options) {
+        match attempt(front, background, (&run, &kept, &memory, accel), options) {
             Err(GuestError::KvmBroken { reason }) => {
                 let notice = format!("KVM does not work ({reason}); restarting with software emulation");
                 listener.on(TestEvent::Notice(&notice));
@@ -121,7 +140,7 @@ fn running(launch: &Launch) -> RunningMachine {
 fn attempt(
     front: &Launch,
     background: &[&Launch],
-    (run, kept, accel): (&RunDir, &BTreeMap<&str, KeptFiles>, Accelerator),
+    (run, kept, memory, accel): (&RunDir, &BTreeMap<&str, KeptFiles>, &HostMemory, Accelerator),
     options: &RunOptions<'_>,
 ) -> Result<(), GuestError> {
     let fallback = options.accel == AccelChoice::Auto;
@@ -130,15 +149,21 @@ fn attempt(
             run: run.sub(&launch.machine)?,
             shared: run.sub(SHARED)?,
             log: (!terminal).then(|| (run.path().to_owned(), format!("{}.console.log", launch.machine))),
+            memory: memory.directory_of(&launch.machine)?,
             keep: kept.get(launch.machine.as_str()).cloned(),
         };
         launch::prepare(launch, &places)?;
         let accel = launch::accelerator(launch, options.accel, accel)?;
         let purpose = if terminal { Purpose::Terminal } else { Purpose::Background };
         let forwards = launch::forwards(launch, purpose);
-        let network = forwards.map(|forwards| network::open(launch, &places, forwards)).transpose()?;
+        let network = match &options.host.bridge {
+            Some(bridge) => Some(network::bridge::open(launch, &places, bridge)?),
+            None => forwards.map(|forwards| network::open(launch, &places, forwards)).transpose()?,
+        };
         let spec = launch::spec(launch, &places, launch::argv(launch, purpose, &places, accel)?);
         let errors = run.path().join(format!("{}.qemu.log", launch.machine));
+        // Until it has started: QEMU inherits the CPUs of whoever starts it.
+        let _pinned = options.host.cpus.as_ref().map(CpuSelection::pin).transpose()?;
         Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors, network }, terminal)
     };
     // Before any QEMU, so that a port that is taken is told before anything is started.

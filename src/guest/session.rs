@@ -95,6 +95,7 @@ impl<'a> GuestSession<'a> {
             run: group.run.sub(&name)?,
             shared: group.run.sub(SHARED)?,
             log: Some((group.logs.to_owned(), log.clone())),
+            memory: None,
             keep: None,
         };
         fs::create_dir_all(group.logs)?;

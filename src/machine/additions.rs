@@ -4,7 +4,7 @@
 //! they were written. They are never in a lock; QEMU itself judges its options.
 
 use super::Description;
-use super::argv::{kernel_line, quote};
+use super::argv::{MemoryBacking, kernel_line, quote};
 use super::rules::longest_kernel_line;
 use crate::base::Foreign;
 use crate::plan::boot;
@@ -17,6 +17,10 @@ pub struct LaunchAdditions {
     pub append: Vec<String>,
     /// Words after all others of QEMU's command line.
     pub arguments: Vec<String>,
+    /// What the host makes its memory of.
+    pub memory: MemoryBacking,
+    /// The address of its card on a bridge of the host, where it is connected to one instead of the user network.
+    pub bridged: Option<String>,
 }
 
 /// Why words cannot be added.

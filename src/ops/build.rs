@@ -50,7 +50,7 @@ pub fn build_with(
     qemu::ask(ready, options)?;
     let realized = realize::all(ready, options)?;
     leaks::check(ready, &realized, options.leaks)?;
-    let (lock, realized) = ids::assign_ids(ready, realized)?;
+    let (lock, realized) = ids::assign_ids(ready, realized, &options.caches)?;
     let qemus = match qemu {
         QemuDelivery::None => PackedQemus::new(),
         QemuDelivery::Packed => packed_qemu::pack(ready, &realized)?,

@@ -1,6 +1,7 @@
 //! What happens during an operation, as data: whoever calls it draws it, or does not.
 
 use crate::base::{Diagnostic, SourceMap};
+use crate::exec::cache::ResultOrigin;
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::source::SourceTrees;
 use crate::guest::event::{TestEvent, TestListener};
@@ -35,6 +36,13 @@ pub enum OpsEvent<'a> {
         name: &'a str,
         /// Its size.
         bytes: u64,
+    },
+    /// So much of an artifact has arrived in a registry.
+    Pushing {
+        /// Bytes that are there.
+        done: u64,
+        /// All of them.
+        total: u64,
     },
     /// Something else worth telling, that stops nothing.
     Notice(Notice<'a>),
@@ -120,6 +128,13 @@ pub enum Notice<'a> {
     SshAwaited {
         /// Its name.
         machine: &'a str,
+    },
+    /// A result that was taken from a cache is part of a build that the lock contradicts.
+    TakenContradicts {
+        /// The step.
+        step: &'a str,
+        /// Whose result it is.
+        origin: &'a ResultOrigin,
     },
     /// A lock was changed by something other than kiln; what it pins is kept.
     LockChanged {

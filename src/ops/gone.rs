@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::cache::CacheMemory;
 use super::error::OpsError;
 use super::event::{Notice, OpsEvent};
 use super::load::{self, Loaded, Ready};
@@ -58,7 +59,7 @@ pub fn ready<'a>(session: &Session<'a>, options: &RecipeOptions, beside: &Path) 
 fn finished<'a>(loaded: Loaded<'a>, lock: Lock, store: Store) -> Result<Ready<'a>, OpsError> {
     machines::judge(&loaded.session, &loaded.recipe, &lock)?;
     let plan = plan::lower(&loaded.recipe, &lock);
-    Ok(Ready { loaded, lock, plan, store })
+    Ok(Ready { loaded, lock, plan, store, caches: CacheMemory::default() })
 }
 
 /// `result/NAME.lock` of `result/NAME`.

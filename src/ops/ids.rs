@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use super::cache::{CacheServices, Network, StepCaches};
 use super::error::OpsError;
 use super::load::Ready;
+use super::options::{CacheOptions, CacheUse};
+use crate::exec::cache::StepCache;
 use crate::exec::event::IgnoreSteps;
 use crate::exec::executor::LocalExecutor;
 use crate::exec::{self, Realized};
@@ -20,14 +23,20 @@ const SMALL: u64 = 4 << 20;
 /// A step that may number users gives the same tree as the step that is told the numbers which came out: both let the
 /// packages' scripts choose, and then move every user to its final number. So what the one left behind is kept as the
 /// result of the other, too, and the first build has the same steps as all that follow.
-pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock, Realized), OpsError> {
+pub(super) fn assign_ids(
+    ready: &Ready<'_>,
+    realized: Realized,
+    caches: &CacheOptions,
+) -> Result<(Lock, Realized), OpsError> {
     let mut lock = ready.lock.clone();
     lock.images.extend(tables(ready, &realized)?);
     if lock.images == ready.lock.images {
         return Ok((lock, realized));
     }
     let plan = plan::lower(&ready.loaded.recipe, &lock);
-    for (at, _) in roots(ready) {
+    // What somebody else says of one step is not said of another one by this store.
+    let own = |at: &usize| !realized.taken().any(|(taken, _)| taken == *at);
+    for (at, _) in roots(ready).filter(|(at, _)| own(at)) {
         let outputs = plan.steps[at].outputs.iter();
         let outputs = outputs.filter_map(|name| Some((name.clone(), realized.output(at, name)?.clone()))).collect();
         // What a root reads knows nothing of users' numbers, and so came out as it will for the new lock.
@@ -39,7 +48,17 @@ pub(super) fn assign_ids(ready: &Ready<'_>, realized: Realized) -> Result<(Lock,
         exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
     let nowhere = |_: &plan::step::FetchPlace| Vec::new();
     let (store, world) = (&ready.store, ready.loaded.session.world);
-    let services = exec::Services { store, world, mirrors: &nowhere, executor: &LocalExecutor, listener: &IgnoreSteps };
+    let caches = CacheOptions { wanted: CacheUse::Remembered, ..caches.clone() };
+    let surroundings = CacheServices { store, world, listener: &IgnoreSteps, memory: &ready.caches };
+    let caches = StepCaches::open(surroundings, &ready.loaded.recipe.name, (&caches, Network::Forbidden))?;
+    let services = exec::Services {
+        store,
+        world,
+        mirrors: &nowhere,
+        executor: &LocalExecutor,
+        caches: caches.as_ref().map(|caches| caches as &dyn StepCache),
+        listener: &IgnoreSteps,
+    };
     let realized = exec::realize_from(&plan, realized.sources(), &services, &options);
     Ok((lock, realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))?))
 }

@@ -20,6 +20,7 @@ use crate::deliver::launch::{LaunchFile, Place};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::gdb::GdbStub;
+use crate::guest::host::HostResources;
 use crate::guest::share::Share;
 use crate::guest::{self, Launch};
 use crate::machine::{Description, LaunchAdditions};
@@ -191,6 +192,8 @@ pub struct RunRequest {
     pub additions: LaunchAdditions,
     /// How that machine is debugged.
     pub gdb: Option<GdbStub>,
+    /// What the machines take of this host.
+    pub host: HostResources,
     /// The recipe or result directory that the machines are of, so that other commands find them while they run.
     pub source: PathBuf,
     /// Who may log in over SSH, besides those whom the images know.
@@ -212,6 +215,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         keep: options.keep.clone(),
         base: PathBuf::from(SOCKETS),
         gdb: options.gdb.clone(),
+        host: options.host.clone(),
         sources: sources(session, &options.source),
         ssh: ssh_keys::access(session, &options.keys, &options.source)?,
         interrupted: interrupt::flag(),

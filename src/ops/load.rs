@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::cache::CacheMemory;
 use super::error::{LockError, OpsError, UsageError};
 use super::options::RecipeOptions;
 use super::session::Session;
@@ -96,6 +97,8 @@ pub struct Ready<'a> {
     pub plan: Plan,
     /// Where results are.
     pub store: Store,
+    /// What was found out about caches.
+    pub caches: CacheMemory,
 }
 
 /// Reads recipe and lock, judges and lowers them, opens the store.
@@ -105,7 +108,7 @@ pub fn ready<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Ready
     machines::judge(session, &loaded.recipe, &lock)?;
     let plan = plan::lower(&loaded.recipe, &lock);
     let store = open_store(session.world)?;
-    Ok(Ready { loaded, lock, plan, store })
+    Ok(Ready { loaded, lock, plan, store, caches: CacheMemory::default() })
 }
 
 /// The store of this user.

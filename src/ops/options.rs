@@ -58,6 +58,8 @@ pub struct BuildOptions {
     pub leaks: LeakPolicy,
     /// Show programs another clock and directories in another order, to prove that it changes nothing.
     pub variation: bool,
+    /// Whose results count besides this store's own.
+    pub caches: CacheOptions,
 }
 
 impl BuildOptions {
@@ -65,10 +67,20 @@ impl BuildOptions {
     pub fn without_build(&self, directory: &Path) -> Result<(), UsageError> {
         let incremental = self.incremental != Incremental::None;
         let leaks = self.leaks != LeakPolicy::Refuse;
-        refuse(directory, &[("--no-cache", self.no_cache), ("--incremental", incremental), ("--allow-leaks", leaks)])
+        let CacheOptions { wanted, places, trusted } = &self.caches;
+        let stated = [
+            ("--no-cache", self.no_cache),
+            ("--incremental", incremental),
+            ("--allow-leaks", leaks),
+            ("--cache", !places.is_empty()),
+            ("--without-caches", *wanted != CacheUse::Ask),
+            ("--trusted-keys", !trusted.is_empty()),
+        ];
+        refuse(directory, &stated)
     }
 }
 
+pub use super::cache::{CacheOptions, CacheUse};
 pub use crate::exec::Incremental;
 
 /// What traces of the building machine in an artifact mean.

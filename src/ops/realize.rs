@@ -1,10 +1,16 @@
 //! Carries plans out, with the mirrors and limits of the session's user.
 
+use std::collections::BTreeSet;
+
+use super::cache::{CacheServices, Network, StepCaches};
 use super::error::{OpsError, UsageError};
-use super::event::{Cached, Steps};
+use super::event::{Cached, Notice, Steps};
 use super::load::Ready;
-use super::options::{BuildOptions, Incremental};
-use super::{local, mirrors};
+use super::options::{BuildOptions, CacheOptions, CacheUse, Incremental};
+use super::session::Session;
+use super::{local, mirrors, record};
+use crate::base::Digest;
+use crate::exec::cache::StepCache;
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
@@ -14,9 +20,23 @@ use crate::plan::{self, Fetch, Plan};
 use crate::store::Store;
 use crate::world::World;
 
-/// Carries the whole plan out.
+/// Carries the whole plan out. Results of others that contradict the lock are no error: what they are of is built here.
 pub(super) fn all(ready: &Ready<'_>, options: &BuildOptions) -> Result<Realized, OpsError> {
-    in_store(ready, &ready.store, options)
+    let realized = in_store(ready, &ready.store, options)?;
+    let asked = options.caches.wanted == CacheUse::Ask;
+    if !asked || realized.taken().next().is_none() || !record::contradicts(ready, &realized) {
+        return Ok(realized);
+    }
+    for (at, origin) in realized.taken() {
+        ready.loaded.session.notice(Notice::TakenContradicts { step: &ready.plan.steps[at].name(), origin });
+    }
+    in_store(ready, &ready.store, &alone(options))
+}
+
+/// The same build without the results of others.
+fn alone(options: &BuildOptions) -> BuildOptions {
+    let caches = CacheOptions { wanted: CacheUse::Nothing, ..options.caches.clone() };
+    BuildOptions { caches, ..options.clone() }
 }
 
 /// The same in another store.
@@ -79,8 +99,21 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let steps = Steps::start(session.listener, work.cached);
     let Work { store, executor, .. } = *work;
     let world = session.world;
-    let services = exec::Services { store, world, mirrors: &addresses, executor, listener: &steps };
-    let realized = exec::realize(work.plan, &services, &exec);
+    let network = if options.offline { Network::Forbidden } else { Network::Allowed };
+    let cache_services = CacheServices { store, world, listener: &steps, memory: &ready.caches };
+    let caches = StepCaches::open(cache_services, &ready.loaded.recipe.name, (&options.caches, network))?;
+    let asked = caches.as_ref().map(|caches| caches as &dyn StepCache);
+    let services = exec::Services { store, world, mirrors: &addresses, executor, caches: asked, listener: &steps };
+    let realized = match exec::realize(work.plan, &services, &exec) {
+        Err(error @ ExecError::Disproved { .. }) => {
+            steps.on(StepEvent::Warning { message: format!("{error}; building without caches") });
+            exec::realize(work.plan, &exec::Services { caches: None, ..services }, &exec)
+        }
+        realized => realized,
+    };
+    if let Some(caches) = &caches {
+        caches.conclude();
+    }
     realized.map_err(|error| OpsError::exec(&ready.loaded.recipe, error))
 }
 
@@ -92,9 +125,10 @@ fn limits(world: &dyn World, given: &[Limit]) -> Result<Limits, UsageError> {
 }
 
 /// Options for whoever compares a build with another one: results of steps that went on from an earlier run count, and
-/// no such step starts.
+/// those that were taken from caches before; no such step starts, and no cache is asked.
 pub(super) fn to_compare() -> BuildOptions {
-    BuildOptions { incremental: Incremental::Results, ..BuildOptions::default() }
+    let caches = CacheOptions { wanted: CacheUse::Remembered, ..CacheOptions::default() };
+    BuildOptions { incremental: Incremental::Results, caches, ..BuildOptions::default() }
 }
 
 /// Fetches every input that the store lacks; how many the plan has.
@@ -106,17 +140,53 @@ pub(super) fn inputs(ready: &Ready<'_>) -> Result<usize, OpsError> {
 
 /// Fetches those of these files that the store lacks.
 pub(super) fn fetch(ready: &Ready<'_>, files: &[&Fetch], options: &BuildOptions) -> Result<(), OpsError> {
-    let session = &ready.loaded.session;
+    let wanted = Files { files, private: Some(&ready.plan.private) };
+    fetch_into(&ready.loaded.session, &ready.store, &wanted, options.offline)
+}
+
+/// The same of files that no recipe is read for.
+pub(super) fn files(session: &Session<'_>, store: &Store, files: &[&Fetch], offline: bool) -> Result<(), OpsError> {
+    fetch_into(session, store, &Files { files, private: None }, offline)
+}
+
+/// What is fetched.
+struct Files<'a> {
+    files: &'a [&'a Fetch],
+    /// Those that others than this user must not read.
+    private: Option<&'a BTreeSet<Digest>>,
+}
+
+fn fetch_into(session: &Session<'_>, store: &Store, wanted: &Files<'_>, offline: bool) -> Result<(), OpsError> {
     let known = mirrors::known(session.world)?;
     let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
-    let missing = exec::fetch::missing(&ready.store, files.iter().copied());
+    let missing = exec::fetch::missing(store, wanted.files.iter().copied());
     let downloads: Vec<&&Fetch> = missing.iter().filter(|fetch| !fetch.place.is_local()).collect();
-    if let Some(first) = downloads.first().filter(|_| options.offline) {
+    if let Some(first) = downloads.first().filter(|_| offline) {
         return Err(ExecError::Offline { files: downloads.len(), label: first.label.clone() }.into());
     }
     let never = || false;
     let steps = Steps::start(session.listener, Cached::Shown);
     let told = |waiting| steps.on(StepEvent::Waiting(waiting));
-    let fetcher = exec::fetch::Fetcher::new(&ready.store, session.world, &addresses, &steps, &never);
-    Ok(fetcher.hiding(&ready.plan.private).telling(&told).fetch(&missing)?)
+    let fetcher = exec::fetch::Fetcher::new(store, session.world, &addresses, &steps, &never).telling(&told);
+    match wanted.private {
+        Some(private) => Ok(fetcher.hiding(private).fetch(&missing)?),
+        None => Ok(fetcher.fetch(&missing)?),
+    }
+}
+
+/// Carries out steps that no recipe is read for, of files that are in the store.
+pub(super) fn unpacked(session: &Session<'_>, store: &Store, plan: &Plan) -> Result<(), OpsError> {
+    let limits = limits(session.world, &[])?;
+    let options = exec::ExecOptions { offline: true, limits, ..exec::ExecOptions::default() };
+    let nowhere = |_: &FetchPlace| Vec::new();
+    let steps = Steps::start(session.listener, Cached::Shown);
+    let services = exec::Services {
+        store,
+        world: session.world,
+        mirrors: &nowhere,
+        executor: &LocalExecutor,
+        caches: None,
+        listener: &steps,
+    };
+    Ok(exec::realize(plan, &services, &options).map(drop)?)
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::error::OpsError;
 use super::event::Notice;
 use super::load::{self, Ready};
-use super::options::{BuildOptions, RecipeOptions};
+use super::options::{BuildOptions, CacheOptions, CacheUse, RecipeOptions};
 use super::session::Session;
 use super::variation::{self, Second, SecondBuild, Variation};
 use super::verify::VerifyReport;
@@ -33,6 +33,7 @@ pub fn rebuild(
     let report = second(&ready, &place, again).and_then(|second| {
         let report = compare(&ready, &first, &second);
         first.judge(&ready.store, &second.realized)?;
+        first.confirm((&ready.plan, &ready.store), &second.realized)?;
         for step in first.incremental().map(|at| ready.plan.steps[at].name()) {
             session.notice(Notice::Compared { step: &step });
         }
@@ -61,7 +62,9 @@ fn second(ready: &Ready<'_>, place: &Path, again: &SecondBuild<'_>) -> Result<Se
     variation::build(&ready.loaded.session, &variation, again)?;
     let store = Store::open_for(&variation.store, load::owner())?;
     // Everything is at hand there now; this only asks what it is.
-    let realized = realize::in_store(ready, &store, &BuildOptions { offline: true, ..BuildOptions::default() })?;
+    let caches = CacheOptions { wanted: CacheUse::Nothing, ..CacheOptions::default() };
+    let options = BuildOptions { offline: true, caches, ..BuildOptions::default() };
+    let realized = realize::in_store(ready, &store, &options)?;
     Ok(Second { store, realized })
 }
 
@@ -78,7 +81,9 @@ fn compare(ready: &Ready<'_>, first: &Realized, second: &Second) -> VerifyReport
             if one == two {
                 continue;
             }
-            let name = format!("step {}, output {output}", step.kind);
+            let taken = first.taken().find(|(taken, _)| *taken == at);
+            let taken = taken.map(|(_, origin)| format!(", which {}", origin.words())).unwrap_or_default();
+            let name = format!("step {}, output {output}{taken}", step.kind);
             let sizes = format!("{} ({} bytes), then {} ({} bytes)", one.sha256, one.size, two.sha256, two.size);
             let paths = (place(&ready.store, first_object), place(&second.store, second_object));
             let lines = match paths {

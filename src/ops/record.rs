@@ -42,6 +42,11 @@ pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> 
     write(ready, lock, realized)
 }
 
+/// Whether what came out differs from what the lock has.
+pub(super) fn contradicts(ready: &Ready<'_>, realized: &Realized) -> bool {
+    outputs(ready, realized).iter().any(|(name, output)| differs(&ready.lock, name, output).is_some())
+}
+
 /// Adds what does not depend on what came out.
 fn write(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> Result<(), OpsError> {
     lock.steps = realized.ids.clone();

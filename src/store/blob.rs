@@ -213,6 +213,12 @@ impl Store {
         self.finish(&file, path, (digest, false))
     }
 
+    /// The same of a blob that others than this user may have to be kept from.
+    pub fn adopt_as(&self, path: &Path, digest: Digest, visibility: Visibility) -> Result<(), StoreError> {
+        let file = fs::open(path).map_err(|error| self.failure(error))?;
+        self.finish(&file, path, (digest, visibility == Visibility::Owner))
+    }
+
     /// [`Store::adopt`] of an open file, which may be private. What is private already stays so.
     pub(super) fn finish(&self, file: &File, path: &Path, (digest, private): (Digest, bool)) -> Result<(), StoreError> {
         let place = self.blob_path(&digest);

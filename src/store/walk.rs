@@ -10,9 +10,9 @@ use crate::world::WorldError;
 use crate::world::dir::{Dir, noun, shown};
 
 /// Deeper directories are refused.
-const DEPTH: usize = 128;
+pub(super) const DEPTH: usize = 128;
 /// So many files, directories and links are listed, and their paths may have so many bytes together.
-const ENTRIES: usize = 1 << 20;
+pub(super) const ENTRIES: usize = 1 << 20;
 const BYTES: usize = 256 << 20;
 
 /// What a directory entry is.

@@ -34,6 +34,8 @@ pub struct Downloader<'a> {
     told: Told<'a>,
     /// How long a server may send nothing.
     silence: Duration,
+    /// How long the start of an answer may take, where that is less than usual.
+    answer: Option<Duration>,
     /// Failures in a row by host.
     failures: Mutex<BTreeMap<String, u32>>,
     /// A host that answers everybody slowly, and how many ask it at the moment.
@@ -81,6 +83,7 @@ impl<'a> Downloader<'a> {
             stop,
             told: &|_| {},
             silence: STALL_TIMEOUT,
+            answer: None,
             failures: Mutex::default(),
             shy: None,
             asking: Mutex::new(0),
@@ -101,6 +104,11 @@ impl<'a> Downloader<'a> {
     /// Gives servers that fall silent up after this time instead of a minute.
     pub fn patient_for(self, silence: Duration) -> Self {
         Downloader { silence, ..self }
+    }
+
+    /// Gives servers up whose answer does not begin in this time, or that fall silent for as long.
+    pub fn hasty(self, time: Duration) -> Self {
+        Downloader { silence: time, answer: Some(time), ..self }
     }
 
     /// Hosts that failed lately come last.
@@ -216,7 +224,11 @@ impl<'a> Downloader<'a> {
 
     /// One request, whose body is the caller's to read.
     pub fn ask<E>(&self, request: &HttpRequest<'_>) -> Result<Response, Refusal<E>> {
-        self.world.get(request).map_err(|error| self.refusal(error))
+        let answer = match self.answer {
+            None => self.world.get(request),
+            Some(time) => self.world.get_within(request, time),
+        };
+        answer.map_err(|error| self.refusal(error))
     }
 
     /// One request for what a sink lacks.

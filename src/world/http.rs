@@ -42,14 +42,37 @@ impl Client {
     }
 
     pub(super) fn get(&self, request: &HttpRequest<'_>, now: Timestamp) -> Result<Response, WorldError> {
+        self.answer(request, now, None)
+    }
+
+    /// The same, where the answer must begin in this time.
+    pub(super) fn get_within(
+        &self,
+        request: &HttpRequest<'_>,
+        now: Timestamp,
+        time: Duration,
+    ) -> Result<Response, WorldError> {
+        self.answer(request, now, Some(time))
+    }
+
+    fn answer(
+        &self,
+        request: &HttpRequest<'_>,
+        now: Timestamp,
+        within: Option<Duration>,
+    ) -> Result<Response, WorldError> {
         #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
         let began = Instant::now();
         let fail = |failure: Failure| failure.of(request.url);
         let mut url: Uri = request.url.parse().map_err(|error| fail(Failure::refused(format!("no URL: {error}"))))?;
         let mut reach = self.reach(request, &url);
         let mut home = None;
+        let first = url.clone();
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.ask(&url, request.from, reach).map_err(fail)?;
+            let authorization = request.authorization.filter(|_| is_one_server(&first, &url));
+            let left = within.map(|within| within.saturating_sub(began.elapsed()));
+            let question = Question { url: &url, from: request.from, authorization, within: left };
+            let answer = self.ask(&question, reach).map_err(fail)?;
             if answer.status().is_client_error() || answer.status().is_server_error() {
                 return Err(fail(Failure::of_status(&answer, now)));
             }
@@ -58,7 +81,7 @@ impl Client {
             };
             let home = *home.get_or_insert_with(|| self.home(&url, reach));
             judge(&url, &next, home).map_err(fail)?;
-            if began.elapsed() > RESPONSE_TIMEOUT {
+            if began.elapsed() > within.unwrap_or(RESPONSE_TIMEOUT) {
                 return Err(fail(Failure::refused("too many redirects".to_owned())));
             }
             (url, reach) = (next, home);
@@ -81,7 +104,7 @@ impl Client {
     }
 
     /// Where redirects of the first address may lead.
-    fn home(&self, url: &Uri, reach: Kinds) -> Kinds {
+    pub(super) fn home(&self, url: &Uri, reach: Kinds) -> Kinds {
         if reach != Kinds::ALL {
             return reach;
         }
@@ -90,7 +113,8 @@ impl Client {
         found.union(Kinds::PUBLIC).and(AddressKind::of_host(host))
     }
 
-    fn ask(&self, url: &Uri, from: u64, reach: Kinds) -> Result<Answer, Failure> {
+    fn ask(&self, question: &Question<'_>, reach: Kinds) -> Result<Answer, Failure> {
+        let Question { url, from, authorization, within } = *question;
         // Where a proxy looks names up, addresses can still be told.
         let host = url.host().unwrap_or_default();
         if !reach.has(AddressKind::of_host(host)) {
@@ -103,15 +127,27 @@ impl Client {
             if from > 0 {
                 request = request.header("Range", format!("bytes={from}-"));
             }
-            match (request.call(), pauses.next()) {
+            if let Some(authorization) = authorization {
+                request = request.header("Authorization", authorization);
+            }
+            let answer = match within {
+                None => request.call(),
+                // Each of these starts when the one before it is over.
+                Some(time) => {
+                    let third = Some(time / 3);
+                    let bounded = request.config().timeout_resolve(third).timeout_connect(third);
+                    bounded.timeout_recv_response(third).build().call()
+                }
+            };
+            match (answer, pauses.next()) {
                 (Ok(answer), _) => return Ok(answer),
-                (Err(error), Some(pause)) if passing(&error) => std::thread::sleep(*pause),
+                (Err(error), Some(pause)) if within.is_none() && passing(&error) => std::thread::sleep(*pause),
                 (Err(error), _) => return Err(Failure::from(error)),
             }
         }
     }
 
-    fn agent(&self, reach: Kinds) -> ureq::Agent {
+    pub(super) fn agent(&self, reach: Kinds) -> ureq::Agent {
         let make = || {
             let config = ureq::Agent::config_builder()
                 .timeout_connect(Some(Duration::from_secs(20)))
@@ -127,6 +163,29 @@ impl Client {
         };
         held(&self.agents).entry(reach).or_insert_with(make).clone()
     }
+}
+
+/// Whether two addresses are of one server: what it may be told, another port may not.
+pub(super) fn is_one_server(a: &Uri, b: &Uri) -> bool {
+    let of = |url: &Uri| {
+        let port = url.port_u16().or(match url.scheme_str() {
+            Some("https") => Some(443),
+            Some("http") => Some(80),
+            _ => None,
+        });
+        (url.scheme_str().map(str::to_owned), url.host().map(str::to_ascii_lowercase), port)
+    };
+    of(a) == of(b)
+}
+
+/// What one server is asked.
+struct Question<'a> {
+    url: &'a Uri,
+    /// The first byte that is wanted.
+    from: u64,
+    authorization: Option<&'a str>,
+    /// In what time the answer must begin, where that is less than usual.
+    within: Option<Duration>,
 }
 
 type Answer = ureq::http::Response<ureq::Body>;
@@ -167,7 +226,7 @@ impl Resolver for Names {
     }
 }
 
-fn outside(what: &str, kind: AddressKind) -> String {
+pub(super) fn outside(what: &str, kind: AddressKind) -> String {
     format!("{what} is {kind}, which kiln only contacts for mirrors or if the recipe names that address itself")
 }
 
@@ -184,7 +243,7 @@ fn redirect(url: &Uri, answer: &Answer) -> Result<Option<Uri>, Failure> {
 }
 
 /// A reference that stands in the answer of a URL (RFC 3986, 5.2), but for dots in its path, which are the server's matter.
-fn joined(url: &Uri, reference: &str) -> Option<Uri> {
+pub(super) fn joined(url: &Uri, reference: &str) -> Option<Uri> {
     let reference = reference.split('#').next().unwrap_or_default();
     let (scheme, authority) = (url.scheme_str()?, url.authority()?.as_str());
     let path = url.path();
@@ -200,7 +259,7 @@ fn joined(url: &Uri, reference: &str) -> Option<Uri> {
 }
 
 /// Whether a redirect may be followed, by its words alone; where its name leads is seen when it is looked up.
-fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
+pub(super) fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
     let host = to.host().unwrap_or_default();
     match (from.scheme_str(), to.scheme_str()) {
         (Some("https"), Some("http")) => {
@@ -215,7 +274,7 @@ fn judge(from: &Uri, to: &Uri, home: Kinds) -> Result<(), Failure> {
 }
 
 /// Why an address did not answer.
-struct Failure {
+pub(super) struct Failure {
     reason: String,
     kind: FailureKind,
 }
@@ -234,8 +293,12 @@ enum FailureKind {
 }
 
 impl Failure {
-    fn refused(reason: String) -> Failure {
+    pub(super) fn refused(reason: String) -> Failure {
         Failure { reason, kind: FailureKind::Refused }
+    }
+
+    pub(super) fn passing(reason: String) -> Failure {
+        Failure { reason, kind: FailureKind::Passing }
     }
 
     fn of_status(answer: &Answer, now: Timestamp) -> Failure {
@@ -250,7 +313,7 @@ impl Failure {
         Failure { reason: format!("http status: {status}"), kind }
     }
 
-    fn of(self, url: &str) -> WorldError {
+    pub(super) fn of(self, url: &str) -> WorldError {
         let (url, reason) = (url.to_owned(), self.reason);
         match self.kind {
             FailureKind::Refused => WorldError::Refused { url, reason },
@@ -298,11 +361,11 @@ fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// How long to wait before a name that could not be looked up for now is looked up again. Without a network this is what an
 /// error takes longer, so it is short.
-const LOOKUP_RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
+pub(super) const LOOKUP_RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(750)];
 
 /// Whether the resolver itself says that trying again may help (`EAI_AGAIN`, getaddrinfo(3), as glibc and musl spell it): it had no
 /// answer in time, which under load is common.
-fn passing(error: &ureq::Error) -> bool {
+pub(super) fn passing(error: &ureq::Error) -> bool {
     let ureq::Error::Io(error) = error else { return false };
     let text = error.to_string();
     ["Temporary failure in name resolution", "Try again"].iter().any(|words| text.ends_with(words))

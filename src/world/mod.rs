@@ -9,6 +9,7 @@ pub mod contents;
 mod context;
 pub mod dir;
 pub mod download;
+mod exchange;
 mod fill;
 pub mod fs;
 mod http;
@@ -30,6 +31,7 @@ use std::time::Duration;
 
 use crate::base::{Foreign, Timestamp};
 
+pub use exchange::{HttpAnswer, HttpExchange, HttpMethod, NamedBy, is_same_server, joined_url};
 pub use output::OutputDirectory;
 pub use real::RealWorld;
 
@@ -59,6 +61,16 @@ pub trait World: Sync {
     fn trust(&self, hosts: &mut dyn Iterator<Item = String>);
     /// Starts an HTTP GET.
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError>;
+    /// The same of a server that is of use only if its answer begins soon.
+    fn get_within(&self, request: &HttpRequest<'_>, _time: Duration) -> Result<Response, WorldError> {
+        self.get(request)
+    }
+    /// One HTTP request of any method, whose answer is small; redirects are the caller's to follow. It ends early when
+    /// `stop` says so. A world of pages to read refuses.
+    fn exchange(&self, exchange: &HttpExchange<'_>, _: &(dyn Fn() -> bool + Sync)) -> Result<HttpAnswer, WorldError> {
+        let reason = "there is nothing but pages".to_owned();
+        Err(WorldError::Refused { url: exchange.url.to_owned(), reason })
+    }
 }
 
 /// What is asked of a server.
@@ -69,6 +81,8 @@ pub struct HttpRequest<'a> {
     pub from: u64,
     /// Whose word the address is.
     pub stated: Stated,
+    /// What the server is shown to let kiln in (`Authorization`). Where it redirects to another server, that one is not.
+    pub authorization: Option<&'a str>,
 }
 
 /// Who says that an address is to be asked.

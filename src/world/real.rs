@@ -4,11 +4,11 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::dir::Dir;
 use super::http::Client;
-use super::{HttpRequest, Response, World, WorldError, contents, fs};
+use super::{HttpAnswer, HttpExchange, HttpRequest, Response, World, WorldError, contents, fs};
 use crate::base::Timestamp;
 
 /// The machine that kiln runs on.
@@ -61,5 +61,17 @@ impl World for RealWorld {
 
     fn get(&self, request: &HttpRequest<'_>) -> Result<Response, WorldError> {
         self.client.get(request, self.now())
+    }
+
+    fn get_within(&self, request: &HttpRequest<'_>, time: Duration) -> Result<Response, WorldError> {
+        self.client.get_within(request, self.now(), time)
+    }
+
+    fn exchange(
+        &self,
+        exchange: &HttpExchange<'_>,
+        stop: &(dyn Fn() -> bool + Sync),
+    ) -> Result<HttpAnswer, WorldError> {
+        self.client.exchange(exchange, stop)
     }
 }

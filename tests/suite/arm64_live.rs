@@ -41,7 +41,7 @@ fn qemu(recipe: &Recipe, lock: &Lock, store: &Path) -> PathBuf {
     let addresses = |place: &FetchPlace| ops::mirrors::addresses(&mirrors, place);
     let store = Store::open(store).unwrap();
     let (executor, listener) = (&LocalExecutor, &IgnoreSteps);
-    let services = Services { store: &store, world: &world, mirrors: &addresses, executor, listener };
+    let services = Services { store: &store, world: &world, mirrors: &addresses, executor, caches: None, listener };
     let realized = realize(&part, &services, &ExecOptions::default());
     realized.unwrap_or_else(|error| panic!("{error}"));
     let tools = plan::id::static_ids(&plan)[plan.qemu["board"]];

@@ -47,7 +47,7 @@ fn ended(lab: &Lab, step: &StepKind, change: impl Fn(&mut Plan)) -> Option<(u8, 
     let nowhere = |_: &FetchPlace| Vec::new();
     let world = RealWorld::default();
     let (executor, listener) = (&LocalExecutor, &exec::event::IgnoreSteps);
-    let services = Services { store: &store, world: &world, mirrors: &nowhere, executor, listener };
+    let services = Services { store: &store, world: &world, mirrors: &nowhere, executor, caches: None, listener };
     let error = exec::realize(&plan, &services, &ExecOptions::default()).unwrap_err();
     if error.to_string().contains("user namespaces") || error.to_string().contains("subordinate ids") {
         skip(error);

@@ -18,15 +18,15 @@ fn ground(name: &str) -> Option<Ground> {
 }
 
 /// An image with one file out of the build `last`, and the blocks of the builds.
-fn image<'a>(body: &'a str, builds: &'a str) -> Image<'a> {
+pub(super) fn image<'a>(body: &'a str, builds: &'a str) -> Image<'a> {
     Image { body, after: builds, ..Image::default() }
 }
 
-const BODY: &str = "file \"/usr/bin/greet\" { source = output \"greet\" from last mode = 0o755 }\n\
+pub(super) const BODY: &str = "file \"/usr/bin/greet\" { source = output \"greet\" from last mode = 0o755 }\n\
     file \"/etc/notes\" { source = output \"notes\" from last }";
 
 /// Two builds: one leaves a directory with a link and a program in it, the other reads it.
-const BUILDS: &str = r#"
+pub(super) const BUILDS: &str = r#"
 build last {
   tools  = host-tools
   source "parts" = output "parts" from first
@@ -58,7 +58,7 @@ build unused {
 const FIRST: &str = "test \"$KILN_JOBS\" -ge 1\nmkdir -p parts/bin\nprintf '#!/bin/sh\\necho hello\\n' >parts/bin/greet\nchmod 755 parts/bin/greet\n\
     ln -s greet parts/bin/link\n";
 
-fn prepared(name: &str) -> Option<Ground> {
+pub(super) fn prepared(name: &str) -> Option<Ground> {
     let ground = ground(name)?;
     std::fs::write(ground.path("first.sh"), FIRST).unwrap();
     std::fs::write(ground.path("kept.bin"), b"kept\n").unwrap();

@@ -417,14 +417,14 @@ fn with_qemu(ground: &Ground, [here, there]: &[Kiln<'_>; 2], manifest: &dyn Fn(&
 }
 
 /// The words of every command in a block of the page; builds of recipes made for attacks have traces of this machine.
-fn page_commands(block: usize) -> Vec<Vec<String>> {
+pub(super) fn page_commands(block: usize) -> Vec<Vec<String>> {
     let page = include_str!("../../docs/sharing.md");
     let block = page.split("```sh\n").nth(block + 1).unwrap().split("```").next().unwrap();
     let lines = block.lines().map(|line| line.split(" #").next().unwrap()).filter(|line| !line.is_empty());
     let words = lines.map(|line| {
         let mut words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
         assert_eq!(words.remove(0), "kiln", "{line}");
-        if ["build", "bundle"].contains(&words[0].as_str()) {
+        if ["build", "bundle", "push"].contains(&words[0].as_str()) {
             words.push("--allow-leaks".to_owned());
         }
         words

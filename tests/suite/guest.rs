@@ -194,6 +194,7 @@ fn a_machine_on_the_terminal_ends_by_itself_or_when_it_is_told() {
         keep: Some(keep.clone()),
         ssh: None,
         gdb: None,
+        host: kiln::guest::host::HostResources::default(),
         sources: Vec::new(),
         base: base.clone(),
         interrupted: &interrupted,

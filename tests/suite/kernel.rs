@@ -279,7 +279,11 @@ fn carry_out_with(
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
     let executor = &LocalExecutor;
-    realize(plan, &Services { store, world: &world, mirrors: &addresses, executor, listener: &IgnoreSteps }, options)
+    realize(
+        plan,
+        &Services { store, world: &world, mirrors: &addresses, executor, caches: None, listener: &IgnoreSteps },
+        options,
+    )
 }
 
 fn output(plan: &Plan, step: &str, name: &str) -> Input {

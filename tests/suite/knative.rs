@@ -86,6 +86,7 @@ fn its_image_is_made_from_what_is_released() {
         world: &world,
         mirrors: &addresses,
         executor: &LocalExecutor,
+        caches: None,
         listener: &IgnoreSteps,
     };
     let done = realize(&plan, &services, &options).unwrap_or_else(|error| panic!("{error}"));

@@ -125,9 +125,19 @@ fn commit() -> usize {
 
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
 /// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
-/// image, a machine that is run twice, a mirror that is waited for as long as kiln waits.
-pub(crate) const SELDOM: [&str; 8] =
-    ["shared", "incremental", "first-boot", "names", "development", "disks", "running", "slow-bodies"];
+/// image, a machine that is run twice, a machine on a bridge, a mirror that is waited for as long as kiln waits, a registry of others.
+pub(crate) const SELDOM: [&str; 10] = [
+    "shared",
+    "incremental",
+    "first-boot",
+    "names",
+    "development",
+    "disks",
+    "running",
+    "slow-bodies",
+    "bridge",
+    "registry",
+];
 
 /// Held by a test that boots a machine with the ports that its recipe forwards: two of them cannot have one port.
 pub(crate) fn forwarded_ports() -> MutexGuard<'static, ()> {

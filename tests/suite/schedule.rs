@@ -154,7 +154,8 @@ impl Bench {
             FetchPlace::Url(url) => vec![url.clone()],
             FetchPlace::Repository { .. } | FetchPlace::Recipe(_) => Vec::new(),
         };
-        let services = Services { store, world: &self.world, mirrors: &mirrors, executor, listener: &self.heard };
+        let services =
+            Services { store, world: &self.world, mirrors: &mirrors, executor, caches: None, listener: &self.heard };
         exec::realize(&self.plan, &services, &options)
     }
 
@@ -201,7 +202,7 @@ fn a_plan_runs_once_and_then_not_again() {
     assert_eq!(bench.content(&first, two), "1212");
     assert_eq!(bench.heard.ran(), ["one", "two"]);
     let states = |bench: &Bench| -> Vec<StepState> {
-        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
+        exec::status(&bench.plan, &bench.store, None).unwrap().into_iter().map(|status| status.state).collect()
     };
     assert_eq!(states(&bench), [StepState::Cached; 3]);
     assert_eq!(bench.realize(), first);
@@ -260,7 +261,7 @@ fn equal_bits_end_the_rebuilding() {
     bench.heard.ran();
     bench.plan.steps[one].inputs.insert("source".to_owned(), inline("a c\n"));
     let states: Vec<StepState> =
-        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect();
+        exec::status(&bench.plan, &bench.store, None).unwrap().into_iter().map(|status| status.state).collect();
     assert_eq!(states, [StepState::Cached, StepState::WouldRun, StepState::Unknown]);
     let second = bench.realize();
     assert_eq!(bench.heard.ran(), ["one"], "what reads equal bits does not run again");
@@ -303,7 +304,8 @@ fn independent_steps_run_at_the_same_time() {
     let meeting = Meeting { expected: 4, there: Mutex::new(0), came: Condvar::new() };
     let options = ExecOptions { jobs: Some(4), ..ExecOptions::default() };
     let (store, world) = (&bench.store, &bench.world);
-    let services = Services { store, world, mirrors: &|_| Vec::new(), executor: &LocalExecutor, listener: &meeting };
+    let services =
+        Services { store, world, mirrors: &|_| Vec::new(), executor: &LocalExecutor, caches: None, listener: &meeting };
     exec::realize(&bench.plan, &services, &options).unwrap();
     assert_eq!(*meeting.there.lock().unwrap(), 4);
 }
@@ -382,7 +384,7 @@ fn a_raw_disk_becomes_a_qcow2_and_goes() {
 
     // Known results need no raw disk; a lost one needs it again.
     let states = |bench: &Bench| -> Vec<StepState> {
-        exec::status(&bench.plan, &bench.store).unwrap().into_iter().map(|status| status.state).collect()
+        exec::status(&bench.plan, &bench.store, None).unwrap().into_iter().map(|status| status.state).collect()
     };
     assert_eq!(states(&bench), [StepState::Cached; 3]);
     assert_eq!(bench.realize(), realized);

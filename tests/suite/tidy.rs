@@ -11,9 +11,9 @@ mod dead;
 pub(super) mod source;
 
 /// Left may not use right; see `src/lib.rs`.
-const LAYERS: [&str; 18] = [
-    "base", "world", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "inspect", "exec", "machine",
-    "guest", "deliver", "ops", "cli", "command", "main",
+const LAYERS: [&str; 19] = [
+    "base", "world", "oci", "syntax", "recipe", "kconfig", "debian", "lock", "plan", "store", "inspect", "exec",
+    "machine", "guest", "deliver", "ops", "cli", "command", "main",
 ];
 
 fn root() -> &'static Path {

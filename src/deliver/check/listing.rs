@@ -39,11 +39,11 @@ pub(super) fn extra(
     Ok(())
 }
 
-/// Logs, and a signature, which are no part of the build.
+/// Logs, a signature, and the lock, which are no part of the build.
 fn is_beside(held: &Dir, name: &str) -> bool {
     match held.kind(name) {
         Ok(FileKind::Directory) => name == LOGS,
-        Ok(FileKind::File) => statement::NAMES.contains(&name),
+        Ok(FileKind::File) => name == manifest::LOCK_FILE || statement::NAMES.contains(&name),
         _ => false,
     }
 }

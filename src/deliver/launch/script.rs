@@ -292,6 +292,8 @@ fn variable(place: Place) -> &'static str {
         Place::Disk => "disk",
         Place::Run => "run",
         Place::Shared => "shared",
+        // What the script starts has anonymous memory.
+        Place::Memory => "memory",
         Place::FirmwareCode => "firmware_code",
         Place::FirmwareVars => "firmware_vars",
         Place::Accel => "accel",

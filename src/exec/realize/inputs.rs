@@ -103,13 +103,19 @@ impl Realizer<'_> {
         if self.present(at, &before.outputs)? {
             return Ok(None);
         }
+        if self.fetched(at, known.action, before)? {
+            return Ok(None);
+        }
         let resolved = self.resolved(at).ok_or(ExecError::Interrupted)?;
         let now = self.run(at, &resolved, Reuse::Outputs)?;
         match now.outputs.iter().find(|(name, output)| before.outputs.get(*name) != Some(*output)) {
             None => Ok(None),
             Some((name, _)) => {
                 let step = self.plan.steps[at].name();
-                Err(ExecError::Irreproducible { step, output: name.clone() })
+                Err(match before.taken.clone() {
+                    Some(origin) => ExecError::Disproved { step, origin },
+                    None => ExecError::Irreproducible { step, output: name.clone() },
+                })
             }
         }
     }

@@ -82,6 +82,12 @@ impl MinisignKey {
         Ok(MinisignKey { seed, number })
     }
 
+    /// The other half.
+    pub fn public(&self) -> MinisignPublic {
+        let key = ed25519_dalek::SigningKey::from_bytes(&self.seed).verifying_key().to_bytes();
+        MinisignPublic { number: self.number, key }
+    }
+
     /// The text of a signature over a message. The trusted comment, which is signed as well, is one line.
     pub fn sign(&self, message: &[u8], comment: &str) -> String {
         let signature = super::sign(&self.seed, &hash(message));

@@ -14,7 +14,7 @@ mod tests;
 pub use minisign::{MinisignKey, MinisignPublic, MinisignSignature};
 pub use ssh_agent::{agent_request, agent_signature};
 pub use ssh_key::{SshKey, SshPublic};
-pub use sshsig::{NAMESPACE, SshSignature, armored, signed_data};
+pub use sshsig::{SignaturePurpose, SshSignature, armored, signed_data};
 
 /// What is wrong with a key or a signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -29,8 +29,8 @@ pub enum SignatureError {
     #[error("the key has a passphrase: name its .pub file to sign with the SSH agent, or a key without one")]
     Passphrase,
     /// Made to be valid somewhere else.
-    #[error("the signature was made for another purpose (its namespace is not `{NAMESPACE}`)")]
-    Namespace,
+    #[error("the signature was made for another purpose (its namespace is not `{0}`)")]
+    Namespace(&'static str),
     /// The bytes or the key are others.
     #[error("the signature does not match what it is said to sign")]
     Wrong,

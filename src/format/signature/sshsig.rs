@@ -6,8 +6,25 @@ use super::ssh::{SshReader, put, typed, untyped};
 use super::{SignatureError, SshPublic};
 use crate::base::base64;
 
-/// What a signature is for: `ssh-keygen -Y sign -n kiln`.
-pub const NAMESPACE: &str = "kiln";
+/// What a signature is for. One that was made for one of these counts for none of the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignaturePurpose {
+    /// A whole build.
+    Build,
+    /// The result of one step.
+    Step,
+}
+
+impl SignaturePurpose {
+    /// The namespace: `ssh-keygen -Y sign -n kiln`.
+    pub fn namespace(self) -> &'static str {
+        match self {
+            SignaturePurpose::Build => "kiln",
+            SignaturePurpose::Step => "kiln-step",
+        }
+    }
+}
+
 const BEGIN: &str = "-----BEGIN SSH SIGNATURE-----";
 const END: &str = "-----END SSH SIGNATURE-----";
 const MAGIC: &[u8] = b"SSHSIG";
@@ -21,6 +38,7 @@ const WIDTH: usize = 70;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SshSignature {
     pub key: SshPublic,
+    purpose: SignaturePurpose,
     hash: Hash,
     signature: [u8; 64],
 }
@@ -33,8 +51,8 @@ enum Hash {
 }
 
 impl SshSignature {
-    /// Reads an armored signature.
-    pub fn read(text: &str) -> Result<SshSignature, SignatureError> {
+    /// Reads an armored signature that was made for this purpose.
+    pub fn read(text: &str, purpose: SignaturePurpose) -> Result<SshSignature, SignatureError> {
         let wrong = SignatureError::Syntax(WHAT);
         let body = text.trim().strip_prefix(BEGIN).and_then(|text| text.strip_suffix(END)).ok_or(wrong)?;
         let body: String = body.split_whitespace().collect();
@@ -44,7 +62,8 @@ impl SshSignature {
             return Err(wrong);
         }
         let key = SshPublic::decode(reader.string()?)?;
-        reader.expect(NAMESPACE.as_bytes(), SignatureError::Namespace)?;
+        let namespace = purpose.namespace();
+        reader.expect(namespace.as_bytes(), SignatureError::Namespace(namespace))?;
         reader.string()?;
         let hash = match reader.string()? {
             SHA512 => Hash::Sha512,
@@ -53,37 +72,37 @@ impl SshSignature {
         };
         let signature = untyped(reader.string()?, WHAT)?;
         reader.end()?;
-        Ok(SshSignature { key, hash, signature })
+        Ok(SshSignature { key, purpose, hash, signature })
     }
 
     /// Whether it was made over these bytes.
     pub fn verify(&self, message: &[u8]) -> Result<(), SignatureError> {
-        super::verify(&self.key.0, &data(message, self.hash), &self.signature)
+        super::verify(&self.key.0, &data(message, self.purpose, self.hash), &self.signature)
     }
 }
 
 /// What is signed instead of the message itself.
-pub fn signed_data(message: &[u8]) -> Vec<u8> {
-    data(message, Hash::Sha512)
+pub fn signed_data(message: &[u8], purpose: SignaturePurpose) -> Vec<u8> {
+    data(message, purpose, Hash::Sha512)
 }
 
-fn data(message: &[u8], hash: Hash) -> Vec<u8> {
+fn data(message: &[u8], purpose: SignaturePurpose, hash: Hash) -> Vec<u8> {
     let (name, digest) = match hash {
         Hash::Sha256 => (b"sha256".as_slice(), sha2::Sha256::digest(message).to_vec()),
         Hash::Sha512 => (SHA512, sha2::Sha512::digest(message).to_vec()),
     };
     let mut out = MAGIC.to_vec();
-    for part in [NAMESPACE.as_bytes(), b"", name, &digest] {
+    for part in [purpose.namespace().as_bytes(), b"", name, &digest] {
         put(&mut out, part);
     }
     out
 }
 
 /// The text of a signature over [`signed_data`].
-pub fn armored(key: &SshPublic, signature: &[u8; 64]) -> String {
+pub fn armored(key: &SshPublic, signature: &[u8; 64], purpose: SignaturePurpose) -> String {
     let mut out = MAGIC.to_vec();
     out.extend_from_slice(&VERSION.to_be_bytes());
-    for part in [&typed(&key.0), NAMESPACE.as_bytes(), b"", SHA512, &typed(signature)] {
+    for part in [&typed(&key.0), purpose.namespace().as_bytes(), b"", SHA512, &typed(signature)] {
         put(&mut out, part);
     }
     let coded = base64::encode(&out);

@@ -5,6 +5,7 @@ use super::*;
 use crate::base::base64;
 
 const MESSAGE: &[u8] = b"a statement";
+const BUILD: SignaturePurpose = SignaturePurpose::Build;
 
 fn public(seed: [u8; 32]) -> [u8; 32] {
     ed25519_dalek::SigningKey::from_bytes(&seed).verifying_key().to_bytes()
@@ -37,27 +38,41 @@ fn minisign_key(seed: [u8; 32], kdf: [u8; 2]) -> (String, MinisignPublic) {
 #[test]
 fn an_ssh_signature_is_of_its_message_and_no_other() {
     let key = SshKey::read(&ssh_key([7; 32], b"none")).unwrap();
-    let text = armored(&key.public, &key.sign(&signed_data(MESSAGE)));
-    let signature = SshSignature::read(&text).unwrap();
+    let text = armored(&key.public, &key.sign(&signed_data(MESSAGE, BUILD)), BUILD);
+    let signature = SshSignature::read(&text, BUILD).unwrap();
     assert_eq!(signature.key, key.public);
     signature.verify(MESSAGE).unwrap();
     assert_eq!(signature.verify(b"another"), Err(SignatureError::Wrong));
-    assert!(SshSignature::read(&text[1..]).is_err() && SshSignature::read("").is_err());
+    assert!(SshSignature::read(&text[1..], BUILD).is_err() && SshSignature::read("", BUILD).is_err());
     let body: Vec<&str> = text.lines().filter(|line| !line.starts_with('-')).collect();
     let bytes = base64::decode(&body.concat()).unwrap();
     for at in 0..bytes.len() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1;
         let text = text.replace(&body.join("\n"), &base64::encode(&bytes));
-        let refused = SshSignature::read(&text).and_then(|signature| signature.verify(MESSAGE));
+        let refused = SshSignature::read(&text, BUILD).and_then(|signature| signature.verify(MESSAGE));
         assert!(refused.is_err(), "byte {at} does not matter");
     }
 }
 
 #[test]
+fn an_ssh_signature_counts_for_its_purpose_alone() {
+    let key = SshKey::read(&ssh_key([7; 32], b"none")).unwrap();
+    let step = SignaturePurpose::Step;
+    let text = armored(&key.public, &key.sign(&signed_data(MESSAGE, step)), step);
+    SshSignature::read(&text, step).unwrap().verify(MESSAGE).unwrap();
+    assert_eq!(SshSignature::read(&text, BUILD), Err(SignatureError::Namespace("kiln")));
+    // Nor does it help to say another purpose than the one that was signed.
+    let said = armored(&key.public, &key.sign(&signed_data(MESSAGE, step)), BUILD);
+    assert_eq!(SshSignature::read(&said, BUILD).unwrap().verify(MESSAGE), Err(SignatureError::Wrong));
+}
+
+#[test]
 fn a_minisign_signature_is_of_its_message_and_comment_and_no_other() {
     let (text, public) = minisign_key([9; 32], [0; 2]);
-    let text = MinisignKey::read(&text).unwrap().sign(MESSAGE, "a comment");
+    let key = MinisignKey::read(&text).unwrap();
+    assert_eq!(key.public(), public);
+    let text = key.sign(MESSAGE, "a comment");
     let verify = |text: &str| MinisignSignature::read(text)?.verify(&public, MESSAGE);
     verify(&text).unwrap();
     for at in 0..text.len() {

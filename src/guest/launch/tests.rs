@@ -36,7 +36,7 @@ pub(in crate::guest) fn launch(more: &str) -> Launch {
 }
 
 fn places() -> Places {
-    Places { run: "/r".into(), shared: "/s".into(), log: Some(("/l".into(), "m.log".into())), keep: None }
+    Places { run: "/r".into(), shared: "/s".into(), log: Some(("/l".into(), "m.log".into())), memory: None, keep: None }
 }
 
 fn words(more: &str, purpose: Purpose) -> Vec<String> {

@@ -10,7 +10,7 @@ use smoltcp::time::Instant;
 use super::wire::{ETHERNET, MTU};
 
 /// No frame is larger: an IPv4 packet with an Ethernet header and a VLAN tag.
-const LARGEST: usize = (64 << 10) + 18;
+pub(super) const LARGEST: usize = (64 << 10) + 18;
 /// Bytes read at once.
 const READ: usize = 256 << 10;
 /// Bytes that wait for QEMU, above which nothing more is made for it.

@@ -7,6 +7,7 @@
 //! user network shows: itself as 10.0.2.15, the gateway 10.0.2.2, a name server 10.0.2.3. It reaches what [`reach`] allows.
 //! Everything here is safe code over sockets; a thread does it, which ends with the value that stands for it.
 
+pub mod bridge;
 mod device;
 mod dhcp;
 mod reach;
@@ -66,20 +67,32 @@ impl UserNetwork {
         for forward in forwards {
             doors.push((ports::open(machine, forward)?, forward.guest.value));
         }
-        fs::remove_file(path)?;
-        let listener = fs::context("listen on", path, UnixListener::bind(path))?;
-        UserNetwork::serve(listener, doors, Reach::host())
+        let listener = UserNetwork::listener(path)?;
+        UserNetwork::route(listener, doors, Reach::host())
             .map_err(|error| GuestError::Network { machine: machine.to_owned(), reason: error.to_string() })
     }
 
-    fn serve(listener: UnixListener, doors: Vec<Door>, reach: Reach) -> std::io::Result<UserNetwork> {
+    fn listener(path: &Path) -> Result<UnixListener, GuestError> {
+        fs::remove_file(path)?;
+        Ok(fs::context("listen on", path, UnixListener::bind(path))?)
+    }
+
+    fn route(listener: UnixListener, doors: Vec<Door>, reach: Reach) -> std::io::Result<UserNetwork> {
+        UserNetwork::serve(listener, move |qemu, stop| Router::new(qemu, doors, reach)?.run(stop))
+    }
+
+    /// Does the work on a thread once QEMU has connected.
+    fn serve(
+        listener: UnixListener,
+        carry: impl FnOnce(UnixStream, &UnixStream) -> std::io::Result<()> + Send + 'static,
+    ) -> std::io::Result<UserNetwork> {
         let (ours, theirs) = UnixStream::pair()?;
         let work = move || {
             if let Some(qemu) = connected(&listener, &theirs) {
                 // Nobody else may connect: what comes is this QEMU's.
                 drop(listener);
                 // An error is QEMU's end, or a QEMU that breaks the rules; the guest then has a dead cable.
-                let _ = Router::new(qemu, doors, reach).and_then(|mut router| router.run(&theirs));
+                let _ = carry(qemu, &theirs);
             }
         };
         let thread = std::thread::Builder::new().name("network".to_owned()).spawn(work)?;

@@ -60,7 +60,7 @@ impl Guest {
         let path =
             std::env::temp_dir().join(format!("kiln-network-{}-{:?}", std::process::id(), std::thread::current().id()));
         let listener = UnixListener::bind(&path).unwrap();
-        let network = UserNetwork::serve(listener, doors, reach).unwrap();
+        let network = UserNetwork::route(listener, doors, reach).unwrap();
         let qemu = UnixStream::connect(&path).unwrap();
         std::fs::remove_file(path).unwrap();
         let mut cable = Cable::new(qemu).unwrap();
@@ -305,7 +305,7 @@ fn a_refused_connection_is_refused_in_the_guest() {
 #[test]
 fn frames_that_no_card_sends_end_the_network() {
     let path = std::env::temp_dir().join(format!("kiln-network-{}-wild", std::process::id()));
-    let _network = UserNetwork::serve(UnixListener::bind(&path).unwrap(), Vec::new(), test_reach()).unwrap();
+    let _network = UserNetwork::route(UnixListener::bind(&path).unwrap(), Vec::new(), test_reach()).unwrap();
     let mut qemu = UnixStream::connect(&path).unwrap();
     std::fs::remove_file(path).unwrap();
     let mut noise = vec![0, 0, 0, 3, 1, 2, 3];

@@ -32,7 +32,7 @@ pub(super) fn whole(asking: &Asking<'_>, url: &str, limit: u64) -> Result<Vec<u8
     let body = |url: &str| {
         let mut body = Body { asking, bytes: Vec::new() };
         asking.downloader.pour(
-            &HttpRequest { url, from: 0, stated: Stated::User },
+            &HttpRequest { url, from: 0, stated: Stated::User, authorization: None },
             Length::AtMost(limit),
             &mut body,
         )?;
@@ -46,7 +46,7 @@ pub(super) fn exact(asking: &Asking<'_>, urls: Vec<String>, size: u64, digest: &
     first(asking, urls, |url| {
         let mut body = Body { asking, bytes: Vec::new() };
         asking.downloader.pour(
-            &HttpRequest { url, from: 0, stated: Stated::User },
+            &HttpRequest { url, from: 0, stated: Stated::User, authorization: None },
             Length::Exactly(size),
             &mut body,
         )?;
@@ -69,7 +69,7 @@ pub(super) fn measure(
     let measured = |url: &str| {
         let mut measure = Measure { asking, hasher: Hasher::new(std::io::sink()) };
         asking.downloader.pour(
-            &HttpRequest { url, from: 0, stated: Stated::Recipe },
+            &HttpRequest { url, from: 0, stated: Stated::Recipe, authorization: None },
             Length::AtMost(limit),
             &mut measure,
         )?;

@@ -2,7 +2,7 @@
 
 use super::memory::{backend, run_file};
 use super::slot::addr;
-use super::{Place, QemuOption, Text, size};
+use super::{MemoryBacking, Place, QemuOption, Text, size};
 use crate::machine::topology::{BelowAt, BridgeAt, ExpanderAt, PortAt, SwitchAt, Topology};
 use crate::recipe::machine::Machine;
 
@@ -22,59 +22,65 @@ pub(super) fn board(machine: &Machine, mut board: QemuOption) -> QemuOption {
 }
 
 /// Backends and devices, parents before children.
-pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
+pub(super) fn options(machine: &Machine, backing: MemoryBacking) -> Vec<QemuOption> {
     let Some(cxl) = &machine.cxl else { return Vec::new() };
-    Topology::of(cxl).bridges.iter().flat_map(bridge).collect()
+    Topology::of(cxl).bridges.iter().flat_map(|at| bridge(at, backing)).collect()
 }
 
-fn bridge(at: &BridgeAt) -> Vec<QemuOption> {
+fn bridge(at: &BridgeAt, backing: MemoryBacking) -> Vec<QemuOption> {
     let device = QemuOption::kind("-device", "pxb-cxl").with("id", at.id.as_str()).with("bus", "pcie.0");
     let device = device.with("addr", addr(at.slot)).with("bus_nr", at.bus.to_string());
     let device = if at.bridge.decoders { device.with("hdm_for_passthrough", "on") } else { device };
-    let ports = at.ports.iter().flat_map(|at| port("cxl-rp", at));
+    let ports = at.ports.iter().flat_map(|at| port("cxl-rp", at, backing));
     std::iter::once(device).chain(ports).collect()
 }
 
-fn port(driver: &str, at: &PortAt) -> Vec<QemuOption> {
+fn port(driver: &str, at: &PortAt, backing: MemoryBacking) -> Vec<QemuOption> {
     let device = QemuOption::kind("-device", driver).with("id", at.id.as_str()).with("bus", at.parent.as_str());
     let device = device.with("addr", addr(at.number)).with("port", at.number.to_string());
     let device = device.with("chassis", at.chassis.to_string()).with("slot", at.slot.to_string());
     let below = at.below.iter().flat_map(|below| match below {
-        BelowAt::Expander(at) => expander(at),
-        BelowAt::Switch(at) => switch(at),
+        BelowAt::Expander(at) => expander(at, backing),
+        BelowAt::Switch(at) => switch(at, backing),
     });
     std::iter::once(device).chain(below).collect()
 }
 
-fn switch(at: &SwitchAt) -> Vec<QemuOption> {
+fn switch(at: &SwitchAt, backing: MemoryBacking) -> Vec<QemuOption> {
     let upstream =
         QemuOption::kind("-device", "cxl-upstream").with("id", at.id.as_str()).with("bus", at.parent.as_str());
     let upstream = upstream.with("addr", "0x0").with("sn", format!("0x{:x}", at.serial));
     let upstream = upstream.with_some("cdat", at.switch.cdat.as_ref().map(|_| table_path(&at.id)));
     if at.switch.mailbox.is_none() {
-        return std::iter::once(upstream).chain(at.ports.iter().flat_map(|at| port("cxl-downstream", at))).collect();
+        return std::iter::once(upstream)
+            .chain(at.ports.iter().flat_map(|at| port("cxl-downstream", at, backing)))
+            .collect();
     }
     let mailbox = QemuOption::kind("-device", "cxl-switch-mailbox-cci").with("id", format!("{}.mailbox", at.id));
     let mailbox = mailbox.with("bus", at.parent.as_str()).with("addr", "0x0.0x1").with("target", at.id.as_str());
     let mut options = vec![upstream.with("multifunction", "on"), mailbox];
-    options.extend(at.ports.iter().flat_map(|at| port("cxl-downstream", at)));
+    options.extend(at.ports.iter().flat_map(|at| port("cxl-downstream", at, backing)));
     options
 }
 
-fn expander(at: &ExpanderAt) -> Vec<QemuOption> {
+fn expander(at: &ExpanderAt, backing: MemoryBacking) -> Vec<QemuOption> {
     let (expander, id) = (at.expander, &at.id);
     let name = |part: &str| format!("{id}.{part}");
     let mut options = Vec::new();
     let mut device = QemuOption::kind("-device", "cxl-type3").with("id", id.as_str()).with("bus", at.parent.as_str());
     device = device.with("addr", "0x0").with("sn", format!("0x{:x}", at.serial));
     if let Some(volatile) = &expander.volatile {
-        options.push(backend(&name("volatile"), &volatile.value));
+        options.push(backend(&name("volatile"), &volatile.value, backing));
         device = device.with("volatile-memdev", name("volatile"));
     }
     if let Some(persistent) = &expander.persistent {
         let id = name("persistent");
         let shared = persistent.value.shared.is_some();
-        options.push(if shared { backend(&id, &persistent.value) } else { run_file(&id, persistent.value.size) });
+        options.push(if shared {
+            backend(&id, &persistent.value, backing)
+        } else {
+            run_file(&id, persistent.value.size)
+        });
         device = device.with("persistent-memdev", id);
     }
     if let Some(labels) = &expander.labels {
@@ -82,7 +88,7 @@ fn expander(at: &ExpanderAt) -> Vec<QemuOption> {
         device = device.with("lsa", name("labels"));
     }
     if let Some(dynamic) = &expander.dynamic {
-        options.push(backend(&name("dynamic"), &dynamic.memory.value));
+        options.push(backend(&name("dynamic"), &dynamic.memory.value, backing));
         device = device.with("volatile-dc-memdev", name("dynamic"));
         device = device.with("num-dc-regions", dynamic.regions.value.to_string());
     }

@@ -1,20 +1,21 @@
 //! Ordinary memory and its NUMA nodes, and backends for all memory.
 
-use super::{Place, QemuOption, Text, size};
+use super::{MemoryBacking, Place, QemuOption, Text, size};
+use crate::base::Spanned;
 use crate::plan::qemu::{GENERIC_PORT, NVDIMM};
 use crate::recipe::machine::Machine;
 use crate::recipe::machine::memory::{Attribute, AttributeKind, Memory, MemorySlots, Node, Nvdimm};
 
 /// `-m`, and a backend and a `-numa node` for each node, and all distances.
-pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
+pub(super) fn options(machine: &Machine, backing: MemoryBacking) -> Vec<QemuOption> {
     let mut main = QemuOption::keyed("-m").with("size", size(machine.memory.value));
     if let Some(MemorySlots { slots, total }) = machine.slots() {
         main = main.with("slots", slots.to_string()).with("maxmem", size(total));
     }
     let mut options = vec![main];
     for (number, node) in machine.nodes.iter().enumerate() {
-        let id = format!("{}.memory", node.name);
-        options.extend(node.memory.as_ref().map(|memory| backend(&id, &memory.value)));
+        let id = node_backend(node);
+        options.extend(node.memory.as_ref().map(|memory| backend(&id, &memory.value, backing)));
         let mut numa = QemuOption::kind("-numa", "node").with("nodeid", number.to_string());
         for range in ranges(node.cpus.iter().map(|cpu| cpu.value).collect()) {
             numa = numa.with("cpus", range);
@@ -23,8 +24,9 @@ pub(super) fn options(machine: &Machine) -> Vec<QemuOption> {
         options.push(numa.with_some("initiator", initiator(machine, number)));
     }
     if machine.nodes.is_empty() && machine.cxl.is_some() {
-        options.extend(single_node(machine));
+        options.extend(single_node(machine, backing));
     }
+    options.extend(of_board(machine, backing).map(|id| whole(machine, id, backing)));
     options.extend(machine.generic_ports().enumerate().flat_map(|(index, bridge)| {
         let number = (machine.nodes.len() + index).to_string();
         let node = QemuOption::kind("-numa", "node").with("nodeid", number.as_str());
@@ -111,18 +113,63 @@ fn in_hmat(machine: &Machine, attribute: &Attribute) -> QemuOption {
 
 /// Without a node QEMU writes no SRAT, and Linux puts CXL memory into node 0, beside ordinary memory, instead of a node
 /// of its own (drivers/acpi/numa/srat.c: windows become nodes after those of the SRAT).
-fn single_node(machine: &Machine) -> [QemuOption; 2] {
-    let id = "kiln.memory";
-    let object = QemuOption::kind("-object", "memory-backend-ram").with("id", id);
-    let node = QemuOption::kind("-numa", "node").with("nodeid", "0").with("memdev", id);
-    [object.with("size", size(machine.memory.value)), node]
+fn single_node(machine: &Machine, backing: MemoryBacking) -> [QemuOption; 2] {
+    let node = QemuOption::kind("-numa", "node").with("nodeid", "0").with("memdev", WHOLE);
+    [whole(machine, WHOLE, backing), node]
 }
 
-/// Memory that nobody else sees, or a file that several machines map.
-pub(super) fn backend(id: &str, memory: &Memory) -> QemuOption {
-    match &memory.shared {
-        None => QemuOption::kind("-object", "memory-backend-ram").with("id", id).with("size", size(memory.size)),
-        Some(shared) => file(id, memory.size, Text::from(Place::Shared).then(format!("/{}.memory", shared.name))),
+/// The backend of all ordinary memory, where no nodes divide it.
+const WHOLE: &str = "kiln.memory";
+
+fn whole(machine: &Machine, id: &str, backing: MemoryBacking) -> QemuOption {
+    backend(id, &Memory { size: machine.memory.value, shared: None }, backing)
+}
+
+/// The backend that `-machine` must name: where there are no nodes, and memory is not what QEMU makes by itself.
+pub(super) fn of_board(machine: &Machine, backing: MemoryBacking) -> Option<&'static str> {
+    let named = machine.nodes.is_empty() && machine.cxl.is_none() && backing != MemoryBacking::Anonymous;
+    named.then_some(WHOLE)
+}
+
+fn node_backend(node: &Node) -> String {
+    format!("{}.memory", node.name)
+}
+
+/// Every memory that no other machine sees and that ends with the run: the id of its backend, and bytes.
+pub fn private(machine: &Machine) -> Vec<(String, u64)> {
+    let mut found: Vec<(String, u64)> = Vec::new();
+    if machine.nodes.is_empty() {
+        found.push((WHOLE.to_owned(), machine.memory.value));
+    }
+    let mut add = |id: String, memory: Option<&Spanned<Memory>>| {
+        let private = memory.filter(|memory| memory.value.shared.is_none());
+        found.extend(private.map(|memory| (id, memory.value.size)));
+    };
+    machine.nodes.iter().for_each(|node| add(node_backend(node), node.memory.as_ref()));
+    for (_, expander) in machine.cxl.iter().flat_map(|cxl| cxl.expanders()) {
+        let name = |part: &str| format!("{}.{part}", expander.name.value);
+        add(name("volatile"), expander.volatile.as_ref());
+        add(name("dynamic"), expander.dynamic.as_ref().map(|dynamic| &dynamic.memory));
+    }
+    found
+}
+
+/// Memory that nobody else sees, or a file that several machines map. Memory of the host that can run out is taken at the
+/// start, where an error can be told; later it would be a SIGBUS.
+pub(super) fn backend(id: &str, memory: &Memory, backing: MemoryBacking) -> QemuOption {
+    match (&memory.shared, backing) {
+        (Some(shared), _) => file(id, memory.size, Text::from(Place::Shared).then(format!("/{}.memory", shared.name))),
+        (None, MemoryBacking::Anonymous) => {
+            QemuOption::kind("-object", "memory-backend-ram").with("id", id).with("size", size(memory.size))
+        }
+        (None, MemoryBacking::Files) => {
+            file(id, memory.size, Text::from(Place::Memory).then(format!("/{id}"))).with("prealloc", "on")
+        }
+        (None, MemoryBacking::HugePages(page)) => {
+            let option =
+                QemuOption::kind("-object", "memory-backend-memfd").with("id", id).with("size", size(memory.size));
+            option.with("hugetlb", "on").with("hugetlbsize", size(page)).with("share", "on").with("prealloc", "on")
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod text;
 pub use credential::Credential;
 pub use cxl::table_name;
 pub(crate) use memory::generic_port;
-pub use memory::nvdimm_file;
+pub use memory::{nvdimm_file, private};
 pub use option::{CommandLine, Property, QemuOption};
 pub use share::{MAX_SHARES, SharedDirectory};
 pub use text::{Place, Text, quote};
@@ -43,6 +43,8 @@ pub struct LaunchOptions<'a> {
     pub writes: Writes,
     /// How the user network reaches the world.
     pub user_network: UserNetworkBackend,
+    /// The address of its card, when it is not the machine's own.
+    pub mac: Option<String>,
     /// Whether ports of the host lead into the guest.
     pub forwards: Forwards,
     /// A second serial port for tests: QEMU connects to the socket `${run}/agent`.
@@ -51,6 +53,8 @@ pub struct LaunchOptions<'a> {
     pub qmp: QmpPort,
     /// Stop before the first instruction (`-S`).
     pub paused: bool,
+    /// What memory that nobody else sees is made of.
+    pub memory: MemoryBacking,
     /// Words added to the kernel's command line.
     pub append: Vec<String>,
     /// What systemd in the guest is handed.
@@ -78,6 +82,18 @@ pub enum Console {
     Terminal,
     /// The file `${log}`, and no monitor.
     Log,
+}
+
+/// What the host makes memory of that no other machine sees. What is kept or shared is always a file of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MemoryBacking {
+    /// Anonymous memory of QEMU.
+    #[default]
+    Anonymous,
+    /// A file in `${memory}` for each.
+    Files,
+    /// Huge pages of this many bytes.
+    HugePages(u64),
 }
 
 /// Who speaks to QEMU while it runs.
@@ -129,10 +145,12 @@ impl<'a> LaunchOptions<'a> {
             disk: DiskFormat::Qcow2,
             writes: Writes::ThrownAway,
             user_network: UserNetworkBackend::Slirp,
+            mac: None,
             forwards: Forwards::Open,
             agent: false,
             qmp: QmpPort::None,
             paused: false,
+            memory: MemoryBacking::Anonymous,
             append: Vec::new(),
             credentials: Vec::new(),
             shares: Vec::new(),
@@ -144,14 +162,14 @@ impl<'a> LaunchOptions<'a> {
 /// The argv of a machine that passed the rules.
 pub fn argv(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> CommandLine {
     let mut options = platform(machine, emulator, launch);
-    options.extend(memory::options(machine));
+    options.extend(memory::options(machine, launch.memory));
     options.extend(credential::options(machine, launch));
     options.extend(firmware(machine, launch));
     options.extend(device::serial(launch));
     options.extend(device::disks(machine, launch));
     options.extend(network::options(machine, launch));
     options.extend(device::rng(machine));
-    options.extend(cxl::options(machine));
+    options.extend(cxl::options(machine, launch.memory));
     let own: Vec<String> = machine.arguments.iter().map(|word| word.value.clone()).collect();
     options.extend(QemuOption::given(&own));
     options.extend(share::options(machine, launch));
@@ -170,6 +188,7 @@ fn platform(machine: &Machine, emulator: &Emulator, launch: &LaunchOptions) -> V
     let board = board(machine, emulator);
     let board = if machine.attributes.is_empty() { board } else { board.with("hmat", "on") };
     let board = if machine.nvdimms.is_empty() { board } else { board.with("nvdimm", "on") };
+    let board = board.with_some("memory-backend", memory::of_board(machine, launch.memory));
     let board = cxl::board(machine, board);
     let smp = QemuOption::kind("-smp", machine.cpus.value.to_string());
     let smp = smp.with("sockets", "1").with("cores", machine.cpus.value.to_string()).with("threads", "1");

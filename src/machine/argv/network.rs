@@ -34,7 +34,8 @@ fn user(machine: &Machine, launch: &LaunchOptions) -> Vec<QemuOption> {
         }
     };
     let device = card(machine, "kiln.net", slot::USER_NETWORK);
-    vec![user, device.with("netdev", USER).with("mac", mac(&machine.name, USER))]
+    let address = launch.mac.clone().unwrap_or_else(|| mac(&machine.name, USER));
+    vec![user, device.with("netdev", USER).with("mac", address)]
 }
 
 /// The user network's id.

@@ -22,6 +22,8 @@ pub enum Place {
     Run,
     /// A directory of this run that all its machines see: shared memory, network sockets.
     Shared,
+    /// A directory of this run and this machine for the files that memory is made of.
+    Memory,
     /// OVMF's code.
     FirmwareCode,
     /// OVMF's variables, writable.
@@ -34,12 +36,13 @@ pub enum Place {
 
 impl Place {
     /// Every place.
-    pub const ALL: [Place; 9] = [
+    pub const ALL: [Place; 10] = [
         Place::Kernel,
         Place::Initrd,
         Place::Disk,
         Place::Run,
         Place::Shared,
+        Place::Memory,
         Place::FirmwareCode,
         Place::FirmwareVars,
         Place::Accel,
@@ -77,6 +80,7 @@ impl Place {
             Place::Disk => "disk",
             Place::Run => "run",
             Place::Shared => "shared",
+            Place::Memory => "memory",
             Place::FirmwareCode => "firmware-code",
             Place::FirmwareVars => "firmware-vars",
             Place::Accel => "accel",

@@ -25,6 +25,9 @@ pub use index::BundleContents;
 pub use pack::{BundleRequest, Bundled, bundle};
 pub use unpack::{Unbundled, unbundle};
 
+pub(super) use place::NewDirectory;
+pub(super) use unpack::records_others;
+
 use std::collections::BTreeMap;
 
 use crate::base::Digest;

@@ -14,11 +14,11 @@ use crate::world::dir::Dir;
 use crate::world::fs;
 
 /// A directory under a name that nobody can guess, until it is finished.
-pub(super) struct NewDirectory {
+pub(in crate::ops) struct NewDirectory {
     /// Where it is going to be.
     path: PathBuf,
     /// Where it is.
-    pub(super) stage: PathBuf,
+    pub(in crate::ops) stage: PathBuf,
     /// The permission bits that it is going to have.
     mode: u32,
     finished: bool,
@@ -29,12 +29,22 @@ const PRIVATE: u32 = 0o700;
 
 impl NewDirectory {
     /// Begins a directory at a path where nothing is, or an empty directory.
-    pub(super) fn begin(path: &Path) -> Result<NewDirectory, OpsError> {
+    pub(in crate::ops) fn begin(path: &Path) -> Result<NewDirectory, OpsError> {
         let name = path.file_name().ok_or_else(|| BundleError::NoName(path.to_owned()))?;
         let mode = match path.symlink_metadata() {
             Ok(_) => empty(path).ok_or_else(|| BundleError::Taken(path.to_owned()))?,
             Err(_) => PRIVATE,
         };
+        NewDirectory::make(path, name, mode)
+    }
+
+    /// Begins one beside a directory that is there and stays.
+    pub(in crate::ops) fn beside(path: &Path) -> Result<NewDirectory, OpsError> {
+        let name = path.file_name().ok_or_else(|| BundleError::NoName(path.to_owned()))?;
+        NewDirectory::make(path, name, PRIVATE)
+    }
+
+    fn make(path: &Path, name: &OsStr, mode: u32) -> Result<NewDirectory, OpsError> {
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         fs::create_dir_all(parent)?;
         let parent = fs::context("resolve", parent, parent.canonicalize())?;
@@ -44,7 +54,7 @@ impl NewDirectory {
     }
 
     /// Gives it its name.
-    pub(super) fn finish(mut self) -> Result<(), OpsError> {
+    pub(in crate::ops) fn finish(mut self) -> Result<(), OpsError> {
         Dir::open(&self.stage)?.set_mode(self.mode)?;
         fs::rename(&self.stage, &self.path)?;
         self.finished = true;

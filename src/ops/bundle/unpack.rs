@@ -18,6 +18,7 @@ use crate::deliver::plain::is_plain;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::format::tar::TarPath;
 use crate::lock::{self, Lock, LockedFile};
+use crate::ops::cache::CacheMemory;
 use crate::ops::deliver::{Delivery, deliver};
 use crate::ops::error::{BundleError, EntryProblem, ErrorClass, OpsError};
 use crate::ops::load::{self, LOCK_LIMIT, Ready};
@@ -166,7 +167,7 @@ fn read_manifest(lock: &Lock, text: &[u8]) -> Result<Manifest, EntryProblem> {
 }
 
 /// Whether the lock names an artifact of another build.
-fn records_others(lock: &Lock, manifest: &Manifest) -> bool {
+pub(in crate::ops) fn records_others(lock: &Lock, manifest: &Manifest) -> bool {
     let of_machine = |(machine, directory): (&str, &str)| {
         let (machine, directory) = (format!("{machine}/"), directory.to_owned());
         let names = manifest.artifacts.keys().map(move |name| {
@@ -251,7 +252,7 @@ impl Home<'_> {
         let lock = load::lock_of(&loaded).map_err(|error| self.recipe_error(error))?;
         machines::judge(session, &loaded.recipe, &lock).map_err(|error| self.recipe_error(error))?;
         let plan = plan::lower(&loaded.recipe, &lock);
-        Ok(Ready { loaded, lock, plan, store })
+        Ok(Ready { loaded, lock, plan, store, caches: CacheMemory::default() })
     }
 
     /// What is wrong with the recipe is wrong with the bundle.

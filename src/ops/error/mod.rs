@@ -1,16 +1,20 @@
 //! Why an operation did not succeed, with the errors of the layers below as sources.
 
 mod bundle;
+mod cache;
 mod lock;
 mod mismatch;
+mod remote;
 pub mod share;
 mod signed;
 mod step;
 mod usage;
 
 pub use bundle::{BundleError, EntryProblem};
+pub use cache::CacheError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
+pub use remote::{EmulatorProblem, RemoteError};
 pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
@@ -22,6 +26,7 @@ use crate::base::{Diagnostic, SourceMap};
 use crate::exec::{ExecError, Fault};
 use crate::guest::GuestError;
 use crate::lock::resolve::ResolveError;
+use crate::oci::OciError;
 use crate::recipe::{Mistakes, Recipe};
 use crate::store::StoreError;
 use crate::world::WorldError;
@@ -94,9 +99,18 @@ pub enum OpsError {
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
+    /// A cache cannot be used as it was named.
+    #[error(transparent)]
+    Cache(Box<CacheError>),
     /// A build was not signed, or its signature is not to be relied on.
     #[error(transparent)]
     Signed(Box<SignedError>),
+    /// An artifact was not pushed or pulled.
+    #[error(transparent)]
+    Remote(Box<RemoteError>),
+    /// A registry or an image layout failed, or does not have what it should.
+    #[error(transparent)]
+    Oci(Box<OciError>),
     /// A lock was not made.
     #[error(transparent)]
     Resolve(Box<ResolveError>),
@@ -186,7 +200,10 @@ impl OpsError {
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Bundle(error) => error.class(),
+            OpsError::Cache(error) => error.class(),
             OpsError::Signed(error) => error.class(),
+            OpsError::Remote(error) => error.class(),
+            OpsError::Oci(error) => of_oci(error),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
             OpsError::Step(report) => of_fault(report.failed.failure.fault),
@@ -215,11 +232,20 @@ fn of_resolve(error: &ResolveError) -> ErrorClass {
     }
 }
 
+fn of_oci(error: &OciError) -> ErrorClass {
+    match error {
+        OciError::Interrupted => ErrorClass::Interrupted,
+        error if error.is_mismatch() => ErrorClass::Mismatch,
+        error if error.is_usage() => ErrorClass::Usage,
+        _ => ErrorClass::Host,
+    }
+}
+
 fn of_exec(error: &ExecError) -> ErrorClass {
     match error {
         ExecError::Interrupted => ErrorClass::Interrupted,
         ExecError::Step(failed) => of_fault(failed.failure.fault),
-        ExecError::Irreproducible { .. } => ErrorClass::Mismatch,
+        ExecError::Irreproducible { .. } | ExecError::Disproved { .. } => ErrorClass::Mismatch,
         ExecError::Store(error) => of_store(error),
         ExecError::Fetch { .. }
         | ExecError::Offline { .. }
@@ -244,6 +270,7 @@ fn of_guest(error: &GuestError) -> ErrorClass {
         GuestError::Keep { .. } | GuestError::Share { .. } | GuestError::DiskSize { .. } | GuestError::Accel { .. } => {
             ErrorClass::Usage
         }
+        GuestError::Resource { .. } => ErrorClass::Host,
         GuestError::NoFile { .. } | GuestError::NotBuilt { .. } => ErrorClass::Bug,
         GuestError::World(_)
         | GuestError::Qemu { .. }
@@ -286,7 +313,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Signed: SignedError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

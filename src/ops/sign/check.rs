@@ -8,8 +8,9 @@ use super::accepted::Accepted;
 use super::trust::{Key, Trust};
 use super::unchanged;
 use crate::base::Timestamp;
+use crate::deliver::manifest::Manifest;
 use crate::deliver::statement::{self, BuildStatement};
-use crate::format::signature::{MinisignSignature, SignatureError, SshSignature};
+use crate::format::signature::{MinisignSignature, SignatureError, SignaturePurpose, SshSignature};
 use crate::ops::error::{OpsError, SignedError, SignerProblem};
 use crate::ops::session::Session;
 use crate::world::dir::Dir;
@@ -57,8 +58,19 @@ pub struct SignedReport {
 
 /// Compares every file with the manifest, the manifest with what was signed, and the signatures with the trusted keys.
 pub fn verify(session: &Session<'_>, request: &SignedRequest) -> Result<SignedReport, OpsError> {
-    let trust = Trust::read(session.world, &request.trusted)?;
+    // Without any trusted key, nothing is read.
+    Trust::read(session.world, &request.trusted)?;
     let (manifest, checked) = unchanged(session, &request.directory)?;
+    verify_known(session, request, (&manifest, checked))
+}
+
+/// The same of a directory whose files have just been compared with this manifest.
+pub(in crate::ops) fn verify_known(
+    session: &Session<'_>,
+    request: &SignedRequest,
+    (manifest, checked): (&Manifest, usize),
+) -> Result<SignedReport, OpsError> {
+    let trust = Trust::read(session.world, &request.trusted)?;
     let refuse = |problem| OpsError::from(SignedError::Directory { directory: request.directory.clone(), problem });
     let home = Dir::open_named(&request.directory)?;
     let text = file(&home, statement::FILE, statement::LIMIT).map_err(refuse)?;
@@ -66,7 +78,7 @@ pub fn verify(session: &Session<'_>, request: &SignedRequest) -> Result<SignedRe
     let invalid = || SignerProblem::Unsigned(format!("{} is not a statement of kiln", statement::FILE));
     let statement = BuildStatement::read(&text).ok_or_else(|| refuse(invalid()))?;
     let keys = signed_by(&home, &trust, &text).map_err(refuse)?;
-    if !statement.is_of(&manifest) {
+    if !statement.is_of(manifest) {
         return Err(refuse(SignerProblem::OtherBuild(statement.recipe)));
     }
     if let Some(expected) = request.recipe.as_ref().filter(|expected| **expected != statement.recipe) {
@@ -108,7 +120,7 @@ fn signed_by(home: &Dir, trust: &Trust, text: &[u8]) -> Result<Vec<Key>, SignerP
     let mut keys = Vec::new();
     if let Some(signature) = signature(home, statement::SSH_SIGNATURE)? {
         let wrong = |problem| SignerProblem::Wrong { file: statement::SSH_SIGNATURE, problem };
-        let signature = SshSignature::read(&signature).map_err(wrong)?;
+        let signature = SshSignature::read(&signature, SignaturePurpose::Build).map_err(wrong)?;
         signature.verify(text).map_err(wrong)?;
         keys.push(Key::Ssh(signature.key));
     }

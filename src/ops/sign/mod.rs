@@ -2,11 +2,15 @@
 
 mod accepted;
 mod check;
+mod key;
 mod make;
 mod trust;
 
+pub(super) use check::verify_known;
 pub use check::{SignedReport, SignedRequest, Signer, verify};
+pub(in crate::ops) use key::SigningKey;
 pub use make::{SignRequest, sign};
+pub(in crate::ops) use trust::{Key, Trust, config_file};
 
 use std::path::Path;
 
@@ -18,7 +22,7 @@ use crate::deliver::check::{self as directory_check, CheckOptions};
 use crate::deliver::manifest::Manifest;
 
 /// The manifest of a directory that is a build, whole and unchanged, and how many files were compared.
-fn unchanged(session: &Session<'_>, directory: &Path) -> Result<(Manifest, usize), OpsError> {
+pub(super) fn unchanged(session: &Session<'_>, directory: &Path) -> Result<(Manifest, usize), OpsError> {
     let reading = |name: &str, bytes: u64| session.on(OpsEvent::Reading { name, bytes });
     let checked = directory_check::check(directory, &CheckOptions { remembered: None, told: &reading })?;
     match checked.manifest {

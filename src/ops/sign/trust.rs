@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::base::{Timestamp, glob};
+use crate::base::{Digest, Timestamp, glob};
 use crate::format::signature::{MinisignPublic, SshPublic};
 use crate::ops::error::{OpsError, SignedError, SignerProblem};
 use crate::world::World;
@@ -15,7 +15,7 @@ const LIMIT: u64 = 4 << 20;
 
 /// A public key of either kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Key {
+pub(in crate::ops) enum Key {
     Ssh(SshPublic),
     Minisign(MinisignPublic),
 }
@@ -33,17 +33,32 @@ struct TrustedKey {
 
 /// Everybody who is trusted.
 #[derive(Debug, Default)]
-pub(super) struct Trust(Vec<TrustedKey>);
+pub(in crate::ops) struct Trust(Vec<TrustedKey>);
 
-/// The user's own file.
+/// A file of the user's own configuration.
+pub(in crate::ops) fn config_file(world: &dyn World, name: &str) -> Option<PathBuf> {
+    let home = || world.env("HOME").map(|home| Path::new(&home).join(".config"));
+    let directory = world.env("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home)?;
+    Some(directory.join("kiln").join(name))
+}
+
+/// The user's own list.
 pub(super) fn own_file(world: &dyn World) -> Option<PathBuf> {
-    let below = |name: &str, rest: &str| world.env(name).map(|value| Path::new(&value).join(rest));
-    below("XDG_CONFIG_HOME", "kiln/trusted-keys").or_else(|| below("HOME", ".config/kiln/trusted-keys"))
+    config_file(world, "trusted-keys")
 }
 
 impl Trust {
-    /// Reads the user's file, if there is one, and these.
+    /// Reads the user's file, if there is one, and these; an error where nobody is trusted.
     pub(super) fn read(world: &dyn World, more: &[PathBuf]) -> Result<Trust, OpsError> {
+        let trust = Trust::any(world, more)?;
+        if trust.is_empty() {
+            return Err(SignedError::NoTrust(own_file(world).unwrap_or_else(|| "trusted-keys".into())).into());
+        }
+        Ok(trust)
+    }
+
+    /// The same where it is no error that nobody is trusted.
+    pub(in crate::ops) fn any(world: &dyn World, more: &[PathBuf]) -> Result<Trust, OpsError> {
         let own = own_file(world).filter(|file| world.exists(file));
         let mut trust = Trust::default();
         for file in own.iter().chain(more) {
@@ -53,14 +68,26 @@ impl Trust {
                 trust.0.extend(trusted(line).map_err(wrong)?);
             }
         }
-        if trust.0.is_empty() {
-            return Err(SignedError::NoTrust(own_file(world).unwrap_or_else(|| "trusted-keys".into())).into());
-        }
         Ok(trust)
     }
 
+    pub(in crate::ops) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Every key that may be trusted, revoked ones left out.
+    pub(in crate::ops) fn keys(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = Vec::new();
+        for line in &self.0 {
+            if !keys.contains(&line.key) && !self.0.iter().any(|other| other.revoked && other.key == line.key) {
+                keys.push(line.key);
+            }
+        }
+        keys
+    }
+
     /// Who signs with this key, if they may sign this recipe now.
-    pub(super) fn signer(&self, key: &Key, recipe: &str, now: Timestamp) -> Result<String, SignerProblem> {
+    pub(in crate::ops) fn signer(&self, key: &Key, recipe: &str, now: Timestamp) -> Result<String, SignerProblem> {
         let lines: Vec<&TrustedKey> = self.0.iter().filter(|line| line.key == *key).collect();
         let Some(first) = lines.first() else { return Err(SignerProblem::Unknown(key.shown())) };
         // A revocation counts whatever the other lines say.
@@ -80,7 +107,7 @@ impl Trust {
     }
 
     /// The minisign key of this number.
-    pub(super) fn minisign(&self, number: [u8; 8]) -> Option<MinisignPublic> {
+    pub(in crate::ops) fn minisign(&self, number: [u8; 8]) -> Option<MinisignPublic> {
         self.0.iter().find_map(|line| match line.key {
             Key::Minisign(key) if key.number == number => Some(key),
             _ => None,
@@ -89,8 +116,16 @@ impl Trust {
 }
 
 impl Key {
+    /// What tells its signatures from others in the name of a file.
+    pub(in crate::ops) fn file_name(&self) -> String {
+        match self {
+            Key::Ssh(key) => format!("ssh-{}", &Digest::of(&key.0).hex()[..32]),
+            Key::Minisign(key) => format!("minisign-{:016x}", u64::from_le_bytes(key.number)),
+        }
+    }
+
     /// As the tool shows it that made it.
-    pub(super) fn shown(&self) -> String {
+    pub(in crate::ops) fn shown(&self) -> String {
         match self {
             Key::Ssh(key) => key.fingerprint(),
             Key::Minisign(key) => key.id(),

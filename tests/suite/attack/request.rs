@@ -102,7 +102,8 @@ impl Bench {
     fn realize(&self, executor: &dyn Executor, store: &Store) -> Realized {
         let options = ExecOptions { no_cache: true, offline: true, jobs: Some(2), ..ExecOptions::default() };
         let world = RealWorld::default();
-        let services = Services { store, world: &world, mirrors: &|_| Vec::new(), executor, listener: &IgnoreSteps };
+        let services =
+            Services { store, world: &world, mirrors: &|_| Vec::new(), executor, caches: None, listener: &IgnoreSteps };
         realize(&self.plan, &services, &options).unwrap_or_else(|error| panic!("{error}"))
     }
 }

@@ -50,7 +50,7 @@ impl Web {
 
 fn get(world: &RealWorld, url: &str, stated: Stated) -> Result<String, WorldError> {
     let mut body = String::new();
-    world.get(&HttpRequest { url, from: 0, stated })?.body.read_to_string(&mut body).unwrap();
+    world.get(&HttpRequest { url, from: 0, stated, authorization: None })?.body.read_to_string(&mut body).unwrap();
     Ok(body)
 }
 
@@ -162,7 +162,7 @@ fn trickling() -> String {
 #[test]
 fn a_server_that_sends_next_to_nothing_is_given_up_and_can_be_called_off() {
     let (url, world, began) = (trickling(), RealWorld::default(), Instant::now());
-    let request = HttpRequest { url: &url, from: 0, stated: Stated::User };
+    let request = HttpRequest { url: &url, from: 0, stated: Stated::User, authorization: None };
     let downloader = Downloader::new(&world, &|| false).patient_for(Duration::from_secs(2));
     let refusal = downloader.pour(&request, Length::AtMost(1 << 20), &mut Counted(0)).unwrap_err();
     let Refusal::Again(why) = &refusal else { panic!("{refusal:?}") };
@@ -184,7 +184,7 @@ fn a_server_that_is_quick_enough_may_take_its_time() {
             std::thread::sleep(Duration::from_millis(150));
         });
     });
-    let request = HttpRequest { url: &url, from: 0, stated: Stated::User };
+    let request = HttpRequest { url: &url, from: 0, stated: Stated::User, authorization: None };
     let downloader = Downloader::new(&world, &|| false).patient_for(Duration::from_secs(2));
     let mut sink = Counted(0);
     downloader.pour(&request, Length::Exactly(20_000), &mut sink).unwrap();

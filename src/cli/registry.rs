@@ -1,0 +1,58 @@
+//! `kiln push` and `kiln pull`: the verbs that hand builds over through registries.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::shared::{RealizeArgs, RecipeArgs};
+
+/// `kiln push`
+#[derive(Debug, Args)]
+pub struct PushArgs {
+    /// Path to a recipe, which is built first if needed, or to a result directory
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// Where to push to: registry.example/NAME:TAG, or oci:DIR:TAG for an OCI image layout. Without it, results of the recipe's
+    /// steps are pushed to each `--cache`, which must be a directory; `--cache private=DIR` is for results that are made from
+    /// private files as well
+    #[arg(required_unless_present = "caches")]
+    pub reference: Option<String>,
+    /// How the build of a recipe goes
+    #[command(flatten)]
+    pub realize: RealizeArgs,
+    /// Sign the results for `--cache` with this SSH or minisign private key without a passphrase, or the .pub file of an SSH key
+    /// that the SSH agent has
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "caches",
+        conflicts_with = "reference",
+        required_unless_present = "reference"
+    )]
+    pub key: Option<PathBuf>,
+    /// Speak HTTP without TLS to the registry; one on this machine (localhost, 127.0.0.1) is always spoken to so
+    #[arg(long)]
+    pub plain_http: bool,
+    /// Let the registry take files that this other repository of it already has from there: team/other
+    #[arg(long, value_name = "NAME")]
+    pub mount_from: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln pull`
+#[derive(Debug, Args)]
+pub struct PullArgs {
+    /// What to pull: registry.example/NAME:TAG, registry.example/NAME@sha256:DIGEST, or oci:DIR:TAG for an OCI image layout
+    pub reference: String,
+    /// Directory for the artifacts [default: result/NAME]
+    #[arg(long, short, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Speak HTTP without TLS to the registry; one on this machine (localhost, 127.0.0.1) is always spoken to so
+    #[arg(long)]
+    pub plain_http: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

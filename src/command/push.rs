@@ -1,0 +1,48 @@
+//! `kiln push --cache PLACE`: what was put into a cache.
+
+use super::failure::Failure;
+use super::output;
+use crate::base::{ByteSize, Foreign};
+use crate::cli;
+use crate::ops::Session;
+use crate::ops::fill::{self, FillRequest, PushedResults};
+
+/// Carries `kiln push` out.
+pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
+    let Some(key) = &args.key else {
+        return Err(Failure::usage("results in a cache are signed: name a key with --key"));
+    };
+    for (option, stated) in [("--plain-http", args.plain_http), ("--mount-from", args.mount_from.is_some())] {
+        if stated {
+            return Err(Failure::usage(format!("{option} is for a reference to a registry")));
+        }
+    }
+    let mut all = Vec::new();
+    for place in &args.realize.caches {
+        let request = FillRequest {
+            recipe: args.recipe.options(),
+            build: args.realize.options(),
+            cache: place.clone(),
+            key: key.clone(),
+        };
+        all.push(fill::push(session, &request)?);
+    }
+    if args.json { output::json(&all) } else { output::print(&all.iter().map(pushed).collect::<String>()) }
+}
+
+fn pushed(pushed: &PushedResults) -> String {
+    let PushedResults { cache, key, steps, passed_on, skipped, files_written, bytes_written } = pushed;
+    let mut text: String =
+        skipped.iter().map(|one| format!("{}: not pushed: {}\n", Foreign(&one.step), one.reason)).collect();
+    let others = match passed_on.len() {
+        0 => String::new(),
+        count => format!(", {count} of them with the signatures of others"),
+    };
+    let size = ByteSize(*bytes_written).rounded();
+    text.push_str(&format!(
+        "{}: results of {} steps{others}; {files_written} files written ({size}), signed by {key}\n",
+        Foreign(cache),
+        steps.len()
+    ));
+    text
+}

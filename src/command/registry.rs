@@ -1,0 +1,79 @@
+//! `kiln push` and `kiln pull`: result directories through registries and image layouts.
+
+use std::path::{Path, PathBuf};
+
+use super::failure::Failure;
+use super::output;
+use crate::base::ByteSize;
+use crate::cli;
+use crate::machine::argv::quote;
+use crate::oci::Reference;
+use crate::ops::Session;
+use crate::ops::oci::{self, PullRequest, Pulled, PushRequest, Pushed};
+
+/// Carries `kiln push` out.
+pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
+    let Some(reference) = &args.reference else { return super::push::run(session, args) };
+    let request = PushRequest {
+        recipe: args.recipe.options(),
+        build: args.realize.options(),
+        reference: reference.clone(),
+        plain_http: args.plain_http,
+        mount_from: args.mount_from.clone(),
+    };
+    let pushed = oci::push(session, &request)?;
+    if args.json {
+        return output::json(&pushed);
+    }
+    let Pushed { reference, digest, files, bytes, signed } = &pushed;
+    let size = ByteSize(*bytes).rounded();
+    let signature = if *signed { ", with its signature" } else { "" };
+    output::print(&format!("pushed {reference}: {files} files, {size}{signature}\ndigest {digest}\n"))
+}
+
+/// Carries `kiln pull` out.
+pub fn pull(session: &Session<'_>, args: &cli::PullArgs) -> Result<(), Failure> {
+    let request =
+        PullRequest { reference: args.reference.clone(), directory: args.output.clone(), plain_http: args.plain_http };
+    let pulled = oci::pull(session, &request)?;
+    if args.json { output::json(&pulled) } else { output::print(&summary(&pulled)) }
+}
+
+/// The directory that a reference was pulled to, where the word is no path but a reference.
+pub(super) fn pulled(session: &Session<'_>, args: &cli::RunArgs) -> Result<Option<PathBuf>, Failure> {
+    let path = &args.recipe.recipe;
+    let reference = path.to_str().filter(|text| path.symlink_metadata().is_err() && Reference::is_meant(text));
+    let Some(reference) = reference else {
+        return match args.plain_http {
+            true => Err(Failure::usage("--plain-http is for a reference to a registry")),
+            false => Ok(None),
+        };
+    };
+    if args.realize.offline && !reference.starts_with("oci:") {
+        return Err(Failure::usage(
+            "--offline: a registry is asked over the network; pull first, then run the directory",
+        ));
+    }
+    let reference = reference.to_owned();
+    let request = PullRequest { reference, directory: None, plain_http: args.plain_http };
+    let pulled = oci::pull(session, &request)?;
+    Ok(Some(pulled.directory))
+}
+
+fn summary(pulled: &Pulled) -> String {
+    let size = ByteSize(pulled.bytes).rounded();
+    let mut text = format!("pulled {}: {} files, {size}\ndigest {}\n", pulled.reference, pulled.files, pulled.digest);
+    let signers: Vec<&str> = pulled.signers.iter().map(|signer| signer.name.as_str()).collect();
+    match (pulled.signed, signers.is_empty()) {
+        (true, false) => text.push_str(&format!("signed by {}\n", signers.join(", "))),
+        (true, true) => text.push_str("signed by a key that is not trusted: kiln verify --signed says more\n"),
+        (false, _) => text.push_str("not signed\n"),
+    }
+    let shown = |path: &Path| quote(&path.display().to_string());
+    for path in [Some(&pulled.directory), pulled.lock.as_ref()].into_iter().flatten() {
+        text.push_str(&format!("wrote {}\n", path.display()));
+    }
+    let verb = if pulled.machines.is_empty() { "verify" } else { "run" };
+    text.push_str(&format!("next: kiln {verb} {}\n", shown(&pulled.directory)));
+    text
+}

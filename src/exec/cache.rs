@@ -1,0 +1,60 @@
+//! Results that others have: the seam between carrying a plan out and whoever asks caches.
+//!
+//! Input: the digest of an action. Output: what somebody who is trusted says that it leaves behind, and the bytes of it in the
+//! store. Which caches are asked, how, and whom to trust is the implementation's to know; that a step can be built instead of
+//! taken, whatever a cache answers, is the realizer's.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Digest, Foreign};
+use crate::store::{Output, StoreError, Visibility};
+
+/// A step whose result may be somebody else's.
+#[derive(Clone, Copy)]
+pub struct WantedResult<'a> {
+    /// The resolved id of the step.
+    pub action: Digest,
+    /// The outputs that it declares.
+    pub outputs: &'a [String],
+    /// Who may read what it leaves, here; what only its owner may is asked from nobody without being told to.
+    pub visibility: Visibility,
+    /// Whether to give up.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// Where a result came from, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ResultOrigin {
+    /// The cache.
+    pub cache: String,
+    /// As the user calls who signed it.
+    pub signer: String,
+    /// Their key.
+    pub key: String,
+}
+
+impl ResultOrigin {
+    /// `alice (SHA256:...) signed in CACHE`.
+    pub fn words(&self) -> String {
+        format!("{} ({}) signed in {}", Foreign(&self.signer), Foreign(&self.key), Foreign(&self.cache))
+    }
+}
+
+/// A result of somebody else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenResult {
+    /// What the step leaves behind, by declared path; it need not be in the store.
+    pub outputs: BTreeMap<String, Output>,
+    /// Where it came from.
+    pub origin: ResultOrigin,
+}
+
+/// Caches of steps.
+pub trait StepCache: Sync {
+    /// A result that somebody who is trusted has signed: taken before, or asked for now.
+    fn result(&self, wanted: &WantedResult<'_>) -> Option<TakenResult>;
+    /// A result that was taken before; nobody is asked.
+    fn remembered(&self, action: &Digest) -> Option<TakenResult>;
+    /// Has all outputs of such a result be in the store; `false` where no cache has them.
+    fn fetch(&self, wanted: &WantedResult<'_>, taken: &TakenResult) -> Result<bool, StoreError>;
+}

@@ -1,0 +1,116 @@
+//! Reading a repository: manifests and blobs over HTTP, as the OCI distribution specification 1.1 has it.
+//!
+//! Input: tags, digests and descriptors. Output: manifests, and blobs; what is read whole is compared with what names it.
+
+use std::cell::Cell;
+
+use super::manifest::{Descriptor, INDEX_TYPE, MANIFEST_LIMIT, MANIFEST_TYPE};
+use super::registry::Registry;
+use super::send::Ask;
+use super::{OciDigest, OciError, Reference, RegistryReference, Which};
+use crate::base::Digest;
+use crate::world::download::{Length, Nobody, Sink};
+use crate::world::{HttpMethod, HttpRequest, Stated};
+
+impl Registry<'_> {
+    /// A manifest, compared with the digest that it is asked by.
+    pub fn manifest(&self, which: &Which) -> Result<(Descriptor, Vec<u8>), OciError> {
+        let name = which.digest.map_or_else(|| which.tag().to_owned(), |digest| digest.to_string());
+        let asked = RegistryReference { which: which.clone(), ..self.reference.clone() };
+        let missing = || OciError::NoArtifact(Reference::Registry(asked.clone()).to_string());
+        self.read_manifest(&name, which.digest)?.ok_or_else(missing)
+    }
+
+    /// The manifest of a tag or a digest, if there is one.
+    pub(super) fn read_manifest(
+        &self,
+        name: &str,
+        expected: Option<OciDigest>,
+    ) -> Result<Option<(Descriptor, Vec<u8>)>, OciError> {
+        let url = self.url(&format!("manifests/{name}"));
+        let accept = vec![("accept", format!("{MANIFEST_TYPE}, {INDEX_TYPE}"))];
+        let answer = self.read(Ask { headers: accept, limit: MANIFEST_LIMIT, ..Ask::new(HttpMethod::Get, &url) })?;
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        self.succeeded(HttpMethod::Get, &url, &answer)?;
+        let named = answer.header("docker-content-digest").and_then(|digest| digest.parse::<OciDigest>().ok());
+        for OciDigest(expected) in expected.into_iter().chain(named) {
+            let found = Digest::of(&answer.body);
+            if found != expected {
+                let size = answer.body.len() as u64;
+                return Err(OciError::Wrong { what: url, expected, expected_size: size, found, found_size: size });
+            }
+        }
+        Ok(Some((Descriptor::of(MANIFEST_TYPE, &answer.body), answer.body)))
+    }
+
+    /// A small blob.
+    pub fn small(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
+        let what = self.url(&format!("blobs/{}", descriptor.digest));
+        if descriptor.size > limit {
+            let problem = format!("has {} bytes (limit {limit})", descriptor.size);
+            return Err(OciError::Invalid { what, problem });
+        }
+        let mut sink = Held(Vec::new());
+        self.blob(descriptor, &mut sink)?;
+        let (found, found_size) = (Digest::of(&sink.0), sink.0.len() as u64);
+        if (found, found_size) == (descriptor.digest.0, descriptor.size) {
+            return Ok(sink.0);
+        }
+        let (expected, expected_size) = (descriptor.digest.0, descriptor.size);
+        Err(OciError::Wrong { what, expected, expected_size, found, found_size })
+    }
+
+    /// Has a blob poured into a sink, from where that is on; whether it is the right one is the caller's to judge.
+    pub fn blob<S: Sink<Error = OciError>>(&self, descriptor: &Descriptor, sink: &mut S) -> Result<(), OciError> {
+        let url = self.url(&format!("blobs/{}", descriptor.digest));
+        let (have, mut tries) = (Cell::new(sink.have()), 0);
+        let poured = self.downloader.first(
+            vec![url.clone()],
+            || have.get(),
+            |url| {
+                if tries > 0 {
+                    // A token may have expired; what else is wrong shows below.
+                    let _ = self.send(Ask::new(HttpMethod::Head, url));
+                }
+                tries += 1;
+                let shown = self.shown();
+                let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: shown.as_deref() };
+                let poured = self.downloader.pour(&request, Length::Exactly(descriptor.size), sink);
+                have.set(sink.have());
+                poured
+            },
+        );
+        match poured {
+            Ok(()) => Ok(()),
+            Err(Nobody::Stopped) => Err(OciError::Interrupted),
+            Err(Nobody::Fatal(error)) => Err(error),
+            Err(Nobody::Asked(answers)) => {
+                let answers: Vec<String> = answers.into_iter().map(|answer| format!("  {}", answer.why)).collect();
+                Err(OciError::Fetch { what: url, answers: answers.join("\n") })
+            }
+        }
+    }
+}
+
+/// A small blob as it comes.
+struct Held(Vec<u8>);
+
+impl Sink for Held {
+    type Error = OciError;
+
+    fn have(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn restart(&mut self) -> Result<(), OciError> {
+        self.0.clear();
+        Ok(())
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), OciError> {
+        self.0.extend_from_slice(piece);
+        Ok(())
+    }
+}

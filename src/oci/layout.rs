@@ -1,0 +1,198 @@
+//! OCI image layouts: a directory with `oci-layout`, `index.json` and `blobs/sha256/DIGEST`.
+//!
+//! Input: a directory, which may come from anybody. Output: its manifests and blobs, which are opened as plain files only, through
+//! no link. Written are blobs first and the index last, so that an interrupted push leaves the layout as it was.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use super::manifest::{Descriptor, ImageIndex, MANIFEST_LIMIT, REF_NAME};
+use super::pieces::{Upload, pieces};
+use super::{LayoutReference, OciDigest, OciError};
+use crate::base::Hasher;
+use crate::world::dir::Dir;
+use crate::world::plain::Odd;
+use crate::world::{OutputDirectory, fs};
+
+const MARKER: &str = "oci-layout";
+const VERSION: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+const INDEX: &str = "index.json";
+const BLOBS: &str = "blobs";
+const ALGORITHM: &str = "sha256";
+
+/// An image layout.
+pub struct Layout {
+    directory: PathBuf,
+}
+
+impl Layout {
+    pub fn new(reference: &LayoutReference) -> Layout {
+        Layout { directory: reference.directory.clone() }
+    }
+
+    fn invalid(&self, file: &str, problem: impl ToString) -> OciError {
+        OciError::Invalid { what: self.directory.join(file).display().to_string(), problem: problem.to_string() }
+    }
+
+    fn small(&self, dir: &Dir, name: &str) -> Result<Vec<u8>, OciError> {
+        let plain = dir.plain(name).map_err(|odd| self.invalid(name, odd))?;
+        let bytes = plain.read(MANIFEST_LIMIT).map_err(|error| self.invalid(name, error))?;
+        if bytes.len() as u64 > MANIFEST_LIMIT {
+            return Err(self.invalid(name, format!("it is larger than {MANIFEST_LIMIT} bytes")));
+        }
+        Ok(bytes)
+    }
+
+    /// Its manifests.
+    fn index(&self) -> Result<ImageIndex, OciError> {
+        let dir = Dir::open_named(&self.directory)?;
+        let marker: serde_json::Value =
+            serde_json::from_slice(&self.small(&dir, MARKER)?).map_err(|error| self.invalid(MARKER, error))?;
+        match marker.get("imageLayoutVersion").and_then(|version| version.as_str()) {
+            Some("1.0.0") => {}
+            _ => return Err(self.invalid(MARKER, "not an image layout of version 1.0.0")),
+        }
+        ImageIndex::read(&self.directory.join(INDEX).display().to_string(), &self.small(&dir, INDEX)?)
+    }
+
+    /// The manifest of a tag, or the only one that is no statement about another.
+    pub fn manifest(&self, reference: &LayoutReference) -> Result<(Descriptor, Vec<u8>), OciError> {
+        let index = self.index()?;
+        let name = |descriptor: &Descriptor| descriptor.annotations.get(REF_NAME).cloned();
+        let all: Vec<&Descriptor> = index.manifests.iter().collect();
+        let tagged: Vec<&Descriptor> = all.iter().copied().filter(|one| name(one).is_some()).collect();
+        let is_asked = |one: &&Descriptor| name(one).as_deref() == Some(reference.tag());
+        let asked: Vec<&Descriptor> = tagged.iter().copied().filter(is_asked).collect();
+        let found = match (asked.as_slice(), tagged.as_slice(), all.as_slice()) {
+            ([one], _, _) => Descriptor::clone(one),
+            ([], [one], _) | ([], [], [one]) if reference.tag.is_none() => Descriptor::clone(one),
+            ([], _, _) => return Err(OciError::NoArtifact(super::Reference::Layout(reference.clone()).to_string())),
+            _ => return Err(self.invalid(INDEX, format!("it has tag `{}` more than once", reference.tag()))),
+        };
+        let text = self.read(&found, MANIFEST_LIMIT)?;
+        Ok((found, text))
+    }
+
+    /// A small blob.
+    pub fn read(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
+        if descriptor.size > limit {
+            let problem = format!("has {} bytes (limit {limit})", descriptor.size);
+            return Err(self.invalid(&descriptor.digest.to_string(), problem));
+        }
+        let mut bytes = Vec::new();
+        self.copy(descriptor, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    fn blobs(&self) -> Result<Dir, OciError> {
+        let at = format!("{BLOBS}/{ALGORITHM}");
+        let dir = Dir::open_named(&self.directory)?.below(BLOBS).and_then(|blobs| blobs.below(ALGORITHM));
+        dir.map_err(|odd| self.invalid(&at, odd))
+    }
+
+    /// Hands a blob on piece by piece, and compares it with its descriptor.
+    pub fn copy(
+        &self,
+        descriptor: &Descriptor,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), OciError>,
+    ) -> Result<(), OciError> {
+        let name = descriptor.digest.0.hex();
+        let at = format!("{BLOBS}/{ALGORITHM}/{name}");
+        let plain = self.blobs()?.plain(&name).map_err(|odd| self.invalid(&at, odd))?;
+        let mut hasher = Hasher::new(std::io::sink());
+        if plain.size == descriptor.size {
+            pieces(&plain.file, descriptor.size, &mut |piece| {
+                hasher.write_all(piece).map_err(|error| self.invalid(&at, error))?;
+                take(piece)
+            })
+            .map_err(|error| error.unwrap_or_else(|error| self.invalid(&at, error)))?;
+        }
+        let (_, found, size) = hasher.finish();
+        if (OciDigest(found), size) == (descriptor.digest, descriptor.size) {
+            return Ok(());
+        }
+        let found_size = if plain.size == descriptor.size { size } else { plain.size };
+        let (what, expected, expected_size) = (self.directory.join(at), descriptor.digest.0, descriptor.size);
+        if found_size == expected_size {
+            let what = what.display().to_string();
+            return Err(OciError::Wrong { what, expected, expected_size, found, found_size });
+        }
+        let problem = format!("has {found_size} bytes, expected {expected_size}");
+        Err(OciError::Invalid { what: what.display().to_string(), problem })
+    }
+
+    /// Manifests that say something of an artifact, of this type.
+    pub fn referrers(&self, artifact_type: &str) -> Result<Vec<Descriptor>, OciError> {
+        let all = self.index()?.manifests;
+        Ok(all.into_iter().filter(|one| one.artifact_type.as_deref() == Some(artifact_type)).collect())
+    }
+
+    /// Opens it for writing: a layout, an empty directory, or none yet.
+    fn open(&self) -> Result<(OutputDirectory, ImageIndex), OciError> {
+        let root = OutputDirectory::open(&self.directory)?;
+        let dir = Dir::open_named(&self.directory)?;
+        match dir.kind(MARKER) {
+            Ok(_) => return Ok((root, self.index()?)),
+            Err(Odd::Missing) if dir.names(0)?.is_some() => {}
+            // An earlier push that was interrupted before it had anything to show.
+            Err(Odd::Missing) if dir.names(1)?.is_some_and(|names| names == [BLOBS]) => {}
+            Err(_) => return Err(OciError::NoLayout(self.directory.clone())),
+        }
+        Ok((root, ImageIndex::new(Vec::new())))
+    }
+
+    /// Writes blobs; those that are there stay.
+    pub fn put(
+        &self,
+        blobs: &mut dyn Iterator<Item = (&Descriptor, &Upload)>,
+        written: &dyn Fn(u64) -> Result<(), OciError>,
+    ) -> Result<(), OciError> {
+        self.open()?;
+        let place = Path::new(BLOBS).join(ALGORITHM);
+        let blobs_directory = OutputDirectory::open(&self.directory)?.descend(&place)?;
+        blobs_directory.sweep()?;
+        for (descriptor, upload) in blobs {
+            let name = descriptor.digest.0.hex();
+            if self.copy(descriptor, &mut |_| written(0)).is_ok() {
+                written(descriptor.size)?;
+                continue;
+            }
+            let new = blobs_directory.begin()?;
+            let path = self.directory.join(&place).join(&name);
+            let mut hasher = Hasher::new(&new.file);
+            upload.pieces(descriptor.size, &mut |piece| {
+                fs::context("write", &path, hasher.write_all(piece))?;
+                written(piece.len() as u64)
+            })?;
+            let (_, found, found_size) = hasher.finish();
+            if found != descriptor.digest.0 {
+                let (expected, expected_size) = (descriptor.digest.0, descriptor.size);
+                let what = descriptor.title().unwrap_or_default().to_owned();
+                return Err(OciError::Wrong { what, expected, expected_size, found, found_size });
+            }
+            new.finish(OsStr::new(&name), 0o644)?;
+        }
+        Ok(())
+    }
+
+    /// Lists a manifest, whose blobs are there: under a tag, which it takes from another, or as a statement about another.
+    pub fn list(&self, manifest: &Descriptor, text: &[u8], tag: Option<&str>) -> Result<(), OciError> {
+        self.put(&mut [(manifest, &Upload::Bytes(text.to_vec()))].into_iter(), &|_| Ok(()))?;
+        let (root, mut index) = self.open()?;
+        let mut listed = manifest.clone();
+        match tag {
+            Some(tag) => {
+                listed.annotations.insert(REF_NAME.to_owned(), tag.to_owned());
+                index.manifests.retain(|one| one.annotations.get(REF_NAME).is_none_or(|known| known != tag));
+            }
+            None => index.manifests.retain(|one| one.digest != manifest.digest),
+        }
+        index.manifests.push(listed);
+        root.write(OsStr::new(INDEX), &index.write(), 0o644)?;
+        Ok(root.write(OsStr::new(MARKER), VERSION.as_bytes(), 0o644)?)
+    }
+}

@@ -1,0 +1,173 @@
+//! Which caches there are, and what a build does with them.
+
+use std::path::{Path, PathBuf};
+
+use crate::ops::error::{CacheError, OpsError};
+use crate::ops::sign::config_file;
+use crate::world::World;
+
+/// No file that lists caches is larger.
+const LIMIT: u64 = 1 << 20;
+/// The variable, and the file below the user's configuration.
+const VARIABLE: &str = "KILN_CACHES";
+const FILE: &str = "caches";
+/// What stands before a cache that also holds what was made from private files.
+const PRIVATE: &str = "private=";
+
+/// What of other people's results counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Caches are asked for what the store lacks.
+    #[default]
+    Ask,
+    /// What was taken from caches before.
+    Remembered,
+    /// Nothing.
+    Nothing,
+}
+
+/// What a caller says of caches.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CacheOptions {
+    /// What counts.
+    pub wanted: CacheUse,
+    /// Caches besides those that the user has configured.
+    pub places: Vec<String>,
+    /// Files of trusted keys besides the user's own.
+    pub trusted: Vec<PathBuf>,
+}
+
+/// A cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ops) struct CachePlace {
+    /// As the user named it.
+    pub(in crate::ops) name: String,
+    pub(in crate::ops) kind: PlaceKind,
+    pub(in crate::ops) privacy: Privacy,
+}
+
+/// Where it is. A registry of another protocol is another kind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::ops) enum PlaceKind {
+    Directory(PathBuf),
+    /// An address without its last slash.
+    Web(String),
+}
+
+/// What a cache may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) enum Privacy {
+    /// Results that were made from files that everybody may read.
+    Public,
+    /// Those that were made from private files as well.
+    Private,
+}
+
+/// What a path is relative to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Relative {
+    /// The working directory.
+    Here,
+    /// Nothing: it must be absolute, since it is not known where it is read.
+    Nothing,
+}
+
+/// The caches of an option, the environment and the user's configuration, each once, in this order.
+pub(in crate::ops) fn places(world: &dyn World, options: &CacheOptions) -> Result<Vec<CachePlace>, OpsError> {
+    let mut places: Vec<CachePlace> = Vec::new();
+    let mut add = |place: CachePlace| {
+        if !places.iter().any(|known| known.kind == place.kind) {
+            places.push(place);
+        }
+    };
+    for word in &options.places {
+        add(named(world, word)?);
+    }
+    if let Some(words) = world.env(VARIABLE) {
+        for word in words.split_whitespace() {
+            add(parse(world, (VARIABLE, word), Relative::Nothing)?);
+        }
+    }
+    if let Some(file) = config_file(world, FILE).filter(|file| world.exists(file)) {
+        let text = String::from_utf8_lossy(&world.read(&file, LIMIT)?).into_owned();
+        let origin = file.display().to_string();
+        for line in text.lines().map(|line| line.split(" #").next().unwrap_or("").trim()) {
+            if !line.is_empty() && !line.starts_with('#') {
+                add(parse(world, (&origin, line), Relative::Nothing)?);
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// A cache that is named on the command line.
+pub(in crate::ops) fn named(world: &dyn World, word: &str) -> Result<CachePlace, CacheError> {
+    parse(world, ("--cache", word), Relative::Here)
+}
+
+fn parse(world: &dyn World, (origin, word): (&str, &str), relative: Relative) -> Result<CachePlace, CacheError> {
+    let wrong = |problem| CacheError::Place { origin: origin.to_owned(), word: word.to_owned(), problem };
+    let (name, privacy) = match word.strip_prefix(PRIVATE) {
+        Some(name) => (name, Privacy::Private),
+        None => (word, Privacy::Public),
+    };
+    let kind = match name.split_once("://") {
+        Some(("http" | "https", rest)) if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            if rest.contains(['?', '#', '@']) {
+                return Err(wrong("an address of a cache has no user, query or fragment"));
+            }
+            PlaceKind::Web(name.trim_end_matches('/').to_owned())
+        }
+        Some(_) => return Err(wrong("expected a directory, or an address with http:// or https://")),
+        None => PlaceKind::Directory(directory(world, name, relative).ok_or_else(|| {
+            wrong("expected the absolute path of a directory, or an address with http:// or https://")
+        })?),
+    };
+    Ok(CachePlace { name: name.to_owned(), kind, privacy })
+}
+
+fn directory(world: &dyn World, name: &str, relative: Relative) -> Option<PathBuf> {
+    if let Some(below) = name.strip_prefix("~/") {
+        return Some(Path::new(&world.env("HOME")?).join(below));
+    }
+    let path = PathBuf::from(name);
+    (path.is_absolute() || relative == Relative::Here && !name.is_empty()).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::memory::MemoryWorld;
+
+    fn world() -> MemoryWorld {
+        let mut world = MemoryWorld::default();
+        world.variables.insert("HOME".to_owned(), "/home/me".to_owned());
+        world.variables.insert(VARIABLE.to_owned(), "https://cache.example/kiln/ /srv/cache".to_owned());
+        let file = b"# ours\n\n/srv/cache\nprivate=~/team cache # of the team\n".to_vec();
+        world.files.insert("/home/me/.config/kiln/caches".into(), file);
+        world
+    }
+
+    #[test]
+    fn caches_come_from_the_option_the_environment_and_the_file_each_once() {
+        let options = CacheOptions { places: vec!["here".to_owned()], ..CacheOptions::default() };
+        let places = places(&world(), &options).unwrap();
+        let kinds: Vec<PlaceKind> = places.iter().map(|place| place.kind.clone()).collect();
+        let directory = |path: &str| PlaceKind::Directory(path.into());
+        let web = PlaceKind::Web("https://cache.example/kiln".to_owned());
+        let team = directory("/home/me/team cache");
+        assert_eq!(kinds, [directory("here"), web, directory("/srv/cache"), team]);
+        let private: Vec<bool> = places.iter().map(|place| place.privacy == Privacy::Private).collect();
+        assert_eq!(private, [false, false, false, true]);
+    }
+
+    #[test]
+    fn what_is_no_cache_is_refused_with_its_place() {
+        for word in ["ftp://cache.example", "http://", "https://me:pw@cache.example", "relative/path", "private="] {
+            let mut world = world();
+            world.variables.insert(VARIABLE.to_owned(), word.to_owned());
+            let error = places(&world, &CacheOptions::default()).unwrap_err().to_string();
+            assert!(error.contains(VARIABLE) && error.contains(word), "{error}");
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! Reading a file of a cache, wherever the cache is: bounded in bytes and in time.
+//!
+//! Input: the name of a file and the most bytes that it may have. Output: the bytes, that there is none, or what is wrong: with
+//! the file, or with the place as a whole.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::{Duration, Instant};
+
+use super::config::{CachePlace, PlaceKind};
+use crate::base::{ByteSize, Foreign};
+use crate::store::StoreError;
+use crate::world::dir::Dir;
+use crate::world::download::{Downloader, Length, Refusal, Sink};
+use crate::world::plain::Odd;
+use crate::world::{HttpRequest, Stated, World};
+
+/// The answer of a server must begin in this time, and go on after pauses no longer than this.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
+/// A server that sends less than this in a second, on average since it began, is slower than building.
+const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
+/// The average counts after this time.
+const GRACE: Duration = Duration::from_secs(10);
+/// Bytes that are read of a file at a time.
+const CHUNK: usize = 128 << 10;
+
+/// The directories of a cache.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::ops) enum Part {
+    Results,
+    Blobs,
+    Trees,
+}
+
+impl Part {
+    pub(in crate::ops) fn name(self) -> &'static str {
+        match self {
+            Part::Results => "results",
+            Part::Blobs => "blobs",
+            Part::Trees => "trees",
+        }
+    }
+}
+
+/// Why a file was not read.
+#[derive(Debug)]
+pub(in crate::ops) enum ReadProblem {
+    /// There is none.
+    Missing,
+    /// It is not what it should be.
+    Bad(String),
+    /// The place does not answer, or too slowly.
+    Down(String),
+    /// The build ends.
+    Stopped,
+    /// What is wrong is wrong here.
+    Store(StoreError),
+}
+
+/// Takes the bytes of a file.
+pub(in crate::ops) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReadProblem>;
+
+/// Who reads.
+#[derive(Clone, Copy)]
+pub(in crate::ops) struct Reader<'a> {
+    pub(in crate::ops) world: &'a dyn World,
+    pub(in crate::ops) stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Reader<'_> {
+    /// A file as a whole.
+    pub(in crate::ops) fn small(
+        &self,
+        place: &CachePlace,
+        (part, name): (Part, &str),
+        most: u64,
+    ) -> Result<Vec<u8>, ReadProblem> {
+        let mut bytes = Vec::new();
+        let mut take = |piece: &[u8]| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        };
+        self.pour(place, (part, name), (most, &mut take))?;
+        Ok(bytes)
+    }
+
+    /// A file piece by piece.
+    pub(in crate::ops) fn pour(
+        &self,
+        place: &CachePlace,
+        (part, name): (Part, &str),
+        (most, take): (u64, Take<'_>),
+    ) -> Result<(), ReadProblem> {
+        match &place.kind {
+            PlaceKind::Directory(path) => {
+                let root = Dir::open_named(path).map_err(|error| ReadProblem::Down(error.to_string()))?;
+                let (file, size) = match plain(&root, part, name) {
+                    Ok(found) => found,
+                    Err(Odd::Missing) => return Err(ReadProblem::Missing),
+                    Err(odd) => return Err(ReadProblem::Bad(odd.to_string())),
+                };
+                if size > most {
+                    return Err(too_long(most));
+                }
+                self.copy(file, (most, take))
+            }
+            PlaceKind::Web(url) => self.download(&format!("{url}/{}/{name}", part.name()), (most, take)),
+        }
+    }
+
+    /// The file may grow meanwhile.
+    fn copy(&self, file: File, (most, take): (u64, Take<'_>)) -> Result<(), ReadProblem> {
+        let mut buffer = vec![0; CHUNK];
+        let (mut file, mut read) = (file.take(most.saturating_add(1)), 0);
+        loop {
+            if (self.stop)() {
+                return Err(ReadProblem::Stopped);
+            }
+            let count = match file.read(&mut buffer) {
+                Ok(0) => return Ok(()),
+                Ok(count) => count,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(ReadProblem::Down(format!("it cannot be read: {error}"))),
+            };
+            read += count as u64;
+            if read > most {
+                return Err(too_long(most));
+            }
+            take(&buffer[..count])?;
+        }
+    }
+
+    /// A server is asked once more where it had the connection end at once: it may have been one that was kept open.
+    fn download(&self, url: &str, (most, take): (u64, Take<'_>)) -> Result<(), ReadProblem> {
+        let downloader = Downloader::new(self.world, self.stop).hasty(ANSWER_TIMEOUT);
+        let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: None };
+        #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
+        let began = Instant::now();
+        let mut sink = WebSink { take, have: 0, began };
+        let mut poured = downloader.pour(&request, Length::AtMost(most), &mut sink);
+        if matches!(poured, Err(Refusal::Again(_))) && sink.have == 0 && began.elapsed() < Duration::from_secs(1) {
+            poured = downloader.pour(&request, Length::AtMost(most), &mut sink);
+        }
+        poured.map_err(|refusal| match refusal {
+            Refusal::Missing(_) => ReadProblem::Missing,
+            Refusal::Useless(why) => ReadProblem::Bad(why),
+            Refusal::Again(why) => ReadProblem::Down(why),
+            Refusal::Later(throttle) => ReadProblem::Down(throttle.why),
+            Refusal::Stopped => ReadProblem::Stopped,
+            Refusal::Fatal(problem) => problem,
+        })
+    }
+}
+
+fn plain(root: &Dir, part: Part, name: &str) -> Result<(File, u64), Odd> {
+    let found = root.below(part.name())?.plain(name)?;
+    Ok((found.file, found.size))
+}
+
+fn too_long(most: u64) -> ReadProblem {
+    ReadProblem::Bad(format!("it has more than {}, which is as much as it may have", ByteSize(most)))
+}
+
+/// Bytes of a server on their way.
+struct WebSink<'a> {
+    take: Take<'a>,
+    have: u64,
+    began: Instant,
+}
+
+impl Sink for WebSink<'_> {
+    type Error = ReadProblem;
+
+    fn have(&self) -> u64 {
+        self.have
+    }
+
+    fn restart(&mut self) -> Result<(), ReadProblem> {
+        Err(ReadProblem::Bad("the server began anew".to_owned()))
+    }
+
+    fn take(&mut self, piece: &[u8]) -> Result<(), ReadProblem> {
+        (self.take)(piece)?;
+        self.have += piece.len() as u64;
+        let time = self.began.elapsed();
+        if time > GRACE && self.have < MIN_BYTES_PER_SECOND * time.as_secs() {
+            let (have, seconds) = (ByteSize(self.have).rounded(), time.as_secs());
+            return Err(ReadProblem::Down(format!("sent only {have} in {seconds} s")));
+        }
+        Ok(())
+    }
+}
+
+/// What is told of a file that is not what it should be.
+pub(in crate::ops) fn told(part: Part, name: &str, why: &str) -> String {
+    format!("{}/{}: {}", part.name(), Foreign(name), Foreign(why))
+}

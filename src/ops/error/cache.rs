@@ -1,0 +1,35 @@
+//! Why caches cannot be used as they were named, or were not filled.
+
+use super::ErrorClass;
+use crate::base::Foreign;
+
+/// A cache that was named cannot be one, or was not filled.
+#[derive(Debug, thiserror::Error)]
+pub enum CacheError {
+    /// A word that names no cache.
+    #[error("{origin}: {problem}, found `{}`", Foreign(word))]
+    Place {
+        /// The option, the variable, or the file.
+        origin: String,
+        /// What stands there.
+        word: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// A web server takes nothing.
+    #[error(
+        "{}: kiln does not write to web servers\n  help: push into a directory, and copy it to where the server has its files",
+        Foreign(.0)
+    )]
+    ReadOnly(String),
+    /// Nothing to compare.
+    #[error("no cache is named: name one, or list caches in kiln/caches of the user's configuration")]
+    NoCaches,
+}
+
+impl CacheError {
+    /// Whose failure it is.
+    pub(super) fn class(&self) -> ErrorClass {
+        ErrorClass::Usage
+    }
+}

@@ -1,0 +1,69 @@
+//! What cannot be pushed, or has no place where it was to be pulled to.
+
+use std::path::PathBuf;
+
+use super::ErrorClass;
+use crate::base::Foreign;
+
+/// An artifact was not pushed or pulled, for a reason that has nothing to do with where it is.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// A directory whose QEMU cannot be pushed with it.
+    #[error(
+        "{}: {problem}\n  help: build it with `kiln build --with-qemu --out DIR` and push that directory: whoever pulls it \
+         starts launch.sh", Foreign(directory.display())
+    )]
+    Emulator {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        problem: EmulatorProblem,
+    },
+    /// A directory that is not known to be built from any lock.
+    #[error(
+        "{}: without its lock, nobody knows the packages of its QEMU\n  help: name the lock with --lock, or push the recipe",
+        Foreign(.0.display())
+    )]
+    NoLock(PathBuf),
+    /// A reference that names what is there by its digest.
+    #[error("{}: what is pushed has a digest of its own; name a tag", Foreign(.0))]
+    PushByDigest(String),
+    /// Something else stands where an artifact is to go.
+    #[error(
+        "{}: neither empty nor a build of recipe `{}`; name another directory with --output", Foreign(directory.display()),
+        Foreign(recipe)
+    )]
+    Taken {
+        /// The directory.
+        directory: PathBuf,
+        /// The recipe of the artifact.
+        recipe: String,
+    },
+}
+
+impl RemoteError {
+    /// Whose failure it is.
+    pub(super) fn class(&self) -> ErrorClass {
+        match self {
+            RemoteError::Emulator { problem: EmulatorProblem::OtherBuild(_), .. } => ErrorClass::Mismatch,
+            _ => ErrorClass::Usage,
+        }
+    }
+}
+
+/// Why an artifact has no QEMU for a machine.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EmulatorProblem {
+    /// Lock and manifest do not belong together.
+    #[error("{0}")]
+    OtherBuild(&'static str),
+    /// A program that a step made.
+    #[error("the QEMU of machine {0} is made by a build, which no artifact carries as a program")]
+    Built(String),
+    /// Packages that are files of the recipe.
+    #[error("the QEMU of machine {0} has packages that the recipe brings along, which an artifact does not carry")]
+    Brought(String),
+    /// A step that the lock knows nothing of.
+    #[error("the QEMU of machine {0} is not unpacked from a package set of the lock")]
+    NoSet(String),
+}

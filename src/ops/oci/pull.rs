@@ -1,0 +1,97 @@
+//! `kiln pull`: an artifact of a registry or an image layout to a result directory.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::layers::Head;
+use super::place::{Place, Reach, shown, telling};
+use super::{fetch, land, signature};
+use crate::deliver::manifest::LOCK_FILE;
+use crate::exec::interrupt::{Interruptible, RunningWork};
+use crate::oci::{OciDigest, Reference, Rights};
+use crate::ops::error::OpsError;
+use crate::ops::session::Session;
+use crate::ops::sign::Signer;
+use crate::ops::{load, project, realize, verify};
+use crate::world::OutputDirectory;
+
+/// What is pulled, and where it goes.
+#[derive(Debug, Clone, Default)]
+pub struct PullRequest {
+    /// The artifact.
+    pub reference: String,
+    /// The directory; `result/RECIPE` when not given.
+    pub directory: Option<PathBuf>,
+    /// Speak HTTP without TLS to a registry that is not on this machine.
+    pub plain_http: bool,
+}
+
+/// What was pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pulled {
+    /// The artifact.
+    pub reference: String,
+    /// By which anybody gets exactly this artifact.
+    pub digest: OciDigest,
+    /// The recipe that it is a build of.
+    pub recipe: String,
+    /// Where it is now.
+    pub directory: PathBuf,
+    /// The lock that it was built from, if it has one.
+    pub lock: Option<PathBuf>,
+    /// The machines that can be run there.
+    pub machines: Vec<String>,
+    /// Files that were checked.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether a signature came with it, whoever made it.
+    pub signed: bool,
+    /// Whose signature it is, among those who are trusted.
+    pub signers: Vec<Signer>,
+}
+
+/// Pulls.
+pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsError> {
+    let reference = Reference::parse(&request.reference)?;
+    // From here on an interrupt ends the pulling; what has arrived is not fetched again.
+    let _running = Interruptible::start(RunningWork::Steps);
+    let reach = Reach { plain_http: request.plain_http, mount_from: None };
+    let told = telling(session);
+    let place = Place::open(session, (&reference, Rights::Pull), &reach, &told)?;
+    let what = shown(&reference);
+    let (descriptor, text) = place.manifest(&reference)?;
+    let head = Head::read(&what, &place, &text)?;
+    let directory =
+        request.directory.clone().unwrap_or_else(|| Path::new(project::RESULTS).join(&head.manifest.recipe));
+    land::allowed(&directory, &head.manifest.recipe)?;
+    let store = load::open_store(session.world)?;
+    fetch::all(session, &store, (&place, &head.files))?;
+    realize::unpacked(session, &store, &head.emulators)?;
+    let signatures = signature::all(&place, &descriptor, &head.manifest)?;
+    let mut signers = Vec::new();
+    let mut add = |directory: &Path| {
+        write_lock(directory, head.lock.as_ref().map(|(_, text)| text))?;
+        signers = signature::choose(session, (directory, &head.manifest), &signatures)?;
+        Ok(())
+    };
+    land::land(session, &store, (&what, &directory, &head.manifest), &mut add)?;
+    verify::notices(session, &head.manifest);
+    let lock = head.lock.map(|_| directory.join(LOCK_FILE));
+    let machines = head.manifest.qemu.keys().cloned().collect();
+    let (files, bytes) = (head.layers, head.bytes);
+    let (recipe, digest, signed) = (head.manifest.recipe, descriptor.digest, !signatures.is_empty());
+    Ok(Pulled { reference: what, digest, recipe, directory, lock, machines, files, bytes, signed, signers })
+}
+
+/// Writes the lock beside the manifest, where `kiln push DIR` looks for it; that of an earlier artifact goes.
+fn write_lock(directory: &Path, text: Option<&String>) -> Result<(), OpsError> {
+    let (home, name) = (OutputDirectory::open(directory)?, OsStr::new(LOCK_FILE));
+    match text {
+        Some(text) => home.write(name, text.as_bytes(), 0o644)?,
+        None => home.remove(name)?,
+    }
+    Ok(())
+}

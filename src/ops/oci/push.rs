@@ -1,0 +1,78 @@
+//! `kiln push`: a recipe or a result directory to a registry or an image layout.
+
+use serde::Serialize;
+
+use super::place::{Place, Reach, Tenths, shown, telling};
+use super::{content, layers, signature};
+use crate::exec::interrupt::{Interruptible, RunningWork};
+use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, OciDigest, Reference, RegistryReference, Rights, Upload};
+use crate::ops::error::{OpsError, RemoteError};
+use crate::ops::options::{BuildOptions, RecipeOptions};
+use crate::ops::session::Session;
+
+/// What is pushed, and where.
+#[derive(Debug, Clone, Default)]
+pub struct PushRequest {
+    /// A recipe, or a result directory; the lock may be named for either.
+    pub recipe: RecipeOptions,
+    /// How a recipe is built.
+    pub build: BuildOptions,
+    /// Where it goes.
+    pub reference: String,
+    /// Speak HTTP without TLS to a registry that is not on this machine.
+    pub plain_http: bool,
+    /// Another repository of the registry that may have some of the files already.
+    pub mount_from: Option<String>,
+}
+
+/// What was pushed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Pushed {
+    /// Where it is, by its tag.
+    pub reference: String,
+    /// By which anybody gets exactly this artifact.
+    pub digest: OciDigest,
+    /// Files in it.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Whether the signature of the directory was pushed with it.
+    pub signed: bool,
+}
+
+/// Pushes.
+pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsError> {
+    let reference = Reference::parse(&request.reference)?;
+    if let Reference::Registry(RegistryReference { which, .. }) = &reference
+        && which.digest.is_some()
+    {
+        return Err(RemoteError::PushByDigest(shown(&reference)).into());
+    }
+    let content = content::of(session, &request.recipe, &request.build)?;
+    let signed = signature::of_directory(&content.directory, &content.manifest)?;
+    // From here on an interrupt ends the pushing; what has arrived is not sent again.
+    let _running = Interruptible::start(RunningWork::Steps);
+    let reach = Reach { plain_http: request.plain_http, mount_from: request.mount_from.clone() };
+    let told = telling(session);
+    let place = Place::open(session, (&reference, Rights::Push), &reach, &told)?;
+    let layers = layers::of(&content)?;
+    let empty = (Descriptor::of(EMPTY_TYPE, EMPTY), Upload::Bytes(EMPTY.to_vec()));
+    let blobs = once(layers.iter().chain([&empty]));
+    let bytes = layers.iter().map(|(layer, _)| layer.size).sum();
+    let tenths = Tenths::new(session, blobs.iter().map(|(blob, _)| blob.size).sum());
+    place.put(&blobs, &|bytes| tenths.add(bytes))?;
+    let files = layers.len();
+    let manifest = layers::artifact(&content.manifest, layers.iter().map(|(layer, _)| layer.clone()).collect());
+    let descriptor = place.tag(&reference, &manifest)?;
+    if let Some(signed) = &signed {
+        signed.push(&place, &descriptor)?;
+    }
+    let (reference, digest) = (reference.to_string(), descriptor.digest);
+    Ok(Pushed { reference, digest, files, bytes, signed: signed.is_some() })
+}
+
+/// Each blob once, however many layers it is.
+fn once<'a>(layers: impl Iterator<Item = &'a (Descriptor, Upload)>) -> Vec<(&'a Descriptor, &'a Upload)> {
+    let mut seen = std::collections::BTreeSet::new();
+    layers.filter(|(layer, _)| seen.insert(layer.digest)).map(|(layer, upload)| (layer, upload)).collect()
+}

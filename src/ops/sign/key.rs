@@ -1,0 +1,81 @@
+//! Keys that sign: files of SSH and minisign keys, and SSH's agent.
+//!
+//! Input: the file of a key, texts. Output: signatures over the texts, for one purpose each.
+
+use std::path::{Path, PathBuf};
+
+use super::trust::Key;
+use crate::format::signature::{self, MinisignKey, SignatureError, SignaturePurpose, SshKey, SshPublic, SshSignature};
+use crate::ops::error::{OpsError, SignedError};
+use crate::world::{World, agent};
+
+/// No key is larger.
+const LIMIT: u64 = 64 << 10;
+
+/// A key that signs.
+pub(in crate::ops) struct SigningKey {
+    file: PathBuf,
+    half: PrivateHalf,
+}
+
+/// Who has the half that is secret.
+enum PrivateHalf {
+    Ssh(SshKey),
+    Minisign(MinisignKey),
+    /// An SSH agent, at this socket.
+    Agent(SshPublic, PathBuf),
+}
+
+impl SigningKey {
+    /// Reads a private key, or a public one whose private half an agent has.
+    pub(in crate::ops) fn open(world: &dyn World, file: &Path) -> Result<SigningKey, OpsError> {
+        let wrong = |problem| SignedError::Key { file: file.to_owned(), problem };
+        let text = String::from_utf8(world.read(file, LIMIT)?).map_err(|_| wrong(SignatureError::Syntax("a key")))?;
+        let half = if MinisignKey::is_one(&text) {
+            PrivateHalf::Minisign(MinisignKey::read(&text).map_err(wrong)?)
+        } else if SshKey::is_one(&text) {
+            PrivateHalf::Ssh(SshKey::read(&text).map_err(wrong)?)
+        } else {
+            let public = SshPublic::read_file(&text).map_err(wrong)?;
+            let socket = world.env("SSH_AUTH_SOCK").ok_or_else(|| SignedError::NoAgent(file.to_owned()))?;
+            PrivateHalf::Agent(public, socket.into())
+        };
+        Ok(SigningKey { file: file.to_owned(), half })
+    }
+
+    /// The half that others have.
+    pub(in crate::ops) fn public(&self) -> Key {
+        match &self.half {
+            PrivateHalf::Ssh(key) => Key::Ssh(key.public),
+            PrivateHalf::Agent(public, _) => Key::Ssh(*public),
+            PrivateHalf::Minisign(key) => Key::Minisign(key.public()),
+        }
+    }
+
+    /// The text of a signature over a text.
+    pub(in crate::ops) fn sign(&self, text: &[u8], purpose: SignaturePurpose) -> Result<String, OpsError> {
+        let data = signature::signed_data(text, purpose);
+        let (public, signed) = match &self.half {
+            PrivateHalf::Minisign(key) => return Ok(key.sign(text, comment(purpose))),
+            PrivateHalf::Ssh(key) => (key.public, key.sign(&data)),
+            PrivateHalf::Agent(public, socket) => {
+                let answer = agent::ask(socket, &signature::agent_request(public, &data))?;
+                let refused = || SignedError::Refused(self.file.clone());
+                (*public, signature::agent_signature(&answer).ok_or_else(refused)?)
+            }
+        };
+        let armored = signature::armored(&public, &signed, purpose);
+        // An agent may answer anything.
+        let good = SshSignature::read(&armored, purpose).and_then(|signature| signature.verify(text));
+        good.map_err(|problem| SignedError::Key { file: self.file.clone(), problem })?;
+        Ok(armored)
+    }
+}
+
+/// What minisign shows of a signature. What it is for is told by the text that is signed.
+fn comment(purpose: SignaturePurpose) -> &'static str {
+    match purpose {
+        SignaturePurpose::Build => "kiln: result directory",
+        SignaturePurpose::Step => "kiln: result of a step",
+    }
+}

@@ -1,0 +1,66 @@
+//! `kiln challenge`: who has the same bits, and who has others.
+
+use super::Lab;
+
+/// Signs another result of the kernel's step with a key of the lab, as a compiler that is not to be trusted would leave it.
+fn differing(lab: &Lab, key: &str) {
+    lab.succeed("store", &["push", "--allow-leaks", "lab.kiln", "--key", key, "--cache", "liar"]);
+    let file = super::names(&lab.path("liar/results")).remove(0);
+    let result: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let mut statement: serde_json::Value = serde_json::from_str(result["statement"].as_str().unwrap()).unwrap();
+    let digest = kiln::base::Digest::of(b"another kernel");
+    std::fs::write(lab.path(&format!("liar/blobs/{digest}.zst")), zstd::encode_all(&b"another kernel"[..], 3).unwrap())
+        .unwrap();
+    statement["outputs"]["vmlinuz"]["file"]["sha256"] = digest.hex().into();
+    statement["outputs"]["vmlinuz"]["file"]["size"] = 14.into();
+    let statement = statement.to_string();
+    std::fs::write(lab.path("statement"), &statement).unwrap();
+    let _ = std::fs::remove_file(lab.path("statement.sig"));
+    let mut sign = std::process::Command::new("ssh-keygen");
+    sign.args(["-Y", "sign", "-n", "kiln-step", "-f"]).arg(lab.path(key)).arg(lab.path("statement"));
+    assert!(sign.output().unwrap().status.success());
+    let signature = std::fs::read_to_string(lab.path("statement.sig")).unwrap();
+    let forged = serde_json::json!({ "statement": statement, "signature": signature });
+    std::fs::write(file, forged.to_string()).unwrap();
+}
+
+#[test]
+fn caches_are_compared_step_by_step_with_who_built_what() {
+    let Some(lab) = Lab::with_kernel("challenge") else { return };
+    lab.push("store", &["--cache", "cache"]);
+    let said = lab.succeed("store", &["challenge", "lab.kiln", "cache"]);
+    assert!(said.contains("agree") && said.contains("this store, alice in cache"), "{said}");
+    let alone = lab.kiln("empty", &["challenge", "lab.kiln", "cache"]);
+    assert!(alone.code == Some(3) && alone.text().contains("nothing was compared"), "{}", alone.text());
+    lab.key("mallory");
+    differing(&lab, "mallory");
+    let ended = lab.kiln("empty", &["challenge", "lab.kiln", "cache", "liar", "--json"]);
+    assert_eq!(ended.code, Some(3), "{}", ended.text());
+    let report: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let step = &report["steps"][0];
+    assert_eq!((&step["step"], &step["verdict"]), (&"kernel stock".into(), &"differ".into()), "{report}");
+    assert_eq!(step["answers"][0]["signer"], "alice");
+    assert!(step["answers"][1].get("signer").is_none(), "mallory's key is in no list: {report}");
+    let none = lab.kiln("empty", &["challenge", "lab.kiln"]);
+    assert!(none.code == Some(2) && none.text().contains("no cache is named"), "{}", none.text());
+}
+
+#[test]
+fn a_trusted_key_that_lies_is_contradicted_by_the_lock_and_by_a_rebuild() {
+    let Some(lab) = Lab::with_kernel("liar") else { return };
+    differing(&lab, "alice");
+    // The lock has the digests of the first build: what contradicts it is built.
+    lab.build("store", &[]);
+    let said = lab.build("other", &["--cache", "liar"]);
+    assert!(said.contains("not used, since the lock has other outputs"), "{said}");
+    assert_eq!(lab.built("store"), lab.built("other"));
+    // A lock that has none believes whom its user trusts, and a rebuild says who was wrong.
+    let lock = std::fs::read_to_string(lab.path("lab.lock")).unwrap();
+    std::fs::remove_file(lab.path("lab.lock")).unwrap();
+    lab.succeed("third", &["lock", "lab.kiln"]);
+    let said = lab.build("third", &["--cache", "liar"]);
+    assert!(said.contains("kernel stock: taken from liar, signed by alice"), "{said}");
+    let ended = lab.kiln("third", &["verify", "--rebuild", "lab.kiln"]);
+    assert!(ended.code == Some(3) && ended.text().contains("which alice (SHA256:"), "{}", ended.text());
+    std::fs::write(lab.path("lab.lock"), lock).unwrap();
+}

@@ -1,0 +1,96 @@
+//! Signatures that travel with an artifact: through registries that list referrers, those that do not, and layouts.
+
+use std::process::Command;
+
+use kiln::base::{Digest, Timestamp};
+use kiln::deliver::manifest::Manifest;
+use kiln::deliver::statement::BuildStatement;
+use serde_json::json;
+
+use super::{Lab, refused, succeed, text};
+
+/// A lab whose build `alice` has signed, who is trusted; `None` without ssh-keygen.
+fn signed(name: &str) -> Option<Lab> {
+    if !super::super::live::judge("ssh-keygen") {
+        return None;
+    }
+    let lab = Lab::new(name, 1000);
+    for key in ["alice", "mallory"] {
+        succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(lab.path(key)));
+    }
+    let public = std::fs::read_to_string(lab.path("alice.pub")).unwrap();
+    std::fs::create_dir_all(lab.path(".config/kiln")).unwrap();
+    std::fs::write(lab.path(".config/kiln/trusted-keys"), format!("alice {public}")).unwrap();
+    succeed(&mut lab.kiln(&["sign", "build", "--key", "alice"]));
+    Some(lab)
+}
+
+#[test]
+fn a_signature_travels_with_what_it_is_of() {
+    let Some(lab) = signed("signed") else { return };
+    for listed in [true, false] {
+        lab.registry.state.lock().unwrap().referrers = listed;
+        lab.registry.state.lock().unwrap().manifests.clear();
+        let said = lab.push();
+        assert!(said.contains("with its signature"), "{said}");
+        lab.push();
+        let digest = Digest::of(&lab.registry.state.lock().unwrap().manifests["v1"].1);
+        let fallback = lab.registry.state.lock().unwrap().manifests.get(&format!("sha256-{digest}")).cloned();
+        assert_eq!(fallback.is_some(), !listed, "the tag is for registries that list nothing");
+        if let Some((_, index)) = fallback {
+            let index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+            assert_eq!(index["manifests"].as_array().unwrap().len(), 1, "a signature is listed once: {index}");
+        }
+        lab.empty_store();
+        let output = lab.pull();
+        assert!(output.status.success() && text(&output).contains("signed by alice\n"), "{}", text(&output));
+        succeed(&mut lab.kiln(&["verify", "--signed", "out", "--recipe-name", "tiny"]));
+    }
+    succeed(&mut lab.kiln(&["push", "build", "oci:layout:v1"]));
+    lab.empty_store();
+    let said = succeed(&mut lab.kiln(&["pull", "oci:layout:v1", "-o", "out"]));
+    assert!(said.contains("signed by alice\n"), "{said}");
+    // Whoever trusts nobody gets the signature as well, and is told.
+    std::fs::remove_file(lab.path(".config/kiln/trusted-keys")).unwrap();
+    let said = succeed(&mut lab.kiln(&["pull", "oci:layout:v1", "-o", "out"]));
+    assert!(said.contains("signed by a key that is not trusted"), "{said}");
+    assert!(lab.path("out/signed.json.sig").exists());
+    succeed(&mut lab.kiln(&["verify", "out"]));
+}
+
+#[test]
+fn newer_signatures_of_strangers_do_not_hide_a_trusted_one() {
+    let Some(lab) = signed("strangers") else { return };
+    lab.push();
+    // Mallory may push as well: a newer signature, some that are of another build, and some that are none.
+    let manifest = Manifest::read(&std::fs::read(lab.path("build/manifest.json")).unwrap()).unwrap();
+    let signed = BuildStatement::of(&manifest, Timestamp(4_000_000_000), None);
+    std::fs::write(lab.path("build/signed.json"), signed.write()).unwrap();
+    std::fs::remove_file(lab.path("build/signed.json.sig")).unwrap();
+    let mut sign = Command::new("ssh-keygen");
+    succeed(sign.args(["-Y", "sign", "-n", "kiln", "-f"]).arg(lab.path("mallory")).arg(lab.path("build/signed.json")));
+    lab.push();
+    let subject = lab.registry.state.lock().unwrap().manifests["v1"].1.clone();
+    let digest = format!("sha256:{}", Digest::of(&subject));
+    let statement = lab.registry.add_blob(b"{}");
+    let huge = json!({"mediaType": "application/vnd.kiln.statement.v1+json", "digest": statement, "size": 1u64 << 50,
+        "annotations": {"org.opencontainers.image.title": "signed.json"}});
+    let config = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": statement, "size": 2});
+    for layers in [json!([]), json!([huge]), json!("x")] {
+        let junk = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "artifactType": "application/vnd.kiln.signature.v1", "config": config, "layers": layers,
+            "subject": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": subject.len()}});
+        lab.registry.replace("junk", junk.to_string().as_bytes());
+    }
+    lab.empty_store();
+    let output = lab.pull();
+    assert!(output.status.success() && text(&output).contains("signed by alice\n"), "{}", text(&output));
+}
+
+#[test]
+fn a_signature_of_another_build_is_not_pushed() {
+    let Some(lab) = signed("other") else { return };
+    lab.deliver("build", 2000);
+    let output = lab.kiln(&["push", "build", &lab.reference()]).output().unwrap();
+    refused(&output, 3, &["the signature is of another build"]);
+}

@@ -1,0 +1,138 @@
+//! The registry that Debian ships, and skopeo, a client of others: what kiln pushes they store and read, and what came through both of
+//! them is pulled, with its QEMU, into another store.
+
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use kiln::base::Digest;
+
+use super::live::{SELDOM, Scratch, has_its_turn, judge, kiln, live, quick, succeed};
+use super::packages;
+
+/// `secret`, as htpasswd spells it.
+const PASSWORD: &str = "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
+
+/// Programs of packages that are unpacked and not installed.
+struct Programs(PathBuf);
+
+impl Programs {
+    fn unpack(root: &Path, names: &[&str]) -> Programs {
+        for package in packages::fetch("trixie", names) {
+            succeed(Command::new("dpkg-deb").arg("-x").arg(&package.file).arg(root));
+        }
+        Programs(root.to_owned())
+    }
+
+    /// A program with the loader and the libraries of its own packages.
+    fn command(&self, name: &str) -> Command {
+        let libraries = self.0.join("usr/lib/x86_64-linux-gnu");
+        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+        command.arg("--library-path").arg(&libraries).arg(self.0.join("usr/bin").join(name));
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", &self.0);
+        command
+    }
+}
+
+/// A running registry.
+struct Registry {
+    process: Child,
+    host: String,
+}
+
+impl Registry {
+    fn start(programs: &Programs, scratch: &Scratch) -> Registry {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        std::fs::write(scratch.path("htpasswd"), format!("user:{PASSWORD}\n")).unwrap();
+        let configuration = format!(
+            "version: 0.1\nlog: {{ level: error }}\nstorage:\n  filesystem: {{ rootdirectory: {} }}\nhttp: {{ addr: \
+             127.0.0.1:{port} }}\nauth:\n  htpasswd: {{ realm: test, path: {} }}\n",
+            scratch.path("registry").display(),
+            scratch.path("htpasswd").display()
+        );
+        std::fs::write(scratch.path("registry.yml"), configuration).unwrap();
+        let mut command = programs.command("docker-registry");
+        command.arg("serve").arg(scratch.path("registry.yml")).stdout(Stdio::null());
+        let registry = Registry { process: command.spawn().unwrap(), host: format!("127.0.0.1:{port}") };
+        let began = Instant::now();
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            assert!(began.elapsed() < Duration::from_secs(30), "the registry does not listen");
+            std::thread::yield_now();
+        }
+        registry
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+#[test]
+fn a_registry_and_a_client_of_others_store_and_read_what_kiln_pushes() {
+    if !live("kiln push and pull through Debian's docker-registry and skopeo") || !has_its_turn("registry", &SELDOM) {
+        return;
+    }
+    if !judge("ssh-keygen") {
+        return;
+    }
+    let scratch = Scratch::new("registry-live");
+    let programs = Programs::unpack(&scratch.path("root"), &["docker-registry", "skopeo"]);
+    let registry = Registry::start(&programs, &scratch);
+    let reference = format!("{}/team/quick:v1", registry.host);
+    std::fs::create_dir_all(scratch.path("docker")).unwrap();
+    let login = format!("{{\"auths\": {{\"{}\": {{\"auth\": \"dXNlcjpzZWNyZXQ=\"}}}}}}", registry.host);
+    std::fs::write(scratch.path("docker/config.json"), login).unwrap();
+
+    let built = quick();
+    let out = scratch.path("build");
+    succeed(Command::new("cp").arg("-r").arg(&built.out).arg(&out));
+    succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(scratch.path("key")));
+    let ours = |store: &Path, words: &[&str]| {
+        let mut command = kiln(store);
+        command.args(words).current_dir(scratch.path("")).env("DOCKER_CONFIG", scratch.path("docker"));
+        command
+    };
+    succeed(&mut ours(&built.store, &["sign", "build", "--key", "key"]));
+    let push = ours(&built.store, &["push", "build", &reference, "--lock"]).arg(&built.lock).output().unwrap();
+    assert!(push.status.success(), "{}", String::from_utf8_lossy(&push.stderr));
+    let said = String::from_utf8(push.stdout).unwrap();
+    let digest = said.lines().find_map(|line| line.strip_prefix("digest sha256:")).unwrap();
+
+    // The client of others reads the same manifest, and copies every blob after comparing it.
+    let address = format!("docker://{reference}");
+    let mut inspect = programs.command("skopeo");
+    inspect.args(["inspect", "--raw", "--tls-verify=false", "--creds", "user:secret", &address]);
+    let raw = succeed(&mut inspect).stdout;
+    assert_eq!(Digest::of(&raw).to_string(), digest);
+    let layout = format!("oci:{}:v1", scratch.path("layout").display());
+    let mut copy = programs.command("skopeo");
+    copy.args(["--insecure-policy", "copy", "--src-tls-verify=false", "--src-creds", "user:secret", &address, &layout]);
+    succeed(&mut copy);
+
+    // Another store without any mirror has the build and its QEMU from either.
+    let manifest = std::fs::read(out.join("manifest.json")).unwrap();
+    for (name, from) in [("from-registry", &reference), ("from-layout", &layout)] {
+        let store = scratch.path(&format!("store-{name}"));
+        let alone = |words: &[&str]| {
+            let mut command = ours(&store, words);
+            command.env("KILN_MIRROR", "http://127.0.0.1:9");
+            command
+        };
+        let said = String::from_utf8(succeed(&mut alone(&["pull", from, "-o", name])).stdout).unwrap();
+        assert!(said.contains(&format!("digest sha256:{digest}\n")), "{said}");
+        // skopeo copies an artifact without what refers to it.
+        assert_eq!(scratch.path(name).join("signed.json.sig").exists(), name == "from-registry", "{said}");
+        assert_eq!(std::fs::read(scratch.path(name).join("manifest.json")).unwrap(), manifest);
+        succeed(&mut alone(&["verify", name]));
+        let version = succeed(&mut alone(&["qemu", name, "--", "--version"])).stdout;
+        assert!(String::from_utf8_lossy(&version).contains("QEMU emulator version"));
+    }
+    // What is there is not sent again.
+    let again = ours(&built.store, &["push", "build", &reference, "--lock"]).arg(&built.lock).output().unwrap();
+    assert!(again.status.success() && again.stdout == said.as_bytes());
+}
