@@ -49,6 +49,12 @@ pub struct PullArgs {
     /// Directory for the artifacts [default: result/NAME]
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Refuse a build that is not signed by a trusted key, or is older than one that was accepted before
+    #[arg(long)]
+    pub signed: bool,
+    /// With --signed: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
+    #[arg(long, value_name = "FILE", requires = "signed")]
+    pub trusted_keys: Vec<PathBuf>,
     /// Speak HTTP without TLS to the registry; one on this machine (localhost, 127.0.0.1) is always spoken to so
     #[arg(long)]
     pub plain_http: bool,

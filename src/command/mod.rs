@@ -3,6 +3,7 @@
 //! Input: parsed arguments. Output: an exit code, see `docs/errors.md`. It must not decide bits: everything that an
 //! artifact depends on happens in the layers to its left.
 
+mod argv;
 pub mod bug;
 pub mod build;
 pub mod bundle;

@@ -9,7 +9,7 @@ use crate::cli;
 use crate::machine::argv::quote;
 use crate::oci::Reference;
 use crate::ops::Session;
-use crate::ops::oci::{self, PullRequest, Pulled, PushRequest, Pushed};
+use crate::ops::oci::{self, PullRequest, Pulled, PushRequest, Pushed, SignatureNeed};
 
 /// Carries `kiln push` out.
 pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
@@ -33,8 +33,13 @@ pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> 
 
 /// Carries `kiln pull` out.
 pub fn pull(session: &Session<'_>, args: &cli::PullArgs) -> Result<(), Failure> {
-    let request =
-        PullRequest { reference: args.reference.clone(), directory: args.output.clone(), plain_http: args.plain_http };
+    let request = PullRequest {
+        reference: args.reference.clone(),
+        directory: args.output.clone(),
+        signatures: if args.signed { SignatureNeed::Trusted } else { SignatureNeed::None },
+        trusted: args.trusted_keys.clone(),
+        plain_http: args.plain_http,
+    };
     let pulled = oci::pull(session, &request)?;
     if args.json { output::json(&pulled) } else { output::print(&summary(&pulled)) }
 }
@@ -55,7 +60,7 @@ pub(super) fn pulled(session: &Session<'_>, args: &cli::RunArgs) -> Result<Optio
         ));
     }
     let reference = reference.to_owned();
-    let request = PullRequest { reference, directory: None, plain_http: args.plain_http };
+    let request = PullRequest { reference, plain_http: args.plain_http, ..PullRequest::default() };
     let pulled = oci::pull(session, &request)?;
     Ok(Some(pulled.directory))
 }

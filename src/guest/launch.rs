@@ -13,11 +13,13 @@ use std::path::{Path, PathBuf};
 use super::accel::{AccelChoice, Accelerator};
 pub use super::overlay::ARTIFACTS;
 use super::overlay::{self, BackingDisk};
-use super::share::{self, Share};
+use super::share::{self, FileServers, ServerPlaces, Share, Transport};
 use super::{GuestError, agent};
 use crate::base::Digest;
 use crate::exec::sandbox::{HOST_NAME, Mount, Privileges, Root, SandboxIds, Spec};
-use crate::machine::argv::{self, Console, Credential, Forwards, Place, QmpPort, UserNetworkBackend, Writes};
+use crate::machine::argv::{
+    self, Console, Credential, Forwards, MemoryBacking, Place, QmpPort, UserNetworkBackend, Writes,
+};
 use crate::machine::rules::longest_kernel_line;
 use crate::machine::{Description, LaunchAdditions, Topology};
 use crate::recipe::image::DiskFormat;
@@ -69,6 +71,8 @@ pub struct Launch {
     pub credentials: Vec<Credential>,
     /// Directories of the host that it sees.
     pub shares: Vec<Share>,
+    /// How it sees them.
+    pub transport: Transport,
     /// Bytes of the disk that the guest sees, when it is larger than the image's.
     pub disk_size: Option<u64>,
     /// What this start has besides.
@@ -192,7 +196,7 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
     let mut append: Vec<String> =
         (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?.into_iter().collect();
     append.extend(launch.additions.append.iter().cloned());
-    append.extend(share::kernel_words(&launch.shares, &launch.description, &append)?);
+    append.extend(share::kernel_words((&launch.shares, launch.transport), &launch.description, &append)?);
     let line = launch.description.argv(|wishes| {
         wishes.accel = match accel {
             Accelerator::Kvm => argv::Accel::Kvm,
@@ -208,10 +212,13 @@ pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerat
             (wishes.agent, wishes.forwards) = (true, Forwards::Closed);
         }
         wishes.append.extend(append);
-        wishes.memory = launch.additions.memory;
+        wishes.memory = match (launch.additions.memory, launch.transport) {
+            (MemoryBacking::Anonymous, Transport::VirtioFs) => MemoryBacking::Shareable,
+            (asked, _) => asked,
+        };
         wishes.mac.clone_from(&launch.additions.bridged);
         wishes.credentials.clone_from(&launch.credentials);
-        wishes.shares = launch.shares.iter().map(Share::in_argv).collect();
+        wishes.shares = launch.shares.iter().map(|share| share.in_argv(launch.transport)).collect();
         wishes.arguments.extend(launch.additions.arguments.iter().cloned());
     });
     let missing = line.places().into_iter().filter(|place| place.is_artifact());
@@ -235,6 +242,16 @@ fn inside(launch: &Launch, places: &Places, place: Place) -> String {
         Place::Accel => "tcg".to_owned(),
         Place::Kernel | Place::Initrd | Place::FirmwareCode => {
             format!("{ARTIFACTS}/{}", launch.files.get(&place).map_or("", String::as_str))
+        }
+    }
+}
+
+/// Starts the servers of its directories, where QEMU is not that itself.
+pub fn serve(launch: &Launch, run: &Path) -> Result<FileServers, GuestError> {
+    match launch.transport {
+        Transport::NineP => Ok(FileServers::default()),
+        Transport::VirtioFs => {
+            FileServers::start(&launch.shares, ServerPlaces { machine: &launch.machine, tree: &launch.tree, run })
         }
     }
 }
@@ -298,7 +315,8 @@ pub fn spec(launch: &Launch, places: &Places, argv: Vec<String>) -> Spec {
         let files = keep.own.iter().chain(&keep.shared);
         mounts.extend(files.map(|(name, path)| bind(path, &format!("{KEPT}/{name}"))));
     }
-    let directories = launch.shares.iter().map(Share::in_sandbox).collect();
+    let by_qemu = launch.shares.iter().filter(|_| launch.transport == Transport::NineP);
+    let directories = by_qemu.map(Share::in_sandbox).collect();
     Spec { directories, ..confined(&launch.tree, mounts, argv) }
 }
 

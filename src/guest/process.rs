@@ -12,6 +12,7 @@ use super::GuestError;
 use super::accel::{Accelerator, PROBATION, kvm_failure};
 use super::clock::Deadline;
 use super::network::UserNetwork;
+use super::share::FileServers;
 use super::terminal::TerminalConsole;
 use crate::exec::sandbox::{self, SandboxError, Spec, Streams};
 use crate::world::fs;
@@ -27,6 +28,7 @@ pub struct Qemu {
     running: sandbox::Running,
     // What it needs goes after it.
     network: Option<UserNetwork>,
+    _servers: FileServers,
     console: Option<TerminalConsole>,
     errors: PathBuf,
     accel: Accelerator,
@@ -49,6 +51,8 @@ pub struct Start<'a> {
     pub errors: PathBuf,
     /// What its `-netdev stream` connects to.
     pub network: Option<UserNetwork>,
+    /// What each `vhost-user-fs-pci` connects to.
+    pub servers: FileServers,
 }
 
 impl Qemu {
@@ -70,6 +74,7 @@ impl Qemu {
             machine: start.machine.to_owned(),
             running,
             network: start.network,
+            _servers: start.servers,
             console,
             errors: start.errors,
             accel: start.accel,

@@ -162,9 +162,10 @@ fn attempt(
         };
         let spec = launch::spec(launch, &places, launch::argv(launch, purpose, &places, accel)?);
         let errors = run.path().join(format!("{}.qemu.log", launch.machine));
+        let (machine, servers) = (&launch.machine, launch::serve(launch, &places.run)?);
         // Until it has started: QEMU inherits the CPUs of whoever starts it.
         let _pinned = options.host.cpus.as_ref().map(CpuSelection::pin).transpose()?;
-        Qemu::start(Start { machine: &launch.machine, spec: &spec, accel, fallback, errors, network }, terminal)
+        Qemu::start(Start { machine, spec: &spec, accel, fallback, errors, network, servers }, terminal)
     };
     // Before any QEMU, so that a port that is taken is told before anything is started.
     let gdb = options.gdb.as_ref();

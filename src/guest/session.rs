@@ -58,7 +58,7 @@ pub struct GuestSession<'a> {
 
 /// What it takes to start QEMU again with the same disks and files.
 struct Wiring {
-    machine: String,
+    launch: Launch,
     spec: Spec,
     accel: Accelerator,
     fallback: bool,
@@ -105,7 +105,7 @@ impl<'a> GuestSession<'a> {
         let forwards = launch::forwards(launch, group.doors).map(<[Forward]>::to_vec);
         let spec = launch::spec(launch, &places, launch::argv(launch, Purpose::Test, &places, accel)?);
         let wiring = Wiring {
-            machine: launch.machine.clone(),
+            launch: launch.clone(),
             spec,
             accel,
             fallback: group.accel == AccelChoice::Auto,
@@ -263,12 +263,13 @@ impl Guest for GuestSession<'_> {
 impl Wiring {
     /// Starts QEMU and takes its calls.
     fn start(&self) -> Result<(Qemu, Agent<UnixStream>, Qmp<UnixStream>), GuestError> {
+        let machine = &self.launch.machine;
         let (agent, monitor) = (Waiting::at(&self.run.join("agent"))?, Waiting::at(&self.run.join("qmp"))?);
-        let open =
-            |forwards: &Vec<Forward>| UserNetwork::open(&self.machine, &self.run.join(network::SOCKET), forwards);
+        let open = |forwards: &Vec<Forward>| UserNetwork::open(machine, &self.run.join(network::SOCKET), forwards);
         let start = Start {
             network: self.forwards.as_ref().map(open).transpose()?,
-            machine: &self.machine,
+            machine,
+            servers: launch::serve(&self.launch, &self.run)?,
             spec: &self.spec,
             accel: self.accel,
             fallback: self.fallback,
@@ -282,7 +283,7 @@ impl Wiring {
         fs::context("set up", &self.run, stream.set_read_timeout(Some(MONITOR_POLL_TIMEOUT)))?;
         let qmp = Qmp::connect(stream).map_err(|error| match qemu.ended(FAILURE_OUTPUT_TIMEOUT) {
             Ok(Some(status)) => qemu.end(status),
-            _ => qmp_failed(&self.machine, "greeting", &error.to_string()),
+            _ => qmp_failed(machine, "greeting", &error.to_string()),
         })?;
         Ok((qemu, agent, qmp))
     }

@@ -5,19 +5,24 @@
 //! at [`MOUNT_POINT`] without a byte in the image. (A credential, `fstab.extra`, would be shorter, but its kernel must have
 //! `DMI_SYSFS`.)
 //!
-//! QEMU serves the files as the owner of the directory and nobody else, from a sandbox that has nothing of the host but this
+//! QEMU, or virtiofsd beside it, serves the files as the owner of the directory and nobody else, from a sandbox that has nothing of the host but this
 //! directory: a link that the guest makes in it leads nowhere else. What is read-only is so by the kernel of the host.
 
+mod virtiofsd;
+
 use std::path::{Path, PathBuf};
+
+pub use virtiofsd::{FileServers, ServerPlaces};
 
 use super::GuestError;
 use crate::base::Foreign;
 use crate::exec::sandbox::{DirectoryAccess, DirectoryIdentity, HostDirectory};
 use crate::kconfig::dotconfig;
 use crate::machine::Description;
-use crate::machine::argv::SharedDirectory;
+use crate::machine::argv::{FileServer, SharedDirectory};
 use crate::machine::rules::longest_kernel_line;
 use crate::plan::ArtifactKind;
+use crate::recipe::machine::Machine;
 use crate::world::fs;
 
 /// Where the guest has its shares, by their names.
@@ -28,10 +33,28 @@ const INSIDE: &str = "/kiln/share";
 const MAX_MESSAGE_BYTES: u32 = 500 << 10;
 /// What a kernel needs for 9p over virtio.
 const NINE_P: [&str; 2] = ["9P_FS", "NET_9P_VIRTIO"];
+/// What a kernel needs for virtio-fs.
+const VIRTIO_FS: &str = "VIRTIO_FS";
 
-/// Where there is such a kernel.
-const HELP: &str = "help: of Debian's kernels, linux-image-amd64 has both, linux-image-cloud-amd64 neither; one that is compiled \
-                    has them with `option 9P_FS = y` and `option NET_9P_VIRTIO = y`";
+/// What stands in the way of a share, and the way out.
+const NO_DAEMON: &str = "its kernel has virtio-fs and no 9p, and the packages of its QEMU have no virtiofsd, which --share needs \
+                         then\n  help: add \"virtiofsd\" to them and run `kiln lock`, or take a kernel with 9p, such as Debian's \
+                         linux-image-amd64";
+const NO_FILE_SYSTEM: &str = "its kernel has neither 9p over virtio (CONFIG_9P_FS, CONFIG_NET_9P_VIRTIO) nor virtio-fs \
+                              (CONFIG_VIRTIO_FS), of which --share needs one\n  help: Debian's linux-image-amd64 has both; a \
+                              compiled kernel has 9p with `option 9P_FS = y` and `option NET_9P_VIRTIO = y`";
+const BOUNCED: &str = "its kernel has virtio-fs and no 9p, and virtiofsd cannot reach CXL memory that is emulated (`bounce = \
+                       true`)\n  help: take a kernel with 9p, such as Debian's linux-image-amd64";
+
+/// How a guest reaches its shares.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// QEMU itself serves them.
+    #[default]
+    NineP,
+    /// A virtiofsd of QEMU's packages serves each.
+    VirtioFs,
+}
 
 /// A directory of the host that guests are shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,17 +67,29 @@ pub struct Share {
     pub access: DirectoryAccess,
 }
 
-/// Refuses a machine whose kernel could not see a share; `artifacts` has the kernel's configuration.
-pub fn check_kernel(machine: &str, artifacts: &Path) -> Result<(), GuestError> {
-    let bytes = fs::read(&artifacts.join(ArtifactKind::KernelConfig.file_name()), dotconfig::LIMIT)?;
-    let refused = |reason: String| GuestError::Share { machine: machine.to_owned(), reason };
+/// A machine that is to see shares.
+#[derive(Debug, Clone, Copy)]
+pub struct Sharer<'a> {
+    pub machine: &'a Machine,
+    /// Has the configuration of its kernel.
+    pub artifacts: &'a Path,
+    /// The packages of its QEMU.
+    pub tree: &'a Path,
+}
+
+/// How the kernel of a machine can reach shares; an error says what it lacks.
+pub fn transport(sharer: Sharer<'_>) -> Result<Transport, GuestError> {
+    let bytes = fs::read(&sharer.artifacts.join(ArtifactKind::KernelConfig.file_name()), dotconfig::LIMIT)?;
+    let refused = |reason: String| GuestError::Share { machine: sharer.machine.name.clone(), reason };
     let config = dotconfig::read(&bytes).map_err(|error| refused(error.to_string()))?;
-    let lacks: Vec<&str> = NINE_P.into_iter().filter(|option| config.value(option) == "n").collect();
-    if lacks.is_empty() {
-        return Ok(());
+    let has = |option: &str| config.value(option) != "n";
+    match (NINE_P.into_iter().all(has), has(VIRTIO_FS), virtiofsd::is_in(sharer.tree)) {
+        (true, ..) => Ok(Transport::NineP),
+        (false, true, true) if sharer.machine.bounce => Err(refused(BOUNCED.to_owned())),
+        (false, true, true) => Ok(Transport::VirtioFs),
+        (false, true, false) => Err(refused(NO_DAEMON.to_owned())),
+        (false, false, _) => Err(refused(NO_FILE_SYSTEM.to_owned())),
     }
-    let lacks = lacks.iter().map(|option| format!("CONFIG_{option}")).collect::<Vec<_>>().join(" and ");
-    Err(refused(format!("--share needs a kernel with 9p over virtio, and this one lacks {lacks}\n  {HELP}")))
 }
 
 impl Share {
@@ -69,8 +104,12 @@ impl Share {
     }
 
     /// What QEMU is told.
-    pub(super) fn in_argv(&self) -> SharedDirectory {
-        SharedDirectory { tag: self.name.clone(), path: self.inside(), access: self.access }
+    pub(super) fn in_argv(&self, transport: Transport) -> SharedDirectory {
+        let server = match transport {
+            Transport::NineP => FileServer::Qemu { path: self.inside() },
+            Transport::VirtioFs => FileServer::Virtiofsd { socket: virtiofsd::socket(&self.name) },
+        };
+        SharedDirectory { tag: self.name.clone(), access: self.access, server }
     }
 
     fn inside(&self) -> String {
@@ -79,16 +118,17 @@ impl Share {
 
     /// What systemd-fstab-generator(8) makes a mount of. A share that cannot be mounted does not keep the guest from booting. Files that programs
     /// map, as linkers do, need `cache=mmap`; nothing else is cached, since the host may change it.
-    fn mount(&self) -> String {
+    fn mount(&self, transport: Transport) -> String {
         let access = match self.access {
             DirectoryAccess::ReadOnly => "ro,",
             DirectoryAccess::Writable => "",
         };
+        let (kind, more) = match transport {
+            Transport::NineP => ("9p", format!(",trans=virtio,version=9p2000.L,cache=mmap,msize={MAX_MESSAGE_BYTES}")),
+            Transport::VirtioFs => ("virtiofs", String::new()),
+        };
         let name = &self.name;
-        format!(
-            "systemd.mount-extra={name}:{MOUNT_POINT}/{name}:9p:{access}nofail,nosuid,nodev,trans=virtio,version=9p2000.L,\
-             cache=mmap,msize={MAX_MESSAGE_BYTES}"
-        )
+        format!("systemd.mount-extra={name}:{MOUNT_POINT}/{name}:{kind}:{access}nofail,nosuid,nodev{more}")
     }
 
     /// What is told of it.
@@ -104,11 +144,11 @@ impl Share {
 
 /// Words for the end of the kernel's command line, if there is room for them beside the others that are added.
 pub(super) fn kernel_words(
-    shares: &[Share],
+    (shares, transport): (&[Share], Transport),
     described: &Description,
     others: &[String],
 ) -> Result<Vec<String>, GuestError> {
-    let words: Vec<String> = shares.iter().map(Share::mount).collect();
+    let words: Vec<String> = shares.iter().map(|share| share.mount(transport)).collect();
     let added: usize = words.iter().chain(others).map(|word| word.len() + 1).sum();
     let (length, longest) = (described.kernel_line().len() + added, longest_kernel_line(&described.machine));
     match length > longest && !words.is_empty() {

@@ -105,9 +105,12 @@ impl Registry<'_> {
     /// Whether the repository has a blob.
     fn has(&self, descriptor: &Descriptor) -> Result<bool, OciError> {
         let url = self.url(&format!("blobs/{}", descriptor.digest));
-        let answer = self.read(Ask::new(HttpMethod::Head, &url))?;
-        if answer.status == 404 {
-            return Ok(false);
+        let answer = self.send(Ask::new(HttpMethod::Head, &url))?;
+        match answer.status {
+            404 => return Ok(false),
+            // A registry sends on to what it has.
+            301 | 302 | 303 | 307 | 308 => return Ok(true),
+            _ => {}
         }
         self.succeeded(HttpMethod::Head, &url, &answer)?;
         match answer.header("content-length").and_then(|length| length.parse::<u64>().ok()) {

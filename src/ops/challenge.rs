@@ -122,7 +122,7 @@ pub fn challenge(session: &Session<'_>, request: &ChallengeRequest) -> Result<Ch
         let names = signers(place, &trust, &mut problems);
         builders.extend(names.into_iter().map(|signer| Builder::new(&ready.plan, Source::Cache { place, signer })));
     }
-    let mut asked = Asked { world: session.world, judge, problems };
+    let mut asked = Asked { world: session.world, judge, problems, down: BTreeSet::new() };
     let mut steps = Vec::new();
     for (at, sharing) in sharing::of(&ready.plan).into_iter().enumerate() {
         let answers = one_step(&mut builders, &mut asked)?;
@@ -162,6 +162,8 @@ struct Asked<'a> {
     world: &'a dyn World,
     judge: Judge<'a>,
     problems: BTreeSet<String>,
+    /// Caches that do not answer: they are asked once.
+    down: BTreeSet<String>,
 }
 
 /// Outputs by declared path.
@@ -190,11 +192,19 @@ impl Asked<'_> {
         let (cache, signer, key, outputs) = match source {
             Source::Store(store) => (None, None, None, store.peek_result(&action)?),
             Source::Cache { place, signer } => {
+                if self.down.contains(&place.name) {
+                    return None;
+                }
                 let name = result_name(&action, signer);
                 let reader = Reader { world: self.world, stop: &interrupt::stopped };
                 let read = reader.small(place, (Part::Results, &name), RESULT_LIMIT);
                 let signed = match read.map(|bytes| self.signed(&bytes, &action)) {
-                    Err(ReadProblem::Bad(why) | ReadProblem::Down(why)) | Ok(Err(why)) => {
+                    Err(ReadProblem::Down(why)) => {
+                        self.down.insert(place.name.clone());
+                        self.problem(place, &name, &why);
+                        return None;
+                    }
+                    Err(ReadProblem::Bad(why)) | Ok(Err(why)) => {
                         self.problem(place, &name, &why);
                         return None;
                     }

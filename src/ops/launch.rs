@@ -21,7 +21,7 @@ use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::gdb::GdbStub;
 use crate::guest::host::HostResources;
-use crate::guest::share::Share;
+use crate::guest::share::{Share, Sharer};
 use crate::guest::{self, Launch};
 use crate::machine::{Description, LaunchAdditions};
 use crate::recipe::machine::Machine;
@@ -158,6 +158,7 @@ fn launch_of(found: CheckedMachine, tree: PathBuf) -> Result<Launch, OpsError> {
         variables,
         credentials: Vec::new(),
         shares: Vec::new(),
+        transport: Default::default(),
         disk_size: None,
         additions: LaunchAdditions::default(),
     })
@@ -173,7 +174,8 @@ pub fn enlarge(launches: &mut Launches, size: Option<ByteSize>) {
 /// Lets every guest see these directories of the host.
 pub fn share(launches: &mut Launches, shares: &[Share]) -> Result<(), OpsError> {
     for launch in launches.values_mut().filter(|_| !shares.is_empty()) {
-        guest::share::check_kernel(&launch.machine, &launch.artifacts)?;
+        let sharer = Sharer { machine: &launch.description.machine, artifacts: &launch.artifacts, tree: &launch.tree };
+        launch.transport = guest::share::transport(sharer)?;
         launch.shares = shares.to_vec();
     }
     Ok(())

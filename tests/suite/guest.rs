@@ -43,6 +43,7 @@ fn machine(name: &str, material: &Quick, more: &str) -> Launch {
         variables: None,
         credentials: Vec::new(),
         shares: Vec::new(),
+        transport: Default::default(),
         disk_size: None,
         additions: kiln::machine::LaunchAdditions::default(),
     }

@@ -90,6 +90,12 @@ fn the_page_about_memory_is_true() {
 }
 
 #[test]
+fn the_page_about_directories_is_true() {
+    let (recipes, mistakes) = check("docs/directories.md");
+    assert_eq!((recipes, mistakes), (1, 0));
+}
+
+#[test]
 fn language_errors_page_is_true() {
     assert!(check("docs/errors.md").1 > 0, "the examples are gone");
 }

@@ -131,6 +131,12 @@ fn newer_devices_need_newer_emulators() {
         ("back-invalidate = true", (10, 2), "back-invalidation"),
         ("flit256 = true", (10, 2), "256-byte flits"),
     ];
+    let port = machine(
+        "node a { cpus = \"0-1\" memory = 1GiB }\n latency a b = 60\n bandwidth a b = 1GiB\n \
+         cxl { bridge b { port p { } } }",
+    );
+    assert!(judged(&port, (9, 1), None).0.iter().any(|error| error.contains("no generic ports")));
+    assert!(judged(&port, (9, 2), None).0.is_empty());
     for (field, version, word) in cases {
         let machine = device(field);
         let (errors, _) = judged(&machine, version, None);

@@ -370,6 +370,8 @@ fn a_recipe_is_pushed_with_its_lock_and_its_qemu_and_runs_at_the_other_end() {
     assert_eq!(read("there/result/small/manifest.json"), read("result/small/manifest.json"));
     assert_eq!(read("there/result/small/kiln.lock"), read("lockfiles/small.lock"));
     done(there(&["verify", "result/small"]));
+    let printed = done(there(&["run", &reference, "--print", "argv"]));
+    assert!(printed.contains("qemu-system-x86_64\n-"), "{printed}");
     // What was pulled can be pushed on, with the lock that lies in it, and is the same artifact.
     done(there(&["push", "--offline", "result/small", "oci:layout:v1"]));
     let pulled = done(there(&["pull", "oci:layout:v1", "-o", "again"]));

@@ -12,6 +12,9 @@ pub enum Privileges {
     Build,
     /// Nothing, and no way to get it: no capability in any set, and `execve` grants none (`no_new_privs`).
     None,
+    /// The same for a program that insists on giving up by itself what it does not have, which takes a capability
+    /// (`CAP_SETPCAP`, capabilities(7)).
+    GivingUp,
 }
 
 /// What a program inside may still do as root: enough to install packages, too little to undo the sandbox's mounts.
@@ -39,6 +42,7 @@ pub(super) fn give_up(privileges: Privileges) -> Result<(), SandboxError> {
     let failed = |error| SandboxError::setup("give up capabilities", error);
     let kept = match privileges {
         Privileges::Build => &KEPT[..],
+        Privileges::GivingUp => &[CapabilitySet::SETPCAP],
         Privileges::None => &[],
     };
     for capability in CapabilitySet::all().iter().filter(|capability| !kept.contains(capability)) {
@@ -52,7 +56,7 @@ pub(super) fn give_up(privileges: Privileges) -> Result<(), SandboxError> {
     }
     rustix::thread::set_no_new_privs(true).map_err(|error| SandboxError::setup("forbid new privileges", error))?;
     rustix::thread::clear_ambient_capability_set().map_err(failed)?;
-    let none = CapabilitySet::empty();
-    rustix::thread::set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
-        .map_err(failed)
+    let held = kept.iter().fold(CapabilitySet::empty(), |held, one| held | *one);
+    let sets = CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() };
+    rustix::thread::set_capabilities(None, sets).map_err(failed)
 }

@@ -57,7 +57,7 @@ impl HostMemory {
     /// What is told of it before the start.
     pub fn notice(&self) -> Option<String> {
         match self.backing {
-            MemoryBacking::Anonymous => None,
+            MemoryBacking::Anonymous | MemoryBacking::Shareable => None,
             MemoryBacking::Files => {
                 let MemoryDirectory(run) = self.directory.as_ref()?;
                 Some(format!("memory is in files below {} while the machines run", run.path().display()))

@@ -31,6 +31,7 @@ pub(in crate::guest) fn launch(more: &str) -> Launch {
         disk_size: None,
         credentials: Vec::new(),
         shares: Vec::new(),
+        transport: Default::default(),
         additions: LaunchAdditions::default(),
     }
 }
@@ -170,4 +171,25 @@ fn qemu_sees_the_directories_that_are_shared_and_the_guest_mounts_them() {
     let seen = spec(&launch, &places(), words).directories;
     let targets: Vec<_> = seen.iter().map(|seen| (seen.target.to_str().unwrap(), seen.access)).collect();
     assert_eq!(targets, [("/kiln/share/a", DirectoryAccess::Writable), ("/kiln/share/b-c", DirectoryAccess::ReadOnly)]);
+}
+
+#[test]
+fn virtio_fs_is_served_beside_qemu_from_memory_that_both_see() {
+    let directory = std::env::temp_dir();
+    let identity = sandbox::DirectoryIdentity::of(&directory.metadata().unwrap());
+    let shares = vec![Share { name: "a".into(), directory, identity, access: DirectoryAccess::Writable }];
+    let words = |launch: &Launch| argv(launch, Purpose::Terminal, &places(), Accelerator::Tcg).unwrap();
+    let launch = Launch { shares, transport: Transport::VirtioFs, ..launch("") };
+    let line = words(&launch);
+    for word in [
+        "socket,id=share.a,path=/kiln/run/shares/a/socket",
+        "vhost-user-fs-pci,id=share.a.device,bus=pcie.0,chardev=share.a,tag=a",
+        "memory-backend-memfd,id=kiln.memory,size=1G,share=on",
+    ] {
+        assert!(line.iter().any(|found| found == word), "{word}: {line:?}");
+    }
+    assert!(value(&line, "-machine").ends_with(",memory-backend=kiln.memory"), "{line:?}");
+    assert!(spec(&launch, &places(), line).directories.is_empty(), "QEMU itself sees nothing of it");
+    let alone = words(&Launch { shares: Vec::new(), transport: Transport::NineP, ..launch });
+    assert!(!alone.join(" ").contains("memory-backend"), "{alone:?}");
 }

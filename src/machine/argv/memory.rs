@@ -34,7 +34,8 @@ pub(super) fn options(machine: &Machine, backing: MemoryBacking) -> Vec<QemuOpti
         [node, object.with("pci-bus", bridge.name.value.as_str()).with("node", number)]
     }));
     options.extend(distances(machine));
-    options.extend(machine.attributes.iter().map(|attribute| in_hmat(machine, attribute)));
+    let names = domains(machine);
+    options.extend(machine.attributes.iter().map(|attribute| in_hmat(&names, attribute)));
     options.extend(machine.nodes.iter().enumerate().flat_map(|(number, node)| caches(number, node)));
     options.extend(machine.nvdimms.iter().flat_map(|module| nvdimm(machine, module)));
     options
@@ -45,7 +46,7 @@ fn nvdimm(machine: &Machine, module: &Nvdimm) -> [QemuOption; 2] {
     let id = nvdimm_file(module);
     let device = QemuOption::kind("-device", NVDIMM).with("id", module.name.value.as_str());
     let device = device.with("memdev", id.as_str()).with("label-size", size(module.labels.value));
-    let node = module.node.as_ref().map(|node| position(machine, &node.value));
+    let node = module.node.as_ref().map(|node| position(&domains(machine), &node.value));
     [run_file(&id, module.file_size()), device.with_some("node", node)]
 }
 
@@ -86,21 +87,24 @@ fn initiator(machine: &Machine, number: usize) -> Option<String> {
     // QEMU wants an answer for every node (`numa_validate_initiator` in hw/core/machine.c).
     let first = || machine.nodes.iter().find(|node| !node.cpus.is_empty()).map(|node| node.name.as_str());
     let name = closest.map(|one| one.from.value.as_str()).or_else(first)?;
-    Some(position(machine, name))
+    Some(position(&domains(machine), name))
 }
 
-/// The number of a node, or of a bridge's generic port.
-fn position(machine: &Machine, name: &str) -> String {
+/// What has a proximity domain, by its number: nodes, then generic ports of bridges.
+fn domains(machine: &Machine) -> Vec<&str> {
     let nodes = machine.nodes.iter().map(|node| node.name.as_str());
-    let mut names = nodes.chain(machine.generic_ports().map(|bridge| bridge.name.value.as_str()));
-    let found = names.position(|known| known == name);
+    nodes.chain(machine.generic_ports().map(|bridge| bridge.name.value.as_str())).collect()
+}
+
+fn position(domains: &[&str], name: &str) -> String {
+    let found = domains.iter().position(|known| *known == name);
     found.expect("attributes name nodes and bridges of their machine").to_string()
 }
 
 /// One value of the HMAT, for reading and writing.
-fn in_hmat(machine: &Machine, attribute: &Attribute) -> QemuOption {
-    let option = QemuOption::kind("-numa", "hmat-lb").with("initiator", position(machine, &attribute.from.value));
-    let option = option.with("target", position(machine, &attribute.to.value)).with("hierarchy", "memory");
+fn in_hmat(domains: &[&str], attribute: &Attribute) -> QemuOption {
+    let option = QemuOption::kind("-numa", "hmat-lb").with("initiator", position(domains, &attribute.from.value));
+    let option = option.with("target", position(domains, &attribute.to.value)).with("hierarchy", "memory");
     match attribute.kind {
         AttributeKind::Latency => {
             option.with("data-type", "access-latency").with("latency", attribute.value.value.to_string())
@@ -161,6 +165,10 @@ pub(super) fn backend(id: &str, memory: &Memory, backing: MemoryBacking) -> Qemu
         (Some(shared), _) => file(id, memory.size, Text::from(Place::Shared).then(format!("/{}.memory", shared.name))),
         (None, MemoryBacking::Anonymous) => {
             QemuOption::kind("-object", "memory-backend-ram").with("id", id).with("size", size(memory.size))
+        }
+        (None, MemoryBacking::Shareable) => {
+            let option = QemuOption::kind("-object", "memory-backend-memfd").with("id", id);
+            option.with("size", size(memory.size)).with("share", "on")
         }
         (None, MemoryBacking::Files) => {
             file(id, memory.size, Text::from(Place::Memory).then(format!("/{id}"))).with("prealloc", "on")

@@ -17,7 +17,7 @@ pub use cxl::table_name;
 pub(crate) use memory::generic_port;
 pub use memory::{nvdimm_file, private};
 pub use option::{CommandLine, Property, QemuOption};
-pub use share::{MAX_SHARES, SharedDirectory};
+pub use share::{FileServer, MAX_SHARES, SharedDirectory};
 pub use text::{Place, Text, quote};
 
 use super::network::Networks;
@@ -90,6 +90,8 @@ pub enum MemoryBacking {
     /// Anonymous memory of QEMU.
     #[default]
     Anonymous,
+    /// A file without a name for each, which another process can map.
+    Shareable,
     /// A file in `${memory}` for each.
     Files,
     /// Huge pages of this many bytes.

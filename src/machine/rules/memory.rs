@@ -35,6 +35,20 @@ pub(super) fn granule(context: &Context) -> Vec<Diagnostic> {
     found
 }
 
+/// Proximity domains that QEMU has room for (`MAX_NODES` in include/system/numa.h).
+const MAX_DOMAINS: usize = 128;
+
+/// More nodes and generic ports than QEMU counts.
+pub(super) fn domains(context: &Context) -> Option<Diagnostic> {
+    let machine = context.machine;
+    // Ports are found by the attributes, of which too many nodes may have very many.
+    let ports = if machine.nodes.len() > MAX_DOMAINS { 0 } else { machine.generic_ports().count() };
+    let count = machine.nodes.len() + ports;
+    let last = machine.nodes.last().filter(|_| count > MAX_DOMAINS)?;
+    let message = format!("the machine has {count} NUMA nodes and generic ports");
+    Some(Diagnostic::new(last.span, message).label(format!("QEMU has room for {MAX_DOMAINS}")))
+}
+
 /// A node with neither CPUs nor memory.
 pub(super) fn empty(context: &Context) -> Vec<Diagnostic> {
     let empty = context.machine.nodes.iter().filter(|node| node.cpus.is_empty() && node.memory.is_none());

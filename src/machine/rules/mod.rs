@@ -152,6 +152,9 @@ pub const RULES: &[Rule] = &[
     doubt("no-window", "Linux drivers/cxl/core/region.c: no root decoder reaches it", capacity::unreachable),
     rule("memory-total", "QEMU hw/core/numa.c (numa_complete_configuration)", memory::total),
     rule("memory-granule", "QEMU softmmu rounds silently; kiln wants what is written", memory::granule),
+    rule("node-count", "QEMU hw/core/numa.c (parse_numa_node)", |context| {
+        memory::domains(context).into_iter().collect()
+    }),
     rule("node-cpus", "QEMU hw/core/numa.c, hw/core/machine.c (machine_set_cpu_numa_node)", cpus::cpus),
     rule("node-empty", "Linux arch/x86/mm/numa.c drops a node with neither", memory::empty),
     rule("distance", "ACPI 6.5, 5.2.17: 10 is local and nothing else is", memory::distance),

@@ -31,6 +31,7 @@ struct Known {
     /// Keys of results that do not count, and why.
     refused: BTreeSet<String>,
     taken: bool,
+    concluded: bool,
 }
 
 impl KnownPlace {
@@ -97,11 +98,13 @@ impl KnownPlace {
 
     /// Says at the end of a build why nothing was taken from a cache that has results.
     pub(in crate::ops) fn conclude(&self, listener: &dyn StepListener) {
-        let (taken, refused) = {
+        let refused = {
             let mut known = self.known();
-            (known.taken, std::mem::take(&mut known.refused))
+            let refused = if known.taken || known.concluded { BTreeSet::new() } else { known.refused.clone() };
+            known.concluded |= !refused.is_empty();
+            refused
         };
-        if !taken && !refused.is_empty() {
+        if !refused.is_empty() {
             let refused: Vec<String> = refused.iter().map(|why| Foreign(why).to_string()).collect();
             self.warn(&format!("has results, but none that count: {}", refused.join("; ")), listener);
         }

@@ -87,7 +87,10 @@ pub fn push(session: &Session<'_>, request: &FillRequest) -> Result<PushedResult
     let _running = Interruptible::start(RunningWork::Steps);
     let filler = Filler { session, writer: &writer, key: &key, plan: &plan, realized: &built.realized };
     let mut pushed = PushedResults { cache: place.name.clone(), key: key.public().shown(), ..PushedResults::default() };
-    for (at, sharing) in shared(&plan, &built.realized).into_iter().enumerate() {
+    // What is transient, and the trees that QEMU starts from, are made by everybody.
+    let local = |at: &usize| plan.transient.contains(at) || plan.qemu.values().any(|qemu| qemu == at);
+    let sharing = shared(&plan, &built.realized);
+    for (at, sharing) in sharing.into_iter().enumerate().filter(|(at, _)| !local(at)) {
         let step = plan.steps[at].name();
         match reason(sharing, place.privacy) {
             Some(reason) => pushed.skipped.push(SkippedStep { step, reason }),
@@ -117,9 +120,7 @@ fn reason(sharing: Sharing, privacy: Privacy) -> Option<&'static str> {
         (Sharing::Private, Privacy::Public) => {
             Some("it is made from files that not everybody may read; `--cache private=DIR` pushes it as well")
         }
-        (Sharing::Never, _) => {
-            Some("it is made of what the lock does not pin, was built incrementally, or is of no use to others")
-        }
+        (Sharing::Never, _) => Some("it is made of a directory that no lock pins, or was built incrementally"),
     }
 }
 

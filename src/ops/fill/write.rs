@@ -106,29 +106,31 @@ impl<'a> CacheWriter<'a> {
 
     /// Whether a file of the cache is what it should be: one that is not is written anew.
     fn has_blob(&self, name: &str, digest: &Digest, size: u64) -> Result<bool, OpsError> {
-        let mut decoder = zstd::stream::write::Decoder::new(Hasher::new(io::sink())).map_err(cannot)?;
-        decoder.window_log_max(WINDOW_LOG).map_err(cannot)?;
-        let mut take = |piece: &[u8]| decoder.write_all(piece).map_err(|error| ReadProblem::Bad(error.to_string()));
-        let read = self.reader().pour(self.place, (Part::Blobs, name), (most_compressed(size), &mut take));
-        if !there(read)? || decoder.flush().is_err() {
-            return Ok(false);
-        }
-        let (_, found, _) = decoder.into_inner().finish();
-        Ok(found == *digest)
+        Ok(self.uncompressed((Part::Blobs, name), size)? == Some(*digest))
     }
 
     /// The same of a tree: its stream must be the one that would be written.
     fn has_tree(&self, name: &str, tree: &Output) -> Result<bool, OpsError> {
-        let size = self.store.packed_size(tree)?;
-        let mut expected = Hasher::new(io::sink());
-        let mut decoder = zstd::stream::write::Decoder::new(Hasher::new(io::sink())).map_err(cannot)?;
-        let mut take = |piece: &[u8]| decoder.write_all(piece).map_err(|error| ReadProblem::Bad(error.to_string()));
-        let read = self.reader().pour(self.place, (Part::Trees, name), (most_compressed(size), &mut take));
-        if !there(read)? || decoder.flush().is_err() {
+        let found = self.uncompressed((Part::Trees, name), self.store.packed_size(tree)?)?;
+        if found.is_none() {
             return Ok(false);
         }
+        let mut expected = Hasher::new(io::sink());
         self.store.pack_tree(tree, &mut expected)?;
-        Ok(decoder.into_inner().finish().1 == expected.finish().1)
+        Ok(found == Some(expected.finish().1))
+    }
+
+    /// The digest of what a file of the cache holds, if there is one that holds no more than so many bytes.
+    fn uncompressed(&self, (part, name): (Part, &str), size: u64) -> Result<Option<Digest>, OpsError> {
+        let content = Limited { hasher: Hasher::new(io::sink()), most: size };
+        let mut decoder = zstd::stream::write::Decoder::new(content).map_err(cannot)?;
+        decoder.window_log_max(WINDOW_LOG).map_err(cannot)?;
+        let mut take = |piece: &[u8]| decoder.write_all(piece).map_err(|error| ReadProblem::Bad(error.to_string()));
+        let read = self.reader().pour(self.place, (part, name), (most_compressed(size), &mut take));
+        if !there(read)? || decoder.flush().is_err() {
+            return Ok(None);
+        }
+        Ok(Some(decoder.into_inner().hasher.finish().1))
     }
 
     /// Whether the cache has this very result, signed.
@@ -159,6 +161,25 @@ impl<'a> CacheWriter<'a> {
         new.finish(OsStr::new(name), mode)?;
         self.files.set(self.files.get() + 1);
         self.bytes.set(self.bytes.get() + bytes);
+        Ok(())
+    }
+}
+
+/// Hashes so many bytes and no more: whoever writes a cache decides how many a compressed file holds.
+struct Limited {
+    hasher: Hasher<io::Sink>,
+    most: u64,
+}
+
+impl Write for Limited {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.hasher.count().saturating_add(bytes.len() as u64) > self.most {
+            return Err(io::Error::other("more bytes than expected"));
+        }
+        self.hasher.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

@@ -68,7 +68,7 @@ fn one(session: &Session<'_>, store: &Store, (place, file): (&Place<'_>, &Descri
     loop {
         let mut sink = Part::open(store, file, &told)?;
         let resumed = sink.have() > 0;
-        if sink.have() < file.size || file.size == 0 {
+        if sink.have() < file.size {
             place.blob(file, &mut sink).map_err(|error| in_store(store, error))?;
         }
         let (_, found, found_size) = sink.hasher.finish();

@@ -66,6 +66,7 @@ pub(super) fn land(
                 let new = NewDirectory::beside(directory)?;
                 deliver(store, &new.stage, &deliveries, manifest)?;
                 is_build(session, store, (what, &new.stage))?;
+                add(&new.stage)?;
                 deliver(store, directory, &deliveries, manifest)?;
             }
             is_build(session, store, (what, directory))?;

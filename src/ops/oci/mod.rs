@@ -24,6 +24,7 @@ mod signature;
 
 pub use pull::{PullRequest, Pulled, pull};
 pub use push::{PushRequest, Pushed, push};
+pub use signature::SignatureNeed;
 
 use std::sync::atomic::Ordering;
 

@@ -7,8 +7,10 @@ use serde::Serialize;
 
 use super::layers::Head;
 use super::place::{Place, Reach, shown, telling};
-use super::{fetch, land, signature};
+use super::signature::{self, SignatureNeed, Wanted};
+use super::{fetch, land};
 use crate::deliver::manifest::LOCK_FILE;
+use crate::deliver::statement;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{OciDigest, Reference, Rights};
 use crate::ops::error::OpsError;
@@ -24,6 +26,10 @@ pub struct PullRequest {
     pub reference: String,
     /// The directory; `result/RECIPE` when not given.
     pub directory: Option<PathBuf>,
+    /// Whose signature it must have.
+    pub signatures: SignatureNeed,
+    /// Files of trusted keys besides the user's own.
+    pub trusted: Vec<PathBuf>,
     /// Speak HTTP without TLS to a registry that is not on this machine.
     pub plain_http: bool,
 }
@@ -47,7 +53,7 @@ pub struct Pulled {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
-    /// Whether a signature came with it, whoever made it.
+    /// Whether it has a signature, whoever made it.
     pub signed: bool,
     /// Whose signature it is, among those who are trusted.
     pub signers: Vec<Signer>,
@@ -72,9 +78,10 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     realize::unpacked(session, &store, &head.emulators)?;
     let signatures = signature::all(&place, &descriptor, &head.manifest)?;
     let mut signers = Vec::new();
+    let wanted = Wanted { need: request.signatures, what: &what, trusted: &request.trusted };
     let mut add = |directory: &Path| {
         write_lock(directory, head.lock.as_ref().map(|(_, text)| text))?;
-        signers = signature::choose(session, (directory, &head.manifest), &signatures)?;
+        signers = signature::choose(session, (directory, &head.manifest), (&signatures, &wanted))?;
         Ok(())
     };
     land::land(session, &store, (&what, &directory, &head.manifest), &mut add)?;
@@ -82,7 +89,8 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     let lock = head.lock.map(|_| directory.join(LOCK_FILE));
     let machines = head.manifest.qemu.keys().cloned().collect();
     let (files, bytes) = (head.layers, head.bytes);
-    let (recipe, digest, signed) = (head.manifest.recipe, descriptor.digest, !signatures.is_empty());
+    let (recipe, digest, signed) =
+        (head.manifest.recipe, descriptor.digest, session.world.exists(&directory.join(statement::FILE)));
     Ok(Pulled { reference: what, digest, recipe, directory, lock, machines, files, bytes, signed, signers })
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::place::Place;
 use super::{MINISIGN_SIGNATURE, SIGNATURE, SSH_SIGNATURE, STATEMENT};
@@ -23,6 +23,16 @@ use crate::world::plain::Odd;
 const LIMIT: u64 = 64 << 10;
 /// So many are looked at.
 const MAX_CANDIDATES: usize = 16;
+
+/// Whose signature a build must have to be pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum SignatureNeed {
+    /// Nobody's.
+    #[default]
+    None,
+    /// That of a key which is trusted with the recipe.
+    Trusted,
+}
 
 /// A statement and the signatures over it, by file name.
 pub(super) struct Signature {
@@ -141,23 +151,54 @@ fn read(
     Ok(statement.map(|statement| Signature { files, statement }))
 }
 
+/// What is asked of signatures.
+pub(super) struct Wanted<'a> {
+    pub(super) need: SignatureNeed,
+    /// What is pulled, as it is called in errors.
+    pub(super) what: &'a str,
+    /// Files of trusted keys besides the user's own.
+    pub(super) trusted: &'a [PathBuf],
+}
+
 /// Writes one of them into a directory: the newest by a trusted key, or else the newest. Who is trusted and signed it.
 pub(super) fn choose(
     session: &Session<'_>,
     (directory, manifest): (&Path, &Manifest),
-    signatures: &[Signature],
+    (signatures, wanted): (&[Signature], &Wanted<'_>),
 ) -> Result<Vec<sign::Signer>, OpsError> {
-    let recipe = Some(manifest.recipe.clone());
-    let request = SignedRequest { directory: directory.to_owned(), recipe, trusted: Vec::new() };
-    for signature in signatures {
+    let (recipe, trusted) = (Some(manifest.recipe.clone()), wanted.trusted.to_vec());
+    let signed = SignedRequest { directory: directory.to_owned(), recipe, trusted };
+    // A signature that is there already is as good as one that comes.
+    let known = of_directory(directory, manifest).ok().flatten();
+    let mut refused = None;
+    for signature in signatures.iter().chain(&known) {
         signature.write(directory)?;
-        if let Ok(report) = sign::verify_known(session, &request, (manifest, manifest.artifacts.len())) {
-            return Ok(report.signers);
+        match sign::verify_known(session, &signed, (manifest, manifest.artifacts.len())) {
+            Ok(report) => return Ok(report.signers),
+            Err(error) => refused = refused.or(Some(error)),
         }
     }
-    match signatures.first() {
+    match signatures.iter().chain(&known).next() {
         Some(newest) => newest.write(directory)?,
         None => remove(directory)?,
     }
-    Ok(Vec::new())
+    match (wanted.need, refused) {
+        (SignatureNeed::None, _) => Ok(Vec::new()),
+        (SignatureNeed::Trusted, Some(error)) => Err(named(wanted.what, error)),
+        (SignatureNeed::Trusted, None) => {
+            let problem = SignerProblem::Unsigned("no signature came with it".to_owned());
+            Err(SignedError::Directory { directory: wanted.what.into(), problem }.into())
+        }
+    }
+}
+
+/// What is wrong with the directory that nobody has seen yet is wrong with what is pulled.
+fn named(what: &str, error: OpsError) -> OpsError {
+    match error {
+        OpsError::Signed(error) => match *error {
+            SignedError::Directory { problem, .. } => SignedError::Directory { directory: what.into(), problem }.into(),
+            other => other.into(),
+        },
+        other => other,
+    }
 }

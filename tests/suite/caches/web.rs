@@ -4,7 +4,7 @@ use super::{Lab, ran};
 use crate::suite::archive_support::Fault;
 
 /// The lab's mirror serves the cache as well; its address.
-fn serve(lab: &Lab) -> String {
+pub(super) fn serve(lab: &Lab) -> String {
     for part in ["results", "blobs", "trees"] {
         for file in lab.files(part) {
             let name = file.file_name().unwrap().to_str().unwrap();

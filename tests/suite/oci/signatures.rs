@@ -94,3 +94,39 @@ fn a_signature_of_another_build_is_not_pushed() {
     let output = lab.kiln(&["push", "build", &lab.reference()]).output().unwrap();
     refused(&output, 3, &["the signature is of another build"]);
 }
+
+#[test]
+fn a_pull_that_asks_for_a_signature_takes_nothing_else() {
+    let Some(lab) = signed("needed") else { return };
+    lab.push();
+    let pull = |words: &[&str]| {
+        let reference = lab.reference();
+        let words = [&["pull", &reference, "-o", "out", "--signed"], words].concat();
+        lab.kiln(&words).output().unwrap()
+    };
+    lab.empty_store();
+    assert!(pull(&[]).status.success());
+    // A newer build of a stranger does not take the place of the signed one.
+    let signed = lab.image("out");
+    lab.deliver("build", 2000);
+    for name in ["signed.json", "signed.json.sig"] {
+        std::fs::remove_file(lab.path("build").join(name)).unwrap();
+    }
+    lab.push();
+    refused(&pull(&[]), 3, &["no signature came with it"]);
+    succeed(&mut lab.kiln(&["sign", "build", "--key", "mallory"]));
+    lab.push();
+    refused(&pull(&[]), 3, &["signed by a key that is not trusted"]);
+    assert_eq!(lab.image("out"), signed);
+    std::fs::remove_dir_all(lab.path("out")).unwrap();
+    refused(&pull(&[]), 3, &[&format!("{}: signed by a key that is not trusted", lab.reference())]);
+    assert!(!lab.path("out").exists());
+    let public = std::fs::read_to_string(lab.path("mallory.pub")).unwrap();
+    std::fs::write(lab.path("keys"), format!("mallory {public}")).unwrap();
+    let output = pull(&["--trusted-keys", "keys"]);
+    assert!(output.status.success() && text(&output).contains("signed by mallory\n"), "{}", text(&output));
+    // A signature that was accepted stays where the registry has lost it.
+    lab.registry.state.lock().unwrap().manifests.retain(|name, _| name == "v1");
+    let output = pull(&["--trusted-keys", "keys"]);
+    assert!(output.status.success() && text(&output).contains("signed by mallory\n"), "{}", text(&output));
+}

@@ -7,8 +7,7 @@ use crate::exec::tree::{RootError, Tree};
 const POLICY: &str = "usr/sbin/policy-rc.d";
 
 /// `openssh-server` makes keys that do not exist: seconds of work for what the rule `ssh-host-keys` throws away.
-pub(crate) const HOST_KEY_FILES: [&str; 3] =
-    ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_ecdsa_key", "etc/ssh/ssh_host_ed25519_key"];
+const HOST_KEYS: [&str; 3] = ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_ecdsa_key", "etc/ssh/ssh_host_ed25519_key"];
 
 /// `postgresql-common` makes a cluster, with an identifier and times in it, unless it is told not to; a unit makes it at
 /// first boot (`createcluster.conf` includes this directory).
@@ -19,7 +18,7 @@ const CLUSTER: &str = "etc/postgresql-common/createcluster.d/kiln.conf";
 pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
     tree.put(POLICY, b"#!/bin/sh\nexit 101\n", 0o755)?;
     if tree.has("usr/sbin/sshd")? {
-        for key in HOST_KEY_FILES {
+        for key in HOST_KEYS {
             tree.put(key, b"", 0o600)?;
         }
     }

@@ -15,7 +15,7 @@ mod leftovers;
 mod random;
 mod secrets;
 
-pub(crate) use foresight::{HOST_KEY_FILES, foresee};
+pub(crate) use foresight::foresee;
 
 use crate::base::Timestamp;
 use crate::exec::debian::maker::Makers;
