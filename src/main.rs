@@ -7,7 +7,8 @@ use kiln::exec::sandbox::inside;
 use kiln::{cli, command};
 
 fn main() -> ExitCode {
-    // Before anything else: this process may be part of a sandbox, which wants to have one thread.
+    command::bug::ends_the_process();
+    // Before any thread: this process may be part of a sandbox, which wants to have one thread.
     if let Some(code) = inside::maybe_run(std::env::args_os(), command::ENTRIES) {
         return code;
     }

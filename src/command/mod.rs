@@ -4,6 +4,7 @@
 //! artifact depends on happens in the layers to its left.
 
 mod argv;
+pub mod bug;
 pub mod build;
 pub mod bundle;
 pub mod challenge;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::base::{Arch, Timestamp};
-use crate::recipe::image::{AnswerType, FileCapabilities};
+use crate::recipe::image::{AnswerType, FileCapabilities, MachineField};
 
 /// The output that holds the packages of an image, configured under [`PLACEHOLDER`].
 pub const BASE: &str = "base.tar";
@@ -136,6 +136,9 @@ pub struct RootSpec {
     pub epoch: Timestamp,
     /// `/etc/hostname`
     pub hostname: String,
+    /// Fields that are stated, where the recipe has trees: no tree may replace what is written for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stated: Vec<MachineField>,
     /// Patterns of what is removed before anything is added.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remove: Vec<String>,
@@ -204,7 +207,7 @@ pub enum RootGrowth {
 }
 
 /// Version of the normalisation rules of both steps: rises whenever one of them would change a byte.
-pub const RULES: u32 = 8;
+pub const RULES: u32 = 9;
 
 /// A package and the step's input that holds it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use super::kind::{IndexedKernel, StepKind};
 use crate::base::{Span, Spanned};
 use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
-use crate::recipe::image::Image;
+use crate::recipe::image::{Image, MachineField};
 use crate::recipe::kernel::{Kernel, Origin};
 use crate::recipe::packages::PackageSet;
 
@@ -18,12 +18,8 @@ pub enum Statement {
     Block,
     /// `size` of the image.
     Size,
-    /// `locale` of the image.
-    Locale,
-    /// `timezone` of the image.
-    Timezone,
-    /// `dhcp` of the image.
-    Dhcp,
+    /// This field of the image.
+    Field(MachineField),
     /// `grow` of an image.
     Grow,
     /// The partition that is mounted here.
@@ -142,9 +138,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
     let spans = &image.spans;
     let said = match statement {
         Statement::Size => Some(spans.size),
-        Statement::Locale => spans.locale,
-        Statement::Timezone => spans.timezone,
-        Statement::Dhcp => spans.dhcp,
+        Statement::Field(field) => spans.machine.get(field).copied(),
         Statement::Grow => spans.grow,
         Statement::Partition(path) => {
             let mut partitions = image.disk().into_iter().flat_map(|disk| &disk.partitions);

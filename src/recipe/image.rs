@@ -28,6 +28,7 @@ pub use capability::FileCapabilities;
 pub use check::check;
 pub use disk::{DiskFormat, ImageDisk, ImageForm, REPART_FILE};
 pub(crate) use file::MOUNTED_OVER;
+pub use machine_files::MachineField;
 pub use partition::ImagePartition;
 pub use size::SIZES;
 pub use swap::SWAP_FILE;
@@ -92,12 +93,8 @@ pub struct FieldSpans {
     pub format: Option<Span>,
     /// `grow`
     pub grow: Option<Span>,
-    /// `locale`
-    pub locale: Option<Span>,
-    /// `timezone`
-    pub timezone: Option<Span>,
-    /// `dhcp`
-    pub dhcp: Option<Span>,
+    /// What describes the machine to its programs, as far as it is stated.
+    pub machine: BTreeMap<MachineField, Span>,
     /// Every unit of `enable`, `disable` and `mask`, by name.
     pub units: BTreeMap<String, Span>,
     /// Every pattern of [`PathPatterns`].

@@ -167,6 +167,9 @@ impl<'a> Reader<'a> {
 
     /// Reports a field that is needed but absent; for rules that depend on other fields.
     pub fn missing(&self, field: &str, expected: &str) {
+        if self.report.is_incomplete(self.node.head()) {
+            return;
+        }
         let message = format!("{} has no `{field}`", self.node.title());
         let mistake = Diagnostic::new(self.node.head(), message).label(format!("`{field}` is missing"));
         self.report.push_absence(mistake.hint(format!("add `{field} = ...`, {expected}")));

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use crate::base::Diagnostic;
+use crate::base::{Diagnostic, Span};
 
 /// More mistakes than this help nobody.
 const LIMIT: usize = 100;
@@ -11,6 +11,8 @@ const LIMIT: usize = 100;
 #[derive(Debug, Default)]
 pub struct Diagnostics {
     partial: std::cell::Cell<bool>,
+    /// Heads of blocks that extend something which is not there.
+    incomplete: RefCell<Vec<Span>>,
     diagnostics: RefCell<Vec<Diagnostic>>,
 }
 
@@ -34,6 +36,16 @@ impl Diagnostics {
     /// Says that a part of the text could not be read.
     pub fn set_partial(&self) {
         self.partial.set(true);
+    }
+
+    /// Says that a block lacks what it should have taken from another: what is missing in it may be there.
+    pub fn set_incomplete(&self, head: Span) {
+        self.incomplete.borrow_mut().push(head);
+    }
+
+    /// Whether that was said of the block with this head.
+    pub fn is_incomplete(&self, head: Span) -> bool {
+        self.incomplete.borrow().contains(&head)
     }
 
     /// Whether nothing was found.

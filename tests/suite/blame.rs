@@ -8,6 +8,7 @@ use kiln::ops::OpsError;
 use kiln::plan::step::FetchPlace;
 use kiln::plan::{self, DiskContent, DiskLayout, IndexedKernel, Input, Plan, Statement, StepKind};
 use kiln::recipe::Recipe;
+use kiln::recipe::image::MachineField;
 use kiln::store::Store;
 use kiln::world::RealWorld;
 use kiln::{lock, recipe};
@@ -241,7 +242,7 @@ fn every_statement_has_its_place() {
     };
     for (statement, expected) in [
         (Statement::Size, "64MiB"),
-        (Statement::Timezone, "\"Europe/Berlin\""),
+        (Statement::Field(MachineField::Timezone), "\"Europe/Berlin\""),
         (Statement::Unit("x.service".to_owned()), "\"x.service\""),
         (Statement::User("bob".to_owned()), "user \"bob\""),
         (Statement::Group("all".to_owned()), "group \"all\""),
@@ -249,7 +250,7 @@ fn every_statement_has_its_place() {
         (Statement::Package("payload".to_owned()), "\"payload\""),
         // What the recipe does not say is the block's.
         (Statement::Package("libc6".to_owned()), "image tiny"),
-        (Statement::Locale, "image tiny"),
+        (Statement::Field(MachineField::Locale), "image tiny"),
         (Statement::User("root".to_owned()), "image tiny"),
     ] {
         assert_eq!(shown(&statement), expected, "{statement:?}");

@@ -41,6 +41,7 @@ pub(super) fn spec() -> RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "cxl-guest".to_owned(),
+        stated: Vec::new(),
         remove: Vec::new(),
         groups: Vec::new(),
         users: vec![

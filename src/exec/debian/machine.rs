@@ -7,6 +7,7 @@ use crate::exec::failure::StepFailure;
 use crate::exec::tree::{RootError, Tree};
 use crate::plan::Statement;
 use crate::plan::root::BaseSpec;
+use crate::recipe::image::MachineField;
 use crate::recipe::nearest::nearest;
 
 /// Before any script runs.
@@ -56,7 +57,7 @@ pub(super) fn timezone(tree: &Tree, zone: &str) -> Result<(), RootError> {
         return Ok(());
     }
     let table = tree.text("usr/share/zoneinfo/tzdata.zi")?;
-    Err(StepFailure::recipe(Statement::Timezone, format!("the image has no time zone `{zone}`"))
+    Err(StepFailure::recipe(Statement::Field(MachineField::Timezone), format!("the image has no time zone `{zone}`"))
         .help(way_out(zone, table.as_deref()))
         .into())
 }

@@ -45,7 +45,9 @@ fn run(name: &str, wires: &Wires, entries: &[(&str, EntryPoint)]) -> ExitCode {
     }
     let entry = entries.iter().chain(&OWN).find(|(known, _)| *known == name);
     let result = match (entry, wires.job().map(|job| job.work)) {
-        (Some((_, entry)), Ok(Work::Entry { argument, .. })) => entered(*entry, &argument),
+        (Some((_, entry)), Ok(Work::Entry { argument, .. })) => {
+            tell_of_panics(wires).and_then(|()| Ok(entry(&argument)?))
+        }
         (None, _) => Err(SandboxError::Misuse(format!("kiln has no function {name}"))),
         (_, Ok(Work::Program(_))) => Err(SandboxError::Misuse(format!("{name} was given a program"))),
         (_, Err(error)) => Err(error),
@@ -60,13 +62,16 @@ fn run(name: &str, wires: &Wires, entries: &[(&str, EntryPoint)]) -> ExitCode {
     }
 }
 
-/// Runs a function; that it panics is told like every other failure, so that nobody takes it for the host's.
-fn entered(entry: EntryPoint, argument: &str) -> Result<(), SandboxError> {
-    let ended = std::panic::catch_unwind(|| entry(argument)).map_err(|payload| {
-        let words = payload.downcast_ref::<String>().map(String::as_str);
-        SandboxError::Panicked(words.or(payload.downcast_ref::<&str>().copied()).unwrap_or("without words").to_owned())
-    })?;
-    Ok(ended?)
+/// Has panics of this process told to the caller like every other failure, so that nobody takes them for the host's.
+fn tell_of_panics(wires: &Wires) -> Result<(), SandboxError> {
+    let twin = wires.twin().map_err(|error| SandboxError::setup("duplicate the socket to the caller", &error))?;
+    let next = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let words = panic.payload_as_str().unwrap_or("without words");
+        let _ = twin.tell(&Message::Failed(SandboxError::Panicked(words.to_owned())));
+        next(panic);
+    }));
+    Ok(())
 }
 
 /// Removes what is in directories (a JSON list of paths) with files of owners that only exist inside: the caller may not.

@@ -30,6 +30,7 @@ impl Raw {
         let terminal = Arc::new(Terminal { before: tcgetattr(&stdin)?, stdin, pty });
         let mut caught = Signals::new([SIGWINCH, SIGTSTP, SIGCONT])?;
         let (signals, follower) = (caught.handle(), terminal.clone());
+        leave_when_kiln_panics(terminal.before.clone());
         terminal.enter();
         let follow = move || caught.forever().for_each(|signal| follower.follow(signal));
         let thread = std::thread::Builder::new().name("terminal".to_owned()).spawn(follow);
@@ -38,6 +39,15 @@ impl Raw {
         raw.thread = Some(thread?);
         Ok(raw)
     }
+}
+
+/// A panic ends the process without a destructor.
+fn leave_when_kiln_panics(before: Termios) {
+    let next = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, &before);
+        next(panic);
+    }));
 }
 
 impl Drop for Raw {

@@ -11,7 +11,7 @@ use crate::plan::step::{FetchPlace, Input, Plan};
 use crate::recipe::Recipe;
 use crate::recipe::content::DiskSource;
 use crate::recipe::directory::Modes;
-use crate::recipe::image::{Content, Group, Image, ImageFile, SWAP_FILE, User};
+use crate::recipe::image::{Content, Group, Image, ImageFile, MachineField, SWAP_FILE, User};
 use crate::recipe::machine::Firmware;
 
 /// The specification of an image's root, and the inputs that hold its files.
@@ -48,6 +48,7 @@ pub(super) fn root_spec(
         rules: RULES,
         epoch: lock.epoch,
         hostname: image.hostname.clone(),
+        stated: stated(image),
         remove: image.paths.remove.clone(),
         groups: image.groups.iter().map(root_group).collect(),
         users: image.users.iter().map(root_user).collect(),
@@ -68,6 +69,13 @@ pub(super) fn root_spec(
         strict: image.strict,
     };
     (spec, inputs)
+}
+
+/// The fields that a tree of the recipe could leave without effect.
+fn stated(image: &Image) -> Vec<MachineField> {
+    let tree = |file: &ImageFile| matches!(file.content, Content::Tree(_) | Content::OutputTree(_));
+    let fields = image.files.iter().any(tree).then(|| image.spans.machine.keys().copied());
+    fields.into_iter().flatten().collect()
 }
 
 /// The programs that are needed for one of its disks.

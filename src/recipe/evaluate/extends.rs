@@ -64,6 +64,8 @@ impl Work<'_> {
 
     fn flatten_one(&mut self, at: usize) {
         let base = self.base(at).and_then(|base| self.done[base].as_ref());
+        // A circle or an unknown name was reported; what the block lacks because of it would be noise.
+        let whole = base.is_some_and(|base| !self.report.is_incomplete(base.head()));
         let inherited = match base {
             Some(base) => {
                 let (items, bytes) = weigh_node(base);
@@ -76,6 +78,9 @@ impl Work<'_> {
         let Some(Item { mut node, items, .. }) = self.items[at].take() else { return };
         if extends(&node).is_some() {
             node.arguments.truncate(1);
+            if !whole {
+                self.report.set_incomplete(node.head());
+            }
         }
         node.children = merge(inherited, items, self.report, self.budget);
         self.done[at] = Some(node);

@@ -32,16 +32,17 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Image> {
     let strict = reader.or("strict", false);
     let locale = word(&mut reader, "locale", "C.UTF-8");
     let timezone = word(&mut reader, "timezone", "Etc/UTC");
-    machine_files::once([&hostname, &locale, &timezone], &files, &reader);
+    let span = |field: &Option<Spanned<String>>| field.as_ref().map(|field| field.span);
+    let addresses = dhcp.as_ref().filter(|dhcp| dhcp.value).map(|dhcp| dhcp.span);
+    let machine = machine_files::stated([span(&hostname), span(&locale), span(&timezone), addresses]);
+    machine_files::once(&machine, &files, &reader);
     let hostname = hostname.map(|hostname| host_name(hostname, &reader));
     let debconf = debconf::answers(&mut reader);
     let spans = FieldSpans {
         size: at.size,
         format: at.format,
         grow: at.grow,
-        locale: locale.as_ref().map(|locale| locale.span),
-        timezone: timezone.as_ref().map(|timezone| timezone.span),
-        dhcp: dhcp.as_ref().map(|dhcp| dhcp.span),
+        machine,
         units: units.iter().flatten().map(|unit| (unit.value.clone(), unit.span)).collect(),
         patterns,
     };

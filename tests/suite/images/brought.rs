@@ -67,6 +67,22 @@ fn trees_that_do_not_fit_are_refused_at_their_line() {
     let said = lab.refused("table", &[], "swap = 1MiB\n  tree \"/\" { source = directory \"app\" }");
     assert!(said.contains("`swap` is a part of `/etc/fstab`, which a tree of the recipe replaces"), "{said}");
     std::fs::remove_dir_all(lab.path("app/etc")).unwrap();
+    for (file, field) in [
+        ("etc/hostname", "hostname = \"node1\""),
+        ("etc/default/locale", "locale = \"C.UTF-8\""),
+        ("etc/timezone", "timezone = \"Etc/UTC\""),
+    ] {
+        put(&lab, &format!("app/{file}"), b"other\n", 0o644);
+        let body = |field: &str| format!("{field}\n  tree \"/\" {{ source = directory \"app\" }}");
+        let said = lab.refused("field", &[], &body(field));
+        let name = field.split(' ').next().unwrap();
+        let expected = format!("`{name}` would be without effect: a tree of the recipe replaces `/{file}`");
+        assert!(said.contains(&expected) && said.contains("^^^"), "{said}");
+        // What is not stated is kiln's, and the tree's file takes its place.
+        let (files, _) = lab.image("unstated", &[], &body(""));
+        assert_eq!(text(&files, file), "other\n");
+        std::fs::remove_dir_all(lab.path("app/etc")).unwrap();
+    }
     put(&lab, "app/x", b"", 0o644);
     let said = lab.refused("nobody", &[], "tree \"/opt\" { source = directory \"app\" owner = \"nobody-here\" }");
     assert!(said.contains("user nobody-here, the owner of /opt, does not exist") && said.contains("^^^"), "{said}");

@@ -86,6 +86,8 @@ pub(super) const ALLOWED: &[Entry] = &[
         "openssh-server",
         "enables it",
     ),
+    entry("etc/systemd/system/kiln-ssh-rsa-host-key.*", Added, "openssh-server", "makes the RSA key after the boot"),
+    entry("etc/systemd/system/timers.target.wants/kiln-ssh-rsa-host-key.timer", Added, "openssh-server", "enables it"),
     entry("etc/timezone", Added, "tzdata", "the recipe's time zone, for programs that look there"),
     entry("run/*", Removed, "", "mounted over at boot"),
     entry("usr/*/__pycache__*", Removed, "python3", "bytecode"),

@@ -96,6 +96,7 @@ fn spec() -> RootSpec {
         rules: RULES,
         epoch: EPOCH,
         hostname: "host".to_owned(),
+        stated: Vec::new(),
         remove: vec!["/usr/share/doc/*".to_owned()],
         groups: vec![RootGroup { name: "team".to_owned(), gid: Some(2001) }],
         users: vec![user("root", "/root"), RootUser { home: None, ..user("b", "") }, user("bob", "/home/bob")],

@@ -5,6 +5,7 @@ use crate::exec::failure::StepFailure;
 use crate::exec::tree::parts::Addition;
 use crate::exec::tree::{RootError, Tree};
 use crate::plan::Statement;
+use crate::recipe::image::MachineField;
 
 /// Which locales the image has (locale.gen(5)), and which ones `locales` can make.
 const WANTED: &str = "etc/locale.gen";
@@ -52,7 +53,7 @@ fn help(given: bool) -> &'static str {
 }
 
 fn missing(locale: &str) -> StepFailure {
-    StepFailure::recipe(Statement::Locale, format!("the image has no locale `{locale}`"))
+    StepFailure::recipe(Statement::Field(MachineField::Locale), format!("the image has no locale `{locale}`"))
 }
 
 /// What the C library has without any file, and what libc-bin ships.

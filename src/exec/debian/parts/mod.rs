@@ -37,6 +37,7 @@ pub(super) fn apply(addition: &Addition<'_>, runner: &Runner<'_>) -> Result<(), 
         part(addition)?;
     }
     system::mounts(addition)?;
+    system::stated(addition)?;
     locale::apply(addition, runner)?;
     if let Some(script) = services(addition)? {
         let enabled = runner.script("enabling units", &script, &mut |line| (runner.log)(line));

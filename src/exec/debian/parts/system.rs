@@ -20,6 +20,20 @@ pub(super) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), Ro
     machine::timezone(tree, &spec.timezone)
 }
 
+/// Refuses a tree of the recipe that replaces what was written for a field which the recipe states.
+pub(super) fn stated(addition: &Addition<'_>) -> Result<(), RootError> {
+    for field in &addition.spec.stated {
+        for path in field.files() {
+            if addition.states(path)? {
+                let text = format!("`{field}` would be without effect: a tree of the recipe replaces `{path}`");
+                let failure = StepFailure::recipe(Statement::Field(*field), text);
+                return Err(failure.help("leave the file out of the tree, or the field out of the image").into());
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Refuses a tree of the recipe with another table of file systems, in which swap and growing would have no line; a file of
 /// the recipe was refused when it was read.
 pub(super) fn mounts(addition: &Addition<'_>) -> Result<(), RootError> {

@@ -4,6 +4,7 @@ use super::Addition;
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::RootError;
 use crate::plan::Statement;
+use crate::recipe::image::MachineField;
 
 /// Every Ethernet interface; `systemd.network(5)`.
 const DHCP: &str = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n";
@@ -14,7 +15,7 @@ pub(crate) fn apply(Addition { spec, tree, .. }: &Addition<'_>) -> Result<(), Ro
         return Ok(());
     }
     if !tree.has("usr/lib/systemd/system/systemd-networkd.service")? {
-        return Err(StepFailure::recipe(Statement::Dhcp, "`dhcp` needs systemd-networkd")
+        return Err(StepFailure::recipe(Statement::Field(MachineField::Dhcp), "`dhcp` needs systemd-networkd")
             .help("add the package systemd-sysv to the image, or write `dhcp = false`")
             .into());
     }
