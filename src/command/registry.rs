@@ -59,6 +59,12 @@ pub(super) fn pulled(session: &Session<'_>, args: &cli::RunArgs) -> Result<Optio
             "--offline: a registry is asked over the network; pull first, then run the directory",
         ));
     }
+    // What a result directory takes no option of is refused before one is replaced.
+    args.recipe.options().directory()?;
+    args.realize.options().without_build(path)?;
+    if args.relock_gone {
+        return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
+    }
     let reference = reference.to_owned();
     let request = PullRequest { reference, plain_http: args.plain_http, ..PullRequest::default() };
     let pulled = oci::pull(session, &request)?;

@@ -73,6 +73,16 @@ impl OciError {
         matches!(self, OciError::Invalid { .. } | OciError::Wrong { .. })
     }
 
+    /// Whether it may be due to one artifact alone, and not to the host or the registry as a whole.
+    pub fn is_of_one(&self) -> bool {
+        match self {
+            OciError::Status { status, .. } => *status < 500 && *status != 429,
+            OciError::World(error) => !matches!(error, WorldError::File { .. }),
+            OciError::NoArtifact(_) | OciError::Server { .. } | OciError::Fetch { .. } => true,
+            other => other.is_mismatch(),
+        }
+    }
+
     /// Whether kiln was asked for something that there is not.
     pub fn is_usage(&self) -> bool {
         matches!(self, OciError::Reference { .. } | OciError::NoLayout(_) | OciError::Configuration { .. })

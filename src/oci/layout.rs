@@ -3,7 +3,7 @@
 //! Input: a directory, which may come from anybody. Output: its manifests and blobs, which are opened as plain files only, through
 //! no link. Written are blobs first and the index last, so that an interrupted push leaves the layout as it was.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -12,6 +12,7 @@ use super::pieces::{Upload, pieces};
 use super::{LayoutReference, OciDigest, OciError};
 use crate::base::Hasher;
 use crate::world::dir::Dir;
+use crate::world::output::is_temporary;
 use crate::world::plain::Odd;
 use crate::world::{OutputDirectory, fs};
 
@@ -20,6 +21,8 @@ const VERSION: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs";
 const ALGORITHM: &str = "sha256";
+/// More names are not left by pushes that were killed.
+const MAX_LEFT: usize = 64;
 
 /// An image layout.
 pub struct Layout {
@@ -135,14 +138,29 @@ impl Layout {
     fn open(&self) -> Result<(OutputDirectory, ImageIndex), OciError> {
         let root = OutputDirectory::open(&self.directory)?;
         let dir = Dir::open_named(&self.directory)?;
-        match dir.kind(MARKER) {
-            Ok(_) => return Ok((root, self.index()?)),
-            Err(Odd::Missing) if dir.names(0)?.is_some() => {}
-            // An earlier push that was interrupted before it had anything to show.
-            Err(Odd::Missing) if dir.names(1)?.is_some_and(|names| names == [BLOBS]) => {}
+        let index = match dir.kind(MARKER) {
+            Ok(_) => self.index()?,
+            Err(Odd::Missing) => self.unfinished(&dir)?.ok_or_else(|| OciError::NoLayout(self.directory.clone()))?,
             Err(_) => return Err(OciError::NoLayout(self.directory.clone())),
+        };
+        root.sweep()?;
+        Ok((root, index))
+    }
+
+    /// The index of what a first push left that was killed: an empty directory, or one with nothing but files of a layout.
+    fn unfinished(&self, dir: &Dir) -> Result<Option<ImageIndex>, OciError> {
+        let Some(names) = dir.names(MAX_LEFT)? else { return Ok(None) };
+        let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        let is_ours = |name: &OsString| name == BLOBS || name == INDEX || is_temporary(name);
+        if !names.iter().all(is_ours) {
+            return Ok(None);
         }
-        Ok((root, ImageIndex::new(Vec::new())))
+        if !has(INDEX) {
+            return Ok(Some(ImageIndex::new(Vec::new())));
+        }
+        // Blobs come before their index.
+        let index = ImageIndex::read(&self.directory.join(INDEX).display().to_string(), &self.small(dir, INDEX)?);
+        Ok(index.ok().filter(|_| has(BLOBS)))
     }
 
     /// Writes blobs; those that are there stay.
@@ -180,8 +198,18 @@ impl Layout {
     }
 
     /// Lists a manifest, whose blobs are there: under a tag, which it takes from another, or as a statement about another.
-    pub fn list(&self, manifest: &Descriptor, text: &[u8], tag: Option<&str>) -> Result<(), OciError> {
+    pub fn list(
+        &self,
+        (manifest, text): (&Descriptor, &[u8]),
+        tag: Option<&str>,
+        stop: &dyn Fn() -> bool,
+    ) -> Result<(), OciError> {
         self.put(&mut [(manifest, &Upload::Bytes(text.to_vec()))].into_iter(), &|_| Ok(()))?;
+        // Who lists something at the same time reads the index that this one writes.
+        let locked = Dir::open_named(&self.directory)?;
+        if !locked.lock(stop) {
+            return Err(OciError::Interrupted);
+        }
         let (root, mut index) = self.open()?;
         let mut listed = manifest.clone();
         match tag {

@@ -11,12 +11,14 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
 use super::WorldError;
 use super::fs::context;
 
+/// How often somebody who waits for a lock looks again.
+const LOCK_INTERVAL: std::time::Duration = std::time::Duration::from_millis(20);
 /// Below the directory, and through no link at all.
 const STRICT: ResolveFlags = ResolveFlags::BENEATH.union(ResolveFlags::NO_SYMLINKS);
 
@@ -82,6 +84,18 @@ impl Dir {
         }
         names.sort();
         Ok(Some(names))
+    }
+
+    /// Waits until no other process holds its lock, or `stop` says so, and holds it as long as the directory is open. `false` if it
+    /// was stopped; where the file system locks no directories, nobody is waited for.
+    pub fn lock(&self, stop: &dyn Fn() -> bool) -> bool {
+        while rustix::fs::flock(&self.fd, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK) {
+            if stop() {
+                return false;
+            }
+            std::thread::sleep(LOCK_INTERVAL);
+        }
+        true
     }
 
     /// What is known of an entry, which is not followed when it is a link.

@@ -224,6 +224,11 @@ fn random_name() -> OsString {
     OsString::from(format!("{PREFIX}{hex}{SUFFIX}"))
 }
 
+/// Whether it is the name of a new file of a process, which may have been killed.
+pub fn is_temporary(name: &OsStr) -> bool {
+    is_random_name(name.as_encoded_bytes())
+}
+
 fn is_random_name(name: &[u8]) -> bool {
     let middle = name.strip_prefix(PREFIX.as_bytes()).and_then(|rest| rest.strip_suffix(SUFFIX.as_bytes()));
     middle.is_some_and(|hex| hex.len() == 32 && hex.iter().all(u8::is_ascii_hexdigit))

@@ -154,6 +154,22 @@ fn a_layout_has_the_same_bytes_whoever_pushes_and_is_pulled_as_it_was_built() {
 }
 
 #[test]
+fn a_first_push_that_was_killed_is_gone_on_with_and_pushes_at_once_keep_every_tag() {
+    let lab = Lab::new("layout-killed", 1000);
+    succeed(&mut lab.kiln(&["push", "build", "oci:layout:v1"]));
+    std::fs::remove_file(lab.path("layout/oci-layout")).unwrap();
+    let left = lab.path("layout").join(format!(".kiln-{}.tmp", "0".repeat(32)));
+    std::fs::write(&left, "half").unwrap();
+    let pushes: Vec<_> =
+        (2..10).map(|number| lab.kiln(&["push", "build", &format!("oci:layout:v{number}")]).spawn().unwrap()).collect();
+    assert!(pushes.into_iter().all(|mut push| push.wait().unwrap().success()));
+    assert!(!left.exists());
+    let index: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(lab.path("layout/index.json")).unwrap()).unwrap();
+    assert_eq!(index["manifests"].as_array().unwrap().len(), 9, "{index}");
+}
+
+#[test]
 fn what_is_there_is_replaced_only_by_another_build_of_the_recipe() {
     let lab = Lab::new("taken", 1000);
     succeed(&mut lab.kiln(&["push", "build", "oci:layout"]));
@@ -392,6 +408,9 @@ fn words_of_the_command_line_are_paths_or_references() {
         (&["run", "registry.example/Tiny"][..], "is not a reference to an artifact"),
         (&["run", "tiny.kiln", "--plain-http"], "--plain-http is for a reference to a registry"),
         (&["run", "registry.example/tiny", "--offline"], "--offline: a registry is asked over the network"),
+        (&["run", "oci:x", "--no-cache"], "--no-cache"),
+        (&["run", "oci:x", "--set", "a=b"], "--set"),
+        (&["run", "oci:x", "--relock-gone"], "--relock-gone builds a recipe"),
         (&["pull", "tiny"], "is not a reference to an artifact"),
         (&["push", "build", "https://registry.example/tiny"], "write it without a scheme"),
         (&["push", "build", "oci:x", "--set", "a=b"], "--set"),

@@ -44,12 +44,21 @@ fn standing(directory: &Path, recipe: &str) -> Result<Standing, OpsError> {
     if found.is_some_and(|found| found.recipe == recipe) { Ok(Standing::Earlier) } else { Err(taken()) }
 }
 
-/// Puts the files of an artifact, which are in the store, into a directory. `add` adds to it what is no part of the build.
+/// What lies beside the files of a build, and is no part of it.
+pub(super) trait Beside {
+    /// Decides what it is, or refuses; `stage` is a directory to try things in, `directory` the one that the build goes to.
+    fn decide(&mut self, stage: &Path, directory: &Path) -> Result<(), OpsError>;
+    fn write(&self, directory: &Path) -> Result<(), OpsError>;
+    /// Removes that of an earlier build.
+    fn remove(&self, directory: &Path) -> Result<(), OpsError>;
+}
+
+/// Puts the files of an artifact, which are in the store, into a directory.
 pub(super) fn land(
     session: &Session<'_>,
     store: &Store,
     (what, directory, manifest): (&str, &Path, &Manifest),
-    add: &mut dyn FnMut(&Path) -> Result<(), OpsError>,
+    beside: &mut dyn Beside,
 ) -> Result<(), OpsError> {
     let deliveries = deliveries(store, manifest)?;
     match standing(directory, &manifest.recipe)? {
@@ -57,20 +66,26 @@ pub(super) fn land(
             let new = NewDirectory::begin(directory)?;
             deliver(store, &new.stage, &deliveries, manifest)?;
             is_build(session, store, (what, &new.stage))?;
-            add(&new.stage)?;
+            beside.decide(&new.stage, directory)?;
+            beside.write(&new.stage)?;
             new.finish()
         }
         Standing::Earlier => {
-            if !is_same(store, directory, manifest) {
-                // What is there stays until what is to come is known to be a build.
-                let new = NewDirectory::beside(directory)?;
+            // What is there stays until what is to come is known to be a build, and one that is wanted.
+            let new = NewDirectory::beside(directory)?;
+            if is_same(store, directory, manifest) {
+                is_build(session, store, (what, directory))?;
+                beside.decide(&new.stage, directory)?;
+            } else {
                 deliver(store, &new.stage, &deliveries, manifest)?;
                 is_build(session, store, (what, &new.stage))?;
-                add(&new.stage)?;
+                beside.decide(&new.stage, directory)?;
+                // A lock or a signature never lies beside a build that it is not of, not even after a kill.
+                beside.remove(directory)?;
                 deliver(store, directory, &deliveries, manifest)?;
+                is_build(session, store, (what, directory))?;
             }
-            is_build(session, store, (what, directory))?;
-            add(directory)
+            beside.write(directory)
         }
     }
 }

@@ -6,8 +6,7 @@ use super::stopped;
 use crate::base::Foreign;
 use crate::exec::event::StepEvent;
 use crate::oci::{
-    self, Access, ArtifactManifest, Connection, Descriptor, Layout, OciDigest, OciError, Reference, Registry, Rights,
-    Upload,
+    Access, ArtifactManifest, Connection, Descriptor, Layout, OciDigest, OciError, Reference, Registry, Rights, Upload,
 };
 use crate::ops::error::OpsError;
 use crate::ops::event::OpsEvent;
@@ -62,14 +61,11 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// The manifest of a digest.
-    pub(super) fn manifest_of(&self, descriptor: &Descriptor) -> Result<Vec<u8>, OciError> {
+    /// A manifest that anybody may have added, or (`kind`) a blob of one.
+    pub(super) fn unproven(&self, kind: &str, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
         match self {
-            Place::Registry(registry) => {
-                let which = oci::Which { tag: None, digest: Some(descriptor.digest) };
-                Ok(registry.manifest(&which)?.1)
-            }
-            Place::Layout(layout) => layout.read(descriptor, oci::MANIFEST_LIMIT),
+            Place::Registry(registry) => registry.unproven(kind, descriptor, limit),
+            Place::Layout(layout) => layout.read(descriptor, limit),
         }
     }
 
@@ -118,7 +114,7 @@ impl<'a> Place<'a> {
                 registry.tag(reference.which.tag(), &text)?
             }
             (Place::Layout(layout), Reference::Layout(reference)) => {
-                layout.list(&descriptor, &text, Some(reference.tag()))?;
+                layout.list((&descriptor, &text), Some(reference.tag()), &stopped)?;
             }
             _ => unreachable!("a place is opened for its reference"),
         }
@@ -130,7 +126,9 @@ impl<'a> Place<'a> {
         let text = manifest.write();
         match self {
             Place::Registry(registry) => registry.refer(subject, manifest),
-            Place::Layout(layout) => layout.list(&Descriptor::of_artifact(&text, &manifest.artifact_type), &text, None),
+            Place::Layout(layout) => {
+                layout.list((&Descriptor::of_artifact(&text, &manifest.artifact_type), &text), None, &stopped)
+            }
         }
     }
 

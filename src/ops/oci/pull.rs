@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::land::Beside;
 use super::layers::Head;
 use super::place::{Place, Reach, shown, telling};
-use super::signature::{self, SignatureNeed, Wanted};
+use super::signature::{self, Choice, Found, SignatureNeed, Wanted};
 use super::{fetch, land};
-use crate::deliver::manifest::LOCK_FILE;
+use crate::deliver::manifest::{LOCK_FILE, Manifest};
 use crate::deliver::statement;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{OciDigest, Reference, Rights};
@@ -76,15 +77,13 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     let store = load::open_store(session.world)?;
     fetch::all(session, &store, (&place, &head.files))?;
     realize::unpacked(session, &store, &head.emulators)?;
-    let signatures = signature::all(&place, &descriptor, &head.manifest)?;
-    let mut signers = Vec::new();
+    let found = signature::all(&place, &descriptor, &head.manifest)?;
     let wanted = Wanted { need: request.signatures, what: &what, trusted: &request.trusted };
-    let mut add = |directory: &Path| {
-        write_lock(directory, head.lock.as_ref().map(|(_, text)| text))?;
-        signers = signature::choose(session, (directory, &head.manifest), (&signatures, &wanted))?;
-        Ok(())
-    };
-    land::land(session, &store, (&what, &directory, &head.manifest), &mut add)?;
+    let lock_text = head.lock.as_ref().map(|(_, text)| text);
+    let mut beside =
+        Additions { session, manifest: &head.manifest, lock: lock_text, wanted, found, choice: Choice::default() };
+    land::land(session, &store, (&what, &directory, &head.manifest), &mut beside)?;
+    let signers = beside.choice.signers;
     verify::notices(session, &head.manifest);
     let lock = head.lock.map(|_| directory.join(LOCK_FILE));
     let machines = head.manifest.qemu.keys().cloned().collect();
@@ -92,6 +91,35 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     let (recipe, digest, signed) =
         (head.manifest.recipe, descriptor.digest, session.world.exists(&directory.join(statement::FILE)));
     Ok(Pulled { reference: what, digest, recipe, directory, lock, machines, files, bytes, signed, signers })
+}
+
+/// The lock and the signature.
+struct Additions<'a> {
+    session: &'a Session<'a>,
+    manifest: &'a Manifest,
+    lock: Option<&'a String>,
+    wanted: Wanted<'a>,
+    /// The signatures that came with it, until one is chosen.
+    found: Found,
+    choice: Choice,
+}
+
+impl Beside for Additions<'_> {
+    fn decide(&mut self, stage: &Path, directory: &Path) -> Result<(), OpsError> {
+        let found = std::mem::take(&mut self.found);
+        self.choice = signature::choose(self.session, (stage, directory, self.manifest), (found, &self.wanted))?;
+        Ok(())
+    }
+
+    fn write(&self, directory: &Path) -> Result<(), OpsError> {
+        write_lock(directory, self.lock)?;
+        self.choice.write(directory)
+    }
+
+    fn remove(&self, directory: &Path) -> Result<(), OpsError> {
+        signature::remove(directory)?;
+        write_lock(directory, None)
+    }
 }
 
 /// Writes the lock beside the manifest, where `kiln push DIR` looks for it; that of an earlier artifact goes.

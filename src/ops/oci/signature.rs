@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::place::Place;
 use super::{MINISIGN_SIGNATURE, SIGNATURE, SSH_SIGNATURE, STATEMENT};
+use crate::base::Timestamp;
 use crate::deliver::manifest::Manifest;
 use crate::deliver::statement::{self, BuildStatement};
 use crate::oci::{ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, OciError, Upload};
@@ -21,8 +22,14 @@ use crate::world::plain::Odd;
 
 /// No signature is larger.
 const LIMIT: u64 = 64 << 10;
-/// So many are looked at.
-const MAX_CANDIDATES: usize = 16;
+/// A manifest of one has three layers at most.
+const MANIFEST_LIMIT: u64 = 16 << 10;
+/// What a statement may have besides what kiln writes.
+const SLACK: u64 = 4 << 10;
+/// So many are looked at, the latest first: whoever may push may add some that are none.
+const MAX_CANDIDATES: usize = 1024;
+/// So many bytes of them.
+const MAX_BYTES: u64 = 256 << 20;
 
 /// Whose signature a build must have to be pulled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -113,42 +120,75 @@ pub(super) fn remove(directory: &Path) -> Result<(), OpsError> {
     Ok(())
 }
 
-/// The signatures of a build that a place has, newest first.
-pub(super) fn all(place: &Place<'_>, subject: &Descriptor, manifest: &Manifest) -> Result<Vec<Signature>, OpsError> {
-    let mut found = Vec::new();
+/// What a place has said of a build.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Newest first.
+    signatures: Vec<Signature>,
+    /// The first that could not be fetched.
+    failure: Option<OciError>,
+}
+
+/// The signatures of a build that a place has.
+pub(super) fn all(place: &Place<'_>, subject: &Descriptor, manifest: &Manifest) -> Result<Found, OpsError> {
+    let (mut signatures, mut failure) = (Vec::new(), None);
+    let longest = BuildStatement::of(manifest, Timestamp(i64::MAX), Some(Timestamp(i64::MAX))).write().len() as u64;
+    let mut reading = Reading { place, manifest, longest: (longest + SLACK).min(statement::LIMIT), bytes: 0 };
     for candidate in place.referrers(subject.digest, SIGNATURE)?.iter().rev().take(MAX_CANDIDATES) {
-        match read(place, (candidate, subject), manifest) {
-            Ok(Some(signature)) => found.push(signature),
-            Ok(None) => {}
-            // Whoever may push may add what is none.
-            Err(error) if error.is_mismatch() || matches!(error, OciError::NoArtifact(_)) => {}
+        if reading.bytes > MAX_BYTES {
+            break;
+        }
+        match reading.candidate(candidate, subject) {
+            Ok(signature) => signatures.extend(signature),
+            // Whoever may push may add what is none, or lacks its files.
+            Err(error) if error.is_of_one() => {
+                let is_other = error.is_mismatch() || matches!(error, OciError::NoArtifact(_));
+                failure = failure.or(Some(error).filter(|_| !is_other));
+            }
             Err(error) => return Err(error.into()),
         }
     }
-    found.sort_by_key(|signature| std::cmp::Reverse(signature.statement.signed));
-    Ok(found)
+    signatures.sort_by_key(|signature| std::cmp::Reverse(signature.statement.signed));
+    Ok(Found { signatures, failure })
 }
 
-fn read(
-    place: &Place<'_>,
-    (candidate, subject): (&Descriptor, &Descriptor),
-    manifest: &Manifest,
-) -> Result<Option<Signature>, OciError> {
-    let text = place.manifest_of(candidate)?;
-    let artifact = ArtifactManifest::read(&candidate.digest.to_string(), SIGNATURE, &text)?;
-    if artifact.subject.as_ref().map(|found| found.digest) != Some(subject.digest) {
-        return Ok(None);
-    }
-    let mut files = BTreeMap::new();
-    for name in statement::NAMES {
-        let of = |layer: &&Descriptor| layer.title() == Some(name) && layer.media_type == media_type(name);
-        if let Some(layer) = artifact.layers.iter().find(of) {
-            files.insert(name, place.small(layer, limit(name))?);
+/// Candidates as they are read.
+struct Reading<'a> {
+    place: &'a Place<'a>,
+    manifest: &'a Manifest,
+    /// No statement about this build is longer.
+    longest: u64,
+    /// What was read so far.
+    bytes: u64,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, kind: &str, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
+        if descriptor.size <= limit {
+            // What is read in vain counts as well.
+            self.bytes += descriptor.size;
         }
+        self.place.unproven(kind, descriptor, limit)
     }
-    let statement = files.get(statement::FILE).and_then(|text| BuildStatement::read(text));
-    let statement = statement.filter(|statement| statement.is_of(manifest) && files.len() > 1);
-    Ok(statement.map(|statement| Signature { files, statement }))
+
+    fn candidate(&mut self, candidate: &Descriptor, subject: &Descriptor) -> Result<Option<Signature>, OciError> {
+        let text = self.read("manifests", candidate, MANIFEST_LIMIT)?;
+        let artifact = ArtifactManifest::read(&candidate.digest.to_string(), SIGNATURE, &text)?;
+        if artifact.subject.as_ref().map(|found| found.digest) != Some(subject.digest) {
+            return Ok(None);
+        }
+        let mut files = BTreeMap::new();
+        for name in statement::NAMES {
+            let of = |layer: &&Descriptor| layer.title() == Some(name) && layer.media_type == media_type(name);
+            if let Some(layer) = artifact.layers.iter().find(of) {
+                let limit = if name == statement::FILE { self.longest } else { LIMIT };
+                files.insert(name, self.read("blobs", layer, limit)?);
+            }
+        }
+        let statement = files.get(statement::FILE).and_then(|text| BuildStatement::read(text));
+        let statement = statement.filter(|statement| statement.is_of(self.manifest) && files.len() > 1);
+        Ok(statement.map(|statement| Signature { files, statement }))
+    }
 }
 
 /// What is asked of signatures.
@@ -160,32 +200,51 @@ pub(super) struct Wanted<'a> {
     pub(super) trusted: &'a [PathBuf],
 }
 
-/// Writes one of them into a directory: the newest by a trusted key, or else the newest. Who is trusted and signed it.
+/// What was chosen of them.
+#[derive(Default)]
+pub(super) struct Choice {
+    signature: Option<Signature>,
+    /// Who is trusted and signed it.
+    pub(super) signers: Vec<sign::Signer>,
+}
+
+impl Choice {
+    /// Makes it the signature of a directory.
+    pub(super) fn write(&self, directory: &Path) -> Result<(), OpsError> {
+        match &self.signature {
+            Some(signature) => signature.write(directory),
+            None => remove(directory),
+        }
+    }
+}
+
+/// Chooses one: the newest by a trusted key, or else the newest. They are tried out in a directory of their own, so that the one
+/// that is built stays as it is where none will do.
 pub(super) fn choose(
     session: &Session<'_>,
-    (directory, manifest): (&Path, &Manifest),
-    (signatures, wanted): (&[Signature], &Wanted<'_>),
-) -> Result<Vec<sign::Signer>, OpsError> {
+    (stage, directory, manifest): (&Path, &Path, &Manifest),
+    (found, wanted): (Found, &Wanted<'_>),
+) -> Result<Choice, OpsError> {
     let (recipe, trusted) = (Some(manifest.recipe.clone()), wanted.trusted.to_vec());
-    let signed = SignedRequest { directory: directory.to_owned(), recipe, trusted };
+    let signed = SignedRequest { directory: stage.to_owned(), recipe, trusted };
+    let Found { mut signatures, failure } = found;
     // A signature that is there already is as good as one that comes.
-    let known = of_directory(directory, manifest).ok().flatten();
+    signatures.extend(of_directory(directory, manifest).ok().flatten());
     let mut refused = None;
-    for signature in signatures.iter().chain(&known) {
-        signature.write(directory)?;
+    for at in 0..signatures.len() {
+        signatures[at].write(stage)?;
         match sign::verify_known(session, &signed, (manifest, manifest.artifacts.len())) {
-            Ok(report) => return Ok(report.signers),
+            Ok(report) => {
+                return Ok(Choice { signature: Some(signatures.swap_remove(at)), signers: report.signers });
+            }
             Err(error) => refused = refused.or(Some(error)),
         }
     }
-    match signatures.iter().chain(&known).next() {
-        Some(newest) => newest.write(directory)?,
-        None => remove(directory)?,
-    }
-    match (wanted.need, refused) {
-        (SignatureNeed::None, _) => Ok(Vec::new()),
-        (SignatureNeed::Trusted, Some(error)) => Err(named(wanted.what, error)),
-        (SignatureNeed::Trusted, None) => {
+    match (wanted.need, refused, failure) {
+        (SignatureNeed::None, ..) => Ok(Choice { signature: signatures.into_iter().next(), signers: Vec::new() }),
+        (SignatureNeed::Trusted, Some(error), _) => Err(named(wanted.what, error)),
+        (SignatureNeed::Trusted, None, Some(failure)) => Err(failure.into()),
+        (SignatureNeed::Trusted, None, None) => {
             let problem = SignerProblem::Unsigned("no signature came with it".to_owned());
             Err(SignedError::Directory { directory: wanted.what.into(), problem }.into())
         }

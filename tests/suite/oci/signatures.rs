@@ -76,7 +76,14 @@ fn newer_signatures_of_strangers_do_not_hide_a_trusted_one() {
     let huge = json!({"mediaType": "application/vnd.kiln.statement.v1+json", "digest": statement, "size": 1u64 << 50,
         "annotations": {"org.opencontainers.image.title": "signed.json"}});
     let config = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": statement, "size": 2});
-    for layers in [json!([]), json!([huge]), json!("x")] {
+    let mut wrong_size = huge.clone();
+    wrong_size["size"] = json!(3);
+    let mut missing = huge.clone();
+    missing["digest"] = json!(format!("sha256:{}", Digest::of(b"missing")));
+    missing["size"] = json!(7);
+    let many = (0..40).map(|number| json!([{"mediaType": "x", "digest": statement, "size": number}]));
+    for layers in [json!([]), json!([huge]), json!("x"), json!([wrong_size]), json!([missing])].into_iter().chain(many)
+    {
         let junk = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
             "artifactType": "application/vnd.kiln.signature.v1", "config": config, "layers": layers,
             "subject": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": subject.len()}});
@@ -106,6 +113,17 @@ fn a_pull_that_asks_for_a_signature_takes_nothing_else() {
     };
     lab.empty_store();
     assert!(pull(&[]).status.success());
+    // A refusal of the same build leaves what lies beside it.
+    let public = std::fs::read(lab.path(".config/kiln/trusted-keys")).unwrap();
+    let mallory = std::fs::read_to_string(lab.path("mallory.pub")).unwrap();
+    std::fs::write(lab.path(".config/kiln/trusted-keys"), format!("mallory {mallory}")).unwrap();
+    let beside = ["kiln.lock", "signed.json", "signed.json.sig"].map(|name| lab.path("out").join(name));
+    for path in &beside {
+        std::fs::write(path, "mine").unwrap();
+    }
+    refused(&pull(&[]), 3, &["signed by a key that is not trusted"]);
+    assert!(beside.iter().all(|path| std::fs::read(path).unwrap() == b"mine"));
+    std::fs::write(lab.path(".config/kiln/trusted-keys"), public).unwrap();
     // A newer build of a stranger does not take the place of the signed one.
     let signed = lab.image("out");
     lab.deliver("build", 2000);
