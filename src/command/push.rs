@@ -31,9 +31,12 @@ pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
 }
 
 fn pushed(pushed: &PushedResults) -> String {
-    let PushedResults { cache, key, steps, passed_on, skipped, files_written, bytes_written } = pushed;
+    let PushedResults { cache, key, steps, passed_on, without_content, skipped, files_written, bytes_written } = pushed;
     let mut text: String =
         skipped.iter().map(|one| format!("{}: not pushed: {}\n", Foreign(&one.step), one.reason)).collect();
+    for step in without_content {
+        text.push_str(&format!("{}: pushed without its content, which is not in this store\n", Foreign(step)));
+    }
     let others = match passed_on.len() {
         0 => String::new(),
         count => format!(", {count} of them with the signatures of others"),

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::cache::config::{self, CacheOptions, CachePlace, PlaceKind};
 use super::cache::place::{Part, ReadProblem, Reader, told};
 use super::cache::statement::{Judge, ResultProblem, SignedResult};
-use super::cache::{RESULT_LIMIT, result_name};
+use super::cache::{RESULT_LIMIT, remember, result_name};
 use super::error::{CacheError, OpsError};
 use super::load;
 use super::options::RecipeOptions;
@@ -128,7 +128,7 @@ pub fn challenge(session: &Session<'_>, request: &ChallengeRequest) -> Result<Ch
         let answers = one_step(&mut builders, &mut asked)?;
         if sharing != Sharing::Never {
             let step = ready.plan.steps[at].name();
-            steps.push(ChallengedStep { step, verdict: verdict(&answers), answers });
+            steps.push(ChallengedStep { step, verdict: verdict(&answers, &ready.store), answers });
         }
     }
     let problems = asked.problems.into_iter().collect();
@@ -258,14 +258,18 @@ fn digest(output: &Output) -> Digest {
     }
 }
 
-/// One builder is one key, in however many caches.
-fn verdict(answers: &[ChallengeAnswer]) -> StepVerdict {
-    let builders: BTreeSet<&Option<String>> = answers.iter().map(|answer| &answer.key).collect();
+/// One builder is one key, in however many caches; this store is another one, but for keys that have signed for it.
+fn verdict(answers: &[ChallengeAnswer], store: &Store) -> StepVerdict {
+    let keys: BTreeSet<&str> = answers.iter().filter_map(|answer| answer.key.as_deref()).collect();
+    let own = answers.iter().filter(|answer| answer.key.is_none());
+    let own = own.filter(|own| !keys.iter().any(|key| remember::is_own(store, &own.action, key)));
     let results: BTreeSet<&BTreeMap<String, Digest>> = answers.iter().map(|answer| &answer.outputs).collect();
-    match (builders.len(), results.len()) {
-        (0, _) => StepVerdict::Missing,
+    if answers.is_empty() {
+        return StepVerdict::Missing;
+    }
+    match (keys.len() + own.count(), results.len()) {
         (_, 2..) => StepVerdict::Differ,
-        (1, _) => StepVerdict::One,
+        (0 | 1, _) => StepVerdict::One,
         _ => StepVerdict::Agree,
     }
 }

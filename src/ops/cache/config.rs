@@ -72,13 +72,14 @@ enum Relative {
     Nothing,
 }
 
-/// The caches of an option, the environment and the user's configuration, each once, in this order.
+/// The caches of an option, the environment and the user's configuration, each once, in this order. One that is private by any of
+/// them is.
 pub(in crate::ops) fn places(world: &dyn World, options: &CacheOptions) -> Result<Vec<CachePlace>, OpsError> {
     let mut places: Vec<CachePlace> = Vec::new();
-    let mut add = |place: CachePlace| {
-        if !places.iter().any(|known| known.kind == place.kind) {
-            places.push(place);
-        }
+    let mut add = |place: CachePlace| match places.iter_mut().find(|known| known.kind == place.kind) {
+        Some(known) if place.privacy == Privacy::Private => known.privacy = Privacy::Private,
+        Some(_) => {}
+        None => places.push(place),
     };
     for word in &options.places {
         add(named(world, word)?);
@@ -143,7 +144,7 @@ mod tests {
         let mut world = MemoryWorld::default();
         world.variables.insert("HOME".to_owned(), "/home/me".to_owned());
         world.variables.insert(VARIABLE.to_owned(), "https://cache.example/kiln/ /srv/cache".to_owned());
-        let file = b"# ours\n\n/srv/cache\nprivate=~/team cache # of the team\n".to_vec();
+        let file = b"# ours\n\nprivate=/srv/cache\nprivate=~/team cache # of the team\n".to_vec();
         world.files.insert("/home/me/.config/kiln/caches".into(), file);
         world
     }
@@ -158,7 +159,7 @@ mod tests {
         let team = directory("/home/me/team cache");
         assert_eq!(kinds, [directory("here"), web, directory("/srv/cache"), team]);
         let private: Vec<bool> = places.iter().map(|place| place.privacy == Privacy::Private).collect();
-        assert_eq!(private, [false, false, false, true]);
+        assert_eq!(private, [false, false, true, true]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::statement::{Judge, SignedResult, StepStatement};
 use crate::base::Digest;
 use crate::exec::cache::{ResultOrigin, TakenResult};
+use crate::ops::sign::Key;
 use crate::store::{Store, StoreError};
 
 /// A note of the store: what was signed, and where it came from.
@@ -31,6 +32,21 @@ pub(in crate::ops) fn put(
 ) -> Result<(), StoreError> {
     store.note(&name(action), &serde_json::to_vec(remembered).expect("strings are JSON"))?;
     store.put_result(&name(action), &statement.outputs())
+}
+
+/// Under what name it is kept that a key signs for this store.
+fn own_name(action: &Digest, key: &str) -> Digest {
+    Digest::of(format!("result of {action} in this store, signed by {key}").as_bytes())
+}
+
+/// Remembers that a key says of an action what this store itself has found.
+pub(in crate::ops) fn own(store: &Store, action: &Digest, key: &Key) -> Result<(), StoreError> {
+    store.note(&own_name(action, &key.shown()), b"")
+}
+
+/// Whether it does: the store and the key are one builder then.
+pub(in crate::ops) fn is_own(store: &Store, action: &Digest, key: &str) -> bool {
+    store.recall(&own_name(action, key)).is_some()
 }
 
 /// What was signed of an action, whoever is trusted now.

@@ -113,6 +113,10 @@ impl<'a> StepCaches<'a> {
                 return None;
             }
         };
+        if signer.key != key.shown() {
+            known.bad(&told(Part::Results, &name, "it is signed by another key than its name says"), self.listener);
+            return None;
+        }
         let Some(outputs) = fitting(&statement, wanted) else {
             known.bad(&told(Part::Results, &name, "its outputs are not those of the step"), self.listener);
             return None;

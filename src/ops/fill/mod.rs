@@ -1,5 +1,5 @@
-//! Fills a cache with the results of a recipe's steps: content first, then what is signed about it, so that no result is ever in a
-//! cache whose content is not.
+//! Fills a cache with the results of a recipe's steps: content first, then what is signed about it. Of packages that were only
+//! unpacked the digests alone are pushed: later steps are found by them, and unpacking is quicker than a download.
 //!
 //! Every file is written under a name that nobody can foresee and gets its own name when it is whole. Names say what is in a file
 //! and, of results, who signed it: two pushes at once write the same bytes, or different files.
@@ -55,6 +55,8 @@ pub struct PushedResults {
     pub steps: Vec<String>,
     /// Those of them that others have carried out, whose signatures were passed on.
     pub passed_on: Vec<String>,
+    /// Those of them whose content this store does not have, so that the cache may lack it.
+    pub without_content: Vec<String>,
     /// Steps that are not.
     pub skipped: Vec<SkippedStep>,
     /// Files that the cache lacked.
@@ -142,13 +144,15 @@ impl Filler<'_> {
         let mode = if sharing == Sharing::Private { PRIVATE } else { PUBLIC };
         // Packages are unpacked in less time than a tree of them is copied.
         if !matches!(step.work, Work::Builtin(Builtin::Tools)) {
+            let mut whole = true;
             for output in outputs.values() {
-                self.writer.content(output, mode)?;
+                whole &= self.writer.content(output, mode)?;
+            }
+            if !whole {
+                pushed.without_content.push(step.name());
             }
         }
-        self.result((at, &outputs), mode, pushed)?;
-        pushed.steps.push(step.name());
-        Ok(())
+        self.result((at, &outputs), mode, pushed)
     }
 
     /// What is signed of a step: by this key, or by whoever has carried it out.
@@ -161,20 +165,28 @@ impl Filler<'_> {
         let step = self.plan.steps[at].name();
         let action = self.realized.actions[&step];
         if self.realized.taken().any(|(taken, _)| taken == at) {
-            if let Some(remembered) = remember::signed(self.writer.store, &action) {
-                let name = result_name(&action, &remembered.signer);
-                self.writer.result(&name, (&remembered.signed, mode))?;
-                pushed.passed_on.push(step);
-            }
+            let Some(remembered) = remember::signed(self.writer.store, &action) else {
+                pushed.skipped.push(SkippedStep {
+                    step,
+                    reason: "the signature that it was taken with is not in this store any more",
+                });
+                return Ok(());
+            };
+            self.writer.result(&result_name(&action, &remembered.signer), (&remembered.signed, mode))?;
+            pushed.passed_on.push(step.clone());
+            pushed.steps.push(step);
             return Ok(());
         }
-        let name = result_name(&action, &self.key.public().file_name());
+        let key = self.key.public();
+        remember::own(self.writer.store, &action, &key)?;
+        pushed.steps.push(step.clone());
         // An agent may ask its user each time.
-        if self.writer.says(&name, &action, outputs) {
+        if self.writer.says(&key, &action, outputs) {
             return Ok(());
         }
         let statement = StepStatement::new((step, action), outputs, self.session.world.now()).write();
         let signature = self.key.sign(statement.as_bytes(), SignaturePurpose::Step)?;
+        let name = result_name(&action, &key.file_name());
         self.writer.result(&name, (&SignedResult { statement, signature }, mode))
     }
 }

@@ -12,9 +12,11 @@ use crate::exec::interrupt;
 use crate::ops::cache::config::CachePlace;
 use crate::ops::cache::place::{Part, ReadProblem, Reader};
 use crate::ops::cache::statement::SignedResult;
-use crate::ops::cache::{RESULT_LIMIT, WINDOW_LOG, blob_name, most_compressed};
+use crate::ops::cache::{RESULT_LIMIT, WINDOW_LOG, blob_name, most_compressed, result_name};
 use crate::ops::error::OpsError;
+use crate::ops::sign::Key;
 use crate::store::{Output, Presence, Store, StoreError};
+use crate::world::dir::Dir;
 use crate::world::{OutputDirectory, World, fs};
 
 /// zstd's own default: a third of the size in a hundredth of the time that a step takes.
@@ -69,39 +71,49 @@ impl<'a> CacheWriter<'a> {
         Reader { world: self.world, stop: &interrupt::stopped }
     }
 
-    /// What a result consists of. What this store has lost meanwhile stays out: whoever takes the result builds it.
-    pub(super) fn content(&self, output: &Output, mode: u32) -> Result<(), OpsError> {
+    /// What a result consists of. False for what this store does not have: it took the result and never needed its content, or
+    /// has lost it. Whoever takes the result builds that step when the content is needed.
+    pub(super) fn content(&self, output: &Output, mode: u32) -> Result<bool, OpsError> {
         match output {
             Output::File { digest, size, .. } => self.blob((digest, *size), mode),
             Output::Tree { root, messages, messages_size, .. } => {
                 if !matches!(self.store.output(output)?, Presence::Good(_)) || !self.store.has(messages) {
-                    return Ok(());
+                    return Ok(false);
                 }
                 self.blob((messages, *messages_size), mode)?;
                 let name = blob_name(root);
-                if self.has_tree(&name, output)? {
-                    return Ok(());
+                if self.is_open((Part::Trees, &name), mode)? && self.has_tree(&name, output)? {
+                    return Ok(true);
                 }
                 self.write((Part::Trees, &name), mode, &mut |out| {
                     let mut compressor = compressor(out)?;
                     self.store.pack_tree(output, &mut compressor)?;
                     finished(compressor.finish().map(drop))
-                })
+                })?;
+                Ok(true)
             }
         }
     }
 
-    fn blob(&self, (digest, size): (&Digest, u64), mode: u32) -> Result<(), OpsError> {
-        let Presence::Good(path) = self.store.check(digest)? else { return Ok(()) };
+    fn blob(&self, (digest, size): (&Digest, u64), mode: u32) -> Result<bool, OpsError> {
+        let Presence::Good(path) = self.store.check(digest)? else { return Ok(false) };
         let name = blob_name(digest);
-        if self.has_blob(&name, digest, size)? {
-            return Ok(());
+        if self.is_open((Part::Blobs, &name), mode)? && self.has_blob(&name, digest, size)? {
+            return Ok(true);
         }
         self.write((Part::Blobs, &name), mode, &mut |out| {
             let mut compressor = compressor(out)?;
             fs::context("compress", &path, io::copy(&mut fs::open(&path)?, &mut compressor))?;
             finished(compressor.finish().map(drop))
-        })
+        })?;
+        Ok(true)
+    }
+
+    /// Whether everybody may read a file who should: one that was pushed as private before is replaced. Its mode is not changed,
+    /// since whoever writes the cache may have linked another file there.
+    fn is_open(&self, (part, name): (Part, &str), mode: u32) -> Result<bool, OpsError> {
+        let entry = Dir::open(self.directory(part).path())?.entry(OsStr::new(name));
+        Ok(entry.is_ok_and(|entry| entry.st_mode & mode == mode))
     }
 
     /// Whether a file of the cache is what it should be: one that is not is written anew.
@@ -133,13 +145,14 @@ impl<'a> CacheWriter<'a> {
         Ok(Some(decoder.into_inner().hasher.finish().1))
     }
 
-    /// Whether the cache has this very result, signed.
-    pub(super) fn says(&self, name: &str, action: &Digest, outputs: &BTreeMap<String, Output>) -> bool {
+    /// Whether the cache has this very result, signed by this key: whoever writes the cache decides what lies under its name.
+    pub(super) fn says(&self, key: &Key, action: &Digest, outputs: &BTreeMap<String, Output>) -> bool {
+        let name = &result_name(action, &key.file_name());
         let read = self.reader().small(self.place, (Part::Results, name), RESULT_LIMIT);
         let Some(signed) = read.ok().and_then(|bytes| SignedResult::read(&bytes).ok()) else { return false };
         let same = signed.statement(action).is_ok_and(|statement| statement.outputs() == *outputs);
         // Of minisign, the signature cannot be checked without the key: it is made anew.
-        same && signed.key(None).is_ok()
+        same && signed.key(None).is_ok_and(|signer| signer == *key)
     }
 
     pub(super) fn result(&self, name: &str, (signed, mode): (&SignedResult, u32)) -> Result<(), OpsError> {

@@ -28,7 +28,11 @@ fn differing(lab: &Lab, key: &str) {
 fn caches_are_compared_step_by_step_with_who_built_what() {
     let Some(lab) = Lab::with_kernel("challenge") else { return };
     lab.push("store", &["--cache", "cache"]);
-    let said = lab.succeed("store", &["challenge", "lab.kiln", "cache"]);
+    // Whoever has pushed is compared with nobody yet.
+    let pusher = lab.kiln("store", &["challenge", "lab.kiln", "cache"]);
+    assert!(pusher.code == Some(3) && pusher.text().contains("no step was built by two"), "{}", pusher.text());
+    lab.build("other", &["--without-caches"]);
+    let said = lab.succeed("other", &["challenge", "lab.kiln", "cache"]);
     assert!(said.contains("agree") && said.contains("this store, alice in cache"), "{said}");
     let alone = lab.kiln("empty", &["challenge", "lab.kiln", "cache"]);
     assert!(alone.code == Some(3) && alone.text().contains("nothing was compared"), "{}", alone.text());
@@ -43,6 +47,41 @@ fn caches_are_compared_step_by_step_with_who_built_what() {
     assert!(step["answers"][1].get("signer").is_none(), "mallory's key is in no list: {report}");
     let none = lab.kiln("empty", &["challenge", "lab.kiln"]);
     assert!(none.code == Some(2) && none.text().contains("no cache is named"), "{}", none.text());
+}
+
+#[test]
+fn a_result_under_the_name_of_another_key_is_not_taken_and_the_owner_writes_it_anew() {
+    let Some(lab) = Lab::with_kernel("names") else { return };
+    lab.push("store", &["--cache", "cache"]);
+    lab.key("mallory");
+    lab.trust(&format!("alice {}\nmallory {}\n", lab.public("alice"), lab.public("mallory")));
+    lab.succeed("store", &["push", "--allow-leaks", "lab.kiln", "--key", "mallory", "--cache", "hers"]);
+    let (own, hers) = (lab.files("results"), super::names(&lab.path("hers/results")));
+    for (own, hers) in own.iter().zip(&hers) {
+        std::fs::copy(hers, own).unwrap();
+        std::fs::set_permissions(own, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let said = lab.build("other", &["--cache", "cache"]);
+    assert!(said.contains("it is signed by another key than its name says"), "{said}");
+    let said = lab.push("store", &["--cache", "cache"]);
+    assert!(said.contains(&format!("{} files written", own.len())), "{said}");
+    let said = lab.build("third", &["--cache", "cache"]);
+    assert!(said.contains("taken from cache, signed by alice"), "{said}");
+}
+
+#[test]
+fn a_blob_that_is_closed_to_others_is_opened_by_a_push_for_everybody() {
+    let Some(lab) = Lab::with_kernel("closed") else { return };
+    lab.push("store", &["--cache", "cache"]);
+    let mode = |file: &std::path::Path| {
+        std::os::unix::fs::PermissionsExt::mode(&file.metadata().unwrap().permissions()) & 0o777
+    };
+    let blob = lab.files("blobs").remove(0);
+    std::fs::set_permissions(&blob, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
+    // A link to it elsewhere stays closed.
+    std::fs::hard_link(&blob, lab.path("link")).unwrap();
+    lab.push("store", &["--cache", "cache"]);
+    assert_eq!((mode(&blob), mode(&lab.path("link"))), (0o644, 0o640));
 }
 
 #[test]

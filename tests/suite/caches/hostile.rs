@@ -40,7 +40,7 @@ fn endless(file: &Path) {
 }
 
 const ATTACKS: [Attack; 18] = [
-    ("other-bytes", "got", |lab| {
+    ("other-bytes", "bytes), got ", |lab| {
         each(lab, "blobs", &|file| {
             let mut bytes = zstd::decode_all(std::fs::File::open(file).unwrap()).unwrap();
             bytes[0] ^= 1;
