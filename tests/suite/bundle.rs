@@ -11,7 +11,7 @@ use std::process::Command;
 
 use kiln::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 
-use super::attack::ground::{Ground, Image, run};
+use super::attack::ground::{Ground, Image, run, succeeded};
 use super::failure_support::{Lab, archive, refused, text};
 use super::skip::skip;
 
@@ -345,11 +345,6 @@ fn the_commands_of_the_page_rebuild_and_run_without_a_network() {
     for file in ["small.kiln", "archive.asc"] {
         std::fs::rename(ground.path(file), ground.path("recipes").join(file)).unwrap();
     }
-    let done = |mut command: Command| {
-        let ended = run(&mut command);
-        assert_eq!(ended.code, Some(0), "{command:?}: {}", ended.text());
-        ended.text()
-    };
     let here = |words: &[&str]| {
         let mut kiln = ground.kiln();
         kiln.args(words);
@@ -360,15 +355,15 @@ fn the_commands_of_the_page_rebuild_and_run_without_a_network() {
         kiln.current_dir(ground.path("there")).env("KILN_STORE", ground.path("store-there")).args(words);
         kiln
     };
-    done(here(&["lock", "recipes/small.kiln"]));
+    succeeded(here(&["lock", "recipes/small.kiln"]));
     std::fs::copy(ground.path("lockfiles/small.lock"), ground.path("lockfiles/small-old.lock")).unwrap();
     let [sender, receiver, update] = [0, 1, 2].map(page_commands);
-    sender.iter().for_each(|words| drop(done(here(&words.iter().map(String::as_str).collect::<Vec<_>>()))));
+    sender.iter().for_each(|words| drop(succeeded(here(&words.iter().map(String::as_str).collect::<Vec<_>>()))));
     for name in ["small.tar", "small-run.tar"] {
         std::fs::copy(ground.path(name), ground.path("there").join(name)).unwrap();
     }
     let said: Vec<String> =
-        receiver.iter().map(|words| done(there(&words.iter().map(String::as_str).collect::<Vec<_>>()))).collect();
+        receiver.iter().map(|words| succeeded(there(&words.iter().map(String::as_str).collect::<Vec<_>>()))).collect();
     assert!(said[0].contains("next: kiln build small/recipes/small.kiln --offline"), "{said:?}");
     assert!(said[2].contains("next: kiln run elsewhere/result/small"), "{said:?}");
     assert!(said[3].contains("QEMU-STARTED"), "the locked QEMU is started: {said:?}");
@@ -377,9 +372,9 @@ fn the_commands_of_the_page_rebuild_and_run_without_a_network() {
     assert_eq!(manifest("there/elsewhere/result/small"), manifest("result/small"));
     let mode = ground.path("there/elsewhere/result/small/launch.sh").metadata().unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o755);
-    done(there(&["verify", "elsewhere/result/small"]));
-    done(here(&update[0].iter().map(String::as_str).collect::<Vec<_>>()));
-    done(here(&["bundle", "--allow-leaks", "--outputs", "recipes/small.kiln", "-o", "again.tar"]));
+    succeeded(there(&["verify", "elsewhere/result/small"]));
+    succeeded(here(&update[0].iter().map(String::as_str).collect::<Vec<_>>()));
+    succeeded(here(&["bundle", "--allow-leaks", "--outputs", "recipes/small.kiln", "-o", "again.tar"]));
     assert!(std::fs::read(ground.path("small-run.tar")).unwrap() == std::fs::read(ground.path("again.tar")).unwrap());
     with_qemu(&ground, &[&here, &there], &manifest);
     forged_outputs(&ground, &|words| {
@@ -396,15 +391,11 @@ type Kiln<'a> = &'a dyn Fn(&[&str]) -> Command;
 fn with_qemu(ground: &Ground, [here, there]: &[Kiln<'_>; 2], manifest: &dyn Fn(&str) -> String) {
     let [build] = &page_commands(3)[..] else { panic!("one command") };
     let words: Vec<&str> = build.iter().map(String::as_str).collect();
-    let done = |kiln: Kiln<'_>, words: &[&str]| {
-        let ended = run(&mut kiln(words));
-        assert_eq!(ended.code, Some(0), "{words:?}: {}", ended.text());
-    };
-    done(here, &words);
+    succeeded(here(&words));
     let other = ["build", "--allow-leaks", "--offline", "small/recipes/small.kiln", "--with-qemu", "--out", "complete"];
-    done(there, &other);
+    succeeded(there(&other));
     assert_eq!(manifest("there/complete"), manifest("small-complete"));
-    done(there, &["verify", "complete"]);
+    succeeded(there(&["verify", "complete"]));
     let list = Command::new("tar").arg("-tf").arg(ground.path("small-complete/qemu.tree.tar")).output().unwrap();
     let names = String::from_utf8(list.stdout).unwrap();
     for name in ["qemu-system-x86_64", "usr/bin/qemu-system-x86_64"] {
@@ -412,7 +403,7 @@ fn with_qemu(ground: &Ground, [here, there]: &[Kiln<'_>; 2], manifest: &dyn Fn(&
     }
     std::fs::write(ground.path("there/complete/qemu.tree.tar"), "another").unwrap();
     assert_eq!(run(&mut there(&["verify", "complete"])).code, Some(3));
-    done(there, &other[..4].iter().chain(&other[5..]).copied().collect::<Vec<_>>());
+    succeeded(there(&other[..4].iter().chain(&other[5..]).copied().collect::<Vec<_>>()));
     assert!(!ground.path("there/complete/qemu.tree.tar").exists());
 }
 

@@ -14,7 +14,7 @@ use kiln::base::Digest;
 use kiln::deliver::manifest::{DeliveredFile, FORMAT, Manifest};
 
 use self::server::{Reply, TestRegistry};
-use super::attack::ground::{Ground, Image, run};
+use super::attack::ground::{Ground, Image, run, succeeded};
 use super::bundle::page_commands;
 use super::failure_support::{refused, text};
 use super::live::Scratch;
@@ -341,11 +341,6 @@ fn a_recipe_is_pushed_with_its_lock_and_its_qemu_and_runs_at_the_other_end() {
         return skip(why);
     }
     ground.recipe("small", &Image::default());
-    let done = |mut command: Command| {
-        let ended = run(&mut command);
-        assert_eq!(ended.code, Some(0), "{command:?}: {}", ended.text());
-        ended.text()
-    };
     let here = |words: &[&str]| {
         let mut kiln = ground.kiln();
         kiln.args(words);
@@ -367,12 +362,12 @@ fn a_recipe_is_pushed_with_its_lock_and_its_qemu_and_runs_at_the_other_end() {
     for file in ["small.kiln", "archive.asc"] {
         std::fs::rename(ground.path(file), ground.path("recipes").join(file)).unwrap();
     }
-    done(here(&["lock", "recipes/small.kiln"]));
+    succeeded(here(&["lock", "recipes/small.kiln"]));
     let page = |block: usize, kiln: &dyn Fn(&[&str]) -> Command| -> Vec<String> {
         let at_registry = |word: String| word.replace("registry.example", &registry.host());
         let words = |line: Vec<String>| line.into_iter().map(at_registry).collect::<Vec<String>>();
         let lines = page_commands(block).into_iter().map(words);
-        lines.map(|words| done(kiln(&words.iter().map(String::as_str).collect::<Vec<_>>()))).collect()
+        lines.map(|words| succeeded(kiln(&words.iter().map(String::as_str).collect::<Vec<_>>()))).collect()
     };
     page(4, &here);
     let layers = registry.manifest("v1")["layers"].as_array().unwrap().clone();
@@ -385,15 +380,15 @@ fn a_recipe_is_pushed_with_its_lock_and_its_qemu_and_runs_at_the_other_end() {
     let read = |at: &str| std::fs::read_to_string(ground.path(at)).unwrap();
     assert_eq!(read("there/result/small/manifest.json"), read("result/small/manifest.json"));
     assert_eq!(read("there/result/small/kiln.lock"), read("lockfiles/small.lock"));
-    done(there(&["verify", "result/small"]));
-    let printed = done(there(&["run", &reference, "--print", "argv"]));
+    succeeded(there(&["verify", "result/small"]));
+    let printed = succeeded(there(&["run", &reference, "--print", "argv"]));
     assert!(printed.contains("qemu-system-x86_64\n-"), "{printed}");
     // What was pulled can be pushed on, with the lock that lies in it, and is the same artifact.
-    done(there(&["push", "--offline", "result/small", "oci:layout:v1"]));
-    let pulled = done(there(&["pull", "oci:layout:v1", "-o", "again"]));
+    succeeded(there(&["push", "--offline", "result/small", "oci:layout:v1"]));
+    let pulled = succeeded(there(&["pull", "oci:layout:v1", "-o", "again"]));
     let digest = format!("sha256:{}", Digest::of(&registry.state.lock().unwrap().manifests["v1"].1));
     assert!(pulled.contains(&format!("digest {digest}\n")) && pulled.contains("next: kiln run again"), "{pulled}");
-    assert!(done(there(&["run", "--offline", "again"])).contains("QEMU-STARTED"));
+    assert!(succeeded(there(&["run", "--offline", "again"])).contains("QEMU-STARTED"));
     hostile::forged_builds(&registry, &reference, &there);
     // Nobody knows which QEMU a directory without its lock has.
     std::fs::remove_file(ground.path("there/result/small/kiln.lock")).unwrap();

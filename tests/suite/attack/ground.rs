@@ -219,6 +219,13 @@ pub(crate) fn run(command: &mut Command) -> Ended {
     run_within(command, PATIENCE)
 }
 
+/// The same of a command that must succeed: what it said.
+pub(crate) fn succeeded(mut command: Command) -> String {
+    let ended = run(&mut command);
+    assert_eq!(ended.code, Some(0), "{command:?}: {}", ended.text());
+    ended.text()
+}
+
 /// The same with another patience.
 pub(crate) fn run_within(command: &mut Command, patience: Duration) -> Ended {
     start(command).finish(patience)
