@@ -2,6 +2,7 @@
 
 mod challenge;
 mod emulator;
+mod export;
 mod machines;
 mod monitor;
 mod order;
@@ -14,6 +15,7 @@ mod store;
 
 pub use challenge::ChallengeArgs;
 pub use emulator::QemuArgs;
+pub use export::{ExportArgs, ExportKind};
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
@@ -79,6 +81,8 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// Write an image as a raw disk, an archive, a container image or in another hypervisor's format
+    Export(ExportArgs),
     /// Push a build with everything that a run needs to a registry or an OCI image layout, or results of its steps to a cache
     Push(PushArgs),
     /// Pull a build from a registry or an OCI image layout, and check every file of it

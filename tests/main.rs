@@ -32,6 +32,7 @@ mod suite {
     mod doors;
     mod draw;
     mod every;
+    mod export;
     mod failure;
     mod failure_support;
     mod fetch;

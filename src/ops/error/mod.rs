@@ -2,6 +2,7 @@
 
 mod bundle;
 mod cache;
+mod export;
 mod lock;
 mod mismatch;
 mod remote;
@@ -12,6 +13,7 @@ mod usage;
 
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
+pub use export::ExportError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
@@ -99,6 +101,9 @@ pub enum OpsError {
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
+    /// A disk was not exported.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// A cache cannot be used as it was named.
     #[error(transparent)]
     Cache(Box<CacheError>),
@@ -201,6 +206,7 @@ impl OpsError {
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
             OpsError::Bundle(error) => error.class(),
             OpsError::Cache(error) => error.class(),
+            OpsError::Export(error) => error.class(),
             OpsError::Signed(error) => error.class(),
             OpsError::Remote(error) => error.class(),
             OpsError::Oci(error) => of_oci(error),
@@ -313,7 +319,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Bundle: BundleError, Cache: CacheError, Export: ExportError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {
