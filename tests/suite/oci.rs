@@ -3,7 +3,7 @@
 
 mod hostile;
 mod logins;
-mod server;
+pub(super) mod server;
 mod signatures;
 
 use std::collections::BTreeMap;

@@ -16,11 +16,14 @@ use crate::world::plain::Odd;
 use crate::world::{HttpRequest, Stated, World};
 
 /// The answer of a server must begin in this time, and go on after pauses no longer than this.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
 /// A server that sends less than this in a second, on average since it began, is slower than building.
 const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
 /// The average counts after this time.
 const GRACE: Duration = Duration::from_secs(10);
+/// A download that breaks off goes on where it stopped so often, if so many bytes have come since.
+const MAX_RESUMES: u32 = 3;
+const RESUME_BYTES: u64 = 64 << 10;
 /// Bytes that are read of a file at a time.
 const CHUNK: usize = 128 << 10;
 
@@ -105,6 +108,7 @@ impl Reader<'_> {
                 self.copy(file, (most, take))
             }
             PlaceKind::Web(url) => self.download(&format!("{url}/{}/{name}", part.name()), (most, take)),
+            PlaceKind::Registry(registry) => registry.pour(self, (part, name), (most, take)),
         }
     }
 
@@ -130,26 +134,37 @@ impl Reader<'_> {
         }
     }
 
-    /// A server is asked once more where it had the connection end at once: it may have been one that was kept open.
     fn download(&self, url: &str, (most, take): (u64, Take<'_>)) -> Result<(), ReadProblem> {
         let downloader = Downloader::new(self.world, self.stop).hasty(ANSWER_TIMEOUT);
         let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: None };
-        #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
-        let began = Instant::now();
-        let mut sink = WebSink { take, have: 0, began };
-        let mut poured = downloader.pour(&request, Length::AtMost(most), &mut sink);
-        if matches!(poured, Err(Refusal::Again(_))) && sink.have == 0 && began.elapsed() < Duration::from_secs(1) {
-            poured = downloader.pour(&request, Length::AtMost(most), &mut sink);
-        }
-        poured.map_err(|refusal| match refusal {
-            Refusal::Missing(_) => ReadProblem::Missing,
-            Refusal::Useless(why) => ReadProblem::Bad(why),
-            Refusal::Again(why) => ReadProblem::Down(why),
-            Refusal::Later(throttle) => ReadProblem::Down(throttle.why),
-            Refusal::Stopped => ReadProblem::Stopped,
-            Refusal::Fatal(problem) => problem,
-        })
+        let mut sink = PouredSink::new(take);
+        poured(&mut sink, &mut |sink| downloader.pour(&request, Length::AtMost(most), sink))
     }
+}
+
+/// Takes a file from a server, which is asked again where it broke off late enough. It is asked once more, too, where it had the
+/// connection end at once: it may have been one that was kept open.
+pub(super) fn poured<'a>(
+    sink: &mut PouredSink<'a>,
+    attempt: &mut dyn FnMut(&mut PouredSink<'a>) -> Result<(), Refusal<ReadProblem>>,
+) -> Result<(), ReadProblem> {
+    let (mut resumes, mut before) = (0, 0);
+    let mut done = attempt(sink);
+    if matches!(done, Err(Refusal::Again(_))) && sink.taken == 0 && sink.began.elapsed() < Duration::from_secs(1) {
+        done = attempt(sink);
+    }
+    while matches!(done, Err(Refusal::Again(_))) && resumes < MAX_RESUMES && sink.taken >= before + RESUME_BYTES {
+        (resumes, before) = (resumes + 1, sink.taken);
+        done = attempt(sink);
+    }
+    done.map_err(|refusal| match refusal {
+        Refusal::Missing(_) => ReadProblem::Missing,
+        Refusal::Useless(why) => ReadProblem::Bad(why),
+        Refusal::Again(why) => ReadProblem::Down(why),
+        Refusal::Later(throttle) => ReadProblem::Down(throttle.why),
+        Refusal::Stopped => ReadProblem::Stopped,
+        Refusal::Fatal(problem) => problem,
+    })
 }
 
 fn plain(root: &Dir, part: Part, name: &str) -> Result<(File, u64), Odd> {
@@ -157,18 +172,28 @@ fn plain(root: &Dir, part: Part, name: &str) -> Result<(File, u64), Odd> {
     Ok((found.file, found.size))
 }
 
-fn too_long(most: u64) -> ReadProblem {
+pub(super) fn too_long(most: u64) -> ReadProblem {
     ReadProblem::Bad(format!("it has more than {}, which is as much as it may have", ByteSize(most)))
 }
 
 /// Bytes of a server on their way.
-struct WebSink<'a> {
+pub(super) struct PouredSink<'a> {
     take: Take<'a>,
+    /// Bytes of the file that have come, and those of them that were taken: a server may begin anew.
     have: u64,
+    taken: u64,
     began: Instant,
 }
 
-impl Sink for WebSink<'_> {
+impl<'a> PouredSink<'a> {
+    pub(super) fn new(take: Take<'a>) -> PouredSink<'a> {
+        #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
+        let began = Instant::now();
+        PouredSink { take, have: 0, taken: 0, began }
+    }
+}
+
+impl Sink for PouredSink<'_> {
     type Error = ReadProblem;
 
     fn have(&self) -> u64 {
@@ -176,15 +201,19 @@ impl Sink for WebSink<'_> {
     }
 
     fn restart(&mut self) -> Result<(), ReadProblem> {
-        Err(ReadProblem::Bad("the server began anew".to_owned()))
+        self.have = 0;
+        Ok(())
     }
 
+    /// What was taken before is passed over: whether it was the same is seen when the whole is compared with its digest.
     fn take(&mut self, piece: &[u8]) -> Result<(), ReadProblem> {
-        (self.take)(piece)?;
+        let known = usize::try_from(self.taken - self.have).map_or(piece.len(), |known| known.min(piece.len()));
+        (self.take)(&piece[known..])?;
         self.have += piece.len() as u64;
+        self.taken = self.taken.max(self.have);
         let time = self.began.elapsed();
-        if time > GRACE && self.have < MIN_BYTES_PER_SECOND * time.as_secs() {
-            let (have, seconds) = (ByteSize(self.have).rounded(), time.as_secs());
+        if time > GRACE && self.taken < MIN_BYTES_PER_SECOND * time.as_secs() {
+            let (have, seconds) = (ByteSize(self.taken).rounded(), time.as_secs());
             return Err(ReadProblem::Down(format!("sent only {have} in {seconds} s")));
         }
         Ok(())
@@ -194,4 +223,48 @@ impl Sink for WebSink<'_> {
 /// What is told of a file that is not what it should be.
 pub(in crate::ops) fn told(part: Part, name: &str, why: &str) -> String {
     format!("{}/{}: {}", part.name(), Foreign(name), Foreign(why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is taken of a file of 300 KiB whose server breaks off after 100 KiB each time, `restarting` or going on.
+    fn taken(restarting: bool, breaks: u32) -> (Result<(), ReadProblem>, Vec<u8>) {
+        let file: Vec<u8> = (0..300u32 << 10).map(|at| (at / 1000) as u8).collect();
+        let mut got = Vec::new();
+        let mut take = |piece: &[u8]| {
+            got.extend_from_slice(piece);
+            Ok(())
+        };
+        let mut sink = PouredSink::new(&mut take);
+        let (mut left, mut reached) = (breaks, 0);
+        let done = poured(&mut sink, &mut |sink| {
+            if restarting {
+                sink.restart().map_err(Refusal::Fatal)?;
+            }
+            let end = if left == 0 { file.len() } else { (reached + (100 << 10)).min(file.len()) };
+            for piece in file[sink.have() as usize..end].chunks(7000) {
+                sink.take(piece).map_err(Refusal::Fatal)?;
+            }
+            reached = end;
+            if left == 0 {
+                return Ok(());
+            }
+            left -= 1;
+            Err(Refusal::Again("cut".to_owned()))
+        });
+        assert!(done.is_err() || got == file);
+        (done, got)
+    }
+
+    #[test]
+    fn a_download_goes_on_where_it_broke_off_as_long_as_it_gets_on() {
+        for restarting in [false, true] {
+            assert!(taken(restarting, 2).0.is_ok());
+            let (done, got) = taken(restarting, 9);
+            assert!(matches!(done, Err(ReadProblem::Down(_))));
+            assert_eq!(got.len(), 300 << 10, "nothing is taken twice");
+        }
+    }
 }
