@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::registry::RegistryPlace;
+use super::repository::RegistryPlace;
 use crate::oci::{OciError, Reference};
 use crate::ops::error::{CacheError, OpsError};
 use crate::ops::sign::config_file;

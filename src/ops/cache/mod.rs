@@ -16,8 +16,10 @@
 pub(super) mod config;
 mod fetch;
 pub(super) mod place;
+mod pour;
 pub(super) mod registry;
 pub(super) mod remember;
+mod repository;
 mod state;
 pub(super) mod statement;
 mod take;

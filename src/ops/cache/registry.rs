@@ -11,12 +11,10 @@
 
 use std::time::{Duration, Instant};
 
-use super::place::{ANSWER_TIMEOUT, Part, PouredSink, ReadProblem, Reader, Take, poured, too_long};
+use super::pour::{Part, PouredSink, ReadProblem, Reader, Take, poured, too_long};
+use super::repository::RegistryPlace;
 use crate::base::{Digest, base64};
-use crate::oci::{
-    Access, ArtifactManifest, Connection, Descriptor, Login, OciError, Registry, RegistryReference, Rights,
-};
-use crate::world::download::ServerWait;
+use crate::oci::{ArtifactManifest, Descriptor, OciError};
 
 /// The type of an artifact that is a file of a cache.
 const FILE: &str = "application/vnd.kiln.cache.v1";
@@ -26,83 +24,44 @@ const CONTENT: &str = "application/vnd.kiln.cache.content.v1+zstd";
 /// A manifest must be there in this time, with whatever login the registry asks for.
 const MANIFEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A repository, and what it was shown last.
-#[derive(Debug, Clone)]
-pub(in crate::ops) struct RegistryPlace {
-    reference: RegistryReference,
-    login: Login,
+/// A file piece by piece.
+pub(super) fn pour(
+    repository: &RegistryPlace,
+    reader: &Reader<'_>,
+    (part, name): (Part, &str),
+    (most, take): (u64, Take<'_>),
+) -> Result<(), ReadProblem> {
+    let layer = layer(repository, reader, (part, name))?;
+    if layer.size > most {
+        return Err(too_long(most));
+    }
+    if let Some(bytes) = held(&layer)? {
+        return take(&bytes);
+    }
+    let registry = repository.for_pulling(reader, reader.stop).map_err(|error| problem(error, reader))?;
+    let mut sink = PouredSink::new(take);
+    poured(&mut sink, &mut |sink| registry.pour_once(&layer, sink))
 }
 
-impl PartialEq for RegistryPlace {
-    fn eq(&self, other: &RegistryPlace) -> bool {
-        self.reference == other.reference
-    }
-}
-
-impl Eq for RegistryPlace {}
-
-/// Nobody waits for a cache, so nobody is told of waiting.
-fn unheard(_: ServerWait) {}
-
-impl RegistryPlace {
-    pub(in crate::ops) fn new(reference: RegistryReference) -> RegistryPlace {
-        RegistryPlace { reference, login: Login::default() }
-    }
-
-    /// The repository for whoever fills it, who is patient.
-    pub(in crate::ops) fn for_pushing<'a>(&self, connection: Connection<'a>) -> Result<Registry<'a>, OciError> {
-        self.open(connection, Rights::Push)
-    }
-
-    fn open<'a>(&self, connection: Connection<'a>, rights: Rights) -> Result<Registry<'a>, OciError> {
-        let access = Access { rights, plain_http: false, mount_from: None };
-        Registry::new(connection, &self.reference, access)
-    }
-
-    fn for_pulling<'a>(
-        &self,
-        reader: &Reader<'a>,
-        stop: &'a (dyn Fn() -> bool + Sync),
-    ) -> Result<Registry<'a>, OciError> {
-        let connection = Connection { world: reader.world, stop, told: &unheard };
-        Ok(self.open(connection, Rights::Pull)?.with_login(&self.login).hasty(ANSWER_TIMEOUT))
-    }
-
-    /// A file piece by piece.
-    pub(super) fn pour(
-        &self,
-        reader: &Reader<'_>,
-        (part, name): (Part, &str),
-        (most, take): (u64, Take<'_>),
-    ) -> Result<(), ReadProblem> {
-        let layer = self.layer(reader, (part, name))?;
-        if layer.size > most {
-            return Err(too_long(most));
-        }
-        if let Some(bytes) = held(&layer)? {
-            return take(&bytes);
-        }
-        let registry = self.for_pulling(reader, reader.stop).map_err(|error| problem(error, reader))?;
-        let mut sink = PouredSink::new(take);
-        poured(&mut sink, &mut |sink| registry.pour_once(&layer, sink))
-    }
-
-    /// What the manifest of a file says that its bytes are.
-    fn layer(&self, reader: &Reader<'_>, (part, name): (Part, &str)) -> Result<Descriptor, ReadProblem> {
-        #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
-        let began = Instant::now();
-        let stop = || (reader.stop)() || began.elapsed() > MANIFEST_TIMEOUT;
-        let limited = Reader { world: reader.world, stop: &stop };
-        let read =
-            self.for_pulling(&limited, &stop).and_then(|registry| registry.read_manifest(&tag(part, name), None));
-        let Some((_, text)) = read.map_err(|error| problem(error, reader))? else { return Err(ReadProblem::Missing) };
-        let bad = |why: &str| ReadProblem::Bad(why.to_owned());
-        let manifest = ArtifactManifest::read("its manifest", FILE, &text).map_err(|error| problem(error, reader))?;
-        match <[Descriptor; 1]>::try_from(manifest.layers) {
-            Ok([layer]) if layer.media_type == kind(part) => Ok(layer),
-            Ok(_) => Err(bad("its layer is of another type")),
-            Err(_) => Err(bad("it has not exactly one layer")),
-        }
+/// What the manifest of a file says that its bytes are.
+fn layer(
+    repository: &RegistryPlace,
+    reader: &Reader<'_>,
+    (part, name): (Part, &str),
+) -> Result<Descriptor, ReadProblem> {
+    #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
+    let began = Instant::now();
+    let stop = || (reader.stop)() || began.elapsed() > MANIFEST_TIMEOUT;
+    let limited = Reader { world: reader.world, stop: &stop };
+    let read =
+        repository.for_pulling(&limited, &stop).and_then(|registry| registry.read_manifest(&tag(part, name), None));
+    let Some((_, text)) = read.map_err(|error| problem(error, reader))? else { return Err(ReadProblem::Missing) };
+    let bad = |why: &str| ReadProblem::Bad(why.to_owned());
+    let manifest = ArtifactManifest::read("its manifest", FILE, &text).map_err(|error| problem(error, reader))?;
+    match <[Descriptor; 1]>::try_from(manifest.layers) {
+        Ok([layer]) if layer.media_type == kind(part) => Ok(layer),
+        Ok(_) => Err(bad("its layer is of another type")),
+        Err(_) => Err(bad("it has not exactly one layer")),
     }
 }
 
