@@ -3,6 +3,7 @@
 
 mod hostile;
 mod logins;
+mod referrers;
 mod server;
 mod signatures;
 
