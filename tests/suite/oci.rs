@@ -4,7 +4,7 @@
 mod hostile;
 mod logins;
 mod referrers;
-mod server;
+pub(super) mod server;
 mod signatures;
 
 use std::collections::BTreeMap;

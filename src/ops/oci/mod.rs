@@ -13,6 +13,7 @@
 //! layers never become paths. QEMU is unpacked from its packages by the step that the lock and the manifest agree on.
 
 mod attached;
+mod attestation;
 mod content;
 mod emulators;
 mod fetch;
@@ -24,6 +25,7 @@ mod push;
 mod referrer;
 mod signature;
 
+pub(super) use attestation::all as attestations;
 pub use pull::{PullRequest, Pulled, pull};
 pub use push::{PushRequest, Pushed, push};
 pub use signature::SignatureNeed;
@@ -50,6 +52,6 @@ const SSH_SIGNATURE: &str = "application/vnd.kiln.signature.ssh.v1";
 const MINISIGN_SIGNATURE: &str = "application/vnd.kiln.signature.minisign.v1";
 
 /// Whether the user has asked for an end.
-fn stopped() -> bool {
+pub(super) fn stopped() -> bool {
     interrupt::flag().load(Ordering::Relaxed)
 }

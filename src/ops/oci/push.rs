@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::place::{Place, Reach, Tenths, shown, telling};
-use super::{attached, content, layers, signature};
+use super::{attached, attestation, content, layers, signature};
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, OciDigest, Reference, RegistryReference, Rights, Upload};
 use crate::ops::error::{OpsError, RemoteError};
@@ -57,6 +57,7 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     let attached = attached::all(session.world, &request.attached)?;
     let content = content::of(session, &request.recipe, &request.build)?;
     let signed = signature::of_directory(&content.directory, &content.manifest)?.map(|signed| signed.referrer());
+    let attestations = attestation::of_directory(&content.directory, &content.manifest)?;
     // From here on an interrupt ends the pushing; what has arrived is not sent again.
     let _running = Interruptible::start(RunningWork::Steps);
     let reach = Reach { plain_http: request.plain_http, mount_from: request.mount_from.clone() };
@@ -71,11 +72,18 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     let files = layers.len();
     let manifest = layers::artifact(&content.manifest, layers.iter().map(|(layer, _)| layer.clone()).collect());
     let descriptor = place.tag(&reference, &manifest)?;
-    for referrer in signed.iter().chain(&attached) {
+    for referrer in signed.iter().chain(&attestations).chain(&attached) {
         referrer.push(&place, &descriptor)?;
     }
     let (reference, digest) = (reference.to_string(), descriptor.digest);
-    Ok(Pushed { reference, digest, files, bytes, signed: signed.is_some(), attached: attached.len() })
+    Ok(Pushed {
+        reference,
+        digest,
+        files,
+        bytes,
+        signed: signed.is_some(),
+        attached: attestations.len() + attached.len(),
+    })
 }
 
 /// Each blob once, however many layers it is.
