@@ -23,6 +23,8 @@ use crate::world::fs;
 const COPYRIGHT_LIMIT: u64 = 4 << 20;
 /// Where policy 12.5 wants it.
 const DOCUMENTATION: &str = "usr/share/doc/";
+/// Packages that are read at a time.
+const READERS: usize = 8;
 /// Packages that share a directory of documentation do so directly, or by way of one other.
 const MAX_HOPS: usize = 4;
 
@@ -53,7 +55,7 @@ pub(super) fn of<'a>(store: &Store, packages: impl Iterator<Item = &'a LockedPac
     let wanted: Vec<&LockedPackage> = wanted.into_values().collect();
     let (next, found, failed) = (AtomicUsize::new(0), Mutex::new(Facts::new()), Mutex::new(None));
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+        for _ in 0..READERS {
             scope.spawn(|| {
                 while let Some(package) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match read(store, package) {
