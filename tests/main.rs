@@ -69,6 +69,7 @@ mod suite {
     mod quorum;
     mod running;
     mod sandbox;
+    mod sbom;
     mod schedule;
     mod share;
     mod signed;

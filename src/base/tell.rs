@@ -51,6 +51,20 @@ pub fn shown(text: &str) -> String {
     out
 }
 
+/// A text that is JSON already. Its strings may hold characters that JSON allows as they are and terminals obey: those are
+/// spelled as JSON spells them.
+pub fn json(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c == '\n' || is_plain(c) {
+            out.push(c);
+        } else {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}
+
 /// A text for standard output, where every line feed is kiln's own: without other control characters.
 pub fn plain(text: &str) -> Cow<'_, str> {
     let safe = |c: char| c == '\n' || is_plain(c);

@@ -6,7 +6,6 @@
 use std::io::Write;
 
 use super::failure::Failure;
-use crate::base::foreign::is_plain;
 use crate::base::tell;
 
 /// Prints text whose line feeds are all kiln's own.
@@ -19,18 +18,9 @@ pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
     json_text(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Failure::world)?))
 }
 
-/// Prints a text that is JSON already. Its strings may hold characters that JSON allows as they are and terminals obey:
-/// those are spelled as JSON spells them.
+/// Prints a text that is JSON already.
 pub fn json_text(text: &str) -> Result<(), Failure> {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == '\n' || is_plain(c) {
-            out.push(c);
-        } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
-        }
-    }
-    write(&out)
+    write(&tell::json(text))
 }
 
 fn write(text: &str) -> Result<(), Failure> {
