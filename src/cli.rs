@@ -21,7 +21,7 @@ pub use questions::{DiffArgs, SizeArgs, WhyArgs};
 pub use registry::{PullArgs, PushArgs};
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
-pub use sharing::{BundleArgs, SignArgs, UnbundleArgs};
+pub use sharing::{BundleArgs, SbomArgs, SbomFormatArg, SignArgs, UnbundleArgs};
 pub use store::{GcArgs, StoreArgs, StoreQuestion};
 
 use std::path::PathBuf;
@@ -85,6 +85,8 @@ pub enum Verb {
     Pull(PullArgs),
     /// Compare what caches and the store have of a recipe's steps, and who built it
     Challenge(ChallengeArgs),
+    /// Write a software bill of materials: the packages in a recipe's images, kernels and QEMU, with versions, licences and digests
+    Sbom(SbomArgs),
     /// List what two locks pin differently
     Diff(DiffArgs),
     /// Explain why a package is in a lock

@@ -67,6 +67,7 @@ mod suite {
     mod questions;
     mod running;
     mod sandbox;
+    mod sbom;
     mod schedule;
     mod share;
     mod signed;

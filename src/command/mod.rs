@@ -28,6 +28,7 @@ pub mod questions;
 pub mod registry;
 mod remote;
 pub mod run;
+pub mod sbom;
 pub mod shell;
 pub mod sign;
 pub mod signals;
@@ -70,6 +71,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Push(args) => registry::push(&session, &args),
         Verb::Pull(args) => registry::pull(&session, &args),
         Verb::Challenge(args) => challenge::run(&session, &args),
+        Verb::Sbom(args) => sbom::run(&session, &args),
         Verb::Diff(args) => questions::diff(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),

@@ -44,6 +44,7 @@ mod rebuild;
 mod record;
 pub mod remote;
 pub mod running;
+pub mod sbom;
 mod session;
 pub mod share;
 pub mod shell;

@@ -5,6 +5,7 @@ mod cache;
 mod lock;
 mod mismatch;
 mod remote;
+mod sbom;
 pub mod share;
 mod signed;
 mod step;
@@ -15,6 +16,7 @@ pub use cache::CacheError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
+pub use sbom::SbomError;
 pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
@@ -108,6 +110,9 @@ pub enum OpsError {
     /// An artifact was not pushed or pulled.
     #[error(transparent)]
     Remote(Box<RemoteError>),
+    /// A bill of materials cannot be made.
+    #[error(transparent)]
+    Sbom(#[from] SbomError),
     /// A registry or an image layout failed, or does not have what it should.
     #[error(transparent)]
     Oci(Box<OciError>),
@@ -203,6 +208,7 @@ impl OpsError {
             OpsError::Cache(error) => error.class(),
             OpsError::Signed(error) => error.class(),
             OpsError::Remote(error) => error.class(),
+            OpsError::Sbom(error) => error.class(),
             OpsError::Oci(error) => of_oci(error),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),

@@ -45,7 +45,7 @@ pub(super) fn plan(lock: &Lock, manifest: &Manifest) -> Result<Plan, EmulatorPro
 }
 
 /// Whether a manifest is that of a build of the lock.
-pub(super) fn belongs(lock: &Lock, manifest: &Manifest) -> Result<(), EmulatorProblem> {
+pub(in crate::ops) fn belongs(lock: &Lock, manifest: &Manifest) -> Result<(), EmulatorProblem> {
     let other = |what| Err(EmulatorProblem::OtherBuild(what));
     if manifest.recipe != lock.recipe.name {
         return other("its lock is of another recipe");

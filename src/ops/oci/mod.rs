@@ -22,6 +22,7 @@ mod pull;
 mod push;
 mod signature;
 
+pub(super) use emulators::belongs;
 pub use pull::{PullRequest, Pulled, pull};
 pub use push::{PushRequest, Pushed, push};
 pub use signature::SignatureNeed;
