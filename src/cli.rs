@@ -214,7 +214,7 @@ pub struct VerifyArgs {
     /// With --signed or --require: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
     #[arg(long, value_name = "FILE", requires = "whose")]
     pub trusted_keys: Vec<PathBuf>,
-    /// Check every recipe below a directory and its lock; with --inputs or --rebuild, that of each recipe as well
+    /// Check every recipe below a directory and its lock; with --inputs or --rebuild, that of each locked recipe as well
     ///
     /// Without these, no network and no store are needed. Directories whose names begin with a dot or that have a
     /// CACHEDIR.TAG are left out.
@@ -228,10 +228,10 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
-/// How verdicts are printed.
+/// How verdicts are printed. All but `text` show paths from the root of the repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum VerdictFormat {
-    /// A line for each recipe, and errors on standard error
+    /// A line for each recipe, and what was found on standard error
     Text,
     /// JSON
     Json,
@@ -241,6 +241,8 @@ pub enum VerdictFormat {
     Sarif,
     /// Annotations of GitHub Actions
     Github,
+    /// A Code Quality report of GitLab CI
+    Gitlab,
 }
 
 /// `kiln draw`
