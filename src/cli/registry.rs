@@ -36,6 +36,10 @@ pub struct PushArgs {
     /// Let the registry take files that this other repository of it already has from there: team/other
     #[arg(long, value_name = "NAME")]
     pub mount_from: Option<String>,
+    /// Push this file with the build, as an artifact that refers to it: an SBOM (the JSON of SPDX 2 or CycloneDX) or an attestation
+    /// (a DSSE envelope)
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    pub attach: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -1,6 +1,7 @@
 //! Caches of steps: what one store has built, another takes, by trusted keys only, and no more of it than is needed; what is
 //! wrong with a cache costs a warning and never the build.
 
+mod attested;
 mod challenged;
 mod hostile;
 mod keys;

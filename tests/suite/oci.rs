@@ -3,6 +3,7 @@
 
 mod hostile;
 mod logins;
+mod referrers;
 pub(super) mod server;
 mod signatures;
 
