@@ -12,7 +12,7 @@ mod read;
 mod volume;
 mod xattr;
 
-pub use content::FileContent;
+pub use content::Ext4Content;
 pub use error::Ext4Error;
 pub use inode::Inode;
 pub use layout::{BlockPlace, Ext4Layout, SUPERBLOCK, is_ext4, number};

@@ -73,21 +73,21 @@ pub(super) fn runs<R: ReadAt>(volume: &mut Volume<R>, inode: &Inode) -> Result<V
 }
 
 /// The bytes of a file; what was never written reads as zeros.
-pub struct FileContent<'a, R> {
+pub struct Ext4Content<'a, R> {
     volume: &'a mut Volume<R>,
     runs: std::iter::Peekable<std::vec::IntoIter<Run>>,
     at: u64,
     size: u64,
 }
 
-impl<'a, R: ReadAt> FileContent<'a, R> {
-    pub(super) fn new(volume: &'a mut Volume<R>, inode: &Inode) -> Result<FileContent<'a, R>, Ext4Error> {
+impl<'a, R: ReadAt> Ext4Content<'a, R> {
+    pub(super) fn new(volume: &'a mut Volume<R>, inode: &Inode) -> Result<Ext4Content<'a, R>, Ext4Error> {
         let runs = runs(volume, inode)?.into_iter().peekable();
-        Ok(FileContent { volume, runs, at: 0, size: inode.size })
+        Ok(Ext4Content { volume, runs, at: 0, size: inode.size })
     }
 }
 
-impl<R: ReadAt> Read for FileContent<'_, R> {
+impl<R: ReadAt> Read for Ext4Content<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let block = self.volume.block_size();
         while self.runs.next_if(|run| (run.logical + run.blocks) * block <= self.at).is_some() {}

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::content::FileContent;
+use super::content::Ext4Content;
 use super::error::Ext4Error;
 use super::inode::{Inode, InodeKind};
 use super::layout::number;
@@ -123,8 +123,8 @@ impl<R: ReadAt> Ext4Reader<R> {
     }
 
     /// The bytes of a file.
-    pub fn content(&mut self, inode: &Inode) -> Result<FileContent<'_, R>, Ext4Error> {
-        FileContent::new(&mut self.volume, inode)
+    pub fn content(&mut self, inode: &Inode) -> Result<Ext4Content<'_, R>, Ext4Error> {
+        Ext4Content::new(&mut self.volume, inode)
     }
 
     fn target(&mut self, inode: &Inode) -> Result<Vec<u8>, Ext4Error> {
