@@ -45,6 +45,7 @@ mod suite {
     mod root;
     mod rootless;
     mod running_live;
+    mod sbom_live;
     mod share_live;
     mod shared;
     #[allow(dead_code, reason = "each suite takes what it needs")]

@@ -16,6 +16,7 @@ mod suite {
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod attest_support;
     mod bare_qemu;
     mod blame;
     mod boot;
@@ -65,8 +66,10 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod quorum;
     mod running;
     mod sandbox;
+    mod sbom;
     mod schedule;
     mod share;
     mod signed;

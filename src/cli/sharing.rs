@@ -1,8 +1,8 @@
-//! `kiln sign`, `kiln bundle` and `kiln unbundle`: the verbs that hand over what was locked or built.
+//! `kiln sign`, `kiln sbom`, `kiln bundle` and `kiln unbundle`: the verbs that hand over what was locked or built.
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::shared::{RealizeArgs, RecipeArgs};
 
@@ -54,4 +54,31 @@ pub struct SignArgs {
     /// Let the signature expire after this many days, 1 to 36500 [default: never]
     #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub expires: Option<u32>,
+}
+
+/// `kiln sbom`
+#[derive(Debug, Args)]
+pub struct SbomArgs {
+    /// Path to a recipe with a lock, or to a result directory
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// The format of the document
+    #[arg(long, value_enum)]
+    pub format: SbomFormatArg,
+    /// Write the document to FILE instead of standard output
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Do not fetch packages that the store lacks; of these, the document has no licence and no source package
+    #[arg(long)]
+    pub offline: bool,
+}
+
+/// The format of a bill of materials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SbomFormatArg {
+    /// SPDX 2.3, as JSON
+    Spdx,
+    /// CycloneDX 1.6, as JSON
+    #[value(name = "cyclonedx")]
+    CycloneDx,
 }

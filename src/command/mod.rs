@@ -4,6 +4,7 @@
 //! artifact depends on happens in the layers to its left.
 
 mod argv;
+pub mod attest;
 pub mod bug;
 pub mod build;
 pub mod bundle;
@@ -28,6 +29,7 @@ pub mod questions;
 pub mod registry;
 mod remote;
 pub mod run;
+pub mod sbom;
 pub mod shell;
 pub mod sign;
 pub mod signals;
@@ -65,11 +67,13 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Sign(args) => sign::run(&session, &args),
+        Verb::Attest(args) => attest::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
         Verb::Push(args) => registry::push(&session, &args),
         Verb::Pull(args) => registry::pull(&session, &args),
         Verb::Challenge(args) => challenge::run(&session, &args),
+        Verb::Sbom(args) => sbom::run(&session, &args),
         Verb::Diff(args) => questions::diff(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),

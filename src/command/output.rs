@@ -3,10 +3,10 @@
 //! What is printed may quote others, so control characters are spelled out whether or not a terminal reads them: a script
 //! sees the same text as its author.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 
 use super::failure::Failure;
-use crate::base::foreign::is_plain;
 use crate::base::tell;
 
 /// Prints text whose line feeds are all kiln's own.
@@ -19,18 +19,27 @@ pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
     json_text(&format!("{}\n", serde_json::to_string_pretty(value).map_err(Failure::world)?))
 }
 
-/// Prints a text that is JSON already. Its strings may hold characters that JSON allows as they are and terminals obey:
-/// those are spelled as JSON spells them.
+/// Prints a text that is JSON already.
 pub fn json_text(text: &str) -> Result<(), Failure> {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c == '\n' || is_plain(c) {
-            out.push(c);
-        } else {
-            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
-        }
+    write(&tell::json(text))
+}
+
+/// Prints commands for a CI service.
+pub fn commands(lines: &[String]) -> Result<(), Failure> {
+    write(&tell::commands(lines))
+}
+
+/// Says what is wrong with a command line, which may quote names of files; or prints the help or the version that it asks for.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let text = error.render();
+        let text = if std::io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+        tell::report(text.trim_end());
+    } else {
+        // A reader that has read enough, such as `head`, is no failure.
+        let _ = error.print();
     }
-    write(&out)
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn write(text: &str) -> Result<(), Failure> {

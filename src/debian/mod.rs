@@ -4,6 +4,7 @@
 
 pub mod archive;
 pub mod control;
+pub mod copyright;
 pub mod deb;
 pub mod keyring;
 pub mod mirror;

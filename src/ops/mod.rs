@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod artifacts;
+pub mod attest;
 mod build;
 pub mod bundle;
 pub mod cache;
@@ -28,6 +29,7 @@ mod leaks;
 pub mod load;
 pub mod local;
 pub mod lock;
+mod locked;
 pub mod machines;
 pub mod mirrors;
 pub mod oci;
@@ -44,6 +46,7 @@ mod rebuild;
 mod record;
 pub mod remote;
 pub mod running;
+pub mod sbom;
 mod session;
 pub mod share;
 pub mod shell;
@@ -54,6 +57,7 @@ mod test;
 mod variation;
 mod verify;
 mod warnings;
+mod witness;
 
 pub use build::{Built, QemuDelivery, build, build_with};
 pub use check::{Versions, check};

@@ -1,20 +1,24 @@
 //! Why an operation did not succeed, with the errors of the layers below as sources.
 
+mod attest;
 mod bundle;
 mod cache;
 mod lock;
 mod mismatch;
 mod remote;
+mod sbom;
 pub mod share;
 mod signed;
 mod step;
 mod usage;
 
+pub use attest::AttestError;
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
+pub use sbom::SbomError;
 pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};
 pub use step::StepReport;
@@ -96,6 +100,9 @@ pub enum OpsError {
     /// Bits are not what they should be.
     #[error(transparent)]
     Mismatch(#[from] MismatchError),
+    /// A build was not attested.
+    #[error(transparent)]
+    Attest(Box<AttestError>),
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
@@ -108,6 +115,9 @@ pub enum OpsError {
     /// An artifact was not pushed or pulled.
     #[error(transparent)]
     Remote(Box<RemoteError>),
+    /// A bill of materials cannot be made.
+    #[error(transparent)]
+    Sbom(#[from] SbomError),
     /// A registry or an image layout failed, or does not have what it should.
     #[error(transparent)]
     Oci(Box<OciError>),
@@ -199,10 +209,12 @@ impl OpsError {
             OpsError::Mistakes(_) | OpsError::Lock(_) => ErrorClass::Recipe,
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
+            OpsError::Attest(error) => error.class(),
             OpsError::Bundle(error) => error.class(),
             OpsError::Cache(error) => error.class(),
             OpsError::Signed(error) => error.class(),
             OpsError::Remote(error) => error.class(),
+            OpsError::Sbom(error) => error.class(),
             OpsError::Oci(error) => of_oci(error),
             OpsError::Resolve(error) => of_resolve(error),
             OpsError::Exec(error) => of_exec(error),
@@ -313,7 +325,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Attest: AttestError, Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

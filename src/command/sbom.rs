@@ -1,0 +1,39 @@
+//! `kiln sbom RECIPE|DIR`: a software bill of materials, to a file or standard output.
+
+use super::failure::Failure;
+use super::output;
+use crate::cli::{self, SbomFormatArg};
+use crate::ops::Session;
+use crate::ops::sbom::{self, Sbom, SbomFormat, SbomRequest};
+use crate::world::fs;
+
+/// Carries the verb out.
+pub fn run(session: &Session<'_>, args: &cli::SbomArgs) -> Result<(), Failure> {
+    let format = match args.format {
+        SbomFormatArg::Spdx => SbomFormat::Spdx,
+        SbomFormatArg::CycloneDx => SbomFormat::CycloneDx,
+    };
+    let request = SbomRequest { recipe: args.recipe.options(), format, offline: args.offline };
+    let sbom = sbom::sbom(session, &request)?;
+    if sbom.unread > 0 {
+        crate::tell!(
+            "warning: {} of {} packages could not be read, so that the document has no licence of them",
+            sbom.unread,
+            sbom.packages
+        );
+    }
+    match &args.output {
+        None => output::json_text(&sbom.text),
+        Some(path) => {
+            fs::write_atomically(path, sbom.text.as_bytes())?;
+            output::print(&summary(&path.display().to_string(), &sbom))
+        }
+    }
+}
+
+fn summary(path: &str, sbom: &Sbom) -> String {
+    let Sbom { packages, licensed, .. } = sbom;
+    format!(
+        "wrote {path}: {packages} packages, {licensed} with a licence that their copyright file states in machine-readable form\n"
+    )
+}

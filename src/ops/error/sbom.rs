@@ -1,0 +1,34 @@
+//! What stops a bill of materials.
+
+use std::path::PathBuf;
+
+use super::ErrorClass;
+use crate::base::Foreign;
+
+/// A result directory about which not enough is known.
+#[derive(Debug, thiserror::Error)]
+pub enum SbomError {
+    /// No lock that it was built from.
+    #[error(
+        "{}: the lock that it was built from is not there, nor in `lockfiles/` or the working directory\n  help: name the lock with \
+         --lock, or the recipe instead of the directory",
+        Foreign(.0.display())
+    )]
+    NoLock(PathBuf),
+    /// No recipe that it was built from.
+    #[error(
+        "{}: the recipe that it was built from is neither beside its lock nor in `recipes/` or the working directory\n  help: name the \
+         recipe instead of the directory",
+        Foreign(.0.display())
+    )]
+    NoRecipe(PathBuf),
+}
+
+impl SbomError {
+    /// Whose failure it is.
+    pub(super) fn class(&self) -> ErrorClass {
+        match self {
+            SbomError::NoLock(_) | SbomError::NoRecipe(_) => ErrorClass::Usage,
+        }
+    }
+}

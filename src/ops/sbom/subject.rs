@@ -1,0 +1,103 @@
+//! What a document is about: a recipe with its lock, or a directory that was built from them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::collect::Material;
+use super::facts::Facts;
+use crate::deliver::manifest::{self, Manifest};
+use crate::deliver::plain::is_plain;
+use crate::lock::{Lock, LockedFile};
+use crate::ops::error::{OpsError, SbomError};
+use crate::ops::options::RecipeOptions;
+use crate::ops::session::Session;
+use crate::ops::{load, local, locked, machines, project, sign};
+use crate::plan::{self, Plan};
+
+/// A lock, what it builds, and what came out.
+pub(super) struct Subject {
+    pub(super) lock: Lock,
+    pub(super) plan: Plan,
+    /// Artifacts of the plan, by the names that locks have for them.
+    outputs: BTreeMap<String, LockedFile>,
+    /// Other files of a directory, by name.
+    others: BTreeMap<String, LockedFile>,
+}
+
+impl Subject {
+    pub(super) fn of(session: &Session<'_>, options: &RecipeOptions) -> Result<Subject, OpsError> {
+        match options.path.is_dir() {
+            true => Subject::of_directory(session, options),
+            false => Subject::of_recipe(session, options),
+        }
+    }
+
+    pub(super) fn material<'a>(&'a self, facts: &'a Facts) -> Material<'a> {
+        let Subject { lock, plan, outputs, others } = self;
+        Material { lock, plan, facts, outputs, others }
+    }
+
+    fn of_recipe(session: &Session<'_>, options: &RecipeOptions) -> Result<Subject, OpsError> {
+        let loaded = load::recipe(session, options)?;
+        local::verifiable(&loaded.recipe)?;
+        let lock = load::lock_of(&loaded)?;
+        machines::judge(session, &loaded.recipe, &lock)?;
+        let plan = plan::lower(&loaded.recipe, &lock);
+        let outputs = lock.outputs.iter().map(|(name, output)| (name.clone(), output.file)).collect();
+        Ok(Subject { lock, plan, outputs, others: BTreeMap::new() })
+    }
+
+    /// The lock and the recipe that a directory was built from have the parameters of the build, and say what is in it.
+    fn of_directory(session: &Session<'_>, options: &RecipeOptions) -> Result<Subject, OpsError> {
+        let directory = RecipeOptions { lock: None, ..options.clone() }.directory()?.to_owned();
+        let (manifest, _) = sign::unchanged(session, &directory)?;
+        let (path, lock) = lock(session, options, &manifest)?;
+        let recipe = recipe(&path, &manifest).ok_or(SbomError::NoRecipe(directory))?;
+        let set = lock.recipe.params.into_iter().collect();
+        let built = RecipeOptions { path: recipe, set, lock: Some(path), sources: Vec::new() };
+        let subject = Subject::of_recipe(session, &built)?;
+        let (outputs, others) = files(&manifest);
+        Ok(Subject { outputs, others, ..subject })
+    }
+}
+
+/// The lock that is named, or the one that is where locks usually are and is that of the build.
+fn lock(session: &Session<'_>, options: &RecipeOptions, manifest: &Manifest) -> Result<(PathBuf, Lock), OpsError> {
+    let name = format!("{}.lock", manifest.recipe);
+    let usual = [Path::new("lockfiles").join(&name), PathBuf::from(&name)];
+    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
+    let places: Vec<PathBuf> = match &options.lock {
+        Some(lock) => vec![lock.clone()],
+        None => usual.chain([options.path.join(manifest::LOCK_FILE)]).collect(),
+    };
+    let mut found = places.into_iter().filter_map(|path| {
+        let lock = load::read_lock(session.world, &path).ok().flatten()?;
+        locked::belongs(&lock, manifest).is_ok().then_some((path, lock))
+    });
+    found.next().ok_or_else(|| SbomError::NoLock(options.path.clone()).into())
+}
+
+/// The recipe beside a lock, or where recipes usually are.
+fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
+    let name = format!("{}.kiln", manifest.recipe);
+    let usual = [Path::new("recipes").join(&name), PathBuf::from(name)];
+    let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
+    std::iter::once(project::recipe_path(lock)).chain(usual).find(|path| path.is_file())
+}
+
+type Files = BTreeMap<String, LockedFile>;
+
+/// The files of a directory: those that a lock has a name for, and the others.
+fn files(manifest: &Manifest) -> (Files, Files) {
+    let machines: BTreeMap<&str, &str> = manifest.machines().map(|(machine, directory)| (directory, machine)).collect();
+    let (mut outputs, mut others) = (Files::new(), Files::new());
+    for (name, file) in &manifest.artifacts {
+        let file = LockedFile { size: file.size, sha256: file.sha256 };
+        let (directory, rest) = name.split_once('/').unwrap_or(("", name));
+        let machine = machines.get(directory).filter(|_| !manifest.alone().any(|alone| alone == name));
+        let locked = machine.map_or(name.clone(), |machine| format!("{machine}/{rest}"));
+        outputs.insert(locked, file);
+        others.insert(name.clone(), file);
+    }
+    (outputs, others)
+}
