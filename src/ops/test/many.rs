@@ -40,6 +40,7 @@ pub(super) type Ended<'a> = &'a (dyn Fn(usize, Result<TestReport, OpsError>) -> 
 
 /// How many recipes are tested at once, when nobody says: a guest has two processors more often than one, and under
 /// software emulation each keeps one of the host busy.
+#[allow(clippy::disallowed_methods, reason = "this is scheduling")]
 pub fn default_recipes() -> usize {
     std::thread::available_parallelism().map_or(1, |count| count.get() / 2).max(1)
 }
