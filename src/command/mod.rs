@@ -29,6 +29,7 @@ pub mod qmp;
 pub mod questions;
 pub mod registry;
 mod remote;
+mod results;
 pub mod run;
 pub mod sbom;
 pub mod shell;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::output;
-use super::tested::{Json, Outcome, Results, verdict};
+use super::results::Results;
+use super::tested::{Json, Outcome, verdict};
 use crate::cli;
 use crate::guest::{TestReport, junit};
 use crate::ops::{self, FailedMachines, GoneFiles, OpsError, RecipeOptions, RecipeTest, Session, TestRequest};
