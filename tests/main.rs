@@ -59,12 +59,14 @@ mod suite {
     mod normal_user;
     mod oci;
     mod ops;
+    mod outdated;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod report;
     mod running;
     mod sandbox;
     mod sbom;
