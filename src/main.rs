@@ -12,7 +12,11 @@ fn main() -> ExitCode {
     if let Some(code) = inside::maybe_run(std::env::args_os(), command::ENTRIES) {
         return code;
     }
-    match command::run(cli::Cli::parse_from(cli::ordered(std::env::args_os())).verb) {
+    let args = match cli::Cli::try_parse_from(cli::ordered(std::env::args_os())) {
+        Ok(args) => args,
+        Err(usage) => return command::output::usage(&usage),
+    };
+    match command::run(args.verb) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             failure.tell();

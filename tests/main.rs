@@ -16,6 +16,7 @@ mod suite {
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod attest_support;
     mod bare_qemu;
     mod blame;
     mod boot;
@@ -66,6 +67,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod quorum;
     mod report;
     mod running;
     mod sandbox;

@@ -9,6 +9,7 @@ pub mod digest;
 pub mod foreign;
 pub mod glob;
 pub mod holes;
+mod inert;
 pub mod render;
 pub mod size;
 pub mod source;

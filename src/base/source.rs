@@ -24,6 +24,11 @@ impl SourceMap {
         &self.files[id.0 as usize].0
     }
 
+    /// The paths of all files, in reading order.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|(path, _)| path.as_path())
+    }
+
     /// Line and column of a byte, from 1; columns in characters.
     pub fn position(&self, id: FileId, byte: u32) -> (usize, usize) {
         let text = self.text(id);

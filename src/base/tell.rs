@@ -5,11 +5,14 @@
 //! column; further lines of it are indented. So whatever a foreign text has in it, and wherever it is quoted without
 //! [`super::foreign::Foreign`], it cannot begin a line that looks like one of kiln's own.
 //!
+//! Nor is any line a command of a CI service (see `inert.rs`): a log is read by more than people.
+//!
 //! That nobody reads standard error any more is nobody's concern: the standard library's own macro panics then.
 
 use std::borrow::Cow;
 
 use super::foreign::{escaped, is_plain};
+use super::inert::{hashes, inert};
 
 /// Bytes that are said at once; more is cut, and said to be.
 const LIMIT: usize = 64 << 10;
@@ -51,8 +54,21 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-/// A text that is JSON already. Its strings may hold characters that JSON allows as they are and terminals obey: those are
-/// spelled as JSON spells them.
+/// A text for standard output, where every line feed is kiln's own: without other control characters, and without commands of
+/// CI services.
+pub fn plain(text: &str) -> Cow<'_, str> {
+    match printable(text) {
+        Cow::Borrowed(text) => inert(text),
+        Cow::Owned(text) => Cow::Owned(inert(&text).into_owned()),
+    }
+}
+
+/// The same for commands of CI services that kiln makes itself, each in a line: nothing in them begins another.
+pub fn commands(lines: &[String]) -> String {
+    lines.iter().map(|line| printable(&line.replace('\n', "%0A")).into_owned() + "\n").collect()
+}
+
+/// A text that is JSON already, with what JSON allows and terminals or CI services obey spelled as JSON spells it.
 pub fn json(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -62,11 +78,11 @@ pub fn json(text: &str) -> String {
             c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
         }
     }
-    out
+    // Neither is outside of a string: between strings, JSON has no such characters.
+    hashes(&out, "\\u0023")
 }
 
-/// A text for standard output, where every line feed is kiln's own: without other control characters.
-pub fn plain(text: &str) -> Cow<'_, str> {
+fn printable(text: &str) -> Cow<'_, str> {
     let safe = |c: char| c == '\n' || is_plain(c);
     if text.chars().all(safe) {
         return Cow::Borrowed(text);
@@ -131,6 +147,13 @@ mod tests {
         assert_eq!(shown("a\rerror: b\x1b[2J"), "a␍error: b␛[2J");
         // A carriage return before a line feed makes no line of its own, and no other character ends one.
         assert_eq!(shown("a\r\nb\u{85}c\u{2028}d"), "a␍\n  b\\u{85}c\\u{2028}d");
+    }
+
+    #[test]
+    fn no_line_is_a_command_of_a_ci_service() {
+        assert_eq!(shown("a\n::add-mask::b\n##[error]c"), "a\n  \\u{3a}:add-mask::b\n  #\\u{23}[error]c");
+        assert_eq!(json("[\n  \"##[error]a\u{9b}\"\n]"), "[\n  \"#\\u0023[error]a\\u009b\"\n]");
+        assert_eq!(commands(&["::error::a\n::b\x1b".to_owned()]), "::error::a%0A::b␛\n");
     }
 
     #[test]

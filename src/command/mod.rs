@@ -4,6 +4,7 @@
 //! artifact depends on happens in the layers to its left.
 
 mod argv;
+pub mod attest;
 pub mod bug;
 pub mod build;
 pub mod bundle;
@@ -68,6 +69,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Sign(args) => sign::run(&session, &args),
+        Verb::Attest(args) => attest::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
         Verb::Push(args) => registry::push(&session, &args),

@@ -3,7 +3,8 @@
 //! What is printed may quote others, so control characters are spelled out whether or not a terminal reads them: a script
 //! sees the same text as its author.
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
 
 use super::failure::Failure;
 use crate::base::tell;
@@ -21,6 +22,24 @@ pub fn json(value: &impl serde::Serialize) -> Result<(), Failure> {
 /// Prints a text that is JSON already.
 pub fn json_text(text: &str) -> Result<(), Failure> {
     write(&tell::json(text))
+}
+
+/// Prints commands for a CI service.
+pub fn commands(lines: &[String]) -> Result<(), Failure> {
+    write(&tell::commands(lines))
+}
+
+/// Says what is wrong with a command line, which may quote names of files; or prints the help or the version that it asks for.
+pub fn usage(error: &clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let text = error.render();
+        let text = if std::io::stderr().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+        tell::report(text.trim_end());
+    } else {
+        // A reader that has read enough, such as `head`, is no failure.
+        let _ = error.print();
+    }
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
 fn write(text: &str) -> Result<(), Failure> {

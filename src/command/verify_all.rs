@@ -1,14 +1,13 @@
 //! `kiln verify --all DIR`: every recipe below a directory and its lock, for people and for CI services.
 
+use std::collections::BTreeSet;
+
 use super::failure::Failure;
 use super::output;
 use crate::base::Foreign;
 use crate::cli::{self, VerdictFormat};
-use crate::ops::every::{self, Depth, FindingSeverity, RecipeVerdict};
-use crate::ops::{OpsError, RecipeOptions, Session, VerifyReport};
-
-/// What is asked of one recipe beside its lock.
-type Deeper<'a> = &'a dyn Fn(&RecipeOptions) -> Result<VerifyReport, OpsError>;
+use crate::ops::Session;
+use crate::ops::every::{self, Deeper, Depth, FindingSeverity, PathBase, RecipeState, RecipeVerdict, TreeRequest};
 
 /// Names in the last line; each has lines of its own before.
 const MAX_NAMES: usize = 10;
@@ -16,19 +15,30 @@ const MAX_NAMES: usize = 10;
 /// Carries the verb out.
 pub(super) fn run(session: &Session<'_>, args: &cli::VerifyArgs, deeper: Deeper<'_>) -> Result<(), Failure> {
     let format = if args.json { VerdictFormat::Json } else { args.format };
-    let depth = if args.inputs || args.rebuild { Depth::More(deeper) } else { Depth::Locks };
-    let verdicts = every::verify(session, &args.target.recipe, depth, &mut tell)?;
+    let request = TreeRequest {
+        directory: &args.target.recipe,
+        depth: if args.inputs || args.rebuild { Depth::More(deeper) } else { Depth::Locks },
+        paths: if format == VerdictFormat::Text { PathBase::WorkingDirectory } else { PathBase::Repository },
+    };
+    let mut teller = Teller { format, lines: BTreeSet::new(), unsaid: None };
+    let verdicts = every::verify(session, &request, &mut |verdict| teller.tell(verdict))?;
+    teller.unsaid.map_or(Ok(()), Err)?;
     if verdicts.is_empty() {
-        let message = format!("no recipe with a lock below {}", Foreign(args.target.recipe.display()));
-        return Err(Failure::usage(message));
+        return Err(Failure::usage(format!("no recipes below {}", Foreign(args.target.recipe.display()))));
     }
     match format {
         VerdictFormat::Text => output::print(&text(&verdicts))?,
         VerdictFormat::Json => output::json(&verdicts)?,
         VerdictFormat::Junit => output::print(&every::junit(&verdicts))?,
         VerdictFormat::Sarif => output::json(&every::sarif(&verdicts))?,
-        VerdictFormat::Github => output::print(&every::annotations(&verdicts))?,
+        VerdictFormat::Gitlab => output::json(&every::code_quality(&verdicts))?,
+        VerdictFormat::Github => {}
     }
+    concluded(&verdicts)
+}
+
+/// The exit code, and which recipes it is for.
+fn concluded(verdicts: &[RecipeVerdict]) -> Result<(), Failure> {
     let failed: Vec<&RecipeVerdict> = verdicts.iter().filter(|verdict| verdict.class().is_some()).collect();
     let Some(class) = failed.first().and_then(|verdict| verdict.class()) else { return Ok(()) };
     let names = failed.iter().take(MAX_NAMES).map(|verdict| Foreign(verdict.recipe.display()).to_string());
@@ -39,22 +49,49 @@ pub(super) fn run(session: &Session<'_>, args: &cli::VerifyArgs, deeper: Deeper<
     Err(Failure::Stated { class, text })
 }
 
-/// Says what is wrong as soon as it is known: a rebuild of all takes hours.
-fn tell(verdict: &RecipeVerdict) {
-    for finding in &verdict.findings {
-        let word = match finding.severity {
-            FindingSeverity::Error => "error",
-            FindingSeverity::Warning => "warning",
-        };
-        let place = match &finding.place {
-            Some(place) => format!("{}:{}:{}", place.file.display(), place.line, place.column),
-            None => verdict.recipe.display().to_string(),
-        };
-        crate::tell!("{word}: {}: {}", Foreign(place), finding.text());
+/// Says what was found as soon as it is known: a rebuild of all takes hours.
+struct Teller {
+    format: VerdictFormat,
+    /// What was said. Recipes with a broken import have the same mistakes in it.
+    lines: BTreeSet<String>,
+    /// Why an annotation was not said.
+    unsaid: Option<Failure>,
+}
+
+impl Teller {
+    fn tell(&mut self, verdict: &RecipeVerdict) {
+        if self.format == VerdictFormat::Github {
+            let new: Vec<String> =
+                every::annotations(verdict).into_iter().filter(|line| self.lines.insert(line.clone())).collect();
+            self.unsaid = output::commands(&new).err().or(self.unsaid.take());
+            return;
+        }
+        for finding in &verdict.findings {
+            let word = match finding.severity {
+                FindingSeverity::Error => "error",
+                FindingSeverity::Warning => "warning",
+            };
+            let place = match &finding.place {
+                Some(place) => format!("{}:{}:{}", place.file.display(), place.line, place.column),
+                None => verdict.recipe.display().to_string(),
+            };
+            let line = format!("{word}: {}: {}", Foreign(place), finding.text());
+            if self.lines.insert(line.clone()) {
+                crate::tell!("{line}");
+            }
+        }
     }
 }
 
 fn text(verdicts: &[RecipeVerdict]) -> String {
-    let good = verdicts.iter().filter(|verdict| verdict.findings.is_empty());
-    good.map(|verdict| format!("{}: verified\n", Foreign(verdict.recipe.display()))).collect()
+    let line = |verdict: &RecipeVerdict| {
+        let state = match verdict.state {
+            RecipeState::Verified => "verified",
+            RecipeState::Library => "library, no errors",
+            RecipeState::NotLocked => "not locked",
+            RecipeState::Failed => "failed",
+        };
+        format!("{}: {state}\n", Foreign(verdict.recipe.display()))
+    };
+    verdicts.iter().map(line).collect()
 }

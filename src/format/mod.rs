@@ -6,6 +6,7 @@
 
 pub mod cdat;
 pub mod cpio;
+pub mod dsse;
 pub mod ext4;
 pub mod fat;
 pub mod git;

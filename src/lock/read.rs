@@ -15,9 +15,16 @@ use crate::debian::solve::{NotAReason, Why};
 /// A text that is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Not the TOML of a lock; the message has line and column.
-    #[error("invalid lock{}", Quoted(.0, "  "))]
-    Syntax(String),
+    /// Not the TOML of a lock; the message has line and column, too.
+    #[error("invalid lock{}", Quoted(.message, "  "))]
+    Syntax {
+        /// What the parser says, with the line that it stopped at.
+        message: String,
+        /// From 1.
+        line: usize,
+        /// In characters, from 1.
+        column: usize,
+    },
     /// Another format.
     #[error("lock has format {0}, but this version of kiln reads format {FORMAT}; run `kiln lock` to make it again")]
     Format(u32),
@@ -49,10 +56,10 @@ fn fact(place: impl Into<String>, problem: impl Into<String>) -> ReadError {
 /// Reads and checks a lock. One without a checksum was written by an older kiln.
 pub fn read(text: &str) -> Result<Lock, ReadError> {
     let (lock, checksum) = facts(text)?;
-    match checksum.filter(|checksum| *checksum != super::write::checksum(&lock)) {
-        Some(_) => Err(ReadError::Changed),
-        None => Ok(lock),
-    }
+    let Some(checksum) = checksum else { return Ok(lock) };
+    // A text as kiln wrote it needs no second writing; one with comments of others, or other line ends, does.
+    let is_right = super::write::checksum_of_text(text) == checksum || super::write::checksum(&lock) == checksum;
+    if is_right { Ok(lock) } else { Err(ReadError::Changed) }
 }
 
 /// Reads a lock as [`read`] does, but for its checksum: whoever makes a lock anew takes over what a hand has written.
@@ -61,8 +68,7 @@ pub fn read_changed(text: &str) -> Result<Lock, ReadError> {
 }
 
 fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
-    let wire: WireLock =
-        toml::from_str(text).map_err(|error| ReadError::Syntax(error.to_string().trim_end().to_owned()))?;
+    let wire: WireLock = toml::from_str(text).map_err(|error| syntax(text, &error))?;
     if wire.version != FORMAT {
         return Err(ReadError::Format(wire.version));
     }
@@ -108,6 +114,16 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
         outputs: wire.outputs.into_iter().map(|(name, file)| (name, LockedOutput { file: file.into() })).collect(),
     };
     Ok((lock, wire.checksum))
+}
+
+fn syntax(text: &str, error: &toml::de::Error) -> ReadError {
+    let before = &text[..text.floor_char_boundary(error.span().map_or(0, |span| span.start))];
+    let line = before.rfind('\n').map_or(0, |newline| newline + 1);
+    ReadError::Syntax {
+        message: error.to_string().trim_end().to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line..].chars().count() + 1,
+    }
 }
 
 type Archives = BTreeMap<ArchiveRef, LockedArchive>;

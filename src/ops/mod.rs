@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod artifacts;
+pub mod attest;
 mod build;
 pub mod bundle;
 pub mod cache;
@@ -28,6 +29,7 @@ mod leaks;
 pub mod load;
 pub mod local;
 pub mod lock;
+mod locked;
 pub mod machines;
 pub mod mirrors;
 pub mod oci;
@@ -57,6 +59,7 @@ mod test;
 mod variation;
 mod verify;
 mod warnings;
+mod witness;
 
 pub use build::{Built, QemuDelivery, build, build_with};
 pub use check::{Versions, check};

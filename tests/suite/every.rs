@@ -12,7 +12,8 @@ impl Tree {
     fn new(name: &str) -> Tree {
         let place = super::store::scratch(&format!("every-{name}"));
         let (root, library) = (Path::new(env!("CARGO_MANIFEST_DIR")), place.join("recipes/lib"));
-        for directory in ["recipes/lib/keys", "lockfiles"] {
+        // Paths begin at the root of the repository.
+        for directory in ["recipes/lib/keys", "lockfiles", ".git"] {
             std::fs::create_dir_all(place.join(directory)).unwrap();
         }
         for entry in std::fs::read_dir(root.join("recipes/lib")).unwrap().map(|entry| entry.unwrap()) {
@@ -33,6 +34,12 @@ impl Tree {
 
     fn write(&self, name: &str, text: &str) {
         std::fs::write(self.0.join(name), text).unwrap();
+    }
+
+    /// With the directories on the way.
+    fn write_in(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.0.join(name).parent().unwrap()).unwrap();
+        self.write(name, text);
     }
 
     fn append(&self, name: &str, more: &str) {
@@ -68,7 +75,44 @@ fn a_tree_that_is_as_it_should_be_is_verified_without_a_store() {
     let output = tree.verify(&[]);
     assert!(output.status.success(), "{}", text(&output));
     let said = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(said, "recipes/cxl-quick.kiln: verified\nrecipes/uefi.kiln: verified\n");
+    let begin = "recipes/cxl-quick.kiln: verified\nrecipes/lib/containers.kiln: library, no errors\n";
+    assert!(said.starts_with(begin) && said.ends_with("\nrecipes/uefi.kiln: verified\n"), "{said}");
+    let others = said.lines().filter(|line| !line.ends_with(": library, no errors")).count();
+    assert_eq!((others, text(&tree.verify(&[])).contains("warning")), (2, false), "{said}");
+}
+
+/// Every kind of recipe has a verdict, with a lock and without one.
+#[test]
+fn every_kind_of_recipe_has_a_verdict() {
+    let tree = Tree::new("kinds");
+    let import = "import \"lib/cxl.kiln\"\n";
+    tree.write("recipes/disk.kiln", &format!("{import}image disk extends debian-13 {{ size = 3GiB }}\n"));
+    tree.write("recipes/linux.kiln", &format!("{import}kernel linux {{ package = package \"linux-image-amd64\" }}\n"));
+    tree.write("recipes/both.kiln", "import \"disk.kiln\"\nkernel own { package = package \"linux-image-amd64\" }\n");
+    tree.write("recipes/words.kiln", "let word = \"a\"\n");
+    tree.write("recipes/lib/unused.kiln", "import \"cxl.kiln\"\nimage spare extends debian-13-cxl { size = 3GiB }\n");
+    std::fs::remove_file(tree.0.join("lockfiles/uefi.lock")).unwrap();
+    let output = tree.verify(&["--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let state = |name: &str| {
+        let verdict =
+            json.as_array().unwrap().iter().find(|verdict| verdict["recipe"] == format!("recipes/{name}.kiln"));
+        let verdict = verdict.unwrap_or_else(|| panic!("{name}: {json}"));
+        (verdict["state"].as_str().unwrap().to_owned(), verdict["findings"].as_array().unwrap().len())
+    };
+    for (name, expected, findings) in [
+        ("cxl-quick", "verified", 0),
+        ("uefi", "not-locked", 1),
+        ("linux", "not-locked", 1),
+        ("both", "not-locked", 1),
+        ("disk", "library", 0),
+        ("words", "library", 0),
+        ("lib/unused", "library", 0),
+        ("lib/cxl", "library", 0),
+    ] {
+        assert_eq!(state(name), (expected.to_owned(), findings), "{name}");
+    }
 }
 
 #[test]
@@ -91,7 +135,7 @@ fn what_is_wrong_with_one_hides_nothing_about_the_others() {
         &format!("error: recipes/cxl-quick.kiln:{line}:40: expected a size"),
         "error: lockfiles/gone.lock: the lock of recipes/gone.kiln, which is not there",
         "warning: recipes/uefi.kiln: no lock at lockfiles/uefi.lock",
-        "error: 2 of 3 recipes failed: lockfiles/gone.lock, recipes/cxl-quick.kiln",
+        " recipes failed: lockfiles/gone.lock, recipes/cxl-quick.kiln",
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -111,15 +155,21 @@ fn a_lock_is_found_from_every_directory() {
         let output = tree.verify_from(directory, &[top]);
         let said = String::from_utf8(output.stdout.clone()).unwrap();
         assert!(output.status.success(), "{directory}: {}", text(&output));
-        assert_eq!(said, format!("{shown}cxl-quick.kiln: verified\n{shown}uefi.kiln: verified\n"), "{directory}");
+        for name in ["cxl-quick", "uefi"] {
+            assert!(said.lines().any(|line| line == format!("{shown}{name}.kiln: verified")), "{directory}: {said}");
+        }
+        // Whoever reads these looks in the repository.
+        let json = tree.verify_from(directory, &[top, "--json"]).stdout;
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json[0]["recipe"], "recipes/cxl-quick.kiln", "{directory}");
     }
     std::os::unix::fs::symlink("uefi.kiln", tree.0.join("recipes/other.kiln")).unwrap();
     tree.append("lockfiles/uefi.lock", "edited = 1\n");
     let output = tree.verify_from("recipes", &["."]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
-    assert!(text(&output).contains("2 of 3 recipes failed: other.kiln, uefi.kiln"), "{}", text(&output));
+    assert!(text(&output).contains(" recipes failed: other.kiln, uefi.kiln"), "{}", text(&output));
     let lone = tree.verify_from("lockfiles", &["."]);
-    assert!(text(&lone).contains("no recipe with a lock"), "{}", text(&lone));
+    assert!(text(&lone).contains("no recipes below"), "{}", text(&lone));
 }
 
 #[test]
@@ -133,10 +183,13 @@ fn names_that_are_no_text_and_locks_that_lead_nowhere_are_told() {
     let output = tree.verify(&["--json"]);
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    let of = |number: usize| json[number]["recipe"].as_str().unwrap().to_owned();
-    assert_eq!((of(1), of(2)), ("recipes/uefi.kiln".to_owned(), "recipes/\u{fffd}.kiln".to_owned()), "{json}");
-    assert_eq!(json[1]["findings"][0]["severity"], "error", "{json}");
-    assert_eq!(json[2]["findings"][0]["severity"], "warning", "{json}");
+    let of = |name: &str| {
+        json.as_array().unwrap().iter().find(|verdict| verdict["recipe"] == name).unwrap_or_else(|| panic!("{json}"))
+    };
+    assert_eq!(of("recipes/uefi.kiln")["findings"][0]["severity"], "error", "{json}");
+    assert_eq!(of("recipes/\u{fffd}.kiln")["findings"][0]["severity"], "warning", "{json}");
+    let sarif: serde_json::Value = serde_json::from_slice(&tree.verify(&["--format", "sarif"]).stdout).unwrap();
+    assert!(sarif.to_string().contains("recipes/%FF.kiln"), "{sarif}");
 }
 
 #[test]
@@ -149,11 +202,72 @@ fn an_edited_lock_is_named() {
     tree.write("lockfiles/uefi.lock", &edited);
     let output = tree.verify(&[]);
     assert_eq!(output.status.code(), Some(1));
-    for words in
-        ["lock was edited or merged", "recipes/cxl-quick.kiln: verified", "1 of 2 recipes failed: recipes/uefi.kiln"]
+    for words in ["lock was edited or merged", "recipes/cxl-quick.kiln: verified", " recipes failed: recipes/uefi.kiln"]
     {
         assert!(text(&output).contains(words), "{words}: {}", text(&output));
     }
+    let number = edited.lines().position(|line| line.starts_with("checksum")).unwrap() + 1;
+    let annotations = String::from_utf8(tree.verify(&["--format", "github"]).stdout).unwrap();
+    assert!(
+        annotations.starts_with(&format!("::error file=lockfiles/uefi.lock,line={number},col=1,")),
+        "{annotations}"
+    );
+    tree.write("lockfiles/uefi.lock", &lock.replacen("[recipe]", "[recipe", 1));
+    let number = lock.lines().position(|line| line == "[recipe]").unwrap() + 1;
+    let said = text(&tree.verify(&[]));
+    assert!(said.contains(&format!("error: lockfiles/uefi.lock:{number}:8: ")), "{said}");
+}
+
+/// Whoever opens a pull request chooses names, texts and locks. No format is left by any of them, and no line of the log is a
+/// command of a CI service or moves a cursor.
+#[test]
+fn hostile_names_and_texts_stay_inside_of_every_format() {
+    let tree = Tree::new("hostile");
+    let evil = "x\n::set-output name=a::b\r\u{1b}[2J,line=9:%0A##[add-path]c\"<&'>]]>##vso[task.x]\u{202e}";
+    for name in ["recipes/", "recipes/\n  ::add-mask::"] {
+        tree.write_in(
+            &format!("{name}{evil}.kiln"),
+            &format!("machine \"{}\" {{ memory = 1 }}\n", "::error::##[error]"),
+        );
+    }
+    tree.write_in(&format!("recipes/lib/{evil}/a.lock"), "version = 1\n::add-mask::\n");
+    tree.write("lockfiles/uefi.lock", "::stop-commands::x\n##[group]\u{1b}[31m\n");
+    tree.append("recipes/cxl-quick.kiln", "import \"lib/\\n::add-mask::y\"\n\nimage \"\\n::debug::z\" {}\n");
+    for format in ["text", "json", "junit", "sarif", "github", "gitlab"] {
+        let output = tree.verify(&["--format", format]);
+        assert_eq!(output.status.code(), Some(1), "{format}: {}", text(&output));
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        for line in out.lines().chain(err.lines()) {
+            let ours =
+                format == "github" && ["::error file=", "::warning file="].iter().any(|head| line.starts_with(head));
+            assert!(ours || !line.trim_start().starts_with("::"), "{format}: {line:?}");
+            assert!(ours || !(line.contains("##[") || line.contains("##vso[")), "{format}: {line:?}");
+            assert!(line.chars().all(|c| !c.is_control() && c != '\u{202e}'), "{format}: {line:?}");
+        }
+        match format {
+            "json" | "sarif" | "gitlab" => drop(serde_json::from_str::<serde_json::Value>(&out).unwrap()),
+            "junit" => {
+                let tags = out.matches('<').count();
+                assert!(tags == out.matches('>').count() && !out.contains("]]>"), "{out}");
+            }
+            "github" => {
+                // What stands before the message is kiln's, whatever files are called.
+                for line in out.lines() {
+                    let (properties, _) = line[2..].split_once("::").unwrap();
+                    let keys =
+                        properties.split_once(' ').unwrap().1.split(',').map(|pair| pair.split_once('=').unwrap().0);
+                    assert!(keys.eq(["file", "line", "col", "title"]), "{line}");
+                }
+            }
+            _ => {}
+        }
+    }
+    // Nor does a command line that quotes a name.
+    let mut kiln = Command::new(env!("CARGO_BIN_EXE_kiln"));
+    let output = kiln.args(["check", "--x\n::add-mask::y\n##[group]\u{1b}[2J"]).output().unwrap();
+    let said = text(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(!said.contains("\n::") && !said.contains("##[") && !said.contains('\u{1b}'), "{said}");
 }
 
 #[test]
@@ -169,6 +283,7 @@ fn every_format_says_the_same() {
     let finding = &json[0]["findings"][0];
     assert_eq!((&finding["file"], &finding["column"]), (&"recipes/cxl-quick.kiln".into(), &40.into()), "{json}");
     assert_eq!((&finding["severity"], &finding["exit_code"]), (&"error".into(), &1.into()), "{json}");
+    assert_eq!((&json[0]["state"], &json[1]["state"]), (&"failed".into(), &"library".into()), "{json}");
     assert_eq!(json[1]["findings"].as_array().unwrap().len(), 0, "{json}");
     let line = finding["line"].as_u64().unwrap();
 
@@ -182,10 +297,7 @@ fn every_format_says_the_same() {
     assert!(rules.iter().any(|rule| rule["id"] == result["ruleId"]), "{sarif}");
 
     let junit = of("junit");
-    assert!(
-        junit.contains("tests=\"2\" failures=\"1\"") && junit.contains("<testcase name=\"recipes/uefi.kiln\""),
-        "{junit}"
-    );
+    assert!(junit.contains(" failures=\"1\"") && junit.contains("<testcase name=\"recipes/uefi.kiln\""), "{junit}");
     assert!(
         junit.contains(&format!("<failure message=\"recipes/cxl-quick.kiln:{line}:40: expected a size")),
         "{junit}"
@@ -193,6 +305,11 @@ fn every_format_says_the_same() {
     let annotations = of("github");
     let begin = format!("::error file=recipes/cxl-quick.kiln,line={line},col=40,title=kiln verify::expected a size");
     assert!(annotations.starts_with(&begin) && annotations.lines().count() == 1, "{annotations}");
+    let gitlab: serde_json::Value = serde_json::from_str(&of("gitlab")).unwrap();
+    let issue = &gitlab[0];
+    assert_eq!(issue["location"], serde_json::json!({"path": "recipes/cxl-quick.kiln", "lines": {"begin": line}}));
+    assert_eq!((&issue["severity"], &issue["check_name"]), (&"major".into(), &"kiln.recipe".into()), "{gitlab}");
+    assert_eq!((gitlab.as_array().unwrap().len(), issue["fingerprint"].as_str().unwrap().len()), (1, 64), "{gitlab}");
     refused(&tree.verify(&["--json", "--format", "sarif"]), 2, &["cannot be used with"]);
 }
 
@@ -216,4 +333,25 @@ fn links_and_depths_lead_nowhere() {
     let deep = tree.0.join("d/".repeat(70));
     std::fs::create_dir_all(deep).unwrap();
     refused(&tree.verify(&[]), 2, &["too many files or levels"]);
+}
+
+/// A broken import is one finding, not one for each recipe that has it.
+#[test]
+fn a_mistake_in_an_import_is_said_once() {
+    let tree = Tree::new("import");
+    tree.append("recipes/lib/debian-13.kiln", "image ghost { size = 5 }\n");
+    // It has two: `tools` are missing, and the size has no unit.
+    for format in ["github", "sarif", "gitlab"] {
+        let output = tree.verify(&["--format", format]);
+        let out = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{format}: {out}");
+        let errors = match format {
+            "github" => out.lines().filter(|line| line.starts_with("::error file=recipes/lib/debian-13.kiln,")).count(),
+            "sarif" => out.matches("\"level\": \"error\"").count(),
+            _ => out.matches("\"major\"").count(),
+        };
+        assert_eq!(errors, 2, "{format}: {out}");
+        // Libraries have no lock, and their mistakes are warnings where nobody fails by them.
+        assert!(!out.contains("warning") && !out.contains("minor"), "{format}: {out}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Why an operation did not succeed, with the errors of the layers below as sources.
 
+mod attest;
 mod bundle;
 mod cache;
 mod lock;
@@ -11,6 +12,7 @@ mod signed;
 mod step;
 mod usage;
 
+pub use attest::AttestError;
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
 pub use lock::LockError;
@@ -98,6 +100,9 @@ pub enum OpsError {
     /// Bits are not what they should be.
     #[error(transparent)]
     Mismatch(#[from] MismatchError),
+    /// A build was not attested.
+    #[error(transparent)]
+    Attest(Box<AttestError>),
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
@@ -204,6 +209,7 @@ impl OpsError {
             OpsError::Mistakes(_) | OpsError::Lock(_) => ErrorClass::Recipe,
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
+            OpsError::Attest(error) => error.class(),
             OpsError::Bundle(error) => error.class(),
             OpsError::Cache(error) => error.class(),
             OpsError::Signed(error) => error.class(),
@@ -319,7 +325,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Attest: AttestError, Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

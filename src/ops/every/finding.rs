@@ -68,7 +68,7 @@ impl RecipeFinding {
         }
     }
 
-    fn mistake(sources: &SourceMap, mistake: &Diagnostic, class: ErrorClass) -> RecipeFinding {
+    pub(super) fn mistake(sources: &SourceMap, mistake: &Diagnostic, class: ErrorClass) -> RecipeFinding {
         let (line, column) = sources.position(mistake.span.file, mistake.span.start);
         let place = FindingPlace { file: sources.path(mistake.span.file).to_owned(), line, column };
         let message = match &*mistake.label {
@@ -95,7 +95,7 @@ impl RecipeFinding {
         }
     }
 
-    /// A recipe with a machine and without a lock.
+    /// A recipe that has something to build and no lock.
     pub(super) fn not_locked(lock: &Path) -> RecipeFinding {
         let message = format!("no lock at {}", Foreign(lock.display()));
         let help = Some("`kiln lock` makes it; without one, nothing here can be verified".to_owned());
@@ -114,6 +114,11 @@ impl RecipeFinding {
         RecipeFinding { severity: FindingSeverity::Error, class: ErrorClass::Recipe, place: None, message, help }
     }
 
+    /// Which of [`RULES`] it breaks.
+    pub(super) fn rule(&self) -> &'static str {
+        RULES.iter().find(|(class, ..)| *class == self.class).map_or("recipe", |(_, id, _)| *id)
+    }
+
     /// The message and what to do about it.
     pub fn text(&self) -> String {
         match &self.help {
@@ -122,6 +127,15 @@ impl RecipeFinding {
         }
     }
 }
+
+/// What can be wrong, as the classes of errors tell it apart.
+pub(super) const RULES: [(ErrorClass, &str, &str); 5] = [
+    (ErrorClass::Recipe, "recipe", "The recipe, or the lock that belongs to it, is wrong."),
+    (ErrorClass::Mismatch, "mismatch", "Bits are not what they should be."),
+    (ErrorClass::Input, "input", "A package or a source is damaged or hostile, or a program of one failed."),
+    (ErrorClass::Host, "host", "A file, a network or the host did not do what it was asked."),
+    (ErrorClass::Bug, "bug", "Kiln contradicts itself."),
+];
 
 /// What a command with only this failure ends with.
 fn code<S: serde::Serializer>(class: &ErrorClass, serializer: S) -> Result<S::Ok, S::Error> {

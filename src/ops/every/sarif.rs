@@ -1,17 +1,21 @@
 //! Verdicts as SARIF 2.1.0 (OASIS), which code hosts show beside the lines.
 
+use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
+use super::finding::RULES;
 use super::{FindingSeverity, RecipeFinding, RecipeVerdict};
-use crate::ops::error::ErrorClass;
 
-/// The document.
+/// The document: each finding once, however many recipes import the file that it is in.
 pub fn sarif(verdicts: &[RecipeVerdict]) -> Value {
-    let results: Vec<Value> = verdicts
-        .iter()
-        .flat_map(|verdict| verdict.findings.iter().map(move |finding| result(verdict, finding)))
-        .collect();
+    let all = verdicts.iter().flat_map(|verdict| verdict.findings.iter().map(move |finding| result(verdict, finding)));
+    let mut seen = BTreeSet::new();
+    let results: Vec<Value> = all.filter(|result| seen.insert(result.to_string())).collect();
     json!({
+        "$schema": "https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/schemas/sarif-schema-2.1.0.json",
         "version": "2.1.0",
         "runs": [{
             "tool": {"driver": {
@@ -25,39 +29,30 @@ pub fn sarif(verdicts: &[RecipeVerdict]) -> Value {
     })
 }
 
-/// What can be wrong, as the classes of errors tell it apart.
-const RULES: [(ErrorClass, &str, &str); 5] = [
-    (ErrorClass::Recipe, "recipe", "The recipe, or the lock that belongs to it, is wrong."),
-    (ErrorClass::Mismatch, "mismatch", "Bits are not what they should be."),
-    (ErrorClass::Input, "input", "A package or a source is damaged or hostile, or a program of one failed."),
-    (ErrorClass::Host, "host", "A file, a network or the host did not do what it was asked."),
-    (ErrorClass::Bug, "bug", "Kiln contradicts itself."),
-];
-
 fn result(verdict: &RecipeVerdict, finding: &RecipeFinding) -> Value {
-    let rule = RULES.iter().find(|(class, ..)| *class == finding.class).map_or("recipe", |(_, id, _)| *id);
     let level = match finding.severity {
         FindingSeverity::Error => "error",
         FindingSeverity::Warning => "warning",
     };
     let file = finding.place.as_ref().map_or(&verdict.recipe, |place| &place.file);
-    let mut location = json!({"artifactLocation": {"uri": uri(&file.to_string_lossy())}});
-    if let Some(place) = &finding.place {
-        location["region"] = json!({"startLine": place.line, "startColumn": place.column});
-    }
+    // Code hosts show nothing without a line.
+    let (line, column) = finding.place.as_ref().map_or((1, 1), |place| (place.line, place.column));
     json!({
-        "ruleId": rule,
+        "ruleId": finding.rule(),
         "level": level,
         "message": {"text": finding.text()},
-        "locations": [{"physicalLocation": location}],
+        "locations": [{"physicalLocation": {
+            "artifactLocation": {"uri": uri(file)},
+            "region": {"startLine": line, "startColumn": column},
+        }}],
     })
 }
 
-/// A path as a relative reference (RFC 3986): what is not plain is written as numbers.
-fn uri(path: &str) -> String {
+/// A path as a relative reference (RFC 3986): what is not plain is written as numbers, byte for byte.
+fn uri(path: &Path) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-~+@".contains(&byte);
     let mut uri = String::new();
-    for byte in path.bytes() {
+    for &byte in path.as_os_str().as_bytes() {
         match plain(byte) {
             true => uri.push(char::from(byte)),
             false => uri.push_str(&format!("%{byte:02X}")),
@@ -68,10 +63,13 @@ fn uri(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
     use super::*;
 
     #[test]
     fn paths_are_references() {
-        assert_eq!(uri("recipes/a b:%ü.kiln"), "recipes/a%20b%3A%25%C3%BC.kiln");
+        assert_eq!(uri(Path::new("recipes/a b:%ü.kiln")), "recipes/a%20b%3A%25%C3%BC.kiln");
+        assert_eq!(uri(Path::new(OsStr::from_bytes(b"\xff?#.kiln"))), "%FF%3F%23.kiln");
     }
 }

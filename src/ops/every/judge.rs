@@ -1,0 +1,168 @@
+//! One recipe or lock of a tree, checked by itself, and what only the whole tree tells of it: whether others import it.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::heard::Warnings;
+use super::walk::Found;
+use super::{FindingSeverity, RecipeFinding, RecipeState, RecipeVerdict, lock_place, places};
+use crate::base::SourceMap;
+use crate::lock::{self as locks, ReadError};
+use crate::ops::error::OpsError;
+use crate::ops::load::{self, Loaded};
+use crate::ops::options::RecipeOptions;
+use crate::ops::session::Session;
+use crate::ops::{check, lock, project};
+
+/// What one file says by itself.
+pub(super) struct Judged {
+    /// As the walk found it.
+    path: PathBuf,
+    /// Without links.
+    real: PathBuf,
+    kind: FileKind,
+    findings: Vec<RecipeFinding>,
+    /// Files that it imports, without links.
+    imports: BTreeSet<PathBuf>,
+}
+
+/// What a file is.
+enum FileKind {
+    /// A recipe with a lock.
+    Locked,
+    /// A recipe without one, which would be here, that has a machine.
+    Machines(PathBuf),
+    /// The same, for images or kernels alone, or a library of some.
+    Parts(PathBuf),
+    /// A recipe without a lock that describes nothing to build, or that has mistakes.
+    Nothing(RecipeState),
+    /// Something that is wrong by being there: a lock without a recipe, or what cannot be read.
+    Stray,
+}
+
+/// Files that others import, and the directories that these are in.
+pub(super) struct Libraries {
+    files: BTreeSet<PathBuf>,
+    directories: BTreeSet<PathBuf>,
+    /// What recipes with a lock fail by: a warning about the same place says nothing more.
+    errors: BTreeSet<(PathBuf, usize, String)>,
+}
+
+/// Checks a file; `None` when there is nothing to say of it.
+pub(super) fn one(session: &Session<'_>, found: Found) -> Option<Judged> {
+    match found {
+        Found::Unreadable(path, why) => Some(Judged::stray(path, RecipeFinding::unreadable(why))),
+        Found::File(path) if path.extension().is_some_and(|extension| extension == "lock") => alone(session, path),
+        Found::File(path) => Some(recipe(session, path)),
+    }
+}
+
+fn recipe(session: &Session<'_>, path: PathBuf) -> Judged {
+    let heard = Warnings::default();
+    let session = Session { world: session.world, listener: &heard };
+    // As every command finds it: by what the path leads to, wherever it is seen from.
+    let real = session.world.canonical(&path).unwrap_or_else(|_| path.clone());
+    let lock_path = project::lock_path(&real);
+    let locked = places::is_there(&lock_path);
+    let mut imports = BTreeSet::new();
+    let judged = load::recipe(&session, &RecipeOptions::of(&path)).and_then(|loaded| {
+        imports = imported(&session, &loaded.recipe.sources, &real);
+        if locked { lock::check(&loaded).map(|_| FileKind::Locked) } else { unlocked(&loaded, lock_path.clone()) }
+    });
+    // What was never locked may be unfinished; what imports it, and is locked, fails by it.
+    let severity = if locked { FindingSeverity::Error } else { FindingSeverity::Warning };
+    let (kind, mut findings) = match judged {
+        Ok(kind) => (kind, Vec::new()),
+        Err(error) => {
+            error.report().iter().for_each(|mistakes| imports.extend(imported(&session, &mistakes.sources, &real)));
+            let kind = if locked { FileKind::Locked } else { FileKind::Nothing(RecipeState::NotLocked) };
+            (kind, lock_place::findings(&session, error, severity))
+        }
+    };
+    findings.extend(heard.found());
+    Judged { path, real, kind, findings, imports }
+}
+
+fn unlocked(loaded: &Loaded<'_>, lock_path: PathBuf) -> Result<FileKind, OpsError> {
+    check(loaded)?;
+    Ok(match &loaded.recipe {
+        recipe if !recipe.machines.is_empty() => FileKind::Machines(lock_path),
+        recipe if !recipe.goals.is_empty() => FileKind::Parts(lock_path),
+        _ => FileKind::Nothing(RecipeState::Library),
+    })
+}
+
+/// Every recipe file that was read but the first.
+fn imported(session: &Session<'_>, sources: &SourceMap, itself: &Path) -> BTreeSet<PathBuf> {
+    let real = sources.paths().filter_map(|path| session.world.canonical(path).ok());
+    real.filter(|path| path != itself).collect()
+}
+
+/// A lock whose recipe is gone. Other programs have files with this ending, too, and those that cannot be read are theirs.
+fn alone(session: &Session<'_>, path: PathBuf) -> Option<Judged> {
+    let recipe = project::recipe_path(&session.world.canonical(&path).unwrap_or_else(|_| path.clone()));
+    if places::is_there(&recipe) {
+        return None;
+    }
+    let text = load::lock_text(session.world, &path).ok()??;
+    let ours = !matches!(locks::read(&text), Err(ReadError::Syntax { .. }));
+    let finding = RecipeFinding::no_recipe(&places::from_here(session, &recipe));
+    ours.then(|| Judged::stray(path, finding))
+}
+
+/// What the recipes of a tree import from it.
+pub(super) fn libraries(judged: &[Judged]) -> Libraries {
+    let files: BTreeSet<PathBuf> = judged.iter().flat_map(|judged| judged.imports.iter().cloned()).collect();
+    let directories = judged.iter().flat_map(|judged| {
+        let own = judged.real.parent();
+        let others = judged.imports.iter().filter_map(|file| file.parent());
+        others.filter(move |directory| Some(*directory) != own).map(Path::to_owned)
+    });
+    let directories = directories.collect();
+    let findings = judged.iter().flat_map(|judged| &judged.findings);
+    let errors = findings.filter(|finding| finding.severity == FindingSeverity::Error).filter_map(key).collect();
+    Libraries { files, directories, errors }
+}
+
+fn key(finding: &RecipeFinding) -> Option<(PathBuf, usize, String)> {
+    let place = finding.place.as_ref()?;
+    Some((place.file.clone(), place.line, finding.message.clone()))
+}
+
+impl Judged {
+    fn stray(path: PathBuf, finding: RecipeFinding) -> Judged {
+        let (kind, findings) = (FileKind::Stray, vec![finding]);
+        Judged { real: path.clone(), path, kind, findings, imports: BTreeSet::new() }
+    }
+
+    /// With what the tree says of it.
+    pub(super) fn verdict(mut self, session: &Session<'_>, libraries: &Libraries) -> RecipeVerdict {
+        self.findings.retain(|finding| finding.severity == FindingSeverity::Error || !libraries.fails_by(finding));
+        let state = match self.kind {
+            FileKind::Locked => RecipeState::Verified,
+            FileKind::Nothing(state) => state,
+            FileKind::Parts(_) if libraries.has(&self.real) => RecipeState::Library,
+            FileKind::Machines(lock) | FileKind::Parts(lock) => {
+                self.findings.push(RecipeFinding::not_locked(&places::from_here(session, &lock)));
+                RecipeState::NotLocked
+            }
+            FileKind::Stray => RecipeState::Failed,
+        };
+        let mut verdict = RecipeVerdict { recipe: self.path, state, findings: self.findings };
+        if verdict.class().is_some() {
+            verdict.state = RecipeState::Failed;
+        }
+        verdict
+    }
+}
+
+impl Libraries {
+    /// Whether others import the file, or files beside it: a collection of images to start from is not all used.
+    fn has(&self, real: &Path) -> bool {
+        self.files.contains(real) || real.parent().is_some_and(|directory| self.directories.contains(directory))
+    }
+
+    fn fails_by(&self, finding: &RecipeFinding) -> bool {
+        key(finding).is_some_and(|key| self.errors.contains(&key))
+    }
+}
