@@ -69,7 +69,10 @@ pub struct ReportArgs {
     /// Also check the signature of this result directory, and list who signed it
     #[arg(long, value_name = "DIR")]
     pub result: Option<PathBuf>,
-    /// With --result: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
-    #[arg(long, value_name = "FILE", requires = "result")]
+    /// Also list who attests builds of the lock: a directory, an address or an OCI reference that has attestations
+    #[arg(long, value_name = "PLACE")]
+    pub from: Vec<String>,
+    /// Trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
+    #[arg(long, value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
 }

@@ -20,15 +20,18 @@ pub fn run(session: &Session<'_>, args: &cli::OutdatedArgs) -> Result<(), Failur
 }
 
 fn verdict(report: &OutdatedReport) -> String {
-    let security = report.packages.iter().filter(|update| update.security).count();
-    let held = match report.held.len() {
-        0 => String::new(),
-        count => format!("; the recipe holds {count} security updates back"),
+    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let OutdatedReport { packages, held, .. } = report;
+    let security = packages.iter().filter(|update| update.security).count();
+    let newer = match (packages.len(), report.kernels.len() + report.sources.len() + report.machines.len()) {
+        (0, 0) => None,
+        (0, _) => Some("there are newer versions".to_owned()),
+        (all, _) => Some(format!("newer versions of {}, {security} for security", count(all, "package"))),
     };
-    format!(
-        "{} packages have newer versions, {security} of them with security updates{held}\n  help: `kiln lock --update` takes what it can",
-        report.packages.len()
-    )
+    let held = (!held.is_empty()).then(|| format!("{} held back by the recipe", count(held.len(), "security update")));
+    let found: Vec<String> = newer.into_iter().chain(held).collect();
+    let found = if found.is_empty() { "the packages of the sets are others".to_owned() } else { found.join("; ") };
+    format!("{found}\n  help: `kiln lock --update` takes what the recipe lets in")
 }
 
 fn text(report: &OutdatedReport, security: bool) -> String {

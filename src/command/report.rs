@@ -9,8 +9,8 @@ use crate::world::fs;
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::ReportArgs) -> Result<(), Failure> {
-    let (result, trusted) = (args.result.clone(), args.trusted_keys.clone());
-    let page = report::report(session, &ReportRequest { recipe: args.recipe.options(), result, trusted })?;
+    let (result, from, trusted) = (args.result.clone(), args.from.clone(), args.trusted_keys.clone());
+    let page = report::report(session, &ReportRequest { recipe: args.recipe.options(), result, from, trusted })?;
     fs::write_atomically(&args.output, page.as_bytes())?;
     output::print(&format!("wrote {}\n", args.output.display()))
 }

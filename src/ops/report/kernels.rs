@@ -1,6 +1,6 @@
 //! What a recipe asks of its kernels, beside what each starts from.
 
-use super::html::{Cell, Html, Section, Table, paragraph};
+use super::html::{Cell, Html, Section, Table, details, paragraph, text};
 use crate::kconfig::{OptionRequest, RequestKind};
 use crate::lock::Lock;
 use crate::plan::kernel::requested::Requested;
@@ -13,7 +13,7 @@ pub(super) fn section(recipe: &Recipe, lock: &Lock) -> Section {
 }
 
 fn of_kernel(kernel: &Kernel, lock: &Lock) -> Vec<Html> {
-    let heading = Html(format!("<h3>{}</h3>\n", super::html::text(&kernel.name)));
+    let heading = Html(format!("<h3>{}</h3>\n", text(&kernel.name)));
     let locked = lock.kernels.get(&kernel.name);
     let release = locked.and_then(|kernel| kernel.release.clone()).map(|release| format!(" Its release is {release}."));
     let config = locked.and_then(|kernel| kernel.config);
@@ -22,7 +22,7 @@ fn of_kernel(kernel: &Kernel, lock: &Lock) -> Vec<Html> {
     match &kernel.origin {
         Origin::Stock { set, .. } => {
             let words = format!(
-                "Used as its package set `{}` has it: no option is changed.{}",
+                "Used as its package set {} has it: no option is changed.{}",
                 set.name,
                 release.unwrap_or_default()
             );
@@ -45,8 +45,8 @@ fn of_kernel(kernel: &Kernel, lock: &Lock) -> Vec<Html> {
 
 fn source(compiled: &Compiled) -> String {
     let source = match &compiled.source {
-        KernelSource::Package(set) => format!("the packages of `{}`", set.name),
-        KernelSource::DebianSource(source) => format!("Debian's source package `{}`", source.request.name),
+        KernelSource::Package(set) => format!("the packages of {}", set.name),
+        KernelSource::DebianSource(source) => format!("Debian's source package {}", source.request.name),
         KernelSource::Url { url, .. } => url.clone(),
         KernelSource::Directory(..) => "a directory that no lock pins".to_owned(),
     };
@@ -59,9 +59,9 @@ fn source(compiled: &Compiled) -> String {
 
 fn base(compiled: &Compiled) -> String {
     match &compiled.base {
-        ConfigBase::Target(target) => format!("`make {target}`"),
+        ConfigBase::Target(target) => format!("make {target}"),
         ConfigBase::Debian(_) => "Debian's configuration".to_owned(),
-        ConfigBase::File(file) => format!("the file `{file}`"),
+        ConfigBase::File(file) => format!("the file {file}"),
     }
 }
 
@@ -77,7 +77,8 @@ fn options(kernel: &Kernel, compiled: &Compiled) -> Html {
     };
     let caption = format!("Options of {} against {}", kernel.name, base(compiled));
     let columns = &["Option", "Value", "How", "Stated in"];
-    Table { caption, columns, rows: requested.requests.iter().map(row).collect() }.html()
+    let table = Table { caption: caption.clone(), columns, rows: requested.requests.iter().map(row).collect() };
+    details(&format!("{caption}: {}", requested.requests.len()), &table.html())
 }
 
 fn value(value: &OptionValue) -> String {

@@ -1,9 +1,10 @@
 //! A recipe and its lock as one page for people: what is in it, where that comes from, what came out, who says so.
 //!
-//! Input: a recipe with its lock; optionally a result directory with its signature. Output: one HTML file that loads nothing and runs
+//! Input: a recipe with its lock; optionally a result directory with its signature, and places of attestations. Output: one HTML file that loads nothing and runs
 //! nothing. Everything in it may be somebody else's words, and is escaped in one place, [`html`]. The same input gives the
 //! same bytes: no clock is read.
 
+mod builders;
 mod html;
 mod kernels;
 mod packages;
@@ -11,13 +12,12 @@ mod trust;
 
 use std::path::PathBuf;
 
-use self::html::{Cell, Html, Section, Table, paragraph, terms};
+use self::html::{Cell, Html, Section, Table, terms};
 use super::error::OpsError;
 use super::load::{self, Loaded};
 use super::options::RecipeOptions;
 use super::questions;
 use super::session::Session;
-use super::sign::{self, SignedReport, SignedRequest};
 use crate::base::ByteSize;
 use crate::lock::{self, Lock};
 use crate::machine::draw;
@@ -30,6 +30,8 @@ pub struct ReportRequest {
     pub recipe: RecipeOptions,
     /// A directory that was built from it, whose signature is checked.
     pub result: Option<PathBuf>,
+    /// Where attestations of builds are.
+    pub from: Vec<String>,
     /// Files of trusted keys besides the user's own.
     pub trusted: Vec<PathBuf>,
 }
@@ -40,11 +42,7 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     let lock = load::lock_of(&loaded)?;
     // Numbers in a picture are assigned on the premise that the machines can exist.
     super::check(&loaded)?;
-    let signed = request.result.as_ref().map(|directory| {
-        let (directory, recipe) = (directory.clone(), Some(lock.recipe.name.clone()));
-        sign::verify(session, &SignedRequest { directory, recipe, trusted: request.trusted.clone() })
-    });
-    let signed = signed.transpose()?;
+    let builders = builders::section(session, request, &lock)?;
     let recipe = &loaded.recipe;
     let mut sections = Vec::new();
     if !recipe.machines.is_empty() {
@@ -54,7 +52,7 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     if !recipe.kernels.is_empty() {
         sections.push(kernels::section(recipe, &lock));
     }
-    sections.extend([trust::inputs(&lock), trust::outputs(&lock), signatures(signed.as_ref())]);
+    sections.extend([trust::inputs(&lock), trust::outputs(&lock), builders]);
     Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&loaded, &lock), &sections))
 }
 
@@ -102,31 +100,10 @@ fn machines(loaded: &Loaded<'_>, lock: &Lock) -> Section {
     };
     let picture = draw::svg(machines.values());
     let picture = Html(format!(
-        "<div class=\"scroll\" role=\"region\" aria-label=\"Topology\" tabindex=\"0\">\n{picture}</div>\n"
+        "<div class=\"scroll\" role=\"group\" aria-label=\"Topology\" tabindex=\"0\">\n{picture}</div>\n"
     ));
     let trees: Vec<String> = machines.values().map(draw::tree).collect();
     let tree = Html(format!("<pre tabindex=\"0\">{}</pre>\n", html::lines(&trees.join("\n"))));
     let parts = vec![table.html(), picture, html::details("Topology as text", &tree)];
     Section { id: "machines", heading: "Machines", parts }
-}
-
-fn signatures(signed: Option<&SignedReport>) -> Section {
-    let parts = match signed {
-        None => vec![paragraph("No result directory was named, so no signature was checked.")],
-        Some(signed) => {
-            let expires = signed.expires.map_or("never".to_owned(), |expires| expires.to_string());
-            let words = format!(
-                "{} files of the result directory are those that were signed on {}. The signature expires: {expires}.",
-                signed.checked, signed.signed
-            );
-            let row = |signer: &sign::Signer| vec![Cell::text(&signer.name), Cell::Html(html::code(&signer.key))];
-            let table = Table {
-                caption: "Trusted keys that signed the build".to_owned(),
-                columns: &["Name", "Key"],
-                rows: signed.signers.iter().map(row).collect(),
-            };
-            vec![paragraph(&words), table.html()]
-        }
-    };
-    Section { id: "signatures", heading: "Who built it", parts }
 }
