@@ -3,7 +3,7 @@
 //! Input: a lock and the manifest of its build. Output: a plan with a step for each image, stock or compiled kernel and QEMU, and with what
 //! of the lock is in it. Which delivered file has which of them, and what builds and tools took part, only a recipe says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::deliver::manifest::Manifest;
 use crate::lock::{Lock, LockedPackage};
@@ -19,7 +19,7 @@ pub(super) fn plan(lock: &Lock, manifest: &Manifest) -> (Plan, Vec<usize>) {
         let inputs = outline.packages(packages.iter());
         loose.push(outline.step(kind, inputs));
     }
-    for kernel in lock.kernels.keys() {
+    for kernel in kernels(lock) {
         loose.extend(outline.kernel(kernel));
     }
     for (machine, step) in &manifest.qemu {
@@ -28,6 +28,12 @@ pub(super) fn plan(lock: &Lock, manifest: &Manifest) -> (Plan, Vec<usize>) {
         }
     }
     (outline.builder.plan, loose)
+}
+
+/// Names that kernels may have: their sets and sources are called after them. Which of these are kernels, the steps say.
+fn kernels(lock: &Lock) -> BTreeSet<&str> {
+    let sets = lock.sets.keys().filter_map(|set| set.strip_suffix(".package").or(set.strip_suffix(".source")));
+    sets.chain(lock.sources.keys().filter_map(|source| source.strip_suffix("-source"))).collect()
 }
 
 struct Outline<'a> {
