@@ -70,6 +70,7 @@ mod suite {
     mod questions;
     mod quorum;
     mod report;
+    mod roots;
     mod running;
     mod sandbox;
     mod sbom;
