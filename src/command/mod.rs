@@ -31,6 +31,7 @@ pub mod questions;
 pub mod registry;
 mod remote;
 pub mod report;
+mod results;
 pub mod run;
 pub mod sbom;
 pub mod shell;

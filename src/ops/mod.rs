@@ -71,6 +71,8 @@ pub use options::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy,
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
 pub use status::status;
-pub use test::{FailedMachines, GoneFiles, TestRequest, log_directories, test};
+pub use test::{
+    AfterRecipe, FailedMachines, GoneFiles, RecipeTest, TestRequest, default_recipes, log_directories, test_all,
+};
 pub use variation::{SecondBuild, Variation};
 pub use verify::{VerifyReport, directory};
