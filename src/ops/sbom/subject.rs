@@ -73,7 +73,7 @@ fn lock(session: &Session<'_>, options: &RecipeOptions, manifest: &Manifest) -> 
     if let Some(path) = &options.lock {
         let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.clone()))?;
         let other = |problem| SbomError::OtherLock { lock: path.clone(), directory: directory(), problem };
-        oci::belongs(&lock, manifest).map_err(other)?;
+        locked::belongs(&lock, manifest).map_err(other)?;
         return Ok((path.clone(), lock));
     }
     let name = format!("{}.lock", manifest.recipe);
