@@ -9,7 +9,6 @@ mod cyclonedx;
 mod facts;
 mod license;
 mod model;
-mod purl;
 mod spdx;
 mod subject;
 

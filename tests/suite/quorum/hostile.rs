@@ -104,6 +104,10 @@ fn junk_hides_nothing() {
     mknodat(CWD, path("4.json"), FileType::Fifo, 0o600.into(), 0).unwrap();
     std::fs::create_dir(path("5.json")).unwrap();
     std::fs::File::create(path("6.json")).unwrap().set_len(1 << 40).unwrap();
+    // More than is read of a directory in all: small files come first.
+    for number in 0..10 {
+        std::fs::File::create(path(&format!("6-{number}.json"))).unwrap().set_len(60 << 20).unwrap();
+    }
     lab.put("7\n\u{1b}[31m.json", "{}");
     for number in 0..300 {
         lab.put(&format!("8-{number}.json"), "{}");
@@ -121,7 +125,7 @@ fn junk_hides_nothing() {
         "from/3.json: it is a symbolic link",
         "from/4.json: it is a named pipe",
         "from/5.json: it is a directory",
-        "from/6.json: it is larger than 64MiB; the rest was not read",
+        "from/6.json: it is larger than 64MiB, and was not read",
         "from/7␊␛[31m.json: not a DSSE envelope",
         "more",
     ] {
