@@ -87,6 +87,12 @@ fn summary(pulled: &Pulled) -> String {
         (false, _) => text.push_str("not signed\n"),
     }
     let shown = |path: &Path| quote(&path.display().to_string());
+    if pulled.attestations > 0 {
+        let (count, directory) = (pulled.attestations, shown(&pulled.directory));
+        let attestations = if count == 1 { "attestation" } else { "attestations" };
+        let verify = format!("kiln verify {directory} --require N --from {directory}");
+        text.push_str(&format!("with {count} {attestations}: {verify} counts those that are trusted\n"));
+    }
     for path in [Some(&pulled.directory), pulled.lock.as_ref()].into_iter().flatten() {
         text.push_str(&format!("wrote {}\n", path.display()));
     }
