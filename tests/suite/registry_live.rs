@@ -46,7 +46,7 @@ impl Registry {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
         std::fs::write(scratch.path("htpasswd"), format!("user:{PASSWORD}\n")).unwrap();
         let configuration = format!(
-            "version: 0.1\nlog: {{ level: fatal }}\nstorage:\n  filesystem: {{ rootdirectory: {} }}\nhttp: {{ addr: \
+            "version: 0.1\nlog: {{ level: error }}\nstorage:\n  filesystem: {{ rootdirectory: {} }}\nhttp: {{ addr: \
              127.0.0.1:{port} }}\nauth:\n  htpasswd: {{ realm: test, path: {} }}\n",
             scratch.path("registry").display(),
             scratch.path("htpasswd").display()
