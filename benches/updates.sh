@@ -70,12 +70,15 @@ MANIFEST
 size() { stat -c %s "$@" | awk '{ sum += $1 } END { print sum + 0 }'; }
 
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-printf 'version: 0.1\nlog: { level: fatal }\nstorage:\n  filesystem: { rootdirectory: %s }\nhttp: { addr: "127.0.0.1:%s" }\n' \
+printf 'version: 0.1\nlog: { level: error }\nstorage:\n  filesystem: { rootdirectory: %s }\nhttp: { addr: "127.0.0.1:%s" }\n' \
     "$work/registry" "$port" > "$work/registry.yml"
 "$work/tools/usr/bin/docker-registry" serve "$work/registry.yml" > /dev/null 2>&1 &
 registry=$!
 python3 -c 'import socket, sys, time
-while socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))): time.sleep(0.1)' "$port"
+for _ in range(300):
+    if not socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))): sys.exit()
+    time.sleep(0.1)
+sys.exit("the registry does not listen")' "$port"
 
 ours() { # STORE WORD...
     KILN_STORE=$work/$1 "$kiln" "${@:2}"
