@@ -3,6 +3,7 @@
 mod attest;
 mod challenge;
 mod emulator;
+mod export;
 mod machines;
 mod monitor;
 mod order;
@@ -16,6 +17,7 @@ mod store;
 pub use attest::AttestArgs;
 pub use challenge::ChallengeArgs;
 pub use emulator::QemuArgs;
+pub use export::{ExportArgs, ExportKind};
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
@@ -83,6 +85,8 @@ pub enum Verb {
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// Write an image as a raw disk, an archive, a container image or in another hypervisor's format
+    Export(ExportArgs),
     /// Push a build with everything that a run needs to a registry or an OCI image layout, or results of its steps to a cache
     Push(PushArgs),
     /// Pull a build from a registry or an OCI image layout, and check every file of it

@@ -33,6 +33,7 @@ mod suite {
     mod doors;
     mod draw;
     mod every;
+    mod export;
     mod failure;
     mod failure_support;
     mod fetch;

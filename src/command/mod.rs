@@ -13,6 +13,7 @@ pub mod check;
 pub mod doctor;
 pub mod draw;
 pub mod events;
+mod export;
 pub mod failure;
 pub mod fmt;
 pub mod gc;
@@ -70,6 +71,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Attest(args) => attest::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
+        Verb::Export(args) => export::run(&session, &args),
         Verb::Push(args) => registry::push(&session, &args),
         Verb::Pull(args) => registry::pull(&session, &args),
         Verb::Challenge(args) => challenge::run(&session, &args),

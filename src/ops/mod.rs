@@ -19,6 +19,7 @@ pub mod emulator;
 pub mod error;
 pub mod event;
 pub mod every;
+pub mod export;
 pub mod fill;
 mod first_boot;
 pub mod gone;

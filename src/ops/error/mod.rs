@@ -3,6 +3,7 @@
 mod attest;
 mod bundle;
 mod cache;
+mod export;
 mod lock;
 mod mismatch;
 mod remote;
@@ -15,6 +16,7 @@ mod usage;
 pub use attest::AttestError;
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
+pub use export::ExportError;
 pub use lock::LockError;
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
@@ -106,6 +108,9 @@ pub enum OpsError {
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
+    /// A disk was not exported.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// A cache cannot be used as it was named.
     #[error(transparent)]
     Cache(Box<CacheError>),
@@ -212,6 +217,7 @@ impl OpsError {
             OpsError::Attest(error) => error.class(),
             OpsError::Bundle(error) => error.class(),
             OpsError::Cache(error) => error.class(),
+            OpsError::Export(error) => error.class(),
             OpsError::Signed(error) => error.class(),
             OpsError::Remote(error) => error.class(),
             OpsError::Sbom(error) => error.class(),
@@ -325,7 +331,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Attest: AttestError, Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Attest: AttestError, Bundle: BundleError, Cache: CacheError, Export: ExportError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {
