@@ -61,6 +61,7 @@ mod suite {
     mod normal_user;
     mod oci;
     mod ops;
+    mod outdated;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
@@ -68,6 +69,7 @@ mod suite {
     mod qcow2;
     mod questions;
     mod quorum;
+    mod report;
     mod running;
     mod sandbox;
     mod sbom;
