@@ -18,3 +18,5 @@ pub mod signature;
 pub mod swap;
 pub mod tar;
 pub mod uki;
+pub mod vhd;
+pub mod vmdk;
