@@ -5,6 +5,7 @@
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
 
 pub mod cdat;
+pub mod chunks;
 pub mod cpio;
 pub mod disk;
 pub mod dsse;
