@@ -56,6 +56,7 @@ mod suite {
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod moved;
     mod normal_user;
     mod oci;
     mod ops;
@@ -75,6 +76,7 @@ mod suite {
     mod sources;
     mod store;
     mod store_modes;
+    mod templates;
     mod terminal;
     mod throttle;
     mod tidy;

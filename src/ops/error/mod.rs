@@ -13,7 +13,7 @@ mod usage;
 
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
-pub use lock::LockError;
+pub use lock::{LockEdit, LockError};
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
 pub use sbom::SbomError;
