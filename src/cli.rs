@@ -1,7 +1,9 @@
 //! The command line, as types. Every verb is one file of `command/`.
 
+mod attest;
 mod challenge;
 mod emulator;
+mod export;
 mod machines;
 mod monitor;
 mod order;
@@ -12,8 +14,10 @@ mod shared;
 mod sharing;
 mod store;
 
+pub use attest::AttestArgs;
 pub use challenge::ChallengeArgs;
 pub use emulator::QemuArgs;
+pub use export::{ExportArgs, ExportKind};
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
@@ -75,10 +79,14 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Sign a result directory with an SSH or minisign key
     Sign(SignArgs),
+    /// Attest with an SSH or minisign key what was built here
+    Attest(AttestArgs),
     /// Write everything that a rebuild or a run of a recipe needs to one file
     Bundle(BundleArgs),
     /// Check a bundle, and unpack it into the store and a new directory
     Unbundle(UnbundleArgs),
+    /// Write an image as a raw disk, an archive, a container image or in another hypervisor's format
+    Export(ExportArgs),
     /// Push a build with everything that a run needs to a registry or an OCI image layout, or results of its steps to a cache
     Push(PushArgs),
     /// Pull a build from a registry or an OCI image layout, and check every file of it
@@ -191,19 +199,30 @@ pub struct VerifyArgs {
     #[arg(long, conflicts_with = "rebuild")]
     pub inputs: bool,
     /// Check that a directory is signed by a trusted key, and that nothing newer of it was accepted before
-    #[arg(long, conflicts_with_all = ["rebuild", "inputs"])]
+    #[arg(long, conflicts_with_all = ["rebuild", "inputs"], group = "whose")]
     pub signed: bool,
-    /// With --signed: the recipe that it is to be a build of [default: any that the key is trusted with]
-    #[arg(long, value_name = "NAME", requires = "signed")]
+    /// Check that so many builders, each with a trusted key, attest the same files, of a directory or of the recipe's lock
+    #[arg(long, value_name = "N", conflicts_with_all = ["rebuild", "inputs"], group = "whose", requires = "from",
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    pub require: Option<usize>,
+    /// With --require: where attestations are, a directory or file, an address (http:// or https://), or a build in a registry
+    /// (registry.example/NAME:TAG) or OCI image layout (oci:DIR:TAG); may be given more than once
+    #[arg(long, value_name = "PLACE", requires = "require")]
+    pub from: Vec<String>,
+    /// With --require: speak HTTP without TLS to registries; one on this machine (localhost, 127.0.0.1) is always spoken to so
+    #[arg(long, requires = "require")]
+    pub plain_http: bool,
+    /// With --signed or --require: the recipe that it is to be a build of [default: any that the key is trusted with]
+    #[arg(long, value_name = "NAME", requires = "whose")]
     pub recipe_name: Option<String>,
-    /// With --signed: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
-    #[arg(long, value_name = "FILE", requires = "signed")]
+    /// With --signed or --require: trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
+    #[arg(long, value_name = "FILE", requires = "whose")]
     pub trusted_keys: Vec<PathBuf>,
     /// Check every recipe below a directory and its lock; with --inputs or --rebuild, that of each locked recipe as well
     ///
     /// Without these, no network and no store are needed. Directories whose names begin with a dot or that have a
     /// CACHEDIR.TAG are left out.
-    #[arg(long, conflicts_with_all = ["signed", "set", "lock", "sources"])]
+    #[arg(long, conflicts_with_all = ["signed", "require", "set", "lock", "sources"])]
     pub all: bool,
     /// With --all: how to print what was found
     #[arg(long, value_enum, requires = "all", conflicts_with = "json", default_value_t = VerdictFormat::Text)]

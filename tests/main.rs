@@ -16,6 +16,7 @@ mod suite {
     mod arm64;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod attack;
+    mod attest_support;
     mod bare_qemu;
     mod blame;
     mod boot;
@@ -32,6 +33,7 @@ mod suite {
     mod doors;
     mod draw;
     mod every;
+    mod export;
     mod failure;
     mod failure_support;
     mod fetch;
@@ -66,6 +68,7 @@ mod suite {
     mod private_apt;
     mod qcow2;
     mod questions;
+    mod quorum;
     mod running;
     mod sandbox;
     mod sbom;

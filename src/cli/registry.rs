@@ -13,8 +13,8 @@ pub struct PushArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
     /// Where to push to: registry.example/NAME:TAG, or oci:DIR:TAG for an OCI image layout. Without it, results of the recipe's
-    /// steps are pushed to each `--cache`, which must be a directory; `--cache private=DIR` is for results that are made from
-    /// private files as well
+    /// steps are pushed to each `--cache`, a directory or a repository of a registry (registry.example/NAME); `--cache
+    /// private=PLACE` is for results that are made from private files as well
     #[arg(required_unless_present = "caches")]
     pub reference: Option<String>,
     /// How the build of a recipe goes
@@ -36,6 +36,10 @@ pub struct PushArgs {
     /// Let the registry take files that this other repository of it already has from there: team/other
     #[arg(long, value_name = "NAME")]
     pub mount_from: Option<String>,
+    /// Push this file with the build, as an artifact that refers to it: an SBOM (the JSON of SPDX 2 or CycloneDX) or an attestation
+    /// (a DSSE envelope)
+    #[arg(long, value_name = "FILE", requires = "reference")]
+    pub attach: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

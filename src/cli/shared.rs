@@ -11,7 +11,7 @@ use crate::ops::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy, 
 /// A recipe and its parameters.
 #[derive(Debug, Args)]
 pub struct RecipeArgs {
-    /// Path to the recipe (.kiln). `kiln run`, `kiln verify` and `kiln push` also take a result directory, `kiln bundle` a lock,
+    /// Path to the recipe (.kiln). `kiln run`, `kiln verify`, `kiln export` and `kiln push` also take a result directory, `kiln bundle` a lock,
     /// `kiln run` a reference such as registry.example/NAME:TAG
     pub recipe: PathBuf,
     /// Override a parameter of the recipe
@@ -46,8 +46,8 @@ pub struct RealizeArgs {
     /// Run every step again, ignoring cached results and caches
     #[arg(long)]
     pub no_cache: bool,
-    /// Also take results of steps from this cache, a directory or the address of a web server, if a trusted key has signed them.
-    /// Others are listed in KILN_CACHES and in kiln/caches of the user's configuration
+    /// Also take results of steps from this cache, a directory, the address of a web server, or a repository of a registry
+    /// (registry.example/NAME), if a trusted key has signed them. Others are listed in KILN_CACHES and in kiln/caches of the user's configuration
     #[arg(long = "cache", value_name = "PLACE", conflicts_with = "without_caches")]
     pub caches: Vec<String>,
     /// Take nothing from caches, and use no result that was taken from one before

@@ -4,6 +4,7 @@
 //! artifact depends on happens in the layers to its left.
 
 mod argv;
+pub mod attest;
 pub mod bug;
 pub mod build;
 pub mod bundle;
@@ -12,6 +13,7 @@ pub mod check;
 pub mod doctor;
 pub mod draw;
 pub mod events;
+mod export;
 pub mod failure;
 pub mod fmt;
 pub mod gc;
@@ -66,8 +68,10 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Test(args) => test::run(&session, &args),
         Verb::Verify(args) => verify::run(&session, &args),
         Verb::Sign(args) => sign::run(&session, &args),
+        Verb::Attest(args) => attest::run(&session, &args),
         Verb::Bundle(args) => bundle::bundle(&session, &args),
         Verb::Unbundle(args) => bundle::unbundle(&session, &args),
+        Verb::Export(args) => export::run(&session, &args),
         Verb::Push(args) => registry::push(&session, &args),
         Verb::Pull(args) => registry::pull(&session, &args),
         Verb::Challenge(args) => challenge::run(&session, &args),

@@ -20,15 +20,21 @@ pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> 
         reference: reference.clone(),
         plain_http: args.plain_http,
         mount_from: args.mount_from.clone(),
+        attached: args.attach.clone(),
     };
     let pushed = oci::push(session, &request)?;
     if args.json {
         return output::json(&pushed);
     }
-    let Pushed { reference, digest, files, bytes, signed } = &pushed;
+    let Pushed { reference, digest, files, bytes, signed, attached } = &pushed;
     let size = ByteSize(*bytes).rounded();
     let signature = if *signed { ", with its signature" } else { "" };
-    output::print(&format!("pushed {reference}: {files} files, {size}{signature}\ndigest {digest}\n"))
+    let files_that_refer = match attached {
+        0 => String::new(),
+        1 => ", with 1 file that refers to it".to_owned(),
+        count => format!(", with {count} files that refer to it"),
+    };
+    output::print(&format!("pushed {reference}: {files} files, {size}{signature}{files_that_refer}\ndigest {digest}\n"))
 }
 
 /// Carries `kiln pull` out.

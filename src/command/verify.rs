@@ -14,6 +14,9 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
     if args.all {
         return super::verify_all::run(session, args, &|session, options| deeper(session, args, options));
     }
+    if let Some(required) = args.require {
+        return super::attest::verify(session, args, required);
+    }
     if args.signed {
         return super::sign::verify(session, args);
     }

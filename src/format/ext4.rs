@@ -1,7 +1,22 @@
-//! How much an ext4 file system holds, as `mke2fs` lays it out with the features of `src/plan/image/mke2fs.conf`.
+//! How much an ext4 file system holds, as `mke2fs` lays it out with the features of `src/plan/image/mke2fs.conf`; below it, a
+//! reader of such file systems.
 //!
-//! Input: bytes of a file system, or what is to be put on one. Output: blocks and inodes. Nothing is read or written: this
+//! Input: bytes of a file system, or what is to be put on one. Output: blocks and inodes. Nothing is read or written here: this
 //! is the arithmetic of `ext2fs_initialize` (e2fsprogs, `lib/ext2fs/initialize.c`), compared with `mke2fs` in tests.
+
+mod content;
+mod error;
+mod inode;
+mod layout;
+mod read;
+mod volume;
+mod xattr;
+
+pub use content::Ext4Content;
+pub use error::Ext4Error;
+pub use inode::Inode;
+pub use layout::{BlockPlace, Ext4Layout, SUPERBLOCK, is_ext4, number};
+pub use read::Ext4Reader;
 
 /// Bytes of a block.
 pub const BLOCK: u64 = 4096;

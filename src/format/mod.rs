@@ -1,11 +1,13 @@
 //! Deterministic writers: tar, cpio, qcow2, partition tables, FAT, UEFI programs. Times, owners and ids are arguments.
-//! Of ext4, which `mke2fs` writes, there is only how much it holds.
+//! Of ext4, which `mke2fs` writes, there is how much it holds, and a reader.
 //! Of git, which kiln never writes for, there are readers.
 //!
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
 
 pub mod cdat;
 pub mod cpio;
+pub mod disk;
+pub mod dsse;
 pub mod ext4;
 pub mod fat;
 pub mod git;

@@ -9,7 +9,7 @@ use super::registry::Registry;
 use super::send::Ask;
 use super::{OciDigest, OciError, Reference, RegistryReference, Which};
 use crate::base::Digest;
-use crate::world::download::{Length, Nobody, Sink};
+use crate::world::download::{Length, Nobody, Refusal, Sink};
 use crate::world::{HttpMethod, HttpRequest, Stated};
 
 impl Registry<'_> {
@@ -22,7 +22,7 @@ impl Registry<'_> {
     }
 
     /// The manifest of a tag or a digest, if there is one.
-    pub(super) fn read_manifest(
+    pub fn read_manifest(
         &self,
         name: &str,
         expected: Option<OciDigest>,
@@ -81,6 +81,17 @@ impl Registry<'_> {
         Err(OciError::Wrong { what: url, expected, expected_size, found, found_size })
     }
 
+    /// Asks once for what a sink lacks of a blob.
+    pub fn pour_once<S: Sink>(&self, descriptor: &Descriptor, sink: &mut S) -> Result<(), Refusal<S::Error>> {
+        self.pour(&self.url(&format!("blobs/{}", descriptor.digest)), descriptor, sink)
+    }
+
+    fn pour<S: Sink>(&self, url: &str, descriptor: &Descriptor, sink: &mut S) -> Result<(), Refusal<S::Error>> {
+        let shown = self.login.get();
+        let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: shown.as_deref() };
+        self.downloader.pour(&request, Length::Exactly(descriptor.size), sink)
+    }
+
     /// Has a blob poured into a sink, from where that is on; whether it is the right one is the caller's to judge.
     pub fn blob<S: Sink<Error = OciError>>(&self, descriptor: &Descriptor, sink: &mut S) -> Result<(), OciError> {
         let url = self.url(&format!("blobs/{}", descriptor.digest));
@@ -94,9 +105,7 @@ impl Registry<'_> {
                     let _ = self.send(Ask::new(HttpMethod::Head, url));
                 }
                 tries += 1;
-                let shown = self.shown();
-                let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: shown.as_deref() };
-                let poured = self.downloader.pour(&request, Length::Exactly(descriptor.size), sink);
+                let poured = self.pour(url, descriptor, sink);
                 have.set(sink.have());
                 poured
             },

@@ -27,4 +27,4 @@ pub use manifest::{
 };
 pub use pieces::Upload;
 pub use reference::{LayoutReference, Reference, RegistryReference, Which};
-pub use registry::{Access, Connection, Registry, Rights};
+pub use registry::{Access, Connection, Login, Registry, Rights};

@@ -1,6 +1,8 @@
 //! A repository of a registry: where it is, how it is reached, and who hears of it.
 
-use std::sync::{Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::reference::is_name;
 use super::{OciError, RegistryReference};
@@ -35,14 +37,43 @@ pub enum Rights {
     Push,
 }
 
+/// What a registry is shown: the value of the header. Clones share it, so that one login serves several connections.
+#[derive(Clone, Default)]
+pub struct Login(Arc<Mutex<Option<String>>>);
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login")
+    }
+}
+
+impl Login {
+    pub(super) fn set(&self, shown: String) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+    }
+
+    pub(super) fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// How long a registry is waited for that has too much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RegistryPatience {
+    /// As long as it asks for, within limits.
+    Long,
+    /// Not at all.
+    None,
+}
+
 /// A repository of a registry.
 pub struct Registry<'a> {
     pub(super) connection: Connection<'a>,
     pub(super) reference: RegistryReference,
     pub(super) access: Access,
     pub(super) downloader: Downloader<'a>,
-    /// What the registry is shown: the value of the header.
-    pub(super) authorization: Mutex<Option<String>>,
+    pub(super) login: Login,
+    pub(super) patience: RegistryPatience,
 }
 
 impl<'a> Registry<'a> {
@@ -56,8 +87,18 @@ impl<'a> Registry<'a> {
             return Err(OciError::Reference { text: name.clone(), problem });
         }
         let downloader = Downloader::new(connection.world, connection.stop).telling(connection.told);
-        let (reference, authorization) = (reference.clone(), Mutex::new(None));
-        Ok(Registry { connection, reference, access, downloader, authorization })
+        let (reference, login) = (reference.clone(), Login::default());
+        Ok(Registry { connection, reference, access, downloader, login, patience: RegistryPatience::Long })
+    }
+
+    /// Shows what was shown by whoever had this login before, as long as that is accepted.
+    pub fn with_login(self, login: &Login) -> Self {
+        Registry { login: login.clone(), ..self }
+    }
+
+    /// Gives up on a registry that wants to be asked later, or sends nothing for this time: whoever asks can go without.
+    pub fn hasty(self, time: Duration) -> Self {
+        Registry { downloader: self.downloader.hasty(time), patience: RegistryPatience::None, ..self }
     }
 
     /// `https://registry.example`
@@ -71,10 +112,6 @@ impl<'a> Registry<'a> {
 
     pub(super) fn url(&self, rest: &str) -> String {
         format!("{}/v2/{}/{rest}", self.origin(), self.reference.name)
-    }
-
-    pub(super) fn shown(&self) -> Option<String> {
-        self.authorization.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn ask_to_stop(&self) -> Result<(), OciError> {

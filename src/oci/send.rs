@@ -1,12 +1,11 @@
 //! One request to a registry: with a login where it asks for one, again where that may help, and with what it says in an error.
 
-use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::OciError;
 use super::challenge::{self, Challenge};
 use super::credentials::{self, Credentials, Secret};
-use super::registry::{Registry, Rights};
+use super::registry::{Registry, RegistryPatience, Rights};
 use crate::world::place::AddressKind;
 use crate::world::{HttpAnswer, HttpExchange, HttpMethod, NamedBy, WorldError, is_same_server, joined_url};
 
@@ -45,24 +44,29 @@ impl Registry<'_> {
     /// Asks the registry itself. An answer of any status is one, but for those that a login or time mends.
     pub(super) fn send(&self, ask: Ask<'_>) -> Result<HttpAnswer, OciError> {
         let (mut logins, mut tries, mut waits) = (0, 0, 0);
+        let (max_tries, max_waits) = match self.patience {
+            RegistryPatience::Long => (MAX_TRIES, MAX_WAITS),
+            // A connection that was kept open may have ended meanwhile.
+            RegistryPatience::None => (1, 0),
+        };
         loop {
             self.ask_to_stop()?;
             let mut headers = ask.headers.clone();
-            headers.extend(self.shown().map(|shown| ("authorization", shown)));
+            headers.extend(self.login.get().map(|shown| ("authorization", shown)));
             match self.exchange(&ask, headers, NamedBy::User) {
                 Ok(answer) if answer.status == 401 && logins < MAX_LOGINS => {
                     logins += 1;
                     self.log_in(&answer)?;
                 }
                 Ok(answer) if answer.status == 401 => return Err(self.no_entry("it refuses the login".to_owned())),
-                Ok(answer) if matches!(answer.status, 429 | 502 | 503 | 504) && waits < MAX_WAITS => {
+                Ok(answer) if matches!(answer.status, 429 | 502 | 503 | 504) && waits < max_waits => {
                     let asked = answer.header("retry-after").and_then(|seconds| seconds.parse().ok());
                     let time = asked.map_or(Duration::from_millis(500) * 2u32.pow(waits), Duration::from_secs);
                     waits += 1;
                     self.pause(time.min(LONGEST_WAIT))?;
                 }
                 Ok(answer) => return Ok(answer),
-                Err(WorldError::Fetch { .. }) if tries < MAX_TRIES && ask.method != HttpMethod::Patch => {
+                Err(WorldError::Fetch { .. }) if tries < max_tries && ask.method != HttpMethod::Patch => {
                     tries += 1;
                     self.pause(Duration::from_millis(200) * tries)?;
                 }
@@ -152,7 +156,7 @@ impl Registry<'_> {
                 return Err(server(&self.origin(), problem.to_owned()));
             }
         };
-        *self.authorization.lock().unwrap_or_else(PoisonError::into_inner) = Some(shown);
+        self.login.set(shown);
         Ok(())
     }
 

@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 mod artifacts;
+pub mod attest;
 mod build;
 pub mod bundle;
 pub mod cache;
@@ -19,6 +20,7 @@ pub mod emulator;
 pub mod error;
 pub mod event;
 pub mod every;
+pub mod export;
 pub mod fill;
 mod first_boot;
 pub mod gone;
@@ -29,6 +31,7 @@ mod leaks;
 pub mod load;
 pub mod local;
 pub mod lock;
+mod locked;
 pub mod machines;
 pub mod mirrors;
 pub mod oci;
@@ -56,6 +59,7 @@ mod test;
 mod variation;
 mod verify;
 mod warnings;
+mod witness;
 
 pub use build::{Built, QemuDelivery, build, build_with};
 pub use check::{Versions, check};

@@ -10,7 +10,7 @@ use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fd::{AsFd, OwnedFd};
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use super::WorldError;
@@ -132,7 +132,7 @@ impl OutputDirectory {
 
     /// A new file that has no name of its own yet.
     pub fn begin(&self) -> Result<NewFile<'_>, WorldError> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut tries = 0;
         loop {
             let name = random_name();
@@ -181,23 +181,47 @@ impl OutputDirectory {
 pub struct NewFile<'a> {
     directory: &'a OutputDirectory,
     name: Option<OsString>,
-    /// To be written to.
+    /// To be written to, and read again.
     pub file: File,
 }
 
 impl NewFile<'_> {
     /// Gives it its name, which is taken from whatever had it.
     pub fn finish(mut self, name: &OsStr, mode: u32) -> Result<(), WorldError> {
-        let path = self.directory.path.join(name);
-        let protected = rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(Into::into);
-        context("set the mode of", &path, protected)?;
-        context("sync", &path, self.file.sync_all())?;
+        let path = self.settle(name, mode)?;
         if let Some(random) = &self.name {
             let fd = &self.directory.fd;
             context("write", &path, rustix::fs::renameat(fd, random, fd, name).map_err(Into::into))?;
             self.name = None;
         }
         Ok(())
+    }
+
+    /// Gives it a name that nothing has; `false`, and the file goes away, if something has it.
+    pub fn finish_new(mut self, name: &OsStr, mode: u32) -> Result<bool, WorldError> {
+        let path = self.settle(name, mode)?;
+        let Some(random) = &self.name else { return Ok(false) };
+        let fd = &self.directory.fd;
+        match rustix::fs::renameat_with(fd, random, fd, name, RenameFlags::NOREPLACE) {
+            Ok(()) => self.name = None,
+            Err(Errno::EXIST) => return Ok(false),
+            // A file system that cannot do this in one step has hard links, whose random name then goes away.
+            Err(Errno::INVAL | Errno::NOSYS) => match rustix::fs::linkat(fd, random, fd, name, AtFlags::empty()) {
+                Err(Errno::EXIST) => return Ok(false),
+                linked => context("write", &path, linked.map_err(Into::into))?,
+            },
+            Err(error) => context("write", &path, Err(error.into()))?,
+        }
+        Ok(true)
+    }
+
+    /// Everything before the name: the mode, and bytes that outlast a power failure.
+    fn settle(&self, name: &OsStr, mode: u32) -> Result<PathBuf, WorldError> {
+        let path = self.directory.path.join(name);
+        let protected = rustix::fs::fchmod(&self.file, Mode::from_raw_mode(mode)).map_err(Into::into);
+        context("set the mode of", &path, protected)?;
+        context("sync", &path, self.file.sync_all())?;
+        Ok(path)
     }
 }
 
@@ -308,6 +332,19 @@ mod tests {
         }
         drop(directory.begin().unwrap());
         assert_eq!(fs::names(&work).unwrap(), ["lock", "manifest"], "nothing temporary stays");
+    }
+
+    #[test]
+    fn a_new_name_is_taken_from_nobody() {
+        let checkout = Checkout::new("taken");
+        symlink("../victim/canary", checkout.work().join("link")).unwrap();
+        let directory = OutputDirectory::open(&checkout.work()).unwrap();
+        for (name, expected) in [("new", true), ("new", false), ("link", false)] {
+            let mut new = directory.begin().unwrap();
+            new.file.write_all(b"x").unwrap();
+            assert_eq!(new.finish_new(OsStr::new(name), 0o600).unwrap(), expected, "{name}");
+        }
+        assert_eq!(fs::names(&checkout.work()).unwrap(), ["link", "new"]);
     }
 
     #[test]

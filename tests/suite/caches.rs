@@ -1,8 +1,11 @@
 //! Caches of steps: what one store has built, another takes, by trusted keys only, and no more of it than is needed; what is
 //! wrong with a cache costs a warning and never the build.
 
+mod attested;
 mod challenged;
 mod hostile;
+mod keys;
+mod registry;
 mod web;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +13,7 @@ use std::process::Command;
 
 use super::attack::ground::{Ended, Ground, run};
 use super::builds::{BODY, BUILDS, image, prepared};
+use super::oci::server::TestRegistry;
 use super::skip::skip;
 
 /// A kernel out of a package alone: one step, which needs no tools.
@@ -288,11 +292,13 @@ fn commands() -> Vec<String> {
 fn the_commands_of_the_page_fill_take_and_compare() {
     let Some(lab) = Lab::with_kernel("page") else { return };
     let commands = commands();
-    assert_eq!(commands.len(), 4, "{commands:?}");
+    assert_eq!(commands.len(), 6, "{commands:?}");
+    let registry = TestRegistry::start();
     let mut said = Vec::new();
     for (at, command) in commands.iter().enumerate() {
         let line = command.replace("recipes/small.kiln", "lab.kiln").replace("/srv/kiln-cache", "cache");
         let line = line.replace("~/.ssh/id_ed25519", "alice");
+        let line = line.replace("registry.example", &registry.host());
         let served = if at == 0 { String::new() } else { web::serve(&lab) };
         let line = line.replace("https://cache.example/kiln", &served).replace("https://other.example/kiln", &served);
         let mut words: Vec<&str> = line.split_whitespace().collect();
@@ -302,12 +308,13 @@ fn the_commands_of_the_page_fill_take_and_compare() {
         if words[0] == "challenge" {
             lab.build("compares", &["--without-caches"]);
         }
-        // One store fills, two take, and one that has built by itself compares.
-        said.push(lab.succeed(["fills", "takes", "asks", "compares"][at], &words));
+        // One store fills, two take, one fills a registry, from which another one takes, and one that has built by itself compares.
+        said.push(lab.succeed(["fills", "takes", "asks", "fills", "pulls", "compares"][at], &words));
     }
     assert!(taken(&said[1], "kernel stock"), "{said:?}");
     assert!(said[2].contains("kernel stock: taken from http://127.0.0.1:"), "{said:?}");
-    assert!(said[3].contains("agree"), "{said:?}");
+    assert!(said[4].contains("kernel stock: taken from 127.0.0.1:"), "{said:?}");
+    assert!(said[5].contains("agree"), "{said:?}");
 }
 
 #[test]

@@ -3,7 +3,8 @@
 
 mod hostile;
 mod logins;
-mod server;
+mod referrers;
+pub(super) mod server;
 mod signatures;
 
 use std::collections::BTreeMap;

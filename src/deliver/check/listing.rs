@@ -5,7 +5,7 @@ use std::ffi::OsString;
 
 use super::Difference;
 use crate::deliver::manifest::{self, Manifest};
-use crate::deliver::statement;
+use crate::deliver::{attestation, statement};
 use crate::world::WorldError;
 use crate::world::dir::Dir;
 use crate::world::plain::FileKind;
@@ -39,11 +39,13 @@ pub(super) fn extra(
     Ok(())
 }
 
-/// Logs, a signature, and the lock, which are no part of the build.
+/// Logs, a signature, attestations, and the lock, which are no part of the build.
 fn is_beside(held: &Dir, name: &str) -> bool {
     match held.kind(name) {
         Ok(FileKind::Directory) => name == LOGS,
-        Ok(FileKind::File) => name == manifest::LOCK_FILE || statement::NAMES.contains(&name),
+        Ok(FileKind::File) => {
+            [manifest::LOCK_FILE, attestation::FILE].contains(&name) || statement::NAMES.contains(&name)
+        }
         _ => false,
     }
 }

@@ -1,6 +1,7 @@
 //! What a guest sees of an image that kiln wrote: enough to compare two of them.
 
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use super::header::COMPRESSED;
 
@@ -70,6 +71,30 @@ impl<R: Read + Seek> Qcow2Reader<R> {
             (offset, buffer) = (offset + count as u64, &mut buffer[count..]);
         }
         Ok(())
+    }
+
+    /// The first stretch of clusters at or after `from` of which any was written; none up to the end when there is none.
+    pub fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        let clusters = self.size.div_ceil(1 << self.bits);
+        let mut number = from >> self.bits;
+        while number < clusters {
+            let per_table = 1u64 << (self.bits - 3);
+            if self.l1.get((number / per_table) as usize).is_none_or(|entry| entry & OFFSET == 0) {
+                number = (number / per_table + 1) * per_table;
+                continue;
+            }
+            if self.is_written(number)? {
+                let start = (number << self.bits).max(from);
+                return Ok(Some(start..((number + 1) << self.bits).min(self.size)));
+            }
+            number += 1;
+        }
+        Ok(None)
+    }
+
+    fn is_written(&mut self, number: u64) -> io::Result<bool> {
+        let entry = self.entry(number)?;
+        Ok(entry & COMPRESSED != 0 || (entry & ZERO == 0 && entry & OFFSET != 0))
     }
 
     fn load(&mut self, number: u64) -> io::Result<Vec<u8>> {

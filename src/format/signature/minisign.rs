@@ -35,6 +35,11 @@ impl MinisignPublic {
         if algorithm == *PLAIN { Ok(MinisignPublic { number, key }) } else { Err(SignatureError::Algorithm) }
     }
 
+    /// The bytes of the key itself, which another format may have, too.
+    pub fn ed25519(&self) -> [u8; 32] {
+        self.key
+    }
+
     /// The number, as minisign shows it.
     pub fn id(&self) -> String {
         format!("minisign {:016X}", u64::from_le_bytes(self.number))
@@ -86,6 +91,11 @@ impl MinisignKey {
     pub fn public(&self) -> MinisignPublic {
         let key = ed25519_dalek::SigningKey::from_bytes(&self.seed).verifying_key().to_bytes();
         MinisignPublic { number: self.number, key }
+    }
+
+    /// The plain signature over bytes, which is no signature of minisign's.
+    pub fn sign_bytes(&self, message: &[u8]) -> [u8; 64] {
+        super::sign(&self.seed, message)
     }
 
     /// The text of a signature over a message. The trusted comment, which is signed as well, is one line.

@@ -43,6 +43,12 @@ fn verify(key: &[u8; 32], message: &[u8], signature: &[u8; 64]) -> Result<(), Si
     key.verify_strict(message, &signature).map_err(|_| SignatureError::Wrong)
 }
 
+/// Whether an Ed25519 key made this signature over these bytes, in the format of no tool.
+pub fn verify_bytes(key: &[u8; 32], message: &[u8], signature: &[u8]) -> Result<(), SignatureError> {
+    let signature = signature.try_into().map_err(|_| SignatureError::Wrong)?;
+    verify(key, message, signature)
+}
+
 fn sign(seed: &[u8; 32], message: &[u8]) -> [u8; 64] {
     use ed25519_dalek::Signer;
     ed25519_dalek::SigningKey::from_bytes(seed).sign(message).to_bytes()

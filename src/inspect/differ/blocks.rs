@@ -4,9 +4,10 @@ use std::io;
 
 use super::disk::{BLOCK, Disk};
 use super::{Differences, bytes, ext4};
+use crate::format::ext4::is_ext4;
 
 pub(super) fn compare(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<()> {
-    let known = ext4::is_one(one) && ext4::is_one(two);
+    let known = is_ext4(one) && is_ext4(two);
     let mut ext4 = None;
     let end = one.size().min(two.size());
     for offset in (0..end).step_by(BLOCK) {

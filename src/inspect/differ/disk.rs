@@ -1,26 +1,20 @@
 //! Disks, read at any place: raw ones, and what a guest sees of a qcow2.
 
-use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::format::disk::{DiskReader, ReadAt};
 use crate::format::gpt::{self, Table};
-use crate::format::qcow2::Qcow2Reader;
 use crate::world::fs;
 
 /// Bytes that are compared at a time; a block of every ext4 that kiln makes.
 pub(super) const BLOCK: usize = 4096;
 
-enum Source {
-    Raw(File),
-    Qcow2(Box<Qcow2Reader<File>>),
-}
-
 /// A disk, or the part of it that is looked at.
 pub(super) struct Disk {
-    source: Source,
+    source: DiskReader,
     start: u64,
     size: u64,
 }
@@ -31,17 +25,13 @@ impl Disk {
         let file = fs::open(path).ok()?;
         let mut magic = [0; 4];
         file.read_exact_at(&mut magic, 0).ok()?;
-        if &magic == b"QFI\xfb" {
-            let image = Box::new(Qcow2Reader::new(file).ok()?);
-            return Some(Disk { start: 0, size: image.size(), source: Source::Qcow2(image) });
-        }
-        let size = file.metadata().ok()?.len();
-        Some(Disk { source: Source::Raw(file), start: 0, size })
+        let source = if &magic == b"QFI\xfb" { DiskReader::qcow2(file) } else { DiskReader::raw(file) }.ok()?;
+        Some(Disk { start: 0, size: source.size(), source })
     }
 
     /// Whether its format says that it is a disk; any file may be a raw one.
     pub(super) fn is_image(&self) -> bool {
-        matches!(self.source, Source::Qcow2(_))
+        matches!(self.source, DiskReader::Qcow2(_))
     }
 
     pub(super) fn size(&self) -> u64 {
@@ -49,11 +39,7 @@ impl Disk {
     }
 
     pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        let offset = self.start + offset;
-        match &mut self.source {
-            Source::Raw(file) => file.read_exact_at(buffer, offset),
-            Source::Qcow2(image) => image.read_at(offset, buffer),
-        }
+        self.source.read_at(self.start + offset, buffer)
     }
 
     /// The partition table, if there is one.
@@ -76,6 +62,16 @@ impl Disk {
         let mut block = vec![0; (self.size().saturating_sub(offset)).min(BLOCK as u64) as usize];
         self.read_at(offset, &mut block)?;
         Ok(block)
+    }
+}
+
+impl ReadAt for Disk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        Disk::read_at(self, offset, buffer)
     }
 }
 

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use super::disk::Disk;
-use super::{Differences, blocks, ext4, table};
+use super::{Differences, blocks, table};
+use crate::format::ext4::is_ext4;
 
 /// Compares two disks; `false` when they are none.
 pub(super) fn compare(one: &Path, two: &Path, found: &mut Differences) -> bool {
@@ -32,5 +33,5 @@ fn parts(one: &mut Disk, two: &mut Disk, found: &mut Differences) -> io::Result<
 /// A disk, when the file is one; archives and other files are not.
 fn open(path: &Path) -> Option<Disk> {
     let mut disk = Disk::open(path)?;
-    (disk.is_image() || ext4::is_one(&mut disk) || disk.table().is_some()).then_some(disk)
+    (disk.is_image() || is_ext4(&mut disk) || disk.table().is_some()).then_some(disk)
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::repository::RegistryPlace;
+use crate::oci::{OciError, Reference};
 use crate::ops::error::{CacheError, OpsError};
 use crate::ops::sign::config_file;
 use crate::world::World;
@@ -46,12 +48,14 @@ pub(in crate::ops) struct CachePlace {
     pub(in crate::ops) privacy: Privacy,
 }
 
-/// Where it is. A registry of another protocol is another kind.
+/// Where it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::ops) enum PlaceKind {
     Directory(PathBuf),
     /// An address without its last slash.
     Web(String),
+    /// A repository of a container registry.
+    Registry(RegistryPlace),
 }
 
 /// What a cache may hold.
@@ -119,12 +123,33 @@ fn parse(world: &dyn World, (origin, word): (&str, &str), relative: Relative) ->
             }
             PlaceKind::Web(name.trim_end_matches('/').to_owned())
         }
-        Some(_) => return Err(wrong("expected a directory, or an address with http:// or https://")),
+        Some(_) => {
+            return Err(wrong(
+                "expected a directory, an address with http:// or https://, or a repository of a registry",
+            ));
+        }
+        None if Reference::is_meant(name) => PlaceKind::Registry(repository(name).map_err(wrong)?),
         None => PlaceKind::Directory(directory(world, name, relative).ok_or_else(|| {
-            wrong("expected the absolute path of a directory, or an address with http:// or https://")
+            wrong(
+                "expected the absolute path of a directory, an address with http:// or https://, or a repository of a \
+                 registry",
+            )
         })?),
     };
     Ok(CachePlace { name: name.to_owned(), kind, privacy })
+}
+
+/// A repository as a whole: what is in it is found by tags of kiln's own.
+fn repository(name: &str) -> Result<RegistryPlace, &'static str> {
+    match Reference::parse(name) {
+        Ok(Reference::Registry(reference)) if reference.which.tag.is_none() && reference.which.digest.is_none() => {
+            Ok(RegistryPlace::new(reference))
+        }
+        Ok(Reference::Registry(_)) => Err("a cache is a whole repository, without a tag or digest"),
+        Ok(Reference::Layout(_)) => Err("a cache is no image layout: name the directory without `oci:`"),
+        Err(OciError::Reference { problem, .. }) => Err(problem),
+        Err(_) => Err("expected the name of a repository"),
+    }
 }
 
 fn directory(world: &dyn World, name: &str, relative: Relative) -> Option<PathBuf> {
@@ -163,8 +188,28 @@ mod tests {
     }
 
     #[test]
+    fn a_repository_of_a_registry_is_told_from_a_path_by_its_host() {
+        let kind = |word: &str| named(&world(), word).unwrap().kind;
+        for word in ["registry.example/team/cache", "localhost/cache", "private=127.0.0.1:5000/cache"] {
+            assert!(matches!(kind(word), PlaceKind::Registry(_)), "{word}");
+        }
+        for word in ["./registry.example/cache", "/srv/x.y/cache", "~/x.y/cache", "team/cache"] {
+            assert!(matches!(kind(word), PlaceKind::Directory(_)), "{word}");
+        }
+    }
+
+    #[test]
     fn what_is_no_cache_is_refused_with_its_place() {
-        for word in ["ftp://cache.example", "http://", "https://me:pw@cache.example", "relative/path", "private="] {
+        for word in [
+            "ftp://cache.example",
+            "http://",
+            "https://me:pw@cache.example",
+            "relative/path",
+            "private=",
+            "registry.example/cache:tag",
+            "registry.example/UPPER",
+            "oci:/srv/layout",
+        ] {
             let mut world = world();
             world.variables.insert(VARIABLE.to_owned(), word.to_owned());
             let error = places(&world, &CacheOptions::default()).unwrap_err().to_string();

@@ -1,7 +1,8 @@
 //! Caches of steps: places that hold results of steps by action digest, signed by whoever carried the steps out.
 //!
-//! Input: places that the user names, trusted keys. Output: results for a build that takes them instead of running steps. A cache is a directory, or the same directory behind a web
-//! server that hands out files:
+//! Input: places that the user names, trusted keys. Output: results for a build that takes them instead of
+//! running steps. A cache is a directory, the same directory behind a web server that hands out files, or a repository of a container
+//! registry that has each file as an artifact (see `registry.rs`):
 //!
 //! ```text
 //! results/ACTION-KEY.json    what one key has signed of one action: the digests and sizes of its outputs
@@ -15,7 +16,10 @@
 pub(super) mod config;
 mod fetch;
 pub(super) mod place;
+mod pour;
+pub(super) mod registry;
 pub(super) mod remember;
+mod repository;
 mod state;
 pub(super) mod statement;
 mod take;

@@ -5,67 +5,19 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::time::{Duration, Instant};
 
 use super::config::{CachePlace, PlaceKind};
-use crate::base::{ByteSize, Foreign};
-use crate::store::StoreError;
+use super::pour::{ANSWER_TIMEOUT, PouredSink, poured, too_long};
+pub(in crate::ops) use super::pour::{Part, ReadProblem, Reader, Take};
+use super::registry;
+use crate::base::Foreign;
 use crate::world::dir::Dir;
-use crate::world::download::{Downloader, Length, Refusal, Sink};
+use crate::world::download::{Downloader, Length};
 use crate::world::plain::Odd;
-use crate::world::{HttpRequest, Stated, World};
+use crate::world::{HttpRequest, Stated};
 
-/// The answer of a server must begin in this time, and go on after pauses no longer than this.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(6);
-/// A server that sends less than this in a second, on average since it began, is slower than building.
-const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
-/// The average counts after this time.
-const GRACE: Duration = Duration::from_secs(10);
 /// Bytes that are read of a file at a time.
 const CHUNK: usize = 128 << 10;
-
-/// The directories of a cache.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::ops) enum Part {
-    Results,
-    Blobs,
-    Trees,
-}
-
-impl Part {
-    pub(in crate::ops) fn name(self) -> &'static str {
-        match self {
-            Part::Results => "results",
-            Part::Blobs => "blobs",
-            Part::Trees => "trees",
-        }
-    }
-}
-
-/// Why a file was not read.
-#[derive(Debug)]
-pub(in crate::ops) enum ReadProblem {
-    /// There is none.
-    Missing,
-    /// It is not what it should be.
-    Bad(String),
-    /// The place does not answer, or too slowly.
-    Down(String),
-    /// The build ends.
-    Stopped,
-    /// What is wrong is wrong here.
-    Store(StoreError),
-}
-
-/// Takes the bytes of a file.
-pub(in crate::ops) type Take<'a> = &'a mut dyn FnMut(&[u8]) -> Result<(), ReadProblem>;
-
-/// Who reads.
-#[derive(Clone, Copy)]
-pub(in crate::ops) struct Reader<'a> {
-    pub(in crate::ops) world: &'a dyn World,
-    pub(in crate::ops) stop: &'a (dyn Fn() -> bool + Sync),
-}
 
 impl Reader<'_> {
     /// A file as a whole.
@@ -105,6 +57,7 @@ impl Reader<'_> {
                 self.copy(file, (most, take))
             }
             PlaceKind::Web(url) => self.download(&format!("{url}/{}/{name}", part.name()), (most, take)),
+            PlaceKind::Registry(repository) => registry::pour(repository, self, (part, name), (most, take)),
         }
     }
 
@@ -130,65 +83,17 @@ impl Reader<'_> {
         }
     }
 
-    /// A server is asked once more where it had the connection end at once: it may have been one that was kept open.
     fn download(&self, url: &str, (most, take): (u64, Take<'_>)) -> Result<(), ReadProblem> {
         let downloader = Downloader::new(self.world, self.stop).hasty(ANSWER_TIMEOUT);
         let request = HttpRequest { url, from: 0, stated: Stated::User, authorization: None };
-        #[expect(clippy::disallowed_methods, reason = "a bound on waiting, which decides no bit")]
-        let began = Instant::now();
-        let mut sink = WebSink { take, have: 0, began };
-        let mut poured = downloader.pour(&request, Length::AtMost(most), &mut sink);
-        if matches!(poured, Err(Refusal::Again(_))) && sink.have == 0 && began.elapsed() < Duration::from_secs(1) {
-            poured = downloader.pour(&request, Length::AtMost(most), &mut sink);
-        }
-        poured.map_err(|refusal| match refusal {
-            Refusal::Missing(_) => ReadProblem::Missing,
-            Refusal::Useless(why) => ReadProblem::Bad(why),
-            Refusal::Again(why) => ReadProblem::Down(why),
-            Refusal::Later(throttle) => ReadProblem::Down(throttle.why),
-            Refusal::Stopped => ReadProblem::Stopped,
-            Refusal::Fatal(problem) => problem,
-        })
+        let mut sink = PouredSink::new(take);
+        poured(&mut sink, &mut |sink| downloader.pour(&request, Length::AtMost(most), sink))
     }
 }
 
 fn plain(root: &Dir, part: Part, name: &str) -> Result<(File, u64), Odd> {
     let found = root.below(part.name())?.plain(name)?;
     Ok((found.file, found.size))
-}
-
-fn too_long(most: u64) -> ReadProblem {
-    ReadProblem::Bad(format!("it has more than {}, which is as much as it may have", ByteSize(most)))
-}
-
-/// Bytes of a server on their way.
-struct WebSink<'a> {
-    take: Take<'a>,
-    have: u64,
-    began: Instant,
-}
-
-impl Sink for WebSink<'_> {
-    type Error = ReadProblem;
-
-    fn have(&self) -> u64 {
-        self.have
-    }
-
-    fn restart(&mut self) -> Result<(), ReadProblem> {
-        Err(ReadProblem::Bad("the server began anew".to_owned()))
-    }
-
-    fn take(&mut self, piece: &[u8]) -> Result<(), ReadProblem> {
-        (self.take)(piece)?;
-        self.have += piece.len() as u64;
-        let time = self.began.elapsed();
-        if time > GRACE && self.have < MIN_BYTES_PER_SECOND * time.as_secs() {
-            let (have, seconds) = (ByteSize(self.have).rounded(), time.as_secs());
-            return Err(ReadProblem::Down(format!("sent only {have} in {seconds} s")));
-        }
-        Ok(())
-    }
 }
 
 /// What is told of a file that is not what it should be.

@@ -18,7 +18,8 @@ pub enum CacheError {
     },
     /// A web server takes nothing.
     #[error(
-        "{}: kiln does not write to web servers\n  help: push into a directory, and copy it to where the server has its files",
+        "{}: kiln does not write to web servers\n  help: push into a directory, and copy it to where the server has its files, or push into a \
+         repository of a container registry",
         Foreign(.0)
     )]
     ReadOnly(String),

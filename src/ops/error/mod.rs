@@ -1,7 +1,9 @@
 //! Why an operation did not succeed, with the errors of the layers below as sources.
 
+mod attest;
 mod bundle;
 mod cache;
+mod export;
 mod lock;
 mod mismatch;
 mod remote;
@@ -11,8 +13,10 @@ mod signed;
 mod step;
 mod usage;
 
+pub use attest::AttestError;
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
+pub use export::ExportError;
 pub use lock::{LockEdit, LockError};
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
@@ -98,9 +102,15 @@ pub enum OpsError {
     /// Bits are not what they should be.
     #[error(transparent)]
     Mismatch(#[from] MismatchError),
+    /// A build was not attested.
+    #[error(transparent)]
+    Attest(Box<AttestError>),
     /// A bundle was not made, or not accepted.
     #[error(transparent)]
     Bundle(Box<BundleError>),
+    /// A disk was not exported.
+    #[error(transparent)]
+    Export(Box<ExportError>),
     /// A cache cannot be used as it was named.
     #[error(transparent)]
     Cache(Box<CacheError>),
@@ -204,8 +214,10 @@ impl OpsError {
             OpsError::Mistakes(_) | OpsError::Lock(_) => ErrorClass::Recipe,
             OpsError::Usage(_) => ErrorClass::Usage,
             OpsError::Mismatch(_) => ErrorClass::Mismatch,
+            OpsError::Attest(error) => error.class(),
             OpsError::Bundle(error) => error.class(),
             OpsError::Cache(error) => error.class(),
+            OpsError::Export(error) => error.class(),
             OpsError::Signed(error) => error.class(),
             OpsError::Remote(error) => error.class(),
             OpsError::Sbom(error) => error.class(),
@@ -319,7 +331,7 @@ macro_rules! boxed {
     };
 }
 
-boxed!(Bundle: BundleError, Cache: CacheError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
+boxed!(Attest: AttestError, Bundle: BundleError, Cache: CacheError, Export: ExportError, Signed: SignedError, Remote: RemoteError, Oci: OciError, Resolve: ResolveError, Exec: ExecError, Guest: GuestError, Store: StoreError);
 
 #[cfg(test)]
 mod tests {

@@ -28,6 +28,11 @@ pub enum RemoteError {
     /// A reference that names what is there by its digest.
     #[error("{}: what is pushed has a digest of its own; name a tag", Foreign(.0))]
     PushByDigest(String),
+    /// A file that was to be pushed with a build, and is nothing that says something of one.
+    #[error(
+        "{}: neither an attestation (a DSSE envelope) nor an SBOM (the JSON of SPDX 2 or CycloneDX)", Foreign(.0.display())
+    )]
+    NoReferrer(PathBuf),
     /// Something else stands where an artifact is to go.
     #[error(
         "{}: neither empty nor a build of recipe `{}`; name another directory with --output", Foreign(directory.display()),

@@ -1,9 +1,10 @@
 //! Fills a cache with the results of a recipe's steps: content first, then what is signed about it. Of packages that were only
 //! unpacked the digests alone are pushed: later steps are found by them, and unpacking is quicker than a download.
 //!
-//! Every file is written under a name that nobody can foresee and gets its own name when it is whole. Names say what is in a file
-//! and, of results, who signed it: two pushes at once write the same bytes, or different files.
+//! Every file gets its own name when it is whole. Names say what is in a file and, of results, who signed it: two pushes at once write
+//! the same bytes, or different files.
 
+mod target;
 mod write;
 
 use std::collections::BTreeMap;
@@ -12,13 +13,16 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exec::Realized;
-use crate::exec::interrupt::{Interruptible, RunningWork};
+use crate::exec::event::StepEvent;
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::exec::sharing::{self, Sharing};
 use crate::format::signature::SignaturePurpose;
+use crate::oci::Connection;
 use crate::ops::cache::config::{self, PlaceKind, Privacy};
 use crate::ops::cache::statement::{SignedResult, StepStatement};
 use crate::ops::cache::{remember, result_name};
 use crate::ops::error::{CacheError, OpsError};
+use crate::ops::event::OpsEvent;
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
 use crate::ops::sign::SigningKey;
@@ -77,11 +81,15 @@ pub struct SkippedStep {
 /// Builds a recipe where it was not built, and puts the results of its steps into a cache.
 pub fn push(session: &Session<'_>, request: &FillRequest) -> Result<PushedResults, OpsError> {
     let place = config::named(session.world, &request.cache)?;
-    let PlaceKind::Directory(path) = &place.kind else { return Err(CacheError::ReadOnly(place.name).into()) };
+    if matches!(place.kind, PlaceKind::Web(_)) {
+        return Err(CacheError::ReadOnly(place.name).into());
+    }
     let key = SigningKey::open(session.world, &request.key)?;
     let ready = load::ready(session, &request.recipe)?;
     // The build takes from this cache, too, and one that is not there yet is worth no warning.
-    let writer = CacheWriter::open(session.world, &ready.store, &place, path)?;
+    let told = |waiting| session.on(OpsEvent::Step(StepEvent::Waiting(waiting)));
+    let connection = Connection { world: session.world, stop: &interrupt::stopped, told: &told };
+    let writer = CacheWriter::open(connection, &ready.store, &place)?;
     let built = build::build(&ready, &request.build, &project::result_path(&request.recipe.path))?;
     // A first build adds to the lock.
     let plan = plan::lower(&ready.loaded.recipe, &load::lock_of(&ready.loaded)?);
@@ -120,7 +128,7 @@ fn reason(sharing: Sharing, privacy: Privacy) -> Option<&'static str> {
     match (sharing, privacy) {
         (Sharing::Public, _) | (Sharing::Private, Privacy::Private) => None,
         (Sharing::Private, Privacy::Public) => {
-            Some("it is made from files that not everybody may read; `--cache private=DIR` pushes it as well")
+            Some("it is made from files that not everybody may read; `--cache private=PLACE` pushes it as well")
         }
         (Sharing::Never, _) => Some("it is made of a directory that no lock pins, or was built incrementally"),
     }

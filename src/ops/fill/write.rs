@@ -1,14 +1,15 @@
-//! Writing files of a cache that is a directory: each is whole under its name or not there, and what is there already is read
-//! before it is relied on.
+//! Writing files of a cache: what a result consists of, and what is signed about it. What is there already is compared before it is
+//! relied on.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::target::{CacheTarget, Fill};
 use crate::base::{Digest, Hasher};
 use crate::exec::interrupt;
+use crate::oci::Connection;
 use crate::ops::cache::config::CachePlace;
 use crate::ops::cache::place::{Part, ReadProblem, Reader};
 use crate::ops::cache::statement::SignedResult;
@@ -16,55 +17,34 @@ use crate::ops::cache::{RESULT_LIMIT, WINDOW_LOG, blob_name, most_compressed, re
 use crate::ops::error::OpsError;
 use crate::ops::sign::Key;
 use crate::store::{Output, Presence, Store, StoreError};
-use crate::world::dir::Dir;
-use crate::world::{OutputDirectory, World, fs};
+use crate::world::{World, fs};
 
 /// zstd's own default: a third of the size in a hundredth of the time that a step takes.
 const LEVEL: i32 = 3;
 
-/// A directory that is filled from a store.
+/// A cache that is filled from a store.
 pub(super) struct CacheWriter<'a> {
     pub(super) store: &'a Store,
     world: &'a dyn World,
     place: &'a CachePlace,
-    results: OutputDirectory,
-    blobs: OutputDirectory,
-    trees: OutputDirectory,
+    target: CacheTarget<'a>,
     files: Cell<u64>,
     bytes: Cell<u64>,
 }
 
-/// Writes the content of a file.
-type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), OpsError>;
-
 impl<'a> CacheWriter<'a> {
-    /// Makes the directory where it is missing, and removes what interrupted pushes have left.
     pub(super) fn open(
-        world: &'a dyn World,
+        connection: Connection<'a>,
         store: &'a Store,
         place: &'a CachePlace,
-        path: &Path,
     ) -> Result<CacheWriter<'a>, OpsError> {
-        let part = |part: Part| {
-            let directory = OutputDirectory::open(path)?.descend(Path::new(part.name()))?;
-            directory.sweep()?;
-            Ok::<_, OpsError>(directory)
-        };
-        let [results, blobs, trees] = [part(Part::Results)?, part(Part::Blobs)?, part(Part::Trees)?];
-        Ok(CacheWriter { store, world, place, results, blobs, trees, files: Cell::new(0), bytes: Cell::new(0) })
+        let (world, target) = (connection.world, CacheTarget::open(connection, store, place)?);
+        Ok(CacheWriter { store, world, place, target, files: Cell::new(0), bytes: Cell::new(0) })
     }
 
     /// Files and bytes that were written.
     pub(super) fn written(&self) -> (u64, u64) {
         (self.files.get(), self.bytes.get())
-    }
-
-    fn directory(&self, part: Part) -> &OutputDirectory {
-        match part {
-            Part::Results => &self.results,
-            Part::Blobs => &self.blobs,
-            Part::Trees => &self.trees,
-        }
     }
 
     fn reader(&self) -> Reader<'a> {
@@ -82,7 +62,7 @@ impl<'a> CacheWriter<'a> {
                 }
                 self.blob((messages, *messages_size), mode)?;
                 let name = blob_name(root);
-                if self.is_open((Part::Trees, &name), mode)? && self.has_tree(&name, output)? {
+                if self.target.may_be_read((Part::Trees, &name), mode)? && self.has_tree(&name, output)? {
                     return Ok(true);
                 }
                 self.write((Part::Trees, &name), mode, &mut |out| {
@@ -98,7 +78,7 @@ impl<'a> CacheWriter<'a> {
     fn blob(&self, (digest, size): (&Digest, u64), mode: u32) -> Result<bool, OpsError> {
         let Presence::Good(path) = self.store.check(digest)? else { return Ok(false) };
         let name = blob_name(digest);
-        if self.is_open((Part::Blobs, &name), mode)? && self.has_blob(&name, digest, size)? {
+        if self.target.may_be_read((Part::Blobs, &name), mode)? && self.has_blob(&name, digest, size)? {
             return Ok(true);
         }
         self.write((Part::Blobs, &name), mode, &mut |out| {
@@ -107,13 +87,6 @@ impl<'a> CacheWriter<'a> {
             finished(compressor.finish().map(drop))
         })?;
         Ok(true)
-    }
-
-    /// Whether everybody may read a file who should: one that was pushed as private before is replaced. Its mode is not changed,
-    /// since whoever writes the cache may have linked another file there.
-    fn is_open(&self, (part, name): (Part, &str), mode: u32) -> Result<bool, OpsError> {
-        let entry = Dir::open(self.directory(part).path())?.entry(OsStr::new(name));
-        Ok(entry.is_ok_and(|entry| entry.st_mode & mode == mode))
     }
 
     /// Whether a file of the cache is what it should be: one that is not is written anew.
@@ -166,14 +139,10 @@ impl<'a> CacheWriter<'a> {
         if interrupt::stopped() {
             return Err(OpsError::Interrupted);
         }
-        let directory = self.directory(part);
-        let mut new = directory.begin()?;
-        fill(&mut new.file)?;
-        let path = directory.path().join(name);
-        let bytes = fs::context("look at", &path, new.file.metadata())?.len();
-        new.finish(OsStr::new(name), mode)?;
-        self.files.set(self.files.get() + 1);
-        self.bytes.set(self.bytes.get() + bytes);
+        if let Some(bytes) = self.target.write((part, name), mode, fill)? {
+            self.files.set(self.files.get() + 1);
+            self.bytes.set(self.bytes.get() + bytes);
+        }
         Ok(())
     }
 }

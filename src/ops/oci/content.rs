@@ -4,18 +4,16 @@ use std::path::{Path, PathBuf};
 
 use super::emulators;
 use super::stopped;
-use crate::deliver::manifest::{self, Manifest};
-use crate::deliver::plain::is_plain;
+use crate::deliver::manifest::Manifest;
 use crate::lock::{self, Lock};
-use crate::ops::error::{LockError, OpsError, RemoteError};
+use crate::ops::error::{OpsError, RemoteError};
 use crate::ops::load;
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::session::Session;
 use crate::ops::sign::unchanged;
-use crate::ops::{build, local, project, realize};
+use crate::ops::{build, local, locked, project, realize};
 use crate::plan::Plan;
 use crate::store::Store;
-use crate::world::World;
 
 /// A result directory with what belongs to it.
 pub(super) struct Content {
@@ -61,11 +59,11 @@ fn of_directory(session: &Session<'_>, directory: &Path, lock: Option<&Path>) ->
     let wrong = |problem| RemoteError::Emulator { directory: directory.to_owned(), problem };
     let lock = match lock {
         Some(path) => {
-            let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.to_owned()))?;
-            emulators::belongs(&lock, &manifest).map_err(wrong)?;
+            let lock = locked::at(session.world, path)?;
+            locked::belongs(&lock, &manifest).map_err(wrong)?;
             Some(lock)
         }
-        None => beside(session.world, directory, &manifest),
+        None => locked::beside(session.world, directory, &manifest),
     };
     let lock = lock.map(|lock| (lock.clone(), lock::write(&lock)));
     let emulators = match &lock {
@@ -74,16 +72,6 @@ fn of_directory(session: &Session<'_>, directory: &Path, lock: Option<&Path>) ->
         None => return Err(RemoteError::NoLock(directory.to_owned()).into()),
     };
     Ok(Content { directory: directory.to_owned(), manifest, lock, emulators, store })
-}
-
-/// The lock that a directory was built from, where it usually is. Its digest decides: any other file there is passed over.
-fn beside(world: &dyn World, directory: &Path, manifest: &Manifest) -> Option<Lock> {
-    let name = format!("{}.lock", manifest.recipe);
-    let pulled = directory.join(manifest::LOCK_FILE);
-    let project = is_plain(&manifest.recipe).then(|| [Path::new("lockfiles").join(&name), PathBuf::from(name)]);
-    let places = std::iter::once(pulled).chain(project.into_iter().flatten());
-    let locks = places.filter_map(|path| load::read_lock(world, &path).ok().flatten());
-    locks.into_iter().find(|lock| emulators::belongs(lock, manifest).is_ok())
 }
 
 /// Fetches the packages of QEMU that the store lacks.

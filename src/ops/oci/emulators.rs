@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 
 use crate::deliver::launch::DELIVERED_QEMU;
 use crate::deliver::manifest::Manifest;
-use crate::lock::{self, Lock};
-use crate::ops::bundle;
+use crate::lock::Lock;
 use crate::ops::error::EmulatorProblem;
+use crate::ops::locked;
 use crate::plan::{self, Builder, Plan, StepKind};
 
 /// Whether the directory has QEMU in it, so that `launch.sh` starts it.
@@ -19,7 +19,7 @@ pub(super) fn is_packed(manifest: &Manifest) -> bool {
 
 /// The steps of all machines. A machine with a QEMU that a build made has none, where its directory has that QEMU in it.
 pub(super) fn plan(lock: &Lock, manifest: &Manifest) -> Result<Plan, EmulatorProblem> {
-    belongs(lock, manifest)?;
+    locked::belongs(lock, manifest)?;
     let mut builder = Builder::new(lock);
     let mut wanted = BTreeSet::new();
     for (machine, step) in &manifest.qemu {
@@ -42,16 +42,4 @@ pub(super) fn plan(lock: &Lock, manifest: &Manifest) -> Result<Plan, EmulatorPro
         true => Ok(builder.plan),
         false => Err(EmulatorProblem::OtherBuild("its QEMU is not that of the lock")),
     }
-}
-
-/// Whether a manifest is that of a build of the lock.
-pub(in crate::ops) fn belongs(lock: &Lock, manifest: &Manifest) -> Result<(), EmulatorProblem> {
-    let other = |what| Err(EmulatorProblem::OtherBuild(what));
-    if manifest.recipe != lock.recipe.name {
-        return other("its lock is of another recipe");
-    }
-    if manifest.lock != lock::inputs_digest(lock) || manifest.output_version != lock.output_version {
-        return other("it was built from another lock");
-    }
-    if bundle::records_others(lock, manifest) { other("the lock records other artifacts") } else { Ok(()) }
 }

@@ -12,6 +12,8 @@
 //! Whoever pulls believes nothing: manifest and lock name every layer by digest, and a layer that neither names is refused. Titles of
 //! layers never become paths. QEMU is unpacked from its packages by the step that the lock and the manifest agree on.
 
+mod attached;
+mod attestation;
 mod content;
 mod emulators;
 mod fetch;
@@ -20,9 +22,10 @@ mod layers;
 mod place;
 mod pull;
 mod push;
+mod referrer;
 mod signature;
 
-pub(super) use emulators::belongs;
+pub(super) use attestation::all as attestations;
 pub use pull::{PullRequest, Pulled, pull};
 pub use push::{PushRequest, Pushed, push};
 pub use signature::SignatureNeed;
@@ -35,6 +38,10 @@ use crate::exec::interrupt;
 const RESULT: &str = "application/vnd.kiln.result.v1";
 /// The type of an artifact that is a signature over one.
 const SIGNATURE: &str = "application/vnd.kiln.signature.v1";
+/// The types of artifacts that are attestations and SBOMs, and of the one file in each: those that others know.
+const ATTESTATION: &str = "application/vnd.dsse.envelope.v1+json";
+const SPDX: &str = "application/spdx+json";
+const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 /// Types of layers.
 const MANIFEST: &str = "application/vnd.kiln.manifest.v1+json";
 const LOCK: &str = "application/vnd.kiln.lock.v1+toml";
@@ -45,6 +52,6 @@ const SSH_SIGNATURE: &str = "application/vnd.kiln.signature.ssh.v1";
 const MINISIGN_SIGNATURE: &str = "application/vnd.kiln.signature.minisign.v1";
 
 /// Whether the user has asked for an end.
-fn stopped() -> bool {
+pub(super) fn stopped() -> bool {
     interrupt::flag().load(Ordering::Relaxed)
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::attestation;
 use super::land::Beside;
 use super::layers::Head;
 use super::place::{Place, Reach, shown, telling};
@@ -13,6 +14,7 @@ use super::{fetch, land};
 use crate::deliver::manifest::{LOCK_FILE, Manifest};
 use crate::deliver::statement;
 use crate::exec::interrupt::{Interruptible, RunningWork};
+use crate::format::dsse::Envelope;
 use crate::oci::{OciDigest, Reference, Rights};
 use crate::ops::error::OpsError;
 use crate::ops::session::Session;
@@ -58,6 +60,8 @@ pub struct Pulled {
     pub signed: bool,
     /// Whose signature it is, among those who are trusted.
     pub signers: Vec<Signer>,
+    /// How many attestations came with it, whoever made them.
+    pub attestations: usize,
 }
 
 /// Pulls.
@@ -77,11 +81,20 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     let store = load::open_store(session.world)?;
     fetch::all(session, &store, (&place, &head.files))?;
     realize::unpacked(session, &store, &head.emulators)?;
+    let attestations = attestation::pulled(session, (&place, &descriptor), (&head.manifest, &request.trusted))?;
+    let attested = attestations.len();
     let found = signature::all(&place, &descriptor, &head.manifest)?;
     let wanted = Wanted { need: request.signatures, what: &what, trusted: &request.trusted };
     let lock_text = head.lock.as_ref().map(|(_, text)| text);
-    let mut beside =
-        Additions { session, manifest: &head.manifest, lock: lock_text, wanted, found, choice: Choice::default() };
+    let mut beside = Additions {
+        session,
+        manifest: &head.manifest,
+        lock: lock_text,
+        attestations,
+        wanted,
+        found,
+        choice: Choice::default(),
+    };
     land::land(session, &store, (&what, &directory, &head.manifest), &mut beside)?;
     let signers = beside.choice.signers;
     verify::notices(session, &head.manifest);
@@ -90,7 +103,19 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     let (files, bytes) = (head.layers, head.bytes);
     let (recipe, digest, signed) =
         (head.manifest.recipe, descriptor.digest, session.world.exists(&directory.join(statement::FILE)));
-    Ok(Pulled { reference: what, digest, recipe, directory, lock, machines, files, bytes, signed, signers })
+    Ok(Pulled {
+        reference: what,
+        digest,
+        recipe,
+        directory,
+        lock,
+        machines,
+        files,
+        bytes,
+        signed,
+        signers,
+        attestations: attested,
+    })
 }
 
 /// The lock and the signature.
@@ -98,6 +123,7 @@ struct Additions<'a> {
     session: &'a Session<'a>,
     manifest: &'a Manifest,
     lock: Option<&'a String>,
+    attestations: Vec<Envelope>,
     wanted: Wanted<'a>,
     /// The signatures that came with it, until one is chosen.
     found: Found,
@@ -106,6 +132,7 @@ struct Additions<'a> {
 
 impl Beside for Additions<'_> {
     fn decide(&mut self, stage: &Path, directory: &Path) -> Result<(), OpsError> {
+        attestation::merge(&mut self.attestations, directory, self.manifest);
         let found = std::mem::take(&mut self.found);
         self.choice = signature::choose(self.session, (stage, directory, self.manifest), (found, &self.wanted))?;
         Ok(())
@@ -113,11 +140,13 @@ impl Beside for Additions<'_> {
 
     fn write(&self, directory: &Path) -> Result<(), OpsError> {
         write_lock(directory, self.lock)?;
+        attestation::write(directory, &self.attestations)?;
         self.choice.write(directory)
     }
 
     fn remove(&self, directory: &Path) -> Result<(), OpsError> {
         signature::remove(directory)?;
+        attestation::write(directory, &[])?;
         write_lock(directory, None)
     }
 }

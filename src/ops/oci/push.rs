@@ -1,9 +1,11 @@
 //! `kiln push`: a recipe or a result directory to a registry or an image layout.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use super::place::{Place, Reach, Tenths, shown, telling};
-use super::{content, layers, signature};
+use super::{attached, attestation, content, layers, signature};
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::oci::{Descriptor, EMPTY, EMPTY_TYPE, OciDigest, Reference, RegistryReference, Rights, Upload};
 use crate::ops::error::{OpsError, RemoteError};
@@ -23,6 +25,8 @@ pub struct PushRequest {
     pub plain_http: bool,
     /// Another repository of the registry that may have some of the files already.
     pub mount_from: Option<String>,
+    /// SBOMs and attestations that are pushed with it.
+    pub attached: Vec<PathBuf>,
 }
 
 /// What was pushed.
@@ -38,6 +42,8 @@ pub struct Pushed {
     pub bytes: u64,
     /// Whether the signature of the directory was pushed with it.
     pub signed: bool,
+    /// SBOMs and attestations that refer to it.
+    pub attached: usize,
 }
 
 /// Pushes.
@@ -48,8 +54,10 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     {
         return Err(RemoteError::PushByDigest(shown(&reference)).into());
     }
+    let attached = attached::all(session.world, &request.attached)?;
     let content = content::of(session, &request.recipe, &request.build)?;
-    let signed = signature::of_directory(&content.directory, &content.manifest)?;
+    let signed = signature::of_directory(&content.directory, &content.manifest)?.map(|signed| signed.referrer());
+    let attestations = attestation::of_directory(&content.directory, &content.manifest)?;
     // From here on an interrupt ends the pushing; what has arrived is not sent again.
     let _running = Interruptible::start(RunningWork::Steps);
     let reach = Reach { plain_http: request.plain_http, mount_from: request.mount_from.clone() };
@@ -64,11 +72,18 @@ pub fn push(session: &Session<'_>, request: &PushRequest) -> Result<Pushed, OpsE
     let files = layers.len();
     let manifest = layers::artifact(&content.manifest, layers.iter().map(|(layer, _)| layer.clone()).collect());
     let descriptor = place.tag(&reference, &manifest)?;
-    if let Some(signed) = &signed {
-        signed.push(&place, &descriptor)?;
+    for referrer in signed.iter().chain(&attestations).chain(&attached) {
+        referrer.push(&place, &descriptor)?;
     }
     let (reference, digest) = (reference.to_string(), descriptor.digest);
-    Ok(Pushed { reference, digest, files, bytes, signed: signed.is_some() })
+    Ok(Pushed {
+        reference,
+        digest,
+        files,
+        bytes,
+        signed: signed.is_some(),
+        attached: attestations.len() + attached.len(),
+    })
 }
 
 /// Each blob once, however many layers it is.

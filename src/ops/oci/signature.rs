@@ -8,11 +8,12 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use super::place::Place;
-use super::{MINISIGN_SIGNATURE, SIGNATURE, SSH_SIGNATURE, STATEMENT};
+use super::referrer::{Referrer, ReferrerKind, ReferrerReader};
+use super::{MINISIGN_SIGNATURE, SSH_SIGNATURE, STATEMENT};
 use crate::base::Timestamp;
 use crate::deliver::manifest::Manifest;
 use crate::deliver::statement::{self, BuildStatement};
-use crate::oci::{ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, OciError, Upload};
+use crate::oci::{ArtifactManifest, Descriptor, OciError, Upload};
 use crate::ops::error::{OpsError, SignedError, SignerProblem};
 use crate::ops::session::Session;
 use crate::ops::sign::{self, SignedRequest};
@@ -22,14 +23,8 @@ use crate::world::plain::Odd;
 
 /// No signature is larger.
 const LIMIT: u64 = 64 << 10;
-/// A manifest of one has three layers at most.
-const MANIFEST_LIMIT: u64 = 16 << 10;
 /// What a statement may have besides what kiln writes.
 const SLACK: u64 = 4 << 10;
-/// So many are looked at, the latest first: whoever may push may add some that are none.
-const MAX_CANDIDATES: usize = 1024;
-/// So many bytes of them.
-const MAX_BYTES: u64 = 256 << 20;
 
 /// Whose signature a build must have to be pulled.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,19 +80,13 @@ pub(super) fn of_directory(directory: &Path, manifest: &Manifest) -> Result<Opti
 }
 
 impl Signature {
-    /// Pushes it beside what it is of.
-    pub(super) fn push(&self, place: &Place<'_>, subject: &Descriptor) -> Result<(), OpsError> {
+    /// The artifact that it is pushed as.
+    pub(super) fn referrer(&self) -> Referrer {
         let layer = |(name, bytes): (&&'static str, &Vec<u8>)| {
             (Descriptor::of(media_type(name), bytes).titled(name), Upload::Bytes(bytes.clone()))
         };
-        let layers: Vec<(Descriptor, Upload)> = self.files.iter().map(layer).collect();
-        let empty = (Descriptor::of(EMPTY_TYPE, EMPTY), Upload::Bytes(EMPTY.to_vec()));
-        let blobs: Vec<_> = layers.iter().chain([&empty]).map(|(layer, upload)| (layer, upload)).collect();
-        place.put(&blobs, &|_| ())?;
-        let descriptors = layers.iter().map(|(layer, _)| layer.clone()).collect();
-        let mut manifest = ArtifactManifest::new(SIGNATURE, descriptors, BTreeMap::new());
-        manifest.subject = Some(Descriptor::new(MANIFEST_TYPE, subject.digest.0, subject.size));
-        Ok(place.refer(subject.digest, &manifest)?)
+        let layers = self.files.iter().map(layer).collect();
+        Referrer { kind: ReferrerKind::Signature, layers, annotations: BTreeMap::new() }
     }
 
     /// Writes it beside the files that it is of.
@@ -131,64 +120,34 @@ pub(super) struct Found {
 
 /// The signatures of a build that a place has.
 pub(super) fn all(place: &Place<'_>, subject: &Descriptor, manifest: &Manifest) -> Result<Found, OpsError> {
-    let (mut signatures, mut failure) = (Vec::new(), None);
+    let mut signatures = Vec::new();
     let longest = BuildStatement::of(manifest, Timestamp(i64::MAX), Some(Timestamp(i64::MAX))).write().len() as u64;
-    let mut reading = Reading { place, manifest, longest: (longest + SLACK).min(statement::LIMIT), bytes: 0 };
-    for candidate in place.referrers(subject.digest, SIGNATURE)?.iter().rev().take(MAX_CANDIDATES) {
-        if reading.bytes > MAX_BYTES {
-            break;
-        }
-        match reading.candidate(candidate, subject) {
-            Ok(signature) => signatures.extend(signature),
-            // Whoever may push may add what is none, or lacks its files.
-            Err(error) if error.is_of_one() => {
-                let is_other = error.is_mismatch() || matches!(error, OciError::NoArtifact(_));
-                failure = failure.or(Some(error).filter(|_| !is_other));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    signatures.sort_by_key(|signature| std::cmp::Reverse(signature.statement.signed));
+    // No statement about this build is longer.
+    let longest = (longest + SLACK).min(statement::LIMIT);
+    let failure = ReferrerReader::all(place, (subject, ReferrerKind::Signature), &mut |reader, artifact| {
+        signatures.extend(candidate(reader, artifact, (manifest, longest))?);
+        Ok(())
+    })?;
+    signatures.sort_by_key(|signature: &Signature| std::cmp::Reverse(signature.statement.signed));
     Ok(Found { signatures, failure })
 }
 
-/// Candidates as they are read.
-struct Reading<'a> {
-    place: &'a Place<'a>,
-    manifest: &'a Manifest,
-    /// No statement about this build is longer.
-    longest: u64,
-    /// What was read so far.
-    bytes: u64,
-}
-
-impl Reading<'_> {
-    fn read(&mut self, kind: &str, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>, OciError> {
-        if descriptor.size <= limit {
-            // What is read in vain counts as well.
-            self.bytes += descriptor.size;
+fn candidate(
+    reader: &mut ReferrerReader<'_>,
+    artifact: &ArtifactManifest,
+    (manifest, longest): (&Manifest, u64),
+) -> Result<Option<Signature>, OciError> {
+    let mut files = BTreeMap::new();
+    for name in statement::NAMES {
+        let of = |layer: &&Descriptor| layer.title() == Some(name) && layer.media_type == media_type(name);
+        if let Some(layer) = artifact.layers.iter().find(of) {
+            let limit = if name == statement::FILE { longest } else { LIMIT };
+            files.insert(name, reader.layer(layer, limit)?);
         }
-        self.place.unproven(kind, descriptor, limit)
     }
-
-    fn candidate(&mut self, candidate: &Descriptor, subject: &Descriptor) -> Result<Option<Signature>, OciError> {
-        let text = self.read("manifests", candidate, MANIFEST_LIMIT)?;
-        let artifact = ArtifactManifest::read(&candidate.digest.to_string(), SIGNATURE, &text)?;
-        if artifact.subject.as_ref().map(|found| found.digest) != Some(subject.digest) {
-            return Ok(None);
-        }
-        let mut files = BTreeMap::new();
-        for name in statement::NAMES {
-            let of = |layer: &&Descriptor| layer.title() == Some(name) && layer.media_type == media_type(name);
-            if let Some(layer) = artifact.layers.iter().find(of) {
-                let limit = if name == statement::FILE { self.longest } else { LIMIT };
-                files.insert(name, self.read("blobs", layer, limit)?);
-            }
-        }
-        let statement = files.get(statement::FILE).and_then(|text| BuildStatement::read(text));
-        let statement = statement.filter(|statement| statement.is_of(self.manifest) && files.len() > 1);
-        Ok(statement.map(|statement| Signature { files, statement }))
-    }
+    let statement = files.get(statement::FILE).and_then(|text| BuildStatement::read(text));
+    let statement = statement.filter(|statement| statement.is_of(manifest) && files.len() > 1);
+    Ok(statement.map(|statement| Signature { files, statement }))
 }
 
 /// What is asked of signatures.

@@ -9,10 +9,9 @@ use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
 use crate::lock::{Lock, LockedFile};
 use crate::ops::error::{OpsError, SbomError};
-use crate::ops::oci;
 use crate::ops::options::RecipeOptions;
 use crate::ops::session::Session;
-use crate::ops::{load, local, machines, project, sign};
+use crate::ops::{load, local, locked, machines, project, sign};
 use crate::plan::{self, Plan};
 
 /// A lock, what it builds, and what came out.
@@ -73,7 +72,7 @@ fn lock(session: &Session<'_>, options: &RecipeOptions, manifest: &Manifest) -> 
     };
     let mut found = places.into_iter().filter_map(|path| {
         let lock = load::read_lock(session.world, &path).ok().flatten()?;
-        oci::belongs(&lock, manifest).is_ok().then_some((path, lock))
+        locked::belongs(&lock, manifest).is_ok().then_some((path, lock))
     });
     found.next().ok_or_else(|| SbomError::NoLock(options.path.clone()).into())
 }

@@ -52,6 +52,24 @@ impl SigningKey {
         }
     }
 
+    /// The plain Ed25519 signature over bytes that say themselves what they are: an agent signs them as they are, and no tool takes
+    /// them for something else.
+    pub(in crate::ops) fn sign_bytes(&self, bytes: &[u8]) -> Result<[u8; 64], OpsError> {
+        match &self.half {
+            PrivateHalf::Minisign(key) => Ok(key.sign_bytes(bytes)),
+            PrivateHalf::Ssh(key) => Ok(key.sign(bytes)),
+            PrivateHalf::Agent(public, socket) => {
+                let answer = agent::ask(socket, &signature::agent_request(public, bytes))?;
+                let refused = || SignedError::Refused(self.file.clone());
+                let signed = signature::agent_signature(&answer).ok_or_else(refused)?;
+                // An agent may answer anything.
+                let good = signature::verify_bytes(&public.0, bytes, &signed);
+                good.map_err(|problem| SignedError::Key { file: self.file.clone(), problem })?;
+                Ok(signed)
+            }
+        }
+    }
+
     /// The text of a signature over a text.
     pub(in crate::ops) fn sign(&self, text: &[u8], purpose: SignaturePurpose) -> Result<String, OpsError> {
         let data = signature::signed_data(text, purpose);

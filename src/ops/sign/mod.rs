@@ -2,6 +2,7 @@
 
 mod accepted;
 mod check;
+pub(in crate::ops) mod envelope;
 mod key;
 mod make;
 mod trust;

@@ -49,7 +49,7 @@ pub(super) fn own_file(world: &dyn World) -> Option<PathBuf> {
 
 impl Trust {
     /// Reads the user's file, if there is one, and these; an error where nobody is trusted.
-    pub(super) fn read(world: &dyn World, more: &[PathBuf]) -> Result<Trust, OpsError> {
+    pub(in crate::ops) fn read(world: &dyn World, more: &[PathBuf]) -> Result<Trust, OpsError> {
         let trust = Trust::any(world, more)?;
         if trust.is_empty() {
             return Err(SignedError::NoTrust(own_file(world).unwrap_or_else(|| "trusted-keys".into())).into());
@@ -75,11 +75,24 @@ impl Trust {
         self.0.is_empty()
     }
 
+    /// Every key that is listed, each once in whichever formats it is, revoked ones as well.
+    pub(in crate::ops) fn listed(&self) -> Vec<Key> {
+        let mut keys: Vec<Key> = Vec::new();
+        for line in &self.0 {
+            if !keys.iter().any(|key| key.ed25519() == line.key.ed25519()) {
+                keys.push(line.key);
+            }
+        }
+        keys
+    }
+
     /// Every key that may be trusted, revoked ones left out.
     pub(in crate::ops) fn keys(&self) -> Vec<Key> {
         let mut keys: Vec<Key> = Vec::new();
         for line in &self.0 {
-            if !keys.contains(&line.key) && !self.0.iter().any(|other| other.revoked && other.key == line.key) {
+            if !keys.contains(&line.key)
+                && !self.0.iter().any(|other| other.revoked && other.key.ed25519() == line.key.ed25519())
+            {
                 keys.push(line.key);
             }
         }
@@ -88,7 +101,7 @@ impl Trust {
 
     /// Who signs with this key, if they may sign this recipe now.
     pub(in crate::ops) fn signer(&self, key: &Key, recipe: &str, now: Timestamp) -> Result<String, SignerProblem> {
-        let lines: Vec<&TrustedKey> = self.0.iter().filter(|line| line.key == *key).collect();
+        let lines: Vec<&TrustedKey> = self.0.iter().filter(|line| line.key.ed25519() == key.ed25519()).collect();
         let Some(first) = lines.first() else { return Err(SignerProblem::Unknown(key.shown())) };
         // A revocation counts whatever the other lines say.
         if let Some(line) = lines.iter().find(|line| line.revoked) {
@@ -116,6 +129,26 @@ impl Trust {
 }
 
 impl Key {
+    /// The key itself, in whichever format it came.
+    pub(in crate::ops) fn ed25519(&self) -> [u8; 32] {
+        match self {
+            Key::Ssh(key) => key.0,
+            Key::Minisign(key) => key.ed25519(),
+        }
+    }
+
+    /// The URI of the key as a builder (RFC 6920): its SSH fingerprint in the alphabet of addresses, whichever format it came in.
+    pub(in crate::ops) fn builder_id(&self) -> String {
+        let fingerprint = self.ssh_fingerprint();
+        let digest = fingerprint.strip_prefix("SHA256:").unwrap_or(&fingerprint);
+        format!("ni:///sha-256;{}", digest.replace('+', "-").replace('/', "_"))
+    }
+
+    /// `SHA256:...`, whichever format it came in.
+    pub(in crate::ops) fn ssh_fingerprint(&self) -> String {
+        SshPublic(self.ed25519()).fingerprint()
+    }
+
     /// What tells its signatures from others in the name of a file.
     pub(in crate::ops) fn file_name(&self) -> String {
         match self {

@@ -1,7 +1,10 @@
 //! A cache behind a web server that hands out files, and one that does not do what it should.
 
+use std::collections::BTreeMap;
+
 use super::{Lab, ran};
 use crate::suite::archive_support::Fault;
+use crate::suite::oci::server::{Reply, TestRegistry};
 
 /// The lab's mirror serves the cache as well; its address.
 pub(super) fn serve(lab: &Lab) -> String {
@@ -59,6 +62,34 @@ fn a_server_that_is_down_slow_or_lies_costs_one_question() {
     assert_eq!(said.matches("warning: cache http://127.0.0.1:9/cache").count(), 1, "{said}");
     for store in ["broken", "stalled", "cut", "endless", "gone"] {
         assert_eq!(lab.built("store"), lab.built(store), "{store}");
+        lab.sound(store);
+    }
+}
+
+#[test]
+fn a_server_that_trickles_costs_a_warning() {
+    let Some(lab) = Lab::with_kernel("trickle") else { return };
+    lab.build("store", &[]);
+    lab.push("store", &["--cache", "cache"]);
+    let files: BTreeMap<String, Vec<u8>> = ["results", "blobs"]
+        .iter()
+        .flat_map(|part| lab.files(part).into_iter().map(move |file| (*part, file)))
+        .map(|(part, file)| {
+            let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+            (format!("/cache/{part}/{name}"), std::fs::read(&file).unwrap())
+        })
+        .collect();
+    for (store, part) in [("slow-results", "/results/"), ("slow-blobs", "/blobs/")] {
+        let (server, files) = (TestRegistry::start(), files.clone());
+        server.hook(move |request| {
+            let bytes = files.get(&request.path)?.clone();
+            let slow = request.path.contains(part);
+            let bytes = if slow { [bytes, vec![0; 1000]].concat() } else { bytes };
+            Some(Reply { trickles: slow, ..Reply::new(200).body(bytes) })
+        });
+        let said = lab.build(store, &["--cache", &format!("http://{}/cache", server.host())]);
+        assert!(ran(&said, "kernel stock") && said.contains("warning: cache http://"), "{store}: {said}");
+        assert_eq!(lab.built("store"), lab.built(store));
         lab.sound(store);
     }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Reply {
     pub(crate) cut: Option<usize>,
     /// Sends nothing more after so many bytes, with the connection open.
     pub(crate) stalls_at: Option<usize>,
+    /// Sends the body byte by byte, a few in a second.
+    pub(crate) trickles: bool,
 }
 
 impl Reply {
@@ -219,6 +221,13 @@ fn send(mut stream: &TcpStream, request: &Request, reply: &Reply, over: &AtomicB
         stream.write_all(&reply.body[..at])?;
         while !over.load(Ordering::Relaxed) {
             std::thread::park_timeout(std::time::Duration::from_millis(20));
+        }
+        return Ok(());
+    }
+    if reply.trickles {
+        for byte in &reply.body {
+            stream.write_all(&[*byte])?;
+            std::thread::park_timeout(std::time::Duration::from_millis(200));
         }
         return Ok(());
     }

@@ -1,8 +1,8 @@
 //! Fields of superblocks and inodes, decoded.
 
 use super::super::{Differences, Rule, bytes};
-use super::layout::number;
 use crate::base::Timestamp;
+use crate::format::ext4::number;
 
 /// How a field is shown.
 #[derive(Clone, Copy)]

@@ -3,39 +3,26 @@
 //! Numbers and names of fields are those of the kernel's `Documentation/filesystems/ext4`.
 
 mod fields;
-mod layout;
 mod names;
 
 use std::io;
 
+use names::Names;
+
 use super::bytes;
 use super::disk::Disk;
 use super::{Differences, Rule};
-use layout::{Layout, Place};
-use names::Names;
-
-/// Where the superblock lies, and how many bytes it has.
-const SUPER: std::ops::Range<u64> = 1024..2048;
-/// `s_magic` within it.
-const MAGIC: (u64, u16) = (0x38, 0xef53);
-
-/// Whether there is an ext file system.
-pub(super) fn is_one(disk: &mut Disk) -> bool {
-    let mut magic = [0; 2];
-    disk.size() >= SUPER.end
-        && disk.read_at(SUPER.start + MAGIC.0, &mut magic).is_ok()
-        && u16::from_le_bytes(magic) == MAGIC.1
-}
+use crate::format::ext4::{BlockPlace, Ext4Layout, SUPERBLOCK};
 
 /// What is known of a file system.
 pub(super) struct Ext4 {
-    layout: Layout,
+    layout: Ext4Layout,
     names: Names,
 }
 
 impl Ext4 {
     pub(super) fn read(disk: &mut Disk) -> io::Result<Ext4> {
-        let layout = Layout::read(disk)?;
+        let layout = Ext4Layout::read(disk)?;
         let names = Names::read(disk, &layout)?;
         Ok(Ext4 { layout, names })
     }
@@ -44,15 +31,17 @@ impl Ext4 {
     pub(super) fn explain(&self, offset: u64, (one, two): (&[u8], &[u8]), found: &mut Differences) {
         let block = offset / self.layout.block_size;
         match self.layout.place(block) {
-            Place::Super => superblock(offset, (one, two), found),
-            Place::Descriptors => {
+            BlockPlace::Super => superblock(offset, (one, two), found),
+            BlockPlace::Descriptors => {
                 let at = bytes::first(one, two).unwrap_or_default() as u64 + offset - self.layout.descriptors;
                 let place = format!("descriptor of block group {}", at / self.layout.descriptor_size);
                 bytes::tell(&place, offset, (one, two), found);
             }
-            Place::Bitmap(what, group) => bytes::tell(&format!("{what} of group {group}"), offset, (one, two), found),
-            Place::Inodes(first) => self.inodes(first, (one, two), found),
-            Place::Other => match self.names.owner(block) {
+            BlockPlace::Bitmap(what, group) => {
+                bytes::tell(&format!("{what} of group {group}"), offset, (one, two), found)
+            }
+            BlockPlace::Inodes(first) => self.inodes(first, (one, two), found),
+            BlockPlace::Other => match self.names.owner(block) {
                 Some((inode, within)) => {
                     let place = self.names.name(inode);
                     bytes::tell(&place, within * self.layout.block_size, (one, two), found);
@@ -75,7 +64,7 @@ impl Ext4 {
 }
 
 fn superblock(offset: u64, (one, two): (&[u8], &[u8]), found: &mut Differences) {
-    let range = (SUPER.start - offset.min(SUPER.start)) as usize..;
+    let range = (SUPERBLOCK.start - offset.min(SUPERBLOCK.start)) as usize..;
     let (one, two) = (&one[range.clone()], &two[range]);
     fields::tell("superblock", &fields::SUPER, (one, two), found);
     // Only the block that begins the disk has anything before it: room for a boot loader.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::super::disk::Disk;
-use super::layout::{Layout, number};
+use crate::format::ext4::{Ext4Layout, number};
 
 /// Files that are looked at; no image of a distribution has as many.
 const FILES: usize = 4 << 20;
@@ -28,7 +28,7 @@ pub(super) struct Names {
 }
 
 impl Names {
-    pub(super) fn read(disk: &mut Disk, layout: &Layout) -> io::Result<Names> {
+    pub(super) fn read(disk: &mut Disk, layout: &Ext4Layout) -> io::Result<Names> {
         let paths = [(ROOT, "/"), (RESIZE, "reserved descriptors"), (JOURNAL, "journal")];
         let paths = paths.map(|(inode, name)| (inode, name.to_owned())).into();
         let mut names = Names { paths, blocks: BTreeMap::new(), read: BTreeSet::new() };
@@ -52,7 +52,7 @@ impl Names {
     fn directory(
         &mut self,
         disk: &mut Disk,
-        layout: &Layout,
+        layout: &Ext4Layout,
         (inode, block): (u64, u64),
         open: &mut Vec<u64>,
     ) -> io::Result<()> {
@@ -92,7 +92,7 @@ impl Names {
 }
 
 /// Runs of blocks of an inode: the first one, how many, and where in the file.
-fn extents(disk: &mut Disk, layout: &Layout, inode: &[u8]) -> io::Result<Vec<(u64, u64, u64)>> {
+fn extents(disk: &mut Disk, layout: &Ext4Layout, inode: &[u8]) -> io::Result<Vec<(u64, u64, u64)>> {
     let mut found = Vec::new();
     if number(inode, 0x20, 4) & EXTENTS == 0 {
         return Ok(found);
@@ -122,7 +122,7 @@ fn extents(disk: &mut Disk, layout: &Layout, inode: &[u8]) -> io::Result<Vec<(u6
     Ok(found)
 }
 
-fn read_block(disk: &mut Disk, layout: &Layout, block: u64) -> io::Result<Vec<u8>> {
+fn read_block(disk: &mut Disk, layout: &Ext4Layout, block: u64) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; layout.block_size as usize];
     disk.read_at(block.saturating_mul(layout.block_size), &mut bytes)?;
     Ok(bytes)

@@ -1,0 +1,27 @@
+//! `kiln attest`: the verb that says with a key what was built here.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::shared::{RealizeArgs, RecipeArgs};
+
+/// `kiln attest`
+#[derive(Debug, Args)]
+pub struct AttestArgs {
+    /// Path to a recipe, all steps of which are built here if they were not, or to a result directory that was built here
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// How the build of a recipe goes; results of others do not count
+    #[command(flatten)]
+    pub realize: RealizeArgs,
+    /// An SSH or minisign private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
+    #[arg(long, value_name = "FILE")]
+    pub key: PathBuf,
+    /// Write the attestation to this file [default: attestations.intoto.jsonl in the result directory, beside those of others]
+    #[arg(long, short, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}

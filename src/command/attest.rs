@@ -1,0 +1,82 @@
+//! `kiln attest` and `kiln verify --require N`: what was built here, and whether enough others have built the same.
+
+use super::failure::Failure;
+use super::output;
+use crate::base::Foreign;
+use crate::cli;
+use crate::ops::Session;
+use crate::ops::attest::{self, AttestRequest, Attested, Attester, QuorumReport, QuorumRequest};
+
+/// Carries `kiln attest` out.
+pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure> {
+    let request = AttestRequest {
+        recipe: args.recipe.options(),
+        build: args.realize.options(),
+        key: args.key.clone(),
+        output: args.output.clone(),
+    };
+    let attested = attest::attest(session, &request)?;
+    if args.json {
+        return output::json(&attested);
+    }
+    let Attested { recipe, artifacts, key, file, .. } = &attested;
+    let (recipe, file) = (Foreign(recipe), Foreign(file.display()));
+    output::print(&format!("{recipe}: {artifacts} files that were built here, attested by {key}\nwrote {file}\n"))
+}
+
+/// Carries `kiln verify --require` out.
+pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) -> Result<(), Failure> {
+    let request = QuorumRequest {
+        recipe: args.target.options(),
+        required,
+        from: args.from.clone(),
+        recipe_name: args.recipe_name.clone(),
+        trusted: args.trusted_keys.clone(),
+        plain_http: args.plain_http,
+    };
+    let report = attest::verify(session, &request)?;
+    if args.json {
+        output::json(&report)?;
+    }
+    let QuorumReport { recipe, agreed, .. } = &report;
+    let builders = plural(required);
+    if !report.accepted {
+        let enough = if *agreed < required { "" } else { ", but so many others agree on something else" };
+        let text = format!("{}: {agreed} of {required} required {builders} agree{enough}", Foreign(recipe));
+        let attesters: String = report.attesters.iter().map(|one| format!("\n{}", attester(one))).collect();
+        let text = format!("{text}{attesters}{}", against(&report));
+        return Err(Failure::mismatch(text));
+    }
+    // What speaks against a build that is accepted is not left out.
+    if !report.others.is_empty() || !report.problems.is_empty() {
+        crate::tell!("warning: {}: not all attestations agree or count{}", Foreign(recipe), against(&report));
+    }
+    if args.json {
+        return Ok(());
+    }
+    let files = report.artifacts.len();
+    let attesters: String = report.attesters.iter().map(|one| format!("{}\n", attester(one))).collect();
+    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
+    let first = format!("{}: {files} that {agreed} {} agree on\n", Foreign(recipe), plural(*agreed));
+    output::print(&format!("{first}{attesters}"))
+}
+
+fn plural(builders: usize) -> &'static str {
+    if builders == 1 { "builder" } else { "builders" }
+}
+
+fn attester(one: &Attester) -> String {
+    let Attester { name, key, attested, place } = one;
+    format!("  built by {} ({key}), attested at {attested} in {}", Foreign(name), Foreign(place))
+}
+
+/// Other results, and what does not count.
+fn against(report: &QuorumReport) -> String {
+    let mut lines = Vec::new();
+    for other in &report.others {
+        lines.push(format!("{}, with another result:", attester(&other.attester)));
+        lines.extend(other.differences.iter().map(|difference| format!("    {difference}")));
+    }
+    lines.extend(report.problems.iter().map(|problem| format!("  not counted: {problem}")));
+    lines.iter().map(|line| format!("\n{line}")).collect()
+}

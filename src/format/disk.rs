@@ -1,0 +1,89 @@
+//! Disks, read at any place: raw ones, and what a guest sees of a qcow2 that kiln wrote.
+//!
+//! Input: a file. Output: its bytes as a guest would read them, and where there may be any that are not zeros.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+
+use super::qcow2::Qcow2Reader;
+use crate::base::holes;
+
+/// Something with bytes that can be read in any order.
+pub trait ReadAt {
+    /// How many bytes there are.
+    fn size(&self) -> u64;
+    /// Fills `buffer` from `offset` on.
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+}
+
+/// A disk in one of the formats that builds deliver.
+pub enum DiskReader {
+    Raw(File, u64),
+    Qcow2(Box<Qcow2Reader<File>>),
+}
+
+impl DiskReader {
+    /// A file whose bytes are the disk's.
+    pub fn raw(file: File) -> io::Result<DiskReader> {
+        let size = file.metadata()?.len();
+        Ok(DiskReader::Raw(file, size))
+    }
+
+    /// A qcow2; other ones than kiln writes are refused.
+    pub fn qcow2(file: File) -> io::Result<DiskReader> {
+        Ok(DiskReader::Qcow2(Box::new(Qcow2Reader::new(file)?)))
+    }
+
+    /// The first stretch at or after `from` that is not known to be zeros; none when there is none up to the end.
+    pub fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+        match self {
+            DiskReader::Raw(file, size) => holes::next_data(file, from, *size),
+            DiskReader::Qcow2(image) => image.next_data(from),
+        }
+    }
+}
+
+impl ReadAt for DiskReader {
+    fn size(&self) -> u64 {
+        match self {
+            DiskReader::Raw(_, size) => *size,
+            DiskReader::Qcow2(image) => image.size(),
+        }
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match self {
+            DiskReader::Raw(file, _) => file.read_exact_at(buffer, offset),
+            DiskReader::Qcow2(image) => image.read_at(offset, buffer),
+        }
+    }
+}
+
+/// A part of a disk.
+pub struct DiskPart<R> {
+    disk: R,
+    range: Range<u64>,
+}
+
+impl<R: ReadAt> DiskPart<R> {
+    /// These bytes of it, as far as it has them.
+    pub fn new(disk: R, range: Range<u64>) -> DiskPart<R> {
+        let end = range.end.min(disk.size());
+        DiskPart { disk, range: range.start.min(end)..end }
+    }
+}
+
+impl<R: ReadAt> ReadAt for DiskPart<R> {
+    fn size(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+
+    fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        match offset.checked_add(buffer.len() as u64) {
+            Some(end) if end <= self.size() => self.disk.read_at(self.range.start + offset, buffer),
+            _ => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Attestations: what was built here is signed, and a build is accepted if enough others have built the same.
+//!
+//! Input: a recipe or a result directory, keys, places with attestations. Output: an attestation, or a verdict with everybody's
+//! results. An attestation is never believed to be about what it was found beside: it names its recipe, lock and files itself.
+
+mod collect;
+mod make;
+mod quorum;
+mod tally;
+mod web;
+
+pub use make::{AttestRequest, Attested, attest};
+pub use quorum::{QuorumReport, QuorumRequest, verify};
+pub use tally::{Attester, OtherResult};

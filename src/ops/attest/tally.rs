@@ -1,0 +1,134 @@
+//! Who built what: the attestations of one build, a key counted once, and keys of one name as one.
+//!
+//! Input: attestations that are about the build, each by a trusted key. Output: groups with the same digest of every file, the largest
+//! first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use crate::base::{Digest, Foreign, Timestamp};
+use crate::ops::sign::envelope::Attestation;
+
+/// Differences of one result that are told.
+const MAX_DIFFERENCES: usize = 20;
+
+/// Somebody who attested a build.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attester {
+    /// As the list of trusted keys calls them.
+    pub name: String,
+    /// Their key, as `ssh-keygen -l` shows it.
+    pub key: String,
+    /// When.
+    pub attested: Timestamp,
+    /// Where that was found.
+    pub place: String,
+}
+
+/// Somebody who says that the build has other files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OtherResult {
+    /// Who.
+    #[serde(flatten)]
+    pub attester: Attester,
+    /// How their files differ, a sentence each.
+    pub differences: Vec<String>,
+}
+
+/// The digest of every file.
+pub(super) type Files = BTreeMap<String, Digest>;
+
+/// What a key says of a build, newest word only.
+pub(super) struct Said {
+    pub(super) attester: Attester,
+    pub(super) files: Files,
+}
+
+/// Those who say the same.
+pub(super) struct Group {
+    pub(super) files: Files,
+    pub(super) attesters: Vec<Attester>,
+}
+
+impl Group {
+    /// Builders: whoever has several keys is one.
+    pub(super) fn builders(&self) -> usize {
+        self.attesters.iter().map(|one| one.name.as_str()).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// Attestations as they are found.
+#[derive(Default)]
+pub(super) struct Tally {
+    keys: BTreeMap<[u8; 32], Vec<Said>>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, attestation: Attestation, place: &str) {
+        let Attestation { key, signer, fingerprint, claim } = attestation;
+        let attester = Attester { name: signer, key: fingerprint, attested: claim.attested, place: place.to_owned() };
+        let said = self.keys.entry(key).or_default();
+        // The same again, perhaps out of another place, is nothing new.
+        if !said.iter().any(|one| (one.attester.attested, &one.files) == (attester.attested, &claim.artifacts)) {
+            said.push(Said { attester, files: claim.artifacts });
+        }
+    }
+
+    /// The newest word of each key. One that says two things at once says nothing.
+    pub(super) fn newest(self, problem: &mut dyn FnMut(String)) -> Vec<Said> {
+        let mut newest = Vec::new();
+        for mut said in self.keys.into_values() {
+            said.sort_by_key(|one| std::cmp::Reverse(one.attester.attested));
+            let mut rest = said.into_iter();
+            let Some(first) = rest.next() else { continue };
+            let Attester { name, key, attested, .. } = &first.attester;
+            let who = format!("{} ({key})", Foreign(name));
+            let other = rest.find(|one| one.files != first.files);
+            match other.map(|one| one.attester.attested) {
+                None => {}
+                Some(at) if at == *attested => {
+                    problem(format!("{who} attested two different results at {at}; neither counts"));
+                    continue;
+                }
+                Some(at) => problem(format!("{who} attested another result at {at}; the one of {attested} counts")),
+            }
+            newest.push(first);
+        }
+        newest
+    }
+}
+
+/// Those who say the same, the most first.
+pub(super) fn groups(said: Vec<Said>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for Said { attester, files } in said {
+        match groups.iter_mut().find(|group| group.files == files) {
+            Some(group) => group.attesters.push(attester),
+            None => groups.push(Group { files, attesters: vec![attester] }),
+        }
+    }
+    groups.sort_by_key(|group| std::cmp::Reverse(group.builders()));
+    for group in &mut groups {
+        group.attesters.sort_by(|a, b| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+    }
+    groups
+}
+
+/// How files differ from others, a sentence each.
+pub(super) fn differences(files: &Files, expected: &Files) -> Vec<String> {
+    let mut all = Vec::new();
+    for (name, digest) in expected {
+        match files.get(name) {
+            None => all.push(format!("there is no {}", Foreign(name))),
+            Some(found) if found != digest => all.push(format!("{}: {found}, not {digest}", Foreign(name))),
+            Some(_) => {}
+        }
+    }
+    let more = files.keys().filter(|name| !expected.contains_key(*name));
+    all.extend(more.map(|name| format!("there is {} as well", Foreign(name))));
+    let left = all.len().saturating_sub(MAX_DIFFERENCES);
+    all.truncate(MAX_DIFFERENCES);
+    all.extend((left > 0).then(|| format!("and {left} more differences")));
+    all
+}

@@ -1,0 +1,134 @@
+//! `kiln export`: the disk of an image in the formats that other programs take.
+//!
+//! Input: a result directory, whole and unchanged, or a recipe, which is built. Output: one file, whose bytes follow from the
+//! disk's alone: the same wherever, whenever and by whomever it is written. It appears whole or not at all.
+
+mod disk;
+mod raw;
+mod target;
+mod tree;
+
+pub use target::ExistingFile;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use self::disk::DiskFile;
+use self::target::Target;
+use super::error::OpsError;
+use super::options::{BuildOptions, RecipeOptions};
+use super::session::Session;
+use super::{build, load, local, project, sign};
+use crate::base::Digest;
+use crate::exec::interrupt::{self, Interruptible, RunningWork};
+
+/// What a disk is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ExportFormat {
+    /// Its bytes, with holes.
+    Raw,
+    /// The files of its root file system.
+    Tar,
+}
+
+impl fmt::Display for ExportFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ExportFormat::Raw => "raw disk",
+            ExportFormat::Tar => "root file system",
+        })
+    }
+}
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub struct ExportRequest {
+    /// A recipe, or a result directory.
+    pub recipe: RecipeOptions,
+    /// How a recipe is built.
+    pub build: BuildOptions,
+    /// As what.
+    pub format: ExportFormat,
+    /// Which image, or whose disk.
+    pub image: Option<String>,
+    /// Where to.
+    pub output: PathBuf,
+    /// What happens if something is there.
+    pub existing: ExistingFile,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Exported {
+    /// As what.
+    pub format: ExportFormat,
+    /// The file of the result directory that it was made from.
+    pub disk: String,
+    /// Its size.
+    pub bytes: u64,
+    /// Its digest.
+    pub sha256: Digest,
+    /// Files of the root file system that are not in it.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// A file that an export does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// The file, from the root.
+    pub path: String,
+    /// Why not.
+    pub reason: &'static str,
+}
+
+/// Writes it.
+pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported, OpsError> {
+    // Nobody builds for hours to be told of this.
+    let target = Target::open(&request.output, request.existing)?;
+    let (directory, names) = result(session, request)?;
+    let (manifest, _) = sign::unchanged(session, &directory)?;
+    let disk = DiskFile::choose(&directory, &manifest, (request.image.as_deref(), &names))?;
+    // From here on an interrupt ends the writing, and what was written is removed.
+    let _running = Interruptible::start(RunningWork::Steps);
+    let new = target.begin()?;
+    let left_out = match request.format {
+        ExportFormat::Raw => raw::write(&disk, &new).map(|()| Vec::new()),
+        ExportFormat::Tar => tree::write(&disk, &new),
+    };
+    let left_out = left_out.map_err(interruption)?;
+    let (sha256, bytes) = new.finish()?;
+    Ok(Exported { format: request.format, disk: disk.name, bytes, sha256, left_out })
+}
+
+/// The directory, and by image the machines of the recipe that have it on their disks.
+fn result(session: &Session<'_>, request: &ExportRequest) -> Result<(PathBuf, disk::ImageNames), OpsError> {
+    let path = &request.recipe.path;
+    if path.is_dir() {
+        request.build.without_build(path)?;
+        return Ok((request.recipe.directory()?.to_owned(), disk::ImageNames::new()));
+    }
+    let ready = load::ready(session, &request.recipe)?;
+    let recipe = &ready.loaded.recipe;
+    local::verifiable(recipe)?;
+    let directory = project::result_path(path);
+    let mut names = disk::ImageNames::new();
+    for machine in recipe.machines.values() {
+        names.entry(machine.image.clone()).or_default().push(machine.name.clone());
+    }
+    build::build(&ready, &request.build, &directory)?;
+    Ok((directory, names))
+}
+
+/// What failed since the user had asked for an end.
+fn interruption(error: OpsError) -> OpsError {
+    if interrupt::stopped() { OpsError::Interrupted } else { error }
+}
+
+/// An error once the user has asked for an end.
+fn ask_to_stop() -> io::Result<()> {
+    if interrupt::stopped() { Err(io::ErrorKind::Interrupted.into()) } else { Ok(()) }
+}

@@ -1,0 +1,41 @@
+//! A disk as its own bytes.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+
+use super::ask_to_stop;
+use super::disk::DiskFile;
+use super::target::NewExport;
+use crate::format::disk::{DiskReader, ReadAt};
+use crate::ops::error::OpsError;
+use crate::world::sparse;
+
+/// Bytes that are read at a time, and of which those that are all zeros become a hole.
+const CHUNK: u64 = 64 << 10;
+
+pub(super) fn write(disk: &DiskFile, new: &NewExport<'_>) -> Result<(), OpsError> {
+    let mut reader = disk.open_disk()?;
+    let written = match &reader {
+        // A file system that can shares the blocks.
+        DiskReader::Raw(file, _) => sparse::copy(file, new.file()),
+        DiskReader::Qcow2(_) => copy(&mut reader, new.file()),
+    };
+    written.map_err(|error| new.failed(error))
+}
+
+fn copy(disk: &mut DiskReader, out: &File) -> io::Result<()> {
+    let size = disk.size();
+    let mut buffer = vec![0; CHUNK as usize];
+    let mut at = 0;
+    while let Some(data) = disk.next_data(at)? {
+        ask_to_stop()?;
+        let piece = &mut buffer[..CHUNK.min(data.end - data.start) as usize];
+        disk.read_at(data.start, piece)?;
+        if piece.iter().any(|byte| *byte != 0) {
+            out.write_all_at(piece, data.start)?;
+        }
+        at = data.start + piece.len() as u64;
+    }
+    out.set_len(size)
+}

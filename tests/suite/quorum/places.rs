@@ -1,0 +1,111 @@
+//! Where attestations are found: files, directories, web servers, registries and layouts.
+
+use kiln::base::Digest;
+use serde_json::json;
+
+use super::super::oci::server::Reply;
+use super::super::oci::succeed;
+use super::{Lab, THEN, changed, refused};
+
+#[test]
+fn a_file_and_a_result_directory_are_places_as_well() {
+    let Some(lab) = Lab::new("paths") else { return };
+    lab.both();
+    lab.accepts(&["2", "--from", "from/alice.json", "--from", "from/bob.json"]);
+    // A result directory has one file of them, and its other files are none.
+    let both = lab.alice.attest(&lab.manifest, THEN) + &lab.bob.attest(&lab.manifest, THEN);
+    std::fs::write(lab.oci.path("build/attestations.intoto.jsonl"), both).unwrap();
+    let said = lab.accepts(&["2", "--from", "build"]);
+    assert!(said.contains("in build/attestations.intoto.jsonl, line 2") && !said.contains("manifest.json"), "{said}");
+    succeed(&mut lab.oci.kiln(&["verify", "build"]));
+    refused(&lab.verify(&["1", "--from", "nowhere"]), 3, &["0 of 1 required builder agree", "nowhere: it is missing"]);
+    for odd in ["/dev/zero", "/dev/null"] {
+        refused(&lab.verify(&["1", "--from", odd]), 3, &[&format!("{odd}: it is a device")]);
+    }
+}
+
+#[test]
+fn a_web_server_is_read_for_so_long_and_no_longer() {
+    let Some(lab) = Lab::new("web") else { return };
+    lab.both();
+    let both = lab.alice.attest(&lab.manifest, THEN) + &lab.bob.attest(&lab.manifest, THEN);
+    let (short, long) = (both.clone(), both.clone() + &"x".repeat(100_000) + "\n");
+    lab.oci.registry.hook(move |request| match request.path.as_str() {
+        "/x/attestations.intoto.jsonl" => Some(Reply::new(200).body(short.clone())),
+        "/endless" => Some(Reply { endless: true, ..Reply::new(200).body(long.clone()) }),
+        "/cut" => Some(Reply { cut: Some(short.len() + 10), ..Reply::new(200).body(long.clone()) }),
+        _ => Some(Reply::new(404)),
+    });
+    let address = |path: &str| format!("http://{}{path}", lab.oci.registry.host());
+    for path in ["/x/", "/x/attestations.intoto.jsonl"] {
+        let said = lab.accepts(&["2", "--from", &address(path)]);
+        assert!(!said.contains("warning"), "{said}");
+    }
+    let said = lab.accepts(&["2", "--from", &address("/endless")]);
+    assert!(said.contains("it is larger than 64MiB; the rest was not read"), "{said}");
+    assert!(lab.accepts(&["2", "--from", &address("/cut")]).contains("not counted"));
+    let none = address("/none");
+    refused(&lab.verify(&["1", "--from", &none]), 3, &[&format!("{none}: there is no such file")]);
+    // One that is down hides no other place.
+    lab.accepts(&["2", "--from", "http://127.0.0.1:1/x", "--from", "from"]);
+}
+
+#[test]
+fn attestations_travel_with_a_build_and_strangers_hide_none() {
+    let Some(lab) = Lab::new("registry") else { return };
+    let both = lab.alice.attest(&lab.manifest, THEN) + &lab.bob.attest(&lab.manifest, THEN);
+    // Those of other builds that were left there are not pushed.
+    let other = lab.bob.attest(&changed(&lab.manifest, "i.tar"), THEN);
+    std::fs::write(lab.oci.path("build/attestations.intoto.jsonl"), format!("{both}{other}junk\n")).unwrap();
+    for listed in [true, false] {
+        lab.oci.registry.state.lock().unwrap().referrers = listed;
+        lab.oci.registry.state.lock().unwrap().manifests.clear();
+        assert!(lab.oci.push().contains("with 2 files that refer to it"));
+        strangers(&lab, listed);
+        let said = lab.accepts(&["2", "--from", &lab.oci.reference()]);
+        assert!(said.contains(&format!("in {}", lab.oci.reference())), "{said}");
+        let _ = std::fs::remove_dir_all(lab.oci.path("out"));
+        let output = lab.oci.pull();
+        assert!(output.status.success(), "{}", super::text(&output));
+        let pulled = std::fs::read_to_string(lab.oci.path("out/attestations.intoto.jsonl")).unwrap();
+        assert!(both.lines().all(|line| pulled.contains(line)), "{pulled}");
+        succeed(&mut lab.oci.kiln(&["verify", "out", "--require", "2", "--from", "out"]));
+        succeed(&mut lab.oci.kiln(&["verify", "out"]));
+    }
+    succeed(&mut lab.oci.kiln(&["push", "build", "oci:layout:v1"]));
+    lab.accepts(&["2", "--from", "oci:layout:v1"]);
+    refused(&lab.verify(&["1", "--from", "oci:layout:v2"]), 3, &["0 of 1 required", "no such artifact"]);
+    refused(&lab.verify(&["1", "--from", "oci:nowhere:v2"]), 3, &["0 of 1 required", "nowhere"]);
+}
+
+/// Whoever may push adds what is no attestation, or is too large.
+fn strangers(lab: &Lab, listed: bool) {
+    let subject = lab.oci.registry.state.lock().unwrap().manifests["v1"].1.clone();
+    let digest = format!("sha256:{}", Digest::of(&subject));
+    let kind = "application/vnd.dsse.envelope.v1+json";
+    let blob = lab.oci.registry.add_blob(b"{}");
+    let config = json!({"mediaType": "application/vnd.oci.empty.v1+json", "digest": blob, "size": 2});
+    let layer = |digest: &str, size: u64| json!([{"mediaType": kind, "digest": digest, "size": size}]);
+    let missing = format!("sha256:{}", Digest::of(b"missing"));
+    let mut texts = Vec::new();
+    for layers in [json!("x"), json!([]), layer(&blob, 2), layer(&blob, 3), layer(&blob, 1 << 50), layer(&missing, 7)] {
+        let junk = json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
+            "artifactType": kind, "config": config, "layers": layers,
+            "subject": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": digest, "size": subject.len()}});
+        lab.oci.registry.replace("junk", junk.to_string().as_bytes());
+        texts.push(junk.to_string());
+    }
+    if listed {
+        return;
+    }
+    let tag = format!("sha256-{}", Digest::of(&subject));
+    let index = lab.oci.registry.state.lock().unwrap().manifests[&tag].1.clone();
+    let mut index: serde_json::Value = serde_json::from_slice(&index).unwrap();
+    let all = index["manifests"].as_array_mut().unwrap();
+    for text in texts {
+        all.push(json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "artifactType": kind,
+            "digest": format!("sha256:{}", Digest::of(text.as_bytes())), "size": text.len()}));
+    }
+    let entry = ("application/vnd.oci.image.index.v1+json".to_owned(), index.to_string().into_bytes());
+    lab.oci.registry.state.lock().unwrap().manifests.insert(tag, entry);
+}
