@@ -79,6 +79,7 @@ mod suite {
     mod sources;
     mod store;
     mod store_modes;
+    mod template_support;
     mod templates;
     mod terminal;
     mod throttle;

@@ -175,10 +175,13 @@ fn users(ours: &mut LockedImage, theirs: LockedImage) {
     }
     ours.open = true;
     for (own, other) in [(&mut ours.users, theirs.users), (&mut ours.groups, theirs.groups)] {
-        own.retain(|name, id| other.get(name).is_none_or(|theirs| theirs == id));
+        let contested = |name: &String, id: &u32| other.get(name).is_some_and(|theirs| theirs != id);
+        let contested: BTreeSet<String> =
+            own.iter().filter(|(name, id)| contested(name, id)).map(|(name, _)| name.clone()).collect();
+        own.retain(|name, _| !contested.contains(name));
         let mut taken: BTreeSet<u32> = own.values().copied().collect();
         for (name, id) in other {
-            if !own.contains_key(&name) && taken.insert(id) {
+            if !own.contains_key(&name) && !contested.contains(&name) && taken.insert(id) {
                 own.insert(name, id);
             }
         }
