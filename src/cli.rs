@@ -21,7 +21,7 @@ pub use export::{ExportArgs, ExportKind};
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
-pub use questions::{DiffArgs, SizeArgs, WhyArgs};
+pub use questions::{DiffArgs, OutdatedArgs, ReportArgs, SizeArgs, WhyArgs};
 pub use registry::{PullArgs, PushArgs};
 pub use remote::{CpArgs, SshArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
@@ -101,6 +101,10 @@ pub enum Verb {
     Why(WhyArgs),
     /// List what the inputs of a recipe and its artifacts take
     Size(SizeArgs),
+    /// List newer versions of what is locked, and which of them are security updates
+    Outdated(OutdatedArgs),
+    /// Write a page about a recipe: topology, packages, kernels, inputs, digests, signatures
+    Report(ReportArgs),
     /// Draw the CXL topology of a recipe's machines
     Draw(DrawArgs),
     /// Query a compiled kernel's configuration

@@ -43,6 +43,7 @@ mod suite {
     mod recipes;
     mod registry_live;
     mod releases;
+    mod report_live;
     mod root;
     mod rootless;
     mod running_live;

@@ -62,6 +62,7 @@ mod suite {
     mod normal_user;
     mod oci;
     mod ops;
+    mod outdated;
     mod outputs;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
@@ -69,6 +70,7 @@ mod suite {
     mod qcow2;
     mod questions;
     mod quorum;
+    mod report;
     mod running;
     mod sandbox;
     mod sbom;

@@ -164,7 +164,8 @@ pub enum PrintForm {
 /// `kiln test`
 #[derive(Debug, Args)]
 pub struct TestArgs {
-    /// Recipes to test
+    /// Recipes to test. One is built after the other; machines of up to --jobs recipes [default: half of the CPUs] run at
+    /// the same time, as long as their memory fits into four fifths of what is available
     #[arg(required = true)]
     pub recipes: Vec<PathBuf>,
     /// Override a parameter of the recipes

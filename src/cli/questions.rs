@@ -1,8 +1,10 @@
-//! `kiln diff`, `kiln why` and `kiln size`: questions about locks.
+//! `kiln diff`, `kiln why`, `kiln size`, `kiln outdated` and `kiln report`: questions about locks.
 
 use std::path::PathBuf;
 
 use clap::Args;
+
+use super::shared::RecipeArgs;
 
 /// `kiln diff`
 #[derive(Debug, Args)]
@@ -39,4 +41,38 @@ pub struct SizeArgs {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `kiln outdated`
+#[derive(Debug, Args)]
+pub struct OutdatedArgs {
+    /// Path to a recipe with a lock
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// List only security updates, and exit with code 3 only if there are any
+    #[arg(long)]
+    pub security: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `kiln report`
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// Path to a recipe with a lock
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+    /// File to write the page to
+    #[arg(long, short, value_name = "FILE")]
+    pub output: PathBuf,
+    /// Also check the signature of this result directory, and list who signed it
+    #[arg(long, value_name = "DIR")]
+    pub result: Option<PathBuf>,
+    /// Also list who attests builds of the lock: a directory, an address or an OCI reference that has attestations
+    #[arg(long, value_name = "PLACE")]
+    pub from: Vec<String>,
+    /// Trust the keys in this file as well as those in kiln/trusted-keys of the user's configuration
+    #[arg(long, value_name = "FILE")]
+    pub trusted_keys: Vec<PathBuf>,
 }

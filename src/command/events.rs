@@ -35,7 +35,7 @@ impl OpsListener for Terminal {
                 }
             }
             OpsEvent::Resolve(progress) => resolve(progress),
-            OpsEvent::Guest(event) => machine(&event),
+            OpsEvent::Guest { recipe, event } => machine(recipe, &event),
             OpsEvent::Warnings { sources, warnings } => {
                 let color = std::io::stderr().is_terminal();
                 tell::report(render::render_warnings(sources, warnings, color).trim_end());
@@ -62,14 +62,16 @@ fn resolve(progress: Progress) {
     }
 }
 
-fn machine(event: &TestEvent<'_>) {
+/// Lines about machines of several recipes begin with the recipe, since they come in between each other.
+fn machine(recipe: Option<&str>, event: &TestEvent<'_>) {
+    let of = recipe.map_or_else(String::new, |recipe| format!("{}: ", Foreign(recipe)));
     match event {
-        TestEvent::Booting { machine, accel } => crate::tell!("{machine}: booting under {}", accel.name()),
+        TestEvent::Booting { machine, accel } => crate::tell!("{of}{machine}: booting under {}", accel.name()),
         TestEvent::Ready { machine, millis } => {
-            crate::tell!("{machine}: ready after {:.1} s", *millis as f64 / 1000.0);
+            crate::tell!("{of}{machine}: ready after {:.1} s", *millis as f64 / 1000.0);
         }
-        TestEvent::TestStarted { title } => crate::tell!("test: {}", Foreign(title)),
-        TestEvent::TestFinished(result) => crate::tell!("{}", result.text()),
-        TestEvent::Notice(text) => crate::tell!("{text}"),
+        TestEvent::TestStarted { title } => crate::tell!("{of}test: {}", Foreign(title)),
+        TestEvent::TestFinished(result) => crate::tell!("{of}{}", result.text()),
+        TestEvent::Notice(text) => crate::tell!("{of}{text}"),
     }
 }

@@ -20,6 +20,7 @@ pub mod gc;
 pub mod kconfig;
 pub mod lock;
 mod notices;
+pub mod outdated;
 pub mod output;
 pub mod plan;
 pub mod progress;
@@ -29,6 +30,8 @@ pub mod qmp;
 pub mod questions;
 pub mod registry;
 mod remote;
+pub mod report;
+mod results;
 pub mod run;
 pub mod sbom;
 pub mod shell;
@@ -79,6 +82,8 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Diff(args) => questions::diff(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),
+        Verb::Outdated(args) => outdated::run(&session, &args),
+        Verb::Report(args) => report::run(&session, &args),
         Verb::Draw(args) => draw::run(&session, &args),
         Verb::Kconfig(args) => kconfig::run(&session, &args),
         Verb::Shell(args) => shell::run(&session, &args),

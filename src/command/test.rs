@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 use super::failure::Failure;
 use super::output;
+use super::results::Results;
 use super::tested::{Json, Outcome, verdict};
-use crate::base::Foreign;
 use crate::cli;
-use crate::guest::junit;
-use crate::ops::{self, ErrorClass, FailedMachines, GoneFiles, RecipeOptions, Session, TestRequest};
+use crate::guest::{TestReport, junit};
+use crate::ops::{self, FailedMachines, GoneFiles, OpsError, RecipeOptions, RecipeTest, Session, TestRequest};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -20,42 +21,25 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
     if args.recipes.iter().collect::<BTreeSet<_>>().len() < args.recipes.len() {
         return Err(Failure::usage("a recipe is given more than once"));
     }
-    let failure = failure(args)?;
-    let build = args.realize.options();
-    let shares = ops::share::directories(session, &args.share)?;
-    let mut results: Vec<(String, Outcome)> = Vec::new();
-    let mut interrupted = false;
-    for (recipe, logs) in args.recipes.iter().zip(ops::log_directories(&args.recipes, args.logs.as_deref())) {
-        // Recipes in two directories may share a file name.
-        let name = recipe.to_string_lossy().into_owned();
-        let (disk_size, filter) = (args.disk_size, args.only.clone());
-        let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
-        let (accel, slow) = (args.accel.into(), args.slow);
-        let shares = shares.clone();
-        let options = TestRequest { accel, logs, slow, disk_size, filter, failure, shares, gone };
-        let (set, lock, sources) = (args.set.clone(), args.lock.clone(), args.sources.clone());
-        let recipe = RecipeOptions { path: recipe.clone(), set, lock, sources };
-        match ops::test(session, &recipe, &build, &options).map_err(Failure::from) {
-            Ok(report) => {
-                crate::tell!("{}: {}", Foreign(&name), report.summary());
-                let left = report.left;
-                results.push((name, Outcome::Tested(report)));
-                if left {
-                    break;
-                }
-            }
-            Err(failure) if args.recipes.len() == 1 => return Err(failure),
-            Err(failure) if failure.class() == ErrorClass::Interrupted => {
-                interrupted = true;
-                break;
-            }
-            // One recipe that cannot be tested hides nothing about the others.
-            Err(failure) => {
-                failure.tell();
-                crate::tell!("{}: not tested", Foreign(&name));
-                results.push((name, Outcome::Untested(failure)));
-            }
-        }
+    let (recipes, at_once) = (recipes(session, args)?, at_once(args));
+    let results = Results::of(&recipes);
+    let ended = |number, result: Result<TestReport, OpsError>| results.ended(number, result.map_err(Failure::from));
+    ops::test_all(session, &recipes, (&args.realize.options(), at_once), &ended);
+    let interrupted = results.interrupted();
+    report(args, results.in_order(), interrupted)
+}
+
+/// Writes what is asked for, and says how it went.
+fn report(args: &cli::TestArgs, mut results: Vec<(String, Outcome)>, interrupted: bool) -> Result<(), Failure> {
+    // One recipe alone fails as it would with any other command.
+    if args.recipes.len() == 1
+        && let Some((_, Outcome::Untested(failure))) =
+            results.pop_if(|(_, outcome)| matches!(outcome, Outcome::Untested(_)))
+    {
+        return Err(failure);
+    }
+    if interrupted && results.is_empty() {
+        return Err(OpsError::Interrupted.into());
     }
     if let Some(path) = &args.junit {
         let suites: Vec<_> = results.iter().map(|(name, outcome)| (name.as_str(), outcome.report())).collect();
@@ -65,7 +49,45 @@ pub fn run(session: &Session<'_>, args: &cli::TestArgs) -> Result<(), Failure> {
         let named: BTreeMap<&String, Json> = results.iter().map(|(name, outcome)| (name, outcome.json())).collect();
         output::json(&named)?;
     }
-    if interrupted { Err(ops::OpsError::Interrupted.into()) } else { verdict(results) }
+    if interrupted { Err(OpsError::Interrupted.into()) } else { verdict(results) }
+}
+
+/// The recipes, each with what is asked of it.
+fn recipes(session: &Session<'_>, args: &cli::TestArgs) -> Result<Vec<RecipeTest>, Failure> {
+    let failure = failure(args)?;
+    let shares = ops::share::directories(session, &args.share)?;
+    let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
+    let one = |(path, logs): (&PathBuf, Option<PathBuf>)| RecipeTest {
+        // Recipes in two directories may share a file name.
+        name: path.to_string_lossy().into_owned(),
+        recipe: RecipeOptions {
+            path: path.clone(),
+            set: args.set.clone(),
+            lock: args.lock.clone(),
+            sources: args.sources.clone(),
+        },
+        request: TestRequest {
+            accel: args.accel.into(),
+            logs,
+            slow: args.slow,
+            disk_size: args.disk_size,
+            filter: args.only.clone(),
+            failure,
+            shares: shares.clone(),
+            gone,
+        },
+    };
+    let logs = ops::log_directories(&args.recipes, args.logs.as_deref());
+    Ok(args.recipes.iter().zip(logs).map(one).collect())
+}
+
+/// How many recipes are tested side by side. Whoever is shown a shell has the terminal for themselves.
+fn at_once(args: &cli::TestArgs) -> usize {
+    match (args.shell_on_failure, args.realize.jobs) {
+        (true, _) => 1,
+        (false, Some(jobs)) => usize::try_from(jobs).unwrap_or(usize::MAX),
+        (false, None) => ops::default_recipes(),
+    }
 }
 
 /// A shell needs somebody to type: a script is told so before anything is built.

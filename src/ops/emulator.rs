@@ -42,7 +42,7 @@ pub fn run(
         }
         false => of_recipe(session, (recipe, options), request)?,
     };
-    let guests = Guests(session.listener);
+    let guests = Guests::of(session.listener);
     guests.on(TestEvent::Notice(&format!(
         "QEMU {version} of machine {}, with your arguments alone; it sees no files and no network of the host",
         emulator.machine

@@ -22,7 +22,12 @@ pub enum OpsEvent<'a> {
     /// An archive was asked, or a package set solved.
     Resolve(Progress),
     /// A machine booted, a test ended.
-    Guest(TestEvent<'a>),
+    Guest {
+        /// Whose machine it is, where those of other recipes run at the same time.
+        recipe: Option<&'a str>,
+        /// What happened.
+        event: TestEvent<'a>,
+    },
     /// Rules found what works, slowly or only with care.
     Warnings {
         /// The texts that the places are in.
@@ -202,10 +207,21 @@ impl StepListener for Steps<'_> {
 }
 
 /// Hands the events of machines on.
-pub(super) struct Guests<'a>(pub(super) &'a dyn OpsListener);
+pub(super) struct Guests<'a> {
+    pub(super) listener: &'a dyn OpsListener,
+    /// Whose machines they are, where those of other recipes run at the same time.
+    pub(super) recipe: Option<&'a str>,
+}
+
+impl<'a> Guests<'a> {
+    /// The events of the only machines that run.
+    pub(super) fn of(listener: &'a dyn OpsListener) -> Guests<'a> {
+        Guests { listener, recipe: None }
+    }
+}
 
 impl TestListener for Guests<'_> {
     fn on(&self, event: TestEvent<'_>) {
-        self.0.on(OpsEvent::Guest(event));
+        self.listener.on(OpsEvent::Guest { recipe: self.recipe, event });
     }
 }

@@ -222,7 +222,7 @@ pub fn run(session: &Session<'_>, launches: &Launches, options: &RunRequest) -> 
         ssh: ssh_keys::access(session, &options.keys, &options.source)?,
         interrupted: interrupt::flag(),
     };
-    Ok(guest::run::run(&front, &background, &options, &Guests(session.listener))?)
+    Ok(guest::run::run(&front, &background, &options, &Guests::of(session.listener))?)
 }
 
 /// The names by which a run is found: the recipe's or directory's own, and that of the directory that its result is in.

@@ -62,15 +62,24 @@ fn unbuildable(recipe: &Recipe, wrong: Vec<Mismatch>) -> OpsError {
 
 fn resolved(loaded: &Loaded<'_>, previous: Option<&Lock>, update: &Update) -> Result<Lock, OpsError> {
     let session = &loaded.session;
+    asked(session, &|context| {
+        resolve::resolve(context, &loaded.recipe, previous, update)
+            .map_err(|error| OpsError::resolve(&loaded.recipe, error))
+    })
+}
+
+/// Asks the archives something, with the mirrors of the session's user and the indexes that the store keeps.
+pub(super) fn asked<T>(
+    session: &Session<'_>,
+    question: &dyn Fn(&ResolveContext<'_>) -> Result<T, OpsError>,
+) -> Result<T, OpsError> {
     let store = load::open_store(session.world)?;
-    let context = ResolveContext {
+    question(&ResolveContext {
         world: session.world,
         cache: &DirectoryCache::new(store.root().join("index")),
         mirrors: &mirrors::known(session.world)?,
         listener: &|progress: Progress| session.on(OpsEvent::Resolve(progress)),
-    };
-    resolve::resolve(&context, &loaded.recipe, previous, update)
-        .map_err(|error| OpsError::resolve(&loaded.recipe, error))
+    })
 }
 
 /// The lock of a recipe, compared with it line by line without a network.

@@ -36,6 +36,7 @@ pub mod machines;
 pub mod mirrors;
 pub mod oci;
 mod options;
+pub mod outdated;
 mod own;
 mod packed_qemu;
 pub mod project;
@@ -47,6 +48,7 @@ mod realize;
 mod rebuild;
 mod record;
 pub mod remote;
+pub mod report;
 pub mod running;
 pub mod sbom;
 mod session;
@@ -70,6 +72,8 @@ pub use options::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy,
 pub use rebuild::{inputs, rebuild};
 pub use session::Session;
 pub use status::status;
-pub use test::{FailedMachines, GoneFiles, TestRequest, log_directories, test};
+pub use test::{
+    AfterRecipe, FailedMachines, GoneFiles, RecipeTest, TestRequest, default_recipes, log_directories, test_all,
+};
 pub use variation::{SecondBuild, Variation};
 pub use verify::{VerifyReport, directory};

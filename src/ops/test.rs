@@ -1,5 +1,8 @@
 //! Builds a recipe, boots its machines, and runs its tests inside the guests.
 
+mod many;
+mod room;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,7 +18,10 @@ use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::guest::hold::{self, FailureShell};
 use crate::guest::share::Share;
 use crate::guest::{self, AccelChoice, TestReport};
+use crate::recipe::test::Test;
 use crate::world::{OutputDirectory, fs};
+
+pub use many::{AfterRecipe, RecipeTest, default_recipes, test_all};
 
 /// A boot under KVM may take this long; under software emulation ten times as long.
 const BOOT: Duration = Duration::from_secs(60);
@@ -61,13 +67,24 @@ pub enum GoneFiles {
     Relock,
 }
 
-/// Tests one recipe.
-pub fn test(
+/// A recipe that is built, with what its tests need.
+struct Prepared {
+    launches: launch::Launches,
+    tests: Vec<Test>,
+    accel: AccelChoice,
+    logs: PathBuf,
+    slow: bool,
+    filter: Option<String>,
+    shell: Option<FailureShell>,
+}
+
+/// Builds a recipe, and makes its machines ready.
+fn prepare(
     session: &Session<'_>,
     recipe: &RecipeOptions,
     build: &BuildOptions,
     options: &TestRequest,
-) -> Result<TestReport, OpsError> {
+) -> Result<Prepared, OpsError> {
     if recipe.path.is_dir() {
         return Err(UsageError::TestsOfDirectory(recipe.path.clone()).into());
     }
@@ -86,18 +103,32 @@ pub fn test(
     let logs = options.logs.clone().unwrap_or_else(|| out.join("log"));
     OutputDirectory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
-    let _running = Interruptible::start(RunningWork::Machines);
-    let options = guest::test::TestOptions {
-        accel: options.accel,
-        logs,
-        base: PathBuf::from(launch::SOCKETS),
-        boot: BOOT,
-        slow: options.slow,
-        filter: options.filter.clone(),
-        shell,
-        interrupted: interrupt::flag(),
-    };
-    Ok(guest::test::run(&launches, &ready.loaded.recipe.tests, &options, &Guests(session.listener))?)
+    let (tests, filter) = (ready.loaded.recipe.tests.clone(), options.filter.clone());
+    Ok(Prepared { launches, tests, accel: options.accel, logs, slow: options.slow, filter, shell })
+}
+
+impl Prepared {
+    /// The bytes that all its machines together have as memory.
+    fn memory(&self) -> u64 {
+        guest::host::memory_of(self.launches.values())
+    }
+
+    /// Runs the tests. Lines that are told of them begin with `name`, if there is one.
+    fn run(&self, session: &Session<'_>, name: Option<&str>) -> Result<TestReport, OpsError> {
+        let _running = Interruptible::start(RunningWork::Machines);
+        let options = guest::test::TestOptions {
+            accel: self.accel,
+            logs: self.logs.clone(),
+            base: PathBuf::from(launch::SOCKETS),
+            boot: BOOT,
+            slow: self.slow,
+            filter: self.filter.clone(),
+            shell: self.shell.clone(),
+            interrupted: interrupt::flag(),
+        };
+        let listener = Guests { listener: session.listener, recipe: name };
+        Ok(guest::test::run(&self.launches, &self.tests, &options, &listener)?)
+    }
 }
 
 /// How somebody gets at machines whose test failed: as at those of `kiln run`.

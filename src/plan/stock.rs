@@ -47,7 +47,7 @@ pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet) -> Kerne
 
 /// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it. Newer
 /// kernels are shared out among several packages.
-fn carries_kernel(name: &str) -> bool {
+pub fn carries_kernel(name: &str) -> bool {
     ["linux-base-", "linux-binary-", "linux-image-", "linux-modules-"]
         .iter()
         .filter_map(|prefix| name.strip_prefix(prefix))

@@ -35,6 +35,17 @@ impl Kernel {
         format!("{}-source", self.name)
     }
 
+    /// The packages that have it, or its source, where packages have either.
+    pub fn package_set(&self) -> Option<&PackageSet> {
+        match &self.origin {
+            Origin::Stock { set, .. } => Some(set),
+            Origin::Compiled(compiled) => match &compiled.source {
+                KernelSource::Package(set) => Some(set),
+                _ => None,
+            },
+        }
+    }
+
     /// The directory that it is compiled from, if it is compiled from one.
     pub fn local(&self) -> Option<(&LocalPlace, LocalOrigin)> {
         match &self.origin {

@@ -13,6 +13,7 @@ mod exchange;
 mod fill;
 pub mod fs;
 mod http;
+pub mod meminfo;
 pub mod memory;
 pub mod output;
 pub mod patience;

@@ -210,8 +210,14 @@ fn a_recipe_that_cannot_be_tested_hides_no_other() {
     std::fs::create_dir(lab.directory.join("other")).unwrap();
     // Of one file name, in another directory.
     std::fs::write(lab.directory.join("other/tiny.kiln"), "machine {").unwrap();
-    let mut test = lab.kiln();
-    let output = test.args(["test", "tiny.kiln", "other/tiny.kiln", "--json", "--junit", "all.xml"]).output().unwrap();
+    let test = |jobs: &str| {
+        let mut test = lab.kiln();
+        test.args(["test", "tiny.kiln", "other/tiny.kiln", "--json", "--junit", "all.xml", "--jobs", jobs]);
+        test.output().unwrap()
+    };
+    // Whether one after the other or side by side: what is printed has the order of the command line.
+    let (alone, output) = (test("1"), test("2"));
+    assert_eq!((alone.status.code(), &alone.stdout), (Some(1), &output.stdout), "{}", text(&alone));
     assert_eq!(output.status.code(), Some(1), "{}", text(&output));
     let told = text(&output);
     let verdict = "error: 2 of 2 recipes were not tested: tiny.kiln, other/tiny.kiln";

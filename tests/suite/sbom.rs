@@ -273,3 +273,56 @@ fn sbom_to(lab: &Lab, file: &str) {
     let output = lab.kiln().args(["sbom", "tiny.kiln", "--format", "spdx", "-o", file]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
 }
+
+#[test]
+fn a_directory_is_listed_by_its_lock_and_by_its_recipe_where_that_is_there() {
+    use kiln::deliver::manifest::{self, DeliveredFile, Manifest};
+    let lab = project("sbom-directory");
+    let lock = std::fs::read_to_string(lab.directory.join("tiny.lock")).unwrap();
+    let locked = kiln::lock::read(&lock).unwrap();
+    let file = DeliveredFile { size: 4, sha256: kiln::base::Digest::of(b"disk") };
+    let manifest = Manifest {
+        format: manifest::FORMAT,
+        recipe: "tiny".to_owned(),
+        output_version: locked.output_version,
+        lock: kiln::lock::inputs_digest(&locked),
+        artifacts: BTreeMap::from([("tiny.qcow2".to_owned(), file)]),
+        steps: BTreeMap::new(),
+        incremental: BTreeSet::new(),
+        local: BTreeMap::new(),
+        qemu: BTreeMap::new(),
+        built_qemu: BTreeMap::new(),
+        images: BTreeMap::from([("tiny".to_owned(), "tiny.qcow2".to_owned())]),
+        kernels: BTreeMap::new(),
+        warnings: BTreeMap::new(),
+    };
+    let pulled = lab.directory.join("elsewhere/pulled");
+    std::fs::create_dir_all(&pulled).unwrap();
+    std::fs::write(pulled.join("manifest.json"), manifest.write()).unwrap();
+    std::fs::write(pulled.join("tiny.qcow2"), b"disk").unwrap();
+    let ask = |at: &str, about: &str| {
+        let mut kiln = lab.kiln();
+        kiln.args(["sbom", about, "--format", "spdx"]).current_dir(lab.directory.join(at)).output().unwrap()
+    };
+    refused(&ask("elsewhere", "pulled"), 2, &["the lock that it was built from is not there"]);
+    std::fs::write(pulled.join("kiln.lock"), &lock).unwrap();
+    let bill = |output: std::process::Output| {
+        assert!(output.status.success(), "{}", text(&output));
+        Spdx::of(serde_json::from_slice(&output.stdout).unwrap())
+    };
+    let (alone, beside) = (bill(ask("elsewhere", "pulled")), bill(ask("", "elsewhere/pulled")));
+    for spdx in [&alone, &beside] {
+        assert!(spdx.has("tiny", "CONTAINS", "tiny.qcow2") && spdx.has("tiny", "CONTAINS", "libx++1"));
+        assert!(spdx.has("stock", "CONTAINS", "linux-image-6.12.1-amd64"));
+        let checksum = &spdx.packages["tiny.qcow2"]["checksums"][0];
+        assert_eq!(word(checksum, "checksumValue"), file.sha256.to_string());
+        assert!(spdx.license("libx++1").ends_with("AND MIT"));
+    }
+    // Only the recipe says what took part in the build.
+    assert!(beside.packages.contains_key("image-tools") && !alone.packages.contains_key("image-tools"));
+    // A lock of another build is passed over, and a changed file is told.
+    std::fs::write(pulled.join("kiln.lock"), lock.replace("tiny", "tinier")).unwrap();
+    refused(&ask("elsewhere", "pulled"), 2, &["the lock that it was built from is not there"]);
+    std::fs::write(pulled.join("tiny.qcow2"), b"dusk").unwrap();
+    refused(&ask("", "elsewhere/pulled"), 3, &["tiny.qcow2"]);
+}

@@ -16,12 +16,11 @@ import "lib/debian-13.kiln"
 
 kernel generic { package = package "linux-image-amd64" }
 kernel virtual { package = package "linux-image-cloud-amd64" }
-packages qemu-share { include = [package "qemu-system-x86" from trixie-backports, "virtiofsd"] }
 
 machine box {
   kernel = generic
   image  = debian-13
-  qemu   = qemu-share
+  qemu   = qemu-11
   append = ["no_timer_check"]
 }
 

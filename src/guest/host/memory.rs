@@ -8,11 +8,11 @@ use crate::base::ByteSize;
 use crate::guest::rundir::RunDir;
 use crate::guest::{GuestError, Launch};
 use crate::machine::argv::{MemoryBacking, private};
-use crate::world::fs;
+use crate::world::{fs, meminfo};
 
 /// Where Linux says what huge pages there are, a directory for each size (`Documentation/admin-guide/mm/hugetlbpage.rst`).
 const POOLS: &str = "/sys/kernel/mm/hugepages";
-/// A file of it, or `/proc/meminfo`, is no larger.
+/// A file of it is no larger.
 const MAX_FACT_BYTES: u64 = 1 << 16;
 
 /// Memory of the host for a run.
@@ -31,11 +31,7 @@ pub struct MemoryDirectory(RunDir);
 impl HostMemory {
     /// Looks whether the host has the memory.
     pub fn reserve(source: &MemorySource, launches: &[&Launch]) -> Result<HostMemory, GuestError> {
-        let memories = launches.iter().map(|launch| {
-            let name = launch.machine.as_str();
-            (name, private(&launch.description.machine))
-        });
-        let memories: BTreeMap<&str, Vec<(String, u64)>> = memories.collect();
+        let memories = memories(launches.iter().copied());
         match source {
             MemorySource::Anonymous => Ok(HostMemory { backing: MemoryBacking::Anonymous, directory: None }),
             MemorySource::Directory(path) => {
@@ -69,6 +65,15 @@ impl HostMemory {
 
 type Memories<'a> = BTreeMap<&'a str, Vec<(String, u64)>>;
 
+fn memories<'a>(launches: impl Iterator<Item = &'a Launch>) -> Memories<'a> {
+    launches.map(|launch| (launch.machine.as_str(), private(&launch.description.machine))).collect()
+}
+
+/// The bytes of memory that these machines can come to use, without QEMU's own and that of files.
+pub fn memory_of<'a>(launches: impl Iterator<Item = &'a Launch>) -> u64 {
+    total(&memories(launches))
+}
+
 fn total(memories: &Memories<'_>) -> u64 {
     memories.values().flatten().fold(0u64, |sum, (_, size)| sum.saturating_add(*size))
 }
@@ -96,7 +101,7 @@ fn huge_pages(pools: &Path, size: Option<ByteSize>, memories: &Memories<'_>) -> 
     let refused = |reason: String| GuestError::Resource { option: "--hugepages", reason };
     let page = match size {
         Some(size) => size.0,
-        None => default_page().ok_or_else(|| refused("this kernel has no huge pages".to_owned()))?,
+        None => meminfo::bytes("Hugepagesize").ok_or_else(|| refused("this kernel has no huge pages".to_owned()))?,
     };
     let pool = pools.join(format!("hugepages-{}kB", page >> 10));
     if !page.is_multiple_of(1 << 10) || !pool.is_dir() {
@@ -127,13 +132,6 @@ fn whole(option: &'static str, page: u64, memories: &Memories<'_>) -> Result<(),
         }
     }
     Ok(())
-}
-
-/// `Hugepagesize:       2048 kB`
-fn default_page() -> Option<u64> {
-    let text = String::from_utf8(fs::read(Path::new("/proc/meminfo"), MAX_FACT_BYTES).ok()?).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("Hugepagesize:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1 << 10)
 }
 
 /// The sizes that there are pools of.

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub use cpus::{CpuSelection, Pinned};
 pub use lan::Lan;
-pub use memory::{HostMemory, MemoryDirectory};
+pub use memory::{HostMemory, MemoryDirectory, memory_of};
 
 use crate::base::ByteSize;
 

@@ -10,6 +10,7 @@ mod error;
 mod fetch;
 mod index;
 mod local;
+mod offered;
 mod report;
 mod sets;
 mod source;
@@ -17,6 +18,7 @@ mod source_package;
 
 pub use cache::{DirectoryCache, IndexCache, NoCache};
 pub use error::{ResolveError, Tried, UnsolvedSet};
+pub use offered::{OfferedVersion, offered};
 pub use sets::of as sets;
 pub(super) use sets::{SetAnswer, answer as set_answer};
 pub(super) use source::{SourceAnswer, answers as source_answers};

@@ -15,20 +15,13 @@ pub enum SbomError {
         Foreign(.0.display())
     )]
     NoLock(PathBuf),
-    /// No recipe that it was built from.
-    #[error(
-        "{}: the recipe that it was built from is neither beside its lock nor in `recipes/` or the working directory\n  help: name the \
-         recipe instead of the directory",
-        Foreign(.0.display())
-    )]
-    NoRecipe(PathBuf),
 }
 
 impl SbomError {
     /// Whose failure it is.
     pub(super) fn class(&self) -> ErrorClass {
         match self {
-            SbomError::NoLock(_) | SbomError::NoRecipe(_) => ErrorClass::Usage,
+            SbomError::NoLock(_) => ErrorClass::Usage,
         }
     }
 }

@@ -35,8 +35,8 @@ impl Target {
     pub(super) fn open(path: &Path, existing: ExistingFile) -> Result<Target, OpsError> {
         let (home, _) = OutputDirectory::holding(path)?;
         match path.symlink_metadata() {
-            Ok(found) if found.is_dir() => return Err(ExportError::Directory(path.to_owned()).into()),
-            Ok(_) if existing == ExistingFile::Refuse => return Err(ExportError::Taken(path.to_owned()).into()),
+            Ok(found) if found.is_dir() => Err(ExportError::Directory(path.to_owned()).into()),
+            Ok(_) if existing == ExistingFile::Refuse => Err(ExportError::Taken(path.to_owned()).into()),
             _ => Ok(Target { path: path.to_owned(), home, existing }),
         }
     }

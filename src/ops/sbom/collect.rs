@@ -18,6 +18,8 @@ use crate::plan::{Artifact, Input, Plan, StepKind};
 pub(super) struct Material<'a> {
     pub(super) lock: &'a Lock,
     pub(super) plan: &'a Plan,
+    /// Steps of which nobody knows what artifact they are in.
+    pub(super) loose: &'a [usize],
     pub(super) facts: &'a Facts,
     /// Artifacts by name, as far as they are known.
     pub(super) outputs: &'a BTreeMap<String, LockedFile>,
@@ -73,6 +75,10 @@ pub(super) fn bill(material: &Material<'_>) -> Bill {
     let root = collector.bill.root.clone();
     for artifact in &material.plan.artifacts {
         let id = collector.artifact(artifact);
+        collector.bill.relate(&root, RelationKind::Contains, &id);
+    }
+    for step in material.loose {
+        let id = collector.component(*step);
         collector.bill.relate(&root, RelationKind::Contains, &id);
     }
     collector.others(&root);

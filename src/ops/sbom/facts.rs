@@ -25,6 +25,8 @@ const COPYRIGHT_LIMIT: u64 = 4 << 20;
 const DOCUMENTATION: &str = "usr/share/doc/";
 /// Packages that are read at a time.
 const READERS: usize = 8;
+/// Bytes of a maintainer's name and address.
+const MAX_MAINTAINER: usize = 1024;
 /// Packages that share a directory of documentation do so directly, or by way of one other.
 const MAX_HOPS: usize = 4;
 
@@ -104,8 +106,8 @@ impl From<DebError> for Unread {
 fn facts(file: BufReader<File>, package: &LockedPackage) -> Result<PackageFacts, Unread> {
     let (control, mut data) = deb::open(file)?;
     let source = source(&control, package).ok_or(Unread::Package)?;
-    let maintainer = control.stanza.get("Maintainer").map(str::trim).filter(|name| !name.is_empty());
-    let maintainer = maintainer.map(str::to_owned);
+    let maintainer = control.stanza.get("Maintainer").map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "));
+    let maintainer = maintainer.filter(|name| (1..=MAX_MAINTAINER).contains(&name.len()));
     let copyright = copyright(&mut data, &package.name)?;
     Ok(PackageFacts { name: package.name.clone(), source, maintainer, copyright })
 }

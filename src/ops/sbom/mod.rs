@@ -9,6 +9,7 @@ mod cyclonedx;
 mod facts;
 mod license;
 mod model;
+mod outline;
 mod purl;
 mod spdx;
 mod subject;
@@ -66,14 +67,14 @@ pub struct Sbom {
 pub fn sbom(session: &Session<'_>, request: &SbomRequest) -> Result<Sbom, OpsError> {
     let subject = Subject::of(session, &request.recipe)?;
     let store = load::open_store(session.world)?;
-    // From here on an interrupt ends the reading.
-    let _running = Interruptible::start(RunningWork::Steps);
     let bare = collect::bill(&subject.material(&Facts::new()));
     let contents = packages(&bare);
     let fetches: Vec<&Fetch> = contents.iter().filter_map(|digest| subject.plan.fetches.get(digest)).collect();
     if !request.offline {
         realize::files(session, &store, &fetches, false)?;
     }
+    // From here on an interrupt ends the reading.
+    let _running = Interruptible::start(RunningWork::Steps);
     let wanted = subject.lock.sets.values().flatten().filter(|package| contents.contains(&package.file.sha256));
     let facts = facts::of(&store, wanted)?;
     let material: Material<'_> = subject.material(&facts);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::collect::Material;
 use super::facts::Facts;
+use super::outline;
 use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
 use crate::lock::{Lock, LockedFile};
@@ -18,6 +19,8 @@ use crate::plan::{self, Plan};
 pub(super) struct Subject {
     pub(super) lock: Lock,
     pub(super) plan: Plan,
+    /// Its steps for images and kernels, where no recipe says what they are delivered as.
+    loose: Vec<usize>,
     /// Artifacts of the plan, by the names that locks have for them.
     outputs: BTreeMap<String, LockedFile>,
     /// Other files of a directory, by name.
@@ -33,8 +36,8 @@ impl Subject {
     }
 
     pub(super) fn material<'a>(&'a self, facts: &'a Facts) -> Material<'a> {
-        let Subject { lock, plan, outputs, others } = self;
-        Material { lock, plan, facts, outputs, others }
+        let Subject { lock, plan, loose, outputs, others } = self;
+        Material { lock, plan, loose, facts, outputs, others }
     }
 
     fn of_recipe(session: &Session<'_>, options: &RecipeOptions) -> Result<Subject, OpsError> {
@@ -44,19 +47,22 @@ impl Subject {
         machines::judge(session, &loaded.recipe, &lock)?;
         let plan = plan::lower(&loaded.recipe, &lock);
         let outputs = lock.outputs.iter().map(|(name, output)| (name.clone(), output.file)).collect();
-        Ok(Subject { lock, plan, outputs, others: BTreeMap::new() })
+        Ok(Subject { lock, plan, loose: Vec::new(), outputs, others: BTreeMap::new() })
     }
 
-    /// The lock and the recipe that a directory was built from have the parameters of the build, and say what is in it.
+    /// The lock that a directory was built from has the parameters of the build, and with the recipe says what is in it.
     fn of_directory(session: &Session<'_>, options: &RecipeOptions) -> Result<Subject, OpsError> {
         let directory = RecipeOptions { lock: None, ..options.clone() }.directory()?.to_owned();
         let (manifest, _) = sign::unchanged(session, &directory)?;
         let (path, lock) = lock(session, options, &manifest)?;
-        let recipe = recipe(&path, &manifest).ok_or(SbomError::NoRecipe(directory))?;
+        let (outputs, others) = files(&manifest);
+        let Some(recipe) = recipe(&path, &manifest) else {
+            let (plan, loose) = outline::plan(&lock, &manifest);
+            return Ok(Subject { lock, plan, loose, outputs: Files::new(), others });
+        };
         let set = lock.recipe.params.into_iter().collect();
         let built = RecipeOptions { path: recipe, set, lock: Some(path), sources: Vec::new() };
         let subject = Subject::of_recipe(session, &built)?;
-        let (outputs, others) = files(&manifest);
         Ok(Subject { outputs, others, ..subject })
     }
 }
@@ -77,7 +83,7 @@ fn lock(session: &Session<'_>, options: &RecipeOptions, manifest: &Manifest) -> 
     found.next().ok_or_else(|| SbomError::NoLock(options.path.clone()).into())
 }
 
-/// The recipe beside a lock, or where recipes usually are.
+/// The recipe beside a lock, or where recipes usually are; a directory that was pulled has none.
 fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
     let name = format!("{}.kiln", manifest.recipe);
     let usual = [Path::new("recipes").join(&name), PathBuf::from(name)];

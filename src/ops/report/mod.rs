@@ -1,0 +1,109 @@
+//! A recipe and its lock as one page for people: what is in it, where that comes from, what came out, who says so.
+//!
+//! Input: a recipe with its lock; optionally a result directory with its signature, and places of attestations. Output: one HTML file that loads nothing and runs
+//! nothing. Everything in it may be somebody else's words, and is escaped in one place, [`html`]. The same input gives the
+//! same bytes: no clock is read.
+
+mod builders;
+mod html;
+mod kernels;
+mod packages;
+mod trust;
+
+use std::path::PathBuf;
+
+use self::html::{Cell, Html, Section, Table, terms};
+use super::error::OpsError;
+use super::load::{self, Loaded};
+use super::options::RecipeOptions;
+use super::questions;
+use super::session::Session;
+use crate::base::ByteSize;
+use crate::lock::{self, Lock};
+use crate::machine::draw;
+use crate::recipe::machine::Machine;
+
+/// What a page is about.
+#[derive(Debug, Clone, Default)]
+pub struct ReportRequest {
+    /// The recipe.
+    pub recipe: RecipeOptions,
+    /// A directory that was built from it, whose signature is checked.
+    pub result: Option<PathBuf>,
+    /// Where attestations of builds are.
+    pub from: Vec<String>,
+    /// Files of trusted keys besides the user's own.
+    pub trusted: Vec<PathBuf>,
+}
+
+/// The page.
+pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, OpsError> {
+    let loaded = load::recipe(session, &request.recipe)?;
+    let lock = load::lock_of(&loaded)?;
+    // Numbers in a picture are assigned on the premise that the machines can exist.
+    super::check(&loaded)?;
+    let builders = builders::section(session, request, &lock)?;
+    let recipe = &loaded.recipe;
+    let mut sections = Vec::new();
+    if !recipe.machines.is_empty() {
+        sections.push(machines(&loaded, &lock));
+    }
+    sections.push(packages::section(&lock));
+    if !recipe.kernels.is_empty() {
+        sections.push(kernels::section(recipe, &lock));
+    }
+    sections.extend([trust::inputs(&lock), trust::outputs(&lock), builders]);
+    Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&loaded, &lock), &sections))
+}
+
+fn lead(loaded: &Loaded<'_>, lock: &Lock) -> Html {
+    let size = questions::size(lock);
+    let packages: std::collections::BTreeSet<_> =
+        lock.sets.values().flatten().map(|package| package.file.sha256).collect();
+    let recipe = &loaded.recipe;
+    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
+    let parts = [
+        count(recipe.machines.len(), "machine"),
+        count(recipe.images.len(), "image"),
+        count(recipe.kernels.len(), "kernel"),
+    ];
+    terms(vec![
+        ("Recipe", Cell::text(&lock.recipe.name)),
+        ("Lock", Cell::Digest(lock::inputs_digest(lock))),
+        ("Timestamp", Cell::text(lock.epoch.to_string())),
+        ("Builds", Cell::text(parts.join(", "))),
+        ("Inputs", Cell::text(format!("{}, {}", count(packages.len(), "package"), ByteSize(size.bytes).rounded()))),
+        ("Output version", Cell::text(lock.output_version.to_string())),
+    ])
+}
+
+fn machines(loaded: &Loaded<'_>, lock: &Lock) -> Section {
+    let machines = &loaded.recipe.machines;
+    let row = |machine: &Machine| {
+        let locked = lock.machines.get(&machine.name);
+        let of_lock =
+            |value: fn(&lock::LockedMachine) -> &String| locked.map_or(String::new(), |machine| value(machine).clone());
+        vec![
+            Cell::text(&machine.name),
+            Cell::text(&machine.image),
+            Cell::text(&machine.kernel),
+            Cell::text(of_lock(|machine| &machine.qemu)),
+            Cell::text(of_lock(|machine| &machine.machine_type)),
+            Cell::Number(machine.cpus.value.to_string()),
+            Cell::Number(ByteSize(machine.memory.value).to_string()),
+        ]
+    };
+    let table = Table {
+        caption: "Machines".to_owned(),
+        columns: &["Machine", "Image", "Kernel", "QEMU", "Machine type", "CPUs", "Memory"],
+        rows: machines.values().map(row).collect(),
+    };
+    let picture = draw::svg(machines.values());
+    let picture = Html(format!(
+        "<div class=\"scroll\" role=\"group\" aria-label=\"Topology\" tabindex=\"0\">\n{picture}</div>\n"
+    ));
+    let trees: Vec<String> = machines.values().map(draw::tree).collect();
+    let tree = Html(format!("<pre tabindex=\"0\">{}</pre>\n", html::lines(&trees.join("\n"))));
+    let parts = vec![table.html(), picture, html::details("Topology as text", &tree)];
+    Section { id: "machines", heading: "Machines", parts }
+}
