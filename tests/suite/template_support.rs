@@ -52,7 +52,7 @@ impl<'a> Job<'a> {
         // A release of kiln, whose program is this one.
         job.program("release/kiln-v1/kiln", &format!("exec '{}' \"$@\"", env!("CARGO_BIN_EXE_kiln")));
         let tar = Command::new("tar")
-            .args(["-cf", "kiln.tar.xz", "-C", "release", "kiln-v1"])
+            .args(["-cf", "release.tar", "-C", "release", "kiln-v1"])
             .current_dir(&job.place)
             .status();
         assert!(tar.unwrap().success());
@@ -63,7 +63,7 @@ impl<'a> Job<'a> {
         // It has two uses: the release, and a request to the service.
         let fetch = format!(
             "for word; do test \"$last\" = --output && to=$word; last=$word; done\ntest \"$to\" = /dev/null || cp '{}' \"$to\"",
-            job.place.join("kiln.tar.xz").display()
+            job.place.join("release.tar").display()
         );
         job.program("bin/curl", &format!("{record}\n{fetch}"));
         job.git(&["init", "--quiet", "--initial-branch=main"]);
@@ -122,7 +122,7 @@ impl<'a> Job<'a> {
     /// Runs every script of a template as the service does: GitHub each step in a shell of its own, GitLab all in one.
     pub(crate) fn run(&self, kind: &str) -> Output {
         let scripts = scripts(&template(self.service, kind));
-        let release = std::fs::read(self.place.join("kiln.tar.xz")).unwrap();
+        let release = std::fs::read(self.place.join("release.tar")).unwrap();
         let place = self.place.display();
         let start = match self.service {
             "github" => format!("set -e; PATH=\"$(cat '{place}/path' 2>/dev/null || true):$PATH\"\n"),
