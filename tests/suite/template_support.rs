@@ -124,6 +124,8 @@ impl<'a> Job<'a> {
         let scripts = scripts(&template(self.service, kind));
         let release = std::fs::read(self.place.join("release.tar")).unwrap();
         let place = self.place.display();
+        // Each run is a new job.
+        let _ = std::fs::remove_file(self.place.join("path"));
         let start = match self.service {
             "github" => format!("set -e; PATH=\"$(cat '{place}/path' 2>/dev/null || true):$PATH\"\n"),
             _ => "set -e -o pipefail\n".to_owned(),
