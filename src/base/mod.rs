@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod glob;
 pub mod holes;
 mod inert;
+pub mod purl;
 pub mod render;
 pub mod size;
 pub mod source;

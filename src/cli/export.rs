@@ -22,7 +22,7 @@ pub struct ExportArgs {
     /// The image, or the machine whose disk it is; needed where there are several
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
-    /// Where to write it to
+    /// File to write it to
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
     /// Replace what is there
@@ -40,6 +40,14 @@ pub enum ExportKind {
     Raw,
     /// A tar archive of the root file system
     Tar,
+    /// An OCI container image of the root file system, as an archive
+    Oci,
+    /// A KubeVirt containerDisk: an OCI container image with the disk, as an archive
+    Containerdisk,
+    /// A dynamic VHD, for Hyper-V
+    Vhd,
+    /// A sparse VMDK, for VMware
+    Vmdk,
 }
 
 impl ExportKind {
@@ -48,6 +56,10 @@ impl ExportKind {
         match self {
             ExportKind::Raw => ExportFormat::Raw,
             ExportKind::Tar => ExportFormat::Tar,
+            ExportKind::Oci => ExportFormat::Oci,
+            ExportKind::Containerdisk => ExportFormat::Containerdisk,
+            ExportKind::Vhd => ExportFormat::Vhd,
+            ExportKind::Vmdk => ExportFormat::Vmdk,
         }
     }
 }

@@ -11,8 +11,8 @@ use crate::ops::{BuildOptions, CacheOptions, CacheUse, Incremental, LeakPolicy, 
 /// A recipe and its parameters.
 #[derive(Debug, Args)]
 pub struct RecipeArgs {
-    /// Path to the recipe (.kiln). `kiln run`, `kiln verify`, `kiln export` and `kiln push` also take a result directory, `kiln bundle` a lock,
-    /// `kiln run` a reference such as registry.example/NAME:TAG
+    /// Path to the recipe (.kiln). `kiln run`, `kiln verify`, `kiln attest`, `kiln export` and `kiln push` also take a result
+    /// directory, `kiln bundle` a lock, `kiln run` a reference such as registry.example/NAME:TAG
     pub recipe: PathBuf,
     /// Override a parameter of the recipe
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = assignment)]

@@ -25,5 +25,6 @@ pub(super) fn run(session: &Session<'_>, args: &cli::ExportArgs) -> Result<(), F
         exported.left_out.iter().map(|one| format!("left out {}: {}\n", Foreign(&one.path), one.reason)).collect();
     let size = ByteSize(exported.bytes).rounded();
     let what = format!("wrote {}: {} of {}, {size}", args.output.display(), exported.format, Foreign(&exported.disk));
-    output::print(&format!("{left_out}{what}\nsha256 {}\n", exported.sha256))
+    let manifest = exported.manifest.map_or_else(String::new, |digest| format!("image sha256:{digest}\n"));
+    output::print(&format!("{left_out}{what}\nsha256 {}\n{manifest}", exported.sha256))
 }

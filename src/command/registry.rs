@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::failure::Failure;
 use super::output;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Foreign};
 use crate::cli;
 use crate::machine::argv::quote;
 use crate::oci::Reference;
@@ -80,6 +80,13 @@ pub(super) fn pulled(session: &Session<'_>, args: &cli::RunArgs) -> Result<Optio
 fn summary(pulled: &Pulled) -> String {
     let size = ByteSize(pulled.bytes).rounded();
     let mut text = format!("pulled {}: {} files, {size}\ndigest {}\n", pulled.reference, pulled.files, pulled.digest);
+    for disk in &pulled.rebuilt {
+        let (fetched, bytes) = (ByteSize(disk.fetched).rounded(), ByteSize(disk.bytes).rounded());
+        text.push_str(&format!(
+            "{}: {fetched} of {bytes} fetched, the rest is of earlier disks\n",
+            Foreign(&disk.file)
+        ));
+    }
     let signers: Vec<&str> = pulled.signers.iter().map(|signer| signer.name.as_str()).collect();
     match (pulled.signed, signers.is_empty()) {
         (true, false) => text.push_str(&format!("signed by {}\n", signers.join(", "))),
@@ -87,6 +94,12 @@ fn summary(pulled: &Pulled) -> String {
         (false, _) => text.push_str("not signed\n"),
     }
     let shown = |path: &Path| quote(&path.display().to_string());
+    if pulled.attestations > 0 {
+        let (count, directory) = (pulled.attestations, shown(&pulled.directory));
+        let attestations = if count == 1 { "attestation" } else { "attestations" };
+        let verify = format!("kiln verify {directory} --require N --from {directory}");
+        text.push_str(&format!("with {count} {attestations}: {verify} counts those that are trusted\n"));
+    }
     for path in [Some(&pulled.directory), pulled.lock.as_ref()].into_iter().flatten() {
         text.push_str(&format!("wrote {}\n", path.display()));
     }

@@ -45,6 +45,24 @@ impl DiskReader {
     }
 }
 
+/// Hands on every piece of a disk that has anything but zeros, with its number; the last one is filled up with zeros.
+pub fn pieces(disk: &mut DiskReader, piece: u64, take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    let size = disk.size();
+    let mut buffer = vec![0; piece as usize];
+    let mut at = 0;
+    while let Some(data) = disk.next_data(at)? {
+        let number = data.start / piece;
+        let count = piece.min(size - number * piece) as usize;
+        buffer[count..].fill(0);
+        disk.read_at(number * piece, &mut buffer[..count])?;
+        if buffer.iter().any(|byte| *byte != 0) {
+            take(number, &buffer)?;
+        }
+        at = (number + 1) * piece;
+    }
+    Ok(())
+}
+
 impl ReadAt for DiskReader {
     fn size(&self) -> u64 {
         match self {

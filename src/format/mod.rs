@@ -5,6 +5,7 @@
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.
 
 pub mod cdat;
+pub mod chunks;
 pub mod cpio;
 pub mod disk;
 pub mod dsse;
@@ -17,3 +18,5 @@ pub mod signature;
 pub mod swap;
 pub mod tar;
 pub mod uki;
+pub mod vhd;
+pub mod vmdk;

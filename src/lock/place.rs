@@ -26,6 +26,15 @@ pub enum SourcePlace {
 pub struct NotAPlace(pub String);
 
 impl SourcePlace {
+    /// Its address, if that may be written down for others: without a user's name or password, and of characters that addresses have.
+    pub fn public_url(&self) -> Option<&str> {
+        let SourcePlace::Url(url) = self else { return None };
+        let (_, rest) = url.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let is_legal = url.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c));
+        (is_legal && !authority.contains('@')).then_some(url)
+    }
+
     /// The archive that has it, if one has.
     pub fn archive(&self) -> Option<&ArchiveRef> {
         match self {
@@ -72,6 +81,16 @@ mod tests {
         let place = "https:pool/main/l".parse::<SourcePlace>().unwrap();
         assert_eq!(place.archive(), Some(&ArchiveRef::current("https")));
         assert_eq!("https://mirror.example/l".parse::<SourcePlace>().unwrap().archive(), None);
+    }
+
+    #[test]
+    fn an_address_with_a_password_is_for_nobody_else() {
+        let public = |text: &str| text.parse::<SourcePlace>().unwrap().public_url().map(str::to_owned);
+        let url = "https://mirror.example/a@b/l.tar";
+        assert_eq!(public(url).as_deref(), Some(url));
+        for text in ["https://me:secret@mirror.example/l", "https://mirror.example/a b", "trixie:pool/l"] {
+            assert_eq!(public(text), None, "{text}");
+        }
     }
 
     #[test]

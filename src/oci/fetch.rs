@@ -6,7 +6,7 @@ use std::cell::Cell;
 
 use super::manifest::{Descriptor, INDEX_TYPE, MANIFEST_LIMIT, MANIFEST_TYPE};
 use super::registry::Registry;
-use super::send::Ask;
+use super::send::{Ask, server};
 use super::{OciDigest, OciError, Reference, RegistryReference, Which};
 use crate::base::Digest;
 use crate::world::download::{Length, Nobody, Refusal, Sink};
@@ -79,6 +79,20 @@ impl Registry<'_> {
             return Ok(answer.body);
         }
         Err(OciError::Wrong { what: url, expected, expected_size, found, found_size })
+    }
+
+    /// Some bytes of a blob. Whether they are the right ones is the caller's to judge.
+    pub fn range(&self, descriptor: &Descriptor, (from, size): (u64, u64)) -> Result<Vec<u8>, OciError> {
+        let url = self.url(&format!("blobs/{}", descriptor.digest));
+        let headers = vec![("range", format!("bytes={from}-{}", from + size - 1))];
+        // One that sends the whole blob is told from one that sends what was asked for by its status, before its bytes are counted.
+        let answer = self.read(Ask { headers, limit: size, ..Ask::new(HttpMethod::Get, &url) })?;
+        self.succeeded(HttpMethod::Get, &url, &answer)?;
+        match answer.status {
+            206 if answer.body.len() as u64 == size => Ok(answer.body),
+            206 => Err(server(&url, format!("sent {} bytes of a part of {size}", answer.body.len()))),
+            _ => Err(server(&url, "does not send parts of files".to_owned())),
+        }
     }
 
     /// Asks once for what a sink lacks of a blob.

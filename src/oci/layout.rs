@@ -16,8 +16,9 @@ use crate::world::output::is_temporary;
 use crate::world::plain::Odd;
 use crate::world::{OutputDirectory, fs};
 
-const MARKER: &str = "oci-layout";
-const VERSION: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
+/// The file that says what the directory is, and its content.
+pub const LAYOUT_MARKER: &str = "oci-layout";
+pub const LAYOUT_VERSION: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs";
 const ALGORITHM: &str = "sha256";
@@ -50,11 +51,11 @@ impl Layout {
     /// Its manifests.
     fn index(&self) -> Result<ImageIndex, OciError> {
         let dir = Dir::open_named(&self.directory)?;
-        let marker: serde_json::Value =
-            serde_json::from_slice(&self.small(&dir, MARKER)?).map_err(|error| self.invalid(MARKER, error))?;
+        let marker: serde_json::Value = serde_json::from_slice(&self.small(&dir, LAYOUT_MARKER)?)
+            .map_err(|error| self.invalid(LAYOUT_MARKER, error))?;
         match marker.get("imageLayoutVersion").and_then(|version| version.as_str()) {
             Some("1.0.0") => {}
-            _ => return Err(self.invalid(MARKER, "not an image layout of version 1.0.0")),
+            _ => return Err(self.invalid(LAYOUT_MARKER, "not an image layout of version 1.0.0")),
         }
         ImageIndex::read(&self.directory.join(INDEX).display().to_string(), &self.small(&dir, INDEX)?)
     }
@@ -138,7 +139,7 @@ impl Layout {
     fn open(&self) -> Result<(OutputDirectory, ImageIndex), OciError> {
         let root = OutputDirectory::open(&self.directory)?;
         let dir = Dir::open_named(&self.directory)?;
-        let index = match dir.kind(MARKER) {
+        let index = match dir.kind(LAYOUT_MARKER) {
             Ok(_) => self.index()?,
             Err(Odd::Missing) => self.unfinished(&dir)?.ok_or_else(|| OciError::NoLayout(self.directory.clone()))?,
             Err(_) => return Err(OciError::NoLayout(self.directory.clone())),
@@ -221,6 +222,6 @@ impl Layout {
         }
         index.manifests.push(listed);
         root.write(OsStr::new(INDEX), &index.write(), 0o644)?;
-        Ok(root.write(OsStr::new(MARKER), VERSION.as_bytes(), 0o644)?)
+        Ok(root.write(OsStr::new(LAYOUT_MARKER), LAYOUT_VERSION.as_bytes(), 0o644)?)
     }
 }

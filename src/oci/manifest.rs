@@ -133,6 +133,26 @@ pub struct ArtifactManifest {
     pub annotations: BTreeMap<String, String>,
 }
 
+/// An image that container programs run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageManifest {
+    schema_version: u32,
+    media_type: &'static str,
+    config: Descriptor,
+    layers: Vec<Descriptor>,
+}
+
+impl ImageManifest {
+    pub fn new(config: Descriptor, layers: Vec<Descriptor>) -> ImageManifest {
+        ImageManifest { schema_version: 2, media_type: MANIFEST_TYPE, config, layers }
+    }
+
+    pub fn write(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a manifest has only strings and numbers")
+    }
+}
+
 /// Manifests.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -20,10 +20,10 @@ mod send;
 mod upload;
 
 pub use error::OciError;
-pub use layout::Layout;
+pub use layout::{LAYOUT_MARKER, LAYOUT_VERSION, Layout};
 pub use manifest::{
-    ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, ImageIndex, MANIFEST_LIMIT, MANIFEST_TYPE, OciDigest, REF_NAME,
-    TITLE,
+    ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, ImageIndex, ImageManifest, MANIFEST_LIMIT, MANIFEST_TYPE,
+    OciDigest, REF_NAME, TITLE,
 };
 pub use pieces::Upload;
 pub use reference::{LayoutReference, Reference, RegistryReference, Which};

@@ -117,6 +117,24 @@ impl Store {
         matches!(self.check(digest), Ok(Presence::Good(_)))
     }
 
+    /// Blobs that begin with these bytes, the newest first. Whether they are sound is not asked.
+    pub fn beginning_with(&self, begin: &[u8], most: usize) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
+        let mut found = Vec::new();
+        for name in fs::names(&self.root.join("cas"))? {
+            let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            let path = self.blob_path(&digest);
+            let mut bytes = vec![0; begin.len()];
+            // Another kiln may have removed it meanwhile.
+            let Ok(file) = fs::open(&path) else { continue };
+            if file.read_exact_at(&mut bytes, 0).is_ok() && bytes == begin {
+                let modified = file.metadata().ok().map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
+                found.push((modified, digest, path));
+            }
+        }
+        found.sort_by_key(|(modified, digest, _)| std::cmp::Reverse((*modified, *digest)));
+        Ok(found.into_iter().take(most).map(|(_, digest, path)| (digest, path)).collect())
+    }
+
     /// The file that holds a blob, after checking it.
     pub fn path(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
         match self.check(digest)? {

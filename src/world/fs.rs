@@ -115,6 +115,11 @@ pub fn open_grow(path: &Path) -> Result<File, WorldError> {
     opened("open", path, fs::OpenOptions::new().read(true).append(true).create(true).mode(0o600))
 }
 
+/// Opens a file to read and write anywhere in it, making it when there is none.
+pub fn open_edit(path: &Path) -> Result<File, WorldError> {
+    opened("open", path, fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600))
+}
+
 /// Adds bytes at the end of a file in one piece, so that several processes may do so at once.
 pub fn append(path: &Path, bytes: &[u8]) -> Result<(), WorldError> {
     context("write", path, std::io::Write::write_all(&mut open_append(path)?, bytes))

@@ -1,6 +1,7 @@
 //! `kiln push`, `kiln pull` and `kiln run REFERENCE`: image layouts, and a registry on loopback that behaves, breaks off, asks for
 //! logins, or means ill.
 
+mod chunks;
 mod hostile;
 mod logins;
 mod referrers;
@@ -41,13 +42,12 @@ impl Lab {
 
     /// A build of recipe `tiny`.
     fn deliver(&self, at: &str, bytes: usize) -> Manifest {
-        let mut state = bytes as u64;
-        let noise = |_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            (state >> 33) as u8
-        };
-        let image: Vec<u8> = (0..bytes).map(noise).collect();
-        let file = DeliveredFile { size: bytes as u64, sha256: Digest::of(&image) };
+        self.deliver_image(at, noise(bytes as u64, bytes))
+    }
+
+    /// The same of an image with these bytes.
+    fn deliver_image(&self, at: &str, image: Vec<u8>) -> Manifest {
+        let file = DeliveredFile { size: image.len() as u64, sha256: Digest::of(&image) };
         let manifest = Manifest {
             format: FORMAT,
             recipe: "tiny".to_owned(),
@@ -114,6 +114,16 @@ impl Lab {
         let _ = kiln::world::fs::remove_tree(&self.path("store"));
         let _ = std::fs::remove_dir_all(self.path("out"));
     }
+}
+
+/// So many bytes that look random.
+fn noise(seed: u64, bytes: usize) -> Vec<u8> {
+    let mut state = seed;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    };
+    (0..bytes).map(next).collect()
 }
 
 pub(super) fn succeed(command: &mut Command) -> String {

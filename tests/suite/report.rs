@@ -149,6 +149,8 @@ fn a_page_replaces_a_link_and_is_asked_for_with_a_file() {
     assert_eq!(std::fs::read_to_string(lab.directory.join("precious")).unwrap(), "precious");
     assert!(std::fs::read_to_string(lab.directory.join("report.html")).unwrap().contains("no signature was checked"));
     refused(&lab.kiln().args(["report", "tiny.kiln"]).output().unwrap(), 2, &["--output"]);
+    let words = ["report", "tiny.kiln", "-o", "report.html", "--source", "stock=."];
+    refused(&lab.kiln().args(words).output().unwrap(), 2, &["--source"]);
     let words = ["report", "tiny.kiln", "-o", "report.html", "--result", "nowhere"];
     assert_ne!(lab.kiln().args(words).output().unwrap().status.code(), Some(0));
     std::fs::remove_file(lab.directory.join("tiny.lock")).unwrap();

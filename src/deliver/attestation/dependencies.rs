@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Resource, sha256};
-use crate::lock::{self, Lock, SourcePlace};
+use crate::lock::{self, Lock};
 
 /// Every input, each once.
 pub(super) fn of(lock: &Lock) -> Vec<Resource> {
@@ -17,15 +17,13 @@ pub(super) fn of(lock: &Lock) -> Vec<Resource> {
     let mut packages = BTreeSet::new();
     for package in lock.sets.values().flatten() {
         let name = if package.archive.is_local() { &package.path } else { file_name(&package.path) };
-        let uri = lock::package_url(lock, package);
+        let archive = lock.archives.get(&package.archive);
+        let uri = archive.map(|archive| lock::package_url(package, archive).write());
         packages.insert(Resource { uri, ..Resource::named(name, &package.file.sha256) });
     }
     all.extend(packages);
     for (name, file) in lock.sources.values().flat_map(|source| &source.files) {
-        let uri = match &file.place {
-            SourcePlace::Url(url) => Some(url.clone()),
-            SourcePlace::Archive { .. } => None,
-        };
+        let uri = file.place.public_url().map(str::to_owned);
         all.push(Resource { name: Some(name.clone()), uri, digest: sha256(&file.file.sha256) });
     }
     let mut seen = BTreeSet::new();

@@ -10,7 +10,7 @@ mod host;
 mod read;
 mod write;
 
-pub use read::Qcow2Reader;
+pub use read::{Qcow2Reader, StoredCluster};
 pub use write::write_qcow2;
 
 /// How an image is laid out.

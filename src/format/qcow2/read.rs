@@ -13,6 +13,24 @@ const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const ZERO: u64 = 1;
 const SECTOR: u64 = 512;
 
+/// Bytes of the window of a frame, as a power of two: twice those of the largest cluster.
+const MAX_WINDOW_LOG: u32 = 19;
+/// Images with more clusters, which have terabytes, are not listed.
+const MAX_STORED: usize = 4 << 20;
+
+/// Where an image has a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredCluster {
+    /// Which one of the guest's.
+    pub number: u64,
+    /// Where it begins in the image.
+    pub offset: u64,
+    /// Bytes there; of a zstd frame, up to the end of the sector that it ends in.
+    pub length: u64,
+    /// Whether it is a zstd frame.
+    pub compressed: bool,
+}
+
 /// An image, open for reading at any place.
 pub struct Qcow2Reader<R> {
     file: R,
@@ -52,6 +70,43 @@ impl<R: Read + Seek> Qcow2Reader<R> {
     /// Bytes that the guest sees.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Size of a cluster as a power of two.
+    pub fn cluster_bits(&self) -> u32 {
+        self.bits
+    }
+
+    /// The clusters that the image has, in the guest's order.
+    pub fn stored(&mut self) -> io::Result<Vec<StoredCluster>> {
+        let (per_table, clusters) = (1u64 << (self.bits - 3), self.size.div_ceil(1 << self.bits));
+        let mut stored = Vec::new();
+        for at in 0..self.l1.len() as u64 {
+            if self.l1[at as usize] & OFFSET == 0 {
+                continue;
+            }
+            for number in at * per_table..((at + 1) * per_table).min(clusters) {
+                stored.extend(self.place(number)?);
+            }
+            if stored.len() > MAX_STORED {
+                return Err(bad("it has too many clusters"));
+            }
+        }
+        Ok(stored)
+    }
+
+    /// Where a cluster lies, unless it reads as zeros without lying anywhere.
+    fn place(&mut self, number: u64) -> io::Result<Option<StoredCluster>> {
+        let entry = self.entry(number)?;
+        if entry & COMPRESSED == 0 {
+            let (offset, length) = (entry & OFFSET, 1 << self.bits);
+            let there = entry & ZERO == 0 && offset != 0;
+            return Ok(there.then_some(StoredCluster { number, offset, length, compressed: false }));
+        }
+        let (entry, shift) = (entry & !COMPRESSED, 62 - (self.bits - 8));
+        let offset = entry & ((1 << shift) - 1);
+        let length = ((entry >> shift) + 1) * SECTOR - offset % SECTOR;
+        Ok(Some(StoredCluster { number, offset, length, compressed: true }))
     }
 
     /// Fills `buffer` from `offset` on; what lies behind the end is zeros.
@@ -99,16 +154,9 @@ impl<R: Read + Seek> Qcow2Reader<R> {
 
     fn load(&mut self, number: u64) -> io::Result<Vec<u8>> {
         let size = 1usize << self.bits;
-        let entry = self.entry(number)?;
-        if entry & COMPRESSED != 0 {
-            return self.frame(entry & !COMPRESSED);
-        }
-        let mut bytes = vec![0; size];
-        if entry & ZERO == 0 && entry & OFFSET != 0 {
-            self.file.seek(SeekFrom::Start(entry & OFFSET))?;
-            self.file.read_exact(&mut bytes)?;
-        }
-        Ok(bytes)
+        let Some(place) = self.place(number)? else { return Ok(vec![0; size]) };
+        self.file.seek(SeekFrom::Start(place.offset))?;
+        place.unpack((&mut self.file).take(place.length), self.bits)
     }
 
     /// The second-level entry of a cluster; 0 where there is no table.
@@ -123,16 +171,20 @@ impl<R: Read + Seek> Qcow2Reader<R> {
         }
         Ok(self.l2.1[(number % per_table) as usize])
     }
+}
 
-    /// One zstd frame; the entry says where it begins and in which sector it ends.
-    fn frame(&mut self, entry: u64) -> io::Result<Vec<u8>> {
-        let shift = 62 - (self.bits - 8);
-        let offset = entry & ((1 << shift) - 1);
-        let length = ((entry >> shift) + 1) * SECTOR - offset % SECTOR;
-        self.file.seek(SeekFrom::Start(offset))?;
-        let mut bytes = vec![0; 1 << self.bits];
-        let packed = (&mut self.file).take(length);
-        zstd::stream::read::Decoder::new(packed)?.single_frame().read_exact(&mut bytes)?;
+impl StoredCluster {
+    /// The content of a cluster out of the bytes that it has in the image.
+    pub fn unpack<R: Read>(&self, stored: R, bits: u32) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; 1 << bits];
+        if self.compressed {
+            let mut decoder = zstd::stream::read::Decoder::new(stored)?.single_frame();
+            // A frame of a cluster needs no larger window: whoever asks for one wants memory.
+            decoder.window_log_max(MAX_WINDOW_LOG)?;
+            decoder.read_exact(&mut bytes)?;
+        } else {
+            io::BufReader::new(stored).read_exact(&mut bytes)?;
+        }
         Ok(bytes)
     }
 }

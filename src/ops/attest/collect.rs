@@ -18,9 +18,7 @@ use crate::world::dir::Dir;
 use crate::world::plain::{FileKind, Odd};
 
 /// Files of a directory that are looked at.
-const MAX_FILES: usize = 4096;
-/// Names that are listed.
-const MAX_NAMES: usize = 1 << 16;
+const MAX_FILES: usize = 1 << 16;
 /// Bytes of one file.
 const FILE_LIMIT: u64 = 64 << 20;
 /// Texts of one place that are looked at.
@@ -59,6 +57,10 @@ fn place(word: &str) -> Result<AttestationPlace, OpsError> {
     }
 }
 
+fn too_large() -> String {
+    format!("it is larger than {}, and was not read", ByteSize(FILE_LIMIT))
+}
+
 impl Collector<'_> {
     /// Hands on all that a place has. What is wrong with a place is told, and ends nothing but that place.
     pub(super) fn all(&mut self, word: &str) -> Result<(), OpsError> {
@@ -74,11 +76,10 @@ impl Collector<'_> {
             }
             AttestationPlace::Oci(reference) => {
                 let mut take = |text: Vec<u8>| (self.take)(&shown, &text);
-                if let Err(error) = oci::attestations(self.session, (&reference, self.plain_http), &mut take) {
-                    match error {
-                        OpsError::Interrupted => {}
-                        error => (self.problem)(format!("{shown}: {error}")),
-                    }
+                match oci::attestations(self.session, (&reference, self.plain_http), &mut take) {
+                    Ok(0) | Err(OpsError::Interrupted) => {}
+                    Ok(left) => (self.problem)(format!("{shown}: {left} older attestations there were not read")),
+                    Err(error) => (self.problem)(format!("{shown}: {error}")),
                 }
             }
         }
@@ -108,20 +109,24 @@ impl Collector<'_> {
             let ends = [&b".json"[..], b".jsonl"].iter().any(|end| name.as_encoded_bytes().ends_with(end));
             ends && !OF_BUILDS.iter().any(|known| name == known)
         };
-        let names = match home.names(MAX_NAMES) {
-            Ok(Some(names)) => names.into_iter().filter(is_one).collect::<Vec<_>>(),
-            Ok(None) => return (self.problem)(format!("{shown}: it has more than {MAX_NAMES} entries")),
+        let mut names = match home.entries(MAX_FILES + 1, &is_one) {
+            Ok(names) => names,
             Err(error) => return (self.problem)(format!("{shown}: {error}")),
         };
         if names.is_empty() {
             (self.problem)(format!("{shown}: it has no file that ends in .json or .jsonl"));
         }
+        if names.len() > MAX_FILES {
+            names.truncate(MAX_FILES);
+            (self.problem)(format!("{shown}: it has more than {MAX_FILES} files; the others were not read"));
+        }
+        // What is huge takes nothing from what is not.
+        names.sort_by_cached_key(|name| (home.entry(name).map_or(0, |found| found.st_size), name.clone()));
         let mut bytes = 0;
         for (at, name) in names.iter().enumerate() {
-            if at == MAX_FILES || bytes > MAX_BYTES || oci::stopped() {
+            if bytes > MAX_BYTES || oci::stopped() {
                 let left = names.len() - at;
-                (self.problem)(format!("{shown}: it is too large; the last {left} files were not read"));
-                return;
+                return (self.problem)(format!("{shown}: it is too large; the {left} largest files were not read"));
             }
             bytes += self.file(&format!("{shown}/{}", Foreign(name.to_string_lossy())), (home, name));
         }
@@ -136,21 +141,19 @@ impl Collector<'_> {
                 return 0;
             }
         };
-        match plain.read(FILE_LIMIT) {
-            Ok(mut bytes) => {
-                if bytes.len() as u64 > FILE_LIMIT {
-                    bytes.truncate(FILE_LIMIT as usize);
-                    let most = ByteSize(FILE_LIMIT);
-                    (self.problem)(format!("{shown}: it is larger than {most}; the rest was not read"));
+        let why = match plain.size {
+            size if size > FILE_LIMIT => too_large(),
+            _ => match plain.read(FILE_LIMIT) {
+                Ok(bytes) if bytes.len() as u64 <= FILE_LIMIT => {
+                    self.texts(shown, &bytes);
+                    return bytes.len() as u64;
                 }
-                self.texts(shown, &bytes);
-                bytes.len() as u64
-            }
-            Err(error) => {
-                (self.problem)(format!("{shown}: it cannot be read: {error}"));
-                0
-            }
-        }
+                Ok(_) => too_large(),
+                Err(error) => format!("it cannot be read: {error}"),
+            },
+        };
+        (self.problem)(format!("{shown}: {why}"));
+        0
     }
 
     fn texts(&mut self, shown: &str, bytes: &[u8]) {

@@ -38,8 +38,23 @@ pub enum ExportError {
         machines: Vec<String>,
     },
     /// There is no disk to convert.
-    #[error("{} is an archive, not a disk: --format tar takes it", Foreign(.0.display()))]
+    #[error("{} is an archive, not a disk: --format tar and oci take it", Foreign(.0.display()))]
     Archive(PathBuf),
+    /// A disk that the format cannot hold.
+    #[error(
+        "{} has {size} bytes, which the format {format} cannot hold: whole sectors of 512 bytes, at most {largest} bytes",
+        Foreign(disk.display())
+    )]
+    Unfit {
+        /// The disk.
+        disk: PathBuf,
+        /// The format.
+        format: String,
+        /// Bytes of the disk.
+        size: u64,
+        /// The most that the format holds.
+        largest: u64,
+    },
     /// The file of a disk was changed since it was compared.
     #[error("cannot read {}: {odd}", Foreign(path.display()))]
     File {
@@ -83,6 +98,7 @@ impl ExportError {
             ExportError::Taken(_)
             | ExportError::Directory(_)
             | ExportError::Archive(_)
+            | ExportError::Unfit { .. }
             | ExportError::Choose { .. }
             | ExportError::Several { .. } => ErrorClass::Usage,
             ExportError::File { .. } => ErrorClass::Mismatch,

@@ -23,6 +23,8 @@ pub(super) struct DiskFile {
     directory: PathBuf,
     /// Its file there.
     pub(super) name: String,
+    /// What an export calls it: the name of the image or the machine.
+    pub(super) label: String,
     form: DiskForm,
 }
 
@@ -74,13 +76,14 @@ impl DiskFile {
             let (directory, wanted) = (directory.to_owned(), wanted.map(str::to_owned));
             return Err(ExportError::Choose { directory, wanted, names }.into());
         };
+        let label = disks.iter().find(|(_, file)| *file == name).map_or_else(String::new, |(label, _)| label.clone());
         let form = match name.rsplit_once('.') {
             Some((_, "raw")) => DiskForm::Disk(DiskFormat::Raw),
             Some((_, "qcow2")) => DiskForm::Disk(DiskFormat::Qcow2),
             Some((_, "tar")) => DiskForm::Archive,
             _ => return Err(ExportError::Disk { disk: directory.join(name), problem: ODD.to_owned() }.into()),
         };
-        Ok(DiskFile { directory: directory.to_owned(), name: name.clone(), form })
+        Ok(DiskFile { directory: directory.to_owned(), name: name.clone(), label, form })
     }
 
     /// Opens it, unless it is an archive.
@@ -91,15 +94,20 @@ impl DiskFile {
         }
     }
 
-    /// Opens it: a plain file, through no link.
-    pub(super) fn open(&self) -> Result<OpenDisk, OpsError> {
-        let path = self.directory.join(&self.name);
+    /// Opens its file.
+    pub(super) fn open_file(&self) -> Result<File, OpsError> {
+        let path = self.path();
         let root = Dir::open_named(&self.directory)?;
         let plain = match self.name.split_once('/') {
             Some((machine, file)) => root.below(machine).and_then(|home| home.plain(file)),
             None => root.plain(&self.name),
         };
-        let file = plain.map_err(|odd: Odd| ExportError::File { path: path.clone(), odd })?.file;
+        Ok(plain.map_err(|odd: Odd| ExportError::File { path, odd })?.file)
+    }
+
+    /// Opens it: a plain file, through no link.
+    pub(super) fn open(&self) -> Result<OpenDisk, OpsError> {
+        let (path, file) = (self.path(), self.open_file()?);
         let disk = match self.form {
             DiskForm::Disk(DiskFormat::Raw) => DiskReader::raw(file),
             DiskForm::Disk(DiskFormat::Qcow2) => DiskReader::qcow2(file),

@@ -3,7 +3,10 @@
 //! Input: a result directory, whole and unchanged, or a recipe, which is built. Output: one file, whose bytes follow from the
 //! disk's alone: the same wherever, whenever and by whomever it is written. It appears whole or not at all.
 
+mod convert;
 mod disk;
+mod elf;
+mod image;
 mod raw;
 mod target;
 mod tree;
@@ -17,13 +20,16 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use self::disk::DiskFile;
-use self::target::Target;
+use self::target::{NewExport, Target};
 use super::error::OpsError;
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{build, load, local, project, sign};
 use crate::base::Digest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
+
+/// The tag of a container image.
+const TAG: &str = "latest";
 
 /// What a disk is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -33,6 +39,14 @@ pub enum ExportFormat {
     Raw,
     /// The files of its root file system.
     Tar,
+    /// Those files as a container image.
+    Oci,
+    /// The disk in a container image, as KubeVirt takes it.
+    Containerdisk,
+    /// The format of Hyper-V and of Azure's tools.
+    Vhd,
+    /// The format of VMware.
+    Vmdk,
 }
 
 impl fmt::Display for ExportFormat {
@@ -40,6 +54,10 @@ impl fmt::Display for ExportFormat {
         f.write_str(match self {
             ExportFormat::Raw => "raw disk",
             ExportFormat::Tar => "root file system",
+            ExportFormat::Oci => "container image",
+            ExportFormat::Containerdisk => "KubeVirt containerDisk",
+            ExportFormat::Vhd => "VHD",
+            ExportFormat::Vmdk => "VMDK",
         })
     }
 }
@@ -72,6 +90,9 @@ pub struct Exported {
     pub bytes: u64,
     /// Its digest.
     pub sha256: Digest,
+    /// The digest by which registries name a container image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
     /// Files of the root file system that are not in it.
     pub left_out: Vec<LeftOut>,
 }
@@ -95,13 +116,34 @@ pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported
     // From here on an interrupt ends the writing, and what was written is removed.
     let _running = Interruptible::start(RunningWork::Steps);
     let new = target.begin()?;
-    let left_out = match request.format {
-        ExportFormat::Raw => raw::write(&disk, &new).map(|()| Vec::new()),
-        ExportFormat::Tar => tree::write(&disk, &new),
-    };
-    let left_out = left_out.map_err(interruption)?;
+    let written = write(&disk, (request.format, &target), &new).map_err(interruption)?;
     let (sha256, bytes) = new.finish()?;
-    Ok(Exported { format: request.format, disk: disk.name, bytes, sha256, left_out })
+    let Written { left_out, manifest } = written;
+    Ok(Exported { format: request.format, disk: disk.name, bytes, sha256, manifest, left_out })
+}
+
+#[derive(Default)]
+struct Written {
+    left_out: Vec<LeftOut>,
+    manifest: Option<Digest>,
+}
+
+fn write(disk: &DiskFile, (format, target): (ExportFormat, &Target), new: &NewExport<'_>) -> Result<Written, OpsError> {
+    match format {
+        ExportFormat::Raw => raw::write(disk, new)?,
+        ExportFormat::Tar => return Ok(Written { left_out: tree::write(disk, new)?, manifest: None }),
+        ExportFormat::Vhd | ExportFormat::Vmdk => convert::write(disk, format, new)?,
+        ExportFormat::Oci | ExportFormat::Containerdisk => {
+            let layer = target.begin()?;
+            let image = match format {
+                ExportFormat::Oci => image::of_root(disk, &layer)?,
+                _ => image::of_disk(disk, target.home(), &layer)?,
+            };
+            image.archive(layer.file(), TAG, new.file()).map_err(|error| new.failed(error))?;
+            return Ok(Written { manifest: Some(image.digest()), left_out: image.left_out });
+        }
+    }
+    Ok(Written::default())
 }
 
 /// The directory, and by image the machines of the recipe that have it on their disks.

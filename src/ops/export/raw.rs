@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use super::ask_to_stop;
 use super::disk::DiskFile;
 use super::target::NewExport;
-use crate::format::disk::{DiskReader, ReadAt};
+use crate::format::disk::{DiskReader, ReadAt, pieces};
 use crate::ops::error::OpsError;
 use crate::world::sparse;
 
@@ -26,16 +26,9 @@ pub(super) fn write(disk: &DiskFile, new: &NewExport<'_>) -> Result<(), OpsError
 
 fn copy(disk: &mut DiskReader, out: &File) -> io::Result<()> {
     let size = disk.size();
-    let mut buffer = vec![0; CHUNK as usize];
-    let mut at = 0;
-    while let Some(data) = disk.next_data(at)? {
+    pieces(disk, CHUNK, &mut |number, bytes| {
         ask_to_stop()?;
-        let piece = &mut buffer[..CHUNK.min(data.end - data.start) as usize];
-        disk.read_at(data.start, piece)?;
-        if piece.iter().any(|byte| *byte != 0) {
-            out.write_all_at(piece, data.start)?;
-        }
-        at = data.start + piece.len() as u64;
-    }
+        out.write_all_at(bytes, number * CHUNK)
+    })?;
     out.set_len(size)
 }

@@ -41,6 +41,11 @@ impl Target {
         }
     }
 
+    /// The directory that it is in, for what is needed on the way.
+    pub(super) fn home(&self) -> &OutputDirectory {
+        &self.home
+    }
+
     pub(super) fn begin(&self) -> Result<NewExport<'_>, OpsError> {
         // What a process left that was killed.
         self.home.sweep()?;
@@ -82,7 +87,7 @@ impl NewExport<'_> {
 }
 
 /// Of a whole file, whose position moves.
-fn hash(mut file: &File) -> io::Result<(Digest, u64)> {
+pub(super) fn hash(mut file: &File) -> io::Result<(Digest, u64)> {
     let mut buffer = vec![0; 1 << 20];
     let mut hasher = Hasher::new(io::sink());
     rustix::fs::seek(file, rustix::fs::SeekFrom::Start(0))?;

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Read, Write};
 
 use super::disk::{DiskFile, OpenDisk};
 use super::target::NewExport;
-use super::{LeftOut, ask_to_stop};
+use super::{LeftOut, ask_to_stop, elf};
 use crate::base::Arch;
 use crate::exec::interrupt;
 use crate::format::disk::{DiskPart, DiskReader, ReadAt};
@@ -185,6 +185,27 @@ impl<'a> Tree<'a> {
     fn failed(&self, source: Ext4Error) -> OpsError {
         ExportError::FileSystem { disk: self.disk.path(), source }.into()
     }
+}
+
+/// The architecture of a disk's programs.
+pub(super) fn architecture(disk: &DiskFile) -> Result<Arch, OpsError> {
+    let mut tree = Tree::read(disk)?;
+    for (path, (at, number)) in std::mem::take(&mut tree.names) {
+        let file_system = &mut tree.file_systems[at];
+        let read = || {
+            let inode = file_system.inode(number)?;
+            let entry = file_system.entry(path, &inode)?;
+            let mut head = Vec::new();
+            if entry.kind == TarEntryKind::File && entry.mode & 0o111 != 0 {
+                file_system.content(&inode)?.take(elf::HEAD_BYTES).read_to_end(&mut head)?;
+            }
+            Ok(elf::machine(&head))
+        };
+        if let Some(found) = read().map_err(|error: Ext4Error| tree.failed(error))? {
+            return Ok(found);
+        }
+    }
+    Err(tree.wrong("none of its programs says for which architecture it is".to_owned()))
 }
 
 /// Bytes that end with an error once the user has asked for an end.

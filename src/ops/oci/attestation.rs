@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use super::ATTESTATION;
 use super::place::{Place, Reach, telling};
-use super::referrer::{Referrer, ReferrerKind, ReferrerReader};
+use super::referrer::{ReadReferrers, Referrer, ReferrerKind, ReferrerReader};
 use crate::deliver::attestation::{self, BuildClaim, LIMIT, PREDICATE_TYPE};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::format::dsse::Envelope;
-use crate::oci::{ArtifactManifest, Descriptor, OciError, Reference, Rights};
+use crate::oci::{ArtifactManifest, Descriptor, Reference, Rights};
 use crate::ops::error::OpsError;
 use crate::ops::session::Session;
 use crate::ops::sign::{Trust, envelope};
@@ -33,19 +33,20 @@ pub(super) fn of_directory(directory: &Path, manifest: &Manifest) -> Result<Vec<
     Ok(attestation::all_beside(directory, manifest)?.into_iter().map(referrer).collect())
 }
 
-/// Hands on the texts of all attestations that refer to an artifact, whatever they say.
+/// Hands on the texts of all attestations that refer to an artifact, whatever they say; how many were left out.
 pub(in crate::ops) fn all(
     session: &Session<'_>,
     (reference, plain_http): (&Reference, bool),
     take: &mut dyn FnMut(Vec<u8>),
-) -> Result<(), OpsError> {
+) -> Result<usize, OpsError> {
     let _running = Interruptible::start(RunningWork::Steps);
     let told = telling(session);
     let place = Place::open(session, (reference, Rights::Pull), &Reach { plain_http, mount_from: None }, &told)?;
     let (subject, _) = place.manifest(reference)?;
-    match referring(&place, &subject, take)? {
+    let read = referring(&place, &subject, take)?;
+    match read.failure {
         Some(failure) => Err(failure.into()),
-        None => Ok(()),
+        None => Ok(read.left),
     }
 }
 
@@ -53,7 +54,7 @@ fn referring(
     place: &Place<'_>,
     subject: &Descriptor,
     take: &mut dyn FnMut(Vec<u8>),
-) -> Result<Option<OciError>, OpsError> {
+) -> Result<ReadReferrers, OpsError> {
     ReferrerReader::all(place, (subject, ReferrerKind::Attestation), &mut |reader, artifact: &ArtifactManifest| {
         for layer in artifact.layers.iter().filter(|layer| layer.media_type == ATTESTATION) {
             take(reader.layer(layer, LIMIT)?);

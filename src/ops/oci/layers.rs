@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::chunks::{self, ChunkedDisk};
 use super::content::Content;
 use super::emulators;
 use super::place::Place;
-use super::{ARTIFACT, LOCK, MANIFEST, PACKAGE, RESULT};
+use super::{ARTIFACT, CHUNKS, LOCK, MANIFEST, PACKAGE, RESULT};
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
@@ -13,9 +14,12 @@ use crate::lock::{self, Lock};
 use crate::oci::{ArtifactManifest, Descriptor, OciDigest, OciError, Upload};
 use crate::ops::error::OpsError;
 use crate::plan::Plan;
+use crate::world::fs;
 
 /// Locks in artifacts are held in memory.
 const LOCK_LIMIT: u64 = 16 << 20;
+/// What follows the name of a disk in the name of its index.
+const CHUNKS_SUFFIX: &str = ".chunks";
 /// Annotations of kiln's own.
 const RECIPE: &str = "dev.kiln.recipe";
 const INPUTS: &str = "dev.kiln.lock";
@@ -33,8 +37,13 @@ pub(super) fn of(content: &Content) -> Result<Vec<(Descriptor, Upload)>, OpsErro
     let lock_layer = lock.iter().map(|(lock, text)| held(LOCK, &format!("{}.lock", lock.recipe.name), text.clone()));
     layers.extend(lock_layer);
     for (name, file) in &manifest.artifacts {
-        let descriptor = Descriptor::new(ARTIFACT, file.sha256, file.size).titled(name);
-        layers.push((descriptor, Upload::File(directory.join(name))));
+        let (descriptor, path) = (Descriptor::new(ARTIFACT, file.sha256, file.size).titled(name), directory.join(name));
+        let index = chunks::index(store, &file.sha256, &fs::open(&path)?);
+        layers.push((descriptor, Upload::File(path)));
+        layers.extend(index.map(|index| {
+            let descriptor = Descriptor::of(CHUNKS, &index).titled(&format!("{name}{CHUNKS_SUFFIX}"));
+            (descriptor, Upload::Bytes(index))
+        }));
     }
     let names = names(lock.as_ref().map(|(lock, _)| lock));
     let mut packages = BTreeMap::new();
@@ -72,7 +81,9 @@ pub(super) struct Head {
     pub(super) emulators: Plan,
     /// The layers that are files of the directory or packages of QEMU.
     pub(super) files: Vec<Descriptor>,
-    /// How many layers there are.
+    /// Disks that may be rebuilt from earlier ones.
+    pub(super) disks: Vec<ChunkedDisk>,
+    /// How many layers there are, but for indexes of chunks.
     pub(super) layers: usize,
     /// Their bytes.
     pub(super) bytes: u64,
@@ -104,9 +115,28 @@ impl Head {
             None => Plan::default(),
         };
         let files = files(&artifact, &manifest, &emulators).map_err(wrong)?;
-        let (layers, bytes) = (artifact.layers.len(), artifact.layers.iter().map(|layer| layer.size).sum());
-        Ok(Head { manifest, lock, emulators, files, layers, bytes })
+        let disks = disks(&files, &of(CHUNKS)).map_err(wrong)?;
+        let counted = || artifact.layers.iter().filter(|layer| layer.media_type != CHUNKS);
+        let (layers, bytes) = (counted().count(), counted().map(|layer| layer.size).sum());
+        Ok(Head { manifest, lock, emulators, files, disks, layers, bytes })
     }
+}
+
+/// The disks that the layers with indexes are of: at most one for each file.
+fn disks(files: &[Descriptor], indexes: &[&Descriptor]) -> Result<Vec<ChunkedDisk>, String> {
+    let mut disks: Vec<ChunkedDisk> = Vec::new();
+    for index in indexes {
+        let title = index.title().unwrap_or_default();
+        let name = title.strip_suffix(CHUNKS_SUFFIX);
+        let image = files.iter().find(|file| file.media_type == ARTIFACT && file.title() == name);
+        let image = image.filter(|_| name.is_some());
+        let image = image.ok_or_else(|| format!("it has an index of chunks `{title}` of no file of its own"))?;
+        if disks.iter().any(|known| known.image.title() == name) {
+            return Err(format!("it has layer `{title}` twice"));
+        }
+        disks.push(ChunkedDisk { image: image.clone(), index: (*index).clone() });
+    }
+    Ok(disks)
 }
 
 fn read_lock(text: Vec<u8>) -> Result<(Lock, String), String> {
@@ -121,7 +151,7 @@ fn files(artifact: &ArtifactManifest, manifest: &Manifest, emulators: &Plan) -> 
     for layer in &artifact.layers {
         let (title, digest) = (layer.title().unwrap_or_default(), layer.digest.0);
         let expected = match layer.media_type.as_str() {
-            MANIFEST | LOCK => continue,
+            MANIFEST | LOCK | CHUNKS => continue,
             ARTIFACT => {
                 let listed = manifest.artifacts.get(title).map(|file| (file.sha256, file.size));
                 let listed =

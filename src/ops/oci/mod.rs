@@ -6,6 +6,7 @@
 //! manifest.json                 the manifest of the result directory
 //! NAME.lock                     the lock that it was built from
 //! disk.qcow2, launch.json, ...  what the manifest lists
+//! disk.qcow2.chunks             what a disk consists of, for whoever has an earlier one
 //! qemu/PACKAGE.deb              the packages of the locked QEMU of each machine
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod attached;
 mod attestation;
+mod chunks;
 mod content;
 mod emulators;
 mod fetch;
@@ -26,6 +28,7 @@ mod referrer;
 mod signature;
 
 pub(super) use attestation::all as attestations;
+pub use chunks::RebuiltDisk;
 pub use pull::{PullRequest, Pulled, pull};
 pub use push::{PushRequest, Pushed, push};
 pub use signature::SignatureNeed;
@@ -46,6 +49,7 @@ const CYCLONEDX: &str = "application/vnd.cyclonedx+json";
 const MANIFEST: &str = "application/vnd.kiln.manifest.v1+json";
 const LOCK: &str = "application/vnd.kiln.lock.v1+toml";
 const ARTIFACT: &str = "application/vnd.kiln.artifact.v1";
+const CHUNKS: &str = "application/vnd.kiln.chunks.v1";
 const PACKAGE: &str = "application/vnd.debian.binary-package";
 const STATEMENT: &str = "application/vnd.kiln.statement.v1+json";
 const SSH_SIGNATURE: &str = "application/vnd.kiln.signature.ssh.v1";

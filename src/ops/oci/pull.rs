@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::attestation;
+use super::chunks::RebuiltDisk;
 use super::land::Beside;
 use super::layers::Head;
 use super::place::{Place, Reach, shown, telling};
 use super::signature::{self, Choice, Found, SignatureNeed, Wanted};
-use super::{fetch, land};
+use super::{chunks, fetch, land};
 use crate::deliver::manifest::{LOCK_FILE, Manifest};
 use crate::deliver::statement;
 use crate::exec::interrupt::{Interruptible, RunningWork};
@@ -56,6 +57,8 @@ pub struct Pulled {
     pub files: usize,
     /// Their bytes.
     pub bytes: u64,
+    /// Disks that were rebuilt from earlier ones, and how much of them was fetched.
+    pub rebuilt: Vec<RebuiltDisk>,
     /// Whether it has a signature, whoever made it.
     pub signed: bool,
     /// Whose signature it is, among those who are trusted.
@@ -79,6 +82,7 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
         request.directory.clone().unwrap_or_else(|| Path::new(project::RESULTS).join(&head.manifest.recipe));
     land::allowed(&directory, &head.manifest.recipe)?;
     let store = load::open_store(session.world)?;
+    let rebuilt = chunks::rebuild(session, &store, (&place, &head.disks))?;
     fetch::all(session, &store, (&place, &head.files))?;
     realize::unpacked(session, &store, &head.emulators)?;
     let attestations = attestation::pulled(session, (&place, &descriptor), (&head.manifest, &request.trusted))?;
@@ -112,6 +116,7 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
         machines,
         files,
         bytes,
+        rebuilt,
         signed,
         signers,
         attestations: attested,

@@ -72,6 +72,14 @@ impl Referrer {
 /// What takes an artifact that refers to a build, and reads what it needs of its layers.
 pub(super) type Take<'a> = &'a mut dyn FnMut(&mut ReferrerReader<'_>, &ArtifactManifest) -> Result<(), OciError>;
 
+/// How artifacts were read.
+pub(super) struct ReadReferrers {
+    /// The first failure that may be due to one of them alone.
+    pub(super) failure: Option<OciError>,
+    /// How many were left out, since there are too many or they are too large.
+    pub(super) left: usize,
+}
+
 /// Reads artifacts that refer to a build.
 pub(super) struct ReferrerReader<'a> {
     place: &'a Place<'a>,
@@ -81,18 +89,20 @@ pub(super) struct ReferrerReader<'a> {
 }
 
 impl ReferrerReader<'_> {
-    /// Hands on all of a kind that a place has of a build, the latest first; the first failure that may be due to one of them alone.
+    /// Hands on all of a kind that a place has of a build, the latest first.
     pub(super) fn all(
         place: &Place<'_>,
         (subject, kind): (&Descriptor, ReferrerKind),
         take: Take<'_>,
-    ) -> Result<Option<OciError>, OpsError> {
+    ) -> Result<ReadReferrers, OpsError> {
         let mut reader = ReferrerReader { place, kind, bytes: 0 };
-        let mut failure = None;
-        for candidate in place.referrers(subject.digest, kind.artifact_type())?.iter().rev().take(MAX_CANDIDATES) {
+        let candidates = place.referrers(subject.digest, kind.artifact_type())?;
+        let (mut failure, mut left) = (None, candidates.len());
+        for candidate in candidates.iter().rev().take(MAX_CANDIDATES) {
             if reader.bytes > MAX_BYTES {
                 break;
             }
+            left -= 1;
             match reader.candidate(candidate, subject, take) {
                 Ok(()) => {}
                 // Whoever may push may add what is none, or lacks its files.
@@ -103,7 +113,7 @@ impl ReferrerReader<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        Ok(failure)
+        Ok(ReadReferrers { failure, left })
     }
 
     fn candidate(&mut self, candidate: &Descriptor, subject: &Descriptor, take: Take<'_>) -> Result<(), OciError> {

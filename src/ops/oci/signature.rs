@@ -124,12 +124,12 @@ pub(super) fn all(place: &Place<'_>, subject: &Descriptor, manifest: &Manifest) 
     let longest = BuildStatement::of(manifest, Timestamp(i64::MAX), Some(Timestamp(i64::MAX))).write().len() as u64;
     // No statement about this build is longer.
     let longest = (longest + SLACK).min(statement::LIMIT);
-    let failure = ReferrerReader::all(place, (subject, ReferrerKind::Signature), &mut |reader, artifact| {
+    let read = ReferrerReader::all(place, (subject, ReferrerKind::Signature), &mut |reader, artifact| {
         signatures.extend(candidate(reader, artifact, (manifest, longest))?);
         Ok(())
     })?;
     signatures.sort_by_key(|signature: &Signature| std::cmp::Reverse(signature.statement.signed));
-    Ok(Found { signatures, failure })
+    Ok(Found { signatures, failure: read.failure })
 }
 
 fn candidate(

@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::facts::{CopyrightFile, Facts};
 use super::license;
 use super::model::{Bill, Component, ComponentKind, Relation, RelationKind};
-use super::purl::Purl;
 use crate::base::Digest;
-use crate::lock::{self, Lock, LockedArchive, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
+use crate::base::purl::Purl;
+use crate::lock::{self, Lock, LockedArchive, LockedFile, LockedPackage, LockedSourceFile};
 use crate::plan::{Artifact, Input, Plan, StepKind};
 
 /// What a bill is made from.
@@ -241,20 +241,10 @@ pub(super) fn licenses(bill: &mut Bill, facts: &Facts) {
 }
 
 fn source(name: &str, file: &LockedSourceFile) -> Component {
-    let url = match &file.place {
-        SourcePlace::Url(url) => Some(url.clone()).filter(|url| is_public(url)),
-        SourcePlace::Archive { .. } => None,
-    };
+    let url = file.place.public_url().map(str::to_owned);
     let purl = Purl::new("generic", &[], name).checksum(&file.file.sha256);
     let purl = purl.with("download_url", url.as_deref().unwrap_or_default()).write();
     Component { purl: Some(purl), download: url, ..Component::new(ComponentKind::Source, name) }
-}
-
-/// Whether it is an address that may be written down: without a user's name or password, and of characters that addresses have.
-fn is_public(url: &str) -> bool {
-    let authority =
-        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
-    !authority.contains('@') && url.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c))
 }
 
 /// `pkg:deb/debian/bash@5.2.37-2?arch=amd64&distro=trixie`. What the recipe brings along is nobody's package.
@@ -263,17 +253,11 @@ fn package_url(package: &LockedPackage, archive: Option<&LockedArchive>, facts: 
         let purl = Purl::new("generic", &[], &package.name).version(&package.version);
         return purl.checksum(&package.file.sha256).write();
     };
-    let vendor: Vec<&str> = match archive.repository.as_str() {
-        "debian-security" | "debian-debug" | "debian-ports" => vec!["debian"],
-        repository => repository.split('/').filter(|part| !part.is_empty()).collect(),
-    };
-    let release = archive.suite.split(['-', '/']).next().unwrap_or_default().trim_matches('.');
     let source = facts.get(&package.file.sha256).map(|facts| &facts.source);
     let upstream = match source {
         Some(source) if source.version != package.version => format!("{}@{}", source.name, source.version),
         Some(source) if source.name != package.name => source.name.clone(),
         _ => String::new(),
     };
-    let purl = Purl::new("deb", &vendor, &package.name).version(&package.version);
-    purl.with("arch", &package.architecture).with("distro", release).with("upstream", &upstream).write()
+    lock::package_url(package, archive).with("upstream", &upstream).write()
 }

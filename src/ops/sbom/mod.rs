@@ -10,7 +10,6 @@ mod facts;
 mod license;
 mod model;
 mod outline;
-mod purl;
 mod spdx;
 mod subject;
 

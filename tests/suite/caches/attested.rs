@@ -185,6 +185,32 @@ fn builders_of_a_recipe_must_agree_with_each_other_and_with_the_lock() {
     assert!(ended.text().contains("built by bob") && ended.text().contains("built by carol"), "{}", ended.text());
 }
 
+#[test]
+fn the_commands_of_the_page_run() {
+    let Some(lab) = Lab::with_kernel("attested-page") else { return };
+    for (name, text) in [("small.kiln", "lab.kiln"), ("archive.asc", "archive.asc")] {
+        std::fs::create_dir_all(lab.path("recipes")).unwrap();
+        std::fs::copy(lab.path(text), lab.path("recipes").join(name)).unwrap();
+    }
+    lab.succeed("store", &["lock", "recipes/small.kiln"]);
+    lab.key("bob");
+    lab.trust(&format!("alice {}\nbob {}\n", lab.public("alice"), lab.public("bob")));
+    // Somebody else, with a store of their own.
+    let bob = ["attest", "recipes/small.kiln", "--allow-leaks", "--key", "bob", "-o", "bob.json"];
+    assert!(ran(&lab.succeed("store-of-bob", &bob), "kernel stock"));
+    let page = include_str!("../../../docs/attestations.md");
+    let blocks = page.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let mut said = String::new();
+    for line in blocks.flat_map(str::lines).map(|line| line.split(" #").next().unwrap().trim()) {
+        let words = line.strip_prefix("kiln ").unwrap().replace("~/.ssh/id_ed25519", "alice");
+        let mut words: Vec<&str> = words.split_whitespace().collect();
+        // Recipes made for attacks leave traces of this host.
+        words.extend((words[1].ends_with(".kiln")).then_some("--allow-leaks"));
+        said = lab.succeed("store", &words);
+    }
+    assert!(said.contains("files that 2 builders agree on") && said.contains("in alice.json"), "{said}");
+}
+
 /// Ends with the test.
 struct Agent(Child);
 

@@ -316,10 +316,11 @@ impl State {
 
     fn blob(&self, request: &Request, digest: &str) -> Reply {
         let Some(bytes) = self.blobs.get(digest) else { return Reply::new(404) };
-        let from =
-            request.header("range").strip_prefix("bytes=").and_then(|range| range.trim_end_matches('-').parse().ok());
-        match from {
-            Some(from) if from > 0 => Reply::new(206).body(&bytes[from..]),
+        let range = request.header("range").strip_prefix("bytes=").and_then(|range| range.split_once('-'));
+        let number = |text: &str| text.parse::<usize>().ok();
+        match range.map(|(from, to)| (number(from), number(to))) {
+            Some((Some(from), Some(to))) => Reply::new(206).body(&bytes[from..bytes.len().min(to + 1)]),
+            Some((Some(from), None)) if from > 0 => Reply::new(206).body(&bytes[from..]),
             _ => Reply::new(200).body(bytes.clone()),
         }
     }

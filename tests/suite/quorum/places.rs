@@ -67,6 +67,8 @@ fn attestations_travel_with_a_build_and_strangers_hide_none() {
         let _ = std::fs::remove_dir_all(lab.oci.path("out"));
         let output = lab.oci.pull();
         assert!(output.status.success(), "{}", super::text(&output));
+        let next = "with 2 attestations: kiln verify out --require N --from out counts those that are trusted";
+        assert!(super::text(&output).contains(next), "{}", super::text(&output));
         let pulled = std::fs::read_to_string(lab.oci.path("out/attestations.intoto.jsonl")).unwrap();
         assert!(both.lines().all(|line| pulled.contains(line)), "{pulled}");
         succeed(&mut lab.oci.kiln(&["verify", "out", "--require", "2", "--from", "out"]));

@@ -3,17 +3,17 @@
 //! Input: names, versions, qualifiers. Output: the canonical spelling of the purl specification, in which a colon and an
 //! unreserved character stand as they are and every other one is percent-encoded.
 
-use crate::base::Digest;
+use super::Digest;
 
 /// A package URL under construction.
-pub(super) struct Purl {
+pub struct Purl {
     text: String,
     qualifiers: Vec<(&'static str, String)>,
 }
 
 impl Purl {
     /// `pkg:KIND/NAMESPACE/NAME@VERSION`.
-    pub(super) fn new(kind: &str, namespace: &[&str], name: &str) -> Purl {
+    pub fn new(kind: &str, namespace: &[&str], name: &str) -> Purl {
         let mut text = format!("pkg:{kind}");
         for part in namespace.iter().chain([&name]) {
             text.push('/');
@@ -22,26 +22,26 @@ impl Purl {
         Purl { text, qualifiers: Vec::new() }
     }
 
-    pub(super) fn version(mut self, version: &str) -> Purl {
+    pub fn version(mut self, version: &str) -> Purl {
         self.text.push('@');
         self.text.push_str(&encoded(version));
         self
     }
 
     /// A qualifier, unless it has no value.
-    pub(super) fn with(mut self, name: &'static str, value: &str) -> Purl {
+    pub fn with(mut self, name: &'static str, value: &str) -> Purl {
         if !value.is_empty() {
             self.qualifiers.push((name, encoded(value)));
         }
         self
     }
 
-    pub(super) fn checksum(self, sha256: &Digest) -> Purl {
+    pub fn checksum(self, sha256: &Digest) -> Purl {
         self.with("checksum", &format!("sha256:{sha256}"))
     }
 
     /// The text, with qualifiers in the order of their names.
-    pub(super) fn write(mut self) -> String {
+    pub fn write(mut self) -> String {
         self.qualifiers.sort();
         let pairs: Vec<String> = self.qualifiers.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if pairs.is_empty() { self.text } else { format!("{}?{}", self.text, pairs.join("&")) }

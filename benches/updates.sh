@@ -1,0 +1,134 @@
+#!/bin/bash
+# Bytes that an update of a disk sends: kiln pull through Debian's docker-registry, beside rsync, casync and the whole image.
+#
+# Usage: benches/updates.sh [PACKAGE...]      PACKAGE: of this machine's Debian, for the disk [default: some with programs and libraries]
+#   KILN=target/debug/kiln PROFILE=dev benches/updates.sh     does not build for release
+# Needs mke2fs, python3, dpkg-deb and apt-get, whose sources give the packages, older versions of `openssl` and `libssl3` among them, and
+# docker-registry, rsync, casync, which are unpacked and not installed. Writes below TMPDIR, some 2 GiB.
+#
+# The disk is an ext4 as kiln makes them, from the packages' trees. Each case changes the tree, makes the disk anew and pulls it into the
+# store that has the disk of the case before. The tree is never copied: mke2fs of Debian 12 reads no tar, and writes the times of inodes
+# that nobody can set into the disk.
+#   nothing        the same disk
+#   one-file       a configuration file of 800 bytes is another
+#   longer-file    a program of 1 MB is 40 KB longer, so that all files behind it move
+#   package        openssl and libssl3 of the security archive for those of the release
+# kiln: the index of chunks and the ranges that were asked for. rsync: what it says it sent and received, of the qcow2 image and of the raw
+# disk (compressed on the way). casync: new chunks of its store and the index, of the raw disk. Changed files: the size of the files that
+# differ in a tar, by zstd -3 and without their old versions, which is as little as anybody can send who knows nothing of the old bytes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+registry=
+trap '[ -z "$registry" ] || kill "$registry" 2> /dev/null; rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
+profile=${PROFILE:-release}
+[ "$profile" != release ] || cargo build --quiet --release
+kiln=$(realpath "${KILN:-target/release/kiln}")
+cargo build --quiet --profile "$profile" --bench qcow2
+directory=$([ "$profile" = dev ] && echo debug || echo "$profile")
+qcow2=$(find "target/$directory/deps" -maxdepth 1 -name 'qcow2-*' -type f -executable -printf '%T@ %p\n' | sort -n | tail -n1 | cut -d' ' -f2)
+
+packages=("$@")
+[ $# -gt 0 ] || packages=(bash coreutils perl-base perl-modules-5.36 libpython3.11-stdlib libc6 systemd vim-runtime git libgcc-s1 tzdata e2fsprogs)
+unpack() { # DIRECTORY PACKAGE[=VERSION]...
+    local to=$1
+    shift
+    mkdir -p "$work/debs" "$to"
+    (cd "$work/debs" && rm -f ./*.deb && apt-get -qq -o APT::Sandbox::User=root download "$@")
+    for deb in "$work"/debs/*.deb; do dpkg-deb -x "$deb" "$to"; done
+}
+unpack "$work/tools" docker-registry rsync casync libacl1 libpopt0 libxxhash0 liblz4-1 libzstd1 libfuse2 libcurl4
+export LD_LIBRARY_PATH=$work/tools/usr/lib/x86_64-linux-gnu:$work/tools/lib/x86_64-linux-gnu
+rsync=$work/tools/usr/bin/rsync
+casync=$work/tools/usr/bin/casync
+
+versions() { apt-cache madison "$1" | cut -d'|' -f2 | tr -d ' ' | sort -uV; }
+old=$(versions openssl | head -n1)
+new=$(versions openssl | tail -n1)
+unpack "$work/tree" "${packages[@]}"
+unpack "$work/tree" "openssl=$old" "libssl3=$old"
+
+image() { # NAME: a result directory with the disk of the tree
+    local out=$work/$1
+    mkdir -p "$out"
+    truncate -s 1G "$work/$1.raw"
+    MKE2FS_CONFIG=src/plan/image/mke2fs.conf E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -F -t ext4 -b 4096 -I 256 -m 1 -L root \
+        -U 00000000-0000-4000-8000-000000000000 \
+        -E hash_seed=00000000-0000-4000-8000-000000000001,root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard \
+        -d "$work/tree" "$work/$1.raw"
+    "$qcow2" "$work/$1.raw" "$out/disk.qcow2" 2> /dev/null
+    python3 - "$out" << 'MANIFEST'
+import hashlib, json, sys
+bytes = open(sys.argv[1] + "/disk.qcow2", "rb").read()
+file = {"size": len(bytes), "sha256": hashlib.sha256(bytes).hexdigest()}
+manifest = {"format": 1, "recipe": "bench", "output_version": 1, "lock": "0" * 64, "artifacts": {"disk.qcow2": file}, "steps": {},
+            "qemu": {}, "images": {"bench": "disk.qcow2"}, "kernels": {}, "warnings": {}}
+open(sys.argv[1] + "/manifest.json", "w").write(json.dumps(manifest, indent=2) + "\n")
+MANIFEST
+}
+size() { stat -c %s "$@" | awk '{ sum += $1 } END { print sum + 0 }'; }
+
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+printf 'version: 0.1\nlog: { level: error }\nstorage:\n  filesystem: { rootdirectory: %s }\nhttp: { addr: "127.0.0.1:%s" }\n' \
+    "$work/registry" "$port" > "$work/registry.yml"
+"$work/tools/usr/bin/docker-registry" serve "$work/registry.yml" > /dev/null 2>&1 &
+registry=$!
+python3 -c 'import socket, sys, time
+for _ in range(300):
+    if not socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))): sys.exit()
+    time.sleep(0.1)
+sys.exit("the registry does not listen")' "$port"
+
+ours() { # STORE WORD...
+    KILN_STORE=$work/$1 "$kiln" "${@:2}"
+}
+# Reading sets times of access, once.
+image first
+image first
+ours pushes push "$work/first" "127.0.0.1:$port/bench:first" > /dev/null 2>&1
+ours pulls pull "127.0.0.1:$port/bench:first" -o "$work/pulled-first" > /dev/null 2>&1
+"$casync" make --store="$work/chunks.castr" "$work/first.caibx" "$work/first.raw" > /dev/null
+cp -r "$work/tree" "$work/tree.before"
+last=first
+echo "first disk: $(size "$work/first/disk.qcow2") bytes as qcow2, tree of $(du -sk "$work/tree" | cut -f1) KiB"
+
+measure() { # NAME
+    image "$1"
+    ours pushes push "$work/$1" "127.0.0.1:$port/bench:$1" > /dev/null 2>&1
+    ours pulls pull "127.0.0.1:$port/bench:$1" -o "$work/pulled-$1" --json > "$work/$1.json" 2> "$work/$1.log"
+    cmp "$work/$1/disk.qcow2" "$work/pulled-$1/disk.qcow2"
+    local kiln_bytes whole changed sent qcow raw before
+    whole=$(size "$work/$1/disk.qcow2")
+    kiln_bytes=$(python3 -c 'import json, sys
+pulled = json.load(open(sys.argv[1]))
+print(sum(disk["fetched"] for disk in pulled["rebuilt"]))' "$work/$1.json")
+    cmp -s "$work/$last/disk.qcow2" "$work/$1/disk.qcow2" || [ "$kiln_bytes" != 0 ] || kiln_bytes=$whole
+    sent() { # FROM TO OPTION...
+        cp "$2" "$work/target"
+        "$rsync" --no-whole-file --stats "${@:3}" "$1" "$work/target" | tr -d , |
+            awk '/^Total bytes (sent|received)/ { sum += $4 } END { print sum }'
+    }
+    qcow=$(sent "$work/$1/disk.qcow2" "$work/$last/disk.qcow2")
+    raw=$(sent "$work/$1.raw" "$work/$last.raw" --compress)
+    before=$(find "$work/chunks.castr" -type f | sort)
+    "$casync" make --store="$work/chunks.castr" "$work/$1.caibx" "$work/$1.raw" > /dev/null
+    sent=$(find "$work/chunks.castr" -type f | sort | comm -13 <(echo "$before") - | xargs -r stat -c %s | awk '{ sum += $1 } END { print sum + 0 }')
+    sent=$((sent + $(size "$work/$1.caibx")))
+    changed=$(cd "$work/tree" && find . -type f | while read -r file; do
+        cmp -s "$file" "$work/tree.before/$file" || echo "$file"
+    done | tar -c -T - | zstd -3 -c | wc -c)
+    printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$changed" "$kiln_bytes" "$qcow" "$raw" "$sent" "$whole"
+    rm -rf "$work/tree.before" "$work/$last.raw" "$work/target"
+    cp -r "$work/tree" "$work/tree.before"
+    last=$1
+}
+echo '| case | changed files | kiln | rsync, qcow2 | rsync -z, raw | casync, raw | whole |'
+echo '|---|---|---|---|---|---|---|'
+measure nothing
+head -c 600 /dev/urandom | base64 > "$work/tree/etc/bash.bashrc"
+measure one-file
+head -c 40000 /dev/urandom >> "$work/tree/bin/bash"
+measure longer-file
+unpack "$work/tree" "openssl=$new" "libssl3=$new"
+measure package
