@@ -9,6 +9,9 @@ use crate::ops::outdated::{self, NamedUpdate, OutdatedReport, PackageUpdate};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::OutdatedArgs) -> Result<(), Failure> {
+    if !args.recipe.sources.is_empty() {
+        return Err(Failure::usage("--source does not change what a lock pins, so nothing of it can be outdated"));
+    }
     let report = outdated::outdated(session, &args.recipe.options())?;
     let report = if args.security { report.security() } else { report };
     if args.json {

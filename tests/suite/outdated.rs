@@ -143,6 +143,7 @@ fn kernels_and_qemu_are_named_and_packages_that_come_and_go() {
 #[test]
 fn without_a_lock_or_a_mirror_there_is_no_answer() {
     let lab = lab("outdated-none", "[\"payload\"]", [release(&[]), security(&[])]);
+    refused(&lab.kiln().args(["outdated", "tiny.kiln", "--source", "stock=."]).output().unwrap(), 2, &["--source"]);
     let mut kiln = lab.kiln();
     kiln.args(["outdated", "tiny.kiln"])
         .env("KILN_MIRROR", "http://127.0.0.1:9")

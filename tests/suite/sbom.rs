@@ -323,6 +323,16 @@ fn a_directory_is_listed_by_its_lock_and_by_its_recipe_where_that_is_there() {
     // A lock of another build is passed over, and a changed file is told.
     std::fs::write(pulled.join("kiln.lock"), lock.replace("tiny", "tinier")).unwrap();
     refused(&ask("elsewhere", "pulled"), 2, &["the lock that it was built from is not there"]);
+    std::fs::write(lab.directory.join("other.lock"), lock.replace("tiny", "tinier")).unwrap();
+    let named =
+        lab.kiln().args(["sbom", "elsewhere/pulled", "--format", "spdx", "--lock", "other.lock"]).output().unwrap();
+    refused(&named, 1, &["other.lock", "the checksum does not match"]);
+    let mut changed = locked.clone();
+    changed.epoch.0 += 1;
+    std::fs::write(lab.directory.join("other.lock"), kiln::lock::write(&changed)).unwrap();
+    let named =
+        lab.kiln().args(["sbom", "elsewhere/pulled", "--format", "spdx", "--lock", "other.lock"]).output().unwrap();
+    refused(&named, 3, &["other.lock: not the lock that elsewhere/pulled was built from"]);
     std::fs::write(pulled.join("tiny.qcow2"), b"dusk").unwrap();
     refused(&ask("", "elsewhere/pulled"), 3, &["tiny.qcow2"]);
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::ErrorClass;
+use super::{EmulatorProblem, ErrorClass};
 use crate::base::Foreign;
 
 /// A result directory about which not enough is known.
@@ -15,6 +15,16 @@ pub enum SbomError {
         Foreign(.0.display())
     )]
     NoLock(PathBuf),
+    /// A lock that was named, and that it was not built from.
+    #[error("{}: not the lock that {} was built from: {problem}", Foreign(lock.display()), Foreign(directory.display()))]
+    OtherLock {
+        /// The lock.
+        lock: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+        /// What does not agree.
+        problem: EmulatorProblem,
+    },
 }
 
 impl SbomError {
@@ -22,6 +32,7 @@ impl SbomError {
     pub(super) fn class(&self) -> ErrorClass {
         match self {
             SbomError::NoLock(_) => ErrorClass::Usage,
+            SbomError::OtherLock { .. } => ErrorClass::Mismatch,
         }
     }
 }

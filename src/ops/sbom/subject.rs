@@ -9,7 +9,7 @@ use super::outline;
 use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
 use crate::lock::{Lock, LockedFile};
-use crate::ops::error::{OpsError, SbomError};
+use crate::ops::error::{LockError, OpsError, SbomError};
 use crate::ops::options::RecipeOptions;
 use crate::ops::session::Session;
 use crate::ops::{load, local, locked, machines, project, sign};
@@ -69,18 +69,22 @@ impl Subject {
 
 /// The lock that is named, or the one that is where locks usually are and is that of the build.
 fn lock(session: &Session<'_>, options: &RecipeOptions, manifest: &Manifest) -> Result<(PathBuf, Lock), OpsError> {
+    let directory = || options.path.clone();
+    if let Some(path) = &options.lock {
+        let lock = load::read_lock(session.world, path)?.ok_or_else(|| LockError::Missing(path.clone()))?;
+        let other = |problem| SbomError::OtherLock { lock: path.clone(), directory: directory(), problem };
+        locked::belongs(&lock, manifest).map_err(other)?;
+        return Ok((path.clone(), lock));
+    }
     let name = format!("{}.lock", manifest.recipe);
     let usual = [Path::new("lockfiles").join(&name), PathBuf::from(&name)];
     let usual = usual.into_iter().filter(|_| is_plain(&manifest.recipe));
-    let places: Vec<PathBuf> = match &options.lock {
-        Some(lock) => vec![lock.clone()],
-        None => usual.chain([options.path.join(manifest::LOCK_FILE)]).collect(),
-    };
-    let mut found = places.into_iter().filter_map(|path| {
+    let places = usual.chain([options.path.join(manifest::LOCK_FILE)]);
+    let mut found = places.filter_map(|path| {
         let lock = load::read_lock(session.world, &path).ok().flatten()?;
         locked::belongs(&lock, manifest).is_ok().then_some((path, lock))
     });
-    found.next().ok_or_else(|| SbomError::NoLock(options.path.clone()).into())
+    found.next().ok_or_else(|| SbomError::NoLock(directory()).into())
 }
 
 /// The recipe beside a lock, or where recipes usually are; a directory that was pulled has none.
