@@ -15,6 +15,7 @@ pub mod challenge;
 mod check;
 mod deliver;
 mod diffoscope;
+mod edited;
 pub mod emulator;
 pub mod error;
 pub mod event;
