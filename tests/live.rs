@@ -15,6 +15,7 @@ mod suite {
     mod development;
     mod disks_live;
     mod every_live;
+    mod export_live;
     mod first_boot;
     mod formats;
     mod guest;
@@ -38,6 +39,7 @@ mod suite {
     mod popular;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod private_apt;
+    mod programs;
     mod quick;
     mod rebuild;
     mod recipes;

@@ -127,8 +127,8 @@ fn commit() -> usize {
 /// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
 /// image, a machine that is run twice, a machine on a bridge, one that sees directories of the host, a
 /// mirror that is waited for as long as kiln waits, a registry of others, bills of materials judged by the formats' own tools, a page in a
-/// browser, templates for CI services.
-pub(crate) const SELDOM: [&str; 14] = [
+/// browser, templates for CI services, disks in the formats of others.
+pub(crate) const SELDOM: [&str; 15] = [
     "shared",
     "incremental",
     "first-boot",
@@ -143,6 +143,7 @@ pub(crate) const SELDOM: [&str; 14] = [
     "sbom",
     "ci",
     "report",
+    "export",
 ];
 
 /// Held by a test that boots a machine with the ports that its recipe forwards: two of them cannot have one port.

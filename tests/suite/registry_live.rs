@@ -10,31 +10,10 @@ use kiln::base::Digest;
 use kiln::format::qcow2::{Qcow2Options, Qcow2Reader, write_qcow2};
 
 use super::live::{SELDOM, Scratch, has_its_turn, judge, kiln, live, quick, succeed};
-use super::packages;
+use super::programs::Programs;
 
 /// `secret`, as htpasswd spells it.
 const PASSWORD: &str = "$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a";
-
-/// Programs of packages that are unpacked and not installed.
-struct Programs(PathBuf);
-
-impl Programs {
-    fn unpack(root: &Path, names: &[&str]) -> Programs {
-        for package in packages::fetch("trixie", names) {
-            succeed(Command::new("dpkg-deb").arg("-x").arg(&package.file).arg(root));
-        }
-        Programs(root.to_owned())
-    }
-
-    /// A program with the loader and the libraries of its own packages.
-    fn command(&self, name: &str) -> Command {
-        let libraries = self.0.join("usr/lib/x86_64-linux-gnu");
-        let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-        command.arg("--library-path").arg(&libraries).arg(self.0.join("usr/bin").join(name));
-        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", &self.0);
-        command
-    }
-}
 
 /// A running registry.
 struct Registry {
