@@ -346,8 +346,21 @@ fn keys_and_lists_of_keys_that_cannot_be_used_say_why() {
         ("alice minisign AAAA", "not a minisign public key"),
         (&format!("alice {} until=2027", lab.public("key")), "unknown option `until=2027`"),
         (&format!("alice {} expires=tomorrow", lab.public("key")), "expected expires=YYYY-MM-DD"),
+        // Not taken for a comment, for it may be meant to say `revoked`.
+        (&format!("alice {} revokd", lab.public("key")), "unknown option `revokd`"),
+        (&format!("alice {} alice@host revokd", lab.public("key")), "unknown option `revokd`"),
     ] {
         lab.trust(line);
         refused(&lab.verify(&[]), 2, &["trusted-keys, line 3: ", words]);
     }
+}
+
+#[test]
+fn a_key_may_have_the_comment_that_ssh_keygen_writes() {
+    let Some(lab) = Lab::new("comment") else { return };
+    lab.sign(&[]);
+    lab.trust(&format!("alice {} alice@host.example", lab.public("key")));
+    succeed(&mut lab.kiln(&["verify", "result", "--signed"]));
+    lab.trust(&format!("alice {} alice@host.example revoked", lab.public("key")));
+    refused(&lab.verify(&[]), 3, &["revoked"]);
 }

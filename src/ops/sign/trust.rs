@@ -1,7 +1,8 @@
 //! Whose signatures count: files of trusted keys.
 //!
 //! A line is `NAME KIND KEY [OPTION...]`: `KIND KEY` is what is in a `.pub` file of an SSH key (`ssh-ed25519 AAAA...`), or
-//! `minisign RW...`. Options are `recipes=GLOB,...`, `expires=YYYY-MM-DD` and `revoked`. `#` begins a comment.
+//! `minisign RW...`, with the comment `USER@HOST` of the former. Options are `recipes=GLOB,...`, `expires=YYYY-MM-DD` and `revoked`. `#` begins a
+//! comment.
 
 use std::path::{Path, PathBuf};
 
@@ -180,7 +181,10 @@ fn trusted(line: &str) -> Result<Option<TrustedKey>, String> {
     };
     let key = key.map_err(|error| error.to_string())?;
     let mut trusted = TrustedKey { name: name.to_owned(), key, recipes: Vec::new(), expires: None, revoked: false };
-    for option in options {
+    // The comment that ssh-keygen writes behind a key. Any other word could be a misspelt `revoked`.
+    let is_comment = |word: &str| kind.starts_with("ssh-") && word.contains('@') && !word.contains('=');
+    let comments = usize::from(options.first().is_some_and(|word| is_comment(word)));
+    for option in &options[comments..] {
         match option.split_once('=') {
             None if *option == "revoked" => trusted.revoked = true,
             Some(("recipes", globs)) => trusted.recipes.extend(globs.split(',').map(str::to_owned)),
@@ -189,7 +193,11 @@ fn trusted(line: &str) -> Result<Option<TrustedKey>, String> {
                 trusted.expires =
                     Some(expires.ok_or_else(|| format!("expected expires=YYYY-MM-DD, found `{option}`"))?);
             }
-            _ => return Err(format!("unknown option `{option}`: expected recipes=, expires= or revoked")),
+            _ => {
+                return Err(format!(
+                    "unknown option `{option}`: expected recipes=, expires= or revoked (a comment stands behind `#`)"
+                ));
+            }
         }
     }
     Ok(Some(trusted))
