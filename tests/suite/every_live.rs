@@ -69,7 +69,7 @@ fn sarif_and_templates_are_what_others_read() {
     assert!(counts[1] > 100 && counts[0] < 20, "{counts:?}");
     // What another parser takes for scripts is what kiln's own tests run.
     let mut lines = Vec::new();
-    let mut parser = script("yaml.py", YAML);
+    let mut parser = script("read-templates.py", YAML);
     for (service, kind) in ["github", "gitlab"].into_iter().flat_map(|service| KINDS.map(|kind| (service, kind))) {
         parser.arg(root.join(format!("ci-templates/{service}/kiln-{kind}.yml")));
         let all = scripts(&template(service, kind));
