@@ -20,7 +20,7 @@ mod write;
 pub use described::recipe_digest;
 pub use diff::{Change, diff};
 pub use mismatch::Mismatch;
-pub use place::{NotAPlace, SourcePlace};
+pub use place::{NotAPlace, SourcePlace, public_url};
 pub use purl::package_url;
 pub use read::{ReadError, read, read_changed};
 pub use satisfies::satisfies;
