@@ -173,6 +173,7 @@ fn a_page_has_no_password_and_no_token_of_an_address() {
     assert!(locked.status.success(), "{}", text(&locked));
     let path = lab.directory.join("tiny.lock");
     let lock = std::fs::read_to_string(&path).unwrap();
+    let recipe = std::fs::read_to_string(lab.directory.join("tiny.kiln")).unwrap();
     let public = format!("{}/debian/dists/trixie/InRelease", lab.server.url());
     for (address, shown) in [
         (format!("{public}?token=swordfish"), format!("<td>{public}</td>")),
@@ -182,6 +183,12 @@ fn a_page_has_no_password_and_no_token_of_an_address() {
         for file in lock.sources.values_mut().flat_map(|source| source.files.values_mut()) {
             file.place = kiln::lock::SourcePlace::Url(address.clone());
         }
+        let recipe = recipe.replace(&public, &address);
+        std::fs::write(lab.directory.join("tiny.kiln"), &recipe).unwrap();
+        if let Some(digest) = lock.recipe.files.get_mut("tiny.kiln") {
+            *digest = kiln::base::Digest::of(recipe.as_bytes());
+        }
+        lock.recipe.digest = kiln::lock::recipe_digest(&lock.recipe.files, &lock.recipe.params);
         std::fs::write(&path, kiln::lock::write(&lock)).unwrap();
         let made = lab.kiln().args(["report", "tiny.kiln", "-o", "report.html"]).output().unwrap();
         assert!(made.status.success(), "{}", text(&made));
