@@ -72,12 +72,12 @@ fn files_of_equal_content_are_all_listed() {
     let names: Vec<&str> = array(&document, "components").iter().map(|component| word(component, "name")).collect();
     assert!(names.contains(&"a.conf") && names.contains(&"b.conf"), "{names:?}");
     // A delivered file that equals one of the recipe is a file of its own, and so are two delivered ones.
-    let built = [("m/x", "same\n"), ("m/y", "same\n")];
+    let built = [("tiny.qcow2", "disk"), ("x", "same\n"), ("y", "same\n")];
     deliver(&lab, &built, BTreeMap::new());
     let output = lab.kiln().args(["sbom", "result", "--format", "spdx", "--offline"]).output().unwrap();
     assert!(output.status.success(), "{}", text(&output));
     let spdx = Spdx::of(serde_json::from_slice(&output.stdout).unwrap());
-    assert!(["m/x", "m/y", "a.conf", "b.conf"].iter().all(|name| spdx.packages.contains_key(*name)));
+    assert!(["x", "y", "a.conf", "b.conf"].iter().all(|name| spdx.packages.contains_key(*name)));
 }
 
 /// A directory `result` that was built from the lab's lock.
@@ -95,7 +95,7 @@ fn deliver(lab: &Lab, files: &[(&str, &str)], local: BTreeMap<String, Digest>) {
         local,
         qemu: BTreeMap::new(),
         built_qemu: BTreeMap::new(),
-        images: BTreeMap::new(),
+        images: BTreeMap::from([("tiny".to_owned(), "tiny.qcow2".to_owned())]),
         kernels: BTreeMap::new(),
         warnings: BTreeMap::new(),
     };
