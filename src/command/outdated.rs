@@ -14,9 +14,16 @@ pub fn run(session: &Session<'_>, args: &cli::OutdatedArgs) -> Result<(), Failur
     }
     let report = outdated::outdated(session, &args.recipe.options())?;
     let report = if args.security { report.security() } else { report };
+    let unknown = args.security && report.security_archives.is_empty();
+    if unknown {
+        crate::tell!(
+            "warning: the recipe uses no archive of security updates, so kiln cannot tell whether there are any\n  help: add such an archive \
+             to the recipe, as `trixie-security` of repository `debian-security`, and run `kiln lock`"
+        );
+    }
     if args.json {
         output::json(&report)?;
-    } else {
+    } else if !(unknown && report.is_empty()) {
         output::print(&text(&report, args.security))?;
     }
     if report.is_empty() { Ok(()) } else { Err(Failure::mismatch(verdict(&report))) }

@@ -23,7 +23,7 @@ pub use described::recipe_digest;
 pub use diff::{Change, diff};
 pub use merge::{Contested, Settled, settle};
 pub use mismatch::{LockLine, Mismatch};
-pub use place::{NotAPlace, SourcePlace};
+pub use place::{NotAPlace, SourcePlace, public_url};
 pub use purl::package_url;
 pub use read::{ReadError, read, read_changed};
 pub use satisfies::satisfies;

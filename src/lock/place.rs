@@ -26,13 +26,12 @@ pub enum SourcePlace {
 pub struct NotAPlace(pub String);
 
 impl SourcePlace {
-    /// Its address, if that may be written down for others: without a user's name or password, and of characters that addresses have.
+    /// Its address, if that may be written down for others: [`public_url`].
     pub fn public_url(&self) -> Option<&str> {
-        let SourcePlace::Url(url) = self else { return None };
-        let (_, rest) = url.split_once("://")?;
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let is_legal = url.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}#".contains(c));
-        (is_legal && !authority.contains('@')).then_some(url)
+        match self {
+            SourcePlace::Url(url) => public_url(url),
+            SourcePlace::Archive { .. } => None,
+        }
     }
 
     /// The archive that has it, if one has.
@@ -42,6 +41,16 @@ impl SourcePlace {
             SourcePlace::Archive { archive, .. } => Some(archive),
         }
     }
+}
+
+/// What of an address may be written down for others: nothing if it has a user's name or password, or characters that addresses
+/// do not have. A query often is a token that opens the address, so it is left out, and so is a fragment.
+pub fn public_url(url: &str) -> Option<&str> {
+    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let (_, rest) = url.split_once("://")?;
+    let authority = rest.split('/').next().unwrap_or_default();
+    let is_legal = url.chars().all(|c| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c));
+    (is_legal && !authority.contains('@')).then_some(url)
 }
 
 /// `https://kernel.example/linux.tar.xz`, `trixie:pool/main/l/linux/linux_6.12.orig.tar.xz`
@@ -88,7 +97,15 @@ mod tests {
         let public = |text: &str| text.parse::<SourcePlace>().unwrap().public_url().map(str::to_owned);
         let url = "https://mirror.example/a@b/l.tar";
         assert_eq!(public(url).as_deref(), Some(url));
-        for text in ["https://me:secret@mirror.example/l", "https://mirror.example/a b", "trixie:pool/l"] {
+        for more in ["?token=secret", "#part", "?a@b#c", "?a=<b>"] {
+            assert_eq!(public(&format!("{url}{more}")).as_deref(), Some(url), "{more}");
+        }
+        for text in [
+            "https://me:secret@mirror.example/l?x",
+            "https://me:secret@mirror.example/l",
+            "https://mirror.example/a b",
+            "trixie:pool/l",
+        ] {
             assert_eq!(public(text), None, "{text}");
         }
     }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::bundle;
-use super::error::{EmulatorProblem, OpsError};
+use super::error::{EmulatorProblem, OpsError, SbomError};
 use super::load;
 use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
@@ -25,6 +25,14 @@ pub(super) fn beside(world: &dyn World, directory: &Path, manifest: &Manifest) -
 /// The lock at a path, if there is one.
 pub(super) fn at(world: &dyn World, path: &Path) -> Result<Lock, OpsError> {
     Ok(load::read_lock(world, path)?.ok_or_else(|| super::error::LockError::Missing(path.to_owned()))?)
+}
+
+/// Whether the lock says all of a build: what was compiled from a local directory, it does not pin.
+pub(super) fn pinned(directory: &Path, manifest: &Manifest) -> Result<(), SbomError> {
+    match manifest.local.keys().next() {
+        None => Ok(()),
+        Some(kernel) => Err(SbomError::Local { directory: directory.to_owned(), kernel: kernel.clone() }),
+    }
 }
 
 /// Whether a manifest is that of a build of the lock.

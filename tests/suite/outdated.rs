@@ -55,6 +55,9 @@ fn newer_versions_are_listed_with_what_is_a_security_update_and_nothing_is_writt
     let lock = std::fs::read(lab.directory.join("tiny.lock")).unwrap();
     let newest = report(&lab, 0, &[]);
     assert_eq!((updates(&newest), newest["held"].as_array().unwrap().len()), (vec![], 0));
+    assert_eq!(newest["security_archives"], serde_json::json!(["trixie-security"]));
+    let said = lab.kiln().args(["outdated", "tiny.kiln", "--security"]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "no security updates\n");
     let said = lab.kiln().args(["outdated", "tiny.kiln"]).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&said.stdout), "up to date\n");
 
@@ -137,7 +140,13 @@ fn kernels_and_qemu_are_named_and_packages_that_come_and_go() {
         (&found["added"][0]["package"], &found["removed"][0]["package"]),
         (&"linux-image-6.12.9-amd64".into(), &"linux-image-6.12.1-amd64".into())
     );
-    assert!(report(&lab, 0, &["--security"])["kernels"].as_array().unwrap().is_empty());
+    let security = report(&lab, 0, &["--security"]);
+    assert!(security["kernels"].as_array().unwrap().is_empty());
+    // No archive of security updates was asked, so nobody can say that there are none.
+    assert_eq!(security["security_archives"], serde_json::json!([]));
+    let said = lab.kiln().args(["outdated", "tiny.kiln", "--security"]).output().unwrap();
+    assert!(said.status.success() && said.stdout.is_empty(), "{}", text(&said));
+    assert!(text(&said).contains("warning: the recipe uses no archive of security updates"), "{}", text(&said));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! `kiln sbom`: both formats by their own structure (the live suite has the formats' own tools), what is known of packages and what is
 //! not, and the same bytes wherever they are made.
 
+mod content;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;

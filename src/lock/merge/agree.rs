@@ -7,7 +7,7 @@ use super::pins::reopen;
 use crate::base::Foreign;
 use crate::debian::archive::ArchiveRef;
 use crate::lock::write::package_key;
-use crate::lock::{Lock, LockedImage, LockedPackage, LockedSource, SourcePlace};
+use crate::lock::{Lock, LockedImage, LockedPackage, LockedSource, LockedSourceFile, SourcePlace};
 
 /// What became of the pins of two sides.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -156,7 +156,13 @@ fn sources(ours: &mut Lock, theirs: BTreeMap<String, LockedSource>, settled: &mu
                 settled.one_sided += 1;
                 ours.sources.insert(name, source);
             }
-            Some(own) if *own == source => settled.agreed += 1,
+            Some(own) if same_source(own, &source) => {
+                settled.agreed += 1;
+                // Of two that are alike, the one that the newer state of its archive has.
+                if source.files.values().all(|file| file.place.archive().is_none_or(ArchiveRef::is_current)) {
+                    ours.sources.insert(name, source);
+                }
+            }
             Some(own) => {
                 let files = |source: &LockedSource| source.files.keys().cloned().collect::<Vec<_>>().join(", ");
                 let (ours_files, theirs_files) = (files(own), files(&source));
@@ -166,6 +172,20 @@ fn sources(ours: &mut Lock, theirs: BTreeMap<String, LockedSource>, settled: &mu
             }
         }
     }
+}
+
+/// Whether the same files are pinned, in whichever states of an archive.
+fn same_source(a: &LockedSource, b: &LockedSource) -> bool {
+    let same_place = |a: &SourcePlace, b: &SourcePlace| match (a, b) {
+        (SourcePlace::Archive { archive: a, path }, SourcePlace::Archive { archive: b, path: other }) => {
+            (&a.name, path) == (&b.name, other)
+        }
+        _ => a == b,
+    };
+    let same = |(name, file): (&String, &LockedSourceFile)| {
+        b.files.get(name).is_some_and(|other| file.file == other.file && same_place(&file.place, &other.place))
+    };
+    a.files.len() == b.files.len() && a.files.iter().all(same)
 }
 
 /// Users and groups of both sides, as far as neither name nor number is another's; the next build completes the table.

@@ -16,8 +16,11 @@ pub fn settle(text: &str) -> Result<(Lock, Settled), ReadError> {
     let [ours, theirs] = sides::both(text).map(|side| pins::read(&side));
     match (ours, theirs) {
         (Ok(ours), Ok(theirs)) => Ok(agree::agreed(ours, theirs)),
-        // One side alone is a lock all the same: nothing contradicts it.
-        (Ok(side), Err(_)) | (Err(_), Ok(side)) => Ok(agree::agreed(side.clone(), side)),
+        // One side alone is a lock all the same: nothing contradicts it, and nothing confirms it.
+        (Ok(side), Err(_)) | (Err(_), Ok(side)) => {
+            let (lock, settled) = agree::agreed(side.clone(), side);
+            Ok((lock, Settled { agreed: 0, one_sided: settled.agreed, ..settled }))
+        }
         (Err(_), Err(error)) => Err(error),
     }
 }

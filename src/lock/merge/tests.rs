@@ -4,7 +4,7 @@ use super::*;
 use crate::base::{Digest, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::lock::tests::example;
-use crate::lock::{read, write};
+use crate::lock::{SourcePlace, read, write};
 
 /// What git writes where two texts differ, a conflict for each run of lines.
 fn conflicted(ours: &str, theirs: &str) -> String {
@@ -50,6 +50,23 @@ fn conflict_markers_are_named_and_settled() {
     assert_eq!(merged.sets["image"][0].archive, current);
 }
 
+/// A source package that both sides pin is not another one because the archive has moved on.
+#[test]
+fn a_source_of_an_archive_in_two_states_stays() {
+    let (mut ours, mut theirs) = pair();
+    let current = ArchiveRef::current("trixie");
+    for lock in [&mut ours, &mut theirs] {
+        let place = SourcePlace::Archive { archive: current.clone(), path: "pool/l".to_owned() };
+        let files = lock.sources.values_mut().flat_map(|source| source.files.values_mut());
+        files.for_each(|file| file.place = place.clone());
+    }
+    for (ours, theirs) in [(&ours, &theirs), (&theirs, &ours)] {
+        let (merged, settled) = agree::agreed(ours.clone(), theirs.clone());
+        assert_eq!((settled.agreed, settled.contested.len()), (2, 1), "{settled:?}");
+        assert_eq!(merged.sources, ours.sources);
+    }
+}
+
 #[test]
 fn the_side_of_a_merge_does_not_matter() {
     let (ours, theirs) = pair();
@@ -71,6 +88,16 @@ fn lines_of_both_sides_are_named_and_settled() {
     let (merged, settled) = settle(&text).unwrap();
     assert_eq!(settled.contested.len(), 1, "{settled:?}");
     assert_eq!(merged.sets["image"].len(), 1);
+}
+
+/// What only one side says is not called what both say.
+#[test]
+fn a_side_that_does_not_read_confirms_nothing() {
+    let (ours, theirs) = pair();
+    let broken = write(&theirs).replacen("\nseed = \"", "\nseed = \"x", 1);
+    let (lock, settled) = settle(&conflicted(&write(&ours), &broken)).unwrap();
+    assert_eq!((settled.agreed, settled.one_sided, settled.contested.len()), (0, 3, 0), "{settled:?}");
+    assert_eq!(lock.sets, ours.sets);
 }
 
 /// A list that git merged and another one that it did not.

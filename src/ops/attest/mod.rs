@@ -10,5 +10,6 @@ mod tally;
 mod web;
 
 pub use make::{AttestRequest, Attested, attest};
+pub(super) use quorum::verify_known;
 pub use quorum::{QuorumReport, QuorumRequest, verify};
 pub use tally::{Attester, OtherResult};

@@ -12,6 +12,7 @@ use super::collect::Collector;
 use super::tally::{Attester, Files, Group, OtherResult, Said, Tally, differences, groups};
 use crate::base::{Digest, Foreign};
 use crate::deliver::attestation::{self, BuildIdentity};
+use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::lock::{self, Lock};
 use crate::ops::error::{AttestError, OpsError};
@@ -74,6 +75,13 @@ struct Expected {
     recorded: Files,
 }
 
+impl Expected {
+    fn of_directory(manifest: &Manifest) -> Expected {
+        let files = Some(attestation::digests(manifest));
+        Expected { build: BuildIdentity::of(manifest), files, recorded: Files::new() }
+    }
+}
+
 /// Problems. Of junk, anybody may cause any number: it hides nothing that is told of trusted keys.
 #[derive(Default)]
 struct Problems {
@@ -101,8 +109,22 @@ impl Problems {
 /// Counts.
 pub fn verify(session: &Session<'_>, request: &QuorumRequest) -> Result<QuorumReport, OpsError> {
     // Without any trusted key, nothing is read.
-    let trust = Trust::read(session.world, &request.trusted)?;
+    Trust::read(session.world, &request.trusted)?;
     let expected = expected(session, request)?;
+    count(session, request, expected)
+}
+
+/// The same of a directory whose files have just been compared with this manifest.
+pub(in crate::ops) fn verify_known(
+    session: &Session<'_>,
+    request: &QuorumRequest,
+    manifest: &Manifest,
+) -> Result<QuorumReport, OpsError> {
+    count(session, request, Expected::of_directory(manifest))
+}
+
+fn count(session: &Session<'_>, request: &QuorumRequest, expected: Expected) -> Result<QuorumReport, OpsError> {
+    let trust = Trust::read(session.world, &request.trusted)?;
     let _running = Interruptible::start(RunningWork::Steps);
     let problems = std::cell::RefCell::new(Problems::default());
     let mut tally = Tally::default();
@@ -128,8 +150,7 @@ fn expected(session: &Session<'_>, request: &QuorumRequest) -> Result<Expected, 
     let path = &request.recipe.path;
     let expected = if path.is_dir() {
         let (manifest, _) = unchanged(session, request.recipe.directory()?)?;
-        let files = Some(attestation::digests(&manifest));
-        Expected { build: BuildIdentity::of(&manifest), files, recorded: Files::new() }
+        Expected::of_directory(&manifest)
     } else {
         let loaded = load::recipe(session, &request.recipe)?;
         local::verifiable(&loaded.recipe)?;

@@ -25,6 +25,17 @@ pub enum SbomError {
         /// What does not agree.
         problem: EmulatorProblem,
     },
+    /// A kernel out of a directory of whoever built it.
+    #[error(
+        "{}: kernel {} was compiled from a local directory, which no lock pins, so the lock does not say what is in it",
+        Foreign(directory.display()), Foreign(kernel)
+    )]
+    Local {
+        /// The directory.
+        directory: PathBuf,
+        /// The kernel.
+        kernel: String,
+    },
 }
 
 impl SbomError {
@@ -32,7 +43,7 @@ impl SbomError {
     pub(super) fn class(&self) -> ErrorClass {
         match self {
             SbomError::NoLock(_) => ErrorClass::Usage,
-            SbomError::OtherLock { .. } => ErrorClass::Mismatch,
+            SbomError::OtherLock { .. } | SbomError::Local { .. } => ErrorClass::Mismatch,
         }
     }
 }

@@ -49,14 +49,16 @@ pub struct FindingPlace {
 }
 
 impl RecipeFinding {
-    /// What an operation says of its failure: each mistake of a recipe at its place.
+    /// What an operation says of its failure: each error of a recipe at its place.
     pub(super) fn of(error: OpsError, severity: FindingSeverity) -> Vec<RecipeFinding> {
         let class = error.class();
         match error.report() {
-            Some(mistakes) => {
-                let finding =
-                    |mistake| RecipeFinding { severity, ..RecipeFinding::mistake(&mistakes.sources, mistake, class) };
-                mistakes.diagnostics.iter().map(finding).collect()
+            Some(report) => {
+                let finding = |diagnostic| RecipeFinding {
+                    severity,
+                    ..RecipeFinding::diagnostic(&report.sources, diagnostic, class)
+                };
+                report.diagnostics.iter().map(finding).collect()
             }
             None => {
                 let text = error.to_string();
@@ -69,19 +71,19 @@ impl RecipeFinding {
         }
     }
 
-    pub(super) fn mistake(sources: &SourceMap, mistake: &Diagnostic, class: ErrorClass) -> RecipeFinding {
-        let (line, column) = sources.position(mistake.span.file, mistake.span.start);
-        let place = FindingPlace { file: sources.path(mistake.span.file).to_owned(), line, column };
-        let message = match &*mistake.label {
-            "" => mistake.message.clone(),
-            label => format!("{}: {label}", mistake.message),
+    pub(super) fn diagnostic(sources: &SourceMap, diagnostic: &Diagnostic, class: ErrorClass) -> RecipeFinding {
+        let (line, column) = sources.position(diagnostic.span.file, diagnostic.span.start);
+        let place = FindingPlace { file: sources.path(diagnostic.span.file).to_owned(), line, column };
+        let message = match &*diagnostic.label {
+            "" => diagnostic.message.clone(),
+            label => format!("{}: {label}", diagnostic.message),
         };
         RecipeFinding {
             severity: FindingSeverity::Error,
             class,
             place: Some(place),
             message,
-            help: mistake.hint.clone(),
+            help: diagnostic.hint.clone(),
         }
     }
 

@@ -22,7 +22,7 @@ impl OpsListener for Warnings {
         let OpsEvent::Warnings { sources, warnings } = event else { return };
         let finding = |warning| RecipeFinding {
             severity: FindingSeverity::Warning,
-            ..RecipeFinding::mistake(sources, warning, ErrorClass::Recipe)
+            ..RecipeFinding::diagnostic(sources, warning, ErrorClass::Recipe)
         };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend(warnings.iter().map(finding));
     }

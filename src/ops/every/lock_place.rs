@@ -1,5 +1,6 @@
 //! Where in a lock something is wrong with it, so that CI services can show it beside the line.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::{FindingPlace, FindingSeverity, RecipeFinding, places};
@@ -8,7 +9,7 @@ use crate::ops::error::{LockError, OpsError};
 use crate::ops::load;
 use crate::ops::session::Session;
 
-/// What an operation says of its failure; each mistake at its place, and what is wrong with a lock in that file.
+/// What an operation says of its failure; each error at its place, and what is wrong with a lock in that file.
 pub(super) fn findings(session: &Session<'_>, error: OpsError, severity: FindingSeverity) -> Vec<RecipeFinding> {
     let OpsError::Lock(wrong) = &error else { return RecipeFinding::of(error, severity) };
     let Some((path, lines)) = lines(session, wrong) else { return RecipeFinding::of(error, severity) };
@@ -46,22 +47,32 @@ fn lines<'a>(session: &Session<'_>, error: &'a LockError) -> Option<(&'a Path, V
         LockError::Read { path, source: ReadError::Changed } | LockError::Edited { path, .. } => {
             found(path, line_with(&text(path), "checksum = "))
         }
-        LockError::OtherRecipe { path, mismatches } => {
-            let text = text(path);
-            Some((path, mismatches.iter().map(|mismatch| (line_of(&text, mismatch.lock_line()), 1)).collect()))
-        }
+        LockError::OtherRecipe { path, mismatches } => Some((path, lines_of(&text(path), mismatches))),
         LockError::Read { path, .. } | LockError::Encoding(path) => found(path, 1),
         _ => None,
     }
 }
 
-/// The line of a fact; that of its table, where the lock does not have it.
-fn line_of(text: &str, line: Option<&LockLine>) -> usize {
-    let Some(LockLine { table, key }) = line else { return 1 };
-    let header = line_with(text, &format!("[{table}]"));
-    let begin = format!("\"{key}\" = ");
-    let below = text.lines().skip(header).take_while(|line| !line.starts_with('['));
-    below.into_iter().position(|line| line.starts_with(&begin)).map_or(header, |number| header + number + 1)
+/// The line of each fact; that of its table, where the lock does not have it. The lock is read once, however many there are.
+fn lines_of(text: &str, mismatches: &[Mismatch]) -> Vec<(usize, usize)> {
+    let (mut table, mut places) = ("", BTreeMap::new());
+    for (number, line) in text.lines().enumerate() {
+        let key = match line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+            Some(name) => {
+                table = name;
+                None
+            }
+            None => line.strip_prefix('"').and_then(|line| Some(line.split_once("\" = ")?.0)),
+        };
+        if key.is_some() || line.starts_with('[') {
+            places.entry((table, key)).or_insert(number + 1);
+        }
+    }
+    let place = |fact: &LockLine| {
+        let key = (fact.table, Some(fact.key.as_str()));
+        places.get(&key).or_else(|| places.get(&(fact.table, None))).copied()
+    };
+    mismatches.iter().map(|mismatch| (mismatch.lock_line().and_then(place).unwrap_or(1), 1)).collect()
 }
 
 /// The first line that begins so; the first of all, where none does.

@@ -4,10 +4,10 @@
 //! without a recipe. What is wrong with one recipe hides nothing about the others.
 
 mod annotations;
+mod check;
 mod finding;
 mod gitlab;
 mod heard;
-mod judge;
 mod junit;
 mod lock_place;
 mod places;
@@ -26,8 +26,8 @@ pub use junit::junit;
 pub use places::PathBase;
 pub use sarif::sarif;
 
+use self::check::Checked;
 use self::heard::WithoutWarnings;
-use self::judge::Judged;
 use self::places::Places;
 use super::error::{ErrorClass, OpsError};
 use super::options::RecipeOptions;
@@ -53,7 +53,7 @@ pub struct TreeRequest<'a> {
 /// How deep each recipe is looked at.
 #[derive(Clone, Copy)]
 pub enum Depth<'a> {
-    /// The recipe has no mistakes, and its lock is its own in every line. Without a network or a store.
+    /// The recipe has no errors, and its lock is its own in every line. Without a network or a store.
     Locks,
     /// And more: inputs are there, or another build gives the same bits.
     More(Deeper<'a>),
@@ -104,17 +104,17 @@ pub fn verify(
 ) -> Result<Vec<RecipeVerdict>, OpsError> {
     let found = walk::files(request.directory)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).stack_size(STACK_BYTES).build();
-    let judged: Vec<Option<Judged>> = match pool {
-        Ok(pool) => pool.install(|| found.into_par_iter().map(|found| judge::one(session, found)).collect()),
+    let checked: Vec<Option<Checked>> = match pool {
+        Ok(pool) => pool.install(|| found.into_par_iter().map(|found| check::one(session, found)).collect()),
         // A host without threads to spare.
-        Err(_) => found.into_iter().map(|found| judge::one(session, found)).collect(),
+        Err(_) => found.into_iter().map(|found| check::one(session, found)).collect(),
     };
-    let judged: Vec<Judged> = judged.into_iter().flatten().collect();
-    let libraries = judge::libraries(&judged);
+    let checked: Vec<Checked> = checked.into_iter().flatten().collect();
+    let libraries = check::libraries(&checked);
     let places = Places::of(session, request);
     let mut verdicts = Vec::new();
-    for judged in judged {
-        let mut verdict = judged.verdict(session, &libraries);
+    for checked in checked {
+        let mut verdict = checked.verdict(session, &libraries);
         if let (Depth::More(deeper), RecipeState::Verified) = (request.depth, verdict.state) {
             look_deeper(session, &mut verdict, deeper)?;
         }

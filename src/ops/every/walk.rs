@@ -1,5 +1,5 @@
 //! Recipes and locks below a directory, by name. Nothing is opened here, and no link to a directory is followed: what a path
-//! leads to is judged by whoever reads it.
+//! leads to is checked by whoever reads it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

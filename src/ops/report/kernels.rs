@@ -47,7 +47,7 @@ fn source(compiled: &Compiled) -> String {
     let source = match &compiled.source {
         KernelSource::Package(set) => format!("the packages of {}", set.name),
         KernelSource::DebianSource(source) => format!("Debian's source package {}", source.request.name),
-        KernelSource::Url { url, .. } => url.clone(),
+        KernelSource::Url { url, .. } => super::address(url),
         KernelSource::Directory(..) => "a directory that no lock pins".to_owned(),
     };
     match compiled.patches.len() {

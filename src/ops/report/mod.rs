@@ -42,7 +42,7 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     let lock = load::lock_of(&loaded)?;
     // Numbers in a picture are assigned on the premise that the machines can exist.
     super::check(&loaded)?;
-    let builders = builders::section(session, request, &lock)?;
+    let builders = builders::section(request, (&loaded, &lock))?;
     let recipe = &loaded.recipe;
     let mut sections = Vec::new();
     if !recipe.machines.is_empty() {
@@ -54,6 +54,11 @@ pub fn report(session: &Session<'_>, request: &ReportRequest) -> Result<String, 
     }
     sections.extend([trust::inputs(&lock), trust::outputs(&lock), builders]);
     Ok(html::page(&format!("Report on {}", lock.recipe.name), &lead(&loaded, &lock), &sections))
+}
+
+/// An address as everybody may read it.
+fn address(url: &str) -> String {
+    lock::public_url(url).map_or("a URL that is not shown, because it may have a password".to_owned(), str::to_owned)
 }
 
 fn lead(loaded: &Loaded<'_>, lock: &Lock) -> Html {

@@ -51,7 +51,7 @@ fn sources(lock: &Lock) -> Html {
     let files = lock.sources.iter().flat_map(|(name, source)| source.files.iter().map(move |file| (name, file)));
     let row = |(source, (name, file)): (&String, (&String, &crate::lock::LockedSourceFile))| {
         let place = match &file.place {
-            SourcePlace::Url(url) => url.clone(),
+            SourcePlace::Url(url) => super::address(url),
             SourcePlace::Archive { archive, .. } => archive.to_string(),
         };
         let size = Cell::Number(ByteSize(file.file.size).rounded());

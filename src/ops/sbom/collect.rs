@@ -23,8 +23,8 @@ pub(super) struct Material<'a> {
     pub(super) facts: &'a Facts,
     /// Artifacts by name, as far as they are known.
     pub(super) outputs: &'a BTreeMap<String, LockedFile>,
-    /// All files of a result directory by their names there, those among them.
-    pub(super) others: &'a BTreeMap<String, LockedFile>,
+    /// All files of a result directory by their names there, those among them, each with the name that locks have for it.
+    pub(super) others: &'a BTreeMap<String, (String, LockedFile)>,
 }
 
 /// What is known of a file that the plan names by digest.
@@ -43,7 +43,8 @@ struct Inside {
 
 struct Collector<'a> {
     material: &'a Material<'a>,
-    known: BTreeMap<Digest, Known<'a>>,
+    /// Files of equal content are several: each has its own name.
+    known: BTreeMap<Digest, Vec<Known<'a>>>,
     emulators: BTreeSet<usize>,
     bill: Bill,
     inside: BTreeMap<usize, Inside>,
@@ -94,12 +95,16 @@ pub(super) fn bill(material: &Material<'_>) -> Bill {
     collector.bill
 }
 
-fn known(lock: &Lock) -> BTreeMap<Digest, Known<'_>> {
+fn known(lock: &Lock) -> BTreeMap<Digest, Vec<Known<'_>>> {
     let files = lock.recipe.files.iter().map(|(key, digest)| (*digest, Known::Recipe(key)));
     let sources = lock.sources.values().flat_map(|source| &source.files);
     let sources = sources.map(|(name, file)| (file.file.sha256, Known::Source(name, file)));
     let packages = lock.sets.values().flatten().map(|package| (package.file.sha256, Known::Package(package)));
-    files.chain(sources).chain(packages).collect()
+    let mut known: BTreeMap<Digest, Vec<Known<'_>>> = BTreeMap::new();
+    for (digest, one) in files.chain(sources).chain(packages) {
+        known.entry(digest).or_default().push(one);
+    }
+    known
 }
 
 /// What a step is called in the recipe, where it is anything there.
@@ -129,8 +134,10 @@ impl Collector<'_> {
 
     /// What a build delivers beside the artifacts of its plan: what starts machines.
     fn others(&mut self, root: &str) {
-        let known: BTreeSet<Digest> = self.bill.components.values().filter_map(|component| component.sha256).collect();
-        for (name, file) in self.material.others.iter().filter(|(_, file)| !known.contains(&file.sha256)) {
+        let artifacts = self.bill.components.values().filter(|component| component.kind == ComponentKind::Artifact);
+        let known: BTreeSet<String> = artifacts.map(|component| component.name.clone()).collect();
+        let others = self.material.others.iter().filter(|(_, (locked, _))| !known.contains(locked));
+        for (name, (_, file)) in others {
             let sha256 = Some(file.sha256);
             let id = self.bill.add(Component { sha256, ..Component::new(ComponentKind::Artifact, name) });
             self.bill.relate(root, RelationKind::Contains, &id);
@@ -201,15 +208,16 @@ impl Collector<'_> {
         }
     }
 
-    /// A file of the lock; kiln's own scripts are none.
-    fn file(&mut self, digest: &Digest) -> Option<String> {
-        let mut component = match self.known.get(digest)? {
+    /// The files of the lock that have this content; kiln's own scripts are none.
+    fn file(&mut self, digest: &Digest) -> BTreeSet<String> {
+        let component = |known: &Known<'_>| match known {
             Known::Package(package) => self.package(package),
             Known::Source(name, file) => source(name, file),
             Known::Recipe(key) => Component::new(ComponentKind::RecipeFile, *key),
         };
-        component.sha256 = Some(*digest);
-        Some(self.bill.add(component))
+        let components: Vec<Component> = self.known.get(digest).into_iter().flatten().map(component).collect();
+        let add = |component| self.bill.add(Component { sha256: Some(*digest), ..component });
+        components.into_iter().map(add).collect()
     }
 
     fn package(&self, package: &LockedPackage) -> Component {

@@ -1,8 +1,9 @@
 //! Names of licences as Debian writes them, to expressions as SPDX writes them.
 //!
 //! Input: what a machine-readable copyright file says. Output: one SPDX licence expression, and the licences in it that are not on
-//! SPDX's list. A name is translated only where Debian's format defines it as that licence; any other is kept under a
-//! name of the document's own (`LicenseRef-...`) with its text, not taken for the licence that it resembles.
+//! SPDX's list. A name is translated only where Debian's format defines it as that licence, or where it is the name on SPDX's
+//! list but for case; any other is kept under a name of the document's own (`LicenseRef-...`) with its text, not taken for the
+//! licence that it resembles. The list is version 3.23: licences that are known by their names of there are in [`SAME`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -98,7 +99,7 @@ const GNU: [(&str, &[&str]); 4] = [
 /// Names that Debian's format defines and SPDX spells otherwise.
 const OTHERWISE: [(&str, &str); 2] = [("Expat", "MIT"), ("CC0", "CC0-1.0")];
 
-/// Names that both spell alike, but for case.
+/// Names on SPDX's list 3.23, which Debian's packages use as they are, but for case. Its format defines only some of them.
 const SAME: [&str; 37] = [
     "0BSD",
     "Apache-1.0",

@@ -21,6 +21,8 @@ pub(super) fn write(bill: &Bill) -> Value {
             "documentNamespace": namespace,
             "creationInfo": {
                 "created": bill.created.to_string(),
+                // The list that CycloneDX 1.6 has as well.
+                "licenseListVersion": "3.23",
                 "creators": [format!("Tool: kiln-{}", env!("CARGO_PKG_VERSION"))],
             },
             "documentDescribes": [reference(&bill.root)],
@@ -46,8 +48,10 @@ fn package(id: &str, component: &Component) -> Value {
         "licenseDeclared": component.license.as_deref().unwrap_or(NOTHING),
         "copyrightText": NOTHING,
         "supplier": component.maintainer.as_ref().map_or(NOTHING.to_owned(), |name| format!("Organization: {name}")),
-        "primaryPackagePurpose": purpose(component.kind),
     });
+    if let Some(purpose) = purpose(component.kind) {
+        value["primaryPackagePurpose"] = json!(purpose);
+    }
     if let Some(version) = &component.version {
         value["versionInfo"] = json!(version);
     }
@@ -68,15 +72,17 @@ fn package(id: &str, component: &Component) -> Value {
     value
 }
 
-fn purpose(kind: ComponentKind) -> &'static str {
+/// Images and kernels have none: the schema of 2.3 spells it `OPERATING_SYSTEM`, that of 2.3.1 and the text `OPERATING-SYSTEM`, and
+/// each rejects the other.
+fn purpose(kind: ComponentKind) -> Option<&'static str> {
     match kind {
-        ComponentKind::Image | ComponentKind::Kernel => "OPERATING-SYSTEM",
+        ComponentKind::Image | ComponentKind::Kernel => None,
         ComponentKind::Recipe | ComponentKind::Emulator | ComponentKind::Build | ComponentKind::Package => {
-            "APPLICATION"
+            Some("APPLICATION")
         }
-        ComponentKind::Source => "SOURCE",
-        ComponentKind::Artifact | ComponentKind::RecipeFile => "FILE",
-        ComponentKind::Tools => "OTHER",
+        ComponentKind::Source => Some("SOURCE"),
+        ComponentKind::Artifact | ComponentKind::RecipeFile => Some("FILE"),
+        ComponentKind::Tools => Some("OTHER"),
     }
 }
 

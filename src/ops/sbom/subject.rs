@@ -23,8 +23,8 @@ pub(super) struct Subject {
     loose: Vec<usize>,
     /// Artifacts of the plan, by the names that locks have for them.
     outputs: BTreeMap<String, LockedFile>,
-    /// Other files of a directory, by name.
-    others: BTreeMap<String, LockedFile>,
+    /// The files of a directory by their names there, each with the name that locks have for it.
+    others: Others,
 }
 
 impl Subject {
@@ -54,6 +54,7 @@ impl Subject {
     fn of_directory(session: &Session<'_>, options: &RecipeOptions) -> Result<Subject, OpsError> {
         let directory = RecipeOptions { lock: None, ..options.clone() }.directory()?.to_owned();
         let (manifest, _) = sign::unchanged(session, &directory)?;
+        locked::pinned(&directory, &manifest)?;
         let (path, lock) = lock(session, options, &manifest)?;
         let (outputs, others) = files(&manifest);
         let Some(recipe) = recipe(&path, &manifest) else {
@@ -96,18 +97,19 @@ fn recipe(lock: &Path, manifest: &Manifest) -> Option<PathBuf> {
 }
 
 type Files = BTreeMap<String, LockedFile>;
+type Others = BTreeMap<String, (String, LockedFile)>;
 
-/// The files of a directory: those that a lock has a name for, and the others.
-fn files(manifest: &Manifest) -> (Files, Files) {
+/// The files of a directory by the names that locks have for them, and by their own.
+fn files(manifest: &Manifest) -> (Files, Others) {
     let machines: BTreeMap<&str, &str> = manifest.machines().map(|(machine, directory)| (directory, machine)).collect();
-    let (mut outputs, mut others) = (Files::new(), Files::new());
+    let (mut outputs, mut others) = (Files::new(), Others::new());
     for (name, file) in &manifest.artifacts {
         let file = LockedFile { size: file.size, sha256: file.sha256 };
         let (directory, rest) = name.split_once('/').unwrap_or(("", name));
         let machine = machines.get(directory).filter(|_| !manifest.alone().any(|alone| alone == name));
         let locked = machine.map_or(name.clone(), |machine| format!("{machine}/{rest}"));
-        outputs.insert(locked, file);
-        others.insert(name.clone(), file);
+        outputs.insert(locked.clone(), file);
+        others.insert(name.clone(), (locked, file));
     }
     (outputs, others)
 }

@@ -3,115 +3,24 @@
 //! Input: a recipe with its lock, and the archives as they are now. Output: [`OutdatedReport`]: what `kiln lock --update` would
 //! move, and what security updates it would not take. Nothing is written but the store's copies of indexes.
 
+mod fixes;
+mod updates;
+
+pub use updates::{HeldUpdate, NamedUpdate, OutdatedReport, PackageMove, PackageUpdate};
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
-
+use self::fixes::{Fixes, is_security};
 use super::error::OpsError;
-use super::load::{self, Loaded};
+use super::load;
 use super::lock as locking;
 use super::options::RecipeOptions;
 use super::session::Session;
 use crate::debian::version;
-use crate::lock::resolve::{self, OfferedVersion, Update};
+use crate::lock::resolve::Update;
 use crate::lock::{Lock, LockedPackage, LockedSource};
 use crate::plan::stock::carries_kernel;
 use crate::recipe::Recipe;
-use crate::recipe::archive::Archive;
-
-/// What is newer than the lock.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct OutdatedReport {
-    /// Packages that get another version.
-    pub packages: Vec<PackageUpdate>,
-    /// Packages that come into a set.
-    pub added: Vec<PackageMove>,
-    /// Packages that leave a set.
-    pub removed: Vec<PackageMove>,
-    /// Security updates that the recipe does not let in.
-    pub held: Vec<HeldUpdate>,
-    /// Kernels out of packages.
-    pub kernels: Vec<NamedUpdate>,
-    /// Debian sources and tarballs.
-    pub sources: Vec<NamedUpdate>,
-    /// The QEMU of machines.
-    pub machines: Vec<NamedUpdate>,
-}
-
-/// A package with a newer version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PackageUpdate {
-    /// Its name.
-    pub package: String,
-    /// The locked version.
-    pub from: String,
-    /// The newer one.
-    pub to: String,
-    /// The archive that it would be taken from.
-    pub archive: String,
-    /// Whether it is, or includes, a security update.
-    pub security: bool,
-    /// The package sets that have it.
-    pub sets: Vec<String>,
-}
-
-/// A package that comes or goes.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct PackageMove {
-    /// The set.
-    pub set: String,
-    /// Its name.
-    pub package: String,
-    /// Its version.
-    pub version: String,
-}
-
-/// A security update that an update of the lock would not take.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct HeldUpdate {
-    /// Its name.
-    pub package: String,
-    /// The version that would be locked.
-    pub version: String,
-    /// The version of the security archive.
-    pub offered: String,
-    /// That archive.
-    pub archive: String,
-}
-
-/// A kernel, source or machine whose version moves.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NamedUpdate {
-    /// Its name.
-    pub name: String,
-    /// The locked version.
-    pub from: String,
-    /// The newer one.
-    pub to: String,
-    /// Whether it is, or includes, a security update.
-    pub security: bool,
-}
-
-impl OutdatedReport {
-    /// Whether the lock has the newest of everything.
-    pub fn is_empty(&self) -> bool {
-        *self == OutdatedReport::default()
-    }
-
-    /// Only what is of importance for security.
-    pub fn security(self) -> OutdatedReport {
-        let named = |updates: Vec<NamedUpdate>| updates.into_iter().filter(|update| update.security).collect();
-        OutdatedReport {
-            packages: self.packages.into_iter().filter(|update| update.security).collect(),
-            added: Vec::new(),
-            removed: Vec::new(),
-            held: self.held,
-            kernels: named(self.kernels),
-            sources: named(self.sources),
-            machines: named(self.machines),
-        }
-    }
-}
 
 /// Compares a lock with the archives.
 pub fn outdated(session: &Session<'_>, options: &RecipeOptions) -> Result<OutdatedReport, OpsError> {
@@ -121,61 +30,6 @@ pub fn outdated(session: &Session<'_>, options: &RecipeOptions) -> Result<Outdat
     let fixes = Fixes::of(&loaded, &lock)?;
     let comparison = Comparison { recipe: &loaded.recipe, before: &lock, after: &updated, fixes };
     Ok(comparison.report())
-}
-
-/// Whether an archive is one of security updates: by its suite as Debian and Ubuntu name it, or by the repository.
-fn is_security(archive: &Archive) -> bool {
-    let of_repository = archive.repository.rsplit('/').next().unwrap_or_default();
-    archive.suite.ends_with("-security") || archive.suite.ends_with("/updates") || of_repository.ends_with("-security")
-}
-
-/// What the security archives of a recipe offer.
-struct Fixes(BTreeSet<OfferedVersion>);
-
-impl Fixes {
-    fn of(loaded: &Loaded<'_>, lock: &Lock) -> Result<Fixes, OpsError> {
-        let recipe = &loaded.recipe;
-        let used: BTreeSet<&str> =
-            recipe.sets().into_iter().flat_map(|set| &set.archives).map(String::as_str).collect();
-        let archives: BTreeSet<&str> = recipe
-            .archives
-            .values()
-            .filter(|archive| is_security(archive))
-            .map(|archive| archive.name.as_str())
-            .collect();
-        let archives: BTreeSet<&str> = archives.intersection(&used).copied().collect();
-        if archives.is_empty() {
-            return Ok(Fixes(BTreeSet::new()));
-        }
-        let packages = lock.sets.values().flatten().map(|package| package.name.as_str()).collect();
-        let offered = locking::asked(&loaded.session, &|context| {
-            resolve::offered(context, (recipe, lock), &archives, &packages)
-                .map_err(|error| OpsError::resolve(recipe, error))
-        });
-        Ok(Fixes(offered?))
-    }
-
-    fn versions<'a>(&'a self, package: &'a LockedPackage) -> impl Iterator<Item = &'a OfferedVersion> {
-        let alike = |offered: &&OfferedVersion| {
-            let foreign = ![offered.architecture.as_str(), package.architecture.as_str()].contains(&"all");
-            offered.package == package.name && (offered.architecture == package.architecture || !foreign)
-        };
-        self.0.iter().filter(alike)
-    }
-
-    /// Whether a fix lies on the way from one version to another, whichever archive the latter comes from: what was a
-    /// security update is later part of the release.
-    fn between(&self, from: &LockedPackage, to: &LockedPackage) -> bool {
-        self.versions(from).any(|fix| {
-            version::compare(&from.version, &fix.version).is_lt() && version::compare(&fix.version, &to.version).is_le()
-        })
-    }
-
-    /// The newest fix beyond a version.
-    fn beyond<'a>(&'a self, package: &'a LockedPackage) -> Option<&'a OfferedVersion> {
-        let newer = self.versions(package).filter(|fix| version::compare(&package.version, &fix.version).is_lt());
-        newer.max_by(|a, b| version::compare(&a.version, &b.version))
-    }
 }
 
 /// A lock, and what it would become.
@@ -193,6 +47,7 @@ impl Comparison<'_> {
             sources: self.sources(),
             machines: self.machines(),
             held: self.held(),
+            security_archives: self.fixes.archives.clone(),
             ..OutdatedReport::default()
         };
         let mut updates: BTreeMap<(&str, &str, &str), PackageUpdate> = BTreeMap::new();

@@ -15,7 +15,7 @@ use crate::ops::session::Session;
 use crate::ops::{check, lock, project};
 
 /// What one file says by itself.
-pub(super) struct Judged {
+pub(super) struct Checked {
     /// As the walk found it.
     path: PathBuf,
     /// Without links.
@@ -34,7 +34,7 @@ enum FileKind {
     Machines(PathBuf),
     /// The same, for images or kernels alone, or a library of some.
     Parts(PathBuf),
-    /// A recipe without a lock that describes nothing to build, or that has mistakes.
+    /// A recipe without a lock that describes nothing to build, or that has errors.
     Nothing(RecipeState),
     /// Something that is wrong by being there: a lock without a recipe, or what cannot be read.
     Stray,
@@ -49,15 +49,15 @@ pub(super) struct Libraries {
 }
 
 /// Checks a file; `None` when there is nothing to say of it.
-pub(super) fn one(session: &Session<'_>, found: Found) -> Option<Judged> {
+pub(super) fn one(session: &Session<'_>, found: Found) -> Option<Checked> {
     match found {
-        Found::Unreadable(path, why) => Some(Judged::stray(path, RecipeFinding::unreadable(why))),
+        Found::Unreadable(path, why) => Some(Checked::stray(path, RecipeFinding::unreadable(why))),
         Found::File(path) if path.extension().is_some_and(|extension| extension == "lock") => alone(session, path),
         Found::File(path) => Some(recipe(session, path)),
     }
 }
 
-fn recipe(session: &Session<'_>, path: PathBuf) -> Judged {
+fn recipe(session: &Session<'_>, path: PathBuf) -> Checked {
     let heard = Warnings::default();
     let session = Session { world: session.world, listener: &heard };
     // As every command finds it: by what the path leads to, wherever it is seen from.
@@ -65,22 +65,22 @@ fn recipe(session: &Session<'_>, path: PathBuf) -> Judged {
     let lock_path = project::lock_path(&real);
     let locked = places::is_there(&lock_path);
     let mut imports = BTreeSet::new();
-    let judged = load::recipe(&session, &RecipeOptions::of(&path)).and_then(|loaded| {
+    let checked = load::recipe(&session, &RecipeOptions::of(&path)).and_then(|loaded| {
         imports = imported(&session, &loaded.recipe.sources, &real);
         if locked { lock::check(&loaded).map(|_| FileKind::Locked) } else { unlocked(&loaded, lock_path.clone()) }
     });
     // What was never locked may be unfinished; what imports it, and is locked, fails by it.
     let severity = if locked { FindingSeverity::Error } else { FindingSeverity::Warning };
-    let (kind, mut findings) = match judged {
+    let (kind, mut findings) = match checked {
         Ok(kind) => (kind, Vec::new()),
         Err(error) => {
-            error.report().iter().for_each(|mistakes| imports.extend(imported(&session, &mistakes.sources, &real)));
+            error.report().iter().for_each(|report| imports.extend(imported(&session, &report.sources, &real)));
             let kind = if locked { FileKind::Locked } else { FileKind::Nothing(RecipeState::NotLocked) };
             (kind, lock_place::findings(&session, error, severity))
         }
     };
     findings.extend(heard.found());
-    Judged { path, real, kind, findings, imports }
+    Checked { path, real, kind, findings, imports }
 }
 
 fn unlocked(loaded: &Loaded<'_>, lock_path: PathBuf) -> Result<FileKind, OpsError> {
@@ -99,7 +99,7 @@ fn imported(session: &Session<'_>, sources: &SourceMap, itself: &Path) -> BTreeS
 }
 
 /// A lock whose recipe is gone. Other programs have files with this ending, too, and those that cannot be read are theirs.
-fn alone(session: &Session<'_>, path: PathBuf) -> Option<Judged> {
+fn alone(session: &Session<'_>, path: PathBuf) -> Option<Checked> {
     let recipe = project::recipe_path(&session.world.canonical(&path).unwrap_or_else(|_| path.clone()));
     if places::is_there(&recipe) {
         return None;
@@ -107,19 +107,19 @@ fn alone(session: &Session<'_>, path: PathBuf) -> Option<Judged> {
     let text = load::lock_text(session.world, &path).ok()??;
     let ours = !matches!(locks::read(&text), Err(ReadError::Syntax { .. }));
     let finding = RecipeFinding::no_recipe(&places::from_here(session, &recipe));
-    ours.then(|| Judged::stray(path, finding))
+    ours.then(|| Checked::stray(path, finding))
 }
 
 /// What the recipes of a tree import from it.
-pub(super) fn libraries(judged: &[Judged]) -> Libraries {
-    let files: BTreeSet<PathBuf> = judged.iter().flat_map(|judged| judged.imports.iter().cloned()).collect();
-    let directories = judged.iter().flat_map(|judged| {
-        let own = judged.real.parent();
-        let others = judged.imports.iter().filter_map(|file| file.parent());
+pub(super) fn libraries(checked: &[Checked]) -> Libraries {
+    let files: BTreeSet<PathBuf> = checked.iter().flat_map(|checked| checked.imports.iter().cloned()).collect();
+    let directories = checked.iter().flat_map(|checked| {
+        let own = checked.real.parent();
+        let others = checked.imports.iter().filter_map(|file| file.parent());
         others.filter(move |directory| Some(*directory) != own).map(Path::to_owned)
     });
     let directories = directories.collect();
-    let findings = judged.iter().flat_map(|judged| &judged.findings);
+    let findings = checked.iter().flat_map(|checked| &checked.findings);
     let errors = findings.filter(|finding| finding.severity == FindingSeverity::Error).filter_map(key).collect();
     Libraries { files, directories, errors }
 }
@@ -129,10 +129,10 @@ fn key(finding: &RecipeFinding) -> Option<(PathBuf, usize, String)> {
     Some((place.file.clone(), place.line, finding.message.clone()))
 }
 
-impl Judged {
-    fn stray(path: PathBuf, finding: RecipeFinding) -> Judged {
+impl Checked {
+    fn stray(path: PathBuf, finding: RecipeFinding) -> Checked {
         let (kind, findings) = (FileKind::Stray, vec![finding]);
-        Judged { real: path.clone(), path, kind, findings, imports: BTreeSet::new() }
+        Checked { real: path.clone(), path, kind, findings, imports: BTreeSet::new() }
     }
 
     /// With what the tree says of it.
