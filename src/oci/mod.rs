@@ -27,4 +27,5 @@ pub use manifest::{
 };
 pub use pieces::Upload;
 pub use reference::{LayoutReference, Reference, RegistryReference, Which};
+pub use referrers::{ListEnd, ReferrerList};
 pub use registry::{Access, Connection, Login, Registry, Rights};

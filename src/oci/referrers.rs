@@ -5,22 +5,63 @@ use super::manifest::{ArtifactManifest, Descriptor, INDEX_TYPE, ImageIndex, MANI
 use super::registry::Registry;
 use super::send::{Ask, encoded};
 use super::{OciDigest, OciError};
-use crate::world::HttpMethod;
+use crate::world::{HttpAnswer, HttpMethod, is_same_server, joined_url};
+
+/// Pages of a list that are read.
+const MAX_PAGES: usize = 32;
+
+/// Whether a list was read whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListEnd {
+    Whole,
+    /// It goes on: for too many pages, on another server, or with what is no page.
+    Cut,
+}
+
+/// What a registry lists.
+pub struct ReferrerList {
+    pub manifests: Vec<Descriptor>,
+    pub end: ListEnd,
+}
 
 impl Registry<'_> {
     /// Manifests of a type that say something of an artifact; those that say so are still to be read.
-    pub fn referrers(&self, subject: OciDigest, artifact_type: &str) -> Result<Vec<Descriptor>, OciError> {
-        let url = self.url(&format!("referrers/{subject}?artifactType={}", encoded(artifact_type)));
+    pub fn referrers(&self, subject: OciDigest, artifact_type: &str) -> Result<ReferrerList, OciError> {
+        let mut url = self.url(&format!("referrers/{subject}?artifactType={}", encoded(artifact_type)));
+        let (mut manifests, mut end) = (Vec::new(), ListEnd::Cut);
+        for page in 0..MAX_PAGES {
+            let (index, answer) = self.page(&url)?;
+            match index {
+                Some(index) => manifests.extend(index.manifests),
+                None if page == 0 => {
+                    manifests.extend(self.fallback(subject)?.into_iter().flat_map(|index| index.manifests));
+                    end = ListEnd::Whole;
+                    break;
+                }
+                None => break,
+            }
+            match next(&answer) {
+                None => {
+                    end = ListEnd::Whole;
+                    break;
+                }
+                Some(link) => match joined_url(&url, link).filter(|link| is_same_server(&url, link)) {
+                    Some(link) => url = link,
+                    None => break,
+                },
+            }
+        }
+        manifests.retain(|one| one.artifact_type.as_deref() == Some(artifact_type));
+        Ok(ReferrerList { manifests, end })
+    }
+
+    fn page(&self, url: &str) -> Result<(Option<ImageIndex>, HttpAnswer), OciError> {
         let accept = vec![("accept", INDEX_TYPE.to_owned())];
-        let answer = self.read(Ask { headers: accept, limit: MANIFEST_LIMIT, ..Ask::new(HttpMethod::Get, &url) })?;
+        let answer = self.read(Ask { headers: accept, limit: MANIFEST_LIMIT, ..Ask::new(HttpMethod::Get, url) })?;
         let listed =
             answer.status == 200 && answer.header("content-type").is_some_and(|kind| kind.starts_with(INDEX_TYPE));
-        let index = match listed {
-            true => Some(ImageIndex::read(&url, &answer.body)?),
-            false => self.fallback(subject)?,
-        };
-        let all = index.map(|index| index.manifests).unwrap_or_default();
-        Ok(all.into_iter().filter(|one| one.artifact_type.as_deref() == Some(artifact_type)).collect())
+        let index = if listed { Some(ImageIndex::read(url, &answer.body)?) } else { None };
+        Ok((index, answer))
     }
 
     /// The index under the subject's own tag, if there is one.
@@ -51,4 +92,34 @@ impl Registry<'_> {
 
 fn tag(subject: OciDigest) -> String {
     format!("sha256-{}", subject.0)
+}
+
+/// The address of the page after this one: `Link: <...>; rel="next"`.
+fn next(answer: &HttpAnswer) -> Option<&str> {
+    answer.all("link").find_map(next_of)
+}
+
+fn next_of(link: &str) -> Option<&str> {
+    link.split('<').find_map(|one| {
+        let (address, about) = one.split_once('>')?;
+        let about = about.to_ascii_lowercase().replace(['"', ' '], "");
+        about.split([';', ',']).any(|word| word == "rel=next").then_some(address)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_told_from_others() {
+        for (link, expected) in [
+            ("</v2/x?n=1>; rel=\"next\"", Some("/v2/x?n=1")),
+            ("</a,b>; rel=\"prev\", </c>;REL=next", Some("/c")),
+            ("</a>; rel=\"prev\"", None),
+            ("next", None),
+        ] {
+            assert_eq!(next_of(link), expected, "{link}");
+        }
+    }
 }

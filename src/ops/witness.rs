@@ -1,6 +1,7 @@
 //! Which builds this store has carried out by itself, step by step: only those can be attested with a key of its user.
 //!
-//! Input: a manifest, and what the build has come from. Output: a note of the store, which garbage collection of builds leaves alone.
+//! Input: a manifest, and what the build has come from. Output: a note of the store, which `kiln gc` removes when it is old, as any
+//! note: the build can be attested by its recipe then.
 
 use super::error::OpsError;
 use crate::base::Digest;

@@ -141,7 +141,7 @@ impl Store {
         self.shared.upgrade(&self.root.join("lock/store"))
     }
 
-    /// A note taken under this name; notes speed things up and are never believed.
+    /// A note taken under this name; they speed things up, or say what this store has carried out, and may go at any time.
     pub fn recall(&self, name: &crate::base::Digest) -> Option<Vec<u8>> {
         fs::read(&self.root.join("note").join(name.hex()), NOTE).ok()
     }

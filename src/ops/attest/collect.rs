@@ -43,6 +43,10 @@ pub(super) struct Collector<'a> {
     pub(super) take: &'a mut dyn FnMut(&str, &[u8]),
     /// Takes what is wrong with a place or a file.
     pub(super) problem: &'a mut dyn FnMut(String),
+    /// Takes what was left out of a place, or is wrong with the whole of it: a few words, which junk in it does not multiply.
+    pub(super) limit: &'a mut dyn FnMut(String),
+    /// Files of the place that were not read, or not whole.
+    pub(super) partial: usize,
 }
 
 fn place(word: &str) -> Result<AttestationPlace, OpsError> {
@@ -62,7 +66,8 @@ fn too_large() -> String {
 }
 
 impl Collector<'_> {
-    /// Hands on all that a place has. What is wrong with a place is told, and ends nothing but that place.
+    /// Hands on all that a place has. What cannot be read of a place is told, and ends nothing but that place; a word that names no place
+    /// at all is an error.
     pub(super) fn all(&mut self, word: &str) -> Result<(), OpsError> {
         let shown = Foreign(word).to_string();
         match place(word)? {
@@ -70,18 +75,24 @@ impl Collector<'_> {
             AttestationPlace::Web(url) => {
                 let (bytes, problem) = web::fetch(self.session.world, &oci::stopped, (&url, FILE_LIMIT));
                 if let Some(why) = problem {
-                    (self.problem)(format!("{}: {why}", Foreign(&url)));
+                    (self.limit)(format!("{}: {why}", Foreign(&url)));
                 }
                 self.texts(&shown, &bytes);
             }
             AttestationPlace::Oci(reference) => {
                 let mut take = |text: Vec<u8>| (self.take)(&shown, &text);
                 match oci::attestations(self.session, (&reference, self.plain_http), &mut take) {
-                    Ok(0) | Err(OpsError::Interrupted) => {}
-                    Ok(left) => (self.problem)(format!("{shown}: {left} older attestations there were not read")),
-                    Err(error) => (self.problem)(format!("{shown}: {error}")),
+                    Ok(None) | Err(OpsError::Interrupted) => {}
+                    Ok(Some(left)) => (self.limit)(format!("{shown}: {left}")),
+                    Err(error) => (self.limit)(format!("{shown}: {error}")),
                 }
             }
+        }
+        if self.partial > 0 {
+            (self.limit)(format!(
+                "{shown}: what is too large was not read, or not whole, in so many files: {}",
+                self.partial
+            ));
         }
         if oci::stopped() { Err(OpsError::Interrupted) } else { Ok(()) }
     }
@@ -99,7 +110,7 @@ impl Collector<'_> {
                 self.file(shown, (&home, name));
             }
             Ok((home, None)) => self.directory(shown, &home),
-            Err(error) => (self.problem)(wrong(error.to_string())),
+            Err(error) => (self.limit)(wrong(error.to_string())),
         }
     }
 
@@ -111,14 +122,14 @@ impl Collector<'_> {
         };
         let mut names = match home.entries(MAX_FILES + 1, &is_one) {
             Ok(names) => names,
-            Err(error) => return (self.problem)(format!("{shown}: {error}")),
+            Err(error) => return (self.limit)(format!("{shown}: {error}")),
         };
         if names.is_empty() {
-            (self.problem)(format!("{shown}: it has no file that ends in .json or .jsonl"));
+            (self.limit)(format!("{shown}: it has no file that ends in .json or .jsonl"));
         }
         if names.len() > MAX_FILES {
             names.truncate(MAX_FILES);
-            (self.problem)(format!("{shown}: it has more than {MAX_FILES} files; the others were not read"));
+            (self.limit)(format!("{shown}: it has more than {MAX_FILES} files; the others were not read"));
         }
         // What is huge takes nothing from what is not.
         names.sort_by_cached_key(|name| (home.entry(name).map_or(0, |found| found.st_size), name.clone()));
@@ -126,7 +137,7 @@ impl Collector<'_> {
         for (at, name) in names.iter().enumerate() {
             if bytes > MAX_BYTES || oci::stopped() {
                 let left = names.len() - at;
-                return (self.problem)(format!("{shown}: it is too large; the {left} largest files were not read"));
+                return (self.limit)(format!("{shown}: it is too large; the {left} largest files were not read"));
             }
             bytes += self.file(&format!("{shown}/{}", Foreign(name.to_string_lossy())), (home, name));
         }
@@ -152,6 +163,7 @@ impl Collector<'_> {
                 Err(error) => format!("it cannot be read: {error}"),
             },
         };
+        self.partial += 1;
         (self.problem)(format!("{shown}: {why}"));
         0
     }
@@ -161,6 +173,7 @@ impl Collector<'_> {
         for (at, text) in texts.iter().enumerate() {
             let place = if texts.len() == 1 { shown.to_owned() } else { format!("{shown}, line {}", at + 1) };
             if at == MAX_TEXTS {
+                self.partial += 1;
                 return (self.problem)(format!("{place}: too many lines; the rest was not read"));
             }
             match text.len() as u64 {

@@ -1,7 +1,7 @@
 //! `kiln verify --require N --from PLACE`: a build is accepted if so many trusted keys attest it, each by itself.
 //!
-//! Of a result directory, every file is compared first, and an attestation counts if it has exactly these files. Of a recipe, whose
-//! build nobody has at hand, those count that say the same among each other, and nothing else than the lock records.
+//! Of a result directory, every file is compared first, and an attestation counts if it has exactly these files. Of a recipe, which is
+//! not built here, those count that say the same among each other, and nothing else than the lock records.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -85,6 +85,8 @@ impl Expected {
 /// Problems. Of junk, anybody may cause any number: it hides nothing that is told of trusted keys.
 #[derive(Default)]
 struct Problems {
+    /// What was left out of places.
+    limits: Vec<String>,
     of_keys: Vec<String>,
     others: Vec<String>,
     more: usize,
@@ -102,7 +104,7 @@ impl Problems {
 
     fn all(self) -> Vec<String> {
         let more = (self.more > 0).then(|| format!("and {} more", self.more));
-        self.of_keys.into_iter().chain(self.others).chain(more).collect()
+        self.limits.into_iter().chain(self.of_keys).chain(self.others).chain(more).collect()
     }
 }
 
@@ -138,9 +140,11 @@ fn count(session: &Session<'_>, request: &QuorumRequest, expected: Expected) -> 
         Err(why) => problems.borrow_mut().add(format!("{place}: {why}")),
     };
     let mut problem = |why: String| problems.borrow_mut().add(why);
+    let mut limit = |why: String| problems.borrow_mut().limits.push(why);
     let plain_http = request.plain_http;
     for place in &request.from {
-        Collector { session, plain_http, take: &mut take, problem: &mut problem }.all(place)?;
+        let (take, problem, limit) = (&mut take, &mut problem, &mut limit);
+        Collector { session, plain_http, take, problem, limit, partial: 0 }.all(place)?;
     }
     let said = tally.newest(&mut |why| problems.borrow_mut().of_key(why));
     Ok(report((request, expected), said, problems.into_inner()))

@@ -12,7 +12,7 @@ use crate::deliver::attestation::{self, LIMIT, PREDICATE_TYPE};
 use crate::deliver::manifest::Manifest;
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::format::dsse::Envelope;
-use crate::oci::{ArtifactManifest, Descriptor, Reference, Rights};
+use crate::oci::{ArtifactManifest, Descriptor, ListEnd, Reference, Rights};
 use crate::ops::error::OpsError;
 use crate::ops::session::Session;
 use crate::ops::sign::Trust;
@@ -32,12 +32,12 @@ pub(super) fn of_directory(directory: &Path, manifest: &Manifest) -> Result<Vec<
     Ok(attestation::all_beside(directory, manifest)?.into_iter().map(referrer).collect())
 }
 
-/// Hands on the texts of all attestations that refer to an artifact, whatever they say; how many were left out.
+/// Hands on the texts of all attestations that refer to an artifact, whatever they say; what was left out, in words.
 pub(in crate::ops) fn all(
     session: &Session<'_>,
     (reference, plain_http): (&Reference, bool),
     take: &mut dyn FnMut(Vec<u8>),
-) -> Result<usize, OpsError> {
+) -> Result<Option<String>, OpsError> {
     let _running = Interruptible::start(RunningWork::Steps);
     let told = telling(session);
     let place = Place::open(session, (reference, Rights::Pull), &Reach { plain_http, mount_from: None }, &told)?;
@@ -45,7 +45,7 @@ pub(in crate::ops) fn all(
     let read = referring(&place, &subject, take)?;
     match read.failure {
         Some(failure) => Err(failure.into()),
-        None => Ok(read.left),
+        None => Ok(read.left_out()),
     }
 }
 
@@ -74,7 +74,7 @@ pub(super) fn pulled(
     let trust = Trust::any(session.world, trusted)?;
     let mut pulled = PulledAttestations::new(manifest, trust, session.world.now());
     let read = referring(place, subject, &mut |text| pulled.take(&text))?;
-    pulled.left_out(read.left);
+    pulled.left_out(read.left.max(usize::from(read.end == ListEnd::Cut)));
     Ok(pulled)
 }
 

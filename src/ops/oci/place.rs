@@ -6,7 +6,8 @@ use super::stopped;
 use crate::base::Foreign;
 use crate::exec::event::StepEvent;
 use crate::oci::{
-    Access, ArtifactManifest, Connection, Descriptor, Layout, OciDigest, OciError, Reference, Registry, Rights, Upload,
+    Access, ArtifactManifest, Connection, Descriptor, Layout, ListEnd, OciDigest, OciError, Reference, ReferrerList,
+    Registry, Rights, Upload,
 };
 use crate::ops::error::OpsError;
 use crate::ops::event::OpsEvent;
@@ -133,10 +134,12 @@ impl<'a> Place<'a> {
     }
 
     /// Artifacts of a type that may say something of another.
-    pub(super) fn referrers(&self, subject: OciDigest, artifact_type: &str) -> Result<Vec<Descriptor>, OciError> {
+    pub(super) fn referrers(&self, subject: OciDigest, artifact_type: &str) -> Result<ReferrerList, OciError> {
         match self {
             Place::Registry(registry) => registry.referrers(subject, artifact_type),
-            Place::Layout(layout) => layout.referrers(artifact_type),
+            Place::Layout(layout) => {
+                Ok(ReferrerList { manifests: layout.referrers(artifact_type)?, end: ListEnd::Whole })
+            }
         }
     }
 }

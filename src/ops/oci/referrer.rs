@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use super::place::Place;
 use super::{ATTESTATION, CYCLONEDX, SIGNATURE, SPDX};
-use crate::oci::{ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, MANIFEST_TYPE, OciError, Upload};
+use crate::oci::{
+    ArtifactManifest, Descriptor, EMPTY, EMPTY_TYPE, ListEnd, MANIFEST_TYPE, OciError, ReferrerList, Upload,
+};
 use crate::ops::error::OpsError;
 
 /// A manifest of one has a few layers.
@@ -78,6 +80,37 @@ pub(super) struct ReadReferrers {
     pub(super) failure: Option<OciError>,
     /// How many were left out, since there are too many or they are too large.
     pub(super) left: usize,
+    /// Whether the list of them was read to its end.
+    pub(super) end: ListEnd,
+}
+
+impl ReadReferrers {
+    /// What was left out, in words.
+    pub(super) fn left_out(&self) -> Option<String> {
+        let left =
+            (self.left > 0).then(|| format!("{} of them were not read: they are too many or too large", self.left));
+        let cut = (self.end == ListEnd::Cut).then(|| "its list of them was not read to the end".to_owned());
+        let words: Vec<String> = left.into_iter().chain(cut).collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
+}
+
+/// The first failure that may be due to one artifact alone.
+struct Failures(Option<OciError>);
+
+impl Failures {
+    /// Passes over what is wrong with one artifact: whoever may push may add what is none, or lacks its files.
+    fn pass<T>(&mut self, result: Result<T, OciError>) -> Result<Option<T>, OpsError> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) if error.is_of_one() => {
+                let is_other = error.is_mismatch() || matches!(error, OciError::NoArtifact(_));
+                self.0 = self.0.take().or(Some(error).filter(|_| !is_other));
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
 }
 
 /// Reads artifacts that refer to a build.
@@ -89,38 +122,43 @@ pub(super) struct ReferrerReader<'a> {
 }
 
 impl ReferrerReader<'_> {
-    /// Hands on all of a kind that a place has of a build, the latest first.
+    /// Hands on all of a kind that a place has of a build, the latest first; of attestations, the small ones.
     pub(super) fn all(
         place: &Place<'_>,
         (subject, kind): (&Descriptor, ReferrerKind),
         take: Take<'_>,
     ) -> Result<ReadReferrers, OpsError> {
         let mut reader = ReferrerReader { place, kind, bytes: 0 };
-        let candidates = place.referrers(subject.digest, kind.artifact_type())?;
-        let (mut failure, mut left) = (None, candidates.len());
+        let ReferrerList { manifests: candidates, end } = place.referrers(subject.digest, kind.artifact_type())?;
+        let mut failures = Failures(None);
+        let mut artifacts = Vec::new();
         for candidate in candidates.iter().rev().take(MAX_CANDIDATES) {
+            artifacts.extend(failures.pass(reader.artifact(candidate, subject))?.flatten());
+        }
+        if kind == ReferrerKind::Attestation {
+            // What is huge takes nothing from what is not.
+            let size = |artifact: &ArtifactManifest| {
+                artifact.layers.iter().fold(0, |sum: u64, it| sum.saturating_add(it.size))
+            };
+            artifacts.sort_by_key(size);
+        }
+        let mut left = candidates.len().saturating_sub(MAX_CANDIDATES);
+        for (at, artifact) in artifacts.iter().enumerate() {
             if reader.bytes > MAX_BYTES {
+                left += artifacts.len() - at;
                 break;
             }
-            left -= 1;
-            match reader.candidate(candidate, subject, take) {
-                Ok(()) => {}
-                // Whoever may push may add what is none, or lacks its files.
-                Err(error) if error.is_of_one() => {
-                    let is_other = error.is_mismatch() || matches!(error, OciError::NoArtifact(_));
-                    failure = failure.or(Some(error).filter(|_| !is_other));
-                }
-                Err(error) => return Err(error.into()),
-            }
+            failures.pass(take(&mut reader, artifact))?;
         }
-        Ok(ReadReferrers { failure, left })
+        Ok(ReadReferrers { failure: failures.0, left, end })
     }
 
-    fn candidate(&mut self, candidate: &Descriptor, subject: &Descriptor, take: Take<'_>) -> Result<(), OciError> {
+    /// An artifact, if it refers to the build as it is listed.
+    fn artifact(&mut self, candidate: &Descriptor, subject: &Descriptor) -> Result<Option<ArtifactManifest>, OciError> {
         let text = self.read("manifests", candidate, MANIFEST_LIMIT)?;
         let artifact = ArtifactManifest::read(&candidate.digest.to_string(), self.kind.artifact_type(), &text)?;
         let is_of = artifact.subject.as_ref().is_some_and(|found| found.digest == subject.digest);
-        if is_of { take(self, &artifact) } else { Ok(()) }
+        Ok(Some(artifact).filter(|_| is_of))
     }
 
     /// The bytes of a layer, which is refused unread if it is said to be larger than `limit`.

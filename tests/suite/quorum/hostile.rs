@@ -95,6 +95,17 @@ fn every_changed_byte_and_every_other_statement_is_refused() {
 }
 
 #[test]
+fn what_was_left_out_is_told_among_any_number_of_others() {
+    let Some(lab) = Lab::new("limits") else { return };
+    for at in 0..40 {
+        lab.put(&format!("{at}.json"), "{}");
+    }
+    std::fs::File::create(lab.oci.path("from/large.json")).unwrap().set_len(1 << 40).unwrap();
+    let left = "from: what is too large was not read, or not whole, in so many files: 1";
+    lab.refuses(&["0 of 2 required", left, "and 21 more"]);
+}
+
+#[test]
 fn junk_hides_nothing() {
     let Some(lab) = Lab::new("junk") else { return };
     let path = |name: &str| lab.oci.path("from").join(name);

@@ -121,6 +121,49 @@ fn a_file_that_is_too_large_to_be_read_whole_is_not_written_again() {
     assert_eq!(kept.len(), (64 << 20) + 1);
 }
 
+#[test]
+fn a_list_of_attestations_is_read_page_by_page() {
+    let Some(lab) = Lab::new("pages") else { return };
+    let both = lab.alice.attest(&lab.manifest, THEN) + &lab.bob.attest(&lab.manifest, THEN);
+    std::fs::write(lab.oci.path("build/attestations.intoto.jsonl"), both).unwrap();
+    lab.oci.push();
+    let (kind, index) = ("application/vnd.dsse.envelope.v1+json", "application/vnd.oci.image.index.v1+json");
+    let manifests = lab.oci.registry.state.lock().unwrap().manifests.clone();
+    let listed = |(name, (media, text)): (&String, &(String, Vec<u8>))| {
+        let parsed: serde_json::Value = serde_json::from_slice(text).unwrap();
+        let entry = json!({"mediaType": media, "digest": name, "size": text.len(), "artifactType": kind});
+        (name.starts_with("sha256:") && parsed["artifactType"] == kind).then_some(entry)
+    };
+    let entries: Vec<_> = manifests.iter().filter_map(listed).collect();
+    assert_eq!(entries.len(), 2);
+    for (next, whole) in [("/p/", true), ("http://127.0.0.2:1/p/", false)] {
+        let entries = entries.clone();
+        lab.oci.registry.hook(move |request| {
+            let at = if request.path.contains("/referrers/") {
+                0
+            } else {
+                request.path.strip_prefix("/p/")?.parse().ok()?
+            };
+            let body =
+                json!({"schemaVersion": 2, "mediaType": index, "manifests": entries.get(at..=at).unwrap_or_default()});
+            let link = if next == "/p/" && at == 1 {
+                "</x>; rel=\"prev\"".to_owned()
+            } else {
+                format!("<{next}{}>; rel=\"next\"", at + 1)
+            };
+            Some(Reply::new(200).with("Content-Type", index).with("Link", link).body(body.to_string()))
+        });
+        match whole {
+            true => assert!(!lab.accepts(&["2", "--from", &lab.oci.reference()]).contains("warning")),
+            false => refused(
+                &lab.verify(&["2", "--from", &lab.oci.reference()]),
+                3,
+                &["1 of 2 required", "its list of them was not read to the end"],
+            ),
+        }
+    }
+}
+
 /// Whoever may push adds what is no attestation or is too large, and genuine ones again under long names of keys.
 fn strangers(lab: &Lab, genuine: &str) {
     for at in 0..5 {
