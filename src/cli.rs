@@ -10,6 +10,7 @@ mod order;
 mod questions;
 mod registry;
 mod remote;
+mod root;
 mod shared;
 mod sharing;
 mod store;
@@ -24,6 +25,7 @@ pub use order::ordered;
 pub use questions::{DiffArgs, OutdatedArgs, ReportArgs, SizeArgs, WhyArgs};
 pub use registry::{PullArgs, PushArgs};
 pub use remote::{CpArgs, SshArgs};
+pub use root::{RootAction, RootAddArgs, RootArgs};
 pub use shared::{RealizeArgs, RecipeArgs};
 pub use sharing::{BundleArgs, SbomArgs, SbomFormatArg, SignArgs, UnbundleArgs};
 pub use store::{GcArgs, StoreArgs, StoreQuestion};
@@ -115,6 +117,8 @@ pub enum Verb {
     Doctor(DoctorArgs),
     /// Query the store, or read every file of it again
     Store(StoreArgs),
+    /// Keep builds in the store under names, whatever is removed from it
+    Root(RootArgs),
     /// Remove unused files from the store
     Gc(GcArgs),
 }
@@ -185,6 +189,9 @@ pub struct BuildArgs {
     /// Also deliver the locked QEMU, as qemu.tree.tar, so that `launch.sh` needs no QEMU where the directory is given to
     #[arg(long)]
     pub with_qemu: bool,
+    /// Keep the build in the store under this name, as `kiln root add` does
+    #[arg(long, value_name = "NAME")]
+    pub root: Option<String>,
     /// Print the manifest as JSON
     #[arg(long)]
     pub json: bool,

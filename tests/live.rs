@@ -14,6 +14,7 @@ mod suite {
     mod brought_live;
     mod development;
     mod disks_live;
+    mod every_live;
     mod first_boot;
     mod formats;
     mod guest;
@@ -52,6 +53,8 @@ mod suite {
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod skip;
     mod stock;
+    #[allow(dead_code, reason = "each suite takes what it needs")]
+    mod template_support;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod tree;
     mod users;

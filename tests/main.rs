@@ -58,6 +58,7 @@ mod suite {
     mod machine;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod machine_support;
+    mod moved;
     mod normal_user;
     mod oci;
     mod ops;
@@ -70,6 +71,7 @@ mod suite {
     mod questions;
     mod quorum;
     mod report;
+    mod roots;
     mod running;
     mod sandbox;
     mod sbom;
@@ -80,6 +82,8 @@ mod suite {
     mod sources;
     mod store;
     mod store_modes;
+    mod template_support;
+    mod templates;
     mod terminal;
     mod throttle;
     mod tidy;

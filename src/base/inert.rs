@@ -9,6 +9,9 @@ use std::borrow::Cow;
 /// What may follow `##` to make it a command.
 const AFTER_HASHES: [&str; 3] = ["[", "vso[", "teamcity["];
 
+/// How the second `#` of a command is spelled in text.
+pub(super) const HASH: &str = "\\u{23}";
+
 /// The text without commands: a character of each is spelled `\u{3a}` or `\u{23}`.
 pub(super) fn inert(text: &str) -> Cow<'_, str> {
     if !text.contains("::") && !text.contains("##") {
@@ -24,7 +27,7 @@ fn line(text: &str) -> String {
         Some(rest) => format!("{}\\u{{3a}}:{rest}", &text[..text.len() - without.len()]),
         None => text.to_owned(),
     };
-    hashes(&spelled, "\\u{23}")
+    hashes(&spelled, HASH)
 }
 
 /// The text with the second `#` of every command in another spelling.

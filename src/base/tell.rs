@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 
 use super::foreign::{escaped, is_plain};
-use super::inert::{hashes, inert};
+use super::inert::{HASH, hashes, inert};
 
 /// Bytes that are said at once; more is cut, and said to be.
 const LIMIT: usize = 64 << 10;
@@ -63,9 +63,10 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The same for commands of CI services that kiln makes itself, each in a line: nothing in them begins another.
+/// The same for commands of CI services that kiln makes itself, each in a line: nothing in them begins or is another.
 pub fn commands(lines: &[String]) -> String {
-    lines.iter().map(|line| printable(&line.replace('\n', "%0A")).into_owned() + "\n").collect()
+    let safe = |line: &String| hashes(&printable(&line.replace('\n', "%0A")), HASH) + "\n";
+    lines.iter().map(safe).collect()
 }
 
 /// A text that is JSON already, with what JSON allows and terminals or CI services obey spelled as JSON spells it.
@@ -153,7 +154,7 @@ mod tests {
     fn no_line_is_a_command_of_a_ci_service() {
         assert_eq!(shown("a\n::add-mask::b\n##[error]c"), "a\n  \\u{3a}:add-mask::b\n  #\\u{23}[error]c");
         assert_eq!(json("[\n  \"##[error]a\u{9b}\"\n]"), "[\n  \"#\\u0023[error]a\\u009b\"\n]");
-        assert_eq!(commands(&["::error::a\n::b\x1b".to_owned()]), "::error::a%0A::b␛\n");
+        assert_eq!(commands(&["::error::a\n::b\x1b##vso[c".to_owned()]), "::error::a%0A::b␛#\\u{23}vso[c\n");
     }
 
     #[test]

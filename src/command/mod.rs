@@ -32,6 +32,7 @@ pub mod registry;
 mod remote;
 pub mod report;
 mod results;
+mod root;
 pub mod run;
 pub mod sbom;
 pub mod shell;
@@ -89,6 +90,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Shell(args) => shell::run(&session, &args),
         Verb::Doctor(args) => doctor::run(&session, &args),
         Verb::Store(args) => gc::store(&session, &args),
+        Verb::Root(args) => root::run(&session, &args),
         Verb::Gc(args) => gc::run(&session, &args),
     }
 }

@@ -66,6 +66,17 @@ pub(super) fn tell(notice: Notice<'_>) {
             crate::tell!("error: {}: {error}", path.display());
             crate::tell!("warning: it is made again from scratch");
         }
+        Notice::LockSettled { path, error, settled } => {
+            let reason = error.to_string();
+            let reason = reason.split("\n  help: ").next().unwrap_or_default();
+            crate::tell!("warning: {}: {reason}", Foreign(path.display()));
+            crate::tell!(
+                "kept: {} pins that both sides have, and {} of one side as far as the recipe needs them",
+                settled.agreed,
+                settled.one_sided
+            );
+            settled.contested.iter().for_each(|pin| crate::tell!("resolved again: {pin}"));
+        }
         Notice::KeySkipped { path, reason } => {
             crate::tell!("warning: {} is not handed to the machines: {}", Foreign(path.display()), Foreign(reason));
         }

@@ -8,18 +8,21 @@
 mod contents;
 mod described;
 mod diff;
+mod merge;
 mod mismatch;
 mod place;
 mod purl;
 mod read;
 pub mod resolve;
 mod satisfies;
+mod sides;
 mod wire;
 mod write;
 
 pub use described::recipe_digest;
 pub use diff::{Change, diff};
-pub use mismatch::Mismatch;
+pub use merge::{Contested, Settled, settle};
+pub use mismatch::{LockLine, Mismatch};
 pub use place::{NotAPlace, SourcePlace};
 pub use purl::package_url;
 pub use read::{ReadError, read, read_changed};

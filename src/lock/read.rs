@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireSet, WireSourceFile};
+use super::sides::{self, Doubled};
+use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireRecipe, WireSet, WireSourceFile};
 use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
     LockedSource, LockedSourceFile, OUTPUT, SourcePlace,
@@ -24,6 +25,28 @@ pub enum ReadError {
         line: usize,
         /// In characters, from 1.
         column: usize,
+    },
+    /// Conflict markers of git.
+    #[error(
+        "unresolved merge: {conflicts} {}, the first in line {line}\n  help: run `kiln lock`, which keeps every pin that \
+         both sides have and resolves the others", if *conflicts == 1 { "conflict" } else { "conflicts" }
+    )]
+    Conflict {
+        /// Of the first marker, from 1.
+        line: usize,
+        /// How many.
+        conflicts: usize,
+    },
+    /// Lines of both sides of a merge.
+    #[error(
+        "unlocked merge: line {line} states `{key}` a second time, so that git kept lines of both sides\n  help: run `kiln \
+         lock`, which keeps every pin that both sides have and resolves the others", key = Foreign(key)
+    )]
+    Doubled {
+        /// From 1.
+        line: usize,
+        /// What it states.
+        key: String,
     },
     /// Another format.
     #[error("lock has format {0}, but this version of kiln reads format {FORMAT}; run `kiln lock` to make it again")]
@@ -67,14 +90,28 @@ pub fn read_changed(text: &str) -> Result<Lock, ReadError> {
     facts(text).map(|(lock, _)| lock)
 }
 
-fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
-    let wire: WireLock = toml::from_str(text).map_err(|error| syntax(text, &error))?;
+/// The TOML of a lock of this format.
+pub(super) fn parsed(text: &str) -> Result<WireLock, ReadError> {
+    let wire: WireLock = toml::from_str(text).map_err(|error| merged(text).unwrap_or_else(|| syntax(text, &error)))?;
     if wire.version != FORMAT {
         return Err(ReadError::Format(wire.version));
     }
     if wire.output != OUTPUT {
         return Err(ReadError::Output(wire.output));
     }
+    Ok(wire)
+}
+
+/// What git made of two locks.
+fn merged(text: &str) -> Option<ReadError> {
+    if let Some((line, conflicts)) = sides::conflicts(text) {
+        return Some(ReadError::Conflict { line, conflicts });
+    }
+    sides::doubled(text).map(|Doubled { line, key }| ReadError::Doubled { line, key })
+}
+
+fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
+    let wire = parsed(text)?;
     let archives = wire.archives.into_iter().map(|(name, archive)| checked(&name, archive));
     let archives: Archives = archives.collect::<Result<_, ReadError>>()?;
     let mut sets = BTreeMap::new();
@@ -86,10 +123,9 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
     let sources = sources(wire.sources, &archives)?;
     let images = wire.images.into_iter().map(|(name, image)| Ok((name.clone(), users(&name, image)?)));
     let images = images.collect::<Result<_, ReadError>>()?;
-    let recipe = wire.recipe;
     let lock = Lock {
         output_version: wire.output,
-        recipe: LockedRecipe { name: recipe.name, digest: recipe.digest, files: recipe.files, params: recipe.params },
+        recipe: recipe(wire.recipe),
         epoch: wire.epoch,
         seed: wire.seed,
         archives,
@@ -114,6 +150,10 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
         outputs: wire.outputs.into_iter().map(|(name, file)| (name, LockedOutput { file: file.into() })).collect(),
     };
     Ok((lock, wire.checksum))
+}
+
+pub(super) fn recipe(wire: WireRecipe) -> LockedRecipe {
+    LockedRecipe { name: wire.name, digest: wire.digest, files: wire.files, params: wire.params }
 }
 
 fn syntax(text: &str, error: &toml::de::Error) -> ReadError {
@@ -142,7 +182,7 @@ fn sources(
     Ok(sources)
 }
 
-fn source_file(
+pub(super) fn source_file(
     place: &str,
     name: String,
     wire: WireSourceFile,
@@ -165,7 +205,7 @@ fn not_among(place: &str, name: &str, archive: &ArchiveRef) -> ReadError {
     fact(place, format!("`{name}` comes from `{archive}`, which is not among the archives"))
 }
 
-fn checked(name: &str, wire: WireArchive) -> Result<(ArchiveRef, LockedArchive), ReadError> {
+pub(super) fn checked(name: &str, wire: WireArchive) -> Result<(ArchiveRef, LockedArchive), ReadError> {
     let place = || format!("archives.{name}");
     let archive = name.parse().map_err(|error: NotAnArchive| fact(place(), error.to_string()))?;
     let Some(snapshot) = Timestamp::parse_snapshot(&wire.snapshot) else {
@@ -204,7 +244,7 @@ fn one_size(sets: &BTreeMap<String, Vec<LockedPackage>>) -> Result<(), ReadError
 /// Numbers above are not mapped into the namespace in which images are made; 65535 means "none" to some system calls.
 const LAST_ID: u32 = 65_534;
 
-fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadError> {
+pub(super) fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadError> {
     for (kind, ids) in [("users", &wire.users), ("groups", &wire.groups)] {
         if let Some((owner, id)) = ids.iter().find(|(_, id)| **id > LAST_ID) {
             return Err(fact(format!("images.{name}.{kind}"), format!("`{owner}` has id {id} (limit {LAST_ID})")));
@@ -250,7 +290,7 @@ fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPa
     }
 }
 
-fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<LockedPackage, ReadError> {
+pub(super) fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<LockedPackage, ReadError> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
     // Debian policy 5.6.7: at least two characters, starting alphanumeric.
     if wire.name.len() < 2

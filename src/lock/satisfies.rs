@@ -16,8 +16,8 @@ pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
     if lock.recipe.name != recipe.name {
         wrong.push(Mismatch::new(format!("it is the lock of `{}`, not `{}`", lock.recipe.name, recipe.name)));
     }
-    compare(&mut wrong, "file", &lock.recipe.files, &files);
-    compare(&mut wrong, "parameter", &lock.recipe.params, &recipe.params);
+    moved_files(&mut wrong, recipe, &lock.recipe.files, &files);
+    moved_params(&mut wrong, &lock.recipe.params, &recipe.params);
     if wrong.is_empty() && lock.recipe.digest != recipe_digest(&files, &recipe.params) {
         wrong.push(Mismatch::new("its recipe digest does not match its files and parameters"));
     }
@@ -73,28 +73,46 @@ fn epoch(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     }
 }
 
-fn compare<T: PartialEq>(
+/// Files that are other files now. What each is to the recipe says what to look at.
+fn moved_files(
     wrong: &mut Vec<Mismatch>,
-    noun: &str,
-    locked: &BTreeMap<String, T>,
-    now: &BTreeMap<String, T>,
+    recipe: &Recipe,
+    locked: &BTreeMap<String, Digest>,
+    now: &BTreeMap<String, Digest>,
 ) {
-    for (name, value) in now {
-        match locked.get(name) {
-            None => wrong.push(Mismatch::new(format!("{} is new", shown(noun, name)))),
-            Some(old) if old != value => wrong.push(Mismatch::new(format!("{} has changed", shown(noun, name)))),
-            Some(_) => {}
-        }
-    }
-    for name in locked.keys().filter(|name| !now.contains_key(*name)) {
-        wrong.push(Mismatch::new(format!("{} is gone", shown(noun, name))));
+    for key in locked.keys().chain(now.keys().filter(|key| !locked.contains_key(*key))) {
+        let what = match (locked.get(key), now.get(key)) {
+            (Some(before), Some(after)) if before == after => continue,
+            (Some(_), Some(_)) => "has changed",
+            (None, _) => "is new",
+            (_, None) => "is gone",
+        };
+        wrong.push(Mismatch::new(format!("{} {what}", shown(recipe, key))).line("recipe.files", key));
     }
 }
 
-/// The key of a directory among the files of a recipe has a slash at its end, and behind that how it is read.
-fn shown(noun: &str, key: &str) -> String {
+/// Parameters with another value: of `--set`, or of a default.
+fn moved_params(wrong: &mut Vec<Mismatch>, locked: &BTreeMap<String, String>, now: &BTreeMap<String, String>) {
+    for name in locked.keys().chain(now.keys().filter(|name| !locked.contains_key(*name))) {
+        let text = match (locked.get(name), now.get(name)) {
+            (Some(before), Some(after)) if before == after => continue,
+            (Some(before), Some(after)) => format!(
+                "parameter `{name}` is `{after}`, but was `{before}` when the lock was made: by `--set`, or by its default"
+            ),
+            (None, _) => format!("parameter `{name}` is new"),
+            (_, None) => format!("parameter `{name}` is gone"),
+        };
+        wrong.push(Mismatch::new(text).line("recipe.params", name));
+    }
+}
+
+/// What a file is to the recipe. The key of a directory has a slash at its end, and behind that how it is read.
+fn shown(recipe: &Recipe, key: &str) -> String {
+    let is_of = |path: &std::path::Path| path.ends_with(key);
     match key.strip_suffix('/').or_else(|| key.strip_suffix("//exact")) {
         Some(directory) => format!("directory `{directory}`"),
-        None => format!("{noun} `{key}`"),
+        None if key.ends_with(".kiln") && recipe.sources.paths().next().is_none_or(is_of) => format!("recipe `{key}`"),
+        None if key.ends_with(".kiln") => format!("import `{key}`"),
+        None => format!("file `{key}`"),
     }
 }

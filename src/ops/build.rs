@@ -7,7 +7,7 @@ use super::artifacts::PackedQemus;
 use super::error::OpsError;
 use super::load::{self, Ready};
 use super::options::BuildOptions;
-use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, record, warnings, witness};
+use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, record, steps, warnings, witness};
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
@@ -75,6 +75,7 @@ pub fn build_with(
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
     record::record(ready, lock, &realized)?;
     witness::remember(&ready.store, (&manifest, &realized))?;
+    steps::remember(&ready.store, (&manifest, &realized))?;
     Ok(Built { manifest, realized })
 }
 

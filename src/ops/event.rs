@@ -6,8 +6,8 @@ use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::source::SourceTrees;
 use crate::guest::event::{TestEvent, TestListener};
 use crate::inspect::leak::Hit;
-use crate::lock::ReadError;
 use crate::lock::resolve::Progress;
+use crate::lock::{ReadError, Settled};
 use crate::plan::root::Finding;
 use crate::world::download::ServerAnswer;
 
@@ -121,6 +121,15 @@ pub enum Notice<'a> {
         path: &'a std::path::Path,
         /// Why.
         error: &'a ReadError,
+    },
+    /// A lock was merged, and is made again from what its sides pin.
+    LockSettled {
+        /// Where it is.
+        path: &'a std::path::Path,
+        /// Why it cannot be read as it is.
+        error: &'a ReadError,
+        /// What is kept, and what is not.
+        settled: &'a Settled,
     },
     /// A file that looks like an SSH key of the user's is not taken.
     KeySkipped {

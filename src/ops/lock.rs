@@ -7,7 +7,7 @@ use super::error::{LockError, OpsError};
 use super::event::{Notice, OpsEvent};
 use super::load::{self, Loaded};
 use super::session::Session;
-use super::{machines, mirrors, project};
+use super::{edited, machines, mirrors, project};
 use crate::base::{Diagnostic, Digest};
 use crate::lock::resolve::{self, DirectoryCache, Progress, ResolveContext, Update};
 use crate::lock::{self, Lock, LockedMachine, Mismatch, ReadError};
@@ -84,7 +84,7 @@ pub(super) fn asked<T>(
 
 /// The lock of a recipe, compared with it line by line without a network.
 pub fn check(loaded: &Loaded<'_>) -> Result<Lock, OpsError> {
-    let lock = load::lock_of(loaded)?;
+    let lock = load::lock_of(loaded).map_err(|error| edited::named(loaded, error))?;
     machines::judge(&loaded.session, &loaded.recipe, &lock)?;
     agrees(&loaded.recipe, &lock)?;
     Ok(lock)
@@ -118,17 +118,32 @@ fn changed(what: &'static str, name: &str) -> LockError {
     LockError::Inconsistent { what, name: name.to_owned() }
 }
 
-/// The lock that is there. One that cannot be read is as good as none, but that is told; what a hand has changed counts.
+/// The lock that is there. What a hand has changed counts, and of a merge what both sides have; one of which nothing can be
+/// read is as good as none, but that is told.
 fn previous(session: &Session<'_>, path: &Path, text: &str) -> Option<Lock> {
     let error = match lock::read(text) {
         Ok(lock) => return Some(lock),
         Err(error) => error,
     };
-    if matches!(error, ReadError::Changed) {
-        session.notice(Notice::LockChanged { path });
-        return lock::read_changed(text).ok();
+    let settled = match error {
+        ReadError::Changed => {
+            session.notice(Notice::LockChanged { path });
+            return lock::read_changed(text).ok();
+        }
+        ReadError::Conflict { .. } | ReadError::Doubled { .. } | ReadError::Fact { .. } => lock::settle(text),
+        _ => return ignored(session, path, &error),
+    };
+    match settled {
+        Ok((lock, settled)) => {
+            session.notice(Notice::LockSettled { path, error: &error, settled: &settled });
+            Some(lock)
+        }
+        Err(error) => ignored(session, path, &error),
     }
-    session.notice(Notice::LockIgnored { path, error: &error });
+}
+
+fn ignored(session: &Session<'_>, path: &Path, error: &ReadError) -> Option<Lock> {
+    session.notice(Notice::LockIgnored { path, error });
     None
 }
 

@@ -31,6 +31,9 @@ pub enum StoreError {
     /// Another file operation failed.
     #[error(transparent)]
     World(#[from] WorldError),
+    /// Nobody knows what a root keeps.
+    #[error("root `{0}` cannot be read, so that nothing may be removed: add it again, or run `kiln root remove {0}`")]
+    Root(String),
     /// Bytes are not those that were announced.
     #[error("expected {expected} ({expected_size} bytes), got {found} ({found_size} bytes)")]
     Wrong {

@@ -1,4 +1,4 @@
-//! Garbage collection: keeps what results used lately consist of and were made from, and what came in lately.
+//! Garbage collection: keeps what results used lately consist of and were made from, what came in lately, and what roots name.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use prost::Message;
 
-use super::{Output, Store, StoreError};
+use super::{Output, Store, StoreError, StoreRoot};
 use crate::base::Digest;
 use crate::plan::reapi::{Action, BlobDigest, Directory};
 use crate::world::fs;
@@ -199,18 +199,52 @@ impl Store {
         // The newest first: what it marks needs no second look.
         results.sort_unstable_by(|one, other| other.cmp(one));
         let mut uses = Uses::default();
+        for root in self.roots()?.values() {
+            self.mark_root(root, &mut uses);
+        }
         for (time, action) in results {
             uses.time = time;
-            uses.mark([action]);
-            for output in self.peek_result(&action).unwrap_or_default().values() {
-                match output {
-                    Output::File { digest, .. } => uses.mark([*digest]),
-                    Output::Tree { root, messages, .. } => uses.mark([*root, *messages]),
-                }
-            }
-            self.mark_action(&action, &mut uses);
+            self.mark_result(&action, &mut uses);
         }
         Ok(uses.last)
+    }
+
+    /// What a root keeps is of use under every policy.
+    fn mark_root(&self, root: &StoreRoot, uses: &mut Uses) {
+        uses.time = ALWAYS;
+        uses.mark(root.files.iter().copied());
+        for action in &root.actions {
+            self.mark_result(action, uses);
+        }
+    }
+
+    /// An action, what came of it, and what it reads.
+    fn mark_result(&self, action: &Digest, uses: &mut Uses) {
+        uses.mark([*action]);
+        for output in self.peek_result(action).unwrap_or_default().values() {
+            match output {
+                Output::File { digest, .. } => uses.mark([*digest]),
+                Output::Tree { root, messages, .. } => uses.mark([*root, *messages]),
+            }
+        }
+        self.mark_action(action, uses);
+    }
+
+    /// How many entries of the store a root keeps, and their bytes.
+    pub fn kept_by(&self, root: &StoreRoot) -> Result<(usize, u64), StoreError> {
+        let mut uses = Uses::default();
+        self.mark_root(root, &mut uses);
+        let (mut entries, mut bytes) = (0, 0);
+        for digest in uses.last.keys() {
+            for part in ["cas", "tree", "ac"] {
+                let path = self.root.join(part).join(digest.hex());
+                if path.symlink_metadata().is_ok() {
+                    entries += 1;
+                    bytes += size(&path)?;
+                }
+            }
+        }
+        Ok((entries, bytes))
     }
 
     /// What cannot be read is not kept for its content: it would be made anew.

@@ -17,7 +17,7 @@ const PUBLIC: u32 = 0o755;
 const CLOSED: u32 = 0o700;
 
 /// Every directory and its mode.
-const PARTS: [(&str, u32); 11] = [
+const PARTS: [(&str, u32); 12] = [
     ("cas", PUBLIC),
     ("tree", PUBLIC),
     ("ac", CLOSED),
@@ -28,6 +28,8 @@ const PARTS: [(&str, u32); 11] = [
     ("log", CLOSED),
     ("quarantine", CLOSED),
     ("incremental", CLOSED),
+    // Names of builds that garbage collection keeps.
+    ("root", CLOSED),
     // What resolving remembers of archives.
     ("index", CLOSED),
 ];

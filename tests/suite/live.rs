@@ -126,8 +126,9 @@ fn commit() -> usize {
 /// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
 /// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
 /// image, a machine that is run twice, a machine on a bridge, one that sees directories of the host, a
-/// mirror that is waited for as long as kiln waits, a registry of others, bills of materials judged by the formats' own tools, a page in a browser.
-pub(crate) const SELDOM: [&str; 13] = [
+/// mirror that is waited for as long as kiln waits, a registry of others, bills of materials judged by the formats' own tools, a page in a
+/// browser, templates for CI services.
+pub(crate) const SELDOM: [&str; 14] = [
     "shared",
     "incremental",
     "first-boot",
@@ -140,6 +141,7 @@ pub(crate) const SELDOM: [&str; 13] = [
     "registry",
     "share",
     "sbom",
+    "ci",
     "report",
 ];
 

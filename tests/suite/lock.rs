@@ -16,7 +16,7 @@ use kiln::debian::solve::Why;
 use kiln::lock::resolve::{
     DirectoryCache, IndexCache, NoCache, Progress, ResolveContext, ResolveError, Update, resolve,
 };
-use kiln::lock::{Lock, diff, read, satisfies, write};
+use kiln::lock::{Lock, diff, read, satisfies, settle, write};
 use kiln::recipe::Recipe;
 use kiln::world::memory::MemoryWorld;
 use kiln::world::{RealWorld, World};
@@ -223,6 +223,25 @@ fn a_lock_of_another_recipe_says_what_differs() {
     let archive = first();
     let lock = lock(&[&archive], &nginx(&archive)).unwrap();
     let mismatches = satisfies(&with_curl(&archive), &lock).unwrap_err();
-    assert_eq!(mismatches[0].to_string(), "file `test.kiln` has changed");
+    assert_eq!(mismatches[0].to_string(), "recipe `test.kiln` has changed");
     assert!(lock.archives[&ArchiveRef::current("trixie")].date < now());
+}
+
+/// Git merged two locks of one recipe: one branch updated all packages, the other one asks for another package.
+#[test]
+fn a_merged_lock_keeps_what_both_sides_pin_and_resolves_the_rest() {
+    let (old, mut new) = (first().package(Package::new("same", "1")), second().package(Package::new("same", "1")));
+    let ours = lock(&[&old], &recipe(&[&old], vec![set("web", &["trixie"], &["nginx", "same", "curl"])])).unwrap();
+    let theirs = lock(&[&new], &recipe(&[&new], vec![set("web", &["trixie"], &["nginx", "same"])])).unwrap();
+    new.packages.push(Package::new("same", "2"));
+    let merged = recipe(&[&new], vec![set("web", &["trixie"], &["nginx", "same", "curl"])]);
+    let text = format!("<<<<<<< ours\n{}=======\n{}>>>>>>> theirs\n", write(&ours), write(&theirs));
+    let (previous, settled) = settle(&text).unwrap();
+    assert_eq!((settled.agreed, settled.one_sided), (1, 1), "same; curl: {settled:?}");
+    let contested: Vec<&str> = settled.contested.iter().map(|pin| pin.what.as_str()).collect();
+    assert_eq!(contested, ["web: libc6", "web: nginx", "web: nginx-common"]);
+    let after = again(&[&new], &merged, Some(&previous), &Update::Keep).unwrap();
+    assert_eq!(shown(&after, "web"), "curl 8.0, libc6 2.42, nginx 1.1, nginx-common 1.1, same 1");
+    satisfies(&merged, &after).unwrap();
+    assert_eq!(read(&write(&after)).unwrap(), after);
 }

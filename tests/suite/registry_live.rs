@@ -92,7 +92,9 @@ fn a_registry_and_a_client_of_others_store_and_read_what_kiln_pushes() {
     let built = quick();
     let out = scratch.path("build");
     succeed(Command::new("cp").arg("-r").arg(&built.out).arg(&out));
-    succeed(Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(scratch.path("key")));
+    succeed(
+        Command::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"]).arg(scratch.path("key")),
+    );
     let ours = |store: &Path, words: &[&str]| {
         let mut command = kiln(store);
         command.args(words).current_dir(scratch.path("")).env("DOCKER_CONFIG", scratch.path("docker"));

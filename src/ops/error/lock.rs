@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::base::Foreign;
 use crate::lock::{Mismatch, ReadError};
 
 /// A lock is missing, wrong, or another recipe's.
@@ -20,6 +21,16 @@ pub enum LockError {
         path: PathBuf,
         /// Why not.
         source: ReadError,
+    },
+    /// Its checksum is not that of its lines.
+    #[error("{}: {}\n{}\n  help: run `kiln lock`, which keeps what it pins and writes it anew", path.display(), edit.words(), details(traces))]
+    Edited {
+        /// Where it is.
+        path: PathBuf,
+        /// By whom, as far as its lines tell.
+        edit: LockEdit,
+        /// What contradicts what.
+        traces: Vec<String>,
     },
     /// It is another recipe's, or this recipe has changed.
     #[error(
@@ -58,6 +69,28 @@ pub enum LockError {
     /// The version of a QEMU package means nothing.
     #[error("`{0}` is not a version of QEMU")]
     QemuVersion(String),
+}
+
+/// Who changed a lock after kiln wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockEdit {
+    /// Somebody by hand, or git without a trace.
+    Hand,
+    /// What it says of its recipe has lines of two locks.
+    Merge,
+}
+
+impl LockEdit {
+    fn words(self) -> &'static str {
+        match self {
+            LockEdit::Hand => "edited since `kiln lock` wrote it: the checksum does not match",
+            LockEdit::Merge => "merged from two locks, and `kiln lock` was not run since: the checksum does not match",
+        }
+    }
+}
+
+fn details(traces: &[String]) -> String {
+    traces.iter().map(|trace| format!("  {}", Foreign(trace))).collect::<Vec<_>>().join("\n")
 }
 
 fn listed(mismatches: &[Mismatch]) -> String {

@@ -17,7 +17,7 @@ pub use attest::AttestError;
 pub use bundle::{BundleError, EntryProblem};
 pub use cache::CacheError;
 pub use export::ExportError;
-pub use lock::LockError;
+pub use lock::{LockEdit, LockError};
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
 pub use remote::{EmulatorProblem, RemoteError};
 pub use sbom::SbomError;

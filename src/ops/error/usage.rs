@@ -110,6 +110,18 @@ pub enum UsageError {
         /// What there is room for.
         limit: usize,
     },
+    /// Not the name of a root.
+    #[error(
+        "`{}` is not a name of a root: up to 100 letters, digits, `.`, `_` and `-`, the first a letter or a digit",
+        Foreign(.0)
+    )]
+    RootName(String),
+    /// A name that no root has.
+    #[error("no root is called `{0}`; `kiln root list` lists them")]
+    NoRoot(String),
+    /// A directory whose steps the store does not know.
+    #[error("this build of {} was not built with this store: name its recipe instead", Foreign(.0))]
+    NotBuiltHere(String),
     /// A running machine without a forwarded port for SSH.
     #[error(
         "no port of the host leads to the SSH server of machine {0}; add `forward ssh = 2222` to it and run it again"

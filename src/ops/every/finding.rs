@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::base::{Diagnostic, Foreign, SourceMap};
+use crate::lock::Mismatch;
 use crate::ops::error::{ErrorClass, OpsError};
 
 /// Something that was found.
@@ -92,6 +93,17 @@ impl RecipeFinding {
             place: None,
             message,
             help: None,
+        }
+    }
+
+    /// A way in which a lock is not the lock of its recipe.
+    pub(super) fn not_up_to_date(mismatch: &Mismatch) -> RecipeFinding {
+        RecipeFinding {
+            severity: FindingSeverity::Error,
+            class: ErrorClass::Recipe,
+            place: None,
+            message: format!("the lock is not up to date: {mismatch}"),
+            help: Some("run `kiln lock` to update it".to_owned()),
         }
     }
 

@@ -1,41 +1,70 @@
 //! Where in a lock something is wrong with it, so that CI services can show it beside the line.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{FindingPlace, FindingSeverity, RecipeFinding, places};
-use crate::lock::ReadError;
+use crate::lock::{LockLine, Mismatch, ReadError};
 use crate::ops::error::{LockError, OpsError};
 use crate::ops::load;
 use crate::ops::session::Session;
 
 /// What an operation says of its failure; each mistake at its place, and what is wrong with a lock in that file.
 pub(super) fn findings(session: &Session<'_>, error: OpsError, severity: FindingSeverity) -> Vec<RecipeFinding> {
-    let place = match &error {
-        OpsError::Lock(error) => place(session, error),
-        _ => None,
-    };
-    let mut findings = RecipeFinding::of(error, severity);
-    if let (Some(place), [finding]) = (place, findings.as_mut_slice()) {
-        finding.place = Some(place);
+    let OpsError::Lock(wrong) = &error else { return RecipeFinding::of(error, severity) };
+    let Some((path, lines)) = lines(session, wrong) else { return RecipeFinding::of(error, severity) };
+    let file = places::from_here(session, path);
+    let at = |line, column| Some(FindingPlace { file: file.clone(), line, column });
+    if let LockError::OtherRecipe { mismatches, .. } = wrong {
+        let finding = |(mismatch, line): (&Mismatch, &(usize, usize))| RecipeFinding {
+            severity,
+            place: at(line.0, line.1),
+            ..RecipeFinding::not_up_to_date(mismatch)
+        };
+        return mismatches.iter().zip(&lines).map(finding).collect();
     }
-    findings
+    let (line, column) = lines.first().copied().unwrap_or((1, 1));
+    RecipeFinding::of(error, severity)
+        .into_iter()
+        .map(|finding| RecipeFinding { place: at(line, column), ..finding })
+        .collect()
 }
 
-fn place(session: &Session<'_>, error: &LockError) -> Option<FindingPlace> {
-    let (path, line, column) = match error {
-        LockError::Read { path, source: ReadError::Syntax { line, column, .. } } => (path, *line, *column),
-        LockError::Read { path, source: ReadError::Changed } => (path, line_with(session, path, "checksum = "), 1),
-        LockError::Read { path, source: ReadError::Fact { place, .. } } => {
-            (path, line_with(session, path, &format!("[{place}]")), 1)
+/// The lock, and line and column of each thing that is wrong.
+fn lines<'a>(session: &Session<'_>, error: &'a LockError) -> Option<(&'a Path, Vec<(usize, usize)>)> {
+    let text = |path: &Path| load::lock_text(session.world, path).ok().flatten().unwrap_or_default();
+    let found = |path: &'a PathBuf, line: usize| Some((path.as_path(), vec![(line, 1)]));
+    match error {
+        LockError::Read { path, source: ReadError::Syntax { line, column, .. } } => {
+            Some((path, vec![(*line, *column)]))
         }
-        LockError::Read { path, .. } | LockError::Encoding(path) | LockError::OtherRecipe { path, .. } => (path, 1, 1),
-        _ => return None,
-    };
-    Some(FindingPlace { file: places::from_here(session, path), line, column })
+        LockError::Read { path, source: ReadError::Conflict { line, .. } | ReadError::Doubled { line, .. } } => {
+            found(path, *line)
+        }
+        LockError::Read { path, source: ReadError::Fact { place, .. } } => {
+            found(path, line_with(&text(path), &format!("[{place}]")))
+        }
+        LockError::Read { path, source: ReadError::Changed } | LockError::Edited { path, .. } => {
+            found(path, line_with(&text(path), "checksum = "))
+        }
+        LockError::OtherRecipe { path, mismatches } => {
+            let text = text(path);
+            Some((path, mismatches.iter().map(|mismatch| (line_of(&text, mismatch.lock_line()), 1)).collect()))
+        }
+        LockError::Read { path, .. } | LockError::Encoding(path) => found(path, 1),
+        _ => None,
+    }
+}
+
+/// The line of a fact; that of its table, where the lock does not have it.
+fn line_of(text: &str, line: Option<&LockLine>) -> usize {
+    let Some(LockLine { table, key }) = line else { return 1 };
+    let header = line_with(text, &format!("[{table}]"));
+    let begin = format!("\"{key}\" = ");
+    let below = text.lines().skip(header).take_while(|line| !line.starts_with('['));
+    below.into_iter().position(|line| line.starts_with(&begin)).map_or(header, |number| header + number + 1)
 }
 
 /// The first line that begins so; the first of all, where none does.
-fn line_with(session: &Session<'_>, path: &Path, begin: &str) -> usize {
-    let text = load::lock_text(session.world, path).ok().flatten().unwrap_or_default();
+fn line_with(text: &str, begin: &str) -> usize {
     text.lines().position(|line| line.starts_with(begin)).map_or(1, |number| number + 1)
 }

@@ -3,6 +3,7 @@
 
 use std::process::Output;
 
+use kiln::format::chunks::{ChunkIndex, Extent};
 use kiln::format::qcow2::{Qcow2Options, write_qcow2};
 use serde_json::{Value, json};
 
@@ -125,6 +126,28 @@ fn the_index_is_the_same_whoever_pushes_and_a_layout_is_read_whole() {
     succeed(&mut lab.kiln(&["push", "build", "oci:layout"]));
     succeed(&mut lab.kiln(&["pull", "oci:layout", "-o", "out"]));
     assert!(lab.image("out") == lab.image("build"));
+}
+
+/// An index that others made may lead to the same image and still not be kiln's own.
+#[test]
+fn an_index_of_a_registry_is_not_pushed_on() {
+    let lab = Lab::with_update("chunks-foreign");
+    let (whole, layer) = (lab.registry.manifest("v1"), lab.layer());
+    let digest = layer["digest"].as_str().unwrap().to_owned();
+    let good = lab.registry.state.lock().unwrap().blobs[&digest].clone();
+    let mut index = ChunkIndex::read(&good, lab.image("build").len() as u64).unwrap();
+    // The same zeros, told in two pieces.
+    let zeros = |extent: &Extent| matches!(extent, Extent::Zeros { blocks } if *blocks > 1);
+    let place = index.extents.iter().position(zeros).expect("the disk has a hole");
+    let blocks = index.extents[place].blocks() - 1;
+    index.extents.splice(place..=place, [Extent::Zeros { blocks: 1 }, Extent::Zeros { blocks }]);
+    assert_ne!(index.write(), good);
+    lab.forge_index(&whole, &index.write());
+    assert_ne!(lab.layer(), layer);
+    let said = text(&lab.pulls_the_update());
+    assert!(said.contains("the rest is of earlier disks"), "{said}");
+    succeed(&mut lab.kiln(&["push", "out", &lab.registry.reference("team/tiny:v2")]));
+    assert_eq!(lab.registry.manifest("v2"), whole);
 }
 
 #[test]

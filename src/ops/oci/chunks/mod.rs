@@ -82,7 +82,8 @@ impl From<OciError> for NotRebuilt {
     }
 }
 
-/// The index of a file, if it is a qcow2 image as kiln writes them and is worth one. It is remembered.
+/// The index of a file, if it is a qcow2 image as kiln writes them and is worth one. It is made of the image here, whatever came with
+/// it, and remembered.
 pub(super) fn index(store: &Store, digest: &Digest, file: &File) -> Option<Vec<u8>> {
     let size = file.metadata().ok()?.len();
     let name = note(digest);
@@ -101,7 +102,7 @@ pub(super) fn index(store: &Store, digest: &Digest, file: &File) -> Option<Vec<u
 
 /// Under what name the index of an image is remembered.
 fn note(digest: &Digest) -> Digest {
-    Digest::of(format!("chunks 1 of {digest}").as_bytes())
+    Digest::of(format!("own chunks 1 of {digest}").as_bytes())
 }
 
 /// Rebuilds the disks that the store lacks, where it has earlier ones. What cannot be rebuilt is left to be fetched as a whole.

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::ranges::{FetchRange, ranges};
 use super::sources::{self, Sources};
-use super::{ChunkedDisk, NotRebuilt, note};
+use super::{ChunkedDisk, NotRebuilt};
 use crate::base::{Digest, Hasher};
 use crate::exec::event::StepEvent;
 use crate::format::chunks::{self, BLOCK, ChunkId, ChunkIndex, WRITER};
@@ -72,10 +72,8 @@ impl Rebuild<'_> {
         if !matches!(done, Err(NotRebuilt::Fatal(_))) {
             fs::remove_file(&content.path)?;
         }
-        let fetched = done?;
-        // The disk is one that later disks are rebuilt from.
-        let _ = self.store.note(&note(&digest), &text);
-        Ok(fetched + text.len() as u64)
+        // The index is not remembered: others may describe the same image, and a push sends the one that kiln makes of it.
+        Ok(done? + text.len() as u64)
     }
 
     fn rebuild(&self, index: &ChunkIndex, content: &Content) -> Result<u64, NotRebuilt> {
