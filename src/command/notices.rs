@@ -40,6 +40,9 @@ pub(super) fn tell(notice: Notice<'_>) {
         Notice::Compared { step } => {
             crate::tell!("{step}: built incrementally; comparing with a full build");
         }
+        Notice::AttestationsLeft { count } => crate::tell!(
+            "{count} more attestations refer to it, and were not pulled: there are too many, they are too large, or no trusted key made them"
+        ),
         Notice::SameHostName => {
             crate::tell!("second build: same host name (changing it needs root and unshare)");
         }

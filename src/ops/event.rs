@@ -92,6 +92,11 @@ pub enum Notice<'a> {
         /// Its name.
         step: &'a str,
     },
+    /// Attestations that refer to an artifact do not come with it.
+    AttestationsLeft {
+        /// How many.
+        count: usize,
+    },
     /// The second build has the same host name as the first.
     SameHostName,
     /// Servers are asked whether they have the files of a lock.

@@ -135,6 +135,17 @@ fn a_key_counts_once_however_often_and_in_whatever_form_it_comes() {
     lab.put("e.json", &lab.bob.attest(&lab.manifest, THEN));
     lab.trust(&format!("{}{}", lab.line("alice", "alice"), lab.line("alice", "bob")));
     lab.refuses(&["1 of 2 required", "keys of one name count as one builder"]);
+    // And the newest word of that builder counts, with whichever key.
+    let other = changed(&lab.manifest, "i.tar");
+    lab.put("f.json", &lab.bob.attest(&other, THEN + 3));
+    lab.refuses(&[
+        "0 of 2 required",
+        "with another result:",
+        "alice (SHA256:",
+        "the one of 2023-11-14T22:13:23Z counts",
+    ]);
+    lab.put("f.json", &lab.bob.attest(&other, THEN + 2));
+    lab.refuses(&["0 of 2 required", "attested two different results at 2023-11-14T22:13:22Z; neither counts"]);
 }
 
 #[test]

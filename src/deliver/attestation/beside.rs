@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::BuildClaim;
+use super::{BuildClaim, BuildIdentity};
 use crate::deliver::manifest::Manifest;
 use crate::format::dsse::Envelope;
 use crate::world::WorldError;
@@ -12,8 +12,8 @@ use crate::world::dir::Dir;
 pub const FILE: &str = "attestations.intoto.jsonl";
 /// No attestation is larger: one of a machine with all its packages has about 250 KB.
 pub const LIMIT: u64 = 8 << 20;
-/// So many bytes of the file are read.
-const FILE_LIMIT: u64 = 64 << 20;
+/// The file is neither read nor written if it is larger.
+pub const FILE_LIMIT: u64 = 64 << 20;
 
 /// The texts of envelopes in a file: one that has several lines for itself, or one on each line.
 pub fn envelopes(text: &[u8]) -> Vec<&[u8]> {
@@ -23,13 +23,18 @@ pub fn envelopes(text: &[u8]) -> Vec<&[u8]> {
     text.split(|byte| *byte == b'\n').filter(|line| line.iter().any(|byte| !byte.is_ascii_whitespace())).collect()
 }
 
-/// The envelopes in a directory that are about a build with this manifest, whoever signed them.
+/// The envelopes in a directory that are about a build of this recipe and lock, whoever signed them and whatever files they say it has:
+/// that somebody came to other files is worth as much. A file that cannot be read whole is an error, since it may be written again.
 pub fn all_beside(directory: &Path, manifest: &Manifest) -> Result<Vec<Envelope>, WorldError> {
     let home = Dir::open_named(directory)?;
     // Anything else than a plain file is none of a build's, which `kiln verify` says.
     let Ok(plain) = home.plain(FILE) else { return Ok(Vec::new()) };
     let text = crate::world::fs::context("read", &directory.join(FILE), plain.read(FILE_LIMIT))?;
+    if text.len() as u64 > FILE_LIMIT {
+        return Err(WorldError::TooLarge { path: directory.join(FILE), limit: FILE_LIMIT });
+    }
+    let build = BuildIdentity::of(manifest);
     let read = |line: &[u8]| Envelope::read(line).ok();
-    let is_of = |one: &Envelope| BuildClaim::read(&one.payload).is_ok_and(|claim| claim.is_of(manifest));
+    let is_of = |one: &Envelope| BuildClaim::read(&one.payload).is_ok_and(|claim| claim.build == build);
     Ok(envelopes(&text).into_iter().filter_map(read).filter(is_of).collect())
 }

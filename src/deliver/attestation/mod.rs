@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use beside::{FILE, LIMIT, all_beside, envelopes};
+pub use beside::{FILE, FILE_LIMIT, LIMIT, all_beside, envelopes};
 
 use super::manifest::{self, Manifest};
 use crate::base::{Digest, Foreign, Timestamp};

@@ -16,7 +16,7 @@ use crate::ops::options::{BuildOptions, CacheOptions, CacheUse, Incremental, Rec
 use crate::ops::session::Session;
 use crate::ops::sign::{Key, SigningKey, unchanged};
 use crate::ops::{build, load, local, locked, project, witness};
-use crate::world::OutputDirectory;
+use crate::world::{OutputDirectory, WorldError};
 
 /// What is attested, and by whom.
 #[derive(Debug, Clone, Default)]
@@ -129,7 +129,7 @@ fn of_directory(session: &Session<'_>, request: &AttestRequest) -> Result<OwnBui
     }
 }
 
-/// Adds an envelope to those beside a build, in the place of an earlier one by the same key. Those of other builds go.
+/// Adds an envelope to those beside a build, in the place of an earlier one by the same key. Those of other locks go.
 fn add(directory: &Path, manifest: &Manifest, (envelope, key): (&Envelope, &Key)) -> Result<PathBuf, OpsError> {
     let has_signed = |one: &Envelope| {
         let of = |bytes: &[u8]| signature::verify_bytes(&key.ed25519(), &one.signed_bytes(), bytes).is_ok();
@@ -137,6 +137,10 @@ fn add(directory: &Path, manifest: &Manifest, (envelope, key): (&Envelope, &Key)
     };
     let others = attestation::all_beside(directory, manifest)?.into_iter().filter(|one| !has_signed(one));
     let text: String = others.chain([envelope.clone()]).map(|one| one.write()).collect();
+    if text.len() as u64 > attestation::FILE_LIMIT {
+        let path = directory.join(attestation::FILE);
+        return Err(WorldError::TooLarge { path, limit: attestation::FILE_LIMIT }.into());
+    }
     debug_assert!(BuildClaim::read(&envelope.payload).is_ok_and(|claim| claim.is_of(manifest)));
     OutputDirectory::open(directory)?.write(OsStr::new(attestation::FILE), text.as_bytes(), 0o644)?;
     Ok(directory.join(attestation::FILE))

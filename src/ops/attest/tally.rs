@@ -1,4 +1,4 @@
-//! Who built what: the attestations of one build, a key counted once, and keys of one name as one.
+//! Who built what: the attestations of one build, a builder counted once: whoever has several keys under one name is one.
 //!
 //! Input: attestations that are about the build, each by a trusted key. Output: groups with the same digest of every file, the largest
 //! first.
@@ -39,7 +39,7 @@ pub struct OtherResult {
 /// The digest of every file.
 pub(super) type Files = BTreeMap<String, Digest>;
 
-/// What a key says of a build, newest word only.
+/// What a builder says of a build.
 pub(super) struct Said {
     pub(super) attester: Attester,
     pub(super) files: Files,
@@ -61,39 +61,42 @@ impl Group {
 /// Attestations as they are found.
 #[derive(Default)]
 pub(super) struct Tally {
-    keys: BTreeMap<[u8; 32], Vec<Said>>,
+    /// By the name in the list of trusted keys.
+    builders: BTreeMap<String, Vec<Said>>,
 }
 
 impl Tally {
     pub(super) fn add(&mut self, attestation: Attestation, place: &str) {
-        let Attestation { key, signer, fingerprint, claim } = attestation;
+        let Attestation { signer, fingerprint, claim, .. } = attestation;
+        let said = self.builders.entry(signer.clone()).or_default();
         let attester = Attester { name: signer, key: fingerprint, attested: claim.attested, place: place.to_owned() };
-        let said = self.keys.entry(key).or_default();
         // The same again, perhaps out of another place, is nothing new.
-        if !said.iter().any(|one| (one.attester.attested, &one.files) == (attester.attested, &claim.artifacts)) {
+        let is_same = |one: &Said| one.attester.key == attester.key && one.attester.attested == attester.attested;
+        if !said.iter().any(|one| is_same(one) && one.files == claim.artifacts) {
             said.push(Said { attester, files: claim.artifacts });
         }
     }
 
-    /// The newest word of each key. One that says two things at once says nothing.
+    /// The newest word of each builder, with whichever of their keys, and what their other keys have said to the same effect. One who
+    /// says two things at once says nothing.
     pub(super) fn newest(self, problem: &mut dyn FnMut(String)) -> Vec<Said> {
         let mut newest = Vec::new();
-        for mut said in self.keys.into_values() {
+        for mut said in self.builders.into_values() {
             said.sort_by_key(|one| std::cmp::Reverse(one.attester.attested));
             let mut rest = said.into_iter();
             let Some(first) = rest.next() else { continue };
-            let Attester { name, key, attested, .. } = &first.attester;
-            let who = format!("{} ({key})", Foreign(name));
-            let other = rest.find(|one| one.files != first.files);
-            match other.map(|one| one.attester.attested) {
-                None => {}
-                Some(at) if at == *attested => {
+            let (same, others): (Vec<Said>, Vec<Said>) = rest.partition(|one| one.files == first.files);
+            let attested = first.attester.attested;
+            if let Some(Attester { name, key, attested: at, .. }) = others.first().map(|one| &one.attester) {
+                let who = format!("{} ({key})", Foreign(name));
+                if *at == attested {
                     problem(format!("{who} attested two different results at {at}; neither counts"));
                     continue;
                 }
-                Some(at) => problem(format!("{who} attested another result at {at}; the one of {attested} counts")),
+                problem(format!("{who} attested another result at {at}; the one of {attested} counts"));
             }
-            newest.push(first);
+            let mut keys = BTreeSet::new();
+            newest.extend([first].into_iter().chain(same).filter(|one| keys.insert(one.attester.key.clone())));
         }
         newest
     }

@@ -23,6 +23,7 @@ mod land;
 mod layers;
 mod place;
 mod pull;
+mod pulled;
 mod push;
 mod referrer;
 mod signature;

@@ -10,14 +10,15 @@ use super::chunks::RebuiltDisk;
 use super::land::Beside;
 use super::layers::Head;
 use super::place::{Place, Reach, shown, telling};
+use super::pulled::PulledAttestations;
 use super::signature::{self, Choice, Found, SignatureNeed, Wanted};
 use super::{chunks, fetch, land};
 use crate::deliver::manifest::{LOCK_FILE, Manifest};
 use crate::deliver::statement;
 use crate::exec::interrupt::{Interruptible, RunningWork};
-use crate::format::dsse::Envelope;
 use crate::oci::{OciDigest, Reference, Rights};
 use crate::ops::error::OpsError;
+use crate::ops::event::Notice;
 use crate::ops::session::Session;
 use crate::ops::sign::Signer;
 use crate::ops::{load, project, realize, verify};
@@ -86,7 +87,10 @@ pub fn pull(session: &Session<'_>, request: &PullRequest) -> Result<Pulled, OpsE
     fetch::all(session, &store, (&place, &head.files))?;
     realize::unpacked(session, &store, &head.emulators)?;
     let attestations = attestation::pulled(session, (&place, &descriptor), (&head.manifest, &request.trusted))?;
-    let attested = attestations.len();
+    let attested = attestations.lines().len();
+    if attestations.left() > 0 {
+        session.notice(Notice::AttestationsLeft { count: attestations.left() });
+    }
     let found = signature::all(&place, &descriptor, &head.manifest)?;
     let wanted = Wanted { need: request.signatures, what: &what, trusted: &request.trusted };
     let lock_text = head.lock.as_ref().map(|(_, text)| text);
@@ -128,7 +132,7 @@ struct Additions<'a> {
     session: &'a Session<'a>,
     manifest: &'a Manifest,
     lock: Option<&'a String>,
-    attestations: Vec<Envelope>,
+    attestations: PulledAttestations,
     wanted: Wanted<'a>,
     /// The signatures that came with it, until one is chosen.
     found: Found,
@@ -137,7 +141,9 @@ struct Additions<'a> {
 
 impl Beside for Additions<'_> {
     fn decide(&mut self, stage: &Path, directory: &Path) -> Result<(), OpsError> {
-        attestation::merge(&mut self.attestations, directory, self.manifest);
+        if self.session.world.exists(directory) {
+            self.attestations.take_beside(directory, self.manifest)?;
+        }
         let found = std::mem::take(&mut self.found);
         self.choice = signature::choose(self.session, (stage, directory, self.manifest), (found, &self.wanted))?;
         Ok(())
@@ -145,7 +151,7 @@ impl Beside for Additions<'_> {
 
     fn write(&self, directory: &Path) -> Result<(), OpsError> {
         write_lock(directory, self.lock)?;
-        attestation::write(directory, &self.attestations)?;
+        attestation::write(directory, &self.attestations.lines())?;
         self.choice.write(directory)
     }
 

@@ -1,11 +1,14 @@
 //! Whose attestation an envelope is: the trusted key that signed it, and what it says of a build.
 //!
-//! The signature is looked at first: of an envelope that nobody who is trusted has signed, only what it calls its keys is read.
+//! The signature is looked at first: of an envelope that nobody who is trusted has signed, only whom it names is read. Since anybody may
+//! send envelopes, the keys that are tried are those that it names, and not all that are listed.
+
+use serde::Deserialize;
 
 use super::trust::{Key, Trust};
 use crate::base::{Foreign, Timestamp};
 use crate::deliver::attestation::{BuildClaim, ClaimError, PAYLOAD_TYPE};
-use crate::format::dsse::{Envelope, EnvelopeError};
+use crate::format::dsse::{Envelope, EnvelopeError, EnvelopeSignature};
 use crate::format::signature;
 use crate::ops::error::SignerProblem;
 
@@ -22,6 +25,8 @@ pub(in crate::ops) struct Attestation {
     /// As `ssh-keygen -l` shows the key.
     pub(in crate::ops) fingerprint: String,
     pub(in crate::ops) claim: BuildClaim,
+    /// The signature that counts; the envelope may have others.
+    pub(in crate::ops) signature: EnvelopeSignature,
 }
 
 /// Why an envelope does not count.
@@ -65,28 +70,61 @@ pub(in crate::ops) fn of(envelope: &Envelope, trust: &Trust, now: Timestamp) -> 
     if envelope.payload_type != PAYLOAD_TYPE {
         return Err(EnvelopeProblem::PayloadType(envelope.payload_type.clone()));
     }
-    let signers = signers(envelope, trust);
-    if signers.is_empty() {
+    let Some((key, signature)) = signer(envelope, trust) else {
         return Err(EnvelopeProblem::Unknown(envelope.signatures.iter().map(|one| one.key_id.clone()).collect()));
-    }
+    };
     let claim = BuildClaim::read(&envelope.payload)?;
     // Somebody may sign what another has built; that is no second build.
-    let Some(key) = signers.iter().find(|key| key.builder_id() == claim.builder) else {
-        return Err(EnvelopeProblem::Builder(signers[0].ssh_fingerprint()));
-    };
-    let signer = trust.signer(key, &claim.build.recipe, now)?;
+    if key.builder_id() != claim.builder {
+        return Err(EnvelopeProblem::Builder(key.ssh_fingerprint()));
+    }
+    let signer = trust.signer(&key, &claim.build.recipe, now)?;
     if claim.attested.0 > now.0.saturating_add(DAY) {
         return Err(SignerProblem::Future(claim.attested).into());
     }
-    Ok(Attestation { key: key.ed25519(), signer, fingerprint: key.ssh_fingerprint(), claim })
+    let fingerprint = key.ssh_fingerprint();
+    let signature = EnvelopeSignature { key_id: fingerprint.clone(), signature };
+    Ok(Attestation { key: key.ed25519(), signer, fingerprint, claim, signature })
 }
 
-/// The listed keys that have signed it. What the envelope calls its keys is not asked.
-fn signers(envelope: &Envelope, trust: &Trust) -> Vec<Key> {
+/// Of a payload, whom it names as the builder.
+#[derive(Deserialize)]
+struct NamedBuilder {
+    predicate: NamedPredicate,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct NamedPredicate {
+    run_details: NamedRun,
+}
+
+#[derive(Deserialize)]
+struct NamedRun {
+    builder: NamedId,
+}
+
+#[derive(Deserialize)]
+struct NamedId {
+    id: String,
+}
+
+/// The listed key that has signed it, and its signature: that of the builder whom the payload names, if it has signed; else one that
+/// the envelope names beside its signature, so that it can be told who vouches for what is not theirs.
+fn signer(envelope: &Envelope, trust: &Trust) -> Option<(Key, Vec<u8>)> {
     let bytes = envelope.signed_bytes();
-    let has_signed = |key: &Key| {
-        let of = |signature: &[u8]| signature::verify_bytes(&key.ed25519(), &bytes, signature).is_ok();
-        envelope.signatures.iter().any(|one| of(&one.signature))
-    };
-    trust.listed().into_iter().filter(has_signed).collect()
+    let has_signed =
+        |key: &Key, one: &EnvelopeSignature| signature::verify_bytes(&key.ed25519(), &bytes, &one.signature).is_ok();
+    let named = serde_json::from_slice::<NamedBuilder>(&envelope.payload).ok();
+    let builder = named.and_then(|named| trust.builder(&named.predicate.run_details.builder.id));
+    let of_builder = builder.and_then(|key| {
+        let signature = envelope.signatures.iter().find(|one| has_signed(&key, one))?;
+        Some((key, signature.signature.clone()))
+    });
+    of_builder.or_else(|| {
+        envelope.signatures.iter().find_map(|one| {
+            let key = trust.fingerprint(&one.key_id).filter(|key| has_signed(key, one))?;
+            Some((key, one.signature.clone()))
+        })
+    })
 }

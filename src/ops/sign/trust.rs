@@ -75,15 +75,14 @@ impl Trust {
         self.0.is_empty()
     }
 
-    /// Every key that is listed, each once in whichever formats it is, revoked ones as well.
-    pub(in crate::ops) fn listed(&self) -> Vec<Key> {
-        let mut keys: Vec<Key> = Vec::new();
-        for line in &self.0 {
-            if !keys.iter().any(|key| key.ed25519() == line.key.ed25519()) {
-                keys.push(line.key);
-            }
-        }
-        keys
+    /// The listed key with this id as a builder, revoked ones as well.
+    pub(in crate::ops) fn builder(&self, id: &str) -> Option<Key> {
+        self.0.iter().map(|line| line.key).find(|key| key.builder_id() == id)
+    }
+
+    /// The listed key with this SSH fingerprint, revoked ones as well.
+    pub(in crate::ops) fn fingerprint(&self, fingerprint: &str) -> Option<Key> {
+        self.0.iter().map(|line| line.key).find(|key| key.ssh_fingerprint() == fingerprint)
     }
 
     /// Every key that may be trusted, revoked ones left out.

@@ -21,6 +21,9 @@ fn what_an_envelope_calls_its_keys_means_nothing() {
     let mut spoofed = lab.alice.sign(&lab.bob.statement(&lab.manifest, THEN));
     spoofed.signatures[0].key_id = lab.bob.key_id();
     lab.put("bob.json", &spoofed.write());
+    lab.refuses(&["1 of 2 required", "bob.json: no signature of it is by a trusted key"]);
+    spoofed.signatures[0].key_id = lab.alice.key_id();
+    lab.put("bob.json", &spoofed.write());
     lab.refuses(&["1 of 2 required", "but it says that another key built it"]);
     // Bob signs what alice built: that is her build, and not a second one.
     let mut both = lab.alice.sign(&lab.alice.statement(&lab.manifest, THEN));

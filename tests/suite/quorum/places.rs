@@ -1,6 +1,7 @@
 //! Where attestations are found: files, directories, web servers, registries and layouts.
 
 use kiln::base::Digest;
+use kiln::format::dsse::Envelope;
 use serde_json::json;
 
 use super::super::oci::server::Reply;
@@ -55,13 +56,15 @@ fn attestations_travel_with_a_build_and_strangers_hide_none() {
     let Some(lab) = Lab::new("registry") else { return };
     let both = lab.alice.attest(&lab.manifest, THEN) + &lab.bob.attest(&lab.manifest, THEN);
     // Those of other builds that were left there are not pushed.
-    let other = lab.bob.attest(&changed(&lab.manifest, "i.tar"), THEN);
+    let mut other = lab.manifest.clone();
+    other.lock = Digest::of(b"another lock");
+    let other = lab.bob.attest(&other, THEN);
     std::fs::write(lab.oci.path("build/attestations.intoto.jsonl"), format!("{both}{other}junk\n")).unwrap();
     for listed in [true, false] {
         lab.oci.registry.state.lock().unwrap().referrers = listed;
         lab.oci.registry.state.lock().unwrap().manifests.clear();
         assert!(lab.oci.push().contains("with 2 files that refer to it"));
-        strangers(&lab, listed);
+        strangers(&lab, &both);
         let said = lab.accepts(&["2", "--from", &lab.oci.reference()]);
         assert!(said.contains(&format!("in {}", lab.oci.reference())), "{said}");
         let _ = std::fs::remove_dir_all(lab.oci.path("out"));
@@ -80,8 +83,58 @@ fn attestations_travel_with_a_build_and_strangers_hide_none() {
     refused(&lab.verify(&["1", "--from", "oci:nowhere:v2"]), 3, &["0 of 1 required", "nowhere"]);
 }
 
-/// Whoever may push adds what is no attestation, or is too large.
-fn strangers(lab: &Lab, listed: bool) {
+#[test]
+fn who_came_to_other_files_is_pushed_and_pulled_as_well() {
+    let Some(lab) = Lab::new("disagree") else { return };
+    let (alice, bob) = (lab.alice.attest(&lab.manifest, THEN), lab.bob.attest(&lab.manifest, THEN));
+    let newer = lab.bob.attest(&changed(&lab.manifest, "i.tar"), THEN + 1);
+    std::fs::write(lab.oci.path("build/attestations.intoto.jsonl"), alice + &bob + &newer).unwrap();
+    let said = lab.oci.push();
+    assert!(said.contains("with 3 files that refer to it"), "{said}");
+    let output = lab.oci.pull();
+    assert!(super::text(&output).contains("with 3 attestations"), "{}", super::text(&output));
+    for from in [lab.oci.reference(), "out".to_owned()] {
+        let words = ["1 of 2 required builders agree", "with another result:", "bob (SHA256:"];
+        refused(&lab.verify(&["2", "--from", &from]), 3, &words);
+    }
+    // Pulled again, what lies there stays, each once.
+    let pulled = std::fs::read_to_string(lab.oci.path("out/attestations.intoto.jsonl")).unwrap();
+    assert!(lab.oci.pull().status.success());
+    assert_eq!(std::fs::read_to_string(lab.oci.path("out/attestations.intoto.jsonl")).unwrap(), pulled);
+}
+
+#[test]
+fn a_file_that_is_too_large_to_be_read_whole_is_not_written_again() {
+    let Some(lab) = Lab::new("whole") else { return };
+    lab.oci.push();
+    assert!(lab.oci.pull().status.success());
+    for directory in ["build", "out"] {
+        let file = lab.oci.path(directory).join("attestations.intoto.jsonl");
+        let text = lab.alice.attest(&lab.manifest, THEN);
+        std::fs::write(&file, &text).unwrap();
+        std::fs::File::options().write(true).open(&file).unwrap().set_len((64 << 20) + 1).unwrap();
+    }
+    let words = ["attestations.intoto.jsonl is larger than"];
+    refused(&lab.oci.kiln(&["push", "build", &lab.oci.reference()]).output().unwrap(), 4, &words);
+    refused(&lab.oci.pull(), 4, &words);
+    let kept = std::fs::metadata(lab.oci.path("out/attestations.intoto.jsonl")).unwrap();
+    assert_eq!(kept.len(), (64 << 20) + 1);
+}
+
+/// Whoever may push adds what is no attestation or is too large, and genuine ones again under long names of keys.
+fn strangers(lab: &Lab, genuine: &str) {
+    for at in 0..5 {
+        for line in genuine.lines() {
+            let mut copy = Envelope::read(line.as_bytes()).unwrap();
+            copy.signatures[0].key_id = at.to_string().repeat(7 << 20);
+            copy.signatures.push(copy.signatures[0].clone());
+            copy.signatures[1].key_id = String::new();
+            std::fs::write(lab.oci.path("copy.json"), copy.write()).unwrap();
+            let attach = ["push", "build", &lab.oci.reference(), "--attach", "copy.json"];
+            succeed(&mut lab.oci.kiln(&attach));
+        }
+    }
+    let listed = lab.oci.registry.state.lock().unwrap().referrers;
     let subject = lab.oci.registry.state.lock().unwrap().manifests["v1"].1.clone();
     let digest = format!("sha256:{}", Digest::of(&subject));
     let kind = "application/vnd.dsse.envelope.v1+json";
