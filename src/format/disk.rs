@@ -10,6 +10,13 @@ use std::os::unix::fs::FileExt;
 use super::qcow2::Qcow2Reader;
 use crate::base::holes;
 
+/// How many bytes of content a file may have for each of its own. A disk whose content is so many times larger than its file
+/// would take more room than its sender has paid for.
+const MAX_GROWTH: u64 = 64;
+/// What may be added to that, and the most in all.
+const FREE_GROWTH: u64 = 1 << 30;
+const MAX_CONTENT: u64 = 1 << 40;
+
 /// Something with bytes that can be read in any order.
 pub trait ReadAt {
     /// How many bytes there are.
@@ -36,21 +43,53 @@ impl DiskReader {
         Ok(DiskReader::Qcow2(Box::new(Qcow2Reader::new(file)?)))
     }
 
+    /// The most bytes that are written of what is on it, where holes of files count too: nobody's disk is filled by a few kilobytes.
+    pub fn most_content(&self) -> u64 {
+        let stored = match self {
+            DiskReader::Raw(_, size) => *size,
+            DiskReader::Qcow2(image) => image.stored_bytes(),
+        };
+        stored.saturating_mul(MAX_GROWTH).saturating_add(FREE_GROWTH).min(MAX_CONTENT)
+    }
+
+    /// Refuses an image whose tables have the same clusters again and again, or say of few bytes that they are many. Reads its
+    /// tables alone, as long as `go_on` has no error.
+    pub fn check_content(&mut self, go_on: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
+        let most = self.most_content();
+        let DiskReader::Qcow2(image) = self else { return Ok(()) };
+        let (mut found, mut at) = (0, 0);
+        while let Some(data) = image.next_data(at, go_on)? {
+            (found, at) = (found + data.end - data.start, data.end);
+            if found > most {
+                let what = format!("it has more than {most} bytes of content, far more than its file can hold");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+            }
+        }
+        Ok(())
+    }
+
     /// The first stretch at or after `from` that is not known to be zeros; none when there is none up to the end.
-    pub fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+    fn next_data(&mut self, from: u64, go_on: &dyn Fn() -> io::Result<()>) -> io::Result<Option<Range<u64>>> {
         match self {
             DiskReader::Raw(file, size) => holes::next_data(file, from, *size),
-            DiskReader::Qcow2(image) => image.next_data(from),
+            DiskReader::Qcow2(image) => image.next_data(from, go_on),
         }
     }
 }
 
-/// Hands on every piece of a disk that has anything but zeros, with its number; the last one is filled up with zeros.
-pub fn pieces(disk: &mut DiskReader, piece: u64, take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>) -> io::Result<()> {
+/// Hands on every piece of a disk that has anything but zeros, with its number, as long as `go_on` has no error; the last one
+/// is filled up with zeros.
+pub fn pieces(
+    disk: &mut DiskReader,
+    piece: u64,
+    go_on: &dyn Fn() -> io::Result<()>,
+    take: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+) -> io::Result<()> {
     let size = disk.size();
     let mut buffer = vec![0; piece as usize];
     let mut at = 0;
-    while let Some(data) = disk.next_data(at)? {
+    while let Some(data) = disk.next_data(at, go_on)? {
+        go_on()?;
         let number = data.start / piece;
         let count = piece.min(size - number * piece) as usize;
         buffer[count..].fill(0);

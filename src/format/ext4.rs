@@ -8,6 +8,7 @@ mod content;
 mod error;
 mod inode;
 mod layout;
+mod owners;
 mod read;
 mod volume;
 mod xattr;

@@ -27,8 +27,7 @@ pub fn write(disk: &mut DiskReader, out: &File, go_on: &dyn Fn() -> io::Result<(
     let mut table = vec![0xff; (blocks * 4).next_multiple_of(SECTOR) as usize];
     let mut end = TABLE + table.len() as u64;
     let mut content = Hasher::new(io::sink());
-    pieces(disk, BLOCK, &mut |number, bytes| {
-        go_on()?;
+    pieces(disk, BLOCK, go_on, &mut |number, bytes| {
         io::Write::write_all(&mut content, &number.to_le_bytes())?;
         io::Write::write_all(&mut content, bytes)?;
         let at = number as usize * 4;

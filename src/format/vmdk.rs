@@ -81,8 +81,7 @@ pub fn write(disk: &mut DiskReader, (out, name): (&File, &str), go_on: &dyn Fn()
     let mut table = vec![0; (layout.tables * TABLE_SECTORS * SECTOR) as usize];
     let mut end = layout.grains * SECTOR;
     let mut content = Hasher::new(io::sink());
-    pieces(disk, GRAIN, &mut |number, bytes| {
-        go_on()?;
+    pieces(disk, GRAIN, go_on, &mut |number, bytes| {
         io::Write::write_all(&mut content, &number.to_le_bytes())?;
         io::Write::write_all(&mut content, bytes)?;
         let at = number as usize * 4;

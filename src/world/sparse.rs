@@ -9,17 +9,26 @@ use rustix::fs::{SeekFrom, seek};
 
 use crate::base::holes::next_data;
 
+/// Bytes that are copied at a time.
+const PIECE: u64 = 64 << 20;
+
 /// Copies a whole file to an empty one. Holes stay holes, and blocks are shared where the file system can.
 pub fn copy(from: &File, to: &File) -> io::Result<()> {
+    copy_while(from, to, &|| Ok(()))
+}
+
+/// Copies a whole file to an empty one, as long as `go_on` has no error.
+pub fn copy_while(from: &File, to: &File, go_on: &dyn Fn() -> io::Result<()>) -> io::Result<()> {
     if rustix::fs::ioctl_ficlone(to, from).is_ok() {
         return Ok(());
     }
     let size = rustix::fs::fstat(from)?.st_size.unsigned_abs();
     let mut at = 0;
     while let Some(data) = next_data(from, at, size)? {
+        go_on()?;
         seek(from, SeekFrom::Start(data.start))?;
         seek(to, SeekFrom::Start(data.start))?;
-        let copied = io::copy(&mut from.take(data.end - data.start), &mut &*to)?;
+        let copied = io::copy(&mut from.take((data.end - data.start).min(PIECE)), &mut &*to)?;
         if copied == 0 {
             break;
         }

@@ -12,6 +12,8 @@ use crate::format::disk::ReadAt;
 const DEPTH: u64 = 5;
 /// Stretches of one file: a fragmented one of gigabytes has a few thousand.
 const MAX_RUNS: usize = 1 << 18;
+/// Nodes of the tree of one file, which refer to at least one stretch each.
+const MAX_NODES: usize = 1 << 14;
 /// What a node of the tree begins with.
 const MAGIC: u64 = 0xf30a;
 const ENTRY: usize = 12;
@@ -36,18 +38,32 @@ pub(super) fn runs<R: ReadAt>(volume: &mut Volume<R>, inode: &Inode) -> Result<V
         return if inode.size == 0 { Ok(Vec::new()) } else { Err(Ext4Error::Unsupported(what)) };
     }
     let mut runs: Vec<Run> = Vec::new();
+    // A file may be read more than once; its blocks are its own since the first time.
+    let is_new = volume.owners.begin(inode.number);
+    let mut nodes = 0;
     // The next node is the last one here, so that stretches come in order.
     let mut open = vec![(None, DEPTH)];
     while let Some((block, level)) = open.pop() {
         let node = match block {
             None => inode.block.clone(),
-            Some(block) => volume.block(block)?,
+            Some(block) => {
+                if is_new {
+                    volume.owners.take(inode.number, block, 1)?;
+                }
+                volume.block(block)?
+            }
         };
         let (count, depth) = (number(&node, 2, 2) as usize, number(&node, 6, 2));
-        if number(&node, 0, 2) != MAGIC || depth > level || (count + 1) * ENTRY > node.len() {
+        // Only the tree of an empty file has a node without entries.
+        let is_sound = match block {
+            None => depth <= level && (count > 0 || depth == 0),
+            Some(_) => depth == level && count > 0,
+        };
+        if number(&node, 0, 2) != MAGIC || !is_sound || (count + 1) * ENTRY > node.len() {
             return damaged("a node of its extents is invalid");
         }
-        if runs.len() + open.len() + count > MAX_RUNS {
+        nodes += 1;
+        if nodes > MAX_NODES || runs.len() + open.len() + count > MAX_RUNS {
             return damaged("it has too many extents");
         }
         let entries = node.chunks_exact(ENTRY).skip(1).take(count);
@@ -63,13 +79,22 @@ pub(super) fn runs<R: ReadAt>(volume: &mut Volume<R>, inode: &Inode) -> Result<V
             if runs.last().is_some_and(|last| last.logical + last.blocks > logical) {
                 return damaged("its extents overlap");
             }
-            if run.physical + blocks > volume.blocks() {
+            if blocks == 0 || run.physical + blocks > volume.blocks() {
                 return damaged("its extents end outside of the file system");
+            }
+            if is_new {
+                volume.owners.take(inode.number, run.physical, blocks)?;
             }
             runs.extend(is_written.then_some(run));
         }
     }
     Ok(runs)
+}
+
+/// Whether these stretches are the whole of a file of so many blocks.
+pub(super) fn are_whole(runs: &[Run], blocks: u64) -> bool {
+    let end = runs.iter().try_fold(0, |end, run| (run.logical == end).then_some(end + run.blocks));
+    end == Some(blocks)
 }
 
 /// The bytes of a file; what was never written reads as zeros.

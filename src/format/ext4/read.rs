@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::content::Ext4Content;
+use super::content::{Ext4Content, are_whole, runs};
 use super::error::Ext4Error;
 use super::inode::{Inode, InodeKind};
 use super::layout::number;
@@ -22,6 +22,15 @@ const MAX_DIRECTORY_BYTES: u64 = 256 << 20;
 /// Longest target of a symbolic link.
 const MAX_LINK: u64 = 4095;
 const ROOT: u64 = 2;
+
+/// A name in a directory.
+struct DirectoryEntry {
+    name: Vec<u8>,
+    /// Its inode.
+    child: u64,
+    /// What it says that the inode is, as a number.
+    kind: u8,
+}
 
 /// A file system that is read.
 pub struct Ext4Reader<R> {
@@ -48,16 +57,16 @@ impl<R: ReadAt> Ext4Reader<R> {
         let mut names = BTreeMap::from([(TarPath::root(), ROOT)]);
         let (mut open, mut seen) = (vec![(TarPath::root(), ROOT)], BTreeSet::from([ROOT]));
         while let Some((path, number)) = open.pop() {
-            if stop() {
-                return Err(io::Error::from(io::ErrorKind::Interrupted).into());
-            }
             let inode = self.inode(number)?;
             if inode.kind()? != InodeKind::Directory {
-                return Err(Ext4Error::damaged(number, "it is named as a directory and is none"));
+                return Err(Ext4Error::damaged(number, "it is the root directory and is no directory"));
             }
-            for (name, child, is_directory) in self.directory(&inode)? {
-                let path = path.join(&name)?;
-                if is_directory {
+            for entry in self.directory(&inode)? {
+                if stop() {
+                    return Err(io::Error::from(io::ErrorKind::Interrupted).into());
+                }
+                let (path, child) = (path.join(&entry.name)?, entry.child);
+                if self.kind_of(&entry)? == InodeKind::Directory {
                     if !seen.insert(child) {
                         return Err(Ext4Error::damaged(child, "it is a directory with two names"));
                     }
@@ -71,28 +80,56 @@ impl<R: ReadAt> Ext4Reader<R> {
         Ok(names)
     }
 
+    /// The kind of a named inode. What the directory says of it, if it says anything, has to be the same.
+    fn kind_of(&mut self, entry: &DirectoryEntry) -> Result<InodeKind, Ext4Error> {
+        const UNKNOWN: u8 = 0;
+        let kind = self.inode(entry.child)?.kind()?;
+        let said = match entry.kind {
+            _ if !self.volume.has_kinds_in_directories() => kind,
+            UNKNOWN => kind,
+            1 => InodeKind::File,
+            2 => InodeKind::Directory,
+            3 => InodeKind::Character,
+            4 => InodeKind::Block,
+            5 => InodeKind::Pipe,
+            7 => InodeKind::Link,
+            _ => return Err(Ext4Error::damaged(entry.child, "a directory says that it is of no kind")),
+        };
+        if said == kind {
+            Ok(kind)
+        } else {
+            Err(Ext4Error::damaged(entry.child, "a directory says that it is of another kind"))
+        }
+    }
+
     /// The entries of a directory but `.` and `..`. Blocks of its index look like unused entries.
-    fn directory(&mut self, inode: &Inode) -> Result<Vec<(Vec<u8>, u64, bool)>, Ext4Error> {
-        const DIRECTORY: u8 = 2;
+    fn directory(&mut self, inode: &Inode) -> Result<Vec<DirectoryEntry>, Ext4Error> {
         let damaged = || Ext4Error::damaged(inode.number, "an entry of this directory is invalid");
+        let size = self.volume.block_size();
         if inode.size > MAX_DIRECTORY_BYTES {
             return Err(Ext4Error::damaged(inode.number, "it is too large for a directory"));
+        }
+        // A hole would read as unused entries, and so would what a size that is too small leaves out.
+        let runs = runs(&mut self.volume, inode)?;
+        if inode.size == 0 || !inode.size.is_multiple_of(size) || !are_whole(&runs, inode.size / size) {
+            return Err(Ext4Error::damaged(inode.number, "its blocks do not have the size of this directory"));
         }
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut self.content(inode)?, &mut bytes)?;
         let mut found = Vec::new();
-        for block in bytes.chunks(self.volume.block_size() as usize) {
+        for block in bytes.chunks(size as usize) {
             let mut at = 0;
-            while let Some(entry) = block.get(at..).filter(|rest| rest.len() >= 8) {
+            while at < block.len() {
+                let entry = &block[at..];
                 // The length of an entry that fills a block of 64 KiB has no room in its field.
                 let length = match number(entry, 4, 2) as usize {
-                    0 | 0xffff => block.len() - at,
+                    0 | 0xffff if block.len() > 0xffff => entry.len(),
                     length => length,
                 };
-                let name = entry.get(8..8 + usize::from(entry[6])).ok_or_else(damaged)?;
-                if length < 8 + name.len() || length > entry.len() {
+                if length < 8 || length % 4 != 0 || length > entry.len() {
                     return Err(damaged());
                 }
+                let name = entry[8..length].get(..usize::from(entry[6])).ok_or_else(damaged)?;
                 at += length;
                 let child = number(entry, 0, 4);
                 if child == 0 || matches!(name, b"." | b"..") {
@@ -101,7 +138,7 @@ impl<R: ReadAt> Ext4Reader<R> {
                 if name.is_empty() || name.iter().any(|byte| matches!(byte, b'/' | 0)) {
                     return Err(damaged());
                 }
-                found.push((name.to_vec(), child, entry[7] == DIRECTORY));
+                found.push(DirectoryEntry { name: name.to_vec(), child, kind: entry[7] });
             }
         }
         Ok(found)

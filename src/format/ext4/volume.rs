@@ -5,11 +5,14 @@ use std::io;
 use super::error::Ext4Error;
 use super::inode::Inode;
 use super::layout::Ext4Layout;
+use super::owners::BlockOwners;
 use crate::format::disk::ReadAt;
 
 /// `s_feature_incompat`: file types in directories, extents, numbers of 64 bits, groups of block groups, a seed of checksums,
 /// large directories. None of them changes where the content of a file is found.
-const KNOWN: u32 = 0x2 | 0x40 | 0x80 | 0x200 | 0x2000 | 0x4000;
+const KNOWN: u32 = FILE_TYPE | 0x40 | 0x80 | 0x200 | 0x2000 | 0x4000;
+/// Directories say of which kind a file is.
+const FILE_TYPE: u32 = 0x2;
 /// The journal has changes that are not in their places yet.
 const RECOVER: u32 = 0x4;
 
@@ -17,6 +20,7 @@ const RECOVER: u32 = 0x4;
 pub(super) struct Volume<R> {
     disk: R,
     pub(super) layout: Ext4Layout,
+    pub(super) owners: BlockOwners,
 }
 
 impl<R: ReadAt> Volume<R> {
@@ -24,13 +28,18 @@ impl<R: ReadAt> Volume<R> {
     pub(super) fn new(mut disk: R) -> Result<Volume<R>, Ext4Error> {
         let layout = Ext4Layout::read(&mut disk)?;
         match layout.features & !KNOWN {
-            0 => Ok(Volume { disk, layout }),
+            0 => Ok(Volume { disk, layout, owners: BlockOwners::default() }),
             others if others & RECOVER != 0 => {
                 let what = "changes in its journal: it was in use when it was copied".to_owned();
                 Err(Ext4Error::Unsupported(what))
             }
             others => Err(Ext4Error::Unsupported(format!("features 0x{others:x}"))),
         }
+    }
+
+    /// Whether entries of directories say of which kind a file is.
+    pub(super) fn has_kinds_in_directories(&self) -> bool {
+        self.layout.features & FILE_TYPE != 0
     }
 
     pub(super) fn block_size(&self) -> u64 {

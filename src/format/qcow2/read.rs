@@ -13,6 +13,8 @@ const OFFSET: u64 = 0x00ff_ffff_ffff_fe00;
 const ZERO: u64 = 1;
 const SECTOR: u64 = 512;
 
+/// Bytes of the largest disk: the largest file system of a recipe (2 TiB), with room for partitions beside it.
+const MAX_SIZE: u64 = (2 << 40) + (64 << 30);
 /// Bytes of the window of a frame, as a power of two: twice those of the largest cluster.
 const MAX_WINDOW_LOG: u32 = 19;
 /// Images with more clusters, which have terabytes, are not listed.
@@ -36,6 +38,8 @@ pub struct Qcow2Reader<R> {
     file: R,
     bits: u32,
     size: u64,
+    /// Bytes of the image itself.
+    stored_bytes: u64,
     l1: Vec<u64>,
     /// The second-level table that was used last, by its offset.
     l2: (u64, Vec<u64>),
@@ -62,14 +66,23 @@ impl<R: Read + Seek> Qcow2Reader<R> {
         if size > reach {
             return Err(bad("a disk that is larger than its L1 table can map"));
         }
+        if size > MAX_SIZE {
+            return Err(bad("a disk of more than 2112 GiB, which is larger than any that kiln makes"));
+        }
         let l1 = table(&mut file, long(40), entries)?;
+        let stored_bytes = file.seek(SeekFrom::End(0))?;
         let none = (u64::MAX, Vec::new());
-        Ok(Qcow2Reader { file, bits, size, l1, l2: (u64::MAX, Vec::new()), cluster: none })
+        Ok(Qcow2Reader { file, bits, size, stored_bytes, l1, l2: (u64::MAX, Vec::new()), cluster: none })
     }
 
     /// Bytes that the guest sees.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// Bytes of the image itself.
+    pub fn stored_bytes(&self) -> u64 {
+        self.stored_bytes
     }
 
     /// Size of a cluster as a power of two.
@@ -128,12 +141,14 @@ impl<R: Read + Seek> Qcow2Reader<R> {
         Ok(())
     }
 
-    /// The first stretch of clusters at or after `from` of which any was written; none up to the end when there is none.
-    pub fn next_data(&mut self, from: u64) -> io::Result<Option<Range<u64>>> {
+    /// The first stretch of clusters at or after `from` of which any was written; none up to the end when there is none. A
+    /// table may say of millions of clusters that they are none, so `go_on` is asked on the way.
+    pub fn next_data(&mut self, from: u64, go_on: &dyn Fn() -> io::Result<()>) -> io::Result<Option<Range<u64>>> {
         let clusters = self.size.div_ceil(1 << self.bits);
         let mut number = from >> self.bits;
         while number < clusters {
             let per_table = 1u64 << (self.bits - 3);
+            go_on()?;
             if self.l1.get((number / per_table) as usize).is_none_or(|entry| entry & OFFSET == 0) {
                 number = (number / per_table + 1) * per_table;
                 continue;

@@ -12,7 +12,7 @@ use crate::ops::error::{ExportError, OpsError};
 const SECTOR: u64 = 512;
 
 pub(super) fn write(disk: &DiskFile, format: ExportFormat, new: &NewExport<'_>) -> Result<(), OpsError> {
-    let mut reader = disk.open_disk()?;
+    let mut reader = disk.open_bounded()?;
     let largest = if format == ExportFormat::Vhd { vhd::MAX_BYTES } else { vmdk::MAX_BYTES };
     let size = reader.size();
     if size > largest || !size.is_multiple_of(SECTOR) {

@@ -94,6 +94,13 @@ impl DiskFile {
         }
     }
 
+    /// Opens it, unless it has more content than its file can hold.
+    pub(super) fn open_bounded(&self) -> Result<DiskReader, OpsError> {
+        let mut disk = self.open_disk()?;
+        fs::context("read", &self.path(), disk.check_content(&super::ask_to_stop))?;
+        Ok(disk)
+    }
+
     /// Opens its file.
     pub(super) fn open_file(&self) -> Result<File, OpsError> {
         let path = self.path();

@@ -90,7 +90,9 @@ pub(super) fn of_disk(disk: &DiskFile, home: &OutputDirectory, layer: &NewExport
             let written = qcow2::write_qcow2(&file, target, qcow2::Qcow2Options::default(), &mut |_, _| {});
             written.map_err(|error| layer.failed(io::Error::other(error)))?;
         }
-        DiskReader::Qcow2(_) => sparse::copy(&disk.open_file()?, &converted.file).map_err(failed)?,
+        DiskReader::Qcow2(_) => {
+            sparse::copy_while(&disk.open_file()?, &converted.file, &ask_to_stop).map_err(failed)?
+        }
     }
     disk_layer(&disk.label, &converted.file, layer.file()).map_err(failed)?;
     Image::new((architecture, None, RunConfig::default()), layer, Vec::new())

@@ -15,10 +15,10 @@ use crate::world::sparse;
 const CHUNK: u64 = 64 << 10;
 
 pub(super) fn write(disk: &DiskFile, new: &NewExport<'_>) -> Result<(), OpsError> {
-    let mut reader = disk.open_disk()?;
+    let mut reader = disk.open_bounded()?;
     let written = match &reader {
         // A file system that can shares the blocks.
-        DiskReader::Raw(file, _) => sparse::copy(file, new.file()),
+        DiskReader::Raw(file, _) => sparse::copy_while(file, new.file(), &ask_to_stop),
         DiskReader::Qcow2(_) => copy(&mut reader, new.file()),
     };
     written.map_err(|error| new.failed(error))
@@ -26,9 +26,7 @@ pub(super) fn write(disk: &DiskFile, new: &NewExport<'_>) -> Result<(), OpsError
 
 fn copy(disk: &mut DiskReader, out: &File) -> io::Result<()> {
     let size = disk.size();
-    pieces(disk, CHUNK, &mut |number, bytes| {
-        ask_to_stop()?;
-        out.write_all_at(bytes, number * CHUNK)
-    })?;
+    // The last piece is longer than what is left of the disk.
+    pieces(disk, CHUNK, &ask_to_stop, &mut |number, bytes| out.write_all_at(bytes, number * CHUNK))?;
     out.set_len(size)
 }

@@ -19,8 +19,8 @@ use crate::ops::error::{ExportError, OpsError};
 use crate::recipe::image::SWAP_FILE;
 use crate::world::sparse;
 
-/// Bytes of all files, which may have holes: nobody's disk space is used up by a few kilobytes.
-const MAX_CONTENT_BYTES: u64 = 1 << 40;
+/// Bytes of an entry without its content.
+const ENTRY_BYTES: u64 = 1024;
 /// Of `/etc/fstab`.
 const TABLE_LIMIT: u64 = 1 << 20;
 /// What the first page of a swap file ends with (`mkswap`).
@@ -34,7 +34,7 @@ type Names = BTreeMap<TarPath, (usize, u64)>;
 /// Writes the archive.
 pub(super) fn write(disk: &DiskFile, new: &NewExport<'_>) -> Result<Vec<LeftOut>, OpsError> {
     if let OpenDisk::Archive(archive) = disk.open()? {
-        return match sparse::copy(&archive, new.file()) {
+        return match sparse::copy_while(&archive, new.file(), &ask_to_stop) {
             Ok(()) => Ok(Vec::new()),
             Err(error) => Err(new.failed(error)),
         };
@@ -51,14 +51,16 @@ pub(super) struct Tree<'a> {
     disk: &'a DiskFile,
     file_systems: Vec<FileSystem>,
     names: Names,
-    /// What is in the archive.
+    /// What is in the archive, and the most that may be: files may have holes, and share extended attributes.
     bytes: u64,
+    most: u64,
 }
 
 impl<'a> Tree<'a> {
     pub(super) fn read(disk: &'a DiskFile) -> Result<Tree<'a>, OpsError> {
+        let most = disk.open_bounded()?.most_content();
         let (root, others) = file_systems(disk)?;
-        let mut tree = Tree { disk, file_systems: vec![root], names: Names::new(), bytes: 0 };
+        let mut tree = Tree { disk, file_systems: vec![root], names: Names::new(), bytes: 0, most };
         let names = tree.names_of(0)?;
         tree.names = names.into_iter().map(|(path, inode)| (path, (0, inode))).collect();
         if others.is_empty() {
@@ -153,9 +155,13 @@ impl<'a> Tree<'a> {
         entry: &TarEntry,
         (at, number): (usize, u64),
     ) -> Result<(), OpsError> {
-        self.bytes = self.bytes.saturating_add(entry.size);
-        if self.bytes > MAX_CONTENT_BYTES {
-            return Err(self.wrong(format!("its files have more than {MAX_CONTENT_BYTES} bytes")));
+        let attributes: u64 = entry.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+        self.bytes = self.bytes.saturating_add(entry.size).saturating_add(attributes + ENTRY_BYTES);
+        if self.bytes > self.most {
+            let most = self.most;
+            return Err(
+                self.wrong(format!("its files have more than {most} bytes, which is far more than the disk has"))
+            );
         }
         let file_system = &mut self.file_systems[at];
         let appended = match entry.kind {

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::process::Stdio;
 
-use kiln::format::disk::ReadAt;
-use kiln::format::ext4::Ext4Reader;
+use kiln::format::disk::{DiskReader, ReadAt, pieces};
+use kiln::format::ext4::{BlockPlace, Ext4Layout, Ext4Reader, number};
 use kiln::format::tar::TarEntryKind;
 
 use super::{FILES, Lab, disk};
@@ -92,7 +92,7 @@ fn a_disk_that_is_none_is_an_error_and_leaves_nothing() {
 #[test]
 fn an_interrupted_export_leaves_nothing() {
     let lab = Lab::new("interrupted");
-    // A file with a hole of 512 GiB: minutes of zeros.
+    // A file with a hole of more than a gigabyte: seconds of zeros.
     let mut endless = disk();
     let note = endless.windows(14).position(|found| found == b"after the hole").unwrap() / 4096;
     let inode = (0..endless.len() - 256).step_by(256).find(|at| {
@@ -100,7 +100,7 @@ fn an_interrupted_export_leaves_nothing() {
         word(4) == (1 << 20) + 8192 && word(0x28) & 0xffff == 0xf30a
     });
     let inode = inode.unwrap_or_else(|| panic!("the inode of the file at block {note}"));
-    endless[inode + 0x6c] = 128;
+    endless[inode + 7] = 0x50;
     lab.deliver(&[("d.raw", &endless)]);
     let mut export = lab.kiln(&["export", "build", "--format", "tar", "-o", "out"]);
     let child = export.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -118,7 +118,161 @@ fn an_interrupted_export_leaves_nothing() {
     assert_eq!(output.status.code(), Some(130), "{}", text(&output));
     assert!(lab.names().is_empty(), "{:?}", lab.names());
     // More than anybody's disk has is refused before it is written.
-    endless[inode + 0x6d] = 4;
+    endless[inode + 0x6c] = 1;
     lab.deliver(&[("d.raw", &endless)]);
     refused(&lab.export("tar", &["-o", "out"]), 5, &["its files have more than"]);
+}
+
+/// Where the inode of a path is in a file system.
+fn inode_at(bytes: &[u8], path: &str) -> usize {
+    let names = Ext4Reader::new(Bytes(bytes)).unwrap().names(&|| false).unwrap();
+    let (_, wanted) = names.into_iter().find(|(name, _)| name.to_string() == path).unwrap();
+    let layout = Ext4Layout::read(&mut Bytes(bytes)).unwrap();
+    let block = (0..layout.blocks).find_map(|block| match layout.place(block) {
+        BlockPlace::Inodes(first) if (first..first + 16).contains(&wanted) => {
+            Some(block * 4096 + (wanted - first) * 256)
+        }
+        _ => None,
+    });
+    block.unwrap() as usize
+}
+
+const BLOCK: usize = 4096;
+/// `i_block` in an inode.
+const EXTENTS: usize = 0x28;
+
+/// The head of a node of extents, and entries that all are this child.
+fn node(count: u16, depth: u16, child: u32) -> Vec<u8> {
+    let head = [0xf30a, count, 340, depth, 0, 0].map(u16::to_le_bytes).concat();
+    let entry = [&0u32.to_le_bytes()[..], &child.to_le_bytes(), &[0; 4]].concat();
+    [head, entry.repeat(usize::from(count))].concat()
+}
+
+/// The fixture with a tree of extents for one file: its root, and nodes from a block on.
+fn with_tree(root: &[u8], first: usize, nodes: &[Vec<u8>]) -> Vec<u8> {
+    let mut disk = disk();
+    let inode = inode_at(&disk, "/var/large");
+    disk[inode + EXTENTS..inode + EXTENTS + root.len()].copy_from_slice(root);
+    for (at, node) in nodes.iter().enumerate() {
+        let block = (first + at) * BLOCK;
+        disk[block..block + BLOCK].fill(0);
+        disk[block..block + node.len()].copy_from_slice(node);
+    }
+    disk
+}
+
+#[test]
+fn a_tree_of_extents_that_never_ends_is_refused_at_once() {
+    // Five blocks, through which there are 340^5 ways.
+    let first = 2043;
+    let level = |at: u32| node(340, 4 - at as u16, first + at + 1);
+    let endless = with_tree(&node(1, 5, first), first as usize, &(0..5).map(level).collect::<Vec<_>>());
+    assert!(read(&endless).unwrap_err().contains("used twice"));
+    let root = node(1, 1, first);
+    // A node that refers to itself, one without entries, and one that is deeper than its parent says.
+    for (node, words) in [
+        (node(1, 1, first), "a node of its extents is invalid"),
+        (node(0, 0, 0), "a node of its extents is invalid"),
+        (node(1, 2, first), "a node of its extents is invalid"),
+    ] {
+        let found = read(&with_tree(&root, first as usize, &[node]));
+        assert!(found.as_ref().is_err_and(|error| error.contains(words)), "{found:?}");
+    }
+    let lab = Lab::new("endless");
+    lab.deliver(&[("d.raw", &endless)]);
+    refused(&lab.export("tar", &["-o", "out"]), 5, &["used twice"]);
+    assert!(lab.names().is_empty(), "{:?}", lab.names());
+}
+
+#[test]
+fn files_do_not_share_blocks() {
+    let mut shared = disk();
+    let (one, two) = (inode_at(&shared, "/var/large"), inode_at(&shared, "/var/sparse"));
+    shared.copy_within(one + EXTENTS..one + 0x64, two + EXTENTS);
+    assert!(read(&shared).unwrap_err().contains("it has a block that is used twice"));
+}
+
+/// A qcow2 with clusters of 64 KiB, whose tables have the same entry throughout.
+fn repeated(size: u64, entry: u64) -> Vec<u8> {
+    let cluster = 64 << 10;
+    let tables = (size.div_ceil(1 << 29)).min(4 << 20);
+    let mut image = FILES[..112].to_vec();
+    image.resize(cluster, 0);
+    image[20..24].copy_from_slice(&16u32.to_be_bytes());
+    image[24..32].copy_from_slice(&size.to_be_bytes());
+    image[36..40].copy_from_slice(&(tables as u32).to_be_bytes());
+    image[40..48].copy_from_slice(&(3 * cluster as u64).to_be_bytes());
+    image.extend(entry.to_be_bytes().repeat(cluster / 8));
+    image.extend([0x55].repeat(cluster));
+    image.extend((cluster as u64).to_be_bytes().repeat(tables as usize));
+    image
+}
+
+#[test]
+fn a_disk_with_more_than_its_file_holds_is_refused_before_a_byte_is_written() {
+    let lab = Lab::new("repeated");
+    let data = 2 * (64 << 10);
+    for (size, entry, words) in
+        [(1 << 41, data, "far more than its file can hold"), (1 << 45, data, "than any that kiln makes")]
+    {
+        lab.deliver(&[("d.qcow2", &repeated(size, entry))]);
+        for format in ["raw", "tar", "vmdk"] {
+            refused(&lab.export(format, &["-o", "out"]), 4, &["d.qcow2", words]);
+        }
+        assert!(lab.names().is_empty(), "{:?}", lab.names());
+    }
+    // Few enough are written: what is the same is no fault.
+    lab.deliver(&[("d.qcow2", &repeated(32 << 20, data))]);
+    assert!(lab.exported("raw", "out") == vec![0x55; 32 << 20]);
+}
+
+#[test]
+fn tables_without_clusters_are_read_no_longer_than_the_user_wants() {
+    let lab = Lab::new("tables");
+    std::fs::write(lab.path("d.qcow2"), repeated(1 << 41, 0)).unwrap();
+    let mut disk = DiskReader::qcow2(std::fs::File::open(lab.path("d.qcow2")).unwrap()).unwrap();
+    let asked = std::cell::Cell::new(0);
+    let stop = || {
+        asked.set(asked.get() + 1);
+        if asked.get() < 1000 { Ok(()) } else { Err(std::io::ErrorKind::Interrupted.into()) }
+    };
+    let ended = pieces(&mut disk, 64 << 10, &stop, &mut |_, _| panic!("there is no content"));
+    assert_eq!(ended.unwrap_err().kind(), std::io::ErrorKind::Interrupted);
+    asked.set(0);
+    assert!(disk.check_content(&stop).is_err());
+}
+
+#[test]
+fn no_change_of_a_directory_loses_files_in_silence() {
+    let whole = disk();
+    let find = |bytes: &[u8]| whole.windows(bytes.len()).position(|found| found == bytes).unwrap();
+    let refuses = |at: usize, value: &[u8], words: &str| {
+        let mut changed = whole.clone();
+        changed[at..at + value.len()].copy_from_slice(value);
+        let found = read(&changed);
+        assert!(found.as_ref().is_err_and(|error| error.contains(words)), "{words}: {found:?}");
+    };
+    // The kind of an entry: of the directory `many`, and of the file `hostname`.
+    for name in [&b"\x04\x02many"[..], b"\x08\x01hostname"] {
+        for kind in (1..=255).filter(|kind| *kind != name[1]) {
+            refuses(find(name) + 1, &[kind], "a directory says that it is of");
+        }
+    }
+    // An entry that says nothing is what its inode is.
+    let mut unknown = whole.clone();
+    unknown[find(b"\x04\x02many") + 1] = 0;
+    assert_eq!(read(&unknown), read(&whole));
+    // The kind of an inode, its size, and its blocks.
+    let many = inode_at(&whole, "/many");
+    let size = number(&whole, many + 4, 4) as u32;
+    assert!(size > 4096, "a directory with more than one block");
+    refuses(many + 1, &[0x83], "a directory says that it is of another kind");
+    for size in [0, 1, size - 4096, size - 1, size + 4096] {
+        refuses(many + 4, &size.to_le_bytes(), "do not have the size of this directory");
+    }
+    refuses(many + EXTENTS + 2, &[0], "do not have the size of this directory");
+    // Lengths of entries.
+    for length in [0u16, 4, 6, 0xffff] {
+        refuses(find(b"\x08\x01hostname") - 2, &length.to_le_bytes(), "an entry of this directory is invalid");
+    }
 }
