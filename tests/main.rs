@@ -80,6 +80,7 @@ mod suite {
     mod signed;
     mod skip;
     mod sources;
+    mod ssh_agent;
     mod store;
     mod store_modes;
     mod template_support;

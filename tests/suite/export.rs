@@ -6,6 +6,7 @@ mod hostile;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 use std::process::{Command, Output};
@@ -13,12 +14,25 @@ use std::process::{Command, Output};
 use kiln::base::Digest;
 use kiln::deliver::manifest::{DeliveredFile, FORMAT, Manifest};
 use kiln::format::disk::{DiskReader, ReadAt};
+use kiln::format::tar::{TarEntry, TarReader};
 
 use super::failure_support::{refused, text};
 use super::live::{Scratch, judge};
 
 /// A file system with every kind of file, made by `mke2fs` and `debugfs` and packed by `qemu-img`.
 pub(super) const FILES: &[u8] = include_bytes!("../fixtures/export/files.qcow2");
+
+/// Entries and contents by path.
+pub(super) fn entries(archive: &[u8]) -> BTreeMap<String, (TarEntry, Vec<u8>)> {
+    let mut reader = TarReader::new(archive);
+    let mut found = BTreeMap::new();
+    while let Some(entry) = reader.next_entry().unwrap() {
+        let mut content = Vec::new();
+        reader.read_to_end(&mut content).unwrap();
+        found.insert(entry.path.to_string(), (entry, content));
+    }
+    found
+}
 
 /// A directory to work in.
 pub(super) struct Lab {

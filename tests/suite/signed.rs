@@ -2,7 +2,7 @@
 //! they accept what kiln signs, and every signature that is not to be relied on is refused with its reason.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output};
+use std::process::{Command, Output};
 
 use kiln::base::base64;
 use kiln::deliver::manifest::Manifest;
@@ -10,6 +10,7 @@ use kiln::deliver::statement::BuildStatement;
 
 use super::failure_support::{refused, text};
 use super::live::Scratch;
+use super::ssh_agent::Agent;
 
 /// A result directory, an SSH key, and a file that trusts it.
 struct Lab {
@@ -131,17 +132,6 @@ fn ssh_keygen_accepts_what_kiln_signs_and_the_other_way_round() {
     }
 }
 
-/// Ends with the test.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn an_agent_signs_for_a_public_key() {
     let Some(lab) = Lab::new("agent") else { return };
@@ -149,26 +139,14 @@ fn an_agent_signs_for_a_public_key() {
         return;
     }
     refused(&lab.kiln(&["sign", "result", "--key", "key.pub"]).output().unwrap(), 2, &["SSH_AUTH_SOCK is not set"]);
-    // The path of a socket may have 107 bytes.
-    let place = std::env::temp_dir().join(format!("kiln-agent-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
-    let socket = place.join("socket");
-    let mut agent = Command::new("ssh-agent");
-    agent.args(["-D", "-a"]).arg(&socket).stdout(std::process::Stdio::null());
-    let _agent = Agent(agent.spawn().unwrap());
-    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-        std::thread::yield_now();
-    }
+    let agent = Agent::start("sign");
+    let socket = agent.socket();
     let sign = |key: &str| lab.kiln(&["sign", "result", "--key", key]).env("SSH_AUTH_SOCK", &socket).output().unwrap();
     refused(&sign("key.pub"), 4, &["the SSH agent does not sign with this key"]);
-    let mut key = std::fs::metadata(lab.path("key")).unwrap().permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut key, 0o600);
-    std::fs::set_permissions(lab.path("key"), key).unwrap();
-    succeed(Command::new("ssh-add").arg(lab.path("key")).env("SSH_AUTH_SOCK", &socket));
+    agent.add(&lab.path("key"));
     let output = sign("key.pub");
     assert!(output.status.success(), "{}", text(&output));
     assert!(text(&lab.verify(&[])).contains("signed by alice"));
-    std::fs::remove_dir_all(&place).unwrap();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `kiln attest`: what this store built with nobody's help is signed, in the formats that others read; nothing else is.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use kiln::base::base64;
 use kiln::deliver::manifest::Manifest;
@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::super::attack::ground::run;
 use super::super::attest_support::{Builder, changed, subjects};
+use super::super::ssh_agent::Agent;
 use super::{Lab, ran};
 
 /// The envelopes in a file, and their statements.
@@ -211,17 +212,6 @@ fn the_commands_of_the_page_run() {
     assert!(said.contains("files that 2 builders agree on") && said.contains("in alice.json"), "{said}");
 }
 
-/// Ends with the test.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn an_agent_and_minisign_keys_make_the_same_plain_signature() {
     let Some(lab) = Lab::with_kernel("attested-agent") else { return };
@@ -237,22 +227,10 @@ fn an_agent_and_minisign_keys_make_the_same_plain_signature() {
     if !super::super::live::judge("ssh-agent") {
         return;
     }
-    // The path of a socket may have 107 bytes.
-    let place = std::env::temp_dir().join(format!("kiln-attest-agent-{}", std::process::id()));
-    std::fs::create_dir_all(&place).unwrap();
-    let socket = place.join("socket");
-    let mut agent = Command::new("ssh-agent");
-    let _agent = Agent(agent.args(["-D", "-a"]).arg(&socket).stdout(Stdio::null()).spawn().unwrap());
-    while std::os::unix::net::UnixStream::connect(&socket).is_err() {
-        std::thread::yield_now();
-    }
-    let mut key = std::fs::metadata(lab.path("alice")).unwrap().permissions();
-    std::os::unix::fs::PermissionsExt::set_mode(&mut key, 0o600);
-    std::fs::set_permissions(lab.path("alice"), key).unwrap();
-    let added = Command::new("ssh-add").arg(lab.path("alice")).env("SSH_AUTH_SOCK", &socket).output().unwrap();
-    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    let agent = Agent::start("attest");
+    agent.add(&lab.path("alice"));
     let mut kiln = lab.ground.kiln();
-    kiln.env("KILN_STORE", lab.path("store")).env("SSH_AUTH_SOCK", &socket);
+    kiln.env("KILN_STORE", lab.path("store")).env("SSH_AUTH_SOCK", agent.socket());
     let ended = run(kiln.args(["attest", "out-store", "--key", "alice.pub", "-o", "agent.json"]));
     assert_eq!(ended.code, Some(0), "{}", ended.text());
     let [(envelope, _)] = attestations(&lab.path("agent.json")).try_into().unwrap();
@@ -261,5 +239,4 @@ fn an_agent_and_minisign_keys_make_the_same_plain_signature() {
     let mini = base64::encode(&[b"Ed".as_slice(), b"kiln-key", &public].concat());
     lab.trust(&format!("alice {}\nbob minisign {mini}\n", lab.public("alice")));
     lab.succeed("store", &["verify", "out-store", "--require", "2", "--from", "mini.json", "--from", "agent.json"]);
-    std::fs::remove_dir_all(&place).unwrap();
 }

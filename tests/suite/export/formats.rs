@@ -1,14 +1,11 @@
 //! Disks for other hypervisors and container images: the same bytes from any format of the disk, read by others.
 
-use std::collections::BTreeMap;
-use std::io::Read;
 use std::process::Command;
 
 use kiln::base::{Digest, Timestamp};
-use kiln::format::tar::{TarEntry, TarReader};
 use serde_json::Value;
 
-use super::{Lab, disk};
+use super::{Lab, disk, entries};
 use crate::suite::failure_support::{refused, text};
 use crate::suite::live::judge;
 
@@ -66,21 +63,9 @@ fn what_a_format_cannot_hold_is_refused() {
     assert!(lab.names().is_empty(), "{:?}", lab.names());
 }
 
-/// The files of an archive with what it says of them.
-fn files(archive: &[u8]) -> BTreeMap<String, (TarEntry, Vec<u8>)> {
-    let mut reader = TarReader::new(archive);
-    let mut found = BTreeMap::new();
-    while let Some(entry) = reader.next_entry().unwrap() {
-        let mut content = Vec::new();
-        reader.read_to_end(&mut content).unwrap();
-        found.insert(entry.path.to_string(), (entry, content));
-    }
-    found
-}
-
 /// The configuration and the layer of the only image of an archive, each compared with the digest that names it.
 fn image(archive: &[u8]) -> (Value, Vec<u8>) {
-    let found = files(archive);
+    let found = entries(archive);
     let blob = |descriptor: &Value| {
         let hex = descriptor["digest"].as_str().unwrap().strip_prefix("sha256:").unwrap();
         let bytes = found[&format!("/blobs/sha256/{hex}")].1.clone();
@@ -113,14 +98,14 @@ fn a_container_image_has_the_root_file_system_as_its_one_layer() {
     let root = lab.exported("tar", "root.tar");
     assert!(layer == root);
     assert_eq!(config["config"]["Cmd"][0], "/usr/bin/bash");
-    let newest = files(&layer).values().map(|(entry, _)| entry.mtime).max().unwrap();
+    let newest = entries(&layer).values().map(|(entry, _)| entry.mtime).max().unwrap();
     assert_eq!(config["created"], Timestamp(newest).to_string());
     // The image of an archive is the same.
     lab.deliver(&[("root.tar", &root)]);
     let output = lab.export("oci", &["-o", "again.tar", "--json"]);
     assert!(output.status.success() && std::fs::read(lab.path("again.tar")).unwrap() == archive, "{}", text(&output));
     let told: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let index: Value = serde_json::from_slice(&files(&archive)["/index.json"].1).unwrap();
+    let index: Value = serde_json::from_slice(&entries(&archive)["/index.json"].1).unwrap();
     assert_eq!(index["manifests"][0]["digest"], format!("sha256:{}", told["manifest"].as_str().unwrap()));
 }
 
@@ -128,13 +113,13 @@ fn a_container_image_has_the_root_file_system_as_its_one_layer() {
 fn a_container_disk_is_as_kubevirt_documents_it() {
     let lab = Lab::new("containerdisk");
     let (_, layer) = image(&lab.exported("containerdisk", "image.tar"));
-    let found = files(&layer);
+    let found = entries(&layer);
     let (entry, content) = &found["/disk/files.qcow2"];
     assert_eq!((entry.mode, entry.uid, entry.gid, found.len()), (0o440, 107, 107, 2));
     assert!(*content == super::FILES, "a qcow2 is taken as it was delivered");
     lab.deliver(&[("files.raw", &disk())]);
     let (_, layer) = image(&lab.exported("containerdisk", "raw.tar"));
-    std::fs::write(lab.path("disk.qcow2"), &files(&layer)["/disk/files.qcow2"].1).unwrap();
+    std::fs::write(lab.path("disk.qcow2"), &entries(&layer)["/disk/files.qcow2"].1).unwrap();
     if judge("qemu-img") {
         qemu_img(&lab, &["compare", "-f", "qcow2", "-F", "raw", "disk.qcow2", "build/files.raw"]);
     }

@@ -1,27 +1,14 @@
 //! The archive of a root file system: every kind of file as the file system has it, and partitions where they are mounted.
 
-use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::process::Command;
 
 use kiln::format::gpt::{self, Guid, Partition, Table};
-use kiln::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarReader};
+use kiln::format::tar::{Device, TarEntryKind, TarPath};
 
-use super::{Lab, disk};
+use super::{Lab, disk, entries};
 use crate::suite::failure_support::{refused, text};
 use crate::suite::live::judge;
-
-/// Entries and contents by path.
-fn entries(archive: &[u8]) -> BTreeMap<String, (TarEntry, Vec<u8>)> {
-    let mut reader = TarReader::new(archive);
-    let mut found = BTreeMap::new();
-    while let Some(entry) = reader.next_entry().unwrap() {
-        let mut content = Vec::new();
-        reader.read_to_end(&mut content).unwrap();
-        found.insert(entry.path.to_string(), (entry, content));
-    }
-    found
-}
 
 #[test]
 fn every_kind_of_file_is_as_the_file_system_has_it() {
