@@ -8,13 +8,27 @@ use kiln::base::Digest;
 use super::live::{SELDOM, Scratch, has_its_turn, judge, kiln, live, quick, succeed};
 use super::programs::Programs;
 
-/// Every file below a directory with type, mode, owner, group, size or target, sorted; directories have no size to compare.
-const LISTING: &str = r#"find . -mindepth 1 -path ./lost+found -prune -o \
-    \( -type d -printf '%p d %m %U %G\n' -o -type l -printf '%p l %U %G %l\n' -o -printf '%p %y %m %U %G %s\n' \) | LC_ALL=C sort"#;
+/// A file of a tree.
+#[derive(Debug, Clone, PartialEq)]
+struct Listed {
+    path: String,
+    mode: u32,
+    /// Type, owner, group, and size or target; of a directory no size, which is the file system's.
+    rest: String,
+}
 
-fn listing(directory: &Path) -> String {
-    String::from_utf8_lossy(&succeed(Command::new("sh").args(["-c", LISTING]).current_dir(directory)).stdout)
-        .into_owned()
+/// Path, mode, type, owner, group, and size or target.
+const LISTING: &str = r#"find . -mindepth 1 -path ./lost+found -prune -o \
+    \( -type d -printf '%p\t%m\td %U %G\n' -o -type l -printf '%p\t777\tl %U %G %l\n' -o -printf '%p\t%m\t%y %U %G %s\n' \) | LC_ALL=C sort"#;
+
+/// Every file below a directory, sorted.
+fn listing(directory: &Path) -> Vec<Listed> {
+    let listed = succeed(Command::new("sh").args(["-c", LISTING]).current_dir(directory)).stdout;
+    let one = |line: &str| {
+        let [path, mode, rest] = line.split('\t').collect::<Vec<_>>().try_into().unwrap();
+        Listed { path: path.to_owned(), mode: u32::from_str_radix(mode, 8).unwrap(), rest: rest.to_owned() }
+    };
+    String::from_utf8(listed).unwrap().lines().map(one).collect()
 }
 
 #[test]
@@ -67,9 +81,24 @@ fn programs_of_others_read_what_is_exported_of_a_debian_image() {
     let mut diff = Command::new("diff");
     succeed(diff.args(["-r", "--no-dereference", "--exclude=lost+found"]).arg(&ours).arg(&theirs));
     let (ours, theirs) = (listing(&ours), listing(&theirs));
-    assert!(ours.lines().count() > 5000, "{} files", ours.lines().count());
-    let other = ours.lines().zip(theirs.lines()).find(|(ours, theirs)| ours != theirs);
-    assert_eq!((other, ours.lines().count()), (None, theirs.lines().count()));
+    assert!(ours.len() > 5000, "{} files", ours.len());
+    // debugfs unpacks no set-user-id, set-group-id and sticky bits, but says which there are.
+    let special: Vec<&Listed> = ours.iter().filter(|listed| listed.mode > 0o777).collect();
+    assert!(special.iter().any(|listed| listed.path == "./tmp" && listed.mode == 0o1777));
+    let commands: String = special.iter().map(|listed| format!("stat {}\n", &listed.path[1..])).collect();
+    std::fs::write(scratch.path("commands"), commands).unwrap();
+    let mut debugfs = Command::new("debugfs");
+    let said = succeed(debugfs.arg("-f").arg(scratch.path("commands")).arg(scratch.path("disk.raw"))).stdout;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let modes = words.windows(2).filter(|pair| pair[0] == "Mode:").map(|pair| u32::from_str_radix(pair[1], 8).unwrap());
+    assert_eq!(modes.collect::<Vec<_>>(), special.iter().map(|listed| listed.mode).collect::<Vec<_>>());
+    let plain = |listed: &[Listed]| -> Vec<Listed> {
+        listed.iter().map(|one| Listed { mode: one.mode & 0o777, ..one.clone() }).collect()
+    };
+    let (ours, theirs) = (plain(&ours), plain(&theirs));
+    assert_eq!(ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs), None);
+    assert_eq!(ours.len(), theirs.len());
 
     for (format, name) in [("oci", "image.tar"), ("containerdisk", "kubevirt.tar")] {
         let said = export(format, name);
