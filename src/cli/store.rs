@@ -24,6 +24,10 @@ pub struct GcArgs {
 
 /// `kiln store`
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The store is the directory in KILN_STORE, else ~/.cache/kiln. What it lacks is read from stores below it, which are never written: \
+absolute paths in KILN_STORE_BELOW, separated by spaces, and in kiln/stores-below of the user's configuration, one on a line. \
+`trusted=` before a path has the results of its owner count who is neither root nor you.")]
 pub struct StoreArgs {
     /// What
     #[command(subcommand)]
@@ -33,7 +37,7 @@ pub struct StoreArgs {
 /// A query of the store.
 #[derive(Debug, Subcommand)]
 pub enum StoreQuestion {
-    /// Print where the store is
+    /// Print where the store is, and below it the stores that it reads from, one on a line
     Path,
     /// List what takes how many bytes
     Stat {
@@ -41,6 +45,11 @@ pub enum StoreQuestion {
         #[arg(long)]
         json: bool,
     },
-    /// Read every file again, set damaged ones aside, and exit with code 3 if there are any
+    /// Read every file again, set damaged ones aside, and exit with code 3 if there are any. Stores below are read, too, and nothing is
+    /// set aside there
     Verify,
+    /// Let other users read the store, so that it can be below theirs; what was made from private files stays closed to them
+    Share,
+    /// Take the right to read results of the store back from other users
+    Unshare,
 }

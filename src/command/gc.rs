@@ -2,10 +2,11 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, Foreign};
 use crate::cli::{self, StoreQuestion};
 use crate::ops::{Session, load};
 use crate::store::gc::{Policy, RecheckReport};
+use crate::store::{Below, BelowUsage};
 
 /// Carries `kiln gc` out.
 pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
@@ -28,11 +29,16 @@ pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
 pub fn store(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
     match args.question {
-        StoreQuestion::Path => output::print(&format!("{}\n", store.root().display())),
+        StoreQuestion::Path => {
+            let all = std::iter::once(store.root()).chain(store.below().map(Below::path));
+            output::print(&all.map(|path| format!("{}\n", path.display())).collect::<String>())
+        }
         StoreQuestion::Stat { json } => {
             let usage = store.usage()?;
+            let below: Vec<BelowUsage> = store.below().map(Below::usage).collect::<Result<_, _>>()?;
             if json {
-                return output::json(&usage);
+                let below = below.iter().flat_map(|store| &store.parts);
+                return output::json(&usage.iter().chain(below).collect::<Vec<_>>());
             }
             let line = |name: &str, entries: usize, bytes: u64| {
                 format!("{:>10}  {entries:>7}  {name}\n", ByteSize(bytes).rounded())
@@ -40,13 +46,39 @@ pub fn store(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure
             let lines: String = usage.iter().map(|part| line(part.part, part.entries, part.bytes)).collect();
             let total =
                 line("total", usage.iter().map(|part| part.entries).sum(), usage.iter().map(|part| part.bytes).sum());
-            output::print(&format!("{lines}{total}"))
+            let below = below.iter().map(|store| {
+                let bytes = store.parts.iter().map(|part| part.bytes).sum();
+                line(
+                    &format!("below, in {}", Foreign(&store.path)),
+                    store.parts.iter().map(|part| part.entries).sum(),
+                    bytes,
+                )
+            });
+            output::print(&format!("{lines}{total}{}", below.collect::<String>()))
         }
         StoreQuestion::Verify => {
             let found = store.recheck()?;
-            let text = checked(&found);
-            if found.damaged == 0 { output::print(&text) } else { Err(Failure::mismatch(text.trim_end())) }
+            let (mut text, mut damaged) = (checked(&found), found.damaged);
+            for below in store.below() {
+                let found = below.recheck()?;
+                damaged += found.damaged;
+                text += &format!(
+                    "below, in {}: checked {} files and trees; {} damaged or not to be used\n",
+                    Foreign(below.path().display()),
+                    found.checked,
+                    found.damaged
+                );
+            }
+            if damaged == 0 { output::print(&text) } else { Err(Failure::mismatch(text.trim_end())) }
         }
+        StoreQuestion::Share => {
+            let closed = store.share()?;
+            let closed = closed
+                .iter()
+                .map(|path| format!("other users cannot pass {}: `chmod o+x` lets them\n", path.display()));
+            output::print(&format!("other users can read {}\n{}", store.root().display(), closed.collect::<String>()))
+        }
+        StoreQuestion::Unshare => Ok(store.unshare()?),
     }
 }
 

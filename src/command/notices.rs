@@ -85,7 +85,7 @@ pub(super) fn tell(notice: Notice<'_>) {
         }
         Notice::SshAwaited { machine } => crate::tell!("waiting for the SSH server of {}", Foreign(machine)),
         Notice::TakenContradicts { step, origin } => crate::tell!(
-            "warning: {}: not used, since the lock has other outputs than a build with results from caches: {}",
+            "warning: {}: not used, since the lock has other outputs than a build with the results of others: {}",
             Foreign(step),
             origin.words()
         ),

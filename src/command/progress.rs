@@ -147,8 +147,13 @@ impl StepListener for Bars {
 }
 
 /// Whose a result is that was not made here.
-pub(super) fn taken(ResultOrigin { cache, signer, key }: &ResultOrigin) -> String {
-    format!("taken from {}, signed by {} ({})", Foreign(cache), Foreign(signer), Foreign(key))
+pub(super) fn taken(origin: &ResultOrigin) -> String {
+    match origin {
+        ResultOrigin::Signed { cache, signer, key } => {
+            format!("taken from {}, signed by {} ({})", Foreign(cache), Foreign(signer), Foreign(key))
+        }
+        ResultOrigin::Below { store_below } => format!("taken from the store below at {}", Foreign(store_below)),
+    }
 }
 
 /// For whom a download waits, and why.

@@ -1,4 +1,4 @@
-//! Results that others have: the seam between carrying a plan out and whoever asks caches.
+//! Results that others have: the seam between carrying a plan out and whoever asks caches and stores below one's own.
 //!
 //! Input: the digest of an action. Output: what somebody who is trusted says that it leaves behind, and the bytes of it in the
 //! store. Which caches are asked, how, and whom to trust is the implementation's to know; that a step can be built instead of
@@ -24,19 +24,33 @@ pub struct WantedResult<'a> {
 
 /// Where a result came from, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct ResultOrigin {
-    /// The cache.
-    pub cache: String,
-    /// As the user calls who signed it.
-    pub signer: String,
-    /// Their key.
-    pub key: String,
+#[serde(untagged)]
+pub enum ResultOrigin {
+    /// Somebody has signed it.
+    Signed {
+        /// The cache.
+        cache: String,
+        /// As the user calls who signed it.
+        signer: String,
+        /// Their key.
+        key: String,
+    },
+    /// A store below this one has it, which is the word of its owner.
+    Below {
+        /// Where that store is.
+        store_below: String,
+    },
 }
 
 impl ResultOrigin {
-    /// `alice (SHA256:...) signed in CACHE`.
+    /// What can follow "that" or "which": `alice (SHA256:...) signed in CACHE`.
     pub fn words(&self) -> String {
-        format!("{} ({}) signed in {}", Foreign(&self.signer), Foreign(&self.key), Foreign(&self.cache))
+        match self {
+            ResultOrigin::Signed { cache, signer, key } => {
+                format!("{} ({}) signed in {}", Foreign(signer), Foreign(key), Foreign(cache))
+            }
+            ResultOrigin::Below { store_below } => format!("the store below at {} has", Foreign(store_below)),
+        }
     }
 }
 
@@ -49,9 +63,9 @@ pub struct TakenResult {
     pub origin: ResultOrigin,
 }
 
-/// Caches of steps.
+/// Caches of steps, and stores below.
 pub trait StepCache: Sync {
-    /// A result that somebody who is trusted has signed: taken before, or asked for now.
+    /// A result of somebody who is trusted: taken before, or asked for now.
     fn result(&self, wanted: &WantedResult<'_>) -> Option<TakenResult>;
     /// A result that was taken before; nobody is asked.
     fn remembered(&self, action: &Digest) -> Option<TakenResult>;

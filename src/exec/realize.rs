@@ -8,6 +8,7 @@ mod inputs;
 mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -305,9 +306,29 @@ impl Realizer<'_> {
         Ok(Objects { outputs, incremental, taken: None })
     }
 
-    /// Has the executor run a step, when its turn has come.
+    /// Has the executor run a step, when its turn has come; again, if what it read below changed meanwhile.
     fn carry_out(&self, at: usize, action: Digest, incremental: Option<KeptDirectory<'_>>) -> Result<Ran, ExecError> {
-        let Inputs { files: inputs, tools, local, transient: _until_it_ended } = self.inputs(at)?;
+        loop {
+            let inputs = self.inputs(at)?;
+            let read: Vec<PathBuf> = inputs.files.values().chain(&inputs.tools).map(|one| one.path.clone()).collect();
+            let ran = self.carry_out_with(at, action, (incremental, inputs));
+            if self.stopped() || !self.store().was_disturbed(read.iter().map(PathBuf::as_path)) {
+                return ran;
+            }
+            if let Some(kept) = incremental {
+                // It has what came of the files that changed.
+                self.store().drop_incremental(&kept.names.directory, &|| self.stopped()).map_err(interrupted)?;
+            }
+        }
+    }
+
+    fn carry_out_with(
+        &self,
+        at: usize,
+        action: Digest,
+        (incremental, inputs): (Option<KeptDirectory<'_>>, Inputs),
+    ) -> Result<Ran, ExecError> {
+        let Inputs { files: inputs, tools, local, transient: _until_it_ended } = inputs;
         let _pass = self.jobs.enter();
         if self.stopped() {
             return Err(ExecError::Interrupted);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::artifacts::PackedQemus;
-use super::error::OpsError;
+use super::error::{ErrorClass, OpsError};
 use super::load::{self, Ready};
 use super::options::BuildOptions;
 use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, record, steps, warnings, witness};
@@ -37,8 +37,24 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
     build_with(ready, options, (out, QemuDelivery::None))
 }
 
-/// Builds into a directory, with QEMU or without it.
-pub fn build_with(
+/// Builds into a directory, with QEMU or without it. Where something changed or went in a store below meanwhile, the build is done again
+/// without that store.
+pub fn build_with(ready: &Ready<'_>, options: &BuildOptions, target: (&Path, QemuDelivery)) -> Result<Built, OpsError> {
+    let mut below = ready.store.below().count();
+    loop {
+        let built = build_once(ready, options, target);
+        let disturbed = || match &built {
+            Ok(_) => ready.store.was_disturbed_in_files(),
+            Err(error) => error.class() != ErrorClass::Interrupted && ready.store.was_disturbed_anywhere(),
+        };
+        if below == 0 || !disturbed() {
+            return built;
+        }
+        below -= 1;
+    }
+}
+
+fn build_once(
     ready: &Ready<'_>,
     options: &BuildOptions,
     (out, qemu): (&Path, QemuDelivery),

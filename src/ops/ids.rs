@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::below::OthersResults;
 use super::cache::{CacheServices, Network, StepCaches};
 use super::error::OpsError;
 use super::load::Ready;
@@ -48,15 +49,17 @@ pub(super) fn assign_ids(
         exec::ExecOptions { offline: true, incremental: exec::Incremental::Results, ..exec::ExecOptions::default() };
     let nowhere = |_: &plan::step::FetchPlace| Vec::new();
     let (store, world) = (&ready.store, ready.loaded.session.world);
+    let wanted = if caches.wanted == CacheUse::Nothing { CacheUse::Nothing } else { CacheUse::Remembered };
     let caches = CacheOptions { wanted: CacheUse::Remembered, ..caches.clone() };
     let surroundings = CacheServices { store, world, listener: &IgnoreSteps, memory: &ready.caches };
     let caches = StepCaches::open(surroundings, &ready.loaded.recipe.name, (&caches, Network::Forbidden))?;
+    let others = OthersResults::new(store, caches.as_ref(), wanted);
     let services = exec::Services {
         store,
         world,
         mirrors: &nowhere,
         executor: &LocalExecutor,
-        caches: caches.as_ref().map(|caches| caches as &dyn StepCache),
+        caches: others.as_ref().map(|others| others as &dyn StepCache),
         listener: &IgnoreSteps,
     };
     let realized = exec::realize_from(&plan, realized.sources(), &services, &options);

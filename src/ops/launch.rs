@@ -133,12 +133,15 @@ fn believed(
 ///
 /// A directory only says which step, so at worst it names another one that this store has carried out. Trees come from
 /// steps that unpack packages, and from builds, and the tree's QEMU must be a plain file of it: what is started is a
-/// QEMU that a recipe of this user has locked or built, never a file of the directory.
+/// QEMU that a recipe of this user, or of whoever owns a store below, has locked or built, never a file of the directory.
 fn tree_of(store: &Store, manifest: &Manifest, machine: &Machine) -> Result<PathBuf, OpsError> {
     let name = &machine.name;
     let packaged = || manifest.qemu.get(name).and_then(|step| manifest.steps.get(step));
     let step = manifest.built_qemu.get(name).or_else(packaged);
-    let outputs = step.and_then(|action| store.get_result(action));
+    let outputs = step.and_then(|action| {
+        let below = || store.result_below(action).map(|found| found.outputs);
+        store.get_result(action).or_else(below)
+    });
     qemu_tree::tree_with_qemu(store, outputs.as_ref().and_then(|outputs| outputs.get(crate::plan::id::TREE)), machine)
 }
 

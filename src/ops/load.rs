@@ -6,7 +6,7 @@ use super::cache::CacheMemory;
 use super::error::{LockError, OpsError, UsageError};
 use super::options::RecipeOptions;
 use super::session::Session;
-use super::{local, machines, own, project};
+use super::{below, local, machines, own, project};
 use crate::exec::sandbox;
 use crate::lock::{self, Lock};
 use crate::plan::{self, Plan};
@@ -111,9 +111,9 @@ pub fn ready<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Ready
     Ok(Ready { loaded, lock, plan, store, caches: CacheMemory::default() })
 }
 
-/// The store of this user.
+/// The store of this user, and the stores below it.
 pub fn open_store(world: &dyn World) -> Result<Store, OpsError> {
-    Ok(Store::open_default(world, owner())?)
+    below::over(Store::open_default(world, owner())?, world)
 }
 
 /// Whose blobs and trees are: of root, whoever 0 is in its sandboxes.

@@ -8,6 +8,7 @@
 
 mod artifacts;
 pub mod attest;
+mod below;
 mod build;
 pub mod bundle;
 pub mod cache;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::below::OthersResults;
 use super::cache::{CacheServices, Network, StepCaches};
 use super::error::{OpsError, UsageError};
 use super::event::{Cached, Notice, Steps};
@@ -102,11 +103,12 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let network = if options.offline { Network::Forbidden } else { Network::Allowed };
     let cache_services = CacheServices { store, world, listener: &steps, memory: &ready.caches };
     let caches = StepCaches::open(cache_services, &ready.loaded.recipe.name, (&options.caches, network))?;
-    let asked = caches.as_ref().map(|caches| caches as &dyn StepCache);
+    let others = OthersResults::new(store, caches.as_ref(), options.caches.wanted);
+    let asked = others.as_ref().map(|others| others as &dyn StepCache);
     let services = exec::Services { store, world, mirrors: &addresses, executor, caches: asked, listener: &steps };
     let realized = match exec::realize(work.plan, &services, &exec) {
         Err(error @ ExecError::Disproved { .. }) => {
-            steps.on(StepEvent::Warning { message: format!("{error}; building without caches") });
+            steps.on(StepEvent::Warning { message: format!("{error}; building without the results of others") });
             exec::realize(work.plan, &exec::Services { caches: None, ..services }, &exec)
         }
         realized => realized,

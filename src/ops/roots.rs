@@ -37,6 +37,12 @@ pub fn name(text: &str) -> Result<RootName, OpsError> {
 pub fn keep(store: &Store, name: &RootName, manifest: &Manifest) -> Result<(), OpsError> {
     let digest_of = steps::digest(manifest);
     let actions = steps::of(store, &digest_of).ok_or_else(|| UsageError::NotBuiltHere(manifest.recipe.clone()))?;
+    let others = actions.iter().filter(|action| store.peek_result(action).is_none()).count();
+    if others > 0 && store.below().next().is_some() {
+        store.warn(&format!(
+            "root {name}: {others} results of this build may be in a store below, which no root of this one keeps"
+        ));
+    }
     let files = manifest.artifacts.values().map(|file| file.sha256).collect();
     let root = StoreRoot { recipe: manifest.recipe.clone(), manifest: digest_of, actions, files };
     Ok(store.put_root(name, &root)?)

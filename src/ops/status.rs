@@ -1,5 +1,6 @@
 //! What a build would do with each step, without carrying any out or asking a cache.
 
+use super::below::OthersResults;
 use super::cache::{CacheOptions, CacheServices, CacheUse, Network, StepCaches};
 use super::error::OpsError;
 use super::load::Ready;
@@ -13,6 +14,7 @@ pub fn status(ready: &Ready<'_>) -> Result<Vec<Status>, OpsError> {
     let world = ready.loaded.session.world;
     let services = CacheServices { store: &ready.store, world, listener: &IgnoreSteps, memory: &ready.caches };
     let caches = StepCaches::open(services, &ready.loaded.recipe.name, (&options, Network::Forbidden))?;
-    let asked = caches.as_ref().map(|caches| caches as &dyn StepCache);
+    let others = OthersResults::new(&ready.store, caches.as_ref(), options.wanted);
+    let asked = others.as_ref().map(|others| others as &dyn StepCache);
     Ok(exec::status(&ready.plan, &ready.store, asked)?)
 }

@@ -56,7 +56,7 @@ impl Store {
     /// Keeps bytes that are in memory.
     pub fn put(&self, bytes: &[u8]) -> Result<Digest, StoreError> {
         let digest = Digest::of(bytes);
-        if !self.has(&digest) {
+        if !self.holds(&digest) {
             let mut writer = self.writer()?;
             let written = fs::context("write", &writer.path.clone(), writer.write_all(bytes));
             written.map_err(|error| self.failure(error))?;
@@ -91,8 +91,14 @@ impl Store {
         self.adopt(path, *digest)
     }
 
-    /// Whether a blob is there and sound; one that is not sound is set aside.
+    /// Whether a blob is there and sound, here or below; one that is not sound is set aside.
     pub fn check(&self, digest: &Digest) -> Result<Presence, StoreError> {
+        let found = self.check_own(digest)?;
+        let below = if found == Presence::Missing { self.layers.blob(self, digest) } else { None };
+        Ok(below.map_or(found, Presence::Good))
+    }
+
+    fn check_own(&self, digest: &Digest) -> Result<Presence, StoreError> {
         let path = self.blob_path(digest);
         let Some(stamp) = Stamp::at(&path) else { return Ok(Presence::Missing) };
         if self.knows(digest, stamp) {
@@ -112,27 +118,29 @@ impl Store {
         Ok(Presence::Good(path))
     }
 
-    /// Whether a sound blob is there.
+    /// Whether this store itself has a sound blob.
+    pub fn holds(&self, digest: &Digest) -> bool {
+        matches!(self.check_own(digest), Ok(Presence::Good(_)))
+    }
+
+    /// Whether a sound blob is there, here or below.
     pub fn has(&self, digest: &Digest) -> bool {
         matches!(self.check(digest), Ok(Presence::Good(_)))
     }
 
-    /// Blobs that begin with these bytes, the newest first. Whether they are sound is not asked.
+    /// Blobs that begin with these bytes, the newest first. Whether they are sound is not asked, but of those below.
     pub fn beginning_with(&self, begin: &[u8], most: usize) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
         let mut found = Vec::new();
-        for name in fs::names(&self.root.join("cas"))? {
-            let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
-            let path = self.blob_path(&digest);
-            let mut bytes = vec![0; begin.len()];
-            // Another kiln may have removed it meanwhile.
-            let Ok(file) = fs::open(&path) else { continue };
-            if file.read_exact_at(&mut bytes, 0).is_ok() && bytes == begin {
-                let modified = file.metadata().ok().map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
-                found.push((modified, digest, path));
-            }
+        let below = self.below().map(|below| below.path().join("cas"));
+        for path in std::iter::once(self.root.join("cas")).chain(below.collect::<Vec<_>>()) {
+            found.extend(beginning_in(&path, begin)?);
         }
         found.sort_by_key(|(modified, digest, _)| std::cmp::Reverse((*modified, *digest)));
-        Ok(found.into_iter().take(most).map(|(_, digest, path)| (digest, path)).collect())
+        let known = |digest, path: PathBuf| match path.starts_with(&self.root) {
+            true => Some((digest, path)),
+            false => Some((digest, self.path(&digest).ok()?)),
+        };
+        Ok(found.into_iter().filter_map(|(_, digest, path)| known(digest, path)).take(most).collect())
     }
 
     /// The file that holds a blob, after checking it.
@@ -245,12 +253,31 @@ impl Store {
             fs::context("settle", path, settle(file, mode, self.owner()).map_err(io::Error::from))?;
             fs::context("sync", path, file.sync_all())?;
             // A blob that is there stays: a sandbox cannot be shown a file that is replaced in this moment.
-            if self.has(&digest) { fs::remove_file(path) } else { fs::rename(path, &place) }
+            if self.holds(&digest) { fs::remove_file(path) } else { fs::rename(path, &place) }
         })();
         finished.map_err(|error| self.failure(error))?;
         self.remember(&place, digest);
         self.show(&digest, if private { Visibility::Owner } else { Visibility::Everybody })
     }
+}
+
+/// Names, and when it was modified.
+type Dated = (Option<(i64, i64)>, Digest, PathBuf);
+
+fn beginning_in(cas: &Path, begin: &[u8]) -> Result<Vec<Dated>, StoreError> {
+    let mut found = Vec::new();
+    for name in fs::names(cas)? {
+        let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+        let path = cas.join(name);
+        let mut bytes = vec![0; begin.len()];
+        // Another kiln may have removed it meanwhile.
+        let Ok(file) = fs::open(&path) else { continue };
+        if file.read_exact_at(&mut bytes, 0).is_ok() && bytes == begin {
+            let modified = file.metadata().ok().map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
+            found.push((modified, digest, path));
+        }
+    }
+    Ok(found)
 }
 
 /// Bytes that are hashed at a time.

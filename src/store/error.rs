@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::base::Digest;
+use crate::base::{Digest, Foreign};
 use crate::world::WorldError;
 
 /// The store, or the disk below it, did not do what it was asked.
@@ -28,6 +28,14 @@ pub enum StoreError {
     /// The store cannot be written.
     #[error("cannot write to the store at {root} ({source}): set KILN_STORE to a directory of your own", root = root.display())]
     Unwritable { root: PathBuf, source: Box<WorldError> },
+    /// A store below cannot be used.
+    #[error("cannot read the store below at {}: {problem}", Foreign(.path.display()))]
+    Below {
+        path: PathBuf,
+        /// Why.
+        #[source]
+        problem: Box<BelowProblem>,
+    },
     /// Another file operation failed.
     #[error(transparent)]
     World(#[from] WorldError),
@@ -69,6 +77,39 @@ pub enum StoreError {
     /// The wait for another process was called off.
     #[error("interrupted")]
     Interrupted,
+}
+
+/// Why a directory is no store to read from.
+#[derive(Debug, thiserror::Error)]
+pub enum BelowProblem {
+    /// Nothing is there, for the moment perhaps.
+    #[error("it is not there")]
+    Missing,
+    /// Its owner shares it with nobody.
+    #[error("its {0} cannot be read: its owner can open it with `kiln store share`")]
+    Closed(&'static str),
+    /// Another thing.
+    #[error("it is not a store of kiln: it has no directory `{0}`")]
+    Other(&'static str),
+    /// Anybody could put results into it.
+    #[error("`{}` may be written by others than its owner, or belongs to another user than the rest", Foreign(.0.display()))]
+    Open(PathBuf),
+    /// Its results are the word of somebody whom nobody has called trusted.
+    #[error("it belongs to user {0}, whose results count if you write `trusted=` before its path")]
+    Foreign(u32),
+    /// What is written there would be read from below.
+    #[error("it is the user's own store")]
+    Own,
+    /// The system does not let it be read.
+    #[error(transparent)]
+    World(#[from] WorldError),
+}
+
+impl BelowProblem {
+    /// Whether builds go on without it: it may be back tomorrow.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, BelowProblem::Missing | BelowProblem::Closed(_) | BelowProblem::World(_))
+    }
 }
 
 /// Why a directory cannot become a tree. It is always the directory's doing, never the store's.

@@ -36,8 +36,11 @@ pub struct GcReport {
 const PARTS: [&str; 9] = ["cas", "tree", "ac", "part", "quarantine", "log", "note", "incremental", "lock"];
 
 /// What a part of the store takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct StoreUsage {
+    /// In which store below this one, if it is not this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub below: Option<String>,
     /// Its directory.
     pub part: &'static str,
     /// Files and trees in it.
@@ -132,7 +135,7 @@ impl Store {
             let names = fs::names(&self.root.join(part))?;
             let bytes =
                 names.iter().map(|name| size(&self.root.join(part).join(name))).sum::<Result<u64, StoreError>>()?;
-            Ok(StoreUsage { part, entries: names.len(), bytes })
+            Ok(StoreUsage { below: None, part, entries: names.len(), bytes })
         };
         PARTS.iter().map(part).collect()
     }
@@ -161,7 +164,7 @@ impl Store {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             self.forget_tree(&digest)?;
             report.checked += 1;
-            report.damaged += u64::from(!matches!(self.check_tree(&digest)?, super::Presence::Good(_)));
+            report.damaged += u64::from(!matches!(self.check_own_tree(&digest)?, super::Presence::Good(_)));
         }
         Ok(report)
     }
@@ -279,7 +282,7 @@ fn time(path: &Path) -> Result<i64, StoreError> {
     Ok(metadata.mtime().max(metadata.ctime()))
 }
 
-fn size(path: &Path) -> Result<u64, StoreError> {
+pub(super) fn size(path: &Path) -> Result<u64, StoreError> {
     let metadata = fs::metadata(path)?;
     if !metadata.is_dir() {
         return Ok(metadata.len());

@@ -2,7 +2,7 @@
 //!
 //! Blobs and trees may be read by everybody who may reach the store, but for those that are private, which have modes of
 //! their own. Everything else is nobody's business: unfinished work, logs, and above all the locks, since whoever can open
-//! a file can keep kiln waiting for it.
+//! a file can keep kiln waiting for it. In a store that is shared, others may read results as well.
 
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::Path;
@@ -12,9 +12,9 @@ use crate::world::dir::Dir;
 use crate::world::{WorldError, fs};
 
 /// Readable for all.
-const PUBLIC: u32 = 0o755;
+pub(super) const PUBLIC: u32 = 0o755;
 /// For the owner alone.
-const CLOSED: u32 = 0o700;
+pub(super) const CLOSED: u32 = 0o700;
 
 /// Every directory and its mode.
 const PARTS: [(&str, u32); 12] = [
@@ -53,7 +53,19 @@ pub(super) fn prepare(root: &Path) -> Result<(), StoreError> {
     if mode & 0o022 != 0 {
         fs::protect(root, mode & 0o7777 & !0o022, None).map_err(refuse)?;
     }
-    PARTS.iter().try_for_each(|(name, mode)| part(&root.join(name), *mode)).map_err(refuse)
+    let shared = is_shared(root);
+    let mode_of = |name: &str, mode| if name == RESULTS && shared { PUBLIC } else { mode };
+    PARTS.iter().try_for_each(|(name, mode)| part(&root.join(name), mode_of(name, *mode))).map_err(refuse)
+}
+
+/// Where results are.
+pub(super) const RESULTS: &str = "ac";
+/// Says that others may read results.
+pub(super) const SHARED: &str = "shared";
+
+/// Whether the owner has said so; nobody else may write there.
+pub(super) fn is_shared(root: &Path) -> bool {
+    fs::metadata(&root.join(SHARED)).is_ok_and(|found| found.is_file())
 }
 
 fn part(path: &Path, mode: u32) -> Result<(), WorldError> {

@@ -13,14 +13,18 @@
 //!   everything unfinished is below `tmp` in a directory whose lock its maker holds, so that it is known as left over
 //!   the moment the maker is gone.
 //!
+//! Stores below this one may have what is missing here (`below/`): content is taken from them wherever it is named by its digest,
+//! and results only by those who ask for them as such. Everything is written here.
+//!
 //! Others may read blobs and trees, as far as they may reach the store at all, but for those that were made from private
-//! files of a recipe; everything else is closed to them, locks above all. What sandboxes leave is foreign until it is an
+//! files of a recipe, and results where the store is shared (`share.rs`); everything else is closed to them, locks above all. What sandboxes leave is foreign until it is an
 //! object (`take.rs`).
 //!
 //! Build directories that are kept for the next run of a step (`incremental/<sha256>`) are no content: nothing refers to them.
 //!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
 
+mod below;
 mod blob;
 mod error;
 pub mod gc;
@@ -33,6 +37,7 @@ mod plain;
 mod result;
 mod root;
 mod session;
+mod share;
 mod stamp;
 mod stored;
 mod take;
@@ -45,17 +50,19 @@ use std::sync::Mutex;
 use crate::world::dir::Dir;
 use crate::world::{World, fs};
 
+pub use below::{Below, BelowResult, BelowTrust, BelowUsage};
 pub use blob::{BlobWriter, Presence, Visibility, is_private};
-pub use error::{StoreError, TreeRefusal};
+pub use error::{BelowProblem, StoreError, TreeRefusal};
 pub use lock::StoreLock;
 pub use pack::TreeWriter;
 pub use plain::Owner;
-pub use result::Output;
+pub use result::{Output, ResultOutputs};
 pub use root::{RootName, StoreRoot};
 pub use stamp::Stamp;
 pub use stored::{StoredTree, TreeItem};
 pub use take::{Taking, TransientFile};
 
+use below::Layers;
 use session::Session;
 use stamp::Stamps;
 
@@ -73,6 +80,8 @@ pub struct Store {
     owner: Option<Owner>,
     /// Whose new files are here: on some file systems not this process's.
     native: Owner,
+    /// Where what is missing here is looked for.
+    layers: Layers,
 }
 
 impl Store {
@@ -104,7 +113,7 @@ impl Store {
         let session = Session::open(&root.join("tmp")).map_err(|error| error.of(&root))?;
         let native = Owner::of(&Dir::open(session.place())?.stat()?);
         let stamps = Mutex::new(Stamps::read(&root.join("stamps"))?);
-        let store = Store { root, session, stamps, shared, owner, native };
+        let store = Store { root, session, stamps, shared, owner, native, layers: Layers::default() };
         store.settle_owner()?;
         Ok(store)
     }

@@ -68,6 +68,15 @@ impl Store {
         Ok(sizes.fold(0, u64::saturating_add))
     }
 
+    /// Whether the messages of a tree are of its root, and that has the size it is said to have. Of a file, and where the messages are not
+    /// there, nothing else is known.
+    pub(super) fn has_right_root(&self, tree: &Output) -> bool {
+        let Output::Tree { root, root_size, messages, .. } = tree else { return true };
+        let Ok(bytes) = self.read(messages, LIMIT) else { return true };
+        let top = Tree::decode(bytes.as_slice()).map(|tree| tree.root.unwrap_or_default().encode_to_vec());
+        top.is_ok_and(|top| Digest::of(&top) == *root && top.len() as u64 == *root_size)
+    }
+
     /// Starts to make a tree whose messages are in the store.
     pub fn tree_writer(&self, tree: &Output) -> Result<TreeWriter<'_>, StoreError> {
         let Output::Tree { root, messages, .. } = tree else { return Err(refused("is no tree")) };

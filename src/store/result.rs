@@ -8,13 +8,14 @@ use std::path::PathBuf;
 
 use prost::Message;
 
+use super::blob::is_private;
 use super::{Presence, Store, StoreError};
 use crate::base::Digest;
 use crate::plan::reapi::{ActionResult, BlobDigest, OutputDirectory, OutputFile};
 use crate::world::fs;
 
 /// No result is larger.
-const LIMIT: u64 = 16 << 20;
+pub(super) const LIMIT: u64 = 16 << 20;
 
 /// One thing that a step left behind.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +40,9 @@ pub enum Output {
     },
 }
 
+/// What a step left behind, by declared path.
+pub type ResultOutputs = BTreeMap<String, Output>;
+
 impl Store {
     fn result_path(&self, action: &Digest) -> PathBuf {
         self.root.join("ac").join(action.hex())
@@ -47,7 +51,8 @@ impl Store {
     /// Keeps what came of an action.
     pub fn put_result(&self, action: &Digest, outputs: &BTreeMap<String, Output>) -> Result<(), StoreError> {
         let bytes = seal(action, &to_message(outputs).encode_to_vec());
-        let written = fs::write_atomically(&self.result_path(action), &bytes);
+        let mode = if self.are_public(outputs) { PUBLIC } else { PRIVATE };
+        let written = fs::write_with_mode(&self.result_path(action), &bytes, mode);
         written.map_err(|error| StoreError::at(&self.root, error))
     }
 
@@ -63,7 +68,19 @@ impl Store {
     /// [`Store::get_result`] that does not count as use.
     pub fn peek_result(&self, action: &Digest) -> Option<BTreeMap<String, Output>> {
         let bytes = fs::read(&self.result_path(action), LIMIT).ok()?;
-        from_message(ActionResult::decode(unseal(action, &bytes)?).ok()?)
+        parse(action, &bytes)
+    }
+
+    /// Whether everybody may know of these outputs: all are here, and none is closed.
+    pub(super) fn are_public(&self, outputs: &ResultOutputs) -> bool {
+        let is_public = |part: &str, digest: &Digest| {
+            let path = self.root.join(part).join(digest.hex());
+            path.symlink_metadata().is_ok() && !is_private(&path)
+        };
+        outputs.values().all(|output| match output {
+            Output::File { digest, .. } => is_public("cas", digest),
+            Output::Tree { root, .. } => is_public("tree", root),
+        })
     }
 
     /// Forgets what came of an action.
@@ -78,6 +95,15 @@ impl Store {
             Output::Tree { root, .. } => self.check_tree(root),
         }
     }
+}
+
+/// Modes of results.
+pub(super) const PUBLIC: u32 = 0o644;
+pub(super) const PRIVATE: u32 = 0o600;
+
+/// The outputs in the bytes of a result.
+pub(super) fn parse(action: &Digest, bytes: &[u8]) -> Option<ResultOutputs> {
+    from_message(ActionResult::decode(unseal(action, bytes)?).ok()?)
 }
 
 /// Checksum and message.

@@ -74,7 +74,7 @@ impl Store {
         let (root_bytes, tree_bytes) = (message.encode_to_vec(), tree.encode_to_vec());
         let digest = Digest::of(&root_bytes);
         let messages = self.put(&tree_bytes)?;
-        if let Presence::Good(_) = self.check_tree(&digest)? {
+        if let Presence::Good(_) = self.check_own_tree(&digest)? {
             fs::remove_tree(path)?;
         } else {
             let place = self.tree_path(&digest);
@@ -139,8 +139,15 @@ impl Store {
         }
     }
 
-    /// Whether a tree is there and sound; one that is not sound is set aside.
+    /// Whether a tree is there and sound, here or below; one that is not sound is set aside.
     pub(super) fn check_tree(&self, root: &Digest) -> Result<Presence, StoreError> {
+        let found = self.check_own_tree(root)?;
+        let below = if found == Presence::Missing { self.layers.tree(self, root) } else { None };
+        Ok(below.map_or(found, Presence::Good))
+    }
+
+    /// The same of this store alone.
+    pub(super) fn check_own_tree(&self, root: &Digest) -> Result<Presence, StoreError> {
         let path = self.tree_path(root);
         if !fs::metadata(&path).is_ok_and(|metadata| metadata.is_dir()) {
             return Ok(Presence::Missing);
@@ -176,7 +183,7 @@ impl Store {
     }
 }
 
-fn note_name(root: &Digest) -> Digest {
+pub(super) fn note_name(root: &Digest) -> Digest {
     Digest::of(format!("tree {root}").as_bytes())
 }
 
@@ -192,7 +199,7 @@ pub(super) fn fingerprint(dir: &Dir) -> Result<Vec<u8>, StoreError> {
 }
 
 /// The digest of a tree, read whole.
-fn content(dir: &Dir) -> Result<Digest, StoreError> {
+pub(super) fn content(dir: &Dir) -> Result<Digest, StoreError> {
     let (root, _) = messages(&list(dir)?, &|name, entry, _| {
         let path = dir.path().join(name);
         digest_of(&still(dir, name, entry)?.open()?, &path, &|| false)

@@ -36,7 +36,7 @@ impl Heard {
     }
 
     /// The steps that ran, as [`Bench::step`] was given them, sorted.
-    fn ran(&self) -> Vec<String> {
+    pub(super) fn ran(&self) -> Vec<String> {
         let mut names: Vec<String> = self.0.lock().unwrap().drain(..).filter_map(started).collect();
         names.sort();
         names
@@ -87,6 +87,11 @@ impl Bench {
         let bench = Bench { root, store, plan, world: MemoryWorld::default(), heard: Heard::default() };
         bench.seed_tools();
         Some(bench)
+    }
+
+    /// Has the same steps read from other stores as well.
+    pub(super) fn reopen(&mut self, open: impl FnOnce(Option<Owner>) -> Store) {
+        self.store = open(sandbox::builder().map(|id| Owner { uid: id, gid: id }));
     }
 
     fn seed_tools(&self) {

@@ -34,8 +34,19 @@ pub(super) struct Inputs {
 type Transient = BTreeMap<usize, Arc<Files>>;
 
 impl Realizer<'_> {
-    /// Has everything that a step reads be there.
+    /// Has everything that a step reads be there. What went from a store below between two looks is fetched or made again.
     pub(super) fn inputs(&self, at: usize) -> Result<Inputs, ExecError> {
+        let mut below = self.store().below().count();
+        loop {
+            let inputs = self.inputs_now(at);
+            if inputs.is_ok() || below == 0 || self.stopped() || !self.store().was_disturbed_anywhere() {
+                return inputs;
+            }
+            below -= 1;
+        }
+    }
+
+    fn inputs_now(&self, at: usize) -> Result<Inputs, ExecError> {
         let step = &self.plan.steps[at];
         let fetches: Vec<Digest> = step
             .inputs

@@ -63,5 +63,5 @@ pub(in crate::ops) fn get(store: &Store, judge: &Judge<'_>, action: &Digest) -> 
     if statement.outputs() != outputs {
         return None;
     }
-    Some(TakenResult { outputs, origin: ResultOrigin { cache, signer: signer.name, key: signer.key } })
+    Some(TakenResult { outputs, origin: ResultOrigin::Signed { cache, signer: signer.name, key: signer.key } })
 }

@@ -126,7 +126,7 @@ impl<'a> StepCaches<'a> {
         // Not to remember costs a question later.
         let remembered = RememberedResult { cache: cache.clone(), signer: key.file_name(), signed };
         let _ = remember::put(self.store, &wanted.action, (&remembered, &statement));
-        Some(TakenResult { outputs, origin: ResultOrigin { cache, signer: signer.name, key: signer.key } })
+        Some(TakenResult { outputs, origin: ResultOrigin::Signed { cache, signer: signer.name, key: signer.key } })
     }
 
     /// The value, or nothing and what is to be told of that.
@@ -176,7 +176,8 @@ impl StepCache for StepCaches<'_> {
             let mut there = matches!(self.store.output(output)?, crate::store::Presence::Good(_));
             // Where the result came from is asked first.
             let mut places: Vec<&KnownPlace> = self.asked(wanted).collect();
-            places.sort_by_key(|known| known.place.name != taken.origin.cache);
+            let from = |known: &KnownPlace| matches!(&taken.origin, ResultOrigin::Signed { cache, .. } if *cache == known.place.name);
+            places.sort_by_key(|known| !from(known));
             for known in places {
                 if there {
                     break;

@@ -276,6 +276,7 @@ fn of_exec(error: &ExecError) -> ErrorClass {
 fn of_store(error: &StoreError) -> ErrorClass {
     match error {
         StoreError::Interrupted => ErrorClass::Interrupted,
+        StoreError::Below { .. } => ErrorClass::Usage,
         _ => ErrorClass::Host,
     }
 }

@@ -36,6 +36,18 @@ pub enum UsageError {
     /// A directory cannot be shared.
     #[error(transparent)]
     Share(#[from] ShareError),
+    /// A word that names no store.
+    #[error(
+        "{origin}: expected the absolute path of a store, with `trusted=` before it if the results of its owner are to count, \
+         found `{}`",
+        Foreign(word)
+    )]
+    StoreBelow {
+        /// The variable or file with it.
+        origin: String,
+        /// The word.
+        word: String,
+    },
     /// The environment sets a limit that there is not.
     #[error("KILN_LIMITS: {0}")]
     Limits(#[from] LimitError),

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use crate::exec::Realized;
+use crate::exec::cache::ResultOrigin;
 use crate::exec::event::StepEvent;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
 use crate::exec::sharing::{self, Sharing};
@@ -172,7 +173,14 @@ impl Filler<'_> {
     ) -> Result<(), OpsError> {
         let step = self.plan.steps[at].name();
         let action = self.realized.actions[&step];
-        if self.realized.taken().any(|(taken, _)| taken == at) {
+        let taken = self.realized.taken().find(|(taken, _)| *taken == at).map(|(_, origin)| origin);
+        if let Some(ResultOrigin::Below { .. }) = taken {
+            pushed
+                .skipped
+                .push(SkippedStep { step, reason: "it is the result of a store below, whose owner can push it" });
+            return Ok(());
+        }
+        if taken.is_some() {
             let Some(remembered) = remember::signed(self.writer.store, &action) else {
                 pushed.skipped.push(SkippedStep {
                     step,
