@@ -18,8 +18,19 @@ pub struct WantedResult<'a> {
     pub outputs: &'a [String],
     /// Who may read what it leaves, here; what only its owner may is asked from nobody without being told to.
     pub visibility: Visibility,
+    /// Who is asked.
+    pub places: ResultPlaces,
     /// Whether to give up.
     pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+/// Who is asked for a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultPlaces {
+    /// Stores below, then caches.
+    All,
+    /// Stores below.
+    Below,
 }
 
 /// Where a result came from, and whose it is.

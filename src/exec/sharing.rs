@@ -13,6 +13,8 @@ pub enum Sharing {
     Public,
     /// Only where that is asked for: it is made of files that not everybody may read.
     Private,
+    /// With those who read the store, and not with caches: it is unpacked from what everybody has.
+    Below,
     /// With nobody: it is made of what no lock pins, or of no use to others.
     Never,
 }
@@ -25,8 +27,11 @@ pub fn of(plan: &Plan) -> Vec<Sharing> {
         all.push(read.chain([inputs(plan, step)]).max().unwrap_or(Sharing::Public));
     }
     // These alter nothing about the steps that read them: what is transient is kept nowhere, and a tree that QEMU is started
-    // from is unpacked here, from packages and from what a build left.
-    plan.transient.iter().chain(plan.qemu.values()).for_each(|at| all[*at] = Sharing::Never);
+    // from is unpacked here, from packages and from what a build left, where no store below has it.
+    plan.transient.iter().for_each(|at| all[*at] = Sharing::Never);
+    for at in plan.qemu.values() {
+        all[*at] = if all[*at] == Sharing::Public { Sharing::Below } else { Sharing::Never };
+    }
     all
 }
 
@@ -67,7 +72,7 @@ mod tests {
         ];
         let private = [Digest::of(b"secret")].into();
         let plan = Plan { steps, private, qemu: [("m".to_owned(), 5)].into(), ..Plan::default() };
-        use Sharing::{Never, Private, Public};
-        assert_eq!(super::of(&plan), [Public, Private, Never, Private, Never, Never, Public]);
+        use Sharing::{Below, Never, Private, Public};
+        assert_eq!(super::of(&plan), [Public, Private, Never, Private, Never, Below, Public]);
     }
 }

@@ -10,7 +10,7 @@ use super::cache::{CacheUse, StepCaches};
 use super::error::{OpsError, UsageError};
 use super::sign::config_file;
 use crate::base::{Digest, Foreign};
-use crate::exec::cache::{ResultOrigin, StepCache, TakenResult, WantedResult};
+use crate::exec::cache::{ResultOrigin, ResultPlaces, StepCache, TakenResult, WantedResult};
 use crate::store::{Below, BelowTrust, Store, StoreError, Visibility};
 use crate::world::World;
 
@@ -93,6 +93,11 @@ impl<'a> OthersResults<'a> {
         (any && wanted != CacheUse::Nothing).then_some(OthersResults { store, caches })
     }
 
+    /// The caches, if they are to be asked.
+    fn caches(&self, wanted: &WantedResult<'_>) -> Option<&StepCaches<'a>> {
+        self.caches.filter(|_| wanted.places == ResultPlaces::All)
+    }
+
     fn below(&self, action: &Digest) -> Option<TakenResult> {
         let found = self.store.result_below(action)?;
         let origin = ResultOrigin::Below { store_below: found.store.path().display().to_string() };
@@ -105,7 +110,7 @@ impl StepCache for OthersResults<'_> {
         // What was made from files that others must not read is not in a store that others read.
         let public = wanted.visibility == Visibility::Everybody;
         let below = if public { self.below(&wanted.action) } else { None };
-        below.or_else(|| self.caches?.result(wanted))
+        below.or_else(|| self.caches(wanted)?.result(wanted))
     }
 
     fn remembered(&self, action: &Digest) -> Option<TakenResult> {
@@ -113,7 +118,7 @@ impl StepCache for OthersResults<'_> {
     }
 
     fn fetch(&self, wanted: &WantedResult<'_>, taken: &TakenResult) -> Result<bool, StoreError> {
-        let Some(caches) = self.caches else { return Ok(false) };
+        let Some(caches) = self.caches(wanted) else { return Ok(false) };
         if matches!(taken.origin, ResultOrigin::Signed { .. }) {
             return caches.fetch(wanted, taken);
         }

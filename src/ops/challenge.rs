@@ -126,7 +126,7 @@ pub fn challenge(session: &Session<'_>, request: &ChallengeRequest) -> Result<Ch
     let mut steps = Vec::new();
     for (at, sharing) in sharing::of(&ready.plan).into_iter().enumerate() {
         let answers = one_step(&mut builders, &mut asked)?;
-        if sharing != Sharing::Never {
+        if matches!(sharing, Sharing::Public | Sharing::Private) {
             let step = ready.plan.steps[at].name();
             steps.push(ChallengedStep { step, verdict: verdict(&answers, &ready.store), answers });
         }
