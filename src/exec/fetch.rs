@@ -227,6 +227,7 @@ fn length(path: &Path) -> u64 {
 pub fn missing<'a>(store: &Store, fetches: impl Iterator<Item = &'a Fetch>) -> Vec<&'a Fetch> {
     let mut seen = BTreeSet::new();
     // A file of the recipe may be private here and is copied here, whoever may read one with the same bytes below.
-    let has = |fetch: &Fetch| if fetch.place.is_local() { store.holds(&fetch.digest) } else { store.has(&fetch.digest) };
+    let has =
+        |fetch: &Fetch| if fetch.place.is_local() { store.holds(&fetch.digest) } else { store.has(&fetch.digest) };
     fetches.filter(|fetch| seen.insert(fetch.digest) && !has(fetch)).collect()
 }
