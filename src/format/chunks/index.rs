@@ -132,8 +132,8 @@ fn exactly<R: Read + Seek>(
 ) -> io::Result<()> {
     let packed: io::Result<Vec<_>> = clusters.iter().map(|stored| image.packed(stored)).collect();
     let other = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what);
-    let (laid_out, size) = lay_out((image.size(), image.cluster_bits()), &packed?)
-        .map_err(|error| other(&error.to_string()))?;
+    let (laid_out, size) =
+        lay_out((image.size(), image.cluster_bits()), &packed?).map_err(|error| other(&error.to_string()))?;
     let is_same = size == image_size && laid_out.iter().zip(&*clusters).all(|(one, known)| one.offset == known.offset);
     *clusters = laid_out;
     if is_same { Ok(()) } else { Err(other("an image that kiln lays out in another way")) }

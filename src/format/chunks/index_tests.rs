@@ -192,7 +192,10 @@ fn many(random: &mut Random) -> ChunkIndex {
         left -= blocks;
     }
     let packed: Vec<_> = (0..50_000 / 16)
-        .map(|number| PackedCluster { number, frame: Some(9 + random.below(60_000) as u64).filter(|_| number % 50 != 0) })
+        .map(|number| PackedCluster {
+            number,
+            frame: Some(9 + random.below(60_000) as u64).filter(|_| number % 50 != 0),
+        })
         .collect();
     let (clusters, _) = lay_out((50_000 * BLOCK as u64, 16), &packed).unwrap();
     ChunkIndex { size: 50_000 * BLOCK as u64, cluster_bits: 16, writer: WRITER(), extents, clusters }

@@ -91,10 +91,7 @@ pub(super) fn read_disk(rest: &mut Rest<'_>) -> Result<(u64, u32, WriterVersion)
 }
 
 /// An extent whose chunk, if it is one, has a name of so many bytes, which begins with that of a [`ChunkId`].
-pub(super) fn read_extent<const NAME: usize>(
-    rest: &mut Rest<'_>,
-    left: &mut u64,
-) -> Result<Extent, ChunkIndexError> {
+pub(super) fn read_extent<const NAME: usize>(rest: &mut Rest<'_>, left: &mut u64) -> Result<Extent, ChunkIndexError> {
     let word = rest.number().ok_or(EARLY)?;
     let (blocks, is_chunk) = (word >> 1, word & 1 == 1);
     if blocks == 0 || blocks > *left || (is_chunk && blocks > u64::from(MAX_BLOCKS)) {

@@ -77,7 +77,9 @@ impl Places {
     pub(super) fn frame(&mut self, length: u64) -> u64 {
         let size = self.geometry.cluster();
         let (cluster, used) = match self.open.take() {
-            Some((cluster, used)) if length <= size - used || cluster + 1 == self.refcounts.len() as u64 => (cluster, used),
+            Some((cluster, used)) if length <= size - used || cluster + 1 == self.refcounts.len() as u64 => {
+                (cluster, used)
+            }
             _ => (self.fresh(), 0),
         };
         self.count(cluster);

@@ -34,7 +34,8 @@ impl RecipeVerdict {
         let number = |count: usize, word: &str| {
             (count > 0).then(|| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
         };
-        let left: Vec<String> = [number(left_errors, "error"), number(left_warnings, "warning")].into_iter().flatten().collect();
+        let left: Vec<String> =
+            [number(left_errors, "error"), number(left_warnings, "warning")].into_iter().flatten().collect();
         if !left.is_empty() {
             let message = format!("{} more not listed (limit {MAX_FINDINGS} for a file)", left.join(" and "));
             self.findings.push(RecipeFinding { severity, class, place: None, message, help: None });

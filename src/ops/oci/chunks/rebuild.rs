@@ -72,11 +72,7 @@ impl Rebuild<'_> {
         Ok(done? + of_index)
     }
 
-    fn rebuild(
-        &self,
-        (index, earlier): (&ChunkIndex, Vec<Earlier>),
-        content: &Content,
-    ) -> Result<u64, NotRebuilt> {
+    fn rebuild(&self, (index, earlier): (&ChunkIndex, Vec<Earlier>), content: &Content) -> Result<u64, NotRebuilt> {
         let missing = self.take_known(index, Sources::of(earlier, index), content)?;
         let cluster = 1u64 << index.cluster_bits;
         let wanted: BTreeSet<u64> =

@@ -56,8 +56,7 @@ pub(super) fn index(
 fn known(begin: &[u8], head: &IndexHead, earlier: &[Earlier]) -> (Vec<u8>, Vec<(u64, u64)>) {
     let mut text = begin.to_vec();
     text.resize(head.total() as usize, 0);
-    let parts: BTreeMap<ChunkId, Vec<u8>> =
-        earlier.iter().flat_map(|earlier| head.parts_of(&earlier.index)).collect();
+    let parts: BTreeMap<ChunkId, Vec<u8>> = earlier.iter().flat_map(|earlier| head.parts_of(&earlier.index)).collect();
     let mut missing: Vec<(u64, u64)> = Vec::new();
     for part in head.parts() {
         if let Some(bytes) = parts.get(&part.name).filter(|bytes| bytes.len() as u64 == part.length) {
