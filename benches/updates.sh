@@ -3,8 +3,8 @@
 #
 # Usage: benches/updates.sh [PACKAGE...]      PACKAGE: of this machine's Debian, for the disk [default: some with programs and libraries]
 #   KILN=target/debug/kiln PROFILE=dev benches/updates.sh     does not build for release
-# Needs mke2fs, python3, dpkg-deb and apt-get, whose sources give the packages, older versions of `openssl` and `libssl3` among them, and
-# docker-registry, rsync, casync, which are unpacked and not installed. Writes below TMPDIR, some 2 GiB.
+# Needs mke2fs, python3, dpkg-deb and apt-get, whose sources give the packages, older versions of `openssl` and `libssl3` among them, two
+# of the kernel for virtual machines, and docker-registry, rsync, casync, which are unpacked and not installed. Writes below TMPDIR, some 3 GiB.
 #
 # The disk is an ext4 as kiln makes them, from the packages' trees. Each case changes the tree, makes the disk anew and pulls it into the
 # store that has the disk of the case before. The tree is never copied: mke2fs of Debian 12 reads no tar, and writes the times of inodes
@@ -13,6 +13,8 @@
 #   one-file       a configuration file of 800 bytes is another
 #   longer-file    a program of 1 MB is 40 KB longer, so that all files behind it move
 #   package        openssl and libssl3 of the security archive for those of the release
+#   kernel-option  the kernel file and the modules below fs/ and net/ are of the next version, as if it had been compiled with another option
+#   kernel         so are all other modules, each of which names its version
 # kiln: the index of chunks and the ranges that were asked for. rsync: what it says it sent and received, of the qcow2 image and of the raw
 # disk (compressed on the way). casync: new chunks of its store and the index, of the raw disk. Changed files: the size of the files that
 # differ in a tar, by zstd -3 and without their old versions, which is as little as anybody can send who knows nothing of the old bytes.
@@ -48,6 +50,18 @@ old=$(versions openssl | head -n1)
 new=$(versions openssl | tail -n1)
 unpack "$work/tree" "${packages[@]}"
 unpack "$work/tree" "openssl=$old" "libssl3=$old"
+# Both versions in the place of one, since a kernel of another name would be no changed file.
+kernels=$(apt-cache search --names-only '^linux-image-[0-9.-]*-cloud-amd64$' | cut -d' ' -f1 | sort -V | tail -n2)
+for kernel in $kernels; do
+    unpack "$work/$kernel" "$kernel"
+    mkdir -p "$work/kernel-$kernel/boot" "$work/kernel-$kernel/lib/modules/kernel"
+    cp -r "$work/$kernel"/lib/modules/*/. "$work/kernel-$kernel/lib/modules/kernel"
+    for file in vmlinuz System.map config; do cp "$work/$kernel/boot/$file"-* "$work/kernel-$kernel/boot/$file"; done
+    rm -rf "${work:?}/$kernel"
+done
+old_kernel=$work/kernel-$(echo "$kernels" | head -n1)
+new_kernel=$work/kernel-$(echo "$kernels" | tail -n1)
+cp -r "$old_kernel"/. "$work/tree"
 
 image() { # NAME: a result directory with the disk of the tree
     local out=$work/$1
@@ -132,3 +146,8 @@ head -c 40000 /dev/urandom >> "$work/tree/bin/bash"
 measure longer-file
 unpack "$work/tree" "openssl=$new" "libssl3=$new"
 measure package
+cp -r "$new_kernel"/boot/. "$work/tree/boot"
+for part in fs net; do cp -r "$new_kernel/lib/modules/kernel/kernel/$part/." "$work/tree/lib/modules/kernel/kernel/$part"; done
+measure kernel-option
+cp -r "$new_kernel"/. "$work/tree"
+measure kernel

@@ -18,6 +18,9 @@ pub struct AttestArgs {
     /// An SSH or minisign private key without a passphrase, or the .pub file of an SSH key that the SSH agent has
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    /// Let the attestation expire after this many days, 1 to 36500 [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    pub expires: Option<u32>,
     /// Write the attestation to this file [default: attestations.intoto.jsonl in the result directory, beside those of others]
     #[arg(long, short, value_name = "FILE")]
     pub output: Option<PathBuf>,

@@ -2,10 +2,10 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::Foreign;
+use crate::base::{Foreign, Timestamp};
 use crate::cli;
 use crate::ops::Session;
-use crate::ops::attest::{self, AttestRequest, Attested, Attester, QuorumReport, QuorumRequest};
+use crate::ops::attest::{self, AttestRequest, Attested, Attester, Older, QuorumReport, QuorumRequest};
 
 /// Carries `kiln attest` out.
 pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure> {
@@ -13,15 +13,19 @@ pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure>
         recipe: args.recipe.options(),
         build: args.realize.options(),
         key: args.key.clone(),
+        days: args.expires,
         output: args.output.clone(),
     };
     let attested = attest::attest(session, &request)?;
     if args.json {
         return output::json(&attested);
     }
-    let Attested { recipe, artifacts, key, file, .. } = &attested;
+    let Attested { recipe, artifacts, key, expires, file, .. } = &attested;
+    let until = until(*expires);
     let (recipe, file) = (Foreign(recipe), Foreign(file.display()));
-    output::print(&format!("{recipe}: {artifacts} files that were built here, attested by {key}\nwrote {file}\n"))
+    output::print(&format!(
+        "{recipe}: {artifacts} files that were built here, attested by {key}{until}\nwrote {file}\n"
+    ))
 }
 
 /// Carries `kiln verify --require` out.
@@ -33,6 +37,7 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
         recipe_name: args.recipe_name.clone(),
         trusted: args.trusted_keys.clone(),
         plain_http: args.plain_http,
+        older: Older::Refused,
     };
     let report = attest::verify(session, &request)?;
     if args.json {
@@ -48,7 +53,7 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
         return Err(Failure::mismatch(text));
     }
     // What speaks against a build that is accepted is not left out.
-    if !report.others.is_empty() || !report.problems.is_empty() {
+    if !report.others.is_empty() || !report.manifests.is_empty() || !report.problems.is_empty() {
         crate::tell!("warning: {}: not all attestations agree or count{}", Foreign(recipe), against(&report));
     }
     if args.json {
@@ -66,8 +71,13 @@ fn plural(builders: usize) -> &'static str {
 }
 
 fn attester(one: &Attester) -> String {
-    let Attester { name, key, attested, place } = one;
-    format!("  built by {} ({key}), attested at {attested} in {}", Foreign(name), Foreign(place))
+    let Attester { name, key, attested, expires, place, .. } = one;
+    let until = until(*expires);
+    format!("  built by {} ({key}), attested at {attested}{until} in {}", Foreign(name), Foreign(place))
+}
+
+fn until(expires: Option<Timestamp>) -> String {
+    expires.map(|expires| format!(", until {expires}")).unwrap_or_default()
 }
 
 /// Other results, and what does not count.
@@ -77,6 +87,7 @@ fn against(report: &QuorumReport) -> String {
         lines.push(format!("{}, with another result:", attester(&other.attester)));
         lines.extend(other.differences.iter().map(|difference| format!("    {difference}")));
     }
+    lines.extend(report.manifests.iter().map(|other| format!("  the same files, but another manifest: {other}")));
     lines.extend(report.problems.iter().map(|problem| format!("  not counted: {problem}")));
     lines.iter().map(|line| format!("\n{line}")).collect()
 }

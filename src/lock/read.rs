@@ -280,8 +280,8 @@ fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPa
     if let Some(key) = by_name.keys().next() {
         return Err(fact(place, format!("`{key}` is never configured")));
     }
-    let has = |name: &str| packages.iter().any(|package| package.name == name);
-    let stray = packages.iter().find(|package| package.why.cause().is_some_and(|cause| !has(cause)));
+    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
+    let stray = packages.iter().find(|package| package.why.cause().is_some_and(|cause| !names.contains(cause)));
     match stray {
         Some(LockedPackage { name, why, .. }) => {
             Err(fact(place, format!("`{name}` is there as {why}, which is not in the set")))

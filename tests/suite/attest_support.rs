@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use kiln::base::{Digest, Timestamp};
-use kiln::deliver::attestation::{PAYLOAD_TYPE, statement};
+use kiln::deliver::attestation::{AttestedTime, PAYLOAD_TYPE, statement};
 use kiln::deliver::manifest::Manifest;
 use kiln::format::dsse::{Envelope, EnvelopeSignature, signed_bytes};
 use kiln::format::signature::SshKey;
@@ -47,7 +47,17 @@ impl Builder {
 
     /// What kiln writes of a build.
     pub(crate) fn statement(&self, manifest: &Manifest, attested: i64) -> String {
-        statement((manifest, &lock()), &self.id(), Timestamp(attested))
+        self.statement_until(manifest, (attested, None))
+    }
+
+    fn statement_until(&self, manifest: &Manifest, (attested, expires): (i64, Option<i64>)) -> String {
+        let time = AttestedTime { attested: Timestamp(attested), expires: expires.map(Timestamp) };
+        statement((manifest, &lock()), &self.id(), time)
+    }
+
+    /// The text of an attestation that expires.
+    pub(crate) fn attest_until(&self, manifest: &Manifest, (attested, expires): (i64, i64)) -> String {
+        self.sign(&self.statement_until(manifest, (attested, Some(expires)))).write()
     }
 
     /// The text of an attestation.

@@ -210,3 +210,68 @@ fn the_newest_word_of_a_key_counts_and_two_at_once_are_none() {
     std::fs::remove_file(lab.oci.path("from/bob.json")).unwrap();
     lab.refuses(&["1 of 2 required", "made in the future"]);
 }
+
+#[test]
+fn what_has_expired_does_not_count_and_brings_back_nothing_older() {
+    let Some(lab) = Lab::new("expired") else { return };
+    let never = i64::from(u32::MAX);
+    lab.put("alice.json", &lab.alice.attest_until(&lab.manifest, (THEN, never)));
+    lab.put("bob.json", &lab.bob.attest_until(&lab.manifest, (THEN, THEN + 1)));
+    lab.refuses(&["1 of 2 required", "bob.json: by bob (SHA256:", "it expired at 2023-11-14T22:13:21Z"]);
+    let said = lab.accepts(&["1", "--from", "from"]);
+    assert!(said.contains("attested at 2023-11-14T22:13:20Z, until 2106-02-07T06:28:15Z"), "{said}");
+    // The newest word counts, and what it took back stays so.
+    lab.put("old.json", &lab.bob.attest(&lab.manifest, THEN - 1));
+    lab.refuses(&["1 of 2 required", "it expired at"]);
+    lab.put("new.json", &lab.bob.attest_until(&lab.manifest, (THEN + 1, never)));
+    lab.accepts(&["2", "--from", "from"]);
+}
+
+#[test]
+fn an_older_word_than_one_that_was_accepted_is_a_rollback() {
+    let Some(lab) = Lab::new("rollback") else { return };
+    lab.put("alice.json", &lab.alice.attest(&lab.manifest, THEN));
+    lab.put("bob.json", &lab.bob.attest(&lab.manifest, THEN + 5));
+    lab.accepts(&["2", "--from", "from"]);
+    lab.accepts(&["2", "--from", "from"]);
+    lab.put("bob.json", &lab.bob.attest(&lab.manifest, THEN + 4));
+    let rollback = "it is a rollback: of 2023-11-14T22:13:24Z, but one of 2023-11-14T22:13:25Z was accepted before";
+    lab.refuses(&["1 of 2 required", "bob.json: by bob (SHA256:", rollback]);
+    // What was not accepted is not remembered, and cannot be forged by others.
+    lab.put("alice.json", &lab.alice.attest(&lab.manifest, THEN + 9));
+    lab.refuses(&["1 of 2 required", "it is a rollback"]);
+    lab.put("alice.json", &lab.alice.attest(&lab.manifest, THEN));
+    lab.accepts(&["1", "--from", "from"]);
+    // Nor is another recipe's, and whoever forgets starts anew.
+    let state = lab.oci.path(".local/state/kiln/attested.json");
+    let known: serde_json::Value = serde_json::from_slice(&std::fs::read(&state).unwrap()).unwrap();
+    let names: Vec<&String> = known.as_object().unwrap().keys().collect();
+    assert_eq!(names, ["tiny", &format!("tiny of lock {}", lab.manifest.lock)]);
+    std::fs::remove_file(&state).unwrap();
+    lab.accepts(&["2", "--from", "from"]);
+    std::fs::write(&state, "x").unwrap();
+    refused(&lab.verify(&["2", "--from", "from"]), 4, &["not a list of accepted builds"]);
+}
+
+#[test]
+fn another_manifest_beside_the_same_files_is_told() {
+    let Some(lab) = Lab::new("manifests") else { return };
+    lab.put("alice.json", &lab.alice.attest(&lab.manifest, THEN));
+    let mut other = lab.manifest.clone();
+    other.warnings.insert("i.tar".to_owned(), Default::default());
+    assert_ne!(other.write(), lab.manifest.write());
+    lab.put("bob.json", &lab.bob.attest(&other, THEN));
+    let said = lab.accepts(&["2", "--from", "from"]);
+    let digest = |manifest: &Manifest| kiln::base::Digest::of(manifest.write().as_bytes());
+    let told = format!("): manifest.json: {}, not {}", digest(&other), digest(&lab.manifest));
+    assert!(said.contains("the same files, but another manifest: bob (SHA256:") && said.contains(&told), "{said}");
+    let output = lab.verify(&["2", "--from", "from", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["manifests"].as_array().unwrap().len(), 1);
+    assert_eq!(report["attesters"][1]["manifest"], digest(&other).hex());
+    // One that names none disagrees with nobody.
+    let mut silent: serde_json::Value = serde_json::from_str(&lab.bob.statement(&lab.manifest, THEN)).unwrap();
+    silent["predicate"]["runDetails"]["byproducts"] = serde_json::json!([]);
+    lab.put("bob.json", &lab.bob.sign(&silent.to_string()).write());
+    assert!(!lab.accepts(&["2", "--from", "from"]).contains("another manifest"));
+}

@@ -113,6 +113,17 @@ struct Builder {
 struct Metadata {
     #[serde(rename = "kiln_attestedOn")]
     attested: Timestamp,
+    #[serde(rename = "kiln_expiresOn", default, skip_serializing_if = "Option::is_none")]
+    expires: Option<Timestamp>,
+}
+
+/// When an attestation counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttestedTime {
+    /// When it was made.
+    pub attested: Timestamp,
+    /// From when on it no longer counts, if it says so.
+    pub expires: Option<Timestamp>,
 }
 
 /// What was built, whoever did.
@@ -139,8 +150,10 @@ pub struct BuildClaim {
     pub artifacts: BTreeMap<String, Digest>,
     /// Who says to have built it: the id that follows from a key.
     pub builder: String,
-    /// When it was said.
-    pub attested: Timestamp,
+    /// When it was said, and for how long.
+    pub time: AttestedTime,
+    /// Digest of the build's `manifest.json`, where it is named.
+    pub manifest: Option<Digest>,
 }
 
 /// A payload that says nothing of a build.
@@ -164,7 +177,8 @@ pub enum ClaimError {
 }
 
 /// The text that a builder signs of a build.
-pub fn statement((manifest, lock): (&Manifest, &Lock), builder: &str, attested: Timestamp) -> String {
+pub fn statement((manifest, lock): (&Manifest, &Lock), builder: &str, time: AttestedTime) -> String {
+    let AttestedTime { attested, expires } = time;
     let subject = manifest.artifacts.iter().map(|(name, file)| Resource::named(name, &file.sha256)).collect();
     let external_parameters = ExternalParameters {
         recipe: manifest.recipe.clone(),
@@ -180,8 +194,8 @@ pub fn statement((manifest, lock): (&Manifest, &Lock), builder: &str, attested: 
     let version = BTreeMap::from([("kiln".to_owned(), env!("CARGO_PKG_VERSION").to_owned())]);
     let run_details = RunDetails {
         builder: Builder { id: builder.to_owned(), version },
-        metadata: Metadata { attested },
-        byproducts: vec![Resource::named(manifest::FILE, &Digest::of(manifest.write().as_bytes()))],
+        metadata: Metadata { attested, expires },
+        byproducts: vec![Resource::named(manifest::FILE, &manifest_digest(manifest))],
     };
     let statement = Statement {
         kind: STATEMENT_TYPE.to_owned(),
@@ -222,14 +236,21 @@ impl BuildClaim {
         let ExternalParameters { recipe, lock, .. } = external_parameters;
         let lock = sha256_of(&lock).ok_or_else(|| ClaimError::Digest("its lock".to_owned()))?;
         let build = BuildIdentity { recipe, lock, output_version: internal_parameters.output_version };
-        let RunDetails { builder, metadata, .. } = predicate.run_details;
-        Ok(BuildClaim { build, artifacts, builder: builder.id, attested: metadata.attested })
+        let RunDetails { builder, metadata: Metadata { attested, expires }, byproducts } = predicate.run_details;
+        let manifest = byproducts.iter().find(|one| one.name.as_deref() == Some(manifest::FILE));
+        let manifest = manifest.and_then(|one| sha256_of(&one.digest));
+        Ok(BuildClaim { build, artifacts, builder: builder.id, time: AttestedTime { attested, expires }, manifest })
     }
 
     /// Whether it is about a build with this manifest, and says of every file what the manifest does.
     pub fn is_of(&self, manifest: &Manifest) -> bool {
         self.build == BuildIdentity::of(manifest) && self.artifacts == digests(manifest)
     }
+}
+
+/// The digest of `manifest.json` itself.
+pub fn manifest_digest(manifest: &Manifest) -> Digest {
+    Digest::of(manifest.write().as_bytes())
 }
 
 /// The digest of every file that a manifest lists.

@@ -5,7 +5,9 @@ use std::fs::File;
 use std::io::Write;
 
 use super::*;
-use crate::format::qcow2::write_qcow2;
+use crate::format::chunks::cut::MAX_BLOCKS;
+use crate::format::chunks::{IndexHead, first};
+use crate::format::qcow2::{PackedCluster, write_qcow2};
 
 /// The image of a disk with this content.
 fn qcow2(raw: &[u8], cluster_bits: u32) -> Vec<u8> {
@@ -128,11 +130,98 @@ fn no_bytes_are_an_index_of_another_disk_or_make_reading_panic() {
         }
     }
     // A disk of many times its image.
-    let huge = ChunkIndex { size: 64 << 30, extents: Vec::new(), clusters: Vec::new(), ..good };
-    let chunk = Extent::Chunk { blocks: 64, id: ChunkId([0; 16]) };
+    let huge = ChunkIndex { size: 64 << 30, extents: Vec::new(), ..good.clone() };
+    let chunk = Extent::Chunk { blocks: 64, id: ChunkId([0; 8]) };
     let huge = ChunkIndex { extents: vec![chunk; (64 << 30) / (64 * BLOCK)], ..huge };
-    assert_eq!(
-        ChunkIndex::read(&huge.write(), 1 << 20).unwrap_err().to_string(),
-        "not an index of chunks: its content is too large for its image"
-    );
+    assert_eq!(reason(&huge, size), "not an index of chunks: its content is too large for its image");
+    let other = ChunkIndex { clusters: Vec::new(), ..good };
+    assert_eq!(reason(&other, size), "not an index of chunks: it has a cluster that its image does not have");
+}
+
+fn reason(index: &ChunkIndex, image_size: u64) -> String {
+    ChunkIndex::read(&index.write(), image_size).unwrap_err().to_string()
+}
+
+#[test]
+fn clusters_that_no_image_has_are_refused_and_counted_without_an_overflow() {
+    let image = qcow2(&disk(&mut Random(8)), 16);
+    let good = index(&image);
+    let frames = |length: u64, count: u64| {
+        let size = count << 16;
+        let frame = |number| StoredCluster { number, offset: 0, length, compressed: true };
+        let extents = vec![Extent::Zeros { blocks: size / BLOCK as u64 }];
+        ChunkIndex { size, extents, clusters: (0..count).map(frame).collect(), ..good.clone() }
+    };
+    // As many frames as fit, and no more references to one cluster than can be counted.
+    for length in [8, 1 << 16, u64::MAX] {
+        assert!(ChunkIndex::read(&frames(length, 100).write(), 1 << 40).is_err(), "{length}");
+    }
+    let packed: Vec<_> = (0..200_000).map(|number| PackedCluster { number, frame: Some(9) }).collect();
+    let (stored, size) = lay_out((200_000 << 18, 18), &packed).unwrap();
+    assert!(stored.windows(2).all(|pair| pair[0].offset + 9 == pair[1].offset || pair[1].offset % (1 << 18) == 0));
+    assert!(size < 16 << 20, "{size}");
+    let mut other = good.clone();
+    other.clusters[0].length -= 1;
+    // It may still be an image of this size, and then its digest is another.
+    assert_ne!(ChunkIndex::read(&other.write(), image.len() as u64).ok(), Some(good));
+}
+
+#[test]
+fn an_index_of_the_first_version_is_read_as_well() {
+    let image = qcow2(&disk(&mut Random(9)), 16);
+    let good = index(&image);
+    let mut reader = Qcow2Reader::new(io::Cursor::new(&image)).unwrap();
+    let told = ChunkIndex { clusters: reader.stored().unwrap(), ..good.clone() };
+    let text = first::write(&told, |id| [id.0, [7; 8]].concat().try_into().unwrap());
+    assert_eq!(ChunkIndex::read(&text, image.len() as u64), Ok(told.clone()));
+    let places = |index: &ChunkIndex| index.clusters.iter().map(|one| (one.number, one.offset)).collect::<Vec<_>>();
+    assert_eq!(places(&told), places(&good));
+    for end in 0..text.len() {
+        assert!(ChunkIndex::read(&text[..end], image.len() as u64).is_err(), "{end}");
+    }
+}
+
+/// 200 MB of files, as far as an index tells them.
+fn many(random: &mut Random) -> ChunkIndex {
+    let mut extents = Vec::new();
+    let mut left = 50_000;
+    while left > 0 {
+        let blocks = (1 + random.below(8) as u64).min(left);
+        let id = ChunkId(std::array::from_fn(|_| random.below(256) as u8));
+        extents.push(if random.below(9) == 0 { Extent::Zeros { blocks } } else { Extent::Chunk { blocks, id } });
+        left -= blocks;
+    }
+    let packed: Vec<_> = (0..50_000 / 16)
+        .map(|number| PackedCluster {
+            number,
+            frame: Some(9 + random.below(60_000) as u64).filter(|_| number % 50 != 0),
+        })
+        .collect();
+    let (clusters, _) = lay_out((50_000 * BLOCK as u64, 16), &packed).unwrap();
+    ChunkIndex { size: 50_000 * BLOCK as u64, cluster_bits: 16, writer: WRITER(), extents, clusters }
+}
+
+#[test]
+fn a_few_changes_are_a_few_parts_and_all_of_them_are_the_index() {
+    let mut random = Random(10);
+    let old = many(&mut random);
+    let mut new = old.clone();
+    // One chunk is another, and one more stands in the middle.
+    new.extents[4_000] = Extent::Chunk { blocks: new.extents[4_000].blocks(), id: ChunkId([1; 8]) };
+    new.extents.insert(6_000, Extent::Chunk { blocks: u64::from(MAX_BLOCKS), id: ChunkId([2; 8]) });
+    let text = new.write();
+    let head = IndexHead::read(&text).unwrap();
+    assert_eq!(IndexHead::read(&text[..head.length as usize]), Ok(head.clone()));
+    assert_eq!(head.total(), text.len() as u64);
+    let known: BTreeMap<ChunkId, Vec<u8>> = head.parts_of(&old).collect();
+    let (mut put_together, mut fetched) = (text[..head.length as usize].to_vec(), head.length);
+    for part in head.parts() {
+        let own = &text[part.offset as usize..(part.offset + part.length) as usize];
+        match known.get(&part.name) {
+            Some(bytes) => put_together.extend_from_slice(bytes),
+            None => (put_together, fetched) = ([&put_together, own].concat(), fetched + part.length),
+        }
+    }
+    assert!(put_together == text);
+    assert!(fetched < 6_000 && text.len() > 100_000, "{fetched} of {}", text.len());
 }

@@ -7,9 +7,11 @@ mod compress;
 mod extents;
 mod header;
 mod host;
+mod places;
 mod read;
 mod write;
 
+pub use places::{PackedCluster, lay_out};
 pub use read::{Qcow2Reader, StoredCluster};
 pub use write::write_qcow2;
 

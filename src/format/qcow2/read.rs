@@ -3,6 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
+use super::PackedCluster;
 use super::header::COMPRESSED;
 
 /// First-level entries that are read; as many as QEMU opens.
@@ -27,7 +28,7 @@ pub struct StoredCluster {
     pub number: u64,
     /// Where it begins in the image.
     pub offset: u64,
-    /// Bytes there; of a zstd frame, up to the end of the sector that it ends in.
+    /// Bytes there. Tables of an image tell only the sector that a zstd frame ends in, so they have it with the rest of that sector.
     pub length: u64,
     /// Whether it is a zstd frame.
     pub compressed: bool,
@@ -106,6 +107,19 @@ impl<R: Read + Seek> Qcow2Reader<R> {
             }
         }
         Ok(stored)
+    }
+
+    /// What a cluster was packed to: of a frame, the bytes that it has by itself.
+    pub fn packed(&mut self, stored: &StoredCluster) -> io::Result<PackedCluster> {
+        let number = stored.number;
+        if !stored.compressed {
+            return Ok(PackedCluster { number, frame: None });
+        }
+        let mut bytes = Vec::new();
+        self.file.seek(SeekFrom::Start(stored.offset))?;
+        (&mut self.file).take(stored.length).read_to_end(&mut bytes)?;
+        let length = zstd::zstd_safe::find_frame_compressed_size(&bytes);
+        Ok(PackedCluster { number, frame: Some(length.map_err(|_| bad("a cluster that is no frame"))? as u64) })
     }
 
     /// Where a cluster lies, unless it reads as zeros without lying anywhere.

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::base::Digest;
-use crate::deliver::attestation::{self, BuildClaim, PAYLOAD_TYPE};
+use crate::base::{Digest, Timestamp};
+use crate::deliver::attestation::{self, AttestedTime, BuildClaim, PAYLOAD_TYPE};
 use crate::deliver::manifest::Manifest;
 use crate::format::dsse::{self, Envelope, EnvelopeSignature};
 use crate::format::signature;
@@ -18,6 +18,8 @@ use crate::ops::sign::{Key, SigningKey, unchanged};
 use crate::ops::{build, load, local, locked, project, witness};
 use crate::world::{OutputDirectory, WorldError};
 
+const DAY: i64 = 86_400;
+
 /// What is attested, and by whom.
 #[derive(Debug, Clone, Default)]
 pub struct AttestRequest {
@@ -27,6 +29,8 @@ pub struct AttestRequest {
     pub build: BuildOptions,
     /// A private key, or a public one whose private half an agent has.
     pub key: PathBuf,
+    /// For how many days it counts; for ever when not given.
+    pub days: Option<u32>,
     /// Where the envelope is written to, if not beside the build.
     pub output: Option<PathBuf>,
 }
@@ -44,6 +48,9 @@ pub struct Attested {
     pub key: String,
     /// What the attestation calls the builder.
     pub builder: String,
+    /// From when on it no longer counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
     /// Where the attestation is.
     pub file: PathBuf,
 }
@@ -65,7 +72,10 @@ pub fn attest(session: &Session<'_>, request: &AttestRequest) -> Result<Attested
     let OwnBuild { directory, manifest, lock } = &own;
     let public = key.public();
     let builder = public.builder_id();
-    let payload = attestation::statement((manifest, lock), &builder, session.world.now()).into_bytes();
+    let attested = session.world.now();
+    let expires = request.days.map(|days| Timestamp(attested.0 + i64::from(days) * DAY));
+    let time = AttestedTime { attested, expires };
+    let payload = attestation::statement((manifest, lock), &builder, time).into_bytes();
     let signature = key.sign_bytes(&dsse::signed_bytes(PAYLOAD_TYPE, &payload))?.to_vec();
     let signatures = vec![EnvelopeSignature { key_id: public.ssh_fingerprint(), signature }];
     let envelope = Envelope { payload_type: PAYLOAD_TYPE.to_owned(), payload, signatures };
@@ -78,7 +88,7 @@ pub fn attest(session: &Session<'_>, request: &AttestRequest) -> Result<Attested
         None => add(directory, manifest, (&envelope, &public))?,
     };
     let (recipe, lock, artifacts) = (manifest.recipe.clone(), manifest.lock, manifest.artifacts.len());
-    Ok(Attested { recipe, lock, artifacts, key: public.ssh_fingerprint(), builder, file })
+    Ok(Attested { recipe, lock, artifacts, key: public.ssh_fingerprint(), builder, expires, file })
 }
 
 /// Builds with the results of this store's own steps alone: what was taken from a cache before is built again.

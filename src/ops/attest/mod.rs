@@ -6,10 +6,12 @@
 mod collect;
 mod make;
 mod quorum;
+mod seen;
 mod tally;
 mod web;
 
 pub use make::{AttestRequest, Attested, attest};
 pub(super) use quorum::verify_known;
 pub use quorum::{QuorumReport, QuorumRequest, verify};
+pub use seen::Older;
 pub use tally::{Attester, OtherResult};

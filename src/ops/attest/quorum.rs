@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::collect::Collector;
+use super::seen::{Older, Seen};
 use super::tally::{Attester, Files, Group, OtherResult, Said, Tally, differences, groups};
 use crate::base::{Digest, Foreign};
 use crate::deliver::attestation::{self, BuildIdentity};
@@ -41,6 +42,8 @@ pub struct QuorumRequest {
     pub trusted: Vec<PathBuf>,
     /// Speak HTTP without TLS to registries that are not on this machine.
     pub plain_http: bool,
+    /// Whether attestations count that are older than what was accepted before.
+    pub older: Older,
 }
 
 /// Who built what.
@@ -62,6 +65,9 @@ pub struct QuorumReport {
     pub attesters: Vec<Attester>,
     /// Those who built something else.
     pub others: Vec<OtherResult>,
+    /// Who has the same files and another `manifest.json`, a sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub manifests: Vec<String>,
     /// What does not count, and why.
     pub problems: Vec<String>,
 }
@@ -71,6 +77,8 @@ struct Expected {
     build: BuildIdentity,
     /// The files of a directory.
     files: Option<Files>,
+    /// The manifest of a directory.
+    manifest: Option<Digest>,
     /// What a lock says of files.
     recorded: Files,
 }
@@ -78,7 +86,8 @@ struct Expected {
 impl Expected {
     fn of_directory(manifest: &Manifest) -> Expected {
         let files = Some(attestation::digests(manifest));
-        Expected { build: BuildIdentity::of(manifest), files, recorded: Files::new() }
+        let digest = Some(attestation::manifest_digest(manifest));
+        Expected { build: BuildIdentity::of(manifest), files, manifest: digest, recorded: Files::new() }
     }
 }
 
@@ -146,8 +155,15 @@ fn count(session: &Session<'_>, request: &QuorumRequest, expected: Expected) -> 
         let (take, problem, limit) = (&mut take, &mut problem, &mut limit);
         Collector { session, plain_http, take, problem, limit, partial: 0 }.all(place)?;
     }
-    let said = tally.newest(&mut |why| problems.borrow_mut().of_key(why));
-    Ok(report((request, expected), said, problems.into_inner()))
+    let mut of_key = |why| problems.borrow_mut().of_key(why);
+    let said = tally.newest(now, &mut of_key);
+    let mut seen = Seen::open(session.world, request.older, (&expected.build, expected.files.is_some()))?;
+    let said = seen.without_older(said, &mut of_key);
+    let report = report((request, expected), said, problems.into_inner());
+    if report.accepted {
+        seen.remember(&report.attesters)?;
+    }
+    Ok(report)
 }
 
 fn expected(session: &Session<'_>, request: &QuorumRequest) -> Result<Expected, OpsError> {
@@ -162,7 +178,7 @@ fn expected(session: &Session<'_>, request: &QuorumRequest) -> Result<Expected, 
         let (name, inputs, output_version) =
             (lock.recipe.name.clone(), lock::inputs_digest(&lock), lock.output_version);
         let build = BuildIdentity { recipe: name, lock: inputs, output_version };
-        Expected { build, files: None, recorded: recorded(&lock) }
+        Expected { build, files: None, manifest: None, recorded: recorded(&lock) }
     };
     match &request.recipe_name {
         Some(name) if *name != expected.build.recipe => {
@@ -199,7 +215,7 @@ fn other_build(found: &BuildIdentity, expected: &BuildIdentity) -> Option<String
 }
 
 fn report((request, expected): (&QuorumRequest, Expected), said: Vec<Said>, mut problems: Problems) -> QuorumReport {
-    let Expected { build, files, recorded } = expected;
+    let Expected { build, files, manifest, recorded } = expected;
     let contradicts = |said: &Said| {
         recorded.iter().any(|(name, digest)| said.files.get(name) != Some(digest))
             || files.as_ref().is_some_and(|files| *files != said.files)
@@ -230,11 +246,22 @@ fn report((request, expected): (&QuorumRequest, Expected), said: Vec<Said>, mut 
         lock: build.lock,
         required,
         agreed,
+        manifests: manifests(&first.attesters, manifest),
         artifacts: first.files,
         attesters: first.attesters,
         others: other,
         problems: problems.all(),
     }
+}
+
+/// Who names another manifest than that of the directory, or than the first of them does.
+fn manifests(attesters: &[Attester], own: Option<Digest>) -> Vec<String> {
+    let Some(base) = own.or_else(|| attesters.iter().find_map(|one| one.manifest)) else { return Vec::new() };
+    let other = |one: &Attester| {
+        let found = one.manifest.filter(|found| *found != base)?;
+        Some(format!("{} ({}): manifest.json: {found}, not {base}", Foreign(&one.name), one.key))
+    };
+    attesters.iter().filter_map(other).collect()
 }
 
 /// Files as the lock has them, which knows only some.

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::base::{Digest, Foreign, Timestamp};
+use crate::deliver::attestation::{AttestedTime, BuildClaim};
 use crate::ops::sign::envelope::Attestation;
 
 /// Differences of one result that are told.
@@ -22,6 +23,12 @@ pub struct Attester {
     pub key: String,
     /// When.
     pub attested: Timestamp,
+    /// From when on it no longer counts, if it says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Timestamp>,
+    /// Digest of the `manifest.json` that they have, where they name it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<Digest>,
     /// Where that was found.
     pub place: String,
 }
@@ -69,17 +76,20 @@ impl Tally {
     pub(super) fn add(&mut self, attestation: Attestation, place: &str) {
         let Attestation { signer, fingerprint, claim, .. } = attestation;
         let said = self.builders.entry(signer.clone()).or_default();
-        let attester = Attester { name: signer, key: fingerprint, attested: claim.attested, place: place.to_owned() };
+        let BuildClaim { time: AttestedTime { attested, expires }, manifest, .. } = claim;
+        let place = place.to_owned();
+        let attester = Attester { name: signer, key: fingerprint, attested, expires, manifest, place };
         // The same again, perhaps out of another place, is nothing new.
-        let is_same = |one: &Said| one.attester.key == attester.key && one.attester.attested == attester.attested;
+        let when = |one: &Attester| (one.attested, one.expires);
+        let is_same = |one: &Said| one.attester.key == attester.key && when(&one.attester) == when(&attester);
         if !said.iter().any(|one| is_same(one) && one.files == claim.artifacts) {
             said.push(Said { attester, files: claim.artifacts });
         }
     }
 
     /// The newest word of each builder, with whichever of their keys, and what their other keys have said to the same effect. One who
-    /// says two things at once says nothing.
-    pub(super) fn newest(self, problem: &mut dyn FnMut(String)) -> Vec<Said> {
+    /// says two things at once says nothing, and one whose newest word has expired nothing any more.
+    pub(super) fn newest(self, now: Timestamp, problem: &mut dyn FnMut(String)) -> Vec<Said> {
         let mut newest = Vec::new();
         for mut said in self.builders.into_values() {
             said.sort_by_key(|one| std::cmp::Reverse(one.attester.attested));
@@ -87,6 +97,12 @@ impl Tally {
             let Some(first) = rest.next() else { continue };
             let (same, others): (Vec<Said>, Vec<Said>) = rest.partition(|one| one.files == first.files);
             let attested = first.attester.attested;
+            let has_expired = |one: &Said| one.attester.expires.is_some_and(|expires| now >= expires);
+            if let Some(expires) = first.attester.expires.filter(|expires| now >= *expires) {
+                let Attester { name, key, place, .. } = &first.attester;
+                problem(format!("{place}: by {} ({key}), it expired at {expires}", Foreign(name)));
+                continue;
+            }
             if let Some(Attester { name, key, attested: at, .. }) = others.first().map(|one| &one.attester) {
                 let who = format!("{} ({key})", Foreign(name));
                 if *at == attested {
@@ -96,7 +112,12 @@ impl Tally {
                 problem(format!("{who} attested another result at {at}; the one of {attested} counts"));
             }
             let mut keys = BTreeSet::new();
-            newest.extend([first].into_iter().chain(same).filter(|one| keys.insert(one.attester.key.clone())));
+            newest.extend(
+                [first]
+                    .into_iter()
+                    .chain(same)
+                    .filter(|one| !has_expired(one) && keys.insert(one.attester.key.clone())),
+            );
         }
         newest
     }

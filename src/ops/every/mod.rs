@@ -4,6 +4,7 @@
 //! without a recipe. What is wrong with one recipe hides nothing about the others.
 
 mod annotations;
+mod bound;
 mod check;
 mod finding;
 mod gitlab;
@@ -20,6 +21,7 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 pub use annotations::annotations;
+pub use bound::MAX_FINDINGS;
 pub use finding::{FindingPlace, FindingSeverity, RecipeFinding};
 pub use gitlab::code_quality;
 pub use junit::junit;
@@ -70,7 +72,7 @@ pub struct RecipeVerdict {
     pub recipe: PathBuf,
     /// In a word.
     pub state: RecipeState,
-    /// Errors and warnings, in the order in which they were found.
+    /// Errors and warnings, in the order in which they were found, not more than [`MAX_FINDINGS`] and one that counts the others.
     pub findings: Vec<RecipeFinding>,
 }
 
@@ -118,6 +120,7 @@ pub fn verify(
         if let (Depth::More(deeper), RecipeState::Verified) = (request.depth, verdict.state) {
             look_deeper(session, &mut verdict, deeper)?;
         }
+        verdict.bound();
         places.show(session, &mut verdict);
         told(&verdict);
         verdicts.push(verdict);

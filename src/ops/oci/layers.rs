@@ -41,7 +41,7 @@ pub(super) fn of(content: &Content) -> Result<Vec<(Descriptor, Upload)>, OpsErro
         let index = chunks::index(store, &file.sha256, &fs::open(&path)?);
         layers.push((descriptor, Upload::File(path)));
         layers.extend(index.map(|index| {
-            let descriptor = Descriptor::of(CHUNKS, &index).titled(&format!("{name}{CHUNKS_SUFFIX}"));
+            let descriptor = chunks::layer(CHUNKS, (&format!("{name}{CHUNKS_SUFFIX}"), &index));
             (descriptor, Upload::Bytes(index))
         }));
     }

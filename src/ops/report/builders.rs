@@ -9,7 +9,7 @@ use super::ReportRequest;
 use super::html::{Cell, Html, Section, Table, code, paragraph};
 use crate::deliver::manifest::Manifest;
 use crate::lock::Lock;
-use crate::ops::attest::{self, Attester, QuorumReport, QuorumRequest};
+use crate::ops::attest::{self, Attester, Older, QuorumReport, QuorumRequest};
 use crate::ops::error::{OpsError, SbomError};
 use crate::ops::load::Loaded;
 use crate::ops::locked;
@@ -70,7 +70,15 @@ fn attestations(
     built: Option<&Built<'_>>,
 ) -> Result<QuorumReport, OpsError> {
     let ReportRequest { recipe, from, trusted, .. } = request.clone();
-    let request = QuorumRequest { recipe, required: 1, from, recipe_name: None, trusted, plain_http: false };
+    let request = QuorumRequest {
+        recipe,
+        required: 1,
+        from,
+        recipe_name: None,
+        trusted,
+        plain_http: false,
+        older: Older::Counts,
+    };
     match built {
         Some(built) => attest::verify_known(&loaded.session, &request, &built.manifest),
         None => attest::verify(&loaded.session, &request),

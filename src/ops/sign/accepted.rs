@@ -17,8 +17,26 @@ pub(in crate::ops) fn state_directory(world: &dyn World) -> Option<PathBuf> {
     below("XDG_STATE_HOME", "kiln").or_else(|| below("HOME", ".local/state/kiln"))
 }
 
-/// The newest signature, by recipe and by key. While it is held, no other kiln reads or writes the list.
-pub(super) struct Accepted {
+/// By what builds were accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::ops) enum AcceptedKind {
+    /// A signature.
+    Signed,
+    /// Attestations.
+    Attested,
+}
+
+impl AcceptedKind {
+    fn name(self) -> &'static str {
+        match self {
+            AcceptedKind::Signed => "accepted",
+            AcceptedKind::Attested => "attested",
+        }
+    }
+}
+
+/// The newest signature or attestation, by recipe and by key. While it is held, no other kiln reads or writes the list.
+pub(in crate::ops) struct Accepted {
     file: PathBuf,
     known: BTreeMap<String, BTreeMap<String, Timestamp>>,
     _lock: StoreLock,
@@ -26,15 +44,16 @@ pub(super) struct Accepted {
 
 impl Accepted {
     /// Of this user.
-    pub(super) fn open(world: &dyn World) -> Result<Accepted, OpsError> {
-        Accepted::open_in(&state_directory(world).ok_or(SignedError::NoState)?)
+    pub(in crate::ops) fn open(world: &dyn World, kind: AcceptedKind) -> Result<Accepted, OpsError> {
+        Accepted::open_in(&state_directory(world).ok_or(SignedError::NoState)?, kind)
     }
 
-    fn open_in(directory: &Path) -> Result<Accepted, OpsError> {
+    fn open_in(directory: &Path, kind: AcceptedKind) -> Result<Accepted, OpsError> {
+        let name = kind.name();
         fs::create_dir_all(directory)?;
         // A file of its own: the list is replaced whenever it is written.
-        let lock = StoreLock::exclusive(&directory.join("accepted.lock"), &|| false)?;
-        let file = directory.join("accepted.json");
+        let lock = StoreLock::exclusive(&directory.join(format!("{name}.lock")), &|| false)?;
+        let file = directory.join(format!("{name}.json"));
         let known = match fs::read(&file, LIMIT) {
             Ok(text) => serde_json::from_slice(&text).map_err(|_| SignedError::State(file.clone()))?,
             Err(WorldError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
@@ -43,19 +62,19 @@ impl Accepted {
         Ok(Accepted { file, known, _lock: lock })
     }
 
-    /// When the newest build of a recipe was signed with a key that was accepted.
-    pub(super) fn newest(&self, recipe: &str, key: &str) -> Option<Timestamp> {
+    /// When the newest build of a recipe that was accepted was signed, or attested, with a key.
+    pub(in crate::ops) fn newest(&self, recipe: &str, key: &str) -> Option<Timestamp> {
         self.known.get(recipe)?.get(key).copied()
     }
 
     /// Remembers one.
-    pub(super) fn add(&mut self, recipe: &str, key: &str, signed: Timestamp) -> Result<(), OpsError> {
+    pub(in crate::ops) fn add(&mut self, recipe: &str, key: &str, signed: Timestamp) -> Result<(), OpsError> {
         if self.newest(recipe, key).is_some_and(|newest| newest >= signed) {
             return Ok(());
         }
         self.known.entry(recipe.to_owned()).or_default().insert(key.to_owned(), signed);
-        let text =
-            serde_json::to_string_pretty(&self.known).map_err(|error| OpsError::parse("accepted.json", error))?;
+        let text = serde_json::to_string_pretty(&self.known)
+            .map_err(|error| OpsError::parse("a list of accepted builds", error))?;
         Ok(fs::write_with_mode(&self.file, text.as_bytes(), 0o600)?)
     }
 }
@@ -73,13 +92,13 @@ mod tests {
                 let directory = &directory;
                 scope.spawn(move || {
                     for build in 0..builds {
-                        let mut accepted = Accepted::open_in(directory).unwrap();
+                        let mut accepted = Accepted::open_in(directory, AcceptedKind::Signed).unwrap();
                         accepted.add(&format!("recipe-{thread}-{build}"), "key", Timestamp(1)).unwrap();
                     }
                 });
             }
         });
-        let accepted = Accepted::open_in(&directory).unwrap();
+        let accepted = Accepted::open_in(&directory, AcceptedKind::Signed).unwrap();
         assert_eq!(accepted.known.len(), threads * builds);
         drop(accepted);
         fs::remove_tree(&directory).unwrap();

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::accepted::Accepted;
+use super::accepted::{Accepted, AcceptedKind};
 use super::trust::{Key, Trust};
 use super::unchanged;
 use crate::base::Timestamp;
@@ -87,7 +87,7 @@ pub(in crate::ops) fn verify_known(
     }
     let now = session.world.now();
     in_time(&statement, now).map_err(refuse)?;
-    let mut accepted = Accepted::open(session.world)?;
+    let mut accepted = Accepted::open(session.world, AcceptedKind::Signed)?;
     let mut signers = Vec::new();
     for key in keys {
         let name = trust.signer(&key, &statement.recipe, now).map_err(refuse)?;

@@ -79,8 +79,8 @@ pub(in crate::ops) fn of(envelope: &Envelope, trust: &Trust, now: Timestamp) -> 
         return Err(EnvelopeProblem::Builder(key.ssh_fingerprint()));
     }
     let signer = trust.signer(&key, &claim.build.recipe, now)?;
-    if claim.attested.0 > now.0.saturating_add(DAY) {
-        return Err(SignerProblem::Future(claim.attested).into());
+    if claim.time.attested.0 > now.0.saturating_add(DAY) {
+        return Err(SignerProblem::Future(claim.time.attested).into());
     }
     let fingerprint = key.ssh_fingerprint();
     let signature = EnvelopeSignature { key_id: fingerprint.clone(), signature };

@@ -7,7 +7,7 @@ mod key;
 mod make;
 mod trust;
 
-pub(in crate::ops) use accepted::state_directory;
+pub(in crate::ops) use accepted::{Accepted, AcceptedKind, state_directory};
 pub(super) use check::verify_known;
 pub use check::{SignedReport, SignedRequest, Signer, verify};
 pub(in crate::ops) use key::SigningKey;

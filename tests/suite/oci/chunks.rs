@@ -3,7 +3,7 @@
 
 use std::process::Output;
 
-use kiln::format::chunks::{ChunkIndex, Extent};
+use kiln::format::chunks::{ChunkIndex, Extent, IndexHead};
 use kiln::format::qcow2::{Qcow2Options, write_qcow2};
 use serde_json::{Value, json};
 
@@ -11,6 +11,7 @@ use super::server::Reply;
 use super::{Lab, noise, refused, succeed, text};
 
 const BLOCK: usize = 4096;
+const HEAD: &str = "dev.kiln.chunks.head";
 const CHUNKS: &str = "application/vnd.kiln.chunks.v1";
 
 /// A disk with files and holes, 6 MiB.
@@ -52,7 +53,11 @@ impl Lab {
 
     /// Requests for ranges of the image, and how many bytes they are in all.
     fn ranges(&self) -> (usize, u64) {
-        let asked = self.registry.asked(&format!("GET {}", self.blob()));
+        self.parts(&self.blob())
+    }
+
+    fn parts(&self, blob: &str) -> (usize, u64) {
+        let asked = self.registry.asked(&format!("GET {blob}"));
         let ranges = asked.iter().filter_map(|request| {
             let (from, to) = request.header("range").strip_prefix("bytes=")?.split_once('-')?;
             Some(to.parse::<u64>().ok()? + 1 - from.parse::<u64>().ok()?)
@@ -80,12 +85,19 @@ impl Lab {
         layers.iter().find(|layer| layer["mediaType"] == CHUNKS).expect("a disk has an index").clone()
     }
 
+    /// How many bytes of the index were asked for, and in how many requests.
+    fn of_index(&self) -> (usize, u64) {
+        self.parts(&format!("/v2/team/tiny/blobs/{}", self.layer()["digest"].as_str().unwrap()))
+    }
+
     /// Puts another index in the place of the pushed one.
     fn forge_index(&self, whole: &Value, index: &[u8]) {
         let digest = self.registry.add_blob(index);
         let mut manifest = whole.clone();
         for layer in manifest["layers"].as_array_mut().unwrap().iter_mut().filter(|it| it["mediaType"] == CHUNKS) {
             (layer["digest"], layer["size"]) = (json!(digest), json!(index.len()));
+            let head = IndexHead::read(index).map_or(1, |head| head.length);
+            layer["annotations"][HEAD] = json!(head.to_string());
         }
         self.registry.replace("v1", manifest.to_string().as_bytes());
     }
@@ -99,6 +111,9 @@ fn an_update_of_a_disk_is_rebuilt_from_what_is_new_bit_for_bit() {
     let (requests, bytes) = lab.ranges();
     let size = lab.image("build").len() as u64;
     assert!(requests <= 8 && bytes > 0 && bytes < size / 10, "{requests} requests, {bytes} of {size}");
+    let (requests, of_index) = lab.of_index();
+    let whole_index = lab.layer()["size"].as_u64().unwrap();
+    assert!(requests > 1 && of_index < whole_index, "{requests} requests, {of_index} of {whole_index}");
     succeed(&mut lab.kiln(&["verify", "out"]));
     let left = std::fs::read_dir(lab.path("store/part")).unwrap().count();
     assert_eq!(left, 0, "nothing is left of the rebuilding");
@@ -161,14 +176,17 @@ fn an_index_that_lies_costs_a_fetch_of_the_whole_file() {
         index[place] ^= 0x15;
         index
     };
+    let head = IndexHead::read(&good).unwrap().length as usize;
     let forgeries: Vec<(&str, Vec<u8>)> = vec![
-        ("it is of another format", b"kiln chunks 2\n".to_vec()),
+        ("it is of another format", b"kiln chunks 1".to_vec()),
+        ("it is of another format", b"kiln chunks 3\n".to_vec()),
         ("it is of another format", Vec::new()),
-        ("it ends too early", good[..good.len() - 1].to_vec()),
-        ("it goes on behind its end", [&good[..], b"x"].concat()),
-        ("fetched whole", changed(b"kiln chunks 1\n".len())),
+        ("has another size than its layer", good[..good.len() - 1].to_vec()),
+        ("has another size than its layer", [&good[..], b"x"].concat()),
+        ("it has a part by the name of another", changed(head - 1)),
+        ("fetched whole", changed(b"kiln chunks 2\n".len())),
         ("fetched whole", changed(good.len() - 5)),
-        ("another version of kiln", changed(b"kiln chunks 1\n".len() + 5)),
+        ("another version of kiln", changed(b"kiln chunks 2\n".len() + 5)),
         ("fetched whole", changed(good.len() / 2)),
     ];
     for (words, index) in forgeries {
@@ -191,6 +209,19 @@ fn an_index_that_lies_costs_a_fetch_of_the_whole_file() {
         lab.registry.replace("v1", manifest.to_string().as_bytes());
         lab.forget_update();
     };
+    // A head of another size than the index has.
+    let more = (head + 5).to_string();
+    let stated = [("5", "of another format"), ("300", "it ends too early"), (&more, "its head than is stated")];
+    for (stated, words) in stated.into_iter().chain([("18446744073709551615", "the rest is of earlier disks")]) {
+        forge(&|layer| layer["annotations"][HEAD] = json!(stated));
+        let said = text(&lab.pulls_the_update());
+        assert!(said.contains(words), "{stated}: {said}");
+    }
+    // Without the annotation, as others may copy an artifact and as earlier kilns push one, it is read whole.
+    forge(&|layer| _ = layer["annotations"].as_object_mut().unwrap().remove(HEAD));
+    lab.registry.behave();
+    assert!(text(&lab.pulls_the_update()).contains("the rest is of earlier disks"));
+    assert_eq!(lab.of_index(), (1, 0));
     forge(&|layer| layer["size"] = json!(1u64 << 40));
     assert!(text(&lab.pulls_the_update()).contains("(limit 33554432)"));
     forge(&|layer| layer["annotations"]["org.opencontainers.image.title"] = json!("../x.chunks"));
@@ -209,6 +240,14 @@ fn an_index_that_lies_costs_a_fetch_of_the_whole_file() {
 fn a_registry_that_serves_no_parts_or_other_ones_is_asked_for_the_whole_file() {
     let lab = Lab::with_update("chunks-ranges");
     let (blob, bytes) = (lab.blob(), lab.image("build"));
+    // Of no file: it is the index that is asked for first.
+    let whole = lab.registry.state.lock().unwrap().blobs.clone();
+    lab.registry.hook(move |request| {
+        let digest = request.path.rsplit('/').next().unwrap();
+        let ranged = request.method == "GET" && !request.header("range").is_empty();
+        ranged.then(|| Reply::new(200).body(&whole[digest][..]))
+    });
+    assert!(text(&lab.pulls_the_update()).contains("fetched whole"));
     type Answer = fn(&[u8], (usize, usize)) -> Reply;
     let answers: [(&str, Answer); 6] = [
         ("its answer has more than", |all, _| Reply::new(200).body(all)),

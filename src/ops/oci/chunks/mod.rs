@@ -4,9 +4,11 @@
 //! Input: the artifact's index of a disk, which anybody may have written, and disks in the store. Output: the disk in the store, if its
 //! bytes have the digest of the artifact's manifest; otherwise nothing, and the whole file is fetched.
 
+mod at_once;
 mod ranges;
 mod rebuild;
 mod sources;
+mod wanted;
 
 use std::fs::File;
 use std::io::Read;
@@ -16,7 +18,7 @@ use serde::Serialize;
 use super::place::Place;
 use crate::base::{Digest, Foreign};
 use crate::exec::event::StepEvent;
-use crate::format::chunks::{self, ChunkIndex};
+use crate::format::chunks::{self, ChunkIndex, IndexHead};
 use crate::format::qcow2::Qcow2Reader;
 use crate::oci::{Descriptor, OciError};
 use crate::ops::error::OpsError;
@@ -28,6 +30,9 @@ use rebuild::Rebuild;
 
 /// What qcow2 images begin with.
 const IMAGE: &[u8] = b"QFI\xfb";
+
+/// The annotation of a layer with an index: how many bytes of it name the rest.
+const HEAD: &str = "dev.kiln.chunks.head";
 
 /// A disk of an artifact, and the layer with its index.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,9 +105,17 @@ pub(super) fn index(store: &Store, digest: &Digest, file: &File) -> Option<Vec<u
     is_sound.then_some(text)
 }
 
+/// The layer with an index.
+pub(super) fn layer(media_type: &str, (title, index): (&str, &[u8])) -> Descriptor {
+    let mut layer = Descriptor::of(media_type, index).titled(title);
+    let head = IndexHead::read(index).map(|head| (HEAD.to_owned(), head.length.to_string()));
+    layer.annotations.extend(head);
+    layer
+}
+
 /// Under what name the index of an image is remembered.
 fn note(digest: &Digest) -> Digest {
-    Digest::of(format!("own chunks 1 of {digest}").as_bytes())
+    Digest::of(format!("own chunks 2 of {digest}").as_bytes())
 }
 
 /// Rebuilds the disks that the store lacks, where it has earlier ones. What cannot be rebuilt is left to be fetched as a whole.

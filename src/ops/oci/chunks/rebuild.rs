@@ -8,15 +8,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
+use super::at_once::at_once;
 use super::ranges::{FetchRange, ranges};
-use super::sources::{self, Sources};
-use super::{ChunkedDisk, NotRebuilt};
+use super::sources::{Earlier, Sources};
+use super::{ChunkedDisk, NotRebuilt, wanted};
 use crate::base::{Digest, Hasher};
 use crate::exec::event::StepEvent;
-use crate::format::chunks::{self, BLOCK, ChunkId, ChunkIndex, WRITER};
+use crate::format::chunks::{BLOCK, ChunkId, ChunkIndex, WRITER};
 use crate::format::qcow2::{Qcow2Options, write_qcow2};
 use crate::oci::Registry;
 use crate::ops::error::OpsError;
@@ -26,8 +25,6 @@ use crate::ops::session::Session;
 use crate::store::{Store, Visibility};
 use crate::world::fs;
 
-/// Ranges at a time.
-const PARALLEL: usize = 4;
 /// If more of the image is missing than this many parts of a hundred, it is fetched whole.
 const WORTHWHILE: u64 = 80;
 
@@ -56,28 +53,27 @@ impl Rebuild<'_> {
         if self.store.has(&digest) {
             return Err(NotRebuilt::Useless);
         }
-        if !sources::are_there(self.store)? {
+        let earlier = Earlier::all(self.store)?;
+        if earlier.is_empty() {
             return Err(NotRebuilt::Useless);
         }
-        let text = self.registry.small(&self.disk.index, chunks::LIMIT)?;
-        let index =
-            ChunkIndex::read(&text, self.disk.image.size).map_err(|error| NotRebuilt::Told(error.to_string()))?;
+        let (index, of_index) = wanted::index(self.registry, self.disk, &earlier)?;
         if index.writer != WRITER() {
             return Err(NotRebuilt::Told("it was written by another version of kiln".to_owned()));
         }
         let path = self.store.part_path(&Digest::of(format!("content of {digest}").as_bytes()));
         let content = Content { file: fs::open_edit(&path)?, path };
-        let done = self.rebuild(&index, &content);
+        let done = self.rebuild((&index, earlier), &content);
         // What an interrupted pull has found is used by the next one; what led to other bytes is not.
         if !matches!(done, Err(NotRebuilt::Fatal(_))) {
             fs::remove_file(&content.path)?;
         }
         // The index is not remembered: others may describe the same image, and a push sends the one that kiln makes of it.
-        Ok(done? + text.len() as u64)
+        Ok(done? + of_index)
     }
 
-    fn rebuild(&self, index: &ChunkIndex, content: &Content) -> Result<u64, NotRebuilt> {
-        let missing = self.take_known(index, content)?;
+    fn rebuild(&self, (index, earlier): (&ChunkIndex, Vec<Earlier>), content: &Content) -> Result<u64, NotRebuilt> {
+        let missing = self.take_known(index, Sources::of(earlier, index), content)?;
         let cluster = 1u64 << index.cluster_bits;
         let wanted: BTreeSet<u64> =
             missing.iter().flat_map(|(at, size, _)| at / cluster..=(at + *size as u64 - 1) / cluster).collect();
@@ -98,8 +94,12 @@ impl Rebuild<'_> {
     }
 
     /// Takes what earlier disks and an earlier pull have; gives what is missing.
-    fn take_known(&self, index: &ChunkIndex, content: &Content) -> Result<Vec<Missing>, NotRebuilt> {
-        let mut sources = Sources::open(self.store, index)?;
+    fn take_known(
+        &self,
+        index: &ChunkIndex,
+        mut sources: Sources,
+        content: &Content,
+    ) -> Result<Vec<Missing>, NotRebuilt> {
         let is_begun = fs::context("look at", &content.path, content.file.metadata())?.len() > 0;
         content.done(content.file.set_len(index.size.next_multiple_of(BLOCK as u64)))?;
         let mut missing = Vec::new();
@@ -121,20 +121,7 @@ impl Rebuild<'_> {
     fn fetch(&self, ranges: &[FetchRange], (content, bits): (&Content, u32)) -> Result<(), NotRebuilt> {
         let bytes = ranges.iter().map(|range| range.length).sum();
         self.session.on(OpsEvent::Step(StepEvent::FetchPlanned { files: 1, bytes }));
-        let (next, error) = (AtomicUsize::new(0), Mutex::new(None));
-        let failed = || error.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        std::thread::scope(|scope| {
-            for _ in 0..PARALLEL.min(ranges.len()) {
-                scope.spawn(|| {
-                    while let Some(range) = ranges.get(next.fetch_add(1, Ordering::Relaxed)).filter(|_| !failed()) {
-                        if let Err(why) = self.fetch_range(range, (content, bits)) {
-                            error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
-                        }
-                    }
-                });
-            }
-        });
-        error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)?;
+        at_once(ranges, &|range| self.fetch_range(range, (content, bits)))?;
         let label = self.disk.image.title().unwrap_or_default().to_owned();
         self.session.on(OpsEvent::Step(StepEvent::Fetched { label }));
         Ok(())

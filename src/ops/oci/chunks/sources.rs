@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::path::PathBuf;
 
 use super::{IMAGE, index};
+use crate::base::Digest;
 use crate::format::chunks::{BLOCK, ChunkId, ChunkIndex};
 use crate::format::qcow2::Qcow2Reader;
 use crate::store::{Store, StoreError};
@@ -12,6 +14,24 @@ use crate::world::fs;
 /// Disks that are read through: one that kiln has not read before takes seconds.
 const MAX_DISKS: usize = 4;
 
+/// A disk of the store.
+pub(super) struct Earlier {
+    pub(super) index: ChunkIndex,
+    disk: Qcow2Reader<File>,
+}
+
+impl Earlier {
+    /// The newest ones. A disk that cannot be read is none.
+    pub(super) fn all(store: &Store) -> Result<Vec<Earlier>, StoreError> {
+        let open = |(digest, path): (Digest, PathBuf)| {
+            let file = fs::open(&path).ok()?;
+            let index = ChunkIndex::read(&index(store, &digest, &file)?, file.metadata().ok()?.len()).ok()?;
+            Some(Earlier { index, disk: Qcow2Reader::new(file).ok()? })
+        };
+        Ok(store.beginning_with(IMAGE, MAX_DISKS)?.into_iter().filter_map(open).collect())
+    }
+}
+
 /// Chunks in disks of the store.
 pub(super) struct Sources {
     disks: Vec<Qcow2Reader<File>>,
@@ -19,32 +39,18 @@ pub(super) struct Sources {
     places: BTreeMap<ChunkId, (usize, u64)>,
 }
 
-/// Whether there may be any.
-pub(super) fn are_there(store: &Store) -> Result<bool, StoreError> {
-    Ok(!store.beginning_with(IMAGE, 1)?.is_empty())
-}
-
 impl Sources {
-    /// Looks for chunks until all are found. A disk that cannot be read has none.
-    pub(super) fn open(store: &Store, wanted: &ChunkIndex) -> Result<Sources, StoreError> {
+    /// Looks for chunks, in the newest disk first.
+    pub(super) fn of(earlier: Vec<Earlier>, wanted: &ChunkIndex) -> Sources {
         let mut missing: BTreeSet<ChunkId> = wanted.chunks().map(|(_, _, id)| id).collect();
         let mut sources = Sources { disks: Vec::new(), places: BTreeMap::new() };
-        for (digest, path) in store.beginning_with(IMAGE, MAX_DISKS)? {
-            if missing.is_empty() {
-                break;
-            }
-            let found = || {
-                let file = fs::open(&path).ok()?;
-                let known = ChunkIndex::read(&index(store, &digest, &file)?, file.metadata().ok()?.len()).ok()?;
-                Some((known, Qcow2Reader::new(file).ok()?))
-            };
-            let Some((known, disk)) = found() else { continue };
-            for (at, _, id) in known.chunks().filter(|(_, _, id)| missing.remove(id)) {
+        for Earlier { index, disk } in earlier {
+            for (at, _, id) in index.chunks().filter(|(_, _, id)| missing.remove(id)) {
                 sources.places.insert(id, (sources.disks.len(), at));
             }
             sources.disks.push(disk);
         }
-        Ok(sources)
+        sources
     }
 
     /// A chunk, if it is still what it was.

@@ -1,0 +1,129 @@
+//! The index as bytes, and from bytes that anybody may have sent.
+//!
+//! ```text
+//! "kiln chunks 2\n"
+//! size, cluster bits, level, zstd version, part bits   what the qcow2 writer was given, and which one it was; see `parts`
+//! count, then of each part with extents: bytes, and 8 bytes of its SHA-256
+//! count, then of each part with clusters: the same
+//! the parts with extents: blocks * 2 + 1 and 8 bytes of SHA-256 (a chunk), or blocks * 2 (zeros)
+//! the parts with clusters: clusters passed over, bytes of the zstd frame or 0 (stored as it is)
+//! ```
+//!
+//! All numbers are LEB128. What describes no image of the size that it is said to have is refused. Nothing in a part says where it is,
+//! neither on the disk nor in the image: what moves stays the same part. Where clusters are in the image follows from their sizes, as it
+//! does when the image is written.
+
+use super::cut::{BLOCK, MAX_BLOCKS};
+use super::index::{LARGEST, most_content};
+use super::numbers::{Rest, put};
+use super::parts::{self, IndexHead};
+use super::{ChunkId, ChunkIndex, ChunkIndexError, Extent, WriterVersion, first};
+use crate::format::qcow2::{PackedCluster, lay_out};
+
+pub(super) const MAGIC: &[u8] = b"kiln chunks 2\n";
+pub(super) const EARLY: ChunkIndexError = ChunkIndexError("it ends too early, or has a number that is too large");
+pub(super) const OTHER_DISK: ChunkIndexError = ChunkIndexError("its chunks are not those of a disk of its size");
+pub(super) const BEHIND: ChunkIndexError = ChunkIndexError("it has a cluster behind the end of the disk");
+pub(super) const NOT_IN_IMAGE: ChunkIndexError = ChunkIndexError("it has a cluster that its image does not have");
+
+impl ChunkIndex {
+    /// The bytes of the index.
+    pub fn write(&self) -> Vec<u8> {
+        let bits = parts::bits(self.extents.len());
+        let [extents, clusters] = self.parts(bits);
+        let mut out = MAGIC.to_vec();
+        let numbers = [self.size, u64::from(self.cluster_bits), self.writer.level, self.writer.zstd, u64::from(bits)];
+        numbers.into_iter().for_each(|number| put(&mut out, number));
+        for list in [&extents, &clusters] {
+            put(&mut out, list.len() as u64);
+            for part in list {
+                put(&mut out, part.len() as u64);
+                out.extend_from_slice(&ChunkId::of(part).0);
+            }
+        }
+        extents.iter().chain(&clusters).for_each(|part| out.extend_from_slice(part));
+        out
+    }
+
+    /// Reads an index of an image of so many bytes.
+    pub fn read(bytes: &[u8], image_size: u64) -> Result<ChunkIndex, ChunkIndexError> {
+        let index = match bytes.starts_with(MAGIC) {
+            true => ChunkIndex::read_this(bytes, image_size)?,
+            false => first::read(bytes, image_size)?,
+        };
+        let content: u64 = index.chunks().map(|(_, blocks, _)| blocks * BLOCK as u64).sum();
+        if content > most_content(image_size) {
+            return Err(ChunkIndexError("its content is too large for its image"));
+        }
+        Ok(index)
+    }
+
+    fn read_this(bytes: &[u8], image_size: u64) -> Result<ChunkIndex, ChunkIndexError> {
+        let head = IndexHead::read(bytes)?;
+        let (size, cluster_bits, writer) = (head.size, head.cluster_bits, head.writer);
+        if bytes.len() as u64 != head.total() {
+            return Err(if (bytes.len() as u64) < head.total() { EARLY } else { BEHIND_END });
+        }
+        if head.parts().any(|part| ChunkId::of(&bytes[part.range()]) != part.name) {
+            return Err(ChunkIndexError("it has a part by the name of another"));
+        }
+        let (extents, clusters) = bytes[head.length as usize..].split_at(head.extents_length() as usize);
+        let extents = read_extents(Rest(extents), size)?;
+        let packed = read_clusters(Rest(clusters), (size, cluster_bits, image_size))?;
+        let laid_out = lay_out((size, cluster_bits), &packed).ok().filter(|(_, end)| *end == image_size);
+        let (clusters, _) = laid_out.ok_or(NOT_IN_IMAGE)?;
+        Ok(ChunkIndex { size, cluster_bits, writer, extents, clusters })
+    }
+}
+
+const BEHIND_END: ChunkIndexError = ChunkIndexError("it goes on behind its end");
+
+/// What every index begins with.
+pub(super) fn read_disk(rest: &mut Rest<'_>) -> Result<(u64, u32, WriterVersion), ChunkIndexError> {
+    let mut number = || rest.number().ok_or(EARLY);
+    let (size, bits, level, zstd) = (number()?, number()?, number()?, number()?);
+    let cluster_bits = u32::try_from(bits).ok().filter(|bits| (12..=18).contains(bits));
+    let cluster_bits = cluster_bits.ok_or(ChunkIndexError("a cluster has 12 to 18 bits"))?;
+    if size > LARGEST || !size.is_multiple_of(512) {
+        return Err(ChunkIndexError("no disk has this size"));
+    }
+    Ok((size, cluster_bits, WriterVersion { level, zstd }))
+}
+
+/// An extent whose chunk, if it is one, has a name of so many bytes, which begins with that of a [`ChunkId`].
+pub(super) fn read_extent<const NAME: usize>(rest: &mut Rest<'_>, left: &mut u64) -> Result<Extent, ChunkIndexError> {
+    let word = rest.number().ok_or(EARLY)?;
+    let (blocks, is_chunk) = (word >> 1, word & 1 == 1);
+    if blocks == 0 || blocks > *left || (is_chunk && blocks > u64::from(MAX_BLOCKS)) {
+        return Err(OTHER_DISK);
+    }
+    *left -= blocks;
+    Ok(match is_chunk {
+        true => Extent::Chunk { blocks, id: ChunkId::beginning(&rest.bytes::<NAME>().ok_or(EARLY)?) },
+        false => Extent::Zeros { blocks },
+    })
+}
+
+fn read_extents(mut rest: Rest<'_>, size: u64) -> Result<Vec<Extent>, ChunkIndexError> {
+    let (mut extents, mut left) = (Vec::new(), size.div_ceil(BLOCK as u64));
+    while !rest.0.is_empty() {
+        extents.push(read_extent::<{ ChunkId::BYTES }>(&mut rest, &mut left)?);
+    }
+    if left == 0 { Ok(extents) } else { Err(OTHER_DISK) }
+}
+
+fn read_clusters(
+    mut rest: Rest<'_>,
+    (size, bits, image_size): (u64, u32, u64),
+) -> Result<Vec<PackedCluster>, ChunkIndexError> {
+    let (mut clusters, mut next, mut bytes) = (Vec::new(), 0u64, 0u64);
+    while !rest.0.is_empty() {
+        let passed = rest.number().ok_or(EARLY)?;
+        let number = next.checked_add(passed).filter(|number| *number < size.div_ceil(1 << bits)).ok_or(BEHIND)?;
+        let frame = Some(rest.number().ok_or(EARLY)?).filter(|length| *length != 0);
+        bytes = bytes.saturating_add(frame.unwrap_or(1 << bits));
+        clusters.push(PackedCluster { number, frame });
+        next = number + 1;
+    }
+    if bytes <= image_size { Ok(clusters) } else { Err(NOT_IN_IMAGE) }
+}
