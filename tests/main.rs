@@ -25,6 +25,7 @@ mod suite {
     mod bundle;
     mod caches;
     mod crash;
+    mod cxl;
     mod deb;
     mod differ;
     mod directory;
