@@ -4,6 +4,7 @@ mod attest;
 mod challenge;
 mod emulator;
 mod export;
+mod host;
 mod machines;
 mod monitor;
 mod order;
@@ -19,6 +20,7 @@ pub use attest::AttestArgs;
 pub use challenge::ChallengeArgs;
 pub use emulator::QemuArgs;
 pub use export::{ExportArgs, ExportKind};
+pub use host::HostArgs;
 pub use machines::{AccelArg, PrintForm, RunArgs, TestArgs};
 pub use monitor::QmpArgs;
 pub use order::ordered;
@@ -148,8 +150,8 @@ pub struct LockArgs {
     /// The recipe
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// Update all packages, or only these, to what the archives have now
-    #[arg(long, value_name = "PACKAGE", num_args = 0.., conflicts_with = "check")]
+    /// Update all packages and sources, or only these packages and the sources of these kernels, to what there is now
+    #[arg(long, value_name = "NAME", num_args = 0.., conflicts_with = "check")]
     pub update: Option<Vec<String>>,
     /// Update only packages and sources whose files neither the store nor any server has any more
     #[arg(long, conflicts_with_all = ["update", "check"])]

@@ -19,6 +19,7 @@ mod suite {
     mod first_boot;
     mod formats;
     mod guest;
+    mod host_live;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod kconfig;
     mod kernel;

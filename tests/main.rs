@@ -26,6 +26,7 @@ mod suite {
     mod bundle;
     mod caches;
     mod crash;
+    mod cxl;
     mod deb;
     mod differ;
     mod directory;

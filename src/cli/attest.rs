@@ -8,6 +8,11 @@ use super::shared::{RealizeArgs, RecipeArgs};
 
 /// `kiln attest`
 #[derive(Debug, Args)]
+// What others built is not attested, so that these are refused with words.
+#[command(mut_arg("caches", |option| option.hide(true)))]
+#[command(mut_arg("without_caches", |option| option.hide(true)))]
+#[command(mut_arg("trusted_keys", |option| option.hide(true)))]
+#[command(mut_arg("incremental", |option| option.hide(true)))]
 pub struct AttestArgs {
     /// Path to a recipe, all steps of which are built here if they were not, or to a result directory that was built here
     #[command(flatten)]

@@ -22,7 +22,7 @@ pub struct ExportArgs {
     /// The image, or the machine whose disk it is; needed where there are several
     #[arg(long, value_name = "NAME")]
     pub image: Option<String>,
-    /// File to write it to
+    /// File to write it to; for `oci` and `containerdisk` also an OCI image layout, oci:DIR or oci:DIR:TAG
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
     /// Replace what is there

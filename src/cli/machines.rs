@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::host::HostArgs;
 use super::shared::{RealizeArgs, RecipeArgs, assignment, size, source};
 use crate::base::ByteSize;
 use crate::guest;
-use crate::guest::host::{CpuSelection, HostResources, MemorySource};
 use crate::machine::LaunchAdditions;
 use crate::ops::share::ShareRequest;
 use crate::ops::ssh_keys::KeyChoice;
@@ -73,17 +73,9 @@ pub struct RunArgs {
     /// image says `grow = true`
     #[arg(long, value_name = "SIZE", value_parser = size, conflicts_with = "print")]
     pub disk_size: Option<ByteSize>,
-    /// Make the machines' memory of files in a new directory below DIR, such as /dev/shm or a mounted hugetlbfs, which
-    /// is removed afterwards, instead of anonymous memory
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["hugepages", "print"])]
-    pub memory_file: Option<PathBuf>,
-    /// Make the machines' memory of huge pages of SIZE, such as 2MiB [default: the host's default size], which must have
-    /// been reserved, instead of anonymous memory
-    #[arg(long, value_name = "SIZE", num_args = 0..=1, require_equals = true, value_parser = size, conflicts_with = "print")]
-    pub hugepages: Option<Option<ByteSize>>,
-    /// Run QEMU on these CPUs of the host only, such as 2-5,8; without it, on all that kiln may use
-    #[arg(long, value_name = "CPUS", value_parser = cpus, conflicts_with = "print")]
-    pub pin: Option<CpuSelection>,
+    /// What the machines take of this host
+    #[command(flatten)]
+    pub host: HostArgs,
     /// Connect the machines to this bridge of the host instead of the user network. Needs QEMU's qemu-bridge-helper, setuid
     /// root or run by root, and `allow NAME` in /etc/qemu/bridge.conf. No port is forwarded
     #[arg(long, value_name = "NAME", value_parser = bridge, conflicts_with = "print")]
@@ -103,7 +95,8 @@ pub struct RunArgs {
     pub wait: bool,
     /// Print the QEMU command line instead of running it; nothing is built
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, default_missing_value = "sh",
-        conflicts_with_all = ["jobs", "no_cache", "incremental", "limits", "allow_leaks", "variation"])]
+        conflicts_with_all = ["jobs", "no_cache", "incremental", "limits", "allow_leaks", "variation", "memory_file",
+        "hugepages", "pin"])]
     pub print: Option<PrintForm>,
     /// Options of QEMU for this run only, after all others: -- -device usb-ehci. They apply to the machine on the
     /// terminal. QEMU sees no files of the host and no network of the host
@@ -118,25 +111,9 @@ impl RunArgs {
     }
 }
 
-impl RunArgs {
-    /// What the machines take of this host.
-    pub fn host(&self) -> HostResources {
-        let memory = match (&self.memory_file, self.hugepages) {
-            (Some(directory), _) => MemorySource::Directory(directory.clone()),
-            (None, Some(size)) => MemorySource::HugePages(size),
-            (None, None) => MemorySource::Anonymous,
-        };
-        HostResources { memory, cpus: self.pin.clone(), bridge: self.bridge.clone() }
-    }
-}
-
 fn bridge(text: &str) -> Result<String, String> {
     let is_name = guest::network::bridge::is_interface(text);
     is_name.then(|| text.to_owned()).ok_or_else(|| "expected the name of a bridge such as br0".to_owned())
-}
-
-fn cpus(text: &str) -> Result<CpuSelection, String> {
-    CpuSelection::parse(text).ok_or_else(|| "expected CPUs such as 0-3,8".to_owned())
 }
 
 impl RunArgs {
@@ -195,6 +172,13 @@ pub struct TestArgs {
     /// given several times
     #[arg(long, value_name = "NAME=DIR[:ro]")]
     pub share: Vec<ShareRequest>,
+    /// What the machines take of this host
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Add kernel parameters to the end of the kernel command line of every machine, for this run only; the lock does not
+    /// record them. Takes one parameter, or several separated by spaces, and may be given several times
+    #[arg(long, value_name = "PARAMETERS")]
+    pub append: Vec<String>,
     /// Also write the results as JUnit XML
     #[arg(long, value_name = "FILE")]
     pub junit: Option<PathBuf>,
@@ -215,4 +199,15 @@ pub struct TestArgs {
     /// Directory for console logs, with a directory per recipe if there are several [default: result/NAME/log]
     #[arg(long, value_name = "DIR")]
     pub logs: Option<PathBuf>,
+    /// Options of QEMU for this run only, after all others, for every machine: -- -device usb-ehci. QEMU sees no files of
+    /// the host and no network of the host
+    #[arg(last = true, value_name = "QEMU-OPTIONS")]
+    pub arguments: Vec<String>,
+}
+
+impl TestArgs {
+    /// What every machine has besides.
+    pub fn additions(&self) -> LaunchAdditions {
+        LaunchAdditions { append: self.append.clone(), arguments: self.arguments.clone(), ..LaunchAdditions::default() }
+    }
 }

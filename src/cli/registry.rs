@@ -13,8 +13,8 @@ pub struct PushArgs {
     #[command(flatten)]
     pub recipe: RecipeArgs,
     /// Where to push to: registry.example/NAME:TAG, or oci:DIR:TAG for an OCI image layout. Without it, results of the recipe's
-    /// steps are pushed to each `--cache`, a directory or a repository of a registry (registry.example/NAME); `--cache
-    /// private=PLACE` is for results that are made from private files as well
+    /// steps are pushed to each `--cache`: a directory, an image layout (oci:DIR), or a repository of a registry (registry.example/NAME); `--cache
+    /// private=PLACE` is for results that are made from private files as well, `--cache plain-http=PLACE` for a registry without TLS
     #[arg(required_unless_present = "caches")]
     pub reference: Option<String>,
     /// How the build of a recipe goes

@@ -46,8 +46,8 @@ pub struct RealizeArgs {
     /// Run every step again, ignoring cached results and caches
     #[arg(long)]
     pub no_cache: bool,
-    /// Also take results of steps from this cache, a directory, the address of a web server, or a repository of a registry
-    /// (registry.example/NAME), if a trusted key has signed them. Others are listed in KILN_CACHES and in kiln/caches of the user's configuration
+    /// Also take results of steps from this cache, a directory, an OCI image layout (oci:DIR), the address of a web server, or a
+    /// repository of a registry (registry.example/NAME, or plain-http=registry.example/NAME without TLS), if a trusted key has signed them. Others are listed in KILN_CACHES and in kiln/caches of the user's configuration
     #[arg(long = "cache", value_name = "PLACE", conflicts_with = "without_caches")]
     pub caches: Vec<String>,
     /// Take nothing from caches, and use no result that was taken from one before

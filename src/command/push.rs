@@ -12,10 +12,11 @@ pub fn run(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> {
     let Some(key) = &args.key else {
         return Err(Failure::usage("results in a cache are signed: name a key with --key"));
     };
-    for (option, stated) in [("--plain-http", args.plain_http), ("--mount-from", args.mount_from.is_some())] {
-        if stated {
-            return Err(Failure::usage(format!("{option} is for a reference to a registry")));
-        }
+    if args.plain_http {
+        return Err(Failure::usage("--plain-http is for a reference to a registry; write --cache plain-http=PLACE"));
+    }
+    if args.mount_from.is_some() {
+        return Err(Failure::usage("--mount-from is for a reference to a registry"));
     }
     let mut all = Vec::new();
     for place in &args.realize.caches {

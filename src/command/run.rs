@@ -20,6 +20,8 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     if let Some(form) = args.print {
         return argv::print(session, args, (&recipe, form));
     }
+    let host = args.host.resources(args.bridge.clone());
+    host.check()?;
     let mut launches = if args.relock_gone {
         if recipe.path.is_dir() {
             return Err(Failure::usage("--relock-gone builds a recipe; a result directory is not built again"));
@@ -37,7 +39,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         keep: args.keep.clone(),
         additions: args.additions(),
         gdb: gdb(args, &recipe.path)?,
-        host: args.host(),
+        host,
         source: recipe.path.clone(),
         keys: args.keys(),
     };

@@ -55,6 +55,8 @@ fn report(args: &cli::TestArgs, mut results: Vec<(String, Outcome)>, interrupted
 /// The recipes, each with what is asked of it.
 fn recipes(session: &Session<'_>, args: &cli::TestArgs) -> Result<Vec<RecipeTest>, Failure> {
     let failure = failure(args)?;
+    let host = args.host.resources(None);
+    host.check()?;
     let shares = ops::share::directories(session, &args.share)?;
     let gone = if args.relock_gone { GoneFiles::Relock } else { GoneFiles::Refuse };
     let one = |(path, logs): (&PathBuf, Option<PathBuf>)| RecipeTest {
@@ -73,6 +75,8 @@ fn recipes(session: &Session<'_>, args: &cli::TestArgs) -> Result<Vec<RecipeTest
             disk_size: args.disk_size,
             filter: args.only.clone(),
             failure,
+            additions: args.additions(),
+            host: host.clone(),
             shares: shares.clone(),
             gone,
         },
@@ -86,7 +90,7 @@ fn at_once(args: &cli::TestArgs) -> usize {
     match (args.shell_on_failure, args.realize.jobs) {
         (true, _) => 1,
         (false, Some(jobs)) => usize::try_from(jobs).unwrap_or(usize::MAX),
-        (false, None) => ops::default_recipes(),
+        (false, None) => ops::default_recipes(&args.host.resources(None)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! Input: bytes of a file system, or what is to be put on one. Output: blocks and inodes. Nothing is read or written here: this
 //! is the arithmetic of `ext2fs_initialize` (e2fsprogs, `lib/ext2fs/initialize.c`), compared with `mke2fs` in tests.
 
+mod checksum;
 mod content;
 mod error;
 mod inode;

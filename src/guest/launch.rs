@@ -188,13 +188,24 @@ fn file(launch: &Launch, place: Place) -> Result<&str, GuestError> {
 /// What executes a machine of a start whose others are executed by `first`.
 pub fn accelerator(launch: &Launch, asked: AccelChoice, first: Accelerator) -> Result<Accelerator, GuestError> {
     let refused = |reason| GuestError::Accel { machine: launch.machine.clone(), reason };
-    asked.of(launch.description.machine.arch(), first).map_err(refused)
+    let machine = &launch.description.machine;
+    let accel = asked.of(machine.arch(), first).map_err(refused)?;
+    let model = machine.cpu.value.split(',').next().unwrap_or_default();
+    match (accel, model) {
+        (Accelerator::Tcg, "host") => Err(refused(
+            "its `cpu` is `host`, which only KVM has, and it would be emulated here; write `cpu = \"max\"`".to_owned(),
+        )),
+        _ => Ok(accel),
+    }
 }
 
 /// The argv with everything filled in, program first.
 pub fn argv(launch: &Launch, purpose: Purpose, places: &Places, accel: Accelerator) -> Result<Vec<String>, GuestError> {
-    let mut append: Vec<String> =
-        (purpose == Purpose::Test).then(|| test_words(launch)).transpose()?.into_iter().collect();
+    let mut append: Vec<String> = (purpose == Purpose::Test)
+        .then(|| test_words(&launch.description, &launch.additions.append))
+        .transpose()?
+        .into_iter()
+        .collect();
     append.extend(launch.additions.append.iter().cloned());
     append.extend(share::kernel_words((&launch.shares, launch.transport), &launch.description, &append)?);
     let line = launch.description.argv(|wishes| {
@@ -282,19 +293,21 @@ pub fn memory_notice(shared: &Path, name: &str) -> String {
     format!("memory `{name}` is {} while the machines run", shared.join(format!("{name}.memory")).display())
 }
 
-/// The words that start the test shell, as whatever hands them to the kernel wants them.
-fn test_words(launch: &Launch) -> Result<String, GuestError> {
-    let machine = &launch.description.machine;
+/// The words that start the test shell, as whatever hands them to the kernel wants them; an error if the kernel would not
+/// see all of its command line.
+pub fn test_words(description: &Description, append: &[String]) -> Result<String, GuestError> {
+    let machine = &description.machine;
     let port = machine.arch().serial(1);
     let words = match machine.firmware.value {
         Firmware::Direct | Firmware::Uefi => agent::kernel_words(&port),
         Firmware::Seabios => agent::grub_words(&port),
     };
-    let own = launch.description.kernel_line();
+    let added: usize = append.iter().map(|word| word.len() + 1).sum();
+    let own = description.kernel_line().len() + added;
     let longest = longest_kernel_line(machine);
-    let (over, needed) = ((own.len() + 1 + words.len()).saturating_sub(longest), words.len());
+    let (over, needed) = ((own + 1 + words.len()).saturating_sub(longest), words.len());
     if over > 0 {
-        return Err(GuestError::KernelLine { machine: launch.machine.clone(), over, longest, needed });
+        return Err(GuestError::KernelLine { machine: machine.name.clone(), over, longest, needed });
     }
     Ok(words)
 }

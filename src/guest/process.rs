@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::GuestError;
 use super::accel::{Accelerator, PROBATION, kvm_failure};
 use super::clock::Deadline;
+use super::host::CpuSelection;
 use super::network::UserNetwork;
 use super::share::FileServers;
 use super::terminal::TerminalConsole;
@@ -53,6 +54,8 @@ pub struct Start<'a> {
     pub network: Option<UserNetwork>,
     /// What each `vhost-user-fs-pci` connects to.
     pub servers: FileServers,
+    /// The CPUs of the host that it may use; all that kiln may use, when absent.
+    pub cpus: Option<&'a CpuSelection>,
 }
 
 impl Qemu {
@@ -69,6 +72,8 @@ impl Qemu {
         } else {
             (None, Streams { stdin: Stdio::null(), stdout: Stdio::null(), stderr: said.into() })
         };
+        // Until it has started: QEMU inherits the CPUs of whoever starts it.
+        let _pinned = start.cpus.map(CpuSelection::pin).transpose()?;
         let running = sandbox::spawn(start.spec, streams).map_err(|error| no_start(&error))?;
         Ok(Qemu {
             machine: start.machine.to_owned(),

@@ -61,8 +61,6 @@ pub fn run(
     let mut keep = options.keep.as_ref().map(|keep| Keep::open(keep)).transpose()?;
     let run = RunDir::new(&options.base)?;
     let access = options.ssh.clone().map(|access| access.with_own_key(&run)).transpose()?;
-    // Before anything is made or said of them.
-    options.host.cpus.as_ref().map(CpuSelection::pin).transpose()?;
     let memory = HostMemory::reserve(&options.host.memory, &all)?;
     let handed = |launch: &Launch| {
         let credentials =
@@ -163,9 +161,8 @@ fn attempt(
         let spec = launch::spec(launch, &places, launch::argv(launch, purpose, &places, accel)?);
         let errors = run.path().join(format!("{}.qemu.log", launch.machine));
         let (machine, servers) = (&launch.machine, launch::serve(launch, &places.run)?);
-        // Until it has started: QEMU inherits the CPUs of whoever starts it.
-        let _pinned = options.host.cpus.as_ref().map(CpuSelection::pin).transpose()?;
-        Qemu::start(Start { machine, spec: &spec, accel, fallback, errors, network, servers }, terminal)
+        let cpus = options.host.cpus.as_ref();
+        Qemu::start(Start { machine, spec: &spec, accel, fallback, errors, network, servers, cpus }, terminal)
     };
     // Before any QEMU, so that a port that is taken is told before anything is started.
     let gdb = options.gdb.as_ref();

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::agent::{Agent, AgentError, Answer, Screen};
 use super::clock::Deadline;
 use super::console::ConsoleLog;
+use super::host::{self, CpuSelection, HostMemory};
 use super::launch::{self, Places, Purpose};
 use super::network::{self, UserNetwork};
 use super::process::{Qemu, Start, TICK, Waiting};
@@ -38,6 +39,10 @@ pub struct MachineGroup<'a> {
     pub accel: AccelChoice,
     /// Time for a boot under KVM; TCG is given ten times as much.
     pub boot: Duration,
+    /// What their memory is made of.
+    pub memory: &'a HostMemory,
+    /// The CPUs of the host that they may use; all that kiln may use, when absent.
+    pub cpus: Option<&'a CpuSelection>,
     /// [`Purpose::Test`], or another one whose forwarded ports they have.
     pub doors: Purpose,
     /// Set by a signal.
@@ -50,20 +55,23 @@ pub struct GuestSession<'a> {
     agent: Agent<UnixStream>,
     body: Body<'a>,
     boot: Duration,
-    wiring: Wiring,
+    wiring: Wiring<'a>,
     /// Where files out of the guest are kept, and those that were since somebody asked.
     logs: PathBuf,
     fetched: Vec<PathBuf>,
 }
 
 /// What it takes to start QEMU again with the same disks and files.
-struct Wiring {
+struct Wiring<'a> {
     launch: Launch,
     spec: Spec,
     accel: Accelerator,
     fallback: bool,
     errors: PathBuf,
     run: PathBuf,
+    /// The directory with the files that its memory is made of.
+    memory: Option<PathBuf>,
+    cpus: Option<&'a CpuSelection>,
     /// Ports that lead into it; none when it has no user network.
     forwards: Option<Vec<Forward>>,
 }
@@ -95,7 +103,7 @@ impl<'a> GuestSession<'a> {
             run: group.run.sub(&name)?,
             shared: group.run.sub(SHARED)?,
             log: Some((group.logs.to_owned(), log.clone())),
-            memory: None,
+            memory: group.memory.directory_of(&name)?,
             keep: None,
         };
         fs::create_dir_all(group.logs)?;
@@ -111,6 +119,8 @@ impl<'a> GuestSession<'a> {
             fallback: group.accel == AccelChoice::Auto,
             errors: group.logs.join(format!("{name}.qemu.log")),
             run: places.run,
+            memory: places.memory,
+            cpus: group.cpus,
             forwards,
         };
         let (qemu, agent, qmp) = wiring.start()?;
@@ -174,7 +184,8 @@ impl<'a> GuestSession<'a> {
         let _ = self.body.qmp.execute("quit", None);
         let _ = self.body.qemu.ended(Duration::from_secs(3));
         self.body.qemu.kill();
-        let _ = fs::remove_tree(&self.wiring.run);
+        let made = std::iter::once(&self.wiring.run).chain(&self.wiring.memory);
+        made.for_each(|path| drop(fs::remove_tree(path)));
     }
 
     /// Turns silence into the reason that the console or QEMU gives for it.
@@ -260,10 +271,11 @@ impl Guest for GuestSession<'_> {
     }
 }
 
-impl Wiring {
+impl Wiring<'_> {
     /// Starts QEMU and takes its calls.
     fn start(&self) -> Result<(Qemu, Agent<UnixStream>, Qmp<UnixStream>), GuestError> {
         let machine = &self.launch.machine;
+        self.memory.as_deref().map(host::renew).transpose()?;
         let (agent, monitor) = (Waiting::at(&self.run.join("agent"))?, Waiting::at(&self.run.join("qmp"))?);
         let open = |forwards: &Vec<Forward>| UserNetwork::open(machine, &self.run.join(network::SOCKET), forwards);
         let start = Start {
@@ -274,6 +286,7 @@ impl Wiring {
             accel: self.accel,
             fallback: self.fallback,
             errors: self.errors.clone(),
+            cpus: self.cpus,
         };
         let mut qemu = Qemu::start(start, false)?;
         let deadline = Deadline::after(SOCKET_TIMEOUT);

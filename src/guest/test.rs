@@ -9,12 +9,15 @@ use super::accel::Accelerator;
 use super::clock::Deadline;
 use super::event::{TestEvent, TestListener};
 use super::hold::{FailureShell, HeldStep};
+use super::host::{self, CpuSelection, HostMemory, HostResources};
 use super::launch::{self, Purpose};
 use super::report::{Boot, Failed, Outcome, TestReport, TestResult};
 use super::rundir::{RunDir, SHARED};
 use super::session::{GuestSession, MachineGroup};
 use super::step::{self, Guest, StepError};
 use super::{AccelChoice, GuestError, Launch, ports};
+use crate::machine::LaunchAdditions;
+use crate::machine::argv::MemoryBacking;
 use crate::recipe::test::{Test, TestAction};
 
 /// Time that a boot may take under KVM. It bounds a hang, so it is generous: other work on the machine slows a guest
@@ -36,6 +39,8 @@ pub struct TestOptions<'a> {
     pub filter: Option<String>,
     /// Machines stay up for somebody to look at when a step fails, and nothing is tested afterwards.
     pub shell: Option<FailureShell>,
+    /// What the machines take of this host. They have networks of their own.
+    pub host: HostResources,
     /// Set by a signal: ends everything, in order.
     pub interrupted: &'a AtomicBool,
 }
@@ -52,6 +57,10 @@ pub fn run(
         machines.values().try_for_each(ports::check)?;
     }
     let run = RunDir::new(&options.base)?;
+    let memory = HostMemory::reserve(&options.host.memory, &at_once(machines, tests, options))?;
+    let machines = &made_of(machines, memory.backing);
+    let of_host = memory.notice().into_iter().chain(options.host.cpus.as_ref().map(CpuSelection::notice));
+    of_host.for_each(|text| listener.on(TestEvent::Notice(&text)));
     for name in launch::memories(machines.values()) {
         listener.on(TestEvent::Notice(&launch::memory_notice(&run.sub(SHARED)?, &name)));
     }
@@ -61,6 +70,8 @@ pub fn run(
         logs: &options.logs,
         accel: options.accel,
         boot: options.boot,
+        memory: &memory,
+        cpus: options.host.cpus.as_ref(),
         doors: if options.shell.is_some() { Purpose::Background } else { Purpose::Test },
         interrupted: options.interrupted,
     };
@@ -91,9 +102,7 @@ pub fn run(
         listener.on(TestEvent::TestFinished(&outcome));
         runner.look(test, &outcome)?;
         runner.report.tests.push(outcome);
-        let later: BTreeSet<&str> =
-            tests[index + 1..].iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect();
-        runner.end_others(&later);
+        runner.end_others(&wanted(&tests[index + 1..], options));
     }
     Ok(runner.report)
 }
@@ -108,6 +117,34 @@ fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
 /// Every machine that a test needs, its own first.
 fn named(test: &Test) -> impl Iterator<Item = &str> {
     std::iter::once(test.machine.as_str()).chain(test.steps.iter().filter_map(|step| step.machine.as_deref()))
+}
+
+/// Every machine that tests need which are not skipped.
+fn wanted<'a>(tests: &'a [Test], options: &TestOptions<'_>) -> BTreeSet<&'a str> {
+    tests.iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect()
+}
+
+/// The machines that run side by side at the moment when their memories are largest together.
+pub fn at_once<'a>(
+    machines: &'a BTreeMap<String, Launch>,
+    tests: &[Test],
+    options: &TestOptions<'_>,
+) -> Vec<&'a Launch> {
+    let moment = |index: usize| {
+        // Booted by then, and needed then or later.
+        let (booted, needed) = (wanted(&tests[..=index], options), wanted(&tests[index..], options));
+        booted.intersection(&needed).filter_map(|name| machines.get(*name)).collect::<Vec<_>>()
+    };
+    (0..tests.len()).map(moment).max_by_key(|group| host::memory_of(group.iter().copied())).unwrap_or_default()
+}
+
+/// The machines with memory of this kind.
+fn made_of(machines: &BTreeMap<String, Launch>, memory: MemoryBacking) -> BTreeMap<String, Launch> {
+    let one = |(name, launch): (&String, &Launch)| {
+        let additions = LaunchAdditions { memory, ..launch.additions.clone() };
+        (name.clone(), Launch { additions, ..launch.clone() })
+    };
+    machines.iter().map(one).collect()
 }
 
 struct Runner<'a> {
@@ -297,6 +334,49 @@ mod tests {
             [("a".to_owned(), Fake::default()), ("b".to_owned(), Fake::default())].into();
         let result = steps(test, Deadline::after(Duration::from_secs(60)), &mut guests);
         (result, guests)
+    }
+
+    #[test]
+    fn machines_count_together_while_they_run_together() {
+        let interrupted = AtomicBool::new(false);
+        let options = |slow: bool, filter: Option<&str>| TestOptions {
+            accel: AccelChoice::Tcg,
+            logs: PathBuf::new(),
+            base: PathBuf::new(),
+            boot: BOOT_TIMEOUT,
+            slow,
+            filter: filter.map(str::to_owned),
+            shell: None,
+            host: HostResources::default(),
+            interrupted: &interrupted,
+        };
+        let launch = |name: &str, memory: u64| {
+            let mut launch = launch::tests::launch("");
+            launch.machine = name.to_owned();
+            launch.description.machine.memory.value = memory;
+            (name.to_owned(), launch)
+        };
+        let machines =
+            BTreeMap::from([launch("a", 1 << 30), launch("b", 3 << 30), launch("c", 2 << 30), launch("d", 1)]);
+        let test = |title: &str, machine: &str, other: Option<&str>, slow| {
+            let steps: Vec<_> = other.iter().map(|name| (Some(*name), TestAction::Reboot)).collect();
+            Test { title: title.into(), machine: machine.into(), slow, ..test(&steps) }
+        };
+        let tests = [
+            test("one", "a", None, false),
+            test("two", "b", None, false),
+            test("three", "c", Some("a"), false),
+            test("four", "d", Some("c"), true),
+        ];
+        let found = |slow, filter: Option<&str>| {
+            let group = at_once(&machines, &tests, &options(slow, filter));
+            group.iter().map(|launch| launch.machine.clone()).collect::<Vec<_>>()
+        };
+        // `a` waits for its second test while `b` runs; `c` has not been booted then.
+        assert_eq!(found(false, None), ["a", "b"]);
+        assert_eq!(found(false, Some("three")), ["a", "c"]);
+        assert_eq!(found(false, Some("four")), [""; 0], "it is slow");
+        assert_eq!(found(true, Some("four")), ["c", "d"]);
     }
 
     #[test]

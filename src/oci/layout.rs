@@ -22,17 +22,26 @@ pub const LAYOUT_VERSION: &str = "{\"imageLayoutVersion\":\"1.0.0\"}";
 const INDEX: &str = "index.json";
 const BLOBS: &str = "blobs";
 const ALGORITHM: &str = "sha256";
+/// Everybody may read them.
+const MODE: u32 = 0o644;
 /// More names are not left by pushes that were killed.
 const MAX_LEFT: usize = 64;
 
 /// An image layout.
 pub struct Layout {
     directory: PathBuf,
+    /// Of the blobs that are written.
+    mode: u32,
 }
 
 impl Layout {
     pub fn new(reference: &LayoutReference) -> Layout {
-        Layout { directory: reference.directory.clone() }
+        Layout { directory: reference.directory.clone(), mode: MODE }
+    }
+
+    /// Blobs that are written have this mode.
+    pub fn with_mode(self, mode: u32) -> Layout {
+        Layout { mode, ..self }
     }
 
     fn invalid(&self, file: &str, problem: impl ToString) -> OciError {
@@ -193,9 +202,48 @@ impl Layout {
                 let what = descriptor.title().unwrap_or_default().to_owned();
                 return Err(OciError::Wrong { what, expected, expected_size, found, found_size });
             }
-            new.finish(OsStr::new(&name), 0o644)?;
+            new.finish(OsStr::new(&name), self.mode)?;
         }
         Ok(())
+    }
+
+    /// Refuses a directory that is none, and never could be one.
+    pub fn check(&self) -> Result<(), OciError> {
+        self.open().map(drop)
+    }
+
+    /// The tags of its artifacts.
+    pub fn tags(&self) -> Result<Vec<String>, OciError> {
+        let manifests = self.index()?.manifests;
+        Ok(manifests.into_iter().filter_map(|mut one| one.annotations.remove(REF_NAME)).collect())
+    }
+
+    /// Makes a layout without artifacts where there is none yet.
+    pub fn prepare(&self, stop: &dyn Fn() -> bool) -> Result<(), OciError> {
+        let (root, _) = self.open()?;
+        let locked = Dir::open_named(&self.directory)?;
+        if !locked.lock(stop) {
+            return Err(OciError::Interrupted);
+        }
+        match locked.kind(LAYOUT_MARKER) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let (_, index) = self.open()?;
+                self.write_index(&root, &index)
+            }
+        }
+    }
+
+    /// The marker comes last: without it, a push was not finished.
+    fn write_index(&self, root: &OutputDirectory, index: &ImageIndex) -> Result<(), OciError> {
+        let text = index.write();
+        if text.len() as u64 > MANIFEST_LIMIT {
+            return Err(
+                self.invalid(INDEX, format!("it would be larger than {MANIFEST_LIMIT} bytes; use another layout"))
+            );
+        }
+        root.write(OsStr::new(INDEX), &text, MODE)?;
+        Ok(root.write(OsStr::new(LAYOUT_MARKER), LAYOUT_VERSION.as_bytes(), MODE)?)
     }
 
     /// Lists a manifest, whose blobs are there: under a tag, which it takes from another, or as a statement about another.
@@ -221,7 +269,6 @@ impl Layout {
             None => index.manifests.retain(|one| one.digest != manifest.digest),
         }
         index.manifests.push(listed);
-        root.write(OsStr::new(INDEX), &index.write(), 0o644)?;
-        Ok(root.write(OsStr::new(LAYOUT_MARKER), LAYOUT_VERSION.as_bytes(), 0o644)?)
+        self.write_index(&root, &index)
     }
 }

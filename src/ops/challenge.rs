@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::cache::config::{self, CacheOptions, CachePlace, PlaceKind};
 use super::cache::place::{Part, ReadProblem, Reader, told};
 use super::cache::statement::{Judge, ResultProblem, SignedResult};
-use super::cache::{RESULT_LIMIT, remember, result_name};
+use super::cache::{RESULT_LIMIT, layout, remember, result_name};
 use super::error::{CacheError, OpsError};
 use super::load;
 use super::options::RecipeOptions;
@@ -29,6 +29,8 @@ use crate::world::dir::Dir;
 
 /// Keys whose results are looked at in one directory.
 const MAX_SIGNERS: usize = 64;
+/// What a result's tag in a layout begins with: an action's digest.
+const ACTION_DIGITS: usize = 64;
 /// Files that are told of.
 const MAX_PROBLEMS: usize = 100;
 
@@ -274,7 +276,7 @@ fn verdict(answers: &[ChallengeAnswer], store: &Store) -> StepVerdict {
     }
 }
 
-/// What a cache's files call the keys that have signed results in it: all of a directory; of a web server, which says nothing of
+/// What a cache's files call the keys that have signed results in it: all of a directory or layout; of a web server, which says nothing of
 /// what it has, the trusted ones.
 fn signers(place: &CachePlace, trust: &Trust, problems: &mut BTreeSet<String>) -> Vec<String> {
     let mut names: BTreeSet<String> = trust.keys().iter().map(Key::file_name).collect();
@@ -288,6 +290,17 @@ fn signers(place: &CachePlace, trust: &Trust, problems: &mut BTreeSet<String>) -
         match listed {
             Ok(listed) => names.extend(listed.iter().filter_map(signer)),
             Err(why) => _ = problems.insert(format!("cache {}: {}", Foreign(&place.name), Foreign(why))),
+        }
+    }
+    if let PlaceKind::Layout(path) = &place.kind {
+        match layout::open(path, place.privacy).tags() {
+            // Blobs and trees have tags too, which begin with no action.
+            Ok(tags) => {
+                let results = tags.iter().filter(|tag| tag.find('-') == Some(ACTION_DIGITS));
+                names
+                    .extend(results.filter_map(|tag| signer(&OsString::from(format!("{tag}.json")))).take(MAX_SIGNERS));
+            }
+            Err(why) => _ = problems.insert(format!("cache {}: {}", Foreign(&place.name), Foreign(why.to_string()))),
         }
     }
     names.into_iter().collect()

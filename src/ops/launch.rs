@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::build::{self, Built};
 use super::error::{MismatchError, OpsError, UsageError};
 use super::event::{Guests, OpsEvent};
-use super::load::{self, Ready};
+use super::load::{self, Loaded, Ready};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::ssh_keys::{self, KeyChoice};
@@ -180,6 +180,17 @@ pub fn share(launches: &mut Launches, shares: &[Share]) -> Result<(), OpsError> 
         let sharer = Sharer { machine: &launch.description.machine, artifacts: &launch.artifacts, tree: &launch.tree };
         launch.transport = guest::share::transport(sharer)?;
         launch.shares = shares.to_vec();
+    }
+    Ok(())
+}
+
+/// Refuses additions that a machine could not be tested with, before it is built.
+pub(super) fn check_for_tests(ready: &Ready<'_>, additions: &LaunchAdditions) -> Result<(), OpsError> {
+    let Loaded { recipe, .. } = &ready.loaded;
+    for machine in recipe.machines.values() {
+        let description = machines::description(recipe, &ready.lock, machine)?;
+        additions.check(&description).map_err(UsageError::from)?;
+        guest::launch::test_words(&description, &additions.append)?;
     }
     Ok(())
 }

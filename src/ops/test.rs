@@ -15,9 +15,12 @@ use super::ssh_keys::{self, KeyChoice};
 use super::{gone, launch, load, project};
 use crate::base::ByteSize;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
+use crate::guest::event::{TestEvent, TestListener};
 use crate::guest::hold::{self, FailureShell};
+use crate::guest::host::HostResources;
 use crate::guest::share::Share;
 use crate::guest::{self, AccelChoice, TestReport};
+use crate::machine::LaunchAdditions;
 use crate::recipe::test::Test;
 use crate::world::{OutputDirectory, fs};
 
@@ -41,6 +44,10 @@ pub struct TestRequest {
     pub filter: Option<String>,
     /// What becomes of the machines when a step fails.
     pub failure: FailedMachines,
+    /// What every machine has besides.
+    pub additions: LaunchAdditions,
+    /// What the machines take of this host.
+    pub host: HostResources,
     /// Directories of the host that every guest sees.
     pub shares: Vec<Share>,
     /// What happens where no server has a locked file any more.
@@ -76,6 +83,8 @@ struct Prepared {
     slow: bool,
     filter: Option<String>,
     shell: Option<FailureShell>,
+    host: HostResources,
+    notices: Vec<String>,
 }
 
 /// Builds a recipe, and makes its machines ready.
@@ -93,9 +102,12 @@ fn prepare(
         GoneFiles::Refuse => load::ready(session, recipe)?,
         GoneFiles::Relock => gone::ready(session, recipe, &gone::beside(&out))?,
     };
+    launch::check_for_tests(&ready, &options.additions)?;
     let mut launches = launch::of_recipe(&ready, build, &out)?;
     launch::enlarge(&mut launches, options.disk_size);
     launch::share(&mut launches, &options.shares)?;
+    launches.values_mut().for_each(|launch| launch.additions = options.additions.clone());
+    let notices = launches.keys().flat_map(|name| options.additions.notices(name)).collect();
     let shell = (options.failure == FailedMachines::Shell).then(|| shell(session, recipe)).transpose()?;
     if shell.is_some() {
         launches.values_mut().for_each(hold::prepare);
@@ -104,19 +116,18 @@ fn prepare(
     OutputDirectory::open(&logs)?;
     let logs = fs::context("resolve", &logs, logs.canonicalize())?;
     let (tests, filter) = (ready.loaded.recipe.tests.clone(), options.filter.clone());
-    Ok(Prepared { launches, tests, accel: options.accel, logs, slow: options.slow, filter, shell })
+    let (accel, slow, host) = (options.accel, options.slow, options.host.clone());
+    Ok(Prepared { launches, tests, accel, logs, slow, filter, shell, host, notices })
 }
 
 impl Prepared {
-    /// The bytes that all its machines together have as memory.
+    /// The bytes of memory that its machines have at once.
     fn memory(&self) -> u64 {
-        guest::host::memory_of(self.launches.values())
+        guest::host::memory_of(guest::test::at_once(&self.launches, &self.tests, &self.options()).into_iter())
     }
 
-    /// Runs the tests. Lines that are told of them begin with `name`, if there is one.
-    fn run(&self, session: &Session<'_>, name: Option<&str>) -> Result<TestReport, OpsError> {
-        let _running = Interruptible::start(RunningWork::Machines);
-        let options = guest::test::TestOptions {
+    fn options(&self) -> guest::test::TestOptions<'static> {
+        guest::test::TestOptions {
             accel: self.accel,
             logs: self.logs.clone(),
             base: PathBuf::from(launch::SOCKETS),
@@ -124,10 +135,17 @@ impl Prepared {
             slow: self.slow,
             filter: self.filter.clone(),
             shell: self.shell.clone(),
+            host: self.host.clone(),
             interrupted: interrupt::flag(),
-        };
+        }
+    }
+
+    /// Runs the tests. Lines that are told of them begin with `name`, if there is one.
+    fn run(&self, session: &Session<'_>, name: Option<&str>) -> Result<TestReport, OpsError> {
+        let _running = Interruptible::start(RunningWork::Machines);
         let listener = Guests { listener: session.listener, recipe: name };
-        Ok(guest::test::run(&self.launches, &self.tests, &options, &listener)?)
+        self.notices.iter().for_each(|text| listener.on(TestEvent::Notice(text)));
+        Ok(guest::test::run(&self.launches, &self.tests, &self.options(), &listener)?)
     }
 }
 

@@ -186,6 +186,11 @@ pub struct NewFile<'a> {
 }
 
 impl NewFile<'_> {
+    /// Where it is until it has its name.
+    pub fn path(&self) -> PathBuf {
+        self.directory.path.join(self.name.as_deref().unwrap_or_default())
+    }
+
     /// Gives it its name, which is taken from whatever had it.
     pub fn finish(mut self, name: &OsStr, mode: u32) -> Result<(), WorldError> {
         let path = self.settle(name, mode)?;

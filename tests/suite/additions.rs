@@ -1,6 +1,9 @@
-//! `kiln run --append PARAMETERS RECIPE -- QEMU-OPTIONS`: what is added to one start, as `--print` shows it.
+//! `kiln run --append PARAMETERS RECIPE -- QEMU-OPTIONS`, and of `kiln test`: what is added to one start, as `--print` shows
+//! it, and what of the host a start cannot have.
 
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+
+use super::live::Scratch;
 
 fn print(words: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
@@ -67,4 +70,56 @@ fn what_the_kernel_would_not_see_as_it_was_typed_is_refused() {
         assert!(refused(&["recipes/seabios.kiln", "--append", word]).contains("GRUB"), "{word}");
         argv(&["recipes/uefi.kiln", "--append", word]);
     }
+}
+
+/// What `kiln run` and `kiln test` say of options, neither of which builds anything then.
+fn both(words: &[&str]) -> [(Option<i32>, String); 2] {
+    ["run", "test"].map(|verb| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args([verb, "--offline"]).args(words);
+        let output = command.env("KILN_STORE", "/nonexistent/store").stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    })
+}
+
+#[test]
+fn memory_and_cpus_that_the_host_has_not_are_refused_before_anything_is_built() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    for (words, code, said) in [
+        (&["--pin", "1000"][..], 4, "--pin: CPU 1000 cannot be used here; available: 0"),
+        (&["--pin", "3-1"], 2, "expected CPUs such as 0-3,8"),
+        (&["--memory-file", "/nonexistent"], 4, "/nonexistent"),
+        (&["--memory-file", file], 4, "is not a directory"),
+        (&["--hugepages=3MiB"], 4, "--hugepages: this host has no huge pages of 3MiB (it has: "),
+        (&["--hugepages=lots"], 2, "lots"),
+        (&["--hugepages", "--memory-file", "/dev/shm"], 2, "cannot be used with"),
+    ] {
+        let [run, test] = both(&[&["recipes/cxl-quick.kiln"][..], words].concat());
+        assert!(run.1.contains(said), "{}", run.1);
+        assert_eq!(run.0, Some(code), "{}", run.1);
+        if code != 2 {
+            assert_eq!(run, test);
+        }
+        assert!(test.1.contains(said) && test.0 == Some(code), "{}", test.1);
+    }
+}
+
+#[test]
+fn a_test_has_additions_for_every_machine_or_is_refused_before_anything_is_built() {
+    let scratch = Scratch::new("test-additions");
+    let test = |recipe: &str, words: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kiln"));
+        command.current_dir(env!("CARGO_MANIFEST_DIR")).args(["test", "--offline", recipe]).args(words);
+        let output = command.env("KILN_STORE", scratch.path("store")).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, said) = test("recipes/cxl-quick.kiln", &["--append", "a\nb"]);
+    assert!(code == Some(2) && said.contains("printable ASCII"), "{said}");
+    let (code, said) = test("recipes/seabios.kiln", &["--append", "it's"]);
+    assert!(code == Some(2) && said.contains("GRUB"), "{said}");
+    // Long enough for a run, with no room for the words that start the shell of tests.
+    let long = "x".repeat(1500);
+    argv(&["recipes/cxl-quick.kiln", "--append", &long]);
+    let (code, said) = test("recipes/cxl-quick.kiln", &["--append", &long]);
+    assert!(code == Some(1) && said.contains("too long for tests: the kernel keeps 2047"), "{code:?} {said}");
 }

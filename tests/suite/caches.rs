@@ -5,6 +5,7 @@ mod attested;
 mod challenged;
 mod hostile;
 mod keys;
+mod layout;
 mod registry;
 mod web;
 

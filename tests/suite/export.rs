@@ -117,6 +117,14 @@ pub(super) fn disk() -> Vec<u8> {
     bytes
 }
 
+/// The same without checksums of its structures, as anybody can prepare one.
+pub(super) fn unsealed() -> Vec<u8> {
+    let mut disk = disk();
+    // `RO_COMPAT_METADATA_CSUM` in `s_feature_ro_compat`.
+    disk[1024 + 0x65] &= !0x04;
+    disk
+}
+
 fn rand() -> u64 {
     static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
     NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed)

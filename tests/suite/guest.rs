@@ -8,6 +8,7 @@ use kiln::base::{Digest, SourceMap, Span, Spanned};
 use kiln::deliver::launch::LaunchFile;
 use kiln::exec::sandbox;
 use kiln::guest::event::{TestEvent, TestListener};
+use kiln::guest::host::HostResources;
 use kiln::guest::report::{Outcome, TestReport};
 use kiln::guest::test::{BOOT_TIMEOUT, TestOptions, run};
 use kiln::guest::{AccelChoice, Launch};
@@ -96,6 +97,7 @@ fn boot(machines: Vec<Launch>, tests: &[Test], accel: AccelChoice) -> TestReport
         slow: false,
         filter: None,
         shell: None,
+        host: HostResources::default(),
         interrupted: &interrupted,
     };
     let machines: BTreeMap<String, Launch> =

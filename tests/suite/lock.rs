@@ -138,7 +138,7 @@ fn an_update_moves_everything_or_what_is_named_and_what_that_forces() {
     assert_eq!(shown(&some, "web"), "curl 8.0, libc6 2.41, nginx 1.1, nginx-common 1.1");
     let none = Update::Some(BTreeSet::from(["ngnix".to_owned()]));
     let error = again(&[&both], &with_curl(&both), Some(&before), &none).unwrap_err();
-    assert!(matches!(error, ResolveError::NotLocked(name) if name == "ngnix"));
+    assert!(matches!(error, ResolveError::NotLocked { name, .. } if name == "ngnix"));
 }
 
 #[test]

@@ -17,10 +17,16 @@ from license_expression import get_spdx_licensing
 from packageurl import PackageURL
 from spdx_tools.spdx.parser.parse_anything import parse_file
 from spdx_tools.spdx.validation.document_validator import validate_full_spdx_document
+from spdx_tools.spdx.writer.write_anything import write_file
 
 spdx, cyclonedx = sys.argv[1:3]
 document = parse_file(spdx)
 wrong = [error.validation_message for error in validate_full_spdx_document(document)]
+# The library writes every purpose as it is written here, that of images and kernels among them.
+write_file(document, spdx + ".again.json", validate=False)
+purposes = lambda path: {package["primaryPackagePurpose"] for package in json.load(open(path))["packages"]}
+same = purposes(spdx) == purposes(spdx + ".again.json") and "OPERATING_SYSTEM" in purposes(spdx)
+wrong += [] if same else [f"purposes: {purposes(spdx)}"]
 text = open(cyclonedx).read()
 wrong += [str(error) for error in [JsonStrictValidator(SchemaVersion.V1_6).validate_str(text)] if error]
 Bom.from_json(json.loads(text)).validate()

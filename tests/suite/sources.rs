@@ -75,6 +75,23 @@ fn a_kernels_tarball_is_pinned() {
     assert!(lab.inputs().output().unwrap().status.success());
 }
 
+#[test]
+fn a_tarball_is_pinned_again_under_the_name_of_its_kernel() {
+    let source = |server: &str| compiled(&format!("url \"{server}/pub/linux.tar.xz\""));
+    let lab = Lab::unlocked("tarball-again", archive(), source);
+    let put = |bytes: &[u8]| lab.server.put("/pub/linux.tar.xz", bytes.to_vec());
+    put(b"first");
+    let first = locked(&lab);
+    put(b"second");
+    assert_eq!(locked(&lab), first, "nobody asked for what is there now");
+    let update = |name: &str| lab.kiln().args(["lock", "tiny.kiln", "--update", name]).output().unwrap();
+    refused(&update("stock-source"), 2, &["stock-source", "`--update stock`"]);
+    let output = update("stock");
+    assert!(output.status.success(), "{}", text(&output));
+    let lock = locked(&lab);
+    assert!(lock.contains(&Digest::of(b"second").hex()) && !lock.contains(&Digest::of(b"first").hex()), "{lock}");
+}
+
 /// Adds a source package `linux` of this version; each file holds its own name.
 fn add_linux(archive: &mut TinyArchive, version: &str) {
     let files = [format!("linux_{version}.orig.tar.xz"), format!("linux_{version}-1.debian.tar.xz")];

@@ -50,7 +50,9 @@ pub(super) fn runs<R: ReadAt>(volume: &mut Volume<R>, inode: &Inode) -> Result<V
                 if is_new {
                     volume.owners.take(inode.number, block, 1)?;
                 }
-                volume.block(block)?
+                let bytes = volume.block(block)?;
+                volume.checksums.extents(inode, block, &bytes)?;
+                bytes
             }
         };
         let (count, depth) = (number(&node, 2, 2) as usize, number(&node, 6, 2));

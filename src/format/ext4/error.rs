@@ -15,6 +15,9 @@ pub enum Ext4Error {
     Unsupported(String),
     #[error("the file system is damaged: inode {inode}: {what}")]
     Damaged { inode: u64, what: &'static str },
+    /// Its parts say what they should be.
+    #[error("the file system is damaged: {0} does not have its checksum")]
+    Checksum(String),
     /// A name that no archive can have.
     #[error("the file system is damaged: {0}")]
     Name(#[from] TarError),

@@ -4,6 +4,8 @@ use super::error::Ext4Error;
 use super::layout::number;
 use crate::format::tar::{Device, TarEntryKind};
 
+/// `EXT4_INDEX_FL`
+const INDEX: u32 = 0x1000;
 /// `EXT4_EXTENTS_FL`
 const EXTENTS: u32 = 0x8_0000;
 /// `EXT4_INLINE_DATA_FL`, `EXT4_ENCRYPT_FL`, `EXT4_COMPR_FL`: the content is not where the extents say, or not as it stands.
@@ -27,6 +29,8 @@ pub struct Inode {
     /// How many names it has.
     pub links: u64,
     pub(super) flags: u32,
+    /// `i_generation`, which checksums begin with.
+    pub(super) generation: u32,
     /// `i_block`: the root of the extents, a short target, or a device's number.
     pub(super) block: Vec<u8>,
     /// The block with attributes that the inode has no room for; 0 when there is none.
@@ -59,6 +63,7 @@ impl Inode {
             size: number(bytes, 4, 4) | number(bytes, 0x6c, 4) << 32,
             links: number(bytes, 0x1a, 2),
             flags,
+            generation: number(bytes, 0x64, 4) as u32,
             block: bytes.get(0x28..0x64).unwrap_or_default().to_vec(),
             attributes: number(bytes, 0x68, 4) | number(bytes, 0x76, 2) << 32,
             rest: bytes.get(OLD_SIZE + extra(bytes)..).unwrap_or_default().to_vec(),
@@ -85,6 +90,11 @@ impl Inode {
     /// Whether extents say where its content is.
     pub(super) fn has_extents(&self) -> bool {
         self.flags & EXTENTS != 0
+    }
+
+    /// Whether it is a directory with an index of its names.
+    pub(super) fn is_indexed(&self) -> bool {
+        self.flags & INDEX != 0
     }
 
     /// The target of a link that is short enough to stand in the inode.

@@ -86,6 +86,11 @@ impl Ext4Layout {
         Ok(Ext4Layout { descriptors, descriptor_size, groups, ..numbers })
     }
 
+    /// How many groups there are.
+    pub(super) fn group_count(&self) -> usize {
+        self.groups.len()
+    }
+
     pub fn place(&self, block: u64) -> BlockPlace {
         let at = block * self.block_size;
         if at < SUPERBLOCK.end {

@@ -117,7 +117,8 @@ impl<R: ReadAt> Ext4Reader<R> {
         let mut bytes = Vec::new();
         io::Read::read_to_end(&mut self.content(inode)?, &mut bytes)?;
         let mut found = Vec::new();
-        for block in bytes.chunks(size as usize) {
+        for (place, block) in bytes.chunks(size as usize).enumerate() {
+            self.volume.checksums.directory(inode, place, block)?;
             let mut at = 0;
             while at < block.len() {
                 let entry = &block[at..];

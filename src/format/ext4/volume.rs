@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::checksum::Checksums;
 use super::error::Ext4Error;
 use super::inode::Inode;
 use super::layout::Ext4Layout;
@@ -21,14 +22,18 @@ pub(super) struct Volume<R> {
     disk: R,
     pub(super) layout: Ext4Layout,
     pub(super) owners: BlockOwners,
+    pub(super) checksums: Checksums,
 }
 
 impl<R: ReadAt> Volume<R> {
-    /// Reads its superblock.
+    /// Reads its superblock, and looks at the checksums of it and of all groups.
     pub(super) fn new(mut disk: R) -> Result<Volume<R>, Ext4Error> {
         let layout = Ext4Layout::read(&mut disk)?;
         match layout.features & !KNOWN {
-            0 => Ok(Volume { disk, layout, owners: BlockOwners::default() }),
+            0 => {
+                let checksums = Checksums::read(&mut disk, &layout)?;
+                Ok(Volume { disk, layout, owners: BlockOwners::default(), checksums })
+            }
             others if others & RECOVER != 0 => {
                 let what = "changes in its journal: it was in use when it was copied".to_owned();
                 Err(Ext4Error::Unsupported(what))
@@ -64,6 +69,8 @@ impl<R: ReadAt> Volume<R> {
     /// An inode by its number.
     pub(super) fn inode(&mut self, inode: u64) -> Result<Inode, Ext4Error> {
         let bytes = self.layout.inode(&mut self.disk, inode)?;
-        Inode::read(inode, &bytes.ok_or(Ext4Error::damaged(inode, "there is no such inode"))?)
+        let bytes = bytes.ok_or(Ext4Error::damaged(inode, "there is no such inode"))?;
+        self.checksums.inode(inode, &bytes)?;
+        Inode::read(inode, &bytes)
     }
 }

@@ -38,6 +38,7 @@ pub(super) fn read<R: ReadAt>(volume: &mut Volume<R>, inode: &Inode) -> Result<B
         if number(&block, 0, 4) != MAGIC {
             return Err(Ext4Error::damaged(inode.number, "the block of its extended attributes is invalid"));
         }
+        volume.checksums.attributes(inode.attributes, &block)?;
         entries((&block, BLOCK_HEAD), &block, inode, &mut found)?;
     }
     Ok(found)

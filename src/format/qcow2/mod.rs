@@ -13,7 +13,7 @@ mod write;
 
 pub use places::{PackedCluster, lay_out};
 pub use read::{Qcow2Reader, StoredCluster};
-pub use write::write_qcow2;
+pub use write::{write_qcow2, write_qcow2_until};
 
 /// How an image is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,9 @@ pub enum Qcow2Error {
     /// Writing the image failed.
     #[error("cannot write the qcow2 image: {0}")]
     Write(#[source] std::io::Error),
+    /// Nobody wants the image any more.
+    #[error("writing the qcow2 image was interrupted")]
+    Interrupted,
     /// Zstd refused.
     #[error("zstd failed: {0}")]
     Compress(#[source] std::io::Error),

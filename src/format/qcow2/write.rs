@@ -21,6 +21,16 @@ pub fn write_qcow2<W: Write + Seek + Send>(
     options: Qcow2Options,
     progress: &mut (dyn FnMut(u64, u64) + Send),
 ) -> Result<Stats, Qcow2Error> {
+    write_qcow2_until(raw, out, options, (progress, &|| false))
+}
+
+/// The same, until somebody no longer wants the image.
+pub fn write_qcow2_until<W: Write + Seek + Send>(
+    raw: &File,
+    out: W,
+    options: Qcow2Options,
+    (progress, stop): (&mut (dyn FnMut(u64, u64) + Send), &dyn Fn() -> bool),
+) -> Result<Stats, Qcow2Error> {
     let geometry = Geometry::new(options)?;
     let size = raw.metadata().map_err(Qcow2Error::Read)?.len();
     let mut image = Image {
@@ -36,6 +46,9 @@ pub fn write_qcow2<W: Write + Seek + Send>(
     let batch = (BATCH / geometry.cluster()) as usize;
     let mut packed = source.pack(&clusters.take(batch)?)?;
     while let Some((last, _)) = packed.last() {
+        if stop() {
+            return Err(Qcow2Error::Interrupted);
+        }
         progress((last * geometry.cluster()).min(size), size);
         let next = clusters.take(batch)?;
         let (written, compressed) = rayon::join(|| image.put(packed), || source.pack(&next));

@@ -32,6 +32,11 @@ impl CpuSelection {
         Some(CpuSelection { cpus, text: text.to_owned() })
     }
 
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.cpus.len()
+    }
+
     /// Binds this thread to them; an error if kiln may not use one of them.
     pub fn pin(&self) -> Result<Pinned, GuestError> {
         let refused = |reason: String| GuestError::Resource { option: "--pin", reason };

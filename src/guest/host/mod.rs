@@ -10,10 +10,11 @@ mod memory;
 
 use std::path::PathBuf;
 
-pub use cpus::{CpuSelection, Pinned};
+pub use cpus::CpuSelection;
 pub use lan::Lan;
-pub use memory::{HostMemory, MemoryDirectory, memory_of};
+pub use memory::{HostMemory, memory_of, renew, room_for};
 
+use super::GuestError;
 use crate::base::ByteSize;
 
 /// What a run takes of its host.
@@ -25,6 +26,18 @@ pub struct HostResources {
     pub cpus: Option<CpuSelection>,
     /// The bridge that machines are connected to instead of their user network.
     pub bridge: Option<String>,
+}
+
+impl HostResources {
+    /// Refuses what no machine could be given here, before anything is built for it.
+    pub fn check(&self) -> Result<(), GuestError> {
+        self.cpus.as_ref().map(CpuSelection::pin).transpose()?;
+        match &self.memory {
+            MemorySource::Anonymous => Ok(()),
+            MemorySource::Directory(path) => memory::directory(path).map(drop),
+            MemorySource::HugePages(size) => memory::pool(*size).map(drop),
+        }
+    }
 }
 
 /// Where memory comes from.

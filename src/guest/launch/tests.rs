@@ -85,6 +85,47 @@ fn only_a_run_has_forwarded_ports() {
 }
 
 #[test]
+fn what_is_added_to_a_tested_machine_is_in_its_argv_after_all_others() {
+    let mut launch = launch("");
+    launch.additions.append = vec!["kiln.trial=1".into(), "quiet".into()];
+    launch.additions.arguments = vec!["-device".into(), "usb-ehci".into()];
+    let words = argv(&launch, Purpose::Test, &places(), Accelerator::Tcg).unwrap();
+    assert!(value(&words, "-append").ends_with("-d)'\" kiln.trial=1 quiet"), "{}", value(&words, "-append"));
+    assert!(words.ends_with(&["-device".to_owned(), "usb-ehci".to_owned()]));
+    launch.additions.append.push("x".repeat(2000));
+    let error = argv(&launch, Purpose::Test, &places(), Accelerator::Tcg).unwrap_err();
+    assert!(matches!(error, GuestError::KernelLine { over, .. } if over > 0), "{error}");
+}
+
+#[test]
+fn the_hosts_own_cpu_is_not_emulated() {
+    let mut launch = launch("");
+    let accel =
+        |launch: &Launch, first| accelerator(launch, AccelChoice::Auto, first).map_err(|error| error.to_string());
+    assert_eq!(accel(&launch, Accelerator::Tcg), Ok(Accelerator::Tcg));
+    launch.description.machine.cpu.value = "host,-hypervisor".to_owned();
+    let error = accel(&launch, Accelerator::Tcg).unwrap_err();
+    assert!(error.contains("machine m: its `cpu` is `host`, which only KVM has"), "{error}");
+    if crate::base::Arch::of_this_processor() == Some(crate::base::Arch::Amd64) {
+        assert_eq!(accel(&launch, Accelerator::Kvm), Ok(Accelerator::Kvm));
+    }
+}
+
+#[test]
+fn memory_is_made_of_what_the_host_has_for_it() {
+    let mut launch = launch("");
+    launch.additions.memory = MemoryBacking::HugePages(2 << 20);
+    let words = argv(&launch, Purpose::Test, &places(), Accelerator::Tcg).unwrap();
+    let backend =
+        "memory-backend-memfd,id=kiln.memory,size=1073741824,hugetlb=on,hugetlbsize=2097152,share=on,prealloc=on";
+    assert_eq!(value(&words, "-object").replace("1G", "1073741824").replace("2M", "2097152"), backend);
+    assert!(words.iter().any(|word| word.contains("memory-backend=kiln.memory")), "{words:?}");
+    launch.additions.memory = MemoryBacking::Files;
+    let words = argv(&launch, Purpose::Test, &places(), Accelerator::Tcg).unwrap();
+    assert!(value(&words, "-object").contains("mem-path=/kiln/memory/kiln.memory,"), "{words:?}");
+}
+
+#[test]
 fn a_test_of_a_disk_that_boots_by_itself_tells_its_loader() {
     let line = |firmware: &str, before: &str| {
         let words = words(&format!("\"firmware\": \"{firmware}\","), Purpose::Test);

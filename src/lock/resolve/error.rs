@@ -143,8 +143,13 @@ pub enum ResolveError {
     #[error("duplicate package set `{0}`\n  help: rename one of the two")]
     SetTwice(String),
     /// `--update NAME` of a package that is in no set.
-    #[error("cannot update {0}: it is not in any set of the lock")]
-    NotLocked(String),
+    #[error("cannot update {name}: it is not in any set of the lock{}", kernel_of(name, kernels))]
+    NotLocked {
+        /// What was named.
+        name: String,
+        /// The kernels of the recipe, whose sources are updated under their names.
+        kernels: Vec<String>,
+    },
     /// A source is not what the recipe says.
     #[error("`{owner}`: {problem}", problem = Foreign(problem))]
     Source {
@@ -153,6 +158,16 @@ pub enum ResolveError {
         /// What is wrong.
         problem: String,
     },
+}
+
+/// The name under which a source is updated.
+fn kernel_of(name: &str, kernels: &[String]) -> String {
+    match name.strip_suffix("-source").filter(|kernel| kernels.iter().any(|known| known == kernel)) {
+        Some(kernel) => {
+            format!("\n  help: the source of a kernel is updated under the name of the kernel: `--update {kernel}`")
+        }
+        None => String::new(),
+    }
 }
 
 fn list(tried: &[Tried]) -> String {

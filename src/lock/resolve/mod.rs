@@ -185,7 +185,10 @@ fn known_names(previous: Option<&Lock>, update: &Update, recipe: &Recipe) -> Res
             || recipe.kernels.contains_key(name)
     };
     match names.iter().find(|name| !locked(name)) {
-        Some(name) => Err(ResolveError::NotLocked(name.clone())),
+        Some(name) => {
+            let kernels = recipe.kernels.keys().cloned().collect();
+            Err(ResolveError::NotLocked { name: name.clone(), kernels })
+        }
         None => Ok(()),
     }
 }

@@ -15,6 +15,10 @@ const VARIABLE: &str = "KILN_CACHES";
 const FILE: &str = "caches";
 /// What stands before a cache that also holds what was made from private files.
 const PRIVATE: &str = "private=";
+/// What stands before a repository whose registry speaks HTTP without TLS. One on this host always does.
+const PLAIN_HTTP: &str = "plain-http=";
+/// What an image layout begins with.
+const LAYOUT: &str = "oci:";
 
 /// What of other people's results counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub(in crate::ops) enum PlaceKind {
     Web(String),
     /// A repository of a container registry.
     Registry(RegistryPlace),
+    /// The directory of an OCI image layout.
+    Layout(PathBuf),
 }
 
 /// What a cache may hold.
@@ -112,10 +118,24 @@ pub(in crate::ops) fn named(world: &dyn World, word: &str) -> Result<CachePlace,
 
 fn parse(world: &dyn World, (origin, word): (&str, &str), relative: Relative) -> Result<CachePlace, CacheError> {
     let wrong = |problem| CacheError::Place { origin: origin.to_owned(), word: word.to_owned(), problem };
-    let (name, privacy) = match word.strip_prefix(PRIVATE) {
-        Some(name) => (name, Privacy::Private),
-        None => (word, Privacy::Public),
-    };
+    let (mut name, mut privacy, mut plain_http) = (word, Privacy::Public, false);
+    loop {
+        name = match (name.strip_prefix(PRIVATE), name.strip_prefix(PLAIN_HTTP)) {
+            (Some(rest), _) if privacy == Privacy::Public => {
+                privacy = Privacy::Private;
+                rest
+            }
+            (None, Some(rest)) if !plain_http => {
+                plain_http = true;
+                rest
+            }
+            (None, None) => break,
+            _ => return Err(wrong("it says the same twice")),
+        };
+    }
+    if plain_http && (name.contains("://") || name.starts_with(LAYOUT) || !Reference::is_meant(name)) {
+        return Err(wrong("`plain-http=` stands before a repository of a registry: plain-http=registry.example/NAME"));
+    }
     let kind = match name.split_once("://") {
         Some(("http" | "https", rest)) if !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_graphic()) => {
             if rest.contains(['?', '#', '@']) {
@@ -125,14 +145,15 @@ fn parse(world: &dyn World, (origin, word): (&str, &str), relative: Relative) ->
         }
         Some(_) => {
             return Err(wrong(
-                "expected a directory, an address with http:// or https://, or a repository of a registry",
+                "expected a directory, an address with http:// or https://, a repository of a registry, or oci:DIR",
             ));
         }
-        None if Reference::is_meant(name) => PlaceKind::Registry(repository(name).map_err(wrong)?),
+        None if name.starts_with(LAYOUT) => layout(world, name, relative).map_err(wrong)?,
+        None if Reference::is_meant(name) => PlaceKind::Registry(repository(name, plain_http).map_err(wrong)?),
         None => PlaceKind::Directory(directory(world, name, relative).ok_or_else(|| {
             wrong(
-                "expected the absolute path of a directory, an address with http:// or https://, or a repository of a \
-                 registry",
+                "expected the absolute path of a directory, an address with http:// or https://, a repository of a \
+                 registry, or oci:DIR",
             )
         })?),
     };
@@ -140,16 +161,27 @@ fn parse(world: &dyn World, (origin, word): (&str, &str), relative: Relative) ->
 }
 
 /// A repository as a whole: what is in it is found by tags of kiln's own.
-fn repository(name: &str) -> Result<RegistryPlace, &'static str> {
+fn repository(name: &str, plain_http: bool) -> Result<RegistryPlace, &'static str> {
     match Reference::parse(name) {
         Ok(Reference::Registry(reference)) if reference.which.tag.is_none() && reference.which.digest.is_none() => {
-            Ok(RegistryPlace::new(reference))
+            Ok(RegistryPlace::new(reference, plain_http))
         }
         Ok(Reference::Registry(_)) => Err("a cache is a whole repository, without a tag or digest"),
-        Ok(Reference::Layout(_)) => Err("a cache is no image layout: name the directory without `oci:`"),
         Err(OciError::Reference { problem, .. }) => Err(problem),
-        Err(_) => Err("expected the name of a repository"),
+        Ok(Reference::Layout(_)) | Err(_) => Err("expected the name of a repository"),
     }
+}
+
+/// A layout as a whole, in the same way.
+fn layout(world: &dyn World, name: &str, relative: Relative) -> Result<PlaceKind, &'static str> {
+    let path = match Reference::parse(name) {
+        Ok(Reference::Layout(reference)) if reference.tag.is_none() => reference.directory,
+        Ok(_) => return Err("a cache is a whole image layout, without a tag"),
+        Err(OciError::Reference { problem, .. }) => return Err(problem),
+        Err(_) => return Err("expected oci:DIR"),
+    };
+    let path = path.to_str().and_then(|path| directory(world, path, relative));
+    path.map(PlaceKind::Layout).ok_or("expected the absolute path of an image layout: oci:/DIR")
 }
 
 fn directory(world: &dyn World, name: &str, relative: Relative) -> Option<PathBuf> {
@@ -199,6 +231,31 @@ mod tests {
     }
 
     #[test]
+    fn words_before_a_place_say_how_it_is_spoken_to_and_what_it_may_hold() {
+        let place = |word: &str| named(&world(), word).unwrap();
+        let plain = |word: &str| match place(word).kind {
+            PlaceKind::Registry(registry) => registry.plain_http(),
+            other => panic!("{word}: {other:?}"),
+        };
+        assert!(!plain("registry.example/cache") && plain("plain-http=registry.example/cache"));
+        for word in ["plain-http=private=registry.example/cache", "private=plain-http=registry.example/cache"] {
+            assert!(plain(word) && place(word).privacy == Privacy::Private, "{word}");
+        }
+        // One registry with TLS and one without are two places.
+        let options = |words: &[&str]| CacheOptions {
+            places: words.iter().map(|word| (*word).to_owned()).collect(),
+            ..CacheOptions::default()
+        };
+        let both = ["registry.example/cache", "plain-http=registry.example/cache", "registry.example/cache"];
+        assert_eq!(places(&MemoryWorld::default(), &options(&both)).unwrap().len(), 2);
+        for (word, path) in
+            [("oci:/srv/layout", "/srv/layout"), ("oci:here", "here"), ("oci:~/lay:out/x", "/home/me/lay:out/x")]
+        {
+            assert_eq!(place(word).kind, PlaceKind::Layout(path.into()), "{word}");
+        }
+    }
+
+    #[test]
     fn what_is_no_cache_is_refused_with_its_place() {
         for word in [
             "ftp://cache.example",
@@ -208,7 +265,14 @@ mod tests {
             "private=",
             "registry.example/cache:tag",
             "registry.example/UPPER",
-            "oci:/srv/layout",
+            "oci:/srv/layout:tag",
+            "oci:relative",
+            "oci:",
+            "plain-http=/srv/cache",
+            "plain-http=oci:/srv/layout",
+            "plain-http=http://registry.example/cache",
+            "plain-http=plain-http=registry.example/cache",
+            "private=private=/srv/cache",
         ] {
             let mut world = world();
             world.variables.insert(VARIABLE.to_owned(), word.to_owned());

@@ -15,6 +15,7 @@
 
 pub(super) mod config;
 mod fetch;
+pub(super) mod layout;
 pub(super) mod place;
 mod pour;
 pub(super) mod registry;

@@ -9,7 +9,7 @@ use std::io::Read;
 use super::config::{CachePlace, PlaceKind};
 use super::pour::{ANSWER_TIMEOUT, PouredSink, poured, too_long};
 pub(in crate::ops) use super::pour::{Part, ReadProblem, Reader, Take};
-use super::registry;
+use super::{layout, registry};
 use crate::base::Foreign;
 use crate::world::dir::Dir;
 use crate::world::download::{Downloader, Length};
@@ -57,6 +57,7 @@ impl Reader<'_> {
                 self.copy(file, (most, take))
             }
             PlaceKind::Web(url) => self.download(&format!("{url}/{}/{name}", part.name()), (most, take)),
+            PlaceKind::Layout(directory) => layout::pour(directory, self, (part, name), (most, take)),
             PlaceKind::Registry(repository) => registry::pour(repository, self, (part, name), (most, take)),
         }
     }

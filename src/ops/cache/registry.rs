@@ -56,12 +56,17 @@ fn layer(
     let read =
         repository.for_pulling(&limited, &stop).and_then(|registry| registry.read_manifest(&tag(part, name), None));
     let Some((_, text)) = read.map_err(|error| problem(error, reader))? else { return Err(ReadProblem::Missing) };
-    let bad = |why: &str| ReadProblem::Bad(why.to_owned());
-    let manifest = ArtifactManifest::read("its manifest", FILE, &text).map_err(|error| problem(error, reader))?;
-    match <[Descriptor; 1]>::try_from(manifest.layers) {
+    layer_of(part, &text).map_err(|error| problem(error, reader))
+}
+
+/// The only layer of the artifact that is a file of a cache.
+pub(super) fn layer_of(part: Part, text: &[u8]) -> Result<Descriptor, OciError> {
+    let what = "its manifest";
+    let bad = |why: &str| Err(OciError::Invalid { what: what.to_owned(), problem: why.to_owned() });
+    match <[Descriptor; 1]>::try_from(ArtifactManifest::read(what, FILE, text)?.layers) {
         Ok([layer]) if layer.media_type == kind(part) => Ok(layer),
-        Ok(_) => Err(bad("its layer is of another type")),
-        Err(_) => Err(bad("it has not exactly one layer")),
+        Ok(_) => bad("its layer is of another type"),
+        Err(_) => bad("it has not exactly one layer"),
     }
 }
 
@@ -70,6 +75,13 @@ pub(in crate::ops) struct CacheArtifact {
     pub(in crate::ops) tag: String,
     pub(in crate::ops) layer: Descriptor,
     pub(in crate::ops) text: Vec<u8>,
+}
+
+impl CacheArtifact {
+    /// What lists it.
+    pub(in crate::ops) fn descriptor(&self) -> Descriptor {
+        Descriptor::of_artifact(&self.text, FILE)
+    }
 }
 
 impl CacheArtifact {
@@ -99,7 +111,7 @@ fn kind(part: Part) -> &'static str {
 }
 
 /// `HEX.zst` and `ACTION-KEY.json` without their endings, which are tags of at most 128 characters.
-fn tag(part: Part, name: &str) -> String {
+pub(super) fn tag(part: Part, name: &str) -> String {
     let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
     match part {
         Part::Results => stem.to_owned(),
@@ -109,7 +121,7 @@ fn tag(part: Part, name: &str) -> String {
 }
 
 /// The bytes of a layer that its manifest has in it.
-fn held(layer: &Descriptor) -> Result<Option<Vec<u8>>, ReadProblem> {
+pub(super) fn held(layer: &Descriptor) -> Result<Option<Vec<u8>>, ReadProblem> {
     let Some(data) = &layer.data else { return Ok(None) };
     match base64::decode(data) {
         Some(bytes) if (Digest::of(&bytes), bytes.len() as u64) == (layer.digest.0, layer.size) => Ok(Some(bytes)),

@@ -10,12 +10,13 @@ use crate::world::download::ServerWait;
 #[derive(Debug, Clone)]
 pub(in crate::ops) struct RegistryPlace {
     reference: RegistryReference,
+    plain_http: bool,
     login: Login,
 }
 
 impl PartialEq for RegistryPlace {
     fn eq(&self, other: &RegistryPlace) -> bool {
-        self.reference == other.reference
+        (&self.reference, self.plain_http) == (&other.reference, other.plain_http)
     }
 }
 
@@ -25,8 +26,13 @@ impl Eq for RegistryPlace {}
 fn unheard(_: ServerWait) {}
 
 impl RegistryPlace {
-    pub(in crate::ops) fn new(reference: RegistryReference) -> RegistryPlace {
-        RegistryPlace { reference, login: Login::default() }
+    pub(in crate::ops) fn new(reference: RegistryReference, plain_http: bool) -> RegistryPlace {
+        RegistryPlace { reference, plain_http, login: Login::default() }
+    }
+
+    #[cfg(test)]
+    pub(super) fn plain_http(&self) -> bool {
+        self.plain_http
     }
 
     /// The repository for whoever fills it, who is patient.
@@ -35,7 +41,7 @@ impl RegistryPlace {
     }
 
     fn open<'a>(&self, connection: Connection<'a>, rights: Rights) -> Result<Registry<'a>, OciError> {
-        let access = Access { rights, plain_http: false, mount_from: None };
+        let access = Access { rights, plain_http: self.plain_http, mount_from: None };
         Registry::new(connection, &self.reference, access)
     }
 

@@ -72,7 +72,9 @@ impl<'a> StepCaches<'a> {
             }
             return Ok(None);
         }
-        places.retain(|place| network == Network::Allowed || matches!(place.kind, PlaceKind::Directory(_)));
+        places.retain(|place| {
+            network == Network::Allowed || matches!(place.kind, PlaceKind::Directory(_) | PlaceKind::Layout(_))
+        });
         let places = places.into_iter().map(|place| KnownPlace::new(place, memory)).collect();
         Ok(Some(StepCaches { store, world, listener, trust, recipe: recipe.to_owned(), places }))
     }

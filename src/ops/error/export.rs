@@ -16,6 +16,17 @@ pub enum ExportError {
     /// A directory has the file's name.
     #[error("{} is a directory: name a file", Foreign(.0.display()))]
     Directory(PathBuf),
+    /// A layout has an image of this tag.
+    #[error(
+        "oci:{} has an image with tag `{}` already\n  help: name another tag (oci:DIR:TAG), or pass --force to replace it",
+        Foreign(.0.display()), Foreign(.1)
+    )]
+    Tagged(PathBuf, String),
+    /// An image layout takes container images.
+    #[error(
+        "`oci:` names an image layout, which takes container images (--format oci, containerdisk), not a {0}; for a file of that name write ./oci:..."
+    )]
+    NoImage(String),
     /// There is no such disk, or more than one.
     #[error("{}", choose(directory, wanted.as_deref(), names))]
     Choose {
@@ -96,6 +107,8 @@ impl ExportError {
     pub fn class(&self) -> ErrorClass {
         match self {
             ExportError::Taken(_)
+            | ExportError::Tagged(..)
+            | ExportError::NoImage(_)
             | ExportError::Directory(_)
             | ExportError::Archive(_)
             | ExportError::Unfit { .. }

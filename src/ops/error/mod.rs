@@ -245,7 +245,7 @@ fn of_resolve(error: &ResolveError) -> ErrorClass {
         | ResolveError::SetTwice(_)
         | ResolveError::NoIndex { .. }
         | ResolveError::Keys { .. } => ErrorClass::Recipe,
-        ResolveError::NotLocked(_) => ErrorClass::Usage,
+        ResolveError::NotLocked { .. } => ErrorClass::Usage,
         _ => ErrorClass::Host,
     }
 }

@@ -13,11 +13,12 @@ use super::disk::DiskFile;
 use super::target::{NewExport, hash};
 use super::{LeftOut, ask_to_stop, elf, tree};
 use crate::base::{Arch, Digest, Timestamp};
+use crate::exec::interrupt;
 use crate::format::disk::DiskReader;
 use crate::format::qcow2;
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 use crate::oci::{
-    Descriptor, ImageIndex, ImageManifest, LAYOUT_MARKER, LAYOUT_VERSION, MANIFEST_TYPE, OciDigest, REF_NAME,
+    Descriptor, ImageIndex, ImageManifest, LAYOUT_MARKER, LAYOUT_VERSION, MANIFEST_TYPE, OciDigest, REF_NAME, Upload,
 };
 use crate::ops::error::{ExportError, OpsError};
 use crate::world::{OutputDirectory, sparse};
@@ -87,7 +88,8 @@ pub(super) fn of_disk(disk: &DiskFile, home: &OutputDirectory, layer: &NewExport
     match disk.open_disk()? {
         DiskReader::Raw(file, _) => {
             let target = converted.file.try_clone().map_err(failed)?;
-            let written = qcow2::write_qcow2(&file, target, qcow2::Qcow2Options::default(), &mut |_, _| {});
+            let options = qcow2::Qcow2Options::default();
+            let written = qcow2::write_qcow2_until(&file, target, options, (&mut |_, _| {}, &interrupt::stopped));
             written.map_err(|error| layer.failed(io::Error::other(error)))?;
         }
         DiskReader::Qcow2(_) => {
@@ -160,6 +162,21 @@ impl Image {
         let manifest = ImageManifest::new(config.clone(), vec![layer.clone()]).write();
         let manifest = (Descriptor::of(MANIFEST_TYPE, &manifest), manifest);
         Ok(Image { config: (config, text), manifest, layer, left_out })
+    }
+
+    /// What names its manifest, and the manifest.
+    pub(super) fn manifest(&self) -> (&Descriptor, &[u8]) {
+        (&self.manifest.0, &self.manifest.1)
+    }
+
+    /// Its other blobs; the layer is there.
+    pub(super) fn blobs(&self, layer: Upload) -> [(&Descriptor, Upload); 2] {
+        [(&self.config.0, Upload::Bytes(self.config.1.clone())), (&self.layer, layer)]
+    }
+
+    /// Bytes of all its blobs.
+    pub(super) fn size(&self) -> u64 {
+        [&self.config.0, &self.manifest.0, &self.layer].iter().map(|blob| blob.size).sum()
     }
 
     /// The digest of its manifest, by which registries name it.

@@ -7,6 +7,7 @@ mod convert;
 mod disk;
 mod elf;
 mod image;
+mod layout;
 mod raw;
 mod target;
 mod tree;
@@ -20,16 +21,20 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use self::disk::DiskFile;
+use self::layout::LayoutTarget;
 use self::target::{NewExport, Target};
-use super::error::OpsError;
+use super::error::{ExportError, OpsError};
 use super::options::{BuildOptions, RecipeOptions};
 use super::session::Session;
 use super::{build, load, local, project, sign};
 use crate::base::Digest;
 use crate::exec::interrupt::{self, Interruptible, RunningWork};
+use crate::oci::Reference;
 
 /// The tag of a container image.
 const TAG: &str = "latest";
+/// What the name of an image layout begins with.
+const LAYOUT: &str = "oci:";
 
 /// What a disk is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -73,7 +78,7 @@ pub struct ExportRequest {
     pub format: ExportFormat,
     /// Which image, or whose disk.
     pub image: Option<String>,
-    /// Where to.
+    /// Where to: a file, or for container images `oci:DIR` or `oci:DIR:TAG`.
     pub output: PathBuf,
     /// What happens if something is there.
     pub existing: ExistingFile,
@@ -86,9 +91,9 @@ pub struct Exported {
     pub format: ExportFormat,
     /// The file of the result directory that it was made from.
     pub disk: String,
-    /// Its size.
+    /// The size of the file, or of all blobs of an image in a layout.
     pub bytes: u64,
-    /// Its digest.
+    /// The digest of the file, or of the manifest of an image in a layout.
     pub sha256: Digest,
     /// The digest by which registries name a container image.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -109,17 +114,46 @@ pub struct LeftOut {
 /// Writes it.
 pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported, OpsError> {
     // Nobody builds for hours to be told of this.
-    let target = Target::open(&request.output, request.existing)?;
+    let target = Destination::open(request)?;
     let (directory, names) = result(session, request)?;
     let (manifest, _) = sign::unchanged(session, &directory)?;
     let disk = DiskFile::choose(&directory, &manifest, (request.image.as_deref(), &names))?;
     // From here on an interrupt ends the writing, and what was written is removed.
     let _running = Interruptible::start(RunningWork::Steps);
-    let new = target.begin()?;
-    let written = write(&disk, (request.format, &target), &new).map_err(interruption)?;
-    let (sha256, bytes) = new.finish()?;
-    let Written { left_out, manifest } = written;
-    Ok(Exported { format: request.format, disk: disk.name, bytes, sha256, manifest, left_out })
+    let format = request.format;
+    let (bytes, sha256, Written { left_out, manifest }) = match &target {
+        Destination::File(target) => {
+            let new = target.begin()?;
+            let written = write(&disk, (format, target), &new).map_err(interruption)?;
+            let (sha256, bytes) = new.finish()?;
+            (bytes, sha256, written)
+        }
+        Destination::Layout(target) => {
+            let image = target.write(&disk, format).map_err(interruption)?;
+            let (bytes, sha256) = (image.size(), image.digest());
+            (bytes, sha256, Written { left_out: image.left_out, manifest: Some(sha256) })
+        }
+    };
+    Ok(Exported { format, disk: disk.name, bytes, sha256, manifest, left_out })
+}
+
+/// Where an export goes.
+enum Destination {
+    File(Target),
+    Layout(Box<LayoutTarget>),
+}
+
+impl Destination {
+    fn open(request: &ExportRequest) -> Result<Destination, OpsError> {
+        let text = request.output.to_str().filter(|text| text.starts_with(LAYOUT));
+        match (text.map(Reference::parse).transpose()?, request.format) {
+            (Some(Reference::Layout(reference)), ExportFormat::Oci | ExportFormat::Containerdisk) => {
+                Ok(Destination::Layout(Box::new(LayoutTarget::open(&reference, request.existing)?)))
+            }
+            (Some(_), format) => Err(ExportError::NoImage(format.to_string()).into()),
+            (None, _) => Ok(Destination::File(Target::open(&request.output, request.existing)?)),
+        }
+    }
 }
 
 #[derive(Default)]

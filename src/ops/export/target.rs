@@ -12,7 +12,7 @@ use crate::world::output::NewFile;
 use crate::world::{OutputDirectory, fs};
 
 /// Whatever the umask: disks may have private files in them, and nobody says which.
-const MODE: u32 = 0o600;
+pub(super) const MODE: u32 = 0o600;
 
 /// What happens to a file that is there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -41,6 +41,12 @@ impl Target {
         }
     }
 
+    /// A place for what is only needed on the way, in a directory that is there.
+    pub(super) fn within(directory: &Path) -> Result<Target, OpsError> {
+        let home = OutputDirectory::open(directory)?;
+        Ok(Target { path: directory.to_owned(), home, existing: ExistingFile::Refuse })
+    }
+
     /// The directory that it is in, for what is needed on the way.
     pub(super) fn home(&self) -> &OutputDirectory {
         &self.home
@@ -62,6 +68,11 @@ pub(super) struct NewExport<'a> {
 impl NewExport<'_> {
     pub(super) fn file(&self) -> &File {
         &self.file.file
+    }
+
+    /// Where it is while it is written.
+    pub(super) fn path(&self) -> PathBuf {
+        self.file.path()
     }
 
     /// An error of writing it.

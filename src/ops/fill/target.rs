@@ -1,4 +1,4 @@
-//! Where files of a cache are written: a directory, or a repository of a registry. Each is whole under its name or not there.
+//! Where files of a cache are written: a directory, a repository of a registry, or an image layout. Each is whole under its name or not there.
 
 use std::cell::Cell;
 use std::ffi::OsStr;
@@ -6,9 +6,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::base::Hasher;
-use crate::oci::{Connection, Descriptor, EMPTY, EMPTY_TYPE, Registry, Upload};
+use crate::exec::interrupt;
+use crate::oci::{Connection, Descriptor, EMPTY, EMPTY_TYPE, Layout, OciError, Registry, Upload};
 use crate::ops::cache::RESULT_LIMIT;
 use crate::ops::cache::config::{CachePlace, PlaceKind};
+use crate::ops::cache::layout;
 use crate::ops::cache::place::Part;
 use crate::ops::cache::registry::CacheArtifact;
 use crate::ops::error::{CacheError, OpsError};
@@ -22,7 +24,7 @@ pub(super) type Fill<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), OpsEr
 /// What is filled.
 pub(super) enum CacheTarget<'a> {
     Directory(DirectoryTarget),
-    Registry(Box<RegistryTarget<'a>>),
+    Artifacts(Box<ArtifactTarget<'a>>),
 }
 
 /// A directory: a file is written under a name that nobody can foresee.
@@ -32,12 +34,18 @@ pub(super) struct DirectoryTarget {
     trees: OutputDirectory,
 }
 
-/// A repository: a file is compressed here, so that it is sent only where the registry has another one, or none.
-pub(super) struct RegistryTarget<'a> {
-    registry: Registry<'a>,
+/// A repository or a layout: a file is compressed here, so that it is sent only where there is another one, or none.
+pub(super) struct ArtifactTarget<'a> {
+    place: ArtifactPlace<'a>,
     scratch: PathBuf,
-    /// Whether the repository has the empty configuration that every artifact names.
+    /// Whether it has the empty configuration that every artifact names.
     prepared: Cell<bool>,
+}
+
+/// Who takes artifacts.
+enum ArtifactPlace<'a> {
+    Registry(Registry<'a>),
+    Layout(Layout, PathBuf),
 }
 
 impl<'a> CacheTarget<'a> {
@@ -58,16 +66,25 @@ impl<'a> CacheTarget<'a> {
                 Ok(CacheTarget::Directory(DirectoryTarget { results, blobs, trees }))
             }
             PlaceKind::Registry(registry) => {
-                let (registry, scratch) = (registry.for_pushing(connection)?, store.scratch("push")?);
-                Ok(CacheTarget::Registry(Box::new(RegistryTarget { registry, scratch, prepared: Cell::new(false) })))
+                CacheTarget::artifacts(store, ArtifactPlace::Registry(registry.for_pushing(connection)?))
+            }
+            PlaceKind::Layout(directory) => {
+                let layout = layout::open(directory, place.privacy);
+                layout.prepare(&interrupt::stopped)?;
+                CacheTarget::artifacts(store, ArtifactPlace::Layout(layout, directory.clone()))
             }
             PlaceKind::Web(_) => Err(CacheError::ReadOnly(place.name.clone()).into()),
         }
     }
 
+    fn artifacts(store: &Store, place: ArtifactPlace<'a>) -> Result<CacheTarget<'a>, OpsError> {
+        let scratch = store.scratch("push")?;
+        Ok(CacheTarget::Artifacts(Box::new(ArtifactTarget { place, scratch, prepared: Cell::new(false) })))
+    }
+
     /// Whether a file is there, and open to whoever should read it: one that was pushed as private before is replaced. Its mode is
-    /// not changed, since whoever writes the cache may have linked another file there. A registry is only known to have a file when it
-    /// has the bytes that are going to be pushed.
+    /// not changed, since whoever writes the cache may have linked another file there. A registry or layout is only known to have a
+    /// file when it has the bytes that are going to be pushed.
     pub(super) fn may_be_read(&self, (part, name): (Part, &str), mode: u32) -> Result<bool, OpsError> {
         let CacheTarget::Directory(target) = self else { return Ok(false) };
         let entry = Dir::open(target.directory(part).path())?.entry(OsStr::new(name));
@@ -78,7 +95,7 @@ impl<'a> CacheTarget<'a> {
     pub(super) fn write(&self, file: (Part, &str), mode: u32, fill: Fill<'_>) -> Result<Option<u64>, OpsError> {
         match self {
             CacheTarget::Directory(target) => target.write(file, mode, fill).map(Some),
-            CacheTarget::Registry(target) => target.write(file, fill),
+            CacheTarget::Artifacts(target) => target.write(file, fill),
         }
     }
 }
@@ -103,7 +120,7 @@ impl DirectoryTarget {
     }
 }
 
-impl RegistryTarget<'_> {
+impl ArtifactTarget<'_> {
     fn write(&self, (part, name): (Part, &str), fill: Fill<'_>) -> Result<Option<u64>, OpsError> {
         let path = self.scratch.join(name);
         let mut file = Hasher::new(fs::create_new(&path)?);
@@ -123,20 +140,34 @@ impl RegistryTarget<'_> {
         Ok(pushed?.then_some(size))
     }
 
-    /// Whether the registry lacked it. Blobs are asked for even where the manifest is there: a registry may have lost them.
+    /// Whether it was lacking. Blobs are asked for even where the manifest is there: a registry may have lost them.
     fn push(&self, artifact: &CacheArtifact, upload: &Upload) -> Result<bool, OpsError> {
         let empty = (Descriptor::of(EMPTY_TYPE, EMPTY), Upload::Bytes(EMPTY.to_vec()));
         let mut blobs = vec![(&artifact.layer, upload)];
         if !self.prepared.replace(true) {
             blobs.push((&empty.0, &empty.1));
         }
-        self.registry.put(&blobs, &|_| ())?;
-        let known = self.registry.read_manifest(&artifact.tag, None);
-        // One that cannot be read is replaced.
-        if known.is_ok_and(|known| known.is_some_and(|(_, text)| text == artifact.text)) {
-            return Ok(false);
+        // A manifest that cannot be read is replaced.
+        match &self.place {
+            ArtifactPlace::Registry(registry) => {
+                registry.put(&blobs, &|_| ())?;
+                let known = registry.read_manifest(&artifact.tag, None);
+                if known.is_ok_and(|known| known.is_some_and(|(_, text)| text == artifact.text)) {
+                    return Ok(false);
+                }
+                registry.tag(&artifact.tag, &artifact.text)?;
+            }
+            ArtifactPlace::Layout(layout, directory) => {
+                let ask_to_stop = |_| if interrupt::stopped() { Err(OciError::Interrupted) } else { Ok(()) };
+                layout.put(&mut blobs.into_iter(), &ask_to_stop)?;
+                let known = layout.manifest(&layout::reference(directory, &artifact.tag));
+                if known.is_ok_and(|(_, text)| text == artifact.text) {
+                    return Ok(false);
+                }
+                let listed = (&artifact.descriptor(), artifact.text.as_slice());
+                layout.list(listed, Some(&artifact.tag), &interrupt::stopped)?;
+            }
         }
-        self.registry.tag(&artifact.tag, &artifact.text)?;
         Ok(true)
     }
 }

@@ -47,11 +47,9 @@ fn package(id: &str, component: &Component) -> Value {
         "licenseConcluded": NOTHING,
         "licenseDeclared": component.license.as_deref().unwrap_or(NOTHING),
         "copyrightText": NOTHING,
+        "primaryPackagePurpose": purpose(component.kind),
         "supplier": component.maintainer.as_ref().map_or(NOTHING.to_owned(), |name| format!("Organization: {name}")),
     });
-    if let Some(purpose) = purpose(component.kind) {
-        value["primaryPackagePurpose"] = json!(purpose);
-    }
     if let Some(version) = &component.version {
         value["versionInfo"] = json!(version);
     }
@@ -72,17 +70,17 @@ fn package(id: &str, component: &Component) -> Value {
     value
 }
 
-/// Images and kernels have none: the schema of 2.3 spells it `OPERATING_SYSTEM`, that of 2.3.1 and the text `OPERATING-SYSTEM`, and
-/// each rejects the other.
-fn purpose(kind: ComponentKind) -> Option<&'static str> {
+/// The schema of 2.3 and the libraries of SPDX write `OPERATING_SYSTEM` in JSON, where the text of the specification and the schema of
+/// 2.3.1 have `OPERATING-SYSTEM`; the libraries read both.
+fn purpose(kind: ComponentKind) -> &'static str {
     match kind {
-        ComponentKind::Image | ComponentKind::Kernel => None,
+        ComponentKind::Image | ComponentKind::Kernel => "OPERATING_SYSTEM",
         ComponentKind::Recipe | ComponentKind::Emulator | ComponentKind::Build | ComponentKind::Package => {
-            Some("APPLICATION")
+            "APPLICATION"
         }
-        ComponentKind::Source => Some("SOURCE"),
-        ComponentKind::Artifact | ComponentKind::RecipeFile => Some("FILE"),
-        ComponentKind::Tools => Some("OTHER"),
+        ComponentKind::Source => "SOURCE",
+        ComponentKind::Artifact | ComponentKind::RecipeFile => "FILE",
+        ComponentKind::Tools => "OTHER",
     }
 }
 

@@ -10,6 +10,7 @@ use super::room::Room;
 use super::{TestRequest, prepare};
 use crate::exec::interrupt::{Interruptible, RunningWork};
 use crate::guest::TestReport;
+use crate::guest::host::{CpuSelection, HostResources, room_for};
 use crate::ops::error::OpsError;
 use crate::ops::options::{BuildOptions, RecipeOptions};
 use crate::ops::project;
@@ -39,10 +40,11 @@ pub enum AfterRecipe {
 pub(super) type Ended<'a> = &'a (dyn Fn(usize, Result<TestReport, OpsError>) -> AfterRecipe + Sync);
 
 /// How many recipes are tested at once, when nobody says: a guest has two processors more often than one, and under
-/// software emulation each keeps one of the host busy.
+/// software emulation each keeps one of the host busy. Recipes that are pinned to CPUs share those.
 #[allow(clippy::disallowed_methods, reason = "this is scheduling")]
-pub fn default_recipes() -> usize {
-    std::thread::available_parallelism().map_or(1, |count| count.get() / 2).max(1)
+pub fn default_recipes(host: &HostResources) -> usize {
+    let all = || std::thread::available_parallelism().map_or(1, usize::from);
+    (host.cpus.as_ref().map_or_else(all, CpuSelection::count) / 2).max(1)
 }
 
 /// Tests recipes, up to `at_once` of them side by side.
@@ -56,7 +58,9 @@ pub fn test_all(
     let _running = Interruptible::start(RunningWork::Machines);
     let workers = at_once.clamp(1, recipes.len().max(1));
     // Four fifths of what is available: the guests of a recipe are not all of what it needs.
-    let room = Room::of(meminfo::bytes("MemAvailable").unwrap_or(0) / 5 * 4);
+    let anonymous = meminfo::bytes("MemAvailable").unwrap_or(0) / 5 * 4;
+    let memory = |recipe: &RecipeTest| room_for(&recipe.request.host.memory, anonymous);
+    let room = Room::of(recipes.iter().map(memory).min().unwrap_or(0));
     let all = All {
         session,
         recipes,

@@ -118,6 +118,26 @@ fn what_was_built_here_is_attested_as_others_read_it() {
 }
 
 #[test]
+fn what_is_refused_is_not_listed_in_the_help() {
+    let help = |verb: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_kiln")).args([verb, "--help"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (attest, build) = (help("attest"), help("build"));
+    for option in ["--cache", "--trusted-keys", "--incremental", "--without-caches"] {
+        assert!(
+            build.contains(option)
+                && !attest.contains(&format!("{option} "))
+                && !attest.contains(&format!("{option}\n")),
+            "{option}"
+        );
+    }
+    for option in ["--key", "--offline", "--jobs", "--no-cache", "--limit"] {
+        assert!(attest.contains(option), "{option}");
+    }
+}
+
+#[test]
 fn what_others_built_is_not_attested_before_it_is_built_here() {
     let Some(lab) = Lab::with_kernel("attested-taken") else { return };
     lab.build("store", &[]);

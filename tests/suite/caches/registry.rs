@@ -34,6 +34,13 @@ fn a_repository_is_filled_once_taken_from_and_compared() {
     let said = lab.kiln("store", &["challenge", "lab.kiln", &place]).text();
     assert!(said.contains(&format!("one      this store, alice in {place}")), "they are one builder: {said}");
 
+    // A registry without TLS is named as one in the same way everywhere.
+    let plain = format!("plain-http={place}");
+    assert!(lab.build("plain", &["--cache", &plain]).contains("root lab: taken from 127.0.0.1:"));
+    assert!(lab.push("store", &["--cache", &format!("private={plain}")]).contains("; 0 files written"));
+    let refused = lab.kiln("store", &["push", "lab.kiln", "--key", "alice", "--cache", &place, "--plain-http"]);
+    assert!(refused.code == Some(2) && refused.text().contains("--cache plain-http=PLACE"), "{}", refused.text());
+
     registry.behave();
     lab.kiln("third", &["build", "--offline", "lab.kiln", "--cache", &place]);
     assert!(registry.asked("GET").is_empty(), "--offline asks no registry");

@@ -1,5 +1,6 @@
 //! Disks for other hypervisors and container images: the same bytes from any format of the disk, read by others.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use kiln::base::{Digest, Timestamp};
@@ -126,4 +127,49 @@ fn a_container_disk_is_as_kubevirt_documents_it() {
     lab.deliver(&[("root.tar", &[0; 1024])]);
     refused(&lab.export("containerdisk", &["-o", "none"]), 2, &["is an archive, not a disk"]);
     refused(&lab.export("oci", &["-o", "none"]), 5, &["none of its programs"]);
+}
+
+#[test]
+fn a_container_image_is_listed_in_a_layout_beside_others() {
+    let lab = Lab::new("layout");
+    let json = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
+    let archived = json(&entries(&lab.exported("oci", "image.tar"))["/index.json"].1);
+    let output = lab.export("oci", &["-o", "oci:layout:v1", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let told = json(&output.stdout);
+    assert_eq!(archived["manifests"][0]["digest"], format!("sha256:{}", told["manifest"].as_str().unwrap()));
+    assert_eq!(told["sha256"], told["manifest"]);
+    let output = lab.export("containerdisk", &["-o", "oci:layout"]);
+    assert!(output.status.success(), "{}", text(&output));
+    let tags = || {
+        let index = json(&std::fs::read(lab.path("layout/index.json")).unwrap());
+        let tag = |one: &Value| one["annotations"]["org.opencontainers.image.ref.name"].as_str().unwrap().to_owned();
+        index["manifests"].as_array().unwrap().iter().map(tag).collect::<Vec<_>>()
+    };
+    assert_eq!(tags(), ["v1", "latest"]);
+
+    // The tag of another is taken only where that is asked for.
+    refused(&lab.export("oci", &["-o", "oci:layout:v1"]), 2, &["has an image with tag `v1` already", "--force"]);
+    assert!(lab.export("containerdisk", &["-o", "oci:layout:v1", "--force"]).status.success());
+    assert_eq!(tags(), ["latest", "v1"]);
+    for format in ["raw", "tar", "vhd", "vmdk"] {
+        refused(&lab.export(format, &["-o", "oci:layout:x"]), 2, &["which takes container images"]);
+    }
+    refused(&lab.export("oci", &["-o", "oci:"]), 2, &["names no directory"]);
+
+    // Every blob is what its name says, closed to others, and nothing else is left.
+    for entry in std::fs::read_dir(lab.path("layout/blobs/sha256")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        assert_eq!(Digest::of(&std::fs::read(entry.path()).unwrap()).hex(), name);
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o7777, 0o600, "{name}");
+    }
+    let mut names: Vec<_> =
+        std::fs::read_dir(lab.path("layout")).unwrap().map(|one| one.unwrap().file_name()).collect();
+    names.sort();
+    assert_eq!(names, ["blobs", "index.json", "oci-layout"]);
+    std::fs::create_dir(lab.path("mine")).unwrap();
+    std::fs::write(lab.path("mine/thesis"), "").unwrap();
+    refused(&lab.export("oci", &["-o", "oci:mine"]), 2, &["mine"]);
+    assert_eq!(std::fs::read_dir(lab.path("mine")).unwrap().count(), 1);
 }

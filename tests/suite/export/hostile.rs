@@ -7,8 +7,9 @@ use kiln::format::disk::{DiskReader, ReadAt, pieces};
 use kiln::format::ext4::{BlockPlace, Ext4Layout, Ext4Reader, number};
 use kiln::format::tar::TarEntryKind;
 
-use super::{FILES, Lab, disk};
+use super::{FILES, Lab, disk, unsealed};
 use crate::suite::failure_support::{refused, text};
+use crate::suite::live::{Scratch, judge};
 
 struct Bytes<'a>(&'a [u8]);
 
@@ -44,7 +45,7 @@ fn read(bytes: &[u8]) -> Result<usize, String> {
 
 #[test]
 fn a_file_system_with_any_byte_changed_is_read_or_refused() {
-    let whole = disk();
+    let whole = unsealed();
     let expected = read(&whole).unwrap();
     assert!(expected > 300);
     // Superblock, descriptors, inodes, directories: some of what is not zeros.
@@ -64,10 +65,108 @@ fn a_file_system_with_any_byte_changed_is_read_or_refused() {
     }
 }
 
+/// Where each kind of structure is that has a checksum, and what an error says of it.
+fn structures(whole: &[u8]) -> Vec<(usize, String)> {
+    let layout = Ext4Layout::read(&mut Bytes(whole)).unwrap();
+    let large = inode_at(whole, "/var/large");
+    let names = Ext4Reader::new(Bytes(whole)).unwrap().names(&|| false).unwrap();
+    let of = |path: &str| names.iter().find(|(name, _)| name.to_string() == path).map(|(_, inode)| *inode).unwrap();
+    let many = inode_at(whole, "/many");
+    let first_block = |inode: usize| u32::from_le_bytes(whole[inode + 0x3c..inode + 0x40].try_into().unwrap()) as usize;
+    vec![
+        (1024 + 0x78, "its superblock".to_owned()),
+        (layout.descriptors as usize + 0x0c, "the descriptor of group 0".to_owned()),
+        (large + 0x10, format!("inode {}", of("/var/large"))),
+        (many + 0x9c, format!("inode {}", of("/many"))),
+        (first_block(many) * BLOCK + 4, format!("block 0 of directory inode {}", of("/many"))),
+        ((first_block(many) + 1) * BLOCK + BLOCK - 4, format!("block 1 of directory inode {}", of("/many"))),
+    ]
+}
+
+#[test]
+fn damage_of_what_has_a_checksum_is_named() {
+    let whole = disk();
+    assert!(read(&whole).unwrap() > 300);
+    for (at, what) in structures(&whole) {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x40;
+        let said = read(&changed).unwrap_err();
+        assert_eq!(said, format!("the file system is damaged: {what} does not have its checksum"), "{at}");
+    }
+    // With them, hardly a byte of a structure can be another one: what is not found is in a file, a bitmap or the journal.
+    let layout = Ext4Layout::read(&mut Bytes(&whole)).unwrap();
+    let mut changed = whole.clone();
+    for at in (1024..2048).chain(layout.descriptors as usize..(layout.descriptors + layout.descriptor_size) as usize) {
+        changed[at] ^= 0x01;
+        assert!(read(&changed).is_err(), "{at}");
+        changed[at] = whole[at];
+    }
+    let lab = Lab::new("damaged");
+    let mut damaged = whole.clone();
+    damaged[inode_at(&whole, "/var/large") + 0x10] ^= 0x40;
+    lab.deliver(&[("d.raw", &damaged)]);
+    refused(&lab.export("tar", &["-o", "out"]), 5, &["does not have its checksum"]);
+    assert!(lab.names().is_empty(), "{:?}", lab.names());
+}
+
+/// A file system of `mke2fs` and `e2fsck` with an index of names, and a file with more stretches than an inode has room for.
+fn indexed() -> Option<Vec<u8>> {
+    if !judge("mke2fs") || !judge("e2fsck") {
+        return None;
+    }
+    let scratch = Scratch::new("export-indexed");
+    let (files, image) = (scratch.path("files"), scratch.path("image"));
+    std::fs::create_dir_all(files.join("many")).unwrap();
+    for number in 0..400 {
+        std::fs::write(files.join(format!("many/a-name-that-takes-some-room-{number}")), "").unwrap();
+    }
+    let holes = std::fs::File::create(files.join("holes")).unwrap();
+    for number in 0..30 {
+        std::os::unix::fs::FileExt::write_all_at(&holes, &[1; BLOCK], number * 2 * BLOCK as u64).unwrap();
+    }
+    let mut mke2fs = std::process::Command::new("mke2fs");
+    mke2fs.args([
+        "-q",
+        "-t",
+        "ext4",
+        "-b",
+        "4096",
+        "-I",
+        "256",
+        "-O",
+        "metadata_csum,64bit,dir_index,^orphan_file,^inline_data",
+        "-d",
+    ]);
+    assert!(mke2fs.arg(&files).arg(&image).arg("32M").status().unwrap().success());
+    // 1: it was changed.
+    let checked = std::process::Command::new("e2fsck").arg("-fyD").arg(&image).output().unwrap();
+    assert!(checked.status.code().is_some_and(|code| code <= 1), "{}", text(&checked));
+    Some(std::fs::read(&image).unwrap())
+}
+
+#[test]
+fn damage_of_an_index_and_of_extents_in_blocks_of_their_own_is_named() {
+    let Some(whole) = indexed() else { return };
+    assert!(read(&whole).unwrap() > 400);
+    let block = |inode: usize, at: usize| number(&whole, inode + EXTENTS + at, 4) as usize * BLOCK;
+    let (many, holes) = (inode_at(&whole, "/many"), inode_at(&whole, "/holes"));
+    assert_eq!((number(&whole, many + 0x20, 4) & 0x1000, number(&whole, holes + EXTENTS + 6, 2)), (0x1000, 1));
+    for (at, what) in [
+        // How many entries an index has, and the first stretch of a file.
+        (block(many, 20) + 34, "block 0 of directory inode"),
+        (block(holes, 16) + 12, "the extents of inode"),
+    ] {
+        let mut changed = whole.clone();
+        changed[at] ^= 0x01;
+        let said = read(&changed).unwrap_err();
+        assert!(said.contains(what) && said.contains("does not have its checksum"), "{said}");
+    }
+}
+
 #[test]
 fn features_that_kiln_does_not_read_are_named() {
     let with = |features: u32| {
-        let mut changed = disk();
+        let mut changed = unsealed();
         changed[1024 + 0x60..1024 + 0x64].copy_from_slice(&features.to_le_bytes());
         read(&changed).unwrap_err()
     };
@@ -89,20 +188,9 @@ fn a_disk_that_is_none_is_an_error_and_leaves_nothing() {
     assert!(lab.names().is_empty(), "{:?}", lab.names());
 }
 
-#[test]
-fn an_interrupted_export_leaves_nothing() {
-    let lab = Lab::new("interrupted");
-    // A file with a hole of more than a gigabyte: seconds of zeros.
-    let mut endless = disk();
-    let note = endless.windows(14).position(|found| found == b"after the hole").unwrap() / 4096;
-    let inode = (0..endless.len() - 256).step_by(256).find(|at| {
-        let word = |from: usize| u32::from_le_bytes(endless[at + from..at + from + 4].try_into().unwrap());
-        word(4) == (1 << 20) + 8192 && word(0x28) & 0xffff == 0xf30a
-    });
-    let inode = inode.unwrap_or_else(|| panic!("the inode of the file at block {note}"));
-    endless[inode + 7] = 0x50;
-    lab.deliver(&[("d.raw", &endless)]);
-    let mut export = lab.kiln(&["export", "build", "--format", "tar", "-o", "out"]);
+/// Starts an export, and ends it with Ctrl-C's signal while it writes; nothing may be left.
+fn interrupted(lab: &Lab, format: &str) {
+    let mut export = lab.kiln(&["export", "build", "--format", format, "-o", "out"]);
     let child = export.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
     let begun = || {
         let entries = std::fs::read_dir(lab.path("")).unwrap().filter_map(Result::ok);
@@ -115,12 +203,43 @@ fn an_interrupted_export_leaves_nothing() {
     }
     rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert_eq!(output.status.code(), Some(130), "{}", text(&output));
-    assert!(lab.names().is_empty(), "{:?}", lab.names());
+    assert_eq!(output.status.code(), Some(130), "{format}: {}", text(&output));
+    assert!(lab.names().is_empty(), "{format}: {:?}", lab.names());
+}
+
+#[test]
+fn an_interrupted_export_leaves_nothing() {
+    let lab = Lab::new("interrupted");
+    // A file with a hole of more than a gigabyte: seconds of zeros.
+    let mut endless = unsealed();
+    let note = endless.windows(14).position(|found| found == b"after the hole").unwrap() / 4096;
+    let inode = (0..endless.len() - 256).step_by(256).find(|at| {
+        let word = |from: usize| u32::from_le_bytes(endless[at + from..at + from + 4].try_into().unwrap());
+        word(4) == (1 << 20) + 8192 && word(0x28) & 0xffff == 0xf30a
+    });
+    let inode = inode.unwrap_or_else(|| panic!("the inode of the file at block {note}"));
+    endless[inode + 7] = 0x50;
+    lab.deliver(&[("d.raw", &endless)]);
+    interrupted(&lab, "tar");
     // More than anybody's disk has is refused before it is written.
     endless[inode + 0x6c] = 1;
     lab.deliver(&[("d.raw", &endless)]);
     refused(&lab.export("tar", &["-o", "out"]), 5, &["its files have more than"]);
+}
+
+#[test]
+fn an_interrupted_conversion_of_a_raw_disk_leaves_nothing() {
+    let lab = Lab::new("converting");
+    // Behind the file system: what no compressor makes smaller, then zeros that nobody left out, which are read and not written.
+    let mut raw = disk();
+    let mut state = 1u64;
+    for _ in 0..(24 << 20) / 8 {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        raw.extend(state.to_le_bytes());
+    }
+    raw.resize(raw.len() + (1 << 29), 0);
+    lab.deliver(&[("d.raw", &raw)]);
+    interrupted(&lab, "containerdisk");
 }
 
 /// Where the inode of a path is in a file system.
@@ -150,7 +269,7 @@ fn node(count: u16, depth: u16, child: u32) -> Vec<u8> {
 
 /// The fixture with a tree of extents for one file: its root, and nodes from a block on.
 fn with_tree(root: &[u8], first: usize, nodes: &[Vec<u8>]) -> Vec<u8> {
-    let mut disk = disk();
+    let mut disk = unsealed();
     let inode = inode_at(&disk, "/var/large");
     disk[inode + EXTENTS..inode + EXTENTS + root.len()].copy_from_slice(root);
     for (at, node) in nodes.iter().enumerate() {
@@ -186,7 +305,7 @@ fn a_tree_of_extents_that_never_ends_is_refused_at_once() {
 
 #[test]
 fn files_do_not_share_blocks() {
-    let mut shared = disk();
+    let mut shared = unsealed();
     let (one, two) = (inode_at(&shared, "/var/large"), inode_at(&shared, "/var/sparse"));
     shared.copy_within(one + EXTENTS..one + 0x64, two + EXTENTS);
     assert!(read(&shared).unwrap_err().contains("it has a block that is used twice"));
@@ -244,7 +363,7 @@ fn tables_without_clusters_are_read_no_longer_than_the_user_wants() {
 
 #[test]
 fn no_change_of_a_directory_loses_files_in_silence() {
-    let whole = disk();
+    let whole = unsealed();
     let find = |bytes: &[u8]| whole.windows(bytes.len()).position(|found| found == bytes).unwrap();
     let refuses = |at: usize, value: &[u8], words: &str| {
         let mut changed = whole.clone();

@@ -6,7 +6,7 @@ use std::process::Command;
 use kiln::format::gpt::{self, Guid, Partition, Table};
 use kiln::format::tar::{Device, TarEntryKind, TarPath};
 
-use super::{Lab, disk, entries};
+use super::{Lab, disk, entries, unsealed};
 use crate::suite::failure_support::{refused, text};
 use crate::suite::live::judge;
 
@@ -93,9 +93,9 @@ fn partitioned(parts: &[(&str, &[u8])]) -> Vec<u8> {
 
 /// The fixture with another text in `/etc/hostname`'s place, under the name that `/etc/fstab` has.
 fn root_with_table(table: &str) -> Vec<u8> {
-    let mut root = disk();
+    let mut root = unsealed();
     let place = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).position(|found| found == text).unwrap();
-    // Eight bytes of text in a block of their own: the size stands in the inode, and its checksum is nobody's business here.
+    // Eight bytes of text in a block of their own: the size stands in the inode.
     let name = place(&root, b"\x08\x01hostname") + 2;
     root[name..name + 8].copy_from_slice(b"fstab\0\0\0");
     root[name - 2] = 5;
@@ -118,7 +118,7 @@ fn root_with_table(table: &str) -> Vec<u8> {
 fn partitions_are_where_the_table_mounts_them() {
     let lab = Lab::new("partitions");
     let root = root_with_table("# kiln\nUUID=x / ext4\nUUID=AAAAAAAA-2222-8333-8444-555555555555\t/srv\text4\n");
-    let mut data = disk();
+    let mut data = unsealed();
     data[1024 + 0x68..1024 + 0x6c].copy_from_slice(&[0xaa; 4]);
     let refusal = "/srv, where a partition is mounted, is no empty directory";
     lab.deliver(&[("m.raw", &partitioned(&[(BOOT, &[0xeb; 512]), (DATA, &data), (ROOT, &root)]))]);

@@ -10,7 +10,8 @@ use super::super::failure_support::{Lab, RECIPE, archive, refused, text};
 use super::{Spdx, array, project, sbom, word};
 
 /// What `enum` allows in the JSON schemas of SPDX 2.3 and 2.3.1 (`schemas/spdx-schema.json` of spdx/spdx-spec), where both agree.
-const PURPOSES: &str = "OTHER INSTALL ARCHIVE FIRMWARE APPLICATION FRAMEWORK LIBRARY CONTAINER SOURCE DEVICE FILE";
+const PURPOSES: &str = "OTHER INSTALL ARCHIVE FIRMWARE APPLICATION FRAMEWORK LIBRARY CONTAINER SOURCE DEVICE FILE \
+                        OPERATING_SYSTEM";
 const ALGORITHMS: &str = "SHA1 BLAKE3 SHA3-384 SHA256 SHA384 BLAKE2b-512 BLAKE2b-256 SHA3-512 MD2 ADLER32 MD4 SHA3-256 BLAKE2b-384 \
                           SHA512 MD6 MD5 SHA224";
 const CATEGORIES: &str = "OTHER PERSISTENT-ID SECURITY PACKAGE-MANAGER";

@@ -16,7 +16,7 @@ use super::{ChunkedDisk, NotRebuilt, wanted};
 use crate::base::{Digest, Hasher};
 use crate::exec::event::StepEvent;
 use crate::format::chunks::{BLOCK, ChunkId, ChunkIndex, WRITER};
-use crate::format::qcow2::{Qcow2Options, write_qcow2};
+use crate::format::qcow2::{Qcow2Options, write_qcow2_until};
 use crate::oci::Registry;
 use crate::ops::error::OpsError;
 use crate::ops::event::OpsEvent;
@@ -148,7 +148,10 @@ impl Rebuild<'_> {
         let path = self.store.scratch("rebuild")?.join("disk");
         let image = fs::create_new(&path)?;
         let options = Qcow2Options { cluster_bits: index.cluster_bits, ..Qcow2Options::default() };
-        let written = write_qcow2(&content.file, &image, options, &mut |_, _| {});
+        let written = write_qcow2_until(&content.file, &image, options, (&mut |_, _| {}, &stopped));
+        if stopped() {
+            return Err(OpsError::Interrupted.into());
+        }
         written.map_err(|error| NotRebuilt::Told(error.to_string()))?;
         let mut hasher = Hasher::new(io::sink());
         fs::context("read", &path, io::copy(&mut fs::open(&path)?, &mut hasher))?;

@@ -1,0 +1,49 @@
+//! A container image that is listed in an OCI image layout, where `kiln push` and other programs list theirs.
+//!
+//! Input: a directory, which may hold a layout already, and a tag. Output: blobs, and an index that names the image. The index comes
+//! last: an export that ends early leaves the layout with the images that it had.
+
+use super::disk::DiskFile;
+use super::image::{self, Image};
+use super::target::{ExistingFile, MODE, Target};
+use super::{ExportFormat, TAG};
+use crate::exec::interrupt;
+use crate::oci::{Layout, LayoutReference, OciError, Upload};
+use crate::ops::error::{ExportError, OpsError};
+
+/// A place for an image.
+pub(super) struct LayoutTarget {
+    reference: LayoutReference,
+    layout: Layout,
+    /// In the layout's directory: what the layer is until it is whole.
+    scratch: Target,
+}
+
+impl LayoutTarget {
+    pub(super) fn open(reference: &LayoutReference, existing: ExistingFile) -> Result<LayoutTarget, OpsError> {
+        let tag = reference.tag.clone().unwrap_or_else(|| TAG.to_owned());
+        let reference = LayoutReference { tag: Some(tag), ..reference.clone() };
+        let layout = Layout::new(&reference).with_mode(MODE);
+        layout.check()?;
+        if existing == ExistingFile::Refuse && layout.manifest(&reference).is_ok() {
+            return Err(ExportError::Tagged(reference.directory.clone(), reference.tag().to_owned()).into());
+        }
+        let scratch = Target::within(&reference.directory)?;
+        Ok(LayoutTarget { reference, layout, scratch })
+    }
+
+    /// Writes the image of a disk, and lists it.
+    pub(super) fn write(&self, disk: &DiskFile, format: ExportFormat) -> Result<Image, OpsError> {
+        let layer = self.scratch.begin()?;
+        let image = match format {
+            ExportFormat::Oci => image::of_root(disk, &layer)?,
+            _ => image::of_disk(disk, self.scratch.home(), &layer)?,
+        };
+        let blobs = image.blobs(Upload::File(layer.path()));
+        let ask_to_stop = |_| if interrupt::stopped() { Err(OciError::Interrupted) } else { Ok(()) };
+        self.layout.put(&mut blobs.iter().map(|(blob, upload)| (*blob, upload)), &ask_to_stop)?;
+        let (manifest, text) = image.manifest();
+        self.layout.list((manifest, text), Some(self.reference.tag()), &interrupt::stopped)?;
+        Ok(image)
+    }
+}
