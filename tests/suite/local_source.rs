@@ -170,7 +170,7 @@ fn prepared(name: &str, (changed, removed): (&str, &str), config: &str) -> Optio
     put("in/source.removed", removed);
     put(&format!("new/{changed}"), "edited");
     let kernel = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/kernel");
-    let parts = ["source", "incremental", "local_incremental"];
+    let parts = ["source", "local", "incremental", "local_incremental"];
     let parts = parts.map(|part| std::fs::read_to_string(format!("{kernel}/{part}.sh")).unwrap());
     let here = at.to_str().unwrap();
     let scripts = parts.concat().replace("/kiln/in", &format!("{here}/in")).replace("/kiln/build", here);
@@ -179,14 +179,15 @@ fn prepared(name: &str, (changed, removed): (&str, &str), config: &str) -> Optio
          cd linux; find . -name '*.[aco]' -o -name '*.ko'; ls vmlinux 2>/dev/null || true",
         scripts.replace("/tmp/bin", &format!("{here}/bin"))
     );
-    let output = std::process::Command::new("sh").args(["-c", &script]).current_dir(&at).output().unwrap();
+    let run = |script: &str| std::process::Command::new("sh").args(["-c", script]).current_dir(&at).output().unwrap();
+    let missing = run("for program in cmp find grep sed tar tr xargs; do command -v $program >/dev/null || echo $program; done");
+    let output = run(&script);
     kiln::world::fs::remove_tree(&at).unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    if said.contains("not found") {
-        super::skip::skip(format!("the host lacks a program: {said}"));
+    if !missing.stdout.is_empty() {
+        super::skip::skip(format!("the host lacks {}", String::from_utf8_lossy(&missing.stdout)));
         return None;
     }
-    assert!(output.status.success(), "{said}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let mut lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
     lines.sort();
     let kept = lines.iter().position(|line| line == "kept").map(|at| lines.remove(at));
