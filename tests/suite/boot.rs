@@ -11,13 +11,13 @@ use kiln::format::fat;
 use kiln::format::gpt::{self, Guid, Partition, Table};
 use kiln::format::uki;
 use kiln::inspect::differ::differences;
-use kiln::plan::boot::BootSpec;
+use kiln::plan::boot::{BootSpec, first_words};
 use kiln::plan::{Input, StepKind};
 use kiln::recipe::machine::Firmware;
 use kiln::recipe::packages::PackageSet;
 
 use super::live::Scratch;
-use super::machine_support::recipes;
+use super::machine_support::{machine, recipes};
 use super::skip::skip;
 
 const EPOCH: Timestamp = Timestamp(1_700_000_000);
@@ -219,6 +219,16 @@ fn planned(stem: &str, firmware: Firmware, set: &str) -> BTreeMap<String, Vec<u8
     assert!(delivered.contains(&"vmlinuz") && !delivered.contains(&"initrd.img"), "{delivered:?}");
     assert_eq!(delivered.contains(&"ovmf-code.fd"), firmware == Firmware::Uefi);
     step.inputs.iter().filter_map(inline).collect()
+}
+
+#[test]
+fn a_parameter_of_the_recipe_is_not_given_by_kiln_as_well() {
+    let words = |append: &str| first_words(&machine(&format!("append = [{append}]")), "/dev/vda");
+    let own = ["root=/dev/vda", "rw", "console=ttyS0", "rcupdate.rcu_expedited=1", "cryptomgr.notests=1"];
+    assert_eq!(words("\"quiet\""), own);
+    assert_eq!(words("\"cryptomgr.notests=0\""), own[..4]);
+    // The kernel takes a dash for an underscore, and one string may have several words.
+    assert_eq!(words("\"quiet rcupdate.rcu-expedited=0 cryptomgr.notests\""), own[..3]);
 }
 
 #[test]

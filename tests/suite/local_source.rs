@@ -153,3 +153,63 @@ fn two_builds_at_once_share_no_directory() {
     // The second waits for the first, and takes its result.
     assert_eq!(results, ["two\na.txt\n", "two\na.txt\n"]);
 }
+
+/// What the scripts of a kernel make of the tree that an earlier build left: whether it is configured again, and the files that
+/// are left of what was linked. `None` where the host lacks a program.
+fn prepared(name: &str, (changed, removed): (&str, &str), config: &str) -> Option<(bool, Vec<String>)> {
+    let at = scratch(&format!("kept-{name}"));
+    let put = |path: &str, text: &str| {
+        std::fs::create_dir_all(at.join(path).parent().unwrap()).unwrap();
+        std::fs::write(at.join(path), text).unwrap();
+    };
+    for path in ["Makefile", "Kconfig", "include/config/auto.conf", "a.c", "a.o", "built-in.a", "vmlinux", "m/x.ko"] {
+        put(&format!("linux/{path}"), "");
+    }
+    put("linux/.config", "CONFIG_MODULES=y\n");
+    put("in/kernel.config", config);
+    put("in/source.removed", removed);
+    put(&format!("new/{changed}"), "edited");
+    let kernel = concat!(env!("CARGO_MANIFEST_DIR"), "/src/plan/kernel");
+    let parts = ["source", "local", "incremental", "local_incremental"];
+    let parts = parts.map(|part| std::fs::read_to_string(format!("{kernel}/{part}.sh")).unwrap());
+    let here = at.to_str().unwrap();
+    let scripts = parts.concat().replace("/kiln/in", &format!("{here}/in")).replace("/kiln/build", here);
+    let script = format!(
+        "tar -c -C new -f in/source.tar '{changed}'\n{}\nunpack_source\nif configured; then echo kept; fi\n\
+         cd linux; find . -name '*.[aco]' -o -name '*.ko'; ls vmlinux 2>/dev/null || true",
+        scripts.replace("/tmp/bin", &format!("{here}/bin"))
+    );
+    let run = |script: &str| std::process::Command::new("sh").args(["-c", script]).current_dir(&at).output().unwrap();
+    let missing = run("for program in cmp find grep sed tar tr xargs; do command -v $program >/dev/null || echo $program; done");
+    let output = run(&script);
+    kiln::world::fs::remove_tree(&at).unwrap();
+    if !missing.stdout.is_empty() {
+        super::skip::skip(format!("the host lacks {}", String::from_utf8_lossy(&missing.stdout)));
+        return None;
+    }
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut lines: Vec<String> = String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+    lines.sort();
+    let kept = lines.iter().position(|line| line == "kept").map(|at| lines.remove(at));
+    Some((kept.is_none(), lines))
+}
+
+#[test]
+fn a_kept_kernel_tree_is_configured_again_when_a_file_that_decides_that_changed() {
+    const SAME: &str = "CONFIG_MODULES=y\n";
+    let (code, all) = (vec!["./a.c", "./a.o"], vec!["./a.c", "./a.o", "./built-in.a"]);
+    let cases: [(&str, &str, &str, bool, Vec<&str>); 8] = [
+        ("a.c", "", SAME, false, all),
+        ("a.c", "b.c\0", SAME, false, vec!["./a.c", "./a.o", "./built-in.a"]),
+        ("a.c", "", "CONFIG_MODULES=y\nCONFIG_A=y\n", true, code.clone()),
+        ("d/Kconfig.new", "", SAME, true, code.clone()),
+        ("d/Makefile", "", SAME, true, code.clone()),
+        ("scripts/x.sh", "", SAME, true, code.clone()),
+        ("a.c", "d/Kbuild\0", SAME, true, code.clone()),
+        ("a.c", "d/odd\nname\0", SAME, true, code),
+    ];
+    for (at, (changed, removed, config, again, left)) in cases.into_iter().enumerate() {
+        let Some(found) = prepared(&at.to_string(), (changed, removed), config) else { return };
+        assert_eq!(found, (again, left.into_iter().map(str::to_owned).collect()), "{changed:?} {removed:?}");
+    }
+}

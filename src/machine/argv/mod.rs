@@ -278,8 +278,7 @@ pub fn kernel_line(machine: &Machine, networks: &Networks) -> String {
         let own = boot::kernel_line(machine, LONGEST_ROOT);
         return std::iter::once(own).chain(networks.kernel_words(&machine.name)).collect::<Vec<_>>().join(" ");
     }
-    let own = ["root=/dev/vda".to_owned(), "rw".to_owned(), boot::console(machine)].into_iter();
-    let own = own.chain(networks.kernel_words(&machine.name));
+    let own = boot::first_words(machine, "/dev/vda").into_iter().chain(networks.kernel_words(&machine.name));
     own.chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
 }
 

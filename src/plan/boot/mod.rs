@@ -4,11 +4,13 @@
 //! steps. It must not know how a partition is written: that is `exec::builtin::boot`.
 
 mod grub;
+mod line;
 mod spec;
 
 use std::collections::BTreeMap;
 
 pub use grub::{is_lost_by_grub, spelled as grub_words};
+pub use line::{first_words, kernel_line};
 pub use spec::{BootIds, BootSpec, PartitionId};
 
 use super::builder::Builder;
@@ -36,17 +38,6 @@ const REPART: &str = "[Partition]\nType=root\n";
 /// A partition is on the disk that the root came from, but under software emulation on a busy host udev may take longer to say
 /// so than the 90 seconds after which systemd gives a boot up.
 const PATIENT: &str = "x-systemd.device-timeout=10min";
-
-/// What the kernel is told by the disk itself; `root` is a word of its command line without `root=`.
-pub fn kernel_line(machine: &Machine, root: &str) -> String {
-    let own = [format!("root={root}"), "rw".to_owned(), console(machine)];
-    own.into_iter().chain(machine.append.iter().map(|word| word.value.clone())).collect::<Vec<_>>().join(" ")
-}
-
-/// Where the kernel says what it has to say: the first serial port.
-pub fn console(machine: &Machine) -> String {
-    format!("console={}", machine.arch().serial(0))
-}
 
 /// An archive that makes a root mount itself by the identity of its file system, wherever that lies, and grow with its disk
 /// if it is to. Nothing when the recipe brings a table of its own.

@@ -12,8 +12,31 @@ unpack_source() {
     sed -z -n 's/\.\(c\|S\|rs\)$/.o/p' /kiln/in/source.removed | (cd linux && xargs -0 -r rm -f --)
     tar -x -m --recursive-unlink --no-same-owner --no-same-permissions -C linux -f /kiln/in/source.tar
     source_date=86400
-    find linux -path linux/tools -prune -o -path linux/scripts -prune -o \
-        -type f \( -name '*.ko' -o -name '*.mod.o' -o -name '*.a' \) -exec rm -f {} +
+    linked='-name *.ko -o -name *.mod.o'
+    if cmp -s linux/.config /kiln/in/kernel.config && ! decisive; then
+        # Nothing that configuring reads is another. make knows of what an archive was made and with which words, and makes it
+        # again when either changes; a thousand archives that are up to date stay.
+        configured() {
+            true
+        }
+    else
+        linked="$linked -o -name *.a"
+    fi
+    # Without modules and with all archives there is nothing to look for among a hundred thousand files.
+    if ! configured || grep -q '^CONFIG_MODULES=y' linux/.config; then
+        set -f
+        find linux -path linux/tools -prune -o -path linux/scripts -prune -o -type f \( $linked \) -exec rm -f {} +
+        set +f
+    fi
     rm -f linux/vmlinux linux/vmlinux.o linux/System.map linux/Module.symvers linux/modules.*
     tell_failures
+}
+
+# Whether a path that is new, changed or gone is among those that decide a configuration: the files of `kconfig.tar`. A name
+# with a line break in it is one, too.
+decisive() {
+    {
+        tar -t -f /kiln/in/source.tar
+        tr '\n\0' '\\\n' </kiln/in/source.removed
+    } | grep -qE '\\|(^|/)(Kconfig|Makefile|Kbuild)[^/]*$|^scripts/|^arch/[^/]*/configs/|^kernel/configs/'
 }

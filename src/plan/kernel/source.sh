@@ -16,6 +16,11 @@ die() {
     exit 1
 }
 
+# Whether the tree is configured as it is to be, so that configuring it again would change nothing.
+configured() {
+    false
+}
+
 # The tarball's own top directory is dropped: the tree is always at the same path, whatever its version.
 unpack_tar() {
     tar -x --no-same-owner --no-same-permissions --strip-components=1 -C "$2" -f "$1"
