@@ -7,11 +7,12 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
+use super::traces::Traces;
 use super::verify::verify;
-use super::{Deb, answers, database, findings, machine, rules, script, traces};
+use super::{Deb, answers, database, findings, machine, rules, script};
 use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
+use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, Witness, pack, unpack, workspace};
 use crate::plan::Statement;
 use crate::plan::root::{BASE, BaseSpec, NAMED, PathFilters, RootPackage, TRACES};
 use crate::world::fs;
@@ -19,9 +20,9 @@ use crate::world::fs;
 /// Configures packages under a name that stands for any, and writes `base.tar` and where that name is in it.
 pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let out = job.out.join(BASE);
-    configure(job, spec, &out)?;
-    let traces = traces::find(&out)?;
-    let json = serde_json::to_vec_pretty(&traces).expect("a list of strings is JSON");
+    let mut traces = Traces::new()?;
+    configure(job, spec, &out, &mut traces)?;
+    let json = serde_json::to_vec_pretty(&traces.found()).expect("a list of strings is JSON");
     Ok(fs::write_atomically(&job.out.join(TRACES), &json)?)
 }
 
@@ -34,11 +35,11 @@ pub(crate) fn named(job: &Job<'_>, spec: &BaseSpec, traces: &[String]) -> Result
     }
     job.log(&format!("configured again under the host name {}, on which these files depend:", spec.hostname));
     traces.iter().for_each(|path| job.log(&format!("  {}", Foreign(path))));
-    configure(job, spec, &out)
+    configure(job, spec, &out, &mut ())
 }
 
 /// Unpacks, configures, puts in order, and writes the archive.
-fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError> {
+fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Witness + Send)) -> Result<(), RootError> {
     let packages = packages::read(&files(job, spec)?)?;
     let tree = workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
@@ -82,7 +83,7 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let check = || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner)?, rules::doubtful(&tree)?].concat());
-    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out));
+    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out, witness));
     findings::write(job, &checked?)?;
     packed
 }
