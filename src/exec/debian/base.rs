@@ -7,6 +7,7 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
+use super::stand_ins::{self, StandIns};
 use super::traces::Traces;
 use super::verify::verify;
 use super::{Deb, answers, database, findings, machine, rules, script};
@@ -51,13 +52,14 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
     }
     left_out(&tree, &spec.paths, &filter)?;
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
-    let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
+    let debs: Vec<(PathBuf, String)> =
+        diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let log = |line: &str| job.log(line);
-    let runner = Runner {
+    let runner = |mounts| Runner {
         root: &job.root,
         hostname: &spec.hostname,
         epoch: spec.epoch,
-        debs,
+        mounts,
         variation: job.variation,
         log: &log,
     };
@@ -67,9 +69,14 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version
         .ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
-    let text = script::configure(&packages::candidates(&packages, deb), version.control.version(), answers);
+    // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
+    let quicker = job.stand_ins.as_ref().filter(|_| diverting.is_empty());
+    let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
+    quicker.programs.iter().for_each(|program| job.log(&format!("kiln: a quicker program stands in for {program}")));
+    let before = [quicker.before.as_str(), answers].concat();
+    let text = script::configure(&packages::candidates(&packages, deb), version.control.version(), &before);
     let (mut done, mut excerpts) = (0, Excerpts::default());
-    let configured = runner.script("configuring packages", &text, &mut |line| {
+    let configured = runner([debs, quicker.mounts].concat()).script("configuring packages", &text, &mut |line| {
         if line.starts_with("Setting up ") {
             done += 1;
             job.progress(done, packages.len());
@@ -82,7 +89,8 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
     machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
-    let check = || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner)?, rules::doubtful(&tree)?].concat());
+    let check =
+        || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner(Vec::new()))?, rules::doubtful(&tree)?].concat());
     let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out, witness));
     findings::write(job, &checked?)?;
     packed

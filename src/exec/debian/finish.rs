@@ -21,7 +21,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     restore::restore(base, &tree, &mut times)?;
     let log = |line: &str| job.log(line);
     let (epoch, variation) = (spec.epoch, job.variation);
-    let runner = Runner { root: &job.root, hostname: &spec.hostname, epoch, debs: Vec::new(), variation, log: &log };
+    let runner = Runner { root: &job.root, hostname: &spec.hostname, epoch, mounts: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
     let addition = Addition::new(spec, job.inputs, &tree)?;
     parts::apply(&addition, &runner)?;
