@@ -15,8 +15,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::base::Digest;
-use crate::exec::tree::{RootError, Tree};
-use crate::world::fs;
+use crate::exec::tree::{HostPath, RootError, Tree};
 
 /// Where the sandbox shows them: `/dev` is one of its own, and no script empties it.
 const PLACE: &str = "/dev/kiln";
@@ -116,6 +115,8 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
     if !tree.stat(PERL)?.is_some_and(|stat| stat.file()) {
         return Ok(found);
     }
+    let place = HostPath::new(directory.to_owned()).open()?;
+    place.directory("own")?;
     let mut modules: Vec<&str> = Vec::new();
     for Program { path, digests, kind } in programs {
         let own = if tree.stat(path)?.is_some_and(|stat| stat.file()) { tree.bytes(path, LIMIT)? } else { None };
@@ -128,8 +129,8 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
                 CLIENT
             }
         };
-        put(&directory.join("own"), name, &own)?;
-        put(directory, name, text.as_bytes())?;
+        place.put(format!("own/{name}"), &own, 0o755)?;
+        place.put(name, text.as_bytes(), 0o755)?;
         found.mounts.push((directory.join(name), format!("/{path}")));
         found.programs.push(format!("/{path}"));
     }
@@ -137,20 +138,13 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
         return Ok(found);
     }
     if !modules.is_empty() {
-        put(directory, "server", SERVER.as_bytes())?;
+        place.put("server", SERVER.as_bytes(), 0o755)?;
         // It ends with the sandbox.
         let modules = modules.join(" ");
         found.before = format!("/{PERL} {PLACE}/server {PLACE}.socket {modules} </dev/null >/dev/null 2>&1 &\n");
     }
     found.mounts.push((directory.to_owned(), PLACE.to_owned()));
     Ok(found)
-}
-
-fn put(directory: &Path, name: &str, bytes: &[u8]) -> Result<(), RootError> {
-    fs::create_dir_all(directory)?;
-    let path = directory.join(name);
-    fs::write_atomically(&path, bytes)?;
-    Ok(fs::protect(&path, 0o555, None)?)
 }
 
 #[cfg(test)]
@@ -190,7 +184,8 @@ mod tests {
         assert_eq!(found.before, server);
         assert_eq!(found.programs, ["/usr/bin/one", "/usr/share/two"]);
         for (name, text) in [("one", "instead\n"), ("two", CLIENT), ("server", SERVER), ("own/one", "its own text\n")] {
-            assert_eq!(fs::read(&place.join(name), LIMIT).unwrap(), text.as_bytes(), "{name}");
+            let written = HostPath::new(place.clone()).open().unwrap();
+            assert_eq!(written.text(name).unwrap().unwrap(), text, "{name}");
         }
         // The tree has what they hide.
         assert_eq!(tree.bytes("usr/bin/one", LIMIT).unwrap().unwrap(), OWN);
