@@ -10,9 +10,9 @@
 #
 # Both sides start from the same .deb files on this disk, install the same packages in the same versions, add the same
 # kernel modules, and end with a zstd-compressed qcow2 of an ext4 file system of the same size. No network is used.
-# Ours: `kiln build` after the results of its steps `base`, `root`, `tree` and `disk`, and the files that they made, were taken
-# out of the store, so that exactly these run. It includes what the peer does not do: checking every package against
-# its SHA-256, dpkg --audit and --verify, the rules that make two builds equal, digests of everything that comes out.
+# Ours: `kiln build` after the results of its steps from `base` to the disk, and the files that they made, were taken out of the
+# store, so that exactly these run; the script fails when one did not. It includes what the peer does not do: checking every
+# package against its SHA-256, dpkg --audit and --verify, the rules that make two builds equal, digests of everything that comes out.
 # Peer: what a person would type. mke2fs reads a directory there, for Debian 12's cannot read a tar.
 set -eu
 cd "$(dirname "$0")/.."
@@ -57,19 +57,31 @@ names=$(field name < "$work/packages" | paste -sd, -)
 modules=$(packages '"stock.package"' | grep 'name = "linux-image-[0-9]' | field sha256)
 bytes=$(qemu-img info "$work/ours/disk.qcow2" | sed -n 's/^virtual size: .*(\([0-9]*\) bytes)$/\1/p')
 
-action() { # STEP: under which name the store keeps its result
-    "$kiln" plan --json --lock "$lock" "$recipe" | awk -v step="\"$1 " '
-        index($0, "\"name\": " step) { here = 1 } here && /"action"/ { gsub(/[",]/, ""); print $2; exit }'
+timed() { # The steps that make the image of its packages, by the image's name in theirs: a name and an action in each line.
+    "$kiln" plan --json --lock "$lock" "$recipe" | awk -F '"' '
+        $2 == "name" { name = $4 } $2 == "action" && name ~ / cxl-quick( |$)/ { print name "\t" $4 }'
 }
 forget() { # The results of the steps that are timed, and the files that the results name.
-    for step in base root tree disk; do
-        result=$KILN_STORE/ac/$(action "$step")
-        # A result is a REAPI message, in which digests stand as text.
-        grep -aoE '[0-9a-f]{64}' "$result" | while read -r digest; do rm -f "$KILN_STORE/cas/$digest"; done
-        echo "$result"
-    done > "$work/results"
     # All actions are found before the first result goes: those of later steps follow from it.
-    xargs rm -f < "$work/results"
+    timed > "$work/timed"
+    for step in base root; do
+        grep -q "^$step " "$work/timed" || { echo "the plan has no step \`$step\`" >&2; exit 1; }
+    done
+    cut -f 2 "$work/timed" | while read -r action; do
+        result=$KILN_STORE/ac/$action
+        # A step whose output only passes to the next has no result. A result is a REAPI message, in which digests stand as text.
+        [ -e "$result" ] || continue
+        grep -aoE '[0-9a-f]{64}' "$result" | while read -r digest; do rm -f "$KILN_STORE/cas/$digest"; done
+        rm -f "$result"
+    done
+}
+ran() { # The timed steps with their times; fails when one was cached, or when none wrote the disk.
+    cut -f 1 "$work/timed" > "$work/names"
+    sed -n 's/: cached (.*//p' "$work/build.log" | grep -xFf "$work/names" > "$work/cached" &&
+        { echo "not timed, since it is cached: $(cat "$work/cached")" >&2; exit 1; }
+    grep -Ff "$work/names" "$work/build.log" | grep ' done in ' | sed 's/ done in//' | paste -sd ';' -
+    # The last step of the image is the one whose file is delivered.
+    grep -q "^$(tail -n1 "$work/names"): done in" "$work/build.log" || { echo "the last step did not run" >&2; exit 1; }
 }
 
 peer() { # Within `||` the shell does not stop at errors by itself.
@@ -98,7 +110,7 @@ for round in 1 2 3; do
     forget
     rm -rf "$work/ours"
     seconds ours build --offline
-    grep -E '^(base|root|tree|disk) .* done in' "$work/build.log" | tr '\n' ';'
+    ran
     rm -rf --one-file-system "$work/tree" "$work/peer.raw" "$work/peer.qcow2"
     seconds peer peer
     echo " round $round: ours $(tail -n1 "$work/ours.times") s, peer $(tail -n1 "$work/peer.times") s"

@@ -344,7 +344,7 @@ mod tests {
     #[test]
     fn no_option_of_a_build_is_lost() {
         let words = ["--offline", "--jobs", "3", "--no-cache", "--limit", "silence=none", "--allow-leaks", "--vary"];
-        let words = [&words[..], &["--cache", "c", "--trusted-keys", "keys"]].concat();
+        let words = [&words[..], &["--without-stand-ins", "--cache", "c", "--trusted-keys", "keys"]].concat();
         let expected = BuildOptions {
             offline: true,
             jobs: Some(3),
@@ -353,6 +353,7 @@ mod tests {
             limits: vec!["silence=none".parse().unwrap()],
             leaks: LeakPolicy::Report,
             variation: true,
+            without_stand_ins: true,
             caches: CacheOptions { wanted: CacheUse::Ask, places: vec!["c".to_owned()], trusted: vec!["keys".into()] },
         };
         assert_eq!(build(&words), expected);

@@ -83,6 +83,7 @@ mod suite {
     mod skip;
     mod sources;
     mod ssh_agent;
+    mod stand_ins;
     mod store;
     mod store_modes;
     mod template_support;

@@ -67,6 +67,10 @@ pub struct RealizeArgs {
     /// Deliver artifacts even if they contain host paths, the host name or today's date
     #[arg(long)]
     pub allow_leaks: bool,
+    /// Run every program of the packages itself: without this option, programs that scripts run over and over (update-ca-certificates,
+    /// deb-systemd-helper, debconf's frontend) are replaced by quicker ones that do the same, for the time of the build
+    #[arg(long)]
+    pub without_stand_ins: bool,
     /// Vary the clock and the directory order in steps (used by `kiln verify --rebuild`)
     #[arg(long = "vary", hide = true)]
     pub variation: bool,
@@ -83,6 +87,7 @@ impl RealizeArgs {
             limits: self.limits.clone(),
             leaks: if self.allow_leaks { LeakPolicy::Report } else { LeakPolicy::Refuse },
             variation: self.variation,
+            without_stand_ins: self.without_stand_ins,
             caches: CacheOptions {
                 wanted: if self.without_caches { CacheUse::Nothing } else { CacheUse::Ask },
                 places: self.caches.clone(),

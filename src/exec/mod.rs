@@ -67,6 +67,8 @@ pub struct ExecOptions {
     pub no_cache: bool,
     /// Show programs another clock and directories in another order, to prove that it changes nothing.
     pub variation: bool,
+    /// Run every program of the packages itself, and nothing quicker in its place.
+    pub without_stand_ins: bool,
     /// What of earlier runs of a step counts.
     pub incremental: Incremental,
     /// What one step may use.

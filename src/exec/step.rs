@@ -179,6 +179,7 @@ fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Req
         limits: ready.options.limits,
         processors: ready.options.jobs,
         variation: ready.options.variation,
+        without_stand_ins: ready.options.without_stand_ins,
         build: build.dir.path().to_owned(),
         scratch: scratch.to_owned(),
     };

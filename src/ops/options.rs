@@ -58,6 +58,8 @@ pub struct BuildOptions {
     pub leaks: LeakPolicy,
     /// Show programs another clock and directories in another order, to prove that it changes nothing.
     pub variation: bool,
+    /// Run every program of the packages itself, and nothing quicker in its place.
+    pub without_stand_ins: bool,
     /// Whose results count besides this store's own.
     pub caches: CacheOptions,
 }
@@ -72,6 +74,7 @@ impl BuildOptions {
             ("--no-cache", self.no_cache),
             ("--incremental", incremental),
             ("--allow-leaks", leaks),
+            ("--without-stand-ins", self.without_stand_ins),
             ("--cache", !places.is_empty()),
             ("--without-caches", *wanted != CacheUse::Ask),
             ("--trusted-keys", !trusted.is_empty()),

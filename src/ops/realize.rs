@@ -92,6 +92,7 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
         offline: options.offline,
         no_cache: options.no_cache,
         variation: options.variation,
+        without_stand_ins: options.without_stand_ins,
         incremental: options.incremental,
         limits: limits(session.world, &options.limits)?,
     };

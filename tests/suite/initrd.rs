@@ -50,6 +50,7 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
         out: &out,
         scratch: &work,
         variation: None,
+        without_stand_ins: false,
         limits: kiln::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };

@@ -31,6 +31,8 @@ const SET: &str = "KILN_TEST_ROOT_SET";
 pub(super) const WORK: &str = "KILN_TEST_ROOT_WORK";
 /// A file with the specification, where it is not [`spec`].
 pub(super) const SPEC: &str = "KILN_TEST_ROOT_SPEC";
+/// Set where every program of the packages is to run itself.
+const WITHOUT_STAND_INS: &str = "KILN_TEST_ROOT_WITHOUT_STAND_INS";
 
 const EPOCH: Timestamp = Timestamp(1_789_199_741);
 
@@ -134,6 +136,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
             out,
             scratch: &scratch,
             variation: None,
+            without_stand_ins: std::env::var_os(WITHOUT_STAND_INS).is_some(),
             limits: kiln::exec::sandbox::Limits::default(),
             listener: &Shown,
         };
@@ -169,7 +172,8 @@ pub(super) fn one_build_in(set: &str, work: &Path) -> Command {
     command
 }
 
-/// Builds a set in three processes that differ in umask, time zone, locale, cores, directory and environment.
+/// Builds a set in three processes that differ in umask, time zone, locale, cores, directory and environment; in the third, nothing
+/// stands in for programs of the packages.
 fn in_three_environments(name: &str, set: &str) {
     if !live(&format!("building a root file system with {set}")) || !is_among(name, SETS, 2) {
         return;
@@ -188,6 +192,7 @@ fn in_three_environments(name: &str, set: &str) {
     let two = digest("another/place", "077", &other);
     assert_eq!(one, two, "{set}: trees differ; see {}", base.display());
     let third = [("TZ", "America/St_Johns"), ("LC_ALL", "ja_JP.eucJP"), ("RAYON_NUM_THREADS", "7"), ("USER", "eve")];
+    let third = [&third[..], &[(WITHOUT_STAND_INS, "1")]].concat();
     let three = digest("a third with blanks", "027", &third);
     assert_eq!(one, three, "{set}: trees differ; see {}", base.display());
     println!("{name}: {one}, three times");
@@ -209,7 +214,7 @@ macro_rules! sets {
 // The sets that people install, besides that of the machine that this project is for.
 sets! {
     cxl: "systemd-sysv openssh-server cxl ndctl daxctl numactl iproute2 dbus udev",
-    databases: "systemd-sysv nginx postgresql",
+    databases: "systemd-sysv nginx postgresql python3 ca-certificates",
     compilers: "systemd-sysv python3 python3-venv build-essential",
     java: "systemd-sysv openjdk-21-jre-headless ca-certificates-java",
     containers: "systemd-sysv containerd runc nftables iptables containernetworking-plugins",

@@ -31,6 +31,7 @@ struct Request {
     /// Paths of the inputs below [`INPUTS`].
     inputs: Vec<String>,
     variation: bool,
+    without_stand_ins: bool,
 }
 
 /// What the process tells, one line each.
@@ -49,6 +50,7 @@ pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), 
         step: context.step.to_owned(),
         inputs: context.inputs.keys().cloned().collect(),
         variation: context.variation.is_some(),
+        without_stand_ins: context.without_stand_ins,
     };
     let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Misuse(error.to_string()))?;
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
@@ -102,6 +104,7 @@ fn entered(argument: &str) -> Result<(), StepFailure> {
         out: Path::new(OUT),
         scratch: Path::new(SCRATCH),
         variation: request.variation.then_some(Path::new(VARIATION)),
+        without_stand_ins: request.without_stand_ins,
         limits: Limits::standing(),
         listener: &Outside,
     };

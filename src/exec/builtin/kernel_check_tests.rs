@@ -48,6 +48,7 @@ impl Place {
             out: &out,
             scratch: &self.0,
             variation: None,
+            without_stand_ins: false,
             limits: crate::exec::sandbox::Limits::default(),
             listener: &IgnoreSteps,
         };

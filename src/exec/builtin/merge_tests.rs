@@ -47,6 +47,7 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         out: &scratch,
         scratch: &scratch,
         variation: None,
+        without_stand_ins: false,
         limits: crate::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };

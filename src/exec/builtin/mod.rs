@@ -49,6 +49,8 @@ pub struct BuiltinContext<'a> {
     pub scratch: &'a Path,
     /// A library that programs are to load, of a second build.
     pub variation: Option<&'a Path>,
+    /// Whether every program of the packages runs itself, and nothing quicker in its place.
+    pub without_stand_ins: bool,
     /// What its sandboxes may use.
     pub limits: Limits,
     /// Who hears of progress.

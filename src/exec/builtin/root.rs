@@ -43,6 +43,9 @@ fn job<'a>(context: &'a BuiltinContext<'_>) -> Job<'a> {
         root: HostPath::new(context.scratch.join("root")),
         out: context.out,
         variation: context.variation,
+        // A second build is to show that nothing depends on them.
+        stand_ins: (!context.without_stand_ins && context.variation.is_none())
+            .then(|| context.scratch.join("stand-ins")),
         step: context.step,
         listener: context.listener,
     }

@@ -40,6 +40,7 @@ fn split(name: &str, mounts: &[&str], tree: &[(TarEntry, &'static [u8])]) -> Res
         out: &out,
         scratch: &scratch,
         variation: None,
+        without_stand_ins: false,
         limits: crate::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };

@@ -7,11 +7,13 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
+use super::stand_ins::{self, StandIns};
+use super::traces::Traces;
 use super::verify::verify;
-use super::{Deb, answers, database, findings, machine, rules, script, traces};
+use super::{Deb, answers, database, findings, machine, rules, script};
 use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, pack, unpack, workspace};
+use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, Witness, pack, unpack, workspace};
 use crate::plan::Statement;
 use crate::plan::root::{BASE, BaseSpec, NAMED, PathFilters, RootPackage, TRACES};
 use crate::world::fs;
@@ -19,9 +21,9 @@ use crate::world::fs;
 /// Configures packages under a name that stands for any, and writes `base.tar` and where that name is in it.
 pub(crate) fn build(job: &Job<'_>, spec: &BaseSpec) -> Result<(), RootError> {
     let out = job.out.join(BASE);
-    configure(job, spec, &out)?;
-    let traces = traces::find(&out)?;
-    let json = serde_json::to_vec_pretty(&traces).expect("a list of strings is JSON");
+    let mut traces = Traces::new()?;
+    configure(job, spec, &out, &mut traces)?;
+    let json = serde_json::to_vec_pretty(&traces.found()).expect("a list of strings is JSON");
     Ok(fs::write_atomically(&job.out.join(TRACES), &json)?)
 }
 
@@ -34,11 +36,11 @@ pub(crate) fn named(job: &Job<'_>, spec: &BaseSpec, traces: &[String]) -> Result
     }
     job.log(&format!("configured again under the host name {}, on which these files depend:", spec.hostname));
     traces.iter().for_each(|path| job.log(&format!("  {}", Foreign(path))));
-    configure(job, spec, &out)
+    configure(job, spec, &out, &mut ())
 }
 
 /// Unpacks, configures, puts in order, and writes the archive.
-fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError> {
+fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Witness + Send)) -> Result<(), RootError> {
     let packages = packages::read(&files(job, spec)?)?;
     let tree = workspace::prepare(&job.root, size(&packages))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
@@ -50,13 +52,14 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError
     }
     left_out(&tree, &spec.paths, &filter)?;
     let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
-    let debs = diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
+    let debs: Vec<(PathBuf, String)> =
+        diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
     let log = |line: &str| job.log(line);
-    let runner = Runner {
+    let runner = |mounts| Runner {
         root: &job.root,
         hostname: &spec.hostname,
         epoch: spec.epoch,
-        debs,
+        mounts,
         variation: job.variation,
         log: &log,
     };
@@ -66,9 +69,14 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError
     let version = packages.iter().find(|package| package.control.package() == "dpkg");
     let version = version
         .ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
-    let text = script::configure(&packages::candidates(&packages, deb), version.control.version(), answers);
+    // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
+    let quicker = job.stand_ins.as_ref().filter(|_| diverting.is_empty());
+    let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
+    quicker.programs.iter().for_each(|program| job.log(&format!("kiln: a quicker program stands in for {program}")));
+    let before = [quicker.before.as_str(), answers].concat();
+    let text = script::configure(&packages::candidates(&packages, deb), version.control.version(), &before);
     let (mut done, mut excerpts) = (0, Excerpts::default());
-    let configured = runner.script("configuring packages", &text, &mut |line| {
+    let configured = runner([debs, quicker.mounts].concat()).script("configuring packages", &text, &mut |line| {
         if line.starts_with("Setting up ") {
             done += 1;
             job.progress(done, packages.len());
@@ -81,8 +89,9 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path) -> Result<(), RootError
     machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
     // Both only read the tree: dpkg checks it while kiln writes the archive.
-    let check = || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner)?, rules::doubtful(&tree)?].concat());
-    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out));
+    let check =
+        || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner(Vec::new()))?, rules::doubtful(&tree)?].concat());
+    let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out, witness));
     findings::write(job, &checked?)?;
     packed
 }

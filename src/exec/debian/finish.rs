@@ -21,7 +21,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     restore::restore(base, &tree, &mut times)?;
     let log = |line: &str| job.log(line);
     let (epoch, variation) = (spec.epoch, job.variation);
-    let runner = Runner { root: &job.root, hostname: &spec.hostname, epoch, debs: Vec::new(), variation, log: &log };
+    let runner = Runner { root: &job.root, hostname: &spec.hostname, epoch, mounts: Vec::new(), variation, log: &log };
     numbers::settle(spec, &tree, origin::of)?;
     let addition = Addition::new(spec, job.inputs, &tree)?;
     parts::apply(&addition, &runner)?;
@@ -31,7 +31,7 @@ pub(crate) fn build(job: &Job<'_>, spec: &RootSpec) -> Result<(), RootError> {
     let ids = rules::apply(&input, &addition.keeping_placed())?;
     fs::write_atomically(&job.out.join(USERS), &json(&ids))?;
     findings::write(job, &findings)?;
-    pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT))
+    pack::write(&tree, (spec.epoch, &times), &job.out.join(ROOT), &mut ())
 }
 
 /// The base that was configured under the image's own name, where there is one, and what was found in it.

@@ -16,6 +16,8 @@ pub(crate) struct Job<'a> {
     pub(crate) out: &'a Path,
     /// A library that programs are to load, of a second build.
     pub(crate) variation: Option<&'a Path>,
+    /// Where programs can be put that are quicker than those of the packages; none where these are to run themselves.
+    pub(crate) stand_ins: Option<PathBuf>,
     /// Its name, for events.
     pub(crate) step: &'a str,
     /// Who hears of progress.

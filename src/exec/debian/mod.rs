@@ -25,6 +25,7 @@ mod remade;
 mod rules;
 mod run;
 mod script;
+mod stand_ins;
 mod traces;
 mod verify;
 

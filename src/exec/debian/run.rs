@@ -36,8 +36,8 @@ pub(crate) struct Runner<'a> {
     /// The name of the machine that programs see.
     pub(crate) hostname: &'a str,
     pub(crate) epoch: Timestamp,
-    /// Files to show below `/tmp/debs`.
-    pub(crate) debs: Vec<(PathBuf, String)>,
+    /// Files and directories of the host, and where they are to be seen.
+    pub(crate) mounts: Vec<(PathBuf, String)>,
     /// A library that programs are to load.
     pub(crate) variation: Option<&'a Path>,
     /// Hears what belongs into the step's log.
@@ -62,7 +62,7 @@ impl Runner<'_> {
         };
         let mut spec = Spec {
             root: self.root.writable(),
-            mounts: self.debs.iter().map(mount).collect(),
+            mounts: self.mounts.iter().map(mount).collect(),
             ids: SandboxIds::Inherit,
             privileges: Privileges::Build,
             directories: Vec::new(),

@@ -77,14 +77,22 @@ fn own(
     request: &Request,
     listener: &dyn StepListener,
 ) -> Result<(), ExecutorError> {
-    let Request { step, build, limits, .. } = request;
+    let Request { step, build, without_stand_ins, .. } = request;
     // Apart from the library, which the step must not be able to change.
     let scratch = request.scratch.join("step");
     hand_over(&Dir::make(&scratch, 0o755)?)?;
     let inputs = request.inputs.iter().map(|(name, input)| (name.clone(), input.path.clone()));
     let inputs: BTreeMap<String, PathBuf> = inputs.collect();
-    let limits = *limits;
-    let context = BuiltinContext { step, inputs: &inputs, out: build, scratch: &scratch, variation, limits, listener };
+    let context = BuiltinContext {
+        step,
+        inputs: &inputs,
+        out: build,
+        scratch: &scratch,
+        variation,
+        without_stand_ins: *without_stand_ins,
+        limits: request.limits,
+        listener,
+    };
     Ok(builtin::inside::carry_out(builtin, &context)?)
 }
 

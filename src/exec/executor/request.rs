@@ -28,6 +28,8 @@ pub struct Request {
     pub processors: Option<u32>,
     /// Whether its programs see another clock and another order of directories.
     pub variation: bool,
+    /// Whether every program of the packages runs itself, and nothing quicker in its place.
+    pub without_stand_ins: bool,
     /// The build directory: where the command starts, and where the outputs are afterwards. Empty, but for a run that
     /// goes on from an earlier one. No program has had it before.
     pub build: PathBuf,

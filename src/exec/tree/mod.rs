@@ -49,6 +49,7 @@ pub(crate) use cursor::Cursor;
 pub use error::{RootError, TreeError};
 pub(crate) use filter::PathFilter;
 pub(crate) use host::HostPath;
+pub(crate) use pack::Witness;
 pub(crate) use package::{Entry, Files, Kind, Package};
 pub(crate) use place::{CAPABILITY, Place, capability, set_capability, times};
 pub(crate) use rustix::fs::FileType;

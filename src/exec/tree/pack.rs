@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -33,19 +33,38 @@ const DEV_LINKS: [(&str, &str); 4] = [
 ];
 const DEV_DIRECTORIES: [(&str, u32); 2] = [("pts", 0o755), ("shm", 0o1777)];
 
+/// Sees what goes into an archive while it is written, so that nobody must read it again.
+pub(crate) trait Witness {
+    /// Before each entry.
+    fn entry(&mut self, entry: &TarEntry);
+    /// Its content, piece by piece.
+    fn content(&mut self, entry: &TarEntry, piece: &[u8]);
+}
+
+/// Nobody looks.
+impl Witness for () {
+    fn entry(&mut self, _: &TarEntry) {}
+    fn content(&mut self, _: &TarEntry, _: &[u8]) {}
+}
+
 /// Writes `tree` to `out`.
-pub(crate) fn write(tree: &Tree, (epoch, times): (Timestamp, &Times), out: &Path) -> Result<(), RootError> {
+pub(crate) fn write(
+    tree: &Tree,
+    (epoch, times): (Timestamp, &Times),
+    out: &Path,
+    witness: &mut impl Witness,
+) -> Result<(), RootError> {
     let mut paths = collect(tree)?;
     let devices = devices(epoch)?;
     paths.retain(|path| !below_dev(path));
     paths.extend(devices.keys().cloned());
     paths.sort();
     let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_new(out)?));
-    let mut archive = Archive { writer, times, links: BTreeMap::new() };
+    let mut archive = Archive { writer, times, links: BTreeMap::new(), witness };
     let mut cursor = Cursor::new(tree);
     for path in paths {
         match devices.get(&path) {
-            Some(entry) => archive.writer.append_empty(entry)?,
+            Some(entry) => archive.empty(entry)?,
             None => {
                 let place = cursor.at(OsStr::from_bytes(path.as_bytes()));
                 let place = place.map_err(|error| TreeError::file("read", path.to_string(), error))?;
@@ -74,14 +93,20 @@ fn collect(tree: &Tree) -> Result<Vec<TarPath>, RootError> {
     Ok(paths)
 }
 
-struct Archive<'a, W: Write> {
+struct Archive<'a, W: Write, S> {
     writer: TarWriter<W>,
+    witness: &'a mut S,
     times: &'a Times,
     /// Files with several names, by inode.
     links: BTreeMap<(u64, u64), TarPath>,
 }
 
-impl<W: Write> Archive<'_, W> {
+impl<W: Write, S: Witness> Archive<'_, W, S> {
+    fn empty(&mut self, entry: &TarEntry) -> Result<(), RootError> {
+        self.witness.entry(entry);
+        Ok(self.writer.append_empty(entry)?)
+    }
+
     fn append(&mut self, path: TarPath, place: &Place) -> Result<(), RootError> {
         let stat = place.context("read", place.stat())?;
         let mut entry = TarEntry::directory(path.clone(), stat.mode, self.times.settle(stat.mtime));
@@ -98,7 +123,7 @@ impl<W: Write> Archive<'_, W> {
                 if stat.links > 1 {
                     if let Some(first) = self.links.get(&stat.inode) {
                         entry.kind = TarEntryKind::Hardlink(first.clone());
-                        return Ok(self.writer.append_empty(&entry)?);
+                        return self.empty(&entry);
                     }
                     self.links.insert(stat.inode, path);
                 }
@@ -109,7 +134,7 @@ impl<W: Write> Archive<'_, W> {
                 return Err(RootError::from(StepFailure::input(text)));
             }
         }
-        Ok(self.writer.append_empty(&entry)?)
+        self.empty(&entry)
     }
 
     fn content(&mut self, mut entry: TarEntry, place: &Place) -> Result<(), RootError> {
@@ -117,7 +142,24 @@ impl<W: Write> Archive<'_, W> {
         entry.kind = TarEntryKind::File;
         entry.size = stat.size;
         entry.xattrs = place.context("read", xattrs(&file))?;
-        Ok(self.writer.append(&entry, file)?)
+        self.witness.entry(&entry);
+        let seen = Seen { file, entry: &entry, witness: self.witness };
+        Ok(self.writer.append(&entry, seen)?)
+    }
+}
+
+/// A file whose every piece the witness sees.
+struct Seen<'a, S> {
+    file: File,
+    entry: &'a TarEntry,
+    witness: &'a mut S,
+}
+
+impl<S: Witness> Read for Seen<'_, S> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.witness.content(self.entry, &buffer[..length]);
+        Ok(length)
     }
 }
 
@@ -145,4 +187,51 @@ fn devices(epoch: Timestamp) -> Result<BTreeMap<TarPath, TarEntry>, RootError> {
         entries.push(TarEntry::directory(path(name)?, mode, epoch.0));
     }
     Ok(entries.into_iter().map(|entry| (entry.path.clone(), entry)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use super::*;
+    use crate::exec::tree::tests::Scratch;
+    use crate::format::tar::TarReader;
+
+    type Seen = Vec<(TarEntry, Vec<u8>)>;
+
+    impl Witness for Seen {
+        fn entry(&mut self, entry: &TarEntry) {
+            self.push((entry.clone(), Vec::new()));
+        }
+
+        fn content(&mut self, entry: &TarEntry, piece: &[u8]) {
+            let last = self.last_mut().unwrap();
+            assert_eq!(&last.0, entry);
+            last.1.extend_from_slice(piece);
+        }
+    }
+
+    #[test]
+    fn a_witness_sees_what_the_archive_has() {
+        let scratch = Scratch::new("witness");
+        let tree = scratch.tree();
+        tree.directory("etc").unwrap();
+        tree.put("etc/large", &b"0123456789".repeat(300_000), 0o644).unwrap();
+        tree.put("etc/empty", b"", 0o600).unwrap();
+        tree.link("etc/link", "large").unwrap();
+        tree.at("etc/other").unwrap().make_name_of(&tree.at("etc/empty").unwrap()).unwrap();
+        let times = Times::begin(&tree, Timestamp(1)).unwrap();
+        let out = scratch.outside().join("tree.tar");
+        let mut seen = Seen::new();
+        write(&tree, (Timestamp(1), &times), &out, &mut seen).unwrap();
+        let mut reader = TarReader::new(BufReader::new(fs::open(&out).unwrap()));
+        let mut written = Seen::new();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            let mut bytes = Vec::new();
+            reader.read_to_end(&mut bytes).unwrap();
+            written.push((entry, bytes));
+        }
+        assert!(written.iter().any(|(_, bytes)| bytes.len() == 3_000_000));
+        assert_eq!(seen, written);
+    }
 }

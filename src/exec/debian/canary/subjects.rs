@@ -149,7 +149,7 @@ fn archive(work: &Path) -> Subject {
     let out = work.join("packed.tar");
     let act = move |tree: &Tree| {
         let times = Times::begin(tree, EPOCH)?;
-        pack::write(tree, (EPOCH, &times), &out)?;
+        pack::write(tree, (EPOCH, &times), &out, &mut ())?;
         let bytes = crate::world::fs::read(&out, 1 << 30)?;
         let mark = format!("{}:", super::MARK);
         let leaked = bytes.windows(mark.len()).any(|window| window == mark.as_bytes());

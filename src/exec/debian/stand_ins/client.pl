@@ -1,0 +1,40 @@
+#!/usr/bin/perl
+# In the place of a perl program while packages are configured: asks `server.pl` to run it, or runs it.
+BEGIN { @start = map { "$_=$ENV{$_}" } keys %ENV }
+my $directory = '/dev/kiln';
+my ($name) = $0 =~ m{([^/]*)\z};
+my $program = "$directory/own/$name";
+
+sub own {
+    exec $program, @ARGV;
+    exit 127;
+}
+
+# What cannot be opened again by its name, or has a position that would not be shared.
+for my $file (*STDIN, *STDOUT, *STDERR) {
+    -p $file || -c _ or own();
+}
+# The frontend hands every file that it has to what it runs.
+if ($name eq 'frontend') {
+    opendir my $files, '/proc/self/fd' or own();
+    # These, this program's text, and the directory that is read.
+    grep(/\A\d+\z/, readdir $files) <= 5 or own();
+}
+socket my $server, 1, 1, 0 or own();
+connect $server, pack 'S a*', 1, "$directory.socket\0" or own();
+my $here = readlink '/proc/self/cwd';
+my @fields = ($$, $program, $0, sprintf('%o', umask), $here, scalar @start, @start, @ARGV);
+my $request = join '', map { "$_\0" } scalar @fields, @fields;
+my $sent = 0;
+while ($sent < length $request) {
+    # MSG_NOSIGNAL: nobody may be there any more.
+    $sent += send($server, substr($request, $sent), 0x4000) || own();
+}
+my $answer = <$server>;
+own() if defined $answer && $answer eq "own\n";
+$answer =~ /\A(\d+)\n\z/ or die "$0: no answer\n";
+my $status = $1;
+if (my $signal = $status & 127) {
+    kill $signal, $$;
+}
+exit($status >> 8);

@@ -1,0 +1,225 @@
+//! Quicker programs in the place of those that packages' scripts run over and over: the same work, most of which is starting
+//! processes.
+//!
+//! Input: a tree whose packages are unpacked. Output: files that the sandbox mounts over those programs while packages are
+//! configured, and a line of the script. A program is known by its digest, so that any other version runs itself; a second
+//! build (`kiln verify --rebuild`) runs them all, so that a difference is found. They are made of what every image has (perl is
+//! essential), run in the same sandbox with the same privileges, and leave nothing behind: the tree has what they hide.
+//!
+//! * `update-ca-certificates.pl` does the work of its namesake in one process.
+//! * `server.pl` has loaded perl's modules once and runs perl programs, their own text, in copies of itself; `client.pl` is what
+//!   lies over these programs.
+//!
+//! Both run the program itself wherever they meet what they do not know.
+
+use std::path::{Path, PathBuf};
+
+use crate::base::Digest;
+use crate::exec::tree::{HostPath, RootError, Tree};
+
+/// Where the sandbox shows them: `/dev` is one of its own, and no script empties it.
+const PLACE: &str = "/dev/kiln";
+const PERL: &str = "usr/bin/perl";
+/// No program here is larger.
+const LIMIT: u64 = 1 << 20;
+
+const SERVER: &str = include_str!("server.pl");
+const CLIENT: &str = include_str!("client.pl");
+
+/// A program that something stands in for.
+struct Program {
+    path: &'static str,
+    /// SHA-256 of its versions in Debian.
+    digests: &'static [&'static str],
+    kind: Kind,
+}
+
+enum Kind {
+    /// This does the same.
+    Text(&'static str),
+    /// The server runs it; these are the modules that it loads.
+    Perl(&'static [&'static str]),
+}
+
+const PROGRAMS: [Program; 3] = [
+    Program {
+        path: "usr/sbin/update-ca-certificates",
+        digests: &[
+            // 20230311+deb12u1
+            "395364bffc7ce85ccbe2de71215f9c6c85c024af3bbd991c75a01c2d2aa3080a",
+            // 20250419+deb13u1, 20260816+nmu1
+            "2cb06c85b5f01c4f6b72c3983d9f66d44aac0a7ac997ee55e7e429aedbc3934d",
+        ],
+        kind: Kind::Text(include_str!("update-ca-certificates.pl")),
+    },
+    Program {
+        path: "usr/bin/deb-systemd-helper",
+        // 1.65.2+deb12u1, 1.69~deb13u1, 1.69+nmu3
+        digests: &["a895d5f077651960b6ca4ed9c53f8b36eae422ae170f61c972d0c6579e9f8732"],
+        kind: Kind::Perl(&[
+            "Carp/Heavy.pm",
+            "Cwd.pm",
+            "Errno.pm",
+            "Exporter/Heavy.pm",
+            "Fcntl.pm",
+            "File/Basename.pm",
+            "File/Glob.pm",
+            "File/Path.pm",
+            "File/Temp.pm",
+            "Getopt/Long.pm",
+            "IO/Handle.pm",
+            "IO/Seekable.pm",
+            "constant.pm",
+            "overload.pm",
+        ]),
+    },
+    Program {
+        path: "usr/share/debconf/frontend",
+        digests: &[
+            // 1.5.82
+            "030ccf14183171765689c3c8982d60eeb6295e32c4444661767389803eb38a62",
+            // 1.5.91, 1.5.92
+            "200c5c0f4c7ad7770e6bb192e14b5d7d668a698d661595f5836e04a365b85293",
+        ],
+        kind: Kind::Perl(&[
+            "Debconf/AutoSelect.pm",
+            "Debconf/ConfModule.pm",
+            "Debconf/Db.pm",
+            "Debconf/DbDriver/File.pm",
+            "Debconf/DbDriver/Stack.pm",
+            "Debconf/Format/822.pm",
+            "Debconf/FrontEnd/Noninteractive.pm",
+            "Debconf/Template.pm",
+        ]),
+    },
+];
+
+/// What a sandbox needs for them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct StandIns {
+    /// Files and a directory of the host, and where they are to be seen.
+    pub(super) mounts: Vec<(PathBuf, String)>,
+    /// What the script begins with.
+    pub(super) before: String,
+    /// What is replaced, by its path in the image.
+    pub(super) programs: Vec<String>,
+}
+
+/// Writes those whose programs are in the tree to `directory`, which is made.
+pub(super) fn prepare(tree: &Tree, directory: &Path) -> Result<StandIns, RootError> {
+    of(&PROGRAMS, tree, directory)
+}
+
+fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, RootError> {
+    let mut found = StandIns::default();
+    if !tree.stat(PERL)?.is_some_and(|stat| stat.file()) {
+        return Ok(found);
+    }
+    let place = HostPath::new(directory.to_owned()).open()?;
+    place.directory("own")?;
+    let mut modules: Vec<&str> = Vec::new();
+    for Program { path, digests, kind } in programs {
+        let own = if tree.stat(path)?.is_some_and(|stat| stat.file()) { tree.bytes(path, LIMIT)? } else { None };
+        let Some(own) = own.filter(|own| digests.contains(&Digest::of(own).hex().as_str())) else { continue };
+        let name = path.rsplit('/').next().unwrap_or(path);
+        let text = match kind {
+            Kind::Text(text) => text,
+            Kind::Perl(used) => {
+                modules.extend(*used);
+                CLIENT
+            }
+        };
+        place.put(format!("own/{name}"), &own, 0o755)?;
+        place.put(name, text.as_bytes(), 0o755)?;
+        found.mounts.push((directory.join(name), format!("/{path}")));
+        found.programs.push(format!("/{path}"));
+    }
+    if found.mounts.is_empty() {
+        return Ok(found);
+    }
+    if !modules.is_empty() {
+        place.put("server", SERVER.as_bytes(), 0o755)?;
+        // It ends with the sandbox.
+        let modules = modules.join(" ");
+        found.before = format!("/{PERL} {PLACE}/server {PLACE}.socket {modules} </dev/null >/dev/null 2>&1 &\n");
+    }
+    found.mounts.push((directory.to_owned(), PLACE.to_owned()));
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::tree::tests::Scratch;
+
+    const OWN: &[u8] = b"its own text\n";
+    /// SHA-256 of it.
+    const DIGEST: &str = "822fc06bb36e218e2a34c716a48f0aa9ad7a28691d4187d720ba803e6378cca4";
+
+    fn programs() -> [Program; 2] {
+        let text = Program { path: "usr/bin/one", digests: &[DIGEST], kind: Kind::Text("instead\n") };
+        [text, Program { path: "usr/share/two", digests: &[DIGEST], kind: Kind::Perl(&["A.pm", "B/C.pm"]) }]
+    }
+
+    fn fill(tree: &Tree) {
+        for directory in ["usr/bin", "usr/share"] {
+            tree.directory(directory).unwrap();
+        }
+        for path in [PERL, "usr/bin/one", "usr/share/two"] {
+            tree.put(path, OWN, 0o755).unwrap();
+        }
+    }
+
+    #[test]
+    fn known_programs_are_replaced() {
+        let scratch = Scratch::new("stand-ins");
+        let tree = scratch.tree();
+        fill(&tree);
+        let place = scratch.outside().join("place");
+        let found = of(&programs(), &tree, &place).unwrap();
+        let shown = |name: &str, path: &str| (place.join(name), path.to_owned());
+        let mounts = [shown("one", "/usr/bin/one"), shown("two", "/usr/share/two"), (place.clone(), PLACE.to_owned())];
+        assert_eq!(found.mounts, mounts);
+        let server = "/usr/bin/perl /dev/kiln/server /dev/kiln.socket A.pm B/C.pm </dev/null >/dev/null 2>&1 &\n";
+        assert_eq!(found.before, server);
+        assert_eq!(found.programs, ["/usr/bin/one", "/usr/share/two"]);
+        for (name, text) in [("one", "instead\n"), ("two", CLIENT), ("server", SERVER), ("own/one", "its own text\n")] {
+            let written = HostPath::new(place.clone()).open().unwrap();
+            assert_eq!(written.text(name).unwrap().unwrap(), text, "{name}");
+        }
+        // The tree has what they hide.
+        assert_eq!(tree.bytes("usr/bin/one", LIMIT).unwrap().unwrap(), OWN);
+    }
+
+    #[test]
+    fn any_other_program_runs_itself() {
+        for (path, change) in [
+            ("usr/bin/one", "put"),
+            ("usr/bin/one", "remove"),
+            ("usr/bin/one", "link"),
+            (PERL, "remove"),
+            (PERL, "link"),
+        ] {
+            let scratch = Scratch::new("stand-ins");
+            let tree = scratch.tree();
+            fill(&tree);
+            match change {
+                "put" => tree.put(path, b"another text\n", 0o755).unwrap(),
+                "link" => {
+                    tree.put("usr/bin/elsewhere", OWN, 0o755).unwrap();
+                    tree.link(path, "elsewhere").unwrap();
+                }
+                _ => tree.remove(path).unwrap(),
+            }
+            let found = of(&programs()[..1], &tree, &scratch.outside().join("place")).unwrap();
+            assert_eq!(found, StandIns::default(), "{path} {change}");
+        }
+    }
+
+    #[test]
+    fn no_digest_is_misspelled() {
+        let all = PROGRAMS.iter().flat_map(|program| program.digests);
+        let hex = |text: &str| text.len() == 64 && text.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
+        assert!(all.into_iter().all(|digest| hex(digest)));
+    }
+}
