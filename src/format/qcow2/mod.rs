@@ -8,9 +8,11 @@ mod extents;
 mod header;
 mod host;
 mod read;
+mod source;
 mod write;
 
 pub use read::{Qcow2Reader, StoredCluster};
+pub use source::RawDisk;
 pub use write::write_qcow2;
 
 /// How an image is laid out.
