@@ -63,11 +63,24 @@ old_kernel=$work/kernel-$(echo "$kernels" | head -n1)
 new_kernel=$work/kernel-$(echo "$kernels" | tail -n1)
 cp -r "$old_kernel"/. "$work/tree"
 
+cat > "$work/mke2fs.conf" << 'CONF'
+[defaults]
+	base_features = has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,dir_nlink,extra_isize,metadata_csum
+	inode_ratio = 16384
+[fs_types]
+	ext4 = {
+		features = has_journal
+	}
+	small = {
+		inode_ratio = 16384
+	}
+CONF
+
 image() { # NAME: a result directory with the disk of the tree
     local out=$work/$1
     mkdir -p "$out"
     truncate -s 1G "$work/$1.raw"
-    MKE2FS_CONFIG=src/plan/image/mke2fs.conf E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -F -t ext4 -b 4096 -I 256 -m 1 -L root \
+    MKE2FS_CONFIG=$work/mke2fs.conf E2FSPROGS_FAKE_TIME=1700000000 mke2fs -q -F -t ext4 -b 4096 -I 256 -m 1 -L root \
         -U 00000000-0000-4000-8000-000000000000 \
         -E hash_seed=00000000-0000-4000-8000-000000000001,root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,nodiscard \
         -d "$work/tree" "$work/$1.raw"

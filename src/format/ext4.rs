@@ -1,5 +1,4 @@
-//! How much an ext4 file system holds, as `mke2fs` lays it out with the features of `src/plan/image/mke2fs.conf`; below it, a
-//! reader of such file systems.
+//! How much an ext4 file system holds; below it, a writer and a reader of such file systems.
 //!
 //! Input: bytes of a file system, or what is to be put on one. Output: blocks and inodes. Nothing is read or written here: this
 //! is the arithmetic of `ext2fs_initialize` (e2fsprogs, `lib/ext2fs/initialize.c`), compared with `mke2fs` in tests.
@@ -12,6 +11,7 @@ mod layout;
 mod owners;
 mod read;
 mod volume;
+pub mod write;
 mod xattr;
 
 pub use content::Ext4Content;
@@ -65,23 +65,29 @@ impl Space {
 
 /// What a new file system of so many bytes has for files; nothing when it is too small to be one.
 pub fn room(bytes: u64) -> Space {
+    let Some((blocks, layout)) = shape(bytes) else { return Space::default() };
+    let backups = (0..layout.groups).filter(|group| is_backed_up(*group)).count() as u64;
+    let (journal, index) = journal(blocks);
+    let overhead = layout.groups * layout.tables + backups * layout.backup + journal + index + DIRECTORIES;
+    Space {
+        blocks: blocks.saturating_sub(overhead),
+        inodes: (layout.inodes * layout.groups).saturating_sub(RESERVED_INODES),
+    }
+}
+
+/// Blocks of a file system of so many bytes, and what lies in its groups; nothing when it is too small to be one.
+fn shape(bytes: u64) -> Option<(u64, Layout)> {
     let mut blocks = bytes / BLOCK;
     // A last group that is left out takes no inodes away.
     let inodes = bytes / INODE_RATIO;
     loop {
-        let Some(layout) = Layout::new(blocks, inodes) else { return Space::default() };
+        let layout = Layout::new(blocks, inodes)?;
         let last = blocks % GROUP;
         let own = layout.tables + if is_backed_up(layout.groups - 1) { layout.backup } else { 0 };
-        if last > 0 && last < own + SMALLEST_GROUP {
-            blocks -= last;
-            continue;
+        if last == 0 || last >= own + SMALLEST_GROUP {
+            return Some((blocks, layout));
         }
-        let backups = (0..layout.groups).filter(|group| is_backed_up(*group)).count() as u64;
-        let overhead = layout.groups * layout.tables + backups * layout.backup + journal(blocks) + DIRECTORIES;
-        return Space {
-            blocks: blocks.saturating_sub(overhead),
-            inodes: (layout.inodes * layout.groups).saturating_sub(RESERVED_INODES),
-        };
+        blocks -= last;
     }
 }
 
@@ -109,6 +115,8 @@ struct Layout {
     tables: u64,
     /// Blocks of those with a copy of the superblock: that, the descriptors, and what is kept for more of them.
     backup: u64,
+    /// Blocks of descriptors among these.
+    descriptors: u64,
 }
 
 impl Layout {
@@ -128,6 +136,7 @@ impl Layout {
             inodes: inode_blocks * (BLOCK / INODE_SIZE),
             tables: 2 + inode_blocks,
             backup: 1 + descriptors + kept,
+            descriptors,
         })
     }
 }
@@ -138,8 +147,8 @@ fn is_backed_up(group: u64) -> bool {
     group <= 1 || [3, 5, 7].into_iter().any(|base| power(base).take_while(|power| *power <= group).any(|p| p == group))
 }
 
-/// Blocks of the journal (`ext2fs_default_journal_size`), with the one that refers to the parts of a large one.
-fn journal(blocks: u64) -> u64 {
+/// Blocks of the journal (`ext2fs_default_journal_size`), and of what refers to the parts of a large one.
+fn journal(blocks: u64) -> (u64, u64) {
     const SIZES: [(u64, u64); 7] = [
         (32_768, 1024),
         (256 << 10, 4096),
@@ -150,51 +159,7 @@ fn journal(blocks: u64) -> u64 {
         (32_768 << 10, 131_072),
     ];
     let size = SIZES.iter().find(|(below, _)| blocks < *below).map_or(262_144, |(_, size)| *size);
-    size + u64::from(size.div_ceil(EXTENT) > EXTENTS)
-}
-
-/// Adds up what files need at least: nothing is counted that `mke2fs` may do without.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Needs {
-    space: Space,
-}
-
-impl Needs {
-    /// So far.
-    pub fn space(&self) -> Space {
-        self.space
-    }
-
-    /// A regular file whose content has these stretches of blocks that are not all zeros; the others are not stored.
-    pub fn file(&mut self, stretches: &[u64]) {
-        let extents: u64 = stretches.iter().map(|blocks| blocks.div_ceil(EXTENT)).sum();
-        let index = if extents > EXTENTS { extents.div_ceil(EXTENTS_OF_BLOCK) } else { 0 };
-        self.space.blocks += stretches.iter().sum::<u64>() + index;
-        self.space.inodes += 1;
-    }
-
-    /// A directory whose entries have names of so many bytes, [`entry`] each in sum.
-    pub fn directory(&mut self, entries: u64) {
-        // `.` and `..` are in every directory.
-        self.space.blocks += (2 * entry(1) + entries).div_ceil(ENTRIES);
-        self.space.inodes += 1;
-    }
-
-    /// A symbolic link to a target of so many bytes.
-    pub fn link(&mut self, target: u64) {
-        self.space.blocks += u64::from(target > SHORT_LINK);
-        self.space.inodes += 1;
-    }
-
-    /// A device or a pipe.
-    pub fn special(&mut self) {
-        self.space.inodes += 1;
-    }
-}
-
-/// Bytes of a directory's entry with a name of so many bytes.
-pub fn entry(name: u64) -> u64 {
-    (ENTRY + name).next_multiple_of(4)
+    (size, u64::from(size.div_ceil(EXTENT) > EXTENTS))
 }
 
 #[cfg(test)]
@@ -241,19 +206,5 @@ mod tests {
         let many = Space { blocks: 1, inodes: 9000 };
         assert_eq!(smallest(many, 64 << 20, 1 << 41), Some(192 << 20));
         assert_eq!(smallest(Space { blocks: u64::MAX, inodes: 0 }, 64 << 20, 1 << 41), None);
-    }
-
-    #[test]
-    fn files_directories_and_links_take_what_ext4_stores_of_them() {
-        let mut needs = Needs::default();
-        needs.file(&[]);
-        needs.file(&[3, 2]);
-        needs.file(&[1, 1, 1, 1, 1]);
-        needs.link(59);
-        needs.link(60);
-        needs.special();
-        needs.directory(0);
-        needs.directory(500 * entry(9));
-        assert_eq!(needs.space(), Space { blocks: 5 + 6 + 1 + 1 + 3, inodes: 8 });
     }
 }

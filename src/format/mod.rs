@@ -1,5 +1,4 @@
-//! Deterministic writers: tar, cpio, qcow2, partition tables, FAT, UEFI programs. Times, owners and ids are arguments.
-//! Of ext4, which `mke2fs` writes, there is how much it holds, and a reader.
+//! Deterministic writers: tar, cpio, ext4, qcow2, partition tables, FAT, UEFI programs. Times, owners and ids are arguments.
 //! Of git, which kiln never writes for, there are readers.
 //!
 //! Input: entries and streams. Output: bytes that depend on nothing else. It uses `base` only.

@@ -66,14 +66,13 @@ fn judge(session: &Session<'_>, hits: Vec<Hit>, policy: LeakPolicy) -> Result<()
     }
 }
 
-/// What is searched for an artifact: of a disk, the archive that it was made of; of one with partitions, that and every
+/// What is searched for an artifact: of a disk, the archives that it was made of; of one with partitions, that and every
 /// other thing that a step put there. Inputs of the build are what they are.
 fn searched<'a>(plan: &'a Plan, from: &'a Input) -> Vec<&'a Input> {
     let Input::Output { step, .. } = from else { return Vec::new() };
     let step = &plan.steps[*step];
     match &step.kind {
-        StepKind::Disk(_) | StepKind::Partition(_) => step.inputs.get("root.tar").into_iter().collect(),
-        StepKind::Boot(_) | StepKind::Convert { .. } => {
+        StepKind::Disk(_) | StepKind::Boot(_) | StepKind::Convert { .. } => {
             step.inputs.values().flat_map(|input| searched(plan, input)).collect()
         }
         _ => vec![from],

@@ -1,38 +1,87 @@
-//! Disks in the formats in which they are delivered.
+//! Disks: what the step that makes one is told, and the formats in which they are delivered.
 //!
-//! Input: a raw disk, and the format that the image asks for. Output: the step that converts it, if one is needed. How a
-//! format is written is `exec::builtin::convert`'s.
+//! Input: a raw disk, and the format that the image asks for. Output: the step that converts it, if one is needed. How file
+//! systems and formats are written is `exec::builtin::disk`'s and `exec::builtin::convert`'s.
 
 use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
 
 use super::builder::Builder;
 use super::kind::StepKind;
 use super::step::{Builtin, Input, Step, Work};
+use crate::base::Timestamp;
 use crate::recipe::image::DiskFormat;
 
 /// A raw disk, as the output of a step and as the input of the next.
 pub const RAW: &str = DiskFormat::Raw.file_name();
 
-/// The tree of a file system, as an archive.
-pub const TREE: &str = "root.tar";
+/// The description of a disk, among the inputs of the step that makes it.
+pub const SPEC: &str = "disk.json";
 
-/// The tree of the file system of a partition, by its place among those of its image.
-pub fn part_tree(at: usize) -> String {
-    format!("partition-{}.tar", at + 1)
-}
-
-/// What debugfs does to the root of that file system.
-pub fn part_commands(at: usize) -> String {
-    format!("partition-{}.debugfs", at + 1)
-}
-
-/// That file system.
+/// The file system of a partition, by its place among those of its image.
 pub fn part_raw(at: usize) -> String {
     format!("partition-{}.raw", at + 1)
 }
 
-/// What to say when the files of an image do not fit on its disk: a line with what is wrong, and one with what to do.
-pub const FIT: &str = "fit.txt";
+/// What the step must know besides the archives: the bytes of [`SPEC`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskSpec {
+    /// What the disk with the root becomes; the others are raw.
+    pub format: DiskFormat,
+    /// When everything was made that has no time of its own.
+    pub epoch: Timestamp,
+    /// The root's.
+    pub root: FileSystemSpec,
+    /// The swap file on it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap: Option<SwapSpec>,
+    /// Those that are mounted in it, in ascending order of their paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<PartitionSpec>,
+}
+
+/// A file system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileSystemSpec {
+    /// Bytes.
+    pub size: u64,
+    /// Its identity, a UUID.
+    pub id: String,
+    /// What names are hashed with, a UUID.
+    pub hash_seed: String,
+}
+
+/// A swap file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SwapSpec {
+    /// Its absolute path.
+    pub path: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Its identity, a UUID.
+    pub id: String,
+}
+
+/// A file system that is mounted in another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PartitionSpec {
+    /// Where: an absolute path.
+    pub mount: String,
+    /// The file system.
+    pub file_system: FileSystemSpec,
+}
+
+impl DiskSpec {
+    /// The bytes of the step's input.
+    pub fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("strings and numbers are always JSON")
+    }
+}
 
 /// Marks a raw disk as of no use but to the step that reads it: most of it is holes.
 pub(super) fn transient(builder: &mut Builder<'_>, step: usize) -> Input {

@@ -178,10 +178,6 @@ fn command(work: &Work, outputs: &[String]) -> Command {
 fn arguments(builtin: &Builtin) -> Vec<String> {
     let parameter = match builtin {
         Builtin::Convert { format } => Some(format.name().to_owned()),
-        Builtin::Fit { size, mount: Some(mount), .. } => Some(format!("{size} {mount}")),
-        Builtin::Fit { size, swap: 0, .. } => Some(size.to_string()),
-        Builtin::Fit { size, swap, .. } => Some(format!("{size} {swap}")),
-        Builtin::Split { mounts } => Some(mounts.join(" ")),
         _ => None,
     };
     ["kiln", name(builtin)].map(str::to_owned).into_iter().chain(parameter).collect()
@@ -199,8 +195,7 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::KernelCheck => "kernel-check",
         Builtin::Pack => "pack",
         Builtin::MergeTars => "merge-tars",
-        Builtin::Fit { .. } => "fit",
-        Builtin::Split { .. } => "split",
+        Builtin::Disk => "disk",
         Builtin::BootDisk => "boot-disk",
         Builtin::Convert { .. } => "convert",
         Builtin::Firmware => "firmware",

@@ -21,11 +21,7 @@ pub enum StepKind {
     Named(String),
     /// The root file system of an image.
     Root(String),
-    /// That root with what lies over it on one disk.
-    Tree(DiskContent),
-    /// Whether that fits on the disk.
-    Fit(DiskContent),
-    /// The file system of an image as a raw disk.
+    /// The file systems of an image: that root with what lies over it on one disk, cut where partitions are mounted.
     Disk(DiskContent),
     /// The files of a stock kernel.
     StockKernel(String),
@@ -61,12 +57,6 @@ pub enum StepKind {
     Build(String),
     /// A directory that a build left, as an archive.
     Pack(BuildOutput),
-    /// That root, cut at the places where partitions are mounted.
-    Split(DiskContent),
-    /// Whether what belongs to a partition fits there.
-    FitPartition(PartitionContent),
-    /// The file system of a partition.
-    Partition(PartitionContent),
     /// The raw disk of a machine that firmware boots.
     Boot(String),
     /// The disk that another step makes, in the format in which it is delivered.
@@ -93,12 +83,7 @@ impl fmt::Display for StepKind {
             StepKind::Base(image) => write!(f, "base {image}"),
             StepKind::Named(image) => write!(f, "named {image}"),
             StepKind::Root(image) => write!(f, "root {image}"),
-            StepKind::Tree(content) => write!(f, "tree {content}"),
-            StepKind::Fit(content) => write!(f, "fit {content}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),
-            StepKind::Split(content) => write!(f, "split {content}"),
-            StepKind::FitPartition(content) => write!(f, "fit {content}"),
-            StepKind::Partition(content) => write!(f, "disk {content}"),
             StepKind::StockKernel(kernel) => write!(f, "kernel {kernel}"),
             StepKind::KernelKconfig(kernel) => write!(f, "kernel-kconfig {kernel}"),
             StepKind::KernelConfig(kernel) => write!(f, "kernel-config {kernel}"),
@@ -150,21 +135,6 @@ pub struct DiskContent {
     pub modules_of: Option<String>,
     /// What the file system is for.
     pub layout: DiskLayout,
-}
-
-/// What lies in one partition of a disk.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PartitionContent {
-    /// The disk.
-    pub disk: DiskContent,
-    /// Where the partition is mounted.
-    pub mount: String,
-}
-
-impl fmt::Display for PartitionContent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.disk, self.mount)
-    }
 }
 
 /// What the file system of an image is for.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::boot::{self, BootParts};
 use super::builder::Builder;
 use super::disk;
-use super::image::{self, DiskParts, RawDisk};
+use super::image::{self, DiskParts, FileSystems};
 use super::kernel;
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
@@ -16,7 +16,7 @@ use crate::base::Arch;
 use crate::lock::Lock;
 use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
-use crate::recipe::image::Image;
+use crate::recipe::image::{DiskFormat, Image};
 use crate::recipe::kernel::{Kernel, Origin};
 use crate::recipe::machine::{Firmware, Machine};
 
@@ -51,7 +51,7 @@ struct Lowering<'a> {
     kernels: BTreeMap<String, KernelParts>,
     /// The same with indexed modules and an initramfs.
     indexed: BTreeMap<KernelKey, KernelParts>,
-    disks: BTreeMap<DiskContent, RawDisk>,
+    disks: BTreeMap<DiskContent, FileSystems>,
 }
 
 /// Machines for which this is the same share a kernel's modules and initramfs.
@@ -79,7 +79,7 @@ impl Lowering<'_> {
             if let Some(initrd) = parts.initrd {
                 self.deliver(machine, ArtifactKind::Initrd, initrd);
             }
-            self.deliver_disk(machine, disk.root);
+            self.deliver(machine, ArtifactKind::Disk(self.format(machine)), disk.root);
         } else {
             self.bootable(machine, &parts, disk);
         }
@@ -95,8 +95,8 @@ impl Lowering<'_> {
             Some(disk) => {
                 let content = DiskContent { image: image.name.clone(), modules_of: None, layout: DiskLayout::Whole };
                 let parts = DiskParts { root, modules: None, fstab: None };
-                let raw = image::raw_disk(&mut self.builder, (image, disk), &content, parts);
-                (ArtifactKind::Disk(disk.format), disk::converted(&mut self.builder, raw.root, disk.format))
+                let made = image::file_systems(&mut self.builder, (image, disk), &content, parts);
+                (ArtifactKind::Disk(disk.format), made.root)
             }
         };
         self.builder.plan.artifacts.push(Artifact { owner: ArtifactOwner::Image(image.name.clone()), kind, from });
@@ -137,11 +137,9 @@ impl Lowering<'_> {
         self.builder.plan.artifacts.push(Artifact { owner, kind, from });
     }
 
-    /// In the format of the machine's image.
-    fn deliver_disk(&mut self, machine: &Machine, raw: Input) {
-        let format = self.recipe.images[&machine.image].machine_disk().format;
-        let disk = disk::converted(&mut self.builder, raw, format);
-        self.deliver(machine, ArtifactKind::Disk(format), disk);
+    /// That of the machine's image.
+    fn format(&self, machine: &Machine) -> DiskFormat {
+        self.recipe.images[&machine.image].machine_disk().format
     }
 
     /// A kernel is built once, however many machines boot it; the image lends the tools that index its modules.
@@ -196,7 +194,7 @@ impl Lowering<'_> {
         parts
     }
 
-    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> RawDisk {
+    fn disk(&mut self, machine: &Machine, kernel: &KernelParts) -> FileSystems {
         // Two kernels without modules share one disk.
         let modules_of = kernel.modules.is_some().then(|| machine.kernel.clone());
         let layout = match machine.firmware.value {
@@ -214,16 +212,18 @@ impl Lowering<'_> {
             DiskLayout::Partition => boot::overlay(&self.builder, image),
         };
         let parts = DiskParts { root, modules: kernel.modules.clone(), fstab };
-        let disk = image::raw_disk(&mut self.builder, (image, image.machine_disk()), &content, parts);
+        let disk = image::file_systems(&mut self.builder, (image, image.machine_disk()), &content, parts);
         self.disks.insert(content, disk.clone());
         disk
     }
 
     /// The disk with everything on it that the machine's firmware looks for, and the firmware itself.
-    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, disk: RawDisk) {
+    fn bootable(&mut self, machine: &Machine, kernel: &KernelParts, disk: FileSystems) {
         let image = &self.recipe.images[&machine.image];
         let disk = boot::raw_disk(&mut self.builder, BootParts { machine, image, kernel, disk });
-        self.deliver_disk(machine, disk);
+        let format = self.format(machine);
+        let disk = disk::converted(&mut self.builder, disk, format);
+        self.deliver(machine, ArtifactKind::Disk(format), disk);
         for (kind, file) in boot::firmware(&mut self.builder, machine) {
             self.deliver(machine, kind, file);
         }

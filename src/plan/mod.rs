@@ -26,7 +26,7 @@ pub mod stock;
 pub mod unsupported;
 
 pub use builder::Builder;
-pub use kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel, PartitionContent, StepKind};
+pub use kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel, StepKind};
 pub use lower::lower;
 pub use restrict::restrict;
 pub use statement::Statement;

@@ -66,21 +66,6 @@ pub struct ToldMistake {
 /// The mistake in the recipe that the last lines of such a step's command tell of.
 pub fn mistake(step: &StepKind, lines: &[String]) -> Option<ToldMistake> {
     match step {
-        // `disk.sh`: what mke2fs says when the tree is larger than the disk, and the two lines of the step `fit`.
-        StepKind::Disk(_) | StepKind::Partition(_) => {
-            let full = |line: &String| {
-                ["block", "inode"].iter().any(|what| line.contains(&format!("Could not allocate {what}")))
-            };
-            lines.iter().any(full).then_some(())?;
-            let said = |word: &str| lines.iter().rev().find_map(|line| line.strip_prefix(word)).map(str::to_owned);
-            let message =
-                said("error: ").unwrap_or_else(|| "the files of this image do not fit on its disk".to_owned());
-            let about = match step {
-                StepKind::Partition(content) => Statement::Partition(content.mount.clone()),
-                _ => Statement::Size,
-            };
-            Some(ToldMistake { about, message, help: said("help: ") })
-        }
         // `source.sh`: `error: 003-name.patch does not apply to this source`
         StepKind::KernelKconfig(_) | StepKind::KernelBuild(_) => {
             let text =
@@ -106,13 +91,8 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
     }
     match step {
         StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
-        StepKind::Tree(content) | StepKind::Split(content) | StepKind::Fit(content) | StepKind::Disk(content) => {
-            of_image(recipe, &content.image, statement)
-        }
+        StepKind::Disk(content) => of_image(recipe, &content.image, statement),
         StepKind::ExtraModules { image, .. } | StepKind::AllModules { image, .. } => of_image(recipe, image, statement),
-        StepKind::FitPartition(content) | StepKind::Partition(content) => {
-            of_image(recipe, &content.disk.image, statement)
-        }
         StepKind::StockKernel(kernel)
         | StepKind::KernelKconfig(kernel)
         | StepKind::KernelConfig(kernel)

@@ -245,22 +245,9 @@ pub enum Builtin {
     Pack,
     /// Inputs `*.tar`, later ones on top: output `merged.tar`.
     MergeTars,
-    /// Input `root.tar`: whether its files fit into a file system of so many bytes. Output [`super::disk::FIT`], what to say
-    /// when it turns out later that they do not.
-    Fit {
-        /// Bytes of the file system.
-        size: u64,
-        /// Bytes of a swap file on it, or none.
-        swap: u64,
-        /// Where it is mounted, if it is not the root.
-        mount: Option<String>,
-    },
-    /// Input `root.tar`: output `root.tar` without what lies in these directories, and for each, by its place among them, `N.tar`
-    /// and `N.debugfs`, which gives the root of its file system owner and mode.
-    Split {
-        /// Absolute paths in ascending order.
-        mounts: Vec<String>,
-    },
+    /// Inputs `*.tar`, later ones on top, and `disk.json` (see [`super::disk`]): outputs the file system of the root, in the
+    /// format that is asked for, and `partition-N.raw` for each of the partitions, by its place among them.
+    Disk,
     /// Inputs `boot.json` (see [`super::boot`]), `root.raw`, perhaps `partition-N.raw`, `vmlinuz`, perhaps `initrd.img`; for UEFI `stub.deb` and
     /// `cmdline`, for a BIOS `grub.deb`, `core.img` and `grub.cfg`: output `disk.raw`, with partitions.
     BootDisk,

@@ -72,7 +72,7 @@ fn built(plan: &Plan, kernel: &str, store: &Path, jobs: u32) -> Vec<Digest> {
     let own =
         |step: &str| step.strip_suffix(kernel).is_some_and(|rest| rest.ends_with(' ') && !rest.starts_with("disk "));
     let modular = kernel == "modular";
-    let restricted = plan::restrict(plan, &|kind| own(&kind.to_string()) && !matches!(kind, StepKind::Tree(_)));
+    let restricted = plan::restrict(plan, &|kind| own(&kind.to_string()));
     let store = Store::open(store).unwrap();
     let done = carry_out(&restricted, &store, jobs).unwrap_or_else(|error| panic!("{kernel}: {error}"));
     let file = |step: &str, name: &str| done.file(&output(&restricted, &format!("{step} {kernel}"), name)).sha256;

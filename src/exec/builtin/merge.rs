@@ -9,6 +9,8 @@ use std::io::{BufReader, BufWriter};
 
 use super::{BuiltinContext, BuiltinError, part};
 use crate::exec::failure::StepFailure;
+use crate::exec::interrupt;
+use crate::format::ext4::write::SourceFile;
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath, TarReader, TarWriter};
 use crate::world::fs;
 
@@ -17,6 +19,13 @@ const LINK_LIMIT: usize = 40;
 
 /// Inputs `*.tar` in the order of their names; output `merged.tar`.
 pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
+    let (tree, files) = read(context)?;
+    let out = BufWriter::with_capacity(1 << 18, fs::create_new(&context.out.join("merged.tar"))?);
+    tree.write(&files, out)
+}
+
+/// The tree of the inputs `*.tar`, and these, in the order of their names.
+pub(super) fn read(context: &BuiltinContext<'_>) -> Result<(Tree, Vec<File>), BuiltinError> {
     let mut files = Vec::new();
     let mut tree = Tree::default();
     for (name, path) in context.inputs.iter().filter(|(name, _)| name.ends_with(".tar")) {
@@ -25,28 +34,23 @@ pub(super) fn run(context: &BuiltinContext<'_>) -> Result<(), BuiltinError> {
         tree.read(source, &fs::open(path)?).map_err(inside)?;
         files.push(fs::open(path)?);
     }
-    let out = BufWriter::with_capacity(1 << 18, fs::create_new(&context.out.join("merged.tar"))?);
-    tree.write(&files, out)
-}
-
-/// One file, whatever its names are.
-struct Inode {
-    entry: TarEntry,
-    source: usize,
-    offset: u64,
+    Ok((tree, files))
 }
 
 /// What lies at each path.
 #[derive(Default)]
-struct Tree {
-    inodes: Vec<Inode>,
-    names: BTreeMap<TarPath, usize>,
+pub(super) struct Tree {
+    pub(super) inodes: Vec<SourceFile>,
+    pub(super) names: BTreeMap<TarPath, usize>,
 }
 
 impl Tree {
     fn read(&mut self, source: usize, file: &File) -> Result<(), BuiltinError> {
         let mut reader = TarReader::new(BufReader::with_capacity(1 << 18, file));
         while let Some(entry) = reader.next_entry()? {
+            if interrupt::stopped() {
+                return Err(StepFailure::input("interrupted").into());
+            }
             self.add(entry, source, reader.offset())?;
         }
         Ok(())
@@ -69,7 +73,7 @@ impl Tree {
         }
         self.check_replace(&path, entry.is_directory())?;
         entry.path = path.clone();
-        self.inodes.push(Inode { entry, source, offset });
+        self.inodes.push(SourceFile { entry, source, offset });
         self.names.insert(path, self.inodes.len() - 1);
         Ok(())
     }
@@ -131,7 +135,7 @@ impl Tree {
         }
         for directory in missing.into_iter().rev() {
             let entry = TarEntry::directory(directory.clone(), 0o755, mtime);
-            self.inodes.push(Inode { entry, source: 0, offset: 0 });
+            self.inodes.push(SourceFile { entry, source: 0, offset: 0 });
             self.names.insert(directory, self.inodes.len() - 1);
         }
         Ok(())
@@ -158,7 +162,7 @@ impl Tree {
         let mut tar = TarWriter::new(out);
         let mut first: Vec<Option<&TarPath>> = vec![None; self.inodes.len()];
         for (path, index) in &self.names {
-            if crate::exec::interrupt::stopped() {
+            if interrupt::stopped() {
                 return Err(broken(path, "was not processed before the build was interrupted"));
             }
             let inode = &self.inodes[*index];

@@ -4,7 +4,7 @@
 
 mod boot;
 mod convert;
-pub mod fit;
+mod disk;
 mod initrd;
 pub mod inside;
 pub mod kernel_check;
@@ -13,6 +13,7 @@ mod pack;
 mod package;
 pub mod qemu;
 pub mod root;
+mod shortage;
 mod split;
 mod stock_kernel;
 pub mod tools;
@@ -133,8 +134,7 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::Initrd => initrd::run(context),
         Builtin::Pack => pack::run(context),
         Builtin::MergeTars => merge::run(context),
-        Builtin::Fit { size, swap, mount } => fit::run(context, (*size, *swap), mount.as_deref()),
-        Builtin::Split { mounts } => split::run(context, mounts),
+        Builtin::Disk => disk::run(context),
         Builtin::BootDisk => boot::run(context),
         Builtin::Convert { format } => convert::run(context, *format),
         Builtin::Firmware => package::firmware(context),

@@ -8,15 +8,15 @@ use super::layout::number;
 use super::volume::Volume;
 use crate::format::disk::ReadAt;
 
-const MAGIC: u64 = 0xea02_0000;
+pub(super) const MAGIC: u64 = 0xea02_0000;
 /// Bytes before the entries in an inode, and in a block.
 const INODE_HEAD: usize = 4;
 const BLOCK_HEAD: usize = 32;
 const ENTRY: usize = 16;
 /// `system.posix_acl_access` and `system.posix_acl_default`, which are stored in another form than programs see.
-const ACLS: [u64; 2] = [2, 3];
+pub(super) const ACLS: [u64; 2] = [2, 3];
 /// What a name begins with, by number.
-const PREFIXES: [(u64, &str); 7] = [
+pub(super) const PREFIXES: [(u64, &str); 7] = [
     (0, ""),
     (1, "user."),
     (2, "system.posix_acl_access"),
@@ -25,6 +25,9 @@ const PREFIXES: [(u64, &str); 7] = [
     (6, "security."),
     (7, "system."),
 ];
+
+/// Entries of such a list for one named user or group, which alone have a number on the disk.
+pub(super) const NAMED: [u64; 2] = [0x02, 0x08];
 
 /// All attributes of an inode, as programs see them.
 pub(super) fn read<R: ReadAt>(volume: &mut Volume<R>, inode: &Inode) -> Result<BTreeMap<Vec<u8>, Vec<u8>>, Ext4Error> {
@@ -74,8 +77,6 @@ fn entries(
 
 /// An access control list as `getfattr` shows it (`struct posix_acl_xattr_header`), of the one on the disk (`ext4_acl_header`).
 fn acl(stored: &[u8]) -> Option<Vec<u8>> {
-    /// Entries for one named user or group, which alone have a number on the disk.
-    const NAMED: [u64; 2] = [0x02, 0x08];
     let mut rest = stored.get(4..).filter(|_| number(stored, 0, 4) == 1)?;
     let mut shown = 2u32.to_le_bytes().to_vec();
     while !rest.is_empty() {

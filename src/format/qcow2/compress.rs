@@ -1,12 +1,9 @@
 //! Clusters to zstd frames, on all cores; the result of each depends on its own bytes only.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use rayon::prelude::*;
 use zstd::bulk::Compressor;
 
-use super::Qcow2Error;
+use super::{Qcow2Error, RawDisk};
 
 /// What becomes of a cluster.
 pub(super) enum Packed {
@@ -20,7 +17,7 @@ pub(super) enum Packed {
 
 /// Reads clusters and compresses them.
 pub(super) struct Source<'a> {
-    pub(super) file: &'a File,
+    pub(super) disk: &'a dyn RawDisk,
     pub(super) size: u64,
     pub(super) cluster: usize,
     pub(super) level: i32,
@@ -54,7 +51,7 @@ impl Source<'_> {
         let start = cluster * self.cluster as u64;
         let length = (self.size - start).min(self.cluster as u64) as usize;
         data[length..].fill(0);
-        self.file.read_exact_at(&mut data[..length], start).map_err(Qcow2Error::Read)
+        self.disk.read_exact_at(&mut data[..length], start).map_err(Qcow2Error::Read)
     }
 }
 

@@ -1,22 +1,20 @@
-//! Which clusters of a sparse file may hold data, without reading its holes.
+//! Which clusters of a disk may hold data, without reading its holes.
 
-use std::fs::File;
 use std::ops::Range;
 
-use super::Qcow2Error;
-use crate::base::holes::next_data;
+use super::{Qcow2Error, RawDisk};
 
 /// Numbers of clusters that overlap data, in order, each once.
 pub(super) struct DataClusters<'a> {
-    file: &'a File,
+    disk: &'a dyn RawDisk,
     size: u64,
     cluster: u64,
     ready: Range<u64>,
 }
 
 impl<'a> DataClusters<'a> {
-    pub(super) fn new(file: &'a File, size: u64, cluster: u64) -> Self {
-        DataClusters { file, size, cluster, ready: 0..0 }
+    pub(super) fn new(disk: &'a dyn RawDisk, size: u64, cluster: u64) -> Self {
+        DataClusters { disk, size, cluster, ready: 0..0 }
     }
 
     /// Up to `count` further clusters; none when there is no more data.
@@ -34,7 +32,7 @@ impl<'a> DataClusters<'a> {
 
     /// Finds the next stretch of data.
     fn refill(&mut self) -> Result<bool, Qcow2Error> {
-        let found = next_data(self.file, self.ready.end * self.cluster, self.size).map_err(Qcow2Error::Read)?;
+        let found = self.disk.next_data(self.ready.end * self.cluster, self.size).map_err(Qcow2Error::Read)?;
         let Some(data) = found else { return Ok(false) };
         self.ready = data.start / self.cluster..data.end.div_ceil(self.cluster);
         Ok(true)

@@ -9,10 +9,12 @@ mod header;
 mod host;
 mod places;
 mod read;
+mod source;
 mod write;
 
 pub use places::{PackedCluster, lay_out};
 pub use read::{Qcow2Reader, StoredCluster};
+pub use source::RawDisk;
 pub use write::{write_qcow2, write_qcow2_until};
 
 /// How an image is laid out.

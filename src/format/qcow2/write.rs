@@ -1,22 +1,21 @@
 //! From the raw disk to the finished image: compresses one batch while the one before is being written.
 
-use std::fs::File;
 use std::io::{Seek, Write};
 
 use super::compress::{Packed, Source};
 use super::extents::DataClusters;
 use super::header::{self, Geometry};
 use super::host::HostFile;
-use super::{Qcow2Error, Qcow2Options, Stats};
+use super::{Qcow2Error, Qcow2Options, RawDisk, Stats};
 
 /// Bytes of disk that are in memory at a time, twice: those being compressed and those being written.
 const BATCH: u64 = 8 << 20;
 
 /// Writes `raw` as a qcow2 image to `out`, which must be empty; reports `(bytes done, bytes in all)` now and then.
 ///
-/// The file position of `raw` is moved. Compression runs on the current rayon pool; its size changes no byte.
+/// The position of a file is moved. Compression runs on the current rayon pool; its size changes no byte.
 pub fn write_qcow2<W: Write + Seek + Send>(
-    raw: &File,
+    raw: &dyn RawDisk,
     out: W,
     options: Qcow2Options,
     progress: &mut (dyn FnMut(u64, u64) + Send),
@@ -26,13 +25,13 @@ pub fn write_qcow2<W: Write + Seek + Send>(
 
 /// The same, until somebody no longer wants the image.
 pub fn write_qcow2_until<W: Write + Seek + Send>(
-    raw: &File,
+    raw: &dyn RawDisk,
     out: W,
     options: Qcow2Options,
     (progress, stop): (&mut (dyn FnMut(u64, u64) + Send), &dyn Fn() -> bool),
 ) -> Result<Stats, Qcow2Error> {
     let geometry = Geometry::new(options)?;
-    let size = raw.metadata().map_err(Qcow2Error::Read)?.len();
+    let size = raw.bytes().map_err(Qcow2Error::Read)?;
     let mut image = Image {
         host: HostFile::new(out, geometry),
         l1: vec![0; geometry.l1_entries(size)? as usize],
@@ -41,7 +40,7 @@ pub fn write_qcow2_until<W: Write + Seek + Send>(
         geometry,
         stats: Stats { virtual_size: header::virtual_size(size), ..Stats::default() },
     };
-    let source = Source { file: raw, size, cluster: geometry.cluster() as usize, level: options.level };
+    let source = Source { disk: raw, size, cluster: geometry.cluster() as usize, level: options.level };
     let mut clusters = DataClusters::new(raw, size, geometry.cluster());
     let batch = (BATCH / geometry.cluster()) as usize;
     let mut packed = source.pack(&clusters.take(batch)?)?;

@@ -15,7 +15,7 @@ pub use spec::{BootIds, BootSpec, PartitionId};
 
 use super::builder::Builder;
 use super::disk;
-use super::image::{RawDisk, file_system_id, partition_id, uuid};
+use super::image::{FileSystems, file_system_id, partition_id, uuid};
 use super::kind::{ArtifactKind, StepKind};
 use super::parts::KernelParts;
 use super::root::Fstab;
@@ -73,12 +73,12 @@ pub struct BootParts<'a> {
     /// What it boots.
     pub kernel: &'a KernelParts,
     /// Its file systems.
-    pub disk: RawDisk,
+    pub disk: FileSystems,
 }
 
 /// The step that puts partitions together into a raw disk.
 pub fn raw_disk(builder: &mut Builder<'_>, parts: BootParts<'_>) -> Input {
-    let BootParts { machine, image, kernel, disk: RawDisk { root, partitions } } = parts;
+    let BootParts { machine, image, kernel, disk: FileSystems { root, partitions } } = parts;
     let set = boot_set(machine);
     let ids = ids(builder, (machine, image));
     // The initramfs looks for file systems, the kernel by itself for partitions.

@@ -3,22 +3,18 @@
 //! Input: a checked image and the lock. Output: steps. It must not know how a root is configured: that is `exec::debian`.
 
 mod base;
-mod partitions;
 mod spec;
 
 use std::collections::BTreeMap;
 
-pub(super) use partitions::file_system_id as partition_id;
-
 use super::builder::Builder;
-use super::disk::{FIT, RAW, transient};
-use super::kind::{DiskContent, StepKind};
+use super::disk::{self, DiskSpec, FileSystemSpec, PartitionSpec, SwapSpec};
+use super::kind::{DiskContent, DiskLayout, StepKind};
 use super::root::{ROOT, USERS, WARNINGS};
-use super::step::{Builtin, Ids, Input, Step, Work};
+use super::step::{Builtin, Input, Step, Work};
 use crate::base::Digest;
-use crate::format::swap;
 use crate::recipe::Recipe;
-use crate::recipe::image::{Image, ImageDisk};
+use crate::recipe::image::{DiskFormat, Image, ImageDisk, ImagePartition, SWAP_FILE};
 
 /// What goes onto a disk.
 #[derive(Debug)]
@@ -31,9 +27,9 @@ pub struct DiskParts {
     pub fstab: Option<Input>,
 }
 
-/// File systems, each as the bytes of a disk or a partition.
+/// File systems: a whole disk in its format, or the bytes of partitions.
 #[derive(Debug, Clone)]
-pub struct RawDisk {
+pub struct FileSystems {
     /// The root.
     pub root: Input,
     /// Those of [`ImageDisk::partitions`].
@@ -61,56 +57,58 @@ pub fn root(builder: &mut Builder<'_>, recipe: &Recipe, image: &Image) -> Input 
     Input::Output { step, name: ROOT.to_owned() }
 }
 
-/// The steps from a root to its file systems.
-pub fn raw_disk(
+/// The step from a root to its file systems: in the format of the image where the root's is the whole disk, and raw where
+/// they become partitions.
+pub fn file_systems(
     builder: &mut Builder<'_>,
     (image, disk): (&Image, &ImageDisk),
     content: &DiskContent,
     parts: DiskParts,
-) -> RawDisk {
-    let mut tars = BTreeMap::from([("0-root.tar".to_owned(), parts.root.clone())]);
-    tars.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
-    tars.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
-    let tar = if tars.len() == 1 {
-        parts.root
-    } else {
-        let step = builder.add_step(Step {
-            kind: StepKind::Tree(content.clone()),
-            work: Work::Builtin(Builtin::MergeTars),
-            inputs: tars,
-            outputs: vec!["merged.tar".to_owned()],
-        });
-        Input::Output { step, name: "merged.tar".to_owned() }
+) -> FileSystems {
+    let format = match content.layout {
+        DiskLayout::Whole => disk.format,
+        DiskLayout::Partition => DiskFormat::Raw,
     };
-    let (tar, partitions) = partitions::split(builder, (image, disk), content, tar);
-    let fit = builder.add_step(Step {
-        kind: StepKind::Fit(content.clone()),
-        work: Work::Builtin(Builtin::Fit { size: disk.size, swap: disk.swap.unwrap_or(0), mount: None }),
-        inputs: BTreeMap::from([("root.tar".to_owned(), tar.clone())]),
-        outputs: vec![FIT.to_owned()],
-    });
-    let mut env = builder.epoch_env();
-    env.insert("KILN_FS_UUID".to_owned(), file_system_id(builder, image));
-    env.insert("KILN_HASH_SEED".to_owned(), uuid(builder.lock.seed, &format!("hash {}", image.name)));
-    let size = disk.size.to_string();
-    let mut argv = vec!["/bin/sh", "/kiln/in/disk.sh", "/kiln/in/root.tar", &size, "/kiln/in/fit.txt"];
-    let swap = disk.swap.map(|bytes| (bytes.to_string(), swap::first_page(bytes, swap_id(builder, image))));
-    argv.extend(swap.iter().map(|(bytes, _)| bytes.as_str()));
-    let argv = argv.into_iter().map(str::to_owned).collect();
-    let mut step = Step {
+    let mut inputs = BTreeMap::from([("0-root.tar".to_owned(), parts.root)]);
+    inputs.extend(parts.modules.map(|modules| ("1-modules.tar".to_owned(), modules)));
+    inputs.extend(parts.fstab.map(|fstab| ("2-partition.tar".to_owned(), fstab)));
+    let spec = disk_spec(builder, (image, disk), format);
+    inputs.insert(disk::SPEC.to_owned(), Input::Inline(spec.to_json()));
+    let own = format.file_name().to_owned();
+    let others: Vec<String> = (0..disk.partitions.len()).map(disk::part_raw).collect();
+    let step = builder.add_step(Step {
         kind: StepKind::Disk(content.clone()),
-        work: Work::Sandbox { tools: builder.tools(&disk.tools.name), argv, env, ids: Ids::Single },
-        inputs: BTreeMap::from([
-            ("disk.sh".to_owned(), Input::Inline(include_bytes!("disk.sh").to_vec())),
-            ("mke2fs.conf".to_owned(), Input::Inline(include_bytes!("mke2fs.conf").to_vec())),
-            ("root.tar".to_owned(), tar),
-            (FIT.to_owned(), Input::Output { step: fit, name: FIT.to_owned() }),
-        ]),
-        outputs: vec![RAW.to_owned()],
+        work: Work::Builtin(Builtin::Disk),
+        inputs,
+        outputs: [own.clone()].into_iter().chain(others.iter().cloned()).collect(),
+    });
+    if content.layout == DiskLayout::Partition {
+        builder.plan.transient.insert(step);
+    }
+    let output = |name| Input::Output { step, name };
+    FileSystems { root: output(own), partitions: others.into_iter().map(output).collect() }
+}
+
+fn disk_spec(builder: &Builder<'_>, (image, disk): (&Image, &ImageDisk), format: DiskFormat) -> DiskSpec {
+    let seed = builder.lock.seed;
+    let own = |purpose: &str| uuid(seed, &format!("{purpose} {}", image.name));
+    let partition = |partition: &ImagePartition| {
+        let ImagePartition { path, size, .. } = partition;
+        let (id, hash_seed) = (partition_id(builder, image, path), uuid(seed, &format!("hash {} {path}", image.name)));
+        PartitionSpec { mount: path.clone(), file_system: FileSystemSpec { size: *size, id, hash_seed } }
     };
-    step.inputs.extend(swap.map(|(_, page)| ("swap.page".to_owned(), Input::Inline(page))));
-    let step = builder.add_step(step);
-    RawDisk { root: transient(builder, step), partitions }
+    DiskSpec {
+        format,
+        epoch: builder.lock.epoch,
+        root: FileSystemSpec { size: disk.size, id: file_system_id(builder, image), hash_seed: own("hash") },
+        swap: disk.swap.map(|bytes| SwapSpec { path: SWAP_FILE.to_owned(), bytes, id: own("swap") }),
+        partitions: disk.partitions.iter().map(partition).collect(),
+    }
+}
+
+/// The identity of the file system of a partition.
+pub(super) fn partition_id(builder: &Builder<'_>, image: &Image, mount: &str) -> String {
+    uuid(builder.lock.seed, &format!("fs {} {mount}", image.name))
 }
 
 /// The identity of an image's file system.
@@ -118,25 +116,15 @@ pub(super) fn file_system_id(builder: &Builder<'_>, image: &Image) -> String {
     uuid(builder.lock.seed, &format!("fs {}", image.name))
 }
 
-fn swap_id(builder: &Builder<'_>, image: &Image) -> [u8; 16] {
-    id(builder.lock.seed, &format!("swap {}", image.name))
-}
-
-/// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which mke2fs would take as unset.
+/// A version 8 UUID (RFC 9562) from the lock's seed: never all zeros, which programs would take as unset.
 pub(super) fn uuid(seed: Digest, purpose: &str) -> String {
-    let bytes = id(seed, purpose);
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
-}
-
-/// The bytes of such a UUID.
-fn id(seed: Digest, purpose: &str) -> [u8; 16] {
     let digest = Digest::of(format!("{seed} {purpose}").as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     bytes[6] = bytes[6] & 0x0f | 0x80;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    bytes
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
 
 #[cfg(test)]

@@ -51,11 +51,11 @@ fn packages(_: &Path) -> Vec<Package> {
                 .file("/srv/here", 0o644, b"")
                 .script("postinst", &of_image),
         );
-        packages.push(host::tool(&format!("zz-bomb-{name}"), "1.0", "/usr/sbin/mke2fs", &script(".", "exit 0")));
+        packages.push(host::tool(&format!("zz-bomb-{name}"), "1.0", "/usr/bin/tar", &script(".", "exit 0")));
     }
     let lines = "#!/bin/sh\ni=0; while [ $i -lt 100 ]; do echo line-$i; i=$((i+1)); done; exit 1\n";
     packages.push(Package::new("wordy", "1.0").architecture("all").script("postinst", lines));
-    packages.push(host::tool("zz-wordy", "1.0", "/usr/sbin/mke2fs", lines));
+    packages.push(host::tool("zz-wordy", "1.0", "/usr/bin/tar", lines));
     packages
 }
 

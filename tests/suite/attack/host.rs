@@ -80,9 +80,6 @@ while read -r line; do
 done
 "#;
 
-/// Leaves `disk.raw` as the step's script made it: a disk of zeros.
-pub(crate) const MKE2FS: &str = "#!/bin/sh\nexit 0\n";
-
 const DEPMOD: &str = "#!/bin/sh\nfor modules in \"$2\"/usr/lib/modules/*; do : >\"$modules/modules.dep\"; done\n";
 
 /// The names of the packages of every recipe's tools.
@@ -124,7 +121,7 @@ pub(crate) fn packages() -> Option<Vec<Package>> {
         base,
         kernel,
         Package::new("busybox-static", "1.37").file("/usr/bin/busybox", 0o755, b"busybox"),
-        tool("e2fsprogs", "1.47", "/usr/sbin/mke2fs", MKE2FS),
+        tool("e2fsprogs", "1.47", "/usr/sbin/mke2fs", "#!/bin/sh\nexit 1\n"),
         tool("kmod", "34", "/usr/sbin/depmod", DEPMOD),
         Package::new("libarchive13t64", "3.7").file("/usr/lib/libarchive.so.13", 0o644, b"library"),
         tool("qemu-system-x86", "1:11.1.0-1", "/usr/bin/qemu-system-x86_64", QEMU),

@@ -29,7 +29,7 @@ fn packages(_: &Path) -> Vec<Package> {
     let shared = format!("/usr/share/{ESCAPE}");
     vec![
         Package::new("esc-script", "1.0").architecture("all").script("postinst", &script),
-        host::tool("zz-esc-tool", "1.0", "/usr/sbin/mke2fs", &script),
+        host::tool("zz-esc-tool", "1.0", "/usr/bin/tar", &script),
         Package::new("esc-a", "1.0").architecture("all").file(&shared, 0o644, b"a"),
         Package::new("esc-b", "1.0").architecture("all").file(&shared, 0o644, b"b"),
         Package::new("esc-link", "1.0").architecture("all").link("/etc/skel/x", ESCAPE).file(

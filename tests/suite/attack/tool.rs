@@ -12,7 +12,7 @@ pub(super) static FRONT: Front = Front {
     name: "tool",
     packages,
     attacks: &[
-        Attack { row: 4, name: "tool-disk-is-a-link", run: links },
+        Attack { row: 4, name: "tool-output-is-a-link", run: links },
         Attack { row: 4, name: "tool-odd-outputs", run: odd },
         Attack { row: 17, name: "tool-pipes", run: pipes },
         Attack { row: 6, name: "tool-set-uid-files", run: set_uid },
@@ -20,48 +20,54 @@ pub(super) static FRONT: Front = Front {
     ],
 };
 
-/// A name, and what mke2fs does; `@` is the directory of the host.
+/// A name, and what `tar` does when it is to pack the output of the step `depmod`; `@` is the directory of the host.
 type Script = (&'static str, &'static str);
 
+/// What such a program does before, when it is to unpack the modules.
+const UNPACK: &str =
+    "#!/bin/sh\nPATH=/usr/bin:/usr/sbin\n[ \"$1\" = -c ] || { mkdir -p tree/usr/lib/modules/6.12.1-amd64; exit 0; }\n";
+
 const LINKS: &[Script] = &[
-    ("read", "rm -f disk.raw; ln -s @/id_ed25519 disk.raw"),
-    ("read-zero", "rm -f disk.raw; ln -s /dev/zero disk.raw"),
-    ("read-hops", "rm -f disk.raw; ln -s hop disk.raw; ln -s @/id_ed25519 hop"),
-    ("read-proc", "rm -f disk.raw; ln -s /proc/self/environ disk.raw"),
+    ("read", "rm -f depmod.tar; ln -s @/id_ed25519 depmod.tar"),
+    ("read-zero", "rm -f depmod.tar; ln -s /dev/zero depmod.tar"),
+    ("read-hops", "rm -f depmod.tar; ln -s hop depmod.tar; ln -s @/id_ed25519 hop"),
+    ("read-proc", "rm -f depmod.tar; ln -s /proc/self/environ depmod.tar"),
     ("write-log", "rm -f ../log; ln -s @/thesis.txt log; ln -s @/thesis.txt ../log; false"),
 ];
 
-const PIPES: &[Script] =
-    &[("pipe-raw", "rm -f disk.raw; mkfifo disk.raw"), ("pipe-both", "rm -f disk.raw; mkfifo disk.raw disk.qcow2")];
+const PIPES: &[Script] = &[
+    ("pipe-raw", "rm -f depmod.tar; mkfifo depmod.tar"),
+    ("pipe-both", "rm -f depmod.tar; mkfifo depmod.tar merged.tar"),
+];
 
-/// Beside a disk that is a file: the one that is delivered is made where the step never was.
+/// Beside an archive that is a file: what the next step makes is made where this one never was.
 const BESIDE: &[Script] = &[
-    ("write", "(head -c 64000 /dev/urandom; echo attacker) >disk.raw; ln -s @/thesis.txt disk.qcow2"),
-    ("write-new", "ln -s @/new disk.qcow2"),
-    ("write-directory", "ln -s @ disk.qcow2"),
-    ("pipe-qcow2", "mkfifo disk.qcow2"),
-    ("pipe-beside", "mkfifo pipe; ln -s pipe disk.qcow2"),
-    ("image-directory", "mkdir disk.qcow2; echo x >disk.qcow2/x"),
-    ("own-image", "echo not a disk >disk.qcow2"),
+    ("write", "(head -c 64000 /dev/urandom; echo attacker) >depmod.tar; ln -s @/thesis.txt merged.tar"),
+    ("write-new", "ln -s @/new merged.tar"),
+    ("write-directory", "ln -s @ merged.tar"),
+    ("pipe-merged", "mkfifo merged.tar"),
+    ("pipe-beside", "mkfifo pipe; ln -s pipe merged.tar"),
+    ("archive-directory", "mkdir merged.tar; echo x >merged.tar/x"),
+    ("own-archive", "echo not an archive >merged.tar"),
 ];
 
 const ODD: &[Script] = &[
-    ("directory", "rm -f disk.raw; mkdir disk.raw"),
-    ("no-mode", "chmod 0 disk.raw . ; true"),
+    ("directory", "rm -f depmod.tar; mkdir depmod.tar"),
+    ("no-mode", "echo x >depmod.tar; chmod 0 depmod.tar . ; true"),
     ("deep", "i=0; while [ $i -lt 3000 ]; do mkdir dddddddddd; cd dddddddddd; i=$((i+1)); done"),
     ("closed-deep", "mkdir -p a/b/c; echo x >a/b/c/d; chmod 0 a/b/c a/b a"),
-    ("hard-links", "i=0; while [ $i -lt 300 ]; do ln disk.raw disk.$i; i=$((i+1)); done"),
-    ("not-there", "rm -f disk.raw"),
+    ("hard-links", "echo x >depmod.tar; i=0; while [ $i -lt 300 ]; do ln depmod.tar other.$i; i=$((i+1)); done"),
+    ("not-there", "rm -f depmod.tar"),
     ("gone", "rm -rf \"$PWD\"/* \"$PWD\"; true"),
-    ("hole", "truncate -s 1P disk.raw || truncate -s 8T disk.raw"),
+    ("hole", "truncate -s 1P depmod.tar || truncate -s 8T depmod.tar"),
 ];
 
 fn packages(directory: &Path) -> Vec<Package> {
     let target = victim(directory, "tool").display().to_string();
     let tool = |name: &str, text: &str| {
-        let text = format!("#!/bin/sh\nPATH=/usr/bin:/usr/sbin\n{}\n", text.replace('@', &target));
+        let text = text.replace('@', &target);
         // Of two packages with the same file, the later has its way in a tree of tools.
-        host::tool(&format!("zz-{name}"), "1.0", "/usr/sbin/mke2fs", &text)
+        host::tool(&format!("zz-{name}"), "1.0", "/usr/bin/tar", &format!("{UNPACK}{text}\n"))
     };
     let mut packages: Vec<Package> =
         [LINKS, PIPES, BESIDE, ODD].concat().iter().map(|(name, text)| tool(name, text)).collect();
@@ -80,7 +86,7 @@ fn each(ground: &Ground, tally: &mut Tally, scripts: &[Script]) {
     let canary = ground.canary("tool");
     for (name, text) in scripts {
         let ended = ground.build(&format!("t-{name}"), &Image { tools: &[&format!("zz-{name}")], ..Image::default() });
-        // A disk that is no file of the step must not be delivered.
+        // An output that is no file of the step must not be used.
         let file = [ODD, BESIDE].iter().any(|list| scripts.as_ptr() == list.as_ptr());
         let accepted = (ended.code == Some(0) && !file).then(|| "the build succeeded".to_owned());
         let left: Vec<PathBuf> =
@@ -91,7 +97,7 @@ fn each(ground: &Ground, tally: &mut Tally, scripts: &[Script]) {
 }
 
 fn links(ground: &Ground, tally: &mut Tally) {
-    // What is written over by the step's log is no disk.
+    // What is written over by the step's log is no archive.
     each(ground, tally, LINKS);
     each(ground, tally, BESIDE);
 }
@@ -124,7 +130,7 @@ fn set_uid(ground: &Ground, tally: &mut Tally) {
         }
         let ended = running.finish(super::ground::PATIENCE);
         let found = found.map(|path| format!("everybody could run {}", path.display()));
-        let ran = ended.text().contains("disk suid");
+        let ran = ended.text().contains("depmod stock");
         let never = (!ran).then(|| format!("the tool never ran: {}", ended.text()));
         tally.case(&format!("a set-uid shell under umask {umask}"), found.or(never).or(ended.broken()));
     }

@@ -63,7 +63,7 @@ fn images_without_a_machine_are_locked_built_and_verified() {
     assert!(lost.code == Some(3) && lost.text().contains("files.tar: it is missing"), "{}", lost.text());
 }
 
-/// The archive by somebody else's tar; the disk, which a stand-in for mke2fs wrote, by what it is made of.
+/// The archive by somebody else's tar; the disk by what it is made of.
 fn judged(lab: &Lab, lock: &kiln::lock::Lock) {
     let output = Command::new("tar").arg("-tf").arg(lab.path("result/alone/files.tar")).output().unwrap();
     assert!(output.status.success(), "{output:?}");
