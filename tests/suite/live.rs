@@ -128,8 +128,9 @@ fn commit() -> usize {
 /// image, a machine that is run twice, a machine on a bridge, one that sees directories of the host, a
 /// mirror that is waited for as long as kiln waits, a registry of others, bills of materials judged by the formats' own tools, a page in a
 /// browser, templates for CI services, disks in the formats of others.
-pub(crate) const SELDOM: [&str; 15] = [
+pub(crate) const SELDOM: [&str; 16] = [
     "shared",
+    "layers",
     "incremental",
     "first-boot",
     "names",
