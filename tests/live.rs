@@ -26,6 +26,7 @@ mod suite {
     mod kills;
     mod knative;
     mod launch_live;
+    mod layers_live;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod live;
     mod machine_live;

@@ -43,6 +43,9 @@ pub const OUTPUT: u32 = 1;
 /// No file is larger; so the sum of all sizes that a lock may state is a number that can be counted with.
 pub const MAX_FILE: u64 = 1 << 40;
 
+/// A set has at most so many layers: each of them is an archive of the whole root file system in a store.
+pub const MAX_LAYERS: usize = 4;
+
 /// Everything a build needs to know, and nothing that the builder's machine decides.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lock {
@@ -59,6 +62,9 @@ pub struct Lock {
     /// Package sets by name, each in configure order. An image's set bears the image's name, a kernel's set the
     /// kernel's name with a suffix; see [`crate::recipe::packages::PackageSet::name`].
     pub sets: BTreeMap<String, Vec<LockedPackage>>,
+    /// Of sets to which packages were added later: the layers below the last one, which are configured before it and stay as
+    /// they are. The order of a set is that of its layers.
+    pub layers: BTreeMap<String, Vec<LockedLayer>>,
     /// Files that are not binary packages: tarballs and Debian source packages, by name.
     pub sources: BTreeMap<String, LockedSource>,
     /// Kernels that the recipe compiles from a directory: nothing here says what is in it.
@@ -139,6 +145,15 @@ pub struct LockedPackage {
     pub file: LockedFile,
     /// Why it is there.
     pub why: Why,
+}
+
+/// Packages of a set that were there before others were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LockedLayer {
+    /// How many.
+    pub packages: usize,
+    /// [`Lock::epoch`] as it was when they were the whole set.
+    pub epoch: Timestamp,
 }
 
 /// A source file or the files of a Debian source package.

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::sides::{self, Doubled};
-use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WirePackage, WireRecipe, WireSet, WireSourceFile};
+use super::wire::{
+    WireArchive, WireImage, WireLayer, WireLock, WireMachine, WirePackage, WireRecipe, WireSet, WireSourceFile,
+};
 use super::{
-    FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedPackage, LockedRecipe,
-    LockedSource, LockedSourceFile, OUTPUT, SourcePlace,
+    FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedLayer, LockedMachine, LockedOutput, LockedPackage,
+    LockedRecipe, LockedSource, LockedSourceFile, MAX_LAYERS, OUTPUT, SourcePlace,
 };
 use crate::base::{Digest, Foreign, Quoted, Timestamp};
 use crate::debian::archive::{ArchiveRef, NotAnArchive};
@@ -114,9 +116,14 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
     let wire = parsed(text)?;
     let archives = wire.archives.into_iter().map(|(name, archive)| checked(&name, archive));
     let archives: Archives = archives.collect::<Result<_, ReadError>>()?;
-    let mut sets = BTreeMap::new();
+    let (mut sets, mut layers) = (BTreeMap::new(), BTreeMap::new());
     for (name, set) in wire.sets {
+        let below = layered(&set);
         let packages = ordered(&name, set, &archives)?;
+        let below = below.map_err(|problem| fact(format!("sets.{name}"), problem))?;
+        if !below.is_empty() {
+            layers.insert(name.clone(), below);
+        }
         sets.insert(name, packages);
     }
     one_size(&sets)?;
@@ -130,6 +137,7 @@ fn facts(text: &str) -> Result<(Lock, Option<Digest>), ReadError> {
         seed: wire.seed,
         archives,
         sets,
+        layers,
         sources,
         local: wire.local,
         kernels: wire
@@ -251,6 +259,21 @@ pub(super) fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadErro
         }
     }
     Ok(LockedImage { open: wire.open, users: wire.users, groups: wire.groups })
+}
+
+/// The layers of a set below the last one, each with a package, as the last one has.
+pub(super) fn layered(set: &WireSet) -> Result<Vec<LockedLayer>, String> {
+    let mut left = set.configure.len();
+    for layer in &set.layers {
+        match left.checked_sub(layer.packages) {
+            Some(rest) if layer.packages > 0 && rest > 0 => left = rest,
+            _ => return Err("its layers have not as many packages as it configures, or one has none".to_owned()),
+        }
+    }
+    if set.layers.len() >= MAX_LAYERS {
+        return Err(format!("it has {} layers (limit {MAX_LAYERS})", set.layers.len() + 1));
+    }
+    Ok(set.layers.iter().map(|&WireLayer { packages, epoch }| LockedLayer { packages, epoch }).collect())
 }
 
 /// A set's packages in configure order.

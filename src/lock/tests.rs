@@ -37,6 +37,10 @@ pub(super) fn example() -> Lock {
         seed: Digest::of(b"seed"),
         archives: BTreeMap::from([(ArchiveRef::current("trixie"), archive)]),
         sets: BTreeMap::from([("image".to_owned(), vec![package("zlib1g"), package("bash")])]),
+        layers: BTreeMap::from([(
+            "image".to_owned(),
+            vec![LockedLayer { packages: 1, epoch: Timestamp(1_789_000_000) }],
+        )]),
         sources: BTreeMap::from([(
             "linux".to_owned(),
             LockedSource {
@@ -67,7 +71,9 @@ pub(super) fn example() -> Lock {
 }
 
 /// One change to a good lock, and words that the refusal must hold.
-const REFUSED: [(&str, &str, &str); 18] = [
+const REFUSED: [(&str, &str, &str); 20] = [
+    ("{ packages = 1,", "{ packages = 2,", "layers have not as many packages"),
+    ("{ packages = 1,", "{ packages = 0,", "or one has none"),
     ("version = 1", "version = 2", "lock has format 2"),
     ("output = 1", "output = 9", "output version 9"),
     ("epoch = ", "epoch = 3 #", "line 4"),

@@ -89,6 +89,16 @@ pub(super) struct WireSet {
     pub packages: Vec<WirePackage>,
     /// `NAME:ARCHITECTURE` of each, in the order in which dpkg configures them.
     pub configure: Vec<String>,
+    /// The layers below the last one.
+    #[serde(default)]
+    pub layers: Vec<WireLayer>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WireLayer {
+    pub packages: usize,
+    pub epoch: Timestamp,
 }
 
 #[derive(Deserialize)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedPackage, LockedSourceFile};
+use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedLayer, LockedPackage, LockedSourceFile};
 use crate::base::Digest;
 
 /// The canonical text of a lock, with the checksum over all its other lines.
@@ -50,7 +50,7 @@ fn text(lock: &Lock, checksum: Option<Digest>) -> String {
         write_archive(&mut out, &name.to_string(), archive);
     }
     for (name, packages) in &lock.sets {
-        write_set(&mut out, name, packages);
+        write_set(&mut out, name, packages, lock.layers.get(name).map_or(&[], Vec::as_slice));
     }
     for (name, source) in &lock.sources {
         out.table(&["sources", name]);
@@ -110,7 +110,7 @@ fn write_archive(out: &mut Writer, name: &str, archive: &LockedArchive) {
     }
 }
 
-fn write_set(out: &mut Writer, name: &str, packages: &[LockedPackage]) {
+fn write_set(out: &mut Writer, name: &str, packages: &[LockedPackage], layers: &[LockedLayer]) {
     out.table(&["sets", name]);
     out.line("packages = [");
     let mut sorted: Vec<&LockedPackage> = packages.iter().collect();
@@ -134,6 +134,14 @@ fn write_set(out: &mut Writer, name: &str, packages: &[LockedPackage]) {
         out.line(&format!("  {},", quoted(&package_key(package))));
     }
     out.line("]");
+    if !layers.is_empty() {
+        out.line("# How many of these were there before others were added, and when.");
+        out.line("layers = [");
+        for LockedLayer { packages, epoch } in layers {
+            out.line(&format!("  {{ packages = {packages}, epoch = {} }},", quoted(&epoch.to_string())));
+        }
+        out.line("]");
+    }
 }
 
 fn built(out: &mut Writer, lock: &Lock) {

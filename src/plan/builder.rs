@@ -20,6 +20,8 @@ pub(super) struct BaseKey {
     pub(super) spec: Vec<u8>,
     /// The packages' files.
     pub(super) contents: Vec<Digest>,
+    /// The step of the layers below.
+    pub(super) below: Option<usize>,
 }
 
 /// A plan under construction.

@@ -17,6 +17,14 @@ pub enum StepKind {
     Tools(String),
     /// The configured packages of an image, and of every other image of the same packages.
     Base(String),
+    /// The first of these packages, to which the step above adds those that were locked later: one of several such layers,
+    /// numbered from one.
+    Layer {
+        /// The image.
+        image: String,
+        /// Which one.
+        layer: usize,
+    },
     /// The same under the host name of an image, where they depend on it.
     Named(String),
     /// The root file system of an image.
@@ -81,6 +89,7 @@ impl fmt::Display for StepKind {
         match self {
             StepKind::Tools(set) => write!(f, "tools {set}"),
             StepKind::Base(image) => write!(f, "base {image}"),
+            StepKind::Layer { image, layer } => write!(f, "base {image} layer {layer}"),
             StepKind::Named(image) => write!(f, "named {image}"),
             StepKind::Root(image) => write!(f, "root {image}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),

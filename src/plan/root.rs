@@ -5,6 +5,7 @@
 //! step, so that its bytes are part of the step's id. Field order is the order below.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +16,8 @@ use crate::recipe::image::{AnswerType, FileCapabilities, MachineField};
 pub const BASE: &str = "base.tar";
 /// The same packages, configured under the host name of the image; empty where nothing in the base depends on that.
 pub const NAMED: &str = "named.tar";
+/// The input of a base that adds packages to another: what that one left.
+pub const BELOW: &str = "below.tar";
 /// The output that holds the paths of a base in which [`PLACEHOLDER`] was found, as JSON.
 pub const TRACES: &str = "host-name.json";
 /// The host name under which packages are configured that images of several names share. A full name, so that scripts have
@@ -76,6 +79,10 @@ pub struct BaseSpec {
     pub rules: u32,
     /// Packages in configure order.
     pub packages: Vec<RootPackage>,
+    /// How many of them this step configures at a time, the last ones of the list: those before them are in [`BELOW`]. All at
+    /// once where this is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<usize>,
     /// Files of theirs that are left out.
     #[serde(default, skip_serializing_if = "PathFilters::is_empty")]
     pub paths: PathFilters,
@@ -89,6 +96,24 @@ pub struct BaseSpec {
     pub timezone: String,
     /// What scripts that ask are answered, by question.
     pub answers: Vec<RootAnswer>,
+}
+
+impl BaseSpec {
+    /// The packages of each layer that the step configures; nothing where the numbers contradict the list.
+    pub fn ranges(&self) -> Option<Vec<Range<usize>>> {
+        let all = self.packages.len();
+        if self.layers.is_empty() {
+            return Some(std::iter::once(0..all).collect());
+        }
+        let own = self.layers.iter().try_fold(0usize, |sum, count| sum.checked_add(*count))?;
+        let mut from = all.checked_sub(own)?;
+        let next = |count: &usize| {
+            let range = from..from + count;
+            from = range.end;
+            range
+        };
+        Some(self.layers.iter().map(next).collect())
+    }
 }
 
 /// An answer to a question of debconf.
@@ -311,6 +336,38 @@ pub struct RootIds {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn layers_are_the_last_packages_of_a_list() {
+        let package = |name: &str| RootPackage {
+            name: name.to_owned(),
+            version: "1".to_owned(),
+            architecture: "all".to_owned(),
+            input: format!("{name}.deb"),
+        };
+        let mut spec = BaseSpec {
+            architecture: Arch::default(),
+            rules: RULES,
+            packages: ["a", "b", "c", "d", "e"].map(package).to_vec(),
+            layers: Vec::new(),
+            paths: PathFilters::default(),
+            epoch: Timestamp(0),
+            hostname: "h".to_owned(),
+            locale: "C.UTF-8".to_owned(),
+            timezone: "UTC".to_owned(),
+            answers: Vec::new(),
+        };
+        assert_eq!(spec.ranges().unwrap(), [0..5]);
+        for (layers, ranges) in [(vec![2], vec![3..5]), (vec![2, 2], vec![1..3, 3..5]), (vec![4, 1], vec![0..4, 4..5])]
+        {
+            spec.layers = layers;
+            assert_eq!(spec.ranges().unwrap(), ranges);
+        }
+        for wrong in [vec![6], vec![usize::MAX, 1]] {
+            spec.layers = wrong;
+            assert_eq!(spec.ranges(), None);
+        }
+    }
 
     #[test]
     fn a_swap_file_is_a_line_of_the_table() {

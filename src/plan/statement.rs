@@ -90,7 +90,9 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         return Some(recipe.machines.get(name)?.span);
     }
     match step {
-        StepKind::Base(image) | StepKind::Named(image) | StepKind::Root(image) => of_image(recipe, image, statement),
+        StepKind::Base(image) | StepKind::Layer { image, .. } | StepKind::Named(image) | StepKind::Root(image) => {
+            of_image(recipe, image, statement)
+        }
         StepKind::Disk(content) => of_image(recipe, &content.image, statement),
         StepKind::ExtraModules { image, .. } | StepKind::AllModules { image, .. } => of_image(recipe, image, statement),
         StepKind::StockKernel(kernel)

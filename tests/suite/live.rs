@@ -123,13 +123,14 @@ fn commit() -> usize {
     hash.get(..7).and_then(|digits| usize::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 
-/// Long tests of what changes seldom, of which one has its turn at each commit: a kernel on an incremental tree, two machines and the host
-/// on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
+/// Long tests of what changes seldom, of which one has its turn at each commit: packages that are added to a lock, a kernel on an incremental
+/// tree, two machines and the host on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
 /// image, a machine that is run twice, machines with memory of files and of huge pages, a machine on a bridge, one that sees directories of the host, a
 /// mirror that is waited for as long as kiln waits, a registry of others, bills of materials judged by the formats' own tools, a page in a
 /// browser, templates for CI services, disks in the formats of others.
-pub(crate) const SELDOM: [&str; 17] = [
+pub(crate) const SELDOM: [&str; 18] = [
     "shared",
+    "layers",
     "incremental",
     "first-boot",
     "names",

@@ -100,6 +100,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
         architecture: Arch::BUILD,
         rules: RULES,
         packages: locked,
+        layers: Vec::new(),
         paths: PathFilters::default(),
         epoch: EPOCH,
         hostname: PLACEHOLDER.to_owned(),

@@ -1,10 +1,11 @@
-//! Answers to what packages ask while they are configured: into debconf's database before the first script runs, and
-//! compared with it after the last one.
+//! Answers to what packages ask while they are configured: into debconf's database before the first script of their layer
+//! runs, and compared with it after the last one.
 //!
 //! Input: the answers of a base, a tree. Output: a line of the script that configures it; a refusal of answers that no package
 //! asks for or that are none of a question's choices; warnings about answers that scripts replaced.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::parts::locale;
 use crate::base::Foreign;
@@ -22,8 +23,9 @@ const FILE: &str = "var/cache/debconf/kiln-answers";
 /// What [`PROGRAM`] makes of a question that no package has brought yet; a package that does replaces it.
 const DUMMY: &str = "Dummy template";
 
-/// Lays the answers down, and says how the script takes them: before everything else, since any package may ask.
-pub(super) fn prepare(tree: &Tree, spec: &BaseSpec) -> Result<&'static str, RootError> {
+/// Lays the answers for the packages of a layer down, and says how the script takes them: before everything else, since any
+/// package may ask.
+pub(super) fn prepare(tree: &Tree, spec: &BaseSpec, layer: &Range<usize>) -> Result<&'static str, RootError> {
     let is_absent = |answer: &&RootAnswer| !spec.packages.iter().any(|package| package.name == answer.package);
     if let Some(stranger) = spec.answers.iter().find(is_absent) {
         let text =
@@ -34,8 +36,11 @@ pub(super) fn prepare(tree: &Tree, spec: &BaseSpec) -> Result<&'static str, Root
     if let (Some(first), false) = (spec.answers.first(), able) {
         return Err(of(first, "the image has no debconf, which would take this answer".to_owned()).into());
     }
-    let mut lines: String = if able { of_locale(tree, spec)? } else { None }.unwrap_or_default();
-    for RootAnswer { package, question, kind, value } in &spec.answers {
+    let first = layer.start == 0;
+    let mut lines: String = if able && first { of_locale(tree, spec)? } else { None }.unwrap_or_default();
+    // Whoever is not among all packages was refused, so each answer is of one layer.
+    let own = |answer: &&RootAnswer| spec.packages[layer.clone()].iter().any(|package| package.name == answer.package);
+    for RootAnswer { package, question, kind, value } in spec.answers.iter().filter(own) {
         lines.push_str(&format!("{package} {question} {} {value}\n", kind.name()));
     }
     if lines.is_empty() {

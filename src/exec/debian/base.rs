@@ -1,5 +1,10 @@
 //! Packages to a configured system: what all images of the same packages have in common.
+//!
+//! The packages of a lock are configured in layers. kiln unpacks the first one all at once; those of a later one are unpacked
+//! by dpkg, over what is there. A step configures one layer over the archive of the layers below, or all of them one after
+//! the other.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::excerpt::{Excerpts, PackageFailure};
@@ -7,15 +12,16 @@ use super::job::Job;
 use super::packages::{self, Known};
 use super::rules::{RuleInput, Stage};
 use super::run::Runner;
+use super::script::Candidate;
 use super::stand_ins::{self, StandIns};
 use super::traces::Traces;
 use super::verify::verify;
 use super::{Deb, answers, database, findings, machine, rules, script};
 use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
-use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, Witness, pack, unpack, workspace};
+use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, Witness, pack, restore, unpack, workspace};
 use crate::plan::Statement;
-use crate::plan::root::{BASE, BaseSpec, NAMED, PathFilters, RootPackage, TRACES};
+use crate::plan::root::{BASE, BELOW, BaseSpec, NAMED, PathFilters, RootPackage, TRACES};
 use crate::world::fs;
 
 /// Configures packages under a name that stands for any, and writes `base.tar` and where that name is in it.
@@ -41,19 +47,18 @@ pub(crate) fn named(job: &Job<'_>, spec: &BaseSpec, traces: &[String]) -> Result
 
 /// Unpacks, configures, puts in order, and writes the archive.
 fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Witness + Send)) -> Result<(), RootError> {
-    let packages = packages::read(&files(job, spec)?)?;
-    let tree = workspace::prepare(&job.root, size(&packages))?;
+    let layers = spec.ranges().ok_or_else(|| StepFailure::bug("base.json has larger layers than packages"))?;
+    let there = layers.first().map_or(0, |layer| layer.start);
+    let below = (there > 0).then(|| input(job, BELOW)).transpose()?;
+    let packages = packages::read(&files(job, &spec.packages[there..])?)?;
+    let restored =
+        below.as_ref().map_or(Ok(0), |below| fs::context("read", below, below.metadata()).map(|found| found.len()))?;
+    let tree = workspace::prepare(&job.root, size(&packages).saturating_add(2 * restored))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
-    let diverting: Vec<&Known> = packages.iter().filter(|package| package.diverts()).collect();
-    let filter = PathFilter::new(&spec.paths);
-    unpack_all(&tree, spec.architecture, (&packages, &filter), &mut times)?;
-    for package in &diverting {
-        times.learn_package(&package.deb(Some(&filter)))?;
+    if let Some(below) = below {
+        restore::restore(&below, &tree, &mut times)?;
     }
-    left_out(&tree, &spec.paths, &filter)?;
-    let deb = |package: &Known| package.diverts().then(|| format!("/tmp/debs/{}.deb", package.control.package()));
-    let debs: Vec<(PathBuf, String)> =
-        diverting.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default())).collect();
+    let filter = PathFilter::new(&spec.paths);
     let log = |line: &str| job.log(line);
     let runner = |mounts| Runner {
         root: &job.root,
@@ -63,28 +68,30 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
         variation: job.variation,
         log: &log,
     };
-    rules::foresee(&tree)?;
-    machine::describe(&tree, spec)?;
-    let answers = answers::prepare(&tree, spec)?;
-    let version = packages.iter().find(|package| package.control.package() == "dpkg");
-    let version = version
-        .ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
-    // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
-    let quicker = job.stand_ins.as_ref().filter(|_| diverting.is_empty());
-    let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
-    quicker.programs.iter().for_each(|program| job.log(&format!("kiln: a quicker program stands in for {program}")));
-    let before = [quicker.before.as_str(), answers].concat();
-    let text = script::configure(&packages::candidates(&packages, deb), version.control.version(), &before);
-    let (mut done, mut excerpts) = (0, Excerpts::default());
-    let configured = runner([debs, quicker.mounts].concat()).script("configuring packages", &text, &mut |line| {
-        if line.starts_with("Setting up ") {
-            done += 1;
-            job.progress(done, packages.len());
+    for layer in layers {
+        let own = &packages[layer.start - there..layer.end - there];
+        let by_dpkg = |package: &Known| layer.start > 0 || package.diverts();
+        let late: Vec<&Known> = own.iter().filter(|package| by_dpkg(package)).collect();
+        if layer.start == 0 {
+            let early: Vec<&Known> = own.iter().filter(|package| !by_dpkg(package)).collect();
+            unpack_all(&tree, spec.architecture, (&early, &filter), &mut times)?;
         }
-        excerpts.hear(line);
-        job.log(line);
-    });
-    configured.map_err(|error| of_packages(error, excerpts.finish()))?;
+        for package in &late {
+            times.learn_package(&package.deb(Some(&filter)))?;
+        }
+        if layer.start == 0 {
+            left_out(&tree, &spec.paths, &filter)?;
+        }
+        let deb = |package: &Known| by_dpkg(package).then(|| format!("/tmp/debs/{}.deb", package.control.package()));
+        let debs = late.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default()));
+        // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
+        let quicker = job.stand_ins.as_ref().filter(|_| !own.iter().any(Known::diverts));
+        let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
+        quicker.programs.iter().for_each(|program| log(&format!("kiln: a quicker program stands in for {program}")));
+        let runner = runner(debs.chain(quicker.mounts).collect());
+        let packages = packages::candidates(own, deb);
+        scripts(job, spec, (&tree, &runner), Layer { range: &layer, packages: &packages, before: &quicker.before })?;
+    }
     answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
     machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
@@ -94,6 +101,42 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
     let (checked, packed) = rayon::join(check, || pack::write(&tree, (spec.epoch, &times), out, witness));
     findings::write(job, &checked?)?;
     packed
+}
+
+/// Packages that are configured together.
+struct Layer<'a> {
+    /// Where in the list they are.
+    range: &'a Range<usize>,
+    packages: &'a [Candidate],
+    /// What the script begins with.
+    before: &'a str,
+}
+
+/// Runs the scripts of a layer's packages.
+fn scripts(
+    job: &Job<'_>,
+    spec: &BaseSpec,
+    (tree, runner): (&Tree, &Runner<'_>),
+    Layer { range, packages, before }: Layer<'_>,
+) -> Result<(), RootError> {
+    let coming = packages.iter().filter(|package| package.deb.is_some());
+    rules::foresee(tree, &coming.map(|package| package.name.as_str()).collect::<Vec<_>>())?;
+    machine::describe(tree, spec)?;
+    let answers = answers::prepare(tree, spec, range)?;
+    let dpkg = spec.packages.iter().find(|package| package.name == "dpkg");
+    let dpkg =
+        dpkg.ok_or_else(|| RootError::from(StepFailure::recipe(Statement::Block, "the image has no package dpkg")))?;
+    let text = script::configure(packages, &dpkg.version, &[before, answers].concat());
+    let (mut done, mut excerpts) = (range.start, Excerpts::default());
+    let configured = runner.script("configuring packages", &text, &mut |line| {
+        if line.starts_with("Setting up ") {
+            done += 1;
+            job.progress(done, spec.packages.len());
+        }
+        excerpts.hear(line);
+        job.log(line);
+    });
+    configured.map_err(|error| of_packages(error, excerpts.finish()))
 }
 
 /// The same failure with the packages whose scripts failed, and what they said.
@@ -128,26 +171,24 @@ fn left_out(tree: &Tree, paths: &PathFilters, filter: &PathFilter<'_>) -> Result
 fn unpack_all(
     tree: &Tree,
     arch: Arch,
-    (packages, filter): (&[Known], &PathFilter<'_>),
+    (packages, filter): (&[&Known], &PathFilter<'_>),
     times: &mut Times,
 ) -> Result<(), RootError> {
-    let ours: Vec<&Known> = packages.iter().filter(|package| !package.diverts()).collect();
-    let debs: Vec<Deb> = ours.iter().map(|known| known.deb(Some(filter))).collect();
-    let judge = |a, b| packages::judge(&ours, a, b);
+    let debs: Vec<Deb> = packages.iter().map(|known| known.deb(Some(filter))).collect();
+    let judge = |a, b| packages::judge(packages, a, b);
     let manner = UnpackMode { arch, faithful: true, mtime: None };
     let unpacked = unpack(tree, &debs, manner, &judge)?;
     unpacked.iter().flat_map(|package| &package.times).for_each(|mtime| times.learn(*mtime));
     database::write(tree, &unpacked)
 }
 
-fn files(job: &Job<'_>, spec: &BaseSpec) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
-    let find = |package: &RootPackage| {
-        let file = job.inputs.get(&package.input).cloned();
-        let file =
-            file.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{}`", package.input))))?;
-        Ok((package.clone(), file))
-    };
-    spec.packages.iter().map(find).collect()
+fn files(job: &Job<'_>, packages: &[RootPackage]) -> Result<Vec<(RootPackage, PathBuf)>, RootError> {
+    packages.iter().map(|package| Ok((package.clone(), input(job, &package.input)?))).collect()
+}
+
+fn input(job: &Job<'_>, name: &str) -> Result<PathBuf, RootError> {
+    let file = job.inputs.get(name).cloned();
+    file.ok_or_else(|| RootError::from(StepFailure::bug(format!("there is no input `{name}`"))))
 }
 
 /// Bytes of the tree: what the packages say they need (policy 5.6.20, in KiB), twice for what scripts add.

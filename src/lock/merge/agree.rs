@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::pins::reopen;
+use super::pins::{is_open, reopen};
 use crate::base::Foreign;
 use crate::debian::archive::ArchiveRef;
 use crate::lock::write::package_key;
@@ -46,7 +46,7 @@ impl fmt::Display for Contested {
 pub(super) fn agreed(mut ours: Lock, mut theirs: Lock) -> (Lock, Settled) {
     let mut settled = Settled::default();
     archives(&mut ours, &mut theirs);
-    sets(&mut ours, &mut theirs.sets, &mut settled);
+    sets(&mut ours, &mut theirs, &mut settled);
     sources(&mut ours, theirs.sources, &mut settled);
     for (name, table) in theirs.images {
         match ours.images.get_mut(&name) {
@@ -90,19 +90,32 @@ fn moved(lock: &mut Lock, from: &ArchiveRef, to: &ArchiveRef) {
     packages.chain(places).filter(|archive| *archive == from).for_each(|archive| archive.clone_from(to));
 }
 
-fn sets(ours: &mut Lock, theirs: &mut BTreeMap<String, Vec<LockedPackage>>, settled: &mut Settled) {
+fn sets(ours: &mut Lock, theirs: &mut Lock, settled: &mut Settled) {
     for (name, packages) in std::mem::take(&mut ours.sets) {
-        let merged = match theirs.remove(&name) {
+        let mut layers = [ours.layers.remove(&name), theirs.layers.remove(&name)];
+        let merged = match theirs.sets.remove(&name) {
+            Some(others) if layers[0] != layers[1] => {
+                layers = [None, None];
+                let mut merged = set(&name, packages, others, settled);
+                reopen(&mut merged);
+                merged
+            }
             Some(others) => set(&name, packages, others, settled),
             None => {
                 settled.one_sided += packages.len();
                 packages
             }
         };
+        if let [Some(layers), _] = layers
+            && !merged.iter().any(is_open)
+        {
+            ours.layers.insert(name.clone(), layers);
+        }
         ours.sets.insert(name, merged);
     }
-    settled.one_sided += theirs.values().map(Vec::len).sum::<usize>();
-    ours.sets.append(theirs);
+    settled.one_sided += theirs.sets.values().map(Vec::len).sum::<usize>();
+    ours.sets.append(&mut theirs.sets);
+    ours.layers.append(&mut theirs.layers);
 }
 
 /// A set that is the same on both sides stays; another one is solved again, with the pins that nobody contests.

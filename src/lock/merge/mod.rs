@@ -8,6 +8,7 @@ mod agree;
 mod pins;
 
 pub use agree::{Contested, Settled};
+pub(super) use pins::is_open;
 
 use super::{Lock, ReadError, sides};
 

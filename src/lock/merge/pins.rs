@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::debian::archive::ArchiveRef;
 use crate::debian::solve::Why;
-use crate::lock::read::{checked, package, parsed, recipe, source_file, users};
+use crate::lock::read::{checked, layered, package, parsed, recipe, source_file, users};
 use crate::lock::wire::WireSet;
 use crate::lock::write::package_key;
 use crate::lock::{Lock, LockedArchive, LockedPackage, LockedSource, ReadError};
@@ -15,6 +15,8 @@ pub(super) fn read(text: &str) -> Result<Lock, ReadError> {
     let wire = parsed(text)?;
     let archives = wire.archives.into_iter().map(|(name, archive)| checked(&name, archive));
     let archives: BTreeMap<ArchiveRef, LockedArchive> = archives.collect::<Result<_, ReadError>>()?;
+    let layers = wire.sets.iter().filter_map(|(name, set)| Some((name.clone(), layered(set).ok()?)));
+    let layers = layers.filter(|(_, layers)| !layers.is_empty()).collect();
     let sets = wire.sets.into_iter().map(|(name, set)| (name.clone(), packages(&name, set, &archives)));
     let sets = sets.collect();
     let sources = wire.sources.into_iter().map(|(name, files)| {
@@ -31,6 +33,7 @@ pub(super) fn read(text: &str) -> Result<Lock, ReadError> {
         seed: wire.seed,
         sources,
         sets,
+        layers,
         images: images.collect::<Result<_, ReadError>>()?,
         archives,
         local: wire.local,
@@ -46,11 +49,13 @@ pub(super) fn read(text: &str) -> Result<Lock, ReadError> {
 fn packages(name: &str, set: WireSet, archives: &BTreeMap<ArchiveRef, LockedArchive>) -> Vec<LockedPackage> {
     let place = format!("sets.{name}");
     let stated = set.packages.len();
+    let is_layered = layered(&set).is_ok();
     let packages = set.packages.into_iter().filter_map(|wire| package(&place, wire, archives).ok());
     let mut by_key: BTreeMap<String, LockedPackage> =
         packages.map(|package| (package_key(&package), package)).collect();
     let whole = by_key.len() == stated
         && set.configure.len() == stated
+        && is_layered
         && set.configure.iter().collect::<BTreeSet<_>>() == by_key.keys().collect();
     let mut ordered: Vec<LockedPackage> = set.configure.iter().filter_map(|key| by_key.remove(key)).collect();
     ordered.extend(by_key.into_values());
@@ -60,7 +65,12 @@ fn packages(name: &str, set: WireSet, archives: &BTreeMap<ArchiveRef, LockedArch
     ordered
 }
 
-/// Takes away what answers the recipe, so that the set is solved again with these pins.
+/// Takes away what answers the recipe, so that the set is solved again with these pins, whose order means nothing.
 pub(super) fn reopen(packages: &mut [LockedPackage]) {
     packages.iter_mut().for_each(|package| package.why = Why::DependencyOf(package.name.clone()));
+}
+
+/// Whether [`reopen`] was asked for this one.
+pub(in crate::lock) fn is_open(package: &LockedPackage) -> bool {
+    package.why == Why::DependencyOf(package.name.clone())
 }

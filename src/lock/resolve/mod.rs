@@ -9,6 +9,7 @@ mod cache;
 mod error;
 mod fetch;
 mod index;
+mod layers;
 mod local;
 mod offered;
 mod report;
@@ -34,6 +35,7 @@ use crate::recipe::Recipe;
 use crate::world::World;
 use crate::world::download::{Downloader, ServerWait};
 use archive::Loaded;
+use layers::LayeredSet;
 
 /// What may move.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -161,9 +163,9 @@ pub fn resolve(
                 other => other?,
             },
             Some(lock) => {
-                let mut kept = lock.sets[*name].clone();
-                kept.iter_mut().for_each(|package| package.archive = solving.home(package));
-                kept
+                let mut packages = lock.sets[*name].clone();
+                packages.iter_mut().for_each(|package| package.archive = solving.home(package));
+                LayeredSet { packages, layers: lock.layers.get(*name).cloned().unwrap_or_default() }
             }
         };
         packages.insert((*name).to_owned(), solved);
@@ -220,7 +222,7 @@ fn load<'a>(
 
 /// What a lock pins of its archives.
 struct Pinned {
-    sets: BTreeMap<String, Vec<LockedPackage>>,
+    sets: BTreeMap<String, LayeredSet>,
     sources: BTreeMap<String, LockedSource>,
 }
 
@@ -230,6 +232,15 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
     let digest = recipe_digest(&files, &recipe.params);
     let archives = archives(recipe, previous, loaded, &pinned);
     let Pinned { sets, sources } = pinned;
+    let (mut packages, mut layers) = (BTreeMap::new(), BTreeMap::new());
+    for (name, mut set) in sets {
+        // What the recipe states is the time of all of them.
+        set.layers.iter_mut().for_each(|layer| layer.epoch = recipe.epoch.unwrap_or(layer.epoch));
+        if !set.layers.is_empty() {
+            layers.insert(name.clone(), set.layers);
+        }
+        packages.insert(name, set.packages);
+    }
     let newest = archives.values().map(|archive| archive.date).max();
     let seed = Digest::of(format!("kiln seed 1\n{}\n", recipe.name).as_bytes());
     let mut lock = Lock {
@@ -238,7 +249,8 @@ fn assemble(recipe: &Recipe, previous: Option<&Lock>, loaded: BTreeMap<&str, Loa
         epoch: recipe.epoch.or(newest).unwrap_or(crate::base::Timestamp(0)),
         seed: previous.map_or(seed, |lock| lock.seed),
         archives,
-        sets,
+        sets: packages,
+        layers,
         sources,
         local: super::described::local(recipe),
         kernels: BTreeMap::new(),
@@ -296,7 +308,7 @@ fn archives(
         archives.insert(current, locked);
     }
     let Some(previous) = previous else { return archives };
-    let packages = pinned.sets.values().flatten().map(|package| &package.archive);
+    let packages = pinned.sets.values().flat_map(|set| &set.packages).map(|package| &package.archive);
     let files = pinned.sources.values().flat_map(|source| source.files.values());
     let of_sets = sets_archives(recipe);
     for name in packages.chain(files.filter_map(|file| file.place.archive())).chain(&of_sets) {

@@ -5,6 +5,7 @@ use std::io::Cursor;
 
 use super::archive::Loaded;
 use super::error::{ResolveError, UnsolvedSet};
+use super::layers::{self, LayeredSet};
 use super::local::{self, LocalPackages};
 use super::{Progress, ResolveContext, Update};
 use crate::debian::archive::ArchiveRef;
@@ -158,8 +159,14 @@ pub(super) struct Solving<'a> {
 }
 
 impl Solving<'_> {
-    /// The packages of a set, in configure order.
-    pub(super) fn solve(&self, set: &PackageSet) -> Result<Vec<LockedPackage>, ResolveError> {
+    /// The packages of a set, in configure order. What of an image's packages stays is a layer of its own.
+    pub(super) fn solve(&self, set: &PackageSet) -> Result<LayeredSet, ResolveError> {
+        let solved = self.packages(set)?;
+        let before = self.previous.filter(|_| set.base != Base::None).map(|lock| (lock, set.name.as_str()));
+        Ok(layers::arrange(before, solved, self.update, &layers::first(self.recipe, &set.name)))
+    }
+
+    fn packages(&self, set: &PackageSet) -> Result<Vec<LockedPackage>, ResolveError> {
         self.context.report(Progress::Solving { set: set.name.clone() });
         let local = LocalPackages::read(self.recipe, set).map_err(|refused| {
             let source = Unsolvable::Requests(refused);

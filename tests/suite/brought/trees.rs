@@ -185,6 +185,7 @@ fn a_lock_says_when_a_tree_has_changed() {
         seed: Digest::of(b""),
         archives: Default::default(),
         sets: Default::default(),
+        layers: Default::default(),
         sources: Default::default(),
         kernels: Default::default(),
         images: Default::default(),

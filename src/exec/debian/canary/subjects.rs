@@ -49,7 +49,7 @@ pub(super) fn all(work: &Path) -> Vec<Subject> {
     let services = work.to_owned();
     let act = move |tree: &Tree| with(&services, tree, &|addition| parts::services(addition).map(drop));
     subjects.push(subject("services", act, true));
-    subjects.push(subject("foresight", rules::foresee, true));
+    subjects.push(subject("foresight", |tree| rules::foresee(tree, &["openssh-server", "postgresql-common"]), true));
     subjects.push(subject("database", |tree| database::write(tree, &[unpacked()]), true));
     let settle = |tree: &Tree| numbers::settle(&spec(), tree, origin::of);
     subjects.push(Subject { refuses: true, ..subject("numbers", settle, true) });

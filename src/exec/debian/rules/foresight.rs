@@ -14,16 +14,17 @@ const HOST_KEYS: [&str; 3] = ["etc/ssh/ssh_host_rsa_key", "etc/ssh/ssh_host_ecds
 const CLUSTERS: &str = "etc/postgresql-common/createcluster.d";
 const CLUSTER: &str = "etc/postgresql-common/createcluster.d/kiln.conf";
 
-/// Puts them there, before any script runs.
-pub(crate) fn foresee(tree: &Tree) -> Result<(), RootError> {
+/// Puts them there, before any script runs; `coming` are packages that dpkg unpacks only then.
+pub(crate) fn foresee(tree: &Tree, coming: &[&str]) -> Result<(), RootError> {
     tree.put(POLICY, b"#!/bin/sh\nexit 101\n", 0o755)?;
-    if tree.has("usr/sbin/sshd")? {
+    if tree.has("usr/sbin/sshd")? || coming.contains(&"openssh-server") {
+        tree.directory("etc/ssh")?;
         for key in HOST_KEYS {
             tree.put(key, b"", 0o600)?;
         }
     }
     // Not `postgresql-common` itself, which diverts files and so is unpacked later, by dpkg.
-    if tree.has("usr/lib/postgresql")? {
+    if tree.has("usr/lib/postgresql")? || coming.iter().any(|name| name.starts_with("postgresql")) {
         tree.directory(CLUSTERS)?;
         tree.put(CLUSTER, b"create_main_cluster = false\n", 0o644)?;
     }
