@@ -55,6 +55,7 @@ fn made(name: &str, spec: &DiskSpec, layers: &[Vec<(TarEntry, Vec<u8>)>]) -> Res
         out: &out,
         scratch: &scratch,
         variation: None,
+        without_stand_ins: false,
         limits: crate::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };
