@@ -51,7 +51,7 @@ new=$(versions openssl | tail -n1)
 unpack "$work/tree" "${packages[@]}"
 unpack "$work/tree" "openssl=$old" "libssl3=$old"
 # Both versions in the place of one, since a kernel of another name would be no changed file.
-kernels=$(apt-cache search --names-only '^linux-image-[0-9.-]*-cloud-amd64$' | cut -d' ' -f1 | sort -V | tail -n2)
+kernels=$(apt-cache search --names-only '^linux-image-[0-9.]+-[0-9]+-cloud-amd64$' | cut -d' ' -f1 | sort -V | tail -n2)
 for kernel in $kernels; do
     unpack "$work/$kernel" "$kernel"
     mkdir -p "$work/kernel-$kernel/boot" "$work/kernel-$kernel/lib/modules/kernel"

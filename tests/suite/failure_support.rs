@@ -48,7 +48,11 @@ impl Lab {
         command.current_dir(&self.directory).env("KILN_STORE", self.store()).env("KILN_MIRROR", self.server.url());
         // Every address but the loopback's is asked through a proxy that is not there.
         command.env("ALL_PROXY", "http://127.0.0.1:9").env("NO_PROXY", "127.0.0.1");
-        command.env("HOME", &self.directory).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
+        command
+            .env("HOME", &self.directory)
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("XDG_CACHE_HOME");
         command
     }
 

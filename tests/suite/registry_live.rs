@@ -115,7 +115,8 @@ fn a_registry_and_a_client_of_others_store_and_read_what_kiln_pushes() {
         assert_eq!(std::fs::read(scratch.path(name).join("manifest.json")).unwrap(), manifest);
         succeed(&mut alone(&["verify", name]));
         // Debian's registry lists no referrers by itself: the attestation is found by the tag that stands in for that.
-        succeed(&mut alone(&["verify", name, "--require", "1", "--from", &reference, "--trusted-keys", "trusted"]));
+        let quorum = ["verify", name, "--require", "1", "--from", &reference, "--trusted-keys", "trusted"];
+        succeed(alone(&quorum).env("XDG_STATE_HOME", scratch.path("state")));
         assert_eq!(scratch.path(name).join("attestations.intoto.jsonl").exists(), name == "from-registry");
         let version = succeed(&mut alone(&["qemu", name, "--", "--version"])).stdout;
         assert!(String::from_utf8_lossy(&version).contains("QEMU emulator version"));
