@@ -36,12 +36,17 @@ fn executable(path: &Path, text: &str) {
 struct Lab {
     scratch: Scratch,
     server: Child,
+    /// A link to the directory.
+    short: PathBuf,
 }
 
 impl Lab {
     fn new(name: &str) -> Lab {
         let scratch = Scratch::new(name);
-        let place = scratch.path("place");
+        // The name of a socket has at most 107 bytes.
+        let short = std::env::temp_dir().join(format!("kiln-{}-{name}", std::process::id()));
+        symlink(scratch.path(""), &short).unwrap();
+        let place = short.join("place");
         let ours = |text: &str| text.replace("/dev/kiln", place.to_str().unwrap());
         executable(&place.join("own/program"), PROGRAM);
         executable(&place.join("program"), &ours(CLIENT));
@@ -49,13 +54,14 @@ impl Lab {
         fs::create_dir_all(scratch.path("modules")).unwrap();
         fs::write(scratch.path("modules/Fake.pm"), "package Fake; sub word { 'first' } 1;\n").unwrap();
         let mut command = Command::new(place.join("server"));
-        command.arg(scratch.path("place.socket")).args(["Text/Wrap.pm", "File/Basename.pm", "Fake.pm", "Missing.pm"]);
+        command.arg(short.join("place.socket")).args(["Text/Wrap.pm", "File/Basename.pm", "Fake.pm", "Missing.pm"]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let server = environment(&mut command, &scratch).spawn().unwrap();
+        let mut server = environment(&mut command, &scratch).spawn().unwrap();
         while !scratch.path("place.socket").exists() {
+            assert_eq!(server.try_wait().unwrap(), None, "the server ended");
             std::thread::yield_now();
         }
-        Lab { scratch, server }
+        Lab { scratch, server, short }
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
@@ -78,6 +84,7 @@ impl Drop for Lab {
     fn drop(&mut self) {
         let _ = self.server.kill();
         let _ = self.server.wait();
+        let _ = fs::remove_file(&self.short);
     }
 }
 

@@ -119,7 +119,8 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
     place.directory("own")?;
     let mut modules: Vec<&str> = Vec::new();
     for Program { path, digests, kind } in programs {
-        let own = if tree.stat(path)?.is_some_and(|stat| stat.file()) { tree.bytes(path, LIMIT)? } else { None };
+        let fits = tree.stat(path)?.is_some_and(|stat| stat.file() && stat.size <= LIMIT);
+        let own = if fits { tree.bytes(path, LIMIT)? } else { None };
         let Some(own) = own.filter(|own| digests.contains(&Digest::of(own).hex().as_str())) else { continue };
         let name = path.rsplit('/').next().unwrap_or(path);
         let text = match kind {
