@@ -13,7 +13,7 @@ use super::{BuiltinContext, BuiltinError, input, merge};
 use crate::exec::event::StepEvent;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::interrupt;
-use crate::format::ext4::write::{Ext4Options, Ext4WriteError, MappedDisk, SourceFile, SourceTree, SwapFile, lay_out};
+use crate::format::ext4::write::{DiskTree, Ext4Options, Ext4WriteError, MappedDisk, SourceFile, SwapFile, lay_out};
 use crate::format::qcow2::{Qcow2Options, write_qcow2};
 use crate::format::swap;
 use crate::format::tar::{TarEntry, TarPath};
@@ -70,7 +70,7 @@ struct Part<'a> {
 impl Maker<'_> {
     fn make(&self, part: Part<'_>, names: &Names, format: DiskFormat, name: &str) -> Result<(), BuiltinError> {
         let options = self.options(part)?;
-        let tree = SourceTree { files: self.files, names };
+        let tree = DiskTree { files: self.files, names };
         let map = lay_out(tree, self.sources, &options, &go_on).map_err(|error| failure(part, error))?;
         let made = MappedDisk { map: &map, sources: self.sources };
         let path = self.context.out.join(name);

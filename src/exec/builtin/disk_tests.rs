@@ -131,7 +131,7 @@ fn a_swap_file_is_private_and_counts_for_what_fits() {
     let with = DiskSpec { swap: swap(60 << 20), ..with };
     let failure = made("swap-full", &with, &[vec![directory("", 0o755, 0)]]).unwrap_err();
     assert_eq!(failure.about, [Statement::Size]);
-    let said = "the files of this image and its swap file take 61 MiB, and a file system of 64MiB has room for 58 MiB";
+    let said = "the files of this image and its swap file take 60 MiB, and a file system of 64MiB has room for 58 MiB";
     assert_eq!((failure.message.as_str(), failure.help.as_deref()), (said, Some("write `size = 128MiB` or more")));
 }
 
@@ -139,7 +139,7 @@ fn a_swap_file_is_private_and_counts_for_what_fits() {
 fn what_ext4_cannot_have_is_said_with_its_name() {
     let mut late = file("x", "1");
     late.0.mtime = 1 << 40;
-    let failure = made("late", &spec(DiskFormat::Raw, &[]), &[vec![late]]).unwrap_err();
+    let failure = made("late", &spec(DiskFormat::Raw, &[]), &[vec![directory("", 0o755, 0), late]]).unwrap_err();
     assert!(failure.message.starts_with("/x has a time that ext4 cannot store"), "{}", failure.message);
     let mut heavy = file("y", "1");
     heavy.0.xattrs = [(b"user.much".to_vec(), vec![1; 5000])].into();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use kiln::format::disk::DiskReader;
-use kiln::format::ext4::write::{Ext4Options, Ext4WriteError, MappedDisk, SourceFile, SourceTree, lay_out};
+use kiln::format::ext4::write::{DiskTree, Ext4Options, Ext4WriteError, MappedDisk, SourceFile, lay_out};
 use kiln::format::ext4::{Ext4Reader, Space};
 use kiln::format::tar::{TarEntry, TarEntryKind, TarPath};
 
@@ -100,7 +100,7 @@ impl Tree {
         std::fs::write(&at, &self.content).unwrap();
         let sources = [File::open(&at).unwrap()];
         let disk = Disk(place.join("disk.raw"));
-        let map = lay_out(SourceTree { files: &self.files, names: &self.names }, &sources, options, &|| Ok(()));
+        let map = lay_out(DiskTree { files: &self.files, names: &self.names }, &sources, options, &|| Ok(()));
         let map = map.inspect_err(|_| std::fs::remove_dir_all(&place).unwrap())?;
         MappedDisk { map: &map, sources: &sources }.write(&File::create(&disk.0).unwrap(), &|| Ok(())).unwrap();
         Ok(disk)

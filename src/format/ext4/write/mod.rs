@@ -58,7 +58,7 @@ pub struct SourceFile {
 
 /// What a file system is to hold.
 #[derive(Debug, Clone, Copy)]
-pub struct SourceTree<'a> {
+pub struct DiskTree<'a> {
     pub files: &'a [SourceFile],
     /// Every name with the file that it is the name of, by its place. Every directory above a name is a name, the root too.
     pub names: &'a BTreeMap<TarPath, usize>,
@@ -126,7 +126,7 @@ const UNCOUNTED_BLOCKS: u64 = 1 + LOST_AND_FOUND_BLOCKS + 1;
 
 /// Lays a tree out; `go_on` is asked now and then, and its error ends the work.
 pub fn lay_out<S: ContentSource>(
-    tree: SourceTree<'_>,
+    tree: DiskTree<'_>,
     sources: &[S],
     options: &Ext4Options,
     go_on: &(dyn Fn() -> io::Result<()> + Sync),

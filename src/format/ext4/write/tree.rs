@@ -11,7 +11,7 @@ use super::directory::{self, DIRECTORY, Name};
 use super::inode::{InodeFields, TIMES};
 use super::own::PRIVATE;
 use super::xattr::{self, Attributes};
-use super::{Ext4Options, Ext4WriteError, LOST_AND_FOUND_BLOCKS, SourceFile, SourceTree, Writer};
+use super::{DiskTree, Ext4Options, Ext4WriteError, LOST_AND_FOUND_BLOCKS, SourceFile, Writer};
 use crate::format::tar::{TarEntry, TarEntryKind, TarPath};
 
 /// The kind within a mode.
@@ -46,7 +46,7 @@ fn refuse(path: &TarPath, what: &'static str) -> Ext4WriteError {
 }
 
 /// Sorts a tree, and validates that ext4 can have it.
-pub(super) fn sort<'a>(tree: SourceTree<'a>, options: &'a Ext4Options) -> Result<SortedTree<'a>, Ext4WriteError> {
+pub(super) fn sort<'a>(tree: DiskTree<'a>, options: &'a Ext4Options) -> Result<SortedTree<'a>, Ext4WriteError> {
     let is_directory = |file: usize| tree.files[file].entry.is_directory();
     let mut first: Vec<Option<&TarPath>> = vec![None; tree.files.len()];
     let mut links = vec![0; tree.files.len()];
@@ -101,7 +101,7 @@ pub(super) fn sort<'a>(tree: SourceTree<'a>, options: &'a Ext4Options) -> Result
 }
 
 /// The directory of the swap file, and its name there.
-fn swap_place<'a>(tree: SourceTree<'_>, path: &'a TarPath) -> Result<(usize, &'a [u8]), Ext4WriteError> {
+fn swap_place<'a>(tree: DiskTree<'_>, path: &'a TarPath) -> Result<(usize, &'a [u8]), Ext4WriteError> {
     let directory = path.parent().and_then(|parent| tree.names.get(&parent).copied());
     let directory = directory.filter(|directory| tree.files[*directory].entry.is_directory());
     match directory {
@@ -123,7 +123,7 @@ fn validate(entry: &TarEntry) -> Result<(), Ext4WriteError> {
 
 /// The stretches of every file, by its place in [`SortedTree::files`].
 pub(super) fn contents<S: ContentSource>(
-    tree: SourceTree<'_>,
+    tree: DiskTree<'_>,
     sorted: &SortedTree<'_>,
     sources: &[S],
     go_on: &(dyn Fn() -> io::Result<()> + Sync),
@@ -143,7 +143,7 @@ impl Writer<'_> {
     /// Everything that is in the tree, and what belongs to it without being there.
     pub(super) fn files(
         &mut self,
-        tree: SourceTree<'_>,
+        tree: DiskTree<'_>,
         sorted: &SortedTree<'_>,
         contents: &[Vec<Stretch>],
     ) -> Result<(), Ext4WriteError> {
@@ -168,7 +168,7 @@ impl Writer<'_> {
     }
 
     /// That of the tree, or an empty one; with room for names in either.
-    fn lost_and_found(&mut self, tree: SourceTree<'_>, sorted: &SortedTree<'_>) -> Result<(), Ext4WriteError> {
+    fn lost_and_found(&mut self, tree: DiskTree<'_>, sorted: &SortedTree<'_>) -> Result<(), Ext4WriteError> {
         let number = RESERVED_INODES;
         if let Some(file) = sorted.lost_and_found {
             return self.directory(tree, sorted, (file, number, ROOT));
@@ -183,7 +183,7 @@ impl Writer<'_> {
 
     fn directory(
         &mut self,
-        tree: SourceTree<'_>,
+        tree: DiskTree<'_>,
         sorted: &SortedTree<'_>,
         (file, number, parent): (usize, u64, u64),
     ) -> Result<(), Ext4WriteError> {
