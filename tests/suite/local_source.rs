@@ -180,7 +180,8 @@ fn prepared(name: &str, (changed, removed): (&str, &str), config: &str) -> Optio
         scripts.replace("/tmp/bin", &format!("{here}/bin"))
     );
     let run = |script: &str| std::process::Command::new("sh").args(["-c", script]).current_dir(&at).output().unwrap();
-    let missing = run("for program in cmp find grep sed tar tr xargs; do command -v $program >/dev/null || echo $program; done");
+    let missing =
+        run("for program in cmp find grep sed tar tr xargs; do command -v $program >/dev/null || echo $program; done");
     let output = run(&script);
     kiln::world::fs::remove_tree(&at).unwrap();
     if !missing.stdout.is_empty() {

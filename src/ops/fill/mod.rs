@@ -131,7 +131,9 @@ fn reason(sharing: Sharing, privacy: Privacy) -> Option<&'static str> {
         (Sharing::Private, Privacy::Public) => {
             Some("it is made from files that not everybody may read; `--cache private=PLACE` pushes it as well")
         }
-        (Sharing::Below | Sharing::Never, _) => Some("it is made of a directory that no lock pins, or was built incrementally"),
+        (Sharing::Below | Sharing::Never, _) => {
+            Some("it is made of a directory that no lock pins, or was built incrementally")
+        }
     }
 }
 
