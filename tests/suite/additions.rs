@@ -118,7 +118,7 @@ fn a_test_has_additions_for_every_machine_or_is_refused_before_anything_is_built
     let (code, said) = test("recipes/seabios.kiln", &["--append", "it's"]);
     assert!(code == Some(2) && said.contains("GRUB"), "{said}");
     // Long enough for a run, with no room for the words that start the shell of tests.
-    let long = "x".repeat(1500);
+    let long = "x".repeat(1700);
     argv(&["recipes/cxl-quick.kiln", "--append", &long]);
     let (code, said) = test("recipes/cxl-quick.kiln", &["--append", &long]);
     assert!(code == Some(1) && said.contains("too long for tests: the kernel keeps 2047"), "{code:?} {said}");

@@ -23,22 +23,34 @@ fn a_layout_is_filled_once_taken_from_and_compared() {
     assert!(lab.push("store", &["--cache", PLACE]).contains("; 0 files written"));
     assert_eq!((index(&lab), names(&lab.path("layout/blobs/sha256")).len()), before);
 
-    // A layout is files, which no network is needed for.
-    let said = lab.build("other", &["--offline", "--cache", PLACE]);
+    let said = lab.build("other", &["--cache", PLACE]);
     for step in ["build first", "build last", "base lab", "root lab", "disk lab", "kernel stock"] {
         assert!(!ran(&said, step), "{step}: {said}");
     }
     assert!(said.contains("root lab: taken from oci:layout"), "{said}");
     assert_eq!(lab.built("store"), lab.built("other"));
     lab.sound("other");
-    // The keys that signed are found in its index, trusted or not.
-    lab.trust("");
     let said = lab.kiln("store", &["challenge", "lab.kiln", PLACE]).text();
-    assert!(said.contains("in oci:layout"), "{said}");
+    assert!(said.contains("one      this store, alice in oci:layout"), "they are one builder: {said}");
     // A build is pushed beside: tags of others stay.
     lab.succeed("store", &["push", "--allow-leaks", "lab.kiln", "oci:layout:v1"]);
     let tags = index(&lab)["manifests"].as_array().unwrap().len();
     assert_eq!(tags, before.0["manifests"].as_array().unwrap().len() + 1);
+}
+
+#[test]
+fn a_layout_needs_no_network_and_says_whose_keys_have_signed() {
+    let Some(lab) = Lab::with_kernel("layout-keys") else { return };
+    lab.push("store", &["--cache", PLACE]);
+    assert!(lab.build("other", &["--offline", "--cache", PLACE]).contains("kernel stock: taken from oci:layout"));
+    // Keys that are not trusted are found in its index.
+    lab.key("mallory");
+    lab.trust(&format!("mallory {}\n", lab.public("mallory")));
+    let ended = lab.kiln("empty", &["challenge", "lab.kiln", PLACE, "--json"]);
+    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    let answers = report["steps"][0]["answers"].as_array().unwrap();
+    assert_eq!((answers.len(), &answers[0]["cache"]), (1, &PLACE.into()), "{report}");
+    assert!(answers[0].get("signer").is_none(), "alice's key is in no list: {report}");
 }
 
 #[test]
