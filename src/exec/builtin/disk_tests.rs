@@ -107,7 +107,7 @@ fn later_archives_lie_on_top_and_either_format_has_the_same() {
         .map(str::to_owned);
     for format in [DiskFormat::Raw, DiskFormat::Qcow2] {
         let layers = [base.clone(), top.clone()];
-        assert_eq!(made(format.name(), &spec(format, &[]), &layers).unwrap(), [expected.clone()]);
+        assert_eq!(made(format.name(), &spec(format, &[]), &layers).unwrap(), std::slice::from_ref(&expected));
     }
     assert_eq!(
         made("empty", &spec(DiskFormat::Raw, &[]), &[Vec::new()]).unwrap()[0],

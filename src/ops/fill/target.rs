@@ -44,7 +44,7 @@ pub(super) struct ArtifactTarget<'a> {
 
 /// Who takes artifacts.
 enum ArtifactPlace<'a> {
-    Registry(Registry<'a>),
+    Registry(Box<Registry<'a>>),
     Layout(Layout, PathBuf),
 }
 
@@ -66,7 +66,7 @@ impl<'a> CacheTarget<'a> {
                 Ok(CacheTarget::Directory(DirectoryTarget { results, blobs, trees }))
             }
             PlaceKind::Registry(registry) => {
-                CacheTarget::artifacts(store, ArtifactPlace::Registry(registry.for_pushing(connection)?))
+                CacheTarget::artifacts(store, ArtifactPlace::Registry(Box::new(registry.for_pushing(connection)?)))
             }
             PlaceKind::Layout(directory) => {
                 let layout = layout::open(directory, place.privacy);
