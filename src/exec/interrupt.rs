@@ -14,6 +14,8 @@ use super::sandbox;
 pub enum RunningWork {
     /// Steps of a plan: their sandboxes are ended at once.
     Steps,
+    /// Files that are read or written from one end to the other: each looks now and then whether it is to go on.
+    Files,
     /// Machines: each is asked to close its files first.
     Machines,
     /// The second build of a comparison: another process, which is told to end, and whose store is then removed.
@@ -25,18 +27,19 @@ impl RunningWork {
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
             RunningWork::Steps => 2,
-            RunningWork::Machines | RunningWork::SecondBuild => 8,
+            RunningWork::Files | RunningWork::Machines | RunningWork::SecondBuild => 8,
         })
     }
 }
 
 struct Counts {
     steps: usize,
+    files: usize,
     machines: usize,
     second_builds: usize,
 }
 
-static RUNNING: Mutex<Counts> = Mutex::new(Counts { steps: 0, machines: 0, second_builds: 0 });
+static RUNNING: Mutex<Counts> = Mutex::new(Counts { steps: 0, files: 0, machines: 0, second_builds: 0 });
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// While it lives, something runs that [`stop`] ends. With the last one, the wish to stop has been granted.
@@ -65,13 +68,14 @@ impl Counts {
     fn of(&mut self, work: RunningWork) -> &mut usize {
         match work {
             RunningWork::Steps => &mut self.steps,
+            RunningWork::Files => &mut self.files,
             RunningWork::Machines => &mut self.machines,
             RunningWork::SecondBuild => &mut self.second_builds,
         }
     }
 
     fn is_idle(&self) -> bool {
-        self.steps + self.machines + self.second_builds == 0
+        self.steps + self.files + self.machines + self.second_builds == 0
     }
 
     /// The work that takes longest to end.
@@ -79,6 +83,7 @@ impl Counts {
         match self {
             Counts { machines: 1.., .. } => RunningWork::Machines,
             Counts { second_builds: 1.., .. } => RunningWork::SecondBuild,
+            Counts { files: 1.., .. } => RunningWork::Files,
             _ => RunningWork::Steps,
         }
     }

@@ -8,8 +8,8 @@
 //! ```
 
 use super::cut::BLOCK;
+use super::fields::{self, BEHIND, EARLY, NOT_IN_IMAGE, OTHER_DISK};
 use super::numbers::Rest;
-use super::text::{self, BEHIND, EARLY, NOT_IN_IMAGE, OTHER_DISK};
 use super::{ChunkIndex, ChunkIndexError};
 use crate::format::qcow2::StoredCluster;
 
@@ -19,11 +19,11 @@ const NAME: usize = 16;
 
 pub(super) fn read(bytes: &[u8], image_size: u64) -> Result<ChunkIndex, ChunkIndexError> {
     let mut rest = Rest(bytes.strip_prefix(MAGIC).ok_or(ChunkIndexError("it is of another format"))?);
-    let (size, cluster_bits, writer) = text::read_disk(&mut rest)?;
+    let (size, cluster_bits, writer) = fields::read_disk(&mut rest)?;
     let (count, mut left) = (rest.number().ok_or(EARLY)?, size.div_ceil(BLOCK as u64));
     let mut extents = Vec::new();
     for _ in 0..count {
-        extents.push(text::read_extent::<NAME>(&mut rest, &mut left)?);
+        extents.push(fields::read_extent::<NAME>(&mut rest, &mut left)?);
     }
     if left > 0 {
         return Err(OTHER_DISK);

@@ -8,6 +8,7 @@
 //! alone. Blocks of zeros are no part of any chunk.
 
 mod cut;
+mod fields;
 mod first;
 mod index;
 mod numbers;

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
+use super::fields::{self, EARLY};
 use super::numbers::{Rest, put};
-use super::text::{self, EARLY};
 use super::{ChunkId, ChunkIndex, ChunkIndexError, Extent, LIMIT, WriterVersion};
 
 /// A part has some `1 << bits` entries; so many bits are allowed.
@@ -49,8 +49,8 @@ impl IndexPart {
 impl IndexHead {
     /// Reads the head; what follows it need not be there.
     pub fn read(bytes: &[u8]) -> Result<IndexHead, ChunkIndexError> {
-        let mut rest = Rest(bytes.strip_prefix(text::MAGIC).ok_or(ChunkIndexError("it is of another format"))?);
-        let (size, cluster_bits, writer) = text::read_disk(&mut rest)?;
+        let mut rest = Rest(bytes.strip_prefix(fields::MAGIC).ok_or(ChunkIndexError("it is of another format"))?);
+        let (size, cluster_bits, writer) = fields::read_disk(&mut rest)?;
         let bits = rest.number().and_then(|bits| u32::try_from(bits).ok()).filter(|bits| BITS.contains(bits));
         let bits = bits.ok_or(ChunkIndexError("its parts have no size that parts have"))?;
         let mut end = 0;

@@ -13,18 +13,13 @@
 //! neither on the disk nor in the image: what moves stays the same part. Where clusters are in the image follows from their sizes, as it
 //! does when the image is written.
 
-use super::cut::{BLOCK, MAX_BLOCKS};
-use super::index::{LARGEST, most_content};
+use super::cut::BLOCK;
+use super::fields::{BEHIND, EARLY, MAGIC, NOT_IN_IMAGE, OTHER_DISK, read_extent};
+use super::index::most_content;
 use super::numbers::{Rest, put};
 use super::parts::{self, IndexHead};
-use super::{ChunkId, ChunkIndex, ChunkIndexError, Extent, WriterVersion, first};
+use super::{ChunkId, ChunkIndex, ChunkIndexError, Extent, first};
 use crate::format::qcow2::{PackedCluster, lay_out};
-
-pub(super) const MAGIC: &[u8] = b"kiln chunks 2\n";
-pub(super) const EARLY: ChunkIndexError = ChunkIndexError("it ends too early, or has a number that is too large");
-pub(super) const OTHER_DISK: ChunkIndexError = ChunkIndexError("its chunks are not those of a disk of its size");
-pub(super) const BEHIND: ChunkIndexError = ChunkIndexError("it has a cluster behind the end of the disk");
-pub(super) const NOT_IN_IMAGE: ChunkIndexError = ChunkIndexError("it has a cluster that its image does not have");
 
 impl ChunkIndex {
     /// The bytes of the index.
@@ -77,32 +72,6 @@ impl ChunkIndex {
 }
 
 const BEHIND_END: ChunkIndexError = ChunkIndexError("it goes on behind its end");
-
-/// What every index begins with.
-pub(super) fn read_disk(rest: &mut Rest<'_>) -> Result<(u64, u32, WriterVersion), ChunkIndexError> {
-    let mut number = || rest.number().ok_or(EARLY);
-    let (size, bits, level, zstd) = (number()?, number()?, number()?, number()?);
-    let cluster_bits = u32::try_from(bits).ok().filter(|bits| (12..=18).contains(bits));
-    let cluster_bits = cluster_bits.ok_or(ChunkIndexError("a cluster has 12 to 18 bits"))?;
-    if size > LARGEST || !size.is_multiple_of(512) {
-        return Err(ChunkIndexError("no disk has this size"));
-    }
-    Ok((size, cluster_bits, WriterVersion { level, zstd }))
-}
-
-/// An extent whose chunk, if it is one, has a name of so many bytes, which begins with that of a [`ChunkId`].
-pub(super) fn read_extent<const NAME: usize>(rest: &mut Rest<'_>, left: &mut u64) -> Result<Extent, ChunkIndexError> {
-    let word = rest.number().ok_or(EARLY)?;
-    let (blocks, is_chunk) = (word >> 1, word & 1 == 1);
-    if blocks == 0 || blocks > *left || (is_chunk && blocks > u64::from(MAX_BLOCKS)) {
-        return Err(OTHER_DISK);
-    }
-    *left -= blocks;
-    Ok(match is_chunk {
-        true => Extent::Chunk { blocks, id: ChunkId::beginning(&rest.bytes::<NAME>().ok_or(EARLY)?) },
-        false => Extent::Zeros { blocks },
-    })
-}
 
 fn read_extents(mut rest: Rest<'_>, size: u64) -> Result<Vec<Extent>, ChunkIndexError> {
     let (mut extents, mut left) = (Vec::new(), size.div_ceil(BLOCK as u64));

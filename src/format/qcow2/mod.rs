@@ -12,8 +12,8 @@ mod read;
 mod source;
 mod write;
 
-pub use places::{PackedCluster, lay_out};
-pub use read::{Qcow2Reader, StoredCluster};
+pub use places::{PackedCluster, StoredCluster, lay_out};
+pub use read::Qcow2Reader;
 pub use source::RawDisk;
 pub use write::{write_qcow2, write_qcow2_until};
 

@@ -1,7 +1,7 @@
 //! Where clusters and frames go in an image. The writer asks, and so does whoever knows of the frames nothing but their sizes.
 
+use super::Qcow2Error;
 use super::header::{Geometry, virtual_size};
-use super::{Qcow2Error, StoredCluster};
 
 /// Bytes of the smallest zstd frame: a shorter one is none, and so many of them in one cluster could not be counted.
 const SMALLEST_FRAME: u64 = 9;
@@ -23,6 +23,19 @@ pub(super) struct End {
     /// Blocks of refcounts, the last clusters of the image.
     pub(super) blocks: u64,
     pub(super) refcounts: Vec<u16>,
+}
+
+/// Where an image has a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredCluster {
+    /// Which one of the guest's.
+    pub number: u64,
+    /// Where it begins in the image.
+    pub offset: u64,
+    /// Bytes there. Tables of an image tell only the sector that a zstd frame ends in, so they have it with the rest of that sector.
+    pub length: u64,
+    /// Whether it is a zstd frame.
+    pub compressed: bool,
 }
 
 /// A cluster of which nothing is known but what it was packed to.

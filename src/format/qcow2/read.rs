@@ -3,8 +3,8 @@
 use std::io::{self, Read, Seek, SeekFrom};
 use std::ops::Range;
 
-use super::PackedCluster;
 use super::header::COMPRESSED;
+use super::{PackedCluster, StoredCluster};
 
 /// First-level entries that are read; as many as QEMU opens.
 const MAX_L1: u64 = (32 << 20) / 8;
@@ -20,19 +20,6 @@ const MAX_SIZE: u64 = (2 << 40) + (64 << 30);
 const MAX_WINDOW_LOG: u32 = 19;
 /// Images with more clusters, which have terabytes, are not listed.
 const MAX_STORED: usize = 4 << 20;
-
-/// Where an image has a cluster.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredCluster {
-    /// Which one of the guest's.
-    pub number: u64,
-    /// Where it begins in the image.
-    pub offset: u64,
-    /// Bytes there. Tables of an image tell only the sector that a zstd frame ends in, so they have it with the rest of that sector.
-    pub length: u64,
-    /// Whether it is a zstd frame.
-    pub compressed: bool,
-}
 
 /// An image, open for reading at any place.
 pub struct Qcow2Reader<R> {

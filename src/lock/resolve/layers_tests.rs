@@ -1,3 +1,5 @@
+//! Sets to which packages are added, from which they are removed, and whose packages move.
+
 use std::collections::BTreeMap;
 
 use super::*;

@@ -69,7 +69,7 @@ pub fn bundle(session: &Session<'_>, request: &BundleRequest) -> Result<Bundled,
         BundleContents::Outputs => outputs(&ready, &request.build, &project::result_path(&recipe.path))?,
     };
     // From here on an interrupt ends the writing, and what was written is removed.
-    let _running = Interruptible::start(RunningWork::Steps);
+    let _running = Interruptible::start(RunningWork::Files);
     let scratch = ready.store.scratch("bundle")?;
     let left_out = |digest: &Digest| known.contains_key(digest);
     let wanted = Wanted { request, recipe: &recipe, scratch: &scratch, left_out: &left_out };

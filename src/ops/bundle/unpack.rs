@@ -51,7 +51,7 @@ pub struct Unbundled {
 /// Unpacks a bundle into the user's store and into a new directory, which is named like the recipe unless told otherwise.
 pub fn unbundle(session: &Session<'_>, file: &Path, directory: Option<&Path>) -> Result<Unbundled, OpsError> {
     // From here on an interrupt ends the unpacking, and the directory goes away.
-    let _running = Interruptible::start(RunningWork::Steps);
+    let _running = Interruptible::start(RunningWork::Files);
     let mut entries = Entries::open(file)?;
     let head = Head::read(&mut entries)?;
     let directory = match directory {

@@ -119,7 +119,7 @@ pub fn export(session: &Session<'_>, request: &ExportRequest) -> Result<Exported
     let (manifest, _) = sign::unchanged(session, &directory)?;
     let disk = DiskFile::choose(&directory, &manifest, (request.image.as_deref(), &names))?;
     // From here on an interrupt ends the writing, and what was written is removed.
-    let _running = Interruptible::start(RunningWork::Steps);
+    let _running = Interruptible::start(RunningWork::Files);
     let format = request.format;
     let (bytes, sha256, Written { left_out, manifest }) = match &target {
         Destination::File(target) => {
