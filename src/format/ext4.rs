@@ -5,6 +5,7 @@
 
 mod checksum;
 mod content;
+mod crc32c;
 mod error;
 mod inode;
 mod layout;

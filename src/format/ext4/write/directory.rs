@@ -1,8 +1,8 @@
 //! The blocks of a directory: names in the order of their bytes, one block after the other.
 
 use super::super::{BLOCK, ENTRIES, ENTRY};
-use super::checksum::crc32c;
 use super::fields::put;
+use crate::format::ext4::crc32c::crc32c;
 
 /// `ext4_dir_entry_tail`: an entry without an inode and a name, which has the checksum of the block.
 const TAIL: [u8; 8] = [0, 0, 0, 0, 12, 0, 0, 0xde];

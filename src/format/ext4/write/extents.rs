@@ -1,10 +1,10 @@
 //! Trees of extents: which blocks a file has.
 
 use super::super::{BLOCK, EXTENT, EXTENTS, EXTENTS_OF_BLOCK};
-use super::checksum::crc32c;
 use super::content::Stretch;
 use super::fields::{put, put_halves};
 use super::space::{FreeSpace, Run};
+use crate::format::ext4::crc32c::crc32c;
 
 const MAGIC: u64 = 0xf30a;
 const ENTRY: usize = 12;

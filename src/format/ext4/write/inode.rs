@@ -1,7 +1,7 @@
 //! Inodes as the disk has them.
 
-use super::checksum::crc32c;
 use super::fields::{put, put_halves};
+use crate::format::ext4::crc32c::crc32c;
 use crate::format::tar::Device;
 
 /// Bytes of an inode.

@@ -14,7 +14,6 @@
 //! recipe moves what was made by the build and comes behind it, and nothing of any package. Blocks of zeros are holes. A
 //! directory has its names in the order of their bytes and no index.
 
-mod checksum;
 mod content;
 mod directory;
 mod disk;
@@ -34,10 +33,10 @@ use std::io;
 pub use content::ContentSource;
 pub use disk::{DiskMap, MappedDisk};
 
+use super::crc32c::crc32c;
 use super::{BLOCK, RESERVED_INODES, Space, room};
 use crate::base::Foreign;
 use crate::format::tar::{TarEntry, TarPath};
-use checksum::crc32c;
 use content::Stretch;
 use disk::Origin;
 use extents::{Extent, ExtentTree};

@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use super::super::{BLOCK, GROUP, SUPERBLOCK, is_backed_up};
 use super::Ext4Options;
-use super::checksum::crc32c;
 use super::disk::DiskMap;
 use super::fields::{put, put_halves};
 use super::geometry::{FLEX_BITS, Geometry};
 use super::inode;
+use crate::format::ext4::crc32c::crc32c;
 
 const DESCRIPTOR: usize = 64;
 /// `EXT4_BG_INODE_UNINIT`, `EXT4_BG_BLOCK_UNINIT`: the bitmap was never written, and says what follows from the layout.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::super::BLOCK;
 use super::super::layout::number;
 use super::super::xattr::{MAGIC, PREFIXES};
-use super::checksum::crc32c;
 use super::fields::put;
+use crate::format::ext4::crc32c::crc32c;
 
 /// Bytes behind the fields of an inode.
 pub(super) const IN_INODE: usize = 96;

@@ -32,7 +32,7 @@ const fn tables() -> [[u32; 256]; 8] {
 }
 
 /// What `crc` becomes with these bytes behind what it is the checksum of; begin with `!0`.
-pub(super) fn crc32c(mut crc: u32, bytes: &[u8]) -> u32 {
+pub(in crate::format::ext4) fn crc32c(mut crc: u32, bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<8>();
     for word in words {
         let low = crc ^ u32::from_le_bytes([word[0], word[1], word[2], word[3]]);
