@@ -45,17 +45,17 @@ build "$quick" "$lock" "first, with downloads" any
 build "$quick" "$lock" "full" any --no-cache --offline
 build "$quick" "$lock" "nothing changed" "" --offline
 change "$quick" 'hostname = "cxl-quick"' 'hostname = "other"'
-build "$quick" "$lock" "the host name" "disk root tree"
+build "$quick" "$lock" "the host name" "disk root"
 change "$quick" 'hostname = "other"' 'hostname = "other" file "/etc/motd" { text = "changed" }'
-build "$quick" "$lock" "a file" "disk root tree"
+build "$quick" "$lock" "a file" "disk root"
 change "$quick" 'hostname = "other"' 'hostname = "other" packages += ["less"]'
-build "$quick" "$lock" "a package more" "base disk root tree"
+build "$quick" "$lock" "a package more" "base disk root"
 change "$quick" 'param memory-size = 2GiB' 'param memory-size = 3GiB'
 build "$quick" "$lock" "the machine" ""
 sed 's/image cxl-quick /image second /; s/= cxl-quick$/= second/' "$quick" > "$work/recipes/second.kiln"
 change "$work/recipes/second.kiln" '"changed"' '"a second recipe with these packages"'
 sed 's/^\[\(sets\|images\)\.cxl-quick\]/[\1.second]/' "$lock" > "$work/second.lock"
-build "$work/recipes/second.kiln" "$work/second.lock" "another recipe" "disk root tree"
+build "$work/recipes/second.kiln" "$work/second.lock" "another recipe" "disk root"
 
 if [ -n "${KERNEL:-}" ]; then
     tiny=$work/recipes/tiny.kiln

@@ -74,9 +74,8 @@ fn its_image_is_made_from_what_is_released() {
     let lock = load::read_lock(&world, &locked).unwrap_or_else(|_| panic!("an unreadable lock")).unwrap();
     lock::satisfies(&recipe, &lock).unwrap();
     let plan = plan::lower(&recipe, &lock);
-    let plan = plan::restrict(&plan, &|kind| {
-        ["qcow2 disk knative", "kernel-check cxl-kernel"].contains(&kind.to_string().as_str())
-    });
+    let plan =
+        plan::restrict(&plan, &|kind| ["disk knative", "kernel-check cxl-kernel"].contains(&kind.to_string().as_str()));
     let store = Store::open(&store).unwrap();
     let known = mirrors::known(&world).unwrap_or_else(|_| panic!("no mirrors"));
     let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
