@@ -108,10 +108,14 @@ pub fn run(
 }
 
 fn skip(test: &Test, options: &TestOptions<'_>) -> Option<String> {
-    if options.filter.as_ref().is_some_and(|words| !test.title.contains(words.as_str())) {
+    skipped(test, options.slow, options.filter.as_deref())
+}
+
+fn skipped(test: &Test, slow: bool, filter: Option<&str>) -> Option<String> {
+    if filter.is_some_and(|words| !test.title.contains(words)) {
         return Some("not selected by --only".to_owned());
     }
-    (test.slow && !options.slow).then(|| "slow tests only run with --slow".to_owned())
+    (test.slow && !slow).then(|| "slow tests only run with --slow".to_owned())
 }
 
 /// Every machine that a test needs, its own first.
@@ -119,9 +123,13 @@ fn named(test: &Test) -> impl Iterator<Item = &str> {
     std::iter::once(test.machine.as_str()).chain(test.steps.iter().filter_map(|step| step.machine.as_deref()))
 }
 
-/// Every machine that tests need which are not skipped.
 fn wanted<'a>(tests: &'a [Test], options: &TestOptions<'_>) -> BTreeSet<&'a str> {
-    tests.iter().filter(|test| skip(test, options).is_none()).flat_map(named).collect()
+    needed(tests, options.slow, options.filter.as_deref())
+}
+
+/// Every machine that tests need which are not skipped.
+pub fn needed<'a>(tests: &'a [Test], slow: bool, filter: Option<&str>) -> BTreeSet<&'a str> {
+    tests.iter().filter(|test| skipped(test, slow, filter).is_none()).flat_map(named).collect()
 }
 
 /// The machines that run side by side at the moment when their memories are largest together.

@@ -3,7 +3,7 @@
 //! What this store has just built is trusted: it is launched from what came out, not from files that are read back. A
 //! directory that the user names is compared with its manifest first, all of it, and one difference is the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::build::{self, Built};
@@ -184,13 +184,20 @@ pub fn share(launches: &mut Launches, shares: &[Share]) -> Result<(), OpsError> 
     Ok(())
 }
 
-/// Refuses additions that a machine could not be tested with, before it is built.
-pub(super) fn check_for_tests(ready: &Ready<'_>, additions: &LaunchAdditions) -> Result<(), OpsError> {
+/// Refuses additions that a machine could not be tested with, before it is built; `tested` are the machines of the tests
+/// that are to run.
+pub(super) fn check_for_tests(
+    ready: &Ready<'_>,
+    tested: &BTreeSet<&str>,
+    additions: &LaunchAdditions,
+) -> Result<(), OpsError> {
     let Loaded { recipe, .. } = &ready.loaded;
     for machine in recipe.machines.values() {
         let description = machines::description(recipe, &ready.lock, machine)?;
         additions.check(&description).map_err(UsageError::from)?;
-        guest::launch::test_words(&description, &additions.append)?;
+        if tested.contains(machine.name.as_str()) {
+            guest::launch::test_words(&description, &additions.append)?;
+        }
     }
     Ok(())
 }

@@ -102,7 +102,8 @@ fn prepare(
         GoneFiles::Refuse => load::ready(session, recipe)?,
         GoneFiles::Relock => gone::ready(session, recipe, &gone::beside(&out))?,
     };
-    launch::check_for_tests(&ready, &options.additions)?;
+    let tested = guest::test::needed(&ready.loaded.recipe.tests, options.slow, options.filter.as_deref());
+    launch::check_for_tests(&ready, &tested, &options.additions)?;
     let mut launches = launch::of_recipe(&ready, build, &out)?;
     launch::enlarge(&mut launches, options.disk_size);
     launch::share(&mut launches, &options.shares)?;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::MemorySource;
+use super::owner::others_may_move;
 use crate::base::ByteSize;
 use crate::guest::rundir::RunDir;
 use crate::guest::{GuestError, Launch};
@@ -140,6 +141,9 @@ pub(super) fn directory(path: &Path) -> Result<Directory, GuestError> {
     let path = fs::context("resolve", path, path.canonicalize())?;
     if !fs::metadata(&path)?.is_dir() {
         return Err(refused(format!("{} is not a directory", path.display())));
+    }
+    if let Some(reason) = others_may_move(&path)? {
+        return Err(refused(reason));
     }
     let found = rustix::fs::statvfs(&path).map_err(|error| refused(format!("{}: {error}", path.display())))?;
     let free = found.f_bavail.saturating_mul(found.f_frsize);

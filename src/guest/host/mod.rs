@@ -7,6 +7,7 @@
 mod cpus;
 mod lan;
 mod memory;
+mod owner;
 
 use std::path::PathBuf;
 
