@@ -131,7 +131,7 @@ impl Layout {
         let descriptors = groups.div_ceil(DESCRIPTORS);
         // Room for descriptors of a file system a thousand times as large, as long as blocks have 32-bit numbers.
         let largest = (blocks.saturating_mul(1024)).min(u64::from(u32::MAX));
-        let kept = (largest.div_ceil(GROUP).div_ceil(DESCRIPTORS) - descriptors).min(BLOCK / 4);
+        let kept = largest.div_ceil(GROUP).div_ceil(DESCRIPTORS).saturating_sub(descriptors).min(BLOCK / 4);
         Some(Layout {
             groups,
             inodes: inode_blocks * (BLOCK / INODE_SIZE),

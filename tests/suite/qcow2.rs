@@ -199,9 +199,13 @@ fn guest(pieces: &[(u64, Vec<u8>)], start: u64, length: usize) -> Vec<u8> {
 }
 
 fn pieces_are_zero(pieces: &[(u64, Vec<u8>)], from: u64, to: u64) -> bool {
-    pieces.iter().all(|(offset, piece)| {
+    pieces.iter().enumerate().all(|(index, (offset, piece))| {
+        // What a later piece lies over is not there any more.
+        let later = &pieces[index + 1..];
+        let covered =
+            |place: u64| later.iter().any(|(offset, piece)| (*offset..*offset + piece.len() as u64).contains(&place));
         let (from, to) = (from.max(*offset), to.min(*offset + piece.len() as u64));
-        from >= to || piece[(from - offset) as usize..(to - offset) as usize].iter().all(|byte| *byte == 0)
+        (from..to).all(|place| piece[(place - offset) as usize] == 0 || covered(place))
     })
 }
 

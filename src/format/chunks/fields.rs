@@ -9,6 +9,9 @@ pub(super) const MAGIC: &[u8] = b"kiln chunks 2\n";
 pub(super) const EARLY: ChunkIndexError = ChunkIndexError("it ends too early, or has a number that is too large");
 pub(super) const OTHER_DISK: ChunkIndexError = ChunkIndexError("its chunks are not those of a disk of its size");
 pub(super) const BEHIND: ChunkIndexError = ChunkIndexError("it has a cluster behind the end of the disk");
+/// Clusters of an image that is worth an index: no more are listed of one either.
+pub(super) const MAX_CLUSTERS: usize = 4 << 20;
+pub(super) const MANY: ChunkIndexError = ChunkIndexError("it has more clusters than are listed");
 pub(super) const NOT_IN_IMAGE: ChunkIndexError = ChunkIndexError("it has a cluster that its image does not have");
 
 /// What every index begins with.
@@ -35,4 +38,13 @@ pub(super) fn read_extent<const NAME: usize>(rest: &mut Rest<'_>, left: &mut u64
         true => Extent::Chunk { blocks, id: ChunkId::beginning(&rest.bytes::<NAME>().ok_or(EARLY)?) },
         false => Extent::Zeros { blocks },
     })
+}
+
+/// Adds an extent. Zeros behind zeros are one extent: each that is listed takes a byte of the index and more of memory.
+pub(super) fn add(extents: &mut Vec<Extent>, extent: Extent) -> Result<(), ChunkIndexError> {
+    if let (Some(Extent::Zeros { .. }), Extent::Zeros { .. }) = (extents.last(), &extent) {
+        return Err(ChunkIndexError("it has zeros behind zeros"));
+    }
+    extents.push(extent);
+    Ok(())
 }

@@ -23,7 +23,7 @@ pub(super) fn read(bytes: &[u8], image_size: u64) -> Result<ChunkIndex, ChunkInd
     let (count, mut left) = (rest.number().ok_or(EARLY)?, size.div_ceil(BLOCK as u64));
     let mut extents = Vec::new();
     for _ in 0..count {
-        extents.push(fields::read_extent::<NAME>(&mut rest, &mut left)?);
+        fields::add(&mut extents, fields::read_extent::<NAME>(&mut rest, &mut left)?)?;
     }
     if left > 0 {
         return Err(OTHER_DISK);
@@ -53,6 +53,9 @@ fn read_clusters(
         let last = offset.checked_add(length).filter(|last| *last <= image_size);
         let last = last.filter(|_| length > 0 && length <= longest && (compressed || length == 1 << bits));
         end = last.ok_or(NOT_IN_IMAGE)?;
+        if clusters.len() == fields::MAX_CLUSTERS {
+            return Err(fields::MANY);
+        }
         clusters.push(StoredCluster { number, offset, length, compressed });
         next = number + 1;
     }

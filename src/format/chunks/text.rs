@@ -14,7 +14,7 @@
 //! does when the image is written.
 
 use super::cut::BLOCK;
-use super::fields::{BEHIND, EARLY, MAGIC, NOT_IN_IMAGE, OTHER_DISK, read_extent};
+use super::fields::{BEHIND, EARLY, MAGIC, MANY, MAX_CLUSTERS, NOT_IN_IMAGE, OTHER_DISK, add, read_extent};
 use super::index::most_content;
 use super::numbers::{Rest, put};
 use super::parts::{self, IndexHead};
@@ -47,7 +47,9 @@ impl ChunkIndex {
             false => first::read(bytes, image_size)?,
         };
         let content: u64 = index.chunks().map(|(_, blocks, _)| blocks * BLOCK as u64).sum();
-        if content > most_content(image_size) {
+        // Clusters are written as a whole, whatever of them is in chunks.
+        let written = (index.clusters.len() as u64) << index.cluster_bits;
+        if content.max(written) > most_content(image_size) {
             return Err(ChunkIndexError("its content is too large for its image"));
         }
         Ok(index)
@@ -76,7 +78,7 @@ const BEHIND_END: ChunkIndexError = ChunkIndexError("it goes on behind its end")
 fn read_extents(mut rest: Rest<'_>, size: u64) -> Result<Vec<Extent>, ChunkIndexError> {
     let (mut extents, mut left) = (Vec::new(), size.div_ceil(BLOCK as u64));
     while !rest.0.is_empty() {
-        extents.push(read_extent::<{ ChunkId::BYTES }>(&mut rest, &mut left)?);
+        add(&mut extents, read_extent::<{ ChunkId::BYTES }>(&mut rest, &mut left)?)?;
     }
     if left == 0 { Ok(extents) } else { Err(OTHER_DISK) }
 }
@@ -91,6 +93,9 @@ fn read_clusters(
         let number = next.checked_add(passed).filter(|number| *number < size.div_ceil(1 << bits)).ok_or(BEHIND)?;
         let frame = Some(rest.number().ok_or(EARLY)?).filter(|length| *length != 0);
         bytes = bytes.saturating_add(frame.unwrap_or(1 << bits));
+        if clusters.len() == MAX_CLUSTERS {
+            return Err(MANY);
+        }
         clusters.push(PackedCluster { number, frame });
         next = number + 1;
     }

@@ -10,8 +10,8 @@ use crate::format::disk::ReadAt;
 
 /// Levels of a tree of extents that the format allows.
 const DEPTH: u64 = 5;
-/// Stretches of one file: a fragmented one of gigabytes has a few thousand.
-const MAX_RUNS: usize = 1 << 18;
+/// Stretches of one file: every other block of one of 16 GiB.
+const MAX_RUNS: usize = 1 << 21;
 /// Nodes of the tree of one file, which refer to at least one stretch each.
 const MAX_NODES: usize = 1 << 14;
 /// What a node of the tree begins with.

@@ -71,7 +71,8 @@ impl Ext4Layout {
             && per_group > 0
             && inodes_per_group > 0
             && blocks.div_ceil(per_group) <= GROUPS
-            && descriptor_size <= block_size;
+            && descriptor_size <= block_size.min(1024)
+            && descriptor_size.is_power_of_two();
         if !sound {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "an invalid superblock"));
         }

@@ -149,10 +149,11 @@ impl Usage<'_> {
         words.into_iter().for_each(|(at, number)| put(&mut bytes, at, 4, number));
         FEATURES.into_iter().zip([0x5c, 0x60, 0x64]).for_each(|(features, at)| put(&mut bytes, at, 4, features));
         let shorts = [
-            // Never checked for having been mounted often; the magic; clean; goes on after an error.
+            // Never checked for having been mounted often; the magic; goes on after an error. The copies are not clean: they
+            // have the descriptors of now, so whoever needs one has to check everything (`ext2fs_flush2` of e2fsprogs).
             (0x36, 0xffff),
             (0x38, 0xef53),
-            (0x3a, 1),
+            (0x3a, u64::from(group == 0)),
             (0x3c, 1),
             (0x58, inode::SIZE as u64),
             (0x5a, group),
@@ -172,6 +173,8 @@ impl Usage<'_> {
         bytes[0x10c..0x148].copy_from_slice(extents);
         put(&mut bytes, 0x148, 4, size >> 32);
         put(&mut bytes, 0x14c, 4, *size);
+        // The upper bytes of the four times.
+        [0x274, 0x276, 0x277].into_iter().for_each(|at| bytes[at] = (options.time >> 32) as u8);
         // Checksums are CRC-32C.
         (bytes[0x174], bytes[0x175]) = (FLEX_BITS as u8, 1);
         let sum = crc32c(!0, &bytes[..0x3fc]);

@@ -115,6 +115,11 @@ fn validate(entry: &TarEntry) -> Result<(), Ext4WriteError> {
     if !TIMES.contains(&entry.mtime) {
         return Err(refuse(&entry.path, "has a time that ext4 cannot store (from 1901-12-13 to 2446-05-10)"));
     }
+    if let TarEntryKind::CharDevice(device) | TarEntryKind::BlockDevice(device) = &entry.kind
+        && (device.major > 0xfff || device.minor > 0xf_ffff)
+    {
+        return Err(refuse(&entry.path, "is a device whose number ext4 cannot store"));
+    }
     if entry.size > MAX_FILE {
         return Err(refuse(&entry.path, "is larger than a file on ext4 can be (limit 16 TiB)"));
     }
@@ -205,8 +210,12 @@ impl Writer<'_> {
         let least = if number == RESERVED_INODES { LOST_AND_FOUND_BLOCKS as usize } else { 1 };
         let bytes = directory::blocks(&names, least, self.inode_seed(number));
         let (root, blocks) = self.put_whole(number, &bytes);
-        let links = Some(subdirectories + 2).filter(|links| *links <= MAX_LINKS).unwrap_or(1);
         let entry = &tree.files[file].entry;
+        let links = subdirectories + 2;
+        // Linux counts no further only where a directory has an index, and it makes none for one that is this large.
+        if links >= MAX_LINKS {
+            return Err(refuse(&entry.path, "has too many directories in it (limit 64997)"));
+        }
         self.put_entry(entry, number, InodeFields { links, ..self.plain(bytes.len() as u64, blocks, root) })
     }
 
@@ -244,7 +253,7 @@ impl Writer<'_> {
     fn put_entry(&mut self, entry: &TarEntry, number: u64, fields: InodeFields) -> Result<(), Ext4WriteError> {
         let laid = xattr::attributes(&entry.xattrs);
         let Attributes { inode, block } = laid.ok_or_else(|| {
-            refuse(&entry.path, "has extended attributes that ext4 cannot store (limit 4 KiB for those of one file)")
+            refuse(&entry.path, "has extended attributes that ext4 cannot store (limit 4 KiB for those of one file), or that Linux knows nothing of")
         })?;
         let mut fields = InodeFields {
             mode: kind(&entry.kind).1 | (entry.mode & 0o7777),

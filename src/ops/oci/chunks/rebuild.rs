@@ -130,6 +130,9 @@ impl Rebuild<'_> {
     fn fetch_range(&self, range: &FetchRange, (content, bits): (&Content, u32)) -> Result<(), NotRebuilt> {
         let bytes = self.registry.range(&self.disk.image, (range.offset, range.length))?;
         for cluster in &range.clusters {
+            if stopped() {
+                return Err(OpsError::Interrupted.into());
+            }
             let from = (cluster.offset - range.offset) as usize;
             let unpacked = cluster.unpack(&bytes[from..from + cluster.length as usize], bits);
             let unpacked = unpacked.map_err(|error| {
