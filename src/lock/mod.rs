@@ -26,6 +26,7 @@ pub use mismatch::{LockLine, Mismatch};
 pub use place::{NotAPlace, SourcePlace, public_url};
 pub use purl::package_url;
 pub use read::{ReadError, read, read_changed};
+pub use resolve::first_layer;
 pub use satisfies::satisfies;
 pub use write::{inputs_digest, write};
 

@@ -18,6 +18,9 @@ image layered {
   user "root" { password-hash = "" }
 }
 machine one { kernel = stock image = layered qemu = qemu-11 append = ["no_timer_check"] }
+test "what a layer below lacks is made at first boot" on one {
+  wait "test -s /etc/ssl/private/ssl-cert-snakeoil.key" for 300s
+}
 test "both layers work" on one {
   run "dpkg --audit && dpkg --verify"
   expect "dpkg-query -W -f '${db:Status-Abbrev}\n' | sort -u | tr -d ' '" matches "^ii$"

@@ -16,7 +16,7 @@ use super::script::Candidate;
 use super::stand_ins::{self, StandIns};
 use super::traces::Traces;
 use super::verify::verify;
-use super::{Deb, answers, database, findings, machine, rules, script};
+use super::{Deb, answers, database, findings, machine, remade, rules, script};
 use crate::base::{Arch, Foreign};
 use crate::exec::failure::StepFailure;
 use crate::exec::tree::{PathFilter, RootError, Times, Tree, UnpackMode, Witness, pack, restore, unpack, workspace};
@@ -55,8 +55,11 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
         below.as_ref().map_or(Ok(0), |below| fs::context("read", below, below.metadata()).map(|found| found.len()))?;
     let tree = workspace::prepare(&job.root, size(&packages).saturating_add(2 * restored))?;
     let mut times = Times::begin(&tree, spec.epoch)?;
+    let mut remade = Vec::new();
     if let Some(below) = below {
         restore::restore(&below, &tree, &mut times)?;
+        // Before any script of this layer runs, which could write one.
+        remade = remade::read(&tree)?;
     }
     let filter = PathFilter::new(&spec.paths);
     let log = |line: &str| job.log(line);
@@ -85,7 +88,8 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
         let deb = |package: &Known| by_dpkg(package).then(|| format!("/tmp/debs/{}.deb", package.control.package()));
         let debs = late.iter().map(|package| (package.file.clone(), deb(package).unwrap_or_default()));
         // A package that moves others' files out of the way could move what lies under a stand-in, which stays where it is.
-        let quicker = job.stand_ins.as_ref().filter(|_| !own.iter().any(Known::diverts));
+        let handles = |package: &Known| package.scripts().any(|script| stand_ins::are_handled_by(&script));
+        let quicker = job.stand_ins.as_ref().filter(|_| !own.iter().any(|known| known.diverts() || handles(known)));
         let quicker = quicker.map_or(Ok(StandIns::default()), |directory| stand_ins::prepare(&tree, directory))?;
         quicker.programs.iter().for_each(|program| log(&format!("kiln: a quicker program stands in for {program}")));
         let runner = runner(debs.chain(quicker.mounts).collect());
@@ -95,6 +99,9 @@ fn configure(job: &Job<'_>, spec: &BaseSpec, out: &Path, witness: &mut (impl Wit
     answers::check(&tree, spec, &|doubt| job.warn(doubt))?;
     machine::forget_names(&tree)?;
     rules::apply(&RuleInput { rules: spec.rules, epoch: spec.epoch, stage: Stage::Base, files: &[] }, &tree)?;
+    if !remade.is_empty() {
+        remade::add(&tree, remade)?;
+    }
     // Both only read the tree: dpkg checks it while kiln writes the archive.
     let check =
         || Ok::<_, RootError>([verify(spec, &tree, &filter, &runner(Vec::new()))?, rules::doubtful(&tree)?].concat());

@@ -73,6 +73,14 @@ impl Known {
     }
 }
 
+impl Known {
+    /// The texts that dpkg runs when it configures the package.
+    pub(crate) fn scripts(&self) -> impl Iterator<Item = std::borrow::Cow<'_, str>> {
+        let script = |name: &str| Some(String::from_utf8_lossy(&self.control.files.get(name)?.bytes));
+        ["preinst", "config", "postinst"].into_iter().filter_map(script)
+    }
+}
+
 /// Who keeps a file that two packages ship: the one that `Replaces` the other (policy 7.6.1).
 pub(crate) fn judge(packages: &[&Known], first: usize, second: usize) -> Verdict {
     let (Some(a), Some(b)) = (packages.get(first), packages.get(second)) else { return Verdict::Conflict };

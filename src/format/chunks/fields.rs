@@ -11,6 +11,8 @@ pub(super) const OTHER_DISK: ChunkIndexError = ChunkIndexError("its chunks are n
 pub(super) const BEHIND: ChunkIndexError = ChunkIndexError("it has a cluster behind the end of the disk");
 /// Clusters of an image that is worth an index: no more are listed of one either.
 pub(super) const MAX_CLUSTERS: usize = 4 << 20;
+/// Extents of the largest disk, if its chunks were of the smallest size.
+const MAX_EXTENTS: usize = 8 << 20;
 pub(super) const MANY: ChunkIndexError = ChunkIndexError("it has more clusters than are listed");
 pub(super) const NOT_IN_IMAGE: ChunkIndexError = ChunkIndexError("it has a cluster that its image does not have");
 
@@ -40,10 +42,10 @@ pub(super) fn read_extent<const NAME: usize>(rest: &mut Rest<'_>, left: &mut u64
     })
 }
 
-/// Adds an extent. Zeros behind zeros are one extent: each that is listed takes a byte of the index and more of memory.
+/// Adds an extent. One that is listed takes a byte of the index and more of memory.
 pub(super) fn add(extents: &mut Vec<Extent>, extent: Extent) -> Result<(), ChunkIndexError> {
-    if let (Some(Extent::Zeros { .. }), Extent::Zeros { .. }) = (extents.last(), &extent) {
-        return Err(ChunkIndexError("it has zeros behind zeros"));
+    if extents.len() == MAX_EXTENTS {
+        return Err(ChunkIndexError("it has more extents than a disk that is worth an index"));
     }
     extents.push(extent);
     Ok(())

@@ -115,6 +115,7 @@ fn sets(ours: &mut Lock, theirs: &mut Lock, settled: &mut Settled) {
     }
     settled.one_sided += theirs.sets.values().map(Vec::len).sum::<usize>();
     ours.sets.append(&mut theirs.sets);
+    theirs.layers.retain(|name, _| ours.sets.get(name).is_some_and(|packages| !packages.iter().any(is_open)));
     ours.layers.append(&mut theirs.layers);
 }
 

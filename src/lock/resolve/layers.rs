@@ -9,6 +9,7 @@ use crate::debian::solve::Why;
 use crate::lock::merge::is_open;
 use crate::lock::{Lock, LockedLayer, LockedPackage, MAX_LAYERS};
 use crate::recipe::Recipe;
+use crate::recipe::image::Image;
 
 /// What a lock says of one set.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,15 +20,19 @@ pub(super) struct LayeredSet {
     pub(super) layers: Vec<LockedLayer>,
 }
 
-/// Packages that bring what a recipe says of an image: its first layer is configured with its locale, its time zone and its
-/// answers, so these are in it.
+/// Packages that bring what a recipe says of the images of a set.
 pub(super) fn first(recipe: &Recipe, set: &str) -> Vec<&'static str> {
-    let images = || recipe.images.values().filter(|image| image.packages.name == set);
+    recipe.images.values().filter(|image| image.packages.name == set).flat_map(of_image).collect()
+}
+
+/// Packages that bring what is said of an image: its first layer is configured with its locale, its time zone and its answers,
+/// so these are in it.
+pub fn of_image(image: &Image) -> Vec<&'static str> {
     let mut first = vec!["debconf"];
-    if images().any(|image| !matches!(image.locale.as_str(), "C" | "POSIX" | "C.UTF-8")) {
+    if !matches!(image.locale.as_str(), "C" | "POSIX" | "C.UTF-8") {
         first.extend(["locales", "locales-all"]);
     }
-    if images().any(|image| !matches!(image.timezone.as_str(), "UTC" | "Etc/UTC")) {
+    if !matches!(image.timezone.as_str(), "UTC" | "Etc/UTC") {
         first.extend(["tzdata", "tzdata-legacy"]);
     }
     first

@@ -19,6 +19,7 @@ mod source_package;
 
 pub use cache::{DirectoryCache, IndexCache, NoCache};
 pub use error::{ResolveError, Tried, UnsolvedSet};
+pub use layers::of_image as first_layer;
 pub use offered::{OfferedVersion, offered};
 pub use sets::of as sets;
 pub(super) use sets::{SetAnswer, answer as set_answer};

@@ -72,10 +72,14 @@ fn named(builder: &mut Builder<'_>, image: &Image, base: usize) -> usize {
 }
 
 /// Which packages of an image are configured together: one layer, and those that the lock added later. Patterns of files that
-/// are left out are about all packages, so whether one matches nothing is seen where all are configured at once.
+/// are left out are about all packages, so whether one matches nothing is seen where all are configured at once; and packages
+/// that bring the image's locale or time zone must be there when the first scripts run.
 fn layers(builder: &Builder<'_>, image: &Image) -> Vec<Layer> {
     let packages = builder.set(&image.packages.name);
-    if !image.paths.exclude.is_empty() {
+    let first = builder.lock.layers.get(&image.packages.name).and_then(|layers| layers.first());
+    let mut later = packages.iter().skip(first.map_or(packages.len(), |first| first.packages));
+    let brings = crate::lock::first_layer(image);
+    if !image.paths.exclude.is_empty() || later.any(|package| brings.contains(&package.name.as_str())) {
         return vec![Layer { packages: 0..packages.len(), epoch: builder.lock.epoch }];
     }
     let mut layers = Vec::new();

@@ -36,6 +36,8 @@ pub(super) fn remove(_: &RuleInput<'_>, tree: &Tree) -> Result<(), RootError> {
     tree.remove(POLICY)?;
     tree.remove(CLUSTER)?;
     // The directory is not in the package; scripts of the recipe may have filled it.
-    let _ = tree.at(CLUSTERS).and_then(|place| place.remove_directory());
+    for directory in [CLUSTERS, "etc/postgresql-common"] {
+        let _ = tree.at(directory).and_then(|place| place.remove_directory());
+    }
     Ok(())
 }

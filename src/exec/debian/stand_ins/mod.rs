@@ -94,6 +94,24 @@ const PROGRAMS: [Program; 3] = [
     },
 ];
 
+/// What moves, changes or copies a file, which is not the one that a script sees.
+const HANDLERS: [&str; 9] =
+    ["dpkg-divert", "dpkg-statoverride", "chmod", "chown", "mv", "cp", "ln", "install", "setcap"];
+
+/// Whether a line of a maintainer script does so with a program that something stands in for.
+pub(super) fn are_handled_by(script: &str) -> bool {
+    // The name of the frontend alone may be that of anything.
+    let name = |path: &'static str| if path.ends_with("/frontend") { "debconf/frontend" } else { base_name(path) };
+    let named = |line: &str| PROGRAMS.iter().any(|program| line.contains(name(program.path)));
+    let handles =
+        |line: &str| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '-').any(|word| HANDLERS.contains(&word));
+    script.lines().map(str::trim_start).any(|line| !line.starts_with('#') && named(line) && handles(line))
+}
+
+fn base_name(path: &'static str) -> &'static str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// What a sandbox needs for them.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct StandIns {
@@ -122,7 +140,7 @@ fn of(programs: &[Program], tree: &Tree, directory: &Path) -> Result<StandIns, R
         let fits = tree.stat(path)?.is_some_and(|stat| stat.file() && stat.size <= LIMIT);
         let own = if fits { tree.bytes(path, LIMIT)? } else { None };
         let Some(own) = own.filter(|own| digests.contains(&Digest::of(own).hex().as_str())) else { continue };
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = base_name(path);
         let text = match kind {
             Kind::Text(text) => text,
             Kind::Perl(used) => {
@@ -214,6 +232,26 @@ mod tests {
             }
             let found = of(&programs()[..1], &tree, &scratch.outside().join("place")).unwrap();
             assert_eq!(found, StandIns::default(), "{path} {change}");
+        }
+    }
+
+    #[test]
+    fn scripts_that_handle_a_program_are_known() {
+        for line in [
+            "dpkg-divert --add --rename /usr/sbin/update-ca-certificates",
+            "\tchmod 0750 /usr/share/debconf/frontend",
+            "cp /usr/bin/deb-systemd-helper /opt",
+        ] {
+            assert!(are_handled_by(line), "{line}");
+            assert!(!are_handled_by(&format!("# {line}")), "{line}");
+        }
+        for line in [
+            "deb-systemd-helper unmask 'x.service' >/dev/null || true",
+            "update-ca-certificates --fresh",
+            "chmod 0644 /etc/x",
+            "cp frontend /opt",
+        ] {
+            assert!(!are_handled_by(line), "{line}");
         }
     }
 
