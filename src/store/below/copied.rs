@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::Below;
-use super::look::{Reading, Refused, because, directory, file, listed};
+use super::found::{Reading, Refused, because, directory, file, listed};
 use crate::base::Digest;
 use crate::store::blob::digest_of;
 use crate::store::take::Taking;
@@ -29,13 +29,13 @@ type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// A copy of a blob.
 pub(super) fn blob(below: &Below, own: &Store, digest: &Digest, reading: &Reading<'_>) -> Result<PathBuf, Refused> {
-    let (_, found) = file(below, digest, reading.size)?;
+    let (state, found) = file(below, digest, reading.size)?;
     let _alone = alone(own, digest, reading.stop)?;
     if own.holds(digest) {
         return Ok(own.blob_path(digest));
     }
     let path = own.session.path("below");
-    let taken = copy(&found, &path, reading.stop).and_then(|copy| {
+    let taken = copy((&found, state.size()), &path, reading.stop).and_then(|copy| {
         let (copied, _) = digest_of(&copy, &path, reading.stop)?;
         if copied == *digest { own.finish(&copy, &path, (*digest, false)).map(|()| None) } else { Ok(Some(copied)) }
     });
@@ -76,15 +76,20 @@ fn alone(own: &Store, digest: &Digest, stop: Stop<'_>) -> Result<StoreLock, Stor
     own.lock(&Digest::of(format!("copy of {digest}").as_bytes()), stop)
 }
 
-/// A new file with the bytes of one that is open, whatever becomes of that meanwhile.
-fn copy(from: &File, to: &Path, stop: Stop<'_>) -> Result<File, StoreError> {
+/// A new file with the bytes of one that is open, which must have its size still: a hole is copied in no time, and read for years.
+fn copy((from, size): (&File, u64), to: &Path, stop: Stop<'_>) -> Result<File, StoreError> {
     let copy = fs::create_new(to)?;
     let go_on = || if stop() { Err(std::io::ErrorKind::Interrupted.into()) } else { Ok(()) };
     match sparse::copy_while(from, &copy, &go_on) {
         Err(_) if stop() => Err(StoreError::Interrupted),
         copied => {
             fs::context("copy", to, copied)?;
-            Ok(copy)
+            let now = fs::context("look at", to, copy.metadata())?.len();
+            if now == size {
+                Ok(copy)
+            } else {
+                Err(StoreError::Output("its size changed while it was read".to_owned()))
+            }
         }
     }
 }
@@ -99,7 +104,8 @@ fn copy_tree((from, entries): (&Dir, &Entries), to: &Path, stop: Stop<'_>) -> Re
             Kind::Directory => fs::create_dir_all(&path)?,
             Kind::Link(target) => links.push((path, target)),
             Kind::File { executable } => {
-                copy(&still(from, name, entry)?.open()?, &path, stop)?;
+                let size = entry.stat.st_size.unsigned_abs();
+                copy((&still(from, name, entry)?.open()?, size), &path, stop)?;
                 fs::protect(&path, if *executable { EXECUTABLE } else { PLAIN }, None)?;
             }
         }

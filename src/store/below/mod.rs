@@ -9,6 +9,7 @@
 //! change things between two looks with none of them telling: what is used of their store is a copy in one's own (`copied.rs`).
 
 mod copied;
+mod found;
 mod handed;
 mod look;
 mod survey;

@@ -1,7 +1,7 @@
 //! What is in a store below, for whoever asks what there is.
 
-use super::look::{self, Reading, Refused};
-use super::{Below, READ};
+use super::found::{Reading, Refused};
+use super::{Below, READ, look};
 use crate::base::Digest;
 use crate::store::StoreError;
 use crate::store::blob::KnownSize;

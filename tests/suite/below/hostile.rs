@@ -89,10 +89,13 @@ fn a_tree_counts_with_exactly_its_files() {
     pipe(&file);
     assert!(!has("pipe"));
     std::fs::remove_file(&file).unwrap();
-    // A hole that would take an hour to read.
+    // A hole that would take an hour to read, in a tree that is as it must be otherwise.
     std::fs::File::create(&file).unwrap().set_len(1 << 42).unwrap();
-    kiln::world::fs::protect(&file, 0o444, Some(std::time::Duration::from_secs(1))).unwrap();
+    for (path, mode) in [(&file, 0o444), (&top.join("d"), 0o555)] {
+        kiln::world::fs::protect(path, mode, Some(std::time::Duration::from_secs(1))).unwrap();
+    }
     assert!(!has("sparse"));
+    set_mode(&top.join("d"), 0o755);
     std::fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
     assert!(!has("link"));
