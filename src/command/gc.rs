@@ -6,7 +6,7 @@ use crate::base::{ByteSize, Foreign};
 use crate::cli::{self, StoreQuestion};
 use crate::ops::{Session, load};
 use crate::store::gc::{Policy, RecheckReport};
-use crate::store::{Below, BelowUsage};
+use crate::store::{Below, BelowUsage, Store, StoreError};
 
 /// Carries `kiln gc` out.
 pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
@@ -35,7 +35,8 @@ pub fn store(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure
         }
         StoreQuestion::Stat { json } => {
             let usage = store.usage()?;
-            let below: Vec<BelowUsage> = store.below().map(Below::usage).collect::<Result<_, _>>()?;
+            let below: Vec<BelowUsage> =
+                store.below().filter_map(|below| readable(&store, below, Below::usage)).collect();
             if json {
                 let below = below.iter().flat_map(|store| &store.parts);
                 return output::json(&usage.iter().chain(below).collect::<Vec<_>>());
@@ -60,7 +61,7 @@ pub fn store(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure
             let found = store.recheck()?;
             let (mut text, mut damaged) = (checked(&found), found.damaged);
             for below in store.below() {
-                let found = below.recheck()?;
+                let Some(found) = readable(&store, below, Below::recheck) else { continue };
                 damaged += found.damaged;
                 text += &format!(
                     "below, in {}: checked {} files and trees; {} damaged or not to be used\n",
@@ -80,6 +81,16 @@ pub fn store(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure
         }
         StoreQuestion::Unshare => Ok(store.unshare()?),
     }
+}
+
+/// What a store below answers. One that cannot be read, which is its owner's doing, says nothing about one's own.
+fn readable<T>(store: &Store, below: &Below, ask: impl Fn(&Below) -> Result<T, StoreError>) -> Option<T> {
+    let answer = ask(below);
+    answer
+        .map_err(|error| {
+            store.warn(&format!("the store below at {} cannot be read: {error}", Foreign(below.path().display())))
+        })
+        .ok()
 }
 
 fn checked(found: &RecheckReport) -> String {

@@ -19,6 +19,9 @@ pub(super) fn tell(notice: Notice<'_>) {
         Notice::NotRecorded => crate::tell!(
             "built with --incremental: outputs are not recorded in the lock; run `kiln verify --rebuild` to confirm them"
         ),
+        Notice::BelowNotRecorded => crate::tell!(
+            "results are from a store below: outputs are not recorded in the lock; build with `--without-caches` to record them"
+        ),
         Notice::Incremental { step } => crate::tell!(
             "{} was built incrementally; run `kiln verify --rebuild RECIPE` to confirm its output",
             Foreign(step)

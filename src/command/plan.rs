@@ -36,7 +36,7 @@ pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
     let status = ops::status(&ready)?;
     let downloads = ready.plan.fetches.values().filter(|fetch| !fetch.place.is_local());
-    let missing: Vec<_> = downloads.filter(|fetch| !ready.store.has(&fetch.digest)).collect();
+    let missing: Vec<_> = downloads.filter(|fetch| !ready.store.has_sized(&fetch.digest, fetch.size)).collect();
     let document = Document {
         recipe: &ready.loaded.recipe.name,
         steps: ready

@@ -78,8 +78,8 @@ pub struct TakenResult {
 pub trait StepCache: Sync {
     /// A result of somebody who is trusted: taken before, or asked for now.
     fn result(&self, wanted: &WantedResult<'_>) -> Option<TakenResult>;
-    /// A result that was taken before; nobody is asked.
-    fn remembered(&self, action: &Digest) -> Option<TakenResult>;
+    /// A result that was taken before, or is in a store below; no cache is asked.
+    fn remembered(&self, wanted: &WantedResult<'_>) -> Option<TakenResult>;
     /// Has all outputs of such a result be in the store; `false` where no cache has them.
     fn fetch(&self, wanted: &WantedResult<'_>, taken: &TakenResult) -> Result<bool, StoreError>;
 }

@@ -108,7 +108,7 @@ impl<'a> Fetcher<'a> {
             let visibility = if hidden { Visibility::Owner } else { Visibility::Everybody };
             return local::import(self.store, fetch, source, visibility);
         }
-        if self.store.has(&fetch.digest) {
+        if self.store.has_sized(&fetch.digest, fetch.size) {
             self.listener.on(StepEvent::FetchProgress { bytes: fetch.size });
             return Ok(());
         }
@@ -227,7 +227,9 @@ fn length(path: &Path) -> u64 {
 pub fn missing<'a>(store: &Store, fetches: impl Iterator<Item = &'a Fetch>) -> Vec<&'a Fetch> {
     let mut seen = BTreeSet::new();
     // A file of the recipe may be private here and is copied here, whoever may read one with the same bytes below.
-    let has =
-        |fetch: &Fetch| if fetch.place.is_local() { store.holds(&fetch.digest) } else { store.has(&fetch.digest) };
+    let has = |fetch: &Fetch| match fetch.place.is_local() {
+        true => store.holds(&fetch.digest),
+        false => store.has_sized(&fetch.digest, fetch.size),
+    };
     fetches.filter(|fetch| seen.insert(fetch.digest) && !has(fetch)).collect()
 }

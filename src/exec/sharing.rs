@@ -3,8 +3,10 @@
 //! Input: a plan. Output: one answer for each step. What a step reads decides, through all steps before it: a kernel that is
 //! compiled from a directory of whoever builds is in the modules, the archive and the disk that it ends up in.
 
+use super::cache::ResultPlaces;
 use crate::base::Digest;
 use crate::plan::{Input, Plan, Step};
+use crate::store::Visibility;
 
 /// Whether a result may be shared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,6 +19,22 @@ pub enum Sharing {
     Below,
     /// With nobody: it is made of what no lock pins, or of no use to others.
     Never,
+}
+
+impl Sharing {
+    /// Who may read a result of somebody else here; none is taken of what is shared with nobody.
+    pub(super) fn visibility(self) -> Option<Visibility> {
+        match self {
+            Sharing::Public | Sharing::Below => Some(Visibility::Everybody),
+            Sharing::Private => Some(Visibility::Owner),
+            Sharing::Never => None,
+        }
+    }
+
+    /// Who is asked for one.
+    pub(super) fn places(self) -> ResultPlaces {
+        if self == Sharing::Below { ResultPlaces::Below } else { ResultPlaces::All }
+    }
 }
 
 /// For each step of a plan, in order.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::ExecError;
-use super::cache::{ResultOrigin, StepCache};
+use super::cache::{ResultOrigin, StepCache, WantedResult};
 use super::outcome::{Known, Left, Objects};
+use super::sharing::{self, Sharing};
 use super::{interrupt, resolve, source};
 use crate::base::Digest;
 use crate::plan::{Plan, id};
@@ -33,20 +34,25 @@ pub struct Status {
     pub taken: Option<ResultOrigin>,
 }
 
-/// Where results are looked up.
-type KnownPlaces<'a> = (&'a Store, Option<&'a dyn StepCache>);
+/// Where results are looked up, and which of them may be somebody else's.
+struct KnownPlaces<'a> {
+    store: &'a Store,
+    caches: Option<&'a dyn StepCache>,
+    sharing: Vec<Sharing>,
+}
 
 /// The state of every step, in order.
 pub fn status(plan: &Plan, store: &Store, caches: Option<&dyn StepCache>) -> Result<Vec<Status>, ExecError> {
     // A directory that cannot be read is told of by the build.
     let sources = source::all(plan, store, &interrupt::stopped).unwrap_or_default();
+    let places = KnownPlaces { store, caches, sharing: sharing::of(plan) };
     let mut steps: Vec<Option<Known>> = Vec::new();
     let mut all = Vec::new();
     for (at, id) in id::static_ids(plan).into_iter().enumerate() {
         let outputs = &|step: usize, name: &str| steps[step].as_ref()?.value(name);
         let found = resolve::Findings { outputs, sources: &sources };
         let action = resolve::resolve(plan, at, &found).map(|messages| messages.action);
-        let known = action.and_then(|action| known(plan, (store, caches), at, action));
+        let known = action.and_then(|action| known(plan, &places, at, action));
         let state = match (&action, &known) {
             (None, _) => StepState::Unknown,
             (_, None) => StepState::WouldRun,
@@ -75,21 +81,24 @@ pub fn status(plan: &Plan, store: &Store, caches: Option<&dyn StepCache>) -> Res
 }
 
 /// What is known of a step without running it.
-fn known(plan: &Plan, (store, caches): KnownPlaces<'_>, at: usize, action: Digest) -> Option<Known> {
+fn known(plan: &Plan, places: &KnownPlaces<'_>, at: usize, action: Digest) -> Option<Known> {
     let left = if plan.transient.contains(&at) {
         Left::Transient
     } else {
-        Left::Objects(known_objects(plan, (store, caches), at, &action)?)
+        Left::Objects(known_objects(plan, places, at, action)?)
     };
     Some(Known { action, left })
 }
 
-/// A result of this store, else one that was taken from a cache.
-fn known_objects(plan: &Plan, (store, caches): KnownPlaces<'_>, at: usize, action: &Digest) -> Option<Objects> {
-    if let Some(outputs) = resolve::result(plan, store, at, action) {
+/// A result of this store, else one of somebody else that a build would take.
+fn known_objects(plan: &Plan, places: &KnownPlaces<'_>, at: usize, action: Digest) -> Option<Objects> {
+    if let Some(outputs) = resolve::result(plan, places.store, at, &action) {
         return Some(Objects { outputs, incremental: None, taken: None });
     }
-    let taken = caches?.remembered(action).filter(|taken| resolve::fits(plan, at, &taken.outputs))?;
+    let sharing = places.sharing[at];
+    let (visibility, outputs) = (sharing.visibility()?, &plan.steps[at].outputs);
+    let wanted = WantedResult { action, outputs, visibility, places: sharing.places(), stop: &interrupt::stopped };
+    let taken = places.caches?.remembered(&wanted).filter(|taken| resolve::fits(plan, at, &taken.outputs))?;
     Some(Objects { outputs: taken.outputs, incremental: None, taken: Some(Box::new(taken.origin)) })
 }
 

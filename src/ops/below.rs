@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use super::cache::{CacheUse, StepCaches};
 use super::error::{OpsError, UsageError};
 use super::sign::config_file;
-use crate::base::{Digest, Foreign};
+use crate::base::Foreign;
 use crate::exec::cache::{ResultOrigin, ResultPlaces, StepCache, TakenResult, WantedResult};
+use crate::exec::interrupt;
 use crate::store::{Below, BelowTrust, Store, StoreError, Visibility};
 use crate::world::World;
 
@@ -29,21 +30,33 @@ struct NamedStore {
     trust: BelowTrust,
 }
 
-/// Opens the stores below: those of the environment, then those of the user's configuration, each once, in this order. One that is not
-/// there for the moment is left out, and said to be.
+/// Opens the stores below: those of the environment, then those of the user's configuration, each once, in this order. One that cannot be
+/// used is left out, and said to be: whoever owns it can make it so at any time, and no command may end by that.
 pub(super) fn over(store: Store, world: &dyn World) -> Result<Store, OpsError> {
     let mut stores: Vec<Below> = Vec::new();
-    for NamedStore { path, trust } in named(world)? {
+    for NamedStore { path, trust } in each_once(named(world)?) {
         match Below::open(&path, trust) {
-            Ok(below) if stores.iter().any(|known| known.path() == below.path()) => {}
             Ok(below) => stores.push(below),
-            Err(problem) if problem.is_passing() => {
+            Err(problem) => {
                 store.warn(&format!("the store below at {} is not used: {problem}", Foreign(path.display())));
             }
-            Err(problem) => return Err(StoreError::Below { path, problem: Box::new(problem) }.into()),
         }
     }
-    Ok(store.over(stores)?)
+    Ok(store.over(stores)?.stopping_at(interrupt::stopped))
+}
+
+/// Every store where it is named first, with the greatest trust that it is named with: all of them are the user's words.
+fn each_once(named: Vec<NamedStore>) -> Vec<NamedStore> {
+    let mut once: Vec<NamedStore> = Vec::new();
+    for NamedStore { path, trust } in named {
+        // One that is not there has the name that it was given.
+        let path = path.canonicalize().unwrap_or(path);
+        match once.iter_mut().find(|known| known.path == path) {
+            Some(known) => known.trust = known.trust.max(trust),
+            None => once.push(NamedStore { path, trust }),
+        }
+    }
+    once
 }
 
 fn named(world: &dyn World) -> Result<Vec<NamedStore>, OpsError> {
@@ -98,8 +111,10 @@ impl<'a> OthersResults<'a> {
         self.caches.filter(|_| wanted.places == ResultPlaces::All)
     }
 
-    fn below(&self, action: &Digest) -> Option<TakenResult> {
-        let found = self.store.result_below(action)?;
+    /// What was made from files that others must not read is not in a store that others read.
+    fn below(&self, wanted: &WantedResult<'_>) -> Option<TakenResult> {
+        let public = wanted.visibility == Visibility::Everybody;
+        let found = if public { self.store.result_below(&wanted.action) } else { None }?;
         let origin = ResultOrigin::Below { store_below: found.store.path().display().to_string() };
         Some(TakenResult { outputs: found.outputs, origin })
     }
@@ -107,14 +122,11 @@ impl<'a> OthersResults<'a> {
 
 impl StepCache for OthersResults<'_> {
     fn result(&self, wanted: &WantedResult<'_>) -> Option<TakenResult> {
-        // What was made from files that others must not read is not in a store that others read.
-        let public = wanted.visibility == Visibility::Everybody;
-        let below = if public { self.below(&wanted.action) } else { None };
-        below.or_else(|| self.caches(wanted)?.result(wanted))
+        self.below(wanted).or_else(|| self.caches(wanted)?.result(wanted))
     }
 
-    fn remembered(&self, action: &Digest) -> Option<TakenResult> {
-        self.below(action).or_else(|| self.caches?.remembered(action))
+    fn remembered(&self, wanted: &WantedResult<'_>) -> Option<TakenResult> {
+        self.below(wanted).or_else(|| self.caches(wanted)?.remembered(wanted))
     }
 
     fn fetch(&self, wanted: &WantedResult<'_>, taken: &TakenResult) -> Result<bool, StoreError> {
@@ -150,6 +162,10 @@ mod tests {
             store("/srv/one", BelowTrust::Own),
         ];
         assert_eq!(named(&world).unwrap(), expected);
+        world.variables.insert(VARIABLE.to_owned(), "/srv/./one trusted=/srv/two trusted=/srv/one /srv/two".to_owned());
+        let once =
+            [("/srv/one", BelowTrust::Owner), ("/srv/two", BelowTrust::Owner)].map(|(path, trust)| store(path, trust));
+        assert_eq!(each_once(named(&world).unwrap())[..2], once, "whichever of the words comes first");
         for word in ["relative/path", "trusted=", "https://cache.example/kiln"] {
             world.variables.insert(VARIABLE.to_owned(), word.to_owned());
             let error = named(&world).unwrap_err().to_string();

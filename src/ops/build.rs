@@ -11,7 +11,7 @@ use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, r
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
-use crate::lock;
+use crate::lock::{self, Lock};
 use crate::plan::StepKind;
 
 /// What came of a build.
@@ -41,24 +41,32 @@ pub fn build(ready: &Ready<'_>, options: &BuildOptions, out: &Path) -> Result<Bu
 /// without that store.
 pub fn build_with(ready: &Ready<'_>, options: &BuildOptions, target: (&Path, QemuDelivery)) -> Result<Built, OpsError> {
     let mut below = ready.store.below().count();
-    loop {
+    let (built, lock) = loop {
         let built = build_once(ready, options, target);
         let disturbed = || match &built {
+            // Its tree was read.
+            Ok(_) if target.1 == QemuDelivery::Packed => ready.store.was_disturbed_anywhere(),
             Ok(_) => ready.store.was_disturbed_in_files(),
             Err(error) => error.class() != ErrorClass::Interrupted && ready.store.was_disturbed_anywhere(),
         };
         if below == 0 || !disturbed() {
-            return built;
+            break built?;
         }
         below -= 1;
-    }
+    };
+    // Only now is it known that what was read is what it was.
+    record::record(ready, lock, &built.realized)?;
+    witness::remember(&ready.store, (&built.manifest, &built.realized))?;
+    steps::remember(&ready.store, (&built.manifest, &built.realized))?;
+    Ok(built)
 }
 
+/// What was delivered, and the lock with what is recorded of it.
 fn build_once(
     ready: &Ready<'_>,
     options: &BuildOptions,
     (out, qemu): (&Path, QemuDelivery),
-) -> Result<Built, OpsError> {
+) -> Result<(Built, Lock), OpsError> {
     if qemu == QemuDelivery::Packed {
         load::any_machine(&ready.loaded)?;
     }
@@ -89,10 +97,7 @@ fn build_once(
         qemu: ready.plan.qemu.iter().map(|(name, at)| (name.clone(), ready.plan.steps[*at].name())).collect(),
     };
     deliver::deliver(&ready.store, out, &deliveries, &manifest)?;
-    record::record(ready, lock, &realized)?;
-    witness::remember(&ready.store, (&manifest, &realized))?;
-    steps::remember(&ready.store, (&manifest, &realized))?;
-    Ok(Built { manifest, realized })
+    Ok((Built { manifest, realized }, lock))
 }
 
 /// Ids of trees that depend on what a build left, and so on more than recipe and lock say.

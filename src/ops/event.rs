@@ -72,6 +72,8 @@ pub enum Notice<'a> {
     },
     /// A step went on from an earlier run, so that the lock does not record its bits.
     NotRecorded,
+    /// The result of a step is from a store below, so that the lock does not record what came out.
+    BelowNotRecorded,
     /// Such a step, in a result directory.
     Incremental {
         /// Its name.

@@ -49,7 +49,7 @@ fn second(ready: &Ready<'_>, place: &Path, again: &SecondBuild<'_>) -> Result<Se
     let variation = Variation::new(place, &ready.loaded.lock_path)?;
     {
         let store = Store::open_for(&variation.store, load::owner())?;
-        for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has(&fetch.digest)) {
+        for fetch in ready.plan.fetches.values().filter(|fetch| ready.store.has_sized(&fetch.digest, fetch.size)) {
             if interrupt::flag().load(Ordering::Relaxed) {
                 return Err(OpsError::Interrupted);
             }

@@ -8,6 +8,7 @@ use super::load::Ready;
 use super::{ids, local, machines, project};
 use crate::base::Digest;
 use crate::exec::Realized;
+use crate::exec::cache::ResultOrigin;
 use crate::lock::{self, Lock, LockedKernel, LockedOutput};
 use crate::machine::capability::facts;
 use crate::plan::root::ROOT;
@@ -29,14 +30,22 @@ pub(super) fn record(ready: &Ready<'_>, mut lock: Lock, realized: &Realized) -> 
     if !wrong.is_empty() {
         return Err(MismatchError::Outputs(wrong).into());
     }
-    // Bits that nobody has shown to be those of a build from nothing are no fact for a lock.
-    lock.outputs = if realized.incremental().next().is_none() {
-        built
-    } else {
+    // Neither bits that nobody has shown to be those of a build from nothing, nor the word of whoever owns a store below, are a fact
+    // for a lock. What a trusted key has signed is.
+    let is_below = |(_, origin): (usize, &ResultOrigin)| matches!(origin, ResultOrigin::Below { .. });
+    let from_below = realized.taken().any(is_below);
+    lock.outputs = if realized.incremental().next().is_some() {
         ready.loaded.session.notice(Notice::NotRecorded);
         ready.lock.outputs.clone()
+    } else if from_below {
+        if built != ready.lock.outputs {
+            ready.loaded.session.notice(Notice::BelowNotRecorded);
+        }
+        ready.lock.outputs.clone()
+    } else {
+        built
     };
-    for (name, config) in configs(ready, realized) {
+    for (name, config) in configs(ready, realized).into_iter().filter(|_| !from_below) {
         lock.kernels.entry(name).or_insert(LockedKernel { config: None, release: None }).config = Some(config);
     }
     write(ready, lock, realized)

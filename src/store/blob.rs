@@ -33,6 +33,14 @@ pub enum Visibility {
     Owner,
 }
 
+/// What is known of the size of a blob before it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownSize {
+    Nothing,
+    Exactly(u64),
+    AtMost(u64),
+}
+
 /// Bytes on their way into the store; forgotten when dropped unfinished.
 pub struct BlobWriter<'a> {
     store: &'a Store,
@@ -93,8 +101,13 @@ impl Store {
 
     /// Whether a blob is there and sound, here or below; one that is not sound is set aside.
     pub fn check(&self, digest: &Digest) -> Result<Presence, StoreError> {
+        self.check_sized(digest, KnownSize::Nothing)
+    }
+
+    /// The same; below, no file of another size is read.
+    pub(super) fn check_sized(&self, digest: &Digest, size: KnownSize) -> Result<Presence, StoreError> {
         let found = self.check_own(digest)?;
-        let below = if found == Presence::Missing { self.layers.blob(self, digest) } else { None };
+        let below = if found == Presence::Missing { self.layers.blob(self, (digest, size)) } else { None };
         Ok(below.map_or(found, Presence::Good))
     }
 
@@ -128,24 +141,18 @@ impl Store {
         matches!(self.check(digest), Ok(Presence::Good(_)))
     }
 
-    /// Blobs that begin with these bytes, the newest first. Whether they are sound is not asked, but of those below.
-    pub fn beginning_with(&self, begin: &[u8], most: usize) -> Result<Vec<(Digest, PathBuf)>, StoreError> {
-        let mut found = Vec::new();
-        let below = self.below().map(|below| below.path().join("cas"));
-        for path in std::iter::once(self.root.join("cas")).chain(below.collect::<Vec<_>>()) {
-            found.extend(beginning_in(&path, begin)?);
-        }
-        found.sort_by_key(|(modified, digest, _)| std::cmp::Reverse((*modified, *digest)));
-        let known = |digest, path: PathBuf| match path.starts_with(&self.root) {
-            true => Some((digest, path)),
-            false => Some((digest, self.path(&digest).ok()?)),
-        };
-        Ok(found.into_iter().filter_map(|(_, digest, path)| known(digest, path)).take(most).collect())
+    /// [`Store::has`] of a blob whose size is known: below, no file of another size is read.
+    pub fn has_sized(&self, digest: &Digest, size: u64) -> bool {
+        matches!(self.check_sized(digest, KnownSize::Exactly(size)), Ok(Presence::Good(_)))
     }
 
     /// The file that holds a blob, after checking it.
     pub fn path(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
-        match self.check(digest)? {
+        self.path_sized(digest, KnownSize::Nothing)
+    }
+
+    fn path_sized(&self, digest: &Digest, size: KnownSize) -> Result<PathBuf, StoreError> {
+        match self.check_sized(digest, size)? {
             Presence::Good(path) => Ok(path),
             Presence::Missing => Err(StoreError::Missing(*digest)),
             Presence::SetAside(aside) => Err(StoreError::Damaged { digest: *digest, aside }),
@@ -154,7 +161,7 @@ impl Store {
 
     /// A small blob.
     pub fn read(&self, digest: &Digest, limit: u64) -> Result<Vec<u8>, StoreError> {
-        Ok(fs::read(&self.path(digest)?, limit)?)
+        Ok(fs::read(&self.path_sized(digest, KnownSize::AtMost(limit))?, limit)?)
     }
 
     /// Copies a blob to a place outside, so that writing there cannot reach the store; the old file there is replaced
@@ -259,25 +266,6 @@ impl Store {
         self.remember(&place, digest);
         self.show(&digest, if private { Visibility::Owner } else { Visibility::Everybody })
     }
-}
-
-/// Names, and when it was modified.
-type Dated = (Option<(i64, i64)>, Digest, PathBuf);
-
-fn beginning_in(cas: &Path, begin: &[u8]) -> Result<Vec<Dated>, StoreError> {
-    let mut found = Vec::new();
-    for name in fs::names(cas)? {
-        let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
-        let path = cas.join(name);
-        let mut bytes = vec![0; begin.len()];
-        // Another kiln may have removed it meanwhile.
-        let Ok(file) = fs::open(&path) else { continue };
-        if file.read_exact_at(&mut bytes, 0).is_ok() && bytes == begin {
-            let modified = file.metadata().ok().map(|metadata| (metadata.mtime(), metadata.mtime_nsec()));
-            found.push((modified, digest, path));
-        }
-    }
-    Ok(found)
 }
 
 /// Bytes that are hashed at a time.

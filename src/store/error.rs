@@ -91,8 +91,8 @@ pub enum BelowProblem {
     /// Another thing.
     #[error("it is not a store of kiln: it has no directory `{0}`")]
     Other(&'static str),
-    /// Anybody could put results into it.
-    #[error("`{}` may be written by others than its owner, or belongs to another user than the rest", Foreign(.0.display()))]
+    /// Somebody else could put another store, or results, into its place.
+    #[error("`{}` may be written by, or belongs to, others than root, you and the owner of that store", Foreign(.0.display()))]
     Open(PathBuf),
     /// Its results are the word of somebody whom nobody has called trusted.
     #[error("it belongs to user {0}, whose results count if you write `trusted=` before its path")]
@@ -103,13 +103,6 @@ pub enum BelowProblem {
     /// The system does not let it be read.
     #[error(transparent)]
     World(#[from] WorldError),
-}
-
-impl BelowProblem {
-    /// Whether builds go on without it: it may be back tomorrow.
-    pub fn is_passing(&self) -> bool {
-        matches!(self, BelowProblem::Missing | BelowProblem::Closed(_) | BelowProblem::World(_))
-    }
 }
 
 /// Why a directory cannot become a tree. It is always the directory's doing, never the store's.

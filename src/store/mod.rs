@@ -24,6 +24,7 @@
 //!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
 
+mod beginning;
 mod below;
 mod blob;
 mod error;

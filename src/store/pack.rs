@@ -45,8 +45,8 @@ pub struct TreeWriter<'a> {
 impl Store {
     /// Writes the stream of a tree that is in the store; `false` where it is not, or not its messages.
     pub fn pack_tree(&self, tree: &Output, out: &mut dyn Write) -> Result<bool, StoreError> {
-        let Output::Tree { root, messages, .. } = tree else { return Ok(false) };
-        if !self.has(messages) || !matches!(self.check_tree(root)?, super::Presence::Good(_)) {
+        let Output::Tree { root, messages, messages_size, .. } = tree else { return Ok(false) };
+        if !self.has_sized(messages, *messages_size) || !matches!(self.check_tree(root)?, super::Presence::Good(_)) {
             return Ok(false);
         }
         let entries = entries(&self.read(messages, LIMIT)?, root)?;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use prost::Message;
 
-use super::blob::is_private;
+use super::blob::{KnownSize, is_private};
 use super::{Presence, Store, StoreError};
 use crate::base::Digest;
 use crate::plan::reapi::{ActionResult, BlobDigest, OutputDirectory, OutputFile};
@@ -91,7 +91,7 @@ impl Store {
     /// Whether an output is in the store and sound.
     pub fn output(&self, output: &Output) -> Result<Presence, StoreError> {
         match output {
-            Output::File { digest, .. } => self.check(digest),
+            Output::File { digest, size, .. } => self.check_sized(digest, KnownSize::Exactly(*size)),
             Output::Tree { root, .. } => self.check_tree(root),
         }
     }

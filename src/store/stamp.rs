@@ -31,6 +31,11 @@ impl Stamp {
         rustix::fs::fstat(file).ok().as_ref().map(Stamp::from)
     }
 
+    /// Bytes of the file.
+    pub(super) fn size(&self) -> u64 {
+        u64::try_from(self.0[2]).unwrap_or(u64::MAX)
+    }
+
     /// When the inode changed last, in nanoseconds of the file system's clock.
     pub fn changed(&self) -> i128 {
         self.0[5]

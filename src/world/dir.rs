@@ -63,6 +63,11 @@ impl Dir {
         named("look at", &self.path, rustix::fs::fstat(&self.fd))
     }
 
+    /// Whether a directory that was looked at otherwise is this one.
+    pub fn is(&self, other: &Stat) -> bool {
+        self.stat().is_ok_and(|stat| (stat.st_dev, stat.st_ino) == (other.st_dev, other.st_ino))
+    }
+
     /// Sets its permission bits.
     pub fn set_mode(&self, mode: u32) -> Result<(), WorldError> {
         named("set the mode of", &self.path, rustix::fs::fchmod(&self.fd, Mode::from_raw_mode(mode)))

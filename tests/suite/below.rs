@@ -1,7 +1,9 @@
 //! Stores below one's own: read and never written, checked before they are believed, and done without when they change.
 
 mod commands;
+mod foreign;
 mod hostile;
+mod status;
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
@@ -62,7 +64,7 @@ fn everything(root: &Path) -> BTreeMap<PathBuf, [i128; 7]> {
 
 #[test]
 fn what_one_store_lacks_is_read_below_and_nothing_is_written_there() {
-    let scratch = Scratch::new("below-reads");
+    let scratch = Scratch::apart("below-reads");
     let [one, two, own] = ["one", "two", "own"].map(|name| scratch.path(name));
     let action = Digest::of(b"action");
     let (blob, deep, root) = {
@@ -105,7 +107,7 @@ fn what_one_store_lacks_is_read_below_and_nothing_is_written_there() {
 
 #[test]
 fn a_shared_store_shows_results_but_none_of_private_files() {
-    let scratch = Scratch::new("below-share");
+    let scratch = Scratch::apart("below-share");
     let root = scratch.path("store");
     let mode = |path: &Path| path.symlink_metadata().unwrap().mode() & 0o7777;
     let result = |name: &str| root.join("ac").join(Digest::of(name.as_bytes()).hex());
@@ -137,7 +139,7 @@ fn a_shared_store_shows_results_but_none_of_private_files() {
 
 #[test]
 fn readers_do_not_wait_for_each_other_and_the_owner_waits_for_nobody() {
-    let scratch = Scratch::new("below-together");
+    let scratch = Scratch::apart("below-together");
     let [team, one, two] = ["team", "one", "two"].map(|name| scratch.path(name));
     let owner = Store::open(&team).unwrap();
     let Output::Tree { root, .. } = tree(&owner, "in a tree") else { panic!("it is a tree") };
@@ -171,7 +173,7 @@ fn harmed(name: &str, harm: impl FnOnce(&Path) + Send) {
     let two = bench.step("two", "cat /kiln/in/y >out", &[("y", out(one))]);
     bench.deliver(two);
     let first = bench.realize();
-    let scratch = Scratch::new(&format!("below-{name}"));
+    let scratch = Scratch::apart(&format!("below-{name}"));
     let below = scratch.path("below");
     Store::open(&below).unwrap().put(b"right").unwrap();
     let (left, last) = (bench.store.path(&Digest::of(b"right")).unwrap(), first.actions["kernel-build two"]);

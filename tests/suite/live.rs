@@ -27,6 +27,14 @@ impl Scratch {
         Scratch(path)
     }
 
+    /// Where nobody but root and this user can put another directory into its place, however open the checkout is.
+    pub(crate) fn apart(name: &str) -> Scratch {
+        let path = std::env::temp_dir().join(format!("kiln-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        Scratch(path)
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }

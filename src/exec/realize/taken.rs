@@ -2,11 +2,10 @@
 
 use super::{Realizer, Reuse};
 use crate::base::Digest;
-use crate::exec::cache::{ResultPlaces, StepCache, TakenResult, WantedResult};
+use crate::exec::cache::{StepCache, TakenResult, WantedResult};
 use crate::exec::event::StepEvent;
 use crate::exec::fetch::interrupted;
 use crate::exec::outcome::Objects;
-use crate::exec::sharing::Sharing;
 use crate::exec::{ExecError, resolve};
 use crate::plan::StepKind;
 use crate::plan::root::{USERS, WARNINGS};
@@ -18,7 +17,7 @@ impl Realizer<'_> {
         let Some((caches, visibility)) = self.caches(at).filter(|_| reuse != Reuse::Nothing) else { return Ok(None) };
         let stop = || self.stopped();
         let outputs = &self.plan.steps[at].outputs;
-        let wanted = WantedResult { action, outputs, visibility, places: self.places(at), stop: &stop };
+        let wanted = WantedResult { action, outputs, visibility, places: self.sharing[at].places(), stop: &stop };
         let Some(taken) = caches.result(&wanted) else { return Ok(None) };
         if !resolve::fits(self.plan, at, &taken.outputs) {
             return Ok(None);
@@ -40,7 +39,7 @@ impl Realizer<'_> {
         };
         let stop = || self.stopped();
         let outputs = &self.plan.steps[at].outputs;
-        let wanted = WantedResult { action, outputs, visibility, places: self.places(at), stop: &stop };
+        let wanted = WantedResult { action, outputs, visibility, places: self.sharing[at].places(), stop: &stop };
         match caches.result(&wanted).filter(|taken| taken.outputs == before.outputs) {
             Some(taken) => self.had(at, (caches, &wanted), &taken),
             None => Ok(false),
@@ -74,17 +73,9 @@ impl Realizer<'_> {
         caches.fetch(wanted, taken).map_err(interrupted)
     }
 
-    fn places(&self, at: usize) -> ResultPlaces {
-        if self.sharing[at] == Sharing::Below { ResultPlaces::Below } else { ResultPlaces::All }
-    }
-
     /// Whom to ask for a step's result, and who may read it here.
     fn caches(&self, at: usize) -> Option<(&dyn StepCache, Visibility)> {
         let caches = self.services.caches.filter(|_| !self.options.no_cache)?;
-        match self.sharing[at] {
-            Sharing::Public | Sharing::Below => Some((caches, Visibility::Everybody)),
-            Sharing::Private => Some((caches, Visibility::Owner)),
-            Sharing::Never => None,
-        }
+        Some((caches, self.sharing[at].visibility()?))
     }
 }

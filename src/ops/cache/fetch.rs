@@ -40,7 +40,7 @@ impl FetchTarget<'_> {
                 if *messages_size > MESSAGES_LIMIT {
                     return Err((file, ReadProblem::Bad("it is too large a tree".to_owned())));
                 }
-                if !self.store.has(messages) {
+                if !self.store.has_sized(messages, *messages_size) {
                     self.blob(reader, place, (messages, *messages_size))?;
                 }
                 self.tree(reader, place, output).map_err(|problem| (file, problem))?;

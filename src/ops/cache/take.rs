@@ -9,7 +9,6 @@ use super::remember::{self, RememberedResult};
 use super::state::{CacheMemory, KnownPlace};
 use super::statement::{Judge, ResultProblem, SignedResult, fitting};
 use super::{RESULT_LIMIT, result_name};
-use crate::base::Digest;
 use crate::exec::cache::{ResultOrigin, StepCache, TakenResult, WantedResult};
 use crate::exec::event::{StepEvent, StepListener};
 use crate::ops::error::OpsError;
@@ -150,7 +149,7 @@ impl<'a> StepCaches<'a> {
 
 impl StepCache for StepCaches<'_> {
     fn result(&self, wanted: &WantedResult<'_>) -> Option<TakenResult> {
-        if let Some(taken) = self.remembered(&wanted.action) {
+        if let Some(taken) = self.remembered(wanted) {
             return Some(taken);
         }
         let keys = self.trust.keys();
@@ -167,8 +166,8 @@ impl StepCache for StepCaches<'_> {
         None
     }
 
-    fn remembered(&self, action: &Digest) -> Option<TakenResult> {
-        remember::get(self.store, &self.judge(), action)
+    fn remembered(&self, wanted: &WantedResult<'_>) -> Option<TakenResult> {
+        remember::get(self.store, &self.judge(), &wanted.action)
     }
 
     fn fetch(&self, wanted: &WantedResult<'_>, taken: &TakenResult) -> Result<bool, StoreError> {

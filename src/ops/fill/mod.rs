@@ -149,6 +149,11 @@ struct Filler<'a> {
 impl Filler<'_> {
     fn step(&self, at: usize, sharing: Sharing, pushed: &mut PushedResults) -> Result<(), OpsError> {
         let step = &self.plan.steps[at];
+        if let Some(ResultOrigin::Below { .. }) = self.taken(at) {
+            let reason = "it is the result of a store below, whose owner can push it";
+            pushed.skipped.push(SkippedStep { step: step.name(), reason });
+            return Ok(());
+        }
         let outputs = step.outputs.iter();
         let outputs: BTreeMap<String, Output> =
             outputs.filter_map(|name| Some((name.clone(), self.realized.output(at, name)?.clone()))).collect();
@@ -166,6 +171,11 @@ impl Filler<'_> {
         self.result((at, &outputs), mode, pushed)
     }
 
+    /// Whose the result of a step is, where it is somebody else's.
+    fn taken(&self, at: usize) -> Option<&ResultOrigin> {
+        self.realized.taken().find(|(taken, _)| *taken == at).map(|(_, origin)| origin)
+    }
+
     /// What is signed of a step: by this key, or by whoever has carried it out.
     fn result(
         &self,
@@ -175,14 +185,7 @@ impl Filler<'_> {
     ) -> Result<(), OpsError> {
         let step = self.plan.steps[at].name();
         let action = self.realized.actions[&step];
-        let taken = self.realized.taken().find(|(taken, _)| *taken == at).map(|(_, origin)| origin);
-        if let Some(ResultOrigin::Below { .. }) = taken {
-            pushed
-                .skipped
-                .push(SkippedStep { step, reason: "it is the result of a store below, whose owner can push it" });
-            return Ok(());
-        }
-        if taken.is_some() {
+        if self.taken(at).is_some() {
             let Some(remembered) = remember::signed(self.writer.store, &action) else {
                 pushed.skipped.push(SkippedStep {
                     step,

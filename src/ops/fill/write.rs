@@ -57,7 +57,8 @@ impl<'a> CacheWriter<'a> {
         match output {
             Output::File { digest, size, .. } => self.blob((digest, *size), mode),
             Output::Tree { root, messages, messages_size, .. } => {
-                if !matches!(self.store.output(output)?, Presence::Good(_)) || !self.store.has(messages) {
+                let is_whole = matches!(self.store.output(output)?, Presence::Good(_));
+                if !is_whole || !self.store.has_sized(messages, *messages_size) {
                     return Ok(false);
                 }
                 self.blob((messages, *messages_size), mode)?;

@@ -3,23 +3,16 @@
 use std::io::Read;
 use std::path::PathBuf;
 
-use rustix::fs::{FileType, Stat};
-
+use super::found::{Reading, Refused, because, directory, file, held, listed, open};
 use super::handed::State;
-use super::{Below, Layers};
+use super::{Below, Layers, copied, may_write};
 use crate::base::{Digest, Foreign};
-use crate::store::blob::digest_of;
-use crate::store::plain::TIME;
+use crate::store::blob::{KnownSize, digest_of};
 use crate::store::result::{LIMIT, ResultOutputs};
 use crate::store::stamp::Stamp;
 use crate::store::tree::{self, content, fingerprint};
-use crate::store::walk::{Kind, list};
-use crate::store::{Output, Store, StoreError};
-use crate::world::WorldError;
-use crate::world::dir::{HeldEntry, noun};
+use crate::store::{Output, Store};
 
-/// Larger files are no blobs of kiln: that of a disk image is no larger.
-const LARGEST: u64 = 256 << 30;
 /// What changed less than so many seconds ago may change once more without its times telling.
 const SETTLED_SECONDS: i128 = 2;
 
@@ -31,62 +24,44 @@ pub struct BelowResult<'a> {
     pub store: &'a Below,
 }
 
-/// Why something is not used.
-pub(super) enum Refused {
-    /// It is not there, or for others alone.
-    Missing,
-    /// It is not what it must be.
-    Because(String),
-}
-
-impl From<WorldError> for Refused {
-    fn from(error: WorldError) -> Refused {
-        Refused::Because(error.to_string())
-    }
-}
-
-impl From<StoreError> for Refused {
-    fn from(error: StoreError) -> Refused {
-        Refused::Because(error.to_string())
-    }
-}
-
-impl Refused {
-    /// The same of an entry of a tree.
-    fn of(self, name: &str) -> Refused {
-        match self {
-            Refused::Because(why) => Refused::Because(format!("{}: {why}", Foreign(name))),
-            Refused::Missing => Refused::Missing,
-        }
-    }
-}
-
-fn because(why: impl Into<String>) -> Refused {
-    Refused::Because(why.into())
+/// Where something is used.
+enum Place {
+    /// Where it was found, in this state.
+    There(State),
+    /// In one's own store, which has a copy of it now.
+    Here(PathBuf),
 }
 
 impl Layers {
     /// A sound blob.
-    pub(in crate::store) fn blob(&self, own: &Store, digest: &Digest) -> Option<PathBuf> {
+    pub(in crate::store) fn blob(&self, own: &Store, (digest, size): (&Digest, KnownSize)) -> Option<PathBuf> {
+        let reading = Reading { size, stop: &|| self.is_stopped() };
         self.first(("cas", digest), |below| {
-            let sound = blob(below, digest, |stamp| own.knows(digest, stamp))?;
+            if below.is_foreign() {
+                return Ok(Place::Here(copied::blob(below, own, digest, &reading)?));
+            }
+            let sound = blob(below, digest, &reading, |stamp| own.knows(digest, stamp))?;
             if sound.trust == Lasting::Yes {
                 own.learn(*digest, sound.state);
             }
-            Ok(State::File(sound.state))
+            Ok(Place::There(State::File(sound.state)))
         })
     }
 
     /// A sound tree.
     pub(in crate::store) fn tree(&self, own: &Store, root: &Digest) -> Option<PathBuf> {
         let note = tree::note_name(root);
+        let stop = &|| self.is_stopped();
         self.first(("tree", root), |below| {
-            let sound = tree(below, root, |state| own.recall(&note).as_deref() == Some(state))?;
+            if below.is_foreign() {
+                return Ok(Place::Here(copied::tree(below, own, root, stop)?));
+            }
+            let sound = tree(below, root, stop, |state| own.recall(&note).as_deref() == Some(state))?;
             if sound.trust == Lasting::Yes {
                 // Not to remember costs a reading later.
                 let _ = own.note(&note, &sound.state);
             }
-            Ok(State::Tree(sound.state))
+            Ok(Place::There(State::Tree(sound.state)))
         })
     }
 
@@ -94,7 +69,7 @@ impl Layers {
     fn first(
         &self,
         (part, digest): (&str, &Digest),
-        look: impl Fn(&Below) -> Result<State, Refused>,
+        look: impl Fn(&Below) -> Result<Place, Refused>,
     ) -> Option<PathBuf> {
         self.stores.iter().filter(|below| below.is_used()).find_map(|below| {
             let path = below.path.join(part).join(digest.hex());
@@ -102,7 +77,8 @@ impl Layers {
                 return None;
             }
             match look(below) {
-                Ok(state) => self.hand_out(path, state),
+                Ok(Place::There(state)) => self.hand_out(path, state),
+                Ok(Place::Here(copy)) => Some(copy),
                 Err(Refused::Missing) => None,
                 Err(Refused::Because(why)) => {
                     self.refuse(&path, &why);
@@ -129,47 +105,37 @@ enum Lasting {
 }
 
 /// A blob that is what it must be; one in a known state is not read.
-pub(super) fn blob(below: &Below, digest: &Digest, known: impl Fn(Stamp) -> bool) -> Result<Sound<Stamp>, Refused> {
-    let held = held(below, "cas", digest)?;
-    let state = Stamp::from(held.stat());
-    is_plain(held.stat())?;
-    if held.stat().st_size.unsigned_abs() > LARGEST {
-        return Err(because(format!("it has {} bytes (limit {LARGEST})", held.stat().st_size)));
-    }
-    let file = open(&held)?;
+pub(super) fn blob(
+    below: &Below,
+    digest: &Digest,
+    reading: &Reading<'_>,
+    known: impl Fn(Stamp) -> bool,
+) -> Result<Sound<Stamp>, Refused> {
+    let (state, file) = file(below, digest, reading.size)?;
     if known(state) {
         return Ok(Sound { state, trust: Lasting::No });
     }
-    let (found, _) = digest_of(&file, &below.path, &|| false)?;
+    let (found, _) = digest_of(&file, &below.path, reading.stop)?;
     if found != *digest || Stamp::of(&file) != Some(state) {
         return Err(because(format!("its bytes have digest {found}")));
     }
     Ok(Sound { state, trust: lasting(state.newest()) })
 }
 
-/// The same of a tree.
-pub(super) fn tree(below: &Below, root: &Digest, known: impl Fn(&[u8]) -> bool) -> Result<Sound<Vec<u8>>, Refused> {
-    let held = held(below, "tree", root)?;
-    if held.kind() != FileType::Directory {
-        return Err(because(format!("it is {}, not a directory", noun(held.kind()))));
-    }
-    let dir = match below.root.directory(format!("tree/{}", root.hex())) {
-        Err(error) if is_denied(&error) => return Err(Refused::Missing),
-        dir => dir?,
-    };
+/// A tree that is what it must be; one in a known state is not read.
+pub(super) fn tree(
+    below: &Below,
+    root: &Digest,
+    stop: &(dyn Fn() -> bool + Sync),
+    known: impl Fn(&[u8]) -> bool,
+) -> Result<Sound<Vec<u8>>, Refused> {
+    let (held, dir) = directory(below, root)?;
     let state = fingerprint(&dir)?;
     if known(&state) {
         return Ok(Sound { state, trust: Lasting::No });
     }
-    is_plain(held.stat())?;
-    let mut newest = Stamp::from(held.stat()).newest();
-    for (name, entry) in &list(&dir)? {
-        newest = newest.max(Stamp::from(&entry.stat).newest());
-        if !matches!(entry.kind, Kind::Link(_)) {
-            is_plain(&entry.stat).map_err(|refused| refused.of(name))?;
-        }
-    }
-    let found = content(&dir)?;
+    let (_, newest) = listed(&held, &dir)?;
+    let found = content(&dir, stop)?;
     if found != *root || fingerprint(&dir)? != state {
         return Err(because(format!("its files have digest {found}")));
     }
@@ -184,7 +150,8 @@ impl Store {
             if self.layers.is_refused(&path) {
                 return None;
             }
-            let read = read_result(below, action).and_then(|outputs| self.has_right_sizes(&outputs).map(|()| outputs));
+            let read = read_result(below, action);
+            let read = read.and_then(|outputs| self.has_right_sizes(below, &outputs).map(|()| outputs));
             match read {
                 Ok(outputs) => Some(BelowResult { outputs, store: below }),
                 Err(Refused::Missing) => None,
@@ -197,13 +164,13 @@ impl Store {
     }
 
     /// Sizes are part of what later steps are found by. Of outputs that are not there nobody knows better.
-    fn has_right_sizes(&self, outputs: &ResultOutputs) -> Result<(), Refused> {
+    fn has_right_sizes(&self, below: &Below, outputs: &ResultOutputs) -> Result<(), Refused> {
         for (name, output) in outputs {
             let (digest, size) = match output {
                 Output::File { digest, size, .. } => (digest, size),
                 Output::Tree { messages, messages_size, .. } => (messages, messages_size),
             };
-            let right = self.size_anywhere(digest).is_none_or(|found| found == *size);
+            let right = self.size(below, digest).is_none_or(|found| found == *size);
             if !right || !self.has_right_root(output) {
                 return Err(because(format!("it states another size of `{}`", Foreign(name))));
             }
@@ -213,48 +180,11 @@ impl Store {
 }
 
 impl Store {
-    /// Bytes of what has the name of a blob, here or below. Nobody has checked it.
-    fn size_anywhere(&self, digest: &Digest) -> Option<u64> {
-        let below = self.below().map(|below| below.path.join("cas").join(digest.hex()));
-        let mut paths = std::iter::once(self.blob_path(digest)).chain(below);
-        paths.find_map(|path| Some(path.symlink_metadata().ok()?.len()))
+    /// Bytes of what has the name of a blob, here or in the store whose result it is. Nobody has checked it, and a third store has no say.
+    fn size(&self, below: &Below, digest: &Digest) -> Option<u64> {
+        let own = self.blob_path(digest).symlink_metadata().ok().map(|found| found.len());
+        own.or_else(|| Some(held(below, "cas", digest).ok()?.stat().st_size.unsigned_abs()))
     }
-}
-
-/// What has the name of a digest in a part of a store.
-fn held(below: &Below, part: &str, digest: &Digest) -> Result<HeldEntry, Refused> {
-    below.root.look(format!("{part}/{}", digest.hex()))?.ok_or(Refused::Missing)
-}
-
-/// A file that others may not read is none: it was made from what is private.
-fn open(held: &HeldEntry) -> Result<std::fs::File, Refused> {
-    if held.kind() != FileType::RegularFile {
-        return Err(because(format!("it is {}, not a file", noun(held.kind()))));
-    }
-    match held.open() {
-        Err(error) if is_denied(&error) => Err(Refused::Missing),
-        file => Ok(file?),
-    }
-}
-
-fn is_denied(error: &WorldError) -> bool {
-    matches!(error, WorldError::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied)
-}
-
-/// Steps may look at modes and times, which kiln makes the same everywhere.
-fn is_plain(stat: &Stat) -> Result<(), Refused> {
-    let mode = stat.st_mode & 0o7777;
-    match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile | FileType::Directory => {}
-        other => return Err(because(format!("it is {}, not a file", noun(other)))),
-    }
-    if !matches!(mode, 0o444 | 0o400 | 0o555 | 0o500) {
-        return Err(because(format!("it has mode {mode:04o}, which kiln gives to nothing in a store")));
-    }
-    if (stat.st_mtime, stat.st_mtime_nsec) != (TIME.as_secs() as i64, 0) {
-        return Err(because("it has another time than kiln gives to everything in a store"));
-    }
-    Ok(())
 }
 
 /// Whether a state is old enough to be told from the next one by its times.
@@ -265,7 +195,11 @@ fn lasting(newest: i128) -> Lasting {
 }
 
 fn read_result(below: &Below, action: &Digest) -> Result<ResultOutputs, Refused> {
-    let file = open(&held(below, "ac", action)?)?;
+    let held = held(below, "ac", action)?;
+    if may_write(held.stat().st_mode) || ![0, below.owner].contains(&held.stat().st_uid) {
+        return Err(because("it may be written by, or belongs to, others than the owner of that store"));
+    }
+    let file = open(&held)?;
     let mut bytes = Vec::new();
     let read = file.take(LIMIT + 1).read_to_end(&mut bytes);
     crate::world::fs::context("read", &below.path, read)?;

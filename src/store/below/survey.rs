@@ -1,9 +1,10 @@
 //! What is in a store below, for whoever asks what there is.
 
-use super::look::{self, Refused};
-use super::{Below, READ};
+use super::found::{Reading, Refused};
+use super::{Below, READ, look};
 use crate::base::Digest;
 use crate::store::StoreError;
+use crate::store::blob::KnownSize;
 use crate::store::gc::{RecheckReport, StoreUsage, size};
 use crate::world::fs;
 
@@ -32,12 +33,13 @@ impl Below {
     /// Reads every blob and tree that may be read, and changes nothing.
     pub fn recheck(&self) -> Result<RecheckReport, StoreError> {
         let mut report = RecheckReport::default();
+        let whole = Reading { size: KnownSize::Nothing, stop: &|| false };
         for part in ["cas", "tree"] {
             for name in fs::names(&self.path.join(part))? {
                 let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
                 let found = match part {
-                    "cas" => look::blob(self, &digest, |_| false).map(drop),
-                    _ => look::tree(self, &digest, |_| false).map(drop),
+                    "cas" => look::blob(self, &digest, &whole, |_| false).map(drop),
+                    _ => look::tree(self, &digest, whole.stop, |_| false).map(drop),
                 };
                 match found {
                     Err(Refused::Missing) => {}

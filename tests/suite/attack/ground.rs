@@ -48,6 +48,8 @@ impl Ground {
     pub(crate) fn new(directory: &Path, packages: Vec<Package>) -> Ground {
         let _ = kiln::world::fs::remove_tree(directory);
         std::fs::create_dir_all(directory).unwrap();
+        // No store is read below a directory that others may write.
+        std::fs::set_permissions(directory, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let lent = host::packages();
         let mut why_not = lent.is_none().then(|| "this machine has no dpkg to lend to images".to_owned());
         let mut archive = TinyArchive::new("trixie");

@@ -1,6 +1,9 @@
 //! The same as users see it: what is taken from below is said to be, vouches for nothing, and is done without when it goes.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use kiln::lock::{self, Lock};
 
 use super::super::attack::ground::{Ended, Ground, run};
 use super::super::skip::skip;
@@ -39,6 +42,12 @@ fn build<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     [&["build", "--allow-leaks", "lab.kiln", "--out", out], more].concat()
 }
 
+/// Every file below a directory, if that is there.
+fn files(directory: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
 fn blobs(store: &Path) -> usize {
     std::fs::read_dir(store.join("cas")).unwrap().count()
 }
@@ -59,6 +68,13 @@ fn a_build_takes_what_is_below_says_so_and_goes_on_when_it_goes() {
     assert!(!said.contains("running") && !said.contains("fetch:"), "{said}");
     assert_eq!(manifest(&ground, "out-mine"), manifest(&ground, "out-team"));
     assert_eq!(blobs(&ground.path("mine")), 0, "nothing that is below is kept twice");
+    // What others say is no fact for a lock; what it has stays, and is compared.
+    let lock = ground.path("lab.lock");
+    let full = lock::read(&std::fs::read_to_string(&lock).unwrap()).unwrap();
+    std::fs::write(&lock, lock::write(&Lock { outputs: BTreeMap::new(), ..full.clone() })).unwrap();
+    let said = succeed(&ground, mine, &build("out-first", &["--offline"]));
+    assert!(said.contains("outputs are not recorded in the lock"), "{said}");
+    assert!(lock::read(&std::fs::read_to_string(&lock).unwrap()).unwrap().outputs.is_empty());
     let plan = succeed(&ground, mine, &["plan", "lab.kiln"]);
     assert!(plan.contains("cached, taken from the store below at") && plan.contains("0 to download"), "{plan}");
     assert!(succeed(&ground, mine, &["plan", "lab.kiln", "--json"]).contains("\"store_below\""));
@@ -85,9 +101,14 @@ fn a_build_takes_what_is_below_says_so_and_goes_on_when_it_goes() {
             "{}",
             ended.text()
         );
+        let said = succeed(&ground, mine, &["push", "--allow-leaks", "lab.kiln", "--key", "key", "--cache", "cache"]);
+        assert!(said.contains("it is the result of a store below, whose owner can push it"), "{said}");
+        assert_eq!(files(&ground.path("cache")), Vec::<std::path::PathBuf>::new(), "neither a result nor its content");
     }
     let said = succeed(&ground, mine, &build("out-alone", &["--without-caches"]));
     assert!(said.contains("kernel stock: running") && !said.contains("taken"), "{said}");
+    let recorded = lock::read(&std::fs::read_to_string(&lock).unwrap()).unwrap();
+    assert!(!full.outputs.is_empty() && recorded == full, "what was built here is recorded");
     if ground.path("key").exists() {
         succeed(&ground, mine, &["attest", "out-alone", "--key", "key"]);
     }
@@ -124,7 +145,19 @@ fn only_the_user_names_stores_and_those_that_are_wrong_are_told() {
     let Some(ground) = ground("named") else { return };
     let said = succeed(&ground, ("mine", "/nowhere/at/all"), &["store", "path"]);
     assert!(said.contains("warning: the store below at /nowhere/at/all is not used: it is not there"), "{said}");
-    for (word, why) in [("team", "expected the absolute path of a store"), ("/etc", "it is not a store of kiln")] {
+    // Whoever owns it can make it anything at any time, and ends no command by that.
+    let open = ground.path("open");
+    std::fs::create_dir(&open).unwrap();
+    std::fs::set_permissions(&open, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    let open = open.display().to_string();
+    for (path, why) in [("/etc", "it is not a store of kiln"), (&open, "may be written by")] {
+        let said = succeed(&ground, ("mine", path), &["store", "path"]);
+        assert!(said.contains(&format!("warning: the store below at {path} is not used: ")), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    // What the user has written wrong is the user's to mend.
+    let own = ground.path("mine").display().to_string();
+    for (word, why) in [("team", "expected the absolute path of a store"), (&own, "it is the user's own store")] {
         let ended = kiln(&ground, ("mine", word), &["store", "path"]);
         assert_eq!(ended.code, Some(2), "{}", ended.text());
         assert!(ended.text().contains(why), "{}", ended.text());

@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use kiln::base::Digest;
-use kiln::store::{Below, BelowProblem, BelowTrust, Output, Store};
+use kiln::store::{Below, BelowProblem, BelowTrust, Output, Presence, Store};
 
 use super::super::live::Scratch;
 use super::super::skip::skip;
@@ -26,7 +26,7 @@ fn plain(path: &Path, bytes: &[u8]) {
 
 #[test]
 fn only_whole_plain_files_with_the_right_bytes_are_blobs() {
-    let scratch = Scratch::new("below-blobs");
+    let scratch = Scratch::apart("below-blobs");
     let (below, digest) = (scratch.path("below"), Digest::of(b"bytes"));
     Store::open(&below).unwrap().share().unwrap();
     let blob = below.join("cas").join(digest.hex());
@@ -58,11 +58,19 @@ fn only_whole_plain_files_with_the_right_bytes_are_blobs() {
     std::fs::remove_file(&blob).unwrap();
     plain(&blob, b"bytes");
     assert!(has("plain"), "the same file as kiln makes it");
+    // A size that is known is compared before anything is read, and what a reader takes at most says nothing about the blob.
+    let sized = |name: &str, size| over(&scratch.path(name), &[&below]).has_sized(&digest, size);
+    assert!(sized("five", 5) && !sized("four", 4));
+    let stated = Output::File { digest, size: 4, executable: false };
+    assert_eq!(over(&scratch.path("stated"), &[&below]).output(&stated).unwrap(), Presence::Missing);
+    let store = over(&scratch.path("limit"), &[&below]);
+    assert!(store.read(&digest, 4).is_err());
+    assert_eq!(store.read(&digest, 5).unwrap(), b"bytes");
 }
 
 #[test]
 fn a_tree_counts_with_exactly_its_files() {
-    let scratch = Scratch::new("below-trees");
+    let scratch = Scratch::apart("below-trees");
     let below = scratch.path("below");
     let Output::Tree { root, .. } = tree(&Store::open(&below).unwrap(), "content") else { panic!("it is a tree") };
     let top = below.join("tree").join(root.hex());
@@ -81,6 +89,14 @@ fn a_tree_counts_with_exactly_its_files() {
     pipe(&file);
     assert!(!has("pipe"));
     std::fs::remove_file(&file).unwrap();
+    // A hole that would take an hour to read, in a tree that is as it must be otherwise.
+    std::fs::File::create(&file).unwrap().set_len(1 << 42).unwrap();
+    for (path, mode) in [(&file, 0o444), (&top.join("d"), 0o555)] {
+        kiln::world::fs::protect(path, mode, Some(std::time::Duration::from_secs(1))).unwrap();
+    }
+    assert!(!has("sparse"));
+    set_mode(&top.join("d"), 0o755);
+    std::fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", &file).unwrap();
     assert!(!has("link"));
     kiln::world::fs::remove_tree(&top).unwrap();
@@ -90,7 +106,7 @@ fn a_tree_counts_with_exactly_its_files() {
 
 #[test]
 fn a_result_counts_whole_under_its_own_name_with_right_sizes() {
-    let scratch = Scratch::new("below-results");
+    let scratch = Scratch::apart("below-results");
     let (below, action) = (scratch.path("below"), Digest::of(b"action"));
     let store = Store::open(&below).unwrap();
     store.put(b"bytes").unwrap();
@@ -111,6 +127,15 @@ fn a_result_counts_whole_under_its_own_name_with_right_sizes() {
         std::fs::write(&result, bytes).unwrap();
         assert!(has(name), "{name}");
     }
+    std::fs::write(&result, &good).unwrap();
+    set_mode(&result, 0o664);
+    assert!(!has("written by a group"));
+    set_mode(&result, 0o644);
+    // The names in a store say nothing about the results of another one.
+    let third = scratch.path("third");
+    drop(Store::open(&third).unwrap());
+    plain(&third.join("cas").join(Digest::of(b"bytes").hex()), b"other bytes");
+    assert!(over(&scratch.path("over both"), &[&third, &below]).result_below(&action).is_some());
     let cut = &good[..good.len() - 1];
     for (name, bytes) in [("lie", lie.as_slice()), ("odd", &odd), ("cut", cut), ("empty", b"")] {
         std::fs::write(&result, bytes).unwrap();
@@ -129,7 +154,7 @@ fn a_result_counts_whole_under_its_own_name_with_right_sizes() {
 
 #[test]
 fn a_store_that_others_may_write_or_nobody_calls_trusted_is_refused() {
-    let scratch = Scratch::new("below-owner");
+    let scratch = Scratch::apart("below-owner");
     let below = scratch.path("below");
     let open = |trust| Below::open(&below, trust);
     assert!(matches!(open(BelowTrust::Own), Err(BelowProblem::Missing)));
@@ -147,6 +172,12 @@ fn a_store_that_others_may_write_or_nobody_calls_trusted_is_refused() {
     assert!(matches!(open(BelowTrust::Own), Err(BelowProblem::Other("ac"))));
     std::fs::remove_file(below.join("ac")).unwrap();
     std::fs::rename(below.join("results"), below.join("ac")).unwrap();
+    // Whoever may write a directory above it can put another store into its place.
+    let above = scratch.path("");
+    for (mode, is_safe) in [(0o777, false), (0o775, false), (0o1777, true), (0o755, true)] {
+        set_mode(&above, mode);
+        assert_eq!(open(BelowTrust::Own).is_ok(), is_safe, "{mode:o}");
+    }
     let own = Store::open(&below).unwrap();
     assert!(own.over(vec![open(BelowTrust::Own).unwrap()]).is_err(), "a store is not below itself");
     if !rustix::process::geteuid().is_root() {
