@@ -142,12 +142,23 @@ impl OutputDirectory {
                 Err(Errno::EXIST) if tries < MAX_ATTEMPTS => {}
                 created => {
                     let file = context("create a file in", &self.shown(), created.map_err(Into::into))?;
-                    // Who sweeps leaves alone what somebody still writes to.
-                    let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+                    // Who sweeps leaves alone what somebody still writes to; who did between these two lines has removed it.
+                    let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+                    let swept = locked == Err(Errno::WOULDBLOCK) || !self.names(&name, &file);
+                    if swept && tries < MAX_ATTEMPTS {
+                        continue;
+                    }
                     return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });
                 }
             }
         }
+    }
+
+    /// Whether a name is that of an open file.
+    fn names(&self, name: &OsStr, file: &OwnedFd) -> bool {
+        let found = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
+        found.is_ok_and(|found| rustix::fs::fstat(file).is_ok_and(|own| identity(found) == identity(own)))
     }
 
     /// Removes the new files of processes that were killed before they gave them a name.
@@ -164,7 +175,11 @@ impl OutputDirectory {
                 let Ok(file) = rustix::fs::openat(&self.fd, entry.file_name(), flags, Mode::empty()) else { continue };
                 let plain = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode).is_file();
                 if plain && rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                    rustix::fs::unlinkat(&self.fd, entry.file_name(), AtFlags::empty())?;
+                    match rustix::fs::unlinkat(&self.fd, entry.file_name(), AtFlags::empty()) {
+                        // It has got its name since.
+                        Ok(()) | Err(Errno::NOENT) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
             }
             Ok::<(), Errno>(())
