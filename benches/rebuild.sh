@@ -45,11 +45,11 @@ build "$quick" "$lock" "first, with downloads" any
 build "$quick" "$lock" "full" any --no-cache --offline
 build "$quick" "$lock" "nothing changed" "" --offline
 change "$quick" 'hostname = "cxl-quick"' 'hostname = "other"'
-build "$quick" "$lock" "the host name" "disk root"
+build "$quick" "$lock" "the host name" "disk named root"
 change "$quick" 'hostname = "other"' 'hostname = "other" file "/etc/motd" { text = "changed" }'
 build "$quick" "$lock" "a file" "disk root"
 change "$quick" 'hostname = "other"' 'hostname = "other" packages += ["less"]'
-build "$quick" "$lock" "a package more" "base disk root"
+build "$quick" "$lock" "a package more" "base disk named root"
 change "$quick" 'param memory-size = 2GiB' 'param memory-size = 3GiB'
 build "$quick" "$lock" "the machine" ""
 sed 's/image cxl-quick /image second /; s/= cxl-quick$/= second/' "$quick" > "$work/recipes/second.kiln"
