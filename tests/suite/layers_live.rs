@@ -22,8 +22,9 @@ test "what a layer below lacks is made at first boot" on one {
   wait "test -s /etc/ssl/private/ssl-cert-snakeoil.key" for 300s
 }
 test "both layers work" on one {
-  run "dpkg --audit && dpkg --verify"
-  expect "dpkg-query -W -f '${db:Status-Abbrev}\n' | sort -u | tr -d ' '" matches "^ii$"
+  expect "dpkg --audit" lacks "."
+  expect "dpkg -l | grep -c ^ii" matches "[0-9]{2}"
+  expect "dpkg -l | tail -n +6 | cut -c 1-2 | sort -u" matches "^ii$"
   expect "ldconfig -p" matches "libssl"
 }
 "#;
