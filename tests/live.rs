@@ -15,6 +15,7 @@ mod suite {
     mod development;
     mod disks_live;
     mod every_live;
+    mod executable;
     mod export_live;
     mod first_boot;
     mod formats;

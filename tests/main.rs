@@ -35,6 +35,7 @@ mod suite {
     mod doors;
     mod draw;
     mod every;
+    mod executable;
     mod export;
     mod failure;
     mod failure_support;

@@ -161,6 +161,10 @@ impl Layout {
     fn unfinished(&self, dir: &Dir) -> Result<Option<ImageIndex>, OciError> {
         let Some(names) = dir.names(MAX_LEFT)? else { return Ok(None) };
         let has = |wanted: &str| names.iter().any(|name| name == wanted);
+        if has(LAYOUT_MARKER) {
+            // Another push has finished since the marker was looked for.
+            return Ok(Some(self.index()?));
+        }
         let is_ours = |name: &OsString| name == BLOBS || name == INDEX || is_temporary(name);
         if !names.iter().all(is_ours) {
             return Ok(None);

@@ -37,21 +37,16 @@ pub(super) fn opinion(program: &Path, one: &Path, two: &Path) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-    use crate::world::fs;
+    use crate::world::{executable, fs};
 
     #[test]
     fn its_report_is_shown_up_to_a_limit_and_it_need_not_be_there() {
         let directory = std::env::temp_dir().join(format!("kiln-diffoscope-{}", std::process::id()));
-        fs::create_dir_all(&directory).unwrap();
         let program = directory.join("diffoscope");
         // Endless, as a report on two disks nearly is; its last arguments are the files.
         let script = "#!/bin/sh\nshift 6\necho \"$@\"\nwhile echo line; do :; done\n";
-        fs::write_atomically(&program, script.as_bytes()).unwrap();
-        fs::protect(&program, 0o755, None).unwrap();
-        assert_eq!(program.metadata().unwrap().permissions().mode() & 0o777, 0o755);
+        executable::write(&program, script);
         let lines = opinion(&program, Path::new("/one"), Path::new("/two"));
         assert_eq!(lines[..3], ["diffoscope says:", "/one /two", "line"]);
         assert_eq!((lines.len(), lines.last().unwrap().as_str()), (LINES + 2, "and more"));

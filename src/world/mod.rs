@@ -10,6 +10,9 @@ mod context;
 pub mod dir;
 pub mod download;
 mod exchange;
+#[cfg(test)]
+#[path = "../../tests/suite/executable.rs"]
+pub(crate) mod executable;
 mod fill;
 pub mod fs;
 mod http;

@@ -308,14 +308,12 @@ impl Bench {
         put("initrd.img", "initrd");
         put("disk.qcow2", "disk");
         put("launch.sh", &script(&launch_file(), None));
-        put(
-            "qemu",
+        super::executable::write(
+            &directory.join("qemu"),
             "#!/bin/sh\n[ \"$1\" = --version ] && { echo 'QEMU emulator version 11.1.3 (Debian)'; exit; }\n\
              case \"$1 $2\" in '-machine help') cat boards; exit;; *,help) cat help; exit;; esac\n\
              printf '%s\\n' \"$@\" > said\nls \"$TMPDIR\" > files\nexit 7\n",
         );
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        std::fs::set_permissions(directory.join("qemu"), mode).unwrap();
         Bench(directory)
     }
 

@@ -20,11 +20,7 @@ impl Delivered {
         let directory = std::env::temp_dir().join(format!("kiln-delivered-{}-{name}", std::process::id()));
         std::fs::create_dir_all(directory.join("tree/usr/bin")).unwrap();
         std::fs::create_dir_all(directory.join("tmp")).unwrap();
-        let put = |file: &str, text: &str| {
-            std::fs::write(directory.join(file), text).unwrap();
-            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-            std::fs::set_permissions(directory.join(file), mode).unwrap();
-        };
+        let put = |file: &str, text: &str| super::executable::write(&directory.join(file), text);
         put("vmlinuz", "kernel");
         put("initrd.img", "initrd");
         put("disk.qcow2", "disk");

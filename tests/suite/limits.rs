@@ -145,8 +145,7 @@ fn other_abis_of_the_processor_are_not_there() {
         let mut spec = spec(&format!("abi{at}"), &["/in/probe"]);
         let Root::ReadOnly(root) = &spec.root else { unreachable!() };
         let file = root.with_extension("probe");
-        std::fs::write(&file, elf(&code)).unwrap();
-        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        super::executable::write(&file, elf(&code));
         spec.mounts.push(Mount { source: file, target: "/in/probe".into(), readonly: true });
         let Some(run) = run(&spec, Limits::default()) else { return };
         assert_eq!(run.end.unwrap().code(), Some(libc::ENOSYS), "{at}");

@@ -1,10 +1,11 @@
 //! Programs that stand in for those of packages while these are configured, with fakes of what they stand in for.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 
+use super::executable;
 use super::live::{Scratch, judge};
 
 const SERVER: &str = include_str!("../../src/exec/debian/stand_ins/server.pl");
@@ -26,12 +27,6 @@ if (@ARGV && $ARGV[0] eq 'again') { exec $0, 'within' }
 exit 7;
 "#;
 
-fn executable(path: &Path, text: &str) {
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 /// A directory like the one in the sandbox, and a server that runs until the end of the test.
 struct Lab {
     scratch: Scratch,
@@ -48,9 +43,9 @@ impl Lab {
         symlink(scratch.path(""), &short).unwrap();
         let place = short.join("place");
         let ours = |text: &str| text.replace("/dev/kiln", place.to_str().unwrap());
-        executable(&place.join("own/program"), PROGRAM);
-        executable(&place.join("program"), &ours(CLIENT));
-        executable(&place.join("server"), &ours(SERVER));
+        executable::write(&place.join("own/program"), PROGRAM);
+        executable::write(&place.join("program"), ours(CLIENT));
+        executable::write(&place.join("server"), ours(SERVER));
         fs::create_dir_all(scratch.path("modules")).unwrap();
         fs::write(scratch.path("modules/Fake.pm"), "package Fake; sub word { 'first' } 1;\n").unwrap();
         let mut command = Command::new(place.join("server"));
@@ -179,9 +174,9 @@ impl Authorities {
         for directory in ["/etc/", "/usr/share/", "/usr/local/", "/sbin/"] {
             text = text.replace(&format!("'{directory}"), &format!("'{}{directory}", root.display()));
         }
-        executable(&scratch.path("place/update-ca-certificates"), &text);
-        executable(&scratch.path("place/own/update-ca-certificates"), "#!/bin/sh\necho \"own $*\"\n");
-        executable(&scratch.path("bin/openssl"), "#!/bin/sh\nls >&2\n[ ! -e refuse ] || exit 3\necho hidden\n");
+        executable::write(&scratch.path("place/update-ca-certificates"), &text);
+        executable::write(&scratch.path("place/own/update-ca-certificates"), "#!/bin/sh\necho \"own $*\"\n");
+        executable::write(&scratch.path("bin/openssl"), "#!/bin/sh\nls >&2\n[ ! -e refuse ] || exit 3\necho hidden\n");
         for directory in ["etc/ssl/certs", "etc/ca-certificates/update.d", "usr/local/share/ca-certificates"] {
             fs::create_dir_all(root.join(directory)).unwrap();
         }
@@ -289,7 +284,7 @@ fn what_an_administrator_does_is_left_to_the_program_itself() {
     authorities.list(&good);
     for extra in ["etc/ca-certificates/update.d/hook", "usr/local/share/ca-certificates/mine.crt", "sbin/restorecon"] {
         let path = authorities.root.join(extra);
-        executable(&path, "");
+        executable::write(&path, "");
         own(extra, &[]);
         fs::remove_file(path).unwrap();
     }

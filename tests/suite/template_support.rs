@@ -1,6 +1,5 @@
 //! `ci-templates/` as a CI service runs them: their scripts, a repository, and stand-ins for what only a service has.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -81,10 +80,7 @@ impl<'a> Job<'a> {
     }
 
     fn program(&self, name: &str, script: &str) {
-        let path = self.place.join(name);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        super::executable::write(&self.place.join(name), format!("#!/bin/sh\n{script}\n"));
     }
 
     pub(crate) fn git(&self, words: &[&str]) -> String {

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::executable;
+
 const SCRIPT: &str = include_str!("../../src/exec/debian/parts/updates.sh");
 const UNITS: &str = "usr/lib/systemd/system";
 
@@ -42,10 +44,7 @@ impl Root {
     }
 
     fn program(&self, name: &str, text: &str) {
-        let path = format!("programs/{name}");
-        self.file(&path, &format!("#!/bin/sh\n{text}\n"));
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(self.0.join(path), mode).unwrap();
+        executable::write(&self.0.join("programs").join(name), format!("#!/bin/sh\n{text}\n"));
     }
 
     /// Runs the script; its lines.

@@ -128,7 +128,7 @@ mod tests {
     use std::os::unix::net::UnixDatagram;
 
     use super::*;
-    use crate::world::fs;
+    use crate::world::{executable, fs};
 
     #[test]
     fn names_that_no_interface_has_are_refused_before_a_program_sees_them() {
@@ -149,10 +149,10 @@ mod tests {
         fs::create_dir_all(&base).unwrap();
         let helper = base.join("helper");
         let program = b"#!/bin/sh\necho \"access denied by acl file\" >&2\nexit 1\n";
-        fs::write_with_mode(&helper, program, 0o755).unwrap();
+        executable::write(&helper, program);
         let error = tap("br0", &[&helper]).unwrap_err().to_string();
         assert!(error.contains("refused br0: access denied by acl file") && error.contains("bridge.conf"), "{error}");
-        fs::write_with_mode(&helper, b"#!/bin/sh\nexit 0\n", 0o755).unwrap();
+        executable::write(&helper, "#!/bin/sh\nexit 0\n");
         assert!(tap("br0", &[&helper]).unwrap_err().to_string().contains("sent no device"));
         fs::remove_tree(&base).unwrap();
     }
