@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::earlier;
 use super::event::{StepEvent, StepListener};
 use super::fetch::{Fetcher, interrupted};
 use super::gate::Gate;
@@ -293,13 +294,17 @@ impl Realizer<'_> {
         }
         let directories = reuse != Reuse::Nothing && self.options.incremental == Incremental::Directories;
         let incremental = resolved.incremental.filter(|_| directories);
-        let Ran { began, collected } = self.carry_out(at, action, incremental)?;
+        // A build that is to find out whether bits come out again takes none from the one before.
+        let reuses = reuse != Reuse::Nothing && !self.options.variation;
+        let earlier = if reuses { earlier::find(self.store(), &self.plan.steps[at]) } else { None };
+        let Ran { began, collected } = self.carry_out(at, action, (incremental, earlier))?;
         let Collected::Objects(outputs) = collected else { unreachable!("only transient steps leave anything else") };
         for bytes in resolved.messages.blobs.values() {
             self.store().put(bytes)?;
         }
         let incremental = incremental.filter(|_| began == Began::FromKept).map(|kept| kept.names);
         self.store().put_result(&incremental.map_or(action, |names| names.result), &outputs)?;
+        earlier::remember(self.store(), &self.plan.steps[at], &outputs);
         if let (None, Some(kept)) = (incremental, &resolved.incremental) {
             self.judge(at, &kept.names, &outputs)?;
         }
@@ -307,11 +312,16 @@ impl Realizer<'_> {
     }
 
     /// Has the executor run a step, when its turn has come; again, if what it read below changed meanwhile.
-    fn carry_out(&self, at: usize, action: Digest, incremental: Option<KeptDirectory<'_>>) -> Result<Ran, ExecError> {
+    fn carry_out(
+        &self,
+        at: usize,
+        action: Digest,
+        (incremental, earlier): (Option<KeptDirectory<'_>>, Option<PathBuf>),
+    ) -> Result<Ran, ExecError> {
         loop {
             let inputs = self.inputs(at)?;
             let read: Vec<PathBuf> = inputs.files.values().chain(&inputs.tools).map(|one| one.path.clone()).collect();
-            let ran = self.carry_out_with(at, action, (incremental, inputs));
+            let ran = self.carry_out_with(at, action, (incremental, earlier.clone(), inputs));
             if self.stopped() || !self.store().was_disturbed(read.iter().map(PathBuf::as_path)) {
                 return ran;
             }
@@ -326,7 +336,7 @@ impl Realizer<'_> {
         &self,
         at: usize,
         action: Digest,
-        (incremental, inputs): (Option<KeptDirectory<'_>>, Inputs),
+        (incremental, earlier, inputs): (Option<KeptDirectory<'_>>, Option<PathBuf>, Inputs),
     ) -> Result<Ran, ExecError> {
         let Inputs { files: inputs, tools, local, transient: _until_it_ended } = inputs;
         let _pass = self.jobs.enter();
@@ -344,6 +354,7 @@ impl Realizer<'_> {
             local,
             tools,
             incremental,
+            earlier,
             destination,
             options,
             services,

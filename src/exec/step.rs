@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
@@ -39,6 +39,8 @@ pub(super) struct Ready<'a> {
     pub(super) tools: Option<Provided>,
     /// How it goes on from an earlier run, if it may.
     pub(super) incremental: Option<KeptDirectory<'a>>,
+    /// The disk that it wrote the last time.
+    pub(super) earlier: Option<PathBuf>,
     /// Where its outputs go.
     pub(super) destination: Destination,
     pub(super) options: &'a ExecOptions,
@@ -180,6 +182,7 @@ fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Req
         processors: ready.options.jobs,
         variation: ready.options.variation,
         without_stand_ins: ready.options.without_stand_ins,
+        earlier: ready.earlier.clone(),
         build: build.dir.path().to_owned(),
         scratch: scratch.to_owned(),
     };

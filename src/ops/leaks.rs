@@ -43,7 +43,7 @@ pub(super) fn check(ready: &Ready<'_>, realized: &Realized, policy: LeakPolicy) 
         };
         let scanner = Scanner::new(needles.clone(), identities(ready));
         let stream = fs::open(&path)?;
-        let hits = fs::context("read", &path, scanner.scan(&name, stream))?;
+        let hits = fs::context("read", &path, scanner.scan_file(&name, &stream))?;
         let hits = unexplained(ready, hits)?;
         if hits.is_empty() {
             ready.store.note(&memo, b"clean")?;
