@@ -1,12 +1,12 @@
 #!/bin/sh
-# Times the compilation of a kernel: kiln's step kernel-build beside plain make, in turn, three times each; then
-# `kiln build --incremental` after one option of the configuration changed.
+# Times the compilation of a kernel: kiln's step kernel-build beside plain make, in turn, three times each. `option.sh` times a
+# changed option.
 #
 # Usage, from anywhere, as root (the peer's root is put together from mounts):
 #   benches/kernel.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
-#   RECIPE=recipes/cxl-expander.kiln LOCK=lockfiles/cxl-expander.lock benches/kernel.sh     another kernel: no incremental part
+#   RECIPE=recipes/cxl-expander.kiln LOCK=lockfiles/cxl-expander.lock benches/kernel.sh     another kernel
 #   STORE=DIR benches/kernel.sh        keeps the store for the next time; it must not be the user's own
-#   JOBS=N, ROUNDS=N, CHANGES=N benches/kernel.sh     processors [default: all]; rounds [3]; changed options of the incremental part [6]
+#   JOBS=N, ROUNDS=N benches/kernel.sh     processors [default: all]; rounds [3]
 # Needs the network for what the store lacks.
 #
 # Both sides start from the same source package on this disk and the same final configuration, and use the same compiler:
@@ -187,22 +187,3 @@ echo "jobs: $jobs, kernel: $(stat -c %s "$(find "$work/ours" -name vmlinuz | hea
 for side in ours peer; do echo "$side: median $(median $side.times) s ($(median $side.cpu) s of processor)"; done
 echo "$(median ours.times) $(median peer.times) $(median ours.cpu) $(median peer.cpu)" |
     awk '{ printf "ours / peer: %.3f of wall time, %.3f of processor time\n", $1 / $2, $3 / $4 }'
-changes=${CHANGES:-6}
-[ "$changes" -gt 0 ] && [ -z "${RECIPE:-}" ] || exit 0
-
-# One option changed, each time from where the last build ended; then the same from nothing, which must have equal bits.
-forget "kernel-build "
-build --offline --incremental
-for change in 's/option CRC7 = m/option CRC7 = y/' 's/"-bench"/"-other"/' 's/option UNIX = y/option UNIX = n/' \
-    's/option VIRTIO_BLK = m/option VIRTIO_BLK = y/' 's/option FUTEX = y/option FUTEX = n/' 's/option 64BIT = y/&\n  option SMP = y/'; do
-    [ "$changes" -gt 0 ] || break
-    changes=$((changes - 1))
-    sed -i "$change" "$recipe"
-    "$kiln" lock --lock "$lock" "$recipe" > /dev/null 2>&1
-    seconds incremental build --offline --incremental
-    grep -q 'kernel-build small: goes on from' "$work/build.log" || { echo "not incremental: $change" >&2; exit 1; }
-    find "$work/ours" -type f ! -name manifest.json ! -name launch.json -exec sha256sum {} + > "$work/incremental.sums"
-    seconds clean build --offline
-    sha256sum --quiet -c "$work/incremental.sums" || { echo "other bits: $change" >&2; exit 1; }
-    echo "$change: incremental $(last incremental); from nothing $(last clean); equal bits"
-done

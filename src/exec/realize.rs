@@ -240,7 +240,7 @@ impl Realizer<'_> {
         let messages = resolve(self.plan, at, &known)?;
         let incremental = self.plan.incremental.get(&at).and_then(|how| {
             let apart = resolve_without(self.plan, at, &how.changing, &known)?;
-            Some(KeptDirectory::new(how, &messages.action, &apart.action))
+            Some(KeptDirectory::new(how, &self.plan.steps[at].name(), (&messages.action, &apart.action)))
         });
         Some(Resolved { messages, incremental })
     }
@@ -339,6 +339,8 @@ impl Realizer<'_> {
         (incremental, earlier, inputs): (Option<KeptDirectory<'_>>, Option<PathBuf>, Inputs),
     ) -> Result<Ran, ExecError> {
         let Inputs { files: inputs, tools, local, transient: _until_it_ended } = inputs;
+        let alone = incremental.map(|kept| kept.alone(self.store(), &|| self.stopped()));
+        let _alone = alone.transpose().map_err(interrupted)?;
         let _pass = self.jobs.enter();
         if self.stopped() {
             return Err(ExecError::Interrupted);

@@ -8,7 +8,7 @@ use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
 use super::failure::{Fault, StepFailure};
 use super::fetch::interrupted;
-use super::incremental::{KeptDirectory, TakenDirectory};
+use super::incremental::{FoundDirectory, KeptDirectory, TakenDirectory};
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::Exceeded;
@@ -86,9 +86,8 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 
 /// Runs the step; its outputs are taken afterwards, the result is not yet recorded.
 pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
-    let Services { store, listener, .. } = ready.services;
-    let taken = ready.incremental.map(|directory| directory.take(store, &ready.local, ready.stop)).transpose();
-    if let Some(kept) = taken.map_err(interrupted)?.flatten() {
+    let listener = ready.services.listener;
+    if let Some(kept) = found(ready)? {
         let name = ready.step.name();
         listener.on(StepEvent::StepIncremental { step: name.clone() });
         let left = Cell::new(Left::Nothing);
@@ -105,6 +104,23 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
         }
     }
     Ok(Ran { began: Began::FromNothing, collected: attempt(ready, None, &Cell::new(Left::Nothing))? })
+}
+
+/// The directory that it can go on from. Without one it costs time alone, and whoever waits is told why.
+fn found(ready: &Ready<'_>) -> Result<Option<TakenDirectory>, ExecError> {
+    let Some(directory) = &ready.incremental else { return Ok(None) };
+    let why = match directory.take(ready.services.store, &ready.local, ready.stop) {
+        Ok(FoundDirectory::Kept(kept)) => return Ok(Some(kept)),
+        Ok(FoundDirectory::Nothing) => return Ok(None),
+        Ok(FoundDirectory::Unusable(why)) => why.to_owned(),
+        Err(error @ (StoreError::Interrupted | StoreError::Full(_))) => return Err(interrupted(error)),
+        Err(error) => error.to_string(),
+    };
+    let name = ready.step.name();
+    let message =
+        format!("the build directory that was kept of {name} is not used, and {name} is built from scratch: {why}");
+    ready.services.listener.on(StepEvent::Warning { message });
+    Ok(None)
 }
 
 /// One run of it: from a directory that was kept, or from nothing.

@@ -1,0 +1,116 @@
+#!/bin/sh
+# Times `kiln build --incremental` after one option of a kernel changed, beside the compilation from scratch. In the end the last
+# configuration, which has all the changes, is compiled from scratch as well: its files must be equal.
+#
+# Usage, from anywhere:
+#   benches/option.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
+#   IMPORT=lib/cxl-kernel.kiln BASE=cxl-kernel benches/option.sh     another kernel than the small one of the script
+#   OPTIONS='FUTEX=n,CRC7=y LOCALVERSION="-x"' benches/option.sh     what changes, one word after the other; each stays for those after it
+#   STORE=DIR benches/option.sh        keeps the store for the next time; it must not be the user's own
+#   JOBS=N, PROVE=0                    processors [default: all]; without the proof in the end
+# Needs the network for what the store lacks.
+#
+# A time is that of the whole command: configuring, checking, compiling, packing, digests of what comes out. The tools are unpacked, and
+# the kernel is configured, before the first one is taken. Other work on the machine makes wall times say little: processor
+# time (user and system, of all processes) is beside them, and the percentages are of it.
+set -eu
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf --one-file-system "$work"' EXIT
+trap 'exit 130' INT TERM
+kiln=${1:-target/release/kiln}
+[ -x "$kiln" ] || cargo build --quiet --release
+export KILN_STORE="${STORE:-$work/store}"
+jobs=${JOBS:-$(nproc)}
+mkdir "$work/recipes" && cp -r recipes/lib "$work/recipes/"
+recipe=$work/recipes/changed.kiln
+
+# A kernel of a few minutes, partly as modules.
+small() {
+    cat <<'RECIPE'
+kernel small {
+  source  = package "linux-source-6.12"
+  base    = "tinyconfig"
+  build   = kernel-build
+  modules = true
+  option 64BIT = y
+  option PRINTK = y
+  option TTY = y
+  option SERIAL_8250 = y
+  option SERIAL_8250_CONSOLE = y
+  option BLOCK = y
+  option EXT4_FS = m
+  option PROC_FS = y
+  option SYSFS = y
+  option NET = y
+  option UNIX = y
+  option INET = y
+  option FUTEX = y
+  option CRC7 = m
+  option BLK_DEV_INITRD = y
+  option RD_XZ = n
+  option XZ_DEC = y
+}
+
+RECIPE
+}
+changes=
+write() { # the kernel with its changes so far
+    {
+        echo "import \"${IMPORT:-lib/debian-13.kiln}\""
+        [ -n "${BASE:-}" ] || small
+        echo "kernel changed extends ${BASE:-small} {"
+        echo "$changes"
+        echo "}"
+    } > "$recipe"
+    "$kiln" lock "$recipe" > "$work/lock.log" 2>&1 || { cat "$work/lock.log" >&2; exit 1; }
+}
+build() { # OPTION...
+    "$kiln" build --out "$work/out" --jobs "$jobs" "$@" "$recipe" > "$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+}
+seconds() { # COMMAND...: its time, and that of all its processes, in $wall and $cpu
+    times > "$work/before"
+    start=$(date +%s.%N)
+    "$@"
+    wall=$(echo "$start $(date +%s.%N)" | awk '{ printf "%.1f", $2 - $1 }')
+    times > "$work/after"
+    # The second line is about children: user and system time, like `0m1.500000s 0m0.250000s`.
+    cpu=$(tail -qn1 "$work/before" "$work/after" | tr 'ms' '  ' |
+        awk '{ sum = 60 * ($1 + $3) + $2 + $4 } NR == 1 { was = sum } END { printf "%.1f", sum - was }')
+}
+sums() {
+    (cd "$work/out" && find . -type f ! -name manifest.json -exec sha256sum {} +) | sort
+}
+
+change() { # NAME=VALUE[,NAME=VALUE]: in the place of earlier values
+    for one in $(echo "$1" | tr ',' ' '); do
+        changes=$(echo "$changes" | grep -v "^  option ${one%%=*} = " || true)
+        changes="$changes
+  option ${one%%=*} = ${one#*=}"
+    done
+    write
+}
+# No earlier run has this kernel's results, or its directory.
+change "LOCALVERSION=\"-$(date +%s)\""
+"$kiln" kconfig explain LOCALVERSION "$recipe" > "$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
+seconds build --incremental
+if grep -q 'incremental, from' "$work/build.log"; then
+    echo "the store has a build directory of this kernel, from which the first build went on: it is compiled from scratch"
+    change "LOCALVERSION=\"-$(date +%s)-scratch\""
+    seconds build
+fi
+full=$cpu
+echo "from scratch: $wall s, $cpu s of processor ($jobs jobs)"
+# A flag of the compiler for a directory comes and goes, and a library comes back with another value of its own option.
+for option in ${OPTIONS:-CRC7=y DEBUG_DRIVER=y XZ_DEC=n 'LOCALVERSION="-other"' XZ_DEC=y,XZ_DEC_ARM=n DEBUG_DRIVER=n}; do
+    change "$option"
+    seconds build --incremental
+    grep -q 'incremental, from' "$work/build.log" || { echo "$option: not incremental" >&2; cat "$work/build.log" >&2; exit 1; }
+    echo "$option: $wall s, $cpu s of processor, $(echo "$cpu $full" | awk '{ printf "%.1f %%", 100 * $1 / $2 }')"
+done
+[ "${PROVE:-1}" != 0 ] || exit 0
+sums > "$work/incremental.sums"
+seconds build
+sums > "$work/clean.sums"
+cmp "$work/incremental.sums" "$work/clean.sums" || { echo "other bits than from scratch" >&2; exit 1; }
+echo "the last one from scratch: $wall s, $cpu s of processor; equal bits"
