@@ -106,7 +106,8 @@ echo
 echo "$("$kiln" --version), $(git rev-parse --short HEAD 2> /dev/null || echo "no git"), $((SECONDS / 60)) min $((SECONDS % 60)) s"
 echo "$(nproc) processors ($(sed -n 's/^model name.*: //p' /proc/cpuinfo | head -n1)), $(awk '/^MemTotal/ { printf "%.0f", $2 / 1048576 }' /proc/meminfo) GiB," \
     "Linux $(uname -r), load $load at the start"
-sed -n 's/^version //p' "$work/collected" | sort -u | paste -sd, - | sed 's/,/, /g; s/^/peers: /'
+awk -v load="$load" 'BEGIN { if (load >= 1) print "other work ran at the start: times by the clock say little" }'
+sed -n 's/^version //p' "$work/collected" | sort -u | paste -sd, - | sed 's/,/, /g; s/^./peers: &/'
 echo
 # What is called WHAT.kiln, WHAT.peer, WHAT.ratio is one line. An aim is about the ratio, or about kiln's own figure where there is none.
 awk '
