@@ -95,7 +95,7 @@ run 40 qcow2 ROUNDS=3
 run 50 memory
 run 10 machine
 run 150 updates
-run 250 option ROUNDS=1 PROVE=0 "OPTIONS=CRC7=y DEBUG_DRIVER=y"
+run 300 option ROUNDS=1 PROVE=0 "OPTIONS=CRC7=y DEBUG_DRIVER=y"
 run 240 kernel ROUNDS=1
 run 100 jobs ROUNDS=1
 run 120 resolve ROUNDS=3
