@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Times `kiln build --incremental` after one option of a kernel changed, beside the compilation from scratch. In the end the last
 # configuration, which has all the changes, is compiled from scratch as well: its files must be equal.
 #
@@ -13,14 +13,9 @@
 # A time is that of the whole command: configuring, checking, compiling, packing, digests of what comes out. The tools are unpacked, and
 # the kernel is configured, before the first one is taken. Other work on the machine makes wall times say little: processor
 # time (user and system, of all processes) is beside them, and the percentages are of it.
-set -eu
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
-kiln=${1:-target/release/kiln}
-[ -x "$kiln" ] || cargo build --quiet --release
-export KILN_STORE="${STORE:-$work/store}"
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+program "${1:-}"
 jobs=${JOBS:-$(nproc)}
 mkdir "$work/recipes" && cp -r recipes/lib "$work/recipes/"
 recipe=$work/recipes/changed.kiln
@@ -63,20 +58,10 @@ write() { # the kernel with its changes so far
         echo "$changes"
         echo "}"
     } > "$recipe"
-    "$kiln" lock "$recipe" > "$work/lock.log" 2>&1 || { cat "$work/lock.log" >&2; exit 1; }
+    quietly "$work/lock.log" "$kiln" lock "$recipe"
 }
 build() { # OPTION...
-    "$kiln" build --out "$work/out" --jobs "$jobs" "$@" "$recipe" > "$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
-}
-seconds() { # COMMAND...: its time, and that of all its processes, in $wall and $cpu
-    times > "$work/before"
-    start=$(date +%s.%N)
-    "$@"
-    wall=$(echo "$start $(date +%s.%N)" | awk '{ printf "%.1f", $2 - $1 }')
-    times > "$work/after"
-    # The second line is about children: user and system time, like `0m1.500000s 0m0.250000s`.
-    cpu=$(tail -qn1 "$work/before" "$work/after" | tr 'ms' '  ' |
-        awk '{ sum = 60 * ($1 + $3) + $2 + $4 } NR == 1 { was = sum } END { printf "%.1f", sum - was }')
+    "$kiln" build --out "$work/out" --jobs "$jobs" "$@" "$recipe"
 }
 sums() {
     (cd "$work/out" && find . -type f ! -name manifest.json -exec sha256sum {} +) | sort
@@ -92,25 +77,27 @@ change() { # NAME=VALUE[,NAME=VALUE]: in the place of earlier values
 }
 # No earlier run has this kernel's results, or its directory.
 change "LOCALVERSION=\"-$(date +%s)\""
-"$kiln" kconfig explain LOCALVERSION "$recipe" > "$work/build.log" 2>&1 || { cat "$work/build.log" >&2; exit 1; }
-seconds build --incremental
-if grep -q 'incremental, from' "$work/build.log"; then
+quietly "$work/log" "$kiln" kconfig explain LOCALVERSION "$recipe"
+seconds scratch build --incremental
+if grep -q 'incremental, from' "$work/scratch.log"; then
     echo "the store has a build directory of this kernel, from which the first build went on: it is compiled from scratch"
     change "LOCALVERSION=\"-$(date +%s)-scratch\""
-    seconds build
+    rm "$work/scratch.times" "$work/scratch.cpu"
+    seconds scratch build
 fi
-full=$cpu
-echo "from scratch: $wall s, $cpu s of processor ($jobs jobs)"
+echo "from scratch: $(last scratch) ($jobs jobs)"
 # A flag of the compiler for a directory comes and goes, and a library comes back with another value of its own option.
 for option in ${OPTIONS:-CRC7=y DEBUG_DRIVER=y XZ_DEC=n 'LOCALVERSION="-other"' XZ_DEC=y,XZ_DEC_ARM=n DEBUG_DRIVER=n}; do
     change "$option"
-    seconds build --incremental
-    grep -q 'incremental, from' "$work/build.log" || { echo "$option: not incremental" >&2; cat "$work/build.log" >&2; exit 1; }
-    echo "$option: $wall s, $cpu s of processor, $(echo "$cpu $full" | awk '{ printf "%.1f %%", 100 * $1 / $2 }')"
+    seconds option build --incremental
+    grep -q 'incremental, from' "$work/option.log" || { echo "$option: not incremental" >&2; cat "$work/option.log" >&2; exit 1; }
+    part=$(ratio "$(tail -n1 "$work/option.cpu")" "$(median scratch.cpu)")
+    echo "$option: $(last option), $(echo "$part" | awk '{ printf "%.1f %%", 100 * $1 }')"
 done
+of_peer "option.${BASE:-small}" option scratch "<=0.1"
 [ "${PROVE:-1}" != 0 ] || exit 0
 sums > "$work/incremental.sums"
-seconds build
+seconds again build
 sums > "$work/clean.sums"
 cmp "$work/incremental.sums" "$work/clean.sums" || { echo "other bits than from scratch" >&2; exit 1; }
-echo "the last one from scratch: $wall s, $cpu s of processor; equal bits"
+echo "the last one from scratch: $(last again); equal bits"
