@@ -4,6 +4,8 @@
 # Usage, from anywhere, as root (other users may not look at processes with subordinate ids):
 #   benches/memory.sh [KILN]                      every step of recipes/cxl-quick.kiln; KILN: the program [default: target/release/kiln]
 #   benches/memory.sh KILN BUILD-ARGUMENT...      another build, e.g. --no-cache recipes/cxl-switch-4.kiln
+#   benches/memory.sh KILN --thousand             an image of 1,200 packages: lock, plan, build, export, push; takes 15 GB of disk below
+#                                                 TMPDIR, and half an hour
 #   STORE=DIR benches/memory.sh                   keeps the store for the next time; it must not be the user's own
 # Prints for each kind of process (kiln's own names its command, those inside are __sandbox, __init and __inside) the
 # largest VmHWM (proc_pid_status(5): resident pages, the program's own among them) that a look every 20 ms found.
@@ -11,15 +13,6 @@
 . "$(dirname "$0")/lib.sh"
 needs_root memory "processes with subordinate ids show their memory to root only"
 program "${1:-}"
-if [ $# -gt 1 ]; then
-    arguments=("${@:2}")
-else
-    cp -r recipes "$work/recipes"
-    quietly "$work/log" "$kiln" lock --lock "$work/lock" "$work/recipes/cxl-quick.kiln"
-    # What is downloaded is not what is measured.
-    quietly "$work/log" "$kiln" build --lock "$work/lock" --out "$work/out" "$work/recipes/cxl-quick.kiln"
-    arguments=(--offline --no-cache --lock "$work/lock" --out "$work/out" "$work/recipes/cxl-quick.kiln")
-fi
 # A copy, whose processes are no other's.
 cp "$kiln" "$work/kiln"
 kiln=$work/kiln
@@ -45,5 +38,48 @@ watch() { # KILN-ARGUMENT...: kinds of processes with their peaks in MiB, in $wo
     awk '$2 > most[$1] { most[$1] = $2 } END { for (kind in most) printf "%s %.1f\n", kind, most[kind] / 1024 }' "$work/seen" |
         sort > "$work/most"
 }
+show() { # PREFIX
+    local kind most
+    while read -r kind most; do figure "memory.$1${kind#__}.kiln" "$most" MiB "<=150"; done < "$work/most"
+}
+
+if [ "${2:-}" = --thousand ]; then
+    cp -r recipes "$work/recipes"
+    recipe=$work/recipes/thousand.kiln
+    # The popular packages that go together, and one whose dependencies are many others.
+    excepted=$(cut -d: -f1 tests/popular-exceptions.txt | paste -sd'|' -)
+    names=$(tr ' ' '\n' < tests/popular.txt | grep -vxE "fcitx5|$excepted" | sed 's/.*/"&"/' | paste -sd, -)
+    cat > "$recipe" <<RECIPE
+import "lib/debian-13.kiln"
+kernel stock { package = package "linux-image-cloud-amd64" }
+image thousand { size = 24GiB tools = image-tools packages = ["systemd-sysv", "libalien-sdl-dev-perl", $names] }
+machine m { kernel = stock image = thousand qemu = qemu-11 }
+RECIPE
+    cd "$work"
+    both() { # WHAT KILN-ARGUMENT...
+        watch "${@:2}"
+        show "thousand-$1."
+    }
+    both lock lock --lock lock "$recipe"
+    both plan plan --lock lock "$recipe"
+    both build build --allow-leaks --lock lock --out result "$recipe"
+    both again build --allow-leaks --lock lock --out again "$recipe"
+    for format in raw tar oci vmdk; do
+        both "export-$format" export result --format "$format" -o "out.$format"
+        rm "out.$format"
+    done
+    both push push --allow-leaks result oci:layout:v1
+    both sbom sbom result --format spdx
+    exit
+fi
+if [ $# -gt 1 ]; then
+    arguments=("${@:2}")
+else
+    cp -r recipes "$work/recipes"
+    quietly "$work/log" "$kiln" lock --lock "$work/lock" "$work/recipes/cxl-quick.kiln"
+    # What is downloaded is not what is measured.
+    quietly "$work/log" "$kiln" build --lock "$work/lock" --out "$work/out" "$work/recipes/cxl-quick.kiln"
+    arguments=(--offline --no-cache --lock "$work/lock" --out "$work/out" "$work/recipes/cxl-quick.kiln")
+fi
 watch build "${arguments[@]}"
-while read -r kind most; do figure "memory.${kind#__}.kiln" "$most" MiB "<=150"; done < "$work/most"
+show ""

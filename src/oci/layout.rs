@@ -177,7 +177,7 @@ impl Layout {
         Ok(index.ok().filter(|_| has(BLOBS)))
     }
 
-    /// Writes blobs; those that are there stay.
+    /// Writes blobs; those that are there, and open to as many people, stay.
     pub fn put(
         &self,
         blobs: &mut dyn Iterator<Item = (&Descriptor, &Upload)>,
@@ -189,7 +189,7 @@ impl Layout {
         blobs_directory.sweep()?;
         for (descriptor, upload) in blobs {
             let name = descriptor.digest.0.hex();
-            if self.copy(descriptor, &mut |_| written(0)).is_ok() {
+            if self.may_be_read(&name) && self.copy(descriptor, &mut |_| written(0)).is_ok() {
                 written(descriptor.size)?;
                 continue;
             }
@@ -209,6 +209,13 @@ impl Layout {
             new.finish(OsStr::new(&name), self.mode)?;
         }
         Ok(())
+    }
+
+    /// Whether a blob is open to whoever should read it: one that was pushed for fewer people is written anew. Its mode is not changed,
+    /// since whoever writes the layout may have linked another file there.
+    fn may_be_read(&self, name: &str) -> bool {
+        let entry = self.blobs().ok().and_then(|dir| dir.look(name).ok().flatten());
+        entry.is_some_and(|entry| entry.stat().st_mode & self.mode == self.mode)
     }
 
     /// Refuses a directory that is none, and never could be one.

@@ -151,16 +151,20 @@ impl IndexBuilder {
         }
         let counts = [names.len(), stanzas.len(), providers.len(), self.unusable.len(), self.text.len()];
         let counts = counts.map(|count| count as u32);
-        let mut body: Vec<u8> = Vec::with_capacity(self.text.len() + names.len() * 28 + stanzas.len() * 12 + 64);
-        body.extend_from_slice(MAGIC);
-        body.extend_from_slice(&[0; 32]);
-        let mut words = |words: &[u32]| words.iter().for_each(|word| body.extend_from_slice(&word.to_le_bytes()));
+        let mut head: Vec<u8> = Vec::with_capacity(names.len() * 28 + stanzas.len() * 12 + providers.len() * 4 + 64);
+        head.extend_from_slice(MAGIC);
+        head.extend_from_slice(&[0; 32]);
+        let mut words = |words: &[u32]| words.iter().for_each(|word| head.extend_from_slice(&word.to_le_bytes()));
         words(&counts);
         names.iter().for_each(|entry| words(entry));
         stanzas.iter().for_each(|old| words(&self.stanzas[*old as usize]));
         providers.iter().for_each(|old| words(&[moved[*old as usize]]));
         self.unusable.iter().for_each(|entry| words(entry));
-        body.extend_from_slice(&self.text);
+        // What the text was made with is gone before it moves, and of the text itself there is never a second copy: it is most of
+        // what the process holds.
+        drop((self.names, self.stanzas, moved));
+        let mut body = self.text;
+        body.splice(0..0, head);
         let digest = Digest::of(&body[40..]);
         body[8..40].copy_from_slice(digest.as_bytes());
         let [names, stanzas, providers, unusable, _] = counts.map(|count| count as usize);

@@ -66,6 +66,36 @@ fn a_private_layout_is_closed_to_others() {
     }
     let said = lab.build("other", &["--cache", "private=oci:closed"]);
     assert!(said.contains("root lab: taken from oci:closed"), "{said}");
+    // What a later push says everybody may read, everybody can; the rest stays closed, whatever else has its name.
+    let private = lab.path("closed/blobs/sha256");
+    let modes = || {
+        let mode = |blob: &std::path::PathBuf| blob.metadata().unwrap().permissions().mode() & 0o7777;
+        names(&private)
+            .into_iter()
+            .map(|blob| (blob.clone(), mode(&blob)))
+            .collect::<std::collections::BTreeMap<_, _>>()
+    };
+    // Signed results, which are small, say when they were signed; what steps made is the same in every push.
+    let made = |blob: &std::path::Path| blob.metadata().unwrap().len() > 16 << 10;
+    let open = names(&lab.path("layout/blobs/sha256"));
+    let is_open = |blob: &std::path::Path| open.iter().any(|public| public.file_name() == blob.file_name());
+    let elsewhere = lab.path("elsewhere");
+    let both = names(&private).into_iter().find(|blob| made(blob) && is_open(blob)).unwrap();
+    std::fs::hard_link(both, &elsewhere).unwrap();
+    lab.push("store", &["--cache", "oci:closed"]);
+    let found = modes();
+    let expected = |blob: &std::path::Path| if is_open(blob) { 0o644 } else { 0o640 };
+    let wrong: Vec<_> = found.iter().filter(|(blob, mode)| made(blob) && **mode != expected(blob)).collect();
+    assert!(wrong.is_empty(), "{wrong:?}");
+    assert!(found.values().any(|mode| *mode == 0o640) && found.values().any(|mode| *mode == 0o644));
+    assert_eq!(
+        elsewhere.metadata().unwrap().permissions().mode() & 0o7777,
+        0o640,
+        "another name of it stays as it was"
+    );
+    // And what is open stays so.
+    lab.push("store", &["--cache", "private=oci:closed"]);
+    assert_eq!(modes(), found);
 }
 
 #[test]
