@@ -1,10 +1,8 @@
-#!/bin/sh
+#!/bin/bash
 # The first machine: from an empty store to the first line of the guest's kernel, `kiln run recipes/cxl-quick.kiln`.
 #
 # Usage, from anywhere:
-#   benches/cold.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
-#   STORE=DIR benches/cold.sh        takes the packages from this store, and leaves them there; it must not be the user's own
-#   ROUNDS=5 benches/cold.sh         how often [default: 3]
+#   benches/cold.sh [KILN]           KILN, STORE and ROUNDS as in lib.sh; the store is where the packages are taken from
 #   RATE=12500000 benches/cold.sh    the mirror sends so many bytes a second, to all together [default: as fast as it can]
 #   FILE=RECIPE benches/cold.sh      another recipe of recipes/ with one image and one machine, all of whose packages are Debian's
 # Needs python3, and the network for packages that the store lacks.
@@ -13,20 +11,15 @@
 # them from memory is part of the idea. The machine runs under software emulation, and is ended when its kernel says its first
 # line. Prints when each thing was said, and of all rounds the median, with the processor time of kiln and everything that it
 # started.
-set -eu
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-mirror=
-trap '[ -z "$mirror" ] || kill "$mirror"; rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
-kiln=$(realpath "${1:-target/release/kiln}")
-[ -x "$kiln" ] || cargo build --quiet --release
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs cold python3
+program "${1:-}"
 recipe=${FILE:-cxl-quick.kiln}
 cp -r recipes "$work/recipes"
 lock=$work/recipe.lock
 cp "lockfiles/${recipe%.kiln}.lock" "$lock"
-from=${STORE:-$work/packages}
-KILN_STORE=$from "$kiln" verify --inputs --lock "$lock" "recipes/$recipe" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+quietly "$work/log" "$kiln" verify --inputs --lock "$lock" "recipes/$recipe"
 
 cat >"$work/mirror.py" <<'END'
 # Serves what a lock names, out of a store: every path of a package is answered with the blob of its digest.
@@ -78,19 +71,19 @@ if reached is None:
 with open(figures, "a") as file:
     file.write(f"{reached:.2f} {used.ru_utime + used.ru_stime:.2f}\n")
 END
-python3 "$work/mirror.py" "$lock" "$from" "$work/address" "${RATE:-}" &
-mirror=$!
-while [ ! -e "$work/address" ]; do kill -0 "$mirror"; sleep 0.1; done
+python3 "$work/mirror.py" "$lock" "$KILN_STORE" "$work/address" "${RATE:-}" &
+daemons+=($!)
+while [ ! -e "$work/address" ]; do kill -0 $!; sleep 0.1; done
 
-round=0
-while [ "$round" -lt "${ROUNDS:-3}" ]; do
-    round=$((round + 1))
+for ((round = 1; round <= rounds; round++)); do
     # A build adds to the lock what came out.
     cp "$lock" "$work/now.lock"
     echo "round $round"
-    (cd "$work" && KILN_STORE="$work/store" KILN_MIRROR=$(cat address) python3 follow.py figures \
+    (cd "$work" && KILN_STORE="$work/new" KILN_MIRROR=$(cat address) python3 follow.py figures \
         "$kiln" run --accel tcg --lock now.lock "recipes/$recipe")
-    rm -rf --one-file-system "$work/store"
+    rm -rf --one-file-system "$work/new"
 done
-middle() { cut -d ' ' -f "$1" "$work/figures" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
-echo "first line of the guest's kernel: median $(middle 1) s, processor $(middle 2) s"
+cut -d ' ' -f 1 "$work/figures" > "$work/cold.times"
+cut -d ' ' -f 2 "$work/figures" > "$work/cold.cpu"
+figure cold.kiln "$(median cold.times)" s "<=15"
+figure cold.kiln-processor "$(median cold.cpu)" s

@@ -1,17 +1,19 @@
-#!/usr/bin/env bash
+#!/bin/bash
 # What compiling kiln costs from nothing: processor time in all and by crate, and the size of the program.
 #
-#   benches/compile.sh [OPTION...]          options of `cargo build`; without any, `--release`
+# Usage, from anywhere:
+#   benches/compile.sh                            with `cargo build --release`
+#   OPTIONS="--profile dist" benches/compile.sh   with other options of `cargo build`
+# Needs the network for crates that Cargo has not downloaded, and 3 GiB below TMPDIR.
 #
 # Processor time (user and system, of every process) is what stays comparable where other work runs. C libraries are compiled
 # by build scripts: they are what the crates leave of the whole.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-work=$(mktemp -d -p target compile.XXXXXX)
-trap 'rm -rf "$work"' EXIT
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+read -ra options <<<"${OPTIONS:---release}"
 
 cat >"$work/rustc" <<'WRAPPER'
-#!/usr/bin/env bash
+#!/bin/bash
 name=-
 for ((at = 1; at < $#; at++)); do
   if [ "${!at}" = --crate-name ]; then
@@ -24,15 +26,13 @@ TIMEFORMAT="%U %S $name"
 WRAPPER
 chmod +x "$work/rustc"
 
-[ "$#" -gt 0 ] || set -- --release
-export KILN_CRATES="$PWD/$work/crates" RUSTC_WRAPPER="$PWD/$work/rustc" CARGO_TARGET_DIR="$PWD/$work/target"
-cargo fetch --locked
-TIMEFORMAT='whole: %R s on the clock, %U s user, %S s system'
-time cargo build --locked "$@"
+export KILN_CRATES="$work/crates" RUSTC_WRAPPER="$work/rustc" CARGO_TARGET_DIR="$work/target"
+quietly "$work/log" cargo fetch --locked
+seconds whole cargo build --locked "${options[@]}"
 echo "crates (s of processor time):"
 awk '{ spent[$3] += $1 + $2; all += $1 + $2 }
      END { for (name in spent) printf "%8.1f %5.1f %%  %s\n", spent[name], 100 * spent[name] / all, name
-           printf "%8.1f          all crates\n", all }' "$KILN_CRATES" | sort -rn | head -25
-for program in "$CARGO_TARGET_DIR"/*/kiln; do
-  echo "$(stat -c %s "$program") bytes: $(basename "$(dirname "$program")")/kiln"
-done
+           printf "%8.1f          all crates\n", all }' "$KILN_CRATES" | sort -rn | awk "NR <= 25"
+figure compile.kiln "$(median whole.times)" s
+figure compile.kiln-processor "$(median whole.cpu)" s
+for program in "$CARGO_TARGET_DIR"/*/kiln; do figure compile.size "$(stat -c %s "$program")" bytes; done

@@ -1,12 +1,11 @@
-#!/bin/sh
-# Times the compilation of a kernel: kiln's step kernel-build beside plain make, in turn, three times each; then
-# `kiln build --incremental` after one option of the configuration changed.
+#!/bin/bash
+# Times the compilation of a kernel: kiln's step kernel-build beside plain make, in turn. `option.sh` times a changed option.
 #
 # Usage, from anywhere, as root (the peer's root is put together from mounts):
 #   benches/kernel.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
-#   RECIPE=recipes/cxl-expander.kiln LOCK=lockfiles/cxl-expander.lock benches/kernel.sh     another kernel: no incremental part
+#   RECIPE=recipes/cxl-expander.kiln LOCK=lockfiles/cxl-expander.lock benches/kernel.sh     another kernel, such as a whole one
 #   STORE=DIR benches/kernel.sh        keeps the store for the next time; it must not be the user's own
-#   JOBS=N, ROUNDS=N, CHANGES=N benches/kernel.sh     processors [default: all]; rounds [3]; changed options of the incremental part [6]
+#   JOBS=N, ROUNDS=N benches/kernel.sh     processors [default: all]; rounds [3]
 # Needs the network for what the store lacks.
 #
 # Both sides start from the same source package on this disk and the same final configuration, and use the same compiler:
@@ -15,57 +14,29 @@
 # the files that it made, were taken out of the store, so that exactly this step runs. It includes what the peer does not
 # do: checking the source, configuring a second time to compare, installing and packing modules, digests of what comes out.
 # Other work on the machine makes wall times say little: processor time (user and system, of all processes) is beside them.
-set -eu
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
-kiln=${1:-target/release/kiln}
-[ -x "$kiln" ] || cargo build --quiet --release
-export KILN_STORE="${STORE:-$work/store}"
-jobs=${JOBS:-$(nproc)} rounds=${ROUNDS:-3}
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs kernel unshare chroot
+needs_root kernel "the peer's root is put together from mounts"
+program "${1:-}"
+jobs=${JOBS:-$(nproc)}
 
-# A kernel of a few minutes: serial console, PCI, virtio, ext4, a network, partly as modules.
-own_recipe() {
-    mkdir "$work/recipes" && cp -r recipes/lib "$work/recipes/"
+# A kernel of one minute: what a machine would need to boot is waived by turning it off.
+tiny() {
     cat <<'RECIPE'
 import "lib/debian-13.kiln"
-import "lib/kernel-configs.kiln"
 
-config small {
-  option 64BIT = y
-  option PRINTK = y
-  option TTY = y
-  option SERIAL_8250 = y
-  option SERIAL_8250_CONSOLE = y
-  option BINFMT_ELF = y
-  option BLK_DEV_INITRD = y
-  option PCI = y
-  option BLOCK = y
-  option BLK_DEV = y
-  option VIRTIO_MENU = y
-  option VIRTIO_PCI = m
-  option VIRTIO_BLK = m
-  option EXT4_FS = m
-  option PROC_FS = y
-  option SYSFS = y
-  option NET = y
-  option UNIX = y
-  option INET = y
-  option FUTEX = y
-  option POSIX_TIMERS = y
-  option CRC7 = m
-  option DYNAMIC_DEBUG = n
-  option DEVTMPFS = y
-}
-
-kernel small {
+kernel tiny {
   source  = package "linux-source-6.12"
   base    = "tinyconfig"
-  configs = [small]
   build   = kernel-build
-  modules = true
   option LOCALVERSION = "-bench"
+  option BINFMT_ELF = n
+  option VIRTIO_PCI = n
+  option VIRTIO_BLK = n
+  option EXT4_FS = n
+  option DEVTMPFS = n
+  option SERIAL_8250_CONSOLE = n
 }
 
 image nothing {
@@ -77,27 +48,24 @@ image nothing {
 }
 
 machine m {
-  kernel = small
+  kernel = tiny
   image  = nothing
   qemu   = qemu-11
 }
 RECIPE
 }
-recipe=${RECIPE:-$work/recipes/small.kiln}
-if [ -z "${RECIPE:-}" ]; then
-    own_recipe > "$work/text"
-    mv "$work/text" "$recipe"
-fi
+cp -r recipes "$work/recipes"
+recipe=${RECIPE:-$work/recipes/bench.kiln}
+[ -n "${RECIPE:-}" ] || tiny > "$recipe"
 # A copy: a build adds to the lock what came out.
 lock=$work/kernel.lock
-if [ -n "${LOCK:-}" ]; then cp "$LOCK" "$lock"; else "$kiln" lock --lock "$lock" "$recipe"; fi
+if [ -n "${LOCK:-}" ]; then cp "$LOCK" "$lock"; else quietly "$work/log" "$kiln" lock --lock "$lock" "$recipe"; fi
 
 # shellcheck disable=SC2119,SC2120 # `seconds` calls it with an option
 build() { # OPTION...
-    "$kiln" build --lock "$lock" --out "$work/ours" --jobs "$jobs" "$@" "$recipe" > "$work/build.log" 2>&1 ||
-        { cat "$work/build.log" >&2; exit 1; }
+    "$kiln" build --lock "$lock" --out "$work/ours" --jobs "$jobs" "$@" "$recipe"
 }
-build
+quietly "$work/log" build
 
 action() { # PREFIX OF A STEP: under which name the store keeps its result
     "$kiln" plan --json --lock "$lock" "$recipe" | awk -v step="\"$1" '
@@ -112,10 +80,10 @@ forget() { # PREFIX OF A STEP: its result, and the files that it made
     rm -f "$KILN_STORE/ac/$result"
 }
 tree=$(digests "$(action "tools kernel-build")" | while read -r digest; do
-    [ ! -d "$KILN_STORE/tree/$digest" ] || { echo "$KILN_STORE/tree/$digest"; break; }
-done)
-source=$(sed -n 's/.*name = "linux-source-[0-9].*sha256 = "\([0-9a-f]*\)".*/\1/p' "$lock" | head -n1)
-config=$(find "$work/ours" -name kernel.config | head -n1)
+    [ ! -d "$KILN_STORE/tree/$digest" ] || echo "$KILN_STORE/tree/$digest"
+done | sed -n 1p)
+source=$(sed -n 's/.*name = "linux-source-[0-9].*sha256 = "\([0-9a-f]*\)".*/\1/p' "$lock" | sed -n 1p)
+config=$(find "$work/ours" -name kernel.config | sed -n 1p)
 
 # The peer's root: the tools' entries, read-only, on a file system of its own, as in kiln's sandbox.
 cat > "$work/enter" <<'ENTER'
@@ -156,24 +124,10 @@ peer() {
     unshare --mount --pid --fork /bin/sh "$work/enter" "$work" "$tree" "$jobs"
 }
 
-seconds() { # NAME COMMAND...: appends its time to NAME.times, and that of all its processes to NAME.cpu
-    name=$1
-    shift
-    times > "$work/before"
-    start=$(date +%s.%N)
-    "$@" > "$work/$name.log" 2>&1 || { tail -n50 "$work/$name.log" >&2; exit 1; }
-    echo "$start $(date +%s.%N)" | awk '{ printf "%.1f\n", $2 - $1 }' >> "$work/$name.times"
-    times > "$work/after"
-    # The second line is about children: user and system time, like `0m1.500000s 0m0.250000s`.
-    tail -qn1 "$work/before" "$work/after" | tr 'ms' '  ' |
-        awk '{ sum = 60 * ($1 + $3) + $2 + $4 } NR == 1 { was = sum } END { printf "%.1f\n", sum - was }' >> "$work/$name.cpu"
-}
-last() { echo "$(tail -n1 "$work/$1.times") s, $(tail -n1 "$work/$1.cpu") s of processor"; }
-median() { sort -n "$work/$1" | sed -n "$(((rounds + 1) / 2))p"; }
 for round in $(seq "$rounds"); do
     forget "kernel-build "
     seconds ours build --offline
-    grep -E '^[a-z-]+ .* done in' "$work/build.log" | tr '\n' ';'
+    grep -E '^[a-z-]+ .* done in' "$work/ours.log" | tr '\n' ';'
     rm -rf --one-file-system "$work/peer"
     mkdir "$work/peer"
     cp "$KILN_STORE/cas/$source" "$work/peer/source.deb"
@@ -183,26 +137,7 @@ for round in $(seq "$rounds"); do
     echo " round $round: ours $(last ours); peer $(last peer) ($(cat "$work/peer/times"))"
 done
 rm -rf --one-file-system "$work/peer"
-echo "jobs: $jobs, kernel: $(stat -c %s "$(find "$work/ours" -name vmlinuz | head -n1)") bytes"
-for side in ours peer; do echo "$side: median $(median $side.times) s ($(median $side.cpu) s of processor)"; done
-echo "$(median ours.times) $(median peer.times) $(median ours.cpu) $(median peer.cpu)" |
-    awk '{ printf "ours / peer: %.3f of wall time, %.3f of processor time\n", $1 / $2, $3 / $4 }'
-changes=${CHANGES:-6}
-[ "$changes" -gt 0 ] && [ -z "${RECIPE:-}" ] || exit 0
-
-# One option changed, each time from where the last build ended; then the same from nothing, which must have equal bits.
-forget "kernel-build "
-build --offline --incremental
-for change in 's/option CRC7 = m/option CRC7 = y/' 's/"-bench"/"-other"/' 's/option UNIX = y/option UNIX = n/' \
-    's/option VIRTIO_BLK = m/option VIRTIO_BLK = y/' 's/option FUTEX = y/option FUTEX = n/' 's/option 64BIT = y/&\n  option SMP = y/'; do
-    [ "$changes" -gt 0 ] || break
-    changes=$((changes - 1))
-    sed -i "$change" "$recipe"
-    "$kiln" lock --lock "$lock" "$recipe" > /dev/null 2>&1
-    seconds incremental build --offline --incremental
-    grep -q 'kernel-build small: goes on from' "$work/build.log" || { echo "not incremental: $change" >&2; exit 1; }
-    find "$work/ours" -type f ! -name manifest.json ! -name launch.json -exec sha256sum {} + > "$work/incremental.sums"
-    seconds clean build --offline
-    sha256sum --quiet -c "$work/incremental.sums" || { echo "other bits: $change" >&2; exit 1; }
-    echo "$change: incremental $(last incremental); from nothing $(last clean); equal bits"
-done
+echo "jobs: $jobs, kernel: $(stat -c %s "$(find "$work/ours" -name vmlinuz | sed -n 1p)") bytes"
+name=kernel.$([ -n "${RECIPE:-}" ] && basename "$RECIPE" .kiln || echo tiny)
+of_peer "$name" ours peer "<=1.02"
+version make "$(chroot "$tree" make --version 2> /dev/null | awk 'NR == 1 { print $3 }')"

@@ -1,28 +1,49 @@
-#!/bin/sh
+#!/bin/bash
 # Peak memory of every kiln process of a build, those inside sandboxes included.
 #
-# Usage, as root (other users may not look at processes with subordinate ids):
-#   benches/memory.sh KILN BUILD-ARGUMENT...      e.g. benches/memory.sh target/release/kiln --no-cache recipes/cxl-quick.kiln
+# Usage, from anywhere, as root (other users may not look at processes with subordinate ids):
+#   benches/memory.sh [KILN]                      every step of recipes/cxl-quick.kiln; KILN: the program [default: target/release/kiln]
+#   benches/memory.sh KILN BUILD-ARGUMENT...      another build, e.g. --no-cache recipes/cxl-switch-4.kiln
+#   STORE=DIR benches/memory.sh                   keeps the store for the next time; it must not be the user's own
 # Prints for each kind of process (kiln's own names its command, those inside are __sandbox, __init and __inside) the
 # largest VmHWM (proc_pid_status(5): resident pages, the program's own among them) that a look every 20 ms found.
-set -eu
-kiln=$(readlink -f "$1")
-shift
-seen=$(mktemp)
-build=
-trap 'rm -f "$seen" "$seen.log"; [ -z "$build" ] || kill "$build" 2> /dev/null' EXIT
-trap 'exit 130' INT TERM
-"$kiln" build "$@" > "$seen.log" 2>&1 &
-build=$!
-while kill -0 "$build" 2> /dev/null; do
-    for process in /proc/[0-9]*; do
-        [ "$(readlink "$process/exe" 2> /dev/null)" = "$kiln" ] || continue
-        peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "$process/status" 2> /dev/null) || continue
-        kind=$(tr '\0' ' ' < "$process/cmdline" 2> /dev/null | cut -d' ' -f2) || continue
-        [ -z "$peak" ] || echo "$kind $peak" >> "$seen"
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs_root memory "processes with subordinate ids show their memory to root only"
+program "${1:-}"
+if [ $# -gt 1 ]; then
+    arguments=("${@:2}")
+else
+    cp -r recipes "$work/recipes"
+    quietly "$work/log" "$kiln" lock --lock "$work/lock" "$work/recipes/cxl-quick.kiln"
+    # What is downloaded is not what is measured.
+    quietly "$work/log" "$kiln" build --lock "$work/lock" --out "$work/out" "$work/recipes/cxl-quick.kiln"
+    arguments=(--offline --no-cache --lock "$work/lock" --out "$work/out" "$work/recipes/cxl-quick.kiln")
+fi
+# A copy, whose processes are no other's.
+cp "$kiln" "$work/kiln"
+kiln=$work/kiln
+
+watch() { # KILN-ARGUMENT...: kinds of processes with their peaks in MiB, in $work/most
+    local running process peak kind
+    : > "$work/seen"
+    "$kiln" "$@" > "$work/log" 2>&1 &
+    running=$!
+    daemons=("$running")
+    while kill -0 "$running" 2> /dev/null; do
+        for process in /proc/[0-9]*; do
+            [ "$(readlink "$process/exe" 2> /dev/null)" = "$kiln" ] || continue
+            # Each may end between two looks.
+            peak=$(sed -n 's/^VmHWM:[^0-9]*\([0-9]*\) kB/\1/p' "$process/status" 2> /dev/null) || continue
+            kind=$(tr '\0' ' ' 2> /dev/null < "$process/cmdline" | cut -d' ' -f2) || continue
+            [ -z "$peak" ] || echo "$kind $peak" >> "$work/seen"
+        done
+        sleep 0.02
     done
-    sleep 0.02
-done
-wait "$build" || { cat "$seen.log" >&2; exit 1; }
-build=
-awk '$2 > most[$1] { most[$1] = $2 } END { for (kind in most) printf "%s: %.1f MiB\n", kind, most[kind] / 1024 }' "$seen" | sort
+    wait "$running" || { tail -n50 "$work/log" >&2; exit 1; }
+    daemons=()
+    awk '$2 > most[$1] { most[$1] = $2 } END { for (kind in most) printf "%s %.1f\n", kind, most[kind] / 1024 }' "$work/seen" |
+        sort > "$work/most"
+}
+watch build "${arguments[@]}"
+while read -r kind most; do figure "memory.${kind#__}.kiln" "$most" MiB "<=150"; done < "$work/most"

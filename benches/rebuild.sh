@@ -1,21 +1,18 @@
-#!/bin/sh
+#!/bin/bash
 # Times what a build does after one thing changed, beside the full build, and fails when more than the dependents run.
 #
 # Usage, from anywhere:
 #   benches/rebuild.sh [KILN]        KILN: the program [default: target/release/kiln, built when it is not there]
 #   STORE=DIR benches/rebuild.sh     keeps the store for the next time; it must not be the user's own
+#   ROUNDS=N benches/rebuild.sh      [default: 3]; each round makes every change again, with other values
 #   KERNEL=1 benches/rebuild.sh      with one option of a compiled kernel changed, too: it compiles a small kernel twice
 # Needs the network for what the store lacks.
 #
-# "Full" is every step of the recipe run again with its packages cached (`--no-cache --offline`); the others are plain builds.
-set -eu
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
-kiln=$(realpath "${1:-target/release/kiln}")
-[ -x "$kiln" ] || cargo build --quiet --release
-export KILN_STORE="${STORE:-$work/store}"
+# "Full" is every step of the recipe run again with its packages cached (`--no-cache --offline`); the others are plain builds. What is
+# measured is the build, not the lock before it.
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+program "${1:-}"
 cp -r recipes "$work/recipes"
 wrong=0
 
@@ -27,35 +24,51 @@ change() { # FILE FROM TO: exactly one line
 }
 
 build() { # RECIPE LOCK NAME "STEPS THAT RUN" OPTION...
-    recipe=$1 lock=$2 name=$3 expected=$4
+    local recipe=$1 lock=$2 name=$3 expected=$4 ran
     shift 4
-    "$kiln" lock --lock "$lock" "$recipe" > "$work/lock.log" 2>&1 || { cat "$work/lock.log" >&2; exit 1; }
-    start=$(date +%s.%N)
-    "$kiln" build --lock "$lock" --out "$work/out" "$@" "$recipe" > "$work/build.log" 2>&1 ||
-        { cat "$work/build.log" >&2; exit 1; }
-    seconds=$(echo "$start $(date +%s.%N)" | awk '{ printf "%.2f", $2 - $1 }')
-    ran=$(sed -n 's/^\([a-z-]*\) .*: running (.*/\1/p' "$work/build.log" | LC_ALL=C sort -u | paste -sd' ' -)
-    echo "$name | $seconds s | $ran"
+    quietly "$work/log" "$kiln" lock --lock "$lock" "$recipe"
+    seconds "$name" "$kiln" build --lock "$lock" --out "$work/out" "$@" "$recipe"
+    ran=$(sed -n 's/^\([a-z-]*\) .*: running (.*/\1/p' "$work/$name.log" | LC_ALL=C sort -u | paste -sd' ' -)
+    echo "$name | $(last "$name") | $ran"
     [ "$expected" = any ] || [ "$ran" = "$expected" ] || { echo "  expected to run: $expected" >&2; wrong=1; }
+}
+
+forget() { # RECIPE LOCK STEP: its result, which a store that is kept may have from the last time
+    quietly "$work/log" "$kiln" lock --lock "$2" "$1"
+    "$kiln" plan --json --lock "$2" "$1" | awk -F '"' -v step="$3 " '
+        $2 == "name" { name = $4 } $2 == "action" && index(name, step) == 1 { print $4 }' |
+        while read -r action; do rm -f "$KILN_STORE/ac/$action"; done
 }
 
 quick=$work/recipes/cxl-quick.kiln
 lock=$work/quick.lock
-build "$quick" "$lock" "first, with downloads" any
-build "$quick" "$lock" "full" any --no-cache --offline
-build "$quick" "$lock" "nothing changed" "" --offline
-change "$quick" 'hostname = "cxl-quick"' 'hostname = "other"'
-build "$quick" "$lock" "the host name" "disk named root"
-change "$quick" 'hostname = "other"' 'hostname = "other" file "/etc/motd" { text = "changed" }'
-build "$quick" "$lock" "a file" "disk root"
-change "$quick" 'hostname = "other"' 'hostname = "other" packages += ["less"]'
-build "$quick" "$lock" "a package more" "base disk named root"
-change "$quick" 'param memory-size = 2GiB' 'param memory-size = 3GiB'
-build "$quick" "$lock" "the machine" ""
-sed 's/image cxl-quick /image second /; s/= cxl-quick$/= second/' "$quick" > "$work/recipes/second.kiln"
-change "$work/recipes/second.kiln" '"changed"' '"a second recipe with these packages"'
-sed 's/^\[\(sets\|images\)\.cxl-quick\]/[\1.second]/' "$lock" > "$work/second.lock"
-build "$work/recipes/second.kiln" "$work/second.lock" "another recipe" "disk root"
+more=(less file tree nano bc lsof)
+[ "$rounds" -le ${#more[@]} ] || { echo "at most ${#more[@]} rounds" >&2; exit 1; }
+# Other values than those of the last run.
+host=other-$$
+name=cxl-quick text="" package="" memory=2GiB
+change "$quick" 'hostname = "cxl-quick"' 'hostname = "cxl-quick" user "visitor" { uid = 2000 } file "/etc/motd" { text = "" }'
+build "$quick" "$lock" first any
+for round in $(seq "$rounds"); do
+    build "$quick" "$lock" full any --no-cache --offline
+    build "$quick" "$lock" nothing "" --offline
+    change "$quick" "hostname = \"$name\"" "hostname = \"$host-$round\""
+    build "$quick" "$lock" host-name "disk named root"
+    change "$quick" "text = \"$text\"" "text = \"changed $host $round\""
+    build "$quick" "$lock" file "disk root"
+    change "$quick" "uid = $((1999 + round))" "uid = $((2000 + round))"
+    build "$quick" "$lock" user "disk root"
+    change "$quick" "hostname = \"$host-$round\"$package" "hostname = \"$host-$round\" packages += [\"${more[round - 1]}\"]"
+    forget "$quick" "$lock" base
+    build "$quick" "$lock" package "base disk named root"
+    change "$quick" "param memory-size = $memory" "param memory-size = $((2 + round))GiB"
+    build "$quick" "$lock" machine ""
+    name=$host-$round text="changed $host $round" package=" packages += [\"${more[round - 1]}\"]" memory=$((2 + round))GiB
+    sed "s/image cxl-quick /image second /; s/= cxl-quick$/= second/; s/changed $host/a second recipe with these packages, $host/" "$quick" \
+        > "$work/recipes/second.kiln"
+    sed 's/^\[\(sets\|images\)\.cxl-quick\]/[\1.second]/' "$lock" > "$work/second.lock"
+    build "$work/recipes/second.kiln" "$work/second.lock" another-recipe "disk root"
+done
 
 if [ -n "${KERNEL:-}" ]; then
     tiny=$work/recipes/tiny.kiln
@@ -82,9 +95,19 @@ machine small {
   qemu   = qemu-11
 }
 RECIPE
-    build "$tiny" "$work/tiny.lock" "a kernel, first" any
-    build "$tiny" "$work/tiny.lock" "a kernel, full" any --no-cache --offline
+    build "$tiny" "$work/tiny.lock" kernel-first any
+    build "$tiny" "$work/tiny.lock" kernel-full any --no-cache --offline
     change "$tiny" 'option LOCALVERSION = "-tiny"' 'option LOCALVERSION = "-other"'
-    build "$tiny" "$work/tiny.lock" "a kernel option" "kernel-build kernel-check kernel-config"
+    build "$tiny" "$work/tiny.lock" kernel-option "kernel-build kernel-check kernel-config"
 fi
+
+for case in full nothing machine another-recipe ${KERNEL:+kernel-full kernel-option}; do
+    figure "rebuild.$case.kiln" "$(median "$case.times")" s
+done
+for case in host-name file user; do
+    figure "rebuild.$case.kiln" "$(median "$case.times")" s "<=2"
+    figure "rebuild.$case.kiln-processor" "$(median "$case.cpu")" s
+done
+# The peer is the full build.
+of_peer rebuild.package package full "<=0.333"
 exit $wrong

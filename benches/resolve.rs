@@ -1,4 +1,4 @@
-//! Resolution beside apt's, with the indexes of both cached: medians of three, and kiln's peak memory.
+//! Resolution beside apt's, with the indexes of both cached, in turn: medians of `ROUNDS` (3 by default), and kiln's peak memory.
 //!
 //! `cargo bench --bench resolve` needs apt and the host's Debian mirrors (to fill both caches first; nothing that is
 //! measured touches the network). kiln's time is that of a whole `kiln lock --update`: signatures of four `InRelease` files
@@ -28,35 +28,50 @@ mod world_support;
 use private_apt::{KEYRING, PrivateApt, SUITES};
 use world_support::real_files_and_clock;
 
-const SETS: [&[&str]; 3] = [
-    &["nginx", "postgresql"],
-    &["systemd-sysv", "openssh-server", "network-manager", "cxl", "ndctl", "daxctl", "numactl"],
-    &["gnome-core"],
+const SETS: [(&str, &[&str]); 3] = [
+    ("server", &["nginx", "postgresql"]),
+    ("cxl", &["systemd-sysv", "openssh-server", "network-manager", "cxl", "ndctl", "daxctl", "numactl"]),
+    ("desktop", &["gnome-core"]),
 ];
 
 fn main() {
+    let Some(apt_version) = apt_version().filter(|_| Path::new(KEYRING).exists()) else {
+        println!("set-aside resolve no apt-get with the keys of Debian's archives on this machine");
+        std::process::exit(77);
+    };
+    println!("version apt {apt_version}");
     let root = std::env::temp_dir().join("kiln-bench-resolve");
     let apt = PrivateApt::new(&root.join("apt"));
     // Makes apt's binary cache.
     apt.run("install", &["-s", "dash"]).unwrap();
     let world = Remembering { real: RealWorld::default(), pages: Mutex::default() };
     let cache = DirectoryCache::new(root.join("indexes"));
-    for packages in SETS {
+    let rounds = std::env::var("ROUNDS").map_or(3, |rounds| rounds.parse().unwrap());
+    for (name, packages) in SETS {
         let recipe = recipe(&world, packages);
         let lock = run(&world, &cache, &recipe);
-        let ours = median(|| drop(write(&run(&world, &cache, &recipe))));
-        let uris = median(|| install(&apt, &["--print-uris", "-y"], packages));
-        let simulated = median(|| install(&apt, &["-s"], packages));
-        println!(
-            "{}: {} packages; kiln {ours:.2?}; apt --print-uris {uris:.2?} ({:.1}x); apt -s {simulated:.2?} ({:.1}x)",
-            packages.join(" "),
-            lock.sets["bench"].len(),
-            uris.as_secs_f64() / ours.as_secs_f64(),
-            simulated.as_secs_f64() / ours.as_secs_f64()
-        );
+        println!("{name}: {} packages for {}", lock.sets["bench"].len(), packages.join(" "));
+        let [mut ours, mut uris, mut simulated] = [const { Vec::new() }; 3];
+        for _ in 0..rounds {
+            ours.push(timed(|| drop(write(&run(&world, &cache, &recipe)))));
+            uris.push(timed(|| install(&apt, &["--print-uris", "-y"], packages)));
+            simulated.push(timed(|| install(&apt, &["-s"], packages)));
+        }
+        let [ours, uris, simulated] = [ours, uris, simulated].map(median);
+        println!("figure resolve.{name}.kiln {ours:.3} s");
+        println!("figure resolve.{name}.peer {uris:.3} s");
+        println!("figure resolve.{name}.ratio {:.3} peer/kiln", uris / ours);
+        println!("figure resolve.{name}.ratio-simulated {:.3} peer/kiln", simulated / ours);
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    println!("peak memory: {}", status.lines().find(|line| line.starts_with("VmHWM")).unwrap());
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let kibibytes: f64 = peak.split_whitespace().next().unwrap().parse().unwrap();
+    println!("figure resolve.memory.kiln {:.1} MiB <=150", kibibytes / 1024.0);
+}
+
+fn apt_version() -> Option<String> {
+    let output = std::process::Command::new("apt-get").arg("--version").output().ok()?;
+    String::from_utf8(output.stdout).ok()?.split_whitespace().nth(1).map(str::to_owned)
 }
 
 fn install(apt: &PrivateApt, options: &[&str], packages: &[&str]) {
@@ -64,16 +79,15 @@ fn install(apt: &PrivateApt, options: &[&str], packages: &[&str]) {
     apt.run("install", &arguments).unwrap_or_else(|error| panic!("{error}"));
 }
 
-fn median(mut what: impl FnMut()) -> Duration {
-    let mut times: Vec<Duration> = (0..3)
-        .map(|_| {
-            let started = Instant::now();
-            what();
-            started.elapsed()
-        })
-        .collect();
+fn timed(what: impl FnOnce()) -> Duration {
+    let started = Instant::now();
+    what();
+    started.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> f64 {
     times.sort_unstable();
-    times[1]
+    times[(times.len() - 1) / 2].as_secs_f64()
 }
 
 fn run(world: &dyn World, cache: &DirectoryCache, recipe: &Recipe) -> Lock {

@@ -1,26 +1,26 @@
-#!/bin/sh
+#!/bin/bash
 # When `kiln test` runs the first step of recipes/cxl-quick.kiln, beside when its machine by itself has booted.
 #
 # Usage, from anywhere:
 #   benches/test.sh [KILN]           KILN: the program [default: target/release/kiln, built when it is not there]
 #   STORE=DIR benches/test.sh        keeps the store for the next time; it must not be the user's own
+#   BARE=SECONDS benches/test.sh     does not run boot.sh, which found that
 #   FILE=RECIPE benches/test.sh      another recipe of recipes/ with one image and one machine
 # Needs the network for what the store lacks.
 #
 # As in boot.sh the guest's clock counts instructions, so that other work on the host does not matter. Both machines are one
 # machine with one image, which has no program for this: under `kiln test` the shell of the tests asks systemd when the default
 # target was reached, and what the clock says. By itself it is the same boot without that shell, as boot.sh measures it.
-set -eu
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-trap 'rm -rf --one-file-system "$work"' EXIT
-trap 'exit 130' INT TERM
-kiln=$(realpath "${1:-target/release/kiln}")
-[ -x "$kiln" ] || cargo build --quiet --release
-export KILN_STORE="${STORE:-$work/store}"
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+program "${1:-}"
 recipe=${FILE:-cxl-quick.kiln}
 
-bare=$(STORE="$KILN_STORE" FILE="$recipe" benches/boot.sh "$kiln" | sed -n 's/^Startup finished in .* = \([0-9.]*\)s.*/\1/p' | head -n 1)
+bare=${BARE:-}
+if [ -z "$bare" ]; then
+    STORE="$KILN_STORE" FILE="$recipe" benches/boot.sh "$kiln" >"$work/boot"
+    bare=$(awk '$1 == "figure" && $2 == "boot.booted.kiln" { print $3 }' "$work/boot")
+fi
 
 cp -r recipes "$work/recipes"
 machine=$(sed -n 's/^machine \([a-z0-9-]*\) .*/\1/p' "recipes/$recipe" | head -n 1)
@@ -33,11 +33,14 @@ test "the clock at the first step" on $machine {
   fetch "/run/clock"
 }
 END
-"$kiln" lock "$work/recipes/measured.kiln" >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-(cd "$work" && "$kiln" test --accel tcg --logs "$work/guest" --only "the clock at the first step" recipes/measured.kiln) \
-    >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
-awk -v bare="$bare" '
-    NR == 1 { first = $1 }
-    NR == 2 { target = $1 / 1000000 }
-    END { printf "by itself: booted at %.1f s\nkiln test: booted at %.1f s, first step at %.1f s: %.2f times\n",
-          bare, target, first, first / bare }' "$work/guest/$machine/run/clock"
+quietly "$work/log" "$kiln" lock "$work/recipes/measured.kiln"
+cd "$work"
+quietly "$work/log" "$kiln" test --accel tcg --logs "$work/guest" --only "the clock at the first step" recipes/measured.kiln
+{
+    read -r first _
+    read -r target
+} <"$work/guest/$machine/run/clock"
+figure test.booted "$(ratio "$target" 1000000)" s-of-the-guest
+figure test.kiln "$first" s-of-the-guest
+figure test.peer "$bare" s-of-the-guest
+figure test.ratio "$(ratio "$first" "$bare")" kiln/peer "<=1.2"

@@ -1,9 +1,11 @@
 #!/bin/bash
 # Bytes that an update of a disk sends: kiln pull through Debian's docker-registry, beside rsync, casync and the whole image.
 #
-# Usage: benches/updates.sh [PACKAGE...]      PACKAGE: of this machine's Debian, for the disk [default: some with programs and libraries]
-#   KILN=target/debug/kiln PROFILE=dev benches/updates.sh     does not build for release
-# Needs mke2fs, python3, dpkg-deb and apt-get, whose sources give the packages, older versions of `openssl` and `libssl3` among them, two
+# Usage, from anywhere:
+#   benches/updates.sh [KILN]                      KILN: the program [default: target/release/kiln, built when it is not there]
+#   PACKAGES="bash git" benches/updates.sh         other packages of this machine's Debian for the disk
+#   PROFILE=dev benches/updates.sh target/debug/kiln     does not build for release
+# Needs mke2fs, zstd, python3, dpkg-deb and apt-get, whose sources give the packages, older versions of `openssl` and `libssl3` among them, two
 # of the kernel for virtual machines, and docker-registry, rsync, casync, which are unpacked and not installed. Writes below TMPDIR, some 3 GiB.
 #
 # The disk is an ext4 as kiln makes them, from the packages' trees. Each case changes the tree, makes the disk anew and pulls it into the
@@ -18,21 +20,14 @@
 # kiln: the index of chunks and the ranges that were asked for. rsync: what it says it sent and received, of the qcow2 image and of the raw
 # disk (compressed on the way). casync: new chunks of its store and the index, of the raw disk. Changed files: the size of the files that
 # differ in a tar, by zstd -3 and without their old versions, which is as little as anybody can send who knows nothing of the old bytes.
-set -euo pipefail
-cd "$(dirname "$0")/.."
-work=$(mktemp -d)
-registry=
-trap '[ -z "$registry" ] || kill "$registry" 2> /dev/null; rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
-profile=${PROFILE:-release}
-[ "$profile" != release ] || cargo build --quiet --release
-kiln=$(realpath "${KILN:-target/release/kiln}")
-cargo build --quiet --profile "$profile" --bench qcow2
-directory=$([ "$profile" = dev ] && echo debug || echo "$profile")
-qcow2=$(find "target/$directory/deps" -maxdepth 1 -name 'qcow2-*' -type f -executable -printf '%T@ %p\n' | sort -n | tail -n1 | cut -d' ' -f2)
+# shellcheck source=benches/lib.sh
+. "$(dirname "$0")/lib.sh"
+needs updates mke2fs zstd python3 dpkg-deb apt-get apt-cache
+program "${1:-}"
+compiled qcow2
+qcow2=$compiled
 
-packages=("$@")
-[ $# -gt 0 ] || packages=(bash coreutils perl-base perl-modules-5.36 libpython3.11-stdlib libc6 systemd vim-runtime git libgcc-s1 tzdata e2fsprogs)
+read -ra packages <<< "${PACKAGES:-bash coreutils perl-base perl-modules-5.36 libpython3.11-stdlib libc6 systemd vim-runtime git libgcc-s1 tzdata e2fsprogs}"
 unpack() { # DIRECTORY PACKAGE[=VERSION]...
     local to=$1
     shift
@@ -44,10 +39,14 @@ unpack "$work/tools" docker-registry rsync casync libacl1 libpopt0 libxxhash0 li
 export LD_LIBRARY_PATH=$work/tools/usr/lib/x86_64-linux-gnu:$work/tools/lib/x86_64-linux-gnu
 rsync=$work/tools/usr/bin/rsync
 casync=$work/tools/usr/bin/casync
+version rsync "$("$rsync" --version | awk 'NR == 1 { print $3 }')"
+version casync "$("$casync" --version | awk 'NR == 1 { print $2 }')"
+version zstd "$(zstd --version | grep -o 'v[0-9.]*')"
 
 versions() { apt-cache madison "$1" | cut -d'|' -f2 | tr -d ' ' | sort -uV; }
 old=$(versions openssl | head -n1)
 new=$(versions openssl | tail -n1)
+[ "$old" != "$new" ] || set_aside updates "the archives have one version of openssl"
 unpack "$work/tree" "${packages[@]}"
 unpack "$work/tree" "openssl=$old" "libssl3=$old"
 # Both versions in the place of one, since a kernel of another name would be no changed file.
@@ -59,6 +58,7 @@ for kernel in $kernels; do
     for file in vmlinuz System.map config; do cp "$work/$kernel/boot/$file"-* "$work/kernel-$kernel/boot/$file"; done
     rm -rf "${work:?}/$kernel"
 done
+[ "$(echo "$kernels" | wc -w)" = 2 ] || set_aside updates "the archives have no two kernels for virtual machines"
 old_kernel=$work/kernel-$(echo "$kernels" | head -n1)
 new_kernel=$work/kernel-$(echo "$kernels" | tail -n1)
 cp -r "$old_kernel"/. "$work/tree"
@@ -100,7 +100,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 printf 'version: 0.1\nlog: { level: error }\nstorage:\n  filesystem: { rootdirectory: %s }\nhttp: { addr: "127.0.0.1:%s" }\n' \
     "$work/registry" "$port" > "$work/registry.yml"
 "$work/tools/usr/bin/docker-registry" serve "$work/registry.yml" > /dev/null 2>&1 &
-registry=$!
+daemons+=($!)
 python3 -c 'import socket, sys, time
 for _ in range(300):
     if not socket.socket().connect_ex(("127.0.0.1", int(sys.argv[1]))): sys.exit()
@@ -119,8 +119,9 @@ ours pulls pull "127.0.0.1:$port/bench:first" -o "$work/pulled-first" > /dev/nul
 cp -r "$work/tree" "$work/tree.before"
 last=first
 echo "first disk: $(size "$work/first/disk.qcow2") bytes as qcow2, tree of $(du -sk "$work/tree" | cut -f1) KiB"
+echo "openssl and libssl3 $old to $new; the kernels $(echo "$kernels" | paste -sd ' ')"
 
-measure() { # NAME
+measure() { # NAME [AIM]: what kiln may send for each byte of the changed files
     image "$1"
     ours pushes push "$work/$1" "127.0.0.1:$port/bench:$1" > /dev/null 2>&1
     ours pulls pull "127.0.0.1:$port/bench:$1" -o "$work/pulled-$1" --json > "$work/$1.json" 2> "$work/$1.log"
@@ -146,6 +147,16 @@ print(sum(disk["fetched"] for disk in pulled["rebuilt"]))' "$work/$1.json")
         cmp -s "$file" "$work/tree.before/$file" || echo "$file"
     done | tar -c -T - | zstd -3 -c | wc -c)
     printf '| %s | %s | %s | %s | %s | %s | %s |\n' "$1" "$changed" "$kiln_bytes" "$qcow" "$raw" "$sent" "$whole"
+    {
+        figure "updates.$1.kiln" "$kiln_bytes" bytes
+        figure "updates.$1.peer" "$changed" bytes
+        figure "updates.$1.rsync-qcow2" "$qcow" bytes
+        figure "updates.$1.rsync-raw" "$raw" bytes
+        figure "updates.$1.casync" "$sent" bytes
+        figure "updates.$1.whole" "$whole" bytes
+        # No quotient by the few bytes of an empty archive.
+        [ "$1" = nothing ] || figure "updates.$1.ratio" "$(ratio "$kiln_bytes" "$changed")" kiln/peer ${2:+"$2"}
+    } >> "$work/figures"
     rm -rf "$work/tree.before" "$work/$last.raw" "$work/target"
     cp -r "$work/tree" "$work/tree.before"
     last=$1
@@ -158,9 +169,10 @@ measure one-file
 head -c 40000 /dev/urandom >> "$work/tree/bin/bash"
 measure longer-file
 unpack "$work/tree" "openssl=$new" "libssl3=$new"
-measure package
+measure package "<=1.3"
 cp -r "$new_kernel"/boot/. "$work/tree/boot"
 for part in fs net; do cp -r "$new_kernel/lib/modules/kernel/kernel/$part/." "$work/tree/lib/modules/kernel/kernel/$part"; done
-measure kernel-option
+measure kernel-option "<=1.3"
 cp -r "$new_kernel"/. "$work/tree"
-measure kernel
+measure kernel "<=1.3"
+cat "$work/figures"

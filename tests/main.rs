@@ -48,6 +48,7 @@ mod suite {
     mod incremental;
     mod initrd;
     mod kconfig;
+    mod kept_tree;
     mod language;
     mod language_docs;
     mod language_limits;
@@ -83,6 +84,7 @@ mod suite {
     mod share;
     mod signed;
     mod skip;
+    mod small_kernel;
     mod sources;
     mod ssh_agent;
     mod stand_ins;

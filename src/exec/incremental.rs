@@ -13,9 +13,13 @@ use super::outcome::{Names, Outputs};
 use super::source::{self, Archives, LocalInputs, SourceEntry};
 use crate::base::Digest;
 use crate::plan::{IncrementalRun, id};
-use crate::store::{Store, StoreError};
+use crate::store::{KeptState, Store, StoreError, StoreLock};
 use crate::world::dir::Dir;
 use crate::world::fs;
+
+/// Why a kept directory is of no use.
+const UNTRUSTED: &str = "files in it changed, or this host was restarted, since it was kept";
+const UNKNOWN: &str = "it is not known what of the local source is in it";
 
 /// Asked now and then whether to give up.
 type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
@@ -28,16 +32,23 @@ pub(super) struct KeptDirectory<'a> {
 }
 
 impl<'a> KeptDirectory<'a> {
-    /// `action` is that of the step, `apart` that of the same step without its changing input. What such a run sees
-    /// instead of its inputs is part of both names: a kiln that has learned better starts from nothing.
-    pub(super) fn new(how: &'a IncrementalRun, action: &Digest, apart: &Digest) -> KeptDirectory<'a> {
-        let mut text = format!("incremental directory {apart} {}\n", how.directory);
+    /// `action` is that of the step called `step`, `apart` that of the same step without its changing input. What such a run
+    /// sees instead of its inputs is part of both names: a kiln that has learned better starts from nothing. So is the name of
+    /// the step, or two kernels of one source would compile all that they have different once more in each other's directory.
+    pub(super) fn new(how: &'a IncrementalRun, step: &str, (action, apart): (&Digest, &Digest)) -> KeptDirectory<'a> {
+        let mut text = format!("incremental directory {apart} {} of {step}\n", how.directory);
         for (path, bytes) in &how.instead {
             text.push_str(&format!("{} {path}\n", Digest::of(bytes)));
         }
         let directory = Digest::of(text.as_bytes());
         let result = Digest::of(format!("incremental result {action} {directory}\n").as_bytes());
         KeptDirectory { how, names: Names { directory, result, action: *action } }
+    }
+
+    /// Waits until no other kiln runs the step in this directory, or is about to leave one: to go on from there takes less
+    /// than to do the same work beside it.
+    pub(super) fn alone(&self, store: &Store, stop: Stop<'_>) -> Result<StoreLock, StoreError> {
+        store.lock(&Digest::of(format!("incremental use {}", self.names.directory).as_bytes()), stop)
     }
 
     /// The directory that the run can go on from, out of the reach of all others; it is lost when the run fails. One of which
@@ -47,11 +58,18 @@ impl<'a> KeptDirectory<'a> {
         store: &Store,
         local: &LocalInputs,
         stop: Stop<'_>,
-    ) -> Result<Option<TakenDirectory>, StoreError> {
+    ) -> Result<FoundDirectory, StoreError> {
         let place = store.scratch("incremental")?.join("directory");
-        let Some(said) = store.take_incremental(&self.names.directory, &place, stop)? else { return Ok(None) };
+        let said = match store.take_incremental(&self.names.directory, &place, stop)? {
+            KeptState::Nothing => return Ok(FoundDirectory::Nothing),
+            KeptState::Untrusted => return Ok(FoundDirectory::Unusable(UNTRUSTED)),
+            KeptState::Taken(said) => said,
+        };
         let sources = read_sources(&said).filter(|sources| local.keys().all(|input| sources.contains_key(input)));
-        Ok(sources.map(|sources| TakenDirectory { place, sources }))
+        Ok(match sources {
+            Some(sources) => FoundDirectory::Kept(TakenDirectory { place, sources }),
+            None => FoundDirectory::Unusable(UNKNOWN),
+        })
     }
 
     /// Puts the directory where the run looks for it, and shows the run what it sees instead of its inputs: of local sources
@@ -86,6 +104,14 @@ impl<'a> KeptDirectory<'a> {
     ) -> Result<(), StoreError> {
         store.keep_incremental(&self.names.directory, (out, self.how.directory.as_str(), &sources(local)), stop)
     }
+}
+
+/// What is kept of a step.
+pub(super) enum FoundDirectory {
+    Nothing,
+    /// It is gone, and why.
+    Unusable(&'static str),
+    Kept(TakenDirectory),
 }
 
 /// A directory that was kept.

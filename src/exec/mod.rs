@@ -7,6 +7,7 @@ pub mod builtin;
 pub mod cache;
 pub mod debian;
 pub mod doctor;
+mod earlier;
 mod error;
 pub mod event;
 pub mod executor;

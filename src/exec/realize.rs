@@ -274,7 +274,7 @@ impl Realizer<'_> {
         let messages = resolve(self.plan, at, &known)?;
         let incremental = self.plan.incremental.get(&at).and_then(|how| {
             let apart = resolve_without(self.plan, at, &how.changing, &known)?;
-            Some(KeptDirectory::new(how, &messages.action, &apart.action))
+            Some(KeptDirectory::new(how, &self.plan.steps[at].name(), (&messages.action, &apart.action)))
         });
         Some(Resolved { messages, incremental })
     }

@@ -2,13 +2,13 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
 use super::failure::{Fault, StepFailure};
 use super::fetch::interrupted;
-use super::incremental::{KeptDirectory, TakenDirectory};
+use super::incremental::{FoundDirectory, KeptDirectory, TakenDirectory};
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::{Exceeded, SandboxGroup};
@@ -39,6 +39,8 @@ pub(super) struct Ready<'a> {
     pub(super) tools: Option<Provided>,
     /// How it goes on from an earlier run, if it may.
     pub(super) incremental: Option<KeptDirectory<'a>>,
+    /// The disk that it wrote the last time.
+    pub(super) earlier: Option<PathBuf>,
     /// Where its outputs go.
     pub(super) destination: Destination,
     pub(super) options: &'a ExecOptions,
@@ -86,9 +88,8 @@ impl<E: Into<ExecError>> From<E> for Trouble {
 
 /// Runs the step; its outputs are taken afterwards, the result is not yet recorded.
 pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
-    let Services { store, listener, .. } = ready.services;
-    let taken = ready.incremental.map(|directory| directory.take(store, &ready.local, ready.stop)).transpose();
-    if let Some(kept) = taken.map_err(interrupted)?.flatten() {
+    let listener = ready.services.listener;
+    if let Some(kept) = found(ready)? {
         let name = ready.step.name();
         listener.on(StepEvent::StepIncremental { step: name.clone() });
         let left = Cell::new(Left::Nothing);
@@ -105,6 +106,23 @@ pub(super) fn run(ready: &Ready<'_>) -> Result<Ran, ExecError> {
         }
     }
     Ok(Ran { began: Began::FromNothing, collected: attempt(ready, None, &Cell::new(Left::Nothing))? })
+}
+
+/// The directory that it can go on from. Without one it costs time alone, and whoever waits is told why.
+fn found(ready: &Ready<'_>) -> Result<Option<TakenDirectory>, ExecError> {
+    let Some(directory) = &ready.incremental else { return Ok(None) };
+    let why = match directory.take(ready.services.store, &ready.local, ready.stop) {
+        Ok(FoundDirectory::Kept(kept)) => return Ok(Some(kept)),
+        Ok(FoundDirectory::Nothing) => return Ok(None),
+        Ok(FoundDirectory::Unusable(why)) => why.to_owned(),
+        Err(error @ (StoreError::Interrupted | StoreError::Full(_))) => return Err(interrupted(error)),
+        Err(error) => error.to_string(),
+    };
+    let name = ready.step.name();
+    let message =
+        format!("the build directory that was kept of {name} is not used, and {name} is built from scratch: {why}");
+    ready.services.listener.on(StepEvent::Warning { message });
+    Ok(None)
 }
 
 /// One run of it: from a directory that was kept, or from nothing.
@@ -182,6 +200,7 @@ fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Req
         processors: ready.options.jobs,
         variation: ready.options.variation,
         without_stand_ins: ready.options.without_stand_ins,
+        earlier: ready.earlier.clone(),
         build: build.dir.path().to_owned(),
         scratch: scratch.to_owned(),
     };

@@ -4,8 +4,6 @@
 //! in the store says so, by the artifact's digest and what was looked for (but for the date, which passes).
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{self, Read};
 
 use super::error::{MismatchError, OpsError};
 use super::event::Notice;
@@ -43,46 +41,29 @@ impl<'a> Search<'a> {
         for (artifact, input) in all_searched(&self.ready.plan) {
             let Input::Output { step: made_by, name } = input else { continue };
             if let Some(Output::File { digest, .. }) = outputs.get(name).filter(|_| *made_by == step)
+                && !stop()
                 && done.insert(digest)
             {
-                let _ = self.hits(&artifact.file_name(), digest, stop);
+                let _ = self.hits(&artifact.file_name(), digest);
             }
         }
     }
 
     /// What is found in a file; `None` where the store has it no more.
-    fn hits(
-        &self,
-        artifact: &str,
-        digest: &Digest,
-        stop: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Option<Vec<Hit>>, OpsError> {
+    fn hits(&self, artifact: &str, digest: &Digest) -> Result<Option<Vec<Hit>>, OpsError> {
         let memo = memo(digest, &self.needles);
         if self.ready.store.recall(&memo).is_some() {
             return Ok(Some(Vec::new()));
         }
         let Ok(path) = self.ready.store.path(digest) else { return Ok(None) };
         let scanner = Scanner::new(self.needles.clone(), identities(self.ready));
-        let stream = Stoppable { file: fs::open(&path)?, stop };
-        let hits = fs::context("read", &path, scanner.scan(artifact, stream))?;
+        let stream = fs::open(&path)?;
+        let hits = fs::context("read", &path, scanner.scan_file(artifact, &stream))?;
         let hits = unexplained(self.ready, hits)?;
         if hits.is_empty() {
             self.ready.store.note(&memo, b"clean")?;
         }
         Ok(Some(hits))
-    }
-}
-
-/// A file that nobody may want to read to its end.
-struct Stoppable<'a> {
-    file: File,
-    stop: &'a (dyn Fn() -> bool + Sync),
-}
-
-impl Read for Stoppable<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // Not the kind of error after which readers try again.
-        if (self.stop)() { Err(io::Error::other("interrupted")) } else { self.file.read(buffer) }
     }
 }
 
@@ -93,7 +74,7 @@ pub(super) fn check(ready: &Ready<'_>, realized: &Realized, policy: LeakPolicy) 
     let mut all = Vec::new();
     for (artifact, input) in all_searched(&ready.plan) {
         let name = artifact.file_name();
-        match search.hits(&name, &realized.file(input).sha256, &|| false)? {
+        match search.hits(&name, &realized.file(input).sha256)? {
             Some(hits) => all.extend(hits),
             // Made by an earlier build, and swept since.
             None => session.notice(Notice::NotSearched { artifact: &name }),

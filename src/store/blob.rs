@@ -111,7 +111,8 @@ impl Store {
         Ok(below.map_or(found, Presence::Good))
     }
 
-    fn check_own(&self, digest: &Digest) -> Result<Presence, StoreError> {
+    /// [`Store::check`] in this store alone.
+    pub fn check_own(&self, digest: &Digest) -> Result<Presence, StoreError> {
         let path = self.blob_path(digest);
         let Some(stamp) = Stamp::at(&path) else { return Ok(Presence::Missing) };
         if self.knows(digest, stamp) {

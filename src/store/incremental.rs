@@ -17,32 +17,40 @@ use crate::world::fs;
 /// So many are kept; the one that was used longest ago goes first. One of a kernel has two gigabytes or more.
 const MAX_KEPT: usize = 4;
 
+/// What was kept under a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeptState {
+    /// Nothing, or somebody else has it.
+    Nothing,
+    /// A directory that changed since it was kept, or is from before this host was started, so that nobody knows; it is removed.
+    Untrusted,
+    /// A directory, and what was said of it.
+    Taken(Vec<u8>),
+}
+
 impl Store {
     fn incremental_path(&self, key: &Digest) -> PathBuf {
         self.root.join("incremental").join(key.hex())
     }
 
-    /// Moves the directory that is kept under `key` to `to`, where nothing is, and gives what was kept to be said of it;
-    /// `None` when there is none to be trusted.
-    pub fn take_incremental(
-        &self,
-        key: &Digest,
-        to: &Path,
-        stop: &dyn Fn() -> bool,
-    ) -> Result<Option<Vec<u8>>, StoreError> {
+    /// Moves the directory that is kept under `key` to `to`, where nothing is, and gives what was kept to be said of it. One that
+    /// is not to be trusted is removed.
+    pub fn take_incremental(&self, key: &Digest, to: &Path, stop: &dyn Fn() -> bool) -> Result<KeptState, StoreError> {
         let _alone = self.lock(key, stop)?;
         let path = self.incremental_path(key);
-        let Ok(directory) = Dir::open(&path) else { return Ok(None) };
+        if path.symlink_metadata().is_err() {
+            return Ok(KeptState::Nothing);
+        }
         let note = self.recall(&note_name(key)).unwrap_or_default();
-        let state = fingerprint(&directory).ok();
+        let state = Dir::open(&path).ok().and_then(|directory| fingerprint(&directory).ok());
         let Some(said) = state.and_then(|state| note.strip_prefix(&state[..])?.strip_prefix(b"\n")) else {
             self.remove_incremental(key)?;
-            return Ok(None);
+            return Ok(KeptState::Untrusted);
         };
         // Without its note it would not be trusted, should this process end in between.
         self.forget_note(key)?;
         fs::rename(&path, to).map_err(|error| StoreError::at(&self.root, error))?;
-        Ok(Some(said.to_vec()))
+        Ok(KeptState::Taken(said.to_vec()))
     }
 
     /// Keeps the directory `name` of one that a sandbox had under `key`, and what is `said` of it; it is gone from where it

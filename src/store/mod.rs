@@ -54,6 +54,7 @@ use crate::world::{World, fs};
 pub use below::{Below, BelowResult, BelowTrust, BelowUsage};
 pub use blob::{BlobWriter, Presence, Visibility, is_private};
 pub use error::{BelowProblem, StoreError, TreeRefusal};
+pub use incremental::KeptState;
 pub use lock::StoreLock;
 pub use pack::TreeWriter;
 pub use plain::Owner;

@@ -11,6 +11,7 @@ pub mod dir;
 pub mod download;
 mod exchange;
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "it is a file of the tests")]
 #[path = "../../tests/suite/executable.rs"]
 pub(crate) mod executable;
 mod fill;

@@ -1,16 +1,20 @@
 //! Steps that go on from where an earlier run ended: when they do, when they do not, and who believes what comes out.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Instant;
 
 use kiln::base::Digest;
-use kiln::exec::event::StepEvent;
+use kiln::exec::event::{StepEvent, StepListener};
+use kiln::exec::executor::{Executor, ExecutorError, LocalExecutor, Request};
 use kiln::exec::{ExecOptions, Incremental};
 use kiln::plan::{IncrementalRun, Input};
-use kiln::store::Store;
 use kiln::store::gc::Policy;
+use kiln::store::{KeptState, Store};
 use kiln::world::dir::Dir;
 
-use super::schedule::{Bench, inline};
+use super::attack::ground::PATIENCE;
+use super::schedule::{Bench, Heard, inline};
 use super::store::{scratch, tamper};
 
 /// Makes `tree` from nothing.
@@ -186,6 +190,65 @@ fn only_a_directory_of_equal_inputs_that_nobody_touched_is_used() {
         tamper(&file);
     }
     assert_eq!(lab.run("5", Incremental::Directories), run("s 5\n", "nothing", false));
+    assert!(lab.warned(
+        "kept of kernel-build work is not used, and kernel-build work is built from scratch: files in it changed"
+    ));
+    assert_eq!(lab.run("6", Incremental::Directories), run("s 6\n", "tree", true));
+    assert!(!lab.warned("is not used"));
+}
+
+/// Says that a step runs, and does not carry it out before another build has come to its own.
+struct Patient<'a> {
+    began: SyncSender<()>,
+    other: &'a Heard,
+}
+
+impl Executor for Patient<'_> {
+    fn execute(&self, request: &Request, listener: &dyn StepListener) -> Result<(), ExecutorError> {
+        self.began.send(()).unwrap();
+        let there = |event: &StepEvent| matches!(event, StepEvent::StepCached { .. });
+        let patience = Instant::now();
+        while !self.other.0.lock().unwrap().iter().any(there) {
+            assert!(patience.elapsed() < PATIENCE, "the other build never came to its step");
+            std::thread::yield_now();
+        }
+        LocalExecutor.execute(request, listener)
+    }
+}
+
+#[test]
+fn a_build_waits_for_the_one_that_has_the_directory_and_goes_on_from_it() {
+    let labs = (Lab::new("incremental-has", SOUND), Lab::new("incremental-waits", SOUND));
+    let (Some(mut has), Some(mut waits)) = labs else { return };
+    assert_eq!(has.run("1", Incremental::Directories), run("s 1\n", "nothing", false));
+    waits.bench.heard.events();
+    has.set("config", "2\n");
+    waits.set("config", "3\n");
+    let options = || ExecOptions { incremental: Incremental::Directories, ..ExecOptions::default() };
+    let (has, waits, (began, begins)) = (&has, &waits, sync_channel(1));
+    let store = &has.bench.store;
+    let went_on = std::thread::scope(|scope| {
+        let patient = Patient { began, other: &waits.bench.heard };
+        let first = scope.spawn(move || has.bench.realize_by(&patient, store, options()).unwrap());
+        begins.recv().unwrap();
+        let second = waits.bench.realize_by(&LocalExecutor, store, options()).unwrap();
+        [first.join().unwrap(), second].map(|realized| realized.incremental().count())
+    });
+    assert_eq!(went_on, [1, 1]);
+}
+
+#[test]
+fn two_steps_that_differ_in_their_names_do_not_use_the_directory_of_each_other() {
+    let Some(mut lab) = Lab::new("incremental-names", SOUND) else { return };
+    let how = lab.bench.plan.incremental[&lab.step].clone();
+    let inputs = [("setup", inline(SETUP)), ("source", inline("s ")), ("config", inline("other\n"))];
+    let other = lab.bench.step("other", SOUND, &inputs);
+    lab.bench.deliver(other);
+    lab.bench.plan.incremental.insert(other, how);
+    lab.run("1", Incremental::Directories);
+    assert_eq!(lab.kept().len(), 2);
+    assert_eq!(lab.run("2", Incremental::Directories), run("s 2\n", "tree", true));
+    assert_eq!(lab.kept().len(), 2);
 }
 
 #[test]
@@ -222,18 +285,18 @@ fn a_kept_directory_is_one_users_alone_and_there_are_few() {
     let keys: Vec<Digest> = (0..6).map(|n| Digest::of(&[n])).collect();
     keep(&keys[0]);
     let take = |key: &Digest, to: &str| store.take_incremental(key, &root.join(to), &never).unwrap();
-    assert_eq!(take(&keys[0], "first").as_deref(), Some(&b"said"[..]));
-    assert_eq!(take(&keys[0], "second"), None, "it was taken");
+    assert_eq!(take(&keys[0], "first"), KeptState::Taken(b"said".to_vec()));
+    assert_eq!(take(&keys[0], "second"), KeptState::Nothing, "it was taken");
     assert_eq!(std::fs::read_to_string(root.join("first/file")).unwrap(), keys[0].hex());
     assert!(!root.join("second").exists());
 
     keep(&keys[1]);
     std::fs::rename(root.join("first/file"), root.join("incremental").join(keys[1].hex()).join("more")).unwrap();
-    assert_eq!(take(&keys[1], "third"), None, "a file more");
+    assert_eq!(take(&keys[1], "third"), KeptState::Untrusted, "a file more");
     assert!(!root.join("incremental").join(keys[1].hex()).exists(), "what is not trusted is removed");
     // Half of one, as a killed process leaves it: there is no note of it.
     std::fs::create_dir(root.join("incremental").join(keys[2].hex())).unwrap();
-    assert_eq!(take(&keys[2], "third"), None);
+    assert_eq!(take(&keys[2], "third"), KeptState::Untrusted);
 
     keys.iter().for_each(keep);
     let there = |key: &Digest| root.join("incremental").join(key.hex()).exists();

@@ -51,6 +51,7 @@ fn step(scratch: &Scratch, name: &str, builtin: &Builtin, inputs: &[(&str, &Path
         scratch: &work,
         variation: None,
         without_stand_ins: false,
+        earlier: None,
         limits: kiln::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };

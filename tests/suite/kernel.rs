@@ -155,20 +155,37 @@ fn a_tarball_by_url_makes_the_kernel_that_the_package_makes() {
 }
 
 /// Of the kernel `incremental` of the fixture: options that go and come, as switches and as modules, one of which becomes built
-/// in; a number; a string.
-const CHANGES: [(&str, &str); 7] = [
+/// in; a number; a string; one that is a word of the compiler's command line; a module that goes with its own option.
+const CHANGES: [(&str, &str); 10] = [
     ("option POSIX_TIMERS = y", "option POSIX_TIMERS = n"),
     ("option FUTEX = n", "option FUTEX = y"),
     ("option CRC4 = n", "option CRC4 = m"),
     ("option CRC7 = m", "option CRC7 = n"),
     ("option CRC8 = m", "option CRC8 = y"),
     ("option LOG_BUF_SHIFT = 14", "option LOG_BUF_SHIFT = 15"),
+    ("option DEBUG_DRIVER = n", "option DEBUG_DRIVER = y"),
+    ("option XZ_DEC = m", "option XZ_DEC = n"),
+    ("option XZ_DEC_ARM = y", ""),
     ("option LOCALVERSION = \"-incremental\"", "option LOCALVERSION = \"-changed\""),
 ];
 
+/// The module is back with another value of its option, which changed while nothing was compiled for it.
+const BACK: (&str, &str) = ("option XZ_DEC_ARM = y", "option XZ_DEC_ARM = n");
+
+/// Other words for every command of the compiler.
+const EVERYWHERE: (&str, &str) =
+    ("  option EXT4_FS = n", "  option CC_OPTIMIZE_FOR_PERFORMANCE = y\n  option EXT4_FS = n");
+
+fn changed(text: &str, changes: &[(&str, &str)]) -> String {
+    changes.iter().fold(text.to_owned(), |text, (was, is)| {
+        assert!(text.contains(was), "{was}");
+        text.replace(was, is)
+    })
+}
+
 #[test]
 fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_nothing() {
-    if !live("kernel: changed options on an incremental tree, four compilations of a small kernel")
+    if !live("kernel: changed options on an incremental tree, six compilations of a small kernel")
         || !has_its_turn("incremental", &SELDOM)
     {
         return;
@@ -190,16 +207,19 @@ fn a_kernel_compiled_from_where_the_last_one_ended_has_the_bits_of_one_from_noth
     };
     let before = build(&text, Incremental::Directories);
     assert!(!before.1, "there was nothing to go on from");
-    let changed = CHANGES.iter().fold(text.clone(), |text, (was, is)| {
-        assert!(text.contains(was), "{was}");
-        text.replace(was, is)
-    });
-    let (incremental, went_on, _) = build(&changed, Incremental::Directories);
-    assert!(went_on && incremental != before.0);
-    let (clean, went_on, _) = build(&changed, Incremental::None);
-    assert!(!went_on);
-    assert_eq!(incremental, clean, "vmlinuz, System.map, kernel.release, modules.tar");
-    // And every change the other way round, from the tree that the first way left.
+    // Each goes on from the tree that the one before left; a run from nothing must give the same.
+    let mut last = before.0;
+    let everywhere = std::env::var_os("KILN_ALL").is_some().then_some(&[EVERYWHERE][..]);
+    for changes in [&CHANGES[..], &[BACK]].into_iter().chain(everywhere) {
+        let changed = changed(&text, changes);
+        let (incremental, went_on, _) = build(&changed, Incremental::Directories);
+        assert!(went_on && incremental != last, "{changes:?}");
+        let (clean, went_on, _) = build(&changed, Incremental::None);
+        assert!(!went_on);
+        assert_eq!(incremental, clean, "vmlinuz, System.map, kernel.release, modules.tar after {changes:?}");
+        last = clean;
+    }
+    // And back to the first, whose result is forgotten for that.
     store.forget_result(&before.2).unwrap();
     let (back, went_on, _) = build(&text, Incremental::Directories);
     assert!(went_on);

@@ -138,6 +138,7 @@ fn build(work: &Path, spec: &RootSpec, packages: &[packages::Package]) -> [Diges
             scratch: &scratch,
             variation: None,
             without_stand_ins: std::env::var_os(WITHOUT_STAND_INS).is_some(),
+            earlier: None,
             limits: kiln::exec::sandbox::Limits::default(),
             listener: &Shown,
         };

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
 use super::executable;
@@ -60,7 +60,7 @@ impl Lab {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(self.scratch.path("place/program"));
+        let mut command = foreground(&self.scratch.path("place/program"));
         command.args(arguments).env("GIVEN", "a\n\"b\" c=d").current_dir(self.scratch.path("modules"));
         environment(&mut command, &self.scratch);
         command.stdin(Stdio::piped());
@@ -83,6 +83,13 @@ impl Drop for Lab {
     }
 }
 
+/// A program that ignores no signal, as a shell has its children in the background do: not even when the tests run there.
+fn foreground(program: &Path) -> Command {
+    let mut command = Command::new("/usr/bin/perl");
+    command.args(["-e", "$SIG{INT} = $SIG{QUIT} = 'DEFAULT'; exec { $ARGV[0] } @ARGV"]).arg(program);
+    command
+}
+
 fn environment<'a>(command: &'a mut Command, scratch: &Scratch) -> &'a mut Command {
     command.env("PERL5LIB", scratch.path("modules")).env("LC_ALL", "C").env("HOME", "/nonexistent")
 }
@@ -102,7 +109,7 @@ fn a_perl_program_runs_as_if_perl_had_started_it() {
         let said = text(&quick.stdout);
         let mut own = lab.command(&[]);
         own = {
-            let mut direct = Command::new(lab.scratch.path("place/own/program"));
+            let mut direct = foreground(&lab.scratch.path("place/own/program"));
             direct.args(arguments).env("GIVEN", "a\n\"b\" c=d").current_dir(lab.scratch.path("modules"));
             environment(&mut direct, &lab.scratch).stdin(Stdio::piped());
             drop(own);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use source::{code, sources, used};
 
+mod benches;
 mod circles;
 mod crates;
 mod dead;

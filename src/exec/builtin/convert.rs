@@ -22,6 +22,8 @@ pub(super) fn run(context: &BuiltinContext<'_>, format: DiskFormat) -> Result<()
     let step = context.step;
     let mut progress =
         |done, total| context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
-    let written = qcow2::write_qcow2(&raw, target, qcow2::Qcow2Options::default(), &mut progress);
+    let earlier = super::disk::earlier(context);
+    let how = (qcow2::Qcow2Options::default(), earlier.as_ref());
+    let written = qcow2::write_qcow2_like(&raw, target, how, &mut progress);
     Ok(written.map(drop)?)
 }

@@ -14,7 +14,7 @@ use crate::exec::event::StepEvent;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::exec::interrupt;
 use crate::format::ext4::write::{DiskTree, Ext4Options, Ext4WriteError, MappedDisk, SourceFile, SwapFile, lay_out};
-use crate::format::qcow2::{Qcow2Options, write_qcow2};
+use crate::format::qcow2::{EarlierImage, Qcow2Options, write_qcow2_like};
 use crate::format::swap;
 use crate::format::tar::{TarEntry, TarPath};
 use crate::plan::disk::{self, DiskSpec, FileSystemSpec, SwapSpec};
@@ -82,7 +82,9 @@ impl Maker<'_> {
                 let mut progress = |done, total| {
                     self.context.listener.on(StepEvent::StepProgress { step: step.to_owned(), done, total });
                 };
-                Ok(write_qcow2(&made, file, Qcow2Options::default(), &mut progress).map(drop)?)
+                let earlier = earlier(self.context);
+                let how = (Qcow2Options::default(), earlier.as_ref());
+                Ok(write_qcow2_like(&made, file, how, &mut progress).map(drop)?)
             }
         }
     }
@@ -103,6 +105,11 @@ impl Maker<'_> {
             swap: swap.transpose()?,
         })
     }
+}
+
+/// The disk that the step wrote the last time; one that cannot be read is none.
+pub(super) fn earlier(context: &BuiltinContext<'_>) -> Option<EarlierImage> {
+    EarlierImage::read(fs::open(context.earlier?).ok()?).ok()
 }
 
 fn go_on() -> io::Result<()> {

@@ -56,6 +56,7 @@ fn made(name: &str, spec: &DiskSpec, layers: &[Vec<(TarEntry, Vec<u8>)>]) -> Res
         scratch: &scratch,
         variation: None,
         without_stand_ins: false,
+        earlier: None,
         limits: crate::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };

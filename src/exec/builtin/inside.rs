@@ -22,6 +22,7 @@ const INPUTS: &str = "/in";
 const OUT: &str = "/out";
 const SCRATCH: &str = "/scratch";
 const VARIATION: &str = "/variation.so";
+const EARLIER: &str = "/earlier";
 
 /// What the process is told.
 #[derive(Debug, Serialize, Deserialize)]
@@ -32,6 +33,7 @@ struct Request {
     inputs: Vec<String>,
     variation: bool,
     without_stand_ins: bool,
+    earlier: bool,
 }
 
 /// What the process tells, one line each.
@@ -51,6 +53,7 @@ pub fn carry_out(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), 
         inputs: context.inputs.keys().cloned().collect(),
         variation: context.variation.is_some(),
         without_stand_ins: context.without_stand_ins,
+        earlier: context.earlier.is_some(),
     };
     let argument = serde_json::to_string(&request).map_err(|error| SandboxError::Misuse(error.to_string()))?;
     let call = Call { ids: ids(builtin), entry: ENTRY, argument, mounts: mounts(context), limits: context.limits };
@@ -72,6 +75,7 @@ fn mounts(context: &BuiltinContext<'_>) -> Vec<Mount> {
     let mount = |source: &Path, target: PathBuf, readonly| Mount { source: source.to_owned(), target, readonly };
     let mut mounts = vec![mount(context.out, OUT.into(), false), mount(context.scratch, SCRATCH.into(), false)];
     mounts.extend(context.inputs.iter().map(|(name, source)| mount(source, Path::new(INPUTS).join(name), true)));
+    mounts.extend(context.earlier.map(|disk| mount(disk, EARLIER.into(), true)));
     mounts.extend(context.variation.map(|library| mount(library, VARIATION.into(), true)));
     mounts
 }
@@ -105,6 +109,7 @@ fn entered(argument: &str) -> Result<(), StepFailure> {
         scratch: Path::new(SCRATCH),
         variation: request.variation.then_some(Path::new(VARIATION)),
         without_stand_ins: request.without_stand_ins,
+        earlier: request.earlier.then_some(Path::new(EARLIER)),
         limits: Limits::standing(),
         listener: &Outside,
     };

@@ -49,6 +49,7 @@ impl Place {
             scratch: &self.0,
             variation: None,
             without_stand_ins: false,
+            earlier: None,
             limits: crate::exec::sandbox::Limits::default(),
             listener: &IgnoreSteps,
         };

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufReader, BufWriter};
+use std::io::BufWriter;
 
 use super::{BuiltinContext, BuiltinError, part};
 use crate::exec::failure::StepFailure;
@@ -46,12 +46,13 @@ pub(super) struct Tree {
 
 impl Tree {
     fn read(&mut self, source: usize, file: &File) -> Result<(), BuiltinError> {
-        let mut reader = TarReader::new(BufReader::with_capacity(1 << 18, file));
+        let mut reader = TarReader::of_headers(file);
         while let Some(entry) = reader.next_entry()? {
             if interrupt::stopped() {
                 return Err(StepFailure::input("interrupted").into());
             }
             self.add(entry, source, reader.offset())?;
+            reader.pass_content()?;
         }
         Ok(())
     }

@@ -48,6 +48,7 @@ fn merged(name: &str, layers: &[Layer]) -> Result<Vec<String>, BuiltinError> {
         scratch: &scratch,
         variation: None,
         without_stand_ins: false,
+        earlier: None,
         limits: crate::exec::sandbox::Limits::default(),
         listener: &IgnoreSteps,
     };

@@ -52,6 +52,8 @@ pub struct BuiltinContext<'a> {
     pub variation: Option<&'a Path>,
     /// Whether every program of the packages runs itself, and nothing quicker in its place.
     pub without_stand_ins: bool,
+    /// The disk that the step wrote the last time: clusters are taken from it where they are the same.
+    pub earlier: Option<&'a Path>,
     /// What its sandboxes may use.
     pub limits: Limits,
     /// Who hears of progress.

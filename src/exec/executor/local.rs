@@ -77,7 +77,7 @@ fn own(
     request: &Request,
     listener: &dyn StepListener,
 ) -> Result<(), ExecutorError> {
-    let Request { step, build, without_stand_ins, .. } = request;
+    let Request { step, build, without_stand_ins, earlier, .. } = request;
     // Apart from the library, which the step must not be able to change.
     let scratch = request.scratch.join("step");
     hand_over(&Dir::make(&scratch, 0o755)?)?;
@@ -90,6 +90,7 @@ fn own(
         scratch: &scratch,
         variation,
         without_stand_ins: *without_stand_ins,
+        earlier: earlier.as_deref(),
         limits: request.limits,
         listener,
     };

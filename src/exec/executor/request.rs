@@ -30,6 +30,9 @@ pub struct Request {
     pub variation: bool,
     /// Whether every program of the packages runs itself, and nothing quicker in its place.
     pub without_stand_ins: bool,
+    /// The disk that the step wrote the last time, of which whatever is the same may be used again. It changes no bit; an executor on
+    /// another machine does without.
+    pub earlier: Option<PathBuf>,
     /// The build directory: where the command starts, and where the outputs are afterwards. Empty, but for a run that
     /// goes on from an earlier one. No program has had it before.
     pub build: PathBuf,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::inputs::Inputs;
 use super::{Realizer, Resolved, Reuse};
 use crate::base::Digest;
+use crate::exec::earlier;
 use crate::exec::event::StepEvent;
 use crate::exec::fetch::interrupted;
 use crate::exec::gate::Urgency;
@@ -25,13 +26,17 @@ impl Realizer<'_> {
         }
         let directories = reuse != Reuse::Nothing && self.options.incremental == Incremental::Directories;
         let incremental = resolved.incremental.filter(|_| directories);
-        let Ran { began, collected } = self.carry_out(at, action, incremental)?;
+        // A build that is to find out whether bits come out again takes none from the one before.
+        let reuses = reuse != Reuse::Nothing && !self.options.variation;
+        let earlier = if reuses { earlier::find(self.store(), &self.plan.steps[at]) } else { None };
+        let Ran { began, collected } = self.carry_out(at, action, (incremental, earlier))?;
         let Collected::Objects(outputs) = collected else { unreachable!("only transient steps leave anything else") };
         for bytes in resolved.messages.blobs.values() {
             self.store().put(bytes)?;
         }
         let incremental = incremental.filter(|_| began == Began::FromKept).map(|kept| kept.names);
         self.store().put_result(&incremental.map_or(action, |names| names.result), &outputs)?;
+        earlier::remember(self.store(), &self.plan.steps[at], &outputs);
         if let (None, Some(kept)) = (incremental, &resolved.incremental) {
             self.judge(at, &kept.names, &outputs)?;
         }
@@ -43,12 +48,12 @@ impl Realizer<'_> {
         &self,
         at: usize,
         action: Digest,
-        incremental: Option<KeptDirectory<'_>>,
+        (incremental, earlier): (Option<KeptDirectory<'_>>, Option<PathBuf>),
     ) -> Result<Ran, ExecError> {
         loop {
             let inputs = self.inputs(at)?;
             let read: Vec<PathBuf> = inputs.files.values().chain(&inputs.tools).map(|one| one.path.clone()).collect();
-            let ran = self.carry_out_with(at, action, (incremental, inputs));
+            let ran = self.carry_out_with(at, action, (incremental, earlier.clone(), inputs));
             if self.stopped() || !self.store().was_disturbed(read.iter().map(PathBuf::as_path)) {
                 return ran;
             }
@@ -63,9 +68,11 @@ impl Realizer<'_> {
         &self,
         at: usize,
         action: Digest,
-        (incremental, inputs): (Option<KeptDirectory<'_>>, Inputs),
+        (incremental, earlier, inputs): (Option<KeptDirectory<'_>>, Option<PathBuf>, Inputs),
     ) -> Result<Ran, ExecError> {
         let Inputs { files: inputs, tools, local, transient: _until_it_ended } = inputs;
+        let alone = incremental.map(|kept| kept.alone(self.store(), &|| self.stopped()));
+        let _alone = alone.transpose().map_err(interrupted)?;
         let _pass = self.jobs.enter(Urgency { rank: self.ranks[at], ..Urgency::default() });
         if self.stopped() {
             return Err(ExecError::Interrupted);
@@ -81,6 +88,7 @@ impl Realizer<'_> {
             local,
             tools,
             incremental,
+            earlier,
             destination,
             options,
             services,

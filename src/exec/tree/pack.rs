@@ -1,17 +1,18 @@
 //! The finished tree as a canonical tar: sorted, times bounded, devices from the model, nothing of the build left.
 
+mod ahead;
+
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{Cursor, FileType, Go, Place, RootError, Times, Tree, TreeError};
+use super::{FileType, Go, RootError, Times, Tree};
 use crate::base::Timestamp;
 use crate::exec::failure::StepFailure;
 use crate::format::tar::{Device, TarEntry, TarEntryKind, TarPath, TarWriter};
 use crate::world::fs;
+use ahead::{Bytes, Content, Found, FoundEntry};
 
 /// Character devices of `/dev` with major, minor and mode (Linux `Documentation/admin-guide/devices.txt`). The kernel
 /// mounts its own above them; they are there for whoever looks into the tree without booting it.
@@ -61,17 +62,14 @@ pub(crate) fn write(
     paths.sort();
     let writer = TarWriter::new(BufWriter::with_capacity(1 << 20, fs::create_new(out)?));
     let mut archive = Archive { writer, times, links: BTreeMap::new(), witness };
-    let mut cursor = Cursor::new(tree);
-    for path in paths {
-        match devices.get(&path) {
-            Some(entry) => archive.empty(entry)?,
-            None => {
-                let place = cursor.at(OsStr::from_bytes(path.as_bytes()));
-                let place = place.map_err(|error| TreeError::file("read", path.to_string(), error))?;
-                archive.append(path, &place)?;
-            }
+    std::thread::scope(|scope| {
+        let (found, batches) = std::sync::mpsc::sync_channel(ahead::BATCHES);
+        scope.spawn(|| ahead::read(tree, &devices, &paths, found));
+        for batch in batches {
+            batch?.into_iter().try_for_each(|found| archive.append(found))?;
         }
-    }
+        Ok::<_, RootError>(())
+    })?;
     let mut buffer = archive.writer.finish()?;
     fs::context("write", out, buffer.flush())?;
     Ok(())
@@ -107,19 +105,25 @@ impl<W: Write, S: Witness> Archive<'_, W, S> {
         Ok(self.writer.append_empty(entry)?)
     }
 
-    fn append(&mut self, path: TarPath, place: &Place) -> Result<(), RootError> {
-        let stat = place.context("read", place.stat())?;
+    fn append(&mut self, found: FoundEntry) -> Result<(), RootError> {
+        let Found { path, stat, content } = match found {
+            FoundEntry::Device(entry) => return self.empty(&entry),
+            FoundEntry::File(found) => found,
+        };
         let mut entry = TarEntry::directory(path.clone(), stat.mode, self.times.settle(stat.mtime));
         (entry.uid, entry.gid) = (stat.uid, stat.gid);
-        match stat.kind {
-            FileType::Directory => {}
-            FileType::Symlink => {
-                let target = place.context("read", place.target())?;
-                entry.kind = TarEntryKind::Symlink(target.as_bytes().to_vec());
+        match content {
+            Content::None if stat.kind == FileType::Fifo => entry.kind = TarEntryKind::Fifo,
+            Content::None if stat.kind == FileType::Directory => {}
+            Content::None => {
+                let text = format!("{path} is a device, which packages may not create");
+                return Err(RootError::from(StepFailure::input(text)));
+            }
+            Content::Target(target) => {
+                entry.kind = TarEntryKind::Symlink(target);
                 entry.mode = 0o777;
             }
-            FileType::Fifo => entry.kind = TarEntryKind::Fifo,
-            FileType::RegularFile => {
+            Content::File { size, xattrs, bytes } => {
                 if stat.links > 1 {
                     if let Some(first) = self.links.get(&stat.inode) {
                         entry.kind = TarEntryKind::Hardlink(first.clone());
@@ -127,47 +131,29 @@ impl<W: Write, S: Witness> Archive<'_, W, S> {
                     }
                     self.links.insert(stat.inode, path);
                 }
-                return self.content(entry, place);
-            }
-            _ => {
-                let text = format!("{path} is a device, which packages may not create");
-                return Err(RootError::from(StepFailure::input(text)));
+                (entry.kind, entry.size, entry.xattrs) = (TarEntryKind::File, size, xattrs);
+                self.witness.entry(&entry);
+                let seen = Seen { bytes, entry: &entry, witness: self.witness };
+                return Ok(self.writer.append(&entry, seen)?);
             }
         }
         self.empty(&entry)
-    }
-
-    fn content(&mut self, mut entry: TarEntry, place: &Place) -> Result<(), RootError> {
-        let (file, stat) = place.context("read", place.read())?;
-        entry.kind = TarEntryKind::File;
-        entry.size = stat.size;
-        entry.xattrs = place.context("read", xattrs(&file))?;
-        self.witness.entry(&entry);
-        let seen = Seen { file, entry: &entry, witness: self.witness };
-        Ok(self.writer.append(&entry, seen)?)
     }
 }
 
 /// A file whose every piece the witness sees.
 struct Seen<'a, S> {
-    file: File,
+    bytes: Bytes,
     entry: &'a TarEntry,
     witness: &'a mut S,
 }
 
 impl<S: Witness> Read for Seen<'_, S> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let length = self.file.read(buffer)?;
+        let length = self.bytes.read(buffer)?;
         self.witness.content(self.entry, &buffer[..length]);
         Ok(length)
     }
-}
-
-/// Capabilities belong to a package's files. Other attributes come from the builder's machine (SELinux labels) or depend
-/// on its file system (the ACLs of `/var/log/journal`, which systemd-tmpfiles sets again at every boot).
-fn xattrs(file: &File) -> io::Result<BTreeMap<Vec<u8>, Vec<u8>>> {
-    let capability = super::capability(file)?;
-    Ok(capability.map(|value| (super::CAPABILITY.as_bytes().to_vec(), value)).into_iter().collect())
 }
 
 fn devices(epoch: Timestamp) -> Result<BTreeMap<TarPath, TarEntry>, RootError> {

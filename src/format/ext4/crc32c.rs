@@ -2,8 +2,9 @@
 
 const POLYNOMIAL: u32 = 0x82f6_3b78;
 
-/// `TABLES[n][b]`: what the byte `b` becomes with `n` bytes of zeros behind it.
-const TABLES: [[u32; 256]; 8] = tables();
+/// `TABLES[n][b]`: what the byte `b` becomes with `n` bytes of zeros behind it. A constant would be copied at each use where nothing is
+/// optimised.
+static TABLES: [[u32; 256]; 8] = tables();
 
 const fn tables() -> [[u32; 256]; 8] {
     let mut tables = [[0u32; 256]; 8];

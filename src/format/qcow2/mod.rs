@@ -4,6 +4,7 @@
 //! not on holes in the raw file, the number of cores, or the clock. It must not know where either file lives.
 
 mod compress;
+mod earlier;
 mod extents;
 mod header;
 mod host;
@@ -12,10 +13,11 @@ mod read;
 mod source;
 mod write;
 
+pub use earlier::{EarlierImage, writer};
 pub use places::{PackedCluster, StoredCluster, lay_out};
 pub use read::Qcow2Reader;
 pub use source::RawDisk;
-pub use write::{write_qcow2, write_qcow2_until};
+pub use write::{write_qcow2, write_qcow2_like, write_qcow2_until};
 
 /// How an image is laid out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::io::{Seek, Write};
 
 use super::compress::{Packed, Source};
+use super::earlier::EarlierImage;
 use super::extents::DataClusters;
 use super::header::{self, Geometry};
 use super::host::HostFile;
@@ -23,11 +24,30 @@ pub fn write_qcow2<W: Write + Seek + Send>(
     write_qcow2_until(raw, out, options, (progress, &|| false))
 }
 
+/// The same, with clusters of an earlier image where they are what would be written: it costs less, and changes no byte.
+pub fn write_qcow2_like<W: Write + Seek + Send>(
+    raw: &dyn RawDisk,
+    out: W,
+    (options, earlier): (Qcow2Options, Option<&EarlierImage>),
+    progress: &mut (dyn FnMut(u64, u64) + Send),
+) -> Result<Stats, Qcow2Error> {
+    write(raw, out, (options, earlier), (progress, &|| false))
+}
+
 /// The same, until somebody no longer wants the image.
 pub fn write_qcow2_until<W: Write + Seek + Send>(
     raw: &dyn RawDisk,
     out: W,
     options: Qcow2Options,
+    told: (&mut (dyn FnMut(u64, u64) + Send), &dyn Fn() -> bool),
+) -> Result<Stats, Qcow2Error> {
+    write(raw, out, (options, None), told)
+}
+
+fn write<W: Write + Seek + Send>(
+    raw: &dyn RawDisk,
+    out: W,
+    (options, earlier): (Qcow2Options, Option<&EarlierImage>),
     (progress, stop): (&mut (dyn FnMut(u64, u64) + Send), &dyn Fn() -> bool),
 ) -> Result<Stats, Qcow2Error> {
     let geometry = Geometry::new(options)?;
@@ -40,7 +60,7 @@ pub fn write_qcow2_until<W: Write + Seek + Send>(
         geometry,
         stats: Stats { virtual_size: header::virtual_size(size), ..Stats::default() },
     };
-    let source = Source { disk: raw, size, cluster: geometry.cluster() as usize, level: options.level };
+    let source = Source { disk: raw, size, cluster: geometry.cluster() as usize, level: options.level, earlier };
     let mut clusters = DataClusters::new(raw, size, geometry.cluster());
     let batch = (BATCH / geometry.cluster()) as usize;
     let mut packed = source.pack(&clusters.take(batch)?)?;

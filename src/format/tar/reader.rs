@@ -1,7 +1,7 @@
 //! Reads ustar, GNU and pax archives from a stream, without trusting a byte.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read, Seek};
 
 use super::TarError;
 use super::entry::{Device, TarEntry, TarEntryKind, TarPath, check_target, lossy};
@@ -151,6 +151,26 @@ impl<R: Read> TarReader<R> {
             return Err(malformed(self.offset, "the archive is truncated in a file"));
         }
         self.padding = 0;
+        Ok(())
+    }
+}
+
+/// Bytes that are read at once where headers alone are read, which stand between contents.
+const HEADERS: usize = 4 << 10;
+
+impl<R: Read + Seek> TarReader<BufReader<R>> {
+    /// For whoever passes over contents.
+    pub fn of_headers(input: R) -> Self {
+        TarReader::new(BufReader::with_capacity(HEADERS, input))
+    }
+
+    /// Passes over the content without reading it. That an archive ends within a content is seen where the next entry should be.
+    pub fn pass_content(&mut self) -> Result<(), TarError> {
+        let length = self.content.saturating_add(self.padding);
+        let by = i64::try_from(length).map_err(|_| malformed(self.offset, "a size of more than 8 EiB"))?;
+        self.input.seek_relative(by)?;
+        self.offset = self.offset.saturating_add(length);
+        (self.content, self.padding) = (0, 0);
         Ok(())
     }
 }

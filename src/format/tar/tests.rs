@@ -148,3 +148,34 @@ fn archives_that_lie_are_refused() {
     broken[0] ^= 1;
     assert!(list(&broken).unwrap_err().to_string().contains("checksum"));
 }
+
+#[test]
+fn contents_can_be_passed_over() {
+    let long = vec![7; 3000];
+    let entries = [("a", long.as_slice()), ("b", b""), ("c", b"1"), ("d", &long[..512])];
+    let entries = entries.map(|(name, content)| (TarEntry::file(path(name), 0o644, 1, content.len() as u64), content));
+    let bytes = archive(&entries);
+    for capacity in [1, 512, 700, 1 << 16] {
+        let file = std::io::Cursor::new(bytes.as_slice());
+        let mut reader = TarReader::new(std::io::BufReader::with_capacity(capacity, file));
+        for (expected, content) in &entries {
+            let entry = reader.next_entry().unwrap().unwrap();
+            assert_eq!(&entry, expected);
+            assert_eq!(&bytes[reader.offset() as usize..][..content.len()], *content);
+            // Also where a part of it was read.
+            reader.read_exact(&mut vec![0; content.len() / 3]).unwrap();
+            reader.pass_content().unwrap();
+        }
+        assert_eq!(reader.next_entry().unwrap(), None);
+    }
+    for end in [512, 600, 3000, 4000, bytes.len() - 1024] {
+        let cut = std::io::Cursor::new(&bytes[..end]);
+        let mut reader = TarReader::new(std::io::BufReader::new(cut));
+        let found = std::iter::from_fn(|| match reader.next_entry() {
+            Ok(Some(_)) => Some(reader.pass_content()),
+            Ok(None) => None,
+            Err(error) => Some(Err(error)),
+        });
+        assert!(found.take(10).any(|entry| entry.is_err()), "{end}");
+    }
+}

@@ -13,7 +13,10 @@ mod needle;
 mod needles;
 mod walk;
 
+use std::fs::File;
 use std::io::{self, Read};
+
+use rayon::prelude::*;
 
 pub use excuse::Excuses;
 pub use identity::Identities;
@@ -26,6 +29,8 @@ use walk::Visitor;
 
 /// Hits that are kept of one artifact; whoever leaks so much does not need them all.
 const MAX_HITS: usize = 4096;
+/// Files of an archive that are searched in a row.
+const RUN: usize = 64;
 
 /// A needle that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +65,34 @@ impl Scanner {
         Scanner { matcher: Matcher::new(needles), identities }
     }
 
+    /// Every hit in a file, and in what is packed inside it: an archive is searched on all processors.
+    pub fn scan_file(&self, name: &str, file: &File) -> io::Result<Vec<Hit>> {
+        let Some(files) = walk::files(file)? else { return self.scan(name, file) };
+        let search = |files: &[walk::Located]| {
+            let mut finder = self.finder();
+            walk::walk_files(name, file, files, &mut finder);
+            finder.hits
+        };
+        let mut hits: Vec<Hit> = files.par_chunks(RUN).flat_map_iter(search).collect();
+        hits.truncate(MAX_HITS);
+        Ok(hits)
+    }
+
     /// Every hit in a stream, and in what is packed inside it.
     pub fn scan(&self, name: &str, stream: impl Read) -> io::Result<Vec<Hit>> {
-        let mut finder = Finder {
+        let mut finder = self.finder();
+        walk::walk(name, Box::new(stream), &mut finder)?;
+        Ok(finder.hits)
+    }
+
+    fn finder(&self) -> Finder<'_> {
+        Finder {
             scan: Scan::new(&self.matcher),
             identities: &self.identities,
             uuids: None,
             place: String::new(),
             hits: Vec::new(),
-        };
-        walk::walk(name, Box::new(stream), &mut finder)?;
-        Ok(finder.hits)
+        }
     }
 }
 

@@ -27,6 +27,11 @@ fn scanner() -> Scanner {
 
 fn hits(bytes: &[u8]) -> Vec<String> {
     let found = scanner().scan("disk", bytes).unwrap();
+    let path = std::env::temp_dir().join(format!("kiln-leak-{}-{:p}", std::process::id(), bytes));
+    crate::world::fs::write_atomically(&path, bytes).unwrap();
+    let in_file = scanner().scan_file("disk", &crate::world::fs::open(&path).unwrap()).unwrap();
+    crate::world::fs::remove_file(&path).unwrap();
+    assert_eq!(in_file, found, "a file is searched like a stream");
     found.iter().map(|hit| format!("{} {} {}", hit.place, hit.offset, hit.text)).collect()
 }
 

@@ -1,8 +1,10 @@
 //! Every plain byte of an artifact: through gzip, xz and zstd, into tar and ar archives, into the payload of a kernel.
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::FileExt;
 
-use crate::format::tar::{TarEntryKind, TarReader};
+use crate::format::tar::{TarEntry, TarEntryKind, TarReader};
 
 /// Packed within packed.
 const DEPTH: usize = 5;
@@ -20,16 +22,62 @@ pub(super) trait Visitor {
     fn end(&mut self);
 }
 
+/// A file of an archive, and where its content is.
+pub(super) type Located = (TarEntry, u64);
+
+/// The files of an archive that is not packed; none of a file that is something else.
+pub(super) fn files(archive: &File) -> io::Result<Option<Vec<Located>>> {
+    let mut magic = [0; 5];
+    let is_tar = archive.read_exact_at(&mut magic, 257).is_ok() && magic == *b"ustar";
+    let mut first = [0; 1];
+    archive.read_exact_at(&mut first, 0).ok();
+    // What may be packed, by gzip, xz or zstd, is no archive before it is unpacked.
+    if !is_tar || [0x1f, 0xfd, 0x28].contains(&first[0]) {
+        return Ok(None);
+    }
+    let mut reader = TarReader::of_headers(archive);
+    let mut files = Vec::new();
+    while let Some(entry) = reader.next_entry().map_err(io::Error::other)? {
+        files.push((entry, reader.offset()));
+        reader.pass_content().map_err(io::Error::other)?;
+    }
+    Ok(Some(files))
+}
+
+/// Shows some of them.
+pub(super) fn walk_files(place: &str, archive: &File, files: &[Located], visitor: &mut dyn Visitor) {
+    for (entry, offset) in files {
+        let content = At { file: archive, offset: *offset, left: entry.size };
+        member(place, entry, Box::new(content), DEPTH - 1, visitor);
+    }
+}
+
 type Stream<'a> = Box<dyn Read + 'a>;
 /// Where a file is, and its time where an archive around it says one.
-type At<'a> = (&'a str, Option<i64>);
+type Place<'a> = (&'a str, Option<i64>);
+
+/// A stretch of a file, read without moving the file's position.
+struct At<'a> {
+    file: &'a File,
+    offset: u64,
+    left: u64,
+}
+
+impl Read for At<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let read = self.file.read_at(&mut buffer[..wanted], self.offset)?;
+        (self.offset, self.left) = (self.offset + read as u64, self.left - read as u64);
+        Ok(read)
+    }
+}
 
 /// Shows a stream, and what is packed inside it.
 pub(super) fn walk(place: &str, stream: Stream<'_>, visitor: &mut dyn Visitor) -> io::Result<()> {
     inner((place, None), stream, DEPTH, visitor)
 }
 
-fn inner(at: At<'_>, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
+fn inner(at: Place<'_>, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
     let mut stream = BufReader::with_capacity(BUFFER, stream);
     let mut head = Vec::new();
     while head.len() < BOOT_HEADER {
@@ -105,30 +153,35 @@ fn within(place: &str, name: &str) -> String {
 fn tar(place: &str, stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
     let mut reader = TarReader::new(stream);
     while let Some(entry) = reader.next_entry().map_err(io::Error::other)? {
-        let name = within(place, &entry.path.to_string());
-        visitor.begin(&format!("{name} (its header)"), Some(entry.mtime));
-        visitor.bytes(entry.path.as_bytes());
-        visitor.bytes(b"\n");
-        match &entry.kind {
-            TarEntryKind::Symlink(target) => visitor.bytes(target),
-            TarEntryKind::Hardlink(target) => visitor.bytes(target.as_bytes()),
-            _ => {}
-        }
-        for value in entry.xattrs.values() {
-            visitor.bytes(b"\n");
-            visitor.bytes(value);
-        }
-        visitor.end();
-        if entry.kind == TarEntryKind::File {
-            // What only looks packed, or is damaged, was damaged when it was packaged: the rest of the archive counts.
-            let _ = inner((&name, Some(entry.mtime)), Box::new(&mut reader), depth, visitor);
-        }
+        member(place, &entry, Box::new(&mut reader), depth, visitor);
     }
     Ok(())
 }
 
+/// An entry of a tar archive.
+fn member(place: &str, entry: &TarEntry, content: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) {
+    let name = within(place, &entry.path.to_string());
+    visitor.begin(&format!("{name} (its header)"), Some(entry.mtime));
+    visitor.bytes(entry.path.as_bytes());
+    visitor.bytes(b"\n");
+    match &entry.kind {
+        TarEntryKind::Symlink(target) => visitor.bytes(target),
+        TarEntryKind::Hardlink(target) => visitor.bytes(target.as_bytes()),
+        _ => {}
+    }
+    for value in entry.xattrs.values() {
+        visitor.bytes(b"\n");
+        visitor.bytes(value);
+    }
+    visitor.end();
+    if entry.kind == TarEntryKind::File {
+        // What only looks packed, or is damaged, was damaged when it was packaged: the rest of the archive counts.
+        let _ = inner((&name, Some(entry.mtime)), content, depth, visitor);
+    }
+}
+
 /// Members of a Debian package or a static library (ar(5)).
-fn ar(at: At<'_>, mut stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
+fn ar(at: Place<'_>, mut stream: Stream<'_>, depth: usize, visitor: &mut dyn Visitor) -> io::Result<()> {
     io::copy(&mut stream.by_ref().take(8), &mut io::sink())?;
     loop {
         let mut header = [0; 60];

@@ -6,14 +6,21 @@ unpack_source() {
         die "the kept tree is not that of a finished kernel"
     source_date=$(stat -c %Y linux/Makefile)
     untracked
-    # One time for everything: nothing is newer than anything else, as it is when everything is up to date, and whatever
-    # is written from now on is newer, however wrong the clock is or was. The Makefile's time dates the kernel.
-    find linux ! -path linux/Makefile -exec touch -h -d @86400 {} +
+    forward
     # What is linked is made again: it costs seconds, and some of it depends on more than make knows, such as the types
     # of a module on those of the kernel. The programs of the build stay: every object depends on objtool.
     find linux -path linux/tools -prune -o -path linux/scripts -prune -o \
         -type f \( -name '*.ko' -o -name '*.mod.o' -o -name '*.a' \) -exec rm -f {} +
     rm -f linux/vmlinux linux/vmlinux.o linux/System.map linux/Module.symvers linux/modules.*
+}
+
+# The times stay as make left them. What was made for an option that is off now is not made again, and may be older than what
+# it was made of; only its time tells, once the option is back. So nothing may have been written later than now: had the clock
+# been set back, what is written from now on would seem older than what was made of it.
+forward() {
+    : >now
+    ahead=$(find linux -newer now -print -quit)
+    [ -z "$ahead" ] || die "$ahead was written later than now: the clock was set back since the kept tree was built"
 }
 
 # Options that reach files which their .cmd files do not tell of, or not whenever they change: with another value of one

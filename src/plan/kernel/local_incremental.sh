@@ -7,6 +7,7 @@ unpack_source() {
     [ -f linux/Makefile ] && [ -f linux/.config ] && [ -f linux/include/config/auto.conf ] ||
         die "the kept tree is not that of a finished kernel"
     untracked
+    forward
     (cd linux && xargs -0 -r rm -rf -- </kiln/in/source.removed)
     # What was made of a source that is gone would be up to date for make, which has no rule for it any more.
     sed -z -n 's/\.\(c\|S\|rs\)$/.o/p' /kiln/in/source.removed | (cd linux && xargs -0 -r rm -f --)

@@ -85,9 +85,9 @@ fn a_build_takes_what_is_below_says_so_and_goes_on_when_it_goes() {
     assert!(succeed(&ground, mine, &["store", "stat", "--json"]).contains("\"below\""));
     let checked = succeed(&ground, mine, &["store", "verify"]);
     assert!(checked.contains(&format!("below, in {below}: checked")), "{checked}");
-    assert!(succeed(&ground, mine, &["gc", "--keep-days", "0", "--max-size", "1KiB"]).starts_with("removed"));
     let rooted = succeed(&ground, mine, &["root", "add", "kept", "out-mine"]);
     assert!(rooted.contains("in a store below, which no root of this one keeps"), "{rooted}");
+    assert!(succeed(&ground, mine, &["gc", "--keep-days", "0", "--max-size", "1KiB"]).starts_with("removed"));
     assert_eq!(everything(&team), before, "not even a time of it changed");
 
     // A build that others have carried out is not attested, and one without others' results runs.
