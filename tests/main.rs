@@ -68,6 +68,7 @@ mod suite {
     mod ops;
     mod outdated;
     mod outputs;
+    mod overlap;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
     mod private_apt;

@@ -7,8 +7,8 @@ use super::output;
 use super::progress::taken;
 use crate::base::{ByteSize, Digest};
 use crate::cli;
-use crate::exec::StepState;
 use crate::exec::cache::ResultOrigin;
+use crate::exec::{self, StepState};
 use crate::ops::{self, Session};
 
 #[derive(Serialize)]
@@ -27,16 +27,19 @@ struct Document<'a> {
     recipe: &'a str,
     steps: Vec<Shown>,
     files: usize,
-    files_missing: usize,
+    /// Those that a build would download.
+    files_missing: u64,
     bytes_missing: u64,
+    /// What a build would unpack, and how large that is before.
+    packages_unpacked: u64,
+    packages_bytes: u64,
 }
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
     let ready = ops::ready(session, &args.recipe.options())?;
     let status = ops::status(&ready)?;
-    let downloads = ready.plan.fetches.values().filter(|fetch| !fetch.place.is_local());
-    let missing: Vec<_> = downloads.filter(|fetch| !ready.store.has_sized(&fetch.digest, fetch.size)).collect();
+    let outlook = exec::outlook(&ready.plan, &ready.store, &|at| status[at].state != StepState::Cached);
     let document = Document {
         recipe: &ready.loaded.recipe.name,
         steps: ready
@@ -53,8 +56,10 @@ pub fn run(session: &Session<'_>, args: &cli::PlanArgs) -> Result<(), Failure> {
             })
             .collect(),
         files: ready.plan.fetches.len(),
-        files_missing: missing.len(),
-        bytes_missing: missing.iter().map(|fetch| fetch.size).sum(),
+        files_missing: outlook.files,
+        bytes_missing: outlook.bytes,
+        packages_unpacked: outlook.packages,
+        packages_bytes: outlook.packages_bytes,
     };
     if args.json { output::json(&document) } else { output::print(&text(&document)) }
 }
@@ -77,7 +82,10 @@ fn text(document: &Document<'_>) -> String {
             format!("{}  {:width$}  {}{taken}\n", step.id.short(), step.name, step.state)
         })
         .collect();
-    let size = ByteSize(document.bytes_missing).rounded();
-    lines.push(format!("{} files, {} to download ({size})\n", document.files, document.files_missing));
+    let [missing, packed] = [document.bytes_missing, document.packages_bytes].map(|bytes| ByteSize(bytes).rounded());
+    lines.push(format!(
+        "{} files, {} to download ({missing}); {} packages to unpack ({packed} compressed)\n",
+        document.files, document.files_missing, document.packages_unpacked
+    ));
     lines.concat()
 }

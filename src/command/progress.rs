@@ -7,6 +7,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use crate::base::{ByteSize, Foreign, tell};
+use crate::exec::Outlook;
 use crate::exec::cache::ResultOrigin;
 use crate::exec::event::{StepEvent, StepListener};
 use crate::world::download::ServerWait;
@@ -36,6 +37,7 @@ struct Lines {
 impl StepListener for Lines {
     fn on(&self, event: StepEvent) {
         match event {
+            StepEvent::Planned(outlook) => crate::tell!("{}", planned(&outlook)),
             StepEvent::FetchPlanned { files, bytes } => {
                 let mut fetching = lock(&self.fetching);
                 fetching.files += files;
@@ -94,6 +96,7 @@ impl StepListener for Bars {
     fn on(&self, event: StepEvent) {
         let mut state = lock(&self.state);
         match event {
+            StepEvent::Planned(outlook) => self.say(&planned(&outlook)),
             StepEvent::FetchPlanned { bytes, .. } => {
                 let bar = state.fetch.get_or_insert_with(|| self.bars.add(fetch_bar()));
                 bar.inc_length(bytes);
@@ -144,6 +147,21 @@ impl StepListener for Bars {
             }
         }
     }
+}
+
+/// What a build will do, before it begins.
+fn planned(outlook: &Outlook) -> String {
+    let Outlook { files, bytes, files_present, bytes_present, packages, packages_bytes, at_most } = *outlook;
+    let size = |bytes| ByteSize(bytes).rounded();
+    let most = if at_most { "at most " } else { "" };
+    let mut text = format!("to download: {most}{files} files, {}", size(bytes));
+    if files_present > 0 {
+        text += &format!(" ({files_present} more, {}, are in the store)", size(bytes_present));
+    }
+    if packages > 0 {
+        text += &format!("; to unpack: {most}{packages} packages, {} compressed", size(packages_bytes));
+    }
+    text
 }
 
 /// Whose a result is that was not made here.

@@ -17,6 +17,9 @@ pub enum ExecError {
     /// The user pressed Ctrl-C, or asked otherwise for an end.
     #[error("interrupted")]
     Interrupted,
+    /// Whoever judges what steps leave has refused something, and knows why.
+    #[error("the build was ended because of what a step left")]
+    Refused,
     #[error(transparent)]
     Store(#[from] StoreError),
     /// A file could not be had anywhere.

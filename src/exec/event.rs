@@ -1,12 +1,15 @@
 //! What happens during a build, as data. Renderers (terminal, lines, JSON) live with the commands.
 
 use super::cache::ResultOrigin;
+use super::outlook::Outlook;
 use crate::base::Digest;
 use crate::world::download::ServerWait;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepEvent {
+    /// Before anything else: what will be fetched and unpacked, if anything is fetched.
+    Planned(Outlook),
     /// Fetching starts: files and bytes still to come.
     FetchPlanned {
         files: u64,

@@ -4,6 +4,7 @@
 //! goes on where the last one stopped; never more bytes than locked are taken. A place that sends wrong bytes, too
 //! many or too few is asked no more for that file; a host that does not answer is asked last.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::event::{StepEvent, StepListener};
-use super::gate::Gate;
+use super::gate::{Gate, Urgency};
 use super::{ExecError, local};
 use crate::base::{Digest, Foreign, Hasher};
 use crate::debian::mirror;
@@ -74,6 +75,16 @@ impl<'a> Fetcher<'a> {
 
     /// Gets every file of the list that the store lacks; the first failure ends it.
     pub fn fetch(&self, fetches: &[&Fetch]) -> Result<(), ExecError> {
+        self.fetch_for(0, fetches)
+    }
+
+    /// The same for a step of this rank: its files come before those of lower ranks, and of equal ranks those first whose list
+    /// is smaller.
+    pub(super) fn fetch_for(&self, rank: u64, fetches: &[&Fetch]) -> Result<(), ExecError> {
+        // The largest begins first, so that none is left alone in the end.
+        let mut fetches = fetches.to_vec();
+        fetches.sort_by_key(|fetch| Reverse(fetch.size));
+        let urgency = Urgency { rank, size: Reverse(fetches.iter().map(|fetch| fetch.size).sum()) };
         let downloads: Vec<u64> =
             fetches.iter().filter(|fetch| !fetch.place.is_local()).map(|fetch| fetch.size).collect();
         if !downloads.is_empty() {
@@ -89,7 +100,7 @@ impl<'a> Fetcher<'a> {
                         if failed.load(Ordering::Relaxed) {
                             return;
                         }
-                        let _pass = self.gate.enter();
+                        let _pass = self.gate.enter(urgency);
                         if let Err(why) = self.one(fetch) {
                             failed.store(true, Ordering::Relaxed);
                             error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);

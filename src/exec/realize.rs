@@ -5,32 +5,31 @@
 //! there: files are fetched, lost outputs made again. So a build with nothing to do reads a dozen small files.
 
 mod inputs;
+mod judge;
+mod run;
 mod taken;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::earlier;
 use super::event::{StepEvent, StepListener};
-use super::fetch::{Fetcher, interrupted};
+use super::fetch::Fetcher;
 use super::gate::Gate;
-use super::incremental::{self, KeptDirectory};
+use super::incremental::KeptDirectory;
 use super::interrupt::{self, Interruptible, RunningWork};
-use super::outcome::{Known, Left, Names, Objects, Outputs};
-use super::outputs::{Collected, Destination};
+use super::outcome::{Known, Left, Objects, Outputs};
 use super::resolve::{Findings, resolve, resolve_without, result, wanted};
+use super::sandbox::SandboxGroup;
 use super::sharing::{self, Sharing};
 use super::source::{self, SourceTrees};
-use super::step::{self, Began, Ran, Ready};
 use super::transient::Transients;
-use super::{ExecError, ExecOptions, Incremental, Realized, Services};
-use crate::base::Digest;
+use super::{ExecError, ExecOptions, Incremental, Realized, Services, planned, rank};
 use crate::plan::id::Messages;
 use crate::plan::{Input, Plan};
 use crate::store::{Presence, Store};
-use inputs::Inputs;
+use judge::Anything;
+pub use judge::{RefusedOutputs, StepJudge};
 
 /// What is known of one step; locked while it is found out.
 #[derive(Clone)]
@@ -72,16 +71,31 @@ struct Realizer<'a> {
     /// Which steps others may have results of.
     sharing: Vec<Sharing>,
     jobs: Gate,
+    /// By step: which goes first.
+    ranks: Vec<u64>,
+    judge: &'a dyn StepJudge,
     failed: &'a AtomicBool,
+    /// What runs, to be ended by a failure.
+    sandboxes: SandboxGroup,
     error: Mutex<Option<ExecError>>,
 }
 
 /// Carries a plan out. Everything that the plan delivers is in the store afterwards.
 pub fn realize(plan: &Plan, services: &Services<'_>, options: &ExecOptions) -> Result<Realized, ExecError> {
+    realize_judged(plan, services, options, &Anything)
+}
+
+/// The same under the eyes of somebody who may end it because of what steps leave.
+pub fn realize_judged(
+    plan: &Plan,
+    services: &Services<'_>,
+    options: &ExecOptions,
+    judge: &dyn StepJudge,
+) -> Result<Realized, ExecError> {
     let _running = Interruptible::start(RunningWork::Steps);
     let sources = source::all(plan, services.store, &interrupt::stopped)
         .map_err(|error| if error.is_interrupted() { ExecError::Interrupted } else { error.into() })?;
-    realize_from(plan, &sources, services, options)
+    carry_out(plan, &sources, (services, judge), options)
 }
 
 /// The same with local sources that were read before.
@@ -89,6 +103,15 @@ pub fn realize_from(
     plan: &Plan,
     sources: &SourceTrees,
     services: &Services<'_>,
+    options: &ExecOptions,
+) -> Result<Realized, ExecError> {
+    carry_out(plan, sources, (services, &Anything), options)
+}
+
+fn carry_out(
+    plan: &Plan,
+    sources: &SourceTrees,
+    (services, judge): (&Services<'_>, &dyn StepJudge),
     options: &ExecOptions,
 ) -> Result<Realized, ExecError> {
     let Services { store, world, mirrors, listener, .. } = *services;
@@ -110,9 +133,13 @@ pub fn realize_from(
         wanted: wanted(plan),
         sharing: sharing::of(plan),
         jobs: Gate::new(options.parallel()),
+        ranks: rank::ranks(plan),
+        judge,
         failed: &failed,
+        sandboxes: SandboxGroup::default(),
         error: Mutex::new(None),
     };
+    planned::tell(plan, sources, services, options);
     realizer.all()?;
     let cells = realizer.cells.iter().map(|cell| lock(cell).clone());
     let known = cells.map(|cell| match cell {
@@ -134,7 +161,11 @@ impl Realizer<'_> {
     fn all(&self) -> Result<(), ExecError> {
         std::thread::scope(|scope| {
             for at in 0..self.plan.steps.len() {
-                scope.spawn(move || self.known(at));
+                scope.spawn(move || {
+                    if let Some(known) = self.known(at) {
+                        self.judged(at, &known);
+                    }
+                });
             }
             if let Err(error) = self.deliver_inputs() {
                 self.fail(error);
@@ -157,7 +188,8 @@ impl Realizer<'_> {
                 Input::Output { .. } | Input::Local(_) => {}
             }
         }
-        self.fetch(&fetches)
+        // Nobody reads them, so that they may come last.
+        self.fetch(0, &fetches)
     }
 
     /// Remembers the first error, and has everybody stop.
@@ -170,6 +202,8 @@ impl Realizer<'_> {
             *first = Some(error);
         }
         self.failed.store(true, Ordering::Relaxed);
+        // What runs may take an hour, and nobody waits for it any more.
+        self.sandboxes.cancel();
     }
 
     fn stopped(&self) -> bool {
@@ -283,108 +317,6 @@ impl Realizer<'_> {
             }
         }
         Ok(all)
-    }
-
-    /// Runs a step whose inputs are known, unless another kiln just did.
-    fn run(&self, at: usize, resolved: &Resolved<'_>, reuse: Reuse) -> Result<Objects, ExecError> {
-        let action = resolved.messages.action;
-        let _alone = self.store().lock(&action, &|| self.stopped()).map_err(interrupted)?;
-        if let Some(objects) = self.cached(at, resolved, reuse)? {
-            return Ok(objects);
-        }
-        let directories = reuse != Reuse::Nothing && self.options.incremental == Incremental::Directories;
-        let incremental = resolved.incremental.filter(|_| directories);
-        // A build that is to find out whether bits come out again takes none from the one before.
-        let reuses = reuse != Reuse::Nothing && !self.options.variation;
-        let earlier = if reuses { earlier::find(self.store(), &self.plan.steps[at]) } else { None };
-        let Ran { began, collected } = self.carry_out(at, action, (incremental, earlier))?;
-        let Collected::Objects(outputs) = collected else { unreachable!("only transient steps leave anything else") };
-        for bytes in resolved.messages.blobs.values() {
-            self.store().put(bytes)?;
-        }
-        let incremental = incremental.filter(|_| began == Began::FromKept).map(|kept| kept.names);
-        self.store().put_result(&incremental.map_or(action, |names| names.result), &outputs)?;
-        earlier::remember(self.store(), &self.plan.steps[at], &outputs);
-        if let (None, Some(kept)) = (incremental, &resolved.incremental) {
-            self.judge(at, &kept.names, &outputs)?;
-        }
-        Ok(Objects { outputs, incremental, taken: None })
-    }
-
-    /// Has the executor run a step, when its turn has come; again, if what it read below changed meanwhile.
-    fn carry_out(
-        &self,
-        at: usize,
-        action: Digest,
-        (incremental, earlier): (Option<KeptDirectory<'_>>, Option<PathBuf>),
-    ) -> Result<Ran, ExecError> {
-        loop {
-            let inputs = self.inputs(at)?;
-            let read: Vec<PathBuf> = inputs.files.values().chain(&inputs.tools).map(|one| one.path.clone()).collect();
-            let ran = self.carry_out_with(at, action, (incremental, earlier.clone(), inputs));
-            if self.stopped() || !self.store().was_disturbed(read.iter().map(PathBuf::as_path)) {
-                return ran;
-            }
-            if let Some(kept) = incremental {
-                // It has what came of the files that changed.
-                self.store().drop_incremental(&kept.names.directory, &|| self.stopped()).map_err(interrupted)?;
-            }
-        }
-    }
-
-    fn carry_out_with(
-        &self,
-        at: usize,
-        action: Digest,
-        (incremental, earlier, inputs): (Option<KeptDirectory<'_>>, Option<PathBuf>, Inputs),
-    ) -> Result<Ran, ExecError> {
-        let Inputs { files: inputs, tools, local, transient: _until_it_ended } = inputs;
-        let alone = incremental.map(|kept| kept.alone(self.store(), &|| self.stopped()));
-        let _alone = alone.transpose().map_err(interrupted)?;
-        let _pass = self.jobs.enter();
-        if self.stopped() {
-            return Err(ExecError::Interrupted);
-        }
-        let (step, options, services) = (&self.plan.steps[at], self.options, self.services);
-        let transient = self.plan.transient.contains(&at);
-        let destination = if transient { Destination::Readers } else { Destination::Store };
-        let stop = || self.stopped();
-        self.timed(&Ready {
-            step,
-            action,
-            inputs,
-            local,
-            tools,
-            incremental,
-            earlier,
-            destination,
-            options,
-            services,
-            stop: &stop,
-        })
-    }
-
-    #[allow(clippy::disallowed_methods, reason = "how long a step took is told in an event")]
-    fn timed(&self, ready: &Ready<'_>) -> Result<Ran, ExecError> {
-        let name = ready.step.name();
-        self.listener().on(StepEvent::StepStarted { step: name.clone(), id: ready.action });
-        let began = std::time::Instant::now();
-        let done = step::run(ready)?;
-        let millis = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.listener().on(StepEvent::StepFinished { step: name, millis });
-        Ok(done)
-    }
-
-    /// Compares what an incremental run had left with what the run from nothing left now.
-    fn judge(&self, at: usize, names: &Names, outputs: &Outputs) -> Result<(), ExecError> {
-        if let Some(incremental) = result(self.plan, self.store(), at, &names.result)
-            && !incremental::judge(self.store(), names, &incremental, outputs).map_err(interrupted)?
-        {
-            let step = &self.plan.steps[at].kind;
-            let message = format!("step {step} had produced different output when built incrementally");
-            self.listener().on(StepEvent::Warning { message });
-        }
-        Ok(())
     }
 }
 

@@ -6,10 +6,11 @@ use super::ExecError;
 use super::cache::{ResultOrigin, StepCache, WantedResult};
 use super::outcome::{Known, Left, Objects};
 use super::sharing::{self, Sharing};
+use super::source::SourceTrees;
 use super::{interrupt, resolve, source};
 use crate::base::Digest;
 use crate::plan::{Plan, id};
-use crate::store::{Presence, Store};
+use crate::store::{Output, Presence, Store};
 
 /// What a build would do with a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +46,22 @@ struct KnownPlaces<'a> {
 pub fn status(plan: &Plan, store: &Store, caches: Option<&dyn StepCache>) -> Result<Vec<Status>, ExecError> {
     // A directory that cannot be read is told of by the build.
     let sources = source::all(plan, store, &interrupt::stopped).unwrap_or_default();
+    states(plan, (store, caches), &sources, &|output| Ok(matches!(store.output(output)?, Presence::Good(_))))
+}
+
+/// The same where local sources were read, and where it is somebody else's to say whether an output is there.
+pub(super) fn states(
+    plan: &Plan,
+    (store, caches): (&Store, Option<&dyn StepCache>),
+    sources: &SourceTrees,
+    is_there: &dyn Fn(&Output) -> Result<bool, ExecError>,
+) -> Result<Vec<Status>, ExecError> {
     let places = KnownPlaces { store, caches, sharing: sharing::of(plan) };
     let mut steps: Vec<Option<Known>> = Vec::new();
     let mut all = Vec::new();
     for (at, id) in id::static_ids(plan).into_iter().enumerate() {
         let outputs = &|step: usize, name: &str| steps[step].as_ref()?.value(name);
-        let found = resolve::Findings { outputs, sources: &sources };
+        let found = resolve::Findings { outputs, sources };
         let action = resolve::resolve(plan, at, &found).map(|messages| messages.action);
         let known = action.and_then(|action| known(plan, &places, at, action));
         let state = match (&action, &known) {
@@ -69,7 +80,7 @@ pub fn status(plan: &Plan, store: &Store, caches: Option<&dyn StepCache>) -> Res
     for at in (0..all.len()).rev() {
         if needed.contains(&at)
             && let Some(known) = &steps[at]
-            && !present(store, &known.left)?
+            && !present(&known.left, is_there)?
         {
             all[at].state = StepState::WouldRun;
         }
@@ -103,10 +114,10 @@ fn known_objects(plan: &Plan, places: &KnownPlaces<'_>, at: usize, action: Diges
 }
 
 /// Whether what a step leaves behind is there; what is transient never is.
-fn present(store: &Store, left: &Left) -> Result<bool, ExecError> {
+fn present(left: &Left, is_there: &dyn Fn(&Output) -> Result<bool, ExecError>) -> Result<bool, ExecError> {
     let Left::Objects(objects) = left else { return Ok(false) };
     for output in objects.outputs.values() {
-        if !matches!(store.output(output)?, Presence::Good(_)) {
+        if !is_there(output)? {
             return Ok(false);
         }
     }

@@ -11,7 +11,7 @@ use super::fetch::interrupted;
 use super::incremental::{FoundDirectory, KeptDirectory, TakenDirectory};
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
-use super::sandbox::Exceeded;
+use super::sandbox::{Exceeded, SandboxGroup};
 use super::source::{Archives, LocalInputs};
 use super::{ExecError, ExecOptions, FailedStep, Services};
 use crate::base::{Digest, Quoted};
@@ -45,6 +45,8 @@ pub(super) struct Ready<'a> {
     pub(super) destination: Destination,
     pub(super) options: &'a ExecOptions,
     pub(super) services: &'a Services<'a>,
+    /// What its sandboxes end with.
+    pub(super) sandboxes: &'a SandboxGroup,
     /// Whether the build is to end.
     pub(super) stop: &'a (dyn Fn() -> bool + Sync),
 }
@@ -154,7 +156,7 @@ fn work(
         (Some(directory), Some(kept)) => directory.prepare(store, (kept, &ready.local, &archives), &mut request)?,
         _ => archives.whole(&ready.local, &mut request)?,
     }
-    let executed = executor.execute(&request, log);
+    let executed = ready.sandboxes.during(|| executor.execute(&request, log));
     if matches!(executed, Err(ExecutorError::Failed(_))) && keep_failed(ready, &build) {
         left.set(Left::Directory);
     }
@@ -179,7 +181,7 @@ fn work(
 /// Keeps what a step left that failed in an orderly way, which it says itself, because of what is in its local sources:
 /// whoever edits them goes on from there. Of one that was killed nobody knows which files are whole.
 fn keep_failed(ready: &Ready<'_>, build: &BuildDirectory<'_>) -> bool {
-    let Some(directory) = ready.incremental.filter(|_| !ready.local.is_empty() && !super::interrupt::stopped()) else {
+    let Some(directory) = ready.incremental.filter(|_| !ready.local.is_empty() && !(ready.stop)()) else {
         return false;
     };
     let orderly = build.dir.kind(FAILED).is_ok_and(|kind| kind == FileKind::File);
@@ -219,8 +221,8 @@ fn refused(ready: &Ready<'_>, error: StoreError) -> Trouble {
 fn explain(ready: &Ready<'_>, log: &Log<'_>, trouble: Trouble) -> ExecError {
     let mut failure = match trouble {
         Trouble::Exec(error) => return error,
-        // What a step says when it is killed is not why it failed.
-        Trouble::Step(_) if super::interrupt::stopped() => return ExecError::Interrupted,
+        // What a step says when it is killed is not why it failed, nor is it what the build fails for.
+        Trouble::Step(_) if (ready.stop)() => return ExecError::Interrupted,
         Trouble::Step(failure) => failure,
     };
     let mut tail = log.tail();

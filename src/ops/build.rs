@@ -7,7 +7,7 @@ use super::artifacts::PackedQemus;
 use super::error::{ErrorClass, OpsError};
 use super::load::{self, Ready};
 use super::options::BuildOptions;
-use super::{artifacts, deliver, ids, leaks, local, packed_qemu, qemu, realize, record, steps, warnings, witness};
+use super::{artifacts, deliver, ids, leaks, local, packed_qemu, realize, record, steps, warnings, watch, witness};
 use crate::base::Digest;
 use crate::deliver::manifest::{self, Manifest};
 use crate::exec::Realized;
@@ -71,8 +71,8 @@ fn build_once(
         load::any_machine(&ready.loaded)?;
     }
     realize::possible(ready, &ready.plan)?;
-    qemu::ask(ready, options)?;
-    let realized = realize::all(ready, options)?;
+    let judge = watch::BuildJudge::new(ready);
+    let realized = realize::judged(ready, options, Some(&judge)).map_err(|error| judge.explained(error))?;
     leaks::check(ready, &realized, options.leaks)?;
     let (lock, realized) = ids::assign_ids(ready, realized, &options.caches)?;
     let qemus = match qemu {

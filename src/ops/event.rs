@@ -177,25 +177,15 @@ impl OpsListener for IgnoreEvents {
     fn on(&self, _: OpsEvent<'_>) {}
 }
 
-/// Which steps a listener hears of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cached {
-    /// Those with a cached result, too.
-    Shown,
-    /// Those that run: another plan, which is carried out next, tells of the others.
-    Hidden,
-}
-
 /// The time in which a plan is carried out: hands the events of its steps on.
 pub(super) struct Steps<'a> {
     listener: &'a dyn OpsListener,
-    cached: Cached,
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn start(listener: &'a dyn OpsListener, cached: Cached) -> Steps<'a> {
+    pub(super) fn start(listener: &'a dyn OpsListener) -> Steps<'a> {
         listener.on(OpsEvent::PlanStarted);
-        Steps { listener, cached }
+        Steps { listener }
     }
 }
 
@@ -207,9 +197,7 @@ impl Drop for Steps<'_> {
 
 impl StepListener for Steps<'_> {
     fn on(&self, event: StepEvent) {
-        if self.cached == Cached::Shown || !matches!(event, StepEvent::StepCached { .. }) {
-            self.listener.on(OpsEvent::Step(event));
-        }
+        self.listener.on(OpsEvent::Step(event));
     }
 }
 

@@ -3,6 +3,8 @@
 //! Disks are searched as the tar archives that they were made of. What was searched once is not searched again: a note
 //! in the store says so, by the artifact's digest and what was looked for (but for the date, which passes).
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::error::{MismatchError, OpsError};
 use super::event::Notice;
 use super::load::Ready;
@@ -13,44 +15,78 @@ use crate::exec::Realized;
 use crate::inspect::leak::{BuildHost, Excuses, Hit, Identities, Needle, Scanner, TraceKind, needles};
 use crate::lock;
 use crate::plan::step::Work;
-use crate::plan::{Input, Plan, StepKind};
+use crate::plan::{Artifact, Input, Plan, StepKind};
 use crate::recipe::RecipeFile;
+use crate::store::Output;
 use crate::world::fs;
 
 /// Rises when the scanner learns to find more.
 const VERSION: u32 = 2;
 
+/// The search of one build.
+pub(super) struct Search<'a> {
+    ready: &'a Ready<'a>,
+    needles: Vec<Needle>,
+}
+
+impl<'a> Search<'a> {
+    pub(super) fn new(ready: &'a Ready<'a>) -> Search<'a> {
+        Search { ready, needles: wanted(ready) }
+    }
+
+    /// Searches what a step has just left, if it becomes part of an artifact, while other steps run. What is clean is not
+    /// searched again; whatever else comes of it, [`check`] finds as well, and tells.
+    pub(super) fn ahead(&self, step: usize, outputs: &BTreeMap<String, Output>, stop: &(dyn Fn() -> bool + Sync)) {
+        let mut done = BTreeSet::new();
+        for (artifact, input) in all_searched(&self.ready.plan) {
+            let Input::Output { step: made_by, name } = input else { continue };
+            if let Some(Output::File { digest, .. }) = outputs.get(name).filter(|_| *made_by == step)
+                && !stop()
+                && done.insert(digest)
+            {
+                let _ = self.hits(&artifact.file_name(), digest);
+            }
+        }
+    }
+
+    /// What is found in a file; `None` where the store has it no more.
+    fn hits(&self, artifact: &str, digest: &Digest) -> Result<Option<Vec<Hit>>, OpsError> {
+        let memo = memo(digest, &self.needles);
+        if self.ready.store.recall(&memo).is_some() {
+            return Ok(Some(Vec::new()));
+        }
+        let Ok(path) = self.ready.store.path(digest) else { return Ok(None) };
+        let scanner = Scanner::new(self.needles.clone(), identities(self.ready));
+        let stream = fs::open(&path)?;
+        let hits = fs::context("read", &path, scanner.scan_file(artifact, &stream))?;
+        let hits = unexplained(self.ready, hits)?;
+        if hits.is_empty() {
+            self.ready.store.note(&memo, b"clean")?;
+        }
+        Ok(Some(hits))
+    }
+}
+
 /// Searches every artifact that was not searched before.
 pub(super) fn check(ready: &Ready<'_>, realized: &Realized, policy: LeakPolicy) -> Result<(), OpsError> {
     let session = &ready.loaded.session;
-    let needles = wanted(ready);
+    let search = Search::new(ready);
     let mut all = Vec::new();
-    let searched = ready
-        .plan
-        .artifacts
-        .iter()
-        .flat_map(|artifact| searched(&ready.plan, &artifact.from).into_iter().map(move |input| (artifact, input)));
-    for (artifact, input) in searched {
-        let (file, name) = (realized.file(input), artifact.file_name());
-        let memo = memo(&file.sha256, &needles);
-        if ready.store.recall(&memo).is_some() {
-            continue;
-        }
-        let Ok(path) = ready.store.path(&file.sha256) else {
+    for (artifact, input) in all_searched(&ready.plan) {
+        let name = artifact.file_name();
+        match search.hits(&name, &realized.file(input).sha256)? {
+            Some(hits) => all.extend(hits),
             // Made by an earlier build, and swept since.
-            session.notice(Notice::NotSearched { artifact: &name });
-            continue;
-        };
-        let scanner = Scanner::new(needles.clone(), identities(ready));
-        let stream = fs::open(&path)?;
-        let hits = fs::context("read", &path, scanner.scan_file(&name, &stream))?;
-        let hits = unexplained(ready, hits)?;
-        if hits.is_empty() {
-            ready.store.note(&memo, b"clean")?;
+            None => session.notice(Notice::NotSearched { artifact: &name }),
         }
-        all.extend(hits);
     }
     judge(session, all, policy)
+}
+
+/// Every artifact with what is searched for it.
+fn all_searched<'a>(plan: &'a Plan) -> impl Iterator<Item = (&'a Artifact, &'a Input)> {
+    let one = |artifact: &'a Artifact| searched(plan, &artifact.from).into_iter().map(move |input| (artifact, input));
+    plan.artifacts.iter().flat_map(one)
 }
 
 fn judge(session: &Session<'_>, hits: Vec<Hit>, policy: LeakPolicy) -> Result<(), OpsError> {

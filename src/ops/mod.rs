@@ -64,6 +64,7 @@ mod test;
 mod variation;
 mod verify;
 mod warnings;
+mod watch;
 mod witness;
 
 pub use build::{Built, QemuDelivery, build, build_with};

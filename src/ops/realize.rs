@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::below::OthersResults;
 use super::cache::{CacheServices, Network, StepCaches};
 use super::error::{OpsError, UsageError};
-use super::event::{Cached, Notice, Steps};
+use super::event::{Notice, Steps};
 use super::load::Ready;
 use super::options::{BuildOptions, CacheOptions, CacheUse, Incremental};
 use super::session::Session;
@@ -15,7 +15,7 @@ use crate::exec::cache::StepCache;
 use crate::exec::event::{StepEvent, StepListener};
 use crate::exec::executor::{Executor, LocalExecutor};
 use crate::exec::sandbox::{Limit, Limits};
-use crate::exec::{self, ExecError, Realized};
+use crate::exec::{self, ExecError, Realized, StepJudge};
 use crate::plan::step::FetchPlace;
 use crate::plan::{self, Fetch, Plan};
 use crate::store::Store;
@@ -23,7 +23,17 @@ use crate::world::World;
 
 /// Carries the whole plan out. Results of others that contradict the lock are no error: what they are of is built here.
 pub(super) fn all(ready: &Ready<'_>, options: &BuildOptions) -> Result<Realized, OpsError> {
-    let realized = in_store(ready, &ready.store, options)?;
+    judged(ready, options, None)
+}
+
+/// The same under the eyes of somebody who may end it.
+pub(super) fn judged(
+    ready: &Ready<'_>,
+    options: &BuildOptions,
+    judge: Option<&dyn StepJudge>,
+) -> Result<Realized, OpsError> {
+    let work = Work { judge, ..Work::of(ready) };
+    let realized = realize(ready, &work, options)?;
     let asked = options.caches.wanted == CacheUse::Ask;
     if !asked || realized.taken().next().is_none() || !record::contradicts(ready, &realized) {
         return Ok(realized);
@@ -31,7 +41,7 @@ pub(super) fn all(ready: &Ready<'_>, options: &BuildOptions) -> Result<Realized,
     for (at, origin) in realized.taken() {
         ready.loaded.session.notice(Notice::TakenContradicts { step: &ready.plan.steps[at].name(), origin });
     }
-    in_store(ready, &ready.store, &alone(options))
+    realize(ready, &work, &alone(options))
 }
 
 /// The same build without the results of others.
@@ -50,11 +60,6 @@ pub(super) fn only(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Re
     realize(ready, &Work { plan, ..Work::of(ready) }, options)
 }
 
-/// Carries out a part of the plan that the whole plan is carried out after, which tells of cached steps.
-pub(super) fn part(ready: &Ready<'_>, plan: &Plan, options: &BuildOptions) -> Result<Realized, OpsError> {
-    realize(ready, &Work { plan, cached: Cached::Hidden, ..Work::of(ready) }, options)
-}
-
 /// Carries the whole plan out with an executor of the caller's.
 pub(super) fn by(ready: &Ready<'_>, executor: &dyn Executor, options: &BuildOptions) -> Result<Realized, OpsError> {
     let work = Work { executor, ..Work::of(ready) };
@@ -66,13 +71,13 @@ struct Work<'a> {
     plan: &'a Plan,
     store: &'a Store,
     executor: &'a dyn Executor,
-    cached: Cached,
+    judge: Option<&'a dyn StepJudge>,
 }
 
 impl<'a> Work<'a> {
     /// The whole plan, in sandboxes of this machine.
     fn of(ready: &'a Ready<'_>) -> Work<'a> {
-        Work { plan: &ready.plan, store: &ready.store, executor: &LocalExecutor, cached: Cached::Shown }
+        Work { plan: &ready.plan, store: &ready.store, executor: &LocalExecutor, judge: None }
     }
 }
 
@@ -98,7 +103,7 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     };
     let known = mirrors::known(session.world)?;
     let addresses = |place: &FetchPlace| mirrors::addresses(&known, place);
-    let steps = Steps::start(session.listener, work.cached);
+    let steps = Steps::start(session.listener);
     let Work { store, executor, .. } = *work;
     let world = session.world;
     let network = if options.offline { Network::Forbidden } else { Network::Allowed };
@@ -107,10 +112,14 @@ fn realize(ready: &Ready<'_>, work: &Work<'_>, options: &BuildOptions) -> Result
     let others = OthersResults::new(store, caches.as_ref(), options.caches.wanted);
     let asked = others.as_ref().map(|others| others as &dyn StepCache);
     let services = exec::Services { store, world, mirrors: &addresses, executor, caches: asked, listener: &steps };
-    let realized = match exec::realize(work.plan, &services, &exec) {
+    let carry_out = |services: &exec::Services<'_>| match work.judge {
+        Some(judge) => exec::realize_judged(work.plan, services, &exec, judge),
+        None => exec::realize(work.plan, services, &exec),
+    };
+    let realized = match carry_out(&services) {
         Err(error @ ExecError::Disproved { .. }) => {
             steps.on(StepEvent::Warning { message: format!("{error}; building without the results of others") });
-            exec::realize(work.plan, &exec::Services { caches: None, ..services }, &exec)
+            carry_out(&exec::Services { caches: None, ..services })
         }
         realized => realized,
     };
@@ -168,7 +177,7 @@ fn fetch_into(session: &Session<'_>, store: &Store, wanted: &Files<'_>, offline:
         return Err(ExecError::Offline { files: downloads.len(), label: first.label.clone() }.into());
     }
     let never = || false;
-    let steps = Steps::start(session.listener, Cached::Shown);
+    let steps = Steps::start(session.listener);
     let told = |waiting| steps.on(StepEvent::Waiting(waiting));
     let fetcher = exec::fetch::Fetcher::new(store, session.world, &addresses, &steps, &never).telling(&told);
     match wanted.private {
@@ -182,7 +191,7 @@ pub(super) fn unpacked(session: &Session<'_>, store: &Store, plan: &Plan) -> Res
     let limits = limits(session.world, &[])?;
     let options = exec::ExecOptions { offline: true, limits, ..exec::ExecOptions::default() };
     let nowhere = |_: &FetchPlace| Vec::new();
-    let steps = Steps::start(session.listener, Cached::Shown);
+    let steps = Steps::start(session.listener);
     let services = exec::Services {
         store,
         world: session.world,

@@ -1,4 +1,4 @@
-//! The step that asks a locked QEMU what it knows, before anything is built for it.
+//! The step that asks a locked QEMU what it knows, while everything else is built for it.
 //!
 //! It is asked about every kind of thing that kiln usually gives a property to, whatever the recipe uses of that: so the
 //! answer belongs to the QEMU alone, and recipes with that QEMU share it. What few machines have is asked for those. Which properties a machine really needs

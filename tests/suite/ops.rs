@@ -110,9 +110,9 @@ fn a_recipe_is_locked_planned_and_begun_without_a_command_line() {
     let fetched = said.iter().filter(|word| word.starts_with("fetched ")).count();
     assert_eq!(fetched, ready.plan.fetches.len(), "{said:?}");
 
-    // The archive's QEMU is a file of noise, so the build ends with the first step that starts it, or before.
+    // The archive's QEMU is a file of noise, and its image has no dpkg: whichever is found first ends the build.
     let Err(error) = ops::build(&ready, &BuildOptions::default(), &out) else { panic!("that QEMU runs") };
-    assert!(matches!(&error, OpsError::Exec(_)), "{error}");
+    assert!(matches!(&error, OpsError::Exec(_) | OpsError::Step(_)), "{error}");
     let said = events.take();
     assert!(said.iter().any(|word| word.starts_with("started ")), "{said:?}");
     assert_eq!(said.last().map(String::as_str), Some("plan ended"), "{said:?}");

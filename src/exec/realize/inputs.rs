@@ -53,7 +53,7 @@ impl Realizer<'_> {
             .values()
             .filter_map(|input| if let Input::Fetched(digest) = input { Some(*digest) } else { None })
             .collect();
-        self.fetch(&fetches)?;
+        self.fetch(self.ranks[at], &fetches)?;
         let mut transient = Transient::new();
         for read in step.dependencies() {
             transient.extend(self.again(read)?.map(|files| (read, files)));
@@ -139,7 +139,8 @@ impl Realizer<'_> {
         }
     }
 
-    pub(super) fn fetch(&self, digests: &[Digest]) -> Result<(), ExecError> {
+    /// Has files be there for a step of this rank.
+    pub(super) fn fetch(&self, rank: u64, digests: &[Digest]) -> Result<(), ExecError> {
         let named = digests.iter().filter_map(|digest| self.plan.fetches.get(digest));
         let missing: Vec<&Fetch> = fetch::missing(self.store(), named);
         let downloads: Vec<&&Fetch> = missing.iter().filter(|fetch| !fetch.place.is_local()).collect();
@@ -148,7 +149,7 @@ impl Realizer<'_> {
                 Err(ExecError::Offline { files: downloads.len(), label: first.label.clone() })
             }
             _ if missing.is_empty() => Ok(()),
-            _ => self.fetcher.fetch(&missing),
+            _ => self.fetcher.fetch_for(rank, &missing),
         }
     }
 }

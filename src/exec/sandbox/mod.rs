@@ -44,7 +44,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
-pub use cancel::{cancel_all, cancelled, permit_all};
+pub use cancel::{SandboxGroup, cancel_all, cancelled, permit_all};
 pub use directory::{DirectoryAccess, DirectoryIdentity, HostDirectory};
 pub use error::{EntryError, SandboxError};
 pub use follow::SandboxEvent;

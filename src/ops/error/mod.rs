@@ -262,6 +262,8 @@ fn of_oci(error: &OciError) -> ErrorClass {
 fn of_exec(error: &ExecError) -> ErrorClass {
     match error {
         ExecError::Interrupted => ErrorClass::Interrupted,
+        // Whoever refused has a better error.
+        ExecError::Refused => ErrorClass::Bug,
         ExecError::Step(failed) => of_fault(failed.failure.fault),
         ExecError::Irreproducible { .. } | ExecError::Disproved { .. } => ErrorClass::Mismatch,
         ExecError::Store(error) => of_store(error),

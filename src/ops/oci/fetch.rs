@@ -37,7 +37,7 @@ pub(super) fn all(
         return Ok(());
     }
     let bytes = missing.iter().map(|file| file.size).sum();
-    let steps = crate::ops::event::Steps::start(session.listener, crate::ops::event::Cached::Shown);
+    let steps = crate::ops::event::Steps::start(session.listener);
     session.on(OpsEvent::Step(StepEvent::FetchPlanned { files: missing.len() as u64, bytes }));
     let (next, error) = (AtomicUsize::new(0), Mutex::new(None));
     let failed = || error.lock().unwrap_or_else(PoisonError::into_inner).is_some();

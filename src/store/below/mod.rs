@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::FileType;
 
-use super::{BelowProblem, Store, StoreError};
+use super::{BelowProblem, Output, Store, StoreError};
 use crate::base::Foreign;
 use crate::world::dir::Dir;
 use crate::world::fs;
@@ -188,5 +188,15 @@ impl Store {
     /// The stores below this one that are in use.
     pub fn below(&self) -> impl Iterator<Item = &Below> {
         self.layers.stores.iter().filter(|below| below.is_used())
+    }
+
+    /// Whether an output is there by name, here or below. It is not looked at, so that nothing is set aside and told of.
+    pub fn lists(&self, output: &Output) -> bool {
+        let (part, digest) = match output {
+            Output::File { digest, .. } => ("cas", digest),
+            Output::Tree { root, .. } => ("tree", root),
+        };
+        let roots = std::iter::once(self.root()).chain(self.below().map(Below::path));
+        roots.map(|root| root.join(part).join(digest.hex())).any(|path| path.symlink_metadata().is_ok())
     }
 }

@@ -22,7 +22,7 @@ use crate::format::chunks::{self, ChunkIndex, IndexHead};
 use crate::format::qcow2::Qcow2Reader;
 use crate::oci::{Descriptor, OciError};
 use crate::ops::error::OpsError;
-use crate::ops::event::{Cached, OpsEvent, Steps};
+use crate::ops::event::{OpsEvent, Steps};
 use crate::ops::session::Session;
 use crate::store::{Store, StoreError};
 use crate::world::WorldError;
@@ -128,7 +128,7 @@ pub(super) fn rebuild(
     // A layout is on this host: its files are copied as they are.
     let Place::Registry(registry) = place else { return Ok(rebuilt) };
     for disk in disks.iter().filter(|disk| !store.has(&disk.image.digest.0)) {
-        let _steps = Steps::start(session.listener, Cached::Shown);
+        let _steps = Steps::start(session.listener);
         let file = disk.image.title().unwrap_or_default().to_owned();
         let done = Rebuild { session, store, registry, disk }.run();
         match done {
