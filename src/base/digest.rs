@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::Digest as _;
 
@@ -15,6 +16,13 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Digest {
         Digest(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// The digest of texts as if they were one.
+    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a str>) -> Digest {
+        let mut state = sha2::Sha256::new();
+        parts.into_iter().for_each(|part| state.update(part));
+        Digest(state.finalize().into())
     }
 
     /// A digest from its raw 32 bytes.
@@ -30,12 +38,12 @@ impl Digest {
     /// 64 hexadecimal digits.
     pub fn hex(&self) -> String {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(2 * self.0.len());
-        for byte in self.0 {
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 15)]));
+        let mut text = vec![0; 2 * self.0.len()];
+        for (at, byte) in self.0.iter().enumerate() {
+            text[2 * at] = DIGITS[usize::from(byte >> 4)];
+            text[2 * at + 1] = DIGITS[usize::from(byte & 15)];
         }
-        text
+        String::from_utf8(text).expect("digits are ASCII")
     }
 
     /// The first 12 hexadecimal digits, for people.
@@ -94,7 +102,22 @@ impl Serialize for Digest {
 
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Digest, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Spelled)
+    }
+}
+
+/// Reads the digits where they stand.
+struct Spelled;
+
+impl Visitor<'_> for Spelled {
+    type Value = Digest;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Digest, E> {
+        text.parse().map_err(E::custom)
     }
 }
 
@@ -144,6 +167,7 @@ mod tests {
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
         assert_eq!(Digest::of(b"").hex(), empty);
         assert_eq!(empty.parse(), Ok(Digest::of(b"")));
+        assert_eq!(Digest::of_parts(["ab", "", "c"]), Digest::of(b"abc"));
     }
 
     #[test]

@@ -86,8 +86,12 @@ impl FromStr for ArchiveRef {
 /// The order of the spellings, in which locks list archives.
 impl Ord for ArchiveRef {
     fn cmp(&self, other: &ArchiveRef) -> Ordering {
-        let spelled = |archive: &ArchiveRef| archive.to_string();
-        spelled(self).cmp(&spelled(other))
+        let begins = self.name.starts_with(&other.name) || other.name.starts_with(&self.name);
+        if begins && (self.moment.is_some() || other.moment.is_some()) {
+            return self.to_string().cmp(&other.to_string());
+        }
+        // Names that differ in a character decide by themselves.
+        self.name.cmp(&other.name)
     }
 }
 
@@ -113,7 +117,16 @@ mod tests {
 
     #[test]
     fn states_of_an_archive_stand_where_their_spelling_stands() {
-        let mut texts = ["trixie@20261121T021046Z", "trixie", "trixie-security", "trixie@20250101T000000Z"];
+        let mut texts = [
+            "trixie@20261121T021046Z",
+            "trixie",
+            "trixie-security",
+            "trixie@20250101T000000Z",
+            "trixie_own",
+            "trixie-security@20250101T000000Z",
+            "sid@20250101T000000Z",
+            "trixieA@20250101T000000Z",
+        ];
         let mut archives: Vec<ArchiveRef> = texts.iter().map(|text| text.parse().unwrap()).collect();
         archives.sort();
         texts.sort_unstable();

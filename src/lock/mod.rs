@@ -5,6 +5,7 @@
 
 #![warn(missing_docs)]
 
+mod canonical;
 mod contents;
 mod described;
 mod diff;

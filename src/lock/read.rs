@@ -1,19 +1,22 @@
 //! Text to lock. Reading validates: every reference in it resolves, and every path is relative and free of `..`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod sets;
 
+use std::collections::BTreeMap;
+
+use super::canonical;
 use super::sides::{self, Doubled};
-use super::wire::{
-    WireArchive, WireImage, WireLayer, WireLock, WireMachine, WirePackage, WireRecipe, WireSet, WireSourceFile,
-};
+use super::wire::{WireArchive, WireImage, WireLock, WireMachine, WireRecipe, WireSourceFile};
 use super::{
-    FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedLayer, LockedMachine, LockedOutput, LockedPackage,
-    LockedRecipe, LockedSource, LockedSourceFile, MAX_LAYERS, OUTPUT, SourcePlace,
+    FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedRecipe, LockedSource,
+    LockedSourceFile, OUTPUT, SourcePlace,
 };
 use crate::base::{Digest, Foreign, Quoted, Timestamp};
 use crate::debian::archive::{ArchiveRef, NotAnArchive};
 use crate::debian::packages::is_inside;
-use crate::debian::solve::{NotAReason, Why};
+
+pub(super) use sets::{layered, package};
+use sets::{one_size, ordered};
 
 /// A text that is no lock.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +97,10 @@ pub fn read_changed(text: &str) -> Result<Lock, ReadError> {
 
 /// The TOML of a lock of this format.
 pub(super) fn parsed(text: &str) -> Result<WireLock, ReadError> {
-    let wire: WireLock = toml::from_str(text).map_err(|error| merged(text).unwrap_or_else(|| syntax(text, &error)))?;
+    let wire = match canonical::read(text) {
+        Some(wire) => wire,
+        None => toml::from_str(text).map_err(|error| merged(text).unwrap_or_else(|| syntax(text, &error)))?,
+    };
     if wire.version != FORMAT {
         return Err(ReadError::Format(wire.version));
     }
@@ -234,21 +240,6 @@ pub(super) fn checked(name: &str, wire: WireArchive) -> Result<(ArchiveRef, Lock
     Ok((archive, locked))
 }
 
-/// One digest has one size, in whatever sets it is.
-fn one_size(sets: &BTreeMap<String, Vec<LockedPackage>>) -> Result<(), ReadError> {
-    let mut sizes = BTreeMap::new();
-    for (name, package) in sets.iter().flat_map(|(name, packages)| packages.iter().map(move |package| (name, package)))
-    {
-        let size = *sizes.entry(package.file.sha256).or_insert(package.file.size);
-        if size != package.file.size {
-            let problem =
-                format!("`{}` has {} bytes here, but {size} in another place", package.name, package.file.size);
-            return Err(fact(format!("sets.{name}"), problem));
-        }
-    }
-    Ok(())
-}
-
 /// Numbers above are not mapped into the namespace in which images are made; 65535 means "none" to some system calls.
 const LAST_ID: u32 = 65_534;
 
@@ -259,97 +250,4 @@ pub(super) fn users(name: &str, wire: WireImage) -> Result<LockedImage, ReadErro
         }
     }
     Ok(LockedImage { open: wire.open, users: wire.users, groups: wire.groups })
-}
-
-/// The layers of a set below the last one, each with a package, as the last one has.
-pub(super) fn layered(set: &WireSet) -> Result<Vec<LockedLayer>, String> {
-    let mut left = set.configure.len();
-    for layer in &set.layers {
-        match left.checked_sub(layer.packages) {
-            Some(rest) if layer.packages > 0 && rest > 0 => left = rest,
-            _ => return Err("its layers have not as many packages as it configures, or one has none".to_owned()),
-        }
-    }
-    if set.layers.len() >= MAX_LAYERS {
-        return Err(format!("it has {} layers (limit {MAX_LAYERS})", set.layers.len() + 1));
-    }
-    Ok(set.layers.iter().map(|&WireLayer { packages, epoch }| LockedLayer { packages, epoch }).collect())
-}
-
-/// A set's packages in configure order.
-fn ordered(name: &str, set: WireSet, archives: &Archives) -> Result<Vec<LockedPackage>, ReadError> {
-    let place = format!("sets.{name}");
-    let mut by_name = BTreeMap::new();
-    let mut keys = BTreeSet::new();
-    for wire in set.packages {
-        let package = package(&place, wire, archives)?;
-        let key = super::write::package_key(&package);
-        if by_name.insert(key.clone(), package).is_some() {
-            return Err(fact(
-                place,
-                format!("duplicate package `{key}`: a set has one version for each name and architecture"),
-            ));
-        }
-        keys.insert(key);
-    }
-    let mut packages = Vec::new();
-    for key in set.configure {
-        match by_name.remove(&key) {
-            Some(package) => packages.push(package),
-            None if keys.contains(&key) => return Err(fact(place, format!("`{key}` is configured twice"))),
-            None => return Err(fact(place, format!("`{key}` is configured, but not among the packages"))),
-        }
-    }
-    if let Some(key) = by_name.keys().next() {
-        return Err(fact(place, format!("`{key}` is never configured")));
-    }
-    let names: BTreeSet<&str> = packages.iter().map(|package| package.name.as_str()).collect();
-    let stray = packages.iter().find(|package| package.why.cause().is_some_and(|cause| !names.contains(cause)));
-    match stray {
-        Some(LockedPackage { name, why, .. }) => {
-            Err(fact(place, format!("`{name}` is there as {why}, which is not in the set")))
-        }
-        None => Ok(packages),
-    }
-}
-
-pub(super) fn package(place: &str, wire: WirePackage, archives: &Archives) -> Result<LockedPackage, ReadError> {
-    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '+' | '-' | '.');
-    // Debian policy 5.6.7: at least two characters, starting alphanumeric.
-    if wire.name.len() < 2
-        || !wire.name.chars().all(allowed)
-        || !wire.name.starts_with(|c: char| c.is_ascii_alphanumeric())
-    {
-        return Err(fact(place, format!("`{}` is not a package name", wire.name)));
-    }
-    let wrong = |error: String| fact(place, format!("`{}`: {error}", wire.name));
-    let archive: ArchiveRef = match wire.archive.as_str() {
-        ArchiveRef::LOCAL => ArchiveRef::local(),
-        name => name.parse().map_err(|error: NotAnArchive| wrong(error.to_string()))?,
-    };
-    if !archive.is_local() && !archives.contains_key(&archive) {
-        return Err(not_among(place, &wire.name, &archive));
-    }
-    let why: Why = wire.why.parse().map_err(|error: NotAReason| wrong(error.to_string()))?;
-    let climbs = wire.path.split('/').any(|part| part.is_empty() || part == "." || part == "..");
-    // A file of the recipe may be called whatever its author likes.
-    let odd = wire.path.contains(|c: char| c.is_control() || c == '\\' || c == ' ');
-    if climbs || (odd && !archive.is_local()) {
-        return Err(fact(place, format!("`{}`: `{}` is not a path within a repository", wire.name, wire.path)));
-    }
-    if !wire.architecture.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
-        || wire.version.is_empty()
-        || !wire.version.chars().all(|c| c.is_ascii_graphic() && c != '/')
-    {
-        return Err(fact(place, format!("`{}`: its version or architecture is malformed", wire.name)));
-    }
-    Ok(LockedPackage {
-        name: wire.name,
-        architecture: wire.architecture,
-        version: wire.version,
-        archive,
-        path: wire.path,
-        file: super::LockedFile { size: wire.size, sha256: wire.sha256 },
-        why,
-    })
 }

@@ -105,6 +105,25 @@ fn what_no_lock_may_say_is_refused_with_its_place() {
 }
 
 #[test]
+fn of_two_mistakes_in_a_set_the_first_is_told() {
+    let mut lock = example();
+    let packages = lock.sets.get_mut("image").unwrap();
+    let bash = packages[1].clone();
+    packages.extend(["aa", "aa-b"].map(|name| LockedPackage { name: name.to_owned(), ..bash.clone() }));
+    let good = write(&lock);
+    let told = |changes: [(&str, &str); 2]| {
+        let changed = changes.into_iter().fold(good.clone(), |text, (from, to)| text.replacen(from, to, 1));
+        read(&changed).unwrap_err().to_string()
+    };
+    let name = told([("name = \"aa\"", "name = \"../x\""), ("name = \"zlib1g\"", "name = \"bash\"")]);
+    assert!(name.contains("`../x` is not a package name"), "{name}");
+    let doubled = told([("name = \"aa-b\"", "name = \"aa\""), ("name = \"bash\"", "name = \"../x\"")]);
+    assert!(doubled.contains("duplicate package `aa:amd64`"), "{doubled}");
+    let unused = told([("  \"aa:amd64\",\n", ""), ("  \"aa-b:amd64\",\n", "")]);
+    assert!(unused.contains("`aa-b:amd64` is never configured"), "{unused}");
+}
+
+#[test]
 fn the_checksum_is_that_of_the_other_lines_and_a_lock_may_lack_it() {
     let text = write(&example());
     let others: String = text.split_inclusive('\n').filter(|line| !line.starts_with("checksum = ")).collect();

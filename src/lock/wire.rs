@@ -14,6 +14,7 @@ fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireLock {
     pub version: u32,
@@ -43,6 +44,7 @@ pub(super) struct WireLock {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireRecipe {
     pub name: String,
@@ -54,6 +56,7 @@ pub(super) struct WireRecipe {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct WireArchive {
     pub suite: String,
@@ -70,6 +73,7 @@ pub(super) struct WireArchive {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireFile {
     #[serde(deserialize_with = "size")]
@@ -84,6 +88,7 @@ impl From<WireFile> for LockedFile {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSet {
     pub packages: Vec<WirePackage>,
@@ -95,6 +100,7 @@ pub(super) struct WireSet {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireLayer {
     pub packages: usize,
@@ -102,6 +108,7 @@ pub(super) struct WireLayer {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WirePackage {
     pub name: String,
@@ -116,6 +123,7 @@ pub(super) struct WirePackage {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireSourceFile {
     pub from: String,
@@ -125,6 +133,7 @@ pub(super) struct WireSourceFile {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireKernel {
     pub config: Option<Digest>,
@@ -132,6 +141,7 @@ pub(super) struct WireKernel {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields)]
 pub(super) struct WireImage {
     #[serde(default)]
@@ -143,6 +153,7 @@ pub(super) struct WireImage {
 }
 
 #[derive(Deserialize)]
+#[cfg_attr(test, derive(Debug, PartialEq))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct WireMachine {
     pub qemu: String,

@@ -72,14 +72,17 @@ impl<'a> Builder<'a> {
 
     /// An input that is a locked package's `.deb`.
     pub fn fetch(&mut self, package: &LockedPackage) -> Input {
-        let label = format!("{} {} ({})", package.name, package.version, package.architecture);
+        let digest = package.file.sha256;
         let place = match self.recipe.and_then(|recipe| recipe.files.get(&package.path)) {
             Some(file) if package.archive.is_local() => match &file.content {
                 FileContent::Held(bytes) => return Input::Inline(bytes.clone()),
                 FileContent::OnDisk(source) => FetchPlace::Recipe(source.clone()),
             },
+            // Most packages are in several steps.
+            _ if self.plan.fetches.contains_key(&digest) => return Input::Fetched(digest),
             _ => self.repository_place(&package.archive, &package.path),
         };
+        let label = format!("{} {} ({})", package.name, package.version, package.architecture);
         self.fetch_file(label, package.file, place)
     }
 

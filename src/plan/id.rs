@@ -139,7 +139,7 @@ pub fn messages(
     let command = keep(&command(work, outputs), &mut blobs);
     let mut root = Node::default();
     for (path, value) in inputs {
-        root.insert(&format!("{IN}/{path}"), value);
+        root.directories.entry(IN).or_default().insert(path, value);
     }
     let input_root = root.finish(&mut blobs);
     let action = Action {
@@ -231,36 +231,39 @@ fn keep(message: &impl Message, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> BlobDi
 
 /// A directory that is being put together.
 #[derive(Default)]
-struct Node {
-    directories: BTreeMap<String, Node>,
-    leaves: BTreeMap<String, InputValue>,
+struct Node<'a> {
+    directories: BTreeMap<&'a str, Node<'a>>,
+    leaves: BTreeMap<&'a str, &'a InputValue>,
 }
 
-impl Node {
-    fn insert(&mut self, path: &str, value: &InputValue) {
+impl<'a> Node<'a> {
+    fn insert(&mut self, path: &'a str, value: &'a InputValue) {
         match path.split_once('/') {
-            Some((first, rest)) => self.directories.entry(first.to_owned()).or_default().insert(rest, value),
-            None => drop(self.leaves.insert(path.to_owned(), value.clone())),
+            Some((first, rest)) => self.directories.entry(first).or_default().insert(rest, value),
+            None => {
+                self.leaves.insert(path, value);
+            }
         }
     }
 
     fn finish(self, blobs: &mut BTreeMap<Digest, Vec<u8>>) -> BlobDigest {
         let mut directory = Directory::default();
         for (name, node) in self.directories {
-            directory.directories.push(DirectoryNode { name, digest: Some(node.finish(blobs)) });
+            directory.directories.push(DirectoryNode { name: name.to_owned(), digest: Some(node.finish(blobs)) });
         }
         for (name, value) in self.leaves {
+            let name = name.to_owned();
             match value {
                 InputValue::File { digest, size, executable } => {
-                    let digest = Some(BlobDigest::new(&digest, size));
-                    directory.files.push(FileNode { name, digest, is_executable: executable });
+                    let digest = Some(BlobDigest::new(digest, *size));
+                    directory.files.push(FileNode { name, digest, is_executable: *executable });
                 }
                 InputValue::Transient { action, output } => {
-                    let digest = Some(BlobDigest::new(&placeholder(&action, &output), 0));
+                    let digest = Some(BlobDigest::new(&placeholder(action, output), 0));
                     directory.files.push(FileNode { name, digest, is_executable: false });
                 }
                 InputValue::Tree { root, size } => {
-                    directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(&root, size)) });
+                    directory.directories.push(DirectoryNode { name, digest: Some(BlobDigest::new(root, *size)) });
                 }
             }
         }

@@ -17,7 +17,7 @@ pub(super) fn text(input: Input<'_>) -> Parsed<'_, Expression> {
     }
     let start = input.take_from(1);
     let mut parts = Parts::default();
-    let rest = parts.read(start, |rest| rest.starts_with(['"', '\n']))?;
+    let rest = parts.read(start, End::Quote)?;
     if !rest.fragment().starts_with('"') {
         let length = rest.location_offset() - input.location_offset();
         let unclosed = Diagnostic::new(ahead(input, length), "unterminated string").label("no `\"` on this line");
@@ -46,9 +46,7 @@ fn block(input: Input<'_>) -> Parsed<'_, Expression> {
         let content = dedent(line, indentation);
         let skipped = if content.is_empty() { line.len() } else { indentation };
         let start = at.take_from(skipped);
-        let length = content.len();
-        let begin = start.location_offset();
-        parts.read(start, |rest| rest.location_offset() - begin >= length)?;
+        parts.read(start, End::After(content.len()))?;
         parts.literal.push('\n');
         at = at.take_from(line.len() + 1);
     }
@@ -82,6 +80,15 @@ pub(super) fn dedent(line: &str, indentation: usize) -> &str {
     if line.trim().is_empty() { "" } else { &line[indentation..] }
 }
 
+/// Where a part of a string ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// At a quote or a line end.
+    Quote,
+    /// So many bytes on, in a line of a block.
+    After(usize),
+}
+
 #[derive(Default)]
 struct Parts {
     done: Vec<TextPart>,
@@ -100,26 +107,30 @@ impl Parts {
         }
     }
 
-    /// Reads until `end` or the end of the text.
-    fn read<'a>(
-        &mut self,
-        mut at: Input<'a>,
-        end: impl Fn(Input<'a>) -> bool,
-    ) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
-        while let Some(c) = at.fragment().chars().next() {
-            if end(at) {
-                break;
-            }
-            at = match c {
-                '\\' => self.escape(at)?,
-                '$' if at.fragment().starts_with("${") => self.interpolation(at)?,
-                c => {
-                    self.literal.push(c);
-                    at.take_from(c.len_utf8())
+    /// Reads up to the end, or to the end of the text.
+    fn read<'a>(&mut self, mut at: Input<'a>, end: End) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {
+        let begin = at.location_offset();
+        loop {
+            let text: &'a str = at.fragment();
+            let text = match end {
+                End::Quote => text,
+                End::After(length) => &text[..length.saturating_sub(at.location_offset() - begin)],
+            };
+            let ends = |byte| end == End::Quote && matches!(byte, b'"' | b'\n');
+            let special = text.bytes().position(|byte| matches!(byte, b'\\' | b'$') || ends(byte));
+            let (plain, rest) = text.split_at(special.unwrap_or(text.len()));
+            self.literal.push_str(plain);
+            at = at.take_from(plain.len());
+            at = match rest.as_bytes().first() {
+                Some(b'\\') => self.escape(at)?,
+                Some(b'$') if at.fragment().starts_with("${") => self.interpolation(at)?,
+                Some(b'$') => {
+                    self.literal.push('$');
+                    at.take_from(1)
                 }
+                _ => return Ok(at),
             };
         }
-        Ok(at)
     }
 
     fn escape<'a>(&mut self, at: Input<'a>) -> Result<Input<'a>, nom::Err<super::state::ParseFailure>> {

@@ -15,7 +15,8 @@ pub fn stream(path: &Path, out: &mut dyn Write) -> Result<u64, WorldError> {
     let size = fs::context("look at", path, file.metadata())?.len();
     let plain = Plain { file, size };
     let mut reading = fs::context("look at", path, Reading::start(&plain))?;
-    let mut buffer = vec![0; CHUNK_BYTES];
+    // Most files that recipes copy are small. A byte is left for an empty one, which may have grown.
+    let mut buffer = vec![0; usize::try_from(size).map_or(CHUNK_BYTES, |size| size.clamp(1, CHUNK_BYTES))];
     loop {
         match reading.read(&mut buffer) {
             Ok(0) => return Ok(size),

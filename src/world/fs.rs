@@ -65,10 +65,16 @@ pub fn create_new(path: &Path) -> Result<File, WorldError> {
     context("create", path, options.read(true).write(true).create_new(true).mode(0o600).open(path))
 }
 
+/// Memory that is taken for a file before it is read.
+const MAX_AT_ONCE: u64 = 1 << 20;
+
 /// A whole file, refused when larger than `limit`.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, WorldError> {
-    let mut bytes = Vec::new();
-    context("read", path, open(path)?.take(limit + 1).read_to_end(&mut bytes))?;
+    let file = open(path)?;
+    // Only where memory is taken at once is the size believed: a file may say anything, and may grow.
+    let size = context("look at", path, file.metadata())?.len().min(limit).min(MAX_AT_ONCE);
+    let mut bytes = Vec::with_capacity(size as usize);
+    context("read", path, file.take(limit + 1).read_to_end(&mut bytes))?;
     if bytes.len() as u64 > limit {
         return Err(WorldError::TooLarge { path: path.to_owned(), limit });
     }

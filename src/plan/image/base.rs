@@ -130,11 +130,13 @@ fn configuring(
 ) -> (BaseKey, BTreeMap<String, Input>) {
     let Configured { all, own, layers, epoch, hostname } = configured;
     let packages = builder.set(&image.packages.name);
-    let package = |(at, package): (usize, &LockedPackage)| RootPackage {
+    let files: Vec<String> =
+        packages[all.clone()].iter().enumerate().map(|(at, package)| deb_name(at, package)).collect();
+    let package = |(package, file): (&LockedPackage, &String)| RootPackage {
         name: package.name.clone(),
         version: package.version.clone(),
         architecture: package.architecture.clone(),
-        input: deb_name(at, package),
+        input: file.clone(),
     };
     // An answer for a package that is not there is refused by the last step.
     let last = all.end == packages.len();
@@ -151,7 +153,7 @@ fn configuring(
     let spec = BaseSpec {
         architecture: image.architecture.value,
         rules: RULES,
-        packages: packages[all.clone()].iter().enumerate().map(package).collect(),
+        packages: packages[all.clone()].iter().zip(&files).map(package).collect(),
         layers,
         paths: PathFilters { exclude: image.paths.exclude.clone(), include: image.paths.include.clone() },
         epoch,
@@ -165,8 +167,7 @@ fn configuring(
         builder.plan.private.insert(Digest::of(&json));
     }
     let contents = packages[all].iter().map(|package| package.file.sha256).collect();
-    let mut inputs: BTreeMap<String, Input> =
-        own.map(|at| (deb_name(at, &packages[at]), builder.fetch(&packages[at]))).collect();
+    let mut inputs: BTreeMap<String, Input> = own.map(|at| (files[at].clone(), builder.fetch(&packages[at]))).collect();
     inputs.insert("base.json".to_owned(), Input::Inline(json.clone()));
     (BaseKey { spec: json, contents, below: None }, inputs)
 }
