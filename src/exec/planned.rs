@@ -6,13 +6,12 @@
 use std::collections::BTreeSet;
 
 use super::event::StepEvent;
-use super::fetch;
 use super::source::SourceTrees;
 use super::status::{StepState, states};
 use super::{ExecOptions, Outlook, Services};
 use crate::base::Digest;
 use crate::plan::{Fetch, Input, Plan};
-use crate::store::Store;
+use crate::store::{Output, Store};
 
 /// The outlook of a build in which these steps run.
 pub fn outlook(plan: &Plan, store: &Store, runs: &dyn Fn(usize) -> bool) -> Outlook {
@@ -44,7 +43,7 @@ pub fn outlook(plan: &Plan, store: &Store, runs: &dyn Fn(usize) -> bool) -> Outl
 /// Tells what a build will do, if it will download anything.
 pub(super) fn tell(plan: &Plan, sources: &SourceTrees, services: &Services<'_>, options: &ExecOptions) {
     let Services { store, caches, listener, .. } = *services;
-    // A build with nothing to fetch has nothing to say, and should not look everything up twice.
+    // A build with nothing to fetch has nothing to say.
     if options.offline || lacking(plan, store).next().is_none() {
         return;
     }
@@ -57,9 +56,11 @@ pub(super) fn tell(plan: &Plan, sources: &SourceTrees, services: &Services<'_>, 
     }
 }
 
-/// The files that the store lacks and others have.
+/// The files that others have, and the store has not by name. They are not looked at: nothing of a store below is used for this, and
+/// nothing is read.
 fn lacking<'a>(plan: &'a Plan, store: &Store) -> impl Iterator<Item = &'a Fetch> {
-    fetch::missing(store, plan.fetches.values().filter(|fetch| !fetch.place.is_local())).into_iter()
+    let named = |fetch: &Fetch| Output::File { digest: fetch.digest, size: fetch.size, executable: false };
+    plan.fetches.values().filter(move |fetch| !fetch.place.is_local() && !store.lists(&named(fetch)))
 }
 
 fn fetched<'a>(plan: &'a Plan, input: &Input) -> Option<&'a Fetch> {

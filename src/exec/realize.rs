@@ -95,6 +95,7 @@ pub fn realize_judged(
     let _running = Interruptible::start(RunningWork::Steps);
     let sources = source::all(plan, services.store, &interrupt::stopped)
         .map_err(|error| if error.is_interrupted() { ExecError::Interrupted } else { error.into() })?;
+    judge.begin();
     carry_out(plan, &sources, (services, judge), options)
 }
 

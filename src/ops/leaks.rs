@@ -23,30 +23,15 @@ use crate::world::fs;
 /// Rises when the scanner learns to find more.
 const VERSION: u32 = 2;
 
-/// The search of one build.
-pub(super) struct Search<'a> {
+/// A search, with what is looked for at this time.
+struct Search<'a> {
     ready: &'a Ready<'a>,
     needles: Vec<Needle>,
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(ready: &'a Ready<'a>) -> Search<'a> {
+    fn new(ready: &'a Ready<'a>) -> Search<'a> {
         Search { ready, needles: wanted(ready) }
-    }
-
-    /// Searches what a step has just left, if it becomes part of an artifact, while other steps run. What is clean is not
-    /// searched again; whatever else comes of it, [`check`] finds as well, and tells.
-    pub(super) fn ahead(&self, step: usize, outputs: &BTreeMap<String, Output>, stop: &(dyn Fn() -> bool + Sync)) {
-        let mut done = BTreeSet::new();
-        for (artifact, input) in all_searched(&self.ready.plan) {
-            let Input::Output { step: made_by, name } = input else { continue };
-            if let Some(Output::File { digest, .. }) = outputs.get(name).filter(|_| *made_by == step)
-                && !stop()
-                && done.insert(digest)
-            {
-                let _ = self.hits(&artifact.file_name(), digest);
-            }
-        }
     }
 
     /// What is found in a file; `None` where the store has it no more.
@@ -64,6 +49,27 @@ impl<'a> Search<'a> {
             self.ready.store.note(&memo, b"clean")?;
         }
         Ok(Some(hits))
+    }
+}
+
+/// Searches what a step has just left, if it becomes part of an artifact, while other steps run. What is clean is not
+/// searched again; whatever else comes of it, [`check`] finds as well, and tells.
+pub(super) fn ahead(
+    ready: &Ready<'_>,
+    step: usize,
+    outputs: &BTreeMap<String, Output>,
+    stop: &(dyn Fn() -> bool + Sync),
+) {
+    let mut done = BTreeSet::new();
+    for (artifact, input) in all_searched(&ready.plan) {
+        let Input::Output { step: made_by, name } = input else { continue };
+        if let Some(Output::File { digest, .. }) = outputs.get(name).filter(|_| *made_by == step)
+            && !stop()
+            && done.insert(digest)
+        {
+            // The file was made just now: today's date is looked for, not that of the beginning of the build.
+            let _ = Search::new(ready).hits(&artifact.file_name(), digest);
+        }
     }
 }
 

@@ -34,6 +34,12 @@ impl<'a> Answers<'a> {
         Answers { ready, facts: Mutex::default(), error: Mutex::default() }
     }
 
+    /// Nobody has answered yet.
+    pub(super) fn forget(&self) {
+        lock(&self.facts).clear();
+        *lock(&self.error) = None;
+    }
+
     /// Hears what a step left. When all QEMUs have answered, what one of them does not know ends the build.
     pub(super) fn hear(&self, step: usize, outputs: &BTreeMap<String, Output>) -> Result<(), RefusedOutputs> {
         if !matches!(self.ready.plan.steps[step].kind, StepKind::QemuFacts(..)) {

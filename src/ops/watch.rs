@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::error::OpsError;
-use super::leaks::Search;
+use super::leaks;
 use super::load::Ready;
 use super::qemu::Answers;
 use crate::exec::{ExecError, RefusedOutputs, StepJudge};
@@ -11,13 +11,13 @@ use crate::store::Output;
 
 /// Looks at what steps leave as soon as they end.
 pub(super) struct BuildJudge<'a> {
+    ready: &'a Ready<'a>,
     answers: Answers<'a>,
-    search: Search<'a>,
 }
 
 impl<'a> BuildJudge<'a> {
     pub(super) fn new(ready: &'a Ready<'a>) -> BuildJudge<'a> {
-        BuildJudge { answers: Answers::new(ready), search: Search::new(ready) }
+        BuildJudge { ready, answers: Answers::new(ready) }
     }
 
     /// The error of a build, with the reason where this judge ended it.
@@ -28,6 +28,10 @@ impl<'a> BuildJudge<'a> {
 }
 
 impl StepJudge for BuildJudge<'_> {
+    fn begin(&self) {
+        self.answers.forget();
+    }
+
     fn judge(
         &self,
         step: usize,
@@ -35,7 +39,7 @@ impl StepJudge for BuildJudge<'_> {
         stop: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), RefusedOutputs> {
         self.answers.hear(step, outputs)?;
-        self.search.ahead(step, outputs, stop);
+        leaks::ahead(self.ready, step, outputs, stop);
         Ok(())
     }
 }

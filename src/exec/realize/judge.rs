@@ -9,6 +9,9 @@ use crate::store::Output;
 
 /// Looks at what steps leave as soon as it is known, from cache or not. Nothing waits for it but the end of the build.
 pub trait StepJudge: Sync {
+    /// Called before the first step. A plan that is carried out anew, such as without the results of others, forgets what it heard.
+    fn begin(&self) {}
+
     /// Called once for each step that keeps what it leaves, from any thread. Where `stop` says so, nobody waits for it any more.
     fn judge(
         &self,
