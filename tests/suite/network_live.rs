@@ -194,10 +194,17 @@ fn a_guest_reaches_others_and_not_this_machine_and_its_port_is_forwarded() {
     }
     assert!(canary.accept().is_err() && datagrams.recv(&mut [0; 9]).is_err(), "a guest reached this machine");
 
+    // The server may start after the console asks who is there: until then QEMU takes a connection and ends it.
     let mut banner = [0; 8];
-    let mut ssh = TcpStream::connect(("127.0.0.1", FORWARDED)).unwrap();
-    ssh.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
-    ssh.read_exact(&mut banner).unwrap();
+    let began = Instant::now();
+    loop {
+        let mut ssh = TcpStream::connect(("127.0.0.1", FORWARDED)).unwrap();
+        ssh.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+        match ssh.read_exact(&mut banner) {
+            Err(_) if began.elapsed() < Duration::from_secs(120) => std::thread::sleep(Duration::from_secs(1)),
+            read => break read.unwrap(),
+        }
+    }
     assert_eq!(&banner, b"SSH-2.0-");
 
     machine.press("\x01x");
