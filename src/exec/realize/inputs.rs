@@ -133,7 +133,7 @@ impl Realizer<'_> {
 
     /// Runs a step for those that read it.
     fn transient(&self, at: usize, action: Digest) -> Result<Arc<Files>, ExecError> {
-        match self.carry_out(at, action, (None, None))?.collected {
+        match self.carry_out(at, action, (None, false))?.collected {
             Collected::Transient(files) => Ok(self.transients.hold(at, files)),
             Collected::Objects(_) => unreachable!("the outputs of a transient step are transient"),
         }

@@ -27,9 +27,8 @@ impl Realizer<'_> {
         let directories = reuse != Reuse::Nothing && self.options.incremental == Incremental::Directories;
         let incremental = resolved.incremental.filter(|_| directories);
         // A build that is to find out whether bits come out again takes none from the one before.
-        let reuses = reuse != Reuse::Nothing && !self.options.variation;
-        let earlier = if reuses { earlier::find(self.store(), &self.plan.steps[at]) } else { None };
-        let Ran { began, collected } = self.carry_out(at, action, (incremental, earlier))?;
+        let takes_earlier = reuse != Reuse::Nothing && !self.options.variation;
+        let Ran { began, collected } = self.carry_out(at, action, (incremental, takes_earlier))?;
         let Collected::Objects(outputs) = collected else { unreachable!("only transient steps leave anything else") };
         for bytes in resolved.messages.blobs.values() {
             self.store().put(bytes)?;
@@ -48,18 +47,25 @@ impl Realizer<'_> {
         &self,
         at: usize,
         action: Digest,
-        (incremental, earlier): (Option<KeptDirectory<'_>>, Option<PathBuf>),
+        (incremental, takes_earlier): (Option<KeptDirectory<'_>>, bool),
     ) -> Result<Ran, ExecError> {
+        // Nobody else goes on from a kept directory before it is known whether that is to be dropped.
+        let alone = incremental.map(|kept| kept.alone(self.store(), &|| self.stopped()));
+        let _alone = alone.transpose().map_err(interrupted)?;
         loop {
             let inputs = self.inputs(at)?;
             let read: Vec<PathBuf> = inputs.files.values().chain(&inputs.tools).map(|one| one.path.clone()).collect();
-            let ran = self.carry_out_with(at, action, (incremental, earlier.clone(), inputs));
-            if self.stopped() || !self.store().was_disturbed(read.iter().map(PathBuf::as_path)) {
+            let ran = self.carry_out_with(at, action, (incremental, takes_earlier, inputs));
+            if !self.store().was_disturbed(read.iter().map(PathBuf::as_path)) {
                 return ran;
             }
             if let Some(kept) = incremental {
                 // It has what came of the files that changed.
                 self.store().drop_incremental(&kept.names.directory, &|| self.stopped()).map_err(interrupted)?;
+            }
+            if self.stopped() {
+                // There is no time for another run, and what this one left is no result.
+                return ran.and(Err(ExecError::Interrupted));
             }
         }
     }
@@ -68,11 +74,9 @@ impl Realizer<'_> {
         &self,
         at: usize,
         action: Digest,
-        (incremental, earlier, inputs): (Option<KeptDirectory<'_>>, Option<PathBuf>, Inputs),
+        (incremental, takes_earlier, inputs): (Option<KeptDirectory<'_>>, bool, Inputs),
     ) -> Result<Ran, ExecError> {
         let Inputs { files: inputs, tools, local, transient: _until_it_ended } = inputs;
-        let alone = incremental.map(|kept| kept.alone(self.store(), &|| self.stopped()));
-        let _alone = alone.transpose().map_err(interrupted)?;
         let _pass = self.jobs.enter(Urgency { rank: self.ranks[at], ..Urgency::default() });
         if self.stopped() {
             return Err(ExecError::Interrupted);
@@ -81,6 +85,8 @@ impl Realizer<'_> {
         let transient = self.plan.transient.contains(&at);
         let destination = if transient { Destination::Readers } else { Destination::Store };
         let stop = || self.stopped();
+        // Looked for now: it may be set aside at any time, and the step waited for its turn.
+        let earlier = if takes_earlier { earlier::find(self.store(), step) } else { None };
         self.timed(&Ready {
             step,
             action,

@@ -70,12 +70,11 @@ impl Scanner {
         let Some(files) = walk::files(file)? else { return self.scan(name, file) };
         let search = |files: &[walk::Located]| {
             let mut finder = self.finder();
-            walk::walk_files(name, file, files, &mut finder);
-            finder.hits
+            walk::walk_files(name, file, files, &mut finder)?;
+            Ok(finder.hits)
         };
-        let mut hits: Vec<Hit> = files.par_chunks(RUN).flat_map_iter(search).collect();
-        hits.truncate(MAX_HITS);
-        Ok(hits)
+        let runs = files.par_chunks(RUN).map(search).collect::<io::Result<Vec<Vec<Hit>>>>()?;
+        Ok(runs.into_iter().flatten().take(MAX_HITS).collect())
     }
 
     /// Every hit in a stream, and in what is packed inside it.

@@ -181,3 +181,16 @@ fn what_is_common_or_known_is_not_looked_for() {
     let known = "hostname = lab-machine7, user carol, linux-image-6.18.44-custom";
     assert_eq!(kinds(&machine(), today, known), [TraceKind::Store, TraceKind::Account]);
 }
+
+#[test]
+fn an_archive_that_cannot_be_read_to_its_end_is_not_clean() {
+    let path = std::env::temp_dir().join(format!("kiln-leak-short-{}", std::process::id()));
+    crate::world::fs::write_atomically(&path, &tar("etc/motd", &[b'x'; 100_000])).unwrap();
+    let file = File::options().read(true).write(true).open(&path).unwrap();
+    let files = walk::files(&file).unwrap().unwrap();
+    let search = |name| walk::walk_files(name, &file, &files, &mut scanner().finder());
+    assert!(search("whole").is_ok());
+    file.set_len(50_000).unwrap();
+    assert_eq!(search("short").unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    crate::world::fs::remove_file(&path).unwrap();
+}

@@ -1,5 +1,6 @@
 //! Every plain byte of an artifact: through gzip, xz and zstd, into tar and ar archives, into the payload of a kernel.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
@@ -44,12 +45,14 @@ pub(super) fn files(archive: &File) -> io::Result<Option<Vec<Located>>> {
     Ok(Some(files))
 }
 
-/// Shows some of them.
-pub(super) fn walk_files(place: &str, archive: &File, files: &[Located], visitor: &mut dyn Visitor) {
+/// Shows some of them. What is packed inside may be damaged, as packages bring it; the archive itself has to be read to its end.
+pub(super) fn walk_files(place: &str, archive: &File, files: &[Located], visitor: &mut dyn Visitor) -> io::Result<()> {
+    let failed = Cell::new(None);
     for (entry, offset) in files {
-        let content = At { file: archive, offset: *offset, left: entry.size };
+        let content = At { file: archive, offset: *offset, left: entry.size, failed: &failed };
         member(place, entry, Box::new(content), DEPTH - 1, visitor);
     }
+    failed.into_inner().map_or(Ok(()), |kind: io::ErrorKind| Err(kind.into()))
 }
 
 type Stream<'a> = Box<dyn Read + 'a>;
@@ -61,12 +64,18 @@ struct At<'a> {
     file: &'a File,
     offset: u64,
     left: u64,
+    /// Whoever reads may take an error for damage of what is packed here, and pass over it.
+    failed: &'a Cell<Option<io::ErrorKind>>,
 }
 
 impl Read for At<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let read = self.file.read_at(&mut buffer[..wanted], self.offset)?;
+        let read = match self.file.read_at(&mut buffer[..wanted], self.offset) {
+            Ok(0) if wanted > 0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            read => read,
+        };
+        let read = read.inspect_err(|error| self.failed.set(Some(error.kind())))?;
         (self.offset, self.left) = (self.offset + read as u64, self.left - read as u64);
         Ok(read)
     }
