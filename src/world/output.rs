@@ -8,6 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags};
@@ -19,8 +20,8 @@ use super::context::{context, plain};
 /// Around the random part of a name.
 const PREFIX: &str = ".kiln-";
 const SUFFIX: &str = ".tmp";
-/// Random names that are tried; a second one is never needed.
-const MAX_ATTEMPTS: u32 = 8;
+/// Random names that are tried. A second one is needed only where somebody sweeps the directory in the same instant.
+const MAX_ATTEMPTS: u32 = 500;
 
 /// A directory, whatever happens to its path.
 #[derive(Debug)]
@@ -133,32 +134,22 @@ impl OutputDirectory {
     /// A new file that has no name of its own yet.
     pub fn begin(&self) -> Result<NewFile<'_>, WorldError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mut tries = 0;
-        loop {
+        for attempt in 0..MAX_ATTEMPTS {
             let name = random_name();
-            let created = rustix::fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR);
-            tries += 1;
-            match created {
-                Err(Errno::EXIST) if tries < MAX_ATTEMPTS => {}
-                created => {
-                    let file = context("create a file in", &self.shown(), created.map_err(Into::into))?;
-                    // Who sweeps leaves alone what somebody still writes to; who did between these two lines has removed it.
-                    let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
-                    let swept = locked == Err(Errno::WOULDBLOCK) || !self.names(&name, &file);
-                    if swept && tries < MAX_ATTEMPTS {
-                        continue;
-                    }
-                    return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });
-                }
+            let file = match rustix::fs::openat(&self.fd, &name, flags, Mode::RUSR | Mode::WUSR) {
+                Err(Errno::EXIST) => continue,
+                created => context("create a file in", &self.shown(), created.map_err(Into::into))?,
+            };
+            // Who sweeps leaves alone what somebody still writes to; who did before this line has removed the file.
+            let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+            let there = rustix::fs::statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW);
+            if locked != Err(Errno::WOULDBLOCK) && !matches!(there, Err(Errno::NOENT)) {
+                return Ok(NewFile { directory: self, name: Some(name), file: File::from(file) });
             }
+            // Out of step with a process that sweeps again and again on a busy machine.
+            std::thread::sleep(Duration::from_millis(u64::from(attempt.min(20))));
         }
-    }
-
-    /// Whether a name is that of an open file.
-    fn names(&self, name: &OsStr, file: &OwnedFd) -> bool {
-        let found = rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
-        let identity = |stat: rustix::fs::Stat| (stat.st_dev, stat.st_ino);
-        found.is_ok_and(|found| rustix::fs::fstat(file).is_ok_and(|own| identity(found) == identity(own)))
+        context("create a file in", &self.shown(), Err(Errno::AGAIN.into()))
     }
 
     /// Removes the new files of processes that were killed before they gave them a name.
