@@ -14,6 +14,8 @@ use super::sandbox;
 pub enum RunningWork {
     /// Steps of a plan: their sandboxes are ended at once.
     Steps,
+    /// A step with a build directory that is kept: its sandbox ends in good order, and the directory is looked through.
+    KeptDirectory,
     /// Files that are read or written from one end to the other: each looks now and then whether it is to go on.
     Files,
     /// Machines: each is asked to close its files first.
@@ -27,6 +29,7 @@ impl RunningWork {
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
             RunningWork::Steps => 2,
+            RunningWork::KeptDirectory => 20,
             RunningWork::Files | RunningWork::Machines | RunningWork::SecondBuild => 8,
         })
     }
@@ -34,12 +37,14 @@ impl RunningWork {
 
 struct Counts {
     steps: usize,
+    kept_directories: usize,
     files: usize,
     machines: usize,
     second_builds: usize,
 }
 
-static RUNNING: Mutex<Counts> = Mutex::new(Counts { steps: 0, files: 0, machines: 0, second_builds: 0 });
+static RUNNING: Mutex<Counts> =
+    Mutex::new(Counts { steps: 0, kept_directories: 0, files: 0, machines: 0, second_builds: 0 });
 static STOPPED: AtomicBool = AtomicBool::new(false);
 
 /// While it lives, something runs that [`stop`] ends. With the last one, the wish to stop has been granted.
@@ -68,6 +73,7 @@ impl Counts {
     fn of(&mut self, work: RunningWork) -> &mut usize {
         match work {
             RunningWork::Steps => &mut self.steps,
+            RunningWork::KeptDirectory => &mut self.kept_directories,
             RunningWork::Files => &mut self.files,
             RunningWork::Machines => &mut self.machines,
             RunningWork::SecondBuild => &mut self.second_builds,
@@ -75,12 +81,13 @@ impl Counts {
     }
 
     fn is_idle(&self) -> bool {
-        self.steps + self.files + self.machines + self.second_builds == 0
+        self.steps + self.kept_directories + self.files + self.machines + self.second_builds == 0
     }
 
     /// The work that takes longest to end.
     fn slowest(&self) -> RunningWork {
         match self {
+            Counts { kept_directories: 1.., .. } => RunningWork::KeptDirectory,
             Counts { machines: 1.., .. } => RunningWork::Machines,
             Counts { second_builds: 1.., .. } => RunningWork::SecondBuild,
             Counts { files: 1.., .. } => RunningWork::Files,

@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::event::StepEvent;
 use super::executor::{ExecutorError, Provided, Request, Task};
 use super::failure::{Fault, StepFailure};
 use super::fetch::interrupted;
 use super::incremental::{FoundDirectory, KeptDirectory, TakenDirectory};
+use super::interrupt::{Interruptible, RunningWork};
 use super::log::Log;
 use super::outputs::{BuildDirectory, Collected, Destination};
 use super::sandbox::{Exceeded, SandboxGroup};
@@ -24,8 +26,12 @@ use crate::world::plain::FileKind;
 /// With so many bytes free on the store's disk, what was full is a file system in memory.
 const ROOM: u64 = 64 << 20;
 
-/// A file that a step leaves in its build directory when its command failed, and nothing killed it.
-const FAILED: &str = "failed";
+/// A file that a step leaves in its build directory when its command did not succeed, and all its processes ended in good order.
+const IN_ORDER: &str = "failed";
+
+/// How long a step whose build directory is kept may take to end. What make interrupts removes what it has half written, which takes a
+/// moment; on a machine with much else to do, some.
+const GRACE: Duration = Duration::from_secs(8);
 
 /// A step that is ready to run.
 pub(super) struct Ready<'a> {
@@ -156,8 +162,13 @@ fn work(
         (Some(directory), Some(kept)) => directory.prepare(store, (kept, &ready.local, &archives), &mut request)?,
         _ => archives.whole(&ready.local, &mut request)?,
     }
+    // Until the directory is where the next run finds it.
+    let _running = ready.incremental.map(|_| Interruptible::start(RunningWork::KeptDirectory));
     let executed = ready.sandboxes.during(|| executor.execute(&request, log));
-    if matches!(executed, Err(ExecutorError::Failed(_))) && keep_failed(ready, &build) {
+    if let Err(ExecutorError::Failed(failure)) = &executed
+        && failure.fault == Fault::Input
+        && keep_unfinished(ready, &build)
+    {
         left.set(Left::Directory);
     }
     executed.map_err(|error| match error {
@@ -178,14 +189,14 @@ fn work(
     Ok(collected)
 }
 
-/// Keeps what a step left that failed in an orderly way, which it says itself, because of what is in its local sources:
-/// whoever edits them goes on from there. Of one that was killed nobody knows which files are whole.
-fn keep_failed(ready: &Ready<'_>, build: &BuildDirectory<'_>) -> bool {
-    let Some(directory) = ready.incremental.filter(|_| !ready.local.is_empty() && !(ready.stop)()) else {
-        return false;
-    };
-    let orderly = build.dir.kind(FAILED).is_ok_and(|kind| kind == FileKind::File);
-    orderly && directory.keep(ready.services.store, (&build.dir, &ready.local), ready.stop).is_ok()
+/// Keeps what a step left that ended in good order before it was done, which it says itself: when it failed because of what is in
+/// its local sources, or was interrupted. Whoever edits those, or runs the build again, goes on from there. Where a process was killed
+/// nobody knows which files are whole.
+fn keep_unfinished(ready: &Ready<'_>, build: &BuildDirectory<'_>) -> bool {
+    let Some(directory) = ready.incremental else { return false };
+    let in_order = build.dir.kind(IN_ORDER).is_ok_and(|kind| kind == FileKind::File);
+    // Although the build is to end: it waits for nobody, who runs this step alone.
+    in_order && directory.keep(ready.services.store, (&build.dir, &ready.local), &|| false).is_ok()
 }
 
 /// The step as an executor is asked for it.
@@ -197,6 +208,7 @@ fn request(ready: &Ready<'_>, build: &BuildDirectory<'_>, scratch: &Path) -> Req
         tools: ready.tools.clone(),
         outputs: ready.step.outputs.clone(),
         limits: ready.options.limits,
+        grace: if ready.incremental.is_some() { GRACE } else { Duration::ZERO },
         processors: ready.options.jobs,
         variation: ready.options.variation,
         without_stand_ins: ready.options.without_stand_ins,

@@ -353,6 +353,7 @@ pub(super) fn confined(tree: &Path, mut mounts: Vec<Mount>, argv: Vec<String>) -
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv,
         hostname: HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: RUN.into(),
     }
 }

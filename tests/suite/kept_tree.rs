@@ -49,7 +49,7 @@ impl KeptTree {
             skip(format!("the host lacks {}", String::from_utf8_lossy(&missing)));
             return None;
         }
-        let output = run(&format!("tar -c -C new -f in/source.tar edited.c\n{scripts}\nunpack_source"));
+        let output = run(&format!("(cd new && tar -c -f ../in/source.tar *)\n{scripts}\nunpack_source"));
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         Some(if output.status.success() { Ok(()) } else { Err(said) })
     }
@@ -95,4 +95,13 @@ fn nothing_goes_on_from_a_tree_that_was_written_later_than_now() {
         let said = prepared.unwrap_err();
         assert!(said.contains("linux/a.o was written later than now: the clock was set back"), "{name}: {said}");
     }
+}
+
+#[test]
+fn nothing_goes_on_from_a_tree_whose_links_lead_elsewhere() {
+    let tree = KeptTree::new("link");
+    std::os::unix::fs::symlink("a.c", tree.0.join("new/some link.h")).unwrap();
+    let Some(prepared) = tree.prepare(&DIRECTORY) else { return };
+    let said = prepared.unwrap_err();
+    assert!(said.contains("some link.h is a symbolic link that is new or leads elsewhere"), "{said}");
 }

@@ -45,6 +45,7 @@ fn spec(name: &str, argv: &[&str]) -> Spec {
         argv: argv.iter().map(|word| (*word).to_owned()).collect(),
         directories: Vec::new(),
         hostname: HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: PathBuf::from("/tmp"),
     }
 }

@@ -27,6 +27,7 @@ fn spec(name: &str, script: &str) -> Spec {
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
         directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: PathBuf::from("/tmp"),
     }
 }

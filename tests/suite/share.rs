@@ -46,6 +46,7 @@ impl Shared {
             env: BTreeMap::from([("PATH".to_owned(), "/usr/bin".to_owned()), ("LC_ALL".to_owned(), "C".to_owned())]),
             argv: Vec::new(),
             hostname: sandbox::HOST_NAME.to_owned(),
+            grace: std::time::Duration::ZERO,
             cwd: PathBuf::from("/tmp"),
         };
         Shared { scratch, spec }

@@ -14,7 +14,7 @@ const SOURCE: [(&str, &str); 7] = [
     ("Makefile", "VERSION = 6\n"),
     (
         "Kconfig",
-        "config A\n\tbool \"a\"\nconfig B\n\tbool \"b\"\nconfig HANG\n\tbool \"h\"\nconfig LOCALVERSION\n\tstring \"l\"\n",
+        "config A\n\tbool \"a\"\nconfig B\n\tbool \"b\"\nconfig HANG\n\tbool \"h\"\nconfig DEAF\n\tbool \"d\"\nconfig FAIL\n\tbool \"f\"\nconfig LOCALVERSION\n\tstring \"l\"\n",
     ),
     ("core.c", "core"),
     ("a.c", "a"),
@@ -127,13 +127,10 @@ fn an_option_that_goes_while_another_changes_and_comes_back_is_compiled_with_the
     }
 }
 
-#[test]
-fn a_build_that_was_interrupted_leaves_nothing_that_another_goes_on_from() {
-    let Some(lab) = Miniature::new("interrupted") else { return };
-    lab.built(OPTIONS, &["--incremental"]);
-    lab.options(&format!("{OPTIONS} option HANG = y"));
+/// Builds a kernel that hangs, and ends that with Ctrl-C when it has half an object in the directory that was kept.
+fn interrupt(lab: &Miniature, options: &str) {
+    lab.options(options);
     let hanging = start(lab.ground.kiln().args(["build", "lab.kiln", "--incremental"]));
-    // It has the directory, and then half an object in it.
     let half = |path: &PathBuf| path.ends_with("core.o") && std::fs::read(path).is_ok_and(|bytes| bytes == b"half");
     let began = std::time::Instant::now();
     while !walk(&lab.ground.store().join("tmp")).iter().any(half) {
@@ -144,11 +141,48 @@ fn a_build_that_was_interrupted_leaves_nothing_that_another_goes_on_from() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let ended = hanging.finish(PATIENCE);
     assert_eq!(ended.code, Some(130), "{}", ended.text());
+}
+
+#[test]
+fn a_build_that_was_interrupted_in_good_order_is_gone_on_from() {
+    let Some(lab) = Miniature::new("interrupted") else { return };
+    lab.built(OPTIONS, &["--incremental"]);
+    interrupt(&lab, &format!("{OPTIONS} option HANG = y"));
+    let kept = lab.kept();
+    assert!(kept.len() == 1 && !kept[0].join("core.o").exists(), "{kept:?}");
+    let (kernel, said) = lab.built("option A = y option B = n", &["--incremental"]);
+    assert!(kernel == "core: LOCALVERSION=n\na: B=n\n" && went_on(&said), "{kernel}{said}");
+}
+
+#[test]
+fn a_build_that_had_to_be_killed_leaves_nothing_that_another_goes_on_from() {
+    let Some(lab) = Miniature::new("killed") else { return };
+    lab.built(OPTIONS, &["--incremental"]);
+    interrupt(&lab, &format!("{OPTIONS} option HANG = y option DEAF = y"));
     assert!(lab.kept().is_empty());
     let (kernel, said) = lab.built("option A = y option B = n", &["--incremental"]);
     assert!(kernel == "core: LOCALVERSION=n\na: B=n\n" && !went_on(&said), "{kernel}{said}");
     let (kernel, said) = lab.built("option A = n option B = n", &["--incremental"]);
     assert!(kernel == "core: LOCALVERSION=n\n" && went_on(&said), "{kernel}{said}");
+}
+
+#[test]
+fn a_failure_beside_a_kernel_does_not_cost_its_directory() {
+    let Some(lab) = Miniature::new("beside") else { return };
+    lab.built(OPTIONS, &["--incremental"]);
+    lab.options(&format!("{OPTIONS} option HANG = y"));
+    let recipe = lab.ground.path("lab.kiln");
+    let text = std::fs::read_to_string(&recipe).unwrap();
+    // Where the other kernel has not begun before this one failed, its directory was never in danger.
+    let own = text.lines().find(|line| line.starts_with("kernel small")).unwrap();
+    let other = own.replace("kernel small", "kernel other").replace("option HANG", "option FAIL");
+    std::fs::write(&recipe, format!("{text}{other}\n")).unwrap();
+    assert_eq!(run(lab.ground.kiln().args(["lock", "lab.kiln"])).code, Some(0));
+    let ended = lab.build(&["--incremental", "--jobs", "2"]);
+    assert!(ended.text().contains("step kernel-build other failed"), "{}", ended.text());
+    assert_eq!(lab.kept().len(), 1, "{}", ended.text());
+    let (kernel, said) = lab.built("option A = y option B = n", &["--incremental"]);
+    assert!(kernel == "core: LOCALVERSION=n\na: B=n\n" && went_on(&said), "{kernel}{said}");
 }
 
 /// Files, however deep; what goes meanwhile is passed over.

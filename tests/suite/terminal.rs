@@ -45,6 +45,7 @@ fn the_program_on_the_terminal() {
         argv: ["/bin/sh", "-c", &script].map(str::to_owned).into(),
         directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: "/tmp".into(),
     };
     let (console, streams) = TerminalConsole::open(Stdio::null()).unwrap();

@@ -245,6 +245,7 @@ fn a_tree_of_real_tools_compiles_and_makes_file_systems() {
         argv: ["/bin/sh", "-ec", script].map(str::to_owned).to_vec(),
         directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: PathBuf::from("/tmp"),
     };
     let mut lines = Vec::new();

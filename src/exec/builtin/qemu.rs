@@ -125,6 +125,7 @@ fn spec(subject: Subject<'_>, arch: Arch) -> Spec {
         argv,
         directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: PathBuf::from("/"),
     }
 }

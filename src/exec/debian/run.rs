@@ -67,6 +67,7 @@ impl Runner<'_> {
             privileges: Privileges::Build,
             directories: Vec::new(),
             hostname: self.hostname.to_owned(),
+            grace: std::time::Duration::ZERO,
             env,
             argv: ["/bin/sh", "-c", script].map(str::to_owned).to_vec(),
             cwd: PathBuf::from("/"),

@@ -143,6 +143,7 @@ fn spec(request: &Request) -> Result<Spec, ExecutorError> {
         argv: argv.clone(),
         directories: Vec::new(),
         hostname: sandbox::HOST_NAME.to_owned(),
+        grace: request.grace,
         cwd: inside(id::BUILD),
     })
 }

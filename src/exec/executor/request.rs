@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +25,8 @@ pub struct Request {
     pub outputs: Vec<String>,
     /// What it may use.
     pub limits: Limits,
+    /// How long a command may take to end in good order when it is to end early; otherwise it is killed at once.
+    pub grace: Duration,
     /// Processors that it may use; all when not given.
     pub processors: Option<u32>,
     /// Whether its programs see another clock and another order of directories.

@@ -17,8 +17,8 @@ use super::{HOST_NAME, Mount, Root, SandboxError, Spec, limits, mounts, privileg
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
     let told = match start(wires) {
-        Ok((child, signals, watch)) => wires.tell(&Message::Started).map(|()| match reap(&child, signals) {
-            Message::Ended(status) => match watch.at_the_end() {
+        Ok(inside) => wires.tell(&Message::Started).map(|()| match reap(&inside.child, inside.signals, inside.told) {
+            Message::Ended(status) => match inside.watch.at_the_end() {
                 Some(exceeded) => Message::Failed(SandboxError::Limit(exceeded)),
                 None => Message::Ended(status),
             },
@@ -31,7 +31,24 @@ pub(super) fn main(wires: &Wires) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn start(wires: &Wires) -> Result<(Child, Signals, Watch), SandboxError> {
+/// What pid 1 looks after.
+struct Inside {
+    child: Child,
+    signals: Signals,
+    watch: Watch,
+    told: Told,
+}
+
+/// Who is told that the sandbox is to end.
+#[derive(Clone, Copy)]
+enum Told {
+    /// The program, which knows its own processes.
+    Program,
+    /// Every process that the program started, as at a terminal: a shell is deaf while it waits for its command.
+    Everybody,
+}
+
+fn start(wires: &Wires) -> Result<Inside, SandboxError> {
     let job = wires.job()?;
     limits::hold(job.limits);
     close_strangers()?;
@@ -54,7 +71,11 @@ fn start(wires: &Wires) -> Result<(Child, Signals, Watch), SandboxError> {
     limits::first_to_go(child.id());
     let watch = Watch::of(&job);
     watch.clone().start(wires)?;
-    Ok((child, signals, watch))
+    let told = match &job.work {
+        Work::Program(spec) if !spec.grace.is_zero() => Told::Everybody,
+        _ => Told::Program,
+    };
+    Ok(Inside { child, signals, watch, told })
 }
 
 fn program(job: &Job, spec: &Spec) -> Result<Child, SandboxError> {
@@ -94,12 +115,16 @@ fn own_session(command: &mut Command) {
 }
 
 /// Waits for the program, burying whatever else ends; passes a polite request to end on.
-fn reap(child: &Child, mut signals: Signals) -> Message {
+fn reap(child: &Child, mut signals: Signals, told: Told) -> Message {
     let program = Pid::from_child(child);
     for signal in signals.forever() {
         if signal == SIGTERM {
             // When it is gone already, the next round says so.
-            let _ = rustix::process::kill_process(program, Signal::TERM);
+            let _ = match told {
+                Told::Program => rustix::process::kill_process(program, Signal::TERM),
+                // It has a session, and so a process group, of its own.
+                Told::Everybody => rustix::process::kill_process_group(program, Signal::TERM),
+            };
         }
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
             if pid == program {

@@ -42,6 +42,7 @@ mod watch;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use bound::{Bound, Exceeded, Limit, LimitError};
 pub use cancel::{SandboxGroup, cancel_all, cancelled, permit_all};
@@ -78,6 +79,9 @@ pub struct Spec {
     pub argv: Vec<String>,
     /// Working directory inside.
     pub cwd: PathBuf,
+    /// How long its processes may take to end in good order when the sandbox is ended from outside: they are told so by SIGTERM
+    /// first. Without any such time they are killed.
+    pub grace: Duration,
 }
 
 /// What becomes `/`.

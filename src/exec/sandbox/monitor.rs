@@ -5,8 +5,9 @@ use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal};
 use rustix::thread::UnshareFlags;
@@ -17,8 +18,8 @@ use super::{SandboxError, SandboxIds, ids, keyring, libraries, stage};
 /// The whole life of the process.
 pub(super) fn main(wires: &Wires) -> ExitCode {
     match start(wires) {
-        Ok(init) => {
-            guard(wires, init);
+        Ok((init, grace)) => {
+            guard(wires, init, grace);
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -29,7 +30,8 @@ pub(super) fn main(wires: &Wires) -> ExitCode {
     }
 }
 
-fn start(wires: &Wires) -> Result<Child, SandboxError> {
+/// Pid 1, and how long everything inside may take to end.
+fn start(wires: &Wires) -> Result<(Child, Duration), SandboxError> {
     keyring::leave()?;
     let mut job = wires.job()?;
     // A handler instead of ignoring: it ends with the next exec. The terminal's signals are for the program.
@@ -53,7 +55,8 @@ fn start(wires: &Wires) -> Result<Child, SandboxError> {
     unsafe {
         command.pre_exec(|| Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?));
     }
-    command.spawn().map_err(|error| SandboxError::setup("start pid 1", error))
+    let init = command.spawn().map_err(|error| SandboxError::setup("start pid 1", error))?;
+    Ok((init, if let Work::Program(spec) = &job.work { spec.grace } else { Duration::ZERO }))
 }
 
 /// A user namespace in which this process is 0.
@@ -119,7 +122,7 @@ fn apparmor_hint(error: Errno) -> String {
 }
 
 /// Returns when pid 1, and with it everything inside, is gone; sees to that when kiln hangs up.
-fn guard(wires: &Wires, mut init: Child) {
+fn guard(wires: &Wires, mut init: Child, grace: Duration) {
     let pid = Pid::from_child(&init);
     if let Ok(ended) = rustix::process::pidfd_open(pid, PidfdFlags::empty()) {
         let mut fds = [
@@ -132,6 +135,12 @@ fn guard(wires: &Wires, mut init: Child) {
                 Err(_) => break,
                 Ok(_) if !fds[1].revents().is_empty() => break,
                 Ok(_) if hung_up(wires) => {
+                    if !grace.is_zero() {
+                        forward(pid);
+                        let mut gone = [PollFd::from_borrowed_fd(ended.as_fd(), PollFlags::IN)];
+                        // Whatever it says: what has not ended by now is killed.
+                        let _ = rustix::event::poll(&mut gone, Timespec::try_from(grace).ok().as_ref());
+                    }
                     let _ = init.kill();
                     break;
                 }

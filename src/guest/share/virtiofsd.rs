@@ -123,6 +123,7 @@ fn spec(share: &Share, tree: &Path, run: &Path) -> Spec {
         env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         argv: argv(share.access),
         hostname: HOST_NAME.to_owned(),
+        grace: std::time::Duration::ZERO,
         cwd: PathBuf::from("/tmp"),
     }
 }

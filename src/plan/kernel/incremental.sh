@@ -12,6 +12,8 @@ unpack_source() {
     find linux -path linux/tools -prune -o -path linux/scripts -prune -o \
         -type f \( -name '*.ko' -o -name '*.mod.o' -o -name '*.a' \) -exec rm -f {} +
     rm -f linux/vmlinux linux/vmlinux.o linux/System.map linux/Module.symvers linux/modules.*
+    # From here on whoever interrupts this goes on from what it leaves: the shell hears of it when make has ended.
+    trap ': >/kiln/build/failed; exit 143' TERM
 }
 
 # The times stay as make left them. What was made for an option that is off now is not made again, and may be older than what

@@ -14,7 +14,9 @@ unpack_source() {
     tell_failures
 }
 
-# What fails from here on fails because of the source: the tree that it leaves is whole, and the next build goes on from it.
+# What fails from here on fails because of the source, or is interrupted: make has ended by then, and the tree that it leaves is
+# whole. The next build goes on from it.
 tell_failures() {
+    trap 'exit 143' TERM
     trap '[ $? = 0 ] || : >/kiln/build/failed' EXIT
 }

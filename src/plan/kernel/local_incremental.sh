@@ -8,6 +8,7 @@ unpack_source() {
         die "the kept tree is not that of a finished kernel"
     untracked
     forward
+    links
     (cd linux && xargs -0 -r rm -rf -- </kiln/in/source.removed)
     # What was made of a source that is gone would be up to date for make, which has no rule for it any more.
     sed -z -n 's/\.\(c\|S\|rs\)$/.o/p' /kiln/in/source.removed | (cd linux && xargs -0 -r rm -f --)
@@ -31,6 +32,12 @@ unpack_source() {
     fi
     rm -f linux/vmlinux linux/vmlinux.o linux/System.map linux/Module.symvers linux/modules.*
     tell_failures
+}
+
+# make asks a link for the time of what it leads to, and not since when it leads there.
+links() {
+    link=$(tar -t -v -f /kiln/in/source.tar | sed -n 's/^l.* [0-9][0-9-]* [0-9][0-9:]* \(.*\) -> .*/\1/p' | head -n 1)
+    [ -z "$link" ] || die "$link is a symbolic link that is new or leads elsewhere, which make does not see"
 }
 
 # Whether a path that is new, changed or gone is among those that decide a configuration: the files of `kconfig.tar`. A name
