@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use super::TarError;
 
@@ -12,14 +13,14 @@ const NAME_LIMIT: usize = 255;
 
 /// A relative path in normal form: no `.`, no `..`, no empty part, no slash at either end. The root is empty.
 ///
-/// Ordered by bytes, which is the order of a canonical archive.
+/// Ordered by bytes, which is the order of a canonical archive. Its clones share the bytes: a tree has every path several times.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TarPath(Vec<u8>);
+pub struct TarPath(Arc<[u8]>);
 
 impl TarPath {
     /// The directory that holds everything.
     pub fn root() -> TarPath {
-        TarPath(Vec::new())
+        TarPath(Arc::default())
     }
 
     /// Normalises `./usr//bin/` to `usr/bin`; refuses absolute paths, `..`, NUL and what Linux could not hold.
@@ -48,7 +49,7 @@ impl TarPath {
             }
             normal.extend_from_slice(part);
         }
-        Ok(TarPath(normal))
+        Ok(TarPath(normal.into()))
     }
 
     /// The bytes, `usr/bin`.
@@ -67,7 +68,7 @@ impl TarPath {
             return None;
         }
         let end = self.0.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-        Some(TarPath(self.0[..end].to_vec()))
+        Some(TarPath(self.0[..end].into()))
     }
 
     /// The last part; empty for the root.
@@ -82,7 +83,7 @@ impl TarPath {
 
     /// This path with one more part; refused when the part is not a plain file name.
     pub fn join(&self, part: &[u8]) -> Result<TarPath, TarError> {
-        let mut bytes = self.0.clone();
+        let mut bytes = self.0.to_vec();
         if !bytes.is_empty() {
             bytes.push(b'/');
         }

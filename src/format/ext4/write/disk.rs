@@ -17,6 +17,8 @@ const CHUNK: usize = 256 << 10;
 pub(super) enum Origin {
     /// From here on in the memory of the disk.
     Memory(usize),
+    /// From here on in the table of all inodes.
+    Inodes(usize),
     Source {
         source: usize,
         /// Where in it.
@@ -41,11 +43,12 @@ pub struct DiskMap {
     size: u64,
     pieces: Vec<Piece>,
     memory: Vec<u8>,
+    inodes: Vec<u8>,
 }
 
 impl DiskMap {
     pub(super) fn new(size: u64) -> DiskMap {
-        DiskMap { size, pieces: Vec::new(), memory: Vec::new() }
+        DiskMap { size, pieces: Vec::new(), memory: Vec::new(), inodes: Vec::new() }
     }
 
     /// Puts bytes at a place, and says where they are kept, so that they can be put at others, too.
@@ -65,8 +68,9 @@ impl DiskMap {
         }
     }
 
-    /// Puts the pieces in order, of which no two may share a byte.
-    pub(super) fn finish(mut self) -> DiskMap {
+    /// Puts the pieces in order, of which no two may share a byte. Pieces of the table of inodes, which is large, are of this one.
+    pub(super) fn finish(mut self, inodes: Vec<u8>) -> DiskMap {
+        self.inodes = inodes;
         self.pieces.sort_by_key(|piece| piece.at);
         let is_sound = self.pieces.windows(2).all(|pair| pair[0].end() <= pair[1].at)
             && self.pieces.last().is_none_or(|last| last.end() <= self.size);
@@ -114,11 +118,10 @@ impl<S: ContentSource> MappedDisk<'_, S> {
             }
             let (from, to) = (piece.at.max(offset), piece.end().min(end));
             let into = &mut buffer[(from - offset) as usize..(to - offset) as usize];
+            let skipped = (from - piece.at) as usize;
             match piece.origin {
-                Origin::Memory(at) => {
-                    let at = at + (from - piece.at) as usize;
-                    into.copy_from_slice(&self.map.memory[at..at + into.len()]);
-                }
+                Origin::Memory(at) => into.copy_from_slice(&self.map.memory[at + skipped..][..into.len()]),
+                Origin::Inodes(at) => into.copy_from_slice(&self.map.inodes[at + skipped..][..into.len()]),
                 Origin::Source { source, offset } => {
                     self.sources[source].read_content(into, offset + from - piece.at)?;
                 }

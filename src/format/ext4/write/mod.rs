@@ -235,6 +235,6 @@ impl Writer<'_> {
             journal,
         };
         usage.write(&mut self.disk);
-        Ok(self.disk.finish())
+        Ok(self.disk.finish(self.inodes))
     }
 }

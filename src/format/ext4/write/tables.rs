@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::super::{BLOCK, GROUP, SUPERBLOCK, is_backed_up};
 use super::Ext4Options;
-use super::disk::DiskMap;
+use super::disk::{DiskMap, Origin};
 use super::fields::{put, put_halves};
 use super::geometry::{FLEX_BITS, Geometry};
 use super::inode;
@@ -93,7 +93,7 @@ impl Usage<'_> {
             sums[1] = crc32c(self.seed, &bitmap[..(per_group / 8) as usize]);
             disk.put(places[1] * BLOCK, &bitmap);
             let first = (group * per_group) as usize * inode::SIZE;
-            disk.put(places[2] * BLOCK, &self.inodes[first..first + inodes as usize * inode::SIZE]);
+            disk.refer(places[2] * BLOCK, inodes * inode::SIZE as u64, Origin::Inodes(first));
         }
         let mut bytes = [0; DESCRIPTOR];
         for (at, place) in [0x0, 0x4, 0x8].into_iter().zip(places) {
