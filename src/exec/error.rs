@@ -53,7 +53,7 @@ pub enum ExecError {
     Directory { name: String, source: Box<DirectoryError> },
     /// A directory of whoever builds cannot be the source of a step.
     #[error(transparent)]
-    Source(#[from] UnusableSource),
+    Source(UnusableSource),
     /// A step failed.
     #[error(transparent)]
     Step(Box<FailedStep>),
@@ -115,5 +115,11 @@ impl FailedStep {
             Some(help) => report.hint(Foreign(help).to_string()),
             None => report,
         })
+    }
+}
+
+impl From<UnusableSource> for ExecError {
+    fn from(error: UnusableSource) -> ExecError {
+        if error.is_interrupted() { ExecError::Interrupted } else { ExecError::Source(error) }
     }
 }

@@ -17,6 +17,9 @@ use crate::store::{KeptState, Store, StoreError, StoreLock};
 use crate::world::dir::Dir;
 use crate::world::fs;
 
+/// What it is called until a run has it.
+const TAKEN: &str = "directory";
+
 /// Why a kept directory is of no use.
 const UNTRUSTED: &str = "files in it changed, or this host was restarted, since it was kept";
 const UNKNOWN: &str = "it is not known what of the local source is in it";
@@ -59,7 +62,7 @@ impl<'a> KeptDirectory<'a> {
         local: &LocalInputs,
         stop: Stop<'_>,
     ) -> Result<FoundDirectory, StoreError> {
-        let place = store.scratch("incremental")?.join("directory");
+        let place = store.scratch("incremental")?.join(TAKEN);
         let said = match store.take_incremental(&self.names.directory, &place, stop)? {
             KeptState::Nothing => return Ok(FoundDirectory::Nothing),
             KeptState::Untrusted => return Ok(FoundDirectory::Unusable(UNTRUSTED)),
@@ -67,7 +70,7 @@ impl<'a> KeptDirectory<'a> {
         };
         let sources = read_sources(&said).filter(|sources| local.keys().all(|input| sources.contains_key(input)));
         Ok(match sources {
-            Some(sources) => FoundDirectory::Kept(TakenDirectory { place, sources }),
+            Some(sources) => FoundDirectory::Kept(TakenDirectory { place, said, sources }),
             None => FoundDirectory::Unusable(UNKNOWN),
         })
     }
@@ -77,7 +80,7 @@ impl<'a> KeptDirectory<'a> {
     pub(super) fn prepare(
         &self,
         store: &Store,
-        (taken, local, archives): (&TakenDirectory, &LocalInputs, &Archives),
+        (taken, local, archives): (&TakenDirectory, &LocalInputs, &Archives<'_>),
         request: &mut Request,
     ) -> Result<(), ExecError> {
         for (input, tree) in local {
@@ -93,6 +96,13 @@ impl<'a> KeptDirectory<'a> {
             request.inputs.entry(name.clone()).and_modify(|input| *input = Provided { value: id::inline(bytes), path });
         }
         Ok(())
+    }
+
+    /// Keeps a directory again that no run has had since it was taken.
+    pub(super) fn give_back(&self, store: &Store, taken: &TakenDirectory) -> Result<(), StoreError> {
+        let parent = taken.place.parent().unwrap_or(&taken.place);
+        let parent = Dir::open(parent).map_err(|error| store.failure(error))?;
+        store.keep_incremental(&self.names.directory, (&parent, TAKEN, &taken.said), &|| false)
     }
 
     /// Keeps what a run left, for the next one.
@@ -117,6 +127,8 @@ pub(super) enum FoundDirectory {
 /// A directory that was kept.
 pub(super) struct TakenDirectory {
     place: PathBuf,
+    /// What was kept with it.
+    said: Vec<u8>,
     /// What of each local source is in it.
     sources: BTreeMap<String, Vec<SourceEntry>>,
 }
@@ -154,4 +166,29 @@ pub(super) fn judge(store: &Store, names: &Names, incremental: &Outputs, clean: 
         store.drop_incremental(&names.directory, &super::interrupt::stopped)?;
     }
     Ok(incremental == clean)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_that_no_run_has_had_is_kept_as_it_was() {
+        let root = std::env::temp_dir().join(format!("kiln-given-back-{}", std::process::id()));
+        let store = Store::open(&root).unwrap();
+        let how = IncrementalRun { directory: "linux".into(), changing: [].into(), instead: BTreeMap::new() };
+        let kept = KeptDirectory::new(&how, "kernel-build k", (&Digest::of(b"a"), &Digest::of(b"b")));
+        let out = Dir::open(&store.scratch("out").unwrap()).unwrap();
+        Dir::make(&out.path().join("linux"), 0o755).unwrap();
+        std::fs::write(out.path().join("linux/core.o"), "core").unwrap();
+        kept.keep(&store, (&out, &LocalInputs::new()), &|| false).unwrap();
+        for _ in 0..2 {
+            let found = kept.take(&store, &LocalInputs::new(), &|| false).unwrap();
+            let FoundDirectory::Kept(taken) = found else { panic!("nothing was kept") };
+            assert!(matches!(kept.take(&store, &LocalInputs::new(), &|| false).unwrap(), FoundDirectory::Nothing));
+            assert_eq!(std::fs::read(taken.place.join("core.o")).unwrap(), b"core");
+            kept.give_back(&store, &taken).unwrap();
+        }
+        fs::remove_tree(&root).unwrap();
+    }
 }

@@ -93,8 +93,7 @@ pub fn realize_judged(
     judge: &dyn StepJudge,
 ) -> Result<Realized, ExecError> {
     let _running = Interruptible::start(RunningWork::Steps);
-    let sources = source::all(plan, services.store, &interrupt::stopped)
-        .map_err(|error| if error.is_interrupted() { ExecError::Interrupted } else { error.into() })?;
+    let sources = source::all(plan, services.store, &interrupt::stopped)?;
     judge.begin();
     carry_out(plan, &sources, (services, judge), options)
 }

@@ -157,9 +157,16 @@ fn work(
     let mut request = request(ready, &build, &own);
     // What an incremental run sees instead is the plan's own.
     let private = request.inputs.values().any(|input| is_private(&input.path));
-    let archives = Archives::make(scratch).map_err(|error| store.failure(error))?;
+    let archives = Archives::make(scratch, &ready.stop).map_err(|error| store.failure(error))?;
     match (&ready.incremental, kept) {
-        (Some(directory), Some(kept)) => directory.prepare(store, (kept, &ready.local, &archives), &mut request)?,
+        (Some(directory), Some(kept)) => {
+            let prepared = directory.prepare(store, (kept, &ready.local, &archives), &mut request);
+            if prepared.is_err() {
+                // Nothing has changed in it; and if it cannot be given back, that is not what is wrong.
+                let _ = directory.give_back(store, kept);
+            }
+            prepared?;
+        }
         _ => archives.whole(&ready.local, &mut request)?,
     }
     // Until the directory is where the next run finds it.

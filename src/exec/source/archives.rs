@@ -14,13 +14,17 @@ use crate::world::{WorldError, fs};
 const ENDING: (&str, &str) = (".tar", ".removed");
 
 /// A directory that no sandbox has.
-pub(in crate::exec) struct Archives(PathBuf);
+pub(in crate::exec) struct Archives<'a> {
+    place: PathBuf,
+    /// Whether to give up.
+    stop: &'a dyn Fn() -> bool,
+}
 
-impl Archives {
-    pub(in crate::exec) fn make(scratch: &Path) -> Result<Archives, WorldError> {
+impl<'a> Archives<'a> {
+    pub(in crate::exec) fn make(scratch: &Path, stop: &'a dyn Fn() -> bool) -> Result<Archives<'a>, WorldError> {
         let place = scratch.join("sources");
         Dir::make(&place, 0o755)?;
-        Ok(Archives(place))
+        Ok(Archives { place, stop })
     }
 
     /// Gives the step everything that is in its local sources.
@@ -44,7 +48,7 @@ impl Archives {
         request.inputs.entry(input.to_owned()).and_modify(|provided| provided.path = path);
         let list: Vec<u8> = removed.iter().flat_map(|path| [path.as_bytes(), b"\0"].concat()).collect();
         let name = input.replace(ENDING.0, ENDING.1);
-        let path = self.0.join(Digest::of(name.as_bytes()).hex());
+        let path = self.place.join(Digest::of(name.as_bytes()).hex());
         fs::write_atomically(&path, &list).map_err(|error| UnusableSource::new(&tree.root, error))?;
         request.inputs.insert(name, Provided { value: id::inline(&list), path });
         Ok(())
@@ -56,9 +60,9 @@ impl Archives {
         tree: &SourceTree,
         wanted: &dyn Fn(&SourceEntry) -> bool,
     ) -> Result<PathBuf, UnusableSource> {
-        let path = self.0.join(Digest::of(input.as_bytes()).hex());
+        let path = self.place.join(Digest::of(input.as_bytes()).hex());
         let mut file = fs::create_anew(&path).map_err(|error| UnusableSource::new(&tree.root, error))?;
-        tree.pack(&mut file, wanted).map_err(|error| UnusableSource::new(&tree.root, error))?;
+        tree.pack(&mut file, wanted, self.stop).map_err(|error| UnusableSource::new(&tree.root, error))?;
         fs::protect(&path, 0o644, None).map_err(|error| UnusableSource::new(&tree.root, error))?;
         Ok(path)
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{SourceEntry, SourceKind, SourceTree, SourceTreeError};
 use crate::base::{Digest, Hasher};
 use crate::format::tar::{TarEntry, TarError, TarWriter};
+use crate::store::StoreError;
 use crate::world::contents::Reading;
 use crate::world::dir::{self, Dir};
 use crate::world::fs;
@@ -16,15 +17,19 @@ use crate::world::plain::Plain;
 pub(super) const TIME: i64 = 86400;
 
 impl SourceTree {
-    /// Writes an archive of the entries that `wanted` wants.
+    /// Writes an archive of the entries that `wanted` wants; `stop` is asked now and then whether to give up.
     pub(in crate::exec) fn pack(
         &self,
         out: &mut dyn Write,
         wanted: &dyn Fn(&SourceEntry) -> bool,
+        stop: &dyn Fn() -> bool,
     ) -> Result<(), SourceTreeError> {
         let root = Dir::open(&self.root)?;
         let mut writer = TarWriter::new(io::BufWriter::with_capacity(1 << 20, out));
         for entry in self.entries.iter().filter(|entry| wanted(entry)) {
+            if stop() {
+                return Err(StoreError::Interrupted.into());
+            }
             match entry.kind {
                 SourceKind::Link => link(&root, entry, &mut writer)?,
                 SourceKind::File => file(&root, (entry, 0o644), &mut writer)?,

@@ -178,7 +178,7 @@ fn links_are_kept_and_never_followed() {
     lab.track(&[]);
     assert_eq!(lab.paths(), [".gitignore", "etc"]);
     let mut archive = Vec::new();
-    lab.scan().unwrap().pack(&mut archive, &|_| true).unwrap();
+    lab.scan().unwrap().pack(&mut archive, &|_| true, &|| false).unwrap();
     assert!(archive.windows(4).any(|bytes| bytes == b"/etc") && !archive.windows(6).any(|bytes| bytes == b"passwd"));
 }
 
@@ -187,7 +187,7 @@ fn a_file_that_changed_since_the_tree_was_read_is_not_packed() {
     let lab = Lab::new("changed");
     lab.write("d/a.c", "one");
     let tree = lab.scan().unwrap();
-    let pack = || tree.pack(&mut std::io::sink(), &|_| true);
+    let pack = || tree.pack(&mut std::io::sink(), &|_| true, &|| false);
     pack().unwrap();
     lab.write("d/a.c", "two");
     assert!(matches!(pack(), Err(SourceTreeError::Changed(_))));
@@ -209,4 +209,12 @@ fn a_step_that_configures_reads_no_code() {
     assert_eq!(part.entries.len(), 4);
     assert_ne!(edited.digest, tree.digest);
     assert_eq!(edited.part(&SourcePart::Kconfig("x86".to_owned())).digest, part.digest);
+}
+
+#[test]
+fn packing_ends_when_it_is_to() {
+    let lab = Lab::new("stopped");
+    lab.write("a.c", "a");
+    let stopped = lab.scan().unwrap().pack(&mut std::io::sink(), &|_| true, &|| true);
+    assert!(matches!(stopped, Err(SourceTreeError::Store(StoreError::Interrupted))), "{stopped:?}");
 }
