@@ -28,9 +28,8 @@ impl RunningWork {
     /// How long cleaning up may take.
     fn patience(self) -> Duration {
         Duration::from_secs(match self {
-            RunningWork::Steps => 2,
             RunningWork::KeptDirectory => 20,
-            RunningWork::Files | RunningWork::Machines | RunningWork::SecondBuild => 8,
+            RunningWork::Steps | RunningWork::Files | RunningWork::Machines | RunningWork::SecondBuild => 8,
         })
     }
 }

@@ -119,6 +119,7 @@ impl GdbStub {
 mod tests {
     use super::*;
     use crate::guest::launch::tests::launch;
+    use crate::world::eventually::eventually;
     use crate::world::fs;
 
     #[test]
@@ -140,7 +141,7 @@ mod tests {
         let stub = GdbStub { port, start: GuestStart::AtOnce, source: None, artifacts: ArtifactsOrigin::Built };
         assert!(matches!(stub.open("m", &run), Err(GuestError::GdbPortTaken { .. })));
         drop(taken);
-        stub.open("m", &run).unwrap();
+        eventually("the port is free", || stub.open("m", &run).is_ok());
     }
 
     #[test]

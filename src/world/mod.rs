@@ -9,6 +9,8 @@ pub mod contents;
 mod context;
 pub mod dir;
 pub mod download;
+#[cfg(test)]
+pub(crate) mod eventually;
 mod exchange;
 #[cfg(test)]
 #[allow(clippy::disallowed_methods, reason = "it is a file of the tests")]

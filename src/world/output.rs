@@ -238,6 +238,8 @@ impl NewFile<'_> {
 
 impl Drop for NewFile<'_> {
     fn drop(&mut self) {
+        // Closing it would do, but for programs that another thread starts right now: they have it open until they run.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
         if let Some(name) = &self.name {
             // The error that matters is the first one; a left-over temporary file is only untidy.
             let _ = rustix::fs::unlinkat(&self.directory.fd, name, AtFlags::empty());

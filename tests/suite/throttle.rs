@@ -54,6 +54,10 @@ impl World for Quick {
     }
 }
 
+/// How long a test waits for what another thread is to do.
+const PATIENCE: Duration = Duration::from_secs(60);
+const A_MOMENT: Duration = Duration::from_millis(100);
+
 /// What a server does with one request.
 #[derive(Clone)]
 enum Turn {
@@ -81,15 +85,22 @@ struct State {
     /// How many are answered at the moment, and how many ever were.
     busy: Mutex<(usize, usize)>,
     more: Condvar,
+    /// So many are to be answered at a time once.
+    together: usize,
 }
 
 impl Server {
     fn start(body: &[u8], turns: &[Turn]) -> Server {
+        Server::together(body, turns, 1)
+    }
+
+    /// One that answers when so many have asked at the same time, and from then on.
+    fn together(body: &[u8], turns: &[Turn], together: usize) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/file", listener.local_addr().unwrap());
         let turns = Mutex::new(turns.iter().rev().cloned().collect());
         let (requests, busy, more) = (Mutex::default(), Mutex::default(), Condvar::new());
-        let state = Arc::new(State { body: body.to_vec(), turns, requests, busy, more });
+        let state = Arc::new(State { body: body.to_vec(), turns, requests, busy, more, together });
         let shared = state.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -125,7 +136,9 @@ impl State {
             let mut turns = self.turns.lock().unwrap();
             if turns.len() > 1 { turns.pop().unwrap() } else { turns[0].clone() }
         };
-        let result = match turn {
+        // Whoever has the answer may ask again at once.
+        self.busy.lock().unwrap().0 -= 1;
+        match turn {
             Turn::Says(head) => stream.write_all(head.as_bytes()),
             Turn::Sends(count) => {
                 let rest = &self.body[from..];
@@ -133,18 +146,19 @@ impl State {
                 let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", rest.len());
                 stream.write_all(&[head.as_bytes(), &rest[..count.min(rest.len())]].concat())
             }
-        };
-        self.busy.lock().unwrap().0 -= 1;
-        result
+        }
     }
 
-    /// Gives others the opportunity to ask at the same time.
+    /// Waits until enough have asked at the same time, and then gives one more the opportunity.
     fn meet(&self) {
         let mut busy = self.busy.lock().unwrap();
         busy.0 += 1;
         busy.1 = busy.1.max(busy.0);
         self.more.notify_all();
-        drop(self.more.wait_timeout_while(busy, Duration::from_millis(100), |busy| busy.0 < 3).unwrap());
+        if self.together > 1 {
+            let (busy, _) = self.more.wait_timeout_while(busy, PATIENCE, |busy| busy.1 < self.together).unwrap();
+            drop(self.more.wait_timeout_while(busy, A_MOMENT, |busy| busy.1 <= self.together).unwrap());
+        }
     }
 }
 
@@ -237,7 +251,7 @@ fn only_a_service_that_is_known_to_be_slow_is_waited_for_without_being_asked() {
 #[test]
 fn the_snapshot_service_is_asked_with_two_connections_at_a_time_and_a_mirror_with_more() {
     for (name, most) in [("throttle-two", 2), ("throttle-many", 3)] {
-        let server = Server::start(&body(), &[says("404 Not Found", &[])]);
+        let server = Server::together(&body(), &[says("404 Not Found", &[])], most);
         let world = Quick::new((most == 2).then(|| server.url.clone()));
         let root = scratch(name);
         let store = Store::open(&root).unwrap();

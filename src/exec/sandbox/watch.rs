@@ -20,8 +20,9 @@ use super::{Limits, Root, SandboxError, SandboxIds, usage, waits};
 
 /// Between two looks.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
-/// Looking takes no more of a processor than one part in so many.
+/// Looking takes no more of a processor than one part in so many, but for this: on a busy machine a look takes long by waiting.
 const POLL_CPU_DIVISOR: u32 = 25;
+const LONGEST_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Between two looks at disks, and between two exact measures.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(2);
 /// Between two walks through what was written without suspicion, and no more of the time than one part in so many.
@@ -123,7 +124,7 @@ impl Watch {
             if let Some(seconds) = idle.look(began, &tasks) {
                 let _ = wires.tell(&Message::Silent { seconds, waits: waits::sentence(proc, &tasks) });
             }
-            std::thread::sleep(POLL_INTERVAL.max(began.elapsed() * POLL_CPU_DIVISOR));
+            std::thread::sleep((began.elapsed() * POLL_CPU_DIVISOR).clamp(POLL_INTERVAL, LONGEST_POLL_INTERVAL));
         }
     }
 

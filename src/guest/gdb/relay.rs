@@ -137,6 +137,7 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
+    use crate::world::eventually::eventually;
     use crate::world::fs;
 
     /// A relay, with the directory of its QEMU and the port of its gdb.
@@ -167,7 +168,7 @@ mod tests {
 
         fn end(self) {
             drop(self.relay);
-            assert!(TcpStream::connect(("127.0.0.1", self.port)).is_err());
+            eventually("nobody listens", || TcpStream::connect(("127.0.0.1", self.port)).is_err());
             fs::remove_tree(&self.run).unwrap();
         }
     }

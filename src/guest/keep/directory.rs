@@ -28,7 +28,7 @@ const MAX_RECORD_BYTES: u64 = 1 << 20;
 pub struct KeepDirectory {
     path: PathBuf,
     record: KeepRecord,
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,6 +36,13 @@ pub struct KeepDirectory {
 struct KeepRecord {
     format: u32,
     machines: BTreeMap<String, LastingState>,
+}
+
+impl Drop for KeepDirectory {
+    fn drop(&mut self) {
+        // Closing it would do, but for programs that another thread starts right now: they have it open until they run.
+        let _ = rustix::fs::flock(&self.lock, FlockOperation::Unlock);
+    }
 }
 
 impl KeepDirectory {
@@ -53,7 +60,7 @@ impl KeepDirectory {
             return Err(failed("another run is using it"));
         }
         let record = if is_ours { read(&path)? } else { KeepRecord { format: FORMAT, machines: BTreeMap::new() } };
-        let directory = KeepDirectory { path, record, _lock: lock };
+        let directory = KeepDirectory { path, record, lock };
         if !is_ours {
             // So that what an interrupted first run leaves is known as kiln's.
             directory.write_record()?;

@@ -81,7 +81,9 @@ fn release_with_a_signature_of_its_own_is_an_in_release() {
 
 #[test]
 fn a_lock_does_not_depend_on_where_the_mirror_has_the_signature() {
-    let (inline, detached) = (archive("trixie"), archive("trixie").detached());
+    // Of one second.
+    let inline = archive("trixie");
+    let detached = inline.clone().detached();
     let locked = lock(&[&inline], &asked(&inline)).unwrap();
     assert_eq!(write(&lock(&[&detached], &asked(&inline)).unwrap()), write(&locked));
     // Locks used to have the digest of the whole `InRelease`: the same state is recognised all the same.

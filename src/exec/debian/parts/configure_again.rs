@@ -136,8 +136,7 @@ mod tests {
         crate::world::fs::create_dir_all(&directory.join("dpkg/info")).unwrap();
         for stem in ["a", "b"] {
             let file = directory.join(format!("dpkg/info/{stem}.postinst"));
-            crate::world::fs::write_atomically(&file, postinst.as_bytes()).unwrap();
-            std::process::Command::new("chmod").arg("0755").arg(&file).status().unwrap();
+            crate::world::executable::write(&file, postinst.as_bytes());
         }
         for _ in 0..2 {
             assert!(run().status.success());
