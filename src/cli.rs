@@ -99,7 +99,7 @@ pub enum Verb {
     Challenge(ChallengeArgs),
     /// Write a software bill of materials: the packages in a recipe's images, kernels and QEMU, with versions, licences and digests
     Sbom(SbomArgs),
-    /// List what two locks pin differently
+    /// List what differs between two recipes, locks, results or disks
     Diff(DiffArgs),
     /// Explain why a package is in a lock
     Why(WhyArgs),

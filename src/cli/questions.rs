@@ -9,10 +9,13 @@ use super::shared::RecipeArgs;
 /// `kiln diff`
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// A lock, or a recipe with a lock
+    /// A recipe with a lock, a lock, a result directory, or the disk of an image (.qcow2, .raw, .tar)
     pub a: PathBuf,
-    /// Another one
+    /// Another one of the same kind
     pub b: PathBuf,
+    /// Exit with 3 if there are differences
+    #[arg(long)]
+    pub exit_code: bool,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

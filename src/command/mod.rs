@@ -10,6 +10,7 @@ pub mod build;
 pub mod bundle;
 pub mod challenge;
 pub mod check;
+pub mod diff;
 pub mod doctor;
 pub mod draw;
 pub mod events;
@@ -80,7 +81,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Pull(args) => registry::pull(&session, &args),
         Verb::Challenge(args) => challenge::run(&session, &args),
         Verb::Sbom(args) => sbom::run(&session, &args),
-        Verb::Diff(args) => questions::diff(&session, &args),
+        Verb::Diff(args) => diff::run(&session, &args),
         Verb::Why(args) => questions::why(&session, &args),
         Verb::Size(args) => questions::size(&session, &args),
         Verb::Outdated(args) => outdated::run(&session, &args),

@@ -1,24 +1,11 @@
-//! `kiln diff A B`, `kiln why PACKAGE RECIPE` and `kiln size RECIPE`: what locks say, in lines or JSON.
+//! `kiln why PACKAGE RECIPE` and `kiln size RECIPE`: what locks say, in lines or JSON.
 
 use super::failure::Failure;
 use super::output;
 use crate::base::{ByteSize, Foreign};
 use crate::cli;
-use crate::lock;
 use crate::ops::Session;
 use crate::ops::questions::{self, PackageReason, SizedFile};
-
-/// Carries `kiln diff` out.
-pub fn diff(session: &Session<'_>, args: &cli::DiffArgs) -> Result<(), Failure> {
-    let (a, b) = (questions::lock(session, &args.a)?, questions::lock(session, &args.b)?);
-    let changes: Vec<String> = lock::diff(&a, &b).iter().map(ToString::to_string).collect();
-    if args.json {
-        return output::json(&changes);
-    }
-    let [before, after] = [&a, &b].map(|lock| ByteSize(questions::size(lock).bytes).rounded());
-    let size = if before == after { String::new() } else { format!("size of all inputs: {before} -> {after}\n") };
-    output::print(&changes.iter().map(|change| format!("{change}\n")).chain([size]).collect::<String>())
-}
 
 /// Carries `kiln why` out.
 pub fn why(session: &Session<'_>, args: &cli::WhyArgs) -> Result<(), Failure> {

@@ -15,6 +15,7 @@ pub mod cache;
 pub mod challenge;
 mod check;
 mod deliver;
+pub mod diff;
 mod diffoscope;
 mod edited;
 pub mod emulator;

@@ -1,4 +1,4 @@
-//! Questions about locks: what two differ in, why a package is there, what takes how many bytes. No network, no store.
+//! Questions about locks: why a package is there, what takes how many bytes. No network, no store.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
 //! `kiln export`: the same bits whenever it is asked, judged by GNU tar, qemu-img and e2fsck; nothing replaced that was not to be,
 //! and nothing left behind. Disks that somebody else prepared are read or refused, and never longer than a moment.
 
+mod diff;
 mod formats;
 mod hostile;
 mod tree;

@@ -85,8 +85,52 @@ fn two_locks_are_compared_by_what_they_pin() {
     assert!(said.contains(&format!("{set}: {name} {before} -> 99:1\n")), "{said}");
     assert!(said.contains("size of all inputs: "), "{said}");
     let json = kiln(&["diff", other.to_str().unwrap(), "recipes/cxl-quick.kiln", "--json"]);
-    let changes: Vec<String> = serde_json::from_slice(&json.stdout).unwrap();
-    assert!(changes.contains(&format!("{set}: {name} 99:1 -> {before}")), "{changes:?}");
+    let changes: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    let moved = serde_json::json!({ "change": "moved", "set": set, "package": name, "from": "99:1", "to": before });
+    assert!(changes["inputs"].as_array().unwrap().contains(&moved), "{changes:#}");
+    assert!(changes["size"][0].as_u64() > changes["size"][1].as_u64(), "{changes:#}");
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn locks_of_other_parameters_differ_in_their_machines() {
+    let directory = super::store::scratch("questions-machines");
+    let mut other = lock("numa");
+    let (name, machine) = other.machines.iter_mut().next().unwrap();
+    let (name, at) = (name.clone(), machine.argv.iter().position(|word| word == "-m").unwrap() + 1);
+    let before = std::mem::replace(&mut machine.argv[at], "123M".to_owned());
+    let parameter = other.recipe.params.keys().next().unwrap().clone();
+    let value = other.recipe.params.insert(parameter.clone(), "77GiB".to_owned()).unwrap();
+    let path = directory.join("other.lock");
+    std::fs::write(&path, kiln::lock::write(&other)).unwrap();
+    let differ = kiln(&["diff", "recipes/numa.kiln", path.to_str().unwrap(), "--exit-code"]);
+    let said = text(&differ);
+    assert_eq!(differ.status.code(), Some(3), "{said}");
+    for line in [
+        format!("machine {name}: - -m {before}\n"),
+        format!("machine {name}: + -m 123M\n"),
+        format!("parameter {parameter}: {value} -> 77GiB\n"),
+    ] {
+        assert!(said.contains(&line), "{line}{said}");
+    }
+    let same = kiln(&["diff", "recipes/numa.kiln", "lockfiles/numa.lock", "--exit-code"]);
+    assert!(same.status.success() && same.stdout.is_empty(), "{}", text(&same));
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn recipes_are_compared_by_the_options_of_their_kernels() {
+    let directory = super::store::scratch("questions-options");
+    let mut copy = Command::new("cp");
+    copy.args(["-r", "recipes", "lockfiles"]).arg(&directory).current_dir(env!("CARGO_MANIFEST_DIR"));
+    assert!(copy.status().unwrap().success());
+    let recipe = directory.join("recipes/kernel-module.kiln");
+    let text_of = std::fs::read_to_string(&recipe).unwrap();
+    let changed = text_of.replace("option MODULE_UNLOAD = y", "option MODULE_UNLOAD = n\n  option LOG_BUF_SHIFT = 18");
+    std::fs::write(&recipe, changed).unwrap();
+    let said = text(&kiln(&["diff", "recipes/kernel-module.kiln", recipe.to_str().unwrap()]));
+    assert_eq!(said, "kernel small: LOG_BUF_SHIFT: 18 is new\nkernel small: MODULE_UNLOAD: y -> n\n");
+    refused(&kiln(&["diff", "recipes/numa.kiln", "disk.qcow2"]), 2, &["have nothing that can be compared"]);
     std::fs::remove_dir_all(&directory).unwrap();
 }
 

@@ -12,6 +12,17 @@ use crate::machine::AdditionError;
 /// The operation was asked for something that it cannot do.
 #[derive(Debug, thiserror::Error)]
 pub enum UsageError {
+    /// A lock beside a disk.
+    #[error(
+        "{} and {} have nothing that can be compared\n  help: name two recipes or locks, two result directories, or two disks",
+        Foreign(a.display()), Foreign(b.display())
+    )]
+    Incomparable {
+        /// One of the two.
+        a: PathBuf,
+        /// The other one.
+        b: PathBuf,
+    },
     /// A directory where a recipe belongs.
     #[error("{} is a directory; expected a .kiln file", .0.display())]
     Directory(PathBuf),

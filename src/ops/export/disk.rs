@@ -19,12 +19,12 @@ const ODD: &str = "it is neither a disk nor an archive of kiln";
 pub(super) type ImageNames = BTreeMap<String, Vec<String>>;
 
 /// A disk of a result directory.
-pub(super) struct DiskFile {
+pub(in crate::ops) struct DiskFile {
     directory: PathBuf,
     /// Its file there.
-    pub(super) name: String,
+    pub(in crate::ops) name: String,
     /// What an export calls it: the name of the image or the machine.
-    pub(super) label: String,
+    pub(in crate::ops) label: String,
     form: DiskForm,
 }
 
@@ -77,13 +77,23 @@ impl DiskFile {
             return Err(ExportError::Choose { directory, wanted, names }.into());
         };
         let label = disks.iter().find(|(_, file)| *file == name).map_or_else(String::new, |(label, _)| label.clone());
+        DiskFile::named(directory, name, label)
+    }
+
+    /// All disks and archives of a result directory.
+    pub(in crate::ops) fn all(directory: &Path, manifest: &Manifest) -> Result<Vec<DiskFile>, OpsError> {
+        disks(manifest).into_iter().map(|(label, name)| DiskFile::named(directory, &name, label)).collect()
+    }
+
+    /// A file of a directory, which its name's ending says the form of.
+    pub(in crate::ops) fn named(directory: &Path, name: &str, label: String) -> Result<DiskFile, OpsError> {
         let form = match name.rsplit_once('.') {
             Some((_, "raw")) => DiskForm::Disk(DiskFormat::Raw),
             Some((_, "qcow2")) => DiskForm::Disk(DiskFormat::Qcow2),
             Some((_, "tar")) => DiskForm::Archive,
             _ => return Err(ExportError::Disk { disk: directory.join(name), problem: ODD.to_owned() }.into()),
         };
-        Ok(DiskFile { directory: directory.to_owned(), name: name.clone(), label, form })
+        Ok(DiskFile { directory: directory.to_owned(), name: name.to_owned(), label, form })
     }
 
     /// Opens it, unless it is an archive.

@@ -6,12 +6,17 @@
 mod convert;
 mod disk;
 mod elf;
+mod facts;
+mod files;
 mod image;
 mod layout;
 mod raw;
 mod target;
 mod tree;
 
+pub(super) use disk::DiskFile;
+pub(super) use facts::FileFacts;
+pub(super) use files::files;
 pub use target::ExistingFile;
 
 use std::fmt;
@@ -20,7 +25,6 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use self::disk::DiskFile;
 use self::layout::LayoutTarget;
 use self::target::{NewExport, Target};
 use super::error::{ExportError, OpsError};

@@ -4,12 +4,13 @@
 //! directory `lost+found` that every new file system has, and, told to the user, a swap file.
 
 use std::collections::BTreeMap;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{BufWriter, Read, Write};
 
 use super::disk::{DiskFile, OpenDisk};
+use super::facts::{self, FileFacts, Stoppable};
 use super::target::NewExport;
 use super::{LeftOut, ask_to_stop, elf};
-use crate::base::Arch;
+use crate::base::{Arch, Digest};
 use crate::exec::interrupt;
 use crate::format::disk::{DiskPart, DiskReader, ReadAt};
 use crate::format::ext4::{Ext4Error, Ext4Reader, is_ext4};
@@ -149,20 +150,49 @@ impl<'a> Tree<'a> {
         read.map_err(|error| self.failed(error))
     }
 
+    /// What there is to compare of every file.
+    pub(super) fn facts(&mut self) -> Result<BTreeMap<TarPath, FileFacts>, OpsError> {
+        let mut files = BTreeMap::new();
+        let mut contents: BTreeMap<(usize, u64), Digest> = BTreeMap::new();
+        for (path, (at, number)) in std::mem::take(&mut self.names) {
+            let entry = self.entry(path.clone(), (at, number))?;
+            let mut content = contents.get(&(at, number)).copied();
+            if content.is_none() && entry.kind == TarEntryKind::File {
+                if path.to_string() == SWAP_FILE && self.is_swap(at, number)? {
+                    continue;
+                }
+                self.count(&entry)?;
+                let file_system = &mut self.file_systems[at];
+                let mut read = || {
+                    let inode = file_system.inode(number)?;
+                    Ok(facts::digest(&mut Stoppable(file_system.content(&inode)?))?)
+                };
+                let digest = read().map_err(|error: Ext4Error| self.failed(error))?;
+                content = Some(*contents.entry((at, number)).or_insert(digest));
+            }
+            files.insert(path, FileFacts { entry, content });
+        }
+        Ok(files)
+    }
+
+    /// Counts what is read of a file, which may have holes.
+    fn count(&mut self, entry: &TarEntry) -> Result<(), OpsError> {
+        let attributes: u64 = entry.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+        self.bytes = self.bytes.saturating_add(entry.size).saturating_add(attributes + ENTRY_BYTES);
+        if self.bytes <= self.most {
+            return Ok(());
+        }
+        let most = self.most;
+        Err(self.wrong(format!("its files have more than {most} bytes, which is far more than the disk has")))
+    }
+
     fn append(
         &mut self,
         archive: &mut TarWriter<&mut dyn Write>,
         entry: &TarEntry,
         (at, number): (usize, u64),
     ) -> Result<(), OpsError> {
-        let attributes: u64 = entry.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
-        self.bytes = self.bytes.saturating_add(entry.size).saturating_add(attributes + ENTRY_BYTES);
-        if self.bytes > self.most {
-            let most = self.most;
-            return Err(
-                self.wrong(format!("its files have more than {most} bytes, which is far more than the disk has"))
-            );
-        }
+        self.count(entry)?;
         let file_system = &mut self.file_systems[at];
         let appended = match entry.kind {
             TarEntryKind::File => file_system
@@ -212,17 +242,6 @@ pub(super) fn architecture(disk: &DiskFile) -> Result<Arch, OpsError> {
         }
     }
     Err(tree.wrong("none of its programs says for which architecture it is".to_owned()))
-}
-
-/// Bytes that end with an error once the user has asked for an end.
-struct Stoppable<R>(R);
-
-impl<R: Read> Read for Stoppable<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        // `Interrupted` would be tried again.
-        ask_to_stop().map_err(|_| io::Error::other("interrupted"))?;
-        self.0.read(buffer)
-    }
 }
 
 /// The root, and what lies in partitions of its own.
