@@ -22,6 +22,7 @@ mod suite {
     mod blame;
     mod boot;
     mod brought;
+    mod build_local;
     mod builds;
     mod bundle;
     mod caches;

@@ -151,8 +151,8 @@ pub struct TestArgs {
     /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
-    /// Compile this kernel of the recipes from a directory of your own
-    #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
+    /// Compile this kernel of the recipes from a directory of your own, or give it to this build as its source
+    #[arg(long = "source", value_name = "NAME=DIR", value_parser = source)]
     pub sources: Vec<(String, PathBuf)>,
     /// How the build goes
     #[command(flatten)]

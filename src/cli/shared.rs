@@ -20,9 +20,10 @@ pub struct RecipeArgs {
     /// Path to the lock [default: lockfiles/NAME.lock]
     #[arg(long, value_name = "FILE")]
     pub lock: Option<PathBuf>,
-    /// Compile this kernel of the recipe from a directory of your own, such as a git working tree of Linux.
+    /// Compile this kernel of the recipe from a directory of your own, such as a git working tree of Linux; or give this build
+    /// of the recipe the directory as its source, BUILD/SOURCE where it has several.
     /// The lock does not record what comes out, so commands that write, check or bundle a lock refuse it
-    #[arg(long = "source", value_name = "KERNEL=DIR", value_parser = source)]
+    #[arg(long = "source", value_name = "NAME=DIR", value_parser = source)]
     pub sources: Vec<(String, PathBuf)>,
 }
 
@@ -100,7 +101,7 @@ impl RealizeArgs {
 pub(super) fn source(text: &str) -> Result<(String, PathBuf), String> {
     match text.split_once('=') {
         Some((name, path)) if !name.is_empty() && !path.is_empty() => Ok((name.to_owned(), path.into())),
-        _ => Err("expected KERNEL=DIR, such as mine=../linux".to_owned()),
+        _ => Err("expected NAME=DIR, such as mine=../linux".to_owned()),
     }
 }
 

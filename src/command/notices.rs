@@ -4,6 +4,7 @@ use crate::base::Foreign;
 use crate::ops::error::leaks;
 use crate::ops::event::Notice;
 use crate::ops::local;
+use crate::recipe::local::LocalReader;
 use crate::world::download::ServerAnswer;
 
 /// Says it.
@@ -27,19 +28,22 @@ pub(super) fn tell(notice: Notice<'_>) {
             Foreign(step)
         ),
         Notice::Local { sources } => {
-            for (kernel, tree) in local::kernels(sources) {
+            for (reader, tree) in local::readers(sources) {
+                let what = match &reader {
+                    LocalReader::Kernel(kernel) => format!("kernel {kernel}: compiled from"),
+                    LocalReader::Build { build, source } => format!("build {build}: source {source} read from"),
+                };
                 crate::tell!(
-                    "kernel {}: compiled from {} ({}); what came out is not recorded in the lock",
-                    Foreign(kernel),
+                    "{} {} ({}); what came out is not recorded in the lock",
+                    Foreign(what),
                     Foreign(tree.root().display()),
                     tree.digest.short()
                 );
             }
         }
-        Notice::LocalResult { kernel } => crate::tell!(
-            "kernel {} was compiled from a directory that no lock pins; nobody else can build the same",
-            Foreign(kernel)
-        ),
+        Notice::LocalResult { reader } => {
+            crate::tell!("{} a directory that no lock pins; nobody else can build the same", Foreign(reader.past()))
+        }
         Notice::Compared { step } => {
             crate::tell!("{step}: built incrementally; comparing with a full build");
         }

@@ -1,13 +1,11 @@
 //! `kiln run RECIPE|DIR`: boots with the locked QEMU, or prints the command that would.
 
-use std::path::Path;
-
 use super::failure::Failure;
 use super::{argv, registry};
 use crate::cli;
 use crate::guest::gdb::{ArtifactsOrigin, GdbStub, GuestStart};
 use crate::ops::launch::{self, RunRequest};
-use crate::ops::{Session, gone, project, share};
+use crate::ops::{RecipeOptions, Session, gone, load, local, project, share};
 use crate::world::fs;
 
 /// Carries the verb out.
@@ -38,7 +36,7 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         accel: args.accel.into(),
         keep: args.keep.clone(),
         additions: args.additions(),
-        gdb: gdb(args, &recipe.path)?,
+        gdb: gdb(session, args, &recipe)?,
         host,
         source: recipe.path.clone(),
         keys: args.keys(),
@@ -46,14 +44,15 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
     Ok(launch::run(session, &launches, &options)?)
 }
 
-/// The stub that is asked for; the source that gdb shows is the directory of `--source`, if there is one alone.
-fn gdb(args: &cli::RunArgs, path: &Path) -> Result<Option<GdbStub>, Failure> {
+/// The stub that is asked for; the source that gdb shows is the directory of the kernel that `--source` names, if it is one alone.
+fn gdb(session: &Session<'_>, args: &cli::RunArgs, recipe: &RecipeOptions) -> Result<Option<GdbStub>, Failure> {
     let Some(port) = args.gdb else { return Ok(None) };
     let start = if args.wait { GuestStart::OnContinue } else { GuestStart::AtOnce };
-    let source = match args.recipe.sources.as_slice() {
-        [(_, path)] => Some(fs::context("resolve", path, path.canonicalize())?),
-        _ => None,
+    let source = match recipe.sources.is_empty() {
+        true => None,
+        false => local::kernel_directory(&load::recipe(session, recipe)?.recipe, recipe),
     };
-    let artifacts = if path.is_dir() { ArtifactsOrigin::Given } else { ArtifactsOrigin::Built };
+    let source = source.map(|path| fs::context("resolve", &path, path.canonicalize())).transpose()?;
+    let artifacts = if recipe.path.is_dir() { ArtifactsOrigin::Given } else { ArtifactsOrigin::Built };
     Ok(Some(GdbStub { port, start, source, artifacts }))
 }

@@ -7,7 +7,6 @@ use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
 use crate::recipe::archive::Archive;
-use crate::recipe::kernel::Kernel;
 use crate::recipe::local::LocalOrigin;
 
 /// The recipe's identity: its files by digest and its parameters by value, in their canonical spelling.
@@ -42,8 +41,8 @@ pub(super) fn is_described(recipe: &Recipe, lock: &Lock, name: &str) -> bool {
     pair.is_some_and(|(asked, locked)| difference(asked, locked).is_none())
 }
 
-/// Kernels that the recipe compiles from a directory.
+/// What the recipe makes from directories that are no part of it.
 pub(super) fn local(recipe: &Recipe) -> BTreeSet<String> {
-    let said = |kernel: &&Kernel| kernel.local().is_some_and(|(_, origin)| origin == LocalOrigin::Recipe);
-    recipe.kernels.values().filter(said).map(|kernel| kernel.name.clone()).collect()
+    let said = recipe.local().filter(|local| local.origin == LocalOrigin::Recipe);
+    said.map(|local| local.reader.to_string()).collect()
 }

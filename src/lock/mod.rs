@@ -69,7 +69,8 @@ pub struct Lock {
     pub layers: BTreeMap<String, Vec<LockedLayer>>,
     /// Files that are not binary packages: tarballs and Debian source packages, by name.
     pub sources: BTreeMap<String, LockedSource>,
-    /// Kernels that the recipe compiles from a directory: nothing here says what is in it.
+    /// Kernels that the recipe compiles from a directory, and sources of builds that are one outside of its root, by the name of
+    /// their [`crate::recipe::local::LocalReader`]: nothing here says what is in them.
     pub local: BTreeSet<String>,
     /// Kernels by name.
     pub kernels: BTreeMap<String, LockedKernel>,

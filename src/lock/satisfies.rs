@@ -8,6 +8,7 @@ use super::mismatch::Mismatch;
 use crate::base::{Digest, Timestamp};
 use crate::debian::archive::ArchiveRef;
 use crate::recipe::Recipe;
+use crate::recipe::local::LocalReader;
 
 /// Every way in which `lock` is not the lock of `recipe`.
 pub fn satisfies(recipe: &Recipe, lock: &Lock) -> Result<(), Vec<Mismatch>> {
@@ -59,8 +60,13 @@ fn archives(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
 
 fn local_sources(wrong: &mut Vec<Mismatch>, recipe: &Recipe, lock: &Lock) {
     for name in local(recipe).symmetric_difference(&lock.local) {
-        let now = if lock.local.contains(name) { "is no directory" } else { "is a directory" };
-        wrong.push(Mismatch::new(format!("the source of kernel `{name}` {now} now")));
+        let now = if lock.local.contains(name) { "no directory" } else { "a directory" };
+        wrong.push(Mismatch::new(match LocalReader::named(name) {
+            reader @ LocalReader::Kernel(_) => format!("the source of {} is {now} now", reader.words()),
+            reader @ LocalReader::Build { .. } => {
+                format!("{} is {now} outside of the recipe's root now", reader.words())
+            }
+        }));
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::{FORMAT, Lock, LockedArchive, LockedFile, LockedLayer, LockedPackage, LockedSourceFile};
 use crate::base::Digest;
+use crate::recipe::local::LocalReader;
 
 /// The canonical text of a lock, with the checksum over all its other lines.
 pub fn write(lock: &Lock) -> String {
@@ -40,9 +41,11 @@ fn text(lock: &Lock, checksum: Option<Digest>) -> String {
         out.text("checksum", &checksum.hex());
     }
     if !lock.local.is_empty() {
-        out.line(
-            "# Kernels compiled from a directory: what is in it is not locked, and nobody else can build the same.",
-        );
+        let of_kernels = lock.local.iter().all(|name| matches!(LocalReader::named(name), LocalReader::Kernel(_)));
+        out.line(match of_kernels {
+            true => "# Kernels compiled from a directory: what is in it is not locked, and nobody else can build the same.",
+            false => "# Kernels, and sources of builds, from directories: what is in them is not locked, and nobody else can build the same.",
+        });
         out.fact("local", &list(&lock.local.iter().cloned().collect::<Vec<_>>()));
     }
     recipe(&mut out, lock);

@@ -9,6 +9,7 @@ use crate::inspect::leak::Hit;
 use crate::lock::resolve::Progress;
 use crate::lock::{ReadError, Settled};
 use crate::plan::root::Finding;
+use crate::recipe::local::LocalReader;
 use crate::world::download::ServerAnswer;
 
 /// One thing that happened.
@@ -79,15 +80,15 @@ pub enum Notice<'a> {
         /// Its name.
         step: &'a str,
     },
-    /// Kernels were compiled from directories, so that the lock does not record what came out.
+    /// Kernels were compiled, and sources of builds read, from directories, so that the lock does not record what came out.
     Local {
         /// What was in them.
         sources: &'a SourceTrees,
     },
     /// The same, in a result directory.
     LocalResult {
-        /// The kernel.
-        kernel: &'a str,
+        /// What was made from one.
+        reader: &'a LocalReader,
     },
     /// Such a step was compared with a run from nothing.
     Compared {

@@ -10,6 +10,7 @@ use super::load;
 use crate::deliver::manifest::{self, Manifest};
 use crate::deliver::plain::is_plain;
 use crate::lock::{self, Lock};
+use crate::recipe::local::LocalReader;
 use crate::world::World;
 
 /// The lock that a directory was built from, where it usually is. Its digest decides: any other file there is passed over.
@@ -27,11 +28,11 @@ pub(super) fn at(world: &dyn World, path: &Path) -> Result<Lock, OpsError> {
     Ok(load::read_lock(world, path)?.ok_or_else(|| super::error::LockError::Missing(path.to_owned()))?)
 }
 
-/// Whether the lock says all of a build: what was compiled from a local directory, it does not pin.
+/// Whether the lock says all of a build: what was made from a local directory, it does not pin.
 pub(super) fn pinned(directory: &Path, manifest: &Manifest) -> Result<(), SbomError> {
     match manifest.local.keys().next() {
         None => Ok(()),
-        Some(kernel) => Err(SbomError::Local { directory: directory.to_owned(), kernel: kernel.clone() }),
+        Some(name) => Err(SbomError::Local { directory: directory.to_owned(), reader: LocalReader::named(name) }),
     }
 }
 

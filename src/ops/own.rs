@@ -6,7 +6,9 @@ use super::project;
 use crate::base::Diagnostic;
 use crate::recipe::Recipe;
 use crate::recipe::build::BuildSource;
+use crate::recipe::git::GIT;
 use crate::recipe::image::Content;
+use crate::recipe::local::{LocalPlace, LocalUse};
 use crate::store::Store;
 use crate::world::World;
 
@@ -30,6 +32,19 @@ pub(super) fn files(world: &dyn World, recipe: &Recipe, lock: &Path) -> Vec<Diag
             let wrong = Diagnostic::new(span, format!("the directory of this tree holds {what}: `{below}`"));
             let wrong = wrong.label("it would be another tree after each command");
             mistakes.push(wrong.hint("put what the recipe needs into a directory of its own"));
+        }
+    }
+    for LocalUse { reader, place, span, .. } in recipe.local() {
+        let LocalPlace::At(path) = place else { continue };
+        let is_working_tree = || world.directory(path).is_ok_and(|directory| directory.kind(GIT).is_ok());
+        if let Some(Own { what, path: inside }) = own.iter().find(|own| own.path.starts_with(path))
+            && !is_working_tree()
+        {
+            let below = inside.strip_prefix(path).unwrap_or(inside).display();
+            let wrong = Diagnostic::new(span, format!("the directory of {} holds {what}: `{below}`", reader.words()));
+            let wrong = wrong.label("it would be another source after each command");
+            mistakes
+                .push(wrong.hint("put what is to be built into a directory of its own, or into a git working tree"));
         }
     }
     mistakes

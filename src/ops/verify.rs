@@ -9,6 +9,7 @@ use super::event::{Notice, OpsEvent};
 use super::session::Session;
 use crate::deliver::check::{self, Difference};
 use crate::deliver::manifest::Manifest;
+use crate::recipe::local::LocalReader;
 
 /// What was checked, and what was wrong.
 #[derive(Debug, Default, Serialize)]
@@ -25,7 +26,8 @@ pub struct VerifyReport {
 /// Tells what a manifest says of its build that whoever relies on it should know.
 pub(super) fn notices(session: &Session<'_>, manifest: &Manifest) {
     manifest.incremental.iter().for_each(|step| session.notice(Notice::Incremental { step }));
-    manifest.local.keys().for_each(|kernel| session.notice(Notice::LocalResult { kernel }));
+    let local = manifest.local.keys().map(|name| LocalReader::named(name));
+    local.for_each(|reader| session.notice(Notice::LocalResult { reader: &reader }));
 }
 
 /// Compares a result directory with its manifest, reading every byte.

@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use super::builder::Builder;
 use super::kernel;
 use super::kind::StepKind;
-use super::step::{Builtin, Ids, Input, Step, Work};
+use super::step::{Builtin, Ids, Input, SourcePart, Step, Work};
 use crate::recipe::Recipe;
 use crate::recipe::build::{Build, BuildOutput, BuildSource};
 use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::TextOrFile;
+use crate::recipe::local::LocalReader;
 use crate::recipe::packages::source::{DebianPart, DebianSource};
 
 /// What a directory is packed into.
@@ -67,6 +68,10 @@ fn headers(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> Input {
     headers.expect("a checked build reads kernels that are compiled with modules")
 }
 
+fn local(build: &Build, source: &str) -> LocalReader {
+    LocalReader::Build { build: build.name.clone(), source: source.to_owned() }
+}
+
 fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, StepKind)) -> Step {
     let script = match &build.script.value {
         TextOrFile::Text(text) => Input::Inline(text.as_bytes().to_vec()),
@@ -83,6 +88,7 @@ fn lower(builder: &mut Builder<'_>, recipe: &Recipe, (build, kind): (&Build, Ste
             BuildSource::Url(_) | BuildSource::DebianSource(DebianSource { part: DebianPart::Tarball, .. }) => {
                 builder.fetch_only(&build.source_name(name))
             }
+            BuildSource::Local { place, .. } => builder.local(place, (&local(build, name), SourcePart::Whole)),
             BuildSource::Output(output) => {
                 let kind = StepKind::Build(output.build.clone());
                 let step = builder.plan.position(&kind).expect("builds come after those that they read from");

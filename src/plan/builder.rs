@@ -4,14 +4,16 @@
 //! A lock that satisfies its recipe has every set and source that is asked for here; anything else is a bug.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use super::kind::StepKind;
-use super::step::{Builtin, Fetch, FetchPlace, Input, Plan, Step, Work};
+use super::step::{Builtin, Fetch, FetchPlace, Input, LocalSource, Plan, SourcePart, Step, Work};
 use crate::base::Digest;
 use crate::debian::archive::ArchiveRef;
 use crate::lock::{Lock, LockedFile, LockedPackage, LockedSourceFile, SourcePlace};
 use crate::recipe::Recipe;
 use crate::recipe::content::FileContent;
+use crate::recipe::local::{LocalPlace, LocalReader};
 
 /// Steps for which this is the same configure the same packages in the same way.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -115,6 +117,15 @@ impl<'a> Builder<'a> {
                 self.fetch_file(key.to_owned(), locked, FetchPlace::Recipe(source.clone()))
             }
         }
+    }
+
+    /// An input that is an archive of a directory of whoever builds. One that this build cannot open is told before anything is
+    /// built, so that its path does not matter here.
+    pub fn local(&mut self, place: &LocalPlace, (reader, part): (&LocalReader, SourcePart)) -> Input {
+        let path = if let LocalPlace::At(path) = place { path.clone() } else { PathBuf::new() };
+        let name = part.name(reader);
+        self.plan.local.insert(name.clone(), LocalSource { path, part });
+        Input::Local(name)
     }
 
     /// An input that is any file with a known size and digest.

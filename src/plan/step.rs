@@ -7,6 +7,7 @@ use super::kind::{ArtifactKind, StepKind};
 use crate::base::{Arch, Digest, Timestamp};
 use crate::recipe::content::DiskSource;
 use crate::recipe::image::DiskFormat;
+use crate::recipe::local::LocalReader;
 
 /// Everything a build does, in an order in which every input precedes its use.
 #[derive(Debug, Clone, Default)]
@@ -51,7 +52,7 @@ pub struct LocalSource {
     pub part: SourcePart,
 }
 
-/// No name of a kernel has a dot.
+/// No name of a kernel has a dot. Those of sources may, but have the name of their build before a slash.
 const KCONFIG_PART: &str = ".kconfig";
 
 /// What of a directory a step reads.
@@ -64,17 +65,20 @@ pub enum SourcePart {
 }
 
 impl SourcePart {
-    /// What this part of the directory of a kernel is called in [`Plan::local`].
-    pub fn name(&self, kernel: &str) -> String {
+    /// What this part of the directory of a kernel, or of a source of a build, is called in [`Plan::local`].
+    pub fn name(&self, reader: &LocalReader) -> String {
         match self {
-            SourcePart::Whole => kernel.to_owned(),
-            SourcePart::Kconfig(_) => format!("{kernel}{KCONFIG_PART}"),
+            SourcePart::Whole => reader.to_string(),
+            SourcePart::Kconfig(_) => format!("{reader}{KCONFIG_PART}"),
         }
     }
 
-    /// The kernel that such a name is about.
+    /// The name of the [`LocalReader`] that such a name is about.
     pub fn owner(name: &str) -> &str {
-        name.strip_suffix(KCONFIG_PART).unwrap_or(name)
+        match LocalReader::named(name) {
+            LocalReader::Kernel(_) => name.strip_suffix(KCONFIG_PART).unwrap_or(name),
+            LocalReader::Build { .. } => name,
+        }
     }
 
     /// Whether a path belongs to it.

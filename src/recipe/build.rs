@@ -1,6 +1,7 @@
 //! `build NAME { tools source env script outputs }`: a command of the recipe's own in a sandbox of locked packages.
 
 mod check;
+mod local;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,12 +9,14 @@ use std::fmt;
 
 use super::address::Address;
 use super::kinds::TextOrFile;
+use super::local::{LocalOrigin, LocalPlace};
 use super::packages::PackageSet;
 use super::packages::source::DebianSource;
 use crate::base::{Span, Spanned};
 
 pub use check::check;
 pub(super) use check::output;
+pub use local::{Meant, Replaceable};
 pub(super) use order::settle;
 
 /// A step that the recipe itself describes.
@@ -44,6 +47,15 @@ pub enum BuildSource {
     File(String),
     /// A directory: its key in `Recipe::files`, whose bytes are one archive.
     Directory(String),
+    /// A directory of whoever runs kiln, as it is when the build runs.
+    Local {
+        /// Where it is.
+        place: LocalPlace,
+        /// Who says that it is one.
+        origin: LocalOrigin,
+        /// What the recipe says.
+        stated: Replaceable,
+    },
     /// A file on the network; [`Build::source_name`] names it in the lock.
     Url(Address),
     /// The files of a Debian source package, or its tarball alone; [`Build::source_name`] names them in the lock.

@@ -5,7 +5,10 @@
 //! links are never followed, and what is neither a file, a directory nor a link is an error: leaving it out would drop
 //! something that is there.
 //!
-//! Memory holds one directory's names for each level, however many files there are.
+//! Memory holds one directory's names for each level, however many files there are. What git sees of a working tree is packed as
+//! a directory is that has nothing else: whoever has those files without `.git` has the same archive.
+
+mod seen;
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Write};
@@ -14,6 +17,8 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
+use super::git::GIT;
+use super::walk::WalkError;
 use crate::format::tar::{TarEntry, TarEntryKind, TarError, TarPath, TarWriter};
 use crate::world::contents::Reading;
 use crate::world::dir::{self, Dir};
@@ -34,6 +39,15 @@ pub enum Modes {
     Exact,
 }
 
+/// How much of a directory is part of the recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TreeView {
+    /// All of it.
+    Whole,
+    /// What git sees of a working tree.
+    Git,
+}
+
 /// A directory, and how it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Directory {
@@ -41,6 +55,8 @@ pub struct Directory {
     pub path: PathBuf,
     /// What becomes of permission bits.
     pub modes: Modes,
+    /// How much of it is read.
+    pub view: TreeView,
     /// The names at its top.
     pub top: Vec<OsString>,
 }
@@ -68,6 +84,12 @@ pub enum DirectoryError {
     /// Too many directories within each other.
     #[error("`{0}`: directories are nested more than {MAX_DEPTH} deep")]
     Depth(String),
+    /// A working tree that nobody can read as git does.
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    /// A working tree without files.
+    #[error("git sees no files in it: ignore files may leave out all of them")]
+    Empty,
     /// A name or a target that an archive cannot hold.
     #[error(transparent)]
     Archive(#[from] TarError),
@@ -77,7 +99,19 @@ impl Directory {
     /// Looks at a directory that is open.
     pub fn of(dir: &Dir, modes: Modes) -> Result<Directory, DirectoryError> {
         let top = dir.names(MAX_ENTRIES)?.ok_or(DirectoryError::Entries)?;
-        Ok(Directory { path: dir.path().to_owned(), modes, top })
+        Ok(Directory { path: dir.path().to_owned(), modes, view: TreeView::Whole, top })
+    }
+
+    /// The same of a source: of a working tree, git decides what is in it.
+    pub fn of_source(dir: &Dir, modes: Modes) -> Result<Directory, DirectoryError> {
+        let whole = Directory::of(dir, modes)?;
+        let view = if whole.is_working_tree() { TreeView::Git } else { TreeView::Whole };
+        Ok(Directory { view, ..whole })
+    }
+
+    /// Whether git has something to say about it.
+    pub fn is_working_tree(&self) -> bool {
+        self.top.iter().any(|name| name == GIT)
     }
 
     /// Writes the archive.
@@ -86,7 +120,10 @@ impl Directory {
         let writer = TarWriter::new(io::BufWriter::with_capacity(1 << 20, out));
         let mut packing = Packing { writer, modes: self.modes, entries: 0 };
         packing.append(TarPath::root(), TarEntryKind::Directory, &root.stat()?)?;
-        packing.directory(&root, &TarPath::root(), 0)?;
+        match self.view {
+            TreeView::Whole => packing.directory(&root, &TarPath::root(), 0)?,
+            TreeView::Git => seen::pack(&mut packing, &root)?,
+        }
         packing.writer.finish()?.flush().map_err(TarError::from)?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::RecipeFile;
-use super::directory::{Directory, Modes};
+use super::directory::{Directory, Modes, TreeView};
 use super::local::LocalPlace;
 use crate::base::{ByteSize, FileId, SourceMap};
 use crate::syntax::MAX_BYTES;
@@ -28,6 +28,15 @@ pub(super) struct Files<'w> {
     held: u64,
     /// The key of every text.
     keys: BTreeMap<FileId, String>,
+}
+
+/// What reads a directory that is part of the recipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DirectoryReader {
+    /// An image, or a name that is given to it: all of it.
+    Image,
+    /// A build, as its source: of a git working tree what git sees.
+    Build,
 }
 
 /// Why a file cannot be part of the recipe: a message, and a hint.
@@ -106,21 +115,43 @@ impl<'w> Files<'w> {
         self.keep(key, file)
     }
 
-    /// Reads a whole directory; its key, which is no file's.
-    pub(super) fn directory(&mut self, from: FileId, path: &str, modes: Modes) -> Result<String, Refused> {
+    /// Reads a directory, whole or as a source is read; its key, which is no file's.
+    pub(super) fn directory(
+        &mut self,
+        from: FileId,
+        path: &str,
+        (modes, read): (Modes, DirectoryReader),
+    ) -> Result<String, Refused> {
         let below = self.path(from, path)?;
         let shown = if below.is_empty() { "." } else { &below };
         let key = match modes {
             Modes::Executable => format!("{shown}/"),
             Modes::Exact => format!("{shown}//exact"),
         };
-        if !self.read.contains_key(&key) {
-            let real = self.real(&below)?;
-            let opened = self.world.directory(&real).map_err(|error| self.no_directory(&below, error))?;
-            let tree = Directory::of(&opened, modes).and_then(RecipeFile::directory);
-            let tree = tree.map_err(|error| Refused(format!("cannot read `{shown}` as a tree: {error}"), None))?;
-            self.keep(&key, tree)?;
+        let known = self.read.get(&key).and_then(RecipeFile::as_directory);
+        let other = match read {
+            DirectoryReader::Image => TreeView::Git,
+            DirectoryReader::Build => TreeView::Whole,
+        };
+        match known {
+            // Under its key, a lock has one digest.
+            Some(known) if known.is_working_tree() && known.view == other => {
+                let message = format!("a build reads what git sees of `{shown}`, and an image takes all of it");
+                let hint = "let the build leave a directory, and write `tree \"/path\" { source = output \"NAME\" from BUILD }`";
+                return Err(Refused(message, Some(hint.to_owned())));
+            }
+            Some(_) => return Ok(key),
+            None => {}
         }
+        let real = self.real(&below)?;
+        let opened = self.world.directory(&real).map_err(|error| self.no_directory(&below, error))?;
+        let tree = match read {
+            DirectoryReader::Image => Directory::of(&opened, modes),
+            DirectoryReader::Build => Directory::of_source(&opened, modes),
+        };
+        let tree = tree.and_then(RecipeFile::directory);
+        let tree = tree.map_err(|error| Refused(format!("cannot read `{shown}` as a tree: {error}"), None))?;
+        self.keep(&key, tree)?;
         Ok(key)
     }
 
@@ -133,6 +164,11 @@ impl<'w> Files<'w> {
             Ok(_) => LocalPlace::Missing(format!("`{}` is not a directory", self.shown.join(&key).display())),
             Err(_) => LocalPlace::Missing(format!("there is no directory `{}`", self.shown.join(&key).display())),
         }
+    }
+
+    /// Whether a path leads out of the root: by its own words, or through a link.
+    pub(super) fn is_outside(&self, from: FileId, path: &str) -> bool {
+        !path.contains('\0') && self.local(from, path) == LocalPlace::Outside
     }
 
     fn no_directory(&self, key: &str, error: WorldError) -> Refused {

@@ -46,6 +46,11 @@ impl Kernel {
         }
     }
 
+    /// Whether it is compiled here.
+    pub fn is_compiled(&self) -> bool {
+        matches!(self.origin, Origin::Compiled(_))
+    }
+
     /// The directory that it is compiled from, if it is compiled from one.
     pub fn local(&self) -> Option<(&LocalPlace, LocalOrigin)> {
         match &self.origin {

@@ -15,6 +15,7 @@ pub mod content;
 pub mod directory;
 mod evaluate;
 mod files;
+pub mod git;
 pub mod image;
 mod import;
 pub mod kernel;
@@ -31,6 +32,7 @@ pub mod scope;
 pub mod test;
 mod unused;
 pub mod value;
+pub mod walk;
 
 pub use alone::Goals;
 pub use check::{Given, Mistakes, check, check_given};

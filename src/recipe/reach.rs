@@ -6,6 +6,7 @@ use super::Recipe;
 use super::build::{self, Build, BuildSource};
 use super::image::Image;
 use super::kernel::{ConfigBase, Kernel, KernelSource, Origin};
+use super::local::{LocalReader, LocalUse};
 use super::packages::PackageSet;
 use super::qemu::BuiltQemu;
 
@@ -40,6 +41,15 @@ impl Recipe {
         self.package_sets.retain(|name, _| names.contains(name));
         self.archives.retain(|name, _| archives.contains(name));
         self
+    }
+
+    /// Every directory that something is built from and that no lock pins.
+    pub fn local(&self) -> impl Iterator<Item = LocalUse<'_>> {
+        let kernels = self.kernels.values().filter_map(|kernel| {
+            let (place, origin) = kernel.local()?;
+            Some(LocalUse { reader: LocalReader::Kernel(kernel.name.clone()), place, origin, span: kernel.span })
+        });
+        kernels.chain(self.builds.values().flat_map(Build::local))
     }
 
     fn built_qemus(&self) -> impl Iterator<Item = &BuiltQemu> {

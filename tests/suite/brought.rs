@@ -1,6 +1,7 @@
 //! What a recipe brings along: files of any size, read piece by piece, and compared with what they were.
 
 mod trees;
+mod working_trees;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -81,7 +81,7 @@ fn language_page_is_true() {
 
 #[test]
 fn build_page_is_true() {
-    assert_eq!(check("docs/build.md").0, 3, "an example is gone");
+    assert_eq!(check("docs/build.md").0, 4, "an example is gone");
 }
 
 #[test]

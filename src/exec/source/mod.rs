@@ -8,31 +8,27 @@
 
 mod archives;
 mod changes;
-mod git;
 mod known;
 mod pack;
 mod scan;
 
 pub(super) use archives::Archives;
 use changes::{Changes, changes};
-pub use scan::scan;
+pub use scan::{SourceUse, scan};
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::base::{Digest, Foreign};
-use crate::format::git::index::GitIndexError;
 use crate::format::tar::{TarError, TarPath};
 use crate::plan::Plan;
 use crate::plan::step::{LocalSource, SourcePart};
+use crate::recipe::local::LocalReader;
+use crate::recipe::walk::WalkError;
 use crate::store::{Store, StoreError};
 use crate::world::WorldError;
-
-/// Entries of a tree; Linux has a hundred thousand.
-pub(super) const MAX_ENTRIES: usize = 2_000_000;
-/// Directories within directories: each level holds a descriptor.
-const MAX_DEPTH: usize = 256;
 
 /// What the plan calls local sources, each as it was when this build looked.
 pub type SourceTrees = BTreeMap<String, Arc<SourceTree>>;
@@ -61,13 +57,19 @@ impl UnusableSource {
 
 /// Reads every local source of a plan; a directory of which several parts are read only once.
 pub(super) fn all(plan: &Plan, store: &Store, stop: &dyn Fn() -> bool) -> Result<SourceTrees, UnusableSource> {
-    let mut whole: BTreeMap<&Path, SourceTree> = BTreeMap::new();
+    let mut whole: BTreeMap<(&Path, SourceUse), SourceTree> = BTreeMap::new();
     let mut trees = SourceTrees::new();
     for (name, LocalSource { path, part }) in &plan.local {
-        if !whole.contains_key(path.as_path()) {
-            whole.insert(path, scan(store, path, stop).map_err(|error| UnusableSource::new(path, error))?);
-        }
-        trees.insert(name.clone(), Arc::new(whole[path.as_path()].part(part)));
+        let used = match LocalReader::named(SourcePart::owner(name)) {
+            LocalReader::Kernel(_) => SourceUse::Kernel,
+            LocalReader::Build { .. } => SourceUse::Build,
+        };
+        let key = (path.as_path(), used);
+        let tree = match whole.entry(key) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(scan(store, key, stop).map_err(|error| UnusableSource::new(path, error))?),
+        };
+        trees.insert(name.clone(), Arc::new(tree.part(part)));
     }
     Ok(trees)
 }
@@ -85,7 +87,7 @@ pub struct SourceTree {
     pub size: u64,
 }
 
-/// A file or a link; directories are there for what is in them.
+/// A file or a link; directories are there for what is in them, unless there is nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SourceEntry {
     pub(super) path: TarPath,
@@ -101,11 +103,16 @@ pub(super) enum SourceKind {
     File,
     Executable,
     Link,
+    EmptyDirectory,
 }
 
 impl SourceKind {
-    const ALL: [(SourceKind, &'static str); 3] =
-        [(SourceKind::File, "100644"), (SourceKind::Executable, "100755"), (SourceKind::Link, "120000")];
+    const ALL: [(SourceKind, &'static str); 4] = [
+        (SourceKind::File, "100644"),
+        (SourceKind::Executable, "100755"),
+        (SourceKind::Link, "120000"),
+        (SourceKind::EmptyDirectory, "040000"),
+    ];
 
     fn mode(self) -> &'static str {
         SourceKind::ALL.into_iter().find(|(kind, _)| *kind == self).map_or("", |(_, mode)| mode)
@@ -119,16 +126,11 @@ pub enum SourceTreeError {
     World(#[from] WorldError),
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Neither a file, a directory nor a link.
-    #[error("`{path}` is {noun}; only files, directories and symbolic links can be part of a source")]
-    Odd { path: String, noun: &'static str },
+    #[error(transparent)]
+    Walk(#[from] WalkError),
     /// Somebody wrote there.
     #[error("`{0}` changed while it was read\n  help: run the command again when nothing writes to it")]
     Changed(String),
-    #[error("too many files (limit {MAX_ENTRIES})")]
-    Entries,
-    #[error("`{0}`: directories are nested too deeply (limit {MAX_DEPTH})")]
-    Depth(String),
     /// A tree in which somebody has built, without git to tell the results from the source.
     #[error(
         "it has results of a build (`{0}`) and is not a git working tree, which would tell them from the source\n  \
@@ -140,16 +142,6 @@ pub enum SourceTreeError {
          add --force` adds them"
     )]
     Empty,
-    /// Its `.git` leads nowhere.
-    #[error("its `.git` cannot be read: {0}")]
-    Git(String),
-    #[error(transparent)]
-    Index(#[from] GitIndexError),
-    /// A repository within the tree.
-    #[error(
-        "`{0}` is a git working tree of its own\n  help: move it elsewhere, or add its name to `.git/info/exclude`"
-    )]
-    Nested(String),
     /// A name that an archive cannot hold.
     #[error(transparent)]
     Archive(#[from] TarError),

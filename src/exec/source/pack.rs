@@ -34,6 +34,7 @@ impl SourceTree {
                 SourceKind::Link => link(&root, entry, &mut writer)?,
                 SourceKind::File => file(&root, (entry, 0o644), &mut writer)?,
                 SourceKind::Executable => file(&root, (entry, 0o755), &mut writer)?,
+                SourceKind::EmptyDirectory => directory(&root, entry, &mut writer)?,
             }
         }
         writer.finish()?.flush().map_err(TarError::from)?;
@@ -50,6 +51,14 @@ fn link(root: &Dir, entry: &SourceEntry, writer: &mut TarWriter<impl Write>) -> 
         return Err(changed(root, path));
     }
     Ok(writer.append_empty(&TarEntry::symlink(entry.path.clone(), target.as_bytes(), TIME))?)
+}
+
+fn directory(root: &Dir, entry: &SourceEntry, writer: &mut TarWriter<impl Write>) -> Result<(), SourceTreeError> {
+    let path = place(entry);
+    if root.directory(path)?.names(0)?.is_none() {
+        return Err(changed(root, path));
+    }
+    Ok(writer.append_empty(&TarEntry::directory(entry.path.clone(), 0o755, TIME))?)
 }
 
 fn file(

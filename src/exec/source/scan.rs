@@ -5,14 +5,13 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use rustix::fs::{FileType, Stat};
+use rustix::fs::Stat;
 
-use super::git::{Seen, WorkingTree};
 use super::known::KnownFiles;
-use super::{MAX_DEPTH, MAX_ENTRIES, SourceEntry, SourceKind, SourceTree, SourceTreeError};
+use super::{SourceEntry, SourceKind, SourceTree, SourceTreeError};
 use crate::base::{Digest, Hasher};
-use crate::format::git::ignore::PathKind;
 use crate::format::tar::TarPath;
+use crate::recipe::walk::{Visitor, Walk, WalkEntry, WalkKind};
 use crate::store::Store;
 use crate::world::contents::Reading;
 use crate::world::dir::{self, Dir};
@@ -22,20 +21,33 @@ use crate::world::plain::Plain;
 /// What a build of Linux leaves in its source tree, first of all.
 const BUILT: [&str; 2] = [".config", "include/config/auto.conf"];
 
+/// What a directory is the source of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SourceUse {
+    /// A kernel: only files count, and what a build of Linux leaves is no part of a source.
+    Kernel,
+    /// A build of the recipe, which may read anything.
+    Build,
+}
+
 /// Reads the directory at a path, which has no links in it. What the store knows of it is not read again.
-pub fn scan(store: &Store, root: &Path, stop: &dyn Fn() -> bool) -> Result<SourceTree, SourceTreeError> {
+pub fn scan(
+    store: &Store,
+    (root, used): (&Path, SourceUse),
+    stop: &dyn Fn() -> bool,
+) -> Result<SourceTree, SourceTreeError> {
     let clock = Dir::open(&store.scratch("clock")?)?.stat()?;
     let dir = Dir::open(root)?;
-    let git = WorkingTree::of(&dir)?;
-    if git.is_none() {
+    let walk = Walk::new(&dir)?;
+    if used == SourceUse::Kernel && !walk.is_working_tree() {
         for name in BUILT {
             if dir.look(name).is_ok_and(|found| found.is_some()) {
                 return Err(SourceTreeError::Built(name));
             }
         }
     }
-    let mut scan = Scan { git, known: KnownFiles::of(store, root), entries: Vec::new(), seen: 0, stop };
-    scan.directory(&dir, &mut Vec::new(), (0, Seen::All))?;
+    let mut scan = Scan { known: KnownFiles::of(store, root), used, entries: Vec::new(), stop };
+    walk.visit(&mut scan)?;
     scan.known.keep(store, &clock)?;
     let mut entries = scan.entries;
     if entries.is_empty() {
@@ -46,81 +58,35 @@ pub fn scan(store: &Store, root: &Path, stop: &dyn Fn() -> bool) -> Result<Sourc
 }
 
 struct Scan<'a> {
-    git: Option<WorkingTree>,
     known: KnownFiles,
+    used: SourceUse,
     entries: Vec<SourceEntry>,
-    seen: usize,
     stop: &'a dyn Fn() -> bool,
 }
 
-impl Scan<'_> {
-    /// `path` is that of the directory, with a slash at its end unless it is the root's.
-    fn directory(
-        &mut self,
-        dir: &Dir,
-        path: &mut Vec<u8>,
-        (depth, around): (usize, Seen),
-    ) -> Result<(), SourceTreeError> {
-        if depth == MAX_DEPTH {
-            return Err(SourceTreeError::Depth(dir::shown(dir.path())));
-        }
-        if let Some(git) = &mut self.git {
-            git.enter(dir, path)?;
-        }
-        let names = dir.names(MAX_ENTRIES - self.seen)?.ok_or(SourceTreeError::Entries)?;
-        self.seen += names.len();
-        for name in names {
-            let length = path.len();
-            path.extend_from_slice(name.as_bytes());
-            self.entry((dir, &name), path, (depth, around))?;
-            path.truncate(length);
-        }
-        if let Some(git) = &mut self.git {
-            git.leave();
-        }
-        Ok(())
+impl Visitor for Scan<'_> {
+    type Error = SourceTreeError;
+
+    fn next(&mut self) -> Result<(), SourceTreeError> {
+        if (self.stop)() { Err(crate::store::StoreError::Interrupted.into()) } else { Ok(()) }
     }
 
-    fn entry(
-        &mut self,
-        (dir, name): (&Dir, &OsStr),
-        path: &mut Vec<u8>,
-        (depth, around): (usize, Seen),
-    ) -> Result<(), SourceTreeError> {
-        if self.git.is_some() && name == ".git" {
-            return Ok(());
-        }
-        if (self.stop)() {
-            return Err(crate::store::StoreError::Interrupted.into());
-        }
-        let stat = dir.entry(name)?;
-        let found = FileType::from_raw_mode(stat.st_mode);
-        let kind = if found == FileType::Directory { PathKind::Directory } else { PathKind::File };
-        let seen = self.git.as_ref().map_or(Seen::All, |git| git.sees(path, kind, around));
-        if seen == Seen::Nothing {
-            return Ok(());
-        }
-        match found {
-            FileType::Directory => {
-                let below = dir.directory(name)?;
-                if self.git.is_some() && below.kind(".git").is_ok() {
-                    return Err(SourceTreeError::Nested(dir::shown(below.path())));
-                }
-                path.push(b'/');
-                self.directory(&below, path, (depth + 1, seen))
-            }
-            FileType::Symlink => {
+    fn found(&mut self, entry: &WalkEntry<'_>) -> Result<(), SourceTreeError> {
+        let WalkEntry { dir, name, path, stat, kind } = *entry;
+        match kind {
+            WalkKind::File => self.file(dir, name, path, stat),
+            WalkKind::Link => {
                 let target = dir.link(name)?;
                 let (digest, size) = (Digest::of(target.as_bytes()), target.len() as u64);
                 self.keep(path, SourceKind::Link, (digest, size))
             }
-            FileType::RegularFile => self.file(dir, name, path, &stat),
-            // git sees neither sockets nor pipes.
-            _ if self.git.as_ref().is_some_and(|git| !git.tracks(path, kind)) => Ok(()),
-            odd => Err(SourceTreeError::Odd { path: dir::shown(&dir.path().join(name)), noun: dir::noun(odd) }),
+            WalkKind::EmptyDirectory if self.used == SourceUse::Kernel => Ok(()),
+            WalkKind::EmptyDirectory => self.keep(path, SourceKind::EmptyDirectory, (Digest::of(b""), 0)),
         }
     }
+}
 
+impl Scan<'_> {
     fn file(&mut self, dir: &Dir, name: &OsStr, path: &[u8], stat: &Stat) -> Result<(), SourceTreeError> {
         let kind = if stat.st_mode & 0o100 == 0 { SourceKind::File } else { SourceKind::Executable };
         if let Some(digest) = self.known.digest(path, stat) {

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::recipe::git::WorkingTreeError;
 
 struct Lab {
     root: PathBuf,
@@ -28,7 +29,7 @@ impl Lab {
     }
 
     fn scan(&self) -> Result<SourceTree, SourceTreeError> {
-        scan(&self.store, &self.root, &|| false)
+        scan(&self.store, (&self.root, SourceUse::Kernel), &|| false)
     }
 
     fn paths(&self) -> Vec<String> {
@@ -85,7 +86,10 @@ fn a_linked_working_tree_has_its_index_elsewhere() {
     assert_eq!(lab.paths(), [".gitignore", "a.o"]);
     for odd in ["no link\n", "gitdir: ../moved-away\n"] {
         lab.write(".git", odd);
-        assert!(matches!(lab.scan(), Err(SourceTreeError::Git(_))), "{odd}");
+        assert!(
+            matches!(lab.scan(), Err(SourceTreeError::Walk(WalkError::WorkingTree(WorkingTreeError::Git(_))))),
+            "{odd}"
+        );
     }
 }
 
@@ -149,10 +153,10 @@ fn what_is_no_file_is_an_error_where_git_would_see_it() {
     pipe("new");
     assert_eq!(lab.paths(), [".gitignore"], "git sees no new pipe");
     pipe("tracked");
-    assert!(matches!(lab.scan(), Err(SourceTreeError::Odd { noun: "a named pipe", .. })));
+    assert!(matches!(lab.scan(), Err(SourceTreeError::Walk(WalkError::Odd { noun: "a named pipe", .. }))));
     std::fs::remove_file(lab.root.join("tracked")).unwrap();
     lab.write("sub/.git", "gitdir: /nowhere\n");
-    assert!(matches!(lab.scan(), Err(SourceTreeError::Nested(_))));
+    assert!(matches!(lab.scan(), Err(SourceTreeError::Walk(WalkError::Nested(_)))));
 }
 
 #[test]
@@ -165,7 +169,7 @@ fn a_scan_ends_when_it_is_told_to_even_within_a_file() {
     for limit in 0..2 {
         asked.set(0);
         let stop = || after(limit)(&asked);
-        let error = scan(&lab.store, &lab.root, &stop).unwrap_err();
+        let error = scan(&lab.store, (&lab.root, SourceUse::Kernel), &stop).unwrap_err();
         assert!(matches!(error, SourceTreeError::Store(crate::store::StoreError::Interrupted)), "{limit}: {error}");
     }
 }
@@ -217,4 +221,52 @@ fn packing_ends_when_it_is_to() {
     lab.write("a.c", "a");
     let stopped = lab.scan().unwrap().pack(&mut std::io::sink(), &|_| true, &|| true);
     assert!(matches!(stopped, Err(SourceTreeError::Store(StoreError::Interrupted))), "{stopped:?}");
+}
+
+#[test]
+fn a_build_reads_all_of_a_directory_even_if_it_is_empty_or_was_built_in() {
+    let lab = Lab::new("build");
+    lab.write("a.c", "");
+    lab.write(".config", "");
+    std::fs::create_dir_all(lab.root.join("obj/deep")).unwrap();
+    let of_build = || scan(&lab.store, (&lab.root, SourceUse::Build), &|| false);
+    let tree = of_build().unwrap();
+    let text = |entry: &SourceEntry| entry.path.to_string();
+    assert_eq!(tree.entries.iter().map(text).collect::<Vec<_>>(), ["/.config", "/a.c", "/obj/deep"]);
+    assert_eq!(read_listing(&tree.listing()).unwrap(), tree.entries);
+    let pack = || tree.pack(&mut std::io::sink(), &|_| true, &|| false);
+    pack().unwrap();
+    lab.write("obj/deep/a.o", "");
+    assert!(matches!(pack(), Err(SourceTreeError::Changed(_))));
+    std::fs::remove_file(lab.root.join(".config")).unwrap();
+    assert_eq!(lab.paths(), ["a.c", "obj/deep/a.o"], "a kernel knows no directory but by its files");
+}
+
+#[test]
+fn a_directory_that_changes_while_it_is_read_is_no_source() {
+    for change in
+        [|lab: &Lab| lab.write("a.c", "a line more"), |lab: &Lab| std::fs::remove_file(lab.root.join("a.c")).unwrap()]
+    {
+        let lab = Lab::new("changes");
+        lab.write("a.c", "one");
+        let asked = std::cell::Cell::new(0);
+        // The second question is asked while the file is read.
+        let stop = || {
+            asked.set(asked.get() + 1);
+            if asked.get() == 2 {
+                change(&lab);
+            }
+            false
+        };
+        let scanned = scan(&lab.store, (&lab.root, SourceUse::Build), &stop);
+        assert_eq!(asked.get(), 2);
+        match scanned {
+            Err(error) => assert!(matches!(error, SourceTreeError::Changed(_)), "{error}"),
+            // What was open is whole; it is compared once more when it is packed.
+            Ok(tree) => assert!(matches!(
+                tree.pack(&mut std::io::sink(), &|_| true, &|| false),
+                Err(SourceTreeError::Changed(_))
+            )),
+        }
+    }
 }

@@ -52,6 +52,7 @@ fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
                 BuildSource::Text(_)
                 | BuildSource::File(_)
                 | BuildSource::Directory(_)
+                | BuildSource::Local { .. }
                 | BuildSource::Output(_)
                 | BuildSource::Kernel(_) => {
                     return None;

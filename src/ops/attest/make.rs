@@ -16,6 +16,7 @@ use crate::ops::options::{BuildOptions, CacheOptions, CacheUse, Incremental, Rec
 use crate::ops::session::Session;
 use crate::ops::sign::{Key, SigningKey, unchanged};
 use crate::ops::{build, load, local, locked, project, witness};
+use crate::recipe::local::LocalReader;
 use crate::world::{OutputDirectory, WorldError};
 
 const DAY: i64 = 86_400;
@@ -125,6 +126,9 @@ fn of_directory(session: &Session<'_>, request: &AttestRequest) -> Result<OwnBui
     request.build.without_build(&directory)?;
     RecipeOptions { lock: None, ..request.recipe.clone() }.directory()?;
     let (manifest, _) = unchanged(session, &directory)?;
+    if let Some(name) = manifest.local.keys().next() {
+        return Err(AttestError::Local { directory, reader: LocalReader::named(name) }.into());
+    }
     if !witness::has(&load::open_store(session.world)?, &manifest) {
         return Err(AttestError::NotOwn(directory).into());
     }

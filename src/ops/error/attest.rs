@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::ErrorClass;
 use crate::base::Foreign;
+use crate::recipe::local::LocalReader;
 
 /// A build was not attested, or attestations were asked for where there cannot be any.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +18,14 @@ pub enum AttestError {
          is missing", Foreign(.0.display())
     )]
     NotOwn(PathBuf),
+    /// A build of what no lock pins.
+    #[error("{}: {} a directory that no lock pins; nobody else can build the same", Foreign(directory.display()), Foreign(reader.past()))]
+    Local {
+        /// The result directory.
+        directory: PathBuf,
+        /// What was made from a directory.
+        reader: LocalReader,
+    },
     /// A directory that is not known to be built from any lock.
     #[error("{}: its lock was not found\n  help: name the lock with --lock, or attest the recipe", Foreign(.0.display()))]
     NoLock(PathBuf),

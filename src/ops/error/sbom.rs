@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::{EmulatorProblem, ErrorClass};
 use crate::base::Foreign;
+use crate::recipe::local::LocalReader;
 
 /// A result directory about which not enough is known.
 #[derive(Debug, thiserror::Error)]
@@ -25,16 +26,16 @@ pub enum SbomError {
         /// What does not agree.
         problem: EmulatorProblem,
     },
-    /// A kernel out of a directory of whoever built it.
+    /// Something out of a directory of whoever built it.
     #[error(
-        "{}: kernel {} was compiled from a local directory, which no lock pins, so the lock does not say what is in it",
-        Foreign(directory.display()), Foreign(kernel)
+        "{}: {} a local directory, which no lock pins, so the lock does not say what is in it",
+        Foreign(directory.display()), Foreign(reader.past())
     )]
     Local {
-        /// The directory.
+        /// The result directory.
         directory: PathBuf,
-        /// The kernel.
-        kernel: String,
+        /// What was made from it.
+        reader: LocalReader,
     },
 }
 

@@ -2,6 +2,8 @@
 
 use super::OpsError;
 use crate::exec::{ExecError, FailedStep};
+use crate::plan::StepKind;
+use crate::recipe::build::Build;
 use crate::recipe::{Mistakes, Recipe};
 
 /// A step that failed, and the place of the recipe that it is about.
@@ -18,7 +20,8 @@ impl OpsError {
     pub fn exec(recipe: &Recipe, error: ExecError) -> OpsError {
         match error {
             ExecError::Step(failed) => match failed.diagnostic(recipe) {
-                Some(diagnostic) => {
+                Some(mut diagnostic) => {
+                    diagnostic.hint = diagnostic.hint.or_else(|| doubt(recipe, &failed.step));
                     let mistakes = Mistakes { sources: recipe.sources.clone(), diagnostics: vec![diagnostic] };
                     OpsError::Step(Box::new(StepReport { failed: *failed, mistakes }))
                 }
@@ -27,4 +30,10 @@ impl OpsError {
             other => other.into(),
         }
     }
+}
+
+/// What may be the matter with a build besides its script.
+fn doubt(recipe: &Recipe, step: &StepKind) -> Option<String> {
+    let StepKind::Build(build) = step else { return None };
+    recipe.builds.get(build).and_then(Build::doubt)
 }

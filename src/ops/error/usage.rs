@@ -98,16 +98,27 @@ pub enum UsageError {
         /// The names that there are.
         machines: String,
     },
-    /// `--source` for a kernel that there is not, or that is not compiled.
-    #[error("--source: the recipe compiles no kernel `{name}`; it compiles: {}", if kernels.is_empty() { "none" } else { kernels })]
+    /// `--source` for something that a directory cannot replace, or that there is not.
+    #[error(
+        "--source: `{name}` is neither a kernel that the recipe compiles nor a source of a build that a directory can replace; there are: {}",
+        if sources.is_empty() { "none" } else { sources }
+    )]
     NoSuchSource {
         /// Its name.
         name: String,
         /// The names that there are.
-        kernels: String,
+        sources: String,
     },
-    /// Two directories for one kernel.
-    #[error("--source: kernel `{0}` is given more than once")]
+    /// `--source` for a build with several sources.
+    #[error("--source: build `{build}` has several sources that a directory can replace; name one of them: {sources}")]
+    SourceUnclear {
+        /// The build.
+        build: String,
+        /// The names that there are.
+        sources: String,
+    },
+    /// Two directories for one source.
+    #[error("--source: `{0}` is given more than once")]
     SourceTwice(String),
     /// A step that there is not, or that kiln carries out itself.
     #[error("the recipe has no build and no step `{name}` that runs in a sandbox; it has: {steps}")]

@@ -16,17 +16,16 @@ pub mod requested;
 mod policy;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use super::builder::Builder;
 use super::kind::{ArtifactKind, StepKind};
-use super::step::{Builtin, Ids, IncrementalRun, Input, LocalSource, SourcePart, Step, Work};
+use super::step::{Builtin, Ids, IncrementalRun, Input, SourcePart, Step, Work};
 use crate::base::Arch;
 use crate::base::arch::ArchFacts;
 use crate::kconfig::fragment;
 use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, ConfigBase, Kernel, KernelSource};
-use crate::recipe::local::LocalPlace;
+use crate::recipe::local::LocalReader;
 use crate::recipe::packages::source::DebianPart;
 
 /// Input and output: the Kconfig files of a source.
@@ -239,7 +238,8 @@ impl Lowering<'_, '_> {
                 inputs.insert("source.deb".to_owned(), self.builder.fetch(package));
             }
             KernelSource::Directory(place, _) => {
-                let source = self.local(place, part);
+                let reader = LocalReader::Kernel(self.kernel.name.clone());
+                let source = self.builder.local(place, (&reader, part));
                 inputs.insert(SOURCE.to_owned(), source);
             }
             KernelSource::DebianSource(..) | KernelSource::Url { .. } => {
@@ -252,14 +252,6 @@ impl Lowering<'_, '_> {
         }
         self.patches(&mut inputs);
         inputs
-    }
-
-    /// A directory that this build cannot open is told before anything is built, so that its path does not matter here.
-    fn local(&mut self, place: &LocalPlace, part: SourcePart) -> Input {
-        let path = if let LocalPlace::At(path) = place { path.clone() } else { PathBuf::new() };
-        let name = part.name(&self.kernel.name);
-        self.builder.plan.local.insert(name.clone(), LocalSource { path, part });
-        Input::Local(name)
     }
 
     fn patches(&mut self, inputs: &mut BTreeMap<String, Input>) {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::{Build, BuildOutput, BuildSource};
+use super::{Build, BuildOutput, BuildSource, Replaceable};
 use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address;
+use crate::recipe::directory::{Directory, TreeView};
 use crate::recipe::kernel::Origin;
 use crate::recipe::kinds::{FromValue, Name, TextOrFile};
+use crate::recipe::local::LocalOrigin;
 use crate::recipe::packages::source::{DebianPart, DebianSource};
 use crate::recipe::reader::{Reader, duplicate};
 use crate::recipe::scope::{Scope, Wanted};
@@ -29,15 +31,10 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Build> {
     let script = reader.required::<TextOrFile>("script");
     let outputs = outputs(&mut reader);
     reader.finish();
-    Some(Build {
-        name: name?.value,
-        tools: tools?,
-        sources,
-        env,
-        script: script?,
-        outputs: outputs?,
-        span: node.head(),
-    })
+    let mut build =
+        Build { name: name?.value, tools: tools?, sources, env, script: script?, outputs: outputs?, span: node.head() };
+    build.replace(scope);
+    Some(build)
 }
 
 /// Every statement of one kind by its name; a second one of a name is an error.
@@ -76,7 +73,15 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
     match &value.value {
         Value::Text(text) => Some(BuildSource::Text(text.clone())),
         Value::File(key) => Some(BuildSource::File(key.clone())),
-        Value::Directory(key) => Some(BuildSource::Directory(key.clone())),
+        Value::Directory(key) => {
+            taken_whole(key, value, scope);
+            Some(BuildSource::Directory(key.clone()))
+        }
+        Value::Local(local) => Some(BuildSource::Local {
+            place: local.place.clone(),
+            origin: LocalOrigin::Recipe,
+            stated: Replaceable::Directory,
+        }),
         Value::Call(word, arguments) if word.value == "url" => {
             address::read(value, arguments, &scope.report).map(BuildSource::Url)
         }
@@ -96,6 +101,17 @@ fn source_value(value: &Spanned<Value>, scope: &Scope) -> Option<BuildSource> {
             scope.report.push(wrong.label(format!("this is {}", other.kind())).hint(hint));
             None
         }
+    }
+}
+
+/// A working tree that was read before anybody knew what for: with `.git` and everything else.
+fn taken_whole(key: &str, value: &Spanned<Value>, scope: &Scope) {
+    let directory = scope.files.get(key).and_then(|file| file.as_directory());
+    let is_whole = |directory: &&Directory| directory.is_working_tree() && directory.view == TreeView::Whole;
+    if directory.is_some_and(|directory| is_whole(&directory)) {
+        let wrong = Diagnostic::new(value.span, "a git working tree cannot be given a name before a build reads it");
+        let wrong = wrong.label("read with its `.git`");
+        scope.report.push(wrong.hint(format!("write `{}` at the source itself", value.value.spelling())));
     }
 }
 

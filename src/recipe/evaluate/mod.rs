@@ -27,6 +27,17 @@ struct Item {
     items: Vec<Item>,
 }
 
+/// What a directory is read for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DirectoryUse {
+    /// The source of a kernel: read when it is compiled.
+    Kernel,
+    /// The source of a build: part of the recipe, or read when it runs.
+    Build,
+    /// Anything else: part of the recipe.
+    Other,
+}
+
 /// Evaluates one recipe.
 pub(super) struct Evaluator<'a, 'w> {
     report: &'a Diagnostics,
@@ -37,8 +48,8 @@ pub(super) struct Evaluator<'a, 'w> {
     budget: Budget,
     /// Keywords of the blocks around what is evaluated, innermost last.
     blocks: Vec<String>,
-    /// Whether it is the source of a kernel, whose directories are read later.
-    local: bool,
+    /// What reads the directories in what is evaluated.
+    reader: DirectoryUse,
     /// Every parameter in canonical spelling.
     pub(super) params: BTreeMap<String, String>,
     /// Kind and name of every block that another one extends.
@@ -51,7 +62,7 @@ impl<'a, 'w> Evaluator<'a, 'w> {
         let overrides = Overrides::new(files, set, main, report);
         let (scopes, budget, params) = (vec![BTreeMap::new()], Budget::default(), BTreeMap::new());
         let (blocks, extended) = (Vec::new(), BTreeSet::new());
-        Evaluator { report, files, overrides, scopes, budget, blocks, local: false, params, extended }
+        Evaluator { report, files, overrides, scopes, budget, blocks, reader: DirectoryUse::Other, params, extended }
     }
 
     /// All top-level blocks and fields of all files, flattened.
@@ -85,12 +96,16 @@ impl<'a, 'w> Evaluator<'a, 'w> {
             return None;
         }
         let arguments = entry.arguments.iter().map(|argument| self.value(argument)).collect();
-        self.local = entry.keyword.value == "source" && self.blocks.last().is_some_and(|block| block == "kernel");
+        self.reader = match self.blocks.last().filter(|_| entry.keyword.value == "source").map(String::as_str) {
+            Some("kernel") => DirectoryUse::Kernel,
+            Some("build") => DirectoryUse::Build,
+            _ => DirectoryUse::Other,
+        };
         let (op, value) = match &entry.assign {
             Some((op, value)) => (*op, Some(self.value(value))),
             None => (Op::Set, None),
         };
-        self.local = false;
+        self.reader = DirectoryUse::Other;
         let mut items = Vec::new();
         if let Some(body) = &entry.body {
             self.scopes.push(BTreeMap::new());

@@ -1,11 +1,11 @@
 //! Values: names replaced, texts put together, files found.
 
-use super::Evaluator;
 use super::budget::{MAX_ITEMS, weigh};
+use super::{DirectoryUse, Evaluator};
 use crate::base::{ByteSize, Diagnostic, Span, Spanned};
 use crate::recipe::directory::Modes;
-use crate::recipe::files::Refused;
-use crate::recipe::local::LocalDirectory;
+use crate::recipe::files::{DirectoryReader, Refused};
+use crate::recipe::local::{LocalDirectory, LocalPlace};
 use crate::recipe::nearest::nearest;
 use crate::recipe::value::Value;
 use crate::syntax::tree::{self, TextPart};
@@ -38,7 +38,7 @@ impl Evaluator<'_, '_> {
                 let arguments: Vec<_> = arguments.iter().map(|argument| self.value(argument)).collect();
                 match word.value.as_str() {
                     "file" => self.file(span, &arguments),
-                    "directory" if self.local => self.local_directory(span, &arguments),
+                    "directory" if self.reader == DirectoryUse::Kernel => self.local_directory(span, &arguments),
                     "directory" => self.directory(span, &arguments),
                     _ => Value::Call(word.clone(), arguments),
                 }
@@ -127,7 +127,19 @@ impl Evaluator<'_, '_> {
             }
             return Value::Wrong;
         };
-        let copied = self.files.directory(at.file, path, modes);
+        if self.reader == DirectoryUse::Build && self.files.is_outside(at.file, path) {
+            if modes == Modes::Exact {
+                let message = format!("`{path}` is outside of the recipe's root, and read without `modes exact`");
+                self.report.push(Diagnostic::new(span, message).label("only the executable bit is kept"));
+                return Value::Wrong;
+            }
+            return Value::Local(LocalDirectory { written: path.clone(), place: LocalPlace::Outside });
+        }
+        let read = match self.reader {
+            DirectoryUse::Build => DirectoryReader::Build,
+            DirectoryUse::Kernel | DirectoryUse::Other => DirectoryReader::Image,
+        };
+        let copied = self.files.directory(at.file, path, (modes, read));
         copied.map_or_else(|refused| self.refused(*at, refused), Value::Directory)
     }
 
