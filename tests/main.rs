@@ -49,6 +49,7 @@ mod suite {
     mod incremental;
     mod initrd;
     mod kconfig;
+    mod kconfig_explain;
     mod kept_tree;
     mod language;
     mod language_docs;

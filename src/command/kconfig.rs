@@ -1,6 +1,5 @@
 //! `kiln kconfig explain|diff`: what a kernel's configuration is, and why.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -44,20 +43,26 @@ fn answer(explained: &Explained, option: &str) -> String {
 
 /// Why the option has its value, and why it has not what was asked for.
 fn reasons(explained: &Explained) -> Vec<String> {
-    let Explained { on, asked, unmet, found, .. } = explained;
+    let Explained { on, asked, unmet, found, why, .. } = explained;
     let not = |(request, reason): &(OptionRequest, String)| {
         format!("  why not {}: {}", Foreign(&spelled(&request.value)), Foreign(reason))
     };
     if !unmet.is_empty() {
         return unmet.iter().map(not).collect();
     }
-    vec![match &found.why {
-        _ if !asked.is_empty() => "  because: requested by the recipe".to_owned(),
+    let because = match &found.why {
+        // What follows from other options is not there because somebody asked for it.
+        OptionReason::Forced(by) if *on && (asked.is_empty() || !found.settable) => {
+            format!("selected by {}", by.join(" and "))
+        }
+        OptionReason::Needs(_) if *on && !found.settable => format!("Kconfig default; to be set it {}", found.clause()),
+        _ if *on && !found.settable => format!("it {}", found.clause()),
+        _ if !asked.is_empty() => "requested by the recipe".to_owned(),
         // Nothing stands against another value, so that it is what somebody wanted.
-        OptionReason::Free if *on => "  because: base configuration or Kconfig default".to_owned(),
-        OptionReason::Forced(by) if *on => format!("  because: selected by {}", by.join(" and ")),
-        _ => format!("  why: {}", Foreign(found.sentence(&BTreeSet::new()))),
-    }]
+        _ if *on => "base configuration or Kconfig default".to_owned(),
+        _ => return vec![format!("  why: {}", Foreign(why))],
+    };
+    vec![format!("  because: {}", Foreign(&because))]
 }
 
 fn diff(session: &Session<'_>, a: &Path, b: &Path) -> Result<(), Failure> {
@@ -118,10 +123,17 @@ mod tests {
             let answer = said(std::slice::from_ref(&asked));
             assert!(answer.contains(why) && !is_content(&answer), "{answer}");
         }
-        for asked in [("LOG_BUF_SHIFT", number("25")), ("NR_CPUS", number("1")), ("HZ_250", OptionValue::Yes)] {
+        for asked in [("LOG_BUF_SHIFT", number("25")), ("HZ_250", OptionValue::Yes)] {
             let answer = said(std::slice::from_ref(&asked));
             assert!(is_content(&answer) && !answer.contains("why not"), "{answer}");
         }
+    }
+
+    #[test]
+    fn a_value_that_nobody_can_choose_is_not_explained_by_its_request() {
+        let answer = said(&[("NR_CPUS", OptionValue::Number("1".to_owned()))]);
+        let because = "because: Kconfig default; to be set it needs SMP, which is not set";
+        assert!(answer.contains(because) && !answer.contains("why not"), "{answer}");
     }
 
     #[test]

@@ -52,6 +52,12 @@ pub fn check(requested: &[OptionRequest], config: &DotConfig) -> Vec<Dropped> {
     requested.iter().filter(differs).map(dropped).collect()
 }
 
+/// Whether a type must be looked up to tell: digits of a decimal number are those of another, hexadecimal one.
+pub fn is_ambiguous(request: &OptionRequest) -> bool {
+    let decimal = |number: &String| number.bytes().all(|byte| byte.is_ascii_digit()) && number.len() > 1;
+    matches!(&request.value, OptionValue::Number(number) if decimal(number))
+}
+
 /// Numbers are compared as numbers: Kconfig keeps the spelling of a hexadecimal one, but people write `0x0F`.
 fn fulfilled(wanted: &OptionValue, found: &str) -> bool {
     match wanted {

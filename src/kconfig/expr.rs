@@ -42,6 +42,19 @@ pub enum Compare {
     GreaterEqual,
 }
 
+impl Compare {
+    fn opposite(self) -> Compare {
+        match self {
+            Compare::Equal => Compare::Unequal,
+            Compare::Unequal => Compare::Equal,
+            Compare::Less => Compare::GreaterEqual,
+            Compare::GreaterEqual => Compare::Less,
+            Compare::Greater => Compare::LessEqual,
+            Compare::LessEqual => Compare::Greater,
+        }
+    }
+}
+
 /// Deeper nesting of parentheses than this is nobody's Kconfig file.
 const DEPTH: usize = 64;
 
@@ -56,6 +69,19 @@ impl Expr {
         let mut terms = self.into_terms();
         terms.extend(other.into_terms());
         if terms.len() == 1 { terms.remove(0) } else { Expr::All(terms) }
+    }
+
+    /// What holds where this does not; a module stays one.
+    pub fn negated(&self) -> Expr {
+        let all = |terms: &[Expr]| terms.iter().map(Expr::negated).collect();
+        match self {
+            Expr::Const(value) => Expr::Const(value.negated()),
+            Expr::Not(inner) => (**inner).clone(),
+            Expr::All(terms) => Expr::Any(all(terms)),
+            Expr::Any(terms) => Expr::All(all(terms)),
+            Expr::Compare(left, operator, right) => Expr::Compare(left.clone(), operator.opposite(), right.clone()),
+            Expr::Symbol(_) | Expr::Text(_) | Expr::Probe(_) => Expr::Not(Box::new(self.clone())),
+        }
     }
 
     fn into_terms(self) -> Vec<Expr> {
@@ -178,6 +204,7 @@ impl fmt::Display for Expr {
         match self {
             Expr::Const(value) => write!(f, "{value}"),
             Expr::Symbol(text) | Expr::Probe(text) => f.write_str(text),
+            Expr::Text(text) if super::check::parse_number(text).is_some() => f.write_str(text),
             Expr::Text(text) => write!(f, "\"{text}\""),
             Expr::Not(inner) if matches!(**inner, Expr::Symbol(_) | Expr::Probe(_)) => write!(f, "!{inner}"),
             Expr::Not(inner) => write!(f, "!({inner})"),
@@ -200,16 +227,25 @@ mod tests {
             ("A&&(B||C)", "A && (B || C)"),
             ("!(A && m)", "!(A && m)"),
             ("A=n || B != \"x y\"", "A = n || B != \"x y\""),
-            (
-                "GCC_VERSION >= 120000 && $(cc-option,-f(x) \")\")",
-                "GCC_VERSION >= \"120000\" && $(cc-option,-f(x) \")\")",
-            ),
+            ("GCC_VERSION >= 120000 && $(cc-option,-f(x) \")\")", "GCC_VERSION >= 120000 && $(cc-option,-f(x) \")\")"),
         ] {
             let (expr, rest) = parse(text).unwrap();
             assert_eq!((expr.to_string().as_str(), rest), (shown, ""), "{text}");
         }
         let (expr, rest) = parse("A if B").unwrap();
         assert_eq!((expr, rest), (Expr::Symbol("A".to_owned()), " if B"));
+    }
+
+    #[test]
+    fn a_negation_reaches_the_options() {
+        for (text, shown) in [
+            ("A && B || !C", "(!A || !B) && C"),
+            ("A = n && B < 5", "A != n || B >= 5"),
+            ("!(A && m) || y", "(A && m) && n"),
+            ("$(cc-option,-f)", "!$(cc-option,-f)"),
+        ] {
+            assert_eq!(parse(text).unwrap().0.negated().to_string(), shown, "{text}");
+        }
     }
 
     #[test]

@@ -4,8 +4,6 @@
 //! Input: an option, a value that somebody asks for, the final configuration. Output: [`Misfit`], whose text says what
 //! to write instead.
 
-use std::fmt;
-
 use super::check::parse_number;
 use super::dotconfig::DotConfig;
 use super::fragment::spelled;
@@ -15,8 +13,9 @@ use crate::recipe::kernel::OptionValue;
 
 /// Why an option cannot have a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Misfit {
+pub(super) struct Misfit {
     option: String,
+    value: OptionValue,
     kind: MisfitKind,
 }
 
@@ -33,7 +32,7 @@ enum MisfitKind {
 }
 
 /// Whether a value fits its option; `None` if so, or if the source does not have the option.
-pub fn misfit(tree: &KconfigTree, config: &DotConfig, option: &str, value: &OptionValue) -> Option<Misfit> {
+pub(super) fn misfit(tree: &KconfigTree, config: &DotConfig, option: &str, value: &OptionValue) -> Option<Misfit> {
     let symbol = tree.symbols.get(option)?;
     let kind = match (symbol.kind?, value) {
         (Type::Bool | Type::Tristate, OptionValue::Yes | OptionValue::No) => return None,
@@ -50,11 +49,11 @@ pub fn misfit(tree: &KconfigTree, config: &DotConfig, option: &str, value: &Opti
         (Type::String | Type::Int | Type::Hex, OptionValue::No) if !config.values.contains_key(option) => return None,
         (kind, _) => MisfitKind::Type(kind),
     };
-    Some(Misfit { option: option.to_owned(), kind })
+    Some(Misfit { option: option.to_owned(), value: value.clone(), kind })
 }
 
 fn is_hex(number: &str) -> bool {
-    number == "0" || number.starts_with("0x") || number.starts_with("0X")
+    number.len() == 1 || number.starts_with("0x") || number.starts_with("0X")
 }
 
 /// The first range whose condition holds decides, as for the kernel's own program (`sym_get_range_prop`).
@@ -68,32 +67,53 @@ fn outside(tree: &KconfigTree, config: &DotConfig, symbol: &Symbol, number: i128
 
 impl Misfit {
     /// Whether the value might fit if the option could be set: another range may hold then.
-    pub fn is_conditional(&self) -> bool {
+    pub(super) fn is_conditional(&self) -> bool {
         matches!(self.kind, MisfitKind::Range(..))
     }
-}
 
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// Whether it is a kernel without modules that it does not fit.
+    pub(super) fn lacks_modules(&self) -> bool {
+        self.kind == MisfitKind::WithoutModules
+    }
+
+    /// What is wrong, and what to write instead; the statement is a `option` or a `require`.
+    pub(super) fn text(&self, statement: &str) -> String {
         let option = &self.option;
+        let write = |value: &OptionValue| format!("write `{statement} {option} = {}`", spelled(value));
         match &self.kind {
             MisfitKind::NoModule => {
-                write!(f, "{option} is a bool, which cannot be a module; write `option {option} = y`")
+                format!("{option} is a bool, which cannot be a module; {}", write(&OptionValue::Yes))
             }
             MisfitKind::WithoutModules => {
-                write!(f, "this kernel has no modules; write `option {option} = y`, or `modules = true` in the kernel")
+                format!("this kernel has no modules; {}, or `modules = true` in the kernel", write(&OptionValue::Yes))
             }
-            MisfitKind::Range(low, high) => write!(f, "{option} takes {low} to {high}"),
+            MisfitKind::Range(low, high) => format!("{option} takes {low} to {high}"),
             MisfitKind::Type(kind) => {
                 let (noun, example) = match kind {
                     Type::Bool => ("a bool", OptionValue::Yes),
                     Type::Tristate => ("a tristate", OptionValue::Yes),
-                    Type::String => ("a string", OptionValue::Text("...".to_owned())),
-                    Type::Int => ("a decimal number", OptionValue::Number("...".to_owned())),
-                    Type::Hex => ("a hexadecimal number", OptionValue::Number("0x...".to_owned())),
+                    Type::String => ("a string", OptionValue::Text(self.written().unwrap_or("...").to_owned())),
+                    Type::Int => ("a decimal number", self.number(|number| number.to_string(), "...")),
+                    Type::Hex => ("a hexadecimal number", self.number(|number| format!("{number:#x}"), "0x...")),
                 };
-                write!(f, "{option} is {noun}; write `option {option} = {}`", spelled(&example))
+                format!("{option} is {noun}; {}", write(&example))
             }
         }
+    }
+
+    /// The number of somebody who wrote one.
+    fn written(&self) -> Option<&str> {
+        match &self.value {
+            OptionValue::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn number(&self, spell: impl Fn(i128) -> String, unknown: &str) -> OptionValue {
+        let number = match &self.value {
+            OptionValue::Number(text) | OptionValue::Text(text) => parse_number(text),
+            _ => None,
+        };
+        OptionValue::Number(number.map_or_else(|| unknown.to_owned(), spell))
     }
 }

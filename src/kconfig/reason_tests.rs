@@ -73,7 +73,7 @@ config SYSFS
 	bool "sysfs"
 "#;
 
-fn option(name: &str, value: OptionValue) -> OptionRequest {
+pub(super) fn option(name: &str, value: OptionValue) -> OptionRequest {
     OptionRequest { name: name.to_owned(), value, by: "kernel k".to_owned(), kind: RequestKind::Option }
 }
 
@@ -82,14 +82,14 @@ fn reason(config: &str, requests: &[OptionRequest]) -> String {
     let files = BTreeMap::from([("Kconfig".to_owned(), KCONFIG.as_bytes().to_vec())]);
     let tree = KconfigTree::read(&KconfigSource { files, variables: BTreeMap::new() }).unwrap();
     let config = dotconfig::read(config.as_bytes()).unwrap();
-    RequestJudge { tree: &tree, config: &config, requests }.reason(&requests[0].name, &requests[0].value)
+    RequestJudge { tree: &tree, config: &config, requests }.why_not(&requests[0])
 }
 
-fn number(text: &str) -> OptionValue {
+pub(super) fn number(text: &str) -> OptionValue {
     OptionValue::Number(text.to_owned())
 }
 
-fn text(text: &str) -> OptionValue {
+pub(super) fn text(text: &str) -> OptionValue {
     OptionValue::Text(text.to_owned())
 }
 
@@ -129,8 +129,8 @@ fn what_has_no_prompt_is_never_proposed() {
     let asked = [option("ON_DEEP", OptionValue::Yes)];
     assert_eq!(
         reason("", &asked),
-        "ON_DEEP needs DEEP, which has no prompt: it is on only when selected by MIDDLE; add `option PCI = y` and \
-         `option TOP = y`"
+        "ON_DEEP needs DEEP, which has no prompt: it is on only when selected by MIDDLE, which has no prompt: it is on \
+         only when selected by TOP, which needs PCI, which is not set; add `option PCI = y` and `option TOP = y`"
     );
 }
 
@@ -151,8 +151,8 @@ fn types_and_ranges_are_read_and_said() {
         ("LOG_BUF_SHIFT", number("99"), "CONFIG_LOG_BUF_SHIFT=25\n", "LOG_BUF_SHIFT takes 12 to 25"),
         ("NICE", number("-21"), "CONFIG_NICE=-20\n", "NICE takes -20 to 19"),
         ("BASE", number("0x100"), "CONFIG_BASE=0xff\n", "BASE takes 0x10 to 0xff"),
-        ("BASE", number("16"), "", "BASE is a hexadecimal number; write `option BASE = 0x...`"),
-        ("NICE", number("0x1"), "", "NICE is a decimal number; write `option NICE = ...`"),
+        ("BASE", number("16"), "", "BASE is a hexadecimal number; write `option BASE = 0x10`"),
+        ("NICE", number("0x1"), "", "NICE is a decimal number; write `option NICE = 1`"),
         ("NR_CPUS", number("4096"), "CONFIG_SMP=y\nCONFIG_NR_CPUS=64\n", "NR_CPUS takes 2 to 512"),
         (
             "DEFAULT_HOSTNAME",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::explain::{Need, OptionReason};
+use super::explain::{Follows, Need, OptionReason, ValueSource};
 use super::explanation::Explanation;
 use super::value::Tri;
 
@@ -10,12 +10,8 @@ impl Explanation {
     /// `DEV_DAX_CXL needs DEV_DAX, which needs TRANSPARENT_HUGEPAGE, which is not set; add `option ... = y``.
     /// `asked` are options that need not be proposed: the recipe has them already.
     pub fn sentence(&self, asked: &BTreeSet<String>) -> String {
-        let remedies: Vec<String> = self
-            .remedies
-            .iter()
-            .filter(|(name, _)| !asked.contains(name))
-            .map(|(name, value)| format!("`option {name} = {value}`"))
-            .collect();
+        let remedies: Vec<String> =
+            self.remedies.iter().filter(|(name, _)| !asked.contains(name)).map(remedy).collect();
         match remedies.is_empty() {
             true => self.cause(),
             false => format!("{}; add {}", self.cause(), join(&remedies, "and")),
@@ -29,43 +25,125 @@ impl Explanation {
                 format!("{} is not set, although nothing prevents it", self.option)
             }
             OptionReason::Free => format!("{} is {}, although nothing requires it", self.option, self.value),
-            why => format!("{} {}", self.option, clause(why)),
+            _ => format!("{} {}", self.option, self.clause()),
         }
+    }
+
+    /// What follows the name of the option.
+    pub fn clause(&self) -> String {
+        clause(&self.why)
     }
 }
 
-/// What follows the name of the option.
+fn remedy((name, value): &(String, Tri)) -> String {
+    match (name.as_str(), value) {
+        // Then they are also shipped.
+        ("MODULES", Tri::Y) => "`modules = true`".to_owned(),
+        _ => format!("`option {name} = {value}`"),
+    }
+}
+
 fn clause(why: &OptionReason) -> String {
     match why {
-        OptionReason::Free => "is not set".to_owned(),
-        OptionReason::Unknown(near) if near.is_empty() => "does not exist in this source".to_owned(),
-        OptionReason::Unknown(near) => format!("does not exist in this source; did you mean {}?", join(near, "or")),
-        OptionReason::NoPrompt(by) if by.is_empty() => "has no prompt: nothing can turn it on".to_owned(),
+        OptionReason::Free | OptionReason::Unexplained => "is not set".to_owned(),
+        OptionReason::Unknown { elsewhere: Some(file), .. } => {
+            format!("is no option of this architecture ({file} defines it)")
+        }
+        OptionReason::Unknown { near, .. } if near.is_empty() => "does not exist in this source".to_owned(),
+        OptionReason::Unknown { near, .. } => {
+            format!("does not exist in this source; did you mean {}?", join(near, "or"))
+        }
         OptionReason::NoPrompt(by) => {
             format!("has no prompt: it is on only when selected by {}", join(&shortened(by), "or"))
         }
-        OptionReason::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
-        OptionReason::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
-        OptionReason::Needs(needs) => {
-            let more = needs.len().saturating_sub(MAX_SPELLED_OUT);
-            let mut needs: Vec<String> = needs.iter().take(MAX_SPELLED_OUT).map(need).collect();
-            if more > 0 {
-                needs.push(format!("{more} more"));
-            }
-            format!("needs {}", needs.join("; it also needs "))
+        OptionReason::OutOfReach(by) => {
+            format!("cannot be chosen here: it is on only when selected by {}", join(&shortened(by), "or"))
         }
+        OptionReason::Barred(by) if by.is_empty() => "has no prompt: nothing can turn it on".to_owned(),
+        OptionReason::Barred(by) => {
+            format!(
+                "has no prompt: it is on only when selected by {}, which cannot be on here",
+                join(&shortened(by), "or")
+            )
+        }
+        OptionReason::Selected { by, only, needs } => selected(by, *only, needs),
+        OptionReason::Chosen(rival) => format!("is one of a choice, in which {rival} is chosen"),
+        OptionReason::Elected(others) if others.is_empty() => "is the only one of its choice that there is".to_owned(),
+        OptionReason::Elected(others) => {
+            format!("is the chosen one of its choice; choose {} instead", join(&shortened(others), "or"))
+        }
+        OptionReason::Forced(by) => format!("is selected by {}", join(&shortened(by), "and")),
+        OptionReason::Always => "has no prompt and is always on here".to_owned(),
+        OptionReason::Stays(needs) => format!("has no prompt and is on unless {}", join(&states(needs), "and")),
+        OptionReason::Locked(needs) => format!("is on by default; to turn it off it {}", spelled_out(needs)),
+        OptionReason::Follows(follows) => followed(follows),
+        OptionReason::Needs(needs) => spelled_out(needs),
     }
 }
 
 /// So many needs of one option are spelled out.
 const MAX_SPELLED_OUT: usize = 4;
 
+fn spelled_out(needs: &[Need]) -> String {
+    let more = needs.len().saturating_sub(MAX_SPELLED_OUT);
+    let mut needs: Vec<String> = needs.iter().take(MAX_SPELLED_OUT).map(need).collect();
+    if more > 0 {
+        needs.push(format!("{more} more"));
+    }
+    format!("needs {}", needs.join("; it also needs "))
+}
+
+fn selected(by: &str, only: bool, needs: &[Need]) -> String {
+    let how = if only { "has no prompt: it is on only when selected by" } else { "is turned on by" };
+    let itself = |need: &&Need| matches!(need, Need::Option { name, .. } if name == by);
+    let rest: Vec<Need> = needs.iter().filter(|need| !itself(need)).cloned().collect();
+    let selected = match needs.iter().find(itself) {
+        Some(itself) => format!("{how} {}", need(itself)),
+        None => format!("{how} {by}"),
+    };
+    if rest.is_empty() { selected } else { format!("{selected}; for that it {}", spelled_out(&rest)) }
+}
+
+fn followed(follows: &Follows) -> String {
+    let now = match &follows.now {
+        None => "has no prompt".to_owned(),
+        Some((value, ValueSource::Constant)) => format!("has no prompt: it is always {value}"),
+        Some((value, ValueSource::Default)) => format!("has no prompt: it is {value} by default"),
+        Some((_, ValueSource::Probe(probe))) => format!("has no prompt: it is what {probe} says"),
+        Some((value, ValueSource::Condition(when))) => format!("has no prompt: it is {value} because of {when}"),
+    };
+    match &follows.target {
+        _ if follows.needs.is_empty() => now,
+        Some(target) => format!("{now}; to be {target} it {}", spelled_out(&follows.needs)),
+        None => format!("{now}, and {}", spelled_out(&follows.needs)),
+    }
+}
+
+/// What would have to be: `A is off`.
+fn states(needs: &[Need]) -> Vec<String> {
+    let state = |need: &Need| match need {
+        Need::Option { name, wanted, .. } => match wanted {
+            Tri::N => format!("{name} is off"),
+            Tri::M => format!("{name} is a module"),
+            Tri::Y => format!("{name} is on"),
+        },
+        Need::Any(ways) => join(&ways.iter().map(|way| join(&states(way), "and")).collect::<Vec<_>>(), "or"),
+        Need::Fact(text, _) | Need::Value { text, .. } | Need::Probe(text) => format!("{text} holds"),
+    };
+    needs.iter().map(state).collect()
+}
+
 fn need(need: &Need) -> String {
     match need {
-        Need::Fact(text) => format!("{text}, which does not hold"),
+        Need::Fact(text, None) if text.starts_with("more than `") => {
+            format!("{text}, which its definition does not allow")
+        }
+        Need::Fact(text, Some(found)) => format!("{text}, which does not hold: it is {found}"),
+        Need::Value { text, name } => format!("{text}, which `option {name} = ...` decides"),
+        Need::Fact(text, None) | Need::Probe(text) => format!("{text}, which does not hold"),
         Need::Any(ways) => {
             let names: Vec<String> =
-                ways.iter().map(|way| join(&way.iter().map(name).collect::<Vec<_>>(), "and")).collect();
+                ways.iter().map(|way| way.iter().map(name).collect::<Vec<_>>().join(" with ")).collect();
             let names = join(&shortened(&names), "or");
             match ways.first().map(Vec::as_slice) {
                 Some([first @ Need::Option { .. }]) => format!("{names} ({})", self::need(first)),
@@ -73,7 +151,7 @@ fn need(need: &Need) -> String {
             }
         }
         Need::Option { name, wanted: Tri::N, why, .. } => match &**why {
-            OptionReason::Free => format!("{name} to be off, which is on"),
+            OptionReason::Free | OptionReason::Unexplained => format!("{name} to be off, which is on"),
             why => format!("{name} to be off, which {}", clause(why)),
         },
         Need::Option { name, found: Tri::M, why, .. } if **why == OptionReason::Free => {
@@ -87,16 +165,19 @@ fn name(need: &Need) -> String {
     match need {
         Need::Option { name, wanted: Tri::N, .. } => format!("no {name}"),
         Need::Option { name, .. } => name.clone(),
-        Need::Fact(text) => text.clone(),
+        Need::Fact(text, _) | Need::Value { text, .. } | Need::Probe(text) => text.clone(),
         Need::Any(ways) => ways.first().and_then(|way| way.first()).map(name).unwrap_or_default(),
     }
 }
 
+/// Of many names the first ones; one more takes no more room than its number.
 fn shortened(names: &[String]) -> Vec<String> {
-    let mut shown: Vec<String> = names.iter().take(5).cloned().collect();
-    if names.len() > shown.len() {
-        shown.push(format!("{} others", names.len() - shown.len()));
+    const SHOWN: usize = 5;
+    if names.len() <= SHOWN + 1 {
+        return names.to_vec();
     }
+    let mut shown = names[..SHOWN].to_vec();
+    shown.push(format!("{} others", names.len() - SHOWN));
     shown
 }
 
@@ -194,13 +275,13 @@ endchoice
                 "",
                 "HIDDEN",
                 Tri::Y,
-                "HIDDEN has no prompt: it is on only when selected by PICKER; add `option PICKER = y`",
+                "HIDDEN has no prompt: it is on only when selected by PICKER, which is not set; add `option PICKER = y`",
             ),
             (
                 "",
                 "ON_HIDDEN",
                 Tri::Y,
-                "ON_HIDDEN needs HIDDEN, which has no prompt: it is on only when selected by PICKER; \
+                "ON_HIDDEN needs HIDDEN, which has no prompt: it is on only when selected by PICKER, which is not set; \
                  add `option PICKER = y` and `option ON_HIDDEN = y`",
             ),
             (
@@ -209,7 +290,13 @@ endchoice
                 Tri::Y,
                 "EITHER needs PICKER or DAX_CXL (PICKER, which is not set); add `option PICKER = y` and `option EITHER = y`",
             ),
-            ("CONFIG_HIDDEN=y\n", "NOT", Tri::Y, "NOT needs HIDDEN to be off, which is on"),
+            (
+                "CONFIG_HIDDEN=y\nCONFIG_PICKER=y\n",
+                "NOT",
+                Tri::Y,
+                "NOT needs HIDDEN to be off, which is selected by PICKER; \
+                 add `option PICKER = n` and `option NOT = y`",
+            ),
             (
                 "CONFIG_HIDDEN=y\nCONFIG_PICKER=y\n",
                 "HIDDEN",
@@ -217,7 +304,12 @@ endchoice
                 "HIDDEN is selected by PICKER; add `option PICKER = n`",
             ),
             ("", "PROBED", Tri::Y, "PROBED needs $(cc-option,-fnew), which does not hold"),
-            ("CONFIG_CXL=y\n", "OLD", Tri::Y, "OLD needs CXL = n, which does not hold"),
+            (
+                "CONFIG_CXL=y\n",
+                "OLD",
+                Tri::Y,
+                "OLD needs CXL to be off, which is on; add `option CXL = n` and `option OLD = y`",
+            ),
             (
                 "CONFIG_VOLUNTARY=y\n",
                 "FULL",

@@ -29,6 +29,8 @@ pub struct Explained {
     pub asked: Vec<OptionRequest>,
     /// Which of that the configuration does not fulfil, and why.
     pub unmet: Vec<(OptionRequest, String)>,
+    /// Why it is not on, and what to do; why it cannot be off.
+    pub why: String,
     /// Prompt, places, value and why.
     pub found: Explanation,
 }
@@ -62,16 +64,15 @@ fn explain_in(ready: &Ready<'_>, kernel: &Kernel, compiled: &Compiled, option: &
 
 /// An option in a kernel whose configuration is known.
 pub(crate) fn explained(kernel: &str, judge: RequestJudge<'_>, option: &str) -> Explained {
-    let RequestJudge { tree, config, requests } = judge;
+    let RequestJudge { config, requests, .. } = judge;
     let on = config.value(option) != "n";
     let asked: Vec<OptionRequest> = requests.iter().filter(|request| request.name == option).cloned().collect();
-    let unmet = kconfig::check(&asked, config).into_iter().map(|dropped| {
-        let reason = judge.reason(option, &dropped.request.value);
-        (dropped.request, reason)
-    });
-    let unmet = unmet.collect();
-    let found = kconfig::explain(tree, config, option, if on { Tri::N } else { Tri::Y });
-    Explained { kernel: kernel.to_owned(), on, asked, unmet, found }
+    let unmet = judge.unmet().into_iter().filter(|dropped| dropped.request.name == option);
+    let unmet =
+        unmet.map(|dropped| (judge.why_not(&dropped.request), dropped.request)).map(|(why, request)| (request, why));
+    let wanted = if on { Tri::N } else { Tri::Y };
+    let found = judge.explanation(option, wanted);
+    Explained { kernel: kernel.to_owned(), on, asked, unmet: unmet.collect(), why: judge.why(option, wanted), found }
 }
 
 fn output_of(plan: &Plan, step: &StepKind, name: &str) -> Input {

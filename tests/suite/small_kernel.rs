@@ -33,17 +33,22 @@ pub(super) struct Miniature {
 impl Miniature {
     /// `None`, said aloud, where nothing can be built.
     pub(super) fn new(name: &str) -> Option<Miniature> {
+        Miniature::of(name, MAKE, &SOURCE)
+    }
+
+    /// One of another source, configured by another program.
+    pub(super) fn of(name: &str, make: &str, files: &[(&str, &str)]) -> Option<Miniature> {
         let place = Ground::place(&format!("kernel-{name}"));
         let Some(tools) = host::lent("kernel-tools", &["cmp", "date", "sort", "uniq"]) else {
             skip("this host has no programs to lend to a kernel's build");
             return None;
         };
-        let ground = Ground::new(&place, vec![tools, host::tool("make", "4.4", "/usr/bin/make", MAKE)]);
+        let ground = Ground::new(&place, vec![tools, host::tool("make", "4.4", "/usr/bin/make", make)]);
         if let Some(why) = ground.why_not() {
             skip(why);
             return None;
         }
-        ground.server.put("/linux.tar", source());
+        ground.server.put("/linux.tar", source(files));
         Some(Miniature { ground })
     }
 
@@ -79,9 +84,9 @@ impl Miniature {
     }
 }
 
-fn source() -> Vec<u8> {
+fn source(files: &[(&str, &str)]) -> Vec<u8> {
     let mut tar = tar::Builder::new(Vec::new());
-    for (path, text) in SOURCE {
+    for (path, text) in files {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_mode(0o644);

@@ -6,12 +6,11 @@ use std::io::BufReader;
 use super::BuiltinContext;
 use crate::exec::failure::{Fault, StepFailure};
 use crate::kconfig::dotconfig::{self, NotAConfig};
-use crate::kconfig::{DotConfig, Dropped, KconfigTree, RequestJudge, Tri, archive, check};
+use crate::kconfig::{DotConfig, Dropped, KconfigTree, RequestJudge, Tri, archive, check, is_ambiguous};
 use crate::plan::Statement;
 use crate::plan::kernel::needs::MachineNeed;
 use crate::plan::kernel::requested::Requested;
 use crate::plan::kernel::{CONFIG, KCONFIG};
-use crate::recipe::kernel::OptionValue;
 use crate::world::{WorldError, fs};
 
 /// Why a configuration was refused.
@@ -74,13 +73,15 @@ pub fn run(context: &BuiltinContext<'_>) -> Result<(), CheckError> {
     let forbidden: Vec<&(String, String)> =
         requested.forbidden.iter().filter(|(name, _)| config.tri(name) != Tri::N).collect();
     let mut refused = ConfigDefects::default();
-    if !dropped.is_empty() || !unmet.is_empty() {
-        // Only an error needs the source's Kconfig files; when they do not read, what is wrong is still said.
+    if !dropped.is_empty() || !unmet.is_empty() || requested.requests.iter().any(is_ambiguous) {
+        // Only an error needs the source's Kconfig files, or a number whose type they tell; when they do not read, what is
+        // wrong is still said.
         let tar = BufReader::new(fs::open(input(KCONFIG)?)?);
         let source = archive::read(tar, requested.architecture.facts().kernel.source);
         let tree = source.map_err(|error| error.to_string());
         let tree = tree.and_then(|source| KconfigTree::read(&source).map_err(|error| error.to_string()));
         let judge = Judge { requested: &requested, config: &config, tree: tree.as_ref() };
+        let dropped = judge.requests().map_or(dropped, |judge| judge.unmet());
         dropped.iter().for_each(|dropped| refused.option(&dropped.request.name, judge.dropped(dropped)));
         for need in unmet.into_iter().filter(|need| judge.is_known(&need.option)) {
             refused.lines.push(judge.unmet(need));
@@ -110,15 +111,26 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    fn dropped(&self, Dropped { request, value }: &Dropped) -> String {
-        let asked = request.text();
-        let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
-        format!("{asked} {found}: {}", self.reason(&request.name, &request.value))
+    /// What judges the requests, where the source's Kconfig files read.
+    fn requests(&self) -> Option<RequestJudge<'_>> {
+        let Requested { requests, .. } = self.requested;
+        self.tree.ok().map(|tree| RequestJudge { tree, config: self.config, requests })
+    }
+
+    fn dropped(&self, dropped: &Dropped) -> String {
+        let Dropped { request, value } = dropped;
+        let outcome = self.requests().map(|judge| judge.outcome(dropped));
+        let outcome = outcome.unwrap_or_else(|| {
+            let found = if value == "n" { "is not set".to_owned() } else { format!("became {value}") };
+            format!("{found}: {}", self.unknown())
+        });
+        format!("{} {outcome}", request.text())
     }
 
     fn unmet(&self, need: &MachineNeed) -> String {
         let MachineNeed { machine, option, purpose } = need;
-        format!("machine `{machine}` needs {option} {purpose}: {}", self.reason(option, &OptionValue::Yes))
+        let why = self.requests().map_or_else(|| self.unknown(), |judge| judge.why(option, Tri::Y));
+        format!("machine `{machine}` needs {option} {purpose}: {why}")
     }
 
     /// An option that this source does not have is no option of this kernel: older ones do without it, newer ones have
@@ -127,12 +139,8 @@ impl Judge<'_> {
         self.tree.map_or(true, |tree| tree.symbols.get(option).is_some_and(|symbol| symbol.kind.is_some()))
     }
 
-    fn reason(&self, option: &str, value: &OptionValue) -> String {
-        let Requested { requests, .. } = self.requested;
-        match self.tree {
-            Ok(tree) => RequestJudge { tree, config: self.config, requests }.reason(option, value),
-            Err(error) => format!("cannot determine the reason: {error}"),
-        }
+    fn unknown(&self) -> String {
+        self.tree.err().map_or_else(String::new, |error| format!("cannot determine the reason: {error}"))
     }
 }
 

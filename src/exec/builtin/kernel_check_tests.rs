@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::exec::event::IgnoreSteps;
 use crate::kconfig::{OptionRequest, RequestKind};
+use crate::recipe::kernel::OptionValue;
 
 const KCONFIG: &str = "config THP\n\tbool \"thp\"\nconfig DEV_DAX\n\ttristate \"dax\"\n\tdepends on THP\n\
                        config DEV_DAX_CXL\n\ttristate \"cxl\"\n\tdepends on DEV_DAX\nconfig MODULE_SIG\n\tbool \"sign\"\n\

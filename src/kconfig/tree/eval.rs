@@ -106,6 +106,12 @@ impl KconfigTree {
         edges.iter().map(|edge| Selector { name: edge.by.clone(), force: self.force(edge, config) }).collect()
     }
 
+    /// Who suggests an option, with what each of them suggests now.
+    pub fn impliers(&self, name: &str, config: &DotConfig) -> Vec<Selector> {
+        let edges = self.impliers.get(name).map_or(&[][..], Vec::as_slice);
+        edges.iter().map(|edge| Selector { name: edge.by.clone(), force: self.force(edge, config) }).collect()
+    }
+
     fn force(&self, edge: &Reverse, config: &DotConfig) -> Option<Tri> {
         match config.tri(&edge.by) {
             Tri::N => Some(Tri::N),
@@ -133,8 +139,10 @@ fn best(values: &[Option<Tri>]) -> Option<Tri> {
 }
 
 fn compare(left: &str, operator: Compare, right: &str) -> bool {
-    let order = match (parse_number(left), parse_number(right)) {
-        (Some(left), Some(right)) => left.cmp(&right),
+    let order = match (parse_number(left), parse_number(right), Tri::parse(left), Tri::parse(right)) {
+        (Some(left), Some(right), ..) => left.cmp(&right),
+        // `n` comes before `m`, other than in the alphabet.
+        (_, _, Some(left), Some(right)) => left.cmp(&right),
         _ => left.cmp(right),
     };
     match operator {

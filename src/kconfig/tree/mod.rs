@@ -20,6 +20,8 @@ pub struct KconfigTree {
     pub symbols: BTreeMap<String, Symbol>,
     /// The `choice` blocks, in order.
     pub choices: Vec<Choice>,
+    /// Options that only other architectures have, each with a file that defines it.
+    pub elsewhere: BTreeMap<String, String>,
     /// By option: who selects it.
     selectors: BTreeMap<String, Vec<Reverse>>,
     /// By option: who implies it.
@@ -100,6 +102,25 @@ pub struct Choice {
 }
 
 impl KconfigTree {
+    /// Who turns an option on that nobody chooses, and under which condition each of them does: what selects it, and what
+    /// suggests it where its own dependencies hold.
+    pub(crate) fn turning_on(&self, option: &str) -> Vec<(&str, Expr)> {
+        let edges = |edges: &BTreeMap<String, Vec<Reverse>>| edges.get(option).cloned().unwrap_or_default();
+        let depends: Vec<Expr> = self
+            .symbols
+            .get(option)
+            .map_or(&[][..], |symbol| &symbol.definitions)
+            .iter()
+            .map(|d| d.depends.clone())
+            .collect();
+        let depends = if depends.len() == 1 { depends[0].clone() } else { Expr::Any(depends) };
+        let by = |edge: &Reverse| self.symbols.get_key_value(&edge.by).map(|(name, _)| name.as_str());
+        let selecting = edges(&self.selectors).into_iter().filter_map(|edge| Some((by(&edge)?, edge.when)));
+        let implying =
+            edges(&self.impliers).into_iter().filter_map(|edge| Some((by(&edge)?, edge.when.and(depends.clone()))));
+        selecting.chain(implying).collect()
+    }
+
     /// Adds the reverse edges once all definitions are there.
     fn index(&mut self) {
         for (name, symbol) in &self.symbols {

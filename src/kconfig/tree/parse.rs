@@ -1,7 +1,7 @@
 //! Reads Kconfig files: blocks, attributes, `source`. The language is documented in the kernel's
 //! Documentation/kbuild/kconfig-language.rst and kconfig-macro-language.rst.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Bounds, Choice, Definition, KconfigTree, Symbol, Type};
 use crate::kconfig::expr::{self, Expr};
@@ -42,10 +42,12 @@ impl KconfigTree {
             frames: vec![Frame::default()],
             open: Open::Nothing,
             definitions: 0,
+            read: BTreeSet::new(),
         };
         let nowhere = Place { file: "Kconfig", line: 0, depth: 0 };
         parser.file("Kconfig", nowhere)?;
         parser.close();
+        parser.elsewhere();
         parser.tree.index();
         Ok(parser.tree)
     }
@@ -58,6 +60,8 @@ struct Parser<'a> {
     frames: Vec<Frame>,
     open: Open,
     definitions: usize,
+    /// Files that the architecture has.
+    read: BTreeSet<String>,
 }
 
 /// What a block asks of everything in it, together with the blocks around it.
@@ -105,6 +109,7 @@ impl Parser<'_> {
         let source = self.source;
         let path = path.strip_prefix("./").unwrap_or(path);
         let bytes = source.files.get(path).ok_or_else(|| from.error(format!("there is no file {path}")))?;
+        self.read.insert(path.to_owned());
         if from.depth > DEPTH {
             return Err(from.error(format!("files are nested more than {DEPTH} deep")));
         }
@@ -116,6 +121,20 @@ impl Parser<'_> {
         match self.frames.len() == blocks {
             true => Ok(()),
             false => Err(from.error(format!("a block of {path} is not closed"))),
+        }
+    }
+
+    /// The names of what other architectures define; nothing else of their files matters here.
+    fn elsewhere(&mut self) {
+        let others =
+            self.source.files.iter().filter(|(path, _)| path.starts_with("arch/") && !self.read.contains(*path));
+        for (path, bytes) in others {
+            for line in String::from_utf8_lossy(bytes).lines() {
+                let name = line.strip_prefix("config ").or_else(|| line.strip_prefix("menuconfig ")).map(str::trim);
+                if let Some(name) = name.filter(|name| !self.tree.symbols.contains_key(*name)) {
+                    self.tree.elsewhere.entry(name.to_owned()).or_insert_with(|| path.clone());
+                }
+            }
         }
     }
 
@@ -344,55 +363,5 @@ fn is_assignment(text: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn tree(text: &str) -> Result<KconfigTree, NotKconfig> {
-        let files = BTreeMap::from([
-            ("Kconfig".to_owned(), text.as_bytes().to_vec()),
-            ("sub/Kconfig".to_owned(), b"config SUB\n\tbool\n".to_vec()),
-            ("loop/Kconfig".to_owned(), b"source \"loop/Kconfig\"\n".to_vec()),
-        ]);
-        KconfigTree::read(&KconfigSource { files, variables: BTreeMap::from([("DIR".to_owned(), "sub".to_owned())]) })
-    }
-
-    #[test]
-    fn blocks_lend_their_dependencies() {
-        let text = "mainmenu \"x\"\nmenu \"m\"\n\tdepends on A\n\tvisible if V\nif B || C\nconfig X\n\ttristate \"x\" if P\n\
-                    \tdepends on D\n\tselect S if T\n\tdefault m if U\nendif\nendmenu\nsource \"$(DIR)/Kconfig\"\n";
-        let tree = tree(text).unwrap();
-        let definition = &tree.symbols["X"].definitions[0];
-        assert_eq!(definition.depends.to_string(), "A && (B || C) && D");
-        let (prompt, when) = definition.prompt.as_ref().unwrap();
-        assert_eq!((prompt.as_str(), when.to_string().as_str()), ("x", "P && V"));
-        assert_eq!((definition.selects[0].0.as_str(), definition.line), ("S", 6));
-        assert_eq!(tree.symbols["SUB"].definitions[0].depends.to_string(), "y");
-    }
-
-    #[test]
-    fn members_belong_to_their_choice() {
-        let tree = tree(
-            "choice\n\tprompt \"c\" if Q\n\tdefault B\nconfig A\n\tbool \"a\"\nconfig B\n\tbool \"b\"\nendchoice\n",
-        )
-        .unwrap();
-        assert_eq!((tree.choices[0].prompt.as_str(), tree.choices[0].members.join(" ").as_str()), ("c", "A B"));
-        assert_eq!(tree.symbols["A"].definitions[0].depends.to_string(), "Q");
-    }
-
-    #[test]
-    fn mistakes_are_named_by_file_and_line() {
-        for (text, shown) in [
-            ("source \"nowhere\"\n", "Kconfig:1: there is no file nowhere"),
-            ("\nendif\n", "Kconfig:2: unmatched `endif`"),
-            ("config A\n\tbool \"a\n", "Kconfig:2: cannot parse this `bool`"),
-            ("config A\n\tdepends on B &&\n", "Kconfig:2: cannot parse this `depends`"),
-            ("config A\n\tnonsense\n", "Kconfig:2: cannot parse this `nonsense`"),
-            ("bool\n", "Kconfig:1: `bool` is outside of any block"),
-            ("config A-B\n", "Kconfig:1: `A-B` cannot be the name of an option"),
-            ("menu \"m\"\n", "Kconfig:0: a block of Kconfig is not closed"),
-            ("source \"loop/Kconfig\"\n", "loop/Kconfig:1: files are nested more than 32 deep"),
-        ] {
-            assert_eq!(tree(text).unwrap_err().to_string(), shown);
-        }
-    }
-}
+#[path = "parse_tests.rs"]
+mod tests;

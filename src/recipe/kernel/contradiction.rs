@@ -26,19 +26,24 @@ const CHOICES: &[&[&str]] = &[
     &["LEGACY_VSYSCALL_XONLY", "LEGACY_VSYSCALL_NONE"],
 ];
 
-/// Reports what a kernel asks for in vain.
+/// Reports what a kernel asks for in vain. No message names the kernel: what one says for all that extend it is said once.
 pub(super) fn report(kernel: &Spanned<String>, compiled: &Compiled, report: &Diagnostics) {
     let asked = asked(compiled);
     if !compiled.modules {
-        let modules = asked.iter().filter(|(_, (value, _))| **value == OptionValue::Module);
-        modules.for_each(|(name, (_, span))| report.push(without_modules(kernel, name, *span)));
+        let modules = asked.iter().filter(|(_, statement)| *statement.value == OptionValue::Module);
+        modules.for_each(|(name, statement)| report.push(without_modules(kernel, name, *statement)));
+    }
+    for name in compiled.needs() {
+        if let Some(statement) = asked.get(name).filter(|statement| *statement.value == OptionValue::No) {
+            report.push(off(kernel, name, *statement));
+        }
     }
     for choice in CHOICES {
         let on: Vec<(&str, Span)> = choice
             .iter()
             .filter_map(|name| Some((*name, asked.get(name)?)))
-            .filter(|(_, (value, _))| **value == OptionValue::Yes)
-            .map(|(name, (_, span))| (name, *span))
+            .filter(|(_, statement)| *statement.value == OptionValue::Yes)
+            .map(|(name, statement)| (name, statement.span))
             .collect();
         if let [first, second, ..] = on[..] {
             report.push(both(kernel, first, second));
@@ -46,23 +51,49 @@ pub(super) fn report(kernel: &Spanned<String>, compiled: &Compiled, report: &Dia
     }
 }
 
-/// The last word on each option.
-fn asked(compiled: &Compiled) -> BTreeMap<&str, (&OptionValue, Span)> {
-    let blocks = compiled.configs.iter().flat_map(|block| [&block.options, &block.require]);
-    let all = blocks.chain([&compiled.options, &compiled.require]).flatten();
-    all.map(|(name, value)| (name.as_str(), (&value.value, value.span))).collect()
+/// What is said of an option.
+#[derive(Clone, Copy)]
+struct OptionStatement<'a> {
+    /// `option` or `require`.
+    keyword: &'static str,
+    value: &'a OptionValue,
+    span: Span,
 }
 
-fn without_modules(kernel: &Spanned<String>, name: &str, span: Span) -> Diagnostic {
-    let message = format!("kernel `{}` has no modules, so `{name}` cannot be one", kernel.value);
-    let wrong = Diagnostic::new(span, message).label("a module").related(kernel.span, "without `modules = true`");
-    wrong.hint(format!("write `option {name} = y`, or `modules = true` in the kernel"))
+/// The last word on each option.
+fn asked(compiled: &Compiled) -> BTreeMap<&str, OptionStatement<'_>> {
+    let blocks = compiled.configs.iter().map(|block| (&block.options, &block.require));
+    let all = blocks.chain([(&compiled.options, &compiled.require)]);
+    let all = all.flat_map(|(options, require)| [("option", options), ("require", require)]);
+    let stated = all.flat_map(|(keyword, options)| {
+        options.iter().map(move |(name, value)| {
+            (name.as_str(), OptionStatement { keyword, value: &value.value, span: value.span })
+        })
+    });
+    stated.collect()
+}
+
+fn without_modules(kernel: &Spanned<String>, name: &str, statement: OptionStatement<'_>) -> Diagnostic {
+    let message = format!("`{name}` cannot be a module in a kernel without modules");
+    let wrong = Diagnostic::new(statement.span, message).label("a module");
+    let wrong = wrong.related(kernel.span, "without `modules = true`");
+    wrong.hint(format!("write `{} {name} = y`, or `modules = true` in the kernel", statement.keyword))
+}
+
+fn off(kernel: &Spanned<String>, name: &str, statement: OptionStatement<'_>) -> Diagnostic {
+    let (because, instead) = match name {
+        "DEBUG_INFO_BTF" => ("btf = true", "btf = false"),
+        _ => ("modules = true", "modules = false"),
+    };
+    let message = format!("`{name}` cannot be off in a kernel with `{because}`");
+    let wrong = Diagnostic::new(statement.span, message).label("off");
+    let wrong = wrong.related(kernel.span, format!("with `{because}`"));
+    wrong.hint(format!("remove `{} {name} = n`, or write `{instead}` in the kernel", statement.keyword))
 }
 
 fn both(kernel: &Spanned<String>, first: (&str, Span), second: (&str, Span)) -> Diagnostic {
-    let message =
-        format!("kernel `{}` cannot have both `{}` and `{}`: one of them is chosen", kernel.value, first.0, second.0);
+    let message = format!("`{}` and `{}` cannot both be on: one of them is chosen", first.0, second.0);
     let wrong = Diagnostic::new(second.1, message).label(format!("`{}` here", second.0));
-    let wrong = wrong.related(first.1, format!("`{}` here", first.0));
+    let wrong = wrong.related(first.1, format!("`{}` here", first.0)).related(kernel.span, "in this kernel");
     wrong.hint(format!("remove one of the two, or write `option {} = n` in the kernel", first.0))
 }
