@@ -44,6 +44,7 @@ mod suite {
     mod private_apt;
     mod programs;
     mod quick;
+    mod ready_live;
     mod rebuild;
     mod recipes;
     mod registry_live;

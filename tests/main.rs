@@ -77,6 +77,7 @@ mod suite {
     mod qcow2;
     mod questions;
     mod quorum;
+    mod ready;
     mod report;
     mod roots;
     mod running;

@@ -12,6 +12,7 @@ pub mod ext4;
 pub mod fat;
 pub mod git;
 pub mod gpt;
+pub mod linux;
 pub mod qcow2;
 pub mod signature;
 pub mod swap;

@@ -46,6 +46,9 @@ const NO_FILE_SYSTEM: &str = "its kernel has neither 9p over virtio (CONFIG_9P_F
 const BOUNCED: &str = "its kernel has virtio-fs and no 9p, and virtiofsd cannot reach CXL memory that is emulated (`bounce = \
                        true`)\n  help: take a kernel with 9p, such as Debian's linux-image-amd64";
 
+const NO_CONFIG: &str = "its kernel comes out of a build without its configuration, so kiln cannot know how the guest reaches a \
+                         share\n  help: let the build leave it, and write `config = output \"config\" from BUILD` in the kernel";
+
 /// How a guest reaches its shares.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Transport {
@@ -79,8 +82,12 @@ pub struct Sharer<'a> {
 
 /// How the kernel of a machine can reach shares; an error says what it lacks.
 pub fn transport(sharer: Sharer<'_>) -> Result<Transport, GuestError> {
-    let bytes = fs::read(&sharer.artifacts.join(ArtifactKind::KernelConfig.file_name()), dotconfig::LIMIT)?;
     let refused = |reason: String| GuestError::Share { machine: sharer.machine.name.clone(), reason };
+    let path = sharer.artifacts.join(ArtifactKind::KernelConfig.file_name());
+    if fs::is_missing(&path) {
+        return Err(refused(NO_CONFIG.to_owned()));
+    }
+    let bytes = fs::read(&path, dotconfig::LIMIT)?;
     let config = dotconfig::read(&bytes).map_err(|error| refused(error.to_string()))?;
     let has = |option: &str| config.value(option) != "n";
     match (NINE_P.into_iter().all(has), has(VIRTIO_FS), virtiofsd::is_in(sharer.tree)) {

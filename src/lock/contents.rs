@@ -49,11 +49,8 @@ fn sources(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
 
 /// Packages that steps take files out of, by name: one that only `Provides` the name has other files.
 fn named(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
-    let shells = recipe.images.values().filter_map(|image| Some((image.disk()?.initramfs_set(), [BUSYBOX].as_slice())));
-    let boots = recipe
-        .machines
-        .values()
-        .filter_map(|machine| Some((machine.boot.as_ref()?, machine.firmware.value.packages())));
+    let shells = recipe.images.values().filter_map(|image| Some((image.disk()?.initramfs_set(), vec![BUSYBOX])));
+    let boots = recipe.machines.values().filter_map(|machine| Some((machine.boot.as_ref()?, machine.boot_packages())));
     let mut wrong: Vec<Mismatch> = Vec::new();
     for (set, names) in shells.chain(boots) {
         let has = |name: &&str| packages(lock, set).iter().any(|package| package.name == **name);
@@ -74,7 +71,10 @@ fn filled(recipe: &Recipe, lock: &Lock) -> Vec<Mismatch> {
         let Origin::Compiled(compiled) = &kernel.origin else { return Vec::new() };
         let source = match &compiled.source {
             KernelSource::Package(set) => Some(set),
-            KernelSource::DebianSource(..) | KernelSource::Url { .. } | KernelSource::Directory(..) => None,
+            KernelSource::DebianSource(..)
+            | KernelSource::Url { .. }
+            | KernelSource::Output(_)
+            | KernelSource::Directory(..) => None,
         };
         let base = match &compiled.base {
             ConfigBase::Debian(set) => Some(set),

@@ -117,7 +117,14 @@ fn of_recipe(session: &Session<'_>, path: &Path) -> Result<Vec<u8>, OpsError> {
         Input::Output { step, name } if artifact.kind == ArtifactKind::KernelConfig => Some((*step, name.clone())),
         _ => None,
     });
-    let (step, name) = from.ok_or_else(|| UsageError::NoMachine(path.to_owned()))?;
+    let none = || {
+        if ready.plan.artifacts.iter().any(|artifact| artifact.kind == ArtifactKind::Kernel) {
+            UsageError::NoConfiguration(path.to_owned())
+        } else {
+            UsageError::NoMachine(path.to_owned())
+        }
+    };
+    let (step, name) = from.ok_or_else(none)?;
     let step = ready.plan.steps[step].kind.clone();
     let part = plan::restrict(&ready.plan, &|found| *found == step);
     let realized = realize::only(&ready, &part, &BuildOptions::default())?;

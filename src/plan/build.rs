@@ -47,7 +47,7 @@ fn step(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> usize {
     while let Some(&last) = open.last() {
         let build = &recipe.builds[last];
         let position = |name: &str| builder.plan.position(&StepKind::Build(name.to_owned()));
-        let missing = build.dependencies().find(|output| position(&output.build).is_none());
+        let missing = build.dependencies(&recipe.kernels).find(|output| position(&output.build).is_none());
         if let Some(output) = missing {
             open.push(&output.build);
             continue;
@@ -63,7 +63,7 @@ fn headers(builder: &mut Builder<'_>, recipe: &Recipe, name: &str) -> Input {
     let kernel = &recipe.kernels[name];
     let headers = match &kernel.origin {
         Origin::Compiled(compiled) => kernel::lower(builder, recipe, kernel, compiled).headers,
-        Origin::Stock { .. } => None,
+        Origin::Stock { .. } | Origin::Built(_) => None,
     };
     headers.expect("a checked build reads kernels that are compiled with modules")
 }

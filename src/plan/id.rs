@@ -191,6 +191,8 @@ pub fn name(builtin: &Builtin) -> &'static str {
         Builtin::Named(_) => "named",
         Builtin::Root(_) => "root",
         Builtin::StockKernel => "stock-kernel",
+        Builtin::ReadyKernel => "ready-kernel",
+        Builtin::ReadyFirmware => "ready-firmware",
         Builtin::Initrd => "initrd",
         Builtin::KernelCheck => "kernel-check",
         Builtin::Pack => "pack",

@@ -33,6 +33,10 @@ pub enum StepKind {
     Disk(DiskContent),
     /// The files of a stock kernel.
     StockKernel(String),
+    /// A kernel that builds of the recipe leave ready.
+    ReadyKernel(String),
+    /// The firmware of a machine that builds of the recipe leave.
+    ReadyFirmware(String),
     /// The Kconfig files of a kernel's source.
     KernelKconfig(String),
     /// The configuration that a kernel's source makes of what the recipe asks.
@@ -93,7 +97,9 @@ impl fmt::Display for StepKind {
             StepKind::Named(image) => write!(f, "named {image}"),
             StepKind::Root(image) => write!(f, "root {image}"),
             StepKind::Disk(content) => write!(f, "disk {content}"),
-            StepKind::StockKernel(kernel) => write!(f, "kernel {kernel}"),
+            // A kernel is one or the other.
+            StepKind::StockKernel(kernel) | StepKind::ReadyKernel(kernel) => write!(f, "kernel {kernel}"),
+            StepKind::ReadyFirmware(machine) => write!(f, "uefi {machine}"),
             StepKind::KernelKconfig(kernel) => write!(f, "kernel-kconfig {kernel}"),
             StepKind::KernelConfig(kernel) => write!(f, "kernel-config {kernel}"),
             StepKind::KernelCheck(kernel) => write!(f, "kernel-check {kernel}"),

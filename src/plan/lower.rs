@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::boot::{self, BootParts};
+use super::build;
 use super::builder::Builder;
 use super::disk;
 use super::image::{self, DiskParts, FileSystems};
@@ -10,6 +11,7 @@ use super::kernel;
 use super::kind::{ArtifactKind, DiskContent, DiskLayout, IndexedKernel};
 use super::parts::KernelParts;
 use super::qemu::{self, Asked};
+use super::ready;
 use super::step::{Artifact, ArtifactOwner, Input, Plan};
 use super::stock::{self, ExtraModules, Modules};
 use crate::base::Arch;
@@ -71,7 +73,9 @@ impl Lowering<'_> {
         let parts = self.kernel(machine);
         let disk = self.disk(machine, &parts);
         self.deliver(machine, ArtifactKind::Kernel, parts.vmlinuz.clone());
-        self.deliver(machine, ArtifactKind::KernelConfig, parts.config.clone());
+        if let Some(config) = parts.config.clone() {
+            self.deliver(machine, ArtifactKind::KernelConfig, config);
+        }
         for (kind, from) in parts.debug.clone() {
             self.deliver(machine, kind, from);
         }
@@ -105,7 +109,8 @@ impl Lowering<'_> {
     /// A kernel that no machine uses: as its steps leave it, since no image lends tools to index its modules.
     fn kernel_alone(&mut self, kernel: &Kernel) {
         let KernelParts { vmlinuz, config, modules, debug, .. } = self.unindexed(&kernel.name);
-        let files = [(ArtifactKind::Kernel, vmlinuz), (ArtifactKind::KernelConfig, config)].into_iter();
+        let config = config.map(|config| (ArtifactKind::KernelConfig, config));
+        let files = std::iter::once((ArtifactKind::Kernel, vmlinuz)).chain(config);
         let modules = modules.map(|modules| (ArtifactKind::Modules, modules));
         for (kind, from) in files.chain(modules).chain(debug) {
             self.builder.plan.artifacts.push(Artifact {
@@ -177,13 +182,17 @@ impl Lowering<'_> {
             return parts.clone();
         }
         let kernel = &self.recipe.kernels[name];
+        for output in kernel.outputs() {
+            build::output(&mut self.builder, self.recipe, &output.value);
+        }
         let parts = match &kernel.origin {
             Origin::Stock { set, .. } => stock::lower(&mut self.builder, &kernel.name, set),
+            Origin::Built(built) => ready::kernel(&mut self.builder, self.recipe, (kernel, built)),
             Origin::Compiled(compiled) => {
                 let parts = kernel::lower(&mut self.builder, self.recipe, kernel, compiled);
                 KernelParts {
                     vmlinuz: parts.vmlinuz,
-                    config: parts.config,
+                    config: Some(parts.config),
                     modules: parts.modules,
                     initrd: None,
                     debug: parts.debug,
@@ -224,7 +233,11 @@ impl Lowering<'_> {
         let format = self.format(machine);
         let disk = disk::converted(&mut self.builder, disk, format);
         self.deliver(machine, ArtifactKind::Disk(format), disk);
-        for (kind, file) in boot::firmware(&mut self.builder, machine) {
+        let firmware = match (&machine.uefi, machine.firmware.value) {
+            (Some(built), Firmware::Uefi) => ready::firmware(&mut self.builder, self.recipe, (machine, built)),
+            _ => boot::firmware(&mut self.builder, machine),
+        };
+        for (kind, file) in firmware {
             self.deliver(machine, kind, file);
         }
     }

@@ -17,6 +17,7 @@ pub mod kind;
 pub mod lower;
 pub mod parts;
 pub mod qemu;
+pub mod ready;
 pub mod reapi;
 pub mod restrict;
 pub mod root;

@@ -7,8 +7,8 @@ use super::{ArtifactKind, Input};
 pub struct KernelParts {
     /// The bootable kernel.
     pub vmlinuz: Input,
-    /// Its final configuration.
-    pub config: Input,
+    /// Its final configuration, unless a build left the kernel without it.
+    pub config: Option<Input>,
     /// Its modules below `usr/lib/modules`, if it has any.
     pub modules: Option<Input>,
     /// Its initramfs, if it needs one to mount the root.

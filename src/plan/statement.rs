@@ -3,11 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::kind::{IndexedKernel, StepKind};
+use super::ready::ReadyFile;
 use crate::base::{Span, Spanned};
 use crate::recipe::Recipe;
 use crate::recipe::build::BuildOutput;
 use crate::recipe::image::{Image, MachineField};
-use crate::recipe::kernel::{Kernel, Origin};
+use crate::recipe::kernel::{BuiltKernel, Kernel, Origin};
 use crate::recipe::packages::PackageSet;
 
 /// A statement of the recipe, by what it says: steps know no spans.
@@ -48,6 +49,8 @@ pub enum Statement {
     ExtraModule(usize),
     /// The patch of the kernel's source that has this place among the step's patches, from zero.
     Patch(usize),
+    /// The output of a build that the kernel or the machine takes as this.
+    Ready(ReadyFile),
     /// The machine of this name, which uses what the step makes.
     Machine(String),
 }
@@ -96,6 +99,7 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         StepKind::Disk(content) => of_image(recipe, &content.image, statement),
         StepKind::ExtraModules { image, .. } | StepKind::AllModules { image, .. } => of_image(recipe, image, statement),
         StepKind::StockKernel(kernel)
+        | StepKind::ReadyKernel(kernel)
         | StepKind::KernelKconfig(kernel)
         | StepKind::KernelConfig(kernel)
         | StepKind::KernelCheck(kernel)
@@ -104,6 +108,14 @@ pub fn place(recipe: &Recipe, step: &StepKind, statement: &Statement) -> Option<
         | StepKind::Modules(IndexedKernel { kernel, .. })
         | StepKind::Initrd(IndexedKernel { kernel, .. }) => of_kernel(recipe, kernel, statement),
         StepKind::Build(build) | StepKind::Pack(BuildOutput { build, .. }) => of_build(recipe, build, statement),
+        StepKind::ReadyFirmware(machine) => {
+            let built = recipe.machines.get(machine)?.uefi.as_ref()?;
+            Some(match statement {
+                Statement::Ready(ReadyFile::Code) => built.code.span,
+                Statement::Ready(ReadyFile::Variables) => built.variables.span,
+                _ => built.span,
+            })
+        }
         StepKind::Boot(machine) => Some(recipe.machines.get(machine)?.span),
         StepKind::Convert { disk, .. } => place(recipe, disk, statement),
         StepKind::Qemu(qemu) => Some(recipe.qemus.get(qemu)?.span),
@@ -141,6 +153,7 @@ fn of_image(recipe: &Recipe, image: &str, statement: &Statement) -> Option<Span>
         | Statement::Module(_)
         | Statement::Script
         | Statement::Patch(_)
+        | Statement::Ready(_)
         | Statement::Machine(_) => None,
     };
     Some(said.unwrap_or(image.span))
@@ -173,11 +186,22 @@ fn of_kernel(recipe: &Recipe, kernel: &str, statement: &Statement) -> Option<Spa
         (Origin::Stock { initrd_modules, .. }, Statement::Module(name)) => of_module(initrd_modules, name),
         (Origin::Compiled(compiled), Statement::Module(name)) => of_module(&compiled.initrd_modules, name),
         (Origin::Compiled(compiled), Statement::Patch(at)) => compiled.patches.get(*at).map(|patch| patch.span),
+        (Origin::Built(built), Statement::Module(name)) => of_module(&built.initrd_modules, name),
+        (Origin::Built(built), Statement::Ready(file)) => of_ready(built, *file),
         (Origin::Stock { set, .. }, Statement::Package(_)) => of_set(set, statement),
         (Origin::Compiled(compiled), Statement::Package(_)) => of_set(&compiled.build, statement),
         _ => None,
     };
     Some(said.unwrap_or(kernel.span))
+}
+
+fn of_ready(built: &BuiltKernel, file: ReadyFile) -> Option<Span> {
+    match file {
+        ReadyFile::Image => Some(built.image.span),
+        ReadyFile::Modules => built.modules.as_ref().map(|output| output.span),
+        ReadyFile::Config => built.config.as_ref().map(|output| output.span),
+        ReadyFile::Code | ReadyFile::Variables => None,
+    }
 }
 
 /// The kernel writes its modules' names with either sign.

@@ -240,6 +240,11 @@ pub enum Builtin {
     /// Input `kernel.deb`, and perhaps `epoch` (RFC 3339), which no module is then younger than: outputs `vmlinuz`,
     /// `kernel.config`, `modules.tar`.
     StockKernel,
+    /// Inputs `kernel.json` (see [`super::ready`]), `image`, perhaps `modules` and `config`, which builds left: outputs `vmlinuz`,
+    /// perhaps `modules.tar` and `kernel.config`.
+    ReadyKernel,
+    /// Inputs `code` and `variables`, which builds left: outputs `ovmf-code.fd` and `ovmf-vars.fd`.
+    ReadyFirmware,
     /// Inputs `modules.tar`, `busybox.deb`, `initrd.json`: output `initrd.img`.
     Initrd,
     /// Inputs `kernel.config`, `kconfig.tar` and `requested.json` (see [`super::kernel::requested`]): output

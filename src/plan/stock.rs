@@ -42,7 +42,7 @@ pub fn lower(builder: &mut Builder<'_>, kernel: &str, set: &PackageSet) -> Kerne
     });
     let output = |name: &str| Input::Output { step: unpacked, name: name.to_owned() };
     let modules = Some(output("modules.tar"));
-    KernelParts { vmlinuz: output("vmlinuz"), config: output(CONFIG), modules, initrd: None, debug: Vec::new() }
+    KernelParts { vmlinuz: output("vmlinuz"), config: Some(output(CONFIG)), modules, initrd: None, debug: Vec::new() }
 }
 
 /// `linux-image-6.12.57+deb13-cloud-amd64`, but not the package `linux-image-cloud-amd64` that only depends on it. Newer

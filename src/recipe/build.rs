@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::address::Address;
+use super::kernel::Kernel;
 use super::kinds::TextOrFile;
 use super::local::{LocalOrigin, LocalPlace};
 use super::packages::PackageSet;
@@ -15,7 +16,7 @@ use super::packages::source::DebianSource;
 use crate::base::{Span, Spanned};
 
 pub use check::check;
-pub(super) use check::output;
+pub(super) use check::{output, output_or_report};
 pub use local::{Meant, Replaceable};
 pub(super) use order::settle;
 
@@ -95,11 +96,15 @@ impl Build {
         })
     }
 
-    /// The builds that it reads from.
-    pub fn dependencies(&self) -> impl Iterator<Item = &BuildOutput> {
-        self.sources.values().filter_map(|source| match &source.value {
-            BuildSource::Output(output) => Some(output),
-            _ => None,
+    /// What it reads of other builds, itself or through the source of a kernel that it reads.
+    pub fn dependencies<'a>(&'a self, kernels: &'a BTreeMap<String, Kernel>) -> impl Iterator<Item = &'a BuildOutput> {
+        self.sources.values().flat_map(|source| match &source.value {
+            BuildSource::Output(output) => vec![output],
+            BuildSource::Kernel(kernel) => {
+                let outputs = kernels.get(kernel).into_iter().flat_map(Kernel::outputs);
+                outputs.map(|output| &output.value).collect()
+            }
+            _ => Vec::new(),
         })
     }
 }
@@ -107,6 +112,7 @@ impl Build {
 /// These builds and all that they read from, directly or not.
 pub(super) fn closure<'a>(
     builds: &'a BTreeMap<String, Build>,
+    kernels: &'a BTreeMap<String, Kernel>,
     wanted: impl Iterator<Item = &'a str>,
 ) -> BTreeSet<&'a str> {
     let mut reached = BTreeSet::new();
@@ -114,7 +120,8 @@ pub(super) fn closure<'a>(
     while let Some(name) = open.pop() {
         if reached.insert(name) {
             let build = builds.get(name);
-            open.extend(build.into_iter().flat_map(Build::dependencies).map(|output| output.build.as_str()));
+            let read = build.into_iter().flat_map(|build| build.dependencies(kernels));
+            open.extend(read.map(|output| output.build.as_str()));
         }
     }
     reached

@@ -109,9 +109,11 @@ fn parts(root: &EvaluatedNode, scope: &mut Scope) -> (Option<Timestamp>, Vec<tes
     scope.archives = checked("archive", &blocks("archive"), scope, archive::check);
     scope.sets = checked("packages", &blocks("packages"), scope, packages::check);
     scope.configs = checked("config", &blocks("config"), scope, kernel::config);
+    // Kernels and builds name each other.
+    declare("build", &blocks("build"), scope);
     scope.kernels = checked("kernel", &blocks("kernel"), scope, kernel::check);
-    scope.builds = checked("build", &blocks("build"), scope, build::check);
-    build::settle(&scope.builds, &scope.report);
+    scope.builds = by_name(&blocks("build"), scope, build::check);
+    build::settle(&scope.builds, &scope.kernels, &scope.report);
     scope.qemus = checked("qemu", &blocks("qemu"), scope, qemu::check);
     scope.images = checked("image", &blocks("image"), scope, image::check);
     scope.memories = checked("memory", &blocks("memory"), scope, machine::check::shared);
@@ -134,6 +136,14 @@ fn checked<T>(
     check: fn(&EvaluatedNode, &Scope) -> Option<T>,
 ) -> BTreeMap<String, T> {
     declare(kind, nodes, scope);
+    by_name(nodes, scope, check)
+}
+
+fn by_name<T>(
+    nodes: &[&EvaluatedNode],
+    scope: &Scope,
+    check: fn(&EvaluatedNode, &Scope) -> Option<T>,
+) -> BTreeMap<String, T> {
     let mut parts = BTreeMap::new();
     for node in nodes {
         if let (Some(part), Some(name)) = (check(node, scope), name_of(node)) {

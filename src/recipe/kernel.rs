@@ -1,11 +1,15 @@
-//! `kernel NAME { ... }` and `config NAME { ... }`: a stock Debian kernel, or one compiled from locked source.
+//! `kernel NAME { ... }` and `config NAME { ... }`: a stock Debian kernel, one compiled from locked source, or one that builds of the
+//! recipe leave.
 
+mod built;
 mod check;
 mod config;
 mod contradiction;
+mod modules;
 
 use std::collections::BTreeMap;
 
+use super::build::BuildOutput;
 use super::local::{LocalOrigin, LocalPlace};
 use super::packages::PackageSet;
 use super::packages::source::DebianSource;
@@ -13,6 +17,7 @@ use crate::base::Arch;
 use crate::base::digest::Digest;
 use crate::base::span::{Span, Spanned};
 
+pub use built::BuiltKernel;
 pub use check::check;
 pub use config::config;
 
@@ -43,6 +48,19 @@ impl Kernel {
                 KernelSource::Package(set) => Some(set),
                 _ => None,
             },
+            Origin::Built(_) => None,
+        }
+    }
+
+    /// What it takes of builds of the recipe.
+    pub fn outputs(&self) -> Vec<&Spanned<BuildOutput>> {
+        match &self.origin {
+            Origin::Stock { .. } => Vec::new(),
+            Origin::Compiled(compiled) => match &compiled.source {
+                KernelSource::Output(output) => vec![output],
+                _ => Vec::new(),
+            },
+            Origin::Built(built) => std::iter::once(&built.image).chain(&built.modules).chain(&built.config).collect(),
         }
     }
 
@@ -58,7 +76,7 @@ impl Kernel {
                 KernelSource::Directory(place, origin) => Some((place, *origin)),
                 _ => None,
             },
-            Origin::Stock { .. } => None,
+            Origin::Stock { .. } | Origin::Built(_) => None,
         }
     }
 
@@ -67,6 +85,7 @@ impl Kernel {
         match &self.origin {
             Origin::Stock { initrd_modules, .. } => initrd_modules,
             Origin::Compiled(compiled) => &compiled.initrd_modules,
+            Origin::Built(built) => &built.initrd_modules,
         }
     }
 
@@ -75,11 +94,12 @@ impl Kernel {
         match &self.origin {
             Origin::Stock { .. } => true,
             Origin::Compiled(compiled) => compiled.modules,
+            Origin::Built(built) => built.modules.is_some(),
         }
     }
 }
 
-/// The two ways to a kernel.
+/// The ways to a kernel.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A kernel image package, this kernel is used as Debian built it. `set` resolves to the package and what it depends on; the one
@@ -92,6 +112,8 @@ pub enum Origin {
     },
     /// Compiled here.
     Compiled(Box<Compiled>),
+    /// Left by builds of the recipe, ready to boot.
+    Built(Box<BuiltKernel>),
 }
 
 /// A kernel compiled in a sandbox made of locked packages.
@@ -151,6 +173,8 @@ pub enum KernelSource {
         /// What it must be; absent means: pinned by the lock.
         digest: Option<Digest>,
     },
+    /// What a build of the recipe leaves: a tarball, or a directory.
+    Output(Spanned<BuildOutput>),
     /// A tree of whoever runs kiln, as it is when the kernel is built.
     Directory(LocalPlace, LocalOrigin),
 }

@@ -87,18 +87,7 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<BuiltQemu> {
 /// `source = output "NAME" from BUILD`
 fn source(reader: &mut Reader<'_>, scope: &Scope) -> Option<BuildOutput> {
     let value = reader.required::<Value>("source")?;
-    match &value.value {
-        Value::Call(word, _) if word.value == "output" => build::output(&value, scope),
-        Value::Wrong => None,
-        other => {
-            let wrong =
-                Diagnostic::new(value.span, format!("expected an output of a build, found {}", other.describe()));
-            scope
-                .report
-                .push(wrong.label(format!("this is {}", other.kind())).hint("write `output \"qemu\" from BUILD`"));
-            None
-        }
-    }
+    build::output_or_report(&value, "qemu", scope)
 }
 
 /// `11.1.3`, as QEMU says it.

@@ -7,6 +7,7 @@ use super::build::{self, Build, BuildSource};
 use super::image::Image;
 use super::kernel::{ConfigBase, Kernel, KernelSource, Origin};
 use super::local::{LocalReader, LocalUse};
+use super::machine::BuiltFirmware;
 use super::packages::PackageSet;
 use super::qemu::BuiltQemu;
 
@@ -20,10 +21,7 @@ impl Recipe {
         let used = self.machines.values().map(|machine| machine.image.clone());
         let images: BTreeSet<String> = used.chain(self.images_alone().map(|image| image.name.clone())).collect();
         self.images.retain(|name, _| images.contains(name));
-        let outputs = self.images.values().flat_map(Image::build_outputs);
-        let outputs = outputs.chain(self.built_qemus().map(|built| &built.output));
-        let builds = build::closure(&self.builds, outputs.map(|output| output.build.as_str()));
-        let builds: BTreeSet<String> = builds.into_iter().map(str::to_owned).collect();
+        let builds = self.builds_needed();
         let qemus: BTreeSet<String> = self.built_qemus().map(|built| built.name.clone()).collect();
         self.builds.retain(|name, _| builds.contains(name));
         self.qemus.retain(|name, _| qemus.contains(name));
@@ -52,6 +50,26 @@ impl Recipe {
         kernels.chain(self.builds.values().flat_map(Build::local))
     }
 
+    fn builds_needed(&self) -> BTreeSet<String> {
+        let booted = self.machines.values().filter_map(|machine| self.kernels.get(&machine.kernel));
+        let firmware = self.machines.values().filter_map(|machine| machine.uefi.as_ref());
+        let outputs = self.images.values().flat_map(Image::build_outputs);
+        let outputs = outputs.chain(self.built_qemus().map(|built| &built.output));
+        let outputs = outputs.chain(firmware.flat_map(BuiltFirmware::outputs).map(|output| &output.value));
+        let outputs = outputs.chain(booted.flat_map(Kernel::outputs).map(|output| &output.value));
+        let wanted: Vec<&str> = outputs.map(|output| output.build.as_str()).collect();
+        let first = build::closure(&self.builds, &self.kernels, wanted.iter().copied());
+        // Which kernels are delivered by themselves depends on what builds read, and these may in turn need builds.
+        let read: BTreeSet<&str> = first.iter().flat_map(|name| self.builds[*name].kernels()).collect();
+        let alone = self.kernels.values().filter(|kernel| {
+            let booted = self.machines.values().any(|machine| machine.kernel == kernel.name);
+            self.goals.kernels.contains(&kernel.name) && !booted && !read.contains(kernel.name.as_str())
+        });
+        let more = alone.flat_map(Kernel::outputs).map(|output| output.value.build.as_str());
+        let all = build::closure(&self.builds, &self.kernels, wanted.iter().copied().chain(more));
+        all.into_iter().map(str::to_owned).collect()
+    }
+
     fn built_qemus(&self) -> impl Iterator<Item = &BuiltQemu> {
         self.machines.values().filter_map(|machine| machine.qemu.built())
     }
@@ -73,6 +91,7 @@ impl Recipe {
 fn kernel_sets(kernel: &Kernel) -> Vec<&PackageSet> {
     match &kernel.origin {
         Origin::Stock { set, .. } => vec![set],
+        Origin::Built(_) => Vec::new(),
         Origin::Compiled(compiled) => {
             let mut sets = vec![&compiled.build];
             if let KernelSource::Package(set) = &compiled.source {
@@ -97,8 +116,11 @@ fn source_archives(kernel: &Kernel) -> Option<&Vec<String>> {
     match &kernel.origin {
         Origin::Compiled(compiled) => match &compiled.source {
             KernelSource::DebianSource(source) => Some(&source.archives),
-            KernelSource::Package(_) | KernelSource::Url { .. } | KernelSource::Directory(..) => None,
+            KernelSource::Package(_)
+            | KernelSource::Url { .. }
+            | KernelSource::Output(_)
+            | KernelSource::Directory(..) => None,
         },
-        Origin::Stock { .. } => None,
+        Origin::Stock { .. } | Origin::Built(_) => None,
     }
 }

@@ -14,7 +14,7 @@ const KINDS: [(&str, &str); 7] = [
     ("archive", "no package set or image takes packages from it"),
     ("packages", "nothing takes its packages"),
     ("config", "no kernel names it in `configs`"),
-    ("build", "no image, QEMU or other build takes what it makes"),
+    ("build", "no image, kernel, machine, QEMU or other build takes what it makes"),
     ("qemu", "no machine runs on it"),
     ("memory", "no machine has it"),
     ("network", "no machine joins it"),

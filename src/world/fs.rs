@@ -32,6 +32,11 @@ pub fn open_unless_directory(path: &Path) -> Result<Option<File>, WorldError> {
     }
 }
 
+/// Whether nothing has this name. A name of which that cannot be told is taken to be there, so that whoever opens it hears why.
+pub fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// Creates a file, truncating what was there; a link is not followed.
 pub fn create(path: &Path) -> Result<File, WorldError> {
     opened("create", path, fs::OpenOptions::new().write(true).create(true).truncate(true))

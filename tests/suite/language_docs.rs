@@ -126,5 +126,5 @@ fn images_page_is_true_and_complete() {
 
 #[test]
 fn the_page_about_kernels_is_true() {
-    assert_eq!(check("docs/kernel.md").0, 2, "an example is gone");
+    assert_eq!(check("docs/kernel.md").0, 3, "an example is gone");
 }

@@ -135,8 +135,8 @@ fn commit() -> usize {
 /// tree, two machines and the host on one memory, servers that make their secrets at first boot, packages that ask for the machine's name, disks larger than their
 /// image, a machine that is run twice, machines with memory of files and of huge pages, a machine on a bridge, one that sees directories of the host, a
 /// mirror that is waited for as long as kiln waits, a registry of others, bills of materials judged by the formats' own tools, a page in a
-/// browser, templates for CI services, disks in the formats of others.
-pub(crate) const SELDOM: [&str; 18] = [
+/// browser, templates for CI services, disks in the formats of others, a kernel and firmware out of a build.
+pub(crate) const SELDOM: [&str; 19] = [
     "shared",
     "layers",
     "incremental",
@@ -144,6 +144,7 @@ pub(crate) const SELDOM: [&str; 18] = [
     "names",
     "development",
     "disks",
+    "ready",
     "running",
     "host-files",
     "host-pages",

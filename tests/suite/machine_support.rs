@@ -47,7 +47,7 @@ pub(super) fn read(text: &str) -> Read {
     let (tree, mut mistakes) = parse(file, text);
     let nowhere = Span { file, start: 0, end: 0 };
     let mut scope = Scope::default();
-    for (kind, name) in [("kernel", "k"), ("image", "i")] {
+    for (kind, name) in [("kernel", "k"), ("image", "i"), ("build", "b")] {
         scope.declared.entry(kind).or_default().insert(name.to_owned(), nowhere);
     }
     for table in std::fs::read_dir(fixtures("cdat")).unwrap().map(|entry| entry.unwrap()) {

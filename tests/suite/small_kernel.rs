@@ -65,6 +65,21 @@ impl Miniature {
         assert_eq!(locked.code, Some(0), "{}", locked.text());
     }
 
+    /// Writes a recipe whose kernel has what this script leaves as its source, and locks it.
+    pub(super) fn source_of_a_build(&self, script: &str) {
+        let text = format!(
+            "archive trixie {{ keys = [file \"archive.asc\"] }}\n\
+             packages kernel-tools {{ include = [\"userland\", \"kernel-tools\", \"make\"] base = none }}\n\
+             build prepared {{ tools = kernel-tools source \"linux.tar\" = url \"{}/linux.tar\" outputs = [\"linux.tar\"]\n\
+             script = \"\"\"\n{script}\n\"\"\" }}\n\
+             kernel small {{ source = output \"linux.tar\" from prepared base = \"tinyconfig\" build = kernel-tools {OPTIONS} }}\n",
+            self.ground.server.url()
+        );
+        std::fs::write(self.ground.path("lab.kiln"), text).unwrap();
+        let locked = run(self.ground.kiln().args(["lock", "lab.kiln"]));
+        assert_eq!(locked.code, Some(0), "{}", locked.text());
+    }
+
     fn build(&self, words: &[&str]) -> Ended {
         run(self.ground.kiln().args(["build", "lab.kiln"]).args(words))
     }

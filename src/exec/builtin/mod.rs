@@ -12,6 +12,7 @@ mod merge;
 mod pack;
 mod package;
 pub mod qemu;
+mod ready;
 pub mod root;
 mod shortage;
 mod split;
@@ -133,6 +134,8 @@ pub fn run(builtin: &Builtin, context: &BuiltinContext<'_>) -> Result<(), Builti
         Builtin::Root(_) => root::run(context),
         Builtin::KernelCheck => Ok(kernel_check::run(context)?),
         Builtin::StockKernel => stock_kernel::run(context),
+        Builtin::ReadyKernel => Ok(ready::kernel(context)?),
+        Builtin::ReadyFirmware => Ok(ready::firmware(context)?),
         Builtin::Initrd => initrd::run(context),
         Builtin::Pack => pack::run(context),
         Builtin::MergeTars => merge::run(context),

@@ -29,7 +29,7 @@ struct Wanted<'a> {
 fn wanted(recipe: &Recipe) -> Vec<Wanted<'_>> {
     let kernels = recipe.kernels.values().filter_map(|kernel| match &kernel.origin {
         Origin::Compiled(compiled)
-            if !matches!(compiled.source, KernelSource::Package(_) | KernelSource::Directory(..)) =>
+            if matches!(compiled.source, KernelSource::DebianSource(_) | KernelSource::Url { .. }) =>
         {
             Some(Wanted { key: kernel.source_name(), owner: &kernel.name, source: compiled.source.clone() })
         }
@@ -106,7 +106,7 @@ fn is_kept(Wanted { owner, source, .. }: &Wanted<'_>, locked: &LockedSource, upd
             let from = |place: &SourcePlace| place.archive().is_some_and(|found| source.archives.contains(&found.name));
             !moved && source.is_answered_by(locked.files.keys()) && locked.files.values().all(|file| from(&file.place))
         }
-        KernelSource::Package(_) | KernelSource::Directory(..) => false,
+        KernelSource::Package(_) | KernelSource::Output(_) | KernelSource::Directory(..) => false,
     }
 }
 
@@ -127,9 +127,10 @@ pub(in crate::lock) fn answers(recipe: &Recipe, lock: &Lock) -> Vec<(String, Sou
     let whole = |wanted: &Wanted<'_>, locked: &LockedSource| {
         let placed = match &wanted.source {
             KernelSource::Url { .. } => locked.files.len() == 1,
-            KernelSource::DebianSource(..) | KernelSource::Package(_) | KernelSource::Directory(..) => {
-                locked.files.values().all(home)
-            }
+            KernelSource::DebianSource(..)
+            | KernelSource::Package(_)
+            | KernelSource::Output(_)
+            | KernelSource::Directory(..) => locked.files.values().all(home),
         };
         placed && is_kept(wanted, locked, &Update::Keep)
     };
@@ -175,7 +176,7 @@ pub(super) fn all(
                     let asked = source_package::Asked { owner: wanted.owner, source };
                     source_package::find(context, recipe, loaded, &asked)?
                 }
-                KernelSource::Package(_) | KernelSource::Directory(..) => continue,
+                KernelSource::Package(_) | KernelSource::Output(_) | KernelSource::Directory(..) => continue,
             },
         };
         sources.insert(wanted.key, found);

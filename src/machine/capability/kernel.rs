@@ -23,6 +23,8 @@ impl KernelFacts {
                 version: set.requests.iter().find_map(|request| named_version(&request.name)),
                 commits_in_guests: Some(false),
             },
+            // Its configuration, if the build leaves it, is held against the machine once it is there.
+            Origin::Built(_) => KernelFacts::default(),
             Origin::Compiled(compiled) => {
                 KernelFacts { version: source_version(&compiled.source), commits_in_guests: commits(compiled) }
             }
@@ -43,8 +45,9 @@ impl KernelFacts {
                     let source = lock.sources.get(&kernel.source_name());
                     source.and_then(|source| source.files.keys().find_map(|file| named_version(file)))
                 }
-                KernelSource::Directory(..) => None,
+                KernelSource::Output(_) | KernelSource::Directory(..) => None,
             },
+            Origin::Built(_) => None,
         };
         KernelFacts { version: version.or(facts.version), ..facts }
     }
@@ -68,7 +71,7 @@ fn source_version(source: &KernelSource) -> Option<Version> {
     match source {
         KernelSource::Package(set) => set.requests.iter().find_map(|request| named_version(&request.name)),
         KernelSource::DebianSource(source) => source.request.version.as_deref().and_then(Version::parse),
-        KernelSource::Directory(..) => None,
+        KernelSource::Output(_) | KernelSource::Directory(..) => None,
         KernelSource::Url { url, .. } => named_version(url.rsplit('/').next().unwrap_or_default()),
     }
 }

@@ -3,12 +3,12 @@
 use super::Context;
 use crate::base::Diagnostic;
 use crate::plan::boot;
-use crate::recipe::machine::{Chipset, Firmware};
+use crate::recipe::machine::{Chipset, Firmware, Machine};
 
 /// Firmware without what it needs, or what it needs without firmware.
 pub(super) fn packages(context: &Context) -> Vec<Diagnostic> {
     let (firmware, set) = (&context.machine.firmware, &context.machine.boot);
-    let needed = firmware.value.packages();
+    let needed = context.machine.boot_packages();
     let asked = |name: &&&str| set.iter().flat_map(|set| &set.requests).any(|request| request.name == **name);
     let names = |names: &[&str]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
     let missing: Vec<&str> = needed.iter().filter(|name| !asked(name)).copied().collect();
@@ -26,9 +26,20 @@ pub(super) fn packages(context: &Context) -> Vec<Diagnostic> {
                 Some(set) => mistake.related(set.span, "what there is"),
                 None => mistake,
             };
-            vec![mistake.hint(format!("write `boot = [{}]`", names(needed)))]
+            vec![mistake.hint(format!("write `boot = [{}]`", names(&needed)))]
         }
     }
+}
+
+/// Firmware of builds on a machine that does not start it.
+pub(super) fn built(context: &Context) -> Vec<Diagnostic> {
+    let Machine { uefi: Some(built), firmware, .. } = context.machine else { return Vec::new() };
+    if firmware.value == Firmware::Uefi {
+        return Vec::new();
+    }
+    let mistake = Diagnostic::new(built.span, "`uefi` has no effect on this machine").label("not used");
+    let mistake = mistake.related(firmware.span, "does not start it");
+    vec![mistake.hint("write `firmware = uefi`, or remove this block")]
 }
 
 /// Firmware on a chipset that it cannot run on, or that kiln does not know how to give it.

@@ -170,6 +170,7 @@ pub const RULES: &[Rule] = &[
     doubt("privileged-port", "ip(7): ports below 1024 need a privilege", device::privileged),
     rule("networks", "kiln: slots 10 to 13 of the root bus; RFC 1123, 2.1", device::networks),
     rule("firmware", "kiln: what boots a disk comes out of the lock, like everything else", firmware::packages),
+    rule("firmware-built", "kiln: what a recipe states is done or rejected", firmware::built),
     rule("firmware-chipset", "Debian's ovmf is built for q35 (edk2 OvmfPkg); SeaBIOS is for x86", firmware::chipset),
     rule("qemu-args", "kiln: see `SECURITY.md`", arguments::options),
     rule("firmware-words", "GRUB grub-core/lib/cmdline.c", firmware::words),

@@ -10,6 +10,7 @@ use crate::machine::finding::Findings;
 use crate::machine::network::networks;
 use crate::recipe::Recipe;
 use crate::recipe::image::Image;
+use crate::recipe::kernel::{Kernel, Origin};
 use crate::recipe::machine::{Firmware, Machine};
 
 /// All mistakes and doubts about every machine of a recipe that need no lock.
@@ -21,6 +22,7 @@ pub fn check_all(recipe: &Recipe) -> Findings {
         findings.errors.extend(invalidation(machine, &kernel));
         findings.errors.extend(no_modules(recipe, machine));
     }
+    findings.warnings.extend(recipe.kernels.values().filter_map(|kernel| unknown(recipe, kernel)));
     findings.errors.extend(check_among(&recipe.machines));
     findings.errors.extend(recipe.images_alone().filter_map(no_kernel));
     findings
@@ -36,9 +38,30 @@ pub fn check_among(machines: &Machines) -> Vec<Diagnostic> {
 fn no_modules(recipe: &Recipe, machine: &Machine) -> Option<Diagnostic> {
     let (kernel, image) = (recipe.kernels.get(&machine.kernel)?, recipe.images.get(&machine.image)?);
     let first = image.modules.first().filter(|_| !kernel.has_initrd())?;
-    let message = format!("kernel `{}` is compiled without modules, and cannot load those of the image", kernel.name);
+    let (problem, hint) = match kernel.origin {
+        Origin::Built(_) => ("has no `modules`", "write `modules = output \"modules.tar\" from BUILD` in the kernel"),
+        _ => ("is compiled without modules", "write `modules = true` in the kernel"),
+    };
+    let message = format!("kernel `{}` {problem}, and cannot load those of the image", kernel.name);
     let mistake = Diagnostic::new(first.span, message).label("a module").related(machine.span, "the machine");
-    Some(mistake.related(kernel.span, "the kernel").hint("write `modules = true` in the kernel"))
+    Some(mistake.related(kernel.span, "the kernel").hint(hint))
+}
+
+/// A kernel out of a build without its configuration: nothing tells whether its machines can boot it.
+fn unknown(recipe: &Recipe, kernel: &Kernel) -> Option<Diagnostic> {
+    let Origin::Built(built) = &kernel.origin else { return None };
+    let machine = recipe.machines.values().find(|machine| machine.kernel == kernel.name)?;
+    if built.config.is_some() {
+        return None;
+    }
+    let message =
+        format!("kernel `{}` has no `config`: kiln cannot know whether its machines can boot it", kernel.name);
+    let doubt = Diagnostic::new(built.image.span, message).label("comes without its configuration");
+    let doubt = doubt.related(machine.span, "a machine that boots it");
+    Some(doubt.hint(format!(
+        "let the build leave the kernel's `.config` too, and write `config = output \"config\" from {}`",
+        built.image.value.build
+    )))
 }
 
 /// An image that is delivered by itself has no kernel for which modules could be.

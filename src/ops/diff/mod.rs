@@ -191,7 +191,7 @@ fn requested(recipe: &Recipe) -> Options {
     };
     let compiled = recipe.kernels.iter().filter_map(|(name, kernel)| match &kernel.origin {
         Origin::Compiled(compiled) => Some((name.clone(), options(compiled))),
-        Origin::Stock { .. } => None,
+        Origin::Stock { .. } | Origin::Built(_) => None,
     });
     compiled.collect()
 }

@@ -63,7 +63,7 @@ pub enum UsageError {
     #[error("KILN_LIMITS: {0}")]
     Limits(#[from] LimitError),
     /// A recipe without kernels that have Kconfig files.
-    #[error("the recipe compiles no kernel; `kiln kconfig diff` reads stock ones")]
+    #[error("the recipe compiles no kernel; `kiln kconfig diff` reads the configuration of any other")]
     NoCompiledKernel,
     /// A recipe whose kernel is asked for and that has several.
     #[error("{} has several kernels ({names}); name a `kernel.config` below its result directory instead", recipe.display())]
@@ -76,6 +76,12 @@ pub enum UsageError {
     /// A recipe whose machine is asked for and that has none.
     #[error("{} has no machine", .0.display())]
     NoMachine(PathBuf),
+    /// A recipe whose kernel comes out of a build that leaves no configuration.
+    #[error(
+        "the kernel of {} has no configuration that kiln knows\n  help: let the build leave it, and write `config = output \
+         \"config\" from BUILD` in the kernel", Foreign(.0.display())
+    )]
+    NoConfiguration(PathBuf),
     /// Nothing to choose a machine from.
     #[error("there is no machine")]
     NoMachines,

@@ -28,6 +28,16 @@ fn of_kernel(kernel: &Kernel, lock: &Lock) -> Vec<Html> {
             );
             parts.push(paragraph(&words));
         }
+        Origin::Built(built) => {
+            let image = &built.image.value;
+            let words = format!(
+                "The output {} of build {} is the kernel, as the build leaves it.{}",
+                image.name,
+                image.build,
+                release.unwrap_or_default()
+            );
+            parts.push(paragraph(&words));
+        }
         Origin::Compiled(compiled) => {
             let words = format!(
                 "Compiled from {}; the configuration starts from {}.{}",
@@ -48,6 +58,7 @@ fn source(compiled: &Compiled) -> String {
         KernelSource::Package(set) => format!("the packages of {}", set.name),
         KernelSource::DebianSource(source) => format!("Debian's source package {}", source.request.name),
         KernelSource::Url { url, .. } => super::address(url),
+        KernelSource::Output(output) => format!("the output {} of build {}", output.value.name, output.value.build),
         KernelSource::Directory(..) => "a directory that no lock pins".to_owned(),
     };
     match compiled.patches.len() {

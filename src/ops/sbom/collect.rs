@@ -111,7 +111,9 @@ fn known(lock: &Lock) -> BTreeMap<Digest, Vec<Known<'_>>> {
 fn name_of(kind: &StepKind, is_emulator: bool) -> Option<(ComponentKind, &str)> {
     match kind {
         StepKind::Root(image) => Some((ComponentKind::Image, image)),
-        StepKind::StockKernel(kernel) | StepKind::KernelBuild(kernel) => Some((ComponentKind::Kernel, kernel)),
+        StepKind::StockKernel(kernel) | StepKind::ReadyKernel(kernel) | StepKind::KernelBuild(kernel) => {
+            Some((ComponentKind::Kernel, kernel))
+        }
         StepKind::Build(build) => Some((ComponentKind::Build, build)),
         StepKind::Qemu(qemu) => Some((ComponentKind::Emulator, qemu)),
         StepKind::Tools(set) if is_emulator => Some((ComponentKind::Emulator, set)),
@@ -154,7 +156,7 @@ impl Collector<'_> {
         let (component, name) = name_of(kind, self.emulators.contains(&step)).unwrap_or((ComponentKind::Build, ""));
         let lock = self.material.lock;
         let version = match kind {
-            StepKind::StockKernel(name) | StepKind::KernelBuild(name) => {
+            StepKind::StockKernel(name) | StepKind::ReadyKernel(name) | StepKind::KernelBuild(name) => {
                 lock.kernels.get(name).and_then(|kernel| kernel.release.clone())
             }
             _ => None,

@@ -38,6 +38,8 @@ pub const HEADERS: &str = "headers.tar";
 const SYSTEM_MAP: &str = "System.map";
 /// Input: an archive of a directory that the kernel is compiled from.
 const SOURCE: &str = "source.tar";
+/// Input: what a build left as the source, an archive or a directory.
+const BUILT: &str = "built";
 
 /// Options of a kernel with debug information. BTF alone needs one of them, too, but is not for gdb.
 const DEBUG_INFO: [&str; 3] = ["DEBUG_INFO_DWARF_TOOLCHAIN_DEFAULT", "DEBUG_INFO_DWARF4", "DEBUG_INFO_DWARF5"];
@@ -219,7 +221,10 @@ impl Lowering<'_, '_> {
     fn source(&mut self, part: SourcePart) -> BTreeMap<String, Input> {
         let debian = |source: &KernelSource| match source {
             KernelSource::DebianSource(source) => source.part == DebianPart::Whole,
-            KernelSource::Package(_) | KernelSource::Url { .. } | KernelSource::Directory(..) => false,
+            KernelSource::Package(_)
+            | KernelSource::Url { .. }
+            | KernelSource::Output(_)
+            | KernelSource::Directory(..) => false,
         };
         let patched = !self.compiled.patches.is_empty() || debian(&self.compiled.source);
         let mut script = include_bytes!("source.sh").to_vec();
@@ -229,6 +234,9 @@ impl Lowering<'_, '_> {
         if matches!(self.compiled.source, KernelSource::Directory(..)) {
             script.extend_from_slice(include_bytes!("local.sh"));
         }
+        if matches!(self.compiled.source, KernelSource::Output(_)) {
+            script.extend_from_slice(include_bytes!("built.sh"));
+        }
         let mut inputs = BTreeMap::from([("source.sh".to_owned(), Input::Inline(script))]);
         match &self.compiled.source {
             KernelSource::Package(set) => {
@@ -236,6 +244,12 @@ impl Lowering<'_, '_> {
                 let package = packages.iter().find(|package| package.name.starts_with("linux-source-"));
                 let package = package.or(packages.last()).expect("a locked set is not empty");
                 inputs.insert("source.deb".to_owned(), self.builder.fetch(package));
+            }
+            KernelSource::Output(output) => {
+                let build = StepKind::Build(output.value.build.clone());
+                let step = self.builder.plan.position(&build);
+                let step = step.expect("builds come before the kernels that are compiled from what they leave");
+                inputs.insert(BUILT.to_owned(), Input::Output { step, name: output.value.name.clone() });
             }
             KernelSource::Directory(place, _) => {
                 let reader = LocalReader::Kernel(self.kernel.name.clone());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::base::Arch;
 use crate::kconfig::{OptionRequest, RequestKind};
-use crate::recipe::kernel::OptionValue;
+use crate::recipe::kernel::{BuiltKernel, OptionValue};
 use crate::recipe::machine::cxl::{Cxl, Expander};
 use crate::recipe::machine::device::DiskBus;
 use crate::recipe::machine::{Firmware, Machine};
@@ -43,6 +43,33 @@ pub fn of_machines<'a>(machines: impl Iterator<Item = &'a Machine>, requests: &[
         }
     }
     needs
+}
+
+/// What these machines need of a kernel that a build leaves ready: with modules also what loads them.
+pub fn of_ready<'a>(machines: impl Iterator<Item = &'a Machine>, built: &BuiltKernel) -> Vec<MachineNeed> {
+    let machines: Vec<&Machine> = machines.collect();
+    let mut needs = of_machines(machines.iter().copied(), &[]);
+    if let Some(machine) = machines.first().filter(|_| built.modules.is_some()) {
+        let loading = [("BLK_DEV_INITRD", "to read its initramfs"), ("MODULES", "to load its modules")];
+        needs.extend(loading.map(|(option, purpose)| {
+            let (option, purpose) = (option.to_owned(), purpose.to_owned());
+            MachineNeed { machine: machine.name.clone(), option, purpose }
+        }));
+    }
+    needs
+}
+
+/// Options that not every Linux has whose machines need them, with what they depend on where they are: a configuration in which
+/// all of that is on, and which has no line for the option, is one of a source without it.
+const YOUNG: [(&str, &[&str]); 3] = [
+    ("CXL_REGION", &["CXL_BUS", "SPARSEMEM"]),
+    ("CXL_REGION_INVALIDATION_TEST", &["CXL_REGION"]),
+    ("DEV_DAX_CXL", &["CXL_REGION", "DEV_DAX"]),
+];
+
+/// What an option that may be missing in a source depends on where it is there.
+pub fn young(option: &str) -> Option<&'static [&'static str]> {
+    YOUNG.iter().find(|(young, _)| *young == option).map(|(_, dependencies)| *dependencies)
 }
 
 type Needs = Vec<(&'static str, &'static str)>;

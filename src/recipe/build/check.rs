@@ -139,6 +139,9 @@ fn headers(output: &Spanned<Value>, name: Spanned<String>, scope: &Scope) -> Opt
             return None;
         }
         Origin::Compiled(_) => ("is compiled without modules", "write `modules = true` in the kernel"),
+        Origin::Built(_) => {
+            ("is left by a build, ready to boot", "let that build leave its headers, and read them from it")
+        }
         Origin::Stock { .. } => {
             ("is a package of the archive", "put its headers among the tools, such as `linux-headers-cloud-amd64`")
         }
@@ -168,6 +171,26 @@ pub(in crate::recipe) fn output(value: &Spanned<Value>, scope: &Scope) -> Option
     let build = Spanned::new(Name::read(build, &scope.report)?.0, build.span);
     let output = BuildOutput { build: build.value.clone(), name: name.clone() };
     (scope.resolves("build", &build) && leaves(&output, value, scope)).then_some(output)
+}
+
+/// The same of a value that can be nothing else; `example` is what a report proposes as the name.
+pub(in crate::recipe) fn output_or_report(value: &Spanned<Value>, example: &str, scope: &Scope) -> Option<BuildOutput> {
+    match &value.value {
+        Value::Call(word, _) if word.value == "output" => output(value, scope),
+        Value::Wrong => None,
+        other => {
+            let message = format!("expected an output of a build, found {}", other.describe());
+            let wrong = Diagnostic::new(value.span, message).label(format!("this is {}", other.kind()));
+            let hint = match other {
+                Value::File(_) | Value::Directory(_) => {
+                    format!("write `output \"{example}\" from BUILD`; a build can hand on what it has as a `source`")
+                }
+                _ => format!("write `output \"{example}\" from BUILD`"),
+            };
+            scope.report.push(wrong.hint(hint));
+            None
+        }
+    }
 }
 
 /// Whether a build that is known already leaves this output.

@@ -4,11 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Build, BuildOutput, BuildSource};
 use crate::base::{Diagnostic, Span};
+use crate::recipe::kernel::Kernel;
 use crate::recipe::nearest::suggest;
 use crate::recipe::report::Diagnostics;
 
+type Builds = BTreeMap<String, Build>;
+type Kernels = BTreeMap<String, Kernel>;
+
 /// Reports outputs that no build leaves, and builds that read from themselves.
-pub(in crate::recipe) fn settle(builds: &BTreeMap<String, Build>, report: &Diagnostics) {
+pub(in crate::recipe) fn settle(builds: &Builds, kernels: &Kernels, report: &Diagnostics) {
+    for output in kernels.values().flat_map(Kernel::outputs) {
+        if let Some(wrong) = builds.get(&output.value.build).and_then(|from| lacks(from, &output.value, output.span)) {
+            report.push(wrong);
+        }
+    }
     for build in builds.values() {
         for source in build.sources.values() {
             let BuildSource::Output(output) = &source.value else { continue };
@@ -19,7 +28,7 @@ pub(in crate::recipe) fn settle(builds: &BTreeMap<String, Build>, report: &Diagn
     }
     let mut done = BTreeSet::new();
     for build in builds.values() {
-        if let Some(wrong) = circle(builds, build, &mut done) {
+        if let Some(wrong) = circle((builds, kernels), build, &mut done) {
             report.push(wrong);
         }
     }
@@ -36,14 +45,30 @@ pub(super) fn lacks(build: &Build, output: &BuildOutput, span: Span) -> Option<D
     Some(wrong.label("not among its outputs").related(build.span, "the build"))
 }
 
+/// How a build reads another: itself, or through a kernel that is compiled from it.
+fn link(kernels: &Kernels, reader: &Build, read: &str) -> String {
+    let itself = reader
+        .sources
+        .values()
+        .any(|source| matches!(&source.value, BuildSource::Output(output) if output.build == read));
+    let from = |name: &&str| {
+        let outputs = kernels.get(*name).into_iter().flat_map(Kernel::outputs);
+        outputs.into_iter().any(|output| output.value.build == read)
+    };
+    match reader.kernels().find(from).filter(|_| !itself) {
+        Some(kernel) => format!(" reads kernel `{kernel}`, which is compiled from `{read}`"),
+        None => format!(" reads `{read}`"),
+    }
+}
+
 /// The circle that a walk from `start` comes upon first. What is `done` leads into none that is not reported.
 fn circle<'a>(
-    builds: &'a BTreeMap<String, Build>,
+    (builds, kernels): (&'a Builds, &'a Kernels),
     start: &'a Build,
     done: &mut BTreeSet<&'a str>,
 ) -> Option<Diagnostic> {
     // Each with the builds that are still to be looked at: recursion would be as deep as an attacker likes.
-    let mut path: Vec<(&Build, Vec<&BuildOutput>)> = vec![(start, start.dependencies().collect())];
+    let mut path: Vec<(&Build, Vec<&BuildOutput>)> = vec![(start, start.dependencies(kernels).collect())];
     if !done.insert(&start.name) {
         return None;
     }
@@ -55,13 +80,15 @@ fn circle<'a>(
         // One with a mistake is not there, and reported already.
         let Some(next) = builds.get(&output.build) else { continue };
         if let Some(at) = path.iter().position(|(build, _)| build.name == next.name) {
-            let names = path[at..].iter().map(|(build, _)| build.name.as_str()).chain([next.name.as_str()]);
-            let chain = names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" reads ");
+            let readers = path[at..].iter().map(|(build, _)| *build);
+            let read = path[at + 1..].iter().map(|(build, _)| *build).chain([next]);
+            let links = readers.zip(read).map(|(reader, read)| link(kernels, reader, &read.name));
+            let chain = format!("`{}`{}", next.name, links.collect::<String>());
             let wrong = Diagnostic::new(next.span, format!("build `{}` reads its own output", next.name));
             return Some(wrong.label(chain));
         }
         if done.insert(&next.name) {
-            path.push((next, next.dependencies().collect()));
+            path.push((next, next.dependencies(kernels).collect()));
         }
     }
     None

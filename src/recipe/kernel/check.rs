@@ -2,11 +2,14 @@
 
 use std::path::PathBuf;
 
+use super::built::built;
 use super::config::options;
+use super::modules::initrd_modules;
 use super::{Compiled, ConfigBase, ConfigBlock, Kernel, KernelSource, Origin};
 use crate::base::{Arch, Diagnostic, Spanned};
 use crate::recipe::address::{self, Address};
 use crate::recipe::architecture;
+use crate::recipe::build;
 use crate::recipe::kinds::{FileKey, Name};
 use crate::recipe::local::{LocalOrigin, LocalPlace};
 use crate::recipe::packages::source::{DebianPart, DebianSource};
@@ -15,46 +18,54 @@ use crate::recipe::reader::Reader;
 use crate::recipe::scope::{Scope, Wanted};
 use crate::recipe::value::{EvaluatedNode, Value};
 
-/// Reads one `kernel` block: stock with `package`, compiled with `source`.
+/// Reads one `kernel` block: stock with `package`, compiled with `source`, left by builds with `image`.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Kernel> {
     let mut reader = Reader::new(node, &scope.report);
     let name = reader.name();
     let own = name.as_ref().map_or("", |name| name.value.as_str()).to_owned();
     let has = |field: &str| node.children.iter().find(|child| child.keyword.value == field);
     let arch = architecture::read(&mut reader);
-    if let Some(image) = has("image") {
-        let wrong = Diagnostic::new(image.keyword.span, format!("{} has an `image`", node.title()));
-        let hint = "kiln compiles a kernel, or takes one out of a package: write `source = directory \"linux\"` for the tree that \
-                    the image was made from, or `package = package \"linux-image-amd64\"`";
-        scope.report.push(wrong.label("a kernel cannot be a ready image").hint(hint));
-        return None;
-    }
     let own = Own { name: &own, arch: &arch };
-    let origin = match (has("package"), has("source")) {
-        (Some(package), Some(source)) => {
-            let wrong =
-                Diagnostic::new(source.keyword.span, format!("{} has both `package` and `source`", node.title()));
-            let wrong = wrong
-                .label("compiled from source")
-                .related(package.keyword.span, "this kernel is used as Debian built it");
-            scope.report.push(wrong.hint("keep one of the two"));
-            return None;
-        }
-        (None, None) => {
-            let wrong = Diagnostic::new(node.head(), format!("{} has neither `package` nor `source`", node.title()));
+    let ways: Vec<&EvaluatedNode> = ["package", "source", "image"].into_iter().filter_map(has).collect();
+    let origin = match ways[..] {
+        [] => {
+            let message = format!("{} has neither `package` nor `source` nor `image`", node.title());
+            let wrong = Diagnostic::new(node.head(), message);
             let stock = arch.value.facts().kernel.package;
-            let hint = format!("add `package = package \"{stock}\"` or `source = package \"linux-source-6.12\"`");
+            let hint = format!(
+                "add `package = package \"{stock}\"`, `source = package \"linux-source-6.12\"` or `image = output \"bzImage\" from BUILD`"
+            );
             scope.report.push_absence(wrong.label("comes from nowhere").hint(hint));
             return None;
         }
-        (Some(_), None) => stock(&mut reader, scope, own),
-        (None, Some(_)) => compiled(&mut reader, scope, own).map(|compiled| Origin::Compiled(Box::new(compiled))),
+        [way] => match way.keyword.value.as_str() {
+            "package" => stock(&mut reader, scope, own),
+            "source" => compiled(&mut reader, scope, own).map(|compiled| Origin::Compiled(Box::new(compiled))),
+            _ => built(&mut reader, scope).map(|built| Origin::Built(Box::new(built))),
+        },
+        [first, second, ..] => {
+            let (one, other) = (&first.keyword, &second.keyword);
+            let message = format!("{} has both `{}` and `{}`", node.title(), one.value, other.value);
+            let wrong = Diagnostic::new(other.span, message).label(meaning(&other.value));
+            let wrong = wrong.related(one.span, meaning(&one.value));
+            scope.report.push(wrong.hint("keep one of the two"));
+            return None;
+        }
     };
     reader.finish();
     if let (Some(name), Some(Origin::Compiled(compiled))) = (&name, &origin) {
         super::contradiction::report(name, compiled, &scope.report);
     }
     Some(Kernel { name: name?.value, architecture: arch, origin: origin?, span: node.head() })
+}
+
+/// What a field says of the kernel that has it.
+fn meaning(field: &str) -> &'static str {
+    match field {
+        "package" => "this kernel is used as Debian built it",
+        "source" => "compiled from source",
+        _ => "this kernel is ready when a build leaves it",
+    }
 }
 
 /// What the sets of a kernel are called after, and what it runs on.
@@ -77,19 +88,6 @@ fn stock(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Origin>
     let request = request(&value, scope)?;
     let set = scope.own_set(&own.name("package"), vec![request], Spanned::new(own.arch.value, value.span));
     Some(Origin::Stock { set, initrd_modules })
-}
-
-/// Names of modules that the initramfs loads besides those that mount the root.
-fn initrd_modules(reader: &mut Reader<'_>) -> Vec<Spanned<String>> {
-    let modules = reader.list::<String>("initrd-modules");
-    for module in &modules {
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if module.value.is_empty() || !module.value.chars().all(legal) {
-            let wrong = Diagnostic::new(module.span, format!("`{}` cannot be the name of a module", module.value));
-            reader.error(wrong.label("letters, digits, `_` and `-` only").hint("a module is named without `.ko`"));
-        }
-    }
-    modules
 }
 
 fn compiled(reader: &mut Reader<'_>, scope: &Scope, own: Own<'_>) -> Option<Compiled> {
@@ -138,10 +136,11 @@ fn configs(reader: &mut Reader<'_>, scope: &Scope) -> Vec<ConfigBlock> {
 }
 
 /// What a report proposes as the source of a kernel.
-const SOURCES: &str = "write `package \"linux-source-6.12\"`, `source-package \"linux\"`, `source-tarball \"linux\"`, `url \"https://...\" sha256:...` or, for a \
-                       tree of your own, `directory \"linux\"`";
+const SOURCES: &str = "write `package \"linux-source-6.12\"`, `source-package \"linux\"`, `source-tarball \"linux\"`, `url \"https://...\" sha256:...`, `output \"linux.tar\" from BUILD` or, \
+                       for a tree of your own, `directory \"linux\"`";
 
-/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, `source-tarball "linux"`, `url "https://..." sha256:...`, or `directory "linux"`.
+/// `package "linux-source-6.12"`, `source-package "linux" from trixie`, `source-tarball "linux"`, `url "https://..." sha256:...`, `output "linux.tar" from BUILD`,
+/// or `directory "linux"`.
 fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelSource> {
     match &value.value {
         Value::Call(word, arguments) if word.value == "url" => {
@@ -150,6 +149,9 @@ fn source(value: &Spanned<Value>, scope: &Scope, own: Own<'_>) -> Option<KernelS
         }
         Value::Call(word, arguments) if DebianPart::named(&word.value).is_some() => {
             DebianSource::read(word, arguments, scope).map(KernelSource::DebianSource)
+        }
+        Value::Call(word, _) if word.value == "output" => {
+            build::output(value, scope).map(|output| KernelSource::Output(Spanned::new(output, value.span)))
         }
         Value::Local(local) => Some(KernelSource::Directory(local.place.clone(), LocalOrigin::Recipe)),
         Value::Text(path) if path.contains('/') => {

@@ -10,6 +10,7 @@ pub mod memory;
 
 pub use check::check;
 
+use super::build::BuildOutput;
 use super::packages::PackageSet;
 use super::qemu::MachineQemu;
 use crate::base::Arch;
@@ -47,6 +48,8 @@ pub struct Machine {
     pub firmware: Spanned<Firmware>,
     /// The package set that firmware and boot loader come from.
     pub boot: Option<PackageSet>,
+    /// Firmware that builds of the recipe leave, in the place of a package's.
+    pub uefi: Option<BuiltFirmware>,
     /// Words added to the kernel's command line, in order.
     pub append: Vec<Spanned<String>>,
     /// Words added to QEMU's command line, in order; see [`crate::machine::rules`].
@@ -135,7 +138,31 @@ pub const STUB: &str = "systemd-boot-efi";
 /// What a BIOS starts.
 pub const GRUB: &str = "grub-pc-bin";
 
+/// UEFI firmware out of builds of the recipe: `uefi { code = ... variables = ... }`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuiltFirmware {
+    /// What runs, which the guest cannot write to.
+    pub code: Spanned<BuildOutput>,
+    /// Its variables as they are before the first boot.
+    pub variables: Spanned<BuildOutput>,
+    /// The block.
+    pub span: Span,
+}
+
+impl BuiltFirmware {
+    /// What it takes of builds.
+    pub fn outputs(&self) -> [&Spanned<BuildOutput>; 2] {
+        [&self.code, &self.variables]
+    }
+}
+
 impl Machine {
+    /// Packages that its firmware needs in `boot`: without OVMF where a build leaves the firmware.
+    pub fn boot_packages(&self) -> Vec<&'static str> {
+        let needed = self.firmware.value.packages().iter().copied();
+        needed.filter(|name| self.uefi.is_none() || *name != OVMF).collect()
+    }
+
     /// What it is, which its chipset says.
     pub fn arch(&self) -> Arch {
         self.chipset.value.arch()

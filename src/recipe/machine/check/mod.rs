@@ -8,6 +8,7 @@ mod cache;
 mod cdat;
 mod cxl;
 mod device;
+mod firmware;
 mod memory;
 mod slots;
 mod value;
@@ -52,8 +53,9 @@ pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
         nvdimms: slots::nvdimms(&mut reader, &nodes),
         cpu: cpu_model(&mut reader),
         chipset: chipset(&mut reader, &arch),
-        firmware: firmware(&mut reader),
+        firmware: firmware::kind(&mut reader),
         boot,
+        uefi: firmware::built(&mut reader, scope),
         append: append(&mut reader),
         arguments: reader.list::<String>("qemu-args"),
         distances: memory::distances(&mut reader, &nodes),
@@ -203,17 +205,6 @@ fn chipset(reader: &mut Reader<'_>, arch: &Spanned<Arch>) -> Spanned<Chipset> {
         reader.error(mistake.hint(format!("write `architecture = {other}`, or `type = {usual}`")));
     }
     Spanned::new(found, word.span)
-}
-
-fn firmware(reader: &mut Reader<'_>) -> Spanned<Firmware> {
-    let Some(word) = reader.word("firmware", &["direct", "seabios", "uefi"]) else {
-        return Spanned::new(Firmware::Direct, reader.node().head());
-    };
-    word.map(|word| match word {
-        "seabios" => Firmware::Seabios,
-        "uefi" => Firmware::Uefi,
-        _ => Firmware::Direct,
-    })
 }
 
 /// `append = ["memhp_default_state=offline"]`: words for the kernel's command line.
