@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{RecipeVerdict, TreeRequest};
+use crate::ops::inside;
 use crate::ops::session::Session;
 
 /// Where paths begin.
@@ -26,10 +27,9 @@ impl Places {
     pub(super) fn of(session: &Session<'_>, request: &TreeRequest<'_>) -> Places {
         let root = match request.paths {
             PathBase::WorkingDirectory => None,
-            PathBase::Repository => session.world.canonical(request.directory).ok().and_then(|top| {
-                // A file in worktrees and submodules.
-                top.ancestors().find(|directory| is_there(&directory.join(".git"))).map(Path::to_owned)
-            }),
+            PathBase::Repository => {
+                session.world.canonical(request.directory).ok().and_then(|top| inside::repository(&top))
+            }
         };
         Places { root }
     }
@@ -58,9 +58,4 @@ fn below(session: &Session<'_>, root: &Path, path: &Path) -> Option<PathBuf> {
 pub(super) fn from_here(session: &Session<'_>, path: &Path) -> PathBuf {
     let here = session.world.canonical(Path::new(".")).ok();
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
-}
-
-/// Whether anything is there, even what cannot be read or leads nowhere.
-pub(super) fn is_there(path: &Path) -> bool {
-    !path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
 }
