@@ -342,3 +342,22 @@ fn a_key_may_have_the_comment_that_ssh_keygen_writes() {
     lab.trust(&format!("alice {} alice@host.example revoked", lab.public("key")));
     refused(&lab.verify(&[]), 3, &["revoked"]);
 }
+
+/// minisign asks for a passphrase by default, and no agent has its keys.
+#[test]
+fn a_minisign_key_that_cannot_sign_is_refused_with_a_way_out() {
+    let Some(lab) = Lab::new("minisign-pass") else { return };
+    let secret = base64::encode(&[b"EdScB2".as_slice(), &[7; 152]].concat());
+    std::fs::write(lab.path("mini.key"), format!("untrusted comment: minisign encrypted secret key\n{secret}\n"))
+        .unwrap();
+    let word = base64::encode(&[b"Ed".as_slice(), b"kiln-key", &[7; 32]].concat());
+    std::fs::write(lab.path("mini.pub"), format!("untrusted comment: minisign public key\n{word}\n")).unwrap();
+    for (key, words) in [
+        ("mini.key", ["the minisign key has a passphrase", "minisign -C -W -s COPY"]),
+        ("mini.pub", ["a minisign public key, which signs nothing", "name the secret key"]),
+    ] {
+        let output = lab.kiln(&["sign", "result", "--key", key]).output().unwrap();
+        refused(&output, 2, &words);
+        assert!(!text(&output).contains("name its .pub file"), "{}", text(&output));
+    }
+}
