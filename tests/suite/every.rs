@@ -1,6 +1,7 @@
 //! `kiln verify --all`: every recipe and lock of a tree, as people and CI services read it.
 
 mod links;
+mod paths;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
