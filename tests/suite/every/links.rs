@@ -81,6 +81,7 @@ fn links_and_depths_lead_nowhere() {
         said.contains("error: recipes/endless.kiln: a link that leaves the tree, to /dev/zero; it was not"),
         "{said}"
     );
+    assert!(said.contains("error: recipes/pipe.kiln: a named pipe, a socket or a device, not a file"), "{said}");
     let deep = tree.0.join("d/".repeat(70));
     std::fs::create_dir_all(deep).unwrap();
     refused(&tree.verify(&[]), 2, &["too many files or levels"]);
