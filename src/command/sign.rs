@@ -2,12 +2,18 @@
 
 use super::failure::Failure;
 use super::output;
+use crate::base::Foreign;
 use crate::cli;
 use crate::ops::sign::{self, SignRequest, SignedReport, SignedRequest, Signer};
 use crate::ops::{OpsError, Session};
 
 /// Carries `kiln sign` out.
 pub fn run(session: &Session<'_>, args: &cli::SignArgs) -> Result<(), Failure> {
+    if args.directory.is_file() {
+        let file = Foreign(args.directory.display());
+        let help = "a recipe is built first: `kiln build`, then `kiln sign result/NAME`";
+        return Err(Failure::usage(format!("{file} is a file; what is signed is a result directory\n  help: {help}")));
+    }
     let (directory, key) = (args.directory.clone(), args.key.clone());
     let signature = sign::sign(session, &SignRequest { directory, key, days: args.expires })?;
     output::print(&format!("wrote {}\n", signature.display()))
