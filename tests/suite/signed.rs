@@ -183,6 +183,13 @@ fn minisign_accepts_what_kiln_signs_and_the_other_way_round() {
 fn unsigned_is_refused() {
     let Some(lab) = Lab::new("unsigned") else { return };
     lab.refuses(&["result: not signed: it has no signed.json"]);
+    // A program that asks learns why on standard output.
+    let output = lab.verify(&["--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), &report["refused"]),
+        (Some(3), &"result: not signed: it has no signed.json".into())
+    );
     lab.sign(&[]);
     std::fs::remove_file(lab.path("result/signed.json.sig")).unwrap();
     lab.refuses(&["not signed: it has no signed.json.sig or signed.json.minisig"]);
