@@ -21,7 +21,24 @@ fn render_as(level: Level<'static>, sources: &SourceMap, diagnostics: &[Diagnost
     let renderer = if color { Renderer::styled() } else { Renderer::plain() };
     let renderer = renderer.decor_style(DecorStyle::Ascii);
     let reports = diagnostics.iter().map(|diagnostic| renderer.render(&[group(level.clone(), sources, diagnostic)]));
-    reports.map(|report| report + "\n").collect::<Vec<_>>().join("\n")
+    reports.map(|report| places(&report) + "\n").collect::<Vec<_>>().join("\n")
+}
+
+/// A second file is written as the first one is: CI services obey lines that begin with two colons, so that `::: FILE` would have to be
+/// spelled otherwise.
+fn places(report: &str) -> String {
+    let shown = |line: &str| match line.find(":::") {
+        Some(at) if is_blank(&line[..at]) => format!("{}-->{}", &line[..at], &line[at + 3..]),
+        _ => line.to_owned(),
+    };
+    report.split('\n').map(shown).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether a terminal shows nothing of it: spaces and colours.
+fn is_blank(text: &str) -> bool {
+    let mut parts = text.split('\x1b');
+    let spaces = |text: &str| text.bytes().all(|byte| byte == b' ');
+    parts.next().is_none_or(spaces) && parts.all(|part| part.split_once('m').is_some_and(|(_, rest)| spaces(rest)))
 }
 
 fn group<'a>(level: Level<'a>, sources: &'a SourceMap, diagnostic: &'a Diagnostic) -> Group<'a> {
@@ -98,6 +115,20 @@ error: expected a size
   = help: write `4GiB`
 ";
         assert_eq!(render(&sources, &[wrong], false), expected);
+    }
+
+    #[test]
+    fn a_second_file_is_shown_in_words_that_no_ci_service_obeys() {
+        let mut sources = SourceMap::default();
+        let main = sources.add("a.kiln".into(), "import \"ie/m.kiln\"\n".to_owned());
+        let other = sources.add("ie/m.kiln".into(), "size = 4\n".to_owned());
+        let wrong = Diagnostic::new(Span { file: other, start: 7, end: 8 }, "expected a size");
+        let wrong = wrong.related(Span { file: main, start: 7, end: 18 }, "imported here");
+        for color in [false, true] {
+            let text = render(&sources, std::slice::from_ref(&wrong), color);
+            assert!(!text.contains(":::") && crate::base::tell::plain(&text).matches("\\u{3a}").count() == 0, "{text}");
+            assert_eq!(text.matches("--> ").count(), 2, "{text}");
+        }
     }
 
     #[test]

@@ -17,9 +17,12 @@ pub struct GcArgs {
     /// List what would be removed without removing it
     #[arg(long)]
     pub dry_run: bool,
-    /// First read every file of the store again, and set damaged ones aside
+    /// First read every file of the store again, and set damaged ones aside; the exit code is 3 in the end if there are any
     #[arg(long, conflicts_with = "dry_run")]
     pub check: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `kiln store`
@@ -45,7 +48,7 @@ pub enum StoreQuestion {
         #[arg(long)]
         json: bool,
     },
-    /// Read every file again, set damaged ones aside, and exit with code 3 if there are any. Stores below are read, too, and nothing is
+    /// Read every file again, list damaged ones and set them aside, and exit with code 3 if there are any. Stores below are read, too, and nothing is
     /// set aside there
     Verify,
     /// Let other users read the store, so that it can be below theirs; what was made from private files stays closed to them

@@ -25,7 +25,10 @@ pub fn run(session: &Session<'_>, args: &cli::ChallengeArgs) -> Result<(), Failu
         return Err(Failure::mismatch(format!("{differ} of {} steps differ", report.steps.len())));
     }
     if report.count(StepVerdict::Agree) == 0 {
-        return Err(Failure::mismatch("no step was built by two, so nothing was compared"));
+        let text = "no step was built by two who are trusted, so nothing was compared";
+        let help = "\n  help: list the keys of those whose results count in kiln/trusted-keys, or name a file with --trusted-keys";
+        let help = if report.steps.iter().any(ChallengedStep::has_others) { help } else { "" };
+        return Err(Failure::mismatch(format!("{text}{help}")));
     }
     Ok(())
 }
@@ -35,11 +38,12 @@ fn challenged(report: &ChallengeReport) -> String {
     let mut text: String = report.steps.iter().map(|step| line(step, width)).collect();
     let count = |verdict| report.count(verdict);
     text.push_str(&format!(
-        "{} steps: {} agree, {} differ, {} built by one alone, {} missing\n",
+        "{} steps: {} agree, {} differ, {} built by one alone, {} by untrusted keys alone, {} missing\n",
         report.steps.len(),
         count(StepVerdict::Agree),
         count(StepVerdict::Differ),
         count(StepVerdict::One),
+        count(StepVerdict::Untrusted),
         count(StepVerdict::Missing)
     ));
     text
@@ -52,11 +56,12 @@ fn line(step: &ChallengedStep, width: usize) -> String {
         StepVerdict::Agree => "agree",
         StepVerdict::Differ => "differ",
         StepVerdict::One => "one",
+        StepVerdict::Untrusted => "untrusted",
         StepVerdict::Missing => "missing",
     };
     let whose: Vec<String> = step.answers.iter().map(whose).collect();
     if step.verdict != StepVerdict::Differ {
-        return format!("{name:width$}  {word:7}  {}\n", whose.join(", ")).trim_end().to_owned() + "\n";
+        return format!("{name:width$}  {word:9}  {}\n", whose.join(", ")).trim_end().to_owned() + "\n";
     }
     let mut text = format!("{name:width$}  {word}\n");
     for (answer, whose) in step.answers.iter().zip(whose) {
@@ -70,7 +75,10 @@ fn line(step: &ChallengedStep, width: usize) -> String {
 fn whose(answer: &ChallengeAnswer) -> String {
     match (&answer.cache, &answer.signer, &answer.key) {
         (Some(cache), Some(signer), _) => format!("{} in {}", Foreign(signer), Foreign(cache)),
-        (Some(cache), None, Some(key)) => format!("{}, who is not trusted, in {}", Foreign(key), Foreign(cache)),
+        (Some(cache), None, Some(key)) => {
+            let why = answer.not_counted.unwrap_or("not trusted");
+            format!("{} ({why}) in {}", Foreign(key), Foreign(cache))
+        }
         _ => "this store".to_owned(),
     }
 }

@@ -5,7 +5,8 @@ use std::path::Path;
 use super::failure::Failure;
 use crate::base::{Foreign, SourceMap};
 use crate::cli;
-use crate::ops::OpsError;
+use crate::ops::inside::TreeBound;
+use crate::ops::{OpsError, Session};
 use crate::recipe::Mistakes;
 use crate::syntax;
 use crate::world::fs;
@@ -14,9 +15,10 @@ use crate::world::fs;
 const LIMIT: u64 = 1 << 20;
 
 /// Carries the verb out.
-pub fn run(args: &cli::FmtArgs) -> Result<(), Failure> {
+pub fn run(session: &Session<'_>, args: &cli::FmtArgs) -> Result<(), Failure> {
     let mut differing = Vec::new();
     for path in &args.files {
+        in_repository(session, path)?;
         let (before, after) = formatted(path)?;
         if before == after {
             continue;
@@ -30,6 +32,18 @@ pub fn run(args: &cli::FmtArgs) -> Result<(), Failure> {
     match differing.is_empty() {
         true => Ok(()),
         false => Err(Failure::mismatch(format!("not formatted: {}\n  help: run `kiln fmt`", differing.join(" ")))),
+    }
+}
+
+/// An error shows lines of a file. Where others choose what a repository has, a link must not choose which file.
+fn in_repository(session: &Session<'_>, path: &Path) -> Result<(), Failure> {
+    let bound = TreeBound::of_repository(session.world, path).filter(|_| path.is_symlink());
+    match bound.and_then(|bound| bound.left_by(session.world, path)) {
+        Some(wrong) => {
+            let help = "name the file itself to format it";
+            Err(Failure::usage(format!("{}: {wrong}; it was not read\n  help: {help}", Foreign(path.display()))))
+        }
+        None => Ok(()),
     }
 }
 

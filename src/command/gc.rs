@@ -5,24 +5,54 @@ use super::output;
 use crate::base::{ByteSize, Foreign};
 use crate::cli::{self, StoreQuestion};
 use crate::ops::{Session, load};
-use crate::store::gc::{Policy, RecheckReport};
+use crate::store::gc::{DamagedEntry, GcEntry, GcReport, Policy, RecheckReport};
 use crate::store::{Below, BelowUsage, Store, StoreError};
 
 /// Carries `kiln gc` out.
 pub fn run(session: &Session<'_>, args: &cli::GcArgs) -> Result<(), Failure> {
     let store = load::open_store(session.world)?;
-    if args.check {
-        output::print(&checked(&store.recheck()?))?;
-    }
+    let found = if args.check { Some(store.recheck()?) } else { None };
     let since = session.world.now().0 - i64::from(args.keep_days) * 86_400;
     let mut policy = Policy { since, dry_run: args.dry_run };
     if let Some(most) = args.max_size {
         policy = store.fitting(&policy, most.0)?;
     }
     let report = store.collect(&policy)?;
-    let verb = if args.dry_run { "would remove" } else { "removed" };
-    let size = ByteSize(report.bytes).rounded();
-    output::print(&format!("{verb} {} files and trees, {size}; kept {}\n", report.removed, report.kept))
+    let text = format!("{}{}", found.as_ref().map(checked).unwrap_or_default(), collected(&report, args.dry_run));
+    match found {
+        Some(found) if found.damaged > 0 => return Err(Failure::mismatch(text.trim_end())),
+        _ if args.json => output::json(&report)?,
+        _ => output::print(&text)?,
+    }
+    args.max_size.map_or(Ok(()), |most| limited(&store, most, &report, args.dry_run))
+}
+
+/// Says that a limit is not kept, as roots stay under every one.
+fn limited(store: &Store, most: ByteSize, report: &GcReport, dry_run: bool) -> Result<(), Failure> {
+    let (gone, verb) = if dry_run { (report.bytes, "would still take") } else { (0, "still takes") };
+    let left = store.usage()?.iter().map(|part| part.bytes).sum::<u64>().saturating_sub(gone);
+    if left > most.0 {
+        let (left, most) = (ByteSize(left).rounded(), most.rounded());
+        let help = "roots keep the rest; `kiln root list` lists them";
+        crate::tell!("warning: the store {verb} {left}, more than --max-size {most}\n  help: {help}");
+    }
+    Ok(())
+}
+
+/// What was removed; what would be, one by one, the largest first.
+fn collected(report: &GcReport, dry_run: bool) -> String {
+    let size = |bytes| ByteSize(bytes).rounded();
+    let verb = if dry_run { "would remove" } else { "removed" };
+    let GcReport { removed, bytes, kept, .. } = report;
+    let mut text = format!("{verb} {removed} files and trees, {}; kept {kept}\n", size(*bytes));
+    if dry_run {
+        let mut entries: Vec<&GcEntry> = report.entries.iter().collect();
+        entries.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.name.cmp(&other.name)));
+        for GcEntry { part, name, bytes } in entries {
+            text.push_str(&format!("{:>10}  {part}/{}\n", size(*bytes), Foreign(name)));
+        }
+    }
+    text
 }
 
 /// Carries `kiln store` out.
@@ -64,10 +94,11 @@ pub fn store(session: &Session<'_>, args: &cli::StoreArgs) -> Result<(), Failure
                 let Some(found) = readable(&store, below, Below::recheck) else { continue };
                 damaged += found.damaged;
                 text += &format!(
-                    "below, in {}: checked {} files and trees; {} damaged or not to be used\n",
+                    "below, in {}: checked {} files and trees; {} damaged or not to be used\n{}",
                     Foreign(below.path().display()),
                     found.checked,
-                    found.damaged
+                    found.damaged,
+                    listed(&found)
                 );
             }
             if damaged == 0 { output::print(&text) } else { Err(Failure::mismatch(text.trim_end())) }
@@ -94,5 +125,20 @@ fn readable<T>(store: &Store, below: &Below, ask: impl Fn(&Below) -> Result<T, S
 }
 
 fn checked(found: &RecheckReport) -> String {
-    format!("checked {} files and trees; {} damaged, set aside\n", found.checked, found.damaged)
+    let RecheckReport { checked, damaged, .. } = found;
+    format!("checked {checked} files and trees; {damaged} damaged, set aside\n{}", listed(found))
+}
+
+/// A line for each that is damaged, as far as they are kept.
+fn listed(found: &RecheckReport) -> String {
+    let line = |entry: &DamagedEntry| {
+        let kind = if entry.part == "tree" { "tree" } else { "file" };
+        let outputs = entry.outputs.iter().map(|name| format!("`{}`", Foreign(name))).collect::<Vec<_>>().join(", ");
+        let outputs =
+            if outputs.is_empty() { "no output of a known result".to_owned() } else { format!("output {outputs}") };
+        format!("  {kind} {}: {outputs}\n", entry.digest)
+    };
+    let more = found.damaged.saturating_sub(found.listed.len() as u64);
+    let more = if more > 0 { format!("  {more} more\n") } else { String::new() };
+    found.listed.iter().map(line).collect::<String>() + &more
 }

@@ -61,7 +61,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
     let session = Session { world: &world, listener: &terminal };
     match verb {
         Verb::Check(args) => check::run(&session, &args),
-        Verb::Fmt(args) => fmt::run(&args),
+        Verb::Fmt(args) => fmt::run(&session, &args),
         Verb::Lock(args) => lock::run(&session, &args),
         Verb::Plan(args) => plan::run(&session, &args),
         Verb::Build(args) => build::run(&session, &args),

@@ -2,12 +2,18 @@
 
 use super::failure::Failure;
 use super::output;
+use crate::base::Foreign;
 use crate::cli;
 use crate::ops::sign::{self, SignRequest, SignedReport, SignedRequest, Signer};
-use crate::ops::{OpsError, Session};
+use crate::ops::{ErrorClass, OpsError, Session};
 
 /// Carries `kiln sign` out.
 pub fn run(session: &Session<'_>, args: &cli::SignArgs) -> Result<(), Failure> {
+    if args.directory.is_file() {
+        let file = Foreign(args.directory.display());
+        let help = "a recipe is built first: `kiln build`, then `kiln sign result/NAME`";
+        return Err(Failure::usage(format!("{file} is a file; what is signed is a result directory\n  help: {help}")));
+    }
     let (directory, key) = (args.directory.clone(), args.key.clone());
     let signature = sign::sign(session, &SignRequest { directory, key, days: args.expires })?;
     output::print(&format!("wrote {}\n", signature.display()))
@@ -20,8 +26,21 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failu
         recipe: args.recipe_name.clone(),
         trusted: args.trusted_keys.clone(),
     };
-    let report = sign::verify(session, &request)?;
+    let report = match sign::verify(session, &request) {
+        Err(error) if args.json && error.class() == ErrorClass::Mismatch => {
+            output::json(&Refusal { refused: error.to_string() })?;
+            return Err(error.into());
+        }
+        report => report?,
+    };
     if args.json { output::json(&report) } else { output::print(&summary(&report)) }
+}
+
+/// What is printed instead of a report with `--json`.
+#[derive(serde::Serialize)]
+struct Refusal {
+    /// Why.
+    refused: String,
 }
 
 fn summary(report: &SignedReport) -> String {

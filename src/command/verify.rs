@@ -6,6 +6,7 @@ use std::path::Path;
 use super::failure::Failure;
 use super::output;
 use crate::cli::{self, RecipeArgs};
+use crate::deliver::manifest;
 use crate::ops::{self, OpsError, RecipeOptions, Session, Variation, VerifyReport};
 use crate::world::fs;
 
@@ -41,7 +42,9 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
     }
     let (wrong, checked) = (report.wrong.len(), report.checked);
     let differences = if wrong == 1 { "1 difference".to_owned() } else { format!("{wrong} differences") };
-    Err(Failure::mismatch(format!("{differences} in {checked} files\n  {}", report.wrong.join("\n  "))))
+    let is_result = args.rebuild || args.inputs || target.recipe.join(manifest::FILE).symlink_metadata().is_ok();
+    let help = if is_result { "" } else { "\n  help: `kiln verify --all DIR` verifies recipes and their locks" };
+    Err(Failure::mismatch(format!("{differences} in {checked} files\n  {}{help}", report.wrong.join("\n  "))))
 }
 
 /// What --inputs and --rebuild ask of one recipe among all.

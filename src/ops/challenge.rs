@@ -14,7 +14,7 @@ use super::cache::config::{self, CacheOptions, CachePlace, PlaceKind};
 use super::cache::place::{Part, ReadProblem, Reader, told};
 use super::cache::statement::{Judge, ResultProblem, SignedResult};
 use super::cache::{RESULT_LIMIT, layout, remember, result_name};
-use super::error::{CacheError, OpsError};
+use super::error::{CacheError, OpsError, SignerProblem};
 use super::load;
 use super::options::RecipeOptions;
 use super::session::Session;
@@ -57,6 +57,9 @@ pub struct ChallengeAnswer {
     /// Their key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
+    /// Why nobody need believe that key, in a word; its results are shown, and agree with nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_counted: Option<&'static str>,
     /// The action that it is a result of.
     pub action: Digest,
     /// Digests of the outputs.
@@ -67,12 +70,14 @@ pub struct ChallengeAnswer {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepVerdict {
-    /// At least two built it, and have the same bits.
+    /// At least two built it who are trusted, or one of them and this store, and all have the same bits.
     Agree,
     /// Two have different bits.
     Differ,
-    /// One alone has a result.
+    /// One alone of them has a result.
     One,
+    /// There are results by keys alone that are not trusted: whoever can write to a cache can make any number of those.
+    Untrusted,
     /// Nobody has.
     Missing,
 }
@@ -86,6 +91,13 @@ pub struct ChallengedStep {
     pub verdict: StepVerdict,
     /// Every result.
     pub answers: Vec<ChallengeAnswer>,
+}
+
+impl ChallengedStep {
+    /// Whether there is a result that does not count.
+    pub fn has_others(&self) -> bool {
+        self.answers.iter().any(|answer| answer.not_counted.is_some())
+    }
 }
 
 /// Every step that can be shared.
@@ -191,8 +203,8 @@ fn one_step(builders: &mut [Builder<'_>], asked: &mut Asked<'_>) -> Result<Vec<C
 
 impl Asked<'_> {
     fn answer(&mut self, source: &Source<'_>, action: Digest) -> Option<(ChallengeAnswer, Outputs)> {
-        let (cache, signer, key, outputs) = match source {
-            Source::Store(store) => (None, None, None, store.peek_result(&action)?),
+        let (cache, signed, outputs) = match source {
+            Source::Store(store) => (None, None, store.peek_result(&action)?),
             Source::Cache { place, signer } => {
                 if self.down.contains(&place.name) {
                     return None;
@@ -217,11 +229,18 @@ impl Asked<'_> {
                     self.problem(place, &name, "it is signed by another key than its name says");
                     return None;
                 }
-                (Some(place.name.clone()), signed.name, Some(signed.key.shown()), signed.outputs)
+                let outputs = signed.outputs.clone();
+                (Some(place.name.clone()), Some(signed), outputs)
             }
         };
         let digests = outputs.iter().map(|(name, output)| (name.clone(), digest(output))).collect();
-        Some((ChallengeAnswer { cache, signer, key, action, outputs: digests }, outputs))
+        let key = signed.as_ref().map(|signed| signed.key.shown());
+        let (signer, not_counted) = match signed.map(|signed| signed.signer) {
+            Some(Ok(name)) => (Some(name), None),
+            Some(Err(problem)) => (None, Some(word(&problem))),
+            None => (None, None),
+        };
+        Some((ChallengeAnswer { cache, signer, key, not_counted, action, outputs: digests }, outputs))
     }
 
     /// What is signed, by whomever; the signature must be good.
@@ -230,8 +249,8 @@ impl Asked<'_> {
             let signed = SignedResult::read(bytes)?;
             let key = signed.key(Some(self.judge.trust))?;
             let outputs = signed.statement(action)?.outputs();
-            let name = self.judge.trust.signer(&key, self.judge.recipe, self.judge.now).ok();
-            Ok(Signed { name, key, outputs })
+            let signer = self.judge.trust.signer(&key, self.judge.recipe, self.judge.now);
+            Ok(Signed { signer, key, outputs })
         };
         read().map_err(|problem: ResultProblem| problem.to_string())
     }
@@ -248,9 +267,19 @@ impl Asked<'_> {
 /// A result whose signature is good.
 struct Signed {
     /// Who signed it, if they are trusted with it.
-    name: Option<String>,
+    signer: Result<String, SignerProblem>,
     key: Key,
     outputs: Outputs,
+}
+
+/// Why a key does not count.
+fn word(problem: &SignerProblem) -> &'static str {
+    match problem {
+        SignerProblem::Revoked(_) => "revoked",
+        SignerProblem::KeyExpired { .. } => "expired",
+        SignerProblem::NotTrustedWith { .. } => "not trusted with this recipe",
+        _ => "not trusted",
+    }
 }
 
 fn digest(output: &Output) -> Digest {
@@ -260,18 +289,19 @@ fn digest(output: &Output) -> Digest {
     }
 }
 
-/// One builder is one key, in however many caches; this store is another one, but for keys that have signed for it.
+/// One builder is one trusted key, in however many caches; this store is another one, but for keys that have signed for it. Anybody may
+/// contradict.
 fn verdict(answers: &[ChallengeAnswer], store: &Store) -> StepVerdict {
-    let keys: BTreeSet<&str> = answers.iter().filter_map(|answer| answer.key.as_deref()).collect();
+    let counted = answers.iter().filter(|answer| answer.not_counted.is_none());
+    let keys: BTreeSet<&str> = counted.filter_map(|answer| answer.key.as_deref()).collect();
     let own = answers.iter().filter(|answer| answer.key.is_none());
     let own = own.filter(|own| !keys.iter().any(|key| remember::is_own(store, &own.action, key)));
     let results: BTreeSet<&BTreeMap<String, Digest>> = answers.iter().map(|answer| &answer.outputs).collect();
-    if answers.is_empty() {
-        return StepVerdict::Missing;
-    }
-    match (keys.len() + own.count(), results.len()) {
-        (_, 2..) => StepVerdict::Differ,
-        (0 | 1, _) => StepVerdict::One,
+    match (results.len(), keys.len() + own.count()) {
+        (0, _) => StepVerdict::Missing,
+        (2.., _) => StepVerdict::Differ,
+        (_, 0) => StepVerdict::Untrusted,
+        (_, 1) => StepVerdict::One,
         _ => StepVerdict::Agree,
     }
 }

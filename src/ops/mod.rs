@@ -27,6 +27,7 @@ pub mod fill;
 mod first_boot;
 pub mod gone;
 mod ids;
+pub mod inside;
 pub mod kconfig;
 pub mod launch;
 mod leaks;

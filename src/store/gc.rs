@@ -22,7 +22,7 @@ pub struct Policy {
     pub dry_run: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub struct GcReport {
     /// Files and trees removed.
     pub removed: u64,
@@ -30,6 +30,19 @@ pub struct GcReport {
     pub bytes: u64,
     /// Blobs and trees kept.
     pub kept: u64,
+    /// What was removed, or would be.
+    pub entries: Vec<GcEntry>,
+}
+
+/// Something that is removed.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct GcEntry {
+    /// The directory of the store that it is in.
+    pub part: &'static str,
+    /// Its name there.
+    pub name: String,
+    /// What it holds.
+    pub bytes: u64,
 }
 
 /// The directories that garbage collection looks into.
@@ -50,12 +63,38 @@ pub struct StoreUsage {
 }
 
 /// What reading the whole store found.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct RecheckReport {
     /// Files and trees that were read.
     pub checked: u64,
     /// Those of them that were not what their names say.
     pub damaged: u64,
+    /// The first of these, not more than [`MAX_LISTED`].
+    pub listed: Vec<DamagedEntry>,
+}
+
+/// Damaged files and trees that are listed.
+pub const MAX_LISTED: usize = 100;
+
+/// A file or a tree that is not what its name says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DamagedEntry {
+    /// `cas` for a file, `tree`.
+    pub part: &'static str,
+    /// What it should be.
+    pub digest: Digest,
+    /// Names under which results of steps have it, if any do.
+    pub outputs: Vec<String>,
+}
+
+impl RecheckReport {
+    /// Counts what is damaged, and keeps it for a list.
+    pub(super) fn damaged(&mut self, part: &'static str, digest: Digest) {
+        self.damaged += 1;
+        if self.listed.len() < MAX_LISTED {
+            self.listed.push(DamagedEntry { part, digest, outputs: Vec::new() });
+        }
+    }
 }
 
 /// Something that may go.
@@ -102,8 +141,11 @@ impl Store {
                 report.kept += u64::from(matches!(entry.part, "cas" | "tree"));
                 continue;
             }
+            let bytes = size(&entry.path)?;
             report.removed += 1;
-            report.bytes += size(&entry.path)?;
+            report.bytes += bytes;
+            let name = entry.path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            report.entries.push(GcEntry { part: entry.part, name, bytes });
             if !policy.dry_run {
                 fs::remove_tree(&entry.path)?;
             }
@@ -156,7 +198,7 @@ impl Store {
             report.checked += 1;
             // A disk that cannot read a file has lost it.
             if !file.map_err(StoreError::from).and_then(read).is_ok_and(|(found, _)| found == digest) {
-                report.damaged += 1;
+                report.damaged("cas", digest);
                 self.set_aside(&path, &digest)?;
             }
         }
@@ -164,9 +206,33 @@ impl Store {
             let Some(digest) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
             self.forget_tree(&digest)?;
             report.checked += 1;
-            report.damaged += u64::from(!matches!(self.check_own_tree(&digest)?, super::Presence::Good(_)));
+            if !matches!(self.check_own_tree(&digest)?, super::Presence::Good(_)) {
+                report.damaged("tree", digest);
+            }
         }
+        self.name_outputs(&mut report.listed)?;
         Ok(report)
+    }
+
+    /// Says what results call damaged files and trees.
+    fn name_outputs(&self, listed: &mut [DamagedEntry]) -> Result<(), StoreError> {
+        if listed.is_empty() {
+            return Ok(());
+        }
+        for name in fs::names(&self.root.join("ac"))? {
+            let Some(action) = name.to_str().and_then(|name| name.parse::<Digest>().ok()) else { continue };
+            for (name, output) in self.peek_result(&action).unwrap_or_default() {
+                let digest = match output {
+                    Output::File { digest, .. } => digest,
+                    Output::Tree { root, .. } => root,
+                };
+                let entries = listed.iter_mut().filter(|entry| entry.digest == digest);
+                entries
+                    .filter(|entry| !entry.outputs.contains(&name))
+                    .for_each(|entry| entry.outputs.push(name.clone()));
+            }
+        }
+        Ok(())
     }
 
     /// Everything that may go, and when it was of use.

@@ -1,5 +1,8 @@
 //! `kiln verify --all`: every recipe and lock of a tree, as people and CI services read it.
 
+mod links;
+mod paths;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -316,28 +319,6 @@ fn every_format_says_the_same() {
     assert_eq!((&issue["severity"], &issue["check_name"]), (&"major".into(), &"kiln.recipe".into()), "{gitlab}");
     assert_eq!((gitlab.as_array().unwrap().len(), issue["fingerprint"].as_str().unwrap().len()), (1, 64), "{gitlab}");
     refused(&tree.verify(&["--json", "--format", "sarif"]), 2, &["cannot be used with"]);
-}
-
-#[test]
-fn links_and_depths_lead_nowhere() {
-    let tree = Tree::new("odd");
-    std::os::unix::fs::symlink("..", tree.0.join("recipes/up")).unwrap();
-    std::os::unix::fs::symlink("/dev/zero", tree.0.join("recipes/endless.kiln")).unwrap();
-    rustix::fs::mknodat(
-        rustix::fs::CWD,
-        tree.0.join("recipes/pipe.kiln"),
-        rustix::fs::FileType::Fifo,
-        rustix::fs::Mode::RWXU,
-        0,
-    )
-    .unwrap();
-    let output = tree.verify(&[]);
-    assert!(output.status.success(), "{}", text(&output));
-    let said = text(&output);
-    assert!(said.contains("warning: recipes/endless.kiln") && !said.contains("endless.kiln: verified"), "{said}");
-    let deep = tree.0.join("d/".repeat(70));
-    std::fs::create_dir_all(deep).unwrap();
-    refused(&tree.verify(&[]), 2, &["too many files or levels"]);
 }
 
 /// A broken import is one finding, not one for each recipe that has it.

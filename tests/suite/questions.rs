@@ -173,6 +173,11 @@ fn a_store_says_where_it_is_what_it_takes_and_whether_it_is_sound() {
     refused(&ask(&["store", "verify"]), 3, &["1 damaged, set aside"]);
     let shrunk = text(&ask(&["gc", "--older-than", "0", "--max-size", "0B", "--dry-run"]));
     assert!(shrunk.starts_with("would remove "), "{shrunk}");
+    assert!(shrunk.lines().any(|line| line.trim_start().starts_with("8 B  quarantine/")), "{shrunk}");
+    let json = ask(&["gc", "--older-than", "0", "--max-size", "0B", "--dry-run", "--json"]).stdout;
+    let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let entries = json["entries"].as_array().unwrap();
+    assert!(entries.iter().any(|entry| entry["part"] == "quarantine" && entry["bytes"] == 8), "{json}");
     refused(&ask(&["gc", "--max-size", "5"]), 2, &["expected a size with a unit"]);
     std::fs::remove_dir_all(&root).unwrap();
 }

@@ -183,6 +183,13 @@ fn minisign_accepts_what_kiln_signs_and_the_other_way_round() {
 fn unsigned_is_refused() {
     let Some(lab) = Lab::new("unsigned") else { return };
     lab.refuses(&["result: not signed: it has no signed.json"]);
+    // A program that asks learns why on standard output.
+    let output = lab.verify(&["--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (output.status.code(), &report["refused"]),
+        (Some(3), &"result: not signed: it has no signed.json".into())
+    );
     lab.sign(&[]);
     std::fs::remove_file(lab.path("result/signed.json.sig")).unwrap();
     lab.refuses(&["not signed: it has no signed.json.sig or signed.json.minisig"]);
@@ -341,4 +348,23 @@ fn a_key_may_have_the_comment_that_ssh_keygen_writes() {
     succeed(&mut lab.kiln(&["verify", "result", "--signed"]));
     lab.trust(&format!("alice {} alice@host.example revoked", lab.public("key")));
     refused(&lab.verify(&[]), 3, &["revoked"]);
+}
+
+/// minisign asks for a passphrase by default, and no agent has its keys.
+#[test]
+fn a_minisign_key_that_cannot_sign_is_refused_with_a_way_out() {
+    let Some(lab) = Lab::new("minisign-pass") else { return };
+    let secret = base64::encode(&[b"EdScB2".as_slice(), &[7; 152]].concat());
+    std::fs::write(lab.path("mini.key"), format!("untrusted comment: minisign encrypted secret key\n{secret}\n"))
+        .unwrap();
+    let word = base64::encode(&[b"Ed".as_slice(), b"kiln-key", &[7; 32]].concat());
+    std::fs::write(lab.path("mini.pub"), format!("untrusted comment: minisign public key\n{word}\n")).unwrap();
+    for (key, words) in [
+        ("mini.key", ["the minisign key has a passphrase", "minisign -C -W -s COPY"]),
+        ("mini.pub", ["a minisign public key, which signs nothing", "name the secret key"]),
+    ] {
+        let output = lab.kiln(&["sign", "result", "--key", key]).output().unwrap();
+        refused(&output, 2, &words);
+        assert!(!text(&output).contains("name its .pub file"), "{}", text(&output));
+    }
 }

@@ -29,6 +29,37 @@ pub(super) fn tamper(path: &Path) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o444)).unwrap();
 }
 
+/// Whoever looks for damage learns what is damaged, by the words and by the exit code.
+#[test]
+fn what_is_damaged_is_named() {
+    let root = scratch("store-named");
+    let store = Store::open(&root).unwrap();
+    let (known, other) = (store.put(b"kernel").unwrap(), store.put(b"other").unwrap());
+    let output = Output::File { digest: known, size: 6, executable: false };
+    store.put_result(&Digest::of(b"action"), &[("vmlinuz".to_owned(), output)].into()).unwrap();
+    drop(store);
+    let kiln = |words: &[&str]| {
+        let mut kiln = std::process::Command::new(env!("CARGO_BIN_EXE_kiln"));
+        let output = kiln.env("KILN_STORE", &root).args(words).output().unwrap();
+        (output.status.code(), super::failure_support::text(&output))
+    };
+    let verify: &[&str] = &["store", "verify"];
+    for words in [verify, &["gc", "--check"]] {
+        assert_eq!(kiln(words).0, Some(0), "{words:?}");
+        for digest in [known, other] {
+            tamper(&root.join(format!("cas/{digest}")));
+        }
+        let (code, said) = kiln(words);
+        assert_eq!(code, Some(3), "{words:?}: {said}");
+        for line in [format!("file {known}: output `vmlinuz`"), format!("file {other}: no output of a known result")] {
+            assert!(said.contains(&line), "{line}: {said}");
+        }
+        let store = Store::open(&root).unwrap();
+        assert_eq!((store.put(b"kernel").unwrap(), store.put(b"other").unwrap()), (known, other));
+    }
+    remove(&root);
+}
+
 #[test]
 fn what_goes_in_comes_out_and_nothing_else_goes_in() {
     let root = scratch("store-blob");
@@ -74,7 +105,7 @@ fn a_changed_byte_is_found_set_aside_and_healed() {
     let store = Store::open(&root).unwrap();
     assert!(matches!(store.path(&digest), Err(StoreError::Damaged { .. })));
     store.put(b"precious").unwrap();
-    assert_eq!(store.recheck().unwrap(), RecheckReport { checked: 1, damaged: 0 });
+    assert_eq!(store.recheck().unwrap(), RecheckReport { checked: 1, ..RecheckReport::default() });
     drop(store);
     remove(&root);
 }
@@ -160,7 +191,8 @@ fn garbage_is_what_no_recent_result_names() {
     let time = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(now as u64 + 1000);
     std::fs::File::open(root.join("ac").join(action.hex())).unwrap().set_modified(time).unwrap();
     let policy = Policy { since: now + 500, dry_run: true };
-    assert_eq!(store.collect(&policy).unwrap(), GcReport { removed: 1, bytes: 5, kept: 1 });
+    let report = store.collect(&policy).unwrap();
+    assert_eq!((report.removed, report.bytes, report.kept), (1, 5, 1));
     assert!(store.has(&stray), "a dry run removes nothing");
     store.collect(&Policy { dry_run: false, ..policy }).unwrap();
     assert!(store.has(&kept) && !store.has(&stray));

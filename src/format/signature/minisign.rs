@@ -35,6 +35,13 @@ impl MinisignPublic {
         if algorithm == *PLAIN { Ok(MinisignPublic { number, key }) } else { Err(SignatureError::Algorithm) }
     }
 
+    /// Whether a text is the file of one.
+    pub fn is_file(text: &str) -> bool {
+        let mut lines = text.lines();
+        lines.next().is_some_and(|line| line.starts_with(UNTRUSTED))
+            && lines.next().is_some_and(|line| MinisignPublic::read(line.trim()).is_ok())
+    }
+
     /// The bytes of the key itself, which another format may have, too.
     pub fn ed25519(&self) -> [u8; 32] {
         self.key
@@ -79,7 +86,7 @@ impl MinisignKey {
             return Err(SignatureError::Algorithm);
         }
         if kdf != [0; 2] {
-            return Err(SignatureError::Passphrase);
+            return Err(SignatureError::MinisignPassphrase);
         }
         let (_salt_and_costs, rest) = split::<48>(rest);
         let (number, rest) = split::<8>(rest);

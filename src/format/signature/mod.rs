@@ -28,6 +28,17 @@ pub enum SignatureError {
     /// A key behind a passphrase.
     #[error("the key has a passphrase: name its .pub file to sign with the SSH agent, or a key without one")]
     Passphrase,
+    /// The same of minisign, whose keys no agent has.
+    #[error(
+        "the minisign key has a passphrase, which kiln does not ask for\n  help: make a copy without one for kiln (`cp KEY COPY`, then \
+         `minisign -C -W -s COPY`), or use an SSH key, whose passphrase the SSH agent knows"
+    )]
+    MinisignPassphrase,
+    /// The half of a minisign key that cannot sign.
+    #[error(
+        "a minisign public key, which signs nothing\n  help: name the secret key; the SSH agent has none of minisign's"
+    )]
+    MinisignPublic,
     /// Made to be valid somewhere else.
     #[error("the signature was made for another purpose (its namespace is not `{0}`)")]
     Namespace(&'static str),

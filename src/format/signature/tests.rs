@@ -96,5 +96,5 @@ fn keys_of_another_kind_are_refused_with_the_reason() {
     assert_eq!(SshPublic::read("ssh-rsa", "AAAA"), Err(SignatureError::Algorithm));
     let (text, _) = minisign_key([9; 32], *b"Sc");
     assert!(MinisignKey::is_one(&text));
-    assert!(matches!(MinisignKey::read(&text).map(|_| ()), Err(SignatureError::Passphrase)));
+    assert!(matches!(MinisignKey::read(&text).map(|_| ()), Err(SignatureError::MinisignPassphrase)));
 }

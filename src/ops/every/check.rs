@@ -9,6 +9,7 @@ use super::{FindingSeverity, RecipeFinding, RecipeState, RecipeVerdict, lock_pla
 use crate::base::SourceMap;
 use crate::lock::{self as locks, ReadError};
 use crate::ops::error::OpsError;
+use crate::ops::inside::{self, TreeBound};
 use crate::ops::load::{self, Loaded};
 use crate::ops::options::RecipeOptions;
 use crate::ops::session::Session;
@@ -49,21 +50,31 @@ pub(super) struct Libraries {
 }
 
 /// Checks a file; `None` when there is nothing to say of it.
-pub(super) fn one(session: &Session<'_>, found: Found) -> Option<Checked> {
+pub(super) fn one(session: &Session<'_>, bound: &TreeBound, found: Found) -> Option<Checked> {
     match found {
+        Found::File(path) if let Some(outside) = bound.left_by(session.world, &path) => {
+            // Locks of other programs have this ending, too.
+            let is_lock = path.extension().is_some_and(|extension| extension == "lock");
+            let severity = if is_lock { FindingSeverity::Warning } else { FindingSeverity::Error };
+            Some(Checked::stray(path, RecipeFinding::leads_out(None, &outside, severity)))
+        }
         Found::Unreadable(path, why) => Some(Checked::stray(path, RecipeFinding::unreadable(why))),
         Found::File(path) if path.extension().is_some_and(|extension| extension == "lock") => alone(session, path),
-        Found::File(path) => Some(recipe(session, path)),
+        Found::File(path) => Some(recipe(session, bound, path)),
     }
 }
 
-fn recipe(session: &Session<'_>, path: PathBuf) -> Checked {
+fn recipe(session: &Session<'_>, bound: &TreeBound, path: PathBuf) -> Checked {
     let heard = Warnings::default();
     let session = Session { world: session.world, listener: &heard };
     // As every command finds it: by what the path leads to, wherever it is seen from.
     let real = session.world.canonical(&path).unwrap_or_else(|_| path.clone());
     let lock_path = project::lock_path(&real);
-    let locked = places::is_there(&lock_path);
+    let locked = inside::is_there(&lock_path);
+    if let Some(outside) = bound.left_by(session.world, &lock_path).filter(|_| locked) {
+        let lock = places::from_here(&session, &lock_path);
+        return Checked::stray(path, RecipeFinding::leads_out(Some(&lock), &outside, FindingSeverity::Error));
+    }
     let mut imports = BTreeSet::new();
     let checked = load::recipe(&session, &RecipeOptions::of(&path)).and_then(|loaded| {
         imports = imported(&session, &loaded.recipe.sources, &real);
@@ -101,7 +112,7 @@ fn imported(session: &Session<'_>, sources: &SourceMap, itself: &Path) -> BTreeS
 /// A lock whose recipe is gone. Other programs have files with this ending, too, and those that cannot be read are theirs.
 fn alone(session: &Session<'_>, path: PathBuf) -> Option<Checked> {
     let recipe = project::recipe_path(&session.world.canonical(&path).unwrap_or_else(|_| path.clone()));
-    if places::is_there(&recipe) {
+    if inside::is_there(&recipe) {
         return None;
     }
     let text = load::lock_text(session.world, &path).ok()??;

@@ -121,6 +121,14 @@ impl RecipeFinding {
         RecipeFinding { severity: FindingSeverity::Error, class: ErrorClass::Host, place: None, message, help: None }
     }
 
+    /// A link that is not followed: the file itself, or its lock.
+    pub(super) fn leads_out(lock: Option<&Path>, outside: &str, severity: FindingSeverity) -> RecipeFinding {
+        let lock = lock.map(|lock| format!("{}: ", Foreign(lock.display()))).unwrap_or_default();
+        let message = format!("{lock}{outside}; it was not read");
+        let help = Some("put the file itself into the tree".to_owned());
+        RecipeFinding { severity, class: ErrorClass::Recipe, place: None, message, help }
+    }
+
     /// A lock that no recipe belongs to.
     pub(super) fn no_recipe(recipe: &Path) -> RecipeFinding {
         let message = format!("the lock of {}, which is not there", Foreign(recipe.display()));

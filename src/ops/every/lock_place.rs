@@ -24,10 +24,13 @@ pub(super) fn findings(session: &Session<'_>, error: OpsError, severity: Finding
         return mismatches.iter().zip(&lines).map(finding).collect();
     }
     let (line, column) = lines.first().copied().unwrap_or((1, 1));
-    RecipeFinding::of(error, severity)
-        .into_iter()
-        .map(|finding| RecipeFinding { place: at(line, column), ..finding })
-        .collect()
+    // The place says which file it is.
+    let name = format!("{}: ", path.display());
+    let finding = |finding: RecipeFinding| {
+        let message = finding.message.strip_prefix(&name).map(str::to_owned).unwrap_or(finding.message);
+        RecipeFinding { place: at(line, column), message, ..finding }
+    };
+    RecipeFinding::of(error, severity).into_iter().map(finding).collect()
 }
 
 /// The lock, and line and column of each thing that is wrong.

@@ -32,6 +32,7 @@ use self::check::Checked;
 use self::heard::WithoutWarnings;
 use self::places::Places;
 use super::error::{ErrorClass, OpsError};
+use super::inside::TreeBound;
 use super::options::RecipeOptions;
 use super::session::Session;
 use super::verify::VerifyReport;
@@ -105,11 +106,12 @@ pub fn verify(
     told: &mut dyn FnMut(&RecipeVerdict),
 ) -> Result<Vec<RecipeVerdict>, OpsError> {
     let found = walk::files(request.directory)?;
+    let bound = TreeBound::of(session.world, request.directory)?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).stack_size(STACK_BYTES).build();
     let checked: Vec<Option<Checked>> = match pool {
-        Ok(pool) => pool.install(|| found.into_par_iter().map(|found| check::one(session, found)).collect()),
+        Ok(pool) => pool.install(|| found.into_par_iter().map(|found| check::one(session, &bound, found)).collect()),
         // A host without threads to spare.
-        Err(_) => found.into_iter().map(|found| check::one(session, found)).collect(),
+        Err(_) => found.into_iter().map(|found| check::one(session, &bound, found)).collect(),
     };
     let checked: Vec<Checked> = checked.into_iter().flatten().collect();
     let libraries = check::libraries(&checked);

@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{RecipeVerdict, TreeRequest};
+use crate::ops::inside;
 use crate::ops::session::Session;
 
 /// Where paths begin.
@@ -19,6 +20,8 @@ pub enum PathBase {
 pub(super) struct Places {
     /// The root of the repository, without links.
     root: Option<PathBuf>,
+    /// What paths in messages begin with that are shown from where the others are.
+    prefix: Option<String>,
 }
 
 impl Places {
@@ -26,16 +29,21 @@ impl Places {
     pub(super) fn of(session: &Session<'_>, request: &TreeRequest<'_>) -> Places {
         let root = match request.paths {
             PathBase::WorkingDirectory => None,
-            PathBase::Repository => session.world.canonical(request.directory).ok().and_then(|top| {
-                // A file in worktrees and submodules.
-                top.ancestors().find(|directory| is_there(&directory.join(".git"))).map(Path::to_owned)
-            }),
+            PathBase::Repository => {
+                session.world.canonical(request.directory).ok().and_then(|top| inside::repository(&top))
+            }
         };
-        Places { root }
+        let base = root.clone().or_else(|| session.world.canonical(Path::new(".")).ok());
+        let base = base.filter(|base| base.parent().is_some());
+        Places { root, prefix: base.map(|base| format!("{}/", base.display())) }
     }
 
     /// Shows every path of a verdict so.
     pub(super) fn show(&self, session: &Session<'_>, verdict: &mut RecipeVerdict) {
+        for finding in &mut verdict.findings {
+            let texts = std::iter::once(&mut finding.message).chain(&mut finding.help);
+            texts.for_each(|text| *text = self.shortened(text));
+        }
         let Some(root) = &self.root else { return };
         let places =
             verdict.findings.iter_mut().filter_map(|finding| finding.place.as_mut()).map(|place| &mut place.file);
@@ -44,6 +52,21 @@ impl Places {
                 *path = shown;
             }
         }
+    }
+}
+
+impl Places {
+    /// A text in which paths below the base begin there. Where a job has its checkout is nobody's concern who reads its report.
+    fn shortened(&self, text: &str) -> String {
+        let Some(prefix) = &self.prefix else { return text.to_owned() };
+        let mut out = String::with_capacity(text.len());
+        for part in text.split_inclusive(prefix.as_str()) {
+            let before = part.strip_suffix(prefix.as_str()).unwrap_or(part);
+            let is_path =
+                !before.chars().next_back().is_some_and(|last| last.is_alphanumeric() || "/._-".contains(last));
+            out.push_str(if is_path { before } else { part });
+        }
+        out
     }
 }
 
@@ -60,7 +83,20 @@ pub(super) fn from_here(session: &Session<'_>, path: &Path) -> PathBuf {
     here.and_then(|here| path.strip_prefix(here).ok()).unwrap_or(path).to_owned()
 }
 
-/// Whether anything is there, even what cannot be read or leads nowhere.
-pub(super) fn is_there(path: &Path) -> bool {
-    !path.symlink_metadata().is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_that_begin_at_the_base_are_shortened() {
+        let places = Places { root: None, prefix: Some("/a/b/".to_owned()) };
+        for (text, shown) in [
+            ("/a/b/x.lock: invalid", "x.lock: invalid"),
+            ("see `/a/b/x`, /a/b/y", "see `x`, y"),
+            ("/c/a/b/x and /a/bc", "/c/a/b/x and /a/bc"),
+            ("/a/b/", ""),
+        ] {
+            assert_eq!(places.shortened(text), shown);
+        }
+    }
 }

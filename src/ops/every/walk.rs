@@ -56,6 +56,7 @@ fn look(dir: &Dir, (shown, depth): (&Path, usize), found: &mut Vec<Found>) -> Re
     }
     for name in names.iter().filter(|name| !hidden(name)) {
         let path = shown.join(name);
+        let is_ours = path.extension().is_some_and(|extension| extension == "kiln" || extension == "lock");
         let Some(stat) = seen(dir.entry(name), &path, found) else { continue };
         match FileType::from_raw_mode(stat.st_mode) {
             FileType::Directory => {
@@ -64,10 +65,10 @@ fn look(dir: &Dir, (shown, depth): (&Path, usize), found: &mut Vec<Found>) -> Re
                 }
             }
             // A link to a recipe is a recipe, as for every command.
-            FileType::RegularFile | FileType::Symlink
-                if path.extension().is_some_and(|extension| extension == "kiln" || extension == "lock") =>
-            {
-                found.push(Found::File(path));
+            FileType::RegularFile | FileType::Symlink if is_ours => found.push(Found::File(path)),
+            // Not opened: there may be nobody at the other end of a pipe. Other programs have such locks.
+            _ if path.extension().is_some_and(|extension| extension == "kiln") => {
+                found.push(Found::Unreadable(path, "a named pipe, a socket or a device, not a file".to_owned()));
             }
             _ => {}
         }

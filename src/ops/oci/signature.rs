@@ -177,7 +177,7 @@ impl Choice {
     }
 }
 
-/// Chooses one: the newest by a trusted key, or else the newest. They are tried out in a directory of their own, so that the one
+/// Chooses one, of those that came and the one that is there: the newest by a trusted key, or else the newest. They are tried out in a directory of their own, so that the one
 /// that is built stays as it is where none will do.
 pub(super) fn choose(
     session: &Session<'_>,
@@ -187,8 +187,9 @@ pub(super) fn choose(
     let (recipe, trusted) = (Some(manifest.recipe.clone()), wanted.trusted.to_vec());
     let signed = SignedRequest { directory: stage.to_owned(), recipe, trusted };
     let Found { mut signatures, failure } = found;
-    // A signature that is there already is as good as one that comes.
+    // A signature that is there already is as good as one that comes; one's own may be newer.
     signatures.extend(of_directory(directory, manifest).ok().flatten());
+    signatures.sort_by_key(|signature| std::cmp::Reverse(signature.statement.signed));
     let mut refused = None;
     for at in 0..signatures.len() {
         signatures[at].write(stage)?;

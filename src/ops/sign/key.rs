@@ -5,7 +5,9 @@
 use std::path::{Path, PathBuf};
 
 use super::trust::Key;
-use crate::format::signature::{self, MinisignKey, SignatureError, SignaturePurpose, SshKey, SshPublic, SshSignature};
+use crate::format::signature::{
+    self, MinisignKey, MinisignPublic, SignatureError, SignaturePurpose, SshKey, SshPublic, SshSignature,
+};
 use crate::ops::error::{OpsError, SignedError};
 use crate::world::{World, agent};
 
@@ -35,6 +37,8 @@ impl SigningKey {
             PrivateHalf::Minisign(MinisignKey::read(&text).map_err(wrong)?)
         } else if SshKey::is_one(&text) {
             PrivateHalf::Ssh(SshKey::read(&text).map_err(wrong)?)
+        } else if MinisignPublic::is_file(&text) {
+            return Err(wrong(SignatureError::MinisignPublic).into());
         } else {
             let public = SshPublic::read_file(&text).map_err(wrong)?;
             let socket = world.env("SSH_AUTH_SOCK").ok_or_else(|| SignedError::NoAgent(file.to_owned()))?;

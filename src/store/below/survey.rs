@@ -45,7 +45,9 @@ impl Below {
                     Err(Refused::Missing) => {}
                     found => {
                         report.checked += 1;
-                        report.damaged += u64::from(found.is_err());
+                        if found.is_err() {
+                            report.damaged(part, digest);
+                        }
                     }
                 }
             }

@@ -49,6 +49,44 @@ fn caches_are_compared_step_by_step_with_who_built_what() {
     assert!(none.code == Some(2) && none.text().contains("no cache is named"), "{}", none.text());
 }
 
+/// Whoever can write to a cache can sign with any number of keys of their own.
+#[test]
+fn keys_that_are_not_trusted_agree_with_nobody() {
+    let Some(lab) = Lab::with_kernel("untrusted") else { return };
+    lab.push("store", &["--cache", "cache"]);
+    lab.key("mallory");
+    lab.succeed("store", &["push", "--allow-leaks", "lab.kiln", "--key", "mallory", "--cache", "cache"]);
+    let (alice, mallory) = (lab.public("alice"), lab.public("mallory"));
+    // (trusted keys, store) -> (exit code, verdict, why mallory does not count)
+    for (lines, code, verdict, why) in [
+        (String::new(), 3, "untrusted", "not trusted"),
+        (format!("alice {alice}\n"), 3, "one", "not trusted"),
+        (format!("alice {alice}\nmallory {mallory} revoked\n"), 3, "one", "revoked"),
+        (format!("alice {alice}\nmallory {mallory} expires=2020-01-01\n"), 3, "one", "expired"),
+        (format!("alice {alice}\nmallory {mallory} recipes=other\n"), 3, "one", "not trusted with this recipe"),
+        (format!("alice {alice}\nmallory {mallory}\n"), 0, "agree", ""),
+    ] {
+        lab.trust(&lines);
+        let ended = lab.kiln("empty", &["challenge", "lab.kiln", "cache", "--json"]);
+        assert_eq!(ended.code, Some(code), "{lines}{}", ended.text());
+        let report: serde_json::Value = serde_json::from_slice(&ended.stdout).unwrap();
+        assert_eq!(report["steps"][0]["verdict"], verdict, "{lines}{report}");
+        let answers = report["steps"][0]["answers"].as_array().unwrap();
+        assert_eq!(answers.len(), 2, "{lines}{report}");
+        let others: Vec<&str> = answers.iter().filter_map(|answer| answer["not_counted"].as_str()).collect();
+        assert_eq!(others.contains(&why), !why.is_empty(), "{lines}{report}");
+        let said = lab.kiln("empty", &["challenge", "lab.kiln", "cache"]).text();
+        assert!(why.is_empty() || said.contains(&format!(" ({why}) in cache")), "{lines}{said}");
+    }
+    // This store has built it by itself and agrees with alice, whoever else is there.
+    lab.trust(&format!("alice {alice}\n"));
+    lab.build("other", &["--without-caches"]);
+    lab.succeed("other", &["challenge", "lab.kiln", "cache"]);
+    lab.trust("");
+    let ended = lab.kiln("other", &["challenge", "lab.kiln", "cache"]);
+    assert!(ended.code == Some(3) && ended.text().contains("--trusted-keys"), "{}", ended.text());
+}
+
 #[test]
 fn a_result_under_the_name_of_another_key_is_not_taken_and_the_owner_writes_it_anew() {
     let Some(lab) = Lab::with_kernel("names") else { return };

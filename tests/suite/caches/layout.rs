@@ -31,7 +31,7 @@ fn a_layout_is_filled_once_taken_from_and_compared() {
     assert_eq!(lab.built("store"), lab.built("other"));
     lab.sound("other");
     let said = lab.kiln("store", &["challenge", "lab.kiln", PLACE]).text();
-    assert!(said.contains("one      this store, alice in oci:layout"), "they are one builder: {said}");
+    assert!(said.contains("one        this store, alice in oci:layout"), "they are one builder: {said}");
     // A build is pushed beside: tags of others stay.
     lab.succeed("store", &["push", "--allow-leaks", "lab.kiln", "oci:layout:v1"]);
     let tags = index(&lab)["manifests"].as_array().unwrap().len();

@@ -32,7 +32,7 @@ fn a_repository_is_filled_once_taken_from_and_compared() {
     assert_eq!(lab.built("store"), lab.built("other"));
     lab.sound("other");
     let said = lab.kiln("store", &["challenge", "lab.kiln", &place]).text();
-    assert!(said.contains(&format!("one      this store, alice in {place}")), "they are one builder: {said}");
+    assert!(said.contains(&format!("one        this store, alice in {place}")), "they are one builder: {said}");
 
     // A registry without TLS is named as one in the same way everywhere.
     let plain = format!("plain-http={place}");

@@ -148,3 +148,27 @@ fn a_pull_that_asks_for_a_signature_takes_nothing_else() {
     let output = pull(&["--trusted-keys", "keys"]);
     assert!(output.status.success() && text(&output).contains("signed by mallory\n"), "{}", text(&output));
 }
+
+/// Whoever has signed what they pulled does not lose that to an older signature by pulling again.
+#[test]
+fn a_newer_signature_that_is_there_stays() {
+    let Some(lab) = signed("newer") else { return };
+    lab.push();
+    lab.empty_store();
+    assert!(text(&lab.pull()).contains("signed by alice\n"));
+    let keys = ["alice", "mallory"].map(|name| {
+        let public = std::fs::read_to_string(lab.path(&format!("{name}.pub"))).unwrap();
+        format!("{name} {public}")
+    });
+    std::fs::write(lab.path(".config/kiln/trusted-keys"), keys.concat()).unwrap();
+    let manifest = Manifest::read(&std::fs::read(lab.path("out/manifest.json")).unwrap()).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let statement = BuildStatement::of(&manifest, Timestamp(now as i64 + 3600), None);
+    std::fs::write(lab.path("out/signed.json"), statement.write()).unwrap();
+    std::fs::remove_file(lab.path("out/signed.json.sig")).unwrap();
+    let mut sign = Command::new("ssh-keygen");
+    succeed(sign.args(["-Y", "sign", "-n", "kiln", "-f"]).arg(lab.path("mallory")).arg(lab.path("out/signed.json")));
+    let said = text(&lab.pull());
+    assert!(said.contains("signed by mallory\n"), "{said}");
+    assert_eq!(std::fs::read_to_string(lab.path("out/signed.json")).unwrap(), statement.write());
+}
