@@ -180,13 +180,13 @@ mod tests {
         let kept = KeptDirectory::new(&how, "kernel-build k", (&Digest::of(b"a"), &Digest::of(b"b")));
         let out = Dir::open(&store.scratch("out").unwrap()).unwrap();
         Dir::make(&out.path().join("linux"), 0o755).unwrap();
-        std::fs::write(out.path().join("linux/core.o"), "core").unwrap();
+        fs::write_atomically(&out.path().join("linux/core.o"), b"core").unwrap();
         kept.keep(&store, (&out, &LocalInputs::new()), &|| false).unwrap();
         for _ in 0..2 {
             let found = kept.take(&store, &LocalInputs::new(), &|| false).unwrap();
             let FoundDirectory::Kept(taken) = found else { panic!("nothing was kept") };
             assert!(matches!(kept.take(&store, &LocalInputs::new(), &|| false).unwrap(), FoundDirectory::Nothing));
-            assert_eq!(std::fs::read(taken.place.join("core.o")).unwrap(), b"core");
+            assert_eq!(fs::read(&taken.place.join("core.o"), 9).unwrap(), b"core");
             kept.give_back(&store, &taken).unwrap();
         }
         fs::remove_tree(&root).unwrap();

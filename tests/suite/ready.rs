@@ -119,7 +119,7 @@ fn a_kernel_of_a_build_is_one_like_any_other() {
         explained.text()
     );
     let source = lab.kiln(&["build", "--source", "mine=.", "lab.kiln"]);
-    assert!(source.text().contains("the recipe compiles no kernel `mine`"), "{}", source.text());
+    assert!(source.text().contains("`mine` is neither a kernel that the recipe compiles"), "{}", source.text());
     // A bundle has everything that another store needs.
     lab.succeed(&["bundle", "lab.kiln", "-o", "lab.bundle"]);
     let mut elsewhere = lab.ground.kiln();

@@ -62,7 +62,13 @@ fn a_check_of_the_whole_store_sets_damaged_files_aside() {
     };
     assert!(check().starts_with("checked 2 files and trees; 0 damaged, set aside\n"));
     super::store::tamper(&path);
-    assert!(check().starts_with("checked 2 files and trees; 1 damaged, set aside\n"));
+    let damaged = gc(&root).arg("--check").output().unwrap();
+    let said = String::from_utf8(damaged.stderr).unwrap();
+    assert_eq!(damaged.status.code(), Some(3), "{said}");
+    assert!(
+        said.starts_with("error: checked 2 files and trees; 1 damaged, set aside\n") && said.contains(&bad.hex()),
+        "{said}"
+    );
     let store = Store::open(&root).unwrap();
     assert!(store.has(&good) && !store.has(&bad));
     assert_eq!(gc(&root).args(["--check", "--dry-run"]).output().unwrap().status.code(), Some(2));

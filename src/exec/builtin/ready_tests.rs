@@ -266,10 +266,12 @@ fn a_configuration_is_held_against_the_machines() {
     place.put(MODULES, &archive(&[(A, b'0', "code")]));
     place.run(kernel).unwrap();
 
+    let other = Arch::Arm64.facts().kernel.arch;
+    let wrong = format!("a configuration for {other}");
     let cases = [
         (heading.replace("6.12.1", "6.13") + "CONFIG_A=y\n", "of Linux 6.13, and the kernel is 6.12.1-own"),
         (heading.replace("6.12.1", "6.12") + "CONFIG_A=y\n", "of Linux 6.12, and the kernel is 6.12.1-own"),
-        (heading.replace("x86", "arm64") + "CONFIG_A=y\n", "a configuration for arm64"),
+        (heading.replace(Arch::Amd64.facts().kernel.arch, other) + "CONFIG_A=y\n", wrong.as_str()),
         ("<html>".to_owned(), "line 1 of the kernel configuration"),
         (heading.to_owned(), "sets no option"),
         (" ".repeat(5 << 20), "has more than 4194304 bytes"),
