@@ -271,7 +271,7 @@ fn a_configuration_is_held_against_the_machines() {
     let cases = [
         (heading.replace("6.12.1", "6.13") + "CONFIG_A=y\n", "of Linux 6.13, and the kernel is 6.12.1-own"),
         (heading.replace("6.12.1", "6.12") + "CONFIG_A=y\n", "of Linux 6.12, and the kernel is 6.12.1-own"),
-        (heading.replace(Arch::Amd64.facts().kernel.arch, other) + "CONFIG_A=y\n", wrong.as_str()),
+        (heading.replace(Arch::Amd64.facts().kernel.source, other) + "CONFIG_A=y\n", wrong.as_str()),
         ("<html>".to_owned(), "line 1 of the kernel configuration"),
         (heading.to_owned(), "sets no option"),
         (" ".repeat(5 << 20), "has more than 4194304 bytes"),
