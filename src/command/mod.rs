@@ -39,6 +39,7 @@ pub mod sbom;
 pub mod shell;
 pub mod sign;
 pub mod signals;
+pub mod store;
 pub mod test;
 mod tested;
 pub mod verify;
@@ -90,7 +91,7 @@ pub fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Kconfig(args) => kconfig::run(&session, &args),
         Verb::Shell(args) => shell::run(&session, &args),
         Verb::Doctor(args) => doctor::run(&session, &args),
-        Verb::Store(args) => gc::store(&session, &args),
+        Verb::Store(args) => store::run(&session, &args),
         Verb::Root(args) => root::run(&session, &args),
         Verb::Gc(args) => gc::run(&session, &args),
     }

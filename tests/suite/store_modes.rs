@@ -71,8 +71,15 @@ fn a_check_of_the_whole_store_sets_damaged_files_aside() {
     );
     let store = Store::open(&root).unwrap();
     assert!(store.has(&good) && !store.has(&bad));
-    assert_eq!(gc(&root).args(["--check", "--dry-run"]).output().unwrap().status.code(), Some(2));
+    // What was removed is told in JSON all the same, and damage fails.
+    let path = store.path(&good).unwrap();
     drop(store);
+    super::store::tamper(&path);
+    let damaged = gc(&root).args(["--check", "--json"]).output().unwrap();
+    assert_eq!(damaged.status.code(), Some(3));
+    let report: serde_json::Value = serde_json::from_slice(&damaged.stdout).unwrap();
+    assert!(report["removed"].is_u64() && !path.exists(), "{report}");
+    assert_eq!(gc(&root).args(["--check", "--dry-run"]).output().unwrap().status.code(), Some(2));
     kiln::world::fs::remove_tree(&root).unwrap();
 }
 
