@@ -152,6 +152,14 @@ impl Dir {
         }
     }
 
+    /// A plain file in it, or `DIRECTORY/FILE` in a directory of it.
+    pub fn plain_below(&self, name: &str) -> Result<Plain, Odd> {
+        match name.split_once('/') {
+            Some((directory, file)) => self.below(directory)?.plain(file),
+            None => self.plain(name),
+        }
+    }
+
     /// Removes a file or a link that has this name; it is no error when there is none.
     pub fn remove_if_there(&self, name: &str) -> Result<(), WorldError> {
         match rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()) {

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use self::files::FileDifference;
-use super::error::{OpsError, UsageError};
+use super::error::{ExportError, MismatchError, OpsError, UsageError};
 use super::export::DiskFile;
 use super::load;
 use super::options::RecipeOptions;
@@ -28,9 +28,6 @@ use crate::recipe::Recipe;
 use crate::recipe::kernel::{Compiled, Origin};
 use crate::world::dir::Dir;
 use crate::world::fs;
-
-/// No configuration of a kernel is larger.
-const CONFIG_LIMIT: u64 = 16 << 20;
 
 /// What differs.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -227,7 +224,7 @@ fn results(
         if name.ends_with(".config") && from.is_some() && to.is_some() {
             let differences = kconfig::diff::diff(&configuration(&one.0, name)?, &configuration(&other.0, name)?);
             found.options.extend(differences.into_iter().map(|found| OptionChange {
-                kernel: name.trim_end_matches(".config").to_owned(),
+                kernel: configured(name, &one.1),
                 option: found.name,
                 from: Some(found.old),
                 to: Some(found.new),
@@ -250,18 +247,21 @@ fn results(
 /// The configuration of a kernel, through no link.
 fn configuration(directory: &Path, name: &str) -> Result<dotconfig::DotConfig, OpsError> {
     let path = directory.join(name);
-    let root = Dir::open_named(directory)?;
-    let home =
-        match path.strip_prefix(directory).ok().and_then(Path::parent).filter(|home| !home.as_os_str().is_empty()) {
-            Some(home) => root.directory(home)?,
-            None => root,
-        };
-    let bytes = fs::read(&home.path().join(path.file_name().unwrap_or_default()), CONFIG_LIMIT)?;
-    let wrong = |error: dotconfig::NotAConfig| super::error::MismatchError::Configuration {
-        path: path.clone(),
-        reason: error.to_string(),
-    };
+    let plain = Dir::open_named(directory)?.plain_below(name);
+    let plain = plain.map_err(|odd| ExportError::File { path: path.clone(), odd })?;
+    let bytes = fs::context("read", &path, plain.read(dotconfig::LIMIT))?;
+    let wrong = |error: dotconfig::NotAConfig| MismatchError::Configuration { path, reason: error.to_string() };
     Ok(dotconfig::read(&bytes).map_err(wrong)?)
+}
+
+/// Whose configuration a file is: that of a kernel by itself, or of the kernel of a machine, of which there may be one alone.
+fn configured(name: &str, manifest: &Manifest) -> String {
+    let owner = name.trim_end_matches(".config");
+    match (owner.strip_suffix("/kernel"), manifest.qemu.keys().next()) {
+        (Some(machine), _) => format!("of {machine}"),
+        (None, Some(machine)) if owner == "kernel" => format!("of {machine}"),
+        _ => owner.to_owned(),
+    }
 }
 
 fn names<'a, T>(one: &'a BTreeMap<String, T>, other: &'a BTreeMap<String, T>) -> BTreeSet<&'a String> {

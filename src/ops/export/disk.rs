@@ -113,13 +113,8 @@ impl DiskFile {
 
     /// Opens its file.
     pub(super) fn open_file(&self) -> Result<File, OpsError> {
-        let path = self.path();
-        let root = Dir::open_named(&self.directory)?;
-        let plain = match self.name.split_once('/') {
-            Some((machine, file)) => root.below(machine).and_then(|home| home.plain(file)),
-            None => root.plain(&self.name),
-        };
-        Ok(plain.map_err(|odd: Odd| ExportError::File { path, odd })?.file)
+        let plain = Dir::open_named(&self.directory)?.plain_below(&self.name);
+        Ok(plain.map_err(|odd: Odd| ExportError::File { path: self.path(), odd })?.file)
     }
 
     /// Opens it: a plain file, through no link.

@@ -156,29 +156,34 @@ impl<'a> Tree<'a> {
         let mut contents: BTreeMap<(usize, u64), Digest> = BTreeMap::new();
         for (path, (at, number)) in std::mem::take(&mut self.names) {
             let entry = self.entry(path.clone(), (at, number))?;
-            let mut content = contents.get(&(at, number)).copied();
-            if content.is_none() && entry.kind == TarEntryKind::File {
-                if path.to_string() == SWAP_FILE && self.is_swap(at, number)? {
-                    continue;
-                }
-                self.count(&entry)?;
-                let file_system = &mut self.file_systems[at];
-                let mut read = || {
-                    let inode = file_system.inode(number)?;
-                    Ok(facts::digest(&mut Stoppable(file_system.content(&inode)?))?)
-                };
-                let digest = read().map_err(|error: Ext4Error| self.failed(error))?;
-                content = Some(*contents.entry((at, number)).or_insert(digest));
+            let is_new = entry.kind == TarEntryKind::File && !contents.contains_key(&(at, number));
+            if is_new && path.to_string() == SWAP_FILE && self.is_swap(at, number)? {
+                continue;
             }
+            // Of each name, as all of them are kept, and with attributes that many files can share.
+            self.count(&entry, if is_new { entry.size } else { 0 })?;
+            if is_new {
+                contents.insert((at, number), self.content_digest((at, number))?);
+            }
+            let content = contents.get(&(at, number)).copied();
             files.insert(path, FileFacts { entry, content });
         }
         Ok(files)
     }
 
-    /// Counts what is read of a file, which may have holes.
-    fn count(&mut self, entry: &TarEntry) -> Result<(), OpsError> {
+    fn content_digest(&mut self, (at, number): (usize, u64)) -> Result<Digest, OpsError> {
+        let file_system = &mut self.file_systems[at];
+        let mut read = || {
+            let inode = file_system.inode(number)?;
+            Ok(facts::digest(&mut Stoppable(file_system.content(&inode)?))?)
+        };
+        read().map_err(|error: Ext4Error| self.failed(error))
+    }
+
+    /// Counts a file with so many bytes of content, which may have holes.
+    fn count(&mut self, entry: &TarEntry, content: u64) -> Result<(), OpsError> {
         let attributes: u64 = entry.xattrs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
-        self.bytes = self.bytes.saturating_add(entry.size).saturating_add(attributes + ENTRY_BYTES);
+        self.bytes = self.bytes.saturating_add(content).saturating_add(attributes + ENTRY_BYTES);
         if self.bytes <= self.most {
             return Ok(());
         }
@@ -192,7 +197,7 @@ impl<'a> Tree<'a> {
         entry: &TarEntry,
         (at, number): (usize, u64),
     ) -> Result<(), OpsError> {
-        self.count(entry)?;
+        self.count(entry, entry.size)?;
         let file_system = &mut self.file_systems[at];
         let appended = match entry.kind {
             TarEntryKind::File => file_system

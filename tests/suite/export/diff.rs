@@ -1,9 +1,21 @@
 //! `kiln diff` of images: the files of two disks, archives and result directories.
 
+use kiln::base::Digest;
 use kiln::format::tar::{TarEntry, TarEntryKind, TarPath, TarWriter};
 
 use super::{FILES, Lab, entries};
 use crate::suite::failure_support::{refused, text};
+
+/// Adds a kernel that no machine uses to a build, which was configured like this.
+fn configure(lab: &Lab, build: &str, config: &str) {
+    let path = lab.path(build).join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let digest = Digest::of(config.as_bytes());
+    manifest["artifacts"]["small.config"] = serde_json::json!({ "size": config.len(), "sha256": digest });
+    manifest["kernels"]["small"] = serde_json::json!(["small.config"]);
+    std::fs::write(lab.path(build).join("small.config"), config).unwrap();
+    std::fs::write(path, serde_json::to_vec(&manifest).unwrap()).unwrap();
+}
 
 /// The archive of the fixture's files with some of them changed.
 fn changed(archive: &[u8]) -> Vec<u8> {
@@ -67,6 +79,10 @@ fn files_of_disks_are_compared_by_content_mode_owner_and_attributes() {
         assert!(said.contains(&format!("\nfiles: {line}")), "{line}: {said}");
     }
     assert!(text(&diff(&["build", "build"])).is_empty());
+    configure(&lab, "before", "CONFIG_A=y\n# CONFIG_B is not set\n");
+    configure(&lab, "build", "CONFIG_A=y\nCONFIG_B=m\n");
+    let said = text(&diff(&["before", "build"]));
+    assert!(said.contains("kernel small: B: n -> m\n") && !said.contains(": A: "), "{said}");
     // What is not the build that its manifest says is compared with nothing.
     std::fs::write(lab.path("before/files.qcow2"), &FILES[1..]).unwrap();
     refused(&diff(&["before", "build"]), 3, &["files.qcow2"]);
