@@ -73,11 +73,13 @@ mod suite {
     mod overlap;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod packages;
+    mod partly;
     mod private_apt;
     mod qcow2;
     mod questions;
     mod quorum;
     mod ready;
+    mod remedies;
     mod report;
     mod roots;
     mod running;

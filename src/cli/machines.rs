@@ -88,7 +88,7 @@ pub struct RunArgs {
     /// Let gdb debug the kernel of the machine on the terminal over this port of 127.0.0.1 [default: 1234], and print the
     /// command to type. Adds `nokaslr` to the kernel command line
     #[arg(long, value_name = "PORT", num_args = 0..=1, require_equals = true, default_missing_value = "1234",
-        value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "print")]
+        value_parser = clap::value_parser!(u16).range(1..))]
     pub gdb: Option<u16>,
     /// With --gdb: do not start the guest before gdb says `continue`
     #[arg(long, requires = "gdb")]

@@ -57,7 +57,8 @@ pub struct RealizeArgs {
     /// Also trust results that the keys in this file have signed, besides those in kiln/trusted-keys of the user's configuration
     #[arg(long, value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
-    /// Compile kernels incrementally if only their configuration changed since the last such build.
+    /// Compile kernels incrementally if since the last such build only their configuration changed, or files of their
+    /// source directory.
     /// The result is not recorded in the lock until `kiln verify --rebuild` has confirmed it
     #[arg(long, conflicts_with = "no_cache")]
     pub incremental: bool,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::failure::Failure;
-use super::output;
+use super::{gdb, output};
 use crate::cli::{self, PrintForm};
 use crate::machine::LaunchAdditions;
 use crate::machine::argv::{Accel, CommandLine, Place};
@@ -28,8 +28,11 @@ pub(super) fn print(
         if args.machine.as_ref().is_some_and(|asked| *asked != name) {
             continue;
         }
-        let additions = if Some(&name) == front.as_ref() { args.additions() } else { LaunchAdditions::default() };
+        let mut additions = if Some(&name) == front.as_ref() { args.additions() } else { LaunchAdditions::default() };
         additions.check(&machine.description).map_err(UsageError::from)?;
+        if let Some(gdb) = gdb::asked(session, args, recipe)?.filter(|_| Some(&name) == front.as_ref()) {
+            gdb.add_to_printed(&mut additions);
+        }
         let line = machine.description.argv(|launch| {
             launch.accel = match args.accel {
                 cli::AccelArg::Auto => Accel::Open,

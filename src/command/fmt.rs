@@ -72,5 +72,5 @@ fn formatted(path: &Path) -> Result<(String, String), Failure> {
         let printed = syntax::print::print(&tree, &text);
         return Ok((text, printed));
     }
-    Err(OpsError::Mistakes(Box::new(Mistakes { sources, diagnostics: mistakes })).into())
+    Err(OpsError::Mistakes(Box::new(Mistakes { sources, diagnostics: mistakes, machines: Vec::new() })).into())
 }

@@ -18,6 +18,7 @@ mod export;
 pub mod failure;
 pub mod fmt;
 pub mod gc;
+mod gdb;
 pub mod kconfig;
 pub mod lock;
 mod notices;

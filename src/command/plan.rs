@@ -72,6 +72,11 @@ fn word(state: &StepState) -> &'static str {
     }
 }
 
+/// `1 file`, `2 files`.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 fn text(document: &Document<'_>) -> String {
     let width = document.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = document
@@ -83,9 +88,9 @@ fn text(document: &Document<'_>) -> String {
         })
         .collect();
     let [missing, packed] = [document.bytes_missing, document.packages_bytes].map(|bytes| ByteSize(bytes).rounded());
-    lines.push(format!(
-        "{} files, {} to download ({missing}); {} packages to unpack ({packed} compressed)\n",
-        document.files, document.files_missing, document.packages_unpacked
-    ));
+    let files = counted(document.files as u64, "file");
+    let packages = counted(document.packages_unpacked, "package");
+    let downloads = document.files_missing;
+    lines.push(format!("{files}, {downloads} to download ({missing}); {packages} to unpack ({packed} compressed)\n"));
     lines.concat()
 }

@@ -1,12 +1,10 @@
 //! `kiln run RECIPE|DIR`: boots with the locked QEMU, or prints the command that would.
 
 use super::failure::Failure;
-use super::{argv, registry};
+use super::{argv, gdb, registry};
 use crate::cli;
-use crate::guest::gdb::{ArtifactsOrigin, GdbStub, GuestStart};
 use crate::ops::launch::{self, RunRequest};
-use crate::ops::{RecipeOptions, Session, gone, load, local, project, share};
-use crate::world::fs;
+use crate::ops::{Session, gone, project, share};
 
 /// Carries the verb out.
 pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
@@ -36,23 +34,10 @@ pub fn run(session: &Session<'_>, args: &cli::RunArgs) -> Result<(), Failure> {
         accel: args.accel.into(),
         keep: args.keep.clone(),
         additions: args.additions(),
-        gdb: gdb(session, args, &recipe)?,
+        gdb: gdb::asked(session, args, &recipe)?,
         host,
         source: recipe.path.clone(),
         keys: args.keys(),
     };
     Ok(launch::run(session, &launches, &options)?)
-}
-
-/// The stub that is asked for; the source that gdb shows is the directory of the kernel that `--source` names, if it is one alone.
-fn gdb(session: &Session<'_>, args: &cli::RunArgs, recipe: &RecipeOptions) -> Result<Option<GdbStub>, Failure> {
-    let Some(port) = args.gdb else { return Ok(None) };
-    let start = if args.wait { GuestStart::OnContinue } else { GuestStart::AtOnce };
-    let source = match recipe.sources.is_empty() {
-        true => None,
-        false => local::kernel_directory(&load::recipe(session, recipe)?.recipe, recipe),
-    };
-    let source = source.map(|path| fs::context("resolve", &path, path.canonicalize())).transpose()?;
-    let artifacts = if recipe.path.is_dir() { ArtifactsOrigin::Given } else { ArtifactsOrigin::Built };
-    Ok(Some(GdbStub { port, start, source, artifacts }))
 }

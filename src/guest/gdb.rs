@@ -63,6 +63,14 @@ impl GdbStub {
         }
     }
 
+    /// What a command line has besides that is printed: QEMU itself listens where kiln would.
+    pub fn add_to_printed(&self, additions: &mut LaunchAdditions) {
+        self.add_to(additions);
+        let printed = format!("tcp:{}:{}", Ipv4Addr::LOCALHOST, self.port);
+        let values = additions.arguments.iter_mut().filter(|word| word.starts_with("unix:") && word.contains(SOCKET));
+        values.for_each(|word| word.clone_from(&printed));
+    }
+
     /// Listens, and passes on what comes as long as the value lives; `run` is the directory that QEMU knows as its own.
     pub fn open(&self, machine: &str, run: &Path) -> Result<GdbRelay, GuestError> {
         let (host, port) = (Ipv4Addr::LOCALHOST, self.port);

@@ -29,7 +29,7 @@ const ABOVE_HYPERTRANSPORT: u64 = 1 << 40;
 
 /// The first address of each window, in order.
 pub fn windows(machine: &Machine) -> Vec<u64> {
-    let mut next = first_window(machine, high_memory(machine));
+    let mut next = first_window(machine, high_memory(machine, 0));
     let windows = machine.cxl.iter().flat_map(|cxl| &cxl.windows);
     windows
         .map(|window| {
@@ -43,11 +43,31 @@ pub fn windows(machine: &Machine) -> Vec<u64> {
 /// One past the last address that the machine must have.
 pub fn end(machine: &Machine) -> u64 {
     match machine.chipset.value {
-        Chipset::Q35 | Chipset::I440fx => end_from(machine, high_memory(machine)),
+        Chipset::Q35 | Chipset::I440fx => end_from(machine, high_memory(machine, 0), 0),
         Chipset::Virt => {
             let end = machine.memory.value.saturating_add(VIRT_MEMORY);
             end.checked_next_multiple_of(GIB).unwrap_or(u64::MAX)
         }
+    }
+}
+
+/// One past the last address that its CPU has.
+pub fn limit(machine: &Machine) -> u64 {
+    1u64.checked_shl(bits(machine)).unwrap_or(u64::MAX)
+}
+
+/// Whether its windows may have so many bytes more.
+pub fn has_room(machine: &Machine, more: u64) -> bool {
+    end_from(machine, high_memory(machine, more), more) <= limit(machine)
+}
+
+/// By how many bytes memory or windows must shrink for the machine to have addresses for everything.
+pub fn excess(machine: &Machine) -> u64 {
+    let beyond = end(machine).saturating_sub(limit(machine));
+    match machine.chipset.value {
+        Chipset::Virt => beyond,
+        // Small enough to lie below the HyperTransport range, it need not be moved above that.
+        Chipset::Q35 | Chipset::I440fx => beyond.min(end_from(machine, 4 * GIB, 0).saturating_sub(HYPERTRANSPORT)),
     }
 }
 
@@ -69,17 +89,17 @@ pub fn bits(machine: &Machine) -> u32 {
 /// Software emulation's CPUs are AMD's, for which QEMU keeps the HyperTransport range free: a machine that would reach
 /// it has its high memory, and all that follows, above 1 TiB. (On an Intel host under KVM it stays; such a machine is
 /// refused here all the same, for it would not run elsewhere.)
-fn high_memory(machine: &Machine) -> u64 {
-    if end_from(machine, 4 * GIB) > HYPERTRANSPORT { ABOVE_HYPERTRANSPORT } else { 4 * GIB }
+fn high_memory(machine: &Machine, more: u64) -> u64 {
+    if end_from(machine, 4 * GIB, more) > HYPERTRANSPORT { ABOVE_HYPERTRANSPORT } else { 4 * GIB }
 }
 
-fn end_from(machine: &Machine, high: u64) -> u64 {
+fn end_from(machine: &Machine, high: u64, more: u64) -> u64 {
     let end = |sum: u64, window: &Window| sum.saturating_add(window.size.value);
     let last = match &machine.cxl {
         Some(cxl) => cxl.windows.iter().fold(first_window(machine, high), end),
         None => memory_end(machine, high),
     };
-    last.checked_next_multiple_of(GIB).unwrap_or(u64::MAX).saturating_add(PCI_HOLE)
+    last.saturating_add(more).checked_next_multiple_of(GIB).unwrap_or(u64::MAX).saturating_add(PCI_HOLE)
 }
 
 /// Behind high memory, and what is plugged in, come the bridges' registers, then the windows.

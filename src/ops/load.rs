@@ -9,8 +9,9 @@ use super::session::Session;
 use super::{below, local, machines, own, project};
 use crate::exec::sandbox;
 use crate::lock::{self, Lock};
+use crate::machine::rules;
 use crate::plan::{self, Plan};
-use crate::recipe::{self, Given, Recipe};
+use crate::recipe::{self, Given, Mistakes, Recipe};
 use crate::store::{Owner, Store};
 use crate::world::{World, WorldError};
 
@@ -46,7 +47,7 @@ pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Load
     }
     let given = Given { set: &options.set, sources: local::given(session.world, options)? };
     let recipe = recipe::check_given(session.world, &options.path, given)
-        .map_err(|mistakes| OpsError::Mistakes(Box::new(mistakes)))?;
+        .map_err(|mistakes| OpsError::Mistakes(Box::new(with_rules(mistakes))))?;
     local::known(&recipe, options)?;
     let lock_path = options.lock.clone().unwrap_or_else(|| project::lock_path(&path));
     let recipe = recipe.reachable();
@@ -55,6 +56,13 @@ pub fn recipe<'a>(session: &Session<'a>, options: &RecipeOptions) -> Result<Load
         return Err(OpsError::mistakes(&recipe.sources, mistakes));
     }
     Ok(Loaded { session: *session, path: options.path.clone(), recipe, lock_path })
+}
+
+/// Adds what the rules say of machines that could be read.
+fn with_rules(mut mistakes: Mistakes) -> Mistakes {
+    let found: Vec<_> = mistakes.machines.iter().flat_map(rules::check_partly).collect();
+    mistakes.extend(found);
+    mistakes
 }
 
 /// `kiln check <(...)` names a pipe that has no place among files, which is what its error is to say.

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::evaluate::Evaluator;
 use super::files::{Files, Refused};
 use super::import::Imports;
+use super::partly::{self, PartlyRead};
 use super::reader::{Reader, duplicate};
-use super::report::Diagnostics;
+use super::report::{Diagnostics, LIMIT};
 use super::scope::Scope;
 use super::unused::Own;
-use super::value::{EvaluatedNode, Value};
+use super::value::EvaluatedNode;
 use super::{Recipe, alone, archive, build, image, kernel, machine, packages, qemu, test, unused};
 use crate::base::{Diagnostic, SourceMap, Span, Spanned, Timestamp};
 use crate::world::World;
@@ -26,6 +27,17 @@ pub struct Mistakes {
     pub sources: SourceMap,
     /// At least one.
     pub diagnostics: Vec<Diagnostic>,
+    /// Machines that can be looked at all the same.
+    pub machines: Vec<PartlyRead>,
+}
+
+impl Mistakes {
+    /// Adds what is wrong with machines, in the order of files and lines.
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Diagnostic>) {
+        let more: Vec<Diagnostic> = more.into_iter().take(LIMIT.saturating_sub(self.diagnostics.len())).collect();
+        self.diagnostics.extend(more);
+        self.diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    }
 }
 
 /// What whoever runs kiln says besides the recipe.
@@ -64,10 +76,11 @@ pub fn check_given(world: &dyn World, path: &Path, given: Given<'_>) -> Result<R
     let goals = alone::goals(&scope, start.file, &extended);
     let unused = unused::find(&scope, &goals, &Own { main: start.file, extended: &extended });
     let name = name(&main, start, &scope.report);
-    let report = std::mem::take(&mut scope.report);
-    if !report.is_empty() {
-        let diagnostics = report.into_diagnostics().into_iter().map(|mistake| imports.explain(mistake)).collect();
-        return Err(Mistakes { sources: files.sources, diagnostics });
+    if !scope.report.is_empty() {
+        let found = scope.report.found();
+        let machines = if imports.partial { Vec::new() } else { partly::machines(&root, &scope, &found) };
+        let diagnostics = found.into_iter().map(|mistake| imports.explain(mistake)).collect();
+        return Err(Mistakes { sources: files.sources, diagnostics, machines });
     }
     Ok(Recipe {
         name,
@@ -93,7 +106,7 @@ fn unreadable(path: &Path, message: &str) -> Mistakes {
     let mut sources = SourceMap::default();
     let file = sources.add(path.to_owned(), String::new());
     let mistake = Diagnostic::new(Span { file, start: 0, end: 0 }, message).label("not a recipe");
-    Mistakes { sources, diagnostics: vec![mistake] }
+    Mistakes { sources, diagnostics: vec![mistake], machines: Vec::new() }
 }
 
 /// All top-level entries as the children of one block, so that they are read as any other.
@@ -146,7 +159,7 @@ fn by_name<T>(
 ) -> BTreeMap<String, T> {
     let mut parts = BTreeMap::new();
     for node in nodes {
-        if let (Some(part), Some(name)) = (check(node, scope), name_of(node)) {
+        if let (Some(part), Some(name)) = (check(node, scope), node.declared()) {
             parts.entry(name).or_insert(part);
         }
     }
@@ -157,20 +170,13 @@ fn by_name<T>(
 fn declare(kind: &'static str, nodes: &[&EvaluatedNode], scope: &mut Scope) {
     let mut first: BTreeMap<String, &EvaluatedNode> = BTreeMap::new();
     for node in nodes {
-        let Some(name) = name_of(node) else { continue };
+        let Some(name) = node.declared() else { continue };
         match first.get(&name) {
             Some(first) => scope.report.push(duplicate(node, first, &format!("{kind} `{name}`"))),
             None => drop(first.insert(name, node)),
         }
     }
     scope.declared.insert(kind, first.into_iter().map(|(name, node)| (name, node.head())).collect());
-}
-
-fn name_of(node: &EvaluatedNode) -> Option<String> {
-    match &node.arguments.first()?.value {
-        Value::Name(name) | Value::Text(name) => Some(name.clone()),
-        _ => None,
-    }
 }
 
 /// The stem names the lock and the directory of the result: plain characters only.

@@ -19,18 +19,23 @@ pub trait FromValue: Sized {
 
     /// The value; a report when it has another type.
     fn read(value: &Spanned<Value>, report: &Diagnostics) -> Option<Self> {
-        if value.value == Value::Wrong {
-            return None;
-        }
-        let read = Self::convert(&value.value);
-        if read.is_none() {
-            let message = format!("expected {}, found {}", Self::EXPECTED, value.value.describe());
-            let mut mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));
-            mistake.hint = Self::hint(&value.value);
-            report.push(mistake);
-        }
-        read
+        read_as_kind(value, report)
     }
+}
+
+/// The value; a report of its kind when it has another type.
+pub fn read_as_kind<T: FromValue>(value: &Spanned<Value>, report: &Diagnostics) -> Option<T> {
+    if value.value == Value::Wrong {
+        return None;
+    }
+    let read = T::convert(&value.value);
+    if read.is_none() {
+        let message = format!("expected {}, found {}", T::EXPECTED, value.value.describe());
+        let mut mistake = Diagnostic::new(value.span, message).label(format!("this is {}", value.value.kind()));
+        mistake.hint = T::hint(&value.value);
+        report.push(mistake);
+    }
+    read
 }
 
 /// A number of seconds, written `90s`.

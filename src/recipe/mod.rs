@@ -24,6 +24,7 @@ pub mod local;
 pub mod machine;
 pub mod nearest;
 pub mod packages;
+mod partly;
 pub mod qemu;
 pub mod reach;
 pub mod reader;
@@ -37,6 +38,7 @@ pub mod walk;
 pub use alone::Goals;
 pub use check::{Given, Mistakes, check, check_given};
 pub use content::RecipeFile;
+pub use partly::PartlyRead;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

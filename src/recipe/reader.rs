@@ -15,13 +15,14 @@ pub struct Reader<'a> {
     node: &'a EvaluatedNode,
     report: &'a Diagnostics,
     known: Vec<(&'static str, Form)>,
+    elsewhere: &'static [(&'static str, &'static str)],
     arguments: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Starts on a block.
     pub fn new(node: &'a EvaluatedNode, report: &'a Diagnostics) -> Self {
-        Reader { node, report, known: Vec::new(), arguments: 0 }
+        Reader { node, report, known: Vec::new(), elsewhere: &[], arguments: 0 }
     }
 
     /// The block.
@@ -102,7 +103,9 @@ impl<'a> Reader<'a> {
         }
         let message = format!("`{field}` is out of range");
         let label = format!("from {} to {}", bounds.start(), bounds.end());
-        self.report.push(Diagnostic::new(number.span, message).label(label));
+        let near = number.value.clamp(*bounds.start(), *bounds.end());
+        let mistake = Diagnostic::new(number.span, message).label(label);
+        self.report.push(mistake.hint(format!("write `{field} = {near}`, or another number in that range")));
         None
     }
 
@@ -175,6 +178,11 @@ impl<'a> Reader<'a> {
         self.report.push_absence(mistake.hint(format!("add `{field} = ...`, {expected}")));
     }
 
+    /// What to do about words that are not known here because they belong elsewhere.
+    pub fn elsewhere(&mut self, words: &'static [(&'static str, &'static str)]) {
+        self.elsewhere = words;
+    }
+
     /// Reports arguments, fields and blocks that were not asked for.
     pub fn finish(self) {
         for extra in self.node.arguments.iter().skip(self.arguments) {
@@ -205,22 +213,27 @@ impl<'a> Reader<'a> {
         let mut mistake =
             Diagnostic::new(child.keyword.span, format!("unknown {} `{word}` in {place}", noun(form))).label(label);
         let all = self.known.iter().map(|(name, _)| *name);
-        mistake.hint = match super::nearest::nearest(word, all) {
-            Some(name) => Some(format!("did you mean `{name}`?")),
-            None => self.choice(form),
+        let elsewhere = self.elsewhere.iter().find(|(known, _)| *known == word);
+        mistake.hint = match (elsewhere, super::nearest::nearest(word, all)) {
+            (Some((_, hint)), _) => Some((*hint).to_owned()),
+            (None, Some(name)) => Some(format!("did you mean `{name}`?")),
+            (None, None) => self.choice(form),
         };
         self.report.push(mistake);
     }
 
-    /// Everything that may stand in the block: first what has the form of what does not, then the rest.
+    /// Everything that may stand in the block: first what has the form of what does not, then the rest. What may have
+    /// several forms is listed once.
     fn choice(&self, form: Form) -> Option<String> {
         let mut forms = vec![Form::Field, Form::Statement, Form::Block];
         forms.sort_by_key(|other| *other != form);
         let mut lists = Vec::new();
+        let mut listed: Vec<&str> = Vec::new();
         for form in forms {
-            let mut names: Vec<&str> =
-                self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name).collect();
+            let of_form = self.known.iter().filter(|(_, known)| *known == form).map(|(name, _)| *name);
+            let mut names: Vec<&str> = of_form.filter(|name| !listed.contains(name)).collect();
             names.sort_unstable();
+            listed.extend(&names);
             if !names.is_empty() {
                 lists.push(format!("{}s: {}", noun(form), names.join(", ")));
             }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use crate::base::{Diagnostic, Span};
 
 /// More mistakes than this help nobody.
-const LIMIT: usize = 100;
+pub(super) const LIMIT: usize = 100;
 
 /// The mistakes found so far.
 #[derive(Debug, Default)]
@@ -51,6 +51,13 @@ impl Diagnostics {
     /// Whether nothing was found.
     pub fn is_empty(&self) -> bool {
         self.diagnostics.borrow().is_empty()
+    }
+
+    /// Everything found so far, in the order of the files and of their lines.
+    pub fn found(&self) -> Vec<Diagnostic> {
+        let mut all = self.diagnostics.borrow().clone();
+        all.sort_by_key(|diagnostic| diagnostic.span);
+        all
     }
 
     /// Everything found, in the order of the files and of their lines.

@@ -148,6 +148,14 @@ pub enum Form {
 }
 
 impl EvaluatedNode {
+    /// The name that a block declares; a text is taken too, for names made in loops.
+    pub fn declared(&self) -> Option<String> {
+        match &self.arguments.first()?.value {
+            Value::Name(name) | Value::Text(name) => Some(name.clone()),
+            _ => None,
+        }
+    }
+
     /// Which shape it has.
     pub fn form(&self) -> Form {
         match (self.block, self.arguments.is_empty(), &self.value) {

@@ -48,6 +48,15 @@ fn kernel_parameters_come_after_all_others_whatever_boots_the_disk() {
 }
 
 #[test]
+fn a_printed_command_has_the_port_of_gdb() {
+    let plain = argv(&["recipes/cxl-quick.kiln"]);
+    let debugged = argv(&["recipes/cxl-quick.kiln", "--gdb=2345", "--wait"]);
+    assert_eq!(debugged[debugged.len() - 3..], ["-gdb", "tcp:127.0.0.1:2345", "-S"]);
+    let changed: Vec<_> = plain.iter().zip(&debugged).filter(|(before, after)| before != after).collect();
+    assert!(matches!(changed[..], [(before, after)] if *after == format!("{before} nokaslr")), "{changed:?}");
+}
+
+#[test]
 fn only_the_machine_on_the_terminal_is_changed() {
     let recipe = "recipes/all-blue.kiln";
     let has = |words: &[&str]| {

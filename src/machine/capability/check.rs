@@ -18,7 +18,9 @@ pub fn check(machine: &Machine, emulator: &Emulator, kernel: &KernelFacts) -> Fi
         for row in CAPABILITIES.iter().filter(|row| row.capability == capability && row.since > emulator.version) {
             let message = format!("QEMU {} has no {}", emulator.version, row.what);
             let mistake = Diagnostic::new(span, message).label(format!("needs QEMU {} or newer", row.since));
-            findings.error(mistake.related(machine.qemu.span(), "the QEMU of this machine").hint(row.source));
+            let mistake =
+                mistake.related(machine.qemu.span(), "the QEMU of this machine").note(format!("QEMU {}", row.source));
+            findings.error(mistake.hint(format!("take QEMU {} or newer from another archive", row.since)));
         }
     }
     findings.errors.extend(check_kernel(machine, kernel));
@@ -49,14 +51,15 @@ pub fn check_kernel(machine: &Machine, kernel: &KernelFacts) -> Vec<Diagnostic> 
             span,
             format!("kernel `{}` (Linux {version}) does not support {}", machine.kernel, row.what),
         );
-        Some(mistake.label(format!("needs Linux {} or newer", row.since)).hint(row.source))
+        let mistake = mistake.label(format!("needs Linux {} or newer", row.since)).note(row.source);
+        Some(mistake.hint(format!("boot the machine with Linux {} or newer", row.since)))
     });
     lacking.collect()
 }
 
 fn describe(problem: &KnownProblem, emulator: &Emulator, span: Span) -> Diagnostic {
     let message = format!("QEMU {} {}", emulator.version, problem.what);
-    Diagnostic::new(span, message).label("would be hit").hint(format!("{} ({})", problem.hint, problem.source))
+    Diagnostic::new(span, message).label("would be hit").note(problem.source).hint(problem.hint)
 }
 
 /// What the machine needs, each with the words that ask for it.

@@ -107,7 +107,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         versions: (OLDEST, Version::new(8, 0)),
         what: "silently corrupts the memory behind a bridge with one root port",
         hint: "add a second, empty port to the bridge, or use a newer QEMU",
-        source: "hw/cxl/cxl-host.c before the pass-through decoder",
+        source: "QEMU hw/cxl/cxl-host.c before the pass-through decoder",
         fatal: true,
     },
     KnownProblem {
@@ -123,7 +123,7 @@ pub const PROBLEMS: &[KnownProblem] = &[
         versions: (Version::new(8, 2), Version::new(9, 0)),
         what: "aborts when a program runs from CXL memory",
         hint: "use QEMU 9.0 or newer; 11.1 is the first that is fast",
-        source: "accel/tcg/translate-all.c (cpu_io_recompile)",
+        source: "QEMU accel/tcg/translate-all.c (cpu_io_recompile)",
         fatal: true,
     },
     KnownProblem {

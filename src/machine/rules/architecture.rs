@@ -16,5 +16,19 @@ pub(super) fn cpu_flags(context: &Context) -> Vec<Diagnostic> {
     let message =
         format!("the flag `{flag}` is spelled as for x86 CPUs, and this machine is {}", context.machine.arch());
     let mistake = Diagnostic::new(cpu.span, message).label("QEMU would not take it");
-    vec![mistake.related(context.machine.chipset.span, "the machine type").hint("write `name=on` or `name=off`")]
+    let mut words = cpu.value.split(',');
+    let model = words.next().unwrap_or_default().to_owned();
+    let words: Vec<String> = std::iter::once(model).chain(words.map(spelled)).collect();
+    let hint = format!("write `cpu = \"{}\"`", words.join(","));
+    vec![mistake.related(context.machine.chipset.span, "the machine type").hint(hint)]
+}
+
+/// A flag as CPUs of every architecture take it.
+fn spelled(flag: &str) -> String {
+    match (flag.strip_prefix('-'), flag.strip_prefix('+')) {
+        (Some(name), _) => format!("{name}=off"),
+        (_, Some(name)) => format!("{name}=on"),
+        _ if flag.contains('=') => flag.to_owned(),
+        _ => format!("{flag}=on"),
+    }
 }

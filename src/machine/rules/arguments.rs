@@ -137,25 +137,51 @@ pub(super) fn options(context: &Context) -> Vec<Diagnostic> {
             continue;
         }
         let Some(value) = words.next() else {
-            found.push(Diagnostic::new(option.span, format!("`{name}` needs a value")).label("the list ends here"));
+            let mistake = Diagnostic::new(option.span, format!("`{name}` needs a value")).label("the list ends here");
+            found.push(mistake.hint("write the value as the next string of the list, or remove the option"));
             break;
         };
         found.extend(wrong(*form, &value.value).map(|why| {
             let mistake = Diagnostic::new(value.span, format!("`{name}` of a recipe cannot be given this value"));
-            mistake.label(why).related(option.span, "the option").hint(WAY_OUT)
+            mistake.label(why).related(option.span, "the option").hint(way_out(&option.value, Some(&value.value)))
         }));
     }
     found
 }
 
-const WAY_OUT: &str = "a recipe may be anybody's, so its options name nothing of the host; for one run, write \
-                       `kiln run RECIPE -- OPTIONS`";
+/// Options for which a recipe or a command has words of its own.
+const INSTEAD: [(&str, &str); 12] = [
+    ("-append", "write `append = [...]` in the machine"),
+    ("-cpu", "write `cpu = ...` in the machine"),
+    ("-fsdev", "use `kiln run RECIPE --share NAME=DIR`"),
+    ("-gdb", "use `kiln run RECIPE --gdb`"),
+    ("-m", "write `memory = ...` in the machine"),
+    ("-M", "write `type = ...` in the machine"),
+    ("-netdev", "write `join NETWORK` or `forward` in the machine"),
+    ("-nic", "write `join NETWORK` or `forward` in the machine"),
+    ("-s", "use `kiln run RECIPE --gdb`"),
+    ("-S", "use `kiln run RECIPE --gdb --wait`"),
+    ("-smp", "write `cpus = ...` in the machine"),
+    ("-virtfs", "use `kiln run RECIPE --share NAME=DIR`"),
+];
+
+/// Who starts a machine may say more than its recipe.
+fn way_out(option: &str, value: Option<&str>) -> String {
+    if let Some((_, instead)) = INSTEAD.iter().find(|(name, _)| *name == option) {
+        return (*instead).to_owned();
+    }
+    let kind = value.is_some_and(|value| value.split(',').any(|word| word == "q35" || word == "pc" || word == "virt"));
+    if option == "-machine" && kind {
+        return "write `type = ...` in the machine".to_owned();
+    }
+    format!("remove it; whoever starts the machine may add options to one run: `kiln run RECIPE -- {option} ...`")
+}
 
 fn unknown(option: &Spanned<String>) -> Diagnostic {
     let names: Vec<&str> = OPTIONS.iter().map(|(name, _)| *name).collect();
     let mistake =
         Diagnostic::new(option.span, format!("`{}` is not an option that a recipe can give QEMU", option.value));
-    mistake.label(format!("one of: {}", names.join(", "))).hint(WAY_OUT)
+    mistake.label(format!("one of: {}", names.join(", "))).hint(way_out(&option.value, None))
 }
 
 /// Why a value is not allowed.

@@ -1,6 +1,6 @@
 //! Rules about memory side caches of nodes, and about tables of performance.
 
-use super::Context;
+use super::{Context, spare};
 use crate::base::{ByteSize, Diagnostic, Span};
 use crate::format::cdat::CdatRange;
 use crate::recipe::machine::Machine;
@@ -22,8 +22,9 @@ fn of_node(machine: &Machine, node: &Node) -> Vec<Diagnostic> {
     let (first, name) = (&node.caches[0], &node.name);
     let mut found = Vec::new();
     if node.memory.is_none() {
-        let mistake = Diagnostic::new(first.span, format!("node `{name}` has no memory that a cache could be before"));
-        found.push(mistake.label("a cache of what?").hint("add `memory = 1GiB` to the node"));
+        let mistake = Diagnostic::new(first.span, format!("node `{name}` has a cache, but no memory behind it"));
+        let mistake = mistake.label("a cache of nothing");
+        found.push(mistake.hint("remove this cache, or add `memory = 1GiB` to the node"));
     } else if machine.attributes.iter().all(|attribute| attribute.to.value != *name) {
         let message = format!("the cache of node `{name}` needs the latency and bandwidth of the node's memory");
         let mistake = Diagnostic::new(first.span, message).label("behind this cache");
@@ -32,7 +33,11 @@ fn of_node(machine: &Machine, node: &Node) -> Vec<Diagnostic> {
     }
     if let Some(surplus) = node.caches.get(MAX_LEVELS) {
         let mistake = Diagnostic::new(surplus.span, format!("node `{name}` has more than {MAX_LEVELS} caches"));
-        found.push(mistake.label(format!("at most {MAX_LEVELS} levels")));
+        let mistake = mistake.label(format!("at most {MAX_LEVELS} levels"));
+        found.push(mistake.hint(match node.caches.len() - MAX_LEVELS {
+            1 => "remove this cache".to_owned(),
+            more => format!("remove this cache and the {} after it", more - 1),
+        }));
     }
     for pair in node.caches.windows(2) {
         if pair[1].size.value <= pair[0].size.value {
@@ -51,10 +56,14 @@ fn sizes(cache: &MemoryCache) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if !line.is_power_of_two() || line > MAX_LINE {
         let message = format!("a cache cannot have lines of {}", ByteSize(line));
-        found.push(Diagnostic::new(cache.line.span, message).label("a power of two, up to 32KiB"));
+        let near = line.max(1).checked_next_power_of_two().unwrap_or(MAX_LINE).min(MAX_LINE);
+        let mistake = Diagnostic::new(cache.line.span, message).label("a power of two, up to 32KiB");
+        found.push(mistake.hint(format!("write `line = {}`", ByteSize(near))));
     } else if size == 0 || !size.is_multiple_of(line) {
         let message = format!("{} is not a whole number of lines of {}", ByteSize(size), ByteSize(line));
-        found.push(Diagnostic::new(cache.size.span, message).label("must be a multiple of the line"));
+        let mistake = Diagnostic::new(cache.size.span, message).label("must be a multiple of the line");
+        let near = spare::within(size, line, line, u64::MAX / line * line);
+        found.push(mistake.hint(format!("write `size = {near}`")));
     }
     found
 }
@@ -75,7 +84,8 @@ pub(super) fn beyond(context: &Context) -> Vec<Diagnostic> {
         let (name, size) = (&expander.name.value, expander.size());
         let (ends, has) = (ByteSize(end), ByteSize(size));
         let message = format!("the CDAT describes memory up to {ends}, and expander `{name}` has {has}");
-        (end > size).then(|| Diagnostic::new(span, message).label("made for another device"))
+        let hint = "take the table of a device of this size, or remove `cdat`: QEMU then writes one";
+        (end > size).then(|| Diagnostic::new(span, message).label("made for another device").hint(hint))
     });
     wrong.collect()
 }

@@ -1,96 +1,169 @@
 //! Rules about devices and the windows that lead to them.
+//!
+//! A window in which no region can be made is no room for anything; `interleave` tells of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Context;
-use crate::base::{ByteSize, Diagnostic};
+use super::region::{is_known, leads_to, takes_a_region};
+use super::{Context, expander, spare, window};
+use crate::base::{ByteSize, Diagnostic, Span};
+use crate::machine::address;
+use crate::recipe::machine::Machine;
 use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Window};
 
-pub(super) fn leads_to(window: &Window, bridge: &Bridge) -> bool {
-    window.targets.iter().any(|target| target.value == bridge.name.value)
+/// The devices of bridges that windows join, and the windows.
+struct Group<'a> {
+    windows: Vec<&'a Window>,
+    devices: u64,
+    room: u64,
 }
 
-/// One kind of memory of a device that no window can hold.
+impl Group<'_> {
+    /// What the windows lack to hold all devices.
+    fn lack(&self) -> u64 {
+        self.devices.saturating_sub(self.room)
+    }
+
+    fn has(&self, window: &Window) -> bool {
+        self.windows.iter().any(|other| std::ptr::eq(*other, window))
+    }
+}
+
+/// The CXL part, if it is known what its windows lead to and every size is a size.
+fn measurable<'a>(context: &'a Context) -> Option<&'a Cxl> {
+    let good = |cxl: &&Cxl| is_known(cxl) && expander::has_good_sizes(cxl) && window::has_good_sizes(cxl);
+    context.cxl().filter(good)
+}
+
+/// A window that is smaller than a device which no other window can hold either.
 pub(super) fn device(context: &Context) -> Vec<Diagnostic> {
-    let Some(cxl) = context.cxl() else { return Vec::new() };
-    let mut found = Vec::new();
+    let Some(cxl) = measurable(context) else { return Vec::new() };
+    let groups = groups(cxl);
+    let reports = small(cxl).into_iter().map(|(at, devices)| {
+        let window = &cxl.windows[at];
+        let room = window.size.value;
+        let names: Vec<&str> = devices.iter().map(|(name, ..)| *name).collect();
+        let largest = devices.iter().map(|(.., size)| *size).max().unwrap_or(0);
+        let (size, window_name) = (ByteSize(room), &window.name.value);
+        let message = match devices[..] {
+            [(name, _, size)] => {
+                format!("expander `{name}` has {}, which is more than any of its windows", ByteSize(size))
+            }
+            _ => format!("expanders {} have more memory than any of their windows", spare::named(&names)),
+        };
+        let lack = groups.iter().find(|group| group.has(window)).map_or(0, Group::lack);
+        let wanted = largest.max(room.saturating_add(lack));
+        let doubt = Diagnostic::new(window.size.span, message).label(format!("window `{window_name}` has {size}"));
+        let doubt = devices
+            .iter()
+            .take(4)
+            .fold(doubt, |doubt, (_, span, size)| doubt.related(*span, format!("{} here", ByteSize(*size))));
+        let part = format!("make regions of a part of a device: `cxl create-region -s {}M`", room >> 20);
+        doubt.hint(match address::has_room(context.machine, wanted - room) {
+            true => format!("write `size = {}`, or {part}", ByteSize(wanted)),
+            false => part,
+        })
+    });
+    reports.collect()
+}
+
+type Device<'a> = (&'a str, Span, u64);
+
+/// For each window that is the largest of a device and smaller than a kind of its memory: these devices.
+fn small(cxl: &Cxl) -> BTreeMap<usize, Vec<Device<'_>>> {
+    let mut small: BTreeMap<usize, Vec<Device<'_>>> = BTreeMap::new();
     for (bridge, expander) in cxl.expanders() {
-        let Some(largest) = cxl.windows.iter().filter(|window| leads_to(window, bridge)).max_by_key(|w| w.size.value)
-        else {
+        let windows = cxl.windows.iter().enumerate();
+        let windows = windows.filter(|(_, window)| leads_to(window, bridge) && takes_a_region(cxl, window));
+        let Some((at, largest)) = windows.max_by_key(|(at, window)| (window.size.value, std::cmp::Reverse(*at))) else {
             continue;
         };
-        for memory in expander.memories().filter(|memory| memory.value.size > largest.size.value) {
-            let size = ByteSize(memory.value.size);
-            let message =
-                format!("expander `{}` has {size}, which is more than any of its windows", expander.name.value);
-            let room = ByteSize(largest.size.value);
-            let mistake = Diagnostic::new(memory.span, message).label(format!("the largest has {room}"));
-            found.push(
-                mistake.related(largest.size.span, "that window").hint(format!("give the window `size = {size}`")),
-            );
+        let memory = expander.memories().max_by_key(|memory| memory.value.size);
+        if let Some(memory) = memory.filter(|memory| memory.value.size > largest.size.value) {
+            small.entry(at).or_default().push((&expander.name.value, memory.span, memory.value.size));
         }
     }
-    found
+    small
 }
 
-/// Devices that add up to more than the windows that lead to them: counted over bridges that windows join.
+/// Devices that add up to more than the windows that lead to them: counted over bridges that windows join. Where one of
+/// them is too large by itself, that is what is told.
 pub(super) fn sum(context: &Context) -> Vec<Diagnostic> {
-    let Some(cxl) = context.cxl() else { return Vec::new() };
-    let groups = groups(cxl);
-    let mut sizes: BTreeMap<usize, (u64, u64)> = BTreeMap::new();
-    for (index, bridge) in cxl.bridges.iter().enumerate() {
-        let devices = cxl.expanders().filter(|(other, _)| std::ptr::eq(*other, bridge));
-        let size = devices.fold(0u64, |sum, (_, expander)| sum.saturating_add(expander.size()));
-        let devices = &mut sizes.entry(groups[index]).or_default().0;
-        *devices = devices.saturating_add(size);
-    }
-    let mut first: BTreeMap<usize, &Window> = BTreeMap::new();
-    for window in &cxl.windows {
-        let Some(bridge) = cxl.bridges.iter().position(|bridge| leads_to(window, bridge)) else { continue };
-        let room = &mut sizes.entry(groups[bridge]).or_default().1;
-        *room = room.saturating_add(window.size.value);
-        first.entry(groups[bridge]).or_insert(window);
-    }
-    let overfull = sizes.into_iter().filter(|(_, (devices, room))| devices > room);
-    overfull.filter_map(|(group, sizes)| first.get(&group).map(|window| report(window, sizes))).collect()
+    let Some(cxl) = measurable(context) else { return Vec::new() };
+    let told = small(cxl);
+    let overfull = groups(cxl).into_iter().filter(|group| group.lack() > 0);
+    let overfull = overfull.filter(|group| told.keys().all(|at| !group.has(&cxl.windows[*at])));
+    overfull.filter_map(|group| report(context.machine, &group)).collect()
 }
 
-fn report(window: &Window, (devices, room): (u64, u64)) -> Diagnostic {
-    let (devices, room) = (ByteSize(devices), ByteSize(room));
-    let message =
-        format!("the expanders behind window `{}` have {devices}, but their windows have {room}", window.name.value);
-    let mistake = Diagnostic::new(window.size.span, message).label("too small for all of them at a time");
-    mistake.hint("regions are made until the windows are full; make the window larger, or add another one")
+fn report(machine: &Machine, group: &Group) -> Option<Diagnostic> {
+    let window = group.windows.first()?;
+    let (devices, room) = (ByteSize(group.devices), ByteSize(group.room));
+    let message = match group.windows.len() {
+        1 => format!("the expanders behind window `{}` have {devices}, but the window has {room}", window.name.value),
+        _ => {
+            format!("the expanders behind window `{}` have {devices}, but their windows have {room}", window.name.value)
+        }
+    };
+    let doubt = Diagnostic::new(window.size.span, message).label("too small for all of them at a time");
+    let larger = ByteSize(window.size.value.saturating_add(group.lack()));
+    Some(doubt.hint(match address::has_room(machine, group.lack()) {
+        true => format!("write `size = {larger}`; as it is, regions can be made until the windows are full"),
+        false => {
+            "regions can be made until the windows are full, and there are no addresses for larger ones".to_owned()
+        }
+    }))
 }
 
-/// The group of each bridge: bridges that a window interleaves over belong together.
-fn groups(cxl: &Cxl) -> Vec<usize> {
-    let mut groups: Vec<usize> = (0..cxl.bridges.len()).collect();
-    for window in &cxl.windows {
-        let members: Vec<usize> = cxl
-            .bridges
-            .iter()
-            .enumerate()
-            .filter(|(_, bridge)| leads_to(window, bridge))
-            .map(|(i, _)| groups[i])
-            .collect();
-        let Some(lowest) = members.iter().min().copied() else { continue };
-        for group in groups.iter_mut().filter(|group| members.contains(group)) {
-            *group = lowest;
+/// Bridges that a window interleaves over belong together.
+fn groups(cxl: &Cxl) -> Vec<Group<'_>> {
+    let windows: Vec<&Window> = cxl.windows.iter().filter(|window| takes_a_region(cxl, window)).collect();
+    let mut numbers: Vec<usize> = (0..cxl.bridges.len()).collect();
+    for window in &windows {
+        let bridges = cxl.bridges.iter().enumerate().filter(|(_, bridge)| leads_to(window, bridge));
+        let members: BTreeSet<usize> = bridges.map(|(at, _)| numbers[at]).collect();
+        let Some(lowest) = members.first().copied() else { continue };
+        for number in numbers.iter_mut().filter(|number| members.contains(number)) {
+            *number = lowest;
         }
     }
-    groups
+    let mut groups: BTreeMap<usize, Group<'_>> = BTreeMap::new();
+    for window in windows {
+        let Some(at) = cxl.bridges.iter().position(|bridge| leads_to(window, bridge)) else { continue };
+        let new = Group { windows: Vec::new(), devices: 0, room: 0 };
+        let group = groups.entry(numbers[at]).or_insert(new);
+        group.windows.push(window);
+        group.room = group.room.saturating_add(window.size.value);
+    }
+    for (bridge, expander) in cxl.expanders() {
+        let at = cxl.bridges.iter().position(|other| std::ptr::eq(other, bridge));
+        if let Some(group) = at.and_then(|at| groups.get_mut(&numbers[at])) {
+            group.devices = group.devices.saturating_add(expander.size());
+        }
+    }
+    groups.into_values().collect()
 }
 
-/// A device that no window leads to.
+/// A bridge with devices that no window leads to.
 pub(super) fn unreachable(context: &Context) -> Vec<Diagnostic> {
-    let Some(cxl) = context.cxl() else { return Vec::new() };
-    let lost = cxl.expanders().filter(|(bridge, _)| !cxl.windows.iter().any(|window| leads_to(window, bridge)));
-    let report = |(bridge, expander): (&Bridge, &Expander)| {
-        let message = format!("expander `{}` is not reachable through any window", expander.name.value);
-        let mistake = Diagnostic::new(expander.span, message).label("its memory cannot become a region");
-        let (name, size) = (&bridge.name.value, ByteSize(expander.size()));
-        mistake.hint(format!("add `window w0 {{ targets = [{name}] size = {size} }}`"))
+    let Some(cxl) = context.cxl().filter(|cxl| is_known(cxl)) else { return Vec::new() };
+    let mut names: BTreeSet<String> = cxl.windows.iter().map(|window| window.name.value.clone()).collect();
+    let lost = cxl.bridges.iter().filter(|bridge| !cxl.windows.iter().any(|window| leads_to(window, bridge)));
+    let report = |bridge: &Bridge| {
+        let expanders: Vec<&Expander> =
+            cxl.expanders().filter(|(at, _)| std::ptr::eq(*at, bridge)).map(|(_, expander)| expander).collect();
+        let first = expanders.first()?;
+        let devices: Vec<&str> = expanders.iter().map(|expander| expander.name.value.as_str()).collect();
+        let (message, label) = match devices[..] {
+            [name] => (format!("expander `{name}` is not reachable through any window"), "its memory"),
+            _ => (format!("expanders {} are not reachable through any window", spare::named(&devices)), "their memory"),
+        };
+        let bytes = expanders.iter().fold(0u64, |sum, expander| sum.saturating_add(expander.size()));
+        let size = ByteSize(spare::whole(bytes));
+        let name = spare::name("w0", &names.iter().map(String::as_str).collect());
+        let hint = format!("add `window {name} {{ targets = [{}] size = {size} }}`", bridge.name.value);
+        names.insert(name);
+        Some(Diagnostic::new(first.span, message).label(format!("{label} cannot become a region")).hint(hint))
     };
-    lost.map(report).collect()
+    lost.filter_map(report).collect()
 }

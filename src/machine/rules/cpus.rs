@@ -1,8 +1,8 @@
 //! Rules about the CPUs of NUMA nodes. A list of CPUs is one word of a recipe, so it gets one error, whatever it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Context;
+use super::{Context, spare};
 use crate::base::{Diagnostic, Span};
 use crate::recipe::machine::Machine;
 
@@ -38,12 +38,25 @@ fn twice(machine: &Machine) -> Vec<Diagnostic> {
         if before == node {
             let name = &machine.nodes[node].name;
             let message = format!("{} more than once in node `{name}`", named(cpus, "is", "are"));
-            return Diagnostic::new(span, message).label("name each CPU once");
+            return Diagnostic::new(span, message).label("name each CPU once").hint(remaining(machine, node));
         }
         let mistake = Diagnostic::new(span, format!("{} in two nodes", named(cpus, "is", "are")));
-        mistake.label("again here").related(at, "first here")
+        mistake.label("again here").related(at, "first here").hint(remaining(machine, node))
     };
     collisions.into_iter().map(report).collect()
+}
+
+/// What a node's list is without CPUs that do not exist or that an earlier node has.
+fn remaining(machine: &Machine, node: usize) -> String {
+    let earlier: BTreeSet<u32> =
+        machine.nodes[..node].iter().flat_map(|node| &node.cpus).map(|cpu| cpu.value).collect();
+    let own: BTreeSet<u32> = machine.nodes[node].cpus.iter().map(|cpu| cpu.value).collect();
+    let left: Vec<u32> = own.into_iter().filter(|cpu| *cpu < machine.cpus.value && !earlier.contains(cpu)).collect();
+    match (left.is_empty(), machine.nodes[node].memory.is_some()) {
+        (false, _) => format!("write `cpus = \"{}\"`", spare::cpus(left)),
+        (true, true) => "remove `cpus` from this node".to_owned(),
+        (true, false) => format!("remove node `{}`", machine.nodes[node].name),
+    }
 }
 
 /// All CPUs of a node come from one list and have its span, so a CPU that is there twice is found by counting.
@@ -53,16 +66,18 @@ fn collides_within(machine: &Machine, cpu: u32, node: usize) -> bool {
 
 fn beyond(machine: &Machine) -> Vec<Diagnostic> {
     let count = machine.cpus.value;
+    let most = placed(machine).map(|(cpu, ..)| cpu).max().unwrap_or(0).saturating_add(1);
     let mut lists: BTreeMap<usize, (Span, Vec<u32>)> = BTreeMap::new();
     for (cpu, node, span) in placed(machine).filter(|(cpu, ..)| *cpu >= count) {
         lists.entry(node).or_insert((span, Vec::new())).1.push(cpu);
     }
-    let report = |(span, cpus): (Span, Vec<u32>)| {
+    let report = |(node, (span, cpus)): (usize, (Span, Vec<u32>))| {
         let mistake = Diagnostic::new(span, format!("{} not exist", named(cpus, "does", "do")));
         let numbers = if count == 1 { "the only CPU is 0".to_owned() } else { format!("CPUs are 0 to {}", count - 1) };
-        mistake.label(numbers).related(machine.cpus.span, "their number")
+        let hint = format!("{}, or `cpus = {most}` in the machine", remaining(machine, node));
+        mistake.label(numbers).related(machine.cpus.span, "their number").hint(hint)
     };
-    lists.into_values().map(report).collect()
+    lists.into_iter().map(report).collect()
 }
 
 fn missing(machine: &Machine) -> Option<Diagnostic> {
@@ -74,8 +89,13 @@ fn missing(machine: &Machine) -> Option<Diagnostic> {
     if missing.is_empty() {
         return None;
     }
-    let mistake = Diagnostic::new(machine.cpus.span, format!("{} in no node", named(missing, "is", "are")));
-    Some(mistake.label(format!("{count} CPUs")).hint("assign every CPU to the `cpus` of one node"))
+    let mistake = Diagnostic::new(machine.cpus.span, format!("{} in no node", named(missing.clone(), "is", "are")));
+    let with_cpus = machine.nodes.iter().rposition(|node| !node.cpus.is_empty());
+    let node = &machine.nodes[with_cpus.unwrap_or(0)];
+    let own = node.cpus.iter().map(|cpu| cpu.value).filter(|cpu| *cpu < count);
+    let all: BTreeSet<u32> = own.chain(missing).collect();
+    let hint = format!("write `cpus = \"{}\"` in node `{}`, or in other nodes", spare::cpus(all), node.name);
+    Some(mistake.label(format!("{count} CPUs")).hint(hint))
 }
 
 /// `CPU 3 is`, `CPUs 3 to 5 and 8 are`.

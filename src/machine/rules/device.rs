@@ -1,6 +1,9 @@
 //! Rules about disks, forwarded ports and networks.
 
-use super::{Context, DISKS, NETWORKS, repeated};
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use super::{Context, DISKS, NETWORKS, repeated, spare};
 use crate::base::{ByteSize, Diagnostic};
 
 /// Too many disks, a size that is not whole sectors, a name that does not fit into a serial number.
@@ -8,18 +11,24 @@ pub(super) fn disks(context: &Context) -> Vec<Diagnostic> {
     let disks = &context.machine.disks;
     let mut found = Vec::new();
     if let Some(surplus) = disks.get(DISKS) {
-        found.push(
-            Diagnostic::new(surplus.span, format!("more than {DISKS} disks besides the image")).label("one too many"),
-        );
+        let mistake = Diagnostic::new(surplus.span, format!("more than {DISKS} disks besides the image"));
+        found.push(mistake.label("one too many").hint(match disks.len() - DISKS {
+            1 => "remove this disk".to_owned(),
+            more => format!("remove this disk and the {} after it", more - 1),
+        }));
     }
     for disk in disks {
         if disk.size.value == 0 || !disk.size.value.is_multiple_of(1 << 20) || disk.size.value > 16 << 40 {
             let message = format!("disk `{}` has an invalid size of {}", disk.name.value, ByteSize(disk.size.value));
-            found.push(Diagnostic::new(disk.size.span, message).label("1MiB to 16TiB, in steps of 1MiB"));
+            let near = spare::within(disk.size.value, 1 << 20, 1 << 20, 16 << 40);
+            let mistake = Diagnostic::new(disk.size.span, message).label("1MiB to 16TiB, in steps of 1MiB");
+            found.push(mistake.hint(format!("write `size = {near}`")));
         }
         if disk.name.value.len() > 20 {
             let mistake = Diagnostic::new(disk.name.span, "a disk's name is its serial number in the guest");
-            found.push(mistake.label("at most 20 characters"));
+            let near: String = disk.name.value.chars().take(20).collect();
+            let mistake = mistake.label("at most 20 characters");
+            found.push(mistake.hint(format!("write a shorter name, such as `{near}`")));
         }
     }
     found
@@ -29,10 +38,16 @@ pub(super) fn disks(context: &Context) -> Vec<Diagnostic> {
 pub(super) fn forwards(context: &Context) -> Vec<Diagnostic> {
     let machine = context.machine;
     let hosts = machine.forwards.iter().map(|forward| (forward.host.value, forward.host.span));
-    let mut found = repeated(hosts, |port| format!("host port {port} is forwarded more than once"));
+    let mut taken: BTreeSet<u32> = machine.forwards.iter().map(|forward| forward.host.value.into()).collect();
+    let mut found = repeated(hosts, |port| {
+        let free = spare::number(u32::from(*port), 65535, &taken).unwrap_or_default();
+        taken.insert(free);
+        (format!("host port {port} is forwarded more than once"), format!("write another port, such as `{free}`"))
+    });
     if let Some(forward) = machine.forwards.first().filter(|_| !machine.user_network) {
         let mistake = Diagnostic::new(forward.guest.span, "port forwarding needs the user network, which is off");
-        found.push(mistake.label("needs `user-network = true`"));
+        let mistake = mistake.label("needs `user-network = true`");
+        found.push(mistake.hint("write `user-network = true`, or remove `forward`"));
     }
     found
 }
@@ -41,8 +56,17 @@ pub(super) fn forwards(context: &Context) -> Vec<Diagnostic> {
 pub(super) fn privileged(context: &Context) -> Vec<Diagnostic> {
     let low = context.machine.forwards.iter().filter(|forward| forward.host.value < 1024);
     let report = |port: u16, span| Diagnostic::new(span, format!("listening on host port {port} needs privileges"));
-    low.map(|forward| report(forward.host.value, forward.host.span).label("below 1024").hint("use a port above 1023"))
-        .collect()
+    let mut taken: BTreeSet<u32> = context.machine.forwards.iter().map(|one| one.host.value.into()).collect();
+    let mut free = |port: u16| {
+        let free = spare::number(8000 + u32::from(port), 65535, &taken).unwrap_or_default();
+        taken.insert(free);
+        format!("write a port above 1023, such as `{free}`")
+    };
+    low.map(|forward| {
+        let port = forward.host.value;
+        report(port, forward.host.span).label("below 1024").hint(free(port))
+    })
+    .collect()
 }
 
 /// Too many private networks, or an address that is not one of the network's hosts.
@@ -50,14 +74,13 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
     let attachments = &context.machine.attachments;
     let mut found = Vec::new();
     if let Some(surplus) = attachments.get(NETWORKS) {
-        found.push(
-            Diagnostic::new(surplus.span, format!("more than {NETWORKS} private networks")).label("one too many"),
-        );
+        let mistake = Diagnostic::new(surplus.span, format!("more than {NETWORKS} private networks"));
+        found.push(mistake.label("one too many").hint("remove this `join`, or another one"));
     }
     if let Some(first) = attachments.first().filter(|_| !is_host_name(&context.machine.name)) {
         let message = format!("`{}` cannot be the name of a machine on a network", context.machine.name);
         let mistake = Diagnostic::new(first.span, message).label("other machines address it by its name");
-        found.push(mistake.hint("name the machine with letters, digits and inner `-`, at most 63"));
+        found.push(mistake.hint("name the machine with letters, digits and hyphens between them, at most 63"));
     }
     for attachment in attachments {
         let Some(address) = &attachment.address else { continue };
@@ -69,7 +92,9 @@ pub(super) fn networks(context: &Context) -> Vec<Diagnostic> {
             let message = format!("{} is not a usable address in {subnet}", address.value);
             let mistake =
                 Diagnostic::new(address.span, message).label("outside of the subnet, or its first or last address");
-            found.push(mistake.related(network.span, "the network"));
+            let at = |host: u32| Ipv4Addr::from(u32::from(network.base).saturating_add(host));
+            let hint = format!("write an address from {} to {}", at(1), at(last.saturating_sub(1)));
+            found.push(mistake.related(network.span, "the network").hint(hint));
         }
     }
     found

@@ -16,7 +16,10 @@ pub(super) fn packages(context: &Context) -> Vec<Diagnostic> {
         Some(set) if needed.is_empty() => {
             let mistake = Diagnostic::new(set.span, "`boot` has no effect on this machine");
             let mistake = mistake.label("not used");
-            vec![mistake.hint("QEMU loads the kernel directly: write `firmware = uefi`, or remove `boot`")]
+            vec![
+                mistake
+                    .hint("remove `boot`, or write `firmware = uefi` or `firmware = seabios` to boot through firmware"),
+            ]
         }
         _ if missing.is_empty() => Vec::new(),
         _ => {
@@ -39,25 +42,27 @@ pub(super) fn built(context: &Context) -> Vec<Diagnostic> {
     }
     let mistake = Diagnostic::new(built.span, "`uefi` has no effect on this machine").label("not used");
     let mistake = mistake.related(firmware.span, "does not start it");
-    vec![mistake.hint("write `firmware = uefi`, or remove this block")]
+    vec![mistake.hint("remove this block, or write `firmware = uefi` in the machine")]
 }
 
 /// Firmware on a chipset that it cannot run on, or that kiln does not know how to give it.
 pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
     let (firmware, chipset) = (&context.machine.firmware, &context.machine.chipset);
+    let directly = match context.machine.boot {
+        Some(_) => "remove `firmware` and `boot`: QEMU then loads the kernel",
+        None => "remove `firmware`: QEMU then loads the kernel",
+    };
     let (message, hint) = match (chipset.value, firmware.value) {
         (_, Firmware::Direct) | (Chipset::Q35, _) | (Chipset::I440fx, Firmware::Seabios) => return Vec::new(),
         (Chipset::I440fx, Firmware::Uefi) => {
             ("UEFI needs the chipset q35", "write `type = q35`, or `firmware = seabios`")
         }
-        (Chipset::Virt, Firmware::Seabios) => ("SeaBIOS is a BIOS of PCs, and there is none on `virt`", DIRECTLY),
-        (Chipset::Virt, Firmware::Uefi) => ("kiln has no UEFI for `virt` yet", DIRECTLY),
+        (Chipset::Virt, Firmware::Seabios) => ("SeaBIOS is a BIOS of PCs, and there is none on `virt`", directly),
+        (Chipset::Virt, Firmware::Uefi) => ("kiln has no UEFI for `virt` yet", directly),
     };
     let mistake = Diagnostic::new(firmware.span, message).label("asked for here");
     vec![mistake.related(chipset.span, "the machine type").hint(hint)]
 }
-
-const DIRECTLY: &str = "write `firmware = direct`, or leave it away: QEMU hands the kernel over itself";
 
 /// Words that GRUB would hand to the kernel in another spelling.
 pub(super) fn words(context: &Context) -> Vec<Diagnostic> {
@@ -68,7 +73,7 @@ pub(super) fn words(context: &Context) -> Vec<Diagnostic> {
     let mistake = |span| {
         let mistake = Diagnostic::new(span, "GRUB cannot pass this parameter to the kernel unchanged");
         let mistake = mistake.label("contains a single quote, a backslash, or a single double quote");
-        mistake.hint("GRUB escapes them with a backslash: write the parameter differently, or use `firmware = uefi`")
+        mistake.hint("write the parameter without it, or write `firmware = uefi`")
     };
     words.map(|word| mistake(word.span)).collect()
 }

@@ -4,56 +4,12 @@
 //! smallest has (Linux drivers/cxl/core/region.c; `collect_minsize` in cxl/region.c of ndctl). Devices without a partner
 //! are of use only through another window.
 
-use super::Context;
-use super::capacity::leads_to;
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::region::{RegionKind, behind_targets, is_known, kinds, left_over, takes_a_region};
+use super::{Context, expander, spare};
 use crate::base::{ByteSize, Diagnostic};
-use crate::recipe::machine::cxl::{Bridge, Cxl, Expander, Window};
-
-/// What a region can be made of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum RegionKind {
-    Volatile,
-    Persistent,
-    Dynamic,
-}
-
-impl RegionKind {
-    fn name(self) -> &'static str {
-        match self {
-            RegionKind::Volatile => "volatile",
-            RegionKind::Persistent => "persistent",
-            RegionKind::Dynamic => "dynamic",
-        }
-    }
-}
-
-/// What a device has, kind by kind.
-fn parts(expander: &Expander) -> Vec<(RegionKind, u64)> {
-    let volatile = expander.volatile.as_ref().map(|memory| (RegionKind::Volatile, memory.value.size));
-    let persistent = expander.persistent.as_ref().map(|memory| (RegionKind::Persistent, memory.value.size));
-    let dynamic = expander.dynamic.as_ref().map(|dynamic| (RegionKind::Dynamic, dynamic.memory.value.size));
-    volatile.into_iter().chain(persistent).chain(dynamic).collect()
-}
-
-/// The memories behind a bridge, sorted.
-fn behind(cxl: &Cxl, bridge: &str) -> Vec<(RegionKind, u64)> {
-    let devices = cxl.expanders().filter(|(at, _)| at.name.value == bridge);
-    let mut parts: Vec<_> = devices.flat_map(|(_, expander)| parts(expander)).collect();
-    parts.sort_unstable();
-    parts
-}
-
-fn kinds(parts: &[(RegionKind, u64)]) -> Vec<RegionKind> {
-    parts.iter().map(|(kind, _)| *kind).collect()
-}
-
-/// Whether there is a kind of memory of which every target has some.
-fn takes_a_region(cxl: &Cxl, window: &Window) -> bool {
-    let targets: Vec<Vec<RegionKind>> =
-        window.targets.iter().map(|target| kinds(&behind(cxl, &target.value))).collect();
-    let Some(first) = targets.first() else { return false };
-    first.iter().any(|kind| targets.iter().all(|target| target.contains(kind)))
-}
+use crate::recipe::machine::cxl::{Cxl, Window};
 
 fn interleaved(cxl: &Cxl) -> impl Iterator<Item = &Window> {
     cxl.windows.iter().filter(|window| window.targets.len() > 1)
@@ -61,65 +17,157 @@ fn interleaved(cxl: &Cxl) -> impl Iterator<Item = &Window> {
 
 /// A window in which no region can be made, where no other window reaches a device behind it either.
 pub(super) fn useless(context: &Context) -> Vec<Diagnostic> {
-    let Some(cxl) = context.cxl() else { return Vec::new() };
-    let useless = interleaved(cxl).filter(|window| !takes_a_region(cxl, window) && !is_spared(cxl, window));
-    let report = |window: &Window| {
-        let message = format!(
-            "no region can be made in window `{}`: its bridges have no kind of memory in common",
-            window.name.value
-        );
-        compared(cxl, window, message).hint(remedy(window))
-    };
-    useless.filter(|window| has_devices(cxl, window)).map(report).collect()
+    let Some(cxl) = context.cxl().filter(|cxl| is_known(cxl)) else { return Vec::new() };
+    let reports = remedies(cxl).into_iter().filter(|(window, _)| !takes_a_region(cxl, window));
+    let served = served(cxl);
+    let reports = reports.filter(|(window, _)| !is_spared(&served, window));
+    reports.map(|(window, hint)| no_region(cxl, window).hint(hint)).collect()
 }
 
-/// Whether a window that takes regions leads to a bridge of this one.
-fn is_spared(cxl: &Cxl, window: &Window) -> bool {
-    let others = cxl.windows.iter().filter(|other| !std::ptr::eq(*other, window) && takes_a_region(cxl, other));
-    let bridges = || cxl.bridges.iter().filter(|bridge| leads_to(window, bridge));
-    others.into_iter().any(|other| bridges().any(|bridge: &Bridge| leads_to(other, bridge)))
+/// The bridges that windows lead to in which regions can be made.
+fn served(cxl: &Cxl) -> BTreeSet<&str> {
+    let windows = cxl.windows.iter().filter(|window| takes_a_region(cxl, window));
+    windows.flat_map(|window| &window.targets).map(|target| target.value.as_str()).collect()
 }
 
-fn has_devices(cxl: &Cxl, window: &Window) -> bool {
-    window.targets.iter().any(|target| !behind(cxl, &target.value).is_empty())
+/// Whether another window leads to a bridge of this one, in which no region can be made.
+fn is_spared(served: &BTreeSet<&str>, window: &Window) -> bool {
+    window.targets.iter().any(|target| served.contains(target.value.as_str()))
 }
 
 /// A window over bridges whose devices do not match one by one, although some region can be made, there or elsewhere.
 pub(super) fn unequal(context: &Context) -> Vec<Diagnostic> {
-    let Some(cxl) = context.cxl() else { return Vec::new() };
-    let doubtful = interleaved(cxl).filter(|window| takes_a_region(cxl, window) || is_spared(cxl, window));
-    let unequal = doubtful.filter_map(|window| {
-        let targets: Vec<_> = window.targets.iter().map(|target| behind(cxl, &target.value)).collect();
-        let first = targets.first()?;
-        let name = &window.name.value;
-        if targets.iter().any(|target| kinds(target) != kinds(first)) {
-            let message = format!("window `{name}` interleaves bridges with devices of different kinds");
-            return Some(compared(cxl, window, message).hint(remedy(window)));
+    let Some(cxl) = context.cxl().filter(|cxl| is_known(cxl)) else { return Vec::new() };
+    let (served, mut found) = (served(cxl), Vec::new());
+    for (window, hint) in remedies(cxl) {
+        if takes_a_region(cxl, window) {
+            found.push(unmatched(cxl, window).hint(hint));
+        } else if is_spared(&served, window) {
+            found.push(no_region(cxl, window).hint(hint));
         }
-        let differ = targets.iter().any(|target| target != first);
-        let message = format!("window `{name}` interleaves bridges with devices of different sizes");
-        let hint = "a region uses as much of each device as the smallest one has";
-        differ.then(|| compared(cxl, window, message).hint(hint))
-    });
-    unequal.collect()
+    }
+    found.extend(interleaved(cxl).filter_map(|window| sizes(cxl, window)));
+    found
 }
+
+/// Every window that has to change, or has to be helped by others, and what to write. A device that is left over is told
+/// of once, with the first window that leads to it in vain.
+fn remedies(cxl: &Cxl) -> Vec<(&Window, String)> {
+    let mut left = left_over(cxl);
+    let mut names: BTreeSet<String> = cxl.windows.iter().map(|window| window.name.value.clone()).collect();
+    let mut found = Vec::new();
+    for window in interleaved(cxl) {
+        let targets = window.targets.iter().map(|target| target.value.as_str());
+        let mut lonely = targets.filter_map(|target| Some((target, left.remove(target)?))).peekable();
+        if takes_a_region(cxl, window) {
+            if lonely.peek().is_some() {
+                let windows = alone(&mut lonely, &mut names);
+                found.push((window, format!("{}for the others add {windows}", explained(cxl, window))));
+            }
+        } else if let Some((first, bytes)) = lonely.next() {
+            let mut hint = format!("{}write `targets = [{first}]`", explained(cxl, window));
+            let bytes = spare::whole(bytes);
+            if window.size.value < bytes {
+                hint += &format!(" and `size = {}`", ByteSize(bytes));
+            }
+            if lonely.peek().is_some() {
+                hint += &format!(", and add {}", alone(&mut lonely, &mut names));
+            }
+            found.push((window, hint));
+        } else if behind_targets(cxl, window).iter().any(|target| !target.is_empty()) {
+            let why = "other windows lead to its expanders";
+            found.push((window, format!("{}remove this window: {why}", explained(cxl, window))));
+        }
+    }
+    found
+}
+
+/// What would make the window interleave.
+fn explained(cxl: &Cxl, window: &Window) -> String {
+    let empty = empty(cxl, window);
+    match takes_a_region(cxl, window) {
+        true => "a region takes one expander of the same kind behind each bridge; ".to_owned(),
+        false if empty.is_empty() => "to interleave, give each bridge an expander of the same kind; else ".to_owned(),
+        false => format!("to interleave, plug an expander into a port of {}; else ", spare::named(&empty)),
+    }
+}
+
+fn empty<'a>(cxl: &Cxl, window: &'a Window) -> Vec<&'a str> {
+    let targets = window.targets.iter().zip(behind_targets(cxl, window));
+    targets.filter(|(_, behind)| behind.is_empty()).map(|(target, _)| target.value.as_str()).collect()
+}
+
+/// A window for each bridge, with room for what is left over behind it and a name of its own.
+fn alone<'a>(lonely: &mut impl Iterator<Item = (&'a str, u64)>, names: &mut BTreeSet<String>) -> String {
+    let mut windows = Vec::new();
+    for (bridge, bytes) in lonely {
+        let name = spare::name(&format!("{bridge}-alone"), &names.iter().map(String::as_str).collect());
+        let size = ByteSize(spare::whole(bytes));
+        windows.push(format!("`window {name} {{ targets = [{bridge}] size = {size} }}`"));
+        names.insert(name);
+    }
+    windows.join(" and ")
+}
+
+fn no_region(cxl: &Cxl, window: &Window) -> Diagnostic {
+    let why = match empty(cxl, window)[..] {
+        [] => "its bridges have no kind of memory in common".to_owned(),
+        [bridge] => format!("bridge `{bridge}` has no expander"),
+        ref bridges => format!("bridges {} have no expander", spare::named(bridges)),
+    };
+    let set = |parts: &[(RegionKind, u64)]| kinds(parts).into_iter().collect::<BTreeSet<_>>();
+    let message = format!("no region can be made in window `{}`: {why}", window.name.value);
+    compared(cxl, window, message, |a, b| set(a) != set(b))
+}
+
+/// A window whose bridges have other kinds of devices, or more of them than one has.
+fn unmatched(cxl: &Cxl, window: &Window) -> Diagnostic {
+    let set = |parts: &[(RegionKind, u64)]| kinds(parts).into_iter().collect::<BTreeSet<_>>();
+    let targets = behind_targets(cxl, window);
+    let name = &window.name.value;
+    if targets.iter().any(|target| set(target) != set(&targets[0])) {
+        let message = format!("window `{name}` interleaves bridges with devices of different kinds");
+        compared(cxl, window, message, |a, b| set(a) != set(b))
+    } else {
+        let message = format!("window `{name}` interleaves bridges with different numbers of devices");
+        compared(cxl, window, message, |a, b| kinds(a) != kinds(b))
+    }
+}
+
+/// A window whose bridges have as many devices of each kind, but of different sizes.
+fn sizes(cxl: &Cxl, window: &Window) -> Option<Diagnostic> {
+    let targets = behind_targets(cxl, window);
+    let first = targets.first()?;
+    let match_by_kind = targets.iter().all(|target| kinds(target) == kinds(first));
+    if !match_by_kind || targets.iter().all(|target| target == first) || !expander::has_good_sizes(cxl) {
+        return None;
+    }
+    let message = format!("window `{}` interleaves bridges with devices of different sizes", window.name.value);
+    let mut least: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut most = least.clone();
+    for (position, (_, size)) in targets.iter().flat_map(|target| target.iter().enumerate()) {
+        least.entry(position).and_modify(|least| *least = (*size).min(*least)).or_insert(*size);
+        most.entry(position).and_modify(|most| *most = (*size).max(*most)).or_insert(*size);
+    }
+    let differ = least.into_iter().zip(most).find(|((_, least), (_, most))| least != most);
+    let ((position, least), (_, most)) = differ?;
+    let (kind, least, most) = (first[position].0.name(), ByteSize(least), ByteSize(most));
+    let hint = format!(
+        "give all of them `{kind} = {most}`, or `{kind} = {least}` if that is enough: a region uses as much of each as the \
+         smallest one has"
+    );
+    Some(compared(cxl, window, message, |a, b| a != b).hint(hint))
+}
+
+type Parts = [(RegionKind, u64)];
 
 /// Points at the first bridge that differs from the first one.
-fn compared(cxl: &Cxl, window: &Window, message: String) -> Diagnostic {
-    let of = |position: usize| behind(cxl, &window.targets[position].value);
-    let first = of(0);
-    let other = (1..window.targets.len()).find(|position| of(*position) != first).unwrap_or(0);
-    let report = Diagnostic::new(window.targets[other].span, message).label(format!("{} here", describe(&of(other))));
-    report.related(window.targets[0].span, format!("{} here", describe(&first)))
-}
-
-fn remedy(window: &Window) -> String {
-    let alone = &window.targets[window.targets.len() - 1].value;
-    let size = ByteSize(window.size.value);
-    format!(
-        "a region takes a device of the same kind behind each bridge; to use the others, add a window that leads to one \
-         bridge alone: `window {alone}-alone {{ targets = [{alone}] size = {size} }}`"
-    )
+fn compared(cxl: &Cxl, window: &Window, message: String, differ: impl Fn(&Parts, &Parts) -> bool) -> Diagnostic {
+    let targets = behind_targets(cxl, window);
+    let other = targets.iter().position(|target| differ(target, &targets[0])).unwrap_or(0);
+    let label = format!("{} here", describe(&targets[other]));
+    let report = Diagnostic::new(window.targets[other].span, message).label(label);
+    report.related(window.targets[0].span, format!("{} here", describe(&targets[0])))
 }
 
 /// `256MiB volatile + 256MiB persistent`.

@@ -1,6 +1,8 @@
 //! Rules about where devices sit: chipset, names, bus numbers, ports, switches.
 
-use super::{Context, repeated};
+use std::collections::BTreeSet;
+
+use super::{Context, repeated, spare};
 use crate::base::{Diagnostic, Span, Spanned};
 use crate::machine::topology::{BRIDGES, BelowAt, PORTS, PortAt};
 use crate::recipe::machine::Chipset;
@@ -15,7 +17,7 @@ pub(super) fn chipset(context: &Context) -> Vec<Diagnostic> {
         Chipset::I440fx => ("the machine type `pc` has no PCI Express, and so no CXL", "write `type = q35`"),
         Chipset::Virt => (
             "CXL is found through ACPI, which a kernel on `virt` has from UEFI only; kiln starts it without",
-            "take the `cxl` block away, or write the machine for amd64",
+            "remove the `cxl` block: only machines of amd64 can have one",
         ),
     };
     let mistake = Diagnostic::new(machine.chipset.span, message);
@@ -34,21 +36,36 @@ pub(super) fn names(context: &Context) -> Vec<Diagnostic> {
     let nodes = machine.nodes.iter().map(|node| (&node.name, node.span));
     let modules = machine.nvdimms.iter().map(|module| (&module.name.value, module.name.span));
     let devices = bridges.chain(expanders).chain(disks).chain(networks).chain(nodes).chain(modules);
-    let mut found = repeated(devices, |name| format!("duplicate device `{name}` in one machine"));
+    let devices: Vec<(&String, Span)> = devices.collect();
+    let mut taken: BTreeSet<String> = devices.iter().map(|(name, _)| (*name).clone()).collect();
+    let mut found =
+        repeated(devices, |name| (format!("duplicate device `{name}` in one machine"), renamed(name, &mut taken)));
     let windows = cxl.iter().flat_map(|cxl| &cxl.windows).map(|window| (&window.name.value, window.name.span));
-    found.extend(repeated(windows, |name| format!("duplicate window `{name}`")));
+    let mut taken: BTreeSet<String> = windows.clone().map(|(name, _)| name.clone()).collect();
+    found.extend(repeated(windows, |name| (format!("duplicate window `{name}`"), renamed(name, &mut taken))));
     let mut parents: Vec<&[Port]> = cxl.iter().flat_map(|cxl| &cxl.bridges).map(|b| b.ports.as_slice()).collect();
     while let Some(ports) = parents.pop() {
         let names = ports.iter().map(|port| (&port.name.value, port.name.span));
-        found.extend(repeated(names, |name| format!("duplicate port `{name}` of one parent")));
+        let mut taken: BTreeSet<String> = names.clone().map(|(name, _)| name.clone()).collect();
+        found.extend(repeated(names, |name| {
+            (format!("duplicate port `{name}` of one parent"), renamed(name, &mut taken))
+        }));
         parents.extend(switches(ports).map(|switch| switch.ports.as_slice()));
     }
     let reserved = context.machine.disks.iter().filter(|disk| disk.name.value == "root");
-    found.extend(
-        reserved
-            .map(|disk| Diagnostic::new(disk.name.span, "the name `root` is reserved for the image").label("taken")),
-    );
+    found.extend(reserved.map(|disk| {
+        let mistake = Diagnostic::new(disk.name.span, "the name `root` is reserved for the image");
+        mistake.label("taken").hint("write another name, such as `root1`")
+    }));
     found
+}
+
+/// A name that nothing has yet, which then counts as taken.
+fn renamed(name: &str, taken: &mut BTreeSet<String>) -> String {
+    let free = spare::name(name, &taken.iter().map(String::as_str).collect());
+    let hint = format!("write another name, such as `{free}`");
+    taken.insert(free);
+    hint
 }
 
 /// What every object has that holds others (`object_class_property_add_str` in qom/object.c).
@@ -70,7 +87,9 @@ pub(super) fn reserved(context: &Context) -> Vec<Diagnostic> {
     let devices = bridges.chain(expanders).chain(disks).chain(modules).filter(|name| name.value == OF_OBJECTS);
     let report = |name: &Spanned<String>| {
         let message = format!("`{}` is not a valid device name: QEMU has a property of that name", name.value);
-        Diagnostic::new(name.span, message).label("QEMU would abort").hint("append a number to the name")
+        Diagnostic::new(name.span, message)
+            .label("QEMU would abort")
+            .hint(format!("write another name everywhere, such as `{}1`", name.value))
     };
     of_bridges.chain(devices).map(report).collect()
 }
@@ -83,7 +102,10 @@ fn switches(ports: &[Port]) -> impl Iterator<Item = &Switch> {
 /// At most 16 bridges.
 pub(super) fn bridges(context: &Context) -> Vec<Diagnostic> {
     let surplus = context.cxl().and_then(|cxl| cxl.bridges.get(BRIDGES as usize));
-    let report = |span| Diagnostic::new(span, format!("more than {BRIDGES} host bridges")).label("one too many");
+    let report = |span| {
+        let mistake = Diagnostic::new(span, format!("more than {BRIDGES} host bridges")).label("one too many");
+        mistake.hint("plug its devices into other bridges: a bridge has up to 32 ports")
+    };
     surplus.map(|bridge| report(bridge.span)).into_iter().collect()
 }
 
@@ -91,7 +113,8 @@ pub(super) fn bridges(context: &Context) -> Vec<Diagnostic> {
 pub(super) fn bus_number(context: &Context) -> Vec<Diagnostic> {
     let bridges = context.cxl().into_iter().flat_map(|cxl| &cxl.bridges);
     let fixed = bridges.filter_map(|bridge| bridge.bus.as_ref()).map(|bus| (bus.value, bus.span));
-    repeated(fixed, |bus| format!("bus number {bus} is used by more than one bridge"))
+    let hint = "remove `bus` in one of the two, which then gets a free number";
+    repeated(fixed, |bus| (format!("bus number {bus} is used by more than one bridge"), hint.to_owned()))
 }
 
 /// Bus number 0, beyond 255, or so close to the next bridge that not every port has its bus.
@@ -116,10 +139,17 @@ pub(super) fn bus_range(context: &Context) -> Vec<Diagnostic> {
             let mistake = Diagnostic::new(span, message).label(format!("begins at {}", at.bus));
             let other = next.bridge.bus.as_ref().map_or(next.bridge.span, |bus| bus.span);
             let mistake = mistake.related(other, format!("begins at {}", next.bus));
-            found.push(mistake.hint("one for the bridge, and one for each port, switch and port of a switch"));
+            let fixed = if next.bridge.bus.is_some() { &next.bridge.name.value } else { name };
+            let hint = format!("remove `bus` from bridge `{fixed}`, which then gets a free number");
+            let why = "a bridge needs a number for itself, and one for each port, switch and port of a switch";
+            found.push(mistake.note(why).hint(hint));
         } else if at.bus + at.needs > 256 {
             let message = format!("bridge `{name}` needs bus numbers up to {}", at.bus + at.needs - 1);
-            found.push(Diagnostic::new(span, message).label("there are 255").hint("use a lower `bus`"));
+            let hint = match (&at.bridge.bus, 256u32.checked_sub(at.needs).filter(|last| *last > 0)) {
+                (Some(_), Some(last)) => format!("remove `bus`, or write `bus = {last}` or less"),
+                _ => "remove ports: the bridges have 255 bus numbers together".to_owned(),
+            };
+            found.push(Diagnostic::new(span, message).label("there are 255").hint(hint));
         }
     }
     found
@@ -133,11 +163,20 @@ pub(super) fn port_number(context: &Context) -> Vec<Diagnostic> {
     while let Some(ports) = parents.pop() {
         let span = |at: &PortAt| at.port.number.as_ref().map_or(at.port.span, |number| number.span);
         let numbers = ports.iter().map(|at| (at.number, span(at)));
-        found.extend(repeated(numbers, |number| format!("port number {number} is used more than once by one parent")));
+        let mut taken: BTreeSet<u32> = ports.iter().map(|at| at.number).collect();
+        found.extend(repeated(numbers, |number| {
+            let hint = match spare::number(0, PORTS - 1, &taken) {
+                Some(free) => format!("write another number, such as `{free}`"),
+                None => "remove one of the two ports".to_owned(),
+            };
+            taken.extend(spare::number(0, PORTS - 1, &taken));
+            (format!("port number {number} is used more than once by one parent"), hint)
+        }));
         let surplus = ports.iter().find(|at| at.number >= PORTS);
-        found.extend(
-            surplus.map(|at| Diagnostic::new(span(at), format!("more than {PORTS} ports")).label("one too many")),
-        );
+        found.extend(surplus.map(|at| {
+            let mistake = Diagnostic::new(span(at), format!("more than {PORTS} ports")).label("one too many");
+            mistake.hint("plug its device into another bridge, or into a switch")
+        }));
         for below in ports.iter().flat_map(|at| &at.below) {
             if let BelowAt::Switch(switch) = below {
                 parents.push(&switch.ports);
@@ -157,12 +196,22 @@ pub(super) fn port_shared(context: &Context) -> Vec<Diagnostic> {
             if let [first, second, ..] = &port.below[..] {
                 let message = format!("port `{}` has more than one device", port.name.value);
                 let mistake = Diagnostic::new(span(second), message).label("the second device");
-                found.push(mistake.related(span(first), "already here").hint("add a port for it"));
+                let taken = ports.iter().map(|port| port.name.value.as_str()).collect();
+                let free = spare::name(&port.name.value, &taken);
+                let hint = format!("move it to a port of its own: `port {free} {{ {} {{ ... }} }}`", title(second));
+                found.push(mistake.related(span(first), "already here").hint(hint));
             }
         }
         parents.extend(switches(ports).map(|switch| switch.ports.as_slice()));
     }
     found
+}
+
+fn title(below: &PortTarget) -> String {
+    match below {
+        PortTarget::Expander(expander) => format!("expander {}", expander.name.value),
+        PortTarget::Switch(switch) => format!("switch {}", switch.name.value),
+    }
 }
 
 fn span(below: &PortTarget) -> Span {

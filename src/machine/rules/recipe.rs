@@ -1,8 +1,9 @@
 //! Rules about a machine with its kernel, and about several machines with each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
-use super::{check, repeated};
+use super::{check, repeated, spare};
 use crate::base::Diagnostic;
 use crate::machine::argv::kernel_line;
 use crate::machine::capability::KernelFacts;
@@ -83,10 +84,11 @@ fn invalidation(machine: &Machine, kernel: &KernelFacts) -> Option<Diagnostic> {
     let message = "this kernel does not enable CXL memory in a guest: `Failed to synchronize CPU cache state`";
     let mistake = Diagnostic::new(machine.cpu.span, message).label("shows the guest that there is a hypervisor");
     let mistake = mistake.related(expander.span, "the memory");
-    Some(mistake.hint(
-        "write `cpu = \"max,-hypervisor\"`, or compile a kernel with `option CXL_REGION_INVALIDATION_TEST = y` \
-         (Linux drivers/cxl/core/region.c; measured on 6.12)",
-    ))
+    let hint = format!(
+        "write `cpu = \"{},-hypervisor\"`, or compile a kernel with `option CXL_REGION_INVALIDATION_TEST = y`",
+        machine.cpu.value
+    );
+    Some(mistake.note("Linux drivers/cxl/core/region.c; measured on 6.12").hint(hint))
 }
 
 /// Two machines with one address, or one card address, on one network.
@@ -95,14 +97,34 @@ fn addresses(machines: &Machines) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     for (name, members) in networks.iter() {
         let addresses = members.iter().map(|member| (member.address, member.span));
-        let same =
-            repeated(addresses, |address| format!("address {address} is used by more than one machine on `{name}`"));
-        found.extend(same.into_iter().map(|mistake| mistake.hint("write `address = \"...\"` in one of them")));
+        let mut taken: BTreeSet<Ipv4Addr> = members.iter().map(|member| member.address).collect();
+        found.extend(repeated(addresses, |address| {
+            let prefix = members.first().map_or(32, |member| member.prefix);
+            let hint = match free_address(*address, prefix, &taken) {
+                Some(free) => {
+                    taken.insert(free);
+                    format!("write `join {name} {{ address = \"{free}\" }}`")
+                }
+                None => format!("let fewer machines join `{name}`, or give it a shorter prefix"),
+            };
+            (format!("address {address} is used by more than one machine on `{name}`"), hint)
+        }));
         let cards = members.iter().map(|member| (member.mac.clone(), member.span));
-        let same = repeated(cards, |mac| format!("MAC address {mac} is used by more than one machine on `{name}`"));
-        found.extend(same.into_iter().map(|mistake| mistake.hint("rename one of the machines")));
+        found.extend(repeated(cards, |mac| {
+            let message = format!("MAC address {mac} is used by more than one machine on `{name}`");
+            (message, "rename one of the machines".to_owned())
+        }));
     }
     found
+}
+
+/// The lowest address of the network with this address that no machine has.
+fn free_address(address: Ipv4Addr, prefix: u8, taken: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
+    let hosts = u32::MAX.checked_shr(prefix.into())?;
+    let base = u32::from(address) & !hosts;
+    // Of a large network, as many addresses as are taken are enough to find one that is not.
+    let tried = (1..hosts).take(taken.len() + 1).map(|host| Ipv4Addr::from(base | host));
+    tried.into_iter().find(|address| !taken.contains(address))
 }
 
 /// How long the kernel's command line may be: what Linux has room for, less the final zero.
@@ -132,7 +154,8 @@ fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
             None => "these words are on it",
         });
         let kept = if room < longest { format!(", of which tests take {TEST_WORDS}") } else { String::new() };
-        let mistake = mistake.hint(format!("Linux keeps {longest}{kept}: shorten `append`, or join fewer machines"));
+        let mistake = mistake
+            .hint(format!("Linux keeps {longest}{kept}: shorten `append`, or let fewer machines join the network"));
         (length > room).then_some(mistake)
     };
     machines.values().filter_map(report).collect()
@@ -142,6 +165,7 @@ fn kernel_lines(machines: &Machines) -> Vec<Diagnostic> {
 fn host_ports(machines: &Machines) -> Vec<Diagnostic> {
     let ports =
         machines.values().flat_map(|machine| machine.forwards.iter().map(move |forward| (forward, &machine.name)));
+    let mut taken: BTreeSet<u32> = ports.clone().map(|(forward, _)| forward.host.value.into()).collect();
     let mut seen: BTreeMap<u16, _> = BTreeMap::new();
     let mut found = Vec::new();
     for (forward, machine) in ports {
@@ -149,7 +173,10 @@ fn host_ports(machines: &Machines) -> Vec<Diagnostic> {
             Some((span, other)) if *other != machine => {
                 let message = format!("machines `{other}` and `{machine}` forward the same port of the host");
                 let mistake = Diagnostic::new(forward.host.span, message).label("again here");
-                found.push(mistake.related(*span, "first here").hint("give each machine its own port"));
+                let free = spare::number(forward.host.value.into(), 65535, &taken).unwrap_or_default();
+                taken.insert(free);
+                let hint = format!("write another port, such as `{free}`");
+                found.push(mistake.related(*span, "first here").hint(hint));
             }
             // Twice in one machine is that machine's own mistake.
             Some(_) => {}
@@ -172,7 +199,8 @@ fn serials(machines: &Machines) -> Vec<Diagnostic> {
                 let message = format!("the memory `{}` has another serial number in another machine", shared.name);
                 let mistake = Diagnostic::new(span, message).label(format!("0x{:x}", at.serial));
                 let mistake = mistake.related(first, format!("0x{serial:x}"));
-                found.push(mistake.hint("leave `serial` away in both: it comes from the memory's name"));
+                found
+                    .push(mistake.hint("remove `serial` in both: the serial number then comes from the memory's name"));
             }
         }
     }

@@ -180,7 +180,7 @@ pub enum OpsError {
 impl OpsError {
     /// Mistakes in a recipe whose texts are these.
     pub(super) fn mistakes(sources: &SourceMap, diagnostics: Vec<Diagnostic>) -> OpsError {
-        OpsError::Mistakes(Box::new(Mistakes { sources: sources.clone(), diagnostics }))
+        OpsError::Mistakes(Box::new(Mistakes { sources: sources.clone(), diagnostics, machines: Vec::new() }))
     }
 
     /// A lock of this recipe that was not made.

@@ -22,7 +22,11 @@ impl OpsError {
             ExecError::Step(failed) => match failed.diagnostic(recipe) {
                 Some(mut diagnostic) => {
                     diagnostic.hint = diagnostic.hint.or_else(|| doubt(recipe, &failed.step));
-                    let mistakes = Mistakes { sources: recipe.sources.clone(), diagnostics: vec![diagnostic] };
+                    let mistakes = Mistakes {
+                        sources: recipe.sources.clone(),
+                        diagnostics: vec![diagnostic],
+                        machines: Vec::new(),
+                    };
                     OpsError::Step(Box::new(StepReport { failed: *failed, mistakes }))
                 }
                 None => ExecError::Step(failed).into(),

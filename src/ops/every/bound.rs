@@ -5,7 +5,9 @@ use super::{ErrorClass, FindingSeverity, RecipeFinding, RecipeVerdict};
 
 /// Findings of one file.
 pub const MAX_FINDINGS: usize = 100;
-/// Bytes of the message of one, and of its help.
+/// Notes of one.
+const MAX_NOTES: usize = 4;
+/// Bytes of the message of one, of its help, and of a note.
 const MAX_TEXT_BYTES: usize = 4 << 10;
 
 impl RecipeVerdict {
@@ -26,6 +28,8 @@ impl RecipeVerdict {
         for finding in &mut self.findings {
             cut(&mut finding.message);
             finding.help.iter_mut().for_each(cut);
+            finding.notes.truncate(MAX_NOTES);
+            finding.notes.iter_mut().for_each(cut);
         }
         let (severity, class) = match (left_errors, class) {
             (1.., Some(class)) => (FindingSeverity::Error, class),
@@ -38,7 +42,7 @@ impl RecipeVerdict {
             [number(left_errors, "error"), number(left_warnings, "warning")].into_iter().flatten().collect();
         if !left.is_empty() {
             let message = format!("{} more not listed (limit {MAX_FINDINGS} for a file)", left.join(" and "));
-            self.findings.push(RecipeFinding { severity, class, place: None, message, help: None });
+            self.findings.push(RecipeFinding { severity, class, place: None, message, help: None, notes: Vec::new() });
         }
     }
 }
@@ -66,6 +70,7 @@ mod tests {
             place: None,
             message: format!("m{at}"),
             help: Some("h".repeat(at)),
+            notes: vec!["n".repeat(at); at.min(9)],
         };
         let findings = findings.iter().flat_map(|(severity, count)| (0..*count).map(move |at| finding(*severity, at)));
         let mut verdict =

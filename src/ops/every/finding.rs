@@ -24,6 +24,9 @@ pub struct RecipeFinding {
     /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
+    /// Why, or where the reason can be looked up.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// How much it matters.
@@ -66,7 +69,7 @@ impl RecipeFinding {
                     Some((message, help)) => (message.to_owned(), Some(help.to_owned())),
                     None => (text, None),
                 };
-                vec![RecipeFinding { severity, class, place: None, message, help }]
+                vec![RecipeFinding { severity, class, place: None, message, help, notes: Vec::new() }]
             }
         }
     }
@@ -84,6 +87,7 @@ impl RecipeFinding {
             place: Some(place),
             message,
             help: diagnostic.hint.clone(),
+            notes: diagnostic.notes.to_vec(),
         }
     }
 
@@ -95,6 +99,7 @@ impl RecipeFinding {
             place: None,
             message,
             help: None,
+            notes: Vec::new(),
         }
     }
 
@@ -106,6 +111,7 @@ impl RecipeFinding {
             place: None,
             message: format!("the lock is not up to date: {mismatch}"),
             help: Some("run `kiln lock` to update it".to_owned()),
+            notes: Vec::new(),
         }
     }
 
@@ -113,12 +119,26 @@ impl RecipeFinding {
     pub(super) fn not_locked(lock: &Path) -> RecipeFinding {
         let message = format!("no lock at {}", Foreign(lock.display()));
         let help = Some("`kiln lock` makes it; without one, nothing here can be verified".to_owned());
-        RecipeFinding { severity: FindingSeverity::Warning, class: ErrorClass::Recipe, place: None, message, help }
+        RecipeFinding {
+            severity: FindingSeverity::Warning,
+            class: ErrorClass::Recipe,
+            place: None,
+            message,
+            help,
+            notes: Vec::new(),
+        }
     }
 
     /// A file or directory that cannot be looked at.
     pub(super) fn unreadable(message: String) -> RecipeFinding {
-        RecipeFinding { severity: FindingSeverity::Error, class: ErrorClass::Host, place: None, message, help: None }
+        RecipeFinding {
+            severity: FindingSeverity::Error,
+            class: ErrorClass::Host,
+            place: None,
+            message,
+            help: None,
+            notes: Vec::new(),
+        }
     }
 
     /// A link that is not followed: the file itself, or its lock.
@@ -126,14 +146,21 @@ impl RecipeFinding {
         let lock = lock.map(|lock| format!("{}: ", Foreign(lock.display()))).unwrap_or_default();
         let message = format!("{lock}{outside}; it was not read");
         let help = Some("put the file itself into the tree".to_owned());
-        RecipeFinding { severity, class: ErrorClass::Recipe, place: None, message, help }
+        RecipeFinding { severity, class: ErrorClass::Recipe, place: None, message, help, notes: Vec::new() }
     }
 
     /// A lock that no recipe belongs to.
     pub(super) fn no_recipe(recipe: &Path) -> RecipeFinding {
         let message = format!("the lock of {}, which is not there", Foreign(recipe.display()));
         let help = Some("remove the lock, or rename it as its recipe was renamed".to_owned());
-        RecipeFinding { severity: FindingSeverity::Error, class: ErrorClass::Recipe, place: None, message, help }
+        RecipeFinding {
+            severity: FindingSeverity::Error,
+            class: ErrorClass::Recipe,
+            place: None,
+            message,
+            help,
+            notes: Vec::new(),
+        }
     }
 
     /// Which of [`RULES`] it breaks.
@@ -141,12 +168,11 @@ impl RecipeFinding {
         RULES.iter().find(|(class, ..)| *class == self.class).map_or("recipe", |(_, id, _)| *id)
     }
 
-    /// The message and what to do about it.
+    /// The message, why it is so, and what to do about it.
     pub fn text(&self) -> String {
-        match &self.help {
-            Some(help) => format!("{}\n  help: {help}", self.message),
-            None => self.message.clone(),
-        }
+        let notes = self.notes.iter().map(|note| format!("\n  note: {note}"));
+        let help = self.help.iter().map(|help| format!("\n  help: {help}"));
+        std::iter::once(self.message.clone()).chain(notes).chain(help).collect()
     }
 }
 

@@ -39,7 +39,9 @@ fn attribute(
     };
     let Some(value) = &statement.value else {
         let mistake = Diagnostic::new(statement.head(), format!("a {} needs a value", kind.keyword()));
-        outer.error(mistake.label(format!("`{example}` is missing")));
+        let ends = [&from, &to].map(|end| end.as_ref().map_or("NODE", |end| &end.value));
+        let mistake = mistake.label(format!("`{example}` is missing"));
+        outer.error(mistake.hint(format!("write `{} {} {} {example}`", kind.keyword(), ends[0], ends[1])));
         return None;
     };
     let number = match kind {
@@ -47,7 +49,8 @@ fn attribute(
             let number = i64::read(value, outer.report())?;
             if !(1..=MAX_LATENCY).contains(&number) {
                 let mistake = Diagnostic::new(value.span, "a latency is a number of nanoseconds");
-                outer.error(mistake.label(format!("1 to {MAX_LATENCY}")));
+                let near = number.clamp(1, MAX_LATENCY);
+                outer.error(mistake.label(format!("1 to {MAX_LATENCY}")).hint(format!("write `{near}`")));
                 return None;
             }
             number.unsigned_abs()

@@ -28,7 +28,8 @@ pub(super) fn cdat(reader: &mut Reader<'_>, owner: CdatOwner, scope: &Scope) -> 
         Err(error) => {
             let mistake = Diagnostic::new(span, format!("`{key}` is not a CDAT: {error}"));
             let mistake = mistake.label("not a Coherent Device Attribute Table");
-            reader.error(mistake.hint("CDAT 1.04, 2: a header of 16 bytes, then entries; all bytes sum up to 0"));
+            let mistake = mistake.note("CDAT 1.04, 2: a header of 16 bytes, then entries; all bytes sum up to 0");
+            reader.error(mistake.hint("name a table as a device has it, or remove `cdat`: QEMU then writes one"));
             return None;
         }
     };
@@ -38,7 +39,8 @@ pub(super) fn cdat(reader: &mut Reader<'_>, owner: CdatOwner, scope: &Scope) -> 
             false => ("no entries about the ports of a switch (SSLBIS)", "a switch"),
         };
         let mistake = Diagnostic::new(span, format!("`{key}` has {has}, so it is not the CDAT of {of}"));
-        reader.error(mistake.label(format!("not for {of}")));
+        let mistake = mistake.label(format!("not for {of}"));
+        reader.error(mistake.hint(format!("name the table of {of}, or remove `cdat`: QEMU then writes one")));
         return None;
     }
     Some(Spanned::new(Cdat { bytes: bytes.to_owned(), table }, span))

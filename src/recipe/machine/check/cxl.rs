@@ -53,15 +53,12 @@ fn switch(node: &EvaluatedNode, scope: &Scope, depth: u32) -> Option<Switch> {
     let blocks = reader.blocks("port");
     reader.finish();
     if depth == 0 {
-        reader_error(scope, node, "switches are nested too deep");
+        let mistake = Diagnostic::new(node.head(), "switches are nested too deep").label("a switch in too many others");
+        scope.report.push(mistake.hint("plug its expanders into ports of a switch of a root port"));
         return None;
     }
     let ports = blocks.into_iter().filter_map(|block| port(block, scope, depth - 1)).collect();
     Some(Switch { name: name?, mailbox, cdat, ports, span: node.head() })
-}
-
-fn reader_error(scope: &Scope, node: &EvaluatedNode, message: &str) {
-    scope.report.push(Diagnostic::new(node.head(), message).label("here"));
 }
 
 fn expander(node: &EvaluatedNode, scope: &Scope) -> Option<Expander> {
@@ -75,7 +72,10 @@ fn expander(node: &EvaluatedNode, scope: &Scope) -> Option<Expander> {
     let regions = reader.integer("regions", 1..=8).map(|regions| regions.map(|regions| regions as u32));
     if let (None, Some(regions)) = (&dynamic, &regions) {
         let mistake = Diagnostic::new(regions.span, "`regions` divides dynamic capacity, and there is none");
-        reader.error(mistake.label("no `dynamic` in this expander").hint("add `dynamic = 512MiB`"));
+        reader.error(mistake.label("no `dynamic` in this expander").hint(match regions.value {
+            regions @ 1..=8 => format!("remove `regions`, or add `dynamic = {}MiB`", 256 * regions),
+            _ => "remove `regions`".to_owned(),
+        }));
     }
     let serial = reader.integer("serial", 0..=i64::MAX).map(|serial| serial.map(|serial| serial as u64));
     let expander = Expander {
@@ -106,7 +106,9 @@ fn link(reader: &mut Reader<'_>, field: &'static str, words: &[&str]) -> Option<
         return Some(speed);
     }
     let mistake = Diagnostic::new(speed.span, format!("`{}` is not a link {field}", speed.value));
-    reader.error(mistake.label(format!("one of: {}", words.join(", "))));
+    let quoted: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    let hint = format!("write one of {}, or remove `{field}`", quoted.join(", "));
+    reader.error(mistake.label("in GT/s, as QEMU spells them").hint(hint));
     None
 }
 
@@ -115,7 +117,10 @@ fn width(reader: &mut Reader<'_>) -> Option<Spanned<u32>> {
     if [1, 2, 4, 8, 12, 16, 32].contains(&width.value) {
         return Some(width.map(|width| width as u32));
     }
-    reader.error(Diagnostic::new(width.span, "no such link width").label("one of: 1, 2, 4, 8, 12, 16, 32"));
+    let near = [1, 2, 4, 8, 12, 16, 32].into_iter().find(|legal| *legal >= width.value).unwrap_or(32);
+    let message = format!("a link cannot have {} lanes", width.value);
+    let mistake = Diagnostic::new(width.span, message).label("1, 2, 4, 8, 12, 16 or 32");
+    reader.error(mistake.hint(format!("write `width = {near}`")));
     None
 }
 

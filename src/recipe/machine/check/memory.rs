@@ -51,14 +51,17 @@ fn distance(statement: &value::EvaluatedNode, nodes: &[Node], outer: &Reader<'_>
     let (from, to) = ends(statement, [&names, &names], outer);
     let Some(value) = &statement.value else {
         let mistake = Diagnostic::new(statement.head(), "a distance needs a number").label("`= 20` is missing");
-        outer.error(mistake);
+        let ends = [&from, &to].map(|end| end.as_ref().map_or("NODE", |end| &end.value));
+        outer.error(mistake.hint(format!("write `distance {} {} = 20`", ends[0], ends[1])));
         return None;
     };
     let number = i64::read(value, outer.report())?;
     if !(10..=254).contains(&number) {
         let mistake =
             Diagnostic::new(value.span, "a distance is a number from 10 (local) to 254").label("out of range");
-        outer.error(mistake.hint("ACPI 6.5, 5.2.17 (SLIT); 255 would mean unreachable"));
+        let near = number.clamp(11, 254);
+        let mistake = mistake.note("ACPI 6.5, 5.2.17 (SLIT): 255 means that a node cannot be reached");
+        outer.error(mistake.hint(format!("write a number from 11 to 254, such as `{near}`")));
         return None;
     }
     Some(Distance { from: from?, to: to?, value: Spanned::new(number as u32, value.span) })

@@ -32,9 +32,20 @@ const DEFAULT_MEMORY: u64 = 2 << 30;
 /// Linux' COMMAND_LINE_SIZE is 2048 on every architecture; kiln's own words take the rest.
 const APPEND_LIMIT: usize = 1500;
 
+/// What belongs to one run of a machine, and is said where it is started.
+const ELSEWHERE: [(&str, &str); 6] = [
+    ("accel", "it is said where the machine is started: `kiln run RECIPE --accel tcg`"),
+    ("gdb", "it is said where the machine is started: `kiln run RECIPE --gdb`, or `--gdb=PORT`"),
+    ("keep", "it is said where the machine is started: `kiln run RECIPE --keep DIR`"),
+    ("share", "it is said where the machine is started: `kiln run RECIPE --share NAME=DIR`"),
+    ("ssh-key", "it is said where the machine is started: `kiln run RECIPE --ssh-key FILE`"),
+    ("extra-args", "write `qemu-args = [...]`"),
+];
+
 /// Reads one `machine` block; every mistake goes to `scope.report`.
 pub fn check(node: &EvaluatedNode, scope: &Scope) -> Option<Machine> {
     let mut reader = Reader::new(node, &scope.report);
+    reader.elsewhere(&ELSEWHERE);
     let name = reader.name();
     let arch = architecture::read(&mut reader);
     let (kernel, image) = parts(&mut reader, scope, &arch);

@@ -1,9 +1,10 @@
 //! Types that only the fields of a machine have.
 
 use crate::base::{ByteSize, Diagnostic, Spanned};
-use crate::recipe::kinds::{FromValue, Name};
+use crate::recipe::kinds::{FromValue, Name, read_as_kind};
 use crate::recipe::machine::memory::Memory;
 use crate::recipe::reader::Reader;
+use crate::recipe::report::Diagnostics;
 use crate::recipe::scope::Scope;
 use crate::recipe::value::Value;
 
@@ -52,7 +53,7 @@ impl FromValue for CpuList {
 
     fn convert(value: &Value) -> Option<Self> {
         match value {
-            Value::Text(text) => cpu_ranges(text).map(CpuList),
+            Value::Text(text) => cpu_ranges(text).ok().map(CpuList),
             Value::List(items) => {
                 let one = |item: &Spanned<Value>| match item.value {
                     Value::Integer(number) => u32::try_from(number).ok(),
@@ -63,20 +64,55 @@ impl FromValue for CpuList {
             _ => None,
         }
     }
+
+    fn read(value: &Spanned<Value>, report: &Diagnostics) -> Option<Self> {
+        let Value::Text(text) = &value.value else { return read_as_kind(value, report) };
+        match cpu_ranges(text) {
+            Ok(cpus) => Some(CpuList(cpus)),
+            Err(CpuMistake { message, hint }) => {
+                report.push(Diagnostic::new(value.span, message).label("not a list of CPUs").hint(hint));
+                None
+            }
+        }
+    }
 }
 
-/// `0-3,8`; at most 255 CPUs.
-fn cpu_ranges(text: &str) -> Option<Vec<u32>> {
+/// The last CPU that a machine can have.
+const LAST_CPU: u32 = 254;
+
+/// Why a text is not a list of CPUs, and what to write.
+#[derive(Debug, PartialEq, Eq)]
+struct CpuMistake {
+    message: String,
+    hint: String,
+}
+
+/// `0-3,8`; at most 255 CPUs, each of them written once or twice.
+fn cpu_ranges(text: &str) -> Result<Vec<u32>, CpuMistake> {
+    let wrong = |message: String, hint: String| Err(CpuMistake { message, hint });
+    let example = || "write numbers and ranges, such as `\"0-3,8\"`".to_owned();
     let mut cpus = Vec::new();
     for part in text.split(',').map(str::trim) {
         let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
-        if first > last || last > 254 || cpus.len() > 254 {
-            return None;
+        let (Ok(first), Ok(last)) = (first.trim().parse::<u32>(), last.trim().parse::<u32>()) else {
+            return match part {
+                "" => wrong("a CPU is missing in this list".to_owned(), example()),
+                _ => wrong(format!("`{part}` is neither a CPU nor a range of CPUs"), example()),
+            };
+        };
+        if first.max(last) > LAST_CPU {
+            let message = format!("there is no CPU {}", first.max(last));
+            return wrong(message, format!("write numbers from 0 to {LAST_CPU}"));
+        }
+        if first > last {
+            return wrong(format!("the range `{part}` ends before it begins"), format!("write `\"{last}-{first}\"`"));
         }
         cpus.extend(first..=last);
+        if cpus.len() > 2 * (LAST_CPU as usize + 1) {
+            return wrong("too many CPUs in this list".to_owned(), "write each CPU once".to_owned());
+        }
     }
-    Some(cpus)
+    Ok(cpus)
 }
 
 /// A boolean field, with where it was set to true.
@@ -105,9 +141,18 @@ mod tests {
 
     #[test]
     fn cpu_ranges_read_as_people_write_them() {
-        assert_eq!(cpu_ranges("0-3,8"), Some(vec![0, 1, 2, 3, 8]));
-        for text in ["", "3-0", "0-999", "a", "0,,1", "-1", &"0-254,".repeat(300)] {
-            assert_eq!(cpu_ranges(text), None, "{text}");
+        assert_eq!(cpu_ranges("0-3, 8"), Ok(vec![0, 1, 2, 3, 8]));
+        for (text, message, hint) in [
+            ("", "a CPU is missing in this list", "write numbers and ranges, such as `\"0-3,8\"`"),
+            ("0,,1", "a CPU is missing in this list", "write numbers and ranges, such as `\"0-3,8\"`"),
+            ("5-2", "the range `5-2` ends before it begins", "write `\"2-5\"`"),
+            ("0-999", "there is no CPU 999", "write numbers from 0 to 254"),
+            ("a", "`a` is neither a CPU nor a range of CPUs", "write numbers and ranges, such as `\"0-3,8\"`"),
+            ("-1", "`-1` is neither a CPU nor a range of CPUs", "write numbers and ranges, such as `\"0-3,8\"`"),
+            (&"0-254,".repeat(300), "too many CPUs in this list", "write each CPU once"),
+        ] {
+            let expected = CpuMistake { message: message.to_owned(), hint: hint.to_owned() };
+            assert_eq!(cpu_ranges(text), Err(expected), "{text}");
         }
     }
 }
