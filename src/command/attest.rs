@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::{Foreign, Timestamp};
+use crate::base::{Foreign, Timestamp, counted};
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::attest::{self, AttestRequest, Attested, Attester, Older, QuorumReport, QuorumRequest};
@@ -22,10 +22,8 @@ pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure>
     }
     let Attested { recipe, artifacts, key, expires, file, .. } = &attested;
     let until = until(*expires);
-    let (recipe, file) = (Foreign(recipe), Foreign(file.display()));
-    output::print(&format!(
-        "{recipe}: {artifacts} files that were built here, attested by {key}{until}\nwrote {file}\n"
-    ))
+    let (recipe, file, artifacts) = (Foreign(recipe), Foreign(file.display()), counted(artifacts, "file"));
+    output::print(&format!("{recipe}: {artifacts} that were built here, attested by {key}{until}\nwrote {file}\n"))
 }
 
 /// Carries `kiln verify --require` out.
@@ -44,7 +42,7 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
         output::json(&report)?;
     }
     let QuorumReport { recipe, agreed, .. } = &report;
-    let builders = plural(required);
+    let builders = if required == 1 { "builder" } else { "builders" };
     if !report.accepted {
         let enough = if *agreed < required { "" } else { ", but so many others agree on something else" };
         let text = format!("{}: {agreed} of {required} required {builders} agree{enough}", Foreign(recipe));
@@ -61,13 +59,9 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
     }
     let files = report.artifacts.len();
     let attesters: String = report.attesters.iter().map(|one| format!("{}\n", attester(one))).collect();
-    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-    let first = format!("{}: {files} that {agreed} {} agree on\n", Foreign(recipe), plural(*agreed));
+    let (files, builders) = (counted(files, "file"), counted(agreed, "builder"));
+    let first = format!("{}: {files} that {builders} agree on\n", Foreign(recipe));
     output::print(&format!("{first}{attesters}"))
-}
-
-fn plural(builders: usize) -> &'static str {
-    if builders == 1 { "builder" } else { "builders" }
 }
 
 fn attester(one: &Attester) -> String {

@@ -18,7 +18,7 @@ use super::load::{self, Loaded};
 use super::options::RecipeOptions;
 use super::questions;
 use super::session::Session;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, counted};
 use crate::lock::{self, Lock};
 use crate::machine::draw;
 use crate::recipe::machine::Machine;
@@ -66,18 +66,17 @@ fn lead(loaded: &Loaded<'_>, lock: &Lock) -> Html {
     let packages: std::collections::BTreeSet<_> =
         lock.sets.values().flatten().map(|package| package.file.sha256).collect();
     let recipe = &loaded.recipe;
-    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let parts = [
-        count(recipe.machines.len(), "machine"),
-        count(recipe.images.len(), "image"),
-        count(recipe.kernels.len(), "kernel"),
+        counted(recipe.machines.len(), "machine"),
+        counted(recipe.images.len(), "image"),
+        counted(recipe.kernels.len(), "kernel"),
     ];
     terms(vec![
         ("Recipe", Cell::text(&lock.recipe.name)),
         ("Lock", Cell::Digest(lock::inputs_digest(lock))),
         ("Timestamp", Cell::text(lock.epoch.to_string())),
         ("Builds", Cell::text(parts.join(", "))),
-        ("Inputs", Cell::text(format!("{}, {}", count(packages.len(), "package"), ByteSize(size.bytes).rounded()))),
+        ("Inputs", Cell::text(format!("{}, {}", counted(packages.len(), "package"), ByteSize(size.bytes).rounded()))),
         ("Output version", Cell::text(lock.output_version.to_string())),
     ])
 }
