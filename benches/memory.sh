@@ -68,7 +68,7 @@ RECIPE
         both "export-$format" export result --format "$format" -o "out.$format"
         rm "out.$format"
     done
-    both push push --allow-leaks result oci:layout:v1
+    both push push result oci:layout:v1
     both sbom sbom result --format spdx
     exit
 fi
