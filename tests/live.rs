@@ -8,6 +8,7 @@
 )]
 
 mod suite {
+    mod alike_live;
     #[allow(dead_code, reason = "each suite takes what it needs")]
     mod archive_support;
     mod arm64_live;

@@ -150,6 +150,9 @@ impl Store {
                 fs::remove_tree(&entry.path)?;
             }
         }
+        if !policy.dry_run {
+            self.forget_alike()?;
+        }
         Ok(report)
     }
 

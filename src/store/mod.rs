@@ -24,6 +24,7 @@
 //!
 //! After a loss of power, files whose directory entry was not yet written are missing, which means done again.
 
+mod alike;
 mod beginning;
 mod below;
 mod blob;
@@ -46,7 +47,7 @@ mod tree;
 mod walk;
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 
 use crate::world::dir::Dir;
 use crate::world::{World, fs};
@@ -84,6 +85,8 @@ pub struct Store {
     native: Owner,
     /// Where what is missing here is looked for.
     layers: Layers,
+    /// Whether files can share blocks, once that was asked.
+    shares_blocks: OnceLock<bool>,
 }
 
 impl Store {
@@ -115,7 +118,16 @@ impl Store {
         let session = Session::open(&root.join("tmp")).map_err(|error| error.of(&root))?;
         let native = Owner::of(&Dir::open(session.place())?.stat()?);
         let stamps = Mutex::new(Stamps::read(&root.join("stamps"))?);
-        let store = Store { root, session, stamps, shared, owner, native, layers: Layers::default() };
+        let store = Store {
+            root,
+            session,
+            stamps,
+            shared,
+            owner,
+            native,
+            layers: Layers::default(),
+            shares_blocks: OnceLock::new(),
+        };
         store.settle_owner()?;
         Ok(store)
     }

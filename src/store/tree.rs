@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use prost::Message;
 use rayon::prelude::*;
@@ -66,9 +67,14 @@ impl Store {
         let path = root.path();
         let entries = list_own(root)?;
         let mode = |executable| if executable { 0o555 } else { 0o444 } & if taking.private { 0o700 } else { 0o777 };
+        let alike = Mutex::new(Vec::new());
         let (message, tree) = messages(&entries, &|name, entry, executable| {
             let file = self.settle_file(root, name, (entry, mode(executable)))?;
-            digest_of(&file, &path.join(name), taking.stop)
+            let (digest, size) = digest_of(&file, &path.join(name), taking.stop)?;
+            if !taking.private && self.share_blocks(root, name, (&digest, size), mode(executable)) {
+                alike.lock().unwrap_or_else(PoisonError::into_inner).push((name.to_owned(), digest));
+            }
+            Ok((digest, size))
         })?;
         self.settle_rest(root, &entries, mode(true))?;
         let (root_bytes, tree_bytes) = (message.encode_to_vec(), tree.encode_to_vec());
@@ -83,6 +89,7 @@ impl Store {
             fs::rename(path, &place)?;
             fs::context("settle", &place, settle(root, mode(true), self.owner()).map_err(std::io::Error::from))?;
             self.note_tree(&digest, root)?;
+            self.remember_alike(&digest, &alike.into_inner().unwrap_or_else(PoisonError::into_inner));
         }
         Ok(Output::Tree {
             root: digest,
