@@ -7,6 +7,7 @@ mod logins;
 mod referrers;
 pub(super) mod server;
 mod signatures;
+mod tags;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -19,7 +19,7 @@ pub use cache::CacheError;
 pub use export::ExportError;
 pub use lock::{LockEdit, LockError};
 pub use mismatch::{MismatchError, OutputMismatch, leaks};
-pub use remote::{EmulatorProblem, RemoteError};
+pub use remote::{EmulatorProblem, RemoteError, TagHolder};
 pub use sbom::SbomError;
 pub use share::{MAX_NAME_BYTES, ShareError};
 pub use signed::{SignedError, SignerProblem};

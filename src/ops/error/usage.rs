@@ -181,6 +181,12 @@ pub enum UsageError {
         /// The directory.
         directory: PathBuf,
     },
+    /// A recipe that should have the signature of a build.
+    #[error(
+        "--signed is for a reference to a registry or image layout and for a result directory, and {} is neither\n  help: a \
+         recipe is built here, from its lock, whoever has signed builds of it", Foreign(.0.display())
+    )]
+    SignedRecipe(PathBuf),
     /// Tests are in recipes, not in what was built from them.
     #[error(
         "{}: `kiln test` takes recipes; use `kiln run` for a result directory", .0.display()
