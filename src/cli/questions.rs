@@ -66,9 +66,12 @@ pub struct ReportArgs {
     /// Path to a recipe with a lock
     #[command(flatten)]
     pub recipe: RecipeArgs,
-    /// File to write the page to
+    /// File to write the page to, `-` for standard output
     #[arg(long, short, value_name = "FILE")]
     pub output: PathBuf,
+    /// Replace what is there
+    #[arg(long)]
+    pub force: bool,
     /// Also check the signature of this result directory, and list who signed it
     #[arg(long, value_name = "DIR")]
     pub result: Option<PathBuf>,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::output::OutputError;
 use super::share::ShareError;
 use crate::base::Foreign;
 use crate::debian::mirror::MirrorError;
@@ -44,6 +45,9 @@ pub enum UsageError {
     /// What is added to a start cannot be.
     #[error(transparent)]
     Additions(#[from] AdditionError),
+    /// What is written has no place where it was to go.
+    #[error(transparent)]
+    Output(#[from] OutputError),
     /// A directory cannot be shared.
     #[error(transparent)]
     Share(#[from] ShareError),

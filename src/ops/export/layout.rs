@@ -5,18 +5,19 @@
 
 use super::disk::DiskFile;
 use super::image::{self, Image};
-use super::target::{ExistingFile, MODE, Target};
+use super::target::{MODE, NewExport};
 use super::{ExportFormat, TAG};
 use crate::exec::interrupt;
 use crate::oci::{Layout, LayoutReference, OciError, Reference, Upload, Which};
 use crate::ops::error::{ExportError, OpsError, RemoteError};
+use crate::ops::target::{ExistingFile, FileTarget};
 
 /// A place for an image.
 pub(super) struct LayoutTarget {
     reference: LayoutReference,
     layout: Layout,
     /// In the layout's directory: what the layer is until it is whole.
-    scratch: Target,
+    scratch: FileTarget,
 }
 
 impl LayoutTarget {
@@ -35,13 +36,13 @@ impl LayoutTarget {
             Err(error) if !error.is_mismatch() => return Err(error.into()),
             _ => return Err(ExportError::Tagged(reference.directory.clone(), tag.to_owned()).into()),
         }
-        let scratch = Target::within(&reference.directory)?;
+        let scratch = FileTarget::within(&reference.directory)?;
         Ok(LayoutTarget { reference, layout, scratch })
     }
 
     /// Writes the image of a disk, and lists it.
     pub(super) fn write(&self, disk: &DiskFile, format: ExportFormat) -> Result<Image, OpsError> {
-        let layer = self.scratch.begin()?;
+        let layer = NewExport::begin(&self.scratch)?;
         let image = match format {
             ExportFormat::Oci => image::of_root(disk, &layer)?,
             _ => image::of_disk(disk, self.scratch.home(), &layer)?,
