@@ -27,6 +27,21 @@ pub enum UsageError {
     /// A directory where a recipe belongs.
     #[error("{} is a directory; expected a .kiln file", .0.display())]
     Directory(PathBuf),
+    /// A result directory where a recipe belongs.
+    #[error("{} is a result directory; this command needs the recipe that it was built from", Foreign(.0.display()))]
+    NeedsRecipe(PathBuf),
+    /// A directory about whose lock something is asked, and that is none of kiln's.
+    #[error(
+        "{} is a directory without manifest.json; expected a recipe, a lock or a result directory", Foreign(.0.display())
+    )]
+    NoResult(PathBuf),
+    /// A result directory whose lock is elsewhere.
+    #[error(
+        "{}: the lock that it was built from is neither in it (kiln.lock) nor in `lockfiles/` or the working directory\n  help: \
+         name that lock or the recipe instead of the directory",
+        Foreign(.0.display())
+    )]
+    NoLockOfResult(PathBuf),
     /// More directories in each other, or files in one, than anybody keeps recipes in.
     #[error("{} has too many files or levels of directories; name the directory with the recipes", Foreign(.0.display()))]
     TooManyFiles(PathBuf),
