@@ -68,8 +68,8 @@ RECIPE
         both "export-$format" export result --format "$format" -o "out.$format"
         rm "out.$format"
     done
-    both push push --allow-leaks result oci:layout:v1
-    both sbom sbom result --format spdx
+    both push push --lock lock result oci:layout:v1
+    both sbom sbom --lock lock result --format spdx
     exit
 fi
 if [ $# -gt 1 ]; then

@@ -33,10 +33,10 @@ build() { # RECIPE LOCK NAME "STEPS THAT RUN" OPTION...
     [ "$expected" = any ] || [ "$ran" = "$expected" ] || { echo "  expected to run: $expected" >&2; wrong=1; }
 }
 
-forget() { # RECIPE LOCK STEP: its result, which a store that is kept may have from the last time
+forget() { # RECIPE LOCK STEP: its result alone, by the whole name of the step, which a store that is kept may have from the last time
     quietly "$work/log" "$kiln" lock --lock "$2" "$1"
-    "$kiln" plan --json --lock "$2" "$1" | awk -F '"' -v step="$3 " '
-        $2 == "name" { name = $4 } $2 == "action" && index(name, step) == 1 { print $4 }' |
+    "$kiln" plan --json --lock "$2" "$1" | awk -F '"' -v step="$3" '
+        $2 == "name" { name = $4 } $2 == "action" && name == step { print $4 }' |
         while read -r action; do rm -f "$KILN_STORE/ac/$action"; done
 }
 
@@ -59,7 +59,7 @@ for round in $(seq "$rounds"); do
     change "$quick" "uid = $((1999 + round))" "uid = $((2000 + round))"
     build "$quick" "$lock" user "disk root"
     change "$quick" "hostname = \"$host-$round\"$package" "hostname = \"$host-$round\" packages += [\"${more[round - 1]}\"]"
-    forget "$quick" "$lock" base
+    forget "$quick" "$lock" "base cxl-quick"
     build "$quick" "$lock" package "base disk named root"
     change "$quick" "param memory-size = $memory" "param memory-size = $((2 + round))GiB"
     build "$quick" "$lock" machine ""

@@ -4,6 +4,7 @@
 
 pub mod arch;
 pub mod base64;
+pub mod count;
 pub mod diagnostic;
 pub mod digest;
 pub mod foreign;
@@ -20,6 +21,7 @@ pub mod timestamp;
 pub mod xml;
 
 pub use arch::Arch;
+pub use count::counted;
 pub use diagnostic::Diagnostic;
 pub use digest::{Digest, Hasher};
 pub use foreign::{Foreign, Quoted};

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::{Foreign, Timestamp};
+use crate::base::{Foreign, Timestamp, counted};
 use crate::cli;
 use crate::ops::attest::{self, AttestRequest, Attested, Attester, Older, QuorumReport, QuorumRequest};
 use crate::ops::{ExistingFile, Session};
@@ -32,11 +32,9 @@ pub fn run(session: &Session<'_>, args: &cli::AttestArgs) -> Result<(), Failure>
     }
     let Attested { recipe, artifacts, key, expires, file, .. } = &attested;
     let until = until(*expires);
+    let (recipe, artifacts) = (Foreign(recipe), counted(artifacts, "file"));
     let wrote: String = file.iter().map(|file| format!("wrote {}\n", Foreign(file.display()))).collect();
-    output::print(&format!(
-        "{}: {artifacts} files that were built here, attested by {key}{until}\n{wrote}",
-        Foreign(recipe)
-    ))
+    output::print(&format!("{recipe}: {artifacts} that were built here, attested by {key}{until}\n{wrote}"))
 }
 
 /// Carries `kiln verify --require` out.
@@ -55,7 +53,7 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
         output::json(&report)?;
     }
     let QuorumReport { recipe, agreed, .. } = &report;
-    let builders = plural(required);
+    let builders = if required == 1 { "builder" } else { "builders" };
     if !report.accepted {
         let enough = if *agreed < required { "" } else { ", but so many others agree on something else" };
         let text = format!("{}: {agreed} of {required} required {builders} agree{enough}", Foreign(recipe));
@@ -72,13 +70,9 @@ pub fn verify(session: &Session<'_>, args: &cli::VerifyArgs, required: usize) ->
     }
     let files = report.artifacts.len();
     let attesters: String = report.attesters.iter().map(|one| format!("{}\n", attester(one))).collect();
-    let files = if files == 1 { "1 file".to_owned() } else { format!("{files} files") };
-    let first = format!("{}: {files} that {agreed} {} agree on\n", Foreign(recipe), plural(*agreed));
+    let (files, builders) = (counted(files, "file"), counted(agreed, "builder"));
+    let first = format!("{}: {files} that {builders} agree on\n", Foreign(recipe));
     output::print(&format!("{first}{attesters}"))
-}
-
-fn plural(builders: usize) -> &'static str {
-    if builders == 1 { "builder" } else { "builders" }
 }
 
 fn attester(one: &Attester) -> String {

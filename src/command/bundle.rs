@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::output;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, counted};
 use crate::cli;
 use crate::machine::argv::quote;
 use crate::ops::bundle::{self, BundleContents, BundleRequest, Unbundled};
@@ -26,13 +26,13 @@ pub fn bundle(session: &Session<'_>, args: &cli::BundleArgs) -> Result<(), Failu
     }
     let left_out = match (bundled.left_out, &args.since) {
         (0, _) | (_, None) => String::new(),
-        (count, Some(other)) => format!("; {count} files left out, which {} has", other.display()),
+        (count, Some(other)) => format!("; {} left out, which {} has", counted(count, "file"), other.display()),
     };
     let size = ByteSize(bundled.bytes).rounded();
     output::print(&format!(
-        "wrote {}: {} files, {size}{left_out}\nsha256 {}\n",
+        "wrote {}: {}, {size}{left_out}\nsha256 {}\n",
         args.output.display(),
-        bundled.files,
+        counted(bundled.files, "file"),
         bundled.sha256
     ))
 }
@@ -45,7 +45,7 @@ pub fn unbundle(session: &Session<'_>, args: &cli::UnbundleArgs) -> Result<(), F
 
 fn summary(unbundled: &Unbundled) -> String {
     let size = ByteSize(unbundled.bytes).rounded();
-    let mut text = format!("{} files checked, {size}\n", unbundled.files);
+    let mut text = format!("{} checked, {size}\n", counted(unbundled.files, "file"));
     for path in [Some(&unbundled.recipe), Some(&unbundled.lock), unbundled.result.as_ref()].into_iter().flatten() {
         text.push_str(&format!("wrote {}\n", path.display()));
     }

@@ -2,6 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
+use crate::base::counted;
 use crate::cli;
 use crate::ops::{self, Session, Versions, load};
 
@@ -16,8 +17,7 @@ pub fn run(session: &Session<'_>, args: &cli::CheckArgs) -> Result<(), Failure> 
         (recipe.kernels.len(), "kernel"),
         (recipe.tests.len(), "test"),
     ];
-    let words: Vec<String> =
-        counts.iter().map(|(count, noun)| format!("{count} {noun}{}", if *count == 1 { "" } else { "s" })).collect();
+    let words: Vec<String> = counts.iter().map(|(count, noun)| counted(count, noun)).collect();
     let unchecked = match versions {
         _ if recipe.machines.is_empty() => "",
         Versions::Locked => "",

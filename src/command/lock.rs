@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, counted};
 use crate::cli;
 use crate::lock;
 use crate::lock::resolve::Update;
@@ -20,7 +20,7 @@ pub fn run(session: &Session<'_>, args: &cli::LockArgs) -> Result<(), Failure> {
     let shown = loaded.lock_path.display();
     if args.check {
         let packages: usize = ops::lock::check(&loaded)?.sets.values().map(Vec::len).sum();
-        return output::print(&format!("{shown}: up to date; {packages} packages\n"));
+        return output::print(&format!("{shown}: up to date; {}\n", counted(packages, "package")));
     }
     let update = match &args.update {
         None => Update::Keep,
@@ -35,7 +35,7 @@ fn summary(loaded: &Loaded<'_>, locked: &Locked) -> String {
     let mut text = String::new();
     for (name, packages) in &locked.lock.sets {
         let size: u64 = packages.iter().map(|package| package.file.size).sum();
-        text.push_str(&format!("{name}: {} packages, {}\n", packages.len(), ByteSize(size).rounded()));
+        text.push_str(&format!("{name}: {}, {}\n", counted(packages.len(), "package"), ByteSize(size).rounded()));
     }
     if let Some(previous) = &locked.previous {
         for change in lock::diff(previous, &locked.lock) {

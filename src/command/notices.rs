@@ -1,6 +1,6 @@
 //! What is worth telling although it stops nothing, in words on standard error.
 
-use crate::base::Foreign;
+use crate::base::{Foreign, counted};
 use crate::ops::error::leaks;
 use crate::ops::event::Notice;
 use crate::ops::local;
@@ -53,7 +53,7 @@ pub(super) fn tell(notice: Notice<'_>) {
         Notice::SameHostName => {
             crate::tell!("second build: same host name (changing it needs root and unshare)");
         }
-        Notice::Asking { files } => crate::tell!("asking for {files} files that are not in the store"),
+        Notice::Asking { files } => crate::tell!("asking for what the store lacks: {}", counted(files, "file")),
         Notice::Gone { label, asked } => {
             crate::tell!("gone: {}", Foreign(label));
             for ServerAnswer { url, why, .. } in asked {

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::Foreign;
+use crate::base::{Foreign, counted};
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::outdated::{self, NamedUpdate, OutdatedReport, PackageUpdate};
@@ -30,15 +30,15 @@ pub fn run(session: &Session<'_>, args: &cli::OutdatedArgs) -> Result<(), Failur
 }
 
 fn verdict(report: &OutdatedReport) -> String {
-    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
     let OutdatedReport { packages, held, .. } = report;
     let security = packages.iter().filter(|update| update.security).count();
     let newer = match (packages.len(), report.kernels.len() + report.sources.len() + report.machines.len()) {
         (0, 0) => None,
         (0, _) => Some("there are newer versions".to_owned()),
-        (all, _) => Some(format!("newer versions of {}, {security} for security", count(all, "package"))),
+        (all, _) => Some(format!("newer versions of {}, {security} for security", counted(all, "package"))),
     };
-    let held = (!held.is_empty()).then(|| format!("{} held back by the recipe", count(held.len(), "security update")));
+    let held =
+        (!held.is_empty()).then(|| format!("{} held back by the recipe", counted(held.len(), "security update")));
     let found: Vec<String> = newer.into_iter().chain(held).collect();
     let found = if found.is_empty() { "the packages of the sets are others".to_owned() } else { found.join("; ") };
     format!("{found}\n  help: `kiln lock --update` takes what the recipe lets in")

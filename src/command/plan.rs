@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::failure::Failure;
 use super::output;
 use super::progress::taken;
-use crate::base::{ByteSize, Digest};
+use crate::base::{ByteSize, Digest, counted};
 use crate::cli;
 use crate::exec::cache::ResultOrigin;
 use crate::exec::{self, StepState};
@@ -72,11 +72,6 @@ fn word(state: &StepState) -> &'static str {
     }
 }
 
-/// `1 file`, `2 files`.
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
 fn text(document: &Document<'_>) -> String {
     let width = document.steps.iter().map(|step| step.name.len()).max().unwrap_or(0);
     let mut lines: Vec<String> = document
@@ -88,7 +83,7 @@ fn text(document: &Document<'_>) -> String {
         })
         .collect();
     let [missing, packed] = [document.bytes_missing, document.packages_bytes].map(|bytes| ByteSize(bytes).rounded());
-    let files = counted(document.files as u64, "file");
+    let files = counted(document.files, "file");
     let packages = counted(document.packages_unpacked, "package");
     let downloads = document.files_missing;
     lines.push(format!("{files}, {downloads} to download ({missing}); {packages} to unpack ({packed} compressed)\n"));

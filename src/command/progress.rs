@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::base::{ByteSize, Foreign, tell};
+use crate::base::{ByteSize, Foreign, counted, tell};
 use crate::exec::Outlook;
 use crate::exec::cache::ResultOrigin;
 use crate::exec::event::{StepEvent, StepListener};
@@ -42,7 +42,7 @@ impl StepListener for Lines {
                 let mut fetching = lock(&self.fetching);
                 fetching.files += files;
                 fetching.bytes += bytes;
-                crate::tell!("fetch: {files} files, {}", ByteSize(bytes).rounded());
+                crate::tell!("fetch: {}, {}", counted(files, "file"), ByteSize(bytes).rounded());
             }
             StepEvent::FetchProgress { bytes } => {
                 let mut fetching = lock(&self.fetching);
@@ -154,12 +154,12 @@ fn planned(outlook: &Outlook) -> String {
     let Outlook { files, bytes, files_present, bytes_present, packages, packages_bytes, at_most } = *outlook;
     let size = |bytes| ByteSize(bytes).rounded();
     let most = if at_most { "at most " } else { "" };
-    let mut text = format!("to download: {most}{files} files, {}", size(bytes));
+    let mut text = format!("to download: {most}{}, {}", counted(files, "file"), size(bytes));
     if files_present > 0 {
         text += &format!(" ({files_present} more, {}, are in the store)", size(bytes_present));
     }
     if packages > 0 {
-        text += &format!("; to unpack: {most}{packages} packages, {} compressed", size(packages_bytes));
+        text += &format!("; to unpack: {most}{}, {} compressed", counted(packages, "package"), size(packages_bytes));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::{ByteSize, Foreign};
+use crate::base::{ByteSize, Foreign, counted};
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::fill::{self, FillRequest, PushedResults};
@@ -51,9 +51,10 @@ fn pushed(pushed: &PushedResults) -> String {
     };
     let size = ByteSize(*bytes_written).rounded();
     text.push_str(&format!(
-        "{}: results of {} steps{others}; {files_written} files written ({size}), signed by {key}\n",
+        "{}: results of {}{others}; {} written ({size}), signed by {key}\n",
         Foreign(cache),
-        steps.len()
+        counted(steps.len(), "step"),
+        counted(files_written, "file")
     ));
     text
 }

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::{ByteSize, Foreign};
+use crate::base::{ByteSize, Foreign, counted};
 use crate::cli;
 use crate::ops::Session;
 use crate::ops::questions::{self, PackageReason, SizedFile};
@@ -33,7 +33,7 @@ pub fn size(session: &Session<'_>, args: &cli::SizeArgs) -> Result<(), Failure> 
     }
     let mut text = format!("{:>10}  all inputs\n", ByteSize(size.bytes).rounded());
     for part in &size.parts {
-        let count = if part.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", part.files.len()) };
+        let count = counted(part.files.len(), "file");
         let name = Foreign(format!("{}, {count}", part.name));
         text.push_str(&format!("{:>10}  {name}\n", ByteSize(part.bytes).rounded()));
         part.files.iter().take(args.top).for_each(|file| text.push_str(&line(file, "  ")));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::failure::Failure;
 use super::output;
-use crate::base::{ByteSize, Foreign};
+use crate::base::{ByteSize, Foreign, counted};
 use crate::cli;
 use crate::machine::argv::quote;
 use crate::ops::Session;
@@ -29,12 +29,13 @@ pub fn push(session: &Session<'_>, args: &cli::PushArgs) -> Result<(), Failure> 
     let Pushed { reference, digest, files, bytes, signed, attached } = &pushed;
     let size = ByteSize(*bytes).rounded();
     let signature = if *signed { ", with its signature" } else { "" };
+    let files = counted(files, "file");
     let files_that_refer = match attached {
         0 => String::new(),
         1 => ", with 1 file that refers to it".to_owned(),
         count => format!(", with {count} files that refer to it"),
     };
-    output::print(&format!("pushed {reference}: {files} files, {size}{signature}{files_that_refer}\ndigest {digest}\n"))
+    output::print(&format!("pushed {reference}: {files}, {size}{signature}{files_that_refer}\ndigest {digest}\n"))
 }
 
 /// Carries `kiln pull` out.
@@ -52,7 +53,8 @@ pub fn pull(session: &Session<'_>, args: &cli::PullArgs) -> Result<(), Failure> 
 
 fn summary(pulled: &Pulled) -> String {
     let size = ByteSize(pulled.bytes).rounded();
-    let mut text = format!("pulled {}: {} files, {size}\ndigest {}\n", pulled.reference, pulled.files, pulled.digest);
+    let mut text =
+        format!("pulled {}: {}, {size}\ndigest {}\n", pulled.reference, counted(pulled.files, "file"), pulled.digest);
     for disk in &pulled.rebuilt {
         let (fetched, bytes) = (ByteSize(disk.fetched).rounded(), ByteSize(disk.bytes).rounded());
         text.push_str(&format!(
@@ -69,9 +71,9 @@ fn summary(pulled: &Pulled) -> String {
     let shown = |path: &Path| quote(&path.display().to_string());
     if pulled.attestations > 0 {
         let (count, directory) = (pulled.attestations, shown(&pulled.directory));
-        let attestations = if count == 1 { "attestation" } else { "attestations" };
+        let attestations = counted(count, "attestation");
         let verify = format!("kiln verify {directory} --require N --from {directory}");
-        text.push_str(&format!("with {count} {attestations}: {verify} counts those that are trusted\n"));
+        text.push_str(&format!("with {attestations}: {verify} counts those that are trusted\n"));
     }
     for path in [Some(&pulled.directory), pulled.lock.as_ref()].into_iter().flatten() {
         text.push_str(&format!("wrote {}\n", path.display()));

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use super::output;
-use crate::base::Foreign;
+use crate::base::{Foreign, counted};
 use crate::cli;
 use crate::ops::sign::{self, SignRequest, SignedReport, SignedRequest, Signer};
 use crate::ops::{ErrorClass, OpsError, Session};
@@ -48,5 +48,5 @@ fn summary(report: &SignedReport) -> String {
     let until = expires.map(|expires| format!(", until {expires}")).unwrap_or_default();
     let line = |signer: &Signer| format!("{recipe}: signed by {} ({}) at {signed}{until}\n", signer.name, signer.key);
     let lines: String = signers.iter().map(line).collect();
-    format!("{checked} files verified\n{lines}")
+    format!("{} verified\n{lines}", counted(checked, "file"))
 }

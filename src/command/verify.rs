@@ -1,5 +1,6 @@
 //! `kiln verify`: these files are what the manifest says; every input still exists; building again gives the same bits.
 
+use crate::base::counted;
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -38,13 +39,17 @@ pub fn run(session: &Session<'_>, args: &cli::VerifyArgs) -> Result<(), Failure>
         output::json(&report)?;
     }
     if report.wrong.is_empty() {
-        return if args.json { Ok(()) } else { output::print(&format!("{} files verified\n", report.checked)) };
+        return if args.json {
+            Ok(())
+        } else {
+            output::print(&format!("{} verified\n", counted(report.checked, "file")))
+        };
     }
-    let (wrong, checked) = (report.wrong.len(), report.checked);
-    let differences = if wrong == 1 { "1 difference".to_owned() } else { format!("{wrong} differences") };
+    let (wrong, checked) = (report.wrong.len(), counted(report.checked, "file"));
+    let differences = counted(wrong, "difference");
     let is_result = args.rebuild || args.inputs || target.recipe.join(manifest::FILE).symlink_metadata().is_ok();
     let help = if is_result { "" } else { "\n  help: `kiln verify --all DIR` verifies recipes and their locks" };
-    Err(Failure::mismatch(format!("{differences} in {checked} files\n  {}{help}", report.wrong.join("\n  "))))
+    Err(Failure::mismatch(format!("{differences} in {checked}\n  {}{help}", report.wrong.join("\n  "))))
 }
 
 /// What --inputs and --rebuild ask of one recipe among all.

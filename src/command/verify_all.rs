@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::failure::Failure;
 use super::output;
-use crate::base::Foreign;
+use crate::base::{Foreign, counted};
 use crate::cli::{self, VerdictFormat};
 use crate::ops::Session;
 use crate::ops::every::{self, Deeper, Depth, FindingSeverity, PathBase, RecipeState, RecipeVerdict, TreeRequest};
@@ -44,8 +44,8 @@ fn concluded(verdicts: &[RecipeVerdict]) -> Result<(), Failure> {
     let names = failed.iter().take(MAX_NAMES).map(|verdict| Foreign(verdict.recipe.display()).to_string());
     let mut names: Vec<String> = names.collect();
     names.extend((failed.len() > MAX_NAMES).then(|| "...".to_owned()));
-    let recipes = if verdicts.len() == 1 { "recipe" } else { "recipes" };
-    let text = format!("{} of {} {recipes} failed: {}", failed.len(), verdicts.len(), names.join(", "));
+    let recipes = counted(verdicts.len(), "recipe");
+    let text = format!("{} of {recipes} failed: {}", failed.len(), names.join(", "));
     Err(Failure::Stated { class, text })
 }
 

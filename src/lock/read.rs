@@ -11,7 +11,7 @@ use super::{
     FORMAT, Lock, LockedArchive, LockedImage, LockedKernel, LockedMachine, LockedOutput, LockedRecipe, LockedSource,
     LockedSourceFile, OUTPUT, SourcePlace,
 };
-use crate::base::{Digest, Foreign, Quoted, Timestamp};
+use crate::base::{Digest, Foreign, Quoted, Timestamp, counted};
 use crate::debian::archive::{ArchiveRef, NotAnArchive};
 use crate::debian::packages::is_inside;
 
@@ -33,8 +33,9 @@ pub enum ReadError {
     },
     /// Conflict markers of git.
     #[error(
-        "unresolved merge: {conflicts} {}, the first in line {line}\n  help: run `kiln lock`, which keeps every pin that \
-         both sides have and resolves the others", if *conflicts == 1 { "conflict" } else { "conflicts" }
+        "unresolved merge: {}, the first in line {line}\n  help: run `kiln lock`, which keeps every pin that \
+         both sides have and resolves the others",
+        counted(conflicts, "conflict")
     )]
     Conflict {
         /// Of the first marker, from 1.

@@ -24,6 +24,12 @@ pub(super) struct Brought {
     pub(super) root: PathBuf,
 }
 
+impl Drop for Brought {
+    fn drop(&mut self) {
+        let _ = kiln::world::fs::remove_tree(&self.root);
+    }
+}
+
 impl Brought {
     pub(super) fn new(name: &str) -> Brought {
         let root = scratch(name);

@@ -234,7 +234,7 @@ fn results_of_others_are_passed_on_with_their_signatures_and_pushes_repeat_nothi
     assert!(lab.push("store", &["--cache", "cache"]).contains("; 0 files written"), "all is there");
     let files = lab.files("blobs");
     std::fs::write(&files[0], b"damaged").unwrap();
-    assert!(lab.push("store", &["--cache", "cache"]).contains("; 1 files written"), "what is damaged is replaced");
+    assert!(lab.push("store", &["--cache", "cache"]).contains("; 1 file written"), "what is damaged is replaced");
 
     lab.key("bob");
     lab.build("other", &["--cache", "cache"]);

@@ -2,7 +2,7 @@
 #![allow(unsafe_code, reason = "a key of the caller's can only be made by a system call")]
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use kiln::exec::sandbox::seccomp::{FilterKind, refused};
@@ -31,7 +31,7 @@ my $done = syscall($number, @args); print $done == -1 ? $! + 0 : "done", "\n"; }
 
 fn spec(name: &str, argv: &[&str]) -> Spec {
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
-    let root = std::env::temp_dir().join(format!("kiln-limits-{}-{name}", std::process::id()));
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("limits-{name}"));
     std::fs::create_dir_all(root.join("usr")).unwrap();
     for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
         let _ = std::os::unix::fs::symlink(target, root.join(link));

@@ -13,7 +13,7 @@ use super::skip::skip;
 /// A directory that has `/usr` as its only content, and a sandbox of it.
 fn spec(name: &str, script: &str) -> Spec {
     sandbox::use_program(env!("CARGO_BIN_EXE_kiln").into());
-    let root = std::env::temp_dir().join(format!("kiln-sandbox-{}-{name}", std::process::id()));
+    let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("sandbox-{name}"));
     std::fs::create_dir_all(root.join("usr")).unwrap();
     for (link, target) in [("bin", "usr/bin"), ("lib", "usr/lib"), ("lib64", "usr/lib64")] {
         let _ = std::os::unix::fs::symlink(target, root.join(link));

@@ -13,17 +13,17 @@ pub use svg::svg;
 pub use tree::tree;
 
 use super::topology::{BridgeAt, ExpanderAt};
-use crate::base::ByteSize;
+use crate::base::{ByteSize, counted};
 use crate::recipe::machine::Machine;
 use crate::recipe::machine::memory::MemorySlots;
 
 /// `4 CPUs, 4GiB`, and what is notable besides.
 fn summary(machine: &Machine) -> String {
     let cpus = machine.cpus.value;
-    let mut parts = vec![format!("{cpus} {}", if cpus == 1 { "CPU" } else { "CPUs" })];
+    let mut parts = vec![counted(cpus, "CPU")];
     parts.push(format!("{} memory", ByteSize(machine.memory.value)));
     if let (Some(_), Some(MemorySlots { slots, total })) = (&machine.max_memory, machine.slots()) {
-        parts.push(format!("up to {} in {slots} {}", ByteSize(total), if slots == 1 { "slot" } else { "slots" }));
+        parts.push(format!("up to {} in {}", ByteSize(total), counted(slots, "slot")));
     }
     let modules = machine.nvdimms.iter();
     parts.extend(modules.map(|module| format!("nvdimm {} {}", module.name.value, ByteSize(module.size.value))));

@@ -2,6 +2,7 @@
 //! megabyte in its messages.
 
 use super::{ErrorClass, FindingSeverity, RecipeFinding, RecipeVerdict};
+use crate::base::counted;
 
 /// Findings of one file.
 pub const MAX_FINDINGS: usize = 100;
@@ -35,9 +36,7 @@ impl RecipeVerdict {
             (1.., Some(class)) => (FindingSeverity::Error, class),
             _ => (FindingSeverity::Warning, ErrorClass::Recipe),
         };
-        let number = |count: usize, word: &str| {
-            (count > 0).then(|| format!("{count} {word}{}", if count == 1 { "" } else { "s" }))
-        };
+        let number = |count: usize, word: &str| (count > 0).then(|| counted(count, word));
         let left: Vec<String> =
             [number(left_errors, "error"), number(left_warnings, "warning")].into_iter().flatten().collect();
         if !left.is_empty() {

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::ReportRequest;
 use super::html::{Cell, Html, Section, Table, code, paragraph};
 use super::subject::Subject;
+use crate::base::counted;
 use crate::deliver::manifest::Manifest;
 use crate::ops::attest::{self, Attester, Older, QuorumReport, QuorumRequest};
 use crate::ops::error::{OpsError, SbomError};
@@ -94,8 +95,9 @@ enum Compared {
 fn signed(report: &SignedReport) -> Vec<Html> {
     let SignedReport { checked, signers, signed, expires, .. } = report;
     let expires = expires.map_or("It does not expire.".to_owned(), |expires| format!("It expires on {expires}."));
+    let files = counted(checked, "file");
     let words = format!(
-        "The result directory was built from this lock, and all its {checked} files are those that were signed on {signed}. {expires}"
+        "The result directory was built from this lock, and what it has ({files}) is what was signed on {signed}. {expires}"
     );
     let row = |signer: &Signer| vec![Cell::text(&signer.name), Cell::Html(code(&signer.key))];
     let caption = "Trusted keys that signed the result directory".to_owned();

@@ -19,7 +19,7 @@ use super::error::OpsError;
 use super::options::RecipeOptions;
 use super::questions;
 use super::session::Session;
-use crate::base::ByteSize;
+use crate::base::{ByteSize, counted};
 use crate::lock;
 use crate::machine::draw;
 use crate::recipe::machine::Machine;
@@ -64,18 +64,17 @@ fn lead(subject: &Subject<'_>) -> Html {
     let size = questions::size(lock);
     let packages: std::collections::BTreeSet<_> =
         lock.sets.values().flatten().map(|package| package.file.sha256).collect();
-    let count = |count: usize, what: &str| if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") };
-    let parts = [
-        count(subject.machines.len(), "machine"),
-        count(subject.recipe.as_ref().map_or(lock.images.len(), |recipe| recipe.images.len()), "image"),
-        count(subject.recipe.as_ref().map_or(lock.kernels.len(), |recipe| recipe.kernels.len()), "kernel"),
-    ];
+    let (images, kernels) = match &subject.recipe {
+        Some(recipe) => (recipe.images.len(), recipe.kernels.len()),
+        None => (lock.images.len(), lock.kernels.len()),
+    };
+    let parts = [counted(subject.machines.len(), "machine"), counted(images, "image"), counted(kernels, "kernel")];
     terms(vec![
         ("Recipe", Cell::text(&lock.recipe.name)),
         ("Lock", Cell::Digest(lock::inputs_digest(lock))),
         ("Timestamp", Cell::text(lock.epoch.to_string())),
         ("Builds", Cell::text(parts.join(", "))),
-        ("Inputs", Cell::text(format!("{}, {}", count(packages.len(), "package"), ByteSize(size.bytes).rounded()))),
+        ("Inputs", Cell::text(format!("{}, {}", counted(packages.len(), "package"), ByteSize(size.bytes).rounded()))),
         ("Output version", Cell::text(lock.output_version.to_string())),
     ])
 }

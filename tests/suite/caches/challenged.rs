@@ -102,7 +102,7 @@ fn a_result_under_the_name_of_another_key_is_not_taken_and_the_owner_writes_it_a
     let said = lab.build("other", &["--cache", "cache"]);
     assert!(said.contains("it is signed by another key than its name says"), "{said}");
     let said = lab.push("store", &["--cache", "cache"]);
-    assert!(said.contains(&format!("{} files written", own.len())), "{said}");
+    assert!(said.contains(&format!("{} written", kiln::base::counted(own.len(), "file"))), "{said}");
     let said = lab.build("third", &["--cache", "cache"]);
     assert!(said.contains("taken from cache, signed by alice"), "{said}");
 }

@@ -48,7 +48,7 @@ fn a_repository_is_filled_once_taken_from_and_compared() {
     registry.state.lock().unwrap().blobs.retain(|_, bytes| bytes.len() < 100);
     registry.state.lock().unwrap().manifests.retain(|tag, _| !tag.starts_with("tree-"));
     let said = lab.push("store", &["--cache", &place]);
-    assert!(said.contains("; 1 files written"), "{said}");
+    assert!(said.contains("; 1 file written"), "{said}");
     let said = lab.build("fourth", &["--cache", &place]);
     assert!(said.contains("root lab: taken from") && !ran(&said, "base lab"), "{said}");
 }

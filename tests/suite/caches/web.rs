@@ -29,7 +29,7 @@ fn a_directory_behind_a_web_server_is_a_cache() {
     let url = serve(&lab);
     let said = lab.build("other", &["--cache", &format!("{url}/")]);
     assert!(said.contains("root lab: taken from http://127.0.0.1:") && !ran(&said, "base lab"), "{said}");
-    assert!(said.contains("fetch: 1 files"), "downloads are shown: {said}");
+    assert!(said.contains("fetch: 1 file,"), "downloads are shown: {said}");
     assert_eq!(lab.built("store"), lab.built("other"));
     lab.sound("other");
     let before = asked(&lab);

@@ -133,7 +133,7 @@ fn a_signed_directory_is_certified_only_as_a_build_of_the_lock() {
     attested.deliver(&manifest, b"x");
     let page = attested.page(&["--result", "result"]);
     assert!(page.contains("<h3>Who signed it</h3>") && !page.contains("Who built it"), "{page}");
-    assert!(page.contains("was built from this lock, and all its 1 files"), "{page}");
+    assert!(page.contains("was built from this lock, and what it has (1 file) is"), "{page}");
     let signers = page.split("<caption>Trusted keys that signed the result directory</caption>").nth(1).unwrap();
     assert!(signers.split("</table>").next().unwrap().contains("<th scope=\"row\">alice</th>"));
     // A good signature over a build of something else.
